@@ -1,0 +1,305 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// withCrew runs a supervisor some of whose crew are stand-ins.
+func withCrew(t *testing.T, w *world, cfg Config, change func(*crew), fn func(t *testing.T, s *System)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ports := w.ports()
+		c := hire(ports)
+		change(&c)
+		s, err := start(cfg, w.saved, ports, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, s)
+		drainAll(t, s)
+	})
+}
+
+// A worker that crashes costs one order: the next period gives it another.
+func TestWorkersCrash(t *testing.T) {
+	crash := func(n int, then func(c actor.Context, m any)) *probeActor {
+		p := &probeActor{}
+		p.then = func(c actor.Context, m any) {
+			if n--; n >= 0 {
+				panic("bug")
+			}
+			then(c, m)
+		}
+		return p
+	}
+	t.Run("Scanner", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		scanner := crash(1, func(c actor.Context, m any) {
+			list, _ := w.List(t.Context())
+			c.Respond(messages.ScanCompleted{Gen: m.(messages.Scan).Gen, Listed: true, List: list})
+		})
+		withCrew(t, w, testConfig(), func(c *crew) { c.scanner = scanner.props() }, func(t *testing.T, s *System) {
+			time.Sleep(time.Hour)
+			if n := len(of[messages.Scan](scanner.take())); n != 4 {
+				t.Errorf("%d scans", n)
+			}
+			if got := status(t, s); got.Timers[0].Running || got.Counters.ScanErrors != 1 {
+				t.Errorf("status %+v", got)
+			}
+		})
+	})
+	t.Run("Reporter: what it had is handed over again", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		reporter := crash(1, func(c actor.Context, m any) {
+			if r, ok := m.(messages.Report); ok {
+				c.Respond(messages.ReportDelivered{Gen: r.Gen})
+			}
+		})
+		withCrew(t, w, testConfig(), func(c *crew) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
+			time.Sleep(2 * time.Minute)
+			if got := status(t, s).Reports; got.Owed != 0 {
+				t.Errorf("still owed: %+v", got)
+			}
+		})
+	})
+	t.Run("Restarter: its plugin is cared for by the next one", func(t *testing.T) {
+		w := deadWorld("a")
+		n := 0
+		withCrew(t, w, testConfig(), func(c *crew) {
+			real := c.restarter
+			c.restarter = func(a messages.Attempt) *actor.Props {
+				if n++; n <= 2 {
+					return actor.PropsFromFunc(func(c actor.Context) {
+						if _, ok := c.Message().(*actor.Started); ok {
+							panic("bug")
+						}
+					}, guarded)
+				}
+				return real(a)
+			}
+		}, func(t *testing.T, s *System) {
+			time.Sleep(2 * time.Minute)
+			wantState(t, s, "a", plugin.StateRunning)
+			if n != 3 {
+				t.Errorf("%d Restarters", n)
+			}
+		})
+	})
+	t.Run("Puller, Inventory, Upgrader", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		var made []*probeActor
+		member := func(answer func(c actor.Context, m any)) *actor.Props {
+			p := crash(1, answer)
+			made = append(made, p)
+			return p.props()
+		}
+		cfg := testConfig()
+		cfg.FirstRun.Update, cfg.FirstRun.Inventory = time.Minute, time.Minute
+		withCrew(t, w, cfg, func(c *crew) {
+			c.puller = member(func(c actor.Context, m any) {
+				c.Respond(messages.PullCompleted{Gen: m.(messages.Pull).Gen})
+			})
+			c.inventory = member(func(c actor.Context, m any) {
+				c.Respond(messages.InventoryCollected{Gen: m.(messages.CollectInventory).Gen})
+			})
+			c.upgrader = member(func(c actor.Context, m any) {
+				c.Respond(messages.UpdatesOffered{Gen: m.(messages.CheckUpdates).Gen})
+			})
+		}, func(t *testing.T, s *System) {
+			time.Sleep(30 * time.Hour)
+			for i, p := range made {
+				if n := len(p.take()); n < 2 {
+					t.Errorf("worker %d got %d orders", i, n)
+				}
+			}
+			for _, timer := range status(t, s).Timers {
+				if timer.Running {
+					t.Errorf("%s never ended", timer.Name)
+				}
+			}
+		})
+	})
+	t.Run("a port that panics is a failed order", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		ports := w.ports()
+		ports.Manager = panicking{w}
+		synctest.Test(t, func(t *testing.T) {
+			s, err := Start(testConfig(), plugin.Memory{}, ports)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(40 * time.Minute)
+			got := status(t, s)
+			if got.Counters.ScanErrors != 3 || got.Timers[0].Running {
+				t.Errorf("status %+v", got)
+			}
+			drainAll(t, s)
+		})
+	})
+}
+
+type panicking struct{ *world }
+
+func (panicking) Probe(context.Context, []plugin.Plugin, func(plugin.Probe)) error { panic("bug") }
+
+func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
+	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
+		var starts []time.Duration
+		child := actor.PropsFromFunc(func(c actor.Context) {
+			if _, ok := c.Message().(*actor.Started); ok {
+				starts = append(starts, since())
+				panic("bug")
+			}
+		})
+		pid := sys.Root.Spawn(actor.PropsFromFunc(func(c actor.Context) {
+			if _, ok := c.Message().(*actor.Started); ok {
+				c.Spawn(child)
+			}
+		}, actor.WithSupervisor(workerBackoff)))
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
+		if len(starts) != len(want) {
+			t.Fatalf("starts at %v", starts)
+		}
+		for i := range want {
+			if starts[i] != want[i]*time.Second {
+				t.Errorf("starts at %v", starts)
+				break
+			}
+		}
+		_ = sys.Root.StopFuture(pid).Wait()
+	})
+}
+
+// EV-19: the Coordinator is not started again with its memory gone.
+func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	synctest.Test(t, func(t *testing.T) {
+		ports := w.ports()
+		s, err := Start(testConfig(), plugin.Memory{}, ports)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.set(func() { w.saved.Owed = nil }) // Save will write to a nil map and panic in the Coordinator
+		time.Sleep(2 * time.Minute)
+		select {
+		case <-s.Done():
+		default:
+			t.Fatal("the system goes on")
+		}
+		if err := s.Err(); err == nil || !strings.Contains(err.Error(), "coordinator panicked") {
+			t.Errorf("err %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// EV-11: when the disk refuses, it goes on from memory, says so, and tries again.
+func TestSaveFails(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	w.saveErr = errors.New("no space left on device")
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		time.Sleep(2 * time.Minute)
+		wantReports(t, w.takeReports(), "a=running")
+		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "state file" {
+			t.Errorf("problems %v", got)
+		}
+		w.set(func() { w.saveErr = nil })
+		time.Sleep(saveAgain)
+		if got := status(t, s).Problems; len(got) != 0 {
+			t.Errorf("problems %v", got)
+		}
+		if w.saved.Acked["a"].Status != plugin.StatusRunning || w.saved.Settings.LastCheck.IsZero() {
+			t.Errorf("saved %+v", w.saved)
+		}
+	})
+}
+
+// What is owed is saved before it is sent (EV-11).
+func TestSavedBeforeActedOn(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	w.answer = func(int) (plugin.Answer, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.saved.Owed["a"].Status != plugin.StatusRunning {
+			t.Error("sent before it was saved")
+		}
+		return plugin.Answer{}, nil
+	}
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		time.Sleep(2 * time.Minute)
+		wantReports(t, w.takeReports(), "a=running")
+	})
+}
+
+func TestOperators(t *testing.T) {
+	w := newWorld(persist(1, "a"), once(2, "o"))
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		time.Sleep(2 * time.Minute)
+		ctx := t.Context()
+		for name, want := range map[string]string{"nosuch": "no such plugin", "o": "not a persistent plugin"} {
+			if err := s.StopPlugin(ctx, name); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("stop %s: %v", name, err)
+			}
+		}
+		if err := s.RestartPlugin(ctx, "a"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if w.count("--restart", "a") != 1 {
+			t.Errorf("did %v", w.did)
+		}
+		if err := s.StopPlugin(ctx, "a"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		wantState(t, s, "a", plugin.StateStopped)
+		time.Sleep(10 * time.Hour)
+		wantState(t, s, "a", plugin.StateStopped)
+	})
+	if !w.saved.Restarts["a"].Stopped {
+		t.Error("the stop was not saved")
+	}
+	w.did = nil
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: also by the next process
+		time.Sleep(10 * time.Hour)
+		wantState(t, s, "a", plugin.StateStopped)
+		if n := w.count("--start", "a"); n != 0 {
+			t.Errorf("%d starts", n)
+		}
+		if err := s.StartPlugin(t.Context(), "a"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		wantState(t, s, "a", plugin.StateRunning)
+	})
+}
+
+// ST-06: damaged records are in status, and logged once.
+func TestDamageIsShown(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	w.damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		time.Sleep(2 * time.Minute)
+		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.damaged[0] {
+			t.Errorf("damaged %v", got)
+		}
+		wantReports(t, w.takeReports(), "a=running")
+	})
+}

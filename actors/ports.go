@@ -1,0 +1,70 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// The ports: what the actors need of the world, and no more. A port does its
+// work and knows no policy; it is called off the actors' goroutines, must
+// return soon after its context ends, and may be called by several at once.
+
+// Lister tells what is installed.
+type Lister interface {
+	// List reads the plugin database. Damaged records are in the list's
+	// Damaged, the error is for a database that could not be read at all (SC-02).
+	List(ctx context.Context) (plugin.List, error)
+}
+
+// Manager works on plugins. The native one does it in this process, the
+// external one drives an acs-plugin-manager program (SPEC 11).
+type Manager interface {
+	Lister
+	// Probe runs `--status` of every given plugin, in parallel, each with its
+	// own deadline, and hands over each result as soon as it is there, one at a
+	// time. When it returns every result was handed over and no process is left. The
+	// error is about the whole, as when an external manager's output could not
+	// be read (SC-11); results handed over before it count.
+	Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error
+	// Check runs `--status` of one plugin (RS-06).
+	Check(ctx context.Context, p plugin.Plugin) plugin.Probe
+	// Start runs `--start`, with the plugin's own deadline from when its name
+	// lock was free (RS-02, RS-08, RS-11). Cancelled, it returns when its
+	// process tree is gone.
+	Start(ctx context.Context, p plugin.Plugin) plugin.Outcome
+	// Stop runs `--stop` under the same rules.
+	Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome
+	// Restart ends a plugin that hangs and starts it again: `--stop`, the end
+	// of what is left, `--start`; an external manager's `--restart` (PL-17).
+	Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome
+	// Upgrade carries an offer out, all of it (UP-06).
+	Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded
+}
+
+// Heartbeats reads the plugins' heartbeat files.
+type Heartbeats interface {
+	// Read returns one Beat a plugin, in order, and never blocks on a file (PL-05 to PL-10).
+	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat
+}
+
+// ControlPlane makes one request a call, never a second try: the actors own
+// retries. An answer other than 2xx is a *plugin.Refusal.
+type ControlPlane interface {
+	Report(ctx context.Context, r plugin.Report) (plugin.Answer, error)
+	CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error)
+	Send(ctx context.Context, e plugin.Event) error
+}
+
+// Memory is the supervisor's durable state. Save is called by the Coordinator
+// alone, one batch a message, and is the one port that may block it (EV-11).
+type Memory interface {
+	Save(c plugin.Changes) error
+}
+
+// Clock tells the wall time. Timers run on the monotonic clock; what is due is
+// kept in wall time, so that a suspend or a step can be seen (TM-07).
+type Clock interface {
+	Now() time.Time
+}

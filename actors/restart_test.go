@@ -1,0 +1,404 @@
+package actors
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// deadWorld has plugins that do not run.
+func deadWorld(names ...string) *world {
+	w := newWorld()
+	for i, name := range names {
+		w.plugins = append(w.plugins, persist(uint64(i+1), name))
+	}
+	return w
+}
+
+func TestRestart(t *testing.T) {
+	t.Run("RS-01 starts after a random part of the stagger", func(t *testing.T) {
+		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+		w := deadWorld(names...)
+		cfg := testConfig()
+		cfg.Restart.Stagger = 10 * time.Second
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			time.Sleep(2 * time.Minute)
+			starts := w.when("--start", "")
+			if len(starts) != len(names) {
+				t.Fatalf("starts at %v", starts)
+			}
+			slices.Sort(starts)
+			if starts[0] < minute || starts[7] >= minute+10*time.Second || starts[7]-starts[0] < 3*time.Second {
+				t.Errorf("starts at %v", starts)
+			}
+		})
+	})
+	t.Run("RS-03 at most so many at once, a slow one gives its slot back", func(t *testing.T) {
+		w := deadWorld("a", "b", "c", "d", "e", "f")
+		for _, p := range w.plugins {
+			w.startTime[p.Name] = 800 * time.Millisecond
+		}
+		w.startTime["a"], w.startTime["b"] = 30*time.Second, 30*time.Second
+		cfg := testConfig()
+		cfg.Restart.Parallel = 2
+		cfg.FirstRun.Pull = 10 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			time.Sleep(minute + 500*time.Millisecond)
+			if n := len(w.when("--start", "")); n != 2 {
+				t.Errorf("%d starts at once", n)
+			}
+			time.Sleep(5 * time.Second)
+			if n := len(w.when("--start", "")); n != 6 {
+				t.Errorf("%d starts while two take long", n)
+			}
+			if w.startsMax > 4 {
+				t.Errorf("%d starts at once", w.startsMax)
+			}
+		})
+	})
+	t.Run("RS-04 no second Restarter for a plugin", func(t *testing.T) {
+		w := deadWorld("a")
+		w.startTime["a"] = 40 * time.Minute
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(39 * time.Minute) // scans at 1, 16, 31
+			if n := w.count("--start", "a"); n != 1 {
+				t.Errorf("%d starts", n)
+			}
+			if w.startsMax != 1 {
+				t.Errorf("%d at once", w.startsMax)
+			}
+		})
+	})
+	t.Run("RS-05 RS-07 keeps failing: exponential backoff, capped, visible, never given up", func(t *testing.T) {
+		w := deadWorld("a")
+		w.starts = func(string) bool { return false }
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(minute + 10*time.Second)
+			v := view(t, s, "a")
+			if v.State != plugin.StateCrashLoop || v.Next != "retry" || !v.NextAt.After(time.Now()) || v.Why != "start: exit 3" {
+				t.Errorf("view %+v", v)
+			}
+			time.Sleep(3 * time.Hour)
+			starts := w.when("--start", "a")
+			want := time.Second
+			for i := 1; i < len(starts); i++ {
+				gap := starts[i] - starts[i-1]
+				if gap < want*8/10 || gap > min(want*12/10, 5*minute) {
+					t.Errorf("start %d came %v after the one before, want about %v", i+1, gap, want)
+				}
+				want = min(want*2, 5*minute)
+			}
+			if len(starts) < 40 {
+				t.Errorf("%d starts in 3 h", len(starts))
+			}
+			// it recovers by itself when starting works again (RS-07)
+			w.set(func() { w.starts = nil })
+			time.Sleep(5 * minute)
+			wantState(t, s, "a", plugin.StateRunning)
+		})
+	})
+	t.Run("RS-05 dead again before it was healthy: backed off; healthy time forgets", func(t *testing.T) {
+		w := deadWorld("a")
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(minute + time.Second)
+			for want := 1; want <= 3; want++ {
+				w.set(func() { w.running["a"] = false }) // dies 1 s after its start, found when its healthy time is over
+				time.Sleep(minute + 10*time.Second)
+				if v := view(t, s, "a"); v.Failures != want {
+					t.Errorf("failures %d, want %d", v.Failures, want)
+				}
+			}
+			time.Sleep(2 * minute) // now it runs through
+			if v := view(t, s, "a"); v.Failures != 0 || v.State != plugin.StateRunning || v.Restarts != 4 {
+				t.Errorf("view %+v", v)
+			}
+			if n := w.saved.Restarts["a"].Failures; n != 0 {
+				t.Errorf("saved failures %d", n)
+			}
+		})
+	})
+	t.Run("RS-05 the backoff goes on after a restart of the supervisor", func(t *testing.T) {
+		w := deadWorld("a")
+		w.starts = func(string) bool { return false }
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { time.Sleep(10 * minute) })
+		n := w.saved.Restarts["a"].Failures
+		if n < 7 {
+			t.Fatalf("saved failures %d", n)
+		}
+		w.did = nil
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(minute + 30*time.Second)
+			wantState(t, s, "a", plugin.StateCrashLoop)
+			if starts := w.count("--start", "a"); starts != 0 {
+				t.Errorf("%d starts at once after the supervisor's own", starts)
+			}
+		})
+	})
+	t.Run("RS-06 every attempt is reported, whatever its outcome", func(t *testing.T) {
+		w := deadWorld("a")
+		works := false
+		w.starts = func(string) bool { return works }
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(minute + 2500*time.Millisecond)
+			works = true
+			time.Sleep(10 * time.Second)
+			got := shorts(w.takeReports())
+			if len(got) < 2 || got[0] != "a=failed" || got[len(got)-1] != "a=running" {
+				t.Errorf("reports %q", got)
+			}
+		})
+	})
+	t.Run("RS-06 a start that hangs is reported when it ends", func(t *testing.T) {
+		w := deadWorld("a")
+		w.startTime["a"] = 3 * time.Minute
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(3 * time.Minute)
+			wantReports(t, w.takeReports())
+			time.Sleep(2 * time.Minute)
+			wantReports(t, w.takeReports(), "a=running")
+		})
+	})
+	t.Run("RS-09 stopped by an operator while it waits: the start never happens", func(t *testing.T) {
+		w := deadWorld("a")
+		cfg := testConfig()
+		cfg.Restart.Stagger = 10 * time.Minute
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			time.Sleep(61 * time.Second)
+			if err := s.StopPlugin(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts", n)
+			}
+			wantState(t, s, "a", plugin.StateStopped)
+			got := shorts(w.takeReports())
+			if len(got) == 0 || got[0] != "a=failed" { // EV-14: told truthfully
+				t.Errorf("reports %q", got)
+			}
+			if err := s.StartPlugin(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			wantState(t, s, "a", plugin.StateRunning)
+		})
+	})
+	t.Run("RS-09 stopped while its start runs: cancelled, then stopped", func(t *testing.T) {
+		w := deadWorld("a")
+		w.startTime["a"] = 30 * time.Second
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(70 * time.Second)
+			w.set(func() { w.startTime["a"] = 0 })
+			if err := s.StopPlugin(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if w.count("cancelled --start", "a") != 1 || w.count("--stop", "a") != 1 {
+				t.Errorf("did %v", w.did)
+			}
+			wantState(t, s, "a", plugin.StateStopped)
+		})
+	})
+	t.Run("RS-09 removed while it waits", func(t *testing.T) {
+		w := deadWorld("a", "b")
+		cfg := testConfig()
+		cfg.Restart.Stagger = 2 * time.Hour
+		cfg.Intervals.Scan = 5 * time.Minute
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			time.Sleep(2 * time.Minute)
+			w.set(func() { w.plugins[0].Removed = true })
+			time.Sleep(10 * time.Hour)
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts of a removed plugin", n)
+			}
+			if got := status(t, s).Plugins; len(got) != 1 || got[0].Name != "b" {
+				t.Errorf("plugins %+v", got)
+			}
+			if n := w.count("--start", "b"); n != 1 {
+				t.Errorf("%d starts of the other", n)
+			}
+		})
+	})
+	t.Run("RS-10 shutdown: waiting ones end at once, running ones are cancelled", func(t *testing.T) {
+		for name, stagger := range map[string]time.Duration{"waiting": 10 * time.Hour, "running": 0} {
+			t.Run(name, func(t *testing.T) {
+				w := deadWorld("a")
+				w.startTime["a"] = time.Hour
+				cfg := testConfig()
+				cfg.Restart.Stagger = stagger
+				synctest.Test(t, func(t *testing.T) {
+					s, err := Start(cfg, plugin.Memory{}, w.ports())
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(2 * time.Minute)
+					before := time.Now()
+					if err := s.Drain(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if took := time.Since(before); took != 0 {
+						t.Errorf("drained in %v", took)
+					}
+					if n := w.count("cancelled --start", "a"); (n == 1) != (name == "running") {
+						t.Errorf("%d cancelled", n)
+					}
+					time.Sleep(time.Minute)
+				})
+			})
+		}
+	})
+	t.Run("found running while its restart waits: not started", func(t *testing.T) {
+		w := deadWorld("a")
+		cfg := testConfig()
+		cfg.Restart.Stagger = 10 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			time.Sleep(2 * time.Minute)
+			w.set(func() { w.running["a"] = true })
+			time.Sleep(24 * time.Hour)
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts", n)
+			}
+			wantState(t, s, "a", plugin.StateRunning)
+		})
+	})
+	t.Run("started by somebody else during the wait: the attempt looks first", func(t *testing.T) {
+		w := deadWorld("a")
+		cfg := testConfig()
+		cfg.Restart.Stagger, cfg.Intervals.Scan = time.Minute, time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			time.Sleep(minute + time.Millisecond)
+			w.set(func() { w.running["a"] = true })
+			time.Sleep(2 * time.Minute)
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts", n)
+			}
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Restarts != 0 {
+				t.Errorf("view %+v", v)
+			}
+		})
+	})
+	t.Run("ST-10 duplicates are probed, never started", func(t *testing.T) {
+		w := deadWorld("a", "a")
+		w.plugins[1].Version, w.plugins[1].Duplicate = "2.0", true
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			time.Sleep(2 * time.Minute)
+			if n := w.count("--start", "a"); n != 1 {
+				t.Errorf("%d starts", n)
+			}
+			if n := len(status(t, s).Plugins); n != 2 {
+				t.Errorf("%d plugins listed", n)
+			}
+		})
+	})
+}
+
+// A Restarter by itself: the messages it exchanges with its parent.
+func TestRestarterMessages(t *testing.T) {
+	run := func(t *testing.T, w *world, a messages.Attempt, grant bool, fn func(t *testing.T, parent *probeActor, child func() *actor.PID)) {
+		bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
+			var child *actor.PID
+			parent := &probeActor{}
+			parent.then = func(c actor.Context, m any) {
+				switch m := m.(type) {
+				case string:
+					child = c.Spawn(newRestarter(a, w, w))
+				case messages.SlotRequested:
+					if grant {
+						c.Send(child, messages.SlotGranted{Attempt: m.Attempt})
+					}
+				}
+			}
+			pid := sys.Root.Spawn(parent.props())
+			sys.Root.Send(pid, "spawn")
+			synctest.Wait()
+			fn(t, parent, func() *actor.PID { return child })
+			_ = sys.Root.StopFuture(pid).Wait()
+		})
+	}
+	a := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, After: 5 * time.Second}
+	t.Run("asks for its slot when the wait is over, and reports", func(t *testing.T) {
+		w := deadWorld("a")
+		w.startTime["a"] = 3 * time.Second
+		run(t, w, a, true, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
+			time.Sleep(10 * time.Second)
+			got := parent.take()
+			asked, returned, ended := of[messages.SlotRequested](got), of[messages.SlotReturned](got), of[messages.RestartSucceeded](got)
+			if len(asked) != 1 || len(returned) != 1 || len(ended) != 1 {
+				t.Fatalf("got %v", got)
+			}
+			if ended[0].Attempt != 7 || ended[0].Key != "a" || ended[0].Probe.Status != plugin.StatusRunning {
+				t.Errorf("ended %+v", ended[0])
+			}
+		})
+	})
+	t.Run("does nothing without its slot", func(t *testing.T) {
+		w := deadWorld("a")
+		run(t, w, a, false, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
+			time.Sleep(time.Hour)
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts", n)
+			}
+		})
+	})
+	for name, after := range map[string]time.Duration{"waiting": time.Second, "asking": 6 * time.Second} {
+		t.Run("RS-09 cancelled while "+name, func(t *testing.T) {
+			w := deadWorld("a")
+			bareBubbleCancel(t, w, a, after)
+		})
+	}
+}
+
+func bareBubbleCancel(t *testing.T, w *world, a messages.Attempt, after time.Duration) {
+	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
+		var child *actor.PID
+		parent := &probeActor{then: func(c actor.Context, m any) {
+			if _, ok := m.(string); ok {
+				child = c.Spawn(newRestarter(a, w, w))
+			}
+		}}
+		pid := sys.Root.Spawn(parent.props())
+		sys.Root.Send(pid, "spawn")
+		time.Sleep(after)
+		synctest.Wait()
+		sys.Root.Send(child, messages.Cancel{Attempt: 99}) // another's
+		sys.Root.Send(child, messages.Cancel{Attempt: a.ID})
+		if got := of[messages.RestartCancelled](parent.take()); len(got) != 1 || got[0].Key != "a" {
+			t.Errorf("cancelled %v", got)
+		}
+		time.Sleep(time.Hour)
+		if n := w.count("--start", "a"); n != 0 {
+			t.Errorf("%d starts", n)
+		}
+		_ = sys.Root.StopFuture(pid).Wait()
+	})
+}
+
+func TestSlots(t *testing.T) { // RS-03
+	s := newSlots(2)
+	if !s.request(1) || !s.request(2) || s.request(3) || s.request(4) {
+		t.Fatal("two slots")
+	}
+	if !s.request(1) || s.request(3) {
+		t.Error("asking twice changes nothing")
+	}
+	if _, ok := s.release(4); ok { // out of the line
+		t.Error("a slot came from the line")
+	}
+	if next, ok := s.release(1); !ok || next != 3 {
+		t.Errorf("next %d %v", next, ok)
+	}
+	if _, ok := s.release(1); ok {
+		t.Error("released twice")
+	}
+	s.release(2)
+	s.release(3)
+	if s.free != 2 {
+		t.Errorf("%d free", s.free)
+	}
+}

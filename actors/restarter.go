@@ -1,0 +1,153 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// slotPatience is how long a start may take before it gives its slot back, so
+// that a hung one does not hold up the others (RS-03).
+const slotPatience = time.Second
+
+// restarter lives for one attempt at one plugin: it waits the time it was
+// given, asks for a slot, runs its verb, asks `--status`, tells its parent how
+// it went, and ends.
+//
+//	waiting ──time is up──▶ asking ──SlotGranted──▶ running ──▶ RestartSucceeded | RestartFailed
+//	   └───────────Cancel──────┴──────Cancel───────────┴──────▶ RestartCancelled
+type restarter struct {
+	attempt messages.Attempt
+	manager Manager
+	clock   Clock
+
+	work      work
+	timer     *time.Timer
+	cancelled bool // told to end while its verb ran
+}
+
+// newRestarter makes the Props of a Restarter.
+func newRestarter(a messages.Attempt, m Manager, clock Clock) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &restarter{attempt: a, manager: m, clock: clock} }, guarded)
+}
+
+// What a Restarter sends to itself.
+type (
+	waitOver     struct{}
+	takesLong    struct{}
+	attemptEnded struct {
+		outcome plugin.Outcome
+		probe   plugin.Probe
+		err     error // the attempt itself broke
+	}
+)
+
+func (waitOver) IgnoreDeadLetterLogging()     {}
+func (takesLong) IgnoreDeadLetterLogging()    {}
+func (attemptEnded) IgnoreDeadLetterLogging() {}
+
+func (r *restarter) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		r.timer = alarm(c, r.attempt.After, waitOver{})
+	case *actor.Stopping, *actor.Restarting:
+		r.timer.Stop()
+		r.work.stop()
+	case waitOver:
+		c.Send(c.Parent(), messages.SlotRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
+	case messages.SlotGranted:
+		if m.Attempt == r.attempt.ID && !r.work.busy() {
+			r.timer = alarm(c, slotPatience, takesLong{})
+			r.work.start(c, func(ctx context.Context, _ func(any)) any { return r.run(ctx) },
+				func(err error) any { return attemptEnded{err: err} })
+		}
+	case takesLong:
+		c.Send(c.Parent(), messages.SlotReturned{Attempt: r.attempt.ID})
+	case messages.Cancel:
+		r.cancel(c, m)
+	case attemptEnded:
+		r.work.done()
+		r.tell(c, m)
+	}
+}
+
+func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
+	switch {
+	case m.Attempt != r.attempt.ID:
+	case r.work.busy():
+		r.cancelled = true
+		r.work.cancel() // answered when the process tree is gone
+	default:
+		r.end(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key(), At: r.clock.Now()})
+	}
+}
+
+// run is the attempt itself, off the actor's goroutine.
+func (r *restarter) run(ctx context.Context) attemptEnded {
+	p := r.attempt.Plugin
+	if r.attempt.Kind == messages.KindStart && r.attempt.Check {
+		if probe := r.manager.Check(ctx, p); probe.Status == plugin.StatusRunning {
+			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
+		}
+	}
+	if ctx.Err() != nil {
+		return attemptEnded{err: ctx.Err()}
+	}
+	var outcome plugin.Outcome
+	switch r.attempt.Kind {
+	case messages.KindStart:
+		outcome = r.manager.Start(ctx, p)
+	case messages.KindRestart:
+		outcome = r.manager.Restart(ctx, p)
+	case messages.KindStop:
+		outcome = r.manager.Stop(ctx, p)
+	}
+	return attemptEnded{outcome: outcome, probe: r.manager.Check(ctx, p)} // RS-06, whatever the outcome
+}
+
+// tell reports to the parent how the attempt ended; `--status` has the last word.
+func (r *restarter) tell(c actor.Context, m attemptEnded) {
+	key, now := r.attempt.Plugin.Key(), r.clock.Now()
+	wanted := plugin.StatusRunning
+	if r.attempt.Kind == messages.KindStop {
+		wanted = plugin.StatusFailed
+	}
+	switch {
+	case r.cancelled:
+		r.end(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: key, At: now})
+	case m.err == nil && m.probe.Status == wanted:
+		r.end(c, messages.RestartSucceeded{
+			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
+		})
+	default:
+		r.end(c, messages.RestartFailed{
+			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
+			Cause: r.cause(m),
+		})
+	}
+}
+
+// cause says in a few words why the attempt failed.
+func (r *restarter) cause(m attemptEnded) string {
+	verb := r.attempt.Kind.String()
+	switch {
+	case m.err != nil:
+		return fmt.Sprintf("%s: %v", verb, m.err)
+	case m.outcome.Err != nil:
+		return fmt.Sprintf("%s: %s", verb, m.outcome.Cause())
+	case r.attempt.Kind == messages.KindStop:
+		return "still running after stop"
+	default:
+		return fmt.Sprintf("not running after %s: %s", verb, m.probe.Cause)
+	}
+}
+
+func (r *restarter) end(c actor.Context, m any) {
+	c.Send(c.Parent(), m)
+	c.Stop(c.Self())
+}

@@ -1,0 +1,217 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	logrusslog "github.com/sirupsen/logrus/hooks/slog"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// System is the running supervisor, and the one door to it: nothing outside
+// this package knows that there are actors behind it.
+type System struct {
+	actors      *actor.ActorSystem
+	guardian    *actor.PID
+	coordinator *actor.PID
+	deadLetters atomic.Uint64
+	done        chan struct{}
+	err         error // set before done is closed
+}
+
+// Start brings the actors up. They begin with what an earlier process
+// remembered. The caller ends them with Drain, and watches Done.
+func Start(cfg Config, remembered plugin.Memory, p Ports) (*System, error) {
+	return start(cfg, remembered, p, hire(p))
+}
+
+// hire makes the crew that does real work through the ports. Each member that
+// needs randomness gets a source of its own, seeded by the one that was given.
+func hire(p Ports) crew {
+	fork := func() *rand.Rand { return rand.New(rand.NewPCG(p.Rand.Uint64(), p.Rand.Uint64())) }
+	return crew{
+		scanner:   newScanner(p.Manager, p.Clock),
+		prober:    newScanner(p.Manager, p.Clock),
+		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
+		inventory: newInventory(p.Manager, p.Clock),
+		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
+		reporter:  newReporter(p.ControlPlane, p.Clock, fork()),
+		restarter: func(a messages.Attempt) *actor.Props { return newRestarter(a, p.Manager, p.Clock) },
+	}
+}
+
+func start(cfg Config, remembered plugin.Memory, p Ports, crew crew) (*System, error) {
+	s := &System{done: make(chan struct{})}
+	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(logrusslog.NewHandler(p.Log, nil))
+	}))
+	s.actors.EventStream.Subscribe(func(e any) {
+		if _, ok := e.(*actor.DeadLetterEvent); ok {
+			s.deadLetters.Add(1)
+		}
+	})
+	g := &guardian{system: s, coordinator: newCoordinator(cfg, remembered, p, crew), ready: make(chan struct{})}
+	pid, err := s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return g }), "guardian")
+	if err != nil {
+		return nil, fmt.Errorf("start actors: %w", err)
+	}
+	s.guardian = pid
+	<-g.ready
+	return s, nil
+}
+
+// guardian is the Coordinator's parent. The Coordinator is vital: when it
+// ends, the guardian does not start it again with its memory gone, it ends the
+// process, whose successor begins with what was saved (EV-19).
+type guardian struct {
+	system      *System
+	coordinator *actor.Props
+	ready       chan struct{} // closed when the Coordinator was spawned
+	draining    bool
+	cause       error
+}
+
+// drain makes the guardian expect the Coordinator's end.
+type drain struct{}
+
+func (g *guardian) Receive(c actor.Context) {
+	switch c.Message().(type) {
+	case *actor.Started:
+		pid, err := c.SpawnNamed(g.coordinator, "coordinator")
+		if err != nil {
+			panic(fmt.Errorf("spawn coordinator: %w", err)) // a fresh system has no such name
+		}
+		g.system.coordinator = pid
+		close(g.ready)
+	case drain:
+		g.draining = true
+		c.Stop(c.Self())
+	case *actor.Terminated:
+		if !g.draining {
+			g.system.err = cmp.Or(g.cause, errors.New("the coordinator ended"))
+			close(g.system.done)
+		}
+	}
+}
+
+// HandleFailure ends a Coordinator that panicked.
+func (g *guardian) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	g.cause = fmt.Errorf("the coordinator panicked: %v", reason)
+	sup.StopChildren(child)
+}
+
+// Done is closed when a vital actor ended; Err then says why. The process has
+// to end and be started again: its plugins keep running.
+func (s *System) Done() <-chan struct{} { return s.done }
+
+// Err is why Done was closed, nil as long as it is not.
+func (s *System) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// Status is everything the Coordinator knows. It fails when ctx ends first.
+func (s *System) Status(ctx context.Context) (plugin.Snapshot, error) {
+	answer, err := s.ask(ctx, messages.GetStatus{})
+	if err != nil {
+		return plugin.Snapshot{}, err
+	}
+	status, ok := answer.(messages.Status)
+	if !ok {
+		return plugin.Snapshot{}, fmt.Errorf("coordinator answered with %T", answer)
+	}
+	status.Snapshot.Counters.DeadLetters = s.deadLetters.Load()
+	return status.Snapshot, nil
+}
+
+// StartPlugin has a plugin started now, also one that an operator stopped. The
+// error says why it was rejected; nil means it will be done, not that it was.
+func (s *System) StartPlugin(ctx context.Context, name string) error {
+	return s.tell(ctx, messages.StartPlugin{Name: name})
+}
+
+// StopPlugin has a plugin stopped; it stays so until StartPlugin or RestartPlugin (EV-14).
+func (s *System) StopPlugin(ctx context.Context, name string) error {
+	return s.tell(ctx, messages.StopPlugin{Name: name})
+}
+
+// RestartPlugin has a plugin stopped and started.
+func (s *System) RestartPlugin(ctx context.Context, name string) error {
+	return s.tell(ctx, messages.RestartPlugin{Name: name})
+}
+
+// CheckUpdates makes the update check due now.
+func (s *System) CheckUpdates(ctx context.Context) error {
+	return s.tell(ctx, messages.LookForUpdates{})
+}
+
+// ClockStepped tells that the wall clock was set or the host was suspended (TM-07).
+func (s *System) ClockStepped() { s.actors.Root.Send(s.coordinator, messages.ClockStepped{}) }
+
+func (s *System) tell(ctx context.Context, order any) error {
+	answer, err := s.ask(ctx, order)
+	if err != nil {
+		return err
+	}
+	if no, rejected := answer.(messages.Rejected); rejected {
+		return errors.New(no.Why)
+	}
+	return nil
+}
+
+// longestAnswer is how long an answer is waited for when ctx has no end.
+const longestAnswer = 10 * time.Second
+
+// ask is the one place where a future is used: a goroutine outside the actors waits for an answer.
+func (s *System) ask(ctx context.Context, question any) (any, error) {
+	limit := longestAnswer
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	if limit <= 0 {
+		return nil, context.DeadlineExceeded
+	}
+	answer, err := s.actors.Root.RequestFuture(s.coordinator, question, limit).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ask coordinator: %w", err)
+	}
+	return answer, nil
+}
+
+// Drain ends all actors and waits until they are gone, or ctx ends. Waiting
+// restarts end at once, running ones are cancelled; plugins keep running and
+// what is owed stays saved (RS-10, TM-08).
+func (s *System) Drain(ctx context.Context) error {
+	gone := make(chan struct{})
+	watcher := s.actors.Root.Spawn(actor.PropsFromFunc(func(c actor.Context) {
+		switch c.Message().(type) {
+		case *actor.Started:
+			c.Watch(s.guardian)
+			c.Send(s.guardian, drain{})
+		case *actor.Terminated:
+			close(gone)
+			c.Stop(c.Self())
+		}
+	}))
+	select {
+	case <-gone:
+		s.actors.Shutdown()
+		return nil
+	case <-ctx.Done():
+		s.actors.Root.Stop(watcher)
+		return fmt.Errorf("drain actors: %w", ctx.Err())
+	}
+}

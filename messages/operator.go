@@ -1,0 +1,26 @@
+package messages
+
+import "pluginsupervisor/plugin"
+
+type (
+	// GetStatus asks for everything the Coordinator knows.
+	GetStatus struct{}
+	// Status answers it.
+	Status struct{ Snapshot plugin.Snapshot }
+)
+
+// Operators' orders; each is answered with Accepted or Rejected.
+type (
+	// StartPlugin ends an operator's stop and starts the plugin.
+	StartPlugin struct{ Name string }
+	// StopPlugin stops the plugin until an operator starts it (EV-14).
+	StopPlugin struct{ Name string }
+	// RestartPlugin stops and starts the plugin.
+	RestartPlugin struct{ Name string }
+	// LookForUpdates makes the update check due now.
+	LookForUpdates struct{}
+	// Accepted says what will be done.
+	Accepted struct{ What string }
+	// Rejected says why nothing will be done.
+	Rejected struct{ Why string }
+)

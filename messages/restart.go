@@ -1,0 +1,83 @@
+package messages
+
+import (
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// Kind is what a Restarter is to do.
+type Kind uint8
+
+// The kinds of attempt.
+const (
+	KindStart   Kind = iota // `--start`
+	KindRestart             // `--stop`, the end of what is left, `--start` (PL-17)
+	KindStop                // `--stop`, told by an operator
+)
+
+func (k Kind) String() string {
+	switch k {
+	case KindStart:
+		return "start"
+	case KindRestart:
+		return "restart"
+	default:
+		return "stop"
+	}
+}
+
+// Attempt is what a Restarter is given when it is spawned: one try at one plugin.
+type Attempt struct {
+	ID     uint64
+	Plugin plugin.Plugin
+	Kind   Kind
+	After  time.Duration // how long to wait first (RS-01, RS-05)
+	Check  bool          // look whether it runs before starting it: it must never run twice
+}
+
+type (
+	// SlotRequested asks the Coordinator to begin now that the wait is over (RS-03).
+	SlotRequested struct {
+		Attempt uint64
+		Key     string
+	}
+	// SlotGranted lets the Restarter begin.
+	SlotGranted struct{ Attempt uint64 }
+	// SlotReturned gives the slot back before the end, as the start takes long (RS-03).
+	SlotReturned struct{ Attempt uint64 }
+	// RestartSucceeded ends an attempt: the plugin runs, or after a stop does not.
+	RestartSucceeded struct {
+		Attempt uint64
+		Key     string
+		Kind    Kind
+		At      time.Time
+		Outcome plugin.Outcome
+		Probe   plugin.Probe // what `--status` said afterwards (RS-06)
+	}
+	// RestartFailed ends an attempt that did not do what it was for.
+	RestartFailed struct {
+		Attempt uint64
+		Key     string
+		Kind    Kind
+		At      time.Time
+		Outcome plugin.Outcome
+		Probe   plugin.Probe
+		Cause   string
+	}
+	// Cancel orders a Restarter to end: before its start if it still waits, else with its process tree.
+	Cancel struct{ Attempt uint64 }
+	// RestartCancelled answers Cancel when the attempt's process tree is gone;
+	// only then somebody else may touch the plugin (RS-09).
+	RestartCancelled struct {
+		Attempt uint64
+		Key     string
+		At      time.Time
+	}
+)
+
+// IgnoreDeadLetterLogging: the Restarter may have ended meanwhile.
+func (SlotGranted) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging: the Restarter may have ended meanwhile.
+func (Cancel) IgnoreDeadLetterLogging() {}

@@ -1,0 +1,35 @@
+package messages
+
+// Timers tell the Coordinator that something is due. Gen says which setting
+// of the timer fired: one that was set anew meanwhile is stale.
+type (
+	// ScanDue says the scan period ended (SPEC 4).
+	ScanDue struct{ Gen uint64 }
+	// PullDue says the pull period, or the avoid window it waited for, ended (PL-01).
+	PullDue struct{ Gen uint64 }
+	// UpdateDue says the update period ended.
+	UpdateDue struct{ Gen uint64 }
+	// InventoryDue says the inventory period ended.
+	InventoryDue struct{ Gen uint64 }
+	// RefreshDue says a restarted plugin is to be reported again (SC-25).
+	RefreshDue struct {
+		Gen uint64
+		Key string
+	}
+	// HealthyDue says a restarted plugin has had the time to prove itself healthy (RS-05).
+	HealthyDue struct {
+		Gen uint64
+		Key string
+	}
+	// SaveDue says durable state that could not be written is to be tried again.
+	SaveDue struct{ Gen uint64 }
+	// OwedDue says what was owed by the process before this one is to be told (SC-18).
+	OwedDue struct{ Gen uint64 }
+)
+
+// ClockStepped says the wall clock was set or the host was suspended (TM-07).
+type ClockStepped struct{}
+
+// IgnoreDeadLetterLogging marks messages that may arrive after their receiver
+// has gone, which is normal during a stop.
+func (ClockStepped) IgnoreDeadLetterLogging() {}

@@ -1,0 +1,76 @@
+package plugin
+
+import "time"
+
+// Memory is what the supervisor must not forget over its own death (SC-18,
+// PL-15, EV-11). The Coordinator alone changes it.
+type Memory struct {
+	Settings Settings
+	Acked    map[string]Acked    // by Plugin.Key: what the control plane last acknowledged
+	Owed     map[string]Owed     // by Plugin.Key: what it has not acknowledged yet
+	Events   map[uint64]Event    // by sequence: events not delivered yet
+	Restarts map[string]Restarts // by Plugin.Key
+}
+
+// Settings is the part of Memory that is not about one plugin.
+type Settings struct {
+	LastCheck  time.Time `json:"lastCheck,omitzero"` // start of the last scan (SC-01)
+	Told       Intervals `json:"told"`               // as the control plane set them; 0 where it did not
+	Configured Intervals `json:"configured"`         // what was configured when it did: a new configuration wins
+	Lazy       bool      `json:"lazy"`               // pulls report only changes (SC-23)
+	PullAcked  bool      `json:"pullAcked"`          // a pull report was acknowledged (PL-13, PL-18)
+	Pulled     []string  `json:"pulled,omitempty"`   // keys in the last acknowledged pull report, sorted
+}
+
+// Intervals are the periods of the four timers (SPEC 4).
+type Intervals struct {
+	Scan      time.Duration `json:"scan"`
+	Pull      time.Duration `json:"pull"`
+	Update    time.Duration `json:"update"`
+	Inventory time.Duration `json:"inventory"`
+}
+
+// Acked is the version and status of a plugin that were acknowledged last.
+type Acked struct {
+	Version string `json:"version"`
+	Status  Status `json:"status"`
+}
+
+// Owed is what still has to be told of a plugin; a newer one replaces it.
+type Owed struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Status  Status    `json:"status"`
+	SysTag  SysTag    `json:"sysTag,omitempty"`
+	Since   time.Time `json:"since"`        // when it came to be owed
+	ID      uint64    `json:"id"`           // the plugin's record: the order in a report (SC-05)
+	Once    bool      `json:"once"`         // listed before the persistent ones (SC-05)
+	Seq     uint64    `json:"seq,omitzero"` // which telling this is: an acknowledgement covers it or not
+}
+
+// Restarts is what is remembered of a plugin's restarts (RS-05).
+type Restarts struct {
+	Count    int       `json:"count"`            // restarts that were carried out, ever
+	Failures int       `json:"failures"`         // since it was last healthy
+	Last     time.Time `json:"last,omitzero"`    // when the last one ended
+	Cause    string    `json:"cause,omitempty"`  // why it was needed
+	Stopped  bool      `json:"stopped,omitzero"` // an operator stopped it (EV-14)
+}
+
+// Changes is what handling one message changed of the Memory. A nil pointer
+// deletes the entry.
+type Changes struct {
+	Settings *Settings // nil: unchanged
+	Acked    map[string]*Acked
+	Owed     map[string]*Owed
+	Events   map[uint64]*Event
+	Restarts map[string]*Restarts
+	// Sync: on the disk itself before Save returns, for what must survive the
+	// machine's death, not only ours (EV-11).
+	Sync bool
+}
+
+// Empty tells whether there is nothing to save.
+func (c Changes) Empty() bool {
+	return c.Settings == nil && len(c.Acked) == 0 && len(c.Owed) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0
+}

@@ -1,0 +1,113 @@
+package plugin
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultTimeout is the deadline of a verb whose record names none (SPEC 2).
+const DefaultTimeout = 60 * time.Second
+
+// MaxTimeout is the longest deadline a record may name; beyond it DefaultTimeout holds (SPEC 2).
+const MaxTimeout = 3600 * time.Second
+
+// DefaultHeartbeatInterval replaces an interval that is absent or not positive (SPEC 1).
+const DefaultHeartbeatInterval = 60 * time.Second
+
+// Plugin is one installed package, as its record in the plugin database tells it.
+type Plugin struct {
+	ID        uint64 // key of the record; plugins are listed in its order (ST-05)
+	Name      string
+	Version   string
+	Type      Type
+	OS        string // as recorded, any case
+	Arch      string // as recorded, any case
+	Publisher string
+	RunPath   string // the executable, relative to the version's folder
+
+	Timeout           time.Duration // deadline of each verb, already by the rule of SPEC 2
+	HeartbeatInterval time.Duration // how often the plugin promises to beat
+	AddSysTag         bool          // the control plane is told to tag the host
+	Removed           bool          // kept as a record only
+	Duplicate         bool          // not the first of its name: listed and probed, never touched (ST-10)
+}
+
+// Key identifies the plugin in everything that is remembered about it: its
+// name, or for a duplicate also its version and record (ST-10).
+func (p Plugin) Key() string {
+	if !p.Duplicate {
+		return p.Name
+	}
+	return p.Name + "@" + p.Version + "#" + strconv.FormatUint(p.ID, 10)
+}
+
+// Upgradable tells whether the control plane is asked for updates of it (UP-02).
+func (p Plugin) Upgradable() bool {
+	return !p.Removed && !p.Duplicate && (p.Type == Persist || p.Type == Commander)
+}
+
+// Probed tells whether `--status` says anything about it (SC-06, SC-08).
+func (p Plugin) Probed() bool { return !p.Removed && p.Type == Persist }
+
+// ParseTimeout reads a record's timeout, a string of whole seconds: missing,
+// not a number, not positive or above an hour means a minute (SPEC 2).
+func ParseTimeout(s string) time.Duration {
+	n, err := strconv.Atoi(strings.TrimSpace(s))
+	if err != nil || n <= 0 || n > int(MaxTimeout/time.Second) {
+		return DefaultTimeout
+	}
+	return time.Duration(n) * time.Second
+}
+
+// Type says how a plugin lives.
+type Type uint8
+
+// The types of SPEC 1. The zero value is Once, as a record without a type is.
+const (
+	Once      Type = iota // runs when told; installed is all there is to report
+	Persist               // a daemon: probed, restarted, upgraded
+	Commander             // listed and offered for update, otherwise like Unknown
+	Unknown               // listed, never probed
+)
+
+func (t Type) String() string {
+	switch t {
+	case Once:
+		return "Once"
+	case Persist:
+		return "Persist"
+	case Commander:
+		return "Commander"
+	default:
+		return "Unknown"
+	}
+}
+
+// MarshalText writes the type's name.
+func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads a type's name; one it does not know is Unknown.
+func (t *Type) UnmarshalText(b []byte) error {
+	for _, known := range []Type{Once, Persist, Commander} {
+		if string(b) == known.String() {
+			*t = known
+			return nil
+		}
+	}
+	*t = Unknown
+	return nil
+}
+
+// List is what is installed on the host, in the order of the records.
+type List struct {
+	Plugins []Plugin
+	Damaged []Damage // records and files that could not be used (ST-06, ST-07, ST-15)
+}
+
+// Damage is something of the host's plugin database that could not be used,
+// kept in sight until it is gone.
+type Damage struct {
+	Where string `json:"where"` // record id, folder or file
+	Why   string `json:"why"`
+}

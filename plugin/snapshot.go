@@ -1,0 +1,105 @@
+package plugin
+
+import "time"
+
+// Snapshot is what the supervisor knows at one moment: the answer to `status`.
+// Its JSON is the admin API's and the command line's.
+type Snapshot struct {
+	At         time.Time  `json:"at"`
+	Supervisor Supervisor `json:"supervisor"`
+	Plugins    []View     `json:"plugins"`
+	Reports    Reports    `json:"reports"`
+	Timers     []Timer    `json:"timers"`
+	Damaged    []Damage   `json:"damaged,omitempty"`
+	Problems   []Problem  `json:"problems,omitempty"`
+	Counters   Counters   `json:"counters"`
+}
+
+// Supervisor is about the process itself.
+type Supervisor struct {
+	Version    string    `json:"version"`
+	PID        int       `json:"pid"`
+	Root       string    `json:"root"`
+	Manager    string    `json:"manager"` // native, or the path of the external one
+	InstanceID string    `json:"instanceId"`
+	Started    time.Time `json:"started"`
+}
+
+// View is one plugin as status shows it.
+type View struct {
+	Name      string    `json:"name"`
+	Version   string    `json:"version"`
+	Type      Type      `json:"type"`
+	State     State     `json:"state"`
+	Since     time.Time `json:"since"`
+	Restarts  int       `json:"restarts"`
+	Failures  int       `json:"failures"`            // since it was last healthy
+	Why       string    `json:"why,omitempty"`       // what brought it into this state
+	Next      string    `json:"next,omitempty"`      // what will happen next
+	NextAt    time.Time `json:"nextAt,omitzero"`     // and when
+	Beat      time.Time `json:"beat,omitzero"`       // last heartbeat
+	Interval  float64   `json:"interval,omitempty"`  // heartbeat interval, seconds; 0 without a heartbeat
+	Acked     Status    `json:"acked,omitzero"`      // last acknowledged by the control plane
+	Owed      bool      `json:"owed,omitempty"`      // something newer still has to be told
+	Duplicate bool      `json:"duplicate,omitempty"` // ST-10
+}
+
+// Healthy tells whether there is nothing about the plugin that an operator has
+// to look at.
+func (v View) Healthy() bool {
+	switch v.State {
+	case StateRunning, StateRemoved, StateUpgrading:
+		return true
+	case StateInstalled:
+		return v.Type != Persist
+	default:
+		return false
+	}
+}
+
+// Reports is about what the control plane was told and still has to be.
+type Reports struct {
+	Lazy          bool      `json:"lazy"`
+	LastCheck     time.Time `json:"lastCheck,omitzero"` // start of the last scan
+	LastDelivered time.Time `json:"lastDelivered,omitzero"`
+	Owed          int       `json:"owed"` // plugins with something not acknowledged
+	OwedSince     time.Time `json:"owedSince,omitzero"`
+	Events        int       `json:"events"`             // events not delivered
+	Attempts      int       `json:"attempts,omitempty"` // failed tries of the report in flight
+	LastError     string    `json:"lastError,omitempty"`
+	NextTry       time.Time `json:"nextTry,omitzero"`
+}
+
+// Timer is one of the four periods.
+type Timer struct {
+	Name     string        `json:"name"`
+	Interval time.Duration `json:"-"`
+	Seconds  float64       `json:"interval"` // Interval in seconds
+	Due      time.Time     `json:"due"`
+	Running  bool          `json:"running"` // its work has not ended yet
+	Skipped  int           `json:"skipped"` // due while its work ran (TM-01)
+}
+
+// Problem is something that does not work and is tried again.
+type Problem struct {
+	What  string    `json:"what"` // plugin database, status output, state file, …
+	Why   string    `json:"why"`
+	Since time.Time `json:"since"`
+}
+
+// Counters count since the process started.
+type Counters struct {
+	Scans       uint64 `json:"scans"`
+	Pulls       uint64 `json:"pulls"`
+	Probes      uint64 `json:"probes"`
+	Restarts    uint64 `json:"restarts"`
+	RestartsBad uint64 `json:"restartsFailed"`
+	Reports     uint64 `json:"reportsDelivered"`
+	ReportsBad  uint64 `json:"reportsFailed"`
+	Suppressed  uint64 `json:"reportsSuppressed"` // lazy pulls with nothing new (PL-13)
+	Upgrades    uint64 `json:"upgrades"`
+	UpgradesBad uint64 `json:"upgradesFailed"`
+	Skipped     uint64 `json:"timersSkipped"`
+	ScanErrors  uint64 `json:"scanErrors"`
+	DeadLetters uint64 `json:"deadLetters"`
+}

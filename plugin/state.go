@@ -1,0 +1,65 @@
+package plugin
+
+import "fmt"
+
+// State is what a plugin is doing, as the Coordinator sees it. The list is
+// closed; only the Coordinator's machine (actors/unit.go) changes it.
+type State uint8
+
+// The states. A plugin starts as StateInstalled: recorded, not yet looked at.
+const (
+	StateInstalled State = iota
+	StateStarting
+	StateRunning
+	StateDegraded // `--status` says running, the heartbeat is overdue
+	StateStopping
+	StateStopped   // by an operator: nothing starts it but an operator
+	StateCrashLoop // it failed again before it was healthy, and waits out its backoff
+	StateUpgrading
+	StateRemoved
+)
+
+// States is the closed list, in the order of the constants.
+var States = [...]State{
+	StateInstalled, StateStarting, StateRunning, StateDegraded, StateStopping,
+	StateStopped, StateCrashLoop, StateUpgrading, StateRemoved,
+}
+
+func (s State) String() string {
+	switch s {
+	case StateInstalled:
+		return "installed"
+	case StateStarting:
+		return "starting"
+	case StateRunning:
+		return "running"
+	case StateDegraded:
+		return "degraded"
+	case StateStopping:
+		return "stopping"
+	case StateStopped:
+		return "stopped"
+	case StateCrashLoop:
+		return "crash-loop"
+	case StateUpgrading:
+		return "upgrading"
+	case StateRemoved:
+		return "removed"
+	default:
+		return fmt.Sprintf("state(%d)", uint8(s))
+	}
+}
+
+// MarshalText writes the state's name.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a state's name.
+func (s *State) UnmarshalText(b []byte) error {
+	for _, known := range States {
+		if string(b) == known.String() {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("no such state: %q", b)
+}

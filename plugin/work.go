@@ -1,0 +1,82 @@
+package plugin
+
+import "time"
+
+// Verb is the one argument a plugin's executable is called with (SPEC 2).
+type Verb string
+
+// The verbs of the plugin contract.
+const (
+	VerbStatus    Verb = "--status"
+	VerbStart     Verb = "--start"
+	VerbStop      Verb = "--stop"
+	VerbInstall   Verb = "--install"
+	VerbUninstall Verb = "--uninstall"
+	VerbUpgrade   Verb = "--upgrade"
+	VerbRestart   Verb = "--restart"
+)
+
+// MayLeaveDaemon tells whether the verb may leave a process behind that is
+// meant to stay, and so must not be given a pipe (SPEC 11).
+func (v Verb) MayLeaveDaemon() bool {
+	switch v {
+	case VerbStart, VerbRestart, VerbUpgrade, VerbInstall:
+		return true
+	default:
+		return false
+	}
+}
+
+// Probe is what `--status` of one plugin told (SC-08).
+type Probe struct {
+	Plugin Plugin
+	Status Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager
+	At     time.Time // when it was known
+	Cause  string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
+}
+
+// Beat is what a plugin's heartbeat file told (PL-05 to PL-10).
+type Beat struct {
+	Plugin Plugin
+	Found  bool      // the file exists (PL-06)
+	Last   time.Time // the last beat; a date in the future is replaced by when the file changed (PL-09)
+	Err    error     // the file is there but says nothing (PL-07, PL-10)
+}
+
+// HeartbeatGrace is how much later than its interval a beat may come (PL-08).
+const HeartbeatGrace = 5 * time.Second
+
+// Silent is how long the plugin has not beaten, in whole seconds as the file has them.
+func (b Beat) Silent(now time.Time) time.Duration {
+	return time.Duration(now.Unix()-b.Last.Unix()) * time.Second
+}
+
+// Status judges the beat: failed when it is older than the interval and the
+// grace together; exactly that old is running (PL-08).
+func (b Beat) Status(now time.Time) Status {
+	if b.Silent(now) > b.Plugin.HeartbeatInterval+HeartbeatGrace {
+		return StatusFailed
+	}
+	return StatusRunning
+}
+
+// Outcome is how running one verb of a plugin ended.
+type Outcome struct {
+	Verb     Verb
+	ExitCode int  // the verb's own; -1 when it did not exit by itself
+	TimedOut bool // its deadline hit and its process tree was ended (RS-08)
+	// Skipped: another program held the plugin's lock, and when it let go the
+	// plugin ran already; the verb was not run (RS-11).
+	Skipped bool
+	Output  string // the end of what it printed, at most 4 KiB
+	Err     error  // nil only when the verb ran and exited 0, or was skipped
+}
+
+// Cause says in a few words how the verb failed: "exit 3", "no end in 1m0s",
+// or the error; "" when it did not.
+func (o Outcome) Cause() string {
+	if o.Err == nil {
+		return ""
+	}
+	return o.Err.Error()
+}
