@@ -2,12 +2,11 @@ package actors
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
-
-	"math/rand/v2"
 
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"

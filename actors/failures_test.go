@@ -49,7 +49,7 @@ func TestWorkersCrash(t *testing.T) {
 			c.Respond(messages.ScanCompleted{Gen: m.(messages.Scan).Gen, Listed: true, List: list})
 		})
 		withCrew(t, w, testConfig(), func(c *crew) { c.scanner = scanner.props() }, func(t *testing.T, s *System) {
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			if n := len(of[messages.Scan](scanner.take())); n != 4 {
 				t.Errorf("%d scans", n)
 			}
@@ -66,7 +66,7 @@ func TestWorkersCrash(t *testing.T) {
 			}
 		})
 		withCrew(t, w, testConfig(), func(c *crew) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if got := status(t, s).Reports; got.Owed != 0 {
 				t.Errorf("still owed: %+v", got)
 			}
@@ -88,7 +88,7 @@ func TestWorkersCrash(t *testing.T) {
 				return real(a)
 			}
 		}, func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n != 3 {
 				t.Errorf("%d Restarters", n)
@@ -116,7 +116,7 @@ func TestWorkersCrash(t *testing.T) {
 				c.Respond(messages.UpdatesOffered{Gen: m.(messages.CheckUpdates).Gen})
 			})
 		}, func(t *testing.T, s *System) {
-			time.Sleep(30 * time.Hour)
+			pass(30 * time.Hour)
 			for i, p := range made {
 				if n := len(p.take()); n < 2 {
 					t.Errorf("worker %d got %d orders", i, n)
@@ -138,7 +138,7 @@ func TestWorkersCrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(40 * time.Minute)
+			pass(40 * time.Minute)
 			got := status(t, s)
 			if got.Counters.ScanErrors != 3 || got.Timers[0].Running {
 				t.Errorf("status %+v", got)
@@ -166,7 +166,7 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 				c.Spawn(child)
 			}
 		}, actor.WithSupervisor(workerBackoff)))
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		synctest.Wait()
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
 		if len(starts) != len(want) {
@@ -192,7 +192,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.set(func() { w.saved.Owed = nil }) // Save will write to a nil map and panic in the Coordinator
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		select {
 		case <-s.Done():
 		default:
@@ -206,7 +206,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 		if err := s.Drain(ctx); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 	})
 }
 
@@ -215,13 +215,13 @@ func TestSaveFails(t *testing.T) {
 	w := newWorld(persist(1, "a"))
 	w.saveErr = errors.New("no space left on device")
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		wantReports(t, w.takeReports(), "a=running")
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "state file" {
 			t.Errorf("problems %v", got)
 		}
 		w.set(func() { w.saveErr = nil })
-		time.Sleep(saveAgain)
+		pass(saveAgain)
 		if got := status(t, s).Problems; len(got) != 0 {
 			t.Errorf("problems %v", got)
 		}
@@ -243,7 +243,7 @@ func TestSavedBeforeActedOn(t *testing.T) {
 		return plugin.Answer{}, nil
 	}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		wantReports(t, w.takeReports(), "a=running")
 	})
 }
@@ -251,7 +251,7 @@ func TestSavedBeforeActedOn(t *testing.T) {
 func TestOperators(t *testing.T) {
 	w := newWorld(persist(1, "a"), once(2, "o"))
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		ctx := t.Context()
 		for name, want := range map[string]string{"nosuch": "no such plugin", "o": "not a persistent plugin"} {
 			if err := s.StopPlugin(ctx, name); err == nil || !strings.Contains(err.Error(), want) {
@@ -270,7 +270,7 @@ func TestOperators(t *testing.T) {
 		}
 		synctest.Wait()
 		wantState(t, s, "a", plugin.StateStopped)
-		time.Sleep(10 * time.Hour)
+		pass(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
 	})
 	if !w.saved.Restarts["a"].Stopped {
@@ -278,7 +278,7 @@ func TestOperators(t *testing.T) {
 	}
 	w.did = nil
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: also by the next process
-		time.Sleep(10 * time.Hour)
+		pass(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
 		if n := w.count("--start", "a"); n != 0 {
 			t.Errorf("%d starts", n)
@@ -296,7 +296,7 @@ func TestDamageIsShown(t *testing.T) {
 	w := newWorld(persist(1, "a"))
 	w.damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.damaged[0] {
 			t.Errorf("damaged %v", got)
 		}

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -71,358 +70,6 @@ func of[T any](all []seen) (ms []T) {
 	return ms
 }
 
-// ------------------------------------------------------------------ world --
-
-// world is a host with plugins and a control plane, in memory and in virtual time.
-type world struct {
-	mu      sync.Mutex
-	plugins []plugin.Plugin
-	damaged []plugin.Damage
-	listErr error
-
-	running   map[string]bool
-	probeTime map[string]time.Duration // how long --status takes
-	probeErr  error
-	says      map[string]plugin.Status // what --status is made to say
-	startTime map[string]time.Duration
-	starts    func(name string) bool // whether --start works; nil: always
-	did       []action
-	probing   int
-	startsNow int
-	startsMax int
-
-	beats map[string]time.Time // last heartbeat; absent: no file
-	bad   map[string]bool      // unreadable heartbeat
-
-	reports  []sentReport
-	asked    int // reports ever
-	answer   func(n int) (plugin.Answer, error) // of the n-th report, from 1
-	checks   []time.Time
-	updates  func(n int) (plugin.Updates, error)
-	events   []sentEvent
-	eventErr func(n int) error
-	latency  time.Duration
-
-	upgrade func(o plugin.Offer) plugin.Upgraded
-	saved   plugin.Memory
-	saves   int
-	saveErr error
-	offset  time.Duration // wall clock − virtual clock
-}
-
-type action struct {
-	at   time.Duration
-	verb string
-	name string
-}
-
-type sentReport struct {
-	at      time.Duration
-	entries []plugin.ReportEntry
-}
-
-type sentEvent struct {
-	at    time.Duration
-	event plugin.Event
-}
-
-// epoch is when every bubble begins.
-var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func since() time.Duration { return time.Since(epoch) }
-
-func persist(id uint64, name string) plugin.Plugin {
-	return plugin.Plugin{
-		ID: id, Name: name, Version: "1.0", Type: plugin.Persist, OS: "LINUX", Arch: "All",
-		Timeout: time.Minute, HeartbeatInterval: time.Minute,
-	}
-}
-
-func once(id uint64, name string) plugin.Plugin {
-	p := persist(id, name)
-	p.Type = plugin.Once
-	return p
-}
-
-func newWorld(ps ...plugin.Plugin) *world {
-	w := &world{
-		plugins: ps, running: map[string]bool{}, probeTime: map[string]time.Duration{}, startTime: map[string]time.Duration{},
-		beats: map[string]time.Time{}, bad: map[string]bool{},
-		saved: plugin.Memory{
-			Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}, Events: map[uint64]plugin.Event{}, Restarts: map[string]plugin.Restarts{},
-		},
-	}
-	for _, p := range ps {
-		w.running[p.Name] = true
-	}
-	return w
-}
-
-func (w *world) do(verb, name string) {
-	w.did = append(w.did, action{since(), verb, name})
-}
-
-// set changes the world from the test's side.
-func (w *world) set(change func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	change()
-}
-
-func (w *world) List(context.Context) (plugin.List, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.listErr != nil {
-		return plugin.List{}, w.listErr
-	}
-	return plugin.List{Plugins: slices.Clone(w.plugins), Damaged: slices.Clone(w.damaged)}, nil
-}
-
-func (w *world) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
-	var wg sync.WaitGroup
-	var one sync.Mutex
-	for _, p := range ps {
-		wg.Go(func() {
-			probe := w.Check(ctx, p)
-			one.Lock()
-			defer one.Unlock()
-			each(probe)
-		})
-	}
-	wg.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.probeErr
-}
-
-func (w *world) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
-	w.mu.Lock()
-	took := w.probeTime[p.Name]
-	w.do("--status", p.Name)
-	w.mu.Unlock()
-	cause := "exit 1"
-	if took > p.Timeout {
-		took, cause = p.Timeout, "no answer in "+p.Timeout.String()
-	}
-	if !pause(ctx, took) {
-		return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, Cause: ctx.Err().Error()}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if says, ok := w.says[p.Name]; ok {
-		return plugin.Probe{Plugin: p, Status: says, At: time.Now()}
-	}
-	if w.running[p.Name] && cause == "exit 1" {
-		return plugin.Probe{Plugin: p, Status: plugin.StatusRunning, At: time.Now()}
-	}
-	return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, At: time.Now(), Cause: cause}
-}
-
-func (w *world) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return w.verb(ctx, p, plugin.VerbStart, func() bool {
-		ok := w.starts == nil || w.starts(p.Name)
-		w.running[p.Name] = ok
-		return ok
-	})
-}
-
-func (w *world) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return w.verb(ctx, p, plugin.VerbStop, func() bool { w.running[p.Name] = false; return true })
-}
-
-func (w *world) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return w.verb(ctx, p, plugin.VerbRestart, func() bool { w.running[p.Name] = true; return true })
-}
-
-func (w *world) verb(ctx context.Context, p plugin.Plugin, v plugin.Verb, effect func() bool) plugin.Outcome {
-	w.mu.Lock()
-	w.do(string(v), p.Name)
-	took := w.startTime[p.Name]
-	w.startsNow++
-	w.startsMax = max(w.startsMax, w.startsNow)
-	w.mu.Unlock()
-	ok := pause(ctx, took)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.startsNow--
-	if !ok {
-		w.do("cancelled "+string(v), p.Name)
-		return plugin.Outcome{Verb: v, ExitCode: -1, Err: ctx.Err()}
-	}
-	if !effect() {
-		return plugin.Outcome{Verb: v, ExitCode: 3, Err: errors.New("exit 3")}
-	}
-	return plugin.Outcome{Verb: v}
-}
-
-func (w *world) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
-	w.mu.Lock()
-	w.do("upgrade "+o.Version, o.Name)
-	took, upgrade := w.startTime[o.Name], w.upgrade
-	w.mu.Unlock()
-	if !pause(ctx, took) {
-		return failedUpgrade(ctx.Err())
-	}
-	if upgrade != nil {
-		return upgrade(o)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range w.plugins {
-		if p := &w.plugins[i]; p.Name == o.Name {
-			previous := p.Version
-			p.Version = o.Version
-			w.running[o.Name] = true
-			return plugin.Upgraded{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Output: "done"}, Plugin: *p, Previous: previous, Status: plugin.StatusRunning}
-		}
-	}
-	return failedUpgrade(errors.New("version folder missing"))
-}
-
-func (w *world) Read(_ context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Beat {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	beats := make([]plugin.Beat, len(ps))
-	for i, p := range ps {
-		beats[i].Plugin = p
-		beats[i].Last, beats[i].Found = w.beats[p.Name]
-		if w.bad[p.Name] {
-			beats[i].Found, beats[i].Err = true, errors.New("not a number")
-		}
-	}
-	return beats
-}
-
-func (w *world) Report(ctx context.Context, r plugin.Report) (plugin.Answer, error) {
-	w.mu.Lock()
-	w.reports = append(w.reports, sentReport{since(), slices.Clone(r.Entries)})
-	w.asked++
-	n, answer, latency := w.asked, w.answer, w.latency
-	w.mu.Unlock()
-	if !pause(ctx, latency) {
-		return plugin.Answer{}, ctx.Err()
-	}
-	if answer == nil {
-		return plugin.Answer{}, nil
-	}
-	return answer(n)
-}
-
-func (w *world) CheckUpdates(context.Context, []plugin.Plugin) (plugin.Updates, error) {
-	w.mu.Lock()
-	w.checks = append(w.checks, time.Now())
-	n, updates := len(w.checks), w.updates
-	w.mu.Unlock()
-	if updates == nil {
-		return plugin.Updates{}, nil
-	}
-	return updates(n)
-}
-
-func (w *world) Send(_ context.Context, e plugin.Event) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events = append(w.events, sentEvent{since(), e})
-	if w.eventErr != nil {
-		return w.eventErr(len(w.events))
-	}
-	return nil
-}
-
-// Save applies the changes as the real state does, so that a later system can begin with them.
-func (w *world) Save(c plugin.Changes) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.saveErr != nil {
-		return w.saveErr
-	}
-	w.saves++
-	if c.Settings != nil {
-		w.saved.Settings = *c.Settings
-	}
-	apply(w.saved.Acked, c.Acked)
-	apply(w.saved.Owed, c.Owed)
-	apply(w.saved.Events, c.Events)
-	apply(w.saved.Restarts, c.Restarts)
-	return nil
-}
-
-func apply[K comparable, V any](to map[K]V, changes map[K]*V) {
-	for k, v := range changes {
-		if v == nil {
-			delete(to, k)
-		} else {
-			to[k] = *v
-		}
-	}
-}
-
-func (w *world) Now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return time.Now().Add(w.offset).Round(0)
-}
-
-// count is how often a verb was run of a plugin.
-func (w *world) count(verb, name string) (n int) {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range w.did {
-		if a.verb == verb && (name == "" || a.name == name) {
-			n++
-		}
-	}
-	return n
-}
-
-// when is at what times a verb was run of a plugin.
-func (w *world) when(verb, name string) (at []time.Duration) {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range w.did {
-		if a.verb == verb && (name == "" || a.name == name) {
-			at = append(at, a.at)
-		}
-	}
-	return at
-}
-
-// takeReports hands over the reports that were sent since the last call, in short form.
-func (w *world) takeReports() []sentReport {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	got := w.reports
-	w.reports = nil
-	return got
-}
-
-// short is a report in one line: "a=running b=failed".
-func (r sentReport) short() string {
-	var parts []string
-	for _, e := range r.entries {
-		s := e.Name + "=" + e.Status.String()
-		if e.Version != "1.0" {
-			s = e.Name + "@" + e.Version + "=" + e.Status.String()
-		}
-		if e.SysTag != "" {
-			s += "+" + string(e.SysTag)
-		}
-		parts = append(parts, s)
-	}
-	return strings.Join(parts, " ")
-}
-
-func shorts(rs []sentReport) []string {
-	all := make([]string, len(rs))
-	for i, r := range rs {
-		all[i] = r.short()
-	}
-	return all
-}
-
 // ----------------------------------------------------------------- bubble --
 
 // testConfig has no randomness in its first runs and staggers nothing.
@@ -457,6 +104,12 @@ func inBubble(t *testing.T, w *world, cfg Config, fn func(t *testing.T, s *Syste
 	})
 }
 
+// pass lets virtual time pass, and everybody finish what it brings.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func drainAll(t *testing.T, s *System) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -478,7 +131,7 @@ func bareBubble(t *testing.T, fn func(t *testing.T, sys *actor.ActorSystem)) {
 		s := &System{done: make(chan struct{})}
 		s.actors = quietSystem()
 		fn(t, s.actors)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		synctest.Wait()
 		if left := alive(s.actors); len(left) > 0 {
 			t.Errorf("actors left behind: %v", left)
@@ -490,7 +143,7 @@ func bareBubble(t *testing.T, fn func(t *testing.T, sys *actor.ActorSystem)) {
 func alive(sys *actor.ActorSystem) (ids []string) {
 	for _, b := range sys.ProcessRegistry.LocalPIDs.LocalPIDs {
 		for _, id := range b.Keys() {
-			if id != "eventstream" && id != "deadletter" && !strings.HasPrefix(id, "guardian/") {
+			if id != "eventstream" && id != "deadletter" && !strings.HasPrefix(id, "guardian") {
 				ids = append(ids, id)
 			}
 		}

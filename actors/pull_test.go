@@ -37,7 +37,7 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.FirstRun.Pull = 70 * time.Second // 10 s after the scan
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(10 * time.Minute)
+			pass(10 * time.Minute)
 			got := w.takeReports()
 			if len(got) != 3 || got[1].at != 2*time.Minute || got[2].at != 7*time.Minute {
 				t.Errorf("reports %v", got)
@@ -50,7 +50,7 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.Intervals.Scan, cfg.FirstRun.Pull = 50*time.Second, 70*time.Second
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(10 * time.Minute)
+			pass(10 * time.Minute)
 			if got := status(t, s).Counters; got.Pulls != 0 || got.Scans < 10 {
 				t.Errorf("counters %+v", got)
 			}
@@ -62,7 +62,7 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.Intervals.Scan, cfg.FirstRun.Pull = 10*time.Minute, 10*time.Minute+30*time.Second
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(10*time.Minute + 50*time.Second)
+			pass(10*time.Minute + 50*time.Second)
 			if got := status(t, s).Counters.Pulls; got != 0 {
 				t.Errorf("%d pulls", got)
 			}
@@ -77,7 +77,7 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.FirstRun.Scan = 20 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(15 * time.Minute)
+			pass(15 * time.Minute)
 			if got := status(t, s).Counters.Pulls; got != 0 {
 				t.Errorf("%d pulls", got)
 			}
@@ -86,9 +86,9 @@ func TestPull(t *testing.T) {
 	t.Run("PL-04 a database error or no records", func(t *testing.T) {
 		w := newWorld()
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
-			time.Sleep(4 * time.Minute)
+			pass(4 * time.Minute)
 			w.set(func() { w.listErr = errors.New("locked") })
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			wantReports(t, w.takeReports())
 			if got := status(t, s); got.Counters.Pulls != 2 || len(got.Problems) != 1 {
 				t.Errorf("status %+v", got)
@@ -100,13 +100,13 @@ func TestPull(t *testing.T) {
 		w.bad["bad"] = true
 		w.running["old"] = true
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.takeReports()
 			w.beating("fresh", "o")
 			w.set(func() { w.beats["old"] = epoch })
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			wantReports(t, w.takeReports(), "fresh=running old=failed")
-			time.Sleep(5 * time.Minute) // not lazy: always
+			pass(5 * time.Minute) // not lazy: always
 			if got := w.takeReports(); len(got) == 0 || got[0].short() != "fresh=failed old=failed" {
 				t.Errorf("reports %q", shorts(got))
 			}
@@ -115,9 +115,9 @@ func TestPull(t *testing.T) {
 	t.Run("PL-11 nobody has a heartbeat: nothing sent", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.takeReports()
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			wantReports(t, w.takeReports())
 		})
 	})
@@ -127,12 +127,12 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.Restart.OnHang = false
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			wantReports(t, w.takeReports(), "a=running b=running")
 			next := func(fresh ...string) []sentReport {
-				time.Sleep(time.Minute - 1) // just before the pull
+				pass(time.Minute - 1) // just before the pull
 				w.beating(fresh...)
-				time.Sleep(4 * time.Minute)
+				pass(4 * time.Minute)
 				return w.takeReports()
 			}
 			wantReports(t, next("a", "b"), "a=running b=running") // PL-18: no pull was acknowledged
@@ -152,17 +152,17 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.Restart.OnHang = false
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(3*time.Minute - 1)
+			pass(3*time.Minute - 1)
 			w.beating("a")
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			w.takeReports()
 			w.set(func() { w.answer = failing(1<<30, errAway) })
-			time.Sleep(30 * time.Minute) // silent now
+			pass(30 * time.Minute) // silent now
 			if w.saved.Owed["a"].Status != plugin.StatusFailed || w.saved.Acked["a"].Status != plugin.StatusRunning {
 				t.Errorf("saved owed %v, acknowledged %v", w.saved.Owed, w.saved.Acked)
 			}
 			w.set(func() { w.answer = lazy })
-			time.Sleep(10 * time.Minute)
+			pass(10 * time.Minute)
 			if w.saved.Acked["a"].Status != plugin.StatusFailed || len(w.saved.Owed) != 0 {
 				t.Errorf("saved owed %v, acknowledged %v", w.saved.Owed, w.saved.Acked)
 			}
@@ -174,24 +174,24 @@ func TestPull(t *testing.T) {
 		cfg := pullConfig()
 		cfg.Restart.OnHang = false
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(3*time.Minute - 1)
+			pass(3*time.Minute - 1)
 			w.beating("a")
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.answer = failing(1<<30, errAway) })
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 		})
 		w.reports, w.answer = nil, lazy
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(owedSpread)
+			pass(owedSpread)
 			wantReports(t, w.takeReports(), "a=failed")
 		})
 	})
 	t.Run("PL-17 overdue and dead: probed at once, restarted", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.beats["a"], w.running["a"] = epoch, false })
-			time.Sleep(minute + time.Second)
+			pass(minute + time.Second)
 			if starts := w.when("--start", "a"); len(starts) != 1 || starts[0] != 3*minute {
 				t.Errorf("starts at %v", starts)
 			}
@@ -206,16 +206,16 @@ func TestPull(t *testing.T) {
 			cfg.FirstRun.Pull, cfg.Intervals.Pull = 130*time.Second, 30*time.Second
 			cfg.Restart.OnHang = on
 			inBubble(t, w, cfg, func(t *testing.T, s *System) {
-				time.Sleep(140 * time.Second)
+				pass(140 * time.Second)
 				wantState(t, s, "a", plugin.StateDegraded)
 				if n := w.count("--restart", "a"); n != 0 {
 					t.Errorf("%d restarts", n)
 				}
-				time.Sleep(111 * time.Second) // 251 s: the pull at 250 s finds 200 s of silence
+				pass(111 * time.Second) // 251 s: the pull at 250 s finds 200 s of silence
 				if n := w.count("--restart", "a"); (n == 1) != on {
 					t.Errorf("on_hang %v: %d restarts", on, n)
 				}
-				time.Sleep(170 * time.Second) // three intervals from the restart are not over
+				pass(170 * time.Second) // three intervals from the restart are not over
 				if n := w.count("--restart", "a"); n > 1 {
 					t.Errorf("%d restarts", n)
 				}
@@ -227,11 +227,11 @@ func TestPull(t *testing.T) {
 		w.beats["a"] = epoch
 		cfg := pullConfig()
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(3*minute + time.Second - 2)
+			pass(3*minute + time.Second - 2)
 			wantState(t, s, "a", plugin.StateDegraded)
-			time.Sleep(4 * minute)
+			pass(4 * minute)
 			w.beating("a")
-			time.Sleep(minute)
+			pass(minute)
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})

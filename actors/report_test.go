@@ -30,7 +30,7 @@ func TestReportRetries(t *testing.T) {
 		cfg := testConfig()
 		cfg.Intervals.Scan, cfg.FirstRun.Pull = 10*time.Hour, 10*time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(3 * time.Hour)
+			pass(3 * time.Hour)
 			got := w.takeReports()
 			if len(got) != 13 {
 				t.Fatalf("%d tries, want 13", len(got))
@@ -55,7 +55,7 @@ func TestReportRetries(t *testing.T) {
 			cfg := testConfig()
 			cfg.Intervals.Scan = 7 * time.Minute
 			inBubble(t, w, cfg, func(t *testing.T, s *System) {
-				time.Sleep(test.want + 2*time.Minute)
+				pass(test.want + 2*time.Minute)
 				got := w.takeReports()
 				if len(got) != 2 || got[1].at-got[0].at < test.want || got[1].at-got[0].at > test.want+time.Second {
 					t.Errorf("wish %v: reports %v", test.wish, got)
@@ -67,9 +67,9 @@ func TestReportRetries(t *testing.T) {
 		w := newWorld(persist(1, "a"), once(2, "o"))
 		w.answer = failing(3, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(61 * time.Second) // the scan's report fails at 60 s, tried again about 62 s
+			pass(61 * time.Second) // the scan's report fails at 60 s, tried again about 62 s
 			w.set(func() { w.beats["a"] = epoch })
-			time.Sleep(4 * time.Minute) // a pull says failed
+			pass(4 * time.Minute) // a pull says failed
 			got := w.takeReports()
 			if got[0].short() != "o=installed a=running" {
 				t.Errorf("first %q", got[0].short())
@@ -83,7 +83,7 @@ func TestReportRetries(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = failing(1000, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if r := status(t, s).Reports; r.Owed != 1 || r.LastError == "" || r.NextTry.IsZero() || r.OwedSince.IsZero() {
 				t.Errorf("status %+v", r)
 			}
@@ -96,7 +96,7 @@ func TestReportRetries(t *testing.T) {
 		}
 		w.plugins, w.reports, w.answer = nil, nil, nil // even if the plugin is gone by then
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(owedSpread)
+			pass(owedSpread)
 			wantReports(t, w.takeReports(), "a=running")
 			if len(w.saved.Owed) != 0 {
 				t.Errorf("still saved: %v", w.saved.Owed)
@@ -107,7 +107,7 @@ func TestReportRetries(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{Understood: errors.New("not JSON")}, nil }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			wantReports(t, w.takeReports(), "a=running")
 			got := status(t, s)
 			if got.Reports.Owed != 0 || got.Timers[0].Interval != 15*time.Minute || got.Reports.Lazy {
@@ -123,14 +123,14 @@ func TestReportRetries(t *testing.T) {
 			w := newWorld(persist(1, "a"))
 			w.answer = failing(1, &plugin.Refusal{Code: code})
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-				time.Sleep(5 * time.Minute)
+				pass(5 * time.Minute)
 				if n := len(w.takeReports()); (n > 1) != again {
 					t.Errorf("status %d: %d tries", code, n)
 				}
 				if r := status(t, s).Reports; !again && r.Owed != 1 {
 					t.Errorf("status %d: owed %d", code, r.Owed)
 				}
-				time.Sleep(15 * time.Minute) // the next report carries it
+				pass(15 * time.Minute) // the next report carries it
 				if r := status(t, s).Reports; r.Owed != 0 {
 					t.Errorf("status %d: never delivered", code)
 				}
@@ -142,10 +142,10 @@ func TestReportRetries(t *testing.T) {
 		w.running["a"], w.starts = false, func(string) bool { return true }
 		w.answer = failing(1, &plugin.Refusal{Code: 403})
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRemoved} })
 			w.takeReports()
-			time.Sleep(15 * time.Minute)
+			pass(15 * time.Minute)
 			wantReports(t, w.takeReports(), "a=running")
 		})
 	})
@@ -161,8 +161,8 @@ func TestAnswers(t *testing.T) {
 				mode plugin.ReportMode
 				lazy bool
 			}{{0, false}, {1, true}, {7, true}, {-1, true}, {0, false}} {
-				mode = step.mode
-				time.Sleep(15 * time.Minute)
+				w.set(func() { mode = step.mode })
+				pass(15 * time.Minute)
 				if got := status(t, s).Reports.Lazy; got != step.lazy {
 					t.Errorf("after mode %d lazy is %v", step.mode, got)
 				}
@@ -175,7 +175,7 @@ func TestAnswers(t *testing.T) {
 			return plugin.Answer{Code: 7, ScanInterval: time.Minute}, nil
 		}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if got := status(t, s).Timers[0].Interval; got != time.Minute {
 				t.Errorf("scan interval %v", got)
 			}
@@ -187,7 +187,7 @@ func TestAnswers(t *testing.T) {
 			w.running["a"] = false
 			w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{RefreshInterval: refresh}, nil }
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-				time.Sleep(14 * time.Minute)
+				pass(14 * time.Minute)
 				got := w.takeReports()
 				if len(got) != want {
 					t.Fatalf("refresh %v: %d reports %v", refresh, len(got), shorts(got))
@@ -209,7 +209,7 @@ func TestReportsDoNotOvertake(t *testing.T) {
 	cfg := testConfig()
 	cfg.FirstRun.Pull = 10 * time.Hour
 	inBubble(t, w, cfg, func(t *testing.T, s *System) {
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		got := w.takeReports()
 		wantReports(t, got, "a=running", "a=running b=running")
 		if got[1].at-got[0].at != w.latency {

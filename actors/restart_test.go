@@ -28,7 +28,7 @@ func TestRestart(t *testing.T) {
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Second
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			starts := w.when("--start", "")
 			if len(starts) != len(names) {
 				t.Fatalf("starts at %v", starts)
@@ -49,11 +49,11 @@ func TestRestart(t *testing.T) {
 		cfg.Restart.Parallel = 2
 		cfg.FirstRun.Pull = 10 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(minute + 500*time.Millisecond)
+			pass(minute + 500*time.Millisecond)
 			if n := len(w.when("--start", "")); n != 2 {
 				t.Errorf("%d starts at once", n)
 			}
-			time.Sleep(5 * time.Second)
+			pass(5 * time.Second)
 			if n := len(w.when("--start", "")); n != 6 {
 				t.Errorf("%d starts while two take long", n)
 			}
@@ -66,7 +66,7 @@ func TestRestart(t *testing.T) {
 		w := deadWorld("a")
 		w.startTime["a"] = 40 * time.Minute
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(39 * time.Minute) // scans at 1, 16, 31
+			pass(39 * time.Minute) // scans at 1, 16, 31
 			if n := w.count("--start", "a"); n != 1 {
 				t.Errorf("%d starts", n)
 			}
@@ -79,12 +79,12 @@ func TestRestart(t *testing.T) {
 		w := deadWorld("a")
 		w.starts = func(string) bool { return false }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(minute + 10*time.Second)
+			pass(minute + 10*time.Second)
 			v := view(t, s, "a")
 			if v.State != plugin.StateCrashLoop || v.Next != "retry" || !v.NextAt.After(time.Now()) || v.Why != "start: exit 3" {
 				t.Errorf("view %+v", v)
 			}
-			time.Sleep(3 * time.Hour)
+			pass(3 * time.Hour)
 			starts := w.when("--start", "a")
 			want := time.Second
 			for i := 1; i < len(starts); i++ {
@@ -99,22 +99,22 @@ func TestRestart(t *testing.T) {
 			}
 			// it recovers by itself when starting works again (RS-07)
 			w.set(func() { w.starts = nil })
-			time.Sleep(5 * minute)
+			pass(5 * minute)
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
 	t.Run("RS-05 dead again before it was healthy: backed off; healthy time forgets", func(t *testing.T) {
 		w := deadWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(minute + time.Second)
+			pass(minute + time.Second)
 			for want := 1; want <= 3; want++ {
 				w.set(func() { w.running["a"] = false }) // dies 1 s after its start, found when its healthy time is over
-				time.Sleep(minute + 10*time.Second)
+				pass(minute + 10*time.Second)
 				if v := view(t, s, "a"); v.Failures != want {
 					t.Errorf("failures %d, want %d", v.Failures, want)
 				}
 			}
-			time.Sleep(2 * minute) // now it runs through
+			pass(2 * minute) // now it runs through
 			if v := view(t, s, "a"); v.Failures != 0 || v.State != plugin.StateRunning || v.Restarts != 4 {
 				t.Errorf("view %+v", v)
 			}
@@ -126,14 +126,14 @@ func TestRestart(t *testing.T) {
 	t.Run("RS-05 the backoff goes on after a restart of the supervisor", func(t *testing.T) {
 		w := deadWorld("a")
 		w.starts = func(string) bool { return false }
-		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { time.Sleep(10 * minute) })
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { pass(10 * minute) })
 		n := w.saved.Restarts["a"].Failures
 		if n < 7 {
 			t.Fatalf("saved failures %d", n)
 		}
 		w.did = nil
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(minute + 30*time.Second)
+			pass(minute + 30*time.Second)
 			wantState(t, s, "a", plugin.StateCrashLoop)
 			if starts := w.count("--start", "a"); starts != 0 {
 				t.Errorf("%d starts at once after the supervisor's own", starts)
@@ -145,9 +145,9 @@ func TestRestart(t *testing.T) {
 		works := false
 		w.starts = func(string) bool { return works }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(minute + 2500*time.Millisecond)
-			works = true
-			time.Sleep(10 * time.Second)
+			pass(minute + 2500*time.Millisecond)
+			w.set(func() { works = true })
+			pass(10 * time.Second)
 			got := shorts(w.takeReports())
 			if len(got) < 2 || got[0] != "a=failed" || got[len(got)-1] != "a=running" {
 				t.Errorf("reports %q", got)
@@ -158,9 +158,9 @@ func TestRestart(t *testing.T) {
 		w := deadWorld("a")
 		w.startTime["a"] = 3 * time.Minute
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(3 * time.Minute)
+			pass(3 * time.Minute)
 			wantReports(t, w.takeReports())
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			wantReports(t, w.takeReports(), "a=running")
 		})
 	})
@@ -169,11 +169,11 @@ func TestRestart(t *testing.T) {
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(61 * time.Second)
+			pass(61 * time.Second)
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts", n)
 			}
@@ -185,7 +185,7 @@ func TestRestart(t *testing.T) {
 			if err := s.StartPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
@@ -193,7 +193,7 @@ func TestRestart(t *testing.T) {
 		w := deadWorld("a")
 		w.startTime["a"] = 30 * time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(70 * time.Second)
+			pass(70 * time.Second)
 			w.set(func() { w.startTime["a"] = 0 })
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
@@ -211,9 +211,9 @@ func TestRestart(t *testing.T) {
 		cfg.Restart.Stagger = 2 * time.Hour
 		cfg.Intervals.Scan = 5 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.plugins[0].Removed = true })
-			time.Sleep(10 * time.Hour)
+			pass(10 * time.Hour)
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts of a removed plugin", n)
 			}
@@ -237,7 +237,7 @@ func TestRestart(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					time.Sleep(2 * time.Minute)
+					pass(2 * time.Minute)
 					before := time.Now()
 					if err := s.Drain(t.Context()); err != nil {
 						t.Fatal(err)
@@ -248,7 +248,7 @@ func TestRestart(t *testing.T) {
 					if n := w.count("cancelled --start", "a"); (n == 1) != (name == "running") {
 						t.Errorf("%d cancelled", n)
 					}
-					time.Sleep(time.Minute)
+					pass(time.Minute)
 				})
 			})
 		}
@@ -258,9 +258,9 @@ func TestRestart(t *testing.T) {
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.running["a"] = true })
-			time.Sleep(24 * time.Hour)
+			pass(24 * time.Hour)
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts", n)
 			}
@@ -272,9 +272,9 @@ func TestRestart(t *testing.T) {
 		cfg := testConfig()
 		cfg.Restart.Stagger, cfg.Intervals.Scan = time.Minute, time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(minute + time.Millisecond)
+			pass(minute + time.Millisecond)
 			w.set(func() { w.running["a"] = true })
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts", n)
 			}
@@ -287,7 +287,7 @@ func TestRestart(t *testing.T) {
 		w := deadWorld("a", "a")
 		w.plugins[1].Version, w.plugins[1].Duplicate = "2.0", true
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if n := w.count("--start", "a"); n != 1 {
 				t.Errorf("%d starts", n)
 			}
@@ -326,7 +326,7 @@ func TestRestarterMessages(t *testing.T) {
 		w := deadWorld("a")
 		w.startTime["a"] = 3 * time.Second
 		run(t, w, a, true, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			got := parent.take()
 			asked, returned, ended := of[messages.SlotRequested](got), of[messages.SlotReturned](got), of[messages.RestartSucceeded](got)
 			if len(asked) != 1 || len(returned) != 1 || len(ended) != 1 {
@@ -340,7 +340,7 @@ func TestRestarterMessages(t *testing.T) {
 	t.Run("does nothing without its slot", func(t *testing.T) {
 		w := deadWorld("a")
 		run(t, w, a, false, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts", n)
 			}
@@ -364,14 +364,14 @@ func bareBubbleCancel(t *testing.T, w *world, a messages.Attempt, after time.Dur
 		}}
 		pid := sys.Root.Spawn(parent.props())
 		sys.Root.Send(pid, "spawn")
-		time.Sleep(after)
+		pass(after)
 		synctest.Wait()
 		sys.Root.Send(child, messages.Cancel{Attempt: 99}) // another's
 		sys.Root.Send(child, messages.Cancel{Attempt: a.ID})
 		if got := of[messages.RestartCancelled](parent.take()); len(got) != 1 || got[0].Key != "a" {
 			t.Errorf("cancelled %v", got)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := w.count("--start", "a"); n != 0 {
 			t.Errorf("%d starts", n)
 		}

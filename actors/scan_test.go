@@ -12,7 +12,7 @@ func TestScan(t *testing.T) {
 	t.Run("SC-01 the start of a scan is the last check, even if nothing is done", func(t *testing.T) {
 		w := newWorld()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(61 * time.Second)
+			pass(61 * time.Second)
 			if got := status(t, s).Reports.LastCheck; !got.Equal(epoch.Add(time.Minute)) {
 				t.Errorf("last check %v", got)
 			}
@@ -25,13 +25,13 @@ func TestScan(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.listErr = errors.New("locked")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if got := status(t, s); len(got.Problems) != 1 || got.Problems[0].What != "plugin database" {
 				t.Errorf("problems %v", got.Problems)
 			}
 			wantReports(t, w.takeReports())
 			w.set(func() { w.listErr = nil })
-			time.Sleep(15 * time.Minute)
+			pass(15 * time.Minute)
 			wantReports(t, w.takeReports(), "a=running")
 			if got := status(t, s); len(got.Problems) != 0 {
 				t.Errorf("problems %v", got.Problems)
@@ -41,7 +41,7 @@ func TestScan(t *testing.T) {
 	t.Run("SC-03 SC-07 no records: nothing is executed, nothing sent", func(t *testing.T) {
 		w := newWorld()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(time.Hour)
+			pass(time.Hour)
 			if n := w.count("--status", ""); n != 0 {
 				t.Errorf("%d probes", n)
 			}
@@ -53,7 +53,7 @@ func TestScan(t *testing.T) {
 		removed.Removed, unknown.Type, commander.Type = true, plugin.Unknown, plugin.Commander
 		w := newWorld(persist(1, "a"), once(2, "o1"), persist(3, "b"), once(4, "o2"), removed, unknown, commander)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			wantReports(t, w.takeReports(), "o1=installed o2=installed a=running b=running")
 			for _, name := range []string{"gone", "odd", "boss", "o1"} {
 				if n := w.count("--status", name); n != 0 {
@@ -65,7 +65,7 @@ func TestScan(t *testing.T) {
 	t.Run("SC-07 only Once plugins: reported, nothing executed", func(t *testing.T) {
 		w := newWorld(once(1, "o"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			wantReports(t, w.takeReports(), "o=installed")
 			if n := w.count("--status", ""); n != 0 {
 				t.Errorf("%d probes", n)
@@ -76,13 +76,13 @@ func TestScan(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "hung"), persist(3, "slow"))
 		w.probeTime = map[string]time.Duration{"hung": time.Hour, "slow": 20 * time.Second}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(time.Minute + scanPatience + time.Second)
+			pass(time.Minute + scanPatience + time.Second)
 			wantReports(t, w.takeReports(), "a=running")
-			time.Sleep(20 * time.Second)
+			pass(20 * time.Second)
 			wantReports(t, w.takeReports(), "slow=running")
-			time.Sleep(30 * time.Second)
+			pass(30 * time.Second)
 			wantReports(t, w.takeReports())
-			time.Sleep(30 * time.Second)
+			pass(30 * time.Second)
 			if n := w.count("--start", "hung"); n != 1 {
 				t.Errorf("the hung one was started %d times, want once after its deadline", n)
 			}
@@ -94,7 +94,7 @@ func TestScan(t *testing.T) {
 		w.probeErr = errors.New("no JSON array in the output")
 		w.probeTime["a"] = time.Hour
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(150 * time.Second)
+			pass(150 * time.Second)
 			if got := w.takeReports(); len(got) == 0 || got[0].short() != "o=installed" {
 				t.Errorf("reports %q", shorts(got))
 			}
@@ -107,7 +107,7 @@ func TestScan(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.says = map[string]plugin.Status{"a": plugin.StatusRemoved}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			wantReports(t, w.takeReports(), "b=running")
 			if n := w.count("--start", ""); n != 0 {
 				t.Errorf("%d starts", n)
@@ -119,10 +119,10 @@ func TestScan(t *testing.T) {
 		w.running["a"] = false
 		w.startTime["a"] = 5 * time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(61 * time.Second)
+			pass(61 * time.Second)
 			wantReports(t, w.takeReports()) // SC-15: no HTTP, the restart happens
 			wantState(t, s, "a", plugin.StateStarting)
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			wantReports(t, w.takeReports(), "a=running")
 			wantState(t, s, "a", plugin.StateRunning)
 		})

@@ -60,7 +60,7 @@ func start(cfg Config, remembered plugin.Memory, p Ports, crew crew) (*System, e
 		}
 	})
 	g := &guardian{system: s, coordinator: newCoordinator(cfg, remembered, p, crew), ready: make(chan struct{})}
-	pid, err := s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return g }), "guardian")
+	pid, err := s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return g }), "supervisor")
 	if err != nil {
 		return nil, fmt.Errorf("start actors: %w", err)
 	}

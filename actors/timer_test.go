@@ -19,7 +19,7 @@ func TestTimers(t *testing.T) {
 		w.plugins[0].Timeout = time.Hour
 		w.probeTime["a"] = 40 * time.Minute
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(40 * time.Minute)
+			pass(40 * time.Minute)
 			got := status(t, s)
 			if got.Timers[0].Skipped != 2 || got.Counters.Skipped != 2 {
 				t.Errorf("skipped %+v", got.Timers[0])
@@ -27,11 +27,11 @@ func TestTimers(t *testing.T) {
 			if n := w.count("--status", "a"); n != 1 {
 				t.Errorf("%d probes", n)
 			}
-			time.Sleep(15 * time.Minute)
+			pass(15 * time.Minute)
 			if n := w.count("--status", "a"); n != 1 { // nothing was queued
 				t.Errorf("%d probes", n)
 			}
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			if n := w.count("--status", "a"); n != 2 { // an interval after the report at 41 min was answered
 				t.Errorf("%d probes", n)
 			}
@@ -42,7 +42,7 @@ func TestTimers(t *testing.T) {
 		w.answer = intervals(20*time.Minute, 2*time.Minute)
 		w.beats["a"] = epoch.Add(100 * time.Hour)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(time.Minute + time.Second) // the scan at 1 min is answered at once
+			pass(time.Minute + time.Second) // the scan at 1 min is answered at once
 			got := status(t, s)
 			if want := epoch.Add(21 * time.Minute); !got.Timers[0].Due.Equal(want) {
 				t.Errorf("scan due %v, want %v", got.Timers[0].Due, want)
@@ -51,7 +51,7 @@ func TestTimers(t *testing.T) {
 			if want := epoch.Add(3 * time.Minute); !got.Timers[1].Due.Equal(want) {
 				t.Errorf("pull due %v, want %v", got.Timers[1].Due, want)
 			}
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			got = status(t, s)
 			if want := epoch.Add(7 * time.Minute); !got.Timers[1].Due.Equal(want) {
 				t.Errorf("pull due %v, want %v", got.Timers[1].Due, want)
@@ -73,7 +73,7 @@ func TestTimers(t *testing.T) {
 		cfg := testConfig()
 		cfg.Intervals.Scan = 5 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(7 * time.Minute) // scan 1, pull 3, scan 6
+			pass(7 * time.Minute) // scan 1, pull 3, scan 6
 			if got := status(t, s).Timers[1]; !got.Due.Equal(epoch.Add(63 * time.Minute)) {
 				t.Errorf("pull due %v", got.Due)
 			}
@@ -85,7 +85,7 @@ func TestTimers(t *testing.T) {
 		w.startTime["a"] = 2 * time.Minute
 		w.answer = intervals(10*time.Hour, 0)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			got := status(t, s).Timers[0]
 			if got.Interval != 10*time.Hour || !got.Due.Equal(epoch.Add(16*time.Minute)) {
 				t.Errorf("scan timer %+v", got)
@@ -96,7 +96,7 @@ func TestTimers(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = failing(1000, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(50 * time.Minute)
+			pass(50 * time.Minute)
 			want := []time.Duration{1 * minute, 16 * minute, 31 * minute, 46 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
 				t.Errorf("scans at %v", got)
@@ -110,7 +110,7 @@ func TestTimers(t *testing.T) {
 			w := newWorld(persist(1, "a"))
 			w.answer = intervals(said, said)
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				got := status(t, s).Timers[0]
 				if got.Interval != want || got.Due.After(time.Now().Add(want)) {
 					t.Errorf("said %v: %+v", said, got)
@@ -147,10 +147,10 @@ func TestTimers(t *testing.T) {
 	t.Run("TM-07 a suspended host makes up for one run at most", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.offset = 5 * time.Hour }) // the wall clock went on while timers stood still
 			s.ClockStepped()
-			time.Sleep(10 * time.Minute)
+			pass(10 * time.Minute)
 			want := []time.Duration{minute, 2 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
 				t.Errorf("scans at %v", got)
@@ -160,10 +160,10 @@ func TestTimers(t *testing.T) {
 	t.Run("TM-07 the clock set back: scans go on within one interval", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			w.set(func() { w.offset = -5 * time.Hour })
 			s.ClockStepped()
-			time.Sleep(20 * time.Minute)
+			pass(20 * time.Minute)
 			want := []time.Duration{minute, 17 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
 				t.Errorf("scans at %v", got)
@@ -184,12 +184,12 @@ func TestTimers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(90 * time.Second)
+			pass(90 * time.Second)
 			drainAll(t, s)
 			w.takeReports()
 			w.set(func() { w.did = nil })
-			time.Sleep(48 * time.Hour)
-			if w.count("--status", "")+w.count("--start", "")+len(w.takeReports())+len(w.checks) != 0 {
+			pass(48 * time.Hour)
+			if w.count("--status", "")+w.count("--start", "")+len(w.takeReports())+len(w.checked()) != 0 {
 				t.Errorf("after the shutdown: %v", w.did)
 			}
 		})
@@ -197,7 +197,7 @@ func TestTimers(t *testing.T) {
 	t.Run("intervals the control plane set hold over a restart", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = intervals(time.Hour, 0)
-		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { time.Sleep(2 * time.Minute) })
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { pass(2 * time.Minute) })
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			if got := status(t, s).Timers[0].Interval; got != time.Hour {
 				t.Errorf("scan interval %v", got)

@@ -58,16 +58,16 @@ func TestUpdate(t *testing.T) {
 		gone.Removed, unknown.Type = true, plugin.Unknown
 		w := newWorld(once(1, "o"), gone, unknown)
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(40 * time.Minute)
+			pass(40 * time.Minute)
 			w.set(func() { w.listErr = errors.New("locked") })
-			time.Sleep(time.Hour)
-			if len(w.checks) != 0 {
-				t.Errorf("checks at %v", w.checks)
+			pass(time.Hour)
+			if len(w.checked()) != 0 {
+				t.Errorf("checks at %v", w.checked())
 			}
 			w.set(func() { w.listErr = nil; w.plugins[2].Type = plugin.Commander })
-			time.Sleep(time.Hour)
-			if len(w.checks) != 2 {
-				t.Errorf("%d checks", len(w.checks))
+			pass(time.Hour)
+			if len(w.checked()) != 2 {
+				t.Errorf("%d checks", len(w.checked()))
 			}
 		})
 	})
@@ -75,18 +75,18 @@ func TestUpdate(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = func(int) (plugin.Updates, error) { return plugin.Updates{}, errAway }
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(20 * time.Minute)
-			if len(w.checks) != 3 {
-				t.Fatalf("checks at %v", w.checks)
+			pass(20 * time.Minute)
+			if len(w.checked()) != 3 {
+				t.Fatalf("checks at %v", w.checked())
 			}
 			for i := 1; i < 3; i++ {
-				if gap := w.checks[i].Sub(w.checks[i-1]); gap < 2*time.Second || gap > 4*time.Second {
+				if gap := w.checked()[i].Sub(w.checked()[i-1]); gap < 2*time.Second || gap > 4*time.Second {
 					t.Errorf("try %d after %v", i+1, gap)
 				}
 			}
-			time.Sleep(20 * time.Minute)
-			if len(w.checks) != 6 || !w.checks[3].Equal(epoch.Add(32*time.Minute)) {
-				t.Errorf("checks at %v", w.checks)
+			pass(20 * time.Minute)
+			if len(w.checked()) != 6 || !w.checked()[3].Equal(epoch.Add(32*time.Minute)) {
+				t.Errorf("checks at %v", w.checked())
 			}
 		})
 	})
@@ -96,9 +96,9 @@ func TestUpdate(t *testing.T) {
 			return plugin.Updates{}, fmt.Errorf("decode: %w", plugin.ErrNotUnderstood)
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(20 * time.Minute)
-			if len(w.checks) != 1 {
-				t.Errorf("checks at %v", w.checks)
+			pass(20 * time.Minute)
+			if len(w.checked()) != 1 {
+				t.Errorf("checks at %v", w.checked())
 			}
 		})
 	})
@@ -116,7 +116,7 @@ func TestUpdate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			if !slices.Equal(asked, []string{"a@2.0", "b@2.0"}) {
 				t.Errorf("handler asked for %v", asked)
 			}
@@ -137,9 +137,9 @@ func TestUpdate(t *testing.T) {
 			w.startTime[name] = 5 * time.Minute // fetching may take longer than the verb's deadline
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(119 * time.Second)
+			pass(119 * time.Second)
 			w.takeReports()
-			time.Sleep(20 * time.Minute)
+			pass(20 * time.Minute)
 			want := []string{
 				"agent.plugin.update a@2.0 status 0 ", "agent.plugin.update nosuch@1.0 status 1 version folder missing",
 				"agent.plugin.update c@0.9 status 0 ", "agent.plugin.update b@1.0 status 0 ",
@@ -161,7 +161,7 @@ func TestUpdate(t *testing.T) {
 		w.updates = offering(0, offer("a", "2.0"))
 		w.upgrade = func(plugin.Offer) plugin.Upgraded { panic("bug") }
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if got := w.takeEvents(); len(got) != 1 {
 				t.Errorf("events %q", got)
@@ -173,7 +173,7 @@ func TestUpdate(t *testing.T) {
 		w.updates = offering(50*time.Minute, offer("a", "2.0"))
 		w.startTime["a"] = 4 * time.Minute
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(10 * time.Minute)
+			pass(10 * time.Minute)
 			if got := status(t, s).Timers[2]; got.Interval != 50*time.Minute || !got.Due.Equal(epoch.Add(56*time.Minute)) {
 				t.Errorf("timer %+v", got)
 			}
@@ -188,12 +188,12 @@ func TestUpdate(t *testing.T) {
 		cfg.Intervals.Scan, cfg.FirstRun.Pull = 5*time.Minute, 4*time.Minute
 		cfg.Restart.OnHang = false
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(119 * time.Second)
+			pass(119 * time.Second)
 			w.takeReports()
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 			wantState(t, s, "a", plugin.StateUpgrading)
 			w.set(func() { w.running["a"] = false })
-			time.Sleep(25 * time.Minute)
+			pass(25 * time.Minute)
 			for _, r := range w.takeReports() {
 				if r.short() != "b=running" {
 					t.Errorf("reported %q", r.short())
@@ -202,7 +202,7 @@ func TestUpdate(t *testing.T) {
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts", n)
 			}
-			time.Sleep(6 * time.Minute)
+			pass(6 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
@@ -212,7 +212,7 @@ func TestUpdate(t *testing.T) {
 		cfg := updateConfig()
 		cfg.Restart.Stagger = 20 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			time.Sleep(40 * time.Minute)
+			pass(40 * time.Minute)
 			if w.count("upgrade 2.0", "a") != 1 || w.count("--start", "a") != 0 {
 				t.Errorf("did %v", w.did)
 			}
@@ -234,7 +234,7 @@ func TestUpdate(t *testing.T) {
 			}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(3 * time.Minute)
+			pass(3 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			got := shorts(w.takeReports())
 			if !slices.Contains(got, "a@2.0=failed") {
@@ -251,7 +251,7 @@ func TestUpdate(t *testing.T) {
 			return plugin.Upgraded{Plugin: p, Previous: "1.0", Status: plugin.StatusRunning, SysTag: plugin.SysTagAdd}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			time.Sleep(3 * time.Minute)
+			pass(3 * time.Minute)
 			if got := shorts(w.takeReports()); !slices.Contains(got, "a@2.0=running+add") {
 				t.Errorf("reports %q", got)
 			}
@@ -260,13 +260,13 @@ func TestUpdate(t *testing.T) {
 	t.Run("an operator may ask for updates now", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			if err := s.CheckUpdates(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			if len(w.checks) != 1 {
-				t.Errorf("%d checks", len(w.checks))
+			if len(w.checked()) != 1 {
+				t.Errorf("%d checks", len(w.checked()))
 			}
 		})
 	})
@@ -286,11 +286,12 @@ func TestInventory(t *testing.T) {
 		odd.Type = plugin.Unknown
 		w := newWorld(persist(1, "a"), once(2, "o"), gone, odd)
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
-			time.Sleep(48 * time.Hour)
-			if len(w.events) != 2 || w.events[0].at != 3*time.Minute || w.events[1].at != 24*time.Hour+3*time.Minute {
-				t.Fatalf("events %v", w.events)
+			pass(48 * time.Hour)
+			events := w.sent()
+			if len(events) != 2 || events[0].at != 3*time.Minute || events[1].at != 24*time.Hour+3*time.Minute {
+				t.Fatalf("events %v", events)
 			}
-			e := w.events[0].event
+			e := events[0].event
 			if e.ID != plugin.EventLocalList || e.Keywords["localArch"] != "x64" || e.Keywords["localOsType"] != "linux" {
 				t.Errorf("event %+v", e)
 			}
@@ -306,9 +307,9 @@ func TestInventory(t *testing.T) {
 	t.Run("LR-03 nothing installed, nothing sent", func(t *testing.T) {
 		w := newWorld()
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
-			time.Sleep(48 * time.Hour)
-			if len(w.events) != 0 {
-				t.Errorf("events %v", w.events)
+			pass(48 * time.Hour)
+			if events := w.sent(); len(events) != 0 {
+				t.Errorf("events %v", events)
 			}
 		})
 	})
@@ -316,9 +317,9 @@ func TestInventory(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.eventErr = func(int) error { return errAway }
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
-			time.Sleep(time.Hour)
-			if len(w.events) < 10 {
-				t.Errorf("%d tries", len(w.events))
+			pass(time.Hour)
+			if n := len(w.sent()); n < 10 {
+				t.Errorf("%d tries", n)
 			}
 			if got := status(t, s).Reports.Events; got != 1 {
 				t.Errorf("%d owed", got)
@@ -326,9 +327,9 @@ func TestInventory(t *testing.T) {
 		})
 		w.eventErr, w.events = nil, nil
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
-			time.Sleep(owedSpread)
-			if len(w.events) != 1 || len(w.saved.Events) != 0 {
-				t.Errorf("events %v, saved %v", w.events, w.saved.Events)
+			pass(owedSpread)
+			if events := w.sent(); len(events) != 1 || len(w.saved.Events) != 0 {
+				t.Errorf("events %v, saved %v", events, w.saved.Events)
 			}
 		})
 	})

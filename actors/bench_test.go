@@ -1,0 +1,74 @@
+package actors
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+type noMemory struct{}
+
+func (noMemory) Save(plugin.Changes) error { return nil }
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now().Round(0) }
+
+// BenchmarkCoordinatorScan is what one scan result of 1,000 running plugins
+// costs the Coordinator, from the order to the acknowledged report.
+func BenchmarkCoordinatorScan(b *testing.B) {
+	const n = 1000
+	list := plugin.List{Plugins: make([]plugin.Plugin, n)}
+	probes := make([]plugin.Probe, n)
+	for i := range n {
+		list.Plugins[i] = persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i))
+		probes[i] = plugin.Probe{Plugin: list.Plugins[i], Status: plugin.StatusRunning}
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	delivered := make(chan struct{})
+	silent := actor.PropsFromFunc(func(actor.Context) {})
+	cfg := testConfig()
+	cfg.Intervals.Scan = time.Nanosecond // a scan follows the other
+	cfg.FirstRun = FirstRun{Pull: 1000 * time.Hour, Update: 1000 * time.Hour, Inventory: 1000 * time.Hour}
+	s, err := start(cfg, plugin.Memory{}, Ports{Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log}, crew{
+		scanner: actor.PropsFromFunc(func(c actor.Context) {
+			if m, ok := c.Message().(messages.Scan); ok {
+				c.Respond(messages.ScanCompleted{Gen: m.Gen, Listed: true, List: list, Probes: probes})
+			}
+		}),
+		prober: silent, puller: silent, inventory: silent, upgrader: silent,
+		reporter: actor.PropsFromFunc(func(c actor.Context) {
+			if m, ok := c.Message().(messages.Report); ok {
+				c.Respond(messages.ReportDelivered{Gen: m.Gen})
+				delivered <- struct{}{}
+			}
+		}),
+		restarter: func(messages.Attempt) *actor.Props { return silent },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	<-delivered
+	b.ReportAllocs()
+	for b.Loop() {
+		<-delivered
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "plugins/s")
+	go func() { // the Reporter may be waiting to say one more
+		for range delivered {
+		}
+	}()
+	if err := s.Drain(b.Context()); err != nil {
+		b.Error(err)
+	}
+	close(delivered)
+}

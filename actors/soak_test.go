@@ -1,0 +1,179 @@
+package actors
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// TestYear lives a virtual year with 20 plugins, two of them flapping, and
+// prints what each quarter cost. Nothing may pile up.
+func TestYear(t *testing.T) {
+	var names []string
+	w := newWorld()
+	for i := range 20 {
+		name := fmt.Sprintf("p%02d", i)
+		names = append(names, name)
+		w.plugins = append(w.plugins, persist(uint64(i+1), name))
+		w.running[name] = true
+	}
+	w.answer = lazy
+	cfg := DefaultConfig()
+	cfg.Restart.OnHang = false
+	began := time.Now()
+	heap := make([]uint64, 0, 4)
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Start(cfg, plugin.Memory{}, w.ports())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const day = 24 * time.Hour
+		for quarter := range 4 {
+			for range 91 {
+				w.set(func() { w.running["p03"], w.running["p07"] = false, false })
+				pass(day / 2)
+				w.beating(names...)
+				pass(day / 2)
+				w.set(func() { w.did, w.reports, w.events = nil, nil, nil })
+			}
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			heap = append(heap, m.HeapAlloc/1024)
+			got := status(t, s)
+			t.Logf("quarter %d: %d scans, %d pulls (%d told nothing new), %d restarts, %d reports, %d actors, heap %d KiB",
+				quarter+1, got.Counters.Scans, got.Counters.Pulls, got.Counters.Suppressed, got.Counters.Restarts, got.Counters.Reports,
+				len(alive(s.actors)), heap[quarter])
+		}
+		if n := len(alive(s.actors)); n != 8 {
+			t.Errorf("%d actors at the end: %v", n, alive(s.actors))
+		}
+		drainAll(t, s)
+	})
+	t.Logf("a virtual year took %v", time.Since(began).Round(time.Millisecond))
+	if heap[3] > heap[0]*3/2+1024 {
+		t.Errorf("the heap grew from %d to %d KiB", heap[0], heap[3])
+	}
+	if len(w.twice) > 0 {
+		t.Errorf("touched twice: %v", w.twice)
+	}
+}
+
+// TestChaos lets everything go wrong at random, over the supervisor's own
+// restarts too, and then checks what must hold whatever happened: no plugin
+// was ever touched twice at once or started while it ran, and once the trouble
+// is over all run and the control plane knows it.
+func TestChaos(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { chaos(t, rand.New(rand.NewPCG(seed, 99))) })
+	}
+}
+
+func chaos(t *testing.T, r *rand.Rand) {
+	names := []string{"a", "b", "c", "d", "e", "f"}
+	w := newWorld(once(10, "o"))
+	for i, name := range names {
+		w.plugins = append(w.plugins, persist(uint64(i+1), name))
+	}
+	told := map[string]plugin.Status{}
+	var broken bool
+	w.answer = func(int) (plugin.Answer, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if broken && r.IntN(2) == 0 {
+			return plugin.Answer{}, [...]error{errAway, &plugin.Refusal{Code: 403}, &plugin.Refusal{Code: 503, RetryAfter: time.Minute}}[r.IntN(3)]
+		}
+		for _, e := range w.reports[len(w.reports)-1].entries {
+			told[e.Name] = e.Status
+		}
+		mode := plugin.ReportMode(r.IntN(2))
+		return plugin.Answer{ReportMode: &mode, RefreshInterval: time.Duration(r.IntN(90)) * time.Second}, nil
+	}
+	w.updates = func(int) (plugin.Updates, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !broken {
+			return plugin.Updates{}, nil
+		}
+		return plugin.Updates{Offers: []plugin.Offer{offer(names[r.IntN(len(names))], fmt.Sprint(r.IntN(9)))}}, nil
+	}
+	w.starts = func(string) bool { return !broken || r.IntN(3) > 0 }
+	w.latency = time.Second
+	cfg := DefaultConfig()
+	cfg.Intervals.Update = 10 * time.Minute
+	for range 4 { // lives of the supervisor
+		synctest.Test(t, func(t *testing.T) {
+			s, err := Start(cfg, w.saved, w.ports())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.set(func() { broken = true })
+			for range 60 {
+				name := names[r.IntN(len(names))]
+				switch r.IntN(8) {
+				case 0, 1, 2:
+					w.set(func() {
+						if w.busy[name] == 0 {
+							w.running[name] = false
+						}
+					})
+				case 3:
+					w.set(func() { w.probeTime[name] = time.Duration(r.IntN(50)) * time.Second })
+				case 4:
+					w.set(func() { w.startTime[name] = time.Duration(r.IntN(90)) * time.Second })
+				case 5:
+					w.beating(name)
+				case 6:
+					_ = s.StopPlugin(t.Context(), name)
+				case 7:
+					_ = s.StartPlugin(t.Context(), name)
+				}
+				pass(time.Duration(r.IntN(600)) * time.Second)
+			}
+			drainAll(t, s)
+			w.set(func() { clear(w.busy) }) // what was cut off by the end
+		})
+	}
+	w.set(func() {
+		broken = false
+		clear(w.probeTime)
+		clear(w.startTime)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Start(cfg, w.saved, w.ports())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		for _, name := range names {
+			if err := s.StartPlugin(t.Context(), name); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 60 {
+			pass(time.Minute)
+			w.beating(names...)
+		}
+		for _, name := range names {
+			wantState(t, s, name, plugin.StateRunning)
+			if !w.running[name] || told[name] != plugin.StatusRunning {
+				t.Errorf("%s runs %v, the control plane was told %v", name, w.running[name], told[name])
+			}
+		}
+		if told["o"] != plugin.StatusInstalled {
+			t.Errorf("the control plane was told %v of o", told["o"])
+		}
+		if got := status(t, s).Reports; got.Owed != 0 || len(w.saved.Owed) != 0 {
+			t.Errorf("still owed: %+v %v", got, w.saved.Owed)
+		}
+		drainAll(t, s)
+	})
+	if len(w.twice) > 0 {
+		t.Errorf("touched twice: %v", w.twice)
+	}
+}
