@@ -1,0 +1,162 @@
+package plugin
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+// SPEC 2: the deadline of a verb.
+func TestParseTimeout(t *testing.T) {
+	for s, want := range map[string]time.Duration{
+		"": DefaultTimeout, "x": DefaultTimeout, "0": DefaultTimeout, "-3": DefaultTimeout, "3601": DefaultTimeout,
+		"1.5": DefaultTimeout, "99999999999999999999": DefaultTimeout, "1": time.Second, "3600": time.Hour, " 7 ": 7 * time.Second,
+	} {
+		if got := ParseTimeout(s); got != want {
+			t.Errorf("%q is %v, want %v", s, got, want)
+		}
+	}
+}
+
+// ST-15, SPEC 1: names and versions.
+func TestCheckName(t *testing.T) {
+	for _, ok := range []string{"a", "A-1_b.c+d", "1.0", strings.Repeat("x", 255)} {
+		if err := CheckName(ok); err != nil {
+			t.Errorf("%q: %v", ok, err)
+		}
+	}
+	for _, bad := range []string{"", ".", "..", ".hidden", "a/b", "a b", "a\x00", "ä", "a\n", strings.Repeat("x", 256)} {
+		if CheckName(bad) == nil {
+			t.Errorf("%q is allowed", bad)
+		}
+	}
+}
+
+// ST-15, SPEC 1: the executable stays inside its package.
+func TestCheckRunPath(t *testing.T) {
+	for _, ok := range []string{"run", "bin/run", "./run", "a/../run"} {
+		if err := CheckRunPath(ok); err != nil {
+			t.Errorf("%q: %v", ok, err)
+		}
+	}
+	for _, bad := range []string{"", ".", "..", "../x", "a/../../x", "/bin/sh"} {
+		if CheckRunPath(bad) == nil {
+			t.Errorf("%q is allowed", bad)
+		}
+	}
+}
+
+// PL-08: exactly interval + 5 s old is running.
+func TestBeatStatus(t *testing.T) {
+	last := time.Unix(1_000_000, 0)
+	b := Beat{Plugin: Plugin{HeartbeatInterval: time.Minute}, Found: true, Last: last}
+	for late, want := range map[time.Duration]Status{
+		-time.Hour: StatusRunning, 0: StatusRunning, 65 * time.Second: StatusRunning,
+		65*time.Second + 999*time.Millisecond: StatusRunning, // whole seconds, as the file has them
+		66 * time.Second:                      StatusFailed,
+	} {
+		if got := b.Status(last.Add(late)); got != want {
+			t.Errorf("%v after the last beat: %v, want %v", late, got, want)
+		}
+	}
+}
+
+// SC-16: cut at a character boundary.
+func TestCut(t *testing.T) {
+	if got := Cut("aä", 2); got != "a" {
+		t.Errorf("%q", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s, n := rapid.String().Draw(t, "s"), rapid.IntRange(0, 40).Draw(t, "n")
+		got := Cut(s, n)
+		if len(got) > n || !strings.HasPrefix(s, got) || !utf8.ValidString(got) {
+			t.Fatalf("%q", got)
+		}
+	})
+}
+
+func TestKey(t *testing.T) {
+	p := Plugin{ID: 7, Name: "a", Version: "1.0"}
+	if p.Key() != "a" {
+		t.Errorf("key %q", p.Key())
+	}
+	p.Duplicate = true // ST-10
+	if p.Key() != "a@1.0#7" {
+		t.Errorf("key %q", p.Key())
+	}
+}
+
+// UP-07: what an update event says.
+func TestNewUpdateEvent(t *testing.T) {
+	o := Offer{Name: "a", Version: "2.0"}
+	for name, test := range map[string]struct {
+		up     Upgraded
+		status string
+	}{
+		"ok":          {Upgraded{}, "0"},
+		"failed":      {Upgraded{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
+		"out of time": {Upgraded{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("no end in 1m0s")}}, "2"},
+	} {
+		test.up.Output = strings.Repeat("ü", MaxEventOutput)
+		k := NewUpdateEvent(time.Time{}, o, test.up).Keywords
+		if k["status"] != test.status || k["name"] != "a" || k["version"] != "2.0" || k["errMsg"] != test.up.Cause() {
+			t.Errorf("%s: %v", name, k)
+		}
+		if len(k["output"]) != MaxEventOutput {
+			t.Errorf("%s: output of %d bytes", name, len(k["output"]))
+		}
+	}
+}
+
+func TestRefusal(t *testing.T) { // SC-20
+	for code, final := range map[int]bool{301: false, 400: true, 404: true, 408: false, 425: false, 429: false, 499: true, 500: false} {
+		if got := (&Refusal{Code: code}).Final(); got != final {
+			t.Errorf("%d: final %v", code, got)
+		}
+	}
+}
+
+// What the API writes, it reads.
+func TestWords(t *testing.T) {
+	for _, s := range States {
+		var back State
+		if b, err := json.Marshal(s); err != nil || json.Unmarshal(b, &back) != nil || back != s {
+			t.Errorf("state %v became %v", s, back)
+		}
+	}
+	for s := StatusUnknown; s <= StatusRemoved; s++ {
+		var back Status
+		if b, err := json.Marshal(s); err != nil || json.Unmarshal(b, &back) != nil || back != s {
+			t.Errorf("status %v became %v", s, back)
+		}
+	}
+	for y := Once; y <= Unknown; y++ {
+		var back Type
+		if b, err := json.Marshal(y); err != nil || json.Unmarshal(b, &back) != nil || back != y {
+			t.Errorf("type %v became %v", y, back)
+		}
+	}
+	var s State
+	if json.Unmarshal([]byte(`"nosuch"`), &s) == nil {
+		t.Error("a state that does not exist was read")
+	}
+}
+
+func TestHealthy(t *testing.T) {
+	for state, want := range map[State]bool{
+		StateRunning: true, StateUpgrading: true, StateRemoved: true,
+		StateStarting: false, StateDegraded: false, StateCrashLoop: false, StateStopped: false, StateInstalled: false,
+	} {
+		if got := (View{Type: Persist, State: state}).Healthy(); got != want {
+			t.Errorf("%v: %v", state, got)
+		}
+	}
+	if !(View{Type: Once, State: StateInstalled}).Healthy() {
+		t.Error("an installed Once plugin is all there is to have")
+	}
+}
