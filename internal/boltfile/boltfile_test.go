@@ -1,0 +1,222 @@
+package boltfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// fill writes a database with a bucket of its own pages, an inline bucket and
+// a list of free pages, and returns its path.
+func fill(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := Open(t.Context(), path, Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for round := range 3 {
+		if err := db.Update(func(tx *bbolt.Tx) error {
+			big, err := tx.CreateBucketIfNotExists([]byte("big"))
+			if err != nil {
+				return err
+			}
+			for n := range 300 {
+				if err := big.Put(fmt.Appendf(nil, "key%d", n), []byte(strings.Repeat("v", 40+round))); err != nil {
+					return err
+				}
+			}
+			if err := big.Put([]byte("huge"), make([]byte, 10_000)); err != nil {
+				return err
+			}
+			small, err := tx.CreateBucketIfNotExists([]byte("small"))
+			if err != nil {
+				return err
+			}
+			return small.Put([]byte("k"), []byte("v"))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// count reads everything there is.
+func count(db *DB) (n int, err error) {
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(k, v []byte) error { n += len(k) + len(v); return nil })
+		})
+	})
+	return n, err
+}
+
+func TestOpenGood(t *testing.T) {
+	path := fill(t)
+	for _, o := range []Options{{}, {Create: true}, {ReadOnly: true}} {
+		db, err := Open(t.Context(), path, o)
+		if err != nil {
+			t.Fatalf("%+v: %v", o, err)
+		}
+		if n, err := count(db); err != nil || n < 20_000 {
+			t.Errorf("%+v: %d bytes, %v", o, n, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	_, err := Open(t.Context(), filepath.Join(t.TempDir(), "none.db"), Options{Wait: time.Minute})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v, want not exist", err)
+	}
+}
+
+func TestOpenDamaged(t *testing.T) {
+	good, err := os.ReadFile(fill(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(b []byte) func(string) error {
+		return func(p string) error { return os.WriteFile(p, b, 0o600) }
+	}
+	for name, put := range map[string]func(path string) error{
+		"empty":          file(nil),
+		"text":           file([]byte(strings.Repeat("not a database\n", 1000))),
+		"zeros":          file(make([]byte, 32<<10)),
+		"header only":    file(good[:4096]),
+		"no second page": file(good[:2*4096-1]),
+		"folder":         func(p string) error { return os.Mkdir(p, 0o700) },
+		"pipe":           func(p string) error { return unix.Mkfifo(p, 0o600) },
+		"socket":         func(p string) error { return unix.Mknod(p, unix.S_IFSOCK|0o600, 0) },
+		"device":         func(p string) error { return os.Symlink("/dev/null", p) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "test.db")
+			if err := put(path); err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range []Options{{Create: true}, {ReadOnly: true}} {
+				if _, err := Open(t.Context(), path, o); !errors.Is(err, ErrDamaged) {
+					t.Errorf("%+v: error %v, want damaged", o, err)
+				}
+			}
+		})
+	}
+}
+
+func TestOpenLocked(t *testing.T) {
+	path := fill(t)
+	db, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), path, Options{Wait: 50 * time.Millisecond}); !errors.Is(err, ErrLocked) {
+		t.Errorf("error %v, want locked", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, path, Options{Wait: time.Hour}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want canceled", err)
+	}
+	opened := make(chan error)
+	go func() {
+		second, err := Open(t.Context(), path, Options{Wait: time.Minute})
+		if err == nil {
+			err = second.Close()
+		}
+		opened <- err
+	}()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("after the lock was released: %v", err)
+	}
+}
+
+// Who waited for the lock of a file that was moved aside meanwhile opens the
+// one that took its place.
+func TestOpenReplacedWhileWaiting(t *testing.T) {
+	path := fill(t)
+	db, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan int)
+	go func() {
+		second, err := Open(t.Context(), path, Options{Create: true, Wait: time.Minute})
+		if err != nil {
+			t.Error(err)
+			close(got)
+			return
+		}
+		defer second.Close()
+		n, _ := count(second)
+		got <- n
+	}()
+	if _, err := SetAside(path, time.Now()); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := <-got; n != 0 {
+		t.Errorf("read %d bytes of the file that was moved aside", n)
+	}
+}
+
+// A file that is cut short while it is open faults; that ends neither the
+// process nor the lock's release.
+func TestFaultWhileOpen(t *testing.T) {
+	path := fill(t)
+	db, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := count(db); !errors.Is(err, ErrDamaged) {
+		t.Errorf("read: error %v, want damaged", err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("big")) })
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("write: error %v, want damaged", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("open again: error %v, want damaged and not locked", err)
+	}
+}
+
+func TestSetAside(t *testing.T) {
+	dir := t.TempDir()
+	path, now := filepath.Join(dir, "a.db"), time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
+	for _, want := range []string{"a.db.damaged-20260304T040607Z", "a.db.damaged-20260304T040607Z-1"} {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		got, err := SetAside(path, now)
+		if err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("moved to %s, %v; want %s", got, err, want)
+		}
+	}
+	if _, err := SetAside(path, now); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing there: error %v", err)
+	}
+}

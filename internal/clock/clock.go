@@ -1,0 +1,74 @@
+// Package clock tells the wall time, and tells when it was moved.
+//
+// Timers run on the monotonic clock, which stands still while the host is
+// suspended and knows nothing of an operator who sets the time. What is due is
+// kept in wall time, so whoever plans by it has to hear of both (TM-07). The
+// kernel says so by itself: Watch sleeps until it does, and polls nothing.
+package clock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Wall is the host's clock.
+type Wall struct{}
+
+// Now is the wall time alone. Without the monotonic reading, the difference of
+// two moments is what the wall clock says it is, over a suspend or step too.
+func (Wall) Now() time.Time { return time.Now().Round(0) }
+
+// Watch calls stepped each time the wall clock was set or the host resumed
+// from suspend; several at once may be told as one. Slewing, as NTP does for
+// small corrections, is no step. stepped runs on the caller's goroutine and
+// delays the next call while it does. Watch returns nil as soon as ctx ends,
+// and an error when the kernel cannot tell.
+func Watch(ctx context.Context, stepped func()) error {
+	alarm, err := arm()
+	if err != nil {
+		return err
+	}
+	return watch(ctx, alarm, stepped)
+}
+
+// never is beyond the life of any timer, and before the end of the kernel's
+// own count of nanoseconds in 2262.
+const never = 8_835_955_200 // 2250-01-01, in Unix seconds
+
+// arm makes a timer that is not meant to fire: the kernel cancels it when the
+// clock it runs on is set, and that is what is waited for (timerfd_create(2)).
+func arm() (*os.File, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("create clock timer: %w", err)
+	}
+	spec := unix.ItimerSpec{Value: unix.Timespec{Sec: never}}
+	if err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &spec, nil); err != nil {
+		return nil, errors.Join(fmt.Errorf("arm clock timer: %w", err), unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), "clock timer"), nil
+}
+
+func watch(ctx context.Context, alarm *os.File, stepped func()) error {
+	defer alarm.Close()
+	defer context.AfterFunc(ctx, func() { alarm.SetReadDeadline(time.Unix(0, 1)) })()
+	var expirations [8]byte
+	for ctx.Err() == nil {
+		// A cancelled timer stays armed: the next step cancels it again, and one
+		// that came before this Read is not lost.
+		_, err := alarm.Read(expirations[:])
+		switch {
+		case errors.Is(err, unix.ECANCELED):
+			stepped()
+		case ctx.Err() != nil: // the deadline was set to wake us
+		case err != nil:
+			return fmt.Errorf("wait for a clock step: %w", err)
+		}
+	}
+	return nil
+}

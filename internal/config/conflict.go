@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// conflicts finds what is wrong about keys together, though each by itself is
+// allowed.
+func (c *Config) conflicts() []*Mistake {
+	var mistakes []*Mistake
+	wrong := func(text string, keys ...string) {
+		m := &Mistake{Key: keys[0], Text: text}
+		for _, k := range keys { // one of them was set, the defaults agree
+			if m.Where = c.origins[k]; m.Where != "" {
+				m.Key = k
+				break
+			}
+		}
+		mistakes = append(mistakes, m)
+	}
+	if r := c.Restart; r.BackoffInitial > r.BackoffMax {
+		wrong(fmt.Sprintf("restart.backoff_initial, %s, is longer than restart.backoff_max, %s; allowed: at most as long",
+			period.text(&r.BackoffInitial), period.text(&r.BackoffMax)),
+			"restart.backoff_initial", "restart.backoff_max")
+	}
+	if p := c.ControlPlane; p.CertFile != "" && p.KeyFile == "" {
+		wrong("is set without control_plane.key_file; allowed: both or neither", "control_plane.cert_file")
+	} else if p.KeyFile != "" && p.CertFile == "" {
+		wrong("is set without control_plane.cert_file; allowed: both or neither", "control_plane.key_file")
+	}
+	if err := checkSocketLength(c.SocketPath()); err != nil {
+		wrong(fmt.Sprintf("%v; allowed: a shorter root, or admin.socket set to a shorter path", err), "root")
+	}
+	return mistakes
+}
+
+// oddities finds what is allowed and hardly meant.
+func (c *Config) oddities() []Warning {
+	var odd []Warning
+	if c.Intervals.Scan <= c.AvoidWindow {
+		w := Warning{Key: "avoid_window", Text: fmt.Sprintf(
+			"avoid_window, %s, is not shorter than intervals.scan, %s: no pull ever takes place",
+			period.text(&c.AvoidWindow), period.text(&c.Intervals.Scan))}
+		for _, k := range []string{"intervals.scan", "avoid_window"} {
+			if w.Where = c.origins[k]; w.Where != "" {
+				w.Key = k
+				break
+			}
+		}
+		odd = append(odd, w)
+	}
+	return odd
+}
+
+// NotYet tells which keys were set that have no effect in this version.
+func (c Config) NotYet() []Warning {
+	var set []Warning
+	add := func(name string) {
+		if at := c.origins[name]; at != "" {
+			set = append(set, Warning{Where: at, Key: name, Text: "has no effect in this version"})
+		}
+	}
+	for _, k := range keys {
+		if k.later {
+			add(k.name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
+		for _, l := range limits {
+			add(pluginsKey + "." + name + ".limits." + l.name)
+		}
+	}
+	return set
+}

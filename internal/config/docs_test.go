@@ -1,0 +1,117 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write docs/configuration.md")
+
+const reference = "../../docs/configuration.md"
+
+// TestDocs keeps docs/configuration.md true: it is what the table of keys says.
+func TestDocs(t *testing.T) {
+	want, err := writeReference()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(reference, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("docs/configuration.md is stale; go test ./internal/config -run TestDocs -update writes it (-want +got):\n%s", diff)
+	}
+}
+
+const intro = "# Configuration\n" + `
+<!-- Written by: go test ./internal/config -run TestDocs -update -->
+
+Nothing has to be configured except where the control plane is. Every key can be set in the file, in the environment and on the
+command line. Read in this order, each overriding the one before:
+
+1. the defaults below,
+2. ` + "`ROOT/config/PluginCheckInterval`" + `, the file of the existing product: ` + "`key=seconds,…`" + ` with the keys
+   ` + "`pluginHealthScanInterval`, `pluginHealthPullInterval`, `pluginUpdateCheckInterval`, `pluginListReportInterval`" + `; what is malformed
+   is skipped with a warning,
+3. the YAML file: ` + "`--config FILE`, by default `" + DefaultFile + "`" + `, which need not exist,
+4. the environment: ` + "`" + envPrefix + "`" + ` and the key in capitals, with underscores for dots,
+5. the flags: the key with dashes for dots and underscores.
+
+Everything is checked before anything is started. Each mistake is one line that says where it is, which key, what is wrong and what
+is allowed, and all of them are told at once; ` + "`supervisor run`" + ` then exits 2:
+
+` + "```" + `
+%s
+` + "```" + `
+
+` + "`supervisor config check`" + ` does only that. ` + "`supervisor config show`" + ` prints the values in effect and where each was set. A variable
+that begins with ` + "`" + envPrefix + "`" + ` and is no key is a warning. There is no reload: start the supervisor again, the plugins keep running.
+
+- Durations are numbers with a unit: ` + "`300ms`, `90s`, `15m`, `24h`, `1h30m`" + `. Intervals may be shorter than the 10 s that a control
+  plane may ask for.
+- Sizes are bytes, or whole numbers with ` + "`KiB`, `MiB`, `GiB`, `TiB`" + `.
+- Paths are absolute; on the command line a relative one is meant from the current folder. ` + "`--socket`" + ` is short for ` + "`--admin-socket`" + `.
+- Lists are YAML lists in the file, and have commas between their entries in the environment and on the command line.
+
+## The file
+
+Every key with its default:
+
+` + "```yaml\n%s```" + `
+
+## The keys
+`
+
+// writeReference makes the document from the table.
+func writeReference() (string, error) {
+	c := Default()
+	shown, err := c.YAML()
+	if err != nil {
+		return "", err
+	}
+	doc := parseFile(DefaultFile, []byte("\n\n\n\n\nintervals:\n  scan: 15 minutes\n  pul: 5m\n"))
+	var example []string
+	for _, m := range doc.mistakes {
+		example = append(example, m.Error())
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, intro, strings.Join(example, "\n"), shown)
+	for _, k := range keys {
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", k.name, k.help)
+		if k.later {
+			b.WriteString("*Read and checked, without effect in this version.*\n\n")
+		}
+		if k.fileOnly() {
+			limitsReference(&b)
+			continue
+		}
+		value := k.get(&c)
+		if value == "" {
+			value = `""`
+		}
+		if k.kind.word() == "list" {
+			value = "[]"
+		}
+		fmt.Fprintf(&b, "- default: `%s`\n- allowed: %s\n- flag: `--%s`, variable: `%s`\n", value, k.kind.allowed(), k.flag(), k.variable())
+	}
+	return b.String(), nil
+}
+
+func limitsReference(b *strings.Builder) {
+	b.WriteString("In the file only; by default none. *Read and checked, without effect in this version.*\n\n")
+	b.WriteString("```yaml\nplugins:\n  NAME:\n    limits: {cpu: 0.5, memory: 256MiB, pids: 64}\n```\n\n")
+	for _, l := range limits {
+		fmt.Fprintf(b, "- `%s`: %s Allowed: %s.\n", l.name, l.help, l.kind.allowed())
+	}
+}

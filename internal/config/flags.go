@@ -1,0 +1,72 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/pflag"
+)
+
+// flagAliases are second names of flags.
+var flagAliases = map[string]string{"admin-socket": "socket"}
+
+// AddFlags adds a flag for each named key, or for every key when none is
+// named; a name that is no key panics. What the flags are given is judged by
+// Load, together with everything else.
+func AddFlags(fs *pflag.FlagSet, names ...string) {
+	defaults := Default()
+	for _, name := range names {
+		if _, ok := keyNamed(name); !ok {
+			panic("config: no such key: " + name)
+		}
+	}
+	for _, k := range keys {
+		if k.fileOnly() || len(names) > 0 && !slices.Contains(names, k.name) {
+			continue
+		}
+		help := k.help
+		if k.later {
+			help += " (No effect yet.)"
+		}
+		v := &flagText{text: k.get(&defaults), word: k.kind.word()}
+		f := fs.VarPF(v, k.flag(), "", help)
+		if v.word == "bool" {
+			f.NoOptDefVal = "true"
+		}
+		if alias, ok := flagAliases[k.flag()]; ok {
+			fs.Var(v, alias, "Same as --"+k.flag()+".")
+		}
+	}
+}
+
+// flagText is a flag that keeps what it was given.
+type flagText struct{ text, word string }
+
+func (f *flagText) String() string     { return f.text }
+func (f *flagText) Set(s string) error { f.text = s; return nil }
+func (f *flagText) Type() string       { return f.word }
+
+// flagSettings are the flags that were given. Relative paths are meant from
+// where the command was typed.
+func flagSettings(fs *pflag.FlagSet) []setting {
+	if fs == nil {
+		return nil
+	}
+	var given []setting
+	for _, k := range keys {
+		for _, name := range []string{k.flag(), flagAliases[k.flag()]} {
+			f := fs.Lookup(name)
+			if name == "" || f == nil || !f.Changed {
+				continue
+			}
+			text := f.Value.String()
+			if k.isPath() && text != "" && text != ManagerNative {
+				if abs, err := filepath.Abs(text); err == nil {
+					text = abs
+				}
+			}
+			given = append(given, setting{k, text, "--" + name})
+		}
+	}
+	return given
+}

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// key is one thing that can be set.
+type key struct {
+	name  string // in the file, with dots between sections
+	help  string // one sentence, as the flag's usage has it
+	kind  kind
+	field func(*Config) any // a pointer, of the type the kind works on
+	later bool              // has no effect in this version
+}
+
+// flag is the key's name on the command line, without dashes before it.
+func (k key) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(k.name) }
+
+// variable is the key's name in the environment.
+func (k key) variable() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
+}
+
+const envPrefix = "SUPERVISOR_"
+
+// Bounds that several keys share. Intervals may be far shorter than what a
+// server may ask for (TM-04), but never so short that nothing else is done.
+const (
+	shortest = 10 * time.Millisecond
+	longest  = 365 * 24 * time.Hour
+	many     = 1_000_000
+)
+
+// The bounds of durations.
+var (
+	period  = spanKind{shortest, longest}
+	delay   = spanKind{0, longest}
+	timeout = spanKind{shortest, time.Hour}
+	spread  = spanKind{0, time.Hour}
+)
+
+// keys is the table, in the order of the file.
+var keys = []key{
+	{"root", "Folder of the installation, BASE.", absoluteKind, func(c *Config) any { return &c.Root }, false},
+	{"instance_id", "Name of this host at the control plane; by default made from /etc/machine-id, else random and kept in ROOT/supervisor.", idKind, func(c *Config) any { return &c.InstanceID }, false},
+	{"control_plane.url", "Where the control plane is.", urlKind, func(c *Config) any { return &c.ControlPlane.URL }, false},
+	{"control_plane.timeout", "Longest time for one request.", timeout, func(c *Config) any { return &c.ControlPlane.Timeout }, false},
+	{"control_plane.token_file", "File with the token that is sent to the control plane.", fileKind, func(c *Config) any { return &c.ControlPlane.TokenFile }, false},
+	{"control_plane.ca_file", "File with the certificates that may vouch for the control plane, instead of the system's.", fileKind, func(c *Config) any { return &c.ControlPlane.CAFile }, false},
+	{"control_plane.cert_file", "File with the certificate shown to the control plane; needs key_file.", fileKind, func(c *Config) any { return &c.ControlPlane.CertFile }, false},
+	{"control_plane.key_file", "File with the key of that certificate; needs cert_file.", fileKind, func(c *Config) any { return &c.ControlPlane.KeyFile }, false},
+	{"manager", "Who works on plugins: this process, or an acs-plugin-manager program.", managerKind, func(c *Config) any { return &c.Manager }, false},
+	{"intervals.scan", "How often every plugin is probed and reported; the control plane may change it.", period, func(c *Config) any { return &c.Intervals.Scan }, false},
+	{"intervals.pull", "How often heartbeats are read and reported; the control plane may change it.", period, func(c *Config) any { return &c.Intervals.Pull }, false},
+	{"intervals.update", "How often the control plane is asked for new versions; it may change it.", period, func(c *Config) any { return &c.Intervals.Update }, false},
+	{"intervals.inventory", "How often the list of what is installed is sent.", period, func(c *Config) any { return &c.Intervals.Inventory }, false},
+	{"first_run.scan", "Delay of the first scan, to which the jitter is added.", delay, func(c *Config) any { return &c.FirstRun.Scan }, false},
+	{"first_run.pull", "Delay of the first pull, to which the jitter is added.", delay, func(c *Config) any { return &c.FirstRun.Pull }, false},
+	{"first_run.update", "Delay of the first update check, to which the jitter is added.", delay, func(c *Config) any { return &c.FirstRun.Update }, false},
+	{"first_run.inventory", "Delay of the first inventory, to which the jitter is added.", delay, func(c *Config) any { return &c.FirstRun.Inventory }, false},
+	{"first_run.jitter", "Bound of the random time added to each first run, so that a fleet does not start in step.", spread, func(c *Config) any { return &c.FirstRun.Jitter }, false},
+	{"avoid_window", "A pull keeps this distance from the scans before and after it.", delay, func(c *Config) any { return &c.AvoidWindow }, false},
+	{"probe.parallel", "How many plugins are probed at once; 0 means twice the CPUs, at least 4 and at most 32.", wholeKind{0, 1024}, func(c *Config) any { return &c.Probe.Parallel }, false},
+	{"restart.stagger", "Bound of the random time before a plugin that does not run is started.", spread, func(c *Config) any { return &c.Restart.Stagger }, false},
+	{"restart.parallel", "How many plugins are started at once.", wholeKind{1, 1024}, func(c *Config) any { return &c.Restart.Parallel }, false},
+	{"restart.backoff_initial", "Pause before the second start of a plugin that fails again; it doubles with each.", period, func(c *Config) any { return &c.Restart.BackoffInitial }, false},
+	{"restart.backoff_max", "Longest such pause.", period, func(c *Config) any { return &c.Restart.BackoffMax }, false},
+	{"restart.healthy_after", "How long a plugin must run before its failures are forgotten.", delay, func(c *Config) any { return &c.Restart.HealthyAfter }, false},
+	{"restart.on_hang", "Whether a plugin that runs but is silent for three heartbeat intervals is restarted.", boolKind{}, func(c *Config) any { return &c.Restart.OnHang }, false},
+	{"restart.burst", "How many restarts the host may see at once.", wholeKind{1, many}, func(c *Config) any { return &c.Restart.Burst }, true},
+	{"restart.rate", "How many restarts a second the host may see after that.", wholeKind{1, many}, func(c *Config) any { return &c.Restart.Rate }, true},
+	{"restart.kill_grace", "Time between TERM and KILL for a command that is out of time.", spread, func(c *Config) any { return &c.Restart.KillGrace }, false},
+	{"upgrade.prove", "How long a new version must prove healthy before the old one is given up.", delay, func(c *Config) any { return &c.Upgrade.Prove }, true},
+	{"upgrade.allow_downgrade", "Whether an offer of the same or an older version is carried out.", boolKind{}, func(c *Config) any { return &c.Upgrade.AllowDowngrade }, false},
+	{"upgrade.require_sha256", "Whether packages without a SHA-256 digest are refused.", boolKind{}, func(c *Config) any { return &c.Upgrade.RequireSHA256 }, true},
+	{"upgrade.trusted_keys", "Public keys of which one must have signed a package; without any, signatures are not asked for.", listKind{}, func(c *Config) any { return &c.Upgrade.TrustedKeys }, true},
+	{"upgrade.quarantine", "How long a version that was rolled back is not tried again.", delay, func(c *Config) any { return &c.Upgrade.Quarantine }, true},
+	{"install.max_size", "Largest size of a package, unpacked.", sizeKind{1, tebibyte}, func(c *Config) any { return &c.Install.MaxSize }, true},
+	{"install.max_entries", "Largest number of files in a package.", wholeKind{1, many}, func(c *Config) any { return &c.Install.MaxEntries }, true},
+	{"install.max_ratio", "How many times its packed size a package may unpack to.", wholeKind{1, many}, func(c *Config) any { return &c.Install.MaxRatio }, true},
+	{"install.fetch_timeout", "Longest time for fetching a package, and for waiting for its lock.", timeout, func(c *Config) any { return &c.Install.FetchTimeout }, true},
+	{pluginsKey, "What is set for single plugins: name → limits → cpu, memory, pids.", mapKind{}, func(c *Config) any { return &c.Plugins }, false},
+	{"log.level", "What is logged: this level and those above it.", wordKind{"trace", "debug", "info", "warning", "error"}, func(c *Config) any { return &c.Log.Level }, false},
+	{"log.format", "How it is written to stderr.", wordKind{"text", "json"}, func(c *Config) any { return &c.Log.Format }, false},
+	{"admin.socket", "Where the local API listens.", socketKind, func(c *Config) any { return &c.Admin.Socket }, false},
+	{"metrics.listen", "Where /metrics, /healthz and /readyz are served.", listenKind, func(c *Config) any { return &c.Metrics.Listen }, false},
+}
+
+// pluginsKey is the one key that is no single value: a plugin's name → what is
+// set for it.
+const pluginsKey = "plugins"
+
+// limit is one limit of a plugin; none has an effect in this version.
+type limit struct {
+	name  string
+	help  string
+	kind  kind
+	field func(*Limits) any
+}
+
+// limits are the keys under plugins.NAME.limits.
+var limits = []limit{
+	{"cpu", "CPU time, in cores.", realKind{0.01, 4096}, func(l *Limits) any { return &l.CPU }},
+	{"memory", "Memory.", sizeKind{mebibyte, 1024 * tebibyte}, func(l *Limits) any { return &l.Memory }},
+	{"pids", "Number of processes and threads.", wholeKind{1, many}, func(l *Limits) any { return &l.PIDs }},
+}
+
+func (k key) get(c *Config) string             { return k.kind.text(k.field(c)) }
+func (k key) set(c *Config, text string) error { return k.kind.set(k.field(c), text) }
+func (k key) isPath() bool                     { return k.kind.word() == pathWord }
+
+// fileOnly tells whether the key is neither a flag nor a variable.
+func (k key) fileOnly() bool { return k.name == pluginsKey }
+
+func keyNamed(name string) (key, bool) {
+	return find(func(k key) bool { return k.name == name })
+}
+
+func find(is func(key) bool) (key, bool) {
+	if i := slices.IndexFunc(keys, is); i >= 0 {
+		return keys[i], true
+	}
+	return key{}, false
+}
+
+// children are the names directly below a section, "" for the top, in order.
+func children(section string) []string {
+	var names []string
+	for _, k := range keys {
+		rest := k.name
+		if section != "" {
+			var ok bool
+			if rest, ok = strings.CutPrefix(k.name, section+"."); !ok {
+				continue
+			}
+		}
+		child, _, _ := strings.Cut(rest, ".")
+		if !slices.Contains(names, child) {
+			names = append(names, child)
+		}
+	}
+	return names
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/spf13/pflag"
+)
+
+// Sources are where a configuration is read from. The zero value gives the
+// defaults, and what BASE/config/PluginCheckInterval says.
+type Sources struct {
+	File      string         // the YAML file; "" for none
+	FileNamed bool           // somebody named it, so it must exist
+	Environ   []string       // as os.Environ has it
+	Flags     *pflag.FlagSet // parsed, with the flags of AddFlags; may be nil
+}
+
+// Load reads the sources, each overriding the one before: defaults,
+// PluginCheckInterval (TM-06), file, environment, flags. The error joins one
+// *Mistake for everything that is wrong, also where it was overridden; then
+// there is no configuration.
+func Load(src Sources) (Config, []Warning, error) {
+	doc := readFile(src)
+	environment, warnings := environmentSettings(src.Environ)
+	given := slices.Concat(doc.settings, environment, flagSettings(src.Flags))
+
+	c := Default()
+	c.origins = map[string]string{}
+	mistakes := doc.mistakes
+	for _, s := range given { // the root comes first: a file below it may set more
+		if s.key.name == "root" {
+			_ = s.key.set(&c, s.text)
+		}
+	}
+	intervals, odd := readCheckInterval(c.Root)
+	warnings = append(warnings, odd...)
+	for _, s := range slices.Concat(intervals, given) {
+		if err := s.key.set(&c, s.text); err != nil {
+			mistakes = append(mistakes, &Mistake{Where: s.where, Text: badValue(s.text, err, s.key.kind)})
+			continue
+		}
+		c.origins[s.key.name] = s.where
+	}
+	c.Plugins = doc.plugins
+	for name, where := range doc.limits {
+		c.origins[name] = where
+	}
+	if len(mistakes) == 0 {
+		mistakes = c.conflicts()
+	}
+	if err := join(mistakes); err != nil {
+		return Config{}, warnings, err
+	}
+	return c, append(warnings, c.oddities()...), nil
+}
+
+// readFile reads the YAML file, if there is one.
+func readFile(src Sources) *document {
+	if src.File == "" {
+		return parseFile("", nil)
+	}
+	text, err := readSome(src.File)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !src.FileNamed:
+		return parseFile(src.File, nil)
+	case err != nil:
+		return &document{mistakes: []*Mistake{{Where: src.File, Text: "cannot read the configuration: " + cause(err)}}}
+	}
+	return parseFile(src.File, text)
+}
+
+// readSome reads a file as far as it matters to tell whether it is too long.
+func readSome(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}

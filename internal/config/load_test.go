@@ -1,0 +1,309 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/pflag"
+)
+
+// write puts text into a file of the given name and returns its path.
+func write(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func flags(t testing.TB, args ...string) *pflag.FlagSet {
+	t.Helper()
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	AddFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+func mustLoad(t testing.TB, src Sources) Config {
+	t.Helper()
+	c, warnings, err := Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 0 {
+		t.Errorf("warnings: %v", warnings)
+	}
+	return c
+}
+
+var values = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()}
+
+func TestNothingSet(t *testing.T) {
+	empty := write(t, "empty.yaml", "")
+	for name, src := range map[string]Sources{
+		"no source":            {},
+		"no flag given":        {Flags: flags(t)},
+		"missing default file": {File: filepath.Join(t.TempDir(), "none.yaml")},
+		"empty file":           {File: empty, FileNamed: true},
+		"only comments":        {File: write(t, "c.yaml", "# nothing\n\n"), FileNamed: true},
+		"empty document":       {File: write(t, "d.yaml", "---\n"), FileNamed: true},
+		"empty section":        {File: write(t, "s.yaml", "intervals:\n#  scan: 1s\nplugins:\n"), FileNamed: true},
+		"no flags of ours":     {Flags: pflag.NewFlagSet("", pflag.ContinueOnError)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(Default(), mustLoad(t, src), values); diff != "" {
+				t.Errorf("not the defaults (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The defaults are those of the design, and none is what validation refuses.
+func TestDefaults(t *testing.T) {
+	c := Default()
+	for _, k := range keys {
+		if k.fileOnly() {
+			continue
+		}
+		var other Config
+		if err := k.set(&other, k.get(&c)); err != nil {
+			t.Errorf("%s: default %q %v", k.name, k.get(&c), err)
+		}
+		if got := k.get(&other); got != k.get(&c) {
+			t.Errorf("%s: %q became %q", k.name, k.get(&c), got)
+		}
+	}
+	if m := c.conflicts(); m != nil {
+		t.Errorf("conflicts: %v", m)
+	}
+	for name, want := range map[string]string{
+		"intervals.scan": "15m", "intervals.pull": "5m", "intervals.update": "30m", "intervals.inventory": "24h",
+		"first_run.scan": "0s", "first_run.jitter": "1m", "restart.backoff_max": "5m", "install.max_size": "512MiB",
+	} {
+		if k, _ := keyNamed(name); k.get(&c) != want {
+			t.Errorf("%s is %s by default, want %s", name, k.get(&c), want)
+		}
+	}
+}
+
+// TM-06: defaults < PluginCheckInterval < YAML < environment < flags.
+func TestPrecedence(t *testing.T) {
+	root := filepath.Dir(filepath.Dir(write(t, "config/PluginCheckInterval",
+		"pluginHealthScanInterval=101,pluginHealthPullInterval=102,pluginUpdateCheckInterval=103\n")))
+	file := write(t, "s.yaml", "intervals: {scan: 201s, pull: 202s}\nroot: "+root+"\n")
+	c := mustLoad(t, Sources{
+		File: file, FileNamed: true,
+		Environ: []string{"PATH=/bin", "SUPERVISOR_INTERVALS_SCAN=301s"},
+		Flags:   flags(t, "--intervals-scan", "401s"),
+	})
+	got := map[string]string{}
+	for _, k := range []string{"scan", "pull", "update", "inventory"} {
+		row, _ := keyNamed("intervals." + k)
+		got[k] = row.get(&c) + " from " + c.Origin(row.name)
+	}
+	want := map[string]string{
+		"scan":      "6m41s from --intervals-scan",
+		"pull":      "3m22s from " + file + ":1",
+		"update":    "1m43s from " + root + "/config/PluginCheckInterval",
+		"inventory": "24h from ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("intervals (-want +got):\n%s", diff)
+	}
+	c = mustLoad(t, Sources{File: file, FileNamed: true, Environ: []string{"SUPERVISOR_INTERVALS_SCAN=301s"}})
+	if c.Intervals.Scan != 301*time.Second {
+		t.Errorf("environment over file: scan %s", c.Intervals.Scan)
+	}
+}
+
+// TM-06: the file is looked for below the root that the other sources name.
+func TestRootDecidesAboutPluginCheckInterval(t *testing.T) {
+	root := filepath.Dir(filepath.Dir(write(t, "config/PluginCheckInterval", "pluginHealthScanInterval=77")))
+	other := write(t, "s.yaml", "root: /nowhere\n")
+	for name, src := range map[string]Sources{
+		"file":        {File: write(t, "r.yaml", "root: "+root), FileNamed: true},
+		"environment": {File: other, Environ: []string{"SUPERVISOR_ROOT=" + root}},
+		"flag":        {File: other, Environ: []string{"SUPERVISOR_ROOT=/nowhere/else"}, Flags: flags(t, "--root="+root)},
+	} {
+		if c := mustLoad(t, src); c.Intervals.Scan != 77*time.Second || c.Root != root {
+			t.Errorf("%s: scan %s, root %s", name, c.Intervals.Scan, c.Root)
+		}
+	}
+}
+
+// Every key can be set in the file, in the environment and by a flag, and is
+// shown with where it was set; what is shown means the same when it is read.
+func TestEveryKey(t *testing.T) {
+	samples := map[string]string{
+		"root": "/srv/x", "instance_id": "host-7", "control_plane.url": "https://cp.example:8443/base", "manager": "/opt/acs",
+		"admin.socket": "/run/s.sock", "metrics.listen": "[::1]:9108", "log.level": "debug", "log.format": "json",
+		"upgrade.trusted_keys": "one,two", "restart.on_hang": "false", "upgrade.allow_downgrade": "false",
+		"upgrade.require_sha256": "true", "install.max_size": "3GiB",
+	}
+	for _, k := range keys {
+		if k.fileOnly() {
+			continue
+		}
+		text := samples[k.name]
+		if text == "" {
+			switch k.kind.word() {
+			case "duration":
+				text = "7s"
+			case "number":
+				text = "7"
+			case pathWord:
+				text = "/some/file"
+			}
+		}
+		fix := map[string]string{ // the other half of what goes together only
+			"control_plane.cert_file": "control_plane.key_file", "control_plane.key_file": "control_plane.cert_file",
+			"restart.backoff_initial": "restart.backoff_max",
+		}
+		section, name, nested := strings.Cut(k.name, ".")
+		quoted := text
+		if k.name == "metrics.listen" {
+			quoted = strconv.Quote(text)
+		}
+		inFile := k.name + ": " + quoted
+		if k.name == "upgrade.trusted_keys" {
+			inFile = "upgrade:\n  trusted_keys: [one, two]"
+		} else if nested {
+			inFile = section + ":\n  " + name + ": " + quoted
+		}
+		args := []string{"--" + k.flag() + "=" + text}
+		environ := []string{k.variable() + "=" + text}
+		if other, ok := keyNamed(fix[k.name]); ok {
+			args = append(args, "--"+other.flag()+"="+text)
+			environ = append(environ, other.variable()+"="+text)
+			_, otherName, _ := strings.Cut(other.name, ".")
+			inFile += "\n  " + otherName + ": " + text
+		}
+		file := write(t, "k.yaml", inFile)
+		for where, src := range map[string]Sources{
+			file + ":":      {File: file},
+			k.variable():    {Environ: environ},
+			"--" + k.flag(): {Flags: flags(t, args...)},
+		} {
+			c, _, err := Load(src)
+			if err != nil {
+				t.Errorf("%s: %v", k.name, err)
+				continue
+			}
+			if got := k.get(&c); got != text {
+				t.Errorf("%s from %s: %q, want %q", k.name, where, got, text)
+			}
+			if got := c.Origin(k.name); !strings.HasPrefix(got, where) {
+				t.Errorf("%s: origin %q, want %q", k.name, got, where)
+			}
+			shown, err := c.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(shown), "# from "+where) {
+				t.Errorf("%s from %s: not shown:\n%s", k.name, where, shown)
+			}
+			again := mustRead(t, string(shown))
+			if diff := cmp.Diff(c, again, values); diff != "" {
+				t.Errorf("%s: shown and read again (-want +got):\n%s", k.name, diff)
+			}
+		}
+	}
+}
+
+func mustRead(t testing.TB, text string) Config {
+	t.Helper()
+	c, _, err := Load(Sources{File: write(t, "again.yaml", text), FileNamed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestSocketPath(t *testing.T) {
+	c := Default()
+	if got := c.SocketPath(); got != "/var/lib/supervisor/supervisor/supervisor.sock" {
+		t.Errorf("default: %s", got)
+	}
+	for _, flag := range []string{"--socket", "--admin-socket"} {
+		c := mustLoad(t, Sources{Flags: flags(t, flag, "/run/x.sock")})
+		if got := c.SocketPath(); got != "/run/x.sock" || c.Origin("admin.socket") != flag {
+			t.Errorf("%s: %s from %s", flag, got, c.Origin("admin.socket"))
+		}
+	}
+}
+
+// Paths on the command line are meant from where it was typed.
+func TestRelativeFlags(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	c := mustLoad(t, Sources{Flags: flags(t, "--root", "base", "--manager", "native", "--control-plane-token-file=")})
+	if c.Root != filepath.Join(dir, "base") || c.Manager != ManagerNative || c.ControlPlane.TokenFile != "" {
+		t.Errorf("root %s, manager %s, token %q", c.Root, c.Manager, c.ControlPlane.TokenFile)
+	}
+}
+
+func TestSomeFlags(t *testing.T) {
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	AddFlags(fs, "root", "admin.socket")
+	var names []string
+	fs.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if diff := cmp.Diff([]string{"admin-socket", "root", "socket"}, names); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(fs.FlagUsages(), "(default /var/lib/supervisor)") {
+		t.Errorf("usage:\n%s", fs.FlagUsages())
+	}
+}
+
+func TestNotYet(t *testing.T) {
+	file := write(t, "s.yaml", `
+restart: {burst: 5, parallel: 2}
+install: {max_ratio: 200}
+plugins:
+  b: {limits: {pids: 7}}
+  a: {limits: {cpu: 0.5, memory: 64MiB}}
+`)
+	c := mustLoad(t, Sources{File: file, Environ: []string{"SUPERVISOR_UPGRADE_PROVE=1m"}})
+	var got []string
+	for _, w := range c.NotYet() {
+		got = append(got, strings.TrimPrefix(w.String(), file))
+	}
+	want := []string{
+		":2: restart.burst: has no effect in this version",
+		"SUPERVISOR_UPGRADE_PROVE: upgrade.prove: has no effect in this version",
+		":3: install.max_ratio: has no effect in this version",
+		":6: plugins.a.limits.cpu: has no effect in this version",
+		":6: plugins.a.limits.memory: has no effect in this version",
+		":5: plugins.b.limits.pids: has no effect in this version",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("not yet (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]Plugin{
+		"a": {Limits{CPU: 0.5, Memory: 64 * mebibyte}}, "b": {Limits{PIDs: 7}},
+	}, c.Plugins); diff != "" {
+		t.Errorf("plugins (-want +got):\n%s", diff)
+	}
+	if n := Default().NotYet(); len(n) != 0 {
+		t.Errorf("nothing set: %v", n)
+	}
+	shown, err := c.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, mustRead(t, string(shown)), values); diff != "" {
+		t.Errorf("shown and read again (-want +got):\n%s", diff)
+	}
+}

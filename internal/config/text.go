@@ -1,0 +1,161 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// textKind is text that a function checks, and may bring into its usual form.
+type textKind struct {
+	name  string
+	allow string
+	check func(string) (string, error)
+}
+
+func (k textKind) set(field any, text string) error {
+	text, err := k.check(text)
+	if err != nil {
+		return err
+	}
+	*field.(*string) = text
+	return nil
+}
+
+func (textKind) text(field any) string { return *field.(*string) }
+func (k textKind) allowed() string     { return k.allow }
+func (k textKind) word() string        { return k.name }
+
+// pathWord is the word of kinds that hold a path.
+const pathWord = "path"
+
+// The kinds of text.
+var (
+	absoluteKind = textKind{pathWord, "an absolute path", checkAbsolute}
+	fileKind     = textKind{pathWord, `an absolute path, or "" for none`, orEmpty(checkAbsolute)}
+	socketKind   = textKind{pathWord, `an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`, orEmpty(checkSocket)}
+	managerKind  = textKind{pathWord, ManagerNative + ", or the absolute path of an acs-plugin-manager program", checkManager}
+	urlKind      = textKind{"url", "http:// or https:// with a host, without user, query or fragment", checkURL}
+	idKind       = textKind{"text", `1 to 255 printable ASCII characters without blanks, or "" for the host's own`, orEmpty(checkID)}
+	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, orEmpty(checkListen)}
+)
+
+func orEmpty(check func(string) (string, error)) func(string) (string, error) {
+	return func(s string) (string, error) {
+		if s == "" {
+			return "", nil
+		}
+		return check(s)
+	}
+}
+
+func checkAbsolute(s string) (string, error) {
+	if strings.ContainsRune(s, 0) {
+		return "", errors.New("holds a zero byte")
+	}
+	if !filepath.IsAbs(s) {
+		return "", errors.New("is not an absolute path")
+	}
+	return filepath.Clean(s), nil
+}
+
+// maxSocketPath is what the kernel leaves for the path of a unix socket, in bytes.
+const maxSocketPath = 107
+
+func checkSocket(s string) (string, error) {
+	s, err := checkAbsolute(s)
+	if err == nil {
+		err = checkSocketLength(s)
+	}
+	return s, err
+}
+
+func checkSocketLength(s string) error {
+	if len(s) > maxSocketPath {
+		return fmt.Errorf("socket path too long (%d bytes, at most %d)", len(s), maxSocketPath)
+	}
+	return nil
+}
+
+func checkManager(s string) (string, error) {
+	if s == ManagerNative {
+		return s, nil
+	}
+	return checkAbsolute(s)
+}
+
+func checkURL(s string) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "", errors.New("is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("is neither http:// nor https://")
+	case u.Hostname() == "":
+		return "", errors.New("names no host")
+	case u.User != nil:
+		return "", errors.New("holds a user; use control_plane.token_file or cert_file")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
+		return "", errors.New("has a query or fragment")
+	}
+	if p := u.Port(); p != "" && !validPort(p) {
+		return "", errors.New("has an impossible port")
+	}
+	return s, nil
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n <= 65535
+}
+
+func checkID(s string) (string, error) {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' {
+			return "", fmt.Errorf("holds %q", c)
+		}
+	}
+	if len(s) > 255 {
+		return "", fmt.Errorf("is %d bytes long", len(s))
+	}
+	return s, nil
+}
+
+func checkListen(s string) (string, error) {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", errors.New("is not host:port")
+	}
+	if !validPort(port) {
+		return "", errors.New("has an impossible port")
+	}
+	return s, nil
+}
+
+// listKind is a list of texts; with commas between them outside the file.
+type listKind struct{}
+
+func (listKind) set(field any, text string) error {
+	var list []string
+	for s := range strings.SplitSeq(text, ",") {
+		s = strings.TrimSpace(s)
+		if s == "" && text != "" {
+			return errors.New("holds an empty entry")
+		}
+		if s != "" {
+			list = append(list, s)
+		}
+	}
+	*field.(*[]string) = list
+	return nil
+}
+
+func (listKind) text(field any) string { return strings.Join(*field.(*[]string), ",") }
+func (listKind) allowed() string {
+	return "texts without commas; outside the file with commas between them"
+}
+func (listKind) word() string { return "list" }

@@ -1,0 +1,140 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
+)
+
+// Client speaks to one control plane. It may be used by several at once.
+type Client struct {
+	base      *url.URL
+	header    http.Header
+	tokenFile string
+	timeout   time.Duration
+	http      *http.Client
+	common    Common
+	os, arch  string // the wire's words
+	log       logrus.FieldLogger
+}
+
+// New checks the configuration, its files included, and sends nothing. An
+// error names the file or the value that is wrong.
+func New(cfg Config, log logrus.FieldLogger) (*Client, error) {
+	base, err := cfg.baseURL()
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(checkHeader("instance id", cfg.InstanceID), checkHeader("version", cfg.Version)); err != nil {
+		return nil, err
+	}
+	if cfg.TokenFile != "" {
+		if _, err := readToken(cfg.TokenFile); err != nil {
+			return nil, err
+		}
+		if base.Scheme == "http" && !loopback(base.Hostname()) {
+			log.WithField("url", base.String()).Warn("Token is sent to the control plane unencrypted")
+		}
+	}
+	timeout := cfg.Timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	transport := cfg.Transport
+	if transport == nil {
+		if transport, err = newTransport(cfg, timeout); err != nil {
+			return nil, err
+		}
+	}
+	header := http.Header{}
+	header.Set("Content-Type", ContentType)
+	header.Set("User-Agent", runtime.GOOS+"_"+runtime.GOARCH+"/"+cfg.Version)
+	if cfg.InstanceID != "" {
+		header.Set(HeaderInstanceID, cfg.InstanceID)
+	}
+	return &Client{
+		base:      base,
+		header:    header,
+		tokenFile: cfg.TokenFile,
+		timeout:   timeout,
+		http: &http.Client{
+			Transport: transport,
+			// A report that was sent elsewhere is not delivered: a redirect is an answer.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		common: describe(os.DirFS("/"), uname(), runtime.GOARCH, cfg.InstanceID),
+		os:     LocalOS(),
+		arch:   LocalArch(),
+		log:    log,
+	}, nil
+}
+
+// Close ends the idle connections. Requests under way go on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Report sends one report. An error means it may not have arrived; an answer
+// that could not be read is in Answer.Understood (SC-19).
+func (c *Client) Report(ctx context.Context, r plugin.Report) (plugin.Answer, error) {
+	body, err := c.post(ctx, PathReport, newReport(r))
+	if err != nil {
+		return plugin.Answer{}, fmt.Errorf("report status: %w", err)
+	}
+	return readStatus(body), nil
+}
+
+// newReport puts a report into the shape of the wire: names and versions cut
+// (SC-16), and plugins of which nothing is known left out (SPEC 3).
+func newReport(r plugin.Report) StatusReport {
+	report := StatusReport{Plugin: []StatusEntry{}}
+	for _, e := range r.Entries {
+		if e.Status == plugin.StatusUnknown {
+			continue
+		}
+		report.Plugin = append(report.Plugin, StatusEntry{
+			Name:       plugin.Cut(e.Name, MaxReportName),
+			Status:     Word(e.Status),
+			Version:    plugin.Cut(e.Version, MaxReportVersion),
+			SysTagType: e.SysTag,
+		})
+	}
+	return report
+}
+
+// CheckUpdates asks for newer versions of the plugins. The error wraps
+// plugin.ErrNotUnderstood when the answer could not be read (UP-04).
+func (c *Client) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
+	check := UpdateCheck{OS: c.os, Arch: c.arch, Plugin: []UpdateSubject{}}
+	for _, p := range ps {
+		check.Plugin = append(check.Plugin, UpdateSubject{Name: p.Name, Version: p.Version})
+	}
+	body, err := c.post(ctx, PathUpdate, check)
+	if err != nil {
+		return plugin.Updates{}, fmt.Errorf("check for updates: %w", err)
+	}
+	updates, err := readUpdates(body)
+	if err != nil {
+		return plugin.Updates{}, fmt.Errorf("check for updates: %w", err)
+	}
+	return updates, nil
+}
+
+// Send sends one event. What a 2xx answer says is of no interest.
+func (c *Client) Send(ctx context.Context, e plugin.Event) error {
+	event, err := newEvent(c.common, e)
+	if err == nil {
+		_, err = c.post(ctx, PathEvent, event)
+	}
+	if err != nil {
+		return fmt.Errorf("send event %s: %w", e.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"pluginsupervisor/plugin"
+)
+
+// Event is the body of an event.
+type Event struct {
+	EventID     string `json:"eventId"`
+	Category    string `json:"category"`
+	SubCategory string `json:"subCategory"`
+	EventLevel  string `json:"eventLevel"`
+	EventTime   int64  `json:"eventTime"` // Unix milliseconds
+	Common      string `json:"common"`    // a Common, as JSON
+	Keywords    string `json:"keywords"`  // a flat map of strings with sorted keys, as JSON
+}
+
+// Common is what every event says of the host.
+type Common struct {
+	Arch          string `json:"arch"` // Go's word, not the wire's: amd64
+	InstanceID    string `json:"instanceId"`
+	OSVersion     string `json:"osVersion"`    // system_version_machine, as uname tells
+	VirtualType   string `json:"virtualType"`  // kvm, vmware …, or unknown
+	Distribution  string `json:"distribution"` // debian 12
+	KernelVersion string `json:"kernelVersion"`
+}
+
+// newEvent puts an event into the shape of the wire.
+func newEvent(common Common, e plugin.Event) (Event, error) {
+	host, err := json.Marshal(common)
+	if err != nil {
+		return Event{}, fmt.Errorf("encode host: %w", err)
+	}
+	keywords := e.Keywords
+	if keywords == nil {
+		keywords = map[string]string{}
+	}
+	words, err := json.Marshal(keywords)
+	if err != nil {
+		return Event{}, fmt.Errorf("encode keywords: %w", err)
+	}
+	return Event{
+		EventID:    e.ID,
+		Category:   "PLUGIN",
+		EventLevel: "INFO",
+		EventTime:  e.At.UnixMilli(),
+		Common:     string(host),
+		Keywords:   string(words),
+	}, nil
+}

@@ -1,0 +1,181 @@
+package control
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// authority signs certificates for one test.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t}
+	a.cert, a.key = a.sign("authority")
+	return a
+}
+
+// sign makes a certificate for name, by itself if there is no authority yet.
+func (a *authority) sign(name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true,
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, key
+}
+
+func certPEM(cert *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+}
+
+func keyPEM(t *testing.T, key *ecdsa.PrivateKey) []byte {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+func write(t *testing.T, path string, content []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// serveTLS asks clients for a certificate of a, and answers with its name.
+func serveTLS(t *testing.T, a *authority, most uint16) (url string, names <-chan string) {
+	cert, key := a.sign("server")
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	seen := make(chan string, 10)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := ""
+		if len(r.TLS.PeerCertificates) > 0 {
+			name = r.TLS.PeerCertificates[0].Subject.CommonName
+		}
+		seen <- name
+		answering(200, "{}")(w, r)
+	}))
+	s.TLS = &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}},
+		ClientCAs:    pool, ClientAuth: tls.VerifyClientCertIfGiven,
+		MinVersion: tls.VersionTLS10, MaxVersion: most,
+	}
+	s.Config.ErrorLog = quiet()
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.URL, seen
+}
+
+func TestTLS(t *testing.T) {
+	a, dir := newAuthority(t), t.TempDir()
+	cert, key := a.sign("host-1")
+	ca := write(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert))
+	certFile := write(t, filepath.Join(dir, "cert.pem"), certPEM(cert))
+	keyFile := write(t, filepath.Join(dir, "key.pem"), keyPEM(t, key))
+	otherCA := write(t, filepath.Join(dir, "other.pem"), certPEM(newAuthority(t).cert))
+
+	for name, test := range map[string]struct {
+		cfg       Config
+		most      uint16
+		seen, err string
+	}{
+		"authority and certificate": {Config{CAFile: ca, CertFile: certFile, KeyFile: keyFile}, tls.VersionTLS13, "host-1", ""},
+		"authority alone":           {Config{CAFile: ca}, tls.VersionTLS13, "", ""},
+		"TLS 1.2":                   {Config{CAFile: ca, CertFile: certFile, KeyFile: keyFile}, tls.VersionTLS12, "host-1", ""},
+		"TLS 1.1 is refused":        {Config{CAFile: ca}, tls.VersionTLS11, "", "protocol version"},
+		"another authority":         {Config{CAFile: otherCA}, tls.VersionTLS13, "", "unknown authority"},
+		"the host's authorities":    {Config{}, tls.VersionTLS13, "", "unknown authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, names := serveTLS(t, a, test.most)
+			test.cfg.URL = url
+			_, err := newClient(t, test.cfg).Report(t.Context(), oneReport())
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want %q", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if seen := <-names; seen != test.seen {
+				t.Errorf("the server saw %q, want %q", seen, test.seen)
+			}
+		})
+	}
+}
+
+// A renewed certificate is in use with the next connection, a spoilt one is an error by name.
+func TestClientCertificateIsRenewed(t *testing.T) {
+	a, dir := newAuthority(t), t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	renew := func(name string) {
+		cert, key := a.sign(name)
+		write(t, certFile, certPEM(cert))
+		write(t, keyFile, keyPEM(t, key))
+	}
+	renew("before")
+	url, names := serveTLS(t, a, tls.VersionTLS13)
+	c := newClient(t, Config{
+		URL: url, CAFile: write(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert)), CertFile: certFile, KeyFile: keyFile,
+	})
+	for _, want := range []string{"before", "after"} {
+		renew(want)
+		c.Close() // no idle connection: the next request makes its own
+		if _, err := c.Report(t.Context(), oneReport()); err != nil {
+			t.Fatal(err)
+		}
+		if seen := <-names; seen != want {
+			t.Errorf("the server saw %q, want %q", seen, want)
+		}
+	}
+	write(t, keyFile, nil)
+	c.Close()
+	if _, err := c.Report(t.Context(), oneReport()); err == nil || !strings.Contains(err.Error(), keyFile) {
+		t.Errorf("error %v does not name the file", err)
+	}
+}

@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+	"pgregory.net/rapid"
+)
+
+// sample is a database with branch pages, overflow pages and free ones.
+func sample(t testing.TB, path string) []byte {
+	t.Helper()
+	var values []string
+	for i := range 300 {
+		values = append(values, minimal(fmt.Sprintf("p%d", i), "1", `"url":"`+strings.Repeat("u", i)+`"`))
+	}
+	rawPut(t, path, append(values, minimal("large", "1", `"url":"`+strings.Repeat("u", 20_000)+`"`))...)
+	raw(t, path, func(b *bbolt.Bucket) error {
+		for id := uint64(50); id < 200; id++ {
+			if err := b.Delete(key(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A real database cut at every 512 bytes is either whole or rebuilt: never a
+// panic, a hang, or half of it.
+func TestST07CutAnywhere(t *testing.T) { // ST-07
+	r := root(t)
+	image := sample(t, r.path)
+	unpack(t, r, "agent", "1.0")
+	wholes, rebuilds := 0, 0
+	for size := 512; size <= len(image); size += 512 {
+		cut := New(Options{Root: filepath.Dir(r.dir)})
+		overwrite(t, r.path, image[:size])
+		switch got := list(t, cut); {
+		case len(got.Damaged) == 0 && len(got.Plugins) == 151:
+			wholes++
+		case len(got.Damaged) == 1 && len(got.Plugins) == 1:
+			rebuilds++
+		default:
+			t.Fatalf("cut at %d: %d plugins, damaged %v", size, len(got.Plugins), got.Damaged)
+		}
+		for _, name := range aside(t, r) {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if wholes == 0 || rebuilds < 50 {
+		t.Errorf("%d whole, %d rebuilt", wholes, rebuilds)
+	}
+}
+
+// Whatever bytes are wrong, an operation ends: with the records, or with a
+// rebuilt database; and what it leaves is a database that can be written.
+func TestST07BytesFlipped(t *testing.T) { // ST-07
+	r := root(t)
+	image := sample(t, r.path)
+	unpack(t, r, "agent", "1.0")
+	page := os.Getpagesize()
+	rapid.Check(t, func(rt *rapid.T) {
+		spoiled := slices.Clone(image)
+		for range rapid.IntRange(1, 8).Draw(rt, "flips") {
+			at := rapid.IntRange(0, len(spoiled)-1).Draw(rt, "at")
+			if rapid.Bool().Draw(rt, "near the head of a page") {
+				at = at/page*page + at%256
+			}
+			spoiled[at] ^= rapid.ByteRange(1, 255).Draw(rt, "with")
+		}
+		overwrite(t, r.path, spoiled)
+		one := New(Options{Root: filepath.Dir(r.dir)})
+		if _, err := one.List(t.Context()); err != nil {
+			rt.Fatal(err)
+		}
+		id, err := one.Put(t.Context(), Record{Name: "written", Version: "2"})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if !strings.Contains(rawAll(t, r.path)[id], `"written"`) {
+			rt.Fatal("what was put is not there")
+		}
+		for _, name := range aside(t, r) {
+			_ = os.Remove(name)
+		}
+	})
+}
+
+// No database that bbolt writes is taken for damaged, whatever is done to it.
+func TestCheckAcceptsWhatBboltWrites(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		path := filepath.Join(dir, "db")
+		_ = os.Remove(path)
+		size := rapid.SampledFrom([]int{1024, 4096, 16384, 65536}).Draw(rt, "page size")
+		db, err := bbolt.Open(path, 0o640, &bbolt.Options{PageSize: size, NoFreelistSync: rapid.Bool().Draw(rt, "no freelist")})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		kept := map[uint64]bool{}
+		for range rapid.IntRange(0, 6).Draw(rt, "transactions") {
+			err := db.Update(func(tx *bbolt.Tx) error {
+				b, err := tx.CreateBucketIfNotExists([]byte(bucketName))
+				for range rapid.IntRange(0, 60).Draw(rt, "writes") {
+					id := rapid.Uint64Range(0, 1000).Draw(rt, "id")
+					if rapid.IntRange(0, 2).Draw(rt, "delete") == 0 {
+						err = errors.Join(err, b.Delete(key(id)))
+						delete(kept, id)
+						continue
+					}
+					kept[id] = true
+					err = errors.Join(err, b.Put(key(id), make([]byte, rapid.IntRange(0, 3*size/2).Draw(rt, "size"))))
+				}
+				return err
+			})
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			rt.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer f.Close()
+		if err := checkFile(f); err != nil {
+			rt.Fatalf("%d records %v: %v", len(kept), slices.Sorted(maps.Keys(kept)), err)
+		}
+	})
+}
+
+// A page that leads to itself would keep bbolt busy for ever.
+func TestST07Circle(t *testing.T) { // ST-07
+	r := root(t)
+	image := sample(t, r.path)
+	page := os.Getpagesize()
+	for at := 2 * page; at < len(image); at += page {
+		if le.Uint16(image[at+8:]) == flagBranch {
+			le.PutUint64(image[at+pageHeader+8:], uint64(at/page))
+		}
+	}
+	overwrite(t, r.path, image)
+	if l := list(t, r); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "used twice") {
+		t.Errorf("%v", l.Damaged)
+	}
+}
+
+// A bucket that lost its flag would read as an empty list: all plugins forgotten.
+func TestST07BucketIsNone(t *testing.T) { // ST-07
+	r := root(t)
+	image := sample(t, r.path)
+	unpack(t, r, "agent", "1.0")
+	for at := 0; at < len(image); at += os.Getpagesize() {
+		first := image[at+pageHeader:]
+		if le.Uint16(image[at+8:]) == flagLeaf && bytes.Contains(image[at:at+64], []byte(bucketName)) {
+			le.PutUint32(first, 0)
+		}
+	}
+	overwrite(t, r.path, image)
+	if l := expect(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "not a bucket") {
+		t.Errorf("%v", l.Damaged)
+	}
+}

@@ -1,0 +1,138 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// maxConfigSize is the largest config.json that is read, in bytes.
+const maxConfigSize = 1 << 20
+
+// PackageConfig is a package's config.json, decoded leniently (SPEC 1).
+type PackageConfig struct {
+	Name              string
+	Arch              string
+	OSType            string
+	RunPath           string
+	Timeout           string
+	Publisher         string
+	Version           string
+	Type              plugin.Type
+	HeartbeatInterval int // seconds, always positive once decoded
+	AddSysTag         bool
+
+	rawType json.RawMessage // pluginType as it was
+}
+
+// DecodePackageConfig reads a config.json. The error wraps ErrMalformed: not a
+// JSON object, or a field that even leniently is not of its kind. Names and
+// paths are not judged here.
+func DecodePackageConfig(b []byte) (PackageConfig, error) {
+	fields, err := decodeObject(b)
+	if err != nil {
+		return PackageConfig{}, fmt.Errorf("decode config.json: %w", err)
+	}
+	var c PackageConfig
+	var l lenient
+	for _, f := range fields {
+		switch strings.ToLower(f.key) {
+		case "name":
+			c.Name = l.text(f)
+		case "arch":
+			c.Arch = l.text(f)
+		case "ostype":
+			c.OSType = l.text(f)
+		case "runpath":
+			c.RunPath = l.text(f)
+		case "timeout":
+			c.Timeout = l.text(f)
+		case "publisher":
+			c.Publisher = l.text(f)
+		case "version":
+			c.Version = l.text(f)
+		case "plugintype":
+			c.rawType, c.Type = f.value, decodeType(f.value)
+		case "heartbeatinterval":
+			c.HeartbeatInterval = l.integer(f)
+		case "addsystag":
+			c.AddSysTag = l.boolean(f)
+		}
+	}
+	if l.err != nil {
+		return PackageConfig{}, fmt.Errorf("decode config.json: %w", l.err)
+	}
+	if c.HeartbeatInterval <= 0 {
+		c.HeartbeatInterval = int(plugin.DefaultHeartbeatInterval / time.Second)
+	}
+	return c, nil
+}
+
+// ReadPackageConfig reads dir/config.json, at most 1 MiB of it. The error wraps
+// fs.ErrNotExist when there is none, ErrMalformed when it is not JSON of the
+// right shape, ErrRefused when name, version or runPath is against SPEC 1.
+func ReadPackageConfig(dir string) (PackageConfig, error) {
+	b, err := readRegular(filepath.Join(dir, "config.json"), maxConfigSize)
+	if err != nil {
+		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
+	}
+	c, err := DecodePackageConfig(b)
+	if err != nil {
+		return PackageConfig{}, err
+	}
+	if err := c.Record().check(); err != nil {
+		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
+	}
+	if err := plugin.CheckRunPath(c.RunPath); err != nil { // unlike a record, a package must have one
+		return PackageConfig{}, fmt.Errorf("read config.json: %w: %w", ErrRefused, err)
+	}
+	return c, nil
+}
+
+// Record is a fresh record of the package; what a package does not tell (id,
+// url, digest) is empty.
+func (c PackageConfig) Record() Record {
+	return Record{
+		Name: c.Name, Version: c.Version, Arch: c.Arch, OSType: c.OSType,
+		RunPath: c.RunPath, Timeout: c.Timeout, Publisher: c.Publisher,
+		Type: c.Type, rawType: c.rawType,
+		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag,
+	}
+}
+
+// Accepted tells why the package is not for this host, or nil: osType is "",
+// both or the local one, arch is "", all or the local one, in any case (SPEC
+// 1). The local words are those of SPEC 3; Go's and the machine's are understood.
+func (c PackageConfig) Accepted(goos, goarch string) error {
+	switch strings.ToLower(c.OSType) {
+	case "", "both", strings.ToLower(goos):
+	default:
+		return fmt.Errorf("package %s is for %s, this is %s", c.Name, c.OSType, goos)
+	}
+	local := archWord(goarch)
+	switch strings.ToLower(c.Arch) {
+	case "", "all", local:
+		return nil
+	default:
+		return fmt.Errorf("package %s is for %s, this is %s", c.Name, c.Arch, local)
+	}
+}
+
+// archWord is the word of SPEC 3 for a machine.
+func archWord(machine string) string {
+	m := strings.ToLower(machine)
+	switch {
+	case strings.Contains(m, "aarch"), strings.Contains(m, "arm"):
+		return "arm"
+	case m == "x86", strings.Contains(m, "386"), strings.Contains(m, "686"):
+		return "x86"
+	case m == "x64", m == "x86_64", m == "amd64":
+		return "x64"
+	default:
+		return "unknown"
+	}
+}

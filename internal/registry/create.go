@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
+)
+
+// maxLegacySize is the largest legacy list that is read, in bytes.
+const maxLegacySize = 16 << 20
+
+// create makes the database that is missing, with the records of the legacy
+// list, which stays as it is (ST-02, ST-03). It is built under another name and
+// linked into place complete: when another process was faster the link fails,
+// and that process' database is the one (ST-04).
+func (r *Registry) create() error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return err
+	}
+	records, damaged, err := r.legacy()
+	if err != nil {
+		return fmt.Errorf("read legacy list: %w", err)
+	}
+	fresh, err := r.build(records)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(fresh)
+	if err := os.Link(fresh, r.path); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	r.remember(damaged...)
+	r.log.WithFields(logrus.Fields{"database": r.path, "records": len(records)}).Info("Plugin database created")
+	return syncDir(r.dir)
+}
+
+// legacy reads the legacy list. One that is missing, empty or invalid holds no
+// records (ST-03); one that cannot be read is an error, lest its plugins be forgotten.
+func (r *Registry) legacy() ([]Record, []plugin.Damage, error) {
+	path := filepath.Join(r.dir, "installed_plugins")
+	b, err := readRegular(path, maxLegacySize)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, nil
+	case errors.Is(err, errNotRegular):
+	case err != nil:
+		return nil, nil, err
+	}
+	records, damaged := decodeLegacy(b)
+	for i := range damaged {
+		damaged[i].Where = strings.TrimSuffix(path+" "+damaged[i].Where, " ")
+	}
+	return records, damaged, nil
+}
+
+// decodeLegacy reads {"pluginList":[record…]}, in order. What cannot be used is
+// left out and told.
+func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil, nil
+	}
+	var list struct {
+		PluginList []json.RawMessage `json:"pluginList"`
+	}
+	if err := json.Unmarshal(b, &list); err != nil {
+		return nil, []plugin.Damage{{Why: fmt.Sprintf("not a legacy list: %v", err)}}
+	}
+	var records []Record
+	var damaged []plugin.Damage
+	for i, raw := range list.PluginList {
+		rec, err := DecodeRecord(raw)
+		if err == nil {
+			err = rec.check()
+		}
+		if err != nil {
+			damaged = append(damaged, plugin.Damage{Where: fmt.Sprintf("record %d", i+1), Why: err.Error()})
+			continue
+		}
+		records = append(records, rec)
+	}
+	return records, damaged
+}
+
+// build writes a complete database with these records, ids from 1, into a new
+// file beside the real one, and returns its name.
+func (r *Registry) build(records []Record) (name string, err error) {
+	changes := make([]change, len(records))
+	for i, rec := range records {
+		if changes[i].value, err = rec.Encode(); err != nil {
+			return "", err
+		}
+	}
+	f, err := os.CreateTemp(r.dir, ".installed_plugins.db.")
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		release(f)
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if err := f.Chmod(fileMode); err != nil {
+		return "", err
+	}
+	err = use(f, true, func(db *database) error { return db.apply(changes) })
+	return f.Name(), err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

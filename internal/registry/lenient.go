@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// field is one member of a JSON object, its value as it was written.
+type field struct {
+	key   string
+	value json.RawMessage
+}
+
+// decodeObject takes a JSON object apart, in the order of its members. Keys
+// are compared without regard to case elsewhere, as encoding/json does and so
+// the programs that share the file do.
+func decodeObject(b []byte) ([]field, error) {
+	if !json.Valid(b) {
+		return nil, fmt.Errorf("%w: not JSON", ErrMalformed)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+	}
+	var fields []field
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		f := field{key: key.(string)} // between the members of an object nothing but keys comes
+		if err := dec.Decode(&f.value); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
+}
+
+// lenient reads values by the rules of SPEC 1 and remembers the first that
+// fits no rule; what that one yields is the zero value.
+type lenient struct{ err error }
+
+func (l *lenient) fail(f field, wanted string) {
+	if l.err == nil {
+		l.err = fmt.Errorf("%w: %s is %.40s, not %s", ErrMalformed, f.key, f.value, wanted)
+	}
+}
+
+// text reads a string, a number as it was written, true, false or null.
+func (l *lenient) text(f field) string {
+	switch f.value[0] {
+	case '"':
+		var s string
+		if err := json.Unmarshal(f.value, &s); err != nil {
+			l.fail(f, "text")
+		}
+		return s
+	case '{', '[':
+		l.fail(f, "text")
+		return ""
+	case 'n':
+		return ""
+	default:
+		return string(f.value)
+	}
+}
+
+// integer reads a number or a string that holds one, without its fraction;
+// nothing is 0.
+func (l *lenient) integer(f field) int {
+	s := strings.TrimSpace(l.text(f))
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(math.Abs(n) <= math.MaxInt32) { // so that NaN fails as well
+		l.fail(f, "a number")
+		return 0
+	}
+	return int(n)
+}
+
+// boolean reads true or false, also as a string, or a number that is not 0.
+func (l *lenient) boolean(f field) bool {
+	switch s := strings.ToLower(strings.TrimSpace(l.text(f))); s {
+	case "true":
+		return true
+	case "false", "":
+		return false
+	default:
+		return l.integer(f) != 0
+	}
+}

@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+func TestST09Locked(t *testing.T) { // ST-09
+	r := root(t)
+	rawPut(t, r.path, minimal("a", "1"))
+	holder := start(t, "holder", r)
+	hasty := New(Options{Root: filepath.Dir(r.dir), Wait: 60 * time.Millisecond})
+	t.Run("ST-09 a clear error after the wait", func(t *testing.T) {
+		_, err := hasty.List(t.Context())
+		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), r.path) {
+			t.Errorf("%v", err)
+		}
+		if _, err := hasty.Put(t.Context(), Record{Name: "a", Version: "2"}); !errors.Is(err, ErrLocked) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("ST-09 the wait ends with the context", func(t *testing.T) {
+		patient := New(Options{Root: filepath.Dir(r.dir), Wait: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := patient.List(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("ST-09 free within the wait", func(t *testing.T) {
+		patient := New(Options{Root: filepath.Dir(r.dir), Wait: time.Minute})
+		done := make(chan []string)
+		go func() {
+			l, err := patient.List(context.Background())
+			done <- append(told(l), fmt.Sprint(err))
+		}()
+		_ = holder.in.Close()
+		if got := strings.Join(<-done, " "); got != "1 a 1 <nil>" {
+			t.Error(got)
+		}
+	})
+	if got := aside(t, r); len(got) > 0 {
+		t.Errorf("kept aside: %v", got)
+	}
+}
+
+// Readers share the file, and each operation lets go of it at once.
+func TestST09NothingHeld(t *testing.T) { // ST-09
+	r := root(t)
+	rawPut(t, r.path, minimal("a", "1"))
+	err := r.do(t.Context(), false, func(*database) error {
+		hasty := New(Options{Root: filepath.Dir(r.dir), Wait: 10 * time.Millisecond})
+		if _, err := hasty.List(t.Context()); err != nil {
+			t.Errorf("second reader: %v", err)
+		}
+		if _, err := hasty.Put(t.Context(), Record{Name: "b", Version: "1"}); !errors.Is(err, ErrLocked) {
+			t.Errorf("a writer beside a reader: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, r, minimal("b", "1"))
+	db, err := bbolt.Open(r.path, 0o640, &bbolt.Options{Timeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatalf("still locked: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := openFiles(t, r.path); n != 0 {
+		t.Errorf("%d descriptors left open", n)
+	}
+}
+
+func openFiles(t *testing.T, path string) (n int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(target, path) {
+			n++
+		}
+	}
+	return n
+}
+
+// A write that the system refuses is an error; the database stays what it was.
+func TestNoRoomToWrite(t *testing.T) {
+	r := root(t)
+	rawPut(t, r.path, minimal("a", "1"))
+	line := start(t, "cramped", r).line()
+	if !strings.Contains(line, "file too large") {
+		t.Errorf("put: %s", line)
+	}
+	whole(t, expect(t, r, "1 a 1"))
+	if got := aside(t, r); len(got) > 0 {
+		t.Errorf("kept aside: %v", got)
+	}
+}

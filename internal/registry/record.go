@@ -1,0 +1,178 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// Record is one record with every field it had; unknown ones are kept through
+// a rewrite (SPEC 1).
+type Record struct {
+	ID                uint64 // key in the database; 0: not there yet
+	PluginID          string
+	Name              string
+	Arch              string
+	OSType            string
+	Version           string
+	Publisher         string
+	URL               string
+	MD5               string
+	RunPath           string // the executable, relative to the version's folder
+	Timeout           string // seconds, as recorded; Plugin applies SPEC 2
+	IsPreInstalled    string
+	Type              plugin.Type
+	HeartbeatInterval int // seconds, always positive once decoded
+	Removed           bool
+	AddSysTag         bool
+
+	rawType json.RawMessage // pluginType as it was; written again while Type is Unknown
+	unknown []field         // in the order they had
+}
+
+// DecodeRecord reads a record leniently: a field of the wrong shape counts as
+// absent. The error wraps ErrMalformed: not a JSON object, no name or no version.
+func DecodeRecord(b []byte) (Record, error) {
+	fields, err := decodeObject(b)
+	if err != nil {
+		return Record{}, fmt.Errorf("decode record: %w", err)
+	}
+	var r Record
+	var l lenient // its error is of no interest here
+	for _, f := range fields {
+		switch strings.ToLower(f.key) {
+		case "pluginid":
+			r.PluginID = l.text(f)
+		case "name":
+			r.Name = l.text(f)
+		case "arch":
+			r.Arch = l.text(f)
+		case "ostype":
+			r.OSType = l.text(f)
+		case "version":
+			r.Version = l.text(f)
+		case "publisher":
+			r.Publisher = l.text(f)
+		case "url":
+			r.URL = l.text(f)
+		case "md5":
+			r.MD5 = l.text(f)
+		case "runpath":
+			r.RunPath = l.text(f)
+		case "timeout":
+			r.Timeout = l.text(f)
+		case "ispreinstalled":
+			r.IsPreInstalled = l.text(f)
+		case "plugintype":
+			r.rawType, r.Type = f.value, decodeType(f.value)
+		case "heartbeatinterval":
+			r.HeartbeatInterval = l.integer(f)
+		case "isremoved":
+			r.Removed = l.boolean(f)
+		case "addsystag":
+			r.AddSysTag = l.boolean(f)
+		default:
+			r.unknown = append(r.unknown, f)
+		}
+	}
+	if r.HeartbeatInterval <= 0 {
+		r.HeartbeatInterval = int(plugin.DefaultHeartbeatInterval / time.Second)
+	}
+	switch {
+	case r.Name == "":
+		return Record{}, fmt.Errorf("decode record: %w: no name", ErrMalformed)
+	case r.Version == "":
+		return Record{}, fmt.Errorf("decode record: %w: no version", ErrMalformed)
+	}
+	return r, nil
+}
+
+// Encode writes the record as compact JSON: the known fields in the order of
+// SPEC 1, then the unknown ones in the order they had. pluginType becomes 0, 1
+// or 2, an unknown one stays as it was (ST-12).
+func (r Record) Encode() ([]byte, error) {
+	b, err := json.Marshal(struct {
+		PluginID          string          `json:"pluginId"`
+		Name              string          `json:"name"`
+		Arch              string          `json:"arch"`
+		OSType            string          `json:"osType"`
+		Version           string          `json:"version"`
+		Publisher         string          `json:"publisher"`
+		URL               string          `json:"url"`
+		MD5               string          `json:"md5"`
+		RunPath           string          `json:"runPath"`
+		Timeout           string          `json:"timeout"`
+		IsPreInstalled    string          `json:"isPreInstalled"`
+		PluginType        json.RawMessage `json:"pluginType"`
+		HeartbeatInterval int             `json:"heartbeatInterval"`
+		IsRemoved         bool            `json:"isRemoved"`
+		AddSysTag         bool            `json:"addSysTag"`
+	}{
+		r.PluginID, r.Name, r.Arch, r.OSType, r.Version, r.Publisher, r.URL, r.MD5, r.RunPath, r.Timeout,
+		r.IsPreInstalled, encodeType(r.Type, r.rawType), r.HeartbeatInterval, r.Removed, r.AddSysTag,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	out := bytes.NewBuffer(b[:len(b)-1])
+	for _, f := range r.unknown {
+		key, err := json.Marshal(f.key)
+		if err != nil {
+			return nil, fmt.Errorf("encode record: %w", err)
+		}
+		out.WriteByte(',')
+		out.Write(key)
+		out.WriteByte(':')
+		if err := json.Compact(out, f.value); err != nil {
+			return nil, fmt.Errorf("encode record: %s: %w", f.key, err)
+		}
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// Plugin is the record as the rest of the supervisor sees it. Whether it is a
+// duplicate only List knows.
+func (r Record) Plugin() plugin.Plugin {
+	return plugin.Plugin{
+		ID: r.ID, Name: r.Name, Version: r.Version, Type: r.Type,
+		OS: r.OSType, Arch: r.Arch, Publisher: r.Publisher, RunPath: r.RunPath,
+		Timeout:           plugin.ParseTimeout(r.Timeout),
+		HeartbeatInterval: time.Duration(r.HeartbeatInterval) * time.Second,
+		AddSysTag:         r.AddSysTag, Removed: r.Removed,
+	}
+}
+
+// check refuses what would lead out of the installation (ST-15). A record
+// without a runPath leads nowhere: its executable is missing, no more (RS-07).
+func (r Record) check() error {
+	if err := plugin.CheckName(r.Name); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if err := plugin.CheckName(r.Version); err != nil {
+		return fmt.Errorf("%w: version: %w", ErrRefused, err)
+	}
+	if r.RunPath == "" {
+		return nil
+	}
+	if err := plugin.CheckRunPath(r.RunPath); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil
+}
+
+// inherit adds the unknown fields of the record that r replaces, where r has none of that name.
+func (r Record) inherit(old Record) Record {
+	r.unknown = slices.Clone(r.unknown)
+	for _, f := range old.unknown {
+		if !slices.ContainsFunc(r.unknown, func(own field) bool { return own.key == f.key }) {
+			r.unknown = append(r.unknown, f)
+		}
+	}
+	return r
+}

@@ -1,0 +1,175 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
+)
+
+// DefaultWait is how long another process's lock is waited for (ST-09).
+const DefaultWait = 5 * time.Second
+
+// Options say where the database is and how to treat it. Only Root is needed.
+type Options struct {
+	Root string        // BASE, the installation root
+	Wait time.Duration // for another process's lock; not positive: DefaultWait
+	// Known tells which version of a plugin our own state knows; a rebuild
+	// prefers it to the highest one found (ST-07). May be nil.
+	Known func(name string) (version string, ok bool)
+	Log   logrus.FieldLogger // nil: nothing is logged
+	Now   func() time.Time   // nil: time.Now
+}
+
+// Registry is the plugin database of one root. It holds nothing open: each
+// call opens the file, works, and closes it (ST-09). It may be used by several
+// goroutines at once; readers do not keep each other out.
+type Registry struct {
+	dir   string // BASE/plugin
+	path  string // the database
+	wait  time.Duration
+	known func(name string) (string, bool)
+	log   logrus.FieldLogger
+	now   func() time.Time
+
+	mu     sync.Mutex             // guards what follows
+	past   []plugin.Damage        // what became of damaged files, for the life of the Registry
+	logged map[plugin.Damage]bool // what the last list already logged
+}
+
+// New returns the registry of o.Root. It touches no file.
+func New(o Options) *Registry {
+	r := &Registry{dir: filepath.Join(o.Root, "plugin"), wait: o.Wait, known: o.Known, log: o.Log, now: o.Now}
+	r.path = filepath.Join(r.dir, "installed_plugins.db")
+	if r.wait <= 0 {
+		r.wait = DefaultWait
+	}
+	if r.known == nil {
+		r.known = func(string) (string, bool) { return "", false }
+	}
+	if r.log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		r.log = silent
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	return r
+}
+
+// List returns every usable record in the order of the ids, removed ones and
+// duplicates included (ST-05, ST-10), and what could not be used (ST-06,
+// ST-07, ST-15). The error is for a database that could not be read at all.
+func (r *Registry) List(ctx context.Context) (plugin.List, error) {
+	records, damaged, err := r.read(ctx)
+	if err != nil {
+		return plugin.List{}, fmt.Errorf("list plugins: %w", err)
+	}
+	var list plugin.List
+	taken := make(map[string]bool)
+	for _, rec := range records {
+		p := rec.Plugin()
+		if !p.Removed {
+			p.Duplicate = taken[p.Name]
+			taken[p.Name] = true
+		}
+		list.Plugins = append(list.Plugins, p)
+	}
+	list.Damaged = r.report(damaged)
+	return list, nil
+}
+
+// Find returns the record that is the plugin of that name: the first not
+// removed one (ST-10), or false.
+func (r *Registry) Find(ctx context.Context, name string) (Record, bool, error) {
+	records, _, err := r.read(ctx)
+	if err != nil {
+		return Record{}, false, fmt.Errorf("find plugin %s: %w", name, err)
+	}
+	rec, found := installed(records, name)
+	return rec, found, nil
+}
+
+// Put writes the record and returns its id; rec.ID says nothing. The plugin of
+// that name keeps its id (ST-14) and the fields we do not know, also those that
+// rec lacks. If there is none, its removed records are deleted and a new id
+// is taken (ST-13). A record that breaks the rules of SPEC 1 is ErrRefused.
+func (r *Registry) Put(ctx context.Context, rec Record) (uint64, error) {
+	if err := rec.check(); err != nil {
+		return 0, fmt.Errorf("put plugin: %w", err)
+	}
+	var id uint64
+	err := r.do(ctx, true, func(db *database) error {
+		records, _, err := db.records()
+		if err != nil {
+			return err
+		}
+		old, found := installed(records, rec.Name)
+		changes := []change{{id: old.ID}}
+		if changes[0].value, err = rec.inherit(old).Encode(); err != nil {
+			return err
+		}
+		for _, other := range records {
+			if !found && other.Name == rec.Name {
+				changes = append(changes, change{id: other.ID})
+			}
+		}
+		err = db.apply(changes)
+		id = changes[0].id
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("put plugin %s: %w", rec.Name, err)
+	}
+	return id, nil
+}
+
+// MarkRemoved marks the plugin of that name as removed and keeps its record
+// (CL-10). If there is none, the error wraps ErrNotInstalled.
+func (r *Registry) MarkRemoved(ctx context.Context, name string) error {
+	err := r.do(ctx, true, func(db *database) error {
+		records, _, err := db.records()
+		if err != nil {
+			return err
+		}
+		rec, found := installed(records, name)
+		if !found {
+			return ErrNotInstalled
+		}
+		rec.Removed = true
+		value, err := rec.Encode()
+		if err != nil {
+			return err
+		}
+		return db.apply([]change{{id: rec.ID, value: value}})
+	})
+	if err != nil {
+		return fmt.Errorf("mark plugin %s removed: %w", name, err)
+	}
+	return nil
+}
+
+func (r *Registry) read(ctx context.Context) (records []Record, damaged []plugin.Damage, err error) {
+	err = r.do(ctx, false, func(db *database) error {
+		records, damaged, err = db.records()
+		return err
+	})
+	return records, damaged, err
+}
+
+// installed is the plugin of that name among records in id order (ST-10).
+func installed(records []Record, name string) (Record, bool) {
+	for _, rec := range records {
+		if rec.Name == name && !rec.Removed {
+			return rec, true
+		}
+	}
+	return Record{}, false
+}

@@ -1,0 +1,45 @@
+package registry
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"pluginsupervisor/plugin"
+)
+
+// decodeType reads a pluginType by SPEC 1 (ST-12).
+func decodeType(raw json.RawMessage) plugin.Type {
+	if n, err := strconv.ParseFloat(string(raw), 64); err == nil {
+		switch n {
+		case 0:
+			return plugin.Once
+		case 1:
+			return plugin.Persist
+		case 2:
+			return plugin.Commander
+		}
+		return plugin.Unknown
+	}
+	switch string(raw) {
+	case "", "null", `""`, `"Once"`:
+		return plugin.Once
+	case `"Persist"`:
+		return plugin.Persist
+	case `"Commander"`:
+		return plugin.Commander
+	default:
+		return plugin.Unknown
+	}
+}
+
+// encodeType writes a pluginType; raw is what an Unknown one was.
+func encodeType(t plugin.Type, raw json.RawMessage) json.RawMessage {
+	switch {
+	case t != plugin.Unknown:
+		return json.RawMessage(strconv.Itoa(int(t)))
+	case decodeType(raw) == plugin.Unknown:
+		return raw
+	default:
+		return json.RawMessage(`"Unknown"`)
+	}
+}

@@ -1,0 +1,299 @@
+package state
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+// written returns the bytes of a database that holds the sample, and of a log
+// that changes it.
+func written(t testing.TB) (db, wal []byte, before, after plugin.Memory) {
+	t.Helper()
+	path := statePath(t)
+	s, _ := mustOpen(t, path)
+	mustSave(t, s, sample())
+	s.Close()
+	s, _ = mustOpen(t, path)
+	change := plugin.Changes{
+		Acked: map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
+		Owed:  map[string]*plugin.Owed{"a": nil},
+	}
+	mustSave(t, s, change)
+	s.kill()
+	db, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wal, err = os.ReadFile(path + ".wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = applied(nothing, sample())
+	return db, wal, before, applied(before, change)
+}
+
+// place writes the two files as they were found.
+func place(t testing.TB, path string, db, wal []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{path: db, path + ".wal": wal} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// SC-18, EV-11: a database cut short at any length never prevents the start,
+// and what still can be remembered is.
+func TestDatabaseCutShort(t *testing.T) {
+	db, wal, before, after := written(t)
+	saved := plugin.Changes{
+		Acked: map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
+		Owed:  map[string]*plugin.Owed{"a": nil},
+	}
+	moved := 0
+	for size := 0; size < len(db); size += 512 {
+		path := statePath(t)
+		place(t, path, db[:size], wal)
+		s, got := mustOpen(t, path)
+		want := after
+		if n := len(asides(t, path)); n == 1 {
+			want, moved = applied(nothing, saved), moved+1 // the log alone
+		} else if n != 0 {
+			t.Errorf("%d bytes: %d files moved aside", size, n)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d bytes: remembered (-want +got):\n%s", size, diff)
+		}
+		mustSave(t, s, sample())
+		s.kill()
+		if _, got := mustOpen(t, path); !cmp.Equal(got, applied(want, sample())) {
+			t.Errorf("%d bytes: not usable afterwards", size)
+		}
+	}
+	if moved < 8 || moved > len(db)/512-1 && len(before.Acked) > 0 {
+		t.Errorf("%d of %d lengths moved aside", moved, len(db)/512)
+	}
+}
+
+// A log cut short at any byte loses the batch that was cut, and no other.
+func TestLogCutShort(t *testing.T) {
+	db, wal, before, after := written(t)
+	for size := 0; size <= len(wal); size += 7 {
+		path := statePath(t)
+		place(t, path, db, wal[:size])
+		_, got := mustOpen(t, path)
+		want := before
+		if size == len(wal) {
+			want = after
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d bytes: remembered (-want +got):\n%s", size, diff)
+		}
+	}
+}
+
+// A log that was folded already is not applied a second time: the process may
+// have died between the two.
+func TestOldLogIsNotRead(t *testing.T) {
+	path := statePath(t)
+	s, _ := mustOpen(t, path)
+	mustSave(t, s, sample())
+	old, err := os.ReadFile(path + ".wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+	s.Close()
+	if err := os.WriteFile(path+".wal", old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, m := mustOpen(t, path); len(m.Owed) != 0 {
+		t.Errorf("what was delivered is owed again: %+v", m.Owed)
+	}
+}
+
+func TestSomethingElseInPlace(t *testing.T) {
+	text := []byte(strings.Repeat("all of this\nis no state\n", 500))
+	for name, put := range map[string]func(path string) error{
+		"empty":    func(p string) error { return os.WriteFile(p, nil, 0o600) },
+		"text":     func(p string) error { return os.WriteFile(p, text, 0o600) },
+		"zeros":    func(p string) error { return os.WriteFile(p, make([]byte, 40_000), 0o600) },
+		"folder":   func(p string) error { return os.MkdirAll(filepath.Join(p, "with", "content"), 0o700) },
+		"pipe":     func(p string) error { return unix.Mkfifo(p, 0o600) },
+		"no state": otherDatabase,
+	} {
+		for _, which := range []string{"", ".wal"} {
+			t.Run(name+which, func(t *testing.T) {
+				path := statePath(t)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := put(path + which); err != nil {
+					t.Fatal(err)
+				}
+				s, m := mustOpen(t, path)
+				if diff := cmp.Diff(nothing, m); diff != "" {
+					t.Errorf("remembered (-want +got):\n%s", diff)
+				}
+				mustSave(t, s, sample())
+				s.kill()
+				if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
+					t.Errorf("not usable afterwards: %+v", m)
+				}
+				// An empty log is a new one, and zeros are what a power failure leaves.
+				usable := which == ".wal" && (name == "empty" || name == "zeros") || which == "" && name == "no state"
+				if got := len(asides(t, path)); got != 1 && !usable || got != 0 && usable {
+					t.Errorf("%d files moved aside", got)
+				}
+			})
+		}
+	}
+}
+
+// otherDatabase writes a good bbolt file with foreign content.
+func otherDatabase(path string) error {
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket([]byte("pluginList"))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("k"), []byte("v"))
+	})
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// Entries that cannot be decoded are dropped one by one, with a warning.
+func TestUndecodableEntries(t *testing.T) {
+	path := statePath(t)
+	s, _ := mustOpen(t, path)
+	mustSave(t, s, sample())
+	s.Close()
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for bucket, entries := range map[string]map[string]string{
+			ackedBucket:    {"bad1": "{", "bad2": `{"status":"never heard of"}`, "bad3": ""},
+			eventsBucket:   {"not a number": `{}`, "-1": `{}`},
+			settingsBucket: {settingsKey: `{"lazy":"perhaps"}`},
+			restartsBucket: {"bad": `[1]`},
+		} {
+			for k, v := range entries {
+				if err := tx.Bucket([]byte(bucket)).Put([]byte(k), []byte(v)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	log, hook := quiet()
+	s, m, err := Open(path, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := applied(nothing, sample())
+	want.Settings = plugin.Settings{}
+	if diff := cmp.Diff(want, m); diff != "" {
+		t.Errorf("remembered (-want +got):\n%s", diff)
+	}
+	if n := len(hook.AllEntries()); n != 7 {
+		t.Errorf("%d warnings, want 7", n)
+	}
+	if n := len(asides(t, path)); n != 0 {
+		t.Errorf("%d files moved aside", n)
+	}
+	s.Close()
+	log, hook = quiet()
+	s, _, err = Open(path, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := len(hook.AllEntries()); n != 0 {
+		t.Errorf("%d warnings when opened again", n)
+	}
+}
+
+// FuzzLog reads anything as a log.
+func FuzzLog(f *testing.F) {
+	_, wal, _, _ := written(f)
+	f.Add(wal)
+	f.Add(wal[:len(wal)-1])
+	f.Add(bytes.Replace(wal, []byte("acked"), []byte("acxed"), 1))
+	f.Add([]byte("00000000 {}\n\n\n"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l := parseWAL(b)
+		m := image{}
+		for _, batch := range l.batches {
+			m.apply(batch, false)
+		}
+		log, _ := quiet()
+		first := m.memory(log)
+		if again := m.memory(log); !cmp.Equal(first, again) {
+			t.Errorf("decoded %+v, then %+v", first, again)
+		}
+		if l.torn > len(b) || l.damaged && l.torn == 0 {
+			t.Errorf("torn %d of %d, damaged %v", l.torn, len(b), l.damaged)
+		}
+	})
+}
+
+// A database that is damaged while it is open is moved aside by the fold that
+// trips over it, and nothing is forgotten.
+func TestDamagedWhileOpen(t *testing.T) {
+	for name, end := range map[string]func(*Store) error{
+		"seen by Close": (*Store).Close,
+		"seen by Save": func(s *Store) error {
+			s.foldAt = 1
+			err := s.Save(sample())
+			s.kill()
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := statePath(t)
+			s, _ := mustOpen(t, path)
+			mustSave(t, s, sample())
+			if err := os.Truncate(path, 4096); err != nil {
+				t.Fatal(err)
+			}
+			if err := end(s); err != nil {
+				t.Error(err)
+			}
+			if n := len(asides(t, path)); n != 1 {
+				t.Errorf("%d files moved aside", n)
+			}
+			if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
+				t.Errorf("remembered %+v", m)
+			}
+		})
+	}
+}

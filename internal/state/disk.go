@@ -1,0 +1,237 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/boltfile"
+)
+
+// The bucket and key of the generation the database was last written under.
+const (
+	metaBucket    = "meta"
+	generationKey = "generation"
+)
+
+// disk is the two files, open.
+type disk struct {
+	db         *boltfile.DB
+	wal        *wal
+	generation uint64
+}
+
+// openDisk opens the files and reads what they hold. The image is not nil when
+// they could be read, even when the error tells they cannot be written; then
+// there is no disk.
+func openDisk(path string, wait time.Duration, log logrus.FieldLogger) (*disk, image, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, nil, fmt.Errorf("make folder of state: %w", err)
+	}
+	d := &disk{}
+	found, err := d.openDB(path, boltfile.Options{Create: true, Mode: 0o600, Wait: wait})
+	if errors.Is(err, boltfile.ErrDamaged) {
+		if err := setAside(path, err, log); err != nil {
+			return nil, nil, err
+		}
+		found, err = d.openDB(path, boltfile.Options{Create: true, Mode: 0o600, Wait: wait})
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return nil, readOnly(path, wait), err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.openWAL(path+".wal", found, log); err != nil {
+		return nil, found, errors.Join(err, d.db.Close())
+	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return nil, found, errors.Join(err, d.close())
+	}
+	return d, found, nil
+}
+
+// openDB opens the database and reads it.
+func (d *disk) openDB(path string, o boltfile.Options) (image, error) {
+	db, err := boltfile.Open(context.Background(), path, o)
+	if err != nil {
+		return nil, err
+	}
+	found := image{}
+	err = db.View(func(tx *bbolt.Tx) (err error) {
+		d.generation, err = readDB(tx, found)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), db.Close())
+	}
+	d.db = db
+	return found, nil
+}
+
+// readDB reads the database into an image. Buckets it does not know are left
+// alone; a generation that cannot be read is 0, so that the log counts.
+func readDB(tx *bbolt.Tx, into image) (generation uint64, err error) {
+	err = tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+		if b == nil {
+			return fmt.Errorf("%w: %q is no bucket", boltfile.ErrDamaged, bucket)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if b := tx.Bucket([]byte(metaBucket)); b != nil {
+		_ = json.Unmarshal(b.Get([]byte(generationKey)), &generation)
+	}
+	for _, bucket := range buckets {
+		b := tx.Bucket([]byte(bucket))
+		if b == nil {
+			continue
+		}
+		err := b.ForEach(func(k, v []byte) error {
+			into.put(bucket, string(k), append(json.RawMessage(nil), v...))
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return generation, nil
+}
+
+// openWAL opens the log and applies it.
+func (d *disk) openWAL(path string, found image, log logrus.FieldLogger) error {
+	w, err := openWAL(path)
+	if errors.Is(err, boltfile.ErrDamaged) {
+		if err := setAside(path, err, log); err != nil {
+			return err
+		}
+		w, err = openWAL(path)
+	}
+	if err != nil {
+		return fmt.Errorf("open log of state: %w", err)
+	}
+	l, err := readWAL(w.f)
+	if err != nil {
+		return errors.Join(err, w.close())
+	}
+	if l.damaged {
+		w.close()
+		if err := setAside(path, errors.New("lines in the middle are damaged"), log); err != nil {
+			return err
+		}
+		if w, err = openWAL(path); err != nil {
+			return fmt.Errorf("open log of state: %w", err)
+		}
+	}
+	d.wal = w
+	d.apply(l, found)
+	if l.torn > 0 {
+		log.WithField("bytes", l.torn).Warn("Dropped the end of the state's log")
+	}
+	return nil
+}
+
+// apply adds what was logged since the database was written.
+func (d *disk) apply(l logged, found image) {
+	if l.generation < d.generation {
+		return // it is in the database already
+	}
+	d.generation = l.generation
+	for _, batch := range l.batches {
+		found.apply(batch, false)
+	}
+}
+
+// readOnly reads what may not be written; nil if that fails too.
+func readOnly(path string, wait time.Duration) image {
+	d := &disk{}
+	found, err := d.openDB(path, boltfile.Options{ReadOnly: true, Wait: wait})
+	if err != nil {
+		return nil
+	}
+	defer d.db.Close()
+	if f, err := os.Open(path + ".wal"); err == nil {
+		defer f.Close()
+		if l, err := readWAL(f); err == nil {
+			d.apply(l, found)
+		}
+	}
+	return found
+}
+
+// fold writes everything to the database and empties the log. After an error
+// the disk must be closed.
+func (d *disk) fold(all image) error {
+	next := d.generation + 1
+	err := d.db.Update(func(tx *bbolt.Tx) error {
+		for _, bucket := range buckets {
+			if err := replace(tx, bucket, all[bucket]); err != nil {
+				return err
+			}
+		}
+		b, err := json.Marshal(next)
+		if err != nil {
+			return err
+		}
+		return replace(tx, metaBucket, map[string]json.RawMessage{generationKey: b})
+	})
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	d.generation = next
+	return d.wal.restart(next)
+}
+
+// replace makes a bucket hold exactly the entries.
+func replace(tx *bbolt.Tx, bucket string, entries map[string]json.RawMessage) error {
+	err := tx.DeleteBucket([]byte(bucket))
+	if err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
+		return err
+	}
+	b, err := tx.CreateBucket([]byte(bucket))
+	if err != nil {
+		return err
+	}
+	for k, v := range entries {
+		if err := b.Put([]byte(k), v); err != nil {
+			return fmt.Errorf("%s of %s: %w", bucket, k, err)
+		}
+	}
+	return nil
+}
+
+func (d *disk) close() error { return errors.Join(d.wal.close(), d.db.Close()) }
+
+func setAside(path string, why error, log logrus.FieldLogger) error {
+	aside, err := boltfile.SetAside(path, time.Now())
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	log.WithError(why).WithFields(logrus.Fields{"file": path, "movedTo": aside}).Warn("Moved a damaged state file aside")
+	return nil
+}
+
+// syncFolder makes files that were just created survive a power failure.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("flush folder of state: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package state
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"pluginsupervisor/plugin"
+)
+
+// quiet is a logger that remembers what was logged.
+func quiet() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
+
+func mustOpen(t testing.TB, path string) (*Store, plugin.Memory) {
+	t.Helper()
+	log, _ := quiet()
+	s, m, err := Open(path, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, m
+}
+
+func mustSave(t testing.TB, s *Store, c plugin.Changes) {
+	t.Helper()
+	if err := s.Save(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill lets the files go as the death of the process would: nothing is folded
+// or flushed.
+func (s *Store) kill() {
+	if s.disk != nil {
+		s.abandon()
+	}
+	s.closed = true
+}
+
+func statePath(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "supervisor", "state.db")
+}
+
+// asides lists what was moved aside.
+func asides(t testing.TB, path string) []string {
+	t.Helper()
+	names, err := filepath.Glob(path + ".*damaged-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func wasLogged(hook *logtest.Hook, text string) bool {
+	for _, e := range hook.AllEntries() {
+		if strings.Contains(e.Message, text) {
+			return true
+		}
+	}
+	return false
+}
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456789, time.UTC)
+
+// sample is one of everything.
+func sample() plugin.Changes {
+	return plugin.Changes{
+		Settings: &plugin.Settings{
+			LastCheck: noon, Told: plugin.Intervals{Scan: time.Minute}, Lazy: true, PullAcked: true,
+			Pulled: []string{"a", "b@1.0#7"},
+		},
+		Acked: map[string]*plugin.Acked{"a": {Version: "1.0", Status: plugin.StatusRunning}},
+		Owed: map[string]*plugin.Owed{"a": {
+			Name: "a", Version: "1.1", Status: plugin.StatusFailed, SysTag: plugin.SysTagAdd, Since: noon, ID: 3, Seq: 9,
+		}},
+		Events: map[uint64]*plugin.Event{18446744073709551615: {
+			ID: plugin.EventUpdate, At: noon, Keywords: map[string]string{"name": "ä<\n>"},
+		}},
+		Restarts: map[string]*plugin.Restarts{"a": {Count: 5, Failures: 2, Last: noon, Cause: "exit 3", Stopped: true}},
+	}
+}
+
+// applied is the plain model of what a Store remembers.
+func applied(m plugin.Memory, c plugin.Changes) plugin.Memory {
+	if c.Settings != nil {
+		m.Settings = *c.Settings
+	}
+	m.Acked = merged(m.Acked, c.Acked)
+	m.Owed = merged(m.Owed, c.Owed)
+	m.Events = merged(m.Events, c.Events)
+	m.Restarts = merged(m.Restarts, c.Restarts)
+	return m
+}
+
+func merged[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
+	r := map[K]V{}
+	for k, v := range m {
+		r[k] = v
+	}
+	for k, v := range c {
+		if v == nil {
+			delete(r, k)
+		} else {
+			r[k] = *v
+		}
+	}
+	return r
+}
+
+var nothing = applied(plugin.Memory{}, plugin.Changes{})
