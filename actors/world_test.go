@@ -26,7 +26,6 @@ type world struct {
 	startTime map[string]time.Duration
 	starts    func(name string) bool // whether --start works; nil: always
 	did       []action
-	probing   int
 	startsNow int
 	startsMax int
 	busy      map[string]int // verbs under way, by plugin

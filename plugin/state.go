@@ -3,7 +3,7 @@ package plugin
 import "fmt"
 
 // State is what a plugin is doing, as the Coordinator sees it. The list is
-// closed; only the Coordinator's machine (actors/unit.go) changes it.
+// closed; only the Coordinator changes it, in one place (move, in actors).
 type State uint8
 
 // The states. A plugin starts as StateInstalled: recorded, not yet looked at.

@@ -1,0 +1,77 @@
+# The two commands are `make run` and `make test`; `make` lists the rest.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+DEMO     ?=
+
+PROGRAMS := ./cmd/supervisor ./cmd/controlplane
+SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.json))
+
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.builtVersion=$(VERSION)'
+TOOL  := go tool -modfile=tools.mod
+
+# The version is stamped by -ldflags; asking version control again would only
+# add a way to fail, as in a checkout that belongs to somebody else.
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build, then show it all at work in a temporary folder (DEMO='--for 30s': its flags)
+	bin/supervisor demo $(DEMO)
+
+.PHONY: test
+test: ## all tests, with a sum at the end (ARGS='-run TestX': more for go test)
+	@go run ./internal/tools/testsum $(ARGS) ./...
+
+.PHONY: race
+race: ## the same under the race detector
+	@CGO_ENABLED=1 go run ./internal/tools/testsum -race $(ARGS) ./...
+
+.PHONY: lint
+lint: ## formatting, go vet also for arm64, staticcheck
+	@unformatted=$$($(TOOL) gofumpt -l .); \
+	if [[ -n $$unformatted ]]; then echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | \
+	while IFS=: read -r file _ func; do \
+		echo "== $${func#func } in $${file%/*}"; \
+		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}" < /dev/null; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks, and the measured budgets where there are any
+	@packages=$$(grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -r dirname | sort -u); \
+	if [[ -n $$packages ]]; then go test -run '^$$' -bench . -benchmem $$packages; fi
+	@if [[ -d internal/tools/bench ]]; then go run ./internal/tools/bench; fi
+
+.PHONY: spec
+spec: ## rows of docs/spec.md, with the tests that name them (REQUIRE=TM,ST: fail where there is none)
+	@go run ./internal/tools/spec -require '$(REQUIRE)'
+
+.PHONY: build
+build: ## programs and sample plugins into bin/
+	$(BUILD) -o bin/ $(PROGRAMS)
+	@for s in $(SAMPLES); do \
+		$(BUILD) -o bin/examples/$$s/ ./examples/$$s; \
+		install -m 0644 examples/$$s/config.json bin/examples/$$s/; \
+	done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is linked (asks vuln.go.dev)
+	$(TOOL) govulncheck ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

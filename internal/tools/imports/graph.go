@@ -1,0 +1,99 @@
+package imports
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// graph is who imports whom, by folder, in files that are no tests.
+type graph map[string]map[string]string // folder → import as written → a file that has it
+
+func newGraph(files []File) graph {
+	g := graph{}
+	for _, f := range files {
+		if f.Test {
+			continue
+		}
+		edges := g[f.Dir()]
+		if edges == nil {
+			edges = map[string]string{}
+			g[f.Dir()] = edges
+		}
+		for _, imported := range f.Imports {
+			if edges[imported] == "" {
+				edges[imported] = f.Path
+			}
+		}
+	}
+	return g
+}
+
+// cycles finds the first circle among the parts of internal/, a part being a
+// folder with all below it. The compiler refuses circles of packages only.
+func (g graph) cycles() []Fault {
+	parts := graph{}
+	for folder, edges := range g {
+		from := part(folder)
+		for imported, file := range edges {
+			to := part(strings.TrimPrefix(imported, Module+"/"))
+			if from == "" || to == "" || from == to {
+				continue
+			}
+			if parts[from] == nil {
+				parts[from] = map[string]string{}
+			}
+			parts[from][Module+"/"+to] = file
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(parts)) {
+		if path, file := parts.path(p, func(imported string) bool { return imported == Module+"/"+p }); path != nil {
+			return []Fault{{
+				file, "closes the circle " + strings.Join(append(path, p), " → "),
+				"internal packages stand one above the other",
+			}}
+		}
+	}
+	return nil
+}
+
+// part is the first two elements of a folder in internal/, else "".
+func part(folder string) string {
+	elements := strings.SplitN(folder, "/", 3)
+	if len(elements) < 2 || elements[0] != "internal" {
+		return ""
+	}
+	return "internal/" + elements[1]
+}
+
+// reach is a fault if target is imported by root or by anything of the module
+// that root links.
+func (g graph) reach(root, target, why string) []Fault {
+	path, file := g.path(root, func(imported string) bool { return imported == target })
+	if path == nil {
+		return nil
+	}
+	return []Fault{{file, "imports " + target + " for " + strings.Join(path, " → "), why}}
+}
+
+// path finds a shortest way from root, over folders of the module, to an
+// edge that is wanted; file is the one that holds that edge.
+func (g graph) path(root string, wanted func(imported string) bool) (path []string, file string) {
+	queue := [][]string{{root}}
+	seen := map[string]bool{root: true}
+	for len(queue) > 0 {
+		path, queue = queue[0], queue[1:]
+		folder := path[len(path)-1]
+		for _, imported := range slices.Sorted(maps.Keys(g[folder])) {
+			if wanted(imported) {
+				return path, g[folder][imported]
+			}
+			next, ours := strings.CutPrefix(imported, Module+"/")
+			if ours && !seen[next] {
+				seen[next] = true
+				queue = append(queue, append(slices.Clone(path), next))
+			}
+		}
+	}
+	return nil, ""
+}

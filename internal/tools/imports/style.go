@@ -1,0 +1,73 @@
+package imports
+
+import (
+	"fmt"
+	"go/ast"
+	"path"
+	"strconv"
+)
+
+// MaxLines is the length of the longest file, tests included.
+const MaxLines = 500
+
+// noWaiting is what actors never use, by package and name.
+var noWaiting = map[string]map[string]string{
+	"sync": {
+		"Mutex":   "state has one owner, an actor; everything else is messages",
+		"RWMutex": "state has one owner, an actor; everything else is messages",
+	},
+	"time": {
+		"Sleep": "a handler never blocks; what is due later is a timer",
+	},
+}
+
+// CheckStyle returns the faults against the rules of style, in the order of the files.
+func CheckStyle(files []File) []Fault {
+	var faults []Fault
+	for _, f := range files {
+		if f.Lines > MaxLines {
+			faults = append(faults, Fault{f.Path, fmt.Sprintf("has %d lines", f.Lines), fmt.Sprintf("a file that one reads at a sitting has %d at most", MaxLines)})
+		}
+		for _, d := range f.Syntax.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				faults = append(faults, Fault{f.Path, "has an init function", "what a package needs is given to it by its caller"})
+			}
+		}
+		if within(f.Dir(), "actors") && !f.Test {
+			faults = append(faults, waiting(f)...)
+		}
+	}
+	return faults
+}
+
+// waiting finds the uses of noWaiting in a file.
+func waiting(f File) []Fault {
+	names := map[string]map[string]string{} // by the name the file gives the package
+	for _, spec := range f.Syntax.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil || noWaiting[imported] == nil {
+			continue
+		}
+		name := path.Base(imported)
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		names[name] = noWaiting[imported]
+	}
+	var faults []Fault
+	ast.Inspect(f.Syntax, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		pkg, ok := sel.X.(*ast.Ident)
+		if !ok {
+			return true
+		}
+		if why := names[pkg.Name][sel.Sel.Name]; why != "" {
+			faults = append(faults, Fault{f.Path, "uses " + pkg.Name + "." + sel.Sel.Name, why})
+		}
+		return true
+	})
+	return faults
+}

@@ -1,0 +1,100 @@
+// Command spec lists the rows of the specification with the test that names
+// each, and counts those that none does.
+//
+//	go run ./internal/tools/spec [-doc docs/spec.md] [-root .] [-require TM,ST]
+//
+// A row has a test when a *_test.go or *.txtar file holds its ID as a whole
+// word. That says somebody wrote a test for the row, not that the test is any
+// good; it is there so that no row is forgotten.
+//
+// Exit status: 0; 1 when a row of a required prefix has no test, or a test
+// names a row of such a prefix that does not exist; 2 when the arguments or
+// the document cannot be understood.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("spec", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	doc := flags.String("doc", "docs/spec.md", "the specification")
+	root := flags.String("root", ".", "folder to search for tests")
+	require := flags.String("require", "", "comma-separated prefixes whose every row must have a test")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	rows, err := readRows(*doc)
+	if err != nil {
+		fmt.Fprintln(stderr, "spec:", err)
+		return 2
+	}
+	required, err := prefixes(*require, rows)
+	if err != nil {
+		fmt.Fprintln(stderr, "spec:", err)
+		return 2
+	}
+	named, err := namedIn(os.DirFS(*root))
+	if err != nil {
+		fmt.Fprintln(stderr, "spec:", err)
+		return 2
+	}
+
+	list(stdout, rows, named)
+	count(stdout, rows, named)
+	return complain(stderr, required, rows, named)
+}
+
+func readRows(path string) ([]row, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open specification: %w", err)
+	}
+	defer f.Close()
+	rows, err := parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return rows, nil
+}
+
+// prefixes splits the -require flag; a prefix without a row is a slip of the
+// finger that would otherwise require nothing.
+func prefixes(flag string, rows []row) ([]string, error) {
+	if flag == "" {
+		return nil, nil
+	}
+	list := strings.Split(flag, ",")
+	for _, p := range list {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.prefix() == p }) {
+			return nil, fmt.Errorf("no row has the required prefix %q", p)
+		}
+	}
+	return list, nil
+}
+
+// complain names what keeps the required prefixes from being covered.
+func complain(w io.Writer, required []string, rows []row, named map[string][]string) int {
+	code := 0
+	for _, r := range rows {
+		if slices.Contains(required, r.prefix()) && len(named[r.id]) == 0 {
+			fmt.Fprintf(w, "spec: %s has no test: %s\n", r.id, r.condition)
+			code = 1
+		}
+	}
+	for _, id := range unknown(rows, named) {
+		fmt.Fprintf(w, "spec: %s names %s, which is no row\n", named[id][0], id)
+		if slices.Contains(required, prefixOf(id)) {
+			code = 1
+		}
+	}
+	return code
+}

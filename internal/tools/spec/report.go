@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// list prints every row under its section, with the first file that tests it.
+func list(w io.Writer, rows []row, named map[string][]string) {
+	section := ""
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		if r.section != section {
+			table.Flush()
+			section = r.section
+			fmt.Fprintf(w, "\n%s\n", section)
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", r.id, where(named[r.id]), shorten(r.condition, 60))
+	}
+	table.Flush()
+}
+
+func where(files []string) string {
+	switch len(files) {
+	case 0:
+		return "NO TEST"
+	case 1:
+		return files[0]
+	default:
+		return fmt.Sprintf("%s +%d", files[0], len(files)-1)
+	}
+}
+
+func shorten(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+// count prints how many rows of each prefix have a test, in the order of the
+// document, and the sum.
+func count(w io.Writer, rows []row, named map[string][]string) {
+	type sum struct{ rows, tested int }
+	var order []string
+	sums := map[string]*sum{}
+	total := sum{}
+	for _, r := range rows {
+		s := sums[r.prefix()]
+		if s == nil {
+			s = &sum{}
+			sums[r.prefix()] = s
+			order = append(order, r.prefix())
+		}
+		s.rows++
+		total.rows++
+		if len(named[r.id]) > 0 {
+			s.tested++
+			total.tested++
+		}
+	}
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\trows\ttested\topen\t")
+	for _, p := range order {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", p, sums[p].rows, sums[p].tested, sums[p].rows-sums[p].tested)
+	}
+	fmt.Fprintf(table, "all\t%d\t%d\t%d\t\n", total.rows, total.tested, total.rows-total.tested)
+	table.Flush()
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The made-up prefixes QA and QB keep this file from counting as a test of a
+// real row.
+const document = `# Title
+
+## 1. First
+
+| ID | condition | required | |
+|---|---|---|---|
+| QA-1 | a thing happens | do it | keep |
+| QA-10 | ten things happen | do them | fix |
+
+Text that names QA-3 is no row.
+
+## 2. Second
+
+| QB-01 | something else | nothing |
+`
+
+func TestParse(t *testing.T) {
+	got, err := parse(strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []row{
+		{"QA-1", "1. First", "a thing happens"},
+		{"QA-10", "1. First", "ten things happen"},
+		{"QB-01", "2. Second", "something else"},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ doc, want string }{
+		"an ID that stands twice": {"| QA-1 | a | b |\n| QA-1 | c | d |\n", "line 2: QA-1 stands on line 1 already"},
+		"a document without rows": {"# nothing\n", "no rows"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := parse(strings.NewReader(c.doc)); err == nil || err.Error() != c.want {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNamedIn(t *testing.T) {
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	got, err := namedIn(fstest.MapFS{
+		"a/a_test.go":             file("// QA-10, not its beginning\nt.Run(\"QB-01/empty\", nil)"),
+		"a/a.go":                  file("// QA-1 in code that is no test"),
+		"b/testdata/s.txtar":      file("# QB-01: and (QB-02)."),
+		"b/c_test.go":             file("XQA-1 QA-1x QA_1 qa-1 Test_QA-1"),
+		"bin/x_test.go":           file("QA-1"),
+		".git/x_test.go":          file("QA-1"),
+		"a/_old/x_test.go":        file("QA-1"),
+		"deep/bin/ok_test.go":     file("QB-03"),
+		"deep/er/testdata/readme": file("QA-1"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{
+		"QA-10": {"a/a_test.go"},
+		"QB-01": {"a/a_test.go", "b/testdata/s.txtar"},
+		"QB-02": {"b/testdata/s.txtar"},
+		"QB-03": {"deep/bin/ok_test.go"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("named (-want +got):\n%s", diff)
+	}
+}
+
+func TestRun(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "spec.md", document)
+	write(t, root, "x_test.go", "package x // QA-10, QB-01, QB-77 and the foreign ZZ-01\n")
+
+	for name, c := range map[string]struct {
+		require string
+		code    int
+		stderr  string // whole
+	}{
+		"nothing required": {"", 0, "spec: x_test.go names QB-77, which is no row\n"},
+		"a row without a test": {
+			"QA", 1, "spec: QA-1 has no test: a thing happens\nspec: x_test.go names QB-77, which is no row\n",
+		},
+		"a row that does not exist": {"QB", 1, "spec: x_test.go names QB-77, which is no row\n"},
+		"an unknown prefix":         {"QA,QX", 2, "spec: no row has the required prefix \"QX\"\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run([]string{"-doc", filepath.Join(root, "spec.md"), "-root", root, "-require", c.require}, &stdout, &stderr)
+			if code != c.code {
+				t.Errorf("exit %d, want %d", code, c.code)
+			}
+			if diff := cmp.Diff(c.stderr, stderr.String()); diff != "" {
+				t.Errorf("stderr (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReport(t *testing.T) {
+	rows, err := parse(strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	named := map[string][]string{"QA-10": {"a_test.go", "b_test.go"}, "QB-01": {"c.txtar"}}
+	list(&out, rows, named)
+	count(&out, rows, named)
+	want := `
+1. First
+  QA-1   NO TEST       a thing happens
+  QA-10  a_test.go +1  ten things happen
+
+2. Second
+  QB-01  c.txtar  something else
+
+       rows  tested  open
+   QA     2       1     1
+   QB     1       1     0
+  all     3       2     1
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+// TestDocument guards the real specification: it can be read, and every row
+// says when it applies.
+func TestDocument(t *testing.T) {
+	rows, err := readRows("../../../docs/spec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.condition == "" || r.section == "" {
+			t.Errorf("%s: condition %q under section %q", r.id, r.condition, r.section)
+		}
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
