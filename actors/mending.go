@@ -123,6 +123,7 @@ func (c *coordinator) sawRunning(u *unit) bool {
 		}
 		c.cancel(u) // somebody else has started it: it must not run twice
 	}
+	u.ran = true
 	if u.runs.IsZero() {
 		u.runs, u.probation = c.now, u.restarts.Failures > 0
 	}
@@ -275,9 +276,13 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 	if u == nil {
 		return
 	}
+	first := u.restarts.Last.IsZero() && !u.ran // its first start ever is no restart
 	why := "restarted after: " + u.restarts.Cause
-	if u.attempt.operator {
+	switch {
+	case u.attempt.operator:
 		why = u.restarts.Cause
+	case first:
+		why = "started by the supervisor"
 	}
 	c.ended(u)
 	if m.Kind == messages.KindStop {
@@ -288,13 +293,14 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 		c.settle(u)
 		return
 	}
-	if m.Outcome.Skipped {
+	switch {
+	case m.Outcome.Skipped:
 		why = "found running, started by another program"
-	} else {
+	case !first:
 		u.restarts.Count++
 		c.counters.Restarts++
 	}
-	u.restarts.Last = m.At
+	u.restarts.Last, u.ran = m.At, true
 	u.runs, u.probation = m.At, true
 	c.remembered(u, false)
 	if !u.upgrading {

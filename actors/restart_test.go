@@ -115,7 +115,7 @@ func TestRestart(t *testing.T) {
 				}
 			}
 			pass(2 * minute) // now it runs through
-			if v := view(t, s, "a"); v.Failures != 0 || v.State != plugin.StateRunning || v.Restarts != 4 {
+			if v := view(t, s, "a"); v.Failures != 0 || v.State != plugin.StateRunning || v.Restarts != 3 {
 				t.Errorf("view %+v", v)
 			}
 			if n := w.saved.Restarts["a"].Failures; n != 0 {

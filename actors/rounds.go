@@ -112,7 +112,7 @@ func (c *coordinator) scanned(list plugin.List, probes []plugin.Probe) {
 			c.owe(u.plugin, plugin.StatusFailed, plugin.SysTagNone)
 			c.owing = true
 		default:
-			c.sawDead(u, probe.Cause)
+			c.sawDead(u, "--status: "+probe.Cause)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (c *coordinator) probed(probes []plugin.Probe) {
 			continue
 		}
 		if probe.Status != plugin.StatusRunning {
-			c.sawDead(u, probe.Cause)
+			c.sawDead(u, "--status: "+probe.Cause)
 			continue
 		}
 		if !c.sawRunning(u) {

@@ -39,6 +39,7 @@ type unit struct {
 	again     string          // cause to mend it for once the attempt has ended, "" for none
 	wanted    messages.Kind   // what an operator wants once the attempt has ended …
 	operator  bool            // … if this is set
+	ran       bool            // it was seen running
 	runs      time.Time       // since when it is known to run; zero when it is not
 	probation bool            // it was started and has not been healthy since (RS-05)
 	beat      plugin.Beat     // of the last pull

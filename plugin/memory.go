@@ -50,7 +50,7 @@ type Owed struct {
 
 // Restarts is what is remembered of a plugin's restarts (RS-05).
 type Restarts struct {
-	Count    int       `json:"count"`            // restarts that were carried out, ever
+	Count    int       `json:"count"`            // restarts, ever; its first start is none
 	Failures int       `json:"failures"`         // since it was last healthy
 	Last     time.Time `json:"last,omitzero"`    // when the last one ended
 	Cause    string    `json:"cause,omitempty"`  // why it was needed

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/controlplane"
+)
+
+type serveOptions struct {
+	listen, database, addressFile string
+	logFormat, logLevel           string
+}
+
+func serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server until SIGTERM or SIGINT",
+		Long: `Run the server: hosts report to it, and GET / is the operators' page.
+
+There is no login yet: whoever reaches the address may change everything.
+Listen on loopback, and let hosts come through a tunnel or a proxy that checks
+who they are.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(cmd.ErrOrStderr(), o.logFormat, o.logLevel)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process at once
+			return serve(ctx, o, log)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", defaultAddress, "`address` to listen on; port 0 takes a free one")
+	f.StringVar(&o.database, "database", "controlplane.db", "SQLite `file`, created if missing")
+	f.StringVar(&o.addressFile, "address-file", "", "`file` to write host:port to once listening; removed at the end")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warning or error")
+	return cmd
+}
+
+func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) {
+	// One from an earlier run would send readers to the wrong place.
+	if err := removeAddress(o.addressFile); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	defer listener.Close()
+	store, err := controlplane.Open(ctx, o.database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	address := listener.Addr().String()
+	if o.addressFile != "" {
+		if err := renameio.WriteFile(o.addressFile, []byte(address+"\n"), 0o644); err != nil {
+			return fmt.Errorf("write address file: %w", err)
+		}
+		defer func() { err = errors.Join(err, removeAddress(o.addressFile)) }()
+	}
+	log.WithFields(logrus.Fields{"url": "http://" + address + "/", "database": o.database}).Info("Control plane listens")
+	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		log.WithField("address", address).Warn("No login protects this address: whoever reaches it may change everything")
+	}
+	err = controlplane.NewServer(store, log, controlplane.DefaultLimits()).Serve(ctx, listener)
+	log.Info("Control plane stopped")
+	return err
+}
+
+func removeAddress(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove address file: %w", err)
+	}
+	return nil
+}
+
+func newLogger(to io.Writer, format, level string) (*logrus.Logger, error) {
+	log := logrus.New()
+	log.SetOutput(to)
+	switch format {
+	case "text":
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	case "json":
+		log.SetFormatter(&logrus.JSONFormatter{})
+	default:
+		return nil, fmt.Errorf("log format %q: text or json", format)
+	}
+	parsed, err := logrus.ParseLevel(level)
+	if err != nil {
+		return nil, fmt.Errorf("log level %q: debug, info, warning or error", level)
+	}
+	log.SetLevel(parsed)
+	return log, nil
+}

@@ -1,0 +1,104 @@
+package controlplane
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/plugin"
+)
+
+// Offer is a version of a plugin that hosts are told to have. It stands until
+// it is withdrawn or another version of the plugin is offered in its place.
+type Offer struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Timeout Seconds   `json:"timeout"`        // of the upgrade on the host; 0: the host's own
+	Host    string    `json:"host,omitempty"` // "" for every host; one made for a host goes before it
+	Made    time.Time `json:"made"`
+}
+
+// Check tells why the offer cannot be made, or nil.
+func (o Offer) Check() error {
+	if err := plugin.CheckName(o.Name); err != nil {
+		return fmt.Errorf("plugin name: %w", err)
+	}
+	if err := plugin.CheckName(o.Version); err != nil {
+		return fmt.Errorf("plugin version: %w", err)
+	}
+	if limit := Seconds(plugin.MaxTimeout / time.Second); o.Timeout < 0 || o.Timeout > limit {
+		return fmt.Errorf("timeout of %ds: hosts take at most %ds", o.Timeout, limit)
+	}
+	if o.Host == "" {
+		return nil
+	}
+	return checkHost(o.Host)
+}
+
+// MakeOffer makes the offer, in place of one for the same plugin and host.
+func (s *Store) MakeOffer(ctx context.Context, o Offer) error {
+	return s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO offers (name, host, version, timeout, made) VALUES (?, ?, ?, ?, ?)`,
+			o.Name, o.Host, o.Version, o.Timeout, o.Made.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("write offer: %w", err)
+		}
+		return nil
+	})
+}
+
+// WithdrawOffer takes the offer of a plugin for a host, or "" for every host,
+// back; only if it is of that version, unless version is "". It tells whether
+// there was one.
+func (s *Store) WithdrawOffer(ctx context.Context, name, version, host string) (bool, error) {
+	var found int64
+	err := s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `DELETE FROM offers WHERE name = ?1 AND host = ?2 AND ?3 IN ('', version)`, name, host, version)
+		if err != nil {
+			return fmt.Errorf("delete offer: %w", err)
+		}
+		found, err = done.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return found > 0, nil
+}
+
+// Offers lists what is offered, by plugin and host.
+func (s *Store) Offers(ctx context.Context) ([]Offer, error) {
+	offers, err := list(ctx, s.read, func(r *sql.Rows) (o Offer, err error) {
+		var made int64
+		err = r.Scan(&o.Name, &o.Version, &o.Timeout, &o.Host, &made)
+		o.Made = milli(made)
+		return o, err
+	}, `SELECT name, version, timeout, host, made FROM offers ORDER BY name, host`)
+	if err != nil {
+		return nil, fmt.Errorf("read offers: %w", err)
+	}
+	return offers, nil
+}
+
+// updates picks what a host that has these plugins should change: an offer of
+// the same name and another version, one made for this host before one for all.
+func updates(offers []Offer, host string, has []control.UpdateSubject) []Offer {
+	best := map[string]Offer{}
+	for _, o := range offers {
+		if o.Host == host || o.Host == "" && best[o.Name].Host == "" {
+			best[o.Name] = o
+		}
+	}
+	picked := []Offer{}
+	for _, p := range has {
+		o, found := best[p.Name]
+		if !found || o.Version == p.Version {
+			continue
+		}
+		delete(best, p.Name) // once, should a host list the name twice
+		picked = append(picked, o)
+	}
+	return picked
+}

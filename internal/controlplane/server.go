@@ -1,0 +1,208 @@
+package controlplane
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	logslog "github.com/sirupsen/logrus/hooks/slog"
+
+	"pluginsupervisor/internal/control"
+)
+
+// Limits keep one client from harming the others (CP-13).
+type Limits struct {
+	Header   time.Duration // for a request's header to arrive
+	Read     time.Duration // for a whole request to arrive
+	Write    time.Duration // for the answer to be taken, counted from the header's end
+	Idle     time.Duration // between two requests on one connection
+	Shutdown time.Duration // for requests in flight when the server stops
+	Body     int64         // bytes
+	Headers  int           // bytes
+}
+
+// DefaultLimits are those of SPEC 3 where it names them, generous otherwise.
+func DefaultLimits() Limits {
+	return Limits{
+		Header: 5 * time.Second, Read: 15 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
+		Shutdown: 10 * time.Second, Body: 4 << 20, Headers: 16 << 10,
+	}
+}
+
+// pathList asks which packages there are; the other paths of SPEC 3 are control's.
+const pathList = "/luban/api/v1/plugin/list"
+
+// Server answers hosts, operators' browsers and the admin API.
+type Server struct {
+	store  *Store
+	log    *logrus.Logger
+	now    func() time.Time
+	limits Limits
+	page   *page
+}
+
+// NewServer makes a server over the store, which stays the caller's to close.
+func NewServer(store *Store, log *logrus.Logger, limits Limits) *Server {
+	return &Server{store: store, log: log, now: time.Now, limits: limits, page: newPage()}
+}
+
+// Serve answers on the listener until ctx ends, then takes no new requests and
+// gives those in flight their time; it closes the listener. Its error is nil
+// when it was told to end and everyone got an answer.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler(isLoopback(listener.Addr())),
+		ReadHeaderTimeout: s.limits.Header,
+		ReadTimeout:       s.limits.Read,
+		WriteTimeout:      s.limits.Write,
+		IdleTimeout:       s.limits.Idle,
+		MaxHeaderBytes:    s.limits.Headers,
+		ErrorLog:          slog.NewLogLogger(logslog.NewHandler(s.log, nil), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Shutdown)
+	defer cancel()
+	if err := server.Shutdown(patience); err != nil {
+		return fmt.Errorf("stop serving: %w", errors.Join(err, server.Close()))
+	}
+	return nil
+}
+
+// Handler is the server without its listener. Asked for local, it refuses
+// requests that were not addressed to this machine by a local name: a site's
+// own name may be made to point here, and its pages would then pass for ours.
+func (s *Server) Handler(local bool) http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range []struct {
+		pattern string
+		handle  func(http.ResponseWriter, *http.Request) error
+	}{
+		{"POST " + control.PathReport, s.reportStatus},
+		{"POST " + control.PathUpdate, s.updateCheck},
+		{"POST " + pathList, s.pluginList},
+		{"POST " + control.PathEvent, s.metrics},
+
+		{"GET /api/hosts", s.getHosts},
+		{"GET /api/settings", s.getSettings},
+		{"PUT /api/settings", s.putSettings},
+		{"GET /api/offers", s.getOffers},
+		{"POST /api/offers", s.postOffer},
+		{"DELETE /api/offers", s.deleteOffer},
+
+		{"GET /{$}", s.showPage},
+		{"POST /offers", s.formOffer},
+		{"POST /offers/withdraw", s.formWithdraw},
+		{"POST /settings", s.formSettings},
+	} {
+		mux.HandleFunc(route.pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := route.handle(w, r); err != nil {
+				s.refuse(w, r, err)
+			}
+		})
+	}
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, fault{http.StatusForbidden, "request comes from another site"})
+	}))
+	guarded := guard.Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if local && !localName(r.Host) {
+			s.refuse(w, r, fault{http.StatusMisdirectedRequest, fmt.Sprintf("this server is not %q: use its address or localhost", r.Host)})
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers with what went wrong; a fault of ours is logged, not told.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	log := s.log.WithFields(logrus.Fields{"method": r.Method, "path": r.URL.Path, "peer": r.RemoteAddr})
+	var f fault
+	switch {
+	case errors.As(err, &f):
+		log.WithField("cause", f.text).Info("Request refused")
+	case errors.Is(err, ErrBusy):
+		log.Warn("Too many requests")
+		w.Header().Set("Retry-After", "1")
+		f = fault{http.StatusTooManyRequests, ErrBusy.Error()}
+	case r.Context().Err() != nil:
+		log.Debug("Client gave up")
+		f = fault{http.StatusServiceUnavailable, "gave up"}
+	default:
+		log.WithError(err).Error("Request failed")
+		f = fault{http.StatusInternalServerError, "internal error, see the server's log"}
+	}
+	answer(w, f.code, struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}{f.code, f.text})
+}
+
+// answer writes a value as compact JSON. An error is the client's going away.
+func answer(w http.ResponseWriter, code int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// body reads a request's body within the limits.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.limits.Body))
+	return body, bodyFault(err, s.limits)
+}
+
+func bodyFault(err error, limits Limits) error {
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &large):
+		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("body has more than %d bytes", large.Limit)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fault{http.StatusRequestTimeout, fmt.Sprintf("body did not arrive within %v", limits.Read)}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return badf("body ends early")
+	default:
+		return badf("body cannot be read: %v", err)
+	}
+}
+
+func isLoopback(addr net.Addr) bool {
+	a, err := netip.ParseAddrPort(addr.String())
+	return err == nil && a.Addr().Unmap().IsLoopback()
+}
+
+func localName(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(trimBrackets(host))
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+func trimBrackets(host string) string {
+	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
+		return host[1 : len(host)-1]
+	}
+	return host
+}

@@ -1,0 +1,120 @@
+package controlplane
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"pluginsupervisor/plugin"
+)
+
+// stamp is a moment as the page says it: in words, with the exact time behind.
+type stamp struct{ Machine, Exact, Words string }
+
+func newStamp(t time.Time, words string) stamp {
+	return stamp{t.UTC().Format(time.RFC3339), t.UTC().Format("2006-01-02 15:04:05 UTC"), words}
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < -time.Minute: // a host's clock may be ahead
+		return "in " + span(-d)
+	case d < time.Second:
+		return "just now"
+	default:
+		return span(d) + " ago"
+	}
+}
+
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", max(0, int(d/time.Second)))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d/time.Minute))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d/time.Hour))
+	default:
+		return fmt.Sprintf("%d d", int(d/(24*time.Hour)))
+	}
+}
+
+// cut shortens a text that a host sent to n characters.
+func cut(n int, text string) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	return string([]rune(text)[:n-1]) + "…"
+}
+
+// label is an event's id in words.
+func label(id string) string {
+	switch id {
+	case plugin.EventUpdate:
+		return "Upgrade"
+	case plugin.EventLocalList:
+		return "Inventory"
+	case plugin.EventExecute:
+		return "Command"
+	default:
+		return id
+	}
+}
+
+// summary says an event in one line. Its keywords are a host's word: any text at all.
+func summary(e Event) string {
+	var k map[string]string
+	if json.Unmarshal([]byte(e.Keywords), &k) != nil {
+		return e.Keywords
+	}
+	switch e.ID {
+	case plugin.EventUpdate:
+		return strings.TrimSpace(k["name"]+" "+k["version"]) + ": " + upgradeEnd(k)
+	case plugin.EventExecute:
+		return strings.TrimSpace(k["pluginName"]+" "+k["pluginVersion"]) + ": exit " + strings.TrimSpace(k["exitCode"]+" "+k["errorCode"])
+	case plugin.EventLocalList:
+		if text, ok := inventory(k["pluginList"]); ok {
+			return text
+		}
+	}
+	pairs := make([]string, 0, len(k))
+	for key, value := range k {
+		pairs = append(pairs, key+"="+value)
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, " ")
+}
+
+func upgradeEnd(k map[string]string) string {
+	end := "ended with status " + k["status"]
+	switch k["status"] {
+	case "0":
+		return "done"
+	case "1":
+		end = "failed"
+	case "2":
+		end = "out of time"
+	}
+	switch code := k["exitCode"]; {
+	case k["errMsg"] != "":
+		end += ": " + k["errMsg"]
+	case code != "" && code != "0":
+		end += ", exit " + code
+	}
+	return end
+}
+
+func inventory(list string) (string, bool) {
+	var l struct{ Name, Version []string }
+	if json.Unmarshal([]byte(list), &l) != nil || len(l.Name) != len(l.Version) {
+		return "", false
+	}
+	all := make([]string, len(l.Name))
+	for i := range all {
+		all[i] = l.Name[i] + " " + l.Version[i]
+	}
+	return fmt.Sprintf("%d installed: %s", len(all), strings.Join(all, ", ")), true
+}
