@@ -1,0 +1,44 @@
+package external
+
+import (
+	"errors"
+	"fmt"
+
+	"pluginsupervisor/internal/process"
+)
+
+// exitTimeout is the exit code of a plugin that had to be ended.
+const exitTimeout = 247
+
+// exitCodes are the program's own (SPEC 11). A plugin may exit with one of
+// them too, so the code itself is always said as well.
+var exitCodes = map[int]string{
+	232:         "plugin is locked",
+	234:         "plugin not found",
+	235:         "package is not a zip file",
+	236:         "package cannot be unpacked",
+	237:         "package has a bad config.json",
+	238:         "package is not acceptable or its executable is missing",
+	239:         "package has another digest",
+	240:         "package cannot be downloaded",
+	241:         "plugin database cannot be read",
+	242:         "plugin database cannot be written",
+	243:         "list of packages cannot be had",
+	244:         "no permission",
+	245:         "files cannot be removed",
+	246:         "executable cannot be run",
+	exitTimeout: "plugin did not end in time",
+}
+
+// explain makes the reason of a failure readable: what the exit code stands
+// for, and that it was not the plugin which could not be run.
+func (m *Manager) explain(r process.Result) process.Result {
+	switch {
+	case r.Err == nil, r.Cancelled, errors.Is(r.Err, process.ErrDraining):
+	case !r.Started:
+		r.Err = fmt.Errorf("plugin manager %s: %w", m.path, r.Err)
+	case exitCodes[r.ExitCode] != "":
+		r.Err = fmt.Errorf("%w: %s", r.Err, exitCodes[r.ExitCode])
+	}
+	return r
+}

@@ -1,0 +1,72 @@
+package external
+
+import (
+	"context"
+	"fmt"
+
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// Upgrade has the program fetch, install and upgrade to the offered version,
+// and then looks at what is recorded and whether it runs (UP-06). What the
+// offer is worth, also an older version, is the program's to judge (UP-08).
+func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+	u := plugin.Upgraded{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
+	if u.Err = plugin.CheckName(o.Version); u.Err != nil {
+		u.Err = fmt.Errorf("version: %w", u.Err)
+		return u
+	}
+	before, had, err := m.registry.Find(ctx, o.Name)
+	if err != nil {
+		u.Err = err
+		return u
+	}
+	u.Outcome = m.do(ctx, order{
+		name: o.Name, version: o.Version, verb: plugin.VerbUpgrade, timeout: o.Timeout,
+		args: []string{"--exec", "-P", o.Name, "-n", o.Version, "-p", string(plugin.VerbUpgrade)},
+	})
+	if had {
+		u.Plugin, u.Previous = before.Plugin(), before.Version
+	}
+	after, found, err := m.registry.Find(ctx, o.Name)
+	switch {
+	case err != nil:
+		if u.Err == nil {
+			u.Err = err
+		}
+		return u
+	case !found:
+		u.Plugin = plugin.Plugin{}
+		if u.Err == nil {
+			u.Err = fmt.Errorf("plugin manager exited 0, and no version is recorded")
+		}
+		return u
+	}
+	u.Plugin = after.Plugin()
+	switch {
+	case after.Version == o.Version:
+		u.SysTag = sysTag(before, after)
+	case u.Err == nil:
+		u.Err = fmt.Errorf("plugin manager exited 0, and version %s is recorded", after.Version)
+	}
+	switch u.Plugin.Type {
+	case plugin.Persist:
+		u.Status = m.Check(ctx, u.Plugin).Status
+	case plugin.Once:
+		u.Status = plugin.StatusInstalled
+	}
+	return u
+}
+
+// sysTag is what the host's tag becomes when after replaces before (SPEC 3).
+func sysTag(before, after registry.Record) plugin.SysTag {
+	switch {
+	case after.AddSysTag:
+		return plugin.SysTagAdd
+	case before.AddSysTag:
+		return plugin.SysTagRemove
+	default:
+		return plugin.SysTagNone
+	}
+}

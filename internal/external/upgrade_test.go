@@ -1,0 +1,143 @@
+package external
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// envPut makes this test binary write the record it holds into the database of
+// SUPERVISOR_ROOT, for the program that pretends to upgrade.
+const envPut = "EXTERNAL_TEST_PUT"
+
+func TestMain(m *testing.M) {
+	record := os.Getenv(envPut)
+	if record == "" {
+		os.Exit(m.Run())
+	}
+	r, err := registry.DecodeRecord([]byte(record))
+	if err == nil {
+		_, err = registry.New(registry.Options{Root: os.Getenv("SUPERVISOR_ROOT")}).Put(context.Background(), r)
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(99)
+	}
+}
+
+// put is the line of a script that has the record written.
+func put(t *testing.T, record string) string {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%s='%s' '%s' || exit 98\n", envPut, record, exe)
+}
+
+func TestUpgrade(t *testing.T) {
+	const (
+		next   = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"timeout":"20"}`
+		tagged = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"addSysTag":true}`
+		once   = `{"name":"p","version":"2.0","runPath":"run","pluginType":0}`
+	)
+	old := registry.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "20"}
+	oldTagged := old
+	oldTagged.AddSysTag = true
+	const upgraded, checked = "--exec -P p -n 2.0 -p --upgrade\n", "-e --local -P p -p --status\n"
+	ok := plugin.Outcome{Verb: plugin.VerbUpgrade}
+	tests := map[string]struct {
+		old     registry.Record
+		put     string
+		upgrade string // how the program goes on when it upgrades
+		status  string // and when it is asked for the status
+		outcome plugin.Outcome
+		cause   string
+		result  plugin.Status
+		tag     plugin.SysTag
+		version string
+		calls   string
+	}{
+		"UP-06 upgraded": {
+			old: old, put: next, outcome: ok, result: plugin.StatusRunning, version: "2.0", calls: upgraded + checked,
+		},
+		"UP-08 not installed": {
+			put: next, outcome: ok, result: plugin.StatusRunning, version: "2.0", calls: upgraded + checked,
+		},
+		"UP-06 does not run": {
+			old: old, put: next, status: "exit 3", outcome: ok, result: plugin.StatusFailed, version: "2.0", calls: upgraded + checked,
+		},
+		"UP-06 verb fails": {
+			old: old, put: next, upgrade: "exit 9", outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 9}, cause: "exit 9",
+			result: plugin.StatusRunning, version: "2.0", calls: upgraded + checked,
+		},
+		"UP-06 out of time": {
+			old: old, put: next, upgrade: "exit 247", outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 247, TimedOut: true},
+			cause: "exit 247: plugin did not end in time", result: plugin.StatusRunning, version: "2.0", calls: upgraded + checked,
+		},
+		"cannot be fetched": {
+			old: oldTagged, upgrade: "exit 240", outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 240},
+			cause: "exit 240: package cannot be downloaded", result: plugin.StatusRunning, version: "1.0", calls: upgraded + checked,
+		},
+		"exit 0 and nothing done": {
+			old: old, outcome: ok, cause: "plugin manager exited 0, and version 1.0 is recorded",
+			result: plugin.StatusRunning, version: "1.0", calls: upgraded + checked,
+		},
+		"exit 0 and nothing there": {
+			outcome: ok, cause: "plugin manager exited 0, and no version is recorded", calls: upgraded,
+		},
+		"tag added": {
+			old: old, put: tagged, outcome: ok, result: plugin.StatusRunning, tag: plugin.SysTagAdd, version: "2.0", calls: upgraded + checked,
+		},
+		"tag removed": {
+			old: oldTagged, put: next, outcome: ok, result: plugin.StatusRunning, tag: plugin.SysTagRemove, version: "2.0", calls: upgraded + checked,
+		},
+		"no daemon any more": {
+			old: old, put: once, outcome: ok, result: plugin.StatusInstalled, version: "2.0", calls: upgraded,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			script := `case "$1" in -e) ` + tt.status + "\nexit ;; esac\n"
+			if tt.put != "" {
+				script += put(t, tt.put)
+			}
+			b := newBench(t, script+tt.upgrade)
+			if tt.old.Name != "" {
+				b.record(tt.old)
+			}
+			got := b.Upgrade(t.Context(), plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Minute})
+			if got.Cause() != tt.cause {
+				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
+			}
+			want := plugin.Upgraded{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
+			if r, found, _ := b.registry.Find(t.Context(), "p"); found {
+				want.Plugin = r.Plugin()
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" || got.Plugin.Version != tt.version {
+				t.Errorf("recorded %q\n%s", got.Plugin.Version, diff)
+			}
+			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	for name, o := range map[string]plugin.Offer{
+		"ST-15 name":    {Name: "..", Version: "2.0"},
+		"ST-15 version": {Name: "p", Version: "-/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "")
+			if got := b.Upgrade(t.Context(), o); got.Err == nil || b.calls() != "" {
+				t.Errorf("got %+v after %q", got, b.calls())
+			}
+		})
+	}
+}

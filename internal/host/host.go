@@ -1,0 +1,90 @@
+// Package host is the native manager: it finds plugins in the plugin database,
+// runs their verbs as processes of its own, and knows nothing of why it is told
+// to. Whoever calls it decides what is started, when, and how often.
+//
+// A plugin's executable is BASE/plugin/<name>/<version>/<runPath>. It gets one
+// verb, the caller's environment with PLUGIN_DIR and PRE_PLUGIN_DIR, and the
+// deadline of its record (SPEC 2). Starting and stopping hold the plugin's name
+// lock shared, an upgrade holds it alone, so that no other program works on
+// the plugin meanwhile and it never runs twice (RS-11).
+package host
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// DefaultGrace is the least time a plugin has to be gone after its `--stop`.
+const DefaultGrace = 3 * time.Second
+
+// Options say what the manager works on. Root, Runner and Registry are needed.
+type Options struct {
+	Root           string // BASE, absolute
+	Runner         *process.Runner
+	Registry       *registry.Registry
+	Parallel       int           // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
+	AllowDowngrade bool          // an offer of the same or an older version is carried out (UP-08)
+	Grace          time.Duration // the least time to be gone after `--stop`; not positive: DefaultGrace
+	Log            logrus.FieldLogger
+	LocalOS        string // in the words of the wire (SPEC 3), for what packages are accepted
+	LocalArch      string
+}
+
+// Manager works on the plugins of one root. It may be used by several
+// goroutines at once; each call ends soon after its context, and with it the
+// processes it ran. It has nothing to close: the Runner is drained by its owner.
+type Manager struct {
+	root      string
+	runner    *process.Runner
+	registry  *registry.Registry
+	parallel  int
+	patience  time.Duration // how long a probe counts against parallel
+	downgrade bool
+	grace     time.Duration
+	log       logrus.FieldLogger
+	os, arch  string
+	env       []string // the caller's, without what every verb gets of its own
+}
+
+// New returns a manager. It touches no file.
+func New(o Options) *Manager {
+	m := &Manager{
+		root: o.Root, runner: o.Runner, registry: o.Registry, parallel: o.Parallel, patience: probePatience,
+		downgrade: o.AllowDowngrade, grace: o.Grace, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
+	}
+	if m.parallel <= 0 {
+		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)
+	}
+	if m.grace <= 0 {
+		m.grace = DefaultGrace
+	}
+	if m.log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		m.log = silent
+	}
+	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, envDir+"=") || strings.HasPrefix(kv, envPreviousDir+"=")
+	})
+	return m
+}
+
+// List reads the plugin database.
+func (m *Manager) List(ctx context.Context) (plugin.List, error) { return m.registry.List(ctx) }
+
+// dir is the folder of one version of a plugin. Name and version are checked by the caller.
+func (m *Manager) dir(name, version string) string {
+	return filepath.Join(m.root, "plugin", name, version)
+}

@@ -1,0 +1,170 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/plugin"
+)
+
+// held takes p's name lock as another program would.
+func (b *bench) held(name string) (release func()) {
+	b.t.Helper()
+	release, _, err := lock.Exclusive(within(b.t, 20*time.Second), lock.Path(b.root, name), nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(release)
+	return release
+}
+
+const waitingLine = "Waiting for another program to let go of the plugin"
+
+// whileWaiting runs do in the background and meanwhile, once do waits for the
+// name lock; then it releases the lock and returns what do did.
+func (b *bench) whileWaiting(do func() plugin.Outcome, meanwhile func()) plugin.Outcome {
+	b.t.Helper()
+	release := b.held("p")
+	done := make(chan plugin.Outcome, 1)
+	go func() { done <- do() }()
+	eventually(b.t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })
+	if got := b.calls(); got != nil {
+		b.t.Errorf("run while the lock was held: %q", got)
+	}
+	meanwhile()
+	release()
+	return <-done
+}
+
+func TestNameLock(t *testing.T) {
+	tests := map[string]struct {
+		do        func(*bench, context.Context, plugin.Plugin) plugin.Outcome
+		meanwhile func(*bench)
+		want      plugin.Outcome
+		calls     []string
+	}{
+		"RS-11 start of what runs meanwhile": {
+			do:        func(b *bench, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Start(ctx, p) },
+			meanwhile: func(b *bench) { b.touch("plugin", "p", "1.0", "running") },
+			want:      plugin.Outcome{Verb: plugin.VerbStart, Skipped: true},
+			calls:     []string{"--status 1.0 from -"},
+		},
+		"RS-11 start of what does not run": {
+			do:        func(b *bench, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Start(ctx, p) },
+			meanwhile: func(*bench) {},
+			want:      plugin.Outcome{Verb: plugin.VerbStart},
+			calls:     []string{"--status 1.0 from -", "--start 1.0 from -"},
+		},
+		"RS-11 start of what was upgraded meanwhile": {
+			do: func(b *bench, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Start(ctx, p) },
+			meanwhile: func(b *bench) {
+				b.install("p", "2.0", wellBehaved, "60")
+				b.touch("plugin", "p", "2.0", "running")
+			},
+			want:  plugin.Outcome{Verb: plugin.VerbStart, Skipped: true},
+			calls: []string{"--status 2.0 from -"},
+		},
+		"RS-11 stop": {
+			do:        func(b *bench, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Stop(ctx, p) },
+			meanwhile: func(*bench) {},
+			want:      plugin.Outcome{Verb: plugin.VerbStop},
+			calls:     []string{"--stop 1.0 from -", "--status 1.0 from -"},
+		},
+		"RS-11 restart": {
+			do:        func(b *bench, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Restart(ctx, p) },
+			meanwhile: func(*bench) {},
+			want:      plugin.Outcome{Verb: plugin.VerbStart},
+			calls:     []string{"--stop 1.0 from -", "--status 1.0 from -", "--start 1.0 from -"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			p := b.install("p", "1.0", wellBehaved, "60")
+			got := b.whileWaiting(func() plugin.Outcome { return tt.do(b, t.Context(), p) }, func() { tt.meanwhile(b) })
+			if got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
+				t.Error(diff)
+			}
+			if lines := b.logged(waitingLine); len(lines) != 1 || lines[0].Data["plugin"] != "p" {
+				t.Errorf("logged %d times: %v", len(lines), lines)
+			}
+		})
+	}
+}
+
+func TestNameLockFromWhenTheDeadlineRuns(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := b.install("p", "1.0", wellBehaved, "3")
+	got := b.whileWaiting(func() plugin.Outcome { return b.Start(t.Context(), p) }, func() {
+		// RS-11: the plugin's own deadline passes while it waits, and does not count.
+		<-time.After(3500 * time.Millisecond)
+	})
+	if got.Err != nil || got.TimedOut {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestNameLockWaitEndsWithContext(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", wellBehaved, "60")
+	b.held("p")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		eventually(t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })
+	}()
+	if got := b.Start(ctx, p); !errors.Is(got.Err, context.Canceled) || b.calls() != nil {
+		t.Errorf("got %+v after %q", got, b.calls())
+	}
+}
+
+// RS-11: probes do not care for the lock.
+func TestNameLockIsNotForProbes(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", "exit 0", "60")
+	b.held("p")
+	if got := b.Check(t.Context(), p); got.Status != plugin.StatusRunning {
+		t.Errorf("check: %+v", got)
+	}
+	if err := b.Probe(t.Context(), []plugin.Plugin{p}, func(plugin.Probe) {}); err != nil {
+		t.Error(err)
+	}
+}
+
+// RS-11: a start holds the lock shared, an upgrade wants it alone.
+func TestStartKeepsUpgradesOut(t *testing.T) {
+	b := newBench(t)
+	fifo := b.root + "/go"
+	mkfifo(t, fifo)
+	p := b.install("p", "1.0", `if test "$1" = --start; then echo x > "`+fifo+`"; fi`, "60")
+	started := make(chan plugin.Outcome, 1)
+	go func() { started <- b.Start(t.Context(), p) }()
+	eventually(t, "start runs", func() bool { return b.calls() != nil })
+
+	shared, waited, err := lock.Shared(within(t, 20*time.Second), lock.Path(b.root, "p"), nil)
+	if err != nil || waited {
+		t.Fatalf("a second start would wait: %t, %v", waited, err)
+	}
+	shared()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, waited, err = lock.Exclusive(ctx, lock.Path(b.root, "p"), cancel)
+	if !waited || !errors.Is(err, context.Canceled) {
+		t.Errorf("an upgrade would not wait: %t, %v", waited, err)
+	}
+	if _, err := os.ReadFile(fifo); err != nil { // lets the plugin's --start go on
+		t.Fatal(err)
+	}
+	if got := <-started; got.Err != nil {
+		t.Error(got.Err)
+	}
+}

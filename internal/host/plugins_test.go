@@ -1,0 +1,181 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// bench is a root with a manager on it, and plugins that are shell scripts.
+type bench struct {
+	t        testing.TB
+	root     string
+	registry *registry.Registry
+	runner   *process.Runner
+	logs     *logtest.Hook
+	*Manager
+}
+
+// newBench makes a root. Its plugins' processes are gone when the test ends:
+// all are children of verbs that the Runner ends.
+func newBench(t testing.TB, change ...func(*Options)) *bench {
+	t.Helper()
+	log, hook := logtest.NewNullLogger()
+	log.SetLevel(logrus.DebugLevel)
+	b := &bench{t: t, root: t.TempDir(), logs: hook, runner: process.NewRunner(process.Options{Grace: 50 * time.Millisecond})}
+	b.registry = registry.New(registry.Options{Root: b.root})
+	o := Options{
+		Root: b.root, Runner: b.runner, Registry: b.registry, Grace: 50 * time.Millisecond,
+		AllowDowngrade: true, Log: log, LocalOS: "linux", LocalArch: "x64",
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	b.Manager = New(o)
+	return b
+}
+
+// wellBehaved runs when the file `running` is in its folder. It writes each
+// verb down in ROOT/calls. Other scripts are put before it.
+const wellBehaved = `
+case "$1" in
+--status) test -e "$PLUGIN_DIR/running" ;;
+--start)  touch "$PLUGIN_DIR/running" ;;
+--stop)   rm -f "$PLUGIN_DIR/running" ;;
+--upgrade) touch "$PLUGIN_DIR/running" ;;
+esac
+`
+
+// unpack puts a package on the host without recording it. config replaces the
+// package's config.json if it is not empty.
+func (b *bench) unpack(name, version, script, config string) string {
+	b.t.Helper()
+	dir := filepath.Join(b.root, "plugin", name, version)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if config == "" {
+		config = fmt.Sprintf(`{"name":%q,"version":%q,"runPath":"run","pluginType":"Persist","timeout":"20"}`, name, version)
+	}
+	script = "#!/bin/sh\necho \"$1 $(basename \"$PLUGIN_DIR\") from $(basename \"$PRE_PLUGIN_DIR\")\" >> " + b.root + "/calls\n" + script
+	for file, content := range map[string]string{"run": script, "config.json": config} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// install unpacks a package and records it, with the timeout in seconds.
+func (b *bench) install(name, version, script, timeout string) plugin.Plugin {
+	b.t.Helper()
+	b.unpack(name, version, script, "")
+	return b.record(registry.Record{Name: name, Version: version, RunPath: "run", Type: plugin.Persist, Timeout: timeout})
+}
+
+func (b *bench) record(r registry.Record) plugin.Plugin {
+	b.t.Helper()
+	if _, err := b.registry.Put(b.t.Context(), r); err != nil {
+		b.t.Fatal(err)
+	}
+	return b.recorded(r.Name)
+}
+
+func (b *bench) recorded(name string) plugin.Plugin {
+	b.t.Helper()
+	r, found, err := b.registry.Find(b.t.Context(), name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if !found {
+		return plugin.Plugin{}
+	}
+	return r.Plugin()
+}
+
+// calls are the verbs that were run, as "VERB VERSION from PREVIOUS".
+func (b *bench) calls() []string {
+	raw, err := os.ReadFile(filepath.Join(b.root, "calls"))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(strings.ReplaceAll(string(raw), "from \n", "from -\n")), "\n")
+}
+
+func (b *bench) touch(path ...string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(append([]string{b.root}, path...)...), nil, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) logged(message string) (found []*logrus.Entry) {
+	for _, e := range b.logs.AllEntries() {
+		if e.Message == message {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually polls until the condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for over := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(over) {
+			t.Fatalf("not within 20s: %s", what)
+		}
+	}
+}
+
+// alive tells whether the process whose number a script wrote into a file
+// lives; a zombie does not, and nobody whose number was never written.
+func alive(t testing.TB, file string) bool {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	pid := strings.TrimSpace(string(raw))
+	if pid == "" {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return false
+	}
+	rest := string(stat[strings.LastIndexByte(string(stat), ')')+1:])
+	return !strings.HasPrefix(rest, " Z") && !strings.HasPrefix(rest, " X")
+}
+
+// mkfifo makes a pipe with a name. Who waits at its end is let go when the test ends.
+func mkfifo(t testing.TB, path string) {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0); err == nil {
+			f.WriteString("\n")
+			f.Close()
+		}
+	})
+}

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+// probePatience is how long a probe counts against the bound: one that hangs
+// must not hold up those that answer (SC-08).
+const probePatience = time.Second
+
+// Probe asks `--status` of every given plugin, at most Options.Parallel at
+// once, each with its own deadline, and hands over each result as soon as it
+// is there, one at a time (SC-08, SC-09). When it returns no process of it is
+// left. The error tells that ctx ended, or the Runner was drained, before all
+// had answered: what was cut short is not handed over.
+func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
+	m.trimLogs(ps)
+	var (
+		slots = make(chan struct{}, m.parallel)
+		all   sync.WaitGroup
+		turn  sync.Mutex // of each, and for cut
+		cut   error
+	)
+	defer all.Wait()
+	for _, p := range ps {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		all.Go(func() {
+			giveBack := sync.OnceFunc(func() { <-slots })
+			impatient := time.AfterFunc(m.patience, giveBack)
+			probe := m.Check(ctx, p)
+			impatient.Stop()
+			giveBack()
+			turn.Lock()
+			defer turn.Unlock()
+			if probe.Status == plugin.StatusUnknown {
+				cut = cutShort(ctx)
+				return
+			}
+			each(probe)
+		})
+	}
+	all.Wait()
+	return cut
+}
+
+// Check runs `--status` of one plugin (RS-06). A call that ctx cut short
+// leaves the status unknown.
+func (m *Manager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	r := m.run(ctx, order{plugin: p, verb: plugin.VerbStatus})
+	return verb.Probe(p, time.Now(), r)
+}
+
+// trimLogs keeps the logs of daemons small: nobody else looks at them once
+// the verb that left the daemon has ended (SPEC 11).
+func (m *Manager) trimLogs(ps []plugin.Plugin) {
+	for _, p := range ps {
+		if plugin.CheckName(p.Name) != nil {
+			continue
+		}
+		if err := process.TrimLog(verb.LogPath(m.root, p.Name)); err != nil {
+			m.logFor(p).WithField("cause", err.Error()).Warn("Log of the plugin cannot be trimmed")
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+// errNotInstalled says that the plugin was removed after the caller listed it (RS-09).
+var errNotInstalled = errors.New("no longer installed")
+
+// Start runs `--start` (RS-02, RS-08). If another program held the name lock
+// or recorded another version meanwhile, `--status` is asked first, and a
+// plugin that runs already is left alone (RS-11).
+func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.hold(ctx, p, plugin.VerbStart, func(p plugin.Plugin, touched bool) plugin.Outcome {
+		if touched {
+			switch m.Check(ctx, p).Status {
+			case plugin.StatusRunning:
+				return plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}
+			case plugin.StatusUnknown:
+				return failed(plugin.VerbStart, cutShort(ctx))
+			}
+		}
+		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+	})
+}
+
+// Stop runs `--stop`, and gives a plugin whose `--stop` returns early the
+// grace to be gone. Whether it is, the caller asks `--status`.
+func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.hold(ctx, p, plugin.VerbStop, func(p plugin.Plugin, _ bool) plugin.Outcome {
+		outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
+		if outcome.Err == nil {
+			_ = m.gone(ctx, p, m.grace)
+		}
+		return outcome
+	})
+}
+
+// Restart ends the plugin and starts it again (PL-17). It is not started while
+// `--status` still says running: the outcome is then that of `--stop`.
+func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.hold(ctx, p, plugin.VerbRestart, func(p plugin.Plugin, _ bool) plugin.Outcome {
+		if stopped := m.end(ctx, p); stopped.Err != nil {
+			return stopped
+		}
+		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+	})
+}
+
+// hold does work under the plugin's name lock, shared, on the plugin as it is
+// recorded then. touched: another program may have worked on it since the
+// caller looked.
+func (m *Manager) hold(
+	ctx context.Context, p plugin.Plugin, v plugin.Verb, work func(p plugin.Plugin, touched bool) plugin.Outcome,
+) plugin.Outcome {
+	release, waited, err := m.lock(ctx, p.Name, lock.Shared)
+	if err != nil {
+		return failed(v, err)
+	}
+	defer release()
+	current, err := m.recorded(ctx, p)
+	if err != nil {
+		return failed(v, err)
+	}
+	return work(current, waited || current.Version != p.Version)
+}
+
+// recorded is the plugin as it is in the database now. A duplicate has no
+// record that can be found by its name, and is taken as given.
+func (m *Manager) recorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin, error) {
+	if p.Duplicate {
+		return p, nil
+	}
+	record, found, err := m.registry.Find(ctx, p.Name)
+	switch {
+	case err != nil:
+		return p, err
+	case !found:
+		return p, errNotInstalled
+	}
+	return record.Plugin(), nil
+}
+
+// lock takes a name lock, and says so once when it has to wait for it.
+func (m *Manager) lock(
+	ctx context.Context, name string, how func(context.Context, string, func()) (func(), bool, error),
+) (release func(), waited bool, err error) {
+	if err := plugin.CheckName(name); err != nil {
+		return nil, false, err
+	}
+	return how(ctx, lock.Path(m.root, name), func() {
+		m.log.WithField("plugin", name).Info("Waiting for another program to let go of the plugin")
+	})
+}
+
+// end runs `--stop` and waits until the plugin is gone. The outcome's Err is
+// nil when it is, however `--stop` itself ended.
+func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
+	if outcome.Err != nil && ctx.Err() != nil {
+		return outcome
+	}
+	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
+	if err != nil && outcome.Err != nil {
+		err = fmt.Errorf("%w: %w", outcome.Err, err)
+	}
+	outcome.Err = err
+	return outcome
+}
+
+// The wait between two questions whether a plugin is gone grows from the first to the last.
+const (
+	firstPause = 25 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// gone asks `--status` until it says not running, or for the given time.
+func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
+	over := time.Now().Add(within)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		switch m.Check(ctx, p).Status {
+		case plugin.StatusFailed:
+			return nil
+		case plugin.StatusUnknown:
+			return cutShort(ctx)
+		}
+		if time.Now().After(over) {
+			return fmt.Errorf("still running %s after --stop", within)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// cutShort is why `--status` told nothing: the context, or the Runner is draining.
+func cutShort(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return process.ErrDraining
+}
+
+func failed(v plugin.Verb, err error) plugin.Outcome {
+	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err}
+}

@@ -1,0 +1,178 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+func TestStartAndStop(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", wellBehaved, "20")
+	if got := b.Check(t.Context(), p); got.Status != plugin.StatusFailed {
+		t.Fatalf("before: %v", got.Status)
+	}
+	if got := b.Start(t.Context(), p); got != (plugin.Outcome{Verb: plugin.VerbStart}) {
+		t.Errorf("start: %+v", got)
+	}
+	if got := b.Check(t.Context(), p); got.Status != plugin.StatusRunning {
+		t.Errorf("started: %v, %s", got.Status, got.Cause)
+	}
+	if got := b.Stop(t.Context(), p); got != (plugin.Outcome{Verb: plugin.VerbStop}) {
+		t.Errorf("stop: %+v", got)
+	}
+	want := []string{
+		"--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -",
+		"--stop 1.0 from -", "--status 1.0 from -",
+	}
+	if diff := cmp.Diff(want, b.calls()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	b := newBench(t)
+	tests := map[string]struct {
+		script   string
+		spoil    bool
+		timeout  string
+		cause    string
+		code     int
+		timedOut bool
+		output   string
+	}{
+		"exit code":                {script: `echo cannot open /etc/x.conf >&2; exit 3`, cause: "exit 3", code: 3, output: "cannot open /etc/x.conf\n"},
+		"RS-07 executable missing": {spoil: true, cause: "executable missing", code: -1},
+		"RS-02 own deadline":       {script: hangs, timeout: "1", cause: "no end in 1s", code: -1, timedOut: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			name := strings.ReplaceAll(name, " ", "_")
+			p := b.install(name, "1.0", tt.script, tt.timeout)
+			dir := filepath.Join(b.root, "plugin", name, "1.0")
+			if tt.spoil {
+				os.Remove(filepath.Join(dir, "run"))
+			}
+			got := b.Start(t.Context(), p)
+			want := plugin.Outcome{Verb: plugin.VerbStart, ExitCode: tt.code, TimedOut: tt.timedOut, Output: tt.output, Err: got.Err}
+			if got != want || got.Cause() != tt.cause {
+				t.Errorf("got %+v, want %+v with cause %s", got, want, tt.cause)
+			}
+			for _, who := range []string{"parent", "child"} { // RS-08
+				if alive(t, filepath.Join(dir, who)) {
+					t.Errorf("RS-08: %s is left over", who)
+				}
+			}
+		})
+	}
+	t.Run("RS-07 recovers by itself", func(t *testing.T) {
+		b.unpack("RS-07_executable_missing", "1.0", "exit 0", "")
+		if got := b.Start(t.Context(), b.recorded("RS-07_executable_missing")); got.Err != nil {
+			t.Error(got.Err)
+		}
+	})
+	t.Run("not installed any more", func(t *testing.T) {
+		p := b.install("gone", "1.0", wellBehaved, "20")
+		if err := b.registry.MarkRemoved(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		before := b.calls()
+		if got := b.Start(t.Context(), p); !errors.Is(got.Err, errNotInstalled) {
+			t.Errorf("got %+v", got)
+		}
+		if diff := cmp.Diff(before, b.calls()); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		p := b.install("slow", "1.0", hangs, "3600")
+		ctx, cancel := context.WithCancel(t.Context())
+		child := filepath.Join(b.root, "plugin", "slow", "1.0", "child")
+		go func() {
+			defer cancel()
+			eventually(t, "start runs", func() bool { return alive(t, child) })
+		}()
+		if got := b.Start(ctx, p); !errors.Is(got.Err, context.Canceled) || got.TimedOut {
+			t.Errorf("got %+v", got)
+		}
+		if alive(t, child) {
+			t.Error("a process is left over")
+		}
+	})
+}
+
+// SPEC 11: what a daemon prints goes to its log, also after `--start` has
+// ended; a verb that leaves none has no log.
+func TestDaemonWritesToItsLog(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", `
+case "$1" in
+--start) (read x < "$PLUGIN_DIR/go"; echo later) & echo started ;;
+*) echo unseen ;;
+esac`, "20")
+	fifo := filepath.Join(b.root, "plugin", "p", "1.0", "go")
+	mkfifo(t, fifo)
+	if got := b.Start(t.Context(), p); got.Err != nil || got.Output != "started\n" {
+		t.Fatalf("start: %+v", got)
+	}
+	if got := b.Stop(t.Context(), p); got.Output != "unseen\n" {
+		t.Errorf("stop: %+v", got)
+	}
+	if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil { // ends the daemon
+		t.Fatal(err)
+	}
+	eventually(t, "daemon's last words in its log", func() bool {
+		raw, err := os.ReadFile(verb.LogPath(b.root, "p"))
+		return err == nil && string(raw) == "started\nlater\n"
+	})
+}
+
+func TestRestart(t *testing.T) {
+	// gone only when asked a third time
+	lingers := `
+if test "$1" = --stop; then touch "$PLUGIN_DIR/stopping"; exit 4; fi
+if test "$1" = --status && test -e "$PLUGIN_DIR/stopping"; then
+	echo x >> "$PLUGIN_DIR/asked"
+	test $(wc -l < "$PLUGIN_DIR/asked") -lt 3
+	exit
+fi` + wellBehaved
+	tests := map[string]struct {
+		script  string
+		timeout string
+		cause   string
+		verb    plugin.Verb
+		code    int
+		started bool
+	}{
+		"PL-17 stopped and started":            {script: wellBehaved, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 waits until it is gone":         {script: lingers, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 gone though its stop fails":     {script: `case "$1" in --stop) exit 5 ;; --status) exit 1 ;; esac`, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 start fails":                    {script: `test "$1" = --stop || exit 6`, timeout: "60", verb: plugin.VerbStart, code: 6, cause: "exit 6", started: true},
+		"PL-17 never a second copy":            {script: `exit 0`, timeout: "3", verb: plugin.VerbStop, cause: "still running 3s after --stop"},
+		"PL-17 its stop fails and it runs yet": {script: `test "$1" != --stop || exit 5`, timeout: "3", verb: plugin.VerbStop, code: 5, cause: "exit 5: still running 3s after --stop"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			p := b.install("p", "1.0", tt.script, tt.timeout)
+			got := b.Restart(t.Context(), p)
+			if got.Verb != tt.verb || got.ExitCode != tt.code || got.Cause() != tt.cause {
+				t.Errorf("got %+v", got)
+			}
+			started := slices.Contains(b.calls(), "--start 1.0 from -")
+			if started != tt.started {
+				t.Errorf("started %t: %q", started, b.calls())
+			}
+		})
+	}
+}

@@ -1,0 +1,77 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// HeldError says that another process holds a lock that was not waited for.
+type HeldError struct {
+	Path string
+	PID  int // of the holder, as it wrote into the file; 0 when it did not
+}
+
+func (e *HeldError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("%s is locked by another process", e.Path)
+	}
+	return fmt.Sprintf("%s is locked by process %d", e.Path, e.PID)
+}
+
+// TryExclusive takes the lock at path without waiting and writes this
+// process's pid into it, so that the one who comes second can say who was
+// first (EV-15): that one gets a *HeldError. release lets go and may be called
+// more than once.
+func TryExclusive(path string) (release func(), err error) {
+	f, err := try(path, unix.LOCK_EX)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, &HeldError{Path: path, PID: holder(path)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := write(f); err != nil {
+		unlock(f)
+		return nil, fmt.Errorf("lock %s: write pid: %w", path, err)
+	}
+	return func() {
+		f.Truncate(0) // nobody is named who does not hold it; fails once released
+		unlock(f)
+	}, nil
+}
+
+func write(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+// holder reads the pid in a lock file. The holder may just be about to write
+// it: an empty file is read again for a moment.
+func holder(path string) int {
+	for range 20 {
+		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return 0
+		}
+		b, err := io.ReadAll(io.LimitReader(f, 32))
+		f.Close()
+		if err != nil {
+			return 0
+		}
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && pid > 0 {
+			return pid
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return 0
+}

@@ -1,0 +1,91 @@
+package lock
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// envHold makes this test binary the holder of the lock it names, until killed.
+const envHold = "LOCK_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	path := os.Getenv(envHold)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := TryExclusive(path); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("held")
+	time.Sleep(time.Minute) // killed long before
+}
+
+// holdElsewhere has another process hold the lock.
+func holdElsewhere(t *testing.T, path string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), envHold+"="+path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
+		t.Fatalf("holder said %q, %v", line, err)
+	}
+	return cmd
+}
+
+// EV-15, as far as the lock carries it.
+func TestSecondHolderIsToldThePidOfTheFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "supervisor", "supervisor.lock")
+	other := holdElsewhere(t, path)
+
+	_, err := TryExclusive(path)
+	var held *HeldError
+	if !errors.As(err, &held) || held.PID != other.Process.Pid || held.Path != path {
+		t.Fatalf("got %v, want a HeldError with pid %d", err, other.Process.Pid)
+	}
+
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	other.Wait()
+	release, err := TryExclusive(path) // the kernel let go for the dead
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != fmt.Sprintln(os.Getpid()) {
+		t.Errorf("file says %q", b)
+	}
+	release()
+	release()
+	if b, _ := os.ReadFile(path); len(b) != 0 {
+		t.Errorf("after release the file says %q", b)
+	}
+}
+
+// RS-11: the holder is another program, and its death frees the lock.
+func TestWaitForAnotherProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.lock")
+	other := holdElsewhere(t, path)
+	release, waited, err := Shared(ctxFor(t, 10*time.Second), path, func() { other.Process.Kill() })
+	if err != nil || !waited {
+		t.Fatalf("waited %t, error %v", waited, err)
+	}
+	release()
+}

@@ -1,0 +1,74 @@
+// Package verb says in the words of the domain how a run of a plugin's verb
+// ended, for the native manager and the external one alike, and knows where
+// what such a verb printed is kept.
+package verb
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+	"unicode/utf8"
+
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/plugin"
+)
+
+// maxOutput is how much of what a verb printed an outcome carries, in bytes.
+const maxOutput = 4 << 10
+
+// Outcome is how a run of the verb v ended. A run that could not begin is a
+// Result with Err and an ExitCode of -1.
+func Outcome(v plugin.Verb, r process.Result) plugin.Outcome {
+	return plugin.Outcome{Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, Output: tail(r.Output), Err: r.Err}
+}
+
+// Probe is what `--status` of p told at that time: exit 0 is running, anything
+// else is not (SPEC 2). Only a run that was cut short, or refused because we
+// are shutting down, tells nothing: the status is unknown.
+func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
+	probe := plugin.Probe{Plugin: p, At: at, Status: plugin.StatusFailed}
+	switch {
+	case r.Err == nil:
+		probe.Status = plugin.StatusRunning
+	case r.Cancelled, errors.Is(r.Err, process.ErrDraining):
+		probe.Status, probe.Cause = plugin.StatusUnknown, r.Err.Error()
+	case r.TimedOut:
+		probe.Cause = NoAnswer(p)
+	default:
+		probe.Cause = r.Err.Error()
+	}
+	return probe
+}
+
+// NoAnswer is the cause of a probe that had to be ended at its deadline.
+func NoAnswer(p plugin.Plugin) string { return fmt.Sprintf("no answer in %s", Deadline(p)) }
+
+// Deadline is the plugin's own, for each verb (SPEC 2, RS-02).
+func Deadline(p plugin.Plugin) time.Duration {
+	if p.Timeout <= 0 {
+		return plugin.DefaultTimeout
+	}
+	return p.Timeout
+}
+
+// LogPath is where a verb that may leave a daemon writes what it prints, and
+// the daemon after it: root/supervisor/log/<name>.log (SPEC 1, 11).
+func LogPath(root, name string) string {
+	return filepath.Join(root, "supervisor", "log", lock.FileName(name+".log"))
+}
+
+// tail is the end of s, at most maxOutput bytes, not beginning within a character.
+func tail(s string) string {
+	if len(s) <= maxOutput {
+		return s
+	}
+	s = s[len(s)-maxOutput:]
+	for i := range utf8.UTFMax {
+		if utf8.RuneStart(s[i]) {
+			return s[i:]
+		}
+	}
+	return s // no text at all
+}
