@@ -1,0 +1,115 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is a process we started, the first of its group. Its methods are for
+// one goroutine.
+type child struct {
+	group
+	pid    int
+	path   string
+	ended  chan struct{} // closed when it has ended; it is a zombie until reap
+	err    error         // of waiting for it; set before ended is closed
+	reaped bool
+}
+
+// busyFor is how long a start is tried again when the executable is open for
+// writing: another goroutine's fork may hold, until its exec, the descriptor
+// through which this process has just written it.
+const busyFor = 100 * time.Millisecond
+
+// start runs the command with out as its standard output and error. There is
+// no parent-death signal: what it starts may outlive us (RS-10).
+func start(c Command, out uintptr) (*child, error) {
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/null: %w", err)
+	}
+	defer unix.Close(null)
+
+	argv := append([]string{c.Path}, c.Args...)
+	attr := &syscall.ProcAttr{
+		Dir:   c.Dir,
+		Env:   (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ(),
+		Files: []uintptr{uintptr(null), out, out},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	}
+	pid, err := syscall.ForkExec(c.Path, argv, attr)
+	for pause := time.Millisecond; errors.Is(err, syscall.ETXTBSY) && pause < busyFor; pause *= 2 {
+		time.Sleep(pause)
+		pid, err = syscall.ForkExec(c.Path, argv, attr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &child{group: group{id: pid}, pid: pid, path: c.Path, ended: make(chan struct{})}
+	go p.await()
+	return p, nil
+}
+
+// await waits for the end of the child and leaves the zombie, which keeps the
+// number of the group ours.
+func (p *child) await() {
+	defer close(p.ended)
+	p.err = ignoringEINTR(func() error {
+		return unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+	})
+}
+
+// hasEnded tells whether the child has ended.
+func (p *child) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// signal sends to the whole group, and to the child itself in case it has
+// moved to another. It does nothing once the number may be somebody else's.
+func (p *child) signal(sig syscall.Signal) {
+	if p.reaped || p.hasEnded() && p.err != nil {
+		return
+	}
+	// ESRCH cannot happen, EPERM cannot be helped: what stays is waited for.
+	_ = syscall.Kill(-p.id, sig)
+	if id, err := syscall.Getpgid(p.pid); err == nil && id != p.id {
+		_ = syscall.Kill(p.pid, sig) // not twice: some programs take a second SIGTERM as an order to drop everything
+	}
+}
+
+// reap takes the ended child's status. From now on its number is free.
+func (p *child) reap() (syscall.WaitStatus, error) {
+	<-p.ended
+	p.bornBy = bootTicks()
+	p.reaped = true
+	if p.err != nil {
+		return 0, fmt.Errorf("wait for process %d: %w", p.pid, p.err)
+	}
+	var status syscall.WaitStatus
+	err := ignoringEINTR(func() error {
+		_, err := syscall.Wait4(p.pid, &status, 0, nil)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reap process %d: %w", p.pid, err)
+	}
+	return status, nil
+}
+
+func ignoringEINTR(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package process
+
+import (
+	"syscall"
+	"time"
+)
+
+// Command is one program to run, without a shell.
+type Command struct {
+	Path    string        // of the executable, absolute
+	Args    []string      // after argv[0]
+	Env     []string      // the whole environment ("K=V", the last of a key counts); nil: the caller's
+	Dir     string        // working directory; "" means "/"
+	Timeout time.Duration // deadline from the start; ≤ 0: none, the context alone ends it
+	Keep    int           // how much of what it prints into the pipe is kept, in bytes; ≤ 0: 64 KiB
+	// Log is the file that standard output and error are appended to, for a
+	// command that may leave a daemon; "" means a pipe, of which the end is
+	// kept.
+	Log string
+}
+
+// Result is how a command ended.
+type Result struct {
+	ExitCode  int            // -1 when it did not exit by itself
+	Signal    syscall.Signal // that ended it, 0 if none
+	TimedOut  bool           // the deadline hit and the tree was ended
+	Cancelled bool           // the context ended and so was the tree, or it was never started
+	Started   bool           // false: it could not be run at all, Err says why
+	Output    string         // the end of what it printed, or the last 4 KiB of what was appended to Log meanwhile
+	Took      time.Duration
+	// Err is nil exactly when the command exited 0 by itself. Its text is for an
+	// operator: "exit 3", "killed by SIGKILL", "no end in 3s", "executable
+	// missing". Beneath it errors.Is finds context.DeadlineExceeded after the
+	// deadline, the context's cause after its end, and for a command that could
+	// not be run fs.ErrNotExist, fs.ErrPermission, syscall.ENOEXEC,
+	// syscall.ETXTBSY or whatever else the system said.
+	Err error
+}

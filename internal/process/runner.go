@@ -1,0 +1,219 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// DefaultGrace is the time between SIGTERM and SIGKILL when Options names none.
+const DefaultGrace = 3 * time.Second
+
+// Options are a Runner's settings; the zero value is usable.
+type Options struct {
+	Grace time.Duration      // from SIGTERM to SIGKILL; ≤ 0: DefaultGrace
+	Log   logrus.FieldLogger // nil: silent
+}
+
+// Runner runs commands, any number at once.
+type Runner struct {
+	grace time.Duration
+	log   logrus.FieldLogger
+
+	mu       sync.Mutex
+	running  int
+	draining bool
+	idle     chan struct{}   // closed when draining and nothing runs
+	unlogged map[string]bool // logs that could not be opened and were warned of
+}
+
+// NewRunner makes a Runner.
+func NewRunner(o Options) *Runner {
+	if o.Grace <= 0 {
+		o.Grace = DefaultGrace
+	}
+	if o.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Log = silent
+	}
+	return &Runner{grace: o.Grace, log: o.Log, idle: make(chan struct{}), unlogged: map[string]bool{}}
+}
+
+// Run starts the command in its own process group and waits for it. At its
+// deadline or the end of ctx the group gets SIGTERM, the grace, SIGKILL, and
+// Run returns when no live member is left (RS-08, SC-09). That wait has no
+// bound: a process the kernel cannot end, in a dead network file system say, is
+// warned of and waited for. When the command ends by itself, what it leaves in
+// its group is killed too, unless it has a Log: then that is its daemon.
+func (r *Runner) Run(ctx context.Context, c Command) Result {
+	began := time.Now()
+	res := Result{ExitCode: -1}
+	r.run(ctx, c, &res)
+	res.Took = time.Since(began)
+	return res
+}
+
+func (r *Runner) run(ctx context.Context, c Command, res *Result) {
+	if !r.enter() {
+		res.Err = ErrDraining
+		return
+	}
+	defer r.leave()
+	if ctx.Err() != nil {
+		res.Cancelled, res.Err = true, errCancelled(ctx)
+		return
+	}
+	if !filepath.IsAbs(c.Path) {
+		res.Err = fail("executable path is not absolute", fs.ErrInvalid)
+		return
+	}
+	if c.Dir == "" {
+		c.Dir = "/"
+	}
+	out, err := r.sink(c.Log, c.Keep)
+	if err != nil {
+		res.Err = fmt.Errorf("cannot start: %w", err)
+		return
+	}
+	defer func() { res.Output = out.text() }()
+	p, err := start(c, out.fd())
+	if err != nil {
+		res.Err = errStart(c, err)
+		return
+	}
+	out.started()
+	res.Started = true
+
+	r.await(ctx, c, p, res)
+	ours := res.TimedOut || res.Cancelled
+	if ours {
+		r.terminate(p)
+	} else {
+		out.settle()
+	}
+	status, err := r.finish(p, ours || c.Log == "")
+	out.settle()
+	switch {
+	case status.Signaled():
+		res.Signal = status.Signal()
+	case !ours && err == nil:
+		res.ExitCode = status.ExitStatus()
+	}
+	if err == nil {
+		err = errEnded(status)
+	}
+	if !ours {
+		res.Err = err
+	}
+}
+
+// await waits for the end of the command, its deadline, or the end of ctx, and
+// sets which of the latter came first.
+func (r *Runner) await(ctx context.Context, c Command, p *child, res *Result) {
+	var deadline <-chan time.Time
+	if c.Timeout > 0 {
+		timer := time.NewTimer(c.Timeout)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	select {
+	case <-p.ended:
+	case <-deadline:
+		res.TimedOut, res.Err = true, errTimedOut(c.Timeout)
+	case <-ctx.Done():
+		res.Cancelled, res.Err = true, errCancelled(ctx)
+	}
+	if p.hasEnded() { // at the same moment: it ended by itself
+		res.TimedOut, res.Cancelled = false, false
+	}
+}
+
+// terminate asks the group to end, and returns when it has or the grace is over.
+func (r *Runner) terminate(p *child) {
+	p.signal(syscall.SIGTERM)
+	p.signal(syscall.SIGCONT) // what is stopped does not see the other
+	grace := time.NewTimer(r.grace)
+	defer grace.Stop()
+	select {
+	case <-p.ended:
+	case <-grace.C:
+		return
+	}
+	for pause := firstLook; !p.empty(); pause = min(2*pause, lastLook) {
+		select {
+		case <-time.After(pause):
+		case <-grace.C:
+			return
+		}
+	}
+}
+
+// How often a group that is ending is looked at.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 100 * time.Millisecond
+)
+
+// stuckAfter is when a group that does not end after SIGKILL is warned of.
+const stuckAfter = 10 * time.Second
+
+// finish reaps the child. With all, the whole group is killed first, and
+// nothing of it lives when finish returns.
+func (r *Runner) finish(p *child, all bool) (syscall.WaitStatus, error) {
+	if !all {
+		return p.reap()
+	}
+	stuck := time.AfterFunc(stuckAfter, func() {
+		r.log.WithFields(logrus.Fields{"path": p.path, "pgid": p.id}).Warn("Process group does not end after SIGKILL")
+	})
+	defer stuck.Stop()
+	p.signal(syscall.SIGKILL)
+	status, err := p.reap()
+	for pause := firstLook; !p.empty(); pause = min(2*pause, lastLook) {
+		time.Sleep(pause)
+	}
+	return status, err
+}
+
+// sink opens where the output goes. A log that cannot be opened does not
+// prevent the start: a full disk must not keep plugins down. It is warned of
+// once, and again only after it had worked.
+func (r *Runner) sink(log string, keep int) (sink, error) {
+	if log == "" {
+		p, err := newPipe()
+		if err != nil {
+			return nil, err
+		}
+		p.ring.keep = keep
+		return p, nil
+	}
+	l, err := openLog(log, r.log)
+	r.mu.Lock()
+	warned := r.unlogged[log]
+	if err != nil {
+		r.unlogged[log] = true
+	} else {
+		delete(r.unlogged, log)
+	}
+	r.mu.Unlock()
+	if err == nil {
+		return l, nil
+	}
+	if !warned {
+		r.log.WithError(err).WithField("log", log).Warn("Output is not logged")
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return nowhere{null}, nil
+}

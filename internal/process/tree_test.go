@@ -1,0 +1,168 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const shortGrace = 50 * time.Millisecond
+
+// RS-08, SC-09: at the deadline the whole tree ends, whatever it does about it.
+func TestRunTimedOut(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		sig  syscall.Signal
+	}{
+		{"hang", nil, syscall.SIGTERM},
+		{"tree", []string{"3"}, syscall.SIGKILL}, // 15 processes deaf to SIGTERM
+		{"orphan", nil, syscall.SIGTERM},
+		{"move", nil, syscall.SIGKILL},
+		{"print", []string{"1000000"}, syscall.SIGTERM}, // still printing
+	}
+	r := NewRunner(Options{Grace: shortGrace})
+	for _, tt := range tests {
+		for name, log := range map[string]string{"pipe": "", "log": t.TempDir() + "/log"} {
+			t.Run(tt.name+"/"+name, func(t *testing.T) {
+				f := newFamily(t)
+				c := f.command(tt.name, tt.args...)
+				c.Timeout, c.Log = 300*time.Millisecond, log
+				res := r.Run(t.Context(), c)
+				f.none()
+				if !errors.Is(res.Err, context.DeadlineExceeded) {
+					t.Errorf("deadline is not in %v", res.Err)
+				}
+				// On a busy machine the deadline may come before the helper is
+				// set up to ignore SIGTERM.
+				if res.Signal != tt.sig && res.Signal != syscall.SIGTERM {
+					t.Errorf("ended by %v", res.Signal)
+				}
+				got := summarize(res)
+				got.Output, got.Signal = "", 0
+				want := summary{Result{Started: true, ExitCode: -1, TimedOut: true}, "no end in 300ms"}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+// RS-10, RS-09: cancelled, Run returns when the tree is gone.
+func TestRunCancelled(t *testing.T) {
+	tests := []struct {
+		name    string
+		args    []string
+		members int
+		deaf    int // of them, to SIGTERM
+		want    summary
+	}{
+		{"hang", nil, 1, 0, summary{Result{Signal: syscall.SIGTERM}, "cancelled"}},
+		{"tree", []string{"3"}, 15, 15, summary{Result{Signal: syscall.SIGKILL}, "cancelled"}},
+		{"orphan", nil, 4, 3, summary{Result{Signal: syscall.SIGTERM}, "cancelled"}},
+	}
+	r := NewRunner(Options{Grace: shortGrace})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFamily(t)
+			end := f.run(r, f.command(tt.name, tt.args...))
+			f.await(tt.members)
+			eventually(t, "deaf to SIGTERM", func() bool { return f.deaf() == tt.deaf })
+			res := end()
+			f.none()
+			tt.want.Started, tt.want.Cancelled, tt.want.ExitCode = true, true, -1
+			if diff := cmp.Diff(tt.want, summarize(res)); diff != "" {
+				t.Error(diff)
+			}
+			if !errors.Is(res.Err, context.Canceled) {
+				t.Errorf("cause is not in %v", res.Err)
+			}
+		})
+	}
+}
+
+// A command that answers SIGTERM with exit 0 has the grace to do so, and was
+// ended all the same.
+func TestRunGrace(t *testing.T) {
+	f := newFamily(t)
+	c := f.command("shrug")
+	c.Log = t.TempDir() + "/log"
+	end := f.run(NewRunner(Options{Grace: time.Hour}), c)
+	eventually(t, "ready", func() bool { return len(f.alive()) == 1 && readFile(t, c.Log) == "ready" })
+	want := summary{Result{Started: true, Cancelled: true, ExitCode: -1, Output: "ready, done"}, "cancelled"}
+	if diff := cmp.Diff(want, summarize(end())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A stopped process sees SIGTERM only when it goes on.
+func TestRunStopped(t *testing.T) {
+	f := newFamily(t)
+	end := f.run(NewRunner(Options{Grace: time.Hour}), f.command("hang"))
+	f.await(1)
+	pid := f.alive()[0]
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "stopped", func() bool { s, err := readStat(pid); return err == nil && s.state == 'T' })
+	if res := end(); res.Signal != syscall.SIGTERM {
+		t.Errorf("%+v", res)
+	}
+}
+
+// SC-09: a probe that ends leaves nothing in its group either.
+func TestRunProbeLeaves(t *testing.T) {
+	f := newFamily(t)
+	res := NewRunner(Options{}).Run(t.Context(), f.command("leave"))
+	f.none()
+	if res.Err != nil || res.TimedOut {
+		t.Errorf("%+v", res)
+	}
+}
+
+// SC-09: who left the group and holds the pipe does not hold Run.
+func TestRunPipeHeld(t *testing.T) {
+	f := newFamily(t)
+	r := NewRunner(Options{})
+	res := r.Run(t.Context(), f.command("hold"))
+	if res.Err != nil || res.Output != "held" {
+		t.Errorf("%+v", res)
+	}
+	if n := len(f.alive()); n != 1 {
+		t.Errorf("%d processes, want the one in its own session", n)
+	}
+	f.kill()
+}
+
+// SC-08, SC-09: among many, those that hang are ended and the others unharmed.
+func TestRunManyHang(t *testing.T) {
+	f := newFamily(t)
+	r := NewRunner(Options{Grace: shortGrace})
+	results := make(chan Result)
+	for i := range 40 {
+		c := f.command("exit", "7")
+		if i%2 == 0 {
+			c = f.command("tree", "1")
+			c.Timeout = 200 * time.Millisecond
+		}
+		go func() { results <- r.Run(t.Context(), c) }()
+	}
+	hung := 0
+	for range 40 {
+		res := <-results
+		if res.TimedOut {
+			hung++
+		} else if res.ExitCode != 7 {
+			t.Errorf("%+v", res)
+		}
+	}
+	f.none()
+	if hung != 20 {
+		t.Errorf("%d hung, want 20", hung)
+	}
+}
