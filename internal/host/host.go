@@ -55,7 +55,10 @@ type Manager struct {
 	grace     time.Duration
 	log       logrus.FieldLogger
 	os, arch  string
-	env       []string // the caller's, without what every verb gets of its own
+	giveUp    time.Duration // beyond deadline and grace: see unkillable
+	stuck     stuck
+	status    func(context.Context, order) process.Result // run, or in tests one that never ends
+	env       []string                                    // the caller's, without what every verb gets of its own
 }
 
 // New returns a manager. It touches no file.
@@ -75,6 +78,7 @@ func New(o Options) *Manager {
 		silent.SetOutput(io.Discard)
 		m.log = silent
 	}
+	m.giveUp, m.status = unkillable, m.run
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, envDir+"=") || strings.HasPrefix(kv, envPreviousDir+"=")
 	})

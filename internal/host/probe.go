@@ -17,7 +17,7 @@ const probePatience = time.Second
 // Probe asks `--status` of every given plugin, at most Options.Parallel at
 // once, each with its own deadline, and hands over each result as soon as it
 // is there, one at a time (SC-08, SC-09). When it returns no process of it is
-// left. The error tells that ctx ended, or the Runner was drained, before all
+// left, but for one that nobody can end. The error tells that ctx ended, or the Runner was drained, before all
 // had answered: what was cut short is not handed over.
 func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
 	m.trimLogs(ps)
@@ -56,8 +56,7 @@ func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 // Check runs `--status` of one plugin (RS-06). A call that ctx cut short
 // leaves the status unknown.
 func (m *Manager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
-	r := m.run(ctx, order{plugin: p, verb: plugin.VerbStatus})
-	return verb.Probe(p, time.Now(), r)
+	return verb.Probe(p, time.Now(), m.ask(ctx, p))
 }
 
 // trimLogs keeps the logs of daemons small: nobody else looks at them once
