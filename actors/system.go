@@ -185,7 +185,10 @@ func (s *System) ask(ctx context.Context, question any) (any, error) {
 		return nil, context.DeadlineExceeded
 	}
 	answer, err := s.actors.Root.RequestFuture(s.coordinator, question, limit).Result()
-	if err != nil {
+	switch {
+	case errors.Is(err, actor.ErrTimeout):
+		return nil, context.DeadlineExceeded
+	case err != nil:
 		return nil, fmt.Errorf("ask coordinator: %w", err)
 	}
 	return answer, nil

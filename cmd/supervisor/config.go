@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check the configuration, or show what holds",
+		Args:  arguments(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(configCheckCommand(), configShowCommand())
+	return cmd
+}
+
+func configCheckCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration: exit 0, or 2 with one line for each mistake",
+		Args:  arguments(cobra.NoArgs),
+	}
+	output := addOutput(cmd)
+	settings := addSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		_, warnings, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: warning:", w)
+		}
+		if *output == asJSON {
+			return writeJSON(cmd.OutOrStdout(), map[string]bool{"ok": true})
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is good")
+		return err
+	}
+	return cmd
+}
+
+func configShowCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show the configuration that holds: defaults, file, environment and flags together",
+		Args:  arguments(cobra.NoArgs),
+	}
+	output := addOutput(cmd)
+	settings := addSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		b, err := cfg.YAML()
+		if err != nil {
+			return err
+		}
+		if *output == asJSON {
+			var v map[string]any
+			if err := yaml.Unmarshal(b, &v); err != nil {
+				return fmt.Errorf("read configuration: %w", err)
+			}
+			return writeJSON(cmd.OutOrStdout(), v)
+		}
+		_, err = cmd.OutOrStdout().Write(b)
+		return err
+	}
+	return cmd
+}

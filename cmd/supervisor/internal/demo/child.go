@@ -1,0 +1,86 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// child is a program the demo runs: the supervisor or the control plane.
+type child struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+}
+
+// spawn starts a program in a process group of its own, so that Ctrl-C reaches
+// the demo alone, which then ends everything in order. What it prints goes to
+// the log file.
+func spawn(name, program, log string, args ...string) (*child, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("open log of %s: %w", name, err)
+	}
+	defer out.Close()
+	c := &child{name: name, cmd: exec.Command(program, args...), done: make(chan struct{})}
+	c.cmd.Stdout, c.cmd.Stderr = out, out
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.Env = cleanEnvironment()
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		_ = c.cmd.Wait() // how it ended is in ProcessState
+		close(c.done)
+	}()
+	return c, nil
+}
+
+// cleanEnvironment is ours without the settings of another supervisor.
+func cleanEnvironment() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "SUPERVISOR_") && !strings.HasPrefix(e, "CONTROLPLANE_") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+// ended tells how the child ended, or nil while it runs.
+func (c *child) ended() error {
+	select {
+	case <-c.done:
+		return fmt.Errorf("%s ended by itself: %v", c.name, c.cmd.ProcessState)
+	default:
+		return nil
+	}
+}
+
+// stop asks the child to end, and makes it if it does not.
+func (c *child) stop(ctx context.Context) error {
+	if c == nil || c.ended() != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // it drains within 10
+	defer cancel()
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", c.name, err)
+	}
+	select {
+	case <-c.done:
+		if !c.cmd.ProcessState.Success() {
+			return fmt.Errorf("%s, told to stop: %v", c.name, c.cmd.ProcessState)
+		}
+		return nil
+	case <-ctx.Done():
+		_ = c.cmd.Process.Kill()
+		<-c.done
+		return fmt.Errorf("%s did not stop when told to and was killed", c.name)
+	}
+}

@@ -1,0 +1,144 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// The real show is given in the command's scenarios, demo.txtar. Here are the
+// shows that must not pass.
+
+// fakeBin is a folder of programs that are shell scripts.
+func fakeBin(t *testing.T, supervisor, controlPlane string) string {
+	t.Helper()
+	bin := t.TempDir()
+	write := func(name, content string, mode os.FileMode) {
+		path := filepath.Join(bin, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("supervisor", "#!/bin/sh\n"+supervisor, 0o755)
+	write("controlplane", "#!/bin/sh\n"+controlPlane, 0o755)
+	for _, s := range samples {
+		write(filepath.Join("examples", s, s), "#!/bin/sh\nexit 0\n", 0o755)
+		write(filepath.Join("examples", s, "config.json"), `{"name":"`+s+`","version":"1.0","runPath":"`+s+`","pluginType":"Persist"}`, 0o644)
+	}
+	return bin
+}
+
+const listens = `while [ $# -gt 0 ]; do [ "$1" = --address-file ] && echo 127.0.0.1:1 > "$2"; shift; done; ` + waits
+
+// waits until it is told to end.
+const waits = `trap 'exit 0' TERM; while :; do sleep 0.1; done`
+
+func give(t *testing.T, o Options) (string, error) {
+	t.Helper()
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	var out bytes.Buffer
+	o.Out = &out
+	err := Run(t.Context(), o)
+	if left, globErr := filepath.Glob(filepath.Join(tmp, "*")); globErr != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, globErr)
+	}
+	return out.String(), err
+}
+
+func TestNotBuilt(t *testing.T) {
+	_, err := give(t, Options{Bin: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "make build") || !strings.Contains(err.Error(), "examples/hang/hang") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSupervisorThatEndsFailsTheDemo(t *testing.T) {
+	bin := fakeBin(t, "echo 'root: is not to my taste' >&2; exit 2", listens)
+	out, err := give(t, Options{Bin: bin, For: time.Second})
+	failed := (*FailedError)(nil)
+	if !errors.As(err, &failed) || len(failed.Claims) != 1 {
+		t.Fatalf("got %v", err)
+	}
+	for _, said := range []string{"FAILED hello, crash and hang were found", "supervisor ended by itself: exit status 2", "root: is not to my taste"} {
+		if !strings.Contains(out, said) {
+			t.Errorf("it did not say %q:\n%s", said, out)
+		}
+	}
+}
+
+func TestClaimThatDoesNotComeTrueIsNamed(t *testing.T) {
+	bin := fakeBin(t, waits, listens)
+	_, err := give(t, Options{Bin: bin, For: time.Second, patience: 300 * time.Millisecond})
+	failed := (*FailedError)(nil)
+	if !errors.As(err, &failed) || len(failed.Claims) < 2 || !strings.Contains(err.Error(), "crash is in a crash loop") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestControlPlaneThatEndsEndsTheDemo(t *testing.T) {
+	_, err := give(t, Options{Bin: fakeBin(t, waits, "exit 7"), For: time.Second})
+	if err == nil || !strings.Contains(err.Error(), "control plane ended by itself: exit status 7") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// All versions of a sample are one program; the package says which it is.
+func TestUnpackOtherVersion(t *testing.T) {
+	s := &stage{bin: fakeBin(t, "", ""), root: t.TempDir()}
+	s.registry = registry.New(registry.Options{Root: s.root})
+	if err := s.install(t.Context(), "hello", "1.0"); err != nil {
+		t.Fatal(err)
+	}
+	config, err := s.unpack("hello", "2.0")
+	if err != nil || config.Version != "2.0" || config.Type != plugin.Persist {
+		t.Fatalf("%+v, %v", config, err)
+	}
+	list, err := s.registry.List(t.Context())
+	if err != nil || len(list.Plugins) != 1 || list.Plugins[0].Version != "1.0" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+}
+
+// A process is known by its program, whoever started it.
+func TestDaemonsAreFoundByTheirProgram(t *testing.T) {
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(root, "plugin", "sleep", "1.0", "sleep")
+	b, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, b, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := spawn("sleep", program, filepath.Join(root, "log"), "600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := daemons(root)
+	if err != nil || len(found) != 1 || found[0] != (daemon{c.cmd.Process.Pid, "plugin/sleep/1.0/sleep"}) {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if pid := only(found, "sleep", "1.0"); pid != 0 {
+		t.Errorf("a verb passes for a daemon: %d", pid)
+	}
+	s := &stage{root: root}
+	if err := s.stopPlugins(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	<-c.done
+	if c.stop(t.Context()) != nil {
+		t.Error("stopping what has ended is an error")
+	}
+}

@@ -1,0 +1,154 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// StatusOptions say how a snapshot is shown.
+type StatusOptions struct {
+	Paint   Paint
+	Verbose bool // also the supervisor itself and its timers
+}
+
+// Status writes the plugins of the snapshot as a table, and below it, as short
+// lines, whatever is wrong beyond the plugins: what the control plane was not
+// told, what cannot be read, what is tried again. Times are relative to the
+// snapshot's.
+func Status(w io.Writer, s plugin.Snapshot, o StatusOptions) error {
+	var b strings.Builder
+	if o.Verbose {
+		about(&b, s)
+	}
+	if len(s.Plugins) == 0 {
+		fmt.Fprintln(&b, "no plugins are installed")
+	} else {
+		table(&b, s, o.Paint)
+	}
+	troubles(&b, s, o.Paint)
+	if o.Verbose {
+		timers(&b, s)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func about(w io.Writer, s plugin.Snapshot) {
+	a := s.Supervisor
+	fmt.Fprintf(w, "supervisor %s, pid %d, up %s, root %s, manager %s, instance %s\n\n",
+		Line(a.Version), a.PID, since(s.At, a.Started), Line(a.Root), Line(a.Manager), Line(a.InstanceID))
+}
+
+func table(w io.Writer, s plugin.Snapshot, p Paint) {
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "NAME\tVERSION\t%s\tSINCE\tRESTARTS\tHEALTH\tWHY / NEXT\n", p.in(plain, "STATE"))
+	for _, v := range s.Plugins {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", Line(v.Name), Line(v.Version),
+			p.in(stateColour(v), v.State.String()), since(s.At, v.Since), v.Restarts, health(s.At, v), reason(s.At, v))
+	}
+	_ = tw.Flush() // into memory
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n")) // the last cell may be empty
+	}
+}
+
+func stateColour(v plugin.View) colour {
+	switch v.State {
+	case plugin.StateRunning:
+		return green
+	case plugin.StateCrashLoop:
+		return red
+	case plugin.StateRemoved:
+		return plain
+	case plugin.StateInstalled:
+		if v.Healthy() {
+			return plain
+		}
+		return yellow
+	default:
+		return yellow
+	}
+}
+
+func health(now time.Time, v plugin.View) string {
+	if v.Interval <= 0 || v.Beat.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("heartbeat %s/%gs", since(now, v.Beat), v.Interval)
+}
+
+// reason is what brought the plugin here, and what will happen next.
+func reason(now time.Time, v plugin.View) string {
+	var parts []string
+	if v.Duplicate {
+		parts = append(parts, "duplicate record")
+	}
+	if v.Why != "" {
+		parts = append(parts, Line(v.Why))
+	}
+	switch {
+	case v.Next == "":
+	case v.NextAt.IsZero():
+		parts = append(parts, Line(v.Next))
+	default:
+		parts = append(parts, Line(v.Next)+" in "+Span(v.NextAt.Sub(now).Round(time.Second)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// troubles are the lines below the table.
+func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
+	r := s.Reports
+	if r.Owed > 0 || r.Events > 0 {
+		var what []string
+		if r.Owed > 0 {
+			what = append(what, count(r.Owed, "status", "statuses"))
+		}
+		if r.Events > 0 {
+			what = append(what, count(r.Events, "event", "events"))
+		}
+		line := strings.Join(what, " and ") + " not reported yet"
+		if !r.OwedSince.IsZero() {
+			line += " for " + since(s.At, r.OwedSince)
+		}
+		if r.LastError != "" {
+			line += ": " + Line(r.LastError)
+		}
+		if !r.NextTry.IsZero() {
+			line += fmt.Sprintf(", try %d in %s", r.Attempts+1, Span(r.NextTry.Sub(s.At).Round(time.Second)))
+		}
+		fmt.Fprintln(w, p.Note("owed:"), line)
+	}
+	for _, t := range s.Problems {
+		fmt.Fprintf(w, "%s %s: %s (for %s)\n", p.Bad("problem:"), Line(t.What), Line(t.Why), since(s.At, t.Since))
+	}
+	for _, d := range s.Damaged {
+		fmt.Fprintf(w, "%s %s: %s\n", p.Bad("damaged:"), Line(d.Where), Line(d.Why))
+	}
+}
+
+func timers(w io.Writer, s plugin.Snapshot) {
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "TIMER\tEVERY\tNEXT\tSKIPPED")
+	for _, t := range s.Timers {
+		next := "now"
+		switch {
+		case t.Running:
+			next = "running"
+		case t.Due.IsZero():
+			next = "-"
+		case t.Due.After(s.At):
+			next = "in " + Span(t.Due.Sub(s.At).Round(time.Second))
+		}
+		every := time.Duration(t.Seconds * float64(time.Second))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\n", t.Name, Span(every), next, t.Skipped)
+	}
+	_ = tw.Flush() // into memory
+}

@@ -1,0 +1,69 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Span says a length of time in at most two units: 4s, 12m, 3h12m, 3d4h.
+func Span(d time.Duration) string {
+	d = max(d, 0)
+	s := int64(d / time.Second)
+	m, h, days := s/60, s/3600, s/86400
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case m < 10 && s%60 != 0:
+		return fmt.Sprintf("%dm%ds", m, s%60)
+	case m < 60:
+		return fmt.Sprintf("%dm", m)
+	case h < 24 && m%60 != 0:
+		return fmt.Sprintf("%dh%dm", h, m%60)
+	case h < 24:
+		return fmt.Sprintf("%dh", h)
+	case h%24 != 0:
+		return fmt.Sprintf("%dd%dh", days, h%24)
+	default:
+		return fmt.Sprintf("%dd", days)
+	}
+}
+
+// since is the span from t to now, or a dash where t is not known.
+func since(now, t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return Span(now.Sub(t))
+}
+
+// maxLine is how much of somebody else's words is shown, in characters.
+const maxLine = 160
+
+// Line is s as one line that a terminal shows as it is: no control
+// characters, no line ends, blanks joined, cut at maxLine characters.
+func Line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r): // also the marks that turn the writing direction
+			return '·'
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "·"))
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > maxLine {
+		s = string(r[:maxLine-1]) + "…"
+	}
+	return s
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const about = `Keeps the plugins of this host running and tells the control plane about them.
+
+Every setting is a key in the configuration file, an environment variable
+SUPERVISOR_… and a flag; a flag wins over the environment, which wins over the
+file. ` + "`supervisor config show`" + ` prints what holds.`
+
+// execute is the program: data on stdout, everything else on stderr.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) exitCode {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	code, say := exitOf(root.ExecuteContext(ctx))
+	if say != nil {
+		for line := range strings.SplitSeq(say.Error(), "\n") {
+			fmt.Fprintln(stderr, "supervisor: "+line)
+		}
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "supervisor",
+		Short:         "Keeps the plugins of this host running",
+		Long:          about,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		// An unknown command would otherwise show the help and exit 0.
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return exit(exitUsage, fmt.Errorf("no such command: %s (try --help)", args[0]))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
+	})
+	root.AddCommand(runCommand(), demoCommand(), statusCommand(), listCommand(), configCommand(), versionCommand())
+	return root
+}
+
+// arguments makes what is wrong with a command's arguments a usage error.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
+		}
+		return nil
+	}
+}
+
+// format is the value of --output.
+type format string
+
+const (
+	asText format = "text"
+	asJSON format = "json"
+)
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "format" }
+
+// Set implements pflag.Value.
+func (f *format) Set(s string) error {
+	if s != string(asText) && s != string(asJSON) {
+		return errors.New("text or json")
+	}
+	*f = format(s)
+	return nil
+}
+
+// addOutput gives a command the flag -o.
+func addOutput(cmd *cobra.Command) *format {
+	f := asText
+	cmd.Flags().VarP(&f, "output", "o", "text or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return &f
+}
+
+// writeJSON writes v for programs, and for people who look at it.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/config"
+)
+
+func runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the supervisor until SIGTERM or SIGINT",
+		Long: `Run the supervisor until SIGTERM or SIGINT. Plugins that it started keep
+running when it ends.
+
+It exits 0 when it was told to end, 1 when it could not go on, 2 on a wrong
+configuration. There is no reload: starting it again is safe.`,
+		Args: arguments(cobra.NoArgs),
+	}
+	settings := addSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, warnings, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
+		if err != nil {
+			return exit(exitUsage, err)
+		}
+		for _, w := range warnings {
+			log.WithField("cause", w.String()).Warn("Configuration is odd")
+		}
+		ctx, stop := untilTold(cmd.Context(), log)
+		defer stop()
+		return supervise(ctx, cfg, log)
+	}
+	return cmd
+}
+
+func newLogger(cfg config.Log, to io.Writer) (*logrus.Logger, error) {
+	log := logrus.New()
+	log.SetOutput(to)
+	level, err := logrus.ParseLevel(cfg.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	log.SetLevel(level)
+	if cfg.Format == "json" {
+		log.SetFormatter(&logrus.JSONFormatter{})
+	} else {
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	}
+	return log, nil
+}
+
+// untilTold is a context that ends with the first SIGTERM or SIGINT. A second
+// one ends the process at once; SIGHUP is no request to end, nor to reload.
+func untilTold(ctx context.Context, log logrus.FieldLogger) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	over := make(chan struct{})
+	go func() {
+		told := false
+		for {
+			select {
+			case <-over:
+				return
+			case s := <-signals:
+				switch {
+				case s == syscall.SIGHUP:
+					log.Warn("SIGHUP ignored: there is no reload, start again to read the configuration")
+				case told:
+					log.WithField("signal", s.String()).Warn("Told to end a second time, ends at once")
+					os.Exit(int(exitFailed))
+				default:
+					told = true
+					log.WithField("signal", s.String()).Info("Told to end")
+					cancel()
+				}
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(over)
+		cancel()
+	}
+}

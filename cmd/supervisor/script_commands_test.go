@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// scriptCommands are what a scenario can say.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exitcode":     cmdExitCode,
+		"install":      cmdInstall,
+		"many":         cmdMany,
+		"await":        cmdAwait,
+		"awaitaddress": cmdAwaitAddress,
+		"awaithost":    cmdAwaitHost,
+		"pidof":        cmdPidof,
+		"same":         cmdSame,
+		"signal":       cmdSignal,
+		"mkfifo":       cmdMkfifo,
+		"awaitfile":    cmdAwaitFile,
+		"empty":        cmdEmpty,
+		"nothing":      cmdNothing,
+	}
+}
+
+// patience is longer than any machine is slow.
+const patience = 90 * time.Second
+
+func until(ts *testscript.TestScript, what string, ask func() error) {
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = ask(); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("%s: %v", what, err)
+}
+
+func need(ts *testscript.TestScript, ok bool, usage string) {
+	if !ok {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+// exitcode N PROGRAM ARGS… runs a program that ends with code N.
+func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 2, "exitcode N PROGRAM ARGS…")
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// install NAME VERSION [FILE [TIMEOUT]] installs a sample, or FILE as a plugin.
+func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 2, "install NAME VERSION [FILE [TIMEOUT]]")
+	name, version := args[0], args[1]
+	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", name)
+	program, config := filepath.Join(sample, name), []byte(`{"pluginType":"Persist","heartbeatInterval":60}`)
+	if len(args) > 2 {
+		program = ts.MkAbs(args[2])
+	} else {
+		var err error
+		config, err = os.ReadFile(filepath.Join(sample, "config.json"))
+		ts.Check(err)
+	}
+	fields := map[string]any{}
+	ts.Check(json.Unmarshal(config, &fields))
+	fields["name"], fields["version"], fields["runPath"] = name, version, name
+	if len(args) > 3 {
+		fields["timeout"] = args[3]
+	}
+	config, err := json.Marshal(fields)
+	ts.Check(err)
+	root := ts.Getenv("ROOT")
+	dir := filepath.Join(root, "plugin", name, version)
+	ts.Check(copyFile(program, filepath.Join(dir, name), 0o755))
+	ts.Check(os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644))
+	pkg, err := registry.ReadPackageConfig(dir)
+	ts.Check(err)
+	_, err = registry.New(registry.Options{Root: root}).Put(context.Background(), pkg.Record())
+	ts.Check(err)
+}
+
+// many N NAME FILE TIMEOUT installs FILE as the plugins NAME1 … NAMEN.
+func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 4, "many N NAME FILE TIMEOUT")
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for i := range n {
+		cmdInstall(ts, false, []string{args[1] + strconv.Itoa(i+1), "1.0", args[2], args[3]})
+	}
+}
+
+// await NAME STATE [VERSION] waits until the plugin is in the state; await
+// scanned or pulled until that was done; await owed N until N statuses are owed.
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 0, "await NAME STATE [VERSION] | scanned | pulled | owed N")
+	client := admin.Dial(filepath.Join(ts.Getenv("ROOT"), "supervisor", "supervisor.sock"))
+	until(ts, "await "+strings.Join(args, " "), func() error {
+		s, err := client.Status(context.Background())
+		if err == nil && !seen(s, args) {
+			err = fmt.Errorf("saw %+v, reports %+v", s.Plugins, s.Reports)
+		}
+		return err
+	})
+}
+
+func seen(s plugin.Snapshot, args []string) bool {
+	switch args[0] {
+	case "scanned":
+		return s.Counters.Scans > 1 // one is counted when it begins
+	case "pulled":
+		return s.Counters.Pulls > 1 // the second begins when the first has ended
+	case "owed":
+		return args[1] == strconv.Itoa(s.Reports.Owed)
+	}
+	for _, v := range s.Plugins {
+		if v.Name == args[0] && v.State.String() == args[1] && (len(args) < 3 || v.Version == args[2]) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitaddress FILE waits for the file a control plane writes its address to,
+// and puts the address into ADDRESS.
+func cmdAwaitAddress(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, "await the control plane's address", func() error {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		ts.Setenv("ADDRESS", strings.TrimSpace(string(b)))
+		return err
+	})
+}
+
+// awaithost NAME STATUS waits until the control plane at ADDRESS was told so
+// of the plugin.
+func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
+	want := fmt.Sprintf(`"name":%q,"version":"1.0","status":%q`, args[0], args[1])
+	until(ts, "await at the control plane "+want, func() error {
+		resp, err := http.Get("http://" + ts.Getenv("ADDRESS") + "/api/hosts")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err == nil && !strings.Contains(string(b), want) {
+			err = fmt.Errorf("it knows %s", b)
+		}
+		return err
+	})
+}
+
+// pidof VAR NAME VERSION [NOT] waits for the plugin's one daemon, with another
+// pid than NOT, and puts its pid into VAR.
+func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
+	until(ts, "pid of "+strings.Join(args[1:], " "), func() error {
+		b, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2], "daemon.pid"))
+		if err != nil {
+			return err
+		}
+		pid, _, _ := strings.Cut(string(b), " ")
+		n, err := strconv.Atoi(pid)
+		if err != nil || len(args) > 3 && pid == args[3] || !lives(n) {
+			return fmt.Errorf("pid file says %q", b)
+		}
+		ts.Setenv(args[0], pid)
+		return nil
+	})
+}
+
+// same A B is that two values are the same.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if need(ts, len(args) == 2, "same A B"); neg == (args[0] == args[1]) {
+		ts.Fatalf("%q and %q", args[0], args[1])
+	}
+}
+
+// signal SIGNAL PID|PROGRAM sends a signal to a process, or to the latest
+// program of that name that runs beside the script.
+func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "signal SIGNAL PID|PROGRAM")
+	sig, ok := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}[args[0]]
+	need(ts, ok, "signal KILL|TERM|HUP|INT …")
+	pid, err := strconv.Atoi(args[1])
+	if err != nil {
+		for _, cmd := range ts.BackgroundCmds() {
+			if filepath.Base(cmd.Path) == args[1] {
+				pid = cmd.Process.Pid
+			}
+		}
+	}
+	need(ts, pid > 0, "signal to a program that runs")
+	ts.Check(syscall.Kill(pid, sig))
+}
+
+func cmdMkfifo(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
+}
+
+// awaitfile PATTERN waits for a file.
+func cmdAwaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "awaitfile PATTERN")
+	until(ts, "await file "+args[0], func() error {
+		if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || len(found) == 0 {
+			return fmt.Errorf("found %v, %w", found, err)
+		}
+		return nil
+	})
+}
+
+// empty FOLDER
+func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, len(args) == 1, "empty FOLDER")
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if (len(entries) == 0) == neg {
+		ts.Fatalf("%s holds %v", args[0], entries)
+	}
+}
+
+// nothing runs from FOLDER: no process runs a program of it, or was given a
+// path of it.
+func cmdNothing(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 3, "nothing runs from FOLDER")
+	until(ts, "nothing runs from "+args[2], func() error {
+		if left := processesOf(args[2]); len(left) > 0 {
+			return fmt.Errorf("processes %v do", left)
+		}
+		return nil
+	})
+}
+
+// lives tells whether the process runs: a zombie does not.
+func lives(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, ok := strings.Cut(string(b), ") ")
+	return err == nil && ok && rest[0] != 'Z' && rest[0] != 'X'
+}
+
+// processesOf lists the processes that have to do with a folder: by their
+// program, their arguments, or their PLUGIN_DIR.
+func processesOf(dir string) (pids []int) {
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range procs {
+		exe, _ := os.Readlink(filepath.Join(proc, "exe"))
+		cmdline, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+		environ, _ := os.ReadFile(filepath.Join(proc, "environ"))
+		if !strings.HasPrefix(exe, dir+"/") && !strings.Contains(string(cmdline), dir+"/") &&
+			!strings.Contains(string(environ), "PLUGIN_DIR="+dir+"/") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && pid != os.Getpid() && lives(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// endAll ends them.
+func endAll(dir string) {
+	for left := processesOf(dir); len(left) > 0; left = processesOf(dir) {
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/cmd/supervisor/internal/view"
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/plugin"
+)
+
+func statusCommand() *cobra.Command {
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "status [NAME…]",
+		Short: "Show how the plugins are, why, and what comes next",
+		Long: `Show how the plugins are, why, and what comes next; below them, whatever else
+an operator has to know.
+
+It exits 0 when all is well, 3 when a plugin is not running as it should, and 4
+when there is no such plugin or no supervisor.`,
+	}
+	output := addOutput(cmd)
+	settings := addPlace(cmd)
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the supervisor itself and its timers")
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+	}
+	cmd.RunE = func(cmd *cobra.Command, names []string) error {
+		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		snapshot, err := admin.Dial(cfg.SocketPath()).Status(cmd.Context())
+		if errors.Is(err, admin.ErrNoSupervisor) {
+			return exit(exitNone, err)
+		}
+		if err != nil {
+			return err
+		}
+		missing := choose(&snapshot, names)
+		out := cmd.OutOrStdout()
+		if *output == asJSON {
+			err = writeJSON(out, snapshot)
+		} else if len(snapshot.Plugins) > 0 || len(names) == 0 {
+			err = view.Status(out, snapshot, view.StatusOptions{Paint: view.PaintFor(out), Verbose: verbose})
+		}
+		switch {
+		case err != nil:
+			return err
+		case missing != nil:
+			return exit(exitNone, missing)
+		case slices.ContainsFunc(snapshot.Plugins, func(v plugin.View) bool { return !v.Healthy() }):
+			return exit(exitNotRunning, nil)
+		}
+		return nil
+	}
+	return cmd
+}
+
+// choose keeps the named plugins, all of them without a name, and says which
+// names nobody has.
+func choose(s *plugin.Snapshot, names []string) (missing error) {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name }) {
+			missing = errors.Join(missing, fmt.Errorf("no such plugin: %s", name))
+		}
+	}
+	s.Plugins = slices.DeleteFunc(s.Plugins, func(v plugin.View) bool { return !slices.Contains(names, v.Name) })
+	return missing
+}
+
+// installedNames are what the shell completes a plugin's name with; none when
+// nobody can be asked.
+func installedNames(cmd *cobra.Command, settings *settings) []string {
+	cfg, _, err := settings.load(cmd)
+	if err != nil {
+		return nil
+	}
+	list, err := admin.Dial(cfg.SocketPath()).Plugins(cmd.Context())
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, p := range list.Plugins {
+		names = append(names, p.Name)
+	}
+	return names
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/plugin"
+)
+
+// fixed answers with one snapshot.
+type fixed plugin.Snapshot
+
+func (f fixed) Status(context.Context) (plugin.Snapshot, error) { return plugin.Snapshot(f), nil }
+
+// answering serves the snapshot and returns the socket.
+func answering(t *testing.T, s plugin.Snapshot) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := admin.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		_ = admin.Serve(ctx, l, admin.Handler(fixed(s)), log)
+		close(done)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return path
+}
+
+func shown(name string, state plugin.State) plugin.View {
+	return plugin.View{Name: name, Version: "1.0", Type: plugin.Persist, State: state, Since: time.Unix(1e9, 0).UTC()}
+}
+
+func TestStatusExitCodes(t *testing.T) {
+	socket := answering(t, plugin.Snapshot{At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{
+		shown("good", plugin.StateRunning), shown("upgrading", plugin.StateUpgrading),
+		shown("bad", plugin.StateCrashLoop), shown("stopped", plugin.StateStopped),
+	}})
+	for _, c := range []struct {
+		names  string
+		code   exitCode
+		stderr string
+	}{
+		{"", exitNotRunning, ""},
+		{"good", exitOK, ""},
+		{"good upgrading", exitOK, ""},
+		{"good bad", exitNotRunning, ""},
+		{"stopped", exitNotRunning, ""},
+		{"nobody", exitNone, "supervisor: no such plugin: nobody\n"},
+		{"bad nobody noone", exitNone, "supervisor: no such plugin: nobody\nsupervisor: no such plugin: noone\n"},
+	} {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), append([]string{"status", "--socket", socket}, strings.Fields(c.names)...), &out, &errs)
+		if code != c.code || errs.String() != c.stderr {
+			t.Errorf("status %s: exit %d, stderr %q", c.names, code, errs.String())
+		}
+		if c.names == "nobody" && out.Len() > 0 {
+			t.Errorf("status nobody printed %q", out.String())
+		}
+		for line := range strings.Lines(out.String()) {
+			name, _, _ := strings.Cut(line, " ")
+			if name != "NAME" && c.names != "" && !strings.Contains(c.names, name) {
+				t.Errorf("status %s shows %s", c.names, name)
+			}
+		}
+	}
+}
+
+// The command's JSON is the API's, field for field.
+func TestStatusJSONIsTheSnapshot(t *testing.T) {
+	want := plugin.Snapshot{
+		At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{shown("good", plugin.StateRunning)},
+		Reports: plugin.Reports{Owed: 1, LastError: "<refused>"},
+	}
+	var out, errs bytes.Buffer
+	if code := execute(t.Context(), []string{"status", "-o", "json", "--socket", answering(t, want)}, &out, &errs); code != exitOK {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	var got plugin.Snapshot
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !strings.Contains(out.String(), `"since": "2001-09-09T01:46:40Z"`) || !strings.Contains(out.String(), "<refused>") {
+		t.Errorf("times are not RFC 3339, or text is escaped:\n%s", out.String())
+	}
+}
+
+func TestStatusCompletesNames(t *testing.T) {
+	socket := answering(t, plugin.Snapshot{Plugins: []plugin.View{shown("hello", plugin.StateRunning), shown("crash", plugin.StateCrashLoop)}})
+	var out, errs bytes.Buffer
+	execute(t.Context(), []string{"__complete", "status", "--socket", socket, ""}, &out, &errs)
+	if !strings.HasPrefix(out.String(), "hello\ncrash\n") {
+		t.Errorf("got %q, %q", out.String(), errs.String())
+	}
+}

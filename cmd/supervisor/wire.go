@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors"
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/clock"
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/external"
+	"pluginsupervisor/internal/heartbeat"
+	"pluginsupervisor/internal/host"
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/state"
+	"pluginsupervisor/plugin"
+)
+
+// drainWithin is how long the end may take after SIGTERM (EV-16).
+const drainWithin = 10 * time.Second
+
+// supervise puts the parts together and runs them until ctx ends, then drains
+// them. The control plane need not be there. The error says why the process
+// has to end with a failure.
+func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err error) {
+	own, err := prepareRoot(cfg.Root)
+	if err != nil {
+		return err
+	}
+	release, err := lock.TryExclusive(filepath.Join(own, "supervisor.lock"))
+	if held := (*lock.HeldError)(nil); errors.As(err, &held) {
+		return fmt.Errorf("another supervisor has root %s: %w", cfg.Root, held) // which names its pid (EV-15)
+	}
+	if err != nil {
+		return fmt.Errorf("take root %s: %w", cfg.Root, err)
+	}
+	defer release()
+
+	// What an operator gets wrong shows before anything is touched.
+	about := aboutUs(cfg, log)
+	plane, err := control.New(control.Config{
+		URL: cfg.ControlPlane.URL, Timeout: cfg.ControlPlane.Timeout, TokenFile: cfg.ControlPlane.TokenFile,
+		CAFile: cfg.ControlPlane.CAFile, CertFile: cfg.ControlPlane.CertFile, KeyFile: cfg.ControlPlane.KeyFile,
+		InstanceID: about.InstanceID, Version: about.Version,
+	}, log)
+	if err != nil {
+		return err
+	}
+	defer plane.Close()
+	socket, err := admin.Listen(cfg.SocketPath())
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	var metrics net.Listener
+	if cfg.Metrics.Listen != "" {
+		if metrics, err = net.Listen("tcp", cfg.Metrics.Listen); err != nil {
+			return fmt.Errorf("metrics.listen: %w", err)
+		}
+		defer metrics.Close()
+	}
+
+	memory, remembered, err := state.Open(filepath.Join(own, "state.db"), log)
+	if err != nil {
+		return fmt.Errorf("open own state: %w", err)
+	}
+	defer func() { err = errors.Join(err, memory.Close()) }()
+	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log})
+	system, err := actors.Start(policy(cfg, about), remembered, actors.Ports{
+		Manager:      manager(cfg, runner, memory, log),
+		Heartbeats:   heartbeat.New(cfg.Root),
+		ControlPlane: plane,
+		Memory:       memory,
+		Clock:        clock.Wall{},
+		Rand:         rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Log:          log,
+	})
+	if err != nil {
+		return err
+	}
+	started := log.WithFields(logrus.Fields{
+		"version": about.Version, "root": about.Root, "manager": about.Manager, "instance": about.InstanceID,
+		"socket": cfg.SocketPath(), "controlPlane": cfg.ControlPlane.URL,
+	})
+	if metrics != nil {
+		started = started.WithField("metrics", metrics.Addr().String())
+	}
+	started.Info("Supervisor started")
+
+	var parts group
+	parts.run(ctx, "admin socket", func(ctx context.Context) error {
+		return admin.Serve(ctx, socket, admin.Handler(system), log)
+	})
+	if metrics != nil {
+		parts.run(ctx, "metrics", func(ctx context.Context) error {
+			return admin.Serve(ctx, metrics, admin.MetricsHandler(system, about.Version), log)
+		})
+	}
+	parts.run(ctx, "clock", func(ctx context.Context) error {
+		if err := clock.Watch(ctx, system.ClockStepped); err != nil {
+			log.WithError(err).Warn("A step of the clock will not be noticed")
+		}
+		<-ctx.Done()
+		return nil
+	})
+	parts.run(ctx, "actors", func(ctx context.Context) error {
+		select {
+		case <-system.Done(): // a vital actor ended (EV-19)
+			return system.Err()
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	failed := parts.wait(ctx)
+	if failed != nil {
+		log.WithError(failed).Error("Cannot go on; plugins keep running, the next start takes over")
+	}
+	return errors.Join(failed, drain(context.WithoutCancel(ctx), &parts, system, runner, log))
+}
+
+// drain ends the actors first, who end what they run, and then waits for the
+// last process of a verb to be gone (EV-16).
+func drain(ctx context.Context, parts *group, system *actors.System, runner *process.Runner, log logrus.FieldLogger) error {
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	err := errors.Join(system.Drain(ctx), runner.Drain(ctx), parts.end(ctx))
+	log.Info("Supervisor ended")
+	return err
+}
+
+// prepareRoot creates the root and the folder that is ours alone, and makes
+// sure that it can be written.
+func prepareRoot(root string) (own string, err error) {
+	own = filepath.Join(root, "supervisor")
+	if err := os.MkdirAll(own, 0o750); err != nil {
+		return "", fmt.Errorf("cannot use root %s: %w", root, err)
+	}
+	probe, err := os.CreateTemp(own, ".writable-")
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err // the name of the probe says nothing to anybody
+		}
+		return "", fmt.Errorf("cannot use root %s: its folder supervisor is not writable: %w", root, err)
+	}
+	_ = probe.Close()
+	if err := os.Remove(probe.Name()); err != nil {
+		return "", fmt.Errorf("cannot use root %s: %w", root, err)
+	}
+	return own, nil
+}
+
+func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
+	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
+	if err != nil {
+		log.WithError(err).Warn("This host will have another id after the next start")
+	}
+	return plugin.Supervisor{
+		Version: version(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: id, Started: time.Now(),
+	}
+}
+
+// manager is the native one, or the external program that is configured (SPEC 11).
+func manager(cfg config.Config, runner *process.Runner, memory *state.Store, log logrus.FieldLogger) actors.Manager {
+	installed := registry.New(registry.Options{Root: cfg.Root, Known: memory.Known, Log: log})
+	if cfg.Manager != config.ManagerNative {
+		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log})
+	}
+	return host.New(host.Options{
+		Root: cfg.Root, Runner: runner, Registry: installed, Log: log,
+		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
+		LocalOS: control.LocalOS(), LocalArch: control.LocalArch(),
+	})
+}
+
+func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
+	f, r := cfg.FirstRun, cfg.Restart
+	return actors.Config{
+		Intervals:   cfg.Intervals,
+		FirstRun:    actors.FirstRun{Scan: f.Scan, Pull: f.Pull, Update: f.Update, Inventory: f.Inventory, Jitter: f.Jitter},
+		AvoidWindow: cfg.AvoidWindow,
+		Restart: actors.RestartPolicy{
+			Stagger: r.Stagger, Parallel: r.Parallel, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax,
+			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
+		},
+		LocalArch: control.LocalArch(), LocalOS: control.LocalOS(), About: about,
+	}
+}

@@ -1,0 +1,18 @@
+// Command once is the sample of a Once plugin: it does its work when told and
+// leaves nothing running.
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"pluginsupervisor/examples/internal/contract"
+)
+
+func main() { contract.Main(contract.Plugin{Once: once}) }
+
+func once(_ context.Context, dir string) error {
+	fmt.Printf("once %s did its work\n", filepath.Base(dir))
+	return nil
+}

@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pluginsupervisor/plugin"
+)
+
+// collector turns one snapshot into metrics, at the moment of the scrape.
+type collector struct {
+	supervisor Supervisor
+	up         *prometheus.Desc
+	state      *prometheus.Desc
+	restarts   *prometheus.Desc
+	beat       *prometheus.Desc
+	single     []single
+}
+
+// single is one metric without labels.
+type single struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(plugin.Snapshot) float64
+}
+
+func newCollector(s Supervisor) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("supervisor_"+name, help, labels, nil)
+	}
+	c := &collector{
+		supervisor: s,
+		up:         desc("up", "1 if the supervisor answered this scrape, else 0 and nothing else is told."),
+		state:      desc("plugin_state", "Records of the plugin that are in the state: 1, or more for a duplicate name.", "plugin", "state"),
+		restarts:   desc("plugin_restarts_total", "Restarts of the plugin that were carried out, ever.", "plugin"),
+		beat:       desc("plugin_heartbeat_timestamp_seconds", "When the plugin's heartbeat was last seen to beat.", "plugin"),
+	}
+	gauge := func(name, help string, value func(plugin.Snapshot) float64) {
+		c.single = append(c.single, single{desc(name, help), prometheus.GaugeValue, value})
+	}
+	count := func(name, help string, value func(plugin.Counters) uint64) {
+		c.single = append(c.single, single{desc(name, help), prometheus.CounterValue, func(s plugin.Snapshot) float64 {
+			return float64(value(s.Counters))
+		}})
+	}
+	gauge("damaged_records", "Records and files of the plugin database that cannot be used.",
+		func(s plugin.Snapshot) float64 { return float64(len(s.Damaged)) })
+	gauge("problems", "Things that do not work and are tried again.",
+		func(s plugin.Snapshot) float64 { return float64(len(s.Problems)) })
+	gauge("reports_owed", "Plugins with something the control plane has not acknowledged.",
+		func(s plugin.Snapshot) float64 { return float64(s.Reports.Owed) })
+	gauge("reports_owed_since_timestamp_seconds", "Since when the oldest of them is owed; 0 when nothing is.",
+		func(s plugin.Snapshot) float64 { return seconds(s.Reports.OwedSince) })
+	gauge("events_owed", "Events not delivered to the control plane yet.",
+		func(s plugin.Snapshot) float64 { return float64(s.Reports.Events) })
+	gauge("last_scan_timestamp_seconds", "When the last scan started; 0 before the first.",
+		func(s plugin.Snapshot) float64 { return seconds(s.Reports.LastCheck) })
+	gauge("last_report_timestamp_seconds", "When a report was last delivered; 0 before the first.",
+		func(s plugin.Snapshot) float64 { return seconds(s.Reports.LastDelivered) })
+	gauge("start_timestamp_seconds", "When the supervisor started.",
+		func(s plugin.Snapshot) float64 { return seconds(s.Supervisor.Started) })
+
+	count("scans_total", "Scans of the plugins.", func(n plugin.Counters) uint64 { return n.Scans })
+	count("scan_errors_total", "Scans that failed or told only a part.", func(n plugin.Counters) uint64 { return n.ScanErrors })
+	count("pulls_total", "Readings of the heartbeats.", func(n plugin.Counters) uint64 { return n.Pulls })
+	count("probes_total", "Plugins asked for their status.", func(n plugin.Counters) uint64 { return n.Probes })
+	count("restarts_total", "Restarts that were carried out.", func(n plugin.Counters) uint64 { return n.Restarts })
+	count("restarts_failed_total", "Restarts after which the plugin did not run.", func(n plugin.Counters) uint64 { return n.RestartsBad })
+	count("reports_delivered_total", "Reports the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.Reports })
+	count("reports_failed_total", "Tries to report that failed.", func(n plugin.Counters) uint64 { return n.ReportsBad })
+	count("reports_suppressed_total", "Lazy reports with nothing new, not sent.", func(n plugin.Counters) uint64 { return n.Suppressed })
+	count("upgrades_total", "Upgrades that were carried out.", func(n plugin.Counters) uint64 { return n.Upgrades })
+	count("upgrades_failed_total", "Upgrades that failed.", func(n plugin.Counters) uint64 { return n.UpgradesBad })
+	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
+	count("dead_letters_total", "Messages to actors that had ended.", func(n plugin.Counters) uint64 { return n.DeadLetters })
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.up
+	out <- c.state
+	out <- c.restarts
+	out <- c.beat
+	for _, m := range c.single {
+		out <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	s, err := c.supervisor.Status(ctx)
+	if err != nil {
+		out <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, 0)
+		return
+	}
+	out <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, 1)
+	for _, m := range c.single {
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
+	}
+	// One series a plugin and state, or the whole scrape is refused: records
+	// of one name are counted together.
+	type inState struct {
+		name  string
+		state plugin.State
+	}
+	records := map[inState]int{}
+	for _, v := range s.Plugins {
+		records[inState{v.Name, v.State}]++
+		if v.Duplicate {
+			continue
+		}
+		out <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(v.Restarts), v.Name)
+		if !v.Beat.IsZero() {
+			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, seconds(v.Beat), v.Name)
+		}
+	}
+	for in, n := range records {
+		out <- prometheus.MustNewConstMetric(c.state, prometheus.GaugeValue, float64(n), in.name, in.state.String())
+	}
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
+)
+
+// fake answers with one snapshot, one error, or not at all.
+type fake struct {
+	snapshot plugin.Snapshot
+	err      error
+	stuck    bool
+}
+
+func (f fake) Status(ctx context.Context) (plugin.Snapshot, error) {
+	if f.stuck {
+		<-ctx.Done()
+		return plugin.Snapshot{}, ctx.Err()
+	}
+	return f.snapshot, f.err
+}
+
+var errSick = errors.New("the coordinator is sick")
+
+func sampleSnapshot() plugin.Snapshot {
+	at := time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+	return plugin.Snapshot{
+		At:         at,
+		Supervisor: plugin.Supervisor{Version: "1.2.3", PID: 7, Root: "/r", Manager: "native", Started: at.Add(-time.Hour)},
+		Plugins: []plugin.View{
+			{Name: "hello", Version: "1.0", Type: plugin.Persist, State: plugin.StateRunning, Since: at, Restarts: 4, Beat: at},
+			{Name: "crash", Version: "2.0", Type: plugin.Persist, State: plugin.StateCrashLoop, Since: at, Why: "exit 3"},
+			{Name: "hello", Version: "0.9", Type: plugin.Persist, State: plugin.StateRunning, Since: at, Duplicate: true},
+		},
+		Reports:  plugin.Reports{Owed: 2, OwedSince: at, Events: 1, LastCheck: at, LastDelivered: at},
+		Damaged:  []plugin.Damage{{Where: "record 9", Why: "not a JSON object"}},
+		Problems: []plugin.Problem{{What: "state file", Why: "disk full", Since: at}},
+		Counters: plugin.Counters{Scans: 3},
+	}
+}
+
+func quiet() *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return log
+}
+
+// serve answers on a socket of its own and returns its path.
+func serve(t *testing.T, s Supervisor) string {
+	t.Helper()
+	path := filepath.Join(socketDir(t), "s.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, Handler(s), quiet()) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return path
+}
+
+// socketDir is a folder with a path short enough for a socket.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func connect(t *testing.T, path string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+const (
+	// settleWithin is how long the first runs may take.
+	settleWithin = 2 * time.Minute
+	// calm is how long the supervisor is left alone before it is watched.
+	calm = 5 * time.Second
+)
+
+// idleResult is what an idle supervisor costs.
+type idleResult struct {
+	memory  memory
+	cpu     float64 // of one core
+	wakeups float64 // a second
+}
+
+// measureIdle runs the built supervisor with the sample plugin "hello" many
+// times, waits until its first runs are over, and watches it.
+func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
+	in, err := newInstallation()
+	if err != nil {
+		return idleResult{}, err
+	}
+	defer func() { err = errors.Join(err, in.clear()) }()
+	if err := installSample(ctx, in, filepath.Join(o.bin, "examples", "hello"), o.running); err != nil {
+		return idleResult{}, err
+	}
+	plane, url, err := startControlPlane(ctx, o.bin, in.root)
+	if err != nil {
+		return idleResult{}, err
+	}
+	defer func() { err = errors.Join(err, plane.stop()) }()
+	supervisor, err := startSupervisor(o.bin, in.root, url)
+	if err != nil {
+		return idleResult{}, err
+	}
+	// Before the plugins end, or it would start them again.
+	defer func() { err = errors.Join(err, supervisor.stop()) }()
+	return watch(ctx, supervisor, admin.Dial(filepath.Join(in.root, "supervisor", "supervisor.sock")), o)
+}
+
+// installSample installs a built sample plugin that often.
+func installSample(ctx context.Context, in *installation, sample string, count int) error {
+	config, err := registry.ReadPackageConfig(sample)
+	if err != nil {
+		return err
+	}
+	program := filepath.Join(in.root, "sample")
+	b, err := os.ReadFile(filepath.Join(sample, config.RunPath))
+	if err != nil {
+		return fmt.Errorf("copy plugin: %w", err)
+	}
+	if err := os.WriteFile(program, b, 0o755); err != nil {
+		return fmt.Errorf("copy plugin: %w", err)
+	}
+	_, err = in.install(ctx, count, program, config.Record())
+	return err
+}
+
+// startSupervisor starts it with its default periods. Only the first runs are
+// at once, and may follow each other closely.
+func startSupervisor(bin, root, url string) (*child, error) {
+	config := filepath.Join(root, "supervisor.yaml")
+	text := fmt.Sprintf(`root: %q
+instance_id: bench
+control_plane: {url: %q}
+first_run: {scan: 0s, pull: 2s, update: 1s, inventory: 1s, jitter: 0s}
+avoid_window: 0s
+restart: {stagger: 0s, healthy_after: 1s}
+`, root, url)
+	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
+}
+
+// watch waits until there is nothing left to do, and measures how that goes on.
+func watch(ctx context.Context, supervisor *child, ask *admin.Client, o options) (idleResult, error) {
+	before, err := settled(ctx, supervisor, ask, o)
+	if err != nil {
+		return idleResult{}, err
+	}
+	if err := supervisor.pass(ctx, calm); err != nil {
+		return idleResult{}, err
+	}
+	pid := supervisor.pid()
+	cpu, wakeups, err := usage(pid)
+	if err != nil {
+		return idleResult{}, err
+	}
+	began := time.Now()
+	if err := supervisor.pass(ctx, o.idle); err != nil {
+		return idleResult{}, err
+	}
+	took := time.Since(began)
+	cpuAfter, wakeupsAfter, err := usage(pid)
+	if err != nil {
+		return idleResult{}, err
+	}
+	held, err := memoryOf(pid)
+	if err != nil {
+		return idleResult{}, err
+	}
+	after, err := ask.Status(ctx)
+	if err != nil {
+		return idleResult{}, err
+	}
+	if after.Counters != before.Counters {
+		return idleResult{}, fmt.Errorf("it was not idle: %+v became %+v", before.Counters, after.Counters)
+	}
+	return idleResult{
+		memory: held, cpu: float64(cpuAfter-cpu) / float64(took), wakeups: float64(wakeupsAfter-wakeups) / took.Seconds(),
+	}, nil
+}
+
+func usage(pid int) (cpu time.Duration, wakeups int64, err error) {
+	if cpu, err = cpuOf(pid); err != nil {
+		return 0, 0, err
+	}
+	wakeups, err = wakeupsOf(pid)
+	return cpu, wakeups, err
+}
+
+// settled waits until the supervisor has nothing to do for as long as it will
+// be watched.
+func settled(ctx context.Context, supervisor *child, ask *admin.Client, o options) (plugin.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	for {
+		var undone string
+		s, err := ask.Status(ctx)
+		switch {
+		case err == nil:
+			if undone = toDo(s, o.running, calm+o.idle); undone == "" {
+				return s, nil
+			}
+		case !errors.Is(err, admin.ErrNoSupervisor):
+			return s, err
+		default:
+			undone = err.Error()
+		}
+		if err := supervisor.pass(ctx, 200*time.Millisecond); err != nil {
+			return s, fmt.Errorf("not settled: %s: %w", undone, err)
+		}
+	}
+}
+
+// toDo names something that is still to be done now, or becomes due soon; ""
+// means that there is nothing.
+func toDo(s plugin.Snapshot, plugins int, soon time.Duration) string {
+	fine := 0
+	for _, p := range s.Plugins {
+		if p.State == plugin.StateRunning && p.Acked == plugin.StatusRunning && !p.Owed && !p.Beat.IsZero() && p.NextAt.IsZero() {
+			fine++
+		}
+	}
+	switch c := s.Counters; {
+	case fine != plugins:
+		return fmt.Sprintf("%d of %d plugins run and are known to", fine, plugins)
+	case c.Scans == 0 || c.Pulls == 0:
+		return "scan and pull"
+	case s.Reports.Owed > 0 || s.Reports.Events > 0:
+		return "reports"
+	}
+	for _, t := range s.Timers {
+		if t.Running || t.Due.Sub(s.At) < soon {
+			return t.Name
+		}
+	}
+	return ""
+}

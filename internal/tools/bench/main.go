@@ -1,0 +1,128 @@
+// Command bench measures what an operator pays for the supervisor, and prints
+// it beside the budgets.
+//
+//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s]
+//
+//   - A scan: `--status` of 200 installed plugins by the native manager, beside
+//     a bare loop that starts the same programs, as many at once. The two take
+//     turns, so that a busy machine is busy for both, and the medians are
+//     compared.
+//   - Idleness: the built supervisor with 100 sample plugins that it has started
+//     and that beat, watched while none of its periods ends. Its work until
+//     then is over and is not counted, but the memory that took is.
+//   - The size of the binary.
+//
+// All is done with real processes below temporary folders. They are gone at
+// its end, also when that is Ctrl-C. The exit status is 1 if something could
+// not be measured; a number above its budget is for people to judge.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// longestIdle is how long nothing periodic happens once the first runs are
+// over: the shortest default interval is 5 min.
+const longestIdle = 4 * time.Minute
+
+// options say what is measured, and how long.
+type options struct {
+	bin     string        // where the built programs are
+	scanned int           // plugins of a scan
+	rounds  int           // of scan and bare loop
+	running int           // plugins of the idle supervisor
+	idle    time.Duration // how long it is watched
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o := options{scanned: 200, running: 100}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.bin, "bin", "bin", "`folder` of the built programs")
+	flags.IntVar(&o.rounds, "rounds", 15, "scans, and bare loops beside them")
+	flags.DurationVar(&o.idle, "idle", time.Minute, "how `long` the idle supervisor is watched, at most "+longestIdle.String())
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0 || o.rounds < 1 || o.idle <= 0 || o.idle > longestIdle:
+		flags.Usage()
+		return 2
+	}
+	if err := bench(ctx, o, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// bench measures all and prints one table. What could not be measured is
+// missing in it, and is the error.
+func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	bin, err := filepath.Abs(o.bin)
+	if err != nil {
+		return fmt.Errorf("find built programs: %w", err)
+	}
+	o.bin = bin
+	t := table{title: fmt.Sprintf("measured on %s/%s with %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+
+	fmt.Fprintf(stderr, "scanning %d plugins, %d rounds …\n", o.scanned, o.rounds)
+	scan, err := measureScan(ctx, o)
+	if err == nil {
+		t.section(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
+		t.add("native manager", inMilliseconds(scan.native), "")
+		t.add("bare fork and exec, as many at once", inMilliseconds(scan.bare), "")
+		t.limit("ratio", scan.ratio(), 1.3, "%.2f", "")
+	}
+	failed := wrap("scan", err)
+
+	fmt.Fprintf(stderr, "idling with %d plugins for %v …\n", o.running, o.idle)
+	idle, err := measureIdle(ctx, o)
+	if err == nil {
+		t.section(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
+		t.limit("memory, PSS", megabytes(idle.memory.pss), 22, "%.1f", "MB")
+		t.add("memory, RSS", fmt.Sprintf("%.1f MB", megabytes(idle.memory.rss)), "")
+		t.limit("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
+		t.add("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
+	}
+	failed = errors.Join(failed, wrap("idle", err))
+
+	info, err := os.Stat(filepath.Join(o.bin, "supervisor"))
+	if err == nil {
+		t.section("size")
+		t.limit("supervisor's binary", megabytes(info.Size()), 15, "%.1f", "MB")
+	}
+	failed = errors.Join(failed, wrap("size", err))
+	return errors.Join(failed, t.print(stdout))
+}
+
+// wrap says what was not measured because of err.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s not measured: %w", what, err)
+}
+
+func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
+
+func inMilliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+}

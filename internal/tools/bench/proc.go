@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory is what a process holds, in bytes. RSS counts pages shared with others
+// in full, PSS by share.
+type memory struct{ rss, pss int64 }
+
+// memoryOf asks the kernel for the memory of a process.
+func memoryOf(pid int) (memory, error) {
+	b, err := os.ReadFile(procFile(pid, "smaps_rollup"))
+	if err != nil {
+		return memory{}, fmt.Errorf("read memory: %w", err)
+	}
+	m, err := parseRollup(b)
+	if err != nil {
+		return memory{}, fmt.Errorf("read memory: %w", err)
+	}
+	return m, nil
+}
+
+// parseRollup reads /proc/PID/smaps_rollup.
+func parseRollup(b []byte) (memory, error) {
+	rss, err := number(b, "Rss")
+	if err != nil {
+		return memory{}, err
+	}
+	pss, err := number(b, "Pss")
+	if err != nil {
+		return memory{}, err
+	}
+	const kB = 1024 // so the kernel calls it
+	return memory{rss: rss * kB, pss: pss * kB}, nil
+}
+
+// number is the one that stands behind a name in the lines "name: number
+// [unit]" of the files of /proc.
+func number(b []byte, name string) (int64, error) {
+	for line := range bytes.Lines(b) {
+		rest, ok := bytes.CutPrefix(line, []byte(name+":"))
+		fields := bytes.Fields(rest)
+		if !ok || len(fields) == 0 {
+			continue
+		}
+		n, err := strconv.ParseInt(string(fields[0]), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		return n, nil
+	}
+	return 0, fmt.Errorf("no %s", name)
+}
+
+// wakeupsOf counts how often the threads of a process slept and were woken:
+// each time they gave up the CPU of their own accord.
+func wakeupsOf(pid int) (int64, error) {
+	threads, err := filepath.Glob(procFile(pid, "task/*/status"))
+	if err != nil || len(threads) == 0 {
+		return 0, errors.Join(fmt.Errorf("count wake-ups: process %d is gone", pid), err)
+	}
+	var all int64
+	for _, status := range threads {
+		b, err := os.ReadFile(status)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue // this thread has ended
+		}
+		if err != nil {
+			return 0, fmt.Errorf("count wake-ups: %w", err)
+		}
+		n, err := number(b, "voluntary_ctxt_switches")
+		if err != nil {
+			return 0, fmt.Errorf("count wake-ups: %w", err)
+		}
+		all += n
+	}
+	return all, nil
+}
+
+// cpuOf is the CPU time a process has used, all its threads together. It is the
+// process's own clock (clock_getcpuclockid(3)), exact to the nanosecond:
+// /proc/PID/stat counts in hundredths of a second, of which a minute's budget
+// has three.
+func cpuOf(pid int) (time.Duration, error) {
+	const scheduler = 2 // CPUCLOCK_SCHED
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &t); err != nil {
+		return 0, fmt.Errorf("read CPU clock of process %d: %w", pid, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }

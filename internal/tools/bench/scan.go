@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"pluginsupervisor/internal/host"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// scanResult holds two medians.
+type scanResult struct{ native, bare time.Duration }
+
+func (r scanResult) ratio() float64 { return float64(r.native) / float64(r.bare) }
+
+// measureScan has the native manager and the bare loop ask the same plugins by turns.
+func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
+	in, err := newInstallation()
+	if err != nil {
+		return scanResult{}, err
+	}
+	defer func() { err = errors.Join(err, in.clear()) }()
+	program := filepath.Join(in.root, "probe")
+	if err := buildProbe(ctx, program); err != nil {
+		return scanResult{}, err
+	}
+	programs, err := in.install(ctx, o.scanned, program, registry.Record{
+		Name: "probe", Version: "1.0", RunPath: "probe", Type: plugin.Persist,
+	})
+	if err != nil {
+		return scanResult{}, err
+	}
+	runner := process.NewRunner(process.Options{})
+	parallel := min(max(2*runtime.NumCPU(), 4), 32) // the default of SC-08
+	manager := host.New(host.Options{Root: in.root, Runner: runner, Registry: in.registry, Parallel: parallel})
+
+	var native, bare []time.Duration
+	for round := range 1 + o.rounds {
+		began := time.Now()
+		if err := scan(ctx, manager, o.scanned); err != nil {
+			return scanResult{}, err
+		}
+		between := time.Now()
+		if err := loop(ctx, programs, parallel); err != nil {
+			return scanResult{}, err
+		}
+		if round > 0 { // the first warms the caches
+			native, bare = append(native, between.Sub(began)), append(bare, time.Since(between))
+		}
+	}
+	return scanResult{native: median(native), bare: median(bare)}, nil
+}
+
+// buildProbe builds the plugin that is scanned as the real ones are built.
+func buildProbe(ctx context.Context, to string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/bench/probe")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build plugin: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// scan is what the supervisor does of a scan: list what is installed, and ask
+// each how it is.
+func scan(ctx context.Context, m *host.Manager, want int) error {
+	list, err := m.List(ctx)
+	if err != nil {
+		return err
+	}
+	running := 0
+	err = m.Probe(ctx, list.Plugins, func(p plugin.Probe) {
+		if p.Status == plugin.StatusRunning {
+			running++
+		}
+	})
+	if err == nil && running != want {
+		err = fmt.Errorf("%d of %d plugins run", running, want)
+	}
+	return err
+}
+
+// loop starts each program, so many at once, and waits for it. There is no
+// deadline and nobody reads what a program prints: less cannot be done.
+func loop(ctx context.Context, programs []string, parallel int) error {
+	slots := make(chan struct{}, parallel)
+	failures := make(chan error, len(programs))
+	var all sync.WaitGroup
+	for _, program := range programs {
+		if ctx.Err() != nil {
+			break
+		}
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			failures <- exec.Command(program, string(plugin.VerbStatus)).Run()
+		})
+	}
+	all.Wait()
+	close(failures)
+	err := ctx.Err()
+	for failure := range failures {
+		err = errors.Join(err, failure)
+	}
+	return err
+}
+
+// median is the middle one, or the later of the two in the middle.
+func median(of []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(of))[len(of)/2]
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// table is what is printed: sections of measured numbers, with a budget beside
+// those that have one.
+type table struct {
+	title string
+	lines []string
+}
+
+func (t *table) section(name string) { t.lines = append(t.lines, name+"\t\t\t") }
+
+// add adds a number; what stands beside it may be empty.
+func (t *table) add(name, measured, beside string) {
+	t.lines = append(t.lines, "  "+strings.Join([]string{name, measured, beside}, "\t")+"\t")
+}
+
+// limit adds a number that has a budget, and says where it exceeds it.
+func (t *table) limit(name string, measured, budget float64, format, unit string) {
+	text := strings.TrimRight(fmt.Sprintf(format, measured)+" "+unit, " ")
+	beside := strings.TrimRight(fmt.Sprintf("≤ %g %s", budget, unit), " ")
+	if measured > budget {
+		beside += "  exceeded"
+	}
+	t.add(name, text, beside)
+}
+
+func (t *table) print(w io.Writer) error {
+	if len(t.lines) == 0 {
+		return nil
+	}
+	out := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(out, "%s\t\tbudget\t\n", t.title)
+	for _, line := range t.lines {
+		fmt.Fprintln(out, line)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("print table: %w", err)
+	}
+	return nil
+}
