@@ -81,18 +81,19 @@ func chaos(t *testing.T, r *rand.Rand) {
 		w.plugins = append(w.plugins, persist(uint64(i+1), name))
 	}
 	told := map[string]plugin.Status{}
+	luck := rand.New(rand.NewPCG(r.Uint64(), 7)) // of the world, used under its lock
 	var broken bool
 	w.answer = func(int) (plugin.Answer, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if broken && r.IntN(2) == 0 {
-			return plugin.Answer{}, [...]error{errAway, &plugin.Refusal{Code: 403}, &plugin.Refusal{Code: 503, RetryAfter: time.Minute}}[r.IntN(3)]
+		if broken && luck.IntN(2) == 0 {
+			return plugin.Answer{}, [...]error{errAway, &plugin.Refusal{Code: 403}, &plugin.Refusal{Code: 503, RetryAfter: time.Minute}}[luck.IntN(3)]
 		}
 		for _, e := range w.reports[len(w.reports)-1].entries {
 			told[e.Name] = e.Status
 		}
-		mode := plugin.ReportMode(r.IntN(2))
-		return plugin.Answer{ReportMode: &mode, RefreshInterval: time.Duration(r.IntN(90)) * time.Second}, nil
+		mode := plugin.ReportMode(luck.IntN(2))
+		return plugin.Answer{ReportMode: &mode, RefreshInterval: time.Duration(luck.IntN(90)) * time.Second}, nil
 	}
 	w.updates = func(int) (plugin.Updates, error) {
 		w.mu.Lock()
@@ -100,9 +101,9 @@ func chaos(t *testing.T, r *rand.Rand) {
 		if !broken {
 			return plugin.Updates{}, nil
 		}
-		return plugin.Updates{Offers: []plugin.Offer{offer(names[r.IntN(len(names))], fmt.Sprint(r.IntN(9)))}}, nil
+		return plugin.Updates{Offers: []plugin.Offer{offer(names[luck.IntN(len(names))], fmt.Sprint(luck.IntN(9)))}}, nil
 	}
-	w.starts = func(string) bool { return !broken || r.IntN(3) > 0 }
+	w.starts = func(string) bool { return !broken || luck.IntN(3) > 0 }
 	w.latency = time.Second
 	cfg := DefaultConfig()
 	cfg.Intervals.Update = 10 * time.Minute
