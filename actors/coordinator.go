@@ -148,6 +148,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onReportDelivered(m)
 	case messages.ReportFailed:
 		c.onReportFailed(m)
+	case messages.ReportReplaced:
+		c.ledger.replaced(m.Gen)
 	case messages.EventDelivered:
 		c.outbox.delivered(m.Gen)
 	case messages.EventFailed:

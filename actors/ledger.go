@@ -155,6 +155,10 @@ func (l *ledger) acknowledge(gen uint64) (p purpose, ok bool) {
 	return p, true
 }
 
+// replaced settles a report that a newer one took the place of: that one has
+// inherited what it was for.
+func (l *ledger) replaced(gen uint64) { delete(l.sent, gen) }
+
 // refused settles a report that will not be tried again: everything in it
 // stays owed, its purpose is not fulfilled (SC-20).
 func (l *ledger) refused(gen uint64) { delete(l.sent, gen) }

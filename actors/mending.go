@@ -61,6 +61,7 @@ func (c *coordinator) lose(u *unit) {
 	c.alarms.stop(alarmKey{alarmHealthy, key})
 	c.alarms.stop(alarmKey{alarmRefresh, key})
 	c.saving.restarts(key, nil, false)
+	delete(c.restarted, key)
 	if u.attempt != nil {
 		c.cancel(u)
 		return
@@ -123,7 +124,7 @@ func (c *coordinator) sawRunning(u *unit) bool {
 		}
 		c.cancel(u) // somebody else has started it: it must not run twice
 	}
-	u.ran = true
+	u.ran, u.again = true, ""
 	if u.runs.IsZero() {
 		u.runs, u.probation = c.now, u.restarts.Failures > 0
 	}
@@ -159,6 +160,8 @@ func (c *coordinator) sawDead(u *unit, cause string) {
 		c.move(u, plugin.StateInstalled, "not running ("+cause+"), a duplicate is never started")
 	case u.restarts.Stopped && u.attempt == nil:
 		c.move(u, plugin.StateStopped, u.restarts.Cause)
+	case u.attempt != nil && u.attempt.cancelling:
+		u.again = cause // once that has ended, unless somebody else wants the plugin then
 	default:
 		c.mend(u, messages.KindStart, cause)
 	}
@@ -220,6 +223,9 @@ func (c *coordinator) cancel(u *unit) {
 		return
 	}
 	a.cancelling = true
+	if !a.begun {
+		c.releaseSlot(a.id) // or its place in line
+	}
 	c.then(func(ctx actor.Context) { ctx.Send(a.pid, messages.Cancel{Attempt: a.id}) })
 }
 
@@ -301,7 +307,7 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 		c.counters.Restarts++
 	}
 	u.restarts.Last, u.ran = m.At, true
-	u.runs, u.probation = m.At, true
+	u.runs, u.probation, u.again = m.At, true, ""
 	c.remembered(u, false)
 	if !u.upgrading {
 		c.move(u, plugin.StateRunning, why)
@@ -360,10 +366,10 @@ func (c *coordinator) onRestartFailed(m messages.RestartFailed) {
 // whether somebody did.
 func (c *coordinator) settle(u *unit) bool {
 	switch {
-	case u.removed:
-		delete(c.units, u.plugin.Key())
 	case u.upgrading:
 		c.grantUpgrade()
+	case u.removed:
+		delete(c.units, u.plugin.Key())
 	case u.operator:
 		u.operator = false
 		c.obey(u, u.wanted)

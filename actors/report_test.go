@@ -3,11 +3,16 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
@@ -400,4 +405,55 @@ func TestOutbox(t *testing.T) {
 			t.Errorf("sequence %d", seq)
 		}
 	})
+}
+
+// A report that a newer one took the place of is given up by name, so that
+// what waits for an answer does not grow while the control plane is away.
+func TestReplacedReportsAreGivenUp(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	w.answer = failing(1<<30, errAway)
+	w.latency = 3 * time.Second
+	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
+		me := &probeActor{}
+		self := sys.Root.Spawn(me.props())
+		reporter := sys.Root.Spawn(newReporter(w, w, rand.New(rand.NewPCG(1, 1))))
+		order := func(gen uint64) {
+			sys.Root.RequestWithCustomSender(reporter, messages.Report{Gen: gen, Report: plugin.Report{Entries: []plugin.ReportEntry{{Name: "a"}}}}, self)
+		}
+		order(1)
+		pass(time.Second) // 1 is on the wire
+		order(2)
+		order(3) // in the place of 2, which was never sent
+		pass(time.Second)
+		if got := of[messages.ReportReplaced](me.take()); len(got) != 1 || got[0].Gen != 2 {
+			t.Errorf("replaced %v", got)
+		}
+		pass(5 * time.Second) // 1 has failed, 3 follows and fails
+		got := me.take()
+		if r := of[messages.ReportReplaced](got); len(r) != 1 || r[0].Gen != 1 {
+			t.Errorf("replaced %v", r)
+		}
+		if f := of[messages.ReportFailed](got); len(f) != 2 || f[0].Gen != 1 || f[1].Gen != 3 || f[1].NextTry.IsZero() {
+			t.Errorf("failed %v", f)
+		}
+		order(4) // 3 waits for its next try
+		synctest.Wait()
+		if r := of[messages.ReportReplaced](me.take()); len(r) != 1 || r[0].Gen != 3 {
+			t.Errorf("replaced %v", r)
+		}
+		_ = sys.Root.StopFuture(reporter).Wait()
+		_ = sys.Root.StopFuture(self).Wait()
+	})
+	l := newLedger(plugin.Memory{}, &changes{})
+	for gen := range uint64(1000) {
+		l.owe(epoch, persist(1, "a"), plugin.StatusRunning, "")
+		l.compose(gen+1, purposeScan, nil)
+		l.replaced(gen)
+	}
+	if len(l.sent) != 1 {
+		t.Errorf("%d reports are awaited", len(l.sent))
+	}
+	if p, _ := l.acknowledge(1000); p != purposeScan {
+		t.Errorf("purpose %v", p)
+	}
 }

@@ -40,6 +40,7 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 				failed: func(gen uint64, at time.Time, try int, err error, next time.Time) any {
 					return messages.ReportFailed{Gen: gen, At: at, Try: try, Err: err, NextTry: next}
 				},
+				replaced: func(gen uint64) any { return messages.ReportReplaced{Gen: gen} },
 			},
 			events: lane{
 				clock: clock, retry: newRetry(deliveryInitial, deliveryLongest, r),
@@ -52,6 +53,7 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 				failed: func(gen uint64, at time.Time, try int, err error, next time.Time) any {
 					return messages.EventFailed{Gen: gen, At: at, Try: try, Err: err, NextTry: next}
 				},
+				replaced: func(uint64) any { return nil }, // who sent the newer one knows
 			},
 		}
 	}, guarded)
@@ -107,6 +109,7 @@ type lane struct {
 	send      func(context.Context, order) (plugin.Answer, error)
 	delivered func(gen uint64, at time.Time, a plugin.Answer) any
 	failed    func(gen uint64, at time.Time, try int, err error, next time.Time) any
+	replaced  func(gen uint64) any
 
 	current *order // on the wire, or waiting for its next try
 	newer   *order // follows current, which is on the wire
@@ -118,10 +121,22 @@ type lane struct {
 
 func (l *lane) accept(c actor.Context, o order) {
 	if l.work.busy() {
+		l.drop(c, l.newer)
 		l.newer = &o
 		return
 	}
+	l.drop(c, l.current)
 	l.begin(c, o)
+}
+
+// drop tells that an order is not delivered, because a newer one is.
+func (l *lane) drop(c actor.Context, o *order) {
+	if o == nil {
+		return
+	}
+	if m := l.replaced(o.gen); m != nil {
+		c.Send(o.sender, m)
+	}
 }
 
 func (l *lane) begin(c actor.Context, o order) {
@@ -162,6 +177,7 @@ func (l *lane) tried(c actor.Context, m tried) {
 		l.clear()
 	case l.newer != nil:
 		c.Send(o.sender, l.failed(o.gen, now, l.try, m.err, now))
+		l.drop(c, &o)
 	case finalRefusal(m.err):
 		c.Send(o.sender, l.failed(o.gen, now, l.try, m.err, time.Time{}))
 		l.clear()

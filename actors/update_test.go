@@ -334,3 +334,34 @@ func TestInventory(t *testing.T) {
 		})
 	})
 }
+
+// A plugin whose record went away while its Restarter ran, and for which an
+// offer comes before that has ended: the queue goes on, and the plugin is back.
+func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
+	w := deadWorld("a", "b")
+	w.startTime["a"], w.lingers = 3*time.Minute, 3*time.Second
+	w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"))
+	w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+		p := persist(1, o.Name)
+		p.Version = o.Version
+		w.set(func() {
+			w.running[o.Name] = true
+			w.plugins = append(slices.DeleteFunc(w.plugins, func(old plugin.Plugin) bool { return old.Name == o.Name }), p)
+		})
+		return plugin.Upgraded{Plugin: p, Status: plugin.StatusRunning}
+	}
+	cfg := updateConfig()
+	cfg.FirstRun.Inventory = 119 * time.Second
+	inBubble(t, w, cfg, func(t *testing.T, s *System) {
+		pass(90 * time.Second) // a's start runs
+		w.set(func() { w.plugins = w.plugins[1:] })
+		pass(5 * time.Minute)
+		if w.count("upgrade 2.0", "a") != 1 || w.count("upgrade 2.0", "b") != 1 {
+			t.Errorf("did %v", w.did)
+		}
+		wantState(t, s, "a", plugin.StateRunning)
+		if got := status(t, s).Timers[2]; got.Running {
+			t.Error("the update check never ended")
+		}
+	})
+}

@@ -64,7 +64,7 @@ func (c *coordinator) nextOffer() {
 		}
 		o.current = &offer
 		if u != nil {
-			u.upgrading, u.before = true, u.state
+			u.upgrading, u.before, u.again = true, u.state, ""
 			c.move(u, plugin.StateUpgrading, "offered "+offer.Version)
 			if u.attempt != nil { // RS-09
 				c.cancel(u)
@@ -130,7 +130,11 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	up := m.Upgraded
 	u.upgrading = false
 	if up.Plugin.Name != "" {
-		u.plugin = up.Plugin
+		u.plugin, u.removed = up.Plugin, false
+	}
+	if u.removed { // and the upgrade did not bring it back
+		delete(c.units, u.plugin.Key())
+		return
 	}
 	c.about(u).WithFields(logrus.Fields{"offer": m.Offer.Version, "takenOver": m.TakenOver, "cause": up.Cause()}).Info("Upgrade ended")
 	cause := "upgraded from " + up.Previous

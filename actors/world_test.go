@@ -26,6 +26,7 @@ type world struct {
 	startTime map[string]time.Duration
 	starts    func(name string) bool // whether --start works; nil: always
 	did       []action
+	lingers   time.Duration // how long a cancelled verb's processes take to die
 	startsNow int
 	startsMax int
 	busy      map[string]int // verbs under way, by plugin
@@ -205,6 +206,9 @@ func (w *world) verb(ctx context.Context, p plugin.Plugin, v plugin.Verb, effect
 	w.touch(string(v), p.Name)
 	w.mu.Unlock()
 	ok := elapse(ctx, took)
+	if !ok {
+		time.Sleep(w.lingers)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.startsNow--

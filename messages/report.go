@@ -29,6 +29,9 @@ type (
 		Err     error
 		NextTry time.Time
 	}
+	// ReportReplaced says a newer report took this one's place before it was
+	// delivered: it will not be, and the newer one has all of it that is owed.
+	ReportReplaced struct{ Gen uint64 }
 )
 
 type (
