@@ -11,7 +11,7 @@ DEMO     ?=
 PROGRAMS := ./cmd/supervisor ./cmd/controlplane
 SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.json))
 
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.builtVersion=$(VERSION)'
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X pluginsupervisor/internal/version.built=$(VERSION)'
 TOOL  := go tool -modfile=tools.mod
 
 # The version is stamped by -ldflags; asking version control again would only
@@ -51,10 +51,11 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: bench
-bench: ## benchmarks, and the measured budgets where there are any
+bench: build ## benchmarks, a year of the supervisor's life, and the measured budgets
 	@packages=$$(grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -r dirname | sort -u); \
-	if [[ -n $$packages ]]; then go test -run '^$$' -bench . -benchmem $$packages; fi
-	@if [[ -d internal/tools/bench ]]; then go run ./internal/tools/bench; fi
+	go test -run '^$$' -bench . -benchmem $$packages
+	go test -run '^TestYear$$' -v -count 1 ./actors | grep -v '^=== '
+	go run ./internal/tools/bench
 
 .PHONY: spec
 spec: ## rows of docs/spec.md, with the tests that name them (REQUIRE=TM,ST: fail where there is none)

@@ -102,7 +102,7 @@ func (u *unit) view(l *ledger) plugin.View {
 		Restarts: u.restarts.Count, Failures: u.restarts.Failures,
 		Acked: l.acked[key].Status, Owed: owed, Duplicate: u.plugin.Duplicate,
 	}
-	if u.beat.Found && u.beat.Err == nil && !u.beat.Last.Before(u.restarts.Last) { // not of the life before
+	if u.beat.Found && u.beat.Err == nil && !u.beat.Last.Before(u.restarts.Last.Truncate(time.Second)) { // not of the life before
 		v.Beat, v.Interval = u.beat.Last, u.plugin.HeartbeatInterval.Seconds()
 	}
 	return v

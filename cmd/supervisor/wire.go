@@ -25,6 +25,7 @@ import (
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/state"
+	"pluginsupervisor/internal/version"
 	"pluginsupervisor/plugin"
 )
 
@@ -168,7 +169,7 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 		log.WithError(err).Warn("This host will have another id after the next start")
 	}
 	return plugin.Supervisor{
-		Version: version(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: id, Started: time.Now(),
+		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: id, Started: time.Now(),
 	}
 }
 

@@ -172,6 +172,8 @@ func toDo(s plugin.Snapshot, plugins int, soon time.Duration) string {
 		return fmt.Sprintf("%d of %d plugins run and are known to", fine, plugins)
 	case c.Scans == 0 || c.Pulls == 0:
 		return "scan and pull"
+	case c.Probes < uint64(2*plugins):
+		return "the look at what was started, once it has had the time to prove itself"
 	case s.Reports.Owed > 0 || s.Reports.Events > 0:
 		return "reports"
 	}

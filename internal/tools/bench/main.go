@@ -3,14 +3,15 @@
 //
 //	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s]
 //
-//   - A scan: `--status` of 200 installed plugins by the native manager, beside
-//     a bare loop that starts the same programs, as many at once. The two take
-//     turns, so that a busy machine is busy for both, and the medians are
-//     compared.
-//   - Idleness: the built supervisor with 100 sample plugins that it has started
-//     and that beat, watched while none of its periods ends. Its work until
-//     then is over and is not counted, but the memory that took is.
-//   - The size of the binary.
+// Scan: `--status` of 200 installed plugins by the native manager, beside a
+// bare loop that starts the same programs, as many at once. The two take turns,
+// so that a busy machine is busy for both, and the medians are compared.
+//
+// Idleness: the built supervisor with 100 sample plugins that it has started
+// and that beat, watched while none of its periods ends. Its work until then is
+// over and is not counted, but the memory that took is.
+//
+// Size: that of the built binary.
 //
 // All is done with real processes below temporary folders. They are gone at
 // its end, also when that is Ctrl-C. The exit status is 1 if something could
