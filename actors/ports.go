@@ -43,6 +43,27 @@ type Manager interface {
 	Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded
 }
 
+// Watcher tells at once of what happens to plugins between the periods. It
+// translates what the kernel tells into words, and decides nothing.
+type Watcher interface {
+	// Adopt begins to watch the processes of plugins, and tells in order what
+	// runs of them; a plugin that is watched already is only told of. What is
+	// started later is watched without being asked for.
+	Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting
+	// Follow tells of each end of what is watched, until ctx ends (EV-01). An
+	// Exit whose cause becomes known later is told again, marked Late. The
+	// error says why no more can be told.
+	Follow(ctx context.Context, exited func(plugin.Exit)) error
+}
+
+// Pulses tells of heartbeats when they come and when they stay away (EV-06).
+type Pulses interface {
+	// Watch sets which plugins' heartbeats are watched; it replaces the last set.
+	Watch(ps []plugin.Plugin)
+	// Follow tells until ctx ends. Beats that come fast are told as one.
+	Follow(ctx context.Context, heard func(plugin.Pulse)) error
+}
+
 // Heartbeats reads the plugins' heartbeat files.
 type Heartbeats interface {
 	// Read returns one Beat a plugin, in order, and never blocks on a file (PL-05 to PL-10).

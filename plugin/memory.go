@@ -10,6 +10,7 @@ type Memory struct {
 	Owed     map[string]Owed     // by Plugin.Key: what it has not acknowledged yet
 	Events   map[uint64]Event    // by sequence: events not delivered yet
 	Restarts map[string]Restarts // by Plugin.Key
+	Entries  uint64              // number of the last Entry of the journal
 }
 
 // Settings is the part of Memory that is not about one plugin.
@@ -55,6 +56,11 @@ type Restarts struct {
 	Last     time.Time `json:"last,omitzero"`    // when the last one ended
 	Cause    string    `json:"cause,omitempty"`  // why it was needed
 	Stopped  bool      `json:"stopped,omitzero"` // an operator stopped it (EV-14)
+	// Up is since when it runs, zero if it does not; Processes are what it runs
+	// as, where that is known. By both a successor tells what it can take over
+	// and what ended meanwhile (EV-07 to EV-09).
+	Up        time.Time `json:"up,omitzero"`
+	Processes []Process `json:"processes,omitempty"`
 }
 
 // Changes is what handling one message changed of the Memory. A nil pointer
@@ -65,6 +71,7 @@ type Changes struct {
 	Owed     map[string]*Owed
 	Events   map[uint64]*Event
 	Restarts map[string]*Restarts
+	Entries  []Entry // of the journal, in order (EV-12)
 	// Sync: on the disk itself before Save returns, for what must survive the
 	// machine's death, not only ours (EV-11).
 	Sync bool
@@ -72,5 +79,6 @@ type Changes struct {
 
 // Empty tells whether there is nothing to save.
 func (c Changes) Empty() bool {
-	return c.Settings == nil && len(c.Acked) == 0 && len(c.Owed) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0
+	return c.Settings == nil && len(c.Acked) == 0 && len(c.Owed) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0 &&
+		len(c.Entries) == 0
 }

@@ -42,6 +42,9 @@ type View struct {
 	Acked     Status    `json:"acked,omitzero"`      // last acknowledged by the control plane
 	Owed      bool      `json:"owed,omitempty"`      // something newer still has to be told
 	Duplicate bool      `json:"duplicate,omitempty"` // ST-10
+	Watch     Watch     `json:"watch"`               // how its end is noticed (EV-04)
+	PIDs      []int     `json:"pids,omitempty"`      // what it runs as, where that is known
+	Unlimited []string  `json:"unlimited,omitempty"` // limits that are configured and not enforced, with why (EV-17)
 }
 
 // Healthy tells whether there is nothing about the plugin that an operator has

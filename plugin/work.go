@@ -70,6 +70,10 @@ type Outcome struct {
 	Skipped bool
 	Output  string // the end of what it printed, at most 4 KiB
 	Err     error  // nil only when the verb ran and exited 0, or was skipped
+	// Life is the number of what the verb left running, and Processes are what
+	// that runs as; 0 and none where nobody watches it.
+	Life      uint64
+	Processes []Process
 }
 
 // Cause says in a few words how the verb failed: "exit 3", "no end in 1m0s",

@@ -1,0 +1,113 @@
+package plugin
+
+import (
+	"fmt"
+	"time"
+)
+
+// Process identifies a process for good. A number alone is given out again;
+// number, start time and boot together are not (EV-08).
+type Process struct {
+	PID  int    `json:"pid"`
+	Born uint64 `json:"born"` // clock ticks since boot, as /proc/PID/stat has it
+	Boot string `json:"boot"` // as /proc/sys/kernel/random/boot_id has it
+}
+
+// Watch says how the end of a plugin's processes is noticed.
+type Watch uint8
+
+// The ways, the least first.
+const (
+	WatchScan   Watch = iota // by scan and heartbeat only (EV-04)
+	WatchPidfd               // an event of each process (EV-03)
+	WatchCgroup              // an event of the plugin's cgroup (EV-02)
+)
+
+func (w Watch) String() string {
+	switch w {
+	case WatchPidfd:
+		return "pidfd"
+	case WatchCgroup:
+		return "cgroup"
+	default:
+		return "scan"
+	}
+}
+
+// MarshalText writes the way's name.
+func (w Watch) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads a way's name.
+func (w *Watch) UnmarshalText(b []byte) error {
+	for _, known := range []Watch{WatchScan, WatchPidfd, WatchCgroup} {
+		if string(b) == known.String() {
+			*w = known
+			return nil
+		}
+	}
+	return fmt.Errorf("no such way to watch: %q", b)
+}
+
+// Target is a plugin whose processes are to be watched.
+type Target struct {
+	Plugin Plugin
+	// Processes are those it was last known to run as, by an earlier life of
+	// the supervisor perhaps.
+	Processes []Process
+}
+
+// Sighting is what there was of a plugin when its watching began.
+type Sighting struct {
+	Name      string
+	Watch     Watch
+	Life      uint64    // of what runs; see Exit
+	Processes []Process // alive and watched; none: nothing of it runs as far as can be seen
+}
+
+// Exit is the end of a plugin: its last process has ended, and it was not a
+// verb that was still running (EV-01).
+type Exit struct {
+	Name string `json:"-"`
+	// Life counts what was started of the plugin, within the life of this
+	// supervisor: an Exit is of what was started under the same number.
+	Life   uint64    `json:"-"`
+	At     time.Time `json:"at"`               // when the kernel told
+	PID    int       `json:"pid,omitzero"`     // of the process whose end is described, 0 if unknown
+	Known  bool      `json:"known"`            // the kernel told how it ended
+	Code   int       `json:"code"`             // if Known and there was no signal
+	Signal string    `json:"signal,omitempty"` // "SIGKILL", "SIGSEGV", …
+	OOM    bool      `json:"oom,omitzero"`     // the kernel ended it for want of memory
+	Output string    `json:"output,omitempty"` // the last 4 KiB of what the plugin printed
+	Late   bool      `json:"late,omitzero"`    // this Exit was told before, now its cause is known (EV-10)
+}
+
+// Cause says in a few words how it ended.
+func (e Exit) Cause() string {
+	switch {
+	case e.OOM:
+		return "out of memory, killed by the kernel"
+	case !e.Known:
+		return "ended, cause unknown"
+	case e.Signal != "":
+		return "killed by " + e.Signal
+	default:
+		return fmt.Sprintf("exit %d", e.Code)
+	}
+}
+
+// Limits bound what a plugin may use; 0 is no bound (EV-17).
+type Limits struct {
+	CPU    float64 // cores
+	Memory int64   // bytes
+	PIDs   int     // processes and threads
+}
+
+// Any tells whether anything is bounded.
+func (l Limits) Any() bool { return l != Limits{} }
+
+// Pulse is what is heard of a plugin's heartbeat between the pulls (EV-06).
+type Pulse struct {
+	Beat Beat
+	At   time.Time // when it came, or its deadline passed
+	Lost bool      // the deadline passed and no beat came
+}

@@ -1,0 +1,62 @@
+package plugin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// EntryKind says what an Entry is about.
+type EntryKind string
+
+// The closed list of kinds.
+const (
+	EntryState      EntryKind = "state"      // a plugin changed state
+	EntryExit       EntryKind = "exit"       // a plugin's last process ended, and what was decided
+	EntryAttempt    EntryKind = "attempt"    // a start, stop or restart ended
+	EntryHeartbeat  EntryKind = "heartbeat"  // a beat was missed, or came again
+	EntryReport     EntryKind = "report"     // the control plane acknowledged, or refused
+	EntryOperator   EntryKind = "operator"   // somebody said what is to be done
+	EntryUpgrade    EntryKind = "upgrade"    // a version was switched, or not
+	EntryHost       EntryKind = "host"       // many plugins at once, the disk, the clock
+	EntrySupervisor EntryKind = "supervisor" // its own start and end
+)
+
+// Entry is one line of the journal: what happened, why, what was decided, and
+// what comes next (EV-12).
+type Entry struct {
+	Seq      uint64    `json:"seq"` // grows by one, over all lives of the supervisor
+	At       time.Time `json:"at"`
+	Kind     EntryKind `json:"kind"`
+	Plugin   string    `json:"plugin,omitempty"` // Key; "" is the host or the supervisor itself
+	Version  string    `json:"version,omitempty"`
+	From     State     `json:"from,omitzero"` // of EntryState: before …
+	To       State     `json:"to,omitzero"`   // … and after
+	Cause    string    `json:"cause,omitempty"`
+	Decision string    `json:"decision,omitempty"`
+	Next     string    `json:"next,omitempty"`
+	NextAt   time.Time `json:"nextAt,omitzero"`
+	Exit     *Exit     `json:"exit,omitempty"`
+	Output   string    `json:"output,omitempty"` // the end of what a verb printed, at most 4 KiB
+}
+
+// String is the entry on one line, without its time.
+func (e Entry) String() string {
+	parts := []string{}
+	add := func(s string) {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if e.Kind == EntryState {
+		add(fmt.Sprintf("%s → %s", e.From, e.To))
+	}
+	add(e.Cause)
+	add(e.Decision)
+	add(e.Next)
+	who := strings.TrimSpace(e.Plugin + " " + e.Version)
+	if who == "" {
+		who = string(e.Kind)
+	}
+	return who + ": " + strings.Join(parts, "; ")
+}
