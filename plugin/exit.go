@@ -1,9 +1,13 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
+
+// ErrNoPlugin says that no plugin of that name is installed.
+var ErrNoPlugin = errors.New("no such plugin")
 
 // Process identifies a process for good. A number alone is given out again;
 // number, start time and boot together are not (EV-08).
