@@ -16,6 +16,8 @@ const (
 	alarmInventory
 	alarmRefresh
 	alarmHealthy
+	alarmSilence
+	alarmBudget
 	alarmSave
 	alarmOwed
 )

@@ -50,6 +50,9 @@ func (c *changes) restarts(key string, r *plugin.Restarts, sync bool) {
 	c.batch.Sync = c.batch.Sync || sync
 }
 
+// entry adds to the journal.
+func (c *changes) entry(e plugin.Entry) { c.batch.Entries = append(c.batch.Entries, e) }
+
 // pending is the batch to write, with the settings as they are now.
 func (c *changes) pending(settings func() plugin.Settings) (plugin.Changes, bool) {
 	if c.dirty {

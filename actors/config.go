@@ -19,6 +19,9 @@ type Config struct {
 	LocalArch   string // of the host, in the words of the wire
 	LocalOS     string
 	About       plugin.Supervisor // shown by status
+	// Unlimited are, by plugin, the limits that are configured and cannot be
+	// enforced, each with why; shown by status (EV-17).
+	Unlimited map[string][]string
 }
 
 // FirstRun is when each period is due for the first time: its value + a
@@ -36,6 +39,8 @@ type RestartPolicy struct {
 	BackoffMax     time.Duration // between any two
 	HealthyAfter   time.Duration // a plugin seen running this long after its start is healthy (RS-05)
 	OnHang         bool          // restart a plugin that runs but does not beat (PL-17)
+	Burst          int           // restarts the whole host may make at once (EV-13) …
+	Rate           float64       // … and a second after that; 0: no bound
 }
 
 // DefaultConfig is the configuration of SPEC 4 and of a supervisor that nobody configured.
@@ -47,6 +52,7 @@ func DefaultConfig() Config {
 		Restart: RestartPolicy{
 			Stagger: 10 * time.Second, Parallel: 8,
 			BackoffInitial: time.Second, BackoffMax: 5 * time.Minute, HealthyAfter: time.Minute, OnHang: true,
+			Burst: 200, Rate: 20,
 		},
 	}
 }
@@ -55,6 +61,9 @@ func DefaultConfig() Config {
 type Ports struct {
 	Manager       Manager
 	Heartbeats    Heartbeats
+	Watcher       Watcher // may be nil: ends are found by scan and heartbeat only (EV-04)
+	Pulses        Pulses  // may be nil: heartbeats are found by pulls only
+	Meter         Meter   // may be nil
 	ControlPlane  ControlPlane
 	Memory        Memory
 	Clock         Clock

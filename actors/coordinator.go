@@ -20,6 +20,7 @@ type crew struct {
 	inventory *actor.Props
 	upgrader  *actor.Props
 	reporter  *actor.Props
+	watcher   *actor.Props
 	restarter func(messages.Attempt) *actor.Props
 }
 
@@ -41,19 +42,21 @@ type coordinator struct {
 	crew   crew
 	memory Memory
 	clock  Clock
+	meter  Meter
 	rand   *rand.Rand
 	log    *logrus.Entry
 
 	now     time.Time // of the message being handled
 	saving  *changes
+	refused bool                  // the last save was
 	effects []func(actor.Context) // done after saving, in order
 	alarms  alarms
 	armed   [len(periodNames)]time.Time // for when each period's alarm is set
 	self    *actor.PID
 	gen     uint64 // last number of an order or attempt
 
-	scanner, prober, puller, inventory, upgrader worker
-	reporter                                     *actor.PID
+	scanner, prober, puller, inventory, upgrader, watcher worker
+	reporter                                              *actor.PID
 
 	periods   [len(periodNames)]period
 	told      plugin.Intervals // by the control plane; 0 where it never did
@@ -64,6 +67,16 @@ type coordinator struct {
 	units     map[string]*unit           // by plugin.Key
 	idle      map[string]plugin.Restarts // remembered of plugins that were not seen yet
 	slots     *slots
+	budget    *budget
+	broke     []uint64 // attempts that wait for the budget, in order
+	together  together
+	recording recording
+
+	follows  bool            // something is told by event
+	how      plugin.Watch    // how the ends of plugins are noticed at best
+	beating  []plugin.Plugin // whose heartbeats are followed
+	taking   bool            // what runs already is still looked for …
+	scanHeld bool            // … and the first scan waits for that
 
 	listed    bool                   // the scan under way has told its Once plugins
 	owing     bool                   // … has something to report
@@ -89,9 +102,10 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, crew crew) *actor.Prop
 	return actor.PropsFromProducer(func() actor.Actor {
 		saving := &changes{}
 		c := &coordinator{
-			cfg: cfg, crew: crew, memory: p.Memory, clock: p.Clock, rand: p.Rand, log: logrus.NewEntry(p.Log),
+			cfg: cfg, crew: crew, memory: p.Memory, clock: p.Clock, meter: p.Meter, rand: p.Rand, log: logrus.NewEntry(p.Log),
 			saving: saving, ledger: newLedger(m, saving), outbox: newOutbox(m, saving),
-			units: map[string]*unit{}, idle: m.Restarts, slots: newSlots(max(cfg.Restart.Parallel, 1)),
+			units: map[string]*unit{}, idle: m.Restarts, slots: newSlots(max(cfg.Restart.Parallel, 1)), budget: newBudget(cfg.Restart.Burst, cfg.Restart.Rate),
+			recording: recording{last: m.Entries}, follows: p.Watcher != nil || p.Pulses != nil, taking: p.Watcher != nil,
 			asking: map[string]probeReason{}, restarted: map[string]bool{}, problems: map[string]plugin.Problem{},
 			lastCheck: m.Settings.LastCheck, lazy: m.Settings.Lazy,
 		}
@@ -120,6 +134,20 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onRefreshDue(m)
 	case messages.HealthyDue:
 		c.onHealthyDue(m)
+	case messages.SilenceDue:
+		c.onSilenceDue(m)
+	case messages.BudgetDue:
+		c.onBudgetDue(m)
+	case messages.PluginExited:
+		c.onPluginExited(m)
+	case messages.HeartbeatLost:
+		c.onHeartbeatLost(m)
+	case messages.HeartbeatSeen:
+		c.onHeartbeatSeen(m)
+	case messages.Adopted:
+		c.onAdopted(m)
+	case messages.WatchFailed:
+		c.onWatchFailed(m)
 	case messages.SaveDue:
 		c.alarms.rings(alarmKey{kind: alarmSave}, m.Gen) // the commit below tries again
 	case messages.OwedDue:
@@ -186,6 +214,7 @@ func (c *coordinator) started(ctx actor.Context) {
 	c.inventory.pid = c.employ(ctx, c.crew.inventory, "inventory")
 	c.upgrader.pid = c.employ(ctx, c.crew.upgrader, "upgrader")
 	c.reporter = c.employ(ctx, c.crew.reporter, "reporter")
+	c.watcher.pid = c.employ(ctx, c.crew.watcher, "watcher")
 
 	first := [...]time.Duration{c.cfg.FirstRun.Scan, c.cfg.FirstRun.Pull, c.cfg.FirstRun.Update, c.cfg.FirstRun.Inventory}
 	for kind := range c.periods {
@@ -195,6 +224,9 @@ func (c *coordinator) started(ctx actor.Context) {
 		c.outbox.held = true
 		c.alarms.arm(ctx, alarmKey{kind: alarmOwed}, within(min(c.cfg.FirstRun.Jitter, owedSpread), c.rand),
 			func(gen uint64) any { return messages.OwedDue{Gen: gen} })
+	}
+	if !c.taking {
+		c.recordHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
 	// What is installed is looked up at once, so that status can tell.
 	c.order(&c.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
@@ -233,6 +265,8 @@ func (c *coordinator) commit(ctx actor.Context) {
 	c.askProber()
 	c.sendReport()
 	c.sendEvent()
+	c.takeUp()
+	c.finishEntries()
 	c.save(ctx)
 	for len(c.effects) > 0 {
 		do := c.effects[0]
@@ -248,15 +282,18 @@ const saveAgain = 10 * time.Second
 
 func (c *coordinator) save(ctx actor.Context) {
 	batch, dirty := c.saving.pending(c.settings)
-	if !dirty {
+	if !dirty && !c.refused {
 		return
 	}
 	if err := c.memory.Save(batch); err != nil {
+		c.refused = true
+		c.saving.batch.Entries = nil // the journal keeps them itself
 		c.problem("state file", err)
 		c.alarms.arm(ctx, alarmKey{kind: alarmSave}, saveAgain, func(gen uint64) any { return messages.SaveDue{Gen: gen} })
 		return
 	}
 	c.saving.written()
+	c.refused = false
 	c.solved("state file")
 }
 
@@ -288,6 +325,7 @@ func dueMessage(kind alarmKind, gen uint64) any {
 // onClockStepped recomputes all due times: at most one run each is made up for (TM-07).
 func (c *coordinator) onClockStepped() {
 	c.log.Info("Wall clock stepped or host resumed, due times recomputed")
+	c.recordHost(plugin.EntryHost, "wall clock stepped or host resumed", "due times recomputed")
 	if c.lastCheck.After(c.now) {
 		c.lastCheck = c.now
 		c.saving.settings()
@@ -306,6 +344,7 @@ func (c *coordinator) problem(what string, err error) {
 	}
 	if !known || p.Why != err.Error() {
 		c.log.WithError(err).WithField("what", what).Error("Does not work, will be tried again")
+		c.recordHost(plugin.EntryHost, what+" does not work: "+err.Error(), "will be tried again")
 	}
 	p.What, p.Why = what, err.Error()
 	c.problems[what] = p
@@ -315,6 +354,7 @@ func (c *coordinator) problem(what string, err error) {
 func (c *coordinator) solved(what string) {
 	if p, known := c.problems[what]; known {
 		c.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Works again")
+		c.recordHost(plugin.EntryHost, what+" works again", "")
 		delete(c.problems, what)
 	}
 }

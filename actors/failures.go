@@ -36,6 +36,8 @@ func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor
 		tell(messages.PullCompleted{Gen: c.puller.gen, At: at, Err: err})
 	case child.Equal(c.inventory.pid):
 		tell(messages.InventoryCollected{Gen: c.inventory.gen, At: at, Err: err})
+	case child.Equal(c.watcher.pid):
+		tell(messages.Adopted{Gen: c.watcher.gen, At: at, Err: err})
 	case child.Equal(c.reporter):
 		tell(reporterLost{})
 	case child.Equal(c.upgrader.pid):

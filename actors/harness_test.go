@@ -84,10 +84,14 @@ func testConfig() Config {
 func (w *world) ports() Ports {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return Ports{
+	p := Ports{
 		Manager: w, Heartbeats: w, ControlPlane: w, Memory: w, Clock: w,
 		Rand: rand.New(rand.NewPCG(1, 2)), Log: log,
 	}
+	if w.watched != nil {
+		p.Watcher, p.Pulses = exits{w}, pulses{w}
+	}
+	return p
 }
 
 // inBubble runs fn against a supervisor in virtual time, drains it, and

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -121,13 +122,15 @@ func (l *ledger) compose(gen uint64, own purpose, pulled []string) plugin.Report
 
 // acknowledge settles what report gen carried: the control plane knows it now,
 // and what is owed since then stays owed (SC-17, PL-15). It tells what the
-// report was for; ok is false for one that is not awaited.
-func (l *ledger) acknowledge(gen uint64) (p purpose, ok bool) {
+// report was for; ok is false for one that is not awaited. told is called for
+// each plugin it carried.
+func (l *ledger) acknowledge(gen uint64, told func(key string, o plugin.Owed)) (p purpose, ok bool) {
 	s, ok := l.sent[gen]
 	if !ok {
 		return purposeOther, false
 	}
-	for key, o := range s.carried {
+	for _, key := range slices.Sorted(maps.Keys(s.carried)) {
+		o := s.carried[key]
 		a := plugin.Acked{Version: o.Version, Status: o.Status}
 		if l.acked[key] != a {
 			l.acked[key] = a
@@ -137,6 +140,7 @@ func (l *ledger) acknowledge(gen uint64) (p purpose, ok bool) {
 			delete(l.owed, key)
 			l.saving.owed(key, nil, true)
 		}
+		told(key, o)
 	}
 	p = s.own | s.inherited
 	if p&purposePull != 0 {

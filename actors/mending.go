@@ -31,6 +31,7 @@ func (c *coordinator) learn(list plugin.List) {
 			c.cancel(u) // it was meant for another version (RS-09)
 			u.again = "version changed to " + p.Version
 		}
+		u.vouched = u.vouched && u.plugin.Version == p.Version
 		u.plugin, u.removed = p, false
 	}
 	for key, u := range c.units {
@@ -45,6 +46,7 @@ func (c *coordinator) learn(list plugin.List) {
 func (c *coordinator) meet(p plugin.Plugin) *unit {
 	key := p.Key()
 	u := &unit{plugin: p, state: plugin.StateInstalled, since: c.now, restarts: c.idle[key]}
+	u.ran = !u.restarts.Up.IsZero()
 	if u.restarts.Stopped {
 		u.state, u.why = plugin.StateStopped, u.restarts.Cause
 	}
@@ -60,6 +62,7 @@ func (c *coordinator) lose(u *unit) {
 	u.removed = true
 	c.alarms.stop(alarmKey{alarmHealthy, key})
 	c.alarms.stop(alarmKey{alarmRefresh, key})
+	c.alarms.stop(alarmKey{alarmSilence, key})
 	c.saving.restarts(key, nil, false)
 	delete(c.restarted, key)
 	if u.attempt != nil {
@@ -87,6 +90,7 @@ func (c *coordinator) move(u *unit, to plugin.State, cause string) {
 		return
 	}
 	u.state, u.since = to, c.now
+	c.record(u, plugin.Entry{Kind: plugin.EntryState, From: from, To: to, Cause: cause})
 	changed := messages.StateChanged{At: c.now, Key: u.plugin.Key(), Version: u.plugin.Version, From: from, To: to, Cause: cause}
 	c.then(func(ctx actor.Context) {
 		changed.Next, changed.NextAt = u.next, u.nextAt
@@ -127,6 +131,7 @@ func (c *coordinator) sawRunning(u *unit) bool {
 	u.ran, u.again = true, ""
 	if u.runs.IsZero() {
 		u.runs, u.probation = c.now, u.restarts.Failures > 0
+		c.up(u, c.now)
 	}
 	switch u.state {
 	case plugin.StateRunning, plugin.StateDegraded:
@@ -166,7 +171,7 @@ func (c *coordinator) sawDead(u *unit, cause string) {
 		c.mend(u, messages.KindStart, cause)
 	}
 	if u.attempt == nil {
-		u.runs = time.Time{}
+		c.down(u)
 	}
 }
 
@@ -177,36 +182,49 @@ func (c *coordinator) mend(u *unit, kind messages.Kind, cause string) {
 	if !u.mayMend() {
 		return
 	}
+	wait := within(c.cfg.Restart.Stagger, c.rand)
+	if n := c.failed(u, cause); n > 0 {
+		wait = nthBackoff(n, c.cfg.Restart.BackoffInitial, c.cfg.Restart.BackoffMax, c.rand)
+	}
+	c.bringBack(u, messages.Attempt{Kind: kind, After: wait, Check: wait > 0}, cause)
+}
+
+// failed counts a failure, and tells how many there were in a row before the
+// plugin was healthy, beyond the first.
+func (c *coordinator) failed(u *unit, cause string) int {
 	if u.probation {
 		u.probation = false
 		u.restarts.Failures++
 	}
-	u.runs = time.Time{}
 	u.restarts.Cause = cause
+	c.down(u)
 	c.remembered(u, false)
-	policy, n := c.cfg.Restart, u.restarts.Failures
-	if n == 0 {
-		wait := within(policy.Stagger, c.rand)
-		c.move(u, plugin.StateStarting, cause)
-		u.plan(kind.String(), c.now.Add(wait))
-		c.spawn(u, kind, wait, false)
-		return
+	if u.ran {
+		c.noteFailure(u)
 	}
-	wait := nthBackoff(n, policy.BackoffInitial, policy.BackoffMax, c.rand)
-	c.move(u, plugin.StateCrashLoop, cause)
-	u.plan("retry", c.now.Add(wait))
-	c.spawn(u, kind, wait, false)
+	return u.restarts.Failures
+}
+
+// bringBack has the attempt made that was decided on.
+func (c *coordinator) bringBack(u *unit, a messages.Attempt, cause string) {
+	at := c.now.Add(a.After)
+	if u.restarts.Failures == 0 {
+		c.move(u, plugin.StateStarting, cause)
+		u.plan(a.Kind.String(), at)
+	} else {
+		c.move(u, plugin.StateCrashLoop, cause)
+		u.plan("retry", at)
+	}
+	c.spawn(u, a, false)
 }
 
 // spawn starts the plugin's one Restarter (RS-04).
-// After a wait, and when an operator says start, the Restarter looks first
-// whether the plugin runs by now.
-func (c *coordinator) spawn(u *unit, kind messages.Kind, after time.Duration, operator bool) {
+func (c *coordinator) spawn(u *unit, order messages.Attempt, operator bool) {
 	c.gen++
-	a := &attempt{id: c.gen, kind: kind, operator: operator}
-	u.attempt = a
+	order.ID, order.Plugin = c.gen, u.plugin
+	a := &attempt{id: c.gen, kind: order.Kind, operator: operator}
+	u.attempt, u.gone = a, nil
 	c.alarms.stop(alarmKey{alarmHealthy, u.plugin.Key()})
-	order := messages.Attempt{ID: a.id, Plugin: u.plugin, Kind: kind, After: after, Check: after > 0 || operator}
 	c.then(func(ctx actor.Context) {
 		pid, err := ctx.SpawnNamed(c.crew.restarter(order), fmt.Sprintf("restarter-%d", a.id))
 		if err != nil {
@@ -239,12 +257,49 @@ func (c *coordinator) attempting(key string, id uint64) *unit {
 
 func (c *coordinator) onSlotRequested(m messages.SlotRequested) {
 	u := c.attempting(m.Key, m.Attempt)
-	if u != nil && !u.attempt.cancelling && c.slots.request(m.Attempt) {
-		c.grantSlot(m.Attempt)
+	if u == nil || u.attempt.cancelling {
+		return
+	}
+	if !u.attempt.operator && u.attempt.kind != messages.KindStop {
+		if len(c.broke) > 0 || !c.afford() {
+			c.broke = append(c.broke, m.Attempt)
+			return
+		}
+	}
+	c.requestSlot(m.Attempt)
+}
+
+func (c *coordinator) requestSlot(id uint64) {
+	if c.slots.request(id) {
+		c.grantSlot(id)
+	}
+}
+
+// afford takes one restart out of the host's budget; when there is none, the
+// attempts in line are served as soon as there is (EV-13).
+func (c *coordinator) afford() bool {
+	wait, ok := c.budget.take(c.now)
+	if !ok {
+		c.then(func(ctx actor.Context) {
+			c.alarms.arm(ctx, alarmKey{kind: alarmBudget}, wait, func(gen uint64) any { return messages.BudgetDue{Gen: gen} })
+		})
+	}
+	return ok
+}
+
+func (c *coordinator) onBudgetDue(m messages.BudgetDue) {
+	if !c.alarms.rings(alarmKey{kind: alarmBudget}, m.Gen) {
+		return
+	}
+	for len(c.broke) > 0 && c.afford() {
+		next := c.broke[0]
+		c.broke = c.broke[1:]
+		c.requestSlot(next)
 	}
 }
 
 func (c *coordinator) releaseSlot(id uint64) {
+	c.broke = slices.DeleteFunc(c.broke, func(waiting uint64) bool { return waiting == id })
 	if next, ok := c.slots.release(id); ok {
 		c.grantSlot(next)
 	}
@@ -293,7 +348,7 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 	c.ended(u)
 	if m.Kind == messages.KindStop {
 		c.move(u, plugin.StateStopped, u.restarts.Cause)
-		u.runs = time.Time{}
+		c.down(u)
 		c.owe(u.plugin, plugin.StatusFailed, plugin.SysTagNone)
 		c.report(purposeOther, nil)
 		c.settle(u)
@@ -306,9 +361,12 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 		u.restarts.Count++
 		c.counters.Restarts++
 	}
-	u.restarts.Last, u.ran = m.At, true
+	u.restarts.Last, u.ran, u.debut = m.At, true, first
 	u.runs, u.probation, u.again = m.At, true, ""
+	c.runs(u, m.At, m.Outcome)
 	c.remembered(u, false)
+	c.measured(plugin.MeasureRestart, u.fell)
+	u.fell = time.Time{}
 	if !u.upgrading {
 		c.move(u, plugin.StateRunning, why)
 	}
@@ -316,7 +374,21 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 	c.owe(u.plugin, plugin.StatusRunning, plugin.SysTagNone) // RS-06
 	c.restarted[m.Key] = true
 	c.report(purposeOther, nil)
-	c.settle(u)
+	gone := u.gone
+	u.gone = nil
+	if !c.settle(u) && gone != nil && gone.Life >= u.life { // while `--status` was asked
+		c.exited(u, *gone)
+	}
+}
+
+// runs notes what a verb left running.
+func (c *coordinator) runs(u *unit, at time.Time, o plugin.Outcome) {
+	u.life = max(u.life, o.Life)
+	u.processes = o.Processes
+	c.up(u, at)
+	if u.beat.Found && u.beat.Err == nil {
+		c.watchSilence(u)
+	}
 }
 
 // watchHealth has the plugin looked at when it has had the time to prove itself.
@@ -335,6 +407,7 @@ func (c *coordinator) onRestartFailed(m messages.RestartFailed) {
 	}
 	c.ended(u)
 	c.counters.RestartsBad++
+	u.gone = nil
 	c.about(u).WithFields(logrus.Fields{"cause": m.Cause, "output": m.Outcome.Output}).Warn("Attempt failed")
 	status := m.Probe.Status
 	if status != plugin.StatusRunning {
@@ -342,6 +415,7 @@ func (c *coordinator) onRestartFailed(m messages.RestartFailed) {
 	}
 	c.owe(u.plugin, status, plugin.SysTagNone) // RS-06, whatever the outcome
 	c.report(purposeOther, nil)
+	c.record(u, plugin.Entry{Kind: plugin.EntryAttempt, Cause: m.Cause, Output: m.Outcome.Output})
 	if m.Kind == messages.KindStop {
 		c.move(u, plugin.StateRunning, m.Cause)
 		c.settle(u)

@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"time"
-
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
@@ -14,6 +12,7 @@ func (c *coordinator) onStopPlugin(name string) any {
 		return refusal
 	}
 	u.restarts.Stopped, u.restarts.Cause = true, "stopped by an operator"
+	c.record(u, plugin.Entry{Kind: plugin.EntryOperator, Cause: u.restarts.Cause})
 	c.remembered(u, true)
 	c.want(u, messages.KindStop)
 	return messages.Accepted{What: "stop " + name}
@@ -44,6 +43,7 @@ func (c *coordinator) onRestartPlugin(name string) any {
 // forgive forgets failures and an operator's stop: an operator knows better.
 func (c *coordinator) forgive(u *unit, cause string) {
 	u.restarts.Stopped, u.restarts.Failures, u.restarts.Cause = false, 0, cause
+	c.record(u, plugin.Entry{Kind: plugin.EntryOperator, Cause: cause})
 	u.probation = false
 	c.remembered(u, true)
 }
@@ -53,7 +53,7 @@ func (c *coordinator) operable(name string) (*unit, messages.Rejected) {
 	u, ok := c.units[name]
 	switch {
 	case !ok:
-		return nil, messages.Rejected{Why: "no such plugin: " + name}
+		return nil, messages.Rejected{Why: name, Unknown: true}
 	case u.plugin.Type != plugin.Persist:
 		return nil, messages.Rejected{Why: name + " is not a persistent plugin"}
 	case u.upgrading:
@@ -80,6 +80,6 @@ func (c *coordinator) obey(u *unit, kind messages.Kind) {
 	} else {
 		c.move(u, plugin.StateStarting, u.restarts.Cause)
 	}
-	u.runs = time.Time{}
-	c.spawn(u, kind, 0, true)
+	c.down(u)
+	c.spawn(u, messages.Attempt{Kind: kind, Check: true}, true)
 }

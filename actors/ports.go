@@ -84,6 +84,11 @@ type Memory interface {
 	Save(c plugin.Changes) error
 }
 
+// Meter counts what the supervisor measures of itself (EV-18). It must not block.
+type Meter interface {
+	Observe(m plugin.Measure, took time.Duration)
+}
+
 // Clock tells the wall time. Timers run on the monotonic clock; what is due is
 // kept in wall time, so that a suspend or a step can be seen (TM-07).
 type Clock interface {

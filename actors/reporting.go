@@ -73,7 +73,7 @@ func (c *coordinator) onOwedDue(m messages.OwedDue) {
 }
 
 func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
-	p, ok := c.ledger.acknowledge(m.Gen)
+	p, ok := c.ledger.acknowledge(m.Gen, c.acknowledged)
 	if !ok {
 		return
 	}
@@ -82,6 +82,15 @@ func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 	c.delivery.Attempts, c.delivery.LastError, c.delivery.NextTry = 0, "", time.Time{}
 	c.outbox.again()
 	c.adopt(m.Answer, p)
+}
+
+// acknowledged notes what the control plane knows of a plugin from now on.
+func (c *coordinator) acknowledged(key string, o plugin.Owed) {
+	c.measured(plugin.MeasureReportLag, o.Since)
+	if u, ok := c.units[key]; ok && u.untold {
+		u.untold = false
+		c.record(u, plugin.Entry{Kind: plugin.EntryReport, Cause: "control plane acknowledged " + o.Status.String()})
+	}
 }
 
 // adopt takes what an answer sets: the intervals, the mode, and when

@@ -91,7 +91,7 @@ func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
 func (r *restarter) run(ctx context.Context) attemptEnded {
 	p := r.attempt.Plugin
 	if r.attempt.Kind == messages.KindStart && r.attempt.Check {
-		if probe := r.manager.Check(ctx, p); probe.Status == plugin.StatusRunning {
+		if probe := r.check(ctx); probe.Status == plugin.StatusRunning {
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
 		}
 	}
@@ -108,6 +108,28 @@ func (r *restarter) run(ctx context.Context) attemptEnded {
 		outcome = r.manager.Stop(ctx, p)
 	}
 	return attemptEnded{outcome: outcome, probe: r.manager.Check(ctx, p)} // RS-06, whatever the outcome
+}
+
+// A plugin that says it runs, though nothing of it is to be seen, is asked
+// again for so long before it is believed (EV-07).
+const (
+	doubtFor   = 2 * time.Second
+	doubtPause = 250 * time.Millisecond
+)
+
+// check asks `--status`.
+func (r *restarter) check(ctx context.Context) plugin.Probe {
+	probe := r.manager.Check(ctx, r.attempt.Plugin)
+	if !r.attempt.Doubt {
+		return probe
+	}
+	for range doubtFor / doubtPause {
+		if probe.Status != plugin.StatusRunning || !pause(ctx, doubtPause) {
+			break
+		}
+		probe = r.manager.Check(ctx, r.attempt.Plugin)
+	}
+	return probe
 }
 
 // tell reports to the parent how the attempt ended; `--status` has the last word.

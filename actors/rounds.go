@@ -24,6 +24,11 @@ func (c *coordinator) onScanDue(m messages.ScanDue) {
 		return
 	}
 	p := &c.periods[alarmScan]
+	if c.taking { // first what runs already (EV-07)
+		c.scanHeld = true
+		p.postpone(c.now.Add(2 * adoptWithin))
+		return
+	}
 	if !p.fire(c.now) {
 		c.log.WithField("skipped", p.skipped).Warn("Scan skipped, the last one still runs")
 		return
@@ -52,6 +57,7 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	switch {
 	case c.scanner.answers(m.Gen):
 		c.periods[alarmScan].end()
+		c.measured(plugin.MeasureScan, c.lastCheck)
 		if !c.heard(m.Listed, m.List, m.Err) {
 			c.counters.ScanErrors++
 			return
@@ -166,7 +172,11 @@ func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 		}
 		c.sawBeat(u, b, m.At)
 		if b.Found && b.Err == nil {
-			entries = append(entries, pullEntry{u.plugin, b.Status(m.At)})
+			entry := pullEntry{u.plugin, b.Status(m.At)}
+			if u.vouched { // the clock may have been set
+				entry.status = plugin.StatusRunning
+			}
+			entries = append(entries, entry)
 		}
 	}
 	if len(entries) == 0 { // PL-11
@@ -281,7 +291,12 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	c.periods[alarmInventory].end()
 	due := c.inventing
 	c.inventing = false
-	if !c.heard(m.Err == nil, m.List, m.Err) || !due {
+	heard := c.heard(m.Err == nil, m.List, m.Err)
+	if c.taking && c.watcher.gen == 0 { // the look at the start
+		c.takeUp()
+		c.takeOver()
+	}
+	if !heard || !due {
 		return
 	}
 	installed := slices.DeleteFunc(slices.Clone(m.List.Plugins), func(p plugin.Plugin) bool { return p.Removed }) // LR-01

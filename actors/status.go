@@ -22,7 +22,9 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 		return cmp.Or(cmp.Compare(a.plugin.ID, b.plugin.ID), cmp.Compare(a.plugin.Name, b.plugin.Name))
 	})
 	for _, u := range all {
-		s.Plugins = append(s.Plugins, u.view(c.ledger))
+		v := u.view(c.ledger, c.how)
+		v.Unlimited = c.cfg.Unlimited[v.Name]
+		s.Plugins = append(s.Plugins, v)
 	}
 	for _, p := range c.problems {
 		s.Problems = append(s.Problems, p)

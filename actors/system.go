@@ -44,6 +44,7 @@ func hire(p Ports) crew {
 		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
 		inventory: newInventory(p.Manager, p.Clock),
 		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
+		watcher:   newWatcher(p.Watcher, p.Pulses, p.Clock),
 		reporter:  newReporter(p.ControlPlane, p.Clock, fork()),
 		restarter: func(a messages.Attempt) *actor.Props { return newRestarter(a, p.Manager, p.Clock) },
 	}
@@ -158,6 +159,23 @@ func (s *System) CheckUpdates(ctx context.Context) error {
 	return s.tell(ctx, messages.LookForUpdates{})
 }
 
+// Follow tells every entry of the journal after it was saved, until ctx ends.
+// tell runs on the Coordinator's goroutine and must not block.
+func (s *System) Follow(ctx context.Context, tell func(plugin.Entry)) error {
+	subscription := s.actors.EventStream.Subscribe(func(e any) {
+		if r, ok := e.(messages.Recorded); ok {
+			tell(r.Entry)
+		}
+	})
+	defer s.actors.EventStream.Unsubscribe(subscription)
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.done:
+		return s.err
+	}
+}
+
 // ClockStepped tells that the wall clock was set or the host was suspended (TM-07).
 func (s *System) ClockStepped() { s.actors.Root.Send(s.coordinator, messages.ClockStepped{}) }
 
@@ -167,6 +185,9 @@ func (s *System) tell(ctx context.Context, order any) error {
 		return err
 	}
 	if no, rejected := answer.(messages.Rejected); rejected {
+		if no.Unknown {
+			return fmt.Errorf("%w: %s", plugin.ErrNoPlugin, no.Why)
+		}
 		return errors.New(no.Why)
 	}
 	return nil

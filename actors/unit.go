@@ -34,18 +34,25 @@ type unit struct {
 	next   string    // what will happen next
 	nextAt time.Time // and when
 
-	restarts  plugin.Restarts // durable
-	attempt   *attempt        // the one Restarter that is alive (RS-04)
-	again     string          // cause to mend it for once the attempt has ended, "" for none
-	wanted    messages.Kind   // what an operator wants once the attempt has ended …
-	operator  bool            // … if this is set
-	ran       bool            // it was seen running
-	runs      time.Time       // since when it is known to run; zero when it is not
-	probation bool            // it was started and has not been healthy since (RS-05)
-	beat      plugin.Beat     // of the last pull
-	upgrading bool            // it belongs to the Upgrader, or will as soon as the attempt has ended (UP-10)
-	before    plugin.State    // what it was before the upgrade
-	removed   bool            // its record is gone; it is forgotten when the attempt has ended
+	restarts  plugin.Restarts  // durable
+	attempt   *attempt         // the one Restarter that is alive (RS-04)
+	again     string           // cause to mend it for once the attempt has ended, "" for none
+	wanted    messages.Kind    // what an operator wants once the attempt has ended …
+	operator  bool             // … if this is set
+	ran       bool             // it was seen running
+	runs      time.Time        // since when it is known to run; zero when it is not
+	probation bool             // it was started and has not been healthy since (RS-05)
+	beat      plugin.Beat      // of the last pull or pulse
+	vouched   bool             // by the last pulse it beats in time, whatever the wall clock says (EV-06)
+	debut     bool             // it runs since its first start ever (EV-05)
+	life      uint64           // number of what runs, or ran last (plugin.Exit)
+	processes []plugin.Process // what it runs as, as far as known
+	gone      *plugin.Exit     // of what the attempt under way has started
+	fell      time.Time        // when the event told that it ended; zero once it runs again
+	untold    bool             // it changed since the control plane last acknowledged something of it
+	upgrading bool             // it belongs to the Upgrader, or will as soon as the attempt has ended (UP-10)
+	before    plugin.State     // what it was before the upgrade
+	removed   bool             // its record is gone; it is forgotten when the attempt has ended
 }
 
 // attempt is a Restarter that is alive.
@@ -67,7 +74,7 @@ func (u *unit) mayMend() bool {
 
 // overdue tells whether the plugin has a heartbeat and it is late (PL-08).
 func (u *unit) overdue(now time.Time) bool {
-	return u.beat.Found && u.beat.Err == nil && u.beat.Status(now) == plugin.StatusFailed
+	return u.beat.Found && u.beat.Err == nil && !u.vouched && u.beat.Status(now) == plugin.StatusFailed
 }
 
 // hangs tells whether a running plugin has been silent for three intervals
@@ -80,8 +87,11 @@ func (u *unit) hangs(now time.Time) bool {
 	if u.restarts.Last.After(latest) {
 		latest = u.restarts.Last
 	}
-	return now.Sub(latest) > 3*u.plugin.HeartbeatInterval
+	return now.Sub(latest) > hangsAfter*u.plugin.HeartbeatInterval
 }
+
+// hangsAfter is after how many intervals without a beat a running plugin hangs (PL-17).
+const hangsAfter = 3
 
 // healthy tells whether the plugin, seen running now, has proved itself since
 // its start: it was seen running long enough after, and beat if it ever does (RS-05).
@@ -93,7 +103,7 @@ func (u *unit) healthy(now time.Time, after time.Duration) bool {
 }
 
 // view is the plugin as status shows it.
-func (u *unit) view(l *ledger) plugin.View {
+func (u *unit) view(l *ledger, how plugin.Watch) plugin.View {
 	key := u.plugin.Key()
 	_, owed := l.owed[key]
 	v := plugin.View{
@@ -101,6 +111,12 @@ func (u *unit) view(l *ledger) plugin.View {
 		State: u.state, Since: u.since, Why: u.why, Next: u.next, NextAt: u.nextAt,
 		Restarts: u.restarts.Count, Failures: u.restarts.Failures,
 		Acked: l.acked[key].Status, Owed: owed, Duplicate: u.plugin.Duplicate,
+	}
+	if len(u.processes) > 0 {
+		v.Watch = how
+		for _, p := range u.processes {
+			v.PIDs = append(v.PIDs, p.PID)
+		}
 	}
 	if u.beat.Found && u.beat.Err == nil && !u.beat.Last.Before(u.restarts.Last.Truncate(time.Second)) { // not of the life before
 		v.Beat, v.Interval = u.beat.Last, u.plugin.HeartbeatInterval.Seconds()

@@ -136,6 +136,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 		delete(c.units, u.plugin.Key())
 		return
 	}
+	c.measured(plugin.MeasureUpgrade, u.since)
 	c.about(u).WithFields(logrus.Fields{"offer": m.Offer.Version, "takenOver": m.TakenOver, "cause": up.Cause()}).Info("Upgrade ended")
 	cause := "upgraded from " + up.Previous
 	switch {
@@ -146,6 +147,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	case up.Previous == "":
 		cause = "installed"
 	}
+	c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Output: up.Output})
 	switch up.Status {
 	case plugin.StatusUnknown: // not touched: as it was, and looked at
 		c.move(u, u.before, cause)
@@ -156,6 +158,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	case plugin.StatusRunning:
 		c.move(u, plugin.StateRunning, cause)
 		u.runs, u.probation, u.restarts.Last, u.beat = m.At, true, m.At, plugin.Beat{}
+		c.runs(u, m.At, up.Outcome)
 		c.remembered(u, false)
 		c.watchHealth(u)
 	case plugin.StatusInstalled:

@@ -45,8 +45,10 @@ type world struct {
 	latency  time.Duration
 
 	upgrade func(o plugin.Offer) plugin.Upgraded
+	watched *watched // nil: nothing is told by event
 	saved   plugin.Memory
 	saves   int
+	journal []plugin.Entry
 	saveErr error
 	offset  time.Duration // wall clock − virtual clock
 }
@@ -220,7 +222,7 @@ func (w *world) verb(ctx context.Context, p plugin.Plugin, v plugin.Verb, effect
 	if !effect() {
 		return plugin.Outcome{Verb: v, ExitCode: 3, Err: errors.New("exit 3")}
 	}
-	return plugin.Outcome{Verb: v}
+	return w.left(plugin.Outcome{Verb: v}, p.Name)
 }
 
 // touch notes that a verb works on a plugin.
@@ -325,8 +327,18 @@ func (w *world) Save(c plugin.Changes) error {
 	apply(w.saved.Owed, c.Owed)
 	apply(w.saved.Events, c.Events)
 	apply(w.saved.Restarts, c.Restarts)
+	for _, e := range c.Entries {
+		w.journal = append(w.journal, e)
+		w.saved.Entries = e.Seq
+		if len(w.journal) > journalLimit {
+			w.journal = append(w.journal[:0], w.journal[journalLimit/2:]...)
+		}
+	}
 	return nil
 }
+
+// journalLimit bounds what the world remembers of the journal.
+const journalLimit = 10_000
 
 func apply[K comparable, V any](to map[K]V, changes map[K]*V) {
 	for k, v := range changes {

@@ -22,5 +22,8 @@ type (
 	// Accepted says what will be done.
 	Accepted struct{ What string }
 	// Rejected says why nothing will be done.
-	Rejected struct{ Why string }
+	Rejected struct {
+		Why     string
+		Unknown bool // no plugin of that name is installed
+	}
 )

@@ -34,6 +34,7 @@ type Attempt struct {
 	Kind   Kind
 	After  time.Duration // how long to wait first (RS-01, RS-05)
 	Check  bool          // look whether it runs before starting it: it must never run twice
+	Doubt  bool          // with Check: nothing of it is to be seen, so that it runs is asked again before it is believed (EV-07)
 }
 
 type (

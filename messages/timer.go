@@ -16,6 +16,13 @@ type (
 		Gen uint64
 		Key string
 	}
+	// SilenceDue says a plugin that does not beat has been silent for so long that it hangs (PL-17).
+	SilenceDue struct {
+		Gen uint64
+		Key string
+	}
+	// BudgetDue says the host's restart budget has something again (EV-13).
+	BudgetDue struct{ Gen uint64 }
 	// HealthyDue says a restarted plugin has had the time to prove itself healthy (RS-05).
 	HealthyDue struct {
 		Gen uint64

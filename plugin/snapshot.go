@@ -95,6 +95,8 @@ type Counters struct {
 	Scans       uint64 `json:"scans"`
 	Pulls       uint64 `json:"pulls"`
 	Probes      uint64 `json:"probes"`
+	Exits       uint64 `json:"exits"`      // told by an event
+	HostEvents  uint64 `json:"hostEvents"` // many plugins failing together (EV-13)
 	Restarts    uint64 `json:"restarts"`
 	RestartsBad uint64 `json:"restartsFailed"`
 	Reports     uint64 `json:"reportsDelivered"`

@@ -51,7 +51,10 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
 	})
-	root.AddCommand(runCommand(), demoCommand(), statusCommand(), listCommand(), configCommand(), versionCommand())
+	root.AddCommand(runCommand(), demoCommand(),
+		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
+		startCommand(), stopCommand(), restartCommand(), waitCommand(),
+		configCommand(), versionCommand())
 	return root
 }
 

@@ -75,21 +75,3 @@ func choose(s *plugin.Snapshot, names []string) (missing error) {
 	s.Plugins = slices.DeleteFunc(s.Plugins, func(v plugin.View) bool { return !slices.Contains(names, v.Name) })
 	return missing
 }
-
-// installedNames are what the shell completes a plugin's name with; none when
-// nobody can be asked.
-func installedNames(cmd *cobra.Command, settings *settings) []string {
-	cfg, _, err := settings.load(cmd)
-	if err != nil {
-		return nil
-	}
-	list, err := admin.Dial(cfg.SocketPath()).Plugins(cmd.Context())
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, p := range list.Plugins {
-		names = append(names, p.Name)
-	}
-	return names
-}

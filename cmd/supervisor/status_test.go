@@ -2,45 +2,15 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
-	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/plugin"
 )
-
-// fixed answers with one snapshot.
-type fixed plugin.Snapshot
-
-func (f fixed) Status(context.Context) (plugin.Snapshot, error) { return plugin.Snapshot(f), nil }
-
-// answering serves the snapshot and returns the socket.
-func answering(t *testing.T, s plugin.Snapshot) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := admin.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		_ = admin.Serve(ctx, l, admin.Handler(fixed(s)), log)
-		close(done)
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	return path
-}
 
 func shown(name string, state plugin.State) plugin.View {
 	return plugin.View{Name: name, Version: "1.0", Type: plugin.Persist, State: state, Since: time.Unix(1e9, 0).UTC()}

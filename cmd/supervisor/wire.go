@@ -22,6 +22,7 @@ import (
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/notify"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/state"
@@ -79,9 +80,12 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log})
+	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	system, err := actors.Start(policy(cfg, about), remembered, actors.Ports{
 		Manager:      manager(cfg, runner, memory, log),
-		Heartbeats:   heartbeat.New(cfg.Root),
+		Heartbeats:   beats,
+		Pulses:       heartbeat.NewWatcher(beats, log),
+		Meter:        meter,
 		ControlPlane: plane,
 		Memory:       memory,
 		Clock:        clock.Wall{},
@@ -102,17 +106,22 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
-		return admin.Serve(ctx, socket, admin.Handler(system), log)
+		return admin.Serve(ctx, socket, admin.Handler(system, own), log)
 	})
 	if metrics != nil {
 		parts.run(ctx, "metrics", func(ctx context.Context) error {
-			return admin.Serve(ctx, metrics, admin.MetricsHandler(system, about.Version), log)
+			return admin.Serve(ctx, metrics, admin.MetricsHandler(system, about.Version, meter), log)
 		})
 	}
 	parts.run(ctx, "clock", func(ctx context.Context) error {
 		if err := clock.Watch(ctx, system.ClockStepped); err != nil {
 			log.WithError(err).Warn("A step of the clock will not be noticed")
 		}
+		<-ctx.Done()
+		return nil
+	})
+	parts.run(ctx, "service manager", func(ctx context.Context) error {
+		notify.Run(ctx, system, log)
 		<-ctx.Done()
 		return nil
 	})
@@ -180,7 +189,7 @@ func manager(cfg config.Config, runner *process.Runner, memory *state.Store, log
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log})
 	}
 	return host.New(host.Options{
-		Root: cfg.Root, Runner: runner, Registry: installed, Log: log,
+		Root: cfg.Root, Runner: runner, Registry: installed, Log: log, Hidden: notify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		LocalOS: control.LocalOS(), LocalArch: control.LocalArch(),
 	})
@@ -195,6 +204,7 @@ func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
 		Restart: actors.RestartPolicy{
 			Stagger: r.Stagger, Parallel: r.Parallel, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax,
 			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
+			Burst: r.Burst, Rate: float64(r.Rate),
 		},
 		LocalArch: control.LocalArch(), LocalOS: control.LocalOS(), About: about,
 	}

@@ -144,7 +144,7 @@ func TestServeEndsThoughAClientIsSilent(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Handler(fake{}), quiet()) }()
+	go func() { done <- Serve(ctx, l, Handler(fake{}, ""), quiet()) }()
 	silent := connect(t, path)
 	if _, err := Dial(path).Status(ctx); err != nil { // so the silent one was accepted before
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -21,6 +22,9 @@ var ErrNoSupervisor = errors.New("no supervisor is running")
 // maxAnswer bounds an answer, in bytes: some ten thousand plugins.
 const maxAnswer = 16 << 20
 
+// askWithin bounds a question and its answer, but for Follow.
+const askWithin = 10 * time.Second
+
 // Client asks a supervisor.
 type Client struct {
 	path string
@@ -32,7 +36,6 @@ type Client struct {
 func Dial(path string) *Client {
 	c := &Client{path: path}
 	c.http = http.Client{
-		Timeout: 10 * time.Second,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -60,34 +63,79 @@ func (c *Client) Plugins(ctx context.Context) (List, error) {
 	return l, err
 }
 
-func (c *Client) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://supervisor"+path, nil)
+// Order has something done to a plugin and returns what was accepted: it will
+// be done, it is not done yet. The error wraps plugin.ErrNoPlugin when there is
+// none of that name, and ErrNoSupervisor when nobody listens.
+func (c *Client) Order(ctx context.Context, o Order, name string) (string, error) {
+	if plugin.CheckName(name) != nil { // nor could it be a part of a path
+		return "", fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	resp, err := c.do(ctx, http.MethodPost, "/v1/plugins/"+url.PathEscape(name)+"/"+string(o))
 	if err != nil {
-		return fmt.Errorf("ask the supervisor: %w", err)
+		return "", err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusAccepted:
+		var a accepted
+		err := decode(resp, &a)
+		return a.Accepted, err
+	case http.StatusNotFound:
+		return "", fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)
+	default:
+		return "", refused(resp)
+	}
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	resp, err := c.do(ctx, http.MethodGet, path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return refused(resp)
+	}
+	return decode(resp, into)
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the supervisor: %w", err)
 	}
 	resp, err := c.http.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("%w: nobody listens on %s", ErrNoSupervisor, c.path)
+		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNoSupervisor, c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the supervisor's socket %s is not yours: %w", c.path, fs.ErrPermission)
+		return nil, fmt.Errorf("the supervisor's socket %s is not yours: %w", c.path, fs.ErrPermission)
 	case err != nil:
-		return fmt.Errorf("ask the supervisor: %w", err)
+		return nil, fmt.Errorf("ask the supervisor: %w", err)
 	}
-	defer resp.Body.Close()
+	return resp, nil
+}
+
+func decode(resp *http.Response, into any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
 	if err != nil {
 		return fmt.Errorf("read the supervisor's answer: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		var f failure
-		if json.Unmarshal(body, &f) != nil || f.Error == "" {
-			f.Error = resp.Status
-		}
-		return fmt.Errorf("the supervisor answered: %s", f.Error)
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("read the supervisor's answer: %w", err)
-	}
 	return nil
+}
+
+// refused is the error that an answer other than a good one tells.
+func refused(resp *http.Response) error {
+	var f failure
+	if decode(resp, &f) != nil || f.Error == "" {
+		f.Error = resp.Status
+	}
+	return fmt.Errorf("the supervisor answered: %s", f.Error)
 }

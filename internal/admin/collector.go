@@ -11,7 +11,7 @@ import (
 
 // collector turns one snapshot into metrics, at the moment of the scrape.
 type collector struct {
-	supervisor Supervisor
+	supervisor Observed
 	up         *prometheus.Desc
 	state      *prometheus.Desc
 	restarts   *prometheus.Desc
@@ -26,7 +26,7 @@ type single struct {
 	value func(plugin.Snapshot) float64
 }
 
-func newCollector(s Supervisor) *collector {
+func newCollector(s Observed) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("supervisor_"+name, help, labels, nil)
 	}
@@ -66,6 +66,8 @@ func newCollector(s Supervisor) *collector {
 	count("scan_errors_total", "Scans that failed or told only a part.", func(n plugin.Counters) uint64 { return n.ScanErrors })
 	count("pulls_total", "Readings of the heartbeats.", func(n plugin.Counters) uint64 { return n.Pulls })
 	count("probes_total", "Plugins asked for their status.", func(n plugin.Counters) uint64 { return n.Probes })
+	count("exits_total", "Ends of plugins that were told by an event.", func(n plugin.Counters) uint64 { return n.Exits })
+	count("host_events_total", "Times when many plugins failed together.", func(n plugin.Counters) uint64 { return n.HostEvents })
 	count("restarts_total", "Restarts that were carried out.", func(n plugin.Counters) uint64 { return n.Restarts })
 	count("restarts_failed_total", "Restarts after which the plugin did not run.", func(n plugin.Counters) uint64 { return n.RestartsBad })
 	count("reports_delivered_total", "Reports the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.Reports })

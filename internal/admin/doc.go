@@ -7,11 +7,23 @@
 // [MetricsHandler] tell anybody who reaches the address; they tell no secrets
 // and change nothing.
 //
-// Everything is computed from one plugin.Snapshot at the moment of the
-// question: there is no second truth here that could grow stale.
+// What is now is computed from one plugin.Snapshot at the moment of the
+// question, and what was is read from the journal: there is no second truth
+// here that could grow stale.
 //
-//	GET /v1/status    the whole plugin.Snapshot
-//	GET /v1/plugins   a List: what is installed
+//	GET  /v1/status                  the whole plugin.Snapshot
+//	GET  /v1/plugins                 a List: what is installed
+//	GET  /v1/events                  plugin.Entry of the journal, one a line, the oldest first
+//	       ?plugin=KEY                 only this plugin's
+//	       &after=SEQ &since=TIME      only later ones
+//	       &limit=N                    at most so many, the newest
+//	       &follow=1                   and then each that comes, without an end
+//	POST /v1/plugins/{name}/start    start it, also if an operator stopped it
+//	POST /v1/plugins/{name}/stop     stop it until an operator starts it (EV-14)
+//	POST /v1/plugins/{name}/restart  stop and start it
+//
+// An order that is accepted is answered 202 {"accepted": "…"}: it will be
+// done. An unknown plugin is 404, an order that cannot be carried out 409.
 //
 // An answer other than 2xx has the body {"error": "…"}.
 package admin
@@ -22,9 +34,22 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Supervisor is what the API needs to know of the supervisor.
-type Supervisor interface {
+// Observed tells how the supervisor and its plugins are.
+type Observed interface {
 	Status(ctx context.Context) (plugin.Snapshot, error)
+}
+
+// Supervisor is what the API needs of the supervisor.
+type Supervisor interface {
+	Observed
+	// Follow tells each entry of the journal after it was saved, until ctx
+	// ends. It is not held up by who is told.
+	Follow(ctx context.Context, each func(plugin.Entry)) error
+	// The orders say why they were rejected; the error wraps
+	// plugin.ErrNoPlugin when there is no such plugin.
+	StartPlugin(ctx context.Context, name string) error
+	StopPlugin(ctx context.Context, name string) error
+	RestartPlugin(ctx context.Context, name string) error
 }
 
 // List is what is installed, in the order of the records.

@@ -3,10 +3,12 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,11 +17,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// fake answers with one snapshot, one error, or not at all.
+// fake answers with one snapshot, one error, or not at all. It has the plugins
+// of the sample, of which crash takes no orders.
 type fake struct {
 	snapshot plugin.Snapshot
 	err      error
 	stuck    bool
+}
+
+func (f fake) Follow(ctx context.Context, _ func(plugin.Entry)) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (f fake) StartPlugin(ctx context.Context, name string) error   { return f.order(ctx, name) }
+func (f fake) StopPlugin(ctx context.Context, name string) error    { return f.order(ctx, name) }
+func (f fake) RestartPlugin(ctx context.Context, name string) error { return f.order(ctx, name) }
+
+func (f fake) order(ctx context.Context, name string) error {
+	switch {
+	case f.stuck:
+		<-ctx.Done()
+		return ctx.Err()
+	case name == "crash":
+		return errors.New("crash is being upgraded")
+	case name != "hello":
+		return fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)
+	}
+	return nil
 }
 
 func (f fake) Status(ctx context.Context) (plugin.Snapshot, error) {
@@ -58,21 +83,29 @@ func quiet() *logrus.Logger {
 // serve answers on a socket of its own and returns its path.
 func serve(t *testing.T, s Supervisor) string {
 	t.Helper()
-	path := filepath.Join(socketDir(t), "s.sock")
+	path, _ := serveJournal(t, s, "")
+	return path
+}
+
+// serveJournal is serve with a journal, and what ends it.
+func serveJournal(t *testing.T, s Supervisor, journal string) (path string, end func()) {
+	t.Helper()
+	path = filepath.Join(socketDir(t), "s.sock")
 	l, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Handler(s), quiet()) }()
-	t.Cleanup(func() {
+	go func() { done <- Serve(ctx, l, Handler(s, journal), quiet()) }()
+	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return path
+	t.Cleanup(end)
+	return path, end
 }
 
 // socketDir is a folder with a path short enough for a socket.

@@ -19,8 +19,8 @@ import (
 //	GET /healthz   200 while the supervisor answers within two seconds
 //	GET /readyz    200 once it has scanned its plugins
 //
-// version is the supervisor's.
-func MetricsHandler(s Supervisor, version string) http.Handler {
+// version is the supervisor's; what m counts is served with it.
+func MetricsHandler(s Observed, version string, m *Meter) http.Handler {
 	reg := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "supervisor_build_info",
@@ -28,7 +28,7 @@ func MetricsHandler(s Supervisor, version string) http.Handler {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	reg.MustRegister(build, newCollector(s),
+	reg.MustRegister(build, newCollector(s), m,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return routes([]route{
@@ -43,7 +43,7 @@ type healthy struct {
 	Status string `json:"status"`
 }
 
-func healthz(s Supervisor) http.HandlerFunc {
+func healthz(s Observed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 		defer cancel()
@@ -55,7 +55,7 @@ func healthz(s Supervisor) http.HandlerFunc {
 	}
 }
 
-func readyz(s Supervisor) http.HandlerFunc {
+func readyz(s Observed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 		defer cancel()

@@ -21,7 +21,7 @@ func get(t *testing.T, h http.Handler, path string) (code int, body string) {
 }
 
 func TestMetrics(t *testing.T) {
-	code, body := get(t, MetricsHandler(fake{snapshot: sampleSnapshot()}, "1.2.3"), "/metrics")
+	code, body := get(t, MetricsHandler(fake{snapshot: sampleSnapshot()}, "1.2.3", NewMeter()), "/metrics")
 	if code != http.StatusOK {
 		t.Fatalf("%d: %s", code, body)
 	}
@@ -50,7 +50,7 @@ func TestMetrics(t *testing.T) {
 
 // What cannot be known is not told: no zero that reads like good news.
 func TestMetricsOfASupervisorThatDoesNotAnswer(t *testing.T) {
-	_, body := get(t, MetricsHandler(fake{err: errSick}, "1"), "/metrics")
+	_, body := get(t, MetricsHandler(fake{err: errSick}, "1", NewMeter()), "/metrics")
 	if !strings.Contains(body, "\nsupervisor_up 0\n") || strings.Contains(body, "supervisor_problems") {
 		t.Errorf("got:\n%s", body)
 	}
@@ -107,7 +107,7 @@ func TestHealthAndReadiness(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := MetricsHandler(c.fake, "1")
+			h := MetricsHandler(c.fake, "1", NewMeter())
 			if code, body := get(t, h, "/healthz"); code != c.healthz {
 				t.Errorf("/healthz: %d %s", code, body)
 			}
@@ -116,7 +116,7 @@ func TestHealthAndReadiness(t *testing.T) {
 			}
 		})
 	}
-	if code, _ := get(t, MetricsHandler(fake{}, "1"), "/v1/status"); code != http.StatusNotFound {
+	if code, _ := get(t, MetricsHandler(fake{}, "1", NewMeter()), "/v1/status"); code != http.StatusNotFound {
 		t.Errorf("the plugins are told to everybody: %d", code)
 	}
 }

@@ -36,11 +36,16 @@ type route struct {
 	answer http.HandlerFunc
 }
 
-// Handler is the API behind the admin socket.
-func Handler(s Supervisor) http.Handler {
+// Handler is the API behind the admin socket. journal is the folder of the
+// supervisor's journal.
+func Handler(s Supervisor, journal string) http.Handler {
 	return routes([]route{
 		{http.MethodGet, "/v1/status", owner, status(s)},
 		{http.MethodGet, "/v1/plugins", owner, plugins(s)},
+		{http.MethodGet, "/v1/events", owner, events(s, journal)},
+		{http.MethodPost, "/v1/plugins/{name}/start", owner, order(OrderStart, s.StartPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/stop", owner, order(OrderStop, s.StopPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/restart", owner, order(OrderRestart, s.RestartPlugin)},
 	}, os.Getuid())
 }
 
@@ -67,7 +72,7 @@ func routes(table []route, self int) http.Handler {
 	return http.MaxBytesHandler(mux, maxBody)
 }
 
-func status(s Supervisor) http.HandlerFunc {
+func status(s Observed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 		defer cancel()
@@ -80,7 +85,7 @@ func status(s Supervisor) http.HandlerFunc {
 	}
 }
 
-func plugins(s Supervisor) http.HandlerFunc {
+func plugins(s Observed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 		defer cancel()

@@ -13,11 +13,16 @@ import (
 )
 
 // Serve answers on l until ctx ends, and then finishes the requests in hand,
-// for at most two seconds. It closes l. The error says why it could not go on;
-// the end of ctx is none.
+// for at most two seconds; those that have no end of their own it ends. It
+// closes l. The error says why it could not go on; the end of ctx is none.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.FieldLogger) error {
+	closing, closed := context.WithCancel(context.WithoutCancel(ctx))
+	defer closed()
 	srv := &http.Server{
-		Handler:           h,
+		Handler: h,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), closingKey{}, closing)
+		},
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -26,6 +31,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.Field
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          stdlog.New(logWriter{log}, "", 0),
 	}
+	srv.RegisterOnShutdown(closed)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	select {
@@ -42,6 +48,22 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.Field
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// closingKey is where a request's context has the one that ends when Serve
+// begins to end.
+type closingKey struct{}
+
+// untilClosing is a request's context for an answer that has no end of its
+// own: it ends when Serve begins to end as well.
+func untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	closing, ok := ctx.Value(closingKey{}).(context.Context)
+	if !ok {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(closing, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // logWriter hands what net/http has to say to the log.

@@ -269,7 +269,8 @@ func TestSomeFlags(t *testing.T) {
 
 func TestNotYet(t *testing.T) {
 	file := write(t, "s.yaml", `
-restart: {burst: 5, parallel: 2}
+upgrade: {quarantine: 5h}
+restart: {parallel: 2}
 install: {max_ratio: 200}
 plugins:
   b: {limits: {pids: 7}}
@@ -281,12 +282,12 @@ plugins:
 		got = append(got, strings.TrimPrefix(w.String(), file))
 	}
 	want := []string{
-		":2: restart.burst: has no effect in this version",
 		"SUPERVISOR_UPGRADE_PROVE: upgrade.prove: has no effect in this version",
-		":3: install.max_ratio: has no effect in this version",
-		":6: plugins.a.limits.cpu: has no effect in this version",
-		":6: plugins.a.limits.memory: has no effect in this version",
-		":5: plugins.b.limits.pids: has no effect in this version",
+		":2: upgrade.quarantine: has no effect in this version",
+		":4: install.max_ratio: has no effect in this version",
+		":7: plugins.a.limits.cpu: has no effect in this version",
+		":7: plugins.a.limits.memory: has no effect in this version",
+		":6: plugins.b.limits.pids: has no effect in this version",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("not yet (-want +got):\n%s", diff)

@@ -13,6 +13,11 @@
 // counts, which nobody can set; and if even that does, the clock of the host
 // was set back since: then the file says nothing about now, and the beat is an
 // error — neither healthy nor failed — until the plugin writes again.
+//
+// A Reader looks when it is asked. A Watcher is told by the kernel that a file
+// was written and counts on the monotonic clock how long ago that is, so a
+// heartbeat that stays away is noticed at its deadline, and setting the clock
+// or suspending the host makes nobody late (EV-06).
 package heartbeat
 
 import (
@@ -34,6 +39,8 @@ import (
 )
 
 const (
+	// fileName is the heartbeat in the folder of a plugin's version (SPEC 1).
+	fileName = "heartbeat"
 	// maxSize is the largest file that can be a heartbeat, in bytes (PL-10).
 	maxSize = 64
 	// tolerance is how far in the future a beat is still believed (PL-09).
@@ -56,26 +63,29 @@ func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []
 	beats := make([]plugin.Beat, len(ps))
 	for i, p := range ps {
 		beats[i] = plugin.Beat{Plugin: p}
-		b := &beats[i]
 		if err := ctx.Err(); err != nil {
-			b.Err = fmt.Errorf("read heartbeat: %w", err)
+			beats[i].Err = fmt.Errorf("read heartbeat: %w", err)
 			continue
 		}
-		b.Found, b.Last, b.Err = r.read(p, now)
-		if b.Err != nil {
-			b.Err = fmt.Errorf("read heartbeat: %w", b.Err)
-		}
+		beats[i] = r.beat(p, now)
 	}
 	return beats
 }
 
-func (r *Reader) read(p plugin.Plugin, now time.Time) (found bool, last time.Time, err error) {
-	for _, element := range []string{p.Name, p.Version} {
-		if err := plugin.CheckName(element); err != nil {
-			return false, time.Time{}, err
-		}
+func (r *Reader) beat(p plugin.Plugin, now time.Time) plugin.Beat {
+	found, last, err := r.read(p, now)
+	if err != nil {
+		err = fmt.Errorf("read heartbeat: %w", err)
 	}
-	content, info, err := readSmall(filepath.Join(r.root, "plugin", p.Name, p.Version, "heartbeat"))
+	return plugin.Beat{Plugin: p, Found: found, Last: last, Err: err}
+}
+
+func (r *Reader) read(p plugin.Plugin, now time.Time) (found bool, last time.Time, err error) {
+	dir, err := r.folder(p)
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	content, info, err := readSmall(filepath.Join(dir, fileName))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return false, time.Time{}, nil
 	}
@@ -92,6 +102,16 @@ func (r *Reader) read(p plugin.Plugin, now time.Time) (found bool, last time.Tim
 		}
 	}
 	return true, time.Time{}, fmt.Errorf("%s and the file itself are in the future", beat.UTC().Format(time.RFC3339))
+}
+
+// folder is where the plugin's version is unpacked, and never outside the root.
+func (r *Reader) folder(p plugin.Plugin) (string, error) {
+	for _, element := range []string{p.Name, p.Version} {
+		if err := plugin.CheckName(element); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(r.root, "plugin", p.Name, p.Version), nil
 }
 
 // Parse reads a heartbeat: Unix seconds in decimal, blanks around it allowed

@@ -38,7 +38,8 @@ type Options struct {
 	AllowDowngrade bool          // an offer of the same or an older version is carried out (UP-08)
 	Grace          time.Duration // the least time to be gone after `--stop`; not positive: DefaultGrace
 	Log            logrus.FieldLogger
-	LocalOS        string // in the words of the wire (SPEC 3), for what packages are accepted
+	Hidden         []string // variables of our environment that are not the plugins'
+	LocalOS        string   // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
 }
 
@@ -80,7 +81,8 @@ func New(o Options) *Manager {
 	}
 	m.giveUp, m.status = unkillable, m.run
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		return strings.HasPrefix(kv, envDir+"=") || strings.HasPrefix(kv, envPreviousDir+"=")
+		key, _, _ := strings.Cut(kv, "=")
+		return key == envDir || key == envPreviousDir || slices.Contains(o.Hidden, key)
 	})
 	return m
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestNameLock(t *testing.T) {
 			b := newBench(t)
 			p := b.install("p", "1.0", wellBehaved, "60")
 			got := b.whileWaiting(func() plugin.Outcome { return tt.do(b, t.Context(), p) }, func() { tt.meanwhile(b) })
-			if got != tt.want {
+			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,13 +22,13 @@ func TestStartAndStop(t *testing.T) {
 	if got := b.Check(t.Context(), p); got.Status != plugin.StatusFailed {
 		t.Fatalf("before: %v", got.Status)
 	}
-	if got := b.Start(t.Context(), p); got != (plugin.Outcome{Verb: plugin.VerbStart}) {
+	if got := b.Start(t.Context(), p); !reflect.DeepEqual(got, (plugin.Outcome{Verb: plugin.VerbStart})) {
 		t.Errorf("start: %+v", got)
 	}
 	if got := b.Check(t.Context(), p); got.Status != plugin.StatusRunning {
 		t.Errorf("started: %v, %s", got.Status, got.Cause)
 	}
-	if got := b.Stop(t.Context(), p); got != (plugin.Outcome{Verb: plugin.VerbStop}) {
+	if got := b.Stop(t.Context(), p); !reflect.DeepEqual(got, (plugin.Outcome{Verb: plugin.VerbStop})) {
 		t.Errorf("stop: %+v", got)
 	}
 	want := []string{
@@ -64,7 +65,7 @@ func TestStartFails(t *testing.T) {
 			}
 			got := b.Start(t.Context(), p)
 			want := plugin.Outcome{Verb: plugin.VerbStart, ExitCode: tt.code, TimedOut: tt.timedOut, Output: tt.output, Err: got.Err}
-			if got != want || got.Cause() != tt.cause {
+			if !reflect.DeepEqual(got, want) || got.Cause() != tt.cause {
 				t.Errorf("got %+v, want %+v with cause %s", got, want, tt.cause)
 			}
 			for _, who := range []string{"parent", "child"} { // RS-08

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -218,7 +219,7 @@ func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
 		Outcome: plugin.Outcome{Verb: plugin.VerbStop, ExitCode: 5, Err: got.Err},
 		Plugin:  before, Previous: "1.0", Status: plugin.StatusRunning,
 	}
-	if got != want || got.Cause() != "--stop of 1.0: exit 5: still running 3s after --stop" {
+	if !reflect.DeepEqual(got, want) || got.Cause() != "--stop of 1.0: exit 5: still running 3s after --stop" {
 		t.Errorf("got %+v", got)
 	}
 	if after := b.recorded("p"); after != before {
@@ -239,7 +240,7 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	got := b.Upgrade(t.Context(), offer) // may read the database, and not write
 	reader()
 	want := plugin.Upgraded{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
-	if got != want || !errors.Is(got.Err, registry.ErrLocked) {
+	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("got %+v", got)
 	}
 	calls := []string{"--stop 1.0 from -", "--status 1.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}

@@ -67,6 +67,7 @@ func saveForEver(path string) error {
 		err := s.Save(plugin.Changes{
 			Owed:     map[string]*plugin.Owed{"a": {Name: "a", Version: strconv.Itoa(n), Since: noon}},
 			Restarts: map[string]*plugin.Restarts{"a": {Count: n}},
+			Entries:  entries(n, n),
 			Sync:     n%20 == 0,
 		})
 		if err != nil {
@@ -77,7 +78,8 @@ func saveForEver(path string) error {
 }
 
 // SC-18, PL-15, EV-11: what was acknowledged before kill −9 is there
-// afterwards, and a batch is there as a whole or not at all.
+// afterwards, and a batch is there as a whole or not at all. EV-12: at most the
+// entry that was being written is lost.
 func TestKill(t *testing.T) {
 	path := statePath(t)
 	saved := 0
@@ -115,6 +117,9 @@ func TestKill(t *testing.T) {
 		count := m.Restarts["a"].Count
 		if count < saved || count > saved+1 {
 			t.Fatalf("round %d: %d was saved, %d is remembered", round, saved, count)
+		}
+		if m.Entries < uint64(saved) || m.Entries > uint64(count) {
+			t.Fatalf("round %d: %d was saved, the journal's last entry is %d", round, saved, m.Entries)
 		}
 		if m.Owed["a"].Version != strconv.Itoa(count) {
 			t.Fatalf("round %d: half a batch: owed %s, restarts %d", round, m.Owed["a"].Version, count)

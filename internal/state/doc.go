@@ -33,11 +33,23 @@
 // number, then the log begins anew under that number. A log with an older
 // number than the database's was folded already and is not read.
 //
+// # The journal
+//
+// journal.jsonl beside them tells people what happened, an entry a line
+// (EV-12). Each line is valid JSON, so that jq and grep read it as well as
+// [ReadJournal], and begins with a checksum of its own. An entry is one write,
+// never flushed: the death of the process loses none that was saved, that of
+// the machine some. A file of 4 MiB becomes journal.1.jsonl, in the place of
+// the one before, and a new one begins. A torn last line is cut off when the
+// file is opened; damaged lines are skipped, and counted, by who reads.
+//
 // # Damage and refusal
 //
 // Neither ever prevents the start. A database that is damaged is moved aside
 // with a time stamp and begun anew; the log, if it is good, still counts. A
 // single entry that cannot be decoded is dropped. When the disk refuses, the
 // Store goes on from memory, fails each Save and tries again with the next: it
-// has everything, so that nothing is lost once the disk is back.
+// has everything, so that nothing is lost once the disk is back. Entries of the
+// journal wait likewise, at most 10,000 and 4 MiB of them; the oldest are given
+// up then, and an entry in their place says how many.
 package state

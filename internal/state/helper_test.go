@@ -39,6 +39,7 @@ func (s *Store) kill() {
 	if s.disk != nil {
 		s.abandon()
 	}
+	s.journal.close()
 	s.closed = true
 }
 

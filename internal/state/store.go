@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -29,11 +30,12 @@ type Store struct {
 	log    logrus.FieldLogger
 	foldAt int64
 
-	mu     sync.Mutex
-	all    image // everything saved, on the disk or not
-	read   bool  // all includes what was on the disk; until then it keeps deletions
-	disk   *disk // nil while the disk refuses
-	closed bool
+	mu      sync.Mutex
+	journal journal
+	all     image // everything saved, on the disk or not
+	read    bool  // all includes what was on the disk; until then it keeps deletions
+	disk    *disk // nil while the disk refuses
+	closed  bool
 }
 
 // Open opens the state at path and returns what it remembers; its folder is
@@ -46,6 +48,7 @@ func Open(path string, log logrus.FieldLogger) (*Store, plugin.Memory, error) {
 
 func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
 	s := &Store{path: path, log: log, foldAt: foldAt, all: image{}}
+	s.journal = journal{dir: filepath.Dir(path), log: log, max: journalMax}
 	err := s.reopen(lockWait)
 	if errors.Is(err, boltfile.ErrLocked) {
 		return nil, plugin.Memory{}, err
@@ -53,7 +56,11 @@ func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Mem
 	if err != nil {
 		log.WithError(err).Error("State is kept in memory only, the disk refuses it")
 	}
-	return s, s.all.memory(log), nil
+	remembered := s.all.memory(log)
+	if remembered.Entries, err = s.journal.begin(); err != nil {
+		log.WithError(err).Error("Journal is kept in memory only, the disk refuses it")
+	}
+	return s, remembered, nil
 }
 
 // Save stores a batch of changes: all of it or nothing. When it returns nil
@@ -61,9 +68,14 @@ func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Mem
 // machine. When it returns an error the batch is remembered all the same and
 // written by the first Save, or by Close, that finds the disk willing; a batch
 // that could never be stored, with an empty key or a time after the year 9999,
-// is refused instead.
+// is refused instead. The entries of the journal are stored with it, each by
+// one write, and are not flushed with Sync (EV-12).
 func (s *Store) Save(c plugin.Changes) error {
 	batch, err := encode(c)
+	if err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	lines, err := encodeLines(c.Entries)
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
@@ -73,7 +85,7 @@ func (s *Store) Save(c plugin.Changes) error {
 		return fmt.Errorf("save state: %w", errClosed)
 	}
 	s.all.apply(batch, !s.read)
-	if err := s.write(batch, c.Sync); err != nil {
+	if err := errors.Join(s.write(batch, c.Sync), s.journal.append(lines)); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
 	return nil
@@ -174,10 +186,15 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	if err := s.settle(); err != nil {
+	err := errors.Join(s.settle(), s.journal.append(nil))
+	s.journal.close()
+	if s.disk != nil {
+		err = errors.Join(err, s.disk.close())
+	}
+	if err != nil {
 		return fmt.Errorf("close state: %w", err)
 	}
-	return s.disk.close()
+	return nil
 }
 
 // settle brings everything into the database.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,7 +47,7 @@ func TestOutcome(t *testing.T) {
 	err := errors.New("no end in 1s")
 	got := Outcome(plugin.VerbStart, process.Result{ExitCode: -1, Started: true, TimedOut: true, Output: "half", Err: err})
 	want := plugin.Outcome{Verb: plugin.VerbStart, ExitCode: -1, TimedOut: true, Output: "half", Err: err}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

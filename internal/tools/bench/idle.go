@@ -10,15 +10,12 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
 
-const (
-	// settleWithin is how long the first runs may take.
-	settleWithin = 2 * time.Minute
-	// calm is how long the supervisor is left alone before it is watched.
-	calm = 5 * time.Second
-)
+// calm is how long the supervisor is left alone before it is watched.
+const calm = 5 * time.Second
 
 // idleResult is what an idle supervisor costs.
 type idleResult struct {
@@ -30,35 +27,35 @@ type idleResult struct {
 // measureIdle runs the built supervisor with the sample plugin "hello" many
 // times, waits until its first runs are over, and watches it.
 func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
-	in, err := newInstallation()
+	in, err := rig.NewInstallation()
 	if err != nil {
 		return idleResult{}, err
 	}
-	defer func() { err = errors.Join(err, in.clear()) }()
+	defer func() { err = errors.Join(err, in.Clear()) }()
 	if err := installSample(ctx, in, filepath.Join(o.bin, "examples", "hello"), o.running); err != nil {
 		return idleResult{}, err
 	}
-	plane, url, err := startControlPlane(ctx, o.bin, in.root)
+	plane, url, err := rig.StartControlPlane(ctx, o.bin, in.Root)
 	if err != nil {
 		return idleResult{}, err
 	}
-	defer func() { err = errors.Join(err, plane.stop()) }()
-	supervisor, err := startSupervisor(o.bin, in.root, url)
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	supervisor, err := startSupervisor(o.bin, in.Root, url)
 	if err != nil {
 		return idleResult{}, err
 	}
 	// Before the plugins end, or it would start them again.
-	defer func() { err = errors.Join(err, supervisor.stop()) }()
-	return watch(ctx, supervisor, admin.Dial(filepath.Join(in.root, "supervisor", "supervisor.sock")), o)
+	defer func() { err = errors.Join(err, supervisor.Stop()) }()
+	return watch(ctx, supervisor, admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")), o)
 }
 
 // installSample installs a built sample plugin that often.
-func installSample(ctx context.Context, in *installation, sample string, count int) error {
+func installSample(ctx context.Context, in *rig.Installation, sample string, count int) error {
 	config, err := registry.ReadPackageConfig(sample)
 	if err != nil {
 		return err
 	}
-	program := filepath.Join(in.root, "sample")
+	program := filepath.Join(in.Root, "sample")
 	b, err := os.ReadFile(filepath.Join(sample, config.RunPath))
 	if err != nil {
 		return fmt.Errorf("copy plugin: %w", err)
@@ -66,13 +63,13 @@ func installSample(ctx context.Context, in *installation, sample string, count i
 	if err := os.WriteFile(program, b, 0o755); err != nil {
 		return fmt.Errorf("copy plugin: %w", err)
 	}
-	_, err = in.install(ctx, count, program, config.Record())
+	_, err = in.Install(ctx, count, program, config.Record())
 	return err
 }
 
 // startSupervisor starts it with its default periods. Only the first runs are
 // at once, and may follow each other closely.
-func startSupervisor(bin, root, url string) (*child, error) {
+func startSupervisor(bin, root, url string) (*rig.Child, error) {
 	config := filepath.Join(root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: bench
@@ -84,25 +81,25 @@ restart: {stagger: 0s, healthy_after: 1s}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
+	return rig.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
 }
 
 // watch waits until there is nothing left to do, and measures how that goes on.
-func watch(ctx context.Context, supervisor *child, ask *admin.Client, o options) (idleResult, error) {
+func watch(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o options) (idleResult, error) {
 	before, err := settled(ctx, supervisor, ask, o)
 	if err != nil {
 		return idleResult{}, err
 	}
-	if err := supervisor.pass(ctx, calm); err != nil {
+	if err := supervisor.Pass(ctx, calm); err != nil {
 		return idleResult{}, err
 	}
-	pid := supervisor.pid()
+	pid := supervisor.PID()
 	cpu, wakeups, err := usage(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
 	began := time.Now()
-	if err := supervisor.pass(ctx, o.idle); err != nil {
+	if err := supervisor.Pass(ctx, o.idle); err != nil {
 		return idleResult{}, err
 	}
 	took := time.Since(began)
@@ -136,8 +133,8 @@ func usage(pid int) (cpu time.Duration, wakeups int64, err error) {
 
 // settled waits until the supervisor has nothing to do for as long as it will
 // be watched.
-func settled(ctx context.Context, supervisor *child, ask *admin.Client, o options) (plugin.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+func settled(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
 	defer cancel()
 	for {
 		var undone string
@@ -152,7 +149,7 @@ func settled(ctx context.Context, supervisor *child, ask *admin.Client, o option
 		default:
 			undone = err.Error()
 		}
-		if err := supervisor.pass(ctx, 200*time.Millisecond); err != nil {
+		if err := supervisor.Pass(ctx, 200*time.Millisecond); err != nil {
 			return s, fmt.Errorf("not settled: %s: %w", undone, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -15,6 +14,7 @@ import (
 	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
 
@@ -25,16 +25,16 @@ func (r scanResult) ratio() float64 { return float64(r.native) / float64(r.bare)
 
 // measureScan has the native manager and the bare loop ask the same plugins by turns.
 func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
-	in, err := newInstallation()
+	in, err := rig.NewInstallation()
 	if err != nil {
 		return scanResult{}, err
 	}
-	defer func() { err = errors.Join(err, in.clear()) }()
-	program := filepath.Join(in.root, "probe")
-	if err := buildProbe(ctx, program); err != nil {
+	defer func() { err = errors.Join(err, in.Clear()) }()
+	program := filepath.Join(in.Root, "probe")
+	if err := rig.Build(ctx, "probe", program); err != nil {
 		return scanResult{}, err
 	}
-	programs, err := in.install(ctx, o.scanned, program, registry.Record{
+	programs, err := in.Install(ctx, o.scanned, program, registry.Record{
 		Name: "probe", Version: "1.0", RunPath: "probe", Type: plugin.Persist,
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	}
 	runner := process.NewRunner(process.Options{})
 	parallel := min(max(2*runtime.NumCPU(), 4), 32) // the default of SC-08
-	manager := host.New(host.Options{Root: in.root, Runner: runner, Registry: in.registry, Parallel: parallel})
+	manager := host.New(host.Options{Root: in.Root, Runner: runner, Registry: in.Registry, Parallel: parallel})
 
 	var native, bare []time.Duration
 	for round := range 1 + o.rounds {
@@ -59,16 +59,6 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 		}
 	}
 	return scanResult{native: median(native), bare: median(bare)}, nil
-}
-
-// buildProbe builds the plugin that is scanned as the real ones are built.
-func buildProbe(ctx context.Context, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/bench/probe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build plugin: %w\n%s", err, out)
-	}
-	return nil
 }
 
 // scan is what the supervisor does of a scan: list what is installed, and ask

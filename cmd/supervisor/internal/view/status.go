@@ -50,7 +50,7 @@ func table(w io.Writer, s plugin.Snapshot, p Paint) {
 	fmt.Fprintf(tw, "NAME\tVERSION\t%s\tSINCE\tRESTARTS\tHEALTH\tWHY / NEXT\n", p.in(plain, "STATE"))
 	for _, v := range s.Plugins {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", Line(v.Name), Line(v.Version),
-			p.in(stateColour(v), v.State.String()), since(s.At, v.Since), v.Restarts, health(s.At, v), reason(s.At, v))
+			p.in(viewColour(v), v.State.String()), since(s.At, v.Since), v.Restarts, health(s.At, v), reason(s.At, v))
 	}
 	_ = tw.Flush() // into memory
 	for line := range strings.Lines(b.String()) {
@@ -58,19 +58,21 @@ func table(w io.Writer, s plugin.Snapshot, p Paint) {
 	}
 }
 
-func stateColour(v plugin.View) colour {
-	switch v.State {
+func viewColour(v plugin.View) colour {
+	if v.State == plugin.StateInstalled && !v.Healthy() {
+		return yellow
+	}
+	return stateColour(v.State)
+}
+
+func stateColour(s plugin.State) colour {
+	switch s {
 	case plugin.StateRunning:
 		return green
 	case plugin.StateCrashLoop:
 		return red
-	case plugin.StateRemoved:
+	case plugin.StateRemoved, plugin.StateInstalled:
 		return plain
-	case plugin.StateInstalled:
-		if v.Healthy() {
-			return plain
-		}
-		return yellow
 	default:
 		return yellow
 	}
@@ -99,7 +101,16 @@ func reason(now time.Time, v plugin.View) string {
 	default:
 		parts = append(parts, Line(v.Next)+" in "+Span(v.NextAt.Sub(now).Round(time.Second)))
 	}
+	if unwatched(v) {
+		parts = append(parts, "its end is noticed by scan only")
+	}
 	return strings.Join(parts, ", ")
+}
+
+// unwatched tells whether the plugin runs and no event will tell of its end (EV-04).
+func unwatched(v plugin.View) bool {
+	return v.Type == plugin.Persist && !v.Duplicate && v.Watch == plugin.WatchScan &&
+		(v.State == plugin.StateRunning || v.State == plugin.StateDegraded)
 }
 
 // troubles are the lines below the table.
@@ -124,6 +135,12 @@ func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
 			line += fmt.Sprintf(", try %d in %s", r.Attempts+1, Span(r.NextTry.Sub(s.At).Round(time.Second)))
 		}
 		fmt.Fprintln(w, p.Note("owed:"), line)
+	}
+	for _, v := range s.Plugins {
+		for _, limit := range v.Unlimited { // "memory: no controller" (EV-17)
+			what, why, _ := strings.Cut(limit, ": ")
+			fmt.Fprintf(w, "%s %s of %s not enforced: %s\n", p.Note("limit:"), Line(what), Line(v.Name), Line(why))
+		}
 	}
 	for _, t := range s.Problems {
 		fmt.Fprintf(w, "%s %s: %s (for %s)\n", p.Bad("problem:"), Line(t.What), Line(t.Why), since(s.At, t.Since))

@@ -24,7 +24,7 @@ func sample() plugin.Snapshot {
 		Plugins: []plugin.View{
 			{
 				Name: "log-agent", Version: "2.4.1", Type: plugin.Persist, State: plugin.StateRunning, Since: ago(76 * time.Hour),
-				Beat: ago(4 * time.Second), Interval: 60, Why: "found running",
+				Beat: ago(4 * time.Second), Interval: 60, Why: "found running", Watch: plugin.WatchCgroup,
 			},
 			{
 				Name: "metrics", Version: "1.9.0", Type: plugin.Persist, State: plugin.StateCrashLoop, Since: ago(12 * time.Minute),
@@ -77,6 +77,37 @@ func TestStatusVerbose(t *testing.T) {
 		if !strings.Contains(b.String(), line+"\n") {
 			t.Errorf("no line %q in\n%s", line, b.String())
 		}
+	}
+}
+
+// EV-04, EV-17: status says where an exit is not seen by an event, and which
+// limits are not enforced.
+func TestStatusSaysWhatIsNotDone(t *testing.T) {
+	view := func(name string, state plugin.State, watch plugin.Watch) plugin.View {
+		return plugin.View{Name: name, Version: "1", Type: plugin.Persist, State: state, Since: now, Watch: watch}
+	}
+	limited := view("limited", plugin.StateRunning, plugin.WatchPidfd)
+	limited.Unlimited = []string{"memory: no controller", "pids: \x1bno"}
+	once := view("once", plugin.StateRunning, plugin.WatchScan)
+	once.Type = plugin.Once
+	var b bytes.Buffer
+	err := Status(&b, plugin.Snapshot{At: now, Plugins: []plugin.View{
+		view("handed", plugin.StateRunning, plugin.WatchScan), limited, once, view("down", plugin.StateCrashLoop, plugin.WatchScan),
+	}}, StatusOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `
+NAME     VERSION  STATE       SINCE  RESTARTS  HEALTH  WHY / NEXT
+handed   1        running     0s     0         -       its end is noticed by scan only
+limited  1        running     0s     0         -
+once     1        running     0s     0         -
+down     1        crash-loop  0s     0         -
+limit: memory of limited not enforced: no controller
+limit: pids of limited not enforced: ·no
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), b.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

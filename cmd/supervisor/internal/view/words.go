@@ -44,7 +44,13 @@ const maxLine = 160
 // Line is s as one line that a terminal shows as it is: no control
 // characters, no line ends, blanks joined, cut at maxLine characters.
 func Line(s string) string {
-	s = strings.Map(func(r rune) rune {
+	return short(strings.Join(strings.Fields(Text(s)), " "))
+}
+
+// Text is one line of s as a terminal shows it: no control characters, a tab
+// as blanks. It is not cut.
+func Text(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
@@ -53,10 +59,12 @@ func Line(s string) string {
 		default:
 			return r
 		}
-	}, strings.ToValidUTF8(s, "·"))
-	s = strings.Join(strings.Fields(s), " ")
+	}, strings.ReplaceAll(strings.ToValidUTF8(s, "·"), "\t", "    "))
+}
+
+func short(s string) string {
 	if r := []rune(s); len(r) > maxLine {
-		s = string(r[:maxLine-1]) + "…"
+		return string(r[:maxLine-1]) + "…"
 	}
 	return s
 }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"context"
@@ -13,22 +13,25 @@ import (
 	"time"
 )
 
-// child is a built program that is run: the supervisor or the control plane.
-type child struct {
+// SettleWithin is how long the first runs may take.
+const SettleWithin = 2 * time.Minute
+
+// Child is a built program that is run: the supervisor or the control plane.
+type Child struct {
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{} // closed when it has ended
 }
 
-// spawn starts a program in a process group of its own, so that Ctrl-C reaches
+// Spawn starts a program in a process group of its own, so that Ctrl-C reaches
 // us alone and everything is ended in order.
-func spawn(program, log string, args ...string) (*child, error) {
+func Spawn(program, log string, args ...string) (*Child, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, fmt.Errorf("create log: %w", err)
 	}
 	defer out.Close()
-	c := &child{cmd: exec.Command(program, args...), log: log, done: make(chan struct{})}
+	c := &Child{cmd: exec.Command(program, args...), log: log, done: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	for _, kv := range os.Environ() {
@@ -47,10 +50,11 @@ func spawn(program, log string, args ...string) (*child, error) {
 	return c, nil
 }
 
-func (c *child) pid() int { return c.cmd.Process.Pid }
+// PID is that of its process.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-// pass lets time pass. The error says that ctx or the child ended meanwhile.
-func (c *child) pass(ctx context.Context, d time.Duration) error {
+// Pass lets time pass. The error says that ctx or the child ended meanwhile.
+func (c *Child) Pass(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -64,8 +68,8 @@ func (c *child) pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stop asks the child to end, and makes it if it does not.
-func (c *child) stop() error {
+// Stop asks the child to end, and makes it if it does not.
+func (c *Child) Stop() error {
 	const drains = 15 * time.Second // the supervisor promises 10
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(drains)
@@ -80,20 +84,20 @@ func (c *child) stop() error {
 	return fmt.Errorf("%s did not end when told to and was killed", filepath.Base(c.cmd.Path))
 }
 
-// startControlPlane starts the control plane on a free port, and waits until it listens.
-func startControlPlane(ctx context.Context, bin, root string) (_ *child, url string, err error) {
+// StartControlPlane starts the control plane on a free port, and waits until it listens.
+func StartControlPlane(ctx context.Context, bin, root string) (_ *Child, url string, err error) {
 	file := filepath.Join(root, "controlplane.address")
-	c, err := spawn(filepath.Join(bin, "controlplane"), filepath.Join(root, "controlplane.log"),
+	c, err := Spawn(filepath.Join(bin, "controlplane"), filepath.Join(root, "controlplane.log"),
 		"serve", "--listen", "127.0.0.1:0", "--address-file", file, "--database", filepath.Join(root, "controlplane.db"))
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, c.stop())
+			err = errors.Join(err, c.Stop())
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	ctx, cancel := context.WithTimeout(ctx, SettleWithin)
 	defer cancel()
 	for {
 		address, err := os.ReadFile(file)
@@ -103,8 +107,14 @@ func startControlPlane(ctx context.Context, bin, root string) (_ *child, url str
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, "", fmt.Errorf("read address: %w", err)
 		}
-		if err := c.pass(ctx, 50*time.Millisecond); err != nil {
+		if err := c.Pass(ctx, 50*time.Millisecond); err != nil {
 			return nil, "", fmt.Errorf("wait for control plane: %w", err)
 		}
 	}
+}
+
+// Kill ends the child at once, with no warning.
+func (c *Child) Kill() {
+	_ = c.cmd.Process.Kill()
+	<-c.done
 }

@@ -1,10 +1,14 @@
-package main
+// Package rig sets up what the project's own measurements need: an
+// installation of plugins below a temporary root, and the built programs
+// running on it.
+package rig
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,13 +18,13 @@ import (
 	"pluginsupervisor/internal/registry"
 )
 
-// installation is a root in a temporary folder.
-type installation struct {
-	root     string
-	registry *registry.Registry
+// Installation is a root in a temporary folder.
+type Installation struct {
+	Root     string
+	Registry *registry.Registry
 }
 
-func newInstallation() (*installation, error) {
+func NewInstallation() (*Installation, error) {
 	root, err := os.MkdirTemp("", "supervisor-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("create root: %w", err)
@@ -29,24 +33,24 @@ func newInstallation() (*installation, error) {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, fmt.Errorf("find root: %w", err)
 	}
-	return &installation{root: root, registry: registry.New(registry.Options{Root: root})}, nil
+	return &Installation{Root: root, Registry: registry.New(registry.Options{Root: root})}, nil
 }
 
-// install installs that many plugins like the record, all with the same
+// Install installs that many plugins like the record, all with the same
 // program, a file of the root, and returns the path each has it under.
-func (in *installation) install(ctx context.Context, count int, program string, like registry.Record) ([]string, error) {
+func (in *Installation) Install(ctx context.Context, count int, program string, like registry.Record) ([]string, error) {
 	var programs []string
 	for i := range count {
 		rec := like
 		rec.Name = fmt.Sprintf("%s-%03d", like.Name, i)
-		path := filepath.Join(in.root, "plugin", rec.Name, rec.Version, rec.RunPath)
+		path := filepath.Join(in.Root, "plugin", rec.Name, rec.Version, rec.RunPath)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, fmt.Errorf("install plugin: %w", err)
 		}
 		if err := os.Link(program, path); err != nil {
 			return nil, fmt.Errorf("install plugin: %w", err)
 		}
-		if _, err := in.registry.Put(ctx, rec); err != nil {
+		if _, err := in.Registry.Put(ctx, rec); err != nil {
 			return nil, err
 		}
 		programs = append(programs, path)
@@ -54,10 +58,10 @@ func (in *installation) install(ctx context.Context, count int, program string, 
 	return programs, nil
 }
 
-// clear ends what runs out of the root, and removes it.
-func (in *installation) clear() error {
-	err := endAll(in.root)
-	if failed := os.RemoveAll(in.root); failed != nil {
+// Clear ends what runs out of the root, and removes it.
+func (in *Installation) Clear() error {
+	err := endAll(in.Root)
+	if failed := os.RemoveAll(in.Root); failed != nil {
 		err = errors.Join(err, fmt.Errorf("remove root: %w", failed))
 	}
 	return err
@@ -112,4 +116,14 @@ func killBelow(root string) (found int, err error) {
 func runsBelow(pid int, root string) bool {
 	exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
 	return err == nil && strings.HasPrefix(exe, root+"/")
+}
+
+// Build builds a program of this folder as plugins are built: small and static.
+func Build(ctx context.Context, program, to string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/rig/"+program)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", program, err, out)
+	}
+	return nil
 }

@@ -1,0 +1,90 @@
+package actors
+
+import (
+	"context"
+	"testing/synctest"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// watched is the part of the world that tells by event.
+type watched struct {
+	exited  func(plugin.Exit)
+	heard   func(plugin.Pulse)
+	lives   map[string]uint64
+	left    map[string][]plugin.Process // running when the supervisor came
+	targets []plugin.Target
+	beating []plugin.Plugin
+}
+
+func (w *world) watch() *world {
+	w.watched = &watched{lives: map[string]uint64{}, left: map[string][]plugin.Process{}}
+	return w
+}
+
+// exits and pulses are the world's ports.
+type (
+	exits  struct{ *world }
+	pulses struct{ *world }
+)
+
+func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighting) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watched.targets = append(w.watched.targets, ts...)
+	for _, t := range ts {
+		w.watched.lives[t.Plugin.Name]++
+		all = append(all, plugin.Sighting{
+			Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: w.watched.lives[t.Plugin.Name], Processes: w.watched.left[t.Plugin.Name],
+		})
+	}
+	return all
+}
+
+func (w exits) Follow(ctx context.Context, exited func(plugin.Exit)) error {
+	w.set(func() { w.watched.exited = exited })
+	<-ctx.Done()
+	return nil
+}
+
+func (w pulses) Watch(ps []plugin.Plugin) { w.set(func() { w.watched.beating = ps }) }
+
+func (w pulses) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
+	w.set(func() { w.watched.heard = heard })
+	<-ctx.Done()
+	return nil
+}
+
+// left is a verb's outcome with what it left running, as the tracker tells it.
+func (w *world) left(o plugin.Outcome, name string) plugin.Outcome {
+	if w.watched != nil && w.running[name] {
+		w.watched.lives[name]++
+		o.Life = w.watched.lives[name]
+		o.Processes = []plugin.Process{{PID: 1000 + int(o.Life), Born: 1, Boot: "b"}}
+	}
+	return o
+}
+
+// die ends plugins as the kernel would tell it.
+func (w *world) die(e plugin.Exit, names ...string) {
+	for _, name := range names {
+		w.mu.Lock()
+		w.running[name] = false
+		e.Name, e.Life, e.At = name, w.watched.lives[name], time.Now()
+		tell := w.watched.exited
+		w.mu.Unlock()
+		tell(e)
+	}
+	synctest.Wait()
+}
+
+// pulse tells of a heartbeat.
+func (w *world) pulse(p plugin.Pulse) {
+	p.At = time.Now()
+	w.mu.Lock()
+	tell := w.watched.heard
+	w.mu.Unlock()
+	tell(p)
+	synctest.Wait()
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/cmd/supervisor/internal/view"
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/state"
+	"pluginsupervisor/plugin"
+)
+
+// againAfter is how long a command that outlives the supervisor waits before
+// it asks again.
+const againAfter = 250 * time.Millisecond
+
+func eventsCommand() *cobra.Command {
+	var (
+		filter state.Filter
+		since  time.Duration
+		follow bool
+	)
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Show what happened on this host, the oldest first",
+		Long: `Show what happened on this host, the oldest first: each change of a plugin's
+state and what the supervisor decided. Without a supervisor the journal's files
+tell. With -f it goes on until it is interrupted, over the end of the supervisor
+and the start of the next; with -o json each entry is a line.`,
+		Args: arguments(cobra.NoArgs),
+	}
+	output := addOutput(cmd)
+	settings := addPlace(cmd)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
+	cmd.Flags().StringVar(&filter.Plugin, "plugin", "", "only this plugin's, by its `name`")
+	cmd.Flags().DurationVar(&since, "since", 0, "only those of the last `time`, such as 90s or 2h")
+	cmd.Flags().IntVarP(&filter.Limit, "number", "n", 50, "show at most so many, the newest; 0 for all")
+	_ = cmd.RegisterFlagCompletionFunc("plugin", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+	})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if filter.Limit < 0 || since < 0 {
+			return exit(exitUsage, errors.New("-n and --since must not be negative (try --help)"))
+		}
+		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		if since > 0 {
+			filter.Since = time.Now().Add(-since)
+		}
+		out := cmd.OutOrStdout()
+		tell := func(e plugin.Entry) error { return view.Event(out, e, view.PaintFor(out)) }
+		if *output == asJSON {
+			lines := json.NewEncoder(out)
+			lines.SetEscapeHTML(false)
+			tell = func(e plugin.Entry) error { return lines.Encode(e) }
+		}
+		if follow {
+			return followEvents(cmd, cfg, filter, tell)
+		}
+		entries, err := history(cmd, cfg, filter)
+		if err == nil && len(entries) == 0 && filter.Plugin != "" {
+			err = mustExist(cmd.Context(), cfg, filter.Plugin)
+		}
+		for _, e := range entries {
+			err = errors.Join(err, tell(e))
+		}
+		return err
+	}
+	return cmd
+}
+
+// followEvents tells what there is and what comes, until the context ends. It
+// outlives the supervisor; where there is none it tells what the files have and
+// waits for one.
+func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell func(plugin.Entry) error) error {
+	ctx, client := cmd.Context(), admin.Dial(cfg.SocketPath())
+	each := func(e plugin.Entry) error {
+		f.After = e.Seq
+		return tell(e)
+	}
+	said := false
+	for first := true; ; first = false {
+		err := client.Follow(ctx, f, func(e plugin.Entry) error {
+			said = false
+			return each(e)
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !errors.Is(err, admin.ErrNoSupervisor) {
+			return err
+		}
+		if !said {
+			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v; waiting for one\n", err)
+			said = true
+		}
+		if first {
+			entries, err := written(cmd.ErrOrStderr(), cfg, f)
+			for _, e := range entries {
+				err = errors.Join(err, each(e))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		f.Limit = 0 // from here on, all that is new
+		if !pause(ctx, againAfter) {
+			return nil
+		}
+	}
+}
+
+// pause waits; false if the context ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

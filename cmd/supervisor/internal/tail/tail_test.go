@@ -1,0 +1,163 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err == nil {
+		_, err = f.WriteString(text)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := Lines(path, 0, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	for _, c := range []struct {
+		text string
+		n    int
+		want []string
+	}{
+		{"", 0, nil},
+		{"a\nb\nc\n", 0, []string{"a", "b", "c"}},
+		{"a\nb\nc\n", 2, []string{"b", "c"}},
+		{"a\nb\nc", 2, []string{"b", "c"}}, // the last one has no end yet
+		{"\n\n", 5, []string{"", ""}},
+	} {
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		err := Lines(path, c.n, func(line string) error {
+			got = append(got, line)
+			return nil
+		})
+		if err != nil || !cmp.Equal(c.want, got) {
+			t.Errorf("%q, %d lines: %q, %v", c.text, c.n, got, err)
+		}
+	}
+}
+
+func TestNotAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Lines(path, 0, nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
+// following follows a file and hands over what it is told.
+func following(t *testing.T, path string, n int) (next func(want ...string)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	lines, ended := make(chan string, 1000), make(chan error, 1)
+	go func() {
+		ended <- Follow(ctx, path, n, func(line string) error {
+			lines <- line
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("following ended: %v", err)
+		}
+		if len(lines) > 0 {
+			t.Errorf("%d lines more, the first is %q", len(lines), <-lines)
+		}
+	})
+	return func(want ...string) {
+		t.Helper()
+		for _, w := range want {
+			select {
+			case got := <-lines:
+				if got != w {
+					t.Fatalf("told %q, want %q", got, w)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("never told %q", w)
+			}
+		}
+	}
+}
+
+func numbered(first, last int) (lines []string) {
+	for n := first; n <= last; n++ {
+		lines = append(lines, fmt.Sprintf("line %d %s", n, strings.Repeat("x", 90)))
+	}
+	return lines
+}
+
+func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
+
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	next := following(t, path, 2) // it is not there yet
+	write(t, path, "half ")
+	write(t, path, "a line\n")
+	next("half a line")
+
+	t.Run("cut to its end in place", func(t *testing.T) {
+		before := numbered(1, 900)
+		write(t, path, text(before))
+		next(before...)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keep := append(b[len(b)-20_000:], "written meanwhile\n"...)
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteAt(keep, 0)
+		}
+		if err := errors.Join(err, f.Truncate(int64(len(keep))), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		next("written meanwhile")
+	})
+	t.Run("replaced", func(t *testing.T) {
+		other := filepath.Join(t.TempDir(), "other")
+		more := numbered(1, 700) // longer than what it replaces
+		write(t, other, text(more))
+		if err := os.Rename(other, path); err != nil {
+			t.Fatal(err)
+		}
+		next(more...)
+	})
+	t.Run("removed and begun anew", func(t *testing.T) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, "new\n")
+		next("new")
+	})
+	t.Run("from its end", func(t *testing.T) {
+		write(t, path, "a\nb\nc\nopen")
+		next("a", "b", "c")
+		second := following(t, path, 2)
+		second("b", "c")
+		write(t, path, " end\n")
+		second("open end")
+		next("open end")
+	})
+}

@@ -1,0 +1,157 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// stamp is a time of the day, and date one of another day.
+const (
+	stamp = "15:04:05"
+	date  = "Jan _2 15:04:05"
+)
+
+// Event is an entry of the journal on one line: when, who, what, why, what was
+// decided and what comes next.
+func Event(w io.Writer, e plugin.Entry, p Paint) error {
+	who := Line(strings.TrimSpace(e.Plugin + " " + e.Version))
+	if who == "" {
+		who = "-"
+	}
+	line := fmt.Sprintf("%s  %-20s  %s", e.At.Local().Format("2006-01-02 15:04:05"), who, headline(e, p))
+	if then := consequence(e, e.At); then != "" {
+		line += " → " + then
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
+// WhyOptions say how the history of a plugin is shown.
+type WhyOptions struct {
+	Paint  Paint
+	Now    time.Time
+	Output int // at most so many lines of what the plugin printed, the last ones
+}
+
+// Why writes what happened to a plugin, the newest first, and below each entry
+// what was decided and what the plugin printed last. v is what it is now, nil
+// where nobody knows.
+func Why(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions) error {
+	var b strings.Builder
+	if v != nil {
+		about := fmt.Sprintf("for %s, %s", since(o.Now, v.Since), count(v.Restarts, "restart", "restarts"))
+		if v.Failures > 0 {
+			about += fmt.Sprintf(", %s since it was healthy", count(v.Failures, "failure", "failures"))
+		}
+		fmt.Fprintf(&b, "%s %s  %s %s\n", o.Paint.Bold(Line(v.Name)), Line(v.Version), o.Paint.in(viewColour(*v), v.State.String()), about)
+		if now := reason(o.Now, *v); now != "" {
+			fmt.Fprintf(&b, "%s\n", now)
+		}
+		if len(entries) > 0 {
+			fmt.Fprintln(&b)
+		}
+	}
+	agoWide, clockWide := 0, 0
+	for _, e := range entries {
+		agoWide, clockWide = max(agoWide, len(since(o.Now, e.At))), max(clockWide, len(clock(o.Now, e.At)))
+	}
+	indent := strings.Repeat(" ", agoWide+len(" ago  ")+clockWide+2)
+	for _, e := range entries {
+		fmt.Fprintf(&b, "%*s ago  %*s  %s\n", agoWide, since(o.Now, e.At), clockWide, clock(o.Now, e.At), headline(e, o.Paint))
+		if then := consequence(e, o.Now); then != "" {
+			fmt.Fprintf(&b, "%s→ %s\n", indent, then)
+		}
+		for _, line := range printed(e, o.Output) {
+			fmt.Fprintf(&b, "%s%s %s\n", indent, o.Paint.Faint("|"), line)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// clock is a time as a clock shows it, with the date if that is another day.
+func clock(now, t time.Time) string {
+	now, t = now.Local(), t.Local()
+	if now.YearDay() != t.YearDay() || now.Year() != t.Year() {
+		return t.Format(date)
+	}
+	return t.Format(stamp)
+}
+
+// headline is what happened, and why.
+func headline(e plugin.Entry, p Paint) string {
+	var what string
+	switch e.Kind {
+	case plugin.EntryState:
+		what = fmt.Sprintf("%s → %s", e.From, p.in(stateColour(e.To), e.To.String()))
+	case plugin.EntryExit:
+		what = p.Bad("ended")
+	default:
+		what = Line(string(e.Kind))
+	}
+	var why []string
+	if e.Exit != nil {
+		why = append(why, exit(*e.Exit))
+	}
+	if cause := Line(e.Cause); cause != "" && (e.Exit == nil || e.Cause != e.Exit.Cause()) {
+		why = append(why, cause)
+	}
+	if len(why) == 0 {
+		return what
+	}
+	return what + ": " + strings.Join(why, "; ")
+}
+
+// exit is how a process ended: its code or signal, and which it was.
+func exit(e plugin.Exit) string {
+	how := e.Cause()
+	if !e.Known && !e.OOM {
+		how = "cause unknown" // that it ended is said already
+	}
+	if e.PID > 0 {
+		how += fmt.Sprintf(" (pid %d)", e.PID)
+	}
+	if e.Late {
+		how += ", as was known later"
+	}
+	return how
+}
+
+// consequence is what was decided, and what comes next.
+func consequence(e plugin.Entry, now time.Time) string {
+	var parts []string
+	if e.Decision != "" {
+		parts = append(parts, Line(e.Decision))
+	}
+	next := Line(e.Next)
+	if !e.NextAt.IsZero() {
+		at := "at " + e.NextAt.Local().Format(stamp)
+		if left := e.NextAt.Sub(now).Round(time.Second); left > 0 {
+			at += " (in " + Span(left) + ")"
+		}
+		next = strings.TrimSpace(next + " " + at)
+	}
+	if next != "" {
+		parts = append(parts, "next: "+next)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// printed are the last n lines of what the plugin printed, without empty ones.
+func printed(e plugin.Entry, n int) []string {
+	output := e.Output
+	if e.Exit != nil && e.Exit.Output != "" {
+		output = e.Exit.Output
+	}
+	var lines []string
+	for line := range strings.Lines(output) {
+		if line := strings.TrimRight(short(Text(line)), " "); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-n):]
+}

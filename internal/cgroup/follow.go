@@ -1,0 +1,141 @@
+package cgroup
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Follow tells whether plugins' leaves hold processes: of each leaf that is
+// there at first, of each that is made later, and whenever the kernel says that
+// it changed; of one that is removed, that it holds none. The same may be told
+// again. It returns nil when ctx ends; there may be one Follow at a time.
+//
+// changed is called by one goroutine, which waits for it.
+func (t *Tree) Follow(ctx context.Context, changed func(name string, populated bool)) error {
+	defer context.AfterFunc(ctx, t.events.interrupt)()
+	f := &following{tree: t, changed: changed}
+	err := f.lookAll()
+	for err == nil && ctx.Err() == nil {
+		var events []event
+		events, err = t.events.read()
+		for _, e := range events {
+			if err == nil {
+				err = f.handle(e)
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("follow cgroups: %w", err)
+}
+
+// following is one run of Follow.
+type following struct {
+	tree    *Tree
+	changed func(string, bool)
+	place   int            // watch of where our folder is
+	folder  int            // watch of our folder, in which leaves come and go
+	leaves  map[int]string // names by watch of their cgroup.events
+}
+
+// handle takes one event. What is of a watch that has ended is not ours.
+func (f *following) handle(e event) error {
+	name, known := f.leaves[e.watch]
+	switch {
+	case e.mask&unix.IN_Q_OVERFLOW != 0:
+		f.tree.log.Debug("Events of cgroups were lost, all are looked at")
+		return f.lookAll()
+	case e.watch == f.place:
+		if e.name == f.tree.folder { // somebody removed it, and we or he made it anew
+			return f.lookAll()
+		}
+	case e.watch == f.folder && e.mask&unix.IN_CREATE != 0:
+		f.watch(e.name)
+	case e.watch == f.folder && e.mask&unix.IN_DELETE != 0:
+		f.forget(e.name)
+	case known && e.mask&unix.IN_IGNORED != 0:
+		delete(f.leaves, e.watch)
+	case known:
+		f.tell(name)
+	}
+	return nil
+}
+
+// lookAll begins anew with what leaves there are. Those that are gone are
+// told of as removed.
+func (f *following) lookAll() error {
+	const comings = unix.IN_CREATE | unix.IN_DELETE | unix.IN_ONLYDIR
+	var err error
+	if f.place, err = f.tree.events.add(f.tree.place.dir, comings); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.tree.Dir(), 0o755); err != nil {
+		return err
+	}
+	folder, err := f.tree.events.add(f.tree.Dir(), comings)
+	if err != nil {
+		return err
+	}
+	if f.folder != 0 && f.folder != folder {
+		f.tree.events.drop(f.folder)
+	}
+	f.folder = folder
+	names, err := f.tree.Names()
+	if err != nil {
+		return err
+	}
+	before := f.leaves
+	f.leaves = map[int]string{}
+	for _, name := range names {
+		f.watch(name)
+	}
+	for watch, name := range before {
+		if _, there := f.leaves[watch]; !there {
+			f.tree.events.drop(watch)
+			f.tell(name)
+		}
+	}
+	return nil
+}
+
+// watch comes before the look, so that no change falls between the two.
+func (f *following) watch(name string) {
+	l := &Leaf{f.tree, f.tree.folder, name}
+	watch, err := f.tree.events.add(filepath.Join(l.Dir(), "cgroup.events"), unix.IN_MODIFY)
+	if gone(err) {
+		return // its removal is the next that is heard of it
+	}
+	if err != nil {
+		f.tree.log.WithError(err).WithField("plugin", name).Warn("Cgroup of plugin cannot be watched")
+	} else {
+		f.leaves[watch] = name
+	}
+	f.tell(name)
+}
+
+func (f *following) forget(name string) {
+	for watch, n := range f.leaves {
+		if n == name {
+			f.tree.events.drop(watch)
+			delete(f.leaves, watch)
+		}
+	}
+	f.tell(name)
+}
+
+// tell says what is so now: a leaf that is gone is empty, one that was made
+// anew since may not be.
+func (f *following) tell(name string) {
+	l := &Leaf{f.tree, f.tree.folder, name}
+	populated, err := l.Populated()
+	if err != nil {
+		f.tree.log.WithError(err).WithField("plugin", name).Warn("Cgroup of plugin cannot be read")
+		return
+	}
+	f.changed(name, populated)
+}

@@ -1,0 +1,117 @@
+package cgroup
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestOpenNone(t *testing.T) {
+	plain := t.TempDir()
+	for name, c := range map[string]struct{ mounts, why string }{
+		"nothing mounted": {"22 27 0:21 / /proc rw - proc proc rw\n", "none is mounted"},
+		"v1 alone":        {"35 31 0:32 / /x rw - cgroup cgroup rw,memory\n", "none is mounted"},
+		"mounted over":    {"41 31 0:38 / " + plain + " rw - cgroup2 cgroup2 rw\n", plain + ": another file system is mounted over it"},
+		"not there":       {"41 31 0:38 / /no/such rw - cgroup2 cgroup2 rw\n", "/no/such: no such file or directory"},
+	} {
+		t.Run("EV-03 "+name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "mountinfo")
+			if err := os.WriteFile(file, []byte(c.mounts), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Open(Options{Root: "/r", Mounts: file})
+			if !errors.Is(err, ErrNone) || !strings.HasSuffix(err.Error(), ": "+c.why) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	if _, err := Open(Options{Root: "/r", Mounts: "/no/such"}); !errors.Is(err, ErrNone) {
+		t.Errorf("no mounts to read: %v", err)
+	}
+	if _, err := Open(Options{}); err == nil {
+		t.Error("opened without a root")
+	}
+}
+
+func TestFolder(t *testing.T) {
+	// printf %s /var/lib/supervisor | sha256sum
+	const want = "supervisor-adbe3791"
+	for _, root := range []string{"/var/lib/supervisor", "/var/lib/supervisor/"} {
+		if got := folderOf(root); got != want {
+			t.Errorf("%s: %s", root, got)
+		}
+	}
+	if folderOf("/other") == want {
+		t.Error("two supervisors share a folder")
+	}
+}
+
+func TestOpenReadOnly(t *testing.T) {
+	tree := openTree(t)
+	t.Run("EV-03 mounted read-only", func(t *testing.T) {
+		c := helper("readonly", t.TempDir(), tree.place.mount.point)
+		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+		out, err := c.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(out); !strings.HasPrefix(got, "true ") || !strings.Contains(got, "read-only file system") {
+			t.Errorf("it says %s", got)
+		}
+	})
+}
+
+// anyController hands one down as far as the services, to be taken back at the
+// end of the test; "" if there is none.
+func anyController(t *testing.T, tree *Tree) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(tree.place.dir, "cgroup.controllers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(string(b))
+	if len(words) == 0 {
+		return ""
+	}
+	controller := words[0]
+	dirs := []string{tree.Dir()}
+	if had, err := lists(tree.place.dir, "cgroup.subtree_control", controller); err != nil {
+		t.Fatal(err)
+	} else if !had {
+		dirs = append(dirs, tree.place.dir)
+	}
+	if err := tree.enable(tree.folder, controller); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// The place may be in use by others, who then keep the controller.
+		for _, dir := range append([]string{filepath.Join(tree.Dir(), "x.service")}, dirs...) {
+			if err := write(dir, "cgroup.subtree_control", "-"+controller); err != nil && !errors.Is(err, unix.EBUSY) {
+				t.Error(err)
+			}
+		}
+	})
+	return controller
+}
+
+// ask runs a helper in the leaf and gives what it prints.
+func ask(t *testing.T, l *Leaf, name string, args ...string) string {
+	t.Helper()
+	c := helper(name, args...)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, l, c)
+	b, err := io.ReadAll(out)
+	if err = errors.Join(err, c.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(b), "\n")
+}

@@ -1,0 +1,194 @@
+package cgroup
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+// ErrNone says that leaves can be had nowhere. Open returns it together with
+// what was found instead.
+var ErrNone = errors.New("no writable cgroup v2 hierarchy")
+
+const probes = ".probes"
+
+// Options say whose leaves they are.
+type Options struct {
+	Root   string             // of the supervisor, always spelt the same: it names our folder
+	Log    logrus.FieldLogger // nil: nothing is logged
+	Mounts string             // default /proc/self/mountinfo
+}
+
+// Tree is the folder with a supervisor's leaves. Its methods may be called
+// from any goroutine, at the same time, but for Follow.
+type Tree struct {
+	log    logrus.FieldLogger
+	place  place
+	folder string               // name of the plugins' folder in the place
+	v1     map[string]hierarchy // by controller
+	events *inotify
+
+	mu    sync.Mutex
+	fresh map[Leaf]bool // made since Open, or by renew
+}
+
+// Open finds the place and makes our folder there, and nothing else. The error
+// is ErrNone where there is no place.
+func Open(o Options) (*Tree, error) {
+	if o.Root == "" {
+		return nil, errors.New("open cgroups: no root given")
+	}
+	if o.Mounts == "" {
+		o.Mounts = "/proc/self/mountinfo"
+	}
+	if o.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Log = silent
+	}
+	mounts, err := readMounts(o.Mounts)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	own, err := readMembership("/proc/self/cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	if err := forkable(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	t := &Tree{log: o.Log, folder: folderOf(o.Root), v1: hierarchies(mounts, own), fresh: map[Leaf]bool{}}
+	if t.place, err = choose(places(mounts, own[""]), t.folder); err != nil {
+		return nil, err
+	}
+	if t.events, err = newInotify(); err != nil {
+		return nil, fmt.Errorf("watch cgroups: %w", err)
+	}
+	return t, nil
+}
+
+func folderOf(root string) string {
+	sum := sha256.Sum256([]byte(filepath.Clean(root)))
+	return "supervisor-" + hex.EncodeToString(sum[:4])
+}
+
+// choose takes the first place that will have our folder.
+func choose(candidates []place, folder string) (place, error) {
+	why := []string{}
+	for _, p := range candidates {
+		err := p.settle(folder)
+		if err == nil {
+			return p, nil
+		}
+		why = append(why, err.Error())
+	}
+	if len(why) == 0 {
+		why = append(why, "none is mounted")
+	}
+	return place{}, fmt.Errorf("%w: %s", ErrNone, strings.Join(why, "; "))
+}
+
+// Dir is where the plugins' leaves are.
+func (t *Tree) Dir() string { return filepath.Join(t.place.dir, t.folder) }
+
+// Leaf gives a plugin's leaf, making it if it is not there. The error is not
+// nil for what is no plugin's name, or is the name of one of the kernel's files.
+func (t *Tree) Leaf(name string) (*Leaf, error) { return t.leaf(t.folder, name) }
+
+// Probes gives the leaf for what is run of a plugin only to ask it: in its own
+// leaf a probe that hangs would hide the plugin's end.
+func (t *Tree) Probes(name string) (*Leaf, error) { return t.leaf(t.folder+probes, name) }
+
+func (t *Tree) leaf(folder, name string) (*Leaf, error) {
+	if err := plugin.CheckName(name); err != nil {
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
+	l := &Leaf{t, folder, name}
+	if err := os.MkdirAll(l.Dir(), 0o755); err != nil {
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
+	return l, nil
+}
+
+// Names are the plugins that have a leaf, of this life of the supervisor or an
+// earlier one, sorted.
+func (t *Tree) Names() ([]string, error) {
+	entries, err := os.ReadDir(t.Dir())
+	if err != nil && !gone(err) {
+		return nil, fmt.Errorf("list cgroups: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && plugin.CheckName(e.Name()) == nil {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Remove removes a plugin's leaves, and what it made below them. It fails if
+// a process is in one of them, and is content if there are none.
+func (t *Tree) Remove(name string) error {
+	if err := plugin.CheckName(name); err != nil {
+		return fmt.Errorf("remove cgroup: %w", err)
+	}
+	var failed []error
+	for _, folder := range []string{t.folder, t.folder + probes} {
+		if err := t.remove(&Leaf{t, folder, name}); err != nil {
+			failed = append(failed, fmt.Errorf("remove cgroup: %w", err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// remove leaves what is below a leaf alone if it cannot have all.
+func (t *Tree) remove(l *Leaf) error {
+	populated, err := l.Populated()
+	if err != nil {
+		return err
+	}
+	if populated {
+		return fmt.Errorf("%s: %w", l.Dir(), unix.EBUSY)
+	}
+	t.stale(l)
+	err = remove(l.Dir())
+	for controller := range t.v1 {
+		dir, _ := l.v1(controller)
+		err = errors.Join(err, remove(dir))
+	}
+	return err
+}
+
+// folders are all that we may have made, in every hierarchy.
+func (t *Tree) folders() []string {
+	parents := []string{t.place.dir}
+	for _, h := range t.v1 {
+		parents = append(parents, h.own)
+	}
+	var all []string
+	for _, p := range parents {
+		all = append(all, filepath.Join(p, t.folder), filepath.Join(p, t.folder+probes))
+	}
+	return all
+}
+
+// Close gives back what the tree holds of the kernel. Leaves stay, and what
+// runs in them; a folder without leaves is removed.
+func (t *Tree) Close() error {
+	err := t.events.close()
+	for _, folder := range t.folders() {
+		_ = unix.Rmdir(folder) // refused while there are leaves in it
+	}
+	return err
+}

@@ -1,0 +1,127 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
+)
+
+type asked struct {
+	sick  atomic.Bool
+	state atomic.Uint32
+}
+
+func (a *asked) Status(context.Context) (plugin.Snapshot, error) {
+	if a.sick.Load() {
+		return plugin.Snapshot{}, errors.New("no answer")
+	}
+	return plugin.Snapshot{Plugins: []plugin.View{{Name: "p", State: plugin.State(a.state.Load())}}}, nil
+}
+
+// EV-20: READY=1 when supervising, WATCHDOG=1 only while the Coordinator
+// answers, STATUS= one line, STOPPING=1 at the end.
+func TestRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "60000") // every 20 ms
+	t.Setenv("WATCHDOG_PID", "")
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+
+	said := make(chan string, 1000)
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := socket.Read(buf)
+			if err != nil {
+				close(said)
+				return
+			}
+			said <- string(buf[:n])
+		}
+	}()
+	next := func() string {
+		t.Helper()
+		select {
+		case s := <-said:
+			return s
+		case <-time.After(20 * time.Second):
+			t.Fatal("nothing was said")
+			return ""
+		}
+	}
+	until := func(want string) {
+		t.Helper()
+		for !strings.Contains(next(), want) {
+		}
+	}
+
+	a := &asked{}
+	a.sick.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); Run(ctx, a, log) }()
+
+	a.sick.Store(false)
+	if got := next(); got != "READY=1\nWATCHDOG=1\nSTATUS=1 plugin: 1 installed" {
+		t.Errorf("first %q", got)
+	}
+	if got := next(); got != "WATCHDOG=1" {
+		t.Errorf("then %q", got)
+	}
+	a.state.Store(uint32(plugin.StateCrashLoop))
+	until("STATUS=1 plugin: 1 crash-loop")
+
+	a.sick.Store(true)
+	for quiet := false; !quiet; { // what was under way comes, then nothing
+		select {
+		case <-said:
+		case <-time.After(300 * time.Millisecond):
+			quiet = true
+		}
+	}
+	a.sick.Store(false)
+	until("WATCHDOG=1")
+	cancel()
+	<-ended
+	until("STOPPING=1")
+}
+
+func TestRunWithoutSystemd(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	Run(t.Context(), nil, logrus.New()) // returns at once, and asks nobody
+}
+
+func TestLine(t *testing.T) {
+	got := Line(plugin.Snapshot{
+		Plugins:  []plugin.View{{State: plugin.StateCrashLoop}, {State: plugin.StateRunning}, {State: plugin.StateRunning}},
+		Reports:  plugin.Reports{Owed: 2},
+		Problems: []plugin.Problem{{What: "state file"}},
+	})
+	if want := "3 plugins: 2 running, 1 crash-loop; 2 statuses owed; state file does not work"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What is systemd's must not reach a plugin.
+func TestVariables(t *testing.T) {
+	if !slices.Contains(Variables(), "NOTIFY_SOCKET") || !slices.Contains(Variables(), "WATCHDOG_USEC") {
+		t.Error(Variables())
+	}
+}

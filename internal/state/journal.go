@@ -1,0 +1,205 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
+)
+
+// The journal's two files, and its bounds: a file's bytes, and how much is
+// kept in memory while the disk refuses.
+const (
+	journalFile = "journal.jsonl"
+	olderFile   = "journal.1.jsonl"
+
+	journalMax   = 4 << 20
+	waitingMax   = 10_000
+	waitingBytes = journalMax
+)
+
+// journal writes what happened, an entry a line. It is owned by the Store.
+type journal struct {
+	dir string
+	log logrus.FieldLogger
+	max int64 // bytes of a file
+	f   *os.File
+	// size is that of f's whole lines.
+	size int64
+
+	waiting []waiting // not written yet, the oldest first
+	bytes   int       // of their lines
+	lost    int       // entries given up, as too many waited
+	latest  waiting   // the last of them
+}
+
+// waiting is a line that is to be written.
+type waiting struct {
+	seq  uint64
+	at   time.Time
+	line []byte
+}
+
+// encodeLines fails on what could never be written, such as a time after the
+// year 9999.
+func encodeLines(entries []plugin.Entry) ([]waiting, error) {
+	lines := make([]waiting, 0, len(entries))
+	for _, e := range entries {
+		line, err := encodeLine(e)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, waiting{e.Seq, e.At, line})
+	}
+	return lines, nil
+}
+
+// append writes entries behind those that still wait. After an error they wait
+// for the next call.
+func (j *journal) append(lines []waiting) error {
+	for _, l := range lines {
+		j.waiting, j.bytes = append(j.waiting, l), j.bytes+len(l.line)
+	}
+	for len(j.waiting) > waitingMax || j.bytes > waitingBytes && len(j.waiting) > 1 {
+		j.latest, j.lost = j.pop(), j.lost+1
+	}
+	if len(j.waiting) == 0 {
+		return nil
+	}
+	if err := j.write(); err != nil {
+		j.close()
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// pop takes the oldest one that waits.
+func (j *journal) pop() waiting {
+	first := j.waiting[0]
+	j.waiting[0] = waiting{} // lets go of the line
+	j.waiting, j.bytes = j.waiting[1:], j.bytes-len(first.line)
+	if len(j.waiting) == 0 {
+		j.waiting = nil
+	}
+	return first
+}
+
+// write writes all that wait. What was written waits no more, also after an error.
+func (j *journal) write() error {
+	if err := j.open(); err != nil {
+		return err
+	}
+	if j.lost > 0 {
+		line, err := encodeLine(j.confession())
+		if err == nil {
+			err = j.put(line)
+		}
+		if err != nil {
+			return err
+		}
+		j.lost = 0
+	}
+	for len(j.waiting) > 0 {
+		if err := j.put(j.waiting[0].line); err != nil {
+			return err
+		}
+		j.pop()
+	}
+	return nil
+}
+
+// confession is the entry that says what is missing before it, in the place of
+// the last entry that is.
+func (j *journal) confession() plugin.Entry {
+	return plugin.Entry{
+		Seq: j.latest.seq, At: j.latest.at, Kind: plugin.EntryHost,
+		Cause:    "the disk refused the journal for too long",
+		Decision: fmt.Sprintf("gave up %d entries, of which this takes the place", j.lost),
+	}
+}
+
+// put writes one line, in a new file if it does not fit into this one.
+func (j *journal) put(line []byte) error {
+	if j.size > 0 && j.size+int64(len(line)) > j.max {
+		if err := j.rotate(); err != nil {
+			return err
+		}
+	}
+	if _, err := j.f.Write(line); err != nil {
+		_ = j.f.Truncate(j.size) // else the next open cuts it
+		return err
+	}
+	j.size += int64(len(line))
+	return nil
+}
+
+// rotate makes the file the older one, and begins a new one.
+func (j *journal) rotate() error {
+	j.close()
+	if err := os.Rename(filepath.Join(j.dir, journalFile), filepath.Join(j.dir, olderFile)); err != nil {
+		return err
+	}
+	return j.open()
+}
+
+// begin makes the journal ready to be written, and returns the number of its
+// last entry. What is in the way is moved aside.
+func (j *journal) begin() (last uint64, err error) {
+	older := filepath.Join(j.dir, olderFile)
+	f, _, err := openJournal(older, os.O_RDONLY)
+	switch {
+	case errors.Is(err, errNotRegular):
+		err = setAside(older, err, j.log)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	case err == nil:
+		f.Close()
+	}
+	err = errors.Join(err, j.open())
+	last, unread := lastEntry(j.dir)
+	return last, errors.Join(err, unread)
+}
+
+// open opens the file to append to it, and cuts off what is no whole line. What
+// is not a file is moved aside.
+func (j *journal) open() error {
+	if j.f != nil {
+		return nil
+	}
+	path := filepath.Join(j.dir, journalFile)
+	f, info, err := openJournal(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
+	if errors.Is(err, errNotRegular) {
+		if err := setAside(path, err, j.log); err != nil {
+			return err
+		}
+		f, info, err = openJournal(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
+	}
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	whole, err := wholeLines(f, size)
+	if err == nil && whole < size {
+		j.log.WithField("bytes", size-whole).Warn("Dropped the torn end of the journal")
+		err = f.Truncate(whole)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	j.f, j.size = f, whole
+	return nil
+}
+
+// close lets the file go. Each line was written at once, there is nothing to fail.
+func (j *journal) close() {
+	if j.f != nil {
+		_ = j.f.Close()
+		j.f = nil
+	}
+}

@@ -1,0 +1,39 @@
+package messages
+
+import (
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+type (
+	// Adopt orders the Watcher to begin to watch plugins, and to tell what runs of them (EV-07).
+	Adopt struct {
+		Gen     uint64
+		Targets []plugin.Target
+	}
+	// Adopted answers Adopt: one sighting a target, or why there are none.
+	Adopted struct {
+		Gen       uint64
+		At        time.Time
+		Sightings []plugin.Sighting
+		Err       error
+	}
+	// WatchBeats sets whose heartbeats the Watcher follows.
+	WatchBeats struct{ Plugins []plugin.Plugin }
+	// PluginExited says that a plugin's last process ended, or, marked Late,
+	// how one ended that was told before (EV-01, EV-10).
+	PluginExited struct{ Exit plugin.Exit }
+	// HeartbeatLost says that a heartbeat's deadline passed (EV-06).
+	HeartbeatLost struct{ Pulse plugin.Pulse }
+	// HeartbeatSeen says that a plugin beat.
+	HeartbeatSeen struct{ Pulse plugin.Pulse }
+	// WatchFailed says that nothing is told by event for now, and why; without
+	// an error it works again.
+	WatchFailed struct {
+		What string
+		Err  error
+	}
+	// Recorded is a journal entry that was saved; the Coordinator publishes it.
+	Recorded struct{ Entry plugin.Entry }
+)
