@@ -51,7 +51,7 @@ func TestLeaf(t *testing.T) {
 		l := leafOf(t, tree, "daemon")
 		c := helper("daemon")
 		launch(t, l, c)
-		if err := c.Wait(); err != nil {
+		if _, err := c.Process.Wait(); err != nil { // c.Wait would close the daemon's standard input
 			t.Fatal(err)
 		}
 		var found []int
