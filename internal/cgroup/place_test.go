@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,53 +64,4 @@ func TestOpenReadOnly(t *testing.T) {
 			t.Errorf("it says %s", got)
 		}
 	})
-}
-
-// anyController hands one down as far as the services, to be taken back at the
-// end of the test; "" if there is none.
-func anyController(t *testing.T, tree *Tree) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(tree.place.dir, "cgroup.controllers"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	words := strings.Fields(string(b))
-	if len(words) == 0 {
-		return ""
-	}
-	controller := words[0]
-	dirs := []string{tree.Dir()}
-	if had, err := lists(tree.place.dir, "cgroup.subtree_control", controller); err != nil {
-		t.Fatal(err)
-	} else if !had {
-		dirs = append(dirs, tree.place.dir)
-	}
-	if err := tree.enable(tree.folder, controller); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// The place may be in use by others, who then keep the controller.
-		for _, dir := range append([]string{filepath.Join(tree.Dir(), "x.service")}, dirs...) {
-			if err := write(dir, "cgroup.subtree_control", "-"+controller); err != nil && !errors.Is(err, unix.EBUSY) {
-				t.Error(err)
-			}
-		}
-	})
-	return controller
-}
-
-// ask runs a helper in the leaf and gives what it prints.
-func ask(t *testing.T, l *Leaf, name string, args ...string) string {
-	t.Helper()
-	c := helper(name, args...)
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin(t, l, c)
-	b, err := io.ReadAll(out)
-	if err = errors.Join(err, c.Wait()); err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSuffix(string(b), "\n")
 }
