@@ -79,11 +79,20 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 		return fmt.Errorf("open own state: %w", err)
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
-	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log})
+	tracker, unlimited, err := track(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracker.Close()) }()
+	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
+	manager, watcher := manager(cfg, runner, tracker, memory, log)
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
-	system, err := actors.Start(policy(cfg, about), remembered, actors.Ports{
-		Manager:      manager(cfg, runner, memory, log),
+	policy := policy(cfg, about)
+	policy.Unlimited = unlimited
+	system, err := actors.Start(policy, remembered, actors.Ports{
+		Manager:      manager,
 		Heartbeats:   beats,
+		Watcher:      watcher,
 		Pulses:       heartbeat.NewWatcher(beats, log),
 		Meter:        meter,
 		ControlPlane: plane,
@@ -117,6 +126,11 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 		if err := clock.Watch(ctx, system.ClockStepped); err != nil {
 			log.WithError(err).Warn("A step of the clock will not be noticed")
 		}
+		<-ctx.Done()
+		return nil
+	})
+	parts.run(ctx, "service manager", func(ctx context.Context) error {
+		notify.Run(ctx, system, log)
 		<-ctx.Done()
 		return nil
 	})
@@ -182,17 +196,21 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 	}
 }
 
-// manager is the native one, or the external program that is configured (SPEC 11).
-func manager(cfg config.Config, runner *process.Runner, memory *state.Store, log logrus.FieldLogger) actors.Manager {
+// manager is the native one, or the external program that is configured (SPEC
+// 11), whose plugins nobody watches (EV-04).
+func manager(
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, log logrus.FieldLogger,
+) (actors.Manager, actors.Watcher) {
 	installed := registry.New(registry.Options{Root: cfg.Root, Known: memory.Known, Log: log})
 	if cfg.Manager != config.ManagerNative {
-		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log})
+		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
 	}
-	return host.New(host.Options{
-		Root: cfg.Root, Runner: runner, Registry: installed, Log: log, Hidden: notify.Variables(),
+	native := host.New(host.Options{
+		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: notify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		LocalOS: control.LocalOS(), LocalArch: control.LocalArch(),
 	})
+	return native, native
 }
 
 func policy(cfg config.Config, about plugin.Supervisor) actors.Config {

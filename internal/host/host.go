@@ -34,6 +34,7 @@ type Options struct {
 	Root           string // BASE, absolute
 	Runner         *process.Runner
 	Registry       *registry.Registry
+	Tracker        *process.Tracker // follows what plugins leave running; nil: nobody does
 	Parallel       int           // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
 	AllowDowngrade bool          // an offer of the same or an older version is carried out (UP-08)
 	Grace          time.Duration // the least time to be gone after `--stop`; not positive: DefaultGrace
@@ -50,6 +51,7 @@ type Manager struct {
 	root      string
 	runner    *process.Runner
 	registry  *registry.Registry
+	tracker   *process.Tracker
 	parallel  int
 	patience  time.Duration // how long a probe counts against parallel
 	downgrade bool
@@ -65,7 +67,7 @@ type Manager struct {
 // New returns a manager. It touches no file.
 func New(o Options) *Manager {
 	m := &Manager{
-		root: o.Root, runner: o.Runner, registry: o.Registry, parallel: o.Parallel, patience: probePatience,
+		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 	}
 	if m.parallel <= 0 {

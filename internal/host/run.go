@@ -44,6 +44,9 @@ func (m *Manager) run(ctx context.Context, o order) process.Result {
 			envPreviousDir + "=" + o.previous,
 		}),
 	}
+	if !o.plugin.Duplicate {
+		c.Of = o.plugin.Name
+	}
 	if c.Timeout <= 0 {
 		c.Timeout = verb.Deadline(o.plugin)
 	}

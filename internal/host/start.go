@@ -23,10 +23,16 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		if touched {
 			switch m.Check(ctx, p).Status {
 			case plugin.StatusRunning:
-				return plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}
+				return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 			case plugin.StatusUnknown:
 				return failed(plugin.VerbStart, cutShort(ctx))
 			}
+		}
+		switch runs, err := m.makeRoom(ctx, p); {
+		case err != nil:
+			return failed(plugin.VerbStart, err)
+		case runs:
+			return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 		}
 		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
 	})
@@ -39,6 +45,9 @@ func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
 		if outcome.Err == nil {
 			_ = m.gone(ctx, p, m.grace)
+		}
+		if err := m.clear(ctx, p); err != nil && outcome.Err == nil {
+			outcome = failed(plugin.VerbStop, err)
 		}
 		return outcome
 	})
@@ -109,6 +118,13 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
+	if left := m.left(p); len(left) > 0 {
+		if killed := m.clear(ctx, p); killed != nil {
+			err = killed
+		} else {
+			err = m.gone(ctx, p, m.grace)
+		}
+	}
 	if err != nil && outcome.Err != nil {
 		err = fmt.Errorf("%w: %w", outcome.Err, err)
 	}

@@ -34,7 +34,9 @@ func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	if p, err = m.plan(ctx, o); err != nil { // once more: now nobody else changes it
 		return p.refuse(err)
 	}
-	return m.carryOut(ctx, p)
+	result := m.carryOut(ctx, p)
+	result.Outcome = m.running(result.Plugin, result.Outcome)
+	return result
 }
 
 // upgrade is what an offer comes to on this host.

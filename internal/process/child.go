@@ -14,6 +14,7 @@ import (
 // one goroutine.
 type child struct {
 	group
+	room   *room
 	pid    int
 	path   string
 	ended  chan struct{} // closed when it has ended; it is a zombie until reap
@@ -26,9 +27,9 @@ type child struct {
 // through which this process has just written it.
 const busyFor = 100 * time.Millisecond
 
-// start runs the command with out as its standard output and error. There is
-// no parent-death signal: what it starts may outlive us (RS-10).
-func start(c Command, out uintptr) (*child, error) {
+// start runs the command in its room, with out as its standard output and
+// error. There is no parent-death signal: what it starts may outlive us (RS-10).
+func start(c Command, r *room, out uintptr) (*child, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open /dev/null: %w", err)
@@ -42,15 +43,19 @@ func start(c Command, out uintptr) (*child, error) {
 		Files: []uintptr{uintptr(null), out, out},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	}
-	pid, err := syscall.ForkExec(c.Path, argv, attr)
+	fork := func(cgroup int) (int, error) {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = cgroup >= 0, cgroup
+		return syscall.ForkExec(c.Path, argv, attr)
+	}
+	pid, err := r.fork(fork)
 	for pause := time.Millisecond; errors.Is(err, syscall.ETXTBSY) && pause < busyFor; pause *= 2 {
 		time.Sleep(pause)
-		pid, err = syscall.ForkExec(c.Path, argv, attr)
+		pid, err = r.fork(fork)
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := &child{group: group{id: pid}, pid: pid, path: c.Path, ended: make(chan struct{})}
+	p := &child{group: group{id: pid}, room: r, pid: pid, path: c.Path, ended: make(chan struct{})}
 	go p.await()
 	return p, nil
 }
@@ -63,6 +68,9 @@ func (p *child) await() {
 		return unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 	})
 }
+
+// gone tells whether nothing of the child lives, in its group or its room.
+func (p *child) gone() bool { return p.empty() && len(p.room.rest()) == 0 }
 
 // hasEnded tells whether the child has ended.
 func (p *child) hasEnded() bool {
@@ -87,11 +95,21 @@ func (p *child) signal(sig syscall.Signal) {
 	}
 }
 
+// signalRest sends to what has left the group but is in the room.
+func (p *child) signalRest(sig syscall.Signal) {
+	for _, left := range p.room.rest() {
+		if id, err := syscall.Getpgid(left.PID); err == nil && id != p.id && left.PID != p.pid {
+			_ = kill(left, sig)
+		}
+	}
+}
+
 // reap takes the ended child's status. From now on its number is free.
 func (p *child) reap() (syscall.WaitStatus, error) {
 	<-p.ended
 	p.bornBy = bootTicks()
 	p.reaped = true
+	defer p.room.reaped(p.pid)
 	if p.err != nil {
 		return 0, fmt.Errorf("wait for process %d: %w", p.pid, p.err)
 	}

@@ -3,6 +3,8 @@ package process
 import (
 	"syscall"
 	"time"
+
+	"pluginsupervisor/plugin"
 )
 
 // Command is one program to run, without a shell.
@@ -13,6 +15,7 @@ type Command struct {
 	Dir     string        // working directory; "" means "/"
 	Timeout time.Duration // deadline from the start; ≤ 0: none, the context alone ends it
 	Keep    int           // how much of what it prints into the pipe is kept, in bytes; ≤ 0: 64 KiB
+	Of      string        // the plugin whose command it is; "": nobody's, and it has no cgroup (EV-02)
 	// Log is the file that standard output and error are appended to, for a
 	// command that may leave a daemon; "" means a pipe, of which the end is
 	// kept.
@@ -28,6 +31,11 @@ type Result struct {
 	Started   bool           // false: it could not be run at all, Err says why
 	Output    string         // the end of what it printed, or the last 4 KiB of what was appended to Log meanwhile
 	Took      time.Duration
+	// Life and Processes are, of a plugin's command with a Log, the number of
+	// what it left running and what that runs as, the eldest first. It is
+	// watched from now on. 0 and none without a Tracker.
+	Life      uint64
+	Processes []plugin.Process
 	// Err is nil exactly when the command exited 0 by itself. Its text is for an
 	// operator: "exit 3", "killed by SIGKILL", "no end in 3s", "executable
 	// missing". Beneath it errors.Is finds context.DeadlineExceeded after the

@@ -49,6 +49,7 @@ func (g *group) has(pid int) bool {
 // stat is what /proc/PID/stat tells of a process.
 type stat struct {
 	state   byte
+	parent  int
 	group   int
 	threads int
 	born    uint64 // ticks since boot
@@ -104,6 +105,7 @@ func readStat(pid int) (stat, error) {
 // name, which is the second of proc(5)'s count.
 const (
 	fieldState   = 0
+	fieldParent  = 1
 	fieldGroup   = 2
 	fieldThreads = 17
 	fieldBorn    = 19
@@ -122,6 +124,9 @@ func parseStat(line []byte) (stat, error) {
 	}
 	s := stat{state: fields[fieldState][0]}
 	var err error
+	if s.parent, err = strconv.Atoi(string(fields[fieldParent])); err != nil {
+		return stat{}, fmt.Errorf("parse parent: %w", err)
+	}
 	if s.group, err = strconv.Atoi(string(fields[fieldGroup])); err != nil {
 		return stat{}, fmt.Errorf("parse process group: %w", err)
 	}

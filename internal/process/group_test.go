@@ -19,7 +19,7 @@ func TestParseStat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := stat{state: 'S', group: 4240, threads: 3, born: 123456}
+	want := stat{state: 'S', parent: 1, group: 4240, threads: 3, born: 123456}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(stat{})); diff != "" {
 		t.Error(diff)
 	}
@@ -70,7 +70,7 @@ func TestStatLive(t *testing.T) {
 // A group is empty when its last member runs no more, reaped or not.
 func TestGroupEmpty(t *testing.T) {
 	f := newFamily(t)
-	p, err := start(f.command("orphan"), os.Stderr.Fd())
+	p, err := start(f.command("orphan"), &room{}, os.Stderr.Fd())
 	if err != nil {
 		t.Fatal(err)
 	}

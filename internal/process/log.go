@@ -198,3 +198,22 @@ func regularSize(f *os.File) (int64, error) {
 	}
 	return info.Size(), nil
 }
+
+// TailLog is the end of a log, at most 4 KiB; "" if there is none.
+func TailLog(path string) string {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	size, err := regularSize(f)
+	if err != nil {
+		return ""
+	}
+	from := max(0, size-logTail)
+	b, err := io.ReadAll(io.NewSectionReader(f, from, size-from))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}

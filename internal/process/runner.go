@@ -19,14 +19,16 @@ const DefaultGrace = 3 * time.Second
 
 // Options are a Runner's settings; the zero value is usable.
 type Options struct {
-	Grace time.Duration      // from SIGTERM to SIGKILL; ≤ 0: DefaultGrace
-	Log   logrus.FieldLogger // nil: silent
+	Grace   time.Duration      // from SIGTERM to SIGKILL; ≤ 0: DefaultGrace
+	Tracker *Tracker           // follows what plugins' commands leave running; nil: nobody does
+	Log     logrus.FieldLogger // nil: silent
 }
 
 // Runner runs commands, any number at once.
 type Runner struct {
-	grace time.Duration
-	log   logrus.FieldLogger
+	grace   time.Duration
+	tracker *Tracker
+	log     logrus.FieldLogger
 
 	mu       sync.Mutex
 	running  int
@@ -45,7 +47,7 @@ func NewRunner(o Options) *Runner {
 		silent.SetOutput(io.Discard)
 		o.Log = silent
 	}
-	return &Runner{grace: o.Grace, log: o.Log, idle: make(chan struct{}), unlogged: map[string]bool{}}
+	return &Runner{grace: o.Grace, tracker: o.Tracker, log: o.Log, idle: make(chan struct{}), unlogged: map[string]bool{}}
 }
 
 // Run starts the command in its own process group and waits for it. At its
@@ -85,7 +87,9 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 		return
 	}
 	defer func() { res.Output = out.text() }()
-	p, err := start(c, out.fd())
+	room := r.tracker.enter(c)
+	defer func() { res.Life, res.Processes = room.leave() }()
+	p, err := start(c, room, out.fd())
 	if err != nil {
 		res.Err = errStart(c, err)
 		return
@@ -100,7 +104,14 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	} else {
 		out.settle()
 	}
+	if ours {
+		p.room.kill()
+	}
 	status, err := r.finish(p, ours || c.Log == "")
+	for pause := firstLook; ours && !p.gone(); pause = min(2*pause, lastLook) {
+		p.room.kill()
+		time.Sleep(pause)
+	}
 	out.settle()
 	switch {
 	case status.Signaled():
@@ -139,8 +150,10 @@ func (r *Runner) await(ctx context.Context, c Command, p *child, res *Result) {
 
 // terminate asks the group to end, and returns when it has or the grace is over.
 func (r *Runner) terminate(p *child) {
-	p.signal(syscall.SIGTERM)
-	p.signal(syscall.SIGCONT) // what is stopped does not see the other
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // what is stopped sees the one after the other
+		p.signal(sig)
+		p.signalRest(sig)
+	}
 	grace := time.NewTimer(r.grace)
 	defer grace.Stop()
 	select {
@@ -148,7 +161,7 @@ func (r *Runner) terminate(p *child) {
 	case <-grace.C:
 		return
 	}
-	for pause := firstLook; !p.empty(); pause = min(2*pause, lastLook) {
+	for pause := firstLook; !p.gone(); pause = min(2*pause, lastLook) {
 		select {
 		case <-time.After(pause):
 		case <-grace.C:

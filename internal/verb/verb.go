@@ -21,7 +21,7 @@ const maxOutput = 4 << 10
 // Outcome is how a run of the verb v ended. A run that could not begin is a
 // Result with Err and an ExitCode of -1.
 func Outcome(v plugin.Verb, r process.Result) plugin.Outcome {
-	return plugin.Outcome{Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, Output: tail(r.Output), Err: r.Err}
+	return plugin.Outcome{Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, Output: tail(r.Output), Err: r.Err, Life: r.Life, Processes: r.Processes}
 }
 
 // Probe is what `--status` of p told at that time: exit 0 is running, anything

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+// track makes what follows the plugins' processes: by their cgroups where
+// there are any (EV-02), by pidfds elsewhere (EV-03). Called once a process: it
+// becomes the parent of what its children leave behind. unlimited tells what
+// of the configured limits cannot be enforced, by plugin (EV-17).
+func track(cfg config.Config, log logrus.FieldLogger) (t *process.Tracker, unlimited map[string][]string, err error) {
+	root, err := filepath.EvalSymlinks(cfg.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	tree, err := cgroup.Open(cgroup.Options{Root: root, Log: log})
+	switch {
+	case errors.Is(err, cgroup.ErrNone):
+		log.WithField("cause", err.Error()).Info("No cgroups for plugins, their processes are watched one by one")
+	case err != nil:
+		log.WithError(err).Warn("No cgroups for plugins, their processes are watched one by one")
+	}
+	t, err = process.NewTracker(process.TrackerOptions{
+		Tree: tree, Plugins: filepath.Join(cfg.Root, "plugin"), Log: log,
+		Output: func(name string) string { return process.TailLog(verb.LogPath(cfg.Root, name)) },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.Subreap(); err != nil {
+		log.WithError(err).Warn("Orphans of plugins go to init, their ends are seen later")
+	}
+	unlimited = map[string][]string{}
+	for name, p := range cfg.Plugins {
+		limits := plugin.Limits{CPU: p.Limits.CPU, Memory: int64(p.Limits.Memory), PIDs: p.Limits.PIDs}
+		if why := t.Limit(name, limits); len(why) > 0 {
+			unlimited[name] = why
+			log.WithFields(logrus.Fields{"plugin": name, "cause": why}).Warn("Limits are not enforced")
+		}
+	}
+	return t, unlimited, nil
+}

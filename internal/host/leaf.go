@@ -1,0 +1,110 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+// Adopt begins to watch the processes of plugins, and tells what runs of them (EV-07).
+func (m *Manager) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+	return m.tracker.Adopt(ctx, ts)
+}
+
+// Follow tells of each end of a plugin, until ctx ends (EV-01).
+func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
+	return m.tracker.Follow(ctx, exited)
+}
+
+// makeRoom makes sure that nothing of a plugin that says it does not run is
+// left when it is started: it must never run twice. What is younger than the
+// plugin's deadline may be a start in progress, by an earlier life of the
+// supervisor perhaps, and is given the rest of it; what is older is killed
+// (EV-07). It tells whether the plugin runs after all.
+func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		left := m.left(p)
+		if len(left) == 0 {
+			return false, nil
+		}
+		age := oldest(left)
+		if age >= verb.Deadline(p) {
+			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin says it does not run, what is left of it is killed")
+			return false, m.kill(ctx, p)
+		}
+		select {
+		case <-time.After(min(pause, verb.Deadline(p)-age)):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		switch m.Check(ctx, p).Status {
+		case plugin.StatusRunning:
+			return true, nil
+		case plugin.StatusUnknown:
+			return false, cutShort(ctx)
+		}
+	}
+}
+
+// clear kills what a plugin that was stopped leaves running.
+func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
+	over := time.Now().Add(m.grace)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		left := m.left(p)
+		if len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(over) {
+			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin was stopped, what is left of it is killed")
+			return m.kill(ctx, p)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (m *Manager) kill(ctx context.Context, p plugin.Plugin) error {
+	if err := m.tracker.Kill(ctx, p.Name); err != nil {
+		return fmt.Errorf("kill what is left of it: %w", err)
+	}
+	return nil
+}
+
+// left is what runs of a plugin, as far as is known.
+func (m *Manager) left(p plugin.Plugin) []plugin.Process {
+	if m.tracker == nil || p.Duplicate {
+		return nil
+	}
+	left, _ := m.tracker.Alive(p.Name)
+	return left
+}
+
+// running adds to an outcome what runs now, for one that ran no verb of its own.
+func (m *Manager) running(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
+	if m.tracker != nil && !p.Duplicate {
+		o.Processes, o.Life = m.tracker.Alive(p.Name)
+	}
+	return o
+}
+
+func oldest(ps []plugin.Process) (age time.Duration) {
+	for _, p := range ps {
+		age = max(age, process.Age(p))
+	}
+	return age
+}
+
+func pids(ps []plugin.Process) []int {
+	all := make([]int, len(ps))
+	for i, p := range ps {
+		all[i] = p.PID
+	}
+	return all
+}

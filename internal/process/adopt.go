@@ -1,0 +1,102 @@
+package process
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// Adopt begins to watch what an earlier life of the supervisor left running,
+// and tells of it in order (EV-07): what is in the plugins' leaves, and those
+// of the given processes that are still the same (EV-08). What it left of
+// commands that only asked is ended when they should have. Leaves that are
+// empty and of none of the plugins are removed.
+func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+	there := t.leavesThere()
+	seen := make([]plugin.Sighting, 0, len(ts))
+	for _, target := range ts {
+		s := plugin.Sighting{Name: target.Plugin.Name}
+		if ctx.Err() == nil {
+			s = t.adopt(target, slices.Contains(there, target.Plugin.Name))
+		}
+		seen = append(seen, s)
+	}
+	for _, name := range there {
+		if !slices.ContainsFunc(ts, func(t plugin.Target) bool { return t.Plugin.Name == name }) {
+			t.abandon(name)
+		}
+	}
+	return seen
+}
+
+// leavesThere are the names of the plugins that have a leaf.
+func (t *Tracker) leavesThere() []string {
+	if t.tree == nil {
+		return nil
+	}
+	names, err := t.tree.Names()
+	if err != nil {
+		t.log.WithError(err).Warn("Cgroups of plugins cannot be listed")
+	}
+	return names
+}
+
+func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tr := t.get(target.Plugin.Name)
+	s := plugin.Sighting{Name: tr.name, Watch: plugin.WatchPidfd}
+	if t.tree != nil {
+		s.Watch = plugin.WatchCgroup
+	}
+	if leaf && t.occupy(tr) {
+		tr.kills, _ = tr.leaf.OOMKills()
+		t.endLater(tr, target.Plugin.Timeout)
+	}
+	for _, p := range target.Processes {
+		if p.Boot == t.boot && tr.verbs == 0 {
+			if err := t.join(tr, p); err != nil {
+				t.warnOnce(tr, err, "Process of plugin cannot be watched")
+			}
+		}
+	}
+	if live, err := t.find(tr, true); err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
+		tr.alive = true
+		tr.life++
+	}
+	s.Processes = t.look(tr, time.Now())
+	s.Life = tr.life
+	return s
+}
+
+// endLater ends what an earlier life of the supervisor was asking a plugin
+// when it ended, at the plugin's deadline. What that asked has an answer for nobody.
+func (t *Tracker) endLater(tr *tracked, after time.Duration) {
+	pids, err := tr.probes.Procs()
+	if err != nil || len(pids) == 0 || tr.askers > 0 {
+		return
+	}
+	left := t.living(pids)
+	time.AfterFunc(after, func() {
+		for _, p := range left {
+			if err := kill(p, syscall.SIGKILL); err != nil {
+				t.log.WithError(err).WithField("plugin", tr.name).Warn("Left over probe cannot be ended")
+			}
+		}
+	})
+}
+
+// abandon removes the leaf of what is no plugin any more.
+func (t *Tracker) abandon(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tr, ok := t.tracked[name]; ok && tr.verbs+tr.askers > 0 {
+		return
+	}
+	if err := t.tree.Remove(name); err != nil {
+		t.log.WithError(err).WithField("plugin", name).Info("Something runs of what is not supervised")
+	}
+}

@@ -1,0 +1,236 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+// Follow tells of each end of a plugin, until ctx ends: when the last of its
+// processes has ended and no command that could leave one is running (EV-01).
+// How it ended is told at once if it was our child, else as soon as the kernel
+// knows, in a second Exit marked Late (EV-10). What happened while nobody
+// followed is told at first. The error says why no more can be told.
+func (t *Tracker) Follow(ctx context.Context, exited func(plugin.Exit)) error {
+	following, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	parts.Go(func() { cancel(t.followEnds(following)) })
+	if t.tree != nil {
+		parts.Go(func() { cancel(t.tree.Follow(following, t.leafChanged)) })
+	}
+	for following.Err() == nil {
+		for _, e := range t.take() {
+			if t.output != nil {
+				e.Output = t.output(e.Name)
+			}
+			exited(e)
+		}
+		select {
+		case <-t.wake:
+		case <-following.Done():
+		}
+	}
+	parts.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(following)
+}
+
+// followEnds handles the ends of members. It returns nil when ctx ends.
+func (t *Tracker) followEnds(ctx context.Context) error {
+	if err := t.ends.file.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("follow processes: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = t.ends.file.SetReadDeadline(time.Unix(1, 0)) })()
+	for ctx.Err() == nil {
+		fds, err := t.ends.wait()
+		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("follow processes: %w", err)
+		}
+		t.membersEnded(fds, time.Now())
+	}
+	return nil
+}
+
+func (t *Tracker) membersEnded(fds []int, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var last []*tracked
+	for _, fd := range fds {
+		if m, ok := t.byFD[fd]; ok {
+			t.fell(m, at)
+			if m.of.watched == 0 {
+				last = append(last, m.of)
+			}
+		}
+	}
+	for _, tr := range last {
+		t.look(tr, at)
+	}
+}
+
+// leafChanged is told whenever a leaf may have become empty or not.
+func (t *Tracker) leafChanged(name string, populated bool) {
+	at := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tr := t.get(name)
+	if tr.leaf == nil && (!populated || !t.occupy(tr)) {
+		return
+	}
+	t.look(tr, at)
+}
+
+// take empties the queue.
+func (t *Tracker) take() []plugin.Exit {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.queue
+	t.queue = nil
+	return all
+}
+
+func (t *Tracker) tell(e plugin.Exit) {
+	t.queue = append(t.queue, e)
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ending is how one process ended.
+type ending struct {
+	plugin.Process
+	at     time.Time
+	status syscall.WaitStatus // if known
+	known  bool
+	fd     int // the kernel may still be asked; -1 if there is no need
+}
+
+// fell notes the end of a member.
+func (t *Tracker) fell(m *member, at time.Time) {
+	t.leave(m)
+	e := ending{Process: m.Process, at: at, status: m.status, known: m.known, fd: m.fd}
+	if !e.known {
+		e.status, e.known = reapHeld(m.fd)
+	}
+	if !e.known {
+		e.status, e.known = howEnded(m.fd)
+	}
+	if e.known {
+		e.close()
+	}
+	m.of.endings = append(m.of.endings, e)
+	if len(m.of.endings) > watchedMost {
+		m.of.endings[0].close()
+		m.of.endings = m.of.endings[1:]
+	}
+}
+
+func (e *ending) close() {
+	if e.fd >= 0 {
+		_ = unix.Close(e.fd)
+		e.fd = -1
+	}
+}
+
+// together is how far apart the ends of a plugin's processes may be that have
+// one cause: a worker ends because its master was killed.
+const together = time.Second
+
+// ended tells of the end of a plugin: as the end of the eldest of those
+// processes that ended last.
+func (t *Tracker) ended(tr *tracked, at time.Time) {
+	tr.alive = false
+	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at}
+	cause := tr.cause(at)
+	if cause != nil {
+		e.PID = cause.PID
+		describe(&e, cause.status, cause.known)
+	}
+	if tr.leaf != nil {
+		if kills, known := tr.leaf.OOMKills(); known {
+			e.OOM = kills > tr.kills
+			tr.kills = kills
+		}
+	}
+	t.tell(e)
+	if cause != nil && !cause.known {
+		ask := *cause
+		cause.fd = -1
+		go t.askAgain(e, ask)
+	}
+	tr.forget()
+}
+
+// cause is the ending that explains the end of all; nil if none was seen.
+func (tr *tracked) cause(at time.Time) *ending {
+	var first *ending
+	for i := range tr.endings {
+		if e := &tr.endings[i]; at.Sub(e.at) <= together && (first == nil || elder(e.Process, first.Process) < 0) {
+			first = e
+		}
+	}
+	return first
+}
+
+func (tr *tracked) forget() {
+	for i := range tr.endings {
+		tr.endings[i].close()
+	}
+	tr.endings = nil
+}
+
+// describe says in the words of the domain how a process ended.
+func describe(e *plugin.Exit, status syscall.WaitStatus, known bool) {
+	e.Known = known
+	switch {
+	case !known:
+	case status.Signaled():
+		if e.Signal = unix.SignalName(status.Signal()); e.Signal == "" {
+			e.Signal = fmt.Sprintf("signal %d", status.Signal())
+		}
+	default:
+		e.Code = status.ExitStatus()
+	}
+}
+
+// askFor is for how long the kernel is asked again how a process ended that is
+// not our child: its parent has to reap it first (EV-10).
+const askFor = 2 * time.Second
+
+// askAgain tells of the exit once more when its cause is known.
+func (t *Tracker) askAgain(e plugin.Exit, cause ending) {
+	defer cause.close()
+	over := time.After(askFor)
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+		select {
+		case <-time.After(pause):
+		case <-over:
+			return
+		case <-t.closed:
+			return
+		}
+		if status, known := howEnded(cause.fd); known {
+			describe(&e, status, true)
+			e.Late = true
+			t.mu.Lock()
+			t.tell(e)
+			t.mu.Unlock()
+			return
+		}
+	}
+}

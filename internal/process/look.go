@@ -1,0 +1,231 @@
+package process
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+const (
+	// watchedMost is how many processes of a plugin are watched, the eldest
+	// first: when all of them have ended, it is looked for others.
+	watchedMost = 8
+	// lookPause is the least time between two such looks at a plugin whose
+	// processes come and go.
+	lookPause = 10 * time.Millisecond
+	// lookBlind is when a plugin is looked at again whose processes the kernel
+	// will not tell of, for want of descriptors for example.
+	lookBlind = 10 * time.Second
+)
+
+// look finds what runs of a plugin, watches it, and tells of its end. Called
+// with mu held.
+func (t *Tracker) look(tr *tracked, at time.Time) []plugin.Process {
+	live, err := t.find(tr, tr.alive)
+	switch {
+	case err != nil:
+		t.warnOnce(tr, err, "Processes of plugin cannot be listed")
+		t.lookAgain(tr, lookBlind)
+	case tr.verbs > 0: // what they leave is seen at their end
+	case len(live) > 0:
+		if !tr.alive {
+			tr.alive = true
+			tr.life++
+		}
+		t.watch(tr, live)
+	case tr.alive:
+		t.ended(tr, at)
+	}
+	return live
+}
+
+// lookAgain has a plugin looked at later.
+func (t *Tracker) lookAgain(tr *tracked, after time.Duration) {
+	if tr.again != nil {
+		tr.again.Stop()
+	}
+	tr.again = time.AfterFunc(after, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if !t.isClosed() {
+			t.look(tr, time.Now())
+		}
+	})
+}
+
+func (t *Tracker) isClosed() bool {
+	select {
+	case <-t.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// find lists what lives of a plugin, the eldest first: what is in its leaf,
+// what is watched of it wherever that has gone, and if that is nothing, what
+// is known by its PLUGIN_DIR, if strays are to be looked for.
+func (t *Tracker) find(tr *tracked, strays bool) ([]plugin.Process, error) {
+	var pids []int
+	if tr.leaf != nil {
+		var err error
+		if pids, err = tr.leaf.Procs(); err != nil {
+			return nil, err
+		}
+	}
+	live := t.living(pids)
+	if tr.watched > 0 {
+		for _, m := range t.members {
+			if m.of == tr && !slices.Contains(live, m.Process) && slices.Contains(t.living([]int{m.PID}), m.Process) {
+				live = append(live, m.Process)
+			}
+		}
+	}
+	if strays && (t.tree == nil || len(live) == 0) {
+		for _, p := range t.living(t.strays(tr)) {
+			if !slices.Contains(live, p) {
+				live = append(live, p)
+			}
+		}
+	}
+	slices.SortFunc(live, elder)
+	return live, nil
+}
+
+// living are those of the processes that are alive.
+func (t *Tracker) living(pids []int) []plugin.Process {
+	var live []plugin.Process
+	for _, pid := range pids {
+		s, err := readStat(pid)
+		if err != nil || !s.live() {
+			continue
+		}
+		live = append(live, plugin.Process{PID: pid, Born: s.born, Boot: t.boot})
+	}
+	return live
+}
+
+func elder(a, b plugin.Process) int {
+	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.PID, b.PID))
+}
+
+// strays finds processes by the PLUGIN_DIR they were given. With cgroups those
+// are children we inherited which have left their leaf, without them all there
+// are. What runs as a command now, or in its group, is none.
+func (t *Tracker) strays(tr *tracked) []int {
+	pids := children()
+	var asked []int
+	if t.tree == nil {
+		pids, _ = processes()
+	} else if tr.probes != nil {
+		asked, _ = tr.probes.Procs()
+	}
+	mine := filepath.Join(t.plugins, tr.name) + string(filepath.Separator)
+	return slices.DeleteFunc(pids, func(pid int) bool {
+		if t.commands[pid] > 0 || pid == os.Getpid() || slices.Contains(asked, pid) {
+			return true
+		}
+		if m, ok := t.members[pid]; ok {
+			return m.of != tr
+		}
+		if !strings.HasPrefix(pluginDir(pid)+string(filepath.Separator), mine) {
+			return true
+		}
+		s, err := readStat(pid)
+		return err != nil || t.commands[s.group] > 0 || asks(pid)
+	})
+}
+
+// watch has the kernel tell of the ends of a plugin's processes: of those that
+// are listed, unless some are watched already.
+func (t *Tracker) watch(tr *tracked, live []plugin.Process) {
+	if tr.watched > 0 {
+		return
+	}
+	now := time.Now()
+	if now.Sub(tr.looked) < lookPause {
+		t.lookAgain(tr, lookPause)
+		return
+	}
+	tr.looked = now
+	for _, p := range live[:min(len(live), watchedMost)] {
+		if err := t.join(tr, p); err != nil {
+			t.warnOnce(tr, err, "Process of plugin cannot be watched")
+			t.lookAgain(tr, lookBlind)
+			return
+		}
+	}
+	if tr.watched == 0 { // all of them have ended meanwhile
+		t.lookAgain(tr, firstLook)
+	}
+}
+
+// join makes a process a member. One that has ended meanwhile becomes none.
+func (t *Tracker) join(tr *tracked, p plugin.Process) error {
+	if m, ok := t.members[p.PID]; ok {
+		if m.Process == p {
+			return nil
+		}
+		t.fell(m, time.Now()) // and its number has passed to another
+	}
+	fd, err := hold(p)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.ends.add(fd); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	m := &member{Process: p, of: tr, fd: fd}
+	t.members[p.PID], t.byFD[fd] = m, m
+	tr.watched++
+	return nil
+}
+
+// warnOnce logs the first trouble with watching a plugin.
+func (t *Tracker) warnOnce(tr *tracked, err error, what string) {
+	if !tr.warned {
+		tr.warned = true
+		t.log.WithError(err).WithField("plugin", tr.name).Warn(what)
+	}
+}
+
+// leave takes a member out of the watching, and leaves its descriptor open.
+func (t *Tracker) leave(m *member) {
+	t.ends.drop(m.fd)
+	delete(t.members, m.PID)
+	delete(t.byFD, m.fd)
+	m.of.watched--
+}
+
+func (t *Tracker) drop(m *member) {
+	t.leave(m)
+	_ = unix.Close(m.fd)
+}
+
+// kill sends a signal to a process if it is still that one.
+func kill(p plugin.Process, sig syscall.Signal) error {
+	fd, err := hold(p)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/plugin"
+)
+
+// TrackerOptions are a Tracker's settings.
+type TrackerOptions struct {
+	// Tree has the plugins' cgroups; nil: their processes are found by the
+	// PLUGIN_DIR they were given, and watched one by one (EV-03). It is closed
+	// with the Tracker.
+	Tree *cgroup.Tree
+	// Plugins is the folder of the plugins' folders, as it is in PLUGIN_DIR.
+	Plugins string
+	// Output gives the end of what a plugin printed; nil: nothing is known of it.
+	Output func(name string) string
+	Log    logrus.FieldLogger // nil: silent
+}
+
+// Tracker follows what the commands of plugins leave running, and what an
+// earlier life of the supervisor has left. Its methods may be called from any
+// goroutine, at the same time, but for Follow.
+type Tracker struct {
+	tree    *cgroup.Tree
+	plugins string
+	output  func(string) string
+	log     logrus.FieldLogger
+	boot    string
+	ends    *ends
+	closed  chan struct{}
+	wake    chan struct{} // one token: queue has something
+
+	forks sync.RWMutex // held for reading from a fork until its pid is known
+
+	mu       sync.Mutex // of all below, and taken after forks
+	tracked  map[string]*tracked
+	members  map[int]*member // watched, by pid
+	byFD     map[int]*member
+	commands map[int]int // pids of running commands; two may share one for an instant
+	queue    []plugin.Exit
+}
+
+// tracked is one plugin.
+type tracked struct {
+	name    string
+	leaf    *cgroup.Leaf // what may stay runs in it; nil: nothing has yet
+	probes  *cgroup.Leaf // what is only asked
+	limits  plugin.Limits
+	verbs   int         // commands running now that may leave a daemon
+	askers  int         // commands running now that may not
+	life    uint64      // see plugin.Exit
+	alive   bool        // its end is still to be told
+	watched int         // how many of the members are its
+	endings []ending    // of members, since it was last told
+	looked  time.Time   // when members were last looked for because all had ended
+	again   *time.Timer // of the next look
+	kills   uint64      // for want of memory, told so far
+	warned  bool        // of trouble with watching it
+}
+
+// member is a process that is watched.
+type member struct {
+	plugin.Process
+	of     *tracked
+	fd     int
+	status syscall.WaitStatus // if known
+	known  bool
+}
+
+// NewTracker makes a Tracker. It does nothing yet; Close ends it.
+func NewTracker(o TrackerOptions) (*Tracker, error) {
+	if o.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Log = silent
+	}
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	ends, err := newEnds()
+	if err != nil {
+		return nil, fmt.Errorf("watch processes: %w", err)
+	}
+	return &Tracker{
+		tree: o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, ends: ends,
+		closed: make(chan struct{}), wake: make(chan struct{}, 1),
+		tracked: map[string]*tracked{}, members: map[int]*member{}, byFD: map[int]*member{}, commands: map[int]int{},
+	}, nil
+}
+
+// Close ends the watching. What is watched is left alone.
+func (t *Tracker) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.closed)
+	for _, tr := range t.tracked {
+		if tr.again != nil {
+			tr.again.Stop()
+		}
+		tr.forget()
+	}
+	for _, m := range t.members {
+		t.drop(m)
+	}
+	err := t.ends.close()
+	if t.tree != nil {
+		err = errors.Join(err, t.tree.Close())
+	}
+	return err
+}
+
+func (t *Tracker) get(name string) *tracked {
+	tr, ok := t.tracked[name]
+	if !ok {
+		tr = &tracked{name: name}
+		t.tracked[name] = tr
+	}
+	return tr
+}
+
+// Limit bounds what a plugin may use from its next start on, and tells what of
+// it cannot be enforced here, each with why (EV-17).
+func (t *Tracker) Limit(name string, l plugin.Limits) (not []string) {
+	t.mu.Lock()
+	t.get(name).limits = l
+	t.mu.Unlock()
+	if t.tree != nil {
+		return t.tree.Unlimited(l)
+	}
+	for _, asked := range []struct {
+		what string
+		is   bool
+	}{{"cpu", l.CPU > 0}, {"memory", l.Memory > 0}, {"pids", l.PIDs > 0}} {
+		if asked.is {
+			not = append(not, asked.what+": no cgroup")
+		}
+	}
+	return not
+}
+
+// Alive is what runs of a plugin now, the eldest first, and its number.
+func (t *Tracker) Alive(name string) (ps []plugin.Process, life uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tr := t.get(name)
+	return t.look(tr, time.Now()), tr.life
+}
+
+// Kill ends all that runs of a plugin, and returns when nothing of it lives,
+// or ctx has ended.
+func (t *Tracker) Kill(ctx context.Context, name string) error {
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+		left, _ := t.Alive(name)
+		if len(left) == 0 {
+			return nil
+		}
+		var failed []error
+		if leaf := t.leafOf(name); leaf != nil {
+			failed = append(failed, leaf.Kill())
+		}
+		for _, p := range left {
+			failed = append(failed, kill(p, syscall.SIGKILL))
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.Join(append(failed, context.Cause(ctx))...)
+		}
+	}
+}
+
+// leafOf is a plugin's leaf, nil as long as nothing of it has run in one.
+func (t *Tracker) leafOf(name string) *cgroup.Leaf {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.get(name).leaf
+}
