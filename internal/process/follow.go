@@ -155,6 +155,11 @@ const together = time.Second
 // processes that ended last.
 func (t *Tracker) ended(tr *tracked, at time.Time) {
 	tr.alive = false
+	for _, m := range t.members { // which the kernel has not told of yet
+		if m.of == tr {
+			t.fell(m, at)
+		}
+	}
 	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at}
 	cause := tr.cause(at)
 	if cause != nil {

@@ -100,7 +100,8 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 	}, nil
 }
 
-// Close ends the watching. What is watched is left alone.
+// Close ends the watching. What is watched is left alone, and its leaves; those
+// in which nothing runs are removed.
 func (t *Tracker) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,10 +116,14 @@ func (t *Tracker) Close() error {
 		t.drop(m)
 	}
 	err := t.ends.close()
-	if t.tree != nil {
-		err = errors.Join(err, t.tree.Close())
+	if t.tree == nil {
+		return err
 	}
-	return err
+	names, _ := t.tree.Names()
+	for _, name := range names {
+		_ = t.tree.Remove(name) // refused where something runs
+	}
+	return errors.Join(err, t.tree.Close())
 }
 
 func (t *Tracker) get(name string) *tracked {
