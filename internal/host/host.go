@@ -35,9 +35,9 @@ type Options struct {
 	Runner         *process.Runner
 	Registry       *registry.Registry
 	Tracker        *process.Tracker // follows what plugins leave running; nil: nobody does
-	Parallel       int           // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
-	AllowDowngrade bool          // an offer of the same or an older version is carried out (UP-08)
-	Grace          time.Duration // the least time to be gone after `--stop`; not positive: DefaultGrace
+	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
+	AllowDowngrade bool             // an offer of the same or an older version is carried out (UP-08)
+	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace
 	Log            logrus.FieldLogger
 	Hidden         []string // variables of our environment that are not the plugins'
 	LocalOS        string   // in the words of the wire (SPEC 3), for what packages are accepted

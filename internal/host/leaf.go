@@ -27,9 +27,9 @@ func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 // (EV-07). It tells whether the plugin runs after all.
 func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		left := m.left(p)
-		if len(left) == 0 {
-			return false, nil
+		left, err := m.left(p)
+		if err != nil || len(left) == 0 {
+			return false, err
 		}
 		age := oldest(left)
 		if age >= verb.Deadline(p) {
@@ -54,9 +54,9 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
 	over := time.Now().Add(m.grace)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		left := m.left(p)
-		if len(left) == 0 {
-			return nil
+		left, err := m.left(p)
+		if err != nil || len(left) == 0 {
+			return err
 		}
 		if time.Now().After(over) {
 			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin was stopped, what is left of it is killed")
@@ -78,18 +78,21 @@ func (m *Manager) kill(ctx context.Context, p plugin.Plugin) error {
 }
 
 // left is what runs of a plugin, as far as is known.
-func (m *Manager) left(p plugin.Plugin) []plugin.Process {
+func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
 	if m.tracker == nil || p.Duplicate {
-		return nil
+		return nil, nil
 	}
-	left, _ := m.tracker.Alive(p.Name)
-	return left
+	left, _, err := m.tracker.Alive(p.Name)
+	if err != nil {
+		return nil, fmt.Errorf("see what is left of it: %w", err)
+	}
+	return left, nil
 }
 
 // running adds to an outcome what runs now, for one that ran no verb of its own.
 func (m *Manager) running(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
 	if m.tracker != nil && !p.Duplicate {
-		o.Processes, o.Life = m.tracker.Alive(p.Name)
+		o.Processes, o.Life, _ = m.tracker.Alive(p.Name)
 	}
 	return o
 }

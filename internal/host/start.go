@@ -118,7 +118,7 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
-	if left := m.left(p); len(left) > 0 {
+	if left, failed := m.left(p); len(left) > 0 || failed != nil {
 		if killed := m.clear(ctx, p); killed != nil {
 			err = killed
 		} else {

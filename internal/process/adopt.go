@@ -67,7 +67,7 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
 		tr.alive = true
 		tr.life++
 	}
-	s.Processes = t.look(tr, time.Now())
+	s.Processes, _ = t.look(tr, time.Now()) // it has dealt with the error
 	s.Life = tr.life
 	return s
 }

@@ -78,7 +78,7 @@ func (t *Tracker) membersEnded(fds []int, at time.Time) {
 		}
 	}
 	for _, tr := range last {
-		t.look(tr, at)
+		_, _ = t.look(tr, at) // it has dealt with the error
 	}
 }
 
@@ -91,7 +91,7 @@ func (t *Tracker) leafChanged(name string, populated bool) {
 	if tr.leaf == nil && (!populated || !t.occupy(tr)) {
 		return
 	}
-	t.look(tr, at)
+	_, _ = t.look(tr, at) // it has dealt with the error
 }
 
 // take empties the queue.
@@ -154,7 +154,7 @@ const together = time.Second
 // ended tells of the end of a plugin: as the end of the eldest of those
 // processes that ended last.
 func (t *Tracker) ended(tr *tracked, at time.Time) {
-	tr.alive = false
+	tr.alive, tr.empty = false, time.Time{}
 	for _, m := range t.members { // which the kernel has not told of yet
 		if m.of == tr {
 			t.fell(m, at)
@@ -214,8 +214,9 @@ func describe(e *plugin.Exit, status syscall.WaitStatus, known bool) {
 }
 
 // askFor is for how long the kernel is asked again how a process ended that is
-// not our child: its parent has to reap it first (EV-10).
-const askFor = 2 * time.Second
+// not our child: its parent has to reap it first (EV-10). Some init processes
+// do so every two seconds, and one round of theirs is to be waited for.
+const askFor = 3 * time.Second
 
 // askAgain tells of the exit once more when its cause is known.
 func (t *Tracker) askAgain(e plugin.Exit, cause ending) {

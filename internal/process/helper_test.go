@@ -89,6 +89,30 @@ func help(name string, args []string) int {
 			fmt.Println("tick", n)
 			time.Sleep(time.Millisecond)
 		}
+	case "start": // a helper as a daemon, that often
+		n := 1
+		if len(args) > 1 {
+			if many, err := strconv.Atoi(args[1]); err == nil {
+				n = many
+			}
+		}
+		for range n {
+			begin(args[0], args[1:]...)
+		}
+	case "serve":
+		serve()
+	case "emigrate": // away to another cgroup
+		must(os.WriteFile(args[0], []byte("0"), 0))
+		serve()
+	case "replace": // a daemon by another
+		must(syscall.Kill(number(), syscall.SIGKILL))
+		begin("serve")
+	case "relay": // to another process, until a file is there
+		fmt.Println("here")
+		fmt.Fprintln(os.NewFile(3, "ready"), "ready")
+		if _, err := os.Stat(args[0]); err != nil {
+			spawn("relay", true, os.Stdout, args...)
+		}
 	case "fill": // the log, wait until it is cut, and end
 		block := []byte(strings.Repeat("x", logMax))
 		_, err := os.Stdout.Write(append(block, "before\n"...))
@@ -123,6 +147,30 @@ func hang() {
 	for {
 		time.Sleep(time.Hour)
 	}
+}
+
+// serve says that it is ready, and ends as it is told.
+func serve() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGUSR1, syscall.SIGUSR2)
+	fmt.Fprintln(os.NewFile(3, "ready"), "ready")
+	if <-told == syscall.SIGUSR1 {
+		os.Exit(7)
+	}
+}
+
+// begin starts a helper as a daemon and waits until it is ready.
+func begin(name string, args ...string) {
+	ready, theirs, err := os.Pipe()
+	must(err)
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = withHelper(os.Environ(), name)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	must(cmd.Start())
+	must(theirs.Close())
+	_, _ = ready.Read(make([]byte, 1)) // or its end
 }
 
 // spawn starts another helper that prints to out.

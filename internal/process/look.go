@@ -29,23 +29,32 @@ const (
 
 // look finds what runs of a plugin, watches it, and tells of its end. Called
 // with mu held.
-func (t *Tracker) look(tr *tracked, at time.Time) []plugin.Process {
+func (t *Tracker) look(tr *tracked, at time.Time) ([]plugin.Process, error) {
 	live, err := t.find(tr, tr.alive)
 	switch {
+	case errors.Is(err, errFleeting):
+		t.lookAgain(tr, firstLook)
 	case err != nil:
 		t.warnOnce(tr, err, "Processes of plugin cannot be listed")
 		t.lookAgain(tr, lookBlind)
 	case tr.verbs > 0: // what they leave is seen at their end
 	case len(live) > 0:
+		tr.empty = time.Time{}
 		if !tr.alive {
 			tr.alive = true
 			tr.life++
 		}
 		t.watch(tr, live)
+	case tr.alive && t.tree == nil && tr.empty.IsZero():
+		tr.empty = at // a list of all processes may miss one that is just being started
+		t.lookAgain(tr, firstLook)
 	case tr.alive:
+		if !tr.empty.IsZero() {
+			at = tr.empty
+		}
 		t.ended(tr, at)
 	}
-	return live
+	return live, err
 }
 
 // lookAgain has a plugin looked at later.
@@ -57,7 +66,7 @@ func (t *Tracker) lookAgain(tr *tracked, after time.Duration) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if !t.isClosed() {
-			t.look(tr, time.Now())
+			_, _ = t.look(tr, time.Now()) // it has dealt with the error
 		}
 	})
 }
@@ -75,14 +84,10 @@ func (t *Tracker) isClosed() bool {
 // what is watched of it wherever that has gone, and if that is nothing, what
 // is known by its PLUGIN_DIR, if strays are to be looked for.
 func (t *Tracker) find(tr *tracked, strays bool) ([]plugin.Process, error) {
-	var pids []int
-	if tr.leaf != nil {
-		var err error
-		if pids, err = tr.leaf.Procs(); err != nil {
-			return nil, err
-		}
+	live, err := t.inLeaf(tr)
+	if err != nil {
+		return nil, err
 	}
-	live := t.living(pids)
 	if tr.watched > 0 {
 		for _, m := range t.members {
 			if m.of == tr && !slices.Contains(live, m.Process) && slices.Contains(t.living([]int{m.PID}), m.Process) {
@@ -99,6 +104,31 @@ func (t *Tracker) find(tr *tracked, strays bool) ([]plugin.Process, error) {
 	}
 	slices.SortFunc(live, elder)
 	return live, nil
+}
+
+// errFleeting says that processes follow each other so fast that none was seen
+// alive: whether any is left is not sure.
+var errFleeting = errors.New("processes come and go")
+
+// inLeaf lists what lives in a plugin's leaf.
+func (t *Tracker) inLeaf(tr *tracked) ([]plugin.Process, error) {
+	if tr.leaf == nil {
+		return nil, nil
+	}
+	const tries = 5
+	for range tries {
+		pids, err := tr.leaf.Procs()
+		if err != nil {
+			return nil, err
+		}
+		if live := t.living(pids); len(live) > 0 {
+			return live, nil
+		}
+		if populated, err := tr.leaf.Populated(); err != nil || !populated {
+			return nil, err
+		}
+	}
+	return nil, errFleeting
 }
 
 // living are those of the processes that are alive.

@@ -39,7 +39,7 @@ func (t *Tracker) enter(c Command) *room {
 		r.of.askers++
 		return r
 	}
-	r.before = t.look(r.of, time.Now())
+	r.before, _ = t.look(r.of, time.Now()) // it has dealt with the error
 	r.of.verbs++
 	if r.of.leaf != nil {
 		if err := r.of.leaf.Limit(r.of.limits); err != nil {
@@ -185,6 +185,8 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 func (t *Tracker) settle(tr *tracked) (life uint64, left []plugin.Process) {
 	live, err := t.find(tr, true)
 	switch {
+	case errors.Is(err, errFleeting):
+		t.lookAgain(tr, firstLook)
 	case err != nil:
 		t.warnOnce(tr, err, "Processes of plugin cannot be listed")
 		t.lookAgain(tr, lookBlind)

@@ -65,6 +65,7 @@ type tracked struct {
 	endings []ending    // of members, since it was last told
 	looked  time.Time   // when members were last looked for because all had ended
 	again   *time.Timer // of the next look
+	empty   time.Time   // when nothing of it was found for the first time
 	kills   uint64      // for want of memory, told so far
 	warned  bool        // of trouble with watching it
 }
@@ -155,21 +156,31 @@ func (t *Tracker) Limit(name string, l plugin.Limits) (not []string) {
 	return not
 }
 
-// Alive is what runs of a plugin now, the eldest first, and its number.
-func (t *Tracker) Alive(name string) (ps []plugin.Process, life uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	tr := t.get(name)
-	return t.look(tr, time.Now()), tr.life
+// Alive is what runs of a plugin now, the eldest first, and its number. The
+// error says that it is not known.
+func (t *Tracker) Alive(name string) (ps []plugin.Process, life uint64, err error) {
+	const tries = 100
+	for range tries {
+		t.mu.Lock()
+		tr := t.get(name)
+		ps, err = t.look(tr, time.Now())
+		life = tr.life
+		t.mu.Unlock()
+		if !errors.Is(err, errFleeting) {
+			break
+		}
+		time.Sleep(firstLook)
+	}
+	return ps, life, err
 }
 
 // Kill ends all that runs of a plugin, and returns when nothing of it lives,
 // or ctx has ended.
 func (t *Tracker) Kill(ctx context.Context, name string) error {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		left, _ := t.Alive(name)
-		if len(left) == 0 {
-			return nil
+		left, _, err := t.Alive(name)
+		if len(left) == 0 && !errors.Is(err, errFleeting) {
+			return err
 		}
 		var failed []error
 		if leaf := t.leafOf(name); leaf != nil {
