@@ -160,7 +160,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, err := tree.Names()
-	if diff := cmp.Diff([]string{"a", "b+1.0"}, names); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"a", "b+1.0", "c"}, names); err != nil || diff != "" {
 		t.Error(diff, err)
 	}
 	for _, bad := range []string{"", ".", "..", ".hidden", "a/b", "a b", "cgroup.procs"} {

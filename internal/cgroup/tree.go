@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -121,20 +122,23 @@ func (t *Tree) leaf(folder, name string) (*Leaf, error) {
 	return l, nil
 }
 
-// Names are the plugins that have a leaf, of this life of the supervisor or an
-// earlier one, sorted.
+// Names are the plugins that have a leaf of either kind, of this life of the
+// supervisor or an earlier one, sorted.
 func (t *Tree) Names() ([]string, error) {
-	entries, err := os.ReadDir(t.Dir())
-	if err != nil && !gone(err) {
-		return nil, fmt.Errorf("list cgroups: %w", err)
-	}
 	var names []string
-	for _, e := range entries {
-		if e.IsDir() && plugin.CheckName(e.Name()) == nil {
-			names = append(names, e.Name())
+	for _, folder := range []string{t.folder, t.folder + probes} {
+		entries, err := os.ReadDir(filepath.Join(t.place.dir, folder))
+		if err != nil && !gone(err) {
+			return nil, fmt.Errorf("list cgroups: %w", err)
+		}
+		for _, e := range entries {
+			if e.IsDir() && plugin.CheckName(e.Name()) == nil {
+				names = append(names, e.Name())
+			}
 		}
 	}
-	return names, nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Remove removes a plugin's leaves, and what it made below them. It fails if

@@ -35,9 +35,12 @@ func errCancelled(ctx context.Context) error {
 	return fail("cancelled", ctx.Err(), context.Cause(ctx))
 }
 
-// errEnded says how a command ended by itself; nil for exit 0.
-func errEnded(status syscall.WaitStatus) error {
+// errEnded says how a command ended by itself; nil for exit 0. Short is true
+// if memory was wanting.
+func errEnded(status syscall.WaitStatus, short bool) error {
 	switch {
+	case short && status != 0:
+		return fail("out of memory", errEnded(status, false))
 	case status.Signaled():
 		if name := unix.SignalName(status.Signal()); name != "" {
 			return fail("killed by " + name)

@@ -101,6 +101,21 @@ func help(name string, args []string) int {
 		}
 	case "serve":
 		serve()
+	case "stall": // after a daemon is there
+		begin("serve")
+		hang()
+	case "cgroup": // as it is at the first instruction
+		b, err := os.ReadFile("/proc/self/cgroup")
+		must(err)
+		fmt.Printf("%s", b)
+	case "eat": // a gibibyte of memory, when told
+		told := make(chan os.Signal, 1)
+		signal.Notify(told, syscall.SIGUSR1)
+		fmt.Fprintln(os.NewFile(3, "ready"), "ready")
+		<-told
+		gorge()
+	case "gorge":
+		gorge()
 	case "emigrate": // away to another cgroup
 		must(os.WriteFile(args[0], []byte("0"), 0))
 		serve()
@@ -157,6 +172,15 @@ func serve() {
 	if <-told == syscall.SIGUSR1 {
 		os.Exit(7)
 	}
+}
+
+// gorge uses a gibibyte of memory.
+func gorge() {
+	block := make([]byte, 1<<30)
+	for i := range block {
+		block[i] = 1
+	}
+	hang()
 }
 
 // begin starts a helper as a daemon and waits until it is ready.

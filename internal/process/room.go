@@ -19,6 +19,7 @@ type room struct {
 	leaf    *cgroup.Leaf // nil: none is to be had
 	stays   bool         // the command may leave a daemon
 	before  []plugin.Process
+	kills   uint64 // for want of memory in the leaf, before the command
 }
 
 // enter makes the room for a command, until leave.
@@ -45,6 +46,7 @@ func (t *Tracker) enter(c Command) *room {
 		if err := r.of.leaf.Limit(r.of.limits); err != nil {
 			t.warnOnce(r.of, err, "Plugin is started without a limit")
 		}
+		r.kills, _ = r.of.leaf.OOMKills()
 	}
 	return r
 }
@@ -159,6 +161,16 @@ func (r *room) rest() []plugin.Process {
 		}
 	}
 	return rest
+}
+
+// short tells whether something in the leaf was killed for want of memory
+// since the command began.
+func (r *room) short() bool {
+	if r.leaf == nil || !r.stays {
+		return false
+	}
+	kills, known := r.leaf.OOMKills()
+	return known && kills > r.kills
 }
 
 // leave tells what the command has left running, which is watched from now on.

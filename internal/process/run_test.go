@@ -64,7 +64,7 @@ func TestRunEndsByItself(t *testing.T) {
 }
 
 func TestErrEndedUnnamedSignal(t *testing.T) {
-	if err := errEnded(40); err == nil || err.Error() != "killed by signal 40" {
+	if err := errEnded(40, false); err == nil || err.Error() != "killed by signal 40" {
 		t.Error(err)
 	}
 }

@@ -120,7 +120,7 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 		res.ExitCode = status.ExitStatus()
 	}
 	if err == nil {
-		err = errEnded(status)
+		err = errEnded(status, room.short())
 	}
 	if !ours {
 		res.Err = err

@@ -25,6 +25,7 @@ type rigged struct {
 	runner  *Runner
 	root    string // of the plugins' folders
 	exits   chan plugin.Exit
+	end     func() // of the life
 }
 
 // eachWay runs a test once with cgroups and once without.
@@ -36,14 +37,27 @@ func eachWay(t *testing.T, test func(t *testing.T, r *rigged)) {
 
 func newRig(t *testing.T, way plugin.Watch) *rigged {
 	t.Helper()
-	r := &rigged{family: newFamily(t), root: t.TempDir()}
+	r := &rigged{family: newFamily(t), root: t.TempDir(), end: func() {}}
 	r.begin(way)
+	t.Cleanup(func() {
+		r.kill()
+		tree := r.tracker.tree
+		eventually(t, "nothing runs in a leaf", func() bool { return vacated(tree) })
+		r.end()
+		if tree != nil {
+			if _, err := os.Stat(tree.Dir()); err == nil {
+				t.Errorf("%s is left behind", tree.Dir())
+			}
+		}
+	})
 	return r
 }
 
-// begin is a life of a supervisor. It ends with the test, or with the next.
+// begin is a life of a supervisor, after the one before has ended. Nothing is
+// adopted.
 func (r *rigged) begin(way plugin.Watch) {
 	r.t.Helper()
+	r.end()
 	log := logrus.New()
 	log.SetOutput(r.t.Output())
 	var tree *cgroup.Tree
@@ -57,25 +71,15 @@ func (r *rigged) begin(way plugin.Watch) {
 	ctx, cancel := context.WithCancel(context.Background())
 	exits, followed := make(chan plugin.Exit, 100), make(chan error)
 	go func() { followed <- tracker.Follow(ctx, func(e plugin.Exit) { exits <- e }) }()
-	end := func() {
+	r.end = func() {
 		cancel()
 		if err := <-followed; err != nil {
 			r.t.Errorf("Follow: %v", err)
 		}
-	}
-	r.t.Cleanup(func() {
-		end()
-		r.kill()
-		eventually(r.t, "closed without a trace", func() bool { return vacated(tree) })
 		if err := tracker.Close(); err != nil {
 			r.t.Error(err)
 		}
-		if tree != nil {
-			if _, err := os.Stat(tree.Dir()); err == nil {
-				r.t.Errorf("%s is left behind", tree.Dir())
-			}
-		}
-	})
+	}
 	r.tracker, r.exits = tracker, exits
 	r.runner = NewRunner(Options{Tracker: tracker, Grace: 100 * time.Millisecond, Log: log})
 }
