@@ -134,11 +134,6 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 		<-ctx.Done()
 		return nil
 	})
-	parts.run(ctx, "service manager", func(ctx context.Context) error {
-		notify.Run(ctx, system, log)
-		<-ctx.Done()
-		return nil
-	})
 	parts.run(ctx, "actors", func(ctx context.Context) error {
 		select {
 		case <-system.Done(): // a vital actor ended (EV-19)

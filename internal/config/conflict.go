@@ -1,10 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"maps"
-	"slices"
-)
+import "fmt"
 
 // conflicts finds what is wrong about keys together, though each by itself is
 // allowed.
@@ -57,19 +53,9 @@ func (c *Config) oddities() []Warning {
 // NotYet tells which keys were set that have no effect in this version.
 func (c Config) NotYet() []Warning {
 	var set []Warning
-	add := func(name string) {
-		if at := c.origins[name]; at != "" {
-			set = append(set, Warning{Where: at, Key: name, Text: "has no effect in this version"})
-		}
-	}
 	for _, k := range keys {
-		if k.later {
-			add(k.name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
-		for _, l := range limits {
-			add(pluginsKey + "." + name + ".limits." + l.name)
+		if at := c.origins[k.name]; k.later && at != "" {
+			set = append(set, Warning{Where: at, Key: k.name, Text: "has no effect in this version"})
 		}
 	}
 	return set

@@ -285,9 +285,6 @@ plugins:
 		"SUPERVISOR_UPGRADE_PROVE: upgrade.prove: has no effect in this version",
 		":2: upgrade.quarantine: has no effect in this version",
 		":4: install.max_ratio: has no effect in this version",
-		":7: plugins.a.limits.cpu: has no effect in this version",
-		":7: plugins.a.limits.memory: has no effect in this version",
-		":6: plugins.b.limits.pids: has no effect in this version",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("not yet (-want +got):\n%s", diff)

@@ -34,17 +34,16 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	t.Helper()
 	log, hook := logtest.NewNullLogger()
 	log.SetLevel(logrus.DebugLevel)
-	b := &bench{t: t, root: t.TempDir(), logs: hook, runner: process.NewRunner(process.Options{Grace: 50 * time.Millisecond})}
-	b.registry = registry.New(registry.Options{Root: b.root})
+	root := t.TempDir()
 	o := Options{
-		Root: b.root, Runner: b.runner, Registry: b.registry, Grace: 50 * time.Millisecond,
+		Root: root, Runner: process.NewRunner(process.Options{Grace: 50 * time.Millisecond}),
+		Registry: registry.New(registry.Options{Root: root}), Grace: 50 * time.Millisecond,
 		AllowDowngrade: true, Log: log, LocalOS: "linux", LocalArch: "x64",
 	}
 	for _, c := range change {
 		c(&o)
 	}
-	b.Manager = New(o)
-	return b
+	return &bench{t: t, root: o.Root, registry: o.Registry, runner: o.Runner, logs: hook, Manager: New(o)}
 }
 
 // wellBehaved runs when the file `running` is in its folder. It writes each

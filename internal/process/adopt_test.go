@@ -66,12 +66,13 @@ func TestAdopt(t *testing.T) {
 		})
 		t.Run("EV-09 not what has ended meanwhile", func(t *testing.T) {
 			res := r.start("b", "serve")
-			r.begin(way)
+			r.end()
 			r.signal(res.Processes[0], syscall.SIGKILL)
 			eventually(t, "ended", func() bool {
 				s, err := readStat(res.Processes[0].PID)
 				return err != nil || !s.live()
 			})
+			r.begin(way)
 			if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("b", res.Processes...)}); len(got[0].Processes) > 0 {
 				t.Errorf("adopted %+v", got)
 			}

@@ -25,7 +25,7 @@ type rigged struct {
 	runner  *Runner
 	root    string // of the plugins' folders
 	exits   chan plugin.Exit
-	end     func() // of the life
+	end     func() // of the life, if there is one
 }
 
 // eachWay runs a test once with cgroups and once without.
@@ -72,6 +72,7 @@ func (r *rigged) begin(way plugin.Watch) {
 	exits, followed := make(chan plugin.Exit, 100), make(chan error)
 	go func() { followed <- tracker.Follow(ctx, func(e plugin.Exit) { exits <- e }) }()
 	r.end = func() {
+		r.end = func() {}
 		cancel()
 		if err := <-followed; err != nil {
 			r.t.Errorf("Follow: %v", err)
