@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,10 +25,13 @@ type unfinished struct {
 }
 
 // record notes an entry about a plugin; what is planned for it is added.
-func (c *coordinator) record(u *unit, e plugin.Entry) {
+func (c *coordinator) record(u *unit, e plugin.Entry) { c.recordAt(len(c.recording.entries), u, e) }
+
+// recordAt notes it before those entries it led to, which are from that index on.
+func (c *coordinator) recordAt(index int, u *unit, e plugin.Entry) {
 	e.Plugin, e.Version, e.At = u.plugin.Key(), u.plugin.Version, c.now
 	u.untold = u.untold || e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit
-	c.recording.entries = append(c.recording.entries, unfinished{e, u})
+	c.recording.entries = slices.Insert(c.recording.entries, index, unfinished{e, u})
 }
 
 // recordHost notes an entry about the host or the supervisor itself.

@@ -72,8 +72,9 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 		case !u.restarts.Up.IsZero() && s.Watch > plugin.WatchScan && !u.restarts.Stopped:
 			gone++
 			cause := "ended while the supervisor was away"
+			first := len(c.recording.entries)
 			decision := c.fell(u, cause, true)
-			c.record(u, plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
+			c.recordAt(first, u, plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
 		}
 	}
 	c.recordHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started",
@@ -151,7 +152,7 @@ func (c *coordinator) exited(u *unit, e plugin.Exit) {
 	u.life = e.Life
 	c.measured(plugin.MeasureDetection, e.At)
 	c.counters.Exits++
-	cause := e.Cause()
+	cause, first := e.Cause(), len(c.recording.entries)
 	var decision string
 	switch {
 	case u.upgrading:
@@ -172,7 +173,7 @@ func (c *coordinator) exited(u *unit, e plugin.Exit) {
 		u.fell = e.At
 		decision = c.fell(u, cause, false)
 	}
-	c.record(u, plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision, Exit: &e, Output: e.Output})
+	c.recordAt(first, u, plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision, Exit: &e, Output: e.Output})
 	c.about(u).WithFields(logrus.Fields{"cause": cause, "pid": e.PID, "decision": decision}).Warn("Plugin exited")
 }
 
