@@ -69,7 +69,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 		case len(s.Processes) > 0:
 			running++
 			c.adoptRunning(u, s)
-		case !u.restarts.Up.IsZero() && s.Watch > plugin.WatchScan && !u.restarts.Stopped:
+		case len(u.restarts.Processes) > 0 && s.Watch > plugin.WatchScan && !u.restarts.Stopped: // else its end is the scan's to find (EV-04)
 			gone++
 			cause := "ended while the supervisor was away"
 			first := len(c.recording.entries)

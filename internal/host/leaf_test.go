@@ -135,6 +135,9 @@ func TestNeverTwice(t *testing.T) {
 		})
 		t.Run("EV-02 so is a restart's", func(t *testing.T) {
 			first := b.Start(t.Context(), p)
+			if first.Err != nil || len(first.Processes) == 0 {
+				t.Fatalf("started: %+v", first)
+			}
 			got := b.Restart(t.Context(), p)
 			if got.Err != nil || len(got.Processes) == 0 || got.Life <= first.Life || got.Processes[0] == first.Processes[0] {
 				t.Errorf("restarted %+v as %+v", first, got)

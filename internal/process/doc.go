@@ -1,6 +1,7 @@
-// Package process runs one program at a time and leaves nothing of it behind.
-// It is the only package that starts processes and the only one that waits
-// for them; it knows nothing of plugins.
+// Package process runs programs, leaves nothing of them behind that was not to
+// stay, and follows what was. It is the only package that starts processes and
+// the only one that waits for them. Of plugins it knows their names: what a
+// command of one leaves running belongs to that name, until all of it has ended.
 //
 // # The tree
 //
@@ -33,9 +34,36 @@
 // we end, nothing that was started is touched (RS-10): no parent-death signal,
 // no shared group, no pipe.
 //
+// # Following
+//
+// A Tracker tells of the end of a plugin: the last of its processes has ended,
+// and no command runs that could leave another (EV-01). What belongs to a
+// plugin is found in up to three ways, and watched in one.
+//
+// With cgroup v2, a command that may leave a daemon begins in the plugin's own
+// leaf (room.go): whatever it forks stays there, through double forks and
+// setsid (EV-02). What only asks begins in a sibling leaf, so that a probe that
+// hangs hides no end. Without, processes are known by the PLUGIN_DIR they were
+// given, and so are, among our own children, those that have left their leaf
+// (EV-03). Those of an earlier life of the supervisor are known by pid, start
+// time and boot: a number alone is never trusted (EV-08).
+//
+// Whatever was found is watched by pidfd, the eldest few of each plugin, in one
+// epoll set. When all of those have ended, it is looked for others; when there
+// are none, the plugin has ended, and the eldest of those that ended together
+// tells why (follow.go). The kernel's word that a leaf is empty leads to the
+// same look (look.go): it comes at most every 10 ms, a pidfd's at once.
+//
+// Processes that follow each other faster than they can be listed are not
+// taken for dead: a leaf that is populated while none in it is seen alive is
+// looked at again.
+//
 // # Waiting
 //
-// Each command is waited for by its own pid (child.go), so that whoever comes
-// to reap orphans beside it has to leave the pids of running commands alone,
-// and nothing else.
+// This process is a child subreaper: what a plugin orphans is ours to reap,
+// with the cause of its end (reaper.go). The pids of running commands are left
+// alone: each is waited for by itself (child.go). A fork and the note of its
+// pid are one step for the reaper, which holds the lock that forks share.
+// How others' children ended is asked of the kernel (pidfd.go); it knows when
+// their parent has reaped them, so that their cause may come later (EV-10).
 package process

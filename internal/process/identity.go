@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,25 @@ func pluginDir(pid int) string {
 		}
 	}
 	return ""
+}
+
+// executing tells whether some process, started a moment ago, shows no
+// environment: it may be executing another program.
+func executing() bool {
+	pids, err := processes()
+	if err != nil {
+		return false
+	}
+	const kernelThreads = 2
+	young := bootTicks() - ticksPerSecond
+	return slices.ContainsFunc(pids, func(pid int) bool {
+		s, err := readStat(pid)
+		if err != nil || !s.live() || s.born < young || s.parent == kernelThreads {
+			return false
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		return err == nil && len(b) == 0
+	})
 }
 
 // asks tells whether a process is one that was only to say how its plugin is.

@@ -183,6 +183,9 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 	if r.stays {
 		t.reap() // what it left as a zombie would pass for alive
 	}
+	if r.stays && t.tree == nil {
+		r.discover()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !r.stays {
@@ -191,6 +194,27 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 	}
 	r.of.verbs--
 	return t.settle(r.of)
+}
+
+// discover waits, where there are no cgroups, until what the command has left
+// can be seen: while a process is executing another program, nobody can tell
+// whose it is.
+func (r *room) discover() {
+	const few, most = 3, 100 // looks; a list of processes may miss one that is just being forked
+	for i := range most {
+		if r.seen() || i >= few && !executing() {
+			return
+		}
+		time.Sleep(firstLook)
+	}
+}
+
+// seen tells whether anything of the plugin is.
+func (r *room) seen() bool {
+	r.tracker.mu.Lock()
+	defer r.tracker.mu.Unlock()
+	live, err := r.tracker.find(r.of, true)
+	return err != nil || len(live) > 0
 }
 
 // settle finds what runs of a plugin after a command of it has ended.
