@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +30,17 @@ func (e *HeldError) Error() string {
 // process's pid into it, so that the one who comes second can say who was
 // first (EV-15): that one gets a *HeldError. release lets go and may be called
 // more than once.
+//
+// The lock of a process that was killed may outlive it for a moment, in a child
+// that was just being forked: as long as the holder is dead, it is waited for, at
+// most two seconds.
 func TryExclusive(path string) (release func(), err error) {
 	f, err := try(path, unix.LOCK_EX)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, &HeldError{Path: path, PID: holder(path)}
+	for over := time.Now().Add(diesWithin); errors.Is(err, unix.EWOULDBLOCK); f, err = try(path, unix.LOCK_EX) {
+		if pid := holder(path); pid == 0 || lives(pid) || time.Now().After(over) {
+			return nil, &HeldError{Path: path, PID: pid}
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -45,6 +53,18 @@ func TryExclusive(path string) (release func(), err error) {
 		f.Truncate(0) // nobody is named who does not hold it; fails once released
 		unlock(f)
 	}, nil
+}
+
+const diesWithin = 2 * time.Second
+
+// lives tells whether a process runs; a zombie has let go of all it held.
+func lives(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH)
+	}
+	i := bytes.LastIndexByte(b, ')')
+	return i < 0 || i+2 >= len(b) || !bytes.ContainsAny(b[i+2:i+3], "ZX")
 }
 
 func write(f *os.File) error {

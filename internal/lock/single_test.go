@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // envHold makes this test binary the holder of the lock it names, until killed.
@@ -86,6 +88,30 @@ func TestWaitForAnotherProcess(t *testing.T) {
 	release, waited, err := Shared(ctxFor(t, 10*time.Second), path, func() { other.Process.Kill() })
 	if err != nil || !waited {
 		t.Fatalf("waited %t, error %v", waited, err)
+	}
+	release()
+}
+
+// EV-07: a child that was being forked when the holder was killed holds the
+// lock until it executes its program.
+func TestLockThatOutlivesItsHolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "supervisor.lock")
+	other := holdElsewhere(t, path)
+	copied, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = other.Wait()
+	if err := unix.Flock(int(copied.Fd()), unix.LOCK_EX); err != nil { // as the child has it
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { copied.Close() })
+	release, err := TryExclusive(path)
+	if err != nil {
+		t.Fatal(err)
 	}
 	release()
 }

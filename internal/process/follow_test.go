@@ -117,9 +117,10 @@ func TestLastProcess(t *testing.T) {
 				r.signal(p, syscall.SIGKILL)
 			}
 			r.quiet("all but one ended")
-			if ps, life, err := r.tracker.Alive("b"); len(ps) != 1 || life != res.Life || err != nil {
-				t.Errorf("alive: %+v %d %v", ps, life, err)
-			}
+			eventually(t, "one is alive", func() bool {
+				ps, life, err := r.tracker.Alive("b")
+				return len(ps) == 1 && life == res.Life && err == nil
+			})
 			r.signal(res.Processes[n-1], syscall.SIGKILL)
 			if e := r.explained(); e.Name != "b" || e.Life != res.Life {
 				t.Errorf("told %+v", e)
