@@ -23,6 +23,7 @@ import (
 
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
 
@@ -38,10 +39,19 @@ type Options struct {
 	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
 	AllowDowngrade bool             // an offer of the same or an older version is carried out (UP-08)
 	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace
+	Prove          time.Duration    // for how long a new version must be healthy before the old one is given up
+	Quarantine     time.Duration    // for how long a version that was rolled back is refused; not positive: it is not
+	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
+	Reached        func(string)     // told of each point of a transaction, for tests that end there; nil: nobody
 	Log            logrus.FieldLogger
 	Hidden         []string // variables of our environment that are not the plugins'
 	LocalOS        string   // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
+}
+
+// Heartbeats reads the plugins' heartbeat files.
+type Heartbeats interface {
+	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat
 }
 
 // Manager works on the plugins of one root. It may be used by several
@@ -56,12 +66,19 @@ type Manager struct {
 	patience  time.Duration // how long a probe counts against parallel
 	downgrade bool
 	grace     time.Duration
-	log       logrus.FieldLogger
-	os, arch  string
-	giveUp    time.Duration // beyond deadline and grace: see unkillable
-	stuck     stuck
-	status    func(context.Context, order) process.Result // run, or in tests one that never ends
-	env       []string                                    // the caller's, without what every verb gets of its own
+
+	changes    *transaction.Store
+	window     time.Duration // in which a new version proves itself
+	quarantine time.Duration
+	heartbeats Heartbeats
+	reached    func(string)
+
+	log      logrus.FieldLogger
+	os, arch string
+	giveUp   time.Duration // beyond deadline and grace: see unkillable
+	stuck    stuck
+	status   func(context.Context, order) process.Result // run, or in tests one that never ends
+	env      []string                                    // the caller's, without what every verb gets of its own
 }
 
 // New returns a manager. It touches no file.
@@ -69,6 +86,10 @@ func New(o Options) *Manager {
 	m := &Manager{
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
+		changes: transaction.New(o.Root, o.Reached), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, reached: o.Reached,
+	}
+	if m.reached == nil {
+		m.reached = func(string) {}
 	}
 	if m.parallel <= 0 {
 		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)

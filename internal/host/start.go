@@ -70,6 +70,10 @@ func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 func (m *Manager) hold(
 	ctx context.Context, p plugin.Plugin, v plugin.Verb, work func(p plugin.Plugin, touched bool) plugin.Outcome,
 ) plugin.Outcome {
+	settled, err := m.settle(ctx, p.Name)
+	if err != nil {
+		return failed(v, err)
+	}
 	release, waited, err := m.lock(ctx, p.Name, lock.Shared)
 	if err != nil {
 		return failed(v, err)
@@ -79,7 +83,27 @@ func (m *Manager) hold(
 	if err != nil {
 		return failed(v, err)
 	}
-	return work(current, waited || current.Version != p.Version)
+	return work(current, waited || current.Version != p.Version || settled)
+}
+
+// settle brings an upgrade of the plugin that was cut short to its end, which
+// may start another version.
+func (m *Manager) settle(ctx context.Context, name string) (settled bool, err error) {
+	if err := plugin.CheckName(name); err != nil {
+		return false, err
+	}
+	if _, found, err := m.changes.Find(name); err == nil && !found {
+		return false, nil
+	}
+	release, _, err := m.lock(ctx, name, lock.Exclusive)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if left, found := m.finish(ctx, name); found && ctx.Err() != nil {
+		return false, left.Err
+	}
+	return true, nil
 }
 
 // recorded is the plugin as it is in the database now. A duplicate has no

@@ -10,42 +10,78 @@ import (
 
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
 
-// Upgrade makes an unpacked version the one that is recorded and runs:
-//
-//	--stop the old one ──▶ switch the record ──▶ --upgrade ──▶ --status ──not running──▶ --start ──▶ --status
-//
-// Before the switch a failure leaves the old version recorded, and started
-// again if it was stopped. After it the new version stays recorded, whatever
-// its verbs say: the record always names the version that is to run, so a
-// later scan finishes what a shutdown in between has left (UP-06, UP-08).
+// Upgrade makes another version the one that is recorded and runs, or leaves
+// all as it was (UP-06, UP-08). It is a transaction, see change: whatever
+// cuts it short, a later call about the plugin finishes or undoes it. One that
+// an earlier process left is brought to its end first, also when the offer
+// then turns out to be none.
 func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
-	p, err := m.plan(ctx, o)
+	if o.Resume {
+		return m.resume(ctx, o)
+	}
+	u, err := m.plan(ctx, o)
 	if err != nil {
-		return p.refuse(err)
+		return u.refuse(err)
 	}
 	release, _, err := m.lock(ctx, o.Name, lock.Exclusive)
 	if err != nil {
-		return p.refuse(err)
+		return u.refuse(err)
 	}
 	defer release()
-	if p, err = m.plan(ctx, o); err != nil { // once more: now nobody else changes it
-		return p.refuse(err)
+	if left, found := m.finish(ctx, o.Name); found && left.Err != nil {
+		m.log.WithError(left.Err).WithField("plugin", o.Name).Warn("Upgrade that was cut short did not end well")
 	}
-	result := m.carryOut(ctx, p)
-	result.Outcome = m.running(result.Plugin, result.Outcome)
-	return result
+	if u, err = m.plan(ctx, o); err != nil { // once more: now nobody else changes it
+		return u.refuse(err)
+	}
+	return m.reported(m.carryOut(ctx, u))
+}
+
+// resume brings an upgrade that was cut short to its end.
+func (m *Manager) resume(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+	if err := plugin.CheckName(o.Name); err != nil {
+		return upgrade{offer: o}.refuse(err)
+	}
+	release, _, err := m.lock(ctx, o.Name, lock.Exclusive)
+	if err != nil {
+		return upgrade{offer: o}.refuse(err)
+	}
+	defer release()
+	left, found := m.finish(ctx, o.Name)
+	if !found { // somebody else did
+		r, _, err := m.registry.Find(ctx, o.Name)
+		return plugin.Upgraded{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
+	}
+	return m.reported(left)
+}
+
+// reported adds to a result what runs now.
+func (m *Manager) reported(u plugin.Upgraded) plugin.Upgraded {
+	u.Outcome = m.running(u.Plugin, u.Outcome)
+	return u
+}
+
+// Unfinished are the upgrades that an earlier process left, as offers to
+// resume. The error names those that cannot be read.
+func (m *Manager) Unfinished() ([]plugin.Offer, error) {
+	pending, err := m.changes.Pending()
+	var offers []plugin.Offer
+	for _, t := range pending {
+		offers = append(offers, plugin.Offer{Name: t.Name, Version: t.To.Version, Resume: true})
+	}
+	return offers, err
 }
 
 // upgrade is what an offer comes to on this host.
 type upgrade struct {
-	offer    plugin.Offer
-	old      registry.Record // the record before; the zero value if there is none
-	had      bool            // there is one
-	previous string          // the old version's folder, "" if there is none
-	next     registry.Record
+	offer plugin.Offer
+	old   registry.Record // the record before; the zero value if there is none
+	had   bool            // there is one
+	next  registry.Record
 }
 
 // plan looks what there is to do, and refuses what cannot or may not be done.
@@ -63,6 +99,9 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer) (u upgrade, err erro
 	if u.had && !m.downgrade && plugin.CompareVersions(o.Version, u.old.Version) <= 0 {
 		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", o.Version, u.old.Version)
 	}
+	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.Force {
+		return u, ban
+	}
 	config, err := registry.ReadPackageConfig(m.dir(o.Name, o.Version))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -77,113 +116,31 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer) (u upgrade, err erro
 	}
 	u.next = config.Record()
 	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
-	if _, err := m.executable(u.next.Plugin()); err != nil {
-		return u, err
-	}
-	if u.had {
-		if dir := m.dir(u.old.Name, u.old.Version); isFolder(dir) {
-			u.previous = dir
-		}
-	}
-	return u, nil
+	_, err = m.executable(u.next.Plugin())
+	return u, err
 }
 
 // refuse is the result when nothing was touched.
 func (u upgrade) refuse(err error) plugin.Upgraded {
-	r := u.begin()
-	r.Outcome = failed(plugin.VerbUpgrade, err)
-	return r
-}
-
-func (u upgrade) begin() plugin.Upgraded {
-	r := plugin.Upgraded{Previous: u.old.Version}
+	r := plugin.Upgraded{Previous: u.old.Version, Outcome: failed(plugin.VerbUpgrade, err)}
 	if u.had {
 		r.Plugin = u.old.Plugin()
 	}
 	return r
 }
 
+// carryOut does what was planned.
 func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Upgraded {
-	result := u.begin()
-	old := u.old.Plugin()
-	runs := u.had && u.previous != "" && old.Type == plugin.Persist
-	if runs {
-		if result.Outcome = m.end(ctx, old); result.Err != nil {
-			result.Err = fmt.Errorf("--stop of %s: %w", old.Version, result.Err)
-			result.Status = m.Check(ctx, old).Status
-			return result
-		}
+	t := transaction.Transaction{Name: u.offer.Name, To: u.next, Began: time.Now()}
+	if u.had {
+		t.From = &u.old
 	}
-	id, err := m.registry.Put(ctx, u.next)
-	if err != nil {
-		result.Outcome = failed(plugin.VerbUpgrade, fmt.Errorf("switch the record: %w", err))
-		if runs {
-			_, result.Status = m.bringUp(ctx, old)
-		}
-		return result
-	}
-	u.next.ID = id
-	result.Plugin, result.SysTag = u.next.Plugin(), u.sysTag()
-
-	result.Outcome = m.do(ctx, order{
-		plugin: result.Plugin, verb: plugin.VerbUpgrade, previous: u.previous, timeout: u.timeout(),
-	})
-	if result.Err != nil {
-		result.Err = fmt.Errorf("--upgrade to %s: %w", u.offer.Version, result.Err)
-	}
-	started, status := m.bringUp(ctx, result.Plugin)
-	if result.Status = status; result.Err == nil && started.Err != nil {
-		started.Err = fmt.Errorf("%s of %s: %w", started.Verb, u.offer.Version, started.Err)
-		result.Outcome = started
-	}
-	return result
-}
-
-// bringUp sees to it that a Persist plugin runs: `--status`, and if that
-// fails `--start` and `--status` again. Without a failure the outcome has no Err.
-func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) (plugin.Outcome, plugin.Status) {
-	switch p.Type {
-	case plugin.Persist:
-	case plugin.Once:
-		return plugin.Outcome{}, plugin.StatusInstalled
-	default:
-		return plugin.Outcome{}, plugin.StatusUnknown
-	}
-	switch m.Check(ctx, p).Status {
-	case plugin.StatusRunning:
-		return plugin.Outcome{}, plugin.StatusRunning
-	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, cutShort(ctx)), plugin.StatusUnknown
-	}
-	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
-	probe := m.Check(ctx, p)
-	switch {
-	case probe.Status == plugin.StatusRunning: // it has the last word
-		outcome.Err = nil
-	case outcome.Err == nil:
-		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
-	}
-	return outcome, probe.Status
-}
-
-// timeout is the deadline of `--upgrade`; the other verbs have their record's (UP-06).
-func (u upgrade) timeout() time.Duration {
+	c := m.change(t)
 	if u.offer.Timeout > 0 {
-		return u.offer.Timeout
+		c.timeout = u.offer.Timeout
 	}
-	return plugin.DefaultTimeout
-}
-
-// sysTag is what the host's tag becomes by the switch (SPEC 3).
-func (u upgrade) sysTag() plugin.SysTag {
-	switch {
-	case u.next.AddSysTag:
-		return plugin.SysTagAdd
-	case u.old.AddSysTag:
-		return plugin.SysTagRemove
-	default:
-		return plugin.SysTagNone
-	}
+	c.carryOut(ctx)
+	return c.result
 }
 
 func isFolder(path string) bool {

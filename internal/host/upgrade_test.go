@@ -23,20 +23,25 @@ var offer = plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Minute}
 func TestUpgrade(t *testing.T) {
 	const tagged = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"timeout":"60","addSysTag":true}`
 	ran := plugin.Outcome{Verb: plugin.VerbUpgrade}
-	whole := []string{"--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -"}
+	back := []string{"--stop 2.0 from -", "--status 2.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
+	whole := []string{
+		"--status 1.0 from -", "--status 2.0 from -", // it runs, and the new one can be run
+		"--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -",
+	}
 	tests := map[string]struct {
-		script    string // of 2.0
-		config    string
-		old       registry.Record
-		offer     plugin.Offer
-		nothing   bool // installed before
-		noFolder  bool // of the old version
-		outcome   plugin.Outcome
-		cause     string
-		status    plugin.Status
-		tag       plugin.SysTag
-		calls     []string
-		installed string
+		script     string // of 2.0
+		config     string
+		old        registry.Record
+		offer      plugin.Offer
+		nothing    bool // installed before
+		noFolder   bool // of the old version
+		outcome    plugin.Outcome
+		cause      string
+		status     plugin.Status
+		rolledBack bool
+		tag        plugin.SysTag
+		calls      []string
+		installed  string
 	}{
 		"UP-06 well behaved": {
 			script: wellBehaved, outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
@@ -48,55 +53,55 @@ func TestUpgrade(t *testing.T) {
 		"UP-06 started when --upgrade does not": {
 			script:  `test "$1" = --upgrade && exit 0` + wellBehaved,
 			outcome: ran, status: plugin.StatusRunning, installed: "2.0",
-			calls: append(whole[:4:4], "--start 2.0 from -", "--status 2.0 from -"),
+			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
 		"UP-06 started when --upgrade fails": {
 			script:  `test "$1" = --upgrade && echo disk full && exit 7` + wellBehaved,
 			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 7, Output: "disk full\n"}, cause: "--upgrade to 2.0: exit 7",
 			status: plugin.StatusRunning, installed: "2.0",
-			calls: append(whole[:4:4], "--start 2.0 from -", "--status 2.0 from -"),
+			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
 		"UP-06 the verb has the offer's deadline": {
 			script: `if test "$1" = --upgrade; then ` + hangs + `fi` + wellBehaved, offer: plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Second},
 			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, TimedOut: true}, cause: "--upgrade to 2.0: no end in 1s",
 			status: plugin.StatusRunning, installed: "2.0",
-			calls: append(whole[:4:4], "--start 2.0 from -", "--status 2.0 from -"),
+			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
 		"UP-06 cannot be started": {
 			script:  `test "$1" = --upgrade || exit 4`,
-			outcome: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: 4}, cause: "--start of 2.0: exit 4",
-			status: plugin.StatusFailed, installed: "2.0",
-			calls: append(whole[:4:4], "--start 2.0 from -", "--status 2.0 from -"),
+			outcome: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: 4}, cause: "rolled back to 1.0: --start of 2.0: exit 4",
+			status: plugin.StatusRunning, rolledBack: true, installed: "1.0",
+			calls: append(whole[:6:6], append([]string{"--start 2.0 from -", "--status 2.0 from -"}, back...)...),
 		},
 		"UP-06 does not run": {
 			script:  `test "$1" != --status`,
-			outcome: plugin.Outcome{Verb: plugin.VerbStart}, cause: "--start of 2.0: not running afterwards: exit 1",
-			status: plugin.StatusFailed, installed: "2.0",
-			calls: append(whole[:4:4], "--start 2.0 from -", "--status 2.0 from -"),
+			outcome: plugin.Outcome{Verb: plugin.VerbStart}, cause: "rolled back to 1.0: --start of 2.0: not running afterwards: exit 1",
+			status: plugin.StatusRunning, rolledBack: true, installed: "1.0",
+			calls: append(whole[:6:6], append([]string{"--start 2.0 from -", "--status 2.0 from -"}, back...)...),
 		},
 		"UP-08 not installed": {
 			script: wellBehaved, nothing: true, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
-			calls: []string{"--upgrade 2.0 from -", "--status 2.0 from -"},
+			calls: []string{"--status 2.0 from -", "--upgrade 2.0 from -", "--status 2.0 from -"},
 		},
 		"UP-08 same version": {
 			script: wellBehaved, offer: plugin.Offer{Name: "p", Version: "1.0"}, outcome: ran, status: plugin.StatusRunning, installed: "1.0",
-			calls: []string{"--stop 1.0 from -", "--status 1.0 from -", "--upgrade 1.0 from 1.0", "--status 1.0 from -"},
+			calls: []string{"--status 1.0 from -", "--status 1.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--upgrade 1.0 from 1.0", "--status 1.0 from -"},
 		},
 		"UP-08 older version": {
 			script: wellBehaved, old: registry.Record{Version: "3.0"}, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
-			calls: []string{"--stop 3.0 from -", "--status 3.0 from -", "--upgrade 2.0 from 3.0", "--status 2.0 from -"},
+			calls: []string{"--status 3.0 from -", "--status 2.0 from -", "--stop 3.0 from -", "--status 3.0 from -", "--upgrade 2.0 from 3.0", "--status 2.0 from -"},
 		},
 		"old folder gone": {
 			script: wellBehaved, noFolder: true, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
-			calls: []string{"--upgrade 2.0 from -", "--status 2.0 from -"},
+			calls: []string{"--status 2.0 from -", "--upgrade 2.0 from -", "--status 2.0 from -"},
 		},
 		"old one no daemon": {
 			script: wellBehaved, old: registry.Record{Version: "1.0", Type: plugin.Commander}, outcome: ran, status: plugin.StatusRunning,
-			installed: "2.0", calls: []string{"--upgrade 2.0 from 1.0", "--status 2.0 from -"},
+			installed: "2.0", calls: []string{"--status 2.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -"},
 		},
 		"new one no daemon": {
 			script: wellBehaved, config: `{"name":"p","version":"2.0","runPath":"run"}`,
-			outcome: ran, status: plugin.StatusInstalled, installed: "2.0", calls: whole[:3],
+			outcome: ran, status: plugin.StatusInstalled, installed: "2.0", calls: []string{"--status 1.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0"},
 		},
 		"tag added": {
 			script: wellBehaved, config: tagged, outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagAdd,
@@ -136,7 +141,7 @@ func TestUpgrade(t *testing.T) {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
 			after := b.recorded("p")
-			want := plugin.Upgraded{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag}
+			want := plugin.Upgraded{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
 				t.Error(diff)
 			}
@@ -243,7 +248,7 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("got %+v", got)
 	}
-	calls := []string{"--stop 1.0 from -", "--status 1.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
+	calls := []string{"--status 1.0 from -", "--status 2.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
 	if diff := cmp.Diff(calls, b.calls()); diff != "" || b.recorded("p") != before {
 		t.Errorf("recorded %+v\n%s", b.recorded("p"), diff)
 	}

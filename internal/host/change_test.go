@@ -1,0 +1,272 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// daemon is a plugin with a process. %s is put before what it does at --start.
+const daemon = `
+pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
+case "$1" in
+--status) test -n "$pid" && kill -0 "$pid" 2>/dev/null && grep -q daemon "/proc/$pid/cmdline" ;;
+--start|--upgrade)
+	test -n "$SICK" && exit 9
+	setsid sh -c 'echo $$ > "$PLUGIN_DIR/pid"; while :; do sleep 0.05; done' daemon >/dev/null 2>&1 &
+	while ! test -s "$PLUGIN_DIR/pid" || test "$(cat "$PLUGIN_DIR/pid")" = "$pid"; do sleep 0.01; done ;;
+--stop) test -z "$pid" || kill "$pid"; rm -f "$PLUGIN_DIR/pid" ;;
+esac
+`
+
+// The new versions there are.
+var newVersions = map[string]struct {
+	script string
+	stays  bool
+}{
+	"good":         {daemon, true},
+	"never starts": {"SICK=1" + daemon, false},
+	"soon ends":    {strings.Replace(daemon, "while :; do sleep 0.05; done", "sleep 0.2", 1), false},
+}
+
+// changeBench has 1.0 installed and running, and 2.0 unpacked.
+func changeBench(t *testing.T, script string, change func(*Options)) *bench {
+	t.Helper()
+	root := t.TempDir()
+	tracker, err := process.NewTracker(process.TrackerOptions{Plugins: filepath.Join(root, "plugin")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(o *Options) {
+		o.Root, o.Tracker = root, tracker
+		o.Runner = process.NewRunner(process.Options{Grace: 50 * time.Millisecond, Tracker: tracker})
+		o.Registry = registry.New(registry.Options{Root: root})
+		o.Prove, o.Quarantine = 600*time.Millisecond, time.Hour
+		if change != nil {
+			change(o)
+		}
+	})
+	t.Cleanup(func() {
+		if err := tracker.Kill(context.WithoutCancel(t.Context()), "p"); err != nil {
+			t.Error(err)
+		}
+		if err := tracker.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := b.install("p", "1.0", daemon, "20")
+	b.unpack("p", "0.9", daemon, "")
+	b.unpack("p", "2.0", script, "")
+	if got := b.Start(t.Context(), p); got.Err != nil {
+		t.Fatalf("start: %+v", got)
+	}
+	return b
+}
+
+// versions are those of which a daemon lives.
+func (b *bench) versions() (living []string) {
+	b.t.Helper()
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range procs {
+		pid, err := strconv.Atoi(filepath.Base(proc))
+		cmdline, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+		environ, _ := os.ReadFile(filepath.Join(proc, "environ"))
+		if err != nil || !strings.HasSuffix(string(cmdline), "\x00daemon\x00") || syscall.Kill(pid, 0) != nil {
+			continue
+		}
+		for _, kv := range strings.Split(string(environ), "\x00") {
+			if version, found := strings.CutPrefix(kv, "PLUGIN_DIR="+filepath.Join(b.root, "plugin", "p")+"/"); found {
+				living = append(living, version)
+			}
+		}
+	}
+	return living
+}
+
+// settled checks that exactly one version is recorded and runs, and that
+// nothing is left of the change.
+func (b *bench) settled(want string) {
+	b.t.Helper()
+	if got := b.recorded("p").Version; got != want {
+		b.t.Errorf("recorded: %s, want %s", got, want)
+	}
+	if got := b.versions(); !cmp.Equal(got, []string{want}) {
+		b.t.Errorf("running: %v, want %s", got, want)
+	}
+	if pending, err := b.Unfinished(); len(pending) > 0 || err != nil {
+		b.t.Errorf("unfinished: %+v %v", pending, err)
+	}
+}
+
+func TestChange(t *testing.T) {
+	for name, v := range newVersions {
+		t.Run("UP-06 "+name, func(t *testing.T) {
+			b := changeBench(t, v.script, nil)
+			got := b.Upgrade(t.Context(), offer)
+			if v.stays {
+				if got.Err != nil || got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" || len(got.Processes) == 0 {
+					t.Errorf("upgraded: %+v", got)
+				}
+				b.settled("2.0")
+				if isFolder(b.dir("p", "0.9")) || !isFolder(b.dir("p", "1.0")) {
+					t.Error("not the previous version alone is kept")
+				}
+				return
+			}
+			if got.Err == nil || !got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "1.0" {
+				t.Errorf("upgraded: %+v", got)
+			}
+			b.settled("1.0")
+			again := b.Upgrade(t.Context(), offer)
+			if again.Err == nil || !strings.Contains(again.Cause(), "in quarantine until") || again.Status != plugin.StatusUnknown {
+				t.Errorf("offered again: %+v", again)
+			}
+			forced := offer
+			forced.Force = true
+			if again = b.Upgrade(t.Context(), forced); !again.RolledBack {
+				t.Errorf("forced: %+v", again)
+			}
+			b.settled("1.0")
+		})
+	}
+	t.Run("what did not run before need not afterwards", func(t *testing.T) {
+		b := changeBench(t, newVersions["never starts"].script, nil)
+		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		if got := b.Upgrade(t.Context(), offer); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
+			t.Errorf("upgraded: %+v", got)
+		}
+	})
+	t.Run("a new version that cannot be run is not tried", func(t *testing.T) {
+		b := changeBench(t, "", nil)
+		if err := os.WriteFile(filepath.Join(b.dir("p", "2.0"), "run"), []byte("no program"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		before := len(b.calls())
+		if got := b.Upgrade(t.Context(), offer); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
+			t.Errorf("upgraded: %+v", got)
+		}
+		if calls := b.calls()[before:]; !cmp.Equal(calls, []string{"--status 1.0 from -"}) {
+			t.Errorf("ran %v", calls)
+		}
+		b.settled("1.0")
+	})
+	t.Run("told to end while it proves itself, it goes on proving", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		b := changeBench(t, daemon, func(o *Options) {
+			o.Prove = time.Hour
+			o.Reached = func(point string) {
+				if point == "prove" {
+					time.AfterFunc(50*time.Millisecond, cancel)
+				}
+			}
+		})
+		if got := b.Upgrade(ctx, offer); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusRunning {
+			t.Errorf("upgraded: %+v", got)
+		}
+		pending, err := b.Unfinished()
+		if want := []plugin.Offer{{Name: "p", Version: "2.0", Resume: true}}; err != nil || !cmp.Equal(pending, want) {
+			t.Fatalf("unfinished: %+v %v", pending, err)
+		}
+		b.window = 100 * time.Millisecond
+		if got := b.Upgrade(t.Context(), pending[0]); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
+			t.Errorf("resumed: %+v", got)
+		}
+		b.settled("2.0")
+	})
+}
+
+// killed is what a point panics with at which the process is killed: nothing
+// of it runs any more, deferred calls but release locks.
+type killed struct{}
+
+// TestChangeCutShort kills the change at each of its points, and has the next
+// life go on.
+func TestChangeCutShort(t *testing.T) {
+	for name, v := range newVersions {
+		t.Run(name, func(t *testing.T) {
+			points := 0
+			for at := 0; at <= points; at++ {
+				passed, cut := []string{}, false
+				b := changeBench(t, v.script, func(o *Options) {
+					o.Reached = func(point string) {
+						if passed = append(passed, point); cut || at > 0 && len(passed) == at {
+							cut = true
+							panic(killed{})
+						}
+					}
+				})
+				func() {
+					defer func() {
+						if r := recover(); r != nil && r != (killed{}) {
+							panic(r)
+						}
+					}()
+					b.Upgrade(t.Context(), offer)
+				}()
+				if at == 0 {
+					points = len(passed)
+					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
+				} else if !cut {
+					t.Fatalf("not cut short at %d", at)
+				}
+				where := passed[len(passed)-1]
+				b.next()
+				b.settledAfter(where, v.stays)
+				if t.Failed() {
+					t.Fatalf("cut short at %d, %q", at, where)
+				}
+			}
+		})
+	}
+}
+
+// next is the next life of the supervisor: it resumes, and starts what does
+// not run.
+func (b *bench) next() {
+	b.t.Helper()
+	o := Options{
+		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.window,
+		Quarantine: b.quarantine, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
+	}
+	b.Manager = New(o)
+	pending, err := b.Unfinished()
+	if err != nil {
+		b.t.Error(err)
+	}
+	for _, o := range pending {
+		b.Upgrade(b.t.Context(), o)
+	}
+	p := b.recorded("p")
+	if b.Check(b.t.Context(), p).Status != plugin.StatusRunning {
+		if got := b.Start(b.t.Context(), p); got.Err != nil {
+			b.t.Errorf("start of %s: %+v", p.Version, got)
+		}
+	}
+}
+
+// settledAfter checks the one version that there is: the new one only if it is good.
+func (b *bench) settledAfter(where string, stays bool) {
+	b.t.Helper()
+	version := b.recorded("p").Version
+	b.settled(version)
+	if version == "2.0" && !stays || version != "1.0" && version != "2.0" {
+		b.t.Errorf("after %q: %s", where, version)
+	}
+	if !isFolder(b.dir("p", version)) {
+		b.t.Errorf("after %q: no folder", where)
+	}
+}

@@ -1,0 +1,94 @@
+package transaction
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"pluginsupervisor/internal/registry"
+)
+
+// Step is how far a change has come.
+type Step string
+
+// The steps, in their order; Undoing may follow each of the first three. What
+// is left at one of them by somebody who was killed is
+const (
+	Prepared  Step = "prepared"  // untouched: the new folder is removed, if the change made it
+	Switching Step = "switching" // in between: undone
+	Proving   Step = "proving"   // the new version's to prove: done again
+	Committed Step = "committed" // done: what is no longer needed is removed
+	Undoing   Step = "undoing"   // undone
+)
+
+// Transaction is one change of one plugin.
+type Transaction struct {
+	Name  string
+	From  *registry.Record // nil: it was not installed
+	To    registry.Record
+	Made  bool // the folder of To was made by this change
+	Ran   bool // From ran when it began: if To does not, From comes back
+	Beat  bool // From's heartbeat was in time
+	Step  Step
+	Cause string // of Undoing
+	Began time.Time
+}
+
+// file is a Transaction's form on disk. Records keep their own, with the
+// fields we do not know.
+type file struct {
+	Name  string          `json:"name"`
+	From  json.RawMessage `json:"from,omitempty"`
+	To    json.RawMessage `json:"to"`
+	Made  bool            `json:"made,omitempty"`
+	Ran   bool            `json:"ran,omitempty"`
+	Beat  bool            `json:"beat,omitempty"`
+	Step  Step            `json:"step"`
+	Cause string          `json:"cause,omitempty"`
+	Began time.Time       `json:"began"`
+}
+
+func (t Transaction) encode() ([]byte, error) {
+	f := file{Name: t.Name, Made: t.Made, Ran: t.Ran, Beat: t.Beat, Step: t.Step, Cause: t.Cause, Began: t.Began}
+	var err error
+	if f.To, err = t.To.Encode(); err != nil {
+		return nil, err
+	}
+	if t.From != nil {
+		if f.From, err = t.From.Encode(); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(f)
+}
+
+var errNotOne = errors.New("not a transaction")
+
+func decode(b []byte) (Transaction, error) {
+	var f file
+	if err := json.Unmarshal(b, &f); err != nil {
+		return Transaction{}, fmt.Errorf("decode transaction: %w", err)
+	}
+	t := Transaction{Name: f.Name, Made: f.Made, Ran: f.Ran, Beat: f.Beat, Step: f.Step, Cause: f.Cause, Began: f.Began}
+	switch t.Step {
+	case Prepared, Switching, Proving, Committed, Undoing:
+	default:
+		return Transaction{}, fmt.Errorf("decode transaction: step %q: %w", t.Step, errNotOne)
+	}
+	var err error
+	if t.To, err = registry.DecodeRecord(f.To); err != nil {
+		return Transaction{}, fmt.Errorf("decode transaction: %w", err)
+	}
+	if f.From != nil {
+		from, err := registry.DecodeRecord(f.From)
+		if err != nil {
+			return Transaction{}, fmt.Errorf("decode transaction: %w", err)
+		}
+		t.From = &from
+	}
+	if t.To.Name != t.Name || t.From != nil && t.From.Name != t.Name {
+		return Transaction{}, fmt.Errorf("decode transaction: records of other plugins than %q: %w", t.Name, errNotOne)
+	}
+	return t, nil
+}
