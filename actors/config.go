@@ -22,6 +22,8 @@ type Config struct {
 	// Unlimited are, by plugin, the limits that are configured and cannot be
 	// enforced, each with why; shown by status (EV-17).
 	Unlimited map[string][]string
+	// Unfinished are the upgrades that an earlier life left, to be resumed.
+	Unfinished []plugin.Offer
 }
 
 // FirstRun is when each period is due for the first time: its value + a

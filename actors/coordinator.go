@@ -197,6 +197,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		ctx.Respond(c.onStopPlugin(m.Name))
 	case messages.RestartPlugin:
 		ctx.Respond(c.onRestartPlugin(m.Name))
+	case messages.ChangePlugin:
+		ctx.Respond(c.onChangePlugin(m.Offer))
 	case messages.LookForUpdates:
 		c.periods[alarmUpdate].first(c.now)
 		ctx.Respond(messages.Accepted{What: "update check"})

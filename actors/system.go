@@ -154,6 +154,12 @@ func (s *System) RestartPlugin(ctx context.Context, name string) error {
 	return s.tell(ctx, messages.RestartPlugin{Name: name})
 }
 
+// ChangePlugin has a plugin installed, upgraded, rolled back or removed, after
+// what the Upgrader has to do already.
+func (s *System) ChangePlugin(ctx context.Context, o plugin.Offer) error {
+	return s.tell(ctx, messages.ChangePlugin{Offer: o})
+}
+
 // CheckUpdates makes the update check due now.
 func (s *System) CheckUpdates(ctx context.Context) error {
 	return s.tell(ctx, messages.LookForUpdates{})

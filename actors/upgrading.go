@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -10,10 +11,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// offers is the queue of an update check that was answered.
+// offers is the queue of what the Upgrader is to do: what an update check
+// was answered, what operators ordered, what an earlier life left unfinished.
 type offers struct {
-	waiting   []plugin.Offer
-	current   *plugin.Offer // the Upgrader works on it, or will as soon as its plugin is free
+	waiting []plugin.Offer
+	current *plugin.Offer // the Upgrader works on it, or will as soon as its plugin is free
+	due     bool          // an update check came due meanwhile, it follows
+
+	checking  bool // the rest is about the answer of an update check, not all done
 	offered   int
 	succeeded int
 	next      time.Duration
@@ -31,6 +36,15 @@ func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
 		return
 	}
 	p.begin(c.now)
+	if c.upgrader.gen != 0 || c.offers.current != nil {
+		c.offers.due = true
+		return
+	}
+	c.checkUpdates()
+}
+
+func (c *coordinator) checkUpdates() {
+	c.offers.due = false
 	c.order(&c.upgrader, func(gen uint64) any { return messages.CheckUpdates{Gen: gen} })
 }
 
@@ -43,29 +57,65 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 		if m.Err != nil {
 			c.log.WithError(m.Err).Warn("Update check failed, next try in the next period")
 		}
-		return
+	} else {
+		o := &c.offers
+		o.waiting = append(o.waiting, m.Updates.Offers...)
+		o.checking, o.offered, o.succeeded, o.next = true, len(m.Updates.Offers), 0, m.Updates.NextInterval
 	}
-	c.offers = offers{waiting: m.Updates.Offers, offered: len(m.Updates.Offers), next: m.Updates.NextInterval}
 	c.nextOffer()
 }
 
-// nextOffer takes the offers one after the other; after the last the timer is
-// set anew (UP-09).
+// resume has the Upgrader bring to its end what an earlier life left
+// unfinished, before anything else is done about those plugins.
+func (c *coordinator) resume() {
+	c.offers.waiting = append(c.offers.waiting, c.cfg.Unfinished...)
+	c.cfg.Unfinished = nil
+	c.nextOffer()
+}
+
+// onChangePlugin queues what an operator ordered.
+func (c *coordinator) onChangePlugin(o plugin.Offer) any {
+	u := c.units[o.Name]
+	same := func(other plugin.Offer) bool { return other.Name == o.Name }
+	switch {
+	case u == nil && (o.Remove || o.Version == ""):
+		return messages.Rejected{Why: o.Name, Unknown: true}
+	case u != nil && u.upgrading || slices.ContainsFunc(c.offers.waiting, same):
+		return messages.Rejected{Why: o.Name + " is being upgraded"}
+	case u != nil && u.restarts.Stopped && !o.Remove: // EV-14: an upgrade would start it
+		return messages.Rejected{Why: o.Name + " was " + u.restarts.Cause + ", start it first"}
+	}
+	o.Force = true
+	if u != nil {
+		c.record(u, plugin.Entry{Kind: plugin.EntryOperator, Cause: o.String() + ", ordered by an operator"})
+	}
+	c.offers.waiting = append(c.offers.waiting, o)
+	c.nextOffer()
+	return messages.Accepted{What: o.String()}
+}
+
+// nextOffer takes the offers one after the other; after the last of an update
+// check the timer is set anew (UP-09).
 func (c *coordinator) nextOffer() {
 	o := &c.offers
+	if o.current != nil || c.upgrader.gen != 0 { // it has something to do: this is called again at its end
+		return
+	}
 	for len(o.waiting) > 0 {
 		offer := o.waiting[0]
 		o.waiting = o.waiting[1:]
 		u := c.units[offer.Name]
-		if u != nil && u.restarts.Stopped { // EV-14: an upgrade would start it
-			c.announce(plugin.NewUpdateEvent(c.now, offer, failedUpgrade(errOperatorStopped)))
+		if u != nil && u.restarts.Stopped && !offer.Remove { // EV-14: an upgrade would start it
+			if !offer.Resume {
+				c.announce(plugin.NewUpdateEvent(c.now, offer, failedUpgrade(errOperatorStopped)))
+			}
 			c.about(u).WithField("offer", offer.Version).Warn("Upgrade left out, an operator stopped the plugin")
 			continue
 		}
 		o.current = &offer
 		if u != nil {
 			u.upgrading, u.before, u.again = true, u.state, ""
-			c.move(u, plugin.StateUpgrading, "offered "+offer.Version)
+			c.move(u, plugin.StateUpgrading, offer.String())
 			if u.attempt != nil { // RS-09
 				c.cancel(u)
 				return
@@ -74,6 +124,19 @@ func (c *coordinator) nextOffer() {
 		c.grantUpgrade()
 		return
 	}
+	c.offersDone()
+	if o.due {
+		c.checkUpdates()
+	}
+}
+
+// offersDone ends an update check when all it offered has been dealt with.
+func (c *coordinator) offersDone() {
+	o := &c.offers
+	if !o.checking {
+		return
+	}
+	o.checking = false
 	if o.offered > 0 {
 		c.log.WithFields(logrus.Fields{"offered": o.offered, "succeeded": o.succeeded}).Info("Update check done")
 	}
@@ -85,7 +148,6 @@ func (c *coordinator) nextOffer() {
 		c.log.WithFields(logrus.Fields{"timer": "update", "interval": interval}).Info("Interval set by the control plane")
 	}
 	p.answered(c.now)
-	c.offers = offers{}
 }
 
 // busyUpgrading tells whether the Upgrader has the plugin (UP-10).
@@ -113,7 +175,9 @@ func (c *coordinator) onUpgradeCompleted(m messages.UpgradeCompleted) {
 		} else {
 			c.counters.UpgradesBad++
 		}
-		c.announce(plugin.NewUpdateEvent(m.At, m.Offer, up)) // UP-07
+		if !m.Offer.Remove {
+			c.announce(plugin.NewUpdateEvent(m.At, m.Offer, up)) // UP-07
+		}
 	}
 	u := c.units[m.Offer.Name]
 	if u == nil && up.Plugin.Name != "" && !up.Plugin.Removed { // UP-08: it was not installed before
@@ -140,8 +204,15 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	c.about(u).WithFields(logrus.Fields{"offer": m.Offer.Version, "takenOver": m.TakenOver, "cause": up.Cause()}).Info("Upgrade ended")
 	cause := "upgraded from " + up.Previous
 	switch {
+	case up.Err == nil && m.Offer.Remove:
+		c.removed(u, up)
+		return
+	case m.Offer.Remove:
+		cause = "removal failed: " + up.Cause()
 	case m.TakenOver:
 		cause = "update to " + m.Offer.Version + " taken over by the update handler"
+	case up.RolledBack:
+		cause = "upgrade to " + m.Offer.Version + " " + up.Cause()
 	case up.Err != nil:
 		cause = "upgrade to " + m.Offer.Version + " failed: " + up.Cause()
 	case up.Previous == "":
@@ -167,5 +238,12 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 		c.mend(u, messages.KindStart, cause)
 	}
 	c.owe(u.plugin, up.Status, up.SysTag)
+	c.report(purposeOther, nil)
+}
+
+// removed takes leave of a plugin that an operator had removed (CL-10).
+func (c *coordinator) removed(u *unit, up plugin.Upgraded) {
+	c.owe(u.plugin, plugin.StatusRemoved, up.SysTag)
+	c.lose(u)
 	c.report(purposeOther, nil)
 }

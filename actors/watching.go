@@ -86,6 +86,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 // takenOver lets the first scan begin.
 func (c *coordinator) takenOver() {
 	c.taking = false
+	c.resume()
 	if c.scanHeld {
 		c.scanHeld = false
 		c.periods[alarmScan].first(c.now)

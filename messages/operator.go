@@ -17,6 +17,8 @@ type (
 	StopPlugin struct{ Name string }
 	// RestartPlugin stops and starts the plugin.
 	RestartPlugin struct{ Name string }
+	// ChangePlugin installs, upgrades, rolls back or removes a plugin.
+	ChangePlugin struct{ Offer plugin.Offer }
 	// LookForUpdates makes the update check due now.
 	LookForUpdates struct{}
 	// Accepted says what will be done.

@@ -2,13 +2,32 @@ package plugin
 
 import "time"
 
-// Offer is a version of a plugin that the control plane wants on this host (UP-05 to UP-08).
+// Offer is a version of a plugin that is to be on this host: the control plane
+// wants it (UP-05 to UP-08), or an operator.
 type Offer struct {
 	Name    string
-	Version string
+	Version string        // "": the one before, an operator's wish to roll back
 	Timeout time.Duration // deadline of the verb; DefaultTimeout when the offer named none (UP-06)
-	Resume  bool          // nobody offered it: it was cut short, and is brought to its end
+	Package string        // where it is: a file or URL; "": on this host, or the control plane is asked
 	Force   bool          // an operator's word: also what is in quarantine
+	Resume  bool          // nobody offered it: it was cut short, and is brought to its end
+	Remove  bool          // no version is to be on this host (CL-10)
+}
+
+// String says what is to be done.
+func (o Offer) String() string {
+	switch {
+	case o.Remove:
+		return "remove"
+	case o.Resume:
+		return "upgrade to " + o.Version + " goes on"
+	case o.Version == "":
+		return "roll back"
+	case o.Force:
+		return "upgrade to " + o.Version
+	default:
+		return "offered " + o.Version
+	}
 }
 
 // Updates is the control plane's answer to an update check.

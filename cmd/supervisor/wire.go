@@ -85,9 +85,14 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	}
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	manager, watcher := manager(cfg, runner, tracker, memory, log)
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
+	manager, watcher := manager(cfg, runner, tracker, memory, beats, log)
+	if native, ok := manager.(*host.Manager); ok {
+		if policy.Unfinished, err = native.Unfinished(); err != nil {
+			log.WithError(err).Error("An upgrade that was cut short cannot be read")
+		}
+	}
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:      manager,
@@ -194,7 +199,7 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // manager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins nobody watches (EV-04).
 func manager(
-	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, log logrus.FieldLogger,
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, log logrus.FieldLogger,
 ) (actors.Manager, actors.Watcher) {
 	installed := registry.New(registry.Options{Root: cfg.Root, Known: memory.Known, Log: log})
 	if cfg.Manager != config.ManagerNative {
@@ -203,6 +208,7 @@ func manager(
 	native := host.New(host.Options{
 		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: notify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
+		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats,
 		LocalOS: control.LocalOS(), LocalArch: control.LocalArch(),
 	})
 	return native, native

@@ -276,15 +276,14 @@ plugins:
   b: {limits: {pids: 7}}
   a: {limits: {cpu: 0.5, memory: 64MiB}}
 `)
-	c := mustLoad(t, Sources{File: file, Environ: []string{"SUPERVISOR_UPGRADE_PROVE=1m"}})
+	c := mustLoad(t, Sources{File: file, Environ: []string{"SUPERVISOR_INSTALL_FETCH_TIMEOUT=1m"}})
 	var got []string
 	for _, w := range c.NotYet() {
 		got = append(got, strings.TrimPrefix(w.String(), file))
 	}
 	want := []string{
-		"SUPERVISOR_UPGRADE_PROVE: upgrade.prove: has no effect in this version",
-		":2: upgrade.quarantine: has no effect in this version",
 		":4: install.max_ratio: has no effect in this version",
+		"SUPERVISOR_INSTALL_FETCH_TIMEOUT: install.fetch_timeout: has no effect in this version",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("not yet (-want +got):\n%s", diff)

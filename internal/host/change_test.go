@@ -5,9 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -75,21 +73,31 @@ func changeBench(t *testing.T, script string, change func(*Options)) *bench {
 	return b
 }
 
-// versions are those of which a daemon lives.
+// versions are those of which a daemon lives, one each: what a daemon has just
+// forked looks like another for a moment, and does not count.
 func (b *bench) versions() (living []string) {
 	b.t.Helper()
+	found := map[string]string{} // by pid
+	parent := map[string]string{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
-		pid, err := strconv.Atoi(filepath.Base(proc))
 		cmdline, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 		environ, _ := os.ReadFile(filepath.Join(proc, "environ"))
-		if err != nil || !strings.HasSuffix(string(cmdline), "\x00daemon\x00") || syscall.Kill(pid, 0) != nil {
+		stat, _ := os.ReadFile(filepath.Join(proc, "stat"))
+		_, fields, _ := strings.Cut(string(stat), ") ")
+		if !strings.HasSuffix(string(cmdline), "\x00daemon\x00") || fields == "" || fields[0] == 'Z' {
 			continue
 		}
 		for _, kv := range strings.Split(string(environ), "\x00") {
-			if version, found := strings.CutPrefix(kv, "PLUGIN_DIR="+filepath.Join(b.root, "plugin", "p")+"/"); found {
-				living = append(living, version)
+			if version, ours := strings.CutPrefix(kv, "PLUGIN_DIR="+filepath.Join(b.root, "plugin", "p")+"/"); ours {
+				pid := filepath.Base(proc)
+				found[pid], parent[pid] = version, strings.Fields(fields)[1]
 			}
+		}
+	}
+	for pid, version := range found {
+		if _, forked := found[parent[pid]]; !forked {
+			living = append(living, version)
 		}
 	}
 	return living

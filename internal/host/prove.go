@@ -115,6 +115,12 @@ func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) (plugin.Outcome,
 	case plugin.StatusUnknown:
 		return failed(plugin.VerbStatus, cutShort(ctx)), plugin.StatusUnknown
 	}
+	switch runs, err := m.makeRoom(ctx, p); {
+	case err != nil:
+		return failed(plugin.VerbStart, err), plugin.StatusFailed
+	case runs:
+		return plugin.Outcome{}, plugin.StatusRunning
+	}
 	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
 	probe := m.Check(ctx, p)
 	switch {

@@ -20,8 +20,13 @@ import (
 // an earlier process left is brought to its end first, also when the offer
 // then turns out to be none.
 func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
-	if o.Resume {
+	switch {
+	case o.Resume:
 		return m.resume(ctx, o)
+	case o.Remove:
+		return m.remove(ctx, o)
+	case o.Version == "":
+		return m.rollBack(ctx, o)
 	}
 	u, err := m.plan(ctx, o)
 	if err != nil {
@@ -39,6 +44,29 @@ func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 		return u.refuse(err)
 	}
 	return m.reported(m.carryOut(ctx, u))
+}
+
+// rollBack makes the version before the recorded one, and keeps the control
+// plane from offering the present one again for a while.
+func (m *Manager) rollBack(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+	var err error
+	if err = plugin.CheckName(o.Name); err == nil {
+		o.Version, err = m.before(ctx, o.Name)
+	}
+	if err != nil {
+		return upgrade{offer: o}.refuse(err)
+	}
+	o.Force = true
+	result := m.Upgrade(ctx, o)
+	if result.Err == nil && m.quarantine > 0 {
+		err := m.changes.Ban(transaction.Ban{
+			Name: o.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
+		})
+		if err != nil {
+			m.log.WithError(err).WithField("plugin", o.Name).Warn("The version that was rolled back may be offered again")
+		}
+	}
+	return result
 }
 
 // resume brings an upgrade that was cut short to its end.
@@ -115,6 +143,11 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer) (u upgrade, err erro
 		return u, err
 	}
 	u.next = config.Record()
+	if o.Force {
+		if err := m.changes.Lift(o.Name, o.Version); err != nil {
+			return u, err
+		}
+	}
 	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
 	_, err = m.executable(u.next.Plugin())
 	return u, err

@@ -56,7 +56,8 @@
 //
 // Processes that follow each other faster than they can be listed are not
 // taken for dead: a leaf that is populated while none in it is seen alive is
-// looked at again.
+// looked at again. Without cgroups that cannot be known, and such a plugin may
+// escape.
 //
 // # Waiting
 //

@@ -94,6 +94,9 @@ func TestKill(t *testing.T) {
 			"thousand": `trap '' TERM; i=0; while [ $i -lt 1000 ]; do sleep 1000 & i=$((i+1)); done; wait`,
 			"respawns": "",
 		} {
+			if name == "respawns" && r.tracker.tree == nil {
+				continue // faster than processes can be listed: only a cgroup holds that
+			}
 			t.Run(name, func(t *testing.T) {
 				c := r.of(name, "")
 				c.Path = "/bin/sh"
