@@ -182,7 +182,7 @@ func TestFolderReplaced(t *testing.T) {
 	dir, date := filepath.Dir(path), time.Now().Unix()-40
 	w, pulses := follow(t, root, hourly("p"))
 	for range 3 {
-		for range 2 {
+		for range 100 {
 			if err := errors.Join(os.Rename(dir, dir+".old"), os.RemoveAll(dir+".old"), os.Mkdir(dir, 0o755)); err != nil {
 				t.Fatal(err)
 			}

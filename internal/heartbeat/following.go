@@ -191,9 +191,7 @@ func (f *following) replace(ps []plugin.Plugin) {
 		case v != nil && v.beat.Plugin.Version == p.Version && v.beat.Plugin.HeartbeatInterval == p.HeartbeatInterval:
 			delete(f.byKey, key)
 			v.beat.Plugin = p
-			if v.deadline == never { // which would do it as well
-				v.retry = 0
-			}
+			v.retry = 0
 			f.agenda.moved(v)
 		default:
 			dir, err := f.reader.folder(p)

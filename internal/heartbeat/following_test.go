@@ -291,6 +291,19 @@ func TestFolders(t *testing.T) {
 			w.expect("1s p 1 beat")
 		})
 	})
+	t.Run("EV-06 absent, but back for the look: tried when Watch is called", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.do(func() { w.refuse = syscall.ENOENT })
+			w.put(p, w.wall())
+			w.watcher.Watch([]plugin.Plugin{p})
+			w.pass(time.Second) // its beat is known, so its deadline is a minute away
+			w.do(func() { w.refuse = nil })
+			w.watcher.Watch([]plugin.Plugin{p})
+			synctest.Wait()
+			w.beat(p)
+			w.expect("0s p 1 beat", "1s p 1 beat")
+		})
+	})
 	t.Run("EV-06 refused: logged once, read each minute", func(t *testing.T) {
 		in(t, func(w *world) {
 			w.do(func() { w.refuse = syscall.ENOSPC })
