@@ -216,9 +216,12 @@ func TestEventsLost(t *testing.T) {
 	log.SetLevel(logrus.DebugLevel)
 	_, pulses := followLogged(t, log, root, hourly("p")) // telling of the first beat waits until we listen
 	poll(t, "the folder is watched", func() bool { return watches(t) > 0 })
-	other := filepath.Join(filepath.Dir(path), "other")
-	for range queue/2 + 4096 { // fsnotify holds at most 4096 more
-		if err := errors.Join(os.Mkdir(other, 0o755), os.Remove(other)); err != nil {
+	one, two := filepath.Join(filepath.Dir(path), "one"), filepath.Join(filepath.Dir(path), "two")
+	if err := os.Mkdir(one, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range queue/2 + 1 {
+		if err := errors.Join(os.Rename(one, two), os.Rename(two, one)); err != nil {
 			t.Fatal(err)
 		}
 	}

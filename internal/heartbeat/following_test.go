@@ -3,20 +3,23 @@ package heartbeat
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 	"github.com/sirupsen/logrus/hooks/test"
+	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/plugin"
 )
 
@@ -27,15 +30,18 @@ type world struct {
 	root    string
 	watcher *Watcher
 	logged  *test.Hook
-	events  chan fsnotify.Event
-	missed  chan struct{}
+	events  chan inotify.Event
+	wake    chan struct{}
 	start   time.Time
+	aside   int // folders that were replaced
 
-	mu      sync.Mutex    // of what follows
-	skew    time.Duration // of the wall clock
-	refuse  error         // what Add says
-	watched map[string]bool
-	adds    int
+	mu      sync.Mutex     // of what follows
+	skew    time.Duration  // of the wall clock
+	refuse  error          // what Add says
+	numbers map[uint64]int // watches by inode
+	masks   map[int]uint32 // by watch
+	misses  int            // how many Adds find nothing
+	adds    int            // of folders
 	told    []string
 	pulses  []plugin.Pulse
 }
@@ -50,12 +56,24 @@ func in(t *testing.T, play func(w *world)) {
 		log.SetLevel(logrus.DebugLevel)
 		w := &world{
 			t: t, root: root, logged: hook, watcher: NewWatcher(New(root), log), start: time.Now(),
-			events: make(chan fsnotify.Event), missed: make(chan struct{}), watched: map[string]bool{},
+			events: make(chan inotify.Event), wake: make(chan struct{}, 1), numbers: map[uint64]int{}, masks: map[int]uint32{},
 		}
 		w.watcher.wall = func() time.Time { return w.wall() }
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go newFollowing(w.watcher, w, w.heard).run(ctx, w.events, w.missed)
+		wake := func() {
+			select {
+			case w.wake <- struct{}{}:
+			default:
+			}
+		}
+		w.watcher.wakeBy(wake)
+		defer context.AfterFunc(ctx, wake)()
+		go func() {
+			if err := newFollowing(w.watcher, w, w.heard).run(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
 		synctest.Wait()
 		play(w)
 		cancel()
@@ -82,27 +100,62 @@ func (w *world) wall() time.Time {
 	return time.Now().Round(0).Add(w.skew)
 }
 
-func (w *world) watches(dir string) bool {
+// watched is by what number the file at a path is watched, and for what.
+func (w *world) watched(path string) (watch int, mask uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.watched[dir]
-}
-
-// Add and Remove are of folders.
-func (w *world) Add(dir string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.adds++
-	if w.refuse != nil {
-		return &os.PathError{Op: "add", Path: dir, Err: w.refuse}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return 0, 0
 	}
-	w.watched[dir] = true
-	return nil
+	watch = w.numbers[info.Sys().(*syscall.Stat_t).Ino]
+	return watch, w.masks[watch]
 }
 
-func (w *world) Remove(dir string) error {
-	w.do(func() { delete(w.watched, dir) })
-	return nil
+// Add is of queue, as are the next two.
+func (w *world) Add(path string, mask uint32) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if filepath.Base(path) != fileName {
+		w.adds++
+	}
+	info, err := os.Lstat(path)
+	if w.refuse != nil {
+		err = w.refuse
+	}
+	if w.misses > 0 {
+		w.misses, err = w.misses-1, syscall.ENOENT
+	}
+	if err != nil {
+		return 0, fmt.Errorf("watch: %w", err)
+	}
+	inode := info.Sys().(*syscall.Stat_t).Ino
+	if w.numbers[inode] == 0 {
+		w.numbers[inode] = w.adds*1000 + len(w.numbers) + 1
+	}
+	w.masks[w.numbers[inode]] = mask
+	return w.numbers[inode], nil
+}
+
+func (w *world) Drop(watch int) {
+	w.do(func() {
+		delete(w.masks, watch)
+		maps.DeleteFunc(w.numbers, func(_ uint64, is int) bool { return is == watch })
+	})
+}
+
+func (w *world) Read(until time.Time) ([]inotify.Event, error) {
+	var timer <-chan time.Time
+	if !until.IsZero() {
+		timer = time.After(time.Until(until))
+	}
+	select {
+	case e := <-w.events:
+		return []inotify.Event{e}, nil
+	case <-w.wake:
+	case <-timer:
+	}
+	return nil, nil
 }
 
 func (w *world) heard(p plugin.Pulse) {
@@ -136,9 +189,7 @@ func (w *world) path(p plugin.Plugin) string {
 // put writes a date unheard.
 func (w *world) put(p plugin.Plugin, date time.Time) {
 	w.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(w.path(p)), 0o755); err != nil {
-		w.t.Fatal(err)
-	}
+	w.folder(p)
 	f, err := os.OpenFile(w.path(p), os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		w.t.Fatal(err)
@@ -149,18 +200,58 @@ func (w *world) put(p plugin.Plugin, date time.Time) {
 	}
 }
 
-func (w *world) beat(p plugin.Plugin) {
+// folder makes a plugin's folder.
+func (w *world) folder(ps ...plugin.Plugin) {
 	w.t.Helper()
-	w.put(p, w.wall())
-	w.event(w.path(p), fsnotify.Write)
+	for _, p := range ps {
+		if err := os.MkdirAll(filepath.Dir(w.path(p)), 0o755); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
-// event tells of a file if its folder is watched.
-func (w *world) event(path string, op fsnotify.Op) {
-	if w.watches(filepath.Dir(path)) {
-		w.events <- fsnotify.Event{Name: path, Op: op}
+// replaceFolder puts an empty one in the place of a plugin's folder, unheard.
+func (w *world) replaceFolder(p plugin.Plugin) {
+	w.t.Helper()
+	w.aside++
+	dir := filepath.Dir(w.path(p))
+	if err := os.Rename(dir, filepath.Join(w.root, strconv.Itoa(w.aside))); err != nil {
+		w.t.Fatal(err)
+	}
+	w.folder(p)
+}
+
+// watch has plugins watched whose folders are there.
+func (w *world) watch(ps ...plugin.Plugin) {
+	w.folder(ps...)
+	w.watcher.Watch(ps)
+	synctest.Wait()
+}
+
+// beat writes a date, and all is told of it that is asked for.
+func (w *world) beat(p plugin.Plugin) {
+	w.t.Helper()
+	fresh := !exists(w.path(p))
+	w.put(p, w.wall())
+	if fresh {
+		w.event(filepath.Dir(w.path(p)), unix.IN_CREATE, fileName)
+	}
+	w.event(w.path(p), unix.IN_MODIFY, "")
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// event tells of what is at the path if that is asked for, and whether it is.
+func (w *world) event(path string, mask uint32, name string) bool {
+	watch, asked := w.watched(path)
+	if asked&mask != 0 || asked != 0 && mask == unix.IN_IGNORED {
+		w.events <- inotify.Event{Watch: watch, Mask: mask, Name: name}
 	}
 	synctest.Wait()
+	return asked&mask != 0
 }
 
 func minutely(name, version string) plugin.Plugin {
@@ -172,8 +263,7 @@ func minutely(name, version string) plugin.Plugin {
 func TestDay(t *testing.T) {
 	a, b := minutely("a", "1"), minutely("b", "1")
 	in(t, func(w *world) {
-		w.watcher.Watch([]plugin.Plugin{a, b})
-		synctest.Wait()
+		w.watch(a, b)
 		for minute := range 24 * 60 {
 			if minute%60 == 30 {
 				step := []time.Duration{3 * time.Hour, -5 * time.Hour, time.Hour}[minute/60%3]
@@ -204,20 +294,19 @@ func TestDay(t *testing.T) {
 func TestTenThousandASecond(t *testing.T) {
 	p := minutely("p", "1")
 	in(t, func(w *world) {
-		w.watcher.Watch([]plugin.Plugin{p})
+		w.watch(p)
 		w.beat(p)
 		heard := 0
 		for i := range 30000 {
 			w.put(p, w.wall().Add(-time.Duration(i%7)*time.Second))
-			if w.watches(filepath.Dir(w.path(p))) {
+			if w.event(w.path(p), unix.IN_MODIFY, "") {
 				heard++
-				w.event(w.path(p), fsnotify.Write)
 			}
 			w.pass(100 * time.Microsecond)
 		}
 		last := w.wall().Add(-10 * time.Second)
 		w.put(p, last)
-		w.event(w.path(p), fsnotify.Write)
+		w.event(w.path(p), unix.IN_MODIFY, "")
 		w.pass(3 * time.Second)
 		if n := len(w.pulses); n < 4 || n > 10 {
 			t.Errorf("%d pulses of 3 s: %q", n, w.told)
@@ -236,13 +325,12 @@ func TestTenThousandASecond(t *testing.T) {
 func TestNoise(t *testing.T) {
 	noisy, quiet := minutely("noisy", "1"), minutely("quiet", "1")
 	in(t, func(w *world) {
-		w.watcher.Watch([]plugin.Plugin{noisy, quiet})
-		synctest.Wait()
-		log := filepath.Join(filepath.Dir(w.path(noisy)), "log")
+		w.watch(noisy, quiet)
+		dir := filepath.Dir(w.path(noisy))
 		for range noise + 1 {
-			w.event(log, fsnotify.Write)
+			w.event(dir, unix.IN_MOVED_TO, "log")
 		}
-		if w.watches(filepath.Dir(log)) {
+		if watch, _ := w.watched(dir); watch != 0 {
 			t.Error("still watched")
 		}
 		w.beat(noisy)
@@ -250,7 +338,7 @@ func TestNoise(t *testing.T) {
 		w.expect("0s quiet 1 beat")
 		w.pass(time.Second)
 		w.expect("0s quiet 1 beat", "1s noisy 1 beat")
-		if !w.watches(filepath.Dir(log)) {
+		if watch, _ := w.watched(dir); watch == 0 {
 			t.Error("not watched again")
 		}
 	})
@@ -260,7 +348,6 @@ func TestFolders(t *testing.T) {
 	p := minutely("p", "1")
 	t.Run("EV-06 absent: tried each minute", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.do(func() { w.refuse = syscall.ENOENT })
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(9*time.Minute + 30*time.Second)
 			w.do(func() {
@@ -268,7 +355,6 @@ func TestFolders(t *testing.T) {
 					t.Errorf("tried %d times", w.adds)
 				}
 			})
-			w.do(func() { w.refuse = nil })
 			w.put(p, w.wall())
 			w.pass(time.Minute)
 			w.expect("10m0s p 1 beat")
@@ -285,21 +371,17 @@ func TestFolders(t *testing.T) {
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(time.Second)
 			w.do(func() { w.refuse = nil })
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
 			w.expect("1s p 1 beat")
 		})
 	})
-	t.Run("EV-06 absent, but back for the look: tried when Watch is called", func(t *testing.T) {
+	t.Run("EV-06 absent, but back for the look: entered again", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.do(func() { w.refuse = syscall.ENOENT })
 			w.put(p, w.wall())
+			w.do(func() { w.misses = 3 })
 			w.watcher.Watch([]plugin.Plugin{p})
-			w.pass(time.Second) // its beat is known, so its deadline is a minute away
-			w.do(func() { w.refuse = nil })
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.pass(time.Second)
 			w.beat(p)
 			w.expect("0s p 1 beat", "1s p 1 beat")
 		})
@@ -322,12 +404,12 @@ func TestFolders(t *testing.T) {
 	})
 	t.Run("EV-06 removed and made again", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
 			dir := filepath.Dir(w.path(p))
-			w.do(func() { delete(w.watched, dir) })
-			w.events <- fsnotify.Event{Name: dir, Op: fsnotify.Remove}
+			watch, _ := w.watched(dir)
+			w.replaceFolder(p)
+			w.events <- inotify.Event{Watch: watch, Mask: unix.IN_MOVE_SELF}
 			synctest.Wait()
 			w.pass(time.Second)
 			w.beat(p)
@@ -336,11 +418,11 @@ func TestFolders(t *testing.T) {
 	})
 	t.Run("EV-06 the folder was another: seen at the deadline", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
-			w.do(func() { clear(w.watched) })
-			w.pass(50 * time.Second)
+			w.pass(2 * time.Second)
+			w.replaceFolder(p)
+			w.pass(48 * time.Second)
 			w.beat(p)
 			w.pass(30 * time.Second)
 			w.beat(p)
@@ -349,10 +431,33 @@ func TestFolders(t *testing.T) {
 			w.expect("0s p 1 beat", "1m6s p 1 beat", "1m20s p 1 beat", "2m26s p 1 lost", "6m20s p 1 beat")
 		})
 	})
+	t.Run("EV-06 the folder was another: seen when the file is missed", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.watch(p)
+			w.beat(p) // made and written: the second is looked at after a second
+			w.replaceFolder(p)
+			w.pass(50 * time.Second)
+			w.beat(p)
+			w.expect("0s p 1 beat", "50s p 1 beat")
+		})
+	})
+	t.Run("EV-06 written over, first closed, then kept open", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.watch(p)
+			w.beat(p)
+			w.pass(30 * time.Second)
+			w.put(p, w.wall())
+			w.event(w.path(p), unix.IN_CLOSE_WRITE, "")
+			for range 3 {
+				w.pass(time.Minute)
+				w.beat(p) // not heard of at first, as it is closed no more
+			}
+			w.expect("0s p 1 beat", "30s p 1 beat", "1m36s p 1 beat", "2m30s p 1 beat", "3m30s p 1 beat")
+		})
+	})
 	t.Run("EV-06 lost: looked at each minute", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
 			w.pass(70 * time.Second)
 			w.put(p, w.wall())
@@ -362,20 +467,18 @@ func TestFolders(t *testing.T) {
 	})
 	t.Run("EV-06 a chmod is no beat", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.put(p, w.wall())
-			w.event(w.path(p), fsnotify.Chmod)
+			w.event(w.path(p), unix.IN_ATTRIB, "")
 			w.expect()
 		})
 	})
 	t.Run("EV-06 lost events: all files are read", func(t *testing.T) {
 		in(t, func(w *world) {
 			q := minutely("q", "1")
-			w.watcher.Watch([]plugin.Plugin{p, q})
-			synctest.Wait()
+			w.watch(p, q)
 			w.put(q, w.wall())
-			w.missed <- struct{}{}
+			w.events <- inotify.Event{Watch: -1, Mask: unix.IN_Q_OVERFLOW}
 			w.expect("0s q 1 beat")
 		})
 	})
@@ -397,15 +500,14 @@ func TestWatchReplaces(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in(t, func(w *world) {
-				w.watcher.Watch([]plugin.Plugin{p})
-				synctest.Wait()
+				w.watch(p)
 				w.beat(p)
 				w.pass(30 * time.Second)
 				w.watcher.Watch(tc.next)
 				w.pass(time.Hour)
 				w.expect(append([]string{"0s p 1 beat"}, tc.want...)...)
-				if want := min(len(tc.next), 2); len(w.watched) > want {
-					t.Errorf("watched: %v", w.watched)
+				if want := min(len(tc.next), 2); len(w.masks) > 2*want {
+					t.Errorf("watched: %v", w.masks)
 				}
 			})
 		})

@@ -1,0 +1,153 @@
+package heartbeat
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+// The test binary is its own child: with this variable set it beats for the
+// plugins below a root, in the way named.
+const beaterKey = "HEARTBEAT_BEATER"
+
+func TestMain(m *testing.M) {
+	if way, ok := os.LookupEnv(beaterKey); ok {
+		if err := beatAll(ways[way], os.Args[1]); err != nil {
+			panic(err)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// ways are those in which plugins write their heartbeats.
+var ways = map[string]func(f *os.File, date string) error{
+	"rename": func(f *os.File, date string) error {
+		return errors.Join(os.WriteFile(f.Name()+".new", []byte(date), 0o600), os.Rename(f.Name()+".new", f.Name()))
+	},
+	"truncate": func(f *os.File, date string) error { return os.WriteFile(f.Name(), []byte(date), 0o600) },
+	"in-place": func(f *os.File, date string) error {
+		_, err := f.WriteAt([]byte(date), 0)
+		return err
+	},
+}
+
+// pace is how far apart the beats are: far enough for us to sleep in between,
+// and for no plugin of a hundred to beat twice in a burst.
+const pace = 12 * time.Millisecond
+
+// beatAll beats for one plugin after the other whenever a byte comes.
+func beatAll(way func(*os.File, string) error, root string) error {
+	paths, err := filepath.Glob(filepath.Join(root, "plugin/*/1.0/heartbeat"))
+	if err != nil {
+		return err
+	}
+	var files []*os.File
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	date := time.Now().Unix() - 1_000_000
+	var count [8]byte
+	for {
+		if _, err := io.ReadFull(os.Stdin, count[:]); err != nil {
+			return nil
+		}
+		n, err := strconv.Atoi(string(count[:]))
+		if err != nil {
+			return err
+		}
+		for range n {
+			date++
+			time.Sleep(pace)
+			if err := way(files[int(date)%len(files)], strconv.FormatInt(date, 10)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// BenchmarkFollow is what a beat costs us, all told, while hundred plugins of
+// another process beat in turn: CPU time and how often we are woken.
+func BenchmarkFollow(b *testing.B) {
+	for way := range ways {
+		b.Run(way, func(b *testing.B) {
+			root := b.TempDir()
+			var ps []plugin.Plugin
+			for i := range 100 {
+				p := minutely("plugin"+strconv.Itoa(i), "1.0")
+				p.HeartbeatInterval = time.Hour
+				dir := filepath.Join(root, "plugin", p.Name, p.Version)
+				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, fileName), []byte("1"), 0o600)); err != nil {
+					b.Fatal(err)
+				}
+				ps = append(ps, p)
+			}
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			w := NewWatcher(New(root), log)
+			w.Watch(ps)
+			var told atomic.Int64
+			all := make(chan struct{}, 2) // holds one element when all told at first, one when all beats are
+			go func() {
+				err := w.Follow(b.Context(), func(plugin.Pulse) {
+					if n := told.Add(1); n == int64(len(ps)) || n == int64(len(ps)+b.N) {
+						all <- struct{}{}
+					}
+				})
+				if err != nil {
+					b.Error(err)
+				}
+			}()
+			<-all
+			c := exec.Command("/proc/self/exe", root)
+			c.Env, c.Stderr = append(os.Environ(), beaterKey+"="+way), os.Stderr
+			in, err := c.StdinPipe()
+			if err == nil {
+				err = c.Start()
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _, _ = in.Close(), c.Wait() }()
+			usage, woken := used(b)
+			b.ResetTimer()
+			if _, err := fmt.Fprintf(in, "%08d", b.N); err != nil {
+				b.Fatal(err)
+			}
+			select {
+			case <-all:
+			case <-time.After(time.Minute + time.Duration(b.N)*2*pace):
+				b.Fatalf("%d beats, %d told", b.N, int(told.Load())-len(ps))
+			}
+			cpu, wakes := used(b)
+			b.ReportMetric(float64(cpu-usage)/float64(b.N)/1e3, "cpu-µs/beat")
+			b.ReportMetric(float64(wakes-woken)/float64(b.N), "switches/beat")
+		})
+	}
+}
+
+// used is what CPU time this process has used, and how often a thread of it
+// has waited.
+func used(b *testing.B) (cpu time.Duration, waited int64) {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), u.Nvcsw
+}
