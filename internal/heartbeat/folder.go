@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,15 @@ import (
 // left alone for a second, so that a plugin which writes without end costs a
 // bounded share of a CPU and drowns nobody else's beats.
 const noise = 20
+
+// spot is one of the places that are watched for a folder.
+type spot int
+
+const (
+	above spot = iota // where the folder should be, while it is not there
+	place             // the folder
+	file              // the heartbeat
+)
 
 // folder is the folder of a plugin's version, and what is watched of it.
 // Plugins that are records of one version share it (ST-10); most often it is
@@ -25,12 +35,11 @@ type folder struct {
 	path   string // of the heartbeat
 	vigils []*vigil
 
-	place   int  // watch of the folder; 0 is none
-	file    int  // watch of the heartbeat; 0 is none
-	awaits  bool // the heartbeat is not watched, and files made in the folder are heard of
-	closes  bool // who writes the heartbeat closes it, which is heard of instead of each write
-	keeps   bool // and once did not
-	refused bool // that it cannot be watched was logged
+	watches [3]int // by spot; 0 is none
+	awaits  bool   // the heartbeat is not watched, and files made in the folder are heard of
+	closes  bool   // who writes the heartbeat closes it, which is heard of instead of each write
+	keeps   bool   // and once did not
+	refused bool   // that it cannot be watched was logged
 
 	second time.Duration // end of the one in which events are counted
 	events int
@@ -39,6 +48,9 @@ type folder struct {
 func newFolder(dir string) *folder {
 	return &folder{dir: dir, path: filepath.Join(dir, fileName), awaits: true}
 }
+
+// spot is where the watch is, -1 if it is none of the folder's.
+func (d *folder) spot(watch int) spot { return spot(slices.Index(d.watches[:], watch)) }
 
 // comings is what is asked of the folder: a file of whatever name moved into
 // it, itself moved away. That it ends is told in any case.
@@ -51,7 +63,7 @@ func (d *folder) comings() uint32 {
 }
 
 // writings is what is asked of the heartbeat: written, moved away, or unlinked,
-// as then its count of links changes.
+// by which its attributes change.
 func (d *folder) writings() uint32 {
 	const mask = unix.IN_CLOSE_WRITE | unix.IN_MOVE_SELF | unix.IN_ATTRIB | unix.IN_DONT_FOLLOW
 	if d.closes {

@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -32,14 +33,14 @@ type following struct {
 	start   time.Time
 	byKey   map[string]*vigil
 	byDir   map[string]*folder
-	byWatch map[int]*folder
+	byWatch map[int][]*folder // most often one; folders that are not there wait at one place
 	agenda  agenda
 }
 
 func newFollowing(w *Watcher, q queue, heard func(plugin.Pulse)) *following {
 	return &following{
 		Watcher: w, queue: q, heard: heard, start: time.Now(),
-		byKey: map[string]*vigil{}, byDir: map[string]*folder{}, byWatch: map[int]*folder{},
+		byKey: map[string]*vigil{}, byDir: map[string]*folder{}, byWatch: map[int][]*folder{},
 	}
 }
 
@@ -76,58 +77,54 @@ func (f *following) run(ctx context.Context) error {
 // event notes what the kernel tells. What is of a watch that was given up was
 // seen by the look that followed.
 func (f *following) event(e inotify.Event, now moment) {
-	in := f.byWatch[e.Watch]
-	switch {
-	case e.Mask&unix.IN_Q_OVERFLOW != 0:
+	if e.Mask&unix.IN_Q_OVERFLOW != 0 {
 		f.log.Debug("Heartbeat events were lost, all files are read")
 		for _, in := range f.byDir {
 			f.arrive(in, now)
 			f.again(in, now.mono)
 		}
-	case in == nil:
-	case in.count(now) > noise:
+	}
+	for _, in := range slices.Clone(f.byWatch[e.Watch]) {
+		f.happened(in, e, now)
+	}
+}
+
+// happened notes what the kernel tells of one of a folder's watches.
+func (f *following) happened(in *folder, e inotify.Event, now moment) {
+	if in.count(now) > noise {
 		f.leave(in)
 		for _, v := range in.vigils {
 			v.noisy = true
 		}
 		f.again(in, now.mono+burst)
-	case e.Watch == in.place && e.Name == "": // moved away or gone
-		f.ended(in, e)
-		f.again(in, now.mono)
-	case e.Watch == in.place && e.Name != fileName:
-	case e.Watch == in.place || e.Mask&(unix.IN_MODIFY|unix.IN_CLOSE_WRITE) == 0:
-		f.ended(in, e)
-		f.another(in, now)
-	default:
-		if e.Mask&unix.IN_CLOSE_WRITE != 0 && !in.closes && !in.keeps {
-			in.closes = true
-			_ = f.enter(in) // if that fails, more is heard of than need be
-		}
-		f.arrive(in, now)
-	}
-}
-
-// ended notes that the kernel ended a watch.
-func (f *following) ended(in *folder, e inotify.Event) {
-	if e.Mask&unix.IN_IGNORED == 0 {
 		return
 	}
-	delete(f.byWatch, e.Watch)
-	for _, watch := range []*int{&in.place, &in.file} {
-		if *watch == e.Watch {
-			*watch = 0
+	of := in.spot(e.Watch)
+	if e.Mask&unix.IN_IGNORED != 0 { // the kernel ended it
+		f.hold(in, of, 0)
+	}
+	switch {
+	case of == above && e.Name == filepath.Base(in.dir), of == place && e.Name == "": // it came, or it moved away or is gone
+		f.again(in, now.mono)
+	case of == file && e.Mask&(unix.IN_MODIFY|unix.IN_CLOSE_WRITE) != 0:
+		if e.Mask&unix.IN_CLOSE_WRITE != 0 && !in.closes && !in.keeps {
+			in.closes = true
+			f.again(in, now.mono)
 		}
+		f.arrive(in, now)
+	case of == file, of == place && e.Name == fileName:
+		f.another(in, now)
 	}
 }
 
 // another finds out whether there is another heartbeat now, or none any more.
 // A change of its mode or of how many names it has is no beat.
 func (f *following) another(in *folder, now moment) {
-	was := in.file
+	was := in.watches[file]
 	if err := f.enter(in); err != nil {
 		f.again(in, now.mono)
 	}
-	if in.file == 0 || in.file != was {
+	if is := in.watches[file]; is == 0 || is != was {
 		f.arrive(in, now)
 	}
 }
@@ -175,7 +172,7 @@ func (f *following) attend(v *vigil, now moment) {
 		}
 		if v.in.closes && v.unheard(b) {
 			v.in.closes, v.in.keeps = false, true
-			_ = f.enter(v.in) // if that fails, the next deadline tries again
+			f.again(v.in, now.mono)
 		}
 		pulse, tell = v.see(now, b)
 	}
@@ -192,25 +189,27 @@ func (f *following) attend(v *vigil, now moment) {
 // stays so. A look at the file must follow, as whatever happened before is told
 // by no event. The error says why the one or the other is not watched; that
 // there is no heartbeat is none.
+//
+// What is not there is looked for once more after its coming was asked for, as
+// it may have come in between.
 func (f *following) enter(in *folder) error {
 	if in.dir == "" {
 		return nil
 	}
-	place, err := f.queue.Add(in.dir, in.comings())
-	f.hold(in, &in.place, place)
+	err := f.watch(in, place, in.dir, in.comings())
+	if absent(err) {
+		_ = f.watch(in, above, filepath.Dir(in.dir), unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+		err = f.watch(in, place, in.dir, in.comings())
+	}
 	if err != nil {
-		f.hold(in, &in.file, 0)
+		f.hold(in, file, 0)
 		return err
 	}
-	file, err := f.queue.Add(in.path, in.writings())
-	f.hold(in, &in.file, file)
-	switch awaited := in.awaits; {
-	case file == 0 && !awaited:
-		in.awaits = true
-		return f.enter(in) // it may have come before its coming was asked for
-	case file != 0 && awaited:
-		in.awaits = false
-		_, _ = f.queue.Add(in.dir, in.comings()) // if that fails, more is heard of than need be
+	f.hold(in, above, 0)
+	err = f.watch(in, file, in.path, in.writings())
+	if awaits := err != nil; in.awaits != awaits {
+		in.awaits = awaits
+		return f.enter(in)
 	}
 	if absent(err) {
 		return nil
@@ -218,23 +217,37 @@ func (f *following) enter(in *folder) error {
 	return err
 }
 
+// watch has what is at the path now watched, or else nothing.
+func (f *following) watch(in *folder, at spot, path string, mask uint32) error {
+	watch, err := f.queue.Add(path, mask)
+	f.hold(in, at, watch)
+	return err
+}
+
 // leave ends what is watched.
 func (f *following) leave(in *folder) {
-	f.hold(in, &in.place, 0)
-	f.hold(in, &in.file, 0)
+	for at := range in.watches {
+		f.hold(in, spot(at), 0)
+	}
 }
 
 // hold makes one of the folder's watches the given one, and gives up the last.
-func (f *following) hold(in *folder, watch *int, is int) {
-	if *watch == is {
+func (f *following) hold(in *folder, at spot, watch int) {
+	was := in.watches[at]
+	if was == watch {
 		return
 	}
-	if f.byWatch[*watch] == in {
-		delete(f.byWatch, *watch)
-		f.queue.Drop(*watch)
+	in.watches[at] = watch
+	if watch != 0 {
+		f.byWatch[watch] = append(f.byWatch[watch], in)
 	}
-	if *watch = is; is != 0 {
-		f.byWatch[is] = in
+	if was == 0 {
+		return
+	}
+	others := slices.DeleteFunc(f.byWatch[was], func(d *folder) bool { return d == in })
+	if f.byWatch[was] = others; len(others) == 0 {
+		delete(f.byWatch, was)
+		f.queue.Drop(was)
 	}
 }
 
