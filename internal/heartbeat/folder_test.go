@@ -132,7 +132,9 @@ func TestHeardOf(t *testing.T) {
 		},
 		"EV-06 emptied and written": {
 			{put(fileName), 3, 1}, // from then on it is known that it will be closed
-			{open(os.O_TRUNC), 0, 0}, {fill, 0, 0}, {end, 1, 1},
+			{open(os.O_TRUNC), 0, 0},
+			{fill, 0, 0},
+			{end, 1, 1},
 			{put(fileName), 1, 1},
 		},
 		"EV-06 kept open":   {{open(0), 0, 0}, {fill, 1, 1}, {fill, 1, 1}, {end, 1, 0}},
