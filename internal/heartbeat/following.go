@@ -147,7 +147,7 @@ func (f *following) again(in *folder, at time.Duration) {
 
 // attend does what is due for a plugin. A deadline that passes, or a heartbeat
 // that is gone, may mean that the folder watched is not the one at this path
-// any more.
+// any more: then it is entered before the file is read.
 func (f *following) attend(v *vigil, now moment) {
 	var refused error
 	enters := v.retry <= now.mono || v.deadline <= now.mono
@@ -168,7 +168,7 @@ func (f *following) attend(v *vigil, now moment) {
 	if v.look <= now.mono {
 		b := f.reader.beat(v.beat.Plugin, now.wall)
 		if b.Found && absent(refused) || !b.Found && v.beat.Found && !enters {
-			v.retry = now.mono // it came after we had entered, or went after we had been told
+			v.retry = now.mono + settle // it came after we had entered, or went and another folder may have come
 		}
 		if v.in.closes && v.unheard(b) {
 			v.in.closes, v.in.keeps = false, true
@@ -256,7 +256,7 @@ func (f *following) logRefusal(v *vigil, err error) {
 	v.in.refused = err != nil && !absent(err)
 	if v.in.refused && !was {
 		f.log.WithFields(logrus.Fields{"plugin": v.beat.Plugin.Name, "version": v.beat.Plugin.Version}).
-			WithError(err).Warn("Heartbeat folder cannot be watched, its file is read at deadlines and each minute")
+			WithError(err).Warn("Heartbeat cannot be watched, its file is read at deadlines and each minute")
 	}
 }
 

@@ -16,11 +16,11 @@ import (
 // Watcher tells of heartbeats when they come and when they stay away (EV-06).
 // It sleeps until the kernel tells of a file or a deadline passes.
 //
-// The folder is watched, not the file, which may be written in place, replaced
-// or not be there yet. A folder that is not there, or cannot be watched, is
-// tried again each minute and whenever Watch is called. At a deadline the file
-// is read before a word is said, so an event that was missed, as on a network
-// file system, makes no false alarm.
+// The file is watched for what is written to it, and its folder for another
+// that takes its place. A folder that is not there is waited for where it
+// should be. What cannot be watched is tried again each minute and whenever
+// Watch is called. At a deadline the file is read before a word is said, so an
+// event that was missed, as on a network file system, makes no false alarm.
 type Watcher struct {
 	reader *Reader
 	log    logrus.FieldLogger

@@ -42,7 +42,7 @@ type world struct {
 	numbers map[uint64]int // watches by inode
 	masks   map[int]uint32 // by watch
 	misses  int            // how many Adds find nothing
-	adds    int            // of folders
+	adds    int            // of folders of a version 1
 	told    []string
 	pulses  []plugin.Pulse
 }
@@ -249,7 +249,7 @@ func exists(path string) bool {
 // event tells of what is at the path if that is asked for, and whether it is.
 func (w *world) event(path string, mask uint32, name string) bool {
 	watch, asked := w.watched(path)
-	if asked&mask != 0 || asked != 0 && mask == unix.IN_IGNORED {
+	if asked&mask != 0 {
 		w.events <- inotify.Event{Watch: watch, Mask: mask, Name: name}
 	}
 	synctest.Wait()
