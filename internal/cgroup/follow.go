@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/inotify"
 )
 
 // Follow tells whether plugins' leaves hold processes: of each leaf that is
@@ -16,12 +19,12 @@ import (
 //
 // changed is called by one goroutine, which waits for it.
 func (t *Tree) Follow(ctx context.Context, changed func(name string, populated bool)) error {
-	defer context.AfterFunc(ctx, t.events.interrupt)()
+	defer context.AfterFunc(ctx, t.events.Interrupt)()
 	f := &following{tree: t, changed: changed}
 	err := f.lookAll()
 	for err == nil && ctx.Err() == nil {
-		var events []event
-		events, err = t.events.read()
+		var events []inotify.Event
+		events, err = t.events.Read(time.Time{})
 		for _, e := range events {
 			if err == nil {
 				err = f.handle(e)
@@ -44,22 +47,22 @@ type following struct {
 }
 
 // handle takes one event. What is of a watch that has ended is not ours.
-func (f *following) handle(e event) error {
-	name, known := f.leaves[e.watch]
+func (f *following) handle(e inotify.Event) error {
+	name, known := f.leaves[e.Watch]
 	switch {
-	case e.mask&unix.IN_Q_OVERFLOW != 0:
+	case e.Mask&unix.IN_Q_OVERFLOW != 0:
 		f.tree.log.Debug("Events of cgroups were lost, all are looked at")
 		return f.lookAll()
-	case e.watch == f.place:
-		if e.name == f.tree.folder { // somebody removed it, and we or he made it anew
+	case e.Watch == f.place:
+		if e.Name == f.tree.folder { // somebody removed it, and we or he made it anew
 			return f.lookAll()
 		}
-	case e.watch == f.folder && e.mask&unix.IN_CREATE != 0:
-		f.watch(e.name)
-	case e.watch == f.folder && e.mask&unix.IN_DELETE != 0:
-		f.forget(e.name)
-	case known && e.mask&unix.IN_IGNORED != 0:
-		delete(f.leaves, e.watch)
+	case e.Watch == f.folder && e.Mask&unix.IN_CREATE != 0:
+		f.watch(e.Name)
+	case e.Watch == f.folder && e.Mask&unix.IN_DELETE != 0:
+		f.forget(e.Name)
+	case known && e.Mask&unix.IN_IGNORED != 0:
+		delete(f.leaves, e.Watch)
 	case known:
 		f.tell(name)
 	}
@@ -71,18 +74,18 @@ func (f *following) handle(e event) error {
 func (f *following) lookAll() error {
 	const comings = unix.IN_CREATE | unix.IN_DELETE | unix.IN_ONLYDIR
 	var err error
-	if f.place, err = f.tree.events.add(f.tree.place.dir, comings); err != nil {
+	if f.place, err = f.tree.events.Add(f.tree.place.dir, comings); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(f.tree.Dir(), 0o755); err != nil {
 		return err
 	}
-	folder, err := f.tree.events.add(f.tree.Dir(), comings)
+	folder, err := f.tree.events.Add(f.tree.Dir(), comings)
 	if err != nil {
 		return err
 	}
 	if f.folder != 0 && f.folder != folder {
-		f.tree.events.drop(f.folder)
+		f.tree.events.Drop(f.folder)
 	}
 	f.folder = folder
 	names, err := f.tree.Names()
@@ -96,7 +99,7 @@ func (f *following) lookAll() error {
 	}
 	for watch, name := range before {
 		if _, there := f.leaves[watch]; !there {
-			f.tree.events.drop(watch)
+			f.tree.events.Drop(watch)
 			f.tell(name)
 		}
 	}
@@ -106,7 +109,7 @@ func (f *following) lookAll() error {
 // watch comes before the look, so that no change falls between the two.
 func (f *following) watch(name string) {
 	l := &Leaf{f.tree, f.tree.folder, name}
-	watch, err := f.tree.events.add(filepath.Join(l.Dir(), "cgroup.events"), unix.IN_MODIFY)
+	watch, err := f.tree.events.Add(filepath.Join(l.Dir(), "cgroup.events"), unix.IN_MODIFY)
 	if gone(err) {
 		return // its removal is the next that is heard of it
 	}
@@ -121,7 +124,7 @@ func (f *following) watch(name string) {
 func (f *following) forget(name string) {
 	for watch, n := range f.leaves {
 		if n == name {
-			f.tree.events.drop(watch)
+			f.tree.events.Drop(watch)
 			delete(f.leaves, watch)
 		}
 	}

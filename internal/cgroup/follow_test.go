@@ -164,7 +164,7 @@ func TestFollowOverflow(t *testing.T) {
 		<-heard
 	}
 	noise := t.TempDir()
-	watch, err := tree.events.add(noise, unix.IN_CREATE|unix.IN_DELETE)
+	watch, err := tree.events.Add(noise, unix.IN_CREATE|unix.IN_DELETE)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestFollowOverflow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tree.events.drop(watch)
+	tree.events.Drop(watch)
 	launch(t, idle, helper("hang"))
 	if err := tree.Remove(gone.name); err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func queueLength(t *testing.T) int {
 func TestFollowClosed(t *testing.T) {
 	tree := openTree(t)
 	leafOf(t, tree, "a")
-	err := tree.Follow(context.Background(), func(string, bool) { _ = tree.events.close() })
+	err := tree.Follow(context.Background(), func(string, bool) { _ = tree.events.Close() })
 	if !errors.Is(err, os.ErrClosed) {
 		t.Errorf("error %v", err)
 	}

@@ -1,12 +1,10 @@
 package cgroup
 
 import (
-	"encoding/binary"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 )
 
 const hybrid = `22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -102,27 +100,6 @@ func TestPids(t *testing.T) {
 	}
 }
 
-// queued is an event as the kernel writes it.
-func queued(e event, room int) []byte {
-	b := binary.NativeEndian.AppendUint32(nil, uint32(e.watch))
-	b = binary.NativeEndian.AppendUint32(b, e.mask)
-	b = binary.NativeEndian.AppendUint32(b, 0)
-	b = binary.NativeEndian.AppendUint32(b, uint32(room))
-	return append(append(b, e.name...), make([]byte, room-len(e.name))...)
-}
-
-func TestParseEvents(t *testing.T) {
-	want := []event{{1, unix.IN_CREATE | unix.IN_ISDIR, "name"}, {7, unix.IN_MODIFY, ""}, {-1, unix.IN_Q_OVERFLOW, ""}}
-	var b []byte
-	for i, room := range []int{16, 0, 0} {
-		b = append(b, queued(want[i], room)...)
-	}
-	b = append(b, queued(event{2, unix.IN_CREATE, "cut"}, 16)[:20]...)
-	if diff := cmp.Diff(want, parseEvents(b), cmp.AllowUnexported(event{})); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func FuzzParseMounts(f *testing.F) {
 	f.Add(hybrid, "/a/b")
 	f.Add(`36 25 0:31 /docker/1a /mnt/a\040b\13 ro - cgroup2 none rw`, "/docker/1a/../b")
@@ -158,16 +135,6 @@ func FuzzNumber(f *testing.F) {
 			if pid <= 0 {
 				t.Errorf("process %d", pid)
 			}
-		}
-	})
-}
-
-func FuzzParseEvents(f *testing.F) {
-	f.Add(queued(event{1, unix.IN_CREATE, "name"}, 16))
-	f.Add(append(queued(event{1, unix.IN_MODIFY, ""}, 0), 1, 2, 3))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if n := len(parseEvents(b)); n > len(b)/unix.SizeofInotifyEvent {
-			t.Errorf("%d events in %d bytes", n, len(b))
 		}
 	})
 }

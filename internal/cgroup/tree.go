@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/plugin"
 )
 
@@ -38,7 +39,7 @@ type Tree struct {
 	place  place
 	folder string               // name of the plugins' folder in the place
 	v1     map[string]hierarchy // by controller
-	events *inotify
+	events *inotify.Queue
 
 	mu    sync.Mutex
 	fresh map[Leaf]bool // made since Open, or by renew
@@ -73,7 +74,7 @@ func Open(o Options) (*Tree, error) {
 	if t.place, err = choose(places(mounts, own[""]), t.folder); err != nil {
 		return nil, err
 	}
-	if t.events, err = newInotify(); err != nil {
+	if t.events, err = inotify.Open(); err != nil {
 		return nil, fmt.Errorf("watch cgroups: %w", err)
 	}
 	return t, nil
@@ -190,7 +191,7 @@ func (t *Tree) folders() []string {
 // Close gives back what the tree holds of the kernel. Leaves stay, and what
 // runs in them; a folder without leaves is removed.
 func (t *Tree) Close() error {
-	err := t.events.close()
+	err := t.events.Close()
 	for _, folder := range t.folders() {
 		_ = unix.Rmdir(folder) // refused while there are leaves in it
 	}

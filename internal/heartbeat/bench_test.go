@@ -1,94 +1,157 @@
 package heartbeat
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/plugin"
 )
 
-// hundred is a run of Follow with 100 plugins, every file written once.
-func hundred(b *testing.B) (f *following, files []*os.File) {
-	b.Helper()
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	w := NewWatcher(New(b.TempDir()), log)
-	events, err := fsnotify.NewWatcher()
+// The test binary is its own child: with this variable set it beats for the
+// plugins below a root, in the way named.
+const beaterKey = "HEARTBEAT_BEATER"
+
+func TestMain(m *testing.M) {
+	if way, ok := os.LookupEnv(beaterKey); ok {
+		if err := beatAll(ways[way], os.Args[1]); err != nil {
+			panic(err)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// ways are those in which plugins write their heartbeats. The file is open for
+// writing all the time.
+var ways = map[string]func(f *os.File, date string) error{
+	"rename": func(f *os.File, date string) error {
+		return errors.Join(os.WriteFile(f.Name()+".new", []byte(date), 0o600), os.Rename(f.Name()+".new", f.Name()))
+	},
+	"truncate": func(f *os.File, date string) error { return os.WriteFile(f.Name(), []byte(date), 0o600) },
+	"in-place": func(f *os.File, date string) error {
+		_, err := f.WriteAt([]byte(date), 0)
+		return err
+	},
+}
+
+// pace is how far apart the beats are: far enough for us to sleep in between,
+// and for no plugin of a hundred to beat twice in a burst.
+const pace = 12 * time.Millisecond
+
+// beatAll beats for one plugin after the other, as many times as the next eight
+// digits of standard input say.
+func beatAll(way func(*os.File, string) error, root string) error {
+	paths, err := filepath.Glob(filepath.Join(root, "plugin/*/1.0/heartbeat"))
 	if err != nil {
+		return err
+	}
+	var files []*os.File
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	date := time.Now().Unix() - 1_000_000
+	var count [8]byte
+	for {
+		if _, err := io.ReadFull(os.Stdin, count[:]); err != nil {
+			return nil
+		}
+		n, err := strconv.Atoi(string(count[:]))
+		if err != nil {
+			return err
+		}
+		for range n {
+			date++
+			time.Sleep(pace)
+			if err := way(files[int(date)%len(files)], strconv.FormatInt(date, 10)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// BenchmarkFollow is what a beat costs us, all told, while a hundred plugins of
+// another process beat in turn: CPU time and how often we are woken.
+func BenchmarkFollow(b *testing.B) {
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		b.Run(way, func(b *testing.B) {
+			root := b.TempDir()
+			var ps []plugin.Plugin
+			for i := range 100 {
+				p := minutely("plugin"+strconv.Itoa(i), "1.0")
+				p.HeartbeatInterval = time.Hour
+				dir := filepath.Join(root, "plugin", p.Name, p.Version)
+				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, fileName), []byte("1"), 0o600)); err != nil {
+					b.Fatal(err)
+				}
+				ps = append(ps, p)
+			}
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			w := NewWatcher(New(root), log)
+			w.Watch(ps)
+			var told atomic.Int64
+			all := make(chan struct{}, 2) // holds one element when all told at first, one when all beats are
+			go func() {
+				err := w.Follow(b.Context(), func(plugin.Pulse) {
+					if n := told.Add(1); n == int64(len(ps)) || n == int64(len(ps)+b.N) {
+						all <- struct{}{}
+					}
+				})
+				if err != nil {
+					b.Error(err)
+				}
+			}()
+			<-all
+			c := exec.Command("/proc/self/exe", root)
+			c.Env, c.Stderr = append(os.Environ(), beaterKey+"="+way), os.Stderr
+			in, err := c.StdinPipe()
+			if err == nil {
+				err = c.Start()
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _, _ = in.Close(), c.Wait() }()
+			usage, woken := used(b)
+			b.ResetTimer()
+			if _, err := fmt.Fprintf(in, "%08d", b.N); err != nil {
+				b.Fatal(err)
+			}
+			select {
+			case <-all:
+			case <-time.After(time.Minute + time.Duration(b.N)*2*pace):
+				b.Fatalf("%d beats, %d told", b.N, int(told.Load())-len(ps))
+			}
+			cpu, wakes := used(b)
+			b.ReportMetric(float64(cpu-usage)/float64(b.N)/1e3, "cpu-µs/beat")
+			b.ReportMetric(float64(wakes-woken)/float64(b.N), "switches/beat")
+		})
+	}
+}
+
+// used is what CPU time this process has used, and how often a thread of it
+// has waited. Of those the runtime needs three to wake up and go to sleep again.
+func used(b *testing.B) (cpu time.Duration, waited int64) {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { events.Close() })
-	f = newFollowing(w, events, func(plugin.Pulse) {})
-	var ps []plugin.Plugin
-	for i := range 100 {
-		p := minutely("plugin"+strconv.Itoa(i), "1.0")
-		dir, err := w.reader.folder(p)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			b.Fatal(err)
-		}
-		file, err := os.Create(filepath.Join(dir, fileName))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { file.Close() })
-		if _, err := file.WriteString("1700000000"); err != nil {
-			b.Fatal(err)
-		}
-		ps, files = append(ps, p), append(files, file)
-	}
-	f.replace(ps)
-	for f.agenda.next() <= 0 {
-		f.attend(f.agenda[0], moment{wall: w.wall()})
-	}
-	return f, files
-}
-
-// BenchmarkBeat is one beat of 100 plugins in turn: the plugin's own write, the
-// event, the look at the file, the new deadline and the pulse.
-func BenchmarkBeat(b *testing.B) {
-	f, files := hundred(b)
-	told := 0
-	f.heard = func(plugin.Pulse) { told++ }
-	now, i := moment{wall: time.Now().Round(0)}, 0
-	date := make([]byte, 0, 16)
-	b.ReportAllocs()
-	for b.Loop() {
-		// A hundred beats take a minute, so none is in the other's burst.
-		now = moment{mono: now.mono + 600*time.Millisecond, wall: now.wall.Add(600 * time.Millisecond)}
-		file := files[i%len(files)]
-		date = strconv.AppendInt(date[:0], now.wall.Unix(), 10)
-		if _, err := file.WriteAt(date, 0); err != nil {
-			b.Fatal(err)
-		}
-		f.event(fsnotify.Event{Name: file.Name(), Op: fsnotify.Write}, now)
-		for f.agenda.next() <= now.mono {
-			f.attend(f.agenda[0], now)
-		}
-		i++
-	}
-	if told != i {
-		b.Fatalf("%d beats, %d told", i, told)
-	}
-}
-
-// BenchmarkOtherFile is an event of a file that is no heartbeat.
-func BenchmarkOtherFile(b *testing.B) {
-	f, files := hundred(b)
-	ev := fsnotify.Event{Name: filepath.Join(filepath.Dir(files[0].Name()), "log"), Op: fsnotify.Write}
-	now := moment{}
-	b.ReportAllocs()
-	for b.Loop() {
-		now.mono += time.Second / noise
-		f.event(ev, now)
-	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), u.Nvcsw
 }

@@ -5,54 +5,42 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/plugin"
 )
 
-const (
-	// retryEvery is how often a folder that is not watched is tried again.
-	retryEvery = time.Minute
-	// noise is how many events in a second are too many for one folder. It is
-	// then left alone for a second, so that a plugin which writes without end
-	// costs a bounded share of a CPU and drowns nobody else's beats.
-	noise = 100
-)
+// retryEvery is how often a folder that is not watched is tried again.
+const retryEvery = time.Minute
 
-// folders is what tells of folders: an *fsnotify.Watcher.
-type folders interface {
-	Add(dir string) error
-	Remove(dir string) error
+// queue is the kernel's file events: an *inotify.Queue.
+type queue interface {
+	Add(path string, mask uint32) (watch int, err error)
+	Drop(watch int)
+	Read(until time.Time) ([]inotify.Event, error)
 }
 
 // following is one run of Follow, and owned by its goroutine.
 type following struct {
 	*Watcher
-	folders folders
+	queue   queue
 	heard   func(plugin.Pulse)
 	start   time.Time
 	byKey   map[string]*vigil
 	byDir   map[string]*folder
+	byWatch map[int][]*folder // most often one; folders that are not there wait at one place
 	agenda  agenda
 }
 
-// folder is what plugins share that are records of one version (ST-10): most
-// often it is one plugin's.
-type folder struct {
-	vigils []*vigil
-	second time.Duration // end of the one in which events are counted
-	events int
-}
-
-func newFollowing(w *Watcher, fs folders, heard func(plugin.Pulse)) *following {
+func newFollowing(w *Watcher, q queue, heard func(plugin.Pulse)) *following {
 	return &following{
-		Watcher: w, folders: fs, heard: heard, start: time.Now(),
-		byKey: map[string]*vigil{}, byDir: map[string]*folder{},
+		Watcher: w, queue: q, heard: heard, start: time.Now(),
+		byKey: map[string]*vigil{}, byDir: map[string]*folder{}, byWatch: map[int][]*folder{},
 	}
 }
 
@@ -60,83 +48,116 @@ func (f *following) now() moment {
 	return moment{mono: time.Since(f.start), wall: f.wall()}
 }
 
-// run tells until ctx ends. missed says that events were lost.
-func (f *following) run(ctx context.Context, events <-chan fsnotify.Event, missed <-chan struct{}) {
-	f.replace(f.watched())
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	var set time.Duration // when timer fires
-	for {
+// run tells until ctx ends or the queue fails. It sleeps in one place only.
+func (f *following) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if ps, news := f.take(); news {
+			f.replace(ps)
+		}
 		now := f.now()
 		for ; f.agenda.next() <= now.mono && ctx.Err() == nil; now = f.now() {
 			f.attend(f.agenda[0], now)
 		}
-		if next := f.agenda.next(); next != set {
-			timer.Reset(next - now.mono)
-			set = next
+		var until time.Time
+		if next := f.agenda.next(); next != never {
+			until = f.start.Add(next)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.changed:
-			f.replace(f.watched())
-		case ev := <-events:
-			f.event(ev, f.now())
-		case <-missed:
-			f.log.Debug("Heartbeat events were lost, all files are read")
-			now := f.now()
-			for _, v := range f.byKey {
-				v.arrive(now)
-				f.agenda.moved(v)
-			}
-		case <-timer.C:
-			set = 0
+		events, err := f.queue.Read(until)
+		if err != nil {
+			return err
 		}
+		now = f.now()
+		for _, e := range events {
+			f.event(e, now)
+		}
+	}
+	return nil
+}
+
+// event notes what the kernel tells. What is of a watch that was given up was
+// seen by the look that followed.
+func (f *following) event(e inotify.Event, now moment) {
+	if e.Mask&unix.IN_Q_OVERFLOW != 0 {
+		f.log.Debug("Heartbeat events were lost, all files are read")
+		for _, in := range f.byDir {
+			f.arrive(in, now)
+			f.again(in, now.mono)
+		}
+	}
+	for _, in := range slices.Clone(f.byWatch[e.Watch]) {
+		f.happened(in, e, now)
 	}
 }
 
-// event notes what happened in a folder or to it.
-func (f *following) event(ev fsnotify.Event, now moment) {
-	if gone := f.byDir[ev.Name]; gone != nil && ev.Has(fsnotify.Remove|fsnotify.Rename) {
-		for _, v := range gone.vigils {
-			v.retry = now.mono
-			f.agenda.moved(v)
+// happened notes what the kernel tells of one of a folder's watches.
+func (f *following) happened(in *folder, e inotify.Event, now moment) {
+	if in.count(now) > noise {
+		f.leave(in)
+		for _, v := range in.vigils {
+			v.noisy = true
 		}
-	}
-	dir, name := filepath.Split(ev.Name)
-	in := f.byDir[strings.TrimSuffix(dir, "/")]
-	if in == nil {
+		f.again(in, now.mono+burst)
 		return
 	}
-	if in.count(now) > noise {
-		_ = f.folders.Remove(in.vigils[0].dir) // fails if it is gone, and is watched no more then either
-		for _, v := range in.vigils {
-			v.noisy, v.retry = true, now.mono+burst
-			f.agenda.moved(v)
-		}
+	of := in.spot(e.Watch)
+	if e.Mask&unix.IN_IGNORED != 0 { // the kernel ended it
+		f.hold(in, of, 0)
 	}
-	if name == fileName && ev.Op != fsnotify.Chmod {
-		for _, v := range in.vigils {
-			v.arrive(now)
-			f.agenda.moved(v)
+	switch {
+	case of == above && e.Name == filepath.Base(in.dir), of == place && e.Name == "": // it came, or it moved away or is gone
+		f.again(in, now.mono)
+	case of == file && e.Mask&(unix.IN_MODIFY|unix.IN_CLOSE_WRITE) != 0:
+		if e.Mask&unix.IN_CLOSE_WRITE != 0 && !in.closes && !in.keeps {
+			in.closes = true
+			f.again(in, now.mono)
 		}
+		f.arrive(in, now)
+	case of == file, of == place && e.Name == fileName:
+		f.another(in, now)
 	}
 }
 
-// count counts an event, and returns how many there were in this second.
-func (d *folder) count(now moment) int {
-	if now.mono >= d.second {
-		d.second, d.events = now.mono+time.Second, 0
+// another finds out whether there is another heartbeat now, or none any more.
+// A change of its mode or of how many names it has is no beat.
+func (f *following) another(in *folder, now moment) {
+	was := in.watches[file]
+	if err := f.enter(in); err != nil {
+		f.again(in, now.mono)
 	}
-	d.events++
-	return d.events
+	if is := in.watches[file]; is == 0 || is != was {
+		f.arrive(in, now)
+	}
 }
 
-// attend does what is due for a plugin. A deadline that passes may mean that
-// the folder watched is not the one at this path any more.
+// arrive notes that something happened to the heartbeat.
+func (f *following) arrive(in *folder, now moment) {
+	for _, v := range in.vigils {
+		v.arrive(now)
+		f.agenda.moved(v)
+	}
+}
+
+// again has the folder entered anew at that time.
+func (f *following) again(in *folder, at time.Duration) {
+	for _, v := range in.vigils {
+		v.retry = at
+		f.agenda.moved(v)
+	}
+}
+
+// attend does what is due for a plugin. A deadline that passes, or a heartbeat
+// that is gone, may mean that the folder watched is not the one at this path
+// any more: then it is entered before the file is read.
 func (f *following) attend(v *vigil, now moment) {
-	if v.retry <= now.mono || v.deadline <= now.mono {
-		f.enter(v, now)
+	var refused error
+	enters := v.retry <= now.mono || v.deadline <= now.mono
+	if enters {
+		refused = f.enter(v.in)
+		f.logRefusal(v, refused)
+		v.retry = never
+		if refused != nil || v.lost {
+			v.retry = now.mono + retryEvery
+		}
 		if v.noisy { // then what the file says has come, not just been found
 			v.noisy, v.heard, v.arrival = false, true, now
 		}
@@ -145,7 +166,15 @@ func (f *following) attend(v *vigil, now moment) {
 	var pulse plugin.Pulse
 	var tell bool
 	if v.look <= now.mono {
-		pulse, tell = v.see(now, f.reader.beat(v.beat.Plugin, now.wall))
+		b := f.reader.beat(v.beat.Plugin, now.wall)
+		if b.Found && absent(refused) || !b.Found && v.beat.Found && !enters {
+			v.retry = now.mono + settle // it came after we had entered, or went and another folder may have come
+		}
+		if v.in.closes && v.unheard(b) {
+			v.in.closes, v.in.keeps = false, true
+			f.again(v.in, now.mono)
+		}
+		pulse, tell = v.see(now, b)
 	}
 	if lost, passed := v.expire(now); passed {
 		pulse, tell, v.retry = lost, true, now.mono+retryEvery
@@ -156,26 +185,83 @@ func (f *following) attend(v *vigil, now moment) {
 	}
 }
 
-// enter has the plugin's folder watched; what is watched already stays so.
-// While that fails, and while the beat is lost, it is tried again.
-func (f *following) enter(v *vigil, now moment) {
-	v.retry = never
-	if v.dir == "" {
+// enter has the folder and the heartbeat in it watched; what is watched already
+// stays so. A look at the file must follow, as whatever happened before is told
+// by no event. The error says why the one or the other is not watched; that
+// there is no heartbeat is none.
+//
+// What is not there is looked for once more after its coming was asked for, as
+// it may have come in between.
+func (f *following) enter(in *folder) error {
+	if in.dir == "" {
+		return nil
+	}
+	err := f.watch(in, place, in.dir, in.comings())
+	if absent(err) {
+		_ = f.watch(in, above, filepath.Dir(in.dir), unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+		err = f.watch(in, place, in.dir, in.comings())
+	}
+	if err != nil {
+		f.hold(in, file, 0)
+		return err
+	}
+	f.hold(in, above, 0)
+	err = f.watch(in, file, in.path, in.writings())
+	if awaits := err != nil; in.awaits != awaits {
+		in.awaits = awaits
+		return f.enter(in)
+	}
+	if absent(err) {
+		return nil
+	}
+	return err
+}
+
+// watch has what is at the path now watched, or else nothing.
+func (f *following) watch(in *folder, at spot, path string, mask uint32) error {
+	watch, err := f.queue.Add(path, mask)
+	f.hold(in, at, watch)
+	return err
+}
+
+// leave ends what is watched.
+func (f *following) leave(in *folder) {
+	for at := range in.watches {
+		f.hold(in, spot(at), 0)
+	}
+}
+
+// hold makes one of the folder's watches the given one, and gives up the last.
+func (f *following) hold(in *folder, at spot, watch int) {
+	was := in.watches[at]
+	if was == watch {
 		return
 	}
-	err := f.folders.Add(v.dir)
-	if err != nil || v.lost {
-		v.retry = now.mono + retryEvery
+	in.watches[at] = watch
+	if watch != 0 {
+		f.byWatch[watch] = append(f.byWatch[watch], in)
 	}
-	if err == nil {
-		v.refused = false
+	if was == 0 {
 		return
 	}
-	if absent := errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR); !absent && !v.refused {
-		v.refused = true
+	others := slices.DeleteFunc(f.byWatch[was], func(d *folder) bool { return d == in })
+	if f.byWatch[was] = others; len(others) == 0 {
+		delete(f.byWatch, was)
+		f.queue.Drop(was)
+	}
+}
+
+func (f *following) logRefusal(v *vigil, err error) {
+	was := v.in.refused
+	v.in.refused = err != nil && !absent(err)
+	if v.in.refused && !was {
 		f.log.WithFields(logrus.Fields{"plugin": v.beat.Plugin.Name, "version": v.beat.Plugin.Version}).
-			WithError(err).Warn("Heartbeat folder cannot be watched, its file is read at deadlines and each minute")
+			WithError(err).Warn("Heartbeat cannot be watched, its file is read at deadlines and each minute")
 	}
+}
+
+func absent(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // replace makes ps what is watched.
@@ -187,25 +273,12 @@ func (f *following) replace(ps []plugin.Plugin) {
 			continue
 		}
 		v := f.byKey[key]
-		switch {
-		case v != nil && v.beat.Plugin.Version == p.Version && v.beat.Plugin.HeartbeatInterval == p.HeartbeatInterval:
+		if v != nil && v.beat.Plugin.Version == p.Version && v.beat.Plugin.HeartbeatInterval == p.HeartbeatInterval {
 			delete(f.byKey, key)
-			v.beat.Plugin = p
-			if v.deadline == never { // which would do it as well
-				v.retry = 0
-			}
+			v.beat.Plugin, v.retry = p, 0
 			f.agenda.moved(v)
-		default:
-			dir, err := f.reader.folder(p)
-			if err != nil {
-				dir = "" // said by a look at the file
-			}
-			v = newVigil(p, dir)
-			if f.byDir[dir] == nil {
-				f.byDir[dir] = &folder{}
-			}
-			f.byDir[dir].vigils = append(f.byDir[dir].vigils, v)
-			f.agenda.add(v)
+		} else {
+			v = f.begin(p)
 		}
 		keep[key] = v
 	}
@@ -215,12 +288,27 @@ func (f *following) replace(ps []plugin.Plugin) {
 	f.byKey = keep
 }
 
+func (f *following) begin(p plugin.Plugin) *vigil {
+	dir, err := f.reader.folder(p)
+	if err != nil {
+		dir = "" // said by a look at the file
+	}
+	in := f.byDir[dir]
+	if in == nil {
+		in = newFolder(dir)
+		f.byDir[dir] = in
+	}
+	v := newVigil(p, in)
+	in.vigils = append(in.vigils, v)
+	f.agenda.add(v)
+	return v
+}
+
 func (f *following) drop(v *vigil) {
 	f.agenda.remove(v)
-	in := f.byDir[v.dir]
-	in.vigils = slices.DeleteFunc(in.vigils, func(other *vigil) bool { return other == v })
-	if len(in.vigils) == 0 {
-		delete(f.byDir, v.dir)
-		_ = f.folders.Remove(v.dir) // fails if it was not watched or is gone
+	v.in.vigils = slices.DeleteFunc(v.in.vigils, func(other *vigil) bool { return other == v })
+	if len(v.in.vigils) == 0 {
+		f.leave(v.in)
+		delete(f.byDir, v.in.dir)
 	}
 }

@@ -1,179 +1,27 @@
 package heartbeat
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
-	"github.com/sirupsen/logrus/hooks/test"
+	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/plugin"
 )
-
-// world is a Watcher that runs in virtual time. The files are real, the events
-// are not: waiting for the kernel would hold up the bubble's clock.
-type world struct {
-	t       *testing.T
-	root    string
-	watcher *Watcher
-	logged  *test.Hook
-	events  chan fsnotify.Event
-	missed  chan struct{}
-	start   time.Time
-
-	mu      sync.Mutex    // of what follows
-	skew    time.Duration // of the wall clock
-	refuse  error         // what Add says
-	watched map[string]bool
-	adds    int
-	told    []string
-	pulses  []plugin.Pulse
-}
-
-// in runs play in a bubble beside a Watcher. play must let the others rest, by
-// synctest.Wait or time.Sleep, before it touches what they do.
-func in(t *testing.T, play func(w *world)) {
-	t.Helper()
-	root := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		log, hook := test.NewNullLogger()
-		log.SetLevel(logrus.DebugLevel)
-		w := &world{
-			t: t, root: root, logged: hook, watcher: NewWatcher(New(root), log), start: time.Now(),
-			events: make(chan fsnotify.Event), missed: make(chan struct{}), watched: map[string]bool{},
-		}
-		w.watcher.wall = func() time.Time { return w.wall() }
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go newFollowing(w.watcher, w, w.heard).run(ctx, w.events, w.missed)
-		synctest.Wait()
-		play(w)
-		cancel()
-		synctest.Wait()
-	})
-}
-
-// do runs f where neither side sees it half done.
-func (w *world) do(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f()
-}
-
-// pass lets time pass, and all be done that is due by then.
-func (w *world) pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-func (w *world) wall() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return time.Now().Round(0).Add(w.skew)
-}
-
-func (w *world) watches(dir string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.watched[dir]
-}
-
-// Add and Remove are of folders.
-func (w *world) Add(dir string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.adds++
-	if w.refuse != nil {
-		return &os.PathError{Op: "add", Path: dir, Err: w.refuse}
-	}
-	w.watched[dir] = true
-	return nil
-}
-
-func (w *world) Remove(dir string) error {
-	w.do(func() { delete(w.watched, dir) })
-	return nil
-}
-
-func (w *world) heard(p plugin.Pulse) {
-	what := "beat"
-	switch {
-	case p.Lost:
-		what = "lost"
-	case p.Beat.Err != nil:
-		what = "nothing"
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.told = append(w.told, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Beat.Plugin.Name, p.Beat.Plugin.Version, what))
-	w.pulses = append(w.pulses, p)
-}
-
-func (w *world) expect(want ...string) {
-	w.t.Helper()
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if diff := cmp.Diff(want, w.told); diff != "" {
-		w.t.Error("want (-), told (+):\n", diff)
-	}
-}
-
-func (w *world) path(p plugin.Plugin) string {
-	return filepath.Join(w.root, "plugin", p.Name, p.Version, fileName)
-}
-
-// put writes a date unheard.
-func (w *world) put(p plugin.Plugin, date time.Time) {
-	w.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(w.path(p)), 0o755); err != nil {
-		w.t.Fatal(err)
-	}
-	f, err := os.OpenFile(w.path(p), os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := fmt.Fprintf(f, "%10d", date.Unix()); err != nil { // the bubble's dates have nine digits
-		w.t.Fatal(err)
-	}
-}
-
-func (w *world) beat(p plugin.Plugin) {
-	w.t.Helper()
-	w.put(p, w.wall())
-	w.event(w.path(p), fsnotify.Write)
-}
-
-// event tells of a file if its folder is watched.
-func (w *world) event(path string, op fsnotify.Op) {
-	if w.watches(filepath.Dir(path)) {
-		w.events <- fsnotify.Event{Name: path, Op: op}
-	}
-	synctest.Wait()
-}
-
-func minutely(name, version string) plugin.Plugin {
-	return plugin.Plugin{Name: name, Version: version, Type: plugin.Persist, HeartbeatInterval: time.Minute}
-}
 
 // EV-06: a day of beats while the clock is set forward and back each hour.
 // Nobody is lost but who stops.
 func TestDay(t *testing.T) {
 	a, b := minutely("a", "1"), minutely("b", "1")
 	in(t, func(w *world) {
-		w.watcher.Watch([]plugin.Plugin{a, b})
-		synctest.Wait()
+		w.watch(a, b)
 		for minute := range 24 * 60 {
 			if minute%60 == 30 {
 				step := []time.Duration{3 * time.Hour, -5 * time.Hour, time.Hour}[minute/60%3]
@@ -204,20 +52,19 @@ func TestDay(t *testing.T) {
 func TestTenThousandASecond(t *testing.T) {
 	p := minutely("p", "1")
 	in(t, func(w *world) {
-		w.watcher.Watch([]plugin.Plugin{p})
+		w.watch(p)
 		w.beat(p)
 		heard := 0
 		for i := range 30000 {
 			w.put(p, w.wall().Add(-time.Duration(i%7)*time.Second))
-			if w.watches(filepath.Dir(w.path(p))) {
+			if w.event(w.path(p), unix.IN_MODIFY, "") {
 				heard++
-				w.event(w.path(p), fsnotify.Write)
 			}
 			w.pass(100 * time.Microsecond)
 		}
 		last := w.wall().Add(-10 * time.Second)
 		w.put(p, last)
-		w.event(w.path(p), fsnotify.Write)
+		w.event(w.path(p), unix.IN_MODIFY, "")
 		w.pass(3 * time.Second)
 		if n := len(w.pulses); n < 4 || n > 10 {
 			t.Errorf("%d pulses of 3 s: %q", n, w.told)
@@ -236,13 +83,12 @@ func TestTenThousandASecond(t *testing.T) {
 func TestNoise(t *testing.T) {
 	noisy, quiet := minutely("noisy", "1"), minutely("quiet", "1")
 	in(t, func(w *world) {
-		w.watcher.Watch([]plugin.Plugin{noisy, quiet})
-		synctest.Wait()
-		log := filepath.Join(filepath.Dir(w.path(noisy)), "log")
+		w.watch(noisy, quiet)
+		dir := filepath.Dir(w.path(noisy))
 		for range noise + 1 {
-			w.event(log, fsnotify.Write)
+			w.event(dir, unix.IN_MOVED_TO, "log")
 		}
-		if w.watches(filepath.Dir(log)) {
+		if watch, _ := w.watched(dir); watch != 0 {
 			t.Error("still watched")
 		}
 		w.beat(noisy)
@@ -250,7 +96,7 @@ func TestNoise(t *testing.T) {
 		w.expect("0s quiet 1 beat")
 		w.pass(time.Second)
 		w.expect("0s quiet 1 beat", "1s noisy 1 beat")
-		if !w.watches(filepath.Dir(log)) {
+		if watch, _ := w.watched(dir); watch == 0 {
 			t.Error("not watched again")
 		}
 	})
@@ -260,15 +106,13 @@ func TestFolders(t *testing.T) {
 	p := minutely("p", "1")
 	t.Run("EV-06 absent: tried each minute", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.do(func() { w.refuse = syscall.ENOENT })
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(9*time.Minute + 30*time.Second)
 			w.do(func() {
-				if w.adds != 10 {
+				if w.adds != 20 {
 					t.Errorf("tried %d times", w.adds)
 				}
 			})
-			w.do(func() { w.refuse = nil })
 			w.put(p, w.wall())
 			w.pass(time.Minute)
 			w.expect("10m0s p 1 beat")
@@ -285,10 +129,33 @@ func TestFolders(t *testing.T) {
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(time.Second)
 			w.do(func() { w.refuse = nil })
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
 			w.expect("1s p 1 beat")
+		})
+	})
+	t.Run("EV-06 absent: entered when it comes", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.folder(minutely("p", "0"), minutely("p", "2"))
+			w.watcher.Watch([]plugin.Plugin{p, {Name: "p", Version: "3", Duplicate: true, ID: 3}})
+			w.pass(time.Second)
+			w.put(p, w.wall())
+			w.event(filepath.Dir(filepath.Dir(w.path(p))), unix.IN_CREATE, "1")
+			w.beat(p)
+			w.expect("1s p 1 beat")
+			if watch, _ := w.watched(filepath.Dir(filepath.Dir(w.path(p)))); watch == 0 {
+				t.Error("the other is not waited for")
+			}
+		})
+	})
+	t.Run("EV-06 absent, but back for the look: entered again", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.put(p, w.wall())
+			w.do(func() { w.misses = 3 })
+			w.watcher.Watch([]plugin.Plugin{p})
+			w.pass(time.Second)
+			w.beat(p)
+			w.expect("0s p 1 beat", "1s p 1 beat")
 		})
 	})
 	t.Run("EV-06 refused: logged once, read each minute", func(t *testing.T) {
@@ -309,12 +176,12 @@ func TestFolders(t *testing.T) {
 	})
 	t.Run("EV-06 removed and made again", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
 			dir := filepath.Dir(w.path(p))
-			w.do(func() { delete(w.watched, dir) })
-			w.events <- fsnotify.Event{Name: dir, Op: fsnotify.Remove}
+			watch, _ := w.watched(dir)
+			w.replaceFolder(p)
+			w.events <- inotify.Event{Watch: watch, Mask: unix.IN_MOVE_SELF}
 			synctest.Wait()
 			w.pass(time.Second)
 			w.beat(p)
@@ -323,11 +190,11 @@ func TestFolders(t *testing.T) {
 	})
 	t.Run("EV-06 the folder was another: seen at the deadline", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
-			w.do(func() { clear(w.watched) })
-			w.pass(50 * time.Second)
+			w.pass(2 * time.Second)
+			w.replaceFolder(p)
+			w.pass(48 * time.Second)
 			w.beat(p)
 			w.pass(30 * time.Second)
 			w.beat(p)
@@ -336,10 +203,33 @@ func TestFolders(t *testing.T) {
 			w.expect("0s p 1 beat", "1m6s p 1 beat", "1m20s p 1 beat", "2m26s p 1 lost", "6m20s p 1 beat")
 		})
 	})
+	t.Run("EV-06 the folder was another: seen when the file is missed", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.watch(p)
+			w.beat(p) // made and written: the second is looked at after a second
+			w.replaceFolder(p)
+			w.pass(50 * time.Second)
+			w.beat(p)
+			w.expect("0s p 1 beat", "50s p 1 beat")
+		})
+	})
+	t.Run("EV-06 written over, first closed, then kept open", func(t *testing.T) {
+		in(t, func(w *world) {
+			w.watch(p)
+			w.beat(p)
+			w.pass(30 * time.Second)
+			w.put(p, w.wall())
+			w.event(w.path(p), unix.IN_CLOSE_WRITE, "")
+			for range 3 {
+				w.pass(time.Minute)
+				w.beat(p) // not heard of at first, as it is closed no more
+			}
+			w.expect("0s p 1 beat", "30s p 1 beat", "1m36s p 1 beat", "2m30s p 1 beat", "3m30s p 1 beat")
+		})
+	})
 	t.Run("EV-06 lost: looked at each minute", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.beat(p)
 			w.pass(70 * time.Second)
 			w.put(p, w.wall())
@@ -349,20 +239,18 @@ func TestFolders(t *testing.T) {
 	})
 	t.Run("EV-06 a chmod is no beat", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.watcher.Watch([]plugin.Plugin{p})
-			synctest.Wait()
+			w.watch(p)
 			w.put(p, w.wall())
-			w.event(w.path(p), fsnotify.Chmod)
+			w.event(w.path(p), unix.IN_ATTRIB, "")
 			w.expect()
 		})
 	})
 	t.Run("EV-06 lost events: all files are read", func(t *testing.T) {
 		in(t, func(w *world) {
 			q := minutely("q", "1")
-			w.watcher.Watch([]plugin.Plugin{p, q})
-			synctest.Wait()
+			w.watch(p, q)
 			w.put(q, w.wall())
-			w.missed <- struct{}{}
+			w.events <- inotify.Event{Watch: -1, Mask: unix.IN_Q_OVERFLOW}
 			w.expect("0s q 1 beat")
 		})
 	})
@@ -384,15 +272,14 @@ func TestWatchReplaces(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in(t, func(w *world) {
-				w.watcher.Watch([]plugin.Plugin{p})
-				synctest.Wait()
+				w.watch(p)
 				w.beat(p)
 				w.pass(30 * time.Second)
 				w.watcher.Watch(tc.next)
 				w.pass(time.Hour)
 				w.expect(append([]string{"0s p 1 beat"}, tc.want...)...)
-				if want := min(len(tc.next), 2); len(w.watched) > want {
-					t.Errorf("watched: %v", w.watched)
+				if want := min(len(tc.next), 2); len(w.masks) > 2*want {
+					t.Errorf("watched: %v", w.masks)
 				}
 			})
 		})

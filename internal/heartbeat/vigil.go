@@ -51,18 +51,17 @@ type vigil struct {
 	quiet    time.Duration // until when an arrival is no reason to read it
 	deadline time.Duration // when the beat is lost
 
-	dir     string        // the folder; "" where the name or version cannot be one's
-	retry   time.Duration // when to have it watched
-	noisy   bool          // it is not watched for a while: too much happened in it
-	refused bool          // that it cannot be watched was logged
+	in    *folder
+	retry time.Duration // when to have it watched
+	noisy bool          // it is not watched for a while: too much happened in it
 
 	wake  time.Duration // the earliest of them, as agenda orders by it
 	index int           // in agenda
 }
 
 // newVigil is due at once: its folder is not watched and its file not read yet.
-func newVigil(p plugin.Plugin, dir string) *vigil {
-	return &vigil{beat: plugin.Beat{Plugin: p}, bad: never, look: never, deadline: never, dir: dir}
+func newVigil(p plugin.Plugin, in *folder) *vigil {
+	return &vigil{beat: plugin.Beat{Plugin: p}, bad: never, look: never, deadline: never, in: in}
 }
 
 // due is when the vigil wants to be attended to.
@@ -72,6 +71,12 @@ func (v *vigil) due() time.Duration { return min(v.look, v.deadline, v.retry) }
 func (v *vigil) arrive(now moment) {
 	v.heard, v.arrival = true, now
 	v.look = min(v.look, max(now.mono, v.quiet))
+}
+
+// unheard tells whether a look showed another beat than the last, of which no
+// event has told.
+func (v *vigil) unheard(b plugin.Beat) bool {
+	return !v.heard && v.beat.Found && b.Found && b.Err == nil && !b.Last.Equal(v.beat.Last)
 }
 
 // see judges what a look at the file showed, and returns what there is to tell.
@@ -110,7 +115,10 @@ func (v *vigil) see(now moment, b plugin.Beat) (p plugin.Pulse, tell bool) {
 	}
 	alive := heard && changed || (heard || changed) && left > 0
 	tell = alive && (changed || v.lost)
-	v.beat, v.lost = b, v.lost && !alive
+	if alive || heard || !v.beat.Found { // else the event may be still to come, and must find it changed
+		v.beat = b
+	}
+	v.lost = v.lost && !alive
 	return plugin.Pulse{Beat: b, At: came.wall}, tell
 }
 

@@ -25,7 +25,7 @@ type stage struct {
 func newStage() *stage {
 	p := plugin.Plugin{Name: "p", Version: "1", HeartbeatInterval: 10 * time.Second}
 	return &stage{
-		v: newVigil(p, ""), file: plugin.Beat{Plugin: p},
+		v: newVigil(p, newFolder("")), file: plugin.Beat{Plugin: p},
 		now: moment{wall: time.Unix(1_700_000_000, 300_000_000)},
 	}
 }
@@ -179,6 +179,16 @@ func TestVigil(t *testing.T) {
 			}
 			s.pass(hour)
 		}, []string{"0s beat", "10s beat", "20s beat", "35s lost"}},
+		{"EV-06 the same, one seen before it is heard of", func(s *stage) {
+			s.put(2 * hour)
+			s.touched()
+			s.pass(10 * time.Second)
+			s.put(2 * hour)
+			s.v.look = s.now.mono
+			s.attend()
+			s.touched()
+			s.pass(hour)
+		}, []string{"0s beat", "10s beat", "25s lost"}},
 		{"PL-09 dates five seconds ahead", func(s *stage) { s.put(-5 * time.Second); s.touched(); s.pass(hour) }, []string{"0s beat", "20.7s lost"}},
 		{"EV-06 an event was missed", func(s *stage) {
 			s.beat()

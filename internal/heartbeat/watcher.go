@@ -2,37 +2,36 @@ package heartbeat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/plugin"
 )
 
 // Watcher tells of heartbeats when they come and when they stay away (EV-06).
 // It sleeps until the kernel tells of a file or a deadline passes.
 //
-// The folder is watched, not the file, which may be written in place, replaced
-// or not be there yet. A folder that is not there, or cannot be watched, is
-// tried again each minute and whenever Watch is called. At a deadline the file
-// is read before a word is said, so an event that was missed, as on a network
-// file system, makes no false alarm.
+// The file is watched for what is written to it, and its folder for another
+// that takes its place. A folder that is not there is waited for where it
+// should be. What cannot be watched is tried again each minute and whenever
+// Watch is called. At a deadline the file is read before a word is said, so an
+// event that was missed, as on a network file system, makes no false alarm.
 type Watcher struct {
 	reader *Reader
 	log    logrus.FieldLogger
 	wall   func() time.Time // the wall clock
 
-	turn    chan struct{} // holds one element while Follow runs
-	changed chan struct{} // holds one element when set is news
+	turn chan struct{} // holds one element while Follow runs
 
-	mu  sync.Mutex
-	set []plugin.Plugin
+	mu   sync.Mutex
+	set  []plugin.Plugin
+	news bool   // set was not taken up yet
+	wake func() // has the Follow that runs take it up; nil: none runs
 }
 
 // NewWatcher returns a Watcher of heartbeats that r reads. It watches nothing
@@ -41,7 +40,7 @@ func NewWatcher(r *Reader, log logrus.FieldLogger) *Watcher {
 	return &Watcher{
 		reader: r, log: log,
 		wall: func() time.Time { return time.Now().Round(0) },
-		turn: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
 	}
 }
 
@@ -50,18 +49,26 @@ func NewWatcher(r *Reader, log logrus.FieldLogger) *Watcher {
 // other begins anew. It may be called before or during Follow, from any goroutine.
 func (w *Watcher) Watch(ps []plugin.Plugin) {
 	w.mu.Lock()
-	w.set = slices.Clone(ps)
-	w.mu.Unlock()
-	select {
-	case w.changed <- struct{}{}:
-	default: // the last one was not taken up yet
+	defer w.mu.Unlock()
+	w.set, w.news = slices.Clone(ps), true
+	if w.wake != nil {
+		w.wake()
 	}
 }
 
-func (w *Watcher) watched() []plugin.Plugin {
+// take gives the set if it is news.
+func (w *Watcher) take() (set []plugin.Plugin, news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.set
+	set, news, w.news = w.set, w.news, false
+	return set, news
+}
+
+// wakeBy begins or, with nil, ends a Follow. To one that begins the set is news.
+func (w *Watcher) wakeBy(wake func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wake, w.news = wake, true
 }
 
 // Follow tells until ctx ends, then returns nil; an error says why the kernel
@@ -80,36 +87,16 @@ func (w *Watcher) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
 	case <-ctx.Done():
 		return nil
 	}
-	files, err := fsnotify.NewWatcher()
+	files, err := inotify.Open()
 	if err != nil {
 		return fmt.Errorf("watch heartbeats: %w", err)
 	}
-	inner, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	missed := make(chan struct{}, 1)
-	// On a goroutine of its own, as fsnotify may hold, while it hands over an
-	// error, the lock that its Add needs.
-	var troubles sync.WaitGroup
-	troubles.Go(func() {
-		for err := range files.Errors {
-			switch {
-			case errors.Is(err, fsnotify.ErrEventOverflow):
-				select {
-				case missed <- struct{}{}:
-				default:
-				}
-			case errors.Is(err, unix.EINVAL): // a folder was moved and deleted: its watch was gone already
-			default:
-				fail(fmt.Errorf("watch heartbeats: %w", err))
-			}
-		}
-	})
-	defer troubles.Wait()
 	defer files.Close()
-
-	newFollowing(w, files, heard).run(inner, files.Events, missed)
-	if ctx.Err() != nil {
-		return nil
+	w.wakeBy(files.Interrupt)
+	defer w.wakeBy(nil)
+	defer context.AfterFunc(ctx, files.Interrupt)()
+	if err := newFollowing(w, files, heard).run(ctx); err != nil {
+		return fmt.Errorf("watch heartbeats: %w", err)
 	}
-	return context.Cause(inner)
+	return nil
 }

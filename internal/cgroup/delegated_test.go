@@ -1,0 +1,123 @@
+package cgroup
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestDelegated plays a service manager: it makes a cgroup for a service, marks
+// it as delegated and starts a supervisor in it or in a subgroup.
+func TestDelegated(t *testing.T) {
+	tree := openTree(t)
+	for name, c := range map[string]struct{ mark, sub, after string }{
+		"EV-02 our own":                {"trusted.delegate", "", "supervisor"},
+		"EV-02 our own, a user's":      {"user.delegate", "", "supervisor"},
+		"EV-02 we are in its subgroup": {"trusted.delegate", "main", "main"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			controller := anyController(t, tree.place.dir)
+			service := serviceIn(t, tree.place.dir)
+			if err := unix.Setxattr(service, c.mark, []byte("1"), 0); errors.Is(err, unix.EOPNOTSUPP) {
+				t.Skipf("needs extended attributes on cgroups: %v", err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			said := strings.Split(ask(t, filepath.Join(service, c.sub), "open", t.TempDir(), controller), "\n")
+			if said[0] != service {
+				t.Errorf("the place is %s, want %s", said[0], service)
+			}
+			own, want := said[len(said)-1], c.after
+			if controller == "" {
+				t.Log("no controller in cgroup v2: not tried to hand one down")
+				want = c.sub
+			} else if said[1] != "<nil>" || said[2] != "true <nil>" {
+				t.Errorf("handing down %s: %v", controller, said[1:])
+			}
+			if !strings.HasSuffix(own, filepath.Join("/", filepath.Base(service), want)) {
+				t.Errorf("it is now in %s, want %s", own, want)
+			}
+		})
+	}
+	t.Run("EV-02 not delegated", func(t *testing.T) {
+		said, _, _ := strings.Cut(ask(t, serviceIn(t, tree.place.dir), "open", t.TempDir(), ""), "\n")
+		if said != tree.place.dir {
+			t.Errorf("the place is %s, want %s", said, tree.place.dir)
+		}
+	})
+}
+
+// serviceIn makes a cgroup for the time of the test. It is no leaf: the first
+// fork into one of those makes it anew, and a mark on it would be lost.
+func serviceIn(t *testing.T, place string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(place, "test-*.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { eventually(t, dir+" is removed", func() bool { return remove(dir) == nil }) })
+	return dir
+}
+
+// anyController has the place hand one down until the test ends, "" if it has
+// none. Tests of other programs that do the same wait for us.
+func anyController(t *testing.T, place string) string {
+	t.Helper()
+	lock, err := os.Open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Close() })
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(place, "cgroup.controllers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(string(b))
+	if len(words) == 0 {
+		return ""
+	}
+	controller := words[0]
+	if had, err := lists(place, "cgroup.subtree_control", controller); err != nil {
+		t.Fatal(err)
+	} else if had {
+		return controller
+	}
+	if err := write(place, "cgroup.subtree_control", "+"+controller); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Somebody may have handed it on since, who then keeps it.
+		if err := write(place, "cgroup.subtree_control", "-"+controller); err != nil && !errors.Is(err, unix.EBUSY) {
+			t.Error(err)
+		}
+	})
+	return controller
+}
+
+// ask runs a helper in a cgroup, which it makes, and gives what it prints.
+func ask(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cgroup, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cgroup.Close()
+	c := helper(name, args...)
+	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
+	b, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(b), "\n")
+}

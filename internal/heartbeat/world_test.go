@@ -1,0 +1,261 @@
+package heartbeat
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+	"github.com/sirupsen/logrus/hooks/test"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/plugin"
+)
+
+// world is a Watcher that runs in virtual time. The files are real, the events
+// are not: waiting for the kernel would hold up the bubble's clock.
+type world struct {
+	t       *testing.T
+	root    string
+	watcher *Watcher
+	logged  *test.Hook
+	events  chan inotify.Event
+	wake    chan struct{}
+	start   time.Time
+	aside   int // folders that were replaced
+
+	mu      sync.Mutex     // of what follows
+	skew    time.Duration  // of the wall clock
+	refuse  error          // what Add says
+	last    int            // number of a watch
+	numbers map[uint64]int // watches by inode
+	masks   map[int]uint32 // by watch
+	misses  int            // how many Adds find nothing
+	adds    int            // of folders of a version 1
+	told    []string
+	pulses  []plugin.Pulse
+}
+
+// in runs play in a bubble beside a Watcher. play must let the others rest, by
+// synctest.Wait or time.Sleep, before it touches what they do.
+func in(t *testing.T, play func(w *world)) {
+	t.Helper()
+	root := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		log, hook := test.NewNullLogger()
+		log.SetLevel(logrus.DebugLevel)
+		w := &world{
+			t: t, root: root, logged: hook, watcher: NewWatcher(New(root), log), start: time.Now(),
+			events: make(chan inotify.Event), wake: make(chan struct{}, 1), numbers: map[uint64]int{}, masks: map[int]uint32{},
+		}
+		w.watcher.wall = func() time.Time { return w.wall() }
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		wake := func() {
+			select {
+			case w.wake <- struct{}{}:
+			default:
+			}
+		}
+		w.watcher.wakeBy(wake)
+		defer context.AfterFunc(ctx, wake)()
+		go func() {
+			if err := newFollowing(w.watcher, w, w.heard).run(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		play(w)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// do runs f where neither side sees it half done.
+func (w *world) do(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// pass lets time pass, and all be done that is due by then.
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (w *world) wall() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Round(0).Add(w.skew)
+}
+
+// watched is by what number the file at a path is watched, and for what.
+func (w *world) watched(path string) (watch int, mask uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	info, err := os.Lstat(path)
+	if err != nil {
+		return 0, 0
+	}
+	watch = w.numbers[info.Sys().(*syscall.Stat_t).Ino]
+	return watch, w.masks[watch]
+}
+
+// Add is of queue, as are the next two.
+func (w *world) Add(path string, mask uint32) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if strings.HasPrefix(filepath.Base(path), "1") {
+		w.adds++
+	}
+	info, err := os.Lstat(path)
+	if w.refuse != nil {
+		err = w.refuse
+	}
+	if w.misses > 0 {
+		w.misses, err = w.misses-1, syscall.ENOENT
+	}
+	if err != nil {
+		return 0, fmt.Errorf("watch: %w", err)
+	}
+	inode := info.Sys().(*syscall.Stat_t).Ino
+	if w.numbers[inode] == 0 {
+		w.last++
+		w.numbers[inode] = w.last
+	}
+	w.masks[w.numbers[inode]] = mask
+	return w.numbers[inode], nil
+}
+
+func (w *world) Drop(watch int) {
+	w.do(func() {
+		delete(w.masks, watch)
+		maps.DeleteFunc(w.numbers, func(_ uint64, is int) bool { return is == watch })
+	})
+}
+
+func (w *world) Read(until time.Time) ([]inotify.Event, error) {
+	var timer <-chan time.Time
+	if !until.IsZero() {
+		timer = time.After(time.Until(until))
+	}
+	select {
+	case e := <-w.events:
+		return []inotify.Event{e}, nil
+	case <-w.wake:
+	case <-timer:
+	}
+	return nil, nil
+}
+
+func (w *world) heard(p plugin.Pulse) {
+	what := "beat"
+	switch {
+	case p.Lost:
+		what = "lost"
+	case p.Beat.Err != nil:
+		what = "nothing"
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Beat.Plugin.Name, p.Beat.Plugin.Version, what))
+	w.pulses = append(w.pulses, p)
+}
+
+func (w *world) expect(want ...string) {
+	w.t.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if diff := cmp.Diff(want, w.told); diff != "" {
+		w.t.Error("want (-), told (+):\n", diff)
+	}
+}
+
+func (w *world) path(p plugin.Plugin) string {
+	return filepath.Join(w.root, "plugin", p.Name, p.Version, fileName)
+}
+
+// put writes a date unheard.
+func (w *world) put(p plugin.Plugin, date time.Time) {
+	w.t.Helper()
+	w.folder(p)
+	f, err := os.OpenFile(w.path(p), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, "%10d", date.Unix()); err != nil { // the bubble's dates have nine digits
+		w.t.Fatal(err)
+	}
+}
+
+// folder makes a plugin's folder.
+func (w *world) folder(ps ...plugin.Plugin) {
+	w.t.Helper()
+	for _, p := range ps {
+		if err := os.MkdirAll(filepath.Dir(w.path(p)), 0o755); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// replaceFolder puts an empty one in the place of a plugin's folder, unheard.
+func (w *world) replaceFolder(p plugin.Plugin) {
+	w.t.Helper()
+	w.aside++
+	dir := filepath.Dir(w.path(p))
+	if err := os.Rename(dir, filepath.Join(w.root, strconv.Itoa(w.aside))); err != nil {
+		w.t.Fatal(err)
+	}
+	w.folder(p)
+}
+
+// watch has plugins watched whose folders are there.
+func (w *world) watch(ps ...plugin.Plugin) {
+	w.folder(ps...)
+	w.watcher.Watch(ps)
+	synctest.Wait()
+}
+
+// beat writes a date, and all is told of it that is asked for.
+func (w *world) beat(p plugin.Plugin) {
+	w.t.Helper()
+	fresh := !exists(w.path(p))
+	w.put(p, w.wall())
+	if fresh {
+		w.event(filepath.Dir(w.path(p)), unix.IN_CREATE, fileName)
+	}
+	w.event(w.path(p), unix.IN_MODIFY, "")
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// event tells of what is at the path if that is asked for, and whether it is.
+func (w *world) event(path string, mask uint32, name string) bool {
+	watch, asked := w.watched(path)
+	if asked&mask != 0 {
+		w.events <- inotify.Event{Watch: watch, Mask: mask, Name: name}
+	}
+	synctest.Wait()
+	return asked&mask != 0
+}
+
+func minutely(name, version string) plugin.Plugin {
+	return plugin.Plugin{Name: name, Version: version, Type: plugin.Persist, HeartbeatInterval: time.Minute}
+}
