@@ -127,6 +127,9 @@ func TestLastProcess(t *testing.T) {
 			}
 		})
 		t.Run("EV-01 that follow each other", func(t *testing.T) {
+			if r.tracker.tree == nil {
+				t.Skip("faster than processes can be listed: only a cgroup holds that")
+			}
 			stop := filepath.Join(r.root, "stop")
 			res := r.start("c", "relay", stop)
 			eventually(t, "some generations", func() bool { return logged(filepath.Join(r.root, "c.log")) > 50 })

@@ -202,7 +202,8 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 func (r *room) discover() {
 	const few, most = 3, 100 // looks; a list of processes may miss one that is just being forked
 	for i := range most {
-		if r.seen() || i >= few && !executing() {
+		hidden := executing() // asked first: what hid then may be seen now
+		if r.seen() || i >= few && !hidden {
 			return
 		}
 		time.Sleep(firstLook)
