@@ -7,6 +7,7 @@ SHELL       := /bin/bash
 VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 DEMO     ?=
+KILLS    ?= 1000
 
 PROGRAMS := ./cmd/supervisor ./cmd/controlplane
 SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.json))
@@ -56,6 +57,10 @@ bench: build ## benchmarks, a year of the supervisor's life, and the measured bu
 	go test -run '^$$' -bench . -benchmem $$packages
 	go test -run '^TestYear$$' -v -count 1 ./actors | grep -v '^=== '
 	go run ./internal/tools/bench
+
+.PHONY: soak
+soak: build ## kill a supervisor KILLS times (1000) at random moments, and count what that breaks
+	go run ./internal/tools/soak -kills $(KILLS)
 
 .PHONY: spec
 spec: ## rows of docs/spec.md, with the tests that name them (REQUIRE=TM,ST: fail where there is none)

@@ -192,16 +192,16 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		ctx.Respond(messages.Status{Snapshot: c.snapshot()})
 		return
 	case messages.StartPlugin:
-		ctx.Respond(c.onStartPlugin(m.Name))
+		c.answer(c.onStartPlugin(m.Name))
 	case messages.StopPlugin:
-		ctx.Respond(c.onStopPlugin(m.Name))
+		c.answer(c.onStopPlugin(m.Name))
 	case messages.RestartPlugin:
-		ctx.Respond(c.onRestartPlugin(m.Name))
+		c.answer(c.onRestartPlugin(m.Name))
 	case messages.ChangePlugin:
-		ctx.Respond(c.onChangePlugin(m.Offer))
+		c.answer(c.onChangePlugin(m.Offer))
 	case messages.LookForUpdates:
 		c.periods[alarmUpdate].first(c.now)
-		ctx.Respond(messages.Accepted{What: "update check"})
+		c.answer(messages.Accepted{What: "update check"})
 	default:
 		return
 	}
@@ -244,6 +244,10 @@ func (c *coordinator) employ(ctx actor.Context, props *actor.Props, name string)
 
 // then notes something to be done once what has changed is saved.
 func (c *coordinator) then(do func(actor.Context)) { c.effects = append(c.effects, do) }
+
+// answer answers an operator once what was said to be done is saved: what was
+// accepted survives the supervisor (EV-14).
+func (c *coordinator) answer(with any) { c.then(func(ctx actor.Context) { ctx.Respond(with) }) }
 
 // order gives a worker something to do; message gets the number its answer carries.
 func (c *coordinator) order(w *worker, message func(gen uint64) any) {

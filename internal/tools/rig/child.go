@@ -26,9 +26,9 @@ type Child struct {
 // Spawn starts a program in a process group of its own, so that Ctrl-C reaches
 // us alone and everything is ended in order.
 func Spawn(program, log string, args ...string) (*Child, error) {
-	out, err := os.Create(log)
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("create log: %w", err)
+		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer out.Close()
 	c := &Child{cmd: exec.Command(program, args...), log: log, done: make(chan struct{})}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// daemons are the living daemons of a root, by plugin. One that has been told
+// to end and has not yet is among them.
+func daemons(root string) map[string][]int {
+	found := map[string][]int{}
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range procs {
+		cmdline, err := os.ReadFile(filepath.Join(proc, "cmdline"))
+		if err != nil || !strings.HasSuffix(string(cmdline), "\x00daemon\x00") {
+			continue
+		}
+		exe, err := os.Readlink(filepath.Join(proc, "exe"))
+		inside, ours := strings.CutPrefix(exe, filepath.Join(root, "plugin")+"/")
+		if err != nil || !ours {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join(proc, "stat"))
+		if _, state, _ := strings.Cut(string(stat), ") "); err != nil || state == "" || strings.ContainsAny(state[:1], "ZX") {
+			continue
+		}
+		name, _, _ := strings.Cut(inside, "/")
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil {
+			found[name] = append(found[name], pid)
+		}
+	}
+	return found
+}
+
+// watch counts copies: two living daemons of one plugin, seen in two looks.
+// What has just been killed takes a moment to be gone.
+func watch(ctx context.Context, root string, t *tally) {
+	const every = 25 * time.Millisecond
+	seen := map[string]string{}
+	for {
+		now := map[string]string{}
+		for name, pids := range daemons(root) {
+			if len(pids) < 2 {
+				continue
+			}
+			now[name] = fmt.Sprint(pids)
+			if seen[name] == now[name] {
+				t.never(copies, name+" "+now[name])
+			}
+		}
+		seen = now
+		t.add("looks for copies", 1)
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// births are how many daemons of a plugin there have been.
+func births(root, name string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(root, "plugin", name, version, "births"))
+	if os.IsNotExist(err) {
+		return 0, nil
+	}
+	return strings.Count(string(b), "\n"), err
+}

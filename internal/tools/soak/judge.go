@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/controlplane"
+	"pluginsupervisor/plugin"
+)
+
+// judge starts a last supervisor, has all come to rest, and compares what is
+// with what it says, with what the control plane knows, and with the plugins' books.
+func (w *world) judge(ctx context.Context) (err error) {
+	if err := os.WriteFile(filepath.Join(w.in.Root, "calm"), nil, 0o644); err != nil {
+		return err
+	}
+	s, err := w.startSupervisor()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	for w.start(ctx, w.told) != nil && pass(ctx, 100*time.Millisecond) {
+	}
+	var why string
+	for over := time.Now().Add(90 * time.Second); ; {
+		if why = w.restless(ctx); why == "" {
+			break
+		}
+		if time.Now().After(over) {
+			w.tally.never(unsettled, why+"\n"+w.logTail())
+			break
+		}
+		if err := s.Pass(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	w.judgeBirths()
+	w.judgeFiles(ctx)
+	for _, name := range w.all() {
+		if _, err := w.client.Order(ctx, admin.OrderStop, name); err != nil {
+			w.tally.never(undone, name+": "+err.Error())
+		}
+	}
+	for over := time.Now().Add(30 * time.Second); ; {
+		left := daemons(w.in.Root)
+		if len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(over) {
+			w.tally.never(orphans, fmt.Sprint(left))
+			return nil
+		}
+		if err := s.Pass(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *world) start(ctx context.Context, name string) error {
+	_, err := w.client.Order(ctx, admin.OrderStart, name)
+	return err
+}
+
+// restless says what is not yet as it is to be: everything runs once, as the
+// supervisor says, and the control plane knows.
+func (w *world) restless(ctx context.Context) string {
+	s, err := w.client.Status(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	is := daemons(w.in.Root)
+	for _, name := range w.all() {
+		i := slices.IndexFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name })
+		switch {
+		case i < 0:
+			return name + " is not in status"
+		case s.Plugins[i].State != plugin.StateRunning:
+			return fmt.Sprintf("%s is %s: %s", name, s.Plugins[i].State, s.Plugins[i].Why)
+		case !slices.Equal(s.Plugins[i].PIDs, is[name]) || len(is[name]) != 1:
+			return fmt.Sprintf("%s runs as %v, status says %v", name, is[name], s.Plugins[i].PIDs)
+		case s.Plugins[i].Watch != plugin.WatchCgroup && s.Plugins[i].Watch != plugin.WatchPidfd:
+			return fmt.Sprintf("%s is watched by %s", name, s.Plugins[i].Watch)
+		}
+	}
+	if s.Reports.Owed > 0 || s.Reports.Events > 0 {
+		return fmt.Sprintf("owed: %d statuses, %d events: %s", s.Reports.Owed, s.Reports.Events, s.Reports.LastError)
+	}
+	return w.unknownToPlane(ctx)
+}
+
+// unknownToPlane says what the control plane does not know of what is.
+func (w *world) unknownToPlane(ctx context.Context) string {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
+	if err != nil {
+		return err.Error()
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	var list controlplane.HostList
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+		return err.Error()
+	}
+	if len(list.Hosts) != 1 {
+		return fmt.Sprintf("the control plane knows %d hosts", len(list.Hosts))
+	}
+	for _, name := range w.all() {
+		ok := slices.ContainsFunc(list.Hosts[0].Plugins, func(p controlplane.HostPlugin) bool {
+			return p.Name == name && p.Status == plugin.StatusRunning
+		})
+		if !ok {
+			return name + " runs, and the control plane was not told"
+		}
+	}
+	return ""
+}
+
+// judgeBirths compares how often each steady plugin was started with how often
+// it had to be.
+func (w *world) judgeBirths() {
+	for _, name := range w.steady {
+		n, err := births(w.in.Root, name)
+		switch {
+		case err != nil:
+			w.tally.never(unreadable, err.Error())
+		case n > w.needed[name]:
+			w.tally.never(needless, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.needed[name], w.why(name)))
+		case n < w.needed[name]:
+			w.tally.never(missing, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.needed[name], w.why(name)))
+		}
+		w.tally.add("daemons of steady plugins", n)
+	}
+	for _, name := range w.flaps {
+		n, _ := births(w.in.Root, name)
+		w.tally.add("daemons of flapping plugins", n)
+	}
+}
+
+// judgeFiles looks for what was set aside as damaged.
+func (w *world) judgeFiles(ctx context.Context) {
+	for _, pattern := range []string{"supervisor/*.damaged-*", "plugin/*.damaged-*"} {
+		found, _ := filepath.Glob(filepath.Join(w.in.Root, pattern))
+		w.tally.never(damaged, found...)
+	}
+	entries, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "events", "--root", w.in.Root, "-n", "1").CombinedOutput()
+	if err != nil {
+		w.tally.never(unreadable, string(entries)+err.Error())
+	}
+}
+
+// why is what the journal says of a plugin.
+func (w *world) why(name string) string {
+	b, _ := exec.Command(filepath.Join(w.bin, "supervisor"), "why", "--root", w.in.Root, "-n", "40", name).CombinedOutput()
+	return string(b)
+}

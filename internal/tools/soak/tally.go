@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"text/tabwriter"
+)
+
+// tally counts what happened, and what must not.
+type tally struct {
+	mu       sync.Mutex
+	counts   []count
+	troubles []string // each of the latter in words
+}
+
+type count struct {
+	name string
+	n    int
+	must bool // be zero
+}
+
+// add counts something that may happen.
+func (t *tally) add(name string, n int) { t.count(name, n, false) }
+
+// never counts something that must not happen; details say how it did.
+func (t *tally) never(name string, details ...string) {
+	t.count(name, len(details), true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range details {
+		t.troubles = append(t.troubles, name+": "+d)
+	}
+}
+
+func (t *tally) count(name string, n int, must bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.counts {
+		if t.counts[i].name == name {
+			t.counts[i].n += n
+			return
+		}
+	}
+	t.counts = append(t.counts, count{name, n, must})
+}
+
+func (t *tally) bad() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.troubles) > 0
+}
+
+func (t *tally) print(w io.Writer) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, must := range []bool{false, true} {
+		for _, c := range t.counts {
+			if c.must != must {
+				continue
+			}
+			verdict := ""
+			switch {
+			case c.must && c.n > 0:
+				verdict = "must be 0"
+			case c.must:
+				verdict = "ok"
+			}
+			fmt.Fprintf(out, "%s\t%d\t%s\n", c.name, c.n, verdict)
+		}
+	}
+	for _, trouble := range t.troubles {
+		fmt.Fprintln(out, trouble)
+	}
+	return out.Flush()
+}
