@@ -63,11 +63,18 @@ func watch(ctx context.Context, root string, t *tally) {
 	}
 }
 
-// births are how many daemons of a plugin there have been.
-func births(root, name string) (int, error) {
+// births are how many daemons of a plugin there have been, and which of them
+// began while another lived.
+func births(root, name string) (n int, copies []string, err error) {
 	b, err := os.ReadFile(filepath.Join(root, "plugin", name, version, "births"))
 	if os.IsNotExist(err) {
-		return 0, nil
+		return 0, nil, nil
 	}
-	return strings.Count(string(b), "\n"), err
+	for line := range strings.Lines(string(b)) {
+		n++
+		if line = strings.TrimSpace(line); strings.HasSuffix(line, "copy") {
+			copies = append(copies, line)
+		}
+	}
+	return n, copies, err
 }

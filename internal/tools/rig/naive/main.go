@@ -1,12 +1,14 @@
 // Command naive is a plugin that trusts its supervisor: `--start` starts a
 // daemon, whether one runs or not, and leaves it to others that there is only
 // one. The daemon writes its pid and when it began, in nanoseconds of the
-// monotonic clock, into `born`, adds both to `births`, beats, and lives until
+// monotonic clock, into `born`, adds both to `births`, with the word "copy" if
+// another daemon of the plugin lives at that instant, beats, and lives until
 // it is ended. One whose plugin's name begins with "flap" ends by itself, in
 // one way or another, unless there is a file `calm` in the root.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -51,7 +53,9 @@ func main() {
 		}
 	case "daemon":
 		check(write(dir, "born", int(now.Nano())))
-		check(note(dir, now.Nano()))
+		alone, err := takeAlone(dir)
+		check(err)
+		check(note(dir, now.Nano(), alone))
 		if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "flap") {
 			go flap(filepath.Join(dir, "..", "..", "..", "calm"))
 		}
@@ -78,14 +82,32 @@ func write(dir, name string, n int) error {
 	return os.Rename(path+".new", path)
 }
 
+// takeAlone takes the lock that a daemon holds as long as it lives; the kernel
+// lets go of it before anybody can see that the daemon has ended.
+func takeAlone(dir string) (alone bool, err error) {
+	fd, err := syscall.Open(filepath.Join(dir, "alone"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644)
+	if err != nil {
+		return false, err
+	}
+	err = syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // note adds a birth to those there were.
-func note(dir string, born int64) error {
+func note(dir string, born int64, alone bool) error {
 	f, err := os.OpenFile(filepath.Join(dir, "births"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = fmt.Fprintln(f, os.Getpid(), born)
+	line := fmt.Sprintln(os.Getpid(), born)
+	if !alone {
+		line = fmt.Sprintln(os.Getpid(), born, "copy")
+	}
+	_, err = f.WriteString(line)
 	return err
 }
 
