@@ -384,7 +384,9 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 // runs notes what a verb left running.
 func (c *coordinator) runs(u *unit, at time.Time, o plugin.Outcome) {
 	u.life = max(u.life, o.Life)
-	u.processes = o.Processes
+	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
+		u.processes = o.Processes
+	}
 	c.up(u, at)
 	if u.beat.Found && u.beat.Err == nil {
 		c.watchSilence(u)

@@ -95,8 +95,12 @@ func (c *coordinator) takenOver() {
 
 func (c *coordinator) adoptRunning(u *unit, s plugin.Sighting) {
 	u.processes = s.Processes
-	if u.attempt != nil || u.upgrading || u.restarts.Stopped {
-		return // it is being worked on, or the scan will tell
+	switch {
+	case u.attempt != nil || u.upgrading:
+		return // it is being worked on
+	case u.restarts.Stopped: // an earlier life accepted that, and had no time for it (EV-14)
+		c.want(u, messages.KindStop)
+		return
 	}
 	u.ran, u.again = true, ""
 	u.runs = u.restarts.Up
@@ -120,9 +124,10 @@ func (c *coordinator) up(u *unit, since time.Time) {
 	c.remembered(u, false)
 }
 
-// down remembers that it does not.
+// down remembers that it does not. What is known to run all the same, whatever
+// `--status` says, is forgotten when its end is told.
 func (c *coordinator) down(u *unit) {
-	u.runs, u.processes = time.Time{}, nil
+	u.runs = time.Time{}
 	if u.restarts.Up.IsZero() && u.restarts.Processes == nil {
 		return
 	}
@@ -150,7 +155,7 @@ func (c *coordinator) onPluginExited(m messages.PluginExited) {
 
 // exited handles the end of a plugin that was running.
 func (c *coordinator) exited(u *unit, e plugin.Exit) {
-	u.life = e.Life
+	u.life, u.processes = e.Life, nil
 	c.measured(plugin.MeasureDetection, e.At)
 	c.counters.Exits++
 	cause, first := e.Cause(), len(c.recording.entries)
@@ -160,7 +165,6 @@ func (c *coordinator) exited(u *unit, e plugin.Exit) {
 		decision = "none, it is being upgraded"
 	case u.attempt != nil && u.attempt.begun:
 		decision = "none, a " + u.attempt.kind.String() + " is under way"
-		u.processes = nil
 	case u.restarts.Stopped:
 		decision = "none, " + u.restarts.Cause
 		c.down(u)
