@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,10 +32,12 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 			life = time.Duration(w.random(20_000)) * time.Microsecond // while it starts
 		case 2:
 			life = time.Duration(w.random(100_000)) * time.Microsecond // while it takes over
-		case 3:
-			life += 2 * time.Second // it has had its peace
 		}
-		err = w.live(ctx, s, life)
+		if n%4 == 3 {
+			err = w.compare(ctx, s)
+		} else {
+			err = w.live(ctx, s, life)
+		}
 		if err == nil && n%25 == 24 {
 			err = w.second(ctx, s)
 		}
@@ -74,6 +77,31 @@ func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) erro
 	if err := s.Pass(living, life); err != nil && (ctx.Err() != nil || living.Err() == nil) {
 		return err
 	}
+	return nil
+}
+
+// compare has the supervisor live long enough to know what runs, and compares
+// what it says with that.
+func (w *world) compare(ctx context.Context, s *rig.Child) error {
+	if err := s.Pass(ctx, 300*time.Millisecond); err != nil {
+		return err
+	}
+	before := daemons(w.in.Root)
+	if err := s.Pass(ctx, 1500*time.Millisecond); err != nil {
+		return err
+	}
+	snapshot, err := w.client.Status(ctx)
+	if err != nil {
+		return nil // a slow machine: it is still starting
+	}
+	after := daemons(w.in.Root)
+	for _, v := range snapshot.Plugins {
+		is := after[v.Name]
+		if len(is) == 1 && slices.Equal(is, before[v.Name]) && slices.Contains(w.steady, v.Name) && !slices.Equal(v.PIDs, is) {
+			w.tally.never(unseen, fmt.Sprintf("%s runs as %v, status says %v\n%s", v.Name, is, v.PIDs, w.why(v.Name)))
+		}
+	}
+	w.tally.add("looks at status", 1)
 	return nil
 }
 

@@ -29,6 +29,7 @@ const (
 	forgotten  = "operator's stops forgotten"
 	undone     = "operator's orders not carried out"
 	unsettled  = "not at rest afterwards: a plugin, a status, a report"
+	unseen     = "daemons status does not know"
 	orphans    = "orphans left when all are stopped"
 	seconds    = "second supervisors not refused"
 	untold     = "stops the control plane was not told"
@@ -39,7 +40,7 @@ const (
 )
 
 var mustNot = [...]string{
-	copies, overlaps, needless, missing, forgotten, undone, unsettled, orphans, seconds, untold, leaves, badEnds, damaged, unreadable,
+	copies, overlaps, needless, missing, forgotten, undone, unsettled, unseen, orphans, seconds, untold, leaves, badEnds, damaged, unreadable,
 }
 
 // world is what is soaked.
@@ -120,8 +121,8 @@ func (w *world) install(ctx context.Context) error {
 		return err
 	}
 	like := registry.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
-	flapping := w.plugins / 4
-	for kind, n := range map[string]int{"steady": w.plugins - flapping, "flap": flapping} {
+	few := w.plugins / 4
+	for kind, n := range map[string]int{"steady": w.plugins - 2*few, "slow": few, "flap": few} {
 		like.Name = kind
 		paths, err := w.in.Install(ctx, n, program, like)
 		if err != nil {
@@ -137,8 +138,10 @@ func (w *world) install(ctx context.Context) error {
 			w.needed[name] = 1
 		}
 	}
-	const told = 2
-	w.told, w.steady = w.steady[:told], w.steady[told:]
+	// One of each kind: the eldest steady one and a slow one.
+	slices.Sort(w.steady)
+	w.told = []string{w.steady[0], w.steady[len(w.steady)-1]}
+	w.steady = w.steady[1 : len(w.steady)-1]
 	for _, name := range w.told {
 		delete(w.needed, name)
 	}

@@ -4,7 +4,8 @@
 // monotonic clock, into `born`, adds both to `births`, with the word "copy" if
 // another daemon of the plugin lives at that instant, beats, and lives until
 // it is ended. One whose plugin's name begins with "flap" ends by itself, in
-// one way or another, unless there is a file `calm` in the root.
+// one way or another, unless there is a file `calm` in the root; one named
+// "slow" takes its time to start and stop.
 package main
 
 import (
@@ -35,15 +36,19 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "--start":
+		linger(dir)
 		exe, err := os.Executable()
 		check(err)
 		daemon := exec.Command(exe, "daemon")
 		daemon.Stdout, daemon.Stderr = os.Stdout, os.Stderr
 		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(daemon.Start())
+		linger(dir)
 		// The pid is told before `--start` ends, so that `--status` knows it.
 		check(write(dir, "pid", daemon.Process.Pid))
+		linger(dir)
 	case "--stop":
+		linger(dir)
 		if pid := alive(dir); pid != 0 {
 			check(syscall.Kill(pid, syscall.SIGTERM))
 		}
@@ -70,6 +75,14 @@ func main() {
 				return
 			}
 		}
+	}
+}
+
+// linger lets time pass if the plugin's name begins with "slow": up to a third
+// of a second, so that much may happen to whoever waits for the verb.
+func linger(dir string) {
+	if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "slow") {
+		time.Sleep(time.Duration(rand.IntN(333)) * time.Millisecond)
 	}
 }
 
