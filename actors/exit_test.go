@@ -280,35 +280,6 @@ func TestTakeOver(t *testing.T) {
 			wantState(t, s, "a", plugin.StateStopped)
 		})
 	})
-	t.Run("EV-14 a stop that was accepted and not carried out is made up for", func(t *testing.T) {
-		w := watchedWorld("a")
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator"}
-		w.running["a"] = true
-		w.watched.left["a"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
-		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
-			if stops, starts := w.count("--stop", "a"), w.count("--start", "a"); stops != 1 || starts != 0 {
-				t.Errorf("%d stops, %d starts", stops, starts)
-			}
-			wantState(t, s, "a", plugin.StateStopped)
-		})
-	})
-	t.Run("EV-07 started while it runs: nothing is started, and it is known as before", func(t *testing.T) {
-		w := watchedWorld("a")
-		up(w, "a")
-		w.running["a"] = true
-		w.watched.left["a"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
-		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
-			if err := s.StartPlugin(t.Context(), "a"); err != nil {
-				t.Fatal(err)
-			}
-			pass(time.Second)
-			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{50}) || w.count("--start", "a") != 0 {
-				t.Errorf("%+v", v)
-			}
-		})
-	})
 }
 
 func TestPulse(t *testing.T) {
