@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,12 +13,17 @@ import (
 
 // daemons are the living daemons of a root, by plugin. One that has been told
 // to end and has not yet is among them.
-func daemons(root string) map[string][]int {
+func daemons(root string) map[string][]int { return running(root, "daemon") }
+
+// running are the living processes of a root that were started with one of
+// these words, by plugin.
+func running(root string, words ...string) map[string][]int {
 	found := map[string][]int{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
 		cmdline, err := os.ReadFile(filepath.Join(proc, "cmdline"))
-		if err != nil || !strings.HasSuffix(string(cmdline), "\x00daemon\x00") {
+		args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
+		if err != nil || !slices.Contains(words, args[len(args)-1]) {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join(proc, "exe"))

@@ -174,8 +174,9 @@ func (w *world) operate(ctx context.Context, name string) {
 		if w.order(ctx, admin.OrderStop, name) != nil {
 			continue // no supervisor lives just now
 		}
-		// It may take a while, over the ends of several supervisors.
-		for over := time.Now().Add(30 * time.Second); len(daemons(w.in.Root)[name]) > 0; {
+		// It may take a while, over the ends of several supervisors; a start that
+		// was under way comes to its end first.
+		for over := time.Now().Add(30 * time.Second); len(running(w.in.Root, "daemon", "--start")[name]) > 0; {
 			if !pass(ctx, 50*time.Millisecond) {
 				return
 			}
