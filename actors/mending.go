@@ -129,7 +129,7 @@ func (c *coordinator) sawRunning(u *unit) bool {
 		}
 		c.cancel(u) // somebody else has started it: it must not run twice
 	}
-	u.ran, u.again = true, ""
+	u.ran, u.again, u.inherited = true, "", false
 	if u.runs.IsZero() {
 		u.runs, u.probation = c.now, u.restarts.Failures > 0
 		c.up(u, c.now)
@@ -168,12 +168,25 @@ func (c *coordinator) sawDead(u *unit, cause string) {
 		c.move(u, plugin.StateStopped, u.restarts.Cause)
 	case u.attempt != nil && u.attempt.cancelling:
 		u.again = cause // once that has ended, unless somebody else wants the plugin then
+	case u.inherited && u.mayMend():
+		c.resumeStart(u)
 	default:
 		c.mend(u, messages.KindStart, cause)
 	}
 	if u.attempt == nil {
 		c.down(u)
 	}
+}
+
+// resumeStart lets a start come to its end that an earlier life of the
+// supervisor began. It gets the plugin's deadline, and is no failure (EV-07).
+func (c *coordinator) resumeStart(u *unit) {
+	u.inherited = false
+	u.restarts.Cause = "its start was under way when the supervisor ended"
+	c.move(u, plugin.StateStarting, u.restarts.Cause)
+	u.plan(messages.KindStart.String(), c.now)
+	c.spawn(u, messages.Attempt{Kind: messages.KindStart}, false)
+	u.attempt.resumed = true
 }
 
 // mend spawns the Restarter that brings a plugin back: after a random part of
@@ -339,7 +352,7 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 		return
 	}
 	first := u.restarts.Last.IsZero() && !u.ran // its first start ever is no restart
-	why := "restarted after: " + u.restarts.Cause
+	why, resumed := "restarted after: "+u.restarts.Cause, u.attempt.resumed
 	switch {
 	case u.attempt.operator:
 		why = u.restarts.Cause
@@ -356,6 +369,8 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 		return
 	}
 	switch {
+	case m.Outcome.Skipped && resumed:
+		why = "started before the supervisor was"
 	case m.Outcome.Skipped:
 		why = "found running, started by another program"
 	case !first:
@@ -385,7 +400,9 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 // runs notes what a verb left running.
 func (c *coordinator) runs(u *unit, at time.Time, o plugin.Outcome) {
 	u.life = max(u.life, o.Life)
-	u.processes = o.Processes
+	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
+		u.processes = o.Processes
+	}
 	c.up(u, at)
 	if u.beat.Found && u.beat.Err == nil {
 		c.watchSilence(u)

@@ -70,9 +70,11 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 		}
 		c.scanned(m.List, m.Probes)
 		c.reportScan()
+		c.lookAgain(func(string) bool { return true })
 	case c.prober.answers(m.Gen):
 		if c.heard(m.Listed, m.List, m.Err) {
 			c.probed(m.Probes)
+			c.lookAgain(func(key string) bool { return c.asked[key] != 0 })
 		}
 		c.asked = nil
 	}

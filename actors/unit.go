@@ -47,6 +47,7 @@ type unit struct {
 	debut     bool             // it runs since its first start ever (EV-05)
 	life      uint64           // number of what runs, or ran last (plugin.Exit)
 	processes []plugin.Process // what it runs as, as far as known
+	inherited bool             // adopted, and has not said yet that it runs
 	gone      *plugin.Exit     // of what the attempt under way has started
 	fell      time.Time        // when the event told that it ended; zero once it runs again
 	untold    bool             // it changed since the control plane last acknowledged something of it
@@ -61,6 +62,7 @@ type attempt struct {
 	pid        *actor.PID
 	kind       messages.Kind
 	operator   bool // told by an operator
+	resumed    bool // an earlier life began it
 	begun      bool // it has its slot: its verb runs
 	cancelling bool
 }

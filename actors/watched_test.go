@@ -32,9 +32,14 @@ type (
 func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighting) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.watched.targets = append(w.watched.targets, ts...)
+	first := w.watched.targets == nil
+	if first {
+		w.watched.targets = ts
+	}
 	for _, t := range ts {
-		w.watched.lives[t.Plugin.Name]++
+		if first { // later it is only told of
+			w.watched.lives[t.Plugin.Name]++
+		}
 		all = append(all, plugin.Sighting{
 			Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: w.watched.lives[t.Plugin.Name], Processes: w.watched.left[t.Plugin.Name],
 		})
@@ -62,6 +67,7 @@ func (w *world) left(o plugin.Outcome, name string) plugin.Outcome {
 		w.watched.lives[name]++
 		o.Life = w.watched.lives[name]
 		o.Processes = []plugin.Process{{PID: 1000 + int(o.Life), Born: 1, Boot: "b"}}
+		w.watched.left[name] = o.Processes
 	}
 	return o
 }
@@ -71,6 +77,7 @@ func (w *world) die(e plugin.Exit, names ...string) {
 	for _, name := range names {
 		w.mu.Lock()
 		w.running[name] = false
+		delete(w.watched.left, name)
 		e.Name, e.Life, e.At = name, w.watched.lives[name], time.Now()
 		tell := w.watched.exited
 		w.mu.Unlock()

@@ -41,9 +41,27 @@ func samePulse(a, b plugin.Plugin) bool {
 
 // takeOver looks for what an earlier life of the supervisor left running. The
 // first scan waits for the answer (EV-07).
-func (c *coordinator) takeOver() {
-	var targets []plugin.Target
+func (c *coordinator) takeOver() { c.sight(c.beating) }
+
+// lookAgain asks what plugins run as by now: launchers end, workers come and go.
+func (c *coordinator) lookAgain(which func(key string) bool) {
+	if c.taking || c.how == plugin.WatchScan || c.watcher.gen != 0 {
+		return
+	}
+	var some []plugin.Plugin
 	for _, p := range c.beating {
+		if _, known := c.units[p.Key()]; known && which(p.Key()) {
+			some = append(some, p)
+		}
+	}
+	if len(some) > 0 {
+		c.sight(some)
+	}
+}
+
+func (c *coordinator) sight(ps []plugin.Plugin) {
+	var targets []plugin.Target
+	for _, p := range ps {
 		targets = append(targets, plugin.Target{Plugin: p, Processes: c.units[p.Key()].restarts.Processes})
 	}
 	c.order(&c.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
@@ -53,6 +71,10 @@ func (c *coordinator) takeOver() {
 // exit (EV-07, EV-09).
 func (c *coordinator) onAdopted(m messages.Adopted) {
 	if !c.watcher.answers(m.Gen) {
+		return
+	}
+	if !c.taking {
+		c.sawAgain(m.Sightings)
 		return
 	}
 	if m.Err != nil {
@@ -84,6 +106,20 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 	c.takenOver()
 }
 
+// sawAgain notes what plugins that are watched run as by now.
+func (c *coordinator) sawAgain(seen []plugin.Sighting) {
+	for _, s := range seen {
+		u, ok := c.units[s.Name]
+		if !ok || u.attempt != nil || u.upgrading || len(s.Processes) == 0 || s.Life != u.life && len(u.processes) > 0 {
+			continue
+		}
+		u.life, u.processes = s.Life, s.Processes
+		if !u.runs.IsZero() {
+			c.up(u, u.runs)
+		}
+	}
+}
+
 // takenOver lets the first scan begin.
 func (c *coordinator) takenOver() {
 	c.taking = false
@@ -96,10 +132,14 @@ func (c *coordinator) takenOver() {
 
 func (c *coordinator) adoptRunning(u *unit, s plugin.Sighting) {
 	u.processes = s.Processes
-	if u.attempt != nil || u.upgrading || u.restarts.Stopped {
-		return // it is being worked on, or the scan will tell
+	switch {
+	case u.attempt != nil || u.upgrading:
+		return // it is being worked on
+	case u.restarts.Stopped: // an earlier life accepted that, and had no time for it (EV-14)
+		c.want(u, messages.KindStop)
+		return
 	}
-	u.ran, u.again = true, ""
+	u.ran, u.again, u.inherited = true, "", true
 	u.runs = u.restarts.Up
 	if u.runs.IsZero() || u.runs.After(c.now) {
 		u.runs = c.now
@@ -121,9 +161,10 @@ func (c *coordinator) up(u *unit, since time.Time) {
 	c.remembered(u, false)
 }
 
-// down remembers that it does not.
+// down remembers that it does not. What is known to run all the same, whatever
+// `--status` says, is forgotten when its end is told.
 func (c *coordinator) down(u *unit) {
-	u.runs, u.processes = time.Time{}, nil
+	u.runs = time.Time{}
 	if u.restarts.Up.IsZero() && u.restarts.Processes == nil {
 		return
 	}
@@ -151,7 +192,7 @@ func (c *coordinator) onPluginExited(m messages.PluginExited) {
 
 // exited handles the end of a plugin that was running.
 func (c *coordinator) exited(u *unit, e plugin.Exit) {
-	u.life = e.Life
+	u.life, u.processes, u.inherited = e.Life, nil, false
 	c.measured(plugin.MeasureDetection, e.At)
 	c.counters.Exits++
 	cause, first := e.Cause(), len(c.recording.entries)
@@ -161,7 +202,6 @@ func (c *coordinator) exited(u *unit, e plugin.Exit) {
 		decision = "none, it is being upgraded"
 	case u.attempt != nil && u.attempt.begun:
 		decision = "none, a " + u.attempt.kind.String() + " is under way"
-		u.processes = nil
 	case u.restarts.Stopped:
 		decision = "none, " + u.restarts.Cause
 		c.down(u)

@@ -12,8 +12,9 @@ import (
 // Adopt begins to watch what an earlier life of the supervisor left running,
 // and tells of it in order (EV-07): what is in the plugins' leaves, and those
 // of the given processes that are still the same (EV-08). What it left of
-// commands that only asked is ended when they should have. Leaves that are
-// empty and of none of the plugins are removed.
+// commands that only asked is ended when they should have. The first time,
+// leaves that are empty and of none of the plugins are removed. A plugin that is
+// watched already is only told of: what it runs as changes.
 func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
 	there := t.leavesThere()
 	seen := make([]plugin.Sighting, 0, len(ts))
@@ -24,8 +25,12 @@ func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighti
 		}
 		seen = append(seen, s)
 	}
+	t.mu.Lock()
+	first := !t.swept
+	t.swept = true
+	t.mu.Unlock()
 	for _, name := range there {
-		if !slices.ContainsFunc(ts, func(t plugin.Target) bool { return t.Plugin.Name == name }) {
+		if first && !slices.ContainsFunc(ts, func(t plugin.Target) bool { return t.Plugin.Name == name }) {
 			t.abandon(name)
 		}
 	}
@@ -51,6 +56,11 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
 	s := plugin.Sighting{Name: tr.name, Watch: plugin.WatchPidfd}
 	if t.tree != nil {
 		s.Watch = plugin.WatchCgroup
+	}
+	if tr.alive {
+		s.Processes, _ = t.look(tr, time.Now()) // it has dealt with the error
+		s.Life = tr.life
+		return s
 	}
 	if leaf && t.occupy(tr) {
 		tr.kills, _ = tr.leaf.OOMKills()

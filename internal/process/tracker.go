@@ -49,6 +49,7 @@ type Tracker struct {
 	byFD     map[int]*member
 	commands map[int]int // pids of running commands; two may share one for an instant
 	queue    []plugin.Exit
+	swept    bool // leaves of nobody were removed
 }
 
 // tracked is one plugin.

@@ -53,6 +53,9 @@ func Spawn(program, log string, args ...string) (*Child, error) {
 // PID is that of its process.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
+// ExitCode is that of its end; -1 if it was killed or still runs.
+func (c *Child) ExitCode() int { return c.cmd.ProcessState.ExitCode() }
+
 // Pass lets time pass. The error says that ctx or the child ended meanwhile.
 func (c *Child) Pass(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

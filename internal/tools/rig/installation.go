@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/registry"
 )
 
@@ -58,13 +59,35 @@ func (in *Installation) Install(ctx context.Context, count int, program string, 
 	return programs, nil
 }
 
-// Clear ends what runs out of the root, and removes it.
+// Clear ends what runs out of the root, and removes it and its cgroups.
 func (in *Installation) Clear() error {
 	err := endAll(in.Root)
+	if _, failed := in.Leaves(true); failed != nil {
+		err = errors.Join(err, failed)
+	}
 	if failed := os.RemoveAll(in.Root); failed != nil {
 		err = errors.Join(err, fmt.Errorf("remove root: %w", failed))
 	}
 	return err
+}
+
+// Leaves lists the plugins that have a cgroup, and removes these if told to.
+// Nothing may be supervising the root.
+func (in *Installation) Leaves(remove bool) ([]string, error) {
+	tree, err := cgroup.Open(cgroup.Options{Root: in.Root})
+	if errors.Is(err, cgroup.ErrNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for cgroups: %w", err)
+	}
+	names, err := tree.Names()
+	for _, name := range names {
+		if remove {
+			err = errors.Join(err, tree.Remove(name))
+		}
+	}
+	return names, errors.Join(err, tree.Close())
 }
 
 // endAll kills every process whose program lies below root, whoever started

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,12 +13,17 @@ import (
 
 // daemons are the living daemons of a root, by plugin. One that has been told
 // to end and has not yet is among them.
-func daemons(root string) map[string][]int {
+func daemons(root string) map[string][]int { return running(root, "daemon") }
+
+// running are the living processes of a root that were started with one of
+// these words, by plugin.
+func running(root string, words ...string) map[string][]int {
 	found := map[string][]int{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
 		cmdline, err := os.ReadFile(filepath.Join(proc, "cmdline"))
-		if err != nil || !strings.HasSuffix(string(cmdline), "\x00daemon\x00") {
+		args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
+		if err != nil || !slices.Contains(words, args[len(args)-1]) {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join(proc, "exe"))
@@ -63,11 +69,18 @@ func watch(ctx context.Context, root string, t *tally) {
 	}
 }
 
-// births are how many daemons of a plugin there have been.
-func births(root, name string) (int, error) {
+// births are how many daemons of a plugin there have been, and which of them
+// began while another lived.
+func births(root, name string) (n int, copies []string, err error) {
 	b, err := os.ReadFile(filepath.Join(root, "plugin", name, version, "births"))
 	if os.IsNotExist(err) {
-		return 0, nil
+		return 0, nil, nil
 	}
-	return strings.Count(string(b), "\n"), err
+	for line := range strings.Lines(string(b)) {
+		n++
+		if line = strings.TrimSpace(line); strings.HasSuffix(line, "copy") {
+			copies = append(copies, line)
+		}
+	}
+	return n, copies, err
 }

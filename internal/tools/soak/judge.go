@@ -14,6 +14,7 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/controlplane"
+	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
 
@@ -27,8 +28,10 @@ func (w *world) judge(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Stop()) }()
-	for w.start(ctx, w.told) != nil && pass(ctx, 100*time.Millisecond) {
+	defer func() { err = errors.Join(err, w.judgeEnd(s)) }()
+	for _, name := range w.told {
+		for w.start(ctx, name) != nil && pass(ctx, 100*time.Millisecond) {
+		}
 	}
 	var why string
 	for over := time.Now().Add(90 * time.Second); ; {
@@ -51,18 +54,40 @@ func (w *world) judge(ctx context.Context) (err error) {
 		}
 	}
 	for over := time.Now().Add(30 * time.Second); ; {
-		left := daemons(w.in.Root)
-		if len(left) == 0 {
+		left, unknown := daemons(w.in.Root), w.unknownToPlane(ctx, plugin.StatusFailed)
+		if len(left) == 0 && unknown == "" {
 			return nil
 		}
 		if time.Now().After(over) {
-			w.tally.never(orphans, fmt.Sprint(left))
+			if len(left) > 0 {
+				w.tally.never(orphans, fmt.Sprint(left))
+			}
+			if unknown != "" {
+				w.tally.never(untold, unknown+"\n"+w.logTail())
+			}
 			return nil
 		}
 		if err := s.Pass(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// judgeEnd ends the last supervisor as a service manager does, and looks for
+// what stays behind.
+func (w *world) judgeEnd(s *rig.Child) error {
+	if err := s.Stop(); err != nil {
+		w.tally.never(badEnds, err.Error()+"\n"+w.logTail())
+	}
+	if code := s.ExitCode(); code != 0 {
+		w.tally.never(badEnds, fmt.Sprintf("exit %d\n%s", code, w.logTail()))
+	}
+	left, err := w.in.Leaves(false)
+	w.tally.never(leaves, left...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tally.add("lines of the journal torn by a kill", w.torn)
+	return err
 }
 
 func (w *world) start(ctx context.Context, name string) error {
@@ -94,11 +119,12 @@ func (w *world) restless(ctx context.Context) string {
 	if s.Reports.Owed > 0 || s.Reports.Events > 0 {
 		return fmt.Sprintf("owed: %d statuses, %d events: %s", s.Reports.Owed, s.Reports.Events, s.Reports.LastError)
 	}
-	return w.unknownToPlane(ctx)
+	return w.unknownToPlane(ctx, plugin.StatusRunning)
 }
 
-// unknownToPlane says what the control plane does not know of what is.
-func (w *world) unknownToPlane(ctx context.Context) string {
+// unknownToPlane says of which plugin the control plane does not know that
+// it has this status.
+func (w *world) unknownToPlane(ctx context.Context, status plugin.Status) string {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
 	if err != nil {
 		return err.Error()
@@ -117,10 +143,10 @@ func (w *world) unknownToPlane(ctx context.Context) string {
 	}
 	for _, name := range w.all() {
 		ok := slices.ContainsFunc(list.Hosts[0].Plugins, func(p controlplane.HostPlugin) bool {
-			return p.Name == name && p.Status == plugin.StatusRunning
+			return p.Name == name && p.Status == status
 		})
 		if !ok {
-			return name + " runs, and the control plane was not told"
+			return fmt.Sprintf("%s is %s, and the control plane was not told", name, status)
 		}
 	}
 	return ""
@@ -130,7 +156,7 @@ func (w *world) unknownToPlane(ctx context.Context) string {
 // it had to be.
 func (w *world) judgeBirths() {
 	for _, name := range w.steady {
-		n, err := births(w.in.Root, name)
+		n, _, err := births(w.in.Root, name)
 		switch {
 		case err != nil:
 			w.tally.never(unreadable, err.Error())
@@ -142,8 +168,17 @@ func (w *world) judgeBirths() {
 		w.tally.add("daemons of steady plugins", n)
 	}
 	for _, name := range w.flaps {
-		n, _ := births(w.in.Root, name)
+		n, _, err := births(w.in.Root, name)
+		if err != nil {
+			w.tally.never(unreadable, err.Error())
+		}
 		w.tally.add("daemons of flapping plugins", n)
+	}
+	for _, name := range w.all() {
+		_, twice, _ := births(w.in.Root, name)
+		for _, birth := range twice {
+			w.tally.never(overlaps, name+" "+birth+"\n"+w.why(name))
+		}
 	}
 }
 

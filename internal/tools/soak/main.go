@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.bin, "bin", "bin", "`folder` of the built programs")
 	flags.IntVar(&o.kills, "kills", 1000, "how often the supervisor is killed")
-	flags.IntVar(&o.plugins, "plugins", 20, "how many plugins it has, at least 4")
+	flags.IntVar(&o.plugins, "plugins", 20, "how many plugins it has, at least 8")
 	flags.Uint64Var(&o.seed, "seed", o.seed, "of what is random here")
 	flags.StringVar(&o.log, "log", "", "`file` for what the supervisors log; it is kept")
 	switch err := flags.Parse(args); {
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
-	case flags.NArg() > 0 || o.kills < 1 || o.plugins < 4:
+	case flags.NArg() > 0 || o.kills < 1 || o.plugins < 8:
 		flags.Usage()
 		return 2
 	}

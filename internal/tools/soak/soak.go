@@ -8,10 +8,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/registry"
@@ -24,17 +23,25 @@ const version = "1.0"
 // What must not happen. Each is in the table, also when it never did.
 const (
 	copies     = "copies of a plugin, seen"
+	overlaps   = "copies of a plugin, by their own books"
 	needless   = "restarts nobody needed"
 	missing    = "restarts missing"
 	forgotten  = "operator's stops forgotten"
 	undone     = "operator's orders not carried out"
 	unsettled  = "not at rest afterwards: a plugin, a status, a report"
+	unseen     = "daemons status does not know"
 	orphans    = "orphans left when all are stopped"
+	seconds    = "second supervisors not refused"
+	untold     = "stops the control plane was not told"
+	leaves     = "cgroups left when all are stopped"
+	badEnds    = "ends on request that failed"
 	damaged    = "files found damaged"
 	unreadable = "books not readable"
 )
 
-var mustNot = [...]string{copies, needless, missing, forgotten, undone, unsettled, orphans, damaged, unreadable}
+var mustNot = [...]string{
+	copies, overlaps, needless, missing, forgotten, undone, unsettled, unseen, orphans, seconds, untold, leaves, badEnds, damaged, unreadable,
+}
 
 // world is what is soaked.
 type world struct {
@@ -42,15 +49,18 @@ type world struct {
 	in     *rig.Installation
 	tally  *tally
 	client *admin.Client
-	steady []string // run until they are killed
-	flaps  []string // end by themselves
-	told   string   // the steady one that the operator stops and starts
+	steady []string      // run until they are killed
+	flaps  []string      // end by themselves
+	told   []string      // steady ones, which the operator stops and starts
+	hurry  chan struct{} // the supervisor is to be killed at once
 
 	mu     sync.Mutex
 	rand   *rand.Rand
+	killed map[int]bool   // pids of steady ones
+	torn   int            // lines of the journal
 	needed map[string]int // births of the steady ones for which there was a reason
-	plane  *rig.Child
 	url    string
+	plane  *rig.Child // not under mu: only who restarts it has it
 }
 
 func (w *world) random(n int) int {
@@ -65,7 +75,8 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		return nil, err
 	}
 	w := &world{
-		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{},
+		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[int]bool{},
+		hurry:  make(chan struct{}, 1),
 		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
 	}
 	defer func() {
@@ -92,7 +103,10 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	disturbing, calm := context.WithCancel(ctx)
 	var disturbers sync.WaitGroup
 	disturbers.Go(func() { w.killPlugins(disturbing) })
-	disturbers.Go(func() { w.operate(disturbing) })
+	for _, name := range w.told {
+		disturbers.Go(func() { w.operate(disturbing, name) })
+	}
+	disturbers.Go(func() { w.restartPlanes(disturbing) })
 	err = w.killSupervisors(ctx, progress)
 	calm()
 	disturbers.Wait()
@@ -110,8 +124,8 @@ func (w *world) install(ctx context.Context) error {
 		return err
 	}
 	like := registry.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
-	flapping := w.plugins / 4
-	for kind, n := range map[string]int{"steady": w.plugins - flapping, "flap": flapping} {
+	few := w.plugins / 4
+	for kind, n := range map[string]int{"steady": w.plugins - 2*few, "slow": few, "flap": few} {
 		like.Name = kind
 		paths, err := w.in.Install(ctx, n, program, like)
 		if err != nil {
@@ -127,13 +141,21 @@ func (w *world) install(ctx context.Context) error {
 			w.needed[name] = 1
 		}
 	}
-	w.told, w.steady = w.steady[0], w.steady[1:]
-	delete(w.needed, w.told)
+	// One of each kind: the eldest steady one and a slow one.
+	slices.Sort(w.steady)
+	w.told = []string{w.steady[0], w.steady[len(w.steady)-1]}
+	w.steady = w.steady[1 : len(w.steady)-1]
+	for _, name := range w.told {
+		delete(w.needed, name)
+	}
 	return nil
 }
 
 // startSupervisor starts it; its log goes on where the last one's ended.
 func (w *world) startSupervisor() (*rig.Child, error) {
+	w.mu.Lock()
+	url := w.url
+	w.mu.Unlock()
 	config := filepath.Join(w.in.Root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: soak
@@ -143,127 +165,16 @@ first_run: {scan: 0s, pull: 300ms, update: 1s, inventory: 1s, jitter: 100ms}
 avoid_window: 0s
 restart: {stagger: 100ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000}
 log: {level: info}
-`, w.in.Root, w.url)
+`, w.in.Root, url)
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
 	return rig.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
-// killSupervisors is the point of it all.
-func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
-	const report = 100
-	for n := range w.kills {
-		s, err := w.startSupervisor()
-		if err != nil {
-			return err
-		}
-		life := time.Duration(w.random(1000)) * time.Millisecond
-		switch w.random(10) {
-		case 0:
-			life = time.Duration(w.random(20_000)) * time.Microsecond // while it starts
-		case 1:
-			life += 2 * time.Second // it has had its peace
-		}
-		err = s.Pass(ctx, life)
-		s.Kill()
-		if err != nil {
-			return err
-		}
-		w.tally.add("supervisors killed", 1)
-		if (n+1)%report == 0 {
-			fmt.Fprintf(progress, "%d killed\n", n+1)
-		}
-	}
-	return nil
-}
-
-// killPlugins kills a steady one now and then, whether a supervisor lives or not.
-func (w *world) killPlugins(ctx context.Context) {
-	for pass(ctx, time.Duration(100+w.random(900))*time.Millisecond) {
-		name := w.steady[w.random(len(w.steady))]
-		pids := daemons(w.in.Root)[name]
-		if len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
-			continue // it is coming back from the last time
-		}
-		w.mu.Lock()
-		w.needed[name]++
-		w.mu.Unlock()
-		w.tally.add("plugins killed", 1)
-	}
-}
-
-// operate stops one plugin and starts it, and has the control plane be away.
-func (w *world) operate(ctx context.Context) {
-	for pass(ctx, time.Duration(500+w.random(1500))*time.Millisecond) {
-		if w.random(8) == 0 {
-			w.restartPlane(ctx)
-			continue
-		}
-		if _, err := w.client.Order(ctx, admin.OrderStop, w.told); err != nil {
-			continue // no supervisor lives just now
-		}
-		w.tally.add("operator's stops", 1)
-		// It may take a while, over the ends of several supervisors.
-		for over := time.Now().Add(30 * time.Second); len(daemons(w.in.Root)[w.told]) > 0; {
-			if !pass(ctx, 50*time.Millisecond) {
-				break
-			}
-			if time.Now().After(over) {
-				w.tally.never(undone, "stop "+w.told)
-				break
-			}
-		}
-		for range 10 { // and is kept over some more
-			if !pass(ctx, 100*time.Millisecond) {
-				break
-			}
-			if pids := daemons(w.in.Root)[w.told]; len(pids) > 0 {
-				w.tally.never(forgotten, fmt.Sprint(w.told, pids))
-				break
-			}
-		}
-		for ctx.Err() == nil {
-			if _, err := w.client.Order(ctx, admin.OrderStart, w.told); err == nil {
-				break
-			}
-			pass(ctx, 20*time.Millisecond)
-		}
-	}
-}
-
-// restartPlane has no control plane for a while. It comes back at another
-// address, which the next supervisor is told.
-func (w *world) restartPlane(ctx context.Context) {
-	w.mu.Lock()
-	plane := w.plane
-	w.mu.Unlock()
-	plane.Kill()
-	pass(ctx, time.Duration(w.random(3000))*time.Millisecond)
-	_ = os.Remove(filepath.Join(w.in.Root, "controlplane.address"))
-	next, url, err := rig.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
-	if err != nil {
-		w.tally.never(undone, "start of the control plane: "+err.Error())
-		return
-	}
-	w.mu.Lock()
-	w.plane, w.url = next, url
-	w.mu.Unlock()
-	w.tally.add("control planes killed", 1)
-}
-
-func pass(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // all are the names of all plugins.
 func (w *world) all() []string {
-	return append(append([]string{w.told}, w.steady...), w.flaps...)
+	return slices.Concat(w.told, w.steady, w.flaps)
 }
 
 // logTail is the end of the last supervisor's log.

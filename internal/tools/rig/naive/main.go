@@ -1,12 +1,15 @@
 // Command naive is a plugin that trusts its supervisor: `--start` starts a
 // daemon, whether one runs or not, and leaves it to others that there is only
 // one. The daemon writes its pid and when it began, in nanoseconds of the
-// monotonic clock, into `born`, adds both to `births`, beats, and lives until
+// monotonic clock, into `born`, adds both to `births`, with the word "copy" if
+// another daemon of the plugin lives at that instant, beats, and lives until
 // it is ended. One whose plugin's name begins with "flap" ends by itself, in
-// one way or another, unless there is a file `calm` in the root.
+// one way or another, unless there is a file `calm` in the root; one named
+// "slow" takes its time to start and stop.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -35,15 +38,19 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "--start":
+		linger(dir)
 		exe, err := os.Executable()
 		check(err)
 		daemon := exec.Command(exe, "daemon")
 		daemon.Stdout, daemon.Stderr = os.Stdout, os.Stderr
 		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(daemon.Start())
+		linger(dir)
 		// The pid is told before `--start` ends, so that `--status` knows it.
 		check(write(dir, "pid", daemon.Process.Pid))
+		linger(dir)
 	case "--stop":
+		linger(dir)
 		if pid := alive(dir); pid != 0 {
 			check(syscall.Kill(pid, syscall.SIGTERM))
 		}
@@ -53,7 +60,9 @@ func main() {
 		}
 	case "daemon":
 		check(write(dir, "born", int(now.Nano())))
-		check(note(dir, now.Nano()))
+		alone, err := takeAlone(dir)
+		check(err)
+		check(note(dir, now.Nano(), alone))
 		if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "flap") {
 			go flap(filepath.Join(dir, "..", "..", "..", "calm"))
 		}
@@ -72,6 +81,14 @@ func main() {
 	}
 }
 
+// linger lets time pass if the plugin's name begins with "slow": up to a third
+// of a second, so that much may happen to whoever waits for the verb.
+func linger(dir string) {
+	if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "slow") {
+		time.Sleep(time.Duration(rand.IntN(333)) * time.Millisecond)
+	}
+}
+
 // write writes a number into a file of the plugin's folder, all of it or nothing.
 func write(dir, name string, n int) error {
 	path := filepath.Join(dir, name)
@@ -81,14 +98,32 @@ func write(dir, name string, n int) error {
 	return os.Rename(path+".new", path)
 }
 
+// takeAlone takes the lock that a daemon holds as long as it lives; the kernel
+// lets go of it before anybody can see that the daemon has ended.
+func takeAlone(dir string) (alone bool, err error) {
+	fd, err := syscall.Open(filepath.Join(dir, "alone"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644)
+	if err != nil {
+		return false, err
+	}
+	err = syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // note adds a birth to those there were.
-func note(dir string, born int64) error {
+func note(dir string, born int64, alone bool) error {
 	f, err := os.OpenFile(filepath.Join(dir, "births"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = fmt.Fprintln(f, os.Getpid(), born)
+	line := fmt.Sprintln(os.Getpid(), born)
+	if !alone {
+		line = fmt.Sprintln(os.Getpid(), born, "copy")
+	}
+	_, err = f.WriteString(line)
 	return err
 }
 

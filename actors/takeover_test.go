@@ -1,0 +1,76 @@
+package actors
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// inherited is a world in which "a" was left running by an earlier life.
+func inherited() *world {
+	w := watchedWorld("a")
+	w.saved.Restarts["a"] = plugin.Restarts{Last: epoch.Add(-time.Hour), Up: epoch.Add(-time.Hour)}
+	w.running["a"] = true
+	w.watched.left["a"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
+	return w
+}
+
+// What was under way when the supervisor was killed comes to its end.
+func TestCutShort(t *testing.T) {
+	t.Run("EV-14 a stop that was accepted and not carried out is made up for", func(t *testing.T) {
+		w := inherited()
+		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator"}
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(time.Second)
+			if stops, starts := w.count("--stop", "a"), w.count("--start", "a"); stops != 1 || starts != 0 {
+				t.Errorf("%d stops, %d starts", stops, starts)
+			}
+			wantState(t, s, "a", plugin.StateStopped)
+		})
+	})
+	t.Run("EV-07 started while it runs: nothing is started, and it is known as before", func(t *testing.T) {
+		w := inherited()
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(time.Second)
+			if err := s.StartPlugin(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{50}) || w.count("--start", "a") != 0 {
+				t.Errorf("%+v", v)
+			}
+		})
+	})
+	t.Run("EV-07 a start under way is no failure, and comes to its end", func(t *testing.T) {
+		w := inherited()
+		w.running["a"] = false // it does not say so yet
+		cfg := testConfig()
+		cfg.FirstRun.Scan = 0
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(time.Second)
+			v := view(t, s, "a")
+			if v.State != plugin.StateRunning || v.Failures != 0 || w.count("--start", "a") != 1 {
+				t.Errorf("%+v", v)
+			}
+			if got := shorts(w.takeReports()); slices.Contains(got, "a=failed") {
+				t.Errorf("reports %q", got)
+			}
+		})
+	})
+	t.Run("EV-07 what a plugin runs as by now is looked for at each scan", func(t *testing.T) {
+		w := inherited()
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(time.Second)
+			w.set(func() { w.watched.left["a"] = []plugin.Process{{PID: 51, Born: 8, Boot: "b"}} })
+			pass(20 * minute)
+			if v := view(t, s, "a"); !slices.Equal(v.PIDs, []int{51}) || v.Watch != plugin.WatchCgroup {
+				t.Errorf("%+v", v)
+			}
+			if got := w.saved.Restarts["a"].Processes; len(got) != 1 || got[0].PID != 51 {
+				t.Errorf("remembered %v", got)
+			}
+		})
+	})
+}

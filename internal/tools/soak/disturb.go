@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/state"
+	"pluginsupervisor/internal/tools/rig"
+)
+
+// killSupervisors is the point of it all.
+func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
+	const report = 100
+	for n := range w.kills {
+		s, err := w.startSupervisor()
+		if err != nil {
+			return err
+		}
+		life := time.Duration(w.random(1000)) * time.Millisecond
+		switch w.random(10) {
+		case 0, 1:
+			life = time.Duration(w.random(20_000)) * time.Microsecond // while it starts
+		case 2:
+			life = time.Duration(w.random(100_000)) * time.Microsecond // while it takes over
+		}
+		if n%4 == 3 {
+			err = w.compare(ctx, s)
+		} else {
+			err = w.live(ctx, s, life)
+		}
+		if err == nil && n%25 == 24 {
+			err = w.second(ctx, s)
+		}
+		s.Kill()
+		if err != nil {
+			return err
+		}
+		w.tally.add("supervisors killed", 1)
+		if w.random(5) == 0 { // nobody is there to see it
+			w.killSteady(1 + w.random(3))
+		}
+		if n%10 == 9 {
+			w.judgeJournal()
+		}
+		if (n+1)%report == 0 {
+			fmt.Fprintf(progress, "%d killed\n", n+1)
+		}
+	}
+	return nil
+}
+
+// live lets the supervisor live for that long, or until somebody is in a hurry.
+func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) error {
+	select {
+	case <-w.hurry: // it was about the one before
+	default:
+	}
+	living, cut := context.WithCancel(ctx)
+	defer cut()
+	go func() {
+		select {
+		case <-w.hurry:
+			cut()
+		case <-living.Done():
+		}
+	}()
+	if err := s.Pass(living, life); err != nil && (ctx.Err() != nil || living.Err() == nil) {
+		return err
+	}
+	return nil
+}
+
+// compare has the supervisor live long enough to know what runs, and compares
+// what it says with that.
+func (w *world) compare(ctx context.Context, s *rig.Child) error {
+	if err := s.Pass(ctx, 300*time.Millisecond); err != nil {
+		return err
+	}
+	before := daemons(w.in.Root)
+	if err := s.Pass(ctx, 1500*time.Millisecond); err != nil {
+		return err
+	}
+	snapshot, err := w.client.Status(ctx)
+	if err != nil {
+		return nil // a slow machine: it is still starting
+	}
+	after := daemons(w.in.Root)
+	for _, v := range snapshot.Plugins {
+		is := after[v.Name]
+		if len(is) == 1 && slices.Equal(is, before[v.Name]) && slices.Contains(w.steady, v.Name) && !slices.Equal(v.PIDs, is) {
+			w.tally.never(unseen, fmt.Sprintf("%s runs as %v, status says %v\n%s", v.Name, is, v.PIDs, w.why(v.Name)))
+		}
+	}
+	w.tally.add("looks at status", 1)
+	return nil
+}
+
+// second runs another supervisor on the same root, which must refuse and name
+// the first (EV-15).
+func (w *world) second(ctx context.Context, first *rig.Child) error {
+	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
+	defer cancel()
+	// The first has to have had the time to take the root.
+	for _, err := w.client.Status(ctx); err != nil; _, err = w.client.Status(ctx) {
+		if err := first.Pass(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	config := filepath.Join(w.in.Root, "supervisor.yaml")
+	said, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "run", "--config", config).CombinedOutput()
+	failed := (*exec.ExitError)(nil)
+	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(said), fmt.Sprintf("process %d", first.PID())) {
+		w.tally.never(seconds, fmt.Sprintf("beside %d: %v: %s", first.PID(), err, said))
+	}
+	w.tally.add("second supervisors tried", 1)
+	return nil
+}
+
+// judgeJournal reads the journal as a kill has left it. One line may be torn.
+func (w *world) judgeJournal() {
+	_, err := state.ReadJournal(filepath.Join(w.in.Root, "supervisor"), state.Filter{})
+	torn := (*state.SkippedError)(nil)
+	if err != nil && (!errors.As(err, &torn) || torn.Lines > w.kills) {
+		w.tally.never(unreadable, "journal: "+err.Error())
+	}
+	if torn != nil {
+		w.mu.Lock()
+		w.torn = max(w.torn, torn.Lines)
+		w.mu.Unlock()
+	}
+}
+
+// killPlugins kills steady ones now and then, whether a supervisor lives or not.
+func (w *world) killPlugins(ctx context.Context) {
+	for pass(ctx, time.Duration(100+w.random(900))*time.Millisecond) {
+		n := 1
+		if w.random(10) == 0 {
+			n = 6 // enough to be the host's fault (EV-13)
+		}
+		w.killSteady(n)
+	}
+}
+
+// killSteady kills that many steady plugins, by chance fewer.
+func (w *world) killSteady(n int) {
+	is := daemons(w.in.Root)
+	for range n {
+		name := w.steady[w.random(len(w.steady))]
+		pids := is[name]
+		delete(is, name)
+		w.mu.Lock()
+		if len(pids) == 1 && syscall.Kill(pids[0], syscall.SIGKILL) == nil && !w.killed[pids[0]] {
+			w.killed[pids[0]] = true
+			w.needed[name]++
+			w.tally.add("plugins killed", 1)
+		} // else it is coming back from the last time
+		w.mu.Unlock()
+	}
+}
+
+// operate stops a plugin and starts it, over and over.
+func (w *world) operate(ctx context.Context, name string) {
+	for pass(ctx, time.Duration(w.random(1500))*time.Millisecond) {
+		if w.order(ctx, admin.OrderStop, name) != nil {
+			continue // no supervisor lives just now
+		}
+		// It may take a while, over the ends of several supervisors; a start that
+		// was under way comes to its end first.
+		for over := time.Now().Add(30 * time.Second); len(running(w.in.Root, "daemon", "--start")[name]) > 0; {
+			if !pass(ctx, 50*time.Millisecond) {
+				return
+			}
+			if time.Now().After(over) {
+				w.tally.never(undone, "stop "+name+"\n"+w.why(name)+w.logTail())
+				break
+			}
+		}
+		for range 10 + w.random(20) { // and is kept over some more
+			if !pass(ctx, 100*time.Millisecond) {
+				return
+			}
+			if pids := daemons(w.in.Root)[name]; len(pids) > 0 {
+				w.tally.never(forgotten, fmt.Sprint(name, pids, "\n", w.why(name)))
+				break
+			}
+		}
+		for w.order(ctx, admin.OrderStart, name) != nil {
+			if !pass(ctx, 20*time.Millisecond) {
+				return
+			}
+		}
+	}
+}
+
+// order gives an operator's order. Now and then the supervisor that has
+// accepted it does not live to carry it out.
+func (w *world) order(ctx context.Context, o admin.Order, name string) error {
+	if _, err := w.client.Order(ctx, o, name); err != nil {
+		return err
+	}
+	w.tally.add("operator's orders accepted", 1)
+	if w.random(2) == 0 {
+		pass(ctx, time.Duration(w.random(8000))*time.Microsecond)
+		select {
+		case w.hurry <- struct{}{}:
+			w.tally.add("supervisors killed right after an order", 1)
+		default:
+		}
+	}
+	return nil
+}
+
+// restartPlanes has no control plane for a while, now and then. It comes back
+// at another address, which the next supervisor is told.
+func (w *world) restartPlanes(ctx context.Context) {
+	for pass(ctx, time.Duration(2+w.random(10))*time.Second) {
+		w.plane.Kill()
+		pass(ctx, time.Duration(w.random(3000))*time.Millisecond)
+		_ = os.Remove(filepath.Join(w.in.Root, "controlplane.address"))
+		next, url, err := rig.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
+		if err != nil {
+			w.tally.never(undone, "start of the control plane: "+err.Error())
+			return
+		}
+		w.plane = next
+		w.mu.Lock()
+		w.url = url
+		w.mu.Unlock()
+		w.tally.add("control planes killed", 1)
+	}
+}
+
+func pass(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
