@@ -202,11 +202,10 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	}
 	c.measured(plugin.MeasureUpgrade, u.since)
 	c.about(u).WithFields(logrus.Fields{"offer": m.Offer.Version, "takenOver": m.TakenOver, "cause": up.Cause()}).Info("Upgrade ended")
-	cause := "upgraded from " + up.Previous
+	cause := up.Change()
 	switch {
 	case up.Err == nil && m.Offer.Remove:
-		c.removed(u, up)
-		return
+		cause = "removed by an operator"
 	case m.Offer.Remove:
 		cause = "removal failed: " + up.Cause()
 	case m.TakenOver:
@@ -215,10 +214,12 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 		cause = "upgrade to " + m.Offer.Version + " " + up.Cause()
 	case up.Err != nil:
 		cause = "upgrade to " + m.Offer.Version + " failed: " + up.Cause()
-	case up.Previous == "":
-		cause = "installed"
 	}
-	c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Output: up.Output})
+	c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Failed: up.Err != nil, Output: up.Output})
+	if up.Err == nil && m.Offer.Remove {
+		c.removed(u, up)
+		return
+	}
 	switch up.Status {
 	case plugin.StatusUnknown: // not touched: as it was, and looked at
 		c.move(u, u.before, cause)

@@ -34,6 +34,7 @@ type Entry struct {
 	To       State     `json:"to,omitzero"`   // … and after
 	Cause    string    `json:"cause,omitempty"`
 	Decision string    `json:"decision,omitempty"`
+	Failed   bool      `json:"failed,omitempty"` // of an upgrade, a removal: it is not as it was to be
 	Next     string    `json:"next,omitempty"`
 	NextAt   time.Time `json:"nextAt,omitzero"`
 	Exit     *Exit     `json:"exit,omitempty"`

@@ -47,6 +47,14 @@ type Upgraded struct {
 	SysTag     SysTag // what the report after it says of the host's tag (SPEC 3)
 }
 
+// Change says what a good one has changed.
+func (u Upgraded) Change() string {
+	if u.Previous == "" {
+		return "installed " + u.Plugin.Version
+	}
+	return "upgraded from " + u.Previous + " to " + u.Plugin.Version
+}
+
 // UpdateHandler may take an offered update over: when it returns true, the
 // supervisor does nothing else about that offer (UP-05).
 type UpdateHandler func(name, version string) bool

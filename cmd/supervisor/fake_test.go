@@ -113,6 +113,10 @@ func (f *fake) StartPlugin(_ context.Context, name string) error   { return f.or
 func (f *fake) StopPlugin(_ context.Context, name string) error    { return f.order("stop", name) }
 func (f *fake) RestartPlugin(_ context.Context, name string) error { return f.order("restart", name) }
 
+func (f *fake) ChangePlugin(_ context.Context, o plugin.Offer) error {
+	return f.order(o.String(), o.Name)
+}
+
 func (f *fake) order(order, name string) error {
 	if s, _ := f.Status(context.Background()); viewOf(s, name) == nil {
 		return fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)

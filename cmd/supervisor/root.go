@@ -54,6 +54,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(runCommand(), demoCommand(),
 		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
 		startCommand(), stopCommand(), restartCommand(), waitCommand(),
+		upgradeCommand(), rollbackCommand(), removeCommand(),
 		configCommand(), versionCommand())
 	return root
 }

@@ -36,6 +36,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"signal":       cmdSignal,
 		"mkfifo":       cmdMkfifo,
 		"awaitfile":    cmdAwaitFile,
+		"awaitgone":    cmdAwaitGone,
+		"awaittext":    cmdAwaitText,
 		"empty":        cmdEmpty,
 		"nothing":      cmdNothing,
 	}
@@ -231,6 +233,29 @@ func cmdAwaitFile(ts *testscript.TestScript, neg bool, args []string) {
 			return fmt.Errorf("found %v, %w", found, err)
 		}
 		return nil
+	})
+}
+
+// awaitgone FILE waits until there is no such file.
+func cmdAwaitGone(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "awaitgone FILE")
+	until(ts, "await the end of "+args[0], func() error {
+		if _, err := os.Stat(ts.MkAbs(args[0])); !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("it is there: %w", err)
+		}
+		return nil
+	})
+}
+
+// awaittext FILE TEXT waits until the file holds the text.
+func cmdAwaitText(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "awaittext FILE TEXT")
+	until(ts, "await "+args[1]+" in "+args[0], func() error {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && !strings.Contains(string(b), args[1]) {
+			err = fmt.Errorf("it says %s", b)
+		}
+		return err
 	})
 }
 

@@ -201,7 +201,11 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 func manager(
 	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, log logrus.FieldLogger,
 ) (actors.Manager, actors.Watcher) {
-	installed := registry.New(registry.Options{Root: cfg.Root, Known: memory.Known, Log: log})
+	options := registry.Options{Root: cfg.Root, Log: log}
+	if memory != nil {
+		options.Known = memory.Known
+	}
+	installed := registry.New(options)
 	if cfg.Manager != config.ManagerNative {
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
 	}

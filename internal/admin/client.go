@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,12 +68,26 @@ func (c *Client) Plugins(ctx context.Context) (List, error) {
 // be done, it is not done yet. The error wraps plugin.ErrNoPlugin when there is
 // none of that name, and ErrNoSupervisor when nobody listens.
 func (c *Client) Order(ctx context.Context, o Order, name string) (string, error) {
+	return c.order(ctx, name, string(o), nil)
+}
+
+// Change has a plugin installed, upgraded, rolled back or removed, and returns
+// what was accepted, by the rules of Order.
+func (c *Client) Change(ctx context.Context, o plugin.Offer) (string, error) {
+	body, err := json.Marshal(wish{Version: o.Version, Package: o.Package, Remove: o.Remove})
+	if err != nil {
+		return "", err
+	}
+	return c.order(ctx, o.Name, "change", body)
+}
+
+func (c *Client) order(ctx context.Context, name, what string, body []byte) (string, error) {
 	if plugin.CheckName(name) != nil { // nor could it be a part of a path
 		return "", fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	resp, err := c.do(ctx, http.MethodPost, "/v1/plugins/"+url.PathEscape(name)+"/"+string(o))
+	resp, err := c.do(ctx, http.MethodPost, "/v1/plugins/"+url.PathEscape(name)+"/"+what, body)
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +107,7 @@ func (c *Client) Order(ctx context.Context, o Order, name string) (string, error
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	resp, err := c.do(ctx, http.MethodGet, path)
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -103,8 +118,8 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	return decode(resp, into)
 }
 
-func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, nil)
+func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("ask the supervisor: %w", err)
 	}

@@ -50,6 +50,8 @@ type Supervisor interface {
 	StartPlugin(ctx context.Context, name string) error
 	StopPlugin(ctx context.Context, name string) error
 	RestartPlugin(ctx context.Context, name string) error
+	// ChangePlugin installs, upgrades, rolls back or removes one.
+	ChangePlugin(ctx context.Context, o plugin.Offer) error
 }
 
 // List is what is installed, in the order of the records.

@@ -36,7 +36,7 @@ func (c *Client) Follow(ctx context.Context, f state.Filter, each func(plugin.En
 }
 
 func (c *Client) events(ctx context.Context, f state.Filter, follow bool, each func(plugin.Entry) error) error {
-	resp, err := c.do(ctx, http.MethodGet, "/v1/events?"+query(f, follow).Encode())
+	resp, err := c.do(ctx, http.MethodGet, "/v1/events?"+query(f, follow).Encode(), nil)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -27,19 +28,54 @@ type accepted struct {
 // order has something done to the plugin that the path names.
 func order(o Order, do func(ctx context.Context, name string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
 		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 		defer cancel()
-		name := r.PathValue("name")
-		err := do(ctx, name)
-		switch {
-		case err == nil:
-			reply(w, http.StatusAccepted, accepted{string(o) + " " + name})
-		case errors.Is(err, plugin.ErrNoPlugin):
-			fail(w, http.StatusNotFound, err.Error())
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-			failAsk(w, err)
-		default:
-			fail(w, http.StatusConflict, err.Error())
+		replyOrder(w, string(o)+" "+name, do(ctx, name))
+	}
+}
+
+// wish is the body of a change: which version is to be on the host.
+type wish struct {
+	Version string `json:"version,omitempty"` // "": the one before
+	Package string `json:"package,omitempty"` // where it is, see plugin.Offer
+	Remove  bool   `json:"remove,omitempty"`  // none is
+}
+
+// change has the plugin that the path names installed, upgraded, rolled back or removed.
+func change(s Supervisor) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var wanted wish
+		if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil {
+			fail(w, http.StatusBadRequest, "read the wish: "+err.Error())
+			return
 		}
+		o := plugin.Offer{
+			Name: r.PathValue("name"), Version: wanted.Version, Package: wanted.Package, Remove: wanted.Remove, Force: true,
+		}
+		err := plugin.CheckName(o.Name)
+		if err == nil && o.Version != "" {
+			err = plugin.CheckName(o.Version)
+		}
+		if err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+		defer cancel()
+		replyOrder(w, o.String()+" of "+o.Name, s.ChangePlugin(ctx, o))
+	}
+}
+
+func replyOrder(w http.ResponseWriter, what string, err error) {
+	switch {
+	case err == nil:
+		reply(w, http.StatusAccepted, accepted{what})
+	case errors.Is(err, plugin.ErrNoPlugin):
+		fail(w, http.StatusNotFound, err.Error())
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		failAsk(w, err)
+	default:
+		fail(w, http.StatusConflict, err.Error())
 	}
 }

@@ -32,12 +32,12 @@ type Options struct {
 // call opens the file, works, and closes it (ST-09). It may be used by several
 // goroutines at once; readers do not keep each other out.
 type Registry struct {
-	dir   string // BASE/plugin
-	path  string // the database
-	wait  time.Duration
+	dir    string // BASE/plugin
+	path   string // the database
+	wait   time.Duration
 	prefer func(name string) (string, bool)
-	log   logrus.FieldLogger
-	now   func() time.Time
+	log    logrus.FieldLogger
+	now    func() time.Time
 
 	mu     sync.Mutex             // guards what follows
 	last   reading                // of the database

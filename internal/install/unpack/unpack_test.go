@@ -226,7 +226,7 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatalf("written outside: %v", all)
 		}
 		var total int64
-		filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		filepath.WalkDir(dir, func(p string, d fs.DirEntry, failed error) error {
 			info, err := os.Lstat(p)
 			if err != nil {
 				t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,7 +29,7 @@ func (p *play) perform(ctx context.Context) error {
 		return err
 	}
 	for _, scene := range []func(context.Context) error{
-		p.started, p.crashing, p.killed, p.upgraded, p.hanging, p.away,
+		p.started, p.crashing, p.killed, p.upgraded, p.rolledBack, p.hanging, p.away,
 	} {
 		if err := scene(ctx); err != nil {
 			return errors.Join(p.verdict(), err)
@@ -150,14 +151,14 @@ func (p *play) killed(ctx context.Context) error {
 	killed := time.Now()
 	p.tell.line(fmt.Sprintf("kill -9 %d (hello)", victim))
 	var heir int
-	if err := p.claim(ctx, "hello was found dead and started again", func(s sight) bool {
+	if err := p.claim(ctx, "its death was seen, and it was started again", func(s sight) bool {
 		heir = s.pid("hello", "1.0")
 		v := s.view("hello")
 		return heir != 0 && heir != victim && v.Restarts > before && v.State == plugin.StateRunning
 	}); err != nil || heir == 0 {
 		return err
 	}
-	p.tell.line(fmt.Sprintf("its pid is now %d; it took %s, the wait for the next look included", heir, seconds(time.Since(killed))))
+	p.tell.line(fmt.Sprintf("its pid is now %d, seen here %s after the kill", heir, seconds(time.Since(killed))))
 	return nil
 }
 
@@ -178,6 +179,29 @@ func (p *play) upgraded(ctx context.Context) error {
 		return err
 	}
 	return p.claim(ctx, "and the control plane was told", func(s sight) bool {
+		t := s.told("hello")
+		return t.Version == "2.0" && t.Status == plugin.StatusRunning
+	})
+}
+
+// rolledBack: a version that does not prove itself is not kept.
+func (p *play) rolledBack(ctx context.Context) error {
+	p.tell.section("A bad upgrade")
+	if _, err := p.stage.unpackAs("hello", "3.0", "crash"); err != nil {
+		return err
+	}
+	if err := p.look.offer(ctx, "hello", "3.0"); err != nil {
+		p.tell.line(err.Error())
+	}
+	p.tell.line("the control plane offers hello 3.0, which will not stay up")
+	if err := p.claim(ctx, "hello 3.0 was tried and rolled back: 2.0 runs again", func(s sight) bool {
+		v := s.view("hello")
+		return strings.Contains(v.Why, "rolled back to 2.0") && v.Version == "2.0" && v.State == plugin.StateRunning &&
+			s.pid("hello", "2.0") != 0 && s.pid("hello", "3.0") == 0
+	}); err != nil {
+		return err
+	}
+	return p.claim(ctx, "and the control plane knows 2.0 as running", func(s sight) bool {
 		t := s.told("hello")
 		return t.Version == "2.0" && t.Status == plugin.StatusRunning
 	})

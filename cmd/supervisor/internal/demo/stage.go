@@ -66,16 +66,21 @@ func (s *stage) socket() string             { return filepath.Join(s.root, "supe
 
 // unpack puts a version of a sample where a package's files are.
 func (s *stage) unpack(name, version string) (registry.PackageConfig, error) {
-	from := filepath.Join(s.bin, "examples", name)
+	return s.unpackAs(name, version, name)
+}
+
+// unpackAs does so with the program of another sample.
+func (s *stage) unpackAs(name, version, program string) (registry.PackageConfig, error) {
+	from := filepath.Join(s.bin, "examples")
 	to := filepath.Join(s.root, "plugin", name, version)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 	}
 	for _, f := range []struct {
-		name string
-		mode fs.FileMode
-	}{{name, 0o755}, {"config.json", 0o644}} {
-		b, err := os.ReadFile(filepath.Join(from, f.name))
+		from, name string
+		mode       fs.FileMode
+	}{{filepath.Join(program, program), name, 0o755}, {filepath.Join(name, "config.json"), "config.json", 0o644}} {
+		b, err := os.ReadFile(filepath.Join(from, f.from))
 		if err != nil {
 			return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 		}
@@ -148,6 +153,7 @@ intervals: {scan: 3s, pull: 2s, update: 5s, inventory: 1h}
 first_run: {scan: 500ms, pull: 2s, update: 3s, inventory: 4s, jitter: 0s}
 avoid_window: 0s
 restart: {stagger: 500ms, backoff_initial: 1s, backoff_max: 5s, healthy_after: 3s}
+upgrade: {prove: 3s}
 `, s.root, "http://"+s.address)
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
