@@ -181,7 +181,7 @@ func (w *world) operate(ctx context.Context, name string) {
 				return
 			}
 			if time.Now().After(over) {
-				w.tally.never(undone, "stop "+name+"\n"+w.why(name)+w.logTail())
+				w.tally.never(undone, "stop "+name+"\n"+w.why(name)+w.logTail(name))
 				break
 			}
 		}

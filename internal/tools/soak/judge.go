@@ -39,7 +39,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 			break
 		}
 		if time.Now().After(over) {
-			w.tally.never(unsettled, why+"\n"+w.logTail())
+			w.tally.never(unsettled, why+"\n"+w.logTail(""))
 			break
 		}
 		if err := s.Pass(ctx, 200*time.Millisecond); err != nil {
@@ -63,7 +63,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 				w.tally.never(orphans, fmt.Sprint(left))
 			}
 			if unknown != "" {
-				w.tally.never(untold, unknown+"\n"+w.logTail())
+				w.tally.never(untold, unknown+"\n"+w.logTail(""))
 			}
 			return nil
 		}
@@ -77,10 +77,10 @@ func (w *world) judge(ctx context.Context) (err error) {
 // what stays behind.
 func (w *world) judgeEnd(s *rig.Child) error {
 	if err := s.Stop(); err != nil {
-		w.tally.never(badEnds, err.Error()+"\n"+w.logTail())
+		w.tally.never(badEnds, err.Error()+"\n"+w.logTail(""))
 	}
 	if code := s.ExitCode(); code != 0 {
-		w.tally.never(badEnds, fmt.Sprintf("exit %d\n%s", code, w.logTail()))
+		w.tally.never(badEnds, fmt.Sprintf("exit %d\n%s", code, w.logTail("")))
 	}
 	left, err := w.in.Leaves(false)
 	w.tally.never(leaves, left...)

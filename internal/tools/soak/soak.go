@@ -160,7 +160,7 @@ control_plane: {url: %q}
 intervals: {scan: 1s, pull: 700ms, update: 5s, inventory: 10s}
 first_run: {scan: 0s, pull: 300ms, update: 1s, inventory: 1s, jitter: 100ms}
 avoid_window: 0s
-restart: {stagger: 100ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000}
+restart: {stagger: 100ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000, kill_grace: 500ms}
 log: {level: info}
 `, w.in.Root, url)
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
@@ -174,9 +174,10 @@ func (w *world) all() []string {
 	return slices.Concat(w.told, w.steady, w.flaps)
 }
 
-// logTail is the end of the last supervisor's log.
-func (w *world) logTail() string {
+// logTail is the end of the supervisors' log, of what it says of a plugin or all.
+func (w *world) logTail(name string) string {
 	b, _ := os.ReadFile(filepath.Join(w.in.Root, "supervisor.log"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, name) })
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
