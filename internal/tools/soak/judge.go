@@ -53,9 +53,14 @@ func (w *world) judge(ctx context.Context) (err error) {
 			w.tally.never(undone, name+": "+err.Error())
 		}
 	}
+	const keeps = 20 // it was told so, and is told nothing else by the scans and pulls that follow
+	told := 0
 	for over := time.Now().Add(30 * time.Second); ; {
 		left, unknown := daemons(w.in.Root), w.unknownToPlane(ctx, plugin.StatusFailed)
-		if len(left) == 0 && unknown == "" {
+		if told++; len(left) > 0 || unknown != "" {
+			told = 0
+		}
+		if told == keeps {
 			return nil
 		}
 		if time.Now().After(over) {

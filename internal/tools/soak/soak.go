@@ -56,7 +56,7 @@ type world struct {
 
 	mu     sync.Mutex
 	rand   *rand.Rand
-	killed map[int]bool   // pids of steady ones
+	killed map[string]int // the last pid of each steady one that was
 	torn   int            // lines of the journal
 	needed map[string]int // births of the steady ones for which there was a reason
 	url    string
@@ -75,7 +75,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		return nil, err
 	}
 	w := &world{
-		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[int]bool{},
+		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
 		hurry:  make(chan struct{}, 1),
 		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
 	}
