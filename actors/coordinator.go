@@ -75,6 +75,7 @@ type coordinator struct {
 	follows  bool            // something is told by event
 	how      plugin.Watch    // how the ends of plugins are noticed at best
 	beating  []plugin.Plugin // whose heartbeats are followed
+	regroup  bool            // what is installed may have changed since then
 	taking   bool            // what runs already is still looked for …
 	scanHeld bool            // … and the first scan waits for that
 

@@ -32,6 +32,7 @@ func (c *coordinator) learn(list plugin.List) {
 			u.again = "version changed to " + p.Version
 		}
 		u.vouched = u.vouched && u.plugin.Version == p.Version
+		c.regroup = true
 		u.plugin, u.removed = p, false
 	}
 	for key, u := range c.units {
@@ -51,7 +52,7 @@ func (c *coordinator) meet(p plugin.Plugin) *unit {
 		u.state, u.why = plugin.StateStopped, u.restarts.Cause
 	}
 	delete(c.idle, key)
-	c.units[key] = u
+	c.units[key], c.regroup = u, true
 	return u
 }
 
@@ -59,7 +60,7 @@ func (c *coordinator) meet(p plugin.Plugin) *unit {
 func (c *coordinator) lose(u *unit) {
 	key := u.plugin.Key()
 	c.move(u, plugin.StateRemoved, "no longer installed")
-	u.removed = true
+	u.removed, c.regroup = true, true
 	c.alarms.stop(alarmKey{alarmHealthy, key})
 	c.alarms.stop(alarmKey{alarmRefresh, key})
 	c.alarms.stop(alarmKey{alarmSilence, key})

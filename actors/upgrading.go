@@ -194,7 +194,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	up := m.Upgraded
 	u.upgrading = false
 	if up.Plugin.Name != "" {
-		u.plugin, u.removed = up.Plugin, false
+		u.plugin, u.removed, c.regroup = up.Plugin, false, true
 	}
 	if u.removed { // and the upgrade did not bring it back
 		delete(c.units, u.plugin.Key())

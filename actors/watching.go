@@ -16,9 +16,10 @@ import (
 // takeUp has everything that is new watched: its processes once, and whose
 // heartbeats are followed whenever the set changes.
 func (c *coordinator) takeUp() {
-	if !c.follows {
+	if !c.follows || !c.regroup {
 		return
 	}
+	c.regroup = false
 	var all []plugin.Plugin
 	for _, key := range slices.Sorted(maps.Keys(c.units)) {
 		u := c.units[key]

@@ -117,15 +117,15 @@ func (t *Tracker) inLeaf(tr *tracked) ([]plugin.Process, error) {
 	}
 	const tries = 5
 	for range tries {
+		if populated, err := tr.leaf.Populated(); err != nil || !populated {
+			return nil, err
+		}
 		pids, err := tr.leaf.Procs()
 		if err != nil {
 			return nil, err
 		}
 		if live := t.living(pids); len(live) > 0 {
 			return live, nil
-		}
-		if populated, err := tr.leaf.Populated(); err != nil || !populated {
-			return nil, err
 		}
 	}
 	return nil, errFleeting

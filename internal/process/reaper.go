@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,19 +54,48 @@ func (t *Tracker) reap() {
 	defer t.forks.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, pid := range children() {
-		if t.commands[pid] > 0 {
-			continue
+	for {
+		pid, ended := nextEnded()
+		if !ended {
+			return
 		}
-		var status syscall.WaitStatus
-		reaped, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
-		if err != nil || reaped != pid {
-			continue
+		if t.commands[pid] > 0 { // the kernel names it again and again: the others have to be asked for one by one
+			for _, pid := range children() {
+				t.reapOne(pid)
+			}
+			return
 		}
-		if m, ok := t.members[pid]; ok {
-			m.status, m.known = status, true // its end is told by its descriptor
+		if !t.reapOne(pid) {
+			return
 		}
 	}
+}
+
+// nextEnded is a child that has ended and was not reaped.
+func nextEnded() (pid int, ended bool) {
+	var info unix.Siginfo
+	err := ignoringEINTR(func() error {
+		return unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	})
+	if err != nil || info.Signo == 0 {
+		return 0, false
+	}
+	return int((*childInfo)(unsafe.Pointer(&info)).pid), true
+}
+
+func (t *Tracker) reapOne(pid int) bool {
+	if t.commands[pid] > 0 {
+		return false
+	}
+	var status syscall.WaitStatus
+	reaped, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+	if err != nil || reaped != pid {
+		return false
+	}
+	if m, ok := t.members[pid]; ok {
+		m.status, m.known = status, true // its end is told by its descriptor
+	}
+	return true
 }
 
 // children are our own, zombies included, or what of them can be seen.

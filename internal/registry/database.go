@@ -24,6 +24,7 @@ const fileMode = 0o640
 // database is the plugin database while it is open: bbolt on a file that was
 // locked and checked before. Its methods are the only place where bbolt works.
 type database struct {
+	file   *os.File
 	bolt   *bbolt.DB
 	broken bool // bbolt panicked: its own locks may be held for ever
 }
@@ -38,7 +39,7 @@ type change struct {
 // openDatabase gives the file to bbolt, which closes and unlocks it with
 // database.close, or at once when this fails other than by damage.
 func openDatabase(f *os.File, write bool) (*database, error) {
-	db := &database{}
+	db := &database{file: f}
 	err := guard(func() (err error) {
 		db.bolt, err = bbolt.Open(f.Name(), fileMode, &bbolt.Options{
 			ReadOnly:     !write,

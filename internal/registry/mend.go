@@ -133,7 +133,7 @@ func (r *Registry) packages() ([]Record, []plugin.Damage, error) {
 }
 
 func (r *Registry) choose(name string, found []PackageConfig) PackageConfig {
-	known, ok := r.known(name)
+	known, ok := r.prefer(name)
 	best := found[0]
 	for _, c := range found {
 		if ok && c.Version == known {

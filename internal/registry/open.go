@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -34,14 +35,15 @@ const (
 
 // do runs work on the open database, and creates or mends the database first
 // where that is needed. work may run more than once; write tells whether it
-// needs the file for itself.
-func (r *Registry) do(ctx context.Context, write bool, work func(*database) error) error {
+// needs the file for itself. glances, if there are any, are cast on the file
+// first; if one is enough, it is not opened as a database.
+func (r *Registry) do(ctx context.Context, write bool, work func(*database) error, glances ...func(*os.File) bool) error {
 	until := time.Now().Add(r.wait)
 	var suspect *damageError // found by a first look, to be judged again
 	for range maxTries {
 		err := ctx.Err()
 		if err == nil {
-			err = r.look(ctx, write, suspect, until, work)
+			err = r.look(ctx, write, suspect, until, work, glances)
 		}
 		var damage *damageError
 		switch {
@@ -69,7 +71,7 @@ func (r *Registry) do(ctx context.Context, write bool, work func(*database) erro
 // look opens the database as it is, locked, runs work on it and closes it.
 // With a suspicion, damage is not only told but mended, under an exclusive
 // lock, and the error is errAgain.
-func (r *Registry) look(ctx context.Context, write bool, suspect *damageError, until time.Time, work func(*database) error) error {
+func (r *Registry) look(ctx context.Context, write bool, suspect *damageError, until time.Time, work func(*database) error, glances []func(*os.File) bool) error {
 	write = write || suspect != nil
 	f, err := r.open(ctx, write, until)
 	if suspect != nil && isFailure(err) {
@@ -79,6 +81,9 @@ func (r *Registry) look(ctx context.Context, write bool, suspect *damageError, u
 		return err
 	}
 	defer release(f)
+	if suspect == nil && slices.ContainsFunc(glances, func(enough func(*os.File) bool) bool { return enough(f) }) {
+		return nil
+	}
 	err = checkFile(f)
 	if err == nil {
 		err = use(f, write, work)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,24 +35,25 @@ type Registry struct {
 	dir   string // BASE/plugin
 	path  string // the database
 	wait  time.Duration
-	known func(name string) (string, bool)
+	prefer func(name string) (string, bool)
 	log   logrus.FieldLogger
 	now   func() time.Time
 
 	mu     sync.Mutex             // guards what follows
+	last   reading                // of the database
 	past   []plugin.Damage        // what became of damaged files, for the life of the Registry
 	logged map[plugin.Damage]bool // what the last list already logged
 }
 
 // New returns the registry of o.Root. It touches no file.
 func New(o Options) *Registry {
-	r := &Registry{dir: filepath.Join(o.Root, "plugin"), wait: o.Wait, known: o.Known, log: o.Log, now: o.Now}
+	r := &Registry{dir: filepath.Join(o.Root, "plugin"), wait: o.Wait, prefer: o.Known, log: o.Log, now: o.Now}
 	r.path = filepath.Join(r.dir, "installed_plugins.db")
 	if r.wait <= 0 {
 		r.wait = DefaultWait
 	}
-	if r.known == nil {
-		r.known = func(string) (string, bool) { return "", false }
+	if r.prefer == nil {
+		r.prefer = func(string) (string, bool) { return "", false }
 	}
 	if r.log == nil {
 		silent := logrus.New()
@@ -159,7 +161,14 @@ func (r *Registry) MarkRemoved(ctx context.Context, name string) error {
 func (r *Registry) read(ctx context.Context) (records []Record, damaged []plugin.Damage, err error) {
 	err = r.do(ctx, false, func(db *database) error {
 		records, damaged, err = db.records()
+		if err == nil {
+			r.keep(db.file, records, damaged)
+		}
 		return err
+	}, func(f *os.File) bool {
+		last, unchanged := r.known(f)
+		records, damaged = last.records, last.damaged
+		return unchanged
 	})
 	return records, damaged, err
 }

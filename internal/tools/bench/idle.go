@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -24,15 +23,19 @@ type idleResult struct {
 	wakeups float64 // a second
 }
 
-// measureIdle runs the built supervisor with the sample plugin "hello" many
-// times, waits until its first runs are over, and watches it.
+// measureIdle runs the built supervisor with plugins that beat about once a
+// minute, waits until its first runs are over, and watches it.
 func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	in, err := rig.NewInstallation()
 	if err != nil {
 		return idleResult{}, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	if err := installSample(ctx, in, filepath.Join(o.bin, "examples", "hello"), o.running); err != nil {
+	program := filepath.Join(in.Root, "naive")
+	if err := rig.Build(ctx, "naive", program); err != nil {
+		return idleResult{}, err
+	}
+	if _, err := in.Install(ctx, o.running, program, steady); err != nil {
 		return idleResult{}, err
 	}
 	plane, url, err := rig.StartControlPlane(ctx, o.bin, in.Root)
@@ -47,24 +50,6 @@ func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	// Before the plugins end, or it would start them again.
 	defer func() { err = errors.Join(err, supervisor.Stop()) }()
 	return watch(ctx, supervisor, admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")), o)
-}
-
-// installSample installs a built sample plugin that often.
-func installSample(ctx context.Context, in *rig.Installation, sample string, count int) error {
-	config, err := registry.ReadPackageConfig(sample)
-	if err != nil {
-		return err
-	}
-	program := filepath.Join(in.Root, "sample")
-	b, err := os.ReadFile(filepath.Join(sample, config.RunPath))
-	if err != nil {
-		return fmt.Errorf("copy plugin: %w", err)
-	}
-	if err := os.WriteFile(program, b, 0o755); err != nil {
-		return fmt.Errorf("copy plugin: %w", err)
-	}
-	_, err = in.Install(ctx, count, program, config.Record())
-	return err
 }
 
 // startSupervisor starts it with its default periods. Only the first runs are

@@ -1,7 +1,7 @@
 // Command bench measures what an operator pays for the supervisor, and prints
 // it beside the budgets.
 //
-//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s]
+//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|size]
 //
 // Scan: `--status` of 200 installed plugins by the native manager, beside a
 // bare loop that starts the same programs, as many at once. The two take turns,
@@ -10,6 +10,10 @@
 // Idleness: the built supervisor with 100 sample plugins that it has started
 // and that beat, watched while none of its periods ends. Its work until then is
 // over and is not counted, but the memory that took is.
+//
+// Watching: from the death of a process until it is told, and until its
+// successor executes its first instruction, beside runit's runsv if that is
+// installed; many killed at once; the adoption of what runs by a new supervisor.
 //
 // Size: that of the built binary.
 //
@@ -43,6 +47,7 @@ type options struct {
 	rounds  int           // of scan and bare loop
 	running int           // plugins of the idle supervisor
 	idle    time.Duration // how long it is watched
+	only    string        // the one part that is measured; "": all
 }
 
 func main() {
@@ -58,6 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.bin, "bin", "bin", "`folder` of the built programs")
 	flags.IntVar(&o.rounds, "rounds", 15, "scans, and bare loops beside them")
 	flags.DurationVar(&o.idle, "idle", time.Minute, "how `long` the idle supervisor is watched, at most "+longestIdle.String())
+	flags.StringVar(&o.only, "only", "", "measure scan, idle, watched or size `alone`")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -84,34 +90,53 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	o.bin = bin
 	t := table{title: fmt.Sprintf("measured on %s/%s with %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
 
-	fmt.Fprintf(stderr, "scanning %d plugins, %d rounds …\n", o.scanned, o.rounds)
-	scan, err := measureScan(ctx, o)
-	if err == nil {
-		t.section(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
-		t.add("native manager", inMilliseconds(scan.native), "")
-		t.add("bare fork and exec, as many at once", inMilliseconds(scan.bare), "")
-		t.limit("ratio", scan.ratio(), 1.3, "%.2f", "")
+	var failed error
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, options, *table, io.Writer) error
+	}{{"scan", addScan}, {"idle", addIdle}, {"watched", addWatched}, {"size", addSize}} {
+		if o.only == "" || o.only == part.name {
+			failed = errors.Join(failed, part.measure(ctx, o, &t, stderr))
+		}
 	}
-	failed := wrap("scan", err)
-
-	fmt.Fprintf(stderr, "idling with %d plugins for %v …\n", o.running, o.idle)
-	idle, err := measureIdle(ctx, o)
-	if err == nil {
-		t.section(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
-		t.limit("memory, PSS", megabytes(idle.memory.pss), 22, "%.1f", "MB")
-		t.add("memory, RSS", fmt.Sprintf("%.1f MB", megabytes(idle.memory.rss)), "")
-		t.limit("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
-		t.add("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
-	}
-	failed = errors.Join(failed, wrap("idle", err))
-
-	info, err := os.Stat(filepath.Join(o.bin, "supervisor"))
-	if err == nil {
-		t.section("size")
-		t.limit("supervisor's binary", megabytes(info.Size()), 15, "%.1f", "MB")
-	}
-	failed = errors.Join(failed, wrap("size", err))
 	return errors.Join(failed, t.print(stdout))
+}
+
+func addScan(ctx context.Context, o options, t *table, progress io.Writer) error {
+	fmt.Fprintf(progress, "scanning %d plugins, %d rounds …\n", o.scanned, o.rounds)
+	scan, err := measureScan(ctx, o)
+	if err != nil {
+		return wrap("scan", err)
+	}
+	t.section(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
+	t.add("native manager", inMilliseconds(scan.native), "")
+	t.add("bare fork and exec, as many at once", inMilliseconds(scan.bare), "")
+	t.limit("ratio", scan.ratio(), 1.3, "%.2f", "")
+	return nil
+}
+
+func addIdle(ctx context.Context, o options, t *table, progress io.Writer) error {
+	fmt.Fprintf(progress, "idling with %d plugins for %v …\n", o.running, o.idle)
+	idle, err := measureIdle(ctx, o)
+	if err != nil {
+		return wrap("idle", err)
+	}
+	t.section(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
+	t.limit("memory, PSS", megabytes(idle.memory.pss), 22, "%.1f", "MB")
+	t.add("memory, RSS", fmt.Sprintf("%.1f MB", megabytes(idle.memory.rss)), "")
+	t.limit("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
+	t.add("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
+	return nil
+}
+
+func addSize(_ context.Context, o options, t *table, _ io.Writer) error {
+	info, err := os.Stat(filepath.Join(o.bin, "supervisor"))
+	if err != nil {
+		return wrap("size", err)
+	}
+	t.section("size")
+	t.limit("supervisor's binary", megabytes(info.Size()), 15, "%.1f", "MB")
+	return nil
 }
 
 // wrap says what was not measured because of err.
@@ -125,5 +150,5 @@ func wrap(what string, err error) error {
 func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
 func inMilliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	return fmt.Sprintf("%.2f ms", milliseconds(d))
 }

@@ -1,7 +1,7 @@
 // Command soak kills a supervisor at random moments, again and again, and
 // counts what that breaks: nothing, it claims (EV-07).
 //
-//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N]
+//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE]
 //
 // A built supervisor works on a temporary root with short periods. Some of its
 // plugins run until they are killed, some end by themselves every few seconds,
@@ -42,6 +42,7 @@ type options struct {
 	kills   int
 	plugins int
 	seed    uint64
+	log     string
 }
 
 func main() {
@@ -58,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.kills, "kills", 1000, "how often the supervisor is killed")
 	flags.IntVar(&o.plugins, "plugins", 20, "how many plugins it has, at least 8")
 	flags.Uint64Var(&o.seed, "seed", o.seed, "of what is random here")
+	flags.StringVar(&o.log, "log", "", "`file` for what the supervisors log; it is kept")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0

@@ -88,6 +88,9 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	for _, name := range mustNot {
 		w.tally.never(name)
 	}
+	if w.log == "" {
+		w.log = filepath.Join(in.Root, "supervisor.log")
+	}
 	if err := w.install(ctx); err != nil {
 		return nil, err
 	}
@@ -166,7 +169,7 @@ log: {level: info}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return rig.Spawn(filepath.Join(w.bin, "supervisor"), filepath.Join(w.in.Root, "supervisor.log"), "run", "--config", config)
+	return rig.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
 // all are the names of all plugins.
@@ -176,7 +179,7 @@ func (w *world) all() []string {
 
 // logTail is the end of the supervisors' log, of what it says of a plugin or all.
 func (w *world) logTail(name string) string {
-	b, _ := os.ReadFile(filepath.Join(w.in.Root, "supervisor.log"))
+	b, _ := os.ReadFile(w.log)
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, name) })
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")

@@ -24,8 +24,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatEvery is how often the daemon beats.
-const beatEvery = 20 * time.Second
+// beatEvery is how often the daemon beats: a little before its interval of a
+// minute is over. Its second beat comes at any time before that, so that many
+// daemons do not beat together.
+const beatEvery = 55 * time.Second
 
 func main() {
 	var now unix.Timespec
@@ -64,13 +66,14 @@ func main() {
 		if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "flap") {
 			go flap(filepath.Join(dir, "..", "..", "..", "calm"))
 		}
-		beat := time.NewTicker(beatEvery)
+		beat := time.NewTimer(rand.N(beatEvery))
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
 		for {
 			check(write(dir, "heartbeat", int(time.Now().Unix())))
 			select {
 			case <-beat.C:
+				beat.Reset(beatEvery)
 			case <-term:
 				return
 			}

@@ -1,0 +1,247 @@
+// Package fetch brings a package to a file, from a path, a file:// or an
+// http(s):// URL, and digests it while it passes.
+//
+// A download that breaks off is taken up where it stopped, as long as the server
+// shows that it is still the same file (If-Range with its ETag or date);
+// otherwise it begins anew. Its bounds are the whole time, the size, the time
+// without progress, and the number of tries. An error is a *failure.Error:
+// NotFound for a local file, Download for all else a source can do wrong,
+// Storage when the file cannot be written.
+package fetch
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/install/failure"
+)
+
+// Config bounds the fetches of a Fetcher. Zero means the default.
+type Config struct {
+	Timeout time.Duration // of one fetch, all tries of it; 20 s
+	Connect time.Duration // to have a connection, and to have an answer begin; 5 s
+	Stall   time.Duration // within which StallBytes must arrive; 5 s
+	MaxSize int64         // of a package, in bytes; 512 MiB
+
+	StallBytes int64         // 4 KiB
+	Tries      int           // that bring nothing new, one after the other; 5
+	FirstPause time.Duration // between two tries, doubled each time up to 5 s; 250 ms
+
+	// Jitter makes a pause a little different on every host; nil leaves it.
+	Jitter func(time.Duration) time.Duration
+	TLS    *tls.Config // nil: the host's authorities
+	Step   failpoint.Step
+	Client string // the User-Agent
+}
+
+// Sums are the digests of what was fetched, in lower-case hex.
+type Sums struct {
+	SHA256, MD5 string
+	Size        int64 // bytes
+}
+
+// Progress is told how many bytes have come, of how many; total is -1 when the
+// server does not say. A download that begins anew starts again at 0.
+type Progress func(done, total int64)
+
+// Fetcher fetches. It may be used by several at once.
+type Fetcher struct {
+	cfg  Config
+	http *http.Client
+}
+
+const (
+	maxRedirects = 5
+	maxHeader    = 64 << 10 // bytes
+)
+
+// New makes a Fetcher and connects to nothing.
+func New(cfg Config) *Fetcher {
+	cfg.Timeout = orElse(cfg.Timeout, 20*time.Second)
+	cfg.Connect = orElse(cfg.Connect, 5*time.Second)
+	cfg.Stall = orElse(cfg.Stall, 5*time.Second)
+	cfg.MaxSize = orElse(cfg.MaxSize, 512<<20)
+	cfg.StallBytes = orElse(cfg.StallBytes, 4<<10)
+	cfg.Tries = orElse(cfg.Tries, 5)
+	cfg.FirstPause = orElse(cfg.FirstPause, 250*time.Millisecond)
+	return &Fetcher{cfg: cfg, http: &http.Client{
+		CheckRedirect: checkRedirect,
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: cfg.Connect}).DialContext,
+			TLSHandshakeTimeout:    cfg.Connect,
+			ResponseHeaderTimeout:  cfg.Connect,
+			TLSClientConfig:        cfg.TLS,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true, // a length and a range are of the file itself
+			MaxResponseHeaderBytes: maxHeader,
+			MaxIdleConns:           1,
+			IdleConnTimeout:        cfg.Connect,
+		},
+	}}
+}
+
+func orElse[T int | int64 | time.Duration](v, standard T) T {
+	if v <= 0 {
+		return standard
+	}
+	return v
+}
+
+// Close ends the idle connections.
+func (f *Fetcher) Close() { f.http.CloseIdleConnections() }
+
+// Remote tells whether a source is a http or https URL.
+func Remote(source string) bool {
+	u, err := url.Parse(source)
+	return err == nil && isWeb(u)
+}
+
+func isWeb(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
+
+// Fetch writes the source to a new file at the path to, synced. After an error
+// there may be an incomplete one.
+func (f *Fetcher) Fetch(ctx context.Context, source, to string, progress Progress) (Sums, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout,
+		fmt.Errorf("not complete within %v: %w", f.cfg.Timeout, context.DeadlineExceeded))
+	defer cancel()
+	if err := f.cfg.Step.Before("fetch create"); err != nil {
+		return Sums{}, failure.Because(failure.Storage, err)
+	}
+	part, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return Sums{}, failure.Because(failure.Storage, err)
+	}
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	s := &sink{file: part, step: f.cfg.Step, max: f.cfg.MaxSize, progress: progress, sha: sha256.New(), md5: md5.New()}
+	err = f.into(ctx, source, s)
+	if err == nil {
+		err = failure.Because(failure.Storage, s.sync())
+	}
+	if closed := part.Close(); err == nil {
+		err = failure.Because(failure.Storage, closed)
+	}
+	return s.sums(), err
+}
+
+func (f *Fetcher) into(ctx context.Context, source string, s *sink) error {
+	u, err := url.Parse(source)
+	switch {
+	case err == nil && isWeb(u) && u.Host != "":
+		return f.download(ctx, u, s)
+	case err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"):
+		return f.local(ctx, u.Path, s)
+	case strings.Contains(source, "://"):
+		return failure.New(failure.Download, "fetch %q: only http, https and file are known", source)
+	default:
+		return f.local(ctx, source, s)
+	}
+}
+
+// local copies a file: what is digested must be what is unpacked, whoever
+// writes to the original meanwhile.
+func (f *Fetcher) local(ctx context.Context, path string, s *sink) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return failure.New(failure.NotFound, "package file not found: %w", err)
+		}
+		return failure.New(failure.Storage, "read package file: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return failure.New(failure.NotZip, "package %s is not a regular file", path)
+	}
+	s.total = info.Size()
+	if _, err := io.Copy(s, contextReader{ctx, file}); err != nil {
+		return failure.Because(failure.Storage, fmt.Errorf("copy package file: %w", err))
+	}
+	return nil
+}
+
+// contextReader stops with its context.
+type contextReader struct {
+	ctx context.Context // of the one copy it lives for
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}
+
+// sink is the file under way, with all that is known of its first bytes.
+type sink struct {
+	file     *os.File
+	step     failpoint.Step
+	progress Progress
+	sha, md5 hash.Hash
+	done     int64 // bytes
+	total    int64 // bytes; -1: not told
+	max      int64 // bytes
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.done+int64(len(p)) > s.max {
+		return 0, failure.New(failure.Download, "package has more than %d bytes", s.max)
+	}
+	if err := s.step.Before("fetch write"); err != nil {
+		return 0, failure.Because(failure.Storage, err)
+	}
+	n, err := s.file.Write(p)
+	s.sha.Write(p[:n])
+	s.md5.Write(p[:n])
+	s.done += int64(n)
+	if err != nil {
+		return n, failure.Because(failure.Storage, err)
+	}
+	s.progress(s.done, s.total)
+	return n, nil
+}
+
+// restart forgets what came.
+func (s *sink) restart() error {
+	if s.done == 0 {
+		return nil
+	}
+	s.sha.Reset()
+	s.md5.Reset()
+	s.done = 0
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	return failure.Because(failure.Storage, s.file.Truncate(0))
+}
+
+func (s *sink) sync() error {
+	if err := s.step.Before("fetch fsync"); err != nil {
+		return err
+	}
+	return s.file.Sync()
+}
+
+func (s *sink) sums() Sums {
+	return Sums{SHA256: hex.EncodeToString(s.sha.Sum(nil)), MD5: hex.EncodeToString(s.md5.Sum(nil)), Size: s.done}
+}

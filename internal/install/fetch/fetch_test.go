@@ -1,0 +1,243 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/install/fetch"
+)
+
+var content = bytes.Repeat([]byte("0123456789abcdef"), 16<<10) // 256 KiB
+
+// serve answers the nth request, from 1.
+func serve(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) string {
+	t.Helper()
+	var n atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(int(n.Add(1)), w, r) }))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func get(t *testing.T, cfg fetch.Config, source string) ([]byte, fetch.Sums, error) {
+	t.Helper()
+	if cfg.Timeout == 0 {
+		cfg.Timeout = time.Minute
+	}
+	cfg.FirstPause = time.Millisecond
+	f := fetch.New(cfg)
+	defer f.Close()
+	to := filepath.Join(t.TempDir(), "package.part")
+	sums, err := f.Fetch(t.Context(), source, to, nil)
+	b, _ := os.ReadFile(to)
+	return b, sums, err
+}
+
+func whole(t *testing.T, want, got []byte, sums fetch.Sums, err error) {
+	t.Helper()
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%d bytes, %v, want %d", len(got), err, len(want))
+	}
+	if s := fmt.Sprintf("%x", sha256.Sum256(want)); sums.SHA256 != s || sums.MD5 != fmt.Sprintf("%x", md5.Sum(want)) || sums.Size != int64(len(want)) {
+		t.Errorf("sums %+v, want sha256 %s", sums, s)
+	}
+}
+
+func refused(t *testing.T, err error, code int, says string) {
+	t.Helper()
+	var e *failure.Error
+	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), says) {
+		t.Errorf("got %v, want exit code %d and %q", err, code, says)
+	}
+}
+
+func TestLocal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.zip")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range []string{path, "file://" + path} {
+		b, sums, err := get(t, fetch.Config{}, source)
+		whole(t, content, b, sums, err)
+	}
+	_, _, err := get(t, fetch.Config{}, path+".none")
+	refused(t, err, 234, "not found") // CL-11
+	fifo := path + ".fifo"
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = get(t, fetch.Config{}, fifo)
+	refused(t, err, 235, "not a regular file")
+	_, _, err = get(t, fetch.Config{}, "ftp://host/p.zip")
+	refused(t, err, 240, "only http, https and file")
+	_, _, err = get(t, fetch.Config{MaxSize: 10}, path)
+	refused(t, err, 240, "more than 10 bytes")
+}
+
+// cut sends half of what is left and breaks the connection.
+func cut(w http.ResponseWriter, b []byte) {
+	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+	w.Write(b[:len(b)/2])
+	w.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+func TestResume(t *testing.T) {
+	var ranges atomic.Int64
+	url := serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"one"`)
+		if n == 1 {
+			cut(w, content)
+		}
+		if r.Header.Get("Range") != "" && r.Header.Get("If-Range") == `"one"` {
+			ranges.Add(1)
+		}
+		http.ServeContent(w, r, "p.zip", time.Time{}, bytes.NewReader(content))
+	})
+	b, sums, err := get(t, fetch.Config{}, url)
+	whole(t, content, b, sums, err)
+	if ranges.Load() != 1 {
+		t.Errorf("taken up %d times, want once", ranges.Load())
+	}
+}
+
+func TestChangedBetween(t *testing.T) {
+	other := bytes.ToUpper(content[:100<<10])
+	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request){
+		"told by If-Range": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"two"`)
+			http.ServeContent(w, r, "p.zip", time.Time{}, bytes.NewReader(other))
+		},
+		"If-Range ignored": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"two"`)
+			r.Header.Del("If-Range")
+			http.ServeContent(w, r, "p.zip", time.Time{}, bytes.NewReader(other))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+				if n == 1 {
+					w.Header().Set("ETag", `"one"`)
+					cut(w, content)
+				}
+				answer(w, r)
+			})
+			b, sums, err := get(t, fetch.Config{}, url)
+			whole(t, other, b, sums, err)
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
+	_, _, err := get(t, fetch.Config{}, url)
+	refused(t, err, 240, "404") // CL-09
+
+	url = serve(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n < 3 {
+			http.Error(w, "not yet", http.StatusInternalServerError)
+			return
+		}
+		w.Write(content)
+	})
+	b, sums, err := get(t, fetch.Config{}, url)
+	whole(t, content, b, sums, err)
+
+	_, _, err = get(t, fetch.Config{Tries: 2}, serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "never", http.StatusServiceUnavailable)
+	}))
+	refused(t, err, 240, "503")
+
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	_, _, err = get(t, fetch.Config{Tries: 2}, closed.URL)
+	refused(t, err, 240, "refused") // CL-09
+}
+
+func TestRedirects(t *testing.T) {
+	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
+	_, _, err := get(t, fetch.Config{}, url)
+	refused(t, err, 240, "redirects")
+	url = serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "file:///etc/passwd")
+		w.WriteHeader(http.StatusFound)
+	})
+	_, _, err = get(t, fetch.Config{}, url)
+	refused(t, err, 240, "neither http nor https")
+
+	plain := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(content) })
+	secure := httptest.NewTLSServer(http.RedirectHandler(plain, http.StatusFound))
+	defer secure.Close()
+	_, _, err = get(t, fetch.Config{TLS: secure.Client().Transport.(*http.Transport).TLSClientConfig}, secure.URL)
+	refused(t, err, 240, "from https to http")
+}
+
+func TestTooLarge(t *testing.T) {
+	for name, length := range map[string]string{"told": fmt.Sprint(len(content)), "not told": ""} {
+		t.Run(name, func(t *testing.T) {
+			url := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+				if length != "" {
+					w.Header().Set("Content-Length", length)
+				}
+				w.(http.Flusher).Flush()
+				w.Write(content)
+			})
+			_, _, err := get(t, fetch.Config{MaxSize: 1000}, url)
+			refused(t, err, 240, "1000")
+		})
+	}
+}
+
+// A byte now and then is no progress.
+func TestTrickle(t *testing.T) {
+	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000000")
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				w.Write([]byte("x"))
+				w.(http.Flusher).Flush()
+			case <-r.Context().Done():
+				return
+			}
+		}
+	})
+	_, _, err := get(t, fetch.Config{Stall: 50 * time.Millisecond, Tries: 2}, url)
+	refused(t, err, 240, "stopped sending")
+	_, _, err = get(t, fetch.Config{Timeout: 50 * time.Millisecond}, url)
+	refused(t, err, 240, "not complete within 50ms")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v is not the deadline", err)
+	}
+}
+
+func TestDiskFull(t *testing.T) {
+	url := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(content) })
+	for _, name := range []string{"fetch create", "fetch write", "fetch fsync"} {
+		_, _, err := get(t, fetch.Config{Step: func(step string) error {
+			if step == name {
+				return syscall.ENOSPC
+			}
+			return nil
+		}}, url)
+		var e *failure.Error
+		if !errors.As(err, &e) || !e.DiskFull() {
+			t.Errorf("at %s: %v, want the disk to be full", name, err)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/lock"
+)
+
+// folder is a staging folder and the flock that says it is in use.
+type folder struct {
+	path string
+	lock *os.File // the folder itself
+}
+
+func (c Config) staging() string { return filepath.Join(c.Root, "supervisor", "staging") }
+
+// guard keeps Sweep from a folder that is made but not yet locked.
+func (c Config) guard() string { return filepath.Join(c.Root, "supervisor", "staging.lock") }
+
+func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
+	if err := i.cfg.Step.Before("mkdir staging"); err != nil {
+		return nil, failure.Because(failure.Storage, err)
+	}
+	if err := os.MkdirAll(i.cfg.staging(), 0o700); err != nil {
+		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
+	}
+	release, _, err := lock.Shared(ctx, i.cfg.guard(), nil)
+	if err != nil {
+		return nil, failure.New(failure.Locked, "make staging folder: %w", err)
+	}
+	defer release()
+	path, err := os.MkdirTemp(i.cfg.staging(), "")
+	if err != nil {
+		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
+	}
+	f, err := lockFolder(path)
+	if err != nil {
+		return nil, failure.New(failure.Storage, "lock staging folder: %w", errors.Join(err, os.Remove(path)))
+	}
+	return &folder{path: path, lock: f}, nil
+}
+
+// lockFolder fails with EWOULDBLOCK when another holds it.
+func lockFolder(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// remove ends the folder and its lock.
+func (f *folder) remove(step failpoint.Step) error {
+	defer f.lock.Close()
+	if err := step.Before("remove staging"); err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	if err := os.RemoveAll(f.path); err != nil {
+		return failure.New(failure.Storage, "remove staging folder: %w", err)
+	}
+	return nil
+}
+
+// Discard removes what is staged. It may be called after Place, and again.
+func (s *Staged) Discard() error {
+	if s.folder == nil {
+		return nil
+	}
+	f := s.folder
+	s.folder = nil
+	return f.remove(s.cfg.Step)
+}
+
+// Sweep removes the staging folders of processes that ended without doing so and
+// tells how many there were. One that is in use is never touched. It waits while
+// another process makes or sweeps one, until ctx ends.
+func (i *Installer) Sweep(ctx context.Context) (int, error) {
+	if _, err := os.Lstat(i.cfg.staging()); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	release, _, err := lock.Exclusive(ctx, i.cfg.guard(), nil)
+	if err != nil {
+		return 0, failure.New(failure.Locked, "sweep staging: %w", err)
+	}
+	defer release()
+	entries, err := os.ReadDir(i.cfg.staging())
+	if err != nil {
+		return 0, failure.New(failure.Storage, "sweep staging: %w", err)
+	}
+	swept := 0
+	var failed []error
+	for _, e := range entries {
+		path := filepath.Join(i.cfg.staging(), e.Name())
+		err := i.sweep(path, e.IsDir())
+		switch {
+		case err == nil:
+			swept++
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			failed = append(failed, fmt.Errorf("sweep %s: %w", path, err))
+		}
+	}
+	return swept, failure.Because(failure.Storage, errors.Join(failed...))
+}
+
+func (i *Installer) sweep(path string, isFolder bool) error {
+	if !isFolder {
+		return os.Remove(path) // nothing of ours
+	}
+	f, err := lockFolder(path)
+	if err != nil {
+		return err
+	}
+	return (&folder{path: path, lock: f}).remove(i.cfg.Step)
+}

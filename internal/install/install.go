@@ -1,0 +1,181 @@
+// Package install turns the source of a plugin package into a version folder:
+// fetched, verified, unpacked, checked, and put in its place in one step (SPEC
+// 11). It has no policy and runs no plugin.
+//
+// Everything happens in a folder of its own under BASE/supervisor/staging, on
+// the file system of the plugins:
+//
+//	fetch   → package.zip, digested as it comes
+//	verify  → size, SHA-256 or MD5, and the signature where keys are trusted
+//	unpack  → package/, refused whole if any entry is not plain (CL-13)
+//	check   → config.json, and that it is what was asked for and signed (CL-11)
+//
+// Stage does these; nothing outside staging has changed then. Staged.Place
+// renames the result to BASE/plugin/<name>/<version>, or exchanges it with what
+// is there, so that at every moment the folder is whole, the old or the new.
+// Whatever fails, the staging folder is removed. What a killed process leaves is
+// removed by Sweep: a living one holds a flock on its folder.
+//
+// Errors are *failure.Error, with a reason and the exit code of the command line.
+package install
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/install/fetch"
+	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/registry"
+)
+
+// Config tells where packages go and what is demanded of them.
+type Config struct {
+	Root     string // BASE
+	OS, Arch string // of this host, in the words of SPEC 3 or Go's
+
+	Fetch  fetch.Config
+	Limits unpack.Limits
+
+	RequireSHA256 bool                 // refuse what is verified by less
+	TrustedKeys   []manifest.PublicKey // any: refuse what none of them signed
+	Accepted      Sequences            // needed with TrustedKeys
+
+	Now  func() time.Time // nil: time.Now
+	Step failpoint.Step   // asked before each change to a file; also goes to Fetch
+}
+
+// Sequences remembers the highest sequence of a signed manifest that was
+// accepted, for each plugin; 0 is none. Who puts a package in place remembers
+// Staged.Sequence.
+type Sequences interface {
+	LastSequence(ctx context.Context, name string) (uint64, error)
+}
+
+// Request is one package wanted.
+type Request struct {
+	Source        string // path, file://, http:// or https:// URL
+	Name, Version string // what the package must be; "" is any
+	SHA256, MD5   string // as offered, hex in any case; "" is not offered
+	Manifest      string // signed manifest as offered; "": PACKAGE.sig beside the source, where keys are trusted
+	Progress      fetch.Progress
+}
+
+// Installer stages packages under one root. It may be used by several at once,
+// also in several processes.
+type Installer struct {
+	cfg   Config
+	fetch *fetch.Fetcher
+	sig   *fetch.Fetcher // for what is beside a package
+}
+
+// New makes an Installer. It touches no file.
+func New(cfg Config) (*Installer, error) {
+	if cfg.Root == "" {
+		return nil, fmt.Errorf("install: no root")
+	}
+	if len(cfg.TrustedKeys) > 0 && cfg.Accepted == nil {
+		return nil, fmt.Errorf("install: keys are trusted, but nothing remembers the accepted sequences")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.Limits = cfg.Limits.WithDefaults()
+	if cfg.Fetch.MaxSize == 0 {
+		cfg.Fetch.MaxSize = cfg.Limits.Size // a package larger than what it may hold is of no use
+	}
+	cfg.Fetch.Step = cfg.Step
+	small := cfg.Fetch
+	small.MaxSize = manifest.MaxSize
+	return &Installer{cfg: cfg, fetch: fetch.New(cfg.Fetch), sig: fetch.New(small)}, nil
+}
+
+// Close ends idle connections.
+func (i *Installer) Close() {
+	i.fetch.Close()
+	i.sig.Close()
+}
+
+// Stage fetches, verifies, unpacks and checks a package. The caller ends what it
+// gets with Discard, also after Place. After an error nothing is left.
+func (i *Installer) Stage(ctx context.Context, r Request) (*Staged, error) {
+	dir, err := i.newFolder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Staged{cfg: i.cfg, folder: dir, Dir: filepath.Join(dir.path, "package")}
+	if err := i.fill(ctx, r, s); err != nil {
+		if removed := s.Discard(); removed != nil {
+			return nil, fmt.Errorf("%w (and %w)", err, removed)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (i *Installer) fill(ctx context.Context, r Request, s *Staged) error {
+	archive := filepath.Join(s.folder.path, "package.zip")
+	sums, err := i.fetch.Fetch(ctx, r.Source, archive, r.Progress)
+	if err != nil {
+		return err
+	}
+	s.Size = sums.Size
+	signed, err := i.verify(ctx, r, sums, s)
+	if err != nil {
+		return err
+	}
+	if err := i.unpack(ctx, archive, sums.Size, s.Dir); err != nil {
+		return err
+	}
+	if s.Dir, err = packageRoot(s.Dir); err != nil {
+		return err
+	}
+	if s.Config, err = check(s.Dir, i.cfg); err != nil {
+		return err
+	}
+	if err := agree(s, r, signed); err != nil {
+		return err
+	}
+	if err := i.cfg.Step.Before("remove package"); err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	return failure.Because(failure.Storage, os.Remove(archive))
+}
+
+func (i *Installer) unpack(ctx context.Context, archive string, size int64, dir string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	defer f.Close()
+	if err := i.cfg.Step.Before("mkdir package"); err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask
+		return failure.Because(failure.Storage, err)
+	}
+	return unpack.Unpack(ctx, f, size, dir, i.cfg.Limits, i.cfg.Step)
+}
+
+// Staged is a package that may be put in place.
+type Staged struct {
+	Config registry.PackageConfig
+	Dir    string // the unpacked package
+
+	Size     int64    // of the package, in bytes
+	Verified Verified // by what it was
+	Sum      string   // lower-case hex: the MD5 where Verified is ByMD5, else the SHA-256
+	Key      string   // id of the trusted key that signed it; "": none did
+	Sequence uint64   // of the signed manifest; to be remembered once in place
+
+	cfg    Config
+	folder *folder
+}

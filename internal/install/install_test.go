@@ -1,0 +1,198 @@
+package install_test
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/install"
+)
+
+func TestStageAndPlace(t *testing.T) {
+	for _, top := range []string{"", "agent/", "agent_1.0/"} {
+		t.Run("top folder "+top, func(t *testing.T) {
+			root := newRoot(t)
+			packed := files{}
+			for name, body := range sample() {
+				packed[top+name] = body
+			}
+			i := newInstaller(t, root, nil)
+			s, err := i.Stage(t.Context(), install.Request{Source: write(t, packed.zip(t)), Name: "agent"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Verified != install.ByNothing || !s.Verified.Weak() || s.Config.Version != "1.0" {
+				t.Errorf("staged %+v", s)
+			}
+			_, err = s.Place(install.Refuse)
+			refused(t, err, 238, "installed already")
+			dir, err := s.Place(install.Replace)
+			if err != nil || dir != filepath.Join(root, "plugin/agent/1.0") {
+				t.Fatalf("placed at %s, %v", dir, err)
+			}
+			if err := s.Discard(); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"plugin/agent/1.0/bin/run", "plugin/agent/1.0/config.json"}
+			if diff := cmp.Diff(want, tree(t, root)); diff != "" {
+				t.Error(diff)
+			}
+			info, err := os.Stat(dir)
+			if err != nil || info.Mode().Perm() != 0o755 {
+				t.Errorf("mode %v, %v", info.Mode(), err)
+			}
+		})
+	}
+}
+
+// CL-14: what is only verified leaves nothing.
+func TestDiscard(t *testing.T) {
+	root := newRoot(t)
+	i := newInstaller(t, root, nil)
+	s, err := i.Stage(t.Context(), install.Request{Source: write(t, sample().zip(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Discard(); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	untouched(t, root)
+	if _, err := s.Place(install.Replace); err == nil {
+		t.Error("placed after Discard")
+	}
+	untouched(t, root)
+}
+
+func TestHostile(t *testing.T) {
+	config := func(old, new string) files {
+		return sample().with("config.json", strings.Replace(sample()["config.json"], old, new, 1))
+	}
+	without := func(name string) files { f := sample(); delete(f, name); return f }
+	notExecutable := config("bin/run", "run").with("run", "#!/bin/sh\n")
+	for _, tt := range []struct {
+		name string
+		zip  []byte
+		code int
+		says string
+	}{
+		{"CL-11 empty", nil, 235, "not a zip"},
+		{"CL-11 HTML", []byte("<!DOCTYPE html><title>Sign in</title>"), 235, "not a zip"},
+		{"CL-11 truncated", sample().zip(t)[:200], 235, "not a zip"},
+		{"CL-11 no config.json", without("config.json").zip(t), 238, "no config.json"},
+		{"CL-11 config.json not JSON", sample().with("config.json", "name=agent").zip(t), 237, "bad config.json"},
+		{"CL-11 config.json a list", sample().with("config.json", "[]").zip(t), 237, "bad config.json"},
+		{"CL-11 config.json too large", sample().with("config.json", "{"+strings.Repeat(" ", 2<<20)).zip(t), 236, "times"},
+		{"CL-11 wrong name", config("agent", "other").zip(t), 238, "holds other"},
+		{"CL-11 bad name", config("agent", "../agent").zip(t), 238, "not acceptable"},
+		{"CL-11 wrong version", config("1.0", "1.1").zip(t), 238, "holds agent 1.1"},
+		{"CL-11 wrong arch", config("x64", "arm").zip(t), 238, "is for arm"},
+		{"CL-11 wrong os", config("linux", "windows").zip(t), 238, "is for windows"},
+		{"CL-11 no runPath", config("bin/run", "").zip(t), 238, "runPath"},
+		{"CL-11 runPath leaves", config("bin/run", "../../run").zip(t), 238, "runPath"},
+		{"CL-11 runPath a folder", config("bin/run", "bin").zip(t), 238, "not a file"},
+		{"CL-11 no executable", without("bin/run").zip(t), 238, "lacks its executable"},
+		{"CL-11 not executable", notExecutable.zip(t), 238, "may not be executed"},
+		{"CL-13 dot dot", sample().with("../../evil", "x").zip(t), 236, "leaves the package"},
+		{"CL-13 absolute", sample().with("/tmp/evil", "x").zip(t), 236, "absolute"},
+		{"CL-13 case", sample().with("CONFIG.json", "{}").zip(t), 236, "only in case"},
+		{"CL-13 zeros", sample().with("zeros", strings.Repeat("\x00", 7<<20)).zip(t), 236, "times as many"},
+		{"CL-13 size", sample().with("zeros", strings.Repeat("\x00", 9<<20)).zip(t), 236, "more than 8388608"},
+		{"CL-11 foreign top folder", files{"other/config.json": sample()["config.json"], "other/bin/run": "x"}.zip(t), 238, "not named after"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := newRoot(t)
+			_, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: write(t, tt.zip), Name: "agent", Version: "1.0"})
+			refused(t, err, tt.code, tt.says)
+			untouched(t, root)
+		})
+	}
+}
+
+// A config.json above its own bound is not read whole, whatever the limits allow.
+func TestHugeConfig(t *testing.T) {
+	root := newRoot(t)
+	i := newInstaller(t, root, func(c *install.Config) { c.Limits.Ratio = 5000 })
+	body := "{" + strings.Repeat(" ", 2<<20)
+	_, err := i.Stage(t.Context(), install.Request{Source: write(t, sample().with("config.json", body).zip(t))})
+	refused(t, err, 237, "bad config.json")
+	untouched(t, root)
+}
+
+func TestDigests(t *testing.T) {
+	z := sample().zip(t)
+	sha, sum := fmt.Sprintf("%x", sha256.Sum256(z)), fmt.Sprintf("%x", md5.Sum(z))
+	for _, tt := range []struct {
+		name    string
+		r       install.Request
+		require bool
+		by      install.Verified
+		says    string
+	}{
+		{"CL-09 sha256", install.Request{SHA256: sha}, true, install.BySHA256, ""},
+		{"CL-09 any case", install.Request{SHA256: strings.ToUpper(sha)}, false, install.BySHA256, ""},
+		{"CL-09 the better one counts", install.Request{SHA256: sha, MD5: "deadbeef"}, false, install.BySHA256, ""},
+		{"CL-09 md5 is weak", install.Request{MD5: strings.ToUpper(sum)}, false, install.ByMD5, ""},
+		{"CL-09 none", install.Request{}, false, install.ByNothing, ""},
+		{"CL-09 md5 refused", install.Request{MD5: sum}, true, "", "without a SHA-256"},
+		{"CL-09 sha256 differs", install.Request{SHA256: sum, MD5: sum}, false, "", "offered was"},
+		{"CL-09 md5 differs", install.Request{MD5: "deadbeef"}, false, "", "offered was \"deadbeef\""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := newRoot(t)
+			i := newInstaller(t, root, func(c *install.Config) { c.RequireSHA256 = tt.require })
+			tt.r.Source = write(t, z)
+			s, err := i.Stage(t.Context(), tt.r)
+			if tt.says != "" {
+				refused(t, err, 239, tt.says)
+				untouched(t, root)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Discard()
+			if s.Verified != tt.by || s.Verified.Weak() != (tt.by == install.ByMD5 || tt.by == install.ByNothing) {
+				t.Errorf("verified by %s", s.Verified)
+			}
+		})
+	}
+}
+
+// CL-09: what a server does wrong leaves nothing either.
+func TestServer(t *testing.T) {
+	z := sample().zip(t)
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		code   int
+	}{
+		"CL-09 not found": {http.NotFound, 240},
+		"CL-09 HTML":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, 235},
+		"CL-09 closes midway": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(z)))
+			w.Write(z[:100])
+		}, 240},
+		"CL-09 redirects to itself": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusFound)
+		}, 240},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(tt.answer)
+			defer server.Close()
+			root := newRoot(t)
+			_, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: server.URL + "/p.zip"})
+			refused(t, err, tt.code, "")
+			untouched(t, root)
+		})
+	}
+}

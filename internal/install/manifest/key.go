@@ -1,0 +1,124 @@
+package manifest
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The text forms of keys begin so; standard base64 follows.
+const (
+	publicPrefix  = "plugin-key-ed25519:"
+	privatePrefix = "plugin-private-key-ed25519:"
+	maxKeyFile    = 4 << 10 // in bytes
+)
+
+// PublicKey is a key whose signatures are trusted.
+type PublicKey struct{ key ed25519.PublicKey }
+
+// PrivateKey signs. It does not print.
+type PrivateKey struct{ key ed25519.PrivateKey }
+
+// GenerateKey makes a new key.
+func GenerateKey() (PrivateKey, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("generate key: %w", err)
+	}
+	return PrivateKey{key}, nil
+}
+
+// ParsePublicKey reads the one line String writes.
+func ParsePublicKey(line string) (PublicKey, error) {
+	b, err := decodeKey(line, publicPrefix, ed25519.PublicKeySize)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("public key: %w", err)
+	}
+	return PublicKey{b}, nil
+}
+
+// String is the key on one line, as `upgrade.trusted_keys` wants it.
+func (k PublicKey) String() string { return publicPrefix + base64.StdEncoding.EncodeToString(k.key) }
+
+// ID is a short name of the key: 16 hex digits of its SHA-256.
+func (k PublicKey) ID() string {
+	sum := sha256.Sum256(k.key)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Public is the key that checks what k signs.
+func (k PrivateKey) Public() PublicKey { return PublicKey{k.key.Public().(ed25519.PublicKey)} }
+
+// String hides the key from logs.
+func (k PrivateKey) String() string { return "private key of " + k.Public().ID() }
+
+// GoString hides the key from %#v as well.
+func (k PrivateKey) GoString() string { return k.String() }
+
+// WriteFile keeps the key in a new file of mode 0600. An existing file is never
+// replaced: it may be the only copy of another key.
+func (k PrivateKey) WriteFile(path string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write private key: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write private key: %w", err)
+			os.Remove(path)
+		}
+	}()
+	_, err = f.WriteString(privatePrefix + base64.StdEncoding.EncodeToString(k.key.Seed()) + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// ReadPrivateKey reads what WriteFile wrote. A file that others may read is
+// refused; no error repeats what it holds.
+func ReadPrivateKey(path string) (PrivateKey, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("read private key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		err = fmt.Errorf("mode %04o: others may use the key, want 0600", info.Mode().Perm())
+	}
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("read private key %s: %w", path, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("read private key: %w", err)
+	}
+	seed, err := decodeKey(string(b), privatePrefix, ed25519.SeedSize)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("read private key %s: %w", path, err)
+	}
+	return PrivateKey{ed25519.NewKeyFromSeed(seed)}, nil
+}
+
+func decodeKey(text, prefix string, size int) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(strings.TrimSpace(text), prefix)
+	if !ok {
+		return nil, fmt.Errorf("does not begin with %q", prefix)
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil || len(b) != size {
+		return nil, fmt.Errorf("not %d bytes in base64", size)
+	}
+	return b, nil
+}

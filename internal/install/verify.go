@@ -1,0 +1,131 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/install/fetch"
+	"pluginsupervisor/internal/install/manifest"
+)
+
+// Verified is by what the bytes of a package were verified.
+type Verified string
+
+// From the best to none.
+const (
+	BySignature Verified = "signature" // a trusted key signed their SHA-256
+	BySHA256    Verified = "sha256"
+	ByMD5       Verified = "md5"  // proves an accident, not an attack
+	ByNothing   Verified = "none" // nothing was offered and nothing demanded
+)
+
+// Weak tells that an attacker could have changed the package unnoticed.
+func (v Verified) Weak() bool { return v == ByMD5 || v == ByNothing }
+
+// verify judges what was fetched. The manifest is nil when none is demanded.
+func (i *Installer) verify(ctx context.Context, r Request, got fetch.Sums, s *Staged) (*manifest.Manifest, error) {
+	if err := i.verifySum(r, got, s); err != nil {
+		return nil, err
+	}
+	if len(i.cfg.TrustedKeys) == 0 {
+		return nil, nil
+	}
+	m, err := i.verifySignature(ctx, r, s)
+	if err != nil {
+		return nil, err
+	}
+	if m.SHA256 != got.SHA256 || m.Size != got.Size {
+		return nil, failure.New(failure.Digest, "package has %d bytes with SHA-256 %s, signed were %d with %s",
+			got.Size, got.SHA256, m.Size, m.SHA256)
+	}
+	s.Verified, s.Sum = BySignature, got.SHA256
+	return &m, nil
+}
+
+// verifySum goes by the best sum that is offered (CL-09).
+func (i *Installer) verifySum(r Request, got fetch.Sums, s *Staged) error {
+	s.Verified, s.Sum = ByNothing, got.SHA256
+	want, kind := strings.TrimSpace(r.SHA256), "SHA-256"
+	switch {
+	case want != "":
+		s.Verified = BySHA256
+	case len(i.cfg.TrustedKeys) > 0: // the signature will tell, and better than MD5
+		return nil
+	case i.cfg.RequireSHA256:
+		return failure.New(failure.Digest, "package comes without a SHA-256, which is required")
+	case strings.TrimSpace(r.MD5) != "":
+		want, kind = strings.TrimSpace(r.MD5), "MD5"
+		s.Verified, s.Sum = ByMD5, got.MD5
+	default:
+		return nil
+	}
+	if !strings.EqualFold(want, s.Sum) {
+		return failure.New(failure.Digest, "package has %s %s, offered was %q", kind, s.Sum, want)
+	}
+	return nil
+}
+
+// verifySignature finds the signed manifest and judges all but the package.
+func (i *Installer) verifySignature(ctx context.Context, r Request, s *Staged) (manifest.Manifest, error) {
+	text := []byte(r.Manifest)
+	if r.Manifest == "" {
+		var err error
+		if text, err = i.beside(ctx, r.Source, s.folder.path); err != nil {
+			return manifest.Manifest{}, err
+		}
+	}
+	m, key, err := manifest.Verify(text, i.cfg.TrustedKeys)
+	if err != nil {
+		return m, failure.New(failure.Signature, "verify signature: %w", err)
+	}
+	if m.Expired(i.cfg.Now()) {
+		return m, failure.New(failure.Signature, "the signature of %s %s has expired", m.Name, m.Version)
+	}
+	last, err := i.cfg.Accepted.LastSequence(ctx, m.Name)
+	if err != nil {
+		return m, failure.New(failure.Storage, "read the last accepted sequence of %s: %w", m.Name, err)
+	}
+	if m.Sequence < last {
+		return m, failure.New(failure.Signature, "%s %s is a replay: its sequence is %d, %d was accepted before", m.Name, m.Version, m.Sequence, last)
+	}
+	s.Key, s.Sequence = key.ID(), m.Sequence
+	return m, nil
+}
+
+// beside reads PACKAGE.sig.
+func (i *Installer) beside(ctx context.Context, source, staging string) ([]byte, error) {
+	to := filepath.Join(staging, "package.sig")
+	if _, err := i.sig.Fetch(ctx, sigOf(source), to, nil); err != nil {
+		var e *failure.Error
+		if errors.As(err, &e) && e.Reason == failure.NotFound {
+			return nil, failure.New(failure.Signature, "package is not signed: %w", err)
+		}
+		if e != nil && e.Reason == failure.Download {
+			return nil, failure.New(failure.Signature, "package is not signed, or its signature cannot be had: %w", err)
+		}
+		return nil, err
+	}
+	text, err := os.ReadFile(to)
+	if err != nil {
+		return nil, failure.Because(failure.Storage, fmt.Errorf("read signature: %w", err))
+	}
+	return text, nil
+}
+
+// sigOf is the source of PACKAGE.sig; a query stays where it is.
+func sigOf(source string) string {
+	if u, err := url.Parse(source); err == nil && fetch.Remote(source) {
+		if u.RawPath != "" {
+			u.RawPath += ".sig"
+		}
+		u.Path += ".sig"
+		return u.String()
+	}
+	return source + ".sig"
+}
