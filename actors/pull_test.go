@@ -112,6 +112,22 @@ func TestPull(t *testing.T) {
 			}
 		})
 	})
+	t.Run("EV-14 what an operator stopped is told as failed, though its last beat is young", func(t *testing.T) {
+		w := newWorld(persist(1, "a"), persist(2, "b"))
+		w.running["a"], w.running["b"] = true, true
+		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
+			pass(2 * time.Minute)
+			if err := s.StopPlugin(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			pass(30 * time.Second)
+			wantState(t, s, "a", plugin.StateStopped)
+			w.takeReports()
+			w.beating("a", "b")
+			pass(time.Minute)
+			wantReports(t, w.takeReports(), "a=failed b=running")
+		})
+	})
 	t.Run("PL-11 nobody has a heartbeat: nothing sent", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {

@@ -175,7 +175,10 @@ func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 		c.sawBeat(u, b, m.At)
 		if b.Found && b.Err == nil {
 			entry := pullEntry{u.plugin, b.Status(m.At)}
-			if u.vouched { // the clock may have been set
+			switch {
+			case u.state == plugin.StateStopped: // its last beat may be young (EV-14)
+				entry.status = plugin.StatusFailed
+			case u.vouched: // the clock may have been set
 				entry.status = plugin.StatusRunning
 			}
 			entries = append(entries, entry)

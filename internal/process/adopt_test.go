@@ -44,6 +44,19 @@ func TestAdopt(t *testing.T) {
 				}
 			}
 		})
+		t.Run("EV-07 what is watched already is told of, and is the same life", func(t *testing.T) {
+			again := r.start("again", "serve", "2")
+			first := r.tracker.Adopt(t.Context(), []plugin.Target{target("again", again.Processes...)})
+			r.signal(again.Processes[0], syscall.SIGKILL)
+			want := []plugin.Sighting{{Name: "again", Life: first[0].Life, Processes: again.Processes[1:], Watch: way}}
+			var got []plugin.Sighting
+			for over := time.Now().Add(10 * time.Second); time.Now().Before(over) && !cmp.Equal(got, want); time.Sleep(time.Millisecond) {
+				got = r.tracker.Adopt(t.Context(), []plugin.Target{target("again")})
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		})
 		t.Run("EV-08 not what has its number", func(t *testing.T) {
 			stranger := startStranger(t)
 			for what, other := range map[string]plugin.Process{

@@ -69,6 +69,13 @@ func watch(ctx context.Context, root string, t *tally) {
 	}
 }
 
+// born tells whether a daemon has written its birth down as the last one.
+func born(root, name string, pid int) bool {
+	b, err := os.ReadFile(filepath.Join(root, "plugin", name, version, "births"))
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return err == nil && strings.HasPrefix(lines[len(lines)-1], strconv.Itoa(pid)+" ")
+}
+
 // births are how many daemons of a plugin there have been, and which of them
 // began while another lived.
 func births(root, name string) (n int, copies []string, err error) {

@@ -16,6 +16,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/plugin"
 )
 
 // killSupervisors is the point of it all.
@@ -33,7 +34,7 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 		case 2:
 			life = time.Duration(w.random(100_000)) * time.Microsecond // while it takes over
 		}
-		if n%4 == 3 {
+		if n%5 == 4 {
 			err = w.compare(ctx, s)
 		} else {
 			err = w.live(ctx, s, life)
@@ -80,14 +81,14 @@ func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) erro
 	return nil
 }
 
-// compare has the supervisor live long enough to know what runs, and compares
-// what it says with that.
+// compare has the supervisor live long enough to know what runs, through some
+// scans, and compares what it says with that.
 func (w *world) compare(ctx context.Context, s *rig.Child) error {
 	if err := s.Pass(ctx, 300*time.Millisecond); err != nil {
 		return err
 	}
 	before := daemons(w.in.Root)
-	if err := s.Pass(ctx, 1500*time.Millisecond); err != nil {
+	if err := s.Pass(ctx, 2500*time.Millisecond); err != nil {
 		return err
 	}
 	snapshot, err := w.client.Status(ctx)
@@ -98,7 +99,7 @@ func (w *world) compare(ctx context.Context, s *rig.Child) error {
 	for _, v := range snapshot.Plugins {
 		is := after[v.Name]
 		if len(is) == 1 && slices.Equal(is, before[v.Name]) && slices.Contains(w.steady, v.Name) && !slices.Equal(v.PIDs, is) {
-			w.tally.never(unseen, fmt.Sprintf("%s runs as %v, status says %v\n%s", v.Name, is, v.PIDs, w.why(v.Name)))
+			w.tally.never(unseen, fmt.Sprintf("%s runs as %v, status says %v\n%s%s", v.Name, is, v.PIDs, w.why(v.Name), w.logTail("")))
 		}
 	}
 	w.tally.add("looks at status", 1)
@@ -158,12 +159,15 @@ func (w *world) killSteady(n int) {
 		name := w.steady[w.random(len(w.steady))]
 		pids := is[name]
 		delete(is, name)
+		if len(pids) != 1 || !born(w.in.Root, name, pids[0]) {
+			continue // it is coming back from the last time
+		}
 		w.mu.Lock()
-		if len(pids) == 1 && syscall.Kill(pids[0], syscall.SIGKILL) == nil && !w.killed[pids[0]] {
-			w.killed[pids[0]] = true
+		if syscall.Kill(pids[0], syscall.SIGKILL) == nil && w.killed[name] != pids[0] {
+			w.killed[name] = pids[0]
 			w.needed[name]++
 			w.tally.add("plugins killed", 1)
-		} // else it is coming back from the last time
+		}
 		w.mu.Unlock()
 	}
 }
@@ -174,14 +178,13 @@ func (w *world) operate(ctx context.Context, name string) {
 		if w.order(ctx, admin.OrderStop, name) != nil {
 			continue // no supervisor lives just now
 		}
-		// It may take a while, over the ends of several supervisors; a start that
-		// was under way comes to its end first.
-		for over := time.Now().Add(30 * time.Second); len(running(w.in.Root, "daemon", "--start")[name]) > 0; {
+		// It may take a while, over the ends of several supervisors.
+		for over := time.Now().Add(30 * time.Second); !w.stopped(ctx, name); {
 			if !pass(ctx, 50*time.Millisecond) {
 				return
 			}
 			if time.Now().After(over) {
-				w.tally.never(undone, "stop "+name+"\n"+w.why(name)+w.logTail())
+				w.tally.never(undone, "stop "+name+"\n"+w.why(name)+w.logTail(name))
 				break
 			}
 		}
@@ -200,6 +203,14 @@ func (w *world) operate(ctx context.Context, name string) {
 			}
 		}
 	}
+}
+
+// stopped tells whether a plugin is stopped, as a supervisor says and as is: a
+// start that was under way has come to its end as well.
+func (w *world) stopped(ctx context.Context, name string) bool {
+	s, err := w.client.Status(ctx)
+	return err == nil && len(running(w.in.Root, "daemon", "--start")[name]) == 0 &&
+		slices.ContainsFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name && v.State == plugin.StateStopped })
 }
 
 // order gives an operator's order. Now and then the supervisor that has

@@ -39,7 +39,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 			break
 		}
 		if time.Now().After(over) {
-			w.tally.never(unsettled, why+"\n"+w.logTail())
+			w.tally.never(unsettled, why+"\n"+w.logTail(""))
 			break
 		}
 		if err := s.Pass(ctx, 200*time.Millisecond); err != nil {
@@ -53,9 +53,14 @@ func (w *world) judge(ctx context.Context) (err error) {
 			w.tally.never(undone, name+": "+err.Error())
 		}
 	}
+	const keeps = 20 // it was told so, and is told nothing else by the scans and pulls that follow
+	told := 0
 	for over := time.Now().Add(30 * time.Second); ; {
 		left, unknown := daemons(w.in.Root), w.unknownToPlane(ctx, plugin.StatusFailed)
-		if len(left) == 0 && unknown == "" {
+		if told++; len(left) > 0 || unknown != "" {
+			told = 0
+		}
+		if told == keeps {
 			return nil
 		}
 		if time.Now().After(over) {
@@ -63,7 +68,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 				w.tally.never(orphans, fmt.Sprint(left))
 			}
 			if unknown != "" {
-				w.tally.never(untold, unknown+"\n"+w.logTail())
+				w.tally.never(untold, unknown+"\n"+w.logTail(""))
 			}
 			return nil
 		}
@@ -77,10 +82,10 @@ func (w *world) judge(ctx context.Context) (err error) {
 // what stays behind.
 func (w *world) judgeEnd(s *rig.Child) error {
 	if err := s.Stop(); err != nil {
-		w.tally.never(badEnds, err.Error()+"\n"+w.logTail())
+		w.tally.never(badEnds, err.Error()+"\n"+w.logTail(""))
 	}
 	if code := s.ExitCode(); code != 0 {
-		w.tally.never(badEnds, fmt.Sprintf("exit %d\n%s", code, w.logTail()))
+		w.tally.never(badEnds, fmt.Sprintf("exit %d\n%s", code, w.logTail("")))
 	}
 	left, err := w.in.Leaves(false)
 	w.tally.never(leaves, left...)

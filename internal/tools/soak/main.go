@@ -4,14 +4,21 @@
 //	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE]
 //
 // A built supervisor works on a temporary root with short periods. Some of its
-// plugins run until they are killed, some end by themselves every few seconds.
-// Meanwhile plugins are killed, also while no supervisor lives, an operator
-// stops and starts one of them, and the control plane is away now and then. The
-// supervisor is killed with -9, a random time after its start, and started again.
+// plugins run until they are killed, some end by themselves every few seconds,
+// some take their time to start. Meanwhile plugins are killed, also several at
+// once and while no supervisor lives, an operator stops and starts two of them,
+// a second supervisor is tried, and the control plane is away now and then. The
+// supervisor is killed with -9, a random time after its start or right after it
+// accepted an order, and started again.
 //
-// The plugins trust it: `--start` starts a daemon whether one runs or not, and
-// each daemon writes its birth down. So a second copy, or a restart that nobody
-// needed, is in the plugins' own books, also when it was too short to be seen.
+// The plugins trust it: `--start` starts a daemon whether one runs or not. Each
+// daemon writes its birth down, and whether another lived then, which a lock that
+// it holds tells. So a second copy, or a restart that nobody needed, is in the
+// plugins' own books, also when it was too short to be seen.
+//
+// Without cgroups it is soaked by
+//
+//	unshare -m sh -c 'umount /sys/fs/cgroup/unified; go run ./internal/tools/soak'
 //
 // The exit status is 1 if anything is counted that must not be. All processes,
 // files and cgroups are gone at its end, also when that is Ctrl-C.

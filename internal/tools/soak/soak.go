@@ -56,7 +56,7 @@ type world struct {
 
 	mu     sync.Mutex
 	rand   *rand.Rand
-	killed map[int]bool   // pids of steady ones
+	killed map[string]int // the last pid of each steady one that was
 	torn   int            // lines of the journal
 	needed map[string]int // births of the steady ones for which there was a reason
 	url    string
@@ -75,7 +75,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		return nil, err
 	}
 	w := &world{
-		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[int]bool{},
+		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
 		hurry:  make(chan struct{}, 1),
 		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
 	}
@@ -163,7 +163,7 @@ control_plane: {url: %q}
 intervals: {scan: 1s, pull: 700ms, update: 5s, inventory: 10s}
 first_run: {scan: 0s, pull: 300ms, update: 1s, inventory: 1s, jitter: 100ms}
 avoid_window: 0s
-restart: {stagger: 100ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000}
+restart: {stagger: 100ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000, kill_grace: 500ms}
 log: {level: info}
 `, w.in.Root, url)
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
@@ -177,9 +177,10 @@ func (w *world) all() []string {
 	return slices.Concat(w.told, w.steady, w.flaps)
 }
 
-// logTail is the end of the last supervisor's log.
-func (w *world) logTail() string {
+// logTail is the end of the supervisors' log, of what it says of a plugin or all.
+func (w *world) logTail(name string) string {
 	b, _ := os.ReadFile(w.log)
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, name) })
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
