@@ -83,8 +83,14 @@ func TestLocal(t *testing.T) {
 	refused(t, err, 235, "not a regular file")
 	_, _, err = get(t, fetch.Config{}, "ftp://host/p.zip")
 	refused(t, err, 240, "only http, https and file")
-	_, _, err = get(t, fetch.Config{MaxSize: 10}, path)
-	refused(t, err, 240, "more than 10 bytes")
+	if err := os.Truncate(path, 4<<30); err != nil { // sparse
+		t.Fatal(err)
+	}
+	b, _, err := get(t, fetch.Config{}, path)
+	refused(t, err, 236, "at most 536870912 allowed") // CL-13
+	if len(b) > 0 {
+		t.Errorf("%d bytes were copied first", len(b))
+	}
 }
 
 // cut sends half of what is left and breaks the connection.
