@@ -152,7 +152,7 @@ func (f *Fetcher) into(ctx context.Context, source string, s *sink) error {
 	case err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"):
 		return f.local(ctx, u.Path, s)
 	case strings.Contains(source, "://"):
-		return failure.New(failure.Download, "fetch %q: only http, https and file are known", source)
+		return failure.New(failure.Download, "fetch: a source is a path or a URL of http, https or file")
 	default:
 		return f.local(ctx, source, s)
 	}

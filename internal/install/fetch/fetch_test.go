@@ -81,8 +81,8 @@ func TestLocal(t *testing.T) {
 	}
 	_, _, err = get(t, fetch.Config{}, fifo)
 	refused(t, err, 235, "not a regular file")
-	_, _, err = get(t, fetch.Config{}, "ftp://host/p.zip")
-	refused(t, err, 240, "only http, https and file")
+	_, _, err = get(t, fetch.Config{}, "ftp://me:secret@host/p.zip")
+	refused(t, err, 240, "URL of http, https or file")
 	if err := os.Truncate(path, 4<<30); err != nil { // sparse
 		t.Fatal(err)
 	}
