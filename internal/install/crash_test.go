@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,8 +19,8 @@ import (
 var errCrash = errors.New("crashed here")
 
 // run stages and places the sample over the live version.
-func run(t *testing.T, i *install.Installer, source string) error {
-	s, err := i.Stage(t.Context(), install.Request{Source: source})
+func run(ctx context.Context, i *install.Installer, source string) error {
+	s, err := i.Stage(ctx, install.Request{Source: source})
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func steps(answer func(n int, name string) error) (step func(string) error, coun
 func TestCrashAtEveryStep(t *testing.T) {
 	source := write(t, sample().zip(t))
 	step, total := steps(func(int, string) error { return nil })
-	if err := run(t, newInstaller(t, newRoot(t), func(c *install.Config) { c.Step = step }), source); err != nil {
+	if err := run(t.Context(), newInstaller(t, newRoot(t), func(c *install.Config) { c.Step = step }), source); err != nil {
 		t.Fatal(err)
 	}
 	if *total < 15 {
@@ -69,7 +70,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			return nil
 		})
 		t.Run(fmt.Sprint("step ", at), func(t *testing.T) {
-			err := run(t, newInstaller(t, root, func(c *install.Config) { c.Step = step }), source)
+			err := run(t.Context(), newInstaller(t, root, func(c *install.Config) { c.Step = step }), source)
 			if !errors.Is(err, errCrash) {
 				t.Fatalf("at %s: %v", where, err)
 			}
@@ -97,7 +98,7 @@ func TestFullAtEveryStep(t *testing.T) {
 			}
 			return nil
 		})
-		err := run(t, newInstaller(t, root, func(c *install.Config) { c.Step = step }), source)
+		err := run(t.Context(), newInstaller(t, root, func(c *install.Config) { c.Step = step }), source)
 		var e *failure.Error
 		if !done && (!errors.As(err, &e) || !e.DiskFull()) {
 			t.Errorf("step %d: %v, want the disk to be full", at, err)

@@ -124,3 +124,18 @@ func TestUnsigned(t *testing.T) {
 		untouched(t, root)
 	}
 }
+
+// A file beside the package that is no signature is not read whole.
+func TestHugeSignature(t *testing.T) {
+	root := newRoot(t)
+	i := newInstaller(t, root, func(c *install.Config) {
+		c.TrustedKeys, c.Accepted = []manifest.PublicKey{newKey(t).Public()}, sequences{}
+	})
+	source := write(t, sample().zip(t))
+	if err := os.WriteFile(source+".sig", make([]byte, manifest.MaxSize+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := i.Stage(t.Context(), install.Request{Source: source})
+	refused(t, err, 239, "cannot be had")
+	untouched(t, root)
+}

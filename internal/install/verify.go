@@ -103,11 +103,8 @@ func (i *Installer) beside(ctx context.Context, source, staging string) ([]byte,
 	to := filepath.Join(staging, "package.sig")
 	if _, err := i.sig.Fetch(ctx, sigOf(source), to, nil); err != nil {
 		var e *failure.Error
-		if errors.As(err, &e) && e.Reason == failure.NotFound {
-			return nil, failure.New(failure.Signature, "package is not signed: %w", err)
-		}
-		if e != nil && e.Reason == failure.Download {
-			return nil, failure.New(failure.Signature, "package is not signed, or its signature cannot be had: %w", err)
+		if errors.As(err, &e) && e.Reason != failure.Storage {
+			return nil, failure.New(failure.Signature, "package is not signed, or its signature cannot be had: %w", e.Err)
 		}
 		return nil, err
 	}

@@ -5,8 +5,9 @@
 // shows that it is still the same file (If-Range with its ETag or date);
 // otherwise it begins anew. Its bounds are the whole time, the size, the time
 // without progress, and the number of tries. An error is a *failure.Error:
-// NotFound for a local file, Download for all else a source can do wrong,
-// Storage when the file cannot be written.
+// NotFound, NotZip (not a regular file) or Unzip (too large) for a local file,
+// Download for what a server or a URL does wrong, Storage when a file cannot be
+// read or written.
 package fetch
 
 import (
@@ -151,7 +152,7 @@ func (f *Fetcher) into(ctx context.Context, source string, s *sink) error {
 	case err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"):
 		return f.local(ctx, u.Path, s)
 	case strings.Contains(source, "://"):
-		return failure.New(failure.Download, "fetch %q: only http, https and file are known", source)
+		return failure.New(failure.Download, "fetch: a source is a path or a URL of http, https or file")
 	default:
 		return f.local(ctx, source, s)
 	}
@@ -171,6 +172,9 @@ func (f *Fetcher) local(ctx context.Context, path string, s *sink) error {
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return failure.New(failure.NotZip, "package %s is not a regular file", path)
+	}
+	if info.Size() > s.max {
+		return failure.New(failure.Unzip, "package has %d bytes, at most %d allowed", info.Size(), s.max)
 	}
 	s.total = info.Size()
 	if _, err := io.Copy(s, contextReader{ctx, file}); err != nil {

@@ -81,10 +81,16 @@ func TestLocal(t *testing.T) {
 	}
 	_, _, err = get(t, fetch.Config{}, fifo)
 	refused(t, err, 235, "not a regular file")
-	_, _, err = get(t, fetch.Config{}, "ftp://host/p.zip")
-	refused(t, err, 240, "only http, https and file")
-	_, _, err = get(t, fetch.Config{MaxSize: 10}, path)
-	refused(t, err, 240, "more than 10 bytes")
+	_, _, err = get(t, fetch.Config{}, "ftp://me:secret@host/p.zip")
+	refused(t, err, 240, "URL of http, https or file")
+	if err := os.Truncate(path, 4<<30); err != nil { // sparse
+		t.Fatal(err)
+	}
+	b, _, err := get(t, fetch.Config{}, path)
+	refused(t, err, 236, "at most 536870912 allowed") // CL-13
+	if len(b) > 0 {
+		t.Errorf("%d bytes were copied first", len(b))
+	}
 }
 
 // cut sends half of what is left and breaks the connection.

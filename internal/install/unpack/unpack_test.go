@@ -151,11 +151,11 @@ func make100() (es []entry) {
 // CL-13: a size declared too small does not let more through.
 func TestLyingSize(t *testing.T) {
 	z := archive(t, entry{name: "a", mode: 0o100644, body: strings.Repeat("0", 9<<20)})
-	real := []byte{0, 0, 0x90, 0} // 9 MiB, little-endian
-	if n := bytes.Count(z, real); n < 1 {
+	size := []byte{0, 0, 0x90, 0} // 9 MiB, little-endian
+	if n := bytes.Count(z, size); n < 1 {
 		t.Fatal("no size found to change")
 	}
-	z = bytes.ReplaceAll(z, real, []byte{1, 0, 0, 0})
+	z = bytes.ReplaceAll(z, size, []byte{1, 0, 0, 0})
 	dir, err := unpackTo(t, z, unpack.Limits{Size: 4 << 20})
 	var e *failure.Error
 	if !errors.As(err, &e) || e.Reason != failure.Unzip {
@@ -226,7 +226,7 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatalf("written outside: %v", all)
 		}
 		var total int64
-		filepath.WalkDir(dir, func(p string, d fs.DirEntry, failed error) error {
+		filepath.WalkDir(dir, func(p string, _ fs.DirEntry, _ error) error {
 			info, err := os.Lstat(p)
 			if err != nil {
 				t.Fatal(err)
