@@ -12,6 +12,7 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/state"
@@ -19,32 +20,44 @@ import (
 )
 
 func upgradeCommand() *cobra.Command {
-	cmd := changeCommand("upgrade NAME@VERSION", "Make another version of a plugin the one that runs", `
+	return changeCommand("upgrade NAME@VERSION", "Make another version of a plugin the one that runs", `
 The new version has to prove itself for upgrade.prove. If it is worse than the
-old one was, that comes back.`, func(arg string) (plugin.Offer, error) {
-		name, version, ok := strings.Cut(arg, "@")
-		if !ok {
-			return plugin.Offer{}, fmt.Errorf("%q names no version: NAME@VERSION is needed", arg)
-		}
-		return plugin.Offer{Name: name, Version: version, Force: true}, errors.Join(plugin.CheckName(name), plugin.CheckName(version))
-	})
-	return cmd
+old one was, that comes back.`, func(_ *cobra.Command, _ config.Config, arg string) (plugin.Offer, error) { return versionOffer(arg) })
+}
+
+// versionOffer is an operator's wish for NAME@VERSION.
+func versionOffer(arg string) (plugin.Offer, error) {
+	name, version, ok := strings.Cut(arg, "@")
+	if !ok {
+		return plugin.Offer{}, exit(exitUsage, fmt.Errorf("%q names no version: NAME@VERSION is needed (try --help)", arg))
+	}
+	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
+		return plugin.Offer{}, exit(exitUsage, err)
+	}
+	return plugin.Offer{Name: name, Version: version, Force: true}, nil
 }
 
 func rollbackCommand() *cobra.Command {
 	return changeCommand("rollback NAME", "Make the version before the one that runs", `
 The version that is left is not installed again for upgrade.quarantine, whatever
-the control plane offers, unless an operator says so.`, func(arg string) (plugin.Offer, error) {
-		return plugin.Offer{Name: arg, Force: true}, plugin.CheckName(arg)
+the control plane offers, unless an operator says so.`, func(_ *cobra.Command, _ config.Config, arg string) (plugin.Offer, error) {
+		return plugin.Offer{Name: arg, Force: true}, checkName(arg)
 	})
 }
 
 func removeCommand() *cobra.Command {
 	return changeCommand("remove NAME", "Remove a plugin from this host", `
 It is stopped, and asked by --uninstall; if it refuses, it stays and is started
-again.`, func(arg string) (plugin.Offer, error) {
-		return plugin.Offer{Name: arg, Remove: true, Force: true}, plugin.CheckName(arg)
+again.`, func(_ *cobra.Command, _ config.Config, arg string) (plugin.Offer, error) {
+		return plugin.Offer{Name: arg, Remove: true, Force: true}, checkName(arg)
 	})
+}
+
+func checkName(arg string) error {
+	if err := plugin.CheckName(arg); err != nil {
+		return exit(exitUsage, err)
+	}
+	return nil
 }
 
 // changed is how a change ended, for programs.
@@ -56,7 +69,7 @@ type changed struct {
 
 // changeCommand changes which version of a plugin is on the host: by the
 // supervisor, or without one by itself, under the same locks.
-func changeCommand(use, short, more string, wanted func(arg string) (plugin.Offer, error)) *cobra.Command {
+func changeCommand(use, short, more string, wanted func(cmd *cobra.Command, cfg config.Config, arg string) (plugin.Offer, error)) *cobra.Command {
 	var (
 		wait    bool
 		timeout time.Duration
@@ -77,14 +90,14 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: no longer than this `time`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		offer, err := wanted(args[0])
-		switch {
-		case err != nil:
-			return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
-		case timeout <= 0:
+		if timeout <= 0 {
 			return exit(exitUsage, errors.New("--timeout must be positive (try --help)"))
 		}
 		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		offer, err := wanted(cmd, cfg, args[0])
 		if err != nil {
 			return err
 		}
@@ -164,13 +177,24 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer) (resu
 	if _, err := prepareRoot(cfg.Root); err != nil {
 		return "", false, err
 	}
+	plane, err := control.New(controlConfig(cfg), log)
+	if err != nil {
+		return "", false, err
+	}
+	defer plane.Close()
+	packages, err := newPackages(cfg, plane, log)
+	if err != nil {
+		return "", false, err
+	}
+	defer packages.installer.Close()
+	packages.progress = progressOn(cmd.ErrOrStderr())
 	tracker, _, err := track(cfg, log)
 	if err != nil {
 		return "", false, err
 	}
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), log)
+	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), packages, log)
 	ctx, stop := untilTold(cmd.Context(), log)
 	defer stop()
 	up := manager.Upgrade(ctx, o)

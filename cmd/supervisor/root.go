@@ -54,7 +54,8 @@ func newRoot() *cobra.Command {
 	root.AddCommand(runCommand(), demoCommand(),
 		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
 		startCommand(), stopCommand(), restartCommand(), waitCommand(),
-		upgradeCommand(), rollbackCommand(), removeCommand(),
+		installCommand(), upgradeCommand(), rollbackCommand(), removeCommand(),
+		verifyCommand(), keygenCommand(), signCommand(),
 		configCommand(), versionCommand())
 	return root
 }

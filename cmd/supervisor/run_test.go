@@ -47,7 +47,7 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }()
 	for path, want := range map[string]string{"/healthz": `"ok"`, "/readyz": `"ok"`, "/metrics": "\nsupervisor_up 1\n"} {
-		if err := fetch("http://"+started.Metrics+path, want); err != nil {
+		if err := await("http://"+started.Metrics+path, want); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -59,8 +59,8 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	}
 }
 
-// fetch waits until the page has the text: /readyz is 503 before the first scan.
-func fetch(url, want string) error {
+// await waits until the page has the text: /readyz is 503 before the first scan.
+func await(url, want string) error {
 	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var resp *http.Response

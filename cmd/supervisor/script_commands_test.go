@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exitcode":     cmdExitCode,
 		"install":      cmdInstall,
 		"many":         cmdMany,
+		"pack":         cmdPack,
+		"trust":        cmdTrust,
 		"await":        cmdAwait,
 		"awaitaddress": cmdAwaitAddress,
 		"awaithost":    cmdAwaitHost,
@@ -106,6 +109,39 @@ func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = registry.New(registry.Options{Root: root}).Put(context.Background(), pkg.Record())
 	ts.Check(err)
+}
+
+// pack FILE NAME VERSION [PROGRAM] makes a package of a sample, or of PROGRAM.
+func cmdPack(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 3, "pack FILE NAME VERSION [PROGRAM]")
+	name := args[1]
+	program := filepath.Join(os.Getenv("TEST_BIN"), "examples", name, name)
+	if len(args) > 3 {
+		program = ts.MkAbs(args[3])
+	}
+	content, err := os.ReadFile(program)
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	z := zip.NewWriter(f)
+	add := func(file string, mode os.FileMode, b []byte) {
+		h := &zip.FileHeader{Name: file, Method: zip.Deflate}
+		h.SetMode(mode)
+		w, err := z.CreateHeader(h)
+		ts.Check(err)
+		_, err = w.Write(b)
+		ts.Check(err)
+	}
+	add("config.json", 0o644, fmt.Appendf(nil, `{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","heartbeatInterval":60}`, name, args[2], name))
+	add(name, 0o755, content)
+	ts.Check(z.Close())
+	ts.Check(f.Close())
+}
+
+// trust FILE trusts the public key in it.
+func cmdTrust(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "trust FILE")
+	ts.Setenv("SUPERVISOR_UPGRADE_TRUSTED_KEYS", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // many N NAME FILE TIMEOUT installs FILE as the plugins NAME1 … NAMEN.

@@ -52,15 +52,18 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
-	plane, err := control.New(control.Config{
-		URL: cfg.ControlPlane.URL, Timeout: cfg.ControlPlane.Timeout, TokenFile: cfg.ControlPlane.TokenFile,
-		CAFile: cfg.ControlPlane.CAFile, CertFile: cfg.ControlPlane.CertFile, KeyFile: cfg.ControlPlane.KeyFile,
-		InstanceID: about.InstanceID, Version: about.Version,
-	}, log)
+	reach := controlConfig(cfg)
+	reach.InstanceID, reach.Version = about.InstanceID, about.Version
+	plane, err := control.New(reach, log)
 	if err != nil {
 		return err
 	}
 	defer plane.Close()
+	packages, err := newPackages(cfg, plane, log)
+	if err != nil {
+		return err
+	}
+	defer packages.installer.Close()
 	socket, err := admin.Listen(cfg.SocketPath())
 	if err != nil {
 		return err
@@ -87,8 +90,11 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
-	manager, watcher := manager(cfg, runner, tracker, memory, beats, log)
+	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
 	if native, ok := manager.(*host.Manager); ok {
+		if n, err := packages.installer.Sweep(ctx); err != nil || n > 0 {
+			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
+		}
 		if policy.Unfinished, err = native.Unfinished(); err != nil {
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
 		}
@@ -199,7 +205,7 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // manager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins nobody watches (EV-04).
 func manager(
-	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, log logrus.FieldLogger,
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages *packages, log logrus.FieldLogger,
 ) (actors.Manager, actors.Watcher) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {
@@ -212,7 +218,7 @@ func manager(
 	native := host.New(host.Options{
 		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: notify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
-		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats,
+		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: control.LocalOS(), LocalArch: control.LocalArch(),
 	})
 	return native, native

@@ -49,14 +49,3 @@ func (c *Config) oddities() []Warning {
 	}
 	return odd
 }
-
-// NotYet tells which keys were set that have no effect in this version.
-func (c Config) NotYet() []Warning {
-	var set []Warning
-	for _, k := range keys {
-		if at := c.origins[k.name]; k.later && at != "" {
-			set = append(set, Warning{Where: at, Key: k.name, Text: "has no effect in this version"})
-		}
-	}
-	return set
-}

@@ -89,9 +89,6 @@ func writeReference() (string, error) {
 	fmt.Fprintf(&b, intro, strings.Join(example, "\n"), shown)
 	for _, k := range keys {
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", k.name, k.help)
-		if k.later {
-			b.WriteString("*Read and checked, without effect in this version.*\n\n")
-		}
 		if k.fileOnly() {
 			limitsReference(&b)
 			continue

@@ -24,12 +24,8 @@ func AddFlags(fs *pflag.FlagSet, names ...string) {
 		if k.fileOnly() || len(names) > 0 && !slices.Contains(names, k.name) {
 			continue
 		}
-		help := k.help
-		if k.later {
-			help += " (No effect yet.)"
-		}
 		v := &flagText{text: k.get(&defaults), word: k.kind.word()}
-		f := fs.VarPF(v, k.flag(), "", help)
+		f := fs.VarPF(v, k.flag(), "", k.help)
 		if v.word == "bool" {
 			f.NoOptDefVal = "true"
 		}

@@ -267,34 +267,17 @@ func TestSomeFlags(t *testing.T) {
 	}
 }
 
-func TestNotYet(t *testing.T) {
-	file := write(t, "s.yaml", `
-upgrade: {quarantine: 5h}
-restart: {parallel: 2}
-install: {max_ratio: 200}
+
+func TestLimitsOfPlugins(t *testing.T) {
+	c := mustLoad(t, Sources{File: write(t, "s.yaml", `
 plugins:
   b: {limits: {pids: 7}}
   a: {limits: {cpu: 0.5, memory: 64MiB}}
-`)
-	c := mustLoad(t, Sources{File: file, Environ: []string{"SUPERVISOR_INSTALL_FETCH_TIMEOUT=1m"}})
-	var got []string
-	for _, w := range c.NotYet() {
-		got = append(got, strings.TrimPrefix(w.String(), file))
-	}
-	want := []string{
-		":4: install.max_ratio: has no effect in this version",
-		"SUPERVISOR_INSTALL_FETCH_TIMEOUT: install.fetch_timeout: has no effect in this version",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("not yet (-want +got):\n%s", diff)
-	}
+`)})
 	if diff := cmp.Diff(map[string]Plugin{
 		"a": {Limits{CPU: 0.5, Memory: 64 * mebibyte}}, "b": {Limits{PIDs: 7}},
 	}, c.Plugins); diff != "" {
 		t.Errorf("plugins (-want +got):\n%s", diff)
-	}
-	if n := Default().NotYet(); len(n) != 0 {
-		t.Errorf("nothing set: %v", n)
 	}
 	shown, err := c.YAML()
 	if err != nil {

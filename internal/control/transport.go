@@ -22,7 +22,7 @@ const (
 
 // newTransport is the network as Config wants it.
 func newTransport(cfg Config, timeout time.Duration) (*http.Transport, error) {
-	secure, err := tlsConfig(cfg)
+	secure, err := cfg.TLS()
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,8 @@ func newTransport(cfg Config, timeout time.Duration) (*http.Transport, error) {
 	}, nil
 }
 
-func tlsConfig(cfg Config) (*tls.Config, error) {
+// TLS is how the control plane's certificate is checked and ours is shown.
+func (cfg Config) TLS() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.CAFile != "" {
 		pem, err := os.ReadFile(cfg.CAFile)

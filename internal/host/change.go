@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -34,7 +35,8 @@ import (
 type change struct {
 	*Manager
 	t       transaction.Transaction
-	timeout time.Duration // of `--upgrade`; the other verbs have their record's (UP-06)
+	timeout time.Duration   // of `--upgrade`; the other verbs have their record's (UP-06)
+	staged  *install.Staged // the new version's package; nil: it is in its place already
 	result  plugin.Upgraded
 }
 
@@ -93,8 +95,13 @@ func (c *change) carryOut(ctx context.Context) {
 		c.t.Ran = c.Check(ctx, c.t.From.Plugin()).Status == plugin.StatusRunning
 		c.t.Beat = c.t.Ran && c.beats(ctx, c.t.From.Plugin())
 	}
+	c.t.Made = c.staged != nil && !isFolder(c.folder(c.t.To.Version))
 	if err := c.advance(transaction.Prepared); err != nil {
 		c.result.Outcome = failed(plugin.VerbUpgrade, err)
+		return
+	}
+	if err := c.place(ctx); err != nil {
+		c.abandon(err)
 		return
 	}
 	if err := c.preflight(ctx); err != nil {
@@ -115,6 +122,23 @@ func (c *change) carryOut(ctx context.Context) {
 		}
 	}
 	c.forward(ctx)
+}
+
+// place puts the new version's package into its place.
+func (c *change) place(ctx context.Context) error {
+	if c.staged == nil {
+		return nil
+	}
+	c.reached("place")
+	existing := install.Replace
+	if c.t.Made {
+		existing = install.Refuse
+	}
+	if _, err := c.staged.Place(existing); err != nil {
+		return err
+	}
+	c.reached("placed")
+	return c.changes.Accept(ctx, c.t.Name, c.staged.Sequence)
 }
 
 // forward makes the new version the recorded one and runs it; the old one is stopped.

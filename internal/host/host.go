@@ -21,6 +21,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
@@ -41,6 +42,7 @@ type Options struct {
 	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace
 	Prove          time.Duration    // for how long a new version must be healthy before the old one is given up
 	Quarantine     time.Duration    // for how long a version that was rolled back is refused; not positive: it is not
+	Packages       Packages         // where packages come from; nil: only what is unpacked here can be upgraded to
 	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
 	Reached        func(string)     // told of each point of a transaction, for tests that end there; nil: nobody
 	Log            logrus.FieldLogger
@@ -52,6 +54,12 @@ type Options struct {
 // Heartbeats reads the plugins' heartbeat files.
 type Heartbeats interface {
 	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat
+}
+
+// Packages gets the package of an offer, verified and unpacked, into staging.
+// It touches nothing else.
+type Packages interface {
+	Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error)
 }
 
 // Manager works on the plugins of one root. It may be used by several
@@ -71,6 +79,7 @@ type Manager struct {
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
 	heartbeats Heartbeats
+	packages   Packages
 	reached    func(string)
 
 	log      logrus.FieldLogger
@@ -86,7 +95,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
-		changes: transaction.New(o.Root, o.Reached), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, reached: o.Reached,
+		changes: transaction.New(o.Root, o.Reached), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages, reached: o.Reached,
 	}
 	if m.reached == nil {
 		m.reached = func(string) {}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
@@ -28,9 +29,20 @@ func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	case o.Version == "":
 		return m.rollBack(ctx, o)
 	}
-	u, err := m.plan(ctx, o)
+	u, err := m.admit(ctx, o)
 	if err != nil {
 		return u.refuse(err)
+	}
+	var staged *install.Staged
+	if m.packages != nil && (o.Package != "" || !isFolder(m.dir(o.Name, o.Version))) {
+		if staged, err = m.packages.Stage(ctx, o); err != nil { // before the lock: it may take long, and touches nothing
+			return u.refuse(err)
+		}
+		defer func() {
+			if err := staged.Discard(); err != nil {
+				m.log.WithError(err).WithField("plugin", o.Name).Warn("Staging folder cannot be removed")
+			}
+		}()
 	}
 	release, _, err := m.lock(ctx, o.Name, lock.Exclusive)
 	if err != nil {
@@ -40,7 +52,7 @@ func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	if left, found := m.finish(ctx, o.Name); found && left.Err != nil {
 		m.log.WithError(left.Err).WithField("plugin", o.Name).Warn("Upgrade that was cut short did not end well")
 	}
-	if u, err = m.plan(ctx, o); err != nil { // once more: now nobody else changes it
+	if u, err = m.plan(ctx, o, staged); err != nil { // what was admitted may have changed
 		return u.refuse(err)
 	}
 	return m.reported(m.carryOut(ctx, u))
@@ -110,10 +122,12 @@ type upgrade struct {
 	old   registry.Record // the record before; the zero value if there is none
 	had   bool            // there is one
 	next  registry.Record
+	// staged is the package of next; nil: it is in its place already.
+	staged *install.Staged
 }
 
-// plan looks what there is to do, and refuses what cannot or may not be done.
-func (m *Manager) plan(ctx context.Context, o plugin.Offer) (u upgrade, err error) {
+// admit refuses what may not be done.
+func (m *Manager) admit(ctx context.Context, o plugin.Offer) (u upgrade, err error) {
 	u.offer = o
 	if err := plugin.CheckName(o.Name); err != nil {
 		return u, err
@@ -127,10 +141,26 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer) (u upgrade, err erro
 	if u.had && !m.downgrade && plugin.CompareVersions(o.Version, u.old.Version) <= 0 {
 		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", o.Version, u.old.Version)
 	}
-	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.Force {
+	if o.Force {
+		return u, m.changes.Lift(o.Name, o.Version)
+	}
+	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned {
 		return u, ban
 	}
-	config, err := registry.ReadPackageConfig(m.dir(o.Name, o.Version))
+	return u, nil
+}
+
+// plan looks what there is to do, and refuses what may not or cannot be done.
+func (m *Manager) plan(ctx context.Context, o plugin.Offer, staged *install.Staged) (u upgrade, err error) {
+	if u, err = m.admit(ctx, o); err != nil {
+		return u, err
+	}
+	var config registry.PackageConfig
+	if u.staged = staged; staged != nil {
+		config = staged.Config
+	} else {
+		config, err = registry.ReadPackageConfig(m.dir(o.Name, o.Version))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return u, fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
@@ -143,13 +173,10 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer) (u upgrade, err erro
 		return u, err
 	}
 	u.next = config.Record()
-	if o.Force {
-		if err := m.changes.Lift(o.Name, o.Version); err != nil {
-			return u, err
-		}
-	}
 	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
-	_, err = m.executable(u.next.Plugin())
+	if staged == nil {
+		_, err = m.executable(u.next.Plugin())
+	}
 	return u, err
 }
 
@@ -169,6 +196,7 @@ func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Upgraded {
 		t.From = &u.old
 	}
 	c := m.change(t)
+	c.staged = u.staged
 	if u.offer.Timeout > 0 {
 		c.timeout = u.offer.Timeout
 	}

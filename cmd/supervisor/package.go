@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/cmd/supervisor/internal/view"
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/install/fetch"
+	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/plugin"
+)
+
+func installCommand() *cobra.Command {
+	return changeCommand("install FILE|URL|NAME@VERSION", "Install a plugin, or upgrade it to another version", `
+A file or URL is a package; NAME@VERSION is one that the control plane lists, or
+that is unpacked on this host.`, func(cmd *cobra.Command, cfg config.Config, arg string) (plugin.Offer, error) {
+		if _, err := os.Stat(arg); err != nil && !fetch.Remote(arg) && strings.Contains(arg, "@") {
+			return versionOffer(arg)
+		}
+		if _, err := prepareRoot(cfg.Root); err != nil {
+			return plugin.Offer{}, err
+		}
+		return packageOffer(cmd.Context(), cfg, arg, progressOn(cmd.ErrOrStderr()))
+	})
+}
+
+// packageOffer is an offer of the package at a file or URL, whose name and
+// version it has to be looked into for.
+func packageOffer(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (plugin.Offer, error) {
+	if !fetch.Remote(source) {
+		var err error
+		if source, err = filepath.Abs(source); err != nil {
+			return plugin.Offer{}, err
+		}
+	}
+	var about install.Staged
+	err := look(ctx, cfg, source, progress, func(s *install.Staged) { about = *s })
+	return plugin.Offer{Name: about.Config.Name, Version: about.Config.Version, Package: source, Force: true}, err
+}
+
+// look stages a package, has it seen, and leaves nothing of it (CL-14).
+func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) (err error) {
+	installer, err := newInstaller(cfg)
+	if err != nil {
+		return err
+	}
+	defer installer.Close()
+	staged, err := installer.Stage(ctx, install.Request{Source: source, Progress: progress})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, staged.Discard()) }()
+	see(staged)
+	return nil
+}
+
+// verified is what `verify` tells of a package.
+type verified struct {
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	Type     string `json:"type"`
+	OS       string `json:"os,omitempty"`
+	Arch     string `json:"arch,omitempty"`
+	Size     int64  `json:"size"` // bytes
+	Verified string `json:"verified"`
+	Sum      string `json:"sum"`
+	Key      string `json:"key,omitempty"`
+}
+
+func verifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "verify FILE|URL",
+		Short: "Fetch a package, verify and check it, and leave nothing of it",
+		Long: `Fetch a package, verify it, unpack it, check what is in it, and leave nothing.
+
+With upgrade.trusted_keys set it has to be signed by one of them; the signature
+is in PACKAGE.sig beside it. It exits 0 when the package could be installed, 1
+when it could not.`,
+		Args: arguments(cobra.ExactArgs(1)),
+	}
+	output := addOutput(cmd)
+	settings := addPlace(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		if _, err := prepareRoot(cfg.Root); err != nil {
+			return err
+		}
+		var v verified
+		err = look(cmd.Context(), cfg, args[0], progressOn(cmd.ErrOrStderr()), func(s *install.Staged) {
+			v = verified{
+				Name: s.Config.Name, Version: s.Config.Version, Type: s.Config.Type.String(), OS: s.Config.OSType, Arch: s.Config.Arch,
+				Size: s.Size, Verified: string(s.Verified), Sum: s.Sum, Key: s.Key,
+			}
+		})
+		switch {
+		case err != nil:
+			return err
+		case *output == asJSON:
+			return writeJSON(cmd.OutOrStdout(), v)
+		}
+		by := v.Verified
+		if v.Key != "" {
+			by += " by key " + v.Key
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s  %s  %d bytes  %s\nverified: %s\n", v.Name, v.Version, v.Type, v.Size, v.Sum, by)
+		return err
+	}
+	return cmd
+}
+
+func keygenCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen FILE",
+		Short: "Make a key that packages are signed with",
+		Long: `Make a key that packages are signed with: the private one into FILE, which must
+not be there yet and only you may read, the public one onto the terminal, for
+upgrade.trusted_keys.`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := manifest.GenerateKey()
+			if err != nil {
+				return err
+			}
+			if err := key.WriteFile(args[0]); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), key.Public())
+			return err
+		},
+	}
+}
+
+func signCommand() *cobra.Command {
+	var (
+		keys     []string
+		valid    time.Duration
+		sequence uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "sign PACKAGE --key FILE",
+		Short: "Sign a package, into PACKAGE.sig beside it",
+		Long: `Sign a package: what it is, for which system, its size and SHA-256, until when
+the signature holds, and a sequence. A host refuses a lower sequence than the
+last one it installed of that plugin. Several keys make several signatures, of
+which a host needs one.`,
+		Args: arguments(cobra.ExactArgs(1)),
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "private key `file`, as made by keygen; may be given again")
+	cmd.Flags().DurationVar(&valid, "valid", 365*24*time.Hour, "for how `long` the signature holds")
+	cmd.Flags().Uint64Var(&sequence, "sequence", uint64(time.Now().Unix()), "a number that grows with each package; the time, if none is given")
+	settings := addPlace(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 || valid <= 0 {
+			return exit(exitUsage, errors.New("--key is needed, and --valid must be positive (try --help)"))
+		}
+		cfg.Upgrade.TrustedKeys, cfg.Upgrade.RequireSHA256 = nil, false
+		if cfg.Root, err = os.MkdirTemp("", "supervisor-sign-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(cfg.Root)
+		m := manifest.Manifest{NotAfter: time.Now().Add(valid).Unix(), Sequence: sequence}
+		err = look(cmd.Context(), cfg, args[0], nil, func(s *install.Staged) {
+			m.Name, m.Version, m.OS, m.Arch, m.Size, m.SHA256 = s.Config.Name, s.Config.Version, s.Config.OSType, s.Config.Arch, s.Size, s.Sum
+		})
+		if err != nil {
+			return err
+		}
+		var private []manifest.PrivateKey
+		for _, file := range keys {
+			key, err := manifest.ReadPrivateKey(file)
+			if err != nil {
+				return err
+			}
+			private = append(private, key)
+		}
+		text, err := manifest.Sign(m, private...)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(args[0]+".sig", text, 0o644); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s.sig: %s %s, sequence %d, until %s\n", args[0], m.Name, m.Version, m.Sequence, time.Unix(m.NotAfter, 0).UTC().Format(time.DateOnly))
+		return err
+	}
+	return cmd
+}
+
+// progressOn shows how a download gets on, on a terminal; nil elsewhere.
+func progressOn(w io.Writer) fetch.Progress {
+	if !view.Terminal(w) {
+		return nil
+	}
+	const width = 30
+	return func(done, total int64) {
+		if total <= 0 {
+			fmt.Fprintf(w, "\r%s …\x1b[K", megabytes(done))
+			return
+		}
+		part := int(done * width / total)
+		fmt.Fprintf(w, "\r[%s%s] %3d %%  %s of %s\x1b[K", strings.Repeat("#", part), strings.Repeat(".", width-part), done*100/total, megabytes(done), megabytes(total))
+		if done == total {
+			fmt.Fprint(w, "\r\x1b[K")
+		}
+	}
+}
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }

@@ -1,0 +1,46 @@
+package transaction
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// sequences holds, for each plugin, the highest sequence of a signed package
+// that was installed.
+const sequences = "sequences"
+
+// LastSequence is the highest sequence of a signed package of the plugin that
+// was ever installed; 0 if there was none. One that cannot be read is an
+// error: a replay must not pass because a file is damaged.
+func (s *Store) LastSequence(_ context.Context, name string) (uint64, error) {
+	text, err := os.ReadFile(s.path(sequences, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read sequence of %s: %w", name, err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read sequence of %s: %w", name, err)
+	}
+	return n, nil
+}
+
+// Accept remembers the sequence of a package that is being installed. It never
+// goes back.
+func (s *Store) Accept(ctx context.Context, name string, sequence uint64) error {
+	last, err := s.LastSequence(ctx, name)
+	if err != nil || sequence <= last {
+		return err
+	}
+	if err := s.write(sequences, name, strconv.AppendUint(nil, sequence, 10), "sequence"); err != nil {
+		return fmt.Errorf("remember sequence of %s: %w", name, err)
+	}
+	return nil
+}

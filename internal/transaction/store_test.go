@@ -1,0 +1,183 @@
+package transaction
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+func record(t testing.TB, version string) registry.Record {
+	t.Helper()
+	r, err := registry.DecodeRecord([]byte(`{"name":"p","version":"` + version + `","pluginType":"1","foreign":[1,2]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// What is saved is found, with the fields of the record that nobody knows.
+func TestSaveAndFind(t *testing.T) {
+	s := New(t.TempDir(), nil)
+	from, to := record(t, "1.0"), record(t, "2.0")
+	for name, want := range map[string]Transaction{
+		"UP-06 an upgrade":  {Name: "p", From: &from, To: to, Ran: true, Beat: true, Step: Proving, Began: time.Unix(1, 0).UTC()},
+		"UP-08 a first one": {Name: "p", To: to, Made: true, Step: Prepared},
+		"UP-06 undone":      {Name: "p", From: &from, To: to, Step: Undoing, Cause: "exit 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := s.Save(want); err != nil {
+				t.Fatal(err)
+			}
+			got, found, err := s.Find("p")
+			same := cmp.Comparer(func(a, b registry.Record) bool {
+				x, _ := a.Encode()
+				y, _ := b.Encode()
+				return string(x) == string(y)
+			})
+			if diff := cmp.Diff(want, got, same); diff != "" || !found || err != nil {
+				t.Error(diff, found, err)
+			}
+			if b, err := got.To.Encode(); err != nil || !strings.Contains(string(b), `"foreign":[1,2]`) {
+				t.Errorf("record %s %v", b, err)
+			}
+			if all, err := s.Pending(); len(all) != 1 || err != nil {
+				t.Errorf("pending %v %v", all, err)
+			}
+		})
+	}
+	if err := s.End("p"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.End("p"); err != nil { // nothing to end
+		t.Fatal(err)
+	}
+	if _, found, err := s.Find("p"); found || err != nil {
+		t.Errorf("found after its end: %v", err)
+	}
+}
+
+func TestLongNames(t *testing.T) {
+	s := New(t.TempDir(), nil)
+	name := strings.Repeat("n", plugin.MaxNameLength)
+	to := record(t, "1.0")
+	to.Name = name
+	if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Pending(); err != nil || len(all) != 1 || all[0].Name != name {
+		t.Errorf("pending %v %v", all, err)
+	}
+}
+
+// A file that says nothing is kept, and in nobody's way.
+func TestDamaged(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty": "", "cut": `{"name":"p","to":{"na`, "no step": `{"name":"p","to":{"name":"p","version":"1"}}`,
+		"of another": `{"name":"q","step":"proving","to":{"name":"q","version":"1"}}`, "no record": `{"name":"p","step":"proving"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			s := New(root, nil)
+			dir := filepath.Join(root, "supervisor", "transactions")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "p.json"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, found, err := s.Find("p"); found || err == nil {
+				t.Errorf("found: %t, %v", found, err)
+			}
+			if _, found, err := s.Find("p"); found || err != nil {
+				t.Errorf("the second time: %t, %v", found, err)
+			}
+			if kept, _ := filepath.Glob(filepath.Join(dir, "p.json.damaged-*")); len(kept) != 1 {
+				t.Errorf("kept: %v", kept)
+			}
+		})
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	s, now := New(t.TempDir(), nil), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	b := Ban{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
+	if err := s.Ban(b); err != nil {
+		t.Fatal(err)
+	}
+	for what, tt := range map[string]struct {
+		version string
+		now     time.Time
+		longest time.Duration
+		banned  bool
+	}{
+		"UP-06 in time":                    {"2.0", now, 2 * time.Hour, true},
+		"UP-06 another version":            {"2.1", now, 2 * time.Hour, false},
+		"UP-06 over":                       {"2.0", now.Add(time.Hour), 2 * time.Hour, false},
+		"UP-06 the clock was set backward": {"2.0", now.Add(-24 * time.Hour), 2 * time.Hour, false},
+	} {
+		if got, banned := s.Banned("p", tt.version, tt.now, tt.longest); banned != tt.banned || banned && !cmp.Equal(got, b) {
+			t.Errorf("%s: %t %+v", what, banned, got)
+		}
+	}
+	if all, err := s.Bans(now, 2*time.Hour); err != nil || !cmp.Equal(all, []Ban{b}) {
+		t.Errorf("bans %+v %v", all, err)
+	}
+	if all, err := s.Bans(now.Add(time.Hour), 2*time.Hour); err != nil || len(all) != 0 {
+		t.Errorf("bans that are over %+v %v", all, err)
+	}
+	if err := s.Lift("p", "2.0"); err != nil { // it was removed when it was over
+		t.Error(err)
+	}
+}
+
+func TestSequence(t *testing.T) {
+	root := t.TempDir()
+	s := New(root, nil)
+	var got []uint64
+	for _, n := range []uint64{0, 7, 3, 8} {
+		if err := s.Accept(t.Context(), "p", n); err != nil {
+			t.Fatal(err)
+		}
+		last, err := s.LastSequence(t.Context(), "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, last)
+	}
+	if diff := cmp.Diff([]uint64{0, 7, 7, 8}, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.WriteFile(filepath.Join(root, "supervisor", "sequences", "p.json"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.LastSequence(t.Context(), "p"); err == nil {
+		t.Error("a damaged sequence lets a replay pass")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"name":"p","step":"proving","from":{"name":"p","version":"1"},"to":{"name":"p","version":"2"}}`))
+	f.Add([]byte(`{"name":"p","step":"undoing","to":{"name":"p","version":"2","x":{}},"began":"2026-01-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		first, err := decode(b)
+		if err != nil {
+			return
+		}
+		text, err := first.encode()
+		if err != nil {
+			return
+		}
+		again, err := decode(text)
+		if err != nil || again.Step != first.Step || again.Name != first.Name || !again.Began.Equal(first.Began) {
+			t.Fatalf("%s: %v", text, err)
+		}
+	})
+}
