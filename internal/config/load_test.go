@@ -267,7 +267,6 @@ func TestSomeFlags(t *testing.T) {
 	}
 }
 
-
 func TestLimitsOfPlugins(t *testing.T) {
 	c := mustLoad(t, Sources{File: write(t, "s.yaml", `
 plugins:
