@@ -61,6 +61,7 @@ bench: build ## benchmarks, a year of the supervisor's life, and the measured bu
 .PHONY: soak
 soak: build ## kill a supervisor KILLS times (1000) at random moments, and count what that breaks
 	go run ./internal/tools/soak -kills $(KILLS)
+	go run ./internal/tools/soak -upgrades $$(( ($(KILLS) + 3) / 4 ))
 
 .PHONY: spec
 spec: ## rows of docs/spec.md, with the tests that name them (REQUIRE=TM,ST: fail where there is none)

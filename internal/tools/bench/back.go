@@ -27,6 +27,16 @@ var steady = registry.Record{
 	Name: "steady", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60,
 }
 
+// daemonScript is a plugin as small as the service of runit that it is compared
+// with: a shell that starts the daemon.
+const daemonScript = `#!/bin/sh
+case $1 in
+--start) "$PLUGIN_DIR/naive" daemon & echo $! >"$PLUGIN_DIR/pid" ;;
+--status) kill -0 "$(cat "$PLUGIN_DIR/pid")" ;;
+--stop) kill "$(cat "$PLUGIN_DIR/pid")" ;;
+esac
+`
+
 // daemonRig is a supervisor with plugins that trust it.
 type daemonRig struct {
 	in         *rig.Installation
@@ -52,16 +62,23 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 			err = errors.Join(err, r.close())
 		}
 	}()
-	program := filepath.Join(in.Root, "naive")
+	program, script := filepath.Join(in.Root, "naive"), filepath.Join(in.Root, "script")
 	if err := rig.Build(ctx, "naive", program); err != nil {
 		return nil, err
 	}
-	paths, err := in.Install(ctx, plugins, program, steady)
+	if err := os.WriteFile(script, []byte(daemonScript), 0o755); err != nil {
+		return nil, err
+	}
+	paths, err := in.Install(ctx, plugins, script, steady)
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range paths {
-		r.dirs = append(r.dirs, filepath.Dir(path))
+		dir := filepath.Dir(path)
+		if err := os.Link(program, filepath.Join(dir, "naive")); err != nil {
+			return nil, err
+		}
+		r.dirs = append(r.dirs, dir)
 	}
 	text := fmt.Sprintf(`root: %q
 instance_id: bench
@@ -97,7 +114,7 @@ func (r *daemonRig) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
 	defer cancel()
 	for {
-		if err := r.supervisor.Pass(ctx, healthyAfter+50*time.Millisecond); err != nil {
+		if err := r.supervisor.Pass(ctx, healthyAfter+time.Second); err != nil {
 			return fmt.Errorf("%d of %d plugins run: %w", r.count(ctx, running), len(r.dirs), err)
 		}
 		if r.count(ctx, func(v plugin.View) bool { return running(v) && v.Failures == 0 }) == len(r.dirs) {

@@ -1,7 +1,7 @@
 // Command soak kills a supervisor at random moments, again and again, and
 // counts what that breaks: nothing, it claims (EV-07).
 //
-//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE]
+//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE] [-upgrades N]
 //
 // A built supervisor works on a temporary root with short periods. Some of its
 // plugins run until they are killed, some end by themselves every few seconds,
@@ -19,6 +19,10 @@
 // Without cgroups it is soaked by
 //
 //	unshare -m sh -c 'umount /sys/fs/cgroup/unified; go run ./internal/tools/soak'
+//
+// With -upgrades N it has one plugin upgraded back and forth, N times, and each
+// time the supervisor is killed in the middle: afterwards exactly one version,
+// the recorded one, has to run.
 //
 // The exit status is 1 if anything is counted that must not be. All processes,
 // files and cgroups are gone at its end, also when that is Ctrl-C.
@@ -43,6 +47,8 @@ type options struct {
 	plugins int
 	seed    uint64
 	log     string
+
+	upgrades int // cut short, instead of all else
 }
 
 func main() {
@@ -60,6 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.plugins, "plugins", 20, "how many plugins it has, at least 8")
 	flags.Uint64Var(&o.seed, "seed", o.seed, "of what is random here")
 	flags.StringVar(&o.log, "log", "", "`file` for what the supervisors log; it is kept")
+	flags.IntVar(&o.upgrades, "upgrades", 0, "cut that many upgrades short, and do nothing else")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -76,7 +83,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	o.bin = bin
 	fmt.Fprintf(stderr, "%d kills, %d plugins, seed %d\n", o.kills, o.plugins, o.seed)
-	found, err := soak(ctx, o, stderr)
+	work := soak
+	if o.upgrades > 0 {
+		work = soakUpgrades
+	}
+	found, err := work(ctx, o, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "soak:", err)
 		return 1

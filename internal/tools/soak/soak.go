@@ -164,6 +164,7 @@ intervals: {scan: 1s, pull: 700ms, update: 5s, inventory: 10s}
 first_run: {scan: 0s, pull: 300ms, update: 1s, inventory: 1s, jitter: 100ms}
 avoid_window: 0s
 restart: {stagger: 100ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000, kill_grace: 500ms}
+upgrade: {prove: 100ms}
 log: {level: info}
 `, w.in.Root, url)
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {

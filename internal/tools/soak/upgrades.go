@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/plugin"
+)
+
+// What must not be the case when an upgrade was cut short and the next life of
+// the supervisor has come to rest.
+const (
+	notOne     = "not exactly one version running, the recorded one"
+	unfinished = "upgrades neither finished nor undone"
+	brokenDir  = "recorded versions without a whole folder"
+	left       = "files left in staging, or of transactions"
+)
+
+// soakUpgrades has a plugin upgraded back and forth, kills the supervisor at a
+// random moment of each upgrade, and looks at what the next one makes of it.
+func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
+	in, err := rig.NewInstallation()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.Clear()) }()
+	w := &world{
+		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), url: "http://127.0.0.1:1",
+		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
+	}
+	if w.log == "" {
+		w.log = filepath.Join(in.Root, "supervisor.log")
+	}
+	for _, name := range []string{notOne, unfinished, brokenDir, left, copies} {
+		w.tally.never(name)
+	}
+	if err := w.installVersions(ctx); err != nil {
+		return nil, err
+	}
+	watching, done := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	defer beside.Wait()
+	defer done()
+	for n := range o.upgrades {
+		if err := w.cutShort(ctx); err != nil {
+			return nil, err
+		}
+		if (n+1)%50 == 0 {
+			fmt.Fprintf(progress, "%d upgrades cut short\n", n+1)
+		}
+	}
+	return w.tally, nil
+}
+
+// installVersions unpacks two versions of one plugin, and records the first.
+func (w *world) installVersions(ctx context.Context) error {
+	program := filepath.Join(w.in.Root, "naive")
+	if err := rig.Build(ctx, "naive", program); err != nil {
+		return err
+	}
+	for _, v := range []string{"2.0", "1.0"} {
+		like := registry.Record{Name: "p", Version: v, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
+		if _, err := w.in.Install(ctx, 1, program, like); err != nil {
+			return err
+		}
+		config := fmt.Sprintf(`{"name":"p-000","version":%q,"runPath":"run","pluginType":"Persist","timeout":"10"}`, v)
+		if err := os.WriteFile(filepath.Join(w.in.Root, "plugin", "p-000", v, "config.json"), []byte(config), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutShort has one upgrade cut short, and judges what comes of it.
+func (w *world) cutShort(ctx context.Context) error {
+	s, err := w.startSupervisor()
+	if err != nil {
+		return err
+	}
+	before, err := w.rest(ctx, s)
+	if err != nil {
+		return errors.Join(err, s.Stop())
+	}
+	to := map[string]string{"1.0": "2.0", "2.0": "1.0"}[before]
+	if _, err := w.client.Change(ctx, plugin.Offer{Name: "p-000", Version: to, Force: true}); err != nil {
+		return errors.Join(fmt.Errorf("upgrade to %s: %w", to, err), s.Stop())
+	}
+	err = s.Pass(ctx, time.Duration(w.random(400_000))*time.Microsecond)
+	s.Kill()
+	if err != nil {
+		return err
+	}
+	w.tally.add("upgrades cut short", 1)
+	if s, err = w.startSupervisor(); err != nil {
+		return err
+	}
+	after, err := w.rest(ctx, s)
+	if err == nil && after == before {
+		w.tally.add("… undone, or not begun", 1)
+	} else if err == nil {
+		w.tally.add("… finished", 1)
+	}
+	s.Kill()
+	return err
+}
+
+// rest waits until the one version that is recorded runs, and nothing is
+// pending, and tells which. It counts what has not come to be so after a while.
+func (w *world) rest(ctx context.Context, s *rig.Child) (version string, err error) {
+	const patience = 20 * time.Second
+	var why, kind string
+	for over := time.Now().Add(patience); time.Now().Before(over); {
+		if version, kind, why = w.upgraded(ctx); why == "" {
+			return version, nil
+		}
+		if err := s.Pass(ctx, 20*time.Millisecond); err != nil {
+			return "", err
+		}
+	}
+	w.tally.never(kind, why+"\n"+w.logTail("p-000"))
+	return version, fmt.Errorf("no rest within %s: %s", patience, why)
+}
+
+// upgraded tells which version is installed, and what is not as it is to be.
+func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
+	snapshot, err := w.client.Status(ctx)
+	if err != nil || len(snapshot.Plugins) != 1 {
+		return "", notOne, fmt.Sprintf("status: %v, %v", snapshot.Plugins, err)
+	}
+	record, found, err := w.in.Registry.Find(ctx, "p-000")
+	if err != nil || !found {
+		return "", notOne, fmt.Sprintf("record: %t, %v", found, err)
+	}
+	version = record.Version
+	dir := filepath.Join(w.in.Root, "plugin", "p-000", version)
+	if _, err := registry.ReadPackageConfig(dir); err != nil {
+		return version, brokenDir, err.Error()
+	}
+	pids := daemons(w.in.Root)["p-000"]
+	if v := snapshot.Plugins[0]; v.State != plugin.StateRunning || v.Version != version || len(pids) != 1 {
+		return version, notOne, fmt.Sprintf("%s recorded, status says %s %s, daemons %v", version, v.Version, v.State, pids)
+	}
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pids[0]))
+	if err != nil || filepath.Dir(exe) != dir {
+		return version, notOne, fmt.Sprintf("%s recorded, %s runs: %v", version, exe, err)
+	}
+	if pending, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "transactions", "*")); len(pending) > 0 {
+		return version, unfinished, fmt.Sprint(pending)
+	}
+	if staged, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "staging", "*")); len(staged) > 0 {
+		return version, left, fmt.Sprint(staged)
+	}
+	return version, "", ""
+}
