@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"pluginsupervisor/internal/lock"
 )
 
@@ -95,7 +93,8 @@ func (s *Store) Pending() ([]Transaction, error) {
 	return pending, err
 }
 
-// files are the files of a folder, sorted.
+// files are the files of a folder, sorted. What was never finished being
+// written is removed, once its writer must have been killed.
 func (s *Store) files(folder string) ([]string, error) {
 	dir := filepath.Join(s.dir, folder)
 	entries, err := os.ReadDir(dir)
@@ -104,8 +103,12 @@ func (s *Store) files(folder string) ([]string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), suffix) {
-			files = append(files, filepath.Join(dir, e.Name()))
+		path := filepath.Join(dir, e.Name())
+		if strings.HasSuffix(path, suffix) {
+			files = append(files, path)
+		}
+		if info, err := e.Info(); err == nil && strings.HasSuffix(path, suffix+unwritten) && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(path) // if that fails it is tried again next time
 		}
 	}
 	return files, nil
@@ -121,6 +124,10 @@ func (s *Store) path(folder, name string) string {
 	return filepath.Join(s.dir, folder, file+suffix)
 }
 
+// unwritten ends the name of a file that is being written. Each plugin has but
+// one writer at a time, and the next one's overwrites what is left of it.
+const unwritten = ".new"
+
 // write replaces a file at once and for good.
 func (s *Store) write(folder, name string, b []byte, what string) error {
 	dir := filepath.Join(s.dir, folder)
@@ -128,8 +135,13 @@ func (s *Store) write(folder, name string, b []byte, what string) error {
 		return err
 	}
 	s.step("write " + what)
-	if err := renameio.WriteFile(s.path(folder, name), b, 0o600, renameio.WithTempDir(dir)); err != nil {
-		return err
+	path := s.path(folder, name)
+	if err := writeFlushed(path+unwritten, b); err != nil {
+		return errors.Join(err, os.RemoveAll(path+unwritten))
+	}
+	s.step("rename " + what)
+	if err := os.Rename(path+unwritten, path); err != nil {
+		return errors.Join(err, os.RemoveAll(path+unwritten))
 	}
 	s.step("flush " + what)
 	if err := syncDir(dir); err != nil {
@@ -139,9 +151,24 @@ func (s *Store) write(folder, name string, b []byte, what string) error {
 	return nil
 }
 
+func writeFlushed(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
 func (s *Store) remove(folder, name string) error {
 	s.step("remove " + folder)
-	err := os.Remove(s.path(folder, name))
+	err := os.RemoveAll(s.path(folder, name) + unwritten)
+	if err == nil {
+		err = os.Remove(s.path(folder, name))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -155,7 +155,7 @@ func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	if err != nil || filepath.Dir(exe) != dir {
 		return version, notOne, fmt.Sprintf("%s recorded, %s runs: %v", version, exe, err)
 	}
-	if pending, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "transactions", "*")); len(pending) > 0 {
+	if pending, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "transactions", "*.json")); len(pending) > 0 {
 		return version, unfinished, fmt.Sprint(pending)
 	}
 	if staged, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "staging", "*")); len(staged) > 0 {
