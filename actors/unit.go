@@ -101,8 +101,12 @@ func (u *unit) healthy(now time.Time, after time.Duration) bool {
 	if u.runs.IsZero() || now.Sub(u.runs) < after {
 		return false
 	}
-	return !u.beat.Found || u.beat.Err != nil || u.beat.Last.After(u.runs)
+	return !u.beat.Found || u.beat.Err != nil || u.beat.Last.After(u.runs.Add(-beatSlack))
 }
+
+// beatSlack is how much older than a start the first beat after it may look:
+// files have whole seconds, and a plugin may beat before it is seen to run.
+const beatSlack = 2 * time.Second
 
 // view is the plugin as status shows it.
 func (u *unit) view(l *ledger, how plugin.Watch) plugin.View {

@@ -180,47 +180,42 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 		return 0, nil
 	}
 	t := r.tracker
-	if r.stays {
-		t.reap() // what it left as a zombie would pass for alive
-	}
-	if r.stays && t.tree == nil {
-		r.discover()
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if !r.stays {
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		r.of.askers--
 		return 0, nil
 	}
-	r.of.verbs--
-	return t.settle(r.of)
-}
-
-// discover waits, where there are no cgroups, until what the command has left
-// can be seen: while a process is executing another program, nobody can tell
-// whose it is.
-func (r *room) discover() {
+	t.reap() // what it left as a zombie would pass for alive
 	const few, most = 3, 100 // looks; a list of processes may miss one that is just being forked
-	for i := range most {
-		hidden := executing() // asked first: what hid then may be seen now
-		if r.seen() || i >= few && !hidden {
-			return
+	for i := 0; ; i++ {
+		// While a process is executing another program, nobody can tell whose it
+		// is. Asked first: what hid then may be seen now.
+		hidden := t.tree == nil && executing()
+		if life, left, sure := r.settle(t.tree != nil || i >= few && !hidden || i == most); sure {
+			return life, left
 		}
 		time.Sleep(firstLook)
 	}
 }
 
-// seen tells whether anything of the plugin is.
-func (r *room) seen() bool {
-	r.tracker.mu.Lock()
-	defer r.tracker.mu.Unlock()
-	live, err := r.tracker.find(r.of, true)
-	return err != nil || len(live) > 0
+// settle looks for what the command has left. Unless it is to be the last look,
+// finding nothing is not sure.
+func (r *room) settle(last bool) (life uint64, left []plugin.Process, sure bool) {
+	t := r.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	live, err := t.find(r.of, true)
+	if err == nil && len(live) == 0 && !last {
+		return 0, nil, false
+	}
+	r.of.verbs--
+	return t.settle(r.of, live, err), live, true
 }
 
-// settle finds what runs of a plugin after a command of it has ended.
-func (t *Tracker) settle(tr *tracked) (life uint64, left []plugin.Process) {
-	live, err := t.find(tr, true)
+// settle takes note of what runs of a plugin after a command of it has ended,
+// and tells which life that is.
+func (t *Tracker) settle(tr *tracked, live []plugin.Process, err error) (life uint64) {
 	switch {
 	case errors.Is(err, errFleeting):
 		t.lookAgain(tr, firstLook)
@@ -239,5 +234,5 @@ func (t *Tracker) settle(tr *tracked) (life uint64, left []plugin.Process) {
 	case tr.alive:
 		t.ended(tr, time.Now())
 	}
-	return tr.life, live
+	return tr.life
 }
