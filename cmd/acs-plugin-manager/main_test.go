@@ -88,6 +88,7 @@ func TestCommands(t *testing.T) {
 	}{
 		{"CL-02 the plugin's own code", []string{"-e", "--local", "-P", "once", "-p", "a,b"}, 42, "args=a b\n"},
 		{"CL-02 paramsV2", []string{"-e", "--local", "-P", "once", "--paramsV2", "--x", "a b"}, 42, "args=--x a b\n"},
+		{"CL-02 separator", []string{"-e", "--local", "-P", "once", "-s", ";", "-p", "a,b;c"}, 42, "args=a,b c\n"},
 		{"CL-03", []string{"-e", "--local", "-P", "healthy", "-p", "--start"}, 0, "did --start\n"},
 		{"CL-04 name", []string{"-e", "--local", "-P", "nope"}, 234, ""},
 		{"CL-04 version", []string{"-e", "--local", "-P", "once", "-n", "9"}, 234, ""},
@@ -147,6 +148,24 @@ func TestCommands(t *testing.T) {
 		defer release()
 		if code, _, stderr := call(t, root, "-e", "--fetchTimeout", "1", "-F", packed(t, map[string]string{"config.json": good, "main.sh": "#!/bin/sh\n"})); code != exitLock {
 			t.Errorf("exit %d, stderr %s", code, stderr)
+		}
+	})
+	t.Run("CL-10 locked", func(t *testing.T) {
+		release, _, err := lock.Shared(t.Context(), lock.Path(root, "healthy"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		if code, _, stderr := call(t, root, "-r", "-P", "healthy", "--fetchTimeout", "1"); code != exitLock {
+			t.Errorf("exit %d, stderr %s", code, stderr)
+		}
+	})
+	t.Run("list --local", func(t *testing.T) {
+		code, stdout, stderr := call(t, root, "--list", "--local", "-P", "once")
+		want := "Name  Version  Publisher  OsType  Arch  PluginType  \n" +
+			"once  1.0      acme                     Once        \n\n"
+		if code != 0 || stdout != want {
+			t.Errorf("exit %d, stdout %q, want %q; stderr %s", code, stdout, want, stderr)
 		}
 	})
 }

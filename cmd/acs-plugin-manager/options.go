@@ -59,8 +59,8 @@ func parse(args []string) (options, error) {
 	fs := pflag.NewFlagSet("acs-plugin-manager", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.Usage = func() {}
-	fs.BoolVarP(&o.list, "list", "l", false, "list the plugins to be had, with --local the installed ones")
-	fs.BoolVarP(&o.status, "status", "s", false, "tell the status of the persistent plugins, as JSON")
+	fs.BoolVar(&o.list, "list", false, "list the plugins to be had, with --local the installed ones")
+	fs.BoolVar(&o.status, "status", false, "tell the status of the persistent plugins, as JSON")
 	fs.BoolVarP(&o.exec, "exec", "e", false, "run a plugin")
 	fs.BoolVarP(&o.remove, "remove", "r", false, "remove a plugin")
 	fs.BoolVarP(&o.verify, "verify", "f", false, "run a package without installing it")
@@ -69,7 +69,7 @@ func parse(args []string) (options, error) {
 	fs.StringVarP(&o.pluginVersion, "pluginVersion", "n", "", "`version` of the plugin")
 	fs.VarP(params, "params", "p", "arguments for the plugin, separated by the separator")
 	fs.Bool("paramsV2", false, "all that follows are arguments for the plugin")
-	fs.StringVar(&separator, "separator", ",", "what separates the arguments in --params")
+	fs.StringVarP(&separator, "separator", "s", ",", "what separates the arguments in --params")
 	fs.StringVarP(&o.file, "file", "F", "", "package `file` to install and run")
 	fs.StringVarP(&o.url, "url", "u", "", "`URL` of the package to verify")
 	fs.IntVar(&timeout, "timeout", 0, "`seconds` the plugin may take")
