@@ -64,6 +64,9 @@ func ended(p plugin.Plugin, r process.Result) error {
 	return &exitError{code: r.ExitCode}
 }
 
+// tellPlane is how long one report or event may take.
+const tellPlane = 5 * time.Second
+
 // report tells the control plane, which is best effort: the supervisor's next
 // report says the same.
 func (m *manager) report(ctx context.Context, p plugin.Plugin, s plugin.Status) {

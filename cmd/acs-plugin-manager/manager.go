@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
@@ -124,6 +123,3 @@ func (m *manager) lock(ctx context.Context, take locker, path string) (func(), e
 func (m *manager) versionLock(name, version string) string {
 	return lock.Path(m.cfg.Root, name+".v"+version)
 }
-
-// tellPlane is how long reports and events may take altogether.
-const tellPlane = 5 * time.Second
