@@ -38,6 +38,9 @@ func (m *manager) installed(ctx context.Context) ([]plugin.Plugin, error) {
 	if err != nil {
 		return nil, fail(exitDatabaseRead, "read plugin database: %w", err)
 	}
+	for _, d := range l.Damaged {
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: left out of the plugin database: %+v\n", d)
+	}
 	return l.Plugins, nil
 }
 
