@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 DEMO     ?=
 KILLS    ?= 1000
 
-PROGRAMS := ./cmd/supervisor ./cmd/controlplane
+PROGRAMS := ./cmd/supervisor ./cmd/controlplane ./cmd/acs-plugin-manager
 SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.json))
 
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X pluginsupervisor/internal/version.built=$(VERSION)'

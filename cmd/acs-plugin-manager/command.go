@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+// keepOutput is how much of what a plugin prints is passed on, in bytes.
+const keepOutput = 4 << 20
+
+// command runs the executable of p in dir, in the caller's working directory
+// (SPEC 2). A verb that may leave a daemon writes to the plugin's log.
+func (m *manager) command(ctx context.Context, p plugin.Plugin, dir, previous string, args []string) process.Result {
+	path := filepath.Join(dir, p.RunPath)
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return process.Result{ExitCode: -1, Err: fmt.Errorf("executable: %w", err)}
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		here = "/"
+	}
+	c := process.Command{
+		Path: path, Args: args, Dir: here, Keep: keepOutput, Timeout: m.o.timeout,
+		Env: slices.Concat(os.Environ(), []string{"PLUGIN_DIR=" + dir, "PRE_PLUGIN_DIR=" + previous}),
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = verb.Deadline(p)
+	}
+	if len(args) == 1 && plugin.Verb(args[0]).MayLeaveDaemon() {
+		c.Log = verb.LogPath(m.cfg.Root, p.Name)
+	}
+	return m.runner.Run(ctx, c)
+}
+
+// ended is how a plugin's command ended, as an exit code (CL-02, CL-05, CL-06).
+func ended(p plugin.Plugin, r process.Result) error {
+	switch {
+	case r.Err == nil:
+		return nil
+	case r.TimedOut:
+		return fail(exitTimeout, "run %s: %w", p.Name, r.Err)
+	case errors.Is(r.Err, fs.ErrNotExist) && !r.Started:
+		return fail(exitPackage, "run %s: executable does not exist: %w", p.Name, r.Err)
+	case !r.Started || r.Cancelled:
+		return fail(exitNotRun, "run %s: %w", p.Name, r.Err)
+	case r.Signal != 0:
+		return fail(exitSignal, "run %s: %w", p.Name, r.Err)
+	}
+	return &exitError{code: r.ExitCode}
+}
+
+// tellPlane is how long one report or event may take.
+const tellPlane = 5 * time.Second
+
+// report tells the control plane, which is best effort: the supervisor's next
+// report says the same.
+func (m *manager) report(ctx context.Context, p plugin.Plugin, s plugin.Status) {
+	if m.plane == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPlane)
+	defer cancel()
+	entry := plugin.ReportEntry{Name: p.Name, Version: p.Version, Status: s}
+	if _, err := m.plane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{entry}}); err != nil {
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: %v\n", err)
+	}
+}
+
+// told sends the event of an execution (CL-02); resource says where the plugin
+// came from.
+func (m *manager) told(ctx context.Context, p plugin.Plugin, resource string, failed error) {
+	if m.plane == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPlane)
+	defer cancel()
+	code, word := 0, ""
+	if e, ok := errors.AsType[*exitError](failed); ok {
+		code, word = e.code, errorCodes[e.code]
+	}
+	err := m.plane.Send(ctx, plugin.Event{ID: "agent.plugin.execute", At: time.Now(), Keywords: map[string]string{
+		"pluginName": p.Name, "pluginVersion": p.Version, "pluginType": p.Type.String(), "resource": resource,
+		"exitCode": fmt.Sprint(code), "errorCode": word, "localArch": control.LocalArch(), "localOsType": control.LocalOS(),
+	}})
+	if err != nil {
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: send event: %v\n", err)
+	}
+}
+
+// errorCodes are the events' words for exit codes that are not a plugin's.
+var errorCodes = map[int]string{
+	exitNotFound: "PACKAGE_NOT_FOUND", exitPackage: "PLUGIN_FORMAT_ERR",
+	exitNotRun: "EXECUTE_FAILED_ERR", exitTimeout: "EXECUTE_TIMEOUT_ERR",
+}

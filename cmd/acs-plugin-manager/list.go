@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/plugin"
+)
+
+// list prints the installed plugins as a table.
+func (m *manager) list(ctx context.Context) error {
+	if !m.o.local {
+		return fail(exitList, "listing what the control plane offers is not supported: use --local")
+	}
+	installed, err := m.installed(ctx)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "Name\tVersion\tPublisher\tOsType\tArch\tPluginType\t\n")
+	for _, p := range installed {
+		if p.Removed || m.o.plugin != "" && m.o.plugin != p.Name {
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Name, p.Version, p.Publisher, p.OS, p.Arch, p.Type)
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+// installed is the database's records, the damaged ones told on stderr.
+func (m *manager) installed(ctx context.Context) ([]plugin.Plugin, error) {
+	l, err := m.registry.List(ctx)
+	if err != nil {
+		return nil, fail(exitDatabaseRead, "read plugin database: %w", err)
+	}
+	for _, d := range l.Damaged {
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: left out of the plugin database: %+v\n", d)
+	}
+	return l.Plugins, nil
+}
+
+// statusLine is what --status says of one plugin.
+type statusLine struct {
+	Name    string `json:"name"`
+	Status  string `json:"status"`
+	Version string `json:"version"`
+}
+
+// status prints how the persistent plugins are, in the order of the records
+// (CL-01). A removed one is told without running anything.
+func (m *manager) status(ctx context.Context) error {
+	installed, err := m.installed(ctx)
+	if err != nil {
+		return err
+	}
+	lines := []statusLine{}
+	for _, p := range installed {
+		if p.Type != plugin.Persist {
+			continue
+		}
+		word := control.WordRemoved
+		if !p.Removed {
+			r := m.command(ctx, p, m.dir(p.Name, p.Version), "", []string{string(plugin.VerbStatus)})
+			word = control.WordFailed
+			if r.Err == nil {
+				word = control.WordRunning
+			} else if !r.Started || r.TimedOut {
+				fmt.Fprintf(m.stderr, "acs-plugin-manager: status of %s within %s: %v\n", p.Name, verb.Deadline(p), r.Err)
+			}
+		}
+		lines = append(lines, statusLine{Name: p.Name, Status: word, Version: p.Version})
+	}
+	if ctx.Err() != nil {
+		return fail(exitNotRun, "status: %w", context.Cause(ctx))
+	}
+	out := json.NewEncoder(m.stdout)
+	out.SetIndent("", "    ")
+	if err := out.Encode(lines); err != nil {
+		return fmt.Errorf("print status: %w", err)
+	}
+	return nil
+}

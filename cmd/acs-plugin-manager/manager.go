@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/pflag"
+
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/install/fetch"
+	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/version"
+)
+
+// minTLS is what a download asks of a server.
+const minTLS = tls.VersionTLS12
+
+// manager carries out one command line.
+type manager struct {
+	o              options
+	cfg            config.Config
+	registry       *registry.Registry
+	runner         *process.Runner
+	plane          *control.Client // nil: none configured
+	log            logrus.FieldLogger
+	stdout, stderr io.Writer
+}
+
+// newManager reads the configuration the supervisor has (SPEC 11).
+func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager, error) {
+	log := logrus.New()
+	log.SetOutput(stderr)
+	log.SetLevel(logrus.WarnLevel)
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.AddFlags(flags)
+	cfg, _, err := config.Load(config.Sources{File: config.DefaultFile, Environ: environ, Flags: flags})
+	if err != nil {
+		return nil, fail(exitUsage, "%w", err)
+	}
+	if o.fetchTimeout <= 0 {
+		o.fetchTimeout = cfg.Install.FetchTimeout
+	}
+	m := &manager{
+		o: o, cfg: cfg, log: log, stdout: stdout, stderr: stderr,
+		registry: registry.New(registry.Options{Root: cfg.Root, Log: log}),
+		runner:   process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log}),
+	}
+	if cfg.ControlPlane.URL == "" {
+		return m, nil
+	}
+	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
+	if err != nil {
+		log.WithField("cause", err).Warn("Instance id could not be kept")
+	}
+	m.plane, err = control.New(control.Config{
+		URL: cfg.ControlPlane.URL, Timeout: cfg.ControlPlane.Timeout, TokenFile: cfg.ControlPlane.TokenFile,
+		CAFile: cfg.ControlPlane.CAFile, CertFile: cfg.ControlPlane.CertFile, KeyFile: cfg.ControlPlane.KeyFile,
+		InstanceID: id, Version: version.String(),
+	}, log)
+	if err != nil {
+		return nil, fail(exitUsage, "%w", err)
+	}
+	return m, nil
+}
+
+func (m *manager) close() {
+	if m.plane != nil {
+		m.plane.Close()
+	}
+}
+
+// dir is the folder of a version.
+func (m *manager) dir(name, version string) string {
+	return filepath.Join(m.cfg.Root, "plugin", name, version)
+}
+
+// installer stages packages as the configuration demands.
+func (m *manager) installer() (*install.Installer, error) {
+	if len(m.cfg.Upgrade.TrustedKeys) > 0 {
+		return nil, fail(exitPackage, "trusted keys are configured: packages are installed by the supervisor alone, which remembers what was signed")
+	}
+	i, err := install.New(install.Config{
+		Root: m.cfg.Root, OS: control.LocalOS(), Arch: control.LocalArch(),
+		Fetch: fetch.Config{
+			Timeout: m.o.fetchTimeout, MaxSize: int64(m.cfg.Install.MaxSize), TLS: &tls.Config{MinVersion: minTLS},
+		},
+		Limits: unpack.Limits{
+			Size: int64(m.cfg.Install.MaxSize), Entries: m.cfg.Install.MaxEntries, Ratio: int64(m.cfg.Install.MaxRatio),
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare installation: %w", err)
+	}
+	return i, nil
+}
+
+// locker is lock.Shared or lock.Exclusive.
+type locker func(ctx context.Context, path string, waiting func()) (func(), bool, error)
+
+// lock takes a lock file, waiting for it as long as for a download (CL-12).
+func (m *manager) lock(ctx context.Context, take locker, path string) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, m.o.fetchTimeout)
+	defer cancel()
+	release, _, err := take(ctx, path, func() {
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: waiting for %s\n", path)
+	})
+	if err != nil {
+		return nil, fail(exitLock, "lock %s: %w", path, err)
+	}
+	return release, nil
+}
+
+// versionLock is the file who installs one version holds (SPEC 1).
+func (m *manager) versionLock(name, version string) string {
+	return lock.Path(m.cfg.Root, name+".v"+version)
+}
