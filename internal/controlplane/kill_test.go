@@ -39,7 +39,7 @@ func child(database string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	return NewServer(store, quiet(), DefaultLimits()).Serve(ctx, listener)
+	return NewServer(store, quiet(), DefaultLimits(), Links{}).Serve(ctx, listener)
 }
 
 func startChild(t *testing.T, database string) (cmd *exec.Cmd, url string) {

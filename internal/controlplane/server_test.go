@@ -61,7 +61,7 @@ func newFleet(t *testing.T) fleet { return newFleetAt(t, time.Now) }
 func newFleetAt(t *testing.T, now func() time.Time) fleet {
 	t.Helper()
 	store := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
-	s := NewServer(store, quiet(), DefaultLimits())
+	s := NewServer(store, quiet(), DefaultLimits(), Links{})
 	s.now = now
 	web := httptest.NewServer(s.Handler(true))
 	t.Cleanup(func() {
@@ -144,7 +144,7 @@ func serve(t *testing.T, limits Limits) (address string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- NewServer(store, quiet(), limits).Serve(ctx, listener) }()
+	go func() { ended <- NewServer(store, quiet(), limits, Links{}).Serve(ctx, listener) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended
