@@ -51,18 +51,24 @@ func openStore(t *testing.T, path string) *Store {
 
 // fleet is a control plane on loopback, with its store.
 type fleet struct {
-	t     *testing.T
-	url   string
-	store *Store
+	t        *testing.T
+	url      string
+	database string
+	store    *Store
 }
 
 func newFleet(t *testing.T) fleet { return newFleetAt(t, time.Now) }
 
 func newFleetAt(t *testing.T, now func() time.Time) fleet {
+	return newFleetWith(t, func(s *Server) { s.now = now })
+}
+
+func newFleetWith(t *testing.T, adjust func(*Server)) fleet {
 	t.Helper()
-	store := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
+	database := filepath.Join(t.TempDir(), "fleet.db")
+	store := openStore(t, database)
 	s := NewServer(store, quiet(), DefaultLimits(), Links{})
-	s.now = now
+	adjust(s)
 	web := httptest.NewServer(s.Handler(true))
 	t.Cleanup(func() {
 		web.Close()
@@ -70,7 +76,7 @@ func newFleetAt(t *testing.T, now func() time.Time) fleet {
 			t.Error(err)
 		}
 	})
-	return fleet{t: t, url: web.URL, store: store}
+	return fleet{t: t, url: web.URL, database: database, store: store}
 }
 
 // ask makes a request as host, or as nobody in particular if that is "", and
