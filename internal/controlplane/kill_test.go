@@ -29,6 +29,11 @@ func child(database string) error {
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		cancel()
 	}()
+	if limit := os.Getenv(childFileSize); limit != "" {
+		if err := limitFiles(limit); err != nil {
+			return err
+		}
+	}
 	store, err := Open(ctx, database)
 	if err != nil {
 		return err
