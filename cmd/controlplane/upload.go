@@ -27,10 +27,16 @@ func (c client) upload(ctx context.Context, file, manifest string, replace bool,
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("open package: %s is not a file", file)
 	}
+	var signed []byte
+	if manifest != "" {
+		if signed, err = os.ReadFile(manifest); err != nil {
+			return fmt.Errorf("read manifest: %w", err)
+		}
+	}
 	// The form is made without the package, which then goes between its halves.
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
-	before, err := writeForm(w, &form, filepath.Base(file), manifest, replace)
+	before, err := writeForm(w, &form, filepath.Base(file), string(signed), replace)
 	if err != nil {
 		return fmt.Errorf("make form: %w", err)
 	}
@@ -54,11 +60,7 @@ func writeForm(w *multipart.Writer, form *bytes.Buffer, file, manifest string, r
 		}
 	}
 	if manifest != "" {
-		text, err := os.ReadFile(manifest)
-		if err != nil {
-			return 0, fmt.Errorf("read manifest: %w", err)
-		}
-		if err := w.WriteField("manifest", string(text)); err != nil {
+		if err := w.WriteField("manifest", manifest); err != nil {
 			return 0, err
 		}
 	}

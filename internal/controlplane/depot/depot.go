@@ -34,7 +34,7 @@ var (
 )
 
 // patience is how long a process that ends may still hold the folder.
-const patience = 5 * time.Second
+const patience = 2 * time.Second
 
 // What is in the folder beside files with a digest for a name.
 const (
