@@ -32,11 +32,17 @@ func (c client) call(ctx context.Context, method, path string, send, receive any
 			return fmt.Errorf("encode request: %w", err)
 		}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base, "/")+path, &body)
+	request, err := http.NewRequestWithContext(ctx, method, c.url(path), &body)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
+	return do(request, receive)
+}
+
+func (c client) url(path string) string { return strings.TrimSuffix(c.base, "/") + path }
+
+func do(request *http.Request, receive any) error {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the control plane: %w", err)

@@ -20,6 +20,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitaddress": waitAddress,
 			"sigterm":     sigterm,
+			"pack":        pack,
 		},
 	})
 }

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(), offerCommand(), setCommand(), hostsCommand(), versionCommand())
+	root.AddCommand(serveCommand(), offerCommand(), packageCommand(), setCommand(), hostsCommand(), versionCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(stderr, "controlplane: %v\n", err)
 		return 1

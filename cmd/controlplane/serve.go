@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,6 +22,9 @@ import (
 type serveOptions struct {
 	listen, database, addressFile string
 	logFormat, logLevel           string
+	publicURL                     string
+	trustForwarded                bool
+	maxPackage                    uint16 // MiB
 }
 
 func serveCommand() *cobra.Command {
@@ -32,7 +36,11 @@ func serveCommand() *cobra.Command {
 
 There is no login yet: whoever reaches the address may change everything.
 Listen on loopback, and let hosts come through a tunnel or a proxy that checks
-who they are.`,
+who they are.
+
+Uploaded packages are kept in a folder beside the database, of its name and
+"-packages". Hosts are told to get them where they reached the server, or below
+--public-url.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(cmd.ErrOrStderr(), o.logFormat, o.logLevel)
@@ -48,6 +56,9 @@ who they are.`,
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", defaultAddress, "`address` to listen on; port 0 takes a free one")
 	f.StringVar(&o.database, "database", "controlplane.db", "SQLite `file`, created if missing")
+	f.StringVar(&o.publicURL, "public-url", "", "base `URL` that hosts get packages from; where they reached the server if not given")
+	f.BoolVar(&o.trustForwarded, "trust-forwarded", false, "let X-Forwarded-Proto and X-Forwarded-Host say where hosts reached the server; only behind a proxy that sets them")
+	f.Uint16Var(&o.maxPackage, "max-package", uint16(controlplane.DefaultLimits().Package>>20), "largest package that may be uploaded, in `MiB`")
 	f.StringVar(&o.addressFile, "address-file", "", "`file` to write host:port to once listening; removed at the end")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warning or error")
@@ -55,6 +66,12 @@ who they are.`,
 }
 
 func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) {
+	links, err := o.links()
+	if err != nil {
+		return err
+	}
+	limits := controlplane.DefaultLimits()
+	limits.Package = int64(o.maxPackage) << 20
 	// One from an earlier run would send readers to the wrong place.
 	if err := removeAddress(o.addressFile); err != nil {
 		return err
@@ -81,9 +98,22 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 		log.WithField("address", address).Warn("No login protects this address: whoever reaches it may change everything")
 	}
-	err = controlplane.NewServer(store, log, controlplane.DefaultLimits()).Serve(ctx, listener)
+	err = controlplane.NewServer(store, log, limits, links).Serve(ctx, listener)
 	log.Info("Control plane stopped")
 	return err
+}
+
+func (o serveOptions) links() (controlplane.Links, error) {
+	links := controlplane.Links{TrustForwarded: o.trustForwarded}
+	if o.publicURL == "" {
+		return links, nil
+	}
+	u, err := url.Parse(o.publicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return links, fmt.Errorf("public URL %q: want http:// or https://, a host, and perhaps a path", o.publicURL)
+	}
+	links.Public = u
+	return links, nil
 }
 
 func removeAddress(path string) error {

@@ -22,6 +22,11 @@ type OfferList struct {
 	Offers []Offer `json:"offers"`
 }
 
+// PackageList is the answer to GET /api/packages.
+type PackageList struct {
+	Packages []Package `json:"packages"`
+}
+
 func (s *Server) getHosts(w http.ResponseWriter, r *http.Request) error {
 	hosts, err := s.store.Hosts(r.Context())
 	if err != nil {
@@ -115,6 +120,60 @@ func (s *Server) withdraw(r *http.Request, name, version, host string) error {
 		return fault{http.StatusNotFound, "no such offer: " + strings.TrimSpace(name+" "+version+" "+host)}
 	}
 	s.log.WithFields(logrus.Fields{"plugin": name, "version": version, "host": host}).Info("Offer withdrawn")
+	return nil
+}
+
+func (s *Server) getPackages(w http.ResponseWriter, r *http.Request) error {
+	all, err := s.store.Packages(r.Context(), r.URL.Query().Get("name"))
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, PackageList{all})
+	return nil
+}
+
+// postPackage takes a form as upload reads it: 201 for a package that is new,
+// 200 for one that is there already.
+func (s *Server) postPackage(w http.ResponseWriter, r *http.Request) error {
+	p, added, err := s.upload(w, r)
+	if err != nil {
+		return err
+	}
+	code := http.StatusOK
+	if added {
+		code = http.StatusCreated
+	}
+	answer(w, code, p)
+	return nil
+}
+
+// deletePackages removes what the query's name and version, and perhaps os and
+// arch, mean; with force=true also when it is offered.
+func (s *Server) deletePackages(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	err := s.remove(r, Removal{
+		Name: q.Get("name"), Version: q.Get("version"), OS: q.Get("os"), Arch: q.Get("arch"), Force: q.Get("force") == "true",
+	})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) remove(r *http.Request, which Removal) error {
+	if which.Name == "" || which.Version == "" {
+		return badf("name or version is missing")
+	}
+	removed, err := s.store.RemovePackages(r.Context(), which)
+	if err != nil {
+		return err
+	}
+	if removed == 0 {
+		return fault{http.StatusNotFound, "no such package: " + strings.Join(strings.Fields(which.Name+" "+which.Version+" "+which.OS+" "+which.Arch), " ")}
+	}
+	s.log.WithFields(logrus.Fields{"plugin": which.Name, "version": which.Version, "os": which.OS, "arch": which.Arch, "removed": removed}).
+		Info("Packages removed")
 	return nil
 }
 

@@ -1,7 +1,8 @@
 // Package controlplane is the other side of the wire: it hears the reports and
 // events of a fleet's hosts, remembers them, and answers with intervals and
-// offers. Operators see it all on one page and change it there, by the admin
-// API, or by the command line that uses that API.
+// offers, and it has the packages of what it offers. Operators see it all on one
+// page and change it there, by the admin API, or by the command line that uses
+// that API.
 //
 // A request takes this way:
 //
@@ -17,6 +18,14 @@
 // only then lets the requests answer (CP-04). When more is queued than it
 // takes, the host is told to come back (429), so a flood costs a bounded amount
 // of memory. Reads go past the writer on connections of their own.
+//
+// A package is uploaded as a form in one request: upload.go lets it through to
+// the disk while digesting it (package depot), inspect.go judges there whether
+// hosts would install it, and only then packages.go lets it have a name and a
+// row. list.go tells hosts what there is, download.go gives it to them. A row's
+// file is always there; a file without a row is cleared away at the next start.
+// What a URL of a package names are its bytes: one that replaces it has another
+// URL, so that caches and half-done downloads never mix the two (CP-06).
 //
 // Everything a host says is untrusted: it is checked against limits on the way
 // in, and escaped and cut on the way out. There is no login yet, so the server

@@ -39,6 +39,21 @@ func (s *Server) formWithdraw(w http.ResponseWriter, r *http.Request) error {
 	return s.afterForm(w, r, "offers", err, func(v *view, why string) { v.OfferForm.Error = why })
 }
 
+func (s *Server) formPackage(w http.ResponseWriter, r *http.Request) error {
+	_, _, err := s.upload(w, r)
+	return s.afterForm(w, r, "packages", err, func(v *view, why string) { v.PackageForm.Upload = why })
+}
+
+func (s *Server) formRemove(w http.ResponseWriter, r *http.Request) error {
+	if err := s.parseForm(w, r); err != nil {
+		return err
+	}
+	err := s.remove(r, Removal{
+		Name: r.PostFormValue("name"), Version: r.PostFormValue("version"), OS: r.PostFormValue("os"), Arch: r.PostFormValue("arch"),
+	})
+	return s.afterForm(w, r, "packages", err, func(v *view, why string) { v.PackageForm.Remove = why })
+}
+
 func (s *Server) formSettings(w http.ResponseWriter, r *http.Request) error {
 	if err := s.parseForm(w, r); err != nil {
 		return err

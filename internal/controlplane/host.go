@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/control"
@@ -98,22 +97,6 @@ func (s *Server) updateCheck(w http.ResponseWriter, r *http.Request) error {
 		a.Plugin = append(a.Plugin, control.UpdateOffer{Name: o.Name, Version: o.Version, Timeout: control.Seconds(o.Timeout)})
 	}
 	answer(w, http.StatusOK, a)
-	return nil
-}
-
-// pluginList tells which packages there are: none.
-func (s *Server) pluginList(w http.ResponseWriter, r *http.Request) error {
-	c, body, err := s.hear(w, r)
-	if err != nil {
-		return err
-	}
-	if err := decode(body, &struct{}{}); err != nil {
-		return err
-	}
-	if err := s.store.Heard(r.Context(), c, s.now()); err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, listAnswer{RequestID: uuid.NewString(), InstanceID: c.ID, PluginList: []struct{}{}})
 	return nil
 }
 

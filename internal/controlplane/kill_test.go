@@ -29,6 +29,11 @@ func child(database string) error {
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		cancel()
 	}()
+	if limit := os.Getenv(childFileSize); limit != "" {
+		if err := limitFiles(limit); err != nil {
+			return err
+		}
+	}
 	store, err := Open(ctx, database)
 	if err != nil {
 		return err
@@ -39,7 +44,7 @@ func child(database string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	return NewServer(store, quiet(), DefaultLimits()).Serve(ctx, listener)
+	return NewServer(store, quiet(), DefaultLimits(), Links{}).Serve(ctx, listener)
 }
 
 func startChild(t *testing.T, database string) (cmd *exec.Cmd, url string) {

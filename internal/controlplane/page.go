@@ -36,6 +36,7 @@ func newPage() *page {
 		"cut":     cut,
 		"summary": summary,
 		"label":   label,
+		"size":    size,
 		"style":   func() template.CSS { return template.CSS(pageCSS) },
 		"script":  func() template.JS { return template.JS(pageJS) },
 	}
@@ -53,23 +54,28 @@ func hash(text string) string {
 
 // How much of a large fleet one page shows.
 const (
-	shownHosts  = 200
-	shownLatest = 15 // changes, and events
+	shownHosts    = 200
+	shownPackages = 200
+	shownLatest   = 15 // changes, and events
 )
 
 // view is what the page shows.
 type view struct {
-	now      time.Time
-	Hosts    []hostView
-	Counts   counts // of all hosts, also those beyond shownHosts
-	Changes  []Change
-	Events   []Event
-	Offers   []Offer
-	Settings Settings
-	Names    []string // of plugins and
-	IDs      []string // of hosts, to choose from in the forms
+	now          time.Time
+	Hosts        []hostView
+	Counts       counts // of all hosts, also those beyond shownHosts
+	Changes      []Change
+	Events       []Event
+	Offers       []Offer
+	Settings     Settings
+	Packages     []packageView
+	MorePackages int       // that the page leaves out
+	Names        []string  // of plugins and
+	IDs          []string  // of hosts, to choose from in the forms
+	Versions     []Package // one of each name and version, likewise
 
 	OfferForm    offerForm
+	PackageForm  packageForm
 	SettingsForm settingsForm
 }
 
@@ -86,8 +92,14 @@ type pluginView struct {
 	Offered string // the version it is told to change to, "" for none
 }
 
+type packageView struct {
+	Package
+	Path string // where it is served
+}
+
 // The forms as they were filled in; Error is why that was refused.
 type (
+	packageForm  struct{ Upload, Remove string } // why that was refused; files cannot be filled in again
 	offerForm    struct{ Name, Version, Timeout, Host, Error string }
 	settingsForm struct {
 		Scan, Pull, Refresh, Update string
@@ -100,12 +112,13 @@ type (
 func (s *Server) view(ctx context.Context) (v view, err error) {
 	v.now = s.now()
 	hosts, hostsErr := s.store.Hosts(ctx)
+	packages, packagesErr := s.store.Packages(ctx, "")
 	var errs [4]error
 	v.Offers, errs[0] = s.store.Offers(ctx)
 	v.Settings, errs[1] = s.store.Settings(ctx)
 	v.Changes, errs[2] = s.store.Changes(ctx, shownLatest)
 	v.Events, errs[3] = s.store.Events(ctx, shownLatest)
-	if err := errors.Join(append(errs[:], hostsErr)...); err != nil {
+	if err := errors.Join(append(errs[:], hostsErr, packagesErr)...); err != nil {
 		return v, err
 	}
 	v.Counts.Hosts = len(hosts)
@@ -129,6 +142,17 @@ func (s *Server) view(ctx context.Context) (v view, err error) {
 		if i < shownHosts {
 			v.Hosts = append(v.Hosts, hv)
 			v.IDs = append(v.IDs, h.ID)
+		}
+	}
+	v.MorePackages = max(0, len(packages)-shownPackages)
+	for _, p := range packages[:len(packages)-v.MorePackages] {
+		v.Packages = append(v.Packages, packageView{p, p.path()})
+		if !names[p.Name] {
+			names[p.Name] = true
+			v.Names = append(v.Names, p.Name)
+		}
+		if last := len(v.Versions) - 1; last < 0 || v.Versions[last].Name != p.Name || v.Versions[last].Version != p.Version {
+			v.Versions = append(v.Versions, p)
 		}
 	}
 	set := v.Settings

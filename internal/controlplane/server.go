@@ -28,6 +28,8 @@ type Limits struct {
 	Shutdown time.Duration // for requests in flight when the server stops
 	Body     int64         // bytes
 	Headers  int           // bytes
+	Package  int64         // bytes; it may take Read and Write for each MiB
+	Uploads  int           // of packages at once
 }
 
 // DefaultLimits are those of SPEC 3 where it names them, generous otherwise.
@@ -35,6 +37,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Header: 5 * time.Second, Read: 15 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
 		Shutdown: 10 * time.Second, Body: 4 << 20, Headers: 16 << 10,
+		Package: 512 << 20, Uploads: 4,
 	}
 }
 
@@ -47,12 +50,18 @@ type Server struct {
 	log    *logrus.Logger
 	now    func() time.Time
 	limits Limits
+	links  Links
 	page   *page
+
+	uploads chan struct{} // of capacity Limits.Uploads; one in it for each under way
 }
 
 // NewServer makes a server over the store, which stays the caller's to close.
-func NewServer(store *Store, log *logrus.Logger, limits Limits) *Server {
-	return &Server{store: store, log: log, now: time.Now, limits: limits, page: newPage()}
+func NewServer(store *Store, log *logrus.Logger, limits Limits, links Links) *Server {
+	return &Server{
+		store: store, log: log, now: time.Now, limits: limits, links: links, page: newPage(),
+		uploads: make(chan struct{}, limits.Uploads),
+	}
 }
 
 // Serve answers on the listener until ctx ends, then takes no new requests and
@@ -104,10 +113,17 @@ func (s *Server) Handler(local bool) http.Handler {
 		{"POST /api/offers", s.postOffer},
 		{"DELETE /api/offers", s.deleteOffer},
 
+		{"GET /api/packages", s.getPackages},
+		{"POST /api/packages", s.postPackage},
+		{"DELETE /api/packages", s.deletePackages},
+		{"GET /packages/{name}/{version}/{file}", s.servePackage},
+
 		{"GET /{$}", s.showPage},
 		{"POST /offers", s.formOffer},
 		{"POST /offers/withdraw", s.formWithdraw},
 		{"POST /settings", s.formSettings},
+		{"POST /packages", s.formPackage},
+		{"POST /packages/remove", s.formRemove},
 	} {
 		mux.HandleFunc(route.pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.handle(w, r); err != nil {

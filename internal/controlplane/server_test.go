@@ -51,18 +51,24 @@ func openStore(t *testing.T, path string) *Store {
 
 // fleet is a control plane on loopback, with its store.
 type fleet struct {
-	t     *testing.T
-	url   string
-	store *Store
+	t        *testing.T
+	url      string
+	database string
+	store    *Store
 }
 
 func newFleet(t *testing.T) fleet { return newFleetAt(t, time.Now) }
 
 func newFleetAt(t *testing.T, now func() time.Time) fleet {
+	return newFleetWith(t, func(s *Server) { s.now = now })
+}
+
+func newFleetWith(t *testing.T, adjust func(*Server)) fleet {
 	t.Helper()
-	store := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
-	s := NewServer(store, quiet(), DefaultLimits())
-	s.now = now
+	database := filepath.Join(t.TempDir(), "fleet.db")
+	store := openStore(t, database)
+	s := NewServer(store, quiet(), DefaultLimits(), Links{})
+	adjust(s)
 	web := httptest.NewServer(s.Handler(true))
 	t.Cleanup(func() {
 		web.Close()
@@ -70,7 +76,7 @@ func newFleetAt(t *testing.T, now func() time.Time) fleet {
 			t.Error(err)
 		}
 	})
-	return fleet{t: t, url: web.URL, store: store}
+	return fleet{t: t, url: web.URL, database: database, store: store}
 }
 
 // ask makes a request as host, or as nobody in particular if that is "", and
@@ -144,7 +150,7 @@ func serve(t *testing.T, limits Limits) (address string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- NewServer(store, quiet(), limits).Serve(ctx, listener) }()
+	go func() { ended <- NewServer(store, quiet(), limits, Links{}).Serve(ctx, listener) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended

@@ -8,9 +8,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
+
+	"pluginsupervisor/internal/controlplane/depot"
 )
 
 // How much is kept of what hosts tell; the oldest goes first.
@@ -20,15 +23,21 @@ const (
 )
 
 // Store keeps what the hosts told and what operators decided, in one SQLite
-// file. Its methods may be called by several goroutines at once. One that
-// changes something returns nil only when the change is on the disk (CP-04).
+// file, and packages in a folder beside it. Its methods may be called by several
+// goroutines at once. One that changes something returns nil only when the
+// change is on the disk (CP-04).
 type Store struct {
 	read   *sql.DB
 	writer *writer
+
+	packages sync.Mutex // held while packages change: rows and files change together
+	depot    *depot.Depot
 }
 
 // Open opens the database file and creates it, readable by its owner alone,
-// where there is none. It fails with ErrNewerSchema on the file of a later version.
+// where there is none; likewise the folder of that name and "-packages". It
+// fails with ErrNewerSchema on the file of a later version, and when another
+// process has it open.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -67,7 +76,11 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(4)
-	return &Store{read: read, writer: newWriter(write)}, nil
+	s := &Store{read: read, writer: newWriter(write)}
+	if err := s.keepPackages(ctx, abs+"-packages"); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 func dsn(path string, params url.Values) string {
@@ -79,7 +92,11 @@ func dsn(path string, params url.Values) string {
 // Close commits what is queued and closes the database. Changes asked for
 // afterwards fail with ErrClosed.
 func (s *Store) Close() error {
-	return errors.Join(s.writer.close(), s.read.Close())
+	err := errors.Join(s.writer.close(), s.read.Close())
+	if s.depot != nil { // it was not opened where that is why Open failed
+		s.depot.Close()
+	}
+	return err
 }
 
 // list runs a query and collects what scan makes of each row.

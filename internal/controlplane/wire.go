@@ -13,14 +13,7 @@ import (
 )
 
 // The bodies of SPEC 3 are internal/control's, where the client and this server
-// share them; the two below have no client there.
-
-type listAnswer struct {
-	Code       int        `json:"code"`
-	RequestID  string     `json:"requestId"`
-	InstanceID string     `json:"instanceId"`
-	PluginList []struct{} `json:"pluginList"` // no package is served yet: empty, never null
-}
+// share them. The one below has no client there, nor have those of list.go.
 
 type eventAnswer struct {
 	InstanceID string `json:"instanceId"`

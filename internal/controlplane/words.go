@@ -42,6 +42,24 @@ func span(d time.Duration) string {
 	}
 }
 
+// size is a number of bytes in words.
+func size(bytes int64) string {
+	const kib, mib, gib = 1 << 10, 1 << 20, 1 << 30
+	in := func(unit float64, name string) string {
+		return fmt.Sprintf("%.1f %s", float64(bytes)/unit, name)
+	}
+	switch {
+	case bytes < kib:
+		return fmt.Sprintf("%d B", bytes)
+	case bytes < mib:
+		return in(kib, "KiB")
+	case bytes < gib:
+		return in(mib, "MiB")
+	default:
+		return in(gib, "GiB")
+	}
+}
+
 // cut shortens a text that a host sent to n characters.
 func cut(n int, text string) string {
 	if utf8.RuneCountInString(text) <= n {

@@ -17,7 +17,7 @@
       have.nodeValue = want.nodeValue;
       return;
     }
-    if (have.hasAttribute("data-keep")) return; // a refused form, until it is sent again
+    if (have.hasAttribute("data-keep")) return; // what was refused and why, until it is sent again
     for (const { name } of [...have.attributes]) {
       if (name !== "open" && !want.hasAttribute(name)) have.removeAttribute(name);
     }

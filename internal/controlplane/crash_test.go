@@ -1,0 +1,139 @@
+package controlplane
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// childFileSize limits, in bytes, the files a child may write.
+const childFileSize = "CONTROLPLANE_TEST_FILE_SIZE"
+
+// limitFiles makes the disk full for files beyond so many bytes.
+func limitFiles(bytes string) error {
+	var limit syscall.Rlimit
+	if _, err := fmt.Sscan(bytes, &limit.Cur); err != nil {
+		return err
+	}
+	limit.Max = limit.Cur
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
+}
+
+func TestKilledInTheMidstOfAnUpload(t *testing.T) {
+	database := filepath.Join(t.TempDir(), "fleet.db")
+	cmd, url := startChild(t, database)
+	content := pack(t, "log", "1.0", "", "", "kept")
+	kind, body := multi(t, "package", string(content), "manifest", "m")
+	code, text := ask(t, http.MethodPost, url+"/api/packages", body, header("Content-Type", kind))
+	if code != 201 {
+		t.Fatalf("answered %d %s", code, text)
+	}
+	kept := filesBeside(t, database)
+
+	kind, body = multi(t, "package", zipStart+strings.Repeat("x", 1<<20))
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /api/packages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", kind, len(body))
+	if _, err := io.Copy(c, strings.NewReader(body[:600<<10])); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a part of the package to be on the disk", func() bool {
+		for _, name := range filesBeside(t, database) {
+			info, err := os.Stat(filepath.Join(database+"-packages", name))
+			if err == nil && name != kept[0] && info.Size() > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	// A file that was named, but whose package was not committed.
+	orphan := filepath.Join(database+"-packages", strings.Repeat("0", 64))
+	if err := os.WriteFile(orphan, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	_, url = startChild(t, database)
+	if got := filesBeside(t, database); len(got) != 1 || got[0] != kept[0] {
+		t.Errorf("CP-06 after kill -9 there is %v, want %v", got, kept)
+	}
+	answer, err := http.Get(url + "/packages/log/1.0/" + kept[0] + ".zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if got, err := io.ReadAll(answer.Body); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("CP-04 what was answered 201 is served as %s, %d bytes: %v", answer.Status, len(got), err)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	database := filepath.Join(t.TempDir(), "fleet.db")
+	t.Setenv(childFileSize, fmt.Sprint(2<<20))
+	_, url := startChild(t, database)
+	upload := func(content string) (int, string) {
+		kind, body := multi(t, "package", content)
+		return ask(t, http.MethodPost, url+"/api/packages", body, header("Content-Type", kind))
+	}
+	code, text := upload(zipStart + strings.Repeat("x", 3<<20))
+	if code != http.StatusInsufficientStorage || !strings.Contains(text, "no room for the package") {
+		t.Errorf("CP-06 answered %d %s", code, text)
+	}
+	waitFor(t, "CP-06 nothing to be left", func() bool { return len(filesBeside(t, database)) == 0 })
+	if code, text := upload(string(pack(t, "log", "1.0", "", "", ""))); code != 201 {
+		t.Errorf("CP-06 a smaller one answered %d %s", code, text)
+	}
+}
+
+func TestStuckUploadIsCutOff(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Read = time.Second
+	address, _ := serve(t, limits)
+	kind, body := multi(t, "package", zipStart+strings.Repeat("x", 1<<10))
+	r := stuck(t, address, fmt.Sprintf("POST /api/packages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		kind, len(body), body[:512]))
+	answer, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("CP-13 answered %s", answer.Status)
+	}
+}
+
+// deadlines is a connection that only counts how often it was given more time.
+type deadlines struct {
+	http.ResponseWriter
+	set int
+}
+
+func (d *deadlines) SetReadDeadline(time.Time) error {
+	d.set++
+	return nil
+}
+
+func TestEachMiBHasItsTime(t *testing.T) {
+	var d deadlines
+	body := &paced{ReadCloser: io.NopCloser(bytes.NewReader(make([]byte, 3<<20))), rc: http.NewResponseController(&d), each: time.Second}
+	if n, err := io.Copy(io.Discard, body); n != 3<<20 || err != nil {
+		t.Fatalf("read %d: %v", n, err)
+	}
+	if d.set != 4 { // the last for the end
+		t.Errorf("CP-13 %d deadlines for 3 MiB", d.set)
+	}
+}

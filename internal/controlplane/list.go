@@ -1,0 +1,178 @@
+package controlplane
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/control"
+)
+
+// listRequest asks which packages there are; an empty field leaves all through.
+type listRequest struct {
+	OSType     string `json:"osType"`
+	PluginName string `json:"pluginName"`
+	Version    string `json:"version"`
+	Arch       string `json:"arch"`
+}
+
+type listAnswer struct {
+	Code       int               `json:"code"`
+	RequestID  string            `json:"requestId"`
+	InstanceID string            `json:"instanceId"`
+	PluginList []json.RawMessage `json:"pluginList"` // of packageRecord; never null
+}
+
+// packageRecord is a record of SPEC 1, with what the package can be verified by.
+type packageRecord struct {
+	PluginID          string          `json:"pluginId"`
+	Name              string          `json:"name"`
+	Arch              string          `json:"arch"`
+	OSType            string          `json:"osType"`
+	Version           string          `json:"version"`
+	Publisher         string          `json:"publisher"`
+	URL               string          `json:"url"`
+	MD5               string          `json:"md5"`
+	RunPath           string          `json:"runPath"`
+	Timeout           string          `json:"timeout"`
+	IsPreInstalled    string          `json:"isPreInstalled"`
+	PluginType        json.RawMessage `json:"pluginType"`
+	HeartbeatInterval int             `json:"heartbeatInterval"`
+	IsRemoved         bool            `json:"isRemoved"`
+	AddSysTag         bool            `json:"addSysTag"`
+	SHA256            string          `json:"sha256"`
+	Manifest          string          `json:"manifest"`
+	Size              int64           `json:"size"`
+}
+
+// pluginList tells which packages there are. All versions that fit come, the
+// newest first: who wants one takes the first that is for its machine.
+func (s *Server) pluginList(w http.ResponseWriter, r *http.Request) error {
+	c, body, err := s.hear(w, r)
+	if err != nil {
+		return err
+	}
+	wanted, err := decodeList(body)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Heard(r.Context(), c, s.now()); err != nil {
+		return err
+	}
+	all, err := s.store.Packages(r.Context(), wanted.PluginName)
+	if err != nil {
+		return err
+	}
+	records, err := s.records(all, wanted, s.links.base(r))
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, listAnswer{RequestID: uuid.NewString(), InstanceID: c.ID, PluginList: records})
+	return nil
+}
+
+// decodeList reads a list request.
+func decodeList(body []byte) (listRequest, error) {
+	var l listRequest
+	if err := decode(body, &l); err != nil {
+		return l, err
+	}
+	for _, f := range [...]struct{ name, value string }{
+		{"osType", l.OSType}, {"pluginName", l.PluginName}, {"version", l.Version}, {"arch", l.Arch},
+	} {
+		if len(f.value) > maxText {
+			return l, badf("%s has %d bytes, at most %d allowed", f.name, len(f.value), maxText)
+		}
+	}
+	return l, nil
+}
+
+// fits tells whether the request asks for the package. A machine also takes
+// what is for any (SPEC 1).
+func (l listRequest) fits(p Package) bool {
+	return (l.PluginName == "" || l.PluginName == p.Name) &&
+		(l.Version == "" || l.Version == p.Version) &&
+		(l.OSType == "" || p.OS == "both" || strings.EqualFold(l.OSType, p.OS)) &&
+		(l.Arch == "" || p.Arch == "all" || strings.EqualFold(l.Arch, p.Arch))
+}
+
+// maxRecords is how many bytes of records one answer has: clients read no more
+// than control.MaxAnswer.
+const maxRecords = control.MaxAnswer - 64<<10
+
+func (s *Server) records(all []Package, wanted listRequest, base url.URL) ([]json.RawMessage, error) {
+	records, size := []json.RawMessage{}, 0
+	for _, p := range all {
+		if !wanted.fits(p) {
+			continue
+		}
+		var record packageRecord
+		if err := json.Unmarshal(p.record, &record); err != nil {
+			return nil, fmt.Errorf("read record of %s %s: %w", p.Name, p.Version, err)
+		}
+		record.URL = base.JoinPath(p.path()).String()
+		record.SHA256, record.Manifest, record.Size = p.SHA256, p.Manifest, p.Size
+		text, err := json.Marshal(record)
+		if err != nil {
+			return nil, fmt.Errorf("write record of %s %s: %w", p.Name, p.Version, err)
+		}
+		if size += len(text) + 1; size > maxRecords {
+			s.log.WithFields(logrus.Fields{"asked": wanted.PluginName, "listed": len(records)}).Warn("More packages than an answer may list")
+			break
+		}
+		records = append(records, text)
+	}
+	return records, nil
+}
+
+// Links say how hosts reach the server, for the URLs of packages.
+type Links struct {
+	// Public is the base of all URLs. When it is nil, they begin with the name
+	// that the host itself asked.
+	Public *url.URL
+	// TrustForwarded lets a proxy's X-Forwarded-Proto and X-Forwarded-Host say
+	// what the host asked. Without a proxy that sets them, a host could say anything.
+	TrustForwarded bool
+}
+
+// base is the URL that the request's sender reaches the server by.
+func (l Links) base(r *http.Request) url.URL {
+	if l.Public != nil {
+		return *l.Public
+	}
+	base := url.URL{Scheme: "http", Host: r.Host}
+	if r.TLS != nil {
+		base.Scheme = "https"
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && base.Host == "" { // HTTP/1.0
+		base.Host = local.String()
+	}
+	if !l.TrustForwarded {
+		return base
+	}
+	if proto := forwarded(r, "X-Forwarded-Proto"); proto == "http" || proto == "https" {
+		base.Scheme = proto
+	}
+	if host := forwarded(r, "X-Forwarded-Host"); plainHost(host) {
+		base.Host = host
+	}
+	return base
+}
+
+// forwarded is what the proxy nearest to the client said.
+func forwarded(r *http.Request, header string) string {
+	first, _, _ := strings.Cut(r.Header.Get(header), ",")
+	return strings.TrimSpace(first)
+}
+
+// plainHost tells whether the text is a host, perhaps with a port, and nothing else.
+func plainHost(text string) bool {
+	u, err := url.Parse("//" + text)
+	return err == nil && text != "" && u.Host == text && u.Hostname() != ""
+}

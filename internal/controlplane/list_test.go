@@ -1,0 +1,167 @@
+package controlplane
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"pluginsupervisor/internal/control"
+)
+
+func (f fleet) list(body string) []packageRecord {
+	f.t.Helper()
+	code, text := f.ask(http.MethodPost, pathList, "h", body)
+	var a struct {
+		Code                  int
+		RequestID, InstanceID string
+		PluginList            []packageRecord
+	}
+	if err := json.Unmarshal([]byte(text), &a); err != nil || code != 200 || a.Code != 0 || a.InstanceID != "h" || len(a.RequestID) < 10 {
+		f.t.Fatalf("answered %d %s: %v", code, text, err)
+	}
+	return a.PluginList
+}
+
+func TestListRecord(t *testing.T) {
+	f := newFleet(t)
+	p := f.add("package", string(pack(t, "p_up", "1.0", "LINUX", "ALL", "")), "manifest", "signed\n<text>")
+	code, text := f.ask(http.MethodPost, pathList, "h", `{"pluginName":"p_up"}`)
+	var a map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &a); err != nil || code != 200 {
+		t.Fatalf("CP-01 answered %d %s: %v", code, text, err)
+	}
+	sameJSON(t, string(a["pluginList"]), fmt.Sprintf(`[{
+		"pluginId":"","name":"p_up","arch":"all","osType":"linux","version":"1.0","publisher":"acme",
+		"url":"%s/packages/p_up/1.0/%s.zip","md5":"%s","runPath":"run","timeout":"30","isPreInstalled":"","pluginType":1,
+		"heartbeatInterval":20,"isRemoved":false,"addSysTag":true,"sha256":"%s","manifest":"signed\n<text>","size":%d}]`,
+		f.url, p.SHA256, p.MD5, p.SHA256, p.Size))
+}
+
+func TestListFilters(t *testing.T) {
+	f := newFleet(t)
+	for _, p := range [][4]string{
+		{"log", "2.0.3.9", "linux", "x64"},
+		{"log", "2.0.3.12", "", ""},
+		{"log", "2.0.3.12", "linux", "arm"},
+		{"log", "2.0.3.12", "linux", ""},
+		{"log", "1.9rc1", "windows", "x64"},
+		{"newp", "1", "linux", "arm"},
+		{"newp", "1", "Linux", "X86"},
+	} {
+		f.add("package", string(pack(t, p[0], p[1], p[2], p[3], "")))
+	}
+	const (
+		any12, any12Linux, arm12 = "log 2.0.3.12 both/all", "log 2.0.3.12 linux/all", "log 2.0.3.12 linux/arm"
+		x9, rc                   = "log 2.0.3.9 linux/x64", "log 1.9rc1 windows/x64"
+		armNew, x86New           = "newp 1 linux/arm", "newp 1 linux/x86"
+	)
+	for name, tc := range map[string]struct {
+		body string
+		want []string
+	}{
+		// The recorded requests of the existing program.
+		"CP-01 --list":               {"{\n    \"osType\": \"linux\",\n    \"pluginName\": \"\",\n    \"version\": \"\",\n    \"arch\": \"x64\"\n}\n", []string{any12Linux, any12, x9}},
+		"CL-08 the newest first":     {`{"osType":"linux","pluginName":"log","version":"","arch":""}`, []string{arm12, any12Linux, any12, x9}},
+		"CL-08 foreign arches, all":  {`{"osType":"linux","pluginName":"newp","version":"","arch":""}`, []string{armNew, x86New}},
+		"CL-07 of a version":         {`{"osType":"linux","pluginName":"log","version":"2.0.3.9","arch":""}`, []string{x9}},
+		"CL-08 neither":              {`{"osType":"linux","pluginName":"none","version":"","arch":""}`, nil},
+		"CP-01 nothing asked":        {`{}`, []string{arm12, any12Linux, any12, x9, rc, armNew, x86New}},
+		"CP-01 words in any case":    {`{"osType":"Linux","arch":"ARM"}`, []string{arm12, any12Linux, any12, armNew}},
+		"CP-01 names are exact":      {`{"pluginName":"Log"}`, nil},
+		"CP-01 an unknown machine":   {`{"arch":"unknown","osType":"unknown"}`, []string{any12}},
+		"CP-01 a version's spelling": {`{"pluginName":"log","version":"2.0.3.012"}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, r := range f.list(tc.body) {
+				got = append(got, fmt.Sprintf("%s %s %s/%s", r.Name, r.Version, r.OSType, r.Arch))
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), strings.Join(tc.want, ", "))
+			}
+		})
+	}
+}
+
+func TestListFitsInAnAnswer(t *testing.T) {
+	f := newFleet(t)
+	manifest := strings.Repeat("m", maxManifest)
+	for i := range 70 {
+		f.add("package", string(pack(t, "log", fmt.Sprint(i), "", "", "")), "manifest", manifest)
+	}
+	_, text := f.ask(http.MethodPost, pathList, "h", `{}`)
+	if len(text) > control.MaxAnswer {
+		t.Errorf("CP-01 answer of %d bytes", len(text))
+	}
+	if got := f.list(`{}`); len(got) < 60 || got[0].Version != "69" {
+		t.Errorf("CP-01 %d records, the first %s", len(got), got[0].Version)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	public, err := url.Parse("https://packages.example/cp/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := func(proto, host string) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Set("X-Forwarded-Proto", proto)
+			r.Header.Set("X-Forwarded-Host", host)
+		}
+	}
+	for name, tc := range map[string]struct {
+		links  Links
+		adjust func(*http.Request)
+		want   string // "": where the server is
+	}{
+		"the request's host":      {Links{}, host("localhost:1234"), "http://localhost:1234"},
+		"forwarded, not trusted":  {Links{}, forward("https", "cp.example"), ""},
+		"forwarded":               {Links{TrustForwarded: true}, forward("https", "cp.example"), "https://cp.example"},
+		"forwarded twice":         {Links{TrustForwarded: true}, forward("https, http", "cp.example:8443, inner"), "https://cp.example:8443"},
+		"forwarded to IPv6":       {Links{TrustForwarded: true}, forward("http", "[2001:db8::1]:80"), "http://[2001:db8::1]:80"},
+		"forwarded nonsense":      {Links{TrustForwarded: true}, forward("javascript", "a/b?c"), ""},
+		"forwarded with a user":   {Links{TrustForwarded: true}, forward("http", "user@cp.example"), ""},
+		"a public URL":            {Links{Public: public}, nil, "https://packages.example/cp"},
+		"a public URL, forwarded": {Links{Public: public, TrustForwarded: true}, forward("http", "cp.example"), "https://packages.example/cp"},
+	} {
+		t.Run("CP-06 "+name, func(t *testing.T) {
+			f := newFleetWith(t, func(s *Server) { s.links = tc.links })
+			p := f.add("package", string(pack(t, "log", "1+b", "", "", "")))
+			_, text := ask(t, http.MethodPost, f.url+pathList, `{}`, tc.adjust)
+			want := tc.want
+			if want == "" {
+				want = f.url
+			}
+			if want += "/packages/log/1+b/" + p.SHA256 + ".zip"; !strings.Contains(text, `"url":"`+want+`"`) {
+				t.Errorf("list %s lacks %s", text, want)
+			}
+		})
+	}
+}
+
+func FuzzDecodeList(f *testing.F) {
+	for _, seed := range []string{
+		"{\n    \"osType\": \"linux\",\n    \"pluginName\": \"p_up\",\n    \"version\": \"2.0\",\n    \"arch\": \"\"\n}\n",
+		`{}`, `null`, `{"arch":7}`, `[]`, `{"pluginName":"` + strings.Repeat("n", 256) + `"}`, "\xff",
+	} {
+		f.Add([]byte(seed))
+	}
+	p := Package{Name: "log", Version: "1.0", OS: "linux", Arch: "all"}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		l, err := decodeList(body)
+		if err != nil {
+			mustBeFault(t, err)
+			return
+		}
+		if len(l.OSType) > maxText || len(l.PluginName) > maxText || len(l.Version) > maxText || len(l.Arch) > maxText {
+			t.Errorf("accepted %+v", l)
+		}
+		if l.fits(p) && (l.PluginName != "" && l.PluginName != "log" || l.Version != "" && l.Version != "1.0") {
+			t.Errorf("%+v fits %+v", l, p)
+		}
+	})
+}

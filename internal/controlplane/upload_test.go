@@ -1,0 +1,227 @@
+package controlplane
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestUpload(t *testing.T) {
+	f := newFleet(t)
+	first := string(pack(t, "log", "1.0", "Linux", "X64", "first"))
+	p := f.add("package", first, "manifest", "signed text\n")
+	if p.Name != "log" || p.Version != "1.0" || p.OS != "linux" || p.Arch != "x64" || p.Size != int64(len(first)) || p.Manifest != "signed text\n" {
+		t.Errorf("CP-06 kept %+v", p)
+	}
+	if err := f.holds(p); err != nil {
+		t.Error(err)
+	}
+	second := string(pack(t, "log", "1.0", "linux", "x64", "second"))
+	for _, step := range []struct {
+		name  string
+		form  []string
+		code  int
+		says  string
+		count int // packages afterwards
+	}{
+		{"the same again", []string{"package", first}, 200, `"manifest":"signed text\n"`, 1},
+		{"the same, manifest and all", []string{"manifest", "signed text\n", "package", first}, 200, p.SHA256, 1},
+		{"another manifest", []string{"manifest", "x", "package", first}, 409, "is there with another manifest", 1},
+		{"another manifest, replacing", []string{"manifest", "x", "package", first, "replace", "true"}, 200, `"manifest":"x"`, 1},
+		{"other content", []string{"package", second}, 409, "log 1.0 for linux/x64 is there with other content", 1},
+		{"other content, not replacing", []string{"package", second, "replace", "false"}, 409, "other content", 1},
+		{"other content, replacing", []string{"replace", "true", "package", second}, 201, `"version":"1.0"`, 1},
+		{"a manifest it lacked", []string{"package", second, "manifest", "later"}, 200, `"manifest":"later"`, 1},
+		{"for another arch", []string{"package", string(pack(t, "log", "1.0", "linux", "arm", ""))}, 201, `"arch":"arm"`, 2},
+		{"for all", []string{"package", string(pack(t, "log", "1.0", "", "", ""))}, 201, `"os":"both","arch":"all"`, 3},
+		{"in a folder of its name", []string{"package", string(zipped(t, entry{"log-2.0/", "", fs.ModeDir | 0o755},
+			entry{"log-2.0/config.json", config("log", "2.0", "", ""), 0o644}, entry{"log-2.0/run", "", 0o755}))}, 201, `"version":"2.0"`, 4},
+	} {
+		t.Run("CP-06 "+step.name, func(t *testing.T) {
+			code, text := f.upload(step.form...)
+			if code != step.code || !strings.Contains(text, step.says) {
+				t.Errorf("answered %d %s, want %d and %s", code, text, step.code, step.says)
+			}
+			if got := f.files(); len(got) != step.count {
+				t.Errorf("files %v, want %d", got, step.count)
+			}
+		})
+	}
+}
+
+func TestRefusedUploadsLeaveNothing(t *testing.T) {
+	f := newFleetWith(t, func(s *Server) { s.limits.Package = 64 << 10 })
+	with := func(config string) string {
+		return string(zipped(t, entry{"config.json", config, 0o644}, entry{"run", "", 0o755}))
+	}
+	good := entry{"config.json", config("log", "1", "", ""), 0o644}
+	run := entry{"run", "", 0o755}
+	for _, tc := range []struct {
+		name string
+		form []string
+		code int
+		says string
+	}{
+		{"no package", []string{"manifest", "m"}, 400, "package is missing"},
+		{"an empty package", []string{"package", ""}, 400, "package is missing"},
+		{"two packages", []string{"package", with(good.text), "package", with(good.text)}, 400, "package is there twice"},
+		{"another field", []string{"pakage", "x"}, 400, `field "pakage" is not known`},
+		{"no zip", []string{"package", "#!/bin/sh"}, 400, "package is not a zip file"},
+		{"a short one", []string{"package", "PK"}, 400, "package is not a zip file"},
+		{"a cut zip", []string{"package", with(good.text)[:80]}, 400, "package is not a zip file"},
+		{"a zip too large", []string{"package", zipStart + strings.Repeat("x", 64<<10)}, 413, "package has more than 65536 bytes"},
+		{"a body too large", []string{"package", zipStart + strings.Repeat("x", 1<<20)}, 413, "package has more than 65536 bytes"},
+		{"a manifest too large", []string{"manifest", strings.Repeat("m", 64<<10+1), "package", with(good.text)}, 413, "manifest has more than 65536 bytes"},
+		{"a manifest of bytes", []string{"package", with(good.text), "manifest", "\xff"}, 400, "manifest is not text"},
+		{"no config.json", []string{"package", string(zipped(t, run))}, 400, "package has no config.json"},
+		{"config.json no JSON", []string{"package", with("{")}, 400, "config.json: malformed: not JSON"},
+		{"config.json of another shape", []string{"package", with(`{"name":{}}`)}, 400, "name is {}"},
+		{"config.json too large", []string{"package", with(strings.Repeat(" ", 1<<20+1))}, 400, "config.json has more than 1048576 bytes"},
+		{"no name", []string{"package", with(`{"version":"1","runPath":"run"}`)}, 400, "config.json: name: empty"},
+		{"name a path", []string{"package", with(config("../log", "1", "", ""))}, 400, "config.json: name"},
+		{"no version", []string{"package", with(`{"name":"log","runPath":"run"}`)}, 400, "config.json: version: empty"},
+		{"no runPath", []string{"package", with(`{"name":"log","version":"1"}`)}, 400, "no runPath"},
+		{"runPath outside", []string{"package", with(`{"name":"log","version":"1","runPath":"../run"}`)}, 400, "leaves the package"},
+		{"unknown os", []string{"package", with(config("log", "1", "plan9", ""))}, 400, `osType "plan9" is none of both, linux`},
+		{"unknown arch", []string{"package", with(config("log", "1", "", "amd64"))}, 400, `arch "amd64" is none of all, x64`},
+		{"no executable", []string{"package", string(zipped(t, good, entry{"run.sh", "", 0o755}))}, 400, "package lacks its executable run"},
+		{"not executable", []string{"package", string(zipped(t, good, entry{"run", "", 0o644}))}, 400, "may not be executed (mode 0644)"},
+		{"a folder as executable", []string{"package", string(zipped(t, good, entry{"run/", "", fs.ModeDir | 0o755}))}, 400, "lacks its executable"},
+		{"a link", []string{"package", string(zipped(t, good, run, entry{"l", "/etc/passwd", fs.ModeSymlink | 0o777}))}, 400, "is neither a file nor a folder"},
+		{"a path outside", []string{"package", string(zipped(t, good, run, entry{"../x", "", 0o644}))}, 400, "is no path inside the package"},
+		{"an absolute path", []string{"package", string(zipped(t, good, run, entry{"/x", "", 0o644}))}, 400, "is no path inside the package"},
+		{"setuid", []string{"package", string(zipped(t, good, run, entry{"x", "", fs.ModeSetuid | 0o755}))}, 400, "is setuid"},
+		{"another folder on top", []string{"package", string(zipped(t, entry{"other/config.json", good.text, 0o644}, entry{"other/run", "", 0o755}))}, 400, `folder "other" on top`},
+	} {
+		t.Run("CP-06 "+tc.name, func(t *testing.T) {
+			code, text := f.upload(tc.form...)
+			text = strings.ReplaceAll(text, `\"`, `"`)
+			if code != tc.code || !strings.Contains(text, tc.says) {
+				t.Errorf("answered %d %s, want %d and %q", code, text, tc.code, tc.says)
+			}
+			if err := f.holds(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("CP-06 no form", func(t *testing.T) {
+		if code, text := f.ask(http.MethodPost, "/api/packages", "", "{}"); code != 400 || !strings.Contains(text, "multipart/form-data") {
+			t.Errorf("answered %d %s", code, text)
+		}
+	})
+	t.Run("CP-06 a form that ends early", func(t *testing.T) {
+		kind, body := multi(t, "package", with(good.text))
+		code, text := ask(t, http.MethodPost, f.url+"/api/packages", body[:len(body)-10], header("Content-Type", kind))
+		if code != 400 || !strings.Contains(text, "body ends early") {
+			t.Errorf("answered %d %s", code, text)
+		}
+		if err := f.holds(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestManyEntriesAreRefused(t *testing.T) {
+	f := newFleet(t)
+	entries := make([]entry, maxPackageEntries+1)
+	for i := range entries {
+		entries[i] = entry{fmt.Sprint("file-", i), "", 0o644}
+	}
+	if code, text := f.upload("package", string(zipped(t, entries...))); code != 400 || !strings.Contains(text, "package has 10001 entries") {
+		t.Errorf("CP-06 answered %d %s", code, text)
+	}
+	long := make([]entry, 300) // few of them, but a directory of 17 MB
+	for i := range long {
+		long[i] = entry{fmt.Sprint(i, strings.Repeat("n", 60_000)), "", 0o644}
+	}
+	if code, text := f.upload("package", string(zipped(t, long...))); code != 400 || !strings.Contains(text, "package") {
+		t.Errorf("CP-06 answered %d %s", code, text)
+	}
+	if err := f.holds(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClientGoesAwayInTheMidst(t *testing.T) {
+	f := newFleet(t)
+	kind, body := multi(t, "package", zipStart+strings.Repeat("x", 1<<20))
+	c, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /api/packages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", kind, len(body))
+	if _, err := io.Copy(c, strings.NewReader(body[:512<<10])); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the package to begin to arrive", func() bool { return len(f.files()) == 1 })
+	c.Close()
+	waitFor(t, "CP-06 what arrived to go", func() bool { return len(f.files()) == 0 })
+}
+
+func TestUploadsAtOnce(t *testing.T) {
+	f := newFleetWith(t, func(s *Server) { s.uploads = make(chan struct{}, 16) })
+	t.Run("CP-06 of the same", func(t *testing.T) {
+		kind, body := multi(t, "package", string(pack(t, "same", "1", "", "", "")))
+		created := send(t, f, 8, func(int) (string, string) { return kind, body })
+		if created[201] != 1 || created[200] != 7 {
+			t.Errorf("answered %v", created)
+		}
+	})
+	t.Run("CP-06 of others for the same version", func(t *testing.T) {
+		got := send(t, f, 8, func(i int) (string, string) {
+			return multi(t, "package", string(pack(t, "other", "1", "", "", fmt.Sprint(i))))
+		})
+		if got[201] != 1 || got[409] != 7 {
+			t.Errorf("answered %v", got)
+		}
+	})
+	t.Run("CP-06 replacing each other", func(t *testing.T) {
+		got := send(t, f, 8, func(i int) (string, string) {
+			return multi(t, "package", string(pack(t, "other", "1", "", "", fmt.Sprint("again ", i))), "replace", "true")
+		})
+		if got[201] != 8 {
+			t.Errorf("answered %v", got)
+		}
+	})
+	if got := f.files(); len(got) != 2 {
+		t.Errorf("CP-06 files %v, want those of 2 packages", got)
+	}
+	t.Run("CP-13 more than are taken", func(t *testing.T) {
+		f := newFleetWith(t, func(s *Server) { s.uploads = make(chan struct{}) })
+		if code, text := f.upload("package", string(pack(t, "a", "1", "", "", ""))); code != 429 {
+			t.Errorf("answered %d %s", code, text)
+		}
+	})
+}
+
+// send makes n uploads at once and counts the answers by code.
+func send(t *testing.T, f fleet, n int, form func(i int) (contentType, body string)) map[int]int {
+	t.Helper()
+	codes := make([]int, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			kind, body := form(i)
+			answer, err := http.Post(f.url+"/api/packages", kind, bytes.NewBufferString(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+			codes[i] = answer.StatusCode
+		})
+	}
+	all.Wait()
+	count := map[int]int{}
+	for _, code := range codes {
+		count[code]++
+	}
+	return count
+}
