@@ -97,7 +97,8 @@ func (u *upgrader) ask(ctx context.Context, ps []plugin.Plugin) (plugin.Updates,
 }
 
 func (u *upgrader) upgrade(ctx context.Context, m messages.Upgrade) messages.UpgradeCompleted {
-	if u.handler != nil && u.handler(m.Offer.Name, m.Offer.Version) { // UP-05
+	offered := !m.Offer.Force && !m.Offer.Resume && !m.Offer.Remove              // by the control plane
+	if offered && u.handler != nil && u.handler(m.Offer.Name, m.Offer.Version) { // UP-05
 		return u.completed(m, true, plugin.Upgraded{})
 	}
 	return u.completed(m, false, u.manager.Upgrade(ctx, m.Offer))

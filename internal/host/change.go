@@ -213,7 +213,12 @@ func (c *change) undo(ctx context.Context, cause error) {
 	if ctx.Err() != nil {
 		return // whoever comes next undoes it
 	}
-	if !c.fallback() {
+	tried := c.switched(ctx)
+	switch {
+	case !c.fallback() && tried: // it is recorded: there is nothing better to run
+		c.over()
+		return
+	case !c.fallback():
 		c.abandon(cause)
 		return
 	}
@@ -223,16 +228,16 @@ func (c *change) undo(ctx context.Context, cause error) {
 		c.logFor(bad).WithError(err).Warn("Undoing an upgrade cannot be noted")
 	}
 	var failures []error
-	tried := c.switched(ctx)
+	settled := true // the record is the old one's, and of the new one nothing runs
 	if tried {
 		c.logFor(bad).WithField("cause", cause.Error()).Warn("Upgrade is rolled back")
 		c.reached("end")
 		if stopped := c.end(ctx, bad); stopped.Err != nil {
-			failures = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err))
+			failures, settled = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err)), false
 		}
 		c.reached("put back")
 		if _, err := c.registry.Put(ctx, *c.t.From); err != nil {
-			failures = append(failures, fmt.Errorf("put the record of %s back: %w", old.Version, err))
+			failures, settled = append(failures, fmt.Errorf("put the record of %s back: %w", old.Version, err)), false
 		}
 	}
 	c.reached("bring back")
@@ -249,9 +254,9 @@ func (c *change) undo(ctx context.Context, cause error) {
 	}
 	if err := errors.Join(failures...); err != nil {
 		c.result.Err = fmt.Errorf("%w; %w", c.result.Err, err)
-		if ctx.Err() != nil || started.Err == nil && status != plugin.StatusRunning {
-			return // not all is done: whoever comes next goes on
-		}
+	}
+	if !settled || ctx.Err() != nil {
+		return // not all is done: whoever comes next goes on
 	}
 	c.drop(bad.Version)
 	c.over()
@@ -304,25 +309,6 @@ func (c *change) tidy() {
 		}
 	}
 	c.over()
-}
-
-// discard removes a version's folder. What is half removed has another name
-// and is no version any more.
-func (c *change) discard(dir string) {
-	aside := filepath.Join(filepath.Dir(dir), ".removed-"+filepath.Base(dir))
-	err := os.RemoveAll(aside)
-	if err == nil {
-		if err = os.Rename(dir, aside); errors.Is(err, os.ErrNotExist) {
-			return
-		}
-	}
-	if err == nil {
-		c.reached("removed half")
-		err = os.RemoveAll(aside)
-	}
-	if err != nil {
-		c.log.WithError(err).WithField("folder", dir).Warn("Old version cannot be removed")
-	}
 }
 
 // over forgets the transaction: it is all done.

@@ -11,8 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
 
@@ -195,6 +197,62 @@ func TestChange(t *testing.T) {
 		}
 		b.settled("2.0")
 	})
+}
+
+// What cannot be undone yet is kept, and undone later: the record must not go
+// on naming a version that is dropped.
+func TestUndoThatIsRefused(t *testing.T) {
+	var b *bench
+	var reader func()
+	b = changeBench(t, newVersions["never starts"].script, func(o *Options) {
+		o.Registry = registry.New(registry.Options{Root: o.Root, Wait: 50 * time.Millisecond})
+		o.Reached = func(point string) {
+			if point != "put back" || reader != nil {
+				return
+			}
+			var err error
+			if reader, _, err = lock.Shared(t.Context(), filepath.Join(b.root, "plugin", "installed_plugins.db"), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	got := b.Upgrade(t.Context(), offer)
+	if !errors.Is(got.Err, registry.ErrLocked) {
+		t.Errorf("upgraded: %+v", got)
+	}
+	reader()
+	if pending, err := b.Unfinished(); len(pending) != 1 || err != nil {
+		t.Fatalf("unfinished: %+v %v", pending, err)
+	}
+	b.next()
+	b.settled("1.0")
+}
+
+// A first version that is recorded already stays, whatever fails after that:
+// there is nothing better to run.
+func TestFirstVersionStays(t *testing.T) {
+	b := newBench(t)
+	b.unpack("p", "2.0", wellBehaved, "")
+	c := b.change(transaction.Transaction{Name: "p", To: mustRecord(t, b.dir("p", "2.0")), Made: true, Step: transaction.Switching})
+	if _, err := b.registry.Put(t.Context(), c.t.To); err != nil {
+		t.Fatal(err)
+	}
+	c.undo(t.Context(), errors.New("disk full"))
+	if got := b.recorded("p").Version; got != "2.0" || !isFolder(b.dir("p", "2.0")) {
+		t.Errorf("recorded %q, its folder is there: %t", got, isFolder(b.dir("p", "2.0")))
+	}
+	if pending, err := b.Unfinished(); len(pending) > 0 || err != nil {
+		t.Errorf("unfinished: %+v %v", pending, err)
+	}
+}
+
+func mustRecord(t *testing.T, dir string) registry.Record {
+	t.Helper()
+	config, err := registry.ReadPackageConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Record()
 }
 
 // killed is what a point panics with at which the process is killed: nothing

@@ -53,7 +53,7 @@ func (m *Manager) remove(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	if p.AddSysTag {
 		result.SysTag = plugin.SysTagRemove
 	}
-	m.clean(p.Name)
+	m.discard(filepath.Join(m.root, "plugin", p.Name))
 	return result
 }
 
@@ -82,10 +82,10 @@ func (m *Manager) farewell(ctx context.Context, p plugin.Plugin) plugin.Outcome 
 	return outcome
 }
 
-// clean deletes all folders of a plugin.
-func (m *Manager) clean(name string) {
-	dir := filepath.Join(m.root, "plugin", name)
-	aside := filepath.Join(m.root, "plugin", ".removed-"+name)
+// discard removes a folder of a plugin. What is half removed has another name
+// and is no plugin and no version any more.
+func (m *Manager) discard(dir string) {
+	aside := filepath.Join(filepath.Dir(dir), ".removed-"+filepath.Base(dir))
 	err := os.RemoveAll(aside)
 	if err == nil {
 		if err = os.Rename(dir, aside); errors.Is(err, os.ErrNotExist) {
@@ -93,10 +93,11 @@ func (m *Manager) clean(name string) {
 		}
 	}
 	if err == nil {
+		m.reached("removed half")
 		err = os.RemoveAll(aside)
 	}
 	if err != nil {
-		m.log.WithError(err).WithField("folder", dir).Warn("Folder of a removed plugin cannot be deleted")
+		m.log.WithError(err).WithField("folder", dir).Warn("Folder of a plugin cannot be removed")
 	}
 }
 

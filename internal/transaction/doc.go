@@ -12,5 +12,6 @@
 // file whose name lock is free was left by somebody who was killed.
 //
 // Beside them is what is not to be installed again for a while:
-// BASE/supervisor/quarantine/<name>@<version>.json.
+// BASE/supervisor/quarantine/<name>@<version>.json, and the highest sequence of
+// a signed package that was installed: BASE/supervisor/sequences/<name>.json.
 package transaction

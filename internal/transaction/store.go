@@ -176,7 +176,7 @@ func (s *Store) remove(folder, name string) error {
 		err = syncDir(filepath.Join(s.dir, folder))
 	}
 	if err != nil {
-		return fmt.Errorf("end transaction of %s: %w", name, err)
+		return fmt.Errorf("remove %s of %s: %w", folder, name, err)
 	}
 	s.step("removed " + folder)
 	return nil
