@@ -47,7 +47,7 @@ func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Set("Content-Type", "application/zip")
 	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.zip"`, p.Name, p.Version))
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Cache-Control", "max-age=31536000, immutable")
 	h.Set("ETag", `"`+p.SHA256+`"`)
 	http.ServeContent(w, r, "", p.Uploaded, content)
 	return nil

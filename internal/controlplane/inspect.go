@@ -33,14 +33,15 @@ func inspect(content io.ReaderAt, size int64) (registry.PackageConfig, error) {
 	z, err := zip.NewReader(reads, size)
 	switch {
 	case errors.Is(err, errBound):
-		return c, badf("package has more than %d entries", maxPackageEntries)
+		return c, badf("package has a list of entries of more than %d bytes", maxDirectory)
 	case err != nil && !errors.Is(err, zip.ErrInsecurePath): // that is judged below
 		return c, badf("package is not a zip file: %v", err)
 	case len(z.File) > maxPackageEntries:
 		return c, badf("package has %d entries, at most %d allowed", len(z.File), maxPackageEntries)
 	}
+	seen := map[string]bool{} // files, in lower case: not every disk tells case apart
 	for _, f := range z.File {
-		if err := checkZipEntry(f); err != nil {
+		if err := checkZipEntry(f, seen); err != nil {
 			return c, badf("package entry %q: %v", plugin.Cut(f.Name, 100), err)
 		}
 	}
@@ -58,7 +59,8 @@ func inspect(content io.ReaderAt, size int64) (registry.PackageConfig, error) {
 	return c, checkExecutable(z.File, path.Join(top, filepath.ToSlash(c.RunPath)))
 }
 
-func checkZipEntry(f *zip.File) error {
+func checkZipEntry(f *zip.File, seen map[string]bool) error {
+	folded := strings.ToLower(f.Name)
 	switch name := strings.TrimSuffix(f.Name, "/"); {
 	case !filepath.IsLocal(name) || path.Clean(name) != name || strings.Contains(name, `\`):
 		return errors.New("is no path inside the package")
@@ -68,7 +70,10 @@ func checkZipEntry(f *zip.File) error {
 		return errors.New("is setuid, setgid or sticky")
 	case f.Flags&1 != 0:
 		return errors.New("is encrypted")
+	case seen[folded]:
+		return errors.New("is there twice")
 	}
+	seen[folded] = !f.Mode().IsDir()
 	return nil
 }
 

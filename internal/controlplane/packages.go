@@ -102,8 +102,8 @@ func (s *Store) Packages(ctx context.Context, name string) ([]Package, error) {
 // bytes, or another manifest, for the same name, version, os and arch are a
 // fault unless they are to replace what is there.
 func (s *Store) AddPackage(ctx context.Context, p Package, in *depot.Incoming, replace bool) (kept Package, added bool, err error) {
-	s.packages.Lock()
-	defer s.packages.Unlock()
+	s.packageMu.Lock()
+	defer s.packageMu.Unlock()
 	// What is begun is finished: a client that goes away now must not leave
 	// open whether the file is wanted.
 	ctx = context.WithoutCancel(ctx)
@@ -120,10 +120,10 @@ func (s *Store) AddPackage(ctx context.Context, p Package, in *depot.Incoming, r
 		}
 	}
 	// Also when it is there: should the file be lost, it is back.
-	if err := in.Keep(); err != nil {
-		return Package{}, false, err
+	if err = in.Keep(); err == nil {
+		err = s.putPackage(ctx, p)
 	}
-	if err := s.putPackage(ctx, p); err != nil {
+	if err != nil {
 		if p.SHA256 != old.SHA256 {
 			err = errors.Join(err, s.depot.Remove(p.SHA256))
 		}
@@ -176,8 +176,8 @@ type Removal struct {
 // RemovePackages removes packages and their files and tells how many they
 // were. A version that is offered stays, which is a fault, unless forced.
 func (s *Store) RemovePackages(ctx context.Context, r Removal) (int, error) {
-	s.packages.Lock()
-	defer s.packages.Unlock()
+	s.packageMu.Lock()
+	defer s.packageMu.Unlock()
 	var files []string
 	err := s.writer.do(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) (err error) {
 		files, err = removeRows(ctx, tx, r)

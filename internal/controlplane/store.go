@@ -30,8 +30,8 @@ type Store struct {
 	read   *sql.DB
 	writer *writer
 
-	packages sync.Mutex // held while packages change: rows and files change together
-	depot    *depot.Depot
+	packageMu sync.Mutex // held while packages change: rows and files change together
+	depot     *depot.Depot
 }
 
 // Open opens the database file and creates it, readable by its owner alone,

@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,6 +114,37 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if newest := all.Events[0].ID; newest != fmt.Sprint(keptEvents+19) {
 		t.Errorf("newest event %s", newest)
+	}
+}
+
+func TestOpenMigrates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fleet.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := migrations.ReadFile("migrations/0001_first.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		string(first), `CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT`, `INSERT INTO schema_version VALUES (1)`,
+		`UPDATE settings SET scan_interval = 300`,
+	} {
+		if _, err := db.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, path)
+	defer s.Close()
+	if got := contents(t, s).Settings; got.Scan != 300 {
+		t.Errorf("settings became %+v", got)
+	}
+	if all, err := s.Packages(context.Background(), ""); err != nil || len(all) > 0 {
+		t.Errorf("packages %v: %v", all, err)
 	}
 }
 

@@ -96,6 +96,7 @@ func TestRefusedUploadsLeaveNothing(t *testing.T) {
 		{"a link", []string{"package", string(zipped(t, good, run, entry{"l", "/etc/passwd", fs.ModeSymlink | 0o777}))}, 400, "is neither a file nor a folder"},
 		{"a path outside", []string{"package", string(zipped(t, good, run, entry{"../x", "", 0o644}))}, 400, "is no path inside the package"},
 		{"an absolute path", []string{"package", string(zipped(t, good, run, entry{"/x", "", 0o644}))}, 400, "is no path inside the package"},
+		{"a file twice", []string{"package", string(zipped(t, good, run, entry{"RUN", "", 0o755}))}, 400, `"RUN": is there twice`},
 		{"setuid", []string{"package", string(zipped(t, good, run, entry{"x", "", fs.ModeSetuid | 0o755}))}, 400, "is setuid"},
 		{"another folder on top", []string{"package", string(zipped(t, entry{"other/config.json", good.text, 0o644}, entry{"other/run", "", 0o755}))}, 400, `folder "other" on top`},
 	} {
@@ -140,7 +141,7 @@ func TestManyEntriesAreRefused(t *testing.T) {
 	for i := range long {
 		long[i] = entry{fmt.Sprint(i, strings.Repeat("n", 60_000)), "", 0o644}
 	}
-	if code, text := f.upload("package", string(zipped(t, long...))); code != 400 || !strings.Contains(text, "package") {
+	if code, text := f.upload("package", string(zipped(t, long...))); code != 400 || !strings.Contains(text, "a list of entries of more than 16777216 bytes") {
 		t.Errorf("CP-06 answered %d %s", code, text)
 	}
 	if err := f.holds(); err != nil {
