@@ -16,6 +16,7 @@ import (
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/state"
+	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
@@ -177,17 +178,17 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer) (resu
 	if _, err := prepareRoot(cfg.Root); err != nil {
 		return "", false, err
 	}
-	plane, err := control.New(controlConfig(cfg), log)
+	plane, err := control.New(supply.Plane(cfg), log)
 	if err != nil {
 		return "", false, err
 	}
 	defer plane.Close()
-	packages, err := newPackages(cfg, plane, log)
+	packages, err := supply.New(cfg, plane, log)
 	if err != nil {
 		return "", false, err
 	}
-	defer packages.installer.Close()
-	packages.progress = progressOn(cmd.ErrOrStderr())
+	defer packages.Close()
+	packages.Progress = progressOn(cmd.ErrOrStderr())
 	tracker, _, err := track(cfg, log)
 	if err != nil {
 		return "", false, err

@@ -17,6 +17,7 @@ import (
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
@@ -50,7 +51,7 @@ func packageOffer(ctx context.Context, cfg config.Config, source string, progres
 
 // look stages a package, has it seen, and leaves nothing of it (CL-14).
 func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) (err error) {
-	installer, err := newInstaller(cfg)
+	installer, err := supply.Installer(cfg)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/state"
+	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/version"
 	"pluginsupervisor/plugin"
 )
@@ -52,18 +53,18 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
-	reach := controlConfig(cfg)
+	reach := supply.Plane(cfg)
 	reach.InstanceID, reach.Version = about.InstanceID, about.Version
 	plane, err := control.New(reach, log)
 	if err != nil {
 		return err
 	}
 	defer plane.Close()
-	packages, err := newPackages(cfg, plane, log)
+	packages, err := supply.New(cfg, plane, log)
 	if err != nil {
 		return err
 	}
-	defer packages.installer.Close()
+	defer packages.Close()
 	socket, err := admin.Listen(cfg.SocketPath())
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
 	if native, ok := manager.(*host.Manager); ok {
-		if n, err := packages.installer.Sweep(ctx); err != nil || n > 0 {
+		if n, err := packages.Sweep(ctx); err != nil || n > 0 {
 			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
 		}
 		if policy.Unfinished, err = native.Unfinished(); err != nil {
@@ -205,7 +206,7 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // manager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins nobody watches (EV-04).
 func manager(
-	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages *packages, log logrus.FieldLogger,
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages *supply.Supply, log logrus.FieldLogger,
 ) (actors.Manager, actors.Watcher) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {

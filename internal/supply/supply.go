@@ -1,4 +1,8 @@
-package main
+// Package supply gets plugins' packages as the configuration says: from where
+// an offer tells, else from where the control plane lists them, with the limits,
+// trusted keys and deadlines that are configured. Every program that installs
+// packages gets them through it.
+package supply
 
 import (
 	"context"
@@ -18,25 +22,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// packages gets packages from where an offer says, or from where the control
-// plane lists them.
-type packages struct {
+// Supply is the source of packages.
+type Supply struct {
+	Progress fetch.Progress // how a download gets on; may be nil
+
 	installer *install.Installer
 	plane     *control.Client
-	progress  fetch.Progress // may be nil
 	log       logrus.FieldLogger
 }
 
-// newPackages makes the source of packages that is configured.
-func newPackages(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*packages, error) {
-	installer, err := newInstaller(cfg)
+// New makes the source of packages that is configured.
+func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Supply, error) {
+	installer, err := Installer(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &packages{installer: installer, plane: plane, log: log}, nil
+	return &Supply{installer: installer, plane: plane, log: log}, nil
 }
 
-func newInstaller(cfg config.Config) (*install.Installer, error) {
+// Close ends the connections that are kept.
+func (s *Supply) Close() { s.installer.Close() }
+
+// Sweep removes what installations that were cut short have left in staging,
+// and tells how much that was (internal/install).
+func (s *Supply) Sweep(ctx context.Context) (int, error) { return s.installer.Sweep(ctx) }
+
+// Installer makes the installer that is configured, for a package that somebody
+// names.
+func Installer(cfg config.Config) (*install.Installer, error) {
 	var keys []manifest.PublicKey
 	for _, line := range cfg.Upgrade.TrustedKeys {
 		key, err := manifest.ParsePublicKey(line)
@@ -45,7 +58,7 @@ func newInstaller(cfg config.Config) (*install.Installer, error) {
 		}
 		keys = append(keys, key)
 	}
-	secure, err := controlConfig(cfg).TLS()
+	secure, err := Plane(cfg).TLS()
 	if err != nil {
 		return nil, err
 	}
@@ -60,28 +73,28 @@ func newInstaller(cfg config.Config) (*install.Installer, error) {
 	})
 }
 
-// controlConfig is how the control plane is reached.
-func controlConfig(cfg config.Config) control.Config {
+// Plane is how the control plane is reached; who speaks is left to the caller.
+func Plane(cfg config.Config) control.Config {
 	c := cfg.ControlPlane
 	return control.Config{URL: c.URL, Timeout: c.Timeout, TokenFile: c.TokenFile, CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
 }
 
 // Stage gets the package of an offer. What was verified by less than a SHA-256
 // is said so.
-func (p *packages) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
-	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: p.progress}
+func (s *Supply) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: s.Progress}
 	if r.Source == "" {
-		found, err := p.plane.FindPackage(ctx, o.Name, o.Version)
+		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)
 		if err != nil {
 			return nil, fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
 		}
 		r.Source, r.SHA256, r.MD5, r.Manifest = found.URL, found.SHA256, found.MD5, found.Manifest
 	}
-	staged, err := p.installer.Stage(ctx, r)
+	staged, err := s.installer.Stage(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	log := p.log.WithFields(logrus.Fields{
+	log := s.log.WithFields(logrus.Fields{
 		"plugin": o.Name, "version": o.Version, "source": r.Source, "bytes": staged.Size, "verified": string(staged.Verified), "key": staged.Key,
 	})
 	if staged.Verified.Weak() {
