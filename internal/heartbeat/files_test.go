@@ -29,6 +29,13 @@ func hourly(name string) plugin.Plugin {
 	return p
 }
 
+// brisk is there for its interval alone, for which others do not gather long.
+func brisk() plugin.Plugin {
+	p := daemon("brisk")
+	p.HeartbeatInterval = time.Second
+	return p
+}
+
 // follow watches ps below root until the test ends.
 func follow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
 	t.Helper()
@@ -39,7 +46,7 @@ func follow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher,
 func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
 	t.Helper()
 	w := heartbeat.NewWatcher(heartbeat.New(root), log)
-	w.Watch(ps)
+	w.Watch(append(ps, brisk()))
 	ctx, cancel := context.WithCancel(context.Background())
 	pulses, ended := make(chan plugin.Pulse), make(chan error, 1)
 	go func() {

@@ -22,6 +22,7 @@ const retryEvery = time.Minute
 type queue interface {
 	Add(path string, mask uint32) (watch int, err error)
 	Drop(watch int)
+	Rest(d time.Duration)
 	Read(until time.Time) ([]inotify.Event, error)
 }
 
@@ -35,6 +36,8 @@ type following struct {
 	byDir   map[string]*folder
 	byWatch map[int][]*folder // most often one; folders that are not there wait at one place
 	agenda  agenda
+	told    time.Duration // when the queue last gave events
+	rested  time.Duration // how long it rests after that
 }
 
 func newFollowing(w *Watcher, q queue, heard func(plugin.Pulse)) *following {
@@ -62,16 +65,38 @@ func (f *following) run(ctx context.Context) error {
 		if next := f.agenda.next(); next != never {
 			until = f.start.Add(next)
 		}
+		rest := f.rest()
+		f.queue.Rest(rest)
 		events, err := f.queue.Read(until)
 		if err != nil {
 			return err
 		}
-		now = f.now()
-		for _, e := range events {
-			f.event(e, now)
+		if now = f.now(); len(events) > 0 {
+			for _, e := range events {
+				f.event(e, now)
+			}
+			f.told, f.rested = now.mono, rest
 		}
 	}
 	return nil
+}
+
+// gathers is how long the events of all plugins gather at most: what wakes us
+// costs more than what it is about.
+const gathers = 5 * time.Second
+
+// rest is how long events may gather without anybody noticing: nobody's beat
+// is known as much as a tenth of its interval too late, and one that was lost
+// is back as soon as a plugin's own beats may be told again.
+func (f *following) rest() time.Duration {
+	rest := gathers
+	for _, v := range f.byKey {
+		rest = min(rest, v.beat.Plugin.HeartbeatInterval/10)
+		if v.lost {
+			rest = min(rest, burst)
+		}
+	}
+	return rest
 }
 
 // event notes what the kernel tells. What is of a watch that was given up was
@@ -132,7 +157,7 @@ func (f *following) another(in *folder, now moment) {
 // arrive notes that something happened to the heartbeat.
 func (f *following) arrive(in *folder, now moment) {
 	for _, v := range in.vigils {
-		v.arrive(now)
+		v.arrive(now, min(f.rested, now.mono-f.told))
 		f.agenda.moved(v)
 	}
 }
@@ -166,7 +191,8 @@ func (f *following) attend(v *vigil, now moment) {
 	var pulse plugin.Pulse
 	var tell bool
 	if v.look <= now.mono {
-		b := f.reader.beat(v.beat.Plugin, now.wall)
+		b, written := f.reader.beat(v.beat.Plugin, now.wall)
+		v.written(written)
 		if b.Found && absent(refused) || !b.Found && v.beat.Found && !enters {
 			v.retry = now.mono + settle // it came after we had entered, or went and another folder may have come
 		}

@@ -78,6 +78,35 @@ func TestTenThousandASecond(t *testing.T) {
 	})
 }
 
+// Beats gather while nobody can notice, and not while one is missed (EV-06).
+func TestRest(t *testing.T) {
+	minutely, hourly, often := minutely("p", "1"), minutely("q", "1"), minutely("r", "1")
+	hourly.HeartbeatInterval, often.HeartbeatInterval = time.Hour, 2*time.Second
+	in(t, func(w *world) {
+		expect := func(want time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			w.do(func() {
+				if w.rest != want {
+					t.Errorf("the queue rests for %v, not %v", w.rest, want)
+				}
+			})
+		}
+		w.watch(hourly)
+		expect(gathers)
+		w.watch(hourly, minutely)
+		w.beat(minutely)
+		expect(gathers)
+		w.pass(2 * time.Minute)
+		w.expect("0s p 1 beat", "1m6s p 1 lost")
+		expect(burst)
+		w.beat(minutely)
+		expect(gathers)
+		w.watch(hourly, minutely, often)
+		expect(200 * time.Millisecond)
+	})
+}
+
 // EV-06: a folder in which a lot is written is left alone for a second at a
 // time, and a beat in it is told all the same.
 func TestNoise(t *testing.T) {

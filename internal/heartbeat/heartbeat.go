@@ -25,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,41 +66,47 @@ func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []
 			beats[i].Err = fmt.Errorf("read heartbeat: %w", err)
 			continue
 		}
-		beats[i] = r.beat(p, now)
+		beats[i], _ = r.beat(p, now)
 	}
 	return beats
 }
 
-func (r *Reader) beat(p plugin.Plugin, now time.Time) plugin.Beat {
-	found, last, err := r.read(p, now)
-	if err != nil {
-		err = fmt.Errorf("read heartbeat: %w", err)
-	}
-	return plugin.Beat{Plugin: p, Found: found, Last: last, Err: err}
-}
-
-func (r *Reader) read(p plugin.Plugin, now time.Time) (found bool, last time.Time, err error) {
+// beat reads one, and tells when its file was last written; zero is never.
+func (r *Reader) beat(p plugin.Plugin, now time.Time) (b plugin.Beat, written time.Time) {
+	b.Plugin = p
 	dir, err := r.folder(p)
-	if err != nil {
-		return false, time.Time{}, err
-	}
-	content, info, err := readSmall(filepath.Join(dir, fileName))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return false, time.Time{}, nil
-	}
-	if err != nil {
-		return true, time.Time{}, err
-	}
-	beat, err := Parse(content)
-	if err != nil {
-		return true, time.Time{}, err
-	}
-	for _, t := range []time.Time{beat, info.ModTime(), changed(info)} {
-		if t.Sub(now) <= tolerance {
-			return true, t, nil
+	if err == nil {
+		var content []byte
+		var info os.FileInfo
+		content, info, err = readSmall(filepath.Join(dir, fileName))
+		if absent(err) {
+			return b, written
+		}
+		b.Found = true
+		if err == nil {
+			written = info.ModTime()
+			b.Last, err = last(content, now, written, changed(info))
 		}
 	}
-	return true, time.Time{}, fmt.Errorf("%s and the file itself are in the future", beat.UTC().Format(time.RFC3339))
+	if err != nil {
+		b.Err = fmt.Errorf("read heartbeat: %w", err)
+	}
+	return b, written
+}
+
+// last is the date in a heartbeat, or in its place the first of the others that
+// is not in the future (PL-09).
+func last(content []byte, now time.Time, others ...time.Time) (time.Time, error) {
+	beat, err := Parse(content)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, t := range append([]time.Time{beat}, others...) {
+		if t.Sub(now) <= tolerance {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s and the file itself are in the future", beat.UTC().Format(time.RFC3339))
 }
 
 // folder is where the plugin's version is unpacked, and never outside the root.

@@ -40,11 +40,12 @@ type moment struct {
 // rewritten unchanged, or found without having been heard of, is worth what its
 // date is worth (PL-08): a plugin whose last act repeats itself is not alive.
 type vigil struct {
-	beat    plugin.Beat // the last one; not Found: none since the file is there
-	arrival moment      // of the last event, if heard
-	heard   bool        // something happened since the file could last be read
-	lost    bool        // was told
-	mute    bool        // that the file says nothing was told
+	beat    plugin.Beat   // the last one; not Found: none since the file is there
+	arrival moment        // of the last event, if heard
+	waited  time.Duration // how long that may have been in the queue
+	heard   bool          // something happened since the file could last be read
+	lost    bool          // was told
+	mute    bool          // that the file says nothing was told
 
 	bad      time.Duration // since when readings say nothing, never if the last did not
 	look     time.Duration // when to read the file
@@ -67,10 +68,19 @@ func newVigil(p plugin.Plugin, in *folder) *vigil {
 // due is when the vigil wants to be attended to.
 func (v *vigil) due() time.Duration { return min(v.look, v.deadline, v.retry) }
 
-// arrive takes note that something happened to the file.
-func (v *vigil) arrive(now moment) {
-	v.heard, v.arrival = true, now
+// arrive takes note that something happened to the file, at most that long ago.
+func (v *vigil) arrive(now moment, ago time.Duration) {
+	v.heard, v.arrival, v.waited = true, now, ago
 	v.look = min(v.look, max(now.mono, v.quiet))
+}
+
+// written tells when the file was, by the wall clock. If that can be when the
+// last event came, it is.
+func (v *vigil) written(at time.Time) {
+	if ago := min(v.waited, v.arrival.wall.Sub(at)); ago > 0 && !at.IsZero() {
+		v.arrival = moment{mono: v.arrival.mono - ago, wall: v.arrival.wall.Add(-ago)}
+	}
+	v.waited = 0
 }
 
 // unheard tells whether a look showed another beat than the last, of which no

@@ -81,11 +81,19 @@ func (s *stage) put(age time.Duration) {
 }
 
 func (s *stage) touched() {
-	s.v.arrive(s.now)
+	s.v.arrive(s.now, 0)
 	s.attend()
 }
 
 func (s *stage) beat() { s.put(0); s.touched() }
+
+// noticed has an event noticed that may have waited five seconds, of a file
+// written that long ago.
+func (s *stage) noticed(ago time.Duration) {
+	s.v.arrive(s.now, 5*time.Second)
+	s.v.written(s.now.wall.Add(-ago))
+	s.attend()
+}
 
 func (s *stage) garbage() {
 	s.file = plugin.Beat{Plugin: s.file.Plugin, Found: true, Err: errors.New("no number")}
@@ -204,6 +212,9 @@ func TestVigil(t *testing.T) {
 			}
 			s.pass(hour)
 		}, []string{"0s beat", "1s beat", "16.7s lost"}},
+		{"EV-06 noticed late, it counts from when it came", func(s *stage) { s.put(3 * time.Second); s.noticed(3 * time.Second); s.pass(hour) }, []string{"0s beat", "12.7s lost"}},
+		{"EV-06 … but from no earlier than it can have come", func(s *stage) { s.put(hour); s.noticed(hour); s.pass(hour) }, []string{"0s beat", "10s lost"}},
+		{"EV-06 … and not from the future", func(s *stage) { s.put(hour); s.noticed(-hour); s.pass(hour) }, []string{"0s beat", "15s lost"}},
 		{"PL-07 nothing is told once", func(s *stage) {
 			s.garbage()
 			s.pass(time.Minute)

@@ -73,8 +73,9 @@ func (w *Watcher) wakeBy(wake func()) {
 
 // Follow tells until ctx ends, then returns nil; an error says why the kernel
 // tells no more. heard is called from one goroutine, and while it runs beats
-// only gather; so they do within a second after one was told, when the last of
-// them is. A second Follow waits until the first has ended, and begins anew.
+// only gather; so they do for a while after some were told, when the last of
+// each plugin is: at least a second for one plugin, and for all of them a tenth
+// of the shortest interval, at most 5 s. A second Follow waits until the first has ended, and begins anew.
 //
 // The beat that is in a file at the beginning is told too, as is, once, a file
 // that says nothing (Beat.Err; PL-07, PL-10). A lost beat is told once, with

@@ -45,6 +45,7 @@ type world struct {
 	adds    int            // of folders of a version 1
 	told    []string
 	pulses  []plugin.Pulse
+	rest    time.Duration // of the queue
 }
 
 // in runs play in a bubble beside a Watcher. play must let the others rest, by
@@ -113,7 +114,7 @@ func (w *world) watched(path string) (watch int, mask uint32) {
 	return watch, w.masks[watch]
 }
 
-// Add is of queue, as are the next two.
+// Add is of queue, as are the next three.
 func (w *world) Add(path string, mask uint32) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -145,6 +146,8 @@ func (w *world) Drop(watch int) {
 		maps.DeleteFunc(w.numbers, func(_ uint64, is int) bool { return is == watch })
 	})
 }
+
+func (w *world) Rest(d time.Duration) { w.do(func() { w.rest = d }) }
 
 func (w *world) Read(until time.Time) ([]inotify.Event, error) {
 	var timer <-chan time.Time

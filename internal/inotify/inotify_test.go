@@ -132,6 +132,39 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// While it rests events gather, and nothing but an Interrupt and the time ends
+// the Read.
+func TestRest(t *testing.T) {
+	q, dir := open(t), t.TempDir()
+	q.Rest(time.Hour)
+	folder := add(t, q, dir, unix.IN_CREATE)
+	create := func(name string) {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	created := func(name string) Event { return Event{folder, unix.IN_CREATE | unix.IN_ISDIR, name} }
+	create("first")
+	expect(t, q, created("first"))
+	create("second")
+	if events, err := q.Read(time.Now().Add(10 * time.Millisecond)); len(events) > 0 || err != nil {
+		t.Errorf("it did not rest: %v, %v", events, err)
+	}
+	q.Interrupt()
+	if events, err := q.Read(time.Time{}); len(events) > 0 || err != nil {
+		t.Errorf("it did not rest: %v, %v", events, err)
+	}
+	q.rested = time.Now().Add(10 * time.Millisecond)
+	create("third")
+	expect(t, q, created("second"), created("third"))
+	if time.Until(q.rested) < 30*time.Minute {
+		t.Errorf("the next rest is over at %v", q.rested)
+	}
+	q.rested = time.Time{}
+	create("fourth")
+	expect(t, q, created("fourth"))
+}
+
 func TestClose(t *testing.T) {
 	q := open(t)
 	waiting := make(chan error)
