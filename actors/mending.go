@@ -274,6 +274,12 @@ func (c *coordinator) onSlotRequested(m messages.SlotRequested) {
 	if u == nil || u.attempt.cancelling {
 		return
 	}
+	if m.Look {
+		if next, ok := c.slots.look(m.Attempt); ok {
+			c.grantSlot(next)
+		}
+		return
+	}
 	if !u.attempt.operator && u.attempt.kind != messages.KindStop {
 		if len(c.broke) > 0 || !c.afford() {
 			c.broke = append(c.broke, m.Attempt)
@@ -322,11 +328,13 @@ func (c *coordinator) releaseSlot(id uint64) {
 func (c *coordinator) grantSlot(id uint64) {
 	for _, u := range c.units {
 		if a := u.attempt; a != nil && a.id == id {
-			a.begun = true
-			if u.state == plugin.StateCrashLoop {
-				c.move(u, plugin.StateStarting, u.why)
+			if !a.begun {
+				a.begun = true
+				if u.state == plugin.StateCrashLoop {
+					c.move(u, plugin.StateStarting, u.why)
+				}
+				u.plan("", time.Time{})
 			}
-			u.plan("", time.Time{})
 			c.then(func(ctx actor.Context) { ctx.Send(a.pid, messages.SlotGranted{Attempt: id}) })
 			return
 		}

@@ -300,7 +300,8 @@ func TestRestart(t *testing.T) {
 
 // A Restarter by itself: the messages it exchanges with its parent.
 func TestRestarterMessages(t *testing.T) {
-	run := func(t *testing.T, w *world, a messages.Attempt, grant bool, fn func(t *testing.T, parent *probeActor, child func() *actor.PID)) {
+	always, never := func(messages.SlotRequested) bool { return true }, func(messages.SlotRequested) bool { return false }
+	run := func(t *testing.T, w *world, a messages.Attempt, grant func(messages.SlotRequested) bool, fn func(t *testing.T, parent *probeActor, child func() *actor.PID)) {
 		bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
 			var child *actor.PID
 			parent := &probeActor{}
@@ -309,7 +310,7 @@ func TestRestarterMessages(t *testing.T) {
 				case string:
 					child = c.Spawn(newRestarter(a, w, w))
 				case messages.SlotRequested:
-					if grant {
+					if grant(m) {
 						c.Send(child, messages.SlotGranted{Attempt: m.Attempt})
 					}
 				}
@@ -325,11 +326,11 @@ func TestRestarterMessages(t *testing.T) {
 	t.Run("asks for its slot when the wait is over, and reports", func(t *testing.T) {
 		w := deadWorld("a")
 		w.startTime["a"] = 3 * time.Second
-		run(t, w, a, true, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
+		run(t, w, a, always, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
 			pass(10 * time.Second)
 			got := parent.take()
 			asked, returned, ended := of[messages.SlotRequested](got), of[messages.SlotReturned](got), of[messages.RestartSucceeded](got)
-			if len(asked) != 1 || len(returned) != 1 || len(ended) != 1 {
+			if len(asked) != 2 || asked[0].Look || !asked[1].Look || len(returned) != 1 || len(ended) != 1 {
 				t.Fatalf("got %v", got)
 			}
 			if ended[0].Attempt != 7 || ended[0].Key != "a" || ended[0].Probe.Status != plugin.StatusRunning {
@@ -337,9 +338,26 @@ func TestRestarterMessages(t *testing.T) {
 			}
 		})
 	})
+	t.Run("looks without a slot when it gets none", func(t *testing.T) {
+		w := deadWorld("a")
+		w.startTime["a"] = 100 * time.Millisecond
+		grant := 0
+		run(t, w, a, func(messages.SlotRequested) bool { grant++; return grant == 1 }, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
+			pass(6 * time.Second)
+			if n := w.count("--status", "a"); n != 0 {
+				t.Errorf("%d looks before its slot", n)
+			}
+			pass(time.Second)
+			got := parent.take()
+			returned, ended := of[messages.SlotReturned](got), of[messages.RestartSucceeded](got)
+			if len(returned) != 1 || len(ended) != 1 || w.count("--status", "a") != 1 {
+				t.Errorf("got %v", got)
+			}
+		})
+	})
 	t.Run("does nothing without its slot", func(t *testing.T) {
 		w := deadWorld("a")
-		run(t, w, a, false, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
+		run(t, w, a, never, func(t *testing.T, parent *probeActor, _ func() *actor.PID) {
 			pass(time.Hour)
 			if n := w.count("--start", "a"); n != 0 {
 				t.Errorf("%d starts", n)
@@ -396,7 +414,20 @@ func TestSlots(t *testing.T) { // RS-03
 	if _, ok := s.release(1); ok {
 		t.Error("released twice")
 	}
-	s.release(2)
+	s.request(5)
+	if next, ok := s.look(2); !ok || next != 5 {
+		t.Errorf("what is down goes first: next %d %v", next, ok)
+	}
+	if next, ok := s.release(5); !ok || next != 2 {
+		t.Errorf("then the look: next %d %v", next, ok)
+	}
+	if next, ok := s.look(2); !ok || next != 2 {
+		t.Errorf("nobody is in line, it keeps its slot: next %d %v", next, ok)
+	}
+	s.request(6)
+	s.look(2)
+	s.release(2) // out of the line
+	s.release(6)
 	s.release(3)
 	if s.free != 2 {
 		t.Errorf("%d free", s.free)

@@ -12,15 +12,16 @@ import (
 )
 
 // slotPatience is how long a start may take before it gives its slot back, so
-// that a hung one does not hold up the others (RS-03).
+// that a hung one does not hold up the others (RS-03), and how long they may
+// hold up the look at what was started.
 const slotPatience = time.Second
 
 // restarter lives for one attempt at one plugin: it waits the time it was
-// given, asks for a slot, runs its verb, asks `--status`, tells its parent how
-// it went, and ends.
+// given, asks for a slot, runs its verb, lets those that are still down go
+// first, asks `--status`, tells its parent how it went, and ends.
 //
-//	waiting ──time is up──▶ asking ──SlotGranted──▶ running ──▶ RestartSucceeded | RestartFailed
-//	   └───────────Cancel──────┴──────Cancel───────────┴──────▶ RestartCancelled
+//	waiting ──time is up──▶ asking ──SlotGranted──▶ running ──SlotGranted──▶ looking ──▶ RestartSucceeded | RestartFailed
+//	   └───────────Cancel──────┴───────────Cancel──────┴───────────Cancel───────┴──────▶ RestartCancelled
 type restarter struct {
 	attempt messages.Attempt
 	manager Manager
@@ -28,7 +29,9 @@ type restarter struct {
 
 	work      work
 	timer     *time.Timer
-	cancelled bool // told to end while its verb ran
+	look      chan struct{} // closed when `--status` may be asked
+	ended     bool          // its verb has, and it asked to look
+	cancelled bool          // told to end while its verb ran
 }
 
 // newRestarter makes the Props of a Restarter.
@@ -40,6 +43,7 @@ func newRestarter(a messages.Attempt, m Manager, clock Clock) *actor.Props {
 type (
 	waitOver     struct{}
 	takesLong    struct{}
+	verbEnded    struct{}
 	attemptEnded struct {
 		outcome plugin.Outcome
 		probe   plugin.Probe
@@ -49,6 +53,7 @@ type (
 
 func (waitOver) IgnoreDeadLetterLogging()     {}
 func (takesLong) IgnoreDeadLetterLogging()    {}
+func (verbEnded) IgnoreDeadLetterLogging()    {}
 func (attemptEnded) IgnoreDeadLetterLogging() {}
 
 func (r *restarter) Receive(c actor.Context) {
@@ -61,18 +66,44 @@ func (r *restarter) Receive(c actor.Context) {
 	case waitOver:
 		c.Send(c.Parent(), messages.SlotRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
 	case messages.SlotGranted:
-		if m.Attempt == r.attempt.ID && !r.work.busy() {
-			r.timer = alarm(c, slotPatience, takesLong{})
-			r.work.start(c, func(ctx context.Context, _ func(any)) any { return r.run(ctx) },
-				func(err error) any { return attemptEnded{err: err} })
+		if m.Attempt == r.attempt.ID {
+			r.granted(c)
 		}
 	case takesLong:
 		c.Send(c.Parent(), messages.SlotReturned{Attempt: r.attempt.ID})
+		r.mayLook()
+	case verbEnded:
+		r.ended = true
+		r.timer.Stop()
+		r.timer = alarm(c, slotPatience, takesLong{})
+		c.Send(c.Parent(), messages.SlotRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key(), Look: true})
 	case messages.Cancel:
 		r.cancel(c, m)
 	case attemptEnded:
 		r.work.done()
 		r.tell(c, m)
+	}
+}
+
+// granted begins, or goes on to the look.
+func (r *restarter) granted(c actor.Context) {
+	r.timer.Stop()
+	r.timer = alarm(c, slotPatience, takesLong{})
+	if r.work.busy() {
+		r.mayLook()
+		return
+	}
+	look := make(chan struct{})
+	r.look = look
+	r.work.start(c, func(ctx context.Context, send func(any)) any { return r.run(ctx, send, look) },
+		func(err error) any { return attemptEnded{err: err} })
+}
+
+// mayLook lets the attempt ask `--status`, if its verb has ended.
+func (r *restarter) mayLook() {
+	if r.ended && r.look != nil {
+		close(r.look)
+		r.look = nil
 	}
 }
 
@@ -88,7 +119,7 @@ func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
 }
 
 // run is the attempt itself, off the actor's goroutine.
-func (r *restarter) run(ctx context.Context) attemptEnded {
+func (r *restarter) run(ctx context.Context, send func(any), look <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
 	if r.attempt.Kind == messages.KindStart && r.attempt.Check {
 		if probe := r.check(ctx); probe.Status == plugin.StatusRunning {
@@ -106,6 +137,11 @@ func (r *restarter) run(ctx context.Context) attemptEnded {
 		outcome = r.manager.Restart(ctx, p)
 	case messages.KindStop:
 		outcome = r.manager.Stop(ctx, p)
+	}
+	send(verbEnded{})
+	select {
+	case <-look:
+	case <-ctx.Done():
 	}
 	return attemptEnded{outcome: outcome, probe: r.manager.Check(ctx, p)} // RS-06, whatever the outcome
 }

@@ -42,8 +42,9 @@ type (
 	SlotRequested struct {
 		Attempt uint64
 		Key     string
+		Look    bool // the verb has ended, `--status` is left: what is down goes first
 	}
-	// SlotGranted lets the Restarter begin.
+	// SlotGranted lets the Restarter begin, or look.
 	SlotGranted struct{ Attempt uint64 }
 	// SlotReturned gives the slot back before the end, as the start takes long (RS-03).
 	SlotReturned struct{ Attempt uint64 }

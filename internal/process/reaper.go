@@ -98,25 +98,19 @@ func (t *Tracker) reapOne(pid int) bool {
 	return true
 }
 
-// children are our own, zombies included, or what of them can be seen.
+// children are those that we inherited, zombies included, or what of them can
+// be seen: the kernel lists them with the first thread, which the Go runtime
+// never ends. Those that another thread started are commands.
 func children() []int {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return nil
+	self := strconv.Itoa(os.Getpid())
+	b, err := os.ReadFile("/proc/self/task/" + self + "/children")
+	if errors.Is(err, os.ErrNotExist) { // a kernel without these lists
+		return childrenByParent()
 	}
 	var all []int
-	for _, task := range tasks {
-		b, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
-		switch {
-		case errors.Is(err, os.ErrNotExist) && task.Name() == strconv.Itoa(os.Getpid()):
-			return childrenByParent() // a kernel without these lists
-		case err != nil:
-			continue
-		}
-		for word := range bytes.FieldsSeq(b) {
-			if pid, err := strconv.Atoi(string(word)); err == nil {
-				all = append(all, pid)
-			}
+	for word := range bytes.FieldsSeq(b) {
+		if pid, err := strconv.Atoi(string(word)); err == nil {
+			all = append(all, pid)
 		}
 	}
 	return all

@@ -114,7 +114,7 @@ func (r *daemonRig) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
 	defer cancel()
 	for {
-		if err := r.supervisor.Pass(ctx, healthyAfter+time.Second); err != nil {
+		if err := r.supervisor.Pass(ctx, healthyAfter+3*time.Second); err != nil {
 			return fmt.Errorf("%d of %d plugins run: %w", r.count(ctx, running), len(r.dirs), err)
 		}
 		if r.count(ctx, func(v plugin.View) bool { return running(v) && v.Failures == 0 }) == len(r.dirs) {
