@@ -172,6 +172,9 @@ func (c *coordinator) onUpgradeCompleted(m messages.UpgradeCompleted) {
 		c.counters.Upgrades++
 		if up.Err == nil {
 			c.offers.succeeded++
+			if up.Verified.Weak() {
+				c.counters.Weak++
+			}
 		} else {
 			c.counters.UpgradesBad++
 		}
