@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
@@ -22,17 +24,31 @@ import (
 )
 
 func installCommand() *cobra.Command {
-	return changeCommand("install FILE|URL|NAME@VERSION", "Install a plugin, or upgrade it to another version", `
-A file or URL is a package; NAME@VERSION is one that the control plane lists, or
-that is unpacked on this host.`, func(cmd *cobra.Command, cfg config.Config, arg string) (plugin.Offer, error) {
-		if _, err := os.Stat(arg); err != nil && !fetch.Remote(arg) && strings.Contains(arg, "@") {
-			return versionOffer(arg)
-		}
-		if _, err := prepareRoot(cfg.Root); err != nil {
-			return plugin.Offer{}, err
-		}
-		return packageOffer(cmd.Context(), cfg, arg, progressOn(cmd.ErrOrStderr()))
-	})
+	return change{
+		use: "install FILE|URL|NAME[@VERSION]", short: "Install a plugin, or upgrade it to another version", asksPlane: true,
+		more: `
+A file or URL is a package. NAME@VERSION is one that the control plane lists, or
+that is unpacked on this host; a NAME alone is the newest that the control plane
+lists, if that is newer than the one on this host.`,
+		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (plugin.Offer, error) {
+			if _, err := os.Stat(arg); err != nil && !fetch.Remote(arg) {
+				switch {
+				case strings.Contains(arg, "@"):
+					return versionOffer(arg)
+				case plugin.CheckName(arg) == nil:
+					offer, err := newestOffer(cmd, cfg, arg, false)
+					if errors.Is(err, control.ErrNotListed) {
+						err = exit(exitNone, fmt.Errorf("%w, nor is there such a file", err))
+					}
+					return offer, err
+				}
+			}
+			if _, err := prepareRoot(cfg.Root); err != nil {
+				return plugin.Offer{}, err
+			}
+			return packageOffer(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
+		},
+	}.command()
 }
 
 // packageOffer is an offer of the package at a file or URL, whose name and
@@ -100,12 +116,15 @@ when it could not.`,
 			return err
 		}
 		var v verified
-		err = look(cmd.Context(), cfg, args[0], progressOn(cmd.ErrOrStderr()), func(s *install.Staged) {
+		bar := view.BarOn(cmd.ErrOrStderr())
+		defer bar.Clear()
+		err = look(cmd.Context(), cfg, args[0], fetchedOn(bar, args[0]), func(s *install.Staged) {
 			v = verified{
 				Name: s.Config.Name, Version: s.Config.Version, Type: s.Config.Type.String(), OS: s.Config.OSType, Arch: s.Config.Arch,
 				Size: s.Size, Verified: string(s.Verified), Sum: s.Sum, Key: s.Key,
 			}
 		})
+		bar.Clear()
 		switch {
 		case err != nil:
 			return err
@@ -204,23 +223,11 @@ which a host needs one.`,
 	return cmd
 }
 
-// progressOn shows how a download gets on, on a terminal; nil elsewhere.
-func progressOn(w io.Writer) fetch.Progress {
-	if !view.Terminal(w) {
-		return nil
+// fetchedOn shows how a download gets on.
+func fetchedOn(bar *view.Bar, source string) fetch.Progress {
+	what := path.Base(source)
+	if u, err := url.Parse(source); err == nil { // it may have a password in its query
+		what = path.Base(u.Path)
 	}
-	const width = 30
-	return func(done, total int64) {
-		if total <= 0 {
-			fmt.Fprintf(w, "\r%s …\x1b[K", megabytes(done))
-			return
-		}
-		part := int(done * width / total)
-		fmt.Fprintf(w, "\r[%s%s] %3d %%  %s of %s\x1b[K", strings.Repeat("#", part), strings.Repeat(".", width-part), done*100/total, megabytes(done), megabytes(total))
-		if done == total {
-			fmt.Fprint(w, "\r\x1b[K")
-		}
-	}
+	return func(done, total int64) { bar.Fetched(what, done, total) }
 }
-
-func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
