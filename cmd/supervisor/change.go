@@ -156,7 +156,7 @@ func carryOut(cmd *cobra.Command, cfg config.Config, o plugin.Offer, bar *view.B
 		if bar == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is done\n", done.Accepted)
 		}
-		done.Result, done.Failed, err = a.changed(cmd.Context(), o, bar, timeout)
+		done.Result, done.Failed, err = a.changed(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
 	}
 	return done, err
 }

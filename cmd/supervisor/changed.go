@@ -22,10 +22,10 @@ import (
 
 // changed waits for the end of the change, showing how it gets on, and tells
 // how it was.
-func (a *awaitable) changed(ctx context.Context, o plugin.Offer, bar *view.Bar, within time.Duration) (result string, failed bool, err error) {
+func (a *awaitable) changed(ctx context.Context, o plugin.Offer, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	defer showing(limited, bar, o, func(ctx context.Context) []plugin.Fetch {
+	defer showing(limited, bar, o, prove, func(ctx context.Context) []plugin.Fetch {
 		s, err := a.client.Status(ctx)
 		if err != nil { // it is waited for all the same
 			return nil
@@ -56,10 +56,15 @@ func (a *awaitable) changed(ctx context.Context, o plugin.Offer, bar *view.Bar, 
 // lookAfter is how often it is looked how a change gets on.
 const lookAfter = 250 * time.Millisecond
 
-// showing keeps the bar up to date, until the end it returns is called.
-func showing(ctx context.Context, bar *view.Bar, o plugin.Offer, fetches func(context.Context) []plugin.Fetch) (end func()) {
+// showing keeps the bar up to date, until the end it returns is called. prove
+// is for how long a new version is watched.
+func showing(ctx context.Context, bar *view.Bar, o plugin.Offer, prove time.Duration, fetches func(context.Context) []plugin.Fetch) (end func()) {
 	if bar == nil {
 		return func() {}
+	}
+	more := ""
+	if prove > 0 && !o.Remove {
+		more = "; it has to prove itself for " + view.Span(prove)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -70,7 +75,7 @@ func showing(ctx context.Context, bar *view.Bar, o plugin.Offer, fetches func(co
 			if i >= 0 && now[i].Done != now[i].Total {
 				bar.Fetched(now[i].Name+" "+now[i].Version, now[i].Done, now[i].Total)
 			} else if ctx.Err() == nil {
-				bar.Say(fmt.Sprintf("%s: %s, for %s", o.Name, o, view.Span(time.Since(began))))
+				bar.Say(fmt.Sprintf("%s: %s, %s so far%s", o.Name, o, view.Span(time.Since(began)), more))
 			}
 		}
 	})
@@ -112,7 +117,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer, bar *
 	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), packages, log)
 	ctx, stop := untilTold(cmd.Context(), log)
 	defer stop()
-	defer showing(ctx, bar, o, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
+	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
 	up := manager.Upgrade(ctx, o)
 	switch {
 	case up.Err != nil:

@@ -16,9 +16,8 @@ type onTheWay struct {
 	each  map[uint64]plugin.Fetch
 }
 
-// add begins to follow a package until it arrived, or will not; also, which
-// may be nil, is told as well.
-func (o *onTheWay) add(name, version string, also fetch.Progress) (on fetch.Progress, arrived func()) {
+// add begins to follow a package until it arrived, or will not.
+func (o *onTheWay) add(name, version string) (on fetch.Progress, arrived func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.each == nil {
@@ -29,11 +28,8 @@ func (o *onTheWay) add(name, version string, also fetch.Progress) (on fetch.Prog
 	o.each[id] = plugin.Fetch{Name: name, Version: version, Total: -1}
 	on = func(done, total int64) {
 		o.mu.Lock()
+		defer o.mu.Unlock()
 		o.each[id] = plugin.Fetch{Name: name, Version: version, Done: done, Total: total}
-		o.mu.Unlock()
-		if also != nil {
-			also(done, total)
-		}
 	}
 	return on, func() {
 		o.mu.Lock()

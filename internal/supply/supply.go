@@ -24,8 +24,6 @@ import (
 
 // Supply is the source of packages.
 type Supply struct {
-	Progress fetch.Progress // how a download gets on, beside Fetches; may be nil
-
 	installer *install.Installer
 	plane     *control.Client
 	log       logrus.FieldLogger
@@ -86,7 +84,7 @@ func Plane(cfg config.Config) control.Config {
 // Stage gets the package of an offer. What was verified by less than a SHA-256
 // is said so.
 func (s *Supply) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
-	on, arrived := s.onTheWay.add(o.Name, o.Version, s.Progress)
+	on, arrived := s.onTheWay.add(o.Name, o.Version)
 	defer arrived()
 	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on}
 	if r.Source == "" {

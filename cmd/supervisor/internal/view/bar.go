@@ -63,7 +63,7 @@ func (b *Bar) Fetched(what string, done, total int64) {
 	defer b.mu.Unlock()
 	b.show(func(columns int) string {
 		about, size := "fetching "+Line(what)+"  ", Fetched(done, total)
-		const longest = len("1234.5 MB of 1234.5 MB (100 %)") // so that the bar does not jump
+		const longest = len("100 %, 1234.5 of 1234.5 MB") // so that the bar does not jump
 		cells := min(columns-utf8.RuneCountInString(about)-longest-len("[]  "), 40)
 		if total <= 0 || cells < 10 {
 			return cut(about+size, columns)

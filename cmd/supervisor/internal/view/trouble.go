@@ -84,9 +84,9 @@ func several(names []string) string {
 // is not known.
 func Fetched(done, total int64) string {
 	if total <= 0 {
-		return megabytes(done)
+		return fmt.Sprintf("%.1f MB", megabytes(done))
 	}
-	return fmt.Sprintf("%s of %s (%d %%)", megabytes(done), megabytes(total), done*100/total)
+	return fmt.Sprintf("%d %%, %.1f of %.1f MB", done*100/total, megabytes(done), megabytes(total))
 }
 
-func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
+func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }

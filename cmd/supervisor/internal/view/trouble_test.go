@@ -39,7 +39,7 @@ func TestStatusTellsOfPackages(t *testing.T) {
 	}
 	_, below, _ := strings.Cut(b.String(), "fetching:")
 	want := `
-fetching: new 1.1: 5.0 MB of 20.0 MB (25 %)
+fetching: new 1.1: 25 %, 5.0 of 20.0 MB
 fetching: other 2: 0.1 MB
 weak: one 1.0, p0 1.0, p1 1.0, p2 1.0, p3 1.0, p4 1.0, p5 1.0, p6 1.0 and 2 more: verified by MD5 only
 weak: four 1.0: not verified
