@@ -11,6 +11,7 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/plugin"
 )
 
@@ -24,22 +25,36 @@ than the one on this host.
 The new version has to prove itself for upgrade.prove. If it is worse than the
 old one was, that comes back, and the new one is refused for upgrade.quarantine,
 unless an operator names it again.`,
-		wanted: func(cmd *cobra.Command, cfg config.Config, _ *view.Bar, arg string) (plugin.Offer, error) {
+		wanted: func(cmd *cobra.Command, cfg config.Config, _ *view.Bar, arg string) (wish, error) {
 			if !strings.Contains(arg, "@") {
-				return newestOffer(cmd, cfg, arg, true)
+				return newestWish(cmd, cfg, arg, true)
 			}
-			return versionOffer(arg)
+			return versionWish(arg)
 		},
 	}.command()
 }
 
-// versionOffer is an operator's wish for NAME@VERSION.
-func versionOffer(arg string) (plugin.Offer, error) {
+// wish is what an operator wants of a plugin.
+type wish struct {
+	offer  plugin.Offer
+	staged *install.Staged // its package, where that had to be looked into; nil: it had not
+}
+
+// discard removes the package, unless it was put in place.
+func (w wish) discard() error {
+	if w.staged == nil {
+		return nil
+	}
+	return w.staged.Discard()
+}
+
+// versionWish is an operator's wish for NAME@VERSION.
+func versionWish(arg string) (wish, error) {
 	name, version, _ := strings.Cut(arg, "@")
 	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
-		return plugin.Offer{}, exit(exitUsage, err)
+		return wish{}, exit(exitUsage, err)
 	}
-	return plugin.Offer{Name: name, Version: version, Force: true}, nil
+	return wish{offer: plugin.Offer{Name: name, Version: version, Force: true}}, nil
 }
 
 func rollbackCommand() *cobra.Command {
@@ -48,8 +63,8 @@ func rollbackCommand() *cobra.Command {
 		more: `
 The version that is left is not installed again for upgrade.quarantine, whatever
 the control plane offers, unless an operator says so.`,
-		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (plugin.Offer, error) {
-			return plugin.Offer{Name: arg, Force: true}, checkName(arg)
+		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
+			return wish{offer: plugin.Offer{Name: arg, Force: true}}, checkName(arg)
 		},
 	}.command()
 }
@@ -60,8 +75,8 @@ func removeCommand() *cobra.Command {
 		more: `
 It is stopped, and asked by --uninstall; if it refuses, it stays and is started
 again.`,
-		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (plugin.Offer, error) {
-			return plugin.Offer{Name: arg, Remove: true, Force: true}, checkName(arg)
+		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
+			return wish{offer: plugin.Offer{Name: arg, Remove: true, Force: true}}, checkName(arg)
 		},
 	}.command()
 }
@@ -86,7 +101,7 @@ type change struct {
 	use, short, more string
 	asksPlane        bool // the control plane, to know what is wanted
 	// wanted is what the argument comes to. It is errNewest if there is nothing to do.
-	wanted func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (plugin.Offer, error)
+	wanted func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error)
 }
 
 func (c change) command() *cobra.Command {
@@ -113,7 +128,7 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 	settings := addSettings(cmd, place...)
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: no longer than this `time`")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if timeout <= 0 {
 			return exit(exitUsage, errors.New("--timeout must be positive (try --help)"))
 		}
@@ -123,20 +138,21 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 		}
 		bar := view.BarOn(cmd.ErrOrStderr())
 		defer bar.Clear()
-		offer, err := c.wanted(cmd, cfg, bar, args[0])
+		wanted, err := c.wanted(cmd, cfg, bar, args[0])
 		if nothing := (errNewest{}); errors.As(err, &nothing) {
 			return changed{Result: nothing.text}.tell(cmd, *output)
 		}
 		if err != nil {
 			return err
 		}
-		done, err := carryOut(cmd, cfg, offer, bar, wait, timeout)
+		defer func() { err = errors.Join(err, wanted.discard()) }()
+		done, err := carryOut(cmd, cfg, wanted, bar, wait, timeout)
 		bar.Clear()
 		if err != nil {
 			return noneOf(err)
 		}
 		if *output == asText && done.Result == "" && bar != nil {
-			defer fmt.Fprintf(cmd.ErrOrStderr(), "It goes on by itself: `supervisor status %s` shows how, --wait waits.\n", offer.Name)
+			defer fmt.Fprintf(cmd.ErrOrStderr(), "It goes on by itself: `supervisor status %s` shows how, --wait waits.\n", wanted.offer.Name)
 		}
 		return done.tell(cmd, *output)
 	}
@@ -144,14 +160,15 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 }
 
 // carryOut has the supervisor do it, or does it.
-func carryOut(cmd *cobra.Command, cfg config.Config, o plugin.Offer, bar *view.Bar, wait bool, timeout time.Duration) (done changed, err error) {
+func carryOut(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar, wait bool, timeout time.Duration) (done changed, err error) {
+	o := w.offer
 	a := &awaitable{client: admin.Dial(cfg.SocketPath()), name: o.Name}
 	if err = a.begin(cmd.Context()); err == nil {
 		done.Accepted, err = a.client.Change(cmd.Context(), o)
 	}
 	switch {
 	case errors.Is(err, admin.ErrNoSupervisor):
-		done.Result, done.Failed, err = changeDirectly(cmd, cfg, o, bar)
+		done.Result, done.Failed, err = changeDirectly(cmd, cfg, w, bar)
 	case err == nil && wait:
 		if bar == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is done\n", done.Accepted)

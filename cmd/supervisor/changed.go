@@ -14,6 +14,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/heartbeat"
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/supply"
@@ -87,7 +88,7 @@ func showing(ctx context.Context, bar *view.Bar, o plugin.Offer, prove time.Dura
 }
 
 // changeDirectly does it in this process: no supervisor runs.
-func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer, bar *view.Bar) (result string, failed bool, err error) {
+func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar) (result string, failed bool, err error) {
 	if cfg.Manager != config.ManagerNative {
 		return "", false, errors.New("no supervisor is running, and plugins are managed by " + cfg.Manager)
 	}
@@ -114,7 +115,8 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer, bar *
 	}
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), packages, log)
+	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), inHand{packages, w.staged}, log)
+	o := w.offer
 	ctx, stop := untilTold(cmd.Context(), log)
 	defer stop()
 	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
@@ -127,4 +129,18 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer, bar *
 	default:
 		return fmt.Sprintf("%s: %s", o.Name, up.Change()), false, nil
 	}
+}
+
+// inHand is where packages come from, when one has come already.
+type inHand struct {
+	*supply.Supply
+	staged *install.Staged // nil: none has
+}
+
+// Stage implements host.Packages. It is asked once.
+func (h inHand) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+	if h.staged != nil {
+		return h.staged, nil
+	}
+	return h.Supply.Stage(ctx, o)
 }

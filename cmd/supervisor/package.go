@@ -30,55 +30,63 @@ func installCommand() *cobra.Command {
 A file or URL is a package. NAME@VERSION is one that the control plane lists, or
 that is unpacked on this host; a NAME alone is the newest that the control plane
 lists, if that is newer than the one on this host.`,
-		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (plugin.Offer, error) {
+		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error) {
 			if _, err := os.Stat(arg); err != nil && !fetch.Remote(arg) {
 				switch {
 				case strings.Contains(arg, "@"):
-					return versionOffer(arg)
+					return versionWish(arg)
 				case plugin.CheckName(arg) == nil:
-					offer, err := newestOffer(cmd, cfg, arg, false)
+					w, err := newestWish(cmd, cfg, arg, false)
 					if errors.Is(err, control.ErrNotListed) {
 						err = exit(exitNone, fmt.Errorf("%w, nor is there such a file", err))
 					}
-					return offer, err
+					return w, err
 				}
 			}
 			if _, err := prepareRoot(cfg.Root); err != nil {
-				return plugin.Offer{}, err
+				return wish{}, err
 			}
-			return packageOffer(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
+			return packageWish(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
 		},
 	}.command()
 }
 
-// packageOffer is an offer of the package at a file or URL, whose name and
+// packageWish is the wish for the package at a file or URL, whose name and
 // version it has to be looked into for.
-func packageOffer(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (plugin.Offer, error) {
+func packageWish(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (wish, error) {
 	if !fetch.Remote(source) {
 		var err error
 		if source, err = filepath.Abs(source); err != nil {
-			return plugin.Offer{}, err
+			return wish{}, err
 		}
 	}
-	var about install.Staged
-	err := look(ctx, cfg, source, progress, func(s *install.Staged) { about = *s })
-	return plugin.Offer{Name: about.Config.Name, Version: about.Config.Version, Package: source, Force: true}, err
+	staged, err := stage(ctx, cfg, source, progress)
+	if err != nil {
+		return wish{}, err
+	}
+	offer := plugin.Offer{Name: staged.Config.Name, Version: staged.Config.Version, Package: source, Force: true}
+	return wish{offer: offer, staged: staged}, nil
 }
 
 // look stages a package, has it seen, and leaves nothing of it (CL-14).
-func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) (err error) {
+func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) error {
+	staged, err := stage(ctx, cfg, source, progress)
+	if err != nil {
+		return err
+	}
+	see(staged)
+	return staged.Discard()
+}
+
+// stage gets a package into staging; the caller discards it.
+func stage(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (*install.Staged, error) {
 	installer, err := supply.Installer(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer installer.Close()
-	staged, err := installer.Stage(ctx, install.Request{Source: source, Progress: progress})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, staged.Discard()) }()
-	see(staged)
-	return nil
+	_, _ = installer.Sweep(ctx) // what an earlier one left that was interrupted; the next one tries again
+	return installer.Stage(ctx, install.Request{Source: source, Progress: progress})
 }
 
 // verified is what `verify` tells of a package.

@@ -75,34 +75,34 @@ type errNewest struct{ text string }
 
 func (e errNewest) Error() string { return e.text }
 
-// newestOffer is an operator's wish for the newest version of a plugin that
+// newestWish is an operator's wish for the newest version of a plugin that
 // the control plane has. It is errNewest when nothing newer than the installed
 // one is there: nobody who names no version wants an older one. The plugin has
 // to be on the host if mustBe.
-func newestOffer(cmd *cobra.Command, cfg config.Config, name string, mustBe bool) (plugin.Offer, error) {
+func newestWish(cmd *cobra.Command, cfg config.Config, name string, mustBe bool) (wish, error) {
 	if err := checkName(name); err != nil {
-		return plugin.Offer{}, err
+		return wish{}, err
 	}
 	list, err := installed(cmd.Context(), cfg)
 	if err != nil {
-		return plugin.Offer{}, err
+		return wish{}, err
 	}
 	here := versionOf(list, name)
 	if here == "" && mustBe {
-		return plugin.Offer{}, noPlugin(name)
+		return wish{}, noPlugin(name)
 	}
 	newest, err := askPlane(cmd, cfg, func(ctx context.Context, plane *control.Client) (control.Package, error) {
 		return plane.NewestPackage(ctx, name)
 	})
 	switch {
 	case errors.Is(err, control.ErrNotListed):
-		return plugin.Offer{}, exit(exitNone, err)
+		return wish{}, exit(exitNone, err)
 	case err != nil:
-		return plugin.Offer{}, err
+		return wish{}, err
 	case here == newest.Version:
-		return plugin.Offer{}, errNewest{fmt.Sprintf("%s: %s is the newest there is, and installed", name, here)}
+		return wish{}, errNewest{fmt.Sprintf("%s: %s is the newest there is, and installed", name, here)}
 	case here != "" && plugin.CompareVersions(newest.Version, here) <= 0:
-		return plugin.Offer{}, errNewest{fmt.Sprintf("%s: %s is installed, the control plane has nothing newer than %s", name, here, newest.Version)}
+		return wish{}, errNewest{fmt.Sprintf("%s: %s is installed, the control plane has nothing newer than %s", name, here, newest.Version)}
 	}
-	return plugin.Offer{Name: name, Version: newest.Version, Force: true}, nil
+	return wish{offer: plugin.Offer{Name: name, Version: newest.Version, Force: true}}, nil
 }
