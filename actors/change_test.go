@@ -103,6 +103,24 @@ func TestChange(t *testing.T) {
 			wantState(t, s, "good", plugin.StateRunning)
 		})
 	})
+	t.Run("EV-01 the first plugin of a host is watched by event, and said to be", func(t *testing.T) {
+		w := newWorld().watch()
+		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+			p := persist(1, o.Name)
+			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
+			return plugin.Upgraded{Outcome: plugin.Outcome{Life: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
+		}
+		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
+			pass(time.Minute)
+			if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: "a", Version: "1.0"}); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchCgroup {
+				t.Errorf("%s, its end is noticed by %s", v.State, v.Watch)
+			}
+		})
+	})
 	t.Run("EV-14 an upgrade that is left out is told of", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.startTime["a"] = 10 * time.Minute
