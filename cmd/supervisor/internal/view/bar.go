@@ -50,7 +50,7 @@ func (b *Bar) Say(text string) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.show(func(columns int) string { return cut(text, columns) })
+	b.show(func(int) string { return text })
 }
 
 // Fetched shows how much of a package has come; total is not positive when that
@@ -66,7 +66,7 @@ func (b *Bar) Fetched(what string, done, total int64) {
 		const longest = len("100 %, 1234.5 of 1234.5 MB") // so that the bar does not jump
 		cells := min(columns-utf8.RuneCountInString(about)-longest-len("[]  "), 40)
 		if total <= 0 || cells < 10 {
-			return cut(about+size, columns)
+			return about + size
 		}
 		full := int(min(done, total) * int64(cells) / total)
 		return about + "[" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]  " + size
@@ -89,7 +89,8 @@ func (b *Bar) show(what func(columns int) string) {
 	if now.Sub(b.drawn) < redrawAfter {
 		return
 	}
-	text := what(b.width() - 1) // the last column would make the next line begin
+	columns := b.width() - 1 // the last one would make the next line begin
+	text := cut(what(columns), columns)
 	if text != b.text {
 		fmt.Fprint(b.w, "\r"+text+"\x1b[K")
 	}
