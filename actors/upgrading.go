@@ -112,9 +112,9 @@ func (c *coordinator) nextOffer() {
 			if !offer.Resume {
 				c.announce(plugin.NewUpdateEvent(c.now, offer, failedUpgrade(errOperatorStopped)))
 			}
-			c.record(u, plugin.Entry{
-				Kind: plugin.EntryUpgrade, Cause: offer.String() + " is left out: " + errOperatorStopped.Error(), Failed: true,
-			})
+			if offer.Force { // who ordered it may wait for it
+				c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: offer.String() + " is left out: " + errOperatorStopped.Error(), Failed: true})
+			}
 			c.about(u).WithField("offer", offer.Version).Warn("Upgrade left out, an operator stopped the plugin")
 			continue
 		}

@@ -31,7 +31,7 @@ A file or URL is a package. NAME@VERSION is one that the control plane lists, or
 that is unpacked on this host; a NAME alone is the newest that the control plane
 lists, if that is newer than the one on this host.`,
 		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error) {
-			if _, err := os.Stat(arg); err != nil && !fetch.Remote(arg) {
+			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.Remote(arg) {
 				switch {
 				case strings.Contains(arg, "@"):
 					return versionWish(arg)

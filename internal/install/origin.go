@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"pluginsupervisor/plugin"
 )
 
@@ -64,14 +66,14 @@ func VerifiedBy(dir, name, version string) plugin.Verified {
 		return plugin.VerifiedUnknown
 	}
 	defer root.Close()
-	if info, err := root.Lstat(originName); err != nil || !info.Mode().IsRegular() {
-		return plugin.VerifiedUnknown
-	}
-	f, err := root.Open(originName)
+	f, err := root.OpenFile(originName, os.O_RDONLY|unix.O_NONBLOCK, 0) // nor is a FIFO waited for
 	if err != nil {
 		return plugin.VerifiedUnknown
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return plugin.VerifiedUnknown
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxOrigin))
 	if err != nil {
 		return plugin.VerifiedUnknown
