@@ -73,6 +73,7 @@ type coordinator struct {
 	recording recording
 
 	follows  bool            // something is told by event
+	watches  bool            // somebody is there to tell what plugins run as
 	how      plugin.Watch    // how the ends of plugins are noticed at best
 	beating  []plugin.Plugin // whose heartbeats are followed
 	regroup  bool            // what is installed may have changed since then
@@ -106,7 +107,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, crew crew) *actor.Prop
 			cfg: cfg, crew: crew, memory: p.Memory, clock: p.Clock, meter: p.Meter, rand: p.Rand, log: logrus.NewEntry(p.Log),
 			saving: saving, ledger: newLedger(m, saving), outbox: newOutbox(m, saving),
 			units: map[string]*unit{}, idle: m.Restarts, slots: newSlots(max(cfg.Restart.Parallel, 1)), budget: newBudget(cfg.Restart.Burst, cfg.Restart.Rate),
-			recording: recording{last: m.Entries}, follows: p.Watcher != nil || p.Pulses != nil, taking: p.Watcher != nil,
+			recording: recording{last: m.Entries}, follows: p.Watcher != nil || p.Pulses != nil, taking: p.Watcher != nil, watches: p.Watcher != nil,
 			asking: map[string]probeReason{}, restarted: map[string]bool{}, problems: map[string]plugin.Problem{},
 			lastCheck: m.Settings.LastCheck, lazy: m.Settings.Lazy,
 		}

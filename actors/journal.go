@@ -34,6 +34,12 @@ func (c *coordinator) recordAt(index int, u *unit, e plugin.Entry) {
 	c.recording.entries = slices.Insert(c.recording.entries, index, unfinished{e, u})
 }
 
+// recordUnknown notes an entry about a plugin that is not on the host.
+func (c *coordinator) recordUnknown(name, version string, e plugin.Entry) {
+	e.Plugin, e.Version, e.At = name, version, c.now
+	c.recording.entries = append(c.recording.entries, unfinished{Entry: e})
+}
+
 // recordHost notes an entry about the host or the supervisor itself.
 func (c *coordinator) recordHost(kind plugin.EntryKind, cause, decision string) {
 	c.recording.entries = append(c.recording.entries, unfinished{

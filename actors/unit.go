@@ -117,6 +117,7 @@ func (u *unit) view(l *ledger, how plugin.Watch) plugin.View {
 		State: u.state, Since: u.since, Why: u.why, Next: u.next, NextAt: u.nextAt,
 		Restarts: u.restarts.Count, Failures: u.restarts.Failures,
 		Acked: l.acked[key].Status, Owed: owed, Duplicate: u.plugin.Duplicate,
+		Verified: u.plugin.Verified,
 	}
 	if len(u.processes) > 0 {
 		v.Watch = how

@@ -86,8 +86,11 @@ func (c *coordinator) onChangePlugin(o plugin.Offer) any {
 		return messages.Rejected{Why: o.Name + " was " + u.restarts.Cause + ", start it first"}
 	}
 	o.Force = true
+	ordered := plugin.Entry{Kind: plugin.EntryOperator, Cause: o.String() + ", ordered by an operator"}
 	if u != nil {
-		c.record(u, plugin.Entry{Kind: plugin.EntryOperator, Cause: o.String() + ", ordered by an operator"})
+		c.record(u, ordered)
+	} else {
+		c.recordUnknown(o.Name, o.Version, ordered)
 	}
 	c.offers.waiting = append(c.offers.waiting, o)
 	c.nextOffer()
@@ -108,6 +111,9 @@ func (c *coordinator) nextOffer() {
 		if u != nil && u.restarts.Stopped && !offer.Remove { // EV-14: an upgrade would start it
 			if !offer.Resume {
 				c.announce(plugin.NewUpdateEvent(c.now, offer, failedUpgrade(errOperatorStopped)))
+			}
+			if offer.Force { // who ordered it may wait for it
+				c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: offer.String() + " is left out: " + errOperatorStopped.Error(), Failed: true})
 			}
 			c.about(u).WithField("offer", offer.Version).Warn("Upgrade left out, an operator stopped the plugin")
 			continue
@@ -172,6 +178,9 @@ func (c *coordinator) onUpgradeCompleted(m messages.UpgradeCompleted) {
 		c.counters.Upgrades++
 		if up.Err == nil {
 			c.offers.succeeded++
+			if up.Verified.Weak() {
+				c.counters.Weak++
+			}
 		} else {
 			c.counters.UpgradesBad++
 		}
@@ -183,8 +192,13 @@ func (c *coordinator) onUpgradeCompleted(m messages.UpgradeCompleted) {
 	if u == nil && up.Plugin.Name != "" && !up.Plugin.Removed { // UP-08: it was not installed before
 		u = c.meet(up.Plugin)
 	}
-	if u != nil {
+	switch {
+	case u != nil:
 		c.upgraded(u, m)
+	case up.Err != nil: // it was not installed, and still is not
+		cause := "installation of " + m.Offer.Version + " failed: " + up.Cause()
+		c.recordUnknown(m.Offer.Name, m.Offer.Version, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Failed: true, Output: up.Output})
+		c.log.WithError(up.Err).WithFields(logrus.Fields{"plugin": m.Offer.Name, "offer": m.Offer.Version}).Warn("Installation failed")
 	}
 	c.nextOffer()
 }

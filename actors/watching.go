@@ -32,6 +32,9 @@ func (c *coordinator) takeUp() {
 	}
 	c.beating = all
 	c.then(func(ctx actor.Context) { ctx.Send(c.watcher.pid, messages.WatchBeats{Plugins: all}) })
+	if c.how == plugin.WatchScan { // there was nothing yet by which to know better
+		c.lookAgain(func(string) bool { return true })
+	}
 }
 
 // samePulse tells whether the heartbeat of both is watched in the same way.
@@ -45,7 +48,7 @@ func (c *coordinator) takeOver() { c.sight(c.beating) }
 
 // lookAgain asks what plugins run as by now: launchers end, workers come and go.
 func (c *coordinator) lookAgain(which func(key string) bool) {
-	if c.taking || c.how == plugin.WatchScan || c.watcher.gen != 0 {
+	if c.taking || !c.watches || c.watcher.gen != 0 {
 		return
 	}
 	var some []plugin.Plugin
@@ -109,6 +112,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 // sawAgain notes what plugins that are watched run as by now.
 func (c *coordinator) sawAgain(seen []plugin.Sighting) {
 	for _, s := range seen {
+		c.how = max(c.how, s.Watch)
 		u, ok := c.units[s.Name]
 		if !ok || u.attempt != nil || u.upgrading || len(s.Processes) == 0 || s.Life != u.life && len(u.processes) > 0 {
 			continue

@@ -31,6 +31,7 @@ type Plugin struct {
 	AddSysTag         bool          // the control plane is told to tag the host
 	Removed           bool          // kept as a record only
 	Duplicate         bool          // not the first of its name: listed and probed, never touched (ST-10)
+	Verified          Verified      // by what its package was; kept with the version's folder, not in the record
 }
 
 // Key identifies the plugin in everything that is remembered about it: its

@@ -10,6 +10,7 @@ type Snapshot struct {
 	Plugins    []View     `json:"plugins"`
 	Reports    Reports    `json:"reports"`
 	Timers     []Timer    `json:"timers"`
+	Fetches    []Fetch    `json:"fetches,omitempty"` // packages on their way
 	Damaged    []Damage   `json:"damaged,omitempty"`
 	Problems   []Problem  `json:"problems,omitempty"`
 	Counters   Counters   `json:"counters"`
@@ -45,6 +46,8 @@ type View struct {
 	Watch     Watch     `json:"watch"`               // how its end is noticed (EV-04)
 	PIDs      []int     `json:"pids,omitempty"`      // what it runs as, where that is known
 	Unlimited []string  `json:"unlimited,omitempty"` // limits that are configured and not enforced, with why (EV-17)
+	Verified  Verified  `json:"verified,omitempty"`  // by what its package was; not told where that is not known
+	Refused   []Ban     `json:"refused,omitempty"`   // versions of it that are in quarantine
 }
 
 // Healthy tells whether there is nothing about the plugin that an operator has
@@ -58,6 +61,24 @@ func (v View) Healthy() bool {
 	default:
 		return false
 	}
+}
+
+// Weak are the plugins whose package an attacker could have changed unnoticed.
+func (s Snapshot) Weak() (weak []View) {
+	for _, v := range s.Plugins {
+		if v.Verified.Weak() {
+			weak = append(weak, v)
+		}
+	}
+	return weak
+}
+
+// Refused is how many versions of plugins are in quarantine.
+func (s Snapshot) Refused() (n int) {
+	for _, v := range s.Plugins {
+		n += len(v.Refused)
+	}
+	return n
 }
 
 // Reports is about what the control plane was told and still has to be.
@@ -104,6 +125,7 @@ type Counters struct {
 	Suppressed  uint64 `json:"reportsSuppressed"` // lazy pulls with nothing new (PL-13)
 	Upgrades    uint64 `json:"upgrades"`
 	UpgradesBad uint64 `json:"upgradesFailed"`
+	Weak        uint64 `json:"weakInstalls"` // packages installed that were verified by less than a SHA-256
 	Skipped     uint64 `json:"timersSkipped"`
 	ScanErrors  uint64 `json:"scanErrors"`
 	DeadLetters uint64 `json:"deadLetters"`

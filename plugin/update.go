@@ -45,14 +45,20 @@ type Upgraded struct {
 	// RolledBack: the new version was tried, and the old one is back.
 	RolledBack bool
 	SysTag     SysTag // what the report after it says of the host's tag (SPEC 3)
+	// Verified is by what the package was that came for it; VerifiedUnknown if none came.
+	Verified Verified
 }
 
 // Change says what a good one has changed.
 func (u Upgraded) Change() string {
-	if u.Previous == "" {
-		return "installed " + u.Plugin.Version
+	change := "installed " + u.Plugin.Version
+	if u.Previous != "" {
+		change = "upgraded from " + u.Previous + " to " + u.Plugin.Version
 	}
-	return "upgraded from " + u.Previous + " to " + u.Plugin.Version
+	if u.Verified.Weak() {
+		change += ", " + u.Verified.Words()
+	}
+	return change
 }
 
 // UpdateHandler may take an offered update over: when it returns true, the

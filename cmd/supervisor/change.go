@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,46 +11,74 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
-	"pluginsupervisor/internal/control"
-	"pluginsupervisor/internal/heartbeat"
-	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/state"
-	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/plugin"
 )
 
 func upgradeCommand() *cobra.Command {
-	return changeCommand("upgrade NAME@VERSION", "Make another version of a plugin the one that runs", `
+	return change{
+		use: "upgrade NAME[@VERSION]", short: "Make another version of a plugin the one that runs", asksPlane: true,
+		more: `
+Without a VERSION it is the newest that the control plane has, if that is newer
+than the one on this host.
+
 The new version has to prove itself for upgrade.prove. If it is worse than the
-old one was, that comes back.`, func(_ *cobra.Command, _ config.Config, arg string) (plugin.Offer, error) { return versionOffer(arg) })
+old one was, that comes back, and the new one is refused for upgrade.quarantine,
+unless an operator names it again.`,
+		wanted: func(cmd *cobra.Command, cfg config.Config, _ *view.Bar, arg string) (wish, error) {
+			if !strings.Contains(arg, "@") {
+				return newestWish(cmd, cfg, arg, true)
+			}
+			return versionWish(arg)
+		},
+	}.command()
 }
 
-// versionOffer is an operator's wish for NAME@VERSION.
-func versionOffer(arg string) (plugin.Offer, error) {
-	name, version, ok := strings.Cut(arg, "@")
-	if !ok {
-		return plugin.Offer{}, exit(exitUsage, fmt.Errorf("%q names no version: NAME@VERSION is needed (try --help)", arg))
+// wish is what an operator wants of a plugin.
+type wish struct {
+	offer  plugin.Offer
+	staged *install.Staged // its package, where that had to be looked into; nil: it had not
+}
+
+// discard removes the package, unless it was put in place.
+func (w wish) discard() error {
+	if w.staged == nil {
+		return nil
 	}
+	return w.staged.Discard()
+}
+
+// versionWish is an operator's wish for NAME@VERSION.
+func versionWish(arg string) (wish, error) {
+	name, version, _ := strings.Cut(arg, "@")
 	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
-		return plugin.Offer{}, exit(exitUsage, err)
+		return wish{}, exit(exitUsage, err)
 	}
-	return plugin.Offer{Name: name, Version: version, Force: true}, nil
+	return wish{offer: plugin.Offer{Name: name, Version: version, Force: true}}, nil
 }
 
 func rollbackCommand() *cobra.Command {
-	return changeCommand("rollback NAME", "Make the version before the one that runs", `
+	return change{
+		use: "rollback NAME", short: "Make the version before the one that runs",
+		more: `
 The version that is left is not installed again for upgrade.quarantine, whatever
-the control plane offers, unless an operator says so.`, func(_ *cobra.Command, _ config.Config, arg string) (plugin.Offer, error) {
-		return plugin.Offer{Name: arg, Force: true}, checkName(arg)
-	})
+the control plane offers, unless an operator says so.`,
+		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
+			return wish{offer: plugin.Offer{Name: arg, Force: true}}, checkName(arg)
+		},
+	}.command()
 }
 
 func removeCommand() *cobra.Command {
-	return changeCommand("remove NAME", "Remove a plugin from this host", `
+	return change{
+		use: "remove NAME", short: "Remove a plugin from this host",
+		more: `
 It is stopped, and asked by --uninstall; if it refuses, it stays and is started
-again.`, func(_ *cobra.Command, _ config.Config, arg string) (plugin.Offer, error) {
-		return plugin.Offer{Name: arg, Remove: true, Force: true}, checkName(arg)
-	})
+again.`,
+		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
+			return wish{offer: plugin.Offer{Name: arg, Remove: true, Force: true}}, checkName(arg)
+		},
+	}.command()
 }
 
 func checkName(arg string) error {
@@ -68,29 +95,40 @@ type changed struct {
 	Failed   bool   `json:"failed,omitempty"`
 }
 
-// changeCommand changes which version of a plugin is on the host: by the
-// supervisor, or without one by itself, under the same locks.
-func changeCommand(use, short, more string, wanted func(cmd *cobra.Command, cfg config.Config, arg string) (plugin.Offer, error)) *cobra.Command {
+// change is a command that changes which version of a plugin is on the host:
+// by the supervisor, or without one by itself, under the same locks.
+type change struct {
+	use, short, more string
+	asksPlane        bool // the control plane, to know what is wanted
+	// wanted is what the argument comes to. It is errNewest if there is nothing to do.
+	wanted func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error)
+}
+
+func (c change) command() *cobra.Command {
 	var (
 		wait    bool
 		timeout time.Duration
 	)
 	cmd := &cobra.Command{
-		Use:   use,
-		Short: short,
-		Long: short + `.
-` + more + `
+		Use:   c.use,
+		Short: c.short,
+		Long: c.short + `.
+` + c.more + `
 
 Done by the supervisor, if one runs: then it exits 0 when that has accepted the
 order, and with --wait when it is done. Without one it is done at once. It exits
 1 when it was refused or failed, 4 when there is no such plugin.`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
+	place := []string{"root", "admin.socket"}
+	if c.asksPlane {
+		place = append(place, planeFlag)
+	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
+	settings := addSettings(cmd, place...)
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: no longer than this `time`")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if timeout <= 0 {
 			return exit(exitUsage, errors.New("--timeout must be positive (try --help)"))
 		}
@@ -98,27 +136,46 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 		if err != nil {
 			return err
 		}
-		offer, err := wanted(cmd, cfg, args[0])
+		bar := view.BarOn(cmd.ErrOrStderr())
+		defer bar.Clear()
+		wanted, err := c.wanted(cmd, cfg, bar, args[0])
+		if nothing := (errNewest{}); errors.As(err, &nothing) {
+			return changed{Result: nothing.text}.tell(cmd, *output)
+		}
 		if err != nil {
 			return err
 		}
-		var done changed
-		a := &awaitable{client: admin.Dial(cfg.SocketPath()), name: offer.Name}
-		if err = a.begin(cmd.Context()); err == nil {
-			done.Accepted, err = a.client.Change(cmd.Context(), offer)
-		}
-		switch {
-		case errors.Is(err, admin.ErrNoSupervisor):
-			done.Result, done.Failed, err = changeDirectly(cmd, cfg, offer)
-		case err == nil && wait:
-			done.Result, done.Failed, err = a.changed(cmd.Context(), timeout)
-		}
+		defer func() { err = errors.Join(err, wanted.discard()) }()
+		done, err := carryOut(cmd, cfg, wanted, bar, wait, timeout)
+		bar.Clear()
 		if err != nil {
 			return noneOf(err)
+		}
+		if *output == asText && done.Result == "" && bar != nil {
+			defer fmt.Fprintf(cmd.ErrOrStderr(), "It goes on by itself: `supervisor status %s` shows how, --wait waits.\n", wanted.offer.Name)
 		}
 		return done.tell(cmd, *output)
 	}
 	return cmd
+}
+
+// carryOut has the supervisor do it, or does it.
+func carryOut(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar, wait bool, timeout time.Duration) (done changed, err error) {
+	o := w.offer
+	a := &awaitable{client: admin.Dial(cfg.SocketPath()), name: o.Name}
+	if err = a.begin(cmd.Context()); err == nil {
+		done.Accepted, err = a.client.Change(cmd.Context(), o)
+	}
+	switch {
+	case errors.Is(err, admin.ErrNoSupervisor):
+		done.Result, done.Failed, err = changeDirectly(cmd, cfg, w, bar)
+	case err == nil && wait:
+		if bar == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is done\n", done.Accepted)
+		}
+		done.Result, done.Failed, err = a.changed(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
+	}
+	return done, err
 }
 
 func (c changed) tell(cmd *cobra.Command, as format) error {
@@ -139,72 +196,4 @@ func (c changed) tell(cmd *cobra.Command, as format) error {
 		return exit(exitFailed, nil)
 	}
 	return nil
-}
-
-// changed waits for the end of the change, and tells how it was.
-func (a *awaitable) changed(ctx context.Context, within time.Duration) (result string, failed bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	for {
-		err := a.client.Follow(limited, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
-			a.after = e.Seq
-			if e.Kind != plugin.EntryUpgrade {
-				return nil
-			}
-			result, failed = a.name+": "+e.Cause, e.Failed
-			return errReached
-		})
-		switch {
-		case errors.Is(err, errReached):
-			return result, failed, nil
-		case limited.Err() != nil && ctx.Err() == nil:
-			return "", false, fmt.Errorf("not done within %s, it goes on", within)
-		case !errors.Is(err, admin.ErrNoSupervisor):
-			return "", false, err
-		}
-		pause(limited, againAfter)
-	}
-}
-
-// changeDirectly does it in this process: no supervisor runs.
-func changeDirectly(cmd *cobra.Command, cfg config.Config, o plugin.Offer) (result string, failed bool, err error) {
-	if cfg.Manager != config.ManagerNative {
-		return "", false, errors.New("no supervisor is running, and plugins are managed by " + cfg.Manager)
-	}
-	log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
-	if err != nil {
-		return "", false, err
-	}
-	if _, err := prepareRoot(cfg.Root); err != nil {
-		return "", false, err
-	}
-	plane, err := control.New(supply.Plane(cfg), log)
-	if err != nil {
-		return "", false, err
-	}
-	defer plane.Close()
-	packages, err := supply.New(cfg, plane, log)
-	if err != nil {
-		return "", false, err
-	}
-	defer packages.Close()
-	packages.Progress = progressOn(cmd.ErrOrStderr())
-	tracker, _, err := track(cfg, log)
-	if err != nil {
-		return "", false, err
-	}
-	defer func() { err = errors.Join(err, tracker.Close()) }()
-	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), packages, log)
-	ctx, stop := untilTold(cmd.Context(), log)
-	defer stop()
-	up := manager.Upgrade(ctx, o)
-	switch {
-	case up.Err != nil:
-		return o.Name + ": " + up.Cause(), true, nil
-	case o.Remove:
-		return o.Name + " is removed", false, nil
-	default:
-		return fmt.Sprintf("%s: %s", o.Name, up.Change()), false, nil
-	}
 }

@@ -45,14 +45,11 @@ func damaged(stderr io.Writer, err error) error {
 	return err
 }
 
-// names are those of the installed plugins: as the supervisor tells them, or,
-// when it does not answer, as the plugin database does.
+// names are those of the installed plugins.
 func names(ctx context.Context, cfg config.Config) ([]string, error) {
-	list, err := admin.Dial(cfg.SocketPath()).Plugins(ctx)
+	list, err := installed(ctx, cfg)
 	if err != nil {
-		if list, err = recorded(ctx, cfg); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	var names []string
 	for _, p := range list.Plugins {
@@ -66,8 +63,8 @@ func names(ctx context.Context, cfg config.Config) ([]string, error) {
 // mustExist is an error that ends the program with exitNone unless the plugin
 // is installed.
 func mustExist(ctx context.Context, cfg config.Config, name string) error {
-	installed, err := names(ctx, cfg)
-	if err == nil && !slices.Contains(installed, name) {
+	known, err := names(ctx, cfg)
+	if err == nil && !slices.Contains(known, name) {
 		err = noPlugin(name)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,17 +19,32 @@ import (
 )
 
 func listCommand() *cobra.Command {
+	var remote bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the installed plugins, with or without a supervisor running",
-		Args:  arguments(cobra.NoArgs),
+		Use:   "list [--remote [NAME]]",
+		Short: "List the installed plugins, or what the control plane has for this host",
+		Long: `List the installed plugins, with or without a supervisor running.
+
+With --remote it lists the packages that the control plane has for this host, the
+newest version of each plugin first; of one plugin, if a NAME is given. It exits 4
+then when there is none.`,
+		Args: arguments(func(cmd *cobra.Command, args []string) error {
+			if remote {
+				return cobra.MaximumNArgs(1)(cmd, args)
+			}
+			return cobra.NoArgs(cmd, args)
+		}),
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	settings := addSettings(cmd, "root", "admin.socket", planeFlag)
+	cmd.Flags().BoolVar(&remote, "remote", false, "list what the control plane has")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, _, err := settings.load(cmd)
 		if err != nil {
 			return err
+		}
+		if remote {
+			return listRemote(cmd, cfg, strings.Join(args, ""), *output)
 		}
 		list, err := admin.Dial(cfg.SocketPath()).Plugins(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
@@ -47,18 +63,28 @@ func listCommand() *cobra.Command {
 	return cmd
 }
 
+// installed is what is installed: as the supervisor tells it, or, when it does
+// not answer, as the plugin database does.
+func installed(ctx context.Context, cfg config.Config) (admin.List, error) {
+	list, err := admin.Dial(cfg.SocketPath()).Plugins(ctx)
+	if err != nil {
+		return recorded(ctx, cfg)
+	}
+	return list, nil
+}
+
 // recorded is what the plugin database lists. Where there is no installation at
 // all, none is begun.
 func recorded(ctx context.Context, cfg config.Config) (admin.List, error) {
 	if _, err := os.Stat(filepath.Join(cfg.Root, "plugin")); errors.Is(err, fs.ErrNotExist) {
 		return admin.List{Plugins: []admin.Installed{}}, nil
 	}
-	installed, err := registry.New(registry.Options{Root: cfg.Root}).List(ctx)
+	records, err := registry.New(registry.Options{Root: cfg.Root}).List(ctx)
 	if err != nil {
 		return admin.List{}, err
 	}
-	list := admin.List{Plugins: make([]admin.Installed, 0, len(installed.Plugins)), Damaged: installed.Damaged}
-	for _, p := range installed.Plugins {
+	list := admin.List{Plugins: make([]admin.Installed, 0, len(records.Plugins)), Damaged: records.Damaged}
+	for _, p := range records.Plugins {
 		if p.Removed {
 			continue
 		}

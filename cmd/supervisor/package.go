@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
@@ -22,47 +24,69 @@ import (
 )
 
 func installCommand() *cobra.Command {
-	return changeCommand("install FILE|URL|NAME@VERSION", "Install a plugin, or upgrade it to another version", `
-A file or URL is a package; NAME@VERSION is one that the control plane lists, or
-that is unpacked on this host.`, func(cmd *cobra.Command, cfg config.Config, arg string) (plugin.Offer, error) {
-		if _, err := os.Stat(arg); err != nil && !fetch.Remote(arg) && strings.Contains(arg, "@") {
-			return versionOffer(arg)
-		}
-		if _, err := prepareRoot(cfg.Root); err != nil {
-			return plugin.Offer{}, err
-		}
-		return packageOffer(cmd.Context(), cfg, arg, progressOn(cmd.ErrOrStderr()))
-	})
+	return change{
+		use: "install FILE|URL|NAME[@VERSION]", short: "Install a plugin, or upgrade it to another version", asksPlane: true,
+		more: `
+A file or URL is a package. NAME@VERSION is one that the control plane lists, or
+that is unpacked on this host; a NAME alone is the newest that the control plane
+lists, if that is newer than the one on this host.`,
+		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error) {
+			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.Remote(arg) {
+				switch {
+				case strings.Contains(arg, "@"):
+					return versionWish(arg)
+				case plugin.CheckName(arg) == nil:
+					w, err := newestWish(cmd, cfg, arg, false)
+					if errors.Is(err, control.ErrNotListed) {
+						err = exit(exitNone, fmt.Errorf("%w, nor is there such a file", err))
+					}
+					return w, err
+				}
+			}
+			if _, err := prepareRoot(cfg.Root); err != nil {
+				return wish{}, err
+			}
+			return packageWish(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
+		},
+	}.command()
 }
 
-// packageOffer is an offer of the package at a file or URL, whose name and
+// packageWish is the wish for the package at a file or URL, whose name and
 // version it has to be looked into for.
-func packageOffer(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (plugin.Offer, error) {
+func packageWish(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (wish, error) {
 	if !fetch.Remote(source) {
 		var err error
 		if source, err = filepath.Abs(source); err != nil {
-			return plugin.Offer{}, err
+			return wish{}, err
 		}
 	}
-	var about install.Staged
-	err := look(ctx, cfg, source, progress, func(s *install.Staged) { about = *s })
-	return plugin.Offer{Name: about.Config.Name, Version: about.Config.Version, Package: source, Force: true}, err
+	staged, err := stage(ctx, cfg, source, progress)
+	if err != nil {
+		return wish{}, err
+	}
+	offer := plugin.Offer{Name: staged.Config.Name, Version: staged.Config.Version, Package: source, Force: true}
+	return wish{offer: offer, staged: staged}, nil
 }
 
 // look stages a package, has it seen, and leaves nothing of it (CL-14).
-func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) (err error) {
+func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) error {
+	staged, err := stage(ctx, cfg, source, progress)
+	if err != nil {
+		return err
+	}
+	see(staged)
+	return staged.Discard()
+}
+
+// stage gets a package into staging; the caller discards it.
+func stage(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (*install.Staged, error) {
 	installer, err := supply.Installer(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer installer.Close()
-	staged, err := installer.Stage(ctx, install.Request{Source: source, Progress: progress})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, staged.Discard()) }()
-	see(staged)
-	return nil
+	_, _ = installer.Sweep(ctx) // what an earlier one left that was interrupted; the next one tries again
+	return installer.Stage(ctx, install.Request{Source: source, Progress: progress})
 }
 
 // verified is what `verify` tells of a package.
@@ -100,12 +124,15 @@ when it could not.`,
 			return err
 		}
 		var v verified
-		err = look(cmd.Context(), cfg, args[0], progressOn(cmd.ErrOrStderr()), func(s *install.Staged) {
+		bar := view.BarOn(cmd.ErrOrStderr())
+		defer bar.Clear()
+		err = look(cmd.Context(), cfg, args[0], fetchedOn(bar, args[0]), func(s *install.Staged) {
 			v = verified{
 				Name: s.Config.Name, Version: s.Config.Version, Type: s.Config.Type.String(), OS: s.Config.OSType, Arch: s.Config.Arch,
 				Size: s.Size, Verified: string(s.Verified), Sum: s.Sum, Key: s.Key,
 			}
 		})
+		bar.Clear()
 		switch {
 		case err != nil:
 			return err
@@ -204,23 +231,11 @@ which a host needs one.`,
 	return cmd
 }
 
-// progressOn shows how a download gets on, on a terminal; nil elsewhere.
-func progressOn(w io.Writer) fetch.Progress {
-	if !view.Terminal(w) {
-		return nil
+// fetchedOn shows how a download gets on.
+func fetchedOn(bar *view.Bar, source string) fetch.Progress {
+	what := path.Base(source)
+	if u, err := url.Parse(source); err == nil { // it may have a password in its query
+		what = path.Base(u.Path)
 	}
-	const width = 30
-	return func(done, total int64) {
-		if total <= 0 {
-			fmt.Fprintf(w, "\r%s …\x1b[K", megabytes(done))
-			return
-		}
-		part := int(done * width / total)
-		fmt.Fprintf(w, "\r[%s%s] %3d %%  %s of %s\x1b[K", strings.Repeat("#", part), strings.Repeat(".", width-part), done*100/total, megabytes(done), megabytes(total))
-		if done == total {
-			fmt.Fprint(w, "\r\x1b[K")
-		}
-	}
+	return func(done, total int64) { bar.Fetched(what, done, total) }
 }
-
-func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }

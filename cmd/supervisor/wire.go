@@ -53,9 +53,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
-	reach := supply.Plane(cfg)
-	reach.InstanceID, reach.Version = about.InstanceID, about.Version
-	plane, err := control.New(reach, log)
+	plane, err := dialPlane(cfg, about.InstanceID, log)
 	if err != nil {
 		return err
 	}
@@ -92,12 +90,16 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
-	if native, ok := manager.(*host.Manager); ok {
+	native, isNative := manager.(*host.Manager)
+	if isNative {
 		if n, err := packages.Sweep(ctx); err != nil || n > 0 {
 			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
 		}
 		if policy.Unfinished, err = native.Unfinished(); err != nil {
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
+		}
+		if err := native.SweepRefused(); err != nil {
+			log.WithError(err).Warn("Quarantines that are over cannot be removed")
 		}
 	}
 	policy.Unlimited = unlimited
@@ -125,13 +127,14 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	}
 	started.Info("Supervisor started")
 
+	seen := door{System: system, packages: packages, native: native}
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
-		return admin.Serve(ctx, socket, admin.Handler(system, own), log)
+		return admin.Serve(ctx, socket, admin.Handler(seen, own), log)
 	})
 	if metrics != nil {
 		parts.run(ctx, "metrics", func(ctx context.Context) error {
-			return admin.Serve(ctx, metrics, admin.MetricsHandler(system, about.Version, meter), log)
+			return admin.Serve(ctx, metrics, admin.MetricsHandler(seen, about.Version, meter), log)
 		})
 	}
 	parts.run(ctx, "clock", func(ctx context.Context) error {
@@ -206,7 +209,7 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // manager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins nobody watches (EV-04).
 func manager(
-	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages *supply.Supply, log logrus.FieldLogger,
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages host.Packages, log logrus.FieldLogger,
 ) (actors.Manager, actors.Watcher) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {

@@ -49,6 +49,10 @@ func newCollector(s Observed) *collector {
 		func(s plugin.Snapshot) float64 { return float64(len(s.Damaged)) })
 	gauge("problems", "Things that do not work and are tried again.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Problems)) })
+	gauge("plugins_weakly_verified", "Plugins whose package was verified by MD5 only, or not at all; what is not known does not count.",
+		func(s plugin.Snapshot) float64 { return float64(len(s.Weak())) })
+	gauge("versions_refused", "Versions of plugins that are in quarantine, refused for a while.",
+		func(s plugin.Snapshot) float64 { return float64(s.Refused()) })
 	gauge("reports_owed", "Plugins with something the control plane has not acknowledged.",
 		func(s plugin.Snapshot) float64 { return float64(s.Reports.Owed) })
 	gauge("reports_owed_since_timestamp_seconds", "Since when the oldest of them is owed; 0 when nothing is.",
@@ -75,6 +79,7 @@ func newCollector(s Observed) *collector {
 	count("reports_suppressed_total", "Lazy reports with nothing new, not sent.", func(n plugin.Counters) uint64 { return n.Suppressed })
 	count("upgrades_total", "Upgrades that were carried out.", func(n plugin.Counters) uint64 { return n.Upgrades })
 	count("upgrades_failed_total", "Upgrades that failed.", func(n plugin.Counters) uint64 { return n.UpgradesBad })
+	count("weak_installs_total", "Packages installed that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.Weak })
 	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
 	count("dead_letters_total", "Messages to actors that had ended.", func(n plugin.Counters) uint64 { return n.DeadLetters })
 	return c

@@ -33,6 +33,8 @@ func TestMetrics(t *testing.T) {
 		`supervisor_plugin_heartbeat_timestamp_seconds{plugin="hello"} 1.772334e+09`,
 		`supervisor_damaged_records 1`, // ST-06
 		`supervisor_problems 1`,
+		`supervisor_plugins_weakly_verified 1`,
+		`supervisor_versions_refused 1`,
 		`supervisor_reports_owed 2`,
 		`supervisor_events_owed 1`,
 		`supervisor_scans_total 3`,

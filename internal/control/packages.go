@@ -1,7 +1,9 @@
 package control
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,14 +26,14 @@ type PackageQuery struct {
 // Package is a package as the control plane lists it. The fields after MD5 are
 // additions of ours, which an existing server does not send.
 type Package struct {
-	Name     string `json:"name"`
-	Version  string `json:"version"`
-	OSType   string `json:"osType"`
-	Arch     string `json:"arch"`
-	URL      string `json:"url"`
-	MD5      string `json:"md5"`
-	SHA256   string `json:"sha256"`
-	Manifest string `json:"manifest"` // signed
+	Name     string
+	Version  string
+	OSType   string // "" is any
+	Arch     string // "" is any
+	URL      string
+	MD5      string
+	SHA256   string
+	Manifest string // signed; "": none
 }
 
 // For tells whether the package is for a host: osType is "", both or its, arch
@@ -43,29 +45,71 @@ func (p Package) For(osType, arch string) bool {
 	return is(p.OSType, "both", osType) && is(p.Arch, "all", arch)
 }
 
-// packageAnswer answers a PackageQuery.
-type packageAnswer struct {
-	PluginList []Package `json:"pluginList"`
+// readPackages reads the answer to a PackageQuery. A record is read as
+// leniently as those on a host (SPEC 3): what is no record is left out, and a
+// field of the wrong shape counts as absent.
+func readPackages(body []byte) (found []Package, err error) {
+	var a struct {
+		PluginList []json.RawMessage `json:"pluginList"`
+	}
+	if err := decode(body, &a); err != nil {
+		return nil, err
+	}
+	for _, record := range a.PluginList {
+		var r struct {
+			Name, Version, OSType, Arch, URL, MD5, SHA256, Manifest text // keys in any case
+		}
+		if json.Unmarshal(record, &r) != nil {
+			continue
+		}
+		found = append(found, Package{
+			Name: string(r.Name), Version: string(r.Version), OSType: string(r.OSType), Arch: string(r.Arch),
+			URL: string(r.URL), MD5: string(r.MD5), SHA256: string(r.SHA256), Manifest: string(r.Manifest),
+		})
+	}
+	return found, nil
+}
+
+// text is a JSON string, or a number, true or false as it is written.
+type text string
+
+// UnmarshalJSON never fails: what is none of these is "".
+func (t *text) UnmarshalJSON(b []byte) error {
+	*t = ""
+	switch b[0] {
+	case '"':
+		return json.Unmarshal(b, (*string)(t))
+	case '{', '[', 'n':
+	default:
+		*t = text(b)
+	}
+	return nil
 }
 
 // Packages asks which packages of a plugin there are for this host. "" is any
-// name, any version.
+// name, any version. They come sorted by name, the newest version first (SPEC
+// 12), and what could not be installed for its name or version is left out.
 func (c *Client) Packages(ctx context.Context, name, version string) ([]Package, error) {
 	body, err := c.post(ctx, PathList, PackageQuery{OSType: c.os, PluginName: name, Version: version})
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	var a packageAnswer
-	if err := decode(body, &a); err != nil {
+	found, err := readPackages(body)
+	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	return slices.DeleteFunc(a.PluginList, func(p Package) bool {
-		return !p.For(c.os, c.arch) || name != "" && p.Name != name || version != "" && p.Version != version
-	}), nil
+	found = slices.DeleteFunc(found, func(p Package) bool {
+		return !p.For(c.os, c.arch) || name != "" && p.Name != name || version != "" && p.Version != version ||
+			plugin.CheckName(p.Name) != nil || plugin.CheckName(p.Version) != nil
+	})
+	slices.SortStableFunc(found, func(a, b Package) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), plugin.CompareVersions(b.Version, a.Version))
+	})
+	return found, nil
 }
 
-// errNotListed says that the control plane has no such package for this host.
-var errNotListed = errors.New("the control plane has no such package for this host")
+// ErrNotListed says that the control plane has no such package for this host.
+var ErrNotListed = errors.New("the control plane has no such package for this host")
 
 // FindPackage asks for the package of one version.
 func (c *Client) FindPackage(ctx context.Context, name, version string) (Package, error) {
@@ -77,7 +121,22 @@ func (c *Client) FindPackage(ctx context.Context, name, version string) (Package
 	case err != nil:
 		return Package{}, err
 	case len(found) == 0:
-		return Package{}, fmt.Errorf("%s %s: %w", name, version, errNotListed)
+		return Package{}, fmt.Errorf("%s %s: %w", name, version, ErrNotListed)
+	}
+	return found[0], nil
+}
+
+// NewestPackage asks for the newest version of a plugin (SPEC 12).
+func (c *Client) NewestPackage(ctx context.Context, name string) (Package, error) {
+	if err := plugin.CheckName(name); err != nil {
+		return Package{}, err
+	}
+	found, err := c.Packages(ctx, name, "")
+	switch {
+	case err != nil:
+		return Package{}, err
+	case len(found) == 0:
+		return Package{}, fmt.Errorf("%s: %w", name, ErrNotListed)
 	}
 	return found[0], nil
 }

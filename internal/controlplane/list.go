@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/registry"
 )
 
 // listRequest asks which packages there are; an empty field leaves all through.
@@ -26,29 +27,7 @@ type listAnswer struct {
 	Code       int               `json:"code"`
 	RequestID  string            `json:"requestId"`
 	InstanceID string            `json:"instanceId"`
-	PluginList []json.RawMessage `json:"pluginList"` // of packageRecord; never null
-}
-
-// packageRecord is a record of SPEC 1, with what the package can be verified by.
-type packageRecord struct {
-	PluginID          string          `json:"pluginId"`
-	Name              string          `json:"name"`
-	Arch              string          `json:"arch"`
-	OSType            string          `json:"osType"`
-	Version           string          `json:"version"`
-	Publisher         string          `json:"publisher"`
-	URL               string          `json:"url"`
-	MD5               string          `json:"md5"`
-	RunPath           string          `json:"runPath"`
-	Timeout           string          `json:"timeout"`
-	IsPreInstalled    string          `json:"isPreInstalled"`
-	PluginType        json.RawMessage `json:"pluginType"`
-	HeartbeatInterval int             `json:"heartbeatInterval"`
-	IsRemoved         bool            `json:"isRemoved"`
-	AddSysTag         bool            `json:"addSysTag"`
-	SHA256            string          `json:"sha256"`
-	Manifest          string          `json:"manifest"`
-	Size              int64           `json:"size"`
+	PluginList []json.RawMessage `json:"pluginList"` // as Package.listed makes them; never null
 }
 
 // pluginList tells which packages there are. All versions that fit come, the
@@ -112,15 +91,9 @@ func (s *Server) records(all []Package, wanted listRequest, base url.URL) ([]jso
 		if !wanted.fits(p) {
 			continue
 		}
-		var record packageRecord
-		if err := json.Unmarshal(p.record, &record); err != nil {
-			return nil, fmt.Errorf("read record of %s %s: %w", p.Name, p.Version, err)
-		}
-		record.URL = base.JoinPath(p.path()).String()
-		record.SHA256, record.Manifest, record.Size = p.SHA256, p.Manifest, p.Size
-		text, err := json.Marshal(record)
+		text, err := p.listed(base)
 		if err != nil {
-			return nil, fmt.Errorf("write record of %s %s: %w", p.Name, p.Version, err)
+			return nil, fmt.Errorf("list %s %s: %w", p.Name, p.Version, err)
 		}
 		if size += len(text) + 1; size > maxRecords {
 			s.log.WithFields(logrus.Fields{"asked": wanted.PluginName, "listed": len(records)}).Warn("More packages than an answer may list")
@@ -129,6 +102,29 @@ func (s *Server) records(all []Package, wanted listRequest, base url.URL) ([]jso
 		records = append(records, text)
 	}
 	return records, nil
+}
+
+// listed is the package as a host records it (SPEC 1), with where it is and what
+// else it can be verified by.
+func (p Package) listed(base url.URL) (json.RawMessage, error) {
+	record, err := registry.DecodeRecord(p.record)
+	if err != nil {
+		return nil, err
+	}
+	record.URL = base.JoinPath(p.path()).String()
+	text, err := record.Encode()
+	if err != nil {
+		return nil, err
+	}
+	more, err := json.Marshal(struct {
+		SHA256   string `json:"sha256"`
+		Manifest string `json:"manifest"`
+		Size     int64  `json:"size"`
+	}{p.SHA256, p.Manifest, p.Size})
+	if err != nil {
+		return nil, err
+	}
+	return append(append(text[:len(text)-1], ','), more[1:]...), nil // two objects made one
 }
 
 // Links say how hosts reach the server, for the URLs of packages.

@@ -12,13 +12,16 @@ import (
 	"pluginsupervisor/internal/control"
 )
 
-func (f fleet) list(body string) []packageRecord {
+// listedRecord is what a test looks at of a listed package.
+type listedRecord struct{ Name, Version, OSType, Arch, URL, SHA256, Manifest string }
+
+func (f fleet) list(body string) []listedRecord {
 	f.t.Helper()
 	code, text := f.ask(http.MethodPost, pathList, "h", body)
 	var a struct {
 		Code                  int
 		RequestID, InstanceID string
-		PluginList            []packageRecord
+		PluginList            []listedRecord
 	}
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != 200 || a.Code != 0 || a.InstanceID != "h" || len(a.RequestID) < 10 {
 		f.t.Fatalf("answered %d %s: %v", code, text, err)

@@ -59,6 +59,9 @@ func (m *Manager) finish(ctx context.Context, name string) (plugin.Upgraded, boo
 		return plugin.Upgraded{}, false
 	}
 	c := m.change(t)
+	if t.Made { // a package came
+		c.result.Verified = install.VerifiedBy(m.dir(name, t.To.Version), name, t.To.Version)
+	}
 	m.logFor(t.To.Plugin()).WithField("step", string(t.Step)).Warn("Upgrade was cut short, it is brought to its end")
 	switch t.Step {
 	case transaction.Prepared:
@@ -138,6 +141,7 @@ func (c *change) place(ctx context.Context) error {
 		return err
 	}
 	c.reached("placed")
+	c.result.Verified = c.staged.Verified
 	return c.changes.Accept(ctx, c.t.Name, c.staged.Sequence)
 }
 
@@ -267,7 +271,7 @@ func (c *change) ban(cause error) error {
 	if c.quarantine <= 0 {
 		return nil
 	}
-	return c.changes.Ban(transaction.Ban{
+	return c.changes.Ban(plugin.Ban{
 		Name: c.t.Name, Version: c.t.To.Version, Until: time.Now().Add(c.quarantine), Cause: cause.Error(),
 	})
 }

@@ -119,8 +119,31 @@ func New(o Options) *Manager {
 	return m
 }
 
-// List reads the plugin database.
-func (m *Manager) List(ctx context.Context) (plugin.List, error) { return m.registry.List(ctx) }
+// List reads the plugin database, and by what the installed versions' packages
+// were verified.
+func (m *Manager) List(ctx context.Context) (plugin.List, error) {
+	list, err := m.registry.List(ctx)
+	for i, p := range list.Plugins {
+		list.Plugins[i] = m.withOrigin(p)
+	}
+	return list, err
+}
+
+// withOrigin is the plugin with what its folder tells of its package.
+func (m *Manager) withOrigin(p plugin.Plugin) plugin.Plugin {
+	if p.Name != "" && !p.Removed {
+		p.Verified = install.VerifiedBy(m.dir(p.Name, p.Version), p.Name, p.Version)
+	}
+	return p
+}
+
+// Refused are the versions in quarantine. The error is that there may be more.
+func (m *Manager) Refused() ([]plugin.Ban, error) {
+	return m.changes.Bans(time.Now(), m.quarantine)
+}
+
+// SweepRefused forgets the quarantines that are over; before anybody upgrades.
+func (m *Manager) SweepRefused() error { return m.changes.SweepBans(time.Now(), m.quarantine) }
 
 // dir is the folder of one version of a plugin. Name and version are checked by the caller.
 func (m *Manager) dir(name, version string) string {

@@ -21,6 +21,12 @@ import (
 // an earlier process left is brought to its end first, also when the offer
 // then turns out to be none.
 func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+	u := m.fulfil(ctx, o)
+	u.Plugin = m.withOrigin(u.Plugin)
+	return u
+}
+
+func (m *Manager) fulfil(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	switch {
 	case o.Resume:
 		return m.resume(ctx, o)
@@ -69,9 +75,9 @@ func (m *Manager) rollBack(ctx context.Context, o plugin.Offer) plugin.Upgraded 
 		return upgrade{offer: o}.refuse(err)
 	}
 	o.Force = true
-	result := m.Upgrade(ctx, o)
+	result := m.fulfil(ctx, o)
 	if result.Err == nil && m.quarantine > 0 {
-		err := m.changes.Ban(transaction.Ban{
+		err := m.changes.Ban(plugin.Ban{
 			Name: o.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
 		})
 		if err != nil {

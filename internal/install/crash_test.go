@@ -33,7 +33,7 @@ func run(ctx context.Context, i *install.Installer, source string) error {
 func wholeVersion(t *testing.T, root string) {
 	t.Helper()
 	got := strings.Join(tree(t, root), " ")
-	if got != "plugin/agent/1.0/old" && got != "plugin/agent/1.0/bin/run plugin/agent/1.0/config.json" {
+	if got != "plugin/agent/1.0/old" && got != "plugin/agent/1.0/.origin.json plugin/agent/1.0/bin/run plugin/agent/1.0/config.json" {
 		t.Errorf("there is %s", got)
 	}
 }

@@ -9,6 +9,7 @@
 //	verify  → size, SHA-256 or MD5, and the signature where keys are trusted
 //	unpack  → package/, refused whole if any entry is not plain (CL-13)
 //	check   → config.json, and that it is what was asked for and signed (CL-11)
+//	note    → .origin.json: by what it was verified, for later lives to tell
 //
 // Stage does these; nothing outside staging has changed then. Staged.Place
 // renames the result to BASE/plugin/<name>/<version>, or exchanges it with what
@@ -140,6 +141,9 @@ func (i *Installer) fill(ctx context.Context, r Request, s *Staged) error {
 	}
 	if err := agree(s, r, signed); err != nil {
 		return err
+	}
+	if err := s.writeOrigin(); err != nil {
+		return failure.Because(failure.Storage, err)
 	}
 	if err := i.cfg.Step.Before("remove package"); err != nil {
 		return failure.Because(failure.Storage, err)

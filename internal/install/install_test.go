@@ -41,7 +41,7 @@ func TestStageAndPlace(t *testing.T) {
 			if err := s.Discard(); err != nil {
 				t.Fatal(err)
 			}
-			want := []string{"plugin/agent/1.0/bin/run", "plugin/agent/1.0/config.json"}
+			want := []string{"plugin/agent/1.0/.origin.json", "plugin/agent/1.0/bin/run", "plugin/agent/1.0/config.json"}
 			if diff := cmp.Diff(want, tree(t, root)); diff != "" {
 				t.Error(diff)
 			}

@@ -12,21 +12,19 @@ import (
 	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/plugin"
 )
 
 // Verified is by what the bytes of a package were verified.
-type Verified string
+type Verified = plugin.Verified
 
 // From the best to none.
 const (
-	BySignature Verified = "signature" // a trusted key signed their SHA-256
-	BySHA256    Verified = "sha256"
-	ByMD5       Verified = "md5"  // proves an accident, not an attack
-	ByNothing   Verified = "none" // nothing was offered and nothing demanded
+	BySignature = plugin.BySignature
+	BySHA256    = plugin.BySHA256
+	ByMD5       = plugin.ByMD5
+	ByNothing   = plugin.ByNothing
 )
-
-// Weak tells that an attacker could have changed the package unnoticed.
-func (v Verified) Weak() bool { return v == ByMD5 || v == ByNothing }
 
 // verify judges what was fetched. The manifest is nil when none is demanded.
 func (i *Installer) verify(ctx context.Context, r Request, got fetch.Sums, s *Staged) (*manifest.Manifest, error) {

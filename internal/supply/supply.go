@@ -24,11 +24,10 @@ import (
 
 // Supply is the source of packages.
 type Supply struct {
-	Progress fetch.Progress // how a download gets on; may be nil
-
 	installer *install.Installer
 	plane     *control.Client
 	log       logrus.FieldLogger
+	onTheWay  onTheWay
 }
 
 // New makes the source of packages that is configured.
@@ -46,6 +45,9 @@ func (s *Supply) Close() { s.installer.Close() }
 // Sweep removes what installations that were cut short have left in staging,
 // and tells how much that was (internal/install).
 func (s *Supply) Sweep(ctx context.Context) (int, error) { return s.installer.Sweep(ctx) }
+
+// Fetches are the packages that are on their way at this moment.
+func (s *Supply) Fetches() []plugin.Fetch { return s.onTheWay.all() }
 
 // Installer makes the installer that is configured, for a package that somebody
 // names.
@@ -82,7 +84,9 @@ func Plane(cfg config.Config) control.Config {
 // Stage gets the package of an offer. What was verified by less than a SHA-256
 // is said so.
 func (s *Supply) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
-	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: s.Progress}
+	on, arrived := s.onTheWay.add(o.Name, o.Version)
+	defer arrived()
+	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on}
 	if r.Source == "" {
 		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)
 		if err != nil {

@@ -108,7 +108,7 @@ func TestDamaged(t *testing.T) {
 
 func TestQuarantine(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	b := Ban{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
+	b := plugin.Ban{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
 	if err := s.Ban(b); err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +127,25 @@ func TestQuarantine(t *testing.T) {
 			t.Errorf("%s: %t %+v", what, banned, got)
 		}
 	}
-	if all, err := s.Bans(now, 2*time.Hour); err != nil || !cmp.Equal(all, []Ban{b}) {
+	if all, err := s.Bans(now, 2*time.Hour); err != nil || !cmp.Equal(all, []plugin.Ban{b}) {
 		t.Errorf("bans %+v %v", all, err)
 	}
 	if all, err := s.Bans(now.Add(time.Hour), 2*time.Hour); err != nil || len(all) != 0 {
 		t.Errorf("bans that are over %+v %v", all, err)
 	}
-	if err := s.Lift("p", "2.0"); err != nil { // it was removed when it was over
+	if err := s.SweepBans(now, 2*time.Hour); err != nil {
+		t.Error(err)
+	}
+	if _, banned := s.Banned("p", "2.0", now, 2*time.Hour); !banned {
+		t.Error("one that holds was swept")
+	}
+	if err := s.SweepBans(now.Add(time.Hour), 2*time.Hour); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(s.dir, quarantine)); err != nil || len(left) != 0 {
+		t.Errorf("swept when it was over: %v, %v", left, err)
+	}
+	if err := s.Lift("p", "2.0"); err != nil {
 		t.Error(err)
 	}
 }

@@ -113,43 +113,6 @@ func unwatched(v plugin.View) bool {
 		(v.State == plugin.StateRunning || v.State == plugin.StateDegraded)
 }
 
-// troubles are the lines below the table.
-func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
-	r := s.Reports
-	if r.Owed > 0 || r.Events > 0 {
-		var what []string
-		if r.Owed > 0 {
-			what = append(what, count(r.Owed, "status", "statuses"))
-		}
-		if r.Events > 0 {
-			what = append(what, count(r.Events, "event", "events"))
-		}
-		line := strings.Join(what, " and ") + " not reported yet"
-		if !r.OwedSince.IsZero() {
-			line += " for " + since(s.At, r.OwedSince)
-		}
-		if r.LastError != "" {
-			line += ": " + Line(r.LastError)
-		}
-		if !r.NextTry.IsZero() {
-			line += fmt.Sprintf(", try %d in %s", r.Attempts+1, Span(r.NextTry.Sub(s.At).Round(time.Second)))
-		}
-		fmt.Fprintln(w, p.Note("owed:"), line)
-	}
-	for _, v := range s.Plugins {
-		for _, limit := range v.Unlimited { // "memory: no controller" (EV-17)
-			what, why, _ := strings.Cut(limit, ": ")
-			fmt.Fprintf(w, "%s %s of %s not enforced: %s\n", p.Note("limit:"), Line(what), Line(v.Name), Line(why))
-		}
-	}
-	for _, t := range s.Problems {
-		fmt.Fprintf(w, "%s %s: %s (for %s)\n", p.Bad("problem:"), Line(t.What), Line(t.Why), since(s.At, t.Since))
-	}
-	for _, d := range s.Damaged {
-		fmt.Fprintf(w, "%s %s: %s\n", p.Bad("damaged:"), Line(d.Where), Line(d.Why))
-	}
-}
-
 func timers(w io.Writer, s plugin.Snapshot) {
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -1,0 +1,143 @@
+package actors
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// ended are the journal's entries about how upgrades of a plugin ended.
+func (w *world) ended(name string) (causes []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.journal {
+		if e.Kind != plugin.EntryUpgrade || e.Plugin != name {
+			continue
+		}
+		cause := e.Cause
+		if e.Failed {
+			cause = "failed: " + cause
+		}
+		causes = append(causes, cause)
+	}
+	return causes
+}
+
+func wantEnded(t *testing.T, w *world, name string, want ...string) {
+	t.Helper()
+	got := w.ended(name)
+	if len(got) != len(want) {
+		t.Fatalf("%s: %q, want %q", name, got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%s: %q, want %q", name, got[i], want[i])
+		}
+	}
+}
+
+func TestChange(t *testing.T) {
+	t.Run("CL-09 weak packages are counted and told, unknown ones are not", func(t *testing.T) {
+		w := newWorld(persist(1, "a"), persist(2, "b"), persist(3, "c"), persist(4, "d"))
+		w.plugins[3].Verified = plugin.ByNothing // installed by an earlier life
+		by := map[string]plugin.Verified{"a": plugin.ByMD5, "b": plugin.BySHA256, "c": plugin.ByMD5}
+		w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"), offer("c", "2.0"))
+		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+			u := plugin.Upgraded{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
+			w.set(func() {
+				for i := range w.plugins {
+					p := &w.plugins[i]
+					if p.Name != o.Name {
+						continue
+					}
+					if o.Name == "c" {
+						u.Err, u.RolledBack = errors.New("rolled back to 1.0: exit 3"), true
+					} else {
+						p.Version, p.Verified = o.Version, by[o.Name]
+					}
+					u.Plugin = *p
+				}
+			})
+			return u
+		}
+		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
+			pass(3 * time.Minute)
+			snapshot := status(t, s)
+			got := map[string]plugin.Verified{}
+			for _, v := range snapshot.Plugins {
+				got[v.Name] = v.Verified
+			}
+			if got["a"] != plugin.ByMD5 || got["b"] != plugin.BySHA256 || got["c"] != plugin.VerifiedUnknown || got["d"] != plugin.ByNothing {
+				t.Errorf("verified by %v", got)
+			}
+			if n := snapshot.Counters.Weak; n != 1 {
+				t.Errorf("%d weak installs counted", n)
+			}
+			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
+			wantEnded(t, w, "b", "upgraded from 1.0 to 2.0")
+			wantEnded(t, w, "c", "failed: upgrade to 2.0 rolled back to 1.0: exit 3")
+		})
+	})
+	t.Run("UP-08 what becomes of a plugin that was not on the host is told, also when nothing does", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+			if o.Name == "bad" {
+				return failedUpgrade(errors.New("no such package"))
+			}
+			p := persist(2, o.Name)
+			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
+			return plugin.Upgraded{Plugin: p, Status: plugin.StatusRunning}
+		}
+		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
+			pass(time.Second)
+			for _, name := range []string{"bad", "good"} {
+				if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: name, Version: "1.0"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pass(time.Second)
+			wantEnded(t, w, "bad", "failed: installation of 1.0 failed: no such package")
+			wantEnded(t, w, "good", "installed 1.0")
+			wantState(t, s, "good", plugin.StateRunning)
+		})
+	})
+	t.Run("EV-01 the first plugin of a host is watched by event, and said to be", func(t *testing.T) {
+		w := newWorld().watch()
+		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+			p := persist(1, o.Name)
+			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
+			return plugin.Upgraded{Outcome: plugin.Outcome{Life: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
+		}
+		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
+			pass(time.Minute)
+			if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: "a", Version: "1.0"}); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchCgroup {
+				t.Errorf("%s, its end is noticed by %s", v.State, v.Watch)
+			}
+		})
+	})
+	t.Run("EV-14 an upgrade that is left out is told of", func(t *testing.T) {
+		w := newWorld(persist(1, "a"), persist(2, "b"))
+		w.startTime["a"] = 10 * time.Minute
+		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
+			pass(time.Second)
+			for _, name := range []string{"a", "b"} {
+				if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: name, Version: "2.0"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.StopPlugin(t.Context(), "b"); err != nil {
+				t.Fatal(err)
+			}
+			pass(20 * time.Minute)
+			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0")
+			wantEnded(t, w, "b", "failed: upgrade to 2.0 is left out: stopped by an operator")
+			wantState(t, s, "b", plugin.StateStopped)
+		})
+	})
+}

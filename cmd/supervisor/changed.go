@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/cmd/supervisor/internal/view"
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/heartbeat"
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/state"
+	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/plugin"
+)
+
+// changed waits for the end of the change, showing how it gets on, and tells
+// how it was.
+func (a *awaitable) changed(ctx context.Context, o plugin.Offer, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	defer showing(limited, bar, o, prove, func(ctx context.Context) []plugin.Fetch {
+		s, err := a.client.Status(ctx)
+		if err != nil { // it is waited for all the same
+			return nil
+		}
+		return s.Fetches
+	})()
+	for {
+		err := a.client.Follow(limited, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
+			a.after = e.Seq
+			if e.Kind != plugin.EntryUpgrade {
+				return nil
+			}
+			result, failed = a.name+": "+e.Cause, e.Failed
+			return errReached
+		})
+		switch {
+		case errors.Is(err, errReached):
+			return result, failed, nil
+		case limited.Err() != nil && ctx.Err() == nil:
+			return "", false, fmt.Errorf("not done within %s, it goes on", within)
+		case !errors.Is(err, admin.ErrNoSupervisor):
+			return "", false, err
+		}
+		pause(limited, againAfter)
+	}
+}
+
+// lookAfter is how often it is looked how a change gets on.
+const lookAfter = 250 * time.Millisecond
+
+// showing keeps the bar up to date, until the end it returns is called. prove
+// is for how long a new version is watched.
+func showing(ctx context.Context, bar *view.Bar, o plugin.Offer, prove time.Duration, fetches func(context.Context) []plugin.Fetch) (end func()) {
+	if bar == nil {
+		return func() {}
+	}
+	more := ""
+	if prove > 0 && !o.Remove {
+		more = "; it has to prove itself for " + view.Span(prove)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for began := time.Now(); ctx.Err() == nil; pause(ctx, lookAfter) {
+			now := fetches(ctx)
+			i := slices.IndexFunc(now, func(f plugin.Fetch) bool { return f.Name == o.Name })
+			if i >= 0 && now[i].Done != now[i].Total {
+				bar.Fetched(now[i].Name+" "+now[i].Version, now[i].Done, now[i].Total)
+			} else if ctx.Err() == nil {
+				bar.Say(fmt.Sprintf("%s: %s, %s so far%s", o.Name, o, view.Span(time.Since(began)), more))
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+		bar.Clear()
+	}
+}
+
+// changeDirectly does it in this process: no supervisor runs.
+func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar) (result string, failed bool, err error) {
+	if cfg.Manager != config.ManagerNative {
+		return "", false, errors.New("no supervisor is running, and plugins are managed by " + cfg.Manager)
+	}
+	log, err := newLogger(cfg.Log, bar.Above(cmd.ErrOrStderr()))
+	if err != nil {
+		return "", false, err
+	}
+	if _, err := prepareRoot(cfg.Root); err != nil {
+		return "", false, err
+	}
+	plane, err := dialPlane(cfg, knownID(cfg), log)
+	if err != nil {
+		return "", false, err
+	}
+	defer plane.Close()
+	packages, err := supply.New(cfg, plane, log)
+	if err != nil {
+		return "", false, err
+	}
+	defer packages.Close()
+	tracker, _, err := track(cfg, log)
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { err = errors.Join(err, tracker.Close()) }()
+	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
+	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), inHand{packages, w.staged}, log)
+	o := w.offer
+	ctx, stop := untilTold(cmd.Context(), log)
+	defer stop()
+	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
+	up := manager.Upgrade(ctx, o)
+	switch {
+	case up.Err != nil:
+		return o.Name + ": " + up.Cause(), true, nil
+	case o.Remove:
+		return o.Name + " is removed", false, nil
+	default:
+		return fmt.Sprintf("%s: %s", o.Name, up.Change()), false, nil
+	}
+}
+
+// inHand is where packages come from, when one has come already.
+type inHand struct {
+	*supply.Supply
+	staged *install.Staged // nil: none has
+}
+
+// Stage implements host.Packages. It is asked once.
+func (h inHand) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+	if h.staged != nil {
+		return h.staged, nil
+	}
+	return h.Supply.Stage(ctx, o)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"pluginsupervisor/actors"
+	"pluginsupervisor/internal/host"
+	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/plugin"
+)
+
+// door is the supervisor as it is asked from outside. To what the Coordinator
+// knows it adds what others know better at the moment of the question: the
+// versions in quarantine, which are files, and the packages on their way.
+type door struct {
+	*actors.System
+	packages *supply.Supply
+	native   *host.Manager // nil: an external one, of which neither is known
+}
+
+// Status is everything that is known.
+func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
+	s, err := d.System.Status(ctx)
+	if err != nil || d.native == nil {
+		return s, err
+	}
+	s.Fetches = d.packages.Fetches()
+	refused, err := d.native.Refused()
+	if err != nil { // no reason to tell nothing
+		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
+	}
+	addRefused(s.Plugins, refused)
+	return s, nil
+}
+
+func addRefused(views []plugin.View, refused []plugin.Ban) {
+	for i := range views {
+		v := &views[i]
+		for _, b := range refused {
+			if b.Name == v.Name && !v.Duplicate {
+				v.Refused = append(v.Refused, b)
+			}
+		}
+	}
+}

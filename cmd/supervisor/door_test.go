@@ -1,0 +1,23 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/plugin"
+)
+
+// UP-06: each plugin's view has the versions of it that are refused; a duplicate
+// record, which nobody upgrades, has none.
+func TestRefusedVersionsAreThePlugins(t *testing.T) {
+	duplicate := shown("a", plugin.StateRunning)
+	duplicate.Duplicate = true
+	views := []plugin.View{shown("a", plugin.StateRunning), shown("b", plugin.StateRunning), duplicate}
+	bans := []plugin.Ban{{Name: "a", Version: "2.0"}, {Name: "a", Version: "2.1"}, {Name: "gone", Version: "1"}}
+	addRefused(views, bans)
+	got := [][]plugin.Ban{views[0].Refused, views[1].Refused, views[2].Refused}
+	if diff := cmp.Diff([][]plugin.Ban{bans[:2], nil, nil}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

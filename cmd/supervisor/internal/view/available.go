@@ -1,0 +1,67 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Available is a package that the control plane has for this host.
+type Available struct {
+	Name      string `json:"name"`
+	Version   string `json:"version"`
+	Installed bool   `json:"installed"`      // this version is the one on the host
+	OS        string `json:"os,omitempty"`   // "": any
+	Arch      string `json:"arch,omitempty"` // "": any
+	MD5       string `json:"md5,omitempty"`
+	SHA256    string `json:"sha256,omitempty"`
+	Signed    bool   `json:"signed"`
+	URL       string `json:"url"`
+}
+
+// by is what it can be verified by.
+func (a Available) by() string {
+	var by []string
+	switch {
+	case a.SHA256 != "":
+		by = append(by, "sha256")
+	case a.MD5 != "":
+		by = append(by, "md5 only")
+	}
+	if a.Signed {
+		by = append(by, "signed")
+	}
+	if len(by) == 0 {
+		return "nothing"
+	}
+	return strings.Join(by, ", ")
+}
+
+// Packages writes what the control plane has as a table.
+func Packages(w io.Writer, all []Available, p Paint) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "the control plane has no packages for this host")
+		return err
+	}
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "NAME\tVERSION\t%s\tOS\tARCH\tVERIFIED BY\n", p.in(plain, "HERE"))
+	for _, a := range all {
+		here := p.in(plain, "-")
+		if a.Installed {
+			here = p.in(green, "installed")
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", Line(a.Name), Line(a.Version), here, orAny(a.OS), orAny(a.Arch), a.by())
+	}
+	_ = tw.Flush() // into memory
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func orAny(word string) string {
+	if word == "" {
+		return "any"
+	}
+	return Line(word)
+}

@@ -1,0 +1,138 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bar is the last line of a terminal, which tells how something gets on and is
+// gone when that is done. It may be used by several at once. A nil Bar shows
+// nothing: where there is no terminal, nobody looks.
+type Bar struct {
+	mu    sync.Mutex
+	w     io.Writer
+	width func() int // of the terminal, in columns
+	now   func() time.Time
+	text  string    // as it is shown; "" when it is not
+	drawn time.Time // so long ago
+}
+
+// BarOn is a bar on w if that is a terminal which can go back to the beginning
+// of a line, else nil.
+func BarOn(w io.Writer) *Bar {
+	if !Terminal(w) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	f, _ := w.(*os.File) // as Terminal has seen
+	return &Bar{w: w, now: time.Now, width: func() int {
+		size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+		if err != nil || size.Col == 0 {
+			return 80
+		}
+		return int(size.Col)
+	}}
+}
+
+// A bar is drawn anew at most this often: a fast download would do nothing else.
+const redrawAfter = 100 * time.Millisecond
+
+// Say shows a text.
+func (b *Bar) Say(text string) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.show(func(int) string { return text })
+}
+
+// Fetched shows how much of a package has come; total is not positive when that
+// is not known.
+func (b *Bar) Fetched(what string, done, total int64) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.show(func(columns int) string {
+		about, size := "fetching "+Line(what)+"  ", Fetched(done, total)
+		const longest = len("100 %, 1234.5 of 1234.5 MB") // so that the bar does not jump
+		cells := min(columns-utf8.RuneCountInString(about)-longest-len("[]  "), 40)
+		if total <= 0 || cells < 10 {
+			return about + size
+		}
+		full := int(min(done, total) * int64(cells) / total)
+		return about + "[" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]  " + size
+	})
+}
+
+// Clear takes it off the terminal, until something is shown again.
+func (b *Bar) Clear() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.erase()
+	b.drawn = time.Time{}
+}
+
+func (b *Bar) show(what func(columns int) string) {
+	now := b.now()
+	if now.Sub(b.drawn) < redrawAfter {
+		return
+	}
+	columns := b.width() - 1 // the last one would make the next line begin
+	text := cut(what(columns), columns)
+	if text != b.text {
+		fmt.Fprint(b.w, "\r"+text+"\x1b[K")
+	}
+	b.text, b.drawn = text, now
+}
+
+func (b *Bar) erase() {
+	if b.text != "" {
+		fmt.Fprint(b.w, "\r\x1b[K")
+	}
+	b.text = ""
+}
+
+// Above is where whole lines go to the same terminal: above the bar. Without a
+// bar it is w itself.
+func (b *Bar) Above(w io.Writer) io.Writer {
+	if b == nil {
+		return w
+	}
+	return above{b}
+}
+
+type above struct{ *Bar }
+
+// Write implements io.Writer.
+func (a above) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	text := a.text
+	a.erase()
+	n, err := a.w.Write(p)
+	if text != "" {
+		fmt.Fprint(a.w, "\r"+text+"\x1b[K")
+		a.text = text
+	}
+	return n, err
+}
+
+// cut shortens a text to so many columns.
+func cut(text string, columns int) string {
+	if r := []rune(text); len(r) > columns {
+		return string(r[:max(columns-1, 0)]) + "…"
+	}
+	return text
+}

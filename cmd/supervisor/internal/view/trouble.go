@@ -1,0 +1,92 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// troubles are the lines below the table.
+func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
+	r := s.Reports
+	if r.Owed > 0 || r.Events > 0 {
+		var what []string
+		if r.Owed > 0 {
+			what = append(what, count(r.Owed, "status", "statuses"))
+		}
+		if r.Events > 0 {
+			what = append(what, count(r.Events, "event", "events"))
+		}
+		line := strings.Join(what, " and ") + " not reported yet"
+		if !r.OwedSince.IsZero() {
+			line += " for " + since(s.At, r.OwedSince)
+		}
+		if r.LastError != "" {
+			line += ": " + Line(r.LastError)
+		}
+		if !r.NextTry.IsZero() {
+			line += fmt.Sprintf(", try %d in %s", r.Attempts+1, Span(r.NextTry.Sub(s.At).Round(time.Second)))
+		}
+		fmt.Fprintln(w, p.Note("owed:"), line)
+	}
+	for _, v := range s.Plugins {
+		for _, limit := range v.Unlimited { // "memory: no controller" (EV-17)
+			what, why, _ := strings.Cut(limit, ": ")
+			fmt.Fprintf(w, "%s %s of %s not enforced: %s\n", p.Note("limit:"), Line(what), Line(v.Name), Line(why))
+		}
+	}
+	packages(w, s, p)
+	for _, t := range s.Problems {
+		fmt.Fprintf(w, "%s %s: %s (for %s)\n", p.Bad("problem:"), Line(t.What), Line(t.Why), since(s.At, t.Since))
+	}
+	for _, d := range s.Damaged {
+		fmt.Fprintf(w, "%s %s: %s\n", p.Bad("damaged:"), Line(d.Where), Line(d.Why))
+	}
+}
+
+// packages are the lines about packages: those on their way, those that were
+// not well verified, and versions that are refused for now.
+func packages(w io.Writer, s plugin.Snapshot, p Paint) {
+	for _, f := range s.Fetches {
+		fmt.Fprintf(w, "%s %s %s: %s\n", p.Note("fetching:"), Line(f.Name), Line(f.Version), Fetched(f.Done, f.Total))
+	}
+	weak := map[plugin.Verified][]string{}
+	for _, v := range s.Weak() {
+		weak[v.Verified] = append(weak[v.Verified], Line(v.Name)+" "+Line(v.Version))
+	}
+	for _, by := range []plugin.Verified{plugin.ByMD5, plugin.ByNothing} {
+		if some := weak[by]; len(some) > 0 {
+			fmt.Fprintf(w, "%s %s: %s\n", p.Note("weak:"), several(some), by.Words())
+		}
+	}
+	for _, v := range s.Plugins {
+		for _, b := range v.Refused {
+			fmt.Fprintf(w, "%s version %s of %s is refused until %s (for %s): %s\n", p.Note("refused:"), Line(b.Version), Line(b.Name),
+				b.Until.Local().Format("2006-01-02 15:04"), Span(b.Until.Sub(s.At)), Line(b.Cause))
+		}
+	}
+}
+
+// maxNames is how many names one line has.
+const maxNames = 8
+
+func several(names []string) string {
+	if more := len(names) - maxNames; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Fetched says how much of a package has come; total is not positive when that
+// is not known.
+func Fetched(done, total int64) string {
+	if total <= 0 {
+		return fmt.Sprintf("%.1f MB", megabytes(done))
+	}
+	return fmt.Sprintf("%d %%, %.1f of %.1f MB", done*100/total, megabytes(done), megabytes(total))
+}
+
+func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }

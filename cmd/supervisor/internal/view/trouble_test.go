@@ -1,0 +1,51 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/plugin"
+)
+
+// CL-09, UP-06: what was not well verified and what is refused for now is told
+// without being asked for; what is not known is not called weak.
+func TestStatusTellsOfPackages(t *testing.T) {
+	var s plugin.Snapshot
+	s.At = now
+	add := func(name string, by plugin.Verified, refused ...plugin.Ban) {
+		s.Plugins = append(s.Plugins, plugin.View{
+			Name: name, Version: "1.0", Type: plugin.Persist, State: plugin.StateRunning, Since: now, Watch: plugin.WatchCgroup,
+			Verified: by, Refused: refused,
+		})
+	}
+	until := time.Date(2026, 3, 2, 2, 30, 0, 0, time.Local)
+	s.At = until.Add(-23 * time.Hour)
+	add("one", plugin.ByMD5, plugin.Ban{Name: "one", Version: "2.0", Until: until, Cause: "2.0 ended 2s after\nit was started"})
+	add("two", plugin.BySHA256)
+	add("three", plugin.VerifiedUnknown)
+	add("four", plugin.ByNothing)
+	for i := range 9 {
+		add(fmt.Sprint("p", i), plugin.ByMD5)
+	}
+	s.Fetches = []plugin.Fetch{{Name: "new", Version: "1.1", Done: 5e6, Total: 20e6}, {Name: "other", Version: "2", Done: 1e5, Total: -1}}
+	var b bytes.Buffer
+	if err := Status(&b, s, StatusOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, below, _ := strings.Cut(b.String(), "fetching:")
+	want := `
+fetching: new 1.1: 25 %, 5.0 of 20.0 MB
+fetching: other 2: 0.1 MB
+weak: one 1.0, p0 1.0, p1 1.0, p2 1.0, p3 1.0, p4 1.0, p5 1.0, p6 1.0 and 2 more: verified by MD5 only
+weak: four 1.0: not verified
+refused: version 2.0 of one is refused until 2026-03-02 02:30 (for 23h): 2.0 ended 2s after it was started
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), "fetching:"+below); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/internal/version"
+)
+
+// planeFlag names the flag of commands that ask the control plane by themselves.
+const planeFlag = "control_plane.url"
+
+// dialPlane makes a client of the control plane. id is who this host is to it.
+func dialPlane(cfg config.Config, id string, log logrus.FieldLogger) (*control.Client, error) {
+	reach := supply.Plane(cfg)
+	reach.InstanceID, reach.Version = id, version.String()
+	return control.New(reach, log)
+}
+
+// askPlane has a command ask the control plane, as the host it runs on. An
+// error says where the control plane was looked for.
+func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context.Context, plane *control.Client) (T, error)) (answer T, err error) {
+	log := logrus.New()
+	log.SetOutput(cmd.ErrOrStderr())
+	log.SetLevel(logrus.ErrorLevel)
+	plane, err := dialPlane(cfg, knownID(cfg), log)
+	if err != nil {
+		return answer, exit(exitUsage, err)
+	}
+	defer plane.Close()
+	answer, err = ask(cmd.Context(), plane)
+	if err != nil && !errors.Is(err, control.ErrNotListed) {
+		err = fmt.Errorf("ask the control plane at %s (control_plane.url): %w", cfg.ControlPlane.URL, err)
+	}
+	return answer, err
+}
+
+// knownID is who this host is to the control plane, "" where no supervisor has
+// made up an id yet: to ask is no reason to begin an installation.
+func knownID(cfg config.Config) string {
+	if _, err := os.Stat(journalFolder(cfg)); err != nil && cfg.InstanceID == "" {
+		return ""
+	}
+	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
+	if err != nil {
+		return ""
+	}
+	return id
+}

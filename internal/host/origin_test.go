@@ -1,0 +1,171 @@
+package host
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/md5"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// depot is where packages come from: zips of its folder, NAME-VERSION.zip, of
+// which nothing but an MD5 is known.
+type depot struct {
+	t         *testing.T
+	dir       string
+	installer *install.Installer
+}
+
+func newDepot(t *testing.T, root string) *depot {
+	t.Helper()
+	i, err := install.New(install.Config{Root: root, OS: "linux", Arch: "x64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.Close)
+	return &depot{t, t.TempDir(), i}
+}
+
+func (d *depot) file(o plugin.Offer) string { return filepath.Join(d.dir, o.Name+"-"+o.Version+".zip") }
+
+func (d *depot) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+	b, err := os.ReadFile(d.file(o))
+	if err != nil {
+		return nil, err
+	}
+	return d.installer.Stage(ctx, install.Request{Source: d.file(o), MD5: fmt.Sprintf("%x", md5.Sum(b))})
+}
+
+// add packs what is unpacked in a folder.
+func (d *depot) add(o plugin.Offer, folder string) {
+	d.t.Helper()
+	f, err := os.Create(d.file(o))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	z := zip.NewWriter(f)
+	for _, name := range []string{"config.json", "run"} {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		h := &zip.FileHeader{Name: name}
+		h.SetMode(0o755)
+		w, err := z.CreateHeader(h)
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		if err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// verified is how a plugin is listed.
+func (b *bench) verified(name string) plugin.Verified {
+	b.t.Helper()
+	list, err := b.List(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, p := range list.Plugins {
+		if p.Name == name {
+			return p.Verified
+		}
+	}
+	return plugin.VerifiedUnknown
+}
+
+// CL-09: by what a version's package was verified is known as long as the
+// version is there, whoever asks; of one that came another way it is not.
+func TestVerifiedStaysWithTheVersion(t *testing.T) {
+	root := t.TempDir()
+	packages := newDepot(t, root)
+	b := newBench(t, func(o *Options) {
+		o.Root, o.Packages, o.Quarantine = root, packages, time.Hour
+		o.Registry = registry.New(registry.Options{Root: root})
+	})
+	b.install("p", "1.0", wellBehaved, "20")
+	packages.add(offer, b.unpack("p", "2.0", wellBehaved, ""))
+	if err := os.RemoveAll(b.dir("p", "2.0")); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.verified("p"); got != plugin.VerifiedUnknown {
+		t.Errorf("unpacked by somebody: %q", got)
+	}
+	for _, step := range []struct {
+		what   string
+		offer  plugin.Offer
+		came   plugin.Verified // of the package that came
+		is     plugin.Verified // of what is installed
+		change string
+	}{
+		{"it comes", offer, plugin.ByMD5, plugin.ByMD5, "upgraded from 1.0 to 2.0, verified by MD5 only"},
+		{"back to the old one", plugin.Offer{Name: "p", Force: true}, "", plugin.VerifiedUnknown, "upgraded from 2.0 to 1.0"},
+		{"it is there already", plugin.Offer{Name: "p", Version: "2.0", Force: true}, "", plugin.ByMD5, "upgraded from 1.0 to 2.0"},
+	} {
+		got := b.Upgrade(t.Context(), step.offer)
+		if got.Err != nil || got.Verified != step.came || got.Plugin.Verified != step.is || got.Change() != step.change {
+			t.Errorf("%s: %q, %v, came %q, is %q", step.what, got.Change(), got.Err, got.Verified, got.Plugin.Verified)
+		}
+		if is := b.verified("p"); is != step.is {
+			t.Errorf("%s: listed as %q", step.what, is)
+		}
+	}
+}
+
+// UP-06: what is refused for now is told, an operator ends it, and what is over
+// is swept.
+func TestRefused(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Quarantine = time.Hour })
+	b.install("p", "1.0", wellBehaved, "20")
+	b.unpack("p", "2.0", wellBehaved, "")
+	refused := func() (versions []string) {
+		bans, err := b.Refused()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ban := range bans {
+			versions = append(versions, ban.Name+" "+ban.Version+": "+ban.Cause)
+		}
+		return versions
+	}
+	if got := b.Upgrade(t.Context(), offer); got.Err != nil || len(refused()) != 0 {
+		t.Fatalf("%v, refused %v", got.Err, refused())
+	}
+	if got := b.Upgrade(t.Context(), plugin.Offer{Name: "p"}); got.Err != nil {
+		t.Fatal(got.Err)
+	}
+	if got := refused(); len(got) != 1 || got[0] != "p 2.0: rolled back by an operator" {
+		t.Fatalf("refused %v", got)
+	}
+	if got := b.Upgrade(t.Context(), offer); got.Err == nil {
+		t.Error("an offer of a refused version was carried out")
+	}
+	if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SweepRefused(); err != nil || len(refused()) != 1 {
+		t.Errorf("swept: %v, refused %v", err, refused())
+	}
+	left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "quarantine"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if got := b.Upgrade(t.Context(), plugin.Offer{Name: "p", Version: "2.0", Force: true}); got.Err != nil || len(refused()) != 0 {
+		t.Errorf("an operator's word: %v, refused %v", got.Err, refused())
+	}
+}

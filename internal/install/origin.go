@@ -1,0 +1,95 @@
+package install
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+// originName is the file in a version's folder that tells where it comes from.
+// It comes and goes with the folder: one that another program puts there has
+// none, and so nothing is said of it that is not known.
+const originName = ".origin.json"
+
+// maxOrigin bounds what is read of it, in bytes.
+const maxOrigin = 4 << 10
+
+// origin is what is kept about the package of a version.
+type origin struct {
+	Name     string          `json:"name"`
+	Version  string          `json:"version"`
+	Verified plugin.Verified `json:"verified"`
+	Sum      string          `json:"sum"`
+	Key      string          `json:"key,omitempty"`
+}
+
+// writeOrigin puts it beside config.json, in place of whatever the package has
+// there.
+func (s *Staged) writeOrigin() error {
+	text, err := json.Marshal(origin{s.Config.Name, s.Config.Version, s.Verified, s.Sum, s.Key})
+	if err != nil {
+		return fmt.Errorf("write origin: %w", err)
+	}
+	path := filepath.Join(s.Dir, originName)
+	if err := s.cfg.Step.Before("write origin"); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("write origin: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("write origin: %w", err)
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write origin: %w", err)
+	}
+	return syncFolder(s.cfg.Step, s.Dir)
+}
+
+// VerifiedBy is by what the package in a version's folder was verified:
+// plugin.VerifiedUnknown where nothing tells, or not of this version.
+func VerifiedBy(dir, name, version string) plugin.Verified {
+	root, err := os.OpenRoot(dir) // the folder is the plugin's: a link in it leads nowhere else
+	if err != nil {
+		return plugin.VerifiedUnknown
+	}
+	defer root.Close()
+	f, err := root.OpenFile(originName, os.O_RDONLY|unix.O_NONBLOCK, 0) // nor is a FIFO waited for
+	if err != nil {
+		return plugin.VerifiedUnknown
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return plugin.VerifiedUnknown
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxOrigin))
+	if err != nil {
+		return plugin.VerifiedUnknown
+	}
+	return readOrigin(text, name, version)
+}
+
+func readOrigin(text []byte, name, version string) plugin.Verified {
+	var o origin
+	if json.Unmarshal(text, &o) != nil || o.Name != name || o.Version != version {
+		return plugin.VerifiedUnknown
+	}
+	switch o.Verified {
+	case plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing:
+		return o.Verified
+	default:
+		return plugin.VerifiedUnknown
+	}
+}

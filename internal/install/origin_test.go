@@ -1,0 +1,76 @@
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+func TestOrigin(t *testing.T) {
+	for _, by := range []plugin.Verified{plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing} {
+		s := &Staged{Dir: t.TempDir(), Verified: by, Sum: "abc", Config: registry.PackageConfig{Name: "hello", Version: "1.0"}}
+		// What the package itself has there counts for nothing.
+		if err := os.MkdirAll(filepath.Join(s.Dir, originName, "x"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.writeOrigin(); err != nil {
+			t.Fatal(err)
+		}
+		if got := VerifiedBy(s.Dir, "hello", "1.0"); got != by {
+			t.Errorf("%s became %q", by, got)
+		}
+		if got := VerifiedBy(s.Dir, "hello", "2.0"); got != plugin.VerifiedUnknown {
+			t.Errorf("a folder that was copied to another version: %q", got)
+		}
+	}
+}
+
+// Whatever a plugin makes of the file, it is not followed, waited for or believed.
+func TestOriginUnknown(t *testing.T) {
+	dir := t.TempDir()
+	good := []byte(`{"name":"hello","version":"1.0","verified":"sha256"}`)
+	elsewhere := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(elsewhere, good, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func(path string) error{
+		"absent":    func(string) error { return nil },
+		"empty":     func(path string) error { return os.WriteFile(path, nil, 0o644) },
+		"link":      func(path string) error { return os.Symlink(elsewhere, path) },
+		"fifo":      func(path string) error { return unix.Mkfifo(path, 0o644) },
+		"folder":    func(path string) error { return os.Mkdir(path, 0o755) },
+		"too large": func(path string) error { return os.WriteFile(path, append(good, make([]byte, 1<<20)...), 0o644) },
+	} {
+		path := filepath.Join(dir, originName)
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(path); err != nil {
+			t.Fatal(err)
+		}
+		if got := VerifiedBy(dir, "hello", "1.0"); got != plugin.VerifiedUnknown {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := VerifiedBy(filepath.Join(dir, "none"), "hello", "1.0"); got != plugin.VerifiedUnknown {
+		t.Errorf("no folder: %q", got)
+	}
+}
+
+func FuzzOrigin(f *testing.F) {
+	f.Add([]byte(`{"name":"hello","version":"1.0","verified":"md5","sum":"00"}`))
+	f.Add([]byte(`{"name":"hello","version":"1.0","verified":"blessed"}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		switch got := readOrigin(b, "hello", "1.0"); got {
+		case plugin.VerifiedUnknown, plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing:
+		default:
+			t.Fatalf("%q is by nothing known", got)
+		}
+	})
+}

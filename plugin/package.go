@@ -1,0 +1,60 @@
+package plugin
+
+import (
+	"fmt"
+	"time"
+)
+
+// Verified is by what the package of an installed version was verified.
+type Verified string
+
+// From the best to none. The zero value is not known: the version was on the
+// host before, or another program put it there.
+const (
+	VerifiedUnknown Verified = ""
+	BySignature     Verified = "signature" // a trusted key signed its SHA-256
+	BySHA256        Verified = "sha256"
+	ByMD5           Verified = "md5"  // proves an accident, not an attack
+	ByNothing       Verified = "none" // nothing was offered and nothing demanded
+)
+
+// Weak tells that an attacker could have changed the package unnoticed. What
+// is not known is not called weak.
+func (v Verified) Weak() bool { return v == ByMD5 || v == ByNothing }
+
+// Words say it to a person.
+func (v Verified) Words() string {
+	switch v {
+	case VerifiedUnknown:
+		return "verification unknown"
+	case BySignature:
+		return "verified by signature"
+	case BySHA256:
+		return "verified by SHA-256"
+	case ByMD5:
+		return "verified by MD5 only"
+	default:
+		return "not verified"
+	}
+}
+
+// Ban keeps a version of a plugin from being installed, unless an operator
+// wants it.
+type Ban struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Until   time.Time `json:"until"`
+	Cause   string    `json:"cause"`
+}
+
+func (b Ban) Error() string {
+	return fmt.Sprintf("version %s is in quarantine until %s: %s", b.Version, b.Until.Local().Format("2006-01-02 15:04"), b.Cause)
+}
+
+// Fetch is a package that is being fetched.
+type Fetch struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Done    int64  `json:"done"`  // bytes
+	Total   int64  `json:"total"` // bytes; -1: not known
+}
