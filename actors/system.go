@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,7 @@ func start(cfg Config, remembered plugin.Memory, p Ports, crew crew) (*System, e
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(logrusslog.NewHandler(p.Log, nil))
 	}))
+	shrink(s.actors.ProcessRegistry.LocalPIDs)
 	s.actors.EventStream.Subscribe(func(e any) {
 		if _, ok := e.(*actor.DeadLetterEvent); ok {
 			s.deadLetters.Add(1)
@@ -68,6 +70,17 @@ func start(cfg Config, remembered plugin.Memory, p Ports, crew crew) (*System, e
 	s.guardian = pid
 	<-g.ready
 	return s, nil
+}
+
+// shrink leaves one of the thousand maps that an actor system keeps its actors
+// in, three quarters of all that an idle supervisor would hold. The one has
+// locks enough for a Restarter per plugin. Nothing may use the system yet.
+func shrink(r *actor.SliceMap) {
+	one := r.LocalPIDs[0]
+	for _, m := range r.LocalPIDs[1:] {
+		m.IterCb(func(id string, process any) { one.Set(id, process) })
+	}
+	r.LocalPIDs = slices.Clone(r.LocalPIDs[:1])
 }
 
 // guardian is the Coordinator's parent. The Coordinator is vital: when it

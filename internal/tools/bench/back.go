@@ -200,37 +200,6 @@ func (r *daemonRig) single(ctx context.Context, deaths int) (spans, error) {
 	return all, nil
 }
 
-// together kills all plugins at once, and measures until the last is back.
-func (r *daemonRig) together(ctx context.Context, rounds int) (spans, error) {
-	var all spans
-	for range rounds {
-		if err := r.settle(ctx); err != nil {
-			return nil, err
-		}
-		var first time.Duration
-		for i, dir := range r.dirs {
-			died, err := kill(dir)
-			if err != nil {
-				return nil, err
-			}
-			if i == 0 {
-				first = died
-			}
-		}
-		var last time.Duration
-		for _, dir := range r.dirs {
-			back, err := born(ctx, dir, first)
-			if err != nil {
-				return nil, err
-			}
-			last = max(last, back)
-		}
-		all = append(all, last-first)
-	}
-	slices.Sort(all)
-	return all, nil
-}
-
 // adoption kills the supervisor, and measures from the start of the next until
 // its status shows all plugins as running and watched (EV-07).
 func (r *daemonRig) adoption(ctx context.Context, rounds int) (spans, error) {
