@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"pluginsupervisor/internal/control"
@@ -69,32 +70,43 @@ const tellPlane = 5 * time.Second
 
 // report tells the control plane, which is best effort: the supervisor's next
 // report says the same.
-func (m *manager) report(ctx context.Context, p plugin.Plugin, s plugin.Status) {
+func (m *manager) report(ctx context.Context, p plugin.Plugin, s plugin.Status, tag plugin.SysTag) {
 	if m.plane == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPlane)
 	defer cancel()
-	entry := plugin.ReportEntry{Name: p.Name, Version: p.Version, Status: s}
+	entry := plugin.ReportEntry{Name: p.Name, Version: p.Version, Status: s, SysTag: tag}
 	if _, err := m.plane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{entry}}); err != nil {
 		fmt.Fprintf(m.stderr, "acs-plugin-manager: %v\n", err)
 	}
 }
 
-// told sends the event of an execution (CL-02); resource says where the plugin
-// came from.
-func (m *manager) told(ctx context.Context, p plugin.Plugin, resource string, failed error) {
+// told sends the event of an execution (CL-02).
+func (m *manager) told(ctx context.Context, what execution, failed error) {
 	if m.plane == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPlane)
 	defer cancel()
-	code, word := 0, ""
-	if e, ok := errors.AsType[*exitError](failed); ok {
-		code, word = e.code, errorCodes[e.code]
+	p, kind := what.plugin, what.plugin.Type.String()
+	if p.Name == "" {
+		kind = "" // it is in a file that could not be read
+	}
+	code, own := exitCode(failed)
+	word := ""
+	switch {
+	case code == exitSignal && own:
+		code = -1
+	case own:
+	default:
+		word = errorCodes[code]
+	}
+	if errors.Is(failed, syscall.ENOEXEC) {
+		word += ".ExecFormatError"
 	}
 	err := m.plane.Send(ctx, plugin.Event{ID: "agent.plugin.execute", At: time.Now(), Keywords: map[string]string{
-		"pluginName": p.Name, "pluginVersion": p.Version, "pluginType": p.Type.String(), "resource": resource,
+		"pluginName": p.Name, "pluginVersion": p.Version, "pluginType": kind, "resource": what.resource,
 		"exitCode": fmt.Sprint(code), "errorCode": word, "localArch": control.LocalArch(), "localOsType": control.LocalOS(),
 	}})
 	if err != nil {
@@ -102,8 +114,11 @@ func (m *manager) told(ctx context.Context, p plugin.Plugin, resource string, fa
 	}
 }
 
-// errorCodes are the events' words for exit codes that are not a plugin's.
+// errorCodes are the events' words for exit codes that are not a plugin's: those
+// that were recorded of the existing program, and ours in their manner.
 var errorCodes = map[int]string{
-	exitNotFound: "PACKAGE_NOT_FOUND", exitPackage: "PLUGIN_FORMAT_ERR",
-	exitNotRun: "EXECUTE_FAILED_ERR", exitTimeout: "EXECUTE_TIMEOUT_ERR",
+	exitLock: "LOCK_ERR", exitNotFound: "PACKAGE_NOT_FOUND", exitNotZip: "PACKAGE_FORMAT_ERR", exitUnzip: "UNZIP_ERR",
+	exitConfig: "UNMARSHAL_ERR", exitPackage: "PLUGIN_FORMAT_ERR", exitDigest: "MD5_CHECK_FAIL", exitDownload: "DOWNLOAD_FAIL",
+	exitDatabaseRead: "DATABASE_READ_ERR", exitDatabaseWrite: "DATABASE_WRITE_ERR", exitList: "LIST_ERR",
+	exitPermission: "PERMISSION_ERR", exitNotRun: "EXECUTE_FAILED_ERR", exitTimeout: "EXECUTE_TIMEOUT_ERR",
 }

@@ -4,65 +4,163 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
+	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
-// exec runs a plugin that is installed, or one from a package file.
+// execution is what was run, as the control plane is told of it: a plugin, and
+// where it came from.
+type execution struct {
+	plugin   plugin.Plugin
+	resource string
+}
+
+// Where a plugin comes from, in the words of the event.
+const (
+	fromFile  = "LocalFile"
+	fromHost  = "LocalInstalled"
+	fromPlane = "Online"
+)
+
+// exec runs a plugin that is installed, one that the control plane lists, or
+// one from a package file, and tells the control plane (CL-02).
 func (m *manager) exec(ctx context.Context) error {
+	run := m.execOnline
 	switch {
 	case m.o.file != "":
-		return m.execFile(ctx)
+		run = m.execFile
 	case m.o.local:
-		return m.execLocal(ctx)
+		run = m.execLocal
 	}
-	return fail(exitList, "fetching plugins from the control plane is not supported: use --local or --file")
+	what, err := run(ctx)
+	m.told(ctx, what, err)
+	return err
 }
 
-// execLocal runs an installed plugin, sharing its name lock with all but who
-// replaces or removes it.
-func (m *manager) execLocal(ctx context.Context) error {
-	wanted := plugin.Plugin{Name: m.o.plugin, Version: m.o.pluginVersion}
-	if err := plugin.CheckName(wanted.Name); err != nil {
-		return fail(exitNotFound, "plugin %q: %w", wanted.Name, err)
+// execLocal runs an installed plugin.
+func (m *manager) execLocal(ctx context.Context) (execution, error) {
+	return m.execInstalled(ctx, m.o.plugin, m.o.pluginVersion)
+}
+
+// execInstalled runs an installed plugin, in any version if none is given. It
+// shares the name lock with all but who replaces or removes the plugin.
+func (m *manager) execInstalled(ctx context.Context, name, version string) (execution, error) {
+	what := execution{plugin: plugin.Plugin{Name: name, Version: version}}
+	if err := plugin.CheckName(name); err != nil {
+		return what, fail(exitNotFound, "plugin %q: %w", name, err)
 	}
-	release, err := m.lock(ctx, lock.Shared, lock.Path(m.cfg.Root, wanted.Name))
+	release, err := m.lock(ctx, lock.Shared, lock.Path(m.cfg.Root, name))
 	if err != nil {
-		return err
+		return what, err
 	}
 	defer release()
-	r, ok, err := m.registry.Find(ctx, wanted.Name)
+	r, ok, err := m.registry.Find(ctx, name)
 	if err != nil {
-		return fail(exitDatabaseRead, "read plugin database: %w", err)
+		return what, fail(exitDatabaseRead, "read plugin database: %w", err)
 	}
-	if !ok || wanted.Version != "" && wanted.Version != r.Version {
-		err := fail(exitNotFound, "could not find local package [%s] version [%s]", wanted.Name, wanted.Version)
-		m.told(ctx, wanted, "LocalInstalled", err)
-		return err
+	if !ok || version != "" && version != r.Version {
+		return what, fail(exitNotFound, "could not find local package [%s] version [%s]", name, version)
 	}
-	return m.execute(ctx, r.Plugin(), "", "LocalInstalled")
+	what = execution{r.Plugin(), fromHost}
+	return what, m.execute(ctx, installed{plugin: what.plugin})
 }
 
-// execute runs p with the parameters of the command line. After a verb that
-// changes whether a persistent plugin runs, its status is asked and reported
-// (CL-03).
-func (m *manager) execute(ctx context.Context, p plugin.Plugin, previous, resource string) error {
-	dir := m.dir(p.Name, p.Version)
-	r := m.command(ctx, p, dir, previous, m.o.params)
+// execOnline runs what the control plane lists, installing it first, unless
+// that is what is installed; and what is installed when nothing else is to be
+// had (CL-07, CL-08, CL-09).
+func (m *manager) execOnline(ctx context.Context) (execution, error) {
+	name, version := m.o.plugin, m.o.pluginVersion
+	what := execution{plugin: plugin.Plugin{Name: name, Version: version}}
+	if err := plugin.CheckName(name); err != nil {
+		return what, fail(exitNotFound, "plugin %q: %w", name, err)
+	}
+	all, failed := m.listed(ctx, control.PackageQuery{PluginName: name, Version: version})
+	local, here, err := m.registry.Find(ctx, name)
+	if err != nil {
+		return what, fail(exitDatabaseRead, "read plugin database: %w", err)
+	}
+	here = here && (version == "" || version == local.Version)
+	if failed != nil {
+		if !here {
+			return what, failed
+		}
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: %v; %s %s is installed\n", failed, name, local.Version)
+		return m.execInstalled(ctx, name, version)
+	}
+	i := slices.IndexFunc(all, m.plane.Suits)
+	switch {
+	case i >= 0 && (!here || all[i].Version != local.Version):
+		return m.execListed(ctx, all[i])
+	case here:
+		return m.execInstalled(ctx, name, version)
+	case len(all) > 0:
+		return what, fail(exitNotFound, "could not find local package [%s] version [%s]; the control plane has it for arch %v, this is %s",
+			name, version, arches(all), control.LocalArch())
+	}
+	return what, fail(exitNotFound, "could not find package [%s] version [%s], neither on this host nor listed by the control plane", name, version)
+}
+
+// arches are the architectures of packages, each once.
+func arches(ps []control.Package) []string {
+	var all []string
+	for _, p := range ps {
+		all = append(all, p.Arch)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// execListed installs a package of the control plane and runs it.
+func (m *manager) execListed(ctx context.Context, p control.Package) (execution, error) {
+	what := execution{plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane}
+	in, err := m.install(ctx, install.Request{
+		Source: p.URL, Name: p.Name, Version: p.Version, SHA256: p.SHA256, MD5: p.MD5, Manifest: p.Manifest,
+	}, p)
+	if err != nil {
+		return what, err
+	}
+	defer in.release()
+	what.plugin = in.plugin
+	return what, m.execute(ctx, in)
+}
+
+// execFile installs a package file and runs it (CL-11).
+func (m *manager) execFile(ctx context.Context) (execution, error) {
+	what := execution{resource: fromFile}
+	in, err := m.install(ctx, install.Request{Source: m.o.file, Name: m.o.plugin, Version: m.o.pluginVersion}, control.Package{})
+	if err != nil {
+		return what, err
+	}
+	defer in.release()
+	what.plugin = in.plugin
+	return what, m.execute(ctx, in)
+}
+
+// execute runs a plugin with the parameters of the command line. What was just
+// installed is reported, and so is what a verb may have started or ended
+// (CL-03, CL-07).
+func (m *manager) execute(ctx context.Context, in installed) error {
+	p := in.plugin
+	dir, fresh := m.dir(p.Name, p.Version), in.release != nil
+	r := m.command(ctx, p, dir, in.previous, m.o.params)
 	err := ended(p, r)
 	if _, printErr := io.WriteString(m.stdout, r.Output); printErr != nil && err == nil {
 		err = fmt.Errorf("print what %s said: %w", p.Name, printErr)
 	}
-	if p.Type == plugin.Persist && r.Started && changes(m.o.params) {
+	switch {
+	case p.Type == plugin.Persist && (fresh || r.Started && changes(m.o.params)):
 		status := plugin.StatusFailed
 		if m.command(ctx, p, dir, "", []string{string(plugin.VerbStatus)}).Err == nil {
 			status = plugin.StatusRunning
 		}
-		m.report(ctx, p, status)
+		m.report(ctx, p, status, in.tag)
+	case p.Type == plugin.Once && fresh:
+		m.report(ctx, p, plugin.StatusInstalled, in.tag)
 	}
-	m.told(ctx, p, resource, err)
 	return err
 }
 
@@ -76,48 +174,6 @@ func changes(params []string) bool {
 		return true
 	}
 	return false
-}
-
-// execFile installs a package file and runs it (CL-11). Nothing but staging
-// has changed until the package is known to be good.
-func (m *manager) execFile(ctx context.Context) error {
-	i, err := m.installer()
-	if err != nil {
-		return err
-	}
-	defer i.Close()
-	staged, err := i.Stage(ctx, install.Request{Source: m.o.file, Name: m.o.plugin, Version: m.o.pluginVersion})
-	if err != nil {
-		return err
-	}
-	defer m.discard(staged)
-	release, err := m.lock(ctx, lock.Exclusive, lock.Path(m.cfg.Root, staged.Config.Name))
-	if err != nil {
-		return err
-	}
-	defer release()
-	releaseVersion, err := m.lock(ctx, lock.Exclusive, m.versionLock(staged.Config.Name, staged.Config.Version))
-	if err != nil {
-		return err
-	}
-	defer releaseVersion()
-	old, installed, err := m.registry.Find(ctx, staged.Config.Name)
-	if err != nil {
-		return fail(exitDatabaseRead, "read plugin database: %w", err)
-	}
-	if _, err := staged.Place(install.Replace); err != nil {
-		return err
-	}
-	record := staged.Config.Record()
-	if _, err := m.registry.Put(ctx, record); err != nil {
-		return fail(exitDatabaseWrite, "record %s: %w", record.Name, err)
-	}
-	fmt.Fprintf(m.stderr, "Plugin[%s] installed!\n", record.Name)
-	previous := ""
-	if installed && old.Version != record.Version {
-		previous = m.dir(old.Name, old.Version)
-	}
-	return m.execute(ctx, record.Plugin(), previous, "File")
 }
 
 // verify runs a package in its staging folder, which is gone afterwards (CL-14).
@@ -138,11 +194,4 @@ func (m *manager) verify(ctx context.Context) error {
 		return fmt.Errorf("print what %s said: %w", p.Name, err)
 	}
 	return ended(p, r)
-}
-
-// discard removes what was staged.
-func (m *manager) discard(s *install.Staged) {
-	if err := s.Discard(); err != nil {
-		fmt.Fprintf(m.stderr, "acs-plugin-manager: remove staging: %v\n", err)
-	}
 }

@@ -13,7 +13,12 @@ const (
 	exitUsage         = 1
 	exitLock          = 232
 	exitNotFound      = 234
+	exitNotZip        = 235
+	exitUnzip         = 236
+	exitConfig        = 237
 	exitPackage       = 238
+	exitDigest        = 239
+	exitDownload      = 240
 	exitDatabaseRead  = 241
 	exitDatabaseWrite = 242
 	exitList          = 243
@@ -45,19 +50,26 @@ func fail(code int, format string, args ...any) error {
 	return &exitError{code: code, err: fmt.Errorf(format, args...)}
 }
 
+// exitCode is what the program exits with, and whether that is the plugin's own
+// end, of which there is no more to say.
+func exitCode(err error) (code int, own bool) {
+	if err == nil {
+		return 0, true
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code, e.err == nil || e.code == exitSignal
+	}
+	if f, ok := errors.AsType[*failure.Error](err); ok {
+		return f.ExitCode(), false
+	}
+	return exitUsage, false
+}
+
 // tell says on stderr why the program fails and returns its exit code.
 func tell(stderr io.Writer, err error) int {
-	if err == nil {
-		return 0
+	code, own := exitCode(err)
+	if !own || code == exitSignal {
+		fmt.Fprintf(stderr, "acs-plugin-manager: %v\n", err)
 	}
-	code := exitUsage
-	if e, ok := errors.AsType[*exitError](err); ok {
-		if code = e.code; e.err == nil {
-			return code
-		}
-	} else if f, ok := errors.AsType[*failure.Error](err); ok {
-		code = f.ExitCode()
-	}
-	fmt.Fprintf(stderr, "acs-plugin-manager: %v\n", err)
 	return code
 }

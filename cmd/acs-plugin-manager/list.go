@@ -11,25 +11,49 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// list prints the installed plugins as a table.
+// list prints a table of what the control plane has for this host, or with
+// --local of what is installed.
 func (m *manager) list(ctx context.Context) error {
-	if !m.o.local {
-		return fail(exitList, "listing what the control plane offers is not supported: use --local")
-	}
-	installed, err := m.installed(ctx)
-	if err != nil {
-		return err
-	}
 	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "Name\tVersion\tPublisher\tOsType\tArch\tPluginType\t\n")
-	for _, p := range installed {
-		if p.Removed || m.o.plugin != "" && m.o.plugin != p.Name {
-			continue
+	line := func(name, version, publisher, os, arch string, t plugin.Type) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, version, publisher, os, arch, t)
+	}
+	if m.o.local {
+		all, err := m.installed(ctx)
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Name, p.Version, p.Publisher, p.OS, p.Arch, p.Type)
+		for _, p := range all {
+			if !p.Removed && (m.o.plugin == "" || m.o.plugin == p.Name) {
+				line(p.Name, p.Version, p.Publisher, p.OS, p.Arch, p.Type)
+			}
+		}
+	} else {
+		all, err := m.listed(ctx, control.PackageQuery{PluginName: m.o.plugin, Version: m.o.pluginVersion, Arch: control.LocalArch()})
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
+			if m.plane.Suits(p) {
+				line(p.Name, p.Version, p.Publisher, p.OSType, p.Arch, p.Type)
+			}
+		}
 	}
 	fmt.Fprintln(w)
 	return w.Flush()
+}
+
+// listed asks the control plane for packages.
+func (m *manager) listed(ctx context.Context, q control.PackageQuery) ([]control.Package, error) {
+	if m.plane == nil {
+		return nil, fail(exitList, "list packages: no control plane is configured (control_plane.url)")
+	}
+	all, err := m.plane.Listed(ctx, q)
+	if err != nil {
+		return nil, fail(exitList, "%w", err)
+	}
+	return all, nil
 }
 
 // installed is the database's records, the damaged ones told on stderr.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -12,17 +11,12 @@ import (
 
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
-	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/install/fetch"
-	"pluginsupervisor/internal/install/unpack"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/version"
 )
-
-// minTLS is what a download asks of a server.
-const minTLS = tls.VersionTLS12
 
 // manager carries out one command line.
 type manager struct {
@@ -61,11 +55,9 @@ func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager
 	if err != nil {
 		log.WithField("cause", err).Warn("Instance id could not be kept")
 	}
-	m.plane, err = control.New(control.Config{
-		URL: cfg.ControlPlane.URL, Timeout: cfg.ControlPlane.Timeout, TokenFile: cfg.ControlPlane.TokenFile,
-		CAFile: cfg.ControlPlane.CAFile, CertFile: cfg.ControlPlane.CertFile, KeyFile: cfg.ControlPlane.KeyFile,
-		InstanceID: id, Version: version.String(),
-	}, log)
+	reach := supply.Plane(cfg)
+	reach.InstanceID, reach.Version = id, version.String()
+	m.plane, err = control.New(reach, log)
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
@@ -81,26 +73,6 @@ func (m *manager) close() {
 // dir is the folder of a version.
 func (m *manager) dir(name, version string) string {
 	return filepath.Join(m.cfg.Root, "plugin", name, version)
-}
-
-// installer stages packages as the configuration demands.
-func (m *manager) installer() (*install.Installer, error) {
-	if len(m.cfg.Upgrade.TrustedKeys) > 0 {
-		return nil, fail(exitPackage, "trusted keys are configured: packages are installed by the supervisor alone, which remembers what was signed")
-	}
-	i, err := install.New(install.Config{
-		Root: m.cfg.Root, OS: control.LocalOS(), Arch: control.LocalArch(),
-		Fetch: fetch.Config{
-			Timeout: m.o.fetchTimeout, MaxSize: int64(m.cfg.Install.MaxSize), TLS: &tls.Config{MinVersion: minTLS},
-		},
-		Limits: unpack.Limits{
-			Size: int64(m.cfg.Install.MaxSize), Entries: m.cfg.Install.MaxEntries, Ratio: int64(m.cfg.Install.MaxRatio),
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("prepare installation: %w", err)
-	}
-	return i, nil
 }
 
 // locker is lock.Shared or lock.Exclusive.

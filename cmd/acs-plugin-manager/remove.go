@@ -31,6 +31,9 @@ func (m *manager) remove(ctx context.Context) error {
 	}
 	defer release()
 	p, err := m.find(ctx, name) // again: it may have changed while we waited
+	if err == nil {
+		err = m.mayChange(name, p.Version)
+	}
 	if err != nil {
 		return err
 	}
@@ -44,7 +47,11 @@ func (m *manager) remove(ctx context.Context) error {
 	} else if err != nil {
 		return fail(exitDatabaseWrite, "record the removal of %s: %w", name, err)
 	}
-	m.report(ctx, p, plugin.StatusRemoved)
+	tag := plugin.SysTagNone
+	if p.AddSysTag {
+		tag = plugin.SysTagRemove
+	}
+	m.report(ctx, p, plugin.StatusRemoved, tag)
 	if err := os.RemoveAll(filepath.Join(m.cfg.Root, "plugin", name)); err != nil {
 		return fail(exitRemoveFiles, "remove files of %s: %w", name, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
 
@@ -23,17 +24,20 @@ type PackageQuery struct {
 	Arch       string `json:"arch"`
 }
 
-// Package is a package as the control plane lists it. The fields after MD5 are
+// Package is a package as the control plane lists it. The last two fields are
 // additions of ours, which an existing server does not send.
 type Package struct {
-	Name     string
-	Version  string
-	OSType   string // "" is any
-	Arch     string // "" is any
-	URL      string
-	MD5      string
-	SHA256   string
-	Manifest string // signed; "": none
+	Name      string
+	Version   string
+	Publisher string
+	OSType    string // "" is any
+	Arch      string // "" is any
+	Type      plugin.Type
+	AddSysTag bool
+	URL       string
+	MD5       string
+	SHA256    string
+	Manifest  string // signed; "": none
 }
 
 // For tells whether the package is for a host: osType is "", both or its, arch
@@ -56,15 +60,15 @@ func readPackages(body []byte) (found []Package, err error) {
 		return nil, err
 	}
 	for _, record := range a.PluginList {
-		var r struct {
-			Name, Version, OSType, Arch, URL, MD5, SHA256, Manifest text // keys in any case
-		}
-		if json.Unmarshal(record, &r) != nil {
+		r, err := registry.DecodeRecord(record)
+		if err != nil {
 			continue
 		}
+		var ours struct{ SHA256, Manifest text } // keys in any case
+		_ = json.Unmarshal(record, &ours)        // it is an object
 		found = append(found, Package{
-			Name: string(r.Name), Version: string(r.Version), OSType: string(r.OSType), Arch: string(r.Arch),
-			URL: string(r.URL), MD5: string(r.MD5), SHA256: string(r.SHA256), Manifest: string(r.Manifest),
+			Name: r.Name, Version: r.Version, Publisher: r.Publisher, OSType: r.OSType, Arch: r.Arch, Type: r.Type, AddSysTag: r.AddSysTag,
+			URL: r.URL, MD5: r.MD5, SHA256: string(ours.SHA256), Manifest: string(ours.Manifest),
 		})
 	}
 	return found, nil
@@ -90,7 +94,18 @@ func (t *text) UnmarshalJSON(b []byte) error {
 // name, any version. They come sorted by name, the newest version first (SPEC
 // 12), and what could not be installed for its name or version is left out.
 func (c *Client) Packages(ctx context.Context, name, version string) ([]Package, error) {
-	body, err := c.post(ctx, PathList, PackageQuery{OSType: c.os, PluginName: name, Version: version})
+	found, err := c.Listed(ctx, PackageQuery{PluginName: name, Version: version})
+	return slices.DeleteFunc(found, func(p Package) bool { return !c.Suits(p) }), err
+}
+
+// Suits tells whether the package is for this host.
+func (c *Client) Suits(p Package) bool { return p.For(c.os, c.arch) }
+
+// Listed is as Packages, with those for other systems, as far as the control
+// plane lists them: for this host's OSType and any Arch unless q has others.
+func (c *Client) Listed(ctx context.Context, q PackageQuery) ([]Package, error) {
+	q.OSType = cmp.Or(q.OSType, c.os)
+	body, err := c.post(ctx, PathList, q)
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
@@ -99,7 +114,7 @@ func (c *Client) Packages(ctx context.Context, name, version string) ([]Package,
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
 	found = slices.DeleteFunc(found, func(p Package) bool {
-		return !p.For(c.os, c.arch) || name != "" && p.Name != name || version != "" && p.Version != version ||
+		return q.PluginName != "" && p.Name != q.PluginName || q.Version != "" && p.Version != q.Version ||
 			plugin.CheckName(p.Name) != nil || plugin.CheckName(p.Version) != nil
 	})
 	slices.SortStableFunc(found, func(a, b Package) int {
