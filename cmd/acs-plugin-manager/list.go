@@ -107,5 +107,6 @@ func (m *manager) status(ctx context.Context) error {
 	if err := out.Encode(lines); err != nil {
 		return fmt.Errorf("print status: %w", err)
 	}
+	fmt.Fprintln(m.stdout)
 	return nil
 }

@@ -136,7 +136,7 @@ func TestCommands(t *testing.T) {
 			name, status, _ := strings.Cut(p, " ")
 			want = append(want, fmt.Sprintf("    {\n        \"name\": %q,\n        \"status\": %q,\n        \"version\": \"1.0\"\n    }", name, status))
 		}
-		if all := "[\n" + strings.Join(want, ",\n") + "\n]\n"; code != 0 || stdout != all {
+		if all := "[\n" + strings.Join(want, ",\n") + "\n]\n\n"; code != 0 || stdout != all {
 			t.Errorf("exit %d, stdout %s\nwant %s\nstderr %s", code, stdout, all, stderr)
 		}
 	})
