@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -182,6 +183,16 @@ func TestServer(t *testing.T) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(z)))
 			w.Write(z[:100])
 		}, 240},
+		"CL-09 stalls": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(z)))
+			w.Write(z[:1])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, 240},
+		"CL-09 redirects to a file": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "file:///etc/passwd")
+			w.WriteHeader(http.StatusFound)
+		}, 240},
 		"CL-09 redirects to itself": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusFound)
 		}, 240},
@@ -190,7 +201,8 @@ func TestServer(t *testing.T) {
 			server := httptest.NewServer(tt.answer)
 			defer server.Close()
 			root := newRoot(t)
-			_, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: server.URL + "/p.zip"})
+			i := newInstaller(t, root, func(c *install.Config) { c.Fetch.Stall = 200 * time.Millisecond })
+			_, err := i.Stage(t.Context(), install.Request{Source: server.URL + "/p.zip"})
 			refused(t, err, tt.code, "")
 			untouched(t, root)
 		})

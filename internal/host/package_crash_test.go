@@ -1,0 +1,152 @@
+package host
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/plugin"
+)
+
+// packaged stages what the offer names, with a real installer.
+type packaged struct{ *install.Installer }
+
+func (p packaged) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+	return p.Installer.Stage(ctx, install.Request{Source: o.Package, Name: o.Name, Version: o.Version})
+}
+
+// packageBench is a changeBench whose 2.0 comes as a package.
+func packageBench(t *testing.T, step failpoint.Step, reached func(string)) (*bench, plugin.Offer) {
+	t.Helper()
+	b := changeBench(t, daemon, func(o *Options) {
+		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(i.Close)
+		o.Packages, o.Reached, o.Prove = packaged{i}, reached, 50*time.Millisecond
+	})
+	path := filepath.Join(t.TempDir(), "p.zip")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(f)
+	err = errors.Join(w.AddFS(os.DirFS(b.dir("p", "2.0"))), w.Close(), f.Close(), os.RemoveAll(b.dir("p", "2.0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, plugin.Offer{Name: "p", Version: "2.0", Package: path, Timeout: time.Minute}
+}
+
+// swept has the leftovers of the dead removed, and checks that nothing is staged.
+func (b *bench) swept() {
+	b.t.Helper()
+	i, err := install.New(install.Config{Root: b.root})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer i.Close()
+	if _, err := i.Sweep(b.t.Context()); err != nil {
+		b.t.Error(err)
+	}
+	b.nothingStaged()
+}
+
+func (b *bench) nothingStaged() {
+	b.t.Helper()
+	left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "staging"))
+	if len(left) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.t.Errorf("staged: %v %v", left, err)
+	}
+}
+
+// UP-06: killed at any point of getting, placing and changing to a package, the
+// next life has one whole version recorded and running, and nothing staged.
+func TestPackageCutShort(t *testing.T) {
+	points := 0
+	for at := 0; at <= points; at++ {
+		var passed []string
+		cut := false
+		pass := func(point string) bool {
+			passed = append(passed, point)
+			cut = cut || at > 0 && len(passed) == at
+			return cut
+		}
+		b, o := packageBench(t, func(name string) error {
+			if pass(name) {
+				return killedAt
+			}
+			return nil
+		}, func(point string) {
+			if pass(point) {
+				panic(killed{})
+			}
+		})
+		func() {
+			defer func() {
+				if r := recover(); r != nil && r != (killed{}) {
+					panic(r)
+				}
+			}()
+			b.Upgrade(t.Context(), o)
+		}()
+		if at == 0 {
+			points = len(passed)
+			t.Logf("%d points: %s", points, strings.Join(passed, ", "))
+		} else if !cut {
+			t.Fatalf("not cut short at %d", at)
+		}
+		b.next()
+		b.settledAfter(passed[max(at, 1)-1], true)
+		b.swept()
+		if t.Failed() {
+			t.Fatalf("cut short at %d, %q", at, passed[max(at, 1)-1])
+		}
+	}
+}
+
+const killedAt = syscall.EINTR // what a step answers once the process is killed
+
+// UP-06: where the disk is full at one step of a package, the old version runs
+// on, the reason is said, and with room the next try succeeds.
+func TestPackageDiskFull(t *testing.T) {
+	for at, done := 1, false; !done; at++ {
+		n, where := 0, ""
+		b, o := packageBench(t, func(name string) error {
+			if strings.HasPrefix(name, "remove ") { // takes no room
+				return nil
+			}
+			if n++; n == at {
+				where = name
+				return syscall.ENOSPC
+			}
+			return nil
+		}, nil)
+		got := b.Upgrade(t.Context(), o)
+		if done = where == ""; !done {
+			if !errors.Is(got.Err, syscall.ENOSPC) || !strings.Contains(got.Cause(), "the disk is full") {
+				t.Errorf("full at %q: %+v", where, got)
+			}
+			b.settled("1.0")
+			b.nothingStaged()
+			if isFolder(b.dir("p", "2.0")) {
+				t.Errorf("full at %q: 2.0 is left", where)
+			}
+			got = b.Upgrade(t.Context(), o)
+		}
+		if got.Err != nil {
+			t.Fatalf("with room after %q: %+v", where, got)
+		}
+		b.settled("2.0")
+		b.nothingStaged()
+	}
+}
