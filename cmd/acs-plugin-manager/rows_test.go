@@ -1,0 +1,181 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/registry"
+)
+
+// TestTreeEnds: at the deadline nothing is left of a command and what it
+// started, wherever that has gone in its group (CL-05).
+func TestTreeEnds(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "hung", "Once", "1", "#!/bin/sh\nsleep 600 & echo $! >$PLUGIN_DIR/pid\ntrap '' TERM\nwait; sleep 600\n")
+	if code, _, stderr := call(t, root, "-e", "--local", "-P", "hung"); code != exitTimeout {
+		t.Errorf("exit %d; %s", code, stderr)
+	}
+	b, err := os.ReadFile(filepath.Join(root, "plugin", "hung", "1.0", "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state, err := os.ReadFile(filepath.Join("/proc", string(bytes.TrimSpace(b)), "stat")); err == nil && syscall.Kill(pid, 0) == nil && !strings.Contains(string(state), ") Z ") {
+		t.Errorf("its child lives on: %s", state)
+	}
+}
+
+// TestRemove: a veto keeps the plugin and starts it again; without one it is
+// recorded as removed, told, and gone (CL-10).
+func TestRemove(t *testing.T) {
+	s := newStage(t)
+	verbs := filepath.Join(s.root, "verbs")
+	for name, code := range map[string]string{"veto": "9", "goes": "0"} {
+		s.installed(name, "1.0", "Persist", map[string]any{"addSysTag": true}, "#!/bin/sh\necho "+name+" $1 >>"+verbs+"\n[ \"$1\" = --uninstall ] && exit "+code+"\nexit 0\n")
+	}
+	s.expect(s.server.URL, 9, "--uninstall", "-r", "-P", "veto")
+	s.untouched("veto", "1.0")
+	s.heard = nil
+	s.expect(s.server.URL, 0, "", "-r", "-P", "goes")
+	b, err := os.ReadFile(verbs)
+	if err != nil || string(b) != "veto --stop\nveto --uninstall\nveto --start\ngoes --stop\ngoes --uninstall\n" {
+		t.Errorf("verbs %q, %v", b, err)
+	}
+	l, err := registry.New(registry.Options{Root: s.root}).List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range l.Plugins {
+		if p.Removed != (p.Name == "goes" || p.Name == "p_removed") {
+			t.Errorf("removed: %+v", p)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.root, "plugin", "goes")); !os.IsNotExist(err) {
+		t.Errorf("its folder: %v", err)
+	}
+	if len(s.heard) != 1 {
+		t.Fatalf("told %v", s.heard)
+	}
+	entry := s.heard[0].Body.(map[string]any)["plugin"].([]any)[0].(map[string]any)
+	if entry["status"] != "REMOVED" || entry["sysTagType"] != "remove" {
+		t.Errorf("told %v", entry)
+	}
+}
+
+// TestVersionLock: who waits goes on when the holder is done, whatever came of
+// that (CL-12).
+func TestVersionLock(t *testing.T) {
+	s := newStage(t)
+	release, _, err := lock.Exclusive(t.Context(), lock.Path(s.root, "p_up.v1.0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, release) // and installed nothing
+	s.expect(s.server.URL, 0, "waiting for", "-e", "-P", "p_up", "-p", "--install")
+	s.untouched("p_up", "1.0")
+}
+
+// TestSupervisorBeside: while another starts a plugin it is run, while another
+// changes it that is waited for (RS-11).
+func TestSupervisorBeside(t *testing.T) {
+	s := newStage(t)
+	release, _, err := lock.Shared(t.Context(), lock.Path(s.root, "once_ok"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
+	release()
+	if release, _, err = lock.Exclusive(t.Context(), lock.Path(s.root, "once_ok"), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(s.server.URL, 232, "lock", "-e", "--local", "-P", "once_ok", "--fetchTimeout", "1")
+	time.AfterFunc(100*time.Millisecond, release)
+	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
+}
+
+// entry is one of a package.
+type entry struct {
+	name    string
+	mode    fs.FileMode
+	content string
+}
+
+// TestRefusedWhole: of a package with an entry that is refused nothing is
+// written, within or without (CL-13).
+func TestRefusedWhole(t *testing.T) {
+	for name, bad := range map[string][]entry{
+		"leaves":     {{"../out", 0o644, "x"}},
+		"absolute":   {{"/tmp/out-of-a-package", 0o644, "x"}},
+		"symlink":    {{"link", fs.ModeSymlink | 0o777, "/etc/passwd"}},
+		"device":     {{"dev", fs.ModeDevice | 0o644, ""}},
+		"setuid":     {{"su", fs.ModeSetuid | 0o755, "x"}},
+		"twice":      {{"x", 0o644, "a"}, {"x", 0o644, "b"}},
+		"two cases":  {{"x", 0o644, "a"}, {"X", 0o644, "b"}},
+		"ratio":      {{"zeros", 0o644, strings.Repeat("\x00", 4<<20)}},
+		"many":       {{"1", 0o644, ""}, {"2", 0o644, ""}, {"3", 0o644, ""}, {"4", 0o644, ""}},
+		"large file": {{"large", 0o644, strings.Repeat("0123456789abcdef", 8<<10)}},
+	} {
+		t.Run("CL-13 "+name, func(t *testing.T) {
+			s := newStage(t)
+			var b bytes.Buffer
+			w := zip.NewWriter(&b)
+			for _, e := range append([]entry{{"config.json", 0o644, good}, {"main.sh", 0o755, "#!/bin/sh\n"}}, bad...) {
+				h := &zip.FileHeader{Name: e.name, Method: zip.Deflate}
+				h.SetMode(e.mode)
+				f, err := w.CreateHeader(h)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.Write([]byte(e.content)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(s.files, "bad.zip")
+			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, said bytes.Buffer
+			code := run(t.Context(), []string{"-e", "-F", path}, []string{
+				"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + s.server.URL,
+				"SUPERVISOR_INSTALL_MAX_ENTRIES=5", "SUPERVISOR_INSTALL_MAX_SIZE=100000",
+			}, &out, &said)
+			if name == "ratio" { // the size would be refused before
+				code = run(t.Context(), []string{"-e", "-F", path}, []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_INSTALL_MAX_RATIO=10"}, &out, &said)
+			}
+			if code != exitUnzip {
+				t.Errorf("exit %d; %s", code, said.String())
+			}
+			s.untouched("filed", "")
+			for _, out := range []string{filepath.Join(s.root, "plugin", "filed"), filepath.Join(s.root, "out"), "/tmp/out-of-a-package"} {
+				if _, err := os.Lstat(out); !os.IsNotExist(err) {
+					t.Errorf("%s: %v", out, err)
+				}
+			}
+		})
+	}
+}
+
+// TestExitCodes: each exit code beyond a plugin's own has its word in an event;
+// 233 is none of SPEC 11's, and nothing is told of removals.
+func TestExitCodes(t *testing.T) {
+	for code := exitLock; code <= exitTimeout; code++ {
+		if errorCodes[code] == "" && code != 233 && code != exitRemoveFiles {
+			t.Errorf("exit %d has no word", code)
+		}
+	}
+}
