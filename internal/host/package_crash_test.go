@@ -108,6 +108,9 @@ func TestPackageCutShort(t *testing.T) {
 		b.next()
 		b.settledAfter(passed[max(at, 1)-1], true)
 		b.swept()
+		if r, _, err := b.registry.Find(t.Context(), "p"); err != nil || r.Version == "1.0" && isFolder(b.dir("p", "2.0")) {
+			t.Errorf("2.0 is left, and %s recorded: %v", r.Version, err)
+		}
 		if t.Failed() {
 			t.Fatalf("cut short at %d, %q", at, passed[max(at, 1)-1])
 		}
