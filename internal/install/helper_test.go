@@ -145,6 +145,7 @@ func refused(t *testing.T, err error, code int, says string) {
 	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), says) {
 		t.Errorf("got %v, want exit code %d and %q", err, code, says)
 	}
+	t.Logf("| %s | %d | %v |", t.Name(), code, err)
 }
 
 // sequences remembers in memory.

@@ -125,6 +125,7 @@ func TestRefused(t *testing.T) {
 		{"CL-13 encrypted", []entry{header(func(h *zip.FileHeader) { h.Flags |= 1 })}, "encrypted"},
 		{"CL-13 method", []entry{header(func(h *zip.FileHeader) { h.Method = 99 })}, "method"},
 		{"CL-13 declared size", []entry{header(func(h *zip.FileHeader) { h.UncompressedSize64 = 4 << 30 })}, "more than"},
+		{"CL-13 config.json of 1 GB", []entry{{name: "config.json", mode: 0o100644, change: func(h *zip.FileHeader) { h.UncompressedSize64 = 1 << 30 }}}, "more than"},
 		{"CL-13 ratio", []entry{header(func(h *zip.FileHeader) { h.UncompressedSize64 = 4 << 20 })}, "times as many"},
 		{"CL-13 entries", make100(), "at most 50"},
 	} {
@@ -134,6 +135,7 @@ func TestRefused(t *testing.T) {
 			if !errors.As(err, &e) || e.ExitCode() != 236 || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want exit code 236 and %q", err, tt.says)
 			}
+			t.Logf("| %s | 236 | %v |", t.Name(), err)
 			if left, _ := os.ReadDir(dir); len(left) > 0 {
 				t.Errorf("%v was written", left)
 			}
