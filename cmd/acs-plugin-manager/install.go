@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"pluginsupervisor/internal/control"
@@ -69,9 +68,14 @@ func (m *manager) install(ctx context.Context, r install.Request, listed control
 	if err != nil {
 		return in, fail(exitDatabaseRead, "read plugin database: %w", err)
 	}
-	if err := m.mayChange(record.Name, record.Version); err != nil {
+	if err := m.mayChange(record.Name); err != nil {
 		return in, err
 	}
+	if listed.URL != "" && had && old.Version == record.Version { // by another, while we waited
+		in.plugin = old.Plugin()
+		return in, nil
+	}
+	m.warnOfBan(record.Name, record.Version)
 	if err := m.put(ctx, staged, record); err != nil {
 		return in, err
 	}
@@ -89,26 +93,19 @@ func (m *manager) install(ctx context.Context, r install.Request, listed control
 }
 
 // put puts the package in its place and records it. When it cannot be recorded
-// it is taken away again: a folder and no record is a version that nobody
-// installed.
+// what was there is put back: record and folder agree.
 func (m *manager) put(ctx context.Context, staged *install.Staged, record registry.Record) error {
-	dir := m.dir(record.Name, record.Version)
-	_, err := os.Lstat(dir)
-	made := errors.Is(err, os.ErrNotExist)
 	if _, err := staged.Place(install.Replace); err != nil {
 		return err
 	}
-	err = failure.Because(failure.Storage, transaction.New(m.cfg.Root, nil).Accept(ctx, record.Name, staged.Sequence))
+	err := failure.Because(failure.Storage, transaction.New(m.cfg.Root, nil).Accept(ctx, record.Name, staged.Sequence))
 	if err == nil {
 		if _, err = m.registry.Put(ctx, record); err == nil {
 			return nil
 		}
 		err = fail(exitDatabaseWrite, "record %s: %w", record.Name, err)
 	}
-	if made {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	return err
+	return errors.Join(err, staged.Withdraw())
 }
 
 // lockAlone takes the locks of a name and a version of it (SPEC 1).
@@ -129,18 +126,24 @@ func (m *manager) lockAlone(ctx context.Context, name, version string) (release 
 }
 
 // mayChange refuses to change a plugin in the middle of an upgrade that was cut
-// short: the supervisor finishes or undoes it, and knows what from. That a
-// version is refused to the control plane for a while does not bind who sits
-// before the host.
-func (m *manager) mayChange(name, version string) error {
-	changes := transaction.New(m.cfg.Root, nil)
-	if t, found, err := changes.Find(name); err == nil && found {
+// short: the supervisor finishes or undoes it, and knows what from.
+func (m *manager) mayChange(name string) error {
+	t, found, err := transaction.New(m.cfg.Root, nil).Find(name)
+	switch {
+	case err != nil:
+		return fail(exitLock, "whether an upgrade was cut short is not known: %w", err)
+	case found:
 		return fail(exitLock, "an upgrade of %s to %s was cut short: the supervisor brings it to its end when it is started", name, t.To.Version)
 	}
-	if ban, banned := changes.Banned(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
+	return nil
+}
+
+// warnOfBan says that the supervisor refuses a version to the control plane for
+// a while, which does not bind who sits before the host.
+func (m *manager) warnOfBan(name, version string) {
+	if ban, banned := transaction.New(m.cfg.Root, nil).Banned(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
 		fmt.Fprintf(m.stderr, "acs-plugin-manager: the supervisor refuses %s %s until %s: %s\n", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
 	}
-	return nil
 }
 
 // discard removes what was staged.

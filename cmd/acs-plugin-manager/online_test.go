@@ -115,6 +115,15 @@ func TestOnline(t *testing.T) {
 		s.expect(s.server.URL, 232, "cut short", "-e", "-P", "p_up", "-n", "2.0")
 		s.expect(s.server.URL, 232, "cut short", "-r", "-P", "p_up")
 		s.untouched("p_up", "1.0")
+		files, err := filepath.Glob(filepath.Join(s.root, "supervisor", "transactions", "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("transactions %q, %v", files, err)
+		}
+		if err := os.WriteFile(files[0], []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.expect(s.server.URL, 232, "not known", "-e", "-P", "p_up", "-n", "2.0")
+		s.untouched("p_up", "1.0")
 	})
 	t.Run("keys are trusted: what is not signed is refused", func(t *testing.T) {
 		s := newStage(t)
@@ -156,7 +165,7 @@ func TestOnline(t *testing.T) {
 		} else if e, ok := errors.AsType[*exitError](err); !ok || e.code != exitDatabaseWrite {
 			t.Error(err)
 		}
-		if _, err := os.Stat(filepath.Join(s.root, "plugin", "p_up", "1.0")); !os.IsNotExist(err) {
+		if _, err := os.Stat(filepath.Join(s.root, "plugin", "p_up")); !os.IsNotExist(err) {
 			t.Errorf("the folder of what is not recorded: %v", err)
 		}
 	})

@@ -32,14 +32,15 @@ func (m *manager) remove(ctx context.Context) error {
 	defer release()
 	p, err := m.find(ctx, name) // again: it may have changed while we waited
 	if err == nil {
-		err = m.mayChange(name, p.Version)
+		err = m.mayChange(name)
 	}
 	if err != nil {
 		return err
 	}
+	var unprinted error
 	if p.Type == plugin.Persist {
-		if err := m.uninstall(ctx, p); err != nil {
-			return err
+		if unprinted, err = m.uninstall(ctx, p); err != nil {
+			return errors.Join(err, unprinted)
 		}
 	}
 	if err := m.registry.MarkRemoved(ctx, name); errors.Is(err, registry.ErrNotInstalled) {
@@ -56,7 +57,7 @@ func (m *manager) remove(ctx context.Context) error {
 		return fail(exitRemoveFiles, "remove files of %s: %w", name, err)
 	}
 	fmt.Fprintf(m.stderr, "RemovePlugin success, plugin[%s]\n", name)
-	return nil
+	return unprinted
 }
 
 // find is the installed plugin of that name.
@@ -72,12 +73,13 @@ func (m *manager) find(ctx context.Context, name string) (plugin.Plugin, error) 
 }
 
 // uninstall runs --stop, whose failure stops nothing, and --uninstall, whose
-// failure is a veto.
-func (m *manager) uninstall(ctx context.Context, p plugin.Plugin) error {
+// failure is a veto. That what they said could not be printed changes nothing of
+// that, and is told apart.
+func (m *manager) uninstall(ctx context.Context, p plugin.Plugin) (unprinted, veto error) {
 	for _, v := range []plugin.Verb{plugin.VerbStop, plugin.VerbUninstall} {
 		r := m.command(ctx, p, m.dir(p.Name, p.Version), "", []string{string(v)})
 		if _, err := io.WriteString(m.stdout, r.Output); err != nil {
-			return fmt.Errorf("print what %s said: %w", p.Name, err)
+			unprinted = fmt.Errorf("print what %s said: %w", p.Name, err)
 		}
 		if r.Err == nil || !r.Started && errors.Is(r.Err, fs.ErrNotExist) {
 			continue
@@ -88,8 +90,8 @@ func (m *manager) uninstall(ctx context.Context, p plugin.Plugin) error {
 			if again.Err != nil {
 				fmt.Fprintf(m.stderr, "acs-plugin-manager: start %s again: %v\n", p.Name, again.Err)
 			}
-			return ended(p, r)
+			return unprinted, ended(p, r)
 		}
 	}
-	return nil
+	return unprinted, nil
 }

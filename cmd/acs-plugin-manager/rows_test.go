@@ -74,6 +74,23 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// unwritable is an output that is full.
+type unwritable struct{}
+
+func (unwritable) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestRemoveUnprinted: that nobody reads what a plugin says keeps it neither
+// from being removed nor from being started again (CL-10).
+func TestRemoveUnprinted(t *testing.T) {
+	s := newStage(t)
+	verbs := filepath.Join(s.root, "verbs")
+	s.installed("veto", "1.0", "Persist", nil, "#!/bin/sh\necho $1 | tee -a "+verbs+"\n[ \"$1\" = --uninstall ] && exit 9\nexit 0\n")
+	code := run(t.Context(), []string{"-r", "-P", "veto"}, []string{"SUPERVISOR_ROOT=" + s.root}, unwritable{}, &bytes.Buffer{})
+	if b, err := os.ReadFile(verbs); code != 9 || err != nil || string(b) != "--stop\n--uninstall\n--start\n" {
+		t.Errorf("exit %d, verbs %q, %v", code, b, err)
+	}
+}
+
 // TestVersionLock: who waits goes on when the holder is done, whatever came of
 // that (CL-12).
 func TestVersionLock(t *testing.T) {

@@ -182,4 +182,7 @@ type Staged struct {
 
 	cfg    Config
 	folder *folder
+
+	placed    string // the version's folder, once it is in place
+	exchanged bool   // with another folder, which is in staging since
 }

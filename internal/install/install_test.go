@@ -54,6 +54,43 @@ func TestStageAndPlace(t *testing.T) {
 	}
 }
 
+// What was placed can be taken back: the folder is what it was, or gone with the
+// plugin's own.
+func TestWithdraw(t *testing.T) {
+	root := newRoot(t)
+	i := newInstaller(t, root, nil)
+	for _, name := range []string{"agent", "other"} {
+		want := tree(t, root)
+		packed := sample().with("config.json", strings.Replace(sample()["config.json"], "agent", name, 1)).with("new", "x")
+		s, err := i.Stage(t.Context(), install.Request{Source: write(t, packed.zip(t))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Withdraw(); err != nil { // nothing is placed yet
+			t.Error(err)
+		}
+		dir, err := s.Place(install.Replace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "new")); err != nil {
+			t.Error(err)
+		}
+		if err := s.Withdraw(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Discard(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(want, tree(t, root)); diff != "" {
+			t.Error(diff)
+		}
+		if _, err := os.Stat(filepath.Join(root, "plugin", "other")); !os.IsNotExist(err) {
+			t.Errorf("the folder of a plugin that is not here: %v", err)
+		}
+	}
+}
+
 // CL-14: what is only verified leaves nothing.
 func TestDiscard(t *testing.T) {
 	root := newRoot(t)

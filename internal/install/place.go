@@ -54,7 +54,25 @@ func (s *Staged) into(parent, to string, existing Existing) error {
 	if err := errors.Join(syncFolder(s.cfg.Step, parent), syncFolder(s.cfg.Step, filepath.Dir(s.Dir))); err != nil {
 		return errors.Join(err, s.putBack(to, exchanged))
 	}
+	s.placed, s.exchanged = to, exchanged
 	return nil
+}
+
+// Withdraw undoes a Place that succeeded: the version's folder is what it was
+// before, and Discard removes the package.
+func (s *Staged) Withdraw() error {
+	if s.placed == "" {
+		return nil
+	}
+	if err := s.putBack(s.placed, s.exchanged); err != nil {
+		return failure.Because(failure.Storage, fmt.Errorf("withdraw package: %w", err))
+	}
+	parent := filepath.Dir(s.placed)
+	s.placed = ""
+	if !s.exchanged {
+		_ = os.Remove(parent) // only if nothing else is in it
+	}
+	return failure.Because(failure.Storage, syncFolder(s.cfg.Step, filepath.Dir(parent)))
 }
 
 func (s *Staged) makeParent(plugins, parent string) (made bool, err error) {
