@@ -85,6 +85,7 @@ instance_id: bench
 control_plane: {url: "http://127.0.0.1:1"}
 first_run: {scan: 0s, jitter: 0s}
 restart: {stagger: %s, healthy_after: %s, burst: 100000}
+upgrade: {prove: 100ms}
 `, in.Root, stagger, healthyAfter)
 	if err := os.WriteFile(r.config, []byte(text), 0o640); err != nil {
 		return nil, err

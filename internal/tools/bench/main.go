@@ -1,7 +1,7 @@
 // Command bench measures what an operator pays for the supervisor, and prints
 // it beside the budgets.
 //
-//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|size]
+//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|upgrade|size]
 //
 // Scan: `--status` of 200 installed plugins by the native manager, beside a
 // bare loop that starts the same programs, as many at once. The two take turns,
@@ -14,6 +14,10 @@
 // Watching: from the death of a process until it is told, and until its
 // successor executes its first instruction, beside runit's runsv if that is
 // installed; many killed at once; the adoption of what runs by a new supervisor.
+//
+// Upgrades: how long a running plugin is away while a package of another version
+// takes its place, again and again, beside a loop that stops it, deletes it,
+// unpacks the new one and starts that; and what is left on the disk.
 //
 // Size: that of the built binary.
 //
@@ -63,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.bin, "bin", "bin", "`folder` of the built programs")
 	flags.IntVar(&o.rounds, "rounds", 15, "scans, and bare loops beside them")
 	flags.DurationVar(&o.idle, "idle", time.Minute, "how `long` the idle supervisor is watched, at most "+longestIdle.String())
-	flags.StringVar(&o.only, "only", "", "measure scan, idle, watched or size `alone`")
+	flags.StringVar(&o.only, "only", "", "measure scan, idle, watched, upgrade or size `alone`")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -94,7 +98,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, options, *table, io.Writer) error
-	}{{"scan", addScan}, {"idle", addIdle}, {"watched", addWatched}, {"size", addSize}} {
+	}{{"scan", addScan}, {"idle", addIdle}, {"watched", addWatched}, {"upgrade", addUpgrades}, {"size", addSize}} {
 		if o.only == "" || o.only == part.name {
 			failed = errors.Join(failed, part.measure(ctx, o, &t, stderr))
 		}

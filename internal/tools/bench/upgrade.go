@@ -1,0 +1,194 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/plugin"
+)
+
+// upgrades is how often each way is measured.
+const upgrades = 100
+
+// addUpgrades measures how long a plugin is away while it is upgraded.
+func addUpgrades(ctx context.Context, o options, t *table, progress io.Writer) (err error) {
+	fmt.Fprintf(progress, "%d upgrades, and as many by a loop …\n", upgrades)
+	r, err := newDaemonRig(ctx, o, 1, 0)
+	if err != nil {
+		return wrap("upgrades", err)
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	began := time.Now()
+	ours, err := r.upgraded(ctx, r.bySupervisor)
+	if err != nil {
+		return wrap("upgrades", err)
+	}
+	took := time.Since(began)
+	left, err := r.left()
+	if err != nil {
+		return wrap("upgrades", err)
+	}
+	if err := r.supervisor.Stop(); err != nil {
+		return err
+	}
+	r.supervisor = nil
+	loop, err := r.upgraded(ctx, byLoop)
+	if err != nil {
+		return wrap("upgrades by a loop", err)
+	}
+	t.section(fmt.Sprintf("away during an upgrade from a package, %d in a row", upgrades))
+	t.add("median", inMilliseconds(ours.median()), "")
+	t.add("p99", inMilliseconds(ours.quantile(0.99)), "")
+	t.add("beside: stop, delete, unpack, start by a loop, median", inMilliseconds(loop.median()), "")
+	t.add("beside: p99", inMilliseconds(loop.quantile(0.99)), "")
+	t.add("one upgrade all told, proven for 100 ms", inMilliseconds(took/upgrades), "")
+	t.add("left on the disk", left, "")
+	return nil
+}
+
+// upgraded upgrades the one plugin again and again, and measures from the end of
+// the old daemon to the first instruction of the new.
+func (r *daemonRig) upgraded(ctx context.Context, upgrade func(ctx context.Context, pack, old, dir string) error) (spans, error) {
+	var all spans
+	for range upgrades {
+		old := r.dirs[0]
+		version := fmt.Sprintf("1.%d", time.Now().UnixNano())
+		dir := filepath.Join(filepath.Dir(old), version)
+		pack := filepath.Join(r.in.Root, version+".zip")
+		if err := r.pack(pack, old, version); err != nil {
+			return nil, err
+		}
+		pid, err := numberIn(old, "pid")
+		if err != nil {
+			return nil, err
+		}
+		died := make(chan time.Duration, 1)
+		go func() { died <- gone(ctx, pid) }()
+		if err := upgrade(ctx, pack, old, dir); err != nil {
+			return nil, err
+		}
+		at := <-died
+		back, err := born(ctx, dir, 0)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, back-at)
+		r.dirs[0] = dir
+		if err := os.Remove(pack); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// gone waits until a process has ended, and tells when it had.
+func gone(ctx context.Context, pid int) time.Duration {
+	const pause = 100 * time.Microsecond
+	for ctx.Err() == nil && runs(pid) {
+		time.Sleep(pause)
+	}
+	return monotonic()
+}
+
+// runs tells whether a process is there, and no zombie.
+func runs(pid int) bool {
+	state, err := os.ReadFile(procFile(pid, "cmdline"))
+	return err == nil && len(state) > 0
+}
+
+// pack makes a package of another version of the plugin in that folder.
+func (r *daemonRig) pack(path, from, version string) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := zip.NewWriter(f)
+	defer func() { err = errors.Join(err, w.Close(), f.Close()) }()
+	config := fmt.Sprintf(`{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","timeout":"10","heartbeatInterval":60}`,
+		filepath.Base(filepath.Dir(from)), version, steady.RunPath)
+	for _, name := range []string{"config.json", steady.RunPath, "naive"} {
+		body := []byte(config)
+		if name != "config.json" {
+			if body, err = os.ReadFile(filepath.Join(from, name)); err != nil {
+				return err
+			}
+		}
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		h.SetMode(0o755)
+		to, err := w.CreateHeader(h)
+		if err != nil {
+			return err
+		}
+		if _, err := to.Write(body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bySupervisor has the running supervisor do it.
+func (r *daemonRig) bySupervisor(ctx context.Context, pack, _, _ string) error {
+	out, err := exec.CommandContext(ctx, filepath.Join(r.bin, "supervisor"), "install", pack, "--wait", "--config", r.config).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("install: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// byLoop is the way without a transaction: there is no going back from it.
+func byLoop(ctx context.Context, pack, old, dir string) error {
+	pid, err := numberIn(old, "pid")
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		return err
+	}
+	for runs(pid) && ctx.Err() == nil {
+		time.Sleep(100 * time.Microsecond)
+	}
+	f, err := os.Open(pack)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil {
+		err = errors.Join(os.RemoveAll(old), os.Mkdir(dir, 0o755))
+	}
+	if err == nil {
+		err = unpack.Unpack(ctx, f, info.Size(), dir, unpack.Limits{}, nil)
+	}
+	if err != nil {
+		return err
+	}
+	start := exec.CommandContext(ctx, filepath.Join(dir, steady.RunPath), string(plugin.VerbStart))
+	start.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
+	return start.Run()
+}
+
+// left tells what the upgrades have left on the disk.
+func (r *daemonRig) left() (string, error) {
+	count := func(parts ...string) (int, error) {
+		entries, err := os.ReadDir(filepath.Join(append([]string{r.in.Root}, parts...)...))
+		if errors.Is(err, os.ErrNotExist) {
+			return 0, nil
+		}
+		return len(entries), err
+	}
+	versions, err := count("plugin", filepath.Base(filepath.Dir(r.dirs[0])))
+	staged, err2 := count("supervisor", "staging")
+	open, err3 := count("supervisor", "transactions")
+	return fmt.Sprintf("%d versions, %d staged, %d transactions", versions, staged, open), errors.Join(err, err2, err3)
+}
