@@ -153,3 +153,32 @@ func TestPackageDiskFull(t *testing.T) {
 		b.nothingStaged()
 	}
 }
+
+// UP-06: where the disk has no room for one entry of the journal, exactly one
+// version is recorded and runs, and the next life ends the change.
+func TestJournalDiskFull(t *testing.T) {
+	for name, v := range newVersions {
+		for _, step := range []string{"prepared", "switching", "proving", "committed", "undoing"} {
+			t.Run("UP-06 "+name+", "+step, func(t *testing.T) {
+				full := false
+				var b *bench
+				b = changeBench(t, v.script, func(o *Options) {
+					o.Reached = func(point string) {
+						if point == "write "+step { // into what takes nothing
+							full = os.Symlink("/dev/full", filepath.Join(b.root, "supervisor", "transactions", "p.json.new")) == nil
+						}
+					}
+				})
+				got := b.Upgrade(t.Context(), offer)
+				if step == "prepared" || step == "switching" {
+					if !full || !errors.Is(got.Err, syscall.ENOSPC) {
+						t.Errorf("full before anything is changed: %+v", got)
+					}
+					b.settled("1.0")
+				}
+				b.next()
+				b.settledAfter("write "+step, v.stays)
+			})
+		}
+	}
+}
