@@ -71,9 +71,6 @@ const tellPlane = 5 * time.Second
 // report tells the control plane, which is best effort: the supervisor's next
 // report says the same.
 func (m *manager) report(ctx context.Context, p plugin.Plugin, s plugin.Status, tag plugin.SysTag) {
-	if m.plane == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPlane)
 	defer cancel()
 	entry := plugin.ReportEntry{Name: p.Name, Version: p.Version, Status: s, SysTag: tag}
@@ -84,9 +81,6 @@ func (m *manager) report(ctx context.Context, p plugin.Plugin, s plugin.Status, 
 
 // told sends the event of an execution (CL-02).
 func (m *manager) told(ctx context.Context, what execution, failed error) {
-	if m.plane == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPlane)
 	defer cancel()
 	p, kind := what.plugin, what.plugin.Type.String()
@@ -95,12 +89,10 @@ func (m *manager) told(ctx context.Context, what execution, failed error) {
 	}
 	code, own := exitCode(failed)
 	word := ""
-	switch {
-	case code == exitSignal && own:
-		code = -1
-	case own:
-	default:
+	if !own {
 		word = errorCodes[code]
+	} else if code == exitSignal {
+		code = -1 // as Go has it
 	}
 	if errors.Is(failed, syscall.ENOEXEC) {
 		word += ".ExecFormatError"

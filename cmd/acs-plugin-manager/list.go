@@ -20,7 +20,7 @@ func (m *manager) list(ctx context.Context) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, version, publisher, os, arch, t)
 	}
 	if m.o.local {
-		all, err := m.installed(ctx)
+		all, err := m.records(ctx)
 		if err != nil {
 			return err
 		}
@@ -46,9 +46,6 @@ func (m *manager) list(ctx context.Context) error {
 
 // listed asks the control plane for packages.
 func (m *manager) listed(ctx context.Context, q control.PackageQuery) ([]control.Package, error) {
-	if m.plane == nil {
-		return nil, fail(exitList, "list packages: no control plane is configured (control_plane.url)")
-	}
 	all, err := m.plane.Listed(ctx, q)
 	if err != nil {
 		return nil, fail(exitList, "%w", err)
@@ -56,8 +53,8 @@ func (m *manager) listed(ctx context.Context, q control.PackageQuery) ([]control
 	return all, nil
 }
 
-// installed is the database's records, the damaged ones told on stderr.
-func (m *manager) installed(ctx context.Context) ([]plugin.Plugin, error) {
+// records are the database's, the damaged ones told on stderr.
+func (m *manager) records(ctx context.Context) ([]plugin.Plugin, error) {
 	l, err := m.registry.List(ctx)
 	if err != nil {
 		return nil, fail(exitDatabaseRead, "read plugin database: %w", err)
@@ -78,12 +75,12 @@ type statusLine struct {
 // status prints how the persistent plugins are, in the order of the records
 // (CL-01). A removed one is told without running anything.
 func (m *manager) status(ctx context.Context) error {
-	installed, err := m.installed(ctx)
+	all, err := m.records(ctx)
 	if err != nil {
 		return err
 	}
 	lines := []statusLine{}
-	for _, p := range installed {
+	for _, p := range all {
 		if p.Type != plugin.Persist {
 			continue
 		}

@@ -24,7 +24,7 @@ type manager struct {
 	cfg            config.Config
 	registry       *registry.Registry
 	runner         *process.Runner
-	plane          *control.Client // nil: none configured
+	plane          *control.Client
 	log            logrus.FieldLogger
 	stdout, stderr io.Writer
 }
@@ -48,9 +48,6 @@ func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager
 		registry: registry.New(registry.Options{Root: cfg.Root, Log: log}),
 		runner:   process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log}),
 	}
-	if cfg.ControlPlane.URL == "" {
-		return m, nil
-	}
 	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
 		log.WithField("cause", err).Warn("Instance id could not be kept")
@@ -64,11 +61,7 @@ func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager
 	return m, nil
 }
 
-func (m *manager) close() {
-	if m.plane != nil {
-		m.plane.Close()
-	}
-}
+func (m *manager) close() { m.plane.Close() }
 
 // dir is the folder of a version.
 func (m *manager) dir(name, version string) string {

@@ -182,3 +182,28 @@ func TestJournalDiskFull(t *testing.T) {
 		}
 	}
 }
+
+// UP-06: an operator's word lifts a quarantine when the version is tried again,
+// not when its package cannot be had.
+func TestForceThatFails(t *testing.T) {
+	b, o := packageBench(t, nil, nil)
+	ban := plugin.Ban{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it ended"}
+	if err := b.changes.Ban(ban); err != nil {
+		t.Fatal(err)
+	}
+	missing := o
+	o.Force, missing.Force, missing.Package = true, true, o.Package+".gone"
+	if got := b.Upgrade(t.Context(), missing); got.Err == nil {
+		t.Errorf("upgraded to nothing: %+v", got)
+	}
+	if refused, err := b.Refused(); len(refused) != 1 || err != nil {
+		t.Errorf("refused: %v, %v", refused, err)
+	}
+	if got := b.Upgrade(t.Context(), o); got.Err != nil {
+		t.Errorf("upgraded: %+v", got)
+	}
+	if refused, err := b.Refused(); len(refused) != 0 || err != nil {
+		t.Errorf("refused: %v, %v", refused, err)
+	}
+	b.settled("2.0")
+}

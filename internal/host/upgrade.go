@@ -147,10 +147,7 @@ func (m *Manager) admit(ctx context.Context, o plugin.Offer) (u upgrade, err err
 	if u.had && !m.downgrade && plugin.CompareVersions(o.Version, u.old.Version) <= 0 {
 		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", o.Version, u.old.Version)
 	}
-	if o.Force {
-		return u, m.changes.Lift(o.Name, o.Version)
-	}
-	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned {
+	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.Force {
 		return u, ban
 	}
 	return u, nil
@@ -181,7 +178,12 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer, staged *install.Stag
 	u.next = config.Record()
 	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
 	if staged == nil {
-		_, err = m.executable(u.next.Plugin())
+		if _, err = m.executable(u.next.Plugin()); err != nil {
+			return u, err
+		}
+	}
+	if o.Force { // not before it is sure that it can be tried
+		err = m.changes.Lift(o.Name, o.Version)
 	}
 	return u, err
 }
