@@ -10,7 +10,7 @@ import (
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/lock"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
@@ -94,7 +94,7 @@ func (m *manager) install(ctx context.Context, r install.Request, listed control
 
 // put puts the package in its place and records it. When it cannot be recorded
 // what was there is put back: record and folder agree.
-func (m *manager) put(ctx context.Context, staged *install.Staged, record registry.Record) error {
+func (m *manager) put(ctx context.Context, staged *install.Staged, record record.Record) error {
 	if _, err := staged.Place(install.Replace); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
 
@@ -25,7 +26,7 @@ func put(t *testing.T, root, name, kind, timeout, script string) {
 			t.Fatal(err)
 		}
 	}
-	c, err := registry.DecodePackageConfig(fmt.Appendf(nil,
+	c, err := record.DecodePackageConfig(fmt.Appendf(nil,
 		`{"name":%q,"version":"1.0","publisher":"acme","runPath":"main.sh","timeout":%q,"pluginType":%q}`, name, timeout, kind))
 	if err != nil {
 		t.Fatal(err)

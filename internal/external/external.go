@@ -18,7 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
@@ -32,12 +32,18 @@ const (
 	maxStatus = 4 << 20
 )
 
+// Registry is what is read of the plugin database.
+type Registry interface {
+	List(ctx context.Context) (plugin.List, error)
+	Find(ctx context.Context, name string) (r record.Record, found bool, err error)
+}
+
 // Options say which program is driven. Path, Root, Runner and Registry are needed.
 type Options struct {
 	Path     string // of the program, absolute
 	Root     string // BASE, absolute
 	Runner   *process.Runner
-	Registry *registry.Registry
+	Registry Registry
 	Log      logrus.FieldLogger
 }
 
@@ -47,7 +53,7 @@ type Manager struct {
 	path     string
 	root     string
 	runner   *process.Runner
-	registry *registry.Registry
+	registry Registry
 	log      logrus.FieldLogger
 	env      []string
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -44,7 +45,7 @@ func newBench(t *testing.T, script string) *bench {
 	return b
 }
 
-func (b *bench) record(r registry.Record) plugin.Plugin {
+func (b *bench) record(r record.Record) plugin.Plugin {
 	b.t.Helper()
 	if _, err := b.registry.Put(b.t.Context(), r); err != nil {
 		b.t.Fatal(err)

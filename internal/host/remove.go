@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -121,7 +122,7 @@ func (m *Manager) before(ctx context.Context, name string) (version string, err 
 		if !e.IsDir() || v == current.Version || plugin.CheckName(v) != nil {
 			continue
 		}
-		if _, err := registry.ReadPackageConfig(m.dir(name, v)); err != nil {
+		if _, err := record.ReadPackageConfig(m.dir(name, v)); err != nil {
 			continue
 		}
 		if version == "" || older(v) && !older(version) || older(v) == older(version) && plugin.CompareVersions(v, version) > 0 {

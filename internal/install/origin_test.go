@@ -7,13 +7,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
 func TestOrigin(t *testing.T) {
 	for _, by := range []plugin.Verified{plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing} {
-		s := &Staged{Dir: t.TempDir(), Verified: by, Sum: "abc", Config: registry.PackageConfig{Name: "hello", Version: "1.0"}}
+		s := &Staged{Dir: t.TempDir(), Verified: by, Sum: "abc", Config: record.PackageConfig{Name: "hello", Version: "1.0"}}
 		// What the package itself has there counts for nothing.
 		if err := os.MkdirAll(filepath.Join(s.Dir, originName, "x"), 0o755); err != nil {
 			t.Fatal(err)

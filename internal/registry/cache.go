@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -14,7 +15,7 @@ import (
 // all the rest.
 type reading struct {
 	stamp   stamp
-	records []Record // shared by all who read: never changed
+	records []record.Record // shared by all who read: never changed
 	damaged []plugin.Damage
 }
 
@@ -51,7 +52,7 @@ func (r *Registry) known(f *os.File) (reading, bool) {
 }
 
 // keep notes what was just read of the file, which is still locked.
-func (r *Registry) keep(f *os.File, records []Record, damaged []plugin.Damage) {
+func (r *Registry) keep(f *os.File, records []record.Record, damaged []plugin.Damage) {
 	s, ok := stampOf(f)
 	r.mu.Lock()
 	defer r.mu.Unlock()

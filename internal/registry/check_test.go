@@ -13,6 +13,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
+
+	"pluginsupervisor/internal/record"
 )
 
 // sample is a database with branch pages, overflow pages and free ones.
@@ -88,7 +90,7 @@ func TestST07BytesFlipped(t *testing.T) { // ST-07
 		if _, err := one.List(t.Context()); err != nil {
 			rt.Fatal(err)
 		}
-		id, err := one.Put(t.Context(), Record{Name: "written", Version: "2"})
+		id, err := one.Put(t.Context(), record.Record{Name: "written", Version: "2"})
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -47,13 +48,13 @@ func (r *Registry) create() error {
 
 // legacy reads the legacy list. One that is missing, empty or invalid holds no
 // records (ST-03); one that cannot be read is an error, lest its plugins be forgotten.
-func (r *Registry) legacy() ([]Record, []plugin.Damage, error) {
+func (r *Registry) legacy() ([]record.Record, []plugin.Damage, error) {
 	path := filepath.Join(r.dir, "installed_plugins")
-	b, err := readRegular(path, maxLegacySize)
+	b, err := record.ReadRegularFile(path, maxLegacySize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
-	case errors.Is(err, errNotRegular):
+	case errors.Is(err, record.ErrNotRegular):
 	case err != nil:
 		return nil, nil, err
 	}
@@ -66,7 +67,7 @@ func (r *Registry) legacy() ([]Record, []plugin.Damage, error) {
 
 // decodeLegacy reads {"pluginList":[record…]}, in order. What cannot be used is
 // left out and told.
-func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
+func decodeLegacy(b []byte) ([]record.Record, []plugin.Damage) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, nil
 	}
@@ -76,12 +77,12 @@ func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
 	if err := json.Unmarshal(b, &list); err != nil {
 		return nil, []plugin.Damage{{Why: fmt.Sprintf("not a legacy list: %v", err)}}
 	}
-	var records []Record
+	var records []record.Record
 	var damaged []plugin.Damage
 	for i, raw := range list.PluginList {
-		rec, err := DecodeRecord(raw)
+		rec, err := record.Decode(raw)
 		if err == nil {
-			err = rec.check()
+			err = rec.Check()
 		}
 		if err != nil {
 			damaged = append(damaged, plugin.Damage{Where: fmt.Sprintf("record %d", i+1), Why: err.Error()})
@@ -94,7 +95,7 @@ func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
 
 // build writes a complete database with these records, ids from 1, into a new
 // file beside the real one, and returns its name.
-func (r *Registry) build(records []Record) (name string, err error) {
+func (r *Registry) build(records []record.Record) (name string, err error) {
 	changes := make([]change, len(records))
 	for i, rec := range records {
 		if changes[i].value, err = rec.Encode(); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -67,7 +68,7 @@ func (db *database) close() error {
 // records reads all records in the order of their ids (ST-05: the order of the
 // keys is another), and tells which could not be used (ST-06, ST-15). Without
 // the bucket there are none (ST-11).
-func (db *database) records() ([]Record, []plugin.Damage, error) {
+func (db *database) records() ([]record.Record, []plugin.Damage, error) {
 	found := make(map[uint64][]byte)
 	var damaged []plugin.Damage
 	var noBucket bool // something else has its name
@@ -95,11 +96,11 @@ func (db *database) records() ([]Record, []plugin.Damage, error) {
 	if noBucket {
 		return nil, nil, damagedf("%s is not a bucket", bucketName)
 	}
-	var records []Record
+	var records []record.Record
 	for _, id := range slices.Sorted(maps.Keys(found)) {
-		rec, err := DecodeRecord(found[id])
+		rec, err := record.Decode(found[id])
 		if err == nil {
-			err = rec.check()
+			err = rec.Check()
 		}
 		if err != nil {
 			damaged = append(damaged, plugin.Damage{Where: fmt.Sprintf("record %d", id), Why: err.Error()})

@@ -8,8 +8,4 @@ var (
 	ErrLocked = errors.New("locked by another process")
 	// ErrNotInstalled is wrapped by MarkRemoved when no record of that name is left to remove.
 	ErrNotInstalled = errors.New("no such plugin installed")
-	// ErrRefused is wrapped when a name, a version or a runPath breaks the rules of SPEC 1 (ST-15).
-	ErrRefused = errors.New("refused")
-	// ErrMalformed is wrapped when a record or a config.json is not JSON of the right shape.
-	ErrMalformed = errors.New("malformed")
 )

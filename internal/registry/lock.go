@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/record"
 )
 
 // maxPause is the longest pause between two tries for a lock.
@@ -43,7 +45,7 @@ func (r *Registry) lock(ctx context.Context, f *os.File, how int, until time.Tim
 		return err
 	}
 	if !own.Mode().IsRegular() {
-		return errNotRegular
+		return record.ErrNotRegular
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, maxPause) {
 		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -97,25 +98,25 @@ func fill(f *os.File, name string) error {
 // one record a name: the version that our own state knows, else the highest by
 // SPEC 12 (ST-07). Folders that hold no usable package are told; one that
 // cannot be read is an error, lest its plugin be forgotten.
-func (r *Registry) packages() ([]Record, []plugin.Damage, error) {
+func (r *Registry) packages() ([]record.Record, []plugin.Damage, error) {
 	names, err := folders(r.dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	var records []Record
+	var records []record.Record
 	var damaged []plugin.Damage
 	for _, name := range names {
 		versions, err := folders(filepath.Join(r.dir, name))
 		if err != nil {
 			return nil, nil, err
 		}
-		var found []PackageConfig
+		var found []record.PackageConfig
 		for _, version := range versions {
 			dir := filepath.Join(r.dir, name, version)
-			c, err := ReadPackageConfig(dir)
+			c, err := record.ReadPackageConfig(dir)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-			case errors.Is(err, ErrMalformed), errors.Is(err, ErrRefused), errors.Is(err, errNotRegular):
+			case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrRefused), errors.Is(err, record.ErrNotRegular):
 				damaged = append(damaged, plugin.Damage{Where: dir, Why: err.Error()})
 			case err != nil:
 				return nil, nil, err
@@ -132,7 +133,7 @@ func (r *Registry) packages() ([]Record, []plugin.Damage, error) {
 	return records, damaged, nil
 }
 
-func (r *Registry) choose(name string, found []PackageConfig) PackageConfig {
+func (r *Registry) choose(name string, found []record.PackageConfig) record.PackageConfig {
 	known, ok := r.prefer(name)
 	best := found[0]
 	for _, c := range found {

@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
-func record(t testing.TB, version string) registry.Record {
+func newRecord(t testing.TB, version string) record.Record {
 	t.Helper()
-	r, err := registry.DecodeRecord([]byte(`{"name":"p","version":"` + version + `","pluginType":"1","foreign":[1,2]}`))
+	r, err := record.Decode([]byte(`{"name":"p","version":"` + version + `","pluginType":"1","foreign":[1,2]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func record(t testing.TB, version string) registry.Record {
 // What is saved is found, with the fields of the record that nobody knows.
 func TestSaveAndFind(t *testing.T) {
 	s := New(t.TempDir(), nil)
-	from, to := record(t, "1.0"), record(t, "2.0")
+	from, to := newRecord(t, "1.0"), newRecord(t, "2.0")
 	for name, want := range map[string]Transaction{
 		"UP-06 an upgrade":  {Name: "p", From: &from, To: to, Ran: true, Beat: true, Step: Proving, Began: time.Unix(1, 0).UTC()},
 		"UP-08 a first one": {Name: "p", To: to, Made: true, Step: Prepared},
@@ -37,7 +37,7 @@ func TestSaveAndFind(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, found, err := s.Find("p")
-			same := cmp.Comparer(func(a, b registry.Record) bool {
+			same := cmp.Comparer(func(a, b record.Record) bool {
 				x, _ := a.Encode()
 				y, _ := b.Encode()
 				return string(x) == string(y)
@@ -67,7 +67,7 @@ func TestSaveAndFind(t *testing.T) {
 func TestLongNames(t *testing.T) {
 	s := New(t.TempDir(), nil)
 	name := strings.Repeat("n", plugin.MaxNameLength)
-	to := record(t, "1.0")
+	to := newRecord(t, "1.0")
 	to.Name = name
 	if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -23,7 +23,7 @@ import (
 const healthyAfter = 300 * time.Millisecond
 
 // steady is the record of a plugin like the daemons that are measured.
-var steady = registry.Record{
+var steady = record.Record{
 	Name: "steady", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60,
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
 
@@ -39,7 +40,7 @@ func NewInstallation() (*Installation, error) {
 
 // Install installs that many plugins like the record, all with the same
 // program, a file of the root, and returns the path each has it under.
-func (in *Installation) Install(ctx context.Context, count int, program string, like registry.Record) ([]string, error) {
+func (in *Installation) Install(ctx context.Context, count int, program string, like record.Record) ([]string, error) {
 	var programs []string
 	for i := range count {
 		rec := like

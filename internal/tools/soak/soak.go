@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -123,7 +123,7 @@ func (w *world) install(ctx context.Context) error {
 	if err := rig.Build(ctx, "naive", program); err != nil {
 		return err
 	}
-	like := registry.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
+	like := record.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
 	few := w.plugins / 4
 	for kind, n := range map[string]int{"steady": w.plugins - 2*few, "slow": few, "flap": few} {
 		like.Name = kind

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -70,7 +70,7 @@ func (w *world) installVersions(ctx context.Context) error {
 		return err
 	}
 	for _, v := range []string{"2.0", "1.0"} {
-		like := registry.Record{Name: "p", Version: v, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
+		like := record.Record{Name: "p", Version: v, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
 		if _, err := w.in.Install(ctx, 1, program, like); err != nil {
 			return err
 		}
@@ -138,13 +138,13 @@ func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	if err != nil || len(snapshot.Plugins) != 1 {
 		return "", notOne, fmt.Sprintf("status: %v, %v", snapshot.Plugins, err)
 	}
-	record, found, err := w.in.Registry.Find(ctx, "p-000")
+	rec, found, err := w.in.Registry.Find(ctx, "p-000")
 	if err != nil || !found {
 		return "", notOne, fmt.Sprintf("record: %t, %v", found, err)
 	}
-	version = record.Version
+	version = rec.Version
 	dir := filepath.Join(w.in.Root, "plugin", "p-000", version)
-	if _, err := registry.ReadPackageConfig(dir); err != nil {
+	if _, err := record.ReadPackageConfig(dir); err != nil {
 		return version, brokenDir, err.Error()
 	}
 	pids := daemons(w.in.Root)["p-000"]

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -65,16 +66,16 @@ func (s *stage) page() string               { return "http://" + s.address + "/"
 func (s *stage) socket() string             { return filepath.Join(s.root, "supervisor", "supervisor.sock") }
 
 // unpack puts a version of a sample where a package's files are.
-func (s *stage) unpack(name, version string) (registry.PackageConfig, error) {
+func (s *stage) unpack(name, version string) (record.PackageConfig, error) {
 	return s.unpackAs(name, version, name)
 }
 
 // unpackAs does so with the program of another sample.
-func (s *stage) unpackAs(name, version, program string) (registry.PackageConfig, error) {
+func (s *stage) unpackAs(name, version, program string) (record.PackageConfig, error) {
 	from := filepath.Join(s.bin, "examples")
 	to := filepath.Join(s.root, "plugin", name, version)
 	if err := os.MkdirAll(to, 0o755); err != nil {
-		return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+		return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 	}
 	for _, f := range []struct {
 		from, name string
@@ -82,18 +83,18 @@ func (s *stage) unpackAs(name, version, program string) (registry.PackageConfig,
 	}{{filepath.Join(program, program), name, 0o755}, {filepath.Join(name, "config.json"), "config.json", 0o644}} {
 		b, err := os.ReadFile(filepath.Join(from, f.from))
 		if err != nil {
-			return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+			return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 		}
 		if f.name == "config.json" {
 			if b, err = withVersion(b, version); err != nil {
-				return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+				return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 			}
 		}
 		if err := os.WriteFile(filepath.Join(to, f.name), b, f.mode); err != nil {
-			return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+			return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}
-	return registry.ReadPackageConfig(to)
+	return record.ReadPackageConfig(to)
 }
 
 // withVersion is a config.json with another version: all versions of a sample
