@@ -9,6 +9,7 @@ import (
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/supply"
@@ -110,7 +111,7 @@ func (m *manager) put(ctx context.Context, staged *install.Staged, record record
 
 // lockAlone takes the locks of a name and a version of it (SPEC 1).
 func (m *manager) lockAlone(ctx context.Context, name, version string) (release func(), err error) {
-	byName, err := m.lock(ctx, lock.Exclusive, lock.Path(m.cfg.Root, name))
+	byName, err := m.lock(ctx, lock.Exclusive, layout.NameLock(m.cfg.Root, name))
 	if err != nil {
 		return nil, err
 	}

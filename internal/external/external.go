@@ -17,6 +17,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/verb"
@@ -138,7 +139,7 @@ func (m *Manager) command(o order) process.Command {
 	}
 	c := process.Command{Path: m.path, Args: o.args, Env: m.env, Timeout: o.timeout + allowance}
 	if o.verb.MayLeaveDaemon() {
-		c.Log = verb.LogPath(m.root, o.name)
+		c.Log = layout.Log(m.root, o.name)
 	}
 	return c
 }

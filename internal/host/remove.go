@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
@@ -54,7 +54,7 @@ func (m *Manager) remove(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	if p.AddSysTag {
 		result.SysTag = plugin.SysTagRemove
 	}
-	m.discard(filepath.Join(m.root, "plugin", p.Name))
+	m.discard(layout.Plugin(m.root, p.Name))
 	return result
 }
 
@@ -86,7 +86,7 @@ func (m *Manager) farewell(ctx context.Context, p plugin.Plugin) plugin.Outcome 
 // discard removes a folder of a plugin. What is half removed has another name
 // and is no plugin and no version any more.
 func (m *Manager) discard(dir string) {
-	aside := filepath.Join(filepath.Dir(dir), ".removed-"+filepath.Base(dir))
+	aside := layout.HalfRemoved(dir)
 	err := os.RemoveAll(aside)
 	if err == nil {
 		if err = os.Rename(dir, aside); errors.Is(err, os.ErrNotExist) {
@@ -112,7 +112,7 @@ func (m *Manager) before(ctx context.Context, name string) (version string, err 
 	if !found {
 		return "", fmt.Errorf("roll back %s: %w", name, registry.ErrNotInstalled)
 	}
-	entries, err := os.ReadDir(filepath.Join(m.root, "plugin", name))
+	entries, err := os.ReadDir(layout.Plugin(m.root, name))
 	if err != nil {
 		return "", fmt.Errorf("look for older versions: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -76,7 +77,7 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 // fs.ErrNotExist when there is none, ErrMalformed when it is not JSON of the
 // right shape, ErrRefused when name, version or runPath is against SPEC 1.
 func ReadPackageConfig(dir string) (PackageConfig, error) {
-	b, err := ReadRegularFile(filepath.Join(dir, "config.json"), maxConfigSize)
+	b, err := ReadRegularFile(filepath.Join(dir, layout.PackageConfig), maxConfigSize)
 	if err != nil {
 		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
 	}

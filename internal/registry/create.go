@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -27,7 +26,7 @@ func (r *Registry) create() error {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return err
 	}
-	records, damaged, err := r.legacy()
+	records, damaged, err := r.readLegacy()
 	if err != nil {
 		return fmt.Errorf("read legacy list: %w", err)
 	}
@@ -46,11 +45,10 @@ func (r *Registry) create() error {
 	return syncDir(r.dir)
 }
 
-// legacy reads the legacy list. One that is missing, empty or invalid holds no
+// readLegacy reads the legacy list. One that is missing, empty or invalid holds no
 // records (ST-03); one that cannot be read is an error, lest its plugins be forgotten.
-func (r *Registry) legacy() ([]record.Record, []plugin.Damage, error) {
-	path := filepath.Join(r.dir, "installed_plugins")
-	b, err := record.ReadRegularFile(path, maxLegacySize)
+func (r *Registry) readLegacy() ([]record.Record, []plugin.Damage, error) {
+	b, err := record.ReadRegularFile(r.legacy, maxLegacySize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
@@ -60,7 +58,7 @@ func (r *Registry) legacy() ([]record.Record, []plugin.Damage, error) {
 	}
 	records, damaged := decodeLegacy(b)
 	for i := range damaged {
-		damaged[i].Where = strings.TrimSuffix(path+" "+damaged[i].Where, " ")
+		damaged[i].Where = strings.TrimSuffix(r.legacy+" "+damaged[i].Where, " ")
 	}
 	return records, damaged, nil
 }

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -35,6 +35,7 @@ type Options struct {
 type Registry struct {
 	dir    string // BASE/plugin
 	path   string // the database
+	legacy string // the list from before the database
 	wait   time.Duration
 	prefer func(name string) (string, bool)
 	log    logrus.FieldLogger
@@ -48,8 +49,8 @@ type Registry struct {
 
 // New returns the registry of o.Root. It touches no file.
 func New(o Options) *Registry {
-	r := &Registry{dir: filepath.Join(o.Root, "plugin"), wait: o.Wait, prefer: o.Known, log: o.Log, now: o.Now}
-	r.path = filepath.Join(r.dir, "installed_plugins.db")
+	r := &Registry{dir: layout.Plugins(o.Root), wait: o.Wait, prefer: o.Known, log: o.Log, now: o.Now}
+	r.path, r.legacy = layout.Database(o.Root), layout.LegacyList(o.Root)
 	if r.wait <= 0 {
 		r.wait = DefaultWait
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -142,7 +143,7 @@ func TestQuarantine(t *testing.T) {
 	if err := s.SweepBans(now.Add(time.Hour), 2*time.Hour); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(filepath.Join(s.dir, quarantine)); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(layout.Notes(s.root, layout.Quarantine)); err != nil || len(left) != 0 {
 		t.Errorf("swept when it was over: %v, %v", left, err)
 	}
 	if err := s.Lift("p", "2.0"); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
@@ -55,7 +56,7 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 	}
 	r := &daemonRig{
 		in: in, bin: o.bin, config: filepath.Join(in.Root, "supervisor.yaml"),
-		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
+		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
 		if err != nil {

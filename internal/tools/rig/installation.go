@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
@@ -45,7 +46,7 @@ func (in *Installation) Install(ctx context.Context, count int, program string, 
 	for i := range count {
 		rec := like
 		rec.Name = fmt.Sprintf("%s-%03d", like.Name, i)
-		path := filepath.Join(in.Root, "plugin", rec.Name, rec.Version, rec.RunPath)
+		path := filepath.Join(layout.Version(in.Root, rec.Name, rec.Version), rec.RunPath)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, fmt.Errorf("install plugin: %w", err)
 		}

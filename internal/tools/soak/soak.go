@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
@@ -77,7 +78,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	w := &world{
 		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
 		hurry:  make(chan struct{}, 1),
-		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
+		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
 		if w.plane != nil {
