@@ -2,15 +2,19 @@ package registry
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/boltfile"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -22,7 +26,7 @@ const maxLegacySize = 16 << 20
 // list, which stays as it is (ST-02, ST-03). It is built under another name and
 // linked into place complete: when another process was faster the link fails,
 // and that process' database is the one (ST-04).
-func (r *Registry) create() error {
+func (r *Registry) create(ctx context.Context) error {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return err
 	}
@@ -30,7 +34,7 @@ func (r *Registry) create() error {
 	if err != nil {
 		return fmt.Errorf("read legacy list: %w", err)
 	}
-	fresh, err := r.build(records)
+	fresh, err := r.build(ctx, records)
 	if err != nil {
 		return err
 	}
@@ -93,28 +97,23 @@ func decodeLegacy(b []byte) ([]record.Record, []plugin.Damage) {
 
 // build writes a complete database with these records, ids from 1, into a new
 // file beside the real one, and returns its name.
-func (r *Registry) build(records []record.Record) (name string, err error) {
+func (r *Registry) build(ctx context.Context, records []record.Record) (name string, err error) {
 	changes := make([]change, len(records))
 	for i, rec := range records {
 		if changes[i].value, err = rec.Encode(); err != nil {
 			return "", err
 		}
 	}
-	f, err := os.CreateTemp(r.dir, ".installed_plugins.db.")
+	name = filepath.Join(r.dir, ".installed_plugins.db."+rand.Text())
+	db, err := boltfile.Open(ctx, name, boltfile.Options{Create: true})
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		release(f)
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err := f.Chmod(fileMode); err != nil {
-		return "", err
+	err = errors.Join(os.Chmod(name, fileMode), (&database{DB: db}).apply(changes), db.Close())
+	if err != nil {
+		_ = os.Remove(name)
 	}
-	err = use(f, true, func(db *database) error { return db.apply(changes) })
-	return f.Name(), err
+	return name, err
 }
 
 func syncDir(dir string) error {

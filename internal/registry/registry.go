@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/boltfile"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
@@ -128,7 +128,7 @@ func (r *Registry) Put(ctx context.Context, rec record.Record) (uint64, error) {
 		err = db.apply(changes)
 		id = changes[0].id
 		return err
-	})
+	}, nil)
 	if err != nil {
 		return 0, fmt.Errorf("put plugin %s: %w", rec.Name, err)
 	}
@@ -153,7 +153,7 @@ func (r *Registry) MarkRemoved(ctx context.Context, name string) error {
 			return err
 		}
 		return db.apply([]change{{id: rec.ID, value: value}})
-	})
+	}, nil)
 	if err != nil {
 		return fmt.Errorf("mark plugin %s removed: %w", name, err)
 	}
@@ -167,7 +167,7 @@ func (r *Registry) read(ctx context.Context) (records []record.Record, damaged [
 			r.keep(db.file, records, damaged)
 		}
 		return err
-	}, func(f *os.File) bool {
+	}, func(f *boltfile.File) bool {
 		last, unchanged := r.known(f)
 		records, damaged = last.records, last.damaged
 		return unchanged

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/boltfile"
 	"pluginsupervisor/internal/layout"
 )
 
@@ -57,8 +58,8 @@ func (s *Store) Find(name string) (t Transaction, found bool, err error) {
 		err = fmt.Errorf("it is of %q: %w", t.Name, errNotOne)
 	}
 	if err != nil {
-		aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
-		if moved := os.Rename(path, aside); moved != nil {
+		aside, moved := boltfile.SetAside(path, time.Now())
+		if moved != nil {
 			aside = path
 		}
 		return Transaction{}, false, fmt.Errorf("read transaction of %s, kept as %s: %w", name, aside, err)

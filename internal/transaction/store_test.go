@@ -3,6 +3,7 @@ package transaction
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,40 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("kept: %v", kept)
 			}
 		})
+	}
+}
+
+// Three damages within a second keep three files.
+func TestDamagedFilesAreAllKept(t *testing.T) {
+	s := New(t.TempDir(), nil)
+	path := layout.Note(s.root, layout.Transactions, "p")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"one", "three", "two"}
+	for _, text := range want {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Find("p"); err == nil {
+			t.Error("no error")
+		}
+	}
+	kept, err := filepath.Glob(path + ".damaged-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, file := range kept {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(text))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
 

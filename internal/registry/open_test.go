@@ -67,7 +67,7 @@ func TestST09NothingHeld(t *testing.T) { // ST-09
 			t.Errorf("a writer beside a reader: %v", err)
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
