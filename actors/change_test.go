@@ -44,8 +44,8 @@ func TestChange(t *testing.T) {
 		w.plugins[3].Verified = plugin.ByNothing // installed by an earlier life
 		by := map[string]plugin.Verified{"a": plugin.ByMD5, "b": plugin.BySHA256, "c": plugin.ByMD5}
 		w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"), offer("c", "2.0"))
-		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
-			u := plugin.Upgraded{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
+		w.upgrade = func(o plugin.Change) plugin.Changed {
+			u := plugin.Changed{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
 			w.set(func() {
 				for i := range w.plugins {
 					p := &w.plugins[i]
@@ -82,18 +82,18 @@ func TestChange(t *testing.T) {
 	})
 	t.Run("UP-08 what becomes of a plugin that was not on the host is told, also when nothing does", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
-		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+		w.upgrade = func(o plugin.Change) plugin.Changed {
 			if o.Name == "bad" {
-				return failedUpgrade(errors.New("no such package"))
+				return plugin.FailedChange(errors.New("no such package"))
 			}
 			p := persist(2, o.Name)
 			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
-			return plugin.Upgraded{Plugin: p, Status: plugin.StatusRunning}
+			return plugin.Changed{Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
 			for _, name := range []string{"bad", "good"} {
-				if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: name, Version: "1.0"}); err != nil {
+				if err := s.ChangePlugin(t.Context(), plugin.Change{Name: name, Version: "1.0"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -105,14 +105,14 @@ func TestChange(t *testing.T) {
 	})
 	t.Run("EV-01 the first plugin of a host is watched by event, and said to be", func(t *testing.T) {
 		w := newWorld().watch()
-		w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+		w.upgrade = func(o plugin.Change) plugin.Changed {
 			p := persist(1, o.Name)
 			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
-			return plugin.Upgraded{Outcome: plugin.Outcome{Life: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
+			return plugin.Changed{Outcome: plugin.Outcome{Life: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(time.Minute)
-			if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: "a", Version: "1.0"}); err != nil {
+			if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "1.0"}); err != nil {
 				t.Fatal(err)
 			}
 			pass(time.Second)
@@ -127,7 +127,7 @@ func TestChange(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
 			for _, name := range []string{"a", "b"} {
-				if err := s.ChangePlugin(t.Context(), plugin.Offer{Name: name, Version: "2.0"}); err != nil {
+				if err := s.ChangePlugin(t.Context(), plugin.Change{Name: name, Version: "2.0"}); err != nil {
 					t.Fatal(err)
 				}
 			}

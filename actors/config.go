@@ -23,7 +23,7 @@ type Config struct {
 	// enforced, each with why; shown by status (EV-17).
 	Unlimited map[string][]string
 	// Unfinished are the upgrades that an earlier life left, to be resumed.
-	Unfinished []plugin.Offer
+	Unfinished []plugin.Change
 }
 
 // FirstRun is when each period is due for the first time: its value + a

@@ -206,7 +206,7 @@ func TestExit(t *testing.T) {
 func TestTakeOver(t *testing.T) {
 	up := func(w *world, names ...string) {
 		for i, name := range names {
-			w.saved.Restarts[name] = plugin.Restarts{Last: epoch.Add(-time.Hour), Up: epoch.Add(-time.Hour), Processes: []plugin.Process{{PID: 50 + i, Born: 7, Boot: "b"}}}
+			w.saved.Restarts[name] = plugin.Restarts{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Up: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Processes: []plugin.Process{{PID: 50 + i, Born: 7, Boot: "b"}}}
 		}
 	}
 	t.Run("EV-07 EV-09 adopted, ended while away, and neither", func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestTakeOver(t *testing.T) {
 	})
 	t.Run("EV-14 an operator's stop holds over it", func(t *testing.T) {
 		w := watchedWorld("a")
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator", Up: epoch}
+		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator", Up: plugin.Moment{Wall: epoch}}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(time.Hour)
 			if n := w.count("--start", "a"); n != 0 {

@@ -6,6 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
 )
 
 // reporterLost says the Reporter crashed and forgot what it had in flight.
@@ -42,7 +43,7 @@ func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor
 		tell(reporterLost{})
 	case child.Equal(c.upgrader.pid):
 		if o := c.offers.current; o != nil {
-			tell(messages.UpgradeCompleted{Gen: c.upgrader.gen, At: at, Offer: *o, Upgraded: failedUpgrade(err)})
+			tell(messages.UpgradeCompleted{Gen: c.upgrader.gen, At: at, Offer: *o, Upgraded: plugin.FailedChange(err)})
 		} else {
 			tell(messages.UpdatesOffered{Gen: c.upgrader.gen, At: at, Err: err})
 		}

@@ -359,7 +359,7 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 	if u == nil {
 		return
 	}
-	first := u.restarts.Last.IsZero() && !u.ran // its first start ever is no restart
+	first := u.restarts.Last.Wall.IsZero() && !u.ran // its first start ever is no restart
 	why, resumed := "restarted after: "+u.restarts.Cause, u.attempt.resumed
 	switch {
 	case u.attempt.operator:
@@ -385,7 +385,7 @@ func (c *coordinator) onRestartSucceeded(m messages.RestartSucceeded) {
 		u.restarts.Count++
 		c.counters.Restarts++
 	}
-	u.restarts.Last, u.ran, u.debut = m.At, true, first
+	u.restarts.Last.Wall, u.ran, u.debut = m.At, true, first
 	u.runs, u.probation, u.again = m.At, true, ""
 	c.runs(u, m.At, m.Outcome)
 	c.remembered(u, false)
@@ -449,7 +449,7 @@ func (c *coordinator) onRestartFailed(m messages.RestartFailed) {
 	}
 	u.restarts.Count++
 	u.restarts.Failures++
-	u.restarts.Last = m.At
+	u.restarts.Last.Wall = m.At
 	u.restarts.Cause = m.Cause
 	c.remembered(u, false)
 	if c.settle(u) {

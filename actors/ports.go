@@ -39,8 +39,21 @@ type Manager interface {
 	// Restart ends a plugin that hangs and starts it again: `--stop`, the end
 	// of what is left, `--start`; an external manager's `--restart` (PL-17).
 	Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome
-	// Upgrade carries an offer out, all of it (UP-06).
-	Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded
+	// ConfirmStart runs `--status` after `--start` has ended, and again for a
+	// while as long as something of the plugin lives and says no (RS-06).
+	ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe
+	// Fetch gets the package that a change needs, verified and unpacked beside
+	// what is installed, and keeps it until Change or Discard is called with
+	// the same change. It touches nothing that is installed and holds no lock
+	// (UP-11). It returns nil at once where no package is needed, and an error
+	// where the change cannot or may not be made.
+	Fetch(ctx context.Context, c plugin.Change) error
+	// Discard drops what was fetched for a change that will not be made.
+	Discard(c plugin.Change)
+	// Change makes the change, all of it, under the plugin's name lock (UP-06).
+	// Interrupted, it puts the old version back (UP-12). Cancelled, it returns
+	// soon, and a later process finishes or undoes it.
+	Change(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed
 }
 
 // Watcher tells at once of what happens to plugins between the periods. It

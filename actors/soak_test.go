@@ -101,7 +101,7 @@ func chaos(t *testing.T, r *rand.Rand) {
 		if !broken {
 			return plugin.Updates{}, nil
 		}
-		return plugin.Updates{Offers: []plugin.Offer{offer(names[luck.IntN(len(names))], fmt.Sprint(luck.IntN(9)))}}, nil
+		return plugin.Updates{Changes: []plugin.Change{offer(names[luck.IntN(len(names))], fmt.Sprint(luck.IntN(9)))}}, nil
 	}
 	w.starts = func(string) bool { return !broken || luck.IntN(3) > 0 }
 	w.latency = time.Second

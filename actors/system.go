@@ -169,7 +169,7 @@ func (s *System) RestartPlugin(ctx context.Context, name string) error {
 
 // ChangePlugin has a plugin installed, upgraded, rolled back or removed, after
 // what the Upgrader has to do already.
-func (s *System) ChangePlugin(ctx context.Context, o plugin.Offer) error {
+func (s *System) ChangePlugin(ctx context.Context, o plugin.Change) error {
 	return s.tell(ctx, messages.ChangePlugin{Offer: o})
 }
 

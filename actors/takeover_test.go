@@ -11,7 +11,7 @@ import (
 // inherited is a world in which "a" was left running by an earlier life.
 func inherited() *world {
 	w := watchedWorld("a")
-	w.saved.Restarts["a"] = plugin.Restarts{Last: epoch.Add(-time.Hour), Up: epoch.Add(-time.Hour)}
+	w.saved.Restarts["a"] = plugin.Restarts{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Up: plugin.Moment{Wall: epoch.Add(-time.Hour)}}
 	w.running["a"] = true
 	w.watched.left["a"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
 	return w

@@ -86,8 +86,8 @@ func (u *unit) hangs(now time.Time) bool {
 		return false
 	}
 	latest := u.beat.Last
-	if u.restarts.Last.After(latest) {
-		latest = u.restarts.Last
+	if u.restarts.Last.Wall.After(latest) {
+		latest = u.restarts.Last.Wall
 	}
 	return now.Sub(latest) > hangsAfter*u.plugin.HeartbeatInterval
 }
@@ -125,7 +125,7 @@ func (u *unit) view(l *ledger, how plugin.Watch) plugin.View {
 			v.PIDs = append(v.PIDs, p.PID)
 		}
 	}
-	if u.beat.Found && u.beat.Err == nil && !u.beat.Last.Before(u.restarts.Last.Truncate(time.Second)) { // not of the life before
+	if u.beat.Found && u.beat.Err == nil && !u.beat.Last.Before(u.restarts.Last.Wall.Truncate(time.Second)) { // not of the life before
 		v.Beat, v.Interval = u.beat.Last, u.plugin.HeartbeatInterval.Seconds()
 	}
 	return v

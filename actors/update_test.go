@@ -21,17 +21,17 @@ func updateConfig() Config {
 	return cfg
 }
 
-func offer(name, version string) plugin.Offer {
-	return plugin.Offer{Name: name, Version: version, Timeout: time.Minute}
+func offer(name, version string) plugin.Change {
+	return plugin.Change{Name: name, Version: version, Timeout: time.Minute}
 }
 
 // offering answers the first update check with these offers.
-func offering(next time.Duration, os ...plugin.Offer) func(int) (plugin.Updates, error) {
+func offering(next time.Duration, os ...plugin.Change) func(int) (plugin.Updates, error) {
 	return func(n int) (plugin.Updates, error) {
 		if n > 1 {
 			os = nil
 		}
-		return plugin.Updates{Offers: os, NextInterval: next}, nil
+		return plugin.Updates{Changes: os, NextInterval: next}, nil
 	}
 }
 
@@ -159,7 +159,7 @@ func TestUpdate(t *testing.T) {
 	t.Run("UP-06 a manager that panics counts as a failed upgrade", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(plugin.Offer) plugin.Upgraded { panic("bug") }
+		w.upgrade = func(plugin.Change) plugin.Changed { panic("bug") }
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(5 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
@@ -224,11 +224,11 @@ func TestUpdate(t *testing.T) {
 	t.Run("after a failed upgrade the plugin is brought back", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(plugin.Offer) plugin.Upgraded {
+		w.upgrade = func(plugin.Change) plugin.Changed {
 			w.set(func() { w.running["a"] = false })
 			p := persist(1, "a")
 			p.Version = "2.0"
-			return plugin.Upgraded{
+			return plugin.Changed{
 				Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 4, Err: errors.New("exit 4")},
 				Plugin:  p, Previous: "1.0", Status: plugin.StatusFailed,
 			}
@@ -245,10 +245,10 @@ func TestUpdate(t *testing.T) {
 	t.Run("SPEC 3: an upgrade's tag goes with the report", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(plugin.Offer) plugin.Upgraded {
+		w.upgrade = func(plugin.Change) plugin.Changed {
 			p := persist(1, "a")
 			p.Version = "2.0"
-			return plugin.Upgraded{Plugin: p, Previous: "1.0", Status: plugin.StatusRunning, SysTag: plugin.SysTagAdd}
+			return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRunning, SysTag: plugin.SysTagAdd}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(3 * time.Minute)
@@ -341,14 +341,14 @@ func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
 	w := deadWorld("a", "b")
 	w.startTime["a"], w.lingers = 3*time.Minute, 3*time.Second
 	w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"))
-	w.upgrade = func(o plugin.Offer) plugin.Upgraded {
+	w.upgrade = func(o plugin.Change) plugin.Changed {
 		p := persist(1, o.Name)
 		p.Version = o.Version
 		w.set(func() {
 			w.running[o.Name] = true
 			w.plugins = append(slices.DeleteFunc(w.plugins, func(old plugin.Plugin) bool { return old.Name == o.Name }), p)
 		})
-		return plugin.Upgraded{Plugin: p, Status: plugin.StatusRunning}
+		return plugin.Changed{Plugin: p, Status: plugin.StatusRunning}
 	}
 	cfg := updateConfig()
 	cfg.FirstRun.Inventory = 119 * time.Second

@@ -53,7 +53,7 @@ func (u *upgrader) Receive(c actor.Context) {
 		if !u.work.busy() {
 			u.sender = c.Sender()
 			u.work.start(c, func(ctx context.Context, _ func(any)) any { return u.upgrade(ctx, m) },
-				func(err error) any { return u.completed(m, false, failedUpgrade(err)) })
+				func(err error) any { return u.completed(m, false, plugin.FailedChange(err)) })
 		}
 	case messages.UpdatesOffered, messages.UpgradeCompleted:
 		if u.work.busy() {
@@ -97,17 +97,20 @@ func (u *upgrader) ask(ctx context.Context, ps []plugin.Plugin) (plugin.Updates,
 }
 
 func (u *upgrader) upgrade(ctx context.Context, m messages.Upgrade) messages.UpgradeCompleted {
-	offered := !m.Offer.Force && !m.Offer.Resume && !m.Offer.Remove              // by the control plane
-	if offered && u.handler != nil && u.handler(m.Offer.Name, m.Offer.Version) { // UP-05
-		return u.completed(m, true, plugin.Upgraded{})
+	if m.Offer.Origin == plugin.FromControlPlane && u.handler != nil && u.handler(m.Offer.Name, m.Offer.Version) { // UP-05
+		return u.completed(m, true, plugin.Changed{})
 	}
-	return u.completed(m, false, u.manager.Upgrade(ctx, m.Offer))
+	return u.completed(m, false, u.change(ctx, m.Offer))
 }
 
-func (u *upgrader) completed(m messages.Upgrade, takenOver bool, up plugin.Upgraded) messages.UpgradeCompleted {
+func (u *upgrader) completed(m messages.Upgrade, takenOver bool, up plugin.Changed) messages.UpgradeCompleted {
 	return messages.UpgradeCompleted{Gen: m.Gen, At: u.clock.Now(), Offer: m.Offer, TakenOver: takenOver, Upgraded: up}
 }
 
-func failedUpgrade(err error) plugin.Upgraded {
-	return plugin.Upgraded{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, Err: err}}
+// change fetches what the change needs, and carries it out.
+func (u *upgrader) change(ctx context.Context, c plugin.Change) plugin.Changed {
+	if err := u.manager.Fetch(ctx, c); err != nil {
+		return plugin.FailedChange(err)
+	}
+	return u.manager.Change(ctx, c, plugin.Permit{})
 }

@@ -14,9 +14,9 @@ import (
 // offers is the queue of what the Upgrader is to do: what an update check
 // was answered, what operators ordered, what an earlier life left unfinished.
 type offers struct {
-	waiting []plugin.Offer
-	current *plugin.Offer // the Upgrader works on it, or will as soon as its plugin is free
-	due     bool          // an update check came due meanwhile, it follows
+	waiting []plugin.Change
+	current *plugin.Change // the Upgrader works on it, or will as soon as its plugin is free
+	due     bool           // an update check came due meanwhile, it follows
 
 	checking  bool // the rest is about the answer of an update check, not all done
 	offered   int
@@ -59,8 +59,8 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 		}
 	} else {
 		o := &c.offers
-		o.waiting = append(o.waiting, m.Updates.Offers...)
-		o.checking, o.offered, o.succeeded, o.next = true, len(m.Updates.Offers), 0, m.Updates.NextInterval
+		o.waiting = append(o.waiting, m.Updates.Changes...)
+		o.checking, o.offered, o.succeeded, o.next = true, len(m.Updates.Changes), 0, m.Updates.NextInterval
 	}
 	c.nextOffer()
 }
@@ -74,18 +74,18 @@ func (c *coordinator) resume() {
 }
 
 // onChangePlugin queues what an operator ordered.
-func (c *coordinator) onChangePlugin(o plugin.Offer) any {
+func (c *coordinator) onChangePlugin(o plugin.Change) any {
 	u := c.units[o.Name]
-	same := func(other plugin.Offer) bool { return other.Name == o.Name }
+	same := func(other plugin.Change) bool { return other.Name == o.Name }
 	switch {
-	case u == nil && (o.Remove || o.Version == ""):
+	case u == nil && (o.Kind == plugin.ChangeRemove || o.Kind == plugin.ChangeRollback):
 		return messages.Rejected{Why: o.Name, Unknown: true}
 	case u != nil && u.upgrading || slices.ContainsFunc(c.offers.waiting, same):
 		return messages.Rejected{Why: o.Name + " is being upgraded"}
-	case u != nil && u.restarts.Stopped && !o.Remove: // EV-14: an upgrade would start it
+	case u != nil && u.restarts.Stopped && o.Kind != plugin.ChangeRemove: // EV-14: an upgrade would start it
 		return messages.Rejected{Why: o.Name + " was " + u.restarts.Cause + ", start it first"}
 	}
-	o.Force = true
+	o.Origin = plugin.FromOperator
 	ordered := plugin.Entry{Kind: plugin.EntryOperator, Cause: o.String() + ", ordered by an operator"}
 	if u != nil {
 		c.record(u, ordered)
@@ -108,11 +108,11 @@ func (c *coordinator) nextOffer() {
 		offer := o.waiting[0]
 		o.waiting = o.waiting[1:]
 		u := c.units[offer.Name]
-		if u != nil && u.restarts.Stopped && !offer.Remove { // EV-14: an upgrade would start it
-			if !offer.Resume {
-				c.announce(plugin.NewUpdateEvent(c.now, offer, failedUpgrade(errOperatorStopped)))
+		if u != nil && u.restarts.Stopped && offer.Starts() { // EV-14: an upgrade would start it
+			if offer.Kind != plugin.ChangeResume {
+				c.announce(plugin.NewUpdateEvent(c.now, offer, plugin.FailedChange(errOperatorStopped)))
 			}
-			if offer.Force { // who ordered it may wait for it
+			if offer.ByOperator() { // who ordered it may wait for it
 				c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: offer.String() + " is left out: " + errOperatorStopped.Error(), Failed: true})
 			}
 			c.about(u).WithField("offer", offer.Version).Warn("Upgrade left out, an operator stopped the plugin")
@@ -184,7 +184,7 @@ func (c *coordinator) onUpgradeCompleted(m messages.UpgradeCompleted) {
 		} else {
 			c.counters.UpgradesBad++
 		}
-		if !m.Offer.Remove {
+		if m.Offer.Kind != plugin.ChangeRemove {
 			c.announce(plugin.NewUpdateEvent(m.At, m.Offer, up)) // UP-07
 		}
 	}
@@ -216,11 +216,11 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 	}
 	c.measured(plugin.MeasureUpgrade, u.since)
 	c.about(u).WithFields(logrus.Fields{"offer": m.Offer.Version, "takenOver": m.TakenOver, "cause": up.Cause()}).Info("Upgrade ended")
-	cause := up.Change()
+	cause := up.Summary()
 	switch {
-	case up.Err == nil && m.Offer.Remove:
+	case up.Err == nil && m.Offer.Kind == plugin.ChangeRemove:
 		cause = "removed by an operator"
-	case m.Offer.Remove:
+	case m.Offer.Kind == plugin.ChangeRemove:
 		cause = "removal failed: " + up.Cause()
 	case m.TakenOver:
 		cause = "update to " + m.Offer.Version + " taken over by the update handler"
@@ -230,7 +230,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 		cause = "upgrade to " + m.Offer.Version + " failed: " + up.Cause()
 	}
 	c.record(u, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Failed: up.Err != nil, Output: up.Output})
-	if up.Err == nil && m.Offer.Remove {
+	if up.Err == nil && m.Offer.Kind == plugin.ChangeRemove {
 		c.removed(u, up)
 		return
 	}
@@ -243,7 +243,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 		return
 	case plugin.StatusRunning:
 		c.move(u, plugin.StateRunning, cause)
-		u.runs, u.probation, u.restarts.Last, u.beat = m.At, true, m.At, plugin.Beat{}
+		u.runs, u.probation, u.restarts.Last.Wall, u.beat = m.At, true, m.At, plugin.Beat{}
 		c.runs(u, m.At, up.Outcome)
 		c.remembered(u, false)
 		c.watchHealth(u)
@@ -257,7 +257,7 @@ func (c *coordinator) upgraded(u *unit, m messages.UpgradeCompleted) {
 }
 
 // removed takes leave of a plugin that an operator had removed (CL-10).
-func (c *coordinator) removed(u *unit, up plugin.Upgraded) {
+func (c *coordinator) removed(u *unit, up plugin.Changed) {
 	c.owe(u.plugin, plugin.StatusRemoved, up.SysTag)
 	c.lose(u)
 	c.report(purposeOther, nil)

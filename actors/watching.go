@@ -144,7 +144,7 @@ func (c *coordinator) adoptRunning(u *unit, s plugin.Sighting) {
 		return
 	}
 	u.ran, u.again, u.inherited = true, "", true
-	u.runs = u.restarts.Up
+	u.runs = u.restarts.Up.Wall
 	if u.runs.IsZero() || u.runs.After(c.now) {
 		u.runs = c.now
 	}
@@ -158,10 +158,10 @@ func (c *coordinator) adoptRunning(u *unit, s plugin.Sighting) {
 
 // up remembers durably that the plugin runs, and as what.
 func (c *coordinator) up(u *unit, since time.Time) {
-	if u.restarts.Up.Equal(since) && slices.Equal(u.restarts.Processes, u.processes) {
+	if u.restarts.Up.Wall.Equal(since) && slices.Equal(u.restarts.Processes, u.processes) {
 		return
 	}
-	u.restarts.Up, u.restarts.Processes = since, u.processes
+	u.restarts.Up.Wall, u.restarts.Processes = since, u.processes
 	c.remembered(u, false)
 }
 
@@ -169,10 +169,10 @@ func (c *coordinator) up(u *unit, since time.Time) {
 // `--status` says, is forgotten when its end is told.
 func (c *coordinator) down(u *unit) {
 	u.runs = time.Time{}
-	if u.restarts.Up.IsZero() && u.restarts.Processes == nil {
+	if u.restarts.Up.Wall.IsZero() && u.restarts.Processes == nil {
 		return
 	}
-	u.restarts.Up, u.restarts.Processes = time.Time{}, nil
+	u.restarts.Up.Wall, u.restarts.Processes = time.Time{}, nil
 	c.remembered(u, false)
 }
 
@@ -291,7 +291,7 @@ func (c *coordinator) onHeartbeatLost(m messages.HeartbeatLost) {
 	if u.attempt != nil || (u.state != plugin.StateRunning && u.state != plugin.StateDegraded) {
 		return
 	}
-	if started := u.restarts.Last; !started.IsZero() && c.now.Sub(started) <= u.plugin.HeartbeatInterval+plugin.HeartbeatGrace {
+	if started := u.restarts.Last.Wall; !started.IsZero() && c.now.Sub(started) <= u.plugin.HeartbeatInterval+plugin.HeartbeatGrace {
 		c.watchSilence(u) // it had no time to beat since
 		return
 	}
@@ -312,8 +312,8 @@ func (c *coordinator) onHeartbeatLost(m messages.HeartbeatLost) {
 func (c *coordinator) watchSilence(u *unit) {
 	key := u.plugin.Key()
 	since := u.beat.Last
-	if u.restarts.Last.After(since) {
-		since = u.restarts.Last
+	if u.restarts.Last.Wall.After(since) {
+		since = u.restarts.Last.Wall
 	}
 	at := since.Add(hangsAfter*u.plugin.HeartbeatInterval + time.Second) // beats are whole seconds
 	c.then(func(ctx actor.Context) {

@@ -44,7 +44,7 @@ type world struct {
 	eventErr func(n int) error
 	latency  time.Duration
 
-	upgrade func(o plugin.Offer) plugin.Upgraded
+	upgrade func(o plugin.Change) plugin.Changed
 	watched *watched // nil: nothing is told by event
 	saved   plugin.Memory
 	saves   int
@@ -235,7 +235,13 @@ func (w *world) touch(verb, name string) {
 	}
 }
 
-func (w *world) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+func (w *world) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	return w.Check(ctx, p)
+}
+func (w *world) Fetch(context.Context, plugin.Change) error { return nil }
+func (w *world) Discard(plugin.Change)                      {}
+
+func (w *world) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) plugin.Changed {
 	w.mu.Lock()
 	w.do("upgrade "+o.Version, o.Name)
 	took, upgrade := w.startTime[o.Name], w.upgrade
@@ -244,7 +250,7 @@ func (w *world) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	ok := elapse(ctx, took)
 	w.set(func() { w.busy[o.Name]-- })
 	if !ok {
-		return failedUpgrade(ctx.Err())
+		return plugin.FailedChange(ctx.Err())
 	}
 	if upgrade != nil {
 		return upgrade(o)
@@ -256,10 +262,10 @@ func (w *world) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 			previous := p.Version
 			p.Version = o.Version
 			w.running[o.Name] = true
-			return plugin.Upgraded{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Output: "done"}, Plugin: *p, Previous: previous, Status: plugin.StatusRunning}
+			return plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Output: "done"}, Plugin: *p, Previous: previous, Status: plugin.StatusRunning}
 		}
 	}
-	return failedUpgrade(errors.New("version folder missing"))
+	return plugin.FailedChange(errors.New("version folder missing"))
 }
 
 func (w *world) Read(_ context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Beat {

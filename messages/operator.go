@@ -18,7 +18,7 @@ type (
 	// RestartPlugin stops and starts the plugin.
 	RestartPlugin struct{ Name string }
 	// ChangePlugin installs, upgrades, rolls back or removes a plugin.
-	ChangePlugin struct{ Offer plugin.Offer }
+	ChangePlugin struct{ Offer plugin.Change }
 	// LookForUpdates makes the update check due now.
 	LookForUpdates struct{}
 	// Accepted says what will be done.

@@ -21,15 +21,15 @@ type (
 	// it when nobody else touches the plugin (UP-10).
 	Upgrade struct {
 		Gen   uint64
-		Offer plugin.Offer
+		Offer plugin.Change
 	}
 	// UpgradeCompleted ends the order.
 	UpgradeCompleted struct {
 		Gen       uint64
 		At        time.Time
-		Offer     plugin.Offer
+		Offer     plugin.Change
 		TakenOver bool // by a registered update handler (UP-05)
-		Upgraded  plugin.Upgraded
+		Upgraded  plugin.Changed
 	}
 )
 

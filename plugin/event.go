@@ -50,9 +50,9 @@ func NewLocalListEvent(at time.Time, ps []Plugin, localArch, localOS string) (Ev
 // MaxEventOutput is how much of a verb's output an update event carries, in bytes (SPEC 3).
 const MaxEventOutput = 1024
 
-// NewUpdateEvent tells how one upgrade ended (UP-07): status 0 ok, 1 failed, 2
+// NewUpdateEvent returns the event that says how one change ended (UP-07): status 0 ok, 1 failed, 2
 // out of time; output cut to MaxEventOutput.
-func NewUpdateEvent(at time.Time, o Offer, u Upgraded) Event {
+func NewUpdateEvent(at time.Time, c Change, u Changed) Event {
 	status, message := "0", ""
 	switch {
 	case u.TimedOut:
@@ -64,7 +64,7 @@ func NewUpdateEvent(at time.Time, o Offer, u Upgraded) Event {
 		message = u.Err.Error()
 	}
 	return Event{ID: EventUpdate, At: at, Keywords: map[string]string{
-		"name": o.Name, "version": o.Version,
+		"name": c.Name, "version": c.Version,
 		"exitCode": strconv.Itoa(u.ExitCode), "status": status,
 		"errMsg": message, "output": Cut(u.Output, MaxEventOutput),
 	}}

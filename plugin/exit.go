@@ -113,5 +113,9 @@ func (l Limits) Any() bool { return l != Limits{} }
 type Pulse struct {
 	Beat Beat
 	At   time.Time // when it came, or its deadline passed
-	Lost bool      // the deadline passed and no beat came
+	// Age is how old the beat was by its own date when it came: the wall time of
+	// the arrival minus the date, 0 if that is ahead (PL-08). The age at a later
+	// time is Age plus the monotonic time since.
+	Age  time.Duration
+	Lost bool // the deadline passed and no beat came
 }

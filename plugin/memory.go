@@ -51,15 +51,21 @@ type Owed struct {
 
 // Restarts is what is remembered of a plugin's restarts (RS-05).
 type Restarts struct {
-	Count    int       `json:"count"`            // restarts, ever; its first start is none
-	Failures int       `json:"failures"`         // since it was last healthy
-	Last     time.Time `json:"last,omitzero"`    // when the last one ended
-	Cause    string    `json:"cause,omitempty"`  // why it was needed
-	Stopped  bool      `json:"stopped,omitzero"` // an operator stopped it (EV-14)
+	Count    int    `json:"count"`           // restarts, ever; its first start is none
+	Failures int    `json:"failures"`        // since it was last healthy
+	Last     Moment `json:"last,omitzero"`   // when the last one ended
+	Cause    string `json:"cause,omitempty"` // why it was needed
+	// Stopped is set by an operator's stop, until an operator starts the plugin
+	// (EV-14); StopPending as long as that stop has not been carried out.
+	Stopped     bool `json:"stopped,omitzero"`
+	StopPending bool `json:"stopPending,omitzero"`
+	// Requested is what an operator asked for while a change was under way, to
+	// be done when that has ended (UP-12).
+	Requested Request `json:"requested,omitempty"`
 	// Up is since when it runs, zero if it does not; Processes are what it runs
 	// as, where that is known. By both a successor tells what it can take over
 	// and what ended meanwhile (EV-07 to EV-09).
-	Up        time.Time `json:"up,omitzero"`
+	Up        Moment    `json:"up,omitzero"`
 	Processes []Process `json:"processes,omitempty"`
 }
 
@@ -82,3 +88,17 @@ func (c Changes) Empty() bool {
 	return c.Settings == nil && len(c.Acked) == 0 && len(c.Owed) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0 &&
 		len(c.Entries) == 0
 }
+
+// Request is a command of an operator that waits for a change to end (UP-12).
+type Request string
+
+// The requests; "" is none.
+const (
+	RequestNone     Request = ""
+	RequestStart    Request = "start"
+	RequestStop     Request = "stop"
+	RequestRestart  Request = "restart"
+	RequestRollback Request = "rollback"
+	RequestRemove   Request = "remove"
+	RequestCancel   Request = "cancel"
+)

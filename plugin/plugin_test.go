@@ -93,14 +93,14 @@ func TestKey(t *testing.T) {
 
 // UP-07: what an update event says.
 func TestNewUpdateEvent(t *testing.T) {
-	o := Offer{Name: "a", Version: "2.0"}
+	o := Change{Name: "a", Version: "2.0"}
 	for name, test := range map[string]struct {
-		up     Upgraded
+		up     Changed
 		status string
 	}{
-		"ok":          {Upgraded{}, "0"},
-		"failed":      {Upgraded{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
-		"out of time": {Upgraded{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("no end in 1m0s")}}, "2"},
+		"ok":          {Changed{}, "0"},
+		"failed":      {Changed{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
+		"out of time": {Changed{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("no end in 1m0s")}}, "2"},
 	} {
 		test.up.Output = strings.Repeat("ü", MaxEventOutput)
 		k := NewUpdateEvent(time.Time{}, o, test.up).Keywords

@@ -33,6 +33,7 @@ type Probe struct {
 	Status Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager
 	At     time.Time // when it was known
 	Cause  string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
+	Late   bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
 }
 
 // Beat is what a plugin's heartbeat file told (PL-05 to PL-10).

@@ -36,7 +36,7 @@ unless an operator names it again.`,
 
 // wish is what an operator wants of a plugin.
 type wish struct {
-	offer  plugin.Offer
+	offer  plugin.Change
 	staged *install.Staged // its package, where that had to be looked into; nil: it had not
 }
 
@@ -54,7 +54,7 @@ func versionWish(arg string) (wish, error) {
 	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
 		return wish{}, exit(exitUsage, err)
 	}
-	return wish{offer: plugin.Offer{Name: name, Version: version, Force: true}}, nil
+	return wish{offer: plugin.Change{Name: name, Version: version, Origin: plugin.FromOperator}}, nil
 }
 
 func rollbackCommand() *cobra.Command {
@@ -64,7 +64,7 @@ func rollbackCommand() *cobra.Command {
 The version that is left is not installed again for upgrade.quarantine, whatever
 the control plane offers, unless an operator says so.`,
 		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
-			return wish{offer: plugin.Offer{Name: arg, Force: true}}, checkName(arg)
+			return wish{offer: plugin.Change{Kind: plugin.ChangeRollback, Name: arg, Origin: plugin.FromOperator}}, checkName(arg)
 		},
 	}.command()
 }
@@ -76,7 +76,7 @@ func removeCommand() *cobra.Command {
 It is stopped, and asked by --uninstall; if it refuses, it stays and is started
 again.`,
 		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
-			return wish{offer: plugin.Offer{Name: arg, Remove: true, Force: true}}, checkName(arg)
+			return wish{offer: plugin.Change{Name: arg, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}}, checkName(arg)
 		},
 	}.command()
 }

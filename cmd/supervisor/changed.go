@@ -23,7 +23,7 @@ import (
 
 // changed waits for the end of the change, showing how it gets on, and tells
 // how it was.
-func (a *awaitable) changed(ctx context.Context, o plugin.Offer, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
+func (a *awaitable) changed(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	defer showing(limited, bar, o, prove, func(ctx context.Context) []plugin.Fetch {
@@ -59,12 +59,12 @@ const lookAfter = 250 * time.Millisecond
 
 // showing keeps the bar up to date, until the end it returns is called. prove
 // is for how long a new version is watched.
-func showing(ctx context.Context, bar *view.Bar, o plugin.Offer, prove time.Duration, fetches func(context.Context) []plugin.Fetch) (end func()) {
+func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.Fetch) (end func()) {
 	if bar == nil {
 		return func() {}
 	}
 	more := ""
-	if prove > 0 && !o.Remove {
+	if prove > 0 && o.Kind != plugin.ChangeRemove {
 		more = "; it has to prove itself for " + view.Span(prove)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -120,14 +120,17 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	ctx, stop := untilTold(cmd.Context(), log)
 	defer stop()
 	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
-	up := manager.Upgrade(ctx, o)
+	up := plugin.FailedChange(manager.Fetch(ctx, o))
+	if up.Err == nil {
+		up = manager.Change(ctx, o, plugin.Permit{})
+	}
 	switch {
 	case up.Err != nil:
 		return o.Name + ": " + up.Cause(), true, nil
-	case o.Remove:
+	case o.Kind == plugin.ChangeRemove:
 		return o.Name + " is removed", false, nil
 	default:
-		return fmt.Sprintf("%s: %s", o.Name, up.Change()), false, nil
+		return fmt.Sprintf("%s: %s", o.Name, up.Summary()), false, nil
 	}
 }
 
@@ -138,7 +141,7 @@ type inHand struct {
 }
 
 // Stage implements host.Packages. It is asked once.
-func (h inHand) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+func (h inHand) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	if h.staged != nil {
 		return h.staged, nil
 	}

@@ -113,7 +113,7 @@ func (f *fake) StartPlugin(_ context.Context, name string) error   { return f.or
 func (f *fake) StopPlugin(_ context.Context, name string) error    { return f.order("stop", name) }
 func (f *fake) RestartPlugin(_ context.Context, name string) error { return f.order("restart", name) }
 
-func (f *fake) ChangePlugin(_ context.Context, o plugin.Offer) error {
+func (f *fake) ChangePlugin(_ context.Context, o plugin.Change) error {
 	return f.order(o.String(), o.Name)
 }
 

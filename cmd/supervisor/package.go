@@ -64,7 +64,7 @@ func packageWish(ctx context.Context, cfg config.Config, source string, progress
 	if err != nil {
 		return wish{}, err
 	}
-	offer := plugin.Offer{Name: staged.Config.Name, Version: staged.Config.Version, Package: source, Force: true}
+	offer := plugin.Change{Name: staged.Config.Name, Version: staged.Config.Version, Package: source, Kind: plugin.ChangeInstall, Origin: plugin.FromOperator}
 	return wish{offer: offer, staged: staged}, nil
 }
 

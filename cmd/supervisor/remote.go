@@ -104,5 +104,5 @@ func newestWish(cmd *cobra.Command, cfg config.Config, name string, mustBe bool)
 	case here != "" && plugin.CompareVersions(newest.Version, here) <= 0:
 		return wish{}, errNewest{fmt.Sprintf("%s: %s is installed, the control plane has nothing newer than %s", name, here, newest.Version)}
 	}
-	return wish{offer: plugin.Offer{Name: name, Version: newest.Version, Force: true}}, nil
+	return wish{offer: plugin.Change{Name: name, Version: newest.Version, Origin: plugin.FromOperator}}, nil
 }

@@ -52,7 +52,7 @@ type Supervisor interface {
 	StopPlugin(ctx context.Context, name string) error
 	RestartPlugin(ctx context.Context, name string) error
 	// ChangePlugin installs, upgrades, rolls back or removes one.
-	ChangePlugin(ctx context.Context, o plugin.Offer) error
+	ChangePlugin(ctx context.Context, o plugin.Change) error
 }
 
 // List is what is installed, in the order of the records.

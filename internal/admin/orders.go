@@ -38,8 +38,24 @@ func order(o Order, do func(ctx context.Context, name string) error) http.Handle
 // wish is the body of a change: which version is to be on the host.
 type wish struct {
 	Version string `json:"version,omitempty"` // "": the one before
-	Package string `json:"package,omitempty"` // where it is, see plugin.Offer
-	Remove  bool   `json:"remove,omitempty"`  // none is
+	Package string `json:"package,omitempty"` // where it is, see plugin.Change
+	Remove  bool   `json:"remove,omitempty"`  // none is; clients of earlier versions say it so
+	// Kind is the kind of change; absent, it follows from the other fields.
+	Kind *plugin.ChangeKind `json:"kind,omitempty"`
+}
+
+// kind returns the kind of change that is wanted.
+func (w wish) kind() plugin.ChangeKind {
+	switch {
+	case w.Kind != nil:
+		return *w.Kind
+	case w.Remove:
+		return plugin.ChangeRemove
+	case w.Version == "":
+		return plugin.ChangeRollback
+	default:
+		return plugin.ChangeUpgrade
+	}
 }
 
 // change has the plugin that the path names installed, upgraded, rolled back or removed.
@@ -50,8 +66,8 @@ func change(s Supervisor) http.HandlerFunc {
 			fail(w, http.StatusBadRequest, "read the wish: "+err.Error())
 			return
 		}
-		o := plugin.Offer{
-			Name: r.PathValue("name"), Version: wanted.Version, Package: wanted.Package, Remove: wanted.Remove, Force: true,
+		o := plugin.Change{
+			Name: r.PathValue("name"), Version: wanted.Version, Package: wanted.Package, Kind: wanted.kind(), Origin: plugin.FromOperator,
 		}
 		err := plugin.CheckName(o.Name)
 		if err == nil && o.Version != "" {

@@ -11,9 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
 )
 
 // Wall is the host's clock.
@@ -22,6 +26,26 @@ type Wall struct{}
 // Now is the wall time alone. Without the monotonic reading, the difference of
 // two moments is what the wall clock says it is, over a suspend or step too.
 func (Wall) Now() time.Time { return time.Now().Round(0) }
+
+// Moment returns the present time on both clocks. The boot id is "" where the
+// kernel does not say it.
+func (Wall) Moment() plugin.Moment {
+	m := plugin.Moment{Wall: time.Now().Round(0)}
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err == nil {
+		m.Uptime, m.Boot = time.Duration(up.Nano()), bootID()
+	}
+	return m
+}
+
+// bootID returns the id of this boot, read once.
+var bootID = sync.OnceValue(func() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+})
 
 // Watch calls stepped each time the wall clock was set or the host resumed
 // from suspend; several at once may be told as one. Slewing, as NTP does for

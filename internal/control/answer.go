@@ -36,7 +36,7 @@ func readUpdates(body []byte) (plugin.Updates, error) {
 	}
 	u := plugin.Updates{NextInterval: a.NextInterval.Duration()}
 	for _, o := range a.Plugin {
-		u.Offers = append(u.Offers, plugin.Offer{
+		u.Changes = append(u.Changes, plugin.Change{
 			Name: o.Name, Version: o.Version, Timeout: offerTimeout(o.Timeout.Duration()),
 		})
 	}

@@ -71,7 +71,7 @@ func TestReportAnswers(t *testing.T) {
 
 func TestUpdateAnswers(t *testing.T) {
 	offer := func(timeout time.Duration) plugin.Updates {
-		return plugin.Updates{Offers: []plugin.Offer{{Name: "a", Version: "2.0", Timeout: timeout}}}
+		return plugin.Updates{Changes: []plugin.Change{{Name: "a", Version: "2.0", Timeout: timeout}}}
 	}
 	for name, test := range map[string]struct {
 		body string
@@ -80,7 +80,7 @@ func TestUpdateAnswers(t *testing.T) {
 	}{
 		"two in order": {
 			`{"instanceId":"i","nextInterval":1801,"plugin":[{"name":"b","version":"2","timeout":5},{"name":"a","version":"1","timeout":7}]}`,
-			plugin.Updates{NextInterval: 1801 * time.Second, Offers: []plugin.Offer{
+			plugin.Updates{NextInterval: 1801 * time.Second, Changes: []plugin.Change{
 				{Name: "b", Version: "2", Timeout: 5 * time.Second}, {Name: "a", Version: "1", Timeout: 7 * time.Second},
 			}},
 			nil,

@@ -40,10 +40,10 @@ func FuzzUpdateAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		u, err := readUpdates(body)
-		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || u.Offers != nil || u.NextInterval != 0) {
+		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || u.Changes != nil || u.NextInterval != 0) {
 			t.Errorf("error %v with %+v", err, u)
 		}
-		for _, o := range u.Offers {
+		for _, o := range u.Changes {
 			if o.Timeout <= 0 || o.Timeout > plugin.MaxTimeout {
 				t.Errorf("offer with a timeout of %v", o.Timeout)
 			}

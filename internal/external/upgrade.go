@@ -8,11 +8,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Upgrade has the program fetch, install and upgrade to the offered version,
+// Change has the program fetch, install and upgrade to the offered version,
 // and then looks at what is recorded and whether it runs (UP-06). What the
 // offer is worth, also an older version, is the program's to judge (UP-08).
-func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
-	u := plugin.Upgraded{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
+func (m *Manager) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) plugin.Changed {
+	u := plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
 	if u.Err = plugin.CheckName(o.Version); u.Err != nil {
 		u.Err = fmt.Errorf("version: %w", u.Err)
 		return u
@@ -69,4 +69,16 @@ func sysTag(before, after record.Record) plugin.SysTag {
 	default:
 		return plugin.SysTagNone
 	}
+}
+
+// Fetch does nothing: the program fetches what it needs.
+func (m *Manager) Fetch(context.Context, plugin.Change) error { return nil }
+
+// Discard does nothing.
+func (m *Manager) Discard(plugin.Change) {}
+
+// ConfirmStart runs `--status` of a plugin that was started (RS-06). Nothing
+// is known of its processes, so it is not asked again.
+func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	return m.Check(ctx, p)
 }

@@ -114,11 +114,11 @@ func TestUpgrade(t *testing.T) {
 			if tt.old.Name != "" {
 				b.record(tt.old)
 			}
-			got := b.Upgrade(t.Context(), plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Minute})
+			got := b.Change(t.Context(), plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}, plugin.Permit{})
 			if got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
-			want := plugin.Upgraded{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
+			want := plugin.Changed{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
 			if r, found, _ := b.registry.Find(t.Context(), "p"); found {
 				want.Plugin = r.Plugin()
 			}
@@ -130,13 +130,13 @@ func TestUpgrade(t *testing.T) {
 			}
 		})
 	}
-	for name, o := range map[string]plugin.Offer{
+	for name, o := range map[string]plugin.Change{
 		"ST-15 name":    {Name: "..", Version: "2.0"},
 		"ST-15 version": {Name: "p", Version: "-/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "")
-			if got := b.Upgrade(t.Context(), o); got.Err == nil || b.calls() != "" {
+			if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err == nil || b.calls() != "" {
 				t.Errorf("got %+v after %q", got, b.calls())
 			}
 		})

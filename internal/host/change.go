@@ -37,7 +37,7 @@ type change struct {
 	t       transaction.Transaction
 	timeout time.Duration   // of `--upgrade`; the other verbs have their record's (UP-06)
 	staged  *install.Staged // the new version's package; nil: it is in its place already
-	result  plugin.Upgraded
+	result  plugin.Changed
 }
 
 func (m *Manager) change(t transaction.Transaction) *change {
@@ -50,13 +50,13 @@ func (m *Manager) change(t transaction.Transaction) *change {
 
 // finish brings the transaction of a plugin to its end, if there is one.
 // Called with the name lock held alone.
-func (m *Manager) finish(ctx context.Context, name string) (plugin.Upgraded, bool) {
+func (m *Manager) finish(ctx context.Context, name string) (plugin.Changed, bool) {
 	t, found, err := m.changes.Find(name)
 	if err != nil { // moved aside: the record says what is installed
 		m.log.WithError(err).WithField("plugin", name).Error("Upgrade that was cut short is not known any more")
 	}
 	if !found {
-		return plugin.Upgraded{}, false
+		return plugin.Changed{}, false
 	}
 	c := m.change(t)
 	if t.Made { // a package came

@@ -125,7 +125,7 @@ func TestChange(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-06 "+name, func(t *testing.T) {
 			b := changeBench(t, v.script, nil)
-			got := b.Upgrade(t.Context(), offer)
+			got := b.Change(t.Context(), offer, plugin.Permit{})
 			if v.stays {
 				if got.Err != nil || got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" || len(got.Processes) == 0 {
 					t.Errorf("upgraded: %+v", got)
@@ -140,13 +140,13 @@ func TestChange(t *testing.T) {
 				t.Errorf("upgraded: %+v", got)
 			}
 			b.settled("1.0")
-			again := b.Upgrade(t.Context(), offer)
+			again := b.Change(t.Context(), offer, plugin.Permit{})
 			if again.Err == nil || !strings.Contains(again.Cause(), "in quarantine until") || again.Status != plugin.StatusUnknown {
 				t.Errorf("offered again: %+v", again)
 			}
 			forced := offer
-			forced.Force = true
-			if again = b.Upgrade(t.Context(), forced); !again.RolledBack {
+			forced.Origin = plugin.FromOperator
+			if again = b.Change(t.Context(), forced, plugin.Permit{}); !again.RolledBack {
 				t.Errorf("forced: %+v", again)
 			}
 			b.settled("1.0")
@@ -157,7 +157,7 @@ func TestChange(t *testing.T) {
 		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
 			t.Fatal(got.Err)
 		}
-		if got := b.Upgrade(t.Context(), offer); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
+		if got := b.Change(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
@@ -167,7 +167,7 @@ func TestChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(b.calls())
-		if got := b.Upgrade(t.Context(), offer); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
+		if got := b.Change(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
 		if calls := b.calls()[before:]; !cmp.Equal(calls, []string{"--status 1.0 from -"}) {
@@ -185,15 +185,15 @@ func TestChange(t *testing.T) {
 				}
 			}
 		})
-		if got := b.Upgrade(ctx, offer); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusRunning {
+		if got := b.Change(ctx, offer, plugin.Permit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusRunning {
 			t.Errorf("upgraded: %+v", got)
 		}
 		pending, err := b.Unfinished()
-		if want := []plugin.Offer{{Name: "p", Version: "2.0", Resume: true}}; err != nil || !cmp.Equal(pending, want) {
+		if want := []plugin.Change{{Name: "p", Version: "2.0", Kind: plugin.ChangeResume, Origin: plugin.FromRecovery}}; err != nil || !cmp.Equal(pending, want) {
 			t.Fatalf("unfinished: %+v %v", pending, err)
 		}
 		b.window = 100 * time.Millisecond
-		if got := b.Upgrade(t.Context(), pending[0]); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
+		if got := b.Change(t.Context(), pending[0], plugin.Permit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
 			t.Errorf("resumed: %+v", got)
 		}
 		b.settled("2.0")
@@ -217,7 +217,7 @@ func TestUndoThatIsRefused(t *testing.T) {
 			}
 		}
 	})
-	got := b.Upgrade(t.Context(), offer)
+	got := b.Change(t.Context(), offer, plugin.Permit{})
 	if !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("upgraded: %+v", got)
 	}
@@ -282,7 +282,7 @@ func TestChangeCutShort(t *testing.T) {
 							panic(r)
 						}
 					}()
-					b.Upgrade(t.Context(), offer)
+					b.Change(t.Context(), offer, plugin.Permit{})
 				}()
 				if at == 0 {
 					points = len(passed)
@@ -315,7 +315,7 @@ func (b *bench) next() {
 		b.t.Error(err)
 	}
 	for _, o := range pending {
-		b.Upgrade(b.t.Context(), o)
+		b.Change(b.t.Context(), o, plugin.Permit{})
 	}
 	p := b.recorded("p")
 	if b.Check(b.t.Context(), p).Status != plugin.StatusRunning {

@@ -59,7 +59,7 @@ type Heartbeats interface {
 // Packages gets the package of an offer, verified and unpacked, into staging.
 // It touches nothing else.
 type Packages interface {
-	Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error)
+	Stage(ctx context.Context, o plugin.Change) (*install.Staged, error)
 }
 
 // Manager works on the plugins of one root. It may be used by several

@@ -33,9 +33,11 @@ func newDepot(t *testing.T, root string) *depot {
 	return &depot{t, t.TempDir(), i}
 }
 
-func (d *depot) file(o plugin.Offer) string { return filepath.Join(d.dir, o.Name+"-"+o.Version+".zip") }
+func (d *depot) file(o plugin.Change) string {
+	return filepath.Join(d.dir, o.Name+"-"+o.Version+".zip")
+}
 
-func (d *depot) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+func (d *depot) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	b, err := os.ReadFile(d.file(o))
 	if err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func (d *depot) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, err
 }
 
 // add packs what is unpacked in a folder.
-func (d *depot) add(o plugin.Offer, folder string) {
+func (d *depot) add(o plugin.Change, folder string) {
 	d.t.Helper()
 	f, err := os.Create(d.file(o))
 	if err != nil {
@@ -108,18 +110,18 @@ func TestVerifiedStaysWithTheVersion(t *testing.T) {
 	}
 	for _, step := range []struct {
 		what   string
-		offer  plugin.Offer
+		offer  plugin.Change
 		came   plugin.Verified // of the package that came
 		is     plugin.Verified // of what is installed
 		change string
 	}{
 		{"it comes", offer, plugin.ByMD5, plugin.ByMD5, "upgraded from 1.0 to 2.0, verified by MD5 only"},
-		{"back to the old one", plugin.Offer{Name: "p", Force: true}, "", plugin.VerifiedUnknown, "upgraded from 2.0 to 1.0"},
-		{"it is there already", plugin.Offer{Name: "p", Version: "2.0", Force: true}, "", plugin.ByMD5, "upgraded from 1.0 to 2.0"},
+		{"back to the old one", plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, "", plugin.VerifiedUnknown, "upgraded from 2.0 to 1.0"},
+		{"it is there already", plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, "", plugin.ByMD5, "upgraded from 1.0 to 2.0"},
 	} {
-		got := b.Upgrade(t.Context(), step.offer)
-		if got.Err != nil || got.Verified != step.came || got.Plugin.Verified != step.is || got.Change() != step.change {
-			t.Errorf("%s: %q, %v, came %q, is %q", step.what, got.Change(), got.Err, got.Verified, got.Plugin.Verified)
+		got := b.Change(t.Context(), step.offer, plugin.Permit{})
+		if got.Err != nil || got.Verified != step.came || got.Plugin.Verified != step.is || got.Summary() != step.change {
+			t.Errorf("%s: %q, %v, came %q, is %q", step.what, got.Summary(), got.Err, got.Verified, got.Plugin.Verified)
 		}
 		if is := b.verified("p"); is != step.is {
 			t.Errorf("%s: listed as %q", step.what, is)
@@ -143,16 +145,16 @@ func TestRefused(t *testing.T) {
 		}
 		return versions
 	}
-	if got := b.Upgrade(t.Context(), offer); got.Err != nil || len(refused()) != 0 {
+	if got := b.Change(t.Context(), offer, plugin.Permit{}); got.Err != nil || len(refused()) != 0 {
 		t.Fatalf("%v, refused %v", got.Err, refused())
 	}
-	if got := b.Upgrade(t.Context(), plugin.Offer{Name: "p"}); got.Err != nil {
+	if got := b.Change(t.Context(), plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, plugin.Permit{}); got.Err != nil {
 		t.Fatal(got.Err)
 	}
 	if got := refused(); len(got) != 1 || got[0] != "p 2.0: rolled back by an operator" {
 		t.Fatalf("refused %v", got)
 	}
-	if got := b.Upgrade(t.Context(), offer); got.Err == nil {
+	if got := b.Change(t.Context(), offer, plugin.Permit{}); got.Err == nil {
 		t.Error("an offer of a refused version was carried out")
 	}
 	if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
@@ -165,7 +167,7 @@ func TestRefused(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	if got := b.Upgrade(t.Context(), plugin.Offer{Name: "p", Version: "2.0", Force: true}); got.Err != nil || len(refused()) != 0 {
+	if got := b.Change(t.Context(), plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, plugin.Permit{}); got.Err != nil || len(refused()) != 0 {
 		t.Errorf("an operator's word: %v, refused %v", got.Err, refused())
 	}
 }

@@ -19,12 +19,12 @@ import (
 // packaged stages what the offer names, with a real installer.
 type packaged struct{ *install.Installer }
 
-func (p packaged) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+func (p packaged) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	return p.Installer.Stage(ctx, install.Request{Source: o.Package, Name: o.Name, Version: o.Version})
 }
 
 // packageBench is a changeBench whose 2.0 comes as a package.
-func packageBench(t *testing.T, step failpoint.Step, reached func(string)) (*bench, plugin.Offer) {
+func packageBench(t *testing.T, step failpoint.Step, reached func(string)) (*bench, plugin.Change) {
 	t.Helper()
 	b := changeBench(t, daemon, func(o *Options) {
 		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
@@ -44,7 +44,7 @@ func packageBench(t *testing.T, step failpoint.Step, reached func(string)) (*ben
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, plugin.Offer{Name: "p", Version: "2.0", Package: path, Timeout: time.Minute}
+	return b, plugin.Change{Name: "p", Version: "2.0", Package: path, Timeout: time.Minute}
 }
 
 // swept has the leftovers of the dead removed, and checks that nothing is staged.
@@ -97,7 +97,7 @@ func TestPackageCutShort(t *testing.T) {
 					panic(r)
 				}
 			}()
-			b.Upgrade(t.Context(), o)
+			b.Change(t.Context(), o, plugin.Permit{})
 		}()
 		if at == 0 {
 			points = len(passed)
@@ -134,7 +134,7 @@ func TestPackageDiskFull(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		got := b.Upgrade(t.Context(), o)
+		got := b.Change(t.Context(), o, plugin.Permit{})
 		if done = where == ""; !done {
 			if !errors.Is(got.Err, syscall.ENOSPC) || !strings.Contains(got.Cause(), "the disk is full") {
 				t.Errorf("full at %q: %+v", where, got)
@@ -144,7 +144,7 @@ func TestPackageDiskFull(t *testing.T) {
 			if isFolder(b.dir("p", "2.0")) {
 				t.Errorf("full at %q: 2.0 is left", where)
 			}
-			got = b.Upgrade(t.Context(), o)
+			got = b.Change(t.Context(), o, plugin.Permit{})
 		}
 		if got.Err != nil {
 			t.Fatalf("with room after %q: %+v", where, got)
@@ -169,7 +169,7 @@ func TestJournalDiskFull(t *testing.T) {
 						}
 					}
 				})
-				got := b.Upgrade(t.Context(), offer)
+				got := b.Change(t.Context(), offer, plugin.Permit{})
 				if step == "prepared" || step == "switching" {
 					if !full || !errors.Is(got.Err, syscall.ENOSPC) {
 						t.Errorf("full before anything is changed: %+v", got)
@@ -192,14 +192,14 @@ func TestForceThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := o
-	o.Force, missing.Force, missing.Package = true, true, o.Package+".gone"
-	if got := b.Upgrade(t.Context(), missing); got.Err == nil {
+	o.Origin, missing.Origin, missing.Package = plugin.FromOperator, plugin.FromOperator, o.Package+".gone"
+	if got := b.Change(t.Context(), missing, plugin.Permit{}); got.Err == nil {
 		t.Errorf("upgraded to nothing: %+v", got)
 	}
 	if refused, err := b.Refused(); len(refused) != 1 || err != nil {
 		t.Errorf("refused: %v, %v", refused, err)
 	}
-	if got := b.Upgrade(t.Context(), o); got.Err != nil {
+	if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err != nil {
 		t.Errorf("upgraded: %+v", got)
 	}
 	if refused, err := b.Refused(); len(refused) != 0 || err != nil {

@@ -18,7 +18,7 @@ import (
 // refuses, stays and is started again; that its executable is missing does not
 // keep it. Once the record says removed it is: folders that could not be
 // deleted are only warned of.
-func (m *Manager) remove(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+func (m *Manager) remove(ctx context.Context, o plugin.Change) plugin.Changed {
 	u := upgrade{offer: o}
 	if err := plugin.CheckName(o.Name); err != nil {
 		return u.refuse(err)

@@ -15,24 +15,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Upgrade makes another version the one that is recorded and runs, or leaves
+// upgradeTo makes another version the one that is recorded and runs, or leaves
 // all as it was (UP-06, UP-08). It is a transaction, see change: whatever
 // cuts it short, a later call about the plugin finishes or undoes it. One that
 // an earlier process left is brought to its end first, also when the offer
 // then turns out to be none.
-func (m *Manager) Upgrade(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+func (m *Manager) upgradeTo(ctx context.Context, o plugin.Change) plugin.Changed {
 	u := m.fulfil(ctx, o)
 	u.Plugin = m.withOrigin(u.Plugin)
 	return u
 }
 
-func (m *Manager) fulfil(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+func (m *Manager) fulfil(ctx context.Context, o plugin.Change) plugin.Changed {
 	switch {
-	case o.Resume:
+	case o.Kind == plugin.ChangeResume:
 		return m.resume(ctx, o)
-	case o.Remove:
+	case o.Kind == plugin.ChangeRemove:
 		return m.remove(ctx, o)
-	case o.Version == "":
+	case o.Kind == plugin.ChangeRollback:
 		return m.rollBack(ctx, o)
 	}
 	u, err := m.admit(ctx, o)
@@ -66,7 +66,7 @@ func (m *Manager) fulfil(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 
 // rollBack makes the version before the recorded one, and keeps the control
 // plane from offering the present one again for a while.
-func (m *Manager) rollBack(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+func (m *Manager) rollBack(ctx context.Context, o plugin.Change) plugin.Changed {
 	var err error
 	if err = plugin.CheckName(o.Name); err == nil {
 		o.Version, err = m.before(ctx, o.Name)
@@ -74,7 +74,7 @@ func (m *Manager) rollBack(ctx context.Context, o plugin.Offer) plugin.Upgraded 
 	if err != nil {
 		return upgrade{offer: o}.refuse(err)
 	}
-	o.Force = true
+	o.Kind, o.Origin = plugin.ChangeUpgrade, plugin.FromOperator
 	result := m.fulfil(ctx, o)
 	if result.Err == nil && m.quarantine > 0 {
 		err := m.changes.Ban(plugin.Ban{
@@ -88,7 +88,7 @@ func (m *Manager) rollBack(ctx context.Context, o plugin.Offer) plugin.Upgraded 
 }
 
 // resume brings an upgrade that was cut short to its end.
-func (m *Manager) resume(ctx context.Context, o plugin.Offer) plugin.Upgraded {
+func (m *Manager) resume(ctx context.Context, o plugin.Change) plugin.Changed {
 	if err := plugin.CheckName(o.Name); err != nil {
 		return upgrade{offer: o}.refuse(err)
 	}
@@ -100,31 +100,31 @@ func (m *Manager) resume(ctx context.Context, o plugin.Offer) plugin.Upgraded {
 	left, found := m.finish(ctx, o.Name)
 	if !found { // somebody else did
 		r, _, err := m.registry.Find(ctx, o.Name)
-		return plugin.Upgraded{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
+		return plugin.Changed{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
 	}
 	return m.reported(left)
 }
 
 // reported adds to a result what runs now.
-func (m *Manager) reported(u plugin.Upgraded) plugin.Upgraded {
+func (m *Manager) reported(u plugin.Changed) plugin.Changed {
 	u.Outcome = m.running(u.Plugin, u.Outcome)
 	return u
 }
 
 // Unfinished are the upgrades that an earlier process left, as offers to
 // resume. The error names those that cannot be read.
-func (m *Manager) Unfinished() ([]plugin.Offer, error) {
+func (m *Manager) Unfinished() ([]plugin.Change, error) {
 	pending, err := m.changes.Pending()
-	var offers []plugin.Offer
+	var offers []plugin.Change
 	for _, t := range pending {
-		offers = append(offers, plugin.Offer{Name: t.Name, Version: t.To.Version, Resume: true})
+		offers = append(offers, plugin.Change{Name: t.Name, Version: t.To.Version, Kind: plugin.ChangeResume, Origin: plugin.FromRecovery})
 	}
 	return offers, err
 }
 
 // upgrade is what an offer comes to on this host.
 type upgrade struct {
-	offer plugin.Offer
+	offer plugin.Change
 	old   record.Record // the record before; the zero value if there is none
 	had   bool          // there is one
 	next  record.Record
@@ -133,7 +133,7 @@ type upgrade struct {
 }
 
 // admit refuses what may not be done.
-func (m *Manager) admit(ctx context.Context, o plugin.Offer) (u upgrade, err error) {
+func (m *Manager) admit(ctx context.Context, o plugin.Change) (u upgrade, err error) {
 	u.offer = o
 	if err := plugin.CheckName(o.Name); err != nil {
 		return u, err
@@ -147,14 +147,14 @@ func (m *Manager) admit(ctx context.Context, o plugin.Offer) (u upgrade, err err
 	if u.had && !m.downgrade && plugin.CompareVersions(o.Version, u.old.Version) <= 0 {
 		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", o.Version, u.old.Version)
 	}
-	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.Force {
+	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.ByOperator() {
 		return u, ban
 	}
 	return u, nil
 }
 
 // plan looks what there is to do, and refuses what may not or cannot be done.
-func (m *Manager) plan(ctx context.Context, o plugin.Offer, staged *install.Staged) (u upgrade, err error) {
+func (m *Manager) plan(ctx context.Context, o plugin.Change, staged *install.Staged) (u upgrade, err error) {
 	if u, err = m.admit(ctx, o); err != nil {
 		return u, err
 	}
@@ -182,15 +182,15 @@ func (m *Manager) plan(ctx context.Context, o plugin.Offer, staged *install.Stag
 			return u, err
 		}
 	}
-	if o.Force { // not before it is sure that it can be tried
+	if o.ByOperator() { // not before it is sure that it can be tried
 		err = m.changes.Lift(o.Name, o.Version)
 	}
 	return u, err
 }
 
 // refuse is the result when nothing was touched.
-func (u upgrade) refuse(err error) plugin.Upgraded {
-	r := plugin.Upgraded{Previous: u.old.Version, Outcome: failed(plugin.VerbUpgrade, err)}
+func (u upgrade) refuse(err error) plugin.Changed {
+	r := plugin.Changed{Previous: u.old.Version, Outcome: failed(plugin.VerbUpgrade, err)}
 	if u.had {
 		r.Plugin = u.old.Plugin()
 	}
@@ -198,7 +198,7 @@ func (u upgrade) refuse(err error) plugin.Upgraded {
 }
 
 // carryOut does what was planned.
-func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Upgraded {
+func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Changed {
 	t := transaction.Transaction{Name: u.offer.Name, To: u.next, Began: time.Now()}
 	if u.had {
 		t.From = &u.old
@@ -215,4 +215,20 @@ func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Upgraded {
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
+}
+
+// Fetch implements actors.Manager.
+func (m *Manager) Fetch(context.Context, plugin.Change) error { return nil }
+
+// Discard implements actors.Manager.
+func (m *Manager) Discard(plugin.Change) {}
+
+// Change implements actors.Manager.
+func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.Permit) plugin.Changed {
+	return m.upgradeTo(ctx, c)
+}
+
+// ConfirmStart implements actors.Manager.
+func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	return m.Check(ctx, p)
 }

@@ -19,7 +19,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-var offer = plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Minute}
+var offer = plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}
 
 func TestUpgrade(t *testing.T) {
 	const tagged = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"timeout":"60","addSysTag":true}`
@@ -33,7 +33,7 @@ func TestUpgrade(t *testing.T) {
 		script     string // of 2.0
 		config     string
 		old        record.Record
-		offer      plugin.Offer
+		offer      plugin.Change
 		nothing    bool // installed before
 		noFolder   bool // of the old version
 		outcome    plugin.Outcome
@@ -48,7 +48,7 @@ func TestUpgrade(t *testing.T) {
 			script: wellBehaved, outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
 		},
 		"UP-06 no --timeout in the offer": {
-			script: wellBehaved, offer: plugin.Offer{Name: "p", Version: "2.0"},
+			script: wellBehaved, offer: plugin.Change{Name: "p", Version: "2.0"},
 			outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
 		},
 		"UP-06 started when --upgrade does not": {
@@ -63,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
 		"UP-06 the verb has the offer's deadline": {
-			script: `if test "$1" = --upgrade; then ` + hangs + `fi` + wellBehaved, offer: plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Second},
+			script: `if test "$1" = --upgrade; then ` + hangs + `fi` + wellBehaved, offer: plugin.Change{Name: "p", Version: "2.0", Timeout: time.Second},
 			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, TimedOut: true}, cause: "--upgrade to 2.0: no end in 1s",
 			status: plugin.StatusRunning, installed: "2.0",
 			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
@@ -85,7 +85,7 @@ func TestUpgrade(t *testing.T) {
 			calls: []string{"--status 2.0 from -", "--upgrade 2.0 from -", "--status 2.0 from -"},
 		},
 		"UP-08 same version": {
-			script: wellBehaved, offer: plugin.Offer{Name: "p", Version: "1.0"}, outcome: ran, status: plugin.StatusRunning, installed: "1.0",
+			script: wellBehaved, offer: plugin.Change{Name: "p", Version: "1.0"}, outcome: ran, status: plugin.StatusRunning, installed: "1.0",
 			calls: []string{"--status 1.0 from -", "--status 1.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--upgrade 1.0 from 1.0", "--status 1.0 from -"},
 		},
 		"UP-08 older version": {
@@ -132,17 +132,17 @@ func TestUpgrade(t *testing.T) {
 					os.RemoveAll(dir)
 				}
 			}
-			if tt.offer == (plugin.Offer{}) {
+			if tt.offer == (plugin.Change{}) {
 				tt.offer = offer
 			}
 			b.unpack("p", tt.offer.Version, tt.script, tt.config)
 
-			got := b.Upgrade(t.Context(), tt.offer)
+			got := b.Change(t.Context(), tt.offer, plugin.Permit{})
 			if got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
 			after := b.recorded("p")
-			want := plugin.Upgraded{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
+			want := plugin.Changed{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
 				t.Error(diff)
 			}
@@ -161,7 +161,7 @@ func TestUpgrade(t *testing.T) {
 
 func TestUpgradeRefused(t *testing.T) {
 	tests := map[string]struct {
-		offer   plugin.Offer
+		offer   plugin.Change
 		config  string // of 2.0, "-": not unpacked
 		options func(*Options)
 		spoil   func(dir string)
@@ -176,14 +176,14 @@ func TestUpgradeRefused(t *testing.T) {
 		"other arch":     {offer: offer, config: `{"name":"p","version":"2.0","runPath":"run","arch":"arm"}`, cause: "arm"},
 		"ST-15 runPath":  {offer: offer, config: `{"name":"p","version":"2.0","runPath":"../1.0/run"}`, cause: "leaves the package"},
 		"no executable":  {offer: offer, spoil: func(dir string) { os.Remove(filepath.Join(dir, "run")) }, cause: "executable missing"},
-		"ST-15 name":     {offer: plugin.Offer{Name: "..", Version: "2.0"}, cause: "starts with a dot"},
-		"ST-15 version":  {offer: plugin.Offer{Name: "p", Version: "../2.0"}, cause: "version"},
+		"ST-15 name":     {offer: plugin.Change{Name: "..", Version: "2.0"}, cause: "starts with a dot"},
+		"ST-15 version":  {offer: plugin.Change{Name: "p", Version: "../2.0"}, cause: "version"},
 		"UP-08 same version where that is off": {
-			offer: plugin.Offer{Name: "p", Version: "1.0"}, options: func(o *Options) { o.AllowDowngrade = false },
+			offer: plugin.Change{Name: "p", Version: "1.0"}, options: func(o *Options) { o.AllowDowngrade = false },
 			cause: "version 1.0 is not newer than the installed 1.0",
 		},
 		"UP-08 older version where that is off": {
-			offer: plugin.Offer{Name: "p", Version: "0.9"}, options: func(o *Options) { o.AllowDowngrade = false },
+			offer: plugin.Change{Name: "p", Version: "0.9"}, options: func(o *Options) { o.AllowDowngrade = false },
 			cause: "version 0.9 is not newer than the installed 1.0",
 		},
 	}
@@ -200,7 +200,7 @@ func TestUpgradeRefused(t *testing.T) {
 					tt.spoil(dir)
 				}
 			}
-			got := b.Upgrade(t.Context(), tt.offer)
+			got := b.Change(t.Context(), tt.offer, plugin.Permit{})
 			if !strings.Contains(got.Cause(), tt.cause) || got.ExitCode != -1 || got.Status != plugin.StatusUnknown || got.TimedOut {
 				t.Errorf("got %+v, want cause %q", got, tt.cause)
 			}
@@ -220,8 +220,8 @@ func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
 	b := newBench(t)
 	before := b.install("p", "1.0", `test "$1" != --stop || exit 5`, "3")
 	b.unpack("p", "2.0", wellBehaved, "")
-	got := b.Upgrade(t.Context(), offer)
-	want := plugin.Upgraded{
+	got := b.Change(t.Context(), offer, plugin.Permit{})
+	want := plugin.Changed{
 		Outcome: plugin.Outcome{Verb: plugin.VerbStop, ExitCode: 5, Err: got.Err},
 		Plugin:  before, Previous: "1.0", Status: plugin.StatusRunning,
 	}
@@ -243,9 +243,9 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.Upgrade(t.Context(), offer) // may read the database, and not write
+	got := b.Change(t.Context(), offer, plugin.Permit{}) // may read the database, and not write
 	reader()
-	want := plugin.Upgraded{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
+	want := plugin.Changed{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
 	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("got %+v", got)
 	}
@@ -283,7 +283,7 @@ func TestUpgradeCancelled(t *testing.T) {
 				defer cancel()
 				eventually(t, "it hangs", ready)
 			}()
-			got := b.Upgrade(ctx, plugin.Offer{Name: "p", Version: "2.0", Timeout: time.Hour})
+			got := b.Change(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.Permit{})
 			if !errors.Is(got.Err, context.Canceled) || got.Verb != tt.verb || got.Status != plugin.StatusUnknown {
 				t.Errorf("got %+v", got)
 			}

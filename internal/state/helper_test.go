@@ -83,7 +83,7 @@ func sample() plugin.Changes {
 		Events: map[uint64]*plugin.Event{18446744073709551615: {
 			ID: plugin.EventUpdate, At: noon, Keywords: map[string]string{"name": "ä<\n>"},
 		}},
-		Restarts: map[string]*plugin.Restarts{"a": {Count: 5, Failures: 2, Last: noon, Cause: "exit 3", Stopped: true}},
+		Restarts: map[string]*plugin.Restarts{"a": {Count: 5, Failures: 2, Last: plugin.Moment{Wall: noon}, Cause: "exit 3", Stopped: true}},
 	}
 }
 

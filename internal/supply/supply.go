@@ -83,7 +83,7 @@ func Plane(cfg config.Config) control.Config {
 
 // Stage gets the package of an offer. What was verified by less than a SHA-256
 // is said so.
-func (s *Supply) Stage(ctx context.Context, o plugin.Offer) (*install.Staged, error) {
+func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	on, arrived := s.onTheWay.add(o.Name, o.Version)
 	defer arrived()
 	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on}

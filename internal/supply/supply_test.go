@@ -100,7 +100,7 @@ func TestStageFromTheControlPlane(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := plane(t, "2.0", c.sums, body, func() {})
 			s, log := open(t, cfg)
-			staged, err := s.Stage(t.Context(), plugin.Offer{Name: "hello", Version: "2.0"})
+			staged, err := s.Stage(t.Context(), plugin.Change{Name: "hello", Version: "2.0"})
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Fatalf("staged with error %v", err)
@@ -123,7 +123,7 @@ func TestStageFromTheControlPlane(t *testing.T) {
 
 func TestStageWhatIsNotListed(t *testing.T) {
 	s, _ := open(t, plane(t, "2.0", "", nil, func() {}))
-	if _, err := s.Stage(t.Context(), plugin.Offer{Name: "hello", Version: "3.0"}); err == nil || !strings.Contains(err.Error(), "no such package") {
+	if _, err := s.Stage(t.Context(), plugin.Change{Name: "hello", Version: "3.0"}); err == nil || !strings.Contains(err.Error(), "no such package") {
 		t.Errorf("CL-08 not listed: %v", err)
 	}
 	if n, err := s.Sweep(t.Context()); n != 0 || err != nil {
@@ -138,7 +138,7 @@ func TestFetches(t *testing.T) {
 	s, _ := open(t, cfg)
 	ended := make(chan error, 1)
 	go func() {
-		staged, err := s.Stage(t.Context(), plugin.Offer{Name: "hello", Version: "2.0"})
+		staged, err := s.Stage(t.Context(), plugin.Change{Name: "hello", Version: "2.0"})
 		if err == nil {
 			err = staged.Discard()
 		}

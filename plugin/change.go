@@ -1,0 +1,145 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ChangeKind says what a Change does to the version of a plugin on the host.
+type ChangeKind uint8
+
+// The kinds of change.
+const (
+	ChangeUpgrade  ChangeKind = iota // switch the plugin to Version, or install it where it is not yet (UP-08)
+	ChangeInstall                    // the same, ordered as an installation
+	ChangeRollback                   // go back to the previous version
+	ChangeRemove                     // remove the plugin from the host (CL-10)
+	ChangeResume                     // finish or undo a change that was interrupted by the end of the process
+)
+
+var changeKindNames = [...]string{"upgrade", "install", "rollback", "remove", "resume"}
+
+func (k ChangeKind) String() string { return changeKindNames[k] }
+
+// MarshalText writes the kind's name.
+func (k ChangeKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a kind's name.
+func (k *ChangeKind) UnmarshalText(b []byte) error {
+	for i, name := range changeKindNames {
+		if string(b) == name {
+			*k = ChangeKind(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown kind of change %q", b)
+}
+
+// Origin says who asked for a Change.
+type Origin uint8
+
+// The origins.
+const (
+	FromControlPlane Origin = iota // assigned in the answer to an update check (UP-05)
+	FromOperator                   // a command of an operator: goes first, and overrides quarantine
+	FromRecovery                   // found at the start of the supervisor
+)
+
+// Change is one order to change which version of a plugin is on the host.
+type Change struct {
+	ID      uint64 // number that the Coordinator gave it; 0 outside of the supervisor
+	Kind    ChangeKind
+	Origin  Origin
+	Name    string
+	Version string        // the wanted version; "" for a rollback and a removal
+	Timeout time.Duration // deadline of `--upgrade`; 0: DefaultTimeout (UP-06)
+	Package string        // file or URL of the package; "": on this host, or the control plane lists it
+}
+
+// ByOperator reports whether an operator asked for the change.
+func (c Change) ByOperator() bool { return c.Origin == FromOperator }
+
+// Starts reports whether the change ends with a running plugin, so that it
+// must not be made of a plugin that an operator stopped (EV-14).
+func (c Change) Starts() bool { return c.Kind != ChangeRemove }
+
+// String says what is to be done.
+func (c Change) String() string {
+	switch c.Kind {
+	case ChangeRemove:
+		return "remove"
+	case ChangeResume:
+		return "resume the upgrade to " + c.Version
+	case ChangeRollback:
+		return "roll back"
+	case ChangeInstall:
+		return "install " + c.Version
+	default:
+		return "upgrade to " + c.Version
+	}
+}
+
+// Updates is the control plane's answer to an update check.
+type Updates struct {
+	Changes      []Change
+	NextInterval time.Duration // ≤ 0: not given (UP-09)
+}
+
+// Permit is what the Coordinator knows and gives when it lets a change touch
+// its plugin.
+type Permit struct {
+	// Before is the status of the plugin when the change was granted:
+	// StatusRunning makes a new version that does not run be rolled back
+	// (UP-13). StatusUnknown: ask `--status`.
+	Before Status
+	// Interrupt receives at most one value: an operator wants the plugin, and
+	// the change has to be undone as soon as its running verb has ended
+	// (UP-12). nil: it cannot be interrupted.
+	Interrupt <-chan Interruption
+}
+
+// Interruption says how a change is to be undone for an operator (UP-12).
+type Interruption struct {
+	LeaveStopped bool // the old version is put back and not started
+}
+
+// ErrInterrupted is wrapped by the error of a change that was undone because an
+// operator wanted the plugin (UP-12).
+var ErrInterrupted = errors.New("interrupted by an operator")
+
+// Changed is the result of one change.
+type Changed struct {
+	Outcome         // of `--upgrade`, or of the step that failed
+	Plugin   Plugin // the record as it is afterwards; the zero value if there is none
+	Previous string // the version that was recorded before, "" if none
+	Status   Status // of the plugin at the end; StatusUnknown if it was not touched
+	// RolledBack reports that the new version was tried, and the old one is
+	// back.
+	RolledBack bool
+	SysTag     SysTag // what the next report says of the host's tag (SPEC 3)
+	// Verified is how the package that was fetched was verified;
+	// VerifiedUnknown if none was.
+	Verified Verified
+}
+
+// Summary says what a successful change did.
+func (c Changed) Summary() string {
+	done := "installed " + c.Plugin.Version
+	if c.Previous != "" {
+		done = "upgraded from " + c.Previous + " to " + c.Plugin.Version
+	}
+	if c.Verified.Weak() {
+		done += ", " + c.Verified.Words()
+	}
+	return done
+}
+
+// FailedChange returns the result of a change that touched nothing.
+func FailedChange(err error) Changed {
+	return Changed{Outcome: Outcome{Verb: VerbUpgrade, ExitCode: -1, Err: err}}
+}
+
+// UpdateHandler may take over an update that the control plane assigned: when
+// it returns true, the supervisor does nothing else about it (UP-05).
+type UpdateHandler func(name, version string) bool
