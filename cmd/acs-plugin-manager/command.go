@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -37,13 +38,13 @@ func (m *manager) command(ctx context.Context, p plugin.Plugin, dir, previous st
 	}
 	c := process.Command{
 		Path: path, Args: args, Dir: here, Keep: keepOutput, Timeout: m.o.timeout,
-		Env: slices.Concat(os.Environ(), []string{"PLUGIN_DIR=" + dir, "PRE_PLUGIN_DIR=" + previous}),
+		Env: slices.Concat(os.Environ(), process.PluginEnv(dir, previous)),
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = verb.Deadline(p)
 	}
 	if len(args) == 1 && plugin.Verb(args[0]).MayLeaveDaemon() {
-		c.Log = verb.LogPath(m.cfg.Root, p.Name)
+		c.Log = layout.Log(m.cfg.Root, p.Name)
 	}
 	return m.runner.Run(ctx, c)
 }

@@ -8,6 +8,7 @@ import (
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
@@ -53,7 +54,7 @@ func (m *manager) execInstalled(ctx context.Context, name, version string) (exec
 	if err := plugin.CheckName(name); err != nil {
 		return what, fail(exitNotFound, "plugin %q: %w", name, err)
 	}
-	release, err := m.lock(ctx, lock.Shared, lock.Path(m.cfg.Root, name))
+	release, err := m.lock(ctx, lock.Shared, layout.NameLock(m.cfg.Root, name))
 	if err != nil {
 		return what, err
 	}

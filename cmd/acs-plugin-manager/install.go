@@ -9,8 +9,9 @@ import (
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
@@ -94,7 +95,7 @@ func (m *manager) install(ctx context.Context, r install.Request, listed control
 
 // put puts the package in its place and records it. When it cannot be recorded
 // what was there is put back: record and folder agree.
-func (m *manager) put(ctx context.Context, staged *install.Staged, record registry.Record) error {
+func (m *manager) put(ctx context.Context, staged *install.Staged, record record.Record) error {
 	if _, err := staged.Place(install.Replace); err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (m *manager) put(ctx context.Context, staged *install.Staged, record regist
 
 // lockAlone takes the locks of a name and a version of it (SPEC 1).
 func (m *manager) lockAlone(ctx context.Context, name, version string) (release func(), err error) {
-	byName, err := m.lock(ctx, lock.Exclusive, lock.Path(m.cfg.Root, name))
+	byName, err := m.lock(ctx, lock.Exclusive, layout.NameLock(m.cfg.Root, name))
 	if err != nil {
 		return nil, err
 	}

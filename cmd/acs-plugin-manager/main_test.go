@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
 
@@ -25,7 +27,7 @@ func put(t *testing.T, root, name, kind, timeout, script string) {
 			t.Fatal(err)
 		}
 	}
-	c, err := registry.DecodePackageConfig(fmt.Appendf(nil,
+	c, err := record.DecodePackageConfig(fmt.Appendf(nil,
 		`{"name":%q,"version":"1.0","publisher":"acme","runPath":"main.sh","timeout":%q,"pluginType":%q}`, name, timeout, kind))
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +143,7 @@ func TestCommands(t *testing.T) {
 		}
 	})
 	t.Run("CL-12", func(t *testing.T) {
-		release, _, err := lock.Exclusive(t.Context(), lock.Path(root, "filed.v2.0"), nil)
+		release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(root, "filed", "2.0"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +153,7 @@ func TestCommands(t *testing.T) {
 		}
 	})
 	t.Run("CL-10 locked", func(t *testing.T) {
-		release, _, err := lock.Shared(t.Context(), lock.Path(root, "healthy"), nil)
+		release, _, err := lock.Shared(t.Context(), layout.NameLock(root, "healthy"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

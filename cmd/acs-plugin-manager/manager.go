@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
-	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/supply"
@@ -65,7 +64,7 @@ func (m *manager) close() { m.plane.Close() }
 
 // dir is the folder of a version.
 func (m *manager) dir(name, version string) string {
-	return filepath.Join(m.cfg.Root, "plugin", name, version)
+	return layout.Version(m.cfg.Root, name, version)
 }
 
 // locker is lock.Shared or lock.Exclusive.
@@ -86,5 +85,5 @@ func (m *manager) lock(ctx context.Context, take locker, path string) (func(), e
 
 // versionLock is the file who installs one version holds (SPEC 1).
 func (m *manager) versionLock(name, version string) string {
-	return lock.Path(m.cfg.Root, name+".v"+version)
+	return layout.VersionLock(m.cfg.Root, name, version)
 }

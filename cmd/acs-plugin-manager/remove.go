@@ -7,8 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
@@ -25,7 +25,7 @@ func (m *manager) remove(ctx context.Context) error {
 	if _, err := m.find(ctx, name); err != nil {
 		return err
 	}
-	release, err := m.lock(ctx, lock.Exclusive, lock.Path(m.cfg.Root, name))
+	release, err := m.lock(ctx, lock.Exclusive, layout.NameLock(m.cfg.Root, name))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (m *manager) remove(ctx context.Context) error {
 		tag = plugin.SysTagRemove
 	}
 	m.report(ctx, p, plugin.StatusRemoved, tag)
-	if err := os.RemoveAll(filepath.Join(m.cfg.Root, "plugin", name)); err != nil {
+	if err := os.RemoveAll(layout.Plugin(m.cfg.Root, name)); err != nil {
 		return fail(exitRemoveFiles, "remove files of %s: %w", name, err)
 	}
 	fmt.Fprintf(m.stderr, "RemovePlugin success, plugin[%s]\n", name)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/registry"
 )
@@ -95,7 +96,7 @@ func TestRemoveUnprinted(t *testing.T) {
 // that (CL-12).
 func TestVersionLock(t *testing.T) {
 	s := newStage(t)
-	release, _, err := lock.Exclusive(t.Context(), lock.Path(s.root, "p_up.v1.0"), nil)
+	release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(s.root, "p_up", "1.0"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,13 +109,13 @@ func TestVersionLock(t *testing.T) {
 // changes it that is waited for (RS-11).
 func TestSupervisorBeside(t *testing.T) {
 	s := newStage(t)
-	release, _, err := lock.Shared(t.Context(), lock.Path(s.root, "once_ok"), nil)
+	release, _, err := lock.Shared(t.Context(), layout.NameLock(s.root, "once_ok"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
 	release()
-	if release, _, err = lock.Exclusive(t.Context(), lock.Path(s.root, "once_ok"), nil); err != nil {
+	if release, _, err = lock.Exclusive(t.Context(), layout.NameLock(s.root, "once_ok"), nil); err != nil {
 		t.Fatal(err)
 	}
 	s.expect(s.server.URL, 232, "lock", "-e", "--local", "-P", "once_ok", "--fetchTimeout", "1")

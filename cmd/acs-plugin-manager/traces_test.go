@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
 
@@ -135,7 +136,7 @@ func (s *stage) installed(name, version, kind string, more map[string]any, scrip
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c, err := registry.DecodePackageConfig(b)
+	c, err := record.DecodePackageConfig(b)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/plugin"
 )
@@ -29,11 +29,9 @@ func history(cmd *cobra.Command, cfg config.Config, f state.Filter) ([]plugin.En
 
 // written is what the journal's files hold.
 func written(stderr io.Writer, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
-	entries, err := state.ReadJournal(journalFolder(cfg), f)
+	entries, err := state.ReadJournal(layout.Supervisor(cfg.Root), f)
 	return entries, damaged(stderr, err)
 }
-
-func journalFolder(cfg config.Config) string { return filepath.Join(cfg.Root, "supervisor") }
 
 // damaged says that there is damage, and makes it no error: what could be read
 // is good.

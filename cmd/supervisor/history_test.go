@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -214,7 +214,7 @@ func TestEventsFollow(t *testing.T) {
 // What a plugin printed, with and without a supervisor.
 func TestLogsCommand(t *testing.T) {
 	f := newFake(t, shown("hello", plugin.StateRunning), shown("silent", plugin.StateRunning))
-	path := verb.LogPath(f.root, "hello")
+	path := layout.Log(f.root, "hello")
 	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("one\ntwo\n\tthree\x1b[2J\n"), 0o600))
 	if err != nil {
 		t.Fatal(err)

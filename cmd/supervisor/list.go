@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -76,7 +76,7 @@ func installed(ctx context.Context, cfg config.Config) (admin.List, error) {
 // recorded is what the plugin database lists. Where there is no installation at
 // all, none is begun.
 func recorded(ctx context.Context, cfg config.Config) (admin.List, error) {
-	if _, err := os.Stat(filepath.Join(cfg.Root, "plugin")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(layout.Plugins(cfg.Root)); errors.Is(err, fs.ErrNotExist) {
 		return admin.List{Plugins: []admin.Installed{}}, nil
 	}
 	records, err := registry.New(registry.Options{Root: cfg.Root}).List(ctx)

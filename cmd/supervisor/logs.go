@@ -12,7 +12,7 @@ import (
 
 	"pluginsupervisor/cmd/supervisor/internal/tail"
 	"pluginsupervisor/cmd/supervisor/internal/view"
-	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -63,7 +63,7 @@ It exits 4 when there is no such plugin.`,
 			lines.SetEscapeHTML(false)
 			tell = func(line string) error { return lines.Encode(logLine{name, line}) }
 		}
-		path := verb.LogPath(cfg.Root, name)
+		path := layout.Log(cfg.Root, name)
 		_, err = os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) { // a plugin that is gone may have left one
 			if err := mustExist(cmd.Context(), cfg, name); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/version"
 )
@@ -46,7 +47,7 @@ func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context
 // knownID is who this host is to the control plane, "" where no supervisor has
 // made up an id yet: to ask is no reason to begin an installation.
 func knownID(cfg config.Config) string {
-	if _, err := os.Stat(journalFolder(cfg)); err != nil && cfg.InstanceID == "" {
+	if _, err := os.Stat(layout.Supervisor(cfg.Root)); err != nil && cfg.InstanceID == "" {
 		return ""
 	}
 	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -105,7 +106,7 @@ func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
 	dir := filepath.Join(root, "plugin", name, version)
 	ts.Check(copyFile(program, filepath.Join(dir, name), 0o755))
 	ts.Check(os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644))
-	pkg, err := registry.ReadPackageConfig(dir)
+	pkg, err := record.ReadPackageConfig(dir)
 	ts.Check(err)
 	_, err = registry.New(registry.Options{Root: root}).Put(context.Background(), pkg.Record())
 	ts.Check(err)

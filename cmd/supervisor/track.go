@@ -8,8 +8,8 @@ import (
 
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -30,8 +30,8 @@ func track(cfg config.Config, log logrus.FieldLogger) (t *process.Tracker, unlim
 		log.WithError(err).Warn("No cgroups for plugins, their processes are watched one by one")
 	}
 	t, err = process.NewTracker(process.TrackerOptions{
-		Tree: tree, Plugins: filepath.Join(cfg.Root, "plugin"), Log: log,
-		Output: func(name string) string { return process.TailLog(verb.LogPath(cfg.Root, name)) },
+		Tree: tree, Plugins: layout.Plugins(cfg.Root), Log: log,
+		Output: func(name string) string { return process.TailLog(layout.Log(cfg.Root, name)) },
 	})
 	if err != nil {
 		return nil, nil, err

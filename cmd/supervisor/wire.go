@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -21,6 +20,7 @@ import (
 	"pluginsupervisor/internal/external"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/host"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/notify"
 	"pluginsupervisor/internal/process"
@@ -42,7 +42,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	if err != nil {
 		return err
 	}
-	release, err := lock.TryExclusive(filepath.Join(own, "supervisor.lock"))
+	release, err := lock.TryExclusive(layout.SupervisorLock(cfg.Root))
 	if held := (*lock.HeldError)(nil); errors.As(err, &held) {
 		return fmt.Errorf("another supervisor has root %s: %w", cfg.Root, held) // which names its pid (EV-15)
 	}
@@ -76,7 +76,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 		defer metrics.Close()
 	}
 
-	memory, remembered, err := state.Open(filepath.Join(own, "state.db"), log)
+	memory, remembered, err := state.Open(layout.State(cfg.Root), log)
 	if err != nil {
 		return fmt.Errorf("open own state: %w", err)
 	}
@@ -177,7 +177,7 @@ func drain(ctx context.Context, parts *group, system *actors.System, runner *pro
 // prepareRoot creates the root and the folder that is ours alone, and makes
 // sure that it can be written.
 func prepareRoot(root string) (own string, err error) {
-	own = filepath.Join(root, "supervisor")
+	own = layout.Supervisor(root)
 	if err := os.MkdirAll(own, 0o750); err != nil {
 		return "", fmt.Errorf("cannot use root %s: %w", root, err)
 	}

@@ -3,26 +3,60 @@ package boltfile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // SetAside renames what is at path — file, folder or anything — so that a new
-// file can take its place, and returns the new name: path.damaged-TIME with the
-// time in UTC.
+// file can take its place, and returns the new name, see PlaceAside.
 func SetAside(path string, now time.Time) (string, error) {
-	base := path + ".damaged-" + now.UTC().Format("20060102T150405Z")
-	aside := base
-	for n := 1; ; n++ {
-		if _, err := os.Lstat(aside); errors.Is(err, os.ErrNotExist) {
-			break
-		} else if err != nil {
-			return "", fmt.Errorf("move %s aside: %w", path, err)
-		}
-		aside = fmt.Sprintf("%s-%d", base, n)
-	}
-	if err := os.Rename(path, aside); err != nil {
+	aside, err := PlaceAside(path, now, func(aside string) error { return renameToFree(path, aside) })
+	if err != nil {
 		return "", fmt.Errorf("move damaged file aside: %w", err)
 	}
 	return aside, nil
+}
+
+// PlaceAside finds a name for what is damaged at path and has it placed there:
+// path.damaged-TIME with the time in UTC, and a number behind it when that name
+// is taken. place fails with fs.ErrExist for a name that is taken, so that
+// nothing that was kept before is overwritten.
+func PlaceAside(path string, now time.Time, place func(aside string) error) (string, error) {
+	base := path + ".damaged-" + now.UTC().Format("20060102T150405Z")
+	aside := base
+	for n := 1; ; n++ {
+		err := place(aside)
+		if err == nil {
+			return aside, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+		aside = fmt.Sprintf("%s-%d", base, n)
+	}
+}
+
+// renameToFree renames a file; a name that is taken is fs.ErrExist.
+func renameToFree(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) { // the file system cannot do it in one step
+		return checkAndRename(from, to)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// checkAndRename does it in two steps.
+func checkAndRename(from, to string) error {
+	if _, err := os.Lstat(to); err == nil {
+		return fs.ErrExist
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(from, to)
 }

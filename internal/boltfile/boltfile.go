@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"go.etcd.io/bbolt"
-	"golang.org/x/sys/unix"
 )
 
 // Options say how a file is opened. The zero value opens an existing file for
@@ -24,39 +22,24 @@ type Options struct {
 // DB is an open database file.
 type DB struct {
 	bolt   *bbolt.DB
-	file   *os.File // bolt's own; it carries the lock
-	broken bool     // a transaction panicked: bolt's locks may be held for ever
+	file   *File // bolt closes it, too
+	broken bool  // a transaction panicked: bolt's locks may be held for ever
 }
 
-// Open locks the file, judges it and opens it. Errors wrap ErrLocked,
-// ErrDamaged, or what the file system said. The wait for the lock ends early
-// with ctx.
+// Open locks the file, verifies it and opens it. Errors wrap ErrLocked,
+// ErrDamaged, what the file system said, or the cause of ctx, which ends the
+// wait for the lock. What is not a regular file counts as damaged.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	f, created, err := openLocked(ctx, path, o)
+	f, err := Lock(ctx, path, o)
+	if errors.Is(err, ErrNotRegular) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if !created {
-		if err := verifyFile(f); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("open %s: %w", path, err)
-		}
-	}
-	db := &DB{file: f}
-	err = Guard(func() (err error) {
-		db.bolt, err = bbolt.Open(path, 0, &bbolt.Options{
-			ReadOnly:     o.ReadOnly,
-			FreelistType: bbolt.FreelistMapType,
-			OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
-		})
-		return err
-	})
+	db, err := f.Open()
 	if err != nil {
-		if created { // half of a new file would be taken for a damaged one
-			_ = os.Remove(path)
-		}
-		_ = unlock(f) // bbolt did both, unless it panicked
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
@@ -91,94 +74,8 @@ func (d *DB) guard(f func() error) error {
 func (d *DB) Close() error {
 	if d.broken {
 		// bbolt's Close might wait for ever for the locks of the transaction that
-		// panicked. Its mapping is left behind, and keeps the lock on the file
-		// unless that is given back.
-		return errors.Join(unlock(d.file), d.file.Close())
+		// panicked. Its mapping is left behind.
+		return d.file.Close()
 	}
 	return d.bolt.Close()
-}
-
-// lockRetry is how often a lock held by another process is tried again.
-const lockRetry = 20 * time.Millisecond
-
-// openLocked opens and locks the file that is at path when the lock is held:
-// the one before may have been moved aside meanwhile.
-func openLocked(ctx context.Context, path string, o Options) (f *os.File, created bool, err error) {
-	if o.Mode == 0 {
-		o.Mode = 0o640
-	}
-	deadline := time.Now().Add(o.Wait)
-	for {
-		f, created, err = openFile(path, o)
-		if err != nil {
-			return nil, false, err
-		}
-		err = tryLock(f, !o.ReadOnly)
-		if err == nil && isAt(f, path) {
-			return f, created, nil
-		}
-		f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, false, fmt.Errorf("lock: %w", err)
-		}
-		if time.Now().After(deadline) {
-			return nil, false, fmt.Errorf("%w, waited %s", ErrLocked, o.Wait)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, false, fmt.Errorf("%w: %w", ErrLocked, context.Cause(ctx))
-		case <-time.After(lockRetry):
-		}
-	}
-}
-
-// openFile opens or creates the file; what is no regular file is damaged.
-func openFile(path string, o Options) (f *os.File, created bool, err error) {
-	flag := os.O_RDWR
-	if o.ReadOnly {
-		flag = os.O_RDONLY
-	}
-	// Without O_NONBLOCK a pipe in the file's place would block for ever.
-	f, err = os.OpenFile(path, flag|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) && o.Create {
-		f, err = os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, o.Mode)
-		if errors.Is(err, fs.ErrExist) { // another process was faster
-			return openFile(path, Options{ReadOnly: o.ReadOnly})
-		}
-		created = err == nil
-	}
-	switch {
-	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
-		return nil, false, fmt.Errorf("%w: not a regular file", ErrDamaged)
-	case err != nil:
-		return nil, false, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: not a regular file", ErrDamaged)
-	}
-	if err != nil {
-		f.Close()
-		return nil, false, err
-	}
-	return f, created, nil
-}
-
-func tryLock(f *os.File, exclusive bool) error {
-	how := unix.LOCK_SH
-	if exclusive {
-		how = unix.LOCK_EX
-	}
-	return unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-}
-
-func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
-
-func isAt(f *os.File, path string) bool {
-	mine, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	there, err := os.Stat(path)
-	return err == nil && os.SameFile(mine, there)
 }

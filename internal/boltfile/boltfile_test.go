@@ -203,20 +203,3 @@ func TestFaultWhileOpen(t *testing.T) {
 		t.Errorf("open again: error %v, want damaged and not locked", err)
 	}
 }
-
-func TestSetAside(t *testing.T) {
-	dir := t.TempDir()
-	path, now := filepath.Join(dir, "a.db"), time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
-	for _, want := range []string{"a.db.damaged-20260304T040607Z", "a.db.damaged-20260304T040607Z-1"} {
-		if err := os.Mkdir(path, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		got, err := SetAside(path, now)
-		if err != nil || got != filepath.Join(dir, want) {
-			t.Errorf("moved to %s, %v; want %s", got, err, want)
-		}
-	}
-	if _, err := SetAside(path, now); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("nothing there: error %v", err)
-	}
-}

@@ -1,6 +1,7 @@
 package boltfile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"os"
 )
 
-// The file format of bbolt, as far as it has to be known to judge a file. All
+// The file format of bbolt, as far as it has to be known to verify a file. All
 // numbers are in the byte order of the machine.
 //
 //	page      id u64, flags u16, count u16, overflow u32, then its elements
@@ -35,6 +36,7 @@ const (
 	branchFlag   = 0x01
 	leafFlag     = 0x02
 	freelistFlag = 0x10
+	bucketFlag   = 0x01 // of a leaf's element
 	noFreelist   = math.MaxUint64
 
 	minPageSize = 1 << 10
@@ -50,29 +52,38 @@ type meta struct {
 	txid                uint64
 }
 
-// verifyFile reads every page in use and tells with ErrDamaged what bbolt would
-// trip over.
+// damagedf returns an error that wraps ErrDamaged.
+func damagedf(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
+}
+
+// verifyFile reads every page in use, as bbolt will from the newest valid meta
+// page, and returns an error that wraps ErrDamaged for what bbolt would trip
+// over. Any other error is of a read that failed.
 func verifyFile(f *os.File) error {
-	m, err := readMeta(f)
-	if err != nil {
-		return err
-	}
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
+	if info.Size() == 0 {
+		return fmt.Errorf("%w: %w", ErrDamaged, ErrEmpty)
+	}
+	m, err := readMeta(f)
+	if err != nil {
+		return err
+	}
 	if have := uint64(info.Size()) / m.pageSize; have < m.end || m.end < 2 {
-		return fmt.Errorf("%w: cut short, %d pages of %d", ErrDamaged, have, m.end)
+		return damagedf("cut short, %d pages of %d", have, m.end)
 	}
 	w := walk{f: f, meta: m, seen: map[uint64]bool{0: true, 1: true}}
 	if err := w.freelist(); err != nil {
 		return err
 	}
-	w.todo = append(w.todo, m.root)
+	w.todo = append(w.todo, subtree{root: m.root})
 	for len(w.todo) > 0 {
-		id := w.todo[len(w.todo)-1]
+		next := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
-		if err := w.page(id); err != nil {
+		if err := w.page(next); err != nil {
 			return err
 		}
 	}
@@ -81,11 +92,19 @@ func verifyFile(f *os.File) error {
 
 // readMeta returns the meta page bbolt would use: the valid one of the later
 // transaction. The second one's place depends on the page size, which only a
-// valid first one tells; without it every size is tried.
-func readMeta(f *os.File) (meta, error) {
+// valid first one has; without it every size is tried.
+func readMeta(f io.ReaderAt) (meta, error) {
 	first, err := readMetaAt(f, 0)
 	if err == nil {
-		if second, err := readMetaAt(f, int64(first.pageSize)); err == nil && second.txid > first.txid {
+		second, err := readMetaAt(f, int64(first.pageSize))
+		switch {
+		case errors.Is(err, ErrDamaged):
+			return first, nil
+		case err != nil:
+			return meta{}, err
+		case second.pageSize != first.pageSize:
+			return meta{}, damagedf("pages of %d and of %d bytes", first.pageSize, second.pageSize)
+		case second.txid > first.txid:
 			return second, nil
 		}
 		return first, nil
@@ -94,20 +113,24 @@ func readMeta(f *os.File) (meta, error) {
 		return meta{}, err
 	}
 	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {
-		if second, err := readMetaAt(f, size); err == nil && second.pageSize == uint64(size) {
+		second, serr := readMetaAt(f, size)
+		switch {
+		case serr == nil && second.pageSize == uint64(size):
 			return second, nil
+		case serr != nil && !errors.Is(serr, ErrDamaged):
+			return meta{}, serr
 		}
 	}
 	return meta{}, err
 }
 
-func readMetaAt(f *os.File, at int64) (meta, error) {
+func readMetaAt(f io.ReaderAt, at int64) (meta, error) {
 	var b [headerSize + metaSize]byte
 	switch _, err := f.ReadAt(b[:], at); {
 	case errors.Is(err, io.EOF):
-		return meta{}, fmt.Errorf("%w: cut short inside its header", ErrDamaged)
+		return meta{}, damagedf("cut short inside its header")
 	case err != nil:
-		return meta{}, err
+		return meta{}, fmt.Errorf("read header: %w", err)
 	}
 	c := b[headerSize:]
 	sum := fnv.New64a()
@@ -118,56 +141,68 @@ func readMetaAt(f *os.File, at int64) (meta, error) {
 	}
 	switch {
 	case order.Uint32(c) != magic || order.Uint32(c[4:]) != version:
-		return meta{}, fmt.Errorf("%w: not a bbolt database", ErrDamaged)
+		return meta{}, damagedf("not a bbolt database")
 	case order.Uint64(c[56:]) != sum.Sum64():
-		return meta{}, fmt.Errorf("%w: wrong checksum in its header", ErrDamaged)
+		return meta{}, damagedf("wrong checksum in its header")
 	case m.pageSize < minPageSize || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0:
-		return meta{}, fmt.Errorf("%w: page size %d", ErrDamaged, m.pageSize)
+		return meta{}, damagedf("page size %d", m.pageSize)
 	}
 	return m, nil
 }
 
 // walk visits pages, each at most once.
 type walk struct {
-	f    *os.File
+	f    io.ReaderAt
 	meta meta
 	seen map[uint64]bool
-	todo []uint64
+	todo []subtree
+}
+
+// subtree is a page and all below it, whose keys are at least low and less than
+// high, where those are not nil.
+type subtree struct {
+	root      uint64
+	low, high []byte
 }
 
 // read returns a page with what overflows it.
 func (w *walk) read(id uint64) ([]byte, error) {
 	if id >= w.meta.end {
-		return nil, fmt.Errorf("%w: page %d behind the last, %d", ErrDamaged, id, w.meta.end-1)
+		return nil, damagedf("page %d behind the last, %d", id, w.meta.end-1)
 	}
 	if w.seen[id] {
-		return nil, fmt.Errorf("%w: page %d used twice", ErrDamaged, id)
+		return nil, damagedf("page %d used twice", id)
 	}
-	b := make([]byte, w.meta.pageSize)
-	at := int64(id * w.meta.pageSize)
-	if _, err := w.f.ReadAt(b, at); err != nil {
+	var head [headerSize]byte
+	if err := w.readAt(head[:], id); err != nil {
 		return nil, err
 	}
-	if got := order.Uint64(b); got != id {
-		return nil, fmt.Errorf("%w: page %d holds page %d", ErrDamaged, id, got)
+	if got := order.Uint64(head[:]); got != id {
+		return nil, damagedf("page %d holds page %d", id, got)
 	}
-	overflow := uint64(order.Uint32(b[12:]))
+	overflow := uint64(order.Uint32(head[12:]))
 	if overflow >= w.meta.end-id {
-		return nil, fmt.Errorf("%w: page %d overflows by %d pages", ErrDamaged, id, overflow)
+		return nil, damagedf("page %d overflows by %d pages", id, overflow)
 	}
 	for n := range overflow + 1 {
 		if w.seen[id+n] {
-			return nil, fmt.Errorf("%w: page %d used twice", ErrDamaged, id+n)
+			return nil, damagedf("page %d used twice", id+n)
 		}
 		w.seen[id+n] = true
 	}
-	if overflow > 0 {
-		b = make([]byte, (overflow+1)*w.meta.pageSize)
-		if _, err := w.f.ReadAt(b, at); err != nil {
-			return nil, err
-		}
+	b := make([]byte, (overflow+1)*w.meta.pageSize)
+	return b, w.readAt(b, id)
+}
+
+func (w *walk) readAt(b []byte, id uint64) error {
+	_, err := w.f.ReadAt(b, int64(id*w.meta.pageSize))
+	if errors.Is(err, io.EOF) { // since its size was read
+		return damagedf("cut short inside page %d", id)
 	}
-	return b, nil
+	if err != nil {
+		return fmt.Errorf("read page %d: %w", id, err)
+	}
+	return nil
 }
 
 // freelist checks the list of free pages: one that is in use as well would be
@@ -181,19 +216,19 @@ func (w *walk) freelist() error {
 		return err
 	}
 	if order.Uint16(b[8:]) != freelistFlag {
-		return fmt.Errorf("%w: page %d is no list of free pages", ErrDamaged, w.meta.freelist)
+		return damagedf("page %d is no list of free pages", w.meta.freelist)
 	}
 	ids, count := b[headerSize:], uint64(order.Uint16(b[10:]))
 	if count == math.MaxUint16 {
 		ids, count = ids[8:], order.Uint64(ids)
 	}
 	if count > uint64(len(ids))/8 {
-		return fmt.Errorf("%w: %d free pages in a list of %d bytes", ErrDamaged, count, len(ids))
+		return damagedf("%d free pages in a list of %d bytes", count, len(ids))
 	}
 	for n := range count {
 		id := order.Uint64(ids[8*n:])
 		if id >= w.meta.end || w.seen[id] {
-			return fmt.Errorf("%w: page %d is free and in use", ErrDamaged, id)
+			return damagedf("page %d is free and in use", id)
 		}
 		w.seen[id] = true
 	}
@@ -201,62 +236,116 @@ func (w *walk) freelist() error {
 }
 
 // page checks one branch or leaf page and notes the pages below it.
-func (w *walk) page(id uint64) error {
-	b, err := w.read(id)
+func (w *walk) page(t subtree) error {
+	b, err := w.read(t.root)
 	if err != nil {
 		return err
 	}
-	if err := w.elements(b, true); err != nil {
-		return fmt.Errorf("page %d: %w", id, err)
+	switch order.Uint16(b[8:]) {
+	case leafFlag:
+		err = w.leaf(b, t)
+	case branchFlag:
+		err = w.branch(b, t)
+	default:
+		err = damagedf("neither branch nor leaf")
+	}
+	if err != nil {
+		return fmt.Errorf("page %d: %w", t.root, err)
 	}
 	return nil
 }
 
-// elements checks what a page holds. Only a page of its own may be a branch.
-func (w *walk) elements(b []byte, branches bool) error {
-	flags, count := order.Uint16(b[8:]), int(order.Uint16(b[10:]))
-	if headerSize+count*elementSize > len(b) {
-		return fmt.Errorf("%w: %d elements in %d bytes", ErrDamaged, count, len(b))
+func (w *walk) branch(b []byte, t subtree) error {
+	keys, err := elements(b)
+	if err != nil {
+		return err
 	}
-	branch := branches && flags == branchFlag && count > 0
-	if !branch && flags != leafFlag {
-		return fmt.Errorf("%w: neither branch nor leaf", ErrDamaged)
+	if len(keys) == 0 {
+		return damagedf("branch without children")
 	}
-	for n := range count {
+	for n := range keys {
 		e := b[headerSize+n*elementSize:]
-		if branch {
-			if uint64(order.Uint32(e))+uint64(order.Uint32(e[4:])) > uint64(len(e)) {
-				return fmt.Errorf("%w: key outside its page", ErrDamaged)
-			}
-			w.todo = append(w.todo, order.Uint64(e[8:]))
-			continue
-		}
-		pos := uint64(order.Uint32(e[4:])) + uint64(order.Uint32(e[8:]))
-		size := uint64(order.Uint32(e[12:]))
-		if pos+size > uint64(len(e)) {
-			return fmt.Errorf("%w: value outside its page", ErrDamaged)
-		}
-		if order.Uint32(e)&1 == 0 {
-			continue
-		}
-		if err := w.bucket(e[pos : pos+size]); err != nil {
+		if keys[n], _, err = content(e, order.Uint32(e), order.Uint32(e[4:]), 0); err != nil {
 			return err
 		}
 	}
-	return nil
+	for n, key := range keys {
+		high := t.high
+		if n+1 < len(keys) {
+			high = keys[n+1]
+		}
+		w.todo = append(w.todo, subtree{order.Uint64(b[headerSize+n*elementSize+8:]), key, high})
+	}
+	return ordered(keys, t)
 }
 
-// bucket notes the root page of a bucket, or checks the page inside it.
+func (w *walk) leaf(b []byte, t subtree) error {
+	keys, err := elements(b)
+	if err != nil {
+		return err
+	}
+	for n := range keys {
+		e := b[headerSize+n*elementSize:]
+		var value []byte
+		if keys[n], value, err = content(e, order.Uint32(e[4:]), order.Uint32(e[8:]), order.Uint32(e[12:])); err != nil {
+			return err
+		}
+		if order.Uint32(e)&bucketFlag == 0 {
+			continue
+		}
+		if err := w.bucket(value); err != nil {
+			return err
+		}
+	}
+	return ordered(keys, t)
+}
+
+// bucket notes the root page of a bucket, or checks the leaf page inside it.
 func (w *walk) bucket(v []byte) error {
 	if len(v) < bucketSize {
-		return fmt.Errorf("%w: bucket of %d bytes", ErrDamaged, len(v))
+		return damagedf("bucket of %d bytes", len(v))
 	}
 	if root := order.Uint64(v); root != 0 {
-		w.todo = append(w.todo, root)
+		w.todo = append(w.todo, subtree{root: root})
 		return nil
 	}
-	if len(v) < bucketSize+headerSize {
-		return fmt.Errorf("%w: bucket of %d bytes", ErrDamaged, len(v))
+	inline := v[bucketSize:]
+	if len(inline) < headerSize || order.Uint64(inline) != 0 || order.Uint16(inline[8:]) != leafFlag {
+		return damagedf("bucket of %d bytes without a page", len(v))
 	}
-	return w.elements(v[bucketSize:], false)
+	return w.leaf(inline, subtree{})
+}
+
+// elements returns room for the keys of a page, whose elements are all inside.
+func elements(b []byte) (keys [][]byte, err error) {
+	count := int(order.Uint16(b[10:]))
+	if headerSize+count*elementSize > len(b) {
+		return nil, damagedf("%d elements in %d bytes", count, len(b))
+	}
+	return make([][]byte, count), nil
+}
+
+// content returns the key and the value of an element, at pos from its
+// beginning e.
+func content(e []byte, pos, keySize, valueSize uint32) (key, value []byte, err error) {
+	middle := uint64(pos) + uint64(keySize)
+	end := middle + uint64(valueSize)
+	if keySize == 0 || end > uint64(len(e)) {
+		return nil, nil, damagedf("element outside its page")
+	}
+	return e[pos:middle], e[middle:end], nil
+}
+
+// ordered checks that keys ascend and are those of the subtree: bbolt would not
+// find one that is elsewhere.
+func ordered(keys [][]byte, t subtree) error {
+	for n, key := range keys {
+		switch {
+		case n == 0 && bytes.Compare(key, t.low) < 0,
+			n > 0 && bytes.Compare(key, keys[n-1]) <= 0,
+			t.high != nil && bytes.Compare(key, t.high) >= 0:
+			return damagedf("key %x out of order", key)
+		}
+	}
+	return nil
 }

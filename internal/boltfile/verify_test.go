@@ -1,13 +1,20 @@
 package boltfile
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/fnv"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+	"pgregory.net/rapid"
 )
 
 // use opens a file and does with it what can be done; it returns whether the
@@ -88,6 +95,179 @@ func TestLoops(t *testing.T) {
 	}
 	if refused == 0 {
 		t.Errorf("none of %d loops refused", branches)
+	}
+}
+
+// No database that bbolt writes is taken for damaged, whatever is done to it.
+func TestAcceptsWhatBboltWrites(t *testing.T) {
+	dir := t.TempDir()
+	key := func(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }
+	rapid.Check(t, func(rt *rapid.T) {
+		path := filepath.Join(dir, "db")
+		_ = os.Remove(path)
+		size := rapid.SampledFrom([]int{1024, 4096, 16384, 65536}).Draw(rt, "page size")
+		db, err := bbolt.Open(path, 0o640, &bbolt.Options{PageSize: size, NoFreelistSync: rapid.Bool().Draw(rt, "no freelist")})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		kept := map[uint64]bool{}
+		for range rapid.IntRange(0, 6).Draw(rt, "transactions") {
+			err := db.Update(func(tx *bbolt.Tx) error {
+				b, err := tx.CreateBucketIfNotExists([]byte("list"))
+				for range rapid.IntRange(0, 60).Draw(rt, "writes") {
+					id := rapid.Uint64Range(0, 1000).Draw(rt, "id")
+					if rapid.IntRange(0, 2).Draw(rt, "delete") == 0 {
+						err = errors.Join(err, b.Delete(key(id)))
+						delete(kept, id)
+						continue
+					}
+					kept[id] = true
+					err = errors.Join(err, b.Put(key(id), make([]byte, rapid.IntRange(0, 3*size/2).Draw(rt, "size"))))
+				}
+				return err
+			})
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			rt.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer f.Close()
+		if err := verifyFile(f); err != nil {
+			rt.Fatalf("%d records %v: %v", len(kept), slices.Sorted(maps.Keys(kept)), err)
+		}
+	})
+}
+
+// What contradicts itself in one place is refused: bbolt would not find a key
+// that is elsewhere, would overwrite a page in use, or read another's bytes.
+func TestContradictions(t *testing.T) {
+	const page = 4096
+	good, err := os.ReadFile(fill(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// key returns the n-th key of the leaf page at an offset.
+	key := func(b []byte, at, n int) []byte {
+		e := b[at+headerSize+n*elementSize:]
+		return e[order.Uint32(e[4:]):][:order.Uint32(e[8:])]
+	}
+	for name, tc := range map[string]struct {
+		flags uint16
+		spoil func(b []byte, at, count int)
+		why   string
+	}{
+		"a key above its neighbour": {leafFlag, func(b []byte, at, _ int) { key(b, at, 0)[0] = 0xff }, "out of order"},
+		"a key below its page's":    {leafFlag, func(b []byte, at, _ int) { key(b, at, 0)[0] = 0 }, "out of order"},
+		"a key above its page's":    {leafFlag, func(b []byte, at, count int) { key(b, at, count-1)[0] = 0xff }, "out of order"},
+		"a key twice":               {leafFlag, func(b []byte, at, _ int) { copy(key(b, at, 1), key(b, at, 0)) }, "out of order"},
+		"an empty key":              {leafFlag, func(b []byte, at, _ int) { order.PutUint32(b[at+headerSize+8:], 0) }, "outside its page"},
+		"children out of order": {branchFlag, func(b []byte, at, _ int) {
+			first, second := b[at+headerSize:], b[at+headerSize+elementSize:]
+			copy(second[order.Uint32(second):][:4], first[order.Uint32(first):])
+		}, "out of order"},
+		"a branch without children": {branchFlag, func(b []byte, at, _ int) { order.PutUint16(b[at+10:], 0) }, "without children"},
+		"a page inside a bucket that has a number": {leafFlag, func(b []byte, at, count int) {
+			for n := range count {
+				e := b[at+headerSize+n*elementSize:]
+				if v := e[order.Uint32(e[4:])+order.Uint32(e[8:]):]; order.Uint32(e)&bucketFlag != 0 && order.Uint64(v) == 0 {
+					v[bucketSize] = 7
+				}
+			}
+		}, "without a page"},
+		"a free page in use": {freelistFlag, func(b []byte, at, _ int) {
+			order.PutUint16(b[at+10:], 1)
+			order.PutUint64(b[at+headerSize:], uint64(at/page))
+		}, "free and in use"},
+		"a header page that is free": {freelistFlag, func(b []byte, at, _ int) {
+			order.PutUint16(b[at+10:], 1)
+			order.PutUint64(b[at+headerSize:], 1)
+		}, "free and in use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := 0
+			for at := 2 * page; at < len(good); at += page {
+				if order.Uint16(good[at+8:]) != tc.flags || order.Uint64(good[at:]) != uint64(at/page) {
+					continue
+				}
+				bad := bytes.Clone(good)
+				tc.spoil(bad, at, int(order.Uint16(good[at+10:])))
+				err := verify(t, bad)
+				if err == nil { // the page is a free one, or this is its only neighbour
+					continue
+				}
+				if !errors.Is(err, ErrDamaged) {
+					t.Fatal(err)
+				}
+				if strings.Contains(err.Error(), tc.why) {
+					refused++
+				}
+			}
+			if refused == 0 {
+				t.Errorf("never refused because of %q", tc.why)
+			}
+		})
+	}
+}
+
+func verify(t *testing.T, image []byte) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return verifyFile(f)
+}
+
+// spoilMetas changes both meta pages and signs them.
+func spoilMetas(good []byte, change func(n int, m []byte)) []byte {
+	bad := bytes.Clone(good)
+	for n := range 2 {
+		m := bad[n*4096+headerSize:][:metaSize]
+		sum := fnv.New64a()
+		change(n, m)
+		sum.Write(m[:metaSize-8])
+		order.PutUint64(m[metaSize-8:], sum.Sum64())
+	}
+	return bad
+}
+
+func TestMetas(t *testing.T) {
+	good, err := os.ReadFile(fill(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		change func(n int, m []byte)
+		why    string // "" for none
+	}{
+		"as they are": {func(int, []byte) {}, ""},
+		"of a machine with the other byte order": {func(_ int, m []byte) {
+			for at, size := range map[int]int{0: 4, 4: 4, 8: 4, 12: 4, 16: 8, 24: 8, 32: 8, 40: 8, 48: 8} {
+				slices.Reverse(m[at:][:size])
+			}
+		}, "not a bbolt database"},
+		"of two page sizes":     {func(n int, m []byte) { order.PutUint32(m[8:], uint32(4096<<n)) }, "pages of 4096 and of 8192 bytes"},
+		"of another version":    {func(_ int, m []byte) { order.PutUint32(m[4:], 3) }, "not a bbolt database"},
+		"of an odd page size":   {func(_ int, m []byte) { order.PutUint32(m[8:], 4097) }, "page size"},
+		"of pages that are not": {func(_ int, m []byte) { order.PutUint64(m[40:], 1<<40) }, "cut short"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := verify(t, spoilMetas(good, tc.change))
+			if tc.why == "" && err != nil || tc.why != "" && (!errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), tc.why)) {
+				t.Errorf("error %v, want %q", err, tc.why)
+			}
+		})
 	}
 }
 

@@ -6,16 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
+
+	"pluginsupervisor/internal/layout"
 )
 
-// checkIntervalFile is the file of the existing product that sets intervals,
-// below the root (TM-06).
-const checkIntervalFile = "config/PluginCheckInterval"
-
-// checkIntervalKeys are its keys.
+// checkIntervalKeys are the keys of the file of the existing product that sets
+// intervals, see layout.CheckIntervals (TM-06).
 var checkIntervalKeys = map[string]string{
 	"pluginHealthScanInterval":  "intervals.scan",
 	"pluginHealthPullInterval":  "intervals.pull",
@@ -29,7 +27,7 @@ const maxCheckInterval = 64 << 10
 // readCheckInterval reads the file below root, if there is one. It is not ours
 // and never prevents the start: what is wrong is skipped with a warning.
 func readCheckInterval(root string) ([]setting, []Warning) {
-	path := filepath.Join(root, checkIntervalFile)
+	path := layout.CheckIntervals(root)
 	// Without O_NONBLOCK a pipe in the file's place would block for ever.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {

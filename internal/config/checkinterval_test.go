@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/layout"
 )
 
 // TM-06: what the existing product's file says, and what of it is skipped.
@@ -37,7 +39,7 @@ func TestPluginCheckInterval(t *testing.T) {
 		"two equals": {"pluginHealthScanInterval=5=6", nil, []string{`"pluginHealthScanInterval=5=6" skipped: not a whole number of seconds`}},
 	} {
 		t.Run("TM-06 "+name, func(t *testing.T) {
-			path := write(t, checkIntervalFile, test.text)
+			path := write(t, layout.CheckIntervals(""), test.text)
 			root := filepath.Dir(filepath.Dir(path))
 			// A window that no interval of the table conflicts with.
 			c, warnings, err := Load(Sources{Environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_AVOID_WINDOW=1s"}})
@@ -66,7 +68,7 @@ func TestPluginCheckInterval(t *testing.T) {
 // TM-06: what is in the file's place and no file never prevents the start.
 func TestPluginCheckIntervalUnreadable(t *testing.T) {
 	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, checkIntervalFile), 0o755); err != nil {
+	if err := os.MkdirAll(layout.CheckIntervals(root), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	_, warnings, err := Load(Sources{Environ: []string{"SUPERVISOR_ROOT=" + root}})

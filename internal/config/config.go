@@ -1,9 +1,9 @@
 package config
 
 import (
-	"path/filepath"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -136,7 +136,7 @@ func (c Config) SocketPath() string {
 	if c.Admin.Socket != "" {
 		return c.Admin.Socket
 	}
-	return filepath.Join(c.Root, "supervisor", "supervisor.sock")
+	return layout.Socket(c.Root)
 }
 
 // Origin tells where a key was set: file and line, variable or flag; "" for a

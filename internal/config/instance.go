@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"pluginsupervisor/internal/layout"
 )
 
 // MachineIDFile is where a host has its own id.
@@ -30,7 +32,7 @@ func InstanceID(root, configured, machineIDPath string) (string, error) {
 		sum := sha256.Sum256([]byte("pluginsupervisor instance id\n" + id))
 		return hex.EncodeToString(sum[:idBytes]), nil
 	}
-	path := filepath.Join(root, "supervisor", "instance-id")
+	path := layout.InstanceID(root)
 	if id := readID(path); id != "" {
 		return id, nil
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -59,13 +59,13 @@ func readPackages(body []byte) (found []Package, err error) {
 	if err := decode(body, &a); err != nil {
 		return nil, err
 	}
-	for _, record := range a.PluginList {
-		r, err := registry.DecodeRecord(record)
+	for _, raw := range a.PluginList {
+		r, err := record.Decode(raw)
 		if err != nil {
 			continue
 		}
 		var ours struct{ SHA256, Manifest text } // keys in any case
-		_ = json.Unmarshal(record, &ours)        // it is an object
+		_ = json.Unmarshal(raw, &ours)           // it is an object
 		found = append(found, Package{
 			Name: r.Name, Version: r.Version, Publisher: r.Publisher, OSType: r.OSType, Arch: r.Arch, Type: r.Type, AddSysTag: r.AddSysTag,
 			URL: r.URL, MD5: r.MD5, SHA256: string(ours.SHA256), Manifest: string(ours.Manifest),

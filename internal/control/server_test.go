@@ -30,12 +30,12 @@ type request struct {
 func serve(t *testing.T, handler http.HandlerFunc) (*httptest.Server, <-chan request) {
 	t.Helper()
 	got := make(chan request, 100)
-	s := httptest.NewServer(record(got, handler))
+	s := httptest.NewServer(recordRequests(got, handler))
 	t.Cleanup(s.Close)
 	return s, got
 }
 
-func record(got chan<- request, handler http.HandlerFunc) http.HandlerFunc {
+func recordRequests(got chan<- request, handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {

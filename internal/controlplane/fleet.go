@@ -99,7 +99,7 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 			Host: host, Plugin: e.Name, Version: e.Version, Status: e.Status,
 			First: !found, WasVersion: was.Version, WasStatus: was.Status, At: at,
 		}
-		if err := record(ctx, tx, c); err != nil {
+		if err := recordChange(ctx, tx, c); err != nil {
 			return nil, fmt.Errorf("write change: %w", err)
 		}
 		changes = append(changes, c)

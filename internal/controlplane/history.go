@@ -51,7 +51,7 @@ func (s *Store) Events(ctx context.Context, limit int) ([]Event, error) {
 	return events, nil
 }
 
-func record(ctx context.Context, tx *sql.Tx, c Change) error {
+func recordChange(ctx context.Context, tx *sql.Tx, c Change) error {
 	var wasVersion, wasStatus any // NULL
 	if !c.First {
 		wasVersion, wasStatus = c.WasVersion, c.WasStatus.String()

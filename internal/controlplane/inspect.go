@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -27,8 +27,8 @@ const zipStart = "PK\x03\x04"
 
 // inspect reads from a package what it is. The error is a fault that tells why
 // hosts would not install it.
-func inspect(content io.ReaderAt, size int64) (registry.PackageConfig, error) {
-	var c registry.PackageConfig
+func inspect(content io.ReaderAt, size int64) (record.PackageConfig, error) {
+	var c record.PackageConfig
 	reads := &bounded{content, maxDirectory}
 	z, err := zip.NewReader(reads, size)
 	switch {
@@ -98,7 +98,7 @@ func find(files []*zip.File, name string) *zip.File {
 	return files[i]
 }
 
-func readConfig(files []*zip.File, name string) (c registry.PackageConfig, err error) {
+func readConfig(files []*zip.File, name string) (c record.PackageConfig, err error) {
 	f := find(files, name)
 	if f == nil {
 		return c, badf("package has no config.json")
@@ -115,13 +115,13 @@ func readConfig(files []*zip.File, name string) (c registry.PackageConfig, err e
 	case len(text) > maxConfig:
 		return c, badf("config.json has more than %d bytes", maxConfig)
 	}
-	if c, err = registry.DecodePackageConfig(text); err != nil {
+	if c, err = record.DecodePackageConfig(text); err != nil {
 		return c, badf("%v", err)
 	}
 	return c, nil
 }
 
-func checkConfig(c registry.PackageConfig) error {
+func checkConfig(c record.PackageConfig) error {
 	if err := plugin.CheckName(c.Name); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}

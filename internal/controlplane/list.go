@@ -12,7 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/control"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 )
 
 // listRequest asks which packages there are; an empty field leaves all through.
@@ -107,12 +107,12 @@ func (s *Server) records(all []Package, wanted listRequest, base url.URL) ([]jso
 // listed is the package as a host records it (SPEC 1), with where it is and what
 // else it can be verified by.
 func (p Package) listed(base url.URL) (json.RawMessage, error) {
-	record, err := registry.DecodeRecord(p.record)
+	rec, err := record.Decode(p.record)
 	if err != nil {
 		return nil, err
 	}
-	record.URL = base.JoinPath(p.path()).String()
-	text, err := record.Encode()
+	rec.URL = base.JoinPath(p.path()).String()
+	text, err := rec.Encode()
 	if err != nil {
 		return nil, err
 	}

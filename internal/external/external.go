@@ -17,8 +17,9 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
@@ -32,12 +33,18 @@ const (
 	maxStatus = 4 << 20
 )
 
+// Registry is what is read of the plugin database.
+type Registry interface {
+	List(ctx context.Context) (plugin.List, error)
+	Find(ctx context.Context, name string) (r record.Record, found bool, err error)
+}
+
 // Options say which program is driven. Path, Root, Runner and Registry are needed.
 type Options struct {
 	Path     string // of the program, absolute
 	Root     string // BASE, absolute
 	Runner   *process.Runner
-	Registry *registry.Registry
+	Registry Registry
 	Log      logrus.FieldLogger
 }
 
@@ -47,7 +54,7 @@ type Manager struct {
 	path     string
 	root     string
 	runner   *process.Runner
-	registry *registry.Registry
+	registry Registry
 	log      logrus.FieldLogger
 	env      []string
 }
@@ -132,7 +139,7 @@ func (m *Manager) command(o order) process.Command {
 	}
 	c := process.Command{Path: m.path, Args: o.args, Env: m.env, Timeout: o.timeout + allowance}
 	if o.verb.MayLeaveDaemon() {
-		c.Log = verb.LogPath(m.root, o.name)
+		c.Log = layout.Log(m.root, o.name)
 	}
 	return c
 }

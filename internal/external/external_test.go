@@ -13,9 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -44,7 +45,7 @@ func newBench(t *testing.T, script string) *bench {
 	return b
 }
 
-func (b *bench) record(r registry.Record) plugin.Plugin {
+func (b *bench) record(r record.Record) plugin.Plugin {
 	b.t.Helper()
 	if _, err := b.registry.Put(b.t.Context(), r); err != nil {
 		b.t.Fatal(err)
@@ -231,7 +232,7 @@ func TestVerbs(t *testing.T) {
 			if b.calls() != tt.args {
 				t.Errorf("called with %q, want %q", b.calls(), tt.args)
 			}
-			_, err := os.Stat(verb.LogPath(b.root, "p"))
+			_, err := os.Stat(layout.Log(b.root, "p"))
 			if tt.args != "" && got.Verb.MayLeaveDaemon() != (err == nil) {
 				t.Errorf("log: %v", err)
 			}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -82,7 +82,7 @@ func (m *Manager) trimLogs(ps []plugin.Plugin) {
 		if plugin.CheckName(p.Name) != nil {
 			continue
 		}
-		if err := process.TrimLog(verb.LogPath(m.root, p.Name)); err != nil {
+		if err := process.TrimLog(layout.Log(m.root, p.Name)); err != nil {
 			m.log.WithField("plugin", p.Name).WithField("cause", err.Error()).Warn("Log of the plugin cannot be trimmed")
 		}
 	}

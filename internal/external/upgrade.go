@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -60,7 +60,7 @@ func (m *Manager) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) 
 }
 
 // sysTag is what the host's tag becomes when after replaces before (SPEC 3).
-func sysTag(before, after registry.Record) plugin.SysTag {
+func sysTag(before, after record.Record) plugin.SysTag {
 	switch {
 	case after.AddSysTag:
 		return plugin.SysTagAdd

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -19,11 +20,11 @@ import (
 const envPut = "EXTERNAL_TEST_PUT"
 
 func TestMain(m *testing.M) {
-	record := os.Getenv(envPut)
-	if record == "" {
+	text := os.Getenv(envPut)
+	if text == "" {
 		os.Exit(m.Run())
 	}
-	r, err := registry.DecodeRecord([]byte(record))
+	r, err := record.Decode([]byte(text))
 	if err == nil {
 		_, err = registry.New(registry.Options{Root: os.Getenv("SUPERVISOR_ROOT")}).Put(context.Background(), r)
 	}
@@ -48,13 +49,13 @@ func TestUpgrade(t *testing.T) {
 		tagged = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"addSysTag":true}`
 		once   = `{"name":"p","version":"2.0","runPath":"run","pluginType":0}`
 	)
-	old := registry.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "20"}
+	old := record.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "20"}
 	oldTagged := old
 	oldTagged.AddSysTag = true
 	const upgraded, checked = "--exec -P p -n 2.0 -p --upgrade\n", "-e --local -P p -p --status\n"
 	ok := plugin.Outcome{Verb: plugin.VerbUpgrade}
 	tests := map[string]struct {
-		old     registry.Record
+		old     record.Record
 		put     string
 		upgrade string // how the program goes on when it upgrades
 		status  string // and when it is asked for the status

@@ -17,6 +17,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -97,7 +98,7 @@ func BenchmarkFollow(b *testing.B) {
 				p := minutely("plugin"+strconv.Itoa(i), "1.0")
 				p.HeartbeatInterval = time.Hour
 				dir := filepath.Join(root, "plugin", p.Name, p.Version)
-				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, fileName), []byte("1"), 0o600)); err != nil {
+				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, layout.Heartbeat), []byte("1"), 0o600)); err != nil {
 					b.Fatal(err)
 				}
 				ps = append(ps, p)

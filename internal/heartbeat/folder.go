@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/layout"
 )
 
 // noise is how many events in a second are too many for one folder. It is then
@@ -46,7 +48,7 @@ type folder struct {
 }
 
 func newFolder(dir string) *folder {
-	return &folder{dir: dir, path: filepath.Join(dir, fileName), awaits: true}
+	return &folder{dir: dir, path: filepath.Join(dir, layout.Heartbeat), awaits: true}
 }
 
 // spot is where the watch is, -1 if it is none of the folder's.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -46,7 +47,7 @@ func newEar(t *testing.T) *ear {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &ear{t: t, path: filepath.Join(dir, fileName), date: time.Now().Unix() - 1000, at: moment{wall: w.wall()}, mark: filepath.Join(mark, "x")}
+	e := &ear{t: t, path: filepath.Join(dir, layout.Heartbeat), date: time.Now().Unix() - 1000, at: moment{wall: w.wall()}, mark: filepath.Join(mark, "x")}
 	e.following = newFollowing(w, q, func(plugin.Pulse) { e.told++ })
 	if e.marker, err = q.Add(mark, unix.IN_CREATE); err != nil {
 		t.Fatal(err)
@@ -128,18 +129,18 @@ func TestHeardOf(t *testing.T) {
 		"EV-06 other files": {{put("log"), 0, 0}, {remove("log"), 0, 0}},
 		"EV-06 renamed": {
 			{put("new"), 0, 0}, {rename, 3, 1}, // and two of the old one's end
-			{put("new"), 0, 0}, {rename, 3, 1}, {put(fileName), 3, 1},
+			{put("new"), 0, 0}, {rename, 3, 1}, {put(layout.Heartbeat), 3, 1},
 		},
 		"EV-06 emptied and written": {
-			{put(fileName), 3, 1}, // from then on it is known that it will be closed
+			{put(layout.Heartbeat), 3, 1}, // from then on it is known that it will be closed
 			{open(os.O_TRUNC), 0, 0},
 			{fill, 0, 0},
 			{end, 1, 1},
-			{put(fileName), 1, 1},
+			{put(layout.Heartbeat), 1, 1},
 		},
 		"EV-06 kept open":   {{open(0), 0, 0}, {fill, 1, 1}, {fill, 1, 1}, {end, 1, 0}},
-		"EV-06 made anew":   {{remove(fileName), 2, 0}, {put("log"), 1, 0}, {put(fileName), 4, 1}, {put("log2"), 0, 0}, {put(fileName), 3, 1}},
-		"EV-06 other names": {{func(e *ear) error { return os.Chmod(e.path, 0o640) }, 1, 0}, {func(e *ear) error { return os.Link(e.path, beside(e, "link")) }, 1, 0}, {put(fileName), 3, 1}},
+		"EV-06 made anew":   {{remove(layout.Heartbeat), 2, 0}, {put("log"), 1, 0}, {put(layout.Heartbeat), 4, 1}, {put("log2"), 0, 0}, {put(layout.Heartbeat), 3, 1}},
+		"EV-06 other names": {{func(e *ear) error { return os.Chmod(e.path, 0o640) }, 1, 0}, {func(e *ear) error { return os.Link(e.path, beside(e, "link")) }, 1, 0}, {put(layout.Heartbeat), 3, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEar(t)

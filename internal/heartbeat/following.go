@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -137,7 +138,7 @@ func (f *following) happened(in *folder, e inotify.Event, now moment) {
 			f.again(in, now.mono)
 		}
 		f.arrive(in, now)
-	case of == file, of == place && e.Name == fileName:
+	case of == file, of == place && e.Name == layout.Heartbeat:
 		f.another(in, now)
 	}
 }

@@ -34,12 +34,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
 const (
-	// fileName is the heartbeat in the folder of a plugin's version (SPEC 1).
-	fileName = "heartbeat"
 	// maxSize is the largest file that can be a heartbeat, in bytes (PL-10).
 	maxSize = 64
 	// tolerance is how far in the future a beat is still believed (PL-09).
@@ -78,7 +77,7 @@ func (r *Reader) beat(p plugin.Plugin, now time.Time) (b plugin.Beat, written ti
 	if err == nil {
 		var content []byte
 		var info os.FileInfo
-		content, info, err = readSmall(filepath.Join(dir, fileName))
+		content, info, err = readSmall(filepath.Join(dir, layout.Heartbeat))
 		if absent(err) {
 			return b, written
 		}
@@ -116,7 +115,7 @@ func (r *Reader) folder(p plugin.Plugin) (string, error) {
 			return "", err
 		}
 	}
-	return filepath.Join(r.root, "plugin", p.Name, p.Version), nil
+	return layout.Version(r.root, p.Name, p.Version), nil
 }
 
 // Parse reads a heartbeat: Unix seconds in decimal, blanks around it allowed

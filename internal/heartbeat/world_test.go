@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -188,7 +189,7 @@ func (w *world) expect(want ...string) {
 }
 
 func (w *world) path(p plugin.Plugin) string {
-	return filepath.Join(w.root, "plugin", p.Name, p.Version, fileName)
+	return filepath.Join(w.root, "plugin", p.Name, p.Version, layout.Heartbeat)
 }
 
 // put writes a date unheard.
@@ -239,7 +240,7 @@ func (w *world) beat(p plugin.Plugin) {
 	fresh := !exists(w.path(p))
 	w.put(p, w.wall())
 	if fresh {
-		w.event(filepath.Dir(w.path(p)), unix.IN_CREATE, fileName)
+		w.event(filepath.Dir(w.path(p)), unix.IN_CREATE, layout.Heartbeat)
 	}
 	w.event(w.path(p), unix.IN_MODIFY, "")
 }

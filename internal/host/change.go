@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -301,7 +301,7 @@ func (c *change) drop(version string) {
 
 // tidy removes the versions before the one that was replaced.
 func (c *change) tidy() {
-	entries, _ := os.ReadDir(filepath.Join(c.root, "plugin", c.t.Name))
+	entries, _ := os.ReadDir(layout.Plugin(c.root, c.t.Name))
 	for _, e := range entries {
 		v := e.Name()
 		if !e.IsDir() || plugin.CheckName(v) != nil || v == c.t.To.Version || c.t.From == nil || v == c.t.From.Version {

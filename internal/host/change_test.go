@@ -13,6 +13,7 @@ import (
 
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
@@ -246,9 +247,9 @@ func TestFirstVersionStays(t *testing.T) {
 	}
 }
 
-func mustRecord(t *testing.T, dir string) registry.Record {
+func mustRecord(t *testing.T, dir string) record.Record {
 	t.Helper()
-	config, err := registry.ReadPackageConfig(dir)
+	config, err := record.ReadPackageConfig(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
@@ -114,7 +114,7 @@ func New(o Options) *Manager {
 	m.giveUp, m.status = unkillable, m.run
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == envDir || key == envPreviousDir || slices.Contains(o.Hidden, key)
+		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir || slices.Contains(o.Hidden, key)
 	})
 	return m
 }
@@ -147,5 +147,5 @@ func (m *Manager) SweepRefused() error { return m.changes.SweepBans(time.Now(), 
 
 // dir is the folder of one version of a plugin. Name and version are checked by the caller.
 func (m *Manager) dir(name, version string) string {
-	return filepath.Join(m.root, "plugin", name, version)
+	return layout.Version(m.root, name, version)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
@@ -17,7 +18,7 @@ import (
 // held takes p's name lock as another program would.
 func (b *bench) held(name string) (release func()) {
 	b.t.Helper()
-	release, _, err := lock.Exclusive(within(b.t, 20*time.Second), lock.Path(b.root, name), nil)
+	release, _, err := lock.Exclusive(within(b.t, 20*time.Second), layout.NameLock(b.root, name), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -152,13 +153,13 @@ func TestStartKeepsUpgradesOut(t *testing.T) {
 	go func() { started <- b.Start(t.Context(), p) }()
 	eventually(t, "start runs", func() bool { return b.calls() != nil })
 
-	shared, waited, err := lock.Shared(within(t, 20*time.Second), lock.Path(b.root, "p"), nil)
+	shared, waited, err := lock.Shared(within(t, 20*time.Second), layout.NameLock(b.root, "p"), nil)
 	if err != nil || waited {
 		t.Fatalf("a second start would wait: %t, %v", waited, err)
 	}
 	shared()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, waited, err = lock.Exclusive(ctx, lock.Path(b.root, "p"), cancel)
+	_, waited, err = lock.Exclusive(ctx, layout.NameLock(b.root, "p"), cancel)
 	if !waited || !errors.Is(err, context.Canceled) {
 		t.Errorf("an upgrade would not wait: %t, %v", waited, err)
 	}

@@ -14,6 +14,7 @@ import (
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -81,10 +82,10 @@ func (b *bench) unpack(name, version, script, config string) string {
 func (b *bench) install(name, version, script, timeout string) plugin.Plugin {
 	b.t.Helper()
 	b.unpack(name, version, script, "")
-	return b.record(registry.Record{Name: name, Version: version, RunPath: "run", Type: plugin.Persist, Timeout: timeout})
+	return b.record(record.Record{Name: name, Version: version, RunPath: "run", Type: plugin.Persist, Timeout: timeout})
 }
 
-func (b *bench) record(r registry.Record) plugin.Plugin {
+func (b *bench) record(r record.Record) plugin.Plugin {
 	b.t.Helper()
 	if _, err := b.registry.Put(b.t.Context(), r); err != nil {
 		b.t.Fatal(err)

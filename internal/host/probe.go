@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -66,7 +67,7 @@ func (m *Manager) trimLogs(ps []plugin.Plugin) {
 		if plugin.CheckName(p.Name) != nil {
 			continue
 		}
-		if err := process.TrimLog(verb.LogPath(m.root, p.Name)); err != nil {
+		if err := process.TrimLog(layout.Log(m.root, p.Name)); err != nil {
 			m.logFor(p).WithField("cause", err.Error()).Warn("Log of the plugin cannot be trimmed")
 		}
 	}

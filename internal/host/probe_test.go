@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -209,7 +209,7 @@ func TestProbeCancelled(t *testing.T) {
 func TestProbeTrimsLogs(t *testing.T) {
 	b := newBench(t)
 	p := b.install("p", "1.0", "exit 0", "20")
-	path := verb.LogPath(b.root, "p")
+	path := layout.Log(b.root, "p")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

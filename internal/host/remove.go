@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -53,7 +54,7 @@ func (m *Manager) remove(ctx context.Context, o plugin.Change) plugin.Changed {
 	if p.AddSysTag {
 		result.SysTag = plugin.SysTagRemove
 	}
-	m.discard(filepath.Join(m.root, "plugin", p.Name))
+	m.discard(layout.Plugin(m.root, p.Name))
 	return result
 }
 
@@ -85,7 +86,7 @@ func (m *Manager) farewell(ctx context.Context, p plugin.Plugin) plugin.Outcome 
 // discard removes a folder of a plugin. What is half removed has another name
 // and is no plugin and no version any more.
 func (m *Manager) discard(dir string) {
-	aside := filepath.Join(filepath.Dir(dir), ".removed-"+filepath.Base(dir))
+	aside := layout.HalfRemoved(dir)
 	err := os.RemoveAll(aside)
 	if err == nil {
 		if err = os.Rename(dir, aside); errors.Is(err, os.ErrNotExist) {
@@ -111,7 +112,7 @@ func (m *Manager) before(ctx context.Context, name string) (version string, err 
 	if !found {
 		return "", fmt.Errorf("roll back %s: %w", name, registry.ErrNotInstalled)
 	}
-	entries, err := os.ReadDir(filepath.Join(m.root, "plugin", name))
+	entries, err := os.ReadDir(layout.Plugin(m.root, name))
 	if err != nil {
 		return "", fmt.Errorf("look for older versions: %w", err)
 	}
@@ -121,7 +122,7 @@ func (m *Manager) before(ctx context.Context, name string) (version string, err 
 		if !e.IsDir() || v == current.Version || plugin.CheckName(v) != nil {
 			continue
 		}
-		if _, err := registry.ReadPackageConfig(m.dir(name, v)); err != nil {
+		if _, err := record.ReadPackageConfig(m.dir(name, v)); err != nil {
 			continue
 		}
 		if version == "" || older(v) && !older(version) || older(v) == older(version) && plugin.CompareVersions(v, version) > 0 {

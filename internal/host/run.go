@@ -12,15 +12,10 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
-)
-
-// The variables every verb gets (SPEC 2).
-const (
-	envDir         = "PLUGIN_DIR"
-	envPreviousDir = "PRE_PLUGIN_DIR"
 )
 
 // order is one verb of one plugin.
@@ -39,10 +34,7 @@ func (m *Manager) run(ctx context.Context, o order) process.Result {
 	}
 	c := process.Command{
 		Path: path, Args: []string{string(o.verb)}, Timeout: o.timeout,
-		Env: slices.Concat(m.env, []string{
-			envDir + "=" + m.dir(o.plugin.Name, o.plugin.Version),
-			envPreviousDir + "=" + o.previous,
-		}),
+		Env: slices.Concat(m.env, process.PluginEnv(m.dir(o.plugin.Name, o.plugin.Version), o.previous)),
 	}
 	if !o.plugin.Duplicate {
 		c.Of = o.plugin.Name
@@ -51,7 +43,7 @@ func (m *Manager) run(ctx context.Context, o order) process.Result {
 		c.Timeout = verb.Deadline(o.plugin)
 	}
 	if o.verb.MayLeaveDaemon() {
-		c.Log = verb.LogPath(m.root, o.plugin.Name)
+		c.Log = layout.Log(m.root, o.plugin.Name)
 	}
 	return m.runner.Run(ctx, c)
 }

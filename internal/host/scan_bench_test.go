@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -62,7 +62,7 @@ func benchPackages(b *testing.B) (*bench, []plugin.Plugin) {
 	program := exitZero(b)
 	var ps []plugin.Plugin
 	for i := range benchPlugins {
-		r := registry.Record{Name: fmt.Sprintf("p%03d", i), Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "60"}
+		r := record.Record{Name: fmt.Sprintf("p%03d", i), Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "60"}
 		dir := bench.dir(r.Name, r.Version)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			b.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
@@ -129,7 +130,7 @@ func (m *Manager) lock(
 	if err := plugin.CheckName(name); err != nil {
 		return nil, false, err
 	}
-	return how(ctx, lock.Path(m.root, name), func() {
+	return how(ctx, layout.NameLock(m.root, name), func() {
 		m.log.WithField("plugin", name).Info("Waiting for another program to let go of the plugin")
 	})
 }

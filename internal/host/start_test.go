@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pluginsupervisor/internal/verb"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -132,7 +132,7 @@ esac`, "20")
 		t.Fatal(err)
 	}
 	eventually(t, "daemon's last words in its log", func() bool {
-		raw, err := os.ReadFile(verb.LogPath(b.root, "p"))
+		raw, err := os.ReadFile(layout.Log(b.root, "p"))
 		return err == nil && string(raw) == "started\nlater\n"
 	})
 }

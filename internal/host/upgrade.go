@@ -10,7 +10,7 @@ import (
 
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/lock"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -125,9 +125,9 @@ func (m *Manager) Unfinished() ([]plugin.Change, error) {
 // upgrade is what an offer comes to on this host.
 type upgrade struct {
 	offer plugin.Change
-	old   registry.Record // the record before; the zero value if there is none
-	had   bool            // there is one
-	next  registry.Record
+	old   record.Record // the record before; the zero value if there is none
+	had   bool          // there is one
+	next  record.Record
 	// staged is the package of next; nil: it is in its place already.
 	staged *install.Staged
 }
@@ -158,11 +158,11 @@ func (m *Manager) plan(ctx context.Context, o plugin.Change, staged *install.Sta
 	if u, err = m.admit(ctx, o); err != nil {
 		return u, err
 	}
-	var config registry.PackageConfig
+	var config record.PackageConfig
 	if u.staged = staged; staged != nil {
 		config = staged.Config
 	} else {
-		config, err = registry.ReadPackageConfig(m.dir(o.Name, o.Version))
+		config, err = record.ReadPackageConfig(m.dir(o.Name, o.Version))
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

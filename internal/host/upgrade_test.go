@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -31,7 +32,7 @@ func TestUpgrade(t *testing.T) {
 	tests := map[string]struct {
 		script     string // of 2.0
 		config     string
-		old        registry.Record
+		old        record.Record
 		offer      plugin.Change
 		nothing    bool // installed before
 		noFolder   bool // of the old version
@@ -88,7 +89,7 @@ func TestUpgrade(t *testing.T) {
 			calls: []string{"--status 1.0 from -", "--status 1.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--upgrade 1.0 from 1.0", "--status 1.0 from -"},
 		},
 		"UP-08 older version": {
-			script: wellBehaved, old: registry.Record{Version: "3.0"}, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
+			script: wellBehaved, old: record.Record{Version: "3.0"}, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
 			calls: []string{"--status 3.0 from -", "--status 2.0 from -", "--stop 3.0 from -", "--status 3.0 from -", "--upgrade 2.0 from 3.0", "--status 2.0 from -"},
 		},
 		"old folder gone": {
@@ -96,7 +97,7 @@ func TestUpgrade(t *testing.T) {
 			calls: []string{"--status 2.0 from -", "--upgrade 2.0 from -", "--status 2.0 from -"},
 		},
 		"old one no daemon": {
-			script: wellBehaved, old: registry.Record{Version: "1.0", Type: plugin.Commander}, outcome: ran, status: plugin.StatusRunning,
+			script: wellBehaved, old: record.Record{Version: "1.0", Type: plugin.Commander}, outcome: ran, status: plugin.StatusRunning,
 			installed: "2.0", calls: []string{"--status 2.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -"},
 		},
 		"new one no daemon": {
@@ -107,7 +108,7 @@ func TestUpgrade(t *testing.T) {
 			script: wellBehaved, config: tagged, outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagAdd,
 		},
 		"tag removed": {
-			script: wellBehaved, old: registry.Record{Version: "1.0", Type: plugin.Persist, AddSysTag: true},
+			script: wellBehaved, old: record.Record{Version: "1.0", Type: plugin.Persist, AddSysTag: true},
 			outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagRemove,
 		},
 	}
@@ -118,7 +119,7 @@ func TestUpgrade(t *testing.T) {
 			before := plugin.Plugin{}
 			if !tt.nothing {
 				if tt.old.Version == "" {
-					tt.old = registry.Record{Version: "1.0"}
+					tt.old = record.Record{Version: "1.0"}
 				}
 				if tt.old.Type == plugin.Once {
 					tt.old.Type = plugin.Persist

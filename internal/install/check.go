@@ -9,7 +9,7 @@ import (
 
 	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/install/manifest"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 )
 
 // packageRoot is the folder of config.json: dir, or the only folder in it, as
@@ -26,12 +26,12 @@ func packageRoot(dir string) (string, error) {
 }
 
 // check reads config.json and looks for what it promises (CL-11).
-func check(dir string, cfg Config) (registry.PackageConfig, error) {
-	c, err := registry.ReadPackageConfig(dir)
+func check(dir string, cfg Config) (record.PackageConfig, error) {
+	c, err := record.ReadPackageConfig(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c, failure.New(failure.Package, "package has no config.json: %w", err)
-	case errors.Is(err, registry.ErrRefused):
+	case errors.Is(err, record.ErrRefused):
 		return c, failure.New(failure.Package, "package is not acceptable: %w", err)
 	case err != nil:
 		return c, failure.New(failure.Config, "package has a bad config.json: %w", err)

@@ -12,6 +12,7 @@ import (
 
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 )
 
@@ -21,24 +22,19 @@ type folder struct {
 	lock *os.File // the folder itself
 }
 
-func (c Config) staging() string { return filepath.Join(c.Root, "supervisor", "staging") }
-
-// guard keeps Sweep from a folder that is made but not yet locked.
-func (c Config) guard() string { return filepath.Join(c.Root, "supervisor", "staging.lock") }
-
 func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
 	if err := i.cfg.Step.Before("mkdir staging"); err != nil {
 		return nil, failure.Because(failure.Storage, err)
 	}
-	if err := os.MkdirAll(i.cfg.staging(), 0o700); err != nil {
+	if err := os.MkdirAll(layout.Staging(i.cfg.Root), 0o700); err != nil {
 		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
 	}
-	release, _, err := lock.Shared(ctx, i.cfg.guard(), nil)
+	release, _, err := lock.Shared(ctx, layout.StagingLock(i.cfg.Root), nil)
 	if err != nil {
 		return nil, failure.New(failure.Locked, "make staging folder: %w", err)
 	}
 	defer release()
-	path, err := os.MkdirTemp(i.cfg.staging(), "")
+	path, err := os.MkdirTemp(layout.Staging(i.cfg.Root), "")
 	if err != nil {
 		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
 	}
@@ -88,22 +84,22 @@ func (s *Staged) Discard() error {
 // tells how many there were. One that is in use is never touched. It waits while
 // another process makes or sweeps one, until ctx ends.
 func (i *Installer) Sweep(ctx context.Context) (int, error) {
-	if _, err := os.Lstat(i.cfg.staging()); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(layout.Staging(i.cfg.Root)); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	release, _, err := lock.Exclusive(ctx, i.cfg.guard(), nil)
+	release, _, err := lock.Exclusive(ctx, layout.StagingLock(i.cfg.Root), nil)
 	if err != nil {
 		return 0, failure.New(failure.Locked, "sweep staging: %w", err)
 	}
 	defer release()
-	entries, err := os.ReadDir(i.cfg.staging())
+	entries, err := os.ReadDir(layout.Staging(i.cfg.Root))
 	if err != nil {
 		return 0, failure.New(failure.Storage, "sweep staging: %w", err)
 	}
 	swept := 0
 	var failed []error
 	for _, e := range entries {
-		path := filepath.Join(i.cfg.staging(), e.Name())
+		path := filepath.Join(layout.Staging(i.cfg.Root), e.Name())
 		err := i.sweep(path, e.IsDir())
 		switch {
 		case err == nil:

@@ -32,7 +32,7 @@ import (
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
 	"pluginsupervisor/internal/install/unpack"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 )
 
 // Config tells where packages go and what is demanded of them.
@@ -171,7 +171,7 @@ func (i *Installer) unpack(ctx context.Context, archive string, size int64, dir 
 
 // Staged is a package that may be put in place.
 type Staged struct {
-	Config registry.PackageConfig
+	Config record.PackageConfig
 	Dir    string // the unpacked package
 
 	Size     int64    // of the package, in bytes

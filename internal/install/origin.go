@@ -10,15 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
-// originName is the file in a version's folder that tells where it comes from.
-// It comes and goes with the folder: one that another program puts there has
-// none, and so nothing is said of it that is not known.
-const originName = ".origin.json"
-
-// maxOrigin bounds what is read of it, in bytes.
+// maxOrigin is how much is read of layout.Origin, in bytes. That file comes and
+// goes with the version's folder: one that another program puts there has none,
+// and so nothing is said of it that is not known.
 const maxOrigin = 4 << 10
 
 // origin is what is kept about the package of a version.
@@ -37,7 +35,7 @@ func (s *Staged) writeOrigin() error {
 	if err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
-	path := filepath.Join(s.Dir, originName)
+	path := filepath.Join(s.Dir, layout.Origin)
 	if err := s.cfg.Step.Before("write origin"); err != nil {
 		return err
 	}
@@ -66,7 +64,7 @@ func VerifiedBy(dir, name, version string) plugin.Verified {
 		return plugin.VerifiedUnknown
 	}
 	defer root.Close()
-	f, err := root.OpenFile(originName, os.O_RDONLY|unix.O_NONBLOCK, 0) // nor is a FIFO waited for
+	f, err := root.OpenFile(layout.Origin, os.O_RDONLY|unix.O_NONBLOCK, 0) // nor is a FIFO waited for
 	if err != nil {
 		return plugin.VerifiedUnknown
 	}

@@ -7,15 +7,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
 func TestOrigin(t *testing.T) {
 	for _, by := range []plugin.Verified{plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing} {
-		s := &Staged{Dir: t.TempDir(), Verified: by, Sum: "abc", Config: registry.PackageConfig{Name: "hello", Version: "1.0"}}
+		s := &Staged{Dir: t.TempDir(), Verified: by, Sum: "abc", Config: record.PackageConfig{Name: "hello", Version: "1.0"}}
 		// What the package itself has there counts for nothing.
-		if err := os.MkdirAll(filepath.Join(s.Dir, originName, "x"), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(s.Dir, layout.Origin, "x"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.writeOrigin(); err != nil {
@@ -46,7 +47,7 @@ func TestOriginUnknown(t *testing.T) {
 		"folder":    func(path string) error { return os.Mkdir(path, 0o755) },
 		"too large": func(path string) error { return os.WriteFile(path, append(good, make([]byte, 1<<20)...), 0o644) },
 	} {
-		path := filepath.Join(dir, originName)
+		path := filepath.Join(dir, layout.Origin)
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/layout"
 )
 
 // Existing is what to do with a version folder that is there already.
@@ -29,9 +30,9 @@ func (s *Staged) Place(existing Existing) (string, error) {
 	if s.folder == nil {
 		return "", failure.New(failure.Storage, "place package: it was discarded")
 	}
-	plugins := filepath.Join(s.cfg.Root, "plugin")
-	parent := filepath.Join(plugins, s.Config.Name)
-	to := filepath.Join(parent, s.Config.Version)
+	plugins := layout.Plugins(s.cfg.Root)
+	parent := layout.Plugin(s.cfg.Root, s.Config.Name)
+	to := layout.Version(s.cfg.Root, s.Config.Name, s.Config.Version)
 	made, err := s.makeParent(plugins, parent)
 	if err == nil {
 		err = s.into(parent, to, existing)

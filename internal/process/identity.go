@@ -30,10 +30,6 @@ func Age(p plugin.Process) time.Duration {
 	return time.Duration(now-p.Born) * (time.Second / ticksPerSecond)
 }
 
-// envDir is the variable by which a process is known as a plugin's: every verb
-// gets it, and hands it down (SPEC 2).
-const envDir = "PLUGIN_DIR"
-
 // pluginDir is what a process was given as its plugin's folder, "" if nothing.
 // The kernel shows what the process was started with.
 func pluginDir(pid int) string {
@@ -42,7 +38,7 @@ func pluginDir(pid int) string {
 		return ""
 	}
 	for kv := range bytes.SplitSeq(b, []byte{0}) {
-		if dir, ok := bytes.CutPrefix(kv, []byte(envDir+"=")); ok {
+		if dir, ok := bytes.CutPrefix(kv, []byte(EnvPluginDir+"=")); ok {
 			return string(dir)
 		}
 	}

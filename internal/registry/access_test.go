@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/boltfile"
 )
 
 // What could be read at another time must not be taken for missing or damaged.
@@ -20,8 +22,8 @@ func TestErrorsMoveNothing(t *testing.T) {
 		prepare func(r *Registry) error
 		want    error
 	}{
-		"database is a folder": {func(r *Registry) error { return os.Mkdir(r.path, 0o755) }, errNotRegular},
-		"database is a pipe":   {func(r *Registry) error { return unix.Mkfifo(r.path, 0o600) }, errNotRegular},
+		"database is a folder": {func(r *Registry) error { return os.Mkdir(r.path, 0o755) }, boltfile.ErrNotRegular},
+		"database is a pipe":   {func(r *Registry) error { return unix.Mkfifo(r.path, 0o600) }, boltfile.ErrNotRegular},
 		"database is a link to nothing": {
 			func(r *Registry) error { return os.Symlink("/nowhere", r.path) }, nil,
 		},
@@ -31,7 +33,7 @@ func TestErrorsMoveNothing(t *testing.T) {
 		"database may not be read": {
 			func(r *Registry) error { return os.WriteFile(r.path, []byte("anything"), 0) }, fs.ErrPermission,
 		},
-		"damaged and may not be mended": {
+		"damaged and may not be rebuilt": {
 			func(r *Registry) error { return os.WriteFile(r.path, []byte("anything"), 0o444) }, fs.ErrPermission,
 		},
 		"damaged, and a package may not be read": {

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -22,15 +26,15 @@ const maxLegacySize = 16 << 20
 // list, which stays as it is (ST-02, ST-03). It is built under another name and
 // linked into place complete: when another process was faster the link fails,
 // and that process' database is the one (ST-04).
-func (r *Registry) create() error {
+func (r *Registry) create(ctx context.Context) error {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return err
 	}
-	records, damaged, err := r.legacy()
+	records, damaged, err := r.readLegacy()
 	if err != nil {
 		return fmt.Errorf("read legacy list: %w", err)
 	}
-	fresh, err := r.build(records)
+	fresh, err := r.build(ctx, records)
 	if err != nil {
 		return err
 	}
@@ -45,28 +49,27 @@ func (r *Registry) create() error {
 	return syncDir(r.dir)
 }
 
-// legacy reads the legacy list. One that is missing, empty or invalid holds no
+// readLegacy reads the legacy list. One that is missing, empty or invalid holds no
 // records (ST-03); one that cannot be read is an error, lest its plugins be forgotten.
-func (r *Registry) legacy() ([]Record, []plugin.Damage, error) {
-	path := filepath.Join(r.dir, "installed_plugins")
-	b, err := readRegular(path, maxLegacySize)
+func (r *Registry) readLegacy() ([]record.Record, []plugin.Damage, error) {
+	b, err := record.ReadRegularFile(r.legacy, maxLegacySize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
-	case errors.Is(err, errNotRegular):
+	case errors.Is(err, record.ErrNotRegular):
 	case err != nil:
 		return nil, nil, err
 	}
 	records, damaged := decodeLegacy(b)
 	for i := range damaged {
-		damaged[i].Where = strings.TrimSuffix(path+" "+damaged[i].Where, " ")
+		damaged[i].Where = strings.TrimSuffix(r.legacy+" "+damaged[i].Where, " ")
 	}
 	return records, damaged, nil
 }
 
 // decodeLegacy reads {"pluginList":[record…]}, in order. What cannot be used is
 // left out and told.
-func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
+func decodeLegacy(b []byte) ([]record.Record, []plugin.Damage) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, nil
 	}
@@ -76,12 +79,12 @@ func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
 	if err := json.Unmarshal(b, &list); err != nil {
 		return nil, []plugin.Damage{{Why: fmt.Sprintf("not a legacy list: %v", err)}}
 	}
-	var records []Record
+	var records []record.Record
 	var damaged []plugin.Damage
 	for i, raw := range list.PluginList {
-		rec, err := DecodeRecord(raw)
+		rec, err := record.Decode(raw)
 		if err == nil {
-			err = rec.check()
+			err = rec.Check()
 		}
 		if err != nil {
 			damaged = append(damaged, plugin.Damage{Where: fmt.Sprintf("record %d", i+1), Why: err.Error()})
@@ -94,28 +97,23 @@ func decodeLegacy(b []byte) ([]Record, []plugin.Damage) {
 
 // build writes a complete database with these records, ids from 1, into a new
 // file beside the real one, and returns its name.
-func (r *Registry) build(records []Record) (name string, err error) {
+func (r *Registry) build(ctx context.Context, records []record.Record) (name string, err error) {
 	changes := make([]change, len(records))
 	for i, rec := range records {
 		if changes[i].value, err = rec.Encode(); err != nil {
 			return "", err
 		}
 	}
-	f, err := os.CreateTemp(r.dir, ".installed_plugins.db.")
+	name = filepath.Join(r.dir, ".installed_plugins.db."+rand.Text())
+	db, err := boltfile.Open(ctx, name, boltfile.Options{Create: true})
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		release(f)
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err := f.Chmod(fileMode); err != nil {
-		return "", err
+	err = errors.Join(os.Chmod(name, fileMode), (&database{DB: db}).apply(changes), db.Close())
+	if err != nil {
+		_ = os.Remove(name)
 	}
-	err = use(f, true, func(db *database) error { return db.apply(changes) })
-	return f.Name(), err
+	return name, err
 }
 
 func syncDir(dir string) error {

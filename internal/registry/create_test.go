@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
 )
 
 func legacy(t *testing.T, r *Registry, content string) string {
@@ -122,5 +125,31 @@ func TestST03NothingToMigrate(t *testing.T) { // ST-03
 			t.Fatal(err)
 		}
 		expect(t, r)
+	})
+}
+
+func FuzzLegacy(f *testing.F) {
+	for _, seed := range []string{
+		`{"pluginList":[` + minimal("a", "1") + `,` + existing("b", "2", "") + `,{},1,null]}`,
+		`{"pluginList":null}`, `{"pluginList":[[]]}`, `{}`, ``, ` `, `[]`, `{"pluginList":[{"name":"..","version":"1"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		records, damaged := decodeLegacy(b)
+		for _, r := range records {
+			if plugin.CheckName(r.Name) != nil || plugin.CheckName(r.Version) != nil {
+				t.Errorf("%+v", r)
+			}
+		}
+		for _, d := range damaged {
+			if d.Why == "" {
+				t.Error("damaged without a reason")
+			}
+		}
+		var all struct{ PluginList []json.RawMessage }
+		if json.Unmarshal(b, &all) == nil && len(records)+len(damaged) != len(all.PluginList) {
+			t.Errorf("%d records, %d damaged of %d", len(records), len(damaged), len(all.PluginList))
+		}
 	})
 }

@@ -130,7 +130,7 @@ func TestST07TransactionFaults(t *testing.T) { // ST-07
 				}
 				_, _, err := db.records()
 				return err
-			})
+			}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,14 +20,12 @@
 //   - The database cannot be read: no permission, an I/O error, no memory, a
 //     lock that is not let go. That is an error, and the file is left alone.
 //
-// Damage is judged twice, the second time with the file locked exclusively:
+// Damage is verified twice, the second time with the file locked exclusively:
 // what is not yet complete in another process's hands is not damaged. A single
 // record that says nothing is not damage of the file: it is left out and named
 // in plugin.List.Damaged (ST-06), as is one with a name that would lead out of
 // the installation (ST-15).
 //
-// bbolt maps its file into memory and trusts it: a page that leads to itself
-// is an endless loop, one behind the end of the file a fatal signal. So the
-// pages are checked with ordinary reads first (check.go), and whatever bbolt
-// does is done where a fault becomes an error (database.go).
+// How a damaged file is kept from faulting the process is the subject of
+// internal/boltfile; what a record consists of, of internal/record.
 package registry

@@ -4,48 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
+	"io/fs"
 	"time"
+
+	"pluginsupervisor/internal/boltfile"
 )
-
-// damageError says why the bytes of a file are not a plugin database. It is
-// the only error that lets the file be replaced (ST-07, ST-08).
-type damageError struct {
-	why   string
-	empty bool // 0 bytes: perhaps another process is just creating it
-}
-
-func (e *damageError) Error() string { return e.why }
 
 var (
 	errMissing = errors.New("no plugin database")           // nothing has its name
-	errAgain   = errors.New("plugin database was replaced") // look again
+	errAgain   = errors.New("plugin database was replaced") // open it again
 )
 
 const (
 	// maxTries bounds how often one operation finds the database gone, replaced
-	// or damaged before it gives up. Each such finding is mended by one try.
+	// or damaged before it gives up. Each such finding is repaired by one try.
 	maxTries = 10
 	// settle is how long a 0-byte file is left alone, unlocked, before it is
-	// judged again: bbolt creates the file first and locks it next, trying every
+	// verified again: bbolt creates the file first and locks it next, trying every
 	// 50 ms (ST-08).
 	settle = 250 * time.Millisecond
 )
 
-// do runs work on the open database, and creates or mends the database first
-// where that is needed. work may run more than once; write tells whether it
-// needs the file for itself. glances, if there are any, are cast on the file
-// first; if one is enough, it is not opened as a database.
-func (r *Registry) do(ctx context.Context, write bool, work func(*database) error, glances ...func(*os.File) bool) error {
+// do runs work on the open database, and creates or rebuilds the database first
+// where that is needed. work may run more than once; write says whether it
+// needs the file for itself. If enough is not nil and returns true for the
+// locked file, the file is not opened as a database.
+func (r *Registry) do(ctx context.Context, write bool, work func(*database) error, enough func(*boltfile.File) bool) error {
 	until := time.Now().Add(r.wait)
-	var suspect *damageError // found by a first look, to be judged again
+	var suspect error // damage that was found without an exclusive lock
 	for range maxTries {
 		err := ctx.Err()
 		if err == nil {
-			err = r.look(ctx, write, suspect, until, work, glances)
+			err = r.try(ctx, write, suspect, until, work, enough)
 		}
-		var damage *damageError
 		switch {
 		case err == nil:
 			return nil
@@ -53,13 +44,16 @@ func (r *Registry) do(ctx context.Context, write bool, work func(*database) erro
 			suspect = nil
 		case errors.Is(err, errMissing):
 			suspect = nil
-			if err := r.create(); err != nil {
+			if err := r.create(ctx); err != nil {
 				return fmt.Errorf("create plugin database %s: %w", r.path, err)
 			}
-		case errors.As(err, &damage):
-			suspect = damage
-			if damage.empty {
-				_ = sleep(ctx, settle) // a cancelled context ends the loop above
+		case errors.Is(err, boltfile.ErrDamaged):
+			suspect = err
+			if errors.Is(err, boltfile.ErrEmpty) {
+				select {
+				case <-ctx.Done(): // which ends the loop above
+				case <-time.After(settle):
+				}
 			}
 		default:
 			return fmt.Errorf("plugin database %s: %w", r.path, err)
@@ -68,49 +62,34 @@ func (r *Registry) do(ctx context.Context, write bool, work func(*database) erro
 	return fmt.Errorf("plugin database %s: found missing, replaced or damaged %d times in a row", r.path, maxTries)
 }
 
-// look opens the database as it is, locked, runs work on it and closes it.
-// With a suspicion, damage is not only told but mended, under an exclusive
-// lock, and the error is errAgain.
-func (r *Registry) look(ctx context.Context, write bool, suspect *damageError, until time.Time, work func(*database) error, glances []func(*os.File) bool) error {
-	write = write || suspect != nil
-	f, err := r.open(ctx, write, until)
-	if suspect != nil && isFailure(err) {
-		return fmt.Errorf("damaged: %s; cannot be mended: %w", suspect.why, err)
-	}
-	if err != nil {
+// try opens the database as it is, locked, runs work on it and closes it. The
+// error wraps boltfile.ErrDamaged for damage; but with a suspicion the database
+// is locked exclusively and rebuilt, and the error is errAgain.
+func (r *Registry) try(ctx context.Context, write bool, suspect error, until time.Time, work func(*database) error, enough func(*boltfile.File) bool) error {
+	f, err := boltfile.Lock(ctx, r.path, boltfile.Options{Wait: max(0, time.Until(until)), ReadOnly: !write && suspect == nil})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errMissing
+	case err != nil && suspect != nil:
+		return fmt.Errorf("%v; cannot be rebuilt: %w", suspect, err)
+	case err != nil:
 		return err
 	}
-	defer release(f)
-	if suspect == nil && slices.ContainsFunc(glances, func(enough func(*os.File) bool) bool { return enough(f) }) {
+	defer f.Close()
+	if suspect == nil && enough != nil && enough(f) {
 		return nil
 	}
-	err = checkFile(f)
+	db, err := f.Open()
 	if err == nil {
-		err = use(f, write, work)
+		err = work(&database{f, db})
 	}
-	var damage *damageError
-	if suspect == nil || !errors.As(err, &damage) {
-		return err
+	if suspect != nil && errors.Is(err, boltfile.ErrDamaged) {
+		err = r.rebuild(ctx, f, err) // the lock is held until db is closed
 	}
-	if merr := r.mend(f, damage.empty, err); merr != nil {
-		return fmt.Errorf("damaged: %v; cannot be mended: %w", err, merr)
-	}
-	return errAgain
-}
-
-// isFailure tells an error from a finding, which do goes on from.
-func isFailure(err error) bool {
-	return err != nil && !errors.Is(err, errMissing) && !errors.Is(err, errAgain)
-}
-
-func use(f *os.File, write bool, work func(*database) error) error {
-	db, err := openDatabase(f, write)
-	if err != nil {
-		return err
-	}
-	err = work(db)
-	if cerr := db.close(); err == nil && cerr != nil {
-		return fmt.Errorf("close: %w", cerr)
+	if db != nil {
+		if cerr := db.Close(); err == nil && cerr != nil {
+			return fmt.Errorf("close: %w", cerr)
+		}
 	}
 	return err
 }

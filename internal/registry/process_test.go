@@ -14,6 +14,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/record"
 )
 
 // The test binary runs itself as another process of the host: what to be is in
@@ -42,7 +44,7 @@ func TestMain(m *testing.M) {
 		limit := unix.Rlimit{Cur: 8 << 10, Max: 8 << 10}
 		err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
 		fmt.Println("ready", err)
-		rec := Record{Name: "new", Version: "1", URL: strings.Repeat("u", 100_000)}
+		rec := record.Record{Name: "new", Version: "1", URL: strings.Repeat("u", 100_000)}
 		_, err = r.Put(context.Background(), rec)
 		fmt.Println(err)
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 type Registry struct {
 	dir    string // BASE/plugin
 	path   string // the database
+	legacy string // the list from before the database
 	wait   time.Duration
 	prefer func(name string) (string, bool)
 	log    logrus.FieldLogger
@@ -47,8 +49,8 @@ type Registry struct {
 
 // New returns the registry of o.Root. It touches no file.
 func New(o Options) *Registry {
-	r := &Registry{dir: filepath.Join(o.Root, "plugin"), wait: o.Wait, prefer: o.Known, log: o.Log, now: o.Now}
-	r.path = filepath.Join(r.dir, "installed_plugins.db")
+	r := &Registry{dir: layout.Plugins(o.Root), wait: o.Wait, prefer: o.Known, log: o.Log, now: o.Now}
+	r.path, r.legacy = layout.Database(o.Root), layout.LegacyList(o.Root)
 	if r.wait <= 0 {
 		r.wait = DefaultWait
 	}
@@ -90,10 +92,10 @@ func (r *Registry) List(ctx context.Context) (plugin.List, error) {
 
 // Find returns the record that is the plugin of that name: the first not
 // removed one (ST-10), or false.
-func (r *Registry) Find(ctx context.Context, name string) (Record, bool, error) {
+func (r *Registry) Find(ctx context.Context, name string) (record.Record, bool, error) {
 	records, _, err := r.read(ctx)
 	if err != nil {
-		return Record{}, false, fmt.Errorf("find plugin %s: %w", name, err)
+		return record.Record{}, false, fmt.Errorf("find plugin %s: %w", name, err)
 	}
 	rec, found := installed(records, name)
 	return rec, found, nil
@@ -102,9 +104,9 @@ func (r *Registry) Find(ctx context.Context, name string) (Record, bool, error) 
 // Put writes the record and returns its id; rec.ID says nothing. The plugin of
 // that name keeps its id (ST-14) and the fields we do not know, also those that
 // rec lacks. If there is none, its removed records are deleted and a new id
-// is taken (ST-13). A record that breaks the rules of SPEC 1 is ErrRefused.
-func (r *Registry) Put(ctx context.Context, rec Record) (uint64, error) {
-	if err := rec.check(); err != nil {
+// is taken (ST-13). A record that breaks the rules of SPEC 1 is record.ErrRefused.
+func (r *Registry) Put(ctx context.Context, rec record.Record) (uint64, error) {
+	if err := rec.Check(); err != nil {
 		return 0, fmt.Errorf("put plugin: %w", err)
 	}
 	var id uint64
@@ -115,7 +117,7 @@ func (r *Registry) Put(ctx context.Context, rec Record) (uint64, error) {
 		}
 		old, found := installed(records, rec.Name)
 		changes := []change{{id: old.ID}}
-		if changes[0].value, err = rec.inherit(old).Encode(); err != nil {
+		if changes[0].value, err = rec.InheritUnknown(old).Encode(); err != nil {
 			return err
 		}
 		for _, other := range records {
@@ -126,7 +128,7 @@ func (r *Registry) Put(ctx context.Context, rec Record) (uint64, error) {
 		err = db.apply(changes)
 		id = changes[0].id
 		return err
-	})
+	}, nil)
 	if err != nil {
 		return 0, fmt.Errorf("put plugin %s: %w", rec.Name, err)
 	}
@@ -151,21 +153,21 @@ func (r *Registry) MarkRemoved(ctx context.Context, name string) error {
 			return err
 		}
 		return db.apply([]change{{id: rec.ID, value: value}})
-	})
+	}, nil)
 	if err != nil {
 		return fmt.Errorf("mark plugin %s removed: %w", name, err)
 	}
 	return nil
 }
 
-func (r *Registry) read(ctx context.Context) (records []Record, damaged []plugin.Damage, err error) {
+func (r *Registry) read(ctx context.Context) (records []record.Record, damaged []plugin.Damage, err error) {
 	err = r.do(ctx, false, func(db *database) error {
 		records, damaged, err = db.records()
 		if err == nil {
 			r.keep(db.file, records, damaged)
 		}
 		return err
-	}, func(f *os.File) bool {
+	}, func(f *boltfile.File) bool {
 		last, unchanged := r.known(f)
 		records, damaged = last.records, last.damaged
 		return unchanged
@@ -174,11 +176,11 @@ func (r *Registry) read(ctx context.Context) (records []Record, damaged []plugin
 }
 
 // installed is the plugin of that name among records in id order (ST-10).
-func installed(records []Record, name string) (Record, bool) {
+func installed(records []record.Record, name string) (record.Record, bool) {
 	for _, rec := range records {
 		if rec.Name == name && !rec.Removed {
 			return rec, true
 		}
 	}
-	return Record{}, false
+	return record.Record{}, false
 }

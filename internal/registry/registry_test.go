@@ -10,12 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
 
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
-func put(t *testing.T, r *Registry, record string) uint64 {
+func put(t *testing.T, r *Registry, text string) uint64 {
 	t.Helper()
-	rec, err := DecodeRecord([]byte(record))
+	rec, err := record.Decode([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +161,11 @@ func TestST15Refused(t *testing.T) { // ST-15
 		t.Errorf("%d damaged of %d: %v", len(l.Damaged), len(bad), l.Damaged)
 	}
 	for _, b := range bad {
-		rec, err := DecodeRecord([]byte(b))
+		rec, err := record.Decode([]byte(b))
 		if err != nil {
 			continue // no version
 		}
-		if id, err := r.Put(t.Context(), rec); !errors.Is(err, ErrRefused) {
+		if id, err := r.Put(t.Context(), rec); !errors.Is(err, record.ErrRefused) {
 			t.Errorf("%s: put as %d, %v", b, id, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/layout"
 )
 
 // The bucket and key of the generation the database was last written under.
@@ -52,7 +53,7 @@ func openDisk(path string, wait time.Duration, log logrus.FieldLogger) (*disk, i
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.openWAL(path+".wal", found, log); err != nil {
+	if err := d.openWAL(layout.WAL(path), found, log); err != nil {
 		return nil, found, errors.Join(err, d.db.Close())
 	}
 	if err := syncFolder(filepath.Dir(path)); err != nil {
@@ -162,7 +163,7 @@ func readOnly(path string, wait time.Duration) image {
 		return nil
 	}
 	defer d.db.Close()
-	if f, err := os.Open(path + ".wal"); err == nil {
+	if f, err := os.Open(layout.WAL(path)); err == nil {
 		defer f.Close()
 		if l, err := readWAL(f); err == nil {
 			d.apply(l, found)

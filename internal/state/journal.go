@@ -5,20 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
-// The journal's two files, and its bounds: a file's bytes, and how much is
-// kept in memory while the disk refuses.
+// The bounds of the journal: a file's bytes, and how much is kept in memory
+// while the disk refuses.
 const (
-	journalFile = "journal.jsonl"
-	olderFile   = "journal.1.jsonl"
-
 	journalMax   = 4 << 20
 	waitingMax   = 10_000
 	waitingBytes = journalMax
@@ -142,7 +139,7 @@ func (j *journal) put(line []byte) error {
 // rotate makes the file the older one, and begins a new one.
 func (j *journal) rotate() error {
 	j.close()
-	if err := os.Rename(filepath.Join(j.dir, journalFile), filepath.Join(j.dir, olderFile)); err != nil {
+	if err := os.Rename(layout.Journal(j.dir), layout.OlderJournal(j.dir)); err != nil {
 		return err
 	}
 	return j.open()
@@ -151,7 +148,7 @@ func (j *journal) rotate() error {
 // begin makes the journal ready to be written, and returns the number of its
 // last entry. What is in the way is moved aside.
 func (j *journal) begin() (last uint64, err error) {
-	older := filepath.Join(j.dir, olderFile)
+	older := layout.OlderJournal(j.dir)
 	f, _, err := openJournal(older, os.O_RDONLY)
 	switch {
 	case errors.Is(err, errNotRegular):
@@ -172,7 +169,7 @@ func (j *journal) open() error {
 	if j.f != nil {
 		return nil
 	}
-	path := filepath.Join(j.dir, journalFile)
+	path := layout.Journal(j.dir)
 	f, info, err := openJournal(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if errors.Is(err, errNotRegular) {
 		if err := setAside(path, err, j.log); err != nil {

@@ -7,12 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -84,12 +84,12 @@ func ReadJournal(dir string, f Filter) ([]plugin.Entry, error) {
 // openFiles opens the journal's files, the newer first. A supervisor may
 // rename them meanwhile: then it opens them again, lest it miss one.
 func openFiles(dir string) ([]*os.File, error) {
-	path := filepath.Join(dir, journalFile)
+	path := layout.Journal(dir)
 	for range 100 {
 		var files []*os.File
 		var newer fs.FileInfo
-		for _, name := range []string{journalFile, olderFile} {
-			f, info, err := openJournal(filepath.Join(dir, name), os.O_RDONLY)
+		for _, name := range []string{path, layout.OlderJournal(dir)} {
+			f, info, err := openJournal(name, os.O_RDONLY)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -97,7 +97,7 @@ func openFiles(dir string) ([]*os.File, error) {
 				closeAll(files)
 				return nil, fmt.Errorf("open journal: %w", err)
 			}
-			if name == journalFile {
+			if name == path {
 				newer = info
 			}
 			files = append(files, f)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -141,7 +142,7 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 	// Killed between the two, when there is only the older file.
 	s.kill()
-	if err := os.Remove(filepath.Join(filepath.Dir(path), journalFile)); err != nil {
+	if err := os.Remove(layout.Journal(filepath.Dir(path))); err != nil {
 		t.Fatal(err)
 	}
 	older := mustRead(t, path, Filter{Limit: 1})
@@ -165,7 +166,7 @@ func TestJournalCutShort(t *testing.T) {
 	log, _ := quiet()
 	for size := 0; size <= len(lines); size++ {
 		n := bytes.Count(lines[:size], []byte("\n"))
-		if err := os.WriteFile(filepath.Join(dir, journalFile), lines[:size], 0o600); err != nil {
+		if err := os.WriteFile(layout.Journal(dir), lines[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		before, err := ReadJournal(dir, Filter{})
@@ -197,7 +198,7 @@ func TestJournalDamagedLines(t *testing.T) {
 	s, _ := mustOpen(t, path)
 	mustSave(t, s, journalled(1, 9))
 	s.kill()
-	file := filepath.Join(filepath.Dir(path), journalFile)
+	file := layout.Journal(filepath.Dir(path))
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -234,8 +235,8 @@ func TestJournalsPlaceIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := statePath(t)
 			dir := filepath.Dir(path)
-			for _, file := range []string{journalFile, olderFile} {
-				if err := errors.Join(os.MkdirAll(dir, 0o755), place(filepath.Join(dir, file))); err != nil {
+			for _, file := range []string{layout.Journal(dir), layout.OlderJournal(dir)} {
+				if err := errors.Join(os.MkdirAll(dir, 0o755), place(file)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -14,7 +15,7 @@ import (
 func (s *Store) Ban(b plugin.Ban) error {
 	text, err := json.Marshal(b)
 	if err == nil {
-		err = s.write(quarantine, banName(b.Name, b.Version), text, "ban")
+		err = s.write(layout.Quarantine, banName(b.Name, b.Version), text, "ban")
 	}
 	if err != nil {
 		return fmt.Errorf("put %s %s into quarantine: %w", b.Name, b.Version, err)
@@ -26,7 +27,7 @@ func (s *Store) Ban(b plugin.Ban) error {
 // that is further away than longest (a clock that was set), is let go.
 func (s *Store) Banned(name, version string, now time.Time, longest time.Duration) (plugin.Ban, bool) {
 	var b plugin.Ban
-	text, err := os.ReadFile(s.path(quarantine, banName(name, version)))
+	text, err := os.ReadFile(s.path(layout.Quarantine, banName(name, version)))
 	if err != nil || json.Unmarshal(text, &b) != nil || b.Name != name || b.Version != version {
 		return plugin.Ban{}, false
 	}
@@ -35,12 +36,12 @@ func (s *Store) Banned(name, version string, now time.Time, longest time.Duratio
 
 // Lift ends a quarantine: an operator knows better.
 func (s *Store) Lift(name, version string) error {
-	return s.remove(quarantine, banName(name, version))
+	return s.remove(layout.Quarantine, banName(name, version))
 }
 
 // Bans are all that hold, in the order of names and versions' text.
 func (s *Store) Bans(now time.Time, longest time.Duration) ([]plugin.Ban, error) {
-	files, err := s.files(quarantine)
+	files, err := s.files(layout.Quarantine)
 	var bans []plugin.Ban
 	for _, path := range files {
 		if b, holds := s.holds(path, now, longest); holds {
@@ -53,7 +54,7 @@ func (s *Store) Bans(now time.Time, longest time.Duration) ([]plugin.Ban, error)
 // SweepBans removes those that do not hold any more. Nobody may ban a version
 // meanwhile.
 func (s *Store) SweepBans(now time.Time, longest time.Duration) error {
-	files, err := s.files(quarantine)
+	files, err := s.files(layout.Quarantine)
 	for _, path := range files {
 		if _, holds := s.holds(path, now, longest); !holds {
 			err = errors.Join(err, os.Remove(path))

@@ -8,17 +8,15 @@ import (
 	"os"
 	"strconv"
 	"strings"
-)
 
-// sequences holds, for each plugin, the highest sequence of a signed package
-// that was installed.
-const sequences = "sequences"
+	"pluginsupervisor/internal/layout"
+)
 
 // LastSequence is the highest sequence of a signed package of the plugin that
 // was ever installed; 0 if there was none. One that cannot be read is an
 // error: a replay must not pass because a file is damaged.
 func (s *Store) LastSequence(_ context.Context, name string) (uint64, error) {
-	text, err := os.ReadFile(s.path(sequences, name))
+	text, err := os.ReadFile(s.path(layout.Sequences, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -39,7 +37,7 @@ func (s *Store) Accept(ctx context.Context, name string, sequence uint64) error 
 	if err != nil || sequence <= last {
 		return err
 	}
-	if err := s.write(sequences, name, strconv.AppendUint(nil, sequence, 10), "sequence"); err != nil {
+	if err := s.write(layout.Sequences, name, strconv.AppendUint(nil, sequence, 10), "sequence"); err != nil {
 		return fmt.Errorf("remember sequence of %s: %w", name, err)
 	}
 	return nil

@@ -9,22 +9,16 @@ import (
 	"strings"
 	"time"
 
-	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/layout"
 )
 
 // Store is the transactions and the quarantine of one root. It may be used by
 // several goroutines at once, for different plugins.
 type Store struct {
-	dir  string // BASE/supervisor
+	root string // BASE
 	step func(point string)
 }
-
-// The folders below BASE/supervisor.
-const (
-	transactions = "transactions"
-	quarantine   = "quarantine"
-	suffix       = ".json"
-)
 
 // New returns the store of a root. It touches nothing. reached, if not nil, is
 // called before and after each change of the disk with a name for it; tests
@@ -33,14 +27,14 @@ func New(root string, reached func(point string)) *Store {
 	if reached == nil {
 		reached = func(string) {}
 	}
-	return &Store{filepath.Join(root, "supervisor"), reached}
+	return &Store{root, reached}
 }
 
 // Save writes a transaction, over what there is of the plugin.
 func (s *Store) Save(t Transaction) error {
 	b, err := t.encode()
 	if err == nil {
-		err = s.write(transactions, t.Name, b, string(t.Step))
+		err = s.write(layout.Transactions, t.Name, b, string(t.Step))
 	}
 	if err != nil {
 		return fmt.Errorf("save transaction of %s: %w", t.Name, err)
@@ -52,7 +46,7 @@ func (s *Store) Save(t Transaction) error {
 // cannot be understood is moved aside and the error says so: what it was about
 // is not known, the record tells what is installed.
 func (s *Store) Find(name string) (t Transaction, found bool, err error) {
-	path := s.path(transactions, name)
+	path := s.path(layout.Transactions, name)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, false, nil
@@ -64,8 +58,8 @@ func (s *Store) Find(name string) (t Transaction, found bool, err error) {
 		err = fmt.Errorf("it is of %q: %w", t.Name, errNotOne)
 	}
 	if err != nil {
-		aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
-		if moved := os.Rename(path, aside); moved != nil {
+		aside, moved := boltfile.SetAside(path, time.Now())
+		if moved != nil {
 			aside = path
 		}
 		return Transaction{}, false, fmt.Errorf("read transaction of %s, kept as %s: %w", name, aside, err)
@@ -76,7 +70,7 @@ func (s *Store) Find(name string) (t Transaction, found bool, err error) {
 // Pending are all transactions there are. The error names what could not be
 // read; what could is returned all the same.
 func (s *Store) Pending() ([]Transaction, error) {
-	files, err := s.files(transactions)
+	files, err := s.files(layout.Transactions)
 	var pending []Transaction
 	for _, path := range files {
 		b, failed := os.ReadFile(path)
@@ -96,7 +90,7 @@ func (s *Store) Pending() ([]Transaction, error) {
 // files are the files of a folder, sorted. What was never finished being
 // written is removed, once its writer must have been killed.
 func (s *Store) files(folder string) ([]string, error) {
-	dir := filepath.Join(s.dir, folder)
+	dir := layout.Notes(s.root, folder)
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list %s: %w", dir, err)
@@ -104,10 +98,11 @@ func (s *Store) files(folder string) ([]string, error) {
 	var files []string
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if strings.HasSuffix(path, suffix) {
+		if layout.IsNote(path) {
 			files = append(files, path)
 		}
-		if info, err := e.Info(); err == nil && strings.HasSuffix(path, suffix+unwritten) && time.Since(info.ModTime()) > time.Minute {
+		note, isNew := strings.CutSuffix(path, unwritten)
+		if info, err := e.Info(); err == nil && isNew && layout.IsNote(note) && time.Since(info.ModTime()) > time.Minute {
 			_ = os.Remove(path) // if that fails it is tried again next time
 		}
 	}
@@ -116,12 +111,11 @@ func (s *Store) files(folder string) ([]string, error) {
 
 // End removes a plugin's transaction. That there is none is no error.
 func (s *Store) End(name string) error {
-	return s.remove(transactions, name)
+	return s.remove(layout.Transactions, name)
 }
 
 func (s *Store) path(folder, name string) string {
-	file := strings.TrimSuffix(lock.FileName(name+suffix), suffix) // a long one is cut
-	return filepath.Join(s.dir, folder, file+suffix)
+	return layout.Note(s.root, folder, name)
 }
 
 // unwritten ends the name of a file that is being written. Each plugin has but
@@ -130,7 +124,7 @@ const unwritten = ".new"
 
 // write replaces a file at once and for good.
 func (s *Store) write(folder, name string, b []byte, what string) error {
-	dir := filepath.Join(s.dir, folder)
+	dir := layout.Notes(s.root, folder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -173,7 +167,7 @@ func (s *Store) remove(folder, name string) error {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Join(s.dir, folder))
+		err = syncDir(layout.Notes(s.root, folder))
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s of %s: %w", folder, name, err)

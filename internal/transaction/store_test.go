@@ -3,6 +3,7 @@ package transaction
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,13 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
-func record(t testing.TB, version string) registry.Record {
+func newRecord(t testing.TB, version string) record.Record {
 	t.Helper()
-	r, err := registry.DecodeRecord([]byte(`{"name":"p","version":"` + version + `","pluginType":"1","foreign":[1,2]}`))
+	r, err := record.Decode([]byte(`{"name":"p","version":"` + version + `","pluginType":"1","foreign":[1,2]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +28,7 @@ func record(t testing.TB, version string) registry.Record {
 // What is saved is found, with the fields of the record that nobody knows.
 func TestSaveAndFind(t *testing.T) {
 	s := New(t.TempDir(), nil)
-	from, to := record(t, "1.0"), record(t, "2.0")
+	from, to := newRecord(t, "1.0"), newRecord(t, "2.0")
 	for name, want := range map[string]Transaction{
 		"UP-06 an upgrade":  {Name: "p", From: &from, To: to, Ran: true, Beat: true, Step: Proving, Began: time.Unix(1, 0).UTC()},
 		"UP-08 a first one": {Name: "p", To: to, Made: true, Step: Prepared},
@@ -37,7 +39,7 @@ func TestSaveAndFind(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, found, err := s.Find("p")
-			same := cmp.Comparer(func(a, b registry.Record) bool {
+			same := cmp.Comparer(func(a, b record.Record) bool {
 				x, _ := a.Encode()
 				y, _ := b.Encode()
 				return string(x) == string(y)
@@ -67,7 +69,7 @@ func TestSaveAndFind(t *testing.T) {
 func TestLongNames(t *testing.T) {
 	s := New(t.TempDir(), nil)
 	name := strings.Repeat("n", plugin.MaxNameLength)
-	to := record(t, "1.0")
+	to := newRecord(t, "1.0")
 	to.Name = name
 	if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
 		t.Fatal(err)
@@ -103,6 +105,40 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("kept: %v", kept)
 			}
 		})
+	}
+}
+
+// Three damages within a second keep three files.
+func TestDamagedFilesAreAllKept(t *testing.T) {
+	s := New(t.TempDir(), nil)
+	path := layout.Note(s.root, layout.Transactions, "p")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"one", "three", "two"}
+	for _, text := range want {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Find("p"); err == nil {
+			t.Error("no error")
+		}
+	}
+	kept, err := filepath.Glob(path + ".damaged-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, file := range kept {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(text))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
 
@@ -142,7 +178,7 @@ func TestQuarantine(t *testing.T) {
 	if err := s.SweepBans(now.Add(time.Hour), 2*time.Hour); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(filepath.Join(s.dir, quarantine)); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(layout.Notes(s.root, layout.Quarantine)); err != nil || len(left) != 0 {
 		t.Errorf("swept when it was over: %v, %v", left, err)
 	}
 	if err := s.Lift("p", "2.0"); err != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 )
 
 // Step is how far a change has come.
@@ -25,8 +25,8 @@ const (
 // Transaction is one change of one plugin.
 type Transaction struct {
 	Name  string
-	From  *registry.Record // nil: it was not installed
-	To    registry.Record
+	From  *record.Record // nil: it was not installed
+	To    record.Record
 	Made  bool // the folder of To was made by this change
 	Ran   bool // From ran when it began: if To does not, From comes back
 	Beat  bool // From's heartbeat was in time
@@ -77,11 +77,11 @@ func decode(b []byte) (Transaction, error) {
 		return Transaction{}, fmt.Errorf("decode transaction: step %q: %w", t.Step, errNotOne)
 	}
 	var err error
-	if t.To, err = registry.DecodeRecord(f.To); err != nil {
+	if t.To, err = record.Decode(f.To); err != nil {
 		return Transaction{}, fmt.Errorf("decode transaction: %w", err)
 	}
 	if f.From != nil {
-		from, err := registry.DecodeRecord(f.From)
+		from, err := record.Decode(f.From)
 		if err != nil {
 			return Transaction{}, fmt.Errorf("decode transaction: %w", err)
 		}

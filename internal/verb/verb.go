@@ -6,11 +6,9 @@ package verb
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 	"unicode/utf8"
 
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -51,12 +49,6 @@ func Deadline(p plugin.Plugin) time.Duration {
 		return plugin.DefaultTimeout
 	}
 	return p.Timeout
-}
-
-// LogPath is where a verb that may leave a daemon writes what it prints, and
-// the daemon after it: root/supervisor/log/<name>.log (SPEC 1, 11).
-func LogPath(root, name string) string {
-	return filepath.Join(root, "supervisor", "log", lock.FileName(name+".log"))
 }
 
 // tail is the end of s, at most maxOutput bytes, not beginning within a character.

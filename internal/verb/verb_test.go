@@ -76,13 +76,3 @@ func TestOutputIsCutToItsEnd(t *testing.T) {
 		})
 	}
 }
-
-func TestLogPath(t *testing.T) {
-	if got, want := LogPath("/base", "p"), "/base/supervisor/log/p.log"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	long := LogPath("/base", strings.Repeat("n", plugin.MaxNameLength))
-	if n := len(long) - len("/base/supervisor/log/"); n > 255 {
-		t.Errorf("file name of %d bytes", n)
-	}
-}

@@ -13,7 +13,8 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -23,7 +24,7 @@ import (
 const healthyAfter = 300 * time.Millisecond
 
 // steady is the record of a plugin like the daemons that are measured.
-var steady = registry.Record{
+var steady = record.Record{
 	Name: "steady", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60,
 }
 
@@ -55,7 +56,7 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 	}
 	r := &daemonRig{
 		in: in, bin: o.bin, config: filepath.Join(in.Root, "supervisor.yaml"),
-		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
+		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
 		if err != nil {

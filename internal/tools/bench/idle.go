@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -49,7 +50,7 @@ func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	}
 	// Before the plugins end, or it would start them again.
 	defer func() { err = errors.Join(err, supervisor.Stop()) }()
-	return watch(ctx, supervisor, admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")), o)
+	return watch(ctx, supervisor, admin.Dial(layout.Socket(in.Root)), o)
 }
 
 // startSupervisor starts it with its default periods. Only the first runs are

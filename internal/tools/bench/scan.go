@@ -13,7 +13,7 @@ import (
 
 	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -34,7 +34,7 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	if err := rig.Build(ctx, "probe", program); err != nil {
 		return scanResult{}, err
 	}
-	programs, err := in.Install(ctx, o.scanned, program, registry.Record{
+	programs, err := in.Install(ctx, o.scanned, program, record.Record{
 		Name: "probe", Version: "1.0", RunPath: "probe", Type: plugin.Persist,
 	})
 	if err != nil {

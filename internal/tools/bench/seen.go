@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
@@ -46,7 +47,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "plugin", "p", "1.0", "run")
+	program := filepath.Join(layout.Version(in.Root, "p", "1.0"), "run")
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return nil, 0, err
 	}
@@ -60,7 +61,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 	} else if err != nil {
 		return nil, 0, err
 	}
-	tracker, err := process.NewTracker(process.TrackerOptions{Tree: tree, Plugins: filepath.Join(in.Root, "plugin")})
+	tracker, err := process.NewTracker(process.TrackerOptions{Tree: tree, Plugins: layout.Plugins(in.Root)})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -82,7 +83,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 	for range deaths {
 		res := runner.Run(ctx, process.Command{
 			Path: program, Args: []string{"--start"}, Of: "p", Log: filepath.Join(in.Root, "log"), Timeout: 10 * time.Second,
-			Env: append(os.Environ(), "PLUGIN_DIR="+filepath.Dir(program)),
+			Env: append(os.Environ(), process.PluginEnv(filepath.Dir(program), "")...),
 		})
 		if res.Err != nil || len(res.Processes) != 1 {
 			return nil, by, fmt.Errorf("start: %v, left %v", res.Err, res.Processes)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
 
@@ -64,7 +65,7 @@ func (r *daemonRig) startAll(ctx context.Context) error {
 		slots <- struct{}{}
 		starts.Go(func() {
 			start := exec.CommandContext(ctx, filepath.Join(dir, steady.RunPath), string(plugin.VerbStart))
-			start.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
+			start.Env = append(os.Environ(), process.PluginEnv(dir, "")...)
 			errs[i] = start.Run()
 			<-slots
 		})

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
 
@@ -117,9 +119,9 @@ func (r *daemonRig) pack(path, from, version string) (err error) {
 	defer func() { err = errors.Join(err, w.Close(), f.Close()) }()
 	config := fmt.Sprintf(`{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","timeout":"10","heartbeatInterval":60}`,
 		filepath.Base(filepath.Dir(from)), version, steady.RunPath)
-	for _, name := range []string{"config.json", steady.RunPath, "naive"} {
+	for _, name := range []string{layout.PackageConfig, steady.RunPath, "naive"} {
 		body := []byte(config)
-		if name != "config.json" {
+		if name != layout.PackageConfig {
 			if body, err = os.ReadFile(filepath.Join(from, name)); err != nil {
 				return err
 			}
@@ -174,21 +176,21 @@ func byLoop(ctx context.Context, pack, old, dir string) error {
 		return err
 	}
 	start := exec.CommandContext(ctx, filepath.Join(dir, steady.RunPath), string(plugin.VerbStart))
-	start.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
+	start.Env = append(os.Environ(), process.PluginEnv(dir, "")...)
 	return start.Run()
 }
 
 // left tells what the upgrades have left on the disk.
 func (r *daemonRig) left() (string, error) {
-	count := func(parts ...string) (int, error) {
-		entries, err := os.ReadDir(filepath.Join(append([]string{r.in.Root}, parts...)...))
+	count := func(dir string) (int, error) {
+		entries, err := os.ReadDir(dir)
 		if errors.Is(err, os.ErrNotExist) {
 			return 0, nil
 		}
 		return len(entries), err
 	}
-	versions, err := count("plugin", filepath.Base(filepath.Dir(r.dirs[0])))
-	staged, err2 := count("supervisor", "staging")
-	open, err3 := count("supervisor", "transactions")
+	versions, err := count(filepath.Dir(r.dirs[0]))
+	staged, err2 := count(layout.Staging(r.in.Root))
+	open, err3 := count(layout.Notes(r.in.Root, layout.Transactions))
 	return fmt.Sprintf("%d versions, %d staged, %d transactions", versions, staged, open), errors.Join(err, err2, err3)
 }

@@ -130,6 +130,14 @@ func TestCheckWhole(t *testing.T) {
 			},
 			"internal/b/b.go imports database/sql for cmd/supervisor → internal/a → internal/b",
 		},
+		"a database to decode a record": {
+			map[string]string{
+				"internal/control/a.go":  "pluginsupervisor/internal/registry",
+				"internal/registry/a.go": "go.etcd.io/bbolt",
+				"internal/state/a.go":    "go.etcd.io/bbolt",
+			},
+			"internal/registry/a.go imports go.etcd.io/bbolt for internal/control → internal/registry",
+		},
 		"SQL elsewhere": {
 			map[string]string{"cmd/controlplane/main.go": "database/sql", "cmd/supervisor/a_test.go": "database/sql"}, "",
 		},

@@ -10,6 +10,7 @@ const (
 	logrus     = "github.com/sirupsen/logrus"
 	backoff    = "github.com/cenkalti/backoff/v4"
 	sql        = "database/sql"
+	bbolt      = "go.etcd.io/bbolt"
 	execs      = "os/exec"
 )
 
@@ -87,7 +88,11 @@ func Check(files []File) []Fault {
 	}
 	graph := newGraph(files)
 	faults = append(faults, graph.cycles()...)
-	return append(faults, graph.reach("cmd/supervisor", sql, "the supervisor speaks no SQL; the control plane is a program of its own")...)
+	faults = append(faults, graph.reach("cmd/supervisor", sql, "the supervisor speaks no SQL; the control plane is a program of its own")...)
+	for _, root := range []string{"internal/control", "internal/controlplane", "internal/external"} {
+		faults = append(faults, graph.reach(root, bbolt, "a record is decoded by internal/record; only who opens a database links one")...)
+	}
+	return faults
 }
 
 // forbidden says why f may not import a package, or "".

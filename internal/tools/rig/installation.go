@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
 
@@ -39,12 +41,12 @@ func NewInstallation() (*Installation, error) {
 
 // Install installs that many plugins like the record, all with the same
 // program, a file of the root, and returns the path each has it under.
-func (in *Installation) Install(ctx context.Context, count int, program string, like registry.Record) ([]string, error) {
+func (in *Installation) Install(ctx context.Context, count int, program string, like record.Record) ([]string, error) {
 	var programs []string
 	for i := range count {
 		rec := like
 		rec.Name = fmt.Sprintf("%s-%03d", like.Name, i)
-		path := filepath.Join(in.Root, "plugin", rec.Name, rec.Version, rec.RunPath)
+		path := filepath.Join(layout.Version(in.Root, rec.Name, rec.Version), rec.RunPath)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, fmt.Errorf("install plugin: %w", err)
 		}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pluginsupervisor/internal/layout"
 )
 
 // daemons are the living daemons of a root, by plugin. One that has been told
@@ -27,7 +29,7 @@ func running(root string, words ...string) map[string][]int {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join(proc, "exe"))
-		inside, ours := strings.CutPrefix(exe, filepath.Join(root, "plugin")+"/")
+		inside, ours := strings.CutPrefix(exe, layout.Plugins(root)+"/")
 		if err != nil || !ours {
 			continue
 		}
@@ -71,7 +73,7 @@ func watch(ctx context.Context, root string, t *tally) {
 
 // born tells whether a daemon has written its birth down as the last one.
 func born(root, name string, pid int) bool {
-	b, err := os.ReadFile(filepath.Join(root, "plugin", name, version, "births"))
+	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return err == nil && strings.HasPrefix(lines[len(lines)-1], strconv.Itoa(pid)+" ")
 }
@@ -79,7 +81,7 @@ func born(root, name string, pid int) bool {
 // births are how many daemons of a plugin there have been, and which of them
 // began while another lived.
 func births(root, name string) (n int, copies []string, err error) {
-	b, err := os.ReadFile(filepath.Join(root, "plugin", name, version, "births"))
+	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	if os.IsNotExist(err) {
 		return 0, nil, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
@@ -129,7 +130,7 @@ func (w *world) second(ctx context.Context, first *rig.Child) error {
 
 // judgeJournal reads the journal as a kill has left it. One line may be torn.
 func (w *world) judgeJournal() {
-	_, err := state.ReadJournal(filepath.Join(w.in.Root, "supervisor"), state.Filter{})
+	_, err := state.ReadJournal(layout.Supervisor(w.in.Root), state.Filter{})
 	torn := (*state.SkippedError)(nil)
 	if err != nil && (!errors.As(err, &torn) || torn.Lines > w.kills) {
 		w.tally.never(unreadable, "journal: "+err.Error())

@@ -13,7 +13,8 @@ import (
 	"sync"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -77,7 +78,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	w := &world{
 		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
 		hurry:  make(chan struct{}, 1),
-		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
+		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
 		if w.plane != nil {
@@ -123,7 +124,7 @@ func (w *world) install(ctx context.Context) error {
 	if err := rig.Build(ctx, "naive", program); err != nil {
 		return err
 	}
-	like := registry.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
+	like := record.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
 	few := w.plugins / 4
 	for kind, n := range map[string]int{"steady": w.plugins - 2*few, "slow": few, "flap": few} {
 		like.Name = kind

@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/admin"
-	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -36,7 +37,7 @@ func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally,
 	defer func() { err = errors.Join(err, in.Clear()) }()
 	w := &world{
 		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), url: "http://127.0.0.1:1",
-		client: admin.Dial(filepath.Join(in.Root, "supervisor", "supervisor.sock")),
+		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	if w.log == "" {
 		w.log = filepath.Join(in.Root, "supervisor.log")
@@ -70,12 +71,12 @@ func (w *world) installVersions(ctx context.Context) error {
 		return err
 	}
 	for _, v := range []string{"2.0", "1.0"} {
-		like := registry.Record{Name: "p", Version: v, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
+		like := record.Record{Name: "p", Version: v, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
 		if _, err := w.in.Install(ctx, 1, program, like); err != nil {
 			return err
 		}
 		config := fmt.Sprintf(`{"name":"p-000","version":%q,"runPath":"run","pluginType":"Persist","timeout":"10"}`, v)
-		if err := os.WriteFile(filepath.Join(w.in.Root, "plugin", "p-000", v, "config.json"), []byte(config), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(layout.Version(w.in.Root, "p-000", v), layout.PackageConfig), []byte(config), 0o644); err != nil {
 			return err
 		}
 	}
@@ -138,13 +139,13 @@ func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	if err != nil || len(snapshot.Plugins) != 1 {
 		return "", notOne, fmt.Sprintf("status: %v, %v", snapshot.Plugins, err)
 	}
-	record, found, err := w.in.Registry.Find(ctx, "p-000")
+	rec, found, err := w.in.Registry.Find(ctx, "p-000")
 	if err != nil || !found {
 		return "", notOne, fmt.Sprintf("record: %t, %v", found, err)
 	}
-	version = record.Version
-	dir := filepath.Join(w.in.Root, "plugin", "p-000", version)
-	if _, err := registry.ReadPackageConfig(dir); err != nil {
+	version = rec.Version
+	dir := layout.Version(w.in.Root, "p-000", version)
+	if _, err := record.ReadPackageConfig(dir); err != nil {
 		return version, brokenDir, err.Error()
 	}
 	pids := daemons(w.in.Root)["p-000"]
@@ -155,10 +156,10 @@ func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	if err != nil || filepath.Dir(exe) != dir {
 		return version, notOne, fmt.Sprintf("%s recorded, %s runs: %v", version, exe, err)
 	}
-	if pending, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "transactions", "*.json")); len(pending) > 0 {
+	if pending, _ := filepath.Glob(layout.Note(w.in.Root, layout.Transactions, "*")); len(pending) > 0 {
 		return version, unfinished, fmt.Sprint(pending)
 	}
-	if staged, _ := filepath.Glob(filepath.Join(w.in.Root, "supervisor", "staging", "*")); len(staged) > 0 {
+	if staged, _ := filepath.Glob(filepath.Join(layout.Staging(w.in.Root), "*")); len(staged) > 0 {
 		return version, left, fmt.Sprint(staged)
 	}
 	return version, "", ""

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pluginsupervisor/internal/layout"
 )
 
 // daemon is a process that runs a program of the demo's root.
@@ -42,7 +44,7 @@ func daemons(root string) ([]daemon, error) {
 // only is the pid of the one process of that version of a plugin that is a
 // daemon, and 0 if there is none or more than one.
 func only(all []daemon, name, version string) int {
-	program := filepath.Join("plugin", name, version, name)
+	program := filepath.Join(layout.Version("", name, version), name)
 	mine := slices.DeleteFunc(slices.Clone(all), func(d daemon) bool { return d.program != program || isVerb(d.pid) })
 	if len(mine) != 1 {
 		return 0

@@ -12,7 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -35,7 +37,7 @@ func checkBuilt(bin string) error {
 	var missing []string
 	need := []string{"supervisor", "controlplane"}
 	for _, s := range samples {
-		need = append(need, filepath.Join("examples", s, s), filepath.Join("examples", s, "config.json"))
+		need = append(need, filepath.Join("examples", s, s), filepath.Join("examples", s, layout.PackageConfig))
 	}
 	for _, n := range need {
 		if _, err := os.Stat(filepath.Join(bin, n)); err != nil {
@@ -62,38 +64,38 @@ func newStage(bin string) (*stage, error) {
 
 func (s *stage) logFile(name string) string { return filepath.Join(s.root, name+".log") }
 func (s *stage) page() string               { return "http://" + s.address + "/" }
-func (s *stage) socket() string             { return filepath.Join(s.root, "supervisor", "supervisor.sock") }
+func (s *stage) socket() string             { return layout.Socket(s.root) }
 
 // unpack puts a version of a sample where a package's files are.
-func (s *stage) unpack(name, version string) (registry.PackageConfig, error) {
+func (s *stage) unpack(name, version string) (record.PackageConfig, error) {
 	return s.unpackAs(name, version, name)
 }
 
 // unpackAs does so with the program of another sample.
-func (s *stage) unpackAs(name, version, program string) (registry.PackageConfig, error) {
+func (s *stage) unpackAs(name, version, program string) (record.PackageConfig, error) {
 	from := filepath.Join(s.bin, "examples")
-	to := filepath.Join(s.root, "plugin", name, version)
+	to := layout.Version(s.root, name, version)
 	if err := os.MkdirAll(to, 0o755); err != nil {
-		return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+		return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 	}
 	for _, f := range []struct {
 		from, name string
 		mode       fs.FileMode
-	}{{filepath.Join(program, program), name, 0o755}, {filepath.Join(name, "config.json"), "config.json", 0o644}} {
+	}{{filepath.Join(program, program), name, 0o755}, {filepath.Join(name, layout.PackageConfig), layout.PackageConfig, 0o644}} {
 		b, err := os.ReadFile(filepath.Join(from, f.from))
 		if err != nil {
-			return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+			return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 		}
-		if f.name == "config.json" {
+		if f.name == layout.PackageConfig {
 			if b, err = withVersion(b, version); err != nil {
-				return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+				return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 			}
 		}
 		if err := os.WriteFile(filepath.Join(to, f.name), b, f.mode); err != nil {
-			return registry.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
+			return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}
-	return registry.ReadPackageConfig(to)
+	return record.ReadPackageConfig(to)
 }
 
 // withVersion is a config.json with another version: all versions of a sample
@@ -181,7 +183,7 @@ func (s *stage) clear(ctx context.Context, keep bool) error {
 // was under way or a daemon that would not hear, is ended by the kernel's list.
 func (s *stage) stopPlugins(ctx context.Context) error {
 	runner := process.NewRunner(process.Options{})
-	programs, err := filepath.Glob(filepath.Join(s.root, "plugin", "*", "*", "*"))
+	programs, err := filepath.Glob(filepath.Join(layout.Plugins(s.root), "*", "*", "*"))
 	if err != nil {
 		return fmt.Errorf("find plugins: %w", err)
 	}
@@ -193,7 +195,7 @@ func (s *stage) stopPlugins(ctx context.Context) error {
 		// That it failed is seen below.
 		runner.Run(ctx, process.Command{
 			Path: program, Args: []string{string(plugin.VerbStop)}, Timeout: 10 * time.Second,
-			Env: append(os.Environ(), "PLUGIN_DIR="+dir, "PRE_PLUGIN_DIR="),
+			Env: append(os.Environ(), process.PluginEnv(dir, "")...),
 		})
 	}
 	return eventually(ctx, 10*time.Second, func() (bool, error) {
@@ -228,7 +230,7 @@ func eventually(ctx context.Context, patience time.Duration, ask func() (bool, e
 
 // silence is how long a plugin's heartbeat has not changed; 0 if there is none.
 func (s *stage) silence(name, version string) time.Duration {
-	info, err := os.Stat(filepath.Join(s.root, "plugin", name, version, "heartbeat"))
+	info, err := os.Stat(filepath.Join(layout.Version(s.root, name, version), layout.Heartbeat))
 	if err != nil {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package registry
+package record
 
 import (
 	"errors"
@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errNotRegular = errors.New("not a regular file")
+// ErrNotRegular is wrapped when a folder, a pipe or a device has the name of a file.
+var ErrNotRegular = errors.New("not a regular file")
 
-// readRegular reads a file of at most limit bytes, and neither blocks on one
-// that is no file nor follows where it grows.
-func readRegular(path string, limit int64) ([]byte, error) {
+// ReadRegularFile returns the content of a file of at most limit bytes; a longer
+// one is ErrMalformed. It never blocks on a pipe, nor reads on while a file grows.
+func ReadRegularFile(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func readRegular(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {

@@ -1,7 +1,10 @@
-package registry
+package record
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,11 @@ import (
 
 	"pluginsupervisor/plugin"
 )
+
+// minimal is a record of that name and version, with more fields if wanted.
+func minimal(name, version string, more ...string) string {
+	return fmt.Sprintf(`{"name":%q,"version":%q%s}`, name, version, strings.Join(append([]string{""}, more...), ","))
+}
 
 func TestPluginType(t *testing.T) { // ST-12
 	for _, tc := range []struct {
@@ -40,7 +48,7 @@ func TestPluginType(t *testing.T) { // ST-12
 			if tc.raw != "" {
 				record = minimal("p", "1", `"pluginType":`+tc.raw)
 			}
-			r, err := DecodeRecord([]byte(record))
+			r, err := Decode([]byte(record))
 			if err != nil || r.Type != tc.want {
 				t.Fatalf("%v %v, want %v", r.Type, err, tc.want)
 			}
@@ -52,13 +60,13 @@ func TestPluginType(t *testing.T) { // ST-12
 	}
 	r := Record{Name: "p", Version: "1", Type: plugin.Unknown} // unknown by our own word
 	b, err := r.Encode()
-	if again, derr := DecodeRecord(b); err != nil || derr != nil || again.Type != plugin.Unknown {
+	if again, derr := Decode(b); err != nil || derr != nil || again.Type != plugin.Unknown {
 		t.Errorf("%s %v %v", b, err, derr)
 	}
 }
 
 func TestLenientRecord(t *testing.T) {
-	r, err := DecodeRecord([]byte(` {"NAME":"p","version":1.10,"timeout":30,"publisher":true,"url":null,"md5":["x"],
+	r, err := Decode([]byte(` {"NAME":"p","version":1.10,"timeout":30,"publisher":true,"url":null,"md5":["x"],
 		"heartbeatInterval":" 90 ","isRemoved":"TRUE","addSysTag":1,"osType":"LINUX","arch":"X64","runPath":"bin/p","x":1} `))
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +79,7 @@ func TestLenientRecord(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, interval := range []string{"0", "-5", `"soon"`, `"NaN"`, "1e300", "[]", "null", "true"} {
-		r, err := DecodeRecord([]byte(minimal("p", "1", `"heartbeatInterval":`+interval)))
+		r, err := Decode([]byte(minimal("p", "1", `"heartbeatInterval":`+interval)))
 		if err != nil || r.Plugin().HeartbeatInterval != plugin.DefaultHeartbeatInterval {
 			t.Errorf("interval %s: %v %v", interval, r.Plugin().HeartbeatInterval, err)
 		}
@@ -91,7 +99,7 @@ func TestUndecodable(t *testing.T) { // ST-06
 		"ST-06 no version":   `{"name":"p"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r, err := DecodeRecord([]byte(b)); !errors.Is(err, ErrMalformed) {
+			if r, err := Decode([]byte(b)); !errors.Is(err, ErrMalformed) {
 				t.Errorf("%+v %v", r, err)
 			}
 		})
@@ -101,7 +109,7 @@ func TestUndecodable(t *testing.T) { // ST-06
 // The field order and the form are those of the programs that share the file;
 // what we do not know survives, in its order and to the byte.
 func TestEncode(t *testing.T) {
-	r, err := DecodeRecord([]byte(`{"zeta": {"b": 1,  "a": "<é\u00e9>"}, "name":"p","version":"1","pluginType":"Persist","alpha":12345678901234567890,
+	r, err := Decode([]byte(`{"zeta": {"b": 1,  "a": "<é\u00e9>"}, "name":"p","version":"1","pluginType":"Persist","alpha":12345678901234567890,
 		"isPreInstalled":"false","heartbeatInterval":30,"zeta2":null}`))
 	if err != nil {
 		t.Fatal(err)
@@ -116,4 +124,38 @@ func TestEncode(t *testing.T) {
 	if diff := cmp.Diff(want, string(b)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	for _, seed := range []string{
+		minimal("a", "1.0", `"pluginId":"i","url":"http://h/p?a=1\u0026b=2","isRemoved":false,"heartbeatInterval":60`, `"x":{"y":1}`),
+		minimal("a", "1"), `{"name":"a","version":1.1,"pluginType":{"a":1},"heartbeatInterval":"x"}`,
+		`{}`, `[]`, ``, `null`, `{"name":"a","version":"1","":0,"heartbeatInterval":1e400}`, " {\"name\"\t:\n \"a\" , \"version\": \"\xff\"}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := Decode(b)
+		if err != nil {
+			return
+		}
+		if r.Name == "" || r.Version == "" || r.HeartbeatInterval <= 0 {
+			t.Errorf("%+v", r)
+		}
+		if d := r.Plugin().HeartbeatInterval; d < time.Second {
+			t.Errorf("interval %v", d)
+		}
+		once, err := r.Encode()
+		if err != nil || !json.Valid(once) {
+			t.Fatalf("%s: %v", once, err)
+		}
+		again, err := Decode(once)
+		if err != nil || again.Plugin() != r.Plugin() {
+			t.Fatalf("%+v\n%+v\n%v", r, again, err)
+		}
+		twice, err := again.Encode()
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Errorf("%s\n%s\n%v", once, twice, err)
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package registry
+package record
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -76,7 +77,7 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 // fs.ErrNotExist when there is none, ErrMalformed when it is not JSON of the
 // right shape, ErrRefused when name, version or runPath is against SPEC 1.
 func ReadPackageConfig(dir string) (PackageConfig, error) {
-	b, err := readRegular(filepath.Join(dir, "config.json"), maxConfigSize)
+	b, err := ReadRegularFile(filepath.Join(dir, layout.PackageConfig), maxConfigSize)
 	if err != nil {
 		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
 	}
@@ -84,7 +85,7 @@ func ReadPackageConfig(dir string) (PackageConfig, error) {
 	if err != nil {
 		return PackageConfig{}, err
 	}
-	if err := c.Record().check(); err != nil {
+	if err := c.Record().Check(); err != nil {
 		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
 	}
 	if err := plugin.CheckRunPath(c.RunPath); err != nil { // unlike a record, a package must have one

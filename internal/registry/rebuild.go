@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,35 +10,30 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
 
-// mend replaces the damaged database f, which is locked exclusively, by one
-// made from the installed packages, and keeps it under another name (ST-07).
-// Until the new one is complete nothing is touched, and at no moment does the
-// database's name lead nowhere: somebody would take it for a fresh installation.
-func (r *Registry) mend(f *os.File, empty bool, cause error) error {
+// rebuild replaces the damaged database f, which is locked exclusively, by one
+// made from the installed packages, keeps it under another name (ST-07), and
+// returns errAgain. Until the new one is complete nothing is touched, and at no
+// moment does the database's name lead nowhere: another process would take it
+// for a fresh installation.
+func (r *Registry) rebuild(ctx context.Context, f *boltfile.File, cause error) error {
+	fail := func(err error) error { return fmt.Errorf("%v; cannot be rebuilt: %w", cause, err) }
 	records, damaged, err := r.packages()
 	if err != nil {
-		return fmt.Errorf("look for packages: %w", err)
+		return fail(fmt.Errorf("look for packages: %w", err))
 	}
-	fresh, err := r.build(records)
+	fresh, err := r.build(ctx, records)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	defer os.Remove(fresh)
-	aside, err := r.keepAside(empty)
+	aside, err := r.replace(f, fresh, errors.Is(cause, boltfile.ErrEmpty))
 	if err != nil {
-		return err
-	}
-	if empty {
-		err = fill(f, fresh)
-	} else {
-		err = os.Rename(fresh, r.path)
-	}
-	if err != nil {
-		_ = os.Remove(aside) // it still is the database
-		return err
+		return fail(err)
 	}
 	what := plugin.Damage{
 		Where: r.path,
@@ -46,76 +42,64 @@ func (r *Registry) mend(f *os.File, empty bool, cause error) error {
 	r.remember(append(damaged, what)...)
 	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": aside, "records": len(records)}).
 		Error("Plugin database damaged, rebuilt from the installed packages")
-	return syncDir(r.dir)
+	if err := syncDir(r.dir); err != nil {
+		return fail(err)
+	}
+	return errAgain
 }
 
-// keepAside gives the damaged file a second name with the time, or leaves an
-// empty file of such a name as a trace of an empty one.
-func (r *Registry) keepAside(empty bool) (string, error) {
-	stamp := r.path + ".damaged-" + r.now().UTC().Format("20060102T150405Z")
-	aside := stamp
-	for n := 2; ; n++ {
-		var err error
-		if empty {
-			var f *os.File
-			if f, err = os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode); err == nil {
-				return aside, f.Close()
-			}
-		} else if err = os.Link(r.path, aside); err == nil {
-			return aside, nil
+// replace puts the database fresh in the place of the damaged one, which gets a
+// second name first. An empty one is not replaced but filled, and an empty file
+// left as a trace: a process that is about to create the database has the file
+// open, and what it writes next must not go into a file without a name.
+func (r *Registry) replace(f *boltfile.File, fresh string, empty bool) (aside string, err error) {
+	aside, err = boltfile.PlaceAside(r.path, r.now(), func(aside string) error {
+		if !empty {
+			return os.Link(r.path, aside)
 		}
-		if !errors.Is(err, fs.ErrExist) || n > 99 {
-			return "", err
-		}
-		aside = fmt.Sprintf("%s-%d", stamp, n)
-	}
-}
-
-// fill copies a complete database into the empty file f. An empty file is not
-// replaced but filled, because a process that is about to create the database
-// has it open: whatever it writes next must not go into a file without a name.
-// The meta pages come last; without them it is a damaged one.
-func fill(f *os.File, name string) error {
-	image, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	metas := 2 * os.Getpagesize() // the size of a page that bbolt chooses
-	for _, part := range []struct{ from, to int }{{metas, len(image)}, {0, metas}} {
-		if _, err = f.WriteAt(image[part.from:part.to], int64(part.from)); err == nil {
-			err = f.Sync()
-		}
+		trace, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if err != nil {
-			_ = f.Truncate(0)
 			return err
 		}
+		return trace.Close()
+	})
+	if err != nil {
+		return "", err
 	}
-	return nil
+	if empty {
+		err = f.Fill(fresh)
+	} else {
+		err = os.Rename(fresh, r.path)
+	}
+	if err != nil {
+		_ = os.Remove(aside) // it still is the database
+	}
+	return aside, err
 }
 
 // packages looks at every BASE/plugin/<name>/<version>/config.json and makes
 // one record a name: the version that our own state knows, else the highest by
 // SPEC 12 (ST-07). Folders that hold no usable package are told; one that
 // cannot be read is an error, lest its plugin be forgotten.
-func (r *Registry) packages() ([]Record, []plugin.Damage, error) {
+func (r *Registry) packages() ([]record.Record, []plugin.Damage, error) {
 	names, err := folders(r.dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	var records []Record
+	var records []record.Record
 	var damaged []plugin.Damage
 	for _, name := range names {
 		versions, err := folders(filepath.Join(r.dir, name))
 		if err != nil {
 			return nil, nil, err
 		}
-		var found []PackageConfig
+		var found []record.PackageConfig
 		for _, version := range versions {
 			dir := filepath.Join(r.dir, name, version)
-			c, err := ReadPackageConfig(dir)
+			c, err := record.ReadPackageConfig(dir)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-			case errors.Is(err, ErrMalformed), errors.Is(err, ErrRefused), errors.Is(err, errNotRegular):
+			case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrRefused), errors.Is(err, record.ErrNotRegular):
 				damaged = append(damaged, plugin.Damage{Where: dir, Why: err.Error()})
 			case err != nil:
 				return nil, nil, err
@@ -132,7 +116,7 @@ func (r *Registry) packages() ([]Record, []plugin.Damage, error) {
 	return records, damaged, nil
 }
 
-func (r *Registry) choose(name string, found []PackageConfig) PackageConfig {
+func (r *Registry) choose(name string, found []record.PackageConfig) record.PackageConfig {
 	known, ok := r.prefer(name)
 	best := found[0]
 	for _, c := range found {

@@ -1,4 +1,4 @@
-package registry
+package record
 
 import (
 	"errors"
@@ -72,7 +72,7 @@ func TestReadPackageConfig(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "config.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadPackageConfig(dir); !errors.Is(err, errNotRegular) {
+	if _, err := ReadPackageConfig(dir); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("folder: %v", err)
 	}
 }
@@ -99,4 +99,34 @@ func TestAccepted(t *testing.T) {
 			t.Errorf("%+v: %v", tc, err)
 		}
 	}
+}
+
+func FuzzDecodePackageConfig(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"p","arch":"all","osType":"linux","runPath":"p","timeout":"60","publisher":"a","version":"1","pluginType":1,"heartbeatInterval":60,"addSysTag":true}`,
+		`{"heartbeatInterval":"-7","addSysTag":"yes"}`, `{"name":1,"version":true}`, `{"pluginType":[]}`, `{`, `{}x`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := DecodePackageConfig(b)
+		if err != nil {
+			return
+		}
+		rec := c.Record()
+		if c.HeartbeatInterval <= 0 || rec.Type != c.Type {
+			t.Errorf("%+v", c)
+		}
+		_ = c.Accepted("linux", "amd64")
+		if rec.Check() != nil {
+			return
+		}
+		value, err := rec.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Decode(value); err != nil || again.Plugin() != rec.Plugin() {
+			t.Errorf("%s: %+v %v", value, again, err)
+		}
+	})
 }

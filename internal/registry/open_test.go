@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"pluginsupervisor/internal/record"
 )
 
 func TestST09Locked(t *testing.T) { // ST-09
@@ -23,7 +25,7 @@ func TestST09Locked(t *testing.T) { // ST-09
 		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), r.path) {
 			t.Errorf("%v", err)
 		}
-		if _, err := hasty.Put(t.Context(), Record{Name: "a", Version: "2"}); !errors.Is(err, ErrLocked) {
+		if _, err := hasty.Put(t.Context(), record.Record{Name: "a", Version: "2"}); !errors.Is(err, ErrLocked) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -61,11 +63,11 @@ func TestST09NothingHeld(t *testing.T) { // ST-09
 		if _, err := hasty.List(t.Context()); err != nil {
 			t.Errorf("second reader: %v", err)
 		}
-		if _, err := hasty.Put(t.Context(), Record{Name: "b", Version: "1"}); !errors.Is(err, ErrLocked) {
+		if _, err := hasty.Put(t.Context(), record.Record{Name: "b", Version: "1"}); !errors.Is(err, ErrLocked) {
 			t.Errorf("a writer beside a reader: %v", err)
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,25 @@
-package registry
+// Package record is the schema of one plugin record and of a package's
+// config.json: it decodes both leniently (SPEC 1) and encodes the record. It
+// knows no database.
+package record
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"pluginsupervisor/plugin"
+)
+
+var (
+	// ErrRefused is wrapped when a name, a version or a runPath breaks the rules of SPEC 1 (ST-15).
+	ErrRefused = errors.New("refused")
+	// ErrMalformed is wrapped when a record or a config.json is not JSON of the right shape.
+	ErrMalformed = errors.New("malformed")
 )
 
 // Record is one record with every field it had; unknown ones are kept through
@@ -35,9 +46,9 @@ type Record struct {
 	unknown []field         // in the order they had
 }
 
-// DecodeRecord reads a record leniently: a field of the wrong shape counts as
+// Decode reads a record leniently: a field of the wrong shape counts as
 // absent. The error wraps ErrMalformed: not a JSON object, no name or no version.
-func DecodeRecord(b []byte) (Record, error) {
+func Decode(b []byte) (Record, error) {
 	fields, err := decodeObject(b)
 	if err != nil {
 		return Record{}, fmt.Errorf("decode record: %w", err)
@@ -137,7 +148,7 @@ func (r Record) Encode() ([]byte, error) {
 }
 
 // Plugin is the record as the rest of the supervisor sees it. Whether it is a
-// duplicate only List knows.
+// duplicate depends on the records beside it (ST-10).
 func (r Record) Plugin() plugin.Plugin {
 	return plugin.Plugin{
 		ID: r.ID, Name: r.Name, Version: r.Version, Type: r.Type,
@@ -148,9 +159,9 @@ func (r Record) Plugin() plugin.Plugin {
 	}
 }
 
-// check refuses what would lead out of the installation (ST-15). A record
+// Check refuses what would lead out of the installation (ST-15). A record
 // without a runPath leads nowhere: its executable is missing, no more (RS-07).
-func (r Record) check() error {
+func (r Record) Check() error {
 	if err := plugin.CheckName(r.Name); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -166,8 +177,9 @@ func (r Record) check() error {
 	return nil
 }
 
-// inherit adds the unknown fields of the record that r replaces, where r has none of that name.
-func (r Record) inherit(old Record) Record {
+// InheritUnknown returns r with the unknown fields of old, the record that it
+// replaces, where r has none of that name (ST-14).
+func (r Record) InheritUnknown(old Record) Record {
 	r.unknown = slices.Clone(r.unknown)
 	for _, f := range old.unknown {
 		if !slices.ContainsFunc(r.unknown, func(own field) bool { return own.key == f.key }) {

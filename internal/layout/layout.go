@@ -1,0 +1,124 @@
+// Package layout holds every path below an installation root (BASE of SPEC 1),
+// once. Names and versions must be valid, see plugin.CheckName.
+package layout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"strings"
+)
+
+// The files in the folder of a version.
+const (
+	Heartbeat     = "heartbeat"    // written by the plugin
+	PackageConfig = "config.json"  // part of the package
+	Origin        = ".origin.json" // how its package was verified; absent where another program unpacked it
+)
+
+// Plugins is the folder of the plugins and of their database.
+func Plugins(root string) string { return filepath.Join(root, "plugin") }
+
+// Plugin is the folder of a plugin's versions.
+func Plugin(root, name string) string { return filepath.Join(Plugins(root), name) }
+
+// Version is the folder of one version of a plugin.
+func Version(root, name, version string) string { return filepath.Join(Plugin(root, name), version) }
+
+// HalfRemoved is the name of a plugin's or a version's folder while it is being
+// removed. It is not the name of a plugin or a version.
+func HalfRemoved(dir string) string {
+	return filepath.Join(filepath.Dir(dir), ".removed-"+filepath.Base(dir))
+}
+
+// Database is the plugin database, shared with other programs.
+func Database(root string) string { return filepath.Join(Plugins(root), "installed_plugins.db") }
+
+// LegacyList is the list of plugins from before the database.
+func LegacyList(root string) string { return filepath.Join(Plugins(root), "installed_plugins") }
+
+// CheckIntervals is the file of intervals that the existing product reads (TM-06).
+func CheckIntervals(root string) string { return filepath.Join(root, "config", "PluginCheckInterval") }
+
+// NameLock is the lock file of a plugin, shared with other programs.
+func NameLock(root, name string) string {
+	return filepath.Join(root, "cache", "plugin-manager", FileName(name+".lock"))
+}
+
+// VersionLock is the lock file of one version while it is being installed.
+func VersionLock(root, name, version string) string { return NameLock(root, name+".v"+version) }
+
+// Supervisor is the folder that no other program uses.
+func Supervisor(root string) string { return filepath.Join(root, "supervisor") }
+
+// SupervisorLock is held by the one supervisor of the root.
+func SupervisorLock(root string) string { return filepath.Join(Supervisor(root), "supervisor.lock") }
+
+// Socket is the admin socket, unless another one is configured.
+func Socket(root string) string { return filepath.Join(Supervisor(root), "supervisor.sock") }
+
+// InstanceID keeps the id of this host that was made once.
+func InstanceID(root string) string { return filepath.Join(Supervisor(root), "instance-id") }
+
+// State is the database of the supervisor's own state.
+func State(root string) string { return filepath.Join(Supervisor(root), "state.db") }
+
+// WAL is the log of changes since the database at a path was last written.
+func WAL(state string) string { return state + ".wal" }
+
+// Journal is the journal in the folder dir, usually Supervisor.
+func Journal(dir string) string { return filepath.Join(dir, "journal.jsonl") }
+
+// OlderJournal is the older half of the journal in the folder dir.
+func OlderJournal(dir string) string { return filepath.Join(dir, "journal.1.jsonl") }
+
+// Log is the file that a plugin's daemon writes to (SPEC 11).
+func Log(root, name string) string {
+	return filepath.Join(Supervisor(root), "log", FileName(name+".log"))
+}
+
+// Staging is the folder of packages that are being fetched and checked.
+func Staging(root string) string { return filepath.Join(Supervisor(root), "staging") }
+
+// StagingLock is held while a folder is made in Staging, and while it is swept.
+func StagingLock(root string) string { return filepath.Join(Supervisor(root), "staging.lock") }
+
+// The folders in Supervisor that hold small records, see Note.
+const (
+	Transactions = "transactions" // changes under way, by plugin
+	Quarantine   = "quarantine"   // blocked versions
+	Sequences    = "sequences"    // the highest sequence of a signed package, by plugin
+)
+
+// noteSuffix ends the name of each file in a folder of notes.
+const noteSuffix = ".json"
+
+// Notes is one of the folders in Supervisor that hold small records.
+func Notes(root, folder string) string { return filepath.Join(Supervisor(root), folder) }
+
+// Note is the record of a name in such a folder.
+func Note(root, folder, name string) string {
+	file := strings.TrimSuffix(FileName(name+noteSuffix), noteSuffix) // a long one is cut
+	return filepath.Join(Notes(root, folder), file+noteSuffix)
+}
+
+// IsNote reports whether a file in such a folder is a record.
+func IsNote(path string) bool { return strings.HasSuffix(path, noteSuffix) }
+
+// The longest file name, and how much of a longer one is kept, in bytes (SPEC 1).
+const (
+	maxName  = 255
+	keptName = 200
+)
+
+// FileName returns the name for a file of that name: itself, or when the file
+// system would not take it, its first 200 bytes, a dash and 8 hex digits of its
+// SHA-256 (SPEC 1). A plugin's name may be 255 bytes long, so anything that
+// appends to it needs this.
+func FileName(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:keptName] + "-" + hex.EncodeToString(sum[:4])
+}
