@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -131,32 +132,11 @@ func checkConfig(c registry.PackageConfig) error {
 	if err := plugin.CheckRunPath(c.RunPath); err != nil {
 		return err
 	}
-	if _, err := osWord(c.OSType); err != nil {
+	if _, err := platform.PackageOS(c.OSType); err != nil {
 		return err
 	}
-	_, err := archWord(c.Arch)
+	_, err := platform.PackageArch(c.Arch)
 	return err
-}
-
-// osWord is a package's osType in one spelling. No host would know another word (SPEC 1).
-func osWord(text string) (string, error) {
-	return word("osType", text, "both", "linux", "windows", "freebsd")
-}
-
-// archWord is the same for its arch.
-func archWord(text string) (string, error) { return word("arch", text, "all", "x64", "x86", "arm") }
-
-// word is the text in lower case if it is among the known ones, the first for none.
-func word(field, text string, known ...string) (string, error) {
-	lower := strings.ToLower(text)
-	switch {
-	case text == "":
-		return known[0], nil
-	case slices.Contains(known, lower):
-		return lower, nil
-	default:
-		return "", fmt.Errorf("%s %q is none of %s", field, plugin.Cut(text, 40), strings.Join(known, ", "))
-	}
 }
 
 func checkExecutable(files []*zip.File, name string) error {

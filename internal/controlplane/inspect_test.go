@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -20,8 +21,8 @@ func FuzzInspect(f *testing.F) {
 			mustBeFault(t, err)
 			return
 		}
-		_, osErr := osWord(c.OSType)
-		_, archErr := archWord(c.Arch)
+		_, osErr := platform.PackageOS(c.OSType)
+		_, archErr := platform.PackageArch(c.Arch)
 		for _, err := range []error{plugin.CheckName(c.Name), plugin.CheckName(c.Version), plugin.CheckRunPath(c.RunPath), osErr, archErr} {
 			if err != nil {
 				t.Errorf("accepted %+v: %v", c, err)

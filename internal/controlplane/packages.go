@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/controlplane/depot"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -38,10 +39,10 @@ func newPackage(in *depot.Incoming, at time.Time) (Package, error) {
 		return Package{}, err
 	}
 	p := Package{Name: c.Name, Version: c.Version, Size: in.Size, SHA256: in.SHA256, MD5: in.MD5, Uploaded: at}
-	if p.OS, err = osWord(c.OSType); err != nil {
+	if p.OS, err = platform.PackageOS(c.OSType); err != nil {
 		return Package{}, badf("config.json: %v", err)
 	}
-	if p.Arch, err = archWord(c.Arch); err != nil {
+	if p.Arch, err = platform.PackageArch(c.Arch); err != nil {
 		return Package{}, badf("config.json: %v", err)
 	}
 	r := c.Record()
@@ -65,8 +66,8 @@ func before(a, b Package) int {
 		strings.Compare(a.Name, b.Name),
 		plugin.CompareVersions(b.Version, a.Version),
 		strings.Compare(b.Version, a.Version), // 1.0 and 1.00 are the same version
-		cmp.Compare(rank(a.OS, "both"), rank(b.OS, "both")), strings.Compare(a.OS, b.OS),
-		cmp.Compare(rank(a.Arch, "all"), rank(b.Arch, "all")), strings.Compare(a.Arch, b.Arch))
+		cmp.Compare(rank(a.OS, platform.AnyOS), rank(b.OS, platform.AnyOS)), strings.Compare(a.OS, b.OS),
+		cmp.Compare(rank(a.Arch, platform.AnyArch), rank(b.Arch, platform.AnyArch)), strings.Compare(a.Arch, b.Arch))
 }
 
 func rank(word, general string) int {

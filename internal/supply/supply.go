@@ -18,6 +18,7 @@ import (
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
 	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -65,7 +66,7 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 		return nil, err
 	}
 	return install.New(install.Config{
-		Root: cfg.Root, OS: control.LocalOS(), Arch: control.LocalArch(),
+		Root: cfg.Root, OS: platform.LocalOS(), Arch: platform.LocalArch(),
 		Fetch: fetch.Config{
 			Timeout: cfg.Install.FetchTimeout, TLS: secure,
 			Jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) },
