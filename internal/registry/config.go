@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxConfigSize is the largest config.json that is read, in bytes.
-const maxConfigSize = 1 << 20
+// MaxConfigSize is the largest config.json that is read, in bytes.
+const MaxConfigSize = 1 << 20
 
 // PackageConfig is a package's config.json, decoded leniently (SPEC 1).
 type PackageConfig struct {
@@ -77,7 +77,7 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 // fs.ErrNotExist when there is none, ErrMalformed when it is not JSON of the
 // right shape, ErrRefused when name, version or runPath is against SPEC 1.
 func ReadPackageConfig(dir string) (PackageConfig, error) {
-	b, err := readRegular(filepath.Join(dir, "config.json"), maxConfigSize)
+	b, err := readRegular(filepath.Join(dir, "config.json"), MaxConfigSize)
 	if err != nil {
 		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/pkgcheck"
 	"pluginsupervisor/plugin"
 )
 
@@ -168,7 +169,10 @@ func byLoop(ctx context.Context, pack, old, dir string) error {
 		err = errors.Join(os.RemoveAll(old), os.Mkdir(dir, 0o755))
 	}
 	if err == nil {
-		err = unpack.Unpack(ctx, f, info.Size(), dir, unpack.Limits{}, nil)
+		var p *pkgcheck.Package
+		if p, err = pkgcheck.Check(f, info.Size(), pkgcheck.Limits{}); err == nil {
+			err = unpack.Unpack(ctx, p, dir, nil)
+		}
 	}
 	if err != nil {
 		return err
