@@ -69,8 +69,10 @@ type Error struct {
 	Err    error
 }
 
+// Error returns the refusal in the words that hosts and control plane share.
 func (e *Error) Error() string { return e.Err.Error() }
 
+// Unwrap returns the error behind the refusal.
 func (e *Error) Unwrap() error { return e.Err }
 
 func refuse(r Reason, format string, args ...any) error {
@@ -128,7 +130,7 @@ func openZip(r io.ReaderAt, size int64, limits Limits) (*zip.Reader, error) {
 	case isDiskError(err):
 		return nil, fmt.Errorf("read package: %w", err)
 	default:
-		return nil, refuse(NotZip, "package is not a zip file: %w", err)
+		return nil, refuse(NotZip, "package is not a zip file")
 	}
 }
 
