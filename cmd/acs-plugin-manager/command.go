@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -100,7 +100,7 @@ func (m *manager) told(ctx context.Context, what execution, failed error) {
 	}
 	err := m.plane.Send(ctx, plugin.Event{ID: "agent.plugin.execute", At: time.Now(), Keywords: map[string]string{
 		"pluginName": p.Name, "pluginVersion": p.Version, "pluginType": kind, "resource": what.resource,
-		"exitCode": fmt.Sprint(code), "errorCode": word, "localArch": control.LocalArch(), "localOsType": control.LocalOS(),
+		"exitCode": fmt.Sprint(code), "errorCode": word, "localArch": platform.LocalArch(), "localOsType": platform.LocalOS(),
 	}})
 	if err != nil {
 		fmt.Fprintf(m.stderr, "acs-plugin-manager: send event: %v\n", err)

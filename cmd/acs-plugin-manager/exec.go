@@ -10,6 +10,7 @@ import (
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -100,7 +101,7 @@ func (m *manager) execOnline(ctx context.Context) (execution, error) {
 		return m.execInstalled(ctx, name, version)
 	case len(all) > 0:
 		return what, fail(exitNotFound, "could not find local package [%s] version [%s]; the control plane has it for arch %v, this is %s",
-			name, version, arches(all), control.LocalArch())
+			name, version, arches(all), platform.LocalArch())
 	}
 	return what, fail(exitNotFound, "could not find package [%s] version [%s], neither on this host nor listed by the control plane", name, version)
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
@@ -30,7 +31,7 @@ func (m *manager) list(ctx context.Context) error {
 			}
 		}
 	} else {
-		all, err := m.listed(ctx, control.PackageQuery{PluginName: m.o.plugin, Version: m.o.pluginVersion, Arch: control.LocalArch()})
+		all, err := m.listed(ctx, control.PackageQuery{PluginName: m.o.plugin, Version: m.o.pluginVersion, Arch: platform.LocalArch()})
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
@@ -269,7 +270,7 @@ func TestTraces(t *testing.T) {
 		t.Fatal(err)
 	}
 	var traces []trace
-	if err := json.Unmarshal(bytes.ReplaceAll(b, []byte(local), []byte(control.LocalArch())), &traces); err != nil {
+	if err := json.Unmarshal(bytes.ReplaceAll(b, []byte(local), []byte(platform.LocalArch())), &traces); err != nil {
 		t.Fatal(err)
 	}
 	here, err := os.Getwd()

@@ -16,13 +16,13 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/clock"
 	"pluginsupervisor/internal/config"
-	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/external"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/notify"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/state"
@@ -223,7 +223,7 @@ func manager(
 		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: notify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
-		LocalOS: control.LocalOS(), LocalArch: control.LocalArch(),
+		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),
 	})
 	return native, native
 }
@@ -239,6 +239,6 @@ func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
 			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
 			Burst: r.Burst, Rate: float64(r.Rate),
 		},
-		LocalArch: control.LocalArch(), LocalOS: control.LocalOS(), About: about,
+		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(), About: about,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pkgcheck"
 	"pluginsupervisor/plugin"
 )
 
@@ -111,6 +112,7 @@ type Metrics struct {
 
 // Default is the configuration of a host where nothing is set.
 func Default() Config {
+	limits := pkgcheck.DefaultLimits()
 	return Config{
 		Root:         "/var/lib/supervisor",
 		ControlPlane: ControlPlane{URL: "http://127.0.0.1:8700", Timeout: 5 * time.Second},
@@ -126,8 +128,10 @@ func Default() Config {
 			OnHang: true, Burst: 200, Rate: 20, KillGrace: 3 * time.Second,
 		},
 		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour},
-		Install: Install{MaxSize: 512 * mebibyte, MaxEntries: 10_000, MaxRatio: 200, FetchTimeout: 20 * time.Second},
-		Log:     Log{Level: "info", Format: "text"},
+		Install: Install{
+			MaxSize: Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio), FetchTimeout: 20 * time.Second,
+		},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -71,9 +72,9 @@ func New(cfg Config, log logrus.FieldLogger) (*Client, error) {
 			// A report that was sent elsewhere is not delivered: a redirect is an answer.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		common: describe(os.DirFS("/"), uname(), runtime.GOARCH, cfg.InstanceID),
-		os:     LocalOS(),
-		arch:   LocalArch(),
+		common: describe(os.DirFS("/"), platform.Uname(), runtime.GOARCH, cfg.InstanceID),
+		os:     platform.LocalOS(),
+		arch:   platform.LocalArch(),
 		log:    log,
 	}, nil
 }

@@ -11,6 +11,6 @@
 //   - another error, when there was no complete answer in time.
 //
 // The wire structs serve both sides: a server decodes with the types the client
-// encodes with. The words of the wire (PERSIST_RUNNING, x64 …) are mapped here
-// and nowhere else.
+// encodes with. The wire's words for a status (PERSIST_RUNNING …) are mapped here
+// and nowhere else; those for hosts (x64 …) are in package platform.
 package control

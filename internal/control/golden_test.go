@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -28,8 +29,8 @@ type recordedRequest struct {
 func recordedHost() Common {
 	return describe(fstest.MapFS{
 		"etc/os-release": {Data: []byte("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n")},
-	}, names{
-		sysname: "Linux", release: "6.18.44-fc-v657", version: "#1 SMP PREEMPT_DYNAMIC @0", machine: "x86_64",
+	}, platform.Names{
+		System: "Linux", Release: "6.18.44-fc-v657", Version: "#1 SMP PREEMPT_DYNAMIC @0", Machine: "x86_64",
 	}, "amd64", "i-fakeinstance001")
 }
 
@@ -63,7 +64,7 @@ func localList(t *testing.T) plugin.Event {
 	e, err := plugin.NewLocalListEvent(time.UnixMilli(1795403030007), []plugin.Plugin{
 		{Name: "o1", Version: "1.0", OS: "Linux", Arch: "X64"},
 		{Name: "p_up", Version: "2.0", OS: "LINUX", Arch: "ALL"},
-	}, Arch("x86_64"), OS("linux"))
+	}, platform.Arch("x86_64"), platform.OS("linux"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"pluginsupervisor/internal/platform"
 )
 
 // maxFact is the most that is read of a file that tells about the host, in bytes.
@@ -11,7 +13,7 @@ const maxFact = 64 << 10
 
 // describe tells what events say of the host: by its names and the files below
 // root. What cannot be told is unknown.
-func describe(root fs.FS, n names, goarch, instanceID string) Common {
+func describe(root fs.FS, n platform.Names, goarch, instanceID string) Common {
 	release := readFact(root, "etc/os-release")
 	if release == "" { // the second place os-release(5) names
 		release = readFact(root, "usr/lib/os-release")
@@ -19,10 +21,10 @@ func describe(root fs.FS, n names, goarch, instanceID string) Common {
 	return Common{
 		Arch:          goarch,
 		InstanceID:    instanceID,
-		OSVersion:     n.sysname + "_" + n.version + "_" + n.machine,
+		OSVersion:     n.System + "_" + n.Version + "_" + n.Machine,
 		VirtualType:   virtualType(readFact(root, "sys/class/dmi/id/product_name")),
 		Distribution:  distribution(release),
-		KernelVersion: n.release,
+		KernelVersion: n.Release,
 	}
 }
 
@@ -39,7 +41,7 @@ func distribution(release string) string {
 		}
 	}
 	if id == "" {
-		return unknown
+		return platform.Unknown
 	}
 	return strings.TrimSpace(id + " " + version)
 }
@@ -62,7 +64,7 @@ func virtualType(product string) string {
 			return v.name
 		}
 	}
-	return unknown
+	return platform.Unknown
 }
 
 func readFact(root fs.FS, name string) string {

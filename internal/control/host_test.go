@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"pluginsupervisor/internal/platform"
 )
 
 func TestDistribution(t *testing.T) {
@@ -34,7 +36,7 @@ func TestVirtualType(t *testing.T) {
 // Where the host tells nothing, an event still has all its words; a file that
 // never ends is not read to its end.
 func TestDescribeLittle(t *testing.T) {
-	n := names{sysname: "Linux", release: "6.1.0", version: "#1 SMP", machine: "aarch64"}
+	n := platform.Names{System: "Linux", Release: "6.1.0", Version: "#1 SMP", Machine: "aarch64"}
 	want := Common{
 		Arch: "arm64", InstanceID: "i-1", OSVersion: "Linux_#1 SMP_aarch64",
 		VirtualType: "unknown", Distribution: "unknown", KernelVersion: "6.1.0",

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -40,13 +40,9 @@ type Package struct {
 	Manifest  string // signed; "": none
 }
 
-// For tells whether the package is for a host: osType is "", both or its, arch
-// is "", all or its, in any case (SPEC 1).
+// For reports whether the package is for a host (SPEC 1).
 func (p Package) For(osType, arch string) bool {
-	is := func(word, any, local string) bool {
-		return word == "" || strings.EqualFold(word, any) || strings.EqualFold(word, local)
-	}
-	return is(p.OSType, "both", osType) && is(p.Arch, "all", arch)
+	return platform.FitsOS(p.OSType, osType) && platform.FitsArch(p.Arch, arch)
 }
 
 // readPackages reads the answer to a PackageQuery. A record is read as

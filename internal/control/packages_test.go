@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -25,10 +26,10 @@ func lister(t *testing.T, records string) *Client {
 
 func TestPackagesAreThoseForThisHost(t *testing.T) {
 	foreign := "arm"
-	if LocalArch() == foreign {
+	if platform.LocalArch() == foreign {
 		foreign = "x64"
 	}
-	c := lister(t, listed("b", "1.0", "", "")+","+listed("a", "1.10", "BOTH", "All")+","+listed("a", "1.9", "linux", LocalArch())+
+	c := lister(t, listed("b", "1.0", "", "")+","+listed("a", "1.10", "BOTH", "All")+","+listed("a", "1.9", "linux", platform.LocalArch())+
 		","+listed("a", "2.0", "windows", "")+","+listed("a", "2.0", "linux", foreign)+","+listed("a", "1.10rc1", "", "")+
 		","+listed("../a", "3", "", "")+","+listed("a", "..", "", "")+`,7,null,{"name":"c","version":1.1,"arch":{"x":[]},"md5":true,"SHA256":"f00"}`)
 	all, err := c.Packages(t.Context(), "", "")

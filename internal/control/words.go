@@ -1,13 +1,6 @@
 package control
 
-import (
-	"runtime"
-	"strings"
-
-	"golang.org/x/sys/unix"
-
-	"pluginsupervisor/plugin"
-)
+import "pluginsupervisor/plugin"
 
 // The statuses of SPEC 3, as the wire has them. WordUnknown is never sent.
 const (
@@ -50,56 +43,5 @@ func ParseWord(word string) (plugin.Status, bool) {
 		return plugin.StatusRemoved, true
 	default:
 		return plugin.StatusUnknown, false
-	}
-}
-
-const unknown = "unknown"
-
-// Arch is the wire's word for a machine as uname names it, in any case: arm,
-// x86, x64 or unknown (SPEC 3).
-func Arch(machine string) string {
-	m := strings.ToLower(machine)
-	switch {
-	case strings.Contains(m, "aarch"), strings.Contains(m, "arm"):
-		return "arm"
-	case strings.Contains(m, "386"), strings.Contains(m, "686"):
-		return "x86"
-	case strings.Contains(m, "x86_64"), strings.Contains(m, "amd64"):
-		return "x64"
-	default:
-		return unknown
-	}
-}
-
-// OS is the wire's word for an operating system as Go names it: linux,
-// windows, freebsd or unknown (SPEC 3).
-func OS(goos string) string {
-	switch goos {
-	case "linux", "windows", "freebsd":
-		return goos
-	default:
-		return unknown
-	}
-}
-
-// LocalArch is the wire's word for the machine this runs on.
-func LocalArch() string { return Arch(uname().machine) }
-
-// LocalOS is the wire's word for the system this runs on.
-func LocalOS() string { return OS(runtime.GOOS) }
-
-// names is what uname tells of the host, as far as the wire has use for it.
-type names struct{ sysname, release, version, machine string }
-
-func uname() names {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil { // fails for a bad pointer only
-		return names{unknown, unknown, unknown, unknown}
-	}
-	return names{
-		sysname: unix.ByteSliceToString(u.Sysname[:]),
-		release: unix.ByteSliceToString(u.Release[:]),
-		version: unix.ByteSliceToString(u.Version[:]),
-		machine: unix.ByteSliceToString(u.Machine[:]),
 	}
 }

@@ -30,27 +30,3 @@ func TestWords(t *testing.T) {
 		t.Errorf("a status that is none is %q", got)
 	}
 }
-
-func TestArchAndOS(t *testing.T) {
-	for machine, want := range map[string]string{
-		"x86_64": "x64", "amd64": "x64", "AMD64": "x64", "i386": "x86", "i686": "x86",
-		"aarch64": "arm", "arm64": "arm", "armv7l": "arm", "riscv64": "unknown", "s390x": "unknown", "": "unknown",
-	} {
-		if got := Arch(machine); got != want {
-			t.Errorf("machine %q is %q, want %q", machine, got, want)
-		}
-	}
-	for goos, want := range map[string]string{
-		"linux": "linux", "windows": "windows", "freebsd": "freebsd", "darwin": "unknown", "": "unknown",
-	} {
-		if got := OS(goos); got != want {
-			t.Errorf("system %q is %q, want %q", goos, got, want)
-		}
-	}
-	if got := LocalOS(); got != "linux" {
-		t.Errorf("here it is %q", got)
-	}
-	if got := LocalArch(); got != "x64" && got != "arm" {
-		t.Errorf("here it is %q", got)
-	}
-}

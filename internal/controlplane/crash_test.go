@@ -38,7 +38,7 @@ func TestKilledInTheMidstOfAnUpload(t *testing.T) {
 	}
 	kept := filesBeside(t, database)
 
-	kind, body = multi(t, "package", zipStart+strings.Repeat("x", 1<<20))
+	kind, body = multi(t, "package", strings.Repeat("x", 1<<20))
 	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestFullDisk(t *testing.T) {
 		kind, body := multi(t, "package", content)
 		return ask(t, http.MethodPost, url+"/api/packages", body, header("Content-Type", kind))
 	}
-	code, text := upload(zipStart + strings.Repeat("x", 3<<20))
+	code, text := upload(strings.Repeat("x", 3<<20))
 	if code != http.StatusInsufficientStorage || !strings.Contains(text, "no room for the package") {
 		t.Errorf("CP-06 answered %d %s", code, text)
 	}
@@ -103,7 +103,7 @@ func TestStuckUploadIsCutOff(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Read = time.Second
 	address, _ := serve(t, limits)
-	kind, body := multi(t, "package", zipStart+strings.Repeat("x", 1<<10))
+	kind, body := multi(t, "package", strings.Repeat("x", 1<<10))
 	r := stuck(t, address, fmt.Sprintf("POST /api/packages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
 		kind, len(body), body[:512]))
 	answer, err := http.ReadResponse(r, nil)

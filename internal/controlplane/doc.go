@@ -20,9 +20,9 @@
 // of memory. Reads go past the writer on connections of their own.
 //
 // A package is uploaded as a form in one request: upload.go lets it through to
-// the disk while digesting it (package depot), inspect.go judges there whether
-// hosts would install it, and only then packages.go lets it have a name and a
-// row. list.go tells hosts what there is, download.go gives it to them. A row's
+// the disk while digesting it (package depot), and packages.go checks it there as
+// a host does before it installs it (package pkgcheck), with the default limits of
+// a host. Only then it gets a name and a row. list.go tells hosts what there is, download.go gives it to them. A row's
 // file is always there; a file without a row is cleared away at the next start.
 // What a URL of a package names are its bytes: one that replaces it has another
 // URL, so that caches and half-done downloads never mix the two (CP-06).

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/record"
 )
 
@@ -77,8 +78,8 @@ func decodeList(body []byte) (listRequest, error) {
 func (l listRequest) fits(p Package) bool {
 	return (l.PluginName == "" || l.PluginName == p.Name) &&
 		(l.Version == "" || l.Version == p.Version) &&
-		(l.OSType == "" || p.OS == "both" || strings.EqualFold(l.OSType, p.OS)) &&
-		(l.Arch == "" || p.Arch == "all" || strings.EqualFold(l.Arch, p.Arch))
+		(l.OSType == "" || platform.FitsOS(p.OS, l.OSType)) &&
+		(l.Arch == "" || platform.FitsArch(p.Arch, l.Arch))
 }
 
 // maxRecords is how many bytes of records one answer has: clients read no more

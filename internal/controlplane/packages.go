@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/controlplane/depot"
+	"pluginsupervisor/internal/pkgcheck"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
@@ -31,20 +33,26 @@ type Package struct {
 	record json.RawMessage // what config.json says, as hosts record it
 }
 
-// newPackage is what has arrived, if it is a package that hosts would take.
-func newPackage(in *depot.Incoming, at time.Time) (Package, error) {
-	c, err := inspect(in, in.Size)
-	if err != nil {
+// newPackage checks what has arrived and returns it as a package. Where a host
+// with the default limits would refuse it, the error is a fault in that host's
+// words: both check with package pkgcheck.
+func newPackage(ctx context.Context, in *depot.Incoming, at time.Time) (Package, error) {
+	checked, err := pkgcheck.Check(in, in.Size, pkgcheck.DefaultLimits())
+	if err == nil {
+		err = checked.CheckContent(ctx)
+	}
+	var refusal *pkgcheck.Error
+	switch {
+	case errors.As(err, &refusal):
+		return Package{}, badf("%v", refusal)
+	case err != nil:
 		return Package{}, err
 	}
-	p := Package{Name: c.Name, Version: c.Version, Size: in.Size, SHA256: in.SHA256, MD5: in.MD5, Uploaded: at}
-	if p.OS, err = osWord(c.OSType); err != nil {
-		return Package{}, badf("config.json: %v", err)
+	p := Package{
+		Name: checked.Config.Name, Version: checked.Config.Version, OS: checked.OS, Arch: checked.Arch,
+		Size: in.Size, SHA256: in.SHA256, MD5: in.MD5, Uploaded: at,
 	}
-	if p.Arch, err = archWord(c.Arch); err != nil {
-		return Package{}, badf("config.json: %v", err)
-	}
-	r := c.Record()
+	r := checked.Config.Record()
 	r.OSType, r.Arch, r.MD5 = p.OS, p.Arch, p.MD5
 	if p.record, err = r.Encode(); err != nil {
 		return Package{}, fmt.Errorf("encode record: %w", err)
@@ -65,8 +73,8 @@ func before(a, b Package) int {
 		strings.Compare(a.Name, b.Name),
 		plugin.CompareVersions(b.Version, a.Version),
 		strings.Compare(b.Version, a.Version), // 1.0 and 1.00 are the same version
-		cmp.Compare(rank(a.OS, "both"), rank(b.OS, "both")), strings.Compare(a.OS, b.OS),
-		cmp.Compare(rank(a.Arch, "all"), rank(b.Arch, "all")), strings.Compare(a.Arch, b.Arch))
+		cmp.Compare(rank(a.OS, platform.AnyOS), rank(b.OS, platform.AnyOS)), strings.Compare(a.OS, b.OS),
+		cmp.Compare(rank(a.Arch, platform.AnyArch), rank(b.Arch, platform.AnyArch)), strings.Compare(a.Arch, b.Arch))
 }
 
 func rank(word, general string) int {

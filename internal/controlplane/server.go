@@ -17,6 +17,7 @@ import (
 	logslog "github.com/sirupsen/logrus/hooks/slog"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/pkgcheck"
 )
 
 // Limits keep one client from harming the others (CP-13).
@@ -37,7 +38,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Header: 5 * time.Second, Read: 15 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
 		Shutdown: 10 * time.Second, Body: 4 << 20, Headers: 16 << 10,
-		Package: 512 << 20, Uploads: 4,
+		Package: pkgcheck.DefaultLimits().Size, Uploads: 4,
 	}
 }
 

@@ -24,13 +24,12 @@ const (
 // upload is what one upload is to bring, in fields of a form in any order.
 type upload struct {
 	in       *depot.Incoming // nil until there is one
-	pack     Package
 	manifest string
 	replace  bool
 }
 
 // upload takes a package from the form in the request's body and keeps it. The
-// package goes straight to the disk and is judged there; what is refused, or
+// package goes straight to the disk and is checked there; what is refused, or
 // does not arrive whole, leaves nothing (CP-06).
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) (p Package, added bool, err error) {
 	most := s.limits.Package + maxManifest + maxFraming
@@ -63,8 +62,11 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) (p Package, adde
 	if err := s.receive(form, &u); err != nil {
 		return p, false, s.uploadFault(err)
 	}
-	u.pack.Manifest = u.manifest
-	p, added, err = s.store.AddPackage(r.Context(), u.pack, u.in, u.replace)
+	if p, err = newPackage(r.Context(), u.in, s.now().UTC()); err != nil {
+		return p, false, err
+	}
+	p.Manifest = u.manifest
+	p, added, err = s.store.AddPackage(r.Context(), p, u.in, u.replace)
 	if err != nil {
 		return p, false, s.diskFault(err)
 	}
@@ -101,19 +103,10 @@ func (s *Server) field(part *multipart.Part, u *upload) (err error) {
 			return badf("package is there twice")
 		}
 		content := bufio.NewReader(part)
-		start, err := content.Peek(len(zipStart))
-		switch {
-		case len(start) == 0 && errors.Is(err, io.EOF): // a page's form with no file chosen
+		if _, err := content.Peek(1); errors.Is(err, io.EOF) { // a page's form with no file chosen
 			return badf("package is missing")
-		case err != nil && !errors.Is(err, io.EOF):
-			return err
-		case string(start) != zipStart:
-			return badf("package is not a zip file")
 		}
-		if u.in, err = s.store.depot.Receive(content, s.limits.Package); err != nil {
-			return err
-		}
-		u.pack, err = newPackage(u.in, s.now().UTC())
+		u.in, err = s.store.depot.Receive(content, s.limits.Package)
 		return err
 	case "manifest":
 		u.manifest, err = text(part, name, maxManifest)

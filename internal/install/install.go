@@ -7,8 +7,9 @@
 //
 //	fetch   → package.zip, digested as it comes
 //	verify  → size, SHA-256 or MD5, and the signature where keys are trusted
-//	unpack  → package/, refused whole if any entry is not plain (CL-13)
-//	check   → config.json, and that it is what was asked for and signed (CL-11)
+//	check   → what it holds (pkgcheck), and that it is what was asked for and
+//	          signed, and for this host (CL-11, CL-13)
+//	unpack  → package/
 //	note    → .origin.json: by what it was verified, for later lives to tell
 //
 // Stage does these; nothing outside staging has changed then. Staged.Place
@@ -32,6 +33,7 @@ import (
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
 	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/pkgcheck"
 	"pluginsupervisor/internal/record"
 )
 
@@ -41,7 +43,7 @@ type Config struct {
 	OS, Arch string // of this host, in the words of SPEC 3 or Go's
 
 	Fetch  fetch.Config
-	Limits unpack.Limits
+	Limits pkgcheck.Limits
 
 	RequireSHA256 bool                 // refuse what is verified by less
 	TrustedKeys   []manifest.PublicKey // any: refuse what none of them signed
@@ -130,18 +132,22 @@ func (i *Installer) fill(ctx context.Context, r Request, s *Staged) error {
 	if err != nil {
 		return err
 	}
-	if err := i.unpack(ctx, archive, sums.Size, s.Dir); err != nil {
+	f, err := os.Open(archive)
+	if err != nil {
+		return failure.Because(failure.Storage, err)
+	}
+	defer f.Close()
+	p, err := pkgcheck.Check(f, sums.Size, i.cfg.Limits)
+	if err != nil {
+		return packageFailure(err)
+	}
+	if err := i.checkIdentity(p.Config, r, signed); err != nil {
 		return err
 	}
-	if s.Dir, err = packageRoot(s.Dir); err != nil {
+	if err := i.unpack(ctx, p, s.Dir); err != nil {
 		return err
 	}
-	if s.Config, err = check(s.Dir, i.cfg); err != nil {
-		return err
-	}
-	if err := agree(s, r, signed); err != nil {
-		return err
-	}
+	s.Config, s.Dir = p.Config, filepath.Join(s.Dir, p.Top)
 	if err := s.writeOrigin(); err != nil {
 		return failure.Because(failure.Storage, err)
 	}
@@ -151,12 +157,8 @@ func (i *Installer) fill(ctx context.Context, r Request, s *Staged) error {
 	return failure.Because(failure.Storage, os.Remove(archive))
 }
 
-func (i *Installer) unpack(ctx context.Context, archive string, size int64, dir string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return failure.Because(failure.Storage, err)
-	}
-	defer f.Close()
+// unpack makes the folder dir and writes the package into it.
+func (i *Installer) unpack(ctx context.Context, p *pkgcheck.Package, dir string) error {
 	if err := i.cfg.Step.Before("mkdir package"); err != nil {
 		return failure.Because(failure.Storage, err)
 	}
@@ -166,7 +168,7 @@ func (i *Installer) unpack(ctx context.Context, archive string, size int64, dir 
 	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask
 		return failure.Because(failure.Storage, err)
 	}
-	return unpack.Unpack(ctx, f, size, dir, i.cfg.Limits, i.cfg.Step)
+	return packageFailure(unpack.Unpack(ctx, p, dir, i.cfg.Step))
 }
 
 // Staged is a package that may be put in place.

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/plugin"
 )
 
-// maxConfigSize is the largest config.json that is read, in bytes.
-const maxConfigSize = 1 << 20
+// MaxConfigSize is the largest config.json that is read, in bytes.
+const MaxConfigSize = 1 << 20
 
 // PackageConfig is a package's config.json, decoded leniently (SPEC 1).
 type PackageConfig struct {
@@ -77,7 +78,7 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 // fs.ErrNotExist when there is none, ErrMalformed when it is not JSON of the
 // right shape, ErrRefused when name, version or runPath is against SPEC 1.
 func ReadPackageConfig(dir string) (PackageConfig, error) {
-	b, err := ReadRegularFile(filepath.Join(dir, layout.PackageConfig), maxConfigSize)
+	b, err := ReadRegularFile(filepath.Join(dir, layout.PackageConfig), MaxConfigSize)
 	if err != nil {
 		return PackageConfig{}, fmt.Errorf("read config.json: %w", err)
 	}
@@ -109,31 +110,11 @@ func (c PackageConfig) Record() Record {
 // both or the local one, arch is "", all or the local one, in any case (SPEC
 // 1). The local words are those of SPEC 3; Go's and the machine's are understood.
 func (c PackageConfig) Accepted(goos, goarch string) error {
-	switch strings.ToLower(c.OSType) {
-	case "", "both", strings.ToLower(goos):
-	default:
+	if !platform.FitsOS(c.OSType, goos) {
 		return fmt.Errorf("package %s is for %s, this is %s", c.Name, c.OSType, goos)
 	}
-	local := archWord(goarch)
-	switch strings.ToLower(c.Arch) {
-	case "", "all", local:
-		return nil
-	default:
+	if local := platform.Arch(goarch); !platform.FitsArch(c.Arch, local) {
 		return fmt.Errorf("package %s is for %s, this is %s", c.Name, c.Arch, local)
 	}
-}
-
-// archWord is the word of SPEC 3 for a machine.
-func archWord(machine string) string {
-	m := strings.ToLower(machine)
-	switch {
-	case strings.Contains(m, "aarch"), strings.Contains(m, "arm"):
-		return "arm"
-	case m == "x86", strings.Contains(m, "386"), strings.Contains(m, "686"):
-		return "x86"
-	case m == "x64", m == "x86_64", m == "amd64":
-		return "x64"
-	default:
-		return "unknown"
-	}
+	return nil
 }

@@ -53,7 +53,7 @@ func TestReadPackageConfig(t *testing.T) {
 		{"no runPath", `{"name":"p","version":"1"}`, ErrRefused},
 		{"no name", `{"version":"1","runPath":"p"}`, ErrRefused},
 		{"no JSON", `name=p`, ErrMalformed},
-		{"too large", `{"name":"p","version":"1","runPath":"p"}` + strings.Repeat(" ", maxConfigSize), ErrMalformed},
+		{"too large", `{"name":"p","version":"1","runPath":"p"}` + strings.Repeat(" ", MaxConfigSize), ErrMalformed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -17,7 +17,8 @@ import (
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
-	"pluginsupervisor/internal/install/unpack"
+	"pluginsupervisor/internal/pkgcheck"
+	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -65,12 +66,12 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 		return nil, err
 	}
 	return install.New(install.Config{
-		Root: cfg.Root, OS: control.LocalOS(), Arch: control.LocalArch(),
+		Root: cfg.Root, OS: platform.LocalOS(), Arch: platform.LocalArch(),
 		Fetch: fetch.Config{
 			Timeout: cfg.Install.FetchTimeout, TLS: secure,
 			Jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) },
 		},
-		Limits:        unpack.Limits{Size: int64(cfg.Install.MaxSize), Entries: cfg.Install.MaxEntries, Ratio: int64(cfg.Install.MaxRatio)},
+		Limits:        pkgcheck.Limits{Size: int64(cfg.Install.MaxSize), Entries: cfg.Install.MaxEntries, Ratio: int64(cfg.Install.MaxRatio)},
 		RequireSHA256: cfg.Upgrade.RequireSHA256, TrustedKeys: keys, Accepted: transaction.New(cfg.Root, nil),
 	})
 }

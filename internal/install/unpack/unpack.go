@@ -1,14 +1,8 @@
-// Package unpack writes a zip into a folder, whole or not at all.
+// Package unpack writes a package into a folder, whole or not at all.
 //
-// The archive is not trusted (CL-13). All the central directory tells is judged
-// before the first byte is written: names that leave the folder or mean two
-// things, entries that are not plain files and folders, more entries, bytes or
-// compression than the limits allow. What it may lie about, the true sizes, is
-// counted while writing. Everything goes through an os.Root, so that even a name
-// that slipped through could not leave the folder.
-//
-// The error is a *failure.Error: NotZip, Unzip or Storage. The folder is then
-// half-written and the caller's to remove.
+// The package passed pkgcheck.Check, so all that its list of entries says is
+// acceptable before the first byte is written. Everything goes through an
+// os.Root, so that even a name that slipped through could not leave the folder.
 package unpack
 
 import (
@@ -17,162 +11,65 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
-	"slices"
-	"strings"
 
 	"pluginsupervisor/internal/failpoint"
-	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/pkgcheck"
 )
 
-// Limits bounds what a package may unpack to. Zero means the default.
-type Limits struct {
-	Size    int64 // of all files together, in bytes; 512 MiB
-	Entries int   // files and folders; 10,000
-	Ratio   int64 // bytes unpacked for one of the package; 200
-}
-
-// WithDefaults has no zero in it.
-func (l Limits) WithDefaults() Limits {
-	if l.Size <= 0 {
-		l.Size = 512 << 20
-	}
-	if l.Entries <= 0 {
-		l.Entries = 10_000
-	}
-	if l.Ratio <= 0 {
-		l.Ratio = 200
-	}
-	return l
-}
-
-// freeSize is what any package may unpack to, whatever its ratio: a small
-// package of text shrinks well and harms no one.
-const freeSize = 1 << 20
-
-// Unpack writes the zip of that size in bytes into the empty folder at dir.
-// Files get mode 0644, or 0755 when anyone may execute them or the archive knows
-// no modes; folders 0755. Owner and times are those of writing. Each file and
-// folder is synced.
-func Unpack(ctx context.Context, archive io.ReaderAt, size int64, dir string, limits Limits, step failpoint.Step) error {
-	limits = limits.WithDefaults()
-	z, err := open(archive, size, limits)
-	if err != nil {
-		return err
-	}
-	plan, err := judge(z.File, size, limits)
-	if err != nil {
-		return failure.Because(failure.Unzip, err)
-	}
+// Unpack writes the package into the empty folder at dir. Files get the mode of
+// pkgcheck.Mode, folders 0755. Owner and times are those of writing. Each file
+// and folder is synced. After an error the folder is half-written and the
+// caller's to remove; content that is damaged is a *pkgcheck.Error.
+func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint.Step) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return failure.New(failure.Storage, "open staging folder: %w", err)
+		return fmt.Errorf("open staging folder: %w", err)
 	}
 	defer root.Close()
-	w := writer{root: root, step: step, left: min(limits.Size, max(freeSize, product(size, limits.Ratio)))}
-	for _, folder := range plan.folders {
-		if err := w.folder(folder); err != nil {
-			return failure.Because(failure.Storage, err)
+	w := writer{root: root, step: step}
+	for _, folder := range p.Folders {
+		if err := w.writeFolder(folder); err != nil {
+			return fmt.Errorf("unpack: %w", err)
 		}
 	}
-	for _, f := range plan.files {
-		if err := w.file(ctx, f); err != nil {
-			return failure.Because(failure.Unzip, fmt.Errorf("unpack %q: %w", f.Name, err))
-		}
+	if err := p.ReadFiles(ctx, w.writeFile); err != nil {
+		return fmt.Errorf("unpack: %w", err)
 	}
-	for _, folder := range append(plan.folders, ".") {
+	for _, folder := range append(p.Folders, ".") {
 		if err := w.syncFolder(folder); err != nil {
-			return failure.Because(failure.Storage, err)
+			return fmt.Errorf("sync folder: %w", err)
 		}
 	}
 	return nil
 }
 
-// product does not overflow.
-func product(size, ratio int64) int64 {
-	const most = 1 << 62
-	if size > most/ratio {
-		return most
-	}
-	return size * ratio
-}
-
-// A directory entry takes 46 bytes and its name; many with long names are
-// allowed, millions of short ones would fill the memory before they are counted.
-const directoryRoom = 512
-
-// open reads the central directory, of which no more is read than the limit of
-// entries needs.
-func open(r io.ReaderAt, size int64, limits Limits) (*zip.Reader, error) {
-	bounded := &boundedReader{ReaderAt: r, left: int64(limits.Entries)*directoryRoom + 256<<10}
-	z, err := zip.NewReader(bounded, size)
-	switch {
-	case errors.Is(err, errDirectory):
-		return nil, failure.New(failure.Unzip, "package has more than %d entries: %w", limits.Entries, err)
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, failure.New(failure.NotZip, "package is not a zip file: %w", err)
-	case errors.Is(err, zip.ErrInsecurePath): // judged by our own stricter rule
-	case err != nil:
-		return nil, failure.New(failure.NotZip, "read package: %w", err)
-	}
-	bounded.left = -1 // the contents have their own bounds
-	return z, nil
-}
-
-var errDirectory = errors.New("central directory is too large")
-
-type boundedReader struct {
-	io.ReaderAt
-	left int64 // bytes that may be read; negative: any
-}
-
-func (b *boundedReader) ReadAt(p []byte, off int64) (int, error) {
-	if b.left >= 0 {
-		if int64(len(p)) > b.left {
-			return 0, errDirectory
-		}
-		b.left -= int64(len(p))
-	}
-	return b.ReaderAt.ReadAt(p, off)
-}
-
 type writer struct {
 	root *os.Root
 	step failpoint.Step
-	left int64 // bytes that may still be written
 }
 
-func (w *writer) folder(name string) error {
+func (w writer) writeFolder(name string) error {
 	if err := w.step.Before("unpack mkdir"); err != nil {
 		return err
 	}
 	if err := w.root.Mkdir(name, 0o755); err != nil {
-		return fmt.Errorf("unpack: %w", err)
+		return err
 	}
 	return w.root.Chmod(name, 0o755) // whatever the umask
 }
 
-func (w *writer) file(ctx context.Context, entry *zip.File) (err error) {
+func (w writer) writeFile(entry *zip.File, content io.Reader) (err error) {
 	if err := w.step.Before("unpack create"); err != nil {
-		return failure.Because(failure.Storage, err)
+		return err
 	}
-	mode := fs.FileMode(0o644)
-	if unixMode(entry) == 0 || unixMode(entry)&0o111 != 0 {
-		mode = 0o755
-	}
-	f, err := w.root.OpenFile(strings.TrimSuffix(entry.Name, "/"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return failure.Because(failure.Storage, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	r, err := entry.Open()
+	mode := pkgcheck.Mode(entry)
+	f, err := w.root.OpenFile(entry.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	if _, err := io.Copy(bounded{ctx, f, w}, r); err != nil {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := io.Copy(stepWriter{f, w.step}, content); err != nil {
 		return err
 	}
 	if err := f.Chmod(mode); err != nil {
@@ -184,44 +81,26 @@ func (w *writer) file(ctx context.Context, entry *zip.File) (err error) {
 	return f.Sync()
 }
 
-func (w *writer) syncFolder(name string) error {
+func (w writer) syncFolder(name string) error {
 	if err := w.step.Before("unpack fsync folder"); err != nil {
 		return err
 	}
 	f, err := w.root.Open(name)
 	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
+		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// bounded writes no more than may still be written, and stops with its context.
-type bounded struct {
-	ctx context.Context // of the one copy it lives for
-	f   *os.File
-	w   *writer
+// stepWriter asks step before each write.
+type stepWriter struct {
+	f    *os.File
+	step failpoint.Step
 }
 
-func (b bounded) Write(p []byte) (int, error) {
-	if err := b.ctx.Err(); err != nil {
-		return 0, context.Cause(b.ctx)
-	}
-	if int64(len(p)) > b.w.left {
-		return 0, errors.New("package unpacks to more than it declares or the limits allow")
-	}
-	if err := b.w.step.Before("unpack write"); err != nil {
+func (w stepWriter) Write(p []byte) (int, error) {
+	if err := w.step.Before("unpack write"); err != nil {
 		return 0, err
 	}
-	b.w.left -= int64(len(p))
-	return b.f.Write(p)
-}
-
-// parents are the folders above a name, outermost first.
-func parents(name string) []string {
-	var all []string
-	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
-		all = append(all, dir)
-	}
-	slices.Reverse(all)
-	return all
+	return w.f.Write(p)
 }

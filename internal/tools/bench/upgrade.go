@@ -15,6 +15,7 @@ import (
 
 	"pluginsupervisor/internal/install/unpack"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pkgcheck"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -170,7 +171,10 @@ func byLoop(ctx context.Context, pack, old, dir string) error {
 		err = errors.Join(os.RemoveAll(old), os.Mkdir(dir, 0o755))
 	}
 	if err == nil {
-		err = unpack.Unpack(ctx, f, info.Size(), dir, unpack.Limits{}, nil)
+		var p *pkgcheck.Package
+		if p, err = pkgcheck.Check(f, info.Size(), pkgcheck.Limits{}); err == nil {
+			err = unpack.Unpack(ctx, p, dir, nil)
+		}
 	}
 	if err != nil {
 		return err

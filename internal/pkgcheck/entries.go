@@ -1,14 +1,18 @@
-package unpack
+package pkgcheck
 
 import (
 	"archive/zip"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"pluginsupervisor/plugin"
 )
 
 // The bounds of a name. Deeper or longer ones are of no use to a package, and of
@@ -32,46 +36,46 @@ const (
 	extraASi    = 0x756e // likewise
 )
 
-type plan struct {
-	folders []string // parents before children
-	files   []*zip.File
-}
+// freeSize is what a package may unpack to whatever its ratio, in bytes: a small
+// package of text shrinks well and harms no host.
+const freeSize = 1 << 20
 
-// judge refuses what the central directory tells must not be unpacked.
-func judge(entries []*zip.File, packed int64, limits Limits) (plan, error) {
+// checkEntries refuses what the list of entries says must not be unpacked. It
+// returns the folders, parents before children, and the files.
+func checkEntries(entries []*zip.File, packed int64, limits Limits) (folders []string, files []*zip.File, err error) {
 	if len(entries) == 0 {
-		return plan{}, errors.New("package is empty")
+		return nil, nil, refuse(BadEntry, "package is empty")
 	}
 	if len(entries) > limits.Entries {
-		return plan{}, fmt.Errorf("package has %d entries, at most %d allowed", len(entries), limits.Entries)
+		return nil, nil, refuse(BadEntry, "package has %d entries, at most %d allowed", len(entries), limits.Entries)
 	}
-	n := names{spelling: map[string]string{}, folder: map[string]bool{}, limit: limits.Entries}
-	var p plan
+	n := names{spelling: map[string]string{}, isFolder: map[string]bool{}, limit: limits.Entries}
 	var total uint64
 	for _, e := range entries {
-		if err := checkEntry(e); err != nil {
-			return plan{}, fmt.Errorf("package entry %q: %w", short(e.Name), err)
-		}
 		name, isFolder := strings.CutSuffix(e.Name, "/")
-		if err := n.add(&p, name, isFolder); err != nil {
-			return plan{}, fmt.Errorf("package entry %q: %w", short(e.Name), err)
+		err := checkEntry(e)
+		if err == nil {
+			err = n.add(name, isFolder)
+		}
+		if err != nil {
+			return nil, nil, refuse(BadEntry, "package entry %q: %w", short(e.Name), err)
 		}
 		if isFolder {
 			continue
 		}
-		p.files = append(p.files, e)
+		files = append(files, e)
 		if e.UncompressedSize64 > uint64(limits.Size) || total+e.UncompressedSize64 > uint64(limits.Size) {
-			return plan{}, fmt.Errorf("package unpacks to more than %d bytes", limits.Size)
+			return nil, nil, refuse(BadEntry, "package unpacks to more than %d bytes", limits.Size)
 		}
 		total += e.UncompressedSize64
 	}
-	if total > freeSize && total > uint64(product(packed, limits.Ratio)) {
-		return plan{}, fmt.Errorf("package of %d bytes unpacks to %d, more than %d times as many", packed, total, limits.Ratio)
+	if total > freeSize && (total-1)/uint64(limits.Ratio) >= uint64(packed) { // packed*Ratio may overflow
+		return nil, nil, refuse(BadEntry, "package of %d bytes unpacks to %d, more than %d times as many", packed, total, limits.Ratio)
 	}
-	return p, nil
+	return n.folders, files, nil
 }
 
-// checkEntry judges one entry by itself.
+// checkEntry checks one entry by itself.
 func checkEntry(e *zip.File) error {
 	if err := checkName(e.Name); err != nil {
 		return err
@@ -97,10 +101,19 @@ func checkEntry(e *zip.File) error {
 	return nil
 }
 
-// unixMode is the mode as Unix has it, 0 where the archive tells none.
+// Mode returns the mode that a host gives a file of a package: 0755 when anyone
+// may execute it or the archive has no modes, else 0644.
+func Mode(f *zip.File) fs.FileMode {
+	if unixMode(f) == 0 || unixMode(f)&0o111 != 0 {
+		return 0o755
+	}
+	return 0o644
+}
+
+// unixMode returns the mode as Unix has it, 0 where the archive has none.
 func unixMode(e *zip.File) uint32 { return e.ExternalAttrs >> 16 }
 
-// hasLink tells whether an extra field names the target of a link.
+// hasLink reports whether an extra field names the target of a link.
 func hasLink(extra []byte) bool {
 	for len(extra) >= 4 {
 		id, size := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))
@@ -148,50 +161,61 @@ func checkName(name string) error {
 	return nil
 }
 
-// names sees to it that every name means one thing, also where case is not told
-// apart.
+// names makes sure that every name means one thing, also where case does not
+// count.
 type names struct {
-	spelling map[string]string // folded → as first seen
-	folder   map[string]bool   // as first seen; false: a file
-	limit    int
+	spelling map[string]string // in lower case → as first seen
+	isFolder map[string]bool   // by the name as first seen
+	folders  []string          // parents before children
+	limit    int               // of folders
 }
 
-func (n *names) add(p *plan, name string, isFolder bool) error {
+func (n *names) add(name string, isFolder bool) error {
 	for _, dir := range parents(name) {
-		if err := n.folderNamed(p, dir); err != nil {
+		if err := n.addFolder(dir); err != nil {
 			return err
 		}
 	}
 	if isFolder {
-		return n.folderNamed(p, name)
+		return n.addFolder(name)
 	}
-	folded := strings.ToLower(name)
-	if first, seen := n.spelling[folded]; seen {
+	lower := strings.ToLower(name)
+	if first, seen := n.spelling[lower]; seen {
 		return clash(first, name)
 	}
-	n.spelling[folded], n.folder[name] = name, false
+	n.spelling[lower], n.isFolder[name] = name, false
 	return nil
 }
 
-// folderNamed may be said more than once of the same folder.
-func (n *names) folderNamed(p *plan, name string) error {
-	folded := strings.ToLower(name)
-	first, seen := n.spelling[folded]
+// addFolder may be called more than once for the same folder.
+func (n *names) addFolder(name string) error {
+	lower := strings.ToLower(name)
+	first, seen := n.spelling[lower]
 	switch {
 	case !seen:
 	case first != name:
 		return clash(first, name)
-	case !n.folder[name]:
+	case !n.isFolder[name]:
 		return fmt.Errorf("file %q is used as a folder", short(name))
 	default:
 		return nil
 	}
-	if len(p.folders) >= n.limit {
+	if len(n.folders) >= n.limit {
 		return fmt.Errorf("more than %d folders", n.limit)
 	}
-	n.spelling[folded], n.folder[name] = name, true
-	p.folders = append(p.folders, path.Clean(name))
+	n.spelling[lower], n.isFolder[name] = name, true
+	n.folders = append(n.folders, path.Clean(name))
 	return nil
+}
+
+// parents returns the folders above a name, outermost first.
+func parents(name string) []string {
+	var all []string
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		all = append(all, dir)
+	}
+	slices.Reverse(all)
+	return all
 }
 
 func clash(first, second string) error {
@@ -201,10 +225,13 @@ func clash(first, second string) error {
 	return fmt.Errorf("differs from %q only in case", short(first))
 }
 
-// short keeps a message readable, whatever the name.
+// maxShown is the most that a message shows of a name, in bytes.
+const maxShown = 100
+
+// short returns a name as a message shows it.
 func short(name string) string {
-	if len(name) > 100 {
-		return name[:100] + "…"
+	if len(name) > maxShown {
+		return plugin.Cut(name, maxShown) + "…"
 	}
 	return name
 }

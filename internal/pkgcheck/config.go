@@ -1,0 +1,110 @@
+package pkgcheck
+
+import (
+	"archive/zip"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/platform"
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/plugin"
+)
+
+// topFolder returns the only folder that everything is in, as many archives are
+// made, or "".
+func topFolder(entries []*zip.File) string {
+	var top string
+	for _, e := range entries {
+		first, _, inFolder := strings.Cut(e.Name, "/")
+		if !inFolder || top != "" && first != top {
+			return ""
+		}
+		top = first
+	}
+	return top
+}
+
+// path returns the name of an entry by its path below the top folder.
+func (p *Package) path(name string) string { return path.Join(p.Top, name) }
+
+// find returns the file with that path below the top folder, or nil.
+func (p *Package) find(name string) *zip.File {
+	i := slices.IndexFunc(p.Files, func(f *zip.File) bool { return f.Name == p.path(name) })
+	if i < 0 {
+		return nil
+	}
+	return p.Files[i]
+}
+
+func (p *Package) readConfig() (record.PackageConfig, error) {
+	f := p.find(layout.PackageConfig)
+	if f == nil {
+		return record.PackageConfig{}, refuse(NotAcceptable, "package has no config.json")
+	}
+	text, err := readFile(f, record.MaxConfigSize+1)
+	if err != nil {
+		return record.PackageConfig{}, err
+	}
+	if len(text) > record.MaxConfigSize {
+		return record.PackageConfig{}, refuse(BadConfig, "package has a bad config.json: more than %d bytes", record.MaxConfigSize)
+	}
+	c, err := record.DecodePackageConfig(text)
+	if err != nil {
+		return record.PackageConfig{}, refuse(BadConfig, "package has a bad config.json: %w", err)
+	}
+	return c, nil
+}
+
+// readFile returns the content of a file, at most so many bytes of it.
+func readFile(f *zip.File, most int64) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, contentError(f, err)
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, most))
+	if err != nil {
+		return nil, contentError(f, err)
+	}
+	return text, nil
+}
+
+// checkConfig checks what config.json says, alone and against the package.
+func (p *Package) checkConfig() (err error) {
+	c := p.Config
+	if err := plugin.CheckName(c.Name); err != nil {
+		return refuse(NotAcceptable, "package is not acceptable: config.json: name: %w", err)
+	}
+	if err := plugin.CheckName(c.Version); err != nil {
+		return refuse(NotAcceptable, "package is not acceptable: config.json: version: %w", err)
+	}
+	if err := plugin.CheckRunPath(c.RunPath); err != nil {
+		return refuse(NotAcceptable, "package is not acceptable: config.json: %w", err)
+	}
+	if p.OS, err = platform.PackageOS(c.OSType); err != nil {
+		return refuse(NotAcceptable, "package is not acceptable: config.json: %w", err)
+	}
+	if p.Arch, err = platform.PackageArch(c.Arch); err != nil {
+		return refuse(NotAcceptable, "package is not acceptable: config.json: %w", err)
+	}
+	if p.Top != "" && p.Top != c.Name && p.Top != c.Name+"_"+c.Version && p.Top != c.Name+"-"+c.Version {
+		return refuse(NotAcceptable, "package has folder %q on top, which is not named after %s %s", short(p.Top), c.Name, c.Version)
+	}
+	return p.checkExecutable()
+}
+
+func (p *Package) checkExecutable() error {
+	name, f := p.Config.RunPath, p.find(p.Config.RunPath)
+	switch {
+	case f == nil && slices.Contains(p.Folders, p.path(name)):
+		return refuse(NotAcceptable, "executable %q of the package is not a file", short(name))
+	case f == nil:
+		return refuse(NotAcceptable, "package lacks its executable %q", short(name))
+	case Mode(f)&0o111 == 0:
+		return refuse(NotAcceptable, "%s is not executable (mode %04o); run `chmod +x %[1]s` before packing", short(name), unixMode(f)&0o777)
+	}
+	return nil
+}
