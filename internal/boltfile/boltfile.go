@@ -10,6 +10,9 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
 )
 
 // Options say how a file is opened. The zero value opens an existing file for
@@ -55,8 +58,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		if created { // half of a new file would be taken for a damaged one
 			_ = os.Remove(path)
 		}
-		_ = unlock(f) // bbolt did both, unless it panicked
-		f.Close()
+		_ = lock.ReleaseFile(f) // bbolt did, unless it panicked
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
@@ -93,7 +95,7 @@ func (d *DB) Close() error {
 		// bbolt's Close might wait for ever for the locks of the transaction that
 		// panicked. Its mapping is left behind, and keeps the lock on the file
 		// unless that is given back.
-		return errors.Join(unlock(d.file), d.file.Close())
+		return lock.ReleaseFile(d.file)
 	}
 	return d.bolt.Close()
 }
@@ -113,21 +115,19 @@ func openLocked(ctx context.Context, path string, o Options) (f *os.File, create
 		if err != nil {
 			return nil, false, err
 		}
-		err = tryLock(f, !o.ReadOnly)
+		err = lock.TryFile(f, !o.ReadOnly)
 		if err == nil && isAt(f, path) {
 			return f, created, nil
 		}
 		f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		if err != nil && !errors.Is(err, lock.ErrHeld) {
 			return nil, false, fmt.Errorf("lock: %w", err)
 		}
 		if time.Now().After(deadline) {
 			return nil, false, fmt.Errorf("%w, waited %s", ErrLocked, o.Wait)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, false, fmt.Errorf("%w: %w", ErrLocked, context.Cause(ctx))
-		case <-time.After(lockRetry):
+		if err := pause.Sleep(ctx, lockRetry); err != nil {
+			return nil, false, fmt.Errorf("%w: %w", ErrLocked, err)
 		}
 	}
 }
@@ -163,16 +163,6 @@ func openFile(path string, o Options) (f *os.File, created bool, err error) {
 	}
 	return f, created, nil
 }
-
-func tryLock(f *os.File, exclusive bool) error {
-	how := unix.LOCK_SH
-	if exclusive {
-		how = unix.LOCK_EX
-	}
-	return unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-}
-
-func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
 func isAt(f *os.File, path string) bool {
 	mine, err := f.Stat()

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -102,8 +102,7 @@ func BenchmarkFollow(b *testing.B) {
 				}
 				ps = append(ps, p)
 			}
-			log := logrus.New()
-			log.SetOutput(io.Discard)
+			log := logger.Silent()
 			w := NewWatcher(New(root), log)
 			w.Watch(ps)
 			var told atomic.Int64

@@ -2,17 +2,16 @@ package heartbeat
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -33,8 +32,7 @@ type ear struct {
 
 func newEar(t *testing.T) *ear {
 	t.Helper()
-	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log := logger.Silent()
 	q, err := inotify.Open()
 	if err != nil {
 		t.Fatal(err)

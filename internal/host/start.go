@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -165,7 +166,7 @@ const (
 // gone asks `--status` until it says not running, or for the given time.
 func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
 	over := time.Now().Add(within)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		switch m.Check(ctx, p).Status {
 		case plugin.StatusFailed:
 			return nil
@@ -175,10 +176,8 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 		if time.Now().After(over) {
 			return fmt.Errorf("still running %s after --stop", within)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pauses.Sleep(ctx); err != nil {
+			return err
 		}
 	}
 }

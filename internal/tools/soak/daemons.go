@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pluginsupervisor/internal/pause"
 )
 
 // daemons are the living daemons of a root, by plugin. One that has been told
@@ -61,9 +63,7 @@ func watch(ctx context.Context, root string, t *tally) {
 		}
 		seen = now
 		t.add("looks for copies", 1)
-		select {
-		case <-time.After(every):
-		case <-ctx.Done():
+		if pause.Sleep(ctx, every) != nil {
 			return
 		}
 	}
