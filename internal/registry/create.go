@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/plugin"
 )
 
@@ -42,7 +43,7 @@ func (r *Registry) create() error {
 	}
 	r.remember(damaged...)
 	r.log.WithFields(logrus.Fields{"database": r.path, "records": len(records)}).Info("Plugin database created")
-	return syncDir(r.dir)
+	return durable.FlushFolder(r.dir)
 }
 
 // legacy reads the legacy list. One that is missing, empty or invalid holds no
@@ -116,13 +117,4 @@ func (r *Registry) build(records []Record) (name string, err error) {
 	}
 	err = use(f, true, func(db *database) error { return db.apply(changes) })
 	return f.Name(), err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/plugin"
 )
 
@@ -46,7 +47,7 @@ func (r *Registry) mend(f *os.File, empty bool, cause error) error {
 	r.remember(append(damaged, what)...)
 	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": aside, "records": len(records)}).
 		Error("Plugin database damaged, rebuilt from the installed packages")
-	return syncDir(r.dir)
+	return durable.FlushFolder(r.dir)
 }
 
 // keepAside gives the damaged file a second name with the time, or leaves an

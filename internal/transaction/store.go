@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/lock"
 )
 
@@ -64,8 +66,8 @@ func (s *Store) Find(name string) (t Transaction, found bool, err error) {
 		err = fmt.Errorf("it is of %q: %w", t.Name, errNotOne)
 	}
 	if err != nil {
-		aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
-		if moved := os.Rename(path, aside); moved != nil {
+		aside, moved := boltfile.SetAside(path, time.Now())
+		if moved != nil {
 			aside = path
 		}
 		return Transaction{}, false, fmt.Errorf("read transaction of %s, kept as %s: %w", name, aside, err)
@@ -106,8 +108,7 @@ func (s *Store) files(folder string) ([]string, error) {
 		path := filepath.Join(dir, e.Name())
 		if strings.HasSuffix(path, suffix) {
 			files = append(files, path)
-		}
-		if info, err := e.Info(); err == nil && strings.HasSuffix(path, suffix+unwritten) && time.Since(info.ModTime()) > time.Minute {
+		} else if info, err := e.Info(); err == nil && strings.HasSuffix(path, suffix+durable.TempSuffix) && time.Since(info.ModTime()) > time.Minute {
 			_ = os.Remove(path) // if that fails it is tried again next time
 		}
 	}
@@ -124,68 +125,39 @@ func (s *Store) path(folder, name string) string {
 	return filepath.Join(s.dir, folder, file+suffix)
 }
 
-// unwritten ends the name of a file that is being written. Each plugin has but
-// one writer at a time, and the next one's overwrites what is left of it.
-const unwritten = ".new"
-
-// write replaces a file at once and for good.
+// write replaces a file. Each plugin has one writer at a time.
 func (s *Store) write(folder, name string, b []byte, what string) error {
 	dir := filepath.Join(s.dir, folder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	s.step("write " + what)
-	path := s.path(folder, name)
-	if err := writeFlushed(path+unwritten, b); err != nil {
-		return errors.Join(err, os.RemoveAll(path+unwritten))
+	step := func(name string) error {
+		s.step(name + " " + what)
+		return nil
 	}
-	s.step("rename " + what)
-	if err := os.Rename(path+unwritten, path); err != nil {
-		return errors.Join(err, os.RemoveAll(path+unwritten))
-	}
-	s.step("flush " + what)
-	if err := syncDir(dir); err != nil {
+	if err := durable.WriteFile(s.path(folder, name), b, 0o600, step); err != nil {
 		return err
 	}
 	s.step("written " + what)
 	return nil
 }
 
-func writeFlushed(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
 func (s *Store) remove(folder, name string) error {
 	s.step("remove " + folder)
-	err := os.RemoveAll(s.path(folder, name) + unwritten)
+	path := s.path(folder, name)
+	err := os.RemoveAll(durable.TempName(path))
 	if err == nil {
-		err = os.Remove(s.path(folder, name))
+		err = os.Remove(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Join(s.dir, folder))
+		err = durable.FlushFolder(filepath.Join(s.dir, folder))
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s of %s: %w", folder, name, err)
 	}
 	s.step("removed " + folder)
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -65,15 +65,43 @@ func TestSaveAndFind(t *testing.T) {
 }
 
 func TestLongNames(t *testing.T) {
-	s := New(t.TempDir(), nil)
-	name := strings.Repeat("n", plugin.MaxNameLength)
-	to := record(t, "1.0")
-	to.Name = name
-	if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
+	for length := plugin.MaxNameLength - 12; length <= plugin.MaxNameLength; length++ {
+		s := New(t.TempDir(), nil)
+		name := strings.Repeat("n", length)
+		to := record(t, "1.0")
+		to.Name = name
+		if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := s.Pending(); err != nil || len(all) != 1 || all[0].Name != name {
+			t.Errorf("%d bytes: pending %v %v", length, all, err)
+		}
+		if err := s.End(name); err != nil {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+	}
+}
+
+// Files that are damaged one after the other are all kept, also within one
+// second.
+func TestDamagedTwice(t *testing.T) {
+	root := t.TempDir()
+	s := New(root, nil)
+	dir := filepath.Join(root, "supervisor", "transactions")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := s.Pending(); err != nil || len(all) != 1 || all[0].Name != name {
-		t.Errorf("pending %v %v", all, err)
+	const times = 3
+	for range times {
+		if err := os.WriteFile(filepath.Join(dir, "p.json"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, err := s.Find("p"); found || err == nil {
+			t.Errorf("found: %t, %v", found, err)
+		}
+	}
+	if kept, err := filepath.Glob(filepath.Join(dir, "p.json.damaged-*")); len(kept) != times || err != nil {
+		t.Errorf("kept %q, %v", kept, err)
 	}
 }
 

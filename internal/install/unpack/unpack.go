@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
 )
@@ -188,11 +189,7 @@ func (w *writer) syncFolder(name string) error {
 	if err := w.step.Before("unpack fsync folder"); err != nil {
 		return err
 	}
-	f, err := w.root.Open(name)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.FlushFolderIn(w.root, name)
 }
 
 // bounded writes no more than may still be written, and stops with its context.
