@@ -14,6 +14,7 @@ SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.jso
 
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X pluginsupervisor/internal/version.built=$(VERSION)'
 TOOL  := go tool -modfile=tools.mod
+TESTS := $(TOOL) gotestsum --format pkgname
 
 # The version is stamped by -ldflags; asking version control again would only
 # add a way to fail, as in a checkout that belongs to somebody else.
@@ -28,12 +29,12 @@ run: build ## build, then show it all at work in a temporary folder (DEMO='--for
 	bin/supervisor demo $(DEMO)
 
 .PHONY: test
-test: ## all tests, with a sum at the end (ARGS='-run TestX': more for go test)
-	@go run ./internal/tools/testsum $(ARGS) ./...
+test: ## all tests, with a summary at the end (ARGS='-run TestX': more for go test)
+	@$(TESTS) -- $(ARGS) ./...
 
 .PHONY: race
 race: ## the same under the race detector
-	@CGO_ENABLED=1 go run ./internal/tools/testsum -race $(ARGS) ./...
+	@CGO_ENABLED=1 $(TESTS) -- -race $(ARGS) ./...
 
 .PHONY: lint
 lint: ## formatting, go vet also for arm64, staticcheck

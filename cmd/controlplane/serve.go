@@ -12,11 +12,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/google/renameio/v2"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"pluginsupervisor/internal/controlplane"
+	"pluginsupervisor/internal/durable"
 )
 
 type serveOptions struct {
@@ -89,7 +89,7 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 
 	address := listener.Addr().String()
 	if o.addressFile != "" {
-		if err := renameio.WriteFile(o.addressFile, []byte(address+"\n"), 0o644); err != nil {
+		if err := durable.WriteFile(o.addressFile, []byte(address+"\n"), 0o644, nil); err != nil {
 			return fmt.Errorf("write address file: %w", err)
 		}
 		defer func() { err = errors.Join(err, removeAddress(o.addressFile)) }()

@@ -11,6 +11,7 @@ import (
 
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/plugin"
 )
@@ -73,7 +74,7 @@ func (a *awaitable) reach(ctx context.Context, want plugin.State, judge func(plu
 		case !errors.Is(err, admin.ErrNoSupervisor):
 			return err
 		}
-		pause(ctx, againAfter)
+		_ = pause.Sleep(ctx, againAfter)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/supply"
@@ -50,7 +51,7 @@ func (a *awaitable) changed(ctx context.Context, o plugin.Change, bar *view.Bar,
 		case !errors.Is(err, admin.ErrNoSupervisor):
 			return "", false, err
 		}
-		pause(limited, againAfter)
+		_ = pause.Sleep(limited, againAfter)
 	}
 }
 
@@ -70,7 +71,7 @@ func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Dur
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {
-		for began := time.Now(); ctx.Err() == nil; pause(ctx, lookAfter) {
+		for began := time.Now(); ctx.Err() == nil; _ = pause.Sleep(ctx, lookAfter) {
 			now := fetches(ctx)
 			i := slices.IndexFunc(now, func(f plugin.Fetch) bool { return f.Name == o.Name })
 			if i >= 0 && now[i].Done != now[i].Total {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/plugin"
 )
@@ -112,20 +112,8 @@ func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell fu
 			}
 		}
 		f.Limit = 0 // from here on, all that is new
-		if !pause(ctx, againAfter) {
+		if pause.Sleep(ctx, againAfter) != nil {
 			return nil
 		}
-	}
-}
-
-// pause waits; false if the context ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

@@ -5,16 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/plugin"
 )
@@ -46,18 +44,12 @@ func newFake(t *testing.T, views ...plugin.View) *fake {
 		root: root, snapshot: plugin.Snapshot{At: time.Unix(1e9, 0).UTC(), Plugins: views},
 		followers: map[*func(plugin.Entry)]bool{}, came: make(chan struct{}, 100),
 	}
-	f.store, _, err = state.Open(filepath.Join(root, "supervisor", "state.db"), quiet())
+	f.store, _, err = state.Open(filepath.Join(root, "supervisor", "state.db"), logger.Silent())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.store.Close() })
 	return f
-}
-
-func quiet() *logrus.Logger {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	return log
 }
 
 func (f *fake) socket() string { return filepath.Join(f.root, "supervisor", "supervisor.sock") }
@@ -72,7 +64,7 @@ func (f *fake) serve(t *testing.T) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
-		_ = admin.Serve(ctx, l, admin.Handler(f, filepath.Join(f.root, "supervisor")), quiet())
+		_ = admin.Serve(ctx, l, admin.Handler(f, filepath.Join(f.root, "supervisor")), logger.Silent())
 		close(done)
 	}()
 	end = func() { cancel(); <-done }

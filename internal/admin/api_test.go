@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -144,7 +145,7 @@ func TestServeEndsThoughAClientIsSilent(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Handler(fake{}, ""), quiet()) }()
+	go func() { done <- Serve(ctx, l, Handler(fake{}, ""), logger.Silent()) }()
 	silent := connect(t, path)
 	if _, err := Dial(path).Status(ctx); err != nil { // so the silent one was accepted before
 		t.Fatal(err)

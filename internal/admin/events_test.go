@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/plugin"
 )
@@ -40,7 +41,7 @@ type writer struct {
 func newWriter(t *testing.T) *writer {
 	t.Helper()
 	w := &writer{dir: t.TempDir(), followers: map[*func(plugin.Entry)]bool{}, came: make(chan struct{}, 100)}
-	store, _, err := state.Open(filepath.Join(w.dir, "state.db"), quiet())
+	store, _, err := state.Open(filepath.Join(w.dir, "state.db"), logger.Silent())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -80,12 +78,6 @@ func sampleSnapshot() plugin.Snapshot {
 	}
 }
 
-func quiet() *logrus.Logger {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	return log
-}
-
 // serve answers on a socket of its own and returns its path.
 func serve(t *testing.T, s Supervisor) string {
 	t.Helper()
@@ -103,7 +95,7 @@ func serveJournal(t *testing.T, s Supervisor, journal string) (path string, end 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Handler(s, journal), quiet()) }()
+	go func() { done <- Serve(ctx, l, Handler(s, journal), logger.Silent()) }()
 	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

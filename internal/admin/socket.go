@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/lock"
 )
 
 // maxSocketPath is what fits into the kernel's address, in bytes (unix(7)).
@@ -35,11 +37,14 @@ func Listen(path string) (net.Listener, error) {
 	}
 	// Two that find the same dead socket must not both replace it: the second
 	// would remove the first one's.
-	release, err := lockFolder(dir)
+	folder, err := os.Open(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open folder of admin socket: %w", err)
 	}
-	defer release()
+	defer func() { _ = lock.ReleaseFile(folder) }()
+	if err := lock.WaitFile(context.Background(), folder, true); err != nil {
+		return nil, fmt.Errorf("lock folder of admin socket: %w", err)
+	}
 	if err := removeDead(path); err != nil {
 		return nil, fmt.Errorf("admin socket %s: %w", path, err)
 	}
@@ -55,23 +60,6 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
 	return l, nil
-}
-
-func lockFolder(dir string) (release func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open folder of admin socket: %w", err)
-	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		switch {
-		case err == nil:
-			return func() { _ = f.Close() }, nil
-		case !errors.Is(err, unix.EINTR):
-			_ = f.Close()
-			return nil, fmt.Errorf("lock folder of admin socket: %w", err)
-		}
-	}
 }
 
 // removeDead removes a socket file that nobody listens on.

@@ -11,6 +11,9 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
 )
 
 // File is a database file that is locked, and of whose content nothing is
@@ -32,7 +35,7 @@ func Lock(ctx context.Context, path string, o Options) (*File, error) {
 		o.Mode = 0o640
 	}
 	deadline := time.Now().Add(o.Wait)
-	for pause := time.Millisecond; ; pause = min(2*pause, maxPause) {
+	for pauses := pause.NewDoubling(time.Millisecond, maxPause); ; {
 		f, err := openFile(path, o)
 		if err != nil {
 			return nil, err
@@ -41,7 +44,7 @@ func Lock(ctx context.Context, path string, o Options) (*File, error) {
 		if got {
 			return f, nil
 		}
-		_ = f.file.Close()
+		_ = f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("lock: %w", err)
 		}
@@ -49,10 +52,8 @@ func Lock(ctx context.Context, path string, o Options) (*File, error) {
 		if left <= 0 {
 			return nil, fmt.Errorf("%w, waited %s", ErrLocked, o.Wait.Round(time.Millisecond))
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for the lock: %w", context.Cause(ctx))
-		case <-time.After(min(pause, left)):
+		if err := pause.Sleep(ctx, min(pauses.Next(), left)); err != nil {
+			return nil, fmt.Errorf("wait for the lock: %w", err)
 		}
 	}
 }
@@ -92,12 +93,8 @@ func openFile(path string, o Options) (*File, error) {
 
 // tryLock reports whether the lock was free and the file still is at path.
 func (f *File) tryLock(path string) (bool, error) {
-	how := unix.LOCK_EX
-	if f.readOnly {
-		how = unix.LOCK_SH
-	}
-	err := unix.Flock(int(f.file.Fd()), how|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+	err := lock.TryFile(f.file, !f.readOnly)
+	if errors.Is(err, lock.ErrHeld) {
 		return false, nil
 	}
 	if err != nil {
@@ -145,10 +142,7 @@ func (f *File) Open() (*DB, error) {
 // Close releases the file and its lock; a second call does nothing. The lock is
 // given back explicitly: a mapping that was left behind would keep it.
 func (f *File) Close() error {
-	if conn, err := f.file.SyscallConn(); err == nil {
-		_ = conn.Control(func(fd uintptr) { _ = unix.Flock(int(fd), unix.LOCK_UN) })
-	}
-	if err := f.file.Close(); !errors.Is(err, os.ErrClosed) {
+	if err := lock.ReleaseFile(f.file); !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -54,11 +54,7 @@ func Open(o Options) (*Tree, error) {
 	if o.Mounts == "" {
 		o.Mounts = "/proc/self/mountinfo"
 	}
-	if o.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		o.Log = silent
-	}
+	o.Log = logger.OrSilent(o.Log)
 	mounts, err := readMounts(o.Mounts)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)

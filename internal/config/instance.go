@@ -10,8 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 )
 
@@ -41,7 +40,7 @@ func InstanceID(root, configured, machineIDPath string) (string, error) {
 	id := hex.EncodeToString(b)
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
-		err = renameio.WriteFile(path, []byte(id+"\n"), 0o644)
+		err = durable.WriteFile(path, []byte(id+"\n"), 0o644, nil)
 	}
 	if err != nil {
 		return id, fmt.Errorf("keep instance id: %w", err)

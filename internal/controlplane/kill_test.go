@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/logger"
 )
 
 // childDatabase tells the test binary to serve that database and nothing else.
@@ -44,7 +45,7 @@ func child(database string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	return NewServer(store, quiet(), DefaultLimits(), Links{}).Serve(ctx, listener)
+	return NewServer(store, logger.Silent(), DefaultLimits(), Links{}).Serve(ctx, listener)
 }
 
 func startChild(t *testing.T, database string) (cmd *exec.Cmd, url string) {

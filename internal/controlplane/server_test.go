@@ -16,9 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/logger"
 )
 
 // TestMain makes the test binary a server of its own when a test asks for one
@@ -32,12 +31,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
-}
-
-func quiet() *logrus.Logger {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	return log
 }
 
 func openStore(t *testing.T, path string) *Store {
@@ -67,7 +60,7 @@ func newFleetWith(t *testing.T, adjust func(*Server)) fleet {
 	t.Helper()
 	database := filepath.Join(t.TempDir(), "fleet.db")
 	store := openStore(t, database)
-	s := NewServer(store, quiet(), DefaultLimits(), Links{})
+	s := NewServer(store, logger.Silent(), DefaultLimits(), Links{})
 	adjust(s)
 	web := httptest.NewServer(s.Handler(true))
 	t.Cleanup(func() {
@@ -150,7 +143,7 @@ func serve(t *testing.T, limits Limits) (address string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- NewServer(store, quiet(), limits, Links{}).Serve(ctx, listener) }()
+	go func() { ended <- NewServer(store, logger.Silent(), limits, Links{}).Serve(ctx, listener) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended

@@ -11,13 +11,13 @@ package external
 
 import (
 	"context"
-	"io"
 	"os"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/verb"
@@ -62,11 +62,7 @@ type Manager struct {
 // New returns a manager. It touches no file and runs nothing.
 func New(o Options) *Manager {
 	m := &Manager{path: o.Path, root: o.Root, runner: o.Runner, registry: o.Registry, log: o.Log}
-	if m.log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		m.log = silent
-	}
+	m.log = logger.OrSilent(m.log)
 	// The drop-in reads the supervisor's configuration: it must come to the same root as we did.
 	m.env = append(os.Environ(), "SUPERVISOR_ROOT="+o.Root)
 	return m

@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -103,8 +103,7 @@ func BenchmarkFollow(b *testing.B) {
 				}
 				ps = append(ps, p)
 			}
-			log := logrus.New()
-			log.SetOutput(io.Discard)
+			log := logger.Silent()
 			w := NewWatcher(New(root), log)
 			w.Watch(ps)
 			var told atomic.Int64

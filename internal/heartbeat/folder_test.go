@@ -2,18 +2,17 @@ package heartbeat
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -34,8 +33,7 @@ type ear struct {
 
 func newEar(t *testing.T) *ear {
 	t.Helper()
-	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log := logger.Silent()
 	q, err := inotify.Open()
 	if err != nil {
 		t.Fatal(err)

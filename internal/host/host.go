@@ -11,7 +11,6 @@ package host
 
 import (
 	"context"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -22,6 +21,7 @@ import (
 
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
@@ -106,11 +106,7 @@ func New(o Options) *Manager {
 	if m.grace <= 0 {
 		m.grace = DefaultGrace
 	}
-	if m.log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		m.log = silent
-	}
+	m.log = logger.OrSilent(m.log)
 	m.giveUp, m.status = unkillable, m.run
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")

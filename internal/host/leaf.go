@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -26,7 +27,7 @@ func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 // supervisor perhaps, and is given the rest of it; what is older is killed
 // (EV-07). It tells whether the plugin runs after all.
 func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		left, err := m.left(p)
 		if err != nil || len(left) == 0 {
 			return false, err
@@ -36,10 +37,8 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin says it does not run, what is left of it is killed")
 			return false, m.kill(ctx, p)
 		}
-		select {
-		case <-time.After(min(pause, verb.Deadline(p)-age)):
-		case <-ctx.Done():
-			return false, ctx.Err()
+		if err := pause.Sleep(ctx, min(pauses.Next(), verb.Deadline(p)-age)); err != nil {
+			return false, err
 		}
 		switch m.Check(ctx, p).Status {
 		case plugin.StatusRunning:
@@ -53,7 +52,7 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 // clear kills what a plugin that was stopped leaves running.
 func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
 	over := time.Now().Add(m.grace)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		left, err := m.left(p)
 		if err != nil || len(left) == 0 {
 			return err
@@ -62,10 +61,8 @@ func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
 			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin was stopped, what is left of it is killed")
 			return m.kill(ctx, p)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pauses.Sleep(ctx); err != nil {
+			return err
 		}
 	}
 }

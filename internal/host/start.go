@@ -8,6 +8,7 @@ import (
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -166,7 +167,7 @@ const (
 // gone asks `--status` until it says not running, or for the given time.
 func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
 	over := time.Now().Add(within)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		switch m.Check(ctx, p).Status {
 		case plugin.StatusFailed:
 			return nil
@@ -176,10 +177,8 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 		if time.Now().After(over) {
 			return fmt.Errorf("still running %s after --stop", within)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pauses.Sleep(ctx); err != nil {
+			return err
 		}
 	}
 }

@@ -45,15 +45,14 @@ func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
 	return &folder{path: path, lock: f}, nil
 }
 
-// lockFolder fails with EWOULDBLOCK when another holds it.
+// lockFolder fails with lock.ErrHeld when another process holds it.
 func lockFolder(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, err
+	if err := lock.TryFile(f, true); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
@@ -104,7 +103,7 @@ func (i *Installer) Sweep(ctx context.Context) (int, error) {
 		switch {
 		case err == nil:
 			swept++
-		case !errors.Is(err, unix.EWOULDBLOCK):
+		case !errors.Is(err, lock.ErrHeld):
 			failed = append(failed, fmt.Errorf("sweep %s: %w", path, err))
 		}
 	}

@@ -2,7 +2,6 @@ package install
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
@@ -42,15 +42,7 @@ func (s *Staged) writeOrigin() error {
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("write origin: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := durable.CreateFile(path, append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
 	return syncFolder(s.cfg.Step, s.Dir)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/layout"
@@ -131,9 +132,5 @@ func syncFolder(step failpoint.Step, path string) error {
 	if err := step.Before("fsync folder"); err != nil {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.FlushFolder(path)
 }

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/pause"
 )
 
 // The wait between two tries grows from the first to the last.
@@ -37,92 +39,59 @@ const (
 //
 // The file and its folder are made if they are not there.
 func Shared(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, unix.LOCK_SH, waiting)
+	return wait(ctx, path, false, waiting)
 }
 
 // Exclusive takes the lock at path for its holder alone, by the rules of Shared.
 func Exclusive(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, unix.LOCK_EX, waiting)
+	return wait(ctx, path, true, waiting)
 }
 
-func wait(ctx context.Context, path string, how int, waiting func()) (release func(), waited bool, err error) {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+func wait(ctx context.Context, path string, exclusive bool, waiting func()) (release func(), waited bool, err error) {
+	for pauses := pause.NewDoubling(firstPause, lastPause); ; _ = pauses.Sleep(ctx) {
 		if err := ctx.Err(); err != nil {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
-		f, err := try(path, how)
+		f, err := try(path, exclusive)
 		if err == nil {
-			return func() { unlock(f) }, waited, nil
+			return func() { _ = ReleaseFile(f) }, waited, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
+		if !errors.Is(err, ErrHeld) {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
 		if !waited && waiting != nil {
 			waiting()
 		}
 		waited = true
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
 	}
 }
 
-// try opens and locks the file at path, or fails with EWOULDBLOCK. A file that
+// try opens and locks the file at path, or fails with ErrHeld. A file that
 // was removed or replaced while it was being locked is let go.
-func try(path string, how int) (*os.File, error) {
+func try(path string, exclusive bool) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
 	}
-	access := os.O_RDWR
-	if how == unix.LOCK_SH {
-		access = os.O_RDONLY // is enough, and a read-only disk must not keep plugins down
+	access := os.O_RDONLY // is enough to share, and a read-only disk must not keep plugins down
+	if exclusive {
+		access = os.O_RDWR
 	}
 	for {
 		f, err := os.OpenFile(path, access|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o640)
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(f, how|unix.LOCK_NB); err != nil {
+		if err := TryFile(f, exclusive); err != nil {
 			f.Close()
 			return nil, err
 		}
 		held, err := f.Stat()
 		if err != nil {
-			unlock(f)
-			return nil, err
+			return nil, errors.Join(err, ReleaseFile(f))
 		}
 		if there, err := os.Lstat(path); err == nil && os.SameFile(held, there) {
 			return f, nil
 		}
-		unlock(f)
+		_ = ReleaseFile(f)
 	}
-}
-
-// unlock lets go explicitly: at this moment a child between fork and exec may
-// have a copy of the descriptor, which would keep the lock for that long.
-func unlock(f *os.File) {
-	flock(f, unix.LOCK_UN)
-	f.Close()
-}
-
-// flock goes by the file's own reference, so that a file that is closed
-// already never turns into another one of the same number.
-func flock(f *os.File, how int) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(fd uintptr) {
-		for {
-			if failed = unix.Flock(int(fd), how); failed != unix.EINTR {
-				return
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return failed
 }

@@ -35,8 +35,8 @@ func (e *HeldError) Error() string {
 // that was just being forked: as long as the holder is dead, it is waited for, at
 // most two seconds.
 func TryExclusive(path string) (release func(), err error) {
-	f, err := try(path, unix.LOCK_EX)
-	for over := time.Now().Add(diesWithin); errors.Is(err, unix.EWOULDBLOCK); f, err = try(path, unix.LOCK_EX) {
+	f, err := try(path, true)
+	for over := time.Now().Add(diesWithin); errors.Is(err, ErrHeld); f, err = try(path, true) {
 		if pid := holder(path); pid == 0 || lives(pid) || time.Now().After(over) {
 			return nil, &HeldError{Path: path, PID: pid}
 		}
@@ -46,12 +46,12 @@ func TryExclusive(path string) (release func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	if err := write(f); err != nil {
-		unlock(f)
+		_ = ReleaseFile(f)
 		return nil, fmt.Errorf("lock %s: write pid: %w", path, err)
 	}
 	return func() {
 		f.Truncate(0) // nobody is named who does not hold it; fails once released
-		unlock(f)
+		_ = ReleaseFile(f)
 	}, nil
 }
 

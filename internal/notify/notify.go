@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/plugin"
 )
 
@@ -71,10 +72,8 @@ func (n *notifier) run(ctx context.Context) {
 		if !n.ready {
 			wait = min(wait, firstLook)
 		}
-		select {
-		case <-ctx.Done():
+		if pause.Sleep(ctx, wait) != nil {
 			return
-		case <-time.After(wait):
 		}
 	}
 }

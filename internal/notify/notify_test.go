@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
@@ -41,8 +41,7 @@ func TestRun(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "60000") // every 20 ms
 	t.Setenv("WATCHDOG_PID", "")
-	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log := logger.Silent()
 
 	said := make(chan string, 1000)
 	go func() {

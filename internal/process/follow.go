@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/plugin"
 )
 
@@ -222,9 +223,9 @@ const askFor = 3 * time.Second
 func (t *Tracker) askAgain(e plugin.Exit, cause ending) {
 	defer cause.close()
 	over := time.After(askFor)
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+	for pauses := pause.NewDoubling(firstLook, lastLook); ; {
 		select {
-		case <-time.After(pause):
+		case <-time.After(pauses.Next()):
 		case <-over:
 			return
 		case <-t.closed:

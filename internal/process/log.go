@@ -11,6 +11,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/lock"
 )
 
 // Sizes of a log in bytes, and how often it is looked at while a command runs (SPEC 11).
@@ -152,8 +154,8 @@ func trimLog(path string) (cut int64, err error) {
 	if err != nil || size <= logMax {
 		return 0, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
+	if err := lock.TryFile(f, true); err != nil {
+		if errors.Is(err, lock.ErrHeld) {
 			return 0, nil
 		}
 		return 0, fmt.Errorf("lock log to cut: %w", err)

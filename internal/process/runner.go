@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +11,9 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/logger"
+	"pluginsupervisor/internal/pause"
 )
 
 // DefaultGrace is the time between SIGTERM and SIGKILL when Options names none.
@@ -42,11 +44,7 @@ func NewRunner(o Options) *Runner {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
-	if o.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		o.Log = silent
-	}
+	o.Log = logger.OrSilent(o.Log)
 	return &Runner{grace: o.Grace, tracker: o.Tracker, log: o.Log, idle: make(chan struct{}), unlogged: map[string]bool{}}
 }
 
@@ -108,9 +106,8 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 		p.room.kill()
 	}
 	status, err := r.finish(p, ours || c.Log == "")
-	for pause := firstLook; ours && !p.gone(); pause = min(2*pause, lastLook) {
+	for pauses := pause.NewDoubling(firstLook, lastLook); ours && !p.gone(); time.Sleep(pauses.Next()) {
 		p.room.kill()
-		time.Sleep(pause)
 	}
 	out.settle()
 	switch {
@@ -154,19 +151,14 @@ func (r *Runner) terminate(p *child) {
 		p.signal(sig)
 		p.signalRest(sig)
 	}
-	grace := time.NewTimer(r.grace)
-	defer grace.Stop()
+	grace, cancel := context.WithTimeout(context.Background(), r.grace)
+	defer cancel()
 	select {
 	case <-p.ended:
-	case <-grace.C:
+	case <-grace.Done():
 		return
 	}
-	for pause := firstLook; !p.gone(); pause = min(2*pause, lastLook) {
-		select {
-		case <-time.After(pause):
-		case <-grace.C:
-			return
-		}
+	for pauses := pause.NewDoubling(firstLook, lastLook); !p.gone() && pauses.Sleep(grace) == nil; {
 	}
 }
 
@@ -191,8 +183,7 @@ func (r *Runner) finish(p *child, all bool) (syscall.WaitStatus, error) {
 	defer stuck.Stop()
 	p.signal(syscall.SIGKILL)
 	status, err := p.reap()
-	for pause := firstLook; !p.empty(); pause = min(2*pause, lastLook) {
-		time.Sleep(pause)
+	for pauses := pause.NewDoubling(firstLook, lastLook); !p.empty(); time.Sleep(pauses.Next()) {
 	}
 	return status, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"syscall"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/logger"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/plugin"
 )
 
@@ -82,11 +83,7 @@ type member struct {
 
 // NewTracker makes a Tracker. It does nothing yet; Close ends it.
 func NewTracker(o TrackerOptions) (*Tracker, error) {
-	if o.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		o.Log = silent
-	}
+	o.Log = logger.OrSilent(o.Log)
 	boot, err := bootID()
 	if err != nil {
 		return nil, err
@@ -178,7 +175,7 @@ func (t *Tracker) Alive(name string) (ps []plugin.Process, life uint64, err erro
 // Kill ends all that runs of a plugin, and returns when nothing of it lives,
 // or ctx has ended.
 func (t *Tracker) Kill(ctx context.Context, name string) error {
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+	for pauses := pause.NewDoubling(firstLook, lastLook); ; {
 		left, _, err := t.Alive(name)
 		if len(left) == 0 && !errors.Is(err, errFleeting) {
 			return err
@@ -190,10 +187,8 @@ func (t *Tracker) Kill(ctx context.Context, name string) error {
 		for _, p := range left {
 			failed = append(failed, kill(p, syscall.SIGKILL))
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return errors.Join(append(failed, context.Cause(ctx))...)
+		if err := pauses.Sleep(ctx); err != nil {
+			return errors.Join(append(failed, err)...)
 		}
 	}
 }

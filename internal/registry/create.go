@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -46,7 +47,7 @@ func (r *Registry) create(ctx context.Context) error {
 	}
 	r.remember(damaged...)
 	r.log.WithFields(logrus.Fields{"database": r.path, "records": len(records)}).Info("Plugin database created")
-	return syncDir(r.dir)
+	return durable.FlushFolder(r.dir)
 }
 
 // readLegacy reads the legacy list. One that is missing, empty or invalid holds no
@@ -114,13 +115,4 @@ func (r *Registry) build(ctx context.Context, records []record.Record) (name str
 		_ = os.Remove(name)
 	}
 	return name, err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/pause"
 )
 
 var (
@@ -50,10 +51,7 @@ func (r *Registry) do(ctx context.Context, write bool, work func(*database) erro
 		case errors.Is(err, boltfile.ErrDamaged):
 			suspect = err
 			if errors.Is(err, boltfile.ErrEmpty) {
-				select {
-				case <-ctx.Done(): // which ends the loop above
-				case <-time.After(settle):
-				}
+				_ = pause.Sleep(ctx, settle) // a new try finds that ctx has ended
 			}
 		default:
 			return fmt.Errorf("plugin database %s: %w", r.path, err)

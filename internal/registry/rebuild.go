@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -42,7 +43,7 @@ func (r *Registry) rebuild(ctx context.Context, f *boltfile.File, cause error) e
 	r.remember(append(damaged, what)...)
 	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": aside, "records": len(records)}).
 		Error("Plugin database damaged, rebuilt from the installed packages")
-	if err := syncDir(r.dir); err != nil {
+	if err := durable.FlushFolder(r.dir); err != nil {
 		return fail(err)
 	}
 	return errAgain

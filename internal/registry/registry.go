@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"pluginsupervisor/internal/boltfile"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -57,11 +57,7 @@ func New(o Options) *Registry {
 	if r.prefer == nil {
 		r.prefer = func(string) (string, bool) { return "", false }
 	}
-	if r.log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		r.log = silent
-	}
+	r.log = logger.OrSilent(r.log)
 	if r.now == nil {
 		r.now = time.Now
 	}

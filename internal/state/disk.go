@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 )
 
@@ -56,7 +57,7 @@ func openDisk(path string, wait time.Duration, log logrus.FieldLogger) (*disk, i
 	if err := d.openWAL(layout.WAL(path), found, log); err != nil {
 		return nil, found, errors.Join(err, d.db.Close())
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := durable.FlushFolder(filepath.Dir(path)); err != nil {
 		return nil, found, errors.Join(err, d.close())
 	}
 	return d, found, nil
@@ -221,18 +222,5 @@ func setAside(path string, why error, log logrus.FieldLogger) error {
 		return errors.Join(why, err)
 	}
 	log.WithError(why).WithFields(logrus.Fields{"file": path, "movedTo": aside}).Warn("Moved a damaged state file aside")
-	return nil
-}
-
-// syncFolder makes files that were just created survive a power failure.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("flush folder of state: %w", err)
-	}
 	return nil
 }

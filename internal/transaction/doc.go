@@ -4,8 +4,7 @@
 // A change of one plugin is one file, BASE/supervisor/transactions/<name>.json.
 // It is written before anything is touched and removed when all is done; in
 // between it says how far the change has come. A file appears whole or not at
-// all, and is on the disk itself when Save returns: it is written beside its
-// place, flushed, renamed, and its folder is flushed.
+// all, and is on the disk itself when Save returns (internal/durable).
 //
 // Whoever holds the plugin's name lock exclusively owns its file; the package
 // takes no lock of its own. So the supervisor and a command line may share it, and a

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 )
 
@@ -101,8 +102,8 @@ func (s *Store) files(folder string) ([]string, error) {
 		if layout.IsNote(path) {
 			files = append(files, path)
 		}
-		note, isNew := strings.CutSuffix(path, unwritten)
-		if info, err := e.Info(); err == nil && isNew && layout.IsNote(note) && time.Since(info.ModTime()) > time.Minute {
+		note, isTemp := strings.CutSuffix(path, durable.TempSuffix)
+		if info, err := e.Info(); err == nil && isTemp && layout.IsNote(note) && time.Since(info.ModTime()) > time.Minute {
 			_ = os.Remove(path) // if that fails it is tried again next time
 		}
 	}
@@ -118,68 +119,39 @@ func (s *Store) path(folder, name string) string {
 	return layout.Note(s.root, folder, name)
 }
 
-// unwritten ends the name of a file that is being written. Each plugin has but
-// one writer at a time, and the next one's overwrites what is left of it.
-const unwritten = ".new"
-
-// write replaces a file at once and for good.
+// write replaces a file. Each plugin has one writer at a time.
 func (s *Store) write(folder, name string, b []byte, what string) error {
 	dir := layout.Notes(s.root, folder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	s.step("write " + what)
-	path := s.path(folder, name)
-	if err := writeFlushed(path+unwritten, b); err != nil {
-		return errors.Join(err, os.RemoveAll(path+unwritten))
+	step := func(name string) error {
+		s.step(name + " " + what)
+		return nil
 	}
-	s.step("rename " + what)
-	if err := os.Rename(path+unwritten, path); err != nil {
-		return errors.Join(err, os.RemoveAll(path+unwritten))
-	}
-	s.step("flush " + what)
-	if err := syncDir(dir); err != nil {
+	if err := durable.WriteFile(s.path(folder, name), b, 0o600, step); err != nil {
 		return err
 	}
 	s.step("written " + what)
 	return nil
 }
 
-func writeFlushed(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
 func (s *Store) remove(folder, name string) error {
 	s.step("remove " + folder)
-	err := os.RemoveAll(s.path(folder, name) + unwritten)
+	path := s.path(folder, name)
+	err := os.RemoveAll(durable.TempName(path))
 	if err == nil {
-		err = os.Remove(s.path(folder, name))
+		err = os.Remove(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(layout.Notes(s.root, folder))
+		err = durable.FlushFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s of %s: %w", folder, name, err)
 	}
 	s.step("removed " + folder)
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -67,15 +67,20 @@ func TestSaveAndFind(t *testing.T) {
 }
 
 func TestLongNames(t *testing.T) {
-	s := New(t.TempDir(), nil)
-	name := strings.Repeat("n", plugin.MaxNameLength)
-	to := newRecord(t, "1.0")
-	to.Name = name
-	if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
-		t.Fatal(err)
-	}
-	if all, err := s.Pending(); err != nil || len(all) != 1 || all[0].Name != name {
-		t.Errorf("pending %v %v", all, err)
+	for length := plugin.MaxNameLength - 12; length <= plugin.MaxNameLength; length++ {
+		s := New(t.TempDir(), nil)
+		name := strings.Repeat("n", length)
+		to := newRecord(t, "1.0")
+		to.Name = name
+		if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := s.Pending(); err != nil || len(all) != 1 || all[0].Name != name {
+			t.Errorf("%d bytes: pending %v %v", length, all, err)
+		}
+		if err := s.End(name); err != nil {
+			t.Errorf("%d bytes: %v", length, err)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
 )
 
 var (
@@ -77,10 +78,8 @@ func acquire(ctx context.Context, path string) (release func(), err error) {
 		if !errors.As(err, &held) {
 			return release, err
 		}
-		select {
-		case <-ctx.Done():
+		if pause.Sleep(ctx, 20*time.Millisecond) != nil {
 			return nil, err
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

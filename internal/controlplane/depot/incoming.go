@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"pluginsupervisor/internal/durable"
 )
 
 // Incoming is a file that has arrived and is not kept yet. Its owner calls
@@ -86,14 +88,7 @@ func (in *Incoming) Keep() error {
 		return fmt.Errorf("name file: %w", full(err))
 	}
 	in.kept = true
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return nil
+	return durable.FlushFolder(filepath.Dir(path))
 }
 
 // Close removes what was not kept.

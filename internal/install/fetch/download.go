@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/pause"
 )
 
 const maxPause = 5 * time.Second
@@ -29,9 +28,7 @@ func (p permanent) Unwrap() error { return p.error }
 // download tries until the file is whole, a try is hopeless, too many brought
 // nothing, or ctx ends.
 func (f *Fetcher) download(ctx context.Context, u *url.URL, s *sink) error {
-	pauses := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(f.cfg.FirstPause), backoff.WithMaxInterval(maxPause),
-		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(0))
+	pauses := pause.NewDoubling(f.cfg.FirstPause, maxPause)
 	var v version
 	var failed failure.Error
 	for tries := 1; ; tries++ {
@@ -55,14 +52,12 @@ func (f *Fetcher) download(ctx context.Context, u *url.URL, s *sink) error {
 		case tries >= f.cfg.Tries:
 			return &failed
 		}
-		pause := pauses.NextBackOff()
+		next := pauses.Next()
 		if f.cfg.Jitter != nil {
-			pause = f.cfg.Jitter(pause)
+			next = f.cfg.Jitter(next)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return failure.New(failure.Download, "%w (last: %w)", context.Cause(ctx), &failed)
+		if err := pause.Sleep(ctx, next); err != nil {
+			return failure.New(failure.Download, "%w (last: %w)", err, &failed)
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/durable"
 )
 
 // The text forms of keys begin so; standard base64 follows.
@@ -66,19 +68,12 @@ func (k PrivateKey) GoString() string { return k.String() }
 
 // WriteFile keeps the key in a new file of mode 0600. An existing file is never
 // replaced: it may be the only copy of another key.
-func (k PrivateKey) WriteFile(path string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+func (k PrivateKey) WriteFile(path string) error {
+	text := privatePrefix + base64.StdEncoding.EncodeToString(k.key.Seed()) + "\n"
+	if err := durable.CreateFile(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write private key: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write private key: %w", err)
-			os.Remove(path)
-		}
-	}()
-	_, err = f.WriteString(privatePrefix + base64.StdEncoding.EncodeToString(k.key.Seed()) + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	return nil
 }
 
 // ReadPrivateKey reads what WriteFile wrote. A file that others may read is

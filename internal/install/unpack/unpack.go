@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/pkgcheck"
 )
@@ -38,7 +39,7 @@ func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint
 	}
 	for _, folder := range append(p.Folders, ".") {
 		if err := w.syncFolder(folder); err != nil {
-			return fmt.Errorf("sync folder: %w", err)
+			return fmt.Errorf("unpack: %w", err)
 		}
 	}
 	return nil
@@ -85,11 +86,7 @@ func (w writer) syncFolder(name string) error {
 	if err := w.step.Before("unpack fsync folder"); err != nil {
 		return err
 	}
-	f, err := w.root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.FlushFolderIn(w.root, name)
 }
 
 // stepWriter asks step before each write.

@@ -70,7 +70,7 @@ var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "
 // runners may import os/exec outside of tests.
 var runners = []string{
 	"internal/process", // runs every verb
-	"internal/tools",   // runs go test
+	"internal/tools",   // bench and soak run the programs
 	"cmd/supervisor",   // demo starts the control plane
 	"examples",         // a plugin daemonizes itself
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pause"
 )
 
 // daemons are the living daemons of a root, by plugin. One that has been told
@@ -63,9 +64,7 @@ func watch(ctx context.Context, root string, t *tally) {
 		}
 		seen = now
 		t.add("looks for copies", 1)
-		select {
-		case <-time.After(every):
-		case <-ctx.Done():
+		if pause.Sleep(ctx, every) != nil {
 			return
 		}
 	}

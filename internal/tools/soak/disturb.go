@@ -15,6 +15,7 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
@@ -144,7 +145,7 @@ func (w *world) judgeJournal() {
 
 // killPlugins kills steady ones now and then, whether a supervisor lives or not.
 func (w *world) killPlugins(ctx context.Context) {
-	for pass(ctx, time.Duration(100+w.random(900))*time.Millisecond) {
+	for pause.Sleep(ctx, time.Duration(100+w.random(900))*time.Millisecond) == nil {
 		n := 1
 		if w.random(10) == 0 {
 			n = 6 // enough to be the host's fault (EV-13)
@@ -175,13 +176,13 @@ func (w *world) killSteady(n int) {
 
 // operate stops a plugin and starts it, over and over.
 func (w *world) operate(ctx context.Context, name string) {
-	for pass(ctx, time.Duration(w.random(1500))*time.Millisecond) {
+	for pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
 		if w.order(ctx, admin.OrderStop, name) != nil {
 			continue // no supervisor lives just now
 		}
 		// It may take a while, over the ends of several supervisors.
 		for over := time.Now().Add(30 * time.Second); !w.stopped(ctx, name); {
-			if !pass(ctx, 50*time.Millisecond) {
+			if pause.Sleep(ctx, 50*time.Millisecond) != nil {
 				return
 			}
 			if time.Now().After(over) {
@@ -190,7 +191,7 @@ func (w *world) operate(ctx context.Context, name string) {
 			}
 		}
 		for range 10 + w.random(20) { // and is kept over some more
-			if !pass(ctx, 100*time.Millisecond) {
+			if pause.Sleep(ctx, 100*time.Millisecond) != nil {
 				return
 			}
 			if pids := daemons(w.in.Root)[name]; len(pids) > 0 {
@@ -199,7 +200,7 @@ func (w *world) operate(ctx context.Context, name string) {
 			}
 		}
 		for w.order(ctx, admin.OrderStart, name) != nil {
-			if !pass(ctx, 20*time.Millisecond) {
+			if pause.Sleep(ctx, 20*time.Millisecond) != nil {
 				return
 			}
 		}
@@ -222,7 +223,7 @@ func (w *world) order(ctx context.Context, o admin.Order, name string) error {
 	}
 	w.tally.add("operator's orders accepted", 1)
 	if w.random(2) == 0 {
-		pass(ctx, time.Duration(w.random(8000))*time.Microsecond)
+		_ = pause.Sleep(ctx, time.Duration(w.random(8000))*time.Microsecond)
 		select {
 		case w.hurry <- struct{}{}:
 			w.tally.add("supervisors killed right after an order", 1)
@@ -235,9 +236,9 @@ func (w *world) order(ctx context.Context, o admin.Order, name string) error {
 // restartPlanes has no control plane for a while, now and then. It comes back
 // at another address, which the next supervisor is told.
 func (w *world) restartPlanes(ctx context.Context) {
-	for pass(ctx, time.Duration(2+w.random(10))*time.Second) {
+	for pause.Sleep(ctx, time.Duration(2+w.random(10))*time.Second) == nil {
 		w.plane.Kill()
-		pass(ctx, time.Duration(w.random(3000))*time.Millisecond)
+		_ = pause.Sleep(ctx, time.Duration(w.random(3000))*time.Millisecond)
 		_ = os.Remove(filepath.Join(w.in.Root, "controlplane.address"))
 		next, url, err := rig.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
 		if err != nil {
@@ -249,14 +250,5 @@ func (w *world) restartPlanes(ctx context.Context) {
 		w.url = url
 		w.mu.Unlock()
 		w.tally.add("control planes killed", 1)
-	}
-}
-
-func pass(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
 	}
 }

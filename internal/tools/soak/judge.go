@@ -14,6 +14,7 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/controlplane"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/tools/rig"
 	"pluginsupervisor/plugin"
 )
@@ -30,7 +31,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.judgeEnd(s)) }()
 	for _, name := range w.told {
-		for w.start(ctx, name) != nil && pass(ctx, 100*time.Millisecond) {
+		for w.start(ctx, name) != nil && pause.Sleep(ctx, 100*time.Millisecond) == nil {
 		}
 	}
 	var why string

@@ -1,0 +1,109 @@
+// Package durable writes files and folders so that a loss of power does not
+// undo what has returned without an error.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/layout"
+)
+
+// WriteFile replaces the file at path in one step: at any moment, also after a
+// crash, the file is the old one or the new one. A new file has mode perm, less
+// the umask. step is asked before "write", "rename" and "flush".
+//
+// A path has one writer at a time, in a folder that other users cannot write to.
+// The data is first written to TempName(path); the next writer overwrites what a
+// killed one left there.
+func WriteFile(path string, data []byte, perm fs.FileMode, step failpoint.Step) error {
+	if err := step.Before("write"); err != nil {
+		return err
+	}
+	temp := TempName(path)
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err == nil {
+		err = writeFlushed(f, data)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	if err := step.Before("rename"); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	if err := step.Before("flush"); err != nil {
+		return err
+	}
+	return FlushFolder(filepath.Dir(path))
+}
+
+// TempSuffix ends the name that WriteFile writes to before it renames.
+const TempSuffix = ".new"
+
+// TempName returns that name: path and TempSuffix, or a shorter one where the
+// file system would not take that.
+func TempName(path string) string {
+	folder, name := filepath.Split(path)
+	return folder + layout.FileName(name+TempSuffix)
+}
+
+// CreateFile writes a file that must not exist yet, with mode perm less the
+// umask. A file that could not be written as a whole is removed.
+func CreateFile(path string, data []byte, perm fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	if err := writeFlushed(f, data); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// writeFlushed writes, flushes and closes a file.
+func writeFlushed(f *os.File, data []byte) error {
+	_, err := f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// FlushFolder makes the names in a folder survive a loss of power: those that
+// were created, renamed and removed.
+func FlushFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("flush folder: %w", err)
+	}
+	return flushFolder(f)
+}
+
+// FlushFolderIn is FlushFolder for a folder below root.
+func FlushFolderIn(root *os.Root, name string) error {
+	f, err := root.Open(name)
+	if err != nil {
+		return fmt.Errorf("flush folder: %w", err)
+	}
+	return flushFolder(f)
+}
+
+func flushFolder(f *os.File) error {
+	err := f.Sync()
+	if errors.Is(err, unix.EINVAL) {
+		err = nil // the file system cannot flush folders
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("flush folder: %w", err)
+	}
+	return nil
+}
