@@ -64,7 +64,7 @@ soak: build ## kill a supervisor KILLS times (1000) at random moments, and count
 	go run ./internal/tools/soak -upgrades $$(( ($(KILLS) + 3) / 4 ))
 
 .PHONY: spec
-spec: ## rows of docs/spec.md, with the tests that name them (REQUIRE=TM,ST: fail where there is none)
+spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail where there is none)
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
 .PHONY: build
