@@ -21,7 +21,7 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build, then show it all at work in a temporary folder (DEMO='--for 30s': its flags)
@@ -34,6 +34,10 @@ test: ## all tests, with a sum at the end (ARGS='-run TestX': more for go test)
 .PHONY: race
 race: ## the same under the race detector
 	@CGO_ENABLED=1 go run ./internal/tools/testsum -race $(ARGS) ./...
+
+.PHONY: test-all
+test-all: ## all tests, under the race detector, as root with cgroup v2: a test that cannot run here fails
+	@SUPERVISOR_TEST_REQUIRE=all $(MAKE) --no-print-directory race
 
 .PHONY: lint
 lint: ## formatting, go vet also for arm64, staticcheck
