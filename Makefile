@@ -67,6 +67,10 @@ soak: build ## kill a supervisor KILLS times (1000) at random moments, and count
 	go run ./internal/tools/soak -kills $(KILLS)
 	go run ./internal/tools/soak -upgrades $$(( ($(KILLS) + 3) / 4 ))
 
+.PHONY: house
+house: ## size and form of the code in numbers (ARGS='-type actors.coordinator': one type)
+	@go run ./internal/tools/house $(ARGS)
+
 .PHONY: spec
 spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail where there is none)
 	@go run ./internal/tools/spec -require '$(REQUIRE)'

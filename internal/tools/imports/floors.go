@@ -33,7 +33,7 @@ var floors = []floor{
 	{"tools", []string{
 		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/source", "tools/spec", "tools/testsum", "tools/vocabulary",
 	}},
-	{"tools that use tools", []string{"tools/bench", "tools/imports", "tools/soak"}},
+	{"tools that use tools", []string{"tools/bench", "tools/house", "tools/imports", "tools/soak"}},
 }
 
 // planned holds packages of floors that may have no folder: they are about to
