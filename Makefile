@@ -22,7 +22,7 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build, then show it all at work in a temporary folder (DEMO='--for 30s': its flags)
@@ -35,6 +35,10 @@ test: ## all tests, with a summary at the end (ARGS='-run TestX': more for go te
 .PHONY: race
 race: ## the same under the race detector
 	@CGO_ENABLED=1 $(TESTS) -- -race $(ARGS) ./...
+
+.PHONY: test-all
+test-all: ## all tests, under the race detector, as root with cgroup v2: a test that cannot run here fails
+	@SUPERVISOR_TEST_REQUIRE=all $(MAKE) --no-print-directory race
 
 .PHONY: lint
 lint: ## formatting, go vet also for arm64, staticcheck
@@ -64,8 +68,12 @@ soak: build ## kill a supervisor KILLS times (1000) at random moments, and count
 	go run ./internal/tools/soak -kills $(KILLS)
 	go run ./internal/tools/soak -upgrades $$(( ($(KILLS) + 3) / 4 ))
 
+.PHONY: house
+house: ## size and form of the code in numbers (ARGS='-type actors.coordinator': one type)
+	@go run ./internal/tools/house $(ARGS)
+
 .PHONY: spec
-spec: ## rows of docs/spec.md, with the tests that name them (REQUIRE=TM,ST: fail where there is none)
+spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail where there is none)
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
 .PHONY: build

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -19,7 +20,7 @@ func needV1(t *testing.T, tree *Tree) *Leaf {
 	t.Helper()
 	l := limited(t, tree, plugin.Limits{CPU: 1, Memory: 1 << 30, PIDs: 1000})
 	if len(l.limited()) == 0 {
-		t.Skip("needs controllers in cgroup v1")
+		testenv.SkipWithout(t, testenv.Cgroup1Controllers, "none of the leaf is limited there")
 	}
 	return l
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/testenv"
 )
 
 // The test binary is its own child: with this variable set it is a helper.
@@ -105,7 +107,7 @@ func openTree(t testing.TB) *Tree {
 	log.SetOutput(t.Output())
 	tree, err := Open(Options{Root: t.TempDir(), Log: log})
 	if errors.Is(err, ErrNone) {
-		t.Skipf("needs root and cgroup v2: %v", err)
+		testenv.SkipWithout(t, testenv.Cgroup2, err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/testenv"
 )
 
 func TestLeaf(t *testing.T) {
@@ -130,7 +132,7 @@ func TestKill(t *testing.T) {
 	t.Run("a leaf that was killed in an earlier life is made anew", func(t *testing.T) {
 		l := leafOf(t, tree, "old")
 		if err := write(l.Dir(), "cgroup.kill", "1"); err != nil {
-			t.Skipf("needs Linux 5.14: %v", err)
+			testenv.SkipWithout(t, testenv.CgroupKill, err)
 		}
 		c := helper("hang")
 		launch(t, l, c)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -19,7 +20,7 @@ import (
 func limited(t *testing.T, tree *Tree, l plugin.Limits) *Leaf {
 	t.Helper()
 	if not := tree.Unlimited(l); len(not) > 0 {
-		t.Skipf("needs the controllers: %v", not)
+		testenv.SkipWithout(t, testenv.Limits, not)
 	}
 	leaf := leafOf(t, tree, "limited")
 	if err := leaf.Limit(l); err != nil {
@@ -60,8 +61,10 @@ func TestLimitMemory(t *testing.T) {
 	})
 	t.Run("EV-10 without a limit it is not known", func(t *testing.T) {
 		l := leafOf(t, tree, "free")
-		if ok, err := lists(tree.Dir(), "cgroup.subtree_control", "memory"); err != nil || ok {
-			t.Skipf("needs a v2 hierarchy without memory: %v", err)
+		if ok, err := lists(tree.Dir(), "cgroup.subtree_control", "memory"); err != nil {
+			t.Fatal(err)
+		} else if ok {
+			testenv.SkipWithout(t, testenv.Cgroup2Bare, "it has memory")
 		}
 		if n, known := l.OOMKills(); n != 0 || known {
 			t.Errorf("%d %v", n, known)
@@ -160,7 +163,7 @@ func TestUnlimited(t *testing.T) {
 			}
 		}
 		if len(want) == 0 {
-			t.Skip("needs a v2 hierarchy without controllers")
+			testenv.SkipWithout(t, testenv.Cgroup2Bare, "it has cpu, memory and pids")
 		}
 		limits := plugin.Limits{CPU: 1, Memory: 1 << 30, PIDs: 100}
 		if diff := cmp.Diff(want, none.Unlimited(limits)); diff != "" {

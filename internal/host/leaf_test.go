@@ -13,6 +13,7 @@ import (
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -35,7 +36,7 @@ func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
 				var err error
 				tree, err = cgroup.Open(cgroup.Options{Root: root, Log: log})
 				if errors.Is(err, cgroup.ErrNone) {
-					t.Skipf("needs root and cgroup v2: %v", err)
+					testenv.SkipWithout(t, testenv.Cgroup2, err)
 				}
 				if err != nil {
 					t.Fatal(err)

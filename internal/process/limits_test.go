@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -23,7 +24,7 @@ func TestLimits(t *testing.T) {
 	limit := func(t *testing.T, name string, l plugin.Limits) {
 		t.Helper()
 		if not := r.tracker.Limit(name, l); len(not) > 0 {
-			t.Skipf("cannot be enforced here: %q", not)
+			testenv.SkipWithout(t, testenv.Limits, not)
 		}
 	}
 	t.Run("EV-17 they hold from the first instruction on", func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/cgroup"
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -92,12 +93,12 @@ func (r *rigged) subreap() {
 	}
 }
 
-// openTree is for the root of a test; without cgroups the test is skipped.
+// openTree is for the root of a test; without cgroups the test does not run.
 func openTree(t *testing.T, root string, log logrus.FieldLogger) *cgroup.Tree {
 	t.Helper()
 	tree, err := cgroup.Open(cgroup.Options{Root: root, Log: log})
 	if errors.Is(err, cgroup.ErrNone) {
-		t.Skipf("needs root and cgroup v2: %v", err)
+		testenv.SkipWithout(t, testenv.Cgroup2, err)
 	}
 	if err != nil {
 		t.Fatal(err)

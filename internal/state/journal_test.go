@@ -306,7 +306,7 @@ func FuzzJournalLine(f *testing.F) {
 		}
 		again, err := encodeLine(e)
 		if err != nil {
-			t.Skip("a time that cannot be written") // one that can be read, with an offset beyond what can be written
+			return // a time can be read with an offset that cannot be written
 		}
 		if got, ok := decodeLine(bytes.TrimSuffix(again, []byte("\n"))); !ok || !got.At.Equal(e.At) || got.Seq != e.Seq || got.Cause != e.Cause {
 			t.Errorf("%+v became %+v", e, got)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -100,7 +101,7 @@ func small(t *testing.T) string {
 	dir := t.TempDir()
 	if err := unix.Mount("state-test", dir, "tmpfs", 0, "size=1m"); err != nil {
 		// TestNoFolder and TestFullDisk show the same without a file system of their own.
-		t.Skipf("may not mount: %v", err)
+		testenv.SkipWithout(t, testenv.Mount, err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {

@@ -4,12 +4,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"pluginsupervisor/internal/tools/source"
 )
 
 // graph is who imports whom, by folder, in files that are no tests.
 type graph map[string]map[string]string // folder → import as written → a file that has it
 
-func newGraph(files []File) graph {
+func newGraph(files []source.File) graph {
 	g := graph{}
 	for _, f := range files {
 		if f.Test {

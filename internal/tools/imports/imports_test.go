@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pluginsupervisor/internal/tools/imports"
+	"pluginsupervisor/internal/tools/source"
 )
 
 // module is the project itself.
-func module(t *testing.T) []imports.File {
+func module(t *testing.T) []source.File {
 	t.Helper()
-	files, err := imports.Load(os.DirFS("../../.."))
+	files, err := source.Load(os.DirFS("../../.."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +30,12 @@ func module(t *testing.T) []imports.File {
 
 func TestImports(t *testing.T) {
 	for _, fault := range imports.Check(module(t)) {
+		t.Error(fault)
+	}
+}
+
+func TestFloors(t *testing.T) {
+	for _, fault := range imports.CheckFloors(module(t)) {
 		t.Error(fault)
 	}
 }
@@ -66,6 +73,29 @@ func TestCheck(t *testing.T) {
 			"actors/a_test.go", "testing/synctest github.com/google/go-cmp/cmp pluginsupervisor/internal/state",
 			"pluginsupervisor/internal/state",
 		},
+		"policy": {
+			"actors/policy/a.go",
+			"time pluginsupervisor/messages pluginsupervisor/plugin github.com/cenkalti/backoff/v4 golang.org/x/time/rate",
+			"",
+		},
+		"policy has no actors, logs and I/O": {
+			"actors/policy/a.go",
+			"net/http pluginsupervisor/actors github.com/asynkron/protoactor-go/actor github.com/sirupsen/logrus golang.org/x/time pluginsupervisor/internal/clock",
+			"github.com/asynkron/protoactor-go/actor github.com/sirupsen/logrus golang.org/x/time net/http pluginsupervisor/actors pluginsupervisor/internal/clock",
+		},
+		"actors use policy": {"actors/a.go", "pluginsupervisor/actors/policy", ""},
+		"actorstest": {
+			"actors/actorstest/a.go", "pluginsupervisor/actors pluginsupervisor/actors/policy github.com/asynkron/protoactor-go/actor testing", "",
+		},
+		"actorstest is for tests":       {"actors/a.go", "pluginsupervisor/actors/actorstest", "pluginsupervisor/actors/actorstest"},
+		"actorstest, in a test":         {"actors/a_test.go", "pluginsupervisor/actors/actorstest", ""},
+		"testenv is for tests":          {"internal/host/a.go", "pluginsupervisor/internal/testenv", "pluginsupervisor/internal/testenv"},
+		"testenv, in a test":            {"internal/host/a_test.go", "pluginsupervisor/internal/testenv", ""},
+		"supervisor wires":              {"supervisor/a.go", "pluginsupervisor/actors pluginsupervisor/internal/host github.com/spf13/cobra", ""},
+		"supervisor knows no engine":    {"supervisor/a.go", "os/exec github.com/asynkron/protoactor-go/actor", "github.com/asynkron/protoactor-go/actor os/exec"},
+		"pluginkit":                     {"pluginkit/a.go", "time pluginsupervisor/plugin golang.org/x/sys/unix", "golang.org/x/sys/unix pluginsupervisor/plugin"},
+		"commands use supervisor":       {"cmd/supervisor/a.go", "pluginsupervisor/supervisor", ""},
+		"internal never the supervisor": {"internal/host/a.go", "pluginsupervisor/supervisor", "pluginsupervisor/supervisor"},
 		"internal": {
 			"internal/host/a.go", "pluginsupervisor/internal/process pluginsupervisor/plugin go.etcd.io/bbolt syscall net/http", "",
 		},
@@ -138,6 +168,10 @@ func TestCheckWhole(t *testing.T) {
 			},
 			"internal/registry/a.go imports go.etcd.io/bbolt for internal/control → internal/registry",
 		},
+		"SQL for those who embed the supervisor": {
+			map[string]string{"supervisor/a.go": "pluginsupervisor/internal/a", "internal/a/a.go": "database/sql"},
+			"internal/a/a.go imports database/sql for supervisor → internal/a",
+		},
 		"SQL elsewhere": {
 			map[string]string{"cmd/controlplane/main.go": "database/sql", "cmd/supervisor/a_test.go": "database/sql"}, "",
 		},
@@ -164,12 +198,17 @@ func TestCheckStyle(t *testing.T) {
 		"mutex by alias":   {"actors/a.go", "package a\nimport s \"sync\"\ntype t struct{ s.RWMutex }\n", "uses s.RWMutex"},
 		"sleep":            {"actors/a.go", "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n", "uses time.Sleep"},
 		"sleep in a test":  {"actors/a_test.go", "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n", ""},
+		"mutex in fakes":   {"actors/actorstest/a.go", "package a\nimport \"sync\"\nvar m sync.Mutex\n", ""},
 		"mutex elsewhere":  {"internal/a/a.go", "package a\nimport \"sync\"\nvar m sync.Mutex\n", ""},
 		"another's Mutex":  {"actors/a.go", "package a\nimport sync \"plugin\"\nvar m sync.Mutex\n", ""},
+		"a skip":           {"internal/a/a_test.go", "package a\nfunc f(t *T) {\n\tt.Skipf(\"x\")\n}\n", "uses Skipf on line 3"},
+		"a skip by value":  {"internal/a/a_test.go", "package a\nfunc f(t *T) func() { return t.SkipNow }\n", "uses SkipNow on line 2"},
+		"no test":          {"internal/a/a.go", "package a\nfunc f(r *Reader) { r.Skip(1) }\n", ""},
+		"testenv":          {"internal/a/a_test.go", "package a\nfunc f(t *T) { testenv.SkipWithout(t, testenv.Mount, nil) }\n", ""},
 		"once is no mutex": {"actors/a.go", "package a\nimport \"sync\"\nvar o sync.Once\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files, err := imports.Load(fstest.MapFS{c.file: {Data: []byte(c.text)}})
+			files, err := source.Load(fstest.MapFS{c.file: {Data: []byte(c.text)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,23 +223,8 @@ func TestCheckStyle(t *testing.T) {
 	}
 }
 
-// TestLoad: what the go command does not build is not looked at.
-func TestLoad(t *testing.T) {
-	files := load(t, map[string]string{
-		"plugin/a.go": "", "a/testdata/b.go": "", ".hidden/c.go": "", "_old/d.go": "", "vendor/e.go": "",
-		"other/f.go": "", "other/go.mod": "", "plugin/deep/g_test.go": "",
-	})
-	var got []string
-	for _, f := range files {
-		got = append(got, f.Path)
-	}
-	if diff := cmp.Diff([]string{"plugin/a.go", "plugin/deep/g_test.go"}, got); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
-}
-
 // load makes a tree of files that import what stands behind each, blank-separated.
-func load(t *testing.T, tree map[string]string) []imports.File {
+func load(t *testing.T, tree map[string]string) []source.File {
 	t.Helper()
 	fsys := fstest.MapFS{}
 	for file, list := range tree {
@@ -210,7 +234,7 @@ func load(t *testing.T, tree map[string]string) []imports.File {
 		}
 		fsys[file] = &fstest.MapFile{Data: []byte(text)}
 	}
-	files, err := imports.Load(fsys)
+	files, err := source.Load(fsys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,27 @@
+// Package imports checks the shape of the project: who may import whom
+// (ARCHITECTURE.md, Imports), and the few rules of style that the compiler does
+// not know. Its test runs them over every Go file of the module; each fault
+// names the file and the rule.
+//
+// A rule that stands in the way is changed in rules.go or floors.go, in the
+// same commit as the code that needs it, so that the change is seen.
 package imports
 
 import (
 	"slices"
 	"strings"
+
+	"pluginsupervisor/internal/tools/source"
 )
+
+// Module is the path of the module whose files are checked.
+const Module = "pluginsupervisor"
 
 const (
 	protoActor = "github.com/asynkron/protoactor-go"
 	logrus     = "github.com/sirupsen/logrus"
 	backoff    = "github.com/cenkalti/backoff/v4"
+	rate       = "golang.org/x/time/rate"
 	sql        = "database/sql"
 	bbolt      = "go.etcd.io/bbolt"
 	execs      = "os/exec"
@@ -16,7 +29,16 @@ const (
 
 var anyModule = []string{"*"}
 
-// rule says what the files of a folder, and of those below it, may import
+// Fault is a broken rule.
+type Fault struct {
+	File string // or the folder
+	What string // imports net/http
+	Why  string // the rule
+}
+
+func (f Fault) String() string { return f.File + " " + f.What + ": " + f.Why }
+
+// rule holds what the files of a folder, and of those below it, may import
 // beside the standard library and the folder itself.
 type rule struct {
 	folder  string
@@ -38,8 +60,15 @@ var rules = []rule{
 		why:    "messages say what actors tell each other in the words of plugin; they import nothing else of ours",
 	},
 	{
-		folder:  "actors",
+		folder:  "actors/policy",
 		may:     []string{"messages", "plugin"},
+		modules: []string{backoff, rate},
+		never:   []string{execs, "net/http", "syscall"},
+		why:     "policy decides: values in, values out, without actors, logs and I/O",
+	},
+	{
+		folder:  "actors",
+		may:     []string{"messages", "plugin", "actors/policy"},
 		modules: []string{protoActor, logrus, backoff},
 		never:   []string{execs, "net/http", "syscall"},
 		why:     "actors decide and do no work: processes, files and HTTP are behind the ports of actors/ports.go",
@@ -52,8 +81,19 @@ var rules = []rule{
 		why:     "internal packages do the work and know no policy: they speak the words of plugin, never actors or messages",
 	},
 	{
-		folder:  "cmd",
+		folder:  "supervisor",
 		may:     []string{"plugin", "messages", "actors", "internal"},
+		modules: anyModule,
+		never:   []string{protoActor},
+		why:     "supervisor wires the parts together; nothing but actors knows proto.actor",
+	},
+	{
+		folder: "pluginkit",
+		why:    "a plugin links pluginkit and nothing else of this project",
+	},
+	{
+		folder:  "cmd",
+		may:     []string{"supervisor", "plugin", "messages", "actors", "internal"},
 		modules: anyModule,
 		never:   []string{protoActor},
 		why:     "commands wire the parts together; nothing but actors knows proto.actor",
@@ -67,6 +107,9 @@ var rules = []rule{
 // testLibraries are for tests, anywhere, and for nothing else.
 var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 
+// testPackages are ours and imported by tests only.
+var testPackages = []string{Module + "/internal/testenv", Module + "/internal/pkgcheck/pkgchecktest", Module + "/actors/actorstest"}
+
 // runners may import os/exec outside of tests.
 var runners = []string{
 	"internal/process", // runs every verb
@@ -77,7 +120,7 @@ var runners = []string{
 
 // Check returns every edge that the rules forbid, in the order of the files,
 // then the faults of the whole.
-func Check(files []File) []Fault {
+func Check(files []source.File) []Fault {
 	var faults []Fault
 	for _, f := range files {
 		for _, imported := range f.Imports {
@@ -88,17 +131,19 @@ func Check(files []File) []Fault {
 	}
 	graph := newGraph(files)
 	faults = append(faults, graph.cycles()...)
-	faults = append(faults, graph.reach("cmd/supervisor", sql, "the supervisor speaks no SQL; the control plane is a program of its own")...)
+	for _, root := range []string{"supervisor", "cmd/supervisor"} {
+		faults = append(faults, graph.reach(root, sql, "the supervisor speaks no SQL; the control plane is a program of its own")...)
+	}
 	for _, root := range []string{"internal/control", "internal/controlplane", "internal/external"} {
 		faults = append(faults, graph.reach(root, bbolt, "a record is decoded by internal/record; only who opens a database links one")...)
 	}
 	return faults
 }
 
-// forbidden says why f may not import a package, or "".
-func forbidden(f File, imported string) string {
+// forbidden returns why f may not import a package, or "".
+func forbidden(f source.File, imported string) string {
 	if !f.Test {
-		if withinAny(imported, testLibraries) {
+		if withinAny(imported, testLibraries) || withinAny(imported, testPackages) {
 			return "it is for tests only"
 		}
 		if imported == execs && !withinAny(f.Dir(), runners) {
@@ -127,14 +172,14 @@ func forbidden(f File, imported string) string {
 	return r.why
 }
 
-// within tells whether a path is the folder or below it.
+// within reports whether a path is the folder or below it.
 func within(p, folder string) bool { return p == folder || strings.HasPrefix(p, folder+"/") }
 
 func withinAny(p string, folders []string) bool {
 	return slices.ContainsFunc(folders, func(folder string) bool { return within(p, folder) })
 }
 
-// standard tells whether a package is of the standard library: the first
+// standard reports whether a package is of the standard library: the first
 // element of its path has no dot.
 func standard(p string) bool {
 	first, _, _ := strings.Cut(p, "/")

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"go/ast"
 	"path"
+	"slices"
 	"strconv"
+
+	"pluginsupervisor/internal/tools/source"
 )
 
 // MaxLines is the length of the longest file, tests included.
@@ -22,7 +25,7 @@ var noWaiting = map[string]map[string]string{
 }
 
 // CheckStyle returns the faults against the rules of style, in the order of the files.
-func CheckStyle(files []File) []Fault {
+func CheckStyle(files []source.File) []Fault {
 	var faults []Fault
 	for _, f := range files {
 		if f.Lines > MaxLines {
@@ -33,15 +36,18 @@ func CheckStyle(files []File) []Fault {
 				faults = append(faults, Fault{f.Path, "has an init function", "what a package needs is given to it by its caller"})
 			}
 		}
-		if within(f.Dir(), "actors") && !f.Test {
+		if within(f.Dir(), "actors") && !within(f.Dir(), "actors/actorstest") && !f.Test {
 			faults = append(faults, waiting(f)...)
+		}
+		if f.Test || within(f.Dir(), "actors/actorstest") {
+			faults = append(faults, skips(f)...)
 		}
 	}
 	return faults
 }
 
 // waiting finds the uses of noWaiting in a file.
-func waiting(f File) []Fault {
+func waiting(f source.File) []Fault {
 	names := map[string]map[string]string{} // by the name the file gives the package
 	for _, spec := range f.Syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
@@ -69,5 +75,20 @@ func waiting(f File) []Fault {
 		}
 		return true
 	})
+	return faults
+}
+
+// skips finds the tests of a file that skip in another way than by testenv.
+func skips(f source.File) []Fault {
+	var faults []Fault
+	for n := range ast.Preorder(f.Syntax) {
+		sel, ok := n.(*ast.SelectorExpr)
+		if ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) {
+			faults = append(faults, Fault{
+				f.Path, fmt.Sprintf("uses %s on line %d", sel.Sel.Name, f.Line(sel.Pos())),
+				"a test skips by testenv.SkipWithout only, so that make test-all can make it a failure",
+			})
+		}
+	}
 	return faults
 }

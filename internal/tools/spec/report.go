@@ -6,8 +6,9 @@ import (
 	"text/tabwriter"
 )
 
-// list prints every row under its section, with the first file that tests it.
-func list(w io.Writer, rows []row, named map[string][]string) {
+// list prints every row under its section, with the first file that tests it,
+// or the reason why none does.
+func list(w io.Writer, rows []row, named map[string][]string, reasons map[string]string) {
 	section := ""
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
@@ -16,19 +17,21 @@ func list(w io.Writer, rows []row, named map[string][]string) {
 			section = r.section
 			fmt.Fprintf(w, "\n%s\n", section)
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", r.id, where(named[r.id]), shorten(r.condition, 60))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", r.id, where(named[r.id], reasons[r.id]), shorten(r.condition, 60))
 	}
 	table.Flush()
 }
 
-func where(files []string) string {
-	switch len(files) {
-	case 0:
-		return "NO TEST"
-	case 1:
-		return files[0]
-	default:
+func where(files []string, reason string) string {
+	switch {
+	case len(files) > 1:
 		return fmt.Sprintf("%s +%d", files[0], len(files)-1)
+	case len(files) == 1:
+		return files[0]
+	case reason != "":
+		return "open: " + shorten(reason, 40)
+	default:
+		return "NO TEST"
 	}
 }
 

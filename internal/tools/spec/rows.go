@@ -23,7 +23,8 @@ func prefixOf(id string) string {
 	return prefix
 }
 
-var rowLine = regexp.MustCompile(`^\| ([A-Z]{2}-[0-9]+) \|([^|]*)\|`)
+// A cell may hold \|, which is no end of it.
+var rowLine = regexp.MustCompile(`^\| ([A-Z]{2}-[0-9]+) \|((?:[^|\\]|\\.)*)\|`)
 
 // parse reads the rows in the order of the document. An ID that stands twice is
 // an error: a test that names it would leave open which row it means.

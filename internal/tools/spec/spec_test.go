@@ -26,7 +26,7 @@ Text that names QA-3 is no row.
 
 ## 2. Second
 
-| QB-01 | something else | nothing |
+| QB-01 | one\|two | nothing |
 `
 
 func TestParse(t *testing.T) {
@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 	want := []row{
 		{"QA-1", "1. First", "a thing happens"},
 		{"QA-10", "1. First", "ten things happen"},
-		{"QB-01", "2. Second", "something else"},
+		{"QB-01", "2. Second", `one\|two`},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -88,22 +88,28 @@ func TestRun(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "spec.md", document)
 	write(t, root, "x_test.go", "package x // QA-10, QB-01, QB-77 and the foreign ZZ-01\n")
+	const unknown = "spec: x_test.go names QB-77, which is no row\n"
+	openPath := filepath.Join(root, "open.txt")
 
 	for name, c := range map[string]struct {
-		require string
-		code    int
-		stderr  string // whole
+		require, open string
+		code          int
+		stderr        string // whole
 	}{
-		"nothing required": {"", 0, "spec: x_test.go names QB-77, which is no row\n"},
-		"a row without a test": {
-			"QA", 1, "spec: QA-1 has no test: a thing happens\nspec: x_test.go names QB-77, which is no row\n",
-		},
-		"a row that does not exist": {"QB", 1, "spec: x_test.go names QB-77, which is no row\n"},
-		"an unknown prefix":         {"QA,QX", 2, "spec: no row has the required prefix \"QX\"\n"},
+		"nothing required":              {"", "", 0, unknown},
+		"a row without a test":          {"QA", "", 1, "spec: QA-1 has no test: a thing happens\n" + unknown},
+		"a row without a test, of all":  {"all", "", 1, "spec: QA-1 has no test: a thing happens\n" + unknown},
+		"a row that is open":            {"QA", "QA-1 later", 0, unknown},
+		"a row that does not exist":     {"QB", "", 1, unknown},
+		"an unknown prefix":             {"QA,QX", "", 2, "spec: no row has the required prefix \"QX\"\n"},
+		"an open row that has a test":   {"", "QA-10 later", 1, unknown + "spec: " + openPath + ", line 1: QA-10 has a test in x_test.go; delete the line\n"},
+		"an open row that is no row":    {"", "QA-2 later", 1, unknown + "spec: " + openPath + ", line 1: QA-2 is no row\n"},
+		"an open row without its words": {"", "QA-1", 2, "spec: read " + openPath + ": line 1: \"QA-1\" is not an ID and a reason\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			write(t, root, "open.txt", c.open)
 			var stdout, stderr bytes.Buffer
-			code := run([]string{"-doc", filepath.Join(root, "spec.md"), "-root", root, "-require", c.require}, &stdout, &stderr)
+			code := run([]string{"-doc", filepath.Join(root, "spec.md"), "-open", openPath, "-root", root, "-require", c.require}, &stdout, &stderr)
 			if code != c.code {
 				t.Errorf("exit %d, want %d", code, c.code)
 			}
@@ -121,15 +127,15 @@ func TestReport(t *testing.T) {
 	}
 	var out bytes.Buffer
 	named := map[string][]string{"QA-10": {"a_test.go", "b_test.go"}, "QB-01": {"c.txtar"}}
-	list(&out, rows, named)
+	list(&out, rows, named, map[string]string{"QA-1": "a reason that is a little longer than forty letters"})
 	count(&out, rows, named)
 	want := `
 1. First
-  QA-1   NO TEST       a thing happens
-  QA-10  a_test.go +1  ten things happen
+  QA-1   open: a reason that is a little longer than f…  a thing happens
+  QA-10  a_test.go +1                                    ten things happen
 
 2. Second
-  QB-01  c.txtar  something else
+  QB-01  c.txtar  one\|two
 
        rows  tested  open
    QA     2       1     1

@@ -1,11 +1,6 @@
-// Package imports keeps the shape of the project: who may import whom
-// (ARCHITECTURE.md, Imports), and the few rules of style a compiler does not
-// know. Its test runs them over every Go file of the module and says of each
-// fault where it is and which rule it breaks.
-//
-// A rule that stands in the way is changed in rules.go, in the same commit as
-// the code that needs it, so that the change is seen.
-package imports
+// Package source parses the Go files of the module for the checks of the
+// project.
+package source
 
 import (
 	"bytes"
@@ -20,9 +15,6 @@ import (
 	"strings"
 )
 
-// Module is the path of the module whose files are checked.
-const Module = "pluginsupervisor"
-
 // File is one Go file.
 type File struct {
 	Path    string   // from the root of the module, with slashes
@@ -30,19 +22,14 @@ type File struct {
 	Lines   int      // of text
 	Imports []string // as written, sorted
 	Syntax  *ast.File
+	Set     *token.FileSet // positions of Syntax
 }
 
-// Dir is the folder of the file, "." for the root.
+// Dir returns the folder of the file, "." for the root.
 func (f File) Dir() string { return path.Dir(f.Path) }
 
-// Fault is a broken rule.
-type Fault struct {
-	File string
-	What string // imports net/http
-	Why  string // the rule
-}
-
-func (f Fault) String() string { return f.File + " " + f.What + ": " + f.Why }
+// Line returns the line of a position.
+func (f File) Line(p token.Pos) int { return f.Set.Position(p).Line }
 
 // Load parses every Go file below root that the go command would build: not
 // what stands in testdata, in hidden folders, or in a module of its own.
@@ -87,11 +74,15 @@ func load(root fs.FS, p string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	syntax, err := parser.ParseFile(token.NewFileSet(), p, text, parser.SkipObjectResolution)
+	set := token.NewFileSet()
+	syntax, err := parser.ParseFile(set, p, text, parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
 		return File{}, err
 	}
-	f := File{Path: p, Test: strings.HasSuffix(p, "_test.go"), Lines: bytes.Count(text, []byte("\n")), Syntax: syntax}
+	f := File{
+		Path: p, Test: strings.HasSuffix(p, "_test.go"), Lines: bytes.Count(text, []byte("\n")),
+		Syntax: syntax, Set: set,
+	}
 	for _, spec := range syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {

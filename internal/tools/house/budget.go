@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// size is how many fields and methods a type has.
+type size struct{ fields, methods int }
+
+// budget is the most that a type below actors/ may have: one that holds more
+// is two types.
+var budget = size{fields: 25, methods: 60}
+
+// overBudget holds the types that may have more, by folder and name, with the
+// most that they may have. An entry that is not needed any more is a fault.
+var overBudget = map[string]size{
+	"actors.coordinator": {fields: 54, methods: 123},
+	"actors.unit":        {fields: 26, methods: 6},
+}
+
+// checkBudget returns the types below actors/ that exceed the budget or their
+// entry in allowed, then the entries that no type needs.
+func checkBudget(all []declaredType, allowed map[string]size) []string {
+	var faults []string
+	unused := maps.Clone(allowed)
+	for _, t := range all {
+		if t.folder != "actors" && !strings.HasPrefix(t.folder, "actors/") {
+			continue
+		}
+		has, most := size{len(t.fields), len(t.methods)}, budget
+		if has.fields <= most.fields && has.methods <= most.methods {
+			continue
+		}
+		_, base, _ := strings.Cut(t.name, ".")
+		key := t.folder + "." + base
+		if more, ok := allowed[key]; ok {
+			most = more
+			delete(unused, key)
+		}
+		if has.fields > most.fields || has.methods > most.methods {
+			faults = append(faults, fmt.Sprintf("%s has %d fields and %d methods; at most %d and %d are allowed: split it",
+				key, has.fields, has.methods, most.fields, most.methods))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(unused)) {
+		faults = append(faults, key+" is within the budget or gone: delete its entry in overBudget")
+	}
+	return faults
+}

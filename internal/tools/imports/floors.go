@@ -1,0 +1,97 @@
+package imports
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"pluginsupervisor/internal/tools/source"
+)
+
+// floor holds packages of internal/ that do not import each other, and what
+// they are about.
+type floor struct {
+	about    string
+	packages []string
+}
+
+// floors holds every package below internal/, from the lowest floor up: a
+// package imports packages of lower floors only. A sub-package has a floor of
+// its own.
+var floors = []floor{
+	{"facts and primitives", []string{
+		"clock", "failpoint", "install/failure", "layout", "logger", "pause", "platform", "testenv", "version",
+	}},
+	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "notify"}},
+	{"what is in a file", []string{"boltfile", "record"}},
+	{"what a package may hold", []string{"pkgcheck"}},
+	{"one kind of file or kernel object each; packages for tests", []string{
+		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "pkgcheck/pkgchecktest",
+	}},
+	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
+	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "transaction", "verb"}},
+	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "host", "native", "supply"}},
+	{"tools", []string{
+		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/source", "tools/spec", "tools/vocabulary",
+	}},
+	{"tools that use tools", []string{"tools/bench", "tools/house", "tools/imports", "tools/soak"}},
+}
+
+// planned holds packages of floors that may have no folder: they are about to
+// be made or moved.
+var planned = []string{"native"}
+
+// CheckFloors returns every edge between internal packages that does not lead
+// to a lower floor, then the packages without a floor, then the names in the
+// table that are no package. Tests may import any floor.
+func CheckFloors(files []source.File) []Fault { return checkFloors(files, floors, planned) }
+
+func checkFloors(files []source.File, floors []floor, planned []string) []Fault {
+	floorOf := map[string]int{}
+	var faults []Fault
+	for i, f := range floors {
+		for _, p := range f.packages {
+			if _, twice := floorOf[p]; twice {
+				faults = append(faults, Fault{"internal/" + p, "is in the table of floors twice", "a package has one floor"})
+			}
+			floorOf[p] = i
+		}
+	}
+
+	folders := map[string]bool{}
+	for _, f := range files {
+		from, ok := strings.CutPrefix(f.Dir(), "internal/")
+		if !ok {
+			continue
+		}
+		folders[from] = true
+		if f.Test {
+			continue
+		}
+		for _, imported := range f.Imports {
+			to, ours := strings.CutPrefix(imported, Module+"/internal/")
+			if !ours {
+				continue
+			}
+			lower, known := floorOf[to]
+			if upper, ok := floorOf[from]; known && ok && lower >= upper {
+				faults = append(faults, Fault{
+					f.Path, fmt.Sprintf("imports %s, floor %d imports floor %d", imported, upper+1, lower+1),
+					"an internal package imports only lower floors (internal/tools/imports/floors.go)",
+				})
+			}
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(folders)) {
+		if _, ok := floorOf[p]; !ok {
+			faults = append(faults, Fault{"internal/" + p, "has no floor", "each internal package is in the table of internal/tools/imports/floors.go"})
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(floorOf)) {
+		if !folders[p] && !slices.Contains(planned, p) {
+			faults = append(faults, Fault{"internal/" + p, "is in the table of floors and no package", "the table holds the packages that exist"})
+		}
+	}
+	return faults
+}
