@@ -21,10 +21,10 @@ import (
 	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
-	"pluginsupervisor/internal/notify"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/sdnotify"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/version"
@@ -145,7 +145,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 		return nil
 	})
 	parts.run(ctx, "service manager", func(ctx context.Context) error {
-		notify.Run(ctx, system, log)
+		sdnotify.Run(ctx, system, log)
 		<-ctx.Done()
 		return nil
 	})
@@ -220,7 +220,7 @@ func manager(
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
 	}
 	native := host.New(host.Options{
-		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: notify.Variables(),
+		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: sdnotify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),

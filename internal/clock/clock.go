@@ -1,9 +1,9 @@
-// Package clock tells the wall time, and tells when it was moved.
+// Package clock returns the wall time, and reports when it was set.
 //
-// Timers run on the monotonic clock, which stands still while the host is
-// suspended and knows nothing of an operator who sets the time. What is due is
-// kept in wall time, so whoever plans by it has to hear of both (TM-07). The
-// kernel says so by itself: Watch sleeps until it does, and polls nothing.
+// Timers run on the monotonic clock. It stops while the host is suspended, and
+// does not change when the time is set. Due times are kept in wall time, so
+// their owner must be notified of both (TM-07). The kernel reports them: Watch
+// sleeps until then and does not poll.
 package clock
 
 import (
@@ -23,8 +23,8 @@ import (
 // Wall is the host's clock.
 type Wall struct{}
 
-// Now is the wall time alone. Without the monotonic reading, the difference of
-// two moments is what the wall clock says it is, over a suspend or step too.
+// Now returns the wall time without a monotonic reading. So the difference of
+// two times is that of the wall clock, also over a suspend or a step.
 func (Wall) Now() time.Time { return time.Now().Round(0) }
 
 // Moment returns the present time on both clocks. The boot id is "" where the
@@ -48,10 +48,10 @@ var bootID = sync.OnceValue(func() string {
 })
 
 // Watch calls stepped each time the wall clock was set or the host resumed
-// from suspend; several at once may be told as one. Slewing, as NTP does for
+// from suspend; several at once may cause one call. Slewing, as NTP does for
 // small corrections, is no step. stepped runs on the caller's goroutine and
-// delays the next call while it does. Watch returns nil as soon as ctx ends,
-// and an error when the kernel cannot tell.
+// delays the next call. Watch returns nil when ctx ends, and an error when the
+// kernel cannot report steps.
 func Watch(ctx context.Context, stepped func()) error {
 	alarm, err := arm()
 	if err != nil {
@@ -60,12 +60,12 @@ func Watch(ctx context.Context, stepped func()) error {
 	return watch(ctx, alarm, stepped)
 }
 
-// never is beyond the life of any timer, and before the end of the kernel's
-// own count of nanoseconds in 2262.
+// never is later than any timer is needed, and before 2262, the end of the
+// kernel's count of nanoseconds.
 const never = 8_835_955_200 // 2250-01-01, in Unix seconds
 
-// arm makes a timer that is not meant to fire: the kernel cancels it when the
-// clock it runs on is set, and that is what is waited for (timerfd_create(2)).
+// arm returns a timer that never fires. The kernel cancels it when its clock is
+// set, and Watch waits for that (timerfd_create(2)).
 func arm() (*os.File, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
@@ -83,8 +83,8 @@ func watch(ctx context.Context, alarm *os.File, stepped func()) error {
 	defer context.AfterFunc(ctx, func() { alarm.SetReadDeadline(time.Unix(0, 1)) })()
 	var expirations [8]byte
 	for ctx.Err() == nil {
-		// A cancelled timer stays armed: the next step cancels it again, and one
-		// that came before this Read is not lost.
+		// A cancelled timer stays armed: the next step cancels it again, and a step
+		// before this Read is not lost.
 		_, err := alarm.Read(expirations[:])
 		switch {
 		case errors.Is(err, unix.ECANCELED):

@@ -21,8 +21,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The test binary is its own child: with this variable set it beats for the
-// plugins below a root, in the way named.
+// The test binary runs itself as a child. With this variable set it writes the
+// heartbeats of all plugins below a root, in the way that the variable names.
 const beaterKey = "HEARTBEAT_BEATER"
 
 func TestMain(m *testing.M) {
@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ways are those in which plugins write their heartbeats. The file is open for
-// writing all the time.
+// ways holds the ways in which plugins write their heartbeats. The file is
+// already open for writing.
 var ways = map[string]func(f *os.File, date string) error{
 	"rename": func(f *os.File, date string) error {
 		return errors.Join(os.WriteFile(f.Name()+".new", []byte(date), 0o600), os.Rename(f.Name()+".new", f.Name()))
@@ -48,12 +48,12 @@ var ways = map[string]func(f *os.File, date string) error{
 	},
 }
 
-// pace is how far apart the beats are: far enough for us to sleep in between,
-// and for no plugin of a hundred to beat twice in a burst.
+// pace is the time between two beats: long enough for the watcher to sleep in
+// between, and for none of a hundred plugins to beat twice in a burst.
 const pace = 12 * time.Millisecond
 
-// beatAll beats for one plugin after the other, as many times as the next eight
-// digits of standard input say.
+// beatAll writes the heartbeats of one plugin after the other. Each eight digits
+// of standard input are a number of beats to write.
 func beatAll(way func(*os.File, string) error, root string) error {
 	paths, err := filepath.Glob(filepath.Join(root, "plugin/*/1.0/heartbeat"))
 	if err != nil {
@@ -87,8 +87,8 @@ func beatAll(way func(*os.File, string) error, root string) error {
 	}
 }
 
-// BenchmarkFollow is what a beat costs us, all told, while a hundred plugins of
-// another process beat in turn: CPU time and how often we are woken.
+// BenchmarkFollow measures the cost of a beat while another process writes the
+// heartbeats of a hundred plugins in turn: CPU time and wake-ups.
 func BenchmarkFollow(b *testing.B) {
 	for _, way := range slices.Sorted(maps.Keys(ways)) {
 		b.Run(way, func(b *testing.B) {
@@ -96,8 +96,8 @@ func BenchmarkFollow(b *testing.B) {
 			var ps []plugin.Plugin
 			for i := range 100 {
 				p := minutely("plugin"+strconv.Itoa(i), "1.0")
-				p.HeartbeatInterval = time.Hour
-				dir := filepath.Join(root, "plugin", p.Name, p.Version)
+				p.HeartbeatInterval = 1000 * time.Hour
+				dir := layout.Version(root, p.Name, p.Version)
 				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, layout.Heartbeat), []byte("1"), 0o600)); err != nil {
 					b.Fatal(err)
 				}
@@ -106,11 +106,11 @@ func BenchmarkFollow(b *testing.B) {
 			log := logger.Silent()
 			w := NewWatcher(New(root), log)
 			w.Watch(ps)
-			var told atomic.Int64
-			all := make(chan struct{}, 2) // holds one element when all told at first, one when all beats are
+			var reported atomic.Int64
+			all := make(chan struct{}, 2) // one element when the first pulse of each plugin was reported, one when all beats were
 			go func() {
 				err := w.Follow(b.Context(), func(plugin.Pulse) {
-					if n := told.Add(1); n == int64(len(ps)) || n == int64(len(ps)+b.N) {
+					if n := reported.Add(1); n == int64(len(ps)) || n == int64(len(ps)+b.N) {
 						all <- struct{}{}
 					}
 				})
@@ -137,7 +137,7 @@ func BenchmarkFollow(b *testing.B) {
 			select {
 			case <-all:
 			case <-time.After(time.Minute + time.Duration(b.N)*2*pace):
-				b.Fatalf("%d beats, %d told", b.N, int(told.Load())-len(ps))
+				b.Fatalf("%d beats, %d reported", b.N, int(reported.Load())-len(ps))
 			}
 			cpu, wakes := used(b)
 			b.ReportMetric(float64(cpu-usage)/float64(b.N)/1e3, "cpu-µs/beat")
@@ -146,8 +146,8 @@ func BenchmarkFollow(b *testing.B) {
 	}
 }
 
-// used is what CPU time this process has used, and how often a thread of it
-// has waited. Of those the runtime needs three to wake up and go to sleep again.
+// used returns the CPU time of this process, and how often its threads waited.
+// The runtime waits three times to wake up and go to sleep again.
 func used(b *testing.B) (cpu time.Duration, waited int64) {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

@@ -21,24 +21,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// patience is how long a test waits for what must come at once.
-const patience = 30 * time.Second
+// timeout is how long a test waits for something that must happen at once.
+const timeout = 30 * time.Second
 
-// hourly is never late within a test.
+// hourly returns a plugin that is never late within a test.
 func hourly(name string) plugin.Plugin {
 	p := daemon(name)
 	p.HeartbeatInterval = time.Hour
 	return p
 }
 
-// brisk is there for its interval alone, for which others do not gather long.
+// brisk returns a plugin without a heartbeat and with a short interval, so that
+// events do not gather for long.
 func brisk() plugin.Plugin {
 	p := daemon("brisk")
 	p.HeartbeatInterval = time.Second
 	return p
 }
 
-// follow watches ps below root until the test ends.
+// follow watches the heartbeats of ps below root until the test ends.
 func follow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
 	t.Helper()
 	log, _ := test.NewNullLogger()
@@ -66,7 +67,7 @@ func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Pl
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			t.Error("Follow does not end")
 		}
 	})
@@ -78,8 +79,8 @@ func next(t *testing.T, pulses <-chan plugin.Pulse) plugin.Pulse {
 	select {
 	case p := <-pulses:
 		return p
-	case <-time.After(patience):
-		t.Fatal("nothing is told")
+	case <-time.After(timeout):
+		t.Fatal("no pulse is reported")
 		return plugin.Pulse{}
 	}
 }
@@ -92,8 +93,8 @@ func expectBeat(t *testing.T, pulses <-chan plugin.Pulse, date int64) {
 	}
 }
 
-// settled has a beat told first, so that the folder is known to be watched.
-func settled(t *testing.T) (path string, pulses <-chan plugin.Pulse, date int64) {
+// watchedPlugin waits for a first beat, after which the directory is watched.
+func watchedPlugin(t *testing.T) (path string, pulses <-chan plugin.Pulse, date int64) {
 	t.Helper()
 	root, path := place(t)
 	date = time.Now().Unix() - 10
@@ -103,7 +104,7 @@ func settled(t *testing.T) (path string, pulses <-chan plugin.Pulse, date int64)
 	return path, pulses, date
 }
 
-// EV-06: however a plugin writes its heartbeat, the kernel tells of it.
+// EV-06: in whatever way a plugin writes its heartbeat, the beat is reported.
 func TestWaysToBeat(t *testing.T) {
 	for name, beat := range map[string]func(path, content string) error{
 		"EV-06 emptied and written": func(p, s string) error { return os.WriteFile(p, []byte(s), 0o600) },
@@ -127,7 +128,7 @@ func TestWaysToBeat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, pulses, date := settled(t)
+			path, pulses, date := watchedPlugin(t)
 			for range 3 {
 				date++
 				if err := beat(path, strconv.FormatInt(date, 10)); err != nil {
@@ -139,7 +140,49 @@ func TestWaysToBeat(t *testing.T) {
 	}
 }
 
-// PL-10: what is no file is told as that, and the next file as a beat.
+// PL-08: a beat whose date is too old is not alive, although the file is written
+// again and again. The loss is reported once, and a date of now ends it.
+func TestOldDates(t *testing.T) {
+	t.Parallel()
+	root, path := place(t)
+	p := daemon("p")
+	p.HeartbeatInterval = 20 * time.Second
+	_, pulses := follow(t, root, p)
+	const age = 5000
+	write(t, path, strconv.FormatInt(time.Now().Unix()-age, 10))
+	if b := next(t, pulses); !b.Lost || b.Age < age*time.Second || b.Age > age*time.Second+timeout {
+		t.Fatalf("%+v", b)
+	}
+	for range 3 {
+		time.Sleep(1100 * time.Millisecond) // the pace of the plugin: each beat is read on its own
+		write(t, path, strconv.FormatInt(time.Now().Unix()-age, 10))
+	}
+	now := time.Now().Unix()
+	write(t, path, strconv.FormatInt(now, 10))
+	expectBeat(t, pulses, now)
+}
+
+// PL-08, PL-09: a pulse carries how old the beat was when it arrived.
+func TestAgeAtArrival(t *testing.T) {
+	path, pulses, _ := watchedPlugin(t)
+	for _, tc := range []struct {
+		name string
+		date int64 // from now
+		want time.Duration
+	}{
+		{"PL-08 of 100 s ago", -100, 100 * time.Second},
+		{"PL-08 of 1000 s ago", -1000, 1000 * time.Second},
+		{"PL-09 ahead", 4, 0},
+		{"PL-09 far ahead", 5000, 0},
+	} {
+		write(t, path, strconv.FormatInt(time.Now().Unix()+tc.date, 10))
+		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || b.Age < tc.want || b.Age > tc.want+timeout {
+			t.Errorf("%s: %+v", tc.name, b)
+		}
+	}
+}
+
+// PL-10: anything but a file is reported as an error, and the next file as a beat.
 func TestReplacedByNoFile(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
 		"PL-10 FIFO":      func(p string) error { return unix.Mkfifo(p, 0o600) },
@@ -148,7 +191,7 @@ func TestReplacedByNoFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, pulses, date := settled(t)
+			path, pulses, date := watchedPlugin(t)
 			if err := errors.Join(os.Remove(path), make(path)); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +207,7 @@ func TestReplacedByNoFile(t *testing.T) {
 	}
 }
 
-// EV-06, PL-09: dates in 2099 make nobody healthy for ever; each writing is a beat.
+// EV-06, PL-09: a date in 2099 keeps no plugin healthy for ever; each write is a beat.
 func TestBeatOf2099(t *testing.T) {
 	root, path := place(t)
 	p := daemon("p")
@@ -172,10 +215,10 @@ func TestBeatOf2099(t *testing.T) {
 	_, pulses := follow(t, root, p)
 	for range 2 {
 		write(t, path, "4102444799")
-		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || time.Since(b.Beat.Last) > patience {
+		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || time.Since(b.Beat.Last) > timeout {
 			t.Fatalf("%+v", b)
 		}
-		for b := next(t, pulses); !b.Lost; b = next(t, pulses) { // emptied and written is two beats to the inode's time
+		for b := next(t, pulses); !b.Lost; b = next(t, pulses) { // emptying and writing the file can be two beats by its time
 			if b.Beat.Err != nil {
 				t.Fatalf("%+v", b)
 			}
@@ -183,18 +226,18 @@ func TestBeatOf2099(t *testing.T) {
 	}
 }
 
-// EV-06: a folder that is moved away, deleted and made again, as upgrades do
-// it, is followed to where it is now, also by who is not told of it. The kernel
-// ends such a watch by itself, at any moment of ours.
-func TestFolderReplaced(t *testing.T) {
-	for name, tell := range map[string]bool{"EV-06 Watch is called": true, "EV-06 Watch is not called": false} {
+// EV-06: a directory that is moved away, deleted and created again, as upgrades
+// do it, is watched where it is now, also if Watch is not called. The kernel
+// removes such a watch by itself at any time.
+func TestDirReplaced(t *testing.T) {
+	for name, callWatch := range map[string]bool{"EV-06 Watch is called": true, "EV-06 Watch is not called": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root, path := place(t)
 			dir, date := filepath.Dir(path), time.Now().Unix()-40
 			w, pulses := follow(t, root, hourly("p"))
 			watch := func() {
-				if tell {
+				if callWatch {
 					w.Watch([]plugin.Plugin{hourly("p")})
 				}
 			}
@@ -214,8 +257,8 @@ func TestFolderReplaced(t *testing.T) {
 	}
 }
 
-// EV-06: the kernel keeps so many events and drops the others, of which it
-// tells. What came with those is found.
+// EV-06: the kernel keeps a limited number of events, and reports that it dropped
+// others. The beats of the dropped events are found.
 func TestEventsLost(t *testing.T) {
 	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {
@@ -233,7 +276,7 @@ func TestEventsLost(t *testing.T) {
 	write(t, path, strconv.FormatInt(date, 10))
 	log, logged := test.NewNullLogger()
 	log.SetLevel(logrus.DebugLevel)
-	_, pulses := followLogged(t, log, root, hourly("p")) // telling of the first beat waits until we listen
+	_, pulses := followLogged(t, log, root, hourly("p")) // the report of the first beat waits for expectBeat
 	poll(t, "the folder is watched", func() bool { return watches(t) > 0 })
 	one, two := filepath.Join(filepath.Dir(path), "one"), filepath.Join(filepath.Dir(path), "two")
 	if err := os.Mkdir(one, 0o755); err != nil {
@@ -252,14 +295,14 @@ func TestEventsLost(t *testing.T) {
 
 func poll(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(timeout); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("waited in vain until " + what)
+			t.Fatal("timeout, waited until " + what)
 		}
 	}
 }
 
-// watches counts what this process watches by inotify.
+// watches returns the number of inotify watches of this process.
 func watches(t *testing.T) (n int) {
 	t.Helper()
 	infos, err := filepath.Glob("/proc/self/fdinfo/*")
@@ -267,13 +310,13 @@ func watches(t *testing.T) (n int) {
 		t.Fatal(err)
 	}
 	for _, path := range infos {
-		info, _ := os.ReadFile(path) // it may be closed by now
+		info, _ := os.ReadFile(path) // the file may be closed by now
 		n += strings.Count(string(info), "inotify wd:")
 	}
 	return n
 }
 
-// A second Follow waits until the first has ended.
+// A second Follow waits until the first has returned.
 func TestOneFollowAtATime(t *testing.T) {
 	root, path := place(t)
 	write(t, path, strconv.FormatInt(time.Now().Unix(), 10))
@@ -283,27 +326,27 @@ func TestOneFollowAtATime(t *testing.T) {
 	var running atomic.Int32
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	told, release, ended := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
+	reported, release, ended := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
 	once := func(ctx context.Context) {
 		ended <- w.Follow(ctx, func(plugin.Pulse) {
 			if running.Add(1) > 1 {
 				t.Error("two at a time")
 			}
-			told <- struct{}{}
+			reported <- struct{}{}
 			<-release
 			running.Add(-1)
 		})
 	}
 	first, end := context.WithCancel(ctx)
 	go once(first)
-	<-told
+	<-reported
 	over, stop := context.WithCancel(ctx)
 	stop()
-	once(over) // returns though its turn never comes
+	once(over) // returns although the first still runs
 	go once(ctx)
 	end()
 	release <- struct{}{}
-	<-told // by the second
+	<-reported // by the second
 	cancel()
 	release <- struct{}{}
 	for range 3 {

@@ -1,23 +1,23 @@
-// Package heartbeat reads the files in which plugins say that they are alive.
+// Package heartbeat reads and watches the files by which plugins report that
+// they are alive.
 //
-// A plugin that wants to be watched without being asked writes the time, Unix
-// seconds in decimal, into BASE/plugin/<name>/<version>/heartbeat again and
-// again (SPEC 1). How old that may be is judged by plugin.Beat.Status; here it
-// is only found out, of files that programs write as they please: so nothing
-// here waits, and nothing but a small regular file is opened, nor is a link to
-// one followed (PL-10).
+// A plugin writes the time, as Unix seconds in decimal, to
+// BASE/plugin/<name>/<version>/heartbeat at each interval (SPEC 1). Plugins can
+// put anything there. So this package never blocks on a file: it opens only
+// small regular files and follows no links (PL-10).
 //
-// A date in the future would make a plugin healthy until it has passed. It is
-// replaced by the time the file was last written, as the file system has it
-// (PL-09). Should that lie in the future as well, the time its inode changed
-// counts, which nobody can set; and if even that does, the clock of the host
-// was set back since: then the file says nothing about now, and the beat is an
-// error — neither healthy nor failed — until the plugin writes again.
+// A date in the future would keep a plugin healthy until the date has passed.
+// So a date more than 5 s ahead is replaced by the time when the file was last
+// written (PL-09). If that is ahead too, the time when its inode last changed
+// counts, which no program can set. If even that is ahead, the host's clock was
+// set back since, and the age is unknown: the beat is an error, and the plugin
+// is neither healthy nor failed until it writes again.
 //
-// A Reader looks when it is asked. A Watcher is told by the kernel that a file
-// was written and counts on the monotonic clock how long ago that is, so a
-// heartbeat that stays away is noticed at its deadline, and setting the clock
-// or suspending the host makes nobody late (EV-06).
+// A Reader reads the files when it is called, for pulls. A Watcher is notified
+// by the kernel when a file is written. It takes the age of a beat when it
+// arrives, and from then on counts on the monotonic clock. So an overdue
+// heartbeat is noticed at its deadline, and a clock that is set or a host that
+// was suspended makes no plugin late (EV-06).
 package heartbeat
 
 import (
@@ -39,11 +39,11 @@ import (
 )
 
 const (
-	// maxSize is the largest file that can be a heartbeat, in bytes (PL-10).
+	// maxSize is the largest size of a heartbeat file, in bytes (PL-10).
 	maxSize = 64
-	// tolerance is how far in the future a beat is still believed (PL-09).
+	// tolerance is how far ahead a date may be (PL-09).
 	tolerance = 5 * time.Second
-	// latest is the last second of the year 9999, beyond which package time does not compare.
+	// latest is the last second of the year 9999, the end of what package time compares.
 	latest = 253402300799
 )
 
@@ -54,62 +54,81 @@ type Reader struct{ root string }
 // New returns a Reader of the plugins installed below root (BASE of SPEC 1).
 func New(root string) *Reader { return &Reader{root: root} }
 
-// Read returns one Beat a plugin, in order (PL-05). A plugin without the file
-// is not Found (PL-06); one whose file says nothing has an Err (PL-07, PL-10),
-// as has one whose name is no name of a folder, or that the end of ctx left unread.
+// Read returns one Beat per plugin, in order (PL-05). A plugin without the file
+// is not Found (PL-06). A Beat has an Err if the file has no date (PL-07,
+// PL-10), if the plugin's name or version cannot name a directory, or if ctx
+// ended before the file was read.
 func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
 	beats := make([]plugin.Beat, len(ps))
 	for i, p := range ps {
-		beats[i] = plugin.Beat{Plugin: p}
 		if err := ctx.Err(); err != nil {
-			beats[i].Err = fmt.Errorf("read heartbeat: %w", err)
+			beats[i] = plugin.Beat{Plugin: p, Err: fmt.Errorf("read heartbeat: %w", err)}
 			continue
 		}
-		beats[i], _ = r.beat(p, now)
+		beats[i] = r.readFile(p).beat(p, now)
 	}
 	return beats
 }
 
-// beat reads one, and tells when its file was last written; zero is never.
-func (r *Reader) beat(p plugin.Plugin, now time.Time) (b plugin.Beat, written time.Time) {
-	b.Plugin = p
-	dir, err := r.folder(p)
-	if err == nil {
-		var content []byte
-		var info os.FileInfo
-		content, info, err = readSmall(filepath.Join(dir, layout.Heartbeat))
-		if absent(err) {
-			return b, written
-		}
-		b.Found = true
-		if err == nil {
-			written = info.ModTime()
-			b.Last, err = last(content, now, written, changed(info))
-		}
+// reading is what one read of a heartbeat file found.
+type reading struct {
+	found    bool
+	date     time.Time // the content
+	modified time.Time // when the content was last written
+	changed  time.Time // when the inode last changed
+	err      error     // why there is no date (PL-07, PL-10)
+}
+
+// readFile reads the heartbeat file of one plugin.
+func (r *Reader) readFile(p plugin.Plugin) (got reading) {
+	dir, err := r.pluginDir(p)
+	if err != nil {
+		return reading{err: err}
+	}
+	content, info, err := readSmall(filepath.Join(dir, layout.Heartbeat))
+	if isAbsent(err) {
+		return reading{}
+	}
+	if err != nil {
+		return reading{found: true, err: err}
+	}
+	got = reading{found: true, modified: info.ModTime(), changed: changeTime(info)}
+	got.date, got.err = Parse(content)
+	return got
+}
+
+// beat returns the Beat that was read, judged at a wall time.
+func (r reading) beat(p plugin.Plugin, now time.Time) plugin.Beat {
+	b := plugin.Beat{Plugin: p, Found: r.found}
+	err := r.err
+	if r.found && err == nil {
+		b.Last, err = r.lastBeat(now)
 	}
 	if err != nil {
 		b.Err = fmt.Errorf("read heartbeat: %w", err)
 	}
-	return b, written
+	return b
 }
 
-// last is the date in a heartbeat, or in its place the first of the others that
-// is not in the future (PL-09).
-func last(content []byte, now time.Time, others ...time.Time) (time.Time, error) {
-	beat, err := Parse(content)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, t := range append([]time.Time{beat}, others...) {
+// lastBeat returns the date in the file, or else the first of the file's own
+// times that is not in the future (PL-09).
+func (r reading) lastBeat(now time.Time) (time.Time, error) {
+	for _, t := range []time.Time{r.date, r.modified, r.changed} {
 		if t.Sub(now) <= tolerance {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s and the file itself are in the future", beat.UTC().Format(time.RFC3339))
+	return time.Time{}, fmt.Errorf("the date %s and the times of the file are in the future", r.date.UTC().Format(time.RFC3339))
 }
 
-// folder is where the plugin's version is unpacked, and never outside the root.
-func (r *Reader) folder(p plugin.Plugin) (string, error) {
+// equal reports whether both readings are of a file that was not touched in between.
+func (r reading) equal(other reading) bool {
+	return r.found == other.found && r.err == nil && other.err == nil &&
+		r.date.Equal(other.date) && r.modified.Equal(other.modified) && r.changed.Equal(other.changed)
+}
+
+// pluginDir returns where the plugin's version is unpacked, always inside the root.
+func (r *Reader) pluginDir(p plugin.Plugin) (string, error) {
 	for _, element := range []string{p.Name, p.Version} {
 		if err := plugin.CheckName(element); err != nil {
 			return "", err
@@ -118,9 +137,9 @@ func (r *Reader) folder(p plugin.Plugin) (string, error) {
 	return layout.Version(r.root, p.Name, p.Version), nil
 }
 
-// Parse reads a heartbeat: Unix seconds in decimal, blanks around it allowed
-// (PL-05). Times before 1970 or after 9999 come out as these limits, which
-// judges them the same.
+// Parse returns the date in a heartbeat: Unix seconds in decimal, blanks around
+// it allowed (PL-05). For dates before 1970 or after 9999 it returns these
+// limits, which have the same status.
 func Parse(b []byte) (time.Time, error) {
 	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 	if err != nil {
@@ -129,15 +148,15 @@ func Parse(b []byte) (time.Time, error) {
 	return time.Unix(min(max(n, 0), latest), 0), nil
 }
 
-// readSmall reads a regular file of at most maxSize bytes. What is no such file
-// is not even opened: to open a device can do something. Should it become
-// another kind of file in between, O_NONBLOCK keeps us from waiting for it.
+// readSmall reads a regular file of at most maxSize bytes. It opens no other
+// kind of file, as opening a device can have effects. If the file is replaced by
+// another kind in between, O_NONBLOCK keeps the open from blocking.
 func readSmall(path string) ([]byte, os.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := acceptable(info); err != nil {
+	if err := checkKind(info); err != nil {
 		return nil, nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
@@ -148,11 +167,11 @@ func readSmall(path string) ([]byte, os.FileInfo, error) {
 	if info, err = f.Stat(); err != nil {
 		return nil, nil, err
 	}
-	if err := acceptable(info); err != nil {
+	if err := checkKind(info); err != nil {
 		return nil, nil, err
 	}
 	b := make([]byte, maxSize+1)
-	n, err := f.Read(b) // what is so small comes in one piece
+	n, err := f.Read(b) // one read returns a file this small
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
@@ -162,7 +181,8 @@ func readSmall(path string) ([]byte, os.FileInfo, error) {
 	return b[:n], info, nil
 }
 
-func acceptable(info os.FileInfo) error {
+// checkKind returns an error unless the file is regular and small.
+func checkKind(info os.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("not a regular file but %s", info.Mode().Type())
@@ -173,8 +193,8 @@ func acceptable(info os.FileInfo) error {
 	}
 }
 
-// changed is when the inode last changed.
-func changed(info os.FileInfo) time.Time {
+// changeTime returns when the inode last changed.
+func changeTime(info os.FileInfo) time.Time {
 	st := info.Sys().(*syscall.Stat_t) // always, on Linux
 	return time.Unix(st.Ctim.Sec, st.Ctim.Nsec)
 }

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"pluginsupervisor/internal/heartbeat"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -27,11 +28,11 @@ func daemon(name string) plugin.Plugin {
 func place(t *testing.T) (root, path string) {
 	t.Helper()
 	root = t.TempDir()
-	dir := filepath.Join(root, "plugin", "p", "1.0")
+	dir := layout.Version(root, "p", "1.0")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return root, filepath.Join(dir, "heartbeat")
+	return root, filepath.Join(dir, layout.Heartbeat)
 }
 
 func write(t *testing.T, path, content string) {

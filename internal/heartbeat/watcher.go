@@ -13,78 +13,82 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Watcher tells of heartbeats when they come and when they stay away (EV-06).
-// It sleeps until the kernel tells of a file or a deadline passes.
+// Watcher reports heartbeats when they arrive and when they are overdue (EV-06).
+// It sleeps until the kernel reports a file event or a deadline passes.
 //
-// The file is watched for what is written to it, and its folder for another
-// that takes its place. A folder that is not there is waited for where it
-// should be. What cannot be watched is tried again each minute and whenever
-// Watch is called. At a deadline the file is read before a word is said, so an
-// event that was missed, as on a network file system, makes no false alarm.
+// The heartbeat file is watched for writes, and its directory for another file
+// that takes its place. If the directory does not exist, its parent is watched
+// until it does. What cannot be watched is tried again each minute and whenever
+// Watch is called. At a deadline the file is read before the beat is called
+// lost. So an event that was missed, as on a network file system, causes no
+// false alarm.
 type Watcher struct {
 	reader *Reader
 	log    logrus.FieldLogger
 	wall   func() time.Time // the wall clock
 
-	turn chan struct{} // holds one element while Follow runs
+	running chan struct{} // holds one element while Follow runs
 
-	mu   sync.Mutex
-	set  []plugin.Plugin
-	news bool   // set was not taken up yet
-	wake func() // has the Follow that runs take it up; nil: none runs
+	mu      sync.Mutex
+	set     []plugin.Plugin
+	changed bool   // set was not applied yet
+	wake    func() // has the running Follow apply set; nil if none runs
 }
 
-// NewWatcher returns a Watcher of heartbeats that r reads. It watches nothing
+// NewWatcher returns a Watcher of the heartbeats that r reads. It watches nothing
 // until Watch and Follow are called.
 func NewWatcher(r *Reader, log logrus.FieldLogger) *Watcher {
 	return &Watcher{
 		reader: r, log: log,
-		wall: func() time.Time { return time.Now().Round(0) },
-		turn: make(chan struct{}, 1),
+		wall:    func() time.Time { return time.Now().Round(0) },
+		running: make(chan struct{}, 1),
 	}
 }
 
-// Watch sets which plugins' heartbeats are watched; it replaces the last set.
-// One with the same Key, version and interval as before keeps its deadline, any
-// other begins anew. It may be called before or during Follow, from any goroutine.
+// Watch sets which plugins' heartbeats are watched; it replaces the last set. A
+// plugin with the same Key, version and interval as before keeps its deadline.
+// Watch may be called before and during Follow, from any goroutine.
 func (w *Watcher) Watch(ps []plugin.Plugin) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.set, w.news = slices.Clone(ps), true
+	w.set, w.changed = slices.Clone(ps), true
 	if w.wake != nil {
 		w.wake()
 	}
 }
 
-// take gives the set if it is news.
-func (w *Watcher) take() (set []plugin.Plugin, news bool) {
+// takeSet returns the set, and whether it changed since the last call.
+func (w *Watcher) takeSet() (set []plugin.Plugin, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	set, news, w.news = w.set, w.news, false
-	return set, news
+	set, changed, w.changed = w.set, w.changed, false
+	return set, changed
 }
 
-// wakeBy begins or, with nil, ends a Follow. To one that begins the set is news.
-func (w *Watcher) wakeBy(wake func()) {
+// setWake sets how to wake the running Follow; nil if none runs. A Follow that
+// begins applies the set.
+func (w *Watcher) setWake(wake func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.wake, w.news = wake, true
+	w.wake, w.changed = wake, true
 }
 
-// Follow tells until ctx ends, then returns nil; an error says why the kernel
-// tells no more. heard is called from one goroutine, and while it runs beats
-// only gather; so they do for a while after some were told, when the last of
-// each plugin is: at least a second for one plugin, and for all of them a tenth
-// of the shortest interval, at most 5 s. A second Follow waits until the first has ended, and begins anew.
+// Follow calls report for each pulse until ctx ends, then returns nil. The error
+// says why the kernel reports no more events. report is called from one
+// goroutine. While it runs, beats gather, and also for some time after beats
+// were reported: at least a second for one plugin, and for all plugins a tenth
+// of the shortest interval, at most 5 s. Then the last beat of each plugin is
+// reported. A second Follow waits until the first has returned, and knows
+// nothing of its deadlines.
 //
-// The beat that is in a file at the beginning is told too, as is, once, a file
-// that says nothing (Beat.Err; PL-07, PL-10). A lost beat is told once, with
-// the last beat there was; the next that comes ends it. Of a plugin without the
-// file nothing is told (PL-06).
-func (w *Watcher) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
+// The beat that is in a file at the start is reported too. A file without a
+// date is reported once, with Beat.Err (PL-07, PL-10). A lost beat is reported
+// once, also one whose date is too old when it arrives; the next beat in time
+// ends it. For a plugin without the file nothing is reported (PL-06).
+func (w *Watcher) Follow(ctx context.Context, report func(plugin.Pulse)) error {
 	select {
-	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
+	case w.running <- struct{}{}:
+		defer func() { <-w.running }()
 	case <-ctx.Done():
 		return nil
 	}
@@ -93,10 +97,10 @@ func (w *Watcher) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
 		return fmt.Errorf("watch heartbeats: %w", err)
 	}
 	defer files.Close()
-	w.wakeBy(files.Interrupt)
-	defer w.wakeBy(nil)
+	w.setWake(files.Interrupt)
+	defer w.setWake(nil)
 	defer context.AfterFunc(ctx, files.Interrupt)()
-	if err := newFollowing(w, files, heard).run(ctx); err != nil {
+	if err := newWatchLoop(w, files, report).run(ctx); err != nil {
 		return fmt.Errorf("watch heartbeats: %w", err)
 	}
 	return nil

@@ -24,8 +24,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// world is a Watcher that runs in virtual time. The files are real, the events
-// are not: waiting for the kernel would hold up the bubble's clock.
+// world runs a Watcher in virtual time. The files are real, but the events are
+// not: waiting for the kernel would stop the clock of the bubble.
 type world struct {
 	t       *testing.T
 	root    string
@@ -34,24 +34,24 @@ type world struct {
 	events  chan inotify.Event
 	wake    chan struct{}
 	start   time.Time
-	aside   int // folders that were replaced
+	aside   int // directories that were replaced
 
-	mu      sync.Mutex     // of what follows
+	mu      sync.Mutex     // guards the fields below
 	skew    time.Duration  // of the wall clock
-	refuse  error          // what Add says
-	last    int            // number of a watch
+	refuse  error          // returned by Add
+	last    int            // the last watch
 	numbers map[uint64]int // watches by inode
 	masks   map[int]uint32 // by watch
-	misses  int            // how many Adds find nothing
-	adds    int            // of folders of a version 1
-	told    []string
+	misses  int            // how many calls of Add return ENOENT
+	adds    int            // calls of Add for directories of a version 1
+	reports []string
 	pulses  []plugin.Pulse
 	rest    time.Duration // of the queue
 }
 
-// in runs play in a bubble beside a Watcher. play must let the others rest, by
-// synctest.Wait or time.Sleep, before it touches what they do.
-func in(t *testing.T, play func(w *world)) {
+// inWorld runs a test in a bubble beside a Watcher. The test must let the other
+// goroutines block, by synctest.Wait or time.Sleep, before it uses their results.
+func inWorld(t *testing.T, run func(w *world)) {
 	t.Helper()
 	root := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -70,28 +70,28 @@ func in(t *testing.T, play func(w *world)) {
 			default:
 			}
 		}
-		w.watcher.wakeBy(wake)
+		w.watcher.setWake(wake)
 		defer context.AfterFunc(ctx, wake)()
 		go func() {
-			if err := newFollowing(w.watcher, w, w.heard).run(ctx); err != nil {
+			if err := newWatchLoop(w.watcher, w, w.report).run(ctx); err != nil {
 				t.Error(err)
 			}
 		}()
 		synctest.Wait()
-		play(w)
+		run(w)
 		cancel()
 		synctest.Wait()
 	})
 }
 
-// do runs f where neither side sees it half done.
+// do runs f while the fields are locked.
 func (w *world) do(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f()
 }
 
-// pass lets time pass, and all be done that is due by then.
+// pass lets time pass and waits until all that is due is done.
 func (w *world) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -103,7 +103,7 @@ func (w *world) wall() time.Time {
 	return time.Now().Round(0).Add(w.skew)
 }
 
-// watched is by what number the file at a path is watched, and for what.
+// watched returns the watch of the file at a path, and its mask.
 func (w *world) watched(path string) (watch int, mask uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *world) watched(path string) (watch int, mask uint32) {
 	return watch, w.masks[watch]
 }
 
-// Add is of queue, as are the next three.
+// Add implements queue, as do the next three methods.
 func (w *world) Add(path string, mask uint32) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,17 +164,17 @@ func (w *world) Read(until time.Time) ([]inotify.Event, error) {
 	return nil, nil
 }
 
-func (w *world) heard(p plugin.Pulse) {
+func (w *world) report(p plugin.Pulse) {
 	what := "beat"
 	switch {
 	case p.Lost:
 		what = "lost"
 	case p.Beat.Err != nil:
-		what = "nothing"
+		what = "error"
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.told = append(w.told, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Beat.Plugin.Name, p.Beat.Plugin.Version, what))
+	w.reports = append(w.reports, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Beat.Plugin.Name, p.Beat.Plugin.Version, what))
 	w.pulses = append(w.pulses, p)
 }
 
@@ -183,31 +183,34 @@ func (w *world) expect(want ...string) {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if diff := cmp.Diff(want, w.told); diff != "" {
-		w.t.Error("want (-), told (+):\n", diff)
+	if diff := cmp.Diff(want, w.reports); diff != "" {
+		w.t.Error("want (-), reported (+):\n", diff)
 	}
 }
 
 func (w *world) path(p plugin.Plugin) string {
-	return filepath.Join(w.root, "plugin", p.Name, p.Version, layout.Heartbeat)
+	return filepath.Join(layout.Version(w.root, p.Name, p.Version), layout.Heartbeat)
 }
 
-// put writes a date unheard.
+// put writes a date without an event.
 func (w *world) put(p plugin.Plugin, date time.Time) {
 	w.t.Helper()
-	w.folder(p)
+	w.makeDirs(p)
 	f, err := os.OpenFile(w.path(p), os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintf(f, "%10d", date.Unix()); err != nil { // the bubble's dates have nine digits
+	if _, err := fmt.Fprintf(f, "%10d", date.Unix()); err != nil { // dates in the bubble have nine digits
+		w.t.Fatal(err)
+	}
+	if err := os.Chtimes(w.path(p), time.Time{}, w.wall()); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// folder makes a plugin's folder.
-func (w *world) folder(ps ...plugin.Plugin) {
+// makeDirs creates the directories of plugins.
+func (w *world) makeDirs(ps ...plugin.Plugin) {
 	w.t.Helper()
 	for _, p := range ps {
 		if err := os.MkdirAll(filepath.Dir(w.path(p)), 0o755); err != nil {
@@ -216,25 +219,25 @@ func (w *world) folder(ps ...plugin.Plugin) {
 	}
 }
 
-// replaceFolder puts an empty one in the place of a plugin's folder, unheard.
-func (w *world) replaceFolder(p plugin.Plugin) {
+// replaceDir replaces a plugin's directory by an empty one, without an event.
+func (w *world) replaceDir(p plugin.Plugin) {
 	w.t.Helper()
 	w.aside++
 	dir := filepath.Dir(w.path(p))
 	if err := os.Rename(dir, filepath.Join(w.root, strconv.Itoa(w.aside))); err != nil {
 		w.t.Fatal(err)
 	}
-	w.folder(p)
+	w.makeDirs(p)
 }
 
-// watch has plugins watched whose folders are there.
+// watch creates the directories of plugins and watches them.
 func (w *world) watch(ps ...plugin.Plugin) {
-	w.folder(ps...)
+	w.makeDirs(ps...)
 	w.watcher.Watch(ps)
 	synctest.Wait()
 }
 
-// beat writes a date, and all is told of it that is asked for.
+// beat writes a date and sends the events that are watched for.
 func (w *world) beat(p plugin.Plugin) {
 	w.t.Helper()
 	fresh := !exists(w.path(p))
@@ -250,7 +253,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// event tells of what is at the path if that is asked for, and whether it is.
+// event sends an event of the file at the path if it is watched for, and reports
+// whether it is.
 func (w *world) event(path string, mask uint32, name string) bool {
 	watch, asked := w.watched(path)
 	if asked&mask != 0 {

@@ -1,17 +1,17 @@
-// Package inotify is the kernel's queue of file events, and nothing on top.
+// Package inotify reads the kernel's queue of file events.
 //
-// What is watched is an inode, found once by its path: a watch follows the file
-// when it is moved and ends with it, and the path may meanwhile lead to
-// another. So the way to follow a path is: first add a watch, then look at what
-// is there. What changed before the look is seen by it, what changes after it
-// is in the queue; and as adding is told the same number for the same inode,
-// who adds again learns whether the file is still the one he watches.
+// A watch is of an inode, which is found once by its path. The watch stays with
+// the file when it is moved and ends when it is deleted, while the path may lead
+// to another file. So to follow a path, first add a watch, then read the file:
+// the read shows what changed before it, the queue holds what changes after it.
+// Adding the same inode again returns the same number. So a caller that adds a
+// path again learns whether it still leads to the watched file.
 //
 // The package adds three things to inotify(7). A Queue waits in the runtime's
-// poller, which takes no thread; a read ends at a given time or when another
-// goroutine interrupts it, so that one goroutine can own everything that hangs
-// on the events, and sleeps once for all of it; and between two reads it can
-// rest, when events gather and the kernel wakes nobody for them.
+// poller, which needs no thread. A read ends at a given time or when another
+// goroutine interrupts it, so one goroutine can own all state that depends on
+// the events and waits in one place. Between two reads a Queue can rest: events
+// gather and the kernel does not wake the process for them.
 package inotify
 
 import (
@@ -26,39 +26,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Queue holds watches and gives their events. Read is for one goroutine at a
-// time, the rest for any.
+// Queue holds watches and returns their events. Only one goroutine at a time may
+// call Read and Rest; the other methods may be called from any.
 type Queue struct {
-	// What the runtime polls is the gate, never the events: an epoll instance
-	// that tells once that there are some, and no more until it is armed again.
+	// The runtime polls the gate, never the events. The gate is an epoll instance
+	// that reports events once, and then not until it is armed again.
 	events, gate *os.File
-	conn, wakes  syscall.RawConn // lend their descriptors
+	conn, wakes  syscall.RawConn // give access to their descriptors
 	interrupted  atomic.Bool
 	closed       atomic.Bool
 
-	// The reader's:
+	// Used by Read and Rest only:
 	rest   time.Duration
-	until  time.Time // the deadline that the gate has
-	rested time.Time // when the rest is over; zero: there is none
+	until  time.Time // the deadline of the gate
+	rested time.Time // when the rest ends; zero without one
 	armed  bool
 	buf    [16 << 10]byte
 }
 
-// Event is one of the kernel's.
+// Event is a file event of the kernel.
 type Event struct {
-	Watch int    // by the number that Add gave
+	Watch int    // the number that Add returned
 	Mask  uint32 // unix.IN_…
-	Name  string // in a watched folder, of what the event is about; else empty
+	Name  string // the file in a watched directory that the event is about; else empty
 }
 
-// Open makes a queue without watches.
+// Open returns a queue without watches.
 func Open() (*Queue, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
 	q := &Queue{events: os.NewFile(uintptr(fd), "inotify")}
-	err = unix.SetNonblock(fd, true) // not before, or the runtime would poll it
+	err = unix.SetNonblock(fd, true) // after NewFile, or the runtime would poll it
 	if err == nil {
 		q.conn, err = q.events.SyscallConn()
 	}
@@ -76,7 +76,7 @@ func (q *Queue) openGate(events int) error {
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	err = unix.SetNonblock(fd, true) // for the runtime to poll it
+	err = unix.SetNonblock(fd, true) // so that the runtime polls it
 	if err == nil {
 		err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, events, &unix.EpollEvent{Events: unix.EPOLLONESHOT})
 	}
@@ -88,9 +88,9 @@ func (q *Queue) openGate(events int) error {
 	return err
 }
 
-// Add watches a path. For what is watched already, by whatever path, the number
-// is the same and the mask replaces the old one. Numbers are positive; they are
-// not used again. The error is an *os.PathError.
+// Add watches the file at a path. For a file that is watched already, by any
+// path, it returns the same number and replaces the mask. Numbers are positive
+// and are not used again. The error is an *os.PathError.
 func (q *Queue) Add(path string, mask uint32) (watch int, err error) {
 	var failed error
 	err = q.conn.Control(func(fd uintptr) { watch, failed = unix.InotifyAddWatch(int(fd), path, mask) })
@@ -103,19 +103,18 @@ func (q *Queue) Add(path string, mask uint32) (watch int, err error) {
 	return watch, nil
 }
 
-// Drop ends a watch. The kernel may have ended it before, with its file.
-// Events that are in the queue stay in it.
+// Drop removes a watch. The kernel may have removed it before, with its file.
+// Events that are in the queue stay there.
 func (q *Queue) Drop(watch int) {
 	_ = q.conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(watch)) })
 }
 
-// Rest sets how long events gather after a Read gave some, before the next
-// gives more: by default not at all. It is for the goroutine that reads, and for
-// the rests that begin from now on.
+// Rest sets how long events gather after a Read returned some, before the next
+// returns more. The default is 0. It does not change a rest that has begun.
 func (q *Queue) Rest(d time.Duration) { q.rest = d }
 
-// Read waits for events, in the kernel's order. It returns none when until has
-// come, which for the zero time is never, or after Interrupt.
+// Read waits for events and returns them in the kernel's order. It returns none
+// at the time until, which for the zero time is never, and after Interrupt.
 func (q *Queue) Read(until time.Time) ([]Event, error) {
 	if end := q.rested; !end.IsZero() {
 		short := !until.IsZero() && until.Before(end)
@@ -143,7 +142,7 @@ func (q *Queue) Read(until time.Time) ([]Event, error) {
 	return parse(q.buf[:n]), nil
 }
 
-// take reads what there is.
+// take reads the events that are in the queue.
 func (q *Queue) take() (n int, err error) {
 	var failed error
 	err = q.conn.Control(func(fd uintptr) { n, failed = unix.Read(int(fd), q.buf[:]) })
@@ -157,7 +156,7 @@ func (q *Queue) take() (n int, err error) {
 	}
 }
 
-// wait waits until then for an Interrupt and, if armed, for events.
+// wait waits until a time for an Interrupt and, if armed, for events.
 func (q *Queue) wait(until time.Time, armed bool) (came, interrupted bool, err error) {
 	if err := q.arm(armed); err != nil {
 		return false, false, err
@@ -168,7 +167,7 @@ func (q *Queue) wait(until time.Time, armed bool) (came, interrupted bool, err e
 		}
 		q.until = until
 	}
-	// Looked at after the deadline was set, which may have undone Interrupt's.
+	// Checked after the deadline was set, which may have replaced that of Interrupt.
 	if q.interrupted.Swap(false) {
 		q.until = past
 		return false, true, nil
@@ -193,7 +192,7 @@ func (q *Queue) wait(until time.Time, armed bool) (came, interrupted bool, err e
 	}
 }
 
-// arm has the gate tell of events once, or not.
+// arm sets whether the gate reports events, once.
 func (q *Queue) arm(armed bool) error {
 	if q.armed == armed {
 		return nil
@@ -218,22 +217,22 @@ func (q *Queue) arm(armed bool) error {
 	return nil
 }
 
-// past is a deadline that has passed, and is never one that Read is called with.
+// past is a deadline that has passed. Read is never called with it.
 var past = time.Unix(1, 0)
 
-// Interrupt ends the Read that is waiting, or else the next.
+// Interrupt ends the Read that is waiting, or else the next one.
 func (q *Queue) Interrupt() {
 	q.interrupted.Store(true)
 	_ = q.gate.SetReadDeadline(past)
 }
 
-// Close ends all watches, and the Read that is waiting with os.ErrClosed.
+// Close removes all watches. A Read that is waiting returns os.ErrClosed.
 func (q *Queue) Close() error {
 	q.closed.Store(true)
 	return errors.Join(q.gate.Close(), q.events.Close())
 }
 
-// parse reads what a read of the queue gave, see inotify(7).
+// parse decodes the events that were read from the queue, see inotify(7).
 func parse(b []byte) []Event {
 	var found []Event
 	for len(b) >= unix.SizeofInotifyEvent {

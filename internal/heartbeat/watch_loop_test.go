@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
-// EV-06: a day of beats while the clock is set forward and back each hour.
-// Nobody is lost but who stops.
+// EV-06: a day of beats while the clock is set forward and back each hour. Only
+// the plugin that stops is lost.
 func TestDay(t *testing.T) {
 	a, b := minutely("a", "1"), minutely("b", "1")
-	in(t, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.watch(a, b)
 		for minute := range 24 * 60 {
 			if minute%60 == 30 {
@@ -34,7 +35,7 @@ func TestDay(t *testing.T) {
 			w.pass(time.Minute)
 		}
 		beats := map[string]int{}
-		w.told = slices.DeleteFunc(w.told, func(s string) bool {
+		w.reports = slices.DeleteFunc(w.reports, func(s string) bool {
 			var at, name, version, what string
 			fmt.Sscan(s, &at, &name, &version, &what)
 			beats[name+what]++
@@ -47,18 +48,71 @@ func TestDay(t *testing.T) {
 	})
 }
 
-// EV-06: a beat ten thousand times a second is told twice in one, the last
-// always, and is heard of a bounded number of times.
+// PL-08: a plugin that writes old dates at each interval is lost once, whatever
+// arrives, until it writes a date of now.
+func TestOldDatesArrive(t *testing.T) {
+	p := minutely("p", "1")
+	p.HeartbeatInterval = 20 * time.Second
+	inWorld(t, func(w *world) {
+		w.watch(p)
+		old := func() {
+			w.put(p, w.wall().Add(-5000*time.Second))
+			w.event(filepath.Dir(w.path(p)), unix.IN_CREATE, layout.Heartbeat)
+			w.event(w.path(p), unix.IN_MODIFY, "")
+			w.pass(20 * time.Second)
+		}
+		for range 9 {
+			old()
+		}
+		w.beat(p)
+		w.pass(20 * time.Second)
+		old()
+		old()
+		w.expect("0s p 1 lost", "3m0s p 1 beat", "3m20s p 1 lost")
+		if got := w.pulses[0].Age; got != 5000*time.Second {
+			t.Errorf("%v old", got)
+		}
+	})
+}
+
+// EV-06: the clock is set while events gather. The beats that are in the queue
+// are as old as they were when they arrived.
+func TestClockSetWhileEventsGather(t *testing.T) {
+	p := minutely("p", "1")
+	for name, step := range map[string]time.Duration{"EV-06 forward": 3 * time.Hour, "EV-06 back": -3 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.watch(p)
+				w.beat(p)
+				w.pass(time.Minute)
+				w.put(p, w.wall())
+				w.do(func() { w.skew += step })
+				w.pass(5 * time.Second)
+				w.event(w.path(p), unix.IN_MODIFY, "")
+				w.pass(55 * time.Second)
+				w.beat(p)
+				w.pass(time.Hour)
+				w.expect("0s p 1 beat", "1m5s p 1 beat", "2m0s p 1 beat", "3m6s p 1 lost")
+				if age := w.pulses[1].Age; age != 0 {
+					t.Errorf("%v old", age)
+				}
+			})
+		})
+	}
+}
+
+// EV-06: of ten thousand beats a second two are reported, and always the last.
+// The number of events is bounded.
 func TestTenThousandASecond(t *testing.T) {
 	p := minutely("p", "1")
-	in(t, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.watch(p)
 		w.beat(p)
-		heard := 0
+		events := 0
 		for i := range 30000 {
 			w.put(p, w.wall().Add(-time.Duration(i%7)*time.Second))
 			if w.event(w.path(p), unix.IN_MODIFY, "") {
-				heard++
+				events++
 			}
 			w.pass(100 * time.Microsecond)
 		}
@@ -67,22 +121,23 @@ func TestTenThousandASecond(t *testing.T) {
 		w.event(w.path(p), unix.IN_MODIFY, "")
 		w.pass(3 * time.Second)
 		if n := len(w.pulses); n < 4 || n > 10 {
-			t.Errorf("%d pulses of 3 s: %q", n, w.told)
+			t.Errorf("%d pulses of 3 s: %q", n, w.reports)
 		}
 		if got := w.pulses[len(w.pulses)-1].Beat.Last.Unix(); got != last.Unix() {
 			t.Errorf("%v, the last was %v", got, last.Unix())
 		}
-		if heard > 5*noise {
-			t.Errorf("heard of %d writes", heard)
+		if events > 5*maxEvents {
+			t.Errorf("%d events", events)
 		}
 	})
 }
 
-// Beats gather while nobody can notice, and not while one is missed (EV-06).
+// Events gather for a tenth of the shortest interval, and not for long while a
+// beat is lost (EV-06).
 func TestRest(t *testing.T) {
 	minutely, hourly, often := minutely("p", "1"), minutely("q", "1"), minutely("r", "1")
 	hourly.HeartbeatInterval, often.HeartbeatInterval = time.Hour, 2*time.Second
-	in(t, func(w *world) {
+	inWorld(t, func(w *world) {
 		expect := func(want time.Duration) {
 			t.Helper()
 			synctest.Wait()
@@ -93,28 +148,28 @@ func TestRest(t *testing.T) {
 			})
 		}
 		w.watch(hourly)
-		expect(gathers)
+		expect(maxRest)
 		w.watch(hourly, minutely)
 		w.beat(minutely)
-		expect(gathers)
+		expect(maxRest)
 		w.pass(2 * time.Minute)
 		w.expect("0s p 1 beat", "1m6s p 1 lost")
 		expect(burst)
 		w.beat(minutely)
-		expect(gathers)
+		expect(maxRest)
 		w.watch(hourly, minutely, often)
 		expect(200 * time.Millisecond)
 	})
 }
 
-// EV-06: a folder in which a lot is written is left alone for a second at a
-// time, and a beat in it is told all the same.
-func TestNoise(t *testing.T) {
+// EV-06: a directory with many events is not watched for a second at a time. A
+// beat in it is reported all the same.
+func TestTooManyEvents(t *testing.T) {
 	noisy, quiet := minutely("noisy", "1"), minutely("quiet", "1")
-	in(t, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.watch(noisy, quiet)
 		dir := filepath.Dir(w.path(noisy))
-		for range noise + 1 {
+		for range maxEvents + 1 {
 			w.event(dir, unix.IN_MOVED_TO, "log")
 		}
 		if watch, _ := w.watched(dir); watch != 0 {
@@ -131,10 +186,10 @@ func TestNoise(t *testing.T) {
 	})
 }
 
-func TestFolders(t *testing.T) {
+func TestDirs(t *testing.T) {
 	p := minutely("p", "1")
 	t.Run("EV-06 absent: tried each minute", func(t *testing.T) {
-		in(t, func(w *world) {
+		inWorld(t, func(w *world) {
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(9*time.Minute + 30*time.Second)
 			w.do(func() {
@@ -153,7 +208,7 @@ func TestFolders(t *testing.T) {
 		})
 	})
 	t.Run("EV-06 absent: tried when Watch is called", func(t *testing.T) {
-		in(t, func(w *world) {
+		inWorld(t, func(w *world) {
 			w.do(func() { w.refuse = syscall.ENOENT })
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(time.Second)
@@ -163,9 +218,9 @@ func TestFolders(t *testing.T) {
 			w.expect("1s p 1 beat")
 		})
 	})
-	t.Run("EV-06 absent: entered when it comes", func(t *testing.T) {
-		in(t, func(w *world) {
-			w.folder(minutely("p", "0"), minutely("p", "2"))
+	t.Run("EV-06 absent: watched when it is created", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			w.makeDirs(minutely("p", "0"), minutely("p", "2"))
 			w.watcher.Watch([]plugin.Plugin{p, {Name: "p", Version: "3", Duplicate: true, ID: 3}})
 			w.pass(time.Second)
 			w.put(p, w.wall())
@@ -173,12 +228,12 @@ func TestFolders(t *testing.T) {
 			w.beat(p)
 			w.expect("1s p 1 beat")
 			if watch, _ := w.watched(filepath.Dir(filepath.Dir(w.path(p)))); watch == 0 {
-				t.Error("the other is not waited for")
+				t.Error("the parent is not watched for the other plugin")
 			}
 		})
 	})
-	t.Run("EV-06 absent, but back for the look: entered again", func(t *testing.T) {
-		in(t, func(w *world) {
+	t.Run("EV-06 absent, but created before the read: watched again", func(t *testing.T) {
+		inWorld(t, func(w *world) {
 			w.put(p, w.wall())
 			w.do(func() { w.misses = 3 })
 			w.watcher.Watch([]plugin.Plugin{p})
@@ -188,7 +243,7 @@ func TestFolders(t *testing.T) {
 		})
 	})
 	t.Run("EV-06 refused: logged once, read each minute", func(t *testing.T) {
-		in(t, func(w *world) {
+		inWorld(t, func(w *world) {
 			w.do(func() { w.refuse = syscall.ENOSPC })
 			w.watcher.Watch([]plugin.Plugin{p})
 			w.pass(30 * time.Second)
@@ -203,13 +258,13 @@ func TestFolders(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-06 removed and made again", func(t *testing.T) {
-		in(t, func(w *world) {
+	t.Run("EV-06 removed and created again", func(t *testing.T) {
+		inWorld(t, func(w *world) {
 			w.watch(p)
 			w.beat(p)
 			dir := filepath.Dir(w.path(p))
 			watch, _ := w.watched(dir)
-			w.replaceFolder(p)
+			w.replaceDir(p)
 			w.events <- inotify.Event{Watch: watch, Mask: unix.IN_MOVE_SELF}
 			synctest.Wait()
 			w.pass(time.Second)
@@ -217,12 +272,12 @@ func TestFolders(t *testing.T) {
 			w.expect("0s p 1 beat", "1s p 1 beat")
 		})
 	})
-	t.Run("EV-06 the folder was another: seen at the deadline", func(t *testing.T) {
-		in(t, func(w *world) {
+	t.Run("EV-06 replaced: noticed at the deadline", func(t *testing.T) {
+		inWorld(t, func(w *world) {
 			w.watch(p)
 			w.beat(p)
 			w.pass(2 * time.Second)
-			w.replaceFolder(p)
+			w.replaceDir(p)
 			w.pass(48 * time.Second)
 			w.beat(p)
 			w.pass(30 * time.Second)
@@ -232,18 +287,18 @@ func TestFolders(t *testing.T) {
 			w.expect("0s p 1 beat", "1m6s p 1 beat", "1m20s p 1 beat", "2m26s p 1 lost", "6m20s p 1 beat")
 		})
 	})
-	t.Run("EV-06 the folder was another: seen when the file is missed", func(t *testing.T) {
-		in(t, func(w *world) {
+	t.Run("EV-06 replaced: noticed when the file is missing", func(t *testing.T) {
+		inWorld(t, func(w *world) {
 			w.watch(p)
-			w.beat(p) // made and written: the second is looked at after a second
-			w.replaceFolder(p)
+			w.beat(p) // created and written: the file is read again after a second
+			w.replaceDir(p)
 			w.pass(50 * time.Second)
 			w.beat(p)
 			w.expect("0s p 1 beat", "50s p 1 beat")
 		})
 	})
 	t.Run("EV-06 written over, first closed, then kept open", func(t *testing.T) {
-		in(t, func(w *world) {
+		inWorld(t, func(w *world) {
 			w.watch(p)
 			w.beat(p)
 			w.pass(30 * time.Second)
@@ -251,13 +306,13 @@ func TestFolders(t *testing.T) {
 			w.event(w.path(p), unix.IN_CLOSE_WRITE, "")
 			for range 3 {
 				w.pass(time.Minute)
-				w.beat(p) // not heard of at first, as it is closed no more
+				w.beat(p) // without an event at first, as the file is not closed any more
 			}
 			w.expect("0s p 1 beat", "30s p 1 beat", "1m36s p 1 beat", "2m30s p 1 beat", "3m30s p 1 beat")
 		})
 	})
-	t.Run("EV-06 lost: looked at each minute", func(t *testing.T) {
-		in(t, func(w *world) {
+	t.Run("EV-06 lost: read each minute", func(t *testing.T) {
+		inWorld(t, func(w *world) {
 			w.watch(p)
 			w.beat(p)
 			w.pass(70 * time.Second)
@@ -267,7 +322,7 @@ func TestFolders(t *testing.T) {
 		})
 	})
 	t.Run("EV-06 a chmod is no beat", func(t *testing.T) {
-		in(t, func(w *world) {
+		inWorld(t, func(w *world) {
 			w.watch(p)
 			w.put(p, w.wall())
 			w.event(w.path(p), unix.IN_ATTRIB, "")
@@ -275,7 +330,7 @@ func TestFolders(t *testing.T) {
 		})
 	})
 	t.Run("EV-06 lost events: all files are read", func(t *testing.T) {
-		in(t, func(w *world) {
+		inWorld(t, func(w *world) {
 			q := minutely("q", "1")
 			w.watch(p, q)
 			w.put(q, w.wall())
@@ -289,18 +344,18 @@ func TestWatchReplaces(t *testing.T) {
 	p, other := minutely("p", "1"), minutely("other", "1")
 	for _, tc := range []struct {
 		name string
-		next []plugin.Plugin // watched 30 s after the beat
-		want []string        // told after it
+		next []plugin.Plugin // watched from 30 s after the beat
+		want []string        // reported after it
 	}{
 		{"EV-06 the same keeps its deadline", []plugin.Plugin{other, {Name: "p", Version: "1", HeartbeatInterval: time.Minute, ID: 7}}, []string{"1m6s p 1 lost"}},
 		{"EV-06 a new version begins anew", []plugin.Plugin{minutely("p", "2")}, nil},
 		{"EV-06 a new interval begins anew", []plugin.Plugin{{Name: "p", Version: "1", HeartbeatInterval: 40 * time.Second}}, []string{"30s p 1 beat", "46s p 1 lost"}},
-		{"EV-06 not watched any more", []plugin.Plugin{other}, nil},
-		{"EV-06 nothing is", nil, nil},
+		{"EV-06 another plugin instead", []plugin.Plugin{other}, nil},
+		{"EV-06 no plugin", nil, nil},
 		{"EV-06 a second record of the version", []plugin.Plugin{p, p, {Name: "p", Version: "1", HeartbeatInterval: time.Minute, Duplicate: true, ID: 9}}, []string{"30s p 1 beat", "1m6s p 1 lost", "1m6s p 1 lost"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			in(t, func(w *world) {
+			inWorld(t, func(w *world) {
 				w.watch(p)
 				w.beat(p)
 				w.pass(30 * time.Second)
@@ -313,13 +368,13 @@ func TestWatchReplaces(t *testing.T) {
 			})
 		})
 	}
-	t.Run("EV-06 a name of no folder", func(t *testing.T) {
-		in(t, func(w *world) {
+	t.Run("EV-06 a name that is no directory name", func(t *testing.T) {
+		inWorld(t, func(w *world) {
 			w.watcher.Watch([]plugin.Plugin{{Name: "..", Version: "1", HeartbeatInterval: time.Minute}})
 			w.pass(time.Hour)
-			w.expect("1.06s .. 1 nothing")
+			w.expect("1.06s .. 1 error")
 			if w.adds != 0 {
-				t.Error("a folder was watched")
+				t.Error("a directory was watched")
 			}
 		})
 	})

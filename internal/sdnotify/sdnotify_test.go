@@ -1,4 +1,4 @@
-package notify
+package sdnotify
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func TestRun(t *testing.T) {
 		case s := <-said:
 			return s
 		case <-time.After(20 * time.Second):
-			t.Fatal("nothing was said")
+			t.Fatal("no notification")
 			return ""
 		}
 	}
@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 	until("STATUS=1 plugin: 1 crash-loop")
 
 	a.sick.Store(true)
-	for quiet := false; !quiet; { // what was under way comes, then nothing
+	for quiet := false; !quiet; { // notifications in flight arrive, then none
 		select {
 		case <-said:
 		case <-time.After(300 * time.Millisecond):
@@ -104,7 +104,7 @@ func TestRun(t *testing.T) {
 
 func TestRunWithoutSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	Run(t.Context(), nil, logrus.New()) // returns at once, and asks nobody
+	Run(t.Context(), nil, logrus.New()) // returns at once and does not use the supervisor
 }
 
 func TestLine(t *testing.T) {
@@ -118,7 +118,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// What is systemd's must not reach a plugin.
+// The variables of systemd must not reach a plugin.
 func TestVariables(t *testing.T) {
 	if !slices.Contains(Variables(), "NOTIFY_SOCKET") || !slices.Contains(Variables(), "WATCHDOG_USEC") {
 		t.Error(Variables())

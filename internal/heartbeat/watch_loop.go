@@ -1,0 +1,345 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/plugin"
+)
+
+const (
+	// retryEvery is how often a directory that cannot be watched is tried again.
+	retryEvery = time.Minute
+	// maxRest is the longest time that the events of all plugins gather: to wake
+	// up costs more than to handle them.
+	maxRest = 5 * time.Second
+)
+
+// queue holds the kernel's file events: an *inotify.Queue.
+type queue interface {
+	Add(path string, mask uint32) (watch int, err error)
+	Drop(watch int)
+	Rest(d time.Duration)
+	Read(until time.Time) ([]inotify.Event, error)
+}
+
+// watchLoop is one run of Follow. Its fields are used by that goroutine only.
+type watchLoop struct {
+	*Watcher
+	queue   queue
+	report  func(plugin.Pulse)
+	start   time.Time
+	byKey   map[string]*beatDeadline
+	byDir   map[string]*watchedDir
+	byWatch map[int][]*watchedDir // most often one; directories that do not exist can share a parent
+	heap    deadlineHeap
+}
+
+func newWatchLoop(w *Watcher, q queue, report func(plugin.Pulse)) *watchLoop {
+	return &watchLoop{
+		Watcher: w, queue: q, report: report, start: time.Now(),
+		byKey: map[string]*beatDeadline{}, byDir: map[string]*watchedDir{}, byWatch: map[int][]*watchedDir{},
+	}
+}
+
+func (l *watchLoop) now() instant {
+	return instant{mono: time.Since(l.start), wall: l.wall()}
+}
+
+// run reports beats until ctx ends or the queue fails. It sleeps only in Read.
+func (l *watchLoop) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if ps, changed := l.takeSet(); changed {
+			l.replaceSet(ps, l.now())
+		}
+		for now := l.now(); l.heap.next() <= now.mono && ctx.Err() == nil; now = l.now() {
+			l.handleDue(l.heap[0], now)
+		}
+		var until time.Time
+		if next := l.heap.next(); next != never {
+			until = l.start.Add(next)
+		}
+		l.queue.Rest(l.restTime())
+		events, err := l.queue.Read(until)
+		if err != nil {
+			return err
+		}
+		now := l.now()
+		for _, e := range events {
+			l.handleEvent(e, now)
+		}
+	}
+	return nil
+}
+
+// restTime returns how long events may gather: at most a tenth of the shortest
+// interval, and while a beat is lost no longer than burst, so that its return
+// is reported soon.
+func (l *watchLoop) restTime() time.Duration {
+	rest := maxRest
+	for _, d := range l.byKey {
+		rest = min(rest, d.beat.Plugin.HeartbeatInterval/10)
+		if d.lost {
+			rest = min(rest, burst)
+		}
+	}
+	return rest
+}
+
+// handleEvent handles an event of the kernel. An event of a watch that was
+// removed is ignored: the file was read after the removal.
+func (l *watchLoop) handleEvent(e inotify.Event, now instant) {
+	if e.Mask&unix.IN_Q_OVERFLOW != 0 {
+		l.log.Debug("Heartbeat events were lost, all files are read")
+		for _, dir := range l.byDir {
+			l.noteEvent(dir, now)
+			l.scheduleWatch(dir, now.mono)
+		}
+	}
+	for _, dir := range slices.Clone(l.byWatch[e.Watch]) {
+		l.handleDirEvent(dir, e, now)
+	}
+}
+
+// handleDirEvent handles an event of one of a directory's watches.
+func (l *watchLoop) handleDirEvent(dir *watchedDir, e inotify.Event, now instant) {
+	if dir.countEvent(now) > maxEvents {
+		l.removeWatches(dir)
+		for _, d := range dir.deadlines {
+			d.notified = true // of what happens until the directory is watched again
+		}
+		l.scheduleWatch(dir, now.mono+burst)
+		return
+	}
+	of := dir.targetOf(e.Watch)
+	if e.Mask&unix.IN_IGNORED != 0 { // the kernel removed the watch
+		l.setWatch(dir, of, 0)
+	}
+	switch {
+	case of == parent && e.Name == filepath.Base(dir.dir), of == directory && e.Name == "": // it was created, moved or removed
+		l.scheduleWatch(dir, now.mono)
+	case of == file && e.Mask&(unix.IN_MODIFY|unix.IN_CLOSE_WRITE) != 0:
+		if e.Mask&unix.IN_CLOSE_WRITE != 0 && !dir.usesClose && !dir.staysOpen {
+			dir.usesClose = true
+			l.scheduleWatch(dir, now.mono)
+		}
+		l.noteEvent(dir, now)
+	case of == file, of == directory && e.Name == layout.Heartbeat:
+		l.checkFileReplaced(dir, now)
+	}
+}
+
+// checkFileReplaced notes an event if the heartbeat file is another one now, or
+// gone. A change of the file's mode or of its number of links is not a beat.
+func (l *watchLoop) checkFileReplaced(dir *watchedDir, now instant) {
+	before := dir.watches[file]
+	if err := l.addWatches(dir); err != nil {
+		l.scheduleWatch(dir, now.mono)
+	}
+	if after := dir.watches[file]; after == 0 || after != before {
+		l.noteEvent(dir, now)
+	}
+}
+
+// noteEvent notes that something happened to the heartbeat file.
+func (l *watchLoop) noteEvent(dir *watchedDir, now instant) {
+	for _, d := range dir.deadlines {
+		d.noteEvent(now)
+		l.heap.update(d)
+	}
+}
+
+// scheduleWatch has the directory watched anew at a time.
+func (l *watchLoop) scheduleWatch(dir *watchedDir, at time.Duration) {
+	for _, d := range dir.deadlines {
+		d.nextWatch = at
+		l.heap.update(d)
+	}
+}
+
+// handleDue does what is due for a plugin: it watches the directory anew, reads
+// the file, and reports a beat or a lost one. When a deadline passes, another
+// directory may have taken the place of the watched one. So the directory is
+// watched anew and the file read before the beat is called lost.
+func (l *watchLoop) handleDue(d *beatDeadline, now instant) {
+	var watchErr error
+	rewatch := d.nextWatch <= now.mono || d.deadline <= now.mono
+	if rewatch {
+		watchErr = l.renewWatches(d, now)
+		d.nextRead = now.mono
+	}
+	var pulse plugin.Pulse
+	var report bool
+	if d.nextRead <= now.mono {
+		r := l.reader.readFile(d.beat.Plugin)
+		cameAfterWatch := r.found && isAbsent(watchErr)
+		wentUnwatched := !r.found && d.beat.Found && !rewatch // another directory may have come
+		if cameAfterWatch || wentUnwatched {
+			d.nextWatch = now.mono + minRetry
+		}
+		if d.dir.usesClose && d.missedEvent(r) {
+			d.dir.usesClose, d.dir.staysOpen = false, true
+			l.scheduleWatch(d.dir, now.mono)
+		}
+		pulse, report = d.update(now, r)
+	}
+	if lost, expired := d.expire(now); expired {
+		pulse, report, d.nextWatch = lost, true, now.mono+retryEvery
+	}
+	l.heap.update(d)
+	if report {
+		l.report(pulse)
+	}
+}
+
+// renewWatches watches the directory and the file of a plugin, and schedules the
+// next try if that failed or the beat is lost.
+func (l *watchLoop) renewWatches(d *beatDeadline, now instant) error {
+	err := l.addWatches(d.dir)
+	l.logWatchError(d, err)
+	d.nextWatch = never
+	if err != nil || d.lost {
+		d.nextWatch = now.mono + retryEvery
+	}
+	return err
+}
+
+// addWatches watches the directory and the heartbeat file in it. What is
+// watched already stays watched. The file must be read afterwards, as no event
+// reports what happened before. The error says why the directory or the file is
+// not watched; a heartbeat file that does not exist is no error.
+//
+// If the directory does not exist its parent is watched, and the directory is
+// tried once more, as it may have been created in between. The same holds for
+// the file and its directory.
+func (l *watchLoop) addWatches(dir *watchedDir) error {
+	if dir.dir == "" {
+		return nil
+	}
+	err := l.addWatch(dir, directory, dir.dir, dir.dirMask())
+	if isAbsent(err) {
+		_ = l.addWatch(dir, parent, filepath.Dir(dir.dir), unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+		err = l.addWatch(dir, directory, dir.dir, dir.dirMask())
+	}
+	if err != nil {
+		l.setWatch(dir, file, 0)
+		return err
+	}
+	l.setWatch(dir, parent, 0)
+	err = l.addWatch(dir, file, dir.path, dir.fileMask())
+	if awaitsFile := err != nil; dir.awaitsFile != awaitsFile {
+		dir.awaitsFile = awaitsFile
+		return l.addWatches(dir)
+	}
+	if isAbsent(err) {
+		return nil
+	}
+	return err
+}
+
+// addWatch watches what is at the path now. On an error the target is not watched.
+func (l *watchLoop) addWatch(dir *watchedDir, at target, path string, mask uint32) error {
+	watch, err := l.queue.Add(path, mask)
+	l.setWatch(dir, at, watch)
+	return err
+}
+
+// removeWatches removes all watches of a directory.
+func (l *watchLoop) removeWatches(dir *watchedDir) {
+	for at := range dir.watches {
+		l.setWatch(dir, target(at), 0)
+	}
+}
+
+// setWatch sets the watch of a target and removes the one it had, unless other
+// directories use that too.
+func (l *watchLoop) setWatch(dir *watchedDir, at target, watch int) {
+	before := dir.watches[at]
+	if before == watch {
+		return
+	}
+	dir.watches[at] = watch
+	if watch != 0 {
+		l.byWatch[watch] = append(l.byWatch[watch], dir)
+	}
+	if before == 0 {
+		return
+	}
+	others := slices.DeleteFunc(l.byWatch[before], func(d *watchedDir) bool { return d == dir })
+	if l.byWatch[before] = others; len(others) == 0 {
+		delete(l.byWatch, before)
+		l.queue.Drop(before)
+	}
+}
+
+func (l *watchLoop) logWatchError(d *beatDeadline, err error) {
+	logged := d.dir.errorLogged
+	d.dir.errorLogged = err != nil && !isAbsent(err)
+	if d.dir.errorLogged && !logged {
+		l.log.WithFields(logrus.Fields{"plugin": d.beat.Plugin.Name, "version": d.beat.Plugin.Version}).
+			WithError(err).Warn("Heartbeat cannot be watched, its file is read at deadlines and each minute")
+	}
+}
+
+// isAbsent reports whether the error says that a file does not exist.
+func isAbsent(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// replaceSet sets which plugins are watched.
+func (l *watchLoop) replaceSet(ps []plugin.Plugin, now instant) {
+	keep := make(map[string]*beatDeadline, len(ps))
+	for _, p := range ps {
+		key := p.Key()
+		if keep[key] != nil {
+			continue
+		}
+		d := l.byKey[key]
+		if d != nil && d.beat.Plugin.Version == p.Version && d.beat.Plugin.HeartbeatInterval == p.HeartbeatInterval {
+			delete(l.byKey, key)
+			d.beat.Plugin, d.nextWatch = p, now.mono
+			l.heap.update(d)
+		} else {
+			d = l.addPlugin(p, now)
+		}
+		keep[key] = d
+	}
+	for _, d := range l.byKey {
+		l.removePlugin(d)
+	}
+	l.byKey = keep
+}
+
+func (l *watchLoop) addPlugin(p plugin.Plugin, now instant) *beatDeadline {
+	path, err := l.reader.pluginDir(p)
+	if err != nil {
+		path = "" // reading the file reports the error
+	}
+	dir := l.byDir[path]
+	if dir == nil {
+		dir = newWatchedDir(path)
+		l.byDir[path] = dir
+	}
+	d := newBeatDeadline(p, dir, now)
+	dir.deadlines = append(dir.deadlines, d)
+	l.heap.add(d)
+	return d
+}
+
+func (l *watchLoop) removePlugin(d *beatDeadline) {
+	l.heap.remove(d)
+	d.dir.deadlines = slices.DeleteFunc(d.dir.deadlines, func(other *beatDeadline) bool { return other == d })
+	if len(d.dir.deadlines) == 0 {
+		l.removeWatches(d.dir)
+		delete(l.byDir, d.dir.dir)
+	}
+}
