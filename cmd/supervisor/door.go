@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"pluginsupervisor/actors"
-	"pluginsupervisor/internal/host"
+	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
@@ -15,7 +15,7 @@ import (
 type door struct {
 	*actors.System
 	packages *supply.Supply
-	native   *host.Manager // nil: an external one, of which neither is known
+	native   *native.Manager // nil: an external one, of which neither is known
 }
 
 // Status is everything that is known.

@@ -20,8 +20,8 @@ import (
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/external"
 	"pluginsupervisor/internal/heartbeat"
-	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/notify"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
@@ -90,7 +90,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
-	native, isNative := manager.(*host.Manager)
+	native, isNative := manager.(*native.Manager)
 	if isNative {
 		if n, err := packages.Sweep(ctx); err != nil || n > 0 {
 			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
@@ -209,7 +209,7 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // manager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins nobody watches (EV-04).
 func manager(
-	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages host.Packages, log logrus.FieldLogger,
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
 ) (actors.Manager, actors.Watcher) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {
@@ -219,7 +219,7 @@ func manager(
 	if cfg.Manager != config.ManagerNative {
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
 	}
-	native := host.New(host.Options{
+	native := native.New(native.Options{
 		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: notify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,

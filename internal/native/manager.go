@@ -1,4 +1,4 @@
-// Package host is the native manager: it finds plugins in the plugin database,
+// Package native is the native manager: it finds plugins in the plugin database,
 // runs their verbs as processes of its own, and knows nothing of why it is told
 // to. Whoever calls it decides what is started, when, and how often.
 //
@@ -7,7 +7,7 @@
 // deadline of its record (SPEC 2). Starting and stopping hold the plugin's name
 // lock shared, an upgrade holds it alone, so that no other program works on
 // the plugin meanwhile and it never runs twice (RS-11).
-package host
+package native
 
 import (
 	"context"
