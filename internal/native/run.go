@@ -59,6 +59,9 @@ func (m *Manager) run(ctx context.Context, o order) process.Result {
 // do runs a verb that changes something. How it ended is logged for whoever
 // follows the steps; what it means, the caller knows and says.
 func (m *Manager) do(ctx context.Context, o order) plugin.Outcome {
+	if err := m.step.Before(string(o.verb) + " " + o.plugin.Version); err != nil {
+		return failed(o.verb, err)
+	}
 	r := m.run(ctx, o)
 	outcome := verb.Outcome(o.verb, r)
 	m.logFor(o.plugin).WithFields(logrus.Fields{

@@ -100,7 +100,7 @@ func (m *Manager) settle(ctx context.Context, name string) (settled bool, err er
 		return false, err
 	}
 	defer release()
-	if left, found := m.finish(ctx, name); found && ctx.Err() != nil {
+	if left, found := m.finish(ctx, name, &interrupt{}); found && ctx.Err() != nil {
 		return false, left.Err
 	}
 	return true, nil

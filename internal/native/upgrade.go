@@ -15,94 +15,120 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// upgradeTo makes another version the one that is recorded and runs, or leaves
-// all as it was (UP-06, UP-08). It is a transaction, see change: whatever
-// cuts it short, a later call about the plugin finishes or undoes it. One that
-// an earlier process left is brought to its end first, also when the offer
-// then turns out to be none.
-func (m *Manager) upgradeTo(ctx context.Context, o plugin.Change) plugin.Changed {
-	u := m.fulfil(ctx, o)
-	u.Plugin = m.withOrigin(u.Plugin)
-	return u
+// Change makes a change (UP-06, UP-08, CL-10), all of it under the plugin's
+// name lock. It is a transaction, see type change: whatever cuts it short, a
+// later call about the plugin finishes or undoes it. One that an earlier process
+// left is finished first, also when the change then turns out to be none. What
+// the change needs was fetched before, with Fetch.
+func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed {
+	defer m.Discard(c)
+	g := grant{Change: c, before: p.Before, interrupt: &interrupt{requests: p.Interrupt}}
+	result := m.perform(ctx, g)
+	result.Plugin = m.withOrigin(result.Plugin)
+	return result
 }
 
-func (m *Manager) fulfil(ctx context.Context, o plugin.Change) plugin.Changed {
-	switch {
-	case o.Kind == plugin.ChangeResume:
-		return m.resume(ctx, o)
-	case o.Kind == plugin.ChangeRemove:
-		return m.remove(ctx, o)
-	case o.Kind == plugin.ChangeRollback:
-		return m.rollBack(ctx, o)
-	}
-	u, err := m.admit(ctx, o)
-	if err != nil {
+// grant is a change that the caller permits.
+type grant struct {
+	plugin.Change
+	before    plugin.Status // of the plugin when it was granted; StatusUnknown: ask
+	beat      bool          // its heartbeat was in time then
+	interrupt *interrupt
+}
+
+func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
+	u := upgrade{grant: g}
+	if err := plugin.CheckName(g.Name); err != nil {
 		return u.refuse(err)
 	}
-	var staged *install.Staged
-	if m.packages != nil && (o.Package != "" || !isFolder(m.dir(o.Name, o.Version))) {
-		if staged, err = m.packages.Stage(ctx, o); err != nil { // before the lock: it may take long, and touches nothing
-			return u.refuse(err)
-		}
-		defer func() {
-			if err := staged.Discard(); err != nil {
-				m.log.WithError(err).WithField("plugin", o.Name).Warn("Staging folder cannot be removed")
-			}
-		}()
+	var err error
+	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil {
+		return u.refuse(err)
 	}
-	release, _, err := m.lock(ctx, o.Name, lock.Exclusive)
+	g.beat = g.before == plugin.StatusRunning && m.beats(ctx, u.old.Plugin()) // before anything is waited for
+	release, err := m.lockForChange(ctx, g)
 	if err != nil {
 		return u.refuse(err)
 	}
 	defer release()
-	if left, found := m.finish(ctx, o.Name); found && left.Err != nil {
-		m.log.WithError(left.Err).WithField("plugin", o.Name).Warn("Upgrade that was cut short did not end well")
+	left, found := m.finish(ctx, g.Name, g.interrupt)
+	switch {
+	case g.Kind == plugin.ChangeResume:
+		return m.resumed(ctx, g, left, found)
+	case found && left.Err != nil:
+		m.log.WithError(left.Err).WithField("plugin", g.Name).Warn("Upgrade that was cut short did not end well")
 	}
-	if u, err = m.plan(ctx, o, staged); err != nil { // what was admitted may have changed
+	if g.interrupt.received() {
+		r := u.refuse(plugin.ErrInterrupted)
+		if found {
+			r.Plugin, r.Status, r.SysTag = left.Plugin, left.Status, left.SysTag
+		}
+		return r
+	}
+	switch g.Kind {
+	case plugin.ChangeRemove:
+		return m.remove(ctx, g)
+	case plugin.ChangeRollback:
+		return m.rollBack(ctx, g)
+	default:
+		return m.upgradeTo(ctx, g)
+	}
+}
+
+// lockForChange takes the plugin's name lock alone. An interruption ends the
+// wait for it, unless there is something to finish or undo.
+func (m *Manager) lockForChange(ctx context.Context, g grant) (release func(), err error) {
+	if g.Kind == plugin.ChangeResume {
+		release, _, err = m.lock(ctx, g.Name, lock.Exclusive)
+		return release, err
+	}
+	waiting, stop := g.interrupt.context(ctx)
+	release, _, err = m.lock(waiting, g.Name, lock.Exclusive)
+	stop()
+	if err != nil && ctx.Err() == nil && g.interrupt.received() {
+		err = plugin.ErrInterrupted
+	}
+	return release, err
+}
+
+// upgradeTo makes another version the one that is recorded and runs, or leaves
+// everything as it was.
+func (m *Manager) upgradeTo(ctx context.Context, g grant) plugin.Changed {
+	u, err := m.plan(ctx, g)
+	if err != nil {
 		return u.refuse(err)
 	}
 	return m.reported(m.carryOut(ctx, u))
 }
 
-// rollBack makes the version before the recorded one, and keeps the control
-// plane from offering the present one again for a while.
-func (m *Manager) rollBack(ctx context.Context, o plugin.Change) plugin.Changed {
+// rollBack switches to the version before the recorded one, and keeps the
+// control plane from offering the present one again for a while.
+func (m *Manager) rollBack(ctx context.Context, g grant) plugin.Changed {
 	var err error
-	if err = plugin.CheckName(o.Name); err == nil {
-		o.Version, err = m.before(ctx, o.Name)
+	if g.Version, err = m.before(ctx, g.Name); err != nil {
+		return upgrade{grant: g}.refuse(err)
 	}
-	if err != nil {
-		return upgrade{offer: o}.refuse(err)
-	}
-	o.Kind, o.Origin = plugin.ChangeUpgrade, plugin.FromOperator
-	result := m.fulfil(ctx, o)
+	g.Kind, g.Origin = plugin.ChangeUpgrade, plugin.FromOperator
+	result := m.upgradeTo(ctx, g)
 	if result.Err == nil && m.quarantine > 0 {
 		err := m.changes.Ban(plugin.Ban{
-			Name: o.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
+			Name: g.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
 		})
 		if err != nil {
-			m.log.WithError(err).WithField("plugin", o.Name).Warn("The version that was rolled back may be offered again")
+			m.log.WithError(err).WithField("plugin", g.Name).Warn("The version that was rolled back may be offered again")
 		}
 	}
 	return result
 }
 
-// resume brings an upgrade that was cut short to its end.
-func (m *Manager) resume(ctx context.Context, o plugin.Change) plugin.Changed {
-	if err := plugin.CheckName(o.Name); err != nil {
-		return upgrade{offer: o}.refuse(err)
+// resumed returns the result of a change that an earlier process left.
+func (m *Manager) resumed(ctx context.Context, g grant, left plugin.Changed, found bool) plugin.Changed {
+	if found {
+		return m.reported(left)
 	}
-	release, _, err := m.lock(ctx, o.Name, lock.Exclusive)
-	if err != nil {
-		return upgrade{offer: o}.refuse(err)
-	}
-	defer release()
-	left, found := m.finish(ctx, o.Name)
-	if !found { // somebody else did
-		r, _, err := m.registry.Find(ctx, o.Name)
-		return plugin.Changed{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
-	}
-	return m.reported(left)
+	// Another process has finished it.
+	r, _, err := m.registry.Find(ctx, g.Name)
+	return plugin.Changed{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
 }
 
 // reported adds to a result what runs now.
@@ -122,19 +148,19 @@ func (m *Manager) Unfinished() ([]plugin.Change, error) {
 	return offers, err
 }
 
-// upgrade is what an offer comes to on this host.
+// upgrade is what a change comes to on this host.
 type upgrade struct {
-	offer plugin.Change
-	old   registry.Record // the record before; the zero value if there is none
-	had   bool            // there is one
-	next  registry.Record
+	grant
+	old  registry.Record // the record before; the zero value if there is none
+	had  bool            // there is one
+	next registry.Record
 	// staged is the package of next; nil: it is in its place already.
 	staged *install.Staged
 }
 
 // admit refuses what may not be done.
 func (m *Manager) admit(ctx context.Context, o plugin.Change) (u upgrade, err error) {
-	u.offer = o
+	u.Change = o
 	if err := plugin.CheckName(o.Name); err != nil {
 		return u, err
 	}
@@ -153,14 +179,19 @@ func (m *Manager) admit(ctx context.Context, o plugin.Change) (u upgrade, err er
 	return u, nil
 }
 
-// plan looks what there is to do, and refuses what may not or cannot be done.
-func (m *Manager) plan(ctx context.Context, o plugin.Change, staged *install.Staged) (u upgrade, err error) {
+// plan finds out what there is to do, and refuses what may not or cannot be
+// done: what Fetch admitted may have changed.
+func (m *Manager) plan(ctx context.Context, g grant) (u upgrade, err error) {
+	o := g.Change
 	if u, err = m.admit(ctx, o); err != nil {
 		return u, err
 	}
+	u.grant = g
 	var config registry.PackageConfig
-	if u.staged = staged; staged != nil {
-		config = staged.Config
+	if u.staged = m.staged.get(o); u.staged != nil {
+		config = u.staged.Config
+	} else if o.Package != "" {
+		return u, fmt.Errorf("package %s was not fetched", o.Package)
 	} else {
 		config, err = registry.ReadPackageConfig(m.dir(o.Name, o.Version))
 	}
@@ -177,7 +208,7 @@ func (m *Manager) plan(ctx context.Context, o plugin.Change, staged *install.Sta
 	}
 	u.next = config.Record()
 	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
-	if staged == nil {
+	if u.staged == nil {
 		if _, err = m.executable(u.next.Plugin()); err != nil {
 			return u, err
 		}
@@ -199,36 +230,20 @@ func (u upgrade) refuse(err error) plugin.Changed {
 
 // carryOut does what was planned.
 func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Changed {
-	t := transaction.Transaction{Name: u.offer.Name, To: u.next, Began: time.Now()}
+	t := transaction.Transaction{Name: u.Name, To: u.next, Began: time.Now()}
 	if u.had {
 		t.From = &u.old
 	}
-	c := m.change(t)
+	c := m.newChange(t, u.interrupt)
 	c.staged = u.staged
-	if u.offer.Timeout > 0 {
-		c.timeout = u.offer.Timeout
+	if u.Timeout > 0 {
+		c.timeout = u.Timeout
 	}
-	c.carryOut(ctx)
+	c.carryOut(ctx, u.before, u.beat)
 	return c.result
 }
 
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// Fetch implements actors.Manager.
-func (m *Manager) Fetch(context.Context, plugin.Change) error { return nil }
-
-// Discard implements actors.Manager.
-func (m *Manager) Discard(plugin.Change) {}
-
-// Change implements actors.Manager.
-func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.Permit) plugin.Changed {
-	return m.upgradeTo(ctx, c)
-}
-
-// ConfirmStart implements actors.Manager.
-func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
-	return m.Check(ctx, p)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/lock"
 )
 
@@ -16,7 +17,7 @@ import (
 // several goroutines at once, for different plugins.
 type Store struct {
 	dir  string // BASE/supervisor
-	step func(point string)
+	step failpoint.Step
 }
 
 // The folders below BASE/supervisor.
@@ -26,14 +27,10 @@ const (
 	suffix       = ".json"
 )
 
-// New returns the store of a root. It touches nothing. reached, if not nil, is
-// called before and after each change of the disk with a name for it; tests
-// end there.
-func New(root string, reached func(point string)) *Store {
-	if reached == nil {
-		reached = func(string) {}
-	}
-	return &Store{filepath.Join(root, "supervisor"), reached}
+// New returns the store of a root. It touches nothing. step is asked before
+// each change of the disk; nil in production.
+func New(root string, step failpoint.Step) *Store {
+	return &Store{filepath.Join(root, "supervisor"), step}
 }
 
 // Save writes a transaction, over what there is of the plugin.
@@ -134,21 +131,24 @@ func (s *Store) write(folder, name string, b []byte, what string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	s.step("write " + what)
 	path := s.path(folder, name)
-	if err := writeFlushed(path+unwritten, b); err != nil {
+	err := s.step.Before("write " + what)
+	if err == nil {
+		err = writeFlushed(path+unwritten, b)
+	}
+	if err == nil {
+		err = s.step.Before("rename " + what)
+	}
+	if err == nil {
+		err = os.Rename(path+unwritten, path)
+	}
+	if err != nil {
 		return errors.Join(err, os.RemoveAll(path+unwritten))
 	}
-	s.step("rename " + what)
-	if err := os.Rename(path+unwritten, path); err != nil {
-		return errors.Join(err, os.RemoveAll(path+unwritten))
-	}
-	s.step("flush " + what)
-	if err := syncDir(dir); err != nil {
+	if err := s.step.Before("flush " + what); err != nil {
 		return err
 	}
-	s.step("written " + what)
-	return nil
+	return syncDir(dir)
 }
 
 func writeFlushed(path string, b []byte) error {
@@ -164,8 +164,10 @@ func writeFlushed(path string, b []byte) error {
 }
 
 func (s *Store) remove(folder, name string) error {
-	s.step("remove " + folder)
-	err := os.RemoveAll(s.path(folder, name) + unwritten)
+	err := s.step.Before("remove " + folder)
+	if err == nil {
+		err = os.RemoveAll(s.path(folder, name) + unwritten)
+	}
 	if err == nil {
 		err = os.Remove(s.path(folder, name))
 	}
@@ -178,7 +180,6 @@ func (s *Store) remove(folder, name string) error {
 	if err != nil {
 		return fmt.Errorf("remove %s of %s: %w", folder, name, err)
 	}
-	s.step("removed " + folder)
 	return nil
 }
 
