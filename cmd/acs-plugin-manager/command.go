@@ -43,7 +43,7 @@ func (m *manager) command(ctx context.Context, p plugin.Plugin, dir, previous st
 		c.Timeout = verb.Deadline(p)
 	}
 	if len(args) == 1 && plugin.Verb(args[0]).MayLeaveDaemon() {
-		c.Log = verb.LogPath(m.cfg.Root, p.Name)
+		c.Daemon, c.Log = true, verb.LogPath(m.cfg.Root, p.Name)
 	}
 	return m.runner.Run(ctx, c)
 }

@@ -45,13 +45,13 @@ func (m *Manager) run(ctx context.Context, o order) process.Result {
 		}),
 	}
 	if !o.plugin.Duplicate {
-		c.Of = o.plugin.Name
+		c.Plugin = o.plugin.Name
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = verb.Deadline(o.plugin)
 	}
 	if o.verb.MayLeaveDaemon() {
-		c.Log = verb.LogPath(m.root, o.plugin.Name)
+		c.Daemon, c.Log = true, verb.LogPath(m.root, o.plugin.Name)
 	}
 	return m.runner.Run(ctx, c)
 }

@@ -22,7 +22,7 @@ type freezer struct {
 }
 
 func (f *freezer) Run(_ context.Context, c process.Command) process.Result {
-	if c.Of == "frozen" {
+	if c.Plugin == "frozen" {
 		f.asked.Add(1)
 		<-f.thaw
 	}
