@@ -49,6 +49,10 @@ type Options struct {
 	Hidden         []string // variables of our environment that are not the plugins'
 	LocalOS        string   // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
+	// GoneByProcesses judges a plugin that was stopped by its processes: it is gone
+	// when none is left, also when its `--status` says that it runs; and where one is
+	// left and `--status` says so, it is not killed. It needs a Tracker.
+	GoneByProcesses bool
 }
 
 // Runner runs the verbs of plugins.
@@ -79,6 +83,7 @@ type Manager struct {
 	patience  time.Duration // how long a probe counts against parallel
 	downgrade bool
 	grace     time.Duration
+	byProcess bool // see Options.GoneByProcesses
 
 	changes    *transaction.Store
 	staged     stagedPackages
@@ -98,7 +103,7 @@ type Manager struct {
 func New(o Options) *Manager {
 	m := &Manager{
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
-		downgrade: o.AllowDowngrade, grace: o.Grace, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
+		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 		changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
 	}
 	if m.parallel <= 0 {

@@ -28,7 +28,7 @@ func (m *Manager) remove(ctx context.Context, g grant) plugin.Changed {
 	}
 	result := u.refuse(nil)
 	p := u.old.Plugin()
-	if result.Outcome = m.farewell(ctx, p, g.interrupt); result.Err != nil {
+	if result.Outcome = m.stopAndUninstall(ctx, p, g.interrupt); result.Err != nil {
 		result.Status = m.bringBack(ctx, p, g.interrupt)
 		return result
 	}
@@ -57,8 +57,21 @@ func (m *Manager) bringBack(ctx context.Context, p plugin.Plugin, i *interrupt) 
 	return m.statusOf(ctx, p)
 }
 
-// farewell stops a plugin and has it uninstall itself.
-func (m *Manager) farewell(ctx context.Context, p plugin.Plugin, i *interrupt) plugin.Outcome {
+// Uninstall stops a plugin and has it uninstall itself, for a program that keeps
+// the record and the folders in its own way. Its processes may have been started
+// by another program. The caller holds the name lock alone. Where the outcome has
+// an Err, its Verb is `--stop` when the plugin may still run, and `--uninstall`
+// when it did not agree to be removed.
+func (m *Manager) Uninstall(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	if m.tracker != nil {
+		m.tracker.Adopt(ctx, []plugin.Target{{Plugin: p}})
+	}
+	return m.stopAndUninstall(ctx, p, &interrupt{})
+}
+
+// stopAndUninstall runs `--stop`, waits until the plugin is gone, and runs
+// `--uninstall`. Where the executable is missing, what runs of it is killed.
+func (m *Manager) stopAndUninstall(ctx context.Context, p plugin.Plugin, i *interrupt) plugin.Outcome {
 	if _, err := m.executable(p); err != nil {
 		if err := m.clear(ctx, p); err != nil {
 			return failed(plugin.VerbStop, err)

@@ -33,25 +33,41 @@ type order struct {
 
 // run carries an order out. What keeps it from beginning is a Result with Err alone.
 func (m *Manager) run(ctx context.Context, o order) process.Result {
-	path, err := m.executable(o.plugin)
+	return m.Run(ctx, Run{Plugin: o.plugin, Args: []string{string(o.verb)}, Previous: o.previous, Timeout: o.timeout})
+}
+
+// Run is one run of a plugin's executable.
+type Run struct {
+	Plugin   plugin.Plugin
+	Args     []string
+	Folder   string        // of the package; "": where the version is installed
+	Previous string        // folder of the version before, in an upgrade
+	Timeout  time.Duration // not positive: the plugin's own
+}
+
+// Run runs a plugin's executable, without any lock. What keeps it from beginning
+// is a Result with Err alone.
+func (m *Manager) Run(ctx context.Context, r Run) process.Result {
+	p := r.Plugin
+	if r.Folder == "" {
+		r.Folder = m.dir(p.Name, p.Version)
+	}
+	path, err := executableIn(r.Folder, p)
 	if err != nil {
 		return process.Result{ExitCode: -1, Err: err}
 	}
 	c := process.Command{
-		Path: path, Args: []string{string(o.verb)}, Timeout: o.timeout,
-		Env: slices.Concat(m.env, []string{
-			envDir + "=" + m.dir(o.plugin.Name, o.plugin.Version),
-			envPreviousDir + "=" + o.previous,
-		}),
+		Path: path, Args: r.Args, Timeout: r.Timeout,
+		Env: slices.Concat(m.env, []string{envDir + "=" + r.Folder, envPreviousDir + "=" + r.Previous}),
 	}
-	if !o.plugin.Duplicate {
-		c.Plugin = o.plugin.Name
+	if !p.Duplicate {
+		c.Plugin = p.Name
 	}
 	if c.Timeout <= 0 {
-		c.Timeout = verb.Deadline(o.plugin)
+		c.Timeout = verb.Deadline(p)
 	}
-	if o.verb.MayLeaveDaemon() {
-		c.Daemon, c.Log = true, verb.LogPath(m.root, o.plugin.Name)
+	if len(r.Args) == 1 && plugin.Verb(r.Args[0]).MayLeaveDaemon() {
+		c.Daemon, c.Log = true, verb.LogPath(m.root, p.Name)
 	}
 	return m.runner.Run(ctx, c)
 }
@@ -70,13 +86,21 @@ func (m *Manager) do(ctx context.Context, o order) plugin.Outcome {
 	return outcome
 }
 
-// errMissing is what the runner would say too.
-var errMissing = errors.New("executable missing")
+// missingError says what the runner would say too. It is fs.ErrNotExist.
+type missingError struct{}
 
-// executable is the path of a plugin's executable, if there is one inside its
-// folder. A symbolic link that leads out of the folder is refused, as runPath
-// itself is when it does (SPEC 1, ST-15); the folder may be a link.
+func (missingError) Error() string        { return "executable missing" }
+func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// executable returns the path of an installed plugin's executable.
 func (m *Manager) executable(p plugin.Plugin) (string, error) {
+	return executableIn(m.dir(p.Name, p.Version), p)
+}
+
+// executableIn returns the path of a plugin's executable, if there is one inside
+// the folder. A symbolic link that leads out of the folder is refused, as runPath
+// itself is when it does (SPEC 1, ST-15); the folder may be a link.
+func executableIn(dir string, p plugin.Plugin) (string, error) {
 	if err := plugin.CheckName(p.Name); err != nil {
 		return "", err
 	}
@@ -86,7 +110,6 @@ func (m *Manager) executable(p plugin.Plugin) (string, error) {
 	if err := plugin.CheckRunPath(p.RunPath); err != nil {
 		return "", err
 	}
-	dir := m.dir(p.Name, p.Version)
 	root, err := os.OpenRoot(dir)
 	if err == nil {
 		defer root.Close()
@@ -94,7 +117,7 @@ func (m *Manager) executable(p plugin.Plugin) (string, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errMissing
+		return "", missingError{}
 	case err != nil:
 		return "", fmt.Errorf("look for executable: %w", err)
 	}

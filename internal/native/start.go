@@ -142,6 +142,10 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
+	if err != nil && m.byProcess {
+		outcome.Err = err
+		return outcome
+	}
 	if left, failed := m.left(p); len(left) > 0 || failed != nil {
 		if killed := m.clear(ctx, p); killed != nil {
 			err = killed
@@ -166,6 +170,11 @@ const (
 func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
 	over := time.Now().Add(within)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		if m.byProcess {
+			if left, err := m.left(p); err == nil && len(left) == 0 {
+				return nil
+			}
+		}
 		switch m.Check(ctx, p).Status {
 		case plugin.StatusFailed:
 			return nil
