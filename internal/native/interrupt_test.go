@@ -226,3 +226,25 @@ func TestInterruptedAndCutShort(t *testing.T) {
 		}
 	}
 }
+
+// UP-12: the operator's request is found at the start, with a change that was
+// cut short: it is undone. What had not been stopped yet is left to run.
+func TestResumedAndInterrupted(t *testing.T) {
+	for at, runs := range map[string]bool{
+		"write switching": true, "--stop 1.0": true, "record 2.0": false, "--upgrade 2.0": false, "write proving": false, "prove": false,
+	} {
+		t.Run("UP-12 "+at, func(t *testing.T) {
+			b := changeBench(t, daemon, nil)
+			b.hook(func(step string) error {
+				if step == at {
+					panic(killed{})
+				}
+				return nil
+			})
+			b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.Permit{}) })
+			b.next(true)
+			b.runsAs("1.0", runs)
+			b.notBanned()
+		})
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
@@ -42,7 +41,7 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 		return u.refuse(err)
 	}
 	var err error
-	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil {
+	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil && g.Kind != plugin.ChangeResume {
 		return u.refuse(err)
 	}
 	g.beat = g.before == plugin.StatusRunning && m.beats(ctx, u.old.Plugin()) // before anything is waited for
@@ -58,37 +57,24 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 	case found && left.Err != nil:
 		m.log.WithError(left.Err).WithField("plugin", g.Name).Warn("Upgrade that was cut short did not end well")
 	}
-	if g.interrupt.received() {
-		r := u.refuse(plugin.ErrInterrupted)
+	var result plugin.Changed
+	switch {
+	case g.interrupt.received():
 		if found {
-			r.Plugin, r.Status, r.SysTag = left.Plugin, left.Status, left.SysTag
+			u.old, u.had, _ = m.registry.Find(ctx, g.Name) // it may be another version by now
 		}
-		return r
-	}
-	switch g.Kind {
-	case plugin.ChangeRemove:
-		return m.remove(ctx, g)
-	case plugin.ChangeRollback:
-		return m.rollBack(ctx, g)
+		result = u.refuse(plugin.ErrInterrupted)
+	case g.Kind == plugin.ChangeRemove:
+		result = m.remove(ctx, g)
+	case g.Kind == plugin.ChangeRollback:
+		result = m.rollBack(ctx, g)
 	default:
-		return m.upgradeTo(ctx, g)
+		result = m.upgradeTo(ctx, g)
 	}
-}
-
-// lockForChange takes the plugin's name lock alone. An interruption ends the
-// wait for it, unless there is something to finish or undo.
-func (m *Manager) lockForChange(ctx context.Context, g grant) (release func(), err error) {
-	if g.Kind == plugin.ChangeResume {
-		release, _, err = m.lock(ctx, g.Name, lock.Exclusive)
-		return release, err
+	if found && result.Status == plugin.StatusUnknown { // refused, after the earlier one had touched the plugin
+		result.Status = left.Status
 	}
-	waiting, stop := g.interrupt.context(ctx)
-	release, _, err = m.lock(waiting, g.Name, lock.Exclusive)
-	stop()
-	if err != nil && ctx.Err() == nil && g.interrupt.received() {
-		err = plugin.ErrInterrupted
-	}
-	return release, err
+	return result
 }
 
 // upgradeTo makes another version the one that is recorded and runs, or leaves
