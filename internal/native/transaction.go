@@ -208,7 +208,7 @@ func (c *change) place(ctx context.Context) error {
 		return err
 	}
 	c.result.Verified = c.staged.Verified
-	return c.changes.Accept(ctx, c.t.Name, c.staged.Sequence)
+	return c.accept(ctx, c.staged)
 }
 
 // record writes a version into the plugin database.
