@@ -5,49 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
-	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
-
-// keepOutput is how much of what a plugin prints is passed on, in bytes.
-const keepOutput = 4 << 20
-
-// command runs the executable of p in dir, in the caller's working directory
-// (SPEC 2). A verb that may leave a daemon writes to the plugin's log.
-func (m *manager) command(ctx context.Context, p plugin.Plugin, dir, previous string, args []string) process.Result {
-	path := filepath.Join(dir, p.RunPath)
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		return process.Result{ExitCode: -1, Err: fmt.Errorf("executable: %w", err)}
-	}
-	here, err := os.Getwd()
-	if err != nil {
-		here = "/"
-	}
-	c := process.Command{
-		Path: path, Args: args, Dir: here, Keep: keepOutput, Timeout: m.o.timeout,
-		Env: slices.Concat(os.Environ(), process.PluginEnv(dir, previous)),
-	}
-	if c.Timeout <= 0 {
-		c.Timeout = verb.Deadline(p)
-	}
-	if len(args) == 1 && plugin.Verb(args[0]).MayLeaveDaemon() {
-		c.Log = layout.Log(m.cfg.Root, p.Name)
-	}
-	return m.runner.Run(ctx, c)
-}
 
 // ended is how a plugin's command ended, as an exit code (CL-02, CL-05, CL-06).
 func ended(p plugin.Plugin, r process.Result) error {
@@ -56,7 +20,7 @@ func ended(p plugin.Plugin, r process.Result) error {
 		return nil
 	case r.TimedOut:
 		return fail(exitTimeout, "run %s: %w", p.Name, r.Err)
-	case errors.Is(r.Err, fs.ErrNotExist) && !r.Started:
+	case (errors.Is(r.Err, fs.ErrNotExist) || errors.Is(r.Err, syscall.EISDIR)) && !r.Started:
 		return fail(exitPackage, "run %s: executable does not exist: %w", p.Name, r.Err)
 	case !r.Started || r.Cancelled:
 		return fail(exitNotRun, "run %s: %w", p.Name, r.Err)

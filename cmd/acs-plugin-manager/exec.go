@@ -147,8 +147,8 @@ func (m *manager) execFile(ctx context.Context) (execution, error) {
 // (CL-03, CL-07).
 func (m *manager) execute(ctx context.Context, in installed) error {
 	p := in.plugin
-	dir, fresh := m.dir(p.Name, p.Version), in.release != nil
-	r := m.command(ctx, p, dir, in.previous, m.o.params)
+	fresh := in.release != nil
+	r := m.command(ctx, p, "", in.previous, m.o.params...)
 	err := ended(p, r)
 	if _, printErr := io.WriteString(m.stdout, r.Output); printErr != nil && err == nil {
 		err = fmt.Errorf("print what %s said: %w", p.Name, printErr)
@@ -156,7 +156,7 @@ func (m *manager) execute(ctx context.Context, in installed) error {
 	switch {
 	case p.Type == plugin.Persist && (fresh || r.Started && changes(m.o.params)):
 		status := plugin.StatusFailed
-		if m.command(ctx, p, dir, "", []string{string(plugin.VerbStatus)}).Err == nil {
+		if m.command(ctx, p, "", "", string(plugin.VerbStatus)).Err == nil {
 			status = plugin.StatusRunning
 		}
 		m.report(ctx, p, status, in.tag)
@@ -191,7 +191,7 @@ func (m *manager) verify(ctx context.Context) error {
 	}
 	defer m.discard(staged)
 	p := staged.Config.Record().Plugin()
-	r := m.command(ctx, p, staged.Dir, "", m.o.params)
+	r := m.command(ctx, p, staged.Dir, "", m.o.params...)
 	if _, err := io.WriteString(m.stdout, r.Output); err != nil {
 		return fmt.Errorf("print what %s said: %w", p.Name, err)
 	}

@@ -8,9 +8,9 @@ import (
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/transaction"
@@ -93,20 +93,13 @@ func (m *manager) install(ctx context.Context, r install.Request, listed control
 	return in, nil
 }
 
-// put puts the package in its place and records it. When it cannot be recorded
-// what was there is put back: record and folder agree.
-func (m *manager) put(ctx context.Context, staged *install.Staged, record record.Record) error {
-	if _, err := staged.Place(install.Replace); err != nil {
-		return err
+// put puts the package in its place and records it, or leaves all as it was.
+func (m *manager) put(ctx context.Context, staged *install.Staged, r record.Record) error {
+	err := m.native(caller{m.runner, m.o.timeout}, nil).Install(ctx, staged, r)
+	if errors.Is(err, native.ErrNotRecorded) {
+		return fail(exitDatabaseWrite, "%w", err)
 	}
-	err := failure.Because(failure.Storage, transaction.New(m.cfg.Root, nil).Accept(ctx, record.Name, staged.Sequence))
-	if err == nil {
-		if _, err = m.registry.Put(ctx, record); err == nil {
-			return nil
-		}
-		err = fail(exitDatabaseWrite, "record %s: %w", record.Name, err)
-	}
-	return errors.Join(err, staged.Withdraw())
+	return err
 }
 
 // lockAlone takes the locks of a name and a version of it (SPEC 1).

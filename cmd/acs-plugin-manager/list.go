@@ -87,7 +87,7 @@ func (m *manager) status(ctx context.Context) error {
 		}
 		word := control.WordRemoved
 		if !p.Removed {
-			r := m.command(ctx, p, m.dir(p.Name, p.Version), "", []string{string(plugin.VerbStatus)})
+			r := m.command(ctx, p, "", "", string(plugin.VerbStatus))
 			word = control.WordFailed
 			if r.Err == nil {
 				word = control.WordRunning

@@ -4,19 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
 
 // remove stops and uninstalls a plugin, marks its record and deletes its folder
-// (CL-10). A plugin that refuses by --uninstall keeps everything and is started
-// again; one whose executable is missing cannot refuse.
+// (CL-10). A plugin that does not stop keeps everything, and so does one that
+// refuses by --uninstall, which is started again; one whose executable is missing
+// cannot refuse.
 func (m *manager) remove(ctx context.Context) error {
 	name := m.o.plugin
 	if err := plugin.CheckName(name); err != nil {
@@ -72,26 +72,29 @@ func (m *manager) find(ctx context.Context, name string) (plugin.Plugin, error) 
 	return r.Plugin(), nil
 }
 
-// uninstall runs --stop, whose failure stops nothing, and --uninstall, whose
-// failure is a veto. That what they said could not be printed changes nothing of
-// that, and is told apart.
-func (m *manager) uninstall(ctx context.Context, p plugin.Plugin) (unprinted, veto error) {
-	for _, v := range []plugin.Verb{plugin.VerbStop, plugin.VerbUninstall} {
-		r := m.command(ctx, p, m.dir(p.Name, p.Version), "", []string{string(v)})
-		if _, err := io.WriteString(m.stdout, r.Output); err != nil {
-			unprinted = fmt.Errorf("print what %s said: %w", p.Name, err)
-		}
-		if r.Err == nil || !r.Started && errors.Is(r.Err, fs.ErrNotExist) {
-			continue
-		}
-		fmt.Fprintf(m.stderr, "acs-plugin-manager: %s %s: %v\n", p.Name, v, r.Err)
-		if v == plugin.VerbUninstall {
-			again := m.command(context.WithoutCancel(ctx), p, m.dir(p.Name, p.Version), "", []string{string(plugin.VerbStart)})
-			if again.Err != nil {
-				fmt.Fprintf(m.stderr, "acs-plugin-manager: start %s again: %v\n", p.Name, again.Err)
-			}
-			return unprinted, ended(p, r)
-		}
+// uninstall stops a plugin, waits until it is gone, and has it uninstall itself.
+// kept is why the plugin stays. That what it printed could not be printed changes
+// nothing of that, and is returned apart.
+func (m *manager) uninstall(ctx context.Context, p plugin.Plugin) (unprinted, kept error) {
+	tracker, err := process.NewTracker(process.TrackerOptions{Plugins: layout.Plugins(m.cfg.Root), Log: m.log})
+	if err != nil {
+		return nil, fail(exitRemoveFiles, "find what runs of %s: %w", p.Name, err)
 	}
-	return unprinted, nil
+	defer func() { unprinted = errors.Join(unprinted, tracker.Close()) }()
+	r := &printing{caller: caller{m.runner, m.o.timeout}, stdout: m.stdout, stderr: m.stderr}
+	outcome := m.native(r, tracker).Uninstall(ctx, p)
+	switch {
+	case outcome.Err == nil:
+		return r.unprinted, nil
+	case outcome.Verb == plugin.VerbStop && ctx.Err() == nil:
+		return r.unprinted, fail(exitRemoveFiles, "%s is not removed, it does not stop: %w", p.Name, outcome.Err)
+	}
+	again := m.command(context.WithoutCancel(ctx), p, "", "", string(plugin.VerbStart))
+	if again.Err != nil {
+		fmt.Fprintf(m.stderr, "acs-plugin-manager: start %s again: %v\n", p.Name, again.Err)
+	}
+	if r.last.Err == nil { // it agreed, and left something that cannot be killed
+		return r.unprinted, fail(exitRemoveFiles, "%s is not removed: %w", p.Name, outcome.Err)
+	}
+	return r.unprinted, ended(p, r.last)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,6 +73,56 @@ func TestRemove(t *testing.T) {
 	entry := s.heard[0].Body.(map[string]any)["plugin"].([]any)[0].(map[string]any)
 	if entry["status"] != "REMOVED" || entry["sysTagType"] != "remove" {
 		t.Errorf("told %v", entry)
+	}
+}
+
+// daemonScript is a plugin with a process, which does %s when it gets SIGTERM.
+const daemonScript = `#!/bin/sh
+pid=$(cat "$PLUGIN_DIR/../../../pid" 2>/dev/null)
+case "$1" in
+--status) kill -0 "$pid" 2>/dev/null ;;
+--start)
+	setsid sh -c 'trap "%s" TERM; echo $$ > "$PLUGIN_DIR/../../../pid"; while :; do sleep 0.05; done' >/dev/null 2>&1 &
+	while ! test -s "$PLUGIN_DIR/../../../pid"; do sleep 0.01; done ;;
+--stop) kill "$pid" ;;
+esac
+`
+
+// TestRemoveDaemon: a plugin is not deleted under its living daemon. One that
+// takes its time is waited for, one that does not stop stays (CL-10).
+func TestRemoveDaemon(t *testing.T) {
+	for name, tt := range map[string]struct {
+		onTERM string
+		code   int
+	}{
+		"CL-10 slow":          {"sleep 0.5; exit", 0},
+		"CL-10 does not stop": {":", exitRemoveFiles},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, root, "daemon", "Persist", "1", fmt.Sprintf(daemonScript, tt.onTERM))
+			if code, _, stderr := call(t, root, "-e", "--local", "-P", "daemon", "-p", "--start"); code != 0 {
+				t.Fatalf("start: exit %d, stderr %s", code, stderr)
+			}
+			text, err := os.ReadFile(filepath.Join(root, "pid"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer syscall.Kill(pid, syscall.SIGKILL)
+			code, _, stderr := call(t, root, "-r", "-P", "daemon", "--fetchTimeout", "20")
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			lives := err == nil && !strings.Contains(string(stat), ") Z ")
+			_, err = os.Stat(filepath.Join(root, "plugin", "daemon", "1.0", "main.sh"))
+			r, installed, findErr := registry.New(registry.Options{Root: root}).Find(t.Context(), "daemon")
+			stays := tt.code != 0
+			if code != tt.code || lives != stays || (err == nil) != stays || installed != stays || findErr != nil {
+				t.Errorf("exit %d, lives %t, its folder %v, its record %+v %v; stderr %s", code, lives, err, r, findErr, stderr)
+			}
+		})
 	}
 }
 

@@ -141,7 +141,7 @@ type inHand struct {
 	staged *install.Staged // nil: none has
 }
 
-// Stage implements host.Packages. It is asked once.
+// Stage implements native.Packages. It is asked once.
 func (h inHand) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	if h.staged != nil {
 		return h.staged, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"pluginsupervisor/actors"
-	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
@@ -15,17 +14,17 @@ import (
 type door struct {
 	*actors.System
 	packages *supply.Supply
-	native   *host.Manager // nil: an external one, of which neither is known
+	manager  pluginManager
 }
 
 // Status is everything that is known.
 func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 	s, err := d.System.Status(ctx)
-	if err != nil || d.native == nil {
+	if err != nil {
 		return s, err
 	}
 	s.Fetches = d.packages.Fetches()
-	refused, err := d.native.Refused()
+	refused, err := d.manager.Refused()
 	if err != nil { // no reason to tell nothing
 		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
 	}

@@ -18,9 +18,9 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/external"
 	"pluginsupervisor/internal/heartbeat"
-	"pluginsupervisor/internal/host"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
@@ -90,17 +90,14 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
-	native, isNative := manager.(*host.Manager)
-	if isNative {
-		if n, err := packages.Sweep(ctx); err != nil || n > 0 {
-			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
-		}
-		if policy.Unfinished, err = native.Unfinished(); err != nil {
-			log.WithError(err).Error("An upgrade that was cut short cannot be read")
-		}
-		if err := native.SweepRefused(); err != nil {
-			log.WithError(err).Warn("Quarantines that are over cannot be removed")
-		}
+	if n, err := packages.Sweep(ctx); err != nil || n > 0 {
+		log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
+	}
+	if policy.Unfinished, err = manager.Unfinished(); err != nil {
+		log.WithError(err).Error("An upgrade that was cut short cannot be read")
+	}
+	if err := manager.SweepRefused(); err != nil {
+		log.WithError(err).Warn("Quarantines that are over cannot be removed")
 	}
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
@@ -127,7 +124,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	}
 	started.Info("Supervisor started")
 
-	seen := door{System: system, packages: packages, native: native}
+	seen := door{System: system, packages: packages, manager: manager}
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
 		return admin.Serve(ctx, socket, admin.Handler(seen, own), log)
@@ -206,11 +203,20 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 	}
 }
 
+// pluginManager is a manager, native or external, with what only the start and
+// the status of the supervisor ask of it.
+type pluginManager interface {
+	actors.Manager
+	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
+	Refused() ([]plugin.Ban, error)       // versions in quarantine
+	SweepRefused() error                  // forgets quarantines that are over
+}
+
 // manager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins nobody watches (EV-04).
 func manager(
-	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages host.Packages, log logrus.FieldLogger,
-) (actors.Manager, actors.Watcher) {
+	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
+) (pluginManager, actors.Watcher) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {
 		options.Known = memory.Known
@@ -219,7 +225,7 @@ func manager(
 	if cfg.Manager != config.ManagerNative {
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
 	}
-	native := host.New(host.Options{
+	native := native.New(native.Options{
 		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: sdnotify.Variables(),
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,

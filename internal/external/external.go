@@ -135,7 +135,7 @@ func (m *Manager) command(o order) process.Command {
 	}
 	c := process.Command{Path: m.path, Args: o.args, Env: m.env, Timeout: o.timeout + allowance}
 	if o.verb.MayLeaveDaemon() {
-		c.Log = layout.Log(m.root, o.name)
+		c.Daemon, c.Log = true, layout.Log(m.root, o.name)
 	}
 	return c
 }

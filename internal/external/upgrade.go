@@ -8,9 +8,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Change has the program fetch, install and upgrade to the offered version,
-// and then looks at what is recorded and whether it runs (UP-06). What the
-// offer is worth, also an older version, is the program's to judge (UP-08).
+// Change has the program fetch, install and upgrade to the wanted version, and
+// then looks at what is recorded and whether it runs (UP-06). The program
+// decides whether to do it, also for an older version (UP-08).
 func (m *Manager) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) plugin.Changed {
 	u := plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
 	if u.Err = plugin.CheckName(o.Version); u.Err != nil {
@@ -76,6 +76,15 @@ func (m *Manager) Fetch(context.Context, plugin.Change) error { return nil }
 
 // Discard does nothing.
 func (m *Manager) Discard(plugin.Change) {}
+
+// Unfinished returns nothing: the program finishes what it begins.
+func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }
+
+// Refused returns nothing: the program refuses no version for a while.
+func (m *Manager) Refused() ([]plugin.Ban, error) { return nil, nil }
+
+// SweepRefused does nothing.
+func (m *Manager) SweepRefused() error { return nil }
 
 // ConfirmStart runs `--status` of a plugin that was started (RS-06). Nothing
 // is known of its processes, so it is not asked again.

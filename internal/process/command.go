@@ -15,10 +15,11 @@ type Command struct {
 	Dir     string        // working directory; "" means "/"
 	Timeout time.Duration // deadline from the start; ≤ 0: none, the context alone ends it
 	Keep    int           // how much of what it prints into the pipe is kept, in bytes; ≤ 0: 64 KiB
-	Of      string        // the plugin whose command it is; "": nobody's, and it has no cgroup (EV-02)
-	// Log is the file that standard output and error are appended to, for a
-	// command that may leave a daemon; "" means a pipe, of which the end is
-	// kept.
+	Plugin  string        // the plugin whose command it is; "": nobody's, and it has no cgroup (EV-02)
+	Daemon  bool          // it may leave a process that is meant to stay: its group is not killed when it ends by itself
+	// Log is the file that standard output and error are appended to; "" means a
+	// pipe, of which the end is kept, and for a Daemon, which a pipe would end,
+	// /dev/null.
 	Log string
 }
 
@@ -31,7 +32,7 @@ type Result struct {
 	Started   bool           // false: it could not be run at all, Err says why
 	Output    string         // the end of what it printed, or the last 4 KiB of what was appended to Log meanwhile
 	Took      time.Duration
-	// Life and Processes are, of a plugin's command with a Log, the number of
+	// Life and Processes are, of a plugin's command that is a Daemon, the number of
 	// what it left running and what that runs as, the eldest first. It is
 	// watched from now on. 0 and none without a Tracker.
 	Life      uint64

@@ -26,13 +26,14 @@
 // # Output
 //
 // A command without a Log prints into a pipe, is never held up by us, and its
-// last 64 KiB are kept, or as many as it says. What it leaves in its group when it has ended is killed.
+// last 64 KiB are kept, or as many as it says. With a Log it prints into a file
+// opened for append.
 //
-// A command with a Log may leave a daemon, which would die of SIGPIPE with us
-// at the other end of a pipe: it prints into a file opened for append. When it
-// ends by itself, the rest of its group is the daemon and is left alone. When
-// we end, nothing that was started is touched (RS-10): no parent-death signal,
-// no shared group, no pipe.
+// What a command leaves in its group when it has ended by itself is killed,
+// unless the command may leave a Daemon: then the rest of the group is left
+// alone. A daemon would die of SIGPIPE with us at the other end of a pipe, so it
+// never has one. When we end, nothing that was started is touched (RS-10): no
+// parent-death signal, no shared group, no pipe.
 //
 // # Following
 //

@@ -138,9 +138,9 @@ func help(name string, args []string) int {
 			size = info.Size()
 		}
 		fmt.Println("after")
-	case "supervise": // one command with a log, and end or wait to be killed
+	case "supervise": // one command that leaves a daemon, and end or wait to be killed
 		res := NewRunner(Options{}).Run(context.Background(), Command{
-			Path: os.Args[0], Env: withHelper(os.Environ(), args[0]), Log: args[1],
+			Path: os.Args[0], Env: withHelper(os.Environ(), args[0]), Daemon: true, Log: args[1],
 		})
 		fmt.Println(res.Err)
 		if args[2] == "wait" {

@@ -18,7 +18,7 @@ func TestRunLog(t *testing.T) {
 	f := newFamily(t)
 	r := NewRunner(Options{})
 	c := f.command("exit", "3")
-	c.Log = filepath.Join(t.TempDir(), "supervisor", "log", "p.log")
+	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "supervisor", "log", "p.log")
 	for range 2 {
 		if res := r.Run(t.Context(), c); res.ExitCode != 3 || res.Output != "out+err" {
 			t.Errorf("%+v", res)
@@ -33,7 +33,7 @@ func TestRunLog(t *testing.T) {
 		}
 	}
 	c = f.command("print", "1")
-	c.Log = filepath.Join(t.TempDir(), "log")
+	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
 	if res := r.Run(t.Context(), c); len(res.Output) != logTail || !strings.HasSuffix(res.Output, "the end") {
 		t.Errorf("%v, %d bytes", res.Err, len(res.Output))
 	}
@@ -46,7 +46,7 @@ func TestRunLeavesDaemon(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFamily(t)
 			c := f.command(name)
-			c.Log = filepath.Join(t.TempDir(), "log")
+			c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
 			res := NewRunner(Options{}).Run(t.Context(), c)
 			if res.Err != nil || len(res.Output) > logTail || !strings.Contains(readFile(t, c.Log), "started\n") {
 				t.Errorf("%+v", res)
@@ -59,11 +59,28 @@ func TestRunLeavesDaemon(t *testing.T) {
 	}
 }
 
+// Whether what a command leaves is killed depends on Daemon, not on where it prints.
+func TestRunDaemonWithoutLog(t *testing.T) {
+	f := newFamily(t)
+	c := f.command("background")
+	c.Log = filepath.Join(t.TempDir(), "log")
+	if res := NewRunner(Options{}).Run(t.Context(), c); res.Err != nil || !strings.Contains(res.Output, "started\n") {
+		t.Errorf("no daemon: %+v", res)
+	}
+	f.none()
+	c.Daemon, c.Log = true, ""
+	if res := NewRunner(Options{}).Run(t.Context(), c); res.Err != nil || res.Output != "" {
+		t.Errorf("a daemon without a log: %+v", res)
+	}
+	f.await(1)
+	f.kill()
+}
+
 // SPEC 11: cut while the verb runs; its output is still what it printed.
 func TestRunCutsLog(t *testing.T) {
 	f := newFamily(t)
 	c := f.command("fill")
-	c.Log = filepath.Join(t.TempDir(), "log")
+	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(c.Log, bytes.Repeat([]byte("old\n"), logKeep/4), 0o640); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +102,7 @@ func TestRunWithoutLog(t *testing.T) {
 			logger, hook := logtest.NewNullLogger()
 			r := NewRunner(Options{Log: logger})
 			c := f.command("exit", "3")
-			c.Log = path
+			c.Daemon, c.Log = true, path
 			for range 3 {
 				if res := r.Run(t.Context(), c); res.ExitCode != 3 || res.Output != "" {
 					t.Errorf("%+v", res)
@@ -128,7 +145,7 @@ func TestRunWarnsAgain(t *testing.T) {
 	logger, hook := logtest.NewNullLogger()
 	r := NewRunner(Options{Log: logger})
 	c := f.command("exit", "0")
-	c.Log = filepath.Join(t.TempDir(), "log")
+	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
 	for range 2 {
 		if err := os.Mkdir(c.Log, 0o750); err != nil {
 			t.Fatal(err)

@@ -24,12 +24,12 @@ type room struct {
 
 // enter makes the room for a command, until leave.
 func (t *Tracker) enter(c Command) *room {
-	if t == nil || c.Of == "" {
+	if t == nil || c.Plugin == "" {
 		return &room{tracker: t}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := &room{tracker: t, of: t.get(c.Of), stays: c.Log != ""}
+	r := &room{tracker: t, of: t.get(c.Plugin), stays: c.Daemon}
 	if t.occupy(r.of) {
 		r.leaf = r.of.probes
 		if r.stays {

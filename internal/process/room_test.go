@@ -41,7 +41,7 @@ func TestRoom(t *testing.T) {
 	})
 	t.Run("SC-09 a question that is timed out leaves nothing", func(t *testing.T) {
 		c := r.of("a", "stall")
-		c.Log, c.Timeout = "", 300*time.Millisecond
+		c.Daemon, c.Log, c.Timeout = false, "", 300*time.Millisecond
 		res := r.runner.Run(t.Context(), c)
 		if left := r.alive(); !res.TimedOut || len(left) > 0 {
 			t.Errorf("left %v, result %+v", left, res)
@@ -50,7 +50,7 @@ func TestRoom(t *testing.T) {
 	t.Run("EV-02 a question that hangs hides no end", func(t *testing.T) {
 		res := r.start("a", "serve")
 		asked := r.of("a", "hang")
-		asked.Log = ""
+		asked.Daemon, asked.Log = false, ""
 		end := r.run(r.runner, asked)
 		eventually(t, "asked", func() bool { return len(r.alive()) == 2 })
 		r.signal(res.Processes[0], syscall.SIGKILL)

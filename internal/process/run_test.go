@@ -82,7 +82,7 @@ func TestRunContext(t *testing.T) {
 		t.Errorf("pipe: %v\n%s\nwant\n%s", res.Err, res.Output, want)
 	}
 	c.Dir = t.TempDir()
-	c.Log = filepath.Join(t.TempDir(), "log")
+	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
 	want = "dir=" + c.Dir + fmt.Sprintf(rest, true)
 	if res := r.Run(t.Context(), c); res.Err != nil || res.Output != want {
 		t.Errorf("log: %v\n%s\nwant\n%s", res.Err, res.Output, want)
@@ -120,7 +120,7 @@ func TestRunNotStarted(t *testing.T) {
 	for _, tt := range tests {
 		for _, log := range []string{"", filepath.Join(t.TempDir(), "log")} {
 			t.Run(tt.name, func(t *testing.T) {
-				tt.c.Log = log
+				tt.c.Daemon, tt.c.Log = log != "", log
 				res := r.Run(t.Context(), tt.c)
 				if diff := cmp.Diff(summary{Result{ExitCode: -1}, tt.text}, summarize(res)); diff != "" {
 					t.Error(diff)

@@ -53,7 +53,7 @@ func NewRunner(o Options) *Runner {
 // Run returns when no live member is left (RS-08, SC-09). That wait has no
 // bound: a process the kernel cannot end, in a dead network file system say, is
 // warned of and waited for. When the command ends by itself, what it leaves in
-// its group is killed too, unless it has a Log: then that is its daemon.
+// its group is killed too, unless the command may leave a Daemon.
 func (r *Runner) Run(ctx context.Context, c Command) Result {
 	began := time.Now()
 	res := Result{ExitCode: -1}
@@ -79,7 +79,7 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	if c.Dir == "" {
 		c.Dir = "/"
 	}
-	out, err := r.sink(c.Log, c.Keep)
+	out, err := r.sink(c)
 	if err != nil {
 		res.Err = fmt.Errorf("cannot start: %w", err)
 		return
@@ -105,7 +105,7 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	if ours {
 		p.room.kill()
 	}
-	status, err := r.finish(p, ours || c.Log == "")
+	status, err := r.finish(p, ours || !c.Daemon)
 	for pauses := pause.NewDoubling(firstLook, lastLook); ours && !p.gone(); time.Sleep(pauses.Next()) {
 		p.room.kill()
 	}
@@ -191,30 +191,37 @@ func (r *Runner) finish(p *child, all bool) (syscall.WaitStatus, error) {
 // sink opens where the output goes. A log that cannot be opened does not
 // prevent the start: a full disk must not keep plugins down. It is warned of
 // once, and again only after it had worked.
-func (r *Runner) sink(log string, keep int) (sink, error) {
-	if log == "" {
+func (r *Runner) sink(c Command) (sink, error) {
+	switch {
+	case c.Log == "" && c.Daemon:
+		return openNull()
+	case c.Log == "":
 		p, err := newPipe()
 		if err != nil {
 			return nil, err
 		}
-		p.ring.keep = keep
+		p.ring.keep = c.Keep
 		return p, nil
 	}
-	l, err := openLog(log, r.log)
+	l, err := openLog(c.Log, r.log)
 	r.mu.Lock()
-	warned := r.unlogged[log]
+	warned := r.unlogged[c.Log]
 	if err != nil {
-		r.unlogged[log] = true
+		r.unlogged[c.Log] = true
 	} else {
-		delete(r.unlogged, log)
+		delete(r.unlogged, c.Log)
 	}
 	r.mu.Unlock()
 	if err == nil {
 		return l, nil
 	}
 	if !warned {
-		r.log.WithError(err).WithField("log", log).Warn("Output is not logged")
+		r.log.WithError(err).WithField("log", c.Log).Warn("Output is not logged")
 	}
+	return openNull()
+}
+
+func openNull() (sink, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func vacated(tree *cgroup.Tree) bool {
 func (r *rigged) of(name, helper string, args ...string) Command {
 	r.t.Helper()
 	c := r.command(helper, args...)
-	c.Of, c.Log = name, filepath.Join(r.root, name+".log")
+	c.Plugin, c.Daemon, c.Log = name, true, filepath.Join(r.root, name+".log")
 	c.Env = append(c.Env, EnvPluginDir+"="+filepath.Join(r.root, name, "1.0"))
 	return c
 }

@@ -31,7 +31,7 @@ func TestRunTimedOut(t *testing.T) {
 			t.Run(tt.name+"/"+name, func(t *testing.T) {
 				f := newFamily(t)
 				c := f.command(tt.name, tt.args...)
-				c.Timeout, c.Log = 300*time.Millisecond, log
+				c.Timeout, c.Daemon, c.Log = 300*time.Millisecond, log != "", log
 				res := r.Run(t.Context(), c)
 				f.none()
 				if !errors.Is(res.Err, context.DeadlineExceeded) {
@@ -91,7 +91,7 @@ func TestRunCancelled(t *testing.T) {
 func TestRunGrace(t *testing.T) {
 	f := newFamily(t)
 	c := f.command("shrug")
-	c.Log = t.TempDir() + "/log"
+	c.Daemon, c.Log = true, t.TempDir()+"/log"
 	end := f.run(NewRunner(Options{Grace: time.Hour}), c)
 	eventually(t, "ready", func() bool { return len(f.alive()) == 1 && readFile(t, c.Log) == "ready" })
 	want := summary{Result{Started: true, Cancelled: true, ExitCode: -1, Output: "ready, done"}, "cancelled"}

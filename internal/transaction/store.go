@@ -11,6 +11,7 @@ import (
 
 	"pluginsupervisor/internal/boltfile"
 	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/layout"
 )
 
@@ -18,17 +19,13 @@ import (
 // several goroutines at once, for different plugins.
 type Store struct {
 	root string // BASE
-	step func(point string)
+	step failpoint.Step
 }
 
-// New returns the store of a root. It touches nothing. reached, if not nil, is
-// called before and after each change of the disk with a name for it; tests
-// end there.
-func New(root string, reached func(point string)) *Store {
-	if reached == nil {
-		reached = func(string) {}
-	}
-	return &Store{root, reached}
+// New returns the store of a root. It touches nothing. step is asked before
+// each change of the disk; nil in production.
+func New(root string, step failpoint.Step) *Store {
+	return &Store{root, step}
 }
 
 // Save writes a transaction, over what there is of the plugin.
@@ -125,21 +122,16 @@ func (s *Store) write(folder, name string, b []byte, what string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	step := func(name string) error {
-		s.step(name + " " + what)
-		return nil
-	}
-	if err := durable.WriteFile(s.path(folder, name), b, 0o600, step); err != nil {
-		return err
-	}
-	s.step("written " + what)
-	return nil
+	step := func(name string) error { return s.step.Before(name + " " + what) }
+	return durable.WriteFile(s.path(folder, name), b, 0o600, step)
 }
 
 func (s *Store) remove(folder, name string) error {
-	s.step("remove " + folder)
 	path := s.path(folder, name)
-	err := os.RemoveAll(durable.TempName(path))
+	err := s.step.Before("remove " + folder)
+	if err == nil {
+		err = os.RemoveAll(durable.TempName(path))
+	}
 	if err == nil {
 		err = os.Remove(path)
 	}
@@ -152,6 +144,5 @@ func (s *Store) remove(folder, name string) error {
 	if err != nil {
 		return fmt.Errorf("remove %s of %s: %w", folder, name, err)
 	}
-	s.step("removed " + folder)
 	return nil
 }

@@ -33,6 +33,7 @@ func TestSaveAndFind(t *testing.T) {
 		"UP-06 an upgrade":  {Name: "p", From: &from, To: to, Ran: true, Beat: true, Step: Proving, Began: time.Unix(1, 0).UTC()},
 		"UP-08 a first one": {Name: "p", To: to, Made: true, Step: Prepared},
 		"UP-06 undone":      {Name: "p", From: &from, To: to, Step: Undoing, Cause: "exit 3"},
+		"UP-12 interrupted": {Name: "p", From: &from, To: to, Step: Undoing, Cause: "interrupted", Interrupted: true, LeaveStopped: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := s.Save(want); err != nil {

@@ -28,11 +28,15 @@ type Transaction struct {
 	From  *record.Record // nil: it was not installed
 	To    record.Record
 	Made  bool // the folder of To was made by this change
-	Ran   bool // From ran when it began: if To does not, From comes back
-	Beat  bool // From's heartbeat was in time
+	Ran   bool // From ran when the change was granted: if To does not, From comes back (UP-13)
+	Beat  bool // From's heartbeat was in time then
 	Step  Step
 	Cause string // of Undoing
 	Began time.Time
+	// Interrupted reports that it is undone because an operator wanted the
+	// plugin, not because To is bad (UP-12).
+	Interrupted  bool
+	LeaveStopped bool // From is put back and not started
 }
 
 // file is a Transaction's form on disk. Records keep their own, with the
@@ -47,10 +51,15 @@ type file struct {
 	Step  Step            `json:"step"`
 	Cause string          `json:"cause,omitempty"`
 	Began time.Time       `json:"began"`
+
+	Interrupted  bool `json:"interrupted,omitempty"`
+	LeaveStopped bool `json:"leaveStopped,omitempty"`
 }
 
 func (t Transaction) encode() ([]byte, error) {
-	f := file{Name: t.Name, Made: t.Made, Ran: t.Ran, Beat: t.Beat, Step: t.Step, Cause: t.Cause, Began: t.Began}
+	f := file{
+		Name: t.Name, Made: t.Made, Ran: t.Ran, Beat: t.Beat, Step: t.Step, Cause: t.Cause, Began: t.Began, Interrupted: t.Interrupted, LeaveStopped: t.LeaveStopped,
+	}
 	var err error
 	if f.To, err = t.To.Encode(); err != nil {
 		return nil, err
@@ -70,7 +79,9 @@ func decode(b []byte) (Transaction, error) {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return Transaction{}, fmt.Errorf("decode transaction: %w", err)
 	}
-	t := Transaction{Name: f.Name, Made: f.Made, Ran: f.Ran, Beat: f.Beat, Step: f.Step, Cause: f.Cause, Began: f.Began}
+	t := Transaction{
+		Name: f.Name, Made: f.Made, Ran: f.Ran, Beat: f.Beat, Step: f.Step, Cause: f.Cause, Began: f.Began, Interrupted: f.Interrupted, LeaveStopped: f.LeaveStopped,
+	}
 	switch t.Step {
 	case Prepared, Switching, Proving, Committed, Undoing:
 	default:

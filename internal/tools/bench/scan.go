@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"pluginsupervisor/internal/host"
+	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/tools/rig"
@@ -42,7 +42,7 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	}
 	runner := process.NewRunner(process.Options{})
 	parallel := min(max(2*runtime.NumCPU(), 4), 32) // the default of SC-08
-	manager := host.New(host.Options{Root: in.Root, Runner: runner, Registry: in.Registry, Parallel: parallel})
+	manager := native.New(native.Options{Root: in.Root, Runner: runner, Registry: in.Registry, Parallel: parallel})
 
 	var native, bare []time.Duration
 	for round := range 1 + o.rounds {
@@ -63,7 +63,7 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 
 // scan is what the supervisor does of a scan: list what is installed, and ask
 // each how it is.
-func scan(ctx context.Context, m *host.Manager, want int) error {
+func scan(ctx context.Context, m *native.Manager, want int) error {
 	list, err := m.List(ctx)
 	if err != nil {
 		return err

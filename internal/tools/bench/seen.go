@@ -82,7 +82,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 	var all spans
 	for range deaths {
 		res := runner.Run(ctx, process.Command{
-			Path: program, Args: []string{"--start"}, Of: "p", Log: filepath.Join(in.Root, "log"), Timeout: 10 * time.Second,
+			Path: program, Args: []string{"--start"}, Plugin: "p", Daemon: true, Log: filepath.Join(in.Root, "log"), Timeout: 10 * time.Second,
 			Env: append(os.Environ(), process.PluginEnv(filepath.Dir(program), "")...),
 		})
 		if res.Err != nil || len(res.Processes) != 1 {

@@ -53,8 +53,8 @@ func TestCheck(t *testing.T) {
 		faults        string // imports that are faults, blank-separated
 	}{
 		"plugin": {
-			"plugin/a.go", "time plugin go.uber.org/x pluginsupervisor/messages pluginsupervisor/internal/host",
-			"go.uber.org/x pluginsupervisor/internal/host pluginsupervisor/messages",
+			"plugin/a.go", "time plugin go.uber.org/x pluginsupervisor/messages pluginsupervisor/internal/native",
+			"go.uber.org/x pluginsupervisor/internal/native pluginsupervisor/messages",
 		},
 		"plugin's test":            {"plugin/a_test.go", "pluginsupervisor/plugin pgregory.net/rapid", ""},
 		"messages":                 {"messages/a.go", "pluginsupervisor/plugin time github.com/asynkron/protoactor-go/actor", "github.com/asynkron/protoactor-go/actor"},
@@ -66,8 +66,8 @@ func TestCheck(t *testing.T) {
 		},
 		"actors do no work": {
 			"actors/a.go",
-			"net/http os/exec pluginsupervisor/internal/host syscall github.com/prometheus/client_golang/prometheus",
-			"github.com/prometheus/client_golang/prometheus net/http os/exec pluginsupervisor/internal/host syscall",
+			"net/http os/exec pluginsupervisor/internal/native syscall github.com/prometheus/client_golang/prometheus",
+			"github.com/prometheus/client_golang/prometheus net/http os/exec pluginsupervisor/internal/native syscall",
 		},
 		"actors' tests": {
 			"actors/a_test.go", "testing/synctest github.com/google/go-cmp/cmp pluginsupervisor/internal/state",
@@ -97,7 +97,7 @@ func TestCheck(t *testing.T) {
 		"commands use supervisor":       {"cmd/supervisor/a.go", "pluginsupervisor/supervisor", ""},
 		"internal never the supervisor": {"internal/host/a.go", "pluginsupervisor/supervisor", "pluginsupervisor/supervisor"},
 		"internal": {
-			"internal/host/a.go", "pluginsupervisor/internal/process pluginsupervisor/plugin go.etcd.io/bbolt syscall net/http", "",
+			"internal/native/a.go", "pluginsupervisor/internal/process pluginsupervisor/plugin go.etcd.io/bbolt syscall net/http", "",
 		},
 		"internal knows no policy": {
 			"internal/admin/a.go", "pluginsupervisor/actors pluginsupervisor/messages github.com/asynkron/protoactor-go/actor",
@@ -106,14 +106,14 @@ func TestCheck(t *testing.T) {
 		"internal tests neither":     {"internal/admin/a_test.go", "pluginsupervisor/actors", "pluginsupervisor/actors"},
 		"internal never above":       {"internal/admin/a.go", "pluginsupervisor/cmd/supervisor", "pluginsupervisor/cmd/supervisor"},
 		"running programs":           {"internal/process/a.go", "os/exec", ""},
-		"running programs, a test":   {"internal/host/a_test.go", "os/exec", ""},
-		"running programs, the rest": {"internal/host/a.go", "os/exec", "os/exec"},
+		"running programs, a test":   {"internal/native/a_test.go", "os/exec", ""},
+		"running programs, the rest": {"internal/native/a.go", "os/exec", "os/exec"},
 		"a name that begins alike":   {"internal/processes/a.go", "os/exec", "os/exec"},
-		"commands":                   {"cmd/supervisor/a.go", "os/exec pluginsupervisor/actors pluginsupervisor/internal/host github.com/spf13/cobra", ""},
+		"commands":                   {"cmd/supervisor/a.go", "os/exec pluginsupervisor/actors pluginsupervisor/internal/native github.com/spf13/cobra", ""},
 		"commands know no engine":    {"cmd/supervisor/a.go", "github.com/asynkron/protoactor-go/actor", "github.com/asynkron/protoactor-go/actor"},
 		"samples":                    {"examples/hello/main.go", "os/exec pluginsupervisor/examples/internal/contract", ""},
 		"samples stand alone":        {"examples/hello/main.go", "pluginsupervisor/plugin", "pluginsupervisor/plugin"},
-		"test libraries":             {"internal/host/a.go", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp"},
+		"test libraries":             {"internal/native/a.go", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp"},
 		"a folder without a rule":    {"util/a.go", "fmt", "fmt"},
 	} {
 		t.Run(name, func(t *testing.T) {

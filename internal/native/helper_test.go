@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -13,9 +13,11 @@ import (
 	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
+	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
 
@@ -44,7 +46,7 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	for _, c := range change {
 		c(&o)
 	}
-	return &bench{t: t, root: o.Root, registry: o.Registry, runner: o.Runner, logs: hook, Manager: New(o)}
+	return &bench{t: t, root: o.Root, registry: o.Registry, runner: o.Runner.(*process.Runner), logs: hook, Manager: New(o)}
 }
 
 // wellBehaved runs when the file `running` is in its folder. It writes each
@@ -112,6 +114,19 @@ func (b *bench) calls() []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSpace(strings.ReplaceAll(string(raw), "from \n", "from -\n")), "\n")
+}
+
+// hook has the steps of transactions asked. It is called once the bench is ready.
+func (b *bench) hook(step failpoint.Step) {
+	b.step, b.changes = step, transaction.New(b.root, step)
+}
+
+// make fetches what a change needs and makes it, as the actors do.
+func (b *bench) make(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed {
+	if err := b.Fetch(ctx, c); err != nil {
+		return plugin.FailedChange(err)
+	}
+	return b.Change(ctx, c, p)
 }
 
 func (b *bench) touch(path ...string) {

@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -28,22 +28,41 @@ type order struct {
 
 // run carries an order out. What keeps it from beginning is a Result with Err alone.
 func (m *Manager) run(ctx context.Context, o order) process.Result {
-	path, err := m.executable(o.plugin)
+	return m.Run(ctx, Run{Plugin: o.plugin, Args: []string{string(o.verb)}, Previous: o.previous, Timeout: o.timeout})
+}
+
+// Run is one run of a plugin's executable.
+type Run struct {
+	Plugin   plugin.Plugin
+	Args     []string
+	Folder   string        // of the package; "": where the version is installed
+	Previous string        // folder of the version before, in an upgrade
+	Timeout  time.Duration // not positive: the plugin's own
+}
+
+// Run runs a plugin's executable, without any lock. What keeps it from beginning
+// is a Result with Err alone.
+func (m *Manager) Run(ctx context.Context, r Run) process.Result {
+	p := r.Plugin
+	if r.Folder == "" {
+		r.Folder = m.dir(p.Name, p.Version)
+	}
+	path, err := executableIn(r.Folder, p)
 	if err != nil {
 		return process.Result{ExitCode: -1, Err: err}
 	}
 	c := process.Command{
-		Path: path, Args: []string{string(o.verb)}, Timeout: o.timeout,
-		Env: slices.Concat(m.env, process.PluginEnv(m.dir(o.plugin.Name, o.plugin.Version), o.previous)),
+		Path: path, Args: r.Args, Timeout: r.Timeout,
+		Env: slices.Concat(m.env, process.PluginEnv(r.Folder, r.Previous)),
 	}
-	if !o.plugin.Duplicate {
-		c.Of = o.plugin.Name
+	if !p.Duplicate {
+		c.Plugin = p.Name
 	}
 	if c.Timeout <= 0 {
-		c.Timeout = verb.Deadline(o.plugin)
+		c.Timeout = verb.Deadline(p)
 	}
-	if o.verb.MayLeaveDaemon() {
-		c.Log = layout.Log(m.root, o.plugin.Name)
+	if len(r.Args) == 1 && plugin.Verb(r.Args[0]).MayLeaveDaemon() {
+		c.Daemon, c.Log = true, layout.Log(m.root, p.Name)
 	}
 	return m.runner.Run(ctx, c)
 }
@@ -51,6 +70,9 @@ func (m *Manager) run(ctx context.Context, o order) process.Result {
 // do runs a verb that changes something. How it ended is logged for whoever
 // follows the steps; what it means, the caller knows and says.
 func (m *Manager) do(ctx context.Context, o order) plugin.Outcome {
+	if err := m.step.Before(string(o.verb) + " " + o.plugin.Version); err != nil {
+		return failed(o.verb, err)
+	}
 	r := m.run(ctx, o)
 	outcome := verb.Outcome(o.verb, r)
 	m.logFor(o.plugin).WithFields(logrus.Fields{
@@ -59,13 +81,21 @@ func (m *Manager) do(ctx context.Context, o order) plugin.Outcome {
 	return outcome
 }
 
-// errMissing is what the runner would say too.
-var errMissing = errors.New("executable missing")
+// missingError says what the runner would say too. It is fs.ErrNotExist.
+type missingError struct{}
 
-// executable is the path of a plugin's executable, if there is one inside its
-// folder. A symbolic link that leads out of the folder is refused, as runPath
-// itself is when it does (SPEC 1, ST-15); the folder may be a link.
+func (missingError) Error() string        { return "executable missing" }
+func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// executable returns the path of an installed plugin's executable.
 func (m *Manager) executable(p plugin.Plugin) (string, error) {
+	return executableIn(m.dir(p.Name, p.Version), p)
+}
+
+// executableIn returns the path of a plugin's executable, if there is one inside
+// the folder. A symbolic link that leads out of the folder is refused, as runPath
+// itself is when it does (SPEC 1, ST-15); the folder may be a link.
+func executableIn(dir string, p plugin.Plugin) (string, error) {
 	if err := plugin.CheckName(p.Name); err != nil {
 		return "", err
 	}
@@ -75,7 +105,6 @@ func (m *Manager) executable(p plugin.Plugin) (string, error) {
 	if err := plugin.CheckRunPath(p.RunPath); err != nil {
 		return "", err
 	}
-	dir := m.dir(p.Name, p.Version)
 	root, err := os.OpenRoot(dir)
 	if err == nil {
 		defer root.Close()
@@ -83,7 +112,7 @@ func (m *Manager) executable(p plugin.Plugin) (string, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errMissing
+		return "", missingError{}
 	case err != nil:
 		return "", fmt.Errorf("look for executable: %w", err)
 	}

@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -51,24 +51,24 @@ func (m *Manager) ask(ctx context.Context, p plugin.Plugin) process.Result {
 		return process.Result{ExitCode: -1, Err: errStuck}
 	}
 	answer := make(chan process.Result)
-	given := make(chan struct{}) // up
+	givenUp := make(chan struct{})
 	go func() {
-		r := m.status(ctx, order{plugin: p, verb: plugin.VerbStatus})
+		r := m.run(ctx, order{plugin: p, verb: plugin.VerbStatus})
 		select {
 		case answer <- r:
-		case <-given:
+		case <-givenUp:
 			m.stuck.set(key, false)
 			m.logFor(p).Info("The --status that could not be ended has ended")
 		}
 	}()
-	limit := time.NewTimer(verb.Deadline(p) + m.grace + m.giveUp)
+	limit := time.NewTimer(verb.Deadline(p) + m.grace + unkillable)
 	defer limit.Stop()
 	select {
 	case r := <-answer:
 		return r
 	case <-limit.C:
 		m.stuck.set(key, true)
-		close(given)
+		close(givenUp)
 		m.logFor(p).WithError(errStuck).Error("Probe given up")
 		return process.Result{ExitCode: -1, Err: errStuck}
 	}

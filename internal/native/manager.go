@@ -1,4 +1,4 @@
-// Package host is the native manager: it finds plugins in the plugin database,
+// Package native is the native manager: it finds plugins in the plugin database,
 // runs their verbs as processes of its own, and knows nothing of why it is told
 // to. Whoever calls it decides what is started, when, and how often.
 //
@@ -7,7 +7,7 @@
 // deadline of its record (SPEC 2). Starting and stopping hold the plugin's name
 // lock shared, an upgrade holds it alone, so that no other program works on
 // the plugin meanwhile and it never runs twice (RS-11).
-package host
+package native
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/logger"
@@ -34,7 +35,7 @@ const DefaultGrace = 3 * time.Second
 // Options say what the manager works on. Root, Runner and Registry are needed.
 type Options struct {
 	Root           string // BASE, absolute
-	Runner         *process.Runner
+	Runner         Runner
 	Registry       *registry.Registry
 	Tracker        *process.Tracker // follows what plugins leave running; nil: nobody does
 	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
@@ -44,11 +45,19 @@ type Options struct {
 	Quarantine     time.Duration    // for how long a version that was rolled back is refused; not positive: it is not
 	Packages       Packages         // where packages come from; nil: only what is unpacked here can be upgraded to
 	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
-	Reached        func(string)     // told of each point of a transaction, for tests that end there; nil: nobody
 	Log            logrus.FieldLogger
 	Hidden         []string // variables of our environment that are not the plugins'
 	LocalOS        string   // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
+	// GoneByProcesses judges a plugin that was stopped by its processes: it is gone
+	// when none is left, also when its `--status` says that it runs; and where one is
+	// left and `--status` says so, it is not killed. It needs a Tracker.
+	GoneByProcesses bool
+}
+
+// Runner runs the verbs of plugins.
+type Runner interface {
+	Run(ctx context.Context, c process.Command) process.Result
 }
 
 // Heartbeats reads the plugins' heartbeat files.
@@ -67,38 +76,35 @@ type Packages interface {
 // processes it ran. It has nothing to close: the Runner is drained by its owner.
 type Manager struct {
 	root      string
-	runner    *process.Runner
+	runner    Runner
 	registry  *registry.Registry
 	tracker   *process.Tracker
 	parallel  int
 	patience  time.Duration // how long a probe counts against parallel
 	downgrade bool
 	grace     time.Duration
+	byProcess bool // see Options.GoneByProcesses
 
 	changes    *transaction.Store
+	staged     stagedPackages
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
 	heartbeats Heartbeats
 	packages   Packages
-	reached    func(string)
+	step       failpoint.Step // asked before each step of a transaction; nil in production
 
 	log      logrus.FieldLogger
 	os, arch string
-	giveUp   time.Duration // beyond deadline and grace: see unkillable
 	stuck    stuck
-	status   func(context.Context, order) process.Result // run, or in tests one that never ends
-	env      []string                                    // the caller's, without what every verb gets of its own
+	env      []string // the caller's, without what every verb gets of its own
 }
 
 // New returns a manager. It touches no file.
 func New(o Options) *Manager {
 	m := &Manager{
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
-		downgrade: o.AllowDowngrade, grace: o.Grace, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
-		changes: transaction.New(o.Root, o.Reached), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages, reached: o.Reached,
-	}
-	if m.reached == nil {
-		m.reached = func(string) {}
+		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
+		changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
 	}
 	if m.parallel <= 0 {
 		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)
@@ -107,7 +113,6 @@ func New(o Options) *Manager {
 		m.grace = DefaultGrace
 	}
 	m.log = logger.OrSilent(m.log)
-	m.giveUp, m.status = unkillable, m.run
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
 		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir || slices.Contains(o.Hidden, key)

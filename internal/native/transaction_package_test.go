@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"archive/zip"
@@ -24,7 +24,7 @@ func (p packaged) Stage(ctx context.Context, o plugin.Change) (*install.Staged, 
 }
 
 // packageBench is a changeBench whose 2.0 comes as a package.
-func packageBench(t *testing.T, step failpoint.Step, reached func(string)) (*bench, plugin.Change) {
+func packageBench(t *testing.T, step failpoint.Step) (*bench, plugin.Change) {
 	t.Helper()
 	b := changeBench(t, daemon, func(o *Options) {
 		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
@@ -32,7 +32,7 @@ func packageBench(t *testing.T, step failpoint.Step, reached func(string)) (*ben
 			t.Fatal(err)
 		}
 		t.Cleanup(i.Close)
-		o.Packages, o.Reached, o.Prove = packaged{i}, reached, 50*time.Millisecond
+		o.Packages, o.Prove = packaged{i}, 50*time.Millisecond
 	})
 	path := filepath.Join(t.TempDir(), "p.zip")
 	f, err := os.Create(path)
@@ -86,26 +86,21 @@ func TestPackageCutShort(t *testing.T) {
 				return killedAt
 			}
 			return nil
-		}, func(point string) {
+		})
+		b.hook(func(point string) error {
 			if pass(point) {
 				panic(killed{})
 			}
+			return nil
 		})
-		func() {
-			defer func() {
-				if r := recover(); r != nil && r != (killed{}) {
-					panic(r)
-				}
-			}()
-			b.Change(t.Context(), o, plugin.Permit{})
-		}()
+		b.killable(func(ctx context.Context) { b.make(ctx, o, plugin.Permit{}) })
 		if at == 0 {
 			points = len(passed)
 			t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 		} else if !cut {
 			t.Fatalf("not cut short at %d", at)
 		}
-		b.next()
+		b.nextAndStart()
 		b.settledAfter(passed[max(at, 1)-1], true)
 		b.swept()
 		if r, _, err := b.registry.Find(t.Context(), "p"); err != nil || r.Version == "1.0" && isFolder(b.dir("p", "2.0")) {
@@ -133,8 +128,8 @@ func TestPackageDiskFull(t *testing.T) {
 				return syscall.ENOSPC
 			}
 			return nil
-		}, nil)
-		got := b.Change(t.Context(), o, plugin.Permit{})
+		})
+		got := b.make(t.Context(), o, plugin.Permit{})
 		if done = where == ""; !done {
 			if !errors.Is(got.Err, syscall.ENOSPC) || !strings.Contains(got.Cause(), "the disk is full") {
 				t.Errorf("full at %q: %+v", where, got)
@@ -144,7 +139,7 @@ func TestPackageDiskFull(t *testing.T) {
 			if isFolder(b.dir("p", "2.0")) {
 				t.Errorf("full at %q: 2.0 is left", where)
 			}
-			got = b.Change(t.Context(), o, plugin.Permit{})
+			got = b.make(t.Context(), o, plugin.Permit{})
 		}
 		if got.Err != nil {
 			t.Fatalf("with room after %q: %+v", where, got)
@@ -161,22 +156,21 @@ func TestJournalDiskFull(t *testing.T) {
 		for _, step := range []string{"prepared", "switching", "proving", "committed", "undoing"} {
 			t.Run("UP-06 "+name+", "+step, func(t *testing.T) {
 				full := false
-				var b *bench
-				b = changeBench(t, v.script, func(o *Options) {
-					o.Reached = func(point string) {
-						if point == "write "+step { // into what takes nothing
-							full = os.Symlink("/dev/full", filepath.Join(b.root, "supervisor", "transactions", "p.json.new")) == nil
-						}
+				b := changeBench(t, v.script, nil)
+				b.hook(func(point string) error {
+					if point == "write "+step { // into what takes nothing
+						full = os.Symlink("/dev/full", filepath.Join(b.root, "supervisor", "transactions", "p.json.new")) == nil
 					}
+					return nil
 				})
-				got := b.Change(t.Context(), offer, plugin.Permit{})
+				got := b.make(t.Context(), offer, plugin.Permit{})
 				if step == "prepared" || step == "switching" {
 					if !full || !errors.Is(got.Err, syscall.ENOSPC) {
 						t.Errorf("full before anything is changed: %+v", got)
 					}
 					b.settled("1.0")
 				}
-				b.next()
+				b.nextAndStart()
 				b.settledAfter("write "+step, v.stays)
 			})
 		}
@@ -186,20 +180,20 @@ func TestJournalDiskFull(t *testing.T) {
 // UP-06: an operator's word lifts a quarantine when the version is tried again,
 // not when its package cannot be had.
 func TestForceThatFails(t *testing.T) {
-	b, o := packageBench(t, nil, nil)
+	b, o := packageBench(t, nil)
 	ban := plugin.Ban{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it ended"}
 	if err := b.changes.Ban(ban); err != nil {
 		t.Fatal(err)
 	}
 	missing := o
 	o.Origin, missing.Origin, missing.Package = plugin.FromOperator, plugin.FromOperator, o.Package+".gone"
-	if got := b.Change(t.Context(), missing, plugin.Permit{}); got.Err == nil {
+	if got := b.make(t.Context(), missing, plugin.Permit{}); got.Err == nil {
 		t.Errorf("upgraded to nothing: %+v", got)
 	}
 	if refused, err := b.Refused(); len(refused) != 1 || err != nil {
 		t.Errorf("refused: %v, %v", refused, err)
 	}
-	if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err != nil {
+	if got := b.make(t.Context(), o, plugin.Permit{}); got.Err != nil {
 		t.Errorf("upgraded: %+v", got)
 	}
 	if refused, err := b.Refused(); len(refused) != 0 || err != nil {

@@ -1,21 +1,15 @@
-package host
+package native
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
-
-// errNotInstalled says that the plugin was removed after the caller listed it (RS-09).
-var errNotInstalled = errors.New("no longer installed")
 
 // Start runs `--start` (RS-02, RS-08). If another program held the name lock
 // or recorded another version meanwhile, `--status` is asked first, and a
@@ -66,76 +60,6 @@ func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	})
 }
 
-// hold does work under the plugin's name lock, shared, on the plugin as it is
-// recorded then. touched: another program may have worked on it since the
-// caller looked.
-func (m *Manager) hold(
-	ctx context.Context, p plugin.Plugin, v plugin.Verb, work func(p plugin.Plugin, touched bool) plugin.Outcome,
-) plugin.Outcome {
-	settled, err := m.settle(ctx, p.Name)
-	if err != nil {
-		return failed(v, err)
-	}
-	release, waited, err := m.lock(ctx, p.Name, lock.Shared)
-	if err != nil {
-		return failed(v, err)
-	}
-	defer release()
-	current, err := m.recorded(ctx, p)
-	if err != nil {
-		return failed(v, err)
-	}
-	return work(current, waited || current.Version != p.Version || settled)
-}
-
-// settle brings an upgrade of the plugin that was cut short to its end, which
-// may start another version.
-func (m *Manager) settle(ctx context.Context, name string) (settled bool, err error) {
-	if err := plugin.CheckName(name); err != nil {
-		return false, err
-	}
-	if _, found, err := m.changes.Find(name); err == nil && !found {
-		return false, nil
-	}
-	release, _, err := m.lock(ctx, name, lock.Exclusive)
-	if err != nil {
-		return false, err
-	}
-	defer release()
-	if left, found := m.finish(ctx, name); found && ctx.Err() != nil {
-		return false, left.Err
-	}
-	return true, nil
-}
-
-// recorded is the plugin as it is in the database now. A duplicate has no
-// record that can be found by its name, and is taken as given.
-func (m *Manager) recorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin, error) {
-	if p.Duplicate {
-		return p, nil
-	}
-	record, found, err := m.registry.Find(ctx, p.Name)
-	switch {
-	case err != nil:
-		return p, err
-	case !found:
-		return p, errNotInstalled
-	}
-	return record.Plugin(), nil
-}
-
-// lock takes a name lock, and says so once when it has to wait for it.
-func (m *Manager) lock(
-	ctx context.Context, name string, how func(context.Context, string, func()) (func(), bool, error),
-) (release func(), waited bool, err error) {
-	if err := plugin.CheckName(name); err != nil {
-		return nil, false, err
-	}
-	return how(ctx, layout.NameLock(m.root, name), func() {
-		m.log.WithField("plugin", name).Info("Waiting for another program to let go of the plugin")
-	})
-}
-
 // end runs `--stop` and waits until the plugin is gone. The outcome's Err is
 // nil when it is, however `--stop` itself ended.
 func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
@@ -144,6 +68,10 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
+	if err != nil && m.byProcess {
+		outcome.Err = err
+		return outcome
+	}
 	if left, failed := m.left(p); len(left) > 0 || failed != nil {
 		if killed := m.clear(ctx, p); killed != nil {
 			err = killed
@@ -168,6 +96,11 @@ const (
 func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
 	over := time.Now().Add(within)
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
+		if m.byProcess {
+			if left, err := m.left(p); err == nil && len(left) == 0 {
+				return nil
+			}
+		}
 		switch m.Check(ctx, p).Status {
 		case plugin.StatusFailed:
 			return nil

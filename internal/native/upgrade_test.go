@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -137,7 +137,7 @@ func TestUpgrade(t *testing.T) {
 			}
 			b.unpack("p", tt.offer.Version, tt.script, tt.config)
 
-			got := b.Change(t.Context(), tt.offer, plugin.Permit{})
+			got := b.make(t.Context(), tt.offer, plugin.Permit{})
 			if got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
@@ -148,6 +148,9 @@ func TestUpgrade(t *testing.T) {
 			}
 			if after.Version != tt.installed || !tt.nothing && after.ID != before.ID { // ST-14
 				t.Errorf("recorded %+v", after)
+			}
+			if tt.status == plugin.StatusRunning { // UP-13: it has the last word
+				tt.calls = append(tt.calls[:len(tt.calls):len(tt.calls)], "--status "+tt.installed+" from -")
 			}
 			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
 				t.Error(diff)
@@ -200,7 +203,7 @@ func TestUpgradeRefused(t *testing.T) {
 					tt.spoil(dir)
 				}
 			}
-			got := b.Change(t.Context(), tt.offer, plugin.Permit{})
+			got := b.make(t.Context(), tt.offer, plugin.Permit{})
 			if !strings.Contains(got.Cause(), tt.cause) || got.ExitCode != -1 || got.Status != plugin.StatusUnknown || got.TimedOut {
 				t.Errorf("got %+v, want cause %q", got, tt.cause)
 			}
@@ -220,7 +223,7 @@ func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
 	b := newBench(t)
 	before := b.install("p", "1.0", `test "$1" != --stop || exit 5`, "3")
 	b.unpack("p", "2.0", wellBehaved, "")
-	got := b.Change(t.Context(), offer, plugin.Permit{})
+	got := b.make(t.Context(), offer, plugin.Permit{})
 	want := plugin.Changed{
 		Outcome: plugin.Outcome{Verb: plugin.VerbStop, ExitCode: 5, Err: got.Err},
 		Plugin:  before, Previous: "1.0", Status: plugin.StatusRunning,
@@ -243,13 +246,13 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.Change(t.Context(), offer, plugin.Permit{}) // may read the database, and not write
+	got := b.make(t.Context(), offer, plugin.Permit{}) // may read the database, and not write
 	reader()
 	want := plugin.Changed{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
 	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("got %+v", got)
 	}
-	calls := []string{"--status 1.0 from -", "--status 2.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
+	calls := []string{"--status 1.0 from -", "--status 2.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -", "--status 1.0 from -"}
 	if diff := cmp.Diff(calls, b.calls()); diff != "" || b.recorded("p") != before {
 		t.Errorf("recorded %+v\n%s", b.recorded("p"), diff)
 	}
@@ -283,7 +286,7 @@ func TestUpgradeCancelled(t *testing.T) {
 				defer cancel()
 				eventually(t, "it hangs", ready)
 			}()
-			got := b.Change(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.Permit{})
+			got := b.make(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.Permit{})
 			if !errors.Is(got.Err, context.Canceled) || got.Verb != tt.verb || got.Status != plugin.StatusUnknown {
 				t.Errorf("got %+v", got)
 			}

@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (c *change) preflight(ctx context.Context) error {
 	if p.Type != plugin.Persist { // nothing is known of what others do when they are asked
 		return nil
 	}
-	r := c.status(ctx, order{plugin: p, verb: plugin.VerbStatus})
+	r := c.run(ctx, order{plugin: p, verb: plugin.VerbStatus})
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -37,12 +37,18 @@ func (c *change) preflight(ctx context.Context) error {
 	return nil
 }
 
-// prove watches the new version for the window, and tells what is wrong with
-// it: a process that ended, a `--status` that fails, a heartbeat overdue.
+// prove watches the new version for the window, and returns what is wrong with
+// it: a process that ended, a `--status` that fails, a heartbeat overdue. The
+// interruption by an operator ends it at once (UP-12).
 func (c *change) prove(ctx context.Context) error {
 	if c.window <= 0 {
 		return nil
 	}
+	if err := c.step.Before("prove"); err != nil {
+		return err
+	}
+	ctx, stop := c.interrupt.context(ctx)
+	defer stop()
 	p, began := c.result.Plugin, time.Now()
 	over := time.NewTimer(c.window)
 	defer over.Stop()
@@ -89,45 +95,87 @@ func (c *change) tracked(p plugin.Plugin) (n int, life uint64, err error) {
 	return len(ps), life, err
 }
 
-// beats tells whether a plugin's heartbeat is in time.
-func (c *change) beats(ctx context.Context, p plugin.Plugin) bool {
-	if c.heartbeats == nil {
+// beats reports whether a plugin's heartbeat is in time.
+func (m *Manager) beats(ctx context.Context, p plugin.Plugin) bool {
+	if m.heartbeats == nil {
 		return false
 	}
 	now := time.Now()
-	beats := c.heartbeats.Read(ctx, []plugin.Plugin{p}, now)
+	beats := m.heartbeats.Read(ctx, []plugin.Plugin{p}, now)
 	return len(beats) == 1 && beats[0].Found && beats[0].Err == nil && beats[0].Status(now) == plugin.StatusRunning
 }
 
-// bringUp sees to it that a Persist plugin runs: `--status`, and if that
-// fails `--start` and `--status` again. Without a failure the outcome has no Err.
-func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) (plugin.Outcome, plugin.Status) {
-	switch p.Type {
-	case plugin.Persist:
-	case plugin.Once:
-		return plugin.Outcome{}, plugin.StatusInstalled
-	default:
-		return plugin.Outcome{}, plugin.StatusUnknown
+// bringUp makes sure that a Persist plugin runs: `--status`, and if that fails
+// `--start` and `--status` again. The outcome has no Err where it runs, and for
+// plugins that are not Persist.
+func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	if p.Type != plugin.Persist {
+		return plugin.Outcome{}
 	}
 	switch m.Check(ctx, p).Status {
 	case plugin.StatusRunning:
-		return plugin.Outcome{}, plugin.StatusRunning
+		return plugin.Outcome{}
 	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, cutShort(ctx)), plugin.StatusUnknown
+		return failed(plugin.VerbStatus, cutShort(ctx))
 	}
 	switch runs, err := m.makeRoom(ctx, p); {
 	case err != nil:
-		return failed(plugin.VerbStart, err), plugin.StatusFailed
+		return failed(plugin.VerbStart, err)
 	case runs:
-		return plugin.Outcome{}, plugin.StatusRunning
+		return plugin.Outcome{}
 	}
 	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
-	probe := m.Check(ctx, p)
+	probe := m.ConfirmStart(ctx, p)
 	switch {
 	case probe.Status == plugin.StatusRunning: // it has the last word
 		outcome.Err = nil
 	case outcome.Err == nil:
 		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
 	}
-	return outcome, probe.Status
+	return outcome
+}
+
+// confirmAgain is when `--status` is asked again, after it said no for the
+// first time, as long as something of the plugin lives (RS-06).
+var confirmAgain = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second}
+
+// ConfirmStart runs `--status` after `--start` has ended. A `--start` may return
+// before the plugin says that it runs, before its pid file is there perhaps: as
+// long as something of it lives, it is asked again after 0.1, 0.3, 1 and 3 s
+// (RS-06). The log tells the plugin's author.
+func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	began := time.Now()
+	probe := m.Check(ctx, p)
+	for _, after := range confirmAgain {
+		if probe.Status != plugin.StatusFailed {
+			break
+		}
+		if left, err := m.left(p); err == nil && len(left) == 0 {
+			break
+		}
+		select {
+		case <-time.After(time.Until(began.Add(after))):
+		case <-ctx.Done():
+			return probe
+		}
+		probe = m.Check(ctx, p)
+		probe.Late = probe.Status == plugin.StatusRunning
+	}
+	if probe.Late {
+		m.logFor(p).WithField("after", time.Since(began).Round(time.Millisecond).String()).
+			Warn("--start returned before the plugin was running; it should return when --status says so")
+	}
+	return probe
+}
+
+// statusOf returns how a plugin is now: for a Persist plugin what `--status` says.
+func (m *Manager) statusOf(ctx context.Context, p plugin.Plugin) plugin.Status {
+	switch p.Type {
+	case plugin.Persist:
+		return m.Check(ctx, p).Status
+	case plugin.Once:
+		return plugin.StatusInstalled
+	default:
+		return plugin.StatusUnknown
+	}
 }

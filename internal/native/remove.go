@@ -1,53 +1,42 @@
-package host
+package native
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
 
 // remove takes a plugin off the host (CL-10): `--stop`, `--uninstall`, the
-// record, the folders. A plugin that does not stop, or whose `--uninstall`
-// refuses, stays and is started again; that its executable is missing does not
-// keep it. Once the record says removed it is: folders that could not be
-// deleted are only warned of.
-func (m *Manager) remove(ctx context.Context, o plugin.Change) plugin.Changed {
-	u := upgrade{offer: o}
-	if err := plugin.CheckName(o.Name); err != nil {
-		return u.refuse(err)
-	}
-	release, _, err := m.lock(ctx, o.Name, lock.Exclusive)
-	if err != nil {
-		return u.refuse(err)
-	}
-	defer release()
-	m.finish(ctx, o.Name)
-	if u.old, u.had, err = m.registry.Find(ctx, o.Name); err != nil {
+// record, the folders. Called with the name lock held alone. A plugin that does
+// not stop, or whose `--uninstall` refuses, stays and is started again, and so
+// does one that an operator wants before `--uninstall` has run (UP-12); that its
+// executable is missing does not keep it. Once the record says removed it is:
+// folders that could not be deleted are only warned of.
+func (m *Manager) remove(ctx context.Context, g grant) plugin.Changed {
+	u := upgrade{grant: g}
+	var err error
+	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil {
 		return u.refuse(err)
 	}
 	if !u.had {
-		return u.refuse(fmt.Errorf("remove %s: %w", o.Name, registry.ErrNotInstalled))
+		return u.refuse(fmt.Errorf("remove %s: %w", g.Name, registry.ErrNotInstalled))
 	}
 	result := u.refuse(nil)
 	p := u.old.Plugin()
-	if result.Outcome = m.farewell(ctx, p); result.Err != nil {
-		if p.Type == plugin.Persist && ctx.Err() == nil {
-			_, result.Status = m.bringUp(ctx, p)
-		}
+	if result.Outcome = m.stopAndUninstall(ctx, p, g.interrupt); result.Err != nil {
+		result.Status = m.bringBack(ctx, p, g.interrupt)
 		return result
 	}
 	if err := m.registry.MarkRemoved(ctx, p.Name); err != nil {
 		result.Outcome = failed(plugin.VerbUninstall, err)
-		if p.Type == plugin.Persist {
-			_, result.Status = m.bringUp(ctx, p)
-		}
+		result.Status = m.bringBack(ctx, p, g.interrupt)
 		return result
 	}
 	result.Plugin.Removed, result.Status = true, plugin.StatusRemoved
@@ -58,8 +47,33 @@ func (m *Manager) remove(ctx context.Context, o plugin.Change) plugin.Changed {
 	return result
 }
 
-// farewell has a plugin end, and tidy up after itself.
-func (m *Manager) farewell(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+// bringBack starts a plugin that is not removed after all, unless an operator
+// wants it stopped, and returns how it is then.
+func (m *Manager) bringBack(ctx context.Context, p plugin.Plugin, i *interrupt) plugin.Status {
+	if p.Type != plugin.Persist || ctx.Err() != nil {
+		return plugin.StatusUnknown
+	}
+	if !i.leaveStopped() {
+		m.bringUp(ctx, p)
+	}
+	return m.statusOf(ctx, p)
+}
+
+// Uninstall stops a plugin and has it uninstall itself, for a program that keeps
+// the record and the folders in its own way. Its processes may have been started
+// by another program. The caller holds the name lock alone. Where the outcome has
+// an Err, its Verb is `--stop` when the plugin may still run, and `--uninstall`
+// when it did not agree to be removed.
+func (m *Manager) Uninstall(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	if m.tracker != nil {
+		m.tracker.Adopt(ctx, []plugin.Target{{Plugin: p}})
+	}
+	return m.stopAndUninstall(ctx, p, &interrupt{})
+}
+
+// stopAndUninstall runs `--stop`, waits until the plugin is gone, and runs
+// `--uninstall`. Where the executable is missing, what runs of it is killed.
+func (m *Manager) stopAndUninstall(ctx context.Context, p plugin.Plugin, i *interrupt) plugin.Outcome {
 	if _, err := m.executable(p); err != nil {
 		if err := m.clear(ctx, p); err != nil {
 			return failed(plugin.VerbStop, err)
@@ -70,6 +84,9 @@ func (m *Manager) farewell(ctx context.Context, p plugin.Plugin) plugin.Outcome 
 		if stopped := m.end(ctx, p); stopped.Err != nil {
 			stopped.Err = fmt.Errorf("--stop: %w", stopped.Err)
 			return stopped
+		}
+		if i.received() {
+			return failed(plugin.VerbStop, plugin.ErrInterrupted)
 		}
 	}
 	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbUninstall})
@@ -87,14 +104,19 @@ func (m *Manager) farewell(ctx context.Context, p plugin.Plugin) plugin.Outcome 
 // and is no plugin and no version any more.
 func (m *Manager) discard(dir string) {
 	aside := layout.HalfRemoved(dir)
-	err := os.RemoveAll(aside)
+	err := m.step.Before("set aside " + filepath.Base(dir))
+	if err == nil {
+		err = os.RemoveAll(aside)
+	}
 	if err == nil {
 		if err = os.Rename(dir, aside); errors.Is(err, os.ErrNotExist) {
 			return
 		}
 	}
 	if err == nil {
-		m.reached("removed half")
+		err = m.step.Before("remove " + filepath.Base(dir))
+	}
+	if err == nil {
 		err = os.RemoveAll(aside)
 	}
 	if err != nil {

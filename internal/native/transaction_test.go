@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -125,7 +125,7 @@ func TestChange(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-06 "+name, func(t *testing.T) {
 			b := changeBench(t, v.script, nil)
-			got := b.Change(t.Context(), offer, plugin.Permit{})
+			got := b.make(t.Context(), offer, plugin.Permit{})
 			if v.stays {
 				if got.Err != nil || got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" || len(got.Processes) == 0 {
 					t.Errorf("upgraded: %+v", got)
@@ -140,13 +140,13 @@ func TestChange(t *testing.T) {
 				t.Errorf("upgraded: %+v", got)
 			}
 			b.settled("1.0")
-			again := b.Change(t.Context(), offer, plugin.Permit{})
+			again := b.make(t.Context(), offer, plugin.Permit{})
 			if again.Err == nil || !strings.Contains(again.Cause(), "in quarantine until") || again.Status != plugin.StatusUnknown {
 				t.Errorf("offered again: %+v", again)
 			}
 			forced := offer
 			forced.Origin = plugin.FromOperator
-			if again = b.Change(t.Context(), forced, plugin.Permit{}); !again.RolledBack {
+			if again = b.make(t.Context(), forced, plugin.Permit{}); !again.RolledBack {
 				t.Errorf("forced: %+v", again)
 			}
 			b.settled("1.0")
@@ -157,7 +157,7 @@ func TestChange(t *testing.T) {
 		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
 			t.Fatal(got.Err)
 		}
-		if got := b.Change(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
+		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
@@ -167,7 +167,7 @@ func TestChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(b.calls())
-		if got := b.Change(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
+		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
 		if calls := b.calls()[before:]; !cmp.Equal(calls, []string{"--status 1.0 from -"}) {
@@ -177,15 +177,14 @@ func TestChange(t *testing.T) {
 	})
 	t.Run("told to end while it proves itself, it goes on proving", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		b := changeBench(t, daemon, func(o *Options) {
-			o.Prove = time.Hour
-			o.Reached = func(point string) {
-				if point == "prove" {
-					time.AfterFunc(50*time.Millisecond, cancel)
-				}
+		b := changeBench(t, daemon, func(o *Options) { o.Prove = time.Hour })
+		b.hook(func(step string) error {
+			if step == "prove" {
+				time.AfterFunc(50*time.Millisecond, cancel)
 			}
+			return nil
 		})
-		if got := b.Change(ctx, offer, plugin.Permit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusRunning {
+		if got := b.make(ctx, offer, plugin.Permit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
 		pending, err := b.Unfinished()
@@ -193,7 +192,7 @@ func TestChange(t *testing.T) {
 			t.Fatalf("unfinished: %+v %v", pending, err)
 		}
 		b.window = 100 * time.Millisecond
-		if got := b.Change(t.Context(), pending[0], plugin.Permit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
+		if got := b.make(t.Context(), pending[0], plugin.Permit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
 			t.Errorf("resumed: %+v", got)
 		}
 		b.settled("2.0")
@@ -203,21 +202,17 @@ func TestChange(t *testing.T) {
 // What cannot be undone yet is kept, and undone later: the record must not go
 // on naming a version that is dropped.
 func TestUndoThatIsRefused(t *testing.T) {
-	var b *bench
 	var reader func()
-	b = changeBench(t, newVersions["never starts"].script, func(o *Options) {
+	b := changeBench(t, newVersions["never starts"].script, func(o *Options) {
 		o.Registry = registry.New(registry.Options{Root: o.Root, Wait: 50 * time.Millisecond})
-		o.Reached = func(point string) {
-			if point != "put back" || reader != nil {
-				return
-			}
-			var err error
-			if reader, _, err = lock.Shared(t.Context(), filepath.Join(b.root, "plugin", "installed_plugins.db"), nil); err != nil {
-				t.Error(err)
-			}
-		}
 	})
-	got := b.Change(t.Context(), offer, plugin.Permit{})
+	b.hook(func(step string) (err error) {
+		if step == "record 1.0" && reader == nil {
+			reader, _, err = lock.Shared(t.Context(), filepath.Join(b.root, "plugin", "installed_plugins.db"), nil)
+		}
+		return err
+	})
+	got := b.make(t.Context(), offer, plugin.Permit{})
 	if !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("upgraded: %+v", got)
 	}
@@ -225,7 +220,7 @@ func TestUndoThatIsRefused(t *testing.T) {
 	if pending, err := b.Unfinished(); len(pending) != 1 || err != nil {
 		t.Fatalf("unfinished: %+v %v", pending, err)
 	}
-	b.next()
+	b.nextAndStart()
 	b.settled("1.0")
 }
 
@@ -234,7 +229,7 @@ func TestUndoThatIsRefused(t *testing.T) {
 func TestFirstVersionStays(t *testing.T) {
 	b := newBench(t)
 	b.unpack("p", "2.0", wellBehaved, "")
-	c := b.change(transaction.Transaction{Name: "p", To: mustRecord(t, b.dir("p", "2.0")), Made: true, Step: transaction.Switching})
+	c := b.newChange(transaction.Transaction{Name: "p", To: mustRecord(t, b.dir("p", "2.0")), Made: true, Step: transaction.Switching}, &interrupt{})
 	if _, err := b.registry.Put(t.Context(), c.t.To); err != nil {
 		t.Fatal(err)
 	}
@@ -268,22 +263,15 @@ func TestChangeCutShort(t *testing.T) {
 			points := 0
 			for at := 0; at <= points; at++ {
 				passed, cut := []string{}, false
-				b := changeBench(t, v.script, func(o *Options) {
-					o.Reached = func(point string) {
-						if passed = append(passed, point); cut || at > 0 && len(passed) == at {
-							cut = true
-							panic(killed{})
-						}
+				b := changeBench(t, v.script, nil)
+				b.hook(func(point string) error {
+					if passed = append(passed, point); cut || at > 0 && len(passed) == at {
+						cut = true
+						panic(killed{})
 					}
+					return nil
 				})
-				func() {
-					defer func() {
-						if r := recover(); r != nil && r != (killed{}) {
-							panic(r)
-						}
-					}()
-					b.Change(t.Context(), offer, plugin.Permit{})
-				}()
+				b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.Permit{}) })
 				if at == 0 {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
@@ -291,7 +279,7 @@ func TestChangeCutShort(t *testing.T) {
 					t.Fatalf("not cut short at %d", at)
 				}
 				where := passed[len(passed)-1]
-				b.next()
+				b.nextAndStart()
 				b.settledAfter(where, v.stays)
 				if t.Failed() {
 					t.Fatalf("cut short at %d, %q", at, where)
@@ -301,9 +289,19 @@ func TestChangeCutShort(t *testing.T) {
 	}
 }
 
-// next is the next life of the supervisor: it resumes, and starts what does
-// not run.
-func (b *bench) next() {
+// killable runs work up to where a step kills it.
+func (b *bench) killable(work func(ctx context.Context)) {
+	defer func() {
+		if r := recover(); r != nil && r != (killed{}) {
+			panic(r)
+		}
+	}()
+	work(b.t.Context())
+}
+
+// next is the next start of the supervisor: it resumes. Where an operator had
+// stopped the plugin it says so.
+func (b *bench) next(stopped bool) {
 	b.t.Helper()
 	o := Options{
 		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.window,
@@ -314,9 +312,22 @@ func (b *bench) next() {
 	if err != nil {
 		b.t.Error(err)
 	}
-	for _, o := range pending {
-		b.Change(b.t.Context(), o, plugin.Permit{})
+	var permit plugin.Permit
+	if stopped {
+		requests := make(chan plugin.Interruption, 1)
+		requests <- plugin.Interruption{LeaveStopped: true}
+		permit.Interrupt = requests
 	}
+	for _, o := range pending {
+		b.make(b.t.Context(), o, permit)
+	}
+}
+
+// nextAndStart is the next start of the supervisor, which then starts what does
+// not run.
+func (b *bench) nextAndStart() {
+	b.t.Helper()
+	b.next(false)
 	p := b.recorded("p")
 	if b.Check(b.t.Context(), p).Status != plugin.StatusRunning {
 		if got := b.Start(b.t.Context(), p); got.Err != nil {

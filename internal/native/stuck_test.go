@@ -1,7 +1,10 @@
-package host
+package native
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,23 +15,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
+// freezer runs nothing, and does not return for the plugin frozen until it thaws.
+type freezer struct {
+	thaw  chan struct{}
+	asked atomic.Int32
+}
+
+func (f *freezer) Run(_ context.Context, c process.Command) process.Result {
+	if c.Plugin == "frozen" {
+		f.asked.Add(1)
+		<-f.thaw
+	}
+	return process.Result{}
+}
+
 // SC-09: a `--status` that nobody can end, as one on a file system that does
 // not answer, holds up neither the scan nor the next one, and does not pile up.
 func TestProbeThatCannotBeEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := New(Options{Root: t.TempDir(), Runner: process.NewRunner(process.Options{})})
-		thaw := make(chan struct{})
-		var asked atomic.Int32
-		m.status = func(_ context.Context, o order) process.Result {
-			if o.plugin.Name == "frozen" {
-				asked.Add(1)
-				<-thaw
+		runner := &freezer{thaw: make(chan struct{})}
+		m := New(Options{Root: t.TempDir(), Runner: runner})
+		var ps []plugin.Plugin
+		for _, name := range []string{"frozen", "fine"} {
+			p := plugin.Plugin{Name: name, Version: "1", RunPath: "run", Type: plugin.Persist, Timeout: 2 * time.Second}
+			ps = append(ps, p)
+			path := filepath.Join(m.dir(p.Name, p.Version), p.RunPath)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755)); err != nil {
+				t.Fatal(err)
 			}
-			return process.Result{}
-		}
-		ps := []plugin.Plugin{
-			{Name: "frozen", Version: "1", Type: plugin.Persist, Timeout: 2 * time.Second},
-			{Name: "fine", Version: "1", Type: plugin.Persist, Timeout: 2 * time.Second},
 		}
 		scan := func() map[string]plugin.Probe {
 			got := map[string]plugin.Probe{}
@@ -50,10 +64,10 @@ func TestProbeThatCannotBeEnded(t *testing.T) {
 				t.Errorf("round %d took %v", round, took)
 			}
 		}
-		if n := asked.Load(); n != 1 {
+		if n := runner.asked.Load(); n != 1 {
 			t.Errorf("%d processes piled up", n)
 		}
-		close(thaw)
+		close(runner.thaw)
 		synctest.Wait()
 		if got := scan(); got["frozen"].Status != plugin.StatusRunning {
 			t.Errorf("after it thawed: %v", got["frozen"].Status)

@@ -1,4 +1,4 @@
-package host
+package native
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -30,18 +31,22 @@ import (
 // done exactly that one runs.
 //
 // The new version is undone when it is worse than the old one was: that ran
-// when it began, and the new one does not, or not for long. What the
-// control plane says or does not say plays no part.
+// when the change was granted, and the new one does not, or not for long
+// (UP-13). It is undone too when an operator wants the plugin (UP-12): the
+// running verb ends first, and the version is not banned. What the control
+// plane says or does not say plays no part.
 type change struct {
 	*Manager
-	t       transaction.Transaction
-	timeout time.Duration   // of `--upgrade`; the other verbs have their record's (UP-06)
-	staged  *install.Staged // the new version's package; nil: it is in its place already
-	result  plugin.Changed
+	t         transaction.Transaction
+	timeout   time.Duration   // of `--upgrade`; the other verbs have their record's (UP-06)
+	staged    *install.Staged // the new version's package; nil: it is in its place already
+	interrupt *interrupt
+	touched   bool // the plugin may not be as it was before
+	result    plugin.Changed
 }
 
-func (m *Manager) change(t transaction.Transaction) *change {
-	c := &change{Manager: m, t: t, timeout: plugin.DefaultTimeout}
+func (m *Manager) newChange(t transaction.Transaction, i *interrupt) *change {
+	c := &change{Manager: m, t: t, timeout: plugin.DefaultTimeout, interrupt: i}
 	if t.From != nil {
 		c.result.Previous, c.result.Plugin = t.From.Version, t.From.Plugin()
 	}
@@ -50,7 +55,7 @@ func (m *Manager) change(t transaction.Transaction) *change {
 
 // finish brings the transaction of a plugin to its end, if there is one.
 // Called with the name lock held alone.
-func (m *Manager) finish(ctx context.Context, name string) (plugin.Changed, bool) {
+func (m *Manager) finish(ctx context.Context, name string, i *interrupt) (plugin.Changed, bool) {
 	t, found, err := m.changes.Find(name)
 	if err != nil { // moved aside: the record says what is installed
 		m.log.WithError(err).WithField("plugin", name).Error("Upgrade that was cut short is not known any more")
@@ -58,71 +63,128 @@ func (m *Manager) finish(ctx context.Context, name string) (plugin.Changed, bool
 	if !found {
 		return plugin.Changed{}, false
 	}
-	c := m.change(t)
+	c := m.newChange(t, i)
 	if t.Made { // a package came
 		c.result.Verified = install.VerifiedBy(m.dir(name, t.To.Version), name, t.To.Version)
 	}
 	m.logFor(t.To.Plugin()).WithField("step", string(t.Step)).Warn("Upgrade was cut short, it is brought to its end")
-	switch t.Step {
-	case transaction.Prepared:
-		c.abandon(errCutShort)
-	case transaction.Switching, transaction.Undoing:
-		if c.fallback() {
-			c.undo(ctx, errors.Join(errCutShort, errOf(t.Cause)))
-		} else {
-			c.forward(ctx)
-		}
-	case transaction.Proving:
-		c.result.Plugin, c.result.SysTag = t.To.Plugin(), c.sysTag()
-		c.proveAndCommit(ctx)
-	case transaction.Committed:
-		c.result.Plugin, c.result.SysTag = t.To.Plugin(), c.sysTag()
-		c.result.Status = m.Check(ctx, c.result.Plugin).Status
-		c.tidy()
-	}
+	c.goOn(ctx)
+	c.updateStatus(ctx)
 	return c.result, true
+}
+
+// goOn continues from the step at which an earlier process left the change.
+func (c *change) goOn(ctx context.Context) {
+	interrupted := false
+	switch c.t.Step {
+	case transaction.Prepared, transaction.Switching, transaction.Proving:
+		interrupted = c.interrupted()
+	}
+	cause := c.cutShort()
+	if c.t.Step == transaction.Prepared {
+		c.abandon(cause)
+		return
+	}
+	c.touched = true
+	switch c.t.Step {
+	case transaction.Proving, transaction.Committed:
+		c.result.Plugin, c.result.SysTag = c.t.To.Plugin(), c.sysTag()
+	}
+	switch {
+	case c.t.Step == transaction.Committed:
+		c.tidy()
+	case interrupted, c.t.Step != transaction.Proving && (c.fallback() || c.t.Interrupted):
+		c.undo(ctx, cause)
+	case c.t.Step == transaction.Proving:
+		c.proveAndCommit(ctx)
+	default:
+		c.forward(ctx)
+	}
 }
 
 var errCutShort = errors.New("the supervisor ended meanwhile")
 
-func errOf(cause string) error {
-	if cause == "" || cause == errCutShort.Error() {
-		return nil
+// cutShort returns why a change that an earlier process left is undone.
+func (c *change) cutShort() error {
+	switch {
+	case c.t.Interrupted:
+		return fmt.Errorf("%w, %w", errCutShort, plugin.ErrInterrupted)
+	case c.t.Cause != "" && c.t.Cause != errCutShort.Error():
+		return fmt.Errorf("%w, %s", errCutShort, c.t.Cause)
 	}
-	return errors.New(cause)
+	return errCutShort
 }
 
-// carryOut is the way from the beginning.
-func (c *change) carryOut(ctx context.Context) {
+// interrupted reports whether an operator has interrupted the change by now,
+// and notes how it is to be undone.
+func (c *change) interrupted() bool {
+	if !c.interrupt.received() {
+		return false
+	}
+	c.t.Interrupted, c.t.LeaveStopped = true, c.t.LeaveStopped || c.interrupt.leaveStopped()
+	return true
+}
+
+// updateStatus asks how the plugin is when all is done: whatever was seen
+// before, it may have exited since (UP-13).
+func (c *change) updateStatus(ctx context.Context) {
+	if c.touched && ctx.Err() == nil {
+		c.result.Status = c.statusOf(ctx, c.result.Plugin)
+	}
+}
+
+// carryOut makes the change from its beginning. before is the status of the
+// plugin when the change was granted, beat whether its heartbeat was in time then.
+func (c *change) carryOut(ctx context.Context, before plugin.Status, beat bool) {
 	if c.t.From != nil && c.t.From.Type == plugin.Persist && isFolder(c.folder(c.t.From.Version)) {
-		c.t.Ran = c.Check(ctx, c.t.From.Plugin()).Status == plugin.StatusRunning
-		c.t.Beat = c.t.Ran && c.beats(ctx, c.t.From.Plugin())
+		old := c.t.From.Plugin()
+		if before == plugin.StatusUnknown {
+			before = c.Check(ctx, old).Status
+			beat = before == plugin.StatusRunning && c.beats(ctx, old)
+		}
+		c.t.Ran, c.t.Beat = before == plugin.StatusRunning, beat
 	}
 	c.t.Made = c.staged != nil && !isFolder(c.folder(c.t.To.Version))
-	if err := c.advance(transaction.Prepared); err != nil {
-		c.result.Outcome = failed(plugin.VerbUpgrade, err)
+	if err := c.prepare(ctx); err != nil {
+		c.abandon(err)
 		return
+	}
+	c.touched = true
+	c.switchOver(ctx)
+	c.updateStatus(ctx)
+}
+
+// prepare does all that can be done while the old version runs untouched.
+func (c *change) prepare(ctx context.Context) error {
+	if err := c.advance(transaction.Prepared); err != nil {
+		return err
 	}
 	if err := c.place(ctx); err != nil {
-		c.abandon(err)
-		return
+		return err
 	}
 	if err := c.preflight(ctx); err != nil {
-		c.abandon(err)
-		return
+		return err
 	}
-	if err := c.advance(transaction.Switching); err != nil {
-		c.abandon(err)
-		return
+	if c.interrupted() {
+		return plugin.ErrInterrupted
 	}
+	return c.advance(transaction.Switching)
+}
+
+// switchOver stops the old version and makes the new one run.
+func (c *change) switchOver(ctx context.Context) {
 	if c.stops() {
 		old := c.t.From.Plugin()
-		c.reached("stop")
 		if outcome := c.end(ctx, old); outcome.Err != nil {
+			c.interrupted() // it is undone in any case
 			c.result.Outcome = outcome
 			c.undo(ctx, fmt.Errorf("--stop of %s: %w", old.Version, outcome.Err))
 			return
 		}
+	}
+	if c.interrupted() {
+		c.undo(ctx, plugin.ErrInterrupted)
+		return
 	}
 	c.forward(ctx)
 }
@@ -132,38 +194,52 @@ func (c *change) place(ctx context.Context) error {
 	if c.staged == nil {
 		return nil
 	}
-	c.reached("place")
 	existing := install.Replace
 	if c.t.Made {
 		existing = install.Refuse
 	}
+	if err := c.step.Before("place"); err != nil {
+		return err
+	}
 	if _, err := c.staged.Place(existing); err != nil {
 		return err
 	}
-	c.reached("placed")
+	if err := c.step.Before("accept"); err != nil {
+		return err
+	}
 	c.result.Verified = c.staged.Verified
-	return c.changes.Accept(ctx, c.t.Name, c.staged.Sequence)
+	return c.accept(ctx, c.staged)
+}
+
+// record writes a version into the plugin database.
+func (c *change) record(ctx context.Context, r record.Record) (id uint64, err error) {
+	if err := c.step.Before("record " + r.Version); err != nil {
+		return 0, err
+	}
+	return c.registry.Put(ctx, r)
 }
 
 // forward makes the new version the recorded one and runs it; the old one is stopped.
 func (c *change) forward(ctx context.Context) {
-	c.reached("switch")
-	id, err := c.registry.Put(ctx, c.t.To)
+	id, err := c.record(ctx, c.t.To)
 	if err != nil {
 		c.undo(ctx, fmt.Errorf("switch the record: %w", err))
 		return
 	}
 	c.t.To.ID = id
 	c.result.Plugin, c.result.SysTag = c.t.To.Plugin(), c.sysTag()
-	c.reached("upgrade")
 	c.result.Outcome = c.do(ctx, order{
 		plugin: c.result.Plugin, verb: plugin.VerbUpgrade, previous: c.previous(), timeout: c.timeout,
 	})
 	if err := c.result.Err; err != nil {
 		c.result.Err = fmt.Errorf("--upgrade to %s: %w", c.t.To.Version, err)
 		if ctx.Err() != nil {
-			return // whoever comes next finds it half done
+			return // the next process finds it half done
 		}
+	}
+	if c.interrupted() {
+		c.undo(ctx, plugin.ErrInterrupted)
+		return
 	}
 	if err := c.advance(transaction.Proving); err != nil {
 		c.undo(ctx, err)
@@ -174,9 +250,7 @@ func (c *change) forward(ctx context.Context) {
 
 // proveAndCommit decides whether the new version stays.
 func (c *change) proveAndCommit(ctx context.Context) {
-	c.reached("bring up")
-	started, status := c.bringUp(ctx, c.result.Plugin)
-	c.result.Status = status
+	started := c.bringUp(ctx, c.result.Plugin)
 	if started.Err != nil {
 		started.Err = fmt.Errorf("%s of %s: %w", started.Verb, c.t.To.Version, started.Err)
 		if c.result.Err == nil {
@@ -184,8 +258,7 @@ func (c *change) proveAndCommit(ctx context.Context) {
 		}
 	}
 	sick := started.Err
-	if sick == nil && status == plugin.StatusRunning {
-		c.reached("prove")
+	if sick == nil && c.result.Plugin.Type == plugin.Persist && !c.interrupted() {
 		sick = c.prove(ctx)
 	}
 	switch {
@@ -193,7 +266,10 @@ func (c *change) proveAndCommit(ctx context.Context) {
 		if c.result.Err == nil {
 			c.result.Err = fmt.Errorf("%s has not proven itself yet: %w", c.t.To.Version, ctx.Err())
 		}
-		return // whoever comes next goes on proving
+		return // the next process goes on proving
+	case c.interrupted():
+		c.undo(ctx, plugin.ErrInterrupted)
+		return
 	case sick != nil && c.fallback() && c.t.Ran:
 		c.undo(ctx, sick)
 		return
@@ -207,62 +283,117 @@ func (c *change) proveAndCommit(ctx context.Context) {
 	c.tidy()
 }
 
-// undo brings the old version back, and bans the new one. Where there is none
-// to come back, the new one stays as it is.
+// undo puts the old version back, and bans the new one unless an operator
+// interrupted the change. Where there is no old one, the new one stays as it is.
 func (c *change) undo(ctx context.Context, cause error) {
+	cause = c.withInterruption(cause)
 	if c.result.Err == nil { // else it is the outcome of what failed
 		c.result.Outcome = failed(plugin.VerbUpgrade, cause)
 	}
 	c.result.Err = cause
-	if ctx.Err() != nil {
-		return // whoever comes next undoes it
+	if ctx.Err() != nil && !c.t.Interrupted {
+		return // the next process undoes it
 	}
 	tried := c.switched(ctx)
+	if !c.fallback() && !c.t.Interrupted {
+		if tried { // it is recorded: there is nothing better to run
+			c.over()
+		} else {
+			c.abandon(cause)
+		}
+		return
+	}
+	if c.t.Cause == "" {
+		c.t.Cause = cause.Error()
+	}
+	c.noteUndoing()
 	switch {
-	case !c.fallback() && tried: // it is recorded: there is nothing better to run
-		c.over()
-		return
-	case !c.fallback():
+	case ctx.Err() != nil: // the next process undoes it
+	case c.fallback():
+		c.putBack(ctx, cause, tried)
+	case tried:
+		c.keepNew(ctx, cause)
+	default:
 		c.abandon(cause)
-		return
 	}
+}
+
+// withInterruption adds to the cause that an operator wants the plugin, and
+// notes whether the old version may be started.
+func (c *change) withInterruption(cause error) error {
+	if !c.interrupt.received() {
+		return cause
+	}
+	c.t.LeaveStopped = c.t.LeaveStopped || c.interrupt.leaveStopped()
+	if errors.Is(cause, plugin.ErrInterrupted) {
+		return cause
+	}
+	return fmt.Errorf("%w; %w", cause, plugin.ErrInterrupted)
+}
+
+// noteUndoing saves that the change is undone, and how. Where that fails it is
+// undone without, and again when the transaction is found.
+func (c *change) noteUndoing() {
+	if err := c.advance(transaction.Undoing); err != nil {
+		c.logFor(c.t.To.Plugin()).WithError(err).Warn("Undoing an upgrade cannot be noted")
+	}
+}
+
+// putBack ends the new version, records the old one and starts it.
+func (c *change) putBack(ctx context.Context, cause error, tried bool) {
 	old, bad := c.t.From.Plugin(), c.t.To.Plugin()
-	c.t.Cause = cause.Error()
-	if err := c.advance(transaction.Undoing); err != nil { // it is undone without, and again when this one is found
-		c.logFor(bad).WithError(err).Warn("Undoing an upgrade cannot be noted")
-	}
 	var failures []error
 	settled := true // the record is the old one's, and of the new one nothing runs
 	if tried {
 		c.logFor(bad).WithField("cause", cause.Error()).Warn("Upgrade is rolled back")
-		c.reached("end")
 		if stopped := c.end(ctx, bad); stopped.Err != nil {
 			failures, settled = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err)), false
 		}
-		c.reached("put back")
-		if _, err := c.registry.Put(ctx, *c.t.From); err != nil {
+		if _, err := c.record(ctx, *c.t.From); err != nil {
 			failures, settled = append(failures, fmt.Errorf("put the record of %s back: %w", old.Version, err)), false
 		}
 	}
-	c.reached("bring back")
 	c.result.Plugin, c.result.SysTag = old, plugin.SysTagNone
-	started, status := c.bringUp(ctx, old)
-	c.result.Status = status
-	if started.Err != nil {
-		failures = append(failures, fmt.Errorf("%s of %s: %w", started.Verb, old.Version, started.Err))
+	if c.interrupt.leaveStopped() && !c.t.LeaveStopped { // received meanwhile
+		cause = c.withInterruption(cause)
+		c.result.Err = cause
+		c.noteUndoing()
+	}
+	if !c.t.LeaveStopped {
+		if started := c.bringUp(ctx, old); started.Err != nil {
+			failures = append(failures, fmt.Errorf("%s of %s: %w", started.Verb, old.Version, started.Err))
+		}
 	}
 	if tried {
 		c.result.RolledBack = true
 		c.result.Err = fmt.Errorf("rolled back to %s: %w", old.Version, cause)
-		failures = append(failures, c.ban(cause))
+		if !c.t.Interrupted {
+			failures = append(failures, c.ban(cause))
+		}
 	}
 	if err := errors.Join(failures...); err != nil {
 		c.result.Err = fmt.Errorf("%w; %w", c.result.Err, err)
 	}
 	if !settled || ctx.Err() != nil {
-		return // not all is done: whoever comes next goes on
+		return // not all is done: the next process goes on
 	}
 	c.drop(bad.Version)
+	c.over()
+}
+
+// keepNew ends an interrupted change that has no old version to go back to.
+func (c *change) keepNew(ctx context.Context, cause error) {
+	p := c.t.To.Plugin()
+	c.result.Plugin, c.result.SysTag = p, c.sysTag()
+	c.result.Err = fmt.Errorf("%w, and %s stays installed: there is no other version to go back to", cause, p.Version)
+	if c.t.LeaveStopped {
+		if stopped := c.end(ctx, p); stopped.Err != nil {
+			c.result.Err = fmt.Errorf("%w; --stop: %w", c.result.Err, stopped.Err)
+		}
+		if ctx.Err() != nil {
+			return // the next process goes on
+		}
+	}
 	c.over()
 }
 
@@ -294,7 +425,6 @@ func (c *change) abandon(cause error) {
 // drop removes the new version's folder, if it is this change's and not the one that stays.
 func (c *change) drop(version string) {
 	if c.t.Made && (c.t.From == nil || c.t.From.Version != version) {
-		c.reached("drop")
 		c.discard(c.folder(version))
 	}
 }
@@ -308,7 +438,6 @@ func (c *change) tidy() {
 			continue
 		}
 		if plugin.CompareVersions(v, c.t.To.Version) < 0 {
-			c.reached("remove version")
 			c.discard(c.folder(v))
 		}
 	}

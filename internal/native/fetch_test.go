@@ -1,0 +1,143 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/plugin"
+)
+
+// UP-11: a package is fetched beside what is installed, without a lock, and is
+// gone when the change is made, discarded or cancelled.
+func TestFetch(t *testing.T) {
+	t.Run("UP-11 beside what another program works on", func(t *testing.T) {
+		b, o := packageBench(t, nil)
+		release, _, err := lock.Exclusive(t.Context(), layout.NameLock(b.root, "p"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(b.calls())
+		err = b.Fetch(t.Context(), o)
+		release()
+		if err != nil || len(b.calls()) != before || isFolder(b.dir("p", "2.0")) {
+			t.Errorf("fetched: %v, ran %q", err, b.calls()[before:])
+		}
+		if got := b.Change(t.Context(), o, plugin.Permit{Before: plugin.StatusRunning}); got.Err != nil {
+			t.Errorf("upgraded: %+v", got)
+		}
+		b.settled("2.0")
+		b.nothingStaged()
+	})
+	t.Run("UP-11 discarded", func(t *testing.T) {
+		b, o := packageBench(t, nil)
+		o.ID = 7
+		for range 2 { // the second replaces the first
+			if err := b.Fetch(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Discard(plugin.Change{ID: 8, Name: "p"}) // another one
+		if b.Manager.staged.get(o) == nil {
+			t.Error("what was fetched is gone")
+		}
+		b.Discard(o)
+		b.nothingStaged()
+		if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err == nil || !strings.Contains(got.Cause(), "was not fetched") {
+			t.Errorf("upgraded: %+v", got)
+		}
+		b.settled("1.0")
+	})
+	t.Run("UP-11 refused before it is fetched", func(t *testing.T) {
+		b, o := packageBench(t, nil)
+		if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "2.0", Until: time.Now().Add(time.Minute), Cause: "it ended"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Fetch(t.Context(), o); err == nil || !strings.Contains(err.Error(), "in quarantine until") {
+			t.Errorf("fetched: %v", err)
+		}
+		b.nothingStaged()
+	})
+	t.Run("UP-11 what needs no package", func(t *testing.T) {
+		b, _ := packageBench(t, nil)
+		b.packages = nil // it would be missed
+		for _, c := range []plugin.Change{
+			{Name: "p", Version: "1.0"},
+			{Kind: plugin.ChangeRemove, Name: "p"},
+			{Kind: plugin.ChangeRollback, Name: "p"},
+			{Kind: plugin.ChangeResume, Name: "p", Version: "2.0"},
+		} {
+			if err := b.Fetch(t.Context(), c); err != nil {
+				t.Errorf("%s: %v", c, err)
+			}
+		}
+	})
+}
+
+// gate lets packages come when all that are awaited are being fetched.
+type gate struct {
+	packaged
+	all *sync.WaitGroup
+}
+
+func (g gate) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
+	g.all.Done()
+	if g.all.Wait(); ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return g.packaged.Stage(ctx, c)
+}
+
+// UP-11: packages of several plugins are fetched at once.
+func TestFetchesSideBySide(t *testing.T) {
+	b, o := packageBench(t, nil)
+	g := gate{b.packages.(packaged), new(sync.WaitGroup)}
+	b.packages = g
+	other := o
+	other.Name = "q" // the package is p's, and is refused: it came this far
+	g.all.Add(2)
+	var fetches sync.WaitGroup
+	fetches.Go(func() {
+		if err := b.Fetch(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+	})
+	fetches.Go(func() {
+		if err := b.Fetch(t.Context(), other); err == nil {
+			t.Error("p's package was taken for q's")
+		}
+	})
+	fetches.Wait()
+	b.Discard(o)
+	b.nothingStaged()
+}
+
+// UP-11: a fetch that is cancelled returns soon and leaves nothing.
+func TestFetchCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	b, o := packageBench(t, func(step string) error {
+		if strings.HasPrefix(step, "mkdir package") {
+			cancel()
+		}
+		return nil
+	})
+	if err := b.Fetch(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("fetched: %v", err)
+	}
+	b.nothingStaged()
+	if b.Manager.staged.get(o) != nil {
+		t.Error("a package is kept")
+	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,235 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/transaction"
+	"pluginsupervisor/plugin"
+)
+
+// Change makes a change (UP-06, UP-08, CL-10), all of it under the plugin's
+// name lock. It is a transaction, see type change: whatever cuts it short, a
+// later call about the plugin finishes or undoes it. One that an earlier process
+// left is finished first, also when the change then turns out to be none. What
+// the change needs was fetched before, with Fetch.
+func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed {
+	defer m.Discard(c)
+	g := grant{Change: c, before: p.Before, interrupt: &interrupt{requests: p.Interrupt}}
+	result := m.perform(ctx, g)
+	result.Plugin = m.withOrigin(result.Plugin)
+	return result
+}
+
+// grant is a change that the caller permits.
+type grant struct {
+	plugin.Change
+	before    plugin.Status // of the plugin when it was granted; StatusUnknown: ask
+	beat      bool          // its heartbeat was in time then
+	interrupt *interrupt
+}
+
+func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
+	u := upgrade{grant: g}
+	if err := plugin.CheckName(g.Name); err != nil {
+		return u.refuse(err)
+	}
+	var err error
+	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil && g.Kind != plugin.ChangeResume {
+		return u.refuse(err)
+	}
+	g.beat = g.before == plugin.StatusRunning && m.beats(ctx, u.old.Plugin()) // before anything is waited for
+	release, err := m.lockForChange(ctx, g)
+	if err != nil {
+		return u.refuse(err)
+	}
+	defer release()
+	left, found := m.finish(ctx, g.Name, g.interrupt)
+	switch {
+	case g.Kind == plugin.ChangeResume:
+		return m.resumed(ctx, g, left, found)
+	case found && left.Err != nil:
+		m.log.WithError(left.Err).WithField("plugin", g.Name).Warn("Upgrade that was cut short did not end well")
+	}
+	var result plugin.Changed
+	switch {
+	case g.interrupt.received():
+		if found {
+			u.old, u.had, _ = m.registry.Find(ctx, g.Name) // it may be another version by now
+		}
+		result = u.refuse(plugin.ErrInterrupted)
+	case g.Kind == plugin.ChangeRemove:
+		result = m.remove(ctx, g)
+	case g.Kind == plugin.ChangeRollback:
+		result = m.rollBack(ctx, g)
+	default:
+		result = m.upgradeTo(ctx, g)
+	}
+	if found && result.Status == plugin.StatusUnknown { // refused, after the earlier one had touched the plugin
+		result.Status = left.Status
+	}
+	return result
+}
+
+// upgradeTo makes another version the one that is recorded and runs, or leaves
+// everything as it was.
+func (m *Manager) upgradeTo(ctx context.Context, g grant) plugin.Changed {
+	u, err := m.plan(ctx, g)
+	if err != nil {
+		return u.refuse(err)
+	}
+	return m.reported(m.carryOut(ctx, u))
+}
+
+// rollBack switches to the version before the recorded one, and keeps the
+// control plane from offering the present one again for a while.
+func (m *Manager) rollBack(ctx context.Context, g grant) plugin.Changed {
+	var err error
+	if g.Version, err = m.before(ctx, g.Name); err != nil {
+		return upgrade{grant: g}.refuse(err)
+	}
+	g.Kind, g.Origin = plugin.ChangeUpgrade, plugin.FromOperator
+	result := m.upgradeTo(ctx, g)
+	if result.Err == nil && m.quarantine > 0 {
+		err := m.changes.Ban(plugin.Ban{
+			Name: g.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
+		})
+		if err != nil {
+			m.log.WithError(err).WithField("plugin", g.Name).Warn("The version that was rolled back may be offered again")
+		}
+	}
+	return result
+}
+
+// resumed returns the result of a change that an earlier process left.
+func (m *Manager) resumed(ctx context.Context, g grant, left plugin.Changed, found bool) plugin.Changed {
+	if found {
+		return m.reported(left)
+	}
+	// Another process has finished it.
+	r, _, err := m.registry.Find(ctx, g.Name)
+	return plugin.Changed{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
+}
+
+// reported adds to a result what runs now.
+func (m *Manager) reported(u plugin.Changed) plugin.Changed {
+	u.Outcome = m.running(u.Plugin, u.Outcome)
+	return u
+}
+
+// Unfinished are the upgrades that an earlier process left, as offers to
+// resume. The error names those that cannot be read.
+func (m *Manager) Unfinished() ([]plugin.Change, error) {
+	pending, err := m.changes.Pending()
+	var offers []plugin.Change
+	for _, t := range pending {
+		offers = append(offers, plugin.Change{Name: t.Name, Version: t.To.Version, Kind: plugin.ChangeResume, Origin: plugin.FromRecovery})
+	}
+	return offers, err
+}
+
+// upgrade is what a change comes to on this host.
+type upgrade struct {
+	grant
+	old  record.Record // the record before; the zero value if there is none
+	had  bool            // there is one
+	next record.Record
+	// staged is the package of next; nil: it is in its place already.
+	staged *install.Staged
+}
+
+// admit refuses what may not be done.
+func (m *Manager) admit(ctx context.Context, o plugin.Change) (u upgrade, err error) {
+	u.Change = o
+	if err := plugin.CheckName(o.Name); err != nil {
+		return u, err
+	}
+	if err := plugin.CheckName(o.Version); err != nil {
+		return u, fmt.Errorf("version: %w", err)
+	}
+	if u.old, u.had, err = m.registry.Find(ctx, o.Name); err != nil {
+		return u, err
+	}
+	if u.had && !m.downgrade && plugin.CompareVersions(o.Version, u.old.Version) <= 0 {
+		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", o.Version, u.old.Version)
+	}
+	if ban, banned := m.changes.Banned(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.ByOperator() {
+		return u, ban
+	}
+	return u, nil
+}
+
+// plan finds out what there is to do, and refuses what may not or cannot be
+// done: what Fetch admitted may have changed.
+func (m *Manager) plan(ctx context.Context, g grant) (u upgrade, err error) {
+	o := g.Change
+	if u, err = m.admit(ctx, o); err != nil {
+		return u, err
+	}
+	u.grant = g
+	var config record.PackageConfig
+	if u.staged = m.staged.get(o); u.staged != nil {
+		config = u.staged.Config
+	} else if o.Package != "" {
+		return u, fmt.Errorf("package %s was not fetched", o.Package)
+	} else {
+		config, err = record.ReadPackageConfig(m.dir(o.Name, o.Version))
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return u, fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
+	case err != nil:
+		return u, err
+	case config.Name != o.Name || config.Version != o.Version:
+		return u, fmt.Errorf("package is %s %s, not %s %s", config.Name, config.Version, o.Name, o.Version)
+	}
+	if err := config.Accepted(m.os, m.arch); err != nil {
+		return u, err
+	}
+	u.next = config.Record()
+	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
+	if u.staged == nil {
+		if _, err = m.executable(u.next.Plugin()); err != nil {
+			return u, err
+		}
+	}
+	if o.ByOperator() { // not before it is sure that it can be tried
+		err = m.changes.Lift(o.Name, o.Version)
+	}
+	return u, err
+}
+
+// refuse is the result when nothing was touched.
+func (u upgrade) refuse(err error) plugin.Changed {
+	r := plugin.Changed{Previous: u.old.Version, Outcome: failed(plugin.VerbUpgrade, err)}
+	if u.had {
+		r.Plugin = u.old.Plugin()
+	}
+	return r
+}
+
+// carryOut does what was planned.
+func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Changed {
+	t := transaction.Transaction{Name: u.Name, To: u.next, Began: time.Now()}
+	if u.had {
+		t.From = &u.old
+	}
+	c := m.newChange(t, u.interrupt)
+	c.staged = u.staged
+	if u.Timeout > 0 {
+		c.timeout = u.Timeout
+	}
+	c.carryOut(ctx, u.before, u.beat)
+	return c.result
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

@@ -1,0 +1,124 @@
+package native
+
+import (
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// early is a daemon whose --start returns before its pid file is there. That
+// comes soon after --status was asked for the first time.
+const early = `
+pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
+case "$1" in
+--status) touch "$PLUGIN_DIR/asked"; test -n "$pid" && kill -0 "$pid" 2>/dev/null ;;
+--start)
+	rm -f "$PLUGIN_DIR/asked" "$PLUGIN_DIR/pid"
+	setsid sh -c 'while ! test -e "$PLUGIN_DIR/asked"; do sleep 0.01; done; sleep 0.02
+		echo $$ > "$PLUGIN_DIR/pid"; while :; do sleep 0.05; done' daemon >/dev/null 2>&1 & ;;
+--stop) test -z "$pid" || kill "$pid"; rm -f "$PLUGIN_DIR/pid" ;;
+esac
+`
+
+const returnedEarly = "--start returned before the plugin was running; it should return when --status says so"
+
+func TestConfirmStart(t *testing.T) {
+	t.Run("RS-06 --start returns too early", func(t *testing.T) {
+		b := changeBench(t, daemon, nil)
+		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		p := b.install("p", "1.0", early, "20")
+		if got := b.Start(t.Context(), p); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		got := b.ConfirmStart(t.Context(), p)
+		if got.Status != plugin.StatusRunning || !got.Late {
+			t.Errorf("confirmed: %+v", got)
+		}
+		if len(b.logged(returnedEarly)) != 1 {
+			t.Error("its author is not warned")
+		}
+		if got = b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusRunning || got.Late {
+			t.Errorf("confirmed when it runs: %+v", got)
+		}
+	})
+	t.Run("RS-06 an upgrade waits for it too", func(t *testing.T) {
+		b := changeBench(t, `test "$1" = --upgrade && exit`+early, nil)
+		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err != nil || got.Status != plugin.StatusRunning {
+			t.Errorf("upgraded: %+v", got)
+		}
+		if len(b.logged(returnedEarly)) != 1 {
+			t.Error("its author is not warned")
+		}
+		b.settled("2.0")
+	})
+	t.Run("RS-06 nothing of it lives", func(t *testing.T) {
+		b := newBench(t)
+		p := b.install("p", "1.0", wellBehaved, "20")
+		if got := b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusFailed || got.Late || len(b.calls()) != 1 {
+			t.Errorf("confirmed: %+v after %q", got, b.calls())
+		}
+	})
+	t.Run("RS-06 it lives and never runs", func(t *testing.T) {
+		b := changeBench(t, daemon, nil)
+		p := b.recorded("p")
+		b.unpack("p", "1.0", "exit 1", "") // its daemon lives
+		began, before := time.Now(), len(b.calls())
+		got := b.ConfirmStart(t.Context(), p)
+		if got.Status != plugin.StatusFailed || got.Late || len(b.calls())-before != 1+len(confirmAgain) {
+			t.Errorf("confirmed: %+v after %q", got, b.calls()[before:])
+		}
+		if took := time.Since(began); took < confirmAgain[len(confirmAgain)-1] {
+			t.Errorf("given up after %s", took)
+		}
+	})
+}
+
+// UP-13: the status at the end is what is true then.
+func TestStatusAtTheEnd(t *testing.T) {
+	soonEnds := newVersions["soon ends"].script
+	t.Run("UP-13 a first version that fails its proof", func(t *testing.T) {
+		b := changeBench(t, daemon, nil)
+		if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.Permit{}); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		b.unpack("p", "2.0", soonEnds, "")
+		got := b.make(t.Context(), offer, plugin.Permit{})
+		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" || len(got.Processes) > 0 {
+			t.Errorf("installed: %+v", got)
+		}
+	})
+	t.Run("UP-13 one that did not run before", func(t *testing.T) {
+		b := changeBench(t, soonEnds, nil)
+		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusFailed}) // though it runs now
+		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
+			t.Errorf("upgraded: %+v", got)
+		}
+	})
+	t.Run("UP-13 the old one died after the grant", func(t *testing.T) {
+		b := changeBench(t, soonEnds, nil)
+		if err := b.tracker.Kill(t.Context(), "p"); err != nil {
+			t.Fatal(err)
+		}
+		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+		if got.Err == nil || !got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "1.0" {
+			t.Errorf("upgraded: %+v", got)
+		}
+		b.settled("1.0")
+	})
+	t.Run("UP-13 it dies while old versions are deleted", func(t *testing.T) {
+		b := changeBench(t, daemon, func(o *Options) { o.Prove = 50 * time.Millisecond })
+		b.hook(func(step string) error {
+			if step == "set aside 0.9" {
+				return b.tracker.Kill(t.Context(), "p")
+			}
+			return nil
+		})
+		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+		if got.Err != nil || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
+			t.Errorf("upgraded: %+v", got)
+		}
+	})
+}
