@@ -31,6 +31,12 @@ type Intervals struct {
 	Inventory time.Duration `json:"inventory"`
 }
 
+// The bounds of an interval that a control plane sets (TM-04).
+const (
+	MinInterval = 10 * time.Second
+	MaxInterval = 7 * 24 * time.Hour
+)
+
 // Acked is the version and status of a plugin that were acknowledged last.
 type Acked struct {
 	Version string `json:"version"`

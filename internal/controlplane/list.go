@@ -16,14 +16,6 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// listRequest asks which packages there are; an empty field leaves all through.
-type listRequest struct {
-	OSType     string `json:"osType"`
-	PluginName string `json:"pluginName"`
-	Version    string `json:"version"`
-	Arch       string `json:"arch"`
-}
-
 type listAnswer struct {
 	Code       int               `json:"code"`
 	RequestID  string            `json:"requestId"`
@@ -38,7 +30,7 @@ func (s *Server) pluginList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := decodeList(body)
+	wanted, err := decodeQuery(body)
 	if err != nil {
 		return err
 	}
@@ -57,39 +49,39 @@ func (s *Server) pluginList(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// decodeList reads a list request.
-func decodeList(body []byte) (listRequest, error) {
-	var l listRequest
-	if err := decode(body, &l); err != nil {
-		return l, err
+// decodeQuery reads the body of a list request.
+func decodeQuery(body []byte) (control.PackageQuery, error) {
+	var q control.PackageQuery
+	if err := decode(body, &q); err != nil {
+		return q, err
 	}
 	for _, f := range [...]struct{ name, value string }{
-		{"osType", l.OSType}, {"pluginName", l.PluginName}, {"version", l.Version}, {"arch", l.Arch},
+		{"osType", q.OSType}, {"pluginName", q.PluginName}, {"version", q.Version}, {"arch", q.Arch},
 	} {
 		if len(f.value) > maxText {
-			return l, badf("%s has %d bytes, at most %d allowed", f.name, len(f.value), maxText)
+			return q, badf("%s has %d bytes, at most %d allowed", f.name, len(f.value), maxText)
 		}
 	}
-	return l, nil
+	return q, nil
 }
 
-// fits tells whether the request asks for the package. A machine also takes
+// fits reports whether the query asks for the package. A machine also takes
 // what is for any (SPEC 1).
-func (l listRequest) fits(p Package) bool {
-	return (l.PluginName == "" || l.PluginName == p.Name) &&
-		(l.Version == "" || l.Version == p.Version) &&
-		(l.OSType == "" || platform.FitsOS(p.OS, l.OSType)) &&
-		(l.Arch == "" || platform.FitsArch(p.Arch, l.Arch))
+func (p Package) fits(q control.PackageQuery) bool {
+	return (q.PluginName == "" || q.PluginName == p.Name) &&
+		(q.Version == "" || q.Version == p.Version) &&
+		(q.OSType == "" || platform.FitsOS(p.OS, q.OSType)) &&
+		(q.Arch == "" || platform.FitsArch(p.Arch, q.Arch))
 }
 
 // maxRecords is how many bytes of records one answer has: clients read no more
 // than control.MaxAnswer.
 const maxRecords = control.MaxAnswer - 64<<10
 
-func (s *Server) records(all []Package, wanted listRequest, base url.URL) ([]json.RawMessage, error) {
+func (s *Server) records(all []Package, wanted control.PackageQuery, base url.URL) ([]json.RawMessage, error) {
 	records, size := []json.RawMessage{}, 0
 	for _, p := range all {
-		if !wanted.fits(p) {
+		if !p.fits(wanted) {
 			continue
 		}
 		text, err := p.listed(base)

@@ -17,7 +17,7 @@ type listedRecord struct{ Name, Version, OSType, Arch, URL, SHA256, Manifest str
 
 func (f fleet) list(body string) []listedRecord {
 	f.t.Helper()
-	code, text := f.ask(http.MethodPost, pathList, "h", body)
+	code, text := f.ask(http.MethodPost, control.PathList, "h", body)
 	var a struct {
 		Code                  int
 		RequestID, InstanceID string
@@ -32,7 +32,7 @@ func (f fleet) list(body string) []listedRecord {
 func TestListRecord(t *testing.T) {
 	f := newFleet(t)
 	p := f.add("package", string(pack(t, "p_up", "1.0", "LINUX", "ALL", "")), "manifest", "signed\n<text>")
-	code, text := f.ask(http.MethodPost, pathList, "h", `{"pluginName":"p_up"}`)
+	code, text := f.ask(http.MethodPost, control.PathList, "h", `{"pluginName":"p_up"}`)
 	var a map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != 200 {
 		t.Fatalf("CP-01 answered %d %s: %v", code, text, err)
@@ -96,7 +96,7 @@ func TestListFitsInAnAnswer(t *testing.T) {
 	for i := range 70 {
 		f.add("package", string(pack(t, "log", fmt.Sprint(i), "", "", "")), "manifest", manifest)
 	}
-	_, text := f.ask(http.MethodPost, pathList, "h", `{}`)
+	_, text := f.ask(http.MethodPost, control.PathList, "h", `{}`)
 	if len(text) > control.MaxAnswer {
 		t.Errorf("CP-01 answer of %d bytes", len(text))
 	}
@@ -134,7 +134,7 @@ func TestLinks(t *testing.T) {
 		t.Run("CP-06 "+name, func(t *testing.T) {
 			f := newFleetWith(t, func(s *Server) { s.links = tc.links })
 			p := f.add("package", string(pack(t, "log", "1+b", "", "", "")))
-			_, text := ask(t, http.MethodPost, f.url+pathList, `{}`, tc.adjust)
+			_, text := ask(t, http.MethodPost, f.url+control.PathList, `{}`, tc.adjust)
 			want := tc.want
 			if want == "" {
 				want = f.url
@@ -155,16 +155,16 @@ func FuzzDecodeList(f *testing.F) {
 	}
 	p := Package{Name: "log", Version: "1.0", OS: "linux", Arch: "all"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		l, err := decodeList(body)
+		q, err := decodeQuery(body)
 		if err != nil {
 			mustBeFault(t, err)
 			return
 		}
-		if len(l.OSType) > maxText || len(l.PluginName) > maxText || len(l.Version) > maxText || len(l.Arch) > maxText {
-			t.Errorf("accepted %+v", l)
+		if len(q.OSType) > maxText || len(q.PluginName) > maxText || len(q.Version) > maxText || len(q.Arch) > maxText {
+			t.Errorf("accepted %+v", q)
 		}
-		if l.fits(p) && (l.PluginName != "" && l.PluginName != "log" || l.Version != "" && l.Version != "1.0") {
-			t.Errorf("%+v fits %+v", l, p)
+		if p.fits(q) && (q.PluginName != "" && q.PluginName != "log" || q.Version != "" && q.Version != "1.0") {
+			t.Errorf("%+v fits %+v", p, q)
 		}
 	})
 }

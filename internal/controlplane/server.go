@@ -42,9 +42,6 @@ func DefaultLimits() Limits {
 	}
 }
 
-// pathList asks which packages there are; the other paths of SPEC 3 are control's.
-const pathList = "/luban/api/v1/plugin/list"
-
 // Server answers hosts, operators' browsers and the admin API.
 type Server struct {
 	store  *Store
@@ -104,7 +101,7 @@ func (s *Server) Handler(local bool) http.Handler {
 	}{
 		{"POST " + control.PathReport, s.reportStatus},
 		{"POST " + control.PathUpdate, s.updateCheck},
-		{"POST " + pathList, s.pluginList},
+		{"POST " + control.PathList, s.pluginList},
 		{"POST " + control.PathEvent, s.metrics},
 
 		{"GET /api/hosts", s.getHosts},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/plugin"
 )
 
 // Seconds is an interval or a timeout as it is on the wire: whole seconds, 0
@@ -50,11 +52,11 @@ func (s Seconds) String() string {
 	return text
 }
 
-// The shortest and the longest interval a host follows (TM-04); what lies
-// outside it would change on its own, so it is not set here in the first place.
+// The bounds of an interval (TM-04). A host changes one outside of them, so such
+// an interval is refused here.
 const (
-	minInterval Seconds = 10
-	maxInterval Seconds = 7 * 24 * 60 * 60
+	minInterval = Seconds(plugin.MinInterval / time.Second)
+	maxInterval = Seconds(plugin.MaxInterval / time.Second)
 )
 
 // Settings are what every host is answered with (CP-08). An interval of 0 is

@@ -58,11 +58,7 @@ func (r *Registry) replace(f *boltfile.File, fresh string, empty bool) (aside st
 		if !empty {
 			return os.Link(r.path, aside)
 		}
-		trace, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-		if err != nil {
-			return err
-		}
-		return trace.Close()
+		return durable.CreateFile(aside, nil, fileMode)
 	})
 	if err != nil {
 		return "", err
