@@ -76,6 +76,10 @@ house: ## size and form of the code in numbers (ARGS='-type actors.coordinator':
 spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail where there is none)
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
+.PHONY: generate
+generate: ## write the picture of a plugin's life in ARCHITECTURE.md from the transition table
+	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
+
 .PHONY: build
 build: ## programs and sample plugins into bin/
 	$(BUILD) -o bin/ $(PROGRAMS)

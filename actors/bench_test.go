@@ -22,6 +22,8 @@ type wallClock struct{}
 
 func (wallClock) Now() time.Time { return time.Now().Round(0) }
 
+func (c wallClock) Moment() plugin.Moment { return plugin.Moment{Wall: c.Now()} }
+
 // BenchmarkCoordinatorScan is what one scan result of 1,000 running plugins
 // costs the Coordinator, from the order to the acknowledged report.
 func BenchmarkCoordinatorScan(b *testing.B) {
@@ -39,13 +41,12 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 	cfg := testConfig()
 	cfg.Intervals.Scan = time.Nanosecond // a scan follows the other
 	cfg.FirstRun = FirstRun{Pull: 1000 * time.Hour, Update: 1000 * time.Hour, Inventory: 1000 * time.Hour}
-	s, err := start(cfg, plugin.Memory{}, Ports{Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log}, crew{
+	s, err := start(cfg, plugin.Memory{}, Ports{Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log}, workerProps{
 		scanner: actor.PropsFromFunc(func(c actor.Context) {
 			if m, ok := c.Message().(messages.Scan); ok {
 				c.Respond(messages.ScanCompleted{Gen: m.Gen, Listed: true, List: list, Probes: probes})
 			}
 		}),
-		prober: silent, puller: silent, inventory: silent, upgrader: silent,
 		reporter: actor.PropsFromFunc(func(c actor.Context) {
 			if m, ok := c.Message().(messages.Report); ok {
 				c.Respond(messages.ReportDelivered{Gen: m.Gen})

@@ -124,6 +124,7 @@ func TestChange(t *testing.T) {
 	t.Run("EV-14 an upgrade that is left out is told of", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.startTime["a"] = 10 * time.Minute
+		w.fetchTime = map[string]time.Duration{"b": time.Minute}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
 			for _, name := range []string{"a", "b"} {
@@ -136,7 +137,7 @@ func TestChange(t *testing.T) {
 			}
 			pass(20 * time.Minute)
 			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0")
-			wantEnded(t, w, "b", "failed: upgrade to 2.0 is left out: stopped by an operator")
+			wantEnded(t, w, "b", "failed: upgrade to 2.0 failed: cancelled: stopped by an operator")
 			wantState(t, s, "b", plugin.StateStopped)
 		})
 	})

@@ -2,20 +2,20 @@ package actors
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// crew are the actors the Coordinator works with; tests put probes in their place.
-type crew struct {
-	scanner   *actor.Props // carries out the periods' scans
-	prober    *actor.Props // a second Scanner, for single plugins between the periods
+// workerProps make the actors that the Coordinator works with; tests put
+// probes in their place.
+type workerProps struct {
+	scanner   *actor.Props
 	puller    *actor.Props
 	inventory *actor.Props
 	upgrader  *actor.Props
@@ -24,105 +24,102 @@ type crew struct {
 	restarter func(messages.Attempt) *actor.Props
 }
 
-// worker is one of the crew, and the order it has not answered yet.
+// workers are those actors. Each gets one order at a time, but the Scanner and
+// the Upgrader.
+type workers struct {
+	scanner, puller, inventory, upgrader, reporter, watcher worker
+}
+
+// worker is one of them, and the order that it has not answered yet.
 type worker struct {
 	pid *actor.PID
 	gen uint64 // 0: idle
 }
 
-// coordinator owns everything that is decided by: when the last check was,
-// the intervals, whether reports are lazy, what the control plane knows and
-// is owed, and what every plugin is doing. All else is orders to its crew.
-//
-// Handling a message has three steps: the handler changes what is known and
-// notes what is to be done; what has to survive is saved; then it is done
-// (EV-11). So nothing happens that a successor would not know of.
-type coordinator struct {
-	cfg    Config
-	crew   crew
-	memory Memory
-	clock  Clock
-	meter  Meter
-	rand   *rand.Rand
-	log    *logrus.Entry
-
-	now     time.Time // of the message being handled
-	saving  *changes
-	refused bool                  // the last save was
-	effects []func(actor.Context) // done after saving, in order
-	alarms  alarms
-	armed   [len(periodNames)]time.Time // for when each period's alarm is set
-	self    *actor.PID
-	gen     uint64 // last number of an order or attempt
-
-	scanner, prober, puller, inventory, upgrader, watcher worker
-	reporter                                              *actor.PID
-
-	periods   [len(periodNames)]period
-	told      plugin.Intervals // by the control plane; 0 where it never did
-	lastCheck time.Time
-	lazy      bool
-	ledger    *ledger
-	outbox    *outbox
-	units     map[string]*unit           // by plugin.Key
-	idle      map[string]plugin.Restarts // remembered of plugins that were not seen yet
-	slots     *slots
-	budget    *budget
-	broke     []uint64 // attempts that wait for the budget, in order
-	together  together
-	recording recording
-
-	follows  bool            // something is told by event
-	watches  bool            // somebody is there to tell what plugins run as
-	how      plugin.Watch    // how the ends of plugins are noticed at best
-	beating  []plugin.Plugin // whose heartbeats are followed
-	regroup  bool            // what is installed may have changed since then
-	taking   bool            // what runs already is still looked for …
-	scanHeld bool            // … and the first scan waits for that
-
-	listed    bool                   // the scan under way has told its Once plugins
-	owing     bool                   // … has something to report
-	inventing bool                   // the inventory under way is to be reported
-	reporting *reportWish            // a report to send when this message is handled
-	asking    map[string]probeReason // single plugins to probe next
-	asked     map[string]probeReason // … that the prober works on
-	restarted map[string]bool        // to be reported once more (SC-25)
-	offers    offers
-
-	damaged  []plugin.Damage
-	problems map[string]plugin.Problem
-	delivery plugin.Reports
-	counters plugin.Counters
+// isAnswer reports whether gen is the worker's outstanding order, and settles
+// it.
+func (w *worker) isAnswer(gen uint64) bool {
+	if w.gen == 0 || w.gen != gen {
+		return false
+	}
+	w.gen = 0
+	return true
 }
 
-// The periods, in the order of their alarmKind.
-var periodNames = [...]string{"scan", "pull", "update", "inventory"}
+// oldest returns the number of the worker's outstanding order, or what comes
+// after last if there is none.
+func (w *worker) oldest(last uint64) uint64 {
+	if w.gen == 0 {
+		return last + 1
+	}
+	return w.gen
+}
 
-// newCoordinator makes the Props of the Coordinator. It begins with what an
+// coordinator owns everything that is decided by: what each plugin is doing,
+// when what is due, what the control plane knows and what is pending for it.
+// The decisions are policy's; the Coordinator receives, saves and sends.
+//
+// The handling of a message has three steps: policy decides and returns
+// effects; what has to survive is saved; then the rest is done (EV-11). So
+// nothing happens that a successor would not know of.
+type coordinator struct {
+	cfg     Config
+	ports   Ports
+	props   workerProps
+	workers workers
+	log     *logrus.Entry
+
+	now       plugin.Moment         // of the message that is handled
+	seq       uint64                // number of the last order, attempt or fact (EV-26)
+	batch     *policy.Batch         // what is to be saved
+	unsaved   bool                  // the last save was refused
+	afterSave []func(actor.Context) // what is done then, in order
+	timers    timers
+
+	schedule *policy.Schedule
+	starts   *policy.Starts
+	reports  *policy.Reports
+	events   *policy.Events
+	changes  *policy.Changes
+	lazy     bool // pulls report changes only (SC-23)
+
+	plugins  map[string]*policy.Lifecycle // by plugin.Key
+	absent   absentPlugins
+	attempts attempts
+	scans    scans
+	watching watching
+	journal  journal
+	host     hostState
+}
+
+// newCoordinator returns the Props of the Coordinator. It begins with what an
 // earlier process remembered.
-func newCoordinator(cfg Config, m plugin.Memory, p Ports, crew crew) *actor.Props {
+func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		saving := &changes{}
+		batch := &policy.Batch{}
 		c := &coordinator{
-			cfg: cfg, crew: crew, memory: p.Memory, clock: p.Clock, meter: p.Meter, rand: p.Rand, log: logrus.NewEntry(p.Log),
-			saving: saving, ledger: newLedger(m, saving), outbox: newOutbox(m, saving),
-			units: map[string]*unit{}, idle: m.Restarts, slots: newSlots(max(cfg.Restart.Parallel, 1)), budget: newBudget(cfg.Restart.Burst, cfg.Restart.Rate),
-			recording: recording{last: m.Entries}, follows: p.Watcher != nil || p.Pulses != nil, taking: p.Watcher != nil, watches: p.Watcher != nil,
-			asking: map[string]probeReason{}, restarted: map[string]bool{}, problems: map[string]plugin.Problem{},
-			lastCheck: m.Settings.LastCheck, lazy: m.Settings.Lazy,
+			cfg: cfg, ports: p, props: props, log: logrus.NewEntry(p.Log), batch: batch,
+			schedule: policy.NewSchedule(cfg.Intervals, m.Settings),
+			starts:   policy.NewStarts(cfg.Restart.Parallel, cfg.Restart.Burst, cfg.Restart.Rate),
+			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{},
+			lazy: m.Settings.Lazy, plugins: map[string]*policy.Lifecycle{}, absent: newAbsentPlugins(m.Restarts),
+			attempts: attempts{}, scans: newScans(),
+			watching: watching{enabled: p.Watcher != nil || p.Pulses != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
 		}
-		c.remember(m.Settings)
+		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
+		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
 		return c
 	}, guarded)
 }
 
 func (c *coordinator) Receive(ctx actor.Context) {
-	c.now = c.clock.Now()
+	c.now = c.ports.Clock.Moment()
+	var answer any // to an operator
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		c.started(ctx)
+		c.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		c.alarms.stopAll()
+		c.timers.stopAll()
 		return
 	case messages.ScanDue:
 		c.onScanDue(m)
@@ -133,29 +130,29 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.InventoryDue:
 		c.onInventoryDue(m)
 	case messages.RefreshDue:
-		c.onRefreshDue(m)
+		c.onPluginTimer(timerKey{timerRefresh, m.Key}, m.Gen, policy.RefreshDue)
 	case messages.HealthyDue:
-		c.onHealthyDue(m)
+		c.onPluginTimer(timerKey{timerHealthy, m.Key}, m.Gen, policy.HealthyDue)
 	case messages.SilenceDue:
-		c.onSilenceDue(m)
+		c.onPluginTimer(timerKey{timerSilence, m.Key}, m.Gen, policy.SilenceDue)
 	case messages.BudgetDue:
 		c.onBudgetDue(m)
+	case messages.SaveDue:
+		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
+	case messages.PendingDue:
+		c.onPendingDue(m)
+	case messages.ClockStepped:
+		c.onClockStepped()
 	case messages.PluginExited:
 		c.onPluginExited(m)
 	case messages.HeartbeatLost:
-		c.onHeartbeatLost(m)
+		c.onHeartbeat(m.Pulse)
 	case messages.HeartbeatSeen:
-		c.onHeartbeatSeen(m)
+		c.onHeartbeat(m.Pulse)
 	case messages.Adopted:
 		c.onAdopted(m)
 	case messages.WatchFailed:
 		c.onWatchFailed(m)
-	case messages.SaveDue:
-		c.alarms.rings(alarmKey{kind: alarmSave}, m.Gen) // the commit below tries again
-	case messages.OwedDue:
-		c.onOwedDue(m)
-	case messages.ClockStepped:
-		c.onClockStepped()
 	case messages.ScanProgressed:
 		c.onScanProgressed(m)
 	case messages.ScanCompleted:
@@ -166,203 +163,220 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onInventoryCollected(m)
 	case messages.SlotRequested:
 		c.onSlotRequested(m)
+	case messages.CheckRequested:
+		c.grantSlots(c.starts.RequestCheck(m.Attempt), 0)
 	case messages.SlotReturned:
-		c.releaseSlot(m.Attempt)
+		c.grantSlots(c.starts.Release(m.Attempt), 0)
 	case messages.RestartSucceeded:
-		c.onRestartSucceeded(m)
+		c.onAttemptEnded(m.Attempt, succeeded(m))
 	case messages.RestartFailed:
-		c.onRestartFailed(m)
+		c.onAttemptEnded(m.Attempt, failed(m))
 	case messages.RestartCancelled:
-		c.onRestartCancelled(m)
+		c.onAttemptEnded(m.Attempt, policy.Fact{Kind: policy.AttemptCancelled})
 	case messages.ReportDelivered:
 		c.onReportDelivered(m)
 	case messages.ReportFailed:
 		c.onReportFailed(m)
 	case messages.ReportReplaced:
-		c.ledger.replaced(m.Gen)
+		c.reports.Drop(m.Gen)
 	case messages.EventDelivered:
-		c.outbox.delivered(m.Gen)
+		c.events.Delivered(m.Gen)
 	case messages.EventFailed:
 		c.onEventFailed(m)
 	case reporterLost:
-		c.onReporterLost()
+		c.events.Resend()
+		c.reports.Want(policy.ForChange, nil)
 	case messages.UpdatesOffered:
 		c.onUpdatesOffered(m)
-	case messages.UpgradeCompleted:
-		c.onUpgradeCompleted(m)
+	case messages.Fetched:
+		c.onFetched(m)
+	case messages.ChangeCompleted:
+		c.onChangeCompleted(m)
 	case messages.GetStatus:
 		ctx.Respond(messages.Status{Snapshot: c.snapshot()})
 		return
 	case messages.StartPlugin:
-		c.answer(c.onStartPlugin(m.Name))
+		answer = c.onCommand(m.Name, policy.OperatorStart, "start", "started by an operator")
 	case messages.StopPlugin:
-		c.answer(c.onStopPlugin(m.Name))
+		answer = c.onCommand(m.Name, policy.OperatorStop, "stop", "stopped by an operator")
 	case messages.RestartPlugin:
-		c.answer(c.onRestartPlugin(m.Name))
+		answer = c.onCommand(m.Name, policy.OperatorRestart, "restart", "restarted by an operator")
 	case messages.ChangePlugin:
-		c.answer(c.onChangePlugin(m.Offer))
+		answer = c.onChangePlugin(m.Change)
+	case messages.CancelChange:
+		answer = c.onCancelChange(m.Name)
 	case messages.LookForUpdates:
-		c.periods[alarmUpdate].first(c.now)
-		c.answer(messages.Accepted{What: "update check"})
+		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
+		answer = messages.Accepted{What: "update check"}
 	default:
 		return
+	}
+	if answer != nil { // once what was accepted is saved: it survives the supervisor (EV-14)
+		c.after(func(ctx actor.Context) { ctx.Respond(answer) })
 	}
 	c.commit(ctx)
 }
 
-func (c *coordinator) started(ctx actor.Context) {
-	c.self = ctx.Self()
-	c.scanner.pid = c.employ(ctx, c.crew.scanner, "scanner")
-	c.prober.pid = c.employ(ctx, c.crew.prober, "prober")
-	c.puller.pid = c.employ(ctx, c.crew.puller, "puller")
-	c.inventory.pid = c.employ(ctx, c.crew.inventory, "inventory")
-	c.upgrader.pid = c.employ(ctx, c.crew.upgrader, "upgrader")
-	c.reporter = c.employ(ctx, c.crew.reporter, "reporter")
-	c.watcher.pid = c.employ(ctx, c.crew.watcher, "watcher")
+// start spawns the workers and sets when each period is due first.
+func (c *coordinator) start(ctx actor.Context) {
+	c.timers.root, c.timers.self = ctx.ActorSystem().Root, ctx.Self()
+	spawn := func(w *worker, props *actor.Props, name string) {
+		pid, err := ctx.SpawnNamed(props, name)
+		if err != nil {
+			panic(fmt.Errorf("spawn %s: %w", name, err)) // the names are new: this cannot be
+		}
+		w.pid = pid
+	}
+	w := &c.workers
+	spawn(&w.scanner, c.props.scanner, "scanner")
+	spawn(&w.puller, c.props.puller, "puller")
+	spawn(&w.inventory, c.props.inventory, "inventory")
+	spawn(&w.upgrader, c.props.upgrader, "upgrader")
+	spawn(&w.reporter, c.props.reporter, "reporter")
+	spawn(&w.watcher, c.props.watcher, "watcher")
 
-	first := [...]time.Duration{c.cfg.FirstRun.Scan, c.cfg.FirstRun.Pull, c.cfg.FirstRun.Update, c.cfg.FirstRun.Inventory}
-	for kind := range c.periods {
-		c.periods[kind].first(c.now.Add(first[kind] + within(c.cfg.FirstRun.Jitter, c.rand)))
+	first := [policy.PeriodCount]time.Duration{c.cfg.FirstRun.Scan, c.cfg.FirstRun.Pull, c.cfg.FirstRun.Update, c.cfg.FirstRun.Inventory}
+	for p := range policy.PeriodCount {
+		c.schedule.SetFirst(p, c.now.Wall.Add(first[p]+policy.Within(c.cfg.FirstRun.Jitter, c.ports.Rand)))
 	}
-	if len(c.ledger.owed)+len(c.outbox.events) > 0 {
-		c.outbox.held = true
-		c.alarms.arm(ctx, alarmKey{kind: alarmOwed}, within(min(c.cfg.FirstRun.Jitter, owedSpread), c.rand),
-			func(gen uint64) any { return messages.OwedDue{Gen: gen} })
+	if c.reports.Count()+c.events.Count() > 0 {
+		c.events.Hold()
+		c.timers.arm(timerKey{kind: timerPending}, policy.Within(min(c.cfg.FirstRun.Jitter, pendingSpread), c.ports.Rand))
 	}
-	if !c.taking {
-		c.recordHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
+	if !c.watching.adopting {
+		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
-	// What is installed is looked up at once, so that status can tell.
-	c.order(&c.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+	// What is installed is listed at once, so that status can show it.
+	c.order(&w.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
 }
 
-func (c *coordinator) employ(ctx actor.Context, props *actor.Props, name string) *actor.PID {
-	pid, err := ctx.SpawnNamed(props, name)
-	if err != nil {
-		panic(fmt.Errorf("spawn %s: %w", name, err))
-	}
-	return pid
+// after notes something to be done once what has changed is saved.
+func (c *coordinator) after(do func(actor.Context)) { c.afterSave = append(c.afterSave, do) }
+
+// send sends a message to a worker once what has changed is saved.
+func (c *coordinator) send(to *actor.PID, m any) {
+	c.after(func(ctx actor.Context) { ctx.Request(to, m) })
 }
 
-// then notes something to be done once what has changed is saved.
-func (c *coordinator) then(do func(actor.Context)) { c.effects = append(c.effects, do) }
-
-// answer answers an operator once what was said to be done is saved: what was
-// accepted survives the supervisor (EV-14).
-func (c *coordinator) answer(with any) { c.then(func(ctx actor.Context) { ctx.Respond(with) }) }
-
-// order gives a worker something to do; message gets the number its answer carries.
+// order gives a worker something to do; message gets the number that its
+// answer carries.
 func (c *coordinator) order(w *worker, message func(gen uint64) any) {
-	c.gen++
-	w.gen = c.gen
-	m := message(w.gen)
-	c.then(func(ctx actor.Context) { ctx.Request(w.pid, m) })
+	c.seq++
+	w.gen = c.seq
+	c.send(w.pid, message(c.seq))
 }
 
-// answers tells whether gen is the worker's outstanding order, and settles it.
-func (w *worker) answers(gen uint64) bool {
-	if w.gen == 0 || w.gen != gen {
-		return false
+// apply hands a fact about a plugin to its lifecycle and takes the effects
+// over. A fact that the transition table does not have is a defect of ours: it
+// is counted, and changes nothing.
+func (c *coordinator) apply(l *policy.Lifecycle, f policy.Fact) {
+	c.seq++
+	effects, err := l.Apply(policy.Env{
+		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(), Rand: c.ports.Rand,
+	}, f)
+	if err != nil {
+		c.host.counters.Defects++
+		c.log.WithError(err).WithField("plugin", l.Plugin.Key()).Error("Defect: unexpected fact about a plugin, ignored")
 	}
-	w.gen = 0
-	return true
+	for _, e := range effects {
+		c.carryOut(l, e)
+	}
+}
+
+// carryOut does what one effect says, or notes it to be done after the save.
+func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
+	key := l.Plugin.Key()
+	switch e := e.(type) {
+	case policy.Moved:
+		c.publishMove(l, e)
+	case policy.Note:
+		c.journal.note(l, e.Entry)
+	case policy.Save:
+		record := l.Record
+		c.batch.SetRestarts(key, &record, e.Sync)
+	case policy.Forget:
+		delete(c.plugins, key)
+		delete(c.journal.unreported, key)
+		c.absent.remove(key, c.seq)
+		c.batch.SetRestarts(key, nil, false)
+	case policy.Spawn:
+		c.after(c.attempts.spawn(l, c.props.restarter(e.Attempt), e.Attempt.ID))
+	case policy.Cancel:
+		if !e.Begun {
+			c.grantSlots(c.starts.Release(e.Attempt), 0) // or its place in a line
+		}
+		c.after(c.attempts.send(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
+	case policy.Release:
+		delete(c.attempts, e.Attempt)
+		c.grantSlots(c.starts.Release(e.Attempt), 0)
+	case policy.Check:
+		c.scans.want(key, e.Refresh)
+	case policy.Report:
+		c.reports.Add(c.now.Wall, l.Plugin, e.Status, e.SysTag)
+		c.reports.Want(policy.ForChange, nil)
+		if e.Restarted {
+			c.reports.Restarted(key)
+		}
+	case policy.ReportGone:
+		c.reports.Gone(key, c.now.Wall)
+	case policy.Arm:
+		c.timers.arm(timerKey{pluginTimers[e.Timer], key}, e.After)
+	case policy.Disarm:
+		c.timers.stop(timerKey{pluginTimers[e.Timer], key})
+	case policy.ApplyChange:
+		c.changes.Granted(e.Change.ID, c.now.Wall)
+		c.send(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, Before: e.Before})
+	case policy.InterruptChange:
+		c.send(c.workers.upgrader.pid, messages.InterruptChange{Change: e.Change, LeaveStopped: e.LeaveStopped})
+	case policy.WatchChanged:
+		c.watching.changed = true
+	default:
+		c.host.count(l, e)
+	}
 }
 
 // commit saves what the message changed, then does what it brought about.
 func (c *coordinator) commit(ctx actor.Context) {
-	c.askProber()
-	c.sendReport()
-	c.sendEvent()
-	c.takeUp()
-	c.finishEntries()
-	c.save(ctx)
-	for len(c.effects) > 0 {
-		do := c.effects[0]
-		c.effects = c.effects[1:]
+	c.orderChecks()
+	c.watchPlugins()
+	c.sendPending()
+	for _, entry := range c.journal.finish() {
+		c.batch.AddEntry(entry)
+		c.after(func(ctx actor.Context) { ctx.ActorSystem().EventStream.Publish(messages.Recorded{Entry: entry}) })
+	}
+	c.save()
+	for len(c.afterSave) > 0 {
+		do := c.afterSave[0]
+		c.afterSave = c.afterSave[1:]
 		do(ctx)
 	}
-	c.effects = nil
-	c.rearm(ctx)
+	c.afterSave = nil
+	for p, kind := range periodTimers {
+		c.timers.armAt(timerKey{kind: kind}, c.schedule.Due(policy.Period(p)), c.ports.Clock.Now())
+	}
 }
 
-// saveAgain is how long it waits before a refused write is tried again, at the latest.
-const saveAgain = 10 * time.Second
+// saveRetry is after how long a refused write is tried again, at the latest.
+const saveRetry = 10 * time.Second
 
-func (c *coordinator) save(ctx actor.Context) {
-	batch, dirty := c.saving.pending(c.settings)
-	if !dirty && !c.refused {
+func (c *coordinator) save() {
+	changes, dirty := c.batch.Changes(func() plugin.Settings {
+		s := plugin.Settings{Lazy: c.lazy}
+		c.schedule.Save(&s)
+		c.reports.Save(&s)
+		return s
+	})
+	if !dirty && !c.unsaved {
 		return
 	}
-	if err := c.memory.Save(batch); err != nil {
-		c.refused = true
-		c.saving.batch.Entries = nil // the journal keeps them itself
-		c.problem("state file", err)
-		c.alarms.arm(ctx, alarmKey{kind: alarmSave}, saveAgain, func(gen uint64) any { return messages.SaveDue{Gen: gen} })
+	if err := c.ports.Memory.Save(changes); err != nil {
+		c.unsaved = true
+		c.batch.Refused()
+		c.host.addProblem("state file", err)
+		c.timers.arm(timerKey{kind: timerSave}, saveRetry)
 		return
 	}
-	c.saving.written()
-	c.refused = false
-	c.solved("state file")
-}
-
-// rearm lets the periods' alarms follow their due times.
-func (c *coordinator) rearm(ctx actor.Context) {
-	for kind := range c.periods {
-		p, key := &c.periods[kind], alarmKey{kind: alarmKind(kind)}
-		if c.armed[kind].Equal(p.due) && c.alarms.armed(key) {
-			continue
-		}
-		c.armed[kind] = p.due
-		c.alarms.arm(ctx, key, p.due.Sub(c.clock.Now()), func(gen uint64) any { return dueMessage(alarmKind(kind), gen) })
-	}
-}
-
-func dueMessage(kind alarmKind, gen uint64) any {
-	switch kind {
-	case alarmScan:
-		return messages.ScanDue{Gen: gen}
-	case alarmPull:
-		return messages.PullDue{Gen: gen}
-	case alarmUpdate:
-		return messages.UpdateDue{Gen: gen}
-	default:
-		return messages.InventoryDue{Gen: gen}
-	}
-}
-
-// onClockStepped recomputes all due times: at most one run each is made up for (TM-07).
-func (c *coordinator) onClockStepped() {
-	c.log.Info("Wall clock stepped or host resumed, due times recomputed")
-	c.recordHost(plugin.EntryHost, "wall clock stepped or host resumed", "due times recomputed")
-	if c.lastCheck.After(c.now) {
-		c.lastCheck = c.now
-		c.saving.settings()
-	}
-	for kind := range c.periods {
-		c.periods[kind].stepped(c.now)
-		c.armed[kind] = time.Time{}
-	}
-}
-
-// problem notes something that does not work, in status and, when it is new, in the log.
-func (c *coordinator) problem(what string, err error) {
-	p, known := c.problems[what]
-	if !known {
-		p.Since = c.now
-	}
-	if !known || p.Why != err.Error() {
-		c.log.WithError(err).WithField("what", what).Error("Does not work, will be tried again")
-		c.recordHost(plugin.EntryHost, what+" does not work: "+err.Error(), "will be tried again")
-	}
-	p.What, p.Why = what, err.Error()
-	c.problems[what] = p
-}
-
-// solved notes that it works.
-func (c *coordinator) solved(what string) {
-	if p, known := c.problems[what]; known {
-		c.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Works again")
-		c.recordHost(plugin.EntryHost, what+" works again", "")
-		delete(c.problems, what)
-	}
+	c.batch.Written()
+	c.unsaved = false
+	c.host.solveProblem("state file")
 }

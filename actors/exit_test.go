@@ -318,6 +318,7 @@ func TestPulse(t *testing.T) {
 			last := time.Now()
 			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last.Add(-70 * time.Second)}, Lost: true})
 			wantState(t, s, "a", plugin.StateDegraded)
+			pass(time.Second)
 			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now()}})
 			wantState(t, s, "a", plugin.StateRunning)
 			got := shorts(w.takeReports())
@@ -413,55 +414,4 @@ func TestJournal(t *testing.T) {
 			}
 		})
 	})
-}
-
-func TestBudget(t *testing.T) {
-	b := newBudget(2, 10)
-	now := epoch
-	take := func(want bool) time.Duration {
-		t.Helper()
-		wait, ok := b.take(now)
-		if ok != want {
-			t.Errorf("take at %v: %v", now, ok)
-		}
-		return wait
-	}
-	take(true)
-	take(true)
-	if wait := take(false); wait != 100*time.Millisecond {
-		t.Errorf("wait %v", wait)
-	}
-	now = now.Add(100 * time.Millisecond)
-	take(true)
-	take(false)
-	now = now.Add(-time.Hour) // a clock that was set back gives nothing and takes nothing
-	take(false)
-	now = now.Add(24 * time.Hour)
-	take(true)
-	take(true)
-	take(false)
-	if _, ok := newBudget(0, 0).take(now); !ok {
-		t.Error("no bound refuses")
-	}
-}
-
-func TestTogether(t *testing.T) {
-	var g together
-	tell := func(after time.Duration, key string, want int) {
-		t.Helper()
-		if n := g.note(epoch.Add(after), key); n != want {
-			t.Errorf("after %v %s: %d, want %d", after, key, n, want)
-		}
-	}
-	for i := range 4 {
-		tell(time.Duration(i)*time.Second, fmt.Sprint(i), 0)
-	}
-	tell(4*time.Second, "3", 0) // the same again is no fifth
-	tell(5*time.Second, "4", 5)
-	tell(6*time.Second, "5", 0) // told once
-	tell(time.Minute, "1", 0)
-	for i := range 3 {
-		tell(time.Minute, fmt.Sprint(10+i), 0)
-	}
-	tell(time.Minute, "x", 5)
 }

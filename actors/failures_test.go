@@ -14,12 +14,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// withCrew runs a supervisor some of whose crew are stand-ins.
-func withCrew(t *testing.T, w *world, cfg Config, change func(*crew), fn func(t *testing.T, s *System)) {
+// withCrew runs a supervisor some of whose workerProps are stand-ins.
+func withCrew(t *testing.T, w *world, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ports := w.ports()
-		c := hire(ports)
+		c := newWorkers(ports)
 		change(&c)
 		s, err := start(cfg, w.saved, ports, c)
 		if err != nil {
@@ -48,7 +48,7 @@ func TestWorkersCrash(t *testing.T) {
 			list, _ := w.List(t.Context())
 			c.Respond(messages.ScanCompleted{Gen: m.(messages.Scan).Gen, Listed: true, List: list})
 		})
-		withCrew(t, w, testConfig(), func(c *crew) { c.scanner = scanner.props() }, func(t *testing.T, s *System) {
+		withCrew(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.props() }, func(t *testing.T, s *System) {
 			pass(time.Hour)
 			if n := len(of[messages.Scan](scanner.take())); n != 4 {
 				t.Errorf("%d scans", n)
@@ -65,7 +65,7 @@ func TestWorkersCrash(t *testing.T) {
 				c.Respond(messages.ReportDelivered{Gen: r.Gen})
 			}
 		})
-		withCrew(t, w, testConfig(), func(c *crew) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
+		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
 			pass(2 * time.Minute)
 			if got := status(t, s).Reports; got.Owed != 0 {
 				t.Errorf("still owed: %+v", got)
@@ -75,7 +75,7 @@ func TestWorkersCrash(t *testing.T) {
 	t.Run("Restarter: its plugin is cared for by the next one", func(t *testing.T) {
 		w := deadWorld("a")
 		n := 0
-		withCrew(t, w, testConfig(), func(c *crew) {
+		withCrew(t, w, testConfig(), func(c *workerProps) {
 			real := c.restarter
 			c.restarter = func(a messages.Attempt) *actor.Props {
 				if n++; n <= 2 {
@@ -105,7 +105,7 @@ func TestWorkersCrash(t *testing.T) {
 		}
 		cfg := testConfig()
 		cfg.FirstRun.Update, cfg.FirstRun.Inventory = time.Minute, time.Minute
-		withCrew(t, w, cfg, func(c *crew) {
+		withCrew(t, w, cfg, func(c *workerProps) {
 			c.puller = member(func(c actor.Context, m any) {
 				c.Respond(messages.PullCompleted{Gen: m.(messages.Pull).Gen})
 			})
@@ -221,7 +221,7 @@ func TestSaveFails(t *testing.T) {
 			t.Errorf("problems %v", got)
 		}
 		w.set(func() { w.saveErr = nil })
-		pass(saveAgain)
+		pass(saveRetry)
 		if got := status(t, s).Problems; len(got) != 0 {
 			t.Errorf("problems %v", got)
 		}

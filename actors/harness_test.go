@@ -202,3 +202,7 @@ func quietSystem() *actor.ActorSystem {
 		return slog.New(slog.DiscardHandler)
 	}))
 }
+
+const minute = time.Minute
+
+func at(d time.Duration) time.Time { return epoch.Add(d) }

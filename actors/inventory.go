@@ -8,8 +8,8 @@ import (
 	"pluginsupervisor/messages"
 )
 
-// inventory carries out CollectInventory orders: it lists what is installed.
-// It owns nothing between orders.
+// inventory carries out CollectInventory orders: it lists the installed
+// plugins. It keeps nothing between two orders.
 type inventory struct {
 	lister Lister
 	clock  Clock
@@ -18,7 +18,7 @@ type inventory struct {
 	sender *actor.PID
 }
 
-// newInventory makes the Props of an Inventory.
+// newInventory returns the Props of an Inventory.
 func newInventory(l Lister, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &inventory{lister: l, clock: clock} }, guarded)
 }

@@ -1,71 +1,91 @@
 package actors
 
 import (
-	"slices"
-	"time"
+	"github.com/sirupsen/logrus"
 
-	"github.com/asynkron/protoactor-go/actor"
-
-	"pluginsupervisor/messages"
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/plugin"
 )
 
-// recording is the entries that the message being handled leads to. They are
-// numbered and completed when it has been handled, saved, and then published
-// (EV-12).
-type recording struct {
-	last    uint64 // number of the last entry
-	entries []unfinished
+// journal holds the entries that the message that is handled leads to. They
+// are numbered and completed when it has been handled, then saved and
+// published (EV-12).
+type journal struct {
+	log        *logrus.Entry
+	now        *plugin.Moment // of the message that is handled
+	last       uint64         // number of the last entry
+	entries    []openEntry
+	unreported map[string]bool // plugins that changed since the control plane last acknowledged something of them
 }
 
-// unfinished is an entry; what comes next is known when the message has been handled.
-type unfinished struct {
+// openEntry is an entry; what comes next is known when the message has been
+// handled.
+type openEntry struct {
 	plugin.Entry
-	about *unit // whose plan is next; nil: none
+	about *policy.Lifecycle // whose plan comes next; nil: none
 }
 
-// record notes an entry about a plugin; what is planned for it is added.
-func (c *coordinator) record(u *unit, e plugin.Entry) { c.recordAt(len(c.recording.entries), u, e) }
-
-// recordAt notes it before those entries it led to, which are from that index on.
-func (c *coordinator) recordAt(index int, u *unit, e plugin.Entry) {
-	e.Plugin, e.Version, e.At = u.plugin.Key(), u.plugin.Version, c.now
-	u.untold = u.untold || e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit
-	c.recording.entries = slices.Insert(c.recording.entries, index, unfinished{e, u})
+// note adds an entry about a plugin, and writes to the log what an operator
+// looks for there.
+func (j *journal) note(l *policy.Lifecycle, e plugin.Entry) {
+	key := l.Plugin.Key()
+	e.Plugin, e.Version, e.At = key, l.Plugin.Version, j.now.Wall
+	if e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit {
+		j.unreported[key] = true
+	}
+	j.entries = append(j.entries, openEntry{e, l})
+	switch {
+	case e.Kind == plugin.EntryExit && e.Decision != "":
+		pid := 0
+		if e.Exit != nil {
+			pid = e.Exit.PID
+		}
+		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": pid, "decision": e.Decision}).Warn("Plugin exited")
+	case e.Kind == plugin.EntryAttempt:
+		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "output": e.Output}).Warn("Attempt failed")
+	}
 }
 
-// recordUnknown notes an entry about a plugin that is not on the host.
-func (c *coordinator) recordUnknown(name, version string, e plugin.Entry) {
-	e.Plugin, e.Version, e.At = name, version, c.now
-	c.recording.entries = append(c.recording.entries, unfinished{Entry: e})
+// noteAbsent adds an entry about a plugin that is not on the host.
+func (j *journal) noteAbsent(name, version string, e plugin.Entry) {
+	e.Plugin, e.Version, e.At = name, version, j.now.Wall
+	j.entries = append(j.entries, openEntry{Entry: e})
 }
 
-// recordHost notes an entry about the host or the supervisor itself.
-func (c *coordinator) recordHost(kind plugin.EntryKind, cause, decision string) {
-	c.recording.entries = append(c.recording.entries, unfinished{
-		Entry: plugin.Entry{Kind: kind, At: c.now, Cause: cause, Decision: decision},
+// noteHost adds an entry about the host or the supervisor itself.
+func (j *journal) noteHost(kind plugin.EntryKind, cause, decision string) {
+	j.entries = append(j.entries, openEntry{
+		Entry: plugin.Entry{Kind: kind, At: j.now.Wall, Cause: cause, Decision: decision},
 	})
 }
 
-// finishEntries hands the entries over to be saved, and published after that.
-func (c *coordinator) finishEntries() {
-	r := &c.recording
-	for _, e := range r.entries {
-		r.last++
-		e.Seq = r.last
-		if e.about != nil && (e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit || e.Kind == plugin.EntryAttempt) {
-			e.Next, e.NextAt = e.about.next, e.about.nextAt
-		}
-		entry := e.Entry
-		c.saving.entry(entry)
-		c.then(func(ctx actor.Context) { ctx.ActorSystem().EventStream.Publish(messages.Recorded{Entry: entry}) })
+// acknowledge notes that the control plane knows of a plugin what it has
+// acknowledged.
+func (j *journal) acknowledge(l *policy.Lifecycle, status plugin.Status) {
+	key := l.Plugin.Key()
+	if j.unreported[key] {
+		delete(j.unreported, key)
+		j.note(l, plugin.Entry{Kind: plugin.EntryReport, Cause: "control plane acknowledged " + status.String()})
 	}
-	r.entries = r.entries[:0]
 }
 
-// measured hands a span the supervisor measured of itself to whoever counts them (EV-18).
-func (c *coordinator) measured(m plugin.Measure, from time.Time) {
-	if c.meter != nil && !from.IsZero() {
-		c.meter.Observe(m, max(c.now.Sub(from), 0))
+// finish numbers and completes the entries and hands them over.
+func (j *journal) finish() []plugin.Entry {
+	done := make([]plugin.Entry, len(j.entries))
+	for i, e := range j.entries {
+		j.last++
+		e.Seq = j.last
+		if e.about != nil && (e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit || e.Kind == plugin.EntryAttempt) {
+			e.Next, e.NextAt = e.about.Next()
+		}
+		done[i] = e.Entry
 	}
+	clear(j.entries)
+	j.entries = j.entries[:0]
+	return done
+}
+
+// about returns the log with the plugin in it.
+func (j *journal) about(l *policy.Lifecycle) *logrus.Entry {
+	return j.log.WithFields(logrus.Fields{"plugin": l.Plugin.Key(), "version": l.Plugin.Version})
 }

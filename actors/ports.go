@@ -102,8 +102,12 @@ type Meter interface {
 	Observe(m plugin.Measure, took time.Duration)
 }
 
-// Clock tells the wall time. Timers run on the monotonic clock; what is due is
+// Clock returns the time. Timers run on the monotonic clock; what is due is
 // kept in wall time, so that a suspend or a step can be seen (TM-07).
 type Clock interface {
+	// Now returns the wall time.
 	Now() time.Time
+	// Moment returns the present time on both clocks: spans that must not
+	// change when the wall clock is set are measured by it.
+	Moment() plugin.Moment
 }

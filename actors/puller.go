@@ -10,7 +10,7 @@ import (
 )
 
 // puller carries out Pull orders: it reads the heartbeats of all Persist
-// plugins. It owns nothing between orders.
+// plugins. It keeps nothing between two orders.
 type puller struct {
 	lister     Lister
 	heartbeats Heartbeats
@@ -20,7 +20,7 @@ type puller struct {
 	sender *actor.PID
 }
 
-// newPuller makes the Props of a Puller.
+// newPuller returns the Props of a Puller.
 func newPuller(l Lister, h Heartbeats, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &puller{lister: l, heartbeats: h, clock: clock} }, guarded)
 }
@@ -32,7 +32,7 @@ func (p *puller) Receive(c actor.Context) {
 	case messages.Pull:
 		if !p.work.busy() {
 			p.sender = c.Sender()
-			p.work.start(c, func(ctx context.Context, _ func(any)) any { return p.pull(ctx, m.Gen) },
+			p.work.start(c, func(ctx context.Context, _ func(any)) any { return p.readHeartbeats(ctx, m.Gen) },
 				func(err error) any { return messages.PullCompleted{Gen: m.Gen, At: p.clock.Now(), Err: err} })
 		}
 	case messages.PullCompleted:
@@ -43,7 +43,8 @@ func (p *puller) Receive(c actor.Context) {
 	}
 }
 
-func (p *puller) pull(ctx context.Context, gen uint64) messages.PullCompleted {
+// readHeartbeats is the order itself, off the actor's goroutine.
+func (p *puller) readHeartbeats(ctx context.Context, gen uint64) messages.PullCompleted {
 	list, err := p.lister.List(ctx)
 	now := p.clock.Now()
 	if err != nil {

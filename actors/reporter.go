@@ -8,31 +8,32 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// The pace of deliveries (SC-17): about 2 s after the first failure, then
-// longer, at most 5 min apart; a server may ask for up to an hour.
+// The waits between the tries of a delivery (SC-17). A server may ask for a
+// longer one, up to longestRetryAfter.
 const (
-	deliveryInitial  = 2 * time.Second
-	deliveryLongest  = 5 * time.Minute
-	longestRetryWish = time.Hour
+	deliveryInitial   = 2 * time.Second
+	deliveryLongest   = 5 * time.Minute
+	longestRetryAfter = time.Hour
 )
 
-// reporter delivers. It owns the one report and the one event in flight and
-// their retry timers; a newer order replaces one that waits for its next try.
+// reporter delivers reports and events. It owns the one report and the one
+// event under way and their retries.
 type reporter struct {
 	reports lane
 	events  lane
 }
 
-// newReporter makes the Props of a Reporter; r is its own source of jitter.
+// newReporter returns the Props of a Reporter; r is its own source of jitter.
 func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &reporter{
 			reports: lane{
-				clock: clock, retry: newRetry(deliveryInitial, deliveryLongest, r),
+				clock: clock, retry: policy.NewBackoff(deliveryInitial, deliveryLongest, r),
 				send: func(ctx context.Context, o order) (plugin.Answer, error) { return cp.Report(ctx, o.report) },
 				delivered: func(gen uint64, at time.Time, a plugin.Answer) any {
 					return messages.ReportDelivered{Gen: gen, At: at, Answer: a}
@@ -43,7 +44,7 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 				replaced: func(gen uint64) any { return messages.ReportReplaced{Gen: gen} },
 			},
 			events: lane{
-				clock: clock, retry: newRetry(deliveryInitial, deliveryLongest, r),
+				clock: clock, retry: policy.NewBackoff(deliveryInitial, deliveryLongest, r),
 				send: func(ctx context.Context, o order) (plugin.Answer, error) {
 					return plugin.Answer{}, cp.Send(ctx, o.event)
 				},
@@ -53,7 +54,8 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 				failed: func(gen uint64, at time.Time, try int, err error, next time.Time) any {
 					return messages.EventFailed{Gen: gen, At: at, Try: try, Err: err, NextTry: next}
 				},
-				replaced: func(uint64) any { return nil }, // who sent the newer one knows
+				replaced:    func(uint64) any { return nil }, // the sender of the newer one knows
+				independent: true,
 			},
 		}
 	}, guarded)
@@ -69,9 +71,9 @@ func (r *reporter) Receive(c actor.Context) {
 	case messages.SendEvent:
 		r.events.accept(c, order{gen: m.Gen, sender: c.Sender(), event: m.Event})
 	case tried:
-		m.lane.tried(c, m)
+		m.lane.endTry(c, m)
 	case tryDue:
-		m.lane.due(c, m.gen)
+		m.lane.proceed(c)
 	}
 }
 
@@ -87,136 +89,151 @@ type order struct {
 type (
 	tried struct {
 		lane   *lane
-		gen    uint64
 		answer plugin.Answer
 		err    error
 	}
-	tryDue struct {
-		lane *lane
-		gen  uint64
-	}
+	tryDue struct{ lane *lane }
 )
 
 func (tried) IgnoreDeadLetterLogging()  {}
 func (tryDue) IgnoreDeadLetterLogging() {}
 
-// lane delivers one order at a time. A request that is on the wire is never
-// cut short by a newer order: the server may have taken it already, and two
-// reports must not overtake each other. The newer one follows it.
+// lane delivers one order at a time.
+//
+// A newer order takes the place of one that waits for its next try, and
+// inherits its number of tries and its next time, so that frequent reports do
+// not begin the backoff anew. A request that was sent is never cut short by a
+// newer order: the server may have it already, and two reports must not
+// overtake each other. The newer one follows it.
 type lane struct {
 	clock     Clock
-	retry     *retry
+	retry     *policy.Backoff
 	send      func(context.Context, order) (plugin.Answer, error)
 	delivered func(gen uint64, at time.Time, a plugin.Answer) any
 	failed    func(gen uint64, at time.Time, try int, err error, next time.Time) any
 	replaced  func(gen uint64) any
+	// independent reports that orders have nothing to do with each other: the
+	// final refusal of one does not delay the next.
+	independent bool
 
-	current *order // on the wire, or waiting for its next try
-	newer   *order // follows current, which is on the wire
-	try     int
-	hold    time.Time // the server wants no request before then, also not a newer one
+	current *order    // being sent, or waiting for its next try
+	newer   *order    // follows current, which is being sent
+	try     int       // tries since the last success
+	next    time.Time // nothing is sent before this time; zero after a success
 	work    work
 	timer   *time.Timer
 }
 
+// accept takes an order, which replaces the one that was not sent yet.
 func (l *lane) accept(c actor.Context, o order) {
+	place := &l.current
 	if l.work.busy() {
-		l.drop(c, l.newer)
-		l.newer = &o
-		return
+		place = &l.newer
 	}
-	l.drop(c, l.current)
-	l.begin(c, o)
+	if *place != nil {
+		l.replace(c, **place)
+	}
+	*place = &o
+	l.proceed(c)
 }
 
-// drop tells that an order is not delivered, because a newer one is.
-func (l *lane) drop(c actor.Context, o *order) {
-	if o == nil {
-		return
-	}
+// replace reports that an order will not be delivered, because a newer one is.
+func (l *lane) replace(c actor.Context, o order) {
 	if m := l.replaced(o.gen); m != nil {
 		c.Send(o.sender, m)
 	}
 }
 
-func (l *lane) begin(c actor.Context, o order) {
-	l.clear()
-	l.current = &o
-	if wait := time.Until(l.hold); wait > 0 {
-		l.timer = alarm(c, wait, tryDue{l, o.gen})
+// proceed sends the current order, or waits until that is allowed.
+func (l *lane) proceed(c actor.Context) {
+	if l.current == nil || l.work.busy() {
 		return
 	}
-	l.attempt(c)
-}
-
-func (l *lane) attempt(c actor.Context) {
+	l.stopTimer()
+	if wait := time.Until(l.next); wait > 0 {
+		l.timer = alarm(c, wait, tryDue{l})
+		return
+	}
 	l.try++
 	o := *l.current
 	l.work.start(c, func(ctx context.Context, _ func(any)) any {
 		answer, err := l.send(ctx, o)
-		return tried{l, o.gen, answer, err}
-	}, func(err error) any { return tried{lane: l, gen: o.gen, err: err} })
+		return tried{l, answer, err}
+	}, func(err error) any { return tried{lane: l, err: err} })
 }
 
-func (l *lane) due(c actor.Context, gen uint64) {
-	if l.current != nil && l.current.gen == gen && !l.work.busy() {
-		l.attempt(c)
-	}
-}
-
-func (l *lane) tried(c actor.Context, m tried) {
-	if l.current == nil || l.current.gen != m.gen || !l.work.busy() {
+// endTry handles the result of a try, and goes on with the newer order if
+// there is one.
+func (l *lane) endTry(c actor.Context, m tried) {
+	if !l.work.busy() { // stopped meanwhile
 		return
 	}
 	l.work.done()
-	o, now := *l.current, l.clock.Now()
-	l.hold = time.Now().Add(retryAfter(m.err))
-	switch {
-	case m.err == nil:
-		c.Send(o.sender, l.delivered(o.gen, now, m.answer))
-		l.clear()
-	case l.newer != nil:
-		c.Send(o.sender, l.failed(o.gen, now, l.try, m.err, now))
-		l.drop(c, &o)
-	case finalRefusal(m.err):
-		c.Send(o.sender, l.failed(o.gen, now, l.try, m.err, time.Time{}))
-		l.clear()
-	default:
-		wait := max(l.retry.next(), retryAfter(m.err))
-		l.timer = alarm(c, wait, tryDue{l, o.gen})
-		c.Send(o.sender, l.failed(o.gen, now, l.try, m.err, now.Add(wait)))
+	if o := *l.current; m.err == nil {
+		l.reset()
+		c.Send(o.sender, l.delivered(o.gen, l.clock.Now(), m.answer))
+	} else {
+		l.fail(c, o, m.err)
 	}
-	if next := l.newer; next != nil {
-		l.newer = nil
-		l.begin(c, *next)
+	if l.newer != nil {
+		l.current, l.newer = l.newer, nil
+	}
+	l.proceed(c)
+}
+
+// fail sets the time of the next try, of this order or of the newer one.
+func (l *lane) fail(c actor.Context, o order, err error) {
+	wait, final := retryAfter(err), finalRefusal(err)
+	try, now := l.try, l.clock.Now()
+	if final && l.independent {
+		l.reset()
+	} else {
+		wait = max(wait, l.retry.Next())
+	}
+	l.next = time.Now().Add(wait)
+	if final && l.newer == nil {
+		l.current = nil
+		c.Send(o.sender, l.failed(o.gen, now, try, err, time.Time{}))
+		return
+	}
+	c.Send(o.sender, l.failed(o.gen, now, try, err, now.Add(wait)))
+	if l.newer != nil {
+		l.replace(c, o)
 	}
 }
 
-func (l *lane) clear() {
-	if l.timer != nil {
-		l.timer.Stop()
-	}
-	l.current, l.timer, l.try = nil, nil, 0
-	l.retry.reset()
+// reset forgets the order and the failures.
+func (l *lane) reset() {
+	l.stopTimer()
+	l.current, l.try, l.next = nil, 0, time.Time{}
+	l.retry.Reset()
 }
 
 func (l *lane) stop() {
 	l.work.stop()
-	l.clear()
 	l.newer = nil
+	l.reset()
 }
 
-// finalRefusal tells whether trying the same again soon is useless (SC-20).
+func (l *lane) stopTimer() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+// finalRefusal reports whether sending the same again soon is useless (SC-20).
 func finalRefusal(err error) bool {
 	var refusal *plugin.Refusal
 	return errors.As(err, &refusal) && refusal.Final()
 }
 
-// retryAfter is how long the server wants to be left alone, at most an hour (SC-17).
+// retryAfter returns how long the server asked to send nothing, at most
+// longestRetryAfter (SC-17).
 func retryAfter(err error) time.Duration {
 	var refusal *plugin.Refusal
 	if !errors.As(err, &refusal) {
 		return 0
 	}
-	return min(max(refusal.RetryAfter, 0), longestRetryWish)
+	return min(max(refusal.RetryAfter, 0), longestRetryAfter)
 }

@@ -11,17 +11,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// slotPatience is how long a start may take before it gives its slot back, so
-// that a hung one does not hold up the others (RS-03), and how long they may
-// hold up the look at what was started.
+// slotPatience is how long an attempt may keep its slot, so that a hung start
+// does not hold up the others (RS-03). It is also how long the starts of other
+// plugins may hold up the `--status` after the verb.
 const slotPatience = time.Second
 
-// restarter lives for one attempt at one plugin: it waits the time it was
-// given, asks for a slot, runs its verb, lets those that are still down go
-// first, asks `--status`, tells its parent how it went, and ends.
+// restarter lives for one attempt at one plugin. It waits the time it was
+// given, asks for a slot, runs its verb, asks for a slot again, runs
+// `--status`, reports the result to its parent, and stops.
 //
-//	waiting ──time is up──▶ asking ──SlotGranted──▶ running ──SlotGranted──▶ looking ──▶ RestartSucceeded | RestartFailed
-//	   └───────────Cancel──────┴───────────Cancel──────┴───────────Cancel───────┴──────▶ RestartCancelled
+//	waiting ──time is up──▶ SlotRequested ──SlotGranted──▶ verb ──▶ CheckRequested ──SlotGranted──▶ `--status` ──▶ RestartSucceeded | RestartFailed
+//	   └───────Cancel─────────────┴──────────Cancel─────────┴────────────┴─────────────Cancel──────────┴──────▶ RestartCancelled
 type restarter struct {
 	attempt messages.Attempt
 	manager Manager
@@ -29,12 +29,12 @@ type restarter struct {
 
 	work      work
 	timer     *time.Timer
-	look      chan struct{} // closed when `--status` may be asked
-	ended     bool          // its verb has, and it asked to look
-	cancelled bool          // told to end while its verb ran
+	checkNow  chan struct{} // closed when `--status` may run after the verb
+	verbDone  bool          // the verb has ended, and CheckRequested was sent
+	cancelled bool          // cancelled while the verb ran
 }
 
-// newRestarter makes the Props of a Restarter.
+// newRestarter returns the Props of a Restarter.
 func newRestarter(a messages.Attempt, m Manager, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &restarter{attempt: a, manager: m, clock: clock} }, guarded)
 }
@@ -47,7 +47,7 @@ type (
 	attemptEnded struct {
 		outcome plugin.Outcome
 		probe   plugin.Probe
-		err     error // the attempt itself broke
+		err     error // the attempt itself failed: a panic, or cancelled before its verb
 	}
 )
 
@@ -67,43 +67,43 @@ func (r *restarter) Receive(c actor.Context) {
 		c.Send(c.Parent(), messages.SlotRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
 	case messages.SlotGranted:
 		if m.Attempt == r.attempt.ID {
-			r.granted(c)
+			r.useSlot(c)
 		}
 	case takesLong:
 		c.Send(c.Parent(), messages.SlotReturned{Attempt: r.attempt.ID})
-		r.mayLook()
+		r.allowCheck()
 	case verbEnded:
-		r.ended = true
+		r.verbDone = true
 		r.timer.Stop()
 		r.timer = alarm(c, slotPatience, takesLong{})
-		c.Send(c.Parent(), messages.SlotRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key(), Look: true})
+		c.Send(c.Parent(), messages.CheckRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
 	case messages.Cancel:
 		r.cancel(c, m)
 	case attemptEnded:
 		r.work.done()
-		r.tell(c, m)
+		r.reportResult(c, m)
 	}
 }
 
-// granted begins, or goes on to the look.
-func (r *restarter) granted(c actor.Context) {
+// useSlot begins the attempt, or lets it go on to its final `--status`.
+func (r *restarter) useSlot(c actor.Context) {
 	r.timer.Stop()
 	r.timer = alarm(c, slotPatience, takesLong{})
 	if r.work.busy() {
-		r.mayLook()
+		r.allowCheck()
 		return
 	}
-	look := make(chan struct{})
-	r.look = look
-	r.work.start(c, func(ctx context.Context, send func(any)) any { return r.run(ctx, send, look) },
+	checkNow := make(chan struct{})
+	r.checkNow = checkNow
+	r.work.start(c, func(ctx context.Context, send func(any)) any { return r.run(ctx, send, checkNow) },
 		func(err error) any { return attemptEnded{err: err} })
 }
 
-// mayLook lets the attempt ask `--status`, if its verb has ended.
-func (r *restarter) mayLook() {
-	if r.ended && r.look != nil {
-		close(r.look)
-		r.look = nil
+// allowCheck lets the attempt run its final `--status`, if its verb has ended.
+func (r *restarter) allowCheck() {
+	if r.verbDone && r.checkNow != nil {
+		close(r.checkNow)
+		r.checkNow = nil
 	}
 }
 
@@ -119,16 +119,17 @@ func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
 }
 
 // run is the attempt itself, off the actor's goroutine.
-func (r *restarter) run(ctx context.Context, send func(any), look <-chan struct{}) attemptEnded {
+func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
 	if r.attempt.Kind == messages.KindStart && r.attempt.Check {
-		if probe := r.check(ctx); probe.Status == plugin.StatusRunning {
+		if probe := r.checkBefore(ctx); probe.Status == plugin.StatusRunning {
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
 		}
 	}
 	if ctx.Err() != nil {
 		return attemptEnded{err: ctx.Err()}
 	}
+	confirm := r.manager.ConfirmStart // RS-06, whatever the outcome
 	var outcome plugin.Outcome
 	switch r.attempt.Kind {
 	case messages.KindStart:
@@ -137,24 +138,25 @@ func (r *restarter) run(ctx context.Context, send func(any), look <-chan struct{
 		outcome = r.manager.Restart(ctx, p)
 	case messages.KindStop:
 		outcome = r.manager.Stop(ctx, p)
+		confirm = r.manager.Check
 	}
 	send(verbEnded{})
 	select {
-	case <-look:
+	case <-checkNow:
 	case <-ctx.Done():
 	}
-	return attemptEnded{outcome: outcome, probe: r.manager.Check(ctx, p)} // RS-06, whatever the outcome
+	return attemptEnded{outcome: outcome, probe: confirm(ctx, p)}
 }
 
-// A plugin that says it runs, though nothing of it is to be seen, is asked
-// again for so long before it is believed (EV-07).
+// A plugin whose `--status` says running, though no process of it was found,
+// is asked again for doubtFor before that is believed (EV-07).
 const (
 	doubtFor   = 2 * time.Second
 	doubtPause = 250 * time.Millisecond
 )
 
-// check asks `--status`.
-func (r *restarter) check(ctx context.Context) plugin.Probe {
+// checkBefore runs `--status` before the start.
+func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	probe := r.manager.Check(ctx, r.attempt.Plugin)
 	if !r.attempt.Doubt {
 		return probe
@@ -168,8 +170,9 @@ func (r *restarter) check(ctx context.Context) plugin.Probe {
 	return probe
 }
 
-// tell reports to the parent how the attempt ended; `--status` has the last word.
-func (r *restarter) tell(c actor.Context, m attemptEnded) {
+// reportResult sends the result of the attempt to the parent. What `--status`
+// said at the end decides.
+func (r *restarter) reportResult(c actor.Context, m attemptEnded) {
 	key, now := r.attempt.Plugin.Key(), r.clock.Now()
 	wanted := plugin.StatusRunning
 	if r.attempt.Kind == messages.KindStop {
@@ -185,13 +188,13 @@ func (r *restarter) tell(c actor.Context, m attemptEnded) {
 	default:
 		r.end(c, messages.RestartFailed{
 			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
-			Cause: r.cause(m),
+			Cause: r.failureCause(m),
 		})
 	}
 }
 
-// cause says in a few words why the attempt failed.
-func (r *restarter) cause(m attemptEnded) string {
+// failureCause returns in a few words why the attempt failed.
+func (r *restarter) failureCause(m attemptEnded) string {
 	verb := r.attempt.Kind.String()
 	switch {
 	case m.err != nil:
@@ -205,6 +208,7 @@ func (r *restarter) cause(m attemptEnded) string {
 	}
 }
 
+// end sends the last message and stops.
 func (r *restarter) end(c actor.Context, m any) {
 	c.Send(c.Parent(), m)
 	c.Stop(c.Self())

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -12,120 +11,190 @@ import (
 )
 
 // scanPatience is how long a scan waits for slow probes before it hands over
-// what it has: a hung plugin must not keep the others' report back (SC-09).
+// the results it has: a hung plugin must not delay the report of the others
+// (SC-09).
 const scanPatience = 2 * time.Second
 
-// scanner carries out Scan orders, one at a time. It owns nothing in between.
+// scanner carries out Scan orders. Orders overlap, so that a hung `--status` of
+// one does not delay another. A plugin is probed by one order at a time.
 type scanner struct {
 	manager Manager
 	clock   Clock
 
-	work     work
-	order    messages.Scan
-	sender   *actor.PID
-	list     plugin.List
-	listed   bool
-	told     bool           // something was handed over
-	ready    []plugin.Probe // answered and not handed over
-	patience *time.Timer
+	orders  map[*scanOrder]bool
+	probing map[string]bool // plugins whose `--status` has not answered, by plugin.Key
 }
 
-// newScanner makes the Props of a Scanner.
+// scanOrder is one Scan under way.
+type scanOrder struct {
+	messages.Scan
+	sender *actor.PID
+	work   work
+
+	list       plugin.List
+	listed     bool
+	waiting    map[string]bool // plugins probed for this order that have not answered
+	ready      []plugin.Probe  // results that were not handed over
+	progressed bool            // a ScanProgressed was sent
+	answered   time.Time       // when the last result came; before the first one, when the probes began
+	slow       bool            // see messages.ScanProgressed
+	timer      *time.Timer
+}
+
+// newScanner returns the Props of a Scanner.
 func newScanner(m Manager, clock Clock) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &scanner{manager: m, clock: clock} }, guarded)
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &scanner{manager: m, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
+	}, guarded)
 }
 
-// What a Scanner's work sends to it.
+// What the work and the timer of an order send to the Scanner. The pointer
+// says which order: after a crash, messages of lost orders may still arrive.
 type (
-	scanListed    struct{ list plugin.List }
-	scanProbed    struct{ probe plugin.Probe }
-	scanEnded     struct{ err error }
-	scanUnlisted  struct{ err error }
-	scanImpatient struct{ gen uint64 }
+	scanListed struct {
+		order *scanOrder
+		list  plugin.List
+		err   error
+	}
+	scanProbed struct {
+		order *scanOrder
+		probe plugin.Probe
+	}
+	scanEnded struct {
+		order *scanOrder
+		err   error
+	}
+	scanWaited struct{ order *scanOrder }
 )
 
-func (scanListed) IgnoreDeadLetterLogging()    {}
-func (scanProbed) IgnoreDeadLetterLogging()    {}
-func (scanEnded) IgnoreDeadLetterLogging()     {}
-func (scanUnlisted) IgnoreDeadLetterLogging()  {}
-func (scanImpatient) IgnoreDeadLetterLogging() {}
+func (scanListed) IgnoreDeadLetterLogging() {}
+func (scanProbed) IgnoreDeadLetterLogging() {}
+func (scanEnded) IgnoreDeadLetterLogging()  {}
+func (scanWaited) IgnoreDeadLetterLogging() {}
 
 func (s *scanner) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Stopping, *actor.Restarting:
-		s.work.stop()
-		s.reset()
-	case messages.Scan:
-		if !s.work.busy() {
-			s.start(c, m)
+		for o := range s.orders {
+			o.work.stop()
+			o.timer.Stop()
 		}
+		clear(s.orders)
+	case messages.Scan:
+		s.readList(c, m)
 	case scanListed:
-		s.list, s.listed = m.list, true
+		if s.orders[m.order] {
+			s.probeTargets(c, m)
+		}
 	case scanProbed:
-		s.ready = append(s.ready, m.probe)
-	case scanImpatient:
-		if s.work.busy() && m.gen == s.order.Gen {
-			s.handOver(c)
+		if s.orders[m.order] {
+			s.addResult(c, m.order, m.probe)
+		}
+	case scanWaited:
+		if s.orders[m.order] {
+			s.checkProgress(c, m.order)
 		}
 	case scanEnded:
-		s.finish(c, messages.ScanCompleted{Listed: true, List: s.list, Probes: s.ready, Err: m.err})
-	case scanUnlisted:
-		s.finish(c, messages.ScanCompleted{Err: m.err})
+		if s.orders[m.order] {
+			s.completeOrder(c, m.order, m.err)
+		}
 	}
 }
 
-func (s *scanner) start(c actor.Context, order messages.Scan) {
-	s.order, s.sender = order, c.Sender()
-	s.patience = alarm(c, scanPatience, scanImpatient{order.Gen})
-	s.work.start(c, func(ctx context.Context, send func(any)) any {
+// readList begins an order.
+func (s *scanner) readList(c actor.Context, m messages.Scan) {
+	o := &scanOrder{Scan: m, sender: c.Sender()}
+	s.orders[o] = true
+	o.timer = alarm(c, scanPatience, scanWaited{o})
+	o.work.start(c, func(ctx context.Context, _ func(any)) any {
 		list, err := s.manager.List(ctx)
-		if err != nil {
-			return scanUnlisted{err}
-		}
-		send(scanListed{list})
-		targets := scanTargets(list, order.Only)
-		if len(targets) == 0 { // SC-07: nothing is executed
-			return scanEnded{}
-		}
-		return scanEnded{s.manager.Probe(ctx, targets, func(p plugin.Probe) { send(scanProbed{p}) })}
-	}, func(err error) any { return scanUnlisted{err} })
+		return scanListed{o, list, err}
+	}, func(err error) any { return scanListed{order: o, err: err} })
 }
 
-// handOver tells what has answered so far, and again when more has. The first
-// time says so even if nothing has: the Once plugins need no answer.
-func (s *scanner) handOver(c actor.Context) {
-	if s.listed && (len(s.ready) > 0 || !s.told) {
-		c.Send(s.sender, messages.ScanProgressed{Gen: s.order.Gen, At: s.clock.Now(), List: s.list, Probes: s.ready})
-		s.ready, s.told = nil, true
+// probeTargets runs `--status` of the order's plugins.
+func (s *scanner) probeTargets(c actor.Context, m scanListed) {
+	o := m.order
+	if m.err != nil {
+		s.completeOrder(c, o, m.err)
+		return
 	}
-	s.patience = alarm(c, scanPatience, scanImpatient{s.order.Gen})
+	o.list, o.listed, o.answered = m.list, true, time.Now()
+	targets := s.takeTargets(o)
+	if len(targets) == 0 { // SC-07: nothing is executed
+		s.completeOrder(c, o, nil)
+		return
+	}
+	o.work.start(c, func(ctx context.Context, send func(any)) any {
+		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) { send(scanProbed{o, p}) })}
+	}, func(err error) any { return scanEnded{o, err} })
 }
 
-// scanTargets are the plugins `--status` is asked of: all Persist ones that are
-// not removed, or those of them that the order names.
-func scanTargets(list plugin.List, only []string) []plugin.Plugin {
-	var targets []plugin.Plugin
-	for _, p := range list.Plugins {
-		if p.Probed() && (len(only) == 0 || slices.Contains(only, p.Key())) {
+// takeTargets returns the plugins that the order probes: all Persist ones that
+// are not removed, or those that the order names, without the ones that an
+// earlier order still waits for.
+func (s *scanner) takeTargets(o *scanOrder) (targets []plugin.Plugin) {
+	only := make(map[string]bool, len(o.Only))
+	for _, key := range o.Only {
+		only[key] = true
+	}
+	o.waiting = map[string]bool{}
+	for _, p := range o.list.Plugins {
+		key := p.Key()
+		if p.Probed() && !s.probing[key] && (len(only) == 0 || only[key]) {
+			s.probing[key], o.waiting[key] = true, true
 			targets = append(targets, p)
 		}
 	}
 	return targets
 }
 
-func (s *scanner) finish(c actor.Context, m messages.ScanCompleted) {
-	if !s.work.busy() {
-		return
+// addResult keeps a result for the next ScanProgressed. An order of single
+// plugins hands it over at once.
+func (s *scanner) addResult(c actor.Context, o *scanOrder, probe plugin.Probe) {
+	if key := probe.Plugin.Key(); o.waiting[key] {
+		delete(o.waiting, key)
+		delete(s.probing, key)
 	}
-	s.work.done()
-	m.Gen, m.At = s.order.Gen, s.clock.Now()
-	c.Send(s.sender, m)
-	s.reset()
+	o.ready, o.answered = append(o.ready, probe), time.Now()
+	if len(o.Only) > 0 {
+		s.handOver(c, o)
+	}
 }
 
-func (s *scanner) reset() {
-	if s.patience != nil {
-		s.patience.Stop()
+// checkProgress hands over the results that came since the last time. The
+// first time it sends a message without any result too: the Once plugins need
+// no answer (SC-05).
+func (s *scanner) checkProgress(c actor.Context, o *scanOrder) {
+	next := scanPatience
+	if o.listed {
+		silent := time.Since(o.answered)
+		becameSlow := !o.slow && silent >= scanPatience
+		o.slow = o.slow || becameSlow
+		if len(o.ready) > 0 || !o.progressed || becameSlow {
+			s.handOver(c, o)
+		}
+		if !o.slow {
+			next = scanPatience - silent
+		}
 	}
-	*s = scanner{manager: s.manager, clock: s.clock, work: s.work}
+	o.timer = alarm(c, next, scanWaited{o})
+}
+
+// handOver sends the results that were not sent yet.
+func (s *scanner) handOver(c actor.Context, o *scanOrder) {
+	c.Send(o.sender, messages.ScanProgressed{Gen: o.Gen, At: s.clock.Now(), List: o.list, Probes: o.ready, Slow: o.slow})
+	o.ready, o.progressed = nil, true
+}
+
+// completeOrder ends an order.
+func (s *scanner) completeOrder(c actor.Context, o *scanOrder, err error) {
+	o.timer.Stop()
+	for key := range o.waiting {
+		delete(s.probing, key)
+	}
+	delete(s.orders, o)
+	c.Send(o.sender, messages.ScanCompleted{
+		Gen: o.Gen, At: s.clock.Now(), Listed: o.listed, List: o.list, Probes: o.ready, Err: err,
+	})
 }

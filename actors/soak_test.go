@@ -50,7 +50,7 @@ func TestYear(t *testing.T) {
 				quarter+1, got.Counters.Scans, got.Counters.Pulls, got.Counters.Suppressed, got.Counters.Restarts, got.Counters.Reports,
 				len(alive(s.actors)), heap[quarter])
 		}
-		if n := len(alive(s.actors)); n != 9 {
+		if n := len(alive(s.actors)); n != 8 {
 			t.Errorf("%d actors at the end: %v", n, alive(s.actors))
 		}
 		drainAll(t, s)

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
 )
 
 // guarded is the option every actor is made with: a panic in it is logged
@@ -44,4 +47,48 @@ func (b cappedBackoff) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor,
 		delay = min(b.max, b.base<<n)
 	}
 	time.AfterFunc(delay, func() { sup.RestartChildren(child) })
+}
+
+// reporterLost says the Reporter crashed and forgot what it had in flight.
+type reporterLost struct{}
+
+var _ actor.SupervisorStrategy = (*coordinator)(nil)
+
+// HandleFailure decides what becomes of a crashed child. Its orders count as
+// failed, else it would stay busy for ever; a worker comes back after a capped
+// delay, a Restarter does not: its plugin is cared for by the next attempt.
+func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
+	err := fmt.Errorf("%s panicked: %v", child.Id, reason)
+	tell := func(fact any) { sys.Root.Send(c.timers.self, fact) }
+	at := c.ports.Clock.Now()
+	for id, a := range c.attempts {
+		if a.pid != nil && a.pid.Equal(child) {
+			sup.StopChildren(child)
+			tell(messages.RestartFailed{Attempt: id, Key: a.of.Plugin.Key(), Kind: a.of.AttemptVerb(), At: at, Cause: err.Error()})
+			return
+		}
+	}
+	switch w := &c.workers; {
+	case child.Equal(w.scanner.pid):
+		for gen := range c.scans.open {
+			tell(messages.ScanCompleted{Gen: gen, At: at, Err: err})
+		}
+	case child.Equal(w.puller.pid):
+		tell(messages.PullCompleted{Gen: w.puller.gen, At: at, Err: err})
+	case child.Equal(w.inventory.pid):
+		tell(messages.InventoryCollected{Gen: w.inventory.gen, At: at, Err: err})
+	case child.Equal(w.watcher.pid):
+		tell(messages.Adopted{Gen: w.watcher.gen, At: at, Err: err})
+	case child.Equal(w.reporter.pid):
+		tell(reporterLost{})
+	case child.Equal(w.upgrader.pid):
+		tell(messages.UpdatesOffered{Gen: w.upgrader.gen, At: at, Err: err})
+		for _, change := range c.changes.Fetching() {
+			tell(messages.Fetched{Change: change, At: at, Err: err})
+		}
+		for _, change := range c.changes.Applying() {
+			tell(messages.ChangeCompleted{Change: change, At: at, Changed: plugin.FailedChange(err)})
+		}
+	}
+	workerBackoff.HandleFailure(sys, sup, child, rs, reason, message)
 }

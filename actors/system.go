@@ -32,16 +32,15 @@ type System struct {
 // Start brings the actors up. They begin with what an earlier process
 // remembered. The caller ends them with Drain, and watches Done.
 func Start(cfg Config, remembered plugin.Memory, p Ports) (*System, error) {
-	return start(cfg, remembered, p, hire(p))
+	return start(cfg, remembered, p, newWorkers(p))
 }
 
-// hire makes the crew that does real work through the ports. Each member that
-// needs randomness gets a source of its own, seeded by the one that was given.
-func hire(p Ports) crew {
+// newWorkers returns the workers that do real work through the ports. Each one
+// that needs randomness gets a source of its own, seeded by the one given.
+func newWorkers(p Ports) workerProps {
 	fork := func() *rand.Rand { return rand.New(rand.NewPCG(p.Rand.Uint64(), p.Rand.Uint64())) }
-	return crew{
+	return workerProps{
 		scanner:   newScanner(p.Manager, p.Clock),
-		prober:    newScanner(p.Manager, p.Clock),
 		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
 		inventory: newInventory(p.Manager, p.Clock),
 		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
@@ -51,7 +50,7 @@ func hire(p Ports) crew {
 	}
 }
 
-func start(cfg Config, remembered plugin.Memory, p Ports, crew crew) (*System, error) {
+func start(cfg Config, remembered plugin.Memory, p Ports, workers workerProps) (*System, error) {
 	s := &System{done: make(chan struct{})}
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(logrusslog.NewHandler(p.Log, nil))
@@ -62,7 +61,7 @@ func start(cfg Config, remembered plugin.Memory, p Ports, crew crew) (*System, e
 			s.deadLetters.Add(1)
 		}
 	})
-	g := &guardian{system: s, coordinator: newCoordinator(cfg, remembered, p, crew), ready: make(chan struct{})}
+	g := &guardian{system: s, coordinator: newCoordinator(cfg, remembered, p, workers), ready: make(chan struct{})}
 	pid, err := s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return g }), "supervisor")
 	if err != nil {
 		return nil, fmt.Errorf("start actors: %w", err)
@@ -167,10 +166,16 @@ func (s *System) RestartPlugin(ctx context.Context, name string) error {
 	return s.tell(ctx, messages.RestartPlugin{Name: name})
 }
 
-// ChangePlugin has a plugin installed, upgraded, rolled back or removed, after
-// what the Upgrader has to do already.
-func (s *System) ChangePlugin(ctx context.Context, o plugin.Change) error {
-	return s.tell(ctx, messages.ChangePlugin{Offer: o})
+// ChangePlugin has a plugin installed, upgraded, rolled back or removed, beside
+// changes of other plugins (UP-11).
+func (s *System) ChangePlugin(ctx context.Context, change plugin.Change) error {
+	return s.tell(ctx, messages.ChangePlugin{Change: change})
+}
+
+// CancelChange has the change of a plugin ended that is under way: a fetch is
+// cancelled, a switch is undone (UP-12).
+func (s *System) CancelChange(ctx context.Context, name string) error {
+	return s.tell(ctx, messages.CancelChange{Name: name})
 }
 
 // CheckUpdates makes the update check due now.

@@ -21,7 +21,7 @@ func inherited() *world {
 func TestCutShort(t *testing.T) {
 	t.Run("EV-14 a stop that was accepted and not carried out is made up for", func(t *testing.T) {
 		w := inherited()
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator"}
+		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, StopPending: true, Cause: "stopped by an operator"}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
 			if stops, starts := w.count("--stop", "a"), w.count("--start", "a"); stops != 1 || starts != 0 {

@@ -16,17 +16,17 @@ func scansAt(w *world, name string) []time.Duration { return w.when("--status", 
 func TestTimers(t *testing.T) {
 	t.Run("TM-01 a scan that is due while one runs is skipped and counted", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
-		w.plugins[0].Timeout = time.Hour
-		w.probeTime["a"] = 40 * time.Minute
-		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		cfg := testConfig()
+		cfg.FirstRun.Pull = 1000 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(time.Second)
+			w.set(func() { w.listTime = 40 * time.Minute }) // the database does not answer
 			pass(40 * time.Minute)
 			got := status(t, s)
 			if got.Timers[0].Skipped != 2 || got.Counters.Skipped != 2 {
 				t.Errorf("skipped %+v", got.Timers[0])
 			}
-			if n := w.count("--status", "a"); n != 1 {
-				t.Errorf("%d probes", n)
-			}
+			w.set(func() { w.listTime = 0 })
 			pass(15 * time.Minute)
 			if n := w.count("--status", "a"); n != 1 { // nothing was queued
 				t.Errorf("%d probes", n)
@@ -34,6 +34,20 @@ func TestTimers(t *testing.T) {
 			pass(2 * time.Minute)
 			if n := w.count("--status", "a"); n != 2 { // an interval after the report at 41 min was answered
 				t.Errorf("%d probes", n)
+			}
+		})
+	})
+	t.Run("TM-01 a hung --status holds up neither the next scans nor other plugins", func(t *testing.T) {
+		w := newWorld(persist(1, "a"), persist(2, "b"))
+		w.plugins[0].Timeout = time.Hour
+		w.probeTime["a"] = time.Hour
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(40 * time.Minute)
+			if got := status(t, s); got.Timers[0].Skipped != 0 || got.Counters.Scans != 3 {
+				t.Errorf("skipped %+v, %d scans", got.Timers[0], got.Counters.Scans)
+			}
+			if a, b := w.count("--status", "a"), w.count("--status", "b"); a != 1 || b != 3 {
+				t.Errorf("%d probes of the hung plugin, %d of the other", a, b)
 			}
 		})
 	})
@@ -105,7 +119,7 @@ func TestTimers(t *testing.T) {
 	})
 	t.Run("TM-04 intervals out of bounds are clamped, and never kill the timer", func(t *testing.T) {
 		for said, want := range map[time.Duration]time.Duration{
-			-1: 15 * minute, 0: 15 * minute, 1: minToldInterval, 1<<63 - 1: maxToldInterval,
+			-1: 15 * minute, 0: 15 * minute, 1: 10 * time.Second, 1<<63 - 1: 7 * 24 * time.Hour,
 		} {
 			w := newWorld(persist(1, "a"))
 			w.answer = intervals(said, said)

@@ -4,23 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// An update check that fails is tried again this often and this far apart, then waits for the next period (UP-03).
+// A failed update check is repeated until it was tried updateTries times, with
+// updateWait between two tries. Then the next period is waited for (UP-03).
 const (
 	updateTries = 3
 	updateWait  = 3 * time.Second
 )
 
-// upgrader asks for updates and carries out one upgrade at a time. The queue
-// of offers is the Coordinator's.
+// upgrader checks for updates, fetches packages and makes changes. Fetches and
+// changes of different plugins run side by side; the Coordinator holds the
+// queue and bounds how many run. A change is known by its ID.
 type upgrader struct {
 	manager Manager
 	control ControlPlane
@@ -28,42 +32,107 @@ type upgrader struct {
 	clock   Clock
 	rand    *rand.Rand
 
-	work   work
-	sender *actor.PID
+	check   work
+	checker *actor.PID // who ordered the check
+	fetches map[uint64]*changeWork
+	changes map[uint64]*changeWork
+	// interrupts holds the interruption of each change that is being made, and
+	// of each that was interrupted before that.
+	interrupts map[uint64]*interruption
 }
 
-// newUpgrader makes the Props of an Upgrader; r is its own source of jitter.
+// interruption is how a change that is being made learns that an operator
+// wants its plugin (UP-12).
+type interruption struct {
+	channel chan plugin.Interruption // of size 1, receives one value
+	sent    bool
+}
+
+// changeWork is a Fetch or an ApplyChange under way.
+type changeWork struct {
+	change    plugin.Change
+	sender    *actor.PID
+	work      work
+	cancelled bool // by CancelFetch
+}
+
+// newUpgrader returns the Props of an Upgrader; r is its own source of jitter.
 func newUpgrader(m Manager, cp ControlPlane, h plugin.UpdateHandler, clock Clock, r *rand.Rand) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &upgrader{manager: m, control: cp, handler: h, clock: clock, rand: r}
+		return &upgrader{
+			manager: m, control: cp, handler: h, clock: clock, rand: r,
+			fetches: map[uint64]*changeWork{}, changes: map[uint64]*changeWork{}, interrupts: map[uint64]*interruption{},
+		}
 	}, guarded)
 }
+
+// What an Upgrader's work sends to it. The pointer says which order: after a
+// crash, messages of lost orders may still arrive.
+type (
+	fetchEnded struct {
+		fetch *changeWork
+		err   error
+	}
+	changeEnded struct {
+		change *changeWork
+		result plugin.Changed
+	}
+)
+
+func (fetchEnded) IgnoreDeadLetterLogging()  {}
+func (changeEnded) IgnoreDeadLetterLogging() {}
 
 func (u *upgrader) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Stopping, *actor.Restarting:
-		u.work.stop()
+		u.stopWork()
 	case messages.CheckUpdates:
-		if !u.work.busy() {
-			u.sender = c.Sender()
-			u.work.start(c, func(ctx context.Context, _ func(any)) any { return u.check(ctx, m.Gen) },
-				func(err error) any { return messages.UpdatesOffered{Gen: m.Gen, At: u.clock.Now(), Err: err} })
+		u.startCheck(c, m)
+	case messages.UpdatesOffered:
+		if u.check.busy() {
+			u.check.done()
+			c.Send(u.checker, m)
 		}
-	case messages.Upgrade:
-		if !u.work.busy() {
-			u.sender = c.Sender()
-			u.work.start(c, func(ctx context.Context, _ func(any)) any { return u.upgrade(ctx, m) },
-				func(err error) any { return u.completed(m, false, plugin.FailedChange(err)) })
-		}
-	case messages.UpdatesOffered, messages.UpgradeCompleted:
-		if u.work.busy() {
-			u.work.done()
-			c.Send(u.sender, m)
-		}
+	case messages.Fetch:
+		u.startFetch(c, m.Change)
+	case fetchEnded:
+		u.endFetch(c, m)
+	case messages.CancelFetch:
+		u.cancelFetch(c, m.Change)
+	case messages.ApplyChange:
+		u.startChange(c, m)
+	case messages.InterruptChange:
+		u.interruptChange(m)
+	case changeEnded:
+		u.endChange(c, m)
 	}
 }
 
-func (u *upgrader) check(ctx context.Context, gen uint64) messages.UpdatesOffered {
+// stopWork cancels everything that is under way.
+func (u *upgrader) stopWork() {
+	u.check.stop()
+	for _, f := range u.fetches {
+		f.work.stop()
+	}
+	for _, ch := range u.changes {
+		ch.work.stop()
+	}
+}
+
+// ------------------------------------------------------------------ check --
+
+func (u *upgrader) startCheck(c actor.Context, m messages.CheckUpdates) {
+	if u.check.busy() {
+		return
+	}
+	u.checker = c.Sender()
+	log := c.ActorSystem().Logger()
+	u.check.start(c, func(ctx context.Context, _ func(any)) any { return u.runCheck(ctx, m.Gen, log) },
+		func(err error) any { return messages.UpdatesOffered{Gen: m.Gen, At: u.clock.Now(), Err: err} })
+}
+
+// runCheck is the check itself, off the actor's goroutine.
+func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) messages.UpdatesOffered {
 	list, err := u.manager.List(ctx)
 	if err != nil {
 		return messages.UpdatesOffered{Gen: gen, At: u.clock.Now(), Err: fmt.Errorf("list plugins: %w", err)}
@@ -77,40 +146,146 @@ func (u *upgrader) check(ctx context.Context, gen uint64) messages.UpdatesOffere
 	if len(upgradable) == 0 { // UP-01
 		return messages.UpdatesOffered{Gen: gen, At: u.clock.Now()}
 	}
-	updates, err := u.ask(ctx, upgradable)
-	return messages.UpdatesOffered{Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, Err: err}
+	updates, err := u.requestUpdates(ctx, upgradable)
+	taken := u.offerToHandler(ctx, updates.Changes, log)
+	return messages.UpdatesOffered{
+		Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, TakenOver: taken, Err: err,
+	}
 }
 
-// ask makes the request, and again when it fails. An answer that was not
-// understood was an answer: it is not asked for again (UP-04).
-func (u *upgrader) ask(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
+// requestUpdates makes the request, and repeats it when it fails. An answer
+// that was not understood is not asked for again (UP-04).
+func (u *upgrader) requestUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	for try := 1; ; try++ {
 		updates, err := u.control.CheckUpdates(ctx, ps)
 		if err == nil || errors.Is(err, plugin.ErrNotUnderstood) || try == updateTries {
 			return updates, err
 		}
-		wait := jitter(updateWait, 2*updateWait, u.rand)
+		wait := policy.Jitter(updateWait, 2*updateWait, u.rand)
 		if !pause(ctx, max(wait, retryAfter(err))) {
 			return plugin.Updates{}, errors.Join(err, ctx.Err())
 		}
 	}
 }
 
-func (u *upgrader) upgrade(ctx context.Context, m messages.Upgrade) messages.UpgradeCompleted {
-	if m.Offer.Origin == plugin.FromControlPlane && u.handler != nil && u.handler(m.Offer.Name, m.Offer.Version) { // UP-05
-		return u.completed(m, true, plugin.Changed{})
+// offerToHandler asks the update handler about each change, in order, and
+// returns the ones that it took over (UP-05). A handler that panics took
+// nothing over.
+func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, log *slog.Logger) (taken []plugin.Change) {
+	if u.handler == nil {
+		return nil
 	}
-	return u.completed(m, false, u.change(ctx, m.Offer))
+	for _, ch := range changes {
+		if ctx.Err() != nil {
+			return taken
+		}
+		takes := false
+		err := recovered(func() error { takes = u.handler(ch.Name, ch.Version); return nil })
+		if err != nil {
+			log.Error("Update handler panicked", "plugin", ch.Name, "version", ch.Version, "error", err)
+		}
+		if takes {
+			taken = append(taken, ch)
+		}
+	}
+	return taken
 }
 
-func (u *upgrader) completed(m messages.Upgrade, takenOver bool, up plugin.Changed) messages.UpgradeCompleted {
-	return messages.UpgradeCompleted{Gen: m.Gen, At: u.clock.Now(), Offer: m.Offer, TakenOver: takenOver, Upgraded: up}
+// ------------------------------------------------------------------ fetch --
+
+func (u *upgrader) startFetch(c actor.Context, change plugin.Change) {
+	if u.fetches[change.ID] != nil || u.changes[change.ID] != nil {
+		return
+	}
+	f := &changeWork{change: change, sender: c.Sender()}
+	u.fetches[change.ID] = f
+	f.work.start(c, func(ctx context.Context, _ func(any)) any { return fetchEnded{f, u.manager.Fetch(ctx, change)} },
+		func(err error) any { return fetchEnded{f, err} })
 }
 
-// change fetches what the change needs, and carries it out.
-func (u *upgrader) change(ctx context.Context, c plugin.Change) plugin.Changed {
-	if err := u.manager.Fetch(ctx, c); err != nil {
-		return plugin.FailedChange(err)
+func (u *upgrader) endFetch(c actor.Context, m fetchEnded) {
+	id := m.fetch.change.ID
+	if u.fetches[id] != m.fetch { // ordered before a crash of this actor
+		if m.err == nil && u.fetches[id] == nil && u.changes[id] == nil {
+			u.discard(c, m.fetch.change)
+		}
+		return
 	}
-	return u.manager.Change(ctx, c, plugin.Permit{})
+	delete(u.fetches, id)
+	if m.fetch.cancelled && m.err == nil { // it was fetched before the cancellation took effect
+		u.discard(c, m.fetch.change)
+		m.err = context.Canceled
+	}
+	c.Send(m.fetch.sender, messages.Fetched{Change: m.fetch.change, At: u.clock.Now(), Err: m.err})
+}
+
+func (u *upgrader) cancelFetch(c actor.Context, change plugin.Change) {
+	if u.changes[change.ID] != nil { // too late: the package is in use
+		return
+	}
+	delete(u.interrupts, change.ID)
+	if f := u.fetches[change.ID]; f != nil {
+		f.cancelled = true
+		f.work.cancel()
+		return
+	}
+	u.discard(c, change)
+}
+
+// discard drops what was fetched, in a goroutine of its own: it deletes files.
+func (u *upgrader) discard(c actor.Context, change plugin.Change) {
+	log := c.ActorSystem().Logger()
+	go func() {
+		if err := recovered(func() error { u.manager.Discard(change); return nil }); err != nil {
+			log.Error("Cannot discard package", "plugin", change.Name, "version", change.Version, "error", err)
+		}
+	}()
+}
+
+// ----------------------------------------------------------------- change --
+
+func (u *upgrader) startChange(c actor.Context, m messages.ApplyChange) {
+	id := m.Change.ID
+	if u.changes[id] != nil {
+		return
+	}
+	ch := &changeWork{change: m.Change, sender: c.Sender()}
+	u.changes[id] = ch
+	permit := plugin.Permit{Before: m.Before, Interrupt: u.interruption(id).channel}
+	ch.work.start(c, func(ctx context.Context, _ func(any)) any {
+		return changeEnded{ch, u.manager.Change(ctx, m.Change, permit)}
+	}, func(err error) any { return changeEnded{ch, plugin.FailedChange(err)} })
+}
+
+// interruptChange passes an interruption on, now or when the change begins. A
+// newer one replaces one that was not received yet.
+func (u *upgrader) interruptChange(m messages.InterruptChange) {
+	i := u.interruption(m.Change.ID)
+	if i.sent {
+		select {
+		case <-i.channel:
+		default: // received: the change is being undone
+			return
+		}
+	}
+	i.sent = true
+	i.channel <- plugin.Interruption{LeaveStopped: m.LeaveStopped} // never blocks: this actor is the only sender
+}
+
+// interruption returns the interruption of a change, sent or not.
+func (u *upgrader) interruption(id uint64) *interruption {
+	if u.interrupts[id] == nil {
+		u.interrupts[id] = &interruption{channel: make(chan plugin.Interruption, 1)}
+	}
+	return u.interrupts[id]
+}
+
+func (u *upgrader) endChange(c actor.Context, m changeEnded) {
+	id := m.change.change.ID
+	if u.changes[id] != m.change { // ordered before a crash of this actor
+		return
+	}
+	delete(u.changes, id)
+	delete(u.interrupts, id)
+	c.Send(m.change.sender, messages.ChangeCompleted{Change: m.change.change, At: u.clock.Now(), Changed: m.result})
 }

@@ -89,6 +89,7 @@ func (w *world) die(e plugin.Exit, names ...string) {
 // pulse tells of a heartbeat.
 func (w *world) pulse(p plugin.Pulse) {
 	p.At = time.Now()
+	p.Age = max(p.At.Sub(p.Beat.Last), 0)
 	w.mu.Lock()
 	tell := w.watched.heard
 	w.mu.Unlock()

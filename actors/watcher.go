@@ -2,8 +2,8 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -12,25 +12,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// adoptWithin bounds how long the Watcher looks for what an earlier life of
-// the supervisor left running.
+// adoptWithin bounds how long the Watcher searches for processes that an
+// earlier start of the supervisor left running.
 const adoptWithin = 5 * time.Second
 
-// watcher brings what happens to plugins between the periods to the
-// Coordinator: it translates events into messages, and decides nothing. Either
-// port may be nil; then nothing is told by event.
+// watcher turns the events of two sources, exits and heartbeats, into messages
+// to the Coordinator. It decides nothing. Each source runs and is retried by
+// itself. Either port may be nil: then there are no such events.
 type watcher struct {
 	exits  Watcher
 	pulses Pulses
 	clock  Clock
 
-	work   work // the Adopt order under way
-	order  messages.Adopt
-	sender *actor.PID
-	follow context.CancelFunc
+	work     work // the Adopt order under way
+	order    messages.Adopt
+	sender   *actor.PID
+	unfollow context.CancelFunc // ends both sources
 }
 
-// newWatcher makes the Props of a Watcher.
+// newWatcher returns the Props of a Watcher.
 func newWatcher(exits Watcher, pulses Pulses, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &watcher{exits: exits, pulses: pulses, clock: clock} }, guarded)
 }
@@ -46,10 +46,10 @@ func (adoptEnded) IgnoreDeadLetterLogging() {}
 func (w *watcher) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		w.begin(c)
+		w.followSources(c)
 	case *actor.Stopping, *actor.Restarting:
 		w.work.stop()
-		w.follow()
+		w.unfollow()
 	case messages.WatchBeats:
 		if w.pulses != nil {
 			w.pulses.Watch(m.Plugins)
@@ -78,61 +78,56 @@ func (w *watcher) adopt(c actor.Context, m messages.Adopt) {
 	}, func(err error) any { return adoptEnded{err: err} })
 }
 
-// begin follows both ports, each in a goroutine of its own, until the actor ends.
-func (w *watcher) begin(c actor.Context) {
+// followSources runs both sources, each in a goroutine of its own, until the
+// actor stops.
+func (w *watcher) followSources(c actor.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
-	w.follow = cancel
+	w.unfollow = cancel
 	root, parent := c.ActorSystem().Root, c.Parent()
-	tell := func(m any) { root.Send(parent, m) }
+	send := func(m any) { root.Send(parent, m) }
 	if w.exits != nil {
-		go follow(ctx, tell, "watching by event", func(ctx context.Context) error {
-			return w.exits.Follow(ctx, func(e plugin.Exit) { tell(messages.PluginExited{Exit: e}) })
+		go followSource(ctx, send, "watching by event", func(ctx context.Context) error {
+			return w.exits.Follow(ctx, func(e plugin.Exit) { send(messages.PluginExited{Exit: e}) })
 		})
 	}
 	if w.pulses != nil {
-		go follow(ctx, tell, "heartbeat events", func(ctx context.Context) error {
+		go followSource(ctx, send, "heartbeat events", func(ctx context.Context) error {
 			return w.pulses.Follow(ctx, func(p plugin.Pulse) {
 				if p.Lost {
-					tell(messages.HeartbeatLost{Pulse: p})
+					send(messages.HeartbeatLost{Pulse: p})
 				} else {
-					tell(messages.HeartbeatSeen{Pulse: p})
+					send(messages.HeartbeatSeen{Pulse: p})
 				}
 			})
 		})
 	}
 }
 
-// Between two tries to follow; what is missed meanwhile the scans find.
+// A source that failed is run again after retrySource, then after twice as long
+// each time, at most retrySourceMax. Scans find what happens meanwhile.
 const (
-	followAgain = time.Second
-	followMax   = time.Minute
+	retrySource    = time.Second
+	retrySourceMax = time.Minute
 )
 
-// follow runs do until ctx ends, again and again if it must.
-func follow(ctx context.Context, tell func(any), what string, do func(context.Context) error) {
-	for wait := followAgain; ; wait = min(2*wait, followMax) {
+// followSource runs do until ctx ends, and again whenever it returns before.
+func followSource(ctx context.Context, send func(any), what string, do func(context.Context) error) {
+	for wait := retrySource; ; wait = min(2*wait, retrySourceMax) {
 		began := time.Now()
 		err := recovered(func() error { return do(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > followMax {
-			wait = followAgain
+		if err == nil {
+			err = errors.New("the source stopped")
 		}
-		tell(messages.WatchFailed{What: what, Err: fmt.Errorf("no more events, next try in %v: %w", wait, err)})
+		if time.Since(began) > retrySourceMax {
+			wait = retrySource
+		}
+		send(messages.WatchFailed{What: what, Err: fmt.Errorf("no more events, next try in %v: %w", wait, err)})
 		if !pause(ctx, wait) {
 			return
 		}
-		tell(messages.WatchFailed{What: what})
+		send(messages.WatchFailed{What: what})
 	}
-}
-
-// recovered turns a panic into an error: supervision does not see goroutines.
-func recovered(do func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return do()
 }

@@ -9,18 +9,18 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// work is the one piece of long work an actor has under way. It runs in a
-// goroutine of its own, because a handler never blocks, and ends with a
-// message to the actor itself.
+// work is one piece of long work of an actor. It runs in a goroutine of its
+// own, because a handler never blocks, and ends with a message to the actor
+// itself.
 type work struct {
 	cancel context.CancelFunc // nil when nothing is under way
 }
 
+// busy reports whether the work is under way.
 func (w *work) busy() bool { return w.cancel != nil }
 
-// start runs do and sends self what it returns. A panic in do becomes what
-// failed makes of it: supervision does not see goroutines. do may send
-// messages of its own before it returns.
+// start runs do and sends its result to the actor. After a panic in do, the
+// result of failed is sent instead. do may send other messages before it returns.
 func (w *work) start(c actor.Context, do func(ctx context.Context, send func(msg any)) any, failed func(err error) any) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -28,19 +28,18 @@ func (w *work) start(c actor.Context, do func(ctx context.Context, send func(msg
 	send := func(msg any) { root.Send(self, msg) }
 	go func() {
 		defer cancel()
-		defer func() {
-			if r := recover(); r != nil {
-				send(failed(fmt.Errorf("panic: %v\n%s", r, debug.Stack())))
-			}
-		}()
-		send(do(ctx, send))
+		var result any
+		if err := recovered(func() error { result = do(ctx, send); return nil }); err != nil {
+			result = failed(err)
+		}
+		send(result)
 	}()
 }
 
-// done says its final message has arrived.
+// done records that the final message has arrived.
 func (w *work) done() { w.cancel = nil }
 
-// stop ends the work; what it still sends goes nowhere.
+// stop cancels the work. The actor ignores what it still sends.
 func (w *work) stop() {
 	if w.cancel != nil {
 		w.cancel()
@@ -48,7 +47,18 @@ func (w *work) stop() {
 	}
 }
 
-// pause waits in a work's goroutine; it returns false when ctx ended first.
+// recovered runs do and turns a panic into an error: supervision of actors does
+// not see goroutines.
+func recovered(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return do()
+}
+
+// pause waits in a work's goroutine, and reports whether d passed before ctx ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -60,7 +70,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// alarm sends self a message after d, unless it is stopped before.
+// alarm sends the actor a message after d, unless the timer is stopped before.
 func alarm(c actor.Context, d time.Duration, msg any) *time.Timer {
 	root, self := c.ActorSystem().Root, c.Self()
 	return time.AfterFunc(d, func() { root.Send(self, msg) })

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
-	"testing/synctest"
 	"time"
 
 	"pluginsupervisor/plugin"
@@ -14,23 +12,30 @@ import (
 
 // world is a host with plugins and a control plane, in memory and in virtual time.
 type world struct {
-	mu      sync.Mutex
-	plugins []plugin.Plugin
-	damaged []plugin.Damage
-	listErr error
+	mu       sync.Mutex
+	plugins  []plugin.Plugin
+	damaged  []plugin.Damage
+	listErr  error
+	listTime time.Duration // how long a list takes
 
 	running   map[string]bool
 	probeTime map[string]time.Duration // how long --status takes
 	probeErr  error
 	says      map[string]plugin.Status // what --status is made to say
 	startTime map[string]time.Duration
-	starts    func(name string) bool // whether --start works; nil: always
-	did       []action
-	lingers   time.Duration // how long a cancelled verb's processes take to die
-	startsNow int
-	startsMax int
-	busy      map[string]int // verbs under way, by plugin
-	twice     []string       // violations: a plugin that was touched twice at once, or started while it ran
+	fetchTime map[string]time.Duration
+	fetchErr  error
+
+	switchTime time.Duration          // how long an upgrade can be interrupted
+	interrupts []bool                 // LeaveStopped of each interruption
+	permits    []plugin.Status        // the status before, of each change
+	starts     func(name string) bool // whether --start works; nil: always
+	did        []action
+	lingers    time.Duration // how long a cancelled verb's processes take to die
+	startsNow  int
+	startsMax  int
+	busy       map[string]int // verbs under way, by plugin
+	twice      []string       // violations: a plugin that was touched twice at once, or started while it ran
 
 	beats map[string]time.Time // last heartbeat; absent: no file
 	bad   map[string]bool      // unreadable heartbeat
@@ -90,7 +95,8 @@ func once(id uint64, name string) plugin.Plugin {
 func newWorld(ps ...plugin.Plugin) *world {
 	w := &world{
 		plugins: ps, running: map[string]bool{}, probeTime: map[string]time.Duration{}, startTime: map[string]time.Duration{},
-		beats: map[string]time.Time{}, bad: map[string]bool{}, busy: map[string]int{},
+		fetchTime: map[string]time.Duration{},
+		beats:     map[string]time.Time{}, bad: map[string]bool{}, busy: map[string]int{},
 		saved: plugin.Memory{
 			Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}, Events: map[uint64]plugin.Event{}, Restarts: map[string]plugin.Restarts{},
 		},
@@ -112,7 +118,13 @@ func (w *world) set(change func()) {
 	change()
 }
 
-func (w *world) List(context.Context) (plugin.List, error) {
+func (w *world) List(ctx context.Context) (plugin.List, error) {
+	w.mu.Lock()
+	took := w.listTime
+	w.mu.Unlock()
+	if !elapse(ctx, took) {
+		return plugin.List{}, ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.listErr != nil {
@@ -162,6 +174,7 @@ func (w *world) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 		took, cause = p.Timeout, "no answer in "+p.Timeout.String()
 	}
 	if !elapse(ctx, took) {
+		w.set(func() { w.do("cancelled --status", p.Name) })
 		return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, Cause: ctx.Err().Error()}
 	}
 	w.mu.Lock()
@@ -236,19 +249,70 @@ func (w *world) touch(verb, name string) {
 }
 
 func (w *world) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	w.set(func() { w.do("confirm start", p.Name) })
 	return w.Check(ctx, p)
 }
-func (w *world) Fetch(context.Context, plugin.Change) error { return nil }
-func (w *world) Discard(plugin.Change)                      {}
 
-func (w *world) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) plugin.Changed {
+func (w *world) Fetch(ctx context.Context, o plugin.Change) error {
+	w.mu.Lock()
+	w.do("fetch "+o.Version, o.Name)
+	took, err := w.fetchTime[o.Name], w.fetchErr
+	w.mu.Unlock()
+	if !elapse(ctx, took) {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (w *world) Discard(o plugin.Change) { w.set(func() { w.do("discard "+o.Version, o.Name) }) }
+
+// undo is what an interrupted change leaves: the old version.
+func (w *world) undo(o plugin.Change, i plugin.Interruption) plugin.Changed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy[o.Name]--
+	w.interrupts = append(w.interrupts, i.LeaveStopped)
+	w.running[o.Name] = !i.LeaveStopped
+	done := plugin.FailedChange(plugin.ErrInterrupted)
+	for _, p := range w.plugins {
+		if p.Name == o.Name {
+			done.Plugin, done.Previous, done.Status = p, p.Version, plugin.StatusFailed
+		}
+	}
+	if !i.LeaveStopped {
+		done.Status = plugin.StatusRunning
+		done.Outcome = w.left(done.Outcome, o.Name)
+	}
+	return done
+}
+
+func (w *world) busyAgain(name string) { w.set(func() { w.busy[name]++ }) }
+
+func (w *world) Change(ctx context.Context, o plugin.Change, permit plugin.Permit) plugin.Changed {
 	w.mu.Lock()
 	w.do("upgrade "+o.Version, o.Name)
 	took, upgrade := w.startTime[o.Name], w.upgrade
+	w.permits = append(w.permits, permit.Before)
 	w.touch("--upgrade", o.Name)
+	proving := w.switchTime
 	w.mu.Unlock()
 	ok := elapse(ctx, took)
+	if o.Kind == plugin.ChangeUpgrade || o.Kind == plugin.ChangeResume {
+		select {
+		case i := <-permit.Interrupt:
+			return w.undo(o, i)
+		case <-time.After(proving):
+		case <-ctx.Done():
+			ok = false
+		}
+	}
 	w.set(func() { w.busy[o.Name]-- })
+	select {
+	case i := <-permit.Interrupt:
+		w.busyAgain(o.Name)
+		return w.undo(o, i)
+	default:
+	}
 	if !ok {
 		return plugin.FailedChange(ctx.Err())
 	}
@@ -362,78 +426,6 @@ func (w *world) Now() time.Time {
 	return time.Now().Add(w.offset).Round(0)
 }
 
-// count is how often a verb was run of a plugin.
-func (w *world) count(verb, name string) (n int) {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range w.did {
-		if a.verb == verb && (name == "" || a.name == name) {
-			n++
-		}
-	}
-	return n
-}
-
-// when is at what times a verb was run of a plugin.
-func (w *world) when(verb, name string) (at []time.Duration) {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range w.did {
-		if a.verb == verb && (name == "" || a.name == name) {
-			at = append(at, a.at)
-		}
-	}
-	return at
-}
-
-// takeReports hands over the reports that were sent since the last call, in short form.
-func (w *world) takeReports() []sentReport {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	got := w.reports
-	w.reports = nil
-	return got
-}
-
-// sent is the events that were sent.
-func (w *world) sent() []sentEvent {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.events)
-}
-
-// checked is when updates were asked for.
-func (w *world) checked() []time.Time {
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.checks)
-}
-
-// short is a report in one line: "a=running b=failed".
-func (r sentReport) short() string {
-	var parts []string
-	for _, e := range r.entries {
-		s := e.Name + "=" + e.Status.String()
-		if e.Version != "1.0" {
-			s = e.Name + "@" + e.Version + "=" + e.Status.String()
-		}
-		if e.SysTag != "" {
-			s += "+" + string(e.SysTag)
-		}
-		parts = append(parts, s)
-	}
-	return strings.Join(parts, " ")
-}
-
-func shorts(rs []sentReport) []string {
-	all := make([]string, len(rs))
-	for i, r := range rs {
-		all[i] = r.short()
-	}
-	return all
+func (w *world) Moment() plugin.Moment {
+	return plugin.Moment{Wall: w.Now(), Boot: "b", Uptime: since()}
 }

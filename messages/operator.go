@@ -9,7 +9,7 @@ type (
 	Status struct{ Snapshot plugin.Snapshot }
 )
 
-// Operators' orders; each is answered with Accepted or Rejected.
+// Commands of operators; each is answered with Accepted or Rejected.
 type (
 	// StartPlugin ends an operator's stop and starts the plugin.
 	StartPlugin struct{ Name string }
@@ -18,7 +18,9 @@ type (
 	// RestartPlugin stops and starts the plugin.
 	RestartPlugin struct{ Name string }
 	// ChangePlugin installs, upgrades, rolls back or removes a plugin.
-	ChangePlugin struct{ Offer plugin.Change }
+	ChangePlugin struct{ Change plugin.Change }
+	// CancelChange ends the change of a plugin that is under way (UP-12).
+	CancelChange struct{ Name string }
 	// LookForUpdates makes the update check due now.
 	LookForUpdates struct{}
 	// Accepted says what will be done.

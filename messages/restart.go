@@ -13,7 +13,7 @@ type Kind uint8
 const (
 	KindStart   Kind = iota // `--start`
 	KindRestart             // `--stop`, the end of what is left, `--start` (PL-17)
-	KindStop                // `--stop`, told by an operator
+	KindStop                // `--stop`, ordered by an operator
 )
 
 func (k Kind) String() string {
@@ -33,8 +33,8 @@ type Attempt struct {
 	Plugin plugin.Plugin
 	Kind   Kind
 	After  time.Duration // how long to wait first (RS-01, RS-05)
-	Check  bool          // look whether it runs before starting it: it must never run twice
-	Doubt  bool          // with Check: nothing of it is to be seen, so that it runs is asked again before it is believed (EV-07)
+	Check  bool          // run `--status` before the start: a plugin must never run twice
+	Doubt  bool          // with Check: no process of it was found, so `--status` has to say running for 2 s before it is believed (EV-07)
 }
 
 type (
@@ -42,9 +42,14 @@ type (
 	SlotRequested struct {
 		Attempt uint64
 		Key     string
-		Look    bool // the verb has ended, `--status` is left: what is down goes first
 	}
-	// SlotGranted lets the Restarter begin, or look.
+	// CheckRequested asks for a slot again: the verb has ended and `--status`
+	// is left. Plugins that are still to be started go first.
+	CheckRequested struct {
+		Attempt uint64
+		Key     string
+	}
+	// SlotGranted lets the Restarter begin its verb, or run `--status` after it.
 	SlotGranted struct{ Attempt uint64 }
 	// SlotReturned gives the slot back before the end, as the start takes long (RS-03).
 	SlotReturned struct{ Attempt uint64 }

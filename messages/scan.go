@@ -9,17 +9,23 @@ import (
 type (
 	// Scan orders the Scanner to list what is installed and to run `--status`
 	// of every Persist plugin, or only of those named in Only (by plugin.Key).
+	// Orders may overlap: a plugin whose `--status` has not answered an earlier
+	// order is left out of a later one, and its answer comes with the number of
+	// the order that asked.
 	Scan struct {
 		Gen  uint64
 		Only []string
 	}
 	// ScanProgressed hands over what has answered while slow probes still
-	// run, so that a hung one delays nobody else's report (SC-09).
+	// run, so that a hung one delays no other plugin's report (SC-09).
 	ScanProgressed struct {
 		Gen    uint64
 		At     time.Time
-		List   plugin.List
+		List   plugin.List // as it was read when the order began; the same in each message of an order
 		Probes []plugin.Probe
+		// Slow reports that the plugins that have not answered have been asked
+		// for long: the scan is over but for them (TM-01).
+		Slow bool
 	}
 	// ScanCompleted ends the order and hands over the rest of the probes.
 	ScanCompleted struct {
@@ -32,39 +38,8 @@ type (
 	}
 )
 
-type (
-	// Pull orders the Puller to read the heartbeats of all Persist plugins.
-	Pull struct{ Gen uint64 }
-	// PullCompleted ends the order. A heartbeat that is missing or unreadable is a value (PL-06, PL-07).
-	PullCompleted struct {
-		Gen   uint64
-		At    time.Time // what "now" was for the beats
-		List  plugin.List
-		Beats []plugin.Beat
-		Err   error // the plugin database could not be read (PL-04)
-	}
-)
-
-type (
-	// CollectInventory orders the Inventory to list what is installed.
-	CollectInventory struct{ Gen uint64 }
-	// InventoryCollected ends the order.
-	InventoryCollected struct {
-		Gen  uint64
-		At   time.Time
-		List plugin.List
-		Err  error
-	}
-)
-
 // IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
 func (ScanProgressed) IgnoreDeadLetterLogging() {}
 
 // IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
 func (ScanCompleted) IgnoreDeadLetterLogging() {}
-
-// IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
-func (PullCompleted) IgnoreDeadLetterLogging() {}
-
-// IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
-func (InventoryCollected) IgnoreDeadLetterLogging() {}

@@ -30,8 +30,9 @@ type (
 	}
 	// SaveDue says durable state that could not be written is to be tried again.
 	SaveDue struct{ Gen uint64 }
-	// OwedDue says what was owed by the process before this one is to be told (SC-18).
-	OwedDue struct{ Gen uint64 }
+	// PendingDue says that what is pending for the control plane is to be sent:
+	// gathered changes, or what the process before this one left (SC-17, SC-18).
+	PendingDue struct{ Gen uint64 }
 )
 
 // ClockStepped says the wall clock was set or the host was suspended (TM-07).

@@ -48,13 +48,21 @@ type View struct {
 	Unlimited []string  `json:"unlimited,omitempty"` // limits that are configured and not enforced, with why (EV-17)
 	Verified  Verified  `json:"verified,omitempty"`  // by what its package was; not told where that is not known
 	Refused   []Ban     `json:"refused,omitempty"`   // versions of it that are in quarantine
+	Change    *Changing `json:"change,omitempty"`    // the change of its version that is under way
+}
+
+// Changing is a change that is under way, as status shows it.
+type Changing struct {
+	What  string    `json:"what"`
+	Phase string    `json:"phase"` // queued, fetching, waiting, switching, cancelling
+	Since time.Time `json:"since"` // of the phase
 }
 
 // Healthy tells whether there is nothing about the plugin that an operator has
 // to look at.
 func (v View) Healthy() bool {
 	switch v.State {
-	case StateRunning, StateRemoved, StateUpgrading:
+	case StateRunning, StateRemoved, StateRemoving, StateUpgrading:
 		return true
 	case StateInstalled:
 		return v.Type != Persist
@@ -125,6 +133,8 @@ type Counters struct {
 	Suppressed  uint64 `json:"reportsSuppressed"` // lazy pulls with nothing new (PL-13)
 	Upgrades    uint64 `json:"upgrades"`
 	UpgradesBad uint64 `json:"upgradesFailed"`
+	// Defects counts facts that the transition table does not expect.
+	Defects uint64 `json:"defects"`
 	Weak        uint64 `json:"weakInstalls"` // packages installed that were verified by less than a SHA-256
 	Skipped     uint64 `json:"timersSkipped"`
 	ScanErrors  uint64 `json:"scanErrors"`

@@ -3,7 +3,7 @@ package plugin
 import "fmt"
 
 // State is what a plugin is doing, as the Coordinator sees it. The list is
-// closed; only the Coordinator changes it, in one place (move, in actors).
+// closed; it changes by the one transition table (actors/policy).
 type State uint8
 
 // The states. A plugin starts as StateInstalled: recorded, not yet looked at.
@@ -15,14 +15,15 @@ const (
 	StateStopping
 	StateStopped   // by an operator: nothing starts it but an operator
 	StateCrashLoop // it failed again before it was healthy, and waits out its backoff
-	StateUpgrading
+	StateUpgrading // its version is being switched, and the new one proved
+	StateRemoving
 	StateRemoved
 )
 
 // States is the closed list, in the order of the constants.
 var States = [...]State{
 	StateInstalled, StateStarting, StateRunning, StateDegraded, StateStopping,
-	StateStopped, StateCrashLoop, StateUpgrading, StateRemoved,
+	StateStopped, StateCrashLoop, StateUpgrading, StateRemoving, StateRemoved,
 }
 
 func (s State) String() string {
@@ -43,6 +44,8 @@ func (s State) String() string {
 		return "crash-loop"
 	case StateUpgrading:
 		return "upgrading"
+	case StateRemoving:
+		return "removing"
 	case StateRemoved:
 		return "removed"
 	default:

@@ -54,7 +54,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(runCommand(), demoCommand(),
 		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
 		startCommand(), stopCommand(), restartCommand(), waitCommand(),
-		installCommand(), upgradeCommand(), rollbackCommand(), removeCommand(),
+		installCommand(), upgradeCommand(), rollbackCommand(), removeCommand(), cancelCommand(),
 		verifyCommand(), keygenCommand(), signCommand(),
 		configCommand(), versionCommand())
 	return root

@@ -79,6 +79,7 @@ func newCollector(s Observed) *collector {
 	count("reports_suppressed_total", "Lazy reports with nothing new, not sent.", func(n plugin.Counters) uint64 { return n.Suppressed })
 	count("upgrades_total", "Upgrades that were carried out.", func(n plugin.Counters) uint64 { return n.Upgrades })
 	count("upgrades_failed_total", "Upgrades that failed.", func(n plugin.Counters) uint64 { return n.UpgradesBad })
+	count("defects_total", "Facts about plugins that the transition table does not expect: defects of the supervisor.", func(n plugin.Counters) uint64 { return n.Defects })
 	count("weak_installs_total", "Packages installed that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.Weak })
 	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
 	count("dead_letters_total", "Messages to actors that had ended.", func(n plugin.Counters) uint64 { return n.DeadLetters })

@@ -53,6 +53,8 @@ type Supervisor interface {
 	RestartPlugin(ctx context.Context, name string) error
 	// ChangePlugin installs, upgrades, rolls back or removes one.
 	ChangePlugin(ctx context.Context, o plugin.Change) error
+	// CancelChange ends the change of a plugin that is under way (UP-12).
+	CancelChange(ctx context.Context, name string) error
 }
 
 // List is what is installed, in the order of the records.

@@ -31,6 +31,7 @@ func (f fake) Follow(ctx context.Context, _ func(plugin.Entry)) error {
 func (f fake) StartPlugin(ctx context.Context, name string) error   { return f.order(ctx, name) }
 func (f fake) StopPlugin(ctx context.Context, name string) error    { return f.order(ctx, name) }
 func (f fake) RestartPlugin(ctx context.Context, name string) error { return f.order(ctx, name) }
+func (f fake) CancelChange(ctx context.Context, name string) error  { return f.order(ctx, name) }
 func (f fake) ChangePlugin(ctx context.Context, o plugin.Change) error {
 	return f.order(ctx, o.Name)
 }

@@ -17,6 +17,7 @@ const (
 	OrderStart   Order = "start"
 	OrderStop    Order = "stop"
 	OrderRestart Order = "restart"
+	OrderCancel  Order = "cancel" // the change of its version that is under way
 )
 
 // accepted is the body of an order's good answer: it will be done, it is not

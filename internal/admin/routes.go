@@ -46,6 +46,7 @@ func Handler(s Supervisor, journal string) http.Handler {
 		{http.MethodPost, "/v1/plugins/{name}/start", owner, order(OrderStart, s.StartPlugin)},
 		{http.MethodPost, "/v1/plugins/{name}/stop", owner, order(OrderStop, s.StopPlugin)},
 		{http.MethodPost, "/v1/plugins/{name}/restart", owner, order(OrderRestart, s.RestartPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/cancel", owner, order(OrderCancel, s.CancelChange)},
 		{http.MethodPost, "/v1/plugins/{name}/change", owner, change(s)},
 	}, os.Getuid())
 }

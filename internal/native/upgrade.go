@@ -138,7 +138,7 @@ func (m *Manager) Unfinished() ([]plugin.Change, error) {
 type upgrade struct {
 	grant
 	old  record.Record // the record before; the zero value if there is none
-	had  bool            // there is one
+	had  bool          // there is one
 	next record.Record
 	// staged is the package of next; nil: it is in its place already.
 	staged *install.Staged

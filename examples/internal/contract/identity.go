@@ -49,8 +49,8 @@ func recorded(dir string) (id identity, alive bool) {
 	return id, id.alive()
 }
 
-// alive tells whether this very process runs. A zombie does not: it only waits
-// to be collected.
+// alive reports whether this very process runs. One that exits does not, nor a
+// zombie, which only waits to be collected.
 func (id identity) alive() bool {
 	now, zombie, err := identify(id.pid)
 	return err == nil && now == id && !zombie
@@ -119,12 +119,20 @@ func identify(pid int) (id identity, zombie bool, err error) {
 func parseStat(b []byte) (start uint64, zombie bool, err error) {
 	i := bytes.LastIndexByte(b, ')')
 	fields := strings.Fields(string(b[i+1:]))
-	const state, startTime = 0, 19 // fields 3 and 22 of the whole line
+	const state, flags, startTime = 0, 6, 19 // fields 3, 9 and 22 of the whole line
 	if i < 0 || len(fields) <= startTime {
 		return 0, false, errors.New("stat is cut short")
 	}
 	if _, err := fmt.Sscan(fields[startTime], &start); err != nil {
 		return 0, false, fmt.Errorf("start time %q: %w", fields[startTime], err)
 	}
-	return start, fields[state] == "Z" || fields[state] == "X", nil
+	var flag uint64
+	if _, err := fmt.Sscan(fields[flags], &flag); err != nil {
+		return 0, false, fmt.Errorf("flags %q: %w", fields[flags], err)
+	}
+	return start, fields[state] == "Z" || fields[state] == "X" || flag&exiting != 0, nil
 }
+
+// exiting is the kernel's PF_EXITING: the process has begun to exit. It lets go
+// of its files, and so of the start lock, before it becomes a zombie.
+const exiting = 0x4

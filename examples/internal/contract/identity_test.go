@@ -12,9 +12,10 @@ func TestParseStat(t *testing.T) {
 		start      uint64
 		zombie, ok bool
 	}{
-		"7 (hello) S" + rest:           {4242, false, true},
-		"7 (a) S 9) (x) R" + rest:      {4242, false, true},
-		"7 (hello) Z" + rest:           {4242, true, true},
+		"7 (hello) S" + rest:      {4242, false, true},
+		"7 (a) S 9) (x) R" + rest: {4242, false, true},
+		"7 (hello) Z" + rest:      {4242, true, true},
+		"7 (hello) R 1 1 1 0 -1 4194564 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1": {4242, true, true}, // it exits
 		"7 (hello) S 1 1":              {},
 		"":                             {},
 		"7 hello S" + rest:             {},

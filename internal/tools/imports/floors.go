@@ -31,23 +31,19 @@ var floors = []floor{
 	}},
 	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "transaction", "verb"}},
-	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "host", "native", "supply"}},
+	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "native", "supply"}},
 	{"tools", []string{
 		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/source", "tools/spec", "tools/vocabulary",
 	}},
 	{"tools that use tools", []string{"tools/bench", "tools/house", "tools/imports", "tools/soak"}},
 }
 
-// planned holds packages of floors that may have no folder: they are about to
-// be made or moved.
-var planned = []string{"native"}
-
 // CheckFloors returns every edge between internal packages that does not lead
 // to a lower floor, then the packages without a floor, then the names in the
 // table that are no package. Tests may import any floor.
-func CheckFloors(files []source.File) []Fault { return checkFloors(files, floors, planned) }
+func CheckFloors(files []source.File) []Fault { return checkFloors(files, floors) }
 
-func checkFloors(files []source.File, floors []floor, planned []string) []Fault {
+func checkFloors(files []source.File, floors []floor) []Fault {
 	floorOf := map[string]int{}
 	var faults []Fault
 	for i, f := range floors {
@@ -89,7 +85,7 @@ func checkFloors(files []source.File, floors []floor, planned []string) []Fault 
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(floorOf)) {
-		if !folders[p] && !slices.Contains(planned, p) {
+		if !folders[p] {
 			faults = append(faults, Fault{"internal/" + p, "is in the table of floors and no package", "the table holds the packages that exist"})
 		}
 	}

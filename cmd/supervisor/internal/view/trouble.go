@@ -53,6 +53,11 @@ func packages(w io.Writer, s plugin.Snapshot, p Paint) {
 	for _, f := range s.Fetches {
 		fmt.Fprintf(w, "%s %s %s: %s\n", p.Note("fetching:"), Line(f.Name), Line(f.Version), Fetched(f.Done, f.Total))
 	}
+	for _, v := range s.Plugins {
+		if c := v.Change; c != nil && c.Phase != "fetching" {
+			fmt.Fprintf(w, "%s %s: %s, %s for %s\n", p.Note("change:"), Line(v.Name), Line(c.What), c.Phase, since(s.At, c.Since))
+		}
+	}
 	weak := map[plugin.Verified][]string{}
 	for _, v := range s.Weak() {
 		weak[v.Verified] = append(weak[v.Verified], Line(v.Name)+" "+Line(v.Version))

@@ -1,0 +1,78 @@
+package actors
+
+import (
+	"errors"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// onCommand does what an operator wants of a plugin. A change of the plugin
+// that was not begun is cancelled; one that is being made is undone first
+// (UP-12).
+func (c *coordinator) onCommand(name string, fact policy.FactKind, verb, cause string) any {
+	l, ok := c.plugins[name]
+	switch {
+	case !ok:
+		return messages.Rejected{Why: name, Unknown: true}
+	case l.Plugin.Type != plugin.Persist:
+		return messages.Rejected{Why: name + " is not a persistent plugin"}
+	case l.Plugin.Duplicate:
+		return messages.Rejected{Why: name + " is a duplicate record, which is never started or stopped"}
+	}
+	c.cancelChanges(name, errors.New(cause))
+	c.apply(l, policy.Fact{Kind: fact, Cause: cause})
+	return messages.Accepted{What: verb + " " + name}
+}
+
+// onChangePlugin queues the change that an operator wants. It takes the place
+// of what is only queued or fetched for the plugin; while another is being
+// made, a rollback or removal has that one undone first (UP-12).
+func (c *coordinator) onChangePlugin(change plugin.Change) any {
+	l := c.plugins[change.Name]
+	if l == nil && (change.Kind == plugin.ChangeRemove || change.Kind == plugin.ChangeRollback) {
+		return messages.Rejected{Why: change.Name, Unknown: true}
+	}
+	if l != nil && l.Record.Stopped && change.Starts() { // EV-14: it would start it
+		return messages.Rejected{Why: change.Name + " was " + l.Record.Cause + ", start it first"}
+	}
+	request := map[plugin.ChangeKind]plugin.Request{plugin.ChangeRemove: plugin.RequestRemove, plugin.ChangeRollback: plugin.RequestRollback}[change.Kind]
+	current, phase, _, busy := c.changes.Of(change.Name)
+	switch {
+	case busy && phase == policy.ChangeApplying && request == plugin.RequestNone,
+		busy && current.ByOperator() && current.Kind == change.Kind && current.Version == change.Version && current.Package == change.Package:
+		return messages.Rejected{Why: change.Name + " is being changed already: " + current.String()}
+	}
+	change.Origin = plugin.FromOperator
+	c.cancelChanges(change.Name, errors.New(change.String()+", ordered by an operator"))
+	ordered := plugin.Entry{Kind: plugin.EntryOperator, Cause: change.String() + ", ordered by an operator"}
+	switch {
+	case l == nil:
+		c.journal.noteAbsent(change.Name, change.Version, ordered)
+	case busy && phase == policy.ChangeApplying:
+		c.apply(l, policy.Fact{Kind: policy.OperatorChange, Request: request, Cause: ordered.Cause})
+	default:
+		c.journal.note(l, ordered)
+	}
+	c.changes.Add(change, c.now.Wall)
+	c.startChanges()
+	return messages.Accepted{What: change.String()}
+}
+
+// onCancelChange ends the change of a plugin that is under way (UP-12).
+func (c *coordinator) onCancelChange(name string) any {
+	current, phase, _, busy := c.changes.Of(name)
+	switch {
+	case !busy:
+		return messages.Rejected{Why: "no change of " + name + " is under way"}
+	case phase == policy.ChangeApplying && current.Kind == plugin.ChangeRemove:
+		return messages.Rejected{Why: name + " is being removed, which cannot be undone"}
+	}
+	const cause = "cancelled by an operator"
+	c.cancelChanges(name, errors.New(cause))
+	if l, ok := c.plugins[name]; ok && phase == policy.ChangeApplying {
+		c.apply(l, policy.Fact{Kind: policy.OperatorChange, Request: plugin.RequestCancel, Cause: current.String() + " " + cause})
+	}
+	return messages.Accepted{What: "cancel " + current.String() + " of " + name}
+}

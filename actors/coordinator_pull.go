@@ -1,0 +1,65 @@
+package actors
+
+import (
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+)
+
+func (c *coordinator) onPullDue(m messages.PullDue) {
+	if !c.timers.fired(timerKey{kind: timerPull}, m.Gen) {
+		return
+	}
+	d := c.schedule.DecidePull(c.now.Wall, c.cfg.AvoidWindow)
+	if !c.schedule.Running(policy.PullPeriod) && !d.Again.IsZero() {
+		c.schedule.Postpone(policy.PullPeriod, d.Again)
+		c.log.WithFields(logrus.Fields{"cause": d.Reason, "until": d.Again}).Debug("Pull postponed")
+		return
+	}
+	if !c.schedule.Fire(policy.PullPeriod, c.now.Wall) {
+		c.log.WithField("skipped", c.schedule.Skipped(policy.PullPeriod)).Warn("Pull skipped, the last one still runs")
+		return
+	}
+	if !d.Pull {
+		c.log.WithField("cause", d.Reason).Debug("Pull left out")
+		return
+	}
+	c.schedule.Begin(policy.PullPeriod, c.now.Wall)
+	c.host.counters.Pulls++
+	c.order(&c.workers.puller, func(gen uint64) any { return messages.Pull{Gen: gen} })
+}
+
+// onPullCompleted takes over the heartbeats that a pull has read, and reports
+// them (PL-05 to PL-14).
+func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
+	if !c.workers.puller.isAnswer(m.Gen) {
+		return
+	}
+	c.schedule.End(policy.PullPeriod)
+	if !c.takeList(m.Err == nil, m.List, m.Gen, m.Err) {
+		return
+	}
+	var entries []policy.PullEntry
+	for _, b := range m.Beats {
+		l, ok := c.plugins[b.Plugin.Key()]
+		if !ok || l.StaleProbe(m.Gen, b.Plugin.Version) {
+			continue
+		}
+		if _, changing := l.Change(); changing { // UP-10
+			continue
+		}
+		if l.BeatChanged(b) {
+			c.journal.about(l).WithError(b.Err).Warn("Heartbeat cannot be read")
+		}
+		c.apply(l, l.BeatFact(b, m.At.Sub(b.Last), false, c.now))
+		if b.Found && b.Err == nil {
+			entries = append(entries, policy.PullEntry{Plugin: l.Plugin, Status: l.Status(c.now)})
+		}
+	}
+	switch {
+	case len(entries) == 0: // PL-11
+	case !c.reports.AddPull(c.now.Wall, entries, c.lazy):
+		c.host.counters.Suppressed++
+	}
+}

@@ -1,0 +1,129 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// pendingSpread bounds how long a new process waits before it sends what the
+// one before it left: spread, as the whole fleet may have been started at once.
+const pendingSpread = 10 * time.Second
+
+// sendPending sends a report, if one is wanted now, and the next event.
+func (c *coordinator) sendPending() {
+	send, after := c.reports.Wanted(c.now)
+	key := timerKey{kind: timerPending}
+	switch {
+	case send:
+		c.seq++
+		c.send(c.workers.reporter.pid, messages.Report{Gen: c.seq, Report: c.reports.Compose(c.seq, c.now)})
+	case after > 0 && !c.timers.isArmed(key):
+		c.timers.arm(key, after)
+	}
+	if seq, e, ok := c.events.Next(); ok {
+		c.send(c.workers.reporter.pid, messages.SendEvent{Gen: seq, Event: e})
+	}
+}
+
+// announce has an event delivered to the control plane.
+func (c *coordinator) announce(e plugin.Event) {
+	if dropped := c.events.Add(e); dropped != nil {
+		c.log.WithFields(logrus.Fields{"event": dropped.ID, "from": dropped.At}).Error("Too many events wait for delivery, the oldest is dropped")
+	}
+}
+
+func (c *coordinator) onPendingDue(m messages.PendingDue) {
+	if !c.timers.fired(timerKey{kind: timerPending}, m.Gen) {
+		return
+	}
+	c.events.Release()
+	if !c.reports.Awaiting() {
+		c.reports.Want(policy.ForChange, nil)
+	}
+}
+
+func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
+	p, ok := c.reports.Acknowledge(m.Gen, func(key string, o plugin.Owed) {
+		c.host.measure(plugin.MeasureReportLag, o.Since)
+		if l, ok := c.plugins[key]; ok {
+			c.journal.acknowledge(l, o.Status)
+		}
+	})
+	if !ok {
+		return
+	}
+	d := &c.host.delivery
+	c.host.counters.Reports++
+	d.LastDelivered = c.now.Wall
+	d.Attempts, d.LastError, d.NextTry = 0, "", time.Time{}
+	c.events.Retry()
+	c.takeAnswer(m.Answer, p)
+}
+
+// takeAnswer applies what an answer sets: the intervals, the mode, and when
+// restarted plugins are to be reported again.
+func (c *coordinator) takeAnswer(a plugin.Answer, p policy.Purpose) {
+	switch {
+	case a.Understood != nil: // SC-19
+		c.log.WithError(a.Understood).Warn("Report delivered, but its answer was not understood")
+	case a.Code != 0: // SC-24
+		c.log.WithField("code", a.Code).Warn("Control plane answered with a code")
+	}
+	c.setInterval(policy.ScanPeriod, a.ScanInterval, p&policy.ForScan != 0, p != policy.ForChange)
+	c.setInterval(policy.PullPeriod, a.PullInterval, p&policy.ForPull != 0, p != policy.ForChange)
+	if m := a.ReportMode; m != nil && (*m == plugin.ReportLazy || *m == plugin.ReportNormal) { // SC-23
+		if lazy := *m == plugin.ReportLazy; lazy != c.lazy {
+			c.lazy = lazy
+			c.batch.SetSettings()
+			c.log.WithField("lazy", lazy).Info("Report mode changed")
+		}
+	}
+	// Restarted plugins are reported again, if neither scan nor pull comes first
+	// (SC-25).
+	at := c.now.Wall.Add(a.RefreshInterval)
+	for _, key := range c.reports.Refreshes() {
+		if a.RefreshInterval > 0 && at.Before(c.schedule.Due(policy.ScanPeriod)) && at.Before(c.schedule.Due(policy.PullPeriod)) {
+			c.timers.arm(timerKey{timerRefresh, key}, a.RefreshInterval)
+		}
+	}
+}
+
+// setInterval applies an interval from the control plane (TM-02, TM-04).
+func (c *coordinator) setInterval(p policy.Period, said time.Duration, own, mayPush bool) {
+	i := c.schedule.SetInterval(p, said, own, mayPush, c.now.Wall)
+	if i.Clamped {
+		c.log.WithFields(logrus.Fields{"timer": p.String(), "said": said, "used": i.Used}).Warn("Interval from the control plane out of bounds")
+	}
+	if i.Changed {
+		c.batch.SetSettings()
+		c.log.WithFields(logrus.Fields{"timer": p.String(), "interval": i.Used}).Info("Interval set by the control plane")
+	}
+}
+
+func (c *coordinator) onReportFailed(m messages.ReportFailed) {
+	d := &c.host.delivery
+	c.host.counters.ReportsBad++
+	d.Attempts, d.LastError, d.NextTry = m.Try, m.Err.Error(), m.NextTry
+	entry := c.log.WithError(m.Err).WithFields(logrus.Fields{"attempt": m.Try, "owed": c.reports.Count()})
+	if m.NextTry.IsZero() { // SC-20
+		c.reports.Drop(m.Gen)
+		entry.Error("Report refused, owed until the next one")
+		return
+	}
+	entry.WithField("next", m.NextTry).Warn("Report not delivered, will be tried again")
+}
+
+func (c *coordinator) onEventFailed(m messages.EventFailed) {
+	entry := c.log.WithError(m.Err).WithField("attempt", m.Try)
+	if m.NextTry.IsZero() {
+		c.events.Failed(m.Gen)
+		entry.Error("Event refused, owed until the next occasion")
+		return
+	}
+	entry.WithField("next", m.NextTry).Warn("Event not delivered, will be tried again")
+}

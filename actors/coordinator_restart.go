@@ -1,0 +1,129 @@
+package actors
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+)
+
+// attempts are the Restarters that are alive, by number.
+type attempts map[uint64]*liveAttempt
+
+type liveAttempt struct {
+	of  *policy.Lifecycle
+	pid *actor.PID
+}
+
+// pending returns how many restarts wait or run (EV-05).
+func (a attempts) pending() (n int) {
+	for _, live := range a {
+		if live.of.Pending() {
+			n++
+		}
+	}
+	return n
+}
+
+// find returns the plugin of an attempt that is still awaited, nil if none is.
+func (a attempts) find(id uint64) *policy.Lifecycle {
+	if live, ok := a[id]; ok && live.of.Attempt() == id {
+		return live.of
+	}
+	return nil
+}
+
+// spawn returns what starts the plugin's one Restarter (RS-04).
+func (a attempts) spawn(of *policy.Lifecycle, restarter *actor.Props, id uint64) func(actor.Context) {
+	live := &liveAttempt{of: of}
+	a[id] = live
+	return func(ctx actor.Context) {
+		pid, err := ctx.SpawnNamed(restarter, fmt.Sprintf("restarter-%d", id))
+		if err != nil {
+			panic(fmt.Errorf("spawn restarter: %w", err)) // the number is new: this cannot be
+		}
+		live.pid = pid
+	}
+}
+
+// send returns what sends a message to an attempt.
+func (a attempts) send(id uint64, m any) func(actor.Context) {
+	live := a[id]
+	return func(ctx actor.Context) { ctx.Send(live.pid, m) }
+}
+
+// onSlotRequested asks for a slot, and for the budget of the host (RS-03,
+// EV-13).
+func (c *coordinator) onSlotRequested(m messages.SlotRequested) {
+	l := c.attempts.find(m.Attempt)
+	if l == nil || !l.MayBegin() {
+		return
+	}
+	granted, refill := c.starts.Request(m.Attempt, l.Unbudgeted(), c.now)
+	c.grantSlots(granted, refill)
+}
+
+// onBudgetDue serves the attempts that wait for the restart budget (EV-13).
+func (c *coordinator) onBudgetDue(m messages.BudgetDue) {
+	if c.timers.fired(timerKey{kind: timerBudget}, m.Gen) {
+		granted, refill := c.starts.Refill(c.now)
+		c.grantSlots(granted, refill)
+	}
+}
+
+// grantSlots lets attempts begin their verb, or run `--status` after it.
+func (c *coordinator) grantSlots(ids []uint64, refill time.Duration) {
+	if refill > 0 {
+		c.timers.arm(timerKey{kind: timerBudget}, refill)
+	}
+	for _, id := range ids {
+		if l := c.attempts.find(id); l != nil {
+			if l.MayBegin() && !l.Begun() {
+				c.apply(l, policy.Fact{Kind: policy.AttemptBegun})
+			}
+			c.after(c.attempts.send(id, messages.SlotGranted{Attempt: id}))
+		}
+	}
+}
+
+// onAttemptEnded hands the end of an attempt to its plugin's lifecycle.
+func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
+	if l := c.attempts.find(id); l != nil {
+		f.At = c.now
+		c.apply(l, f)
+	}
+}
+
+// succeeded and failed return what the end of an attempt is a fact of.
+func succeeded(m messages.RestartSucceeded) policy.Fact {
+	f := policy.Fact{Kind: policy.StartSucceeded, Outcome: m.Outcome, Probe: m.Probe}
+	if m.Kind == messages.KindStop {
+		f.Kind = policy.StopSucceeded
+	}
+	return f
+}
+
+func failed(m messages.RestartFailed) policy.Fact {
+	f := policy.Fact{Kind: policy.StartFailed, Cause: m.Cause, Outcome: m.Outcome, Probe: m.Probe}
+	if m.Kind == messages.KindStop {
+		f.Kind = policy.StopFailed
+	}
+	return f
+}
+
+// onPluginTimer hands the timer of a single plugin to its lifecycle.
+func (c *coordinator) onPluginTimer(key timerKey, gen uint64, fact policy.FactKind) {
+	if l, ok := c.plugins[key.key]; c.timers.fired(key, gen) && ok {
+		c.apply(l, policy.Fact{Kind: fact})
+	}
+}
+
+// policy returns what restarts are decided by.
+func (r RestartPolicy) policy() policy.RestartConfig {
+	return policy.RestartConfig{
+		Stagger: r.Stagger, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax, HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
+	}
+}

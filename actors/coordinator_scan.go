@@ -1,0 +1,287 @@
+package actors
+
+import (
+	"maps"
+	"slices"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// scans are the orders that the Scanner has not answered, and the single
+// checks between the periods, at most one a plugin.
+type scans struct {
+	open   map[uint64]*openScan
+	wanted map[string]bool        // single plugins to check next; true: to be reported again (SC-25)
+	checks map[string]singleCheck // those that the Scanner works on
+}
+
+type openScan struct {
+	period   bool // of the scan period
+	learned  bool // its list was taken over
+	reported bool // its Once plugins are pending
+	over     bool // all but the hung have answered (TM-01)
+}
+
+type singleCheck struct {
+	gen     uint64
+	refresh bool
+	again   bool // asked for once more meanwhile
+}
+
+func newScans() scans {
+	return scans{open: map[uint64]*openScan{}, wanted: map[string]bool{}, checks: map[string]singleCheck{}}
+}
+
+// want has `--status` of one plugin run.
+func (s *scans) want(key string, refresh bool) {
+	if k, ok := s.checks[key]; ok {
+		k.again, k.refresh = true, k.refresh || refresh
+		s.checks[key] = k
+		return
+	}
+	s.wanted[key] = s.wanted[key] || refresh
+}
+
+// settle ends the check of one plugin by order gen, and reports whether it was
+// to be reported again. What was asked for meanwhile is asked next.
+func (s *scans) settle(key string, gen uint64) (refresh bool) {
+	k, ok := s.checks[key]
+	if !ok || k.gen != gen {
+		return false
+	}
+	delete(s.checks, key)
+	if k.again {
+		s.wanted[key] = k.refresh
+	}
+	return k.refresh
+}
+
+// close ends an order: what has not answered it will not.
+func (s *scans) close(gen uint64) {
+	delete(s.open, gen)
+	for key, k := range s.checks {
+		if k.gen == gen {
+			s.settle(key, gen)
+		}
+	}
+}
+
+// orderChecks has the Scanner run `--status` of single plugins.
+func (c *coordinator) orderChecks() {
+	s := &c.scans
+	for key := range s.wanted {
+		if _, known := c.plugins[key]; !known {
+			delete(s.wanted, key)
+		}
+	}
+	if len(s.wanted) == 0 {
+		return
+	}
+	only := slices.Sorted(maps.Keys(s.wanted))
+	gen := c.orderScan(only)
+	for _, key := range only {
+		s.checks[key] = singleCheck{gen: gen, refresh: s.wanted[key]}
+	}
+	clear(s.wanted)
+}
+
+func (c *coordinator) orderScan(only []string) (gen uint64) {
+	c.seq++
+	c.scans.open[c.seq] = &openScan{period: only == nil}
+	c.send(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
+	return c.seq
+}
+
+func (c *coordinator) onScanDue(m messages.ScanDue) {
+	if !c.timers.fired(timerKey{kind: timerScan}, m.Gen) {
+		return
+	}
+	if c.watching.adopting { // first what runs already (EV-07)
+		c.watching.scanHeld = true
+		c.schedule.Postpone(policy.ScanPeriod, c.now.Wall.Add(2*adoptWithin))
+		return
+	}
+	if !c.schedule.Fire(policy.ScanPeriod, c.now.Wall) {
+		c.log.WithField("skipped", c.schedule.Skipped(policy.ScanPeriod)).Warn("Scan skipped, the last one still runs")
+		return
+	}
+	c.schedule.Begin(policy.ScanPeriod, c.now.Wall) // SC-01
+	c.host.counters.Scans++
+	c.batch.SetSettings()
+	c.orderScan(nil)
+}
+
+func (c *coordinator) onScanProgressed(m messages.ScanProgressed) {
+	s, ok := c.scans.open[m.Gen]
+	if !ok {
+		return
+	}
+	c.observe(s, m.Gen, m.List, m.Probes)
+	if m.Slow {
+		c.endScan(s)
+	}
+}
+
+func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
+	s, ok := c.scans.open[m.Gen]
+	if !ok {
+		return
+	}
+	defer c.scans.close(m.Gen)
+	c.endScan(s)
+	if s.period && m.Err != nil {
+		c.host.counters.ScanErrors++
+	}
+	if !m.Listed {
+		c.host.addProblem("plugin database", m.Err)
+		return
+	}
+	if s.period {
+		if m.Err != nil {
+			c.host.addProblem("status output", m.Err) // SC-11: the others count all the same
+		} else {
+			c.host.solveProblem("status output")
+		}
+	}
+	c.observe(s, m.Gen, m.List, m.Probes)
+	c.observeProcesses(func(key string) bool { return s.period || c.scans.checks[key].gen == m.Gen })
+}
+
+// endScan ends the work of the scan period, once: all but the hung have
+// answered.
+func (c *coordinator) endScan(s *openScan) {
+	if s.period && !s.over {
+		s.over = true
+		c.schedule.End(policy.ScanPeriod)
+		c.host.measure(plugin.MeasureScan, c.schedule.LastCheck())
+	}
+}
+
+// observe handles what `--status` said of plugins: Once plugins and running
+// ones are reported, dead ones restarted (SC-05, SC-13, SC-14). An answer that
+// is older than what is known of its plugin is dropped (EV-26).
+func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes []plugin.Probe) {
+	if !s.learned { // the list is the same in each message of an order
+		s.learned = true
+		c.takeList(true, list, gen, nil)
+	}
+	if s.period && !s.reported {
+		s.reported = true
+		c.reportInstalled(list, gen)
+	}
+	for _, probe := range probes {
+		c.host.counters.Probes++
+		key := probe.Plugin.Key()
+		refresh := c.scans.settle(key, gen)
+		l, ok := c.plugins[key]
+		if !ok || l.StaleProbe(gen, probe.Plugin.Version) {
+			continue
+		}
+		switch probe.Status {
+		case plugin.StatusRunning:
+			c.apply(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
+		case plugin.StatusFailed:
+			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause})
+		}
+	}
+	// What was not to be tried again before the next report goes with it (SC-20).
+	if s.period && (c.reports.IsWanted() || c.reports.Count() > 0 && !c.reports.Awaiting()) {
+		c.reports.Want(policy.ForScan, nil)
+	}
+}
+
+// reportInstalled makes the Once plugins pending (SC-05).
+func (c *coordinator) reportInstalled(list plugin.List, gen uint64) {
+	for _, p := range list.Plugins {
+		l, ok := c.plugins[p.Key()]
+		if p.Type != plugin.Once || p.Removed || !ok || l.StaleRecord(gen) {
+			continue
+		}
+		if _, changing := l.Change(); !changing { // UP-10
+			c.reports.Add(c.now.Wall, p, plugin.StatusInstalled, plugin.SysTagNone)
+			c.reports.Want(policy.ForChange, nil)
+		}
+	}
+}
+
+// absentPlugins is what is remembered of plugins that are not known to be
+// installed.
+type absentPlugins struct {
+	records   map[string]plugin.Restarts // of an earlier process, until the first list
+	removedAt map[string]uint64          // number of the fact that removed a plugin (EV-26)
+}
+
+func newAbsentPlugins(records map[string]plugin.Restarts) absentPlugins {
+	return absentPlugins{records: maps.Clone(records), removedAt: map[string]uint64{}}
+}
+
+func (a *absentPlugins) remove(key string, seq uint64) { a.removedAt[key] = seq }
+
+// prune forgets removals that no list on its way can contradict any more: the
+// oldest order that is not answered is later.
+func (a *absentPlugins) prune(oldest uint64) {
+	maps.DeleteFunc(a.removedAt, func(_ string, at uint64) bool { return at < oldest })
+}
+
+// take returns what is remembered of a plugin that is installed now.
+func (a *absentPlugins) take(key string) plugin.Restarts {
+	r := a.records[key]
+	delete(a.records, key)
+	delete(a.removedAt, key)
+	return r
+}
+
+// takeList takes over a list of plugins, or notes that the database could not
+// be read (SC-02).
+func (c *coordinator) takeList(listed bool, list plugin.List, gen uint64, err error) bool {
+	if !listed {
+		c.host.addProblem("plugin database", err)
+		return false
+	}
+	c.host.solveProblem("plugin database")
+	c.learn(list, gen)
+	return true
+}
+
+// learn takes over what is installed: new plugins, new versions, and those
+// that are gone. The list was asked for by order gen; of a plugin of which
+// something newer is known it says nothing (EV-26).
+func (c *coordinator) learn(list plugin.List, gen uint64) {
+	c.host.noteDamage(list.Damaged)
+	present := make(map[string]bool, len(list.Plugins))
+	for _, p := range list.Plugins {
+		if p.Removed {
+			continue
+		}
+		key := p.Key()
+		present[key] = true
+		l, known := c.plugins[key]
+		switch {
+		case !known && c.absent.removedAt[key] > gen:
+		case !known:
+			c.plugins[key] = policy.NewLifecycle(p, c.absent.take(key), gen, c.now.Wall)
+			c.watching.changed = true
+		case !l.StaleRecord(gen) && (l.Plugin != p || l.State() == plugin.StateRemoved):
+			c.apply(l, policy.Fact{Kind: policy.Recorded, Plugin: p, Gen: gen})
+		}
+	}
+	for key, l := range c.plugins {
+		if !present[key] && !l.StaleRecord(gen) {
+			c.apply(l, policy.Fact{Kind: policy.RecordGone})
+		}
+	}
+	c.reports.Forget(func(key string) bool { return present[key] || c.plugins[key] != nil })
+	if len(list.Damaged) == 0 { // else it may be one of those that could not be read
+		for key := range c.absent.records {
+			delete(c.absent.records, key)
+			c.batch.SetRestarts(key, nil, false)
+		}
+	}
+	oldest := min(c.workers.puller.oldest(c.seq), c.workers.inventory.oldest(c.seq))
+	for gen := range c.scans.open {
+		oldest = min(oldest, gen)
+	}
+	c.absent.prune(oldest)
+}

@@ -1,0 +1,79 @@
+package actors
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// publishMove adds a change of state to the journal and the log, and publishes
+// it.
+func (c *coordinator) publishMove(l *policy.Lifecycle, m policy.Moved) {
+	c.journal.note(l, plugin.Entry{Kind: plugin.EntryState, From: m.From, To: m.To, Cause: m.Cause})
+	changed := messages.StateChanged{At: c.now.Wall, Key: l.Plugin.Key(), Version: l.Plugin.Version, From: m.From, To: m.To, Cause: m.Cause}
+	c.after(func(ctx actor.Context) {
+		changed.Next, changed.NextAt = l.Next()
+		entry := c.log.WithFields(logrus.Fields{
+			"plugin": changed.Key, "version": changed.Version, "from": m.From.String(), "to": m.To.String(), "cause": m.Cause, "next": changed.Next,
+		})
+		if m.To == plugin.StateCrashLoop || m.To == plugin.StateDegraded {
+			entry.Warn("Plugin changed state")
+		} else {
+			entry.Info("Plugin changed state")
+		}
+		ctx.ActorSystem().EventStream.Publish(changed)
+	})
+}
+
+// noteChange adds an entry about a change to the journal, also of a plugin
+// that is not on the host.
+func (c *coordinator) noteChange(change plugin.Change, e plugin.Entry) {
+	if l, ok := c.plugins[change.Name]; ok {
+		c.journal.note(l, e)
+		return
+	}
+	c.journal.noteAbsent(change.Name, change.Version, e)
+}
+
+// snapshot returns everything that the Coordinator knows, as status shows it.
+func (c *coordinator) snapshot() plugin.Snapshot {
+	s := plugin.Snapshot{
+		At: c.now.Wall, Supervisor: c.cfg.About, Reports: c.host.delivery, Counters: c.host.counters,
+		Plugins: make([]plugin.View, 0, len(c.plugins)),
+		Damaged: slices.Clone(c.host.damaged),
+		Timers:  c.schedule.Timers(),
+	}
+	all := make([]*policy.Lifecycle, 0, len(c.plugins))
+	for _, l := range c.plugins {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b *policy.Lifecycle) int {
+		return cmp.Or(cmp.Compare(a.Plugin.ID, b.Plugin.ID), cmp.Compare(a.Plugin.Name, b.Plugin.Name))
+	})
+	for _, l := range all {
+		v := l.View(c.watching.how)
+		acked, pending := c.reports.Acked(l.Plugin.Key())
+		v.Acked, v.Owed, v.Unlimited = acked.Status, pending, c.cfg.Unlimited[v.Name]
+		if change, phase, since, ok := c.changes.Of(v.Name); ok && !v.Duplicate {
+			v.Change = &plugin.Changing{What: change.String(), Phase: phase.String(), Since: since}
+		}
+		s.Plugins = append(s.Plugins, v)
+	}
+	for _, p := range c.host.problems {
+		s.Problems = append(s.Problems, p)
+	}
+	slices.SortFunc(s.Problems, func(a, b plugin.Problem) int { return cmp.Compare(a.What, b.What) })
+	for _, t := range s.Timers {
+		s.Counters.Skipped += uint64(t.Skipped)
+	}
+	s.Reports.Lazy, s.Reports.LastCheck = c.lazy, c.schedule.LastCheck()
+	s.Reports.Owed, s.Reports.OwedSince = c.reports.Count(), c.reports.Oldest()
+	s.Reports.Events = c.events.Count()
+	return s
+}

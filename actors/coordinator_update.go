@@ -1,0 +1,188 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+var errOperatorStopped = errors.New("stopped by an operator")
+
+func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
+	if !c.timers.fired(timerKey{kind: timerUpdate}, m.Gen) {
+		return
+	}
+	if !c.schedule.Fire(policy.UpdatePeriod, c.now.Wall) {
+		c.log.WithField("skipped", c.schedule.Skipped(policy.UpdatePeriod)).Warn("Update check skipped, the last one still runs")
+		return
+	}
+	c.schedule.Begin(policy.UpdatePeriod, c.now.Wall)
+	c.order(&c.workers.upgrader, func(gen uint64) any { return messages.CheckUpdates{Gen: gen} })
+}
+
+// onUpdatesOffered queues what the control plane assigned.
+func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
+	if !c.workers.upgrader.isAnswer(m.Gen) {
+		return
+	}
+	if m.Err != nil || m.Asked == 0 { // UP-01, UP-03, UP-04: the next period
+		c.schedule.End(policy.UpdatePeriod)
+		if m.Err != nil {
+			c.log.WithError(m.Err).Warn("Update check failed, next try in the next period")
+		}
+		return
+	}
+	for _, change := range m.TakenOver { // UP-05
+		cause := "update to " + change.Version + " taken over by the update handler"
+		c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause})
+	}
+	c.changes.AddCheck(m.Updates, m.TakenOver, c.now.Wall)
+	c.startChanges()
+}
+
+// resumeChanges has the Upgrader finish or undo what an earlier process left
+// unfinished, before anything else is done about those plugins, and queues what
+// an operator asked for meanwhile (UP-12).
+func (c *coordinator) resumeChanges() {
+	unfinished := map[string]bool{}
+	for _, change := range c.cfg.Unfinished {
+		unfinished[change.Name] = true
+		c.changes.Add(change, c.now.Wall)
+	}
+	c.cfg.Unfinished = nil
+	for name, l := range c.plugins {
+		request := l.Record.Requested
+		if request == plugin.RequestNone {
+			continue
+		}
+		change := plugin.Change{Name: name, Origin: plugin.FromOperator}
+		switch request {
+		case plugin.RequestRemove:
+			change.Kind = plugin.ChangeRemove
+			c.changes.Add(change, c.now.Wall)
+		case plugin.RequestRollback:
+			change.Kind = plugin.ChangeRollback
+			c.changes.Add(change, c.now.Wall)
+		case plugin.RequestStart, plugin.RequestRestart:
+			if unfinished[name] { // done at the end of that
+				continue
+			}
+			c.apply(l, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"})
+		}
+		if !unfinished[name] {
+			l.ClearRequest()
+		}
+	}
+	c.startChanges()
+}
+
+// startChanges begins the changes that may go now: each is fetched first,
+// beside the running plugin (UP-11). It ends an update check when all that it
+// assigned has been dealt with (UP-09).
+func (c *coordinator) startChanges() {
+	for _, change := range c.changes.Start(c.now.Wall) {
+		switch {
+		case isBarred(c.plugins[change.Name], change):
+			c.dropChange(change, errOperatorStopped)
+		case change.Kind == plugin.ChangeResume, change.Kind == plugin.ChangeRemove:
+			c.grantChange(change.ID)
+		default:
+			c.send(c.workers.upgrader.pid, messages.Fetch{Change: change})
+		}
+	}
+	offered, succeeded, next, done := c.changes.CheckDone()
+	if !done {
+		return
+	}
+	if offered > 0 {
+		c.log.WithFields(logrus.Fields{"offered": offered, "succeeded": succeeded}).Info("Update check done")
+	}
+	c.schedule.End(policy.UpdatePeriod)
+	c.setInterval(policy.UpdatePeriod, next, true, true)
+}
+
+// isBarred reports whether an operator stopped the plugin, so that a change
+// must not start it (EV-14).
+func isBarred(l *policy.Lifecycle, change plugin.Change) bool {
+	return l != nil && l.Record.Stopped && change.Starts() && change.Kind != plugin.ChangeResume
+}
+
+func (c *coordinator) onFetched(m messages.Fetched) {
+	_, phase, ok := c.changes.Find(m.Change.ID)
+	switch {
+	case !ok:
+	case phase == policy.ChangeCancelling:
+		c.dropChange(m.Change, fmt.Errorf("cancelled: %w", c.changes.CancelCause(m.Change.ID)))
+	case m.Err != nil:
+		c.dropChange(m.Change, m.Err)
+	case isBarred(c.plugins[m.Change.Name], m.Change):
+		c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: m.Change})
+		c.dropChange(m.Change, errOperatorStopped)
+	default:
+		c.grantChange(m.Change.ID)
+	}
+	c.startChanges()
+}
+
+// grantChange lets the Upgrader have the plugin as soon as nothing else
+// touches it (UP-10).
+func (c *coordinator) grantChange(id uint64) {
+	change, wanted := c.changes.Fetched(id, c.now.Wall)
+	if !wanted {
+		return
+	}
+	l, known := c.plugins[change.Name]
+	if !known {
+		l = policy.NewAbsent(plugin.Plugin{Name: change.Name, Version: change.Version, Type: plugin.Unknown}, c.now.Wall)
+		c.plugins[change.Name] = l
+	}
+	c.apply(l, policy.Fact{Kind: policy.ChangeGranted, Change: change})
+}
+
+// cancelChanges drops the changes of a plugin that are not being made yet.
+func (c *coordinator) cancelChanges(name string, why error) {
+	for _, gone := range c.changes.Cancel(name, why) {
+		if gone.Fetching || gone.Fetched {
+			c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: gone.Change})
+		}
+		if l, ok := c.plugins[name]; ok && gone.Fetched { // it waited for an attempt to end
+			c.apply(l, policy.Fact{Kind: policy.ChangeDropped})
+		}
+		if !gone.Fetching { // else Fetched tells its end
+			c.dropChange(gone.Change, fmt.Errorf("cancelled: %w", why))
+		}
+	}
+	c.startChanges()
+}
+
+// dropChange ends a change that touched nothing, and reports it (UP-07).
+func (c *coordinator) dropChange(change plugin.Change, why error) {
+	c.changes.Finish(change.ID, false)
+	failed := plugin.FailedChange(why)
+	_, installed := c.plugins[change.Name]
+	c.host.countChange(change, failed)
+	if change.Kind != plugin.ChangeRemove {
+		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, failed))
+	}
+	c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: policy.DescribeChange(change, failed, installed), Failed: true})
+}
+
+func (c *coordinator) onChangeCompleted(m messages.ChangeCompleted) {
+	change, known := c.changes.Finish(m.Change.ID, m.Changed.Err == nil)
+	if !known {
+		return
+	}
+	c.host.countChange(change, m.Changed)
+	if change.Kind != plugin.ChangeRemove {
+		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, m.Changed)) // UP-07
+	}
+	if l, ok := c.plugins[change.Name]; ok {
+		c.apply(l, policy.Fact{Kind: policy.ChangeCompleted, At: c.now, Change: change, Changed: m.Changed})
+	}
+	c.startChanges()
+}

@@ -1,0 +1,161 @@
+package actors
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// watching is what the Watcher was told to watch.
+type watching struct {
+	enabled   bool            // something is told by event
+	processes bool            // exits are
+	how       plugin.Watch    // how exits are noticed at best
+	plugins   []plugin.Plugin // whose heartbeats are followed
+	changed   bool            // what is installed may have changed since
+	adopting  bool            // what runs already is still looked up …
+	scanHeld  bool            // … and the first scan waits for that
+}
+
+// watchPlugins has everything that is new watched: its processes once, and its
+// heartbeat whenever the set changes.
+func (c *coordinator) watchPlugins() {
+	w := &c.watching
+	if !w.enabled || !w.changed {
+		return
+	}
+	w.changed = false
+	var all []plugin.Plugin
+	for _, key := range slices.Sorted(maps.Keys(c.plugins)) {
+		if l := c.plugins[key]; l.Watched() {
+			all = append(all, l.Plugin)
+		}
+	}
+	if slices.EqualFunc(all, w.plugins, sameHeartbeat) {
+		return
+	}
+	w.plugins = all
+	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchBeats{Plugins: all}) })
+	if w.how == plugin.WatchScan { // there was nothing yet by which to know better
+		c.observeProcesses(func(string) bool { return true })
+	}
+}
+
+// sameHeartbeat reports whether the heartbeats of both are watched in the same
+// way.
+func sameHeartbeat(a, b plugin.Plugin) bool {
+	return a.Name == b.Name && a.Version == b.Version && a.HeartbeatInterval == b.HeartbeatInterval
+}
+
+// observeProcesses asks what plugins run as now: launchers exit, workers come
+// and go.
+func (c *coordinator) observeProcesses(which func(key string) bool) {
+	if c.watching.adopting || !c.watching.processes || c.workers.watcher.gen != 0 {
+		return
+	}
+	var some []plugin.Plugin
+	for _, p := range c.watching.plugins {
+		if _, known := c.plugins[p.Key()]; known && which(p.Key()) {
+			some = append(some, p)
+		}
+	}
+	if len(some) > 0 {
+		c.findProcesses(some)
+	}
+}
+
+// findProcesses has the Watcher find what runs of the plugins. At the start
+// the first scan waits for the answer (EV-07).
+func (c *coordinator) findProcesses(ps []plugin.Plugin) {
+	targets := make([]plugin.Target, len(ps))
+	for i, p := range ps {
+		targets[i] = plugin.Target{Plugin: p, Processes: c.plugins[p.Key()].Record.Processes}
+	}
+	c.order(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
+}
+
+// onAdopted takes over what runs, and treats what has exited meanwhile as an
+// exit (EV-07, EV-09).
+func (c *coordinator) onAdopted(m messages.Adopted) {
+	if !c.workers.watcher.isAnswer(m.Gen) {
+		return
+	}
+	if m.Err != nil && c.watching.adopting {
+		c.log.WithError(m.Err).Error("What runs already is found by the scan only")
+	}
+	running, missed := 0, 0
+	for _, s := range m.Sightings {
+		c.watching.how = max(c.watching.how, s.Watch)
+		l, ok := c.plugins[s.Name]
+		switch {
+		case !ok:
+		case !c.watching.adopting:
+			if l.Observable() {
+				c.apply(l, policy.Fact{Kind: policy.ProcessesSeen, Run: s.Life, Processes: s.Processes})
+			}
+		case len(s.Processes) > 0:
+			running++
+			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.Life, Processes: s.Processes})
+		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
+			missed++
+			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life})
+		}
+	}
+	if c.watching.adopting {
+		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started",
+			fmt.Sprintf("%d plugins adopted, %d had ended meanwhile", running, missed))
+		c.log.WithFields(logrus.Fields{"adopted": running, "ended": missed, "watched": c.watching.how.String()}).Info("Took over")
+		c.watching.adopting = false
+		c.resumeChanges()
+		if c.watching.scanHeld { // now it may begin
+			c.watching.scanHeld = false
+			c.schedule.SetFirst(policy.ScanPeriod, c.now.Wall)
+		}
+	}
+}
+
+// onPluginExited hands the exit of a plugin's last process to its lifecycle
+// (EV-01, EV-10).
+func (c *coordinator) onPluginExited(m messages.PluginExited) {
+	l, ok := c.plugins[m.Exit.Name]
+	if !ok {
+		return
+	}
+	kind := policy.Exited
+	if m.Exit.Late {
+		kind = policy.ExitExplained
+	}
+	c.apply(l, policy.Fact{Kind: kind, Exit: m.Exit})
+}
+
+// onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
+// (EV-06), unless it is of another version.
+func (c *coordinator) onHeartbeat(p plugin.Pulse) {
+	l, ok := c.plugins[p.Beat.Plugin.Key()]
+	if !ok || l.Plugin.Version != p.Beat.Plugin.Version {
+		return
+	}
+	f := l.BeatFact(p.Beat, p.Age, true, c.now)
+	if p.Lost {
+		f.Kind = policy.BeatLate
+	}
+	c.apply(l, f)
+}
+
+func (c *coordinator) onWatchFailed(m messages.WatchFailed) {
+	if m.Err == nil {
+		c.host.solveProblem(m.What)
+		return
+	}
+	for _, l := range c.plugins {
+		l.DistrustBeats()
+	}
+	c.host.addProblem(m.What, m.Err)
+}

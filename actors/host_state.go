@@ -1,0 +1,106 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/plugin"
+)
+
+// hostState is what is known of the host and of the supervisor itself.
+type hostState struct {
+	journal  *journal
+	meter    Meter
+	problems map[string]plugin.Problem
+	damaged  []plugin.Damage
+	burst    policy.Burst
+	delivery plugin.Reports
+	counters plugin.Counters
+}
+
+// addProblem notes something that does not work, in status and, when it is
+// new, in the log.
+func (h *hostState) addProblem(what string, err error) {
+	p, known := h.problems[what]
+	if !known {
+		p.Since = h.journal.now.Wall
+	}
+	if !known || p.Why != err.Error() {
+		h.journal.log.WithError(err).WithField("what", what).Error("Does not work, will be tried again")
+		h.journal.noteHost(plugin.EntryHost, what+" does not work: "+err.Error(), "will be tried again")
+	}
+	p.What, p.Why = what, err.Error()
+	h.problems[what] = p
+}
+
+// solveProblem notes that it works again.
+func (h *hostState) solveProblem(what string) {
+	if p, known := h.problems[what]; known {
+		h.journal.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Works again")
+		h.journal.noteHost(plugin.EntryHost, what+" works again", "")
+		delete(h.problems, what)
+	}
+}
+
+// noteDamage takes over what of the plugin database could not be used.
+func (h *hostState) noteDamage(damaged []plugin.Damage) {
+	for _, d := range damaged {
+		if !slices.Contains(h.damaged, d) {
+			h.journal.log.WithFields(logrus.Fields{"where": d.Where, "cause": d.Why}).Error("Damaged, not used")
+		}
+	}
+	h.damaged = damaged
+}
+
+// count counts and measures what a transition brought about.
+func (h *hostState) count(l *policy.Lifecycle, e policy.Effect) {
+	switch e := e.(type) {
+	case policy.CountExit:
+		h.counters.Exits++
+	case policy.CountRestart:
+		h.counters.Restarts++
+	case policy.CountFailedRestart:
+		h.counters.RestartsBad++
+	case policy.CountFailure:
+		h.countFailure(l.Plugin.Key())
+	case policy.Measure:
+		h.measure(e.What, e.From)
+	case policy.Recovered:
+		h.journal.about(l).WithField("failures", e.Failures).Info("Plugin is healthy again")
+	}
+}
+
+// countFailure notices when many plugins fail together (EV-13).
+func (h *hostState) countFailure(key string) {
+	n := h.burst.Add(*h.journal.now, key)
+	if n == 0 {
+		return
+	}
+	cause := fmt.Sprintf("%d plugins failed within %v", n, policy.BurstWithin)
+	h.counters.HostEvents++
+	h.journal.log.WithField("cause", cause).Error("Many plugins fail together")
+	h.journal.noteHost(plugin.EntryHost, cause, "restarts go through the host's budget")
+}
+
+// measure reports a span that the supervisor measured of itself (EV-18).
+func (h *hostState) measure(m plugin.Measure, from time.Time) {
+	if h.meter != nil && !from.IsZero() {
+		h.meter.Observe(m, max(h.journal.now.Wall.Sub(from), 0))
+	}
+}
+
+// countChange counts a change that has ended.
+func (h *hostState) countChange(change plugin.Change, done plugin.Changed) {
+	h.counters.Upgrades++
+	switch {
+	case done.Err != nil:
+		h.counters.UpgradesBad++
+	case done.Verified.Weak():
+		h.counters.Weak++
+	}
+	h.journal.log.WithFields(logrus.Fields{"plugin": change.Name, "change": change.String(), "cause": done.Cause()}).Info("Change ended")
+}

@@ -1,0 +1,232 @@
+package policy
+
+import (
+	"fmt"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// beginChange lets the Upgrader have the plugin.
+func beginChange(t *turn) {
+	applyChange(t, t.f.Change, t.statusNow(), t.l.phase)
+}
+
+// statusNow returns the status of the plugin at the grant of a change: a
+// plugin that ran and is being restarted for the first time counts as running
+// (UP-13).
+func (t *turn) statusNow() plugin.Status {
+	l := t.l
+	if !l.supervised() {
+		return plugin.StatusUnknown
+	}
+	switch ph := l.phase.(type) {
+	case running, degraded:
+		return plugin.StatusRunning
+	case waiting, working:
+		if l.ran && l.Record.Failures == 0 {
+			return plugin.StatusRunning
+		}
+		return plugin.StatusFailed
+	case cancelling:
+		if ph.then.what == thenRunning || l.ran && l.Record.Failures == 0 {
+			return plugin.StatusRunning
+		}
+		return plugin.StatusFailed
+	case stopped, stopping:
+		return plugin.StatusFailed
+	default:
+		return plugin.StatusUnknown
+	}
+}
+
+func cancelForChange(t *turn) {
+	t.cancel(then{what: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}})
+}
+
+func changeAfterCancel(t *turn) {
+	next := then{what: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}}
+	if t.l.leaving() {
+		next.before, next.was = plugin.StatusUnknown, removed{}
+	}
+	t.replaceThen(next)
+}
+
+// dropChange forgets a change that waited for the attempt to end.
+func dropChange(t *turn) {
+	if t.l.leaving() {
+		t.replaceThen(then{what: thenRemoved, cause: "no longer installed"})
+		return
+	}
+	t.replaceThen(thenAgain(t, "its change was cancelled"))
+}
+
+// applyChange is the grant: from here on only the Upgrader touches the plugin
+// (UP-10).
+func applyChange(t *turn, c plugin.Change, before plugin.Status, was phase) {
+	t.disarmAll()
+	t.move(changing{change: c, before: was}, c.String())
+	if t.l.Record.Stopped && c.Starts() { // an earlier process was told so (UP-12)
+		t.emit(InterruptChange{Change: c, LeaveStopped: true})
+	}
+	t.emit(ApplyChange{Change: c, Before: before})
+}
+
+// interruptChange keeps what an operator wants, and has the change undone
+// first (UP-12).
+func interruptChange(t *turn) {
+	ph, r := t.l.phase.(changing), &t.l.Record
+	switch t.f.Kind {
+	case OperatorStop:
+		noteCommand(t)
+		r.Requested = plugin.RequestStop
+	case OperatorStart:
+		noteCommand(t)
+		r.Requested = plugin.RequestStart
+	case OperatorRestart:
+		noteCommand(t)
+		r.Requested = plugin.RequestRestart
+	default:
+		r.Requested = t.f.Request
+		t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: t.f.Cause})
+		t.saveSynced()
+	}
+	t.emit(InterruptChange{Change: ph.change, LeaveStopped: r.Stopped || r.Requested == plugin.RequestRemove})
+	t.l.next, t.l.nextAt = string(r.Requested), t.env.Now.Wall
+}
+
+// completeChange takes the plugin back from the Upgrader. What is true of it
+// is judged by the latest fact (UP-13).
+func completeChange(t *turn) {
+	l, ph, done := t.l, t.l.phase.(changing), t.f.Changed
+	l.recordAt = t.env.Seq
+	if done.Plugin.Name != "" {
+		if l.Plugin.Version != done.Plugin.Version {
+			l.beat = heartbeat{}
+		}
+		l.Plugin = done.Plugin
+	}
+	t.emit(WatchChanged{})
+	t.emit(Measure{plugin.MeasureUpgrade, l.since})
+	_, absent := ph.before.(removed)
+	cause := DescribeChange(t.f.Change, done, !absent)
+	t.note(plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Failed: done.Err != nil, Output: done.Output})
+	request := l.Record.Requested
+	if request != plugin.RequestNone {
+		l.Record.Requested = plugin.RequestNone
+		t.save()
+	}
+	switch {
+	case done.Status == plugin.StatusRemoved || done.Plugin.Removed:
+		t.emit(Report{Status: plugin.StatusRemoved, SysTag: done.SysTag})
+		t.move(removed{}, cause)
+		t.emit(Forget{})
+		return
+	case absent && done.Plugin.Name == "": // it was not installed, and still is not
+		t.move(removed{}, cause)
+		t.emit(Forget{})
+		return
+	}
+	settleChange(t, ph, cause, request)
+	if done.Status != plugin.StatusUnknown {
+		t.emit(Report{Status: t.statusAfter(), SysTag: done.SysTag})
+	}
+}
+
+// settleChange goes on with a plugin whose change has ended: with what an
+// operator asked for meanwhile, or by what is true of it.
+func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
+	l, done := t.l, t.f.Changed
+	if done.Status == plugin.StatusInstalled || !l.supervised() {
+		t.leaveRunning()
+		forgetStop(t)
+		t.move(installed{}, cause)
+		return
+	}
+	runs := done.Status == plugin.StatusRunning
+	switch before := ph.before.(type) {
+	case running, degraded:
+		if done.Status == plugin.StatusUnknown { // it was not touched
+			runs = true
+			t.move(before, cause)
+			t.armHealthy()
+		}
+	}
+	if done.Status == plugin.StatusRunning {
+		l.Record.Last, l.beat = t.f.At, heartbeat{}
+		t.f.Outcome = done.Outcome
+		t.enterStarted(uptime{since: t.f.At, unproven: true}, cause)
+	}
+	// What runs by the answer may have exited since: the exit is the later fact.
+	exited := runs && ph.exit != nil && ph.exit.Life >= max(done.Life, l.run)
+	if exited {
+		l.run, l.processes = ph.exit.Life, nil
+	}
+	down := exited || done.Status == plugin.StatusFailed
+	switch {
+	case l.Record.Stopped && (down || !runs && !l.Record.StopPending):
+		t.leaveRunning()
+		t.finishStop()
+		t.move(stopped{}, l.Record.Cause)
+	case l.Record.Stopped:
+		spawnCommand(t, messages.KindStop)
+	case r == plugin.RequestRestart:
+		spawnCommand(t, messages.KindRestart)
+	case r == plugin.RequestStart && (exited || !runs):
+		spawnCommand(t, messages.KindStart)
+	case exited:
+		t.f = Fact{Kind: Exited, Exit: *ph.exit, Changed: done}
+		judgeExit(t)
+	case down:
+		t.restartAfter(messages.KindStart, cause, true)
+	case done.Status == plugin.StatusUnknown:
+		if !runs {
+			t.move(installed{}, cause)
+		}
+		t.emit(Check{})
+	}
+}
+
+// forgetStop forgets an operator's stop of a plugin that is not supervised any
+// more.
+func forgetStop(t *turn) {
+	if r := &t.l.Record; r.Stopped {
+		r.Stopped, r.StopPending = false, false
+		t.save()
+	}
+}
+
+// statusAfter returns what is reported of the plugin after a change.
+func (t *turn) statusAfter() plugin.Status {
+	switch t.l.phase.(type) {
+	case running, degraded:
+		return plugin.StatusRunning
+	case installed:
+		return t.f.Changed.Status
+	default:
+		return plugin.StatusFailed
+	}
+}
+
+// DescribeChange returns how a change ended; installed: the plugin was before.
+func DescribeChange(c plugin.Change, done plugin.Changed, installed bool) string {
+	what := "upgrade to " + c.Version
+	switch {
+	case c.Kind == plugin.ChangeRollback:
+		what = "rollback"
+	case c.Kind == plugin.ChangeRemove:
+		what = "removal"
+	case !installed:
+		what = "installation of " + c.Version
+	}
+	switch {
+	case done.Err == nil && c.Kind == plugin.ChangeRemove:
+		return "removed by an operator"
+	case done.Err == nil:
+		return done.Summary()
+	case done.RolledBack:
+		return what + " " + done.Cause()
+	default:
+		return fmt.Sprintf("%s failed: %s", what, done.Cause())
+	}
+}

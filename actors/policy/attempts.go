@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"time"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// spawn makes the one Restarter of the plugin (RS-04), and moves to the phase
+// that goes with it.
+func (t *turn) spawn(a messages.Attempt, own attempt, cause string) {
+	own.id, own.verb = t.env.Seq, a.Kind
+	a.ID, a.Plugin = own.id, t.l.Plugin
+	t.emit(Disarm{TimerHealthy})
+	at := t.env.Now.Wall.Add(a.After)
+	if a.Kind == messages.KindStop {
+		t.move(stopping{own}, cause)
+	} else {
+		t.move(waiting{own}, cause)
+	}
+	t.l.next, t.l.nextAt = a.Kind.String(), at
+	if t.l.State() == plugin.StateCrashLoop {
+		t.l.next = "retry"
+	}
+	t.emit(Spawn{Attempt: a, Operator: own.operator})
+}
+
+// beginAttempt notes that the attempt has its slot.
+func beginAttempt(t *turn) {
+	switch ph := t.l.phase.(type) {
+	case waiting:
+		ph.begun = true
+		t.move(working(ph), t.l.why)
+	case stopping:
+		ph.begun = true
+		t.l.phase = ph
+		t.l.next, t.l.nextAt = "", time.Time{}
+	}
+}
+
+// startSucceeded notes that the attempt brought the plugin up (RS-06).
+func startSucceeded(t *turn) {
+	exit := t.l.attempt().exit
+	t.takeStart()
+	if exit == nil || exit.Life < t.l.run {
+		t.emit(Report{Status: plugin.StatusRunning, Restarted: true})
+		return
+	}
+	// It exited again while `--status` was asked.
+	t.emit(Report{Status: plugin.StatusFailed})
+	t.f = Fact{Kind: Exited, Exit: *exit}
+	t.takeExit()
+	judgeExit(t)
+}
+
+// takeStart notes what a successful attempt has left running.
+func (t *turn) takeStart() {
+	l, a := t.l, t.l.attempt()
+	first := l.Record.Last.IsZero() && !l.ran // its first start ever is no restart
+	why := "restarted after: " + l.Record.Cause
+	switch {
+	case a.operator:
+		why = l.Record.Cause
+	case first:
+		why = "started by the supervisor"
+	}
+	t.emit(Release{a.id})
+	switch {
+	case t.f.Outcome.Skipped && a.resumed:
+		why = "started before the supervisor was"
+	case t.f.Outcome.Skipped:
+		why = "found running, started by another program"
+	case !first:
+		l.Record.Count++
+		t.emit(CountRestart{})
+	}
+	l.Record.Last = t.f.At
+	t.enterStarted(uptime{since: t.f.At, unproven: true, firstRun: first}, why)
+}
+
+// enterStarted notes what a verb has left running.
+func (t *turn) enterStarted(up uptime, why string) {
+	l, o := t.l, t.f.Outcome
+	l.run = max(l.run, o.Life)
+	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
+		l.processes = o.Processes
+	}
+	t.emit(Measure{plugin.MeasureRestart, l.exitedAt})
+	l.exitedAt = time.Time{}
+	t.enterRunning(up, why)
+	t.save()
+	t.armHealthy()
+	if l.beat.readable() {
+		t.armSilence()
+	}
+}
+
+// takeFailure notes a failed attempt, whatever follows.
+func (t *turn) takeFailure() {
+	t.emit(Release{t.l.attempt().id})
+	t.emit(CountFailedRestart{})
+	t.note(plugin.Entry{Kind: plugin.EntryAttempt, Cause: t.f.Cause, Output: t.f.Outcome.Output})
+}
+
+// reportProbe reports what `--status` said after a failed attempt (RS-06).
+func (t *turn) reportProbe() {
+	status := t.f.Probe.Status
+	if status != plugin.StatusRunning {
+		status = plugin.StatusFailed
+	}
+	t.emit(Report{Status: status})
+}
+
+// startFailed plans the next attempt, ever later (RS-05).
+func startFailed(t *turn) {
+	t.takeFailure()
+	t.reportProbe()
+	t.countFailedStart()
+	kind := messages.KindStart
+	if t.f.Probe.Status == plugin.StatusRunning {
+		kind = messages.KindRestart
+	}
+	t.restartAfter(kind, t.f.Cause, false)
+}
+
+func (t *turn) countFailedStart() {
+	r := &t.l.Record
+	r.Count++
+	r.Failures++
+	r.Last, r.Cause = t.f.At, t.f.Cause
+	t.save()
+}
+
+// stopSucceeded notes that an operator's stop was carried out (EV-14).
+func stopSucceeded(t *turn) {
+	t.emit(Release{t.l.attempt().id})
+	t.leaveRunning()
+	t.finishStop()
+	t.move(stopped{}, t.l.Record.Cause)
+	t.emit(Report{Status: plugin.StatusFailed})
+}
+
+// stopFailed tries the stop again, ever later, until the plugin is down.
+func stopFailed(t *turn) {
+	t.takeFailure()
+	t.reportProbe()
+	own := attempt{operator: true, tries: t.l.attempt().tries + 1}
+	wait := nthBackoff(own.tries, t.env.Config.BackoffInitial, t.env.Config.BackoffMax, t.env.Rand)
+	t.spawn(messages.Attempt{Kind: messages.KindStop, After: wait}, own, t.f.Cause)
+	t.l.next = "stop again"
+}

@@ -1,0 +1,71 @@
+package policy
+
+import "pluginsupervisor/plugin"
+
+// Batch collects what the handling of one message changed of the durable
+// memory, so that it is written at once before anything is done about it
+// (EV-11). What could not be written stays in it.
+type Batch struct {
+	changes  plugin.Changes
+	settings bool // they changed; they are read when the batch is written
+}
+
+// SetSettings notes that the settings changed.
+func (b *Batch) SetSettings() { b.settings = true }
+
+func (b *Batch) setAcked(key string, a *plugin.Acked) {
+	if b.changes.Acked == nil {
+		b.changes.Acked = map[string]*plugin.Acked{}
+	}
+	b.changes.Acked[key] = a
+}
+
+// setPending notes what is pending of a plugin, nil for nothing. was: something
+// may be on record. New ones are synced: they must survive the machine's death
+// too.
+func (b *Batch) setPending(key string, o *plugin.Owed, was bool) {
+	if o == nil && !was {
+		return
+	}
+	if b.changes.Owed == nil {
+		b.changes.Owed = map[string]*plugin.Owed{}
+	}
+	b.changes.Owed[key] = o
+	b.changes.Sync = b.changes.Sync || o != nil
+}
+
+func (b *Batch) setEvent(seq uint64, e *plugin.Event) {
+	if b.changes.Events == nil {
+		b.changes.Events = map[uint64]*plugin.Event{}
+	}
+	b.changes.Events[seq] = e
+	b.changes.Sync = b.changes.Sync || e != nil
+}
+
+// SetRestarts notes the durable record of a plugin, nil to delete it.
+func (b *Batch) SetRestarts(key string, r *plugin.Restarts, sync bool) {
+	if b.changes.Restarts == nil {
+		b.changes.Restarts = map[string]*plugin.Restarts{}
+	}
+	b.changes.Restarts[key] = r
+	b.changes.Sync = b.changes.Sync || sync
+}
+
+// AddEntry adds to the journal.
+func (b *Batch) AddEntry(e plugin.Entry) { b.changes.Entries = append(b.changes.Entries, e) }
+
+// Changes returns what is to be written, with the settings as they are now,
+// and whether there is anything.
+func (b *Batch) Changes(settings func() plugin.Settings) (plugin.Changes, bool) {
+	if b.settings {
+		s := settings()
+		b.changes.Settings = &s
+	}
+	return b.changes, !b.changes.Empty()
+}
+
+// Written empties the batch.
+func (b *Batch) Written() { *b = Batch{} }
+
+// Refused keeps all but the entries, which the journal keeps by itself.
+func (b *Batch) Refused() { b.changes.Entries = nil }

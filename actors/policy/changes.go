@@ -1,0 +1,266 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// MaxChanges is how many changes are fetched or made at once, each of another
+// plugin (UP-11).
+const MaxChanges = 4
+
+// ChangePhase says how far a change has come.
+type ChangePhase uint8
+
+// The phases of a change.
+const (
+	ChangeQueued     ChangePhase = iota
+	ChangeFetching               // its package is fetched, beside the running plugin
+	ChangeReady                  // it waits until nothing else touches the plugin
+	ChangeApplying               // the version is switched
+	ChangeCancelling             // its fetch is being cancelled
+)
+
+var changePhaseNames = [...]string{"queued", "fetching", "waiting", "switching", "cancelling"}
+
+func (p ChangePhase) String() string { return changePhaseNames[p] }
+
+// Changes is the queue of changes: an update check's, operators', and those
+// that an earlier process left. Changes of different plugins go side by side,
+// an operator's first; those of one plugin go one after the other (UP-11).
+type Changes struct {
+	list []*queuedChange // all that have not ended, in order of arrival
+	last uint64          // number of the last one
+
+	check updateCheck
+}
+
+type queuedChange struct {
+	change plugin.Change
+	phase  ChangePhase
+	since  time.Time
+	check  bool // it came with the update check that is not done yet
+	why    error
+}
+
+// updateCheck is the update check whose changes have not all ended.
+type updateCheck struct {
+	open               bool
+	left               int
+	offered, succeeded int
+	next               time.Duration
+}
+
+// Add queues a change and returns it with its number.
+func (c *Changes) Add(change plugin.Change, now time.Time) plugin.Change {
+	return c.add(change, now, false)
+}
+
+func (c *Changes) add(change plugin.Change, now time.Time, check bool) plugin.Change {
+	c.last++
+	change.ID = c.last
+	c.list = append(c.list, &queuedChange{change: change, since: now, check: check})
+	return change
+}
+
+// AddCheck queues what an update check was answered. takenOver of them need
+// nothing to be done.
+func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time.Time) {
+	c.check = updateCheck{open: true, offered: len(u.Changes), next: u.NextInterval}
+	for _, change := range u.Changes {
+		if slices.Contains(takenOver, change) {
+			continue
+		}
+		c.check.left++
+		c.add(change, now, true)
+	}
+}
+
+// CheckDone reports whether an update check has just come to its end: all of
+// its changes have. It returns how many there were, how many succeeded, and the
+// interval of the answer (UP-09).
+func (c *Changes) CheckDone() (offered, succeeded int, next time.Duration, done bool) {
+	if !c.check.open || c.check.left > 0 {
+		return 0, 0, 0, false
+	}
+	k := c.check
+	c.check = updateCheck{}
+	return k.offered, k.succeeded, k.next, true
+}
+
+// Checking reports whether changes of an update check have not ended.
+func (c *Changes) Checking() bool { return c.check.open }
+
+// Start returns the changes whose fetch is to begin now.
+func (c *Changes) Start(now time.Time) (fetch []plugin.Change) {
+	for {
+		next := c.startable()
+		if next == nil {
+			return fetch
+		}
+		next.phase, next.since = ChangeFetching, now
+		fetch = append(fetch, next.change)
+	}
+}
+
+// startable returns the queued change that goes next, nil if none may.
+func (c *Changes) startable() *queuedChange {
+	active, busy := 0, map[string]bool{}
+	for _, q := range c.list {
+		if q.phase != ChangeQueued {
+			active++
+			busy[q.change.Name] = true
+		}
+	}
+	if active >= MaxChanges {
+		return nil
+	}
+	var next *queuedChange
+	for _, q := range c.list {
+		if q.phase != ChangeQueued || busy[q.change.Name] {
+			continue
+		}
+		if next == nil || rank(q.change) < rank(next.change) {
+			next = q
+		}
+	}
+	return next
+}
+
+// rank orders the changes that may go: what was left half done first, then
+// operators', then the control plane's.
+func rank(c plugin.Change) int {
+	switch c.Origin {
+	case plugin.FromRecovery:
+		return 0
+	case plugin.FromOperator:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// Fetched notes that a change is ready to be made. It reports whether it still
+// is to be: false after it was cancelled.
+func (c *Changes) Fetched(id uint64, now time.Time) (change plugin.Change, wanted bool) {
+	q := c.find(id)
+	if q == nil || q.phase != ChangeFetching {
+		return plugin.Change{}, false
+	}
+	q.phase, q.since = ChangeReady, now
+	return q.change, true
+}
+
+// Granted notes that a change is being made.
+func (c *Changes) Granted(id uint64, now time.Time) {
+	if q := c.find(id); q != nil {
+		q.phase, q.since = ChangeApplying, now
+	}
+}
+
+// Finish takes a change out of the queue that has ended.
+func (c *Changes) Finish(id uint64, succeeded bool) (change plugin.Change, known bool) {
+	q := c.find(id)
+	if q == nil {
+		return plugin.Change{}, false
+	}
+	c.list = slices.DeleteFunc(c.list, func(other *queuedChange) bool { return other == q })
+	if q.check {
+		c.check.left--
+		if succeeded {
+			c.check.succeeded++
+		}
+	}
+	return q.change, true
+}
+
+// Find returns a change that has not ended.
+func (c *Changes) Find(id uint64) (change plugin.Change, phase ChangePhase, ok bool) {
+	if q := c.find(id); q != nil {
+		return q.change, q.phase, true
+	}
+	return plugin.Change{}, 0, false
+}
+
+// Of returns the change of a plugin that is under way, or else the next one in
+// the queue, and since when it is in its phase.
+func (c *Changes) Of(name string) (change plugin.Change, phase ChangePhase, since time.Time, ok bool) {
+	var first *queuedChange
+	for _, q := range c.list {
+		if q.change.Name != name {
+			continue
+		}
+		if first == nil || q.phase > first.phase {
+			first = q
+		}
+	}
+	if first == nil {
+		return plugin.Change{}, 0, time.Time{}, false
+	}
+	return first.change, first.phase, first.since, true
+}
+
+// Cancelled is a change that Cancel has taken out of the queue, or will as
+// soon as its fetch has ended.
+type Cancelled struct {
+	Change   plugin.Change
+	Fetching bool // CancelFetch is to be sent; the end is Fetched
+	Fetched  bool // CancelFetch is to be sent, to drop what was fetched
+}
+
+// Cancel drops all changes of a plugin that are not being made yet.
+func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
+	for _, q := range slices.Clone(c.list) {
+		if q.change.Name != name {
+			continue
+		}
+		switch q.phase {
+		case ChangeQueued:
+			all = append(all, Cancelled{Change: q.change})
+			c.Finish(q.change.ID, false)
+		case ChangeFetching:
+			q.phase, q.why = ChangeCancelling, why
+			all = append(all, Cancelled{Change: q.change, Fetching: true})
+		case ChangeReady:
+			all = append(all, Cancelled{Change: q.change, Fetched: true})
+			c.Finish(q.change.ID, false)
+		}
+	}
+	return all
+}
+
+// CancelCause returns why the fetch of a change was cancelled, nil if it was
+// not.
+func (c *Changes) CancelCause(id uint64) error {
+	if q := c.find(id); q != nil {
+		return q.why
+	}
+	return nil
+}
+
+// Applying returns the changes that are being made.
+func (c *Changes) Applying() (all []plugin.Change) { return c.inPhase(ChangeApplying) }
+
+// Fetching returns the changes whose package is being fetched.
+func (c *Changes) Fetching() (all []plugin.Change) {
+	return append(c.inPhase(ChangeFetching), c.inPhase(ChangeCancelling)...)
+}
+
+func (c *Changes) inPhase(p ChangePhase) (all []plugin.Change) {
+	for _, q := range c.list {
+		if q.phase == p {
+			all = append(all, q.change)
+		}
+	}
+	return all
+}
+
+func (c *Changes) find(id uint64) *queuedChange {
+	i := slices.IndexFunc(c.list, func(q *queuedChange) bool { return q.change.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return c.list[i]
+}

@@ -1,0 +1,162 @@
+package policy
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+func names(changes []plugin.Change) (all []string) {
+	for _, c := range changes {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+func TestChanges(t *testing.T) {
+	queue := func(origin plugin.Origin, names ...string) *Changes {
+		c := &Changes{}
+		for _, name := range names {
+			c.Add(plugin.Change{Name: name, Origin: origin}, epoch)
+		}
+		return c
+	}
+	start := func(t *testing.T, c *Changes, want ...string) []plugin.Change {
+		t.Helper()
+		started := c.Start(epoch)
+		if !slices.Equal(names(started), want) {
+			t.Errorf("started %v, want %v", names(started), want)
+		}
+		return started
+	}
+	t.Run("UP-11 at most four at once, in the order of arrival", func(t *testing.T) {
+		c := queue(plugin.FromControlPlane, "a", "b", "c", "d", "e", "f")
+		started := start(t, c, "a", "b", "c", "d")
+		start(t, c)
+		c.Fetched(started[0].ID, epoch) // ready, and still one of the four
+		start(t, c)
+		c.Granted(started[0].ID, epoch)
+		start(t, c)
+		c.Finish(started[0].ID, true)
+		start(t, c, "e")
+	})
+	t.Run("UP-11 what was left half done goes first, then an operator's", func(t *testing.T) {
+		c := queue(plugin.FromControlPlane, "a", "b")
+		c.Add(plugin.Change{Name: "c", Origin: plugin.FromOperator}, epoch)
+		c.Add(plugin.Change{Name: "d", Origin: plugin.FromRecovery}, epoch)
+		start(t, c, "d", "c", "a", "b")
+	})
+	t.Run("UP-11 those of one plugin go one after the other", func(t *testing.T) {
+		c := queue(plugin.FromControlPlane, "a", "a", "b")
+		started := start(t, c, "a", "b")
+		if started[0].ID != 1 {
+			t.Errorf("number %d goes first", started[0].ID)
+		}
+		c.Finish(started[0].ID, false)
+		if next := start(t, c, "a"); next[0].ID != 2 {
+			t.Errorf("then number %d", next[0].ID)
+		}
+	})
+	t.Run("UP-12 cancelled in each phase", func(t *testing.T) {
+		why := errors.New("stopped by an operator")
+		for name, test := range map[string]struct {
+			to   ChangePhase
+			want []Cancelled
+			left int
+		}{
+			"queued":   {ChangeQueued, []Cancelled{{}}, 0},
+			"fetching": {ChangeFetching, []Cancelled{{Fetching: true}}, 1},
+			"ready":    {ChangeReady, []Cancelled{{Fetched: true}}, 0},
+			"applying": {ChangeApplying, nil, 1},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := queue(plugin.FromControlPlane, "a")
+				if test.to >= ChangeFetching {
+					c.Start(epoch)
+				}
+				if test.to >= ChangeReady {
+					c.Fetched(1, epoch)
+				}
+				if test.to >= ChangeApplying {
+					c.Granted(1, epoch)
+				}
+				got := c.Cancel("a", why)
+				for i := range got {
+					if got[i].Change.ID != 1 {
+						t.Errorf("cancelled %+v", got[i])
+					}
+					got[i].Change = plugin.Change{}
+				}
+				if !slices.Equal(got, test.want) || len(c.list) != test.left {
+					t.Errorf("%+v, %d left", got, len(c.list))
+				}
+				if test.to != ChangeFetching {
+					return
+				}
+				if _, wanted := c.Fetched(1, epoch); wanted || c.CancelCause(1) != why || !slices.Equal(names(c.Fetching()), []string{"a"}) {
+					t.Errorf("a cancelled fetch is wanted: %v, cause %v", wanted, c.CancelCause(1))
+				}
+				if again := c.Cancel("a", why); len(again) != 0 {
+					t.Errorf("cancelled twice: %+v", again)
+				}
+			})
+		}
+	})
+	t.Run("UP-12 of other plugins nothing is cancelled", func(t *testing.T) {
+		c := queue(plugin.FromControlPlane, "a", "b")
+		if got := c.Cancel("b", errors.New("x")); len(got) != 1 || got[0].Change.Name != "b" || len(c.list) != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("UP-09 an update check is done when all that it assigned is", func(t *testing.T) {
+		c := &Changes{}
+		taken := plugin.Change{Name: "taken"}
+		c.AddCheck(plugin.Updates{NextInterval: time.Hour, Changes: []plugin.Change{{Name: "a"}, taken, {Name: "b"}}}, []plugin.Change{taken}, epoch)
+		c.Add(plugin.Change{Name: "c", Origin: plugin.FromOperator}, epoch) // not of the check
+		c.Start(epoch)
+		for id, succeeded := range map[uint64]bool{1: true, 2: false} {
+			if _, _, _, done := c.CheckDone(); done || !c.Checking() {
+				t.Errorf("done before number %d", id)
+			}
+			c.Finish(id, succeeded)
+		}
+		offered, succeeded, next, done := c.CheckDone()
+		if !done || offered != 3 || succeeded != 1 || next != time.Hour {
+			t.Errorf("%d offered, %d succeeded, next %v, done %v", offered, succeeded, next, done)
+		}
+		if _, _, _, done := c.CheckDone(); done || c.Checking() {
+			t.Error("done twice")
+		}
+	})
+	t.Run("UP-09 with nothing assigned it is done at once", func(t *testing.T) {
+		c := &Changes{}
+		c.AddCheck(plugin.Updates{}, nil, epoch)
+		if offered, _, _, done := c.CheckDone(); !done || offered != 0 {
+			t.Errorf("%d offered, done %v", offered, done)
+		}
+	})
+	t.Run("what status shows is the furthest one of a plugin", func(t *testing.T) {
+		c := queue(plugin.FromControlPlane, "a", "a")
+		if change, phase, _, ok := c.Of("a"); !ok || change.ID != 1 || phase != ChangeQueued {
+			t.Errorf("%+v %s", change, phase)
+		}
+		c.Start(at(minute))
+		if change, phase, since, _ := c.Of("a"); change.ID != 1 || phase != ChangeFetching || !since.Equal(at(minute)) {
+			t.Errorf("%+v %s since %v", change, phase, since)
+		}
+		if _, _, _, ok := c.Of("b"); ok {
+			t.Error("a change of an unknown plugin")
+		}
+	})
+	t.Run("an unknown number is none", func(t *testing.T) {
+		c := &Changes{}
+		_, known := c.Finish(7, true)
+		_, wanted := c.Fetched(7, epoch)
+		if _, _, found := c.Find(7); known || wanted || found {
+			t.Errorf("known %v, wanted %v, found %v", known, wanted, found)
+		}
+	})
+}

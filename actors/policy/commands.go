@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+var commandVerbs = map[FactKind]messages.Kind{
+	OperatorStart: messages.KindStart, OperatorStop: messages.KindStop, OperatorRestart: messages.KindRestart,
+}
+
+// noteCommand keeps durably what an operator wants, before it is done (EV-14).
+func noteCommand(t *turn) {
+	r := &t.l.Record
+	r.Cause = t.f.Cause
+	if t.f.Kind == OperatorStop {
+		r.Stopped, r.StopPending = true, true
+	} else { // an operator knows better than what failed before
+		r.Stopped, r.StopPending, r.Failures = false, false, 0
+	}
+	t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: t.f.Cause})
+	t.saveSynced()
+}
+
+// obeyCommand does what an operator wants at once.
+func obeyCommand(t *turn) {
+	noteCommand(t)
+	spawnCommand(t, commandVerbs[t.f.Kind])
+}
+
+// cancelForCommand does it when the attempt under way has ended.
+func cancelForCommand(t *turn) {
+	noteCommand(t)
+	t.cancel(then{what: thenCommand, verb: commandVerbs[t.f.Kind]})
+}
+
+func commandAfterCancel(t *turn) {
+	noteCommand(t)
+	if !t.l.leaving() {
+		t.replaceThen(then{what: thenCommand, verb: commandVerbs[t.f.Kind]})
+	}
+}
+
+// spawnCommand spawns the Restarter that does what an operator wants.
+func spawnCommand(t *turn, verb messages.Kind) {
+	t.leaveRunning()
+	t.spawn(messages.Attempt{Kind: verb, Check: true}, attempt{operator: true}, t.l.Record.Cause)
+}
+
+// stopAgain carries out a stop that an earlier process accepted and did not
+// complete (EV-14).
+func stopAgain(t *turn) {
+	if len(t.f.Processes) > 0 {
+		t.l.run, t.l.processes = t.f.Run, t.f.Processes
+	}
+	spawnCommand(t, messages.KindStop)
+}

@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pluginsupervisor/plugin"
+)
+
+func TestEvents(t *testing.T) {
+	event := func(id string) plugin.Event { return plugin.Event{ID: id} }
+	fill := func(ids ...string) *Events {
+		e := NewEvents(plugin.Memory{}, &Batch{})
+		for _, id := range ids {
+			e.Add(event(id))
+		}
+		return e
+	}
+	next := func(t *testing.T, e *Events) (seq uint64, id string) {
+		seq, ev, _ := e.Next()
+		return seq, ev.ID
+	}
+	t.Run("LR-04 a newer inventory replaces the one not delivered", func(t *testing.T) {
+		e := fill(plugin.EventLocalList)
+		first, _ := next(t, e)
+		e.Add(event(plugin.EventUpdate))
+		e.Add(event(plugin.EventLocalList))
+		if e.Count() != 2 {
+			t.Errorf("%d events", e.Count())
+		}
+		e.Delivered(first) // too late to matter
+		if _, id := next(t, e); id != plugin.EventUpdate {
+			t.Errorf("next %q", id)
+		}
+	})
+	t.Run("one at a time, in order", func(t *testing.T) {
+		e := fill("one", "two")
+		seq, _ := next(t, e)
+		if _, _, ok := e.Next(); ok {
+			t.Error("two are on their way")
+		}
+		e.Delivered(seq)
+		if _, id := next(t, e); id != "two" {
+			t.Errorf("next %q", id)
+		}
+	})
+	t.Run("SC-20 a refused event does not hold up the others, and is tried on the next occasion", func(t *testing.T) {
+		e := fill("one", "two")
+		seq, _ := next(t, e)
+		e.Failed(seq)
+		seq, id := next(t, e)
+		if id != "two" {
+			t.Errorf("next %q", id)
+		}
+		e.Delivered(seq)
+		if _, _, ok := e.Next(); ok {
+			t.Error("a refused event was tried without an occasion")
+		}
+		e.Retry()
+		if _, id := next(t, e); id != "one" {
+			t.Errorf("next %q", id)
+		}
+	})
+	t.Run("SC-20 of many that were refused one is tried at an occasion, the others when that was taken", func(t *testing.T) {
+		e := fill("one", "two", "three")
+		for range 3 {
+			seq, _ := next(t, e)
+			e.Failed(seq)
+		}
+		for range 2 { // it is refused again
+			e.Retry()
+			e.Retry()
+			seq, id := next(t, e)
+			if id != "one" {
+				t.Errorf("tried %q", id)
+			}
+			e.Failed(seq)
+			if _, _, ok := e.Next(); ok {
+				t.Error("a second one is tried at the same occasion")
+			}
+		}
+		e.Retry()
+		var order []string
+		for seq, ev, ok := e.Next(); ok; seq, ev, ok = e.Next() {
+			order = append(order, ev.ID)
+			e.Delivered(seq)
+		}
+		if !slices.Equal(order, []string{"one", "two", "three"}) {
+			t.Errorf("order %v", order)
+		}
+	})
+	t.Run("held back, and sent again", func(t *testing.T) {
+		e := fill("one")
+		e.Hold()
+		if _, _, ok := e.Next(); ok {
+			t.Error("sent while it is held back")
+		}
+		e.Release()
+		first, _ := next(t, e)
+		e.Resend() // the Reporter has forgotten it
+		if again, _ := next(t, e); again != first {
+			t.Errorf("sent %d, then %d", first, again)
+		}
+	})
+	t.Run("full: the oldest goes", func(t *testing.T) {
+		e := fill()
+		for i := range MaxEvents {
+			if dropped := e.Add(event(fmt.Sprint(i))); dropped != nil {
+				t.Fatalf("dropped %v", dropped)
+			}
+		}
+		if dropped := e.Add(event("last")); dropped == nil || dropped.ID != "0" {
+			t.Errorf("dropped %v", dropped)
+		}
+		if e.Count() != MaxEvents {
+			t.Errorf("%d events", e.Count())
+		}
+	})
+	t.Run("EV-11 begins with what was saved", func(t *testing.T) {
+		e := NewEvents(plugin.Memory{Events: map[uint64]plugin.Event{7: event("a"), 9: event("b")}}, &Batch{})
+		var order []uint64
+		for seq, _, ok := e.Next(); ok; seq, _, ok = e.Next() {
+			order = append(order, seq)
+			e.Delivered(seq)
+		}
+		if !slices.Equal(order, []uint64{7, 9}) {
+			t.Errorf("order %v", order)
+		}
+		e.Add(event("c"))
+		if seq, _ := next(t, e); seq != 10 {
+			t.Errorf("sequence %d", seq)
+		}
+	})
+	t.Run("EV-11 each change is to be saved", func(t *testing.T) {
+		b := &Batch{}
+		e := NewEvents(plugin.Memory{}, b)
+		e.Add(event("one"))
+		if c, dirty := b.Changes(nil); !dirty || !c.Sync || c.Events[1] == nil {
+			t.Errorf("%+v", c)
+		}
+		b.Written()
+		e.Delivered(1)
+		if c, dirty := b.Changes(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
+			t.Errorf("%+v", c)
+		}
+	})
+}

@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"pluginsupervisor/plugin"
+)
+
+// unexplained is the cause of an exit as long as the kernel has not told it.
+var unexplained = plugin.Exit{}.Cause()
+
+// takeExit notes that what ran of the plugin is gone.
+func (t *turn) takeExit() {
+	t.l.run, t.l.processes = t.f.Exit.Life, nil
+	t.emit(Measure{plugin.MeasureDetection, t.f.Exit.At})
+	t.emit(CountExit{})
+}
+
+// writeExit adds an exit and what was decided to the journal.
+func (t *turn) writeExit(decision string) {
+	e := t.f.Exit
+	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Decision: decision, Exit: &e, Output: e.Output})
+}
+
+// noteExit notes an exit after which nothing has to be done.
+func noteExit(t *turn) {
+	t.takeExit()
+	decision := "none"
+	switch ph := t.l.phase.(type) {
+	case waiting:
+		decision += ", a " + ph.verb.String() + " is planned already"
+	case working:
+		decision += ", a " + ph.verb.String() + " is under way"
+	case stopping:
+		decision += ", a stop is under way"
+	case cancelling:
+		decision += ", a " + ph.verb.String() + " is being cancelled"
+	case stopped:
+		decision += ", " + t.l.Record.Cause
+	}
+	t.writeExit(decision)
+	t.saveDown()
+}
+
+// keepExit keeps the exit of what the work under way has started; it is
+// judged when that has ended (UP-13).
+func keepExit(t *turn) {
+	e := t.f.Exit
+	switch ph := t.l.phase.(type) {
+	case working:
+		ph.exit = &e
+		t.l.phase = ph
+	case changing:
+		ph.exit = &e
+		t.l.phase = ph
+		t.takeExit()
+		t.writeExit("none yet, " + ph.change.String() + " is under way")
+	}
+}
+
+// explainExit notes the cause of an exit that was told before (EV-10).
+func explainExit(t *turn) {
+	e, l := t.f.Exit, t.l
+	if l.why == unexplained {
+		l.why = e.Cause()
+	}
+	if l.Record.Cause == unexplained {
+		l.Record.Cause = e.Cause()
+		t.save()
+	}
+	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: "the exit before: " + e.Cause(), Exit: &e, Output: e.Output})
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"time"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// nodeKey is a state without its times and numbers: two nodes with the same
+// key go on in the same way.
+type nodeKey struct {
+	phase                PhaseKind
+	typ                  plugin.Type
+	duplicate            bool
+	stopped, stopPending bool
+	up, fails            bool
+	ran, processes       bool
+	requested            plugin.Request
+	attempt              attemptKey
+	uptime               uptimeKey
+	then                 thenKey
+	change               plugin.ChangeKind
+	before               PhaseKind // at the grant of the change
+	lastStart            ageKey
+	beat                 ageKey
+	afterStart           bool // it beat since it runs
+	world                world
+}
+
+type attemptKey struct {
+	verb            messages.Kind
+	operator, begun bool
+	exit            int8
+}
+
+type uptimeKey struct {
+	old, unproven, firstRun, adopted bool
+}
+
+type thenKey struct {
+	what     thenKind
+	verb     messages.Kind
+	change   plugin.ChangeKind
+	before   plugin.Status
+	was      PhaseKind
+	unproven bool
+}
+
+// ageKey is a span of time: none, or as it matters for heartbeats.
+type ageKey uint8
+
+const (
+	ageNone ageKey = iota
+	ageYoung
+	ageLate
+	ageHung
+)
+
+func ageOf(d time.Duration) ageKey {
+	switch {
+	case d <= time.Minute+plugin.HeartbeatGrace:
+		return ageYoung
+	case d <= hangIntervals*time.Minute:
+		return ageLate
+	default:
+		return ageHung
+	}
+}
+
+func (n *node) key() nodeKey {
+	l, r := n.l, n.l.Record
+	k := nodeKey{phase: l.Phase()}
+	if k.phase == Removed { // the end, or the one beginning
+		return k
+	}
+	k.typ, k.duplicate = l.Plugin.Type, l.Plugin.Duplicate
+	k.stopped, k.stopPending, k.up, k.requested = r.Stopped, r.StopPending, !r.Up.IsZero(), r.Requested
+	k.fails, k.ran, k.world = r.Failures > 0, l.ran, n.world
+	k.world.id = 0
+	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.beatAge(), ageYoung)
+	a := l.attempt()
+	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit)}
+	switch ph := l.phase.(type) {
+	case waiting:
+		k.attempt.operator = a.operator
+	case running:
+		n.runningKey(&k, ph.uptime)
+	case degraded:
+		n.runningKey(&k, ph.uptime)
+	case installed, stopped:
+		k.processes = len(l.processes) > 0
+	case cancelling:
+		k.then = thenKey{what: ph.then.what, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
+		switch ph.then.what {
+		case thenRunning:
+			k.then.unproven = ph.then.up.unproven
+		case thenChange:
+			k.then.was = ph.then.was.kind()
+		}
+	case changing:
+		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.kind(), n.exitKey(ph.exit)
+	}
+	return k
+}
+
+// runningKey: how old the last start and beat are matters for what runs; a
+// plugin that does not run gets new ones first.
+func (n *node) runningKey(k *nodeKey, up uptime) {
+	k.processes = len(n.l.processes) > 0
+	k.uptime = uptimeKey{n.now.Sub(up.since) >= exploreConfig.HealthyAfter, up.unproven, up.firstRun, up.adopted}
+	k.lastStart, k.beat = n.age(n.l.Record.Last), n.beatAge()
+	k.afterStart = n.l.beat.readable() && n.l.beat.ageAt(n.now) < n.now.Sub(up.since)+beatSlack
+}
+
+func (n *node) age(of plugin.Moment) ageKey {
+	if of.IsZero() {
+		return ageNone
+	}
+	return ageOf(n.now.Sub(of))
+}
+
+func (n *node) beatAge() ageKey {
+	if !n.l.beat.readable() {
+		return ageNone
+	}
+	return ageOf(n.l.beat.ageAt(n.now))
+}
+
+// exitKey says how an exit that is kept relates to the run that is known.
+func (n *node) exitKey(e *plugin.Exit) int8 {
+	switch {
+	case e == nil:
+		return 0
+	case e.Life < n.l.run:
+		return 1
+	case e.Life == n.l.run:
+		return 2
+	default:
+		return 3
+	}
+}

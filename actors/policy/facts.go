@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// FactKind is what a Fact is about.
+type FactKind uint8
+
+// The facts that the transition table knows. The list is closed.
+const (
+	Recorded         FactKind = iota // the plugin's record is in the database
+	RecordGone                       // it is not any more
+	Adopted                          // processes of it were found at the start of the supervisor
+	ExitMissed                       // processes that were known are gone, no event told of it (EV-09)
+	ProcessesSeen                    // what it runs as now
+	SeenRunning                      // `--status` says running
+	SeenDead                         // `--status` says not running
+	Exited                           // its last process has exited
+	ExitExplained                    // the cause of an exit became known later (EV-10)
+	BeatSeen                         // a heartbeat in time, or none at all
+	BeatLate                         // a heartbeat that is overdue
+	HealthPassed                     // a health check passes again
+	HealthFailed                     // a health check failed as often as it may
+	AttemptBegun                     // the attempt got its slot, its verb runs
+	StartSucceeded                   // the attempt ended, the plugin runs
+	StartFailed                      // the attempt ended, the plugin does not run as it should
+	StopSucceeded                    // the stop ended, the plugin does not run
+	StopFailed                       // the stop ended, the plugin still runs
+	AttemptCancelled                 // the attempt was cancelled, nothing of its command is left
+	OperatorStart                    // an operator wants it to run
+	OperatorStop                     // an operator wants it stopped
+	OperatorRestart                  // an operator wants it restarted
+	OperatorChange                   // an operator wants another change than the one under way
+	ChangeGranted                    // a change of its version is ready and may begin
+	ChangeDropped                    // a change that was granted and not begun is not wanted any more
+	ChangeCompleted                  // that change has ended
+	HealthyDue                       // it was started HealthyAfter ago
+	SilenceDue                       // it has not beaten for so long that it hangs
+	RefreshDue                       // its status is to be reported again (SC-25)
+	factCount
+)
+
+var factNames = [factCount]string{
+	"Recorded", "RecordGone", "Adopted", "ExitMissed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ExitExplained",
+	"BeatSeen", "BeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
+	"StopFailed", "AttemptCancelled", "OperatorStart", "OperatorStop", "OperatorRestart", "OperatorChange", "ChangeGranted",
+	"ChangeDropped", "ChangeCompleted", "HealthyDue", "SilenceDue", "RefreshDue",
+}
+
+func (k FactKind) String() string { return factNames[k] }
+
+// learns reports whether a fact of this kind is newer knowledge than what was
+// asked before it: an answer to an older question is dropped (EV-26).
+func (k FactKind) learns() bool {
+	switch k {
+	case Recorded, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, BeatSeen, BeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
+		return false
+	default:
+		return true
+	}
+}
+
+// Fact is something that is now known of a plugin. Which fields are set
+// depends on Kind.
+type Fact struct {
+	Kind      FactKind
+	Cause     string           // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
+	Scan      bool             // SeenRunning, SeenDead: by the periodic scan
+	Refresh   bool             // SeenRunning: asked for by RefreshDue
+	Exit      plugin.Exit      // Exited, ExitExplained
+	Beat      plugin.Beat      // BeatSeen, BeatLate
+	Age       time.Duration    // BeatSeen, BeatLate: of the beat by its own date
+	ByEvent   bool             // BeatSeen, BeatLate: told by an event, so that Age is exact
+	Run       uint64           // Adopted, ExitMissed, ProcessesSeen: number of the run
+	Processes []plugin.Process // Adopted, ProcessesSeen
+	At        plugin.Moment    // StartSucceeded, StartFailed: when the attempt ended
+	Outcome   plugin.Outcome   // StartSucceeded, StartFailed, StopFailed
+	Probe     plugin.Probe     // StartFailed: what `--status` said afterwards
+	Plugin    plugin.Plugin    // Recorded
+	Gen       uint64           // Recorded: number of the order that the list answers
+	Change    plugin.Change    // ChangeGranted, ChangeCompleted
+	Changed   plugin.Changed   // ChangeCompleted
+	Request   plugin.Request   // OperatorChange
+}

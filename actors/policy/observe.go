@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"slices"
+
+	"pluginsupervisor/plugin"
+)
+
+// noteProcesses takes over what the plugin runs as, unless that is of an
+// earlier run.
+func noteProcesses(t *turn) {
+	l := t.l
+	if len(t.f.Processes) == 0 || t.f.Run < l.run || t.f.Run != l.run && len(l.processes) > 0 {
+		return
+	}
+	l.run, l.processes = t.f.Run, t.f.Processes
+	if up := t.uptime(); !up.since.IsZero() {
+		t.saveUp(up.since)
+	}
+}
+
+// adoptRunning takes over a plugin that an earlier process left running (EV-07).
+func adoptRunning(t *turn) {
+	l, now := t.l, t.env.Now
+	since := l.Record.Up
+	if since.IsZero() || since.After(now) {
+		since = now
+	}
+	l.run, l.processes = t.f.Run, t.f.Processes
+	up := uptime{since: since, adopted: true}
+	up.unproven = l.Record.Failures > 0 || now.Sub(since) < t.env.Config.HealthyAfter
+	t.enterRunning(up, "adopted after supervisor restart")
+	if up.unproven {
+		t.armHealthy()
+	}
+}
+
+// foundRunning notes a plugin that runs though it was not known to.
+func foundRunning(t *turn) {
+	t.enterRunning(uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}, "found running")
+	t.proveHealthy()
+	t.reportSeen()
+}
+
+// acceptStarted takes an operator's stop back: another program started the
+// plugin after it had been stopped.
+func acceptStarted(t *turn) {
+	l := t.l
+	l.Record.Stopped, l.Record.StopPending = false, false
+	if len(t.f.Processes) > 0 {
+		l.run, l.processes = t.f.Run, t.f.Processes
+	}
+	t.saveSynced()
+	t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: "started by another program after it had been stopped"})
+	t.enterRunning(uptime{since: t.env.Now}, "found running, started by another program")
+	t.reportSeen()
+}
+
+// stillRunning notes that `--status` says running of one that is known to.
+func stillRunning(t *turn) {
+	t.changeUptime(func(up *uptime) { up.adopted = false })
+	t.proveHealthy()
+	t.reportSeen()
+}
+
+// reportSeen reports a plugin that was seen running, if that was asked for.
+func (t *turn) reportSeen() {
+	if t.f.Scan || t.f.Refresh {
+		t.emit(Report{Status: plugin.StatusRunning})
+	}
+}
+
+// changeUptime changes the data of a plugin that runs.
+func (t *turn) changeUptime(change func(*uptime)) {
+	switch ph := t.l.phase.(type) {
+	case running:
+		change(&ph.uptime)
+		t.l.phase = ph
+	case degraded:
+		change(&ph.uptime)
+		t.l.phase = ph
+	}
+}
+
+// proveHealthy forgets the failures of a plugin that was seen healthy for long
+// enough; only that does (RS-05).
+func (t *turn) proveHealthy() {
+	l, up := t.l, t.uptime()
+	if !l.healthy(up, t.env.Now, t.env.Config.HealthyAfter) || (!up.unproven && l.Record.Failures == 0) {
+		return
+	}
+	t.changeUptime(func(up *uptime) { up.unproven = false })
+	if l.Record.Failures > 0 {
+		t.emit(Recovered{l.Record.Failures})
+		l.Record.Failures = 0
+		t.save()
+	}
+}
+
+// foundDead notes that a plugin that is never started does not run.
+func foundDead(t *turn) {
+	t.leaveRunning()
+	if t.l.Plugin.Duplicate {
+		t.move(installed{}, "not running ("+t.f.Cause+"), a duplicate is never started")
+		return
+	}
+	t.move(installed{}, "not running ("+t.f.Cause+")")
+}
+
+// noteStopped notes that a plugin is down, as an operator wants it (EV-14).
+func noteStopped(t *turn) {
+	t.saveDown()
+	t.finishStop()
+	if t.f.Scan {
+		t.emit(Report{Status: plugin.StatusFailed})
+	}
+}
+
+// finishStop notes that an operator's stop was carried out.
+func (t *turn) finishStop() {
+	if t.l.Record.StopPending {
+		t.l.Record.StopPending = false
+		t.save()
+	}
+}
+
+// enterRunning notes durably that the plugin runs, and since when.
+func (t *turn) enterRunning(up uptime, why string) {
+	t.l.ran = true
+	t.move(running{up}, why)
+	t.saveUp(up.since)
+}
+
+// saveUp notes durably that the plugin runs, and as what.
+func (t *turn) saveUp(since plugin.Moment) {
+	r := &t.l.Record
+	if r.Up.Equal(since) && slices.Equal(r.Processes, t.l.processes) {
+		return
+	}
+	r.Up, r.Processes = since, t.l.processes
+	t.save()
+}
+
+// saveDown notes durably that it does not. Processes that are known to run all
+// the same, whatever `--status` says, are forgotten when their exit is told.
+func (t *turn) saveDown() {
+	r := &t.l.Record
+	if r.Up.IsZero() && r.Processes == nil {
+		return
+	}
+	r.Up, r.Processes = plugin.Moment{}, nil
+	t.save()
+}
+
+// leaveRunning ends what goes with a run.
+func (t *turn) leaveRunning() {
+	t.disarmAll()
+	t.saveDown()
+}
+
+func (t *turn) disarmAll() {
+	t.emit(Disarm{TimerHealthy})
+	t.emit(Disarm{TimerSilence})
+	t.emit(Disarm{TimerRefresh})
+}
+
+func (t *turn) armHealthy() { t.emit(Arm{TimerHealthy, t.env.Config.HealthyAfter}) }
+
+func checkStatus(t *turn) { t.emit(Check{Refresh: t.f.Kind == RefreshDue}) }

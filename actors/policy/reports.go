@@ -1,0 +1,298 @@
+package policy
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// Purpose says what work a report ends, so that its answer moves the right
+// timer (TM-02).
+type Purpose uint8
+
+// The purposes; a report may have several.
+const (
+	ForScan Purpose = 1 << iota
+	ForPull
+	ForChange Purpose = 0
+)
+
+// GatherFor is how long changes of status are gathered after a report was
+// sent, so that many of them are one request.
+const GatherFor = 500 * time.Millisecond
+
+// Reports holds what the control plane knows and what is pending for it: what
+// it acknowledged last, by plugin.Key, and what it has not acknowledged yet. It
+// decides what a report contains and what a lazy pull may leave out. Each
+// change goes to the batch as well, to be saved.
+type Reports struct {
+	acked   map[string]plugin.Acked
+	pending map[string]plugin.Owed
+	sent    map[uint64]*sentReport // by Gen: reports that may still be acknowledged
+	seq     uint64
+	batch   *Batch
+
+	pullAcked bool     // a pull was acknowledged (PL-13, PL-18)
+	pulled    []string // keys of the last one acknowledged, sorted
+
+	wanted    bool // a report is to be sent
+	purpose   Purpose
+	pull      []string      // keys of the pull that it contains
+	lastSent  plugin.Moment // when one was sent last
+	restarted map[string]bool
+}
+
+// sentReport is what one report carried.
+type sentReport struct {
+	carried   map[string]plugin.Owed
+	own       Purpose
+	inherited Purpose  // of reports it replaced before they were acknowledged
+	pulled    []string // keys of the pull it contains, sorted
+}
+
+// NewReports returns the reports that an earlier process left.
+func NewReports(m plugin.Memory, batch *Batch) *Reports {
+	r := &Reports{
+		acked: map[string]plugin.Acked{}, pending: map[string]plugin.Owed{}, sent: map[uint64]*sentReport{},
+		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.Pulled, restarted: map[string]bool{},
+	}
+	maps.Copy(r.acked, m.Acked)
+	for key, o := range m.Owed {
+		r.seq++
+		o.Seq = r.seq
+		r.pending[key] = o
+	}
+	return r
+}
+
+// Save fills in what has to survive the process.
+func (r *Reports) Save(to *plugin.Settings) { to.PullAcked, to.Pulled = r.pullAcked, r.pulled }
+
+// Add makes a plugin's status pending. It replaces what was pending of it
+// before, but a tag that was not delivered yet stays (SC-17).
+func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag plugin.SysTag) {
+	o := plugin.Owed{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
+	r.put(p.Key(), o)
+}
+
+func (r *Reports) put(key string, o plugin.Owed) {
+	before, was := r.pending[key]
+	if o.SysTag == plugin.SysTagNone {
+		o.SysTag = before.SysTag
+	}
+	if was && before.Version == o.Version && before.Status == o.Status {
+		o.Since = before.Since
+	}
+	r.seq++
+	o.Seq = r.seq
+	r.pending[key] = o
+	r.batch.setPending(key, r.durable(key, o), was)
+}
+
+// Gone notes that a plugin is no longer installed: what is pending of it
+// becomes REMOVED (EV-22).
+func (r *Reports) Gone(key string, now time.Time) {
+	delete(r.restarted, key)
+	if o, ok := r.pending[key]; ok && o.Status != plugin.StatusRemoved {
+		o.Status, o.Since = plugin.StatusRemoved, now
+		r.put(key, o)
+		r.Want(ForChange, nil)
+	}
+}
+
+// durable returns what has to survive of something pending: nothing, if the
+// control plane has acknowledged the very same before (SC-18).
+func (r *Reports) durable(key string, o plugin.Owed) *plugin.Owed {
+	if o.SysTag == plugin.SysTagNone && r.acked[key] == (plugin.Acked{Version: o.Version, Status: o.Status}) {
+		return nil
+	}
+	return &o
+}
+
+// Restarted has a plugin reported once more some time after its restart was
+// acknowledged (SC-25).
+func (r *Reports) Restarted(key string) { r.restarted[key] = true }
+
+// Refreshes returns the plugins whose restart has been acknowledged: they are
+// to be reported again after the interval that the answer named (SC-25).
+func (r *Reports) Refreshes() (keys []string) {
+	for key := range r.restarted {
+		if _, pending := r.pending[key]; !pending { // else a later report will tell
+			delete(r.restarted, key)
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Want asks for a report of all that is pending. pulled are the plugins of a
+// pull report.
+func (r *Reports) Want(p Purpose, pulled []string) {
+	r.wanted = true
+	r.purpose |= p
+	if pulled != nil {
+		r.pull = pulled
+	}
+}
+
+// Wanted reports whether a report is to be sent at once, or after which time.
+// A scan's and a pull's go at once; changes of single plugins that come soon
+// after a report are gathered.
+func (r *Reports) Wanted(now plugin.Moment) (send bool, after time.Duration) {
+	if !r.wanted || len(r.pending) == 0 {
+		r.wanted, r.purpose, r.pull = false, 0, nil
+		return false, 0
+	}
+	if since := now.Sub(r.lastSent); r.purpose == ForChange && !r.lastSent.IsZero() && since < GatherFor {
+		return false, GatherFor - since
+	}
+	return true, 0
+}
+
+// IsWanted reports whether a report was asked for and not sent yet.
+func (r *Reports) IsWanted() bool { return r.wanted }
+
+// Compose returns the report of everything pending, Once plugins first, each
+// in the order of the records (SC-05, SC-17). What the reports before it were
+// for is now this one's too.
+func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
+	s := &sentReport{carried: maps.Clone(r.pending), own: r.purpose, pulled: r.pull}
+	r.wanted, r.purpose, r.pull, r.lastSent = false, 0, nil, now
+	for _, earlier := range r.sent {
+		s.inherited |= earlier.own | earlier.inherited
+		if s.pulled == nil {
+			s.pulled = earlier.pulled
+		}
+	}
+	r.sent[gen] = s
+	all := slices.SortedFunc(maps.Values(r.pending), func(a, b plugin.Owed) int {
+		if a.Once != b.Once {
+			if a.Once {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Name, b.Name))
+	})
+	report := plugin.Report{Entries: make([]plugin.ReportEntry, len(all))}
+	for i, o := range all {
+		report.Entries[i] = plugin.ReportEntry{Name: o.Name, Version: o.Version, Status: o.Status, SysTag: o.SysTag}
+	}
+	return report
+}
+
+// Acknowledge settles what report gen carried: the control plane knows it now,
+// and what became pending since stays so (SC-17, PL-15). It returns what the
+// report was for; ok is false for one that is not awaited. each is called for
+// each plugin that it carried.
+func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.Owed)) (p Purpose, ok bool) {
+	s, ok := r.sent[gen]
+	if !ok {
+		return ForChange, false
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.carried)) {
+		o := s.carried[key]
+		a := plugin.Acked{Version: o.Version, Status: o.Status}
+		if r.acked[key] != a {
+			r.acked[key] = a
+			r.batch.setAcked(key, &a)
+		}
+		if now, still := r.pending[key]; still && now.Seq == o.Seq {
+			delete(r.pending, key)
+			r.batch.setPending(key, nil, true)
+		}
+		each(key, o)
+	}
+	p = s.own | s.inherited
+	if p&ForPull != 0 {
+		r.pullAcked, r.pulled = true, s.pulled
+		r.batch.SetSettings()
+	}
+	for other, later := range r.sent {
+		if other <= gen { // replaced by this one
+			delete(r.sent, other)
+		} else { // it no longer stands in for this one
+			later.inherited &^= p
+		}
+	}
+	return p, true
+}
+
+// Drop settles a report that will not be delivered: a newer one has taken its
+// place and its purpose (SC-17), or it was refused and all in it stays pending
+// (SC-20).
+func (r *Reports) Drop(gen uint64) { delete(r.sent, gen) }
+
+// Awaiting reports whether a report is under way.
+func (r *Reports) Awaiting() bool { return len(r.sent) > 0 }
+
+// Count returns how many plugins have something pending.
+func (r *Reports) Count() int { return len(r.pending) }
+
+// Acked returns what the control plane acknowledged last of a plugin, and
+// whether something is pending of it.
+func (r *Reports) Acked(key string) (a plugin.Acked, pending bool) {
+	_, pending = r.pending[key]
+	return r.acked[key], pending
+}
+
+// PullEntry is one plugin in a pull.
+type PullEntry struct {
+	Plugin plugin.Plugin
+	Status plugin.Status
+}
+
+// AddPull makes the statuses of a pull pending and asks for their report,
+// unless it is lazy and has no news: a pull was acknowledged before (PL-18),
+// version and status of each plugin are what was acknowledged of it in any
+// report, nothing else is pending of it, and no plugin is missing (PL-13,
+// PL-14). It reports whether there is anything to send.
+func (r *Reports) AddPull(now time.Time, entries []PullEntry, lazy bool) bool {
+	keys := make([]string, 0, len(entries))
+	for _, e := range entries {
+		keys = append(keys, e.Plugin.Key())
+	}
+	slices.Sort(keys)
+	if lazy && r.pullAcked && slices.Equal(keys, r.pulled) && !slices.ContainsFunc(entries, r.isNews) {
+		return false
+	}
+	for _, e := range entries {
+		r.Add(now, e.Plugin, e.Status, plugin.SysTagNone)
+	}
+	r.Want(ForPull, keys)
+	return true
+}
+
+func (r *Reports) isNews(e PullEntry) bool {
+	key := e.Plugin.Key()
+	if r.acked[key] != (plugin.Acked{Version: e.Plugin.Version, Status: e.Status}) {
+		return true
+	}
+	o, ok := r.pending[key]
+	return ok && (o.Version != e.Plugin.Version || o.Status != e.Status)
+}
+
+// Forget drops the memory of plugins that are no longer installed. What is
+// pending of them stays until it was delivered.
+func (r *Reports) Forget(installed func(key string) bool) {
+	for key := range r.acked {
+		if _, pending := r.pending[key]; !pending && !installed(key) {
+			delete(r.acked, key)
+			r.batch.setAcked(key, nil)
+		}
+	}
+}
+
+// Oldest returns since when something is pending; the zero time if nothing is.
+func (r *Reports) Oldest() (since time.Time) {
+	for _, o := range r.pending {
+		if since.IsZero() || o.Since.Before(since) {
+			since = o.Since
+		}
+	}
+	return since
+}

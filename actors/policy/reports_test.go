@@ -1,0 +1,254 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// unheard is for tests that do not check what was settled.
+func unheard(string, plugin.Owed) {}
+
+func newReports(m plugin.Memory) *Reports { return NewReports(m, &Batch{}) }
+
+// composed makes a report for a purpose.
+func (r *Reports) composed(gen uint64, p Purpose, pulled []string) plugin.Report {
+	r.Want(p, pulled)
+	return r.Compose(gen, moment(0))
+}
+
+func TestReports(t *testing.T) {
+	now := epoch
+	fill := func(n int) *Reports {
+		r := newReports(plugin.Memory{})
+		for i := range n {
+			r.Add(now, persist(uint64(i+1), fmt.Sprintf("p%d", i)), plugin.StatusRunning, "")
+		}
+		return r
+	}
+	t.Run("SC-17 what became pending after a report stays pending when that is acknowledged", func(t *testing.T) {
+		r := fill(2)
+		r.composed(1, ForScan, nil)
+		r.Add(now, persist(1, "p0"), plugin.StatusFailed, "")
+		if p, ok := r.Acknowledge(1, unheard); !ok || p != ForScan {
+			t.Errorf("acknowledged %v %v", p, ok)
+		}
+		if r.Count() != 1 || r.pending["p0"].Status != plugin.StatusFailed {
+			t.Errorf("pending %v", r.pending)
+		}
+		if acked, pending := r.Acked("p0"); acked.Status != plugin.StatusRunning || !pending {
+			t.Errorf("acknowledged %v", acked)
+		}
+	})
+	t.Run("SC-17 a replaced report's purpose passes on, once", func(t *testing.T) {
+		r := fill(1)
+		r.composed(1, ForScan, nil)
+		r.composed(2, ForPull, []string{"p0"})
+		r.composed(3, ForChange, nil)
+		if p, _ := r.Acknowledge(2, unheard); p != ForScan|ForPull {
+			t.Errorf("purpose %v", p)
+		}
+		if p, _ := r.Acknowledge(3, unheard); p != ForChange {
+			t.Errorf("purpose of the third %v", p)
+		}
+		if _, ok := r.Acknowledge(1, unheard); ok {
+			t.Error("a replaced report was acknowledged")
+		}
+	})
+	t.Run("SC-20 a refused report passes nothing on", func(t *testing.T) {
+		r := fill(1)
+		r.composed(1, ForPull, []string{"p0"})
+		r.Drop(1)
+		r.composed(2, ForChange, nil)
+		if p, _ := r.Acknowledge(2, unheard); p != ForChange || r.pullAcked {
+			t.Errorf("purpose %v, pull acknowledged %v", p, r.pullAcked)
+		}
+	})
+	t.Run("SC-17 a tag that was not delivered yet is not lost to a newer status", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		r.Add(now, persist(1, "a"), plugin.StatusRunning, plugin.SysTagAdd)
+		r.Add(now, persist(1, "a"), plugin.StatusFailed, "")
+		if e := r.composed(1, ForChange, nil).Entries[0]; e.SysTag != plugin.SysTagAdd || e.Status != plugin.StatusFailed {
+			t.Errorf("%+v", e)
+		}
+	})
+	t.Run("SC-18 only what the control plane does not know yet is saved", func(t *testing.T) {
+		r := fill(1)
+		r.composed(1, ForScan, nil)
+		r.Acknowledge(1, unheard)
+		r.batch.Written()
+		r.Add(now, persist(1, "p0"), plugin.StatusRunning, "")
+		if _, dirty := r.batch.Changes(nil); dirty {
+			t.Errorf("saves %+v", r.batch)
+		}
+		r.Add(now, persist(1, "p0"), plugin.StatusFailed, "")
+		if c, _ := r.batch.Changes(nil); c.Owed["p0"] == nil || !c.Sync {
+			t.Errorf("saves %+v", c)
+		}
+	})
+	t.Run("SC-18 what an earlier process left is sent, of plugins that are gone too", func(t *testing.T) {
+		r := newReports(plugin.Memory{Owed: map[string]plugin.Owed{"a": {Name: "a", Version: "1.0", Status: plugin.StatusFailed, Since: now}}})
+		if !r.Oldest().Equal(now) {
+			t.Errorf("pending since %v", r.Oldest())
+		}
+		if got := r.composed(1, ForChange, nil).Entries; len(got) != 1 || got[0].Name != "a" || got[0].Status != plugin.StatusFailed {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("SC-05 order: Once first, then by record, whatever came first", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		for _, p := range []plugin.Plugin{persist(300, "z"), once(400, "o2"), persist(1, "y"), once(2, "o1")} {
+			r.Add(now, p, plugin.StatusRunning, "")
+		}
+		var names []string
+		for _, e := range r.composed(1, ForScan, nil).Entries {
+			names = append(names, e.Name)
+		}
+		if got := strings.Join(names, " "); got != "o1 o2 y z" {
+			t.Errorf("order %q", got)
+		}
+	})
+	t.Run("EV-22 what is pending of a plugin that is gone becomes REMOVED", func(t *testing.T) {
+		r := fill(2)
+		r.Gone("p0", now)
+		r.Gone("unknown", now) // nothing was pending: nothing is reported
+		got := r.composed(1, ForChange, nil).Entries
+		if len(got) != 2 || got[0].Status != plugin.StatusRemoved || got[1].Status != plugin.StatusRunning {
+			t.Errorf("%+v", got)
+		}
+		if acked, _ := fill(0).Acked("unknown"); acked != (plugin.Acked{}) {
+			t.Errorf("%+v", acked)
+		}
+	})
+	t.Run("the memory of a plugin that is gone is forgotten, but not before it was delivered", func(t *testing.T) {
+		r := fill(1)
+		r.composed(1, ForScan, nil)
+		r.Acknowledge(1, unheard)
+		none := func(string) bool { return false }
+		r.Add(now, persist(1, "p0"), plugin.StatusRemoved, "")
+		if r.Forget(none); r.acked["p0"].Status != plugin.StatusRunning {
+			t.Error("forgotten while something is pending of it")
+		}
+		r.composed(2, ForChange, nil)
+		r.Acknowledge(2, unheard)
+		if r.Forget(none); len(r.acked) != 0 {
+			t.Errorf("acknowledged %v", r.acked)
+		}
+	})
+	t.Run("SC-25 a restarted plugin is reported again when its restart was acknowledged", func(t *testing.T) {
+		r := fill(2)
+		r.Restarted("p0")
+		if keys := r.Refreshes(); len(keys) != 0 {
+			t.Errorf("refresh %v before it was acknowledged", keys)
+		}
+		r.composed(1, ForChange, nil)
+		r.Acknowledge(1, unheard)
+		if keys := r.Refreshes(); len(keys) != 1 || keys[0] != "p0" {
+			t.Errorf("refresh %v", keys)
+		}
+		if keys := r.Refreshes(); len(keys) != 0 {
+			t.Errorf("refresh %v twice", keys)
+		}
+	})
+}
+
+func TestGathering(t *testing.T) {
+	r := newReports(plugin.Memory{})
+	wanted := func(at plugin.Moment, send bool, after time.Duration) {
+		t.Helper()
+		if s, a := r.Wanted(at); s != send || a != after {
+			t.Errorf("SC-17 at %v: send %v, after %v", at.Uptime, s, a)
+		}
+	}
+	r.Want(ForChange, nil)
+	wanted(moment(0), false, 0) // nothing is pending
+	if r.IsWanted() {
+		t.Error("an empty report is still wanted")
+	}
+	r.Add(epoch, persist(1, "a"), plugin.StatusRunning, "")
+	wanted(moment(0), false, 0) // not asked for
+	r.Want(ForChange, nil)
+	wanted(moment(0), true, 0) // the first one goes at once
+	r.Compose(1, moment(0))
+	r.Want(ForChange, nil)
+	wanted(moment(100*time.Millisecond), false, 400*time.Millisecond)
+	back := moment(100 * time.Millisecond)
+	back.Wall = back.Wall.Add(-5 * time.Hour) // the clock is set back
+	wanted(back, false, 400*time.Millisecond)
+	wanted(moment(GatherFor), true, 0)
+	r.Want(ForScan, nil)
+	wanted(moment(100*time.Millisecond), true, 0) // a scan's goes at once
+}
+
+func TestLazyDecision(t *testing.T) {
+	a, b := persist(1, "a"), persist(2, "b")
+	newer := a
+	newer.Version = "2.0"
+	all := []PullEntry{{a, plugin.StatusRunning}, {b, plugin.StatusRunning}}
+	acked := func(s plugin.Status) plugin.Acked { return plugin.Acked{Version: "1.0", Status: s} }
+	known := map[string]plugin.Acked{"a": acked(plugin.StatusRunning), "b": acked(plugin.StatusRunning)}
+	for _, test := range []struct {
+		name    string
+		entries []PullEntry
+		acked   map[string]plugin.Acked
+		pending map[string]plugin.Owed
+		pulled  []string
+		never   bool
+		want    bool
+	}{
+		{"PL-13 all as acknowledged", all, known, nil, []string{"a", "b"}, false, false},
+		{"PL-18 no pull acknowledged yet", all, known, nil, nil, true, true},
+		{"PL-14 a status changed", []PullEntry{{a, plugin.StatusFailed}, {b, plugin.StatusRunning}}, known, nil, []string{"a", "b"}, false, true},
+		{"PL-14 a version changed", []PullEntry{{newer, plugin.StatusRunning}, {b, plugin.StatusRunning}}, known, nil, []string{"a", "b"}, false, true},
+		{"PL-14 a plugin is new", all, map[string]plugin.Acked{"a": acked(plugin.StatusRunning)}, nil, []string{"a"}, false, true},
+		{"PL-14 a plugin is no longer there", all[:1], known, nil, []string{"a", "b"}, false, true},
+		{"PL-13 acknowledged by a scan's or restart's report, not by a pull", all, known, nil, []string{"a", "b"}, false, false},
+		{"PL-13 what is pending of it says otherwise", all, known, map[string]plugin.Owed{"a": {Version: "1.0", Status: plugin.StatusFailed}}, []string{"a", "b"}, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			settings := plugin.Settings{PullAcked: !test.never, Pulled: test.pulled}
+			r := newReports(plugin.Memory{Settings: settings, Acked: test.acked, Owed: test.pending})
+			if got := r.AddPull(epoch, test.entries, true); got != test.want || r.IsWanted() != test.want {
+				t.Errorf("to be sent: %v", got)
+			}
+			if test.want && len(r.Compose(1, moment(0)).Entries) != len(test.entries) {
+				t.Error("PL-14: not the full list")
+			}
+			if !newReports(plugin.Memory{Settings: settings, Acked: test.acked}).AddPull(epoch, test.entries, false) {
+				t.Error("PL-12: not lazy, and not reported")
+			}
+		})
+	}
+	t.Run("PL-15 EV-11 that a pull was acknowledged survives the process", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		r.AddPull(epoch, all, true)
+		r.Compose(1, moment(0))
+		var before, after plugin.Settings
+		r.Save(&before)
+		r.Acknowledge(1, unheard)
+		r.Save(&after)
+		if before.PullAcked || !after.PullAcked || strings.Join(after.Pulled, " ") != "a b" {
+			t.Errorf("before %+v, after %+v", before, after)
+		}
+	})
+}
+
+// A replaced report is forgotten, so that what waits for an answer does not
+// grow while the control plane is away.
+func TestReplacedReportsAreForgotten(t *testing.T) {
+	r := newReports(plugin.Memory{})
+	for gen := range uint64(1000) {
+		r.Add(epoch, persist(1, "a"), plugin.StatusRunning, "")
+		r.composed(gen+1, ForScan, nil)
+		r.Drop(gen)
+	}
+	if len(r.sent) != 1 {
+		t.Errorf("%d reports are awaited", len(r.sent))
+	}
+	if p, _ := r.Acknowledge(1000, unheard); p != ForScan {
+		t.Errorf("purpose %v", p)
+	}
+}

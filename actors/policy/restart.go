@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// pendingShare is how much each restart that is pending widens the random wait
+// of a further one (EV-05).
+const pendingShare = 50 * time.Millisecond
+
+// restartDead restarts a plugin of which `--status` says that it does not run
+// (SC-14).
+func restartDead(t *turn) {
+	t.restartAfter(messages.KindStart, t.f.Cause, false)
+}
+
+// restartHung restarts a plugin that runs and does not beat (PL-17).
+func restartHung(t *turn) {
+	silent := t.l.beat.ageAt(t.env.Now).Truncate(time.Second)
+	t.restartAfter(messages.KindRestart, "hangs: no heartbeat for "+silent.String(), false)
+}
+
+// restartExited restarts a plugin whose exit was told by an event, at once the
+// first time since it was healthy (EV-05).
+func restartExited(t *turn) {
+	t.takeExit()
+	judgeExit(t)
+}
+
+// judgeExit decides what follows the exit of a plugin that is to run.
+func judgeExit(t *turn) {
+	t.l.exitedAt = t.f.Exit.At
+	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
+	t.writeExit(decision)
+	t.bringBack(messages.Attempt{Kind: messages.KindStart, After: wait, Check: t.l.Record.Failures > 0}, t.f.Exit.Cause())
+}
+
+// restartMissed restarts a plugin that exited while no supervisor ran (EV-09).
+// Whether it really did is asked of it first.
+func restartMissed(t *turn) {
+	const cause = "ended while the supervisor was away"
+	t.l.run = max(t.l.run, t.f.Run)
+	wait, decision := t.planRestart(cause, true)
+	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
+	t.bringBack(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true, Doubt: true}, cause)
+}
+
+// restartAfter restarts a plugin that is down or hangs: by event at once, else
+// after a random part of the stagger, or, when it failed again before it was
+// healthy, after its backoff (RS-01, RS-05).
+func (t *turn) restartAfter(verb messages.Kind, cause string, byEvent bool) {
+	wait, _ := t.planRestart(cause, byEvent)
+	doubt := t.l.phase.kind() == Cancelling // what the attempt has left is not known
+	t.bringBack(messages.Attempt{Kind: verb, After: wait, Check: wait > 0 || doubt}, cause)
+}
+
+// planRestart counts a failure and decides how long the restart waits: the
+// first since the plugin was healthy is not backed off, nor the first since it
+// was first started (EV-05, RS-05).
+func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, decision string) {
+	r, up, cfg := &t.l.Record, t.uptime(), t.env.Config
+	if up.unproven && !(byEvent && up.firstRun) {
+		r.Failures++
+	}
+	r.Cause = cause
+	t.save()
+	t.leaveRunning()
+	if t.l.ran {
+		t.emit(CountFailure{})
+	}
+	switch {
+	case r.Failures > 0:
+		wait = nthBackoff(r.Failures, cfg.BackoffInitial, cfg.BackoffMax, t.env.Rand)
+		decision = fmt.Sprintf("restart after a backoff of %v, %d in a row without being healthy", wait.Round(time.Millisecond), r.Failures+1)
+		if byEvent { // it is down for a while: that is reported
+			t.emit(Report{Status: plugin.StatusFailed})
+		}
+	case !byEvent:
+		wait = Within(cfg.Stagger, t.env.Rand)
+	default:
+		wait = Within(min(cfg.Stagger, time.Duration(t.env.Pending())*pendingShare), t.env.Rand)
+		decision = "restart at once"
+		if wait > 0 {
+			decision = fmt.Sprintf("restart in %v, with others", wait.Round(time.Millisecond))
+		}
+	}
+	return wait, decision
+}
+
+// bringBack makes the attempt that was decided on.
+func (t *turn) bringBack(a messages.Attempt, cause string) {
+	t.spawn(a, attempt{}, cause)
+}
+
+// resumeStart lets a start come to its end that an earlier process began. It
+// gets the plugin's deadline, and is no failure (EV-07).
+func resumeStart(t *turn) {
+	t.l.Record.Cause = "its start was under way when the supervisor ended"
+	t.save()
+	t.disarmAll()
+	t.spawn(messages.Attempt{Kind: messages.KindStart}, attempt{resumed: true}, t.l.Record.Cause)
+}

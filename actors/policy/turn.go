@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"time"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// turn is one application of a fact to a plugin.
+type turn struct {
+	l           *Lifecycle
+	env         Env
+	f           Fact
+	state       plugin.State // as people have seen it last
+	out         []Effect
+	dirty, sync bool
+}
+
+func (t *turn) emit(e Effect) { t.out = append(t.out, e) }
+
+// save has the durable record written.
+func (t *turn) save() { t.dirty = true }
+
+// saveSynced has it written on the disk itself: an operator was promised it.
+func (t *turn) saveSynced() { t.dirty, t.sync = true, true }
+
+// note adds an entry to the journal.
+func (t *turn) note(e plugin.Entry) { t.emit(Note{e}) }
+
+// move is the one place that changes the phase. It clears what was to come
+// next; who plans something sets it after.
+func (t *turn) move(to phase, cause string) {
+	l := t.l
+	l.phase = to
+	l.why, l.next, l.nextAt = cause, "", time.Time{}
+	if state := l.State(); state != t.state {
+		l.since = t.env.Now.Wall
+		t.emit(Moved{From: t.state, To: state, Cause: cause})
+		t.state = state
+	}
+}
+
+func ignoreFact(t *turn) {}
+
+// supervised reports whether the supervisor starts the plugin: a Persist one
+// that is no duplicate (ST-10).
+func (l *Lifecycle) supervised() bool { return l.Plugin.Type == plugin.Persist && !l.Plugin.Duplicate }
+
+func (a attempt) isStart() bool { return a.id != 0 && a.verb == messages.KindStart }
+
+// uptime returns what is known of the run of a plugin that runs.
+func (t *turn) uptime() uptime {
+	switch ph := t.l.phase.(type) {
+	case running:
+		return ph.uptime
+	case degraded:
+		return ph.uptime
+	default:
+		return uptime{}
+	}
+}

@@ -1,0 +1,245 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// scanResults is what the Scanner said of one order.
+type scanResults struct {
+	names     []string        // of the plugins that answered, sorted
+	slowAt    []time.Duration // of each ScanProgressed that was slow
+	progress  []time.Duration // of each ScanProgressed
+	completed *messages.ScanCompleted
+	endedAt   time.Duration
+}
+
+// resultsOf sums up what was recorded, by the order's Gen.
+func resultsOf(all []seen) map[uint64]scanResults {
+	by := map[uint64]scanResults{}
+	for _, s := range all {
+		at := s.at.Sub(epoch)
+		switch m := s.msg.(type) {
+		case messages.ScanProgressed:
+			r := by[m.Gen]
+			r.progress = append(r.progress, at)
+			if m.Slow {
+				r.slowAt = append(r.slowAt, at)
+			}
+			by[m.Gen] = r.add(m.Probes)
+		case messages.ScanCompleted:
+			r := by[m.Gen]
+			r.completed, r.endedAt = &m, at
+			by[m.Gen] = r.add(m.Probes)
+		}
+	}
+	return by
+}
+
+func (r scanResults) add(probes []plugin.Probe) scanResults {
+	for _, p := range probes {
+		r.names = append(r.names, p.Plugin.Name)
+	}
+	slices.Sort(r.names)
+	return r
+}
+
+// hungWorld has a plugin whose `--status` takes its whole hour.
+func hungWorld(names ...string) *world {
+	w := newWorld()
+	for i, name := range append(names, "hung") {
+		w.plugins = append(w.plugins, persist(uint64(i+1), name))
+		w.running[name] = true
+	}
+	w.plugins[len(names)].Timeout = time.Hour
+	w.probeTime["hung"] = 2 * time.Hour
+	return w
+}
+
+func TestScanner(t *testing.T) {
+	t.Run("SC-09 a hung --status of one order does not delay another order", func(t *testing.T) {
+		w := hungWorld("a", "b")
+		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1})
+			pass(5 * time.Second)
+			order(messages.Scan{Gen: 2, Only: []string{"b"}})
+			got := resultsOf(parent.take())
+			if r := got[2]; r.completed == nil || r.endedAt != 5*time.Second || !slices.Equal(r.names, []string{"b"}) {
+				t.Errorf("the second order: %+v", r)
+			}
+			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanPatience}) {
+				t.Errorf("the first order: %+v", r)
+			}
+			pass(time.Hour)
+			if r := resultsOf(parent.take())[1]; r.completed == nil || !slices.Equal(r.names, []string{"hung"}) {
+				t.Errorf("the first order ended with %+v", r)
+			}
+		})
+	})
+	t.Run("a plugin is probed by one order at a time", func(t *testing.T) {
+		w := hungWorld("a")
+		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1})
+			pass(time.Second)
+			order(messages.Scan{Gen: 2})
+			order(messages.Scan{Gen: 3, Only: []string{"hung"}})
+			got := resultsOf(parent.take())
+			if r := got[2]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) || len(r.completed.List.Plugins) != 2 {
+				t.Errorf("the second scan: %+v", r)
+			}
+			if r := got[3]; r.completed == nil || len(r.names) != 0 {
+				t.Errorf("the order of the hung one alone: %+v", r)
+			}
+			if n := w.count("--status", "hung"); n != 1 {
+				t.Errorf("%d probes of the hung one", n)
+			}
+			pass(2 * time.Hour)
+			w.set(func() { delete(w.probeTime, "hung") })
+			parent.take()
+			order(messages.Scan{Gen: 4})
+			if r := resultsOf(parent.take())[4]; !slices.Equal(r.names, []string{"a", "hung"}) {
+				t.Errorf("after it answered: %+v", r)
+			}
+		})
+	})
+	t.Run("TM-01 a scan whose results keep coming is not slow", func(t *testing.T) {
+		w := hungWorld("a", "b", "c", "d")
+		for i, name := range []string{"a", "b", "c", "d"} {
+			w.probeTime[name] = time.Duration(i+1) * 1500 * time.Millisecond
+		}
+		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1})
+			pass(time.Minute)
+			r := resultsOf(parent.take())[1]
+			if want := []time.Duration{8 * time.Second}; !slices.Equal(r.slowAt, want) { // 2 s after the last answer
+				t.Errorf("slow at %v, want %v", r.slowAt, want)
+			}
+			if len(r.progress) < 3 || r.progress[0] != scanPatience || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
+				t.Errorf("progress %+v", r)
+			}
+		})
+	})
+	t.Run("TM-01 once slow, it stays slow", func(t *testing.T) {
+		w := hungWorld("a")
+		w.probeTime["a"] = 19 * time.Second
+		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1})
+			pass(time.Minute)
+			r := resultsOf(parent.take())[1]
+			if want := []time.Duration{2 * time.Second, 20 * time.Second}; !slices.Equal(r.slowAt, want) {
+				t.Errorf("slow at %v, want %v", r.slowAt, want)
+			}
+		})
+	})
+	t.Run("results of single probes are handed over at once", func(t *testing.T) {
+		w := hungWorld("a", "b", "c")
+		w.probeTime["b"] = 700 * time.Millisecond
+		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1, Only: []string{"a", "b", "hung", "nosuch"}})
+			pass(time.Minute)
+			r := resultsOf(parent.take())[1]
+			want := []time.Duration{0, 700 * time.Millisecond, 2700 * time.Millisecond}
+			if !slices.Equal(r.progress, want) || !slices.Equal(r.slowAt, want[2:]) {
+				t.Errorf("progress %v, slow %v, want %v", r.progress, r.slowAt, want)
+			}
+			if !slices.Equal(r.names, []string{"a", "b"}) || w.count("--status", "c") != 0 {
+				t.Errorf("results of %v", r.names)
+			}
+		})
+	})
+	t.Run("SC-02 SC-07 no list, no target", func(t *testing.T) {
+		w := newWorld(once(1, "o"))
+		w.listErr = errors.New("locked")
+		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1})
+			if r := resultsOf(parent.take())[1]; r.completed == nil || r.completed.Listed || r.completed.Err == nil {
+				t.Errorf("%+v", r.completed)
+			}
+			w.set(func() { w.listErr = nil })
+			order(messages.Scan{Gen: 2})
+			if r := resultsOf(parent.take())[2]; r.completed == nil || !r.completed.Listed || r.completed.Err != nil || len(r.completed.List.Plugins) != 1 {
+				t.Errorf("%+v", r.completed)
+			}
+			if n := w.count("--status", ""); n != 0 {
+				t.Errorf("%d probes", n)
+			}
+		})
+	})
+	t.Run("a panic in the manager ends that order only", func(t *testing.T) {
+		w := hungWorld("a", "b")
+		withWorker(t, newScanner(panicsOn{w, "b"}, w), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1, Only: []string{"a", "hung"}})
+			order(messages.Scan{Gen: 2, Only: []string{"b"}})
+			got := resultsOf(parent.take())
+			if r := got[2]; r.completed == nil || r.completed.Err == nil || !r.completed.Listed {
+				t.Errorf("the order that panicked: %+v", r)
+			}
+			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a"}) {
+				t.Errorf("the other: %+v", r)
+			}
+			pass(time.Hour)
+			if r := resultsOf(parent.take())[1]; r.completed == nil || r.completed.Err != nil || !slices.Equal(r.names, []string{"hung"}) {
+				t.Errorf("the other ended with %+v", r)
+			}
+			order(messages.Scan{Gen: 3, Only: []string{"b"}}) // it is not taken for one that is still probed
+			if r := resultsOf(parent.take())[3]; r.completed == nil || r.completed.Err == nil {
+				t.Errorf("the next one: %+v", r)
+			}
+		})
+	})
+	t.Run("stopped, it cancels the probes of all orders", func(t *testing.T) {
+		w := hungWorld("a", "slow")
+		w.probeTime["slow"] = 50 * time.Second
+		withWorker(t, newScanner(w, w), func(t *testing.T, _ *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1, Only: []string{"hung"}})
+			order(messages.Scan{Gen: 2, Only: []string{"slow"}})
+		})
+		if got := w.didVerbs("cancelled --status"); !slices.Equal(got, []string{"hung", "slow"}) {
+			t.Errorf("cancelled %v", got)
+		}
+	})
+	t.Run("a crash loses all orders, and the next ones are carried out", func(t *testing.T) {
+		w := hungWorld("a")
+		clock := &crashing{world: w}
+		withWorker(t, newScanner(w, clock), func(t *testing.T, parent *probeActor, order func(any)) {
+			order(messages.Scan{Gen: 1})
+			pass(5 * time.Second)
+			parent.take()
+			clock.crash()
+			order(messages.Scan{Gen: 2, Only: []string{"a"}})
+			order(messages.Scan{Gen: 3, Only: []string{"a"}})
+			pass(2 * time.Hour)
+			got := resultsOf(parent.take())
+			if len(got) != 1 {
+				t.Errorf("lost orders answered: %+v", got)
+			}
+			if r := got[3]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) {
+				t.Errorf("the next: %+v", r)
+			}
+			if n := w.count("cancelled --status", "hung"); n != 1 {
+				t.Errorf("%d probes cancelled", n)
+			}
+		})
+	})
+}
+
+// panicsOn is a manager that panics when it probes one plugin.
+type panicsOn struct {
+	*world
+	name string
+}
+
+func (m panicsOn) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
+	for _, p := range ps {
+		if p.Name == m.name {
+			panic("bug")
+		}
+	}
+	return m.world.Probe(ctx, ps, each)
+}

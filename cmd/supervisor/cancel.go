@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/admin"
+)
+
+func cancelCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cancel NAME",
+		Short: "Cancel the installation or upgrade of a plugin that is under way",
+		Long: `Cancel the installation, upgrade or rollback of a plugin that is under way.
+
+While the package is being fetched, the fetch ends and the plugin is not touched.
+While the version is being switched or proved, the old version is put back.
+It exits 0 when the supervisor has accepted the command; 1 when nothing is under
+way; 4 when there is no such plugin or no supervisor.`,
+	}
+	output := addOutput(cmd)
+	settings := addPlace(cmd)
+	onePlugin(cmd, settings)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, _, err := settings.load(cmd)
+		if err != nil {
+			return err
+		}
+		accepted, err := admin.Dial(cfg.SocketPath()).Order(cmd.Context(), admin.OrderCancel, args[0])
+		if err != nil {
+			return noneOf(err)
+		}
+		if *output == asJSON {
+			return writeJSON(cmd.OutOrStdout(), obeyed{Accepted: accepted})
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), "accepted:", accepted)
+		return nil
+	}
+	return cmd
+}
