@@ -220,20 +220,13 @@ func (c *coordinator) Receive(ctx actor.Context) {
 // start spawns the workers and sets when each period is due first.
 func (c *coordinator) start(ctx actor.Context) {
 	c.timers.root, c.timers.self = ctx.ActorSystem().Root, ctx.Self()
-	spawn := func(w *worker, props *actor.Props, name string) {
-		pid, err := ctx.SpawnNamed(props, name)
-		if err != nil {
-			panic(fmt.Errorf("spawn %s: %w", name, err)) // the names are new: this cannot be
-		}
-		w.pid = pid
-	}
 	w := &c.workers
-	spawn(&w.scanner, c.props.scanner, "scanner")
-	spawn(&w.puller, c.props.puller, "puller")
-	spawn(&w.inventory, c.props.inventory, "inventory")
-	spawn(&w.upgrader, c.props.upgrader, "upgrader")
-	spawn(&w.reporter, c.props.reporter, "reporter")
-	spawn(&w.watcher, c.props.watcher, "watcher")
+	w.scanner.pid = spawn(ctx, c.props.scanner, "scanner")
+	w.puller.pid = spawn(ctx, c.props.puller, "puller")
+	w.inventory.pid = spawn(ctx, c.props.inventory, "inventory")
+	w.upgrader.pid = spawn(ctx, c.props.upgrader, "upgrader")
+	w.reporter.pid = spawn(ctx, c.props.reporter, "reporter")
+	w.watcher.pid = spawn(ctx, c.props.watcher, "watcher")
 
 	first := [policy.PeriodCount]time.Duration{c.cfg.FirstRun.Scan, c.cfg.FirstRun.Pull, c.cfg.FirstRun.Update, c.cfg.FirstRun.Inventory}
 	for p := range policy.PeriodCount {
@@ -248,6 +241,15 @@ func (c *coordinator) start(ctx actor.Context) {
 	}
 	// What is installed is listed at once, so that status can show it.
 	c.order(&w.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+}
+
+// spawn starts a child of the Coordinator under a name that is new.
+func spawn(ctx actor.Context, props *actor.Props, name string) *actor.PID {
+	pid, err := ctx.SpawnNamed(props, name)
+	if err != nil {
+		panic(fmt.Errorf("spawn %s: %w", name, err)) // the name is new: this cannot be
+	}
+	return pid
 }
 
 // after notes something to be done once what has changed is saved.
@@ -300,7 +302,11 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		c.absent.remove(key, c.seq)
 		c.batch.SetRestarts(key, nil, false)
 	case policy.Spawn:
-		c.after(c.attempts.spawn(l, c.props.restarter(e.Attempt), e.Attempt.ID))
+		live := &liveAttempt{of: l}
+		c.attempts[e.Attempt.ID] = live
+		c.after(func(ctx actor.Context) {
+			live.pid = spawn(ctx, c.props.restarter(e.Attempt), fmt.Sprintf("restarter-%d", e.Attempt.ID))
+		})
 	case policy.Cancel:
 		if !e.Begun {
 			c.grantSlots(c.starts.Release(e.Attempt), 0) // or its place in a line

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -34,19 +33,6 @@ func (a attempts) find(id uint64) *policy.Lifecycle {
 		return live.of
 	}
 	return nil
-}
-
-// spawn returns what starts the plugin's one Restarter (RS-04).
-func (a attempts) spawn(of *policy.Lifecycle, restarter *actor.Props, id uint64) func(actor.Context) {
-	live := &liveAttempt{of: of}
-	a[id] = live
-	return func(ctx actor.Context) {
-		pid, err := ctx.SpawnNamed(restarter, fmt.Sprintf("restarter-%d", id))
-		if err != nil {
-			panic(fmt.Errorf("spawn restarter: %w", err)) // the number is new: this cannot be
-		}
-		live.pid = pid
-	}
 }
 
 // send returns what sends a message to an attempt.

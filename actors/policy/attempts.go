@@ -7,25 +7,6 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// spawn makes the one Restarter of the plugin (RS-04), and moves to the phase
-// that goes with it.
-func (t *turn) spawn(a messages.Attempt, own attempt, cause string) {
-	own.id, own.verb = t.env.Seq, a.Kind
-	a.ID, a.Plugin = own.id, t.l.Plugin
-	t.emit(Disarm{TimerHealthy})
-	at := t.env.Now.Wall.Add(a.After)
-	if a.Kind == messages.KindStop {
-		t.move(stopping{own}, cause)
-	} else {
-		t.move(waiting{own}, cause)
-	}
-	t.l.next, t.l.nextAt = a.Kind.String(), at
-	if t.l.State() == plugin.StateCrashLoop {
-		t.l.next = "retry"
-	}
-	t.emit(Spawn{Attempt: a, Operator: own.operator})
-}
-
 // beginAttempt notes that the attempt has its slot.
 func beginAttempt(t *turn) {
 	switch ph := t.l.phase.(type) {

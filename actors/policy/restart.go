@@ -36,7 +36,7 @@ func judgeExit(t *turn) {
 	t.l.exitedAt = t.f.Exit.At
 	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
 	t.writeExit(decision)
-	t.bringBack(messages.Attempt{Kind: messages.KindStart, After: wait, Check: t.l.Record.Failures > 0}, t.f.Exit.Cause())
+	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: t.l.Record.Failures > 0}, attempt{}, t.f.Exit.Cause())
 }
 
 // restartMissed restarts a plugin that exited while no supervisor ran (EV-09).
@@ -46,7 +46,7 @@ func restartMissed(t *turn) {
 	t.l.run = max(t.l.run, t.f.Run)
 	wait, decision := t.planRestart(cause, true)
 	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
-	t.bringBack(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true, Doubt: true}, cause)
+	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true, Doubt: true}, attempt{}, cause)
 }
 
 // restartAfter restarts a plugin that is down or hangs: by event at once, else
@@ -55,7 +55,7 @@ func restartMissed(t *turn) {
 func (t *turn) restartAfter(verb messages.Kind, cause string, byEvent bool) {
 	wait, _ := t.planRestart(cause, byEvent)
 	doubt := t.l.phase.kind() == Cancelling // what the attempt has left is not known
-	t.bringBack(messages.Attempt{Kind: verb, After: wait, Check: wait > 0 || doubt}, cause)
+	t.spawn(messages.Attempt{Kind: verb, After: wait, Check: wait > 0 || doubt}, attempt{}, cause)
 }
 
 // planRestart counts a failure and decides how long the restart waits: the
@@ -91,11 +91,6 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 	return wait, decision
 }
 
-// bringBack makes the attempt that was decided on.
-func (t *turn) bringBack(a messages.Attempt, cause string) {
-	t.spawn(a, attempt{}, cause)
-}
-
 // resumeStart lets a start come to its end that an earlier process began. It
 // gets the plugin's deadline, and is no failure (EV-07).
 func resumeStart(t *turn) {
@@ -103,4 +98,23 @@ func resumeStart(t *turn) {
 	t.save()
 	t.disarmAll()
 	t.spawn(messages.Attempt{Kind: messages.KindStart}, attempt{resumed: true}, t.l.Record.Cause)
+}
+
+// spawn makes the one Restarter of the plugin (RS-04), and moves to the phase
+// that goes with it.
+func (t *turn) spawn(a messages.Attempt, own attempt, cause string) {
+	own.id, own.verb = t.env.Seq, a.Kind
+	a.ID, a.Plugin = own.id, t.l.Plugin
+	t.emit(Disarm{TimerHealthy})
+	at := t.env.Now.Wall.Add(a.After)
+	if a.Kind == messages.KindStop {
+		t.move(stopping{own}, cause)
+	} else {
+		t.move(waiting{own}, cause)
+	}
+	t.l.next, t.l.nextAt = a.Kind.String(), at
+	if t.l.State() == plugin.StateCrashLoop {
+		t.l.next = "retry"
+	}
+	t.emit(Spawn{Attempt: a, Operator: own.operator})
 }

@@ -150,19 +150,13 @@ func (s *Schedule) Timers() []plugin.Timer {
 // Skipped returns how often a period was due while its work ran (TM-01).
 func (s *Schedule) Skipped(p Period) int { return s.periods[p].skipped }
 
-// The bounds of an interval that a server sends (TM-04).
-const (
-	minToldInterval = 10 * time.Second
-	maxToldInterval = 7 * 24 * time.Hour
-)
-
 // clampInterval returns an interval from the server within bounds. ok is false
 // when there is none (TM-04).
 func clampInterval(d time.Duration) (clamped time.Duration, ok bool) {
 	if d <= 0 {
 		return 0, false
 	}
-	return min(max(d, minToldInterval), maxToldInterval), true
+	return min(max(d, plugin.MinInterval), plugin.MaxInterval), true
 }
 
 // period is the arithmetic of one timer (SPEC 4): when it is due next. It

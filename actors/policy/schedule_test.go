@@ -150,14 +150,14 @@ func TestPeriodProperty(t *testing.T) {
 }
 
 func drawInterval(t *rapid.T) time.Duration {
-	return time.Duration(rapid.Int64Range(int64(minToldInterval), int64(maxToldInterval)).Draw(t, "d"))
+	return time.Duration(rapid.Int64Range(int64(plugin.MinInterval), int64(plugin.MaxInterval)).Draw(t, "d"))
 }
 
 func TestClampInterval(t *testing.T) { // TM-04
 	for said, want := range map[time.Duration]time.Duration{
-		0: 0, -time.Hour: 0, time.Nanosecond: minToldInterval, 9 * time.Second: minToldInterval,
+		0: 0, -time.Hour: 0, time.Nanosecond: plugin.MinInterval, 9 * time.Second: plugin.MinInterval,
 		10 * time.Second: 10 * time.Second, time.Hour: time.Hour,
-		maxToldInterval + 1: maxToldInterval, 1<<63 - 1: maxToldInterval,
+		plugin.MaxInterval + 1: plugin.MaxInterval, 1<<63 - 1: plugin.MaxInterval,
 	} {
 		got, ok := clampInterval(said)
 		if got != want || ok != (said > 0) {
