@@ -204,5 +204,3 @@ func quietSystem() *actor.ActorSystem {
 }
 
 const minute = time.Minute
-
-func at(d time.Duration) time.Time { return epoch.Add(d) }

@@ -134,7 +134,7 @@ type Counters struct {
 	Upgrades    uint64 `json:"upgrades"`
 	UpgradesBad uint64 `json:"upgradesFailed"`
 	// Defects counts facts that the transition table does not expect.
-	Defects uint64 `json:"defects"`
+	Defects     uint64 `json:"defects"`
 	Weak        uint64 `json:"weakInstalls"` // packages installed that were verified by less than a SHA-256
 	Skipped     uint64 `json:"timersSkipped"`
 	ScanErrors  uint64 `json:"scanErrors"`
