@@ -65,6 +65,41 @@ func TestStaleAnswers(t *testing.T) {
 			}
 		})
 	})
+	t.Run("EV-26 nor does the list of a pull that was under way", func(t *testing.T) {
+		w := newWorld(persist(1, "a"), persist(2, "b"))
+		w.upgrade = func(o plugin.Change) plugin.Changed {
+			p := persist(1, "a")
+			p.Removed = true
+			w.set(func() { w.running["a"], w.plugins = false, w.plugins[1:] })
+			return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
+		}
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(2 * time.Minute)
+			w.set(func() { w.listTime = 5 * time.Minute })
+			pass(90 * time.Second) // the pull at 3 min has read its list
+			if err := s.ChangePlugin(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			pass(10 * time.Second)
+			w.set(func() { w.listTime = 0 })
+			pass(8 * time.Minute)
+			for _, v := range status(t, s).Plugins {
+				if v.Name == "a" {
+					t.Errorf("it is back: %+v", v)
+				}
+			}
+		})
+	})
+	t.Run("EV-26 a heartbeat of another version says nothing", func(t *testing.T) {
+		w := watchedWorld("a")
+		inBubble(t, w, config(), func(t *testing.T, s *System) {
+			pass(3 * time.Minute)
+			other := persist(1, "a")
+			other.Version = "0.9"
+			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: other, Found: true, Last: epoch}, Lost: true})
+			wantState(t, s, "a", plugin.StateRunning)
+		})
+	})
 	t.Run("EV-26 a late list does not undo an upgrade in status", func(t *testing.T) {
 		w := scanningWorld("a")
 		inBubble(t, w, config(), func(t *testing.T, s *System) {

@@ -120,10 +120,13 @@ func (w *world) set(change func()) {
 
 func (w *world) List(ctx context.Context) (plugin.List, error) {
 	w.mu.Lock()
-	took := w.listTime
+	took, read := w.listTime, slices.Clone(w.plugins)
 	w.mu.Unlock()
-	if !elapse(ctx, took) {
-		return plugin.List{}, ctx.Err()
+	if took > 0 {
+		if !elapse(ctx, took) {
+			return plugin.List{}, ctx.Err()
+		}
+		return plugin.List{Plugins: read}, nil // as it was read
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

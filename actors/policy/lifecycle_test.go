@@ -381,6 +381,31 @@ func TestStaleAnswers(t *testing.T) {
 	}
 }
 
+func TestProcesses(t *testing.T) {
+	running := []plugin.Process{{PID: 7, Born: 1, Boot: "b"}}
+	s := newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: ProcessesSeen, Run: 3, Processes: running})
+	if v := s.l.View(plugin.WatchCgroup); len(v.PIDs) != 1 {
+		t.Errorf("not taken over: %+v", v)
+	}
+	s.tell(exits(3), Fact{Kind: Adopted, Run: 2, Processes: running})
+	if v := s.l.View(plugin.WatchCgroup); len(v.PIDs) != 0 {
+		t.Errorf("processes of an earlier run are taken for those of this one: %+v", v)
+	}
+}
+
+func TestTimersOfAPluginThatLeaves(t *testing.T) {
+	s := newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: RecordGone})
+	stopped := map[TimerKind]bool{}
+	for _, e := range s.effects {
+		if d, ok := e.(Disarm); ok {
+			stopped[d.Timer] = true
+		}
+	}
+	if !stopped[TimerHealthy] || !stopped[TimerSilence] || !stopped[TimerRefresh] {
+		t.Errorf("timers that go on: effects %v", s.effects)
+	}
+}
+
 func TestUnexpected(t *testing.T) {
 	has := map[PhaseKind][]FactKind{}
 	for phase := range table {

@@ -155,6 +155,15 @@ func TestReports(t *testing.T) {
 	})
 }
 
+func TestGoneIsNotRefreshed(t *testing.T) { // SC-25
+	r := NewReports(plugin.Memory{}, &Batch{})
+	r.Restarted("a")
+	r.Gone("a", epoch)
+	if keys := r.Refreshes(); len(keys) != 0 {
+		t.Errorf("to be reported again: %v", keys)
+	}
+}
+
 func TestGathering(t *testing.T) {
 	r := newReports(plugin.Memory{})
 	wanted := func(at plugin.Moment, send bool, after time.Duration) {
