@@ -187,6 +187,34 @@ func TestInterruptedChange(t *testing.T) {
 	})
 }
 
+// A change that is ready waits until the plugin's attempt has ended. Cancelled
+// in that time, it is not made, and the plugin is started after all.
+func TestCancelledBeforeItBegan(t *testing.T) {
+	w := deadWorld("a")
+	w.startTime["a"], w.lingers = time.Hour, 30*time.Second
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		pass(90 * time.Second) // its start runs
+		if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "2.0"}); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Second) // the start is being cancelled
+		if v := view(t, s, "a"); v.Change == nil || v.Change.Phase != "waiting" {
+			t.Fatalf("%+v, change %+v", v, v.Change)
+		}
+		if err := s.CancelChange(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		w.set(func() { w.startTime["a"] = time.Second })
+		pass(5 * time.Minute)
+		if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Version != "1.0" || v.Change != nil {
+			t.Errorf("%+v, change %+v", v, v.Change)
+		}
+		if n := w.count("upgrade 2.0", "a"); n != 0 {
+			t.Errorf("the change was made %d times", n)
+		}
+	})
+}
+
 func TestJudgedAfterTheChange(t *testing.T) {
 	t.Run("UP-13 an exit at the end of a change is answered when that is over", func(t *testing.T) {
 		w := watchedWorld("a")

@@ -119,12 +119,10 @@ func completeChange(t *turn) {
 	switch {
 	case done.Status == plugin.StatusRemoved || done.Plugin.Removed:
 		t.emit(Report{Status: plugin.StatusRemoved, SysTag: done.SysTag})
-		t.move(removed{}, cause)
-		t.emit(Forget{})
+		t.forget(cause)
 		return
 	case absent && done.Plugin.Name == "": // it was not installed, and still is not
-		t.move(removed{}, cause)
-		t.emit(Forget{})
+		t.forget(cause)
 		return
 	}
 	settleChange(t, ph, cause, request)

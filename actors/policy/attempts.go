@@ -98,11 +98,7 @@ func startFailed(t *turn) {
 	t.takeFailure()
 	t.reportProbe()
 	t.countFailedStart()
-	kind := messages.KindStart
-	if t.f.Probe.Status == plugin.StatusRunning {
-		kind = messages.KindRestart
-	}
-	t.restartAfter(kind, t.f.Cause, false)
+	t.restartAfter(messages.KindStart, t.f.Cause, false)
 }
 
 func (t *turn) countFailedStart() {

@@ -127,7 +127,6 @@ func followUp(t *turn) {
 		t.move(stopped{}, t.l.Record.Cause)
 		t.emit(Report{Status: plugin.StatusFailed})
 	case thenRemoved:
-		t.move(removed{}, next.cause)
-		t.emit(Forget{})
+		t.forget(next.cause)
 	}
 }

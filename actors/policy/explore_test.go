@@ -159,13 +159,16 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 		}
 	}
 	l, w, phase := next.l, next.world, next.l.Phase()
-	saved, forgotten, status, state := false, false, plugin.StatusUnknown, n.l.State()
+	saved, forgotten, disarmed, status, state := false, false, false, plugin.StatusUnknown, n.l.State()
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Save:
 			fault(forgotten, "a plugin is saved after it was forgotten")
 			saved = true
+		case Disarm:
+			disarmed = disarmed || e.Timer == TimerRefresh
 		case Forget:
+			fault(!disarmed, "a plugin is forgotten and leaves its timers behind")
 			forgotten = true
 		case Report:
 			status = e.Status

@@ -101,6 +101,12 @@ func TestChange(t *testing.T) {
 				if test.phase == Waiting {
 					s.spawned(messages.KindStart)
 				}
+				if exited := test.phase == Waiting && test.exit > 0; exited != (s.l.Record.Cause == "exit 3") {
+					t.Errorf("cause %q", s.l.Record.Cause)
+				}
+				if _, asked := effect[Check](s); asked != (name == "not touched") {
+					t.Errorf("--status is asked: %v", asked)
+				}
 			})
 		}
 	})
@@ -153,7 +159,7 @@ func TestChange(t *testing.T) {
 					t.Errorf("saved %+v %+v", e, s.l.Record)
 				}
 				s.tell(s.completed(test.done)).want(test.phase, test.state)
-				if s.l.Record.Requested != plugin.RequestNone {
+				if s.l.Record.Requested != plugin.RequestNone || s.l.Record.StopPending != (test.phase == Stopping) {
 					t.Errorf("%+v", s.l.Record)
 				}
 				switch {
@@ -188,6 +194,15 @@ func TestChange(t *testing.T) {
 		}
 		if e, _ := effect[ApplyChange](s.tell(cancelled).want(Changing, plugin.StateUpgrading)); e.Before != plugin.StatusUnknown {
 			t.Errorf("before %s", e.Before)
+		}
+	})
+	t.Run("PL-08 the beats of before do not count after a change", func(t *testing.T) {
+		for name, done := range map[string]plugin.Changed{"upgraded": upgraded, "failed": unproven, "rolled back": rolledBack} {
+			s := running(t).beats(0, true).tell(granted).pass(2 * minute)
+			s.tell(s.completed(done))
+			if got := s.l.Status(s.now); got != plugin.StatusRunning {
+				t.Errorf("%s: status %s by an old beat", name, got)
+			}
 		}
 	})
 	t.Run("EV-18 how long it took is measured", func(t *testing.T) {

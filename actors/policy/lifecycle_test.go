@@ -260,6 +260,14 @@ func TestAdoption(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	})
+	t.Run("RS-05 the failures of the process before count", func(t *testing.T) {
+		failed := up
+		failed.Failures = 2
+		s := newSubject(t, failed).tell(adopted, exits(1)).want(Waiting, plugin.StateCrashLoop)
+		if s.l.Record.Failures != 3 {
+			t.Errorf("failures %d", s.l.Record.Failures)
+		}
+	})
 	t.Run("EV-07 the start lies in the future", func(t *testing.T) {
 		future := up
 		future.Up = plugin.Moment{Wall: epoch.Add(10 * time.Hour)}

@@ -30,10 +30,15 @@ func cancelOldVersion(t *turn) {
 
 // leaveSupervision ends the supervision of a plugin whose record is gone.
 func leaveSupervision(t *turn) {
-	t.disarmAll()
-	t.move(removed{}, "no longer installed")
-	t.emit(WatchChanged{})
+	t.forget("no longer installed")
 	t.emit(ReportGone{})
+}
+
+// forget ends a plugin, with its timers and what is remembered of it.
+func (t *turn) forget(cause string) {
+	t.disarmAll()
+	t.move(removed{}, cause)
+	t.emit(WatchChanged{})
 	t.emit(Forget{})
 }
 
@@ -75,7 +80,7 @@ func returnRecord(t *turn) {
 }
 
 // thenAgain returns what follows a cancelled attempt when what it was
-// finishCancel for is not wanted any more.
+// cancelled for is not wanted any more.
 func thenAgain(t *turn, cause string) then {
 	if t.l.Record.Stopped {
 		return then{what: thenCommand, verb: messages.KindStop}
