@@ -151,9 +151,29 @@ func TestVersionLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(100*time.Millisecond, release) // and installed nothing
-	s.expect(s.server.URL, 0, "waiting for", "-e", "-P", "p_up", "-p", "--install")
+	said := &doOnText{text: "waiting for", do: release} // the holder installed nothing
+	env := []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + s.server.URL}
+	if code := run(t.Context(), []string{"-e", "-P", "p_up", "-p", "--install"}, env, &bytes.Buffer{}, said); code != 0 || said.do != nil {
+		t.Errorf("exit %d, said %q", code, said.String())
+	}
 	s.untouched("p_up", "1.0")
+}
+
+// doOnText is an output that does something once a text was written to it.
+type doOnText struct {
+	bytes.Buffer
+	text string
+	do   func() // nil: it was done
+}
+
+func (d *doOnText) Write(b []byte) (int, error) {
+	n, err := d.Buffer.Write(b)
+	if d.do != nil && strings.Contains(d.String(), d.text) {
+		do := d.do
+		d.do = nil
+		do()
+	}
+	return n, err
 }
 
 // TestSupervisorBeside: while another starts a plugin it is run, while another
