@@ -187,7 +187,7 @@ func TestChange(t *testing.T) {
 			t.Errorf("%+v", s.effects)
 		}
 	})
-	t.Run("EV-22 the record of one that waits for its change is gone", func(t *testing.T) {
+	t.Run("SC-17 the record of one that waits for its change is gone", func(t *testing.T) {
 		s := newSubject(t, plugin.Restarts{}).tell(seenDead, granted, Fact{Kind: RecordGone})
 		if _, ok := effect[ReportGone](s); !ok {
 			t.Errorf("%+v", s.effects)

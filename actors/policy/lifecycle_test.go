@@ -339,7 +339,7 @@ func TestStop(t *testing.T) {
 
 func TestRecordGone(t *testing.T) {
 	gone := Fact{Kind: RecordGone}
-	t.Run("EV-22 what is pending of it becomes REMOVED, and it is forgotten", func(t *testing.T) {
+	t.Run("SC-17 what is pending of it becomes REMOVED, and it is forgotten", func(t *testing.T) {
 		s := newSubject(t, plugin.Restarts{}).tell(seenRunning, gone).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
 		_, pending := effect[ReportGone](s)
 		_, forgotten := effect[Forget](s)
@@ -347,13 +347,13 @@ func TestRecordGone(t *testing.T) {
 			t.Errorf("%+v", s.effects)
 		}
 	})
-	t.Run("EV-22 the end of its attempt is not reported", func(t *testing.T) {
+	t.Run("SC-17 the end of its attempt is not reported", func(t *testing.T) {
 		for _, end := range []Fact{cancelled, startFails, {Kind: StartSucceeded}} {
 			s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, gone).want(Cancelling, plugin.StateRemoved)
 			s.tell(end).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
 		}
 	})
-	t.Run("EV-22 a command while it leaves starts nothing", func(t *testing.T) {
+	t.Run("SC-17 a command while it leaves starts nothing", func(t *testing.T) {
 		newSubject(t, plugin.Restarts{}).tell(seenDead, gone, operStart, cancelled).want(Removed, plugin.StateRemoved)
 	})
 	t.Run("EV-14 a record that comes back does not start what was stopped", func(t *testing.T) {

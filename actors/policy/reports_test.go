@@ -111,7 +111,7 @@ func TestReports(t *testing.T) {
 			t.Errorf("order %q", got)
 		}
 	})
-	t.Run("EV-22 what is pending of a plugin that is gone becomes REMOVED", func(t *testing.T) {
+	t.Run("SC-17 what is pending of a plugin that is gone becomes REMOVED", func(t *testing.T) {
 		r := fill(2)
 		r.Gone("p0", now)
 		r.Gone("unknown", now) // nothing was pending: nothing is reported
