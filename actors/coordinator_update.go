@@ -60,22 +60,24 @@ func (c *coordinator) resumeChanges() {
 		if request == plugin.RequestNone {
 			continue
 		}
+		if !unfinished[name] { // else it is cleared, or done, at the end of that
+			l.ClearRequest()
+			record := l.Record
+			c.batch.SetRestarts(name, &record, true)
+		}
 		change := plugin.Change{Name: name, Origin: plugin.FromOperator}
-		switch request {
-		case plugin.RequestRemove:
+		switch {
+		case request == plugin.RequestRemove:
 			change.Kind = plugin.ChangeRemove
 			c.changes.Add(change, c.now.Wall)
-		case plugin.RequestRollback:
+		case request == plugin.RequestRollback:
 			change.Kind = plugin.ChangeRollback
 			c.changes.Add(change, c.now.Wall)
-		case plugin.RequestStart, plugin.RequestRestart:
-			if unfinished[name] { // done at the end of that
-				continue
-			}
+		case unfinished[name]:
+		case request == plugin.RequestStart:
+			c.apply(l, policy.Fact{Kind: policy.OperatorStart, Cause: "started by an operator"})
+		case request == plugin.RequestRestart:
 			c.apply(l, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"})
-		}
-		if !unfinished[name] {
-			l.ClearRequest()
 		}
 	}
 	c.startChanges()

@@ -13,9 +13,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// watching is what the Watcher was told to watch.
+// watching holds what the Watcher was ordered to watch.
 type watching struct {
-	enabled   bool            // something is told by event
+	enabled   bool            // exits or heartbeats are reported by event
 	processes bool            // exits are
 	how       plugin.Watch    // how exits are noticed at best
 	plugins   []plugin.Plugin // whose heartbeats are followed

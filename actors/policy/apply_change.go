@@ -66,7 +66,7 @@ func dropChange(t *turn) {
 func applyChange(t *turn, c plugin.Change, before plugin.Status, was phase) {
 	t.disarmAll()
 	t.move(changing{change: c, before: was}, c.String())
-	if t.l.Record.Stopped && c.Starts() { // an earlier process was told so (UP-12)
+	if t.l.Record.Stopped && c.Starts() { // an earlier process accepted the stop (UP-12)
 		t.emit(InterruptChange{Change: c, LeaveStopped: true})
 	}
 	t.emit(ApplyChange{Change: c, Before: before})

@@ -56,7 +56,7 @@ func keepExit(t *turn) {
 	}
 }
 
-// explainExit notes the cause of an exit that was told before (EV-10).
+// explainExit notes the cause of an exit that was reported before (EV-10).
 func explainExit(t *turn) {
 	e, l := t.f.Exit, t.l
 	if l.why == unexplained {
