@@ -87,6 +87,7 @@ type coordinator struct {
 	absent   absentPlugins
 	attempts attempts
 	scans    scans
+	faults   hostFaults
 	watching watching
 	journal  journal
 	host     hostState
@@ -108,6 +109,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
 		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
+		c.faults = hostFaults{of: map[string]hostFault{}, host: &c.host, timers: &c.timers}
 		return c
 	}, guarded)
 }
@@ -139,6 +141,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onBudgetDue(m)
 	case messages.SaveDue:
 		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
+	case messages.RecheckDue:
+		c.faults.recheck(m, &c.scans, c.plugins)
 	case messages.PendingDue:
 		c.onPendingDue(m)
 	case messages.ClockStepped:
@@ -300,6 +304,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		delete(c.plugins, key)
 		delete(c.journal.unreported, key)
 		c.absent.remove(key, c.seq)
+		c.faults.solve(key)
 		c.batch.SetRestarts(key, nil, false)
 	case policy.Spawn:
 		live := &liveAttempt{of: l}

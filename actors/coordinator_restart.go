@@ -79,6 +79,12 @@ func (c *coordinator) grantSlots(ids []uint64, refill time.Duration) {
 func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
 	if l := c.attempts.find(id); l != nil {
 		f.At = c.now
+		switch {
+		case f.HostFault:
+			c.faults.add(l.Plugin.Key(), f.Cause, hostFault{attempt: true})
+		default:
+			c.faults.solve(l.Plugin.Key())
+		}
 		c.apply(l, f)
 	}
 }
@@ -93,7 +99,7 @@ func succeeded(m messages.RestartSucceeded) policy.Fact {
 }
 
 func failed(m messages.RestartFailed) policy.Fact {
-	f := policy.Fact{Kind: policy.StartFailed, Cause: m.Cause, Outcome: m.Outcome, Probe: m.Probe}
+	f := policy.Fact{Kind: policy.StartFailed, Cause: m.Cause, Outcome: m.Outcome, Probe: m.Probe, HostFault: m.HostFault}
 	if m.Kind == messages.KindStop {
 		f.Kind = policy.StopFailed
 	}

@@ -175,6 +175,11 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		c.host.counters.Probes++
 		key := probe.Plugin.Key()
 		refresh := c.scans.settle(key, gen)
+		if probe.HostFault {
+			c.faults.add(key, "--status: "+probe.Cause, hostFault{refresh: refresh})
+			continue
+		}
+		refresh = c.faults.solveProbe(key) || refresh
 		l, ok := c.plugins[key]
 		if !ok || l.StaleProbe(gen, probe.Plugin.Version) {
 			continue

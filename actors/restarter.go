@@ -122,8 +122,11 @@ func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
 func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
 	if r.attempt.Kind == messages.KindStart && r.attempt.Check {
-		if probe := r.checkBefore(ctx); probe.Status == plugin.StatusRunning {
+		switch probe := r.checkBefore(ctx); {
+		case probe.Status == plugin.StatusRunning:
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
+		case probe.HostFault: // it may run: it is not started (EV-24)
+			return attemptEnded{probe: probe}
 		}
 	}
 	if ctx.Err() != nil {
@@ -181,14 +184,14 @@ func (r *restarter) reportResult(c actor.Context, m attemptEnded) {
 	switch {
 	case r.cancelled:
 		r.end(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: key, At: now})
-	case m.err == nil && m.probe.Status == wanted:
+	case m.err == nil && m.probe.Status == wanted && !(m.outcome.HostFault && r.attempt.Kind == messages.KindRestart):
 		r.end(c, messages.RestartSucceeded{
 			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
 		})
 	default:
 		r.end(c, messages.RestartFailed{
 			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
-			Cause: r.failureCause(m),
+			Cause: r.failureCause(m), HostFault: m.probe.HostFault || m.outcome.HostFault,
 		})
 	}
 }

@@ -22,6 +22,7 @@ const (
 	timerSilence
 	timerBudget
 	timerSave
+	timerRecheck
 	timerPending
 )
 
@@ -63,6 +64,8 @@ func (k timerKey) dueMessage(gen uint64) any {
 		return messages.BudgetDue{Gen: gen}
 	case timerSave:
 		return messages.SaveDue{Gen: gen}
+	case timerRecheck:
+		return messages.RecheckDue{Gen: gen}
 	default:
 		return messages.PendingDue{Gen: gen}
 	}

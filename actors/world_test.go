@@ -22,6 +22,7 @@ type world struct {
 	probeTime map[string]time.Duration // how long --status takes
 	probeErr  error
 	says      map[string]plugin.Status // what --status is made to say
+	hostFails map[string]bool          // verbs that the host cannot run
 	startTime map[string]time.Duration
 	fetchTime map[string]time.Duration
 	fetchErr  error
@@ -182,6 +183,9 @@ func (w *world) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.hostFails["--status"] {
+		return plugin.Probe{Plugin: p, Cause: "cannot start: too many open files", HostFault: true}
+	}
 	if says, ok := w.says[p.Name]; ok {
 		return plugin.Probe{Plugin: p, Status: says, At: time.Now()}
 	}
@@ -234,6 +238,9 @@ func (w *world) verb(ctx context.Context, p plugin.Plugin, v plugin.Verb, effect
 	if !ok {
 		w.do("cancelled "+string(v), p.Name)
 		return plugin.Outcome{Verb: v, ExitCode: -1, Err: ctx.Err()}
+	}
+	if w.hostFails[string(v)] {
+		return plugin.Outcome{Verb: v, ExitCode: -1, Err: errors.New("cannot start: too many open files"), HostFault: true}
 	}
 	if !effect() {
 		return plugin.Outcome{Verb: v, ExitCode: 3, Err: errors.New("exit 3")}

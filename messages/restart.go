@@ -71,6 +71,9 @@ type (
 		Outcome plugin.Outcome
 		Probe   plugin.Probe
 		Cause   string
+		// HostFault reports that the host could not run the verb, or `--status`
+		// after it: that is no failure of the plugin, and tried again (EV-24).
+		HostFault bool
 	}
 	// Cancel orders a Restarter to end: before its start if it still waits, else with its process tree.
 	Cancel struct{ Attempt uint64 }

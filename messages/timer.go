@@ -11,6 +11,8 @@ type (
 	UpdateDue struct{ Gen uint64 }
 	// InventoryDue says the inventory period ended.
 	InventoryDue struct{ Gen uint64 }
+	// RecheckDue says the plugins that the host could not ask are to be asked again (EV-24).
+	RecheckDue struct{ Gen uint64 }
 	// RefreshDue says a restarted plugin is to be reported again (SC-25).
 	RefreshDue struct {
 		Gen uint64

@@ -30,10 +30,12 @@ func (v Verb) MayLeaveDaemon() bool {
 // Probe is what `--status` of one plugin told (SC-08).
 type Probe struct {
 	Plugin Plugin
-	Status Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager
+	Status Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
 	At     time.Time // when it was known
 	Cause  string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
 	Late   bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
+	// HostFault reports that the host could not run `--status`: the status is unknown, and Cause says why (EV-24).
+	HostFault bool
 }
 
 // Beat is what a plugin's heartbeat file told (PL-05 to PL-10).
@@ -69,8 +71,11 @@ type Outcome struct {
 	// Skipped: another program held the plugin's lock, and when it let go the
 	// plugin ran already; the verb was not run (RS-11).
 	Skipped bool
-	Output  string // the end of what it printed, at most 4 KiB
-	Err     error  // nil only when the verb ran and exited 0, or was skipped
+	// HostFault reports that the host could not run the verb, for want of a
+	// process or a descriptor for example. That says nothing about the plugin (EV-24).
+	HostFault bool
+	Output    string // the end of what it printed, at most 4 KiB
+	Err       error  // nil only when the verb ran and exited 0, or was skipped
 	// Life is the number of what the verb left running, and Processes are what
 	// that runs as; 0 and none where nobody watches it.
 	Life      uint64

@@ -48,6 +48,7 @@ func (t *turn) takeStart() {
 	}
 	t.emit(Release{a.id})
 	switch {
+	case t.f.Outcome.Skipped && a.retried:
 	case t.f.Outcome.Skipped && a.resumed:
 		why = "started before the supervisor was"
 	case t.f.Outcome.Skipped:
@@ -99,6 +100,24 @@ func startFailed(t *turn) {
 	t.reportProbe()
 	t.countFailedStart()
 	t.restartAfter(messages.KindStart, t.f.Cause, false)
+}
+
+// hostFaultPause is the least time until an attempt is made again that the
+// host could not make (EV-24). Those of several plugins are spread over as much.
+const hostFaultPause = 5 * time.Second
+
+// retryAttempt has an attempt made again that the host could not make. It is
+// no failure, and nothing is reported: how the plugin is, is not known.
+func retryAttempt(t *turn) {
+	own := t.l.attempt()
+	t.emit(Release{own.id})
+	own.begun, own.exit, own.retried = false, nil, true
+	kind := own.verb
+	if kind == messages.KindRestart && t.f.Probe.Status == plugin.StatusFailed {
+		kind = messages.KindStart
+	}
+	wait := hostFaultPause + Within(hostFaultPause, t.env.Rand)
+	t.spawn(messages.Attempt{Kind: kind, After: wait, Check: kind == messages.KindStart}, own, t.f.Cause)
 }
 
 func (t *turn) countFailedStart() {

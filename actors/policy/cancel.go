@@ -102,7 +102,11 @@ func failedThoughCancelled(t *turn) {
 	}
 	if ph.then.what == thenRunning && t.f.Kind == StartFailed {
 		t.l.phase = working{ph.attempt}
-		startFailed(t)
+		if t.f.HostFault {
+			retryAttempt(t)
+		} else {
+			startFailed(t)
+		}
 		return
 	}
 	t.takeFailure()

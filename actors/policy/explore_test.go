@@ -131,6 +131,9 @@ func describe(f Fact) string {
 		words += " " + f.Plugin.Version + " " + f.Plugin.Type.String()
 	case StartFailed, StopFailed:
 		words += ", then " + f.Probe.Status.String()
+		if f.HostFault {
+			words += ", by a fault of the host"
+		}
 	case ChangeGranted:
 		words += " " + f.Change.String()
 	case ChangeCompleted:

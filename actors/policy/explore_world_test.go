@@ -202,6 +202,10 @@ func (n *node) attemptFacts() []Fact {
 		failed, crashed = StopFailed, ended(StopFailed, plugin.StatusUnknown)
 		ends = []Fact{ended(StopSucceeded, plugin.StatusFailed), ended(failed, plugin.StatusRunning)}
 	}
+	ends = append(ends, ended(failed, plugin.StatusUnknown), ended(failed, plugin.StatusFailed))
+	for i := range ends[len(ends)-2:] { // EV-24
+		ends[len(ends)-1-i].HostFault = true
+	}
 	switch n.world.attempt {
 	case attemptWaits: // its actor may crash
 		return []Fact{{Kind: AttemptBegun}, crashed}

@@ -79,6 +79,7 @@ type Fact struct {
 	At        plugin.Moment    // StartSucceeded, StartFailed: when the attempt ended
 	Outcome   plugin.Outcome   // StartSucceeded, StartFailed, StopFailed
 	Probe     plugin.Probe     // StartFailed: what `--status` said afterwards
+	HostFault bool             // StartFailed, StopFailed: the host could not run it (EV-24)
 	Plugin    plugin.Plugin    // Recorded
 	Gen       uint64           // Recorded: number of the order that the list answers
 	Change    plugin.Change    // ChangeGranted, ChangeCompleted

@@ -115,6 +115,7 @@ type attempt struct {
 	verb     messages.Kind
 	operator bool
 	resumed  bool         // a start that an earlier process began (EV-07)
+	retried  bool         // the one before was not made, by a fault of the host (EV-24)
 	begun    bool         // its verb runs
 	tries    int          // of a stop
 	exit     *plugin.Exit // of what the verb under way has started
@@ -293,10 +294,11 @@ func (l *Lifecycle) MayBegin() bool { return l.Attempt() != 0 && l.phase.kind() 
 func (l *Lifecycle) Begun() bool { return l.attempt().begun }
 
 // Unbudgeted reports whether the attempt does not count against the restart
-// budget of the host: an operator's, and every stop (EV-13).
+// budget of the host: an operator's, every stop, and one that has paid already
+// (EV-13).
 func (l *Lifecycle) Unbudgeted() bool {
 	a := l.attempt()
-	return a.operator || a.verb == messages.KindStop
+	return a.operator || a.retried || a.verb == messages.KindStop
 }
 
 // Pending reports whether a restart of the plugin waits or runs (EV-05).

@@ -30,6 +30,7 @@ var (
 	ifToStart      = cond{"to be started", func(t *turn) bool { return t.l.attempt().isStart() }}
 	ifOtherVersion = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
 	ifOtherType    = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
+	ifHostFault    = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
 	ifBegun        = cond{"its verb runs", func(t *turn) bool { return t.l.attempt().begun }}
 	ifWaitsForNone = cond{"it was to go on running", func(t *turn) bool { return t.l.phase.(cancelling).then.what == thenRunning }}
 	ifLeaving      = cond{"its record was gone", func(t *turn) bool { return t.l.leaving() }}
@@ -109,6 +110,7 @@ var table = [phaseCount][]rule{
 		{on: HealthPassed, to: in(Working), do: ignoreFact},
 		{on: HealthFailed, to: in(Working), do: ignoreFact},
 		{on: StartSucceeded, to: in(Running, Waiting), do: startSucceeded},
+		{on: StartFailed, when: ifHostFault, to: in(Waiting), do: retryAttempt},
 		{on: StartFailed, to: in(Waiting), do: startFailed},
 		{on: OperatorStart, to: in(Cancelling), do: cancelForCommand},
 		{on: OperatorRestart, to: in(Cancelling), do: cancelForCommand},
@@ -191,6 +193,7 @@ var table = [phaseCount][]rule{
 		{on: HealthFailed, to: in(Stopping), do: ignoreFact},
 		{on: AttemptBegun, to: in(Stopping), do: beginAttempt},
 		{on: StopSucceeded, to: in(Stopped), do: stopSucceeded},
+		{on: StopFailed, when: ifHostFault, to: in(Stopping), do: retryAttempt},
 		{on: StopFailed, to: in(Stopping), do: stopFailed},
 		{on: OperatorStart, to: in(Cancelling), do: cancelForCommand},
 		{on: OperatorRestart, to: in(Cancelling), do: cancelForCommand},

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/platform"
+	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -155,11 +157,10 @@ func (m *manager) execute(ctx context.Context, in installed) error {
 	}
 	switch {
 	case p.Type == plugin.Persist && (fresh || r.Started && changes(m.o.params)):
-		status := plugin.StatusFailed
-		if m.command(ctx, p, "", "", string(plugin.VerbStatus)).Err == nil {
-			status = plugin.StatusRunning
+		probe := verb.Probe(p, time.Now(), m.command(ctx, p, "", "", string(plugin.VerbStatus)))
+		if probe.Status != plugin.StatusUnknown || in.tag != plugin.SysTagNone { // else nothing is known (EV-24)
+			m.report(ctx, p, probe.Status, in.tag)
 		}
-		m.report(ctx, p, status, in.tag)
 	case p.Type == plugin.Once && fresh:
 		m.report(ctx, p, plugin.StatusInstalled, in.tag)
 	}

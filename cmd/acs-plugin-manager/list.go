@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/platform"
@@ -88,10 +89,8 @@ func (m *manager) status(ctx context.Context) error {
 		word := control.WordRemoved
 		if !p.Removed {
 			r := m.command(ctx, p, "", "", string(plugin.VerbStatus))
-			word = control.WordFailed
-			if r.Err == nil {
-				word = control.WordRunning
-			} else if !r.Started || r.TimedOut {
+			word = control.Word(verb.Probe(p, time.Now(), r).Status)
+			if r.Err != nil && (!r.Started || r.TimedOut) {
 				fmt.Fprintf(m.stderr, "acs-plugin-manager: status of %s within %s: %v\n", p.Name, verb.Deadline(p), r.Err)
 			}
 		}

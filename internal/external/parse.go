@@ -103,8 +103,8 @@ func emptyLine(out []byte, at int) bool {
 // status maps the program's word: what is neither running nor removed is to
 // be started (SC-12 to SC-14).
 func (l line) status() plugin.Status {
-	switch s, _ := control.ParseWord(l.Status); s {
-	case plugin.StatusRunning, plugin.StatusRemoved:
+	switch s, known := control.ParseWord(l.Status); {
+	case known && (s == plugin.StatusRunning || s == plugin.StatusRemoved || s == plugin.StatusUnknown):
 		return s
 	default:
 		return plugin.StatusFailed

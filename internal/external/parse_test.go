@@ -75,7 +75,7 @@ func TestWords(t *testing.T) {
 		"PERSIST_RUNNING": plugin.StatusRunning,
 		"PERSIST_FAIL":    plugin.StatusFailed,
 		"REMOVED":         plugin.StatusRemoved, // SC-12
-		"PERSIST_UNKNOWN": plugin.StatusFailed,
+		"PERSIST_UNKNOWN": plugin.StatusUnknown, // EV-24: it could not ask
 		"ONCE_INSTALLED":  plugin.StatusFailed,
 		"anything":        plugin.StatusFailed,
 	} {

@@ -40,6 +40,7 @@ func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 		probe := plugin.Probe{Plugin: ps[i], Status: l.status(), At: at}
 		if probe.Status != plugin.StatusRunning {
 			probe.Cause = "plugin manager says " + l.Status
+			probe.HostFault = probe.Status == plugin.StatusUnknown // it could not ask (EV-24)
 		}
 		each(probe)
 	}

@@ -25,12 +25,19 @@ func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 // left when it is started: it must never run twice. What is younger than the
 // plugin's deadline may be a start in progress, by an earlier life of the
 // supervisor perhaps, and is given the rest of it; what is older is killed
-// (EV-07). It tells whether the plugin runs after all.
+// (EV-07), unless the host could not run `--status` (EV-24). It reports whether
+// the plugin runs after all.
 func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		left, err := m.left(p)
 		if err != nil || len(left) == 0 {
 			return false, err
+		}
+		switch probe := m.Check(ctx, p); probe.Status {
+		case plugin.StatusRunning:
+			return true, nil
+		case plugin.StatusUnknown:
+			return false, noAnswer(ctx, probe)
 		}
 		age := oldest(left)
 		if age >= verb.Deadline(p) {
@@ -39,12 +46,6 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 		}
 		if err := pause.Sleep(ctx, min(pauses.Next(), verb.Deadline(p)-age)); err != nil {
 			return false, err
-		}
-		switch m.Check(ctx, p).Status {
-		case plugin.StatusRunning:
-			return true, nil
-		case plugin.StatusUnknown:
-			return false, cutShort(ctx)
 		}
 	}
 }

@@ -19,7 +19,8 @@ const probePatience = time.Second
 // once, each with its own deadline, and hands over each result as soon as it
 // is there, one at a time (SC-08, SC-09). When it returns no process of it is
 // left, but for one that nobody can end. The error tells that ctx ended, or the Runner was drained, before all
-// had answered: what was cut short is not handed over.
+// had answered: what was cut short is not handed over. One that the host could
+// not ask is, with its status unknown (EV-24).
 func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
 	m.trimLogs(ps)
 	var (
@@ -43,8 +44,8 @@ func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 			giveBack()
 			turn.Lock()
 			defer turn.Unlock()
-			if probe.Status == plugin.StatusUnknown {
-				cut = cutShort(ctx)
+			if probe.Status == plugin.StatusUnknown && !probe.HostFault {
+				cut = noAnswer(ctx, probe)
 				return
 			}
 			each(probe)
@@ -54,8 +55,8 @@ func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 	return cut
 }
 
-// Check runs `--status` of one plugin (RS-06). A call that ctx cut short
-// leaves the status unknown.
+// Check runs `--status` of one plugin (RS-06). A call that ctx cut short, or
+// that the host could not make, leaves the status unknown.
 func (m *Manager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	return verb.Probe(p, time.Now(), m.ask(ctx, p))
 }

@@ -17,11 +17,11 @@ import (
 func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.hold(ctx, p, plugin.VerbStart, func(p plugin.Plugin, touched bool) plugin.Outcome {
 		if touched {
-			switch m.Check(ctx, p).Status {
+			switch probe := m.Check(ctx, p); probe.Status {
 			case plugin.StatusRunning:
 				return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 			case plugin.StatusUnknown:
-				return failed(plugin.VerbStart, cutShort(ctx))
+				return failed(plugin.VerbStart, noAnswer(ctx, probe))
 			}
 		}
 		switch runs, err := m.makeRoom(ctx, p); {
@@ -39,8 +39,13 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.hold(ctx, p, plugin.VerbStop, func(p plugin.Plugin, _ bool) plugin.Outcome {
 		outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
+		if outcome.HostFault { // it was not asked to stop: nothing of it is killed (EV-24)
+			return outcome
+		}
 		if outcome.Err == nil {
-			_ = m.gone(ctx, p, m.grace)
+			if err := m.gone(ctx, p, m.grace); process.IsHostFault(err) {
+				return failed(plugin.VerbStop, err)
+			}
 		}
 		if err := m.clear(ctx, p); err != nil && outcome.Err == nil {
 			outcome = failed(plugin.VerbStop, err)
@@ -64,10 +69,13 @@ func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 // nil when it is, however `--stop` itself ended.
 func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
-	if outcome.Err != nil && ctx.Err() != nil {
+	if outcome.Err != nil && (ctx.Err() != nil || outcome.HostFault) {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
+	if process.IsHostFault(err) { // nothing is killed of what could not be asked (EV-24)
+		return failed(plugin.VerbStop, err)
+	}
 	if err != nil && m.byProcess {
 		outcome.Err = err
 		return outcome
@@ -101,11 +109,11 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 				return nil
 			}
 		}
-		switch m.Check(ctx, p).Status {
+		switch probe := m.Check(ctx, p); probe.Status {
 		case plugin.StatusFailed:
 			return nil
 		case plugin.StatusUnknown:
-			return cutShort(ctx)
+			return noAnswer(ctx, probe)
 		}
 		if time.Now().After(over) {
 			return fmt.Errorf("still running %s after --stop", within)
@@ -116,14 +124,19 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 	}
 }
 
-// cutShort is why `--status` told nothing: the context, or the Runner is draining.
-func cutShort(ctx context.Context) error {
+// noAnswer returns why the status is unknown: the context, the host, or the
+// Runner is draining.
+func noAnswer(ctx context.Context, probe plugin.Probe) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if probe.HostFault {
+		return process.HostFault("--status: " + probe.Cause)
 	}
 	return process.ErrDraining
 }
 
+// failed returns the outcome of a verb that was not run because of err.
 func failed(v plugin.Verb, err error) plugin.Outcome {
-	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err}
+	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: process.IsHostFault(err)}
 }

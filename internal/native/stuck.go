@@ -2,7 +2,6 @@ package native
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 // answer, cannot be ended by anybody; the scan must not wait for it.
 const unkillable = 5 * time.Second
 
-var errStuck = errors.New("--status does not answer and cannot be ended")
+var errStuck = process.HostFault("--status does not answer and cannot be ended")
 
 // stuck are the plugins whose `--status` could not be ended. They are not
 // asked again before it has: else such processes would pile up.

@@ -29,8 +29,8 @@ func (f *freezer) Run(_ context.Context, c process.Command) process.Result {
 	return process.Result{}
 }
 
-// SC-09: a `--status` that nobody can end, as one on a file system that does
-// not answer, holds up neither the scan nor the next one, and does not pile up.
+// SC-09, EV-24: a `--status` that nobody can end, as one on a file system that
+// does not answer, says nothing about its plugin; it holds up neither the scan nor the next one, and does not pile up.
 func TestProbeThatCannotBeEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner := &freezer{thaw: make(chan struct{})}
@@ -57,7 +57,7 @@ func TestProbeThatCannotBeEnded(t *testing.T) {
 			if got["fine"].Status != plugin.StatusRunning {
 				t.Errorf("round %d: fine is %v", round, got["fine"].Status)
 			}
-			if f := got["frozen"]; f.Status != plugin.StatusFailed || !strings.Contains(f.Cause, "cannot be ended") {
+			if f := got["frozen"]; f.Status != plugin.StatusUnknown || !f.HostFault || !strings.Contains(f.Cause, "cannot be ended") {
 				t.Errorf("round %d: frozen is %v: %s", round, f.Status, f.Cause)
 			}
 			if took := time.Since(began); took > 2*time.Second+DefaultGrace+unkillable {

@@ -9,6 +9,7 @@ import (
 
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
@@ -175,7 +176,7 @@ func (c *change) prepare(ctx context.Context) error {
 func (c *change) switchOver(ctx context.Context) {
 	if c.stops() {
 		old := c.t.From.Plugin()
-		if outcome := c.end(ctx, old); outcome.Err != nil {
+		if outcome := c.endPatiently(ctx, old); outcome.Err != nil {
 			c.interrupted() // it is undone in any case
 			c.result.Outcome = outcome
 			c.undo(ctx, fmt.Errorf("--stop of %s: %w", old.Version, outcome.Err))
@@ -228,17 +229,20 @@ func (c *change) forward(ctx context.Context) {
 	}
 	c.t.To.ID = id
 	c.result.Plugin, c.result.SysTag = c.t.To.Plugin(), c.sysTag()
-	c.result.Outcome = c.do(ctx, order{
-		plugin: c.result.Plugin, verb: plugin.VerbUpgrade, previous: c.previous(), timeout: c.timeout,
-	})
+	upgrade := order{plugin: c.result.Plugin, verb: plugin.VerbUpgrade, previous: c.previous(), timeout: c.timeout}
+	c.result.Outcome = retryHostFault(ctx, func() plugin.Outcome { return c.do(ctx, upgrade) })
 	if err := c.result.Err; err != nil {
 		c.result.Err = fmt.Errorf("--upgrade to %s: %w", c.t.To.Version, err)
 		if ctx.Err() != nil {
 			return // the next process finds it half done
 		}
 	}
-	if c.interrupted() {
+	switch {
+	case c.interrupted():
 		c.undo(ctx, plugin.ErrInterrupted)
+		return
+	case c.result.HostFault && c.fallback(): // it was not run, and is not run another time
+		c.undo(ctx, c.result.Err)
 		return
 	}
 	if err := c.advance(transaction.Proving); err != nil {
@@ -346,7 +350,7 @@ func (c *change) putBack(ctx context.Context, cause error, tried bool) {
 	settled := true // the record is the old one's, and of the new one nothing runs
 	if tried {
 		c.logFor(bad).WithField("cause", cause.Error()).Warn("Upgrade is rolled back")
-		if stopped := c.end(ctx, bad); stopped.Err != nil {
+		if stopped := c.endPatiently(ctx, bad); stopped.Err != nil {
 			failures, settled = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err)), false
 		}
 		if _, err := c.record(ctx, *c.t.From); err != nil {
@@ -397,9 +401,10 @@ func (c *change) keepNew(ctx context.Context, cause error) {
 	c.over()
 }
 
-// ban keeps the new version from being tried again for a while.
+// ban keeps the new version from being tried again for a while, unless it was
+// the host that failed (EV-24).
 func (c *change) ban(cause error) error {
-	if c.quarantine <= 0 {
+	if c.quarantine <= 0 || process.IsHostFault(cause) {
 		return nil
 	}
 	return c.changes.Ban(plugin.Ban{

@@ -73,7 +73,14 @@ func (c *change) prove(ctx context.Context) error {
 		}
 		ask = min(2*ask, askLast)
 		next = time.Now().Add(ask)
-		if probe := c.Check(ctx, p); ctx.Err() == nil && probe.Status != plugin.StatusRunning {
+		probe := c.Check(ctx, p)
+		if probe.HostFault { // it lives: the window ends with the next answer (EV-24)
+			if last {
+				over.Reset(hostPause)
+			}
+			continue
+		}
+		if ctx.Err() == nil && probe.Status != plugin.StatusRunning {
 			return fmt.Errorf("%s does not run any more after %s: %s", p.Version, time.Since(began).Round(10*time.Millisecond), probe.Cause)
 		}
 		if c.t.Beat && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace && !c.beats(ctx, p) {
@@ -112,11 +119,15 @@ func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	if p.Type != plugin.Persist {
 		return plugin.Outcome{}
 	}
-	switch m.Check(ctx, p).Status {
+	return retryHostFault(ctx, func() plugin.Outcome { return m.tryBringUp(ctx, p) })
+}
+
+func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	switch probe := m.Check(ctx, p); probe.Status {
 	case plugin.StatusRunning:
 		return plugin.Outcome{}
 	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, cutShort(ctx))
+		return failed(plugin.VerbStatus, noAnswer(ctx, probe))
 	}
 	switch runs, err := m.makeRoom(ctx, p); {
 	case err != nil:
@@ -128,7 +139,9 @@ func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	probe := m.ConfirmStart(ctx, p)
 	switch {
 	case probe.Status == plugin.StatusRunning: // it has the last word
-		outcome.Err = nil
+		outcome.Err, outcome.HostFault = nil, false
+	case probe.HostFault:
+		return failed(plugin.VerbStatus, noAnswer(ctx, probe))
 	case outcome.Err == nil:
 		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
 	}

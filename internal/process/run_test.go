@@ -110,7 +110,7 @@ func TestRunNotStarted(t *testing.T) {
 		{"folder", Command{Path: folder}, "executable is a folder", syscall.EISDIR},
 		{"bad format", Command{Path: writeFile(t, 0o755, "no program")}, "not an executable format", syscall.ENOEXEC},
 		{"empty file", Command{Path: writeFile(t, 0o755, "")}, "not an executable format", syscall.ENOEXEC},
-		{"text file busy", Command{Path: busy}, "executable is being written", syscall.ETXTBSY},
+		{"EV-24 text file busy", Command{Path: busy}, "executable is being written", syscall.ETXTBSY},
 		{"no interpreter", Command{Path: writeFile(t, 0o755, "#!/none/sh\n")}, "interpreter missing", fs.ErrNotExist},
 		{"no folder", Command{Path: os.Args[0], Dir: filepath.Join(folder, "none")}, "working directory missing", fs.ErrNotExist},
 		{"relative", Command{Path: "true"}, "executable path is not absolute", fs.ErrInvalid},

@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -81,7 +80,7 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	}
 	out, err := r.sink(c)
 	if err != nil {
-		res.Err = fmt.Errorf("cannot start: %w", err)
+		res.Err = errNotStarted(err)
 		return
 	}
 	defer func() { res.Output = out.text() }()

@@ -19,12 +19,19 @@ const maxOutput = 4 << 10
 // Outcome is how a run of the verb v ended. A run that could not begin is a
 // Result with Err and an ExitCode of -1.
 func Outcome(v plugin.Verb, r process.Result) plugin.Outcome {
-	return plugin.Outcome{Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, Output: tail(r.Output), Err: r.Err, Life: r.Life, Processes: r.Processes}
+	return plugin.Outcome{
+		Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, HostFault: hostFault(r),
+		Output: tail(r.Output), Err: r.Err, Life: r.Life, Processes: r.Processes,
+	}
 }
 
+// hostFault reports whether the host could not run it (EV-24).
+func hostFault(r process.Result) bool { return !r.Started && process.IsHostFault(r.Err) }
+
 // Probe is what `--status` of p told at that time: exit 0 is running, anything
-// else is not (SPEC 2). Only a run that was cut short, or refused because we
-// are shutting down, tells nothing: the status is unknown.
+// else is not (SPEC 2). A run that was cut short, refused because we are
+// shutting down, or that the host could not begin, says nothing: the status is
+// unknown (EV-24).
 func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
 	probe := plugin.Probe{Plugin: p, At: at, Status: plugin.StatusFailed}
 	switch {
@@ -32,6 +39,8 @@ func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
 		probe.Status = plugin.StatusRunning
 	case r.Cancelled, errors.Is(r.Err, process.ErrDraining):
 		probe.Status, probe.Cause = plugin.StatusUnknown, r.Err.Error()
+	case hostFault(r):
+		probe.Status, probe.Cause, probe.HostFault = plugin.StatusUnknown, r.Err.Error(), true
 	case r.TimedOut:
 		probe.Cause = NoAnswer(p)
 	default:

@@ -1,0 +1,78 @@
+package actors
+
+import (
+	"errors"
+	"time"
+
+	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
+)
+
+const (
+	// hostFaultProblem is the problem in status while a command of a plugin
+	// cannot be run (EV-24).
+	hostFaultProblem = "running commands of plugins"
+	// recheckAfter is after how long such plugins are asked again.
+	recheckAfter = 10 * time.Second
+)
+
+// hostFault is about a plugin whose last command the host could not run.
+type hostFault struct {
+	attempt bool // the command was that of an attempt, which is made again
+	refresh bool // its status is to be reported again (SC-25)
+}
+
+// hostFaults are the plugins whose last command the host could not run, by
+// plugin.Key.
+type hostFaults struct {
+	of     map[string]hostFault
+	host   *hostState
+	timers *timers
+}
+
+// add notes that the host could not run a command of a plugin. What is known of
+// the plugin stays as it is, and it is asked again.
+func (h *hostFaults) add(key, cause string, f hostFault) {
+	f.attempt, f.refresh = f.attempt || h.of[key].attempt, f.refresh || h.of[key].refresh
+	h.of[key] = f
+	if _, known := h.host.problems[hostFaultProblem]; !known {
+		h.host.addProblem(hostFaultProblem, errors.New(key+": "+cause))
+	}
+	if due := (timerKey{kind: timerRecheck}); !h.timers.isArmed(due) {
+		h.timers.arm(due, recheckAfter)
+	}
+}
+
+// solve notes that a command of the plugin was run, or that the plugin is gone.
+func (h *hostFaults) solve(key string) {
+	_, known := h.of[key]
+	if delete(h.of, key); known && len(h.of) == 0 {
+		h.host.solveProblem(hostFaultProblem)
+	}
+}
+
+// solveProbe notes that `--status` of the plugin was run, and reports whether it
+// was to be reported again.
+func (h *hostFaults) solveProbe(key string) (refresh bool) {
+	f := h.of[key]
+	if !f.attempt {
+		h.solve(key)
+	}
+	return f.refresh
+}
+
+// recheck has the plugins that could not be asked be asked again.
+func (h *hostFaults) recheck(m messages.RecheckDue, scans *scans, plugins map[string]*policy.Lifecycle) {
+	if !h.timers.fired(timerKey{kind: timerRecheck}, m.Gen) || len(h.of) == 0 {
+		return
+	}
+	for key, f := range h.of {
+		switch _, known := plugins[key]; {
+		case !known:
+			h.solve(key)
+		case !f.attempt:
+			scans.want(key, false)
+		}
+	}
+	h.timers.arm(timerKey{kind: timerRecheck}, recheckAfter)
+}

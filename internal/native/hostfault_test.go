@@ -1,0 +1,105 @@
+package native
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/plugin"
+)
+
+// faultyHost runs commands, but for those that the host cannot run.
+type faultyHost struct {
+	Runner
+	mu    sync.Mutex
+	fails []string // verbs
+	times int      // how often; 0: always
+}
+
+func (h *faultyHost) Run(ctx context.Context, c process.Command) process.Result {
+	h.mu.Lock()
+	fails := slices.Contains(h.fails, c.Args[0])
+	if fails && h.times > 0 {
+		if h.times--; h.times == 0 {
+			h.fails = nil
+		}
+	}
+	h.mu.Unlock()
+	if fails {
+		return process.Result{ExitCode: -1, Err: process.HostFault("cannot start: resource temporarily unavailable")}
+	}
+	return h.Runner.Run(ctx, c)
+}
+
+func (h *faultyHost) fail(times int, verbs ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fails, h.times = verbs, times
+}
+
+// EV-24: a healthy plugin that the host cannot ask is left alone by whatever is
+// to be done about it.
+func TestHostFaultKillsNothing(t *testing.T) {
+	eachWatch(t, func(t *testing.T, b *bench) {
+		host := &faultyHost{Runner: b.runner}
+		b.Manager.runner = host
+		p := b.install("p", "1.0", serves, "1")
+		if got := b.Start(t.Context(), p); got.Err != nil || len(got.Processes) == 0 {
+			t.Fatalf("started: %+v", got)
+		}
+		b.touch("plugin/p/1.0/running")
+		before := b.runs()
+		time.Sleep(1100 * time.Millisecond) // it is older than its deadline: whatever said no would kill it
+		unhurt := func(t *testing.T, got plugin.Outcome) {
+			t.Helper()
+			if !got.HostFault {
+				t.Errorf("outcome %+v", got)
+			}
+			if after := b.runs(); len(after) == 0 || after[0] != before[0] {
+				t.Errorf("ran as %+v, runs as %+v", before, after)
+			}
+		}
+		host.fail(0, "--status")
+		t.Run("probe", func(t *testing.T) {
+			var got []plugin.Probe
+			if err := b.Probe(t.Context(), []plugin.Plugin{p}, func(p plugin.Probe) { got = append(got, p) }); err != nil {
+				t.Error(err)
+			}
+			if len(got) != 1 || got[0].Status != plugin.StatusUnknown || !got[0].HostFault || got[0].Cause == "" {
+				t.Errorf("probes %+v", got)
+			}
+		})
+		t.Run("start", func(t *testing.T) { unhurt(t, b.Start(t.Context(), p)) })
+		host.fail(0, "--status", "--stop", "--start")
+		t.Run("stop", func(t *testing.T) { unhurt(t, b.Stop(t.Context(), p)) })
+		t.Run("restart", func(t *testing.T) { unhurt(t, b.Restart(t.Context(), p)) })
+	})
+}
+
+// EV-24: in an upgrade, what the host cannot run for a moment is run when it
+// can; the new version is not to blame.
+func TestHostFaultInUpgrade(t *testing.T) {
+	for _, verb := range []string{"--stop", "--upgrade", "--start"} {
+		t.Run("EV-24 "+verb, func(t *testing.T) {
+			b := newBench(t, func(o *Options) { o.Quarantine = time.Hour })
+			host := &faultyHost{Runner: b.runner}
+			b.Manager.runner = host
+			old := b.install("p", "1.0", wellBehaved, "20")
+			if got := b.Start(t.Context(), old); got.Err != nil {
+				t.Fatal(got.Err)
+			}
+			b.unpack("p", "2.0", `[ "$1" = --upgrade ] && exit 0`+wellBehaved, "")
+			host.fail(1, verb)
+			got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.Permit{})
+			if got.Err != nil || got.Plugin.Version != "2.0" || got.Status != plugin.StatusRunning {
+				t.Errorf("changed: %+v", got)
+			}
+			if bans, err := b.Refused(); err != nil || len(bans) > 0 {
+				t.Errorf("quarantine %v, %v", bans, err)
+			}
+		})
+	}
+}
