@@ -20,10 +20,14 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/version"
 )
 
 func main() {
+	if err := process.DropInherited(); err != nil {
+		fmt.Fprintln(os.Stderr, "acs-plugin-manager:", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()

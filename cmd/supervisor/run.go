@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/process"
 )
 
 func runCommand() *cobra.Command {
@@ -29,6 +30,7 @@ configuration. There is no reload: starting it again is safe.`,
 	}
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		inherited := process.DropInherited()
 		cfg, warnings, err := settings.load(cmd)
 		if err != nil {
 			return err
@@ -39,6 +41,9 @@ configuration. There is no reload: starting it again is safe.`,
 		}
 		for _, w := range warnings {
 			log.WithField("cause", w.String()).Warn("Configuration is odd")
+		}
+		if inherited != nil {
+			log.WithError(inherited).Warn("Plugins get the descriptors that the supervisor was started with")
 		}
 		beSmall()
 		ctx, stop := untilTold(cmd.Context(), log)

@@ -226,7 +226,7 @@ func manager(
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
 	}
 	native := native.New(native.Options{
-		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log, Hidden: sdnotify.Variables(),
+		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fork calls start, which is to fork one process with UseCgroupFD set and
-// CgroupFD = fd in its SysProcAttr: it begins in the leaf, before its first
+// Fork calls start, which is to fork one process with CLONE_INTO_CGROUP into the
+// cgroup of the descriptor fd: it begins in the leaf, before its first
 // instruction, and where limits are set in v1 also in those cgroups (EV-02,
 // EV-17). If one of v1 cannot be entered the process is started without that
 // limit, which is logged. The error is start's, or says that there is no such

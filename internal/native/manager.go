@@ -46,8 +46,7 @@ type Options struct {
 	Packages       Packages         // where packages come from; nil: only what is unpacked here can be upgraded to
 	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
 	Log            logrus.FieldLogger
-	Hidden         []string // variables of our environment that are not the plugins'
-	LocalOS        string   // in the words of the wire (SPEC 3), for what packages are accepted
+	LocalOS        string // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
 	// GoneByProcesses judges a plugin that was stopped by its processes: it is gone
 	// when none is left, also when its `--status` says that it runs; and where one is
@@ -115,7 +114,7 @@ func New(o Options) *Manager {
 	m.log = logger.OrSilent(m.log)
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir || slices.Contains(o.Hidden, key)
+		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir
 	})
 	return m
 }

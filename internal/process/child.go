@@ -3,7 +3,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -28,36 +27,66 @@ type child struct {
 const busyFor = 100 * time.Millisecond
 
 // start runs the command in its room, with out as its standard output and
-// error. There is no parent-death signal: what it starts may outlive us (RS-10).
-func start(c Command, r *room, out uintptr) (*child, error) {
-	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open /dev/null: %w", err)
-	}
-	defer unix.Close(null)
-
-	argv := append([]string{c.Path}, c.Args...)
-	attr := &syscall.ProcAttr{
-		Dir:   c.Dir,
-		Env:   (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ(),
-		Files: []uintptr{uintptr(null), out, out},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	}
-	fork := func(cgroup int) (int, error) {
-		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = cgroup >= 0, cgroup
-		return syscall.ForkExec(c.Path, argv, attr)
-	}
-	pid, err := r.fork(fork)
+// error. There is no parent-death signal: what it starts may outlive us
+// (RS-10). Where the executable does not begin to run before cut is closed, the
+// process is killed, and not waited for if that has no effect (EV-24).
+func start(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, error) {
+	p, err := startOnce(cut, c, r, out)
 	for pause := time.Millisecond; errors.Is(err, syscall.ETXTBSY) && pause < busyFor; pause *= 2 {
 		time.Sleep(pause)
-		pid, err = r.fork(fork)
+		p, err = startOnce(cut, c, r, out)
 	}
+	return p, err
+}
+
+// killedWithin is how long a process that was killed before its executable
+// began to run has to be gone. One in an uninterruptible sleep is left.
+const killedWithin = time.Second
+
+func startOnce(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, error) {
+	f, err := newFork(c, out)
 	if err != nil {
 		return nil, err
 	}
+	type result struct {
+		pid int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer f.close()
+		pid, err := r.fork(f)
+		done <- result{pid, err}
+	}()
+	select {
+	case got := <-done:
+		if got.err != nil {
+			return nil, got.err
+		}
+		return newChild(c, r, got.pid), nil
+	case <-cut:
+	}
+	f.kill()
+	discard := func(got result) {
+		if got.err == nil {
+			p := newChild(c, r, got.pid)
+			p.signal(syscall.SIGKILL)
+			_, _ = p.reap() // it was given up
+		}
+	}
+	select {
+	case got := <-done:
+		discard(got)
+	case <-time.After(killedWithin):
+		go func() { discard(<-done) }()
+	}
+	return nil, errHung
+}
+
+func newChild(c Command, r *room, pid int) *child {
 	p := &child{group: group{id: pid}, room: r, pid: pid, path: c.Path, ended: make(chan struct{})}
 	go p.await()
-	return p, nil
+	return p
 }
 
 // await waits for the end of the child and leaves the zombie, which keeps the

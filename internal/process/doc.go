@@ -23,6 +23,12 @@
 // daemon that is the point. Of any other command it escapes, but cannot hold
 // Run up: a pipe it kept open is closed a moment after the command has ended.
 //
+// A command is started by package vfork, on a goroutine of its own. One whose
+// execve hangs holds up nothing else; at its deadline it is killed, and says
+// nothing about the program (ErrHost). It gets nothing that this process was
+// started with but the environment: no descriptor, umask, nice value, ignored
+// signal or OOM score (EV-30).
+//
 // # Output
 //
 // A command without a Log prints into a pipe, is never held up by us, and its
@@ -64,8 +70,8 @@
 //
 // This process is a child subreaper: what a plugin orphans is ours to reap,
 // with the cause of its end (reaper.go). The pids of running commands are left
-// alone: each is waited for by itself (child.go). A fork and the note of its
-// pid are one step for the reaper, which holds the lock that forks share.
+// alone: each is waited for by itself (child.go). The kernel tells the pid of a
+// command before it runs, so the reaper knows those that are being started.
 // How others' children ended is asked of the kernel (pidfd.go); it knows when
 // their parent has reaped them, so that their cause may come later (EV-10).
 package process

@@ -60,6 +60,10 @@ func errNotStarted(err error) error {
 	return fmt.Errorf("cannot start: %w", err)
 }
 
+// errHung is the error of a command whose executable did not begin to run: the
+// file system that it, or its interpreter, is on does not answer.
+var errHung = HostFault("executable cannot be read, its file system does not answer")
+
 func errTimedOut(after time.Duration) error {
 	return fail("no end in "+after.String(), context.DeadlineExceeded)
 }

@@ -70,7 +70,9 @@ func TestStatLive(t *testing.T) {
 // A group is empty when its last member runs no more, reaped or not.
 func TestGroupEmpty(t *testing.T) {
 	f := newFamily(t)
-	p, err := start(f.command("orphan"), &room{}, os.Stderr.Fd())
+	c := f.command("orphan")
+	c.Dir = "/"
+	p, err := start(nil, c, &room{}, os.Stderr.Fd())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,10 @@ func help(name string, args []string) int {
 		return n
 	}
 	switch name {
+	case "drops":
+		return drops()
+	case "inherits":
+		return inherits(args)
 	case "exit":
 		fmt.Print("out")
 		fmt.Fprint(os.Stderr, "+err")

@@ -161,7 +161,7 @@ func (t *Tracker) strays(tr *tracked) []int {
 	}
 	mine := filepath.Join(t.plugins, tr.name) + string(filepath.Separator)
 	return slices.DeleteFunc(pids, func(pid int) bool {
-		if t.commands[pid] > 0 || pid == os.Getpid() || slices.Contains(asked, pid) {
+		if t.isCommand(pid) || pid == os.Getpid() || slices.Contains(asked, pid) {
 			return true
 		}
 		if m, ok := t.members[pid]; ok {
@@ -171,7 +171,7 @@ func (t *Tracker) strays(tr *tracked) []int {
 			return true
 		}
 		s, err := readStat(pid)
-		return err != nil || t.commands[s.group] > 0 || asks(pid)
+		return err != nil || t.isCommand(s.group) || asks(pid)
 	})
 }
 

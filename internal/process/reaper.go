@@ -50,8 +50,6 @@ func (t *Tracker) Subreap() error {
 // reap reaps every child that has ended and is no running command: those have
 // somebody who waits for them.
 func (t *Tracker) reap() {
-	t.forks.Lock() // what is being forked is a command, but not known as one yet
-	defer t.forks.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
@@ -59,7 +57,7 @@ func (t *Tracker) reap() {
 		if !ended {
 			return
 		}
-		if t.commands[pid] > 0 { // the kernel names it again and again: the others have to be asked for one by one
+		if t.isCommand(pid) { // the kernel names it again and again: the others have to be asked for one by one
 			for _, pid := range children() {
 				t.reapOne(pid)
 			}
@@ -83,8 +81,22 @@ func nextEnded() (pid int, ended bool) {
 	return int((*childInfo)(unsafe.Pointer(&info)).pid), true
 }
 
-func (t *Tracker) reapOne(pid int) bool {
+// isCommand reports whether the process is that of a command, or is being
+// started as one: the kernel tells its pid before it runs.
+func (t *Tracker) isCommand(pid int) bool {
 	if t.commands[pid] > 0 {
+		return true
+	}
+	for f := range t.forks {
+		if f.start.PID() == pid {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Tracker) reapOne(pid int) bool {
+	if t.isCommand(pid) {
 		return false
 	}
 	var status syscall.WaitStatus

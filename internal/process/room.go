@@ -68,37 +68,40 @@ func (t *Tracker) occupy(tr *tracked) bool {
 	return true
 }
 
-// fork starts a process in the room by start, which is told the descriptor of
-// a cgroup to begin in, or -1 for our own, and gives its pid. A leaf that
-// cannot be begun in keeps nothing from starting.
-func (r *room) fork(start func(cgroup int) (pid int, err error)) (pid int, err error) {
+// fork starts a process in the room, and returns its pid. A leaf that cannot be
+// begun in keeps nothing from starting. Until it returns, the reaper leaves the
+// process alone.
+func (r *room) fork(f *fork) (pid int, err error) {
 	t := r.tracker
 	if t == nil {
-		return start(-1)
+		return f.run(-1)
 	}
-	t.forks.RLock()
-	defer t.forks.RUnlock()
+	t.mu.Lock()
+	t.forks[f] = true
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.forks, f)
+		if err == nil {
+			t.commands[pid]++
+		}
+	}()
 	if r.leaf != nil {
 		err = r.leaf.Fork(func(fd int) error {
-			pid, err = start(fd)
+			pid, err = f.run(fd)
 			return err
 		})
 	}
 	if r.leaf == nil || refused(err) {
 		cause := err
-		if pid, err = start(-1); err == nil && r.leaf != nil {
+		if pid, err = f.run(-1); err == nil && r.leaf != nil {
 			t.mu.Lock()
 			t.warnOnce(r.of, cause, "Command of plugin runs outside its cgroup")
 			t.mu.Unlock()
 		}
 	}
-	if err != nil {
-		return 0, err
-	}
-	t.mu.Lock()
-	t.commands[pid]++
-	t.mu.Unlock()
-	return pid, nil
+	return pid, err
 }
 
 // refused tells of an error that it may be the cgroup's: it is gone, or was

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,7 +87,20 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	defer func() { res.Output = out.text() }()
 	room := r.tracker.enter(c)
 	defer func() { res.Life, res.Processes = room.leave() }()
-	p, err := start(c, room, out.fd())
+	cut, cancel := ctx, context.CancelFunc(func() {})
+	if c.Timeout > 0 {
+		cut, cancel = context.WithTimeout(ctx, c.Timeout)
+	}
+	defer cancel()
+	p, err := start(cut.Done(), c, room, out.fd())
+	if errors.Is(err, errHung) {
+		if ctx.Err() != nil {
+			res.Cancelled, res.Err = true, errCancelled(ctx)
+		} else {
+			res.TimedOut, res.Err = true, err
+		}
+		return
+	}
 	if err != nil {
 		res.Err = errStart(c, err)
 		return
@@ -94,7 +108,7 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	out.started()
 	res.Started = true
 
-	r.await(ctx, c, p, res)
+	r.await(ctx, cut, c, p, res)
 	ours := res.TimedOut || res.Cancelled
 	if ours {
 		r.terminate(p)
@@ -123,21 +137,17 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 	}
 }
 
-// await waits for the end of the command, its deadline, or the end of ctx, and
-// sets which of the latter came first.
-func (r *Runner) await(ctx context.Context, c Command, p *child, res *Result) {
-	var deadline <-chan time.Time
-	if c.Timeout > 0 {
-		timer := time.NewTimer(c.Timeout)
-		defer timer.Stop()
-		deadline = timer.C
-	}
+// await waits for the end of the command, or that of cut, which comes with the
+// deadline or with the end of ctx, and sets which.
+func (r *Runner) await(ctx, cut context.Context, c Command, p *child, res *Result) {
 	select {
 	case <-p.ended:
-	case <-deadline:
-		res.TimedOut, res.Err = true, errTimedOut(c.Timeout)
-	case <-ctx.Done():
-		res.Cancelled, res.Err = true, errCancelled(ctx)
+	case <-cut.Done():
+		if ctx.Err() != nil {
+			res.Cancelled, res.Err = true, errCancelled(ctx)
+		} else {
+			res.TimedOut, res.Err = true, errTimedOut(c.Timeout)
+		}
 	}
 	if p.hasEnded() { // at the same moment: it ended by itself
 		res.TimedOut, res.Cancelled = false, false

@@ -42,13 +42,12 @@ type Tracker struct {
 	closed  chan struct{}
 	wake    chan struct{} // one token: queue has something
 
-	forks sync.RWMutex // held for reading from a fork until its pid is known
-
-	mu       sync.Mutex // of all below, and taken after forks
+	mu       sync.Mutex // of all below
 	tracked  map[string]*tracked
 	members  map[int]*member // watched, by pid
 	byFD     map[int]*member
-	commands map[int]int // pids of running commands; two may share one for an instant
+	commands map[int]int    // pids of running commands; two may share one for an instant
+	forks    map[*fork]bool // commands that are being started
 	queue    []plugin.Exit
 	swept    bool // leaves of nobody were removed
 }
@@ -95,7 +94,7 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 	return &Tracker{
 		tree: o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, ends: ends,
 		closed: make(chan struct{}), wake: make(chan struct{}, 1),
-		tracked: map[string]*tracked{}, members: map[int]*member{}, byFD: map[int]*member{}, commands: map[int]int{},
+		tracked: map[string]*tracked{}, members: map[int]*member{}, byFD: map[int]*member{}, commands: map[int]int{}, forks: map[*fork]bool{},
 	}, nil
 }
 

@@ -25,9 +25,13 @@ type Supervisor interface {
 
 // Variables returns the environment variables that systemd sets for the
 // supervisor only. A plugin that inherited them could send notifications in the
-// supervisor's name.
+// supervisor's name, or read its credentials (EV-30).
 func Variables() []string {
-	return []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID", "INVOCATION_ID", "JOURNAL_STREAM"}
+	return []string{
+		"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "FDSTORE",
+		"MAINPID", "MAINPIDFDID", "SYSTEMD_EXEC_PID", "INVOCATION_ID", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY",
+		"MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	}
 }
 
 const (

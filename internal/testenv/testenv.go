@@ -23,6 +23,7 @@ const (
 	Cgroup1Controllers Need = "cgroup1-controllers" // controllers in cgroup v1
 	CgroupKill         Need = "cgroup-kill"         // cgroup.kill, since Linux 5.14
 	CgroupXattr        Need = "cgroup-xattr"        // extended attributes on cgroups
+	Fanotify           Need = "fanotify"            // permission to hold up an execve, since Linux 5.0
 	Limits             Need = "limits"              // cpu, memory and pids controllers, of v1 or v2
 	Mount              Need = "mount"               // permission to mount a tmpfs
 	SetClock           Need = "set-clock"           // permission to set the clock

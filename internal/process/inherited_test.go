@@ -1,0 +1,38 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// EV-30: what the process was started with does not go on.
+func TestDropInherited(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0"`, os.Args[0])
+	cmd.Env = append(os.Environ(), helperKey+"=drops")
+	cmd.ExtraFiles = []*os.File{os.Stdout}
+	out, err := cmd.CombinedOutput()
+	if want := "before 0 77, after 1 22"; err != nil || string(out) != want {
+		t.Errorf("EV-30: %s, want %s; %v", out, want, err)
+	}
+}
+
+// drops is the helper of TestDropInherited.
+func drops() int {
+	now := func() (flags, mask int) {
+		flags, err := unix.FcntlInt(3, unix.F_GETFD, 0)
+		must(err)
+		mask = unix.Umask(0)
+		unix.Umask(mask)
+		return flags, mask
+	}
+	flags, mask := now()
+	fmt.Printf("before %d %o, ", flags, mask)
+	must(DropInherited())
+	flags, mask = now()
+	fmt.Printf("after %d %o", flags, mask)
+	return 0
+}

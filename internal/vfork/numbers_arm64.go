@@ -1,0 +1,19 @@
+package vfork
+
+// Numbers of system calls.
+const (
+	sysDup3        = 24
+	sysChdir       = 49
+	sysOpenat      = 56
+	sysClose       = 57
+	sysWrite       = 64
+	sysExit        = 93
+	sysSigaction   = 134
+	sysSigprocmask = 135
+	sysSetpriority = 140
+	sysSetpgid     = 154
+	sysUmask       = 166
+	sysClone       = 220
+	sysExecve      = 221
+	sysPrlimit     = 261
+)
