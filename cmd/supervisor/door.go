@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"pluginsupervisor/actors"
 	"pluginsupervisor/internal/supply"
@@ -10,11 +12,15 @@ import (
 
 // door is the supervisor as it is asked from outside. To what the Coordinator
 // knows it adds what others know better at the moment of the question: the
-// versions in quarantine, which are files, and the packages on their way.
+// versions in quarantine, which are files, the packages on their way, and the
+// plugins that cannot be watched by event.
 type door struct {
 	*actors.System
 	packages *supply.Supply
 	manager  pluginManager
+	watched  interface {
+		Unwatched() (plugins, limit int, since time.Time)
+	}
 }
 
 // Status is everything that is known.
@@ -29,6 +35,12 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
 	}
 	addRefused(s.Plugins, refused)
+	if n, limit, since := d.watched.Unwatched(); n > 0 { // EV-31
+		s.Problems = append(s.Problems, plugin.Problem{
+			What: "watching by event", Since: since,
+			Why: fmt.Sprintf("%d plugins are watched by scan, every 10 s: the limit of open files (%d) is too low", n, limit),
+		})
+	}
 	return s, nil
 }
 

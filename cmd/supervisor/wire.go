@@ -124,7 +124,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	}
 	started.Info("Supervisor started")
 
-	seen := door{System: system, packages: packages, manager: manager}
+	seen := door{System: system, packages: packages, manager: manager, watched: tracker}
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
 		return admin.Serve(ctx, socket, admin.Handler(seen, own), log)

@@ -69,7 +69,7 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
 	for _, p := range target.Processes {
 		if p.Boot == t.boot && tr.verbs == 0 {
 			if err := t.join(tr, p); err != nil {
-				t.warnOnce(tr, err, "Process of plugin cannot be watched")
+				t.cannotWatch(tr, err)
 			}
 		}
 	}

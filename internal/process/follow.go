@@ -132,18 +132,20 @@ func (t *Tracker) fell(m *member, at time.Time) {
 		e.status, e.known = howEnded(m.fd)
 	}
 	if e.known {
-		e.close()
+		t.close(&e)
 	}
 	m.of.endings = append(m.of.endings, e)
 	if len(m.of.endings) > watchedMost {
-		m.of.endings[0].close()
+		t.close(&m.of.endings[0])
 		m.of.endings = m.of.endings[1:]
 	}
 }
 
-func (e *ending) close() {
+// close closes the descriptor of a process that has ended.
+func (t *Tracker) close(e *ending) {
 	if e.fd >= 0 {
 		_ = unix.Close(e.fd)
+		t.descriptors.giveBack()
 		e.fd = -1
 	}
 }
@@ -179,7 +181,7 @@ func (t *Tracker) ended(tr *tracked, at time.Time) {
 		cause.fd = -1
 		go t.askAgain(e, ask)
 	}
-	tr.forget()
+	t.forget(tr)
 }
 
 // cause is the ending that explains the end of all; nil if none was seen.
@@ -193,9 +195,9 @@ func (tr *tracked) cause(at time.Time) *ending {
 	return first
 }
 
-func (tr *tracked) forget() {
+func (t *Tracker) forget(tr *tracked) {
 	for i := range tr.endings {
-		tr.endings[i].close()
+		t.close(&tr.endings[i])
 	}
 	tr.endings = nil
 }
@@ -221,7 +223,7 @@ const askFor = 3 * time.Second
 
 // askAgain tells of the exit once more when its cause is known.
 func (t *Tracker) askAgain(e plugin.Exit, cause ending) {
-	defer cause.close()
+	defer t.close(&cause)
 	over := time.After(askFor)
 	for pauses := pause.NewDoubling(firstLook, lastLook); ; {
 		select {

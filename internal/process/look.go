@@ -187,9 +187,10 @@ func (t *Tracker) watch(tr *tracked, live []plugin.Process) {
 		return
 	}
 	tr.looked = now
-	for _, p := range live[:min(len(live), watchedMost)] {
+	tr.unwatched = false
+	for _, p := range live[:min(len(live), t.descriptors.perPlugin())] {
 		if err := t.join(tr, p); err != nil {
-			t.warnOnce(tr, err, "Process of plugin cannot be watched")
+			t.cannotWatch(tr, err)
 			t.lookAgain(tr, lookBlind)
 			return
 		}
@@ -207,20 +208,40 @@ func (t *Tracker) join(tr *tracked, p plugin.Process) error {
 		}
 		t.fell(m, time.Now()) // and its number has passed to another
 	}
+	if !t.descriptors.take() {
+		return errFull
+	}
 	fd, err := hold(p)
-	if errors.Is(err, syscall.ESRCH) {
-		return nil
+	if err == nil {
+		if err = t.ends.add(fd); err != nil {
+			err = errors.Join(err, unix.Close(fd))
+		}
 	}
 	if err != nil {
+		t.descriptors.giveBack()
+		if errors.Is(err, syscall.ESRCH) {
+			return nil
+		}
 		return err
-	}
-	if err := t.ends.add(fd); err != nil {
-		return errors.Join(err, unix.Close(fd))
 	}
 	m := &member{Process: p, of: tr, fd: fd}
 	t.members[p.PID], t.byFD[fd] = m, m
 	tr.watched++
 	return nil
+}
+
+// cannotWatch notes that a process of a plugin could not be watched. That of
+// all plugins for which no descriptor is left is logged once.
+func (t *Tracker) cannotWatch(tr *tracked, err error) {
+	if !errors.Is(err, errFull) && !errors.Is(err, syscall.EMFILE) {
+		t.warnOnce(tr, err, "Process of plugin cannot be watched")
+		return
+	}
+	tr.unwatched = true
+	if t.fullSince.IsZero() {
+		t.fullSince = time.Now()
+		t.log.WithError(err).WithField("limit", t.descriptors.most+keptDescriptors).Warn("Some plugins are watched by scan only")
+	}
 }
 
 // warnOnce logs the first trouble with watching a plugin.
@@ -242,6 +263,7 @@ func (t *Tracker) leave(m *member) {
 func (t *Tracker) drop(m *member) {
 	t.leave(m)
 	_ = unix.Close(m.fd)
+	t.descriptors.giveBack()
 }
 
 // kill sends a signal to a process if it is still that one.

@@ -33,42 +33,45 @@ type TrackerOptions struct {
 // earlier life of the supervisor has left. Its methods may be called from any
 // goroutine, at the same time, but for Follow.
 type Tracker struct {
-	tree    *cgroup.Tree
-	plugins string
-	output  func(string) string
-	log     logrus.FieldLogger
-	boot    string
-	ends    *ends
-	closed  chan struct{}
-	wake    chan struct{} // one token: queue has something
+	tree        *cgroup.Tree
+	plugins     string
+	output      func(string) string
+	log         logrus.FieldLogger
+	boot        string
+	ends        *ends
+	descriptors *descriptors
+	closed      chan struct{}
+	wake        chan struct{} // one token: queue has something
 
-	mu       sync.Mutex // of all below
-	tracked  map[string]*tracked
-	members  map[int]*member // watched, by pid
-	byFD     map[int]*member
-	commands map[int]int    // pids of running commands; two may share one for an instant
-	forks    map[*fork]bool // commands that are being started
-	queue    []plugin.Exit
-	swept    bool // leaves of nobody were removed
+	mu        sync.Mutex // of all below
+	tracked   map[string]*tracked
+	members   map[int]*member // watched, by pid
+	byFD      map[int]*member
+	commands  map[int]int    // pids of running commands; two may share one for an instant
+	forks     map[*fork]bool // commands that are being started
+	queue     []plugin.Exit
+	swept     bool      // leaves of nobody were removed
+	fullSince time.Time // when a process could not be watched for the first time
 }
 
 // tracked is one plugin.
 type tracked struct {
-	name    string
-	leaf    *cgroup.Leaf // what may stay runs in it; nil: nothing has yet
-	probes  *cgroup.Leaf // what is only asked
-	limits  plugin.Limits
-	verbs   int         // commands running now that may leave a daemon
-	askers  int         // commands running now that may not
-	life    uint64      // see plugin.Exit
-	alive   bool        // its end is still to be told
-	watched int         // how many of the members are its
-	endings []ending    // of members, since it was last told
-	looked  time.Time   // when members were last looked for because all had ended
-	again   *time.Timer // of the next look
-	empty   time.Time   // when nothing of it was found for the first time
-	kills   uint64      // for want of memory, told so far
-	warned  bool        // of trouble with watching it
+	name      string
+	leaf      *cgroup.Leaf // what may stay runs in it; nil: nothing has yet
+	probes    *cgroup.Leaf // what is only asked
+	limits    plugin.Limits
+	verbs     int         // commands running now that may leave a daemon
+	askers    int         // commands running now that may not
+	life      uint64      // see plugin.Exit
+	alive     bool        // its end is still to be told
+	watched   int         // how many of the members are its
+	endings   []ending    // of members, since it was last told
+	looked    time.Time   // when members were last looked for because all had ended
+	again     *time.Timer // of the next look
+	empty     time.Time   // when nothing of it was found for the first time
+	kills     uint64      // for want of memory, told so far
+	warned    bool        // of trouble with watching it
+	unwatched bool        // there was no descriptor to watch it with
 }
 
 // member is a process that is watched.
@@ -91,8 +94,13 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch processes: %w", err)
 	}
+	descriptors, err := newDescriptors()
+	if err != nil {
+		return nil, err
+	}
 	return &Tracker{
-		tree: o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, ends: ends,
+		descriptors: descriptors,
+		tree:        o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, ends: ends,
 		closed: make(chan struct{}), wake: make(chan struct{}, 1),
 		tracked: map[string]*tracked{}, members: map[int]*member{}, byFD: map[int]*member{}, commands: map[int]int{}, forks: map[*fork]bool{},
 	}, nil
@@ -108,7 +116,7 @@ func (t *Tracker) Close() error {
 		if tr.again != nil {
 			tr.again.Stop()
 		}
-		tr.forget()
+		t.forget(tr)
 	}
 	for _, m := range t.members {
 		t.drop(m)
