@@ -4,7 +4,9 @@
 // A plugin writes the time, as Unix seconds in decimal, to
 // BASE/plugin/<name>/<version>/heartbeat at each interval (SPEC 1). Plugins can
 // put anything there. So this package never blocks on a file: it opens only
-// small regular files and follows no links (PL-10).
+// small regular files and follows no links (PL-10). A file system may not answer
+// at all: each file has a deadline, and is left alone until the operation that
+// hangs has returned (EV-24).
 //
 // A date in the future would keep a plugin healthy until the date has passed.
 // So a date more than 5 s ahead is replaced by the time when the file was last
@@ -34,6 +36,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/bounded"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
@@ -49,15 +52,21 @@ const (
 
 // Reader reads the heartbeat files below one root. It may be used by several
 // goroutines at once.
-type Reader struct{ root string }
+type Reader struct {
+	root string
+	hung bounded.Set // folders of versions that do not answer
+}
 
 // New returns a Reader of the plugins installed below root (BASE of SPEC 1).
 func New(root string) *Reader { return &Reader{root: root} }
 
+// answerLimit is how long a folder is waited for, the first time.
+const answerLimit = time.Second
+
 // Read returns one Beat per plugin, in order (PL-05). A plugin without the file
 // is not Found (PL-06). A Beat has an Err if the file has no date (PL-07,
-// PL-10), if the plugin's name or version cannot name a directory, or if ctx
-// ended before the file was read.
+// PL-10), if the plugin's name or version cannot name a directory, if its file
+// system does not answer, or if ctx ended before the file was read.
 func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
 	beats := make([]plugin.Beat, len(ps))
 	for i, p := range ps {
@@ -85,6 +94,15 @@ func (r *Reader) readFile(p plugin.Plugin) (got reading) {
 	if err != nil {
 		return reading{err: err}
 	}
+	got, err = bounded.Run(&r.hung, dir, r.hung.Patience(answerLimit), func() reading { return readIn(dir) }, nil)
+	if err != nil {
+		return reading{found: true, err: fmt.Errorf("%s %w", dir, err)}
+	}
+	return got
+}
+
+// readIn reads the heartbeat file in a folder.
+func readIn(dir string) reading {
 	content, info, err := readSmall(filepath.Join(dir, layout.Heartbeat))
 	if isAbsent(err) {
 		return reading{}
@@ -92,7 +110,7 @@ func (r *Reader) readFile(p plugin.Plugin) (got reading) {
 	if err != nil {
 		return reading{found: true, err: err}
 	}
-	got = reading{found: true, modified: info.ModTime(), changed: changeTime(info)}
+	got := reading{found: true, modified: info.ModTime(), changed: changeTime(info)}
 	got.date, got.err = Parse(content)
 	return got
 }

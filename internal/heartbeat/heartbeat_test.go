@@ -111,21 +111,6 @@ func TestMissing(t *testing.T) {
 	})
 }
 
-// PL-07: a file that we may not read.
-func TestUnreadable(t *testing.T) {
-	root, path := place(t)
-	write(t, path, "1")
-	if err := os.Chmod(path, 0); err != nil {
-		t.Fatal(err)
-	}
-	if os.Geteuid() == 0 { // whom no mode keeps out
-		asUser(t, 65534)
-	}
-	if b := readOne(t, root, time.Now()); !b.Found || !errors.Is(b.Err, os.ErrPermission) {
-		t.Errorf("%+v", b)
-	}
-}
-
 func TestStatus(t *testing.T) { // PL-08
 	for name, tc := range map[string]struct {
 		age  int64

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/bounded"
 	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
@@ -247,9 +248,22 @@ func (l *watchLoop) addWatches(dir *watchedDir) error {
 }
 
 // addWatch watches what is at the path now. On an error the target is not watched.
+// A watch that is added late, as the path did not answer, is used when the path
+// is watched again: it has the same number then. Until then its events are ignored.
 func (l *watchLoop) addWatch(dir *watchedDir, at target, path string, mask uint32) error {
-	watch, err := l.queue.Add(path, mask)
-	l.setWatch(dir, at, watch)
+	type added struct {
+		watch int
+		err   error
+	}
+	hung := &l.reader.hung
+	got, err := bounded.Run(hung, dir.dir, hung.Patience(answerLimit), func() (a added) {
+		a.watch, a.err = l.queue.Add(path, mask)
+		return a
+	}, nil)
+	if err == nil {
+		err = got.err
+	}
+	l.setWatch(dir, at, got.watch)
 	return err
 }
 

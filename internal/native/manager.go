@@ -19,6 +19,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/bounded"
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
@@ -94,7 +95,8 @@ type Manager struct {
 
 	log      logrus.FieldLogger
 	os, arch string
-	stuck    stuck
+	stuck    bounded.Set // plugins whose `--status` could not be ended
+	origins  origins
 	env      []string // the caller's, without what every verb gets of its own
 }
 
@@ -103,7 +105,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
-		changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
+		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
 	}
 	if m.parallel <= 0 {
 		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)
@@ -119,22 +121,17 @@ func New(o Options) *Manager {
 	return m
 }
 
-// List reads the plugin database, and by what the installed versions' packages
-// were verified.
+// List reads the plugin database, and adds by what the installed versions'
+// packages were verified, as far as that is known. It waits for no plugin's
+// folder for long (EV-24).
 func (m *Manager) List(ctx context.Context) (plugin.List, error) {
 	list, err := m.registry.List(ctx)
-	for i, p := range list.Plugins {
-		list.Plugins[i] = m.withOrigin(p)
+	if err != nil {
+		return list, err
 	}
-	return list, err
-}
-
-// withOrigin is the plugin with what its folder tells of its package.
-func (m *Manager) withOrigin(p plugin.Plugin) plugin.Plugin {
-	if p.Name != "" && !p.Removed {
-		p.Verified = install.VerifiedBy(m.dir(p.Name, p.Version), p.Name, p.Version)
-	}
-	return p
+	m.origins.add(m.root, list.Plugins)
+	m.origins.keep(m.root, list.Plugins)
+	return list, nil
 }
 
 // Refused are the versions in quarantine. The error is that there may be more.

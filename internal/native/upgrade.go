@@ -23,7 +23,9 @@ func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) 
 	defer m.Discard(c)
 	g := grant{Change: c, before: p.Before, interrupt: &interrupt{requests: p.Interrupt}}
 	result := m.perform(ctx, g)
-	result.Plugin = m.withOrigin(result.Plugin)
+	changed := []plugin.Plugin{result.Plugin}
+	m.origins.add(m.root, changed)
+	result.Plugin = changed[0]
 	return result
 }
 

@@ -26,6 +26,7 @@ const (
 	Fanotify           Need = "fanotify"            // permission to hold up an execve, since Linux 5.0
 	Limits             Need = "limits"              // cpu, memory and pids controllers, of v1 or v2
 	Mount              Need = "mount"               // permission to mount a tmpfs
+	Fuse               Need = "fuse"                // permission to mount a FUSE file system
 	SetClock           Need = "set-clock"           // permission to set the clock
 	ShortInotifyQueue  Need = "short-inotify-queue" // at most 131,072 queued inotify events
 	PlainUser          Need = "plain-user"          // not root

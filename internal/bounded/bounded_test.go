@@ -1,0 +1,55 @@
+package bounded
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// EV-24: an operation that hangs is given up in time, is not begun again before
+// it has returned, and holds up no other.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Set
+		begun, thaw, late := 0, make(chan struct{}), make(chan int, 1)
+		hang := func() int { begun++; <-thaw; return 7 }
+		began := time.Now()
+		if _, err := Run(&s, "hung", time.Second, hang, func(n int) { late <- n }); !errors.Is(err, ErrHung) || time.Since(began) != time.Second {
+			t.Fatalf("error %v after %v", err, time.Since(began))
+		}
+		if _, err := Run(&s, "hung", time.Second, hang, nil); !errors.Is(err, ErrHung) || time.Since(began) != time.Second || begun != 1 {
+			t.Errorf("the second time: error %v after %v, begun %d times", err, time.Since(began), begun)
+		}
+		if n, err := Run(&s, "fine", time.Second, func() int { return 3 }, nil); n != 3 || err != nil {
+			t.Errorf("another key: %d, %v", n, err)
+		}
+		close(thaw)
+		if n := <-late; n != 7 {
+			t.Errorf("late result %d", n)
+		}
+		if n, err := Run(&s, "hung", time.Second, hang, nil); n != 7 || err != nil {
+			t.Errorf("after it returned: %d, %v", n, err)
+		}
+	})
+}
+
+// EV-24: the waits for many that hang add up to little.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Set
+		thaw := make(chan struct{})
+		defer close(thaw)
+		began := time.Now()
+		for n := range 100 {
+			_, _ = Run(&s, fmt.Sprint(n), s.Patience(time.Second), func() int { <-thaw; return 0 }, nil)
+		}
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("100 that hang took %v", took)
+		}
+		if p := s.Patience(time.Second); p != 10*time.Millisecond {
+			t.Errorf("patience %v", p)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus/hooks/test"
+
+	"pluginsupervisor/internal/bounded"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/testenv"
+	"pluginsupervisor/plugin"
+)
+
+// EV-24: a version folder on a file system that does not answer delays neither
+// the pull of the other plugins nor what is reported of their heartbeats.
+func TestHungFileSystem(t *testing.T) {
+	root := t.TempDir()
+	var ps []plugin.Plugin
+	for _, name := range []string{"hung", "fine"} {
+		p := plugin.Plugin{Name: name, Version: "1", HeartbeatInterval: time.Minute}
+		ps = append(ps, p)
+		if err := os.MkdirAll(layout.Version(root, name, "1"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	thaw := testenv.MountHung(t, layout.Version(root, "hung", "1"))
+	path := layout.Version(root, "fine", "1") + "/heartbeat"
+	if err := os.WriteFile(path, []byte(strconv.FormatInt(time.Now().Unix(), 10)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	reader := New(root)
+	for range 2 {
+		began := time.Now()
+		beats := reader.Read(t.Context(), ps, time.Now())
+		if !errors.Is(beats[0].Err, bounded.ErrHung) || !beats[1].Found || beats[1].Err != nil {
+			t.Errorf("beats %+v", beats)
+		}
+		if took := time.Since(began); took > 10*answerLimit {
+			t.Errorf("took %v", took)
+		}
+	}
+
+	log, _ := test.NewNullLogger()
+	w := NewWatcher(New(root), log)
+	w.Watch(ps)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	followed, heard := make(chan error, 1), make(chan plugin.Pulse, 10)
+	go func() {
+		followed <- w.Follow(ctx, func(p plugin.Pulse) {
+			if p.Beat.Plugin.Name == "fine" {
+				heard <- p
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		if err := <-followed; err != nil {
+			t.Error(err)
+		}
+		thaw()
+	}()
+	select {
+	case p := <-heard:
+		if p.Lost || p.Beat.Err != nil {
+			t.Errorf("pulse %+v", p)
+		}
+	case <-ctx.Done():
+		t.Error("the heartbeat of the other plugin was not reported")
+	}
+}
