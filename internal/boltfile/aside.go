@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ func SetAside(path string, now time.Time) (string, error) {
 // is taken. place fails with fs.ErrExist for a name that is taken, so that
 // nothing that was kept before is overwritten.
 func PlaceAside(path string, now time.Time, place func(aside string) error) (string, error) {
-	base := path + ".damaged-" + now.UTC().Format("20060102T150405Z")
+	base := path + asideMark + now.UTC().Format(asideTime)
 	aside := base
 	for n := 1; ; n++ {
 		err := place(aside)
@@ -37,6 +38,24 @@ func PlaceAside(path string, now time.Time, place func(aside string) error) (str
 		}
 		aside = fmt.Sprintf("%s-%d", base, n)
 	}
+}
+
+// The end of the name of a file that was moved aside.
+const (
+	asideMark = ".damaged-"
+	asideTime = "20060102T150405Z"
+)
+
+// ParseAside returns where a file was that was moved aside to name, and when it
+// was; false if name is not that of such a file.
+func ParseAside(name string) (where string, at time.Time, ok bool) {
+	i := strings.LastIndex(name, asideMark)
+	if i < 0 {
+		return "", time.Time{}, false
+	}
+	text, _, _ := strings.Cut(name[i+len(asideMark):], "-") // a number may follow
+	at, err := time.Parse(asideTime, text)
+	return name[:i], at, err == nil
 }
 
 // renameToFree renames a file; a name that is taken is fs.ErrExist.

@@ -59,3 +59,18 @@ func TestCheckAndRename(t *testing.T) {
 		t.Errorf("moved %q, %v", b, err)
 	}
 }
+
+func TestParseAside(t *testing.T) {
+	at := time.Date(2026, 3, 4, 4, 6, 7, 0, time.UTC)
+	for name, want := range map[string]string{
+		"a.db.damaged-20260304T040607Z":                   "a.db",
+		"transactions/p.json.damaged-20260304T040607Z-12": "transactions/p.json",
+		"a.db":                  "",
+		"a.db.damaged-nonsense": "",
+	} {
+		where, when, ok := ParseAside(name)
+		if ok != (want != "") || ok && (where != want || !when.Equal(at)) {
+			t.Errorf("%s: %q at %v, %v", name, where, when, ok)
+		}
+	}
+}

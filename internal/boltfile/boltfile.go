@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"pluginsupervisor/internal/durable"
 )
 
 // Options say how a file is opened. The zero value opens an existing file for
@@ -69,6 +71,9 @@ func (d *DB) guard(f func() error) error {
 	d.broken = !finished
 	return err
 }
+
+// CheckPlace returns an error unless the file is still the one at its path.
+func (d *DB) CheckPlace() error { return durable.CheckPlace(d.file.file, d.file.file.Name()) }
 
 // Close releases the file and its lock.
 func (d *DB) Close() error {

@@ -2,10 +2,12 @@ package state
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
@@ -256,8 +258,8 @@ func FuzzLog(f *testing.F) {
 			m.apply(batch, false)
 		}
 		log, _ := quiet()
-		first := m.memory(log)
-		if again := m.memory(log); !cmp.Equal(first, again) {
+		first := m.memory(&damages{log: log})
+		if again := m.memory(&damages{log: log}); !cmp.Equal(first, again) {
 			t.Errorf("decoded %+v, then %+v", first, again)
 		}
 		if l.torn > len(b) || l.damaged && l.torn == 0 {
@@ -273,7 +275,8 @@ func TestDamagedWhileOpen(t *testing.T) {
 		"seen by Close": (*Store).Close,
 		"seen by Save": func(s *Store) error {
 			s.foldAt = 1
-			err := s.Save(sample())
+			err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+			err = errors.Join(err, s.Save(plugin.Changes{Owed: sample().Owed}))
 			s.kill()
 			return err
 		},
@@ -295,5 +298,50 @@ func TestDamagedWhileOpen(t *testing.T) {
 				t.Errorf("remembered %+v", m)
 			}
 		})
+	}
+}
+
+// EV-11: what is damaged is named, with what may be lost by it: what was moved
+// aside for a day, over restarts, or until an operator removes it; the lines
+// before the damage count.
+func TestDamagedIsNamed(t *testing.T) {
+	db, wal, _, after := written(t)
+	path := statePath(t)
+	place(t, path, db, append(bytes.Clone(wal), "garbage\nand more of it\n"...))
+	s, m := mustOpen(t, path)
+	if diff := cmp.Diff(after, m); diff != "" {
+		t.Errorf("remembered (-want +got):\n%s", diff)
+	}
+	s.Close()
+	s, _ = mustOpen(t, path)
+	got := s.Damaged(time.Now())
+	if len(got) != 1 || got[0].Where != "state.db.wal" || !strings.Contains(got[0].Why, "commands of operators") {
+		t.Fatalf("damaged: %+v", got)
+	}
+	if got := s.Damaged(time.Now().Add(25 * time.Hour)); len(got) != 0 {
+		t.Errorf("after a day: %+v", got)
+	}
+	for _, name := range asides(t, path) {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Damaged(time.Now()); len(got) != 0 {
+		t.Errorf("after it was removed: %+v", got)
+	}
+	s.Close()
+
+	for what, spoil := range map[string]func() error{
+		"cut short": func() error { return os.WriteFile(path+".wal", wal[:len(wal)-3], 0o600) },
+		"missing":   func() error { return os.Remove(path + ".wal") },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		s, _ = mustOpen(t, path)
+		if got := s.Damaged(time.Now()); len(got) != 1 || got[0].Where != "state.db.wal" {
+			t.Errorf("%s: %+v", what, got)
+		}
+		s.Close()
 	}
 }

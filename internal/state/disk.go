@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
@@ -36,14 +35,14 @@ type disk struct {
 // openDisk opens the files and reads what they hold. The image is not nil when
 // they could be read, even when the error tells they cannot be written; then
 // there is no disk.
-func openDisk(path string, wait time.Duration, log logrus.FieldLogger) (*disk, image, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+func openDisk(path string, wait time.Duration, damage *damages) (*disk, image, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, nil, fmt.Errorf("make folder of state: %w", err)
 	}
 	d := &disk{}
 	found, err := d.openDB(path, boltfile.Options{Create: true, Mode: 0o600, Wait: wait})
 	if errors.Is(err, boltfile.ErrDamaged) {
-		if err := setAside(path, err, log); err != nil {
+		if err := damage.setAside(path, err); err != nil {
 			return nil, nil, err
 		}
 		found, err = d.openDB(path, boltfile.Options{Create: true, Mode: 0o600, Wait: wait})
@@ -54,11 +53,8 @@ func openDisk(path string, wait time.Duration, log logrus.FieldLogger) (*disk, i
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.openWAL(layout.WAL(path), found, log); err != nil {
+	if err := d.openWAL(layout.WAL(path), found, damage); err != nil {
 		return nil, found, errors.Join(err, d.db.Close())
-	}
-	if err := durable.FlushFolder(filepath.Dir(path)); err != nil {
-		return nil, found, errors.Join(err, d.close())
 	}
 	return d, found, nil
 }
@@ -113,10 +109,11 @@ func readDB(tx *bbolt.Tx, into image) (generation uint64, err error) {
 }
 
 // openWAL opens the log and applies it.
-func (d *disk) openWAL(path string, found image, log logrus.FieldLogger) error {
+func (d *disk) openWAL(path string, found image, damage *damages) error {
+	_, missing := os.Lstat(path)
 	w, err := openWAL(path)
 	if errors.Is(err, boltfile.ErrDamaged) {
-		if err := setAside(path, err, log); err != nil {
+		if err := damage.setAside(path, err); err != nil {
 			return err
 		}
 		w, err = openWAL(path)
@@ -130,7 +127,7 @@ func (d *disk) openWAL(path string, found image, log logrus.FieldLogger) error {
 	}
 	if l.damaged {
 		w.close()
-		if err := setAside(path, errors.New("lines in the middle are damaged"), log); err != nil {
+		if err := damage.setAside(path, errors.New("lines in the middle are damaged")); err != nil {
 			return err
 		}
 		if w, err = openWAL(path); err != nil {
@@ -138,9 +135,12 @@ func (d *disk) openWAL(path string, found image, log logrus.FieldLogger) error {
 		}
 	}
 	d.wal = w
+	if errors.Is(missing, fs.ErrNotExist) && d.generation > 0 {
+		damage.note(path, "was missing and was made anew")
+	}
 	d.apply(l, found)
 	if l.torn > 0 {
-		log.WithField("bytes", l.torn).Warn("Dropped the end of the state's log")
+		damage.note(path, fmt.Sprintf("the last %d bytes were damaged and dropped", l.torn))
 	}
 	return nil
 }
@@ -216,11 +216,10 @@ func replace(tx *bbolt.Tx, bucket string, entries map[string]json.RawMessage) er
 
 func (d *disk) close() error { return errors.Join(d.wal.close(), d.db.Close()) }
 
-func setAside(path string, why error, log logrus.FieldLogger) error {
-	aside, err := boltfile.SetAside(path, time.Now())
-	if err != nil {
-		return errors.Join(why, err)
+// checkPlace returns an error unless both files are where they were opened.
+func (d *disk) checkPlace() error {
+	if err := d.db.CheckPlace(); err != nil {
+		return err
 	}
-	log.WithError(why).WithFields(logrus.Fields{"file": path, "movedTo": aside}).Warn("Moved a damaged state file aside")
-	return nil
+	return durable.CheckPlace(d.wal.f, d.wal.f.Name())
 }

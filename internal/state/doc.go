@@ -47,7 +47,8 @@
 //
 // Neither ever prevents the start. A database that is damaged is moved aside
 // with a time stamp and begun anew; the log, if it is good, still counts. A
-// single entry that cannot be decoded is dropped. When the disk refuses, the
+// single entry that cannot be decoded is dropped. [Store.Damaged] returns what
+// was damaged. When the disk refuses, the
 // Store goes on from memory, fails each Save and tries again with the next: it
 // has everything, so that nothing is lost once the disk is back. Entries of the
 // journal wait likewise, at most 10,000 and 4 MiB of them; the oldest are given

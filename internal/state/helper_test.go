@@ -33,14 +33,19 @@ func mustSave(t testing.TB, s *Store, c plugin.Changes) {
 	}
 }
 
+// open is Open with another size at which the log is folded.
+func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
+	s := newStore(path, log)
+	s.foldAt = foldAt
+	return s.open()
+}
+
 // kill lets the files go as the death of the process would: nothing is folded
 // or flushed.
 func (s *Store) kill() {
-	if s.disk != nil {
-		s.abandon()
+	if s.end(endNow) == nil {
+		<-s.done
 	}
-	s.journal.close()
-	s.closed = true
 }
 
 func statePath(t testing.TB) string {

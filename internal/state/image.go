@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
-
-	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/plugin"
 )
@@ -98,23 +97,46 @@ func (m image) apply(changes image, keepDeleted bool) {
 	}
 }
 
-// memory decodes m. Entries that cannot be decoded are logged, and dropped
-// from m as well.
-func (m image) memory(log logrus.FieldLogger) plugin.Memory {
-	r := plugin.Memory{
-		Acked:    decodeEntries[string, plugin.Acked](m, ackedBucket, name, log),
-		Owed:     decodeEntries[string, plugin.Owed](m, owedBucket, name, log),
-		Events:   decodeEntries[uint64, plugin.Event](m, eventsBucket, sequence, log),
-		Restarts: decodeEntries[string, plugin.Restarts](m, restartsBucket, name, log),
+// news returns the changes that m does not have yet.
+func (m image) news(changes image) image {
+	fresh := image{}
+	for bucket, entries := range changes {
+		for key, v := range entries {
+			if old, known := m[bucket][key]; known && bytes.Equal(old, v) || !known && isDeleted(v) {
+				continue
+			}
+			fresh.put(bucket, key, v)
+		}
 	}
-	r.Settings = decodeEntries[string, plugin.Settings](m, settingsBucket, name, log)[settingsKey]
+	return fresh
+}
+
+// clone returns a copy that shares the values.
+func (m image) clone() image {
+	c := make(image, len(m))
+	for bucket, entries := range m {
+		c[bucket] = maps.Clone(entries)
+	}
+	return c
+}
+
+// memory decodes m. Entries that cannot be decoded are noted as damage, and
+// dropped from m as well.
+func (m image) memory(damage *damages) plugin.Memory {
+	r := plugin.Memory{
+		Acked:    decodeEntries[string, plugin.Acked](m, ackedBucket, name, damage),
+		Owed:     decodeEntries[string, plugin.Owed](m, owedBucket, name, damage),
+		Events:   decodeEntries[uint64, plugin.Event](m, eventsBucket, sequence, damage),
+		Restarts: decodeEntries[string, plugin.Restarts](m, restartsBucket, name, damage),
+	}
+	r.Settings = decodeEntries[string, plugin.Settings](m, settingsBucket, name, damage)[settingsKey]
 	return r
 }
 
 func name(key string) (string, error)     { return key, nil }
 func sequence(key string) (uint64, error) { return strconv.ParseUint(key, 10, 64) }
 
-func decodeEntries[K comparable, V any](m image, bucket string, parse func(string) (K, error), log logrus.FieldLogger) map[K]V {
+func decodeEntries[K comparable, V any](m image, bucket string, parse func(string) (K, error), damage *damages) map[K]V {
 	entries := map[K]V{}
 	for key, raw := range m[bucket] {
 		k, err := parse(key)
@@ -123,7 +145,7 @@ func decodeEntries[K comparable, V any](m image, bucket string, parse func(strin
 			err = json.Unmarshal(raw, &v)
 		}
 		if err != nil {
-			log.WithError(err).WithFields(logrus.Fields{"bucket": bucket, "key": key}).Warn("Dropped a damaged entry of the state")
+			damage.note("state.db", fmt.Sprintf("the entry %q of %s could not be read and was dropped", key, bucket))
 			delete(m[bucket], key)
 			continue
 		}

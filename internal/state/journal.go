@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
@@ -21,19 +22,16 @@ const (
 	waitingBytes = journalMax
 )
 
-// journal writes what happened, an entry a line. It is owned by the Store.
+// journal writes what happened, an entry a line. It is owned by the writer.
 type journal struct {
-	dir string
-	log logrus.FieldLogger
-	max int64 // bytes of a file
-	f   *os.File
+	dir    string
+	log    logrus.FieldLogger
+	damage *damages
+	max    int64 // bytes of a file
+	f      *os.File
 	// size is that of f's whole lines.
-	size int64
-
-	waiting []waiting // not written yet, the oldest first
-	bytes   int       // of their lines
-	lost    int       // entries given up, as too many waited
-	latest  waiting   // the last of them
+	size    int64
+	backlog backlog // not written yet
 }
 
 // waiting is a line that is to be written.
@@ -58,17 +56,9 @@ func encodeLines(entries []plugin.Entry) ([]waiting, error) {
 }
 
 // append writes entries behind those that still wait. After an error they wait
-// for the next call.
-func (j *journal) append(lines []waiting) error {
-	for _, l := range lines {
-		j.waiting, j.bytes = append(j.waiting, l), j.bytes+len(l.line)
-	}
-	for len(j.waiting) > waitingMax || j.bytes > waitingBytes && len(j.waiting) > 1 {
-		j.latest, j.lost = j.pop(), j.lost+1
-	}
-	if len(j.waiting) == 0 {
-		return nil
-	}
+// for the next call. A file that is not there any more is made anew (EV-29).
+func (j *journal) append(later backlog) error {
+	j.backlog.take(later)
 	if err := j.write(); err != nil {
 		j.close()
 		return fmt.Errorf("write journal: %w", err)
@@ -76,23 +66,12 @@ func (j *journal) append(lines []waiting) error {
 	return nil
 }
 
-// pop takes the oldest one that waits.
-func (j *journal) pop() waiting {
-	first := j.waiting[0]
-	j.waiting[0] = waiting{} // lets go of the line
-	j.waiting, j.bytes = j.waiting[1:], j.bytes-len(first.line)
-	if len(j.waiting) == 0 {
-		j.waiting = nil
-	}
-	return first
-}
-
 // write writes all that wait. What was written waits no more, also after an error.
 func (j *journal) write() error {
 	if err := j.open(); err != nil {
 		return err
 	}
-	if j.lost > 0 {
+	if j.backlog.lost > 0 {
 		line, err := encodeLine(j.confession())
 		if err == nil {
 			err = j.put(line)
@@ -100,13 +79,13 @@ func (j *journal) write() error {
 		if err != nil {
 			return err
 		}
-		j.lost = 0
+		j.backlog.lost = 0
 	}
-	for len(j.waiting) > 0 {
-		if err := j.put(j.waiting[0].line); err != nil {
+	for len(j.backlog.lines) > 0 {
+		if err := j.put(j.backlog.lines[0].line); err != nil {
 			return err
 		}
-		j.pop()
+		j.backlog.pop()
 	}
 	return nil
 }
@@ -115,9 +94,9 @@ func (j *journal) write() error {
 // the last entry that is.
 func (j *journal) confession() plugin.Entry {
 	return plugin.Entry{
-		Seq: j.latest.seq, At: j.latest.at, Kind: plugin.EntryHost,
+		Seq: j.backlog.latest.seq, At: j.backlog.latest.at, Kind: plugin.EntryHost,
 		Cause:    "the disk refused the journal for too long",
-		Decision: fmt.Sprintf("gave up %d entries, of which this takes the place", j.lost),
+		Decision: fmt.Sprintf("gave up %d entries, of which this takes the place", j.backlog.lost),
 	}
 }
 
@@ -152,7 +131,7 @@ func (j *journal) begin() (last uint64, err error) {
 	f, _, err := openJournal(older, os.O_RDONLY)
 	switch {
 	case errors.Is(err, errNotRegular):
-		err = setAside(older, err, j.log)
+		err = j.damage.setAside(older, err)
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	case err == nil:
@@ -166,13 +145,21 @@ func (j *journal) begin() (last uint64, err error) {
 // open opens the file to append to it, and cuts off what is no whole line. What
 // is not a file is moved aside.
 func (j *journal) open() error {
-	if j.f != nil {
-		return nil
-	}
 	path := layout.Journal(j.dir)
+	if j.f != nil {
+		err := durable.CheckPlace(j.f, path)
+		if err == nil {
+			return nil
+		}
+		j.log.WithError(err).Warn("The journal is gone, a new one is begun")
+		j.close()
+	}
+	if err := os.MkdirAll(j.dir, 0o750); err != nil {
+		return err
+	}
 	f, info, err := openJournal(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if errors.Is(err, errNotRegular) {
-		if err := setAside(path, err, j.log); err != nil {
+		if err := j.damage.setAside(path, err); err != nil {
 			return err
 		}
 		f, info, err = openJournal(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)

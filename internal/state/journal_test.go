@@ -173,7 +173,7 @@ func TestJournalCutShort(t *testing.T) {
 		if err != nil || !cmp.Equal(before, entries(1, n)) {
 			t.Fatalf("%d bytes: read %s, %v before it was opened", size, numbers(before), err)
 		}
-		j := journal{dir: dir, log: log, max: journalMax}
+		j := journal{dir: dir, log: log, damage: &damages{log: log}, max: journalMax}
 		if last, err := j.begin(); last != uint64(n) || err != nil {
 			t.Fatalf("%d bytes: last entry %d, %v, want %d", size, last, err, n)
 		}
@@ -181,7 +181,7 @@ func TestJournalCutShort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := j.append(next); err != nil {
+		if err := j.append(backlog{lines: next}); err != nil {
 			t.Fatal(err)
 		}
 		j.close()

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/plugin"
 )
 
@@ -21,45 +22,85 @@ const lockWait = time.Second
 // foldAt is the size of the log, in bytes, above which it is folded.
 const foldAt = 256 << 10
 
-var errClosed = errors.New("state is closed")
+// diskLimit is how long the disk is waited for (EV-25).
+const diskLimit = 2 * time.Second
+
+var (
+	errClosed  = errors.New("state is closed")
+	errStalled = errors.New("the disk does not answer")
+)
 
 // Store is the supervisor's durable memory. Its methods may be called
-// concurrently.
+// concurrently. A goroutine of its own, the writer, does what may take long;
+// see writer.go.
 type Store struct {
 	path   string
 	log    logrus.FieldLogger
 	foldAt int64
+	limit  time.Duration
+	step   failpoint.Step // asked before the writer opens and writes; nil in production
+
+	wake chan struct{} // holds one element while the writer has something to do
+	done chan struct{} // closed when the writer has ended
+
+	// The writer's:
+	disk    *disk // nil while the disk refuses
+	journal journal
 
 	mu      sync.Mutex
-	journal journal
 	all     image // everything saved, on the disk or not
 	read    bool  // all includes what was on the disk; until then it keeps deletions
-	disk    *disk // nil while the disk refuses
+	queue   queue // what the writer has to do next
+	stalled bool  // the writer has not answered in time, and has not come back since
+	failure error // why the writer failed last; nil when it did not
 	closed  bool
+	damage  damages
 }
 
 // Open opens the state at path and returns what it remembers; its folder is
-// created. Damage is moved aside, and a disk that refuses is logged and tried
-// again with each Save (EV-11): the only error is that another process holds
-// the state for longer than a second. The returned memory's maps are never nil.
+// created. Damage is moved aside. A disk that refuses, or does not answer in two
+// seconds, is logged and tried again with each Save (EV-11, EV-25): the only error
+// is that another process holds the state for longer than a second. The returned
+// memory's maps are never nil.
 func Open(path string, log logrus.FieldLogger) (*Store, plugin.Memory, error) {
-	return open(path, log, foldAt)
+	return newStore(path, log).open()
 }
 
-func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
-	s := &Store{path: path, log: log, foldAt: foldAt, all: image{}}
-	s.journal = journal{dir: filepath.Dir(path), log: log, max: journalMax}
-	err := s.reopen(lockWait)
-	if errors.Is(err, boltfile.ErrLocked) {
-		return nil, plugin.Memory{}, err
+func newStore(path string, log logrus.FieldLogger) *Store {
+	s := &Store{
+		path: path, log: log, foldAt: foldAt, limit: diskLimit,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), all: image{},
 	}
-	if err != nil {
-		log.WithError(err).Error("State is kept in memory only, the disk refuses it")
+	s.damage.log = log
+	s.journal = journal{dir: filepath.Dir(path), log: log, damage: &s.damage, max: journalMax}
+	return s
+}
+
+func (s *Store) open() (*Store, plugin.Memory, error) {
+	opened := make(chan opening, 1)
+	go s.run(opened)
+	var o opening
+	late := time.NewTimer(s.limit)
+	defer late.Stop()
+	select {
+	case o = <-opened:
+	case <-late.C:
+		o = s.readWithoutWriter()
 	}
-	remembered := s.all.memory(log)
-	if remembered.Entries, err = s.journal.begin(); err != nil {
-		log.WithError(err).Error("Journal is kept in memory only, the disk refuses it")
+	if errors.Is(o.state, boltfile.ErrLocked) {
+		_ = s.end(endNow)
+		return nil, plugin.Memory{}, o.state
 	}
+	if o.state != nil {
+		s.log.WithError(o.state).Error("State is kept in memory only, the disk refuses it")
+	}
+	if o.journal != nil {
+		s.log.WithError(o.journal).Error("Journal is kept in memory only, the disk refuses it")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	remembered := s.all.memory(&s.damage)
+	remembered.Entries = o.last
 	return s, remembered, nil
 }
 
@@ -70,6 +111,9 @@ func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Mem
 // that could never be stored, with an empty key or a time after the year 9999,
 // is refused instead. The entries of the journal are stored with it, each by
 // one write, and are not flushed with Sync (EV-12).
+//
+// A disk that does not answer is waited for once, for two seconds. Until it
+// answers, Save returns an error at once (EV-25).
 func (s *Store) Save(c plugin.Changes) error {
 	batch, err := encode(c)
 	if err != nil {
@@ -80,68 +124,38 @@ func (s *Store) Save(c plugin.Changes) error {
 		return fmt.Errorf("save state: %w", err)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		return fmt.Errorf("save state: %w", errClosed)
 	}
+	s.queue.add(s.all.news(batch), lines, c.Sync)
 	s.all.apply(batch, !s.read)
-	if err := errors.Join(s.write(batch, c.Sync), s.journal.append(lines)); err != nil {
+	s.mu.Unlock()
+	if err := s.await(s.limit); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) write(batch image, sync bool) error {
-	if s.disk == nil {
-		return s.reopen(0)
+// Check has the writer look whether its files are still there, and make them
+// anew if not (EV-29). It does not wait for that.
+func (s *Store) Check() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.wakeWriter()
 	}
-	if len(batch) == 0 {
-		return nil
-	}
-	err := s.disk.wal.append(batch, sync)
-	if err == nil && s.disk.wal.size > s.foldAt {
-		err = s.disk.fold(s.all)
-	}
-	if err != nil {
-		return s.again(err)
-	}
-	return nil
 }
 
-// again tries once more, from the start, after the open files failed: damage
-// is cured by that, a full disk is not.
-func (s *Store) again(failure error) error {
-	s.abandon()
-	if err := s.reopen(0); err != nil {
-		return fmt.Errorf("%w; again: %w", failure, err)
+// Problem returns why state or journal could not be written last, nil if they
+// could.
+func (s *Store) Problem() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stalled {
+		return errStalled
 	}
-	s.log.WithError(failure).Warn("State could not be written, and was written anew")
-	return nil
-}
-
-// reopen opens the files and writes everything there is to them. What they
-// held counts only if it was not read before.
-func (s *Store) reopen(wait time.Duration) error {
-	d, found, err := openDisk(s.path, wait, s.log)
-	if found != nil && !s.read {
-		found.apply(s.all, false)
-		s.all, s.read = found, true
-	}
-	if err != nil {
-		return err
-	}
-	s.disk = d
-	if err := d.fold(s.all); err != nil {
-		s.abandon()
-		return err
-	}
-	return nil
-}
-
-// abandon closes files that could not be written. Why is known already.
-func (s *Store) abandon() {
-	_ = s.disk.close()
-	s.disk = nil
+	return s.failure
 }
 
 // Acked returns the version of a plugin that the control plane acknowledged
@@ -180,30 +194,8 @@ func (s *Store) get(bucket, key string, v any) bool {
 // Close folds the log and lets the files go. After an error the last changes
 // may be in memory only, and lost.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	err := errors.Join(s.settle(), s.journal.append(nil))
-	s.journal.close()
-	if s.disk != nil {
-		err = errors.Join(err, s.disk.close())
-	}
-	if err != nil {
+	if err := s.end(endFolded); err != nil {
 		return fmt.Errorf("close state: %w", err)
-	}
-	return nil
-}
-
-// settle brings everything into the database.
-func (s *Store) settle() error {
-	if s.disk == nil {
-		return s.reopen(0)
-	}
-	if err := s.disk.fold(s.all); err != nil {
-		return s.again(err)
 	}
 	return nil
 }

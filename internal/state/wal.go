@@ -111,11 +111,13 @@ func (w *wal) restart(generation uint64) error {
 	return w.write(walHeader{generation})
 }
 
-// append adds a batch. With sync it, and every one before it, is on the disk
-// when nil is returned. After an error the log must not be appended to again.
+// append adds a batch, unless it is empty. With sync it, and every one before it,
+// is on the disk when nil is returned. After an error the log must not be appended to again.
 func (w *wal) append(batch image, sync bool) error {
-	if err := w.write(batch); err != nil {
-		return err
+	if len(batch) > 0 {
+		if err := w.write(batch); err != nil {
+			return err
+		}
 	}
 	if !sync {
 		return nil
