@@ -9,7 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/lock"
 )
 
 // Options say how a file is opened. The zero value opens an existing file for
@@ -73,7 +73,7 @@ func (d *DB) guard(f func() error) error {
 }
 
 // CheckPlace returns an error unless the file is still the one at its path.
-func (d *DB) CheckPlace() error { return durable.CheckPlace(d.file.file, d.file.file.Name()) }
+func (d *DB) CheckPlace() error { return lock.CheckPlace(d.file.file, d.file.file.Name()) }
 
 // Close releases the file and its lock.
 func (d *DB) Close() error {

@@ -108,22 +108,6 @@ func flushFolder(f *os.File) error {
 	return nil
 }
 
-// ErrReplaced says that another file, or none, is where an open file was.
-var ErrReplaced = errors.New("removed or replaced by another program")
-
-// CheckPlace returns an error, which may be ErrReplaced, unless the open file is
-// the one at path.
-func CheckPlace(f *os.File, path string) error {
-	own, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if there, err := os.Lstat(path); err != nil || !os.SameFile(own, there) {
-		return fmt.Errorf("%s: %w", path, ErrReplaced)
-	}
-	return nil
-}
-
 // IsRefused reports whether an error says that the disk takes no write now: it is
 // full, read-only, or fails.
 func IsRefused(err error) bool {

@@ -39,20 +39,34 @@ const (
 //
 // The file and its folder are made if they are not there.
 func Shared(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, false, waiting)
+	return wait(ctx, path, "", false, waiting)
 }
 
 // Exclusive takes the lock at path for its holder alone, by the rules of Shared.
 func Exclusive(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, true, waiting)
+	return wait(ctx, path, "", true, waiting)
 }
 
-func wait(ctx context.Context, path string, exclusive bool, waiting func()) (release func(), waited bool, err error) {
+// SharedOr is Shared that takes the lock of the folder standIn where the file
+// does not exist and cannot be made, as on a full or read-only disk (EV-28).
+func SharedOr(ctx context.Context, path, standIn string, waiting func()) (release func(), waited bool, err error) {
+	return wait(ctx, path, standIn, false, waiting)
+}
+
+// ExclusiveOr is Exclusive by the rules of SharedOr.
+func ExclusiveOr(ctx context.Context, path, standIn string, waiting func()) (release func(), waited bool, err error) {
+	return wait(ctx, path, standIn, true, waiting)
+}
+
+func wait(ctx context.Context, path, standIn string, exclusive bool, waiting func()) (release func(), waited bool, err error) {
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; _ = pauses.Sleep(ctx) {
 		if err := ctx.Err(); err != nil {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
 		f, err := try(path, exclusive)
+		if err != nil && !errors.Is(err, ErrHeld) && standIn != "" && isMissing(path) {
+			f, err = tryFolder(standIn, exclusive, err)
+		}
 		if err == nil {
 			return func() { _ = ReleaseFile(f) }, waited, nil
 		}
@@ -69,15 +83,8 @@ func wait(ctx context.Context, path string, exclusive bool, waiting func()) (rel
 // try opens and locks the file at path, or fails with ErrHeld. A file that
 // was removed or replaced while it was being locked is let go.
 func try(path string, exclusive bool) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, err
-	}
-	access := os.O_RDONLY // is enough to share, and a read-only disk must not keep plugins down
-	if exclusive {
-		access = os.O_RDWR
-	}
 	for {
-		f, err := os.OpenFile(path, access|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o640)
+		f, err := openOrMake(path, exclusive)
 		if err != nil {
 			return nil, err
 		}
@@ -85,13 +92,54 @@ func try(path string, exclusive bool) (*os.File, error) {
 			f.Close()
 			return nil, err
 		}
-		held, err := f.Stat()
-		if err != nil {
-			return nil, errors.Join(err, ReleaseFile(f))
-		}
-		if there, err := os.Lstat(path); err == nil && os.SameFile(held, there) {
+		err = CheckPlace(f, path)
+		if err == nil {
 			return f, nil
 		}
 		_ = ReleaseFile(f)
+		if !errors.Is(err, ErrReplaced) {
+			return nil, err
+		}
 	}
+}
+
+// openOrMake opens a lock file, and makes it and its folder if there is none. To
+// read is enough for a lock on most file systems, and on a read-only one there is
+// nothing else.
+func openOrMake(path string, exclusive bool) (*os.File, error) {
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK
+	access := os.O_RDONLY
+	if exclusive {
+		access = os.O_RDWR
+	}
+	f, err := os.OpenFile(path, access|flags, 0)
+	if errors.Is(err, unix.EROFS) {
+		f, err = os.OpenFile(path, os.O_RDONLY|flags, 0)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, access|os.O_CREATE|flags, 0o640)
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// tryFolder locks a folder in place of a file that could not be made because of
+// why.
+func tryFolder(dir string, exclusive bool, why error) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, errors.Join(why, err)
+	}
+	if err := TryFile(f, exclusive); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }

@@ -35,12 +35,9 @@ func (e *HeldError) Error() string {
 // that was just being forked: as long as the holder is dead, it is waited for, at
 // most two seconds.
 func TryExclusive(path string) (release func(), err error) {
-	f, err := try(path, true)
-	for over := time.Now().Add(diesWithin); errors.Is(err, ErrHeld); f, err = try(path, true) {
-		if pid := holder(path); pid == 0 || lives(pid) || time.Now().After(over) {
-			return nil, &HeldError{Path: path, PID: pid}
-		}
-		time.Sleep(5 * time.Millisecond)
+	f, err := tryAfterDead(path, func() (*os.File, error) { return try(path, true) })
+	if held := (*HeldError)(nil); errors.As(err, &held) {
+		return nil, held
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -49,10 +46,26 @@ func TryExclusive(path string) (release func(), err error) {
 		_ = ReleaseFile(f)
 		return nil, fmt.Errorf("lock %s: write pid: %w", path, err)
 	}
-	return func() {
-		f.Truncate(0) // nobody is named who does not hold it; fails once released
-		_ = ReleaseFile(f)
-	}, nil
+	return func() { releaseNamed(f) }, nil
+}
+
+// tryAfterDead takes a lock. One that a dead process holds is waited for. path is
+// that of the file that names the holder.
+func tryAfterDead(path string, try func() (*os.File, error)) (*os.File, error) {
+	f, err := try()
+	for over := time.Now().Add(diesWithin); errors.Is(err, ErrHeld); f, err = try() {
+		if pid := holder(path); pid == 0 || lives(pid) || time.Now().After(over) {
+			return nil, &HeldError{Path: path, PID: pid}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return f, err
+}
+
+// releaseNamed releases a file that holds our pid.
+func releaseNamed(f *os.File) {
+	f.Truncate(0) // nobody is named who does not hold it; fails once released
+	_ = ReleaseFile(f)
 }
 
 const diesWithin = 2 * time.Second

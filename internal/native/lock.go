@@ -22,7 +22,7 @@ func (m *Manager) hold(
 	if err != nil {
 		return failed(v, err)
 	}
-	release, waited, err := m.lock(ctx, p.Name, lock.Shared)
+	release, waited, err := m.lock(ctx, p.Name, lock.SharedOr)
 	if err != nil {
 		return failed(v, err)
 	}
@@ -43,7 +43,7 @@ func (m *Manager) settle(ctx context.Context, name string) (settled bool, err er
 	if _, found, err := m.changes.Find(name); err == nil && !found {
 		return false, nil
 	}
-	release, _, err := m.lock(ctx, name, lock.Exclusive)
+	release, _, err := m.lock(ctx, name, lock.ExclusiveOr)
 	if err != nil {
 		return false, err
 	}
@@ -70,14 +70,15 @@ func (m *Manager) recorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin,
 	return record.Plugin(), nil
 }
 
-// lock takes a name lock, and says so once when it has to wait for it.
+// lock takes a name lock, and says so once when it has to wait for it. Where its
+// file cannot be made the plugin's folder stands in (EV-28).
 func (m *Manager) lock(
-	ctx context.Context, name string, how func(context.Context, string, func()) (func(), bool, error),
+	ctx context.Context, name string, how func(context.Context, string, string, func()) (func(), bool, error),
 ) (release func(), waited bool, err error) {
 	if err := plugin.CheckName(name); err != nil {
 		return nil, false, err
 	}
-	return how(ctx, layout.NameLock(m.root, name), func() {
+	return how(ctx, layout.NameLock(m.root, name), layout.Plugin(m.root, name), func() {
 		m.log.WithField("plugin", name).Info("Waiting for another program to let go of the plugin")
 	})
 }
@@ -86,11 +87,11 @@ func (m *Manager) lock(
 // wait for it, unless there is something to finish or undo.
 func (m *Manager) lockForChange(ctx context.Context, g grant) (release func(), err error) {
 	if g.Kind == plugin.ChangeResume {
-		release, _, err = m.lock(ctx, g.Name, lock.Exclusive)
+		release, _, err = m.lock(ctx, g.Name, lock.ExclusiveOr)
 		return release, err
 	}
 	waiting, stop := g.interrupt.context(ctx)
-	release, _, err = m.lock(waiting, g.Name, lock.Exclusive)
+	release, _, err = m.lock(waiting, g.Name, lock.ExclusiveOr)
 	stop()
 	if err != nil && ctx.Err() == nil && g.interrupt.received() {
 		err = plugin.ErrInterrupted

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/boltfile"
-	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 )
 
 // The bucket and key of the generation the database was last written under.
@@ -221,5 +221,5 @@ func (d *disk) checkPlace() error {
 	if err := d.db.CheckPlace(); err != nil {
 		return err
 	}
-	return durable.CheckPlace(d.wal.f, d.wal.f.Name())
+	return lock.CheckPlace(d.wal.f, d.wal.f.Name())
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
@@ -147,7 +147,7 @@ func (j *journal) begin() (last uint64, err error) {
 func (j *journal) open() error {
 	path := layout.Journal(j.dir)
 	if j.f != nil {
-		err := durable.CheckPlace(j.f, path)
+		err := lock.CheckPlace(j.f, path)
 		if err == nil {
 			return nil
 		}

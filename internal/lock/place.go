@@ -1,0 +1,23 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// ErrReplaced says that another file, or none, is where an open file was.
+var ErrReplaced = errors.New("removed or replaced by another program")
+
+// CheckPlace returns an error, which may be ErrReplaced, unless the open file is
+// the one at path.
+func CheckPlace(f *os.File, path string) error {
+	own, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Lstat(path); err != nil || !os.SameFile(own, there) {
+		return fmt.Errorf("%s: %w", path, ErrReplaced)
+	}
+	return nil
+}
