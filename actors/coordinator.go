@@ -32,8 +32,9 @@ type workers struct {
 
 // worker is one of them, and the order that it has not answered yet.
 type worker struct {
-	pid *actor.PID
-	gen uint64 // 0: idle
+	pid   *actor.PID
+	gen   uint64        // 0: idle
+	since plugin.Moment // when the order was given
 }
 
 // isAnswer reports whether gen is the worker's outstanding order, and settles
@@ -268,7 +269,7 @@ func (c *coordinator) send(to *actor.PID, m any) {
 // answer carries.
 func (c *coordinator) order(w *worker, message func(gen uint64) any) {
 	c.seq++
-	w.gen = c.seq
+	w.gen, w.since = c.seq, c.now
 	c.send(w.pid, message(c.seq))
 }
 

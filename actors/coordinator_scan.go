@@ -22,6 +22,7 @@ type openScan struct {
 	learned  bool // its list was taken over
 	reported bool // its Once plugins are pending
 	over     bool // all but the hung have answered (TM-01)
+	since    plugin.Moment
 }
 
 type singleCheck struct {
@@ -89,7 +90,7 @@ func (c *coordinator) orderChecks() {
 
 func (c *coordinator) orderScan(only []string) (gen uint64) {
 	c.seq++
-	c.scans.open[c.seq] = &openScan{period: only == nil}
+	c.scans.open[c.seq] = &openScan{period: only == nil, since: c.now}
 	c.send(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
 	return c.seq
 }

@@ -3,6 +3,7 @@ package actors
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
@@ -68,6 +69,7 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	for _, p := range c.host.problems {
 		s.Problems = append(s.Problems, p)
 	}
+	s.Problems = append(s.Problems, c.hungWorkers()...)
 	slices.SortFunc(s.Problems, func(a, b plugin.Problem) int { return cmp.Compare(a.What, b.What) })
 	for _, t := range s.Timers {
 		s.Counters.Skipped += uint64(t.Skipped)
@@ -76,4 +78,35 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	s.Reports.Owed, s.Reports.OwedSince = c.reports.Count(), c.reports.Oldest()
 	s.Reports.Events = c.events.Count()
 	return s
+}
+
+// workerPatience is how long an order may go unanswered before it is a problem.
+const workerPatience = 2 * time.Minute
+
+// hungWorkers returns a problem for each worker that has not answered for minutes,
+// as on a file system that does not (EV-24). A scan has answered when only hung
+// probes are left.
+func (c *coordinator) hungWorkers() (problems []plugin.Problem) {
+	add := func(what string, since plugin.Moment) {
+		if took := c.now.Sub(since); took > workerPatience {
+			problems = append(problems, plugin.Problem{
+				What: what, Since: since.Wall,
+				Why: "no answer: a file system, the plugin database or the control plane may hang",
+			})
+		}
+	}
+	for what, w := range map[string]*worker{
+		"pull": &c.workers.puller, "inventory": &c.workers.inventory,
+		"search for running plugins": &c.workers.watcher, "update check": &c.workers.upgrader,
+	} {
+		if w.gen != 0 {
+			add(what, w.since)
+		}
+	}
+	for _, scan := range c.scans.open {
+		if scan.period && !scan.over {
+			add("scan", scan.since)
+		}
+	}
+	return problems
 }

@@ -162,7 +162,7 @@ supervisor.`,
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		a := &awaitable{client: admin.Dial(cfg.SocketPath()), name: args[0]}
+		a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
 		if err := a.begin(ctx); err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ way; 4 when there is no such plugin or no supervisor.`,
 		if err != nil {
 			return err
 		}
-		accepted, err := admin.Dial(cfg.SocketPath()).Order(cmd.Context(), admin.OrderCancel, args[0])
+		accepted, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Order(cmd.Context(), admin.OrderCancel, args[0])
 		if err != nil {
 			return noneOf(err)
 		}

@@ -162,11 +162,13 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 // carryOut has the supervisor do it, or does it.
 func carryOut(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar, wait bool, timeout time.Duration) (done changed, err error) {
 	o := w.offer
-	a := &awaitable{client: admin.Dial(cfg.SocketPath()), name: o.Name}
+	a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
 	if err = a.begin(cmd.Context()); err == nil {
 		done.Accepted, err = a.client.Change(cmd.Context(), o)
 	}
 	switch {
+	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs, so it has to do it
+		err = noneOf(err)
 	case errors.Is(err, admin.ErrNoSupervisor):
 		done.Result, done.Failed, err = changeDirectly(cmd, cfg, w, bar)
 	case err == nil && wait:

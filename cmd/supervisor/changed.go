@@ -97,7 +97,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	if err != nil {
 		return "", false, err
 	}
-	if _, err := prepareRoot(cfg.Root); err != nil {
+	if err := prepareRoot(cfg.Root); err != nil {
 		return "", false, err
 	}
 	plane, err := dialPlane(cfg, knownID(cfg), log)

@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"pluginsupervisor/actors"
+	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
 // door is the supervisor as it is asked from outside. To what the Coordinator
 // knows it adds what others know better at the moment of the question: the
-// versions in quarantine, which are files, the packages on their way, and the
-// plugins that cannot be watched by event.
+// versions in quarantine, which are files, the packages on their way, how its own
+// files are, and the plugins that cannot be watched by event.
 type door struct {
 	*actors.System
 	packages *supply.Supply
@@ -21,6 +22,8 @@ type door struct {
 	watched  interface {
 		Unwatched() (plugins, limit int, since time.Time)
 	}
+	files  *ownFiles
+	memory *state.Store
 }
 
 // Status is everything that is known.
@@ -41,6 +44,8 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 			Why: fmt.Sprintf("%d plugins are watched by scan, every 10 s: the limit of open files (%d) is too low", n, limit),
 		})
 	}
+	s.Problems = d.files.addTo(s.Problems)
+	s.Damaged = append(s.Damaged, d.memory.Damaged(s.At)...)
 	return s, nil
 }
 

@@ -81,7 +81,7 @@ and the start of the next; with -o json each entry is a line.`,
 // outlives the supervisor; where there is none it tells what the files have and
 // waits for one.
 func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell func(plugin.Entry) error) error {
-	ctx, client := cmd.Context(), admin.Dial(cfg.SocketPath())
+	ctx, client := cmd.Context(), admin.DialRoot(cfg.Root, cfg.SocketPath())
 	each := func(e plugin.Entry) error {
 		f.After = e.Seq
 		return tell(e)

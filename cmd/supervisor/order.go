@@ -60,7 +60,7 @@ or no supervisor.`,
 		if err != nil {
 			return err
 		}
-		a := &awaitable{client: admin.Dial(cfg.SocketPath()), name: args[0]}
+		a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
 		if wait { // what comes after this is the order's doing
 			if err := a.begin(cmd.Context()); err != nil {
 				return err

@@ -43,7 +43,7 @@ lists, if that is newer than the one on this host.`,
 					return w, err
 				}
 			}
-			if _, err := prepareRoot(cfg.Root); err != nil {
+			if err := prepareRoot(cfg.Root); err != nil {
 				return wish{}, err
 			}
 			return packageWish(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
@@ -120,7 +120,7 @@ when it could not.`,
 		if err != nil {
 			return err
 		}
-		if _, err := prepareRoot(cfg.Root); err != nil {
+		if err := prepareRoot(cfg.Root); err != nil {
 			return err
 		}
 		var v verified

@@ -34,7 +34,7 @@ when there is no such plugin or no supervisor.`,
 		if err != nil {
 			return err
 		}
-		snapshot, err := admin.Dial(cfg.SocketPath()).Status(cmd.Context())
+		snapshot, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Status(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
 			return exit(exitNone, err)
 		}

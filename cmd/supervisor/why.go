@@ -51,7 +51,7 @@ It exits 4 when there is no such plugin.`,
 		slices.Reverse(entries)
 		now := time.Now()
 		var is *plugin.View
-		if snapshot, err := admin.Dial(cfg.SocketPath()).Status(cmd.Context()); err == nil { // else history has said so
+		if snapshot, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Status(cmd.Context()); err == nil { // else history has said so
 			is, now = viewOf(snapshot, args[0]), snapshot.At
 		}
 		if is == nil && len(entries) == 0 {

@@ -8,14 +8,17 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/actors"
 	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/bounded"
 	"pluginsupervisor/internal/clock"
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/external"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/layout"
@@ -38,18 +41,11 @@ const drainWithin = 10 * time.Second
 // them. The control plane need not be there. The error says why the process
 // has to end with a failure.
 func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err error) {
-	own, err := prepareRoot(cfg.Root)
+	held, err := takeRoot(cfg.Root, log)
 	if err != nil {
 		return err
 	}
-	release, err := lock.TryExclusive(layout.SupervisorLock(cfg.Root))
-	if held := (*lock.HeldError)(nil); errors.As(err, &held) {
-		return fmt.Errorf("another supervisor has root %s: %w", cfg.Root, held) // which names its pid (EV-15)
-	}
-	if err != nil {
-		return fmt.Errorf("take root %s: %w", cfg.Root, err)
-	}
-	defer release()
+	defer held.Release()
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
@@ -63,7 +59,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 		return err
 	}
 	defer packages.Close()
-	socket, err := admin.Listen(cfg.SocketPath())
+	socket, err := admin.OpenSocket(cfg.Root, cfg.SocketPath(), layout.SecondSocket(realPath(cfg.Root)))
 	if err != nil {
 		return err
 	}
@@ -90,15 +86,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
-	if n, err := packages.Sweep(ctx); err != nil || n > 0 {
-		log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
-	}
-	if policy.Unfinished, err = manager.Unfinished(); err != nil {
-		log.WithError(err).Error("An upgrade that was cut short cannot be read")
-	}
-	if err := manager.SweepRefused(); err != nil {
-		log.WithError(err).Warn("Quarantines that are over cannot be removed")
-	}
+	policy.Unfinished = tidyUp(ctx, packages, manager, log)
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:      manager,
@@ -124,11 +112,13 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	}
 	started.Info("Supervisor started")
 
-	seen := door{System: system, packages: packages, manager: manager, watched: tracker}
+	files := newOwnFiles(cfg.Root, held, socket, memory, log)
+	seen := door{System: system, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
-		return admin.Serve(ctx, socket, admin.Handler(seen, own), log)
+		return socket.Serve(ctx, admin.Handler(seen, layout.Supervisor(cfg.Root)), log)
 	})
+	parts.run(ctx, "own files", files.run)
 	if metrics != nil {
 		parts.run(ctx, "metrics", func(ctx context.Context) error {
 			return admin.Serve(ctx, metrics, admin.MetricsHandler(seen, about.Version, meter), log)
@@ -171,12 +161,54 @@ func drain(ctx context.Context, parts *group, system *actors.System, runner *pro
 	return err
 }
 
-// prepareRoot creates the root and the folder that is ours alone, and makes
-// sure that it can be written.
-func prepareRoot(root string) (own string, err error) {
-	own = layout.Supervisor(root)
+// diskLimit is how long the disk is waited for at each step of the start.
+const diskLimit = 2 * time.Second
+
+// takeRoot creates the root and the folder that is ours alone, and takes the
+// root's lock (EV-15). A disk that refuses or does not answer is no error, as
+// long as the root is there: plugins are supervised all the same (EV-28).
+func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
+	if err := os.MkdirAll(root, 0o750); err != nil {
+		return nil, fmt.Errorf("cannot use root %s: %w", root, err)
+	}
+	var hung bounded.Set
+	err, late := bounded.Run(&hung, "folder", diskLimit, func() error { return prepareFolder(layout.Supervisor(root)) }, nil)
+	switch err = errors.Join(err, late); {
+	case late != nil, durable.IsRefused(err):
+		log.WithError(err).WithField("root", root).Error("The root cannot be written, goes on without")
+	case err != nil:
+		return nil, fmt.Errorf("cannot use root %s: %w", root, err)
+	}
+	held, err := lock.TakeRoot(root, layout.SupervisorLock(root))
+	if err == nil {
+		err, _ = bounded.Run(&hung, "lock", diskLimit, held.Keep, nil) // else ownFiles tries again
+		if errors.As(err, new(*lock.HeldError)) {
+			held.Release()
+		} else {
+			err = nil
+		}
+	}
+	if other := (*lock.HeldError)(nil); errors.As(err, &other) {
+		return nil, fmt.Errorf("another supervisor has root %s: %w", root, other) // which names its pid (EV-15)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take root %s: %w", root, err)
+	}
+	return held, nil
+}
+
+// prepareRoot creates the root and our folder, for a command that writes there.
+func prepareRoot(root string) error {
+	if err := prepareFolder(layout.Supervisor(root)); err != nil {
+		return fmt.Errorf("cannot use root %s: %w", root, err)
+	}
+	return nil
+}
+
+// prepareFolder creates our folder and makes sure that it can be written.
+func prepareFolder(own string) error {
 	if err := os.MkdirAll(own, 0o750); err != nil {
-		return "", fmt.Errorf("cannot use root %s: %w", root, err)
+		return err
 	}
 	probe, err := os.CreateTemp(own, ".writable-")
 	if err != nil {
@@ -184,13 +216,45 @@ func prepareRoot(root string) (own string, err error) {
 		if errors.As(err, &path) {
 			err = path.Err // the name of the probe says nothing to anybody
 		}
-		return "", fmt.Errorf("cannot use root %s: its folder supervisor is not writable: %w", root, err)
+		return fmt.Errorf("its folder supervisor is not writable: %w", err)
 	}
-	_ = probe.Close()
-	if err := os.Remove(probe.Name()); err != nil {
-		return "", fmt.Errorf("cannot use root %s: %w", root, err)
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// tidyUp removes what an earlier process left behind, and returns the changes
+// that it left. Neither is waited for on a disk that does not answer.
+func tidyUp(ctx context.Context, packages *supply.Supply, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
+	found := make(chan []plugin.Change, 1)
+	_, err := bounded.Run(&bounded.Set{}, "", diskLimit, func() (none struct{}) {
+		left, err := manager.Unfinished()
+		if err != nil {
+			log.WithError(err).Error("An upgrade that was cut short cannot be read")
+		}
+		found <- left
+		if n, err := packages.Sweep(ctx); err != nil || n > 0 {
+			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
+		}
+		if err := manager.SweepRefused(); err != nil {
+			log.WithError(err).Warn("Quarantines that are over cannot be removed")
+		}
+		return none
+	}, nil)
+	if err != nil {
+		log.WithError(err).Error("Disk hangs, what an earlier process left is tidied up later")
 	}
-	return own, nil
+	select {
+	case unfinished = <-found:
+	default:
+	}
+	return unfinished
+}
+
+// realPath returns the path without symbolic links, where that is known.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {

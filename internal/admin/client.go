@@ -11,14 +11,21 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
 // ErrNoSupervisor says that nobody listens on the socket.
 var ErrNoSupervisor = errors.New("no supervisor is running")
+
+// ErrSocketGone says that a supervisor holds the root, but its socket is not
+// there. Such an error is ErrNoSupervisor, too.
+var ErrSocketGone = errors.New("the supervisor's socket is gone")
 
 // maxAnswer bounds an answer, in bytes: some ten thousand plugins.
 const maxAnswer = 16 << 20
@@ -29,23 +36,61 @@ const askWithin = 10 * time.Second
 // Client asks a supervisor.
 type Client struct {
 	path string
+	root string // of the supervisor; "" if that is not known
 	http http.Client
 }
 
 // Dial makes a client of the supervisor that listens on the socket. It
 // connects anew for each question, so one client outlives the supervisor.
-func Dial(path string) *Client {
-	c := &Client{path: path}
+func Dial(path string) *Client { return dial(path, "", "") }
+
+// DialRoot is Dial of the supervisor of a root. A socket that cannot be reached
+// is looked for at its second path (EV-28). Where there is none, but a supervisor
+// holds the root, the error says so (EV-29).
+func DialRoot(root, path string) *Client {
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real
+	}
+	return dial(path, layout.SecondSocket(root), root)
+}
+
+func dial(path, second, root string) *Client {
+	c := &Client{path: path, root: root}
 	c.http = http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				var d net.Dialer
-				return d.DialContext(ctx, "unix", path)
+				conn, err := d.DialContext(ctx, "unix", path)
+				if err != nil && isAbsent(err) && second != "" {
+					if conn, second := d.DialContext(ctx, "unix", second); second == nil {
+						return conn, nil
+					}
+				}
+				return conn, err
 			},
 		},
 	}
 	return c
+}
+
+// isAbsent reports whether an error says that nothing listens.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// socketGoneError is ErrSocketGone with whose socket it is.
+type socketGoneError struct {
+	pid        int
+	root, path string
+}
+
+func (e *socketGoneError) Error() string {
+	return fmt.Sprintf("process %d holds root %s, but its socket %s is gone; it makes it anew within 10 s, if it can", e.pid, e.root, e.path)
+}
+
+func (e *socketGoneError) Is(target error) bool {
+	return target == ErrNoSupervisor || target == ErrSocketGone
 }
 
 // Status asks for the snapshot. The error wraps ErrNoSupervisor when nobody
@@ -125,7 +170,10 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	}
 	resp, err := c.http.Do(req)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
+	case isAbsent(err):
+		if pid := c.holder(); pid != 0 {
+			return nil, &socketGoneError{pid, c.root, c.path}
+		}
 		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNoSupervisor, c.path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("the supervisor's socket %s is not yours: %w", c.path, fs.ErrPermission)
@@ -133,6 +181,14 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 		return nil, fmt.Errorf("ask the supervisor: %w", err)
 	}
 	return resp, nil
+}
+
+// holder returns the process that holds the root, 0 if none does.
+func (c *Client) holder() int {
+	if c.root == "" {
+		return 0
+	}
+	return lock.Holder(c.root, layout.SupervisorLock(c.root))
 }
 
 func decode(resp *http.Response, into any) error {

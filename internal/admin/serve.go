@@ -16,8 +16,23 @@ import (
 // for at most two seconds; those that have no end of their own it ends. It
 // closes l. The error says why it could not go on; the end of ctx is none.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.FieldLogger) error {
+	srv := newServer(ctx, h, log)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	shutDown(ctx, srv)
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+func newServer(ctx context.Context, h http.Handler, log logrus.FieldLogger) *http.Server {
 	closing, closed := context.WithCancel(context.WithoutCancel(ctx))
-	defer closed()
 	srv := &http.Server{
 		Handler: h,
 		BaseContext: func(net.Listener) context.Context {
@@ -32,22 +47,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.Field
 		ErrorLog:          stdlog.New(logWriter{log}, "", 0),
 	}
 	srv.RegisterOnShutdown(closed)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
-	case <-ctx.Done():
-	}
+	return srv
+}
+
+// shutDown finishes the requests in hand, for at most two seconds.
+func shutDown(ctx context.Context, srv *http.Server) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(last); err != nil {
 		_ = srv.Close() // somebody does not take the answer
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
-	}
-	return nil
 }
 
 // closingKey is where a request's context has the one that ends when Serve

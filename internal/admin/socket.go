@@ -27,6 +27,18 @@ var ErrSocketTaken = errors.New("another process listens on it")
 // socket file that nobody listens on any more is replaced. Closing the
 // listener removes the file.
 func Listen(path string) (net.Listener, error) {
+	l, err := listen(path, "")
+	if err != nil {
+		return nil, err // not a nil listener in an interface
+	}
+	return l, nil
+}
+
+// folderWait is how long another process may hold the socket's folder.
+const folderWait = 2 * time.Second
+
+// listen is Listen where the caller may hold the lock of the folder held.
+func listen(path, held string) (*net.UnixListener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("admin socket %s: path of %d bytes, at most %d allowed; set admin.socket to a shorter one",
 			path, len(path), maxSocketPath)
@@ -37,13 +49,17 @@ func Listen(path string) (net.Listener, error) {
 	}
 	// Two that find the same dead socket must not both replace it: the second
 	// would remove the first one's.
-	folder, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open folder of admin socket: %w", err)
-	}
-	defer func() { _ = lock.ReleaseFile(folder) }()
-	if err := lock.WaitFile(context.Background(), folder, true); err != nil {
-		return nil, fmt.Errorf("lock folder of admin socket: %w", err)
+	if !isSame(dir, held) {
+		folder, err := os.Open(dir)
+		if err != nil {
+			return nil, fmt.Errorf("open folder of admin socket: %w", err)
+		}
+		defer func() { _ = lock.ReleaseFile(folder) }()
+		ctx, cancel := context.WithTimeout(context.Background(), folderWait)
+		defer cancel()
+		if err := lock.WaitFile(ctx, folder, true); err != nil {
+			return nil, fmt.Errorf("lock folder of admin socket: %w", err)
+		}
 	}
 	if err := removeDead(path); err != nil {
 		return nil, fmt.Errorf("admin socket %s: %w", path, err)
@@ -59,7 +75,17 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
-	return l, nil
+	return l.(*net.UnixListener), nil // always, for that network
+}
+
+// isSame reports whether both paths lead to one folder.
+func isSame(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // removeDead removes a socket file that nobody listens on.

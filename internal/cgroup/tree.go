@@ -1,8 +1,6 @@
 package cgroup
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
@@ -76,10 +75,7 @@ func Open(o Options) (*Tree, error) {
 	return t, nil
 }
 
-func folderOf(root string) string {
-	sum := sha256.Sum256([]byte(filepath.Clean(root)))
-	return "supervisor-" + hex.EncodeToString(sum[:4])
-}
+func folderOf(root string) string { return "supervisor-" + layout.RootID(root) }
 
 // choose takes the first place that will have our folder.
 func choose(candidates []place, folder string) (place, error) {

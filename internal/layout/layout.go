@@ -57,6 +57,19 @@ func SupervisorLock(root string) string { return filepath.Join(Supervisor(root),
 // Socket is the admin socket, unless another one is configured.
 func Socket(root string) string { return filepath.Join(Supervisor(root), "supervisor.sock") }
 
+// SecondSocket is where the admin socket is while Socket, or the configured one,
+// cannot be made, as on a full or read-only disk (EV-28). Clients look there
+// second.
+func SecondSocket(root string) string {
+	return filepath.Join("/run", "supervisor", RootID(root)+".sock")
+}
+
+// RootID is 8 hex digits that tell roots apart, of the SHA-256 of the path.
+func RootID(root string) string {
+	sum := sha256.Sum256([]byte(filepath.Clean(root)))
+	return hex.EncodeToString(sum[:4])
+}
+
 // InstanceID keeps the id of this host that was made once.
 func InstanceID(root string) string { return filepath.Join(Supervisor(root), "instance-id") }
 

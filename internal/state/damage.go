@@ -94,7 +94,7 @@ func asideIn(dir string, now time.Time) (found []plugin.Damage) {
 			}
 			found = append(found, plugin.Damage{
 				Where: where,
-				Why:   fmt.Sprintf("was damaged and moved aside; %s. Shown for a day, or until supervisor/%s is removed", lossOf(where), name),
+				Why:   fmt.Sprintf("damaged, moved aside: %s; to acknowledge, remove supervisor/%s", lossOf(where), name),
 			})
 		}
 	}
@@ -117,7 +117,7 @@ func lossOf(where string) string {
 	case strings.HasPrefix(file, "journal"):
 		return "entries of the journal may be lost"
 	case strings.HasPrefix(file, "state"):
-		return "commands of operators (such as stop), pending reports and restart counts may be lost"
+		return "operators' commands, pending reports and restart counts may be lost"
 	default:
 		return "its content may be lost"
 	}

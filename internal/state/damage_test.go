@@ -315,7 +315,7 @@ func TestDamagedIsNamed(t *testing.T) {
 	s.Close()
 	s, _ = mustOpen(t, path)
 	got := s.Damaged(time.Now())
-	if len(got) != 1 || got[0].Where != "state.db.wal" || !strings.Contains(got[0].Why, "commands of operators") {
+	if len(got) != 1 || got[0].Where != "state.db.wal" || !strings.Contains(got[0].Why, "operators' commands") {
 		t.Fatalf("damaged: %+v", got)
 	}
 	if got := s.Damaged(time.Now().Add(25 * time.Hour)); len(got) != 0 {

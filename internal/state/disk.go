@@ -139,7 +139,7 @@ func (d *disk) openWAL(path string, found image, damage *damages) error {
 		damage.note(path, "was missing and was made anew")
 	}
 	d.apply(l, found)
-	if l.torn > 0 {
+	if l.torn > 0 && !l.damaged {
 		damage.note(path, fmt.Sprintf("the last %d bytes were damaged and dropped", l.torn))
 	}
 	return nil

@@ -1,0 +1,51 @@
+package actors
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// hangingHeartbeats answer no pull until it is cancelled.
+type hangingHeartbeats struct{ Heartbeats }
+
+func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Beat {
+	<-ctx.Done()
+	return nil
+}
+
+// EV-24: a worker that does not answer for minutes is a problem in status; the
+// others go on.
+func TestHungWorkerIsAProblem(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	synctest.Test(t, func(t *testing.T) {
+		ports := w.ports()
+		ports.Heartbeats = hangingHeartbeats{w}
+		s, err := Start(testConfig(), w.saved, ports)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer drainAll(t, s)
+		problem := func() (p plugin.Problem, found bool) {
+			all := status(t, s).Problems
+			i := slices.IndexFunc(all, func(p plugin.Problem) bool { return p.What == "pull" })
+			if i < 0 {
+				return p, false
+			}
+			return all[i], true
+		}
+		pass(4 * time.Minute)
+		if p, found := problem(); found {
+			t.Errorf("after a minute: %+v", p)
+		}
+		pass(2 * time.Minute)
+		if p, found := problem(); !found || !p.Since.Equal(at(3*time.Minute)) {
+			t.Errorf("after three minutes: %+v, %v", p, found)
+		}
+		wantState(t, s, "a", plugin.StateRunning)
+	})
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus/hooks/test"
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/testenv"
+	"pluginsupervisor/plugin"
+)
+
+// supervised is a supervisor that runs on a root of its own.
+type supervised struct {
+	t    *testing.T
+	root string
+	cmd  *exec.Cmd
+}
+
+func startSupervisor(t *testing.T, root string) *supervised {
+	t.Helper()
+	s := &supervised{t: t, root: root, cmd: command(root, "run", "--first-run-jitter", "0s", "--control-plane-url", "http://127.0.0.1:1")}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		_ = os.Remove(layout.SecondSocket(root))
+	})
+	return s
+}
+
+func command(root, name string, args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), append([]string{name, "--root", root}, args...)...)
+}
+
+// status waits until `status` says what is wanted.
+func (s *supervised) status(want string, good func(text string) bool) {
+	s.t.Helper()
+	var out []byte
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		out, _ = command(s.root, "status").CombinedOutput()
+		if good(string(out)) {
+			return
+		}
+	}
+	s.t.Fatalf("status never %s; it is:\n%s", want, out)
+}
+
+// wellAgain waits until everything is where it belongs.
+func (s *supervised) wellAgain() {
+	s.t.Helper()
+	s.status("all well", func(text string) bool {
+		pid, _ := os.ReadFile(layout.SupervisorLock(s.root))
+		_, err := os.Stat(layout.Socket(s.root))
+		_, saved := os.Stat(layout.State(s.root))
+		return !strings.Contains(text, "problem:") && strings.Contains(text, "no plugins are installed") &&
+			errors.Join(err, saved) == nil && string(pid) == fmt.Sprintln(s.cmd.Process.Pid)
+	})
+}
+
+// smallRoot mounts a small file system.
+func smallRoot(t *testing.T) string {
+	t.Helper()
+	root, err := os.MkdirTemp("/tmp", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("own-files-test", root, "tmpfs", 0, "size=1m"); err != nil {
+		_ = os.Remove(root)
+		testenv.SkipWithout(t, testenv.Mount, err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(unix.Unmount(root, unix.MNT_DETACH), os.Remove(root)); err != nil {
+			t.Error(err)
+		}
+	})
+	return root
+}
+
+// EV-28: on a root that is full or read-only the supervisor starts, says what is
+// wrong, is the only one (EV-15), and mends itself when there is room.
+func TestStartWhereNothingCanBeWritten(t *testing.T) {
+	for name, c := range map[string]struct {
+		before bool // a supervisor ran on it when it was well
+		refuse func(root string) error
+		allow  func(root string) error
+	}{
+		"full":                {false, fillUp, makeRoom},
+		"full, not new":       {true, fillUp, makeRoom},
+		"read-only":           {false, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
+		"read-only, not new":  {true, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
+		"no inodes":           {false, noInodes, makeRoom},
+		"no inodes, not new ": {true, noInodes, makeRoom},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := smallRoot(t)
+			if c.before {
+				s := startSupervisor(t, root)
+				s.wellAgain()
+				if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.cmd.Wait(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.refuse(root); err != nil {
+				t.Fatal(err)
+			}
+			s := startSupervisor(t, root)
+			s.status("a problem", func(text string) bool { return strings.Contains(text, "problem:") })
+			out, err := command(root, "run").CombinedOutput()
+			if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
+				t.Errorf("a second one: %v, %s", err, out)
+			}
+			if err := c.allow(root); err != nil {
+				t.Fatal(err)
+			}
+			s.wellAgain()
+		})
+	}
+}
+
+func remount(root string, flags uintptr) error {
+	return unix.Mount("", root, "", unix.MS_REMOUNT|flags, "")
+}
+
+func fillUp(root string) error {
+	err := os.WriteFile(filepath.Join(root, "ballast"), make([]byte, 2<<20), 0o600)
+	if errors.Is(err, unix.ENOSPC) {
+		return nil
+	}
+	return fmt.Errorf("not full: %w", err)
+}
+
+func makeRoom(root string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(root, "ballast")), unix.Mount("", root, "", unix.MS_REMOUNT, "nr_inodes=0"))
+}
+
+// noInodes leaves none.
+func noInodes(root string) error {
+	if err := os.Mkdir(filepath.Join(root, "ballast"), 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("", root, "", unix.MS_REMOUNT, "nr_inodes=100"); err != nil {
+		return err
+	}
+	for n := range 200 {
+		if err := os.WriteFile(filepath.Join(root, "ballast", fmt.Sprint(n)), nil, 0o600); errors.Is(err, unix.ENOSPC) {
+			return nil
+		}
+	}
+	return errors.New("there still are inodes")
+}
+
+// EV-29: what another program removes is made anew, with the lock held all the time.
+func TestOwnFilesRemoved(t *testing.T) {
+	root, err := os.MkdirTemp("/tmp", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	s := startSupervisor(t, root)
+	s.wellAgain()
+	for _, path := range []string{layout.Socket(root), layout.SupervisorLock(root), layout.State(root), layout.Supervisor(root)} {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		out, err := command(root, "run").CombinedOutput()
+		if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("a second one without %s: %v, %s", path, err, out)
+		}
+		s.wellAgain()
+	}
+}
+
+// A problem is told once, keeps the time when it began, and ends when what failed
+// works; one that is known already is not told twice.
+func TestOwnFilesProblems(t *testing.T) {
+	log, hook := test.NewNullLogger()
+	failed := errors.New("no space left")
+	o := &ownFiles{log: log, problems: map[string]plugin.Problem{}, files: []ownFile{{"socket", func() error { return failed }}}}
+	o.check()
+	o.check()
+	if got := o.addTo(nil); len(got) != 1 || got[0].Why != "no space left" || len(hook.AllEntries()) != 1 {
+		t.Errorf("%+v, %d lines", got, len(hook.AllEntries()))
+	}
+	if got := o.addTo([]plugin.Problem{{What: "socket"}}); len(got) != 1 {
+		t.Errorf("twice: %+v", got)
+	}
+	failed = nil
+	o.check()
+	if got := o.addTo(nil); len(got) != 0 || len(hook.AllEntries()) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
