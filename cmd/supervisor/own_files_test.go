@@ -28,7 +28,8 @@ type supervised struct {
 
 func startSupervisor(t *testing.T, root string) *supervised {
 	t.Helper()
-	s := &supervised{t: t, root: root, cmd: command(root, "run", "--first-run-jitter", "0s", "--control-plane-url", "http://127.0.0.1:1")}
+	s := &supervised{t: t, root: root, cmd: command(root, "run", "--first-run-jitter", "0s", "--intervals-scan", "5s", "--avoid-window", "1s",
+		"--control-plane-url", "http://127.0.0.1:1")}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -101,9 +102,10 @@ func TestStartWhereNothingCanBeWritten(t *testing.T) {
 		"read-only":           {false, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
 		"read-only, not new":  {true, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
 		"no inodes":           {false, noInodes, makeRoom},
-		"no inodes, not new ": {true, noInodes, makeRoom},
+		"no inodes, not new": {true, noInodes, makeRoom},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			root := smallRoot(t)
 			if c.before {
 				s := startSupervisor(t, root)
@@ -166,6 +168,7 @@ func noInodes(root string) error {
 
 // EV-29: what another program removes is made anew, with the lock held all the time.
 func TestOwnFilesRemoved(t *testing.T) {
+	t.Parallel()
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
 		t.Fatal(err)

@@ -81,12 +81,12 @@ func isAbsent(err error) bool {
 
 // socketGoneError is ErrSocketGone with whose socket it is.
 type socketGoneError struct {
-	pid        int
-	root, path string
+	pid  int
+	path string
 }
 
 func (e *socketGoneError) Error() string {
-	return fmt.Sprintf("process %d holds root %s, but its socket %s is gone; it makes it anew within 10 s, if it can", e.pid, e.root, e.path)
+	return fmt.Sprintf("pid %d holds this root, but its socket is gone: %s; it makes it anew within 10 s, if it can", e.pid, e.path)
 }
 
 func (e *socketGoneError) Is(target error) bool {
@@ -172,7 +172,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	switch {
 	case isAbsent(err):
 		if pid := c.holder(); pid != 0 {
-			return nil, &socketGoneError{pid, c.root, c.path}
+			return nil, &socketGoneError{pid, c.path}
 		}
 		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNoSupervisor, c.path)
 	case errors.Is(err, fs.ErrPermission):

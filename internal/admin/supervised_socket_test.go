@@ -157,7 +157,7 @@ func TestClientNamesTheHolder(t *testing.T) {
 	}
 	defer held.Release()
 	_, err = c.Status(t.Context())
-	if !errors.Is(err, ErrSocketGone) || !errors.Is(err, ErrNoSupervisor) || !strings.Contains(err.Error(), fmt.Sprintf("process %d holds root", os.Getpid())) {
+	if !errors.Is(err, ErrSocketGone) || !errors.Is(err, ErrNoSupervisor) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d holds this root, but its socket is gone", os.Getpid())) {
 		t.Errorf("with one: %v", err)
 	}
 }

@@ -127,7 +127,7 @@ func openOrMake(path string, exclusive bool) (*os.File, error) {
 
 func isMissing(path string) bool {
 	_, err := os.Lstat(path)
-	return errors.Is(err, os.ErrNotExist)
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }
 
 // tryFolder locks a folder in place of a file that could not be made because of

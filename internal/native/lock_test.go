@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -168,5 +169,20 @@ func TestStartKeepsUpgradesOut(t *testing.T) {
 	}
 	if got := <-started; got.Err != nil {
 		t.Error(got.Err)
+	}
+}
+
+// EV-28: a plugin is started also where its name lock cannot be made.
+func TestStartWithoutNameLock(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", wellBehaved, "20")
+	if err := errors.Join(os.RemoveAll(filepath.Join(b.root, "cache")), os.WriteFile(filepath.Join(b.root, "cache"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Start(t.Context(), p); got.Err != nil {
+		t.Error(got.Err)
+	}
+	if got := b.Check(t.Context(), p).Status; got != plugin.StatusRunning {
+		t.Errorf("status %v", got)
 	}
 }
