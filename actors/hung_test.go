@@ -43,7 +43,7 @@ func TestHungWorkerIsAProblem(t *testing.T) {
 			t.Errorf("after a minute: %+v", p)
 		}
 		pass(2 * time.Minute)
-		if p, found := problem(); !found || !p.Since.Equal(at(3*time.Minute)) {
+		if p, found := problem(); !found || !p.Since.Equal(epoch.Add(3*time.Minute)) {
 			t.Errorf("after three minutes: %+v, %v", p, found)
 		}
 		wantState(t, s, "a", plugin.StateRunning)
