@@ -185,7 +185,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ReportReplaced:
 		c.reports.Drop(m.Gen)
 	case messages.EventDelivered:
-		c.events.Delivered(m.Gen)
+		c.onEventDelivered(m)
 	case messages.EventFailed:
 		c.onEventFailed(m)
 	case reporterLost:

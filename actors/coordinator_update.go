@@ -25,6 +25,9 @@ func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
 	c.order(&c.workers.upgrader, func(gen uint64) any { return messages.CheckUpdates{Gen: gen} })
 }
 
+// updateCheck names the problem that update checks fail.
+const updateCheck = "update check"
+
 // onUpdatesOffered queues what the control plane assigned.
 func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 	if !c.workers.upgrader.isAnswer(m.Gen) {
@@ -32,11 +35,17 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 	}
 	if m.Err != nil || m.Asked == 0 { // UP-01, UP-03, UP-04: the next period
 		c.schedule.End(policy.UpdatePeriod)
-		if m.Err != nil {
+		switch {
+		case m.Err == nil:
+			c.host.solveProblem(updateCheck)
+		case m.Asked == 0: // a list that cannot be read is a problem of its own
 			c.log.WithError(m.Err).Warn("Update check failed, next try in the next period")
+		default:
+			c.host.addProblem(updateCheck, m.Err)
 		}
 		return
 	}
+	c.host.solveProblem(updateCheck)
 	for _, change := range m.TakenOver { // UP-05
 		cause := "update to " + change.Version + " taken over by the update handler"
 		c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause})

@@ -102,6 +102,26 @@ func TestReportRetries(t *testing.T) {
 			}
 		})
 	})
+	t.Run("SC-26 why an event is pending stands in status, until it was delivered", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		w.saved.Events[1] = plugin.Event{ID: plugin.EventUpdate, At: epoch}
+		w.eventErr = func(n int) error {
+			if n <= 2 {
+				return errAway
+			}
+			return nil
+		}
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(time.Second)
+			if r := status(t, s).Reports; r.Events != 1 || r.LastError != errAway.Error() {
+				t.Errorf("reports %+v", r)
+			}
+			pass(30 * time.Second)
+			if r := status(t, s).Reports; r.Events != 0 || r.LastError != "" {
+				t.Errorf("reports %+v", r)
+			}
+		})
+	})
 	t.Run("SC-19 delivered although the answer is not understood", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{Understood: errors.New("not JSON")}, nil }

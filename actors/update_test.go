@@ -91,6 +91,25 @@ func TestUpdate(t *testing.T) {
 			}
 		})
 	})
+	t.Run("SC-26 why update checks fail stands in status until one succeeds", func(t *testing.T) {
+		w := newWorld(persist(1, "a"))
+		w.updates = func(n int) (plugin.Updates, error) {
+			if n <= 3 {
+				return plugin.Updates{}, errAway
+			}
+			return plugin.Updates{}, nil
+		}
+		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
+			pass(20 * time.Minute)
+			if p := status(t, s).Problems; len(p) != 1 || p[0].What != "update check" || p[0].Why != errAway.Error() {
+				t.Errorf("problems %v", p)
+			}
+			pass(40 * time.Minute)
+			if p := status(t, s).Problems; len(p) != 0 {
+				t.Errorf("problems %v", p)
+			}
+		})
+	})
 	t.Run("UP-04 an answer not understood waits for the next period", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = func(int) (plugin.Updates, error) {

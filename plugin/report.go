@@ -54,9 +54,16 @@ type Answer struct {
 type Refusal struct {
 	Code       int           // HTTP status
 	RetryAfter time.Duration // the server's wish, 0 if it had none
+	Location   string        // where a redirect points to, which is not followed; "" otherwise
 }
 
-func (r *Refusal) Error() string { return fmt.Sprintf("control plane answered %d", r.Code) }
+func (r *Refusal) Error() string {
+	text := fmt.Sprintf("control plane answered %d", r.Code)
+	if r.Location != "" {
+		text += fmt.Sprintf(", it points to %s; set control_plane.url, unless that is a login page of a proxy or guest network", r.Location)
+	}
+	return text
+}
 
 // Final tells whether sending the same again soon is useless: 4xx other than
 // 408, 425 and 429 (SC-20).

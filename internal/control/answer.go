@@ -11,9 +11,9 @@ import (
 
 // readStatus reads the answer to a report. One wrong type makes the whole of
 // it not understood, and then it says nothing (SC-19).
-func readStatus(body []byte) plugin.Answer {
+func readStatus(r response) plugin.Answer {
 	var a StatusAnswer
-	if err := decode(body, &a); err != nil {
+	if err := decode(r, &a); err != nil {
 		return plugin.Answer{Understood: err}
 	}
 	answer := plugin.Answer{
@@ -29,9 +29,9 @@ func readStatus(body []byte) plugin.Answer {
 }
 
 // readUpdates reads the answer to an update check.
-func readUpdates(body []byte) (plugin.Updates, error) {
+func readUpdates(r response) (plugin.Updates, error) {
 	var a UpdateAnswer
-	if err := decode(body, &a); err != nil {
+	if err := decode(r, &a); err != nil {
 		return plugin.Updates{}, err
 	}
 	u := plugin.Updates{NextInterval: a.NextInterval.Duration()}
@@ -53,13 +53,16 @@ func offerTimeout(d time.Duration) time.Duration {
 }
 
 // decode reads one JSON object; what is not one wraps plugin.ErrNotUnderstood.
-func decode(body []byte, into any) error {
+// A body that did not arrive completely is read no further.
+func decode(r response, into any) error {
 	var err error
 	switch {
-	case len(body) == 0:
+	case r.err != nil:
+		return r.err
+	case len(r.body) == 0:
 		err = errors.New("empty body")
 	default:
-		err = json.Unmarshal(body, into)
+		err = json.Unmarshal(r.body, into)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", plugin.ErrNotUnderstood, err)

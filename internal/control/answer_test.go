@@ -35,7 +35,6 @@ func TestReportAnswers(t *testing.T) {
 		"SC-23 normal":                   {200, `{"reportType":0}`, plugin.Answer{ReportMode: &normal}},
 		"SC-23 another value":            {200, `{"reportType":2}`, plugin.Answer{}},
 		"SC-24 the rest is used":         {200, `{"code":7,` + rest, warned},
-		"SC-19 a page":                   {200, "<html><body>login</body></html>", notUnderstood},
 		"SC-19 empty":                    {200, "", notUnderstood},
 		"SC-19 no content":               {204, "", notUnderstood},
 		"SC-19 not an object":            {200, `["scanInterval",900]`, notUnderstood},
@@ -52,6 +51,7 @@ func TestReportAnswers(t *testing.T) {
 		"TM-04 all of 64 bits":           {200, `{"pullInterval":9223372036854775807}`, plugin.Answer{PullInterval: math.MaxInt64}},
 		"TM-04 more than 64 bits":        {200, `{"scanInterval":99999999999999999999}`, plugin.Answer{ScanInterval: math.MaxInt64}},
 		"TM-04 less than 64 bits":        {200, `{"scanInterval":-99999999999999999999}`, plugin.Answer{ScanInterval: math.MinInt64}},
+		"SC-19 too long":                 {200, strings.Repeat(" ", MaxAnswer-1) + "{}", notUnderstood},
 		"the longest answer":             {200, strings.Repeat(" ", MaxAnswer-2) + "{}", plugin.Answer{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestUpdateAnswers(t *testing.T) {
 		"UP-06 an hour":              {`{"plugin":[{"name":"a","version":"2.0","timeout":3600}]}`, offer(time.Hour), nil},
 		"UP-06 more than an hour":    {`{"plugin":[{"name":"a","version":"2.0","timeout":3601}]}`, offer(time.Minute), nil},
 		"UP-06 more than 64 bits":    {`{"plugin":[{"name":"a","version":"2.0","timeout":1` + strings.Repeat("0", 30) + `}]}`, offer(time.Minute), nil},
-		"UP-04 a page":               {"<html>", plugin.Updates{}, plugin.ErrNotUnderstood},
+		"SC-26 a page":               {"<html>", plugin.Updates{}, ErrForeignAnswer},
 		"UP-04 empty":                {"", plugin.Updates{}, plugin.ErrNotUnderstood},
 		"UP-04 timeout in a string":  {`{"nextInterval":9,"plugin":[{"name":"a","version":"2.0","timeout":"60"}]}`, plugin.Updates{}, plugin.ErrNotUnderstood},
 		"UP-04 plugin is not a list": {`{"nextInterval":9,"plugin":{"name":"a"}}`, plugin.Updates{}, plugin.ErrNotUnderstood},
@@ -114,7 +114,7 @@ func TestUpdateAnswers(t *testing.T) {
 
 // What a server says to an event is of no interest, if only it is 2xx.
 func TestEventAnswers(t *testing.T) {
-	for _, body := range []string{"", "{}", "ok", "<html>"} {
+	for _, body := range []string{"", "{}", "ok", "{", strings.Repeat("x", 2*MaxAnswer)} {
 		server, _ := serve(t, answering(200, body))
 		if err := newClient(t, Config{URL: server.URL}).Send(t.Context(), plugin.Event{ID: "e"}); err != nil {
 			t.Errorf("answered %q: %v", body, err)

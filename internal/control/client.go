@@ -85,11 +85,11 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Report sends one report. An error means it may not have arrived; an answer
 // that could not be read is in Answer.Understood (SC-19).
 func (c *Client) Report(ctx context.Context, r plugin.Report) (plugin.Answer, error) {
-	body, err := c.post(ctx, PathReport, newReport(r))
+	answer, err := c.post(ctx, PathReport, newReport(r))
 	if err != nil {
 		return plugin.Answer{}, fmt.Errorf("report status: %w", err)
 	}
-	return readStatus(body), nil
+	return readStatus(answer), nil
 }
 
 // newReport puts a report into the shape of the wire: names and versions cut
@@ -117,18 +117,19 @@ func (c *Client) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.U
 	for _, p := range ps {
 		check.Plugin = append(check.Plugin, UpdateSubject{Name: p.Name, Version: p.Version})
 	}
-	body, err := c.post(ctx, PathUpdate, check)
+	answer, err := c.post(ctx, PathUpdate, check)
 	if err != nil {
 		return plugin.Updates{}, fmt.Errorf("check for updates: %w", err)
 	}
-	updates, err := readUpdates(body)
+	updates, err := readUpdates(answer)
 	if err != nil {
 		return plugin.Updates{}, fmt.Errorf("check for updates: %w", err)
 	}
 	return updates, nil
 }
 
-// Send sends one event. What a 2xx answer says is of no interest.
+// Send sends one event. What a 2xx answer says is of no interest, if it is not
+// a web page (SC-26).
 func (c *Client) Send(ctx context.Context, e plugin.Event) error {
 	event, err := newEvent(c.common, e)
 	if err == nil {

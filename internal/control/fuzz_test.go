@@ -18,7 +18,7 @@ func FuzzStatusAnswer(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a := readStatus(body)
+		a := readStatus(response{body: body})
 		if a.Understood != nil {
 			if !errors.Is(a.Understood, plugin.ErrNotUnderstood) || a != (plugin.Answer{Understood: a.Understood}) {
 				t.Errorf("not understood, and yet %+v", a)
@@ -39,7 +39,7 @@ func FuzzUpdateAnswer(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		u, err := readUpdates(body)
+		u, err := readUpdates(response{body: body})
 		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || u.Changes != nil || u.NextInterval != 0) {
 			t.Errorf("error %v with %+v", err, u)
 		}

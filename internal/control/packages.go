@@ -48,11 +48,11 @@ func (p Package) For(osType, arch string) bool {
 // readPackages reads the answer to a PackageQuery. A record is read as
 // leniently as those on a host (SPEC 3): what is no record is left out, and a
 // field of the wrong shape counts as absent.
-func readPackages(body []byte) (found []Package, err error) {
+func readPackages(r response) (found []Package, err error) {
 	var a struct {
 		PluginList []json.RawMessage `json:"pluginList"`
 	}
-	if err := decode(body, &a); err != nil {
+	if err := decode(r, &a); err != nil {
 		return nil, err
 	}
 	for _, raw := range a.PluginList {
@@ -101,11 +101,11 @@ func (c *Client) Suits(p Package) bool { return p.For(c.os, c.arch) }
 // plane lists them: for this host's OSType and any Arch unless q has others.
 func (c *Client) Listed(ctx context.Context, q PackageQuery) ([]Package, error) {
 	q.OSType = cmp.Or(q.OSType, c.os)
-	body, err := c.post(ctx, PathList, q)
+	answer, err := c.post(ctx, PathList, q)
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	found, err := readPackages(body)
+	found, err := readPackages(answer)
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}

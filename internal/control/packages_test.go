@@ -70,7 +70,7 @@ func TestNewestPackage(t *testing.T) {
 }
 
 func TestPackagesNotUnderstood(t *testing.T) {
-	for _, body := range []string{"", "<html>", `[]`, `{"pluginList":{}}`} {
+	for _, body := range []string{"", "{", `[]`, `{"pluginList":{}}`} {
 		s, _ := serve(t, answering(http.StatusOK, body))
 		if _, err := newClient(t, Config{URL: s.URL}).Packages(t.Context(), "", ""); !errors.Is(err, plugin.ErrNotUnderstood) {
 			t.Errorf("%q: %v", body, err)
@@ -83,7 +83,7 @@ func FuzzPackages(f *testing.F) {
 	f.Add([]byte(`{"pluginList":[null,7,{"name":1.10,"version":true,"arch":[[]]},{}]}`))
 	f.Add([]byte(`{"pluginList":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		found, err := readPackages(body)
+		found, err := readPackages(response{body: body})
 		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || found != nil) {
 			t.Fatalf("%v with %+v", err, found)
 		}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -20,45 +23,100 @@ const MaxAnswer = 4 << 20
 // maxQuote is how much of a refusal's body a debug log line shows, in bytes.
 const maxQuote = 256
 
-// post makes one request and returns the body of a 2xx answer.
-func (c *Client) post(ctx context.Context, path string, content any) ([]byte, error) {
+// maxLocation is how much of a redirect's target an error shows, in bytes.
+const maxLocation = 512
+
+// ErrForeignAnswer reports a 2xx answer that is not the control plane's (SC-26).
+var ErrForeignAnswer = errors.New("answered by something else: a web page (a login page of a proxy or guest network?)")
+
+// response is the body of a 2xx answer.
+type response struct {
+	body []byte
+	err  error // why the body is not complete; nil when it is
+}
+
+// post makes one request. The status decides: a 2xx answer is one, whatever
+// became of its body (SC-19), unless it is a web page (SC-26).
+func (c *Client) post(ctx context.Context, path string, content any) (response, error) {
 	body, err := json.Marshal(content)
 	if err != nil {
-		return nil, fmt.Errorf("encode request: %w", err)
+		return response{}, fmt.Errorf("encode request: %w", err)
 	}
 	late := fmt.Errorf("no complete answer in %s: %w", c.timeout, context.DeadlineExceeded)
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, late)
+	caller := ctx
+	ctx, cancel := context.WithTimeoutCause(caller, c.timeout, late)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return response{}, fmt.Errorf("make request: %w", err)
 	}
 	req.Header = c.header.Clone()
 	if c.tokenFile != "" {
 		token, err := readToken(c.tokenFile)
 		if err != nil {
-			return nil, err
+			return response{}, err
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, reason(ctx, err)
+		return response{}, reason(ctx, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	switch {
-	case resp.StatusCode < 200 || resp.StatusCode > 299: // known, whatever became of its body
+	case err != nil:
+		err = fmt.Errorf("read answer: %w", reason(ctx, err))
+	case len(answer) > MaxAnswer:
+		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrNotUnderstood, MaxAnswer)
+	}
+	refused := resp.StatusCode < 200 || resp.StatusCode > 299
+	if refused || isWebPage(resp.Header, answer, err) {
 		c.log.WithFields(logrus.Fields{
 			"path": path, "status": resp.StatusCode, "answer": plugin.Cut(string(answer), maxQuote),
 		}).Debug("Control plane refused a request")
-		return nil, &plugin.Refusal{Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now())}
-	case err != nil:
-		return nil, fmt.Errorf("read answer: %w", reason(ctx, err))
-	case len(answer) > MaxAnswer:
-		return nil, fmt.Errorf("%w: longer than %d bytes", plugin.ErrNotUnderstood, MaxAnswer)
+		if !refused {
+			return response{}, ErrForeignAnswer
+		}
+		return response{}, &plugin.Refusal{
+			Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()), Location: redirectTarget(resp),
+		}
 	}
-	return answer, nil
+	if caller.Err() != nil && err != nil { // the caller gave up before the answer was known to be no web page
+		return response{}, err
+	}
+	return response{body: answer, err: err}, nil
+}
+
+// isWebPage reports whether a body is a web page: its first character that is
+// not blank is "<", or it is sent as text/html and is neither empty nor JSON.
+// incomplete is why it was not read to its end, or nil.
+func isWebPage(h http.Header, body []byte, incomplete error) bool {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte(utf8BOM)), " \t\r\n\v\f")
+	if bytes.HasPrefix(body, []byte("<")) {
+		return true
+	}
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "text/html") {
+		return false
+	}
+	return incomplete != nil || len(body) > 0 && !json.Valid(body)
+}
+
+// utf8BOM may stand before any text that was written under Windows.
+const utf8BOM = "\ufeff"
+
+// redirectTarget returns where a redirect points to, without what follows the
+// path: that may be a secret. "" where the answer is no redirect.
+func redirectTarget(resp *http.Response) string {
+	if resp.StatusCode < 300 || resp.StatusCode > 399 {
+		return ""
+	}
+	u, err := resp.Location()
+	if err != nil {
+		return ""
+	}
+	return plugin.Cut((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
 }
 
 // reason is why a request failed.
