@@ -119,6 +119,18 @@ type Problem struct {
 	Since time.Time `json:"since"`
 }
 
+// ProblemLog is What of the problem that log lines were dropped. Its Why needs
+// no What before it.
+const ProblemLog = "log"
+
+// String returns the problem in one line.
+func (p Problem) String() string {
+	if p.What == ProblemLog {
+		return p.Why
+	}
+	return p.What + ": " + p.Why
+}
+
 // Counters count since the process started.
 type Counters struct {
 	Scans       uint64 `json:"scans"`
@@ -139,4 +151,5 @@ type Counters struct {
 	Skipped     uint64 `json:"timersSkipped"`
 	ScanErrors  uint64 `json:"scanErrors"`
 	DeadLetters uint64 `json:"deadLetters"`
+	LogDropped  uint64 `json:"logLinesDropped"` // because nothing read the log (EV-27)
 }

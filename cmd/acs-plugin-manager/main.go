@@ -14,12 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/pflag"
 
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/version"
 )
@@ -29,9 +31,25 @@ func main() {
 		fmt.Fprintln(os.Stderr, "acs-plugin-manager:", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	logger.KeepWithoutReader()
+	code, flush := runQueued(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop() // the next signal ends a flush that nobody reads
+	os.Exit(flush(code))
+}
+
+// runQueued runs the program with queues before its outputs: a reader that
+// stands still must not keep locks from all others (EV-27). flush waits until
+// all is printed, and returns the exit code.
+func runQueued(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int, flush func(code int) int) {
+	out := logger.NewQueue(stdout, logger.QueueOptions{Most: math.MaxInt})
+	said := logger.NewQueue(stderr, logger.QueueOptions{Most: math.MaxInt})
+	return run(ctx, args, environ, out, said), func(code int) int {
+		if err := out.Close(0); err != nil && code == 0 {
+			code = tell(said, fmt.Errorf("print: %w", err))
+		}
+		_ = said.Close(0) // nothing is left to say so to
+		return code
+	}
 }
 
 // run is the program: it returns the exit code.

@@ -143,6 +143,29 @@ func TestRemoveUnprinted(t *testing.T) {
 	}
 }
 
+// standing is an output that is not read until it is closed.
+type standing chan struct{}
+
+func (s standing) Write(p []byte) (int, error) { <-s; return len(p), nil }
+
+// TestUnread: that nobody reads what is printed keeps no lock held (EV-27).
+func TestUnread(t *testing.T) {
+	root, unread := t.TempDir(), make(standing)
+	put(t, root, "talks", "Once", "5", "#!/bin/sh\necho a; echo b >&2; exit 3\n")
+	code, flush := runQueued(t.Context(), []string{"-e", "--local", "-P", "talks"}, []string{"SUPERVISOR_ROOT=" + root}, unread, unread)
+	if code != 3 {
+		t.Errorf("exit %d", code)
+	}
+	close(unread)
+	if code := flush(0); code != 0 {
+		t.Errorf("flush: exit %d", code)
+	}
+	code, flush = runQueued(t.Context(), []string{"-V"}, nil, unwritable{}, unwritable{})
+	if code = flush(code); code != exitUsage {
+		t.Errorf("unwritable: exit %d", code)
+	}
+}
+
 // TestVersionLock: who waits goes on when the holder is done, whatever came of
 // that (CL-12).
 func TestVersionLock(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"pluginsupervisor/internal/controlplane"
 	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/logger"
 )
 
 type serveOptions struct {
@@ -47,6 +48,9 @@ Uploaded packages are kept in a folder beside the database, of its name and
 			if err != nil {
 				return err
 			}
+			logger.KeepWithoutReader()
+			out := logger.QueueLog(log)
+			defer func() { _ = out.Close(logger.FlushWithin) }() // nothing is left to say so to
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -131,7 +135,7 @@ func newLogger(to io.Writer, format, level string) (*logrus.Logger, error) {
 	log.SetOutput(to)
 	switch format {
 	case "text":
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, ForceColors: logger.IsTerminal(to)})
 	case "json":
 		log.SetFormatter(&logrus.JSONFormatter{})
 	default:

@@ -16,6 +16,7 @@ import (
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/pause"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/supply"
@@ -97,6 +98,9 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	if err != nil {
 		return "", false, err
 	}
+	logger.KeepWithoutReader()
+	out := logger.QueueLog(log)
+	defer func() { _ = out.Close(logger.FlushWithin) }() // nothing is left to say so to
 	if err := prepareRoot(cfg.Root); err != nil {
 		return "", false, err
 	}
@@ -118,7 +122,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
 	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), inHand{packages, w.staged}, log)
 	o := w.offer
-	ctx, stop := untilTold(cmd.Context(), log)
+	ctx, stop := untilTold(cmd.Context(), log, out)
 	defer stop()
 	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
 	up := plugin.FailedChange(manager.Fetch(ctx, o))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pluginsupervisor/actors"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/state"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
@@ -14,9 +15,11 @@ import (
 // door is the supervisor as it is asked from outside. To what the Coordinator
 // knows it adds what others know better at the moment of the question: the
 // versions in quarantine, which are files, the packages on their way, how its own
-// files are, and the plugins that cannot be watched by event.
+// files are, the plugins that cannot be watched by event, and how many log lines
+// were dropped.
 type door struct {
 	*actors.System
+	log      *logger.Queue
 	packages *supply.Supply
 	manager  pluginManager
 	watched  interface {
@@ -46,6 +49,11 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 	}
 	s.Problems = d.files.addTo(s.Problems)
 	s.Damaged = append(s.Damaged, d.memory.Damaged(s.At)...)
+	drops := d.log.Dropped()
+	s.Counters.LogDropped = drops.Lines
+	if drops.Why != "" {
+		s.Problems = append(s.Problems, plugin.Problem{What: plugin.ProblemLog, Why: drops.Why, Since: drops.Since})
+	}
 	return s, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/logger"
 )
 
 const about = `Keeps the plugins of this host running and tells the control plane about them.
@@ -24,10 +26,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) exitC
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	code, say := exitOf(root.ExecuteContext(ctx))
+	stderr = root.ErrOrStderr() // run has put a queue before it
 	if say != nil {
 		for line := range strings.SplitSeq(say.Error(), "\n") {
 			fmt.Fprintln(stderr, "supervisor: "+line)
 		}
+	}
+	if queue, ok := stderr.(*logger.Queue); ok {
+		_ = queue.Close(logger.FlushWithin) // nothing is left to say so to
 	}
 	return code
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 )
 
@@ -39,6 +40,9 @@ configuration. There is no reload: starting it again is safe.`,
 		if err != nil {
 			return exit(exitUsage, err)
 		}
+		logger.KeepWithoutReader()
+		out := logger.QueueLog(log)
+		cmd.Root().SetErr(out) // so what ends the process is written behind the log
 		for _, w := range warnings {
 			log.WithField("cause", w.String()).Warn("Configuration is odd")
 		}
@@ -46,9 +50,9 @@ configuration. There is no reload: starting it again is safe.`,
 			log.WithError(inherited).Warn("Plugins get the descriptors that the supervisor was started with")
 		}
 		beSmall()
-		ctx, stop := untilTold(cmd.Context(), log)
+		ctx, stop := untilTold(cmd.Context(), log, out)
 		defer stop()
-		return supervise(ctx, cfg, log)
+		return supervise(ctx, cfg, log, out)
 	}
 	return cmd
 }
@@ -78,14 +82,14 @@ func newLogger(cfg config.Log, to io.Writer) (*logrus.Logger, error) {
 	if cfg.Format == "json" {
 		log.SetFormatter(&logrus.JSONFormatter{})
 	} else {
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, ForceColors: logger.IsTerminal(to)})
 	}
 	return log, nil
 }
 
 // untilTold is a context that ends with the first SIGTERM or SIGINT. A second
 // one ends the process at once; SIGHUP is no request to end, nor to reload.
-func untilTold(ctx context.Context, log logrus.FieldLogger) (context.Context, context.CancelFunc) {
+func untilTold(ctx context.Context, log logrus.FieldLogger, out *logger.Queue) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -102,6 +106,7 @@ func untilTold(ctx context.Context, log logrus.FieldLogger) (context.Context, co
 					log.Warn("SIGHUP ignored: there is no reload, start again to read the configuration")
 				case told:
 					log.WithField("signal", s.String()).Warn("Told to end a second time, ends at once")
+					_ = out.Close(logger.FlushWithin) // nothing is left to say so to
 					os.Exit(int(exitFailed))
 				default:
 					told = true

@@ -23,6 +23,7 @@ import (
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
@@ -38,9 +39,9 @@ import (
 const drainWithin = 10 * time.Second
 
 // supervise puts the parts together and runs them until ctx ends, then drains
-// them. The control plane need not be there. The error says why the process
-// has to end with a failure.
-func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err error) {
+// them. The control plane need not be there. out is what log writes to. The
+// error says why the process has to end with a failure.
+func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *logger.Queue) (err error) {
 	held, err := takeRoot(cfg.Root, log)
 	if err != nil {
 		return err
@@ -113,7 +114,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger) (err 
 	started.Info("Supervisor started")
 
 	files := newOwnFiles(cfg.Root, held, socket, memory, log)
-	seen := door{System: system, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
+	seen := door{System: system, log: out, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
 		return socket.Serve(ctx, admin.Handler(seen, layout.Supervisor(cfg.Root)), log)

@@ -83,6 +83,7 @@ func newCollector(s Observed) *collector {
 	count("weak_installs_total", "Packages installed that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.Weak })
 	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
 	count("dead_letters_total", "Messages to actors that had ended.", func(n plugin.Counters) uint64 { return n.DeadLetters })
+	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogDropped })
 	return c
 }
 

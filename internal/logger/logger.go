@@ -1,12 +1,32 @@
-// Package logger holds the logger that writes nothing, for the parts whose log
-// is optional.
+// Package logger holds what logs are written with: the queue that keeps a log
+// whose reader stands still from stopping a program, and the logger that writes
+// nothing, for the parts whose log is optional.
 package logger
 
 import (
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 )
+
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// KeepWithoutReader makes a write to a closed pipe an error, where it would end
+// the process: a program that works on must not die with the reader of its log.
+// Programs that it runs are not affected.
+func KeepWithoutReader() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // Silent returns a logger that writes nothing.
 func Silent() *logrus.Logger {

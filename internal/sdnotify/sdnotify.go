@@ -7,6 +7,7 @@ package sdnotify
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -41,6 +42,8 @@ const (
 	startInterval = 100 * time.Millisecond
 	// defaultTimeout is how long an answer may take, unless a watchdog needs it sooner.
 	defaultTimeout = 2 * time.Second
+	// sendTimeout is how long the service manager may take to receive.
+	sendTimeout = 100 * time.Millisecond
 )
 
 // Run reports the state until ctx ends. It returns at once without systemd.
@@ -58,7 +61,7 @@ func Run(ctx context.Context, s Supervisor, log logrus.FieldLogger) {
 		n.timeout = min(n.timeout, watchdog/3)
 	}
 	n.run(ctx)
-	n.send(daemon.SdNotifyStopping)
+	_ = n.send(daemon.SdNotifyStopping) // which was logged
 }
 
 type notifier struct {
@@ -99,27 +102,42 @@ func (n *notifier) reportState(ctx context.Context) {
 	}
 	var lines []string
 	if !n.ready {
-		n.ready = true
 		lines = append(lines, daemon.SdNotifyReady)
 	}
 	if n.watchdog {
 		lines = append(lines, daemon.SdNotifyWatchdog)
 	}
-	if line := "STATUS=" + Line(snapshot); line != n.lastLine {
-		n.lastLine = line
+	line := "STATUS=" + Line(snapshot)
+	if line != n.lastLine {
 		lines = append(lines, line)
 	}
-	if len(lines) > 0 {
-		n.send(strings.Join(lines, "\n"))
+	if len(lines) > 0 && n.send(strings.Join(lines, "\n")) == nil {
+		n.ready, n.lastLine = true, line // else all of it is sent again
 	}
 }
 
-func (n *notifier) send(state string) {
-	_, err := daemon.SdNotify(false, state)
+func (n *notifier) send(state string) error {
+	err := notify(os.Getenv("NOTIFY_SOCKET"), state)
 	if err != nil && !n.failed {
 		n.log.WithError(err).Warn("The service manager cannot be told")
 	}
 	n.failed = err != nil
+	return err
+}
+
+// notify sends one datagram. It does not wait long for a service manager that
+// does not read: its queue is short, and a send to a full one blocks.
+func notify(socket, state string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
+	return err
 }
 
 // Line returns the state of the supervisor in one line: "3 plugins: 2 running, 1 crash-loop; 1 status owed".

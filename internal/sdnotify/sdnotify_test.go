@@ -102,6 +102,41 @@ func TestRun(t *testing.T) {
 	until("STOPPING=1")
 }
 
+// EV-27: a service manager that does not read delays nothing, and hears READY=1
+// when it reads again.
+func TestRunUnread(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	full := 0
+	for notify(path, "FILLED") == nil {
+		full++
+	}
+	if full == 0 {
+		t.Fatal("nothing can be sent")
+	}
+	n := &notifier{supervisor: &asked{}, log: logger.Silent(), timeout: time.Second}
+	began := time.Now()
+	t.Setenv("NOTIFY_SOCKET", path)
+	n.reportState(t.Context())
+	if took := time.Since(began); took > 10*time.Second || n.ready {
+		t.Errorf("took %v, ready %v", took, n.ready)
+	}
+	buf := make([]byte, 4096)
+	for range full {
+		if _, err := socket.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.reportState(t.Context())
+	if size, err := socket.Read(buf); err != nil || !strings.HasPrefix(string(buf[:size]), "READY=1") {
+		t.Errorf("got %q, %v", buf[:size], err)
+	}
+}
+
 func TestRunWithoutSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	Run(t.Context(), nil, logrus.New()) // returns at once and does not use the supervisor

@@ -53,6 +53,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tell := newNarrator(o.Out, cancel)
+	defer tell.end()
 	st, err := newStage(o.Bin)
 	if err != nil {
 		return err

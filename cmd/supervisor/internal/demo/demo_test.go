@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -140,5 +142,31 @@ func TestDaemonsAreFoundByTheirProgram(t *testing.T) {
 	<-c.done
 	if c.stop(t.Context()) != nil {
 		t.Error("stopping what has ended is an error")
+	}
+}
+
+// EV-27: the demo ends and cleans up although nobody reads what it shows.
+func TestOutputIsNotRead(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	if _, err := unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := write.Write(make([]byte, 4096)); err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	failed := (*FailedError)(nil)
+	err = Run(t.Context(), Options{Bin: fakeBin(t, waits, listens), Out: write, patience: time.Second})
+	if !errors.As(err, &failed) {
+		t.Errorf("ended with %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(tmp, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"pluginsupervisor/cmd/supervisor/internal/view"
+	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
 )
 
 // narrator tells what happens, each line with the time since the beginning.
+// When its output cannot be written, the demo is cancelled.
 type narrator struct {
-	out      io.Writer
-	lost     context.CancelFunc // called when nobody reads any more
+	out      *logger.Queue // so that nothing waits for a reader that stands still
 	paint    view.Paint
 	terminal bool
 	began    time.Time
@@ -23,19 +24,19 @@ type narrator struct {
 }
 
 func newNarrator(out io.Writer, lost context.CancelFunc) *narrator {
+	queue := logger.NewQueue(out, logger.QueueOptions{Failed: func(error) { lost() }})
 	return &narrator{
-		out: out, lost: lost, paint: view.PaintFor(out), terminal: view.Terminal(out),
+		out: queue, paint: view.PaintFor(out), terminal: logger.IsTerminal(out),
 		began: time.Now(), states: map[string]plugin.State{},
 	}
 }
 
 func (n *narrator) elapsed() time.Duration { return time.Since(n.began) }
 
-func (n *narrator) print(s string) {
-	if _, err := io.WriteString(n.out, s); err != nil {
-		n.lost()
-	}
-}
+func (n *narrator) print(s string) { _, _ = io.WriteString(n.out, s) }
+
+// end has the rest printed.
+func (n *narrator) end() { _ = n.out.Close(logger.FlushWithin) }
 
 // line tells one thing.
 func (n *narrator) line(text string) {

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/logger"
 )
 
 // Bar is the last line of a terminal, which tells how something gets on and is
@@ -27,7 +29,7 @@ type Bar struct {
 // BarOn is a bar on w if that is a terminal which can go back to the beginning
 // of a line, else nil.
 func BarOn(w io.Writer) *Bar {
-	if !Terminal(w) || os.Getenv("TERM") == "dumb" {
+	if !logger.IsTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
 	f, _ := w.(*os.File) // as Terminal has seen

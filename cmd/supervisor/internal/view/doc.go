@@ -10,18 +10,8 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"pluginsupervisor/internal/logger"
 )
-
-// Terminal tells whether w is a terminal.
-func Terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
 
 // Paint is the colours of one output; the zero value has none.
 type Paint struct{ on bool }
@@ -29,7 +19,7 @@ type Paint struct{ on bool }
 // PaintFor is colours for a terminal, unless NO_COLOR is set to anything
 // (no-color.org) or the terminal is a dumb one.
 func PaintFor(w io.Writer) Paint {
-	return Paint{Terminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return Paint{logger.IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 // The colours: the two digits of their escape sequence. All sequences are of

@@ -40,7 +40,7 @@ func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
 	}
 	packages(w, s, p)
 	for _, t := range s.Problems {
-		fmt.Fprintf(w, "%s %s: %s (for %s)\n", p.Bad("problem:"), Line(t.What), Line(t.Why), since(s.At, t.Since))
+		fmt.Fprintf(w, "%s %s (for %s)\n", p.Bad("problem:"), Line(t.String()), since(s.At, t.Since))
 	}
 	for _, d := range s.Damaged {
 		fmt.Fprintf(w, "%s %s: %s\n", p.Bad("damaged:"), Line(d.Where), Line(d.Why))

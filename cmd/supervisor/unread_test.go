@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/plugin"
+)
+
+// unread is a supervisor whose log nobody reads.
+type unread struct {
+	t    *testing.T
+	root string
+	log  *os.File // the end that is to be read
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// startUnread starts one with a plugin, and a pipe of 4 KiB for its log.
+func startUnread(t *testing.T) *unread {
+	t.Helper()
+	root, err := os.MkdirTemp("/tmp", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	bin := os.Getenv("TEST_BIN")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = read.Close() })
+	if _, err := unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	u := &unread{t: t, root: root, log: read, done: make(chan error, 1)}
+	u.cmd = exec.Command(filepath.Join(bin, "supervisor"), "run", "--root", root, "--log-level", "debug", "--first-run-jitter", "0s",
+		"--first-run-scan", "0s", "--restart-stagger", "0s", "--restart-burst", "1000", "--control-plane-url", "http://127.0.0.1:1")
+	u.cmd.Stderr = write
+	if err := u.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { u.done <- u.cmd.Wait() }()
+	t.Cleanup(func() { _ = u.cmd.Process.Kill() })
+	if err := write.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// status asks the supervisor; it fails the test when it does not answer.
+func (u *unread) status() plugin.Snapshot {
+	u.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		out, err := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "status", "--root", u.root, "-o", "json").Output()
+		var s plugin.Snapshot
+		if len(out) > 0 && json.Unmarshal(out, &s) == nil {
+			return s
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatalf("no status: %v", err)
+		}
+	}
+}
+
+// stop ends it by SIGTERM, within the time that EV-16 allows and the flush of
+// the log takes.
+func (u *unread) stop() {
+	u.t.Helper()
+	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		u.t.Fatal(err)
+	}
+	select {
+	case err := <-u.done:
+		if err != nil {
+			u.t.Errorf("told to end: %v", err)
+		}
+	case <-time.After(12 * time.Second):
+		u.t.Error("SIGTERM did not end it within 12 s")
+	}
+}
+
+// EV-27: whoever reads the log stands still: the supervisor goes on, says how
+// many lines it dropped, and ends when it is told to.
+func TestLogIsNotRead(t *testing.T) {
+	u := startUnread(t)
+	u.status()
+	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogDropped > 0 })
+	s := u.status()
+	said := ""
+	for _, p := range s.Problems {
+		if p.What == plugin.ProblemLog {
+			said = p.String()
+		}
+	}
+	if !strings.Contains(said, " log lines dropped: nothing reads the log") {
+		t.Errorf("problems %v", s.Problems)
+	}
+	u.stop()
+}
+
+// EV-27: the reader of the log exits: the supervisor goes on.
+func TestLogReaderExits(t *testing.T) {
+	u := startUnread(t)
+	u.status()
+	if err := u.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogDropped > 0 })
+	if p := u.status().Problems; len(p) == 0 || !strings.Contains(p[0].Why, "broken pipe") {
+		t.Errorf("problems %v", p)
+	}
+	u.stop()
+}
+
+// chatter has the supervisor log until enough is true. SIGHUP is a line each.
+func (u *unread) chatter(enough func(plugin.Snapshot) bool) {
+	u.t.Helper()
+	for deadline := time.Now().Add(patience); !enough(u.status()); {
+		if time.Now().After(deadline) {
+			u.t.Fatal("no line was dropped")
+		}
+		for range 2000 {
+			if err := u.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				u.t.Fatal(err)
+			}
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
