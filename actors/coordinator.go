@@ -185,7 +185,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ReportReplaced:
 		c.reports.Drop(m.Gen)
 	case messages.EventDelivered:
-		c.onEventDelivered(m)
+		c.events.Delivered(m.Gen)
+		c.host.noteEvent(nil)
 	case messages.EventFailed:
 		c.onEventFailed(m)
 	case reporterLost:

@@ -118,18 +118,9 @@ func (c *coordinator) onReportFailed(m messages.ReportFailed) {
 	entry.WithField("next", m.NextTry).Warn("Report not delivered, will be tried again")
 }
 
-func (c *coordinator) onEventDelivered(m messages.EventDelivered) {
-	c.events.Delivered(m.Gen)
-	if d := &c.host.delivery; d.Attempts == 0 {
-		d.LastError = ""
-	}
-}
-
 func (c *coordinator) onEventFailed(m messages.EventFailed) {
 	entry := c.log.WithError(m.Err).WithField("attempt", m.Try)
-	if d := &c.host.delivery; d.Attempts == 0 { // else what the report met says more
-		d.LastError = m.Err.Error()
-	}
+	c.host.noteEvent(m.Err)
 	if m.NextTry.IsZero() {
 		c.events.Failed(m.Gen)
 		entry.Error("Event refused, owed until the next occasion")

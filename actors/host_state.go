@@ -46,6 +46,18 @@ func (h *hostState) solveProblem(what string) {
 	}
 }
 
+// noteEvent notes how the delivery of an event ended, unless a report fails:
+// then the reason of that stands in status.
+func (h *hostState) noteEvent(err error) {
+	if h.delivery.Attempts > 0 {
+		return
+	}
+	h.delivery.LastError = ""
+	if err != nil {
+		h.delivery.LastError = err.Error()
+	}
+}
+
 // noteDamage takes over what of the plugin database could not be used.
 func (h *hostState) noteDamage(damaged []plugin.Damage) {
 	for _, d := range damaged {
