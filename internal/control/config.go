@@ -20,7 +20,7 @@ type Config struct {
 	Timeout    time.Duration // of one request, all of it; 0: DefaultTimeout
 
 	TokenFile string // holds a bearer token, read anew for each request; "": none
-	CAFile    string // PEM: the only authorities a server is trusted by; "": the host's
+	CAFile    string // PEM: the only authorities a server is trusted by, read anew for each request; "": the host's
 	CertFile  string // PEM: who we are over TLS, read anew for each connection; "": nobody
 	KeyFile   string // PEM: the key of CertFile
 

@@ -179,3 +179,31 @@ func TestClientCertificateIsRenewed(t *testing.T) {
 		t.Errorf("error %v does not name the file", err)
 	}
 }
+
+// F11: authorities that were rotated are in use with the next request, and none
+// that was trusted before is trusted on.
+func TestAuthoritiesAreRenewed(t *testing.T) {
+	first, second, ca := newAuthority(t), newAuthority(t), filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, certPEM(first.cert))
+	firstURL, _ := serveTLS(t, first, tls.VersionTLS13)
+	secondURL, _ := serveTLS(t, second, tls.VersionTLS13)
+	toFirst, toSecond := newClient(t, Config{URL: firstURL, CAFile: ca}), newClient(t, Config{URL: secondURL, CAFile: ca})
+	trusted := func(c *Client, want bool) {
+		t.Helper()
+		_, err := c.Report(t.Context(), oneReport())
+		if want && err != nil || !want && (err == nil || !strings.Contains(err.Error(), "unknown authority")) {
+			t.Errorf("trusted is to be %v: %v", want, err)
+		}
+	}
+	trusted(toFirst, true)
+	trusted(toSecond, false)
+	write(t, ca, certPEM(second.cert))
+	trusted(toFirst, false) // though it has a connection
+	trusted(toSecond, true)
+	write(t, ca, nil)
+	if _, err := toSecond.Report(t.Context(), oneReport()); err == nil || !strings.Contains(err.Error(), ca+" holds no certificate") {
+		t.Errorf("spoilt: %v", err)
+	}
+	write(t, ca, certPEM(second.cert))
+	trusted(toSecond, true)
+}

@@ -2,7 +2,6 @@ package control
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"pluginsupervisor/internal/trust"
 )
 
 const (
@@ -21,12 +22,12 @@ const (
 )
 
 // newTransport is the network as Config wants it.
-func newTransport(cfg Config, timeout time.Duration) (*http.Transport, error) {
+func newTransport(cfg Config, timeout time.Duration) (*trust.Transport, error) {
 	secure, err := cfg.TLS()
 	if err != nil {
 		return nil, err
 	}
-	return &http.Transport{
+	t := trust.New(&http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		// A dial goes on after the request that wanted it has given up, for the
 		// next one to use: it needs its own end.
@@ -38,22 +39,14 @@ func newTransport(cfg Config, timeout time.Duration) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
-	}, nil
+	}, cfg.CAFile)
+	return t, t.Check()
 }
 
-// TLS is how the control plane's certificate is checked and ours is shown.
+// TLS is how our certificate is shown; the server's is checked by CAFile, see
+// internal/trust.
 func (cfg Config) TLS() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.CAFile != "" {
-		pem, err := os.ReadFile(cfg.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read CA file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s holds no certificate in PEM", cfg.CAFile)
-		}
-	}
 	switch {
 	case cfg.CertFile == "" && cfg.KeyFile == "":
 		return c, nil

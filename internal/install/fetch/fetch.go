@@ -32,6 +32,7 @@ import (
 
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/trust"
 )
 
 // Config bounds the fetches of a Fetcher. Zero means the default.
@@ -47,7 +48,8 @@ type Config struct {
 
 	// Jitter makes a pause a little different on every host; nil leaves it.
 	Jitter func(time.Duration) time.Duration
-	TLS    *tls.Config // nil: the host's authorities
+	TLS    *tls.Config // nil: the default
+	CAFile string      // PEM: the only authorities a server is trusted by, read anew for each request; "": the host's
 	Step   failpoint.Step
 	Client string // the User-Agent
 }
@@ -84,7 +86,7 @@ func New(cfg Config) *Fetcher {
 	cfg.FirstPause = orElse(cfg.FirstPause, 250*time.Millisecond)
 	return &Fetcher{cfg: cfg, http: &http.Client{
 		CheckRedirect: checkRedirect,
-		Transport: &http.Transport{
+		Transport: trust.New(&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: cfg.Connect}).DialContext,
 			TLSHandshakeTimeout:    cfg.Connect,
@@ -95,7 +97,7 @@ func New(cfg Config) *Fetcher {
 			MaxResponseHeaderBytes: maxHeader,
 			MaxIdleConns:           1,
 			IdleConnTimeout:        cfg.Connect,
-		},
+		}, cfg.CAFile),
 	}}
 }
 

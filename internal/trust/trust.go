@@ -1,0 +1,89 @@
+// Package trust holds the HTTP transport that trusts the authorities in a file,
+// and reads the file again when it has changed.
+package trust
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+)
+
+// Transport carries requests as its base does, to servers whose certificate is
+// signed by an authority in a file. The file is read for each request, which is
+// simpler than watching it: who rotates it need not start anything again. A
+// connection that was made with other authorities is not used again.
+type Transport struct {
+	base *http.Transport
+	file string
+
+	mu      sync.Mutex
+	content []byte
+	current *http.Transport // base with the authorities in content; nil at first
+}
+
+// New returns a transport over base, which must not be used elsewhere. file is
+// in PEM; "" leaves the authorities to base.
+func New(base *http.Transport, file string) *Transport {
+	return &Transport{base: base, file: file}
+}
+
+// Check reads the file and reports what is wrong with it.
+func (t *Transport) Check() error {
+	_, err := t.transport()
+	return err
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	transport, err := t.transport()
+	if err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // as a RoundTripper has to
+		}
+		return nil, err
+	}
+	return transport.RoundTrip(r)
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (t *Transport) CloseIdleConnections() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.base.CloseIdleConnections()
+	if t.current != nil {
+		t.current.CloseIdleConnections()
+	}
+}
+
+// transport returns the one for what the file holds now.
+func (t *Transport) transport() (*http.Transport, error) {
+	if t.file == "" {
+		return t.base, nil
+	}
+	content, err := os.ReadFile(t.file)
+	if err != nil {
+		return nil, fmt.Errorf("read CA file: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current != nil && bytes.Equal(content, t.content) {
+		return t.current, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("CA file %s holds no certificate in PEM", t.file)
+	}
+	if t.current != nil {
+		t.current.CloseIdleConnections()
+	}
+	t.current, t.content = t.base.Clone(), content
+	if t.current.TLSClientConfig == nil {
+		t.current.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.current.TLSClientConfig.RootCAs = pool
+	return t.current, nil
+}
