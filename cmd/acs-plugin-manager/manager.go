@@ -47,12 +47,12 @@ func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager
 		registry: registry.New(registry.Options{Root: cfg.Root, Log: log}),
 		runner:   process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log}),
 	}
-	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
+	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
 		log.WithField("cause", err).Warn("Instance id could not be kept")
 	}
 	reach := supply.Plane(cfg)
-	reach.InstanceID, reach.Version = id, version.String()
+	reach.InstanceID, reach.Version = who.ID, version.String()
 	m.plane, err = control.New(reach, log)
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)

@@ -50,9 +50,9 @@ func knownID(cfg config.Config) string {
 	if _, err := os.Stat(layout.Supervisor(cfg.Root)); err != nil && cfg.InstanceID == "" {
 		return ""
 	}
-	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
+	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
 		return ""
 	}
-	return id
+	return who.ID
 }

@@ -259,12 +259,15 @@ func realPath(path string) string {
 }
 
 func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
-	id, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
+	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
 		log.WithError(err).Warn("This host will have another id after the next start")
 	}
+	if who.Renewed {
+		log.WithField("instance", who.ID).Warn("The machine or the root was copied: this host has a new instance id")
+	}
 	return plugin.Supervisor{
-		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: id, Started: time.Now(),
+		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: who.ID, Started: time.Now(),
 	}
 }
 

@@ -17,42 +17,114 @@ import (
 // MachineIDFile is where a host has its own id.
 const MachineIDFile = "/etc/machine-id"
 
-// InstanceID says who this host is: what is configured, else a hash of the
-// machine id — the id itself is not to leave the host — else a random one that
-// is kept in root/supervisor/instance-id. Made ones are 32 hex digits.
+// Instance is who this host is at the control plane.
+type Instance struct {
+	ID      string
+	Renewed bool // the root has another id than before: it is a copy, or the machine is one
+}
+
+// InstanceID returns who this host is: what is configured, else what is kept in
+// root/supervisor/instance-id, which is made once, of the machine id, the root
+// and a random part. So two roots of one machine have two ids, and so have two
+// machines with one machine id that were set up apart. The machine id itself is
+// not to leave the host. Made ids are 32 hex digits.
 //
-// The error is that a random one could not be kept; it is returned with the
-// id, which then is good for this life of the process.
-func InstanceID(root, configured, machineIDPath string) (string, error) {
+// The id is made anew when the machine id or the path of the root is not the one
+// it was made for: then the root, or the whole machine, was copied. A root whose
+// supervisor reported under the id of an older version keeps that.
+//
+// The error is that the id could not be kept; it is returned with the id, which
+// then is good for this process.
+func InstanceID(root, configured, machineIDPath string) (Instance, error) {
 	if configured != "" {
-		return configured, nil
+		return Instance{ID: configured}, nil
 	}
-	if id := readID(machineIDPath); id != "" {
-		sum := sha256.Sum256([]byte("pluginsupervisor instance id\n" + id))
-		return hex.EncodeToString(sum[:idBytes]), nil
+	machine := readID(machineIDPath)
+	mark := identify("pluginsupervisor instance mark", machine, realPath(root))
+	kept, keptMark := readInstance(layout.InstanceID(root))
+	switch {
+	case keptMark == mark || keptMark != "" && machine == "": // without a machine id nothing speaks against it
+		return Instance{ID: kept}, nil
+	case keptMark != "":
+		id := newInstance(machine, root)
+		return Instance{ID: id, Renewed: true}, keepInstance(root, id, mark)
 	}
+	id := olderInstance(root, machine, kept)
+	if id == "" {
+		id = newInstance(machine, root)
+	}
+	return Instance{ID: id}, keepInstance(root, id, mark)
+}
+
+// olderInstance returns the id that an older version reported under, "" when
+// none did: that of the machine, or where there was none, a random one.
+func olderInstance(root, machine, kept string) string {
+	if machine == "" {
+		return kept
+	}
+	if _, err := os.Stat(layout.State(root)); err != nil {
+		return ""
+	}
+	if _, err := os.Stat(layout.InstanceID(root)); err == nil && kept == "" { // a damaged one
+		return ""
+	}
+	sum := sha256.Sum256([]byte("pluginsupervisor instance id\n" + machine))
+	return hex.EncodeToString(sum[:idBytes])
+}
+
+func newInstance(machine, root string) string {
+	random := rand.Text()
+	return identify("pluginsupervisor instance", machine, realPath(root), random)
+}
+
+// identify returns the digest of the parts, as an id.
+func identify(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(sum[:idBytes])
+}
+
+// realPath returns the path without symbolic links, as far as it exists.
+func realPath(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
+}
+
+// keepInstance writes the id, and on a second line the mark of what it is for.
+func keepInstance(root, id, mark string) error {
 	path := layout.InstanceID(root)
-	if id := readID(path); id != "" {
-		return id, nil
-	}
-	b := make([]byte, idBytes)
-	_, _ = rand.Read(b) // never fails
-	id := hex.EncodeToString(b)
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
-		err = durable.WriteFile(path, []byte(id+"\n"), 0o644, nil)
+		err = durable.WriteFile(path, []byte(id+"\n"+mark+"\n"), 0o644, nil)
 	}
 	if err != nil {
-		return id, fmt.Errorf("keep instance id: %w", err)
+		return fmt.Errorf("keep instance id: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 const idBytes = 16
 
-// readID reads a file that holds one id of 32 hex digits; "" if it does not.
-// One of zeros only stands in images that were not set up.
-func readID(path string) string {
+// readInstance reads what keepInstance wrote. mark is "" in the file of an older
+// version; both are "" where there is no such file, or it is damaged.
+func readInstance(path string) (id, mark string) {
+	text := readSmallFile(path)
+	id, mark, marked := strings.Cut(text, "\n")
+	if id = parseID(id); id == "" || !marked {
+		return id, ""
+	}
+	return id, parseID(mark)
+}
+
+// readID reads a file that holds one id; "" if it does not.
+func readID(path string) string { return parseID(readSmallFile(path)) }
+
+// readSmallFile returns the text of a file, "" where it cannot be read.
+func readSmallFile(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
@@ -62,7 +134,13 @@ func readID(path string) string {
 	if err != nil {
 		return ""
 	}
-	id := strings.ToLower(strings.TrimSpace(string(b)))
+	return strings.TrimSpace(string(b))
+}
+
+// parseID returns an id of 32 hex digits, "" if text is none. One of zeros only
+// stands in images that were not set up.
+func parseID(text string) string {
+	id := strings.ToLower(strings.TrimSpace(text))
 	if raw, err := hex.DecodeString(id); err != nil || len(raw) != idBytes || strings.Trim(id, "0") == "" {
 		return ""
 	}

@@ -43,7 +43,7 @@ var (
 // keys is the table, in the order of the file.
 var keys = []key{
 	{"root", "Folder of the installation, BASE.", absoluteKind, func(c *Config) any { return &c.Root }},
-	{"instance_id", "Name of this host at the control plane; by default made from /etc/machine-id, else random and kept in ROOT/supervisor.", idKind, func(c *Config) any { return &c.InstanceID }},
+	{"instance_id", "Name of this host at the control plane; by default made once for this root and machine, and kept in ROOT/supervisor/instance-id.", idKind, func(c *Config) any { return &c.InstanceID }},
 	{"control_plane.url", "Where the control plane is.", urlKind, func(c *Config) any { return &c.ControlPlane.URL }},
 	{"control_plane.timeout", "Longest time for one request.", timeout, func(c *Config) any { return &c.ControlPlane.Timeout }},
 	{"control_plane.token_file", "File with the token that is sent to the control plane.", fileKind, func(c *Config) any { return &c.ControlPlane.TokenFile }},
