@@ -62,3 +62,22 @@ func TestPlainTellsTheTerminalNothing(t *testing.T) {
 		}
 	}
 }
+
+// --keep takes days, as operators say it.
+func TestKeep(t *testing.T) {
+	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "12h": 12 * time.Hour, "0": 0, "0d": 0} {
+		k := keep(1)
+		if err := k.Set(text); err != nil || time.Duration(k) != want {
+			t.Errorf("%s: %v, %v", text, time.Duration(k), err)
+		}
+	}
+	for _, text := range []string{"", "d", "-1h", "-3d", "30", "1w", "99999d"} {
+		k := keep(time.Hour)
+		if err := k.Set(text); err == nil || k.String() != "1h0m0s" {
+			t.Errorf("%q is taken as %s", text, &k)
+		}
+	}
+	if k := keep(720 * time.Hour); k.String() != "30d" {
+		t.Error(k.String())
+	}
+}

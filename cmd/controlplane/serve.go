@@ -10,7 +10,10 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -26,10 +29,12 @@ type serveOptions struct {
 	publicURL                     string
 	trustForwarded                bool
 	maxPackage                    uint16 // MiB
+	keep                          keep
+	newHosts                      uint16
 }
 
 func serveCommand() *cobra.Command {
-	var o serveOptions
+	o := serveOptions{keep: keep(controlplane.DefaultLimits().Keep)}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server until SIGTERM or SIGINT",
@@ -63,6 +68,8 @@ Uploaded packages are kept in a folder beside the database, of its name and
 	f.StringVar(&o.publicURL, "public-url", "", "base `URL` that hosts get packages from; where they reached the server if not given")
 	f.BoolVar(&o.trustForwarded, "trust-forwarded", false, "let X-Forwarded-Proto and X-Forwarded-Host say where hosts reached the server; only behind a proxy that sets them")
 	f.Uint16Var(&o.maxPackage, "max-package", uint16(controlplane.DefaultLimits().Package>>20), "largest package that may be uploaded, in `MiB`")
+	f.Var(&o.keep, "keep", "how long silent hosts and removed plugins are kept, as in `30d` or 12h; 0 for ever")
+	f.Uint16Var(&o.newHosts, "new-hosts", uint16(controlplane.DefaultLimits().NewHosts), "how many new `hosts` one address may report within a minute; further ones are answered 429")
 	f.StringVar(&o.addressFile, "address-file", "", "`file` to write host:port to once listening; removed at the end")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warning or error")
@@ -76,6 +83,7 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 	}
 	limits := controlplane.DefaultLimits()
 	limits.Package = int64(o.maxPackage) << 20
+	limits.Keep, limits.NewHosts = time.Duration(o.keep), int(o.newHosts)
 	// One from an earlier run would send readers to the wrong place.
 	if err := removeAddress(o.addressFile); err != nil {
 		return err
@@ -105,6 +113,37 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 	err = controlplane.NewServer(store, log, limits, links).Serve(ctx, listener)
 	log.Info("Control plane stopped")
 	return err
+}
+
+// keep is a time as --keep has it: a duration as Go writes it, or whole days.
+type keep time.Duration
+
+func (k *keep) Type() string { return "time" }
+
+func (k *keep) String() string {
+	d := time.Duration(*k)
+	if days := d / (24 * time.Hour); d > 0 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	return d.String()
+}
+
+// Set implements pflag.Value.
+func (k *keep) Set(text string) error {
+	var d time.Duration
+	var err error
+	if days, found := strings.CutSuffix(text, "d"); found {
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 15)
+		d = time.Duration(n) * 24 * time.Hour
+	} else {
+		d, err = time.ParseDuration(text)
+	}
+	if err != nil || d < 0 {
+		return errors.New("want a time such as 30d or 12h, or 0")
+	}
+	*k = keep(d)
+	return nil
 }
 
 func (o serveOptions) links() (controlplane.Links, error) {

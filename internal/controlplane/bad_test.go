@@ -15,7 +15,7 @@ import (
 func TestBadInput(t *testing.T) {
 	f := newFleet(t)
 	long := strings.Repeat("n", 256)
-	many := `{"plugin":[` + strings.Repeat(`{"name":"a","version":"1","status":"REMOVED"},`, 10_000) + `{"name":"a","version":"1","status":"REMOVED"}]}`
+	many := `{"plugin":[` + strings.Repeat(`{"name":"a","version":"1","status":"REMOVED"},`, maxEntries) + `{"name":"a","version":"1","status":"REMOVED"}]}`
 	for _, tc := range []struct {
 		name, method, path, body string
 		code                     int
@@ -34,7 +34,7 @@ func TestBadInput(t *testing.T) {
 		{"long version", "POST", control.PathReport, `{"plugin":[{"name":"a","version":"` + long + `"}]}`, 400, "plugin[0].version has 256 bytes"},
 		{"no status", "POST", control.PathReport, `{"plugin":[{"name":"a"}]}`, 400, `plugin[0].status: "" is no status`},
 		{"unknown status", "POST", control.PathReport, `{"plugin":[{"name":"a","status":"REMOVED"},{"name":"b","status":"FINE"}]}`, 400, `plugin[1].status: "FINE"`},
-		{"too many plugins", "POST", control.PathReport, many, 400, "plugin lists 10001 plugins"},
+		{"too many plugins", "POST", control.PathReport, many, 413, "plugin lists 50001 plugins"},
 		{"huge body", "POST", control.PathReport, strings.Repeat(" ", 4<<20+1), 413, "body has more than 4194304 bytes"},
 		{"wrong method", "GET", control.PathReport, ``, 405, "Method Not Allowed"},
 		{"wrong path", "POST", "/luban/api/v2/plugin/report_status", `{}`, 404, "not found"},
@@ -50,7 +50,8 @@ func TestBadInput(t *testing.T) {
 		{"event time no number", "POST", control.PathEvent, `{"eventId":"a","eventTime":"now"}`, 400, "eventTime is a string, want a whole number"},
 		{"event before time", "POST", control.PathEvent, `{"eventId":"a","eventTime":-1}`, 400, "eventTime -1"},
 		{"event beyond time", "POST", control.PathEvent, `{"eventId":"a","eventTime":9000000000000000}`, 400, "not in Unix milliseconds"},
-		{"event huge keywords", "POST", control.PathEvent, `{"eventId":"a","keywords":"` + strings.Repeat("k", 256<<10+1) + `"}`, 413, "keywords have 262145 bytes"},
+		{"100,000 plugins", "POST", control.PathReport, `{"plugin":[` + strings.Repeat(`{"name":"a","version":"1","status":"REMOVED"},`, 100_000) + `]}`, 413, "body has more than 4194304 bytes"},
+		{"event huge keywords", "POST", control.PathEvent, `{"eventId":"a","keywords":"` + strings.Repeat("k", 16<<20) + `"}`, 413, "body has more than 16777216 bytes"},
 		{"event wrong method", "GET", control.PathEvent, ``, 405, "Method Not Allowed"},
 	} {
 		t.Run("CP-13 "+tc.name, func(t *testing.T) {

@@ -46,6 +46,15 @@ type Change struct {
 	At                    time.Time
 }
 
+// HasHost reports whether the host was heard before.
+func (s *Store) HasHost(ctx context.Context, id string) (bool, error) {
+	var n int
+	if err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM hosts WHERE id = ?`, id).Scan(&n); err != nil {
+		return false, fmt.Errorf("read host: %w", err)
+	}
+	return n > 0, nil
+}
+
 // Heard notes that the host spoke.
 func (s *Store) Heard(ctx context.Context, c Caller, at time.Time) error {
 	return s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error { return heard(ctx, tx, c, at) })
@@ -81,6 +90,11 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 	if err != nil {
 		return nil, fmt.Errorf("read plugins: %w", err)
 	}
+	w, err := prepareReport(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("write plugins: %w", err)
+	}
+	defer w.close()
 	var changes []Change
 	for _, e := range entries {
 		was, found := known[e.Name]
@@ -89,7 +103,7 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 		if changed {
 			now.Since = at
 		}
-		if err := put(ctx, tx, host, now); err != nil {
+		if err := w.put(ctx, host, now); err != nil {
 			return nil, fmt.Errorf("write plugin: %w", err)
 		}
 		if !changed {
@@ -99,7 +113,7 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 			Host: host, Plugin: e.Name, Version: e.Version, Status: e.Status,
 			First: !found, WasVersion: was.Version, WasStatus: was.Status, At: at,
 		}
-		if err := recordChange(ctx, tx, c); err != nil {
+		if err := w.recordChange(ctx, c); err != nil {
 			return nil, fmt.Errorf("write change: %w", err)
 		}
 		changes = append(changes, c)
@@ -148,11 +162,40 @@ func known(ctx context.Context, tx *sql.Tx, host string) (map[string]HostPlugin,
 	return all, rows.Err()
 }
 
-func put(ctx context.Context, tx *sql.Tx, host string, p HostPlugin) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO plugins (host, name, version, status, since, reported) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (host, name) DO UPDATE SET
-			version = excluded.version, status = excluded.status, since = excluded.since, reported = excluded.reported`,
-		host, p.Name, p.Version, p.Status.String(), p.Since.UnixMilli(), p.Reported.UnixMilli())
+// reportWriter holds the statements that a report carries out for each plugin:
+// prepared once, as one report may name very many.
+type reportWriter struct{ plugin, change, older *sql.Stmt }
+
+func prepareReport(ctx context.Context, tx *sql.Tx) (w reportWriter, err error) {
+	for _, s := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&w.plugin, `INSERT INTO plugins (host, name, version, status, since, reported) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (host, name) DO UPDATE SET
+				version = excluded.version, status = excluded.status, since = excluded.since, reported = excluded.reported`},
+		{&w.change, `INSERT INTO changes (host, plugin, version, status, was_version, was_status, at) VALUES (?, ?, ?, ?, ?, ?, ?)`},
+		{&w.older, `DELETE FROM changes WHERE host = ?1 AND plugin = ?2 AND id <=
+			(SELECT id FROM changes WHERE host = ?1 AND plugin = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`},
+	} {
+		if *s.stmt, err = tx.PrepareContext(ctx, s.query); err != nil {
+			w.close()
+			return reportWriter{}, err
+		}
+	}
+	return w, nil
+}
+
+func (w reportWriter) close() {
+	for _, s := range []*sql.Stmt{w.plugin, w.change, w.older} {
+		if s != nil {
+			_ = s.Close() // the transaction closes it as well
+		}
+	}
+}
+
+func (w reportWriter) put(ctx context.Context, host string, p HostPlugin) error {
+	_, err := w.plugin.ExecContext(ctx, host, p.Name, p.Version, p.Status.String(), p.Since.UnixMilli(), p.Reported.UnixMilli())
 	return err
 }
 

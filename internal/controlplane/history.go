@@ -33,36 +33,45 @@ func (s *Store) AddEvent(ctx context.Context, c Caller, e Event) error {
 		if err != nil {
 			return fmt.Errorf("drop old events: %w", err)
 		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM events WHERE id IN (SELECT id FROM
+			(SELECT id, row_number() OVER newer AS place, sum(octet_length(keywords)) OVER newer AS bytes FROM events WHERE host = ?1
+				WINDOW newer AS (ORDER BY id DESC ROWS UNBOUNDED PRECEDING)) WHERE place > 1 AND bytes > ?2)`, c.ID, keptBytes)
+		if err != nil {
+			return fmt.Errorf("drop large events: %w", err)
+		}
 		return nil
 	})
 }
 
-// Events lists the newest events of all hosts, the last received first.
+// Events lists the newest events of all hosts, the last received first. In the
+// place of keywords that are very long stands how long they are.
 func (s *Store) Events(ctx context.Context, limit int) ([]Event, error) {
 	events, err := list(ctx, s.read, func(r *sql.Rows) (e Event, err error) {
 		var at, received int64
 		err = r.Scan(&e.Host, &e.ID, &e.Level, &e.Keywords, &at, &received)
 		e.At, e.Received = milli(at), milli(received)
 		return e, err
-	}, `SELECT host, event, level, keywords, at, received FROM events ORDER BY id DESC LIMIT ?`, limit)
+	}, `SELECT host, event, level, CASE WHEN octet_length(keywords) <= ?2 THEN keywords ELSE octet_length(keywords) || ' bytes' END, at, received
+		FROM events ORDER BY id DESC LIMIT ?1`, limit, shownKeywords)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
 	return events, nil
 }
 
-func recordChange(ctx context.Context, tx *sql.Tx, c Change) error {
+// shownKeywords is how long keywords may be to be listed, in bytes.
+const shownKeywords = 256 << 10
+
+func (w reportWriter) recordChange(ctx context.Context, c Change) error {
 	var wasVersion, wasStatus any // NULL
 	if !c.First {
 		wasVersion, wasStatus = c.WasVersion, c.WasStatus.String()
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO changes (host, plugin, version, status, was_version, was_status, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		c.Host, c.Plugin, c.Version, c.Status.String(), wasVersion, wasStatus, c.At.UnixMilli())
-	if err != nil {
+	_, err := w.change.ExecContext(ctx, c.Host, c.Plugin, c.Version, c.Status.String(), wasVersion, wasStatus, c.At.UnixMilli())
+	if err != nil || c.First { // then there is no older one
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM changes WHERE host = ?1 AND plugin = ?2 AND id <=
-		(SELECT id FROM changes WHERE host = ?1 AND plugin = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`, c.Host, c.Plugin, keptChanges)
+	_, err = w.older.ExecContext(ctx, c.Host, c.Plugin, keptChanges)
 	return err
 }
 

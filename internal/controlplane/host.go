@@ -1,9 +1,13 @@
 package controlplane
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -35,7 +39,47 @@ func (s *Server) hear(w http.ResponseWriter, r *http.Request) (Caller, []byte, e
 		return c, nil, err
 	}
 	body, err := s.body(w, r)
+	if err == nil {
+		err = s.admit(r.Context(), c)
+	}
 	return c, body, err
+}
+
+// newHostsWithin is the span in which new hosts of a peer are counted.
+const newHostsWithin = time.Minute
+
+// errNewHosts is when a peer names more new hosts than it may: come back later.
+var errNewHosts = errors.New("too many new hosts from this address within a minute")
+
+// newHosts counts the hosts that each peer named first, within one span. Known
+// hosts are not counted: they are admitted whatever a flood does.
+type newHosts struct {
+	mu    sync.Mutex
+	began time.Time
+	peers map[string]int
+}
+
+// add counts one, and reports whether the peer may name it.
+func (n *newHosts) add(peer string, now time.Time, most int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if since := now.Sub(n.began); n.peers == nil || since >= newHostsWithin || since < 0 {
+		n.began, n.peers = now, map[string]int{}
+	}
+	if n.peers[peer] >= most {
+		return false
+	}
+	n.peers[peer]++
+	return true
+}
+
+// admit refuses a host that was never heard, when its peer named too many such.
+func (s *Server) admit(ctx context.Context, c Caller) error {
+	known, err := s.store.HasHost(ctx, c.ID)
+	if err != nil || known || s.newHosts.add(c.Address, s.now(), s.limits.NewHosts) {
+		return err
+	}
+	return errNewHosts
 }
 
 func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {

@@ -55,6 +55,7 @@ func hash(text string) string {
 // How much of a large fleet one page shows.
 const (
 	shownHosts    = 200
+	shownPlugins  = 20 // of a host
 	shownPackages = 200
 	shownLatest   = 15 // changes, and events
 )
@@ -85,6 +86,7 @@ type hostView struct {
 	Host
 	Failed  int
 	Plugins []pluginView
+	More    int // plugins that the page leaves out
 }
 
 type pluginView struct {
@@ -124,7 +126,6 @@ func (s *Server) view(ctx context.Context) (v view, err error) {
 	v.Counts.Hosts = len(hosts)
 	names := map[string]bool{}
 	for i, h := range hosts {
-		hv := newHostView(h, v.Offers)
 		for _, p := range h.Plugins {
 			switch p.Status {
 			case plugin.StatusRunning:
@@ -140,7 +141,7 @@ func (s *Server) view(ctx context.Context) (v view, err error) {
 			}
 		}
 		if i < shownHosts {
-			v.Hosts = append(v.Hosts, hv)
+			v.Hosts = append(v.Hosts, newHostView(h, v.Offers))
 			v.IDs = append(v.IDs, h.ID)
 		}
 	}
@@ -162,13 +163,25 @@ func (s *Server) view(ctx context.Context) (v view, err error) {
 	return v, nil
 }
 
+// newHostView shows shownPlugins of a host, those that failed before others.
 func newHostView(h Host, offers []Offer) hostView {
-	hv := hostView{Host: h}
+	hv := hostView{Host: h, More: max(0, len(h.Plugins)-shownPlugins)}
 	for _, p := range h.Plugins {
-		pv := pluginView{HostPlugin: p}
 		if p.Status == plugin.StatusFailed {
 			hv.Failed++
 		}
+	}
+	failed, others := min(hv.Failed, shownPlugins), shownPlugins-min(hv.Failed, shownPlugins)
+	for _, p := range h.Plugins {
+		left := &others
+		if p.Status == plugin.StatusFailed {
+			left = &failed
+		}
+		if *left == 0 {
+			continue
+		}
+		*left--
+		pv := pluginView{HostPlugin: p}
 		if o := updates(offers, h.ID, []control.UpdateSubject{{Name: p.Name, Version: p.Version}}); len(o) > 0 && p.Status != plugin.StatusRemoved {
 			pv.Offered = o[0].Version
 		}

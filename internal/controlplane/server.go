@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -28,6 +29,9 @@ type Limits struct {
 	Idle     time.Duration // between two requests on one connection
 	Shutdown time.Duration // for requests in flight when the server stops
 	Body     int64         // bytes
+	Event    int64         // bytes of an event: an inventory has all plugins of a host, quoted twice
+	NewHosts int           // that one peer may name within a minute; the rest is answered 429
+	Keep     time.Duration // silent hosts and removed plugins go after this long; 0: never
 	Headers  int           // bytes
 	Package  int64         // bytes; it may take Read and Write for each MiB
 	Uploads  int           // of packages at once
@@ -37,7 +41,8 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Header: 5 * time.Second, Read: 15 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
-		Shutdown: 10 * time.Second, Body: 4 << 20, Headers: 16 << 10,
+		Shutdown: 10 * time.Second, Body: 4 << 20, Event: 16 << 20, Headers: 16 << 10,
+		NewHosts: 300, Keep: 30 * 24 * time.Hour,
 		Package: pkgcheck.DefaultLimits().Size, Uploads: 4,
 	}
 }
@@ -51,7 +56,8 @@ type Server struct {
 	links  Links
 	page   *page
 
-	uploads chan struct{} // of capacity Limits.Uploads; one in it for each under way
+	uploads  chan struct{} // of capacity Limits.Uploads; one in it for each under way
+	newHosts newHosts
 }
 
 // NewServer makes a server over the store, which stays the caller's to close.
@@ -77,6 +83,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
+	pruning, stop := context.WithCancel(ctx)
+	pruned := make(chan struct{})
+	go func() {
+		defer close(pruned)
+		s.pruneHourly(pruning)
+	}()
+	defer func() { stop(); <-pruned }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)
@@ -154,6 +167,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		log.Warn("Too many requests")
 		w.Header().Set("Retry-After", "1")
 		f = fault{http.StatusTooManyRequests, ErrBusy.Error()}
+	case errors.Is(err, errNewHosts):
+		log.Warn("Too many new hosts from one peer")
+		w.Header().Set("Retry-After", strconv.Itoa(int(newHostsWithin/time.Second)))
+		f = fault{http.StatusTooManyRequests, err.Error()}
 	case r.Context().Err() != nil:
 		log.Debug("Client gave up")
 		f = fault{http.StatusServiceUnavailable, "gave up"}
@@ -177,7 +194,11 @@ func answer(w http.ResponseWriter, code int, value any) {
 
 // body reads a request's body within the limits.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.limits.Body))
+	most := s.limits.Body
+	if r.URL.Path == control.PathEvent {
+		most = s.limits.Event
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	return body, bodyFault(err, s.limits)
 }
 

@@ -20,6 +20,9 @@ import (
 const (
 	keptChanges = 50  // status changes a plugin of a host
 	keptEvents  = 100 // events a host
+	// keptBytes is how much their keywords may have together, in bytes; the
+	// newest stays in any case.
+	keptBytes = 24 << 20
 )
 
 // Store keeps what the hosts told and what operators decided, in one SQLite

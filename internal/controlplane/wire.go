@@ -22,9 +22,8 @@ type eventAnswer struct {
 
 // Limits of what a host may say.
 const (
-	maxEntries  = 10_000 // plugins in one request
-	maxText     = 255    // bytes of a name, a version, an id
-	maxKeywords = 256 << 10
+	maxEntries = 50_000 // plugins in one request
+	maxText    = 255    // bytes of a name, a version, an id
 )
 
 // fault is what is wrong with a request; its text is told to whoever made it.
@@ -115,8 +114,6 @@ func decodeEvent(body []byte, received time.Time) (Event, error) {
 		return Event{}, badf("eventId has %d bytes, at most %d allowed", len(r.EventID), maxText)
 	case len(r.EventLevel) > maxText:
 		return Event{}, badf("eventLevel has %d bytes, at most %d allowed", len(r.EventLevel), maxText)
-	case len(r.Keywords) > maxKeywords:
-		return Event{}, fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("keywords have %d bytes, at most %d allowed", len(r.Keywords), maxKeywords)}
 	case r.EventTime < 0 || r.EventTime > lastMilli:
 		return Event{}, badf("eventTime %d is not in Unix milliseconds", r.EventTime)
 	case r.EventTime == 0:
@@ -130,7 +127,7 @@ func checkCount[T any](all []T) error {
 	case all == nil:
 		return badf("plugin is missing, want a list")
 	case len(all) > maxEntries:
-		return badf("plugin lists %d plugins, at most %d allowed", len(all), maxEntries)
+		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("plugin lists %d plugins, at most %d allowed", len(all), maxEntries)}
 	}
 	return nil
 }
