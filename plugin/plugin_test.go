@@ -113,6 +113,18 @@ func TestNewUpdateEvent(t *testing.T) {
 	}
 }
 
+// F23: of a start that does not return the cause says what is wanted.
+func TestCauseOfAStartThatStays(t *testing.T) {
+	late := errors.New("no end in 5s")
+	for verb, want := range map[Verb]string{
+		VerbStart: "no end in 5s (--start must put the daemon in the background and return)", VerbStop: "no end in 5s",
+	} {
+		if got := (Outcome{Verb: verb, TimedOut: true, Err: late}).Cause(); got != want {
+			t.Errorf("%s: %q", verb, got)
+		}
+	}
+}
+
 func TestRefusal(t *testing.T) { // SC-20
 	for code, final := range map[int]bool{301: false, 400: true, 404: true, 408: false, 425: false, 429: false, 499: true, 500: false} {
 		if got := (&Refusal{Code: code}).Final(); got != final {

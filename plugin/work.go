@@ -1,6 +1,9 @@
 package plugin
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Verb is the one argument a plugin's executable is called with (SPEC 2).
 type Verb string
@@ -83,10 +86,15 @@ type Outcome struct {
 }
 
 // Cause says in a few words how the verb failed: "exit 3", "no end in 1m0s",
-// or the error; "" when it did not.
+// or the error; "" when it did not. Of a start that does not return it says
+// what is wanted, as the daemon may well run.
 func (o Outcome) Cause() string {
-	if o.Err == nil {
+	switch {
+	case o.Err == nil:
 		return ""
+	case o.TimedOut && (o.Verb == VerbStart || o.Verb == VerbRestart):
+		return fmt.Sprintf("%v (%s must put the daemon in the background and return)", o.Err, o.Verb)
+	default:
+		return o.Err.Error()
 	}
-	return o.Err.Error()
 }

@@ -130,6 +130,23 @@ func TestMistakesElsewhere(t *testing.T) {
 	}
 }
 
+// F23: an IPv6 address without brackets is named so, with how it is to be.
+func TestURLWithIPv6(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://::1:8700":             "write http://[::1]:8700",
+		"https://fe80::1/base":        "write https://[fe80::1]/base",
+		"http://2001:db8::5:8700/a/b": "write http://[2001:db8::5]:8700/a/b",
+		"http://a:b:c":                "is not a URL",
+		"http://[::1]:8700":           "",
+		"http://host:8700":            "",
+	} {
+		_, err := checkURL(url)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+}
+
 func TestFileThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	for file, want := range map[string]string{

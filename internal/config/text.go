@@ -90,6 +90,9 @@ func checkManager(s string) (string, error) {
 
 func checkURL(s string) (string, error) {
 	u, err := url.Parse(s)
+	if bracketed := bracketIPv6(s); bracketed != "" {
+		return "", fmt.Errorf("has an IPv6 address without brackets; write %s", bracketed)
+	}
 	switch {
 	case err != nil:
 		return "", errors.New("is not a URL")
@@ -106,6 +109,33 @@ func checkURL(s string) (string, error) {
 		return "", errors.New("has an impossible port")
 	}
 	return s, nil
+}
+
+// bracketIPv6 returns the URL with its host in brackets, as it has to be where
+// that is an IPv6 address, perhaps with a port; "" where it is none, or has them.
+func bracketIPv6(s string) string {
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
+		return ""
+	}
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	host, path := rest[:end], rest[end:]
+	if strings.Count(host, ":") < 2 || strings.ContainsAny(host, "[]@") {
+		return ""
+	}
+	// What follows the last colon is a port where the rest is an address too:
+	// ::1:8700 is both, and no one has a control plane at such an address.
+	i := strings.LastIndexByte(host, ':')
+	if before, port := host[:i], host[i+1:]; validPort(port) && net.ParseIP(before) != nil {
+		return scheme + "://[" + before + "]:" + port + path
+	}
+	if net.ParseIP(host) == nil {
+		return ""
+	}
+	return scheme + "://[" + host + "]" + path
 }
 
 func validPort(s string) bool {

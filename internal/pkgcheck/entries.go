@@ -75,6 +75,14 @@ func checkEntries(entries []*zip.File, packed int64, limits Limits) (folders []s
 	return n.folders, files, nil
 }
 
+// withoutDebris returns the entries without those that macOS adds by itself.
+// They are not unpacked, so no rule is about them.
+func withoutDebris(entries []*zip.File) []*zip.File {
+	return slices.DeleteFunc(slices.Clone(entries), func(e *zip.File) bool {
+		return strings.HasPrefix(e.Name, "__MACOSX/") || path.Base(e.Name) == ".DS_Store"
+	})
+}
+
 // checkEntry checks one entry by itself.
 func checkEntry(e *zip.File) error {
 	if err := checkName(e.Name); err != nil {

@@ -10,6 +10,8 @@
 //   - a config.json that is missing, malformed, or not acceptable: its name,
 //     version, osType, arch and runPath, and the executable that it names (CL-11).
 //
+// What macOS adds to a zip, __MACOSX/ and .DS_Store, is left out.
+//
 // A zip may hold damaged content, or more of it than it declares. Only reading it
 // shows that: Package.ReadFiles refuses it then.
 //
@@ -97,10 +99,11 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 		return nil, err
 	}
 	p := &Package{}
-	if p.Folders, p.Files, err = checkEntries(z.File, size, limits); err != nil {
+	entries := withoutDebris(z.File)
+	if p.Folders, p.Files, err = checkEntries(entries, size, limits); err != nil {
 		return nil, err
 	}
-	p.Top = topFolder(z.File)
+	p.Top = topFolder(entries)
 	if p.Config, err = p.readConfig(); err != nil {
 		return nil, err
 	}

@@ -105,6 +105,8 @@ func errStart(c Command, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		if info, statErr := os.Stat(c.Path); statErr == nil && info.IsDir() {
 			return fail("executable is a folder", syscall.EISDIR, err)
+		} else if statErr == nil {
+			return fail(notExecutable(c.Path, info.Mode()), err)
 		}
 		return fail("not executable", err)
 	case errors.Is(err, syscall.ENOEXEC):
@@ -113,5 +115,18 @@ func errStart(c Command, err error) error {
 		return HostFault("executable is being written", err)
 	default:
 		return errNotStarted(err)
+	}
+}
+
+// notExecutable says why the system refuses to execute a file of that mode.
+func notExecutable(path string, mode fs.FileMode) string {
+	var st unix.Statfs_t
+	switch {
+	case unix.Statfs(path, &st) == nil && st.Flags&unix.ST_NOEXEC != 0:
+		return "not executable: its file system is mounted noexec (mount -o remount,exec)"
+	case mode&0o111 == 0:
+		return "not executable"
+	default:
+		return fmt.Sprintf("not executable (mode %04o): its interpreter, a folder above it or a security policy refuses", mode.Perm())
 	}
 }

@@ -15,6 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/testenv"
 )
 
 // summary is a Result without what differs from run to run.
@@ -133,6 +137,32 @@ func TestRunNotStarted(t *testing.T) {
 	}
 	if n := r.Running(); n != 0 {
 		t.Errorf("%d are running", n)
+	}
+}
+
+// F23: of a file that has its x bits the message says what else keeps it from
+// being executed.
+func TestRunOnNoexec(t *testing.T) {
+	folder := t.TempDir()
+	if err := unix.Mount("noexec", folder, "tmpfs", unix.MS_NOEXEC, ""); err != nil {
+		testenv.SkipWithout(t, testenv.Mount, err)
+	}
+	defer func() {
+		if err := unix.Unmount(folder, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
+	path := filepath.Join(folder, "main")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		path: "not executable: its file system is mounted noexec (mount -o remount,exec)",
+		writeFile(t, 0o755, "#!"+writeFile(t, 0o644, "")+"\n"): "not executable (mode 0755): its interpreter, a folder above it or a security policy refuses",
+	} {
+		if r := NewRunner(Options{}).Run(t.Context(), Command{Path: path}); r.Err == nil || r.Err.Error() != want || !errors.Is(r.Err, fs.ErrPermission) {
+			t.Errorf("%v, want %q", r.Err, want)
+		}
 	}
 }
 

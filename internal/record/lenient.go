@@ -2,11 +2,14 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // field is one member of a JSON object, its value as it was written.
@@ -19,8 +22,9 @@ type field struct {
 // are compared without regard to case elsewhere, as encoding/json does and so
 // the programs that share the file do.
 func decodeObject(b []byte) ([]field, error) {
+	b = asUTF8(b)
 	if !json.Valid(b) {
-		return nil, fmt.Errorf("%w: not JSON", ErrMalformed)
+		return nil, fmt.Errorf("%w: not JSON%s", ErrMalformed, whereNotJSON(b))
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
@@ -39,6 +43,41 @@ func decodeObject(b []byte) ([]field, error) {
 		fields = append(fields, f)
 	}
 	return fields, nil
+}
+
+// asUTF8 returns text without its byte order mark, and in UTF-8 where the mark
+// says that it is UTF-16: editors under Windows write both.
+func asUTF8(b []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(b, []byte("\ufeff")):
+		return b[len("\ufeff"):]
+	case bytes.HasPrefix(b, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(b, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	default:
+		return b
+	}
+	if len(b)%2 != 0 {
+		return b // cut short: not JSON
+	}
+	var units []uint16
+	for rest := b[2:]; len(rest) > 0; rest = rest[2:] {
+		units = append(units, order.Uint16(rest))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// whereNotJSON says where text stops being JSON.
+func whereNotJSON(b []byte) string {
+	var syntax *json.SyntaxError
+	var value any
+	if err := json.Unmarshal(b, &value); !errors.As(err, &syntax) {
+		return ""
+	}
+	read := b[:min(max(int(syntax.Offset)-1, 0), len(b))]
+	return fmt.Sprintf(" in line %d: %v", bytes.Count(read, []byte("\n"))+1, syntax)
 }
 
 // lenient reads values by the rules of SPEC 1 and remembers the first that

@@ -33,6 +33,10 @@ func TestDecodePackageConfig(t *testing.T) {
 			t.Errorf("%s: %+v %v", bad, c, err)
 		}
 	}
+	_, err = DecodePackageConfig([]byte("{\n\"name\": \"p\",\n}"))
+	if err == nil || !strings.Contains(err.Error(), "not JSON in line 3: invalid character '}'") { // F23
+		t.Error(err)
+	}
 	for _, interval := range []string{"0", "-1", `""`, "null"} {
 		if c, err := DecodePackageConfig([]byte(`{"heartbeatInterval":` + interval + `}`)); err != nil || c.HeartbeatInterval != 60 {
 			t.Errorf("%s: %d %v", interval, c.HeartbeatInterval, err)

@@ -3,9 +3,11 @@ package pkgchecktest
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"pluginsupervisor/internal/pkgcheck"
 )
@@ -159,6 +161,15 @@ func badConfigs(t testing.TB) (all []Refusal) {
 	return all
 }
 
+// utf16Text returns text as Windows writes it, with a byte order mark.
+func utf16Text(text string) string {
+	b := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
 // Acceptance is a package that breaks no rule.
 type Acceptance struct {
 	Name    string // begins with the ID of the rule
@@ -181,6 +192,10 @@ func Acceptances(t testing.TB) []Acceptance {
 		agent("no modes", Entry{Name: "config.json", Body: agentConfig()}, Entry{Name: "bin/run", Body: "#!/bin/sh\n"}),
 		agent("text that shrinks well", Agent(Entry{Name: "text", Mode: 0o100644, Body: strings.Repeat("text\n", 200_000)})...),
 		agent("32 deep", Agent(Entry{Name: strings.Repeat("d/", 31) + "b"})...),
+		agent("packed by macOS", append(below("agent", Agent()), // F23
+			Entry{Name: "__MACOSX/"}, Entry{Name: "__MACOSX/agent/"}, Entry{Name: "__MACOSX/agent/._config.json"}, Entry{Name: ".DS_Store"})...),
+		agent("config.json with a byte order mark", Package("\ufeff"+agentConfig())...), // F23
+		agent("config.json in UTF-16", Package(utf16Text(agentConfig()))...),            // F23
 		agent("10,000 entries", Agent(manyEntries(9_998, "")...)...),
 	}
 }
