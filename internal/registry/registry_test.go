@@ -66,7 +66,7 @@ func TestST06OneUndecodableRecord(t *testing.T) { // ST-06
 	want := []plugin.Damage{
 		{Where: "record key 6e6573746564", Why: "not a plugin's record"},
 		{Where: "record key 73686f7274", Why: "not a plugin's record"},
-		{Where: "record 2", Why: "decode record: malformed: not JSON"},
+		{Where: "record 2", Why: "decode record: malformed: not JSON in line 1: invalid character 'o' looking for beginning of object key string"},
 	}
 	if diff := cmp.Diff(want, l.Damaged); diff != "" {
 		t.Error(diff)
