@@ -69,7 +69,7 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	for _, p := range c.host.problems {
 		s.Problems = append(s.Problems, p)
 	}
-	s.Problems = append(s.Problems, c.hungWorkers()...)
+	s.Problems = append(s.Problems, c.workers.hung(c.scans, c.now)...)
 	slices.SortFunc(s.Problems, func(a, b plugin.Problem) int { return cmp.Compare(a.What, b.What) })
 	for _, t := range s.Timers {
 		s.Counters.Skipped += uint64(t.Skipped)
@@ -83,27 +83,26 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 // workerPatience is how long an order may go unanswered before it is a problem.
 const workerPatience = 2 * time.Minute
 
-// hungWorkers returns a problem for each worker that has not answered for minutes,
-// as on a file system that does not (EV-24). A scan has answered when only hung
-// probes are left.
-func (c *coordinator) hungWorkers() (problems []plugin.Problem) {
+// hung returns a problem for each worker that has not answered for minutes, as on
+// a file system that does not (EV-24). A scan has answered when only hung probes
+// are left.
+func (w *workers) hung(all scans, now plugin.Moment) (problems []plugin.Problem) {
 	add := func(what string, since plugin.Moment) {
-		if took := c.now.Sub(since); took > workerPatience {
+		if now.Sub(since) > workerPatience {
 			problems = append(problems, plugin.Problem{
 				What: what, Since: since.Wall,
 				Why: "no answer: a file system, the plugin database or the control plane may hang",
 			})
 		}
 	}
-	for what, w := range map[string]*worker{
-		"pull": &c.workers.puller, "inventory": &c.workers.inventory,
-		"search for running plugins": &c.workers.watcher, "update check": &c.workers.upgrader,
+	for what, one := range map[string]*worker{
+		"pull": &w.puller, "inventory": &w.inventory, "search for running plugins": &w.watcher, "update check": &w.upgrader,
 	} {
-		if w.gen != 0 {
-			add(what, w.since)
+		if one.gen != 0 {
+			add(what, one.since)
 		}
 	}
-	for _, scan := range c.scans.open {
+	for _, scan := range all.open {
 		if scan.period && !scan.over {
 			add("scan", scan.since)
 		}

@@ -97,11 +97,11 @@ func TestStartWhereNothingCanBeWritten(t *testing.T) {
 		refuse func(root string) error
 		allow  func(root string) error
 	}{
-		"full":                {false, fillUp, makeRoom},
-		"full, not new":       {true, fillUp, makeRoom},
-		"read-only":           {false, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
-		"read-only, not new":  {true, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
-		"no inodes":           {false, noInodes, makeRoom},
+		"full":               {false, fillUp, makeRoom},
+		"full, not new":      {true, fillUp, makeRoom},
+		"read-only":          {false, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
+		"read-only, not new": {true, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
+		"no inodes":          {false, noInodes, makeRoom},
 		"no inodes, not new": {true, noInodes, makeRoom},
 	} {
 		t.Run(name, func(t *testing.T) {
