@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ type installed struct {
 // installer fetches and checks packages as the configuration demands.
 func (m *manager) installer() (*install.Installer, error) {
 	cfg := m.cfg
-	cfg.Install.FetchTimeout = m.o.fetchTimeout
+	cfg.Install.FetchTimeout = cmp.Or(m.o.fetchTimeout, cfg.Install.FetchTimeout)
 	i, err := supply.Installer(cfg)
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
@@ -49,6 +50,7 @@ func (m *manager) install(ctx context.Context, r install.Request, listed control
 		return in, err
 	}
 	defer i.Close()
+	r.Resume = true
 	staged, err := i.Stage(ctx, r)
 	if err != nil {
 		return in, err

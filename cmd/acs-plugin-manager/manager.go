@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
@@ -39,9 +41,6 @@ func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
-	if o.fetchTimeout <= 0 {
-		o.fetchTimeout = cfg.Install.FetchTimeout
-	}
 	m := &manager{
 		o: o, cfg: cfg, log: log, stdout: stdout, stderr: stderr,
 		registry: registry.New(registry.Options{Root: cfg.Root, Log: log}),
@@ -70,9 +69,12 @@ func (m *manager) dir(name, version string) string {
 // locker is lock.Shared or lock.Exclusive.
 type locker func(ctx context.Context, path string, waiting func()) (func(), bool, error)
 
-// lock takes a lock file, waiting for it as long as for a download (CL-12).
+// lockWait is how long a lock is waited for without --fetchTimeout.
+const lockWait = 20 * time.Second
+
+// lock takes a lock file, waiting for it as long as --fetchTimeout says (CL-12).
 func (m *manager) lock(ctx context.Context, take locker, path string) (func(), error) {
-	ctx, cancel := context.WithTimeout(ctx, m.o.fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(m.o.fetchTimeout, lockWait))
 	defer cancel()
 	release, _, err := take(ctx, path, func() {
 		fmt.Fprintf(m.stderr, "acs-plugin-manager: waiting for %s\n", path)

@@ -20,7 +20,7 @@ type options struct {
 	file, url     string
 	params        []string
 	timeout       time.Duration // of a plugin's command; 0: its own
-	fetchTimeout  time.Duration // of a download or a wait for a lock; 0: as configured
+	fetchTimeout  time.Duration // of a download or a wait for a lock; 0: install.fetch_timeout, lockWait
 
 	usage string
 }

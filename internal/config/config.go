@@ -80,6 +80,8 @@ type Install struct {
 	MaxSize      Size
 	MaxEntries   int
 	MaxRatio     int
+	Stall        time.Duration
+	MinRate      Size // a second
 	FetchTimeout time.Duration
 }
 
@@ -129,7 +131,8 @@ func Default() Config {
 		},
 		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour},
 		Install: Install{
-			MaxSize: Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio), FetchTimeout: 20 * time.Second,
+			MaxSize: Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
+			Stall: 30 * time.Second, MinRate: kibibyte, FetchTimeout: 6 * time.Hour,
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -11,6 +11,7 @@ import (
 type Size int64
 
 const (
+	kibibyte Size = 1 << 10
 	mebibyte Size = 1 << 20
 	tebibyte Size = 1 << 40
 )
@@ -19,7 +20,7 @@ const (
 var sizeUnits = [...]struct {
 	name  string
 	bytes Size
-}{{"TiB", tebibyte}, {"GiB", 1 << 30}, {"MiB", mebibyte}, {"KiB", 1 << 10}}
+}{{"TiB", tebibyte}, {"GiB", 1 << 30}, {"MiB", mebibyte}, {"KiB", kibibyte}}
 
 var errNotSize = errors.New("is not a size")
 

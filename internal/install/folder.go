@@ -23,15 +23,9 @@ type folder struct {
 }
 
 func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
-	if err := i.cfg.Step.Before("mkdir staging"); err != nil {
-		return nil, failure.Because(failure.Storage, err)
-	}
-	if err := os.MkdirAll(layout.Staging(i.cfg.Root), 0o700); err != nil {
-		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
-	}
-	release, _, err := lock.Shared(ctx, layout.StagingLock(i.cfg.Root), nil)
+	release, err := i.openStaging(ctx)
 	if err != nil {
-		return nil, failure.New(failure.Locked, "make staging folder: %w", err)
+		return nil, err
 	}
 	defer release()
 	path, err := os.MkdirTemp(layout.Staging(i.cfg.Root), "")
@@ -42,19 +36,59 @@ func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
 	if err != nil {
 		return nil, failure.New(failure.Storage, "lock staging folder: %w", errors.Join(err, os.Remove(path)))
 	}
-	return &folder{path: path, lock: f}, nil
+	return f, nil
+}
+
+// openStaging makes Staging, and keeps Sweep away until release is called.
+func (i *Installer) openStaging(ctx context.Context) (release func(), err error) {
+	if err := i.cfg.Step.Before("mkdir staging"); err != nil {
+		return nil, failure.Because(failure.Storage, err)
+	}
+	if err := os.MkdirAll(layout.Staging(i.cfg.Root), 0o700); err != nil {
+		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
+	}
+	release, _, err = lock.Shared(ctx, layout.StagingLock(i.cfg.Root), nil)
+	if err != nil {
+		return nil, failure.New(failure.Locked, "make staging folder: %w", err)
+	}
+	return release, nil
 }
 
 // lockFolder fails with lock.ErrHeld when another process holds it.
-func lockFolder(path string) (*os.File, error) {
+func lockFolder(path string) (*folder, error) {
+	return lockFolderBy(path, func(f *os.File) error { return lock.TryFile(f, true) })
+}
+
+// lockFolderBy locks a folder, which must still be there then.
+func lockFolderBy(path string, take func(*os.File) error) (*folder, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := lock.TryFile(f, true); err != nil {
+	err = take(f)
+	if err == nil {
+		err = isAt(f, path)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return &folder{path: path, lock: f}, nil
+}
+
+// isAt fails when the folder at a path is not the open one.
+func isAt(f *os.File, path string) error {
+	open, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(open, there) {
+		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	}
+	return nil
 }
 
 // remove ends the folder and its lock.
@@ -80,7 +114,8 @@ func (s *Staged) Discard() error {
 }
 
 // Sweep removes the staging folders of processes that ended without doing so and
-// tells how many there were. One that is in use is never touched. It waits while
+// returns how many there were. One that is in use is never touched; one that was
+// handed over, and a part of a download, stay for a while. It waits while
 // another process makes or sweeps one, until ctx ends.
 func (i *Installer) Sweep(ctx context.Context) (int, error) {
 	if _, err := os.Lstat(layout.Staging(i.cfg.Root)); errors.Is(err, fs.ErrNotExist) {
@@ -99,24 +134,40 @@ func (i *Installer) Sweep(ctx context.Context) (int, error) {
 	var failed []error
 	for _, e := range entries {
 		path := filepath.Join(layout.Staging(i.cfg.Root), e.Name())
-		err := i.sweep(path, e.IsDir())
+		removed, err := i.sweep(path, e.IsDir())
 		switch {
-		case err == nil:
+		case removed:
 			swept++
-		case !errors.Is(err, lock.ErrHeld):
+		case err != nil && !errors.Is(err, lock.ErrHeld):
 			failed = append(failed, fmt.Errorf("sweep %s: %w", path, err))
 		}
 	}
 	return swept, failure.Because(failure.Storage, errors.Join(failed...))
 }
 
-func (i *Installer) sweep(path string, isFolder bool) error {
+func (i *Installer) sweep(path string, isFolder bool) (removed bool, err error) {
 	if !isFolder {
-		return os.Remove(path) // nothing of ours
+		err := os.Remove(path) // nothing of ours
+		return err == nil, err
 	}
 	f, err := lockFolder(path)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return (&folder{path: path, lock: f}).remove(i.cfg.Step)
+	if i.isYoung(f.path) {
+		return false, f.lock.Close()
+	}
+	err = f.remove(i.cfg.Step)
+	return err == nil, err
+}
+
+// isYoung reports whether a folder that no process holds is kept for a later one.
+func (i *Installer) isYoung(path string) bool {
+	switch {
+	case isPartial(path):
+		return i.cfg.Now().Sub(lastWrite(path)) < partialAge
+	default:
+		handed, err := os.Lstat(filepath.Join(path, handOverFile))
+		return err == nil && i.cfg.Now().Sub(handed.ModTime()) < handOverAge
+	}
 }

@@ -5,7 +5,8 @@
 // Everything happens in a folder of its own under BASE/supervisor/staging, on
 // the file system of the plugins:
 //
-//	fetch   → package.zip, digested as it comes
+//	fetch   → package.zip, digested as it comes; a download in a folder of its
+//	          own, which stays when it breaks off, to go on later (UP-14)
 //	verify  → size, SHA-256 or MD5, and the signature where keys are trusted
 //	check   → what it holds (pkgcheck), and that it is what was asked for and
 //	          signed, and for this host (CL-11, CL-13)
@@ -16,16 +17,20 @@
 // renames the result to BASE/plugin/<name>/<version>, or exchanges it with what
 // is there, so that at every moment the folder is whole, the old or the new.
 // Whatever fails, the staging folder is removed. What a killed process leaves is
-// removed by Sweep: a living one holds a flock on its folder.
+// removed by Sweep: a living one holds a flock on its folder. A process may hand
+// a staging folder over to another one (Staged.HandOver), which verifies it anew.
 //
 // Errors are *failure.Error, with a reason and the exit code of the command line.
 package install
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"pluginsupervisor/internal/failpoint"
@@ -67,6 +72,24 @@ type Request struct {
 	SHA256, MD5   string // as offered, hex in any case; "" is not offered
 	Manifest      string // signed manifest as offered; "": PACKAGE.sig beside the source, where keys are trusted
 	Progress      fetch.Progress
+
+	// Resume keeps what came of a download that breaks off, and goes on with
+	// what an earlier process kept of it.
+	Resume bool
+	// HandOver keeps the package itself until Discard, for Staged.HandOver.
+	HandOver bool
+	// Staged is the folder that another process has handed over, "" for none.
+	// Where it cannot be used, Source is.
+	Staged string
+}
+
+// ID returns what tells this package from another one of the same name and
+// version: a short digest of where it is and of what it is said to be.
+func (r Request) ID() string { return fingerprint(r.Source, r.SHA256, r.MD5, r.Manifest) }
+
+func fingerprint(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Installer stages packages under one root. It may be used by several at once,
@@ -105,39 +128,64 @@ func (i *Installer) Close() {
 }
 
 // Stage fetches, verifies, unpacks and checks a package. The caller ends what it
-// gets with Discard, also after Place. After an error nothing is left.
+// gets with Discard, also after Place. After an error nothing is left but the
+// part of a download that a later call goes on with.
 func (i *Installer) Stage(ctx context.Context, r Request) (*Staged, error) {
-	dir, err := i.newFolder(ctx)
-	if err != nil {
-		return nil, err
+	if r.Staged == "" {
+		return i.stage(ctx, r)
 	}
-	s := &Staged{cfg: i.cfg, folder: dir, Dir: filepath.Join(dir.path, "package")}
-	if err := i.fill(ctx, r, s); err != nil {
-		if removed := s.Discard(); removed != nil {
-			return nil, fmt.Errorf("%w (and %w)", err, removed)
-		}
-		return nil, err
+	s, refused := i.adopt(ctx, r)
+	if refused == nil {
+		return i.filled(s, i.check(ctx, s.handed(r), s))
+	}
+	s, err := i.stage(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("%w (what was handed over cannot be used: %w)", err, refused)
 	}
 	return s, nil
 }
 
-func (i *Installer) fill(ctx context.Context, r Request, s *Staged) error {
-	archive := filepath.Join(s.folder.path, "package.zip")
-	sums, err := i.fetch.Fetch(ctx, r.Source, archive, r.Progress)
+// stage is Stage of what is at the source.
+func (i *Installer) stage(ctx context.Context, r Request) (*Staged, error) {
+	dir, err := i.newFolder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := i.newStaged(dir)
+	if s.sums, err = i.fetchTo(ctx, r, s.archive()); err == nil {
+		err = i.check(ctx, r, s)
+	}
+	return i.filled(s, err)
+}
+
+func (i *Installer) newStaged(f *folder) *Staged {
+	return &Staged{cfg: i.cfg, folder: f, Dir: filepath.Join(f.path, "package")}
+}
+
+// filled returns what is staged, or removes it after an error.
+func (i *Installer) filled(s *Staged, err error) (*Staged, error) {
+	if err == nil {
+		return s, nil
+	}
+	if removed := s.Discard(); removed != nil {
+		return nil, fmt.Errorf("%w (and %w)", err, removed)
+	}
+	return nil, err
+}
+
+// check verifies, checks and unpacks the package that is in a staging folder.
+func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
+	s.Size = s.sums.Size
+	signed, err := i.verify(ctx, r, s.sums, s)
 	if err != nil {
 		return err
 	}
-	s.Size = sums.Size
-	signed, err := i.verify(ctx, r, sums, s)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(archive)
+	f, err := os.Open(s.archive())
 	if err != nil {
 		return failure.Because(failure.Storage, err)
 	}
 	defer f.Close()
-	p, err := pkgcheck.Check(f, sums.Size, i.cfg.Limits)
+	p, err := pkgcheck.Check(f, s.Size, i.cfg.Limits)
 	if err != nil {
 		return packageFailure(err)
 	}
@@ -151,10 +199,14 @@ func (i *Installer) fill(ctx context.Context, r Request, s *Staged) error {
 	if err := s.writeOrigin(); err != nil {
 		return failure.Because(failure.Storage, err)
 	}
+	s.ID = r.ID()
+	if r.HandOver {
+		return nil
+	}
 	if err := i.cfg.Step.Before("remove package"); err != nil {
 		return failure.Because(failure.Storage, err)
 	}
-	return failure.Because(failure.Storage, os.Remove(archive))
+	return failure.Because(failure.Storage, os.Remove(s.archive()))
 }
 
 // unpack makes the folder dir and writes the package into it.
@@ -175,6 +227,7 @@ func (i *Installer) unpack(ctx context.Context, p *pkgcheck.Package, dir string)
 type Staged struct {
 	Config record.PackageConfig
 	Dir    string // the unpacked package
+	ID     string // of the request that it came by
 
 	Size     int64    // of the package, in bytes
 	Verified Verified // by what it was
@@ -184,7 +237,14 @@ type Staged struct {
 
 	cfg    Config
 	folder *folder
+	sums   fetch.Sums
 
 	placed    string // the version's folder, once it is in place
 	exchanged bool   // with another folder, which is in staging since
 }
+
+// archive is the package as it came.
+func (s *Staged) archive() string { return filepath.Join(s.folder.path, fetch.Data) }
+
+// signature is its PACKAGE.sig.
+func (s *Staged) signature() string { return filepath.Join(s.folder.path, "package.sig") }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"pluginsupervisor/internal/install/failure"
@@ -74,7 +73,7 @@ func (i *Installer) verifySignature(ctx context.Context, r Request, s *Staged) (
 	text := []byte(r.Manifest)
 	if r.Manifest == "" {
 		var err error
-		if text, err = i.beside(ctx, r.Source, s.folder.path); err != nil {
+		if text, err = i.beside(ctx, r.Source, s.signature()); err != nil {
 			return manifest.Manifest{}, err
 		}
 	}
@@ -96,9 +95,8 @@ func (i *Installer) verifySignature(ctx context.Context, r Request, s *Staged) (
 	return m, nil
 }
 
-// beside reads PACKAGE.sig.
-func (i *Installer) beside(ctx context.Context, source, staging string) ([]byte, error) {
-	to := filepath.Join(staging, "package.sig")
+// beside fetches PACKAGE.sig to a new file and reads it.
+func (i *Installer) beside(ctx context.Context, source, to string) ([]byte, error) {
 	if _, err := i.sig.Fetch(ctx, sigOf(source), to, nil); err != nil {
 		var e *failure.Error
 		if errors.As(err, &e) && e.Reason != failure.Storage {

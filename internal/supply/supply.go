@@ -68,7 +68,8 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 	return install.New(install.Config{
 		Root: cfg.Root, OS: platform.LocalOS(), Arch: platform.LocalArch(),
 		Fetch: fetch.Config{
-			Timeout: cfg.Install.FetchTimeout, TLS: secure, CAFile: cfg.ControlPlane.CAFile,
+			Timeout: cfg.Install.FetchTimeout, Stall: cfg.Install.Stall, MinRate: int64(cfg.Install.MinRate), TLS: secure,
+			CAFile: cfg.ControlPlane.CAFile,
 			Jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) },
 		},
 		Limits:        pkgcheck.Limits{Size: int64(cfg.Install.MaxSize), Entries: cfg.Install.MaxEntries, Ratio: int64(cfg.Install.MaxRatio)},

@@ -30,6 +30,7 @@ const (
 	SetClock           Need = "set-clock"           // permission to set the clock
 	ShortInotifyQueue  Need = "short-inotify-queue" // at most 131,072 queued inotify events
 	PlainUser          Need = "plain-user"          // not root
+	Root               Need = "root"                // root, to give files to another user
 )
 
 // optional holds the needs that a machine which runs everything may lack, with

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"pluginsupervisor/internal/install/failure"
@@ -17,8 +18,10 @@ import (
 
 const maxPause = 5 * time.Second
 
-// errStalled ends a try whose server sends next to nothing.
-var errStalled = errors.New("server stopped sending")
+// stalledError ends a try whose server sends next to nothing.
+type stalledError string
+
+func (s stalledError) Error() string { return string(s) }
 
 // permanent is an error that trying again does not mend.
 type permanent struct{ error }
@@ -29,11 +32,9 @@ func (p permanent) Unwrap() error { return p.error }
 // nothing, or ctx ends.
 func (f *Fetcher) download(ctx context.Context, u *url.URL, s *sink) error {
 	pauses := pause.NewDoubling(f.cfg.FirstPause, maxPause)
-	var v version
-	var failed failure.Error
+	furthest := s.done
 	for tries := 1; ; tries++ {
-		before := s.done
-		err := f.try(ctx, u, s, &v)
+		err := f.try(ctx, u, s)
 		var stop permanent
 		var local *failure.Error
 		switch {
@@ -42,24 +43,40 @@ func (f *Fetcher) download(ctx context.Context, u *url.URL, s *sink) error {
 		case errors.As(err, &local): // our own disk or limit
 			return err
 		}
-		failed = failure.Error{Reason: failure.Download, Err: fmt.Errorf("download %s: %w", u.Redacted(), bare(err))}
+		failed := failure.New(failure.Download, "download %s: %w", u.Redacted(), bare(err))
 		switch {
-		case errors.As(err, &stop):
-			return &failed
-		case s.done > before:
+		case ctx.Err() != nil, errors.As(err, &stop):
+			return failed
+		case s.done-furthest >= f.progress(err):
+			furthest = s.done
 			tries = 0
 			pauses.Reset()
 		case tries >= f.cfg.Tries:
-			return &failed
+			return failed
 		}
 		next := pauses.Next()
 		if f.cfg.Jitter != nil {
 			next = f.cfg.Jitter(next)
 		}
-		if err := pause.Sleep(ctx, next); err != nil {
-			return failure.New(failure.Download, "%w (last: %w)", err, &failed)
+		if ended := pause.Sleep(ctx, next); ended != nil {
+			return failure.New(failure.Download, "download %s: %w (before that: %w)", u.Redacted(), ended, bare(err))
 		}
 	}
+}
+
+// progress returns how many new bytes make a try that failed a good one: of a
+// server that is too slow as many as it has to send within one window.
+func (f *Fetcher) progress(failed error) int64 {
+	var stalled stalledError
+	if errors.As(failed, &stalled) {
+		return f.leastPerWindow()
+	}
+	return 1
+}
+
+// leastPerWindow returns how many bytes have to come within Stall.
+func (f *Fetcher) leastPerWindow() int64 {
+	return max(1, int64(float64(f.cfg.MinRate)*f.cfg.Stall.Seconds()))
 }
 
 // bare is the error without the URL net/http puts before it: a password in it
@@ -74,12 +91,12 @@ func bare(err error) error {
 
 // version is by what a server tells that its file is the same as before.
 type version struct {
-	validator string // for If-Range; "": it cannot tell
-	size      int64  // bytes; -1: not told
+	Validator string `json:"validator"` // for If-Range; "": it cannot tell
+	Size      int64  `json:"size"`      // bytes; -1: not told
 }
 
 // try makes one request and takes what comes.
-func (f *Fetcher) try(ctx context.Context, u *url.URL, s *sink, v *version) error {
+func (f *Fetcher) try(ctx context.Context, u *url.URL, s *sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -90,33 +107,42 @@ func (f *Fetcher) try(ctx context.Context, u *url.URL, s *sink, v *version) erro
 	if f.cfg.Client != "" {
 		req.Header.Set("User-Agent", f.cfg.Client)
 	}
-	if s.done > 0 && v.validator != "" {
+	if s.done > 0 && s.version.Validator != "" {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", s.done))
-		req.Header.Set("If-Range", v.validator)
+		req.Header.Set("If-Range", s.version.Validator)
 	}
 	resp, err := f.http.Do(req)
 	if err != nil {
 		return why(ctx, err)
 	}
 	defer resp.Body.Close()
-	if err := begin(resp, s, v); err != nil {
+	if err := begin(resp, s); err != nil {
 		return err
 	}
-	if v.size > s.max {
-		return failure.New(failure.Download, "package has %d bytes, at most %d allowed", v.size, s.max)
+	if size := s.version.Size; size > s.max {
+		s.refused = true
+		return failure.New(failure.Download, "package has %d bytes, at most %d allowed", size, s.max)
 	}
-	s.total = v.size
-	w := &watched{sink: s, limit: f.cfg.StallBytes, every: f.cfg.Stall}
-	w.timer = time.AfterFunc(f.cfg.Stall, func() { cancel(errStalled) })
+	s.total = s.version.Size
+	w := &watched{sink: s, least: f.leastPerWindow(), window: f.cfg.Stall}
+	w.timer = time.AfterFunc(f.cfg.Stall, func() { cancel(f.stalled(w.since.Load())) })
 	defer w.timer.Stop()
 	_, err = io.Copy(w, resp.Body)
 	switch {
 	case err != nil:
 		return why(ctx, err)
-	case v.size >= 0 && s.done != v.size:
-		return fmt.Errorf("ended after %d of %d bytes", s.done, v.size)
+	case s.total >= 0 && s.done != s.total:
+		return fmt.Errorf("ended after %d of %d bytes", s.done, s.total)
 	}
 	return nil
+}
+
+// stalled returns the error of a try in which so few bytes came within Stall.
+func (f *Fetcher) stalled(bytes int64) error {
+	if bytes == 0 {
+		return stalledError(fmt.Sprintf("server sent nothing for %v (install.stall)", f.cfg.Stall))
+	}
+	return stalledError(fmt.Sprintf("server sent less than %d bytes a second for %v (install.min_rate, install.stall)", f.cfg.MinRate, f.cfg.Stall))
 }
 
 // why prefers the reason the request was given up to the fact that it was.
@@ -130,22 +156,19 @@ func why(ctx context.Context, err error) error {
 
 // begin judges the head of an answer: a body that continues what is there, one
 // that begins anew, or none of use.
-func begin(resp *http.Response, s *sink, v *version) error {
-	now := version{validator: validator(resp.Header), size: resp.ContentLength}
+func begin(resp *http.Response, s *sink) error {
+	now := version{Validator: validator(resp.Header), Size: resp.ContentLength}
 	switch resp.StatusCode {
 	case http.StatusOK:
-		*v = now
-		return s.restart()
+		return s.restart(now)
 	case http.StatusPartialContent:
 		first, total, ok := contentRange(resp.Header.Get("Content-Range"))
-		if ok && first == s.done && total == v.size && (now.validator == "" || now.validator == v.validator) {
+		if ok && first == s.done && total == s.version.Size && (now.Validator == "" || now.Validator == s.version.Validator) {
 			return nil
 		}
-		*v = version{}
-		return errors.Join(errors.New("file changed while it was fetched"), s.restart())
+		return errors.Join(errors.New("file changed while it was fetched"), s.restart(version{}))
 	case http.StatusRequestedRangeNotSatisfiable:
-		*v = version{}
-		return errors.Join(errors.New("file changed while it was fetched"), s.restart())
+		return errors.Join(errors.New("file changed while it was fetched"), s.restart(version{}))
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return fmt.Errorf("server answered %s", resp.Status)
 	}
@@ -180,17 +203,17 @@ func contentRange(s string) (first, total int64, ok bool) {
 // watched puts the alarm for a stalled server off whenever enough has come.
 type watched struct {
 	*sink
-	timer *time.Timer
-	every time.Duration
-	limit int64 // bytes
-	since int64 // bytes since the alarm was last put off
+	timer  *time.Timer
+	window time.Duration
+	least  int64        // bytes within one window
+	since  atomic.Int64 // bytes since the alarm was last put off
 }
 
 func (w *watched) Write(p []byte) (int, error) {
 	n, err := w.sink.Write(p)
-	if w.since += int64(n); w.since >= w.limit {
-		w.since = 0
-		w.timer.Reset(w.every)
+	if w.since.Add(int64(n)) >= w.least {
+		w.since.Store(0)
+		w.timer.Reset(w.window)
 	}
 	return n, err
 }

@@ -1,10 +1,11 @@
 // Package fetch brings a package to a file, from a path, a file:// or an
 // http(s):// URL, and digests it while it passes.
 //
-// A download that breaks off is taken up where it stopped, as long as the server
+// A download that breaks off goes on where it stopped, as long as the server
 // shows that it is still the same file (If-Range with its ETag or date);
-// otherwise it begins anew. Its bounds are the whole time, the size, the time
-// without progress, and the number of tries. An error is a *failure.Error:
+// otherwise it begins anew. With Resume it goes on also in a later process. Its
+// bounds are the whole time, the size, the time without progress, and the number
+// of tries without progress. An error is a *failure.Error:
 // NotFound, NotZip (not a regular file) or Unzip (too large) for a local file,
 // Download for what a server or a URL does wrong, Storage when a file cannot be
 // read or written.
@@ -37,12 +38,12 @@ import (
 
 // Config bounds the fetches of a Fetcher. Zero means the default.
 type Config struct {
-	Timeout time.Duration // of one fetch, all tries of it; 20 s
+	Timeout time.Duration // of one fetch, all its tries (install.fetch_timeout); 6 h
 	Connect time.Duration // to have a connection, and to have an answer begin; 5 s
-	Stall   time.Duration // within which StallBytes must arrive; 5 s
+	Stall   time.Duration // over which MinRate is measured (install.stall); 30 s
+	MinRate int64         // below which a try ends (install.min_rate), in bytes a second; 1 KiB
 	MaxSize int64         // of a package, in bytes; 512 MiB
 
-	StallBytes int64         // 4 KiB
 	Tries      int           // that bring nothing new, one after the other; 5
 	FirstPause time.Duration // between two tries, doubled each time up to 5 s; 250 ms
 
@@ -77,11 +78,11 @@ const (
 
 // New makes a Fetcher and connects to nothing.
 func New(cfg Config) *Fetcher {
-	cfg.Timeout = orElse(cfg.Timeout, 20*time.Second)
+	cfg.Timeout = orElse(cfg.Timeout, 6*time.Hour)
 	cfg.Connect = orElse(cfg.Connect, 5*time.Second)
-	cfg.Stall = orElse(cfg.Stall, 5*time.Second)
+	cfg.Stall = orElse(cfg.Stall, 30*time.Second)
+	cfg.MinRate = orElse(cfg.MinRate, 1<<10)
 	cfg.MaxSize = orElse(cfg.MaxSize, 512<<20)
-	cfg.StallBytes = orElse(cfg.StallBytes, 4<<10)
 	cfg.Tries = orElse(cfg.Tries, 5)
 	cfg.FirstPause = orElse(cfg.FirstPause, 250*time.Millisecond)
 	return &Fetcher{cfg: cfg, http: &http.Client{
@@ -122,29 +123,55 @@ func isWeb(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 // Fetch writes the source to a new file at the path to, synced. After an error
 // there may be an incomplete one.
 func (f *Fetcher) Fetch(ctx context.Context, source, to string, progress Progress) (Sums, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout,
-		fmt.Errorf("not complete within %v: %w", f.cfg.Timeout, context.DeadlineExceeded))
-	defer cancel()
-	if err := f.cfg.Step.Before("fetch create"); err != nil {
-		return Sums{}, failure.Because(failure.Storage, err)
-	}
-	part, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	s, err := f.open(to, os.O_EXCL, progress)
 	if err != nil {
-		return Sums{}, failure.Because(failure.Storage, err)
+		return Sums{}, err
+	}
+	err = f.fill(ctx, source, s)
+	return s.sums(), err
+}
+
+// open makes the sink for a file.
+func (f *Fetcher) open(path string, flags int, progress Progress) (*sink, error) {
+	if err := f.cfg.Step.Before("fetch create"); err != nil {
+		return nil, failure.Because(failure.Storage, err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|flags, 0o600)
+	if err != nil {
+		return nil, failure.Because(failure.Storage, err)
 	}
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	s := &sink{file: part, step: f.cfg.Step, max: f.cfg.MaxSize, progress: progress, sha: sha256.New(), md5: md5.New()}
-	err = f.into(ctx, source, s)
+	return &sink{file: file, step: f.cfg.Step, max: f.cfg.MaxSize, progress: progress, digests: newDigests()}, nil
+}
+
+// fill writes the source to the sink, and closes it.
+func (f *Fetcher) fill(ctx context.Context, source string, s *sink) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout, timeoutError(f.cfg.Timeout))
+	defer cancel()
+	err := s.takeUp(ctx)
+	if err == nil {
+		err = f.into(ctx, source, s)
+	}
 	if err == nil {
 		err = failure.Because(failure.Storage, s.sync())
 	}
-	if closed := part.Close(); err == nil {
+	if closed := s.file.Close(); err == nil {
 		err = failure.Because(failure.Storage, closed)
 	}
-	return s.sums(), err
+	return err
 }
+
+// timeoutError says that a fetch took longer than Config.Timeout.
+type timeoutError time.Duration
+
+func (t timeoutError) Error() string {
+	return fmt.Sprintf("not complete within %v (install.fetch_timeout)", time.Duration(t))
+}
+
+// Is reports that the error is a missed deadline.
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 func (f *Fetcher) into(ctx context.Context, source string, s *sink) error {
 	u, err := url.Parse(source)
@@ -198,47 +225,85 @@ func (c contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
+// digests are of the bytes that were written to it.
+type digests struct {
+	sha, md5 hash.Hash
+	done     int64 // bytes
+}
+
+func newDigests() digests { return digests{sha: sha256.New(), md5: md5.New()} }
+
+func (d *digests) Write(p []byte) (int, error) {
+	d.sha.Write(p)
+	d.md5.Write(p)
+	d.done += int64(len(p))
+	return len(p), nil
+}
+
+func (d *digests) sums() Sums {
+	return Sums{SHA256: hex.EncodeToString(d.sha.Sum(nil)), MD5: hex.EncodeToString(d.md5.Sum(nil)), Size: d.done}
+}
+
+// Digest returns the digests of a file.
+func Digest(ctx context.Context, file io.Reader) (Sums, error) {
+	d := newDigests()
+	_, err := io.Copy(&d, contextReader{ctx, file})
+	return d.sums(), err
+}
+
 // sink is the file under way, with all that is known of its first bytes.
 type sink struct {
+	digests
 	file     *os.File
 	step     failpoint.Step
 	progress Progress
-	sha, md5 hash.Hash
-	done     int64 // bytes
 	total    int64 // bytes; -1: not told
 	max      int64 // bytes
+
+	version version // of what came
+	mark    string  // file that keeps the version; "": none does
+	refused bool    // the disk or a limit refused what came
 }
 
 func (s *sink) Write(p []byte) (int, error) {
-	if s.done+int64(len(p)) > s.max {
-		return 0, failure.New(failure.Download, "package has more than %d bytes", s.max)
-	}
-	if err := s.step.Before("fetch write"); err != nil {
-		return 0, failure.Because(failure.Storage, err)
-	}
-	n, err := s.file.Write(p)
-	s.sha.Write(p[:n])
-	s.md5.Write(p[:n])
-	s.done += int64(n)
+	n, err := s.write(p)
 	if err != nil {
+		s.refused = true
 		return n, failure.Because(failure.Storage, err)
 	}
 	s.progress(s.done, s.total)
 	return n, nil
 }
 
-// restart forgets what came.
-func (s *sink) restart() error {
-	if s.done == 0 {
-		return nil
+func (s *sink) write(p []byte) (int, error) {
+	if s.done+int64(len(p)) > s.max {
+		return 0, failure.New(failure.Download, "package has more than %d bytes", s.max)
 	}
-	s.sha.Reset()
-	s.md5.Reset()
-	s.done = 0
+	if err := s.step.Before("fetch write"); err != nil {
+		return 0, err
+	}
+	n, err := s.file.Write(p)
+	_, _ = s.digests.Write(p[:n])
+	return n, err
+}
+
+// restart forgets what came; what comes now is of another version.
+func (s *sink) restart(v version) error {
+	err := s.clear()
+	if err == nil {
+		s.version = v
+		err = s.saveVersion()
+	}
+	s.refused = s.refused || err != nil
+	return failure.Because(failure.Storage, err)
+}
+
+func (s *sink) clear() error {
+	s.digests = newDigests()
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return failure.Because(failure.Storage, err)
+		return err
 	}
-	return failure.Because(failure.Storage, s.file.Truncate(0))
+	return s.file.Truncate(0)
 }
 
 func (s *sink) sync() error {
@@ -246,8 +311,4 @@ func (s *sink) sync() error {
 		return err
 	}
 	return s.file.Sync()
-}
-
-func (s *sink) sums() Sums {
-	return Sums{SHA256: hex.EncodeToString(s.sha.Sum(nil)), MD5: hex.EncodeToString(s.md5.Sum(nil)), Size: s.done}
 }

@@ -207,29 +207,53 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// A byte now and then is no progress.
-func TestTrickle(t *testing.T) {
+// trickle sends so many bytes at each tick, until the client is gone.
+func trickle(w http.ResponseWriter, r *http.Request, every time.Duration, bytes int) {
+	w.Header().Set("Content-Length", "1000000")
+	w.(http.Flusher).Flush()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			w.Write(content[:bytes])
+			w.(http.Flusher).Flush()
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// UP-14: what ends a download names its setting. A byte now and then is no
+// progress.
+func TestBounds(t *testing.T) {
+	slow := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { trickle(w, r, 5*time.Millisecond, 1) })
+	cfg := fetch.Config{Stall: 50 * time.Millisecond, MinRate: 1 << 20, Tries: 2}
+	_, _, err := get(t, cfg, slow)
+	refused(t, err, 240, "less than 1048576 bytes a second for 50ms (install.min_rate, install.stall)")
+	silent := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { trickle(w, r, time.Hour, 1) })
+	_, _, err = get(t, cfg, silent)
+	refused(t, err, 240, "sent nothing for 50ms (install.stall)")
+	_, _, err = get(t, fetch.Config{Timeout: 50 * time.Millisecond}, slow)
+	refused(t, err, 240, "not complete within 50ms (install.fetch_timeout)")
+	if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "not complete") != 1 {
+		t.Errorf("%v is not the deadline, said once", err)
+	}
+}
+
+// UP-14: a download that makes progress may take many times as long as a stall.
+func TestSlowLink(t *testing.T) {
+	body := content[:40<<10]
 	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "1000000")
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				w.Write([]byte("x"))
-				w.(http.Flusher).Flush()
-			case <-r.Context().Done():
-				return
-			}
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		for i := 0; i < len(body); i += 1 << 10 {
+			w.Write(body[i : i+1<<10])
+			w.(http.Flusher).Flush()
+			time.Sleep(20 * time.Millisecond)
 		}
 	})
-	_, _, err := get(t, fetch.Config{Stall: 50 * time.Millisecond, Tries: 2}, url)
-	refused(t, err, 240, "stopped sending")
-	_, _, err = get(t, fetch.Config{Timeout: 50 * time.Millisecond}, url)
-	refused(t, err, 240, "not complete within 50ms")
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v is not the deadline", err)
-	}
+	b, sums, err := get(t, fetch.Config{Stall: 400 * time.Millisecond, Tries: 1}, url)
+	whole(t, body, b, sums, err)
 }
 
 func TestDiskFull(t *testing.T) {
