@@ -82,6 +82,7 @@ type coordinator struct {
 	reports  *policy.Reports
 	events   *policy.Events
 	changes  *policy.Changes
+	blocked  *policy.Blocked
 	lazy     bool // pulls report changes only (SC-23)
 
 	plugins  map[string]*policy.Lifecycle // by plugin.Key
@@ -103,7 +104,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 			cfg: cfg, ports: p, props: props, log: logrus.NewEntry(p.Log), batch: batch,
 			schedule: policy.NewSchedule(cfg.Intervals, m.Settings),
 			starts:   policy.NewStarts(cfg.Restart.Parallel, cfg.Restart.Burst, cfg.Restart.Rate),
-			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{},
+			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{}, blocked: policy.NewBlocked(m, batch),
 			lazy: m.Settings.Lazy, plugins: map[string]*policy.Lifecycle{}, absent: newAbsentPlugins(m.Restarts),
 			attempts: attempts{}, scans: newScans(),
 			watching: watching{enabled: p.Watcher != nil || p.Pulses != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},

@@ -49,6 +49,7 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 		Plugins: make([]plugin.View, 0, len(c.plugins)),
 		Damaged: slices.Clone(c.host.damaged),
 		Timers:  c.schedule.Timers(),
+		Blocked: c.blocked.List(),
 	}
 	all := make([]*policy.Lifecycle, 0, len(c.plugins))
 	for _, l := range c.plugins {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -17,7 +18,9 @@ func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
 	if !c.timers.fired(timerKey{kind: timerUpdate}, m.Gen) {
 		return
 	}
-	if !c.schedule.Fire(policy.UpdatePeriod, c.now.Wall) {
+	if c.changes.ReleaseCheck() {
+		c.startChanges() // ends that check, and sets when the next one is due
+	} else if !c.schedule.Fire(policy.UpdatePeriod, c.now.Wall) {
 		c.log.WithField("skipped", c.schedule.Skipped(policy.UpdatePeriod)).Warn("Update check skipped, the last one still runs")
 		return
 	}
@@ -50,6 +53,7 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 		cause := "update to " + change.Version + " taken over by the update handler"
 		c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause})
 	}
+	c.blocked.Assigned(m.Updates.Changes)
 	c.changes.AddCheck(m.Updates, m.TakenOver, c.now.Wall)
 	c.startChanges()
 }
@@ -96,6 +100,9 @@ func (c *coordinator) resumeChanges() {
 // beside the running plugin (UP-11). It ends an update check when all that it
 // assigned has been dealt with (UP-09).
 func (c *coordinator) startChanges() {
+	for fetch, ok := c.changes.MakeWay(); ok; fetch, ok = c.changes.MakeWay() {
+		c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: fetch})
+	}
 	for _, change := range c.changes.Start(c.now.Wall) {
 		switch {
 		case isBarred(c.plugins[change.Name], change):
@@ -103,6 +110,7 @@ func (c *coordinator) startChanges() {
 		case change.Kind == plugin.ChangeResume, change.Kind == plugin.ChangeRemove:
 			c.grantChange(change.ID)
 		default:
+			change.Skip = c.blocked.Skip(change, c.now.Wall)
 			c.send(c.workers.upgrader.pid, messages.Fetch{Change: change})
 		}
 	}
@@ -126,11 +134,11 @@ func isBarred(l *policy.Lifecycle, change plugin.Change) bool {
 func (c *coordinator) onFetched(m messages.Fetched) {
 	_, phase, ok := c.changes.Find(m.Change.ID)
 	switch {
-	case !ok:
+	case !ok, c.changes.MadeWay(m.Change.ID, c.now.Wall):
 	case phase == policy.ChangeCancelling:
 		c.dropChange(m.Change, fmt.Errorf("cancelled: %w", c.changes.CancelCause(m.Change.ID)))
 	case m.Err != nil:
-		c.dropChange(m.Change, m.Err)
+		c.refuseChange(m.Change, m.Err)
 	case isBarred(c.plugins[m.Change.Name], m.Change):
 		c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: m.Change})
 		c.dropChange(m.Change, errOperatorStopped)
@@ -138,6 +146,32 @@ func (c *coordinator) onFetched(m messages.Fetched) {
 		c.grantChange(m.Change.ID)
 	}
 	c.startChanges()
+}
+
+// refuseChange ends a change whose package cannot be taken. If the control plane
+// assigned it, it is remembered as blocked (UP-14); that it was not tried again
+// yet is reported to the control plane, and is no news on this host.
+func (c *coordinator) refuseChange(change plugin.Change, why error) {
+	var failed *plugin.PackageError
+	known, ok := c.blocked.Of(change)
+	skipped := errors.Is(why, plugin.ErrSkipped)
+	switch {
+	case skipped && ok:
+		c.changes.Finish(change.ID, false)
+		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, plugin.FailedChange(known)))
+		return
+	case !skipped && errors.As(why, &failed):
+		c.blockChange(change, failed.Package, why)
+	}
+	c.dropChange(change, why)
+}
+
+// blockChange remembers a package that the control plane assigned and that could
+// not be taken (UP-14).
+func (c *coordinator) blockChange(change plugin.Change, pkg string, why error) {
+	if change.Origin == plugin.FromControlPlane {
+		c.blocked.Add(change, pkg, why.Error(), c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
+	}
 }
 
 // grantChange lets the Upgrader have the plugin as soon as nothing else
@@ -187,6 +221,13 @@ func (c *coordinator) onChangeCompleted(m messages.ChangeCompleted) {
 	change, known := c.changes.Finish(m.Change.ID, m.Changed.Err == nil)
 	if !known {
 		return
+	}
+	switch err := m.Changed.Err; {
+	case err == nil:
+		c.blocked.Changed(change)
+	case m.Changed.Package == "", m.Changed.RolledBack, errors.Is(err, plugin.ErrInterrupted), errors.Is(err, context.Canceled):
+	default: // what was fetched could not be put in place, and would be fetched again
+		c.blockChange(change, m.Changed.Package, err)
 	}
 	c.host.countChange(change, m.Changed)
 	if change.Kind != plugin.ChangeRemove {

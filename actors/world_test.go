@@ -100,6 +100,7 @@ func newWorld(ps ...plugin.Plugin) *world {
 		beats:     map[string]time.Time{}, bad: map[string]bool{}, busy: map[string]int{},
 		saved: plugin.Memory{
 			Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}, Events: map[uint64]plugin.Event{}, Restarts: map[string]plugin.Restarts{},
+			Blocked: map[string]plugin.Blocked{},
 		},
 	}
 	for _, p := range ps {
@@ -407,6 +408,7 @@ func (w *world) Save(c plugin.Changes) error {
 	apply(w.saved.Owed, c.Owed)
 	apply(w.saved.Events, c.Events)
 	apply(w.saved.Restarts, c.Restarts)
+	apply(w.saved.Blocked, c.Blocked)
 	for _, e := range c.Entries {
 		w.journal = append(w.journal, e)
 		w.saved.Entries = e.Seq

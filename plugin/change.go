@@ -55,6 +55,8 @@ type Change struct {
 	Version string        // the wanted version; "" for a rollback and a removal
 	Timeout time.Duration // deadline of `--upgrade`; 0: DefaultTimeout (UP-06)
 	Package string        // file or URL of the package; "": on this host, or the control plane lists it
+	Staged  string        // name in staging of that package, handed over by a command; "": it was not
+	Skip    string        // ID of the package that is not to be fetched now (UP-14), see PackageError
 }
 
 // ByOperator reports whether an operator asked for the change.
@@ -121,6 +123,8 @@ type Changed struct {
 	// Verified is how the package that was fetched was verified;
 	// VerifiedUnknown if none was.
 	Verified Verified
+	// Package is the ID of the package that was fetched; "" if none was.
+	Package string
 }
 
 // Summary says what a successful change did.

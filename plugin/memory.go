@@ -10,6 +10,7 @@ type Memory struct {
 	Owed     map[string]Owed     // by Plugin.Key: what it has not acknowledged yet
 	Events   map[uint64]Event    // by sequence: events not delivered yet
 	Restarts map[string]Restarts // by Plugin.Key
+	Blocked  map[string]Blocked  // by name of the plugin
 	Entries  uint64              // number of the last Entry of the journal
 }
 
@@ -83,6 +84,7 @@ type Changes struct {
 	Owed     map[string]*Owed
 	Events   map[uint64]*Event
 	Restarts map[string]*Restarts
+	Blocked  map[string]*Blocked
 	Entries  []Entry // of the journal, in order (EV-12)
 	// Sync: on the disk itself before Save returns, for what must survive the
 	// machine's death, not only ours (EV-11).
@@ -92,7 +94,7 @@ type Changes struct {
 // Empty tells whether there is nothing to save.
 func (c Changes) Empty() bool {
 	return c.Settings == nil && len(c.Acked) == 0 && len(c.Owed) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0 &&
-		len(c.Entries) == 0
+		len(c.Blocked) == 0 && len(c.Entries) == 0
 }
 
 // Request is a command of an operator that waits for a change to end (UP-12).

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -58,3 +59,35 @@ type Fetch struct {
 	Done    int64  `json:"done"`  // bytes
 	Total   int64  `json:"total"` // bytes; -1: not known
 }
+
+// Blocked is a version that the control plane assigned and whose package could
+// not be taken (UP-14).
+type Blocked struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Package string    `json:"package"` // ID of the package, see PackageError
+	Cause   string    `json:"cause"`   // of the last try
+	Tries   int       `json:"tries"`
+	Since   time.Time `json:"since"` // of the first try
+	Next    time.Time `json:"next"`  // not tried before
+}
+
+func (b Blocked) Error() string {
+	return fmt.Sprintf("version %s is blocked until %s: %s", b.Version, b.Next.Local().Format("2006-01-02 15:04"), b.Cause)
+}
+
+// PackageError says that the package of a version could not be taken: fetched,
+// verified or checked.
+type PackageError struct {
+	// Package is the ID of the package: what tells it from another one of the
+	// same version, at another place or with another digest.
+	Package string
+	Err     error
+}
+
+func (e *PackageError) Error() string { return e.Err.Error() }
+
+func (e *PackageError) Unwrap() error { return e.Err }
+
+// ErrSkipped is the error of a PackageError when the package is Change.Skip.
+var ErrSkipped = errors.New("blocked, and not tried again yet")

@@ -11,6 +11,7 @@ type Snapshot struct {
 	Reports    Reports    `json:"reports"`
 	Timers     []Timer    `json:"timers"`
 	Fetches    []Fetch    `json:"fetches,omitempty"` // packages on their way
+	Blocked    []Blocked  `json:"blocked,omitempty"` // assigned versions that could not be taken (UP-14)
 	Damaged    []Damage   `json:"damaged,omitempty"`
 	Problems   []Problem  `json:"problems,omitempty"`
 	Counters   Counters   `json:"counters"`

@@ -42,6 +42,14 @@ func (b *Batch) setEvent(seq uint64, e *plugin.Event) {
 	b.changes.Sync = b.changes.Sync || e != nil
 }
 
+// setBlocked notes what is blocked of a plugin, nil for nothing.
+func (b *Batch) setBlocked(name string, blocked *plugin.Blocked) {
+	if b.changes.Blocked == nil {
+		b.changes.Blocked = map[string]*plugin.Blocked{}
+	}
+	b.changes.Blocked[name] = blocked
+}
+
 // SetRestarts notes the durable record of a plugin, nil to delete it.
 func (b *Batch) SetRestarts(key string, r *plugin.Restarts, sync bool) {
 	if b.changes.Restarts == nil {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -43,6 +44,9 @@ type queuedChange struct {
 	since  time.Time
 	check  bool // it came with the update check that is not done yet
 	why    error
+	// makesWay says of a fetch that is being cancelled that it goes back into
+	// the queue then.
+	makesWay bool
 }
 
 // updateCheck is the update check whose changes have not all ended.
@@ -66,11 +70,15 @@ func (c *Changes) add(change plugin.Change, now time.Time, check bool) plugin.Ch
 }
 
 // AddCheck queues what an update check was answered. takenOver of them need
-// nothing to be done.
+// nothing to be done, nor do those that an earlier check left under way.
 func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time.Time) {
 	c.check = updateCheck{open: true, offered: len(u.Changes), next: u.NextInterval}
+	before := slices.Clone(c.list)
 	for _, change := range u.Changes {
-		if slices.Contains(takenOver, change) {
+		underWay := slices.ContainsFunc(before, func(q *queuedChange) bool {
+			return q.change.Name == change.Name && q.change.Version == change.Version && q.why == nil
+		})
+		if underWay || slices.Contains(takenOver, change) {
 			continue
 		}
 		c.check.left++
@@ -90,6 +98,25 @@ func (c *Changes) CheckDone() (offered, succeeded int, next time.Duration, done 
 	return k.offered, k.succeeded, k.next, true
 }
 
+// ReleaseCheck lets an update check end of which nothing is left but what is
+// being fetched, or waits for that: a slow download does not hold up the next
+// check (UP-14). It reports whether there was such a check.
+func (c *Changes) ReleaseCheck() bool {
+	if !c.check.open {
+		return false
+	}
+	for _, q := range c.list {
+		if q.check && (q.phase == ChangeReady || q.phase == ChangeApplying) {
+			return false
+		}
+	}
+	for _, q := range c.list {
+		q.check = false
+	}
+	c.check.left = 0
+	return true
+}
+
 // Checking reports whether changes of an update check have not ended.
 func (c *Changes) Checking() bool { return c.check.open }
 
@@ -103,6 +130,48 @@ func (c *Changes) Start(now time.Time) (fetch []plugin.Change) {
 		next.phase, next.since = ChangeFetching, now
 		fetch = append(fetch, next.change)
 	}
+}
+
+// MakeWay returns a fetch of the control plane's that is to be cancelled because
+// an operator's change waits and all places are taken: a slow download does not
+// hold up an operator (UP-11). What came of it is kept, and it goes on later.
+func (c *Changes) MakeWay() (fetch plugin.Change, ok bool) {
+	active, busy := 0, map[string]bool{}
+	for _, q := range c.list {
+		if q.phase != ChangeQueued {
+			active++
+			busy[q.change.Name] = true
+		}
+	}
+	waiting := 0
+	var last *queuedChange
+	for _, q := range c.list {
+		switch {
+		case q.phase == ChangeQueued && q.change.ByOperator() && !busy[q.change.Name]:
+			waiting++
+			busy[q.change.Name] = true
+		case q.phase == ChangeCancelling: // its place is free soon
+			waiting--
+		case q.phase == ChangeFetching && q.change.Origin == plugin.FromControlPlane:
+			last = q
+		}
+	}
+	if active < MaxChanges || waiting <= 0 || last == nil {
+		return plugin.Change{}, false
+	}
+	last.phase, last.makesWay = ChangeCancelling, true
+	return last.change, true
+}
+
+// MadeWay puts a fetch that MakeWay returned, and that has ended, back into the
+// queue. It reports whether the change is one of those.
+func (c *Changes) MadeWay(id uint64, now time.Time) bool {
+	q := c.find(id)
+	if q == nil || !q.makesWay {
+		return false
+	}
+	q.phase, q.since, q.makesWay = ChangeQueued, now, false
+	return true
 }
 
 // startable returns the queued change that goes next, nil if none may.
@@ -223,6 +292,8 @@ func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
 		case ChangeFetching:
 			q.phase, q.why = ChangeCancelling, why
 			all = append(all, Cancelled{Change: q.change, Fetching: true})
+		case ChangeCancelling:
+			q.makesWay, q.why = false, cmp.Or(q.why, why)
 		case ChangeReady:
 			all = append(all, Cancelled{Change: q.change, Fetched: true})
 			c.Finish(q.change.ID, false)

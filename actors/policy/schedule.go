@@ -67,6 +67,9 @@ func (s *Schedule) Due(p Period) time.Time { return s.periods[p].due }
 // Running reports whether the work of a period has not ended.
 func (s *Schedule) Running(p Period) bool { return s.periods[p].running }
 
+// Every returns how often a period is due.
+func (s *Schedule) Every(p Period) time.Duration { return s.periods[p].interval }
+
 // LastCheck returns the start of the last scan; zero: there was none.
 func (s *Schedule) LastCheck() time.Time { return s.lastCheck }
 

@@ -26,6 +26,9 @@ func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) 
 	changed := []plugin.Plugin{result.Plugin}
 	m.origins.add(m.root, changed)
 	result.Plugin = changed[0]
+	if s := m.staged.get(c); s != nil {
+		result.Package = s.ID
+	}
 	return result
 }
 

@@ -89,6 +89,9 @@ func sample() plugin.Changes {
 			ID: plugin.EventUpdate, At: noon, Keywords: map[string]string{"name": "ä<\n>"},
 		}},
 		Restarts: map[string]*plugin.Restarts{"a": {Count: 5, Failures: 2, Last: plugin.Moment{Wall: noon}, Cause: "exit 3", Stopped: true}},
+		Blocked: map[string]*plugin.Blocked{"a": {
+			Name: "a", Version: "2.0", Package: "0f", Cause: "404", Tries: 3, Since: noon, Next: noon.Add(time.Hour),
+		}},
 	}
 }
 
@@ -101,6 +104,7 @@ func applied(m plugin.Memory, c plugin.Changes) plugin.Memory {
 	m.Owed = merged(m.Owed, c.Owed)
 	m.Events = merged(m.Events, c.Events)
 	m.Restarts = merged(m.Restarts, c.Restarts)
+	m.Blocked = merged(m.Blocked, c.Blocked)
 	return m
 }
 

@@ -17,11 +17,12 @@ const (
 	owedBucket     = "owed"
 	eventsBucket   = "events"
 	restartsBucket = "restarts"
+	blockedBucket  = "blocked"
 
 	settingsKey = "settings"
 )
 
-var buckets = [...]string{settingsBucket, ackedBucket, owedBucket, eventsBucket, restartsBucket}
+var buckets = [...]string{settingsBucket, ackedBucket, owedBucket, eventsBucket, restartsBucket, blockedBucket}
 
 // image is memory, or changes to it, as they are stored: bucket → key → JSON.
 // In changes null deletes an entry. The values are never written to again, so
@@ -52,7 +53,10 @@ func encode(c plugin.Changes) (image, error) {
 	if err := encodeEntries(m, owedBucket, c.Owed); err != nil {
 		return nil, err
 	}
-	return m, encodeEntries(m, restartsBucket, c.Restarts)
+	if err := encodeEntries(m, restartsBucket, c.Restarts); err != nil {
+		return nil, err
+	}
+	return m, encodeEntries(m, blockedBucket, c.Blocked)
 }
 
 func encodeEntries[V any](m image, bucket string, entries map[string]*V) error {
@@ -128,6 +132,7 @@ func (m image) memory(damage *damages) plugin.Memory {
 		Owed:     decodeEntries[string, plugin.Owed](m, owedBucket, name, damage),
 		Events:   decodeEntries[uint64, plugin.Event](m, eventsBucket, sequence, damage),
 		Restarts: decodeEntries[string, plugin.Restarts](m, restartsBucket, name, damage),
+		Blocked:  decodeEntries[string, plugin.Blocked](m, blockedBucket, name, damage),
 	}
 	r.Settings = decodeEntries[string, plugin.Settings](m, settingsBucket, name, damage)[settingsKey]
 	return r

@@ -160,6 +160,9 @@ func TestLikeAPlainMap(t *testing.T) {
 	restarts := rapid.Custom(func(t *rapid.T) plugin.Restarts {
 		return plugin.Restarts{Count: rapid.Int().Draw(t, "count"), Cause: texts.Draw(t, "cause"), Stopped: rapid.Bool().Draw(t, "stopped")}
 	})
+	blocked := rapid.Custom(func(t *rapid.T) plugin.Blocked {
+		return plugin.Blocked{Name: texts.Draw(t, "name"), Tries: rapid.Int().Draw(t, "tries"), Next: moment.Draw(t, "next")}
+	})
 	changes := rapid.Custom(func(t *rapid.T) plugin.Changes {
 		return plugin.Changes{
 			Settings: rapid.Ptr(settings, true).Draw(t, "settings"),
@@ -167,6 +170,7 @@ func TestLikeAPlainMap(t *testing.T) {
 			Owed:     rapid.MapOfN(names, rapid.Ptr(owed, true), 0, 3).Draw(t, "owed"),
 			Events:   rapid.MapOfN(rapid.Uint64Range(0, 5), rapid.Ptr(event, true), 0, 3).Draw(t, "events"),
 			Restarts: rapid.MapOfN(names, rapid.Ptr(restarts, true), 0, 3).Draw(t, "restarts"),
+			Blocked:  rapid.MapOfN(names, rapid.Ptr(blocked, true), 0, 3).Draw(t, "blocked"),
 			Sync:     rapid.Bool().Draw(t, "sync"),
 		}
 	})

@@ -6,6 +6,7 @@ package supply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -84,19 +85,34 @@ func Plane(cfg config.Config) control.Config {
 }
 
 // Stage gets the package of an offer. What was verified by less than a SHA-256
-// is said so.
+// is said so. The error is a *plugin.PackageError when it is about the package,
+// not about the control plane that lists it.
 func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
+	_, _ = s.installer.Sweep(ctx) // so that what commands leave does not pile up; the next one tries again
 	on, arrived := s.onTheWay.add(o.Name, o.Version)
 	defer arrived()
-	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on}
+	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged}
+	var missing error
 	if r.Source == "" {
 		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)
 		if err != nil {
-			return nil, fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
+			missing = fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
+		}
+		if err != nil && !errors.Is(err, control.ErrNotListed) {
+			return nil, missing
 		}
 		r.Source, r.SHA256, r.MD5, r.Manifest = found.URL, found.SHA256, found.MD5, found.Manifest
 	}
+	switch {
+	case o.Skip == r.ID():
+		return nil, &plugin.PackageError{Package: o.Skip, Err: plugin.ErrSkipped}
+	case missing != nil:
+		return nil, &plugin.PackageError{Package: r.ID(), Err: missing}
+	}
 	staged, err := s.installer.Stage(ctx, r)
+	if err != nil && ctx.Err() == nil {
+		err = &plugin.PackageError{Package: r.ID(), Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

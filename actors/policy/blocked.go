@@ -1,0 +1,104 @@
+package policy
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// maxBlocked is the longest time between two tries of a version that could not
+// be taken (UP-14).
+const maxBlocked = 24 * time.Hour
+
+// Blocked holds the versions that the control plane assigned and whose packages
+// could not be taken, by plugin (UP-14). A later try is made at the next check,
+// and then after twice as long each time.
+type Blocked struct {
+	each  map[string]plugin.Blocked
+	batch *Batch
+}
+
+// NewBlocked returns what an earlier process left.
+func NewBlocked(m plugin.Memory, batch *Batch) *Blocked {
+	b := &Blocked{each: map[string]plugin.Blocked{}, batch: batch}
+	maps.Copy(b.each, m.Blocked)
+	return b
+}
+
+// List returns them all, sorted by name.
+func (b *Blocked) List() []plugin.Blocked {
+	return slices.SortedFunc(maps.Values(b.each), func(x, y plugin.Blocked) int { return cmp.Compare(x.Name, y.Name) })
+}
+
+// Of returns what is known of the version that a change is about.
+func (b *Blocked) Of(c plugin.Change) (plugin.Blocked, bool) {
+	known, ok := b.each[c.Name]
+	return known, ok && known.Version == c.Version
+}
+
+// Skip returns the ID of the package that must not be fetched for a change now,
+// "" if any may. An operator's command overrides it. A next try that is further
+// away than it can be comes of a clock that was set, and holds no more.
+func (b *Blocked) Skip(c plugin.Change, now time.Time) string {
+	known, ok := b.Of(c)
+	if !ok || c.ByOperator() || !now.Before(known.Next) || known.Next.Sub(now) > maxBlocked {
+		return ""
+	}
+	return known.Package
+}
+
+// Add notes that a package could not be taken. every is how often the control
+// plane is asked for updates.
+func (b *Blocked) Add(c plugin.Change, pkg, cause string, every time.Duration, now time.Time) {
+	known, ok := b.Of(c)
+	if !ok || known.Package != pkg {
+		known = plugin.Blocked{Name: c.Name, Version: c.Version, Package: pkg, Since: now}
+	}
+	known.Tries++
+	known.Cause, known.Next = cause, now.Add(blockedFor(known.Tries, every))
+	b.set(known)
+}
+
+// blockedFor returns how long a version is not tried again after so many tries
+// that failed: until the next check, then until the second one, the fourth, …,
+// at most a day. The half of a period makes sure that it is that check, which may
+// come a little earlier than a whole number of periods later.
+func blockedFor(tries int, every time.Duration) time.Duration {
+	if tries <= 1 {
+		return 0
+	}
+	wait := every
+	for n := 1; n < tries && wait < maxBlocked; n++ {
+		wait *= 2
+	}
+	return max(0, min(wait, maxBlocked)-every/2)
+}
+
+// Changed forgets a version that is on the host now, or whose plugin is removed.
+func (b *Blocked) Changed(c plugin.Change) {
+	if known, ok := b.each[c.Name]; ok && (known.Version == c.Version || c.Kind == plugin.ChangeRemove) {
+		b.remove(c.Name)
+	}
+}
+
+// Assigned forgets the versions that the control plane does not assign any more.
+func (b *Blocked) Assigned(changes []plugin.Change) {
+	for name, known := range b.each {
+		if !slices.ContainsFunc(changes, func(c plugin.Change) bool { return c.Name == name && c.Version == known.Version }) {
+			b.remove(name)
+		}
+	}
+}
+
+func (b *Blocked) set(known plugin.Blocked) {
+	b.each[known.Name] = known
+	b.batch.setBlocked(known.Name, &known)
+}
+
+func (b *Blocked) remove(name string) {
+	delete(b.each, name)
+	b.batch.setBlocked(name, nil)
+}

@@ -1,0 +1,98 @@
+package policy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/plugin"
+)
+
+var blockedStart = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+func assigned(name, version string) plugin.Change { return plugin.Change{Name: name, Version: version} }
+
+// UP-14: a package that cannot be taken is tried at the next check, then ever
+// more slowly, at most once a day.
+func TestBlockedPace(t *testing.T) {
+	for _, tt := range []struct {
+		every time.Duration
+		want  []int // at which checks it is tried
+	}{
+		{30 * time.Minute, []int{0, 1, 3, 7, 15, 31, 63, 111, 159}},
+		{10 * time.Second, []int{0, 1, 3, 7, 15, 31, 63, 127}},
+		{48 * time.Hour, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+	} {
+		b, batch := NewBlocked(plugin.Memory{}, &Batch{}), &Batch{}
+		b.batch = batch
+		var got []int
+		for check := 0; len(got) < len(tt.want); check++ {
+			now := blockedStart.Add(time.Duration(check) * tt.every)
+			if check > 0 {
+				now = now.Add(-tt.every / 10) // as a check may be earlier than a period after the failure
+			}
+			if b.Skip(assigned("a", "2.0"), now) == "" {
+				got = append(got, check)
+				b.Add(assigned("a", "2.0"), "id", "no", tt.every, now)
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("every %v (-want +got):\n%s", tt.every, diff)
+		}
+	}
+}
+
+// UP-14: it is about one package: another version is tried at once, and another
+// package begins anew. An operator's command and a clock that was set override it.
+func TestBlockedSkip(t *testing.T) {
+	b := NewBlocked(plugin.Memory{}, &Batch{})
+	for range 3 {
+		b.Add(assigned("a", "2.0"), "id", "no", time.Hour, blockedStart)
+	}
+	operator := assigned("a", "2.0")
+	operator.Origin = plugin.FromOperator
+	for name, tt := range map[string]struct {
+		change plugin.Change
+		at     time.Duration
+		want   string
+	}{
+		"blocked":         {assigned("a", "2.0"), time.Hour, "id"},
+		"in time":         {assigned("a", "2.0"), 4 * time.Hour, ""},
+		"another version": {assigned("a", "3.0"), time.Hour, ""},
+		"another plugin":  {assigned("b", "2.0"), time.Hour, ""},
+		"an operator":     {operator, time.Hour, ""},
+		"clock set back":  {assigned("a", "2.0"), -48 * time.Hour, ""},
+	} {
+		if got := b.Skip(tt.change, blockedStart.Add(tt.at)); got != tt.want {
+			t.Errorf("%s: skips %q, want %q", name, got, tt.want)
+		}
+	}
+	b.Add(assigned("a", "2.0"), "other", "neither", time.Hour, blockedStart)
+	if got := b.List(); len(got) != 1 || got[0].Tries != 1 || got[0].Package != "other" || got[0].Cause != "neither" {
+		t.Errorf("another package: %+v", got)
+	}
+}
+
+// UP-14: what is remembered is saved, and ends when the version is on the host,
+// the plugin removed, or the version not assigned any more.
+func TestBlockedEnds(t *testing.T) {
+	batch := &Batch{}
+	b := NewBlocked(plugin.Memory{Blocked: map[string]plugin.Blocked{"old": {Name: "old", Version: "1"}}}, batch)
+	for _, name := range []string{"done", "other", "removed", "gone"} {
+		b.Add(assigned(name, "2.0"), "id", "no", time.Hour, blockedStart)
+	}
+	removal := assigned("removed", "")
+	removal.Kind = plugin.ChangeRemove
+	b.Changed(assigned("done", "2.0"))
+	b.Changed(assigned("other", "1.0"))
+	b.Changed(removal)
+	b.Assigned([]plugin.Change{assigned("other", "2.0"), assigned("gone", "3.0"), assigned("new", "1.0")})
+	if got := b.List(); len(got) != 1 || got[0].Name != "other" {
+		t.Errorf("left: %+v", got)
+	}
+	changes, dirty := batch.Changes(nil)
+	if !dirty || len(changes.Blocked) != 5 || changes.Blocked["other"] == nil || changes.Blocked["gone"] != nil {
+		t.Errorf("to be saved: %+v", changes.Blocked)
+	}
+}
