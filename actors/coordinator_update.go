@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -110,7 +109,7 @@ func (c *coordinator) startChanges() {
 		case change.Kind == plugin.ChangeResume, change.Kind == plugin.ChangeRemove:
 			c.grantChange(change.ID)
 		default:
-			change.Skip = c.blocked.Skip(change, c.now.Wall)
+			change.Avoid = c.blocked.Avoid(change, c.now.Wall)
 			c.send(c.workers.upgrader.pid, messages.Fetch{Change: change})
 		}
 	}
@@ -138,7 +137,13 @@ func (c *coordinator) onFetched(m messages.Fetched) {
 	case phase == policy.ChangeCancelling:
 		c.dropChange(m.Change, fmt.Errorf("cancelled: %w", c.changes.CancelCause(m.Change.ID)))
 	case m.Err != nil:
-		c.refuseChange(m.Change, m.Err)
+		known, avoided := c.blocked.Refuse(m.Change, m.Err, c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
+		if !avoided {
+			c.dropChange(m.Change, m.Err)
+			break
+		}
+		c.changes.Finish(m.Change.ID, false) // no news on this host, but an answer to the control plane (UP-07)
+		c.announce(plugin.NewUpdateEvent(c.now.Wall, m.Change, plugin.FailedChange(known)))
 	case isBarred(c.plugins[m.Change.Name], m.Change):
 		c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: m.Change})
 		c.dropChange(m.Change, errOperatorStopped)
@@ -146,32 +151,6 @@ func (c *coordinator) onFetched(m messages.Fetched) {
 		c.grantChange(m.Change.ID)
 	}
 	c.startChanges()
-}
-
-// refuseChange ends a change whose package cannot be taken. If the control plane
-// assigned it, it is remembered as blocked (UP-14); that it was not tried again
-// yet is reported to the control plane, and is no news on this host.
-func (c *coordinator) refuseChange(change plugin.Change, why error) {
-	var failed *plugin.PackageError
-	known, ok := c.blocked.Of(change)
-	skipped := errors.Is(why, plugin.ErrSkipped)
-	switch {
-	case skipped && ok:
-		c.changes.Finish(change.ID, false)
-		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, plugin.FailedChange(known)))
-		return
-	case !skipped && errors.As(why, &failed):
-		c.blockChange(change, failed.Package, why)
-	}
-	c.dropChange(change, why)
-}
-
-// blockChange remembers a package that the control plane assigned and that could
-// not be taken (UP-14).
-func (c *coordinator) blockChange(change plugin.Change, pkg string, why error) {
-	if change.Origin == plugin.FromControlPlane {
-		c.blocked.Add(change, pkg, why.Error(), c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
-	}
 }
 
 // grantChange lets the Upgrader have the plugin as soon as nothing else
@@ -222,13 +201,7 @@ func (c *coordinator) onChangeCompleted(m messages.ChangeCompleted) {
 	if !known {
 		return
 	}
-	switch err := m.Changed.Err; {
-	case err == nil:
-		c.blocked.Changed(change)
-	case m.Changed.Package == "", m.Changed.RolledBack, errors.Is(err, plugin.ErrInterrupted), errors.Is(err, context.Canceled):
-	default: // what was fetched could not be put in place, and would be fetched again
-		c.blockChange(change, m.Changed.Package, err)
-	}
+	c.blocked.Complete(change, m.Changed, c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
 	c.host.countChange(change, m.Changed)
 	if change.Kind != plugin.ChangeRemove {
 		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, m.Changed)) // UP-07

@@ -26,6 +26,7 @@ type world struct {
 	startTime map[string]time.Duration
 	fetchTime map[string]time.Duration
 	fetchErr  error
+	packages  func(o plugin.Change) error // whether the package of an offer can be taken; nil: it can
 
 	switchTime time.Duration          // how long an upgrade can be interrupted
 	interrupts []bool                 // LeaveStopped of each interruption
@@ -268,6 +269,9 @@ func (w *world) Fetch(ctx context.Context, o plugin.Change) error {
 	w.mu.Lock()
 	w.do("fetch "+o.Version, o.Name)
 	took, err := w.fetchTime[o.Name], w.fetchErr
+	if w.packages != nil {
+		err = w.packages(o)
+	}
 	w.mu.Unlock()
 	if !elapse(ctx, took) {
 		return ctx.Err()

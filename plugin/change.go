@@ -56,7 +56,7 @@ type Change struct {
 	Timeout time.Duration // deadline of `--upgrade`; 0: DefaultTimeout (UP-06)
 	Package string        // file or URL of the package; "": on this host, or the control plane lists it
 	Staged  string        // name in staging of that package, handed over by a command; "": it was not
-	Skip    string        // ID of the package that is not to be fetched now (UP-14), see PackageError
+	Avoid   string        // ID of the package that is not to be fetched now (UP-14), see PackageError
 }
 
 // ByOperator reports whether an operator asked for the change.

@@ -89,5 +89,5 @@ func (e *PackageError) Error() string { return e.Err.Error() }
 
 func (e *PackageError) Unwrap() error { return e.Err }
 
-// ErrSkipped is the error of a PackageError when the package is Change.Skip.
-var ErrSkipped = errors.New("blocked, and not tried again yet")
+// ErrAvoided is the error of a PackageError when the package is Change.Avoid.
+var ErrAvoided = errors.New("blocked, and not tried again yet")

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -33,33 +35,80 @@ func (b *Blocked) List() []plugin.Blocked {
 	return slices.SortedFunc(maps.Values(b.each), func(x, y plugin.Blocked) int { return cmp.Compare(x.Name, y.Name) })
 }
 
-// Of returns what is known of the version that a change is about.
-func (b *Blocked) Of(c plugin.Change) (plugin.Blocked, bool) {
-	known, ok := b.each[c.Name]
-	return known, ok && known.Version == c.Version
-}
-
-// Skip returns the ID of the package that must not be fetched for a change now,
+// Avoid returns the ID of the package that must not be fetched for a change now,
 // "" if any may. An operator's command overrides it. A next try that is further
 // away than it can be comes of a clock that was set, and holds no more.
-func (b *Blocked) Skip(c plugin.Change, now time.Time) string {
-	known, ok := b.Of(c)
+func (b *Blocked) Avoid(c plugin.Change, now time.Time) string {
+	known, ok := b.of(c)
 	if !ok || c.ByOperator() || !now.Before(known.Next) || known.Next.Sub(now) > maxBlocked {
 		return ""
 	}
 	return known.Package
 }
 
-// Add notes that a package could not be taken. every is how often the control
-// plane is asked for updates.
-func (b *Blocked) Add(c plugin.Change, pkg, cause string, every time.Duration, now time.Time) {
-	known, ok := b.Of(c)
+// Refuse notes why a change could not be fetched. every is how often the control
+// plane is asked for updates. It reports whether the package was only not tried
+// again yet, with what is known of it.
+func (b *Blocked) Refuse(c plugin.Change, why error, every time.Duration, now time.Time) (known plugin.Blocked, avoided bool) {
+	var failed *plugin.PackageError
+	switch {
+	case errors.Is(why, plugin.ErrAvoided):
+		return b.of(c)
+	case errors.As(why, &failed):
+		b.add(c, failed.Package, why, every, now)
+	}
+	return plugin.Blocked{}, false
+}
+
+// Complete notes how a change ended that had been fetched. It forgets a version
+// that is on the host now, or whose plugin is removed. A package that could not
+// be put in place would be fetched again: it is blocked like others. A version
+// that was tried and rolled back is in quarantine instead.
+func (b *Blocked) Complete(c plugin.Change, done plugin.Changed, every time.Duration, now time.Time) {
+	switch known, ok := b.each[c.Name]; {
+	case done.Err == nil:
+		if ok && (known.Version == c.Version || c.Kind == plugin.ChangeRemove) {
+			b.remove(c.Name)
+		}
+	case done.Package == "", done.RolledBack, errors.Is(done.Err, plugin.ErrInterrupted), errors.Is(done.Err, context.Canceled):
+	default:
+		b.add(c, done.Package, done.Err, every, now)
+	}
+}
+
+// Assigned forgets the versions that the control plane does not assign any more.
+func (b *Blocked) Assigned(changes []plugin.Change) {
+	for name, known := range b.each {
+		if !slices.ContainsFunc(changes, func(c plugin.Change) bool { return c.Name == name && c.Version == known.Version }) {
+			b.remove(name)
+		}
+	}
+}
+
+// of returns what is known of the version that a change is about.
+func (b *Blocked) of(c plugin.Change) (plugin.Blocked, bool) {
+	known, ok := b.each[c.Name]
+	return known, ok && known.Version == c.Version
+}
+
+// add notes that a package that the control plane assigned could not be taken.
+func (b *Blocked) add(c plugin.Change, pkg string, why error, every time.Duration, now time.Time) {
+	if c.Origin != plugin.FromControlPlane {
+		return
+	}
+	known, ok := b.of(c)
 	if !ok || known.Package != pkg {
 		known = plugin.Blocked{Name: c.Name, Version: c.Version, Package: pkg, Since: now}
 	}
 	known.Tries++
-	known.Cause, known.Next = cause, now.Add(blockedFor(known.Tries, every))
-	b.set(known)
+	known.Cause, known.Next = why.Error(), now.Add(blockedFor(known.Tries, every))
+	b.each[c.Name] = known
+	b.batch.setBlocked(c.Name, &known)
+}
+
+func (b *Blocked) remove(name string) {
+	delete(b.each, name)
+	b.batch.setBlocked(name, nil)
 }
 
 // blockedFor returns how long a version is not tried again after so many tries
@@ -75,30 +124,4 @@ func blockedFor(tries int, every time.Duration) time.Duration {
 		wait *= 2
 	}
 	return max(0, min(wait, maxBlocked)-every/2)
-}
-
-// Changed forgets a version that is on the host now, or whose plugin is removed.
-func (b *Blocked) Changed(c plugin.Change) {
-	if known, ok := b.each[c.Name]; ok && (known.Version == c.Version || c.Kind == plugin.ChangeRemove) {
-		b.remove(c.Name)
-	}
-}
-
-// Assigned forgets the versions that the control plane does not assign any more.
-func (b *Blocked) Assigned(changes []plugin.Change) {
-	for name, known := range b.each {
-		if !slices.ContainsFunc(changes, func(c plugin.Change) bool { return c.Name == name && c.Version == known.Version }) {
-			b.remove(name)
-		}
-	}
-}
-
-func (b *Blocked) set(known plugin.Blocked) {
-	b.each[known.Name] = known
-	b.batch.setBlocked(known.Name, &known)
-}
-
-func (b *Blocked) remove(name string) {
-	delete(b.each, name)
-	b.batch.setBlocked(name, nil)
 }

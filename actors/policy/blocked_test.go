@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +12,11 @@ import (
 )
 
 var blockedStart = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+// refusal is the error of a fetch whose package could not be taken.
+func refusal(pkg, why string) error {
+	return fmt.Errorf("fetch: %w", &plugin.PackageError{Package: pkg, Err: errors.New(why)})
+}
 
 func assigned(name, version string) plugin.Change { return plugin.Change{Name: name, Version: version} }
 
@@ -24,17 +31,16 @@ func TestBlockedPace(t *testing.T) {
 		{10 * time.Second, []int{0, 1, 3, 7, 15, 31, 63, 127}},
 		{48 * time.Hour, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
 	} {
-		b, batch := NewBlocked(plugin.Memory{}, &Batch{}), &Batch{}
-		b.batch = batch
+		b := NewBlocked(plugin.Memory{}, &Batch{})
 		var got []int
 		for check := 0; len(got) < len(tt.want); check++ {
 			now := blockedStart.Add(time.Duration(check) * tt.every)
 			if check > 0 {
 				now = now.Add(-tt.every / 10) // as a check may be earlier than a period after the failure
 			}
-			if b.Skip(assigned("a", "2.0"), now) == "" {
+			if b.Avoid(assigned("a", "2.0"), now) == "" {
 				got = append(got, check)
-				b.Add(assigned("a", "2.0"), "id", "no", tt.every, now)
+				b.Refuse(assigned("a", "2.0"), refusal("id", "no"), tt.every, now)
 			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -45,10 +51,10 @@ func TestBlockedPace(t *testing.T) {
 
 // UP-14: it is about one package: another version is tried at once, and another
 // package begins anew. An operator's command and a clock that was set override it.
-func TestBlockedSkip(t *testing.T) {
+func TestBlockedAvoid(t *testing.T) {
 	b := NewBlocked(plugin.Memory{}, &Batch{})
 	for range 3 {
-		b.Add(assigned("a", "2.0"), "id", "no", time.Hour, blockedStart)
+		b.Refuse(assigned("a", "2.0"), refusal("id", "no"), time.Hour, blockedStart)
 	}
 	operator := assigned("a", "2.0")
 	operator.Origin = plugin.FromOperator
@@ -64,12 +70,12 @@ func TestBlockedSkip(t *testing.T) {
 		"an operator":     {operator, time.Hour, ""},
 		"clock set back":  {assigned("a", "2.0"), -48 * time.Hour, ""},
 	} {
-		if got := b.Skip(tt.change, blockedStart.Add(tt.at)); got != tt.want {
-			t.Errorf("%s: skips %q, want %q", name, got, tt.want)
+		if got := b.Avoid(tt.change, blockedStart.Add(tt.at)); got != tt.want {
+			t.Errorf("%s: avoids %q, want %q", name, got, tt.want)
 		}
 	}
-	b.Add(assigned("a", "2.0"), "other", "neither", time.Hour, blockedStart)
-	if got := b.List(); len(got) != 1 || got[0].Tries != 1 || got[0].Package != "other" || got[0].Cause != "neither" {
+	b.Refuse(assigned("a", "2.0"), refusal("other", "neither"), time.Hour, blockedStart)
+	if got := b.List(); len(got) != 1 || got[0].Tries != 1 || got[0].Package != "other" || got[0].Cause != "fetch: neither" {
 		t.Errorf("another package: %+v", got)
 	}
 }
@@ -80,19 +86,24 @@ func TestBlockedEnds(t *testing.T) {
 	batch := &Batch{}
 	b := NewBlocked(plugin.Memory{Blocked: map[string]plugin.Blocked{"old": {Name: "old", Version: "1"}}}, batch)
 	for _, name := range []string{"done", "other", "removed", "gone"} {
-		b.Add(assigned(name, "2.0"), "id", "no", time.Hour, blockedStart)
+		b.Refuse(assigned(name, "2.0"), refusal("id", "no"), time.Hour, blockedStart)
+	}
+	complete := func(c plugin.Change, err error) {
+		b.Complete(c, plugin.Changed{Outcome: plugin.Outcome{Err: err}, Package: "id"}, time.Hour, blockedStart)
 	}
 	removal := assigned("removed", "")
 	removal.Kind = plugin.ChangeRemove
-	b.Changed(assigned("done", "2.0"))
-	b.Changed(assigned("other", "1.0"))
-	b.Changed(removal)
-	b.Assigned([]plugin.Change{assigned("other", "2.0"), assigned("gone", "3.0"), assigned("new", "1.0")})
-	if got := b.List(); len(got) != 1 || got[0].Name != "other" {
+	complete(assigned("done", "2.0"), nil)
+	complete(assigned("other", "1.0"), nil)
+	complete(removal, nil)
+	complete(assigned("interrupted", "2.0"), plugin.ErrInterrupted)
+	complete(assigned("full", "2.0"), errors.New("the disk is full"))
+	b.Assigned([]plugin.Change{assigned("other", "2.0"), assigned("gone", "3.0"), assigned("new", "1.0"), assigned("full", "2.0"), assigned("interrupted", "2.0")})
+	if got := b.List(); len(got) != 2 || got[0].Name != "full" || got[1].Name != "other" {
 		t.Errorf("left: %+v", got)
 	}
 	changes, dirty := batch.Changes(nil)
-	if !dirty || len(changes.Blocked) != 5 || changes.Blocked["other"] == nil || changes.Blocked["gone"] != nil {
+	if !dirty || len(changes.Blocked) != 6 || changes.Blocked["other"] == nil || changes.Blocked["gone"] != nil {
 		t.Errorf("to be saved: %+v", changes.Blocked)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -46,6 +47,21 @@ func (w wish) discard() error {
 		return nil
 	}
 	return w.staged.Discard()
+}
+
+// order has the supervisor do it. A package that was looked into is handed over
+// with the order, so that nothing can become of it before it is installed.
+func (w wish) order(ctx context.Context, client *admin.Client) (accepted string, err error) {
+	o := w.offer
+	if w.staged != nil {
+		if o.Staged, err = w.staged.HandOver(); err != nil {
+			return "", err
+		}
+	}
+	if accepted, err = client.Change(ctx, o); err == nil && w.staged != nil {
+		err = w.staged.Leave()
+	}
+	return accepted, err
 }
 
 // versionWish is an operator's wish for NAME@VERSION.
@@ -164,7 +180,7 @@ func carryOut(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar, wait
 	o := w.offer
 	a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
 	if err = a.begin(cmd.Context()); err == nil {
-		done.Accepted, err = a.client.Change(cmd.Context(), o)
+		done.Accepted, err = w.order(cmd.Context(), a.client)
 	}
 	switch {
 	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs, so it has to do it

@@ -60,7 +60,7 @@ func packageWish(ctx context.Context, cfg config.Config, source string, progress
 			return wish{}, err
 		}
 	}
-	staged, err := stage(ctx, cfg, source, progress)
+	staged, err := stage(ctx, cfg, install.Request{Source: source, Progress: progress, Resume: true, HandOver: true})
 	if err != nil {
 		return wish{}, err
 	}
@@ -70,7 +70,7 @@ func packageWish(ctx context.Context, cfg config.Config, source string, progress
 
 // look stages a package, has it seen, and leaves nothing of it (CL-14).
 func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) error {
-	staged, err := stage(ctx, cfg, source, progress)
+	staged, err := stage(ctx, cfg, install.Request{Source: source, Progress: progress})
 	if err != nil {
 		return err
 	}
@@ -79,14 +79,14 @@ func look(ctx context.Context, cfg config.Config, source string, progress fetch.
 }
 
 // stage gets a package into staging; the caller discards it.
-func stage(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (*install.Staged, error) {
+func stage(ctx context.Context, cfg config.Config, r install.Request) (*install.Staged, error) {
 	installer, err := supply.Installer(cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer installer.Close()
 	_, _ = installer.Sweep(ctx) // what an earlier one left that was interrupted; the next one tries again
-	return installer.Stage(ctx, install.Request{Source: source, Progress: progress})
+	return installer.Stage(ctx, r)
 }
 
 // verified is what `verify` tells of a package.

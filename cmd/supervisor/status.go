@@ -73,5 +73,6 @@ func choose(s *plugin.Snapshot, names []string) (missing error) {
 		}
 	}
 	s.Plugins = slices.DeleteFunc(s.Plugins, func(v plugin.View) bool { return !slices.Contains(names, v.Name) })
+	s.Blocked = slices.DeleteFunc(s.Blocked, func(b plugin.Blocked) bool { return !slices.Contains(names, b.Name) })
 	return missing
 }

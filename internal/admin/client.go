@@ -119,7 +119,7 @@ func (c *Client) Order(ctx context.Context, o Order, name string) (string, error
 // Change has a plugin installed, upgraded, rolled back or removed, and returns
 // what was accepted, by the rules of Order.
 func (c *Client) Change(ctx context.Context, o plugin.Change) (string, error) {
-	body, err := json.Marshal(wish{Version: o.Version, Package: o.Package, Remove: o.Kind == plugin.ChangeRemove, Kind: &o.Kind})
+	body, err := json.Marshal(wish{Version: o.Version, Package: o.Package, Staged: o.Staged, Remove: o.Kind == plugin.ChangeRemove, Kind: &o.Kind})
 	if err != nil {
 		return "", err
 	}

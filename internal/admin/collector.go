@@ -53,6 +53,8 @@ func newCollector(s Observed) *collector {
 		func(s plugin.Snapshot) float64 { return float64(len(s.Weak())) })
 	gauge("versions_refused", "Versions of plugins that are in quarantine, refused for a while.",
 		func(s plugin.Snapshot) float64 { return float64(s.Refused()) })
+	gauge("updates_blocked", "Versions that the control plane assigned and that could not be taken.",
+		func(s plugin.Snapshot) float64 { return float64(len(s.Blocked)) })
 	gauge("reports_owed", "Plugins with something the control plane has not acknowledged.",
 		func(s plugin.Snapshot) float64 { return float64(s.Reports.Owed) })
 	gauge("reports_owed_since_timestamp_seconds", "Since when the oldest of them is owed; 0 when nothing is.",

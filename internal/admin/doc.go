@@ -21,7 +21,7 @@
 //	POST /v1/plugins/{name}/start    start it, also if an operator stopped it
 //	POST /v1/plugins/{name}/stop     stop it until an operator starts it (EV-14)
 //	POST /v1/plugins/{name}/restart  stop and start it
-//	POST /v1/plugins/{name}/change   have another version of it, or none: {"version", "package", "remove"}
+//	POST /v1/plugins/{name}/change   have another version of it, or none: {"version", "package", "staged", "remove"}
 //
 // An order that is accepted is answered 202 {"accepted": "…"}: it will be
 // done. An unknown plugin is 404, an order that cannot be carried out 409.

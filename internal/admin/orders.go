@@ -40,6 +40,7 @@ func order(o Order, do func(ctx context.Context, name string) error) http.Handle
 type wish struct {
 	Version string `json:"version,omitempty"` // "": the one before
 	Package string `json:"package,omitempty"` // where it is, see plugin.Change
+	Staged  string `json:"staged,omitempty"`  // name in staging of what a command has handed over, see plugin.Change
 	Remove  bool   `json:"remove,omitempty"`  // none is; clients of earlier versions say it so
 	// Kind is the kind of change; absent, it follows from the other fields.
 	Kind *plugin.ChangeKind `json:"kind,omitempty"`
@@ -68,7 +69,7 @@ func change(s Supervisor) http.HandlerFunc {
 			return
 		}
 		o := plugin.Change{
-			Name: r.PathValue("name"), Version: wanted.Version, Package: wanted.Package, Kind: wanted.kind(), Origin: plugin.FromOperator,
+			Name: r.PathValue("name"), Version: wanted.Version, Package: wanted.Package, Staged: wanted.Staged, Kind: wanted.kind(), Origin: plugin.FromOperator,
 		}
 		err := plugin.CheckName(o.Name)
 		if err == nil && o.Version != "" {

@@ -104,8 +104,8 @@ func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 		r.Source, r.SHA256, r.MD5, r.Manifest = found.URL, found.SHA256, found.MD5, found.Manifest
 	}
 	switch {
-	case o.Skip == r.ID():
-		return nil, &plugin.PackageError{Package: o.Skip, Err: plugin.ErrSkipped}
+	case o.Avoid == r.ID():
+		return nil, &plugin.PackageError{Package: o.Avoid, Err: plugin.ErrAvoided}
 	case missing != nil:
 		return nil, &plugin.PackageError{Package: r.ID(), Err: missing}
 	}

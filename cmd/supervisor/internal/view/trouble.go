@@ -48,7 +48,7 @@ func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
 }
 
 // packages are the lines about packages: those on their way, those that were
-// not well verified, and versions that are refused for now.
+// not well verified, and versions that are refused for now or could not be taken.
 func packages(w io.Writer, s plugin.Snapshot, p Paint) {
 	for _, f := range s.Fetches {
 		fmt.Fprintf(w, "%s %s %s: %s\n", p.Note("fetching:"), Line(f.Name), Line(f.Version), Fetched(f.Done, f.Total))
@@ -72,6 +72,19 @@ func packages(w io.Writer, s plugin.Snapshot, p Paint) {
 			fmt.Fprintf(w, "%s version %s of %s is refused until %s (for %s): %s\n", p.Note("refused:"), Line(b.Version), Line(b.Name),
 				b.Until.Local().Format("2006-01-02 15:04"), Span(b.Until.Sub(s.At)), Line(b.Cause))
 		}
+	}
+	blocked(w, s, p)
+}
+
+// blocked are the lines about assigned versions that could not be taken (UP-14).
+func blocked(w io.Writer, s plugin.Snapshot, p Paint) {
+	for _, b := range s.Blocked {
+		next := "at the next update check"
+		if b.Next.After(s.At) {
+			next = "not before " + b.Next.Local().Format("2006-01-02 15:04") + " (in " + Span(b.Next.Sub(s.At).Round(time.Second)) + ")"
+		}
+		fmt.Fprintf(w, "%s version %s of %s cannot be installed: %s (%s for %s), next try %s\n", p.Note("blocked:"), Line(b.Version), Line(b.Name),
+			Line(b.Cause), count(b.Tries, "try", "tries"), since(s.At, b.Since), next)
 	}
 }
 

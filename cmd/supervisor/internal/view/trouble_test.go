@@ -12,8 +12,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// CL-09, UP-06: what was not well verified and what is refused for now is told
-// without being asked for; what is not known is not called weak.
+// CL-09, UP-06, UP-14: what was not well verified, what is refused for now and
+// what could not be taken is told without being asked for; what is not known is not called weak.
 func TestStatusTellsOfPackages(t *testing.T) {
 	var s plugin.Snapshot
 	s.At = now
@@ -33,6 +33,10 @@ func TestStatusTellsOfPackages(t *testing.T) {
 		add(fmt.Sprint("p", i), plugin.ByMD5)
 	}
 	s.Fetches = []plugin.Fetch{{Name: "new", Version: "1.1", Done: 5e6, Total: 20e6}, {Name: "other", Version: "2", Done: 1e5, Total: -1}}
+	s.Blocked = []plugin.Blocked{
+		{Name: "one", Version: "3.0", Cause: "package has MD5 00,\noffered was 11", Tries: 1, Since: s.At.Add(-time.Minute), Next: s.At},
+		{Name: "new", Version: "1.0", Cause: "404", Tries: 4, Since: s.At.Add(-4 * time.Hour), Next: until},
+	}
 	var b bytes.Buffer
 	if err := Status(&b, s, StatusOptions{}); err != nil {
 		t.Fatal(err)
@@ -44,6 +48,8 @@ fetching: other 2: 0.1 MB
 weak: one 1.0, p0 1.0, p1 1.0, p2 1.0, p3 1.0, p4 1.0, p5 1.0, p6 1.0 and 2 more: verified by MD5 only
 weak: four 1.0: not verified
 refused: version 2.0 of one is refused until 2026-03-02 02:30 (for 23h): 2.0 ended 2s after it was started
+blocked: version 3.0 of one cannot be installed: package has MD5 00, offered was 11 (1 try for 1m), next try at the next update check
+blocked: version 1.0 of new cannot be installed: 404 (4 tries for 4h), next try not before 2026-03-02 02:30 (in 23h)
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), "fetching:"+below); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
