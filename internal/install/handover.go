@@ -26,7 +26,7 @@ import (
 
 const (
 	handOverFile = "handover.json" // in a staging folder that is handed over
-	handOverAge  = 24 * time.Hour  // how long it waits for who takes it
+	handOverAge  = 24 * time.Hour  // how long it waits for the supervisor
 	handOverWait = 10 * time.Second
 	maxHandOver  = 4 << 10 // bytes
 )
