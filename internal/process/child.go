@@ -60,11 +60,15 @@ func startOnce(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, er
 	}()
 	select {
 	case got := <-done:
+		done <- got
+	case <-cut:
+	}
+	if len(done) > 0 { // also at the same moment
+		got := <-done
 		if got.err != nil {
 			return nil, got.err
 		}
 		return newChild(c, r, got.pid), nil
-	case <-cut:
 	}
 	f.kill()
 	discard := func(got result) {
