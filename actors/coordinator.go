@@ -159,6 +159,11 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onAdopted(m)
 	case messages.WatchFailed:
 		c.onWatchFailed(m)
+	case messages.ProblemNoted:
+		c.host.noteProblem(m.What, m.Err)
+	case messages.HostNoted:
+		c.log.WithField("cause", m.Cause).Info("Noted: " + m.Decision)
+		c.journal.noteHost(plugin.EntryHost, m.Cause, m.Decision)
 	case messages.ScanProgressed:
 		c.onScanProgressed(m)
 	case messages.ScanCompleted:

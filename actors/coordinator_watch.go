@@ -150,12 +150,10 @@ func (c *coordinator) onHeartbeat(p plugin.Pulse) {
 }
 
 func (c *coordinator) onWatchFailed(m messages.WatchFailed) {
-	if m.Err == nil {
-		c.host.solveProblem(m.What)
-		return
+	if m.Err != nil {
+		for _, l := range c.plugins {
+			l.DistrustBeats()
+		}
 	}
-	for _, l := range c.plugins {
-		l.DistrustBeats()
-	}
-	c.host.addProblem(m.What, m.Err)
+	c.host.noteProblem(m.What, m.Err)
 }

@@ -22,6 +22,16 @@ type hostState struct {
 	counters plugin.Counters
 }
 
+// noteProblem notes something that does not work, or without an error that it
+// works again.
+func (h *hostState) noteProblem(what string, err error) {
+	if err == nil {
+		h.solveProblem(what)
+		return
+	}
+	h.addProblem(what, err)
+}
+
 // addProblem notes something that does not work, in status and, when it is
 // new, in the log.
 func (h *hostState) addProblem(what string, err error) {

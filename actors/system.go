@@ -203,6 +203,17 @@ func (s *System) Follow(ctx context.Context, tell func(plugin.Entry)) error {
 // ClockStepped tells that the wall clock was set or the host was suspended (TM-07).
 func (s *System) ClockStepped() { s.actors.Root.Send(s.coordinator, messages.ClockStepped{}) }
 
+// NoteProblem reports that a part of the supervisor does not work and is tried
+// again, or with a nil error that it works again: in status, journal and log.
+func (s *System) NoteProblem(what string, err error) {
+	s.actors.Root.Send(s.coordinator, messages.ProblemNoted{What: what, Err: err})
+}
+
+// NoteHost adds to the journal what was found on the host and what was done.
+func (s *System) NoteHost(cause, decision string) {
+	s.actors.Root.Send(s.coordinator, messages.HostNoted{Cause: cause, Decision: decision})
+}
+
 func (s *System) tell(ctx context.Context, order any) error {
 	answer, err := s.ask(ctx, order)
 	if err != nil {

@@ -1,0 +1,49 @@
+package actors
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// What parts beside the actors report is in status as long as it lasts, and in
+// the journal once (AP-07: a log that cannot be bounded).
+func TestNoteProblem(t *testing.T) {
+	w := newWorld()
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+		var journal []string
+		go func() {
+			_ = s.Follow(t.Context(), func(e plugin.Entry) { journal = append(journal, e.Cause+"|"+e.Decision) })
+		}()
+		pass(time.Second)
+		for range 3 {
+			s.NoteProblem("log of a", errors.New("is a folder"))
+			pass(time.Second)
+		}
+		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "log of a" || got[0].Why != "is a folder" {
+			t.Errorf("problems: %+v", got)
+		}
+		for range 2 {
+			s.NoteProblem("log of a", nil)
+		}
+		s.NoteHost("1 socket", "removed")
+		pass(time.Second)
+		if got := status(t, s).Problems; len(got) != 0 {
+			t.Errorf("problems that are over: %+v", got)
+		}
+		want := []string{"log of a does not work: is a folder|will be tried again", "log of a works again|", "1 socket|removed"}
+		for _, entry := range want {
+			n := 0
+			for _, e := range journal {
+				if e == entry {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%q is in the journal %d times: %q", entry, n, journal)
+			}
+		}
+	})
+}
