@@ -31,7 +31,8 @@ func logsCommand() *cobra.Command {
 		Use:   "logs NAME",
 		Short: "Show what a plugin printed, with or without a supervisor running",
 		Long: `Show what a plugin and its daemon printed. Control characters are shown as ·;
-the file as it is: ROOT/supervisor/log/NAME.log. With -f it goes on until it is
+the file as it is: ROOT/supervisor/log/NAME.log. When a log is full its oldest
+part is dropped, and a line says how much. With -f it goes on until it is
 interrupted; with -o json each line is an object.
 
 It exits 4 when there is no such plugin.`,

@@ -9,9 +9,13 @@ import (
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logfile"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
+
+// lastOutput is how much of a plugin's log goes with its exit, in bytes.
+const lastOutput = 4 << 10
 
 // track makes what follows the plugins' processes: by their cgroups where
 // there are any (EV-02), by pidfds elsewhere (EV-03). Called once a process: it
@@ -31,7 +35,7 @@ func track(cfg config.Config, log logrus.FieldLogger) (t *process.Tracker, unlim
 	}
 	t, err = process.NewTracker(process.TrackerOptions{
 		Tree: tree, Plugins: layout.Plugins(cfg.Root), Log: log,
-		Output: func(name string) string { return process.TailLog(layout.Log(cfg.Root, name)) },
+		Output: func(name string) string { return logfile.Tail(layout.Log(cfg.Root, name), lastOutput) },
 	})
 	if err != nil {
 		return nil, nil, err

@@ -23,6 +23,7 @@ import (
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/logfile"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/platform"
@@ -87,7 +88,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
-	policy.Unfinished = tidyUp(ctx, packages, manager, log)
+	policy.Unfinished = tidyUp(manager, log)
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:      manager,
@@ -129,6 +130,14 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 		if err := clock.Watch(ctx, system.ClockStepped); err != nil {
 			log.WithError(err).Warn("A step of the clock will not be noticed")
 		}
+		<-ctx.Done()
+		return nil
+	})
+	parts.run(ctx, "logs and leftovers", func(ctx context.Context) error {
+		limit := logfile.Limit{MaxSize: int64(cfg.Logs.MaxSize), Keep: cfg.Logs.Keep}
+		keeper := &logfile.Keeper{Folder: layout.Logs(cfg.Root), Limit: limit, Problem: system.NoteProblem}
+		go keeper.Run(ctx) // a disk that does not answer must not delay the end
+		go sweepLeftovers(ctx, cfg.Root, packages, about.Started, system)
 		<-ctx.Done()
 		return nil
 	})
@@ -211,7 +220,7 @@ func prepareFolder(own string) error {
 	if err := os.MkdirAll(own, 0o750); err != nil {
 		return err
 	}
-	probe, err := os.CreateTemp(own, ".writable-")
+	probe, err := os.CreateTemp(own, layout.WritableProbe)
 	if err != nil {
 		var path *fs.PathError
 		if errors.As(err, &path) {
@@ -224,7 +233,7 @@ func prepareFolder(own string) error {
 
 // tidyUp removes what an earlier process left behind, and returns the changes
 // that it left. Neither is waited for on a disk that does not answer.
-func tidyUp(ctx context.Context, packages *supply.Supply, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
+func tidyUp(manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
 	found := make(chan []plugin.Change, 1)
 	_, err := bounded.Run(&bounded.Set{}, "", diskLimit, func() (none struct{}) {
 		left, err := manager.Unfinished()
@@ -232,9 +241,6 @@ func tidyUp(ctx context.Context, packages *supply.Supply, manager pluginManager,
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
 		}
 		found <- left
-		if n, err := packages.Sweep(ctx); err != nil || n > 0 {
-			log.WithError(err).WithField("folders", n).Info("Staging was tidied up")
-		}
 		if err := manager.SweepRefused(); err != nil {
 			log.WithError(err).Warn("Quarantines that are over cannot be removed")
 		}

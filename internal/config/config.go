@@ -28,6 +28,7 @@ type Config struct {
 	Restart      Restart
 	Upgrade      Upgrade
 	Install      Install
+	Logs         Logs
 	Plugins      map[string]Plugin
 	Log          Log
 	Admin        Admin
@@ -85,6 +86,12 @@ type Install struct {
 	FetchTimeout time.Duration
 }
 
+// Logs bounds what each plugin prints: MaxSize × (Keep + 1) bytes.
+type Logs struct {
+	MaxSize Size
+	Keep    int
+}
+
 // Plugin is what is set for one plugin by name.
 type Plugin struct {
 	Limits Limits
@@ -134,7 +141,8 @@ func Default() Config {
 			MaxSize: Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
 			Stall: 30 * time.Second, MinRate: kibibyte, FetchTimeout: 6 * time.Hour,
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Logs: Logs{MaxSize: 10 * mebibyte, Keep: 3},
+		Log:  Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -82,6 +82,8 @@ var keys = []key{
 	{"install.stall", "A download that brings nothing for so long is broken off, and goes on where it stopped.", timeout, func(c *Config) any { return &c.Install.Stall }},
 	{"install.min_rate", "Bytes a second that a download must bring, on average over install.stall; one that brings less is broken off, and goes on where it stopped.", sizeKind{1, tebibyte}, func(c *Config) any { return &c.Install.MinRate }},
 	{"install.fetch_timeout", "Longest time for one download of a package, with all its tries; what has come is kept for the next one.", spanKind{shortest, 7 * 24 * time.Hour}, func(c *Config) any { return &c.Install.FetchTimeout }},
+	{"logs.max_size", "Size of one part of a plugin's log; when the log is full, the oldest part is dropped.", sizeKind{4 * kibibyte, tebibyte}, func(c *Config) any { return &c.Logs.MaxSize }},
+	{"logs.keep", "How many parts of older output are kept: a plugin's log takes at most logs.max_size × (logs.keep + 1).", wholeKind{0, 1000}, func(c *Config) any { return &c.Logs.Keep }},
 	{pluginsKey, "What is set for single plugins: name → limits → cpu, memory, pids.", mapKind{}, func(c *Config) any { return &c.Plugins }},
 	{"log.level", "What is logged: this level and those above it.", wordKind{"trace", "debug", "info", "warning", "error"}, func(c *Config) any { return &c.Log.Level }},
 	{"log.format", "How it is written to stderr.", wordKind{"text", "json"}, func(c *Config) any { return &c.Log.Format }},

@@ -91,7 +91,7 @@ func TestDefaults(t *testing.T) {
 	for name, want := range map[string]string{
 		"intervals.scan": "15m", "intervals.pull": "5m", "intervals.update": "30m", "intervals.inventory": "24h",
 		"first_run.scan": "0s", "first_run.jitter": "1m", "restart.backoff_max": "5m", "install.max_size": "512MiB",
-		"install.stall": "30s", "install.min_rate": "1KiB", "install.fetch_timeout": "6h",
+		"install.stall": "30s", "install.min_rate": "1KiB", "install.fetch_timeout": "6h", "logs.max_size": "10MiB", "logs.keep": "3",
 	} {
 		if k, _ := keyNamed(name); k.get(&c) != want {
 			t.Errorf("%s is %s by default, want %s", name, k.get(&c), want)
@@ -151,7 +151,7 @@ func TestEveryKey(t *testing.T) {
 		"root": "/srv/x", "instance_id": "host-7", "control_plane.url": "https://cp.example:8443/base", "manager": "/opt/acs",
 		"admin.socket": "/run/s.sock", "metrics.listen": "[::1]:9108", "log.level": "debug", "log.format": "json",
 		"upgrade.trusted_keys": "one,two", "restart.on_hang": "false", "upgrade.allow_downgrade": "false",
-		"upgrade.require_sha256": "true", "install.max_size": "3GiB", "install.min_rate": "64KiB",
+		"upgrade.require_sha256": "true", "install.max_size": "3GiB", "install.min_rate": "64KiB", "logs.max_size": "3GiB",
 	}
 	for _, k := range keys {
 		if k.fileOnly() {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -15,7 +14,6 @@ import (
 // says nothing of is not handed over. The error is that its output could not be
 // read (SC-11), or ctx's.
 func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
-	m.trimLogs(ps)
 	r := m.explain(m.runner.Run(ctx, process.Command{
 		Path: m.path, Args: []string{"--status"}, Env: m.env, Timeout: statusTimeout, Keep: maxStatus,
 	}))
@@ -75,16 +73,4 @@ func match(ps []plugin.Plugin, lines []line) []*line {
 		}
 	}
 	return matched
-}
-
-// trimLogs keeps the logs of daemons small (SPEC 11).
-func (m *Manager) trimLogs(ps []plugin.Plugin) {
-	for _, p := range ps {
-		if plugin.CheckName(p.Name) != nil {
-			continue
-		}
-		if err := process.TrimLog(layout.Log(m.root, p.Name)); err != nil {
-			m.log.WithField("plugin", p.Name).WithField("cause", err.Error()).Warn("Log of the plugin cannot be trimmed")
-		}
-	}
 }

@@ -28,11 +28,20 @@ func Version(root, name, version string) string { return filepath.Join(Plugin(ro
 // HalfRemoved is the name of a plugin's or a version's folder while it is being
 // removed. It is not the name of a plugin or a version.
 func HalfRemoved(dir string) string {
-	return filepath.Join(filepath.Dir(dir), ".removed-"+filepath.Base(dir))
+	return filepath.Join(filepath.Dir(dir), halfRemoved+filepath.Base(dir))
 }
+
+const halfRemoved = ".removed-"
+
+// IsHalfRemoved reports whether a folder is one that HalfRemoved returns.
+func IsHalfRemoved(dir string) bool { return strings.HasPrefix(filepath.Base(dir), halfRemoved) }
 
 // Database is the plugin database, shared with other programs.
 func Database(root string) string { return filepath.Join(Plugins(root), "installed_plugins.db") }
+
+// TempDatabase begins the name, in Plugins, of a database that is built before
+// it takes the place of Database.
+const TempDatabase = ".installed_plugins.db."
 
 // LegacyList is the list of plugins from before the database.
 func LegacyList(root string) string { return filepath.Join(Plugins(root), "installed_plugins") }
@@ -50,6 +59,9 @@ func VersionLock(root, name, version string) string { return NameLock(root, name
 
 // Supervisor is the folder that no other program uses.
 func Supervisor(root string) string { return filepath.Join(root, "supervisor") }
+
+// WritableProbe begins the name of the file by which Supervisor is found to be writable.
+const WritableProbe = ".writable-"
 
 // SupervisorLock is held by the one supervisor of the root.
 func SupervisorLock(root string) string { return filepath.Join(Supervisor(root), "supervisor.lock") }
@@ -85,9 +97,16 @@ func Journal(dir string) string { return filepath.Join(dir, "journal.jsonl") }
 // OlderJournal is the older half of the journal in the folder dir.
 func OlderJournal(dir string) string { return filepath.Join(dir, "journal.1.jsonl") }
 
+// logSuffix ends the name of each log.
+const logSuffix = ".log"
+
+// Logs is the folder of the plugins' logs.
+func Logs(root string) string { return filepath.Join(Supervisor(root), "log") }
+
 // Log is the file that a plugin's daemon writes to (SPEC 11).
 func Log(root, name string) string {
-	return filepath.Join(Supervisor(root), "log", FileName(name+".log"))
+	file := strings.TrimSuffix(FileName(name+logSuffix), logSuffix) // a long one is cut
+	return filepath.Join(Logs(root), file+logSuffix)
 }
 
 // Staging is the folder of packages that are being fetched and checked.

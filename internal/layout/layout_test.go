@@ -32,6 +32,7 @@ func TestPaths(t *testing.T) {
 		{WAL(State("/base")), "/base/supervisor/state.db.wal"},
 		{Journal(Supervisor("/base")), "/base/supervisor/journal.jsonl"},
 		{OlderJournal(Supervisor("/base")), "/base/supervisor/journal.1.jsonl"},
+		{Logs("/base"), "/base/supervisor/log"},
 		{Log("/base", "p"), "/base/supervisor/log/p.log"},
 		{Staging("/base"), "/base/supervisor/staging"},
 		{StagingLock("/base"), "/base/supervisor/staging.lock"},
@@ -79,5 +80,8 @@ func TestFilesOfTheLongestNameCanBeMade(t *testing.T) {
 	}
 	if path := Note(root, Transactions, name); !IsNote(path) {
 		t.Errorf("%s is no note", path)
+	}
+	if path := Log(root, name); filepath.Ext(path) != ".log" {
+		t.Errorf("%s is not found as a log", path)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
@@ -22,7 +20,6 @@ const probePatience = time.Second
 // had answered: what was cut short is not handed over. One that the host could
 // not ask is, with its status unknown (EV-24).
 func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
-	m.trimLogs(ps)
 	var (
 		slots = make(chan struct{}, m.parallel)
 		all   sync.WaitGroup
@@ -59,17 +56,4 @@ func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 // that the host could not make, leaves the status unknown.
 func (m *Manager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	return verb.Probe(p, time.Now(), m.ask(ctx, p))
-}
-
-// trimLogs keeps the logs of daemons small: nobody else looks at them once
-// the verb that left the daemon has ended (SPEC 11).
-func (m *Manager) trimLogs(ps []plugin.Plugin) {
-	for _, p := range ps {
-		if plugin.CheckName(p.Name) != nil {
-			continue
-		}
-		if err := process.TrimLog(layout.Log(m.root, p.Name)); err != nil {
-			m.logFor(p).WithField("cause", err.Error()).Warn("Log of the plugin cannot be trimmed")
-		}
-	}
 }

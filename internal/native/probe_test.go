@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -202,24 +201,5 @@ func TestProbeCancelled(t *testing.T) {
 	}
 	if got := b.Check(ctx, p); got.Status != plugin.StatusUnknown {
 		t.Errorf("check with an ended context: %v", got.Status)
-	}
-}
-
-// SPEC 11: the logs that daemons write to are trimmed at each scan.
-func TestProbeTrimsLogs(t *testing.T) {
-	b := newBench(t)
-	p := b.install("p", "1.0", "exit 0", "20")
-	path := layout.Log(b.root, "p")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, make([]byte, 2<<20), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Probe(t.Context(), []plugin.Plugin{p}, func(plugin.Probe) {}); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Size() > 64<<10 {
-		t.Errorf("log: %v, %v", info, err)
 	}
 }

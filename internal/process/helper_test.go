@@ -132,11 +132,11 @@ func help(name string, args []string) int {
 		if _, err := os.Stat(args[0]); err != nil {
 			spawn("relay", true, os.Stdout, args...)
 		}
-	case "fill": // the log, wait until it is cut, and end
-		block := []byte(strings.Repeat("x", logMax))
+	case "fill": // the log, wait until something is dropped, and end
+		block := []byte(strings.Repeat("x", fillSize))
 		_, err := os.Stdout.Write(append(block, "before\n"...))
 		must(err)
-		for size := int64(logMax); size >= logMax; time.Sleep(time.Millisecond) {
+		for size := int64(fillSize); size >= fillSize; time.Sleep(time.Millisecond) {
 			info, err := os.Stdout.Stat()
 			must(err)
 			size = info.Size()

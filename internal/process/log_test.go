@@ -1,16 +1,18 @@
 package process
 
 import (
-	"bytes"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"pluginsupervisor/internal/logfile"
 )
 
 // SPEC 11: a verb that may leave a daemon appends to its log.
@@ -76,21 +78,42 @@ func TestRunDaemonWithoutLog(t *testing.T) {
 	f.kill()
 }
 
-// SPEC 11: cut while the verb runs; its output is still what it printed.
-func TestRunCutsLog(t *testing.T) {
+// fillSize is what the test's command "fill" prints at least, in bytes.
+const fillSize = 1 << 20
+
+// AP-07: what is dropped from a log while a verb runs does not change what is
+// returned as its output.
+func TestRunWhileLogIsBounded(t *testing.T) {
 	f := newFamily(t)
 	c := f.command("fill")
 	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(c.Log, bytes.Repeat([]byte("old\n"), logKeep/4), 0o640); err != nil {
+	if err := os.WriteFile(c.Log, []byte("old\n"), 0o640); err != nil {
 		t.Fatal(err)
 	}
+	bounded := make(chan error, 1)
+	go func() {
+		for {
+			info, err := os.Stat(c.Log)
+			if err == nil && info.Size() <= fillSize {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			file, err := os.OpenFile(c.Log, os.O_RDWR, 0)
+			if err == nil {
+				_, err = logfile.Limit{MaxSize: fillSize / 2}.Bound(file)
+				err = errors.Join(err, file.Close())
+			}
+			bounded <- err
+			return
+		}
+	}()
 	res := NewRunner(Options{}).Run(t.Context(), c)
 	want := strings.Repeat("x", logTail-len("before\nafter\n")) + "before\nafter\n"
 	if res.Err != nil || res.Output != want {
 		t.Errorf("%v\n%q", res.Err, res.Output)
 	}
-	if got := len(readFile(t, c.Log)); got != logKeep+len("after\n") {
-		t.Errorf("%d bytes in the log", got)
+	if err := <-bounded; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -121,7 +144,7 @@ func TestRunWithoutLog(t *testing.T) {
 // badLogs are paths that must not be opened as logs, by what is there.
 func badLogs(t *testing.T) map[string]string {
 	folder := t.TempDir()
-	file := writeFile(t, 0o640, strings.Repeat("x", logMax+1))
+	file := writeFile(t, 0o640, "precious")
 	fifo, link := filepath.Join(folder, "fifo"), filepath.Join(folder, "link")
 	if err := syscall.Mkfifo(fifo, 0o640); err != nil {
 		t.Fatal(err)
@@ -130,8 +153,8 @@ func badLogs(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if got := len(readFile(t, file)); got != logMax+1 {
-			t.Errorf("the file behind the symlink has %d bytes", got)
+		if got := readFile(t, file); got != "precious" {
+			t.Errorf("the file behind the symlink holds %q", got)
 		}
 	})
 	return map[string]string{
@@ -161,112 +184,5 @@ func TestRunWarnsAgain(t *testing.T) {
 	}
 	if n := len(hook.AllEntries()); n != 2 {
 		t.Errorf("%d warnings, want 2", n)
-	}
-}
-
-func TestTrimLog(t *testing.T) {
-	for _, size := range []int{0, logMax, logMax + 1, 3*logMax + 12345} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			content := strings.Repeat("0123456789\n", size/11+1)[:size]
-			path := writeFile(t, 0o640, content)
-			if err := TrimLog(path); err != nil {
-				t.Fatal(err)
-			}
-			want := content
-			if size > logMax {
-				want = content[size-logKeep:]
-			}
-			if got := readFile(t, path); got != want {
-				t.Errorf("%d bytes left, want the last %d", len(got), len(want))
-			}
-		})
-	}
-	if err := TrimLog(filepath.Join(t.TempDir(), "none")); err != nil {
-		t.Errorf("missing: %v", err)
-	}
-	for name, path := range badLogs(t) {
-		if err := TrimLog(path); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
-// Several may cut while a daemon appends: lines stay in order and, but for one
-// a cut, whole, and what is appended afterwards is there.
-func TestTrimLogWhileAppended(t *testing.T) {
-	path := writeFile(t, 0o640, "")
-	stop, stopped := make(chan struct{}), make(chan error)
-	go func() { stopped <- appendLines(path, stop) }()
-	cuts := make(chan error)
-	for range 2 {
-		go func() {
-			for range cutsEach {
-				for size := int64(0); size <= logMax; {
-					info, err := os.Stat(path)
-					if err != nil {
-						cuts <- err
-						return
-					}
-					size = info.Size()
-				}
-				if err := TrimLog(path); err != nil {
-					cuts <- err
-					return
-				}
-			}
-			cuts <- nil
-		}()
-	}
-	for range 2 {
-		if err := <-cuts; err != nil {
-			t.Error(err)
-		}
-	}
-	close(stop)
-	if err := <-stopped; err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.SplitAfter(readFile(t, path), "\n")
-	last, torn := -1, 0
-	for _, line := range lines[1 : len(lines)-1] { // the first may have lost its beginning
-		var n int
-		if _, err := fmt.Sscanf(line, "line %d", &n); err != nil || line != daemonLine(n) {
-			torn++
-			continue
-		}
-		if n <= last {
-			t.Errorf("line %d after line %d", n, last)
-		}
-		last = n
-	}
-	if last != lastLine || torn > 2*cutsEach {
-		t.Errorf("last line is %d, %d are torn", last, torn)
-	}
-}
-
-const (
-	lastLine = 1e9
-	cutsEach = 5
-)
-
-func daemonLine(n int) string { return fmt.Sprintf("line %d %0200d\n", n, n) }
-
-// appendLines appends numbered lines until stopped, and then the last.
-func appendLines(path string, stop chan struct{}) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for n := 0; ; n++ {
-		select {
-		case <-stop:
-			_, err := f.WriteString(daemonLine(lastLine))
-			return err
-		default:
-			if _, err := f.WriteString(daemonLine(n)); err != nil {
-				return err
-			}
-		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"pluginsupervisor/internal/boltfile"
 	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -105,7 +106,7 @@ func (r *Registry) build(ctx context.Context, records []record.Record) (name str
 			return "", err
 		}
 	}
-	name = filepath.Join(r.dir, ".installed_plugins.db."+rand.Text())
+	name = filepath.Join(r.dir, layout.TempDatabase+rand.Text())
 	db, err := boltfile.Open(ctx, name, boltfile.Options{Create: true})
 	if err != nil {
 		return "", err

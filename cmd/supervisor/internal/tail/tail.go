@@ -1,67 +1,64 @@
-// Package tail reads the end of a log, and goes on reading while its writer
-// goes on writing: also when the log is cut to its end in place, as the
-// supervisor does with logs that grow too long, or replaced by another file.
-//
-// What tells a cut from a growth is the content: the reader remembers the last
-// bytes it has read, and where they are not at their place any more it looks
-// for them, and goes on behind them. So no line is read twice, and none is
-// missed that is still there.
+// Package tail reads a plugin's log, and goes on reading while its writer goes
+// on writing: also when the oldest part of the log is dropped meanwhile, which
+// moves the rest, and when another program rotates the log.
 package tail
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"pluginsupervisor/internal/logfile"
 )
 
 const (
-	// window is how much of a file's end is read at most, in bytes; the
-	// supervisor keeps logs far below that.
-	window = 4 << 20
-	// remembered is how many of the last bytes are remembered.
-	remembered = 4 << 10
-	// every is how often a followed file is looked at.
+	// every is how often a followed log is checked.
 	every = 200 * time.Millisecond
+	// block is how much is read at once, in bytes.
+	block = 256 << 10
+	// guess is how long a line may be, in bytes: the last lines are first looked
+	// for in so much.
+	guess = 1 << 10
 )
 
-// Lines calls each with the last n lines of the file, all of them if n is 0.
-// Nothing is an error that wraps fs.ErrNotExist.
+// Lines calls each with the last n lines of the log at a path, all of them if n
+// is 0. Of a log that was rotated the older files, PATH.1 and so on, come
+// first. Nothing is an error that wraps fs.ErrNotExist.
 func Lines(path string, n int, each func(line string) error) error {
-	r := reader{path: path}
-	b, err := r.more()
-	if err != nil {
+	l := log{path: path}
+	defer l.close()
+	if err := l.open(); err != nil {
 		return err
 	}
-	lines := r.lines(b)
-	if len(r.rest) > 0 {
-		lines = append(lines, r.rest)
-	}
-	return tell(last(lines, n), each)
+	return l.last(n, true, each)
 }
 
 // Follow is Lines that then goes on with each line that is written, until ctx
 // ends or each fails. The file need not be there yet.
 func Follow(ctx context.Context, path string, n int, each func(line string) error) error {
-	r := reader{path: path}
+	l := log{path: path}
+	defer l.close()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		b, err := r.more()
+		err := l.open()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		lines := r.lines(b)
 		if first {
-			lines = last(lines, n)
+			err = l.last(n, false, each)
+		} else {
+			err = l.more(false, each)
 		}
-		if err := tell(lines, each); err != nil {
+		if err != nil {
 			return err
 		}
 		select {
@@ -72,98 +69,189 @@ func Follow(ctx context.Context, path string, n int, each func(line string) erro
 	}
 }
 
-func last(lines [][]byte, n int) [][]byte {
-	if n == 0 || len(lines) <= n {
-		return lines
-	}
-	return lines[len(lines)-n:]
+// log is a log and the files that it was rotated to.
+type log struct {
+	path  string
+	files []*file // the oldest first
 }
 
-func tell(lines [][]byte, each func(string) error) error {
-	for _, line := range lines {
-		if err := each(string(line)); err != nil {
-			return err
+// file is one of them.
+type file struct {
+	*logfile.Reader
+	info fs.FileInfo
+	rest []byte // what was read of the line that has no end yet
+	torn bool   // the beginning of that line was not read
+	end  int64  // where the file ended when it was opened
+}
+
+func (l *log) close() {
+	for _, f := range l.files {
+		f.Close()
+	}
+}
+
+// open opens the files that are there now. A file that is open stays so when it
+// is moved: its writer may go on. It is closed when it has no path any more and
+// there is another log. The error is that of the log itself.
+func (l *log) open() error {
+	var now []*file
+	var failed error
+	for _, path := range append(rotated(l.path), l.path) {
+		f, err := l.find(path)
+		if err == nil {
+			now = append(now, f)
+		} else if path == l.path {
+			failed = err
 		}
 	}
-	return nil
-}
-
-type reader struct {
-	path string
-	at   int64  // up to where it was read
-	seen []byte // the bytes before that
-	rest []byte // of them, the line that has no end yet
-}
-
-// more reads what was not read yet.
-func (r *reader) more() ([]byte, error) {
-	// Without O_NONBLOCK a pipe in the file's place would block for ever.
-	f, err := os.OpenFile(r.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+	if failed != nil && !errors.Is(failed, fs.ErrNotExist) {
+		return failed
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", r.path)
-	}
-	size := info.Size()
-	if !r.inPlace(f, size) {
-		if err := r.find(f, size); err != nil {
-			return nil, err
+	for _, f := range l.files {
+		switch {
+		case slices.Contains(now, f):
+		case failed != nil:
+			now = slices.Insert(now, 0, f)
+		default:
+			f.Close()
 		}
 	}
-	b, err := readAt(f, max(r.at, size-window), size)
-	if err != nil {
-		return nil, err
-	}
-	r.at = max(r.at, size-window) + int64(len(b))
-	r.seen = append(r.seen, b...)
-	r.seen = bytes.Clone(r.seen[max(0, len(r.seen)-remembered):])
-	return b, nil
-}
-
-// inPlace tells whether the bytes that were read are still where they were.
-func (r *reader) inPlace(f io.ReaderAt, size int64) bool {
-	if size < r.at {
-		return false
-	}
-	b, err := readAt(f, r.at-int64(len(r.seen)), r.at)
-	return err == nil && bytes.Equal(b, r.seen)
-}
-
-// find goes to behind the bytes that were read, or to the beginning of what
-// must then be another file.
-func (r *reader) find(f io.ReaderAt, size int64) error {
-	start := max(0, size-window)
-	b, err := readAt(f, start, size)
-	if err != nil {
-		return err
-	}
-	if i := bytes.LastIndex(b, r.seen); i >= 0 && len(r.seen) > 0 {
-		r.at = start + int64(i+len(r.seen))
+	l.files = now
+	if len(now) > 0 {
 		return nil
 	}
-	r.at, r.seen, r.rest = 0, nil, nil
+	return failed
+}
+
+// find returns the file at a path, the open one if there is.
+func (l *log) find(path string) (*file, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range l.files {
+		if os.SameFile(f.info, info) {
+			return f, nil
+		}
+	}
+	r, err := logfile.OpenReader(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err = r.File().Stat()
+	end, failed := logfile.End(r.File())
+	if err := errors.Join(err, failed); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return &file{Reader: r, info: info, end: end}, nil
+}
+
+// rotated returns the files that a log was rotated to, PATH.N, the oldest
+// first: that with the highest number.
+func rotated(path string) []string {
+	number := func(p string) int {
+		n, err := strconv.Atoi(strings.TrimPrefix(p, path+"."))
+		if err != nil || n < 0 {
+			return -1
+		}
+		return n
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	var found []string
+	for _, e := range entries {
+		p := filepath.Join(filepath.Dir(path), e.Name())
+		if strings.HasPrefix(p, path+".") && number(p) >= 0 {
+			found = append(found, p)
+		}
+	}
+	slices.SortFunc(found, func(a, b string) int { return number(b) - number(a) })
+	return found
+}
+
+// last calls each with the last n lines of all files, with all if n is 0.
+func (l *log) last(n int, whole bool, each func(string) error) error {
+	if n == 0 {
+		return l.more(whole, each)
+	}
+	for size := int64(n) * guess; ; size *= 4 {
+		cut := false
+		for _, f := range l.files {
+			torn, err := f.SeekLast(size)
+			if err != nil {
+				return err
+			}
+			f.rest, f.torn, cut = nil, torn, cut || torn
+		}
+		var lines []string
+		add := func(line string) error {
+			if lines = append(lines, line); len(lines) > 2*n {
+				lines = slices.Delete(lines, 0, len(lines)-n)
+			}
+			return nil
+		}
+		if err := l.more(whole, add); err != nil {
+			return err
+		}
+		if len(lines) < n && cut {
+			continue
+		}
+		for _, line := range lines[max(0, len(lines)-n):] {
+			if err := each(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// more calls each with the lines that were not read yet, those of one file
+// after those of the other. whole says that what has no end yet is a line too,
+// and that what is written from now on is not read.
+func (l *log) more(whole bool, each func(string) error) error {
+	for _, f := range l.files {
+		if err := f.more(whole, each); err != nil {
+			return err
+		}
+		if whole && len(f.rest) > 0 {
+			if err := each(string(f.rest)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
-// readAt reads from start to end, or less when the file ends before.
-func readAt(f io.ReaderAt, start, end int64) ([]byte, error) {
-	b := make([]byte, end-start)
-	n, err := f.ReadAt(b, start)
-	if err != nil && err != io.EOF {
-		return nil, err
+// more calls each with the lines that were not read yet: with whole, up to
+// where the file ended when it was opened, as its writer may be faster.
+func (f *file) more(whole bool, each func(string) error) error {
+	b := make([]byte, block)
+	for !whole || f.Position() < f.end {
+		n, err := f.Read(b)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if f.Gap() && len(f.rest) > 0 { // its end was dropped
+			if err := each(string(f.rest)); err != nil {
+				return err
+			}
+			f.rest = nil
+		}
+		for line := range bytes.Lines(b[:n]) {
+			f.rest = append(f.rest, line...)
+			text, ended := bytes.CutSuffix(f.rest, []byte("\n"))
+			if !ended {
+				break
+			}
+			if !f.torn {
+				if err := each(string(text)); err != nil {
+					return err
+				}
+			}
+			f.rest, f.torn = f.rest[:0], false
+		}
 	}
-	return b[:n], nil
-}
-
-// lines are the lines that end in b.
-func (r *reader) lines(b []byte) [][]byte {
-	all := bytes.Split(append(r.rest, b...), []byte("\n"))
-	r.rest = all[len(all)-1]
-	return all[:len(all)-1]
+	return nil
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/logfile"
 )
 
 func write(t *testing.T, path, text string) {
@@ -101,6 +103,69 @@ func following(t *testing.T, path string, n int) (next func(want ...string)) {
 	}
 }
 
+// bound drops the oldest part of a log.
+func bound(t *testing.T, path string, size int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		_, err = logfile.Limit{MaxSize: size}.Bound(f)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AP-07: `logs` reads over rotated files, the oldest first.
+func TestLinesOfRotatedLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	write(t, path+".10", "a\nb")
+	write(t, path+".2", "c\nd\n")
+	write(t, path+".old", "not of it\n")
+	write(t, path, "e\nf\n")
+	for n, want := range map[int][]string{0: {"a", "b", "c", "d", "e", "f"}, 3: {"d", "e", "f"}, 5: {"b", "c", "d", "e", "f"}} {
+		var got []string
+		err := Lines(path, n, func(line string) error {
+			got = append(got, line)
+			return nil
+		})
+		if err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%d lines: %q, %v", n, got, err)
+		}
+	}
+}
+
+// The last lines are found however long they are.
+func TestLastLongLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	long := []string{"first", strings.Repeat("a", 9*guess), strings.Repeat("b", 20*guess)}
+	write(t, path, text(long))
+	for n := 1; n <= 3; n++ {
+		var got []string
+		err := Lines(path, n, func(line string) error {
+			got = append(got, line)
+			return nil
+		})
+		if err != nil || !cmp.Equal(long[3-n:], got) {
+			t.Errorf("%d lines: %d of them, %v", n, len(got), err)
+		}
+	}
+}
+
+// AP-07: who follows a log that is bounded again and again gets each line once,
+// in order, and no line is missing.
+func TestFollowWhileBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	next := following(t, path, 0)
+	all := numbered(1, 12_000)
+	for n := 0; n < len(all); n += 1000 {
+		write(t, path, text(all[n:n+500]))
+		next(all[n : n+500]...) // at the latest now: the next step drops half of it
+		write(t, path, text(all[n+500:n+1000]))
+		bound(t, path, 120_000)
+		next(all[n+500 : n+1000]...)
+	}
+}
+
 func numbered(first, last int) (lines []string) {
 	for n := first; n <= last; n++ {
 		lines = append(lines, fmt.Sprintf("line %d %s", n, strings.Repeat("x", 90)))
@@ -117,23 +182,24 @@ func TestFollow(t *testing.T) {
 	write(t, path, "a line\n")
 	next("half a line")
 
-	t.Run("cut to its end in place", func(t *testing.T) {
+	t.Run("its oldest part dropped", func(t *testing.T) {
 		before := numbered(1, 900)
 		write(t, path, text(before))
 		next(before...)
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keep := append(b[len(b)-20_000:], "written meanwhile\n"...)
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err == nil {
-			_, err = f.WriteAt(keep, 0)
-		}
-		if err := errors.Join(err, f.Truncate(int64(len(keep))), f.Close()); err != nil {
-			t.Fatal(err)
-		}
+		bound(t, path, 20_000)
+		write(t, path, "written meanwhile\n")
 		next("written meanwhile")
+	})
+	t.Run("rotated by another program", func(t *testing.T) {
+		if err := os.Rename(path, path+".1"); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path+".1", "the writer goes on\n")
+		next("the writer goes on")
+		write(t, path, "the next writer\n")
+		next("the next writer")
+		write(t, path+".1", "both\n")
+		next("both")
 	})
 	t.Run("replaced", func(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "other")

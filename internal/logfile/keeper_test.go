@@ -1,0 +1,291 @@
+package logfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestMain makes the test binary a daemon as well, which prints numbered lines
+// at a rate, in bytes a second.
+func TestMain(m *testing.M) {
+	rate, err := strconv.Atoi(os.Getenv("LOGFILE_TEST_RATE"))
+	if err != nil {
+		os.Exit(m.Run())
+	}
+	for begin, sent, n := time.Now(), 0, 1; ; {
+		var b []byte
+		for len(b) < rate/200 {
+			b = append(b, line(n)...)
+			n++
+		}
+		if _, err := os.Stdout.Write(b); err != nil {
+			os.Exit(1)
+		}
+		sent += len(b)
+		time.Sleep(time.Until(begin.Add(time.Duration(float64(sent) / float64(rate) * float64(time.Second)))))
+	}
+}
+
+// daemon starts a process that prints to a log at a rate until it is stopped.
+func daemon(t *testing.T, path string, rate int) (stop func()) {
+	t.Helper()
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprint("LOGFILE_TEST_RATE=", rate))
+	cmd.Stdout = f
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// problems holds what a Keeper reported and has not taken back, and how often
+// it took something back.
+type problems struct {
+	mu   sync.Mutex
+	now  map[string]string
+	over int
+}
+
+func (p *problems) note(what string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.over++
+		delete(p.now, what)
+	} else {
+		p.now[what] = err.Error()
+	}
+}
+
+func (p *problems) of(what string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now[what]
+}
+
+// keep runs a Keeper until the test ends, or stop is called.
+func keep(t *testing.T, folder string, l Limit) (p *problems, stop func()) {
+	t.Helper()
+	p = &problems{now: map[string]string{}}
+	k := &Keeper{Folder: folder, Limit: l, Problem: p.note}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		k.Run(ctx)
+	}()
+	stop = func() {
+		cancel()
+		<-ended
+	}
+	t.Cleanup(stop)
+	return p, stop
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+// slack is what a busy machine and its disk may delay a check, beside the second
+// of AP-07.
+const slack = 2 * time.Second
+
+// checkBound checks for a while that the open log takes at most the limit and
+// what was written in the last second, and that it was bounded at all.
+func checkBound(t *testing.T, log *os.File, l Limit, during time.Duration) {
+	t.Helper()
+	type sample struct {
+		at  time.Time
+		end int64
+	}
+	var samples []sample
+	largest := int64(0)
+	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		size, err := regularSize(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := readMark(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := sample{time.Now(), m.dropped + size}
+		samples = append(samples, now)
+		for len(samples) > 1 && now.at.Sub(samples[0].at) > time.Second+slack {
+			samples = samples[1:]
+		}
+		recent := max(0, now.end-samples[0].end)
+		if now.at.Sub(samples[0].at) > time.Second && size > l.total()+recent {
+			t.Fatalf("%d bytes, with %d written in the last second", size, recent)
+		}
+		largest = max(largest, size)
+	}
+	m, err := readMark(log)
+	if err != nil || m.dropped == 0 {
+		t.Errorf("nothing was dropped, %v", err)
+	}
+	t.Logf("at most %.1f MB, of %.1f MB written", float64(largest)/1e6, float64(samples[len(samples)-1].end)/1e6)
+}
+
+// AP-07: the limit holds at 50 MB/s and at once after the start, and the
+// program loses nothing.
+func TestKeeperAtFiftyMegabytesASecond(t *testing.T) {
+	for name, dir := range folders(t) {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(dir, "logs")
+			path := filepath.Join(folder, "p.log")
+			l := Limit{MaxSize: 5 << 20, Keep: 3}
+			stop := daemon(t, path, 50_000_000)
+			f := openBoth(t, path)
+			eventually(t, "the log is too large", func() bool {
+				size, err := regularSize(f)
+				return err == nil && size > l.total()+l.total()/2
+			})
+			p, _ := keep(t, folder, l)
+			time.Sleep(time.Second)
+			checkBound(t, f, l, 3*time.Second)
+			stop()
+			eventually(t, "the limit holds", func() bool {
+				size, err := regularSize(f)
+				return err == nil && size <= l.total()
+			})
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = b[:strings.LastIndexByte(string(b), '\n')+1] // its writer was killed
+			var last int
+			if _, err := fmt.Sscanf(string(b[strings.LastIndex(string(b), "\nline")+1:]), "line %d", &last); err != nil {
+				t.Fatal(err)
+			}
+			if gaps := checkLines(t, b, last); gaps > 1 && collapses(f) {
+				t.Errorf("%d gaps", gaps)
+			}
+			if len(p.now) > 0 {
+				t.Errorf("problems: %v", p.now)
+			}
+		})
+	}
+}
+
+// AP-07: a log that was moved or deleted is bounded all the same, also by a
+// supervisor that begins later, and where its output is not shown that is said.
+func TestKeeperBoundsMovedAndDeletedLogs(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		away func(path, elsewhere string) error
+		want string // of the problem
+	}{
+		{"deleted", func(path, _ string) error { return os.Remove(path) }, "writes to a deleted file, restart the plugin"},
+		{"moved", os.Rename, "/elsewhere, restart the plugin"},
+		{"rotated", func(path, _ string) error { return os.Rename(path, path+".1") }, ""},
+		{"with its folder", func(path, elsewhere string) error { return os.Rename(filepath.Dir(path), elsewhere) }, "/elsewhere/p.log, restart"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			folder := filepath.Join(dir, "logs")
+			path := filepath.Join(folder, "p.log")
+			l := Limit{MaxSize: 1 << 20, Keep: 1}
+			p, stop := keep(t, folder, l)
+			stopDaemon := daemon(t, path, 5_000_000)
+			f := openBoth(t, path)
+			if err := c.away(path, filepath.Join(dir, "elsewhere")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			checkBound(t, f, l, 1500*time.Millisecond)
+			said := func(p *problems) func() bool {
+				return func() bool { return c.want == "" || strings.Contains(p.of("log of p"), c.want) }
+			}
+			eventually(t, "the problem is reported", said(p))
+			stop()
+			p, _ = keep(t, folder, l)
+			time.Sleep(time.Second)
+			checkBound(t, f, l, 1500*time.Millisecond)
+			eventually(t, "the problem is reported again", said(p))
+			if c.want == "" && p.of("log of p") != "" {
+				t.Errorf("problem: %s", p.of("log of p"))
+			}
+			p.mu.Lock()
+			if p.over > 0 {
+				t.Errorf("the problem came and went %d times", p.over)
+			}
+			p.mu.Unlock()
+			stopDaemon()
+			daemon(t, path, 1000) // its successor opens the log anew
+			eventually(t, "the problem is over", func() bool { return p.of("log of p") == "" })
+		})
+	}
+}
+
+// Without events of the kernel the limit holds too.
+func TestKeeperPolls(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "p.log")
+	l := Limit{MaxSize: 1 << 20, Keep: 1}
+	k := &Keeper{Folder: folder, Limit: l, Problem: func(what string, err error) { t.Errorf("%s: %v", what, err) }, proc: "/proc"}
+	k.logs, k.strays, k.wrong = map[string]*log{}, map[identity]*stray{}, map[string]bool{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		k.poll(ctx)
+	}()
+	daemon(t, path, 5_000_000)
+	time.Sleep(time.Second)
+	checkBound(t, openBoth(t, path), l, 2*time.Second)
+	cancel()
+	<-ended
+}
+
+// What cannot be bounded is reported, and nothing else suffers.
+func TestKeeperReportsWhatItCannotBound(t *testing.T) {
+	folder := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(folder, "dir.log"), 0o750), os.Symlink("/etc/hostname", filepath.Join(folder, "link.log"))); err != nil {
+		t.Fatal(err)
+	}
+	writeEnd(t, filepath.Join(folder, "p.log"), strings.Repeat("x\n", 10_000))
+	p, _ := keep(t, folder, Limit{MaxSize: 4096})
+	for _, what := range []string{"log of dir", "log of link"} {
+		eventually(t, what, func() bool { return strings.Contains(p.of(what), "not a regular file") })
+	}
+	eventually(t, "the other log is bounded", func() bool {
+		info, err := os.Stat(filepath.Join(folder, "p.log"))
+		return err == nil && info.Size() <= 4096
+	})
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the folder is there again", func() bool {
+		info, err := os.Stat(folder)
+		return err == nil && info.IsDir()
+	})
+	for _, what := range []string{"log of dir", "log of link"} {
+		eventually(t, what+" is over", func() bool { return p.of(what) == "" })
+	}
+}

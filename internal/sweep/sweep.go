@@ -1,0 +1,182 @@
+// Package sweep removes what a killed process left behind: folders that were
+// being removed, temporary files and databases, sockets that no process listens
+// on. All of it lies where the next process would leave it for ever.
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
+)
+
+// maxRemoved bounds what one sweep removes. The next start goes on.
+const maxRemoved = 10_000
+
+// Found counts what was removed, by what it was.
+type Found map[Kind]int
+
+// Kind is what a killed process left.
+type Kind string
+
+// The kinds, as they are named in the journal.
+const (
+	Removals  Kind = "half removed folders"
+	Databases Kind = "temporary databases"
+	Files     Kind = "temporary files"
+	Sockets   Kind = "dead sockets"
+)
+
+// kinds is their order in a text.
+var kinds = []Kind{Removals, Databases, Files, Sockets}
+
+// String returns the counts as words; "" for none.
+func (f Found) String() string {
+	var words []string
+	for _, k := range kinds {
+		if f[k] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", f[k], k))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// Run removes from a root what no living process uses: what has not changed
+// since the given time, the start of this process. It stops when ctx ends. The
+// error is about what could not be removed; the rest is removed all the same.
+func Run(ctx context.Context, root string, since time.Time) (Found, error) {
+	s := &sweeper{ctx: ctx, since: since, found: Found{}}
+	s.folder(layout.Plugins(root), func(path string, e fs.DirEntry) {
+		switch {
+		case layout.IsHalfRemoved(path):
+			s.remove(Removals, path, os.RemoveAll)
+		case strings.HasPrefix(e.Name(), layout.TempDatabase):
+			s.remove(Databases, path, removeUnlocked)
+		case e.IsDir():
+			s.folder(path, func(path string, _ fs.DirEntry) {
+				if layout.IsHalfRemoved(path) {
+					s.remove(Removals, path, os.RemoveAll)
+				}
+			})
+		}
+	})
+	own := layout.Supervisor(root)
+	s.folder(own, func(path string, e fs.DirEntry) {
+		switch {
+		case e.Type() == fs.ModeSocket:
+			s.remove(Sockets, path, removeDead)
+		case e.Type().IsRegular() && (isTemp(path) || strings.HasPrefix(e.Name(), layout.WritableProbe)):
+			s.remove(Files, path, os.Remove)
+		}
+	})
+	for _, notes := range []string{layout.Transactions, layout.Quarantine, layout.Sequences} {
+		s.folder(layout.Notes(root, notes), func(path string, e fs.DirEntry) {
+			if e.Type().IsRegular() && isTemp(path) {
+				s.remove(Files, path, os.Remove)
+			}
+		})
+	}
+	return s.found, errors.Join(s.failed...)
+}
+
+type sweeper struct {
+	ctx    context.Context
+	since  time.Time
+	found  Found
+	total  int
+	failed []error
+}
+
+// folder calls each with what is in a folder, if there is one.
+func (s *sweeper) folder(path string, each func(path string, e fs.DirEntry)) {
+	entries, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.fail(err)
+	}
+	for _, e := range entries {
+		if s.ctx.Err() != nil || s.total >= maxRemoved {
+			return
+		}
+		each(filepath.Join(path, e.Name()), e)
+	}
+}
+
+// coarse is how far the time stamps of a file system may be behind the clock.
+const coarse = 20 * time.Millisecond
+
+// errInUse says that a process uses what would be removed.
+var errInUse = errors.New("in use")
+
+// remove removes what is left of an earlier process.
+func (s *sweeper) remove(k Kind, path string, remove func(string) error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil || !time.Unix(st.Ctim.Unix()).Before(s.since.Add(-coarse)) {
+		return // gone, or of a process that lives
+	}
+	switch err := remove(path); {
+	case err == nil:
+		s.found[k]++
+		s.total++
+	case !errors.Is(err, errInUse) && !errors.Is(err, fs.ErrNotExist):
+		s.fail(err)
+	}
+}
+
+// maxFailures bounds what the error says.
+const maxFailures = 10
+
+func (s *sweeper) fail(err error) {
+	if len(s.failed) < maxFailures {
+		s.failed = append(s.failed, err)
+	}
+}
+
+// shortened is what layout.FileName makes of a name that would be too long.
+var shortened = regexp.MustCompile(`(?s)^.{200}-[0-9a-f]{8}$`)
+
+// isTemp reports whether durable.TempName returns such a path: no other file of
+// those folders does without its suffix.
+func isTemp(path string) bool {
+	name := filepath.Base(path)
+	return strings.HasSuffix(name, durable.TempSuffix) || shortened.MatchString(name)
+}
+
+// removeUnlocked removes a database that no process has open.
+func removeUnlocked(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := lock.TryFile(f, true); errors.Is(err, lock.ErrHeld) {
+		return errInUse
+	} else if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// removeDead removes a socket that no process listens on.
+func removeDead(path string) error {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return errors.Join(errInUse, conn.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return errInUse // it may be: its queue is full, say
+	}
+	return os.Remove(path)
+}
