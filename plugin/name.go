@@ -3,30 +3,41 @@ package plugin
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxNameLength is the longest plugin name or version, in bytes (SPEC 1).
 const MaxNameLength = 255
 
-// CheckName tells why a string may not be a plugin's name or version, or nil:
-// 1–255 ASCII letters, digits and . _ - +, not starting with a dot (SPEC 1,
-// ST-15). What passes is safe as one element of a path.
+// NameRule says in words what CheckName allows.
+const NameRule = `1 to 255 bytes of UTF-8 without /, backslash and control characters, no blank at either end`
+
+// CheckName returns why a string may not be a plugin's name or version, or nil:
+// NameRule, and not a name that a folder of plugins has for something else
+// (SPEC 1, ST-15). What passes is safe as one element of a path.
 func CheckName(s string) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("empty name")
 	case len(s) > MaxNameLength:
 		return fmt.Errorf("name of %d bytes, at most %d allowed", len(s), MaxNameLength)
-	case s[0] == '.':
-		return fmt.Errorf("name %q starts with a dot", s)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("name %q is not UTF-8", s)
+	case s == ".", s == "..":
+		return fmt.Errorf("name %q is a folder's own", s)
+	case strings.TrimSpace(s) != s:
+		return fmt.Errorf("name %q begins or ends with a blank", s)
 	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '.', c == '_', c == '-', c == '+':
-		default:
-			return fmt.Errorf("name %q holds %q; letters, digits and . _ - + are allowed", s, c)
+	for _, r := range s {
+		if r == '/' || r == '\\' || unicode.IsControl(r) {
+			return fmt.Errorf("name %q holds %q, which is not allowed", s, r)
+		}
+	}
+	for _, ours := range []string{"installed_plugins", ".installed_plugins", ".removed-"} {
+		if strings.HasPrefix(s, ours) {
+			return fmt.Errorf("name %q begins with %s, as files of the installation do", s, ours)
 		}
 	}
 	return nil

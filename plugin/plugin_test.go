@@ -25,12 +25,15 @@ func TestParseTimeout(t *testing.T) {
 
 // ST-15, SPEC 1: names and versions.
 func TestCheckName(t *testing.T) {
-	for _, ok := range []string{"a", "A-1_b.c+d", "1.0", strings.Repeat("x", 255)} {
+	for _, ok := range []string{"a", "A-1_b.c+d", "1.0", strings.Repeat("x", 255), ".hidden", "a b", "ä", "云助手", "a@b:c~d", "-x", "...", "x.v1.0", "cgroup.procs", "removed-x"} {
 		if err := CheckName(ok); err != nil {
 			t.Errorf("%q: %v", ok, err)
 		}
 	}
-	for _, bad := range []string{"", ".", "..", ".hidden", "a/b", "a b", "a\x00", "ä", "a\n", strings.Repeat("x", 256)} {
+	for _, bad := range []string{
+		"", ".", "..", "a/b", `a\b`, "a\x00", "a\n", "a\u0085b", " a", "a ", "a\u3000", "\xff", strings.Repeat("x", 256), strings.Repeat("ä", 128),
+		"installed_plugins", "installed_plugins.db", ".installed_plugins.db.1", ".removed-a",
+	} {
 		if CheckName(bad) == nil {
 			t.Errorf("%q is allowed", bad)
 		}

@@ -64,9 +64,11 @@ func (w wish) order(ctx context.Context, client *admin.Client) (accepted string,
 	return accepted, err
 }
 
-// versionWish is an operator's wish for NAME@VERSION.
+// versionWish is an operator's wish for NAME@VERSION, where only NAME may hold a
+// further @ (SPEC 1).
 func versionWish(arg string) (wish, error) {
-	name, version, _ := strings.Cut(arg, "@")
+	at := strings.LastIndexByte(arg, '@')
+	name, version := arg[:at], arg[at+1:]
 	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
 		return wish{}, exit(exitUsage, err)
 	}

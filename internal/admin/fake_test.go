@@ -21,6 +21,7 @@ type fake struct {
 	snapshot plugin.Snapshot
 	err      error
 	stuck    bool
+	knows    string // another plugin
 }
 
 func (f fake) Follow(ctx context.Context, _ func(plugin.Entry)) error {
@@ -43,7 +44,7 @@ func (f fake) order(ctx context.Context, name string) error {
 		return ctx.Err()
 	case name == "crash":
 		return errors.New("crash is being upgraded")
-	case name != "hello":
+	case name != "hello" && (f.knows == "" || name != f.knows):
 		return fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)
 	}
 	return nil

@@ -32,6 +32,21 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// SPEC 1: a plugin with any name that is allowed can be asked for.
+func TestOrdersForEveryName(t *testing.T) {
+	for _, name := range []string{
+		"a b", "云助手", "a@b:c~d", "%2F", "a%b", "a?b#c&d=e", ".hidden", "...", "a;b", `"'`, "+", strings.Repeat("云", 85), "start",
+	} {
+		c := Dial(serve(t, fake{knows: name}))
+		if got, err := c.Order(t.Context(), OrderStop, name); err != nil || got != "stop "+name {
+			t.Errorf("%q: %q, %v", name, got, err)
+		}
+		if got, err := c.Change(t.Context(), plugin.Change{Name: name, Version: name}); err != nil || got != "upgrade to "+name+" of "+name {
+			t.Errorf("%q: %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestOrderNobodyAnswers(t *testing.T) {
 	if _, err := Dial(serve(t, fake{stuck: true})).Order(t.Context(), OrderStop, "hello"); err == nil ||
 		!strings.Contains(err.Error(), "no answer from the supervisor within 2s") {

@@ -58,9 +58,9 @@ func (f *following) handle(e inotify.Event) error {
 			return f.lookAll()
 		}
 	case e.Watch == f.folder && e.Mask&unix.IN_CREATE != 0:
-		f.watch(e.Name)
+		f.watch(f.tree.nameOf(e.Name))
 	case e.Watch == f.folder && e.Mask&unix.IN_DELETE != 0:
-		f.forget(e.Name)
+		f.forget(f.tree.nameOf(e.Name))
 	case known && e.Mask&unix.IN_IGNORED != 0:
 		delete(f.leaves, e.Watch)
 	case known:
@@ -108,7 +108,7 @@ func (f *following) lookAll() error {
 
 // watch comes before the look, so that no change falls between the two.
 func (f *following) watch(name string) {
-	l := &Leaf{f.tree, f.tree.folder, name}
+	l := f.tree.leafOf(f.tree.folder, name)
 	watch, err := f.tree.events.Add(filepath.Join(l.Dir(), "cgroup.events"), unix.IN_MODIFY)
 	if gone(err) {
 		return // its removal is the next that is heard of it
@@ -134,7 +134,7 @@ func (f *following) forget(name string) {
 // tell says what is so now: a leaf that is gone is empty, one that was made
 // anew since may not be.
 func (f *following) tell(name string) {
-	l := &Leaf{f.tree, f.tree.folder, name}
+	l := f.tree.leafOf(f.tree.folder, name)
 	populated, err := l.Populated()
 	if err != nil {
 		f.tree.log.WithError(err).WithField("plugin", name).Warn("Cgroup of plugin cannot be read")

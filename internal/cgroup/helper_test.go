@@ -130,7 +130,7 @@ func clear(t testing.TB, tree *Tree) {
 			if err := l.Kill(); err != nil {
 				t.Error(err)
 			}
-			eventually(t, "removed", func() bool { return tree.Remove(l.name) == nil })
+			eventually(t, "removed", func() bool { return tree.Remove(tree.nameOf(l.name)) == nil })
 		}
 	}
 	if err := tree.Close(); err != nil && !errors.Is(err, os.ErrClosed) {

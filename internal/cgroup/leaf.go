@@ -15,7 +15,7 @@ import (
 type Leaf struct {
 	tree   *Tree
 	folder string
-	name   string
+	name   string // of the leaf, see layout.LeafName
 }
 
 // Dir is where the leaf is in the v2 hierarchy.

@@ -41,7 +41,8 @@ type Tree struct {
 	events *inotify.Queue
 
 	mu    sync.Mutex
-	fresh map[Leaf]bool // made since Open, or by renew
+	fresh map[Leaf]bool     // made since Open, or by renew
+	names map[string]string // of plugins, by the name of their leaf where that is another one
 }
 
 // Open finds the place and makes our folder there, and nothing else. The error
@@ -65,7 +66,7 @@ func Open(o Options) (*Tree, error) {
 	if err := forkable(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	t := &Tree{log: o.Log, folder: folderOf(o.Root), v1: hierarchies(mounts, own), fresh: map[Leaf]bool{}}
+	t := &Tree{log: o.Log, folder: folderOf(o.Root), v1: hierarchies(mounts, own), fresh: map[Leaf]bool{}, names: map[string]string{}}
 	if t.place, err = choose(places(mounts, own[""]), t.folder); err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func choose(candidates []place, folder string) (place, error) {
 func (t *Tree) Dir() string { return filepath.Join(t.place.dir, t.folder) }
 
 // Leaf gives a plugin's leaf, making it if it is not there. The error is not
-// nil for what is no plugin's name, or is the name of one of the kernel's files.
+// nil for what is no plugin's name.
 func (t *Tree) Leaf(name string) (*Leaf, error) { return t.leaf(t.folder, name) }
 
 // Probes gives the leaf for what is run of a plugin only to ask it: in its own
@@ -108,16 +109,49 @@ func (t *Tree) leaf(folder, name string) (*Leaf, error) {
 	if err := plugin.CheckName(name); err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
-	l := &Leaf{t, folder, name}
+	l := t.leafOf(folder, name)
 	if err := os.MkdirAll(l.Dir(), 0o755); err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
 	return l, nil
 }
 
+// leafOf returns a plugin's leaf, which need not be there.
+func (t *Tree) leafOf(folder, name string) *Leaf {
+	l := &Leaf{t, folder, layout.LeafName(name)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if name == t.names[name] { // the name of a leaf whose plugin is not known
+		l.name = name
+	} else if l.name != name {
+		t.names[l.name] = name
+	}
+	return l
+}
+
+// nameOf returns the plugin that a leaf belongs to. Where that is not known, it
+// is the name of the leaf itself, and leafOf finds it by that.
+func (t *Tree) nameOf(leaf string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name, known := t.names[leaf]
+	switch {
+	case known:
+		return name
+	case layout.LeafName(leaf) != leaf:
+		t.names[leaf] = leaf
+	}
+	return leaf
+}
+
 // Names are the plugins that have a leaf of either kind, of this life of the
-// supervisor or an earlier one, sorted.
-func (t *Tree) Names() ([]string, error) {
+// supervisor or an earlier one, sorted. A leaf does not always have its plugin's
+// name (SPEC 1): of expected plugins, and of those that Leaf was asked for, the
+// plugin's is returned, of others the leaf's.
+func (t *Tree) Names(expected ...string) ([]string, error) {
+	for _, name := range expected {
+		t.leafOf(t.folder, name)
+	}
 	var names []string
 	for _, folder := range []string{t.folder, t.folder + probes} {
 		entries, err := os.ReadDir(filepath.Join(t.place.dir, folder))
@@ -126,7 +160,7 @@ func (t *Tree) Names() ([]string, error) {
 		}
 		for _, e := range entries {
 			if e.IsDir() && plugin.CheckName(e.Name()) == nil {
-				names = append(names, e.Name())
+				names = append(names, t.nameOf(e.Name()))
 			}
 		}
 	}
@@ -142,7 +176,7 @@ func (t *Tree) Remove(name string) error {
 	}
 	var failed []error
 	for _, folder := range []string{t.folder, t.folder + probes} {
-		if err := t.remove(&Leaf{t, folder, name}); err != nil {
+		if err := t.remove(t.leafOf(folder, name)); err != nil {
 			failed = append(failed, fmt.Errorf("remove cgroup: %w", err))
 		}
 	}

@@ -196,7 +196,7 @@ func (d *document) scalar(name string, k kind, n *yaml.Node) (text string, ok bo
 func (d *document) plugin(name string, k, v *yaml.Node) {
 	whole := pluginsKey + "." + name
 	if err := plugin.CheckName(name); err != nil {
-		d.wrong(k.Line, pluginsKey, fmt.Sprintf("%v; allowed: 1 to %d letters, digits and . _ - +, not beginning with a dot", err, plugin.MaxNameLength))
+		d.wrong(k.Line, pluginsKey, fmt.Sprintf("%v; allowed: %s", err, plugin.NameRule))
 		return
 	}
 	var p Plugin

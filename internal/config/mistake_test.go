@@ -71,7 +71,7 @@ func TestMistakesInFile(t *testing.T) {
 		"backoff":        {"restart:\n  backoff_max: 500ms", []string{`FILE:2: restart.backoff_max: restart.backoff_initial, 1s, is longer than restart.backoff_max, 500ms; allowed: at most as long`}},
 		"cert alone":     {"control_plane: {cert_file: /c}", []string{`FILE:1: control_plane.cert_file: is set without control_plane.key_file; allowed: both or neither`}},
 		"key alone":      {"control_plane: {key_file: /c}", []string{`FILE:1: control_plane.key_file: is set without control_plane.cert_file; allowed: both or neither`}},
-		"plugin's name":  {"plugins: {../x: {}}", []string{`FILE:1: plugins: name "../x" starts with a dot; allowed: 1 to 255 letters, digits and . _ - +, not beginning with a dot`}},
+		"plugin's name":  {"plugins: {../x: {}}", []string{`FILE:1: plugins: name "../x" holds '/', which is not allowed; allowed: 1 to 255 bytes of UTF-8 without /, backslash and control characters, no blank at either end`}},
 		"plugin's key":   {"plugins: {x: {limit: {}}}", []string{`FILE:1: plugins.x.limit: unknown key; did you mean limits? allowed: limits`}},
 		"limit": {"plugins: {x: {limits: {cpu: nan, memory: 1, pid: 3}}}", []string{
 			`FILE:1: plugins.x.limits.cpu: "nan" is not a number; allowed: a number, at least 0.01 and at most 4096, such as 0.5`,

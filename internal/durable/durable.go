@@ -49,11 +49,11 @@ func WriteFile(path string, data []byte, perm fs.FileMode, step failpoint.Step) 
 // TempSuffix ends the name that WriteFile writes to before it renames.
 const TempSuffix = ".new"
 
-// TempName returns that name: path and TempSuffix, or a shorter one where the
+// TempName returns that name: path and TempSuffix, the name shortened where the
 // file system would not take that.
 func TempName(path string) string {
 	folder, name := filepath.Split(path)
-	return folder + layout.FileName(name+TempSuffix)
+	return folder + layout.SuffixedName(name, TempSuffix)
 }
 
 // CreateFile writes a file that must not exist yet, with mode perm less the

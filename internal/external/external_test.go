@@ -216,7 +216,7 @@ func TestVerbs(t *testing.T) {
 		},
 		"ST-15 name": {
 			do:   func(b *bench) plugin.Outcome { return b.Start(b.t.Context(), plugin.Plugin{Name: "../p"}) },
-			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: -1}, cause: "starts with a dot",
+			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: -1}, cause: "which is not allowed",
 		},
 	}
 	for name, tt := range tests {

@@ -28,13 +28,25 @@ func Version(root, name, version string) string { return filepath.Join(Plugin(ro
 // HalfRemoved is the name of a plugin's or a version's folder while it is being
 // removed. It is not the name of a plugin or a version.
 func HalfRemoved(dir string) string {
-	return filepath.Join(filepath.Dir(dir), halfRemoved+filepath.Base(dir))
+	return filepath.Join(filepath.Dir(dir), FileName(halfRemoved+filepath.Base(dir)))
 }
 
 const halfRemoved = ".removed-"
 
 // IsHalfRemoved reports whether a folder is one that HalfRemoved returns.
 func IsHalfRemoved(dir string) bool { return strings.HasPrefix(filepath.Base(dir), halfRemoved) }
+
+// Replaced is the folder of a version while a package takes its place: of the
+// plugin of that name, until it is certain that it need not come back.
+func Replaced(root, name string) string {
+	return filepath.Join(Supervisor(root), "replaced", SuffixedName(name, ".old"))
+}
+
+// Arriving is the package that takes the place of Replaced, before it does, and
+// after it was taken out again.
+func Arriving(root, name string) string {
+	return filepath.Join(Supervisor(root), "replaced", SuffixedName(name, ".new"))
+}
 
 // Database is the plugin database, shared with other programs.
 func Database(root string) string { return filepath.Join(Plugins(root), "installed_plugins.db") }
@@ -97,16 +109,12 @@ func Journal(dir string) string { return filepath.Join(dir, "journal.jsonl") }
 // OlderJournal is the older half of the journal in the folder dir.
 func OlderJournal(dir string) string { return filepath.Join(dir, "journal.1.jsonl") }
 
-// logSuffix ends the name of each log.
-const logSuffix = ".log"
-
 // Logs is the folder of the plugins' logs.
 func Logs(root string) string { return filepath.Join(Supervisor(root), "log") }
 
 // Log is the file that a plugin's daemon writes to (SPEC 11).
 func Log(root, name string) string {
-	file := strings.TrimSuffix(FileName(name+logSuffix), logSuffix) // a long one is cut
-	return filepath.Join(Logs(root), file+logSuffix)
+	return filepath.Join(Logs(root), SuffixedName(name, ".log"))
 }
 
 // Staging is the folder of packages that are being fetched and checked.
@@ -120,6 +128,7 @@ const (
 	Transactions = "transactions" // changes under way, by plugin
 	Quarantine   = "quarantine"   // blocked versions
 	Sequences    = "sequences"    // the highest sequence of a signed package, by plugin
+	History      = "history"      // the versions that were installed, by plugin
 )
 
 // noteSuffix ends the name of each file in a folder of notes.
@@ -130,27 +139,8 @@ func Notes(root, folder string) string { return filepath.Join(Supervisor(root), 
 
 // Note is the record of a name in such a folder.
 func Note(root, folder, name string) string {
-	file := strings.TrimSuffix(FileName(name+noteSuffix), noteSuffix) // a long one is cut
-	return filepath.Join(Notes(root, folder), file+noteSuffix)
+	return filepath.Join(Notes(root, folder), SuffixedName(name, noteSuffix))
 }
 
 // IsNote reports whether a file in such a folder is a record.
 func IsNote(path string) bool { return strings.HasSuffix(path, noteSuffix) }
-
-// The longest file name, and how much of a longer one is kept, in bytes (SPEC 1).
-const (
-	maxName  = 255
-	keptName = 200
-)
-
-// FileName returns the name for a file of that name: itself, or when the file
-// system would not take it, its first 200 bytes, a dash and 8 hex digits of its
-// SHA-256 (SPEC 1). A plugin's name may be 255 bytes long, so anything that
-// appends to it needs this.
-func FileName(name string) string {
-	if len(name) <= maxName {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	return name[:keptName] + "-" + hex.EncodeToString(sum[:4])
-}

@@ -1,9 +1,7 @@
 package layout
 
 import (
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -39,49 +37,12 @@ func TestPaths(t *testing.T) {
 		{Note("/base", Transactions, "p"), "/base/supervisor/transactions/p.json"},
 		{Note("/base", Quarantine, "p@1.0"), "/base/supervisor/quarantine/p@1.0.json"},
 		{Note("/base", Sequences, "p"), "/base/supervisor/sequences/p.json"},
+		{Note("/base", History, "p"), "/base/supervisor/history/p.json"},
+		{Replaced("/base", "p"), "/base/supervisor/replaced/p.old"},
+		{Arriving("/base", "p"), "/base/supervisor/replaced/p.new"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("got %s, want %s", tc.got, tc.want)
 		}
-	}
-}
-
-func TestFileName(t *testing.T) {
-	long := strings.Repeat("n", 251) + ".lock"
-	tests := map[string]struct{ name, want string }{
-		"short":     {"p.lock", "p.lock"},
-		"255 bytes": {strings.Repeat("n", 255), strings.Repeat("n", 255)},
-		// 8 hex digits: printf %s NAME | sha256sum
-		"256 bytes": {long, strings.Repeat("n", 200) + "-00b51ed1"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := FileName(tt.name); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
-		})
-	}
-	if a, b := FileName(long+"a"), FileName(long+"b"); a == b {
-		t.Errorf("two names, one file: %s", a)
-	}
-}
-
-func TestFilesOfTheLongestNameCanBeMade(t *testing.T) {
-	root, name := t.TempDir(), strings.Repeat("n", 255)
-	for _, path := range []string{
-		NameLock(root, name), VersionLock(root, name, name), Log(root, name), Note(root, Quarantine, name+"@"+name),
-	} {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Error(err)
-		}
-	}
-	if path := Note(root, Transactions, name); !IsNote(path) {
-		t.Errorf("%s is no note", path)
-	}
-	if path := Log(root, name); filepath.Ext(path) != ".log" {
-		t.Errorf("%s is not found as a log", path)
 	}
 }

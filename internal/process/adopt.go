@@ -16,7 +16,7 @@ import (
 // leaves that are empty and of none of the plugins are removed. A plugin that is
 // watched already is only told of: what it runs as changes.
 func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
-	there := t.leavesThere()
+	there := t.leavesThere(ts)
 	seen := make([]plugin.Sighting, 0, len(ts))
 	for _, target := range ts {
 		s := plugin.Sighting{Name: target.Plugin.Name}
@@ -37,12 +37,16 @@ func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighti
 	return seen
 }
 
-// leavesThere are the names of the plugins that have a leaf.
-func (t *Tracker) leavesThere() []string {
+// leavesThere are the names of the plugins that have a leaf, those of ts among them.
+func (t *Tracker) leavesThere(ts []plugin.Target) []string {
 	if t.tree == nil {
 		return nil
 	}
-	names, err := t.tree.Names()
+	var expected []string
+	for _, target := range ts {
+		expected = append(expected, target.Plugin.Name)
+	}
+	names, err := t.tree.Names(expected...)
 	if err != nil {
 		t.log.WithError(err).Warn("Cgroups of plugins cannot be listed")
 	}

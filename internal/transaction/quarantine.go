@@ -15,7 +15,7 @@ import (
 func (s *Store) Ban(b plugin.Ban) error {
 	text, err := json.Marshal(b)
 	if err == nil {
-		err = s.write(layout.Quarantine, banName(b.Name, b.Version), text, "ban")
+		err = s.write(layout.Quarantine, layout.PairName(b.Name, b.Version), text, "ban")
 	}
 	if err != nil {
 		return fmt.Errorf("put %s %s into quarantine: %w", b.Name, b.Version, err)
@@ -27,7 +27,7 @@ func (s *Store) Ban(b plugin.Ban) error {
 // that is further away than longest (a clock that was set), is let go.
 func (s *Store) Banned(name, version string, now time.Time, longest time.Duration) (plugin.Ban, bool) {
 	var b plugin.Ban
-	text, err := os.ReadFile(s.path(layout.Quarantine, banName(name, version)))
+	text, err := os.ReadFile(s.path(layout.Quarantine, layout.PairName(name, version)))
 	if err != nil || json.Unmarshal(text, &b) != nil || b.Name != name || b.Version != version {
 		return plugin.Ban{}, false
 	}
@@ -36,7 +36,7 @@ func (s *Store) Banned(name, version string, now time.Time, longest time.Duratio
 
 // Lift ends a quarantine: an operator knows better.
 func (s *Store) Lift(name, version string) error {
-	return s.remove(layout.Quarantine, banName(name, version))
+	return s.remove(layout.Quarantine, layout.PairName(name, version))
 }
 
 // Bans are all that hold, in the order of names and versions' text.
@@ -71,6 +71,3 @@ func (s *Store) holds(path string, now time.Time, longest time.Duration) (plugin
 	}
 	return s.Banned(b.Name, b.Version, now, longest)
 }
-
-// banName has a character in it that no name or version has.
-func banName(name, version string) string { return name + "@" + version }

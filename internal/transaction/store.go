@@ -99,8 +99,8 @@ func (s *Store) files(folder string) ([]string, error) {
 		if layout.IsNote(path) {
 			files = append(files, path)
 		}
-		note, isTemp := strings.CutSuffix(path, durable.TempSuffix)
-		if info, err := e.Info(); err == nil && isTemp && layout.IsNote(note) && time.Since(info.ModTime()) > time.Minute {
+		isTemp := strings.HasSuffix(path, durable.TempSuffix) // nothing else in the folder ends so
+		if info, err := e.Info(); err == nil && isTemp && time.Since(info.ModTime()) > time.Minute {
 			_ = os.Remove(path) // if that fails it is tried again next time
 		}
 	}

@@ -1,0 +1,81 @@
+package transaction
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/plugin"
+)
+
+// SPEC 1: whatever a plugin and its version are called, they are changed,
+// quarantined and given a sequence, and what a killed process left is swept.
+func TestEveryName(t *testing.T) {
+	s, now := New(t.TempDir(), nil), time.Now()
+	names := []string{"a@b", "云 助手", "x.new", strings.Repeat("云", 85)}
+	for length := 240; length <= 255; length++ {
+		names = append(names, strings.Repeat("n", length))
+	}
+	for i, name := range names {
+		version := names[len(names)-1-i]
+		t.Run(fmt.Sprint(len(name), " and ", len(version)), func(t *testing.T) {
+			if err := s.Save(Transaction{Name: name, To: record.Record{Name: name, Version: version}, Step: Prepared}); err != nil {
+				t.Fatal(err)
+			}
+			if got, found, err := s.Find(name); !found || err != nil || got.To.Version != version {
+				t.Errorf("%+v, %t, %v", got, found, err)
+			}
+			if got, err := s.Pending(); len(got) != 1 || err != nil {
+				t.Errorf("%+v, %v", got, err)
+			}
+			if err := s.End(name); err != nil {
+				t.Error(err)
+			}
+			if err := s.Ban(plugin.Ban{Name: name, Version: version, Until: now.Add(time.Minute)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, banned := s.Banned(name, version, now, time.Hour); !banned {
+				t.Error("not in quarantine")
+			}
+			if err := s.Lift(name, version); err != nil {
+				t.Error(err)
+			}
+			if err := s.Accept(t.Context(), name, 7); err != nil {
+				t.Error(err)
+			}
+			temp := durable.TempName(s.path(layout.Transactions, name))
+			if err := os.WriteFile(temp, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(temp, now, now.Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Pending(); err != nil {
+				t.Error(err)
+			}
+			if left, err := os.ReadDir(filepath.Dir(temp)); len(left) > 0 || err != nil {
+				t.Errorf("left: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// SPEC 1: where a @ is in a name, the versions of two plugins stay apart.
+func TestBansAreApart(t *testing.T) {
+	s, now := New(t.TempDir(), nil), time.Now()
+	for _, b := range []plugin.Ban{{Name: "a@b", Version: "c"}, {Name: "a", Version: "b@c"}} {
+		b.Until = now.Add(time.Minute)
+		if err := s.Ban(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if bans, err := s.Bans(now, time.Hour); len(bans) != 2 || err != nil {
+		t.Errorf("%+v, %v", bans, err)
+	}
+}
