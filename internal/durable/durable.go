@@ -78,6 +78,28 @@ func writeFlushed(f *os.File, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// MakeFolder makes a folder with mode perm, whatever the umask, and the folders
+// above it that are missing, with the same mode. One that is there is left as it is.
+func MakeFolder(path string, perm fs.FileMode) error {
+	err := os.Mkdir(path, perm)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := MakeFolder(filepath.Dir(path), perm); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, perm)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if info, failed := os.Stat(path); failed != nil || !info.IsDir() {
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, perm)
+}
+
 // FlushFolder makes the names in a folder survive a loss of power: those that
 // were created, renamed and removed.
 func FlushFolder(path string) error {

@@ -77,6 +77,9 @@ func TestCrashAtEveryStep(t *testing.T) {
 			if _, err := newInstaller(t, root, nil).Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			if err := install.Recover(root, "agent"); err != nil {
+				t.Fatal(err)
+			}
 			wholeVersion(t, root)
 			if t.Failed() {
 				t.Logf("stopped before %s", where)

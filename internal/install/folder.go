@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/layout"
@@ -44,7 +45,7 @@ func (i *Installer) openStaging(ctx context.Context) (release func(), err error)
 	if err := i.cfg.Step.Before("mkdir staging"); err != nil {
 		return nil, failure.Because(failure.Storage, err)
 	}
-	if err := os.MkdirAll(layout.Staging(i.cfg.Root), 0o700); err != nil {
+	if err := durable.MakeFolder(layout.Staging(i.cfg.Root), 0o700); err != nil {
 		return nil, failure.New(failure.Storage, "make staging folder: %w", err)
 	}
 	release, _, err = lock.Shared(ctx, layout.StagingLock(i.cfg.Root), nil)
@@ -103,14 +104,19 @@ func (f *folder) remove(step failpoint.Step) error {
 	return nil
 }
 
-// Discard removes what is staged. It may be called after Place, and again.
+// Discard removes what is staged, and the folder that it replaced unless that is
+// to be kept. It may be called after Place, and again.
 func (s *Staged) Discard() error {
 	if s.folder == nil {
 		return nil
 	}
 	f := s.folder
 	s.folder = nil
-	return f.remove(s.cfg.Step)
+	err := f.remove(s.cfg.Step)
+	if s.placed != "" && s.exchanged && !s.keeps {
+		err = errors.Join(err, failure.Because(failure.Storage, DropReplaced(s.cfg.Root, s.Config.Name, s.cfg.Step)))
+	}
+	return err
 }
 
 // Sweep removes the staging folders of processes that ended without doing so and

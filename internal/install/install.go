@@ -240,7 +240,17 @@ type Staged struct {
 	sums   fetch.Sums
 
 	placed    string // the version's folder, once it is in place
-	exchanged bool   // with another folder, which is in staging since
+	exchanged bool   // with another folder, see layout.Replaced
+	keeps     bool   // that folder, beyond Discard
+}
+
+// StagingID tells this package from every other one that was staged, also from the same
+// package that was staged before.
+func (s *Staged) StagingID() string {
+	if s.folder == nil {
+		return ""
+	}
+	return filepath.Base(s.folder.path)
 }
 
 // archive is the package as it came.

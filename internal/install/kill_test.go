@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 // A process killed with −9 leaves its folder, which Sweep takes only then.
 func TestKilled(t *testing.T) {
 	source := write(t, sample().zip(t))
-	for _, step := range []string{"fetch write", "unpack fsync", "rename package", "fsync folder", "remove staging"} {
+	for _, step := range []string{"fetch write", "unpack fsync", "rename package", "exchange", "fsync folder", "remove staging"} {
 		t.Run(step, func(t *testing.T) {
 			root := newRoot(t)
 			child := exec.CommandContext(t.Context(), os.Args[0])
@@ -65,6 +65,9 @@ func TestKilled(t *testing.T) {
 			}
 			if n, err := i.Sweep(t.Context()); n != 1 || err != nil {
 				t.Errorf("%d swept after it was killed, %v, want 1", n, err)
+			}
+			if err := install.Recover(root, "agent"); err != nil {
+				t.Error(err)
 			}
 			wholeVersion(t, root)
 		})

@@ -26,12 +26,14 @@ type origin struct {
 	Verified plugin.Verified `json:"verified"`
 	Sum      string          `json:"sum"`
 	Key      string          `json:"key,omitempty"`
+	Sequence uint64          `json:"sequence,omitempty"`
+	Staged   string          `json:"staged,omitempty"` // Staged.ID
 }
 
 // writeOrigin puts it beside config.json, in place of whatever the package has
 // there.
 func (s *Staged) writeOrigin() error {
-	text, err := json.Marshal(origin{s.Config.Name, s.Config.Version, s.Verified, s.Sum, s.Key})
+	text, err := json.Marshal(origin{s.Config.Name, s.Config.Version, s.Verified, s.Sum, s.Key, s.Sequence, s.StagingID()})
 	if err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
@@ -51,35 +53,53 @@ func (s *Staged) writeOrigin() error {
 // VerifiedBy is by what the package in a version's folder was verified:
 // plugin.VerifiedUnknown where nothing tells, or not of this version.
 func VerifiedBy(dir, name, version string) plugin.Verified {
+	o := originOf(readOrigin(dir), name, version)
+	return o.Verified
+}
+
+// StagedAs returns the Staged.ID of the package in a version's folder; "" where
+// nothing tells.
+func StagedAs(dir string) string {
+	var o origin
+	if json.Unmarshal(readOrigin(dir), &o) != nil {
+		return ""
+	}
+	return o.Staged
+}
+
+// readOrigin returns what the file holds, nil if it cannot be read.
+func readOrigin(dir string) []byte {
 	root, err := os.OpenRoot(dir) // the folder is the plugin's: a link in it leads nowhere else
 	if err != nil {
-		return plugin.VerifiedUnknown
+		return nil
 	}
 	defer root.Close()
 	f, err := root.OpenFile(layout.Origin, os.O_RDONLY|unix.O_NONBLOCK, 0) // nor is a FIFO waited for
 	if err != nil {
-		return plugin.VerifiedUnknown
+		return nil
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return plugin.VerifiedUnknown
+		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxOrigin))
 	if err != nil {
-		return plugin.VerifiedUnknown
+		return nil
 	}
-	return readOrigin(text, name, version)
+	return text
 }
 
-func readOrigin(text []byte, name, version string) plugin.Verified {
+// originOf returns what is told of a version, the zero value if that is nothing
+// or of another one.
+func originOf(text []byte, name, version string) origin {
 	var o origin
 	if json.Unmarshal(text, &o) != nil || o.Name != name || o.Version != version {
-		return plugin.VerifiedUnknown
+		return origin{}
 	}
 	switch o.Verified {
 	case plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing:
-		return o.Verified
+		return o
 	default:
-		return plugin.VerifiedUnknown
+		return origin{}
 	}
 }

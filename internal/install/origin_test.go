@@ -68,7 +68,7 @@ func FuzzOrigin(f *testing.F) {
 	f.Add([]byte(`{"name":"hello","version":"1.0","verified":"blessed"}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		switch got := readOrigin(b, "hello", "1.0"); got {
+		switch got := originOf(b, "hello", "1.0").Verified; got {
 		case plugin.VerifiedUnknown, plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing:
 		default:
 			t.Fatalf("%q is by nothing known", got)

@@ -3,10 +3,9 @@ package install
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/failpoint"
@@ -17,16 +16,19 @@ import (
 // Existing is what to do with a version folder that is there already.
 type Existing int
 
-// The two ways.
+// The ways.
 const (
 	Refuse  Existing = iota // fail with failure.Exists
 	Replace                 // exchange the folders in one step; Discard removes the old one
+	Keep                    // as Replace; the old one is kept until PutBack or DropReplaced
 )
 
 // Place renames the package to BASE/plugin/<name>/<version> and returns that
 // path. At any moment, also in a crash, that folder is whole: the old one, the
 // new one, or absent as before. When it succeeds the new one is on disk; after
-// an error things are as they were, as far as the disk lets them.
+// an error things are as they were, as far as the disk lets them. The caller
+// holds the plugin's name lock alone. A file system that cannot exchange folders
+// has the folder absent for a moment (EV-32); PutBack and Recover bring it back.
 func (s *Staged) Place(existing Existing) (string, error) {
 	if s.folder == nil {
 		return "", failure.New(failure.Storage, "place package: it was discarded")
@@ -49,15 +51,29 @@ func (s *Staged) Place(existing Existing) (string, error) {
 
 // into renames, and makes it last or undoes it.
 func (s *Staged) into(parent, to string, existing Existing) error {
-	exchanged, err := s.rename(to, existing)
+	exchanged := false
+	err := moveFolder(s.cfg.Step, "package", s.Dir, to)
+	switch {
+	case errors.Is(err, fs.ErrExist) && existing == Refuse:
+		return failure.New(failure.Exists, "%s %s is installed already", s.Config.Name, s.Config.Version)
+	case errors.Is(err, fs.ErrExist):
+		if old := layout.Replaced(s.cfg.Root, s.Config.Name); exists(old) { // to be put back or dropped first
+			return fmt.Errorf("%s is left of a change that was cut short", old)
+		}
+		exchanged = true
+		err = s.exchange(to)
+	}
+	if err == nil {
+		err = errors.Join(syncFolder(s.cfg.Step, parent), syncFolder(s.cfg.Step, filepath.Dir(s.Dir)))
+	}
+	s.placed, s.exchanged, s.keeps = to, exchanged, existing == Keep
+	if err != nil && (exchanged || !exists(s.Dir)) {
+		err = errors.Join(err, s.putBack())
+	}
 	if err != nil {
-		return err
+		s.placed = ""
 	}
-	if err := errors.Join(syncFolder(s.cfg.Step, parent), syncFolder(s.cfg.Step, filepath.Dir(s.Dir))); err != nil {
-		return errors.Join(err, s.putBack(to, exchanged))
-	}
-	s.placed, s.exchanged = to, exchanged
-	return nil
+	return err
 }
 
 // Withdraw undoes a Place that succeeded: the version's folder is what it was
@@ -66,7 +82,7 @@ func (s *Staged) Withdraw() error {
 	if s.placed == "" {
 		return nil
 	}
-	if err := s.putBack(s.placed, s.exchanged); err != nil {
+	if err := s.putBack(); err != nil {
 		return failure.Because(failure.Storage, fmt.Errorf("withdraw package: %w", err))
 	}
 	parent := filepath.Dir(s.placed)
@@ -77,48 +93,28 @@ func (s *Staged) Withdraw() error {
 	return failure.Because(failure.Storage, syncFolder(s.cfg.Step, filepath.Dir(parent)))
 }
 
+// putBack undoes what into did.
+func (s *Staged) putBack() error {
+	if s.exchanged {
+		return PutBack(s.cfg.Root, s.Config.Name, s.Config.Version, s.StagingID(), s.cfg.Step)
+	}
+	return moveFolder(s.cfg.Step, "package back", s.placed, s.Dir)
+}
+
 func (s *Staged) makeParent(plugins, parent string) (made bool, err error) {
 	if err := s.cfg.Step.Before("mkdir plugin folder"); err != nil {
 		return false, err
 	}
-	if err := os.MkdirAll(plugins, 0o755); err != nil {
-		return false, err
+	made = !exists(parent)
+	for _, dir := range []string{plugins, parent} {
+		if err := durable.MakeFolder(dir, 0o755); err != nil { // for plugins that give up root too
+			return false, err
+		}
 	}
-	switch err := os.Mkdir(parent, 0o755); {
-	case errors.Is(err, os.ErrExist):
+	if !made {
 		return false, nil
-	case err != nil:
-		return false, err
 	}
 	return true, syncFolder(s.cfg.Step, plugins)
-}
-
-// rename tells whether another folder took the place of the new one.
-func (s *Staged) rename(to string, existing Existing) (exchanged bool, err error) {
-	if err := s.cfg.Step.Before("rename package"); err != nil {
-		return false, err
-	}
-	err = unix.Renameat2(unix.AT_FDCWD, s.Dir, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if !errors.Is(err, unix.EEXIST) {
-		return false, wrap("rename", to, err)
-	}
-	if existing == Refuse {
-		return false, failure.New(failure.Exists, "%s %s is installed already", s.Config.Name, s.Config.Version)
-	}
-	err = unix.Renameat2(unix.AT_FDCWD, s.Dir, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
-	return true, wrap("exchange", to, err)
-}
-
-// putBack undoes rename.
-func (s *Staged) putBack(to string, exchanged bool) error {
-	if err := s.cfg.Step.Before("put back"); err != nil {
-		return err
-	}
-	flags := uint(unix.RENAME_NOREPLACE)
-	if exchanged {
-		flags = unix.RENAME_EXCHANGE
-	}
-	return wrap("put back", to, unix.Renameat2(unix.AT_FDCWD, to, unix.AT_FDCWD, s.Dir, flags))
 }
 
 func wrap(what, path string, err error) error {

@@ -1,0 +1,187 @@
+package install
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
+)
+
+// A package that takes the place of a folder first moves to layout.Arriving;
+// that and the folder are exchanged in one step, and the old one is kept as
+// layout.Replaced:
+//
+//	                 arriving  version's folder  replaced
+//	before           –         old               –
+//	                 new       old               –
+//	exchanged        old       new               –
+//	kept             –         new               old
+//
+// A file system that cannot exchange has the folder absent in between:
+//
+//	                 new       –                 old
+//
+// Both folders keep their place over a crash, so that any process can put the
+// old one back. Which of two folders is the new one, the id in its origin says.
+
+// exchange puts the package in the place of the folder that is there.
+func (s *Staged) exchange(to string) error {
+	step, arriving, old := s.cfg.Step, layout.Arriving(s.cfg.Root, s.Config.Name), layout.Replaced(s.cfg.Root, s.Config.Name)
+	if err := step.Before("mkdir replaced"); err != nil {
+		return err
+	}
+	if err := durable.MakeFolder(filepath.Dir(old), 0o700); err != nil {
+		return err
+	}
+	if err := removeFolder(step, "arriving package", arriving); err != nil {
+		return err
+	}
+	if err := moveFolder(step, "package aside", s.Dir, arriving); err != nil {
+		return err
+	}
+	err := renameWith(step, "exchange", arriving, to, unix.RENAME_EXCHANGE)
+	switch {
+	case err == nil:
+		err = moveFolder(step, "replaced folder aside", arriving, old)
+	case unsupported(err), errors.Is(err, unix.EXDEV):
+		if err = moveFolder(step, "folder aside", to, old); err == nil {
+			err = moveFolder(step, "package in place", arriving, to)
+		}
+	}
+	if err == nil {
+		err = syncFolder(step, filepath.Dir(old))
+	}
+	return err
+}
+
+// PutBack undoes a Place that kept the folder of a version, or one that was cut
+// short, as far as it came. id is that of the package (Staged.StagingID). The caller
+// holds the plugin's name lock alone.
+func PutBack(root, name, version, id string, step failpoint.Step) error {
+	arriving, old, to := layout.Arriving(root, name), layout.Replaced(root, name), layout.Version(root, name, version)
+	if !exists(old) {
+		if !exists(arriving) || id == "" || StagedAs(to) != id {
+			return removeFolder(step, "arriving package", arriving)
+		}
+		if err := moveFolder(step, "replaced folder aside", arriving, old); err != nil { // they are exchanged
+			return err
+		}
+	}
+	if err := removeFolder(step, "arriving package", arriving); err != nil {
+		return err
+	}
+	if exists(to) {
+		if err := moveFolder(step, "package out of place", to, arriving); err != nil {
+			return err
+		}
+	}
+	if err := moveFolder(step, "folder back", old, to); err != nil {
+		return err
+	}
+	if err := errors.Join(syncFolder(step, filepath.Dir(to)), syncFolder(step, filepath.Dir(old))); err != nil {
+		return err
+	}
+	return removeFolder(step, "arriving package", arriving)
+}
+
+// DropReplaced removes the folder that was kept: the new one stays.
+func DropReplaced(root, name string, step failpoint.Step) error {
+	return errors.Join(
+		removeFolder(step, "replaced folder", layout.Replaced(root, name)),
+		removeFolder(step, "arriving package", layout.Arriving(root, name)),
+	)
+}
+
+// Recover ends an exchange that was cut short and that no transaction knows of:
+// the version's folder is the old one or the new one. The caller holds the
+// plugin's name lock alone.
+func Recover(root, name string) error {
+	old := layout.Replaced(root, name)
+	if c, err := record.ReadPackageConfig(old); err == nil && c.Name == name {
+		if to := layout.Version(root, name, c.Version); !exists(to) {
+			if err := moveFolder(nil, "folder back", old, to); err != nil {
+				return err
+			}
+		}
+	}
+	return DropReplaced(root, name, nil)
+}
+
+// moveFolder renames a folder to a name that is free; the error is fs.ErrExist
+// when it is not. Where the kernel cannot rename it, it is copied and removed.
+// The caller's lock keeps others from the two names.
+func moveFolder(step failpoint.Step, what, from, to string) error {
+	err := renameWith(step, "rename "+what, from, to, unix.RENAME_NOREPLACE)
+	if unsupported(err) {
+		if exists(to) {
+			err = unix.EEXIST
+		} else {
+			err = os.Rename(from, to)
+		}
+	}
+	if errors.Is(err, unix.EXDEV) {
+		if exists(to) {
+			return &os.PathError{Op: "rename", Path: to, Err: unix.EEXIST}
+		}
+		err = copyAndRemove(step, what, from, to)
+	}
+	return wrap("rename", to, err)
+}
+
+// copyAndRemove moves a folder between file systems, or out of a lower layer of
+// one. A copy that is not whole has the name of a half removed folder.
+func copyAndRemove(step failpoint.Step, what, from, to string) error {
+	if err := step.Before("copy " + what); err != nil {
+		return err
+	}
+	part := layout.HalfRemoved(to)
+	err := os.RemoveAll(part)
+	if err == nil {
+		err = copyFolder(from, part)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(part))
+	}
+	if err := os.Rename(part, to); err != nil {
+		return errors.Join(err, os.RemoveAll(part))
+	}
+	if err := durable.FlushFolder(filepath.Dir(to)); err != nil {
+		return err
+	}
+	return removeFolder(step, what, from)
+}
+
+// renameWith is renameat2 with a flag. A step's error is what the kernel answers.
+func renameWith(step failpoint.Step, what, from, to string, flag uint) error {
+	if err := step.Before(what); err != nil {
+		return err
+	}
+	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flag)
+}
+
+// unsupported reports that a file system or the kernel does not know a flag of
+// renameat2 (EV-32).
+func unsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+func removeFolder(step failpoint.Step, what, path string) error {
+	if !exists(path) {
+		return nil
+	}
+	if err := step.Before("remove " + what); err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
