@@ -125,6 +125,9 @@ type Changed struct {
 	Verified Verified
 	// Package is the ID of the package that was fetched; "" if none was.
 	Package string
+	// Note says what is not as it should be although the change is done: a
+	// folder that could not be deleted (EV-32); "" if nothing.
+	Note string
 }
 
 // Summary says what a successful change did.
@@ -135,6 +138,9 @@ func (c Changed) Summary() string {
 	}
 	if c.Verified.Weak() {
 		done += ", " + c.Verified.Words()
+	}
+	if c.Note != "" {
+		done += "; " + c.Note
 	}
 	return done
 }

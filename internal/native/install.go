@@ -15,23 +15,34 @@ import (
 var ErrNotRecorded = errors.New("cannot be recorded")
 
 // Install puts a package in its place and records it, for a program that runs
-// the plugin in its own way. When it cannot be recorded what was there is put
-// back: record and folder agree. The caller holds the name lock alone.
+// the plugin in its own way. When it cannot be recorded, or its sequence cannot
+// be saved, what was there is put back: record and folder agree. The caller
+// holds the name lock alone.
 func (m *Manager) Install(ctx context.Context, s *install.Staged, r record.Record) error {
+	old, had, err := m.registry.Find(ctx, r.Name)
+	if err == nil {
+		err = install.Recover(m.root, r.Name)
+	}
+	if err != nil {
+		return failure.Because(failure.Storage, err)
+	}
 	if _, err := s.Place(install.Replace); err != nil {
 		return err
 	}
-	err := m.accept(ctx, s)
-	if err == nil {
-		if _, err = m.registry.Put(ctx, r); err == nil {
-			return nil
-		}
-		err = fmt.Errorf("%s %w: %w", r.Name, ErrNotRecorded, err)
+	if _, err = m.registry.Put(ctx, r); err != nil {
+		return errors.Join(fmt.Errorf("%s %w: %w", r.Name, ErrNotRecorded, err), s.Withdraw())
 	}
-	return errors.Join(err, s.Withdraw())
-}
-
-// accept saves the sequence of a signed package that is in its place.
-func (m *Manager) accept(ctx context.Context, s *install.Staged) error {
-	return failure.Because(failure.Storage, m.changes.Accept(ctx, s.Config.Name, s.Sequence))
+	if err := m.changes.Accept(ctx, s.Config.Name, s.Sequence); err != nil {
+		if had {
+			_, err2 := m.registry.Put(ctx, old)
+			err = errors.Join(err, err2)
+		} else {
+			err = errors.Join(err, m.registry.MarkRemoved(ctx, r.Name))
+		}
+		return failure.Because(failure.Storage, errors.Join(err, s.Withdraw()))
+	}
+	if had && old.Version != r.Version {
+		m.remember(r.Name, old.Version, r.Version)
+	}
+	return nil
 }

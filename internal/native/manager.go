@@ -87,6 +87,7 @@ type Manager struct {
 
 	changes    *transaction.Store
 	staged     stagedPackages
+	undeleted  undeleted
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
 	heartbeats Heartbeats

@@ -2,10 +2,8 @@ package native
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
@@ -19,7 +17,7 @@ import (
 // not stop, or whose `--uninstall` refuses, stays and is started again, and so
 // does one that an operator wants before `--uninstall` has run (UP-12); that its
 // executable is missing does not keep it. Once the record says removed it is:
-// folders that could not be deleted are only warned of.
+// that a folder could not be deleted is a note of the result (EV-32).
 func (m *Manager) remove(ctx context.Context, g grant) plugin.Changed {
 	u := upgrade{grant: g}
 	var err error
@@ -44,7 +42,12 @@ func (m *Manager) remove(ctx context.Context, g grant) plugin.Changed {
 	if p.AddSysTag {
 		result.SysTag = plugin.SysTagRemove
 	}
-	m.discard(layout.Plugin(m.root, p.Name))
+	if err := m.changes.Forget(p.Name); err != nil {
+		m.log.WithError(err).WithField("plugin", p.Name).Warn("History of a removed plugin cannot be removed")
+	}
+	if err := m.discard(layout.Plugin(m.root, p.Name)); err != nil {
+		result.Note = err.Error()
+	}
 	return result
 }
 
@@ -103,32 +106,9 @@ func (m *Manager) stopAndUninstall(ctx context.Context, p plugin.Plugin, i *inte
 	return outcome
 }
 
-// discard removes a folder of a plugin. What is half removed has another name
-// and is no plugin and no version any more.
-func (m *Manager) discard(dir string) {
-	aside := layout.HalfRemoved(dir)
-	err := m.step.Before("set aside " + filepath.Base(dir))
-	if err == nil {
-		err = os.RemoveAll(aside)
-	}
-	if err == nil {
-		if err = os.Rename(dir, aside); errors.Is(err, os.ErrNotExist) {
-			return
-		}
-	}
-	if err == nil {
-		err = m.step.Before("remove " + filepath.Base(dir))
-	}
-	if err == nil {
-		err = os.RemoveAll(aside)
-	}
-	if err != nil {
-		m.log.WithError(err).WithField("folder", dir).Warn("Folder of a plugin cannot be removed")
-	}
-}
-
-// before finds the version an operator wants back: the newest that is unpacked
-// beside the recorded one, of those before it if there are any (UP-08).
+// before finds the version an operator wants back: the one that was installed
+// before the recorded one (UP-15). Where that is not known or not there it is the
+// newest that is unpacked, of those that are older if there are any (UP-08).
 func (m *Manager) before(ctx context.Context, name string) (version string, err error) {
 	current, found, err := m.registry.Find(ctx, name)
 	if err != nil {
@@ -136,6 +116,11 @@ func (m *Manager) before(ctx context.Context, name string) (version string, err 
 	}
 	if !found {
 		return "", fmt.Errorf("roll back %s: %w", name, registry.ErrNotInstalled)
+	}
+	if v := m.changes.Previous(name, current.Version); v != "" {
+		if _, err := record.ReadPackageConfig(m.dir(name, v)); err == nil {
+			return v, nil
+		}
 	}
 	entries, err := os.ReadDir(layout.Plugin(m.root, name))
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"pluginsupervisor/internal/install"
@@ -19,12 +18,13 @@ import (
 // place, made by whoever holds the plugin's name lock alone:
 //
 //	prepared ──▶ switching ─────────────────────────▶ proving ──▶ committed ──▶ (none)
-//	--status of   --stop the old one,                 healthy     old versions
-//	the new one   switch the record,                  for a       are removed
-//	              --upgrade, --status, --start        window
+//	--status of   --stop the old one, exchange the    healthy     its sequence holds,
+//	the new one   folder of a package that was there, for a       old versions
+//	              switch the record,                  window      are removed
+//	              --upgrade, --status, --start
 //	    │             │                                  │
 //	    ▼             └────────────── undoing ◀──────────┘
-//	 (none)           end the new one, put the record back, start the old one, ban the new one
+//	 (none)           end the new one, put folder and record back, start the old one, ban the new one
 //
 // Each state is on the disk before anything of it is done. One that is found
 // there later belonged to somebody who was killed: finish goes on from it. So
@@ -62,10 +62,13 @@ func (m *Manager) finish(ctx context.Context, name string, i *interrupt) (plugin
 		m.log.WithError(err).WithField("plugin", name).Error("Upgrade that was cut short is not known any more")
 	}
 	if !found {
+		if err := install.Recover(m.root, name); err != nil {
+			m.log.WithError(err).WithField("plugin", name).Warn("Exchange of a folder that was cut short cannot be ended")
+		}
 		return plugin.Changed{}, false
 	}
 	c := m.newChange(t, i)
-	if t.Made { // a package came
+	if t.Made || t.Replaces && c.placed() { // a package came
 		c.result.Verified = install.VerifiedBy(m.dir(name, t.To.Version), name, t.To.Version)
 	}
 	m.logFor(t.To.Plugin()).WithField("step", string(t.Step)).Warn("Upgrade was cut short, it is brought to its end")
@@ -93,8 +96,8 @@ func (c *change) goOn(ctx context.Context) {
 	}
 	switch {
 	case c.t.Step == transaction.Committed:
-		c.tidy()
-	case interrupted, c.t.Step != transaction.Proving && (c.fallback() || c.t.Interrupted):
+		c.tidy(ctx)
+	case interrupted, c.t.Step != transaction.Proving && (c.fallback() || c.t.Interrupted || !c.placed()):
 		c.undo(ctx, cause)
 	case c.t.Step == transaction.Proving:
 		c.proveAndCommit(ctx)
@@ -145,7 +148,11 @@ func (c *change) carryOut(ctx context.Context, before plugin.Status, beat bool) 
 		}
 		c.t.Ran, c.t.Beat = before == plugin.StatusRunning, beat
 	}
-	c.t.Made = c.staged != nil && !isFolder(c.folder(c.t.To.Version))
+	if c.staged != nil {
+		c.t.Replaces = isFolder(c.folder(c.t.To.Version))
+		c.t.Made = !c.t.Replaces
+		c.t.Staged, c.t.Sequence = c.staged.StagingID(), c.staged.Sequence
+	}
 	if err := c.prepare(ctx); err != nil {
 		c.abandon(err)
 		return
@@ -160,8 +167,10 @@ func (c *change) prepare(ctx context.Context) error {
 	if err := c.advance(transaction.Prepared); err != nil {
 		return err
 	}
-	if err := c.place(ctx); err != nil {
-		return err
+	if c.t.Made {
+		if err := c.place(install.Refuse); err != nil {
+			return err
+		}
 	}
 	if err := c.preflight(ctx); err != nil {
 		return err
@@ -187,29 +196,31 @@ func (c *change) switchOver(ctx context.Context) {
 		c.undo(ctx, plugin.ErrInterrupted)
 		return
 	}
+	if c.t.Replaces {
+		if err := c.place(install.Keep); err != nil {
+			c.undo(ctx, err)
+			return
+		}
+	}
 	c.forward(ctx)
 }
 
 // place puts the new version's package into its place.
-func (c *change) place(ctx context.Context) error {
-	if c.staged == nil {
-		return nil
-	}
-	existing := install.Replace
-	if c.t.Made {
-		existing = install.Refuse
-	}
+func (c *change) place(existing install.Existing) error {
 	if err := c.step.Before("place"); err != nil {
 		return err
 	}
 	if _, err := c.staged.Place(existing); err != nil {
 		return err
 	}
-	if err := c.step.Before("accept"); err != nil {
-		return err
-	}
 	c.result.Verified = c.staged.Verified
-	return c.accept(ctx, c.staged)
+	return nil
+}
+
+// placed reports whether the package of the new version is in its place, if one
+// takes the place of another folder.
+func (c *change) placed() bool {
+	return !c.t.Replaces || install.StagedAs(c.folder(c.t.To.Version)) == c.t.Staged
 }
 
 // record writes a version into the plugin database.
@@ -284,7 +295,7 @@ func (c *change) proveAndCommit(ctx context.Context) {
 		c.logFor(c.result.Plugin).WithError(err).Warn("Upgrade is done, but cannot be noted as done")
 		return
 	}
-	c.tidy()
+	c.tidy(ctx)
 }
 
 // undo puts the old version back, and bans the new one unless an operator
@@ -353,6 +364,13 @@ func (c *change) putBack(ctx context.Context, cause error, tried bool) {
 		if stopped := c.endPatiently(ctx, bad); stopped.Err != nil {
 			failures, settled = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err)), false
 		}
+	}
+	if c.t.Replaces && settled { // the folder that is needed now, or nearly nothing to do
+		if err := c.drop(bad.Version); err != nil {
+			failures, settled = append(failures, fmt.Errorf("put the folder of %s back: %w", bad.Version, err)), false
+		}
+	}
+	if tried {
 		if _, err := c.record(ctx, *c.t.From); err != nil {
 			failures, settled = append(failures, fmt.Errorf("put the record of %s back: %w", old.Version, err)), false
 		}
@@ -381,7 +399,7 @@ func (c *change) putBack(ctx context.Context, cause error, tried bool) {
 	if !settled || ctx.Err() != nil {
 		return // not all is done: the next process goes on
 	}
-	c.drop(bad.Version)
+	_ = c.drop(bad.Version) // what a package replaced is back already
 	c.over()
 }
 
@@ -412,8 +430,12 @@ func (c *change) ban(cause error) error {
 	})
 }
 
-// switched tells whether the record names the new version.
+// switched reports whether the new version may have been run: the record names
+// it, or where that is of both, its package is in place.
 func (c *change) switched(ctx context.Context) bool {
+	if c.t.Replaces && c.t.From != nil && c.t.From.Version == c.t.To.Version {
+		return c.placed()
+	}
 	r, found, err := c.registry.Find(ctx, c.t.Name)
 	return err != nil || found && r.Version == c.t.To.Version
 }
@@ -423,34 +445,56 @@ func (c *change) abandon(cause error) {
 	if c.result.Err == nil {
 		c.result.Outcome = failed(plugin.VerbUpgrade, cause)
 	}
-	c.drop(c.t.To.Version)
+	if err := c.drop(c.t.To.Version); err != nil {
+		c.result.Err = fmt.Errorf("%w; put the folder of %s back: %w", c.result.Err, c.t.To.Version, err)
+		return // the next process goes on
+	}
 	c.over()
 }
 
-// drop removes the new version's folder, if it is this change's and not the one that stays.
-func (c *change) drop(version string) {
-	if c.t.Made && (c.t.From == nil || c.t.From.Version != version) {
-		c.discard(c.folder(version))
+// drop removes the new version's folder, if it is this change's and not the one
+// that stays, or puts the folder back that a package has replaced.
+func (c *change) drop(version string) error {
+	switch {
+	case c.t.Replaces:
+		return install.PutBack(c.root, c.t.Name, version, c.t.Staged, c.step)
+	case c.t.Made && (c.t.From == nil || c.t.From.Version != version):
+		c.note(c.discard(c.folder(version)))
 	}
+	return nil
 }
 
-// tidy removes the versions before the one that was replaced.
-func (c *change) tidy() {
-	entries, _ := os.ReadDir(layout.Plugin(c.root, c.t.Name))
-	for _, e := range entries {
-		v := e.Name()
-		if !e.IsDir() || plugin.CheckName(v) != nil || v == c.t.To.Version || c.t.From == nil || v == c.t.From.Version {
-			continue
-		}
-		if plugin.CompareVersions(v, c.t.To.Version) < 0 {
-			c.discard(c.folder(v))
-		}
+// tidy makes what is committed last: the sequence of the package holds from now
+// on, and of the versions before only the previous one stays.
+func (c *change) tidy(ctx context.Context) {
+	err := c.step.Before("accept")
+	if err == nil {
+		err = c.changes.Accept(ctx, c.t.Name, c.t.Sequence)
 	}
+	if err != nil { // the transaction stays, so that it is tried again
+		c.logFor(c.t.To.Plugin()).WithError(err).Warn("Upgrade is done, but its sequence cannot be noted")
+		return
+	}
+	previous := ""
+	if c.t.From != nil {
+		previous = c.t.From.Version
+	}
+	c.note(c.pruneVersions(c.t.Name, previous, c.t.To.Version))
 	c.over()
+}
+
+// note adds to the result what could not be deleted (EV-32).
+func (c *change) note(undeleted error) {
+	if undeleted != nil {
+		c.result.Note = joined(c.result.Note, undeleted.Error())
+	}
 }
 
 // over forgets the transaction: it is all done.
 func (c *change) over() {
+	if c.t.Replaces {
+		c.note(c.noteUndeleted(layout.Replaced(c.root, c.t.Name), install.DropReplaced(c.root, c.t.Name, c.step)))
+	}
 	if err := c.changes.End(c.t.Name); err != nil {
 		c.log.WithError(err).WithField("plugin", c.t.Name).Warn("Upgrade is done, but cannot be noted as done")
 	}
@@ -467,15 +511,26 @@ func (c *change) stops() bool {
 	return c.t.From != nil && c.t.From.Type == plugin.Persist && c.previous() != ""
 }
 
-// fallback tells whether there is an old version to come back to.
+// fallback reports whether there is an old version to come back to: another
+// one, or the folder that a package of the same version has replaced.
 func (c *change) fallback() bool {
-	return c.t.From != nil && c.t.From.Version != c.t.To.Version && c.previous() != ""
+	switch {
+	case c.t.From == nil:
+		return false
+	case c.t.From.Version == c.t.To.Version:
+		return c.t.Replaces
+	default:
+		return c.previous() != ""
+	}
 }
 
-// previous is the old version's folder, "" if there is none.
+// previous returns the old version's folder, "" if there is none.
 func (c *change) previous() string {
 	if c.t.From == nil {
 		return ""
+	}
+	if kept := layout.Replaced(c.root, c.t.Name); c.t.Replaces && c.t.From.Version == c.t.To.Version && isFolder(kept) {
+		return kept
 	}
 	if dir := c.folder(c.t.From.Version); isFolder(dir) {
 		return dir

@@ -25,7 +25,11 @@ func (c *change) preflight(ctx context.Context) error {
 	if p.Type != plugin.Persist { // nothing is known of what others do when they are asked
 		return nil
 	}
-	r := c.run(ctx, order{plugin: p, verb: plugin.VerbStatus})
+	ask := Run{Plugin: p, Args: []string{string(plugin.VerbStatus)}}
+	if c.t.Replaces { // it is not in its place before all is well
+		ask.Folder = c.staged.Dir
+	}
+	r := c.Run(ctx, ask)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

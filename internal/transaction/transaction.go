@@ -16,7 +16,7 @@ type Step string
 // is left at one of them by somebody who was killed is
 const (
 	Prepared  Step = "prepared"  // untouched: the new folder is removed, if the change made it
-	Switching Step = "switching" // in between: undone
+	Switching Step = "switching" // in between, also the folders that are exchanged: undone
 	Proving   Step = "proving"   // the new version's to prove: done again
 	Committed Step = "committed" // done: what is no longer needed is removed
 	Undoing   Step = "undoing"   // undone
@@ -24,15 +24,20 @@ const (
 
 // Transaction is one change of one plugin.
 type Transaction struct {
-	Name  string
-	From  *record.Record // nil: it was not installed
-	To    record.Record
-	Made  bool // the folder of To was made by this change
-	Ran   bool // From ran when the change was granted: if To does not, From comes back (UP-13)
-	Beat  bool // From's heartbeat was in time then
-	Step  Step
-	Cause string // of Undoing
-	Began time.Time
+	Name string
+	From *record.Record // nil: it was not installed
+	To   record.Record
+	Made bool // the folder of To was made by this change
+	// Replaces reports that a package takes the place of To's folder, which is
+	// kept until the change is committed (layout.Replaced).
+	Replaces bool
+	Staged   string // the id of To's package, see install.Staged; "": none came
+	Sequence uint64 // of its signature, remembered when the change is committed
+	Ran      bool   // From ran when the change was granted: if To does not, From comes back (UP-13)
+	Beat     bool   // From's heartbeat was in time then
+	Step     Step
+	Cause    string // of Undoing
+	Began    time.Time
 	// Interrupted reports that it is undone because an operator wanted the
 	// plugin, not because To is bad (UP-12).
 	Interrupted  bool
@@ -54,11 +59,16 @@ type file struct {
 
 	Interrupted  bool `json:"interrupted,omitempty"`
 	LeaveStopped bool `json:"leaveStopped,omitempty"`
+
+	Replaces bool   `json:"replaces,omitempty"`
+	Staged   string `json:"staged,omitempty"`
+	Sequence uint64 `json:"sequence,omitempty"`
 }
 
 func (t Transaction) encode() ([]byte, error) {
 	f := file{
 		Name: t.Name, Made: t.Made, Ran: t.Ran, Beat: t.Beat, Step: t.Step, Cause: t.Cause, Began: t.Began, Interrupted: t.Interrupted, LeaveStopped: t.LeaveStopped,
+		Replaces: t.Replaces, Staged: t.Staged, Sequence: t.Sequence,
 	}
 	var err error
 	if f.To, err = t.To.Encode(); err != nil {
@@ -81,6 +91,7 @@ func decode(b []byte) (Transaction, error) {
 	}
 	t := Transaction{
 		Name: f.Name, Made: f.Made, Ran: f.Ran, Beat: f.Beat, Step: f.Step, Cause: f.Cause, Began: f.Began, Interrupted: f.Interrupted, LeaveStopped: f.LeaveStopped,
+		Replaces: f.Replaces, Staged: f.Staged, Sequence: f.Sequence,
 	}
 	switch t.Step {
 	case Prepared, Switching, Proving, Committed, Undoing:
