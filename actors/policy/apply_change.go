@@ -217,14 +217,18 @@ func DescribeChange(c plugin.Change, done plugin.Changed, installed bool) string
 	case !installed:
 		what = "installation of " + c.Version
 	}
+	note := ""
+	if done.Note != "" {
+		note = "; " + done.Note
+	}
 	switch {
 	case done.Err == nil && c.Kind == plugin.ChangeRemove:
-		return "removed by an operator"
+		return "removed by an operator" + note
 	case done.Err == nil:
 		return done.Summary()
 	case done.RolledBack:
-		return what + " " + done.Cause()
+		return what + " " + done.Cause() + note
 	default:
-		return fmt.Sprintf("%s failed: %s", what, done.Cause())
+		return fmt.Sprintf("%s failed: %s%s", what, done.Cause(), note)
 	}
 }

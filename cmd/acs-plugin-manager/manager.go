@@ -13,6 +13,7 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/owner"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/supply"
@@ -39,6 +40,9 @@ func newManager(o options, environ []string, stdout, stderr io.Writer) (*manager
 	config.AddFlags(flags)
 	cfg, _, err := config.Load(config.Sources{File: config.DefaultFile, Environ: environ, Flags: flags})
 	if err != nil {
+		return nil, fail(exitUsage, "%w", err)
+	}
+	if err := owner.BecomeOf(cfg.Root); err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
 	m := &manager{

@@ -13,6 +13,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/owner"
 	"pluginsupervisor/plugin"
 )
 
@@ -152,6 +153,9 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 		}
 		cfg, _, err := settings.load(cmd)
 		if err != nil {
+			return err
+		}
+		if err := owner.BecomeOf(cfg.Root); err != nil {
 			return err
 		}
 		bar := view.BarOn(cmd.ErrOrStderr())

@@ -133,6 +133,9 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	case up.Err != nil:
 		return o.Name + ": " + up.Cause(), true, nil
 	case o.Kind == plugin.ChangeRemove:
+		if up.Note != "" {
+			return o.Name + " is removed; " + up.Note, false, nil
+		}
 		return o.Name + " is removed", false, nil
 	default:
 		return fmt.Sprintf("%s: %s", o.Name, up.Summary()), false, nil

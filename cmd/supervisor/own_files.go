@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/bounded"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/state"
@@ -44,7 +44,7 @@ type ownFile struct {
 
 func newOwnFiles(root string, held *lock.Root, socket *admin.Socket, memory *state.Store, log logrus.FieldLogger) *ownFiles {
 	return &ownFiles{log: log, problems: map[string]plugin.Problem{}, files: []ownFile{
-		{"folder of the supervisor", func() error { return os.MkdirAll(layout.Supervisor(root), 0o750) }},
+		{"folder of the supervisor", func() error { return durable.MakeFolder(layout.Supervisor(root), 0o750) }},
 		{"lock of the root", held.Keep},
 		{"admin socket", socket.Keep},
 		{"state file", func() error { memory.Check(); return memory.Problem() }},

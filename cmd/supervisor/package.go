@@ -19,6 +19,7 @@ import (
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/internal/owner"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
@@ -118,6 +119,9 @@ when it could not.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, _, err := settings.load(cmd)
 		if err != nil {
+			return err
+		}
+		if err := owner.BecomeOf(cfg.Root); err != nil {
 			return err
 		}
 		if err := prepareRoot(cfg.Root); err != nil {

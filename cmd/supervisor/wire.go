@@ -178,7 +178,7 @@ const diskLimit = 2 * time.Second
 // root's lock (EV-15). A disk that refuses or does not answer is no error, as
 // long as the root is there: plugins are supervised all the same (EV-28).
 func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
-	if err := os.MkdirAll(root, 0o750); err != nil {
+	if err := makeRoot(root); err != nil {
 		return nil, fmt.Errorf("cannot use root %s: %w", root, err)
 	}
 	var hung bounded.Set
@@ -209,15 +209,22 @@ func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
 
 // prepareRoot creates the root and our folder, for a command that writes there.
 func prepareRoot(root string) error {
-	if err := prepareFolder(layout.Supervisor(root)); err != nil {
+	err := makeRoot(root)
+	if err == nil {
+		err = prepareFolder(layout.Supervisor(root))
+	}
+	if err != nil {
 		return fmt.Errorf("cannot use root %s: %w", root, err)
 	}
 	return nil
 }
 
+// makeRoot creates the root: plugins that give up root read their own files below it.
+func makeRoot(root string) error { return durable.MakeFolder(root, 0o755) }
+
 // prepareFolder creates our folder and makes sure that it can be written.
 func prepareFolder(own string) error {
-	if err := os.MkdirAll(own, 0o750); err != nil {
+	if err := durable.MakeFolder(own, 0o750); err != nil {
 		return err
 	}
 	probe, err := os.CreateTemp(own, layout.WritableProbe)
@@ -284,6 +291,7 @@ type pluginManager interface {
 	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
 	Refused() ([]plugin.Ban, error)       // versions in quarantine
 	SweepRefused() error                  // forgets quarantines that are over
+	Undeleted() []plugin.Problem          // folders that could not be removed
 }
 
 // manager is the native one, or the external program that is configured (SPEC

@@ -151,3 +151,31 @@ func TestIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// EV-30: a folder that is made has the mode that is meant, whatever the umask,
+// and so have those above it.
+func TestMakeFolder(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a", "b")
+	if err := MakeFolder(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, made := range []string{path, filepath.Dir(path)} {
+		if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", made, info, err)
+		}
+	}
+	if err := errors.Join(os.Chmod(path, 0o700), MakeFolder(path, 0o755)); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("one that was there: %v, %v", info, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeFolder(filepath.Join(dir, "file"), 0o755); err == nil {
+		t.Error("a file is no folder")
+	}
+}

@@ -27,7 +27,7 @@ type origin struct {
 	Sum      string          `json:"sum"`
 	Key      string          `json:"key,omitempty"`
 	Sequence uint64          `json:"sequence,omitempty"`
-	Staged   string          `json:"staged,omitempty"` // Staged.ID
+	Staged   string          `json:"staged,omitempty"` // Staged.StagingID
 }
 
 // writeOrigin puts it beside config.json, in place of whatever the package has
@@ -57,7 +57,7 @@ func VerifiedBy(dir, name, version string) plugin.Verified {
 	return o.Verified
 }
 
-// StagedAs returns the Staged.ID of the package in a version's folder; "" where
+// StagedAs returns the Staged.StagingID of the package in a version's folder; "" where
 // nothing tells.
 func StagedAs(dir string) string {
 	var o origin

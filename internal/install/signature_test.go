@@ -139,3 +139,44 @@ func TestHugeSignature(t *testing.T) {
 	refused(t, err, 239, "cannot be had")
 	untouched(t, root)
 }
+
+// UP-06: what lies unpacked is trusted as far as its package was.
+func TestTrusts(t *testing.T) {
+	z := sample().zip(t)
+	mine, foreign := newKey(t), newKey(t)
+	root, accepted := newRoot(t), sequences{}
+	installer := func(keys ...manifest.PublicKey) *install.Installer {
+		return newInstaller(t, root, func(c *install.Config) { c.TrustedKeys, c.Accepted = keys, accepted })
+	}
+	trusted, refusing := installer(mine.Public()), installer(foreign.Public())
+	if err := installer().Trusts(t.Context(), "agent", "1.0"); err != nil {
+		t.Errorf("no keys are trusted: %v", err)
+	}
+	refused(t, trusted.Trusts(t.Context(), "agent", "1.0"), 239, "no package that a trusted key signed")
+	text, err := manifest.Sign(manifest.Manifest{
+		Name: "agent", Version: "1.0", OS: "linux", Arch: "x64", Size: int64(len(z)),
+		SHA256: fmt.Sprintf("%x", sha256.Sum256(z)), NotAfter: time.Now().Add(time.Hour).Unix(), Sequence: 8,
+	}, mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := trusted.Stage(t.Context(), install.Request{Source: write(t, z), Manifest: string(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Place(install.Replace); err != nil {
+		t.Fatal(err)
+	}
+	if err := trusted.Trusts(t.Context(), "agent", "1.0"); err != nil {
+		t.Error(err)
+	}
+	refused(t, refusing.Trusts(t.Context(), "agent", "1.0"), 239, "no package that a trusted key signed")
+	accepted["agent"] = 9
+	refused(t, trusted.Trusts(t.Context(), "agent", "1.0"), 239, "is a replay: its sequence is 8, 9 was accepted before")
+	if err := s.CheckSequence(t.Context()); err == nil {
+		t.Error("another one was accepted since it was staged, and it is taken")
+	}
+	if err := s.Discard(); err != nil {
+		t.Error(err)
+	}
+}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
 
@@ -84,12 +86,8 @@ func (i *Installer) verifySignature(ctx context.Context, r Request, s *Staged) (
 	if m.Expired(i.cfg.Now()) {
 		return m, failure.New(failure.Signature, "the signature of %s %s has expired", m.Name, m.Version)
 	}
-	last, err := i.cfg.Accepted.LastSequence(ctx, m.Name)
-	if err != nil {
-		return m, failure.New(failure.Storage, "read the last accepted sequence of %s: %w", m.Name, err)
-	}
-	if m.Sequence < last {
-		return m, failure.New(failure.Signature, "%s %s is a replay: its sequence is %d, %d was accepted before", m.Name, m.Version, m.Sequence, last)
+	if err := i.cfg.checkSequence(ctx, m.Name, m.Version, "", m.Sequence); err != nil {
+		return m, err
 	}
 	s.Key, s.Sequence = key.ID(), m.Sequence
 	return m, nil
@@ -121,4 +119,41 @@ func sigOf(source string) string {
 		return u.String()
 	}
 	return source + ".sig"
+}
+
+// Trusts returns why what lies unpacked in a version's folder may not be
+// installed as it is, or nil. Where keys are trusted it must be of a package that
+// one of them signed, with a sequence not below the last accepted one: otherwise
+// whoever offers it could have an older one run again.
+func (i *Installer) Trusts(ctx context.Context, name, version string) error {
+	if len(i.cfg.TrustedKeys) == 0 {
+		return nil
+	}
+	o := originOf(readOrigin(layout.Version(i.cfg.Root, name, version)), name, version)
+	trusted := slices.ContainsFunc(i.cfg.TrustedKeys, func(k manifest.PublicKey) bool { return k.ID() == o.Key })
+	if o.Verified != BySignature || !trusted {
+		return failure.New(failure.Signature, "the unpacked %s %s is of no package that a trusted key signed", name, version)
+	}
+	return i.cfg.checkSequence(ctx, name, version, "unpacked ", o.Sequence)
+}
+
+// CheckSequence refuses a signed package when one with a higher sequence was
+// accepted since it was staged.
+func (s *Staged) CheckSequence(ctx context.Context) error {
+	if s.Key == "" {
+		return nil
+	}
+	return s.cfg.checkSequence(ctx, s.Config.Name, s.Config.Version, "", s.Sequence)
+}
+
+// checkSequence refuses a lower sequence than the last accepted one.
+func (cfg Config) checkSequence(ctx context.Context, name, version, what string, sequence uint64) error {
+	last, err := cfg.Accepted.LastSequence(ctx, name)
+	if err != nil {
+		return failure.New(failure.Storage, "read the last accepted sequence of %s: %w", name, err)
+	}
+	if sequence < last {
+		return failure.New(failure.Signature, "%s%s %s is a replay: its sequence is %d, %d was accepted before", what, name, version, sequence, last)
+	}
+	return nil
 }

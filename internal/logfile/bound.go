@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/durable"
 )
 
 // Limit bounds a log. It takes at most MaxSize × (Keep + 1) bytes; when it has
@@ -35,7 +37,7 @@ const markedBy = "user.supervisor.log"
 // Open opens a log for append, and creates it and its folder. What is not a
 // regular file is refused, symbolic links too, and a FIFO does not block.
 func Open(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	if err := durable.MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("create log folder: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o640)

@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"pluginsupervisor/internal/install"
@@ -11,8 +12,8 @@ import (
 // Fetch gets the package that a change needs, verified and unpacked, into
 // staging, and keeps it until Change or Discard is called with the same change
 // (UP-11). It touches nothing that is installed and holds no lock. It returns
-// nil at once where no package is needed: the version is on this host, or the
-// change is a removal, a rollback or the rest of an earlier one.
+// nil at once where no package is needed: the version is on this host and
+// trusted, or the change is a removal, a rollback or the rest of an earlier one.
 func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 	switch c.Kind {
 	case plugin.ChangeRemove, plugin.ChangeRollback, plugin.ChangeResume:
@@ -21,11 +22,20 @@ func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 	if _, err := m.admit(ctx, c); err != nil {
 		return err
 	}
-	if m.packages == nil || c.Package == "" && isFolder(m.dir(c.Name, c.Version)) {
+	if m.packages == nil {
 		return nil
 	}
+	var distrust error // of what lies unpacked; a package that can be trusted takes its place
+	if c.Package == "" && isFolder(m.dir(c.Name, c.Version)) {
+		if distrust = m.distrust(ctx, c); distrust == nil {
+			return nil
+		}
+	}
 	staged, err := m.packages.Stage(ctx, c)
-	if err != nil {
+	switch {
+	case err != nil && distrust != nil:
+		return fmt.Errorf("%w; instead of it: %w", distrust, err)
+	case err != nil:
 		return err
 	}
 	if err := ctx.Err(); err != nil { // nobody waits for it any more
@@ -34,6 +44,15 @@ func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 	}
 	m.discardStaged(c, m.staged.swap(c, staged))
 	return nil
+}
+
+// distrust returns why what lies unpacked of a version may not be installed as it
+// is, or nil. An operator may have it installed whatever it is.
+func (m *Manager) distrust(ctx context.Context, c plugin.Change) error {
+	if m.packages == nil || c.ByOperator() {
+		return nil
+	}
+	return m.packages.Trusts(ctx, c.Name, c.Version)
 }
 
 // Discard drops what was fetched for a change that will not be made.

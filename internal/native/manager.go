@@ -69,6 +69,9 @@ type Heartbeats interface {
 // It touches nothing else.
 type Packages interface {
 	Stage(ctx context.Context, o plugin.Change) (*install.Staged, error)
+	// Trusts returns why what lies unpacked of a version may not be installed as
+	// it is, or nil.
+	Trusts(ctx context.Context, name, version string) error
 }
 
 // Manager works on the plugins of one root. It may be used by several

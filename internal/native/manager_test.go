@@ -45,6 +45,10 @@ func (d *depot) Stage(ctx context.Context, o plugin.Change) (*install.Staged, er
 	return d.installer.Stage(ctx, install.Request{Source: d.file(o), MD5: fmt.Sprintf("%x", md5.Sum(b))})
 }
 
+func (d *depot) Trusts(ctx context.Context, name, version string) error {
+	return d.installer.Trusts(ctx, name, version)
+}
+
 // add packs what is unpacked in a folder.
 func (d *depot) add(o plugin.Change, folder string) {
 	d.t.Helper()

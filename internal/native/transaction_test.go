@@ -303,11 +303,7 @@ func (b *bench) killable(work func(ctx context.Context)) {
 // stopped the plugin it says so.
 func (b *bench) next(stopped bool) {
 	b.t.Helper()
-	o := Options{
-		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.window,
-		Quarantine: b.quarantine, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
-	}
-	b.Manager = New(o)
+	b.Manager = New(b.options())
 	pending, err := b.Unfinished()
 	if err != nil {
 		b.t.Error(err)
@@ -320,6 +316,14 @@ func (b *bench) next(stopped bool) {
 	}
 	for _, o := range pending {
 		b.make(b.t.Context(), o, permit)
+	}
+}
+
+// options are those of the next life.
+func (b *bench) options() Options {
+	return Options{
+		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.window,
+		Quarantine: b.quarantine, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
 	}
 }
 

@@ -179,12 +179,16 @@ func (m *Manager) plan(ctx context.Context, g grant) (u upgrade, err error) {
 	}
 	u.grant = g
 	var config record.PackageConfig
-	if u.staged = m.staged.get(o); u.staged != nil {
+	switch u.staged = m.staged.get(o); {
+	case u.staged != nil:
 		config = u.staged.Config
-	} else if o.Package != "" {
+		err = u.staged.CheckSequence(ctx)
+	case o.Package != "":
 		return u, fmt.Errorf("package %s was not fetched", o.Package)
-	} else {
-		config, err = record.ReadPackageConfig(m.dir(o.Name, o.Version))
+	default:
+		if config, err = record.ReadPackageConfig(m.dir(o.Name, o.Version)); err == nil {
+			err = m.distrust(ctx, o)
+		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -29,7 +29,7 @@ const maxLegacySize = 16 << 20
 // linked into place complete: when another process was faster the link fails,
 // and that process' database is the one (ST-04).
 func (r *Registry) create(ctx context.Context) error {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+	if err := durable.MakeFolder(r.dir, 0o755); err != nil {
 		return err
 	}
 	records, damaged, err := r.readLegacy()

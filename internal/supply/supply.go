@@ -51,6 +51,12 @@ func (s *Supply) Sweep(ctx context.Context) (int, error) { return s.installer.Sw
 // Fetches are the packages that are on their way at this moment.
 func (s *Supply) Fetches() []plugin.Fetch { return s.onTheWay.all() }
 
+// Trusts returns why what lies unpacked of a version may not be installed as it
+// is, or nil.
+func (s *Supply) Trusts(ctx context.Context, name, version string) error {
+	return s.installer.Trusts(ctx, name, version)
+}
+
 // Installer makes the installer that is configured, for a package that somebody
 // names.
 func Installer(cfg config.Config) (*install.Installer, error) {
@@ -62,15 +68,21 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 		}
 		keys = append(keys, key)
 	}
-	secure, err := Plane(cfg).TLS()
+	own := Plane(cfg)
+	shown, err := own.TLS()
+	if err != nil {
+		return nil, err
+	}
+	own.CertFile, own.KeyFile = "", ""
+	anonymous, err := own.TLS()
 	if err != nil {
 		return nil, err
 	}
 	return install.New(install.Config{
 		Root: cfg.Root, OS: platform.LocalOS(), Arch: platform.LocalArch(),
 		Fetch: fetch.Config{
-			Timeout: cfg.Install.FetchTimeout, Stall: cfg.Install.Stall, MinRate: int64(cfg.Install.MinRate), TLS: secure,
-			CAFile: cfg.ControlPlane.CAFile,
+			Timeout: cfg.Install.FetchTimeout, Stall: cfg.Install.Stall, MinRate: int64(cfg.Install.MinRate),
+			TLS: anonymous, Origin: cfg.ControlPlane.URL, OriginTLS: shown, CAFile: cfg.ControlPlane.CAFile,
 			Jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) },
 		},
 		Limits:        pkgcheck.Limits{Size: int64(cfg.Install.MaxSize), Entries: cfg.Install.MaxEntries, Ratio: int64(cfg.Install.MaxRatio)},
@@ -96,7 +108,7 @@ func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 	if r.Source == "" {
 		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)
 		if err != nil {
-			missing = fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
+			missing = fmt.Errorf("find a package of version %s: %w", o.Version, err)
 		}
 		if err != nil && !errors.Is(err, control.ErrNotListed) {
 			return nil, missing

@@ -119,7 +119,7 @@ func (s *Store) path(folder, name string) string {
 // write replaces a file. Each plugin has one writer at a time.
 func (s *Store) write(folder, name string, b []byte, what string) error {
 	dir := layout.Notes(s.root, folder)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MakeFolder(dir, 0o750); err != nil {
 		return err
 	}
 	step := func(name string) error { return s.step.Before(name + " " + what) }

@@ -22,7 +22,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,7 +32,6 @@ import (
 
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
-	"pluginsupervisor/internal/trust"
 )
 
 // Config bounds the fetches of a Fetcher. Zero means the default.
@@ -50,9 +48,14 @@ type Config struct {
 	// Jitter makes a pause a little different on every host; nil leaves it.
 	Jitter func(time.Duration) time.Duration
 	TLS    *tls.Config // nil: the default
-	CAFile string      // PEM: the only authorities a server is trusted by, read anew for each request; "": the host's
-	Step   failpoint.Step
-	Client string // the User-Agent
+	// Origin is the URL of the one server that OriginTLS is for, with its client
+	// certificate: no other one sees that, nor does it after a redirect from
+	// another one. "": none.
+	Origin    string
+	OriginTLS *tls.Config
+	CAFile    string // PEM: the only authorities a server is trusted by, read anew for each request; "": the host's
+	Step      failpoint.Step
+	Client    string // the User-Agent
 }
 
 // Sums are the digests of what was fetched, in lower-case hex.
@@ -85,21 +88,7 @@ func New(cfg Config) *Fetcher {
 	cfg.MaxSize = orElse(cfg.MaxSize, 512<<20)
 	cfg.Tries = orElse(cfg.Tries, 5)
 	cfg.FirstPause = orElse(cfg.FirstPause, 250*time.Millisecond)
-	return &Fetcher{cfg: cfg, http: &http.Client{
-		CheckRedirect: checkRedirect,
-		Transport: trust.New(&http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: cfg.Connect}).DialContext,
-			TLSHandshakeTimeout:    cfg.Connect,
-			ResponseHeaderTimeout:  cfg.Connect,
-			TLSClientConfig:        cfg.TLS,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // a length and a range are of the file itself
-			MaxResponseHeaderBytes: maxHeader,
-			MaxIdleConns:           1,
-			IdleConnTimeout:        cfg.Connect,
-		}, cfg.CAFile),
-	}}
+	return &Fetcher{cfg: cfg, http: &http.Client{CheckRedirect: checkRedirect, Transport: newTransport(cfg)}}
 }
 
 func orElse[T int | int64 | time.Duration](v, standard T) T {

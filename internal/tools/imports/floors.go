@@ -23,7 +23,7 @@ var floors = []floor{
 	{"facts and primitives", []string{
 		"bounded", "clock", "failpoint", "install/failure", "layout", "logger", "pause", "platform", "testenv", "trust", "version", "vfork",
 	}},
-	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "sdnotify"}},
+	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},
 	{"what is in a file", []string{"boltfile", "record"}},
 	{"what a package may hold", []string{"pkgcheck"}},
 	{"one kind of file or kernel object each; packages for tests", []string{

@@ -1,0 +1,68 @@
+package fetch
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"pluginsupervisor/internal/trust"
+)
+
+// newTransport returns the network as Config wants it.
+func newTransport(cfg Config) http.RoundTripper {
+	transport := func(secure *tls.Config) *trust.Transport {
+		return trust.New(&http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: cfg.Connect}).DialContext,
+			TLSHandshakeTimeout:    cfg.Connect,
+			ResponseHeaderTimeout:  cfg.Connect,
+			TLSClientConfig:        secure,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true, // a length and a range are of the file itself
+			MaxResponseHeaderBytes: maxHeader,
+			MaxIdleConns:           1,
+			IdleConnTimeout:        cfg.Connect,
+		}, cfg.CAFile)
+	}
+	origin, err := url.Parse(cfg.Origin)
+	if err != nil || !isWeb(origin) || cfg.OriginTLS == nil {
+		return transport(cfg.TLS)
+	}
+	return byOrigin{origin: address(origin), own: transport(cfg.OriginTLS), others: transport(cfg.TLS)}
+}
+
+// byOrigin shows a client certificate to the server that it is for.
+type byOrigin struct {
+	origin      string
+	own, others *trust.Transport
+}
+
+// RoundTrip implements http.RoundTripper. A request that follows redirects is the
+// origin's own only if all of them came from there.
+func (b byOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
+	for before := r; ; before = before.Response.Request {
+		if address(before.URL) != b.origin {
+			return b.others.RoundTrip(r)
+		}
+		if before.Response == nil {
+			return b.own.RoundTrip(r)
+		}
+	}
+}
+
+// CloseIdleConnections is called by http.Client.
+func (b byOrigin) CloseIdleConnections() {
+	b.own.CloseIdleConnections()
+	b.others.CloseIdleConnections()
+}
+
+// address returns the scheme, host and port of a URL.
+func address(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
