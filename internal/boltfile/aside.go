@@ -61,7 +61,7 @@ func ParseAside(name string) (where string, at time.Time, ok bool) {
 // renameToFree renames a file; a name that is taken is fs.ErrExist.
 func renameToFree(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) { // the file system cannot do it in one step
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) { // it cannot be done in one step (EV-32)
 		return checkAndRename(from, to)
 	}
 	if err != nil {

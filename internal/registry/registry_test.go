@@ -152,8 +152,8 @@ func TestPut(t *testing.T) {
 func TestST15Refused(t *testing.T) { // ST-15
 	r := root(t)
 	bad := []string{
-		minimal("..", "1"), minimal("a/b", "1"), minimal("/", "1"), minimal(".hidden", "1"), minimal("a", "../../x"), minimal("a", ""),
-		minimal("a", "1", `"runPath":"../../bin/sh"`), minimal("a", "1", `"runPath":"/bin/sh"`), minimal("ä", "1"),
+		minimal("..", "1"), minimal("a/b", "1"), minimal("/", "1"), minimal(".removed-a", "1"), minimal("a", "../../x"), minimal("a", ""),
+		minimal("a", "1", `"runPath":"../../bin/sh"`), minimal("a", "1", `"runPath":"/bin/sh"`), minimal("a ", "1"),
 	}
 	rawPut(t, r.path, append([]string{minimal("good", "1")}, bad...)...)
 	l := expect(t, r, "1 good 1")
