@@ -34,8 +34,16 @@ func TestPluginsOfEveryName(t *testing.T) {
 	}
 	release() // the name lock of x.v1.0, which needs it now
 	for _, names := range [][2]string{
-		{long, long}, {long[:247], long[:246]}, {long[:250], "1.0"}, {strings.Repeat("云", 85), "一 二"}, {"a@b:c~d", "1@2"}, {"cgroup.procs", "memory.max"},
-		{"x", "1.0"}, {"x.v1.0", "1.0"}, {".hidden", "..."}, {`"quoted" $name`, "%2F"},
+		{long, long},
+		{long[:247], long[:246]},
+		{long[:250], "1.0"},
+		{strings.Repeat("云", 85), "一 二"},
+		{"a@b:c~d", "1@2"},
+		{"cgroup.procs", "memory.max"},
+		{"x", "1.0"},
+		{"x.v1.0", "1.0"},
+		{".hidden", "..."},
+		{`"quoted" $name`, "%2F"},
 	} {
 		name, version := names[0], names[1]
 		config, err := json.Marshal(map[string]any{"name": name, "version": version, "runPath": "run", "pluginType": 0})
