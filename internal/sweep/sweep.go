@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -82,7 +81,7 @@ func Run(ctx context.Context, root string, since time.Time) (Found, error) {
 			s.remove(Files, path, os.Remove)
 		}
 	})
-	for _, notes := range []string{layout.Transactions, layout.Quarantine, layout.Sequences} {
+	for _, notes := range []string{layout.Transactions, layout.Quarantine, layout.Sequences, layout.History} {
 		s.folder(layout.Notes(root, notes), func(path string, e fs.DirEntry) {
 			if e.Type().IsRegular() && isTemp(path) {
 				s.remove(Files, path, os.Remove)
@@ -144,15 +143,9 @@ func (s *sweeper) fail(err error) {
 	}
 }
 
-// shortened is what layout.FileName makes of a name that would be too long.
-var shortened = regexp.MustCompile(`(?s)^.{200}-[0-9a-f]{8}$`)
-
 // isTemp reports whether durable.TempName returns such a path: no other file of
-// those folders does without its suffix.
-func isTemp(path string) bool {
-	name := filepath.Base(path)
-	return strings.HasSuffix(name, durable.TempSuffix) || shortened.MatchString(name)
-}
+// those folders ends so.
+func isTemp(path string) bool { return strings.HasSuffix(path, durable.TempSuffix) }
 
 // removeUnlocked removes a database that no process has open.
 func removeUnlocked(path string) error {

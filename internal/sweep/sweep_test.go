@@ -55,6 +55,7 @@ func TestRun(t *testing.T) {
 		make1(t, durable.TempName(layout.Note(root, layout.Transactions, long))),
 		make1(t, durable.TempName(layout.Note(root, layout.Quarantine, "p@1.0"))),
 		make1(t, durable.TempName(layout.Note(root, layout.Sequences, "p"))),
+		make1(t, durable.TempName(layout.Note(root, layout.History, "p"))),
 		make1(t, filepath.Join(own, layout.WritableProbe+"1")),
 		filepath.Join(own, "old.sock"),
 	}
@@ -100,7 +101,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("removed: %s", path)
 		}
 	}
-	const want = "2 half removed folders, 1 temporary databases, 7 temporary files, 1 dead sockets"
+	const want = "2 half removed folders, 1 temporary databases, 8 temporary files, 1 dead sockets"
 	if found.String() != want {
 		t.Errorf("found %q, want %q", found, want)
 	}
