@@ -145,12 +145,16 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
 	case messages.RecheckDue:
 		c.faults.recheck(m, &c.scans, c.plugins)
+	case messages.ChecksDue:
+		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
 	case messages.PendingDue:
 		c.onPendingDue(m)
 	case messages.ClockStepped:
 		c.onClockStepped()
 	case messages.PluginExited:
 		c.onPluginExited(m)
+	case messages.ProcessExited:
+		c.onProcessExited(m)
 	case messages.HeartbeatLost:
 		c.onHeartbeat(m.Pulse)
 	case messages.HeartbeatSeen:

@@ -3,6 +3,7 @@ package actors
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
@@ -18,10 +19,11 @@ type scans struct {
 }
 
 type openScan struct {
-	period   bool // of the scan period
-	learned  bool // its list was taken over
-	reported bool // its Once plugins are pending
-	over     bool // all but the hung have answered (TM-01)
+	period   bool     // of the scan period
+	only     []string // else the plugins that are checked
+	learned  bool     // its list was taken over
+	reported bool     // its Once plugins are pending
+	over     bool     // all but the hung have answered (TM-01)
 	since    plugin.Moment
 }
 
@@ -69,9 +71,16 @@ func (s *scans) close(gen uint64) {
 	}
 }
 
+// gatherChecks is how long checks are gathered after an order of some, so that
+// many of them are one order: each reads the whole plugin database.
+const gatherChecks = 200 * time.Millisecond
+
 // orderChecks has the Scanner run `--status` of single plugins.
 func (c *coordinator) orderChecks() {
 	s := &c.scans
+	if len(s.wanted) == 0 || c.timers.isArmed(timerKey{kind: timerChecks}) {
+		return
+	}
 	for key := range s.wanted {
 		if _, known := c.plugins[key]; !known {
 			delete(s.wanted, key)
@@ -80,6 +89,7 @@ func (c *coordinator) orderChecks() {
 	if len(s.wanted) == 0 {
 		return
 	}
+	c.timers.arm(timerKey{kind: timerChecks}, gatherChecks)
 	only := slices.Sorted(maps.Keys(s.wanted))
 	gen := c.orderScan(only)
 	for _, key := range only {
@@ -90,7 +100,7 @@ func (c *coordinator) orderChecks() {
 
 func (c *coordinator) orderScan(only []string) (gen uint64) {
 	c.seq++
-	c.scans.open[c.seq] = &openScan{period: only == nil, since: c.now}
+	c.scans.open[c.seq] = &openScan{period: only == nil, only: only, since: c.now}
 	c.send(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
 	return c.seq
 }
@@ -147,7 +157,21 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 		}
 	}
 	c.observe(s, m.Gen, m.List, m.Probes)
-	c.observeProcesses(func(key string) bool { return s.period || c.scans.checks[key].gen == m.Gen })
+	if s.period {
+		c.observeProcesses(c.watching.plugins)
+	} else {
+		c.observeProcesses(c.pluginsOf(s.only))
+	}
+}
+
+// pluginsOf returns the plugins with these keys, as far as they are known.
+func (c *coordinator) pluginsOf(keys []string) (ps []plugin.Plugin) {
+	for _, key := range keys {
+		if l, known := c.plugins[key]; known {
+			ps = append(ps, l.Plugin)
+		}
+	}
+	return ps
 }
 
 // endScan ends the work of the scan period, once: all but the hung have
@@ -182,7 +206,13 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		}
 		refresh = c.faults.solveProbe(key) || refresh
 		l, ok := c.plugins[key]
-		if !ok || l.StaleProbe(gen, probe.Plugin.Version) {
+		if !ok {
+			continue
+		}
+		if l.StaleProbe(gen, probe.Plugin.Version) {
+			if l.Doubted() { // its check waited for this answer
+				c.scans.want(key, refresh)
+			}
 			continue
 		}
 		switch probe.Status {

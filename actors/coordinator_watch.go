@@ -22,6 +22,7 @@ type watching struct {
 	changed   bool            // what is installed may have changed since
 	adopting  bool            // what runs already is still looked up …
 	scanHeld  bool            // … and the first scan waits for that
+	asked     []plugin.Plugin // that the Watcher was asked about last
 }
 
 // watchPlugins has everything that is new watched: its processes once, and its
@@ -44,7 +45,7 @@ func (c *coordinator) watchPlugins() {
 	w.plugins = all
 	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchBeats{Plugins: all}) })
 	if w.how == plugin.WatchScan { // there was nothing yet by which to know better
-		c.observeProcesses(func(string) bool { return true })
+		c.observeProcesses(all)
 	}
 }
 
@@ -56,14 +57,14 @@ func sameHeartbeat(a, b plugin.Plugin) bool {
 
 // observeProcesses asks what plugins run as now: launchers exit, workers come
 // and go.
-func (c *coordinator) observeProcesses(which func(key string) bool) {
+func (c *coordinator) observeProcesses(ps []plugin.Plugin) {
 	if c.watching.adopting || !c.watching.processes || c.workers.watcher.gen != 0 {
 		return
 	}
 	var some []plugin.Plugin
-	for _, p := range c.watching.plugins {
-		if _, known := c.plugins[p.Key()]; known && which(p.Key()) {
-			some = append(some, p)
+	for _, p := range ps {
+		if l, known := c.plugins[p.Key()]; known && l.Watched() {
+			some = append(some, l.Plugin)
 		}
 	}
 	if len(some) > 0 {
@@ -74,6 +75,7 @@ func (c *coordinator) observeProcesses(which func(key string) bool) {
 // findProcesses has the Watcher find what runs of the plugins. At the start
 // the first scan waits for the answer (EV-07).
 func (c *coordinator) findProcesses(ps []plugin.Plugin) {
+	c.watching.asked = ps
 	targets := make([]plugin.Target, len(ps))
 	for i, p := range ps {
 		targets[i] = plugin.Target{Plugin: p, Processes: c.plugins[p.Key()].Record.Processes}
@@ -119,6 +121,9 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 			c.schedule.SetFirst(policy.ScanPeriod, c.now.Wall)
 		}
 	}
+	if reached := len(m.Sightings); reached > 0 { // it goes on where it stopped
+		c.observeProcesses(c.watching.asked[min(reached, len(c.watching.asked)):])
+	}
 }
 
 // onPluginExited hands the exit of a plugin's last process to its lifecycle
@@ -133,6 +138,14 @@ func (c *coordinator) onPluginExited(m messages.PluginExited) {
 		kind = policy.ExitExplained
 	}
 	c.apply(l, policy.Fact{Kind: kind, Exit: m.Exit})
+}
+
+// onProcessExited hands the exit of one process of a plugin to its lifecycle
+// (EV-23).
+func (c *coordinator) onProcessExited(m messages.ProcessExited) {
+	if l, ok := c.plugins[m.Exit.Name]; ok {
+		c.apply(l, policy.Fact{Kind: policy.ProcessExited, Exit: m.Exit})
+	}
 }
 
 // onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
@@ -150,7 +163,7 @@ func (c *coordinator) onHeartbeat(p plugin.Pulse) {
 }
 
 func (c *coordinator) onWatchFailed(m messages.WatchFailed) {
-	if m.Err != nil {
+	if m.Err != nil && m.What == heartbeatEvents {
 		for _, l := range c.plugins {
 			l.DistrustBeats()
 		}

@@ -30,11 +30,14 @@ type openEntry struct {
 func (j *journal) note(l *policy.Lifecycle, e plugin.Entry) {
 	key := l.Plugin.Key()
 	e.Plugin, e.Version, e.At = key, l.Plugin.Version, j.now.Wall
-	if e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit {
+	partial := e.Exit != nil && e.Exit.Partial
+	if e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit && !partial {
 		j.unreported[key] = true
 	}
 	j.entries = append(j.entries, openEntry{e, l})
 	switch {
+	case partial:
+		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": e.Exit.PID, "decision": e.Decision}).Warn("Process of plugin exited")
 	case e.Kind == plugin.EntryExit && e.Decision != "":
 		pid := 0
 		if e.Exit != nil {

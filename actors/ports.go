@@ -61,12 +61,17 @@ type Manager interface {
 type Watcher interface {
 	// Adopt begins to watch the processes of plugins, and tells in order what
 	// runs of them; a plugin that is watched already is only told of. What is
-	// started later is watched without being asked for.
+	// started later is watched without being asked for. Plugins that were not
+	// reached before ctx ended are missing at the end.
 	Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting
 	// Follow tells of each end of what is watched, until ctx ends (EV-01). An
-	// Exit whose cause becomes known later is told again, marked Late. The
-	// error says why no more can be told.
+	// Exit whose cause becomes known later is told again, marked Late. One
+	// process that ends while others live on is told of as an Exit marked
+	// Partial (EV-23). The error says why no more can be told.
 	Follow(ctx context.Context, exited func(plugin.Exit)) error
+	// FollowLeaves follows the plugins' cgroups, where there are any, until ctx
+	// ends; what it notices is told by Follow. The error says why it stopped.
+	FollowLeaves(ctx context.Context) error
 }
 
 // Pulses tells of heartbeats when they come and when they stay away (EV-06).

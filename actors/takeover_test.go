@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -56,6 +57,26 @@ func TestCutShort(t *testing.T) {
 			}
 			if got := shorts(w.takeReports()); slices.Contains(got, "a=failed") {
 				t.Errorf("reports %q", got)
+			}
+		})
+	})
+	t.Run("EV-03 EV-07 what was not reached in time is looked up next", func(t *testing.T) {
+		var names []string
+		for i := range 7 {
+			names = append(names, fmt.Sprintf("p%d", i))
+		}
+		w := watchedWorld(names...)
+		w.watched.reach = 2
+		for i, name := range names {
+			w.running[name] = true
+			w.watched.left[name] = []plugin.Process{{PID: 50 + i, Born: 7, Boot: "b"}}
+		}
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(2 * minute) // one scan
+			for i, name := range names {
+				if v := view(t, s, name); !slices.Equal(v.PIDs, []int{50 + i}) || v.Watch != plugin.WatchCgroup {
+					t.Errorf("%+v", v)
+				}
 			}
 		})
 	})

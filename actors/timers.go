@@ -24,6 +24,7 @@ const (
 	timerSave
 	timerRecheck
 	timerPending
+	timerChecks
 )
 
 // periodTimers are the timers of the periods.
@@ -66,6 +67,8 @@ func (k timerKey) dueMessage(gen uint64) any {
 		return messages.SaveDue{Gen: gen}
 	case timerRecheck:
 		return messages.RecheckDue{Gen: gen}
+	case timerChecks:
+		return messages.ChecksDue{Gen: gen}
 	default:
 		return messages.PendingDue{Gen: gen}
 	}

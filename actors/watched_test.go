@@ -16,6 +16,7 @@ type watched struct {
 	left    map[string][]plugin.Process // running when the supervisor came
 	targets []plugin.Target
 	beating []plugin.Plugin
+	reach   int // how many plugins one Adopt reaches in its time; 0: all
 }
 
 func (w *world) watch() *world {
@@ -36,6 +37,9 @@ func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighti
 	if first {
 		w.watched.targets = ts
 	}
+	if w.watched.reach > 0 {
+		ts = ts[:min(len(ts), w.watched.reach)]
+	}
 	for _, t := range ts {
 		if first { // later it is only told of
 			w.watched.lives[t.Plugin.Name]++
@@ -49,6 +53,11 @@ func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighti
 
 func (w exits) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	w.set(func() { w.watched.exited = exited })
+	<-ctx.Done()
+	return nil
+}
+
+func (w exits) FollowLeaves(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
@@ -83,6 +92,16 @@ func (w *world) die(e plugin.Exit, names ...string) {
 		w.mu.Unlock()
 		tell(e)
 	}
+	synctest.Wait()
+}
+
+// losePart ends one process of a plugin; the others live on.
+func (w *world) losePart(e plugin.Exit, name string) {
+	w.mu.Lock()
+	e.Name, e.Life, e.At, e.Partial = name, w.watched.lives[name], time.Now(), true
+	tell := w.watched.exited
+	w.mu.Unlock()
+	tell(e)
 	synctest.Wait()
 }
 

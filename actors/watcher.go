@@ -16,7 +16,14 @@ import (
 // earlier start of the supervisor left running.
 const adoptWithin = 5 * time.Second
 
-// watcher turns the events of two sources, exits and heartbeats, into messages
+// The sources of events, as they are named to the Coordinator.
+const (
+	exitEvents      = "watching by event"
+	leafEvents      = "cgroup events"
+	heartbeatEvents = "heartbeat events"
+)
+
+// watcher turns the events of its sources, exits and heartbeats, into messages
 // to the Coordinator. It decides nothing. Each source runs and is retried by
 // itself. Either port may be nil: then there are no such events.
 type watcher struct {
@@ -27,7 +34,7 @@ type watcher struct {
 	work     work // the Adopt order under way
 	order    messages.Adopt
 	sender   *actor.PID
-	unfollow context.CancelFunc // ends both sources
+	unfollow context.CancelFunc // ends all sources
 }
 
 // newWatcher returns the Props of a Watcher.
@@ -78,7 +85,7 @@ func (w *watcher) adopt(c actor.Context, m messages.Adopt) {
 	}, func(err error) any { return adoptEnded{err: err} })
 }
 
-// followSources runs both sources, each in a goroutine of its own, until the
+// followSources runs all sources, each in a goroutine of its own, until the
 // actor stops.
 func (w *watcher) followSources(c actor.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,12 +93,19 @@ func (w *watcher) followSources(c actor.Context) {
 	root, parent := c.ActorSystem().Root, c.Parent()
 	send := func(m any) { root.Send(parent, m) }
 	if w.exits != nil {
-		go followSource(ctx, send, "watching by event", func(ctx context.Context) error {
-			return w.exits.Follow(ctx, func(e plugin.Exit) { send(messages.PluginExited{Exit: e}) })
+		go followSource(ctx, send, exitEvents, func(ctx context.Context) error {
+			return w.exits.Follow(ctx, func(e plugin.Exit) {
+				if e.Partial {
+					send(messages.ProcessExited{Exit: e})
+				} else {
+					send(messages.PluginExited{Exit: e})
+				}
+			})
 		})
+		go followSource(ctx, send, leafEvents, w.exits.FollowLeaves)
 	}
 	if w.pulses != nil {
-		go followSource(ctx, send, "heartbeat events", func(ctx context.Context) error {
+		go followSource(ctx, send, heartbeatEvents, func(ctx context.Context) error {
 			return w.pulses.Follow(ctx, func(p plugin.Pulse) {
 				if p.Lost {
 					send(messages.HeartbeatLost{Pulse: p})

@@ -57,6 +57,22 @@ func TestWatcher(t *testing.T) {
 			}
 		})
 	})
+	t.Run("EV-01 exits are reported while cgroups cannot be followed", func(t *testing.T) {
+		w := newWorld(persist(1, "a")).watch()
+		withWorker(t, newWatcher(blindLeaves{exits{w}}, pulses{w}, w), func(t *testing.T, parent *probeActor, _ func(any)) {
+			pass(2 * time.Minute)
+			w.die(plugin.Exit{Known: true, Code: 1}, "a")
+			w.losePart(plugin.Exit{}, "a")
+			got := parent.take()
+			failed := of[messages.WatchFailed](got)
+			if len(failed) != 13 || failed[0].What != "cgroup events" || failed[0].Err == nil || failed[1].Err != nil {
+				t.Errorf("failed %+v", failed)
+			}
+			if len(of[messages.PluginExited](got)) != 1 || len(of[messages.ProcessExited](got)) != 1 {
+				t.Errorf("got %+v", got)
+			}
+		})
+	})
 	t.Run("EV-07 adoption is bounded, and there may be no source", func(t *testing.T) {
 		w := newWorld().watch()
 		withWorker(t, newWatcher(slowAdoption{exits{w}}, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
@@ -93,6 +109,11 @@ func (s *failingSource) Follow(ctx context.Context, heard func(plugin.Pulse)) er
 	}
 	return s.pulses.Follow(ctx, heard)
 }
+
+// blindLeaves cannot follow cgroups.
+type blindLeaves struct{ exits }
+
+func (blindLeaves) FollowLeaves(context.Context) error { return errors.New("no inotify watch left") }
 
 type slowAdoption struct{ exits }
 

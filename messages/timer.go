@@ -35,6 +35,9 @@ type (
 	// PendingDue says that what is pending for the control plane is to be sent:
 	// gathered changes, or what the process before this one left (SC-17, SC-18).
 	PendingDue struct{ Gen uint64 }
+	// ChecksDue says that the checks of single plugins which have gathered are to
+	// be ordered.
+	ChecksDue struct{ Gen uint64 }
 )
 
 // ClockStepped says the wall clock was set or the host was suspended (TM-07).

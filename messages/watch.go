@@ -12,7 +12,8 @@ type (
 		Gen     uint64
 		Targets []plugin.Target
 	}
-	// Adopted answers Adopt: one sighting a target, or why there are none.
+	// Adopted answers Adopt: one sighting a target, in order, or why there are
+	// none. Targets that were not reached in time are missing at the end.
 	Adopted struct {
 		Gen       uint64
 		At        time.Time
@@ -24,6 +25,9 @@ type (
 	// PluginExited says that a plugin's last process ended, or, marked Late,
 	// how one ended that was told before (EV-01, EV-10).
 	PluginExited struct{ Exit plugin.Exit }
+	// ProcessExited says that one process of a plugin ended, and that others live
+	// on (EV-23).
+	ProcessExited struct{ Exit plugin.Exit }
 	// HeartbeatLost says that a heartbeat's deadline passed (EV-06).
 	HeartbeatLost struct{ Pulse plugin.Pulse }
 	// HeartbeatSeen says that a plugin beat.

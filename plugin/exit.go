@@ -69,7 +69,8 @@ type Sighting struct {
 }
 
 // Exit is the end of a plugin: its last process has ended, and it was not a
-// verb that was still running (EV-01).
+// verb that was still running (EV-01). Marked Partial, it is the end of one of
+// its processes while others live on (EV-23).
 type Exit struct {
 	Name string `json:"-"`
 	// Life counts what was started of the plugin, within the life of this
@@ -83,11 +84,16 @@ type Exit struct {
 	OOM    bool      `json:"oom,omitzero"`     // the kernel ended it for want of memory
 	Output string    `json:"output,omitempty"` // the last 4 KiB of what the plugin printed
 	Late   bool      `json:"late,omitzero"`    // this Exit was told before, now its cause is known (EV-10)
+	// Partial says that other processes of the plugin live on.
+	Partial bool `json:"partial,omitzero"`
 }
 
 // Cause says in a few words how it ended.
 func (e Exit) Cause() string {
 	switch {
+	case e.Partial:
+		e.Partial = false
+		return fmt.Sprintf("process %d %s, others live on", e.PID, e.Cause())
 	case e.OOM:
 		return "out of memory, killed by the kernel"
 	case !e.Known:

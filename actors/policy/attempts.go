@@ -68,6 +68,11 @@ func (t *turn) enterStarted(up uptime, why string) {
 	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
 		l.processes = o.Processes
 	}
+	if l.doubt < l.run {
+		l.doubt = 0
+	} else if l.doubt > 0 {
+		t.emit(Check{})
+	}
 	t.emit(Measure{plugin.MeasureRestart, l.exitedAt})
 	l.exitedAt = time.Time{}
 	t.enterRunning(up, why)

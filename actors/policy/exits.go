@@ -56,6 +56,21 @@ func keepExit(t *turn) {
 	}
 }
 
+// checkProcessExit has `--status` say what it means that one process has exited
+// while others live on (EV-23).
+func checkProcessExit(t *turn) {
+	t.l.doubt = t.f.Exit.Life
+	t.writeExit("ask --status")
+	t.emit(Check{})
+}
+
+// keepProcessExit does so when the work under way has ended: the process is one
+// of what that has started.
+func keepProcessExit(t *turn) {
+	t.l.doubt = t.f.Exit.Life
+	t.writeExit("ask --status, when the work under way has ended")
+}
+
 // explainExit notes the cause of an exit that was reported before (EV-10).
 func explainExit(t *turn) {
 	e, l := t.f.Exit, t.l

@@ -179,6 +179,9 @@ func (n *node) processFacts() []Fact {
 		{Kind: Exited, Exit: plugin.Exit{Life: run - 1}},
 		{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true}},
 		{Kind: Exited, Exit: plugin.Exit{Life: run + 1}},
+		{Kind: ProcessExited, Exit: plugin.Exit{Life: run - 1, Partial: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{Life: run, Partial: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{Life: run + 1, Partial: true}},
 		{Kind: ExitExplained, Exit: plugin.Exit{Life: run, Known: true}},
 	}
 	all = append(all, Fact{Kind: Adopted, Run: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, Run: run})

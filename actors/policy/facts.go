@@ -19,6 +19,7 @@ const (
 	SeenRunning                      // `--status` says running
 	SeenDead                         // `--status` says not running
 	Exited                           // its last process has exited
+	ProcessExited                    // one of its processes has exited, others live on (EV-23)
 	ExitExplained                    // the cause of an exit became known later (EV-10)
 	BeatSeen                         // a heartbeat in time, or none at all
 	BeatLate                         // a heartbeat that is overdue
@@ -44,7 +45,7 @@ const (
 )
 
 var factNames = [factCount]string{
-	"Recorded", "RecordGone", "Adopted", "ExitMissed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ExitExplained",
+	"Recorded", "RecordGone", "Adopted", "ExitMissed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
 	"BeatSeen", "BeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
 	"StopFailed", "AttemptCancelled", "OperatorStart", "OperatorStop", "OperatorRestart", "OperatorChange", "ChangeGranted",
 	"ChangeDropped", "ChangeCompleted", "HealthyDue", "SilenceDue", "RefreshDue",
@@ -70,7 +71,7 @@ type Fact struct {
 	Cause     string           // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
 	Scan      bool             // SeenRunning, SeenDead: by the periodic scan
 	Refresh   bool             // SeenRunning: asked for by RefreshDue
-	Exit      plugin.Exit      // Exited, ExitExplained
+	Exit      plugin.Exit      // Exited, ProcessExited, ExitExplained
 	Beat      plugin.Beat      // BeatSeen, BeatLate
 	Age       time.Duration    // BeatSeen, BeatLate: of the beat by its own date
 	ByEvent   bool             // BeatSeen, BeatLate: told by an event, so that Age is exact

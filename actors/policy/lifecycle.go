@@ -46,6 +46,8 @@ type Lifecycle struct {
 	ran       bool             // it was seen running
 	exitedAt  time.Time        // when the event of its exit came; zero once it runs again
 
+	doubt uint64 // number of the run of which a process exited while others live on; 0: `--status` has answered since (EV-23)
+
 	recordAt uint64 // number of the order or fact that told last what is installed (EV-26)
 	factAt   uint64 // number of the fact that told last what runs (EV-26)
 }
@@ -337,6 +339,12 @@ func (l *Lifecycle) StaleRecord(gen uint64) bool { return l.recordAt > gen }
 // that version, is older than what is known of the plugin (EV-26).
 func (l *Lifecycle) StaleProbe(gen uint64, version string) bool {
 	return l.factAt > gen || l.recordAt > gen || version != l.Plugin.Version
+}
+
+// Doubted reports whether one of its processes has exited, and no `--status`
+// that was asked for after that has answered (EV-23).
+func (l *Lifecycle) Doubted() bool {
+	return l.doubt != 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
 }
 
 // Status returns what is reported of the plugin in a pull, for a heartbeat

@@ -58,6 +58,7 @@ func acceptStarted(t *turn) {
 
 // stillRunning notes that `--status` says running of one that is known to.
 func stillRunning(t *turn) {
+	t.l.doubt = 0
 	t.changeUptime(func(up *uptime) { up.adopted = false })
 	t.proveHealthy()
 	t.reportSeen()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/inotify"
 )
 
 // told is one call of changed.
@@ -137,13 +139,13 @@ func TestFollowFolderRemoved(t *testing.T) {
 // The queue is made to overflow while the follower is busy, and with it what
 // it would have been told.
 func TestFollowOverflow(t *testing.T) {
-	tree := openTree(t)
+	tree, queue := openTree(t), openQueue(t)
 	idle, gone := leafOf(t, tree, "idle"), leafOf(t, tree, "gone")
 	busy, release := make(chan told), make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	heard, done := make(chan told, 4096), make(chan error, 1)
 	go func() {
-		done <- tree.Follow(ctx, func(name string, populated bool) {
+		done <- tree.follow(ctx, queue, func(name string, populated bool) {
 			if name == "block" {
 				busy <- told{name, populated}
 				<-release
@@ -164,7 +166,7 @@ func TestFollowOverflow(t *testing.T) {
 		<-heard
 	}
 	noise := t.TempDir()
-	watch, err := tree.events.Add(noise, unix.IN_CREATE|unix.IN_DELETE)
+	watch, err := queue.Add(noise, unix.IN_CREATE|unix.IN_DELETE)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +176,7 @@ func TestFollowOverflow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tree.events.Drop(watch)
+	queue.Drop(watch)
 	launch(t, idle, helper("hang"))
 	if err := tree.Remove(gone.name); err != nil {
 		t.Fatal(err)
@@ -208,10 +210,21 @@ func queueLength(t *testing.T) int {
 	return pids(string(b))[0]
 }
 
+func openQueue(t *testing.T) *inotify.Queue {
+	t.Helper()
+	queue, err := inotify.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = queue.Close() })
+	return queue
+}
+
 func TestFollowClosed(t *testing.T) {
 	tree := openTree(t)
 	leafOf(t, tree, "a")
-	err := tree.Follow(context.Background(), func(string, bool) { _ = tree.events.Close() })
+	queue := openQueue(t)
+	err := tree.follow(context.Background(), queue, func(string, bool) { _ = queue.Close() })
 	if !errors.Is(err, os.ErrClosed) {
 		t.Errorf("error %v", err)
 	}

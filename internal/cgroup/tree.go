@@ -12,7 +12,6 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	"pluginsupervisor/internal/inotify"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/plugin"
@@ -32,13 +31,12 @@ type Options struct {
 }
 
 // Tree is the folder with a supervisor's leaves. Its methods may be called
-// from any goroutine, at the same time, but for Follow.
+// from any goroutine, at the same time.
 type Tree struct {
 	log    logrus.FieldLogger
 	place  place
 	folder string               // name of the plugins' folder in the place
 	v1     map[string]hierarchy // by controller
-	events *inotify.Queue
 
 	mu    sync.Mutex
 	fresh map[Leaf]bool     // made since Open, or by renew
@@ -69,9 +67,6 @@ func Open(o Options) (*Tree, error) {
 	t := &Tree{log: o.Log, folder: folderOf(o.Root), v1: hierarchies(mounts, own), fresh: map[Leaf]bool{}, names: map[string]string{}}
 	if t.place, err = choose(places(mounts, own[""]), t.folder); err != nil {
 		return nil, err
-	}
-	if t.events, err = inotify.Open(); err != nil {
-		return nil, fmt.Errorf("watch cgroups: %w", err)
 	}
 	return t, nil
 }
@@ -214,12 +209,10 @@ func (t *Tree) folders() []string {
 	return all
 }
 
-// Close gives back what the tree holds of the kernel. Leaves stay, and what
-// runs in them; a folder without leaves is removed.
-func (t *Tree) Close() error {
-	err := t.events.Close()
+// Close removes our folders that have no leaves. Leaves stay, and what runs in
+// them.
+func (t *Tree) Close() {
 	for _, folder := range t.folders() {
 		_ = unix.Rmdir(folder) // refused while there are leaves in it
 	}
-	return err
 }

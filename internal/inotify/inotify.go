@@ -18,6 +18,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -54,8 +55,11 @@ type Event struct {
 // Open returns a queue without watches.
 func Open() (*Queue, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if errors.Is(err, unix.EMFILE) { // the same for this process's own limit
+		err = fmt.Errorf("%w (limit fs.inotify.max_user_instances, or of open files)", err)
+	}
 	if err != nil {
-		return nil, os.NewSyscallError("inotify_init1", err)
+		return nil, fmt.Errorf("inotify_init1: %w", err)
 	}
 	q := &Queue{events: os.NewFile(uintptr(fd), "inotify")}
 	err = unix.SetNonblock(fd, true) // after NewFile, or the runtime would poll it
@@ -96,6 +100,9 @@ func (q *Queue) Add(path string, mask uint32) (watch int, err error) {
 	err = q.conn.Control(func(fd uintptr) { watch, failed = unix.InotifyAddWatch(int(fd), path, mask) })
 	if err == nil {
 		err = failed
+	}
+	if errors.Is(err, unix.ENOSPC) { // no disk is full
+		err = fmt.Errorf("no inotify watch left (limit fs.inotify.max_user_watches): %w", err)
 	}
 	if err != nil {
 		return 0, &os.PathError{Op: "watch", Path: path, Err: err}

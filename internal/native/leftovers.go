@@ -21,6 +21,9 @@ func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	return m.tracker.Follow(ctx, exited)
 }
 
+// FollowLeaves follows the plugins' cgroups beside Follow, until ctx ends.
+func (m *Manager) FollowLeaves(ctx context.Context) error { return m.tracker.FollowLeaves(ctx) }
+
 // makeRoom makes sure that nothing of a plugin that says it does not run is
 // left when it is started: it must never run twice. What is younger than the
 // plugin's deadline may be a start in progress, by an earlier life of the

@@ -14,24 +14,32 @@ import (
 // of the given processes that are still the same (EV-08). What it left of
 // commands that only asked is ended when they should have. The first time,
 // leaves that are empty and of none of the plugins are removed. A plugin that is
-// watched already is only told of: what it runs as changes.
+// watched already is only told of: what it runs as changes. When ctx ends, those
+// that were not reached are missing at the end.
 func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+	began := time.Now() // one pass over the processes is for all
 	there := t.leavesThere(ts)
 	seen := make([]plugin.Sighting, 0, len(ts))
 	for _, target := range ts {
-		s := plugin.Sighting{Name: target.Plugin.Name}
-		if ctx.Err() == nil {
-			s = t.adopt(target, slices.Contains(there, target.Plugin.Name))
+		if ctx.Err() != nil {
+			break
 		}
-		seen = append(seen, s)
+		_, leaf := slices.BinarySearch(there, target.Plugin.Name)
+		seen = append(seen, t.adopt(target, leaf, began))
 	}
 	t.mu.Lock()
 	first := !t.swept
 	t.swept = true
 	t.mu.Unlock()
-	for _, name := range there {
-		if first && !slices.ContainsFunc(ts, func(t plugin.Target) bool { return t.Plugin.Name == name }) {
-			t.abandon(name)
+	if first {
+		known := make(map[string]bool, len(ts))
+		for _, target := range ts {
+			known[target.Plugin.Name] = true
+		}
+		for _, name := range there {
+			if !known[name] {
+				t.abandon(name)
+			}
 		}
 	}
 	return seen
@@ -53,7 +61,7 @@ func (t *Tracker) leavesThere(ts []plugin.Target) []string {
 	return names
 }
 
-func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
+func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin.Sighting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tr := t.get(target.Plugin.Name)
@@ -62,7 +70,7 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
 		s.Watch = plugin.WatchCgroup
 	}
 	if tr.alive {
-		s.Processes, _ = t.look(tr, time.Now()) // it has dealt with the error
+		s.Processes, _ = t.look(tr, began) // it has dealt with the error
 		s.Life = tr.life
 		return s
 	}
@@ -77,11 +85,11 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool) plugin.Sighting {
 			}
 		}
 	}
-	if live, err := t.find(tr, true); err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
+	if live, err := t.find(tr, true, began); err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
 		tr.alive = true
 		tr.life++
 	}
-	s.Processes, _ = t.look(tr, time.Now()) // it has dealt with the error
+	s.Processes, _ = t.look(tr, began) // it has dealt with the error
 	s.Life = tr.life
 	return s
 }

@@ -58,7 +58,7 @@ func (t *Tracker) Unwatched() (plugins, limit int, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, tr := range t.tracked {
-		if tr.alive && tr.unwatched && tr.watched == 0 && tr.leaf == nil { // else its leaf tells
+		if tr.alive && tr.unwatched && len(tr.watched) == 0 && tr.leaf == nil { // else its leaf tells
 			plugins++
 		}
 	}

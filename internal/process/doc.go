@@ -55,10 +55,14 @@
 // (EV-03). Those of an earlier life of the supervisor are known by pid, start
 // time and boot: a number alone is never trusted (EV-08).
 //
+// One pass over the processes finds those of all plugins that are asked about
+// at the time (stray.go).
+//
 // Whatever was found is watched by pidfd, the eldest few of each plugin, in one
 // epoll set. When all of those have ended, it is looked for others; when there
 // are none, the plugin has ended, and the eldest of those that ended together
-// tells why (follow.go). The kernel's word that a leaf is empty leads to the
+// tells why (follow.go). When the oldest of those exits and others live on, that
+// is reported by itself (partial.go, EV-23). The kernel's word that a leaf is empty leads to the
 // same look (look.go): it comes at most every 10 ms, a pidfd's at once.
 //
 // Processes that follow each other faster than they can be listed are not

@@ -15,19 +15,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Follow tells of each end of a plugin, until ctx ends: when the last of its
-// processes has ended and no command that could leave one is running (EV-01).
-// How it ended is told at once if it was our child, else as soon as the kernel
-// knows, in a second Exit marked Late (EV-10). What happened while nobody
-// followed is told at first. The error says why no more can be told.
+// Follow reports each exit of a plugin, until ctx ends: when the last of its
+// processes has exited and no command that could leave one is running (EV-01).
+// How it exited is reported at once if it was our child, else as soon as the
+// kernel knows, in a second Exit marked Late (EV-10). An Exit marked Partial is
+// that of one process, while others live on (EV-23). What happened while Follow
+// did not run is reported at first. The error says why no more can be reported.
 func (t *Tracker) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	following, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var parts sync.WaitGroup
-	parts.Go(func() { cancel(t.followEnds(following)) })
-	if t.tree != nil {
-		parts.Go(func() { cancel(t.tree.Follow(following, t.leafChanged)) })
-	}
+	var ends sync.WaitGroup
+	ends.Go(func() { cancel(t.followEnds(following)) })
 	for following.Err() == nil {
 		for _, e := range t.take() {
 			if t.output != nil {
@@ -40,11 +38,22 @@ func (t *Tracker) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 		case <-following.Done():
 		}
 	}
-	parts.Wait()
+	ends.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
 	return context.Cause(following)
+}
+
+// FollowLeaves follows the plugins' cgroups beside Follow, until ctx ends: what
+// cannot be watched one by one is noticed by it. The error says why it cannot go
+// on; Follow needs nothing of it.
+func (t *Tracker) FollowLeaves(ctx context.Context) error {
+	if t.tree == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return t.tree.Follow(ctx, t.leafChanged)
 }
 
 // followEnds handles the ends of members. It returns nil when ctx ends.
@@ -69,17 +78,18 @@ func (t *Tracker) followEnds(ctx context.Context) error {
 func (t *Tracker) membersEnded(fds []int, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var last []*tracked
+	fell := map[*tracked]bool{}
 	for _, fd := range fds {
 		if m, ok := t.byFD[fd]; ok {
+			t.notePartial(m, at)
 			t.fell(m, at)
-			if m.of.watched == 0 {
-				last = append(last, m.of)
-			}
+			fell[m.of] = true
 		}
 	}
-	for _, tr := range last {
-		_, _ = t.look(tr, at) // it has dealt with the error
+	for tr := range fell {
+		if len(tr.watched) == 0 {
+			_, _ = t.look(tr, at) // it has dealt with the error
+		}
 	}
 }
 
@@ -125,19 +135,24 @@ type ending struct {
 func (t *Tracker) fell(m *member, at time.Time) {
 	t.leave(m)
 	e := ending{Process: m.Process, at: at, status: m.status, known: m.known, fd: m.fd}
-	if !e.known {
-		e.status, e.known = reapHeld(m.fd)
-	}
-	if !e.known {
-		e.status, e.known = howEnded(m.fd)
-	}
-	if e.known {
-		t.close(&e)
-	}
+	t.ask(&e)
 	m.of.endings = append(m.of.endings, e)
 	if len(m.of.endings) > watchedMost {
 		t.close(&m.of.endings[0])
 		m.of.endings = m.of.endings[1:]
+	}
+}
+
+// ask asks the kernel how the process ended, unless that is known.
+func (t *Tracker) ask(e *ending) {
+	if !e.known && e.fd >= 0 {
+		e.status, e.known = reapHeld(e.fd)
+	}
+	if !e.known && e.fd >= 0 {
+		e.status, e.known = howEnded(e.fd)
+	}
+	if e.known {
+		t.close(e)
 	}
 }
 
@@ -158,10 +173,8 @@ const together = time.Second
 // processes that ended last.
 func (t *Tracker) ended(tr *tracked, at time.Time) {
 	tr.alive, tr.empty = false, time.Time{}
-	for _, m := range t.members { // which the kernel has not told of yet
-		if m.of == tr {
-			t.fell(m, at)
-		}
+	for len(tr.watched) > 0 { // which the kernel has not told of yet
+		t.fell(tr.watched[0], at)
 	}
 	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at}
 	cause := tr.cause(at)

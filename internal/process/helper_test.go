@@ -124,7 +124,11 @@ func help(name string, args []string) int {
 		must(os.WriteFile(args[0], []byte("0"), 0))
 		serve()
 	case "replace": // a daemon by another
-		must(syscall.Kill(number(), syscall.SIGKILL))
+		pid := number()
+		must(syscall.Kill(pid, syscall.SIGKILL))
+		for syscall.Kill(pid, 0) == nil { // a process that is dying is alive
+			time.Sleep(time.Millisecond)
+		}
 		begin("serve")
 	case "relay": // to another process, until a file is there
 		fmt.Println("here")

@@ -3,10 +3,7 @@ package process
 import (
 	"cmp"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -28,9 +25,9 @@ const (
 )
 
 // look finds what runs of a plugin, watches it, and tells of its end. Called
-// with mu held.
+// with mu held; at is the time of what led to it, or when mu was asked for.
 func (t *Tracker) look(tr *tracked, at time.Time) ([]plugin.Process, error) {
-	live, err := t.find(tr, tr.alive)
+	live, err := t.find(tr, tr.alive, at)
 	switch {
 	case errors.Is(err, errFleeting):
 		t.lookAgain(tr, firstLook)
@@ -63,10 +60,11 @@ func (t *Tracker) lookAgain(tr *tracked, after time.Duration) {
 		tr.again.Stop()
 	}
 	tr.again = time.AfterFunc(after, func() {
+		at := time.Now()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if !t.isClosed() {
-			_, _ = t.look(tr, time.Now()) // it has dealt with the error
+			_, _ = t.look(tr, at) // it has dealt with the error
 		}
 	})
 }
@@ -82,21 +80,20 @@ func (t *Tracker) isClosed() bool {
 
 // find lists what lives of a plugin, the eldest first: what is in its leaf,
 // what is watched of it wherever that has gone, and if that is nothing, what
-// is known by its PLUGIN_DIR, if strays are to be looked for.
-func (t *Tracker) find(tr *tracked, strays bool) ([]plugin.Process, error) {
+// is known by its PLUGIN_DIR, if strays are to be looked for. What was so at
+// that time or later is found.
+func (t *Tracker) find(tr *tracked, strays bool, at time.Time) ([]plugin.Process, error) {
 	live, err := t.inLeaf(tr)
 	if err != nil {
 		return nil, err
 	}
-	if tr.watched > 0 {
-		for _, m := range t.members {
-			if m.of == tr && !slices.Contains(live, m.Process) && slices.Contains(t.living([]int{m.PID}), m.Process) {
-				live = append(live, m.Process)
-			}
+	for _, m := range tr.watched {
+		if !slices.Contains(live, m.Process) && slices.Contains(t.living([]int{m.PID}), m.Process) {
+			live = append(live, m.Process)
 		}
 	}
 	if strays && (t.tree == nil || len(live) == 0) {
-		for _, p := range t.living(t.strays(tr)) {
+		for _, p := range t.strays(tr, at) {
 			if !slices.Contains(live, p) {
 				live = append(live, p)
 			}
@@ -148,37 +145,10 @@ func elder(a, b plugin.Process) int {
 	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.PID, b.PID))
 }
 
-// strays finds processes by the PLUGIN_DIR they were given. With cgroups those
-// are children we inherited which have left their leaf, without them all there
-// are. What runs as a command now, or in its group, is none.
-func (t *Tracker) strays(tr *tracked) []int {
-	pids := children()
-	var asked []int
-	if t.tree == nil {
-		pids, _ = processes()
-	} else if tr.probes != nil {
-		asked, _ = tr.probes.Procs()
-	}
-	mine := filepath.Join(t.plugins, tr.name) + string(filepath.Separator)
-	return slices.DeleteFunc(pids, func(pid int) bool {
-		if t.isCommand(pid) || pid == os.Getpid() || slices.Contains(asked, pid) {
-			return true
-		}
-		if m, ok := t.members[pid]; ok {
-			return m.of != tr
-		}
-		if !strings.HasPrefix(pluginDir(pid)+string(filepath.Separator), mine) {
-			return true
-		}
-		s, err := readStat(pid)
-		return err != nil || t.isCommand(s.group) || asks(pid)
-	})
-}
-
 // watch has the kernel tell of the ends of a plugin's processes: of those that
 // are listed, unless some are watched already.
 func (t *Tracker) watch(tr *tracked, live []plugin.Process) {
-	if tr.watched > 0 {
+	if len(tr.watched) > 0 {
 		return
 	}
 	now := time.Now()
@@ -195,7 +165,7 @@ func (t *Tracker) watch(tr *tracked, live []plugin.Process) {
 			return
 		}
 	}
-	if tr.watched == 0 { // all of them have ended meanwhile
+	if len(tr.watched) == 0 { // all of them have ended meanwhile
 		t.lookAgain(tr, firstLook)
 	}
 }
@@ -226,7 +196,7 @@ func (t *Tracker) join(tr *tracked, p plugin.Process) error {
 	}
 	m := &member{Process: p, of: tr, fd: fd}
 	t.members[p.PID], t.byFD[fd] = m, m
-	tr.watched++
+	tr.watched = append(tr.watched, m)
 	return nil
 }
 
@@ -257,7 +227,7 @@ func (t *Tracker) leave(m *member) {
 	t.ends.drop(m.fd)
 	delete(t.members, m.PID)
 	delete(t.byFD, m.fd)
-	m.of.watched--
+	m.of.watched = slices.DeleteFunc(m.of.watched, func(other *member) bool { return other == m })
 }
 
 func (t *Tracker) drop(m *member) {

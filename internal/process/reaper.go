@@ -18,6 +18,10 @@ import (
 // reaped. Those of processes that are watched are reaped at once.
 const reapWithin = 20 * time.Millisecond
 
+// reapBehind is how long a command that has ended and is not reaped may hide
+// other children from the reaper. Then all are asked one by one.
+const reapBehind = time.Second
+
 // Subreap makes this process the parent of what its children leave behind, and
 // reaps it (EV-03). From then on all children of the process have to be started
 // by a Runner with this Tracker: another's would be reaped too. It lasts until
@@ -30,42 +34,83 @@ func (t *Tracker) Subreap() error {
 	signal.Notify(died, syscall.SIGCHLD)
 	go func() {
 		defer signal.Stop(died)
-		for {
-			t.reap() // also what ended before
-			select {
-			case <-died:
-			case <-t.closed:
-				return
-			}
-			select {
-			case <-time.After(reapWithin):
-			case <-t.closed:
-				return
-			}
-		}
+		t.reapUntilClosed(died)
 	}()
 	return nil
 }
 
-// reap reaps every child that has ended and is no running command: those have
-// somebody who waits for them.
-func (t *Tracker) reap() {
+func (t *Tracker) reapUntilClosed(died <-chan os.Signal) {
+	var since time.Time // when a command was in the way; zero: none is
+	for {
+		var again <-chan time.Time
+		switch hidden := t.reap(); { // also what ended before
+		case !hidden:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) >= reapBehind:
+			t.reapEach()
+			since = time.Now()
+		}
+		if !since.IsZero() {
+			again = time.After(reapBehind)
+		}
+		select {
+		case <-died:
+		case <-t.cleared:
+		case <-again:
+		case <-t.closed:
+			return
+		}
+		select {
+		case <-time.After(reapWithin):
+		case <-t.closed:
+			return
+		}
+	}
+}
+
+// reap reaps the children that have ended and are no running command: these are
+// waited for by themselves. The kernel names a command that has ended before
+// others, again and again, until that is reaped: then hidden is true, and reap
+// is to be called again when the command is reaped.
+func (t *Tracker) reap() (hidden bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.hidden = false
 	for {
 		pid, ended := nextEnded()
 		if !ended {
-			return
+			return false
 		}
-		if t.isCommand(pid) { // the kernel names it again and again: the others have to be asked for one by one
-			for _, pid := range children() {
-				t.reapOne(pid)
-			}
-			return
+		if t.isCommand(pid) {
+			t.hidden = true
+			return true
 		}
 		if !t.reapOne(pid) {
-			return
+			return false
 		}
+	}
+}
+
+// uncover has the reaper look again for what a command, which is reaped now,
+// may have hidden from it. Called with mu held.
+func (t *Tracker) uncover() {
+	if t.hidden {
+		select {
+		case t.cleared <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// reapEach asks each child: a command that has ended is not reaped for long,
+// as something of it does not end.
+func (t *Tracker) reapEach() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, pid := range children() {
+		t.reapOne(pid)
 	}
 }
 

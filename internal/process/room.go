@@ -27,6 +27,7 @@ func (t *Tracker) enter(c Command) *room {
 	if t == nil || c.Plugin == "" {
 		return &room{tracker: t}
 	}
+	at := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &room{tracker: t, of: t.get(c.Plugin), stays: c.Daemon}
@@ -40,7 +41,7 @@ func (t *Tracker) enter(c Command) *room {
 		r.of.askers++
 		return r
 	}
-	r.before, _ = t.look(r.of, time.Now()) // it has dealt with the error
+	r.before, _ = t.look(r.of, at) // it has dealt with the error
 	r.of.verbs++
 	if r.of.leaf != nil {
 		if err := r.of.leaf.Limit(r.of.limits); err != nil {
@@ -85,6 +86,8 @@ func (r *room) fork(f *fork) (pid int, err error) {
 		delete(t.forks, f)
 		if err == nil {
 			t.commands[pid]++
+		} else {
+			t.uncover()
 		}
 	}()
 	if r.leaf != nil {
@@ -127,6 +130,7 @@ func (r *room) reaped(pid int) {
 	if t.commands[pid]--; t.commands[pid] <= 0 {
 		delete(t.commands, pid)
 	}
+	t.uncover()
 }
 
 // kill kills what is in the leaf because of the command.
@@ -205,10 +209,10 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 // settle looks for what the command has left. Unless it is to be the last look,
 // finding nothing is not sure.
 func (r *room) settle(last bool) (life uint64, left []plugin.Process, sure bool) {
-	t := r.tracker
+	t, at := r.tracker, time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	live, err := t.find(r.of, true)
+	live, err := t.find(r.of, true, at)
 	if err == nil && len(live) == 0 && !last {
 		return 0, nil, false
 	}

@@ -31,7 +31,8 @@ type TrackerOptions struct {
 
 // Tracker follows what the commands of plugins leave running, and what an
 // earlier life of the supervisor has left. Its methods may be called from any
-// goroutine, at the same time, but for Follow.
+// goroutine, at the same time, but for Follow and FollowLeaves, of which there
+// may be one each.
 type Tracker struct {
 	tree        *cgroup.Tree
 	plugins     string
@@ -42,6 +43,7 @@ type Tracker struct {
 	descriptors *descriptors
 	closed      chan struct{}
 	wake        chan struct{} // one token: queue has something
+	cleared     chan struct{} // one token: what was hidden from reap is not any more
 
 	mu        sync.Mutex // of all below
 	tracked   map[string]*tracked
@@ -50,7 +52,9 @@ type Tracker struct {
 	commands  map[int]int    // pids of running commands; two may share one for an instant
 	forks     map[*fork]bool // commands that are being started
 	queue     []plugin.Exit
+	survey    survey    // the last pass over the processes
 	swept     bool      // leaves of nobody were removed
+	hidden    bool      // see reap
 	fullSince time.Time // when a process could not be watched for the first time
 }
 
@@ -64,7 +68,7 @@ type tracked struct {
 	askers    int         // commands running now that may not
 	life      uint64      // see plugin.Exit
 	alive     bool        // its end is still to be told
-	watched   int         // how many of the members are its
+	watched   []*member   // of it
 	endings   []ending    // of members, since it was last told
 	looked    time.Time   // when members were last looked for because all had ended
 	again     *time.Timer // of the next look
@@ -72,6 +76,9 @@ type tracked struct {
 	kills     uint64      // for want of memory, told so far
 	warned    bool        // of trouble with watching it
 	unwatched bool        // there was no descriptor to watch it with
+
+	partial  *partial // to be reported
+	partials partials // reported
 }
 
 // member is a process that is watched.
@@ -101,7 +108,7 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 	return &Tracker{
 		descriptors: descriptors,
 		tree:        o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, ends: ends,
-		closed: make(chan struct{}), wake: make(chan struct{}, 1),
+		closed: make(chan struct{}), wake: make(chan struct{}, 1), cleared: make(chan struct{}, 1),
 		tracked: map[string]*tracked{}, members: map[int]*member{}, byFD: map[int]*member{}, commands: map[int]int{}, forks: map[*fork]bool{},
 	}, nil
 }
@@ -116,6 +123,9 @@ func (t *Tracker) Close() error {
 		if tr.again != nil {
 			tr.again.Stop()
 		}
+		if tr.partial != nil {
+			tr.partial.timer.Stop()
+		}
 		t.forget(tr)
 	}
 	for _, m := range t.members {
@@ -129,7 +139,8 @@ func (t *Tracker) Close() error {
 	for _, name := range names {
 		_ = t.tree.Remove(name) // refused where something runs
 	}
-	return errors.Join(err, t.tree.Close())
+	t.tree.Close()
+	return err
 }
 
 func (t *Tracker) get(name string) *tracked {
@@ -166,9 +177,10 @@ func (t *Tracker) Limit(name string, l plugin.Limits) (not []string) {
 func (t *Tracker) Alive(name string) (ps []plugin.Process, life uint64, err error) {
 	const tries = 100
 	for range tries {
+		at := time.Now()
 		t.mu.Lock()
 		tr := t.get(name)
-		ps, err = t.look(tr, time.Now())
+		ps, err = t.look(tr, at)
 		life = tr.life
 		t.mu.Unlock()
 		if !errors.Is(err, errFleeting) {

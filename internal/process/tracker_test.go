@@ -26,7 +26,9 @@ type rigged struct {
 	runner  *Runner
 	root    string // of the plugins' folders
 	exits   chan plugin.Exit
-	end     func() // of the life, if there is one
+	parts   chan plugin.Exit // marked Partial
+	end     func()           // of the life, if there is one
+	blind   bool             // leaves are not followed
 }
 
 // eachWay runs a test once with cgroups and once without.
@@ -38,7 +40,12 @@ func eachWay(t *testing.T, test func(t *testing.T, r *rigged)) {
 
 func newRig(t *testing.T, way plugin.Watch) *rigged {
 	t.Helper()
-	r := &rigged{family: newFamily(t), root: t.TempDir(), end: func() {}}
+	return beginRig(t, way, false)
+}
+
+func beginRig(t *testing.T, way plugin.Watch, blind bool) *rigged {
+	t.Helper()
+	r := &rigged{family: newFamily(t), root: t.TempDir(), end: func() {}, blind: blind}
 	r.begin(way)
 	t.Cleanup(func() {
 		r.kill()
@@ -70,19 +77,35 @@ func (r *rigged) begin(way plugin.Watch) {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	exits, followed := make(chan plugin.Exit, 100), make(chan error)
-	go func() { followed <- tracker.Follow(ctx, func(e plugin.Exit) { exits <- e }) }()
+	exits, parts, followed := make(chan plugin.Exit, 100), make(chan plugin.Exit, 100), make(chan error)
+	go func() {
+		followed <- tracker.Follow(ctx, func(e plugin.Exit) {
+			if e.Partial {
+				parts <- e
+			} else {
+				exits <- e
+			}
+		})
+	}()
+	if !r.blind {
+		go func() { followed <- tracker.FollowLeaves(ctx) }()
+	}
 	r.end = func() {
 		r.end = func() {}
 		cancel()
 		if err := <-followed; err != nil {
 			r.t.Errorf("Follow: %v", err)
 		}
+		if !r.blind {
+			if err := <-followed; err != nil {
+				r.t.Errorf("FollowLeaves: %v", err)
+			}
+		}
 		if err := tracker.Close(); err != nil {
 			r.t.Error(err)
 		}
 	}
-	r.tracker, r.exits = tracker, exits
+	r.tracker, r.exits, r.parts = tracker, exits, parts
 	r.runner = NewRunner(Options{Tracker: tracker, Grace: 100 * time.Millisecond, Log: log})
 }
 

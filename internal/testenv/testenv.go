@@ -31,6 +31,7 @@ const (
 	ShortInotifyQueue  Need = "short-inotify-queue" // at most 131,072 queued inotify events
 	PlainUser          Need = "plain-user"          // not root
 	Root               Need = "root"                // root, to give files to another user
+	UserNamespace      Need = "user-namespace"      // permission to make a user namespace
 )
 
 // optional holds the needs that a machine which runs everything may lack, with

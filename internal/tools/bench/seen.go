@@ -66,17 +66,18 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 		return nil, 0, err
 	}
 	following, stop := context.WithCancel(ctx)
-	told, ended := make(chan time.Duration, 1), make(chan error, 1)
+	told, ended := make(chan time.Duration, 1), make(chan error, 2)
+	go func() { ended <- tracker.FollowLeaves(following) }()
 	go func() {
 		ended <- tracker.Follow(following, func(e plugin.Exit) {
-			if !e.Late {
+			if !e.Late && !e.Partial {
 				told <- monotonic()
 			}
 		})
 	}()
 	defer func() {
 		stop()
-		err = errors.Join(err, <-ended, tracker.Kill(context.WithoutCancel(ctx), "p"), tracker.Close())
+		err = errors.Join(err, <-ended, <-ended, tracker.Kill(context.WithoutCancel(ctx), "p"), tracker.Close())
 	}()
 	runner := process.NewRunner(process.Options{Tracker: tracker})
 	var all spans

@@ -89,7 +89,8 @@ func (in *Installation) Leaves(remove bool) ([]string, error) {
 			err = errors.Join(err, tree.Remove(name))
 		}
 	}
-	return names, errors.Join(err, tree.Close())
+	tree.Close()
+	return names, err
 }
 
 // endAll kills every process whose program lies below root, whoever started

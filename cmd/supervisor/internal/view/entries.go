@@ -90,6 +90,9 @@ func headline(e plugin.Entry, p Paint) string {
 		what = fmt.Sprintf("%s → %s", e.From, p.in(stateColour(e.To), e.To.String()))
 	case plugin.EntryExit:
 		what = p.Bad("ended")
+		if e.Exit != nil && e.Exit.Partial {
+			what = p.Bad("partly ended")
+		}
 	default:
 		what = Line(string(e.Kind))
 	}
@@ -109,6 +112,9 @@ func headline(e plugin.Entry, p Paint) string {
 // exit is how a process ended: its code or signal, and which it was.
 func exit(e plugin.Exit) string {
 	how := e.Cause()
+	if e.Partial { // it names the process
+		return how
+	}
 	if !e.Known && !e.OOM {
 		how = "cause unknown" // that it ended is said already
 	}

@@ -1,0 +1,65 @@
+package process
+
+import (
+	"syscall"
+	"testing"
+
+	"pluginsupervisor/plugin"
+)
+
+// EV-03: a command that has ended and is not reaped yet hides other children
+// from the reaper for a moment only.
+func TestReapBehindCommand(t *testing.T) {
+	if !inOwnProcess(t) {
+		return
+	}
+	for name, free := range map[string]func(t *testing.T, r *rigged, command int){
+		"that is reaped soon": func(t *testing.T, r *rigged, command int) {
+			var status syscall.WaitStatus
+			if _, err := syscall.Wait4(command, &status, 0, nil); err != nil {
+				t.Error(err)
+			}
+			(&room{tracker: r.tracker}).reaped(command)
+		},
+		"that is not reaped": func(*testing.T, *rigged, int) {},
+	} {
+		t.Run("EV-03 "+name, func(t *testing.T) {
+			r := newRig(t, plugin.WatchPidfd)
+			command := startWith(t, "A=b").Pid
+			r.tracker.mu.Lock()
+			r.tracker.commands[command]++
+			r.tracker.mu.Unlock()
+			kill := func(pid int) {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "a zombie", func() bool {
+					s, err := readStat(pid)
+					return err == nil && !s.live()
+				})
+			}
+			kill(command)
+			if !r.tracker.reap() {
+				t.Error("nothing is hidden behind the command")
+			}
+			r.subreap()
+			orphan := startWith(t, "A=b").Pid
+			if err := syscall.Kill(orphan, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			free(t, r, command)
+			eventually(t, "the orphan is reaped", func() bool {
+				_, err := readStat(orphan)
+				return err != nil
+			})
+			if name == "that is not reaped" {
+				if s, err := readStat(command); err != nil || s.live() {
+					t.Error("the command was reaped by the reaper")
+				}
+				r.tracker.mu.Lock()
+				delete(r.tracker.commands, command)
+				r.tracker.mu.Unlock()
+			}
+		})
+	}
+}

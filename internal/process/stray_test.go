@@ -1,0 +1,94 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/plugin"
+)
+
+// EV-03 EV-07: without cgroups one pass over the processes finds what runs of
+// all plugins. One pass for each plugin would take minutes for a thousand.
+func TestAdoptInOnePass(t *testing.T) {
+	const running, installed = 5, 400
+	r := newRig(t, plugin.WatchPidfd)
+	var targets []plugin.Target
+	var want []plugin.Sighting
+	for i := range running {
+		name := fmt.Sprintf("runs-%d", i)
+		res := r.start(name, "serve")
+		targets = append(targets, target(name))
+		want = append(want, plugin.Sighting{Name: name, Life: 1, Processes: res.Processes, Watch: plugin.WatchPidfd})
+	}
+	for i := range installed {
+		name := fmt.Sprintf("installed-%d", i)
+		targets = append(targets, target(name))
+		want = append(want, plugin.Sighting{Name: name, Watch: plugin.WatchPidfd})
+	}
+	r.begin(plugin.WatchPidfd)
+	began := time.Now()
+	r.tracker.passOver()
+	pass := time.Since(began)
+	began = time.Now()
+	got := r.tracker.Adopt(t.Context(), targets)
+	if took := time.Since(began); took > installed/2*pass {
+		t.Errorf("adoption took %v, one pass %v", took, pass)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// EV-07: what was not reached in time is missing, so that it can be asked about
+// again.
+func TestAdoptInTime(t *testing.T) {
+	eachWay(t, func(t *testing.T, r *rigged) {
+		r.start("a", "serve")
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if got := r.tracker.Adopt(ended, []plugin.Target{target("a"), target("b")}); len(got) != 0 {
+			t.Errorf("adopted %+v after the end", got)
+		}
+		if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("a"), target("b")}); len(got) != 2 || len(got[0].Processes) != 1 {
+			t.Errorf("adopted %+v", got)
+		}
+	})
+}
+
+func TestPluginOf(t *testing.T) {
+	for dir, want := range map[string]string{
+		"/base/plugin/a/1.0":     "a",
+		"/base/plugin/a":         "a",
+		"/base/plugin/":          "",
+		"/base/plugins/a/1.0":    "",
+		"/other/base/plugin/a/1": "",
+		"":                       "",
+	} {
+		t.Run(dir, func(t *testing.T) {
+			cmd := startWith(t, EnvPluginDir+"="+dir)
+			tracker := &Tracker{plugins: "/base/plugin/"}
+			if got := tracker.pluginOf(cmd.Pid); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// startWith starts a process with a variable in its environment.
+func startWith(t *testing.T, variable string) *os.Process {
+	t.Helper()
+	p, err := os.StartProcess("/proc/self/exe", []string{"helper"}, &os.ProcAttr{Env: withHelper([]string{variable}, "hang")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Kill()
+		_, _ = p.Wait()
+	})
+	return p
+}
