@@ -152,9 +152,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ClockStepped:
 		c.onClockStepped()
 	case messages.PluginExited:
-		c.onPluginExited(m)
+		c.onExit(m.Exit)
 	case messages.ProcessExited:
-		c.onProcessExited(m)
+		c.onExit(m.Exit)
 	case messages.HeartbeatLost:
 		c.onHeartbeat(m.Pulse)
 	case messages.HeartbeatSeen:

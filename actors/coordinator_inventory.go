@@ -29,7 +29,7 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	listed := c.takeList(m.Err == nil, m.List, m.Gen, m.Err)
 	if c.watching.adopting && c.workers.watcher.gen == 0 { // the list at the start
 		c.watchPlugins()
-		c.findProcesses(c.watching.plugins)
+		c.findProcesses(c.watching.keys())
 	}
 	if !listed || !due {
 		return

@@ -158,20 +158,10 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	}
 	c.observe(s, m.Gen, m.List, m.Probes)
 	if s.period {
-		c.observeProcesses(c.watching.plugins)
+		c.observeProcesses(c.watching.keys())
 	} else {
-		c.observeProcesses(c.pluginsOf(s.only))
+		c.observeProcesses(s.only)
 	}
-}
-
-// pluginsOf returns the plugins with these keys, as far as they are known.
-func (c *coordinator) pluginsOf(keys []string) (ps []plugin.Plugin) {
-	for _, key := range keys {
-		if l, known := c.plugins[key]; known {
-			ps = append(ps, l.Plugin)
-		}
-	}
-	return ps
 }
 
 // endScan ends the work of the scan period, once: all but the hung have

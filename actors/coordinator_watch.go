@@ -22,7 +22,7 @@ type watching struct {
 	changed   bool            // what is installed may have changed since
 	adopting  bool            // what runs already is still looked up …
 	scanHeld  bool            // … and the first scan waits for that
-	asked     []plugin.Plugin // that the Watcher was asked about last
+	asked     []string        // keys that the Watcher was asked about last
 }
 
 // watchPlugins has everything that is new watched: its processes once, and its
@@ -45,8 +45,17 @@ func (c *coordinator) watchPlugins() {
 	w.plugins = all
 	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchBeats{Plugins: all}) })
 	if w.how == plugin.WatchScan { // there was nothing yet by which to know better
-		c.observeProcesses(all)
+		c.observeProcesses(w.keys())
 	}
+}
+
+// keys returns the plugins that are watched.
+func (w *watching) keys() []string {
+	keys := make([]string, len(w.plugins))
+	for i, p := range w.plugins {
+		keys[i] = p.Key()
+	}
+	return keys
 }
 
 // sameHeartbeat reports whether the heartbeats of both are watched in the same
@@ -57,14 +66,14 @@ func sameHeartbeat(a, b plugin.Plugin) bool {
 
 // observeProcesses asks what plugins run as now: launchers exit, workers come
 // and go.
-func (c *coordinator) observeProcesses(ps []plugin.Plugin) {
+func (c *coordinator) observeProcesses(keys []string) {
 	if c.watching.adopting || !c.watching.processes || c.workers.watcher.gen != 0 {
 		return
 	}
-	var some []plugin.Plugin
-	for _, p := range ps {
-		if l, known := c.plugins[p.Key()]; known && l.Watched() {
-			some = append(some, l.Plugin)
+	var some []string
+	for _, key := range keys {
+		if l, known := c.plugins[key]; known && l.Watched() {
+			some = append(some, key)
 		}
 	}
 	if len(some) > 0 {
@@ -74,11 +83,12 @@ func (c *coordinator) observeProcesses(ps []plugin.Plugin) {
 
 // findProcesses has the Watcher find what runs of the plugins. At the start
 // the first scan waits for the answer (EV-07).
-func (c *coordinator) findProcesses(ps []plugin.Plugin) {
-	c.watching.asked = ps
-	targets := make([]plugin.Target, len(ps))
-	for i, p := range ps {
-		targets[i] = plugin.Target{Plugin: p, Processes: c.plugins[p.Key()].Record.Processes}
+func (c *coordinator) findProcesses(keys []string) {
+	c.watching.asked = keys
+	targets := make([]plugin.Target, len(keys))
+	for i, key := range keys {
+		l := c.plugins[key]
+		targets[i] = plugin.Target{Plugin: l.Plugin, Processes: l.Record.Processes}
 	}
 	c.order(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
 }
@@ -126,26 +136,21 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 	}
 }
 
-// onPluginExited hands the exit of a plugin's last process to its lifecycle
-// (EV-01, EV-10).
-func (c *coordinator) onPluginExited(m messages.PluginExited) {
-	l, ok := c.plugins[m.Exit.Name]
+// onExit hands an exit to its plugin's lifecycle: of the last process (EV-01),
+// how that ended (EV-10), or of one while others live on (EV-23).
+func (c *coordinator) onExit(e plugin.Exit) {
+	l, ok := c.plugins[e.Name]
 	if !ok {
 		return
 	}
 	kind := policy.Exited
-	if m.Exit.Late {
+	switch {
+	case e.Partial:
+		kind = policy.ProcessExited
+	case e.Late:
 		kind = policy.ExitExplained
 	}
-	c.apply(l, policy.Fact{Kind: kind, Exit: m.Exit})
-}
-
-// onProcessExited hands the exit of one process of a plugin to its lifecycle
-// (EV-23).
-func (c *coordinator) onProcessExited(m messages.ProcessExited) {
-	if l, ok := c.plugins[m.Exit.Name]; ok {
-		c.apply(l, policy.Fact{Kind: policy.ProcessExited, Exit: m.Exit})
-	}
+	c.apply(l, policy.Fact{Kind: kind, Exit: e})
 }
 
 // onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
