@@ -106,7 +106,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 			starts:   policy.NewStarts(cfg.Restart.Parallel, cfg.Restart.Burst, cfg.Restart.Rate),
 			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{}, blocked: policy.NewBlocked(m, batch),
 			lazy: m.Settings.Lazy, plugins: map[string]*policy.Lifecycle{}, absent: newAbsentPlugins(m.Restarts),
-			attempts: attempts{}, scans: newScans(),
+			attempts: attempts{live: map[uint64]*liveAttempt{}}, scans: newScans(),
 			watching: watching{enabled: p.Watcher != nil || p.Pulses != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
@@ -319,8 +319,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		c.faults.solve(key)
 		c.batch.SetRestarts(key, nil, false)
 	case policy.Spawn:
-		live := &liveAttempt{of: l}
-		c.attempts[e.Attempt.ID] = live
+		live := c.attempts.add(e.Attempt.ID, l)
 		c.after(func(ctx actor.Context) {
 			live.pid = spawn(ctx, c.props.restarter(e.Attempt), fmt.Sprintf("restarter-%d", e.Attempt.ID))
 		})
@@ -330,7 +329,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		}
 		c.after(c.attempts.send(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
 	case policy.Release:
-		delete(c.attempts, e.Attempt)
+		c.attempts.release(e.Attempt)
 		c.grantSlots(c.starts.Release(e.Attempt), 0)
 	case policy.Check:
 		c.scans.want(key, e.Refresh)

@@ -9,35 +9,50 @@ import (
 	"pluginsupervisor/messages"
 )
 
-// attempts are the Restarters that are alive, by number.
-type attempts map[uint64]*liveAttempt
+// attempts are the Restarters that are alive.
+type attempts struct {
+	live     map[uint64]*liveAttempt // by number
+	restarts int                     // how many of them are automatic restarts
+}
 
 type liveAttempt struct {
-	of  *policy.Lifecycle
-	pid *actor.PID
+	of      *policy.Lifecycle
+	pid     *actor.PID
+	restart bool // it is neither an operator's nor a stop
 }
 
 // pending returns how many restarts wait or run (EV-05).
-func (a attempts) pending() (n int) {
-	for _, live := range a {
-		if live.of.Pending() {
-			n++
-		}
-	}
-	return n
-}
+func (a *attempts) pending() int { return a.restarts }
 
 // find returns the plugin of an attempt that is still awaited, nil if none is.
-func (a attempts) find(id uint64) *policy.Lifecycle {
-	if live, ok := a[id]; ok && live.of.Attempt() == id {
+func (a *attempts) find(id uint64) *policy.Lifecycle {
+	if live, ok := a.live[id]; ok && live.of.Attempt() == id {
 		return live.of
 	}
 	return nil
 }
 
+// add notes an attempt that the plugin's one Restarter is to make (RS-04).
+func (a *attempts) add(id uint64, of *policy.Lifecycle) *liveAttempt {
+	live := &liveAttempt{of: of, restart: of.Pending()}
+	a.live[id] = live
+	if live.restart {
+		a.restarts++
+	}
+	return live
+}
+
+// release forgets an attempt that has ended.
+func (a *attempts) release(id uint64) {
+	if live, ok := a.live[id]; ok && live.restart {
+		a.restarts--
+	}
+	delete(a.live, id)
+}
+
 // send returns what sends a message to an attempt.
-func (a attempts) send(id uint64, m any) func(actor.Context) {
-	live := a[id]
+func (a *attempts) send(id uint64, m any) func(actor.Context) {
+	live := a.live[id]
 	return func(ctx actor.Context) { ctx.Send(live.pid, m) }
 }
 

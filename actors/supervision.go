@@ -61,7 +61,7 @@ func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor
 	err := fmt.Errorf("%s panicked: %v", child.Id, reason)
 	tell := func(fact any) { sys.Root.Send(c.timers.self, fact) }
 	at := c.ports.Clock.Now()
-	for id, a := range c.attempts {
+	for id, a := range c.attempts.live {
 		if a.pid != nil && a.pid.Equal(child) {
 			sup.StopChildren(child)
 			tell(messages.RestartFailed{Attempt: id, Key: a.of.Plugin.Key(), Kind: a.of.AttemptVerb(), At: at, Cause: err.Error()})

@@ -130,7 +130,8 @@ const (
 // Burst notices when many plugins fail together. It reports that once, and
 // again only after a time without.
 type Burst struct {
-	failures []failure
+	failures []failure                // in order, those of the last BurstWithin
+	last     map[string]plugin.Moment // the last failure of each plugin among them
 	reported bool
 }
 
@@ -142,14 +143,18 @@ type failure struct {
 // Add notes a failure and returns how many plugins failed together if that has
 // just become an event of the host, else 0.
 func (b *Burst) Add(now plugin.Moment, key string) int {
-	recent := b.failures[:0]
-	for _, f := range b.failures {
-		if now.Sub(f.at) <= BurstWithin && f.key != key {
-			recent = append(recent, f)
+	for len(b.failures) > 0 && now.Sub(b.failures[0].at) > BurstWithin {
+		if old := b.failures[0]; b.last[old.key] == old.at {
+			delete(b.last, old.key)
 		}
+		b.failures = b.failures[1:]
 	}
-	b.failures = append(recent, failure{now, key})
-	n := len(b.failures)
+	if b.last == nil {
+		b.last = map[string]plugin.Moment{}
+	}
+	b.failures = append(b.failures, failure{now, key})
+	b.last[key] = now
+	n := len(b.last)
 	if n < BurstCount {
 		b.reported = false
 		return 0

@@ -1,0 +1,177 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// BenchmarkCoordinatorScale is what the Coordinator pays for what happens to
+// all plugins: with ten times as many, one round is to cost at most twelve times
+// as much.
+func BenchmarkCoordinatorScale(b *testing.B) {
+	for _, n := range []int{100, 1000, 3000} {
+		b.Run("all exit and are restarted/"+strconv.Itoa(n), func(b *testing.B) {
+			s := newScaled(b, n, true)
+			for life := uint64(1); b.Loop(); life++ {
+				for i := range n {
+					s.exit(i, life)
+				}
+				s.await(n)
+			}
+		})
+		b.Run("one exits and is restarted/"+strconv.Itoa(n), func(b *testing.B) {
+			s := newScaled(b, n, true)
+			for life := uint64(1); b.Loop(); life++ {
+				s.exit(0, life)
+				s.await(1)
+			}
+		})
+		b.Run("all exit while the control plane is away/"+strconv.Itoa(n), func(b *testing.B) {
+			s := newScaled(b, n, false)
+			for life := uint64(1); b.Loop(); life++ {
+				for i := range n {
+					s.exit(i, life)
+				}
+				s.await(n)
+			}
+		})
+		b.Run("all miss a beat/"+strconv.Itoa(n), func(b *testing.B) {
+			s := newScaled(b, n, true)
+			for b.Loop() {
+				for _, lost := range []bool{true, false} {
+					for _, p := range s.list.Plugins {
+						pulse := plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: wallClock{}.Now()}, Lost: lost}
+						if lost {
+							s.send(messages.HeartbeatLost{Pulse: pulse})
+						} else {
+							s.send(messages.HeartbeatSeen{Pulse: pulse})
+						}
+					}
+				}
+				s.status(b)
+			}
+		})
+		b.Run("status/"+strconv.Itoa(n), func(b *testing.B) {
+			s := newScaled(b, n, true)
+			for b.Loop() {
+				s.status(b)
+			}
+		})
+	}
+}
+
+// scaled is a Coordinator with n plugins that run, and workers that answer at
+// once.
+type scaled struct {
+	*System
+	list    plugin.List
+	started chan struct{}
+}
+
+func newScaled(b *testing.B, n int, delivers bool) *scaled {
+	s := &scaled{started: make(chan struct{}, 2*n)}
+	for i := range n {
+		s.list.Plugins = append(s.list.Plugins, persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i)))
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	cfg := DefaultConfig()
+	cfg.Restart.Stagger, cfg.Restart.Rate, cfg.Restart.BackoffInitial, cfg.Restart.BackoffMax = 0, 0, 0, 0
+	ready := make(chan struct{})
+	answer := func(f func(c actor.Context, m any)) *actor.Props {
+		return actor.PropsFromFunc(func(c actor.Context) { f(c, c.Message()) })
+	}
+	system, err := start(cfg, plugin.Memory{}, Ports{
+		Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log, Watcher: exits{},
+	}, workerProps{
+		inventory: answer(func(c actor.Context, m any) {
+			if m, ok := m.(messages.CollectInventory); ok {
+				c.Respond(messages.InventoryCollected{Gen: m.Gen, List: s.list})
+			}
+		}),
+		watcher: answer(func(c actor.Context, m any) {
+			if m, ok := m.(messages.Adopt); ok {
+				all := make([]plugin.Sighting, len(m.Targets))
+				for i, t := range m.Targets {
+					all[i] = plugin.Sighting{Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: 1, Processes: []plugin.Process{{PID: 1}}}
+				}
+				c.Respond(messages.Adopted{Gen: m.Gen, Sightings: all})
+				select {
+				case <-ready:
+				default:
+					close(ready)
+				}
+			}
+		}),
+		scanner: answer(func(c actor.Context, m any) {
+			if m, ok := m.(messages.Scan); ok {
+				probes := make([]plugin.Probe, len(m.Only))
+				for i, key := range m.Only {
+					id, _ := strconv.Atoi(key[len("plugin-"):])
+					probes[i] = plugin.Probe{Plugin: s.list.Plugins[id], Status: plugin.StatusRunning}
+				}
+				c.Respond(messages.ScanCompleted{Gen: m.Gen, Listed: true, List: s.list, Probes: probes})
+			}
+		}),
+		reporter: answer(func(c actor.Context, m any) {
+			if m, ok := m.(messages.Report); ok && delivers {
+				c.Respond(messages.ReportDelivered{Gen: m.Gen})
+			}
+		}),
+		puller: answer(func(actor.Context, any) {}), upgrader: answer(func(actor.Context, any) {}),
+		restarter: func(a messages.Attempt) *actor.Props {
+			return answer(func(c actor.Context, m any) {
+				switch m.(type) {
+				case *actor.Started:
+					c.Request(c.Parent(), messages.SlotRequested{Attempt: a.ID})
+				case messages.SlotGranted:
+					s.started <- struct{}{}
+					c.Request(c.Parent(), messages.RestartSucceeded{Attempt: a.ID, Kind: a.Kind, Outcome: plugin.Outcome{Skipped: true}})
+					c.Stop(c.Self())
+				}
+			})
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.System = system
+	b.Cleanup(func() {
+		if err := s.Drain(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
+	<-ready
+	return s
+}
+
+func (s *scaled) send(m any) { s.actors.Root.Send(s.coordinator, m) }
+
+// exit reports the exit of one plugin.
+func (s *scaled) exit(i int, life uint64) {
+	s.send(messages.PluginExited{Exit: plugin.Exit{Name: s.list.Plugins[i].Name, Life: life, Known: true, Code: 1}})
+}
+
+// await waits until that many plugins were started again.
+func (s *scaled) await(n int) {
+	for range n {
+		<-s.started
+	}
+}
+
+// status waits until all before it is handled.
+func (s *scaled) status(b *testing.B) {
+	if _, err := s.Status(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
