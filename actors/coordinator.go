@@ -89,7 +89,6 @@ type coordinator struct {
 	absent   absentPlugins
 	attempts attempts
 	scans    scans
-	faults   hostFaults
 	watching watching
 	journal  journal
 	host     hostState
@@ -111,7 +110,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
 		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
-		c.faults = hostFaults{of: map[string]hostFault{}, host: &c.host, timers: &c.timers}
+		c.host.faults = &hostFaults{of: map[string]hostFault{}, host: &c.host, timers: &c.timers}
 		return c
 	}, guarded)
 }
@@ -144,7 +143,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.SaveDue:
 		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
 	case messages.RecheckDue:
-		c.faults.recheck(m, &c.scans, c.plugins)
+		c.host.faults.recheck(m, &c.scans, c.plugins)
 	case messages.ChecksDue:
 		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
 	case messages.PendingDue:
@@ -316,7 +315,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		delete(c.plugins, key)
 		delete(c.journal.unreported, key)
 		c.absent.remove(key, c.seq)
-		c.faults.solve(key)
+		c.host.faults.solve(key)
 		c.batch.SetRestarts(key, nil, false)
 	case policy.Spawn:
 		live := c.attempts.add(e.Attempt.ID, l)

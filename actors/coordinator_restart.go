@@ -96,9 +96,9 @@ func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
 		f.At = c.now
 		switch {
 		case f.HostFault:
-			c.faults.add(l.Plugin.Key(), f.Cause, hostFault{attempt: true})
+			c.host.faults.add(l.Plugin.Key(), f.Cause, hostFault{attempt: true})
 		default:
-			c.faults.solve(l.Plugin.Key())
+			c.host.faults.solve(l.Plugin.Key())
 		}
 		c.apply(l, f)
 	}

@@ -191,10 +191,10 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		key := probe.Plugin.Key()
 		refresh := c.scans.settle(key, gen)
 		if probe.HostFault {
-			c.faults.add(key, "--status: "+probe.Cause, hostFault{refresh: refresh})
+			c.host.faults.add(key, "--status: "+probe.Cause, hostFault{refresh: refresh})
 			continue
 		}
-		refresh = c.faults.solveProbe(key) || refresh
+		refresh = c.host.faults.solveProbe(key) || refresh
 		l, ok := c.plugins[key]
 		if !ok {
 			continue

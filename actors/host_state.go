@@ -20,6 +20,7 @@ type hostState struct {
 	burst    policy.Burst
 	delivery plugin.Reports
 	counters plugin.Counters
+	faults   *hostFaults // commands that the host could not run (EV-24)
 }
 
 // noteProblem notes something that does not work, or without an error that it
