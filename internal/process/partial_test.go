@@ -42,9 +42,12 @@ func TestPartialExit(t *testing.T) {
 		})
 		t.Run("EV-23 all at once are one exit", func(t *testing.T) {
 			res := r.start("c", "serve", "3")
+			r.tracker.mu.Lock() // however busy the machine, none is handled before all have exited
 			for _, p := range res.Processes {
 				r.signal(p, syscall.SIGKILL)
 			}
+			eventually(t, "all have exited", func() bool { return len(r.tracker.living(res.pids())) == 0 })
+			r.tracker.mu.Unlock()
 			if e := r.explained(); e.Name != "c" {
 				t.Errorf("reported %+v", e)
 			}
@@ -80,6 +83,13 @@ func TestPartialExitOfAllWatched(t *testing.T) {
 			t.Errorf("reported %+v of %+v", e, res.Processes)
 		}
 	})
+}
+
+func (r Result) pids() (all []int) {
+	for _, p := range r.Processes {
+		all = append(all, p.PID)
+	}
+	return all
 }
 
 // part is the next exit that is reported of a single process.
