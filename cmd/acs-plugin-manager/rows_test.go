@@ -82,7 +82,7 @@ pid=$(cat "$PLUGIN_DIR/../../../pid" 2>/dev/null)
 case "$1" in
 --status) kill -0 "$pid" 2>/dev/null ;;
 --start)
-	setsid sh -c 'trap "%s" TERM; echo $$ > "$PLUGIN_DIR/../../../pid"; while :; do sleep 0.05; done' >/dev/null 2>&1 &
+	setsid sh -c 'trap "%s" TERM; echo $$ > "$PLUGIN_DIR/../../../pid"; for i in $(seq 12000); do sleep 0.05; done' >/dev/null 2>&1 &
 	while ! test -s "$PLUGIN_DIR/../../../pid"; do sleep 0.01; done ;;
 --stop) kill "$pid" ;;
 esac
