@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -65,6 +66,10 @@ func (b Beat) Status(now time.Time) Status {
 	}
 	return StatusRunning
 }
+
+// ErrNotInstalled is the error of a verb that was not run because the plugin had
+// been removed since it was listed (RS-09, EV-22).
+var ErrNotInstalled = errors.New("no longer installed")
 
 // Outcome is how running one verb of a plugin ended.
 type Outcome struct {

@@ -291,7 +291,7 @@ type pluginManager interface {
 	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
 	Refused() ([]plugin.Ban, error)       // versions in quarantine
 	SweepRefused() error                  // forgets quarantines that are over
-	Undeleted() []plugin.Problem          // folders that could not be removed
+	Problems() []plugin.Problem           // what an operator may have to do something about
 }
 
 // manager is the native one, or the external program that is configured (SPEC

@@ -5,8 +5,8 @@
 // A plugin's executable is BASE/plugin/<name>/<version>/<runPath>. It gets one
 // verb, the caller's environment with PLUGIN_DIR and PRE_PLUGIN_DIR, and the
 // deadline of its record (SPEC 2). Starting and stopping hold the plugin's name
-// lock shared, an upgrade holds it alone, so that no other program works on
-// the plugin meanwhile and it never runs twice (RS-11).
+// lock exclusively, as removing it and switching its version do, so that no other
+// program works on the plugin meanwhile and it never runs twice (RS-11).
 package native
 
 import (
@@ -91,6 +91,8 @@ type Manager struct {
 	changes    *transaction.Store
 	staged     stagedPackages
 	undeleted  undeleted
+	waits      lockWaits
+	quiet      time.Duration // see quietFor
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
 	heartbeats Heartbeats
@@ -110,6 +112,7 @@ func New(o Options) *Manager {
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
+		quiet: quietFor,
 	}
 	if m.parallel <= 0 {
 		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)

@@ -278,7 +278,7 @@ func TestUpgradeCancelled(t *testing.T) {
 			child := filepath.Join(b.root, "plugin", "p", tt.hung, "child")
 			ready := func() bool { return alive(t, child) }
 			if tt.hung == "" {
-				b.held("p")
+				b.heldAs("p", true)
 				ready = func() bool { return len(b.logged(waitingLine)) > 0 }
 			}
 			ctx, cancel := context.WithCancel(t.Context())
