@@ -90,6 +90,7 @@ type coordinator struct {
 	attempts attempts
 	scans    scans
 	watching watching
+	reread   uint64 // number of the last list that was ordered because the plugin database had changed
 	journal  journal
 	host     hostState
 }
@@ -146,6 +147,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.host.faults.recheck(m, &c.scans, c.plugins)
 	case messages.ChecksDue:
 		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
+	case messages.RecordsDue:
+		c.onRecordsDue(m)
 	case messages.PendingDue:
 		c.onPendingDue(m)
 	case messages.ClockStepped:
@@ -158,6 +161,10 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onHeartbeat(m.Pulse)
 	case messages.HeartbeatSeen:
 		c.onHeartbeat(m.Pulse)
+	case messages.LockFreed:
+		c.onLockFreed(m)
+	case messages.RecordsChanged:
+		c.rereadRecords(gatherRecords)
 	case messages.Adopted:
 		c.onAdopted(m)
 	case messages.WatchFailed:
@@ -211,11 +218,11 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		ctx.Respond(messages.Status{Snapshot: c.snapshot()})
 		return
 	case messages.StartPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorStart, "start", "started by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorStart, Cause: "started by an operator", Force: m.Force}, "start")
 	case messages.StopPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorStop, "stop", "stopped by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorStop, Cause: "stopped by an operator"}, "stop")
 	case messages.RestartPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorRestart, "restart", "restarted by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"}, "restart")
 	case messages.ChangePlugin:
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
@@ -339,7 +346,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 			c.reports.Restarted(key)
 		}
 	case policy.ReportGone:
-		c.reports.Gone(key, c.now.Wall)
+		c.reports.Gone(key, l.Plugin, e.Still, c.now.Wall)
 	case policy.Arm:
 		c.timers.arm(timerKey{pluginTimers[e.Timer], key}, e.After)
 	case policy.Disarm:

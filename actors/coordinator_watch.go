@@ -117,7 +117,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.Life, Processes: s.Processes})
 		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
 			missed++
-			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life})
+			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life, Held: s.Held})
 		}
 	}
 	if c.watching.adopting {
@@ -151,6 +151,13 @@ func (c *coordinator) onExit(e plugin.Exit) {
 		kind = policy.ExitExplained
 	}
 	c.apply(l, policy.Fact{Kind: kind, Exit: e})
+}
+
+// onLockFreed has a plugin asked that was left to another program (EV-21).
+func (c *coordinator) onLockFreed(m messages.LockFreed) {
+	if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left {
+		c.apply(l, policy.Fact{Kind: policy.LockFreed})
+	}
 }
 
 // onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle

@@ -25,6 +25,7 @@ const (
 	timerRecheck
 	timerPending
 	timerChecks
+	timerRecords
 )
 
 // periodTimers are the timers of the periods.
@@ -69,6 +70,8 @@ func (k timerKey) dueMessage(gen uint64) any {
 		return messages.RecheckDue{Gen: gen}
 	case timerChecks:
 		return messages.ChecksDue{Gen: gen}
+	case timerRecords:
+		return messages.RecordsDue{Gen: gen}
 	default:
 		return messages.PendingDue{Gen: gen}
 	}

@@ -213,6 +213,10 @@ func (w *world) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	})
 }
 
+func (w *world) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return w.Start(ctx, p)
+}
+
 func (w *world) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return w.verb(ctx, p, plugin.VerbStop, func() bool { w.running[p.Name] = false; return true })
 }

@@ -40,6 +40,7 @@ type Probe struct {
 	Late   bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
 	// HostFault reports that the host could not run `--status`: the status is unknown, and Cause says why (EV-24).
 	HostFault bool
+	Held      bool // not running: another program holds the plugin's name lock, or did shortly before (EV-21)
 }
 
 // Beat is what a plugin's heartbeat file told (PL-05 to PL-10).

@@ -25,6 +25,7 @@ type nodeKey struct {
 	lastStart            ageKey
 	beat                 ageKey
 	afterStart           bool // it beat since it runs
+	leftLong             bool
 	world                world
 }
 
@@ -32,6 +33,7 @@ type attemptKey struct {
 	verb            messages.Kind
 	operator, begun bool
 	exit            int8
+	held            bool // the exit came while another program worked on the plugin
 }
 
 type uptimeKey struct {
@@ -80,7 +82,7 @@ func (n *node) key() nodeKey {
 	k.world.id = 0
 	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.beatAge(), ageYoung)
 	a := l.attempt()
-	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit)}
+	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit), held: a.exit != nil && a.exit.Held}
 	switch ph := l.phase.(type) {
 	case waiting:
 		k.attempt.operator = a.operator
@@ -90,6 +92,8 @@ func (n *node) key() nodeKey {
 		n.runningKey(&k, ph.uptime)
 	case installed, stopped:
 		k.processes = len(l.processes) > 0
+	case left:
+		k.processes, k.leftLong = len(l.processes) > 0, n.now.Sub(ph.since) >= leftFor
 	case cancelling:
 		k.then = thenKey{what: ph.then.what, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
 		switch ph.then.what {
@@ -100,6 +104,7 @@ func (n *node) key() nodeKey {
 		}
 	case changing:
 		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.kind(), n.exitKey(ph.exit)
+		k.attempt.held = ph.exit != nil && ph.exit.Held
 	}
 	return k
 }

@@ -113,14 +113,29 @@ func TestReports(t *testing.T) {
 	})
 	t.Run("SC-17 what is pending of a plugin that is gone becomes REMOVED", func(t *testing.T) {
 		r := fill(2)
-		r.Gone("p0", now)
-		r.Gone("unknown", now) // nothing was pending: nothing is reported
+		r.Gone("p0", persist(1, "p0"), true, now)
+		r.Gone("unknown", persist(3, "unknown"), false, now) // nothing was reported: nothing is
 		got := r.composed(1, ForChange, nil).Entries
 		if len(got) != 2 || got[0].Status != plugin.StatusRemoved || got[1].Status != plugin.StatusRunning {
 			t.Errorf("%+v", got)
 		}
 		if acked, _ := fill(0).Acked("unknown"); acked != (plugin.Acked{}) {
 			t.Errorf("%+v", acked)
+		}
+	})
+	t.Run("EV-22 what was acknowledged of a plugin that is gone becomes REMOVED", func(t *testing.T) {
+		r := fill(3)
+		r.composed(1, ForScan, nil)
+		r.Acknowledge(1, unheard)
+		r.Gone("p0", persist(1, "p0"), false, now)
+		r.Gone("p1", persist(2, "p1"), true, now) // of another type now
+		got := r.composed(2, ForChange, nil).Entries
+		if len(got) != 1 || got[0].Name != "p0" || got[0].Version != "1.0" || got[0].Status != plugin.StatusRemoved {
+			t.Errorf("%+v", got)
+		}
+		r.Acknowledge(2, unheard)
+		if r.Gone("p0", persist(1, "p0"), false, now); r.Count() > 0 {
+			t.Error("reported twice")
 		}
 	})
 	t.Run("the memory of a plugin that is gone is forgotten, but not before it was delivered", func(t *testing.T) {
@@ -158,7 +173,7 @@ func TestReports(t *testing.T) {
 func TestGoneIsNotRefreshed(t *testing.T) { // SC-25
 	r := NewReports(plugin.Memory{}, &Batch{})
 	r.Restarted("a")
-	r.Gone("a", epoch)
+	r.Gone("a", persist(1, "a"), false, epoch)
 	if keys := r.Refreshes(); len(keys) != 0 {
 		t.Errorf("to be reported again: %v", keys)
 	}

@@ -1,0 +1,280 @@
+// Package others notices what other programs do on the same root: which plugins'
+// name locks they hold, and that they change the plugin database (EV-21, EV-22).
+//
+// Nothing is taken for that and nothing is polled: opening and closing a lock file
+// are events of its folder, and /proc/locks says which process holds a lock. The
+// locks of this process do not count.
+package others
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/durable"
+	"pluginsupervisor/internal/inotify"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
+)
+
+// Recently is for how long a program counts as working on a plugin after it has
+// let go of its name lock (EV-21).
+const Recently = 2 * time.Second
+
+const lockSuffix = ".lock"
+
+// Others notices other programs on one root. It may be used by several goroutines
+// at once.
+type Others struct {
+	root string
+	now  func() time.Time
+
+	mu    sync.Mutex
+	locks map[string]*lockState // by name of the lock file
+	queue *inotify.Queue        // nil: the locks are not followed
+}
+
+// lockState is what is known of one lock file.
+type lockState struct {
+	plugin string      // "": as the file says
+	held   bool        // another program held it when it was looked at last
+	last   time.Time   // when it was seen held last
+	due    []time.Time // when it is to be reported, once it is free
+	looks  int         // further looks, as an event says that it may change hands
+	next   time.Time   // when the next of them is
+}
+
+// New returns the Others of a root. It touches no file.
+func New(root string) *Others {
+	return &Others{root: root, now: time.Now, locks: map[string]*lockState{}}
+}
+
+// A lock file is opened before it is locked, and closed before the lock is gone:
+// after an event the lock is looked at this often, at first after firstLook, then
+// each time after four times as long.
+const (
+	maxLooks  = 5
+	firstLook = time.Millisecond
+)
+
+// What WorkOn has reported is on its way to who decides for a while, an answer of
+// `--status` longer than an exit: a lock that is free is reported after either.
+const (
+	exitOnItsWay  = 50 * time.Millisecond
+	probeOnItsWay = 3 * time.Second
+)
+
+// WorkOn reports whether another program holds a plugin's name lock, or was seen to
+// hold it within Recently.
+func (o *Others) WorkOn(name string) bool {
+	path := layout.NameLock(o.root, name)
+	holders := lock.Holders(path)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s, now := o.state(filepath.Base(path)), o.now()
+	s.plugin = name
+	if len(holders) > 0 {
+		s.held, s.last = true, now
+	}
+	works := len(holders) > 0 || !s.last.IsZero() && now.Sub(s.last) < Recently
+	if works {
+		s.due = []time.Time{now.Add(exitOnItsWay), now.Add(probeOnItsWay)}
+		if o.queue != nil {
+			o.queue.Interrupt()
+		}
+	}
+	return works
+}
+
+func (o *Others) state(file string) *lockState {
+	s := o.locks[file]
+	if s == nil {
+		s = &lockState{}
+		o.locks[file] = s
+	}
+	return s
+}
+
+// FollowLocks reports each plugin whose name lock another program has let go, until
+// ctx ends: of what it holds when WorkOn reports true, once at least.
+func (o *Others) FollowLocks(ctx context.Context, freed func(name string)) error {
+	folder := filepath.Dir(layout.NameLock(o.root, "any"))
+	queue, err := openQueue(ctx, folder, unix.IN_OPEN|unix.IN_CLOSE)
+	if err != nil {
+		return err
+	}
+	defer queue.Close()
+	defer context.AfterFunc(ctx, queue.Interrupt)()
+	o.mu.Lock()
+	o.queue = queue
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.queue = nil
+	}()
+	for {
+		events, err := queue.Read(o.nextLook())
+		if ctx.Err() != nil || err != nil {
+			return err
+		}
+		if err := o.note(events); err != nil {
+			return err
+		}
+		for _, name := range o.look() {
+			freed(name)
+		}
+	}
+}
+
+// openQueue returns a queue of events of a folder, which is made if it is not
+// there. Where that fails it tries again until ctx ends: what cannot be made no
+// other program uses.
+func openQueue(ctx context.Context, folder string, mask uint32) (*inotify.Queue, error) {
+	for {
+		err := durable.MakeFolder(folder, 0o750)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) && !durable.IsRefused(err) && !errors.Is(err, unix.ENOTDIR) {
+			break
+		}
+		if err := pause.Sleep(ctx, 10*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	queue, err := inotify.Open()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := queue.Add(folder, mask|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR); err != nil {
+		return nil, errors.Join(err, queue.Close())
+	}
+	return queue, nil
+}
+
+// errFolder is the error when the watched folder is not where it was.
+var errFolder = errors.New("its folder was removed or replaced")
+
+func isFolderGone(e inotify.Event) bool {
+	return e.Mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0
+}
+
+// note has the locks looked at of which events came.
+func (o *Others) note(events []inotify.Event) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.now()
+	for _, e := range events {
+		switch {
+		case isFolderGone(e):
+			return errFolder
+		case e.Mask&unix.IN_Q_OVERFLOW != 0:
+			for _, s := range o.locks {
+				s.looks, s.next = maxLooks, now
+			}
+		case strings.HasSuffix(e.Name, lockSuffix):
+			s := o.state(e.Name)
+			s.looks, s.next = maxLooks, now
+		}
+	}
+	return nil
+}
+
+// nextLook returns when a lock is to be looked at next; the zero time: when an
+// event comes.
+func (o *Others) nextLook() (next time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.locks {
+		if at := s.at(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// at returns when the lock is to be looked at next; the zero time: when an event
+// comes.
+func (s *lockState) at() (at time.Time) {
+	if s.looks > 0 {
+		at = s.next
+	}
+	if len(s.due) > 0 && !s.held && (at.IsZero() || s.due[0].Before(at)) {
+		at = s.due[0]
+	}
+	return at
+}
+
+// look looks at the locks that are due, and returns the plugins whose lock became
+// free.
+func (o *Others) look() (freed []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for file, s := range o.locks {
+		now, at := o.now(), s.at()
+		if at.IsZero() || at.After(now) {
+			continue
+		}
+		if s.looks > 0 {
+			s.looks--
+			s.next = now.Add(firstLook << (2 * (maxLooks - 1 - s.looks)))
+		}
+		held := len(lock.Holders(filepath.Join(filepath.Dir(layout.NameLock(o.root, "any")), file))) > 0
+		if held || s.held {
+			s.last = now
+		}
+		isDue := len(s.due) > 0 && !s.due[0].After(now)
+		if !held && (s.held || isDue) {
+			freed = append(freed, s.name(file))
+		}
+		if !held && isDue {
+			s.due = s.due[1:]
+		}
+		s.held = held
+		if s.looks == 0 && s.last.IsZero() {
+			delete(o.locks, file)
+		}
+	}
+	return freed
+}
+
+// name returns the plugin of a lock file.
+func (s *lockState) name(file string) string {
+	if s.plugin != "" {
+		return s.plugin
+	}
+	return strings.TrimSuffix(file, lockSuffix)
+}
+
+// FollowRecords reports that the plugin database has changed, until ctx ends.
+func (o *Others) FollowRecords(ctx context.Context, changed func()) error {
+	database := layout.Database(o.root)
+	queue, err := openQueue(ctx, filepath.Dir(database), unix.IN_MODIFY|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE)
+	if err != nil {
+		return err
+	}
+	defer queue.Close()
+	defer context.AfterFunc(ctx, queue.Interrupt)()
+	queue.Rest(50 * time.Millisecond) // a transaction is several writes
+	for {
+		events, err := queue.Read(time.Time{})
+		if ctx.Err() != nil || err != nil {
+			return err
+		}
+		concerns := false
+		for _, e := range events {
+			if isFolderGone(e) {
+				return errFolder
+			}
+			concerns = concerns || e.Name == filepath.Base(database) || e.Mask&unix.IN_Q_OVERFLOW != 0
+		}
+		if concerns {
+			changed()
+		}
+	}
+}
