@@ -88,8 +88,8 @@ type Pulses interface {
 // Others notices what other programs do on the same installation.
 type Others interface {
 	// WorkOn reports whether another program works on a plugin: it holds the
-	// plugin's name lock, or did within the last 2 s (EV-21).
-	WorkOn(name string) bool
+	// plugin's name lock, or did within that time.
+	WorkOn(name string, within time.Duration) bool
 	// FollowLocks reports each plugin whose name lock another program has let go,
 	// until ctx ends. It does so at least once after WorkOn has reported true.
 	FollowLocks(ctx context.Context, freed func(name string)) error

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
@@ -128,7 +129,7 @@ func (s *scanner) probeTargets(c actor.Context, m scanListed) {
 	}
 	o.work.start(c, func(ctx context.Context, send func(any)) any {
 		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) {
-			p.Held = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name)
+			p.Held = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.BesideOthers)
 			send(scanProbed{o, p})
 		})}
 	}, func(err error) any { return scanEnded{o, err} })

@@ -47,9 +47,15 @@ func newWatcher(exits Watcher, pulses Pulses, others Others, clock Clock) *actor
 	}, guarded)
 }
 
-// workOn reports whether another program works on a plugin, as far as that can be
-// known.
-func workOn(others Others, name string) bool { return others != nil && others.WorkOn(name) }
+// heldBeforeExit is how long before an exit another program may have let go of the
+// plugin's name lock to be taken for its cause (EV-21).
+const heldBeforeExit = 2 * time.Second
+
+// workOn reports whether another program works on a plugin or did within that time,
+// as far as that can be known.
+func workOn(others Others, name string, within time.Duration) bool {
+	return others != nil && others.WorkOn(name, within)
+}
 
 // adoptEnded is what the Watcher's work sends to it.
 type adoptEnded struct {
@@ -93,7 +99,7 @@ func (w *watcher) adopt(c actor.Context, m messages.Adopt) {
 		sightings := w.exits.Adopt(ctx, m.Targets)
 		for i := range sightings {
 			s := &sightings[i]
-			s.Held = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name)
+			s.Held = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name, heldBeforeExit)
 		}
 		return adoptEnded{sightings: sightings}
 	}, func(err error) any { return adoptEnded{err: err} })
@@ -113,7 +119,7 @@ func (w *watcher) followSources(c actor.Context) {
 					send(messages.ProcessExited{Exit: e})
 					return
 				}
-				e.Held = !e.Late && workOn(w.others, e.Name)
+				e.Held = !e.Late && workOn(w.others, e.Name, heldBeforeExit)
 				send(messages.PluginExited{Exit: e})
 			})
 		})

@@ -25,7 +25,6 @@ type nodeKey struct {
 	lastStart            ageKey
 	beat                 ageKey
 	afterStart           bool // it beat since it runs
-	leftLong             bool
 	world                world
 }
 
@@ -90,10 +89,8 @@ func (n *node) key() nodeKey {
 		n.runningKey(&k, ph.uptime)
 	case degraded:
 		n.runningKey(&k, ph.uptime)
-	case installed, stopped:
+	case installed, left, stopped:
 		k.processes = len(l.processes) > 0
-	case left:
-		k.processes, k.leftLong = len(l.processes) > 0, n.now.Sub(ph.since) >= leftFor
 	case cancelling:
 		k.then = thenKey{what: ph.then.what, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
 		switch ph.then.what {

@@ -3,12 +3,14 @@ package policy
 import (
 	"time"
 
+	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// leftFor is the least time that a plugin is left alone after another program
-// stopped it: a scan within it leaves it to the one after.
-const leftFor = 5 * time.Second
+// BesideOthers is how long a start waits at least of a plugin that another program
+// has stopped, and how long before a plugin was found down such a program may have
+// worked on it: the program may be about to start it.
+const BesideOthers = 5 * time.Second
 
 // leaveExited leaves a plugin alone that exited while another program held its
 // name lock, or soon after (EV-21).
@@ -23,14 +25,11 @@ func leaveMissed(t *turn) {
 	leaveTo(t, exitedAway)
 }
 
-// leaveDead does so where `--status` found it down.
-func leaveDead(t *turn) { leaveTo(t, t.f.Cause) }
-
 // leaveNew leaves a plugin alone that another program has just installed, and may
 // be about to start (EV-22).
 func leaveNew(t *turn) {
 	t.leaveRunning()
-	t.move(left{since: t.env.Now}, "installed by another program")
+	t.move(left{}, "installed by another program")
 	t.emit(Check{})
 }
 
@@ -44,7 +43,7 @@ func leaveTo(t *turn, cause string) {
 	t.l.Record.Cause = cause
 	t.save()
 	t.leaveRunning()
-	t.move(left{since: t.env.Now}, cause+", while another program worked on it")
+	t.move(left{}, cause+", while another program worked on it")
 	t.l.next = "the next scan decides"
 }
 
@@ -56,6 +55,21 @@ func foundStarted(t *turn) {
 	if !t.f.Scan && !t.f.Refresh { // else it is reported
 		t.emit(Report{Status: plugin.StatusRunning})
 	}
+}
+
+// restartBeside restarts a plugin that a scan found down and another program works
+// on, or that was left to that scan: not before that program had the time to start
+// it, and `--status` has the last word. It is no failure of the plugin.
+func restartBeside(t *turn) {
+	r, cfg := &t.l.Record, t.env.Config
+	wait := BesideOthers + Within(cfg.Stagger, t.env.Rand)
+	if r.Failures > 0 {
+		wait = max(wait, nthBackoff(r.Failures, cfg.BackoffInitial, cfg.BackoffMax, t.env.Rand))
+	}
+	r.Cause = t.f.Cause
+	t.save()
+	t.leaveRunning()
+	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true}, attempt{}, t.f.Cause)
 }
 
 // foundLeftDown reports that a plugin is down that another program stopped.

@@ -87,7 +87,7 @@ type (
 	working    struct{ attempt }
 	running    struct{ uptime }
 	degraded   struct{ uptime }
-	left       struct{ since plugin.Moment }
+	left       struct{}
 	stopping   struct{ attempt }
 	stopped    struct{}
 	cancelling struct {

@@ -31,9 +31,7 @@ var (
 	ifOtherVersion = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
 	ifOtherType    = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
 	ifHeld         = cond{"another program works on it", func(t *turn) bool { return t.f.Held || t.f.Exit.Held }}
-	ifStillLeft    = cond{"not by a scan, or soon", func(t *turn) bool {
-		return !t.f.Scan || t.env.Now.Sub(t.l.phase.(left).since) < leftFor
-	}}
+	ifNoScan       = cond{"not by a scan", func(t *turn) bool { return !t.f.Scan }}
 	ifGone         = cond{"no longer installed", func(t *turn) bool { return t.f.Gone }}
 	ifHostFault    = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
 	ifBegun        = cond{"its verb runs", func(t *turn) bool { return t.l.attempt().begun }}
@@ -61,6 +59,7 @@ var table = [phaseCount][]rule{
 		{on: ProcessesSeen, to: in(Installed), do: noteProcesses},
 		{on: SeenRunning, to: in(Running), do: foundRunning},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
+		{on: SeenDead, when: ifHeld, to: in(Waiting), do: restartBeside},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Installed), do: ignoreFact},
 		{on: Exited, when: ifUnsupervised, to: in(Installed), do: noteExit},
@@ -142,7 +141,7 @@ var table = [phaseCount][]rule{
 		{on: SeenRunning, to: in(Running), do: stillRunning},
 		{on: SeenDead, when: ifAdopted, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
-		{on: SeenDead, when: ifHeld, to: in(Left), do: leaveDead},
+		{on: SeenDead, when: ifHeld, to: in(Waiting), do: restartBeside},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Running), do: ignoreFact},
 		{on: Exited, when: ifHeld, to: in(Left), do: leaveExited},
@@ -175,7 +174,7 @@ var table = [phaseCount][]rule{
 		{on: SeenRunning, to: in(Degraded), do: stillRunning},
 		{on: SeenDead, when: ifAdopted, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
-		{on: SeenDead, when: ifHeld, to: in(Left), do: leaveDead},
+		{on: SeenDead, when: ifHeld, to: in(Waiting), do: restartBeside},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
 		{on: Exited, when: ifHeld, to: in(Left), do: leaveExited},
@@ -205,8 +204,8 @@ var table = [phaseCount][]rule{
 		{on: LockFreed, to: in(Left), do: checkStatus},
 		{on: ProcessesSeen, to: in(Left), do: noteProcesses},
 		{on: SeenRunning, to: in(Running), do: foundStarted},
-		{on: SeenDead, when: ifStillLeft, to: in(Left), do: foundLeftDown},
-		{on: SeenDead, to: in(Waiting), do: restartDead},
+		{on: SeenDead, when: ifNoScan, to: in(Left), do: foundLeftDown},
+		{on: SeenDead, to: in(Waiting), do: restartBeside},
 		{on: Exited, when: ifOldExit, to: in(Left), do: ignoreFact},
 		{on: Exited, to: in(Left), do: noteExit},
 		{on: ProcessExited, to: in(Left), do: ignoreFact},

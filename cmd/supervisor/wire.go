@@ -310,13 +310,15 @@ func manager(
 	if cfg.Manager != config.ManagerNative {
 		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil, nil
 	}
+	others := others.New(cfg.Root)
 	native := native.New(native.Options{
-		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
+		OpeningLock: others.OpenOwn,
+		Root:        cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),
 	})
-	return native, native, others.New(cfg.Root)
+	return native, native, others
 }
 
 func policy(cfg config.Config, about plugin.Supervisor) actors.Config {

@@ -16,22 +16,44 @@ import (
 // file at path, shared or exclusively, in the order of their numbers. It takes no
 // lock. What cannot be seen is not returned: a process of another namespace, or
 // any where /proc is missing.
-func Holders(path string) (pids []int) {
+func Holders(path string) (pids []int) { return ReadTable().Holders(path) }
+
+// Table is what /proc/locks said.
+type Table struct{ locks []byte }
+
+// Holders returns who held the lock of a file, as the function Holders does.
+func (t Table) Holders(path string) (pids []int) {
 	var file unix.Stat_t
 	if unix.Stat(path, &file) != nil {
 		return nil
 	}
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return nil
-	}
-	for _, pid := range flockers(locks, file.Ino) {
+	for _, pid := range flockers(t.locks, file.Ino) {
 		if pid != os.Getpid() && !slices.Contains(pids, pid) && mayHaveOpen(pid, filepath.Base(path)) {
 			pids = append(pids, pid)
 		}
 	}
 	slices.Sort(pids)
 	return pids
+}
+
+// ReadTable reads /proc/locks, twice: the kernel returns a page at most at once, and
+// leaves out a lock when one before it goes between two pages. The table is empty
+// where it cannot be read.
+func ReadTable() Table {
+	var all bytes.Buffer
+	page := make([]byte, 64<<10) // so that each read returns as much as it can
+	for range 2 {
+		f, err := os.Open("/proc/locks")
+		if err != nil {
+			return Table{}
+		}
+		for n := 1; n > 0; {
+			n, _ = f.Read(page)
+			all.Write(page[:n])
+		}
+		f.Close()
+	}
+	return Table{all.Bytes()}
 }
 
 // flockers returns the processes that hold a flock of a file with the inode

@@ -76,18 +76,18 @@ func TestFlockers(t *testing.T) {
 // RS-11: an exclusive lock becomes a shared one; it may be lost by that.
 func TestShare(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.lock")
-	h, _, err := Take(t.Context(), path, "", true, nil)
+	h, _, err := Take(t.Context(), path, "", true, Hooks{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := try(path, false); err == nil {
+	if _, err := try(path, false, nil); err == nil {
 		t.Fatal("shared beside exclusive")
 	}
 	if err := h.Share(); err != nil {
 		t.Fatal(err)
 	}
 	mustLock(t, Shared, path)()
-	if _, err := try(path, true); err == nil {
+	if _, err := try(path, true, nil); err == nil {
 		t.Error("exclusive beside shared")
 	}
 	h.Release()

@@ -39,12 +39,12 @@ const (
 //
 // The file and its folder are made if they are not there.
 func Shared(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return releasing(Take(ctx, path, "", false, waiting))
+	return releasing(Take(ctx, path, "", false, Hooks{Waiting: waiting}))
 }
 
 // Exclusive takes the lock at path for its holder alone, by the rules of Shared.
 func Exclusive(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return releasing(Take(ctx, path, "", true, waiting))
+	return releasing(Take(ctx, path, "", true, Hooks{Waiting: waiting}))
 }
 
 func releasing(h *Held, waited bool, err error) (release func(), _ bool, _ error) {
@@ -54,18 +54,24 @@ func releasing(h *Held, waited bool, err error) (release func(), _ bool, _ error
 	return h.Release, waited, nil
 }
 
+// Hooks are called while a lock is taken; each may be nil.
+type Hooks struct {
+	Opening func() // before each time that the file is opened
+	Waiting func() // once, when the wait begins
+}
+
 // Held is a lock that is held.
 type Held struct{ f *os.File }
 
 // Take takes the lock at path by the rules of Shared, for its holder alone or
 // not. Where the file does not exist and cannot be made, as on a full or read-only
 // disk, it takes the lock of the folder standIn, unless that is "" (EV-28).
-func Take(ctx context.Context, path, standIn string, exclusive bool, waiting func()) (h *Held, waited bool, err error) {
+func Take(ctx context.Context, path, standIn string, exclusive bool, hooks Hooks) (h *Held, waited bool, err error) {
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; _ = pauses.Sleep(ctx) {
 		if err := ctx.Err(); err != nil {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
-		f, err := try(path, exclusive)
+		f, err := try(path, exclusive, hooks.Opening)
 		if err != nil && !errors.Is(err, ErrHeld) && standIn != "" && isMissing(path) {
 			f, err = tryFolder(standIn, exclusive, err)
 		}
@@ -75,8 +81,8 @@ func Take(ctx context.Context, path, standIn string, exclusive bool, waiting fun
 		if !errors.Is(err, ErrHeld) {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
-		if !waited && waiting != nil {
-			waiting()
+		if !waited && hooks.Waiting != nil {
+			hooks.Waiting()
 		}
 		waited = true
 	}
@@ -92,9 +98,12 @@ func (h *Held) Share() error { return TryFile(h.f, false) }
 func (h *Held) Release() { _ = ReleaseFile(h.f) }
 
 // try opens and locks the file at path, or fails with ErrHeld. A file that
-// was removed or replaced while it was being locked is let go.
-func try(path string, exclusive bool) (*os.File, error) {
+// was removed or replaced while it was being locked is let go. opening may be nil.
+func try(path string, exclusive bool, opening func()) (*os.File, error) {
 	for {
+		if opening != nil {
+			opening()
+		}
 		f, err := openOrMake(path, exclusive)
 		if err != nil {
 			return nil, err

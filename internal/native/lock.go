@@ -55,8 +55,13 @@ func (m *Manager) takeLock(ctx context.Context, name, use string) (l *nameLock, 
 // (EV-28). Nothing may be held.
 func (l *nameLock) take(ctx context.Context, exclusive bool) (waited bool, err error) {
 	end := func() {}
-	held, waited, err := lock.Take(ctx, layout.NameLock(l.m.root, l.name), layout.Plugin(l.m.root, l.name), exclusive, func() {
-		end = l.m.waits.begin(l.m, l.name, l.use)
+	held, waited, err := lock.Take(ctx, layout.NameLock(l.m.root, l.name), layout.Plugin(l.m.root, l.name), exclusive, lock.Hooks{
+		Opening: func() {
+			if l.m.opening != nil {
+				l.m.opening(l.name)
+			}
+		},
+		Waiting: func() { end = l.m.waits.begin(l.m, l.name, l.use) },
 	})
 	end()
 	l.mu.Lock()

@@ -38,14 +38,15 @@ type Options struct {
 	Root           string // BASE, absolute
 	Runner         Runner
 	Registry       *registry.Registry
-	Tracker        *process.Tracker // follows what plugins leave running; nil: nobody does
-	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
-	AllowDowngrade bool             // an offer of the same or an older version is carried out (UP-08)
-	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace
-	Prove          time.Duration    // for how long a new version must be healthy before the old one is given up
-	Quarantine     time.Duration    // for how long a version that was rolled back is refused; not positive: it is not
-	Packages       Packages         // where packages come from; nil: only what is unpacked here can be upgraded to
-	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
+	Tracker        *process.Tracker  // follows what plugins leave running; nil: nobody does
+	Parallel       int               // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
+	AllowDowngrade bool              // an offer of the same or an older version is carried out (UP-08)
+	Grace          time.Duration     // the least time to be gone after `--stop`; not positive: DefaultGrace
+	Prove          time.Duration     // for how long a new version must be healthy before the old one is given up
+	Quarantine     time.Duration     // for how long a version that was rolled back is refused; not positive: it is not
+	Packages       Packages          // where packages come from; nil: only what is unpacked here can be upgraded to
+	Heartbeats     Heartbeats        // what a new version is judged by as well; nil: it is not
+	OpeningLock    func(name string) // called before a plugin's name lock is opened; may be nil
 	Log            logrus.FieldLogger
 	LocalOS        string // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
@@ -93,6 +94,7 @@ type Manager struct {
 	undeleted  undeleted
 	waits      lockWaits
 	quiet      time.Duration // see quietFor
+	opening    func(name string)
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
 	heartbeats Heartbeats
@@ -112,7 +114,7 @@ func New(o Options) *Manager {
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
-		quiet: quietFor,
+		quiet: quietFor, opening: o.OpeningLock,
 	}
 	if m.parallel <= 0 {
 		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)

@@ -2,8 +2,9 @@
 // name locks they hold, and that they change the plugin database (EV-21, EV-22).
 //
 // Nothing is taken for that and nothing is polled: opening and closing a lock file
-// are events of its folder, and /proc/locks says which process holds a lock. The
-// locks of this process do not count.
+// are events of its folder, and /proc/locks says which process holds a lock. A lock
+// that is opened and closed before it was looked at counts as held. The locks of
+// this process do not count.
 package others
 
 import (
@@ -24,10 +25,6 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// Recently is for how long a program counts as working on a plugin after it has
-// let go of its name lock (EV-21).
-const Recently = 2 * time.Second
-
 const lockSuffix = ".lock"
 
 // Others notices other programs on one root. It may be used by several goroutines
@@ -36,19 +33,25 @@ type Others struct {
 	root string
 	now  func() time.Time
 
-	mu    sync.Mutex
-	locks map[string]*lockState // by name of the lock file
-	queue *inotify.Queue        // nil: the locks are not followed
+	mu     sync.Mutex
+	locks  map[string]*lockState // by name of the lock file
+	queue  *inotify.Queue        // nil: the locks are not followed
+	asked  uint64                // number of the last question for what is in the queue
+	served chan struct{}         // closed when the last question is answered; nil: there is none
+	table  lock.Table            // as it was read last
+	read   time.Time             // when that was
 }
 
 // lockState is what is known of one lock file.
 type lockState struct {
-	plugin string      // "": as the file says
-	held   bool        // another program held it when it was looked at last
-	last   time.Time   // when it was seen held last
-	due    []time.Time // when it is to be reported, once it is free
-	looks  int         // further looks, as an event says that it may change hands
-	next   time.Time   // when the next of them is
+	plugin string    // "": as the file says
+	held   bool      // another program held it when it was looked at last
+	last   time.Time // when it was seen held last
+	due    time.Time // when it is to be reported, once it is free; zero: not before it was seen held
+	looks  int       // further looks, as an event says that it may change hands
+	next   time.Time // when the next of them is
+	own    int       // events to come of this process's opening it
+	opened time.Time // when this process opened it last
 }
 
 // New returns the Others of a root. It touches no file.
@@ -64,18 +67,36 @@ const (
 	firstLook = time.Millisecond
 )
 
-// What WorkOn has reported is on its way to who decides for a while, an answer of
-// `--status` longer than an exit: a lock that is free is reported after either.
 const (
-	exitOnItsWay  = 50 * time.Millisecond
-	probeOnItsWay = 3 * time.Second
+	// fresh is how old what was read of all locks may be: many plugins may exit
+	// together.
+	fresh = 2 * time.Millisecond
+	// drainWithin bounds how long WorkOn waits for the events that have come.
+	drainWithin = 100 * time.Millisecond
+	// forgetOwn is after how long events of this process's own opening are no
+	// longer expected: the kernel merges some.
+	forgetOwn = 10 * time.Second
 )
 
-// WorkOn reports whether another program holds a plugin's name lock, or was seen to
-// hold it within Recently.
-func (o *Others) WorkOn(name string) bool {
+// onItsWay is after how long who decides knows what WorkOn has reported: not before
+// that it is reported that the lock is free.
+const onItsWay = 50 * time.Millisecond
+
+// OpenOwn says that this process is about to open a plugin's name lock.
+func (o *Others) OpenOwn(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.state(filepath.Base(layout.NameLock(o.root, name)))
+	s.own++
+	s.opened = o.now()
+}
+
+// WorkOn reports whether another program holds a plugin's name lock, or did within
+// that time.
+func (o *Others) WorkOn(name string, within time.Duration) bool {
 	path := layout.NameLock(o.root, name)
-	holders := lock.Holders(path)
+	table := o.refresh()
+	holders := table.Holders(path)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s, now := o.state(filepath.Base(path)), o.now()
@@ -83,14 +104,46 @@ func (o *Others) WorkOn(name string) bool {
 	if len(holders) > 0 {
 		s.held, s.last = true, now
 	}
-	works := len(holders) > 0 || !s.last.IsZero() && now.Sub(s.last) < Recently
+	works := len(holders) > 0 || !s.last.IsZero() && now.Sub(s.last) < within
 	if works {
-		s.due = []time.Time{now.Add(exitOnItsWay), now.Add(probeOnItsWay)}
+		s.due = now.Add(onItsWay)
+		s.looks, s.next = maxLooks, now
 		if o.queue != nil {
 			o.queue.Interrupt()
 		}
 	}
 	return works
+}
+
+// refresh returns which locks are held, after what has happened to them has been
+// noted.
+func (o *Others) refresh() lock.Table {
+	o.mu.Lock()
+	if o.now().Sub(o.read) < fresh {
+		defer o.mu.Unlock()
+		return o.table
+	}
+	var served chan struct{}
+	if o.queue != nil {
+		if o.served == nil {
+			o.served = make(chan struct{})
+		}
+		served = o.served
+		o.asked++
+		o.queue.Interrupt()
+	}
+	o.mu.Unlock()
+	if served != nil {
+		select {
+		case <-served:
+		case <-time.After(drainWithin):
+		}
+	}
+	table := lock.ReadTable()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.table, o.read = table, o.now()
+	return table
 }
 
 func (o *Others) state(file string) *lockState {
@@ -121,9 +174,13 @@ func (o *Others) FollowLocks(ctx context.Context, freed func(name string)) error
 		o.queue = nil
 	}()
 	for {
-		events, err := queue.Read(o.nextLook())
+		asked, until := o.nextLook()
+		events, err := queue.Read(until)
 		if ctx.Err() != nil || err != nil {
 			return err
+		}
+		if len(events) == 0 {
+			o.serve(asked)
 		}
 		if err := o.note(events); err != nil {
 			return err
@@ -131,6 +188,17 @@ func (o *Others) FollowLocks(ctx context.Context, freed func(name string)) error
 		for _, name := range o.look() {
 			freed(name)
 		}
+	}
+}
+
+// serve answers the questions up to a number: all events that had come then are
+// noted.
+func (o *Others) serve(asked uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.served != nil && asked == o.asked {
+		close(o.served)
+		o.served = nil
 	}
 }
 
@@ -180,22 +248,41 @@ func (o *Others) note(events []inotify.Event) error {
 		case strings.HasSuffix(e.Name, lockSuffix):
 			s := o.state(e.Name)
 			s.looks, s.next = maxLooks, now
+			if e.Mask&unix.IN_OPEN != 0 {
+				s.noteOpened(now)
+			}
 		}
 	}
 	return nil
 }
 
-// nextLook returns when a lock is to be looked at next; the zero time: when an
-// event comes.
-func (o *Others) nextLook() (next time.Time) {
+// noteOpened notes that a program has opened the lock file: this one, as it said,
+// or another one, which holds it now or did.
+func (s *lockState) noteOpened(now time.Time) {
+	if now.Sub(s.opened) > forgetOwn {
+		s.own = 0
+	}
+	if s.own > 0 {
+		s.own--
+	} else {
+		s.last = now
+	}
+}
+
+// nextLook returns until when events are waited for: until a lock is to be looked at
+// next; the zero time: until one comes. asked is the number of the last question.
+func (o *Others) nextLook() (asked uint64, until time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.served != nil {
+		return o.asked, o.now()
+	}
 	for _, s := range o.locks {
-		if at := s.at(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
+		if at := s.at(); !at.IsZero() && (until.IsZero() || at.Before(until)) {
+			until = at
 		}
 	}
-	return next
+	return o.asked, until
 }
 
 // at returns when the lock is to be looked at next; the zero time: when an event
@@ -204,8 +291,8 @@ func (s *lockState) at() (at time.Time) {
 	if s.looks > 0 {
 		at = s.next
 	}
-	if len(s.due) > 0 && !s.held && (at.IsZero() || s.due[0].Before(at)) {
-		at = s.due[0]
+	if !s.due.IsZero() && !s.held && (at.IsZero() || s.due.Before(at)) {
+		at = s.due
 	}
 	return at
 }
@@ -228,15 +315,15 @@ func (o *Others) look() (freed []string) {
 		if held || s.held {
 			s.last = now
 		}
-		isDue := len(s.due) > 0 && !s.due[0].After(now)
+		isDue := !s.due.IsZero() && !s.due.After(now)
 		if !held && (s.held || isDue) {
 			freed = append(freed, s.name(file))
 		}
 		if !held && isDue {
-			s.due = s.due[1:]
+			s.due = time.Time{}
 		}
 		s.held = held
-		if s.looks == 0 && s.last.IsZero() {
+		if s.looks == 0 && s.last.IsZero() && s.own == 0 {
 			delete(o.locks, file)
 		}
 	}

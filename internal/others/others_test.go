@@ -16,6 +16,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
+const recently = 2 * time.Second
+
 // holdLock has another process hold a plugin's name lock until release is called.
 func holdLock(t *testing.T, root, name string) (release func()) {
 	t.Helper()
@@ -99,11 +101,11 @@ func wantFreed(t *testing.T, freed chan string, name string) {
 // after that; that it has let go is reported.
 func TestWorkOn(t *testing.T) {
 	o, freed := watched(t)
-	if o.WorkOn("p") {
+	if o.WorkOn("p", recently) {
 		t.Error("no program holds it")
 	}
 	release := holdLock(t, o.root, "p")
-	if !o.WorkOn("p") || o.WorkOn("q") {
+	if !o.WorkOn("p", recently) || o.WorkOn("q", recently) {
 		t.Error("p is held, q is not")
 	}
 	select {
@@ -114,12 +116,12 @@ func TestWorkOn(t *testing.T) {
 	release()
 	wantFreed(t, freed, "p")
 	let := time.Now()
-	if !o.WorkOn("p") {
+	if !o.WorkOn("p", recently) {
 		t.Error("it was held a moment ago")
 	}
 	wantFreed(t, freed, "p") // as it was reported to be worked on
-	eventually(t, "it is long ago", func() bool { return !o.WorkOn("p") })
-	if took := time.Since(let); took < Recently-200*time.Millisecond {
+	eventually(t, "it is long ago", func() bool { return !o.WorkOn("p", recently) })
+	if took := time.Since(let); took < recently-200*time.Millisecond {
 		t.Errorf("forgotten after %v", took)
 	}
 }
@@ -136,8 +138,42 @@ func TestWorkOnWasSeen(t *testing.T) {
 	})
 	release()
 	wantFreed(t, freed, "p")
-	if !o.WorkOn("p") {
+	if !o.WorkOn("p", recently) {
 		t.Error("it was held a moment ago")
+	}
+}
+
+// EV-21: a program that was quicker than any look at its lock has worked on the
+// plugin.
+func TestShortWorkIsNoticed(t *testing.T) {
+	o, _ := watched(t)
+	path := layout.NameLock(o.root, "p")
+	if err := os.WriteFile(path, nil, 0o640); err != nil { // as a program does that makes the file
+		t.Fatal(err)
+	}
+	if !o.WorkOn("p", recently) {
+		t.Error("it was opened a moment ago")
+	}
+	eventually(t, "that is long ago", func() bool { return !o.WorkOn("p", recently) })
+	for range 3 {
+		o.OpenOwn("p")
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if o.WorkOn("p", recently) {
+			t.Fatal("this process opened it")
+		}
+		time.Sleep(2 * fresh)
+	}
+	f, err := os.Open(path) // as another program
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if !o.WorkOn("p", recently) {
+		t.Error("another program opened it")
 	}
 }
 
@@ -145,16 +181,20 @@ func TestWorkOnWasSeen(t *testing.T) {
 func TestOwnLocksDoNotCount(t *testing.T) {
 	o, freed := watched(t)
 	for range 5 {
+		o.OpenOwn("p")
 		release, _, err := lock.Exclusive(t.Context(), layout.NameLock(o.root, "p"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o.WorkOn("p") {
+		if o.WorkOn("p", recently) {
 			t.Error("held by this process, counted as another's")
 		}
 		release()
 	}
-	eventually(t, "nothing is looked at any more", func() bool { return o.nextLook().IsZero() })
+	eventually(t, "nothing is looked at any more", func() bool {
+		_, until := o.nextLook()
+		return until.IsZero()
+	})
 	select {
 	case name := <-freed:
 		t.Errorf("%s is reported as free", name)

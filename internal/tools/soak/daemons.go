@@ -59,7 +59,7 @@ func watch(ctx context.Context, root string, t *tally) {
 			}
 			now[name] = fmt.Sprint(pids)
 			if seen[name] == now[name] {
-				t.never(copies, name+" "+now[name])
+				t.never(copies, time.Now().Format("15:04:05.000 ")+name+" "+now[name])
 			}
 		}
 		seen = now
