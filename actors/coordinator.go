@@ -90,7 +90,6 @@ type coordinator struct {
 	attempts attempts
 	scans    scans
 	watching watching
-	reread   uint64 // number of the last list that was ordered because the plugin database had changed
 	journal  journal
 	host     hostState
 }
@@ -132,7 +131,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.UpdateDue:
 		c.onUpdateDue(m)
 	case messages.InventoryDue:
-		c.onInventoryDue(m)
+		if c.timers.fired(timerKey{kind: timerInventory}, m.Gen) {
+			c.collectInventory(false)
+		}
 	case messages.RefreshDue:
 		c.onPluginTimer(timerKey{timerRefresh, m.Key}, m.Gen, policy.RefreshDue)
 	case messages.HealthyDue:
@@ -148,7 +149,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ChecksDue:
 		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
 	case messages.RecordsDue:
-		c.onRecordsDue(m)
+		if c.timers.fired(timerKey{kind: timerRecords}, m.Gen) {
+			c.collectInventory(true)
+		}
 	case messages.PendingDue:
 		c.onPendingDue(m)
 	case messages.ClockStepped:
@@ -162,9 +165,11 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.HeartbeatSeen:
 		c.onHeartbeat(m.Pulse)
 	case messages.LockFreed:
-		c.onLockFreed(m)
+		if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left { // EV-21
+			c.apply(l, policy.Fact{Kind: policy.LockFreed})
+		}
 	case messages.RecordsChanged:
-		c.rereadRecords(gatherRecords)
+		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	case messages.Adopted:
 		c.onAdopted(m)
 	case messages.WatchFailed:

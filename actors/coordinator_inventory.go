@@ -10,16 +10,6 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func (c *coordinator) onInventoryDue(m messages.InventoryDue) {
-	if !c.timers.fired(timerKey{kind: timerInventory}, m.Gen) || !c.schedule.Fire(policy.InventoryPeriod, c.now.Wall) {
-		return
-	}
-	c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
-	if c.workers.inventory.gen == 0 { // else the list at the start is still under way, and will do
-		c.order(&c.workers.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
-	}
-}
-
 const (
 	// gatherRecords is how long changes of the plugin database are gathered: a
 	// program that writes does so several times.
@@ -29,33 +19,23 @@ const (
 	retryRecords = 5 * time.Second
 )
 
-// rereadRecords has the plugin database read again soon (EV-22).
-func (c *coordinator) rereadRecords(after time.Duration) {
-	if key := (timerKey{kind: timerRecords}); !c.timers.isArmed(key) {
-		c.timers.arm(key, after)
+// collectInventory has the plugin database read: the inventory is due, or the
+// database has changed (EV-22).
+func (c *coordinator) collectInventory(changed bool) {
+	if !changed && !c.schedule.Fire(policy.InventoryPeriod, c.now.Wall) {
+		return
 	}
-}
-
-func (c *coordinator) onRecordsDue(m messages.RecordsDue) {
+	if !changed {
+		c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
+	}
 	switch {
-	case !c.timers.fired(timerKey{kind: timerRecords}, m.Gen):
-	case c.workers.inventory.gen != 0: // that list may be older than the change
-		c.rereadRecords(gatherRecords)
-	default:
-		c.order(&c.workers.inventory, func(gen uint64) any {
-			c.reread = gen
-			return messages.CollectInventory{Gen: gen}
-		})
-	}
-}
-
-// leaveInstalled leaves the plugins alone that another program has just installed:
-// it may be about to start them.
-func (c *coordinator) leaveInstalled(list plugin.List, known map[string]*policy.Lifecycle) {
-	for _, p := range list.Plugins {
-		if l := c.plugins[p.Key()]; l != nil && known[p.Key()] != l && l.Phase() == policy.Installed {
-			c.apply(l, policy.Fact{Kind: policy.InstalledNow})
+	case c.workers.inventory.gen == 0:
+		c.order(&c.workers.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+		if changed {
+			c.watching.reread = c.workers.inventory.gen
 		}
+	case changed: // the list that is under way may be older; for the inventory it will do
+		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	}
 }
 
@@ -67,17 +47,21 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	}
 	due := c.schedule.Running(policy.InventoryPeriod)
 	c.schedule.End(policy.InventoryPeriod)
+	reread := m.Gen == c.watching.reread
 	var known map[string]*policy.Lifecycle
-	if m.Gen == c.reread {
+	if reread {
 		known = maps.Clone(c.plugins)
 	}
 	listed := c.takeList(m.Err == nil, m.List, m.Gen, m.Err)
-	switch {
-	case m.Gen != c.reread:
-	case listed:
-		c.leaveInstalled(m.List, known)
-	default:
-		c.rereadRecords(retryRecords)
+	if reread && !listed {
+		c.timers.armOnce(timerKey{kind: timerRecords}, retryRecords)
+	}
+	if reread && listed { // what another program has just installed, it may be about to start
+		for key, l := range c.plugins {
+			if known[key] != l && l.Phase() == policy.Installed {
+				c.apply(l, policy.Fact{Kind: policy.InstalledNow})
+			}
+		}
 	}
 	if c.watching.adopting && c.workers.watcher.gen == 0 { // the list at the start
 		c.watchPlugins()

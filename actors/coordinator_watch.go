@@ -23,6 +23,7 @@ type watching struct {
 	adopting  bool            // what runs already is still looked up …
 	scanHeld  bool            // … and the first scan waits for that
 	asked     []string        // keys that the Watcher was asked about last
+	reread    uint64          // number of the last list that was ordered because the plugin database had changed
 }
 
 // watchPlugins has everything that is new watched: its processes once, and its
@@ -151,13 +152,6 @@ func (c *coordinator) onExit(e plugin.Exit) {
 		kind = policy.ExitExplained
 	}
 	c.apply(l, policy.Fact{Kind: kind, Exit: e})
-}
-
-// onLockFreed has a plugin asked that was left to another program (EV-21).
-func (c *coordinator) onLockFreed(m messages.LockFreed) {
-	if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left {
-		c.apply(l, policy.Fact{Kind: policy.LockFreed})
-	}
 }
 
 // onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle

@@ -103,6 +103,13 @@ func (t *timers) arm(key timerKey, after time.Duration) {
 	t.set[key] = setTimer{gen: t.gen, timer: time.AfterFunc(max(after, 0), func() { root.Send(self, message) })}
 }
 
+// armOnce sets a timer, unless it is set already.
+func (t *timers) armOnce(key timerKey, after time.Duration) {
+	if !t.isArmed(key) {
+		t.arm(key, after)
+	}
+}
+
 // armAt sets the timer of a period, unless it is set for that due time already.
 func (t *timers) armAt(key timerKey, due, now time.Time) {
 	if s, ok := t.set[key]; ok && s.due.Equal(due) {
