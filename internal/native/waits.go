@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
@@ -33,12 +35,12 @@ func (w *lockWaits) begin(m *Manager, name, use string) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.each = append(w.each, wait)
-	log := func() {
-		m.log.WithField("plugin", name).WithField("for", use).WithField("holders", lock.Holders(layout.NameLock(m.root, name))).
-			Info("Waiting for another program to let go of the plugin")
+	log := func(level logrus.Level) {
+		m.log.WithFields(logrus.Fields{"plugin": name, "for": use, "holders": lock.Holders(layout.NameLock(m.root, name))}).
+			Log(level, "Waiting for another program to let go of the plugin")
 	}
-	log()
-	again := time.AfterFunc(waitProblem, log)
+	log(logrus.InfoLevel)
+	again := time.AfterFunc(waitProblem, func() { log(logrus.WarnLevel) })
 	return func() {
 		again.Stop()
 		w.mu.Lock()

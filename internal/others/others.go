@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ func (o *Others) state(file string) *lockState {
 // ctx ends: of what it holds when WorkOn reports true, once at least.
 func (o *Others) FollowLocks(ctx context.Context, freed func(name string)) error {
 	folder := filepath.Dir(layout.NameLock(o.root, "any"))
-	queue, err := openQueue(ctx, folder, unix.IN_OPEN|unix.IN_CLOSE)
+	queue, err := o.openQueue(ctx, folder, 0o750, unix.IN_OPEN|unix.IN_CLOSE)
 	if err != nil {
 		return err
 	}
@@ -202,12 +203,15 @@ func (o *Others) serve(asked uint64) {
 	}
 }
 
-// openQueue returns a queue of events of a folder, which is made if it is not
-// there. Where that fails it tries again until ctx ends: what cannot be made no
-// other program uses.
-func openQueue(ctx context.Context, folder string, mask uint32) (*inotify.Queue, error) {
+// openQueue returns a queue of events of a folder of the root, which is made with
+// mode perm if it is not there. Where that fails it tries again until ctx ends: what
+// cannot be made no other program uses.
+func (o *Others) openQueue(ctx context.Context, folder string, perm fs.FileMode, mask uint32) (*inotify.Queue, error) {
 	for {
-		err := durable.MakeFolder(folder, 0o750)
+		_, err := os.Stat(o.root)
+		if err == nil {
+			err = durable.MakeFolder(folder, perm)
+		}
 		if err == nil || !errors.Is(err, fs.ErrNotExist) && !durable.IsRefused(err) && !errors.Is(err, unix.ENOTDIR) {
 			break
 		}
@@ -341,7 +345,7 @@ func (s *lockState) name(file string) string {
 // FollowRecords reports that the plugin database has changed, until ctx ends.
 func (o *Others) FollowRecords(ctx context.Context, changed func()) error {
 	database := layout.Database(o.root)
-	queue, err := openQueue(ctx, filepath.Dir(database), unix.IN_MODIFY|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE)
+	queue, err := o.openQueue(ctx, filepath.Dir(database), 0o755, unix.IN_MODIFY|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE)
 	if err != nil {
 		return err
 	}
