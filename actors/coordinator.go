@@ -220,6 +220,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
+	case messages.TakeReport:
+		answer = c.onTakeReport(m.Report)
 	case messages.LookForUpdates:
 		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}

@@ -37,6 +37,23 @@ func (c *coordinator) announce(e plugin.Event) {
 	}
 }
 
+// onTakeReport has a status delivered that a command could not deliver, unless
+// something later is known of the plugin (CL-20).
+func (c *coordinator) onTakeReport(r plugin.LateReport) any {
+	o := plugin.Owed{Name: r.Name, Version: r.Version, Status: r.Status, SysTag: r.SysTag, Since: r.At, Once: r.Status == plugin.StatusInstalled}
+	if l, ok := c.plugins[r.Name]; ok {
+		o.ID = l.Plugin.ID
+	}
+	entry := c.log.WithFields(logrus.Fields{"plugin": r.Name, "version": r.Version, "status": r.Status.String(), "at": r.At})
+	if !c.reports.AddLate(r.Name, o) {
+		entry.Info("Report of a command is out of date")
+	} else {
+		entry.Info("Report of a command is pending")
+	}
+	c.reports.Want(policy.ForChange, nil)
+	return messages.Accepted{What: "report"}
+}
+
 func (c *coordinator) onPendingDue(m messages.PendingDue) {
 	if !c.timers.fired(timerKey{kind: timerPending}, m.Gen) {
 		return

@@ -2,24 +2,20 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"slices"
-	"time"
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/platform"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
 // execution is what was run, as the control plane is told of it: a plugin, and
 // where it came from.
 type execution struct {
-	plugin   plugin.Plugin
+	plugin   plugin.Plugin // without a name: what is in a file is not installed
 	resource string
 }
 
@@ -41,7 +37,7 @@ func (m *manager) exec(ctx context.Context) error {
 		run = m.execLocal
 	}
 	what, err := run(ctx)
-	m.told(ctx, what, err)
+	m.sendEvent(ctx, what, err)
 	return err
 }
 
@@ -70,7 +66,7 @@ func (m *manager) execInstalled(ctx context.Context, name, version string) (exec
 		return what, fail(exitNotFound, "could not find local package [%s] version [%s]", name, version)
 	}
 	what = execution{r.Plugin(), fromHost}
-	return what, m.execute(ctx, installed{plugin: what.plugin})
+	return what, m.execute(ctx, installed{plugin: what.plugin, timeout: r.Timeout})
 }
 
 // execOnline runs what the control plane lists, installing it first, unless
@@ -92,13 +88,12 @@ func (m *manager) execOnline(ctx context.Context) (execution, error) {
 		if !here {
 			return what, failed
 		}
-		fmt.Fprintf(m.stderr, "acs-plugin-manager: %v; %s %s is installed\n", failed, name, local.Version)
+		m.say("%v; %s %s is installed", failed, name, local.Version)
 		return m.execInstalled(ctx, name, version)
 	}
-	i := slices.IndexFunc(all, m.plane.Suits)
-	switch {
-	case i >= 0 && (!here || all[i].Version != local.Version):
-		return m.execListed(ctx, all[i])
+	switch newest, found := m.newest(all); {
+	case found && (!here || newest.Version != local.Version):
+		return m.execListed(ctx, newest)
 	case here:
 		return m.execInstalled(ctx, name, version)
 	case len(all) > 0:
@@ -106,6 +101,16 @@ func (m *manager) execOnline(ctx context.Context) (execution, error) {
 			name, version, arches(all), platform.LocalArch())
 	}
 	return what, fail(exitNotFound, "could not find package [%s] version [%s], neither on this host nor listed by the control plane", name, version)
+}
+
+// newest returns the package of the highest version for this host (CL-07).
+func (m *manager) newest(all []control.Package) (newest control.Package, found bool) {
+	for _, p := range all {
+		if m.plane.Suits(p) && (!found || plugin.CompareVersions(p.Version, newest.Version) > 0) {
+			newest, found = p, true
+		}
+	}
+	return newest, found
 }
 
 // arches are the architectures of packages, each once.
@@ -123,7 +128,7 @@ func (m *manager) execListed(ctx context.Context, p control.Package) (execution,
 	what := execution{plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane}
 	in, err := m.install(ctx, install.Request{
 		Source: p.URL, Name: p.Name, Version: p.Version, SHA256: p.SHA256, MD5: p.MD5, Manifest: p.Manifest,
-	}, p)
+	}, listed(p))
 	if err != nil {
 		return what, err
 	}
@@ -135,7 +140,7 @@ func (m *manager) execListed(ctx context.Context, p control.Package) (execution,
 // execFile installs a package file and runs it (CL-11).
 func (m *manager) execFile(ctx context.Context) (execution, error) {
 	what := execution{resource: fromFile}
-	in, err := m.install(ctx, install.Request{Source: m.o.file, Name: m.o.plugin, Version: m.o.pluginVersion}, control.Package{})
+	in, err := m.install(ctx, install.Request{Source: m.o.file}, filed)
 	if err != nil {
 		return what, err
 	}
@@ -150,51 +155,24 @@ func (m *manager) execFile(ctx context.Context) (execution, error) {
 func (m *manager) execute(ctx context.Context, in installed) error {
 	p := in.plugin
 	fresh := in.release != nil
-	r := m.command(ctx, p, "", in.previous, m.o.params...)
-	err := ended(p, r)
-	if _, printErr := io.WriteString(m.stdout, r.Output); printErr != nil && err == nil {
-		err = fmt.Errorf("print what %s said: %w", p.Name, printErr)
-	}
+	r := m.run(ctx, p, in.timeout, "", in.previous)
 	switch {
-	case p.Type == plugin.Persist && (fresh || r.Started && changes(m.o.params)):
-		probe := verb.Probe(p, time.Now(), m.command(ctx, p, "", "", string(plugin.VerbStatus)))
+	case p.Type == plugin.Persist && (fresh || r.Started && slices.ContainsFunc(m.o.params, changes)):
+		probe := m.ask(ctx, p)
 		if probe.Status != plugin.StatusUnknown || in.tag != plugin.SysTagNone { // else nothing is known (EV-24)
 			m.report(ctx, p, probe.Status, in.tag)
 		}
 	case p.Type == plugin.Once && fresh:
 		m.report(ctx, p, plugin.StatusInstalled, in.tag)
 	}
-	return err
+	return ended(p, r)
 }
 
-// changes tells that the parameters are one verb that is more than a question.
-func changes(params []string) bool {
-	if len(params) != 1 {
-		return false
-	}
-	switch plugin.Verb(params[0]) {
+// changes reports whether a parameter is a verb that is more than a question.
+func changes(param string) bool {
+	switch plugin.Verb(param) {
 	case plugin.VerbInstall, plugin.VerbUninstall, plugin.VerbStart, plugin.VerbStop, plugin.VerbUpgrade, plugin.VerbRestart:
 		return true
 	}
 	return false
-}
-
-// verify runs a package in its staging folder, which is gone afterwards (CL-14).
-func (m *manager) verify(ctx context.Context) error {
-	i, err := m.installer()
-	if err != nil {
-		return err
-	}
-	defer i.Close()
-	staged, err := i.Stage(ctx, install.Request{Source: m.o.url})
-	if err != nil {
-		return err
-	}
-	defer m.discard(staged)
-	p := staged.Config.Record().Plugin()
-	r := m.command(ctx, p, staged.Dir, "", m.o.params...)
-	if _, err := io.WriteString(m.stdout, r.Output); err != nil {
-		return fmt.Errorf("print what %s said: %w", p.Name, err)
-	}
-	return ended(p, r)
 }
