@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode"
 
-	"pluginsupervisor/internal/install/failure"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
@@ -42,13 +41,7 @@ const sendWithin = 5 * time.Second
 func (m *manager) sendEvent(ctx context.Context, what execution, failed error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendWithin)
 	defer cancel()
-	p, kind := what.plugin, what.plugin.Type.String()
-	if f, ok := errors.AsType[*failure.Error](failed); ok && p.Name == "" {
-		p.Name, p.Version = f.Name, f.Version
-	}
-	if what.resource == fromFile && what.plugin.Name == "" {
-		kind = "" // it is not installed
-	}
+	p := what.plugin
 	code, own := exitCode(failed)
 	word := ""
 	switch {
@@ -58,7 +51,7 @@ func (m *manager) sendEvent(ctx context.Context, what execution, failed error) {
 		code = -1 // as Go has it
 	}
 	err := m.plane.Send(ctx, plugin.Event{ID: plugin.EventExecute, At: time.Now(), Keywords: map[string]string{
-		"pluginName": p.Name, "pluginVersion": p.Version, "pluginType": kind, "resource": what.resource,
+		"pluginName": p.Name, "pluginVersion": p.Version, "pluginType": what.kind, "resource": what.resource,
 		"exitCode": fmt.Sprint(code), "errorCode": word, "localArch": platform.LocalArch(), "localOsType": platform.LocalOS(),
 	}})
 	if err != nil {

@@ -12,11 +12,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// execution is what was run, as the control plane is told of it: a plugin, and
-// where it came from.
+// execution is what was run, as an event reports it: a plugin, its type as far as
+// that is known, and where it came from.
 type execution struct {
-	plugin   plugin.Plugin // without a name: what is in a file is not installed
+	plugin   plugin.Plugin
+	kind     string
 	resource string
+}
+
+func newExecution(p plugin.Plugin, resource string) execution {
+	return execution{p, p.Type.String(), resource}
 }
 
 // Where a plugin comes from, in the words of the event.
@@ -49,7 +54,7 @@ func (m *manager) execLocal(ctx context.Context) (execution, error) {
 // execInstalled runs an installed plugin, in any version if none is given. It
 // shares the name lock with all but who replaces or removes the plugin.
 func (m *manager) execInstalled(ctx context.Context, name, version string) (execution, error) {
-	what := execution{plugin: plugin.Plugin{Name: name, Version: version}}
+	what := newExecution(plugin.Plugin{Name: name, Version: version}, "")
 	if err := plugin.CheckName(name); err != nil {
 		return what, fail(exitNotFound, "plugin %q: %w", name, err)
 	}
@@ -65,7 +70,7 @@ func (m *manager) execInstalled(ctx context.Context, name, version string) (exec
 	if !ok || version != "" && version != r.Version {
 		return what, fail(exitNotFound, "could not find local package [%s] version [%s]", name, version)
 	}
-	what = execution{r.Plugin(), fromHost}
+	what = newExecution(r.Plugin(), fromHost)
 	return what, m.execute(ctx, installed{plugin: what.plugin, timeout: r.Timeout})
 }
 
@@ -74,7 +79,7 @@ func (m *manager) execInstalled(ctx context.Context, name, version string) (exec
 // had (CL-07, CL-08, CL-09).
 func (m *manager) execOnline(ctx context.Context) (execution, error) {
 	name, version := m.o.plugin, m.o.pluginVersion
-	what := execution{plugin: plugin.Plugin{Name: name, Version: version}}
+	what := newExecution(plugin.Plugin{Name: name, Version: version}, "")
 	if err := plugin.CheckName(name); err != nil {
 		return what, fail(exitNotFound, "plugin %q: %w", name, err)
 	}
@@ -125,7 +130,7 @@ func arches(ps []control.Package) []string {
 
 // execListed installs a package of the control plane and runs it.
 func (m *manager) execListed(ctx context.Context, p control.Package) (execution, error) {
-	what := execution{plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane}
+	what := newExecution(plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane)
 	in, err := m.install(ctx, install.Request{
 		Source: p.URL, Name: p.Name, Version: p.Version, SHA256: p.SHA256, MD5: p.MD5, Manifest: p.Manifest,
 	}, listed(p))
@@ -133,20 +138,17 @@ func (m *manager) execListed(ctx context.Context, p control.Package) (execution,
 		return what, err
 	}
 	defer in.release()
-	what.plugin = in.plugin
-	return what, m.execute(ctx, in)
+	return newExecution(in.plugin, fromPlane), m.execute(ctx, in)
 }
 
 // execFile installs a package file and runs it (CL-11).
 func (m *manager) execFile(ctx context.Context) (execution, error) {
-	what := execution{resource: fromFile}
 	in, err := m.install(ctx, install.Request{Source: m.o.file}, filed)
 	if err != nil {
-		return what, err
+		return execution{plugin: in.plugin, resource: fromFile}, err
 	}
 	defer in.release()
-	what.plugin = in.plugin
-	return what, m.execute(ctx, in)
+	return newExecution(in.plugin, fromFile), m.execute(ctx, in)
 }
 
 // execute runs a plugin with the parameters of the command line. What was just

@@ -73,6 +73,9 @@ func filed(r *record.Record, s *install.Staged, old *record.Record) {
 // records it, unless this version is installed. Until the package is known to be
 // good nothing has changed but staging, and the version before stays on the host.
 //
+// After an error the plugin is what the package says that it is, as far as that is
+// known.
+//
 // The plugin is locked alone until it is in its place, then shared until release
 // is called, so that no other program removes or replaces it meanwhile (CL-22).
 func (m *manager) install(ctx context.Context, r install.Request, complete recorder) (in installed, err error) {
@@ -84,6 +87,9 @@ func (m *manager) install(ctx context.Context, r install.Request, complete recor
 	r.Resume = true
 	staged, err := i.Stage(ctx, r)
 	if err != nil {
+		if f, ok := errors.AsType[*failure.Error](err); ok {
+			in.plugin = plugin.Plugin{Name: f.Name, Version: f.Version}
+		}
 		return in, err
 	}
 	defer m.discard(staged)
@@ -96,9 +102,9 @@ func (m *manager) install(ctx context.Context, r install.Request, complete recor
 		in.release, err = m.keep(ctx, in.plugin)
 	}
 	if err != nil {
-		return installed{}, failure.Of(staged.Config.Name, staged.Config.Version, err)
+		in.plugin = plugin.Plugin{Name: staged.Config.Name, Version: staged.Config.Version}
 	}
-	return in, nil
+	return in, err
 }
 
 // replace puts a package in its place and records it, unless this version is
@@ -199,7 +205,7 @@ func (m *manager) mayChange(name string) error {
 // a while, which does not bind who sits before the host.
 func (m *manager) warnOfBan(name, version string) {
 	if ban, banned := transaction.New(m.cfg.Root, nil).Banned(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
-		m.say("the supervisor refuses %s %s until %s: %s", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
+		m.say("the supervisor blocks %s %s until %s: %s", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
 	}
 }
 

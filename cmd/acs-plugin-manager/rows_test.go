@@ -138,7 +138,7 @@ type standing chan struct{}
 
 func (s standing) Write(p []byte) (int, error) { <-s; return len(p), nil }
 
-// TestUnread: that nobody reads what this program prints keeps no lock held
+// TestUnread: output of this program that is not read keeps no lock held
 // (EV-27).
 func TestUnread(t *testing.T) {
 	root, unread := t.TempDir(), make(standing)

@@ -15,12 +15,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// How often the folder of left reports is checked while events of it come, and
-// while they do not.
-const (
-	leftReportsEvery = time.Minute
-	leftReportsSoon  = 5 * time.Second
-)
+// leftReportsAgain is after how long the folder of left reports is checked where no
+// events of it come, or a report could not be taken.
+const leftReportsAgain = 5 * time.Second
 
 // reportTaker takes a report over; when it returns without an error the report is
 // saved.
@@ -46,15 +43,15 @@ func (l leftReports) run(ctx context.Context) {
 		l.log.WithError(err).Warn("Reports that commands leave are noticed within 5 s only")
 	}
 	for ctx.Err() == nil {
-		next := leftReportsSoon
-		if queue != nil && l.watch(queue) {
-			next = leftReportsEvery
+		watched := queue != nil && l.watch(queue)
+		var next time.Time // none: an event will come
+		if !l.take(ctx) || !watched {
+			next = time.Now().Add(leftReportsAgain)
 		}
-		l.take(ctx)
-		if queue == nil {
-			_ = pause.Sleep(ctx, next)
-		} else if _, err := queue.Read(time.Now().Add(next)); err != nil {
-			_ = pause.Sleep(ctx, leftReportsSoon)
+		if !watched {
+			_ = pause.Sleep(ctx, leftReportsAgain)
+		} else if _, err := queue.Read(next); err != nil {
+			_ = pause.Sleep(ctx, leftReportsAgain)
 		}
 	}
 }
@@ -70,9 +67,9 @@ func (l leftReports) watch(queue *inotify.Queue) bool {
 	return err == nil
 }
 
-// take takes all reports that are there. One that could not be taken stays for
-// the next time.
-func (l leftReports) take(ctx context.Context) {
+// take takes all reports that are there, and reports whether it could. One that
+// could not be taken stays for the next time.
+func (l leftReports) take(ctx context.Context) bool {
 	left, err := outbox.List(l.root)
 	if err != nil {
 		l.log.WithError(err).Warn("Reports that commands left cannot all be read")
@@ -80,10 +77,11 @@ func (l leftReports) take(ctx context.Context) {
 	for _, r := range left {
 		if err := l.to.TakeReport(ctx, r.LateReport); err != nil {
 			l.log.WithError(err).WithField("plugin", r.Name).Warn("Report that a command left is not taken")
-			return
+			return false
 		}
-		if err := r.Remove(); err != nil {
+		if err = r.Remove(); err != nil {
 			l.log.WithError(err).Warn("Report that a command left was taken, and stays")
 		}
 	}
+	return err == nil
 }
