@@ -221,7 +221,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
 	case messages.TakeReport:
-		answer = c.onTakeReport(m.Report)
+		answer = takeReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
 	case messages.LookForUpdates:
 		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}
