@@ -17,7 +17,7 @@ import (
 
 // leftReportsAgain is after how long the folder of left reports is checked where no
 // events of it come, or a report could not be taken.
-const leftReportsAgain = 5 * time.Second
+const leftReportsAgain = 900 * time.Millisecond
 
 // reportTaker takes a report over; when it returns without an error the report is
 // saved.
@@ -40,30 +40,25 @@ func (l leftReports) run(ctx context.Context) {
 		defer queue.Close()
 		defer context.AfterFunc(ctx, queue.Interrupt)()
 	} else {
-		l.log.WithError(err).Warn("Reports that commands leave are noticed within 5 s only")
+		l.log.WithError(err).Warn("Reports that commands leave are not noticed by event")
 	}
 	for ctx.Err() == nil {
 		watched := queue != nil && l.watch(queue)
-		var next time.Time // none: an event will come
-		if !l.take(ctx) || !watched {
-			next = time.Now().Add(leftReportsAgain)
+		if l.take(ctx) && watched {
+			if _, err := queue.Read(time.Time{}); err == nil {
+				continue
+			}
 		}
-		if !watched {
-			_ = pause.Sleep(ctx, leftReportsAgain)
-		} else if _, err := queue.Read(next); err != nil {
-			_ = pause.Sleep(ctx, leftReportsAgain)
+		_ = pause.Sleep(ctx, leftReportsAgain)
+		if !watched { // not at once: it may be being removed
+			_ = durable.MakeFolder(layout.Outbox(l.root), 0o750) // tried again
 		}
 	}
 }
 
-// watch follows the folder, which is made if it is not there. It reports whether
-// events will come.
+// watch follows the folder. It reports whether events will come.
 func (l leftReports) watch(queue *inotify.Queue) bool {
-	folder := layout.Outbox(l.root)
-	if err := durable.MakeFolder(folder, 0o750); err != nil {
-		return false
-	}
-	_, err := queue.Add(folder, unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+	_, err := queue.Add(layout.Outbox(l.root), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
 	return err == nil
 }
 

@@ -41,7 +41,7 @@ func TestLeftReports(t *testing.T) {
 	k := &taken{reports: make(chan plugin.LateReport, 10)}
 	expect := func(names ...string) {
 		t.Helper()
-		limit := time.After(time.Second)
+		limit := time.After(3 * time.Second) // 1 s, on a machine that has other work
 		for _, name := range names {
 			select {
 			case r := <-k.reports:
@@ -49,7 +49,7 @@ func TestLeftReports(t *testing.T) {
 					t.Errorf("taken %+v, want %s", r, name)
 				}
 			case <-limit:
-				t.Fatalf("%s is not taken within 1 s", name)
+				t.Fatalf("%s is not taken", name)
 			}
 		}
 	}
@@ -71,7 +71,6 @@ func TestLeftReports(t *testing.T) {
 	if err := os.RemoveAll(layout.Outbox(root)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond) // so that the folder is made anew, by either side
 	leave("second")
 	expect("second")
 	for until := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
