@@ -88,7 +88,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
-	policy.Unfinished = tidyUp(manager, log)
+	policy.Unfinished = tidyUp(ctx, manager, log)
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:      manager,
@@ -241,7 +241,7 @@ func prepareFolder(own string) error {
 
 // tidyUp removes what an earlier process left behind, and returns the changes
 // that it left. Neither is waited for on a disk that does not answer.
-func tidyUp(manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
+func tidyUp(ctx context.Context, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
 	found := make(chan []plugin.Change, 1)
 	_, err := bounded.Run(&bounded.Set{}, "", diskLimit, func() (none struct{}) {
 		left, err := manager.Unfinished()
@@ -249,8 +249,8 @@ func tidyUp(manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
 		}
 		found <- left
-		if err := manager.SweepRefused(); err != nil {
-			log.WithError(err).Warn("Quarantines that are over cannot be removed")
+		if err := manager.TidyUp(ctx); err != nil {
+			log.WithError(err).Warn("Some of what an earlier process left cannot be tidied up")
 		}
 		return none
 	}, nil)
@@ -291,7 +291,7 @@ type pluginManager interface {
 	actors.Manager
 	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
 	Refused() ([]plugin.Ban, error)       // versions in quarantine
-	SweepRefused() error                  // forgets quarantines that are over
+	TidyUp(context.Context) error         // ends what an earlier process left half done
 	Undeleted() []plugin.Problem          // folders that could not be removed
 }
 

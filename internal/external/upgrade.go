@@ -86,8 +86,8 @@ func (m *Manager) Refused() ([]plugin.Ban, error) { return nil, nil }
 // Undeleted returns nothing: the external program removes folders.
 func (m *Manager) Undeleted() []plugin.Problem { return nil }
 
-// SweepRefused does nothing.
-func (m *Manager) SweepRefused() error { return nil }
+// TidyUp does nothing.
+func (m *Manager) TidyUp(context.Context) error { return nil }
 
 // ConfirmStart runs `--status` of a plugin that was started (RS-06). Nothing
 // is known of its processes, so it is not asked again.

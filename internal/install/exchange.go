@@ -2,8 +2,11 @@ package install
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -96,6 +99,27 @@ func DropReplaced(root, name string, step failpoint.Step) error {
 		removeFolder(step, "replaced folder", layout.Replaced(root, name)),
 		removeFolder(step, "arriving package", layout.Arriving(root, name)),
 	)
+}
+
+// CutShort returns the plugins of which folders of an exchange are left. Of a
+// folder that is not whole nobody can tell whose it is; the next exchange of that
+// plugin removes it.
+func CutShort(root string) (names []string, err error) {
+	dir := filepath.Dir(layout.Replaced(root, "x"))
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list replaced folders: %w", err)
+	}
+	for _, e := range entries {
+		c, err := record.ReadPackageConfig(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		if !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names, nil
 }
 
 // Recover ends an exchange that was cut short and that no transaction knows of:

@@ -11,6 +11,7 @@ package native
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
@@ -143,8 +145,38 @@ func (m *Manager) Refused() ([]plugin.Ban, error) {
 	return m.changes.Bans(time.Now(), m.quarantine)
 }
 
-// SweepRefused forgets the quarantines that are over; before anybody upgrades.
-func (m *Manager) SweepRefused() error { return m.changes.SweepBans(time.Now(), m.quarantine) }
+// TidyUp forgets the quarantines that are over, and ends the exchanges of
+// folders that a killed process left; before anybody upgrades.
+func (m *Manager) TidyUp(ctx context.Context) error {
+	return errors.Join(m.changes.SweepBans(time.Now(), m.quarantine), m.endExchanges(ctx))
+}
+
+// endExchanges ends those that no transaction knows of, as those of a command
+// that installs by itself. A plugin that another program works on is left to it.
+func (m *Manager) endExchanges(ctx context.Context) error {
+	names, failed := install.CutShort(m.root)
+	for _, name := range names {
+		if _, found, err := m.changes.Find(name); found || err != nil {
+			continue
+		}
+		soon, cancel := context.WithTimeout(ctx, exchangeLimit)
+		release, _, err := m.lock(soon, name, lock.ExclusiveOr)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			continue
+		}
+		if err == nil {
+			err = install.Recover(m.root, name)
+			release()
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// exchangeLimit is how long another program is waited for, that has the plugin
+// whose exchange was cut short.
+const exchangeLimit = 100 * time.Millisecond
 
 // dir is the folder of one version of a plugin. Name and version are checked by the caller.
 func (m *Manager) dir(name, version string) string {

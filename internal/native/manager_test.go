@@ -164,7 +164,7 @@ func TestRefused(t *testing.T) {
 	if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SweepRefused(); err != nil || len(refused()) != 1 {
+	if err := b.TidyUp(t.Context()); err != nil || len(refused()) != 1 {
 		t.Errorf("swept: %v, refused %v", err, refused())
 	}
 	left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "quarantine"))
