@@ -63,6 +63,10 @@ bench: build ## benchmarks, a year of the supervisor's life, and the measured bu
 	go test -run '^TestYear$$' -v -count 1 ./actors | grep -v '^=== '
 	go run ./internal/tools/bench
 
+.PHONY: scale
+scale: build ## what supervisors of 300, 1,000 and 3,000 plugins cost (some minutes)
+	go run ./internal/tools/bench -only scale
+
 .PHONY: soak
 soak: build ## kill a supervisor KILLS times (1000) at random moments, and count what that breaks
 	go run ./internal/tools/soak -kills $(KILLS)
