@@ -1,5 +1,5 @@
-// Package trust holds the HTTP transport that trusts the authorities in a file,
-// and reads the file again when it has changed.
+// Package trust holds what TLS reads from files, and reads again when they have
+// changed: the authorities that a client trusts, and a server's certificate.
 package trust
 
 import (

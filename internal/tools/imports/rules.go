@@ -108,7 +108,7 @@ var rules = []rule{
 var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 
 // testPackages are ours and imported by tests only.
-var testPackages = []string{Module + "/internal/testenv", Module + "/internal/pkgcheck/pkgchecktest", Module + "/actors/actorstest"}
+var testPackages = []string{Module + "/internal/testenv", Module + "/internal/pkgcheck/pkgchecktest", Module + "/internal/trust/trusttest", Module + "/actors/actorstest"}
 
 // runners may import os/exec outside of tests.
 var runners = []string{
