@@ -46,7 +46,7 @@ func (c client) call(ctx context.Context, method, path string, send, receive any
 func (c client) url(path string) string { return strings.TrimSuffix(c.base, "/") + path }
 
 func (c client) do(request *http.Request, receive any) error {
-	transport := trust.New(http.DefaultTransport.(*http.Transport).Clone(), c.caFile)
+	transport := trust.New(http.DefaultTransport.(*http.Transport).Clone(), trust.Authorities{File: c.caFile})
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the control plane: %w", err)
