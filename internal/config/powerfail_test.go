@@ -26,7 +26,8 @@ func TestInstanceIDOverPowerFailure(t *testing.T) {
 		id = made.ID
 		f.Acknowledge()
 	})
-	recording.Check(t, nil, func(i powerfail.Image) error {
+	flushes := powerfail.Flushes{}
+	recording.Check(t, flushes, func(i powerfail.Image) error {
 		// Without a machine id the other path of the root does not matter.
 		got, err := InstanceID(filepath.Join(i.Path, "root"), "", "/dev/null")
 		if err == nil && i.Acknowledged > 0 && got.ID != id {
@@ -34,4 +35,5 @@ func TestInstanceIDOverPowerFailure(t *testing.T) {
 		}
 		return err
 	})
+	flushes.CheckNeeded(t, nil)
 }

@@ -39,7 +39,8 @@ func TestPowerFailure(t *testing.T) {
 		}
 	})
 	after := []string{"", "", "first", "2", "2 new", "3 new", "3"}
-	recording.Check(t, nil, func(i powerfail.Image) error {
+	flushes := powerfail.Flushes{}
+	recording.Check(t, flushes, func(i powerfail.Image) error {
 		folder := filepath.Join(i.Path, "a", "b")
 		kept, err := os.ReadFile(filepath.Join(folder, "kept"))
 		got := string(kept)
@@ -62,4 +63,5 @@ func TestPowerFailure(t *testing.T) {
 		}
 		return err
 	})
+	flushes.CheckNeeded(t, nil)
 }

@@ -2,6 +2,7 @@ package powerfail
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,12 +28,12 @@ type Image struct {
 }
 
 // Check has verify open each image of each failure; verify returns what is wrong
-// with it, and may be called by several goroutines at once. Then it checks that
-// without the flushes of each kind some image is wrong. redundant holds the kinds
-// for which that is not so, with the reason.
-func (r *Recording) Check(t testing.TB, redundant map[string]string, verify func(Image) error) {
+// with it, and may be called by several goroutines at once. Which kinds of flushes
+// are needed, those without which some image is wrong, is added to flushes; nil for
+// work that promises nothing over a failure.
+func (r *Recording) Check(t testing.TB, flushes Flushes, verify func(Image) error) {
 	t.Helper()
-	c := &checker{base: imageFolder(t), verify: verify, seen: map[key]bool{}}
+	c := &checker{base: imageFolder(t), verify: verify, seen: map[key]bool{}, files: contents{}}
 	cuts, wrong := c.check(r.ops, nil, 5)
 	for _, err := range wrong {
 		t.Error(err)
@@ -40,27 +41,54 @@ func (r *Recording) Check(t testing.TB, redundant map[string]string, verify func
 	if len(wrong) > 0 {
 		return
 	}
-	kinds := r.flushKinds()
-	t.Logf("%d images of %d cuts; %d kinds of flushes", c.images, cuts, len(kinds))
-	for _, name := range slices.Sorted(maps.Keys(kinds)) {
-		_, wrong := c.check(r.ops, kinds[name], 1)
-		switch reason, known := redundant[name]; {
-		case len(wrong) > 0 && known:
-			t.Errorf("%s is not redundant: without it, %v", name, wrong[0])
-		case len(wrong) > 0:
+	if flushes == nil {
+		t.Logf("%d images of %d cuts", c.images, cuts)
+		return
+	}
+	images, kinds := c.images, r.flushKinds()
+	for name, dropped := range kinds {
+		if flushes[name] {
+			continue // as an earlier recording has shown
+		}
+		_, wrong := c.check(r.ops, dropped, 1)
+		if flushes[name] = len(wrong) > 0; flushes[name] {
 			t.Logf("%s is needed: without it, %v", name, wrong[0])
-		case known:
-			t.Logf("%s is redundant: %s", name, reason)
-		default:
+		}
+	}
+	t.Logf("%d images of %d cuts, %d more without one of %d kinds of flushes", images, cuts, c.images-images, len(kinds))
+}
+
+// Flushes holds the kinds of flushes that one or more recordings did, and reports
+// whether they are needed. A kind is what is flushed, and after what: "flush of a/b
+// after rename".
+type Flushes map[string]bool
+
+// CheckNeeded fails the test for each kind that is not needed, unless it is a key of
+// redundant, which holds the reasons, or begins with a key that ends with a slash.
+func (f Flushes) CheckNeeded(t testing.TB, redundant map[string]string) {
+	t.Helper()
+	used := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		named := ""
+		for key := range redundant {
+			if name == key || strings.HasSuffix(key, "/") && strings.HasPrefix(name, key) {
+				named, used[key] = key, true
+			}
+		}
+		switch {
+		case f[name] && named != "":
+			t.Errorf("%s is needed, and is named redundant", name)
+		case named != "":
+			t.Logf("%s is redundant: %s", name, redundant[named])
+		case !f[name]:
 			t.Errorf("%s: without it no test fails", name)
 		}
 	}
-	for name := range redundant {
-		if kinds[name] == nil {
-			t.Errorf("%s is named redundant, and is not done", name)
+	for _, key := range slices.Sorted(maps.Keys(redundant)) {
+		if !used[key] {
+			t.Errorf("%s is named redundant, and is not done", key)
 		}
 	}
-	t.Logf("%d images with those of flushes left out", c.images)
 }
 
 // imageFolder returns a new folder for the images, in memory where that is possible.
@@ -81,6 +109,7 @@ type checker struct {
 
 	seen   map[key]bool
 	images int // how many were verified
+	files  contents
 }
 
 // key tells images apart.
@@ -147,7 +176,7 @@ func (c *checker) check(ops []op, dropped map[int]bool, most int) (cuts int, wro
 
 // newJob returns the job of a choice, false for one that is known.
 func (c *checker) newJob(h *history, choice choice) (job, bool) {
-	d := h.disk(choice)
+	d := h.disk(choice, c.files)
 	k := key{d.sum(), h.marks, choice.holed}
 	if c.seen[k] {
 		return job{}, false
@@ -177,14 +206,14 @@ func (c *checker) open(j job) error {
 
 // sum returns the digest of all that write writes.
 func (d disk) sum() [sha256.Size]byte {
-	h := sha256.New()
-	_ = d.walk(root, "", func(at string, number uint64) error { // writing to a hash never fails
+	var b []byte
+	_ = d.walk(root, "", func(at string, number uint64) error { // each never fails
 		n := d[number]
-		fmt.Fprintf(h, "%q %o %q %d\n", at, n.mode, n.target, len(n.data))
-		h.Write(n.data)
+		b = binary.LittleEndian.AppendUint32(append(b, at...), n.mode)
+		b = append(append(append(b, n.target...), 0), n.sum[:]...)
 		return nil
 	})
-	return [sha256.Size]byte(h.Sum(nil))
+	return sha256.Sum256(b)
 }
 
 // list returns the paths with their modes and sizes.
@@ -225,7 +254,7 @@ func (d disk) write(folder string) error {
 }
 
 // changing matches the parts of names that differ from run to run.
-var changing = regexp.MustCompile(`[0-9]{6,}|[A-Z2-7]{26}|[0-9a-f]{32}`)
+var changing = regexp.MustCompile(`[0-9]{4,}|[A-Z2-7]{26}|[0-9a-f]{32}`)
 
 // flushKinds returns the flushes that had something to flush, by what they flush
 // and after what: "flush of transactions after rename".

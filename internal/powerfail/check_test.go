@@ -74,7 +74,7 @@ func TestCheck(t *testing.T) {
 				}
 				f.Acknowledge()
 			})
-			check := &checker{base: imageFolder(t), verify: holdsText("old", "new"), seen: map[key]bool{}}
+			check := &checker{base: imageFolder(t), verify: holdsText("old", "new"), seen: map[key]bool{}, files: contents{}}
 			_, wrong := check.check(r.ops, nil, 1)
 			if c.wrong == "" && len(wrong) > 0 || c.wrong != "" && !strings.Contains(fmt.Sprint(wrong), c.wrong) {
 				t.Errorf("wrong: %v, want %q", wrong, c.wrong)
@@ -99,6 +99,8 @@ func TestCheckFlushes(t *testing.T) {
 		}
 		f.Acknowledge()
 	})
+	flushes := Flushes{}
+	r.Check(t, flushes, holdsText("old", "new"))
 	for name, c := range map[string]struct {
 		redundant map[string]string
 		want      []string
@@ -107,11 +109,11 @@ func TestCheckFlushes(t *testing.T) {
 		"it is named":      {map[string]string{"flush of other after create": "not read"}, nil},
 		"others are named": {
 			map[string]string{"flush of other after create": "not read", "flush of . after create, rename": "?", "flush of x after write": "?"},
-			[]string{"flush of . after create, rename is not redundant", "flush of x after write is named redundant, and is not done"},
+			[]string{"flush of . after create, rename is needed, and", "flush of x after write is named redundant, and is not done"},
 		},
 	} {
 		got := &errorsOf{TB: t}
-		r.Check(got, c.redundant, holdsText("old", "new"))
+		flushes.CheckNeeded(got, c.redundant)
 		same := slices.EqualFunc(got.errors, c.want, strings.HasPrefix)
 		if !same {
 			t.Errorf("%s: errors %q, want %q", name, got.errors, c.want)

@@ -1,9 +1,9 @@
 package powerfail
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"time"
 
@@ -51,6 +51,7 @@ const root = 1
 type inode struct {
 	mode    uint32
 	data    []byte
+	sum     [sha256.Size]byte // of the data, in an image
 	target  string
 	names   map[string]uint64 // of a folder
 	changed time.Time
@@ -119,7 +120,10 @@ func (n *inode) resize(size int64) {
 func (d disk) walk(folder uint64, at string, each func(at string, number uint64) error) error {
 	for _, name := range slices.Sorted(maps.Keys(d[folder].names)) {
 		number := d[folder].names[name]
-		below := path.Join(at, name)
+		below := name
+		if at != "" {
+			below = at + "/" + name
+		}
 		if err := each(below, number); err != nil {
 			return fmt.Errorf("%s: %w", below, err)
 		}

@@ -13,7 +13,8 @@
 //     test open it;
 //   - checks each flush: without all flushes of one kind, such as those of
 //     transactions/ after a rename, the test must fail for some folder. A kind
-//     that can be left out is an error, or is named with the reason.
+//     that can be left out is an error, or is named with the reason
+//     ([Flushes.CheckNeeded]).
 //
 // The file system is served by another process, the test binary started anew: a
 // process that serves the pages it has mapped itself can deadlock.

@@ -1,6 +1,8 @@
 package powerfail
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
@@ -227,11 +229,16 @@ func setTo[V any](indexes []int, v V) map[int]V {
 	return m
 }
 
+// contents holds the data of files by the operations that made them: most images
+// share most of their files.
+type contents map[string]*inode
+
 // disk returns the disk that a choice leaves.
-func (h *history) disk(c choice) disk {
+func (h *history) disk(c choice, known contents) disk {
 	d := make(disk, len(h.inodes))
 	for number, n := range h.inodes {
-		d[number] = &inode{mode: n.mode, target: n.target, names: map[string]uint64{}}
+		file := h.content(c, number, known)
+		d[number] = &inode{mode: n.mode, target: n.target, names: map[string]uint64{}, data: file.data, sum: file.sum}
 	}
 	for i, o := range h.ops {
 		if h.lasting[i] || c.names[i] {
@@ -239,14 +246,30 @@ func (h *history) disk(c choice) disk {
 		}
 	}
 	for number := range d {
-		for _, i := range c.data(number) {
-			d.changeInode(c.left(i, h.ops[i]))
-		}
 		for _, i := range c.modes(number) {
 			d.changeInode(h.ops[i])
 		}
 	}
 	return d
+}
+
+// content returns an inode with the data that a choice leaves of a file.
+func (h *history) content(c choice, number uint64, known contents) *inode {
+	var key []byte
+	for _, i := range c.data(number) {
+		key = binary.AppendUvarint(binary.AppendUvarint(key, uint64(i)), uint64(c.torn[i]))
+	}
+	file, found := known[string(key)]
+	if !found {
+		made := disk{number: {}}
+		for _, i := range c.data(number) {
+			made.changeInode(c.left(i, h.ops[i]))
+		}
+		file = made[number]
+		file.sum = sha256.Sum256(file.data)
+		known[string(key)] = file
+	}
+	return file
 }
 
 // left returns what is left of an operation on data.

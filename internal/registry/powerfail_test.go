@@ -78,7 +78,8 @@ func TestPowerFailure(t *testing.T) {
 				}
 				changed(r.MarkRemoved(t.Context(), "p"))
 			})
-			recording.Check(t, c.redundant, func(i powerfail.Image) error {
+			flushes := powerfail.Flushes{}
+			recording.Check(t, flushes, func(i powerfail.Image) error {
 				r := New(Options{Root: filepath.Join(i.Path, "root")})
 				if err := errors.Join(wholeOrNone(r), keptAside(r, c.kept, i.Acknowledged > 0)); err != nil {
 					return err
@@ -96,6 +97,7 @@ func TestPowerFailure(t *testing.T) {
 				}
 				return errors.Join(hasMode(r.path, fileMode), hasMode(r.dir, 0o755), hasMode(filepath.Dir(r.dir), 0o755))
 			})
+			flushes.CheckNeeded(t, c.redundant)
 		})
 	}
 }

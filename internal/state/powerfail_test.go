@@ -68,10 +68,13 @@ func TestPowerFailure(t *testing.T) {
 		"flush of root/supervisor after create":            "of the second start: only the journal was created since the first, and it is never flushed",
 		"flush of root/supervisor/state.db after truncate": "bbolt flushes a new length by itself, and again with the pages behind the old one",
 	}
-	recording.Check(t, redundant, func(i powerfail.Image) error {
+	flushes := powerfail.Flushes{}
+	recording.Check(t, flushes, func(i powerfail.Image) error {
 		path := filepath.Join(i.Path, "root", "supervisor", "state.db")
 		log, _ := quiet()
-		s, remembered, err := Open(path, log)
+		s := newStore(path, log)
+		s.limit = time.Minute
+		_, remembered, err := s.open()
 		if err != nil {
 			return err
 		}
@@ -82,6 +85,7 @@ func TestPowerFailure(t *testing.T) {
 		}
 		return errors.Join(s.Problem(), oneOf(remembered, memories, lasting, i.Acknowledged), wholeJournal(path, i.Holed))
 	})
+	flushes.CheckNeeded(t, redundant)
 }
 
 // numbered is a change of most of what there is; the number is in all of it.

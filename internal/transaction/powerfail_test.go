@@ -87,7 +87,8 @@ func TestPowerFailure(t *testing.T) {
 			read()
 		}
 	})
-	recording.Check(t, nil, func(i powerfail.Image) error {
+	flushes := powerfail.Flushes{}
+	recording.Check(t, flushes, func(i powerfail.Image) error {
 		root := filepath.Join(i.Path, "root")
 		got, err := New(root, nil).read()
 		if err != nil {
@@ -102,4 +103,5 @@ func TestPowerFailure(t *testing.T) {
 		}
 		return nil
 	})
+	flushes.CheckNeeded(t, nil)
 }
