@@ -57,7 +57,8 @@ func TempName(path string) string {
 }
 
 // CreateFile writes a file that must not exist yet, with mode perm less the
-// umask. A file that could not be written as a whole is removed.
+// umask. A file that could not be written as a whole is removed. Its folder is not
+// flushed.
 func CreateFile(path string, data []byte, perm fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
