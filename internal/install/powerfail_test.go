@@ -90,7 +90,8 @@ func unpackOlder(t testing.TB, root string) {
 }
 
 // powerTest is what is done with a package, step by step, and which packages may be
-// in place over a failure after so many steps, once end has ended what was cut short.
+// in place over a failure after so many steps, once end has ended what was cut
+// short. After the last step there is nothing to end.
 type powerTest struct {
 	there, others bool // the older package is, or another version
 	do            []func(s *install.Staged, root string) error
@@ -131,6 +132,11 @@ func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfai
 	})
 	recording.Check(t, flushes, func(i powerfail.Image) error {
 		root := filepath.Join(i.Path, "base")
+		if i.Acknowledged == len(p.do) {
+			if got, err := versionIn(root); err != nil || !slices.Contains(p.want[i.Acknowledged], got) {
+				return errors.Join(err, fmt.Errorf("before anything is ended, in place is %q", got))
+			}
+		}
 		if err := p.end(root, id, i.Acknowledged); err != nil {
 			return err
 		}
@@ -146,12 +152,10 @@ func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfai
 		if err != nil {
 			return err
 		}
-		for _, want := range p.want[i.Acknowledged] {
-			if got == want {
-				return nil
-			}
+		if want := p.want[i.Acknowledged]; !slices.Contains(want, got) {
+			return fmt.Errorf("in place is %s, want one of %q", got, want)
 		}
-		return fmt.Errorf("in place is %s, want one of %q", got, p.want[i.Acknowledged])
+		return nil
 	})
 }
 
