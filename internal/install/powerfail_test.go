@@ -173,24 +173,27 @@ func recoverAgent(root, _ string, _ int) error { return install.Recover(root, "a
 // version is whole, and is the one that was last put in place.
 func TestPowerFailure(t *testing.T) {
 	flushes := powerfail.Flushes{}
-	for name, kernel := range map[string]func(string) error{
-		"all flags":     kernels["all flags"],
-		"no flag":       kernels["EV-32 EINVAL, no flag"],
-		"a lower layer": kernels["EV-32 EXDEV, a lower layer"],
-		"plugins on another file system": func(step string) error {
+	for _, fileSystem := range []struct {
+		name      string
+		kernel    func(string) error
+		exchanges bool // it differs for what is exchanged only
+	}{
+		{"all flags", kernels["all flags"], false},
+		{"no flag", kernels["EV-32 EINVAL, no flag"], true},
+		{"a lower layer", kernels["EV-32 EXDEV, a lower layer"], true},
+		{"plugins on another file system", func(step string) error {
 			if slices.Contains([]string{
 				"exchange", "rename package", "rename package in place", "rename folder aside", "rename folder back", "rename package back",
 			}, step) {
 				return unix.EXDEV
 			}
 			return nil
-		},
+		}, false},
 	} {
-		for what, p := range powerTests(kernel) {
-			if exchanges := name == "no flag" || name == "a lower layer"; exchanges && !p.there {
-				continue // it differs for what is exchanged only
+		for what, p := range powerTests(fileSystem.kernel) {
+			if p.there || !fileSystem.exchanges {
+				t.Run(fileSystem.name+" "+what, func(t *testing.T) { p.run(t, fileSystem.kernel, flushes) })
 			}
-			t.Run(name+" "+what, func(t *testing.T) { p.run(t, kernel, flushes) })
 		}
 	}
 	const withdrawn = "of a package that is copied back and removed next"

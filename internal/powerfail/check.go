@@ -156,9 +156,14 @@ func (c *checker) check(ops []op, dropped map[int]bool, most int) (cuts int, wro
 	if len(dropped) > 0 { // nothing differs before the first of them
 		begin = max(begin, slices.Min(slices.Collect(maps.Keys(dropped))))
 	}
-	h := newHistory(ops[:begin+1], dropped)
+	h, lacks := newHistory(ops[:begin+1], dropped), lacking{}
+	lacks.note(begin, ops[begin], dropped)
 	for i := begin + 1; i < len(ops) && !enough(); i++ {
 		h.add(i, ops, dropped)
+		lacks.note(i, ops[i], dropped)
+		if len(dropped) > 0 && len(lacks) == 0 {
+			continue // all is as if nothing was dropped
+		}
 		cuts++
 		for choice := range h.choices() {
 			if j, fresh := c.newJob(h, choice); fresh && !enough() {
@@ -172,6 +177,20 @@ func (c *checker) check(ops []op, dropped map[int]bool, most int) (cuts int, wro
 		delete(c.seen, k)
 	}
 	return cuts, wrong[:min(most, len(wrong))]
+}
+
+// lacking holds the inodes with a dropped flush that no later one has made up for,
+// and whether that must flush the mode too.
+type lacking map[uint64]bool
+
+func (l lacking) note(i int, o op, dropped map[int]bool) {
+	switch {
+	case o.Kind != opFlush:
+	case dropped[i]:
+		l[o.Inode] = l[o.Inode] || !o.DataOnly
+	case !o.DataOnly || !l[o.Inode]:
+		delete(l, o.Inode)
+	}
 }
 
 // newJob returns the job of a choice, false for one that is known.

@@ -75,7 +75,7 @@ func TestCheck(t *testing.T) {
 				f.Acknowledge()
 			})
 			check := &checker{base: imageFolder(t), verify: holdsText("old", "new"), seen: map[key]bool{}, files: contents{}}
-			_, wrong := check.check(r.ops, nil, 1)
+			_, wrong := check.check(r.ops, nil, 100)
 			if c.wrong == "" && len(wrong) > 0 || c.wrong != "" && !strings.Contains(fmt.Sprint(wrong), c.wrong) {
 				t.Errorf("wrong: %v, want %q", wrong, c.wrong)
 			}

@@ -87,7 +87,7 @@ func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 	}
 	defer ready.Close()
 	server := exec.Command(os.Args[0], "-test.run="+patternOf(t.Name()))
-	server.Env = append(os.Environ(), serveEnv+"="+folder)
+	server.Env = append(os.Environ(), serveEnv+"="+folder, "GORACE=atexit_sleep_ms=0") // else it ends a second late
 	server.ExtraFiles, server.Stderr = []*os.File{answer, log}, os.Stderr
 	stdin, err := server.StdinPipe()
 	if err == nil {
