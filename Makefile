@@ -77,8 +77,9 @@ spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail w
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
 .PHONY: generate
-generate: ## write the picture of a plugin's life in ARCHITECTURE.md from the transition table
+generate: ## write the parts of ARCHITECTURE.md and docs/drop-in.md that tests keep true
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
+	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
 
 .PHONY: build
 build: ## programs and sample plugins into bin/

@@ -25,7 +25,7 @@ func (wallClock) Now() time.Time { return time.Now().Round(0) }
 func (c wallClock) Moment() plugin.Moment { return plugin.Moment{Wall: c.Now()} }
 
 // BenchmarkCoordinatorScan is what one scan result of 1,000 running plugins
-// costs the Coordinator, from the order to the acknowledged report.
+// costs the Coordinator, from one order to the next.
 func BenchmarkCoordinatorScan(b *testing.B) {
 	const n = 1000
 	list := plugin.List{Plugins: make([]plugin.Plugin, n)}
@@ -36,7 +36,7 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	delivered := make(chan struct{})
+	scanned := make(chan struct{})
 	silent := actor.PropsFromFunc(func(actor.Context) {})
 	cfg := testConfig()
 	cfg.Intervals.Scan = time.Nanosecond // a scan follows the other
@@ -44,32 +44,40 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 	s, err := start(cfg, plugin.Memory{}, Ports{Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log}, workerProps{
 		scanner: actor.PropsFromFunc(func(c actor.Context) {
 			if m, ok := c.Message().(messages.Scan); ok {
+				scanned <- struct{}{}
 				c.Respond(messages.ScanCompleted{Gen: m.Gen, Listed: true, List: list, Probes: probes})
 			}
 		}),
 		reporter: actor.PropsFromFunc(func(c actor.Context) {
 			if m, ok := c.Message().(messages.Report); ok {
 				c.Respond(messages.ReportDelivered{Gen: m.Gen})
-				delivered <- struct{}{}
 			}
 		}),
+		puller: silent, inventory: silent, upgrader: silent, watcher: silent,
 		restarter: func(messages.Attempt) *actor.Props { return silent },
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	<-delivered
+	awaitScan := func() {
+		select {
+		case <-scanned:
+		case <-s.Done():
+			b.Fatal("the actors have ended")
+		}
+	}
+	awaitScan()
 	b.ReportAllocs()
 	for b.Loop() {
-		<-delivered
+		awaitScan()
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "plugins/s")
-	go func() { // the Reporter may be waiting to say one more
-		for range delivered {
+	go func() { // the Scanner may have been asked once more
+		for range scanned {
 		}
 	}()
 	if err := s.Drain(b.Context()); err != nil {
 		b.Error(err)
 	}
-	close(delivered)
+	close(scanned)
 }

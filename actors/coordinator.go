@@ -220,6 +220,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
+	case messages.TakeReport:
+		answer = takeReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
 	case messages.LookForUpdates:
 		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}

@@ -24,6 +24,7 @@ func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
 		return
 	}
 	c.schedule.Begin(policy.UpdatePeriod, c.now.Wall)
+	c.changes.BeginCheck()
 	c.order(&c.workers.upgrader, func(gen uint64) any { return messages.CheckUpdates{Gen: gen} })
 }
 

@@ -95,3 +95,60 @@ func TestCutShort(t *testing.T) {
 		})
 	})
 }
+
+// What an operator asked for during a change that a killed process had under
+// way is done once by the next process, and not again by the one after it.
+func TestRequestsOfAnEarlierProcess(t *testing.T) {
+	tests := []struct {
+		name       string
+		request    plugin.Request
+		dead       bool
+		unfinished bool // the change itself is left too
+		verb       string
+		want       int // how often the first process does it
+	}{
+		{"a start of what runs", plugin.RequestStart, false, false, "--start", 0},
+		{"a start of what has ended", plugin.RequestStart, true, false, "--start", 1},
+		{"a restart", plugin.RequestRestart, false, false, "--restart", 1},
+		{"a restart, after the change", plugin.RequestRestart, false, true, "--restart", 1},
+		{"a rollback", plugin.RequestRollback, false, false, "rollback", 1},
+		{"a rollback, after the change", plugin.RequestRollback, false, true, "rollback", 1},
+		{"a removal", plugin.RequestRemove, false, false, "remove", 1},
+	}
+	for _, test := range tests {
+		t.Run("UP-12 "+test.name, func(t *testing.T) {
+			w := watchedWorld("a")
+			w.running["a"], w.startTime["a"] = !test.dead, 0
+			w.saved.Restarts["a"] = plugin.Restarts{Requested: test.request}
+			done := map[string]int{}
+			w.upgrade = func(c plugin.Change) plugin.Changed {
+				p := persist(1, "a")
+				w.set(func() { done[c.Kind.String()]++ })
+				if c.Kind == plugin.ChangeRemove {
+					p.Removed = true
+					w.set(func() { w.plugins = nil })
+					return plugin.Changed{Plugin: p, Status: plugin.StatusRemoved}
+				}
+				w.set(func() { w.running["a"] = true })
+				return plugin.Changed{Plugin: p, Previous: "0.9", Status: plugin.StatusRunning}
+			}
+			cfg := testConfig()
+			cfg.FirstRun.Scan = time.Minute
+			if test.unfinished {
+				cfg.Unfinished = []plugin.Change{{Kind: plugin.ChangeResume, Origin: plugin.FromRecovery, Name: "a", Version: "2.0"}}
+			}
+			for process := range 2 { // the second does nothing
+				inBubble(t, w, cfg, func(t *testing.T, s *System) {
+					pass(20 * time.Minute)
+					if got := done[test.verb] + w.count(test.verb, "a"); got != test.want {
+						t.Errorf("after process %d: %s %d times, want %d", process+1, test.verb, got, test.want)
+					}
+				})
+				if r := w.saved.Restarts["a"].Requested; r != plugin.RequestNone {
+					t.Errorf("after process %d: %q is still saved", process+1, r)
+				}
+				cfg.Unfinished = nil
+			}
+		})
+	}
+}

@@ -36,6 +36,8 @@ type Changes struct {
 	last uint64          // number of the last one
 
 	check updateCheck
+	asked bool            // an update check is asked for, and not answered
+	made  []plugin.Change // since then
 }
 
 type queuedChange struct {
@@ -69,8 +71,12 @@ func (c *Changes) add(change plugin.Change, now time.Time, check bool) plugin.Ch
 	return change
 }
 
+// BeginCheck says that an update check is asked for now.
+func (c *Changes) BeginCheck() { c.asked, c.made = true, nil }
+
 // AddCheck queues what an update check was answered. takenOver of them need
-// nothing to be done, nor do those that an earlier check left under way.
+// nothing to be done, nor do those that an earlier check left under way, and
+// those that were made since it was asked for: the answer does not know of them.
 func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time.Time) {
 	c.check = updateCheck{open: true, offered: len(u.Changes), next: u.NextInterval}
 	before := slices.Clone(c.list)
@@ -78,12 +84,14 @@ func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time
 		underWay := slices.ContainsFunc(before, func(q *queuedChange) bool {
 			return q.change.Name == change.Name && q.change.Version == change.Version && q.why == nil
 		})
-		if underWay || slices.Contains(takenOver, change) {
+		made := slices.ContainsFunc(c.made, func(m plugin.Change) bool { return m.Name == change.Name && m.Version == change.Version })
+		if underWay || made || slices.Contains(takenOver, change) {
 			continue
 		}
 		c.check.left++
 		c.add(change, now, true)
 	}
+	c.asked, c.made = false, nil
 }
 
 // CheckDone reports whether an update check has just come to its end: all of
@@ -241,6 +249,9 @@ func (c *Changes) Finish(id uint64, succeeded bool) (change plugin.Change, known
 		if succeeded {
 			c.check.succeeded++
 		}
+	}
+	if succeeded && c.asked {
+		c.made = append(c.made, q.change)
 	}
 	return q.change, true
 }

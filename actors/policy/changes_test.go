@@ -138,6 +138,22 @@ func TestChanges(t *testing.T) {
 			t.Errorf("%d offered, done %v", offered, done)
 		}
 	})
+	t.Run("UP-09 what was made while the answer was on its way is not made again", func(t *testing.T) {
+		c := queue(plugin.FromControlPlane, "a", "b")
+		c.Start(epoch)
+		c.BeginCheck()
+		c.Finish(1, true)
+		c.Finish(2, false)
+		c.AddCheck(plugin.Updates{Changes: []plugin.Change{{Name: "a"}, {Name: "b"}}}, nil, epoch)
+		if started := c.Start(epoch); len(started) != 1 || started[0].Name != "b" {
+			t.Errorf("started %+v", started)
+		}
+		c.Finish(3, true) // no check is asked for
+		c.AddCheck(plugin.Updates{Changes: []plugin.Change{{Name: "b"}}}, nil, epoch)
+		if started := c.Start(epoch); len(started) != 1 {
+			t.Errorf("started %+v", started)
+		}
+	})
 	t.Run("what status shows is the furthest one of a plugin", func(t *testing.T) {
 		c := queue(plugin.FromControlPlane, "a", "a")
 		if change, phase, _, ok := c.Of("a"); !ok || change.ID != 1 || phase != ChangeQueued {

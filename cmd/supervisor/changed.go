@@ -104,7 +104,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	if err := prepareRoot(cfg.Root); err != nil {
 		return "", false, err
 	}
-	plane, err := dialPlane(cfg, knownID(cfg), log)
+	plane, err := supply.Dial(cfg, knownID(cfg), log)
 	if err != nil {
 		return "", false, err
 	}

@@ -43,7 +43,7 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 	addRefused(s.Plugins, refused)
 	if n, limit, since := d.watched.Unwatched(); n > 0 { // EV-31
 		s.Problems = append(s.Problems, plugin.Problem{
-			What: "watching by event", Since: since,
+			What: "open files", Since: since,
 			Why: fmt.Sprintf("%d plugins are watched by scan, every 10 s: the limit of open files (%d) is too low", n, limit),
 		})
 	}

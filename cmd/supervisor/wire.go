@@ -51,7 +51,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
-	plane, err := dialPlane(cfg, about.InstanceID, log)
+	plane, err := supply.Dial(cfg, about.InstanceID, log)
 	if err != nil {
 		return err
 	}
@@ -133,10 +133,11 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 		<-ctx.Done()
 		return nil
 	})
-	parts.run(ctx, "logs and leftovers", func(ctx context.Context) error {
+	parts.run(ctx, "logs, leftovers and left reports", func(ctx context.Context) error {
 		limit := logfile.Limit{MaxSize: int64(cfg.Logs.MaxSize), Keep: cfg.Logs.Keep}
 		keeper := &logfile.Keeper{Folder: layout.Logs(cfg.Root), Limit: limit, Problem: system.NoteProblem}
 		go keeper.Run(ctx) // a disk that does not answer must not delay the end
+		go leftReports{root: cfg.Root, to: system, log: log}.run(ctx)
 		go sweepLeftovers(ctx, cfg.Root, packages, about.Started, system)
 		<-ctx.Done()
 		return nil

@@ -175,7 +175,7 @@ func (i *Installer) filled(s *Staged, err error) (*Staged, error) {
 
 // check verifies, checks and unpacks the package that is in a staging folder.
 func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
-	s.Size = s.sums.Size
+	s.Size, s.MD5 = s.sums.Size, s.sums.MD5
 	signed, err := i.verify(ctx, r, s.sums, s)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
 		return packageFailure(err)
 	}
 	if err := i.checkIdentity(p.Config, r, signed); err != nil {
-		return err
+		return failure.Of(p.Config.Name, p.Config.Version, err)
 	}
 	if err := i.unpack(ctx, p, s.Dir); err != nil {
 		return err
@@ -232,6 +232,7 @@ type Staged struct {
 	Size     int64    // of the package, in bytes
 	Verified Verified // by what it was
 	Sum      string   // lower-case hex: the MD5 where Verified is ByMD5, else the SHA-256
+	MD5      string   // of the package, lower-case hex
 	Key      string   // id of the trusted key that signed it; "": none did
 	Sequence uint64   // of the signed manifest; to be remembered once in place
 

@@ -131,6 +131,10 @@ const (
 	History      = "history"      // the versions that were installed, by plugin
 )
 
+// Outbox is the folder of the reports that a command could not deliver. A file in
+// it is a Note's.
+func Outbox(root string) string { return filepath.Join(Supervisor(root), "outbox") }
+
 // noteSuffix ends the name of each file in a folder of notes.
 const noteSuffix = ".json"
 

@@ -20,13 +20,14 @@ import (
 )
 
 // daemon is a plugin with a process. %s is put before what it does at --start.
+// The process ends after ten minutes, also when the test was killed.
 const daemon = `
 pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
 case "$1" in
 --status) test -n "$pid" && kill -0 "$pid" 2>/dev/null && grep -q daemon "/proc/$pid/cmdline" ;;
 --start|--upgrade)
 	test -n "$SICK" && exit 9
-	setsid sh -c 'echo $$ > "$PLUGIN_DIR/pid"; while :; do sleep 0.05; done' daemon >/dev/null 2>&1 &
+	setsid sh -c 'echo $$ > "$PLUGIN_DIR/pid"; for i in $(seq 12000); do sleep 0.05; done' daemon >/dev/null 2>&1 &
 	while ! test -s "$PLUGIN_DIR/pid" || test "$(cat "$PLUGIN_DIR/pid")" = "$pid"; do sleep 0.01; done ;;
 --stop) test -z "$pid" || kill "$pid"; rm -f "$PLUGIN_DIR/pid" ;;
 esac
@@ -39,7 +40,7 @@ var newVersions = map[string]struct {
 }{
 	"good":         {daemon, true},
 	"never starts": {"SICK=1" + daemon, false},
-	"soon ends":    {strings.Replace(daemon, "while :; do sleep 0.05; done", "sleep 0.2", 1), false},
+	"soon ends":    {strings.Replace(daemon, "for i in $(seq 12000); do sleep 0.05; done", "sleep 0.2", 1), false},
 }
 
 // changeBench has 1.0 installed and running, and 2.0 unpacked.

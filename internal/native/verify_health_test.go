@@ -16,7 +16,7 @@ case "$1" in
 --start)
 	rm -f "$PLUGIN_DIR/asked" "$PLUGIN_DIR/pid"
 	setsid sh -c 'while ! test -e "$PLUGIN_DIR/asked"; do sleep 0.01; done; sleep 0.02
-		echo $$ > "$PLUGIN_DIR/pid"; while :; do sleep 0.05; done' daemon >/dev/null 2>&1 & ;;
+		echo $$ > "$PLUGIN_DIR/pid"; for i in $(seq 12000); do sleep 0.05; done' daemon >/dev/null 2>&1 & ;;
 --stop) test -z "$pid" || kill "$pid"; rm -f "$PLUGIN_DIR/pid" ;;
 esac
 `

@@ -103,8 +103,6 @@ func (p *Package) checkExecutable() error {
 		return refuse(NotAcceptable, "executable %q of the package is not a file", short(name))
 	case f == nil:
 		return refuse(NotAcceptable, "package lacks its executable %q", short(name))
-	case Mode(f)&0o111 == 0:
-		return refuse(NotAcceptable, "%s is not executable (mode %04o); run `chmod +x %[1]s` before packing", short(name), unixMode(f)&0o777)
 	}
 	return nil
 }

@@ -2,10 +2,10 @@ package process
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -155,19 +155,23 @@ func (t *Tracker) reapOne(pid int) bool {
 	return true
 }
 
-// children are those that we inherited, zombies included, or what of them can
-// be seen: the kernel lists them with the first thread, which the Go runtime
-// never ends. Those that another thread started are commands.
+// children returns our children, zombies included. The kernel lists them by the
+// thread that started them; those that we inherited are with the first.
 func children() []int {
-	self := strconv.Itoa(os.Getpid())
-	b, err := os.ReadFile("/proc/self/task/" + self + "/children")
-	if errors.Is(err, os.ErrNotExist) { // a kernel without these lists
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(lists) == 0 { // a kernel without these lists
 		return childrenByParent()
 	}
 	var all []int
-	for word := range bytes.FieldsSeq(b) {
-		if pid, err := strconv.Atoi(string(word)); err == nil {
-			all = append(all, pid)
+	for _, list := range lists {
+		b, err := os.ReadFile(list)
+		if err != nil {
+			continue // this thread has ended, its children are another's
+		}
+		for word := range bytes.FieldsSeq(b) {
+			if pid, err := strconv.Atoi(string(word)); err == nil {
+				all = append(all, pid)
+			}
 		}
 	}
 	return all

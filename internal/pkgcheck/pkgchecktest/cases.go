@@ -153,7 +153,6 @@ func badConfigs(t testing.TB) (all []Refusal) {
 		{"unknown arch", with("x64", "amd64"), pkgcheck.NotAcceptable, `arch "amd64" is none of all, x64`},
 		{"no executable", Agent()[:1], pkgcheck.NotAcceptable, `package lacks its executable "bin/run"`},
 		{"executable a folder", with("bin/run", "bin"), pkgcheck.NotAcceptable, `executable "bin" of the package is not a file`},
-		{"not executable", append(with("bin/run", "run"), Entry{Name: "run", Mode: 0o100644}), pkgcheck.NotAcceptable, "run is not executable (mode 0644); run `chmod +x run` before packing"},
 		{"another folder on top", below("other", Agent()), pkgcheck.NotAcceptable, `package has folder "other" on top, which is not named after agent 1.0`},
 	} {
 		all = append(all, Refusal{"CL-11 " + r.name, Zip(t, r.entries...), r.reason, r.says})

@@ -50,6 +50,21 @@ type daemonRig struct {
 
 // newDaemonRig starts a supervisor with that many plugins, and waits until all run.
 func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
+	r, err := prepareDaemonRig(ctx, o, plugins, stagger)
+	if err != nil {
+		return nil, err
+	}
+	if err = r.start(); err == nil {
+		err = r.settle(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// prepareDaemonRig installs the plugins, and starts nothing.
+func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
 	in, err := rig.NewInstallation()
 	if err != nil {
 		return nil, err
@@ -91,10 +106,7 @@ upgrade: {prove: 100ms}
 	if err := os.WriteFile(r.config, []byte(text), 0o640); err != nil {
 		return nil, err
 	}
-	if err := r.start(); err != nil {
-		return nil, err
-	}
-	return r, r.settle(ctx)
+	return r, nil
 }
 
 func (r *daemonRig) start() (err error) {

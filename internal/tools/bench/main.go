@@ -1,7 +1,7 @@
 // Command bench measures what an operator pays for the supervisor, and prints
 // it beside the budgets.
 //
-//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|upgrade|size]
+//	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|upgrade|size|scale] [-scale 300,1000,3000]
 //
 // Scan: `--status` of 200 installed plugins by the native manager, beside a
 // bare loop that starts the same programs, as many at once. The two take turns,
@@ -20,6 +20,9 @@
 // unpacks the new one and starts that; and what is left on the disk.
 //
 // Size: that of the built binary.
+//
+// Scale, only when asked for: what a supervisor of many plugins costs, with
+// sizes of -scale.
 //
 // All is done with real processes below temporary folders. They are gone at
 // its end, also when that is Ctrl-C. The exit status is 1 if something could
@@ -44,6 +47,9 @@ import (
 // over: the shortest default interval is 5 min.
 const longestIdle = 4 * time.Minute
 
+// scalePart takes minutes, and is measured only when asked for.
+const scalePart = "scale"
+
 // options say what is measured, and how long.
 type options struct {
 	bin     string        // where the built programs are
@@ -51,7 +57,8 @@ type options struct {
 	rounds  int           // of scan and bare loop
 	running int           // plugins of the idle supervisor
 	idle    time.Duration // how long it is watched
-	only    string        // the one part that is measured; "": all
+	only    string        // the one part that is measured; "": all but scale
+	sizes   []int         // numbers of plugins of scale
 }
 
 func main() {
@@ -67,7 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.bin, "bin", "bin", "`folder` of the built programs")
 	flags.IntVar(&o.rounds, "rounds", 15, "scans, and bare loops beside them")
 	flags.DurationVar(&o.idle, "idle", time.Minute, "how `long` the idle supervisor is watched, at most "+longestIdle.String())
-	flags.StringVar(&o.only, "only", "", "measure scan, idle, watched, upgrade or size `alone`")
+	flags.StringVar(&o.only, "only", "", "measure scan, idle, watched, upgrade, size or scale `alone`")
+	sizes := flags.String("scale", "300,1000,3000", "`numbers` of plugins of -only scale")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -75,6 +83,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	case flags.NArg() > 0 || o.rounds < 1 || o.idle <= 0 || o.idle > longestIdle:
 		flags.Usage()
+		return 2
+	}
+	var err error
+	if o.sizes, err = parseSizes(*sizes); err != nil {
+		fmt.Fprintln(stderr, "bench: -scale:", err)
 		return 2
 	}
 	if err := bench(ctx, o, stdout, stderr); err != nil {
@@ -98,8 +111,8 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, options, *table, io.Writer) error
-	}{{"scan", addScan}, {"idle", addIdle}, {"watched", addWatched}, {"upgrade", addUpgrades}, {"size", addSize}} {
-		if o.only == "" || o.only == part.name {
+	}{{"scan", addScan}, {"idle", addIdle}, {"watched", addWatched}, {"upgrade", addUpgrades}, {"size", addSize}, {scalePart, addScale}} {
+		if o.only == part.name || o.only == "" && part.name != scalePart {
 			failed = errors.Join(failed, part.measure(ctx, o, &t, stderr))
 		}
 	}

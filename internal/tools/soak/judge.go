@@ -125,6 +125,9 @@ func (w *world) restless(ctx context.Context) string {
 	if s.Reports.Owed > 0 || s.Reports.Events > 0 {
 		return fmt.Sprintf("owed: %d statuses, %d events: %s", s.Reports.Owed, s.Reports.Events, s.Reports.LastError)
 	}
+	if len(s.Problems) > 0 {
+		return fmt.Sprintf("problem: %+v", s.Problems)
+	}
 	return w.unknownToPlane(ctx, plugin.StatusRunning)
 }
 
@@ -173,12 +176,14 @@ func (w *world) judgeBirths() {
 		}
 		w.tally.add("daemons of steady plugins", n)
 	}
-	for _, name := range w.flaps {
-		n, _, err := births(w.in.Root, name)
-		if err != nil {
-			w.tally.never(unreadable, err.Error())
+	for kind, names := range map[string][]string{"flapping": w.flaps, "hanging": w.hangs} {
+		for _, name := range names {
+			n, _, err := births(w.in.Root, name)
+			if err != nil {
+				w.tally.never(unreadable, err.Error())
+			}
+			w.tally.add("daemons of "+kind+" plugins", n)
 		}
-		w.tally.add("daemons of flapping plugins", n)
 	}
 	for _, name := range w.all() {
 		_, twice, _ := births(w.in.Root, name)

@@ -5,10 +5,11 @@
 //
 // A built supervisor works on a temporary root with short periods. Some of its
 // plugins run until they are killed, some end by themselves every few seconds,
-// some take their time to start. Meanwhile plugins are killed, also several at
+// some take their time to start, some hang in a verb now and then. Meanwhile plugins are killed, also several at
 // once and while no supervisor lives, an operator stops and starts two of them,
-// a second supervisor is tried, and the control plane is away now and then. The
-// supervisor is killed with -9, a random time after its start or right after it
+// a second supervisor is tried, the control plane is away now and then, and the
+// disk of the supervisor's own files is full for a while (as root, which mounts a
+// small one there). The supervisor is killed with -9, a random time after its start or right after it
 // accepted an order, and started again.
 //
 // The plugins trust it: `--start` starts a daemon whether one runs or not. Each

@@ -48,10 +48,12 @@ var mustNot = [...]string{
 type world struct {
 	options
 	in     *rig.Installation
+	disk   *smallDisk
 	tally  *tally
 	client *admin.Client
 	steady []string      // run until they are killed
 	flaps  []string      // end by themselves
+	hangs  []string      // do not come to the end of some verbs
 	told   []string      // steady ones, which the operator stops and starts
 	hurry  chan struct{} // the supervisor is to be killed at once
 
@@ -75,8 +77,12 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	if err != nil {
 		return nil, err
 	}
+	disk, err := mountSmallDisk(in.Root)
+	if err != nil {
+		fmt.Fprintf(progress, "no disk is filled: %v\n", err)
+	}
 	w := &world{
-		options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
+		options: o, in: in, disk: disk, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
 		hurry:  make(chan struct{}, 1),
 		client: admin.Dial(layout.Socket(in.Root)),
 	}
@@ -84,7 +90,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		if w.plane != nil {
 			err = errors.Join(err, w.plane.Stop())
 		}
-		err = errors.Join(err, in.Clear())
+		err = errors.Join(err, disk.unmount(), in.Clear())
 	}()
 	for _, name := range mustNot {
 		w.tally.never(name)
@@ -108,6 +114,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		disturbers.Go(func() { w.operate(disturbing, name) })
 	}
 	disturbers.Go(func() { w.restartPlanes(disturbing) })
+	disturbers.Go(func() { w.fillDisk(disturbing) })
 	err = w.killSupervisors(ctx, progress)
 	calm()
 	disturbers.Wait()
@@ -125,17 +132,24 @@ func (w *world) install(ctx context.Context) error {
 		return err
 	}
 	like := record.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
-	few := w.plugins / 4
-	for kind, n := range map[string]int{"steady": w.plugins - 2*few, "slow": few, "flap": few} {
-		like.Name = kind
+	few, hung := w.plugins/4, w.plugins/8
+	for kind, n := range map[string]int{"steady": w.plugins - 2*few - hung, "slow": few, "flap": few, "hang": hung} {
+		like.Name, like.Timeout = kind, "10"
+		if kind == "hang" {
+			like.Timeout = "1"
+		}
 		paths, err := w.in.Install(ctx, n, program, like)
 		if err != nil {
 			return err
 		}
 		for _, path := range paths {
 			name := filepath.Base(filepath.Dir(filepath.Dir(path)))
-			if kind == "flap" {
+			switch kind {
+			case "flap":
 				w.flaps = append(w.flaps, name)
+				continue
+			case "hang":
+				w.hangs = append(w.hangs, name)
 				continue
 			}
 			w.steady = append(w.steady, name)
@@ -176,7 +190,7 @@ log: {level: info}
 
 // all are the names of all plugins.
 func (w *world) all() []string {
-	return slices.Concat(w.told, w.steady, w.flaps)
+	return slices.Concat(w.told, w.steady, w.flaps, w.hangs)
 }
 
 // logTail is the end of the supervisors' log, of what it says of a plugin or all.

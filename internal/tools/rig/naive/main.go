@@ -5,7 +5,8 @@
 // another daemon of the plugin lives at that instant, beats, and lives until
 // it is ended. One whose plugin's name begins with "flap" ends by itself, in
 // one way or another, unless there is a file `calm` in the root; one named
-// "slow" takes its time to start and stop.
+// "slow" takes its time to start and stop, and one named "hang" does not come
+// to the end of one verb in five, unless there is that file.
 package main
 
 import (
@@ -55,6 +56,8 @@ func main() {
 			check(syscall.Kill(pid, syscall.SIGTERM))
 		}
 	case "--status":
+		linger(dir)
+		linger(dir)
 		if alive(dir) == 0 {
 			fail("not running")
 		}
@@ -63,8 +66,8 @@ func main() {
 		alone, err := takeAlone(dir)
 		check(err)
 		check(note(dir, now.Nano(), alone))
-		if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "flap") {
-			go flap(filepath.Join(dir, "..", "..", "..", "calm"))
+		if isNamed(dir, "flap") {
+			go flap(dir)
 		}
 		beat := time.NewTimer(rand.N(beatEvery))
 		term := make(chan os.Signal, 1)
@@ -81,11 +84,28 @@ func main() {
 	}
 }
 
+// isNamed reports whether the plugin's name begins with a word.
+func isNamed(dir, word string) bool {
+	return strings.HasPrefix(filepath.Base(filepath.Dir(dir)), word)
+}
+
+// isCalm reports whether the plugins of the root are to be well from now on.
+func isCalm(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "..", "..", "..", "calm"))
+	return err == nil
+}
+
 // linger lets time pass if the plugin's name begins with "slow": up to a third
-// of a second, so that much may happen to whoever waits for the verb.
+// of a second, so that much may happen to whoever waits for the verb. It may not
+// return if the name begins with "hang".
 func linger(dir string) {
-	if strings.HasPrefix(filepath.Base(filepath.Dir(dir)), "slow") {
+	switch {
+	case isNamed(dir, "slow"):
 		time.Sleep(time.Duration(rand.IntN(333)) * time.Millisecond)
+	case isNamed(dir, "hang") && rand.IntN(10) == 0 && !isCalm(dir):
+		for { // until it is killed
+			time.Sleep(time.Hour)
+		}
 	}
 }
 
@@ -128,9 +148,9 @@ func note(dir string, born int64, alone bool) error {
 }
 
 // flap ends the daemon within three seconds.
-func flap(calm string) {
+func flap(dir string) {
 	time.Sleep(time.Duration(50+rand.IntN(3000)) * time.Millisecond)
-	if _, err := os.Stat(calm); err == nil {
+	if isCalm(dir) {
 		return
 	}
 	switch rand.IntN(3) {
