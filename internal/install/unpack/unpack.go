@@ -20,8 +20,8 @@ import (
 )
 
 // Unpack writes the package into the empty folder at dir. Files get the mode of
-// pkgcheck.Package.Mode, folders 0755. Owner and times are those of writing. Each file
-// and folder is synced. After an error the folder is half-written and the
+// pkgcheck.Package.Mode, folders 0755. Owner and times are those of writing. Each
+// file and folder is synced but dir itself. After an error the folder is half-written and the
 // caller's to remove; content that is damaged is a *pkgcheck.Error.
 func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint.Step) error {
 	root, err := os.OpenRoot(dir)
@@ -38,7 +38,7 @@ func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint
 	if err := p.ReadFiles(ctx, w.writeFile); err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	for _, folder := range append(p.Folders, ".") {
+	for _, folder := range p.Folders {
 		if err := w.syncFolder(folder); err != nil {
 			return fmt.Errorf("unpack: %w", err)
 		}

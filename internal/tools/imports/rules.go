@@ -107,8 +107,11 @@ var rules = []rule{
 // testLibraries are for tests, anywhere, and for nothing else.
 var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 
-// testPackages are ours and imported by tests only.
-var testPackages = []string{Module + "/internal/testenv", Module + "/internal/pkgcheck/pkgchecktest", Module + "/internal/trust/trusttest", Module + "/actors/actorstest"}
+// testPackages are ours and imported by tests and by each other only.
+var testPackages = []string{
+	Module + "/internal/testenv", Module + "/internal/powerfail", Module + "/internal/pkgcheck/pkgchecktest",
+	Module + "/internal/trust/trusttest", Module + "/actors/actorstest",
+}
 
 // runners may import os/exec outside of tests.
 var runners = []string{
@@ -142,7 +145,7 @@ func Check(files []source.File) []Fault {
 
 // forbidden returns why f may not import a package, or "".
 func forbidden(f source.File, imported string) string {
-	if !f.Test {
+	if !f.Test && !slices.Contains(testPackages, Module+"/"+f.Dir()) {
 		if withinAny(imported, testLibraries) || withinAny(imported, testPackages) {
 			return "it is for tests only"
 		}
