@@ -155,7 +155,7 @@ func TestBlocked(t *testing.T) {
 func TestSlowDownload(t *testing.T) {
 	t.Run("UP-14 a download of hours does not hold up the next checks, nor is it begun twice", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
-		w.fetchTime = map[string]time.Duration{"a": 5 * time.Hour}
+		w.fetchTime = map[string]time.Duration{"a": 5*time.Hour + 10*time.Minute} // no check is due when it ends
 		w.updates = func(n int) (plugin.Updates, error) {
 			all := []plugin.Change{offer("a", "2.0")}
 			if n > 1 {
