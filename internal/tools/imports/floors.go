@@ -21,7 +21,7 @@ type floor struct {
 // its own.
 var floors = []floor{
 	{"facts and primitives", []string{
-		"bounded", "clock", "failpoint", "hostfault", "install/failure", "layout", "logger", "pause", "platform", "testenv", "trust", "version", "vfork",
+		"bounded", "clock", "failpoint", "hostfault", "install/failure", "layout", "logger", "pause", "platform", "testenv", "testenv/callfault", "trust", "version", "vfork",
 	}},
 	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},
 	{"what is in a file", []string{"boltfile", "record"}},

@@ -108,14 +108,15 @@ var rules = []rule{
 var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 
 // testPackages are ours and imported by tests only.
-var testPackages = []string{Module + "/internal/testenv", Module + "/internal/pkgcheck/pkgchecktest", Module + "/actors/actorstest"}
+var testPackages = []string{Module + "/internal/testenv", Module + "/internal/testenv/callfault", Module + "/internal/pkgcheck/pkgchecktest", Module + "/actors/actorstest"}
 
 // runners may import os/exec outside of tests.
 var runners = []string{
-	"internal/process", // runs every verb
-	"internal/tools",   // bench and soak run the programs
-	"cmd/supervisor",   // demo starts the control plane
-	"examples",         // a plugin daemonizes itself
+	"internal/process",           // runs every verb
+	"internal/testenv/callfault", // runs programs for tests
+	"internal/tools",             // bench and soak run the programs
+	"cmd/supervisor",             // demo starts the control plane
+	"examples",                   // a plugin daemonizes itself
 }
 
 // Check returns every edge that the rules forbid, in the order of the files,
