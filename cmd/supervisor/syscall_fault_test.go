@@ -281,6 +281,7 @@ func (h *faultyHost) endure(f callFault, errno syscall.Errno) {
 	for i := range bystanders {
 		before[h.bystander(i)] = h.pid(h.bystander(i), "1.0")
 	}
+	states := h.states()
 	h.run.Begin(callfault.Fault{Call: f.call, Errno: errno, Matches: h.matches(f)})
 	if err := syscall.Kill(before[victim], syscall.SIGKILL); err != nil {
 		h.Fatalf("%s: kill %s: %v", row, victim, err)
@@ -309,6 +310,11 @@ func (h *faultyHost) endure(f callFault, errno syscall.Errno) {
 	}
 	h.awaitOrders(row)
 	h.awaitQuiet(row)
+	for name, since := range h.states() {
+		if name != victim && since != states[name] {
+			h.Errorf("%s: state of %s since %s, before %s", row, name, since, states[name])
+		}
+	}
 	h.restart()
 	h.awaitOrders(row + ", after kill -9")
 	for i := range bystanders {
@@ -317,6 +323,21 @@ func (h *faultyHost) endure(f callFault, errno syscall.Errno) {
 			h.Errorf("%s: pid of %s was %d and is %d", row, name, before[name], pid)
 		}
 	}
+}
+
+// states returns in what state each bystander is, and since when.
+func (h *faultyHost) states() map[string]string {
+	h.Helper()
+	all := map[string]string{}
+	h.await("status", 10*time.Second, func(s plugin.Snapshot) error {
+		for _, v := range s.Plugins {
+			if strings.HasPrefix(v.Name, "by") {
+				all[v.Name] = fmt.Sprintf("%v %v (%s), %d restarts, %d failures", v.State, v.Since, v.Why, v.Restarts, v.Failures)
+			}
+		}
+		return nil
+	})
+	return all
 }
 
 // mustDo gives an order that was not accepted before, until it is.
