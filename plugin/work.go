@@ -47,6 +47,8 @@ type Beat struct {
 	Found  bool      // the file exists (PL-06)
 	Last   time.Time // the last beat; a date in the future is replaced by when the file changed (PL-09)
 	Err    error     // the file is there but says nothing (PL-07, PL-10)
+	// HostFault reports that the host could not read the file, and Err says why (EV-24).
+	HostFault bool
 }
 
 // HeartbeatGrace is how much later than its interval a beat may come (PL-08).

@@ -118,6 +118,7 @@ type attempt struct {
 	operator bool
 	resumed  bool         // a start that an earlier process began (EV-07)
 	retried  bool         // the one before was not made, by a fault of the host (EV-24)
+	made     bool         // its verb has run, and whether the plugin runs could not be asked
 	begun    bool         // its verb runs
 	tries    int          // of a stop
 	exit     *plugin.Exit // of what the verb under way has started

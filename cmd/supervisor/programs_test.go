@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"testing"
+
+	"pluginsupervisor/internal/testenv/callfault"
 )
 
 // TestMain builds the programs as `make build` does, into a folder of its own:
 // what the tests run is what operators run.
 func TestMain(m *testing.M) {
+	callfault.Launch()
 	os.Exit(testMain(m))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
@@ -43,7 +44,7 @@ func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 			return outcome
 		}
 		if outcome.Err == nil {
-			if err := m.gone(ctx, p, m.grace); process.IsHostFault(err) {
+			if err := m.gone(ctx, p, m.grace); hostfault.Is(err) {
 				return failed(plugin.VerbStop, err)
 			}
 		}
@@ -73,7 +74,7 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
-	if process.IsHostFault(err) { // nothing is killed of what could not be asked (EV-24)
+	if hostfault.Is(err) { // nothing is killed of what could not be asked (EV-24)
 		return failed(plugin.VerbStop, err)
 	}
 	if err != nil && m.byProcess {
@@ -131,12 +132,12 @@ func noAnswer(ctx context.Context, probe plugin.Probe) error {
 		return err
 	}
 	if probe.HostFault {
-		return process.HostFault("--status: " + probe.Cause)
+		return hostfault.New("--status: " + probe.Cause)
 	}
 	return process.ErrDraining
 }
 
 // failed returns the outcome of a verb that was not run because of err.
 func failed(v plugin.Verb, err error) plugin.Outcome {
-	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: process.IsHostFault(err)}
+	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: hostfault.Is(err)}
 }

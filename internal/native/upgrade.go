@@ -49,7 +49,8 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil && g.Kind != plugin.ChangeResume {
 		return u.refuse(err)
 	}
-	g.beat = g.before == plugin.StatusRunning && m.beats(ctx, u.old.Plugin()) // before anything is waited for
+	beats, _ := m.beats(ctx, u.old.Plugin()) // before anything is waited for
+	g.beat = g.before == plugin.StatusRunning && beats
 	release, err := m.lockForChange(ctx, g)
 	if err != nil {
 		return u.refuse(err)

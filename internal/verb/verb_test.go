@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -30,7 +31,7 @@ func TestProbe(t *testing.T) {
 		"signal":        {process.Result{Started: true, Signal: syscall.SIGKILL, Err: errors.New("killed by SIGKILL")}, plugin.StatusFailed, "killed by SIGKILL"},
 		"RS-07 missing": {process.Result{Err: fs.ErrNotExist}, plugin.StatusFailed, "file does not exist"},
 		"cancelled":     {process.Result{Cancelled: true, Err: context.Canceled}, plugin.StatusUnknown, "context canceled"},
-		"EV-24 host":    {process.Result{Err: process.HostFault("cannot start: too many open files")}, plugin.StatusUnknown, "cannot start: too many open files"},
+		"EV-24 host":    {process.Result{Err: hostfault.New("cannot start: too many open files")}, plugin.StatusUnknown, "cannot start: too many open files"},
 		"draining":      {process.Result{Err: process.ErrDraining}, plugin.StatusUnknown, process.ErrDraining.Error()},
 	}
 	for name, tt := range tests {
