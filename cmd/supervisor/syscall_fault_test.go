@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -88,6 +89,8 @@ func (h *faultyHost) matches(f callFault) func(pid int, args [6]uint64) bool {
 	switch {
 	case f.call == unix.SYS_CLONE:
 		return func(_ int, args [6]uint64) bool { return args[0]&unix.CLONE_VFORK != 0 }
+	case f.call == unix.SYS_CLONE3:
+		return func(pid int, args [6]uint64) bool { return !makesThread(pid, uintptr(args[0])) }
 	case f.written:
 		return func(pid int, args [6]uint64) bool {
 			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, args[0]))
@@ -96,6 +99,15 @@ func (h *faultyHost) matches(f callFault) func(pid int, args [6]uint64) bool {
 	default:
 		return nil
 	}
+}
+
+// makesThread reports whether a clone3, by its arguments in the memory of the
+// process, makes a thread, as programs with a C library do (the race detector's).
+func makesThread(pid int, at uintptr) bool {
+	flags := make([]byte, 8)
+	n, err := unix.ProcessVMReadv(pid,
+		[]unix.Iovec{{Base: &flags[0], Len: uint64(len(flags))}}, []unix.RemoteIovec{{Base: at, Len: len(flags)}}, 0)
+	return err != nil || n != len(flags) || binary.NativeEndian.Uint64(flags)&unix.CLONE_THREAD != 0
 }
 
 // EV-24: whatever system call fails for a second, no other plugin is touched,
