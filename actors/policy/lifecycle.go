@@ -17,6 +17,7 @@ type RestartConfig struct {
 	BackoffMax     time.Duration // between any two
 	HealthyAfter   time.Duration // a plugin seen running this long after its start is healthy (RS-05)
 	OnHang         bool          // restart a plugin that runs but does not beat (PL-17)
+	NoAnswer       time.Duration // the least wait after a start of a plugin whose `--status` did not return
 }
 
 // Env is what a transition depends on beside the plugin and the fact.

@@ -88,6 +88,9 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 			decision = fmt.Sprintf("restart in %v, with others", wait.Round(time.Millisecond))
 		}
 	}
+	if t.f.Probe.NoAnswer { // it may well run
+		wait = max(wait, cfg.NoAnswer)
+	}
 	return wait, decision
 }
 
