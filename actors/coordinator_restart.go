@@ -101,6 +101,9 @@ func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
 			c.host.faults.solve(l.Plugin.Key())
 		}
 		c.apply(l, f)
+		if f.Outcome.Skipped && l.Unseen() {
+			c.observeProcesses([]string{l.Plugin.Key()})
+		}
 	}
 }
 

@@ -322,6 +322,11 @@ func (l *Lifecycle) Watched() bool {
 // being done about it that would be seen half done.
 func (l *Lifecycle) Observable() bool { return l.Attempt() == 0 && l.phase.kind() != Changing }
 
+// Unseen reports whether it is said to run and no process of it is known.
+func (l *Lifecycle) Unseen() bool {
+	return len(l.processes) == 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
+}
+
 // leaving reports whether its record is gone.
 func (l *Lifecycle) leaving() bool {
 	ph, ok := l.phase.(cancelling)
