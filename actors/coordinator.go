@@ -293,7 +293,7 @@ func (c *coordinator) order(w *worker, message func(gen uint64) any) {
 func (c *coordinator) apply(l *policy.Lifecycle, f policy.Fact) {
 	c.seq++
 	effects, err := l.Apply(policy.Env{
-		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(), Rand: c.ports.Rand,
+		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(c.schedule.Every(policy.ScanPeriod)), Rand: c.ports.Rand,
 	}, f)
 	if err != nil {
 		c.host.counters.Defects++

@@ -195,7 +195,7 @@ func (w *world) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	if w.running[p.Name] && cause == "exit 1" {
 		return plugin.Probe{Plugin: p, Status: plugin.StatusRunning, At: time.Now()}
 	}
-	return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, At: time.Now(), Cause: cause}
+	return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, At: time.Now(), Cause: cause, NoAnswer: cause != "exit 1"}
 }
 
 // elapse lets a port's work take its time; it returns false when ctx ended first.

@@ -32,11 +32,12 @@ func (v Verb) MayLeaveDaemon() bool {
 
 // Probe is what `--status` of one plugin told (SC-08).
 type Probe struct {
-	Plugin Plugin
-	Status Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
-	At     time.Time // when it was known
-	Cause  string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
-	Late   bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
+	Plugin   Plugin
+	Status   Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
+	At       time.Time // when it was known
+	Cause    string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
+	Late     bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
+	NoAnswer bool      // it hung and was ended at its deadline
 	// HostFault reports that the host could not run `--status`: the status is unknown, and Cause says why (EV-24).
 	HostFault bool
 }

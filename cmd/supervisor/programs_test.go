@@ -50,7 +50,8 @@ func build(bin string) error {
 	if underRace() { // then the supervisor that is run is watched for races, too
 		flags = append(flags, "-race")
 	}
-	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"))
+	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"),
+		program("acs-plugin-manager", "cmd/acs-plugin-manager"))
 	for _, sample := range []string{"hello", "crash", "hang", "once"} {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),
 			copyFile(filepath.Join("..", "..", "examples", sample, "config.json"), filepath.Join(bin, "examples", sample, "config.json"), 0o644))

@@ -7,7 +7,6 @@ import (
 
 	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/pause"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
@@ -22,7 +21,7 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 			case plugin.StatusRunning:
 				return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 			case plugin.StatusUnknown:
-				return failed(plugin.VerbStart, noAnswer(ctx, probe))
+				return failed(plugin.VerbStart, verb.Unanswered(ctx, probe))
 			}
 		}
 		switch runs, err := m.makeRoom(ctx, p); {
@@ -114,7 +113,7 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 		case plugin.StatusFailed:
 			return nil
 		case plugin.StatusUnknown:
-			return noAnswer(ctx, probe)
+			return verb.Unanswered(ctx, probe)
 		}
 		if time.Now().After(over) {
 			return fmt.Errorf("still running %s after --stop", within)
@@ -123,18 +122,6 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 			return err
 		}
 	}
-}
-
-// noAnswer returns why the status is unknown: the context, the host, or the
-// Runner is draining.
-func noAnswer(ctx context.Context, probe plugin.Probe) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if probe.HostFault {
-		return hostfault.New("--status: " + probe.Cause)
-	}
-	return process.ErrDraining
 }
 
 // failed returns the outcome of a verb that was not run because of err.

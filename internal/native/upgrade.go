@@ -26,7 +26,7 @@ func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) 
 	changed := []plugin.Plugin{result.Plugin}
 	m.origins.add(m.root, changed)
 	result.Plugin = changed[0]
-	if s := m.staged.get(c); s != nil {
+	if s := m.staged.Get(c); s != nil {
 		result.Package = s.ID
 	}
 	return result
@@ -180,7 +180,7 @@ func (m *Manager) plan(ctx context.Context, g grant) (u upgrade, err error) {
 	}
 	u.grant = g
 	var config record.PackageConfig
-	switch u.staged = m.staged.get(o); {
+	switch u.staged = m.staged.Get(o); {
 	case u.staged != nil:
 		config = u.staged.Config
 		err = u.staged.CheckSequence(ctx)

@@ -138,7 +138,7 @@ func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcom
 	case plugin.StatusRunning:
 		return plugin.Outcome{}
 	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, noAnswer(ctx, probe))
+		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	}
 	switch runs, err := m.makeRoom(ctx, p); {
 	case err != nil:
@@ -152,7 +152,7 @@ func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcom
 	case probe.Status == plugin.StatusRunning: // it has the last word
 		outcome.Err, outcome.HostFault = nil, false
 	case probe.HostFault:
-		return failed(plugin.VerbStatus, noAnswer(ctx, probe))
+		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	case outcome.Err == nil:
 		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
 	}

@@ -43,7 +43,7 @@ func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
 	case hostFault(r):
 		probe.Status, probe.Cause, probe.HostFault = plugin.StatusUnknown, r.Err.Error(), true
 	case r.TimedOut:
-		probe.Cause = NoAnswer(p)
+		probe.Cause, probe.NoAnswer = NoAnswer(p), true
 	default:
 		probe.Cause = r.Err.Error()
 	}

@@ -37,7 +37,7 @@ func TestProbe(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p, at := plugin.Plugin{Name: "p", Timeout: 3 * time.Second}, time.Unix(1, 0)
-			want := plugin.Probe{Plugin: p, At: at, Status: tt.status, Cause: tt.cause, HostFault: strings.HasPrefix(name, "EV-24")}
+			want := plugin.Probe{Plugin: p, At: at, Status: tt.status, Cause: tt.cause, HostFault: strings.HasPrefix(name, "EV-24"), NoAnswer: name == "deadline"}
 			if diff := cmp.Diff(want, Probe(p, at, tt.result)); diff != "" {
 				t.Error(diff)
 			}
