@@ -63,6 +63,10 @@ bench: build ## benchmarks, a year of the supervisor's life, and the measured bu
 	go test -run '^TestYear$$' -v -count 1 ./actors | grep -v '^=== '
 	go run ./internal/tools/bench
 
+.PHONY: scale
+scale: build ## what supervisors of 300, 1,000 and 3,000 plugins cost (some minutes)
+	go run ./internal/tools/bench -only scale
+
 .PHONY: soak
 soak: build ## kill a supervisor KILLS times (1000) at random moments, and count what that breaks
 	go run ./internal/tools/soak -kills $(KILLS)
@@ -77,8 +81,9 @@ spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail w
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
 .PHONY: generate
-generate: ## write the picture of a plugin's life in ARCHITECTURE.md from the transition table
+generate: ## write the parts of ARCHITECTURE.md and docs/drop-in.md that tests keep true
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
+	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
 
 .PHONY: build
 build: ## programs and sample plugins into bin/

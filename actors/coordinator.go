@@ -145,7 +145,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.SaveDue:
 		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
 	case messages.RecheckDue:
-		c.host.faults.recheck(m, &c.scans, c.plugins)
+		if c.host.faults.recheck(m, &c.scans, c.plugins) && c.workers.inventory.gen == 0 {
+			c.order(&c.workers.inventory, collectInventory)
+		}
 	case messages.ChecksDue:
 		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
 	case messages.RecordsDue:
@@ -232,6 +234,8 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
+	case messages.TakeReport:
+		answer = takeReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
 	case messages.LookForUpdates:
 		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}
@@ -267,7 +271,7 @@ func (c *coordinator) start(ctx actor.Context) {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
 	// What is installed is listed at once, so that status can show it.
-	c.order(&w.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+	c.order(&w.inventory, collectInventory)
 }
 
 // spawn starts a child of the Coordinator under a name that is new.
@@ -301,7 +305,7 @@ func (c *coordinator) order(w *worker, message func(gen uint64) any) {
 func (c *coordinator) apply(l *policy.Lifecycle, f policy.Fact) {
 	c.seq++
 	effects, err := l.Apply(policy.Env{
-		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(), Rand: c.ports.Rand,
+		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(c.schedule.Every(policy.ScanPeriod)), Rand: c.ports.Rand,
 	}, f)
 	if err != nil {
 		c.host.counters.Defects++

@@ -30,7 +30,7 @@ func (c *coordinator) collectInventory(changed bool) {
 	}
 	switch {
 	case c.workers.inventory.gen == 0:
-		c.order(&c.workers.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+		c.order(&c.workers.inventory, collectInventory)
 		if changed {
 			c.watching.reread = c.workers.inventory.gen
 		}
@@ -38,6 +38,9 @@ func (c *coordinator) collectInventory(changed bool) {
 		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	}
 }
+
+// collectInventory returns the order to list what is installed.
+func collectInventory(gen uint64) any { return messages.CollectInventory{Gen: gen} }
 
 // onInventoryCollected takes over what is installed, and announces it when the
 // inventory was due (LR-01).
@@ -56,14 +59,14 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	if reread && !listed {
 		c.timers.armOnce(timerKey{kind: timerRecords}, retryRecords)
 	}
-	if reread && listed { // what another program has just installed, it may be about to start
+	if reread && listed && !c.watching.adopting { // what another program has just installed, it may be about to start
 		for key, l := range c.plugins {
 			if known[key] != l && l.Phase() == policy.Installed {
 				c.apply(l, policy.Fact{Kind: policy.InstalledNow})
 			}
 		}
 	}
-	if c.watching.adopting && c.workers.watcher.gen == 0 { // the list at the start
+	if listed && c.watching.adopting && c.workers.watcher.gen == 0 { // the first list
 		c.watchPlugins()
 		c.findProcesses(c.watching.keys())
 	}

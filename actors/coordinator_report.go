@@ -37,6 +37,22 @@ func (c *coordinator) announce(e plugin.Event) {
 	}
 }
 
+// takeReport has a status delivered that a command could not deliver, unless
+// something later is known of the plugin (CL-20). l is the plugin, nil where it is
+// not known.
+func takeReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle, log *logrus.Entry) messages.Accepted {
+	o := plugin.Owed{Name: r.Name, Version: r.Version, Status: r.Status, SysTag: r.SysTag, Since: r.At, Once: r.Status == plugin.StatusInstalled}
+	if l != nil {
+		o.ID = l.Plugin.ID
+	}
+	late := !to.AddLate(r.Name, o)
+	to.Want(policy.ForChange, nil)
+	log.WithFields(logrus.Fields{
+		"plugin": r.Name, "version": r.Version, "status": r.Status.String(), "at": r.At, "outOfDate": late,
+	}).Info("Report of a command taken")
+	return messages.Accepted{What: "report"}
+}
+
 func (c *coordinator) onPendingDue(m messages.PendingDue) {
 	if !c.timers.fired(timerKey{kind: timerPending}, m.Gen) {
 		return

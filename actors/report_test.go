@@ -236,3 +236,30 @@ func TestReportsDoNotOvertake(t *testing.T) {
 		}
 	})
 }
+
+// CL-20: what a command could not deliver is delivered, once it is saved.
+func TestTakeReport(t *testing.T) {
+	w := newWorld(persist(1, "a"))
+	cfg := testConfig()
+	cfg.Intervals.Scan, cfg.FirstRun.Pull = 10*time.Hour, 10*time.Hour
+	inBubble(t, w, cfg, func(t *testing.T, s *System) {
+		pass(10 * time.Minute)
+		w.takeReports()
+		late := plugin.LateReport{At: time.Now(), ReportEntry: plugin.ReportEntry{Name: "gone", Version: "1.0", Status: plugin.StatusRemoved, SysTag: plugin.SysTagRemove}}
+		if err := s.TakeReport(t.Context(), late); err != nil {
+			t.Fatal(err)
+		}
+		old := plugin.LateReport{At: time.Now().Add(-time.Hour), ReportEntry: plugin.ReportEntry{Name: "a", Version: "1.0", Status: plugin.StatusFailed}}
+		if err := s.TakeReport(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		var got []plugin.ReportEntry
+		for _, r := range w.takeReports() {
+			got = append(got, r.entries...)
+		}
+		if len(got) != 1 || got[0] != late.ReportEntry {
+			t.Errorf("reported %+v", got)
+		}
+	})
+}

@@ -184,6 +184,12 @@ func (s *System) CancelChange(ctx context.Context, name string) error {
 	return s.tell(ctx, messages.CancelChange{Name: name})
 }
 
+// TakeReport has a status delivered that a command could not deliver, unless
+// something later is known (CL-20). It returns once that is saved.
+func (s *System) TakeReport(ctx context.Context, r plugin.LateReport) error {
+	return s.tell(ctx, messages.TakeReport{Report: r})
+}
+
 // CheckUpdates makes the update check due now.
 func (s *System) CheckUpdates(ctx context.Context) error {
 	return s.tell(ctx, messages.LookForUpdates{})

@@ -9,7 +9,7 @@ type (
 	Status struct{ Snapshot plugin.Snapshot }
 )
 
-// Commands of operators; each is answered with Accepted or Rejected.
+// Commands of operators, and what their programs leave; each is answered with Accepted or Rejected.
 type (
 	// StartPlugin ends an operator's stop and starts the plugin, with Force whatever
 	// program holds its name lock (RS-11).
@@ -27,6 +27,8 @@ type (
 	CancelChange struct{ Name string }
 	// LookForUpdates makes the update check due now.
 	LookForUpdates struct{}
+	// TakeReport hands over a status that a command could not deliver (CL-20).
+	TakeReport struct{ Report plugin.LateReport }
 	// Accepted says what will be done.
 	Accepted struct{ What string }
 	// Rejected says why nothing will be done.

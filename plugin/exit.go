@@ -58,6 +58,9 @@ type Target struct {
 	// Processes are those it was last known to run as, by an earlier life of
 	// the supervisor perhaps.
 	Processes []Process
+	// Outside has what another program started looked for as well, by executable
+	// and PLUGIN_DIR among all processes: it says that it runs, and none is known.
+	Outside bool
 }
 
 // Sighting is what there was of a plugin when its watching began.
@@ -90,6 +93,9 @@ type Exit struct {
 	// Held says that another program held the plugin's name lock then, or shortly
 	// before (EV-21).
 	Held bool `json:"held,omitzero"`
+	// Outside says that another program had started what exited: it may have
+	// been replaced by something that was not found.
+	Outside bool `json:"-"`
 }
 
 // Cause says in a few words how it ended.

@@ -9,7 +9,7 @@ import (
 // DefaultTimeout is the deadline of a verb whose record names none (SPEC 2).
 const DefaultTimeout = 60 * time.Second
 
-// MaxTimeout is the longest deadline a record may name; beyond it DefaultTimeout holds (SPEC 2).
+// MaxTimeout is the longest deadline of a verb; a record that names a longer one gets it (SPEC 2).
 const MaxTimeout = 3600 * time.Second
 
 // DefaultHeartbeatInterval replaces an interval that is absent or not positive (SPEC 1).
@@ -52,13 +52,13 @@ func (p Plugin) Upgradable() bool {
 func (p Plugin) Probed() bool { return !p.Removed && p.Type == Persist }
 
 // ParseTimeout reads a record's timeout, a string of whole seconds: missing,
-// not a number, not positive or above an hour means a minute (SPEC 2).
+// not a number or not positive means a minute, above an hour an hour (SPEC 2).
 func ParseTimeout(s string) time.Duration {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
-	if err != nil || n <= 0 || n > int(MaxTimeout/time.Second) {
+	if err != nil || n <= 0 {
 		return DefaultTimeout
 	}
-	return time.Duration(n) * time.Second
+	return time.Duration(min(n, int(MaxTimeout/time.Second))) * time.Second
 }
 
 // Type says how a plugin lives.

@@ -14,8 +14,8 @@ import (
 // SPEC 2: the deadline of a verb.
 func TestParseTimeout(t *testing.T) {
 	for s, want := range map[string]time.Duration{
-		"": DefaultTimeout, "x": DefaultTimeout, "0": DefaultTimeout, "-3": DefaultTimeout, "3601": DefaultTimeout,
-		"1.5": DefaultTimeout, "99999999999999999999": DefaultTimeout, "1": time.Second, "3600": time.Hour, " 7 ": 7 * time.Second,
+		"": DefaultTimeout, "x": DefaultTimeout, "0": DefaultTimeout, "-3": DefaultTimeout, "3601": MaxTimeout,
+		"1.5": DefaultTimeout, "9223372036854775807": MaxTimeout, "1": time.Second, "3600": time.Hour, " 7 ": 7 * time.Second,
 	} {
 		if got := ParseTimeout(s); got != want {
 			t.Errorf("%q is %v, want %v", s, got, want)

@@ -25,6 +25,13 @@ type ReportEntry struct {
 	SysTag  SysTag
 }
 
+// LateReport is a status that a command could not deliver, and when it was so
+// (CL-20).
+type LateReport struct {
+	At time.Time
+	ReportEntry
+}
+
 // Report is what the control plane is told, in this order.
 type Report struct {
 	Entries []ReportEntry

@@ -66,6 +66,9 @@ func restartBeside(t *turn) {
 	if r.Failures > 0 {
 		wait = max(wait, nthBackoff(r.Failures, cfg.BackoffInitial, cfg.BackoffMax, t.env.Rand))
 	}
+	if t.f.Probe.NoAnswer { // it may well run
+		wait = max(wait, cfg.NoAnswer)
+	}
 	r.Cause = t.f.Cause
 	t.save()
 	t.leaveRunning()

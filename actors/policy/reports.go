@@ -34,6 +34,7 @@ type Reports struct {
 	sent    map[uint64]*sentReport // by Gen: reports that may still be acknowledged
 	seq     uint64
 	batch   *Batch
+	known   map[string]time.Time // by key: when the last status was learnt in this process
 
 	pullAcked bool     // a pull was acknowledged (PL-13, PL-18)
 	pulled    []string // keys of the last one acknowledged, sorted
@@ -57,7 +58,7 @@ type sentReport struct {
 func NewReports(m plugin.Memory, batch *Batch) *Reports {
 	r := &Reports{
 		acked: map[string]plugin.Acked{}, pending: map[string]plugin.Owed{}, sent: map[uint64]*sentReport{},
-		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.Pulled, restarted: map[string]bool{},
+		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.Pulled, restarted: map[string]bool{}, known: map[string]time.Time{},
 	}
 	maps.Copy(r.acked, m.Acked)
 	for key, o := range m.Owed {
@@ -75,7 +76,31 @@ func (r *Reports) Save(to *plugin.Settings) { to.PullAcked, to.Pulled = r.pullAc
 // before, but a tag that was not delivered yet stays (SC-17).
 func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag plugin.SysTag) {
 	o := plugin.Owed{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
+	r.known[p.Key()] = now
 	r.put(p.Key(), o)
+}
+
+// AddLate makes a status pending that a command has found at o.Since and could not
+// deliver. It reports false where something later is known of the plugin: then
+// only the tag is delivered, with that (CL-20).
+func (r *Reports) AddLate(key string, o plugin.Owed) bool {
+	if !r.known[key].After(o.Since) {
+		r.known[key] = o.Since
+		r.put(key, o)
+		return true
+	}
+	later, pending := r.pending[key]
+	if !pending {
+		acked := r.acked[key]
+		later = o
+		later.Version, later.Status, later.SysTag = acked.Version, acked.Status, plugin.SysTagNone
+	}
+	if o.SysTag == plugin.SysTagNone || later.SysTag != plugin.SysTagNone || later.Status == plugin.StatusUnknown {
+		return false
+	}
+	later.SysTag = o.SysTag
+	r.put(key, later)
+	return false
 }
 
 func (r *Reports) put(key string, o plugin.Owed) {
@@ -104,6 +129,7 @@ func (r *Reports) Gone(key string, p plugin.Plugin, still bool, now time.Time) {
 	}
 	if o.Name != "" && o.Status != plugin.StatusRemoved {
 		o.Status, o.Since = plugin.StatusRemoved, now
+		r.known[key] = now
 		r.put(key, o)
 		r.Want(ForChange, nil)
 	}

@@ -276,3 +276,47 @@ func TestReplacedReportsAreForgotten(t *testing.T) {
 		t.Errorf("purpose %v", p)
 	}
 }
+
+// CL-20: a status that a command could not deliver is pending unless something
+// later is known of the plugin; its tag is delivered in any case.
+func TestAddLate(t *testing.T) {
+	late := func(at time.Time, s plugin.Status, tag plugin.SysTag) plugin.Owed {
+		return plugin.Owed{Name: "a", Version: "2.0", Status: s, SysTag: tag, Since: at}
+	}
+	t.Run("CL-20 nothing is known", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		if !r.AddLate("a", late(epoch, plugin.StatusRunning, "")) || r.pending["a"].Version != "2.0" {
+			t.Errorf("pending %+v", r.pending)
+		}
+	})
+	t.Run("CL-20 it is later than what is known", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		r.Add(epoch, persist(1, "a"), plugin.StatusFailed, "")
+		if !r.AddLate("a", late(epoch.Add(time.Second), plugin.StatusRunning, "")) || r.pending["a"].Status != plugin.StatusRunning {
+			t.Errorf("pending %+v", r.pending)
+		}
+	})
+	t.Run("CL-20 something later is pending", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		r.Add(epoch.Add(time.Second), persist(1, "a"), plugin.StatusFailed, "")
+		if r.AddLate("a", late(epoch, plugin.StatusRunning, plugin.SysTagAdd)) {
+			t.Error("the older one counts")
+		}
+		if o := r.pending["a"]; o.Status != plugin.StatusFailed || o.SysTag != plugin.SysTagAdd {
+			t.Errorf("pending %+v", o)
+		}
+	})
+	t.Run("CL-20 something later was acknowledged", func(t *testing.T) {
+		r := newReports(plugin.Memory{})
+		r.Add(epoch.Add(time.Second), persist(1, "a"), plugin.StatusFailed, "")
+		r.composed(1, ForScan, nil)
+		r.Acknowledge(1, unheard)
+		if r.AddLate("a", late(epoch, plugin.StatusRunning, "")) || r.Count() > 0 {
+			t.Errorf("pending %+v", r.pending)
+		}
+		r.AddLate("a", late(epoch, plugin.StatusRunning, plugin.SysTagRemove))
+		if o := r.pending["a"]; o.Status != plugin.StatusFailed || o.SysTag != plugin.SysTagRemove {
+			t.Errorf("pending %+v", o)
+		}
+	})
+}

@@ -2,37 +2,67 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
 
-// keepOutput is how much of what a plugin prints is passed on, in bytes.
-const keepOutput = 4 << 20
-
 // caller runs plugins' commands as the caller of this program expects: in the
-// caller's working directory, and with the deadline of the command line.
+// caller's working directory, with the caller's standard streams (CL-17), and
+// with the deadline of the command line (SPEC 2).
 type caller struct {
 	runner  *process.Runner
-	timeout time.Duration // not positive: the plugin's own
+	streams process.Streams
+	timeout time.Duration // not positive: none
 }
 
-// Run implements native.Runner.
+// Run implements native.Runner. What the command leaves running in its group
+// stays, as with the existing program.
 func (c caller) Run(ctx context.Context, cmd process.Command) process.Result {
-	here, err := os.Getwd()
-	if err != nil {
-		here = "/"
+	cmd.Dir, cmd.Timeout = workingFolder(), c.timeout
+	cmd.Streams, cmd.Log, cmd.Daemon = &c.streams, "", true
+	r := c.runner.Run(ctx, cmd)
+	if c.streams.Foreground {
+		takeTerminal(c.streams.In)
 	}
-	cmd.Dir, cmd.Keep = here, keepOutput
-	if c.timeout > 0 {
-		cmd.Timeout = c.timeout
+	return r
+}
+
+// takeTerminal makes this program the foreground of the terminal again.
+func takeTerminal(terminal *os.File) {
+	signal.Ignore(syscall.SIGTTOU) // we are in the background
+	defer signal.Reset(syscall.SIGTTOU)
+	_ = unix.IoctlSetPointerInt(int(terminal.Fd()), unix.TIOCSPGRP, unix.Getpgrp()) // else the caller does
+}
+
+// asker runs the `--status` of plugins, of which nothing is printed.
+type asker struct {
+	runner *process.Runner
+	limit  time.Duration // of each, beside the plugin's own
+}
+
+// statusLimit is the longest that a `--status` may take. The existing agent gives
+// all of them together 120 s, and knows nothing of any plugin after that (CL-18).
+const statusLimit = 100 * time.Second
+
+// Run implements native.Runner.
+func (a asker) Run(ctx context.Context, cmd process.Command) process.Result {
+	cmd.Dir, cmd.Timeout = workingFolder(), min(cmd.Timeout, a.limit)
+	return a.runner.Run(ctx, cmd)
+}
+
+func workingFolder() string {
+	if here, err := os.Getwd(); err == nil {
+		return here
 	}
-	return c.runner.Run(ctx, cmd)
+	return "/"
 }
 
 // native returns the manager that runs plugins with r. tracker finds their
@@ -44,34 +74,23 @@ func (m *manager) native(r native.Runner, tracker *process.Tracker) *native.Mana
 	})
 }
 
-// command runs the executable of p in the folder, "" for where it is installed.
-func (m *manager) command(ctx context.Context, p plugin.Plugin, folder, previous string, args ...string) process.Result {
-	r := caller{m.runner, m.o.timeout}
-	return m.native(r, nil).Run(ctx, native.Run{Plugin: p, Args: args, Folder: folder, Previous: previous})
+// caller returns what runs the commands of a plugin with that timeout in its
+// record or its config.json.
+func (m *manager) caller(timeout string) caller {
+	return caller{m.runner, m.streams.forPlugins(m.o.foreground), m.o.deadline(timeout)}
 }
 
-// printing prints what the verbs of a removal print, and keeps how the last one
-// ended. `--status` is a question of ours and prints nothing.
-type printing struct {
-	caller
-	stdout, stderr io.Writer
-	last           process.Result
-	unprinted      error // why something could not be printed
+// run runs the executable of p in the folder, "" for where it is installed, with
+// the parameters of the command line.
+func (m *manager) run(ctx context.Context, p plugin.Plugin, timeout, folder, previous string) process.Result {
+	return m.native(m.caller(timeout), nil).Run(ctx, native.Run{Plugin: p, Args: m.o.params, Folder: folder, Previous: previous})
 }
 
-// Run implements native.Runner.
-func (p *printing) Run(ctx context.Context, cmd process.Command) process.Result {
-	r := p.caller.Run(ctx, cmd)
-	verb := cmd.Args[0]
-	if verb == string(plugin.VerbStatus) {
-		return r
+// ask runs the `--status` of p.
+func (m *manager) ask(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	limit := statusLimit
+	if m.o.timeout != nil && *m.o.timeout > 0 {
+		limit = min(limit, *m.o.timeout)
 	}
-	p.last = r
-	if _, err := io.WriteString(p.stdout, r.Output); err != nil {
-		p.unprinted = fmt.Errorf("print what %s said: %w", cmd.Plugin, err)
-	}
-	if r.Err != nil {
-		fmt.Fprintf(p.stderr, "acs-plugin-manager: %s %s: %v\n", cmd.Plugin, verb, r.Err)
-	}
-	return r
+	return m.native(asker{m.runner, limit}, nil).Check(ctx, p)
 }

@@ -2,25 +2,26 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"slices"
-	"time"
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/platform"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
-// execution is what was run, as the control plane is told of it: a plugin, and
-// where it came from.
+// execution is what was run, as an event reports it: a plugin, its type as far as
+// that is known, and where it came from.
 type execution struct {
 	plugin   plugin.Plugin
+	kind     string
 	resource string
+}
+
+func newExecution(p plugin.Plugin, resource string) execution {
+	return execution{p, p.Type.String(), resource}
 }
 
 // Where a plugin comes from, in the words of the event.
@@ -41,7 +42,7 @@ func (m *manager) exec(ctx context.Context) error {
 		run = m.execLocal
 	}
 	what, err := run(ctx)
-	m.told(ctx, what, err)
+	m.sendEvent(ctx, what, err)
 	return err
 }
 
@@ -53,7 +54,7 @@ func (m *manager) execLocal(ctx context.Context) (execution, error) {
 // execInstalled runs an installed plugin, in any version if none is given. It
 // shares the name lock with all but who replaces or removes the plugin.
 func (m *manager) execInstalled(ctx context.Context, name, version string) (execution, error) {
-	what := execution{plugin: plugin.Plugin{Name: name, Version: version}}
+	what := newExecution(plugin.Plugin{Name: name, Version: version}, "")
 	if err := plugin.CheckName(name); err != nil {
 		return what, fail(exitNotFound, "plugin %q: %w", name, err)
 	}
@@ -69,8 +70,8 @@ func (m *manager) execInstalled(ctx context.Context, name, version string) (exec
 	if !ok || version != "" && version != r.Version {
 		return what, fail(exitNotFound, "could not find local package [%s] version [%s]", name, version)
 	}
-	what = execution{r.Plugin(), fromHost}
-	return what, m.execute(ctx, installed{plugin: what.plugin})
+	what = newExecution(r.Plugin(), fromHost)
+	return what, m.execute(ctx, installed{plugin: what.plugin, timeout: r.Timeout})
 }
 
 // execOnline runs what the control plane lists, installing it first, unless
@@ -78,7 +79,7 @@ func (m *manager) execInstalled(ctx context.Context, name, version string) (exec
 // had (CL-07, CL-08, CL-09).
 func (m *manager) execOnline(ctx context.Context) (execution, error) {
 	name, version := m.o.plugin, m.o.pluginVersion
-	what := execution{plugin: plugin.Plugin{Name: name, Version: version}}
+	what := newExecution(plugin.Plugin{Name: name, Version: version}, "")
 	if err := plugin.CheckName(name); err != nil {
 		return what, fail(exitNotFound, "plugin %q: %w", name, err)
 	}
@@ -92,13 +93,12 @@ func (m *manager) execOnline(ctx context.Context) (execution, error) {
 		if !here {
 			return what, failed
 		}
-		fmt.Fprintf(m.stderr, "acs-plugin-manager: %v; %s %s is installed\n", failed, name, local.Version)
+		m.say("%v; %s %s is installed", failed, name, local.Version)
 		return m.execInstalled(ctx, name, version)
 	}
-	i := slices.IndexFunc(all, m.plane.Suits)
-	switch {
-	case i >= 0 && (!here || all[i].Version != local.Version):
-		return m.execListed(ctx, all[i])
+	switch newest, found := m.newest(all); {
+	case found && (!here || newest.Version != local.Version):
+		return m.execListed(ctx, newest)
 	case here:
 		return m.execInstalled(ctx, name, version)
 	case len(all) > 0:
@@ -106,6 +106,16 @@ func (m *manager) execOnline(ctx context.Context) (execution, error) {
 			name, version, arches(all), platform.LocalArch())
 	}
 	return what, fail(exitNotFound, "could not find package [%s] version [%s], neither on this host nor listed by the control plane", name, version)
+}
+
+// newest returns the package of the highest version for this host (CL-07).
+func (m *manager) newest(all []control.Package) (newest control.Package, found bool) {
+	for _, p := range all {
+		if m.plane.Suits(p) && (!found || plugin.CompareVersions(p.Version, newest.Version) > 0) {
+			newest, found = p, true
+		}
+	}
+	return newest, found
 }
 
 // arches are the architectures of packages, each once.
@@ -120,28 +130,25 @@ func arches(ps []control.Package) []string {
 
 // execListed installs a package of the control plane and runs it.
 func (m *manager) execListed(ctx context.Context, p control.Package) (execution, error) {
-	what := execution{plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane}
+	what := newExecution(plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane)
 	in, err := m.install(ctx, install.Request{
 		Source: p.URL, Name: p.Name, Version: p.Version, SHA256: p.SHA256, MD5: p.MD5, Manifest: p.Manifest,
-	}, p)
+	}, listed(p))
 	if err != nil {
 		return what, err
 	}
 	defer in.release()
-	what.plugin = in.plugin
-	return what, m.execute(ctx, in)
+	return newExecution(in.plugin, fromPlane), m.execute(ctx, in)
 }
 
 // execFile installs a package file and runs it (CL-11).
 func (m *manager) execFile(ctx context.Context) (execution, error) {
-	what := execution{resource: fromFile}
-	in, err := m.install(ctx, install.Request{Source: m.o.file, Name: m.o.plugin, Version: m.o.pluginVersion}, control.Package{})
+	in, err := m.install(ctx, install.Request{Source: m.o.file}, filed)
 	if err != nil {
-		return what, err
+		return execution{plugin: in.plugin, resource: fromFile}, err
 	}
 	defer in.release()
-	what.plugin = in.plugin
-	return what, m.execute(ctx, in)
+	return newExecution(in.plugin, fromFile), m.execute(ctx, in)
 }
 
 // execute runs a plugin with the parameters of the command line. What was just
@@ -150,51 +157,24 @@ func (m *manager) execFile(ctx context.Context) (execution, error) {
 func (m *manager) execute(ctx context.Context, in installed) error {
 	p := in.plugin
 	fresh := in.release != nil
-	r := m.command(ctx, p, "", in.previous, m.o.params...)
-	err := ended(p, r)
-	if _, printErr := io.WriteString(m.stdout, r.Output); printErr != nil && err == nil {
-		err = fmt.Errorf("print what %s said: %w", p.Name, printErr)
-	}
+	r := m.run(ctx, p, in.timeout, "", in.previous)
 	switch {
-	case p.Type == plugin.Persist && (fresh || r.Started && changes(m.o.params)):
-		probe := verb.Probe(p, time.Now(), m.command(ctx, p, "", "", string(plugin.VerbStatus)))
+	case p.Type == plugin.Persist && (fresh || r.Started && slices.ContainsFunc(m.o.params, changes)):
+		probe := m.ask(ctx, p)
 		if probe.Status != plugin.StatusUnknown || in.tag != plugin.SysTagNone { // else nothing is known (EV-24)
 			m.report(ctx, p, probe.Status, in.tag)
 		}
 	case p.Type == plugin.Once && fresh:
 		m.report(ctx, p, plugin.StatusInstalled, in.tag)
 	}
-	return err
+	return ended(p, r)
 }
 
-// changes tells that the parameters are one verb that is more than a question.
-func changes(params []string) bool {
-	if len(params) != 1 {
-		return false
-	}
-	switch plugin.Verb(params[0]) {
+// changes reports whether a parameter is a verb that is more than a question.
+func changes(param string) bool {
+	switch plugin.Verb(param) {
 	case plugin.VerbInstall, plugin.VerbUninstall, plugin.VerbStart, plugin.VerbStop, plugin.VerbUpgrade, plugin.VerbRestart:
 		return true
 	}
 	return false
-}
-
-// verify runs a package in its staging folder, which is gone afterwards (CL-14).
-func (m *manager) verify(ctx context.Context) error {
-	i, err := m.installer()
-	if err != nil {
-		return err
-	}
-	defer i.Close()
-	staged, err := i.Stage(ctx, install.Request{Source: m.o.url})
-	if err != nil {
-		return err
-	}
-	defer m.discard(staged)
-	p := staged.Config.Record().Plugin()
-	r := m.command(ctx, p, staged.Dir, "", m.o.params...)
-	if _, err := io.WriteString(m.stdout, r.Output); err != nil {
-		return fmt.Errorf("print what %s said: %w", p.Name, err)
-	}
-	return ended(p, r)
 }

@@ -65,10 +65,17 @@ func exitCode(err error) (code int, own bool) {
 	return exitUsage, false
 }
 
+// isPluginsOwn reports whether the exit code is the plugin's own, not that of a
+// signal.
+func isPluginsOwn(err error) bool {
+	e, ok := errors.AsType[*exitError](err)
+	return ok && e.err == nil
+}
+
 // tell says on stderr why the program fails and returns its exit code.
 func tell(stderr io.Writer, err error) int {
-	code, own := exitCode(err)
-	if !own || code == exitSignal {
+	code, _ := exitCode(err)
+	if err != nil && !isPluginsOwn(err) {
 		fmt.Fprintf(stderr, "acs-plugin-manager: %v\n", err)
 	}
 	return code

@@ -4,12 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"text/tabwriter"
-	"time"
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/platform"
-	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -22,6 +21,9 @@ func (m *manager) list(ctx context.Context) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, version, publisher, os, arch, t)
 	}
 	if m.o.local {
+		if err := mustExist(m.cfg); err != nil {
+			return err
+		}
 		all, err := m.records(ctx)
 		if err != nil {
 			return err
@@ -32,7 +34,7 @@ func (m *manager) list(ctx context.Context) error {
 			}
 		}
 	} else {
-		all, err := m.listed(ctx, control.PackageQuery{PluginName: m.o.plugin, Version: m.o.pluginVersion, Arch: platform.LocalArch()})
+		all, err := m.listed(ctx, control.PackageQuery{PluginName: m.o.plugin, Arch: platform.LocalArch()})
 		if err != nil {
 			return err
 		}
@@ -62,7 +64,7 @@ func (m *manager) records(ctx context.Context) ([]plugin.Plugin, error) {
 		return nil, fail(exitDatabaseRead, "read plugin database: %w", err)
 	}
 	for _, d := range l.Damaged {
-		fmt.Fprintf(m.stderr, "acs-plugin-manager: left out of the plugin database: %+v\n", d)
+		m.say("left out of the plugin database: %+v", d)
 	}
 	return l.Plugins, nil
 }
@@ -74,30 +76,38 @@ type statusLine struct {
 	Version string `json:"version"`
 }
 
-// status prints how the persistent plugins are, in the order of the records
-// (CL-01). A removed one is told without running anything.
+// status prints the status of the persistent plugins, in the order of the records
+// (CL-01). A removed one is reported without running anything, and one that hangs
+// does not delay the others for longer than it takes (CL-18).
 func (m *manager) status(ctx context.Context) error {
+	if err := mustExist(m.cfg); err != nil {
+		return err
+	}
 	all, err := m.records(ctx)
 	if err != nil {
 		return err
 	}
+	all = slices.DeleteFunc(all, func(p plugin.Plugin) bool { return p.Type != plugin.Persist })
+	words := map[uint64]string{}
+	var probed []plugin.Plugin
+	for _, p := range all {
+		words[p.ID] = control.WordRemoved
+		if p.Probed() {
+			probed = append(probed, p)
+		}
+	}
+	err = m.native(asker{m.runner, statusLimit}, nil).Probe(ctx, probed, func(probe plugin.Probe) {
+		words[probe.Plugin.ID] = control.Word(probe.Status)
+		if probe.Cause != "" {
+			m.say("status of %s: %s", probe.Plugin.Name, probe.Cause)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("ask for the status: %w", err)
+	}
 	lines := []statusLine{}
 	for _, p := range all {
-		if p.Type != plugin.Persist {
-			continue
-		}
-		word := control.WordRemoved
-		if !p.Removed {
-			r := m.command(ctx, p, "", "", string(plugin.VerbStatus))
-			word = control.Word(verb.Probe(p, time.Now(), r).Status)
-			if r.Err != nil && (!r.Started || r.TimedOut) {
-				fmt.Fprintf(m.stderr, "acs-plugin-manager: status of %s within %s: %v\n", p.Name, verb.Deadline(p), r.Err)
-			}
-		}
-		lines = append(lines, statusLine{Name: p.Name, Status: word, Version: p.Version})
-	}
-	if ctx.Err() != nil {
-		return fail(exitNotRun, "status: %w", context.Cause(ctx))
+		lines = append(lines, statusLine{Name: p.Name, Status: words[p.ID], Version: p.Version})
 	}
 	out := json.NewEncoder(m.stdout)
 	out.SetIndent("", "    ")

@@ -11,16 +11,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
-	"github.com/spf13/pflag"
-
+	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/version"
@@ -30,20 +29,37 @@ func main() {
 	if err := process.DropInherited(); err != nil {
 		fmt.Fprintln(os.Stderr, "acs-plugin-manager:", err)
 	}
+	executable, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "acs-plugin-manager:", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	logger.KeepWithoutReader()
-	code, flush := runQueued(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	code, flush := runQueued(ctx, invocation{
+		args: os.Args[1:], environ: os.Environ(), executable: executable, config: config.DefaultFile, pause: reportPause,
+		streams: streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, stdout: os.Stdout, stderr: os.Stderr},
+	})
 	stop() // the next signal ends a flush that nobody reads
 	os.Exit(flush(code))
+}
+
+// invocation is how the program was called.
+type invocation struct {
+	args, environ []string
+	executable    string        // path of this program
+	config        string        // path of the configuration
+	pause         time.Duration // between the tries of a report
+	streams
 }
 
 // runQueued runs the program with queues before its outputs: a reader that
 // stands still must not keep locks from all others (EV-27). flush waits until
 // all is printed, and returns the exit code.
-func runQueued(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int, flush func(code int) int) {
-	out := logger.NewQueue(stdout, logger.QueueOptions{Most: math.MaxInt})
-	said := logger.NewQueue(stderr, logger.QueueOptions{Most: math.MaxInt})
-	return run(ctx, args, environ, out, said), func(code int) int {
+func runQueued(ctx context.Context, i invocation) (code int, flush func(code int) int) {
+	out := logger.NewQueue(i.stdout, logger.QueueOptions{Most: math.MaxInt})
+	said := logger.NewQueue(i.stderr, logger.QueueOptions{Most: math.MaxInt})
+	i.stdout, i.stderr = out, said
+	return run(ctx, i), func(code int) int {
 		if err := out.Close(0); err != nil && code == 0 {
 			code = tell(said, fmt.Errorf("print: %w", err))
 		}
@@ -53,34 +69,32 @@ func runQueued(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 }
 
 // run is the program: it returns the exit code.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	o, err := parse(args)
+func run(ctx context.Context, i invocation) int {
+	o, err := parse(i.args)
 	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, o.usage)
-		return 0
 	case err != nil:
-		return tell(stderr, fail(exitUsage, "%w", err))
-	case o.version:
-		fmt.Fprintln(stdout, version.String())
+		return tell(i.stderr, fail(exitUsage, "%w", err))
+	case o.command == showHelp:
+		fmt.Fprint(i.stdout, usage())
+		return 0
+	case o.command == showVersion:
+		fmt.Fprintln(i.stdout, version.String())
 		return 0
 	}
-	m, err := newManager(o, environ, stdout, stderr)
-	if err != nil {
-		return tell(stderr, err)
+	failures := i.stderr
+	if o.command == status && !o.verbose {
+		i.stderr = io.Discard // the existing agent parses both streams as one (CL-18)
 	}
-	defer m.close()
-	switch {
-	case o.list:
-		err = m.list(ctx)
-	case o.status:
-		err = m.status(ctx)
-	case o.exec:
-		err = m.exec(ctx)
-	case o.remove:
-		err = m.remove(ctx)
-	case o.verify:
-		err = m.verify(ctx)
+	for _, name := range o.unknown {
+		fmt.Fprintf(i.stderr, "acs-plugin-manager: unknown flag %s is ignored\n", name)
 	}
-	return tell(stderr, err)
+	m, err := newManager(o, i)
+	if err == nil {
+		err = m.do(ctx)
+		m.close()
+	}
+	if o.command == status && err != nil {
+		err = fail(exitDatabaseRead, "%w", err) // there is no list (CL-18)
+	}
+	return tell(failures, err)
 }

@@ -37,12 +37,57 @@ func put(t *testing.T, root, name, kind, timeout, script string) {
 	}
 }
 
-// call runs the program.
+// invoke runs the program as it was called, with files for its standard streams
+// where the invocation has none, and no pause between the tries of a report.
+func invoke(t *testing.T, i invocation) (code int, stdout, stderr string) {
+	t.Helper()
+	out, said := create(t, "stdout"), create(t, "stderr")
+	if i.in == nil {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer null.Close()
+		i.in = null
+	}
+	i.out, i.err = out, said
+	if i.stdout == nil {
+		i.stdout = out
+	}
+	if i.stderr == nil {
+		i.stderr = said
+	}
+	if i.executable == "" {
+		i.executable = "/usr/bin/acs-plugin-manager"
+	}
+	code = run(t.Context(), i)
+	return code, content(t, out), content(t, said)
+}
+
+// create makes an empty file, which is appended to.
+func create(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), name), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func content(t *testing.T, f *os.File) string {
+	t.Helper()
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// call runs the program on a root.
 func call(t *testing.T, root string, args ...string) (int, string, string) {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, []string{"SUPERVISOR_ROOT=" + root}, &stdout, &stderr)
-	return code, stdout.String(), stderr.String()
+	return invoke(t, invocation{args: args, environ: []string{"SUPERVISOR_ROOT=" + root}})
 }
 
 // packed writes a zip of the files and returns its path.
@@ -89,7 +134,7 @@ func TestCommands(t *testing.T) {
 		stdout string
 	}{
 		{"CL-02 the plugin's own code", []string{"-e", "--local", "-P", "once", "-p", "a,b"}, 42, "args=a b\n"},
-		{"CL-02 paramsV2", []string{"-e", "--local", "-P", "once", "--paramsV2", "--x", "a b"}, 42, "args=--x a b\n"},
+		{"CL-02 paramsV2", []string{"-e", "--local", "-P", "once", "--paramsV2", "--x 'a b'"}, 42, "args=--x a b\n"},
 		{"CL-02 separator", []string{"-e", "--local", "-P", "once", "-s", ";", "-p", "a,b;c"}, 42, "args=a,b c\n"},
 		{"CL-03", []string{"-e", "--local", "-P", "healthy", "-p", "--start"}, 0, "did --start\n"},
 		{"CL-04 name", []string{"-e", "--local", "-P", "nope"}, 234, ""},
@@ -106,7 +151,7 @@ func TestCommands(t *testing.T) {
 		{"CL-11 no config", []string{"-e", "-F", packed(t, map[string]string{"x": "y"})}, 238, ""},
 		{"CL-11 bad config", []string{"-e", "-F", packed(t, map[string]string{"config.json": "{bad"})}, 237, ""},
 		{"CL-13", []string{"-e", "-F", packed(t, map[string]string{"config.json": good, "../out": ""})}, 236, ""},
-		{"CL-14", []string{"-f", "-u", packed(t, map[string]string{"config.json": good, "main.sh": "#!/bin/sh\necho verified\n"})}, 0, "verified\n"},
+		{"CL-14", []string{"-f", "-u", "file://" + packed(t, map[string]string{"config.json": good, "main.sh": "#!/bin/sh\necho verified\n"})}, 0, "verified\n"},
 		{"exec from a file", []string{"-e", "-F", packed(t, map[string]string{"config.json": good, "main.sh": "#!/bin/sh\necho filed\n"})}, 0, "filed\n"},
 		{"twice", []string{"-e", "-P", "once", "-p", "a", "-p", "b"}, 1, ""},
 	} {

@@ -19,9 +19,12 @@ import (
 // call runs the program on the stage, with the control plane at that address.
 func (s *stage) call(plane string, args ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
-	var out, diagnostics bytes.Buffer
-	code = run(s.t.Context(), args, []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + plane}, &out, &diagnostics)
-	return code, out.String(), diagnostics.String()
+	return invoke(s.t, invocation{args: args, environ: s.environ(plane)})
+}
+
+// environ is the environment of a call with the control plane at that address.
+func (s *stage) environ(plane string, more ...string) []string {
+	return append(more, "SUPERVISOR_ROOT="+s.root, "SUPERVISOR_CONTROL_PLANE_URL="+plane)
 }
 
 // expect is what a call must come to; said is part of either output.
@@ -54,6 +57,7 @@ func (s *stage) untouched(name, version string) {
 }
 
 func TestOnline(t *testing.T) {
+	t.Parallel()
 	nobody := httptest.NewServer(http.NotFoundHandler())
 	refused := nobody.URL
 	nobody.Close()
@@ -131,19 +135,17 @@ func TestOnline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out, diagnostics bytes.Buffer
-		code := run(t.Context(), []string{"-e", "-P", "p_up"}, []string{
-			"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + s.server.URL,
-			"SUPERVISOR_UPGRADE_TRUSTED_KEYS=" + key.Public().String(),
-		}, &out, &diagnostics)
+		code, _, said := invoke(t, invocation{
+			args: []string{"-e", "-P", "p_up"}, environ: s.environ(s.server.URL, "SUPERVISOR_UPGRADE_TRUSTED_KEYS="+key.Public().String()),
+		})
 		if code != exitDigest {
-			t.Errorf("exit %d; %s", code, diagnostics.String())
+			t.Errorf("exit %d; %s", code, said)
 		}
 		s.untouched("p_up", "")
 	})
 	t.Run("what cannot be recorded is taken away again", func(t *testing.T) {
 		s := newStage(t)
-		m, err := newManager(options{}, []string{"SUPERVISOR_ROOT=" + s.root}, &bytes.Buffer{}, &bytes.Buffer{})
+		m, err := newManager(options{}, invocation{environ: []string{"SUPERVISOR_ROOT=" + s.root}, streams: streams{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,113 +1,227 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/google/shlex"
 )
 
-// options are the command line, checked.
-type options struct {
-	list, status, exec, remove, verify, version bool
+// command is what the program is to do.
+type command int
 
+// The commands. Of several on one command line the first in this order counts,
+// as in the existing program (CL-16).
+const (
+	showHelp command = iota
+	showVersion
+	list
+	verify
+	status
+	execute
+	remove
+)
+
+// options are the command line.
+type options struct {
+	command       command
 	local         bool
+	verbose       bool
+	foreground    bool // an interactive plugin gets the terminal
 	plugin        string
 	pluginVersion string
 	file, url     string
 	params        []string
-	timeout       time.Duration // of a plugin's command; 0: its own
-	fetchTimeout  time.Duration // of a download or a wait for a lock; 0: install.fetch_timeout, lockWait
-
-	usage string
+	timeout       *time.Duration // of the plugin's command, not positive: none; nil: the record's
+	fetchTimeout  time.Duration  // of a download or a wait for a lock; not positive: install.fetch_timeout, lockWait
+	unknown       []string       // flags that are ignored
 }
 
-// once is a flag that may be given one time.
-type once struct {
+// knownFlag is a flag that the program has.
+type knownFlag struct {
 	name  string
-	value string
-	set   bool
+	short string // one letter, "" for none
+	value string // what it takes, "" for nothing
+	help  string
 }
 
-func (f *once) String() string { return f.value }
-func (f *once) Type() string   { return "string" }
+var flags = [...]knownFlag{
+	{"help", "h", "", "print this"},
+	{"version", "v", "", "print the version of this program"},
+	{"list", "l", "", "list the plugins that are available, with --local the installed ones"},
+	{"status", "S", "", "print the status of the persistent plugins, as JSON"},
+	{"exec", "e", "", "run a plugin, installing it first where that is needed"},
+	{"remove", "r", "", "remove a plugin"},
+	{"verify", "f", "", "run a package without installing it"},
+	{"local", "L", "", "use only what is installed"},
+	{"plugin", "P", "NAME", "name of the plugin"},
+	{"pluginVersion", "n", "VERSION", "version of the plugin"},
+	{"pluginId", "", "ID", "accepted and ignored"},
+	{"params", "p", "TEXT", "arguments for the plugin, separated by the separator or by blanks"},
+	{"paramsV2", "", "TEXT", "arguments for the plugin, separated by blanks; takes precedence over --params"},
+	{"separator", "s", "TEXT", "separator of the arguments in --params (default ,)"},
+	{"file", "F", "FILE", "package file to install and run"},
+	{"url", "u", "URL", "http, https or file URL of the package to verify"},
+	{"timeout", "", "SECONDS", "how long the plugin's command may take, 0 for ever (default: the timeout of the plugin)"},
+	{"fetchTimeout", "", "SECONDS", "how long a download, or a wait for a lock, may take"},
+	{"experimental-foreground", "", "", "give the plugin the terminal, for one that is interactive"},
+	{"verbose", "V", "", "print more diagnostics, on standard error"},
+}
 
-// Set refuses the second value: the one that is lost would be missed.
-func (f *once) Set(s string) error {
-	if f.set {
-		return fmt.Errorf("-%s duplicated", f.name)
+// usage returns the help text.
+func usage() string {
+	var b strings.Builder
+	b.WriteString("Usage: acs-plugin-manager [flags]\n\n")
+	for _, f := range flags {
+		short := "    "
+		if f.short != "" {
+			short = "-" + f.short + ", "
+		}
+		fmt.Fprintf(&b, "  %s%-26s %s\n", short, strings.TrimSpace("--"+f.name+" "+f.value), f.help)
 	}
-	f.value, f.set = s, true
+	return b.String()
+}
+
+// parse reads the command line, by the rules of the existing program (CL-16).
+func parse(args []string) (o options, err error) {
+	g := given{values: map[string]string{}}
+	if err := g.read(args); err != nil {
+		return o, err
+	}
+	o = options{
+		local: g.has("local"), verbose: g.has("verbose"), foreground: g.has("experimental-foreground"),
+		plugin: g.values["plugin"], pluginVersion: g.values["pluginVersion"], file: g.values["file"], url: g.values["url"],
+		unknown: g.unknown,
+	}
+	if o.command = g.command(); o.command == showHelp {
+		return o, nil
+	}
+	if text, ok := g.values["timeout"]; ok {
+		d, err := seconds("timeout", text)
+		if err != nil {
+			return o, err
+		}
+		o.timeout = &d
+	}
+	if text, ok := g.values["fetchTimeout"]; ok {
+		if o.fetchTimeout, err = seconds("fetchTimeout", text); err != nil {
+			return o, err
+		}
+	}
+	o.params = words(g.values["paramsV2"])
+	if g.values["paramsV2"] == "" {
+		o.params = words(strings.ReplaceAll(g.values["params"], cmp.Or(g.values["separator"], ","), " "))
+	}
+	return o, nil
+}
+
+// words splits text as a POSIX shell does (CL-15). A word whose quote is not
+// closed is lost, as in the existing program.
+func words(text string) []string {
+	split, _ := shlex.Split(text)
+	return split
+}
+
+// seconds reads the value of a flag.
+func seconds(flag, text string) (time.Duration, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("--%s %q is not a whole number of seconds", flag, text)
+	}
+	return toSeconds(n), nil
+}
+
+// toSeconds returns n seconds, or the longest time there is.
+func toSeconds(n int) time.Duration {
+	const most = int(1<<63-1) / int(time.Second)
+	return time.Duration(max(min(n, most), -most)) * time.Second
+}
+
+// given are the flags of a command line with their values.
+type given struct {
+	values  map[string]string // by the name of the flag
+	unknown []string
+	help    bool // the word help stands where no flag wants a value
+}
+
+func (g *given) has(name string) bool { _, ok := g.values[name]; return ok }
+
+// command returns what is to be done.
+func (g *given) command() command {
+	if g.help || g.has("help") {
+		return showHelp
+	}
+	for i, name := range [...]string{"version", "list", "verify", "status", "exec", "remove"} {
+		if g.has(name) {
+			return showVersion + command(i)
+		}
+	}
+	return showHelp
+}
+
+// read reads the arguments. The one after a flag that takes a value is the
+// value, whatever it looks like; others that are no flags say nothing.
+func (g *given) read(args []string) error {
+	wants := ""    // the flag whose value comes next
+	maybe := false // the flag before is unknown, and may take a value
+	for _, arg := range args {
+		if wants != "" {
+			g.values[wants], wants = arg, ""
+			continue
+		}
+		if !strings.HasPrefix(arg, "-") {
+			g.help = g.help || arg == "help" && !maybe
+			maybe = false
+			continue
+		}
+		f, value, err := g.flag(arg)
+		switch {
+		case err != nil:
+			return err
+		case f.value == "" && value != "" && f.help != "":
+			return fmt.Errorf("flag --%s takes no value", f.name)
+		}
+		g.values[f.name] = value
+		maybe = f.help == "" && value == ""
+		if f.value != "" && value == "" {
+			wants = f.name
+		}
+	}
 	return nil
 }
 
-// parse reads the command line. What follows --paramsV2 belongs to the plugin,
-// whatever it looks like.
-func parse(args []string) (options, error) {
-	var o options
-	var rest []string
-	at := slices.Index(args, "--paramsV2")
-	if at >= 0 {
-		args, rest = args[:at], args[at+1:]
+// flag returns the flag of an argument, and its value where that is in the
+// argument: --flag=value, --flag:value, and the same with one letter. An unknown
+// long one is returned without a help text.
+func (g *given) flag(arg string) (f knownFlag, value string, err error) {
+	name, value := arg, ""
+	if i := strings.IndexAny(arg, "=:"); i >= 0 {
+		name, value = arg[:i], arg[i+1:]
 	}
-	params := &once{name: "p"}
-	var separator string
-	var timeout, fetchTimeout int
-	fs := pflag.NewFlagSet("acs-plugin-manager", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	fs.BoolVar(&o.list, "list", false, "list the plugins to be had, with --local the installed ones")
-	fs.BoolVar(&o.status, "status", false, "tell the status of the persistent plugins, as JSON")
-	fs.BoolVarP(&o.exec, "exec", "e", false, "run a plugin")
-	fs.BoolVarP(&o.remove, "remove", "r", false, "remove a plugin")
-	fs.BoolVarP(&o.verify, "verify", "f", false, "run a package without installing it")
-	fs.BoolVar(&o.local, "local", false, "only what is installed")
-	fs.StringVarP(&o.plugin, "plugin", "P", "", "`name` of the plugin")
-	fs.StringVarP(&o.pluginVersion, "pluginVersion", "n", "", "`version` of the plugin")
-	fs.VarP(params, "params", "p", "arguments for the plugin, separated by the separator")
-	fs.Bool("paramsV2", false, "all that follows are arguments for the plugin")
-	fs.StringVarP(&separator, "separator", "s", ",", "what separates the arguments in --params")
-	fs.StringVarP(&o.file, "file", "F", "", "package `file` to install and run")
-	fs.StringVarP(&o.url, "url", "u", "", "`URL` of the package to verify")
-	fs.IntVar(&timeout, "timeout", 0, "`seconds` the plugin may take")
-	fs.IntVar(&fetchTimeout, "fetchTimeout", 0, "`seconds` a download, or a wait for a lock, may take")
-	fs.BoolVar(&o.version, "version", false, "print the version")
-	o.usage = "Usage: acs-plugin-manager [flags]\n\n" + fs.FlagUsages()
-	if err := fs.Parse(args); err != nil {
-		return o, err
-	}
-	o.timeout, o.fetchTimeout = time.Duration(timeout)*time.Second, time.Duration(fetchTimeout)*time.Second
+	long, isLong := strings.CutPrefix(name, "--")
 	switch {
-	case at >= 0:
-		o.params = rest
-	case params.value != "":
-		o.params = strings.Split(params.value, separator)
+	case isLong && long == "":
+		return f, "", fmt.Errorf("-- is not supported")
+	case !isLong && len(name) != 2:
+		return f, "", fmt.Errorf("%s is not supported: one letter after a single dash", name)
 	}
-	return o, o.check()
-}
-
-// check tells what the flags lack together.
-func (o options) check() error {
-	commands := 0
-	for _, given := range []bool{o.list, o.status, o.exec, o.remove, o.verify, o.version} {
-		if given {
-			commands++
+	f = knownFlag{name: long}
+	for _, known := range flags {
+		if isLong && known.name == long || !isLong && known.short == name[1:] {
+			f = known
 		}
 	}
 	switch {
-	case commands == 0:
-		return pflag.ErrHelp
-	case commands > 1:
-		return errors.New("more than one command given")
-	case o.timeout < 0 || o.fetchTimeout < 0:
-		return errors.New("a timeout is negative")
-	case o.exec && o.plugin == "" && o.file == "", o.remove && o.plugin == "":
-		return errors.New("no --plugin given")
-	case o.verify && o.url == "":
-		return errors.New("no --url given")
+	case f.help == "" && !isLong:
+		return f, "", fmt.Errorf("unknown flag %s", name)
+	case f.help == "":
+		g.unknown = append(g.unknown, name)
 	}
-	return nil
+	if g.has(f.name) {
+		return f, "", fmt.Errorf("%s duplicated", name)
+	}
+	return f, value, nil
 }

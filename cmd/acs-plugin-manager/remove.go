@@ -8,7 +8,9 @@ import (
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
@@ -30,17 +32,17 @@ func (m *manager) remove(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	p, err := m.find(ctx, name) // again: it may have changed while we waited
+	r, err := m.find(ctx, name) // again: it may have changed while we waited
 	if err == nil {
 		err = m.mayChange(name)
 	}
 	if err != nil {
 		return err
 	}
-	var unprinted error
+	p := r.Plugin()
 	if p.Type == plugin.Persist {
-		if unprinted, err = m.uninstall(ctx, p); err != nil {
-			return errors.Join(err, unprinted)
+		if err := m.uninstall(ctx, p, r.Timeout); err != nil {
+			return err
 		}
 	}
 	if err := m.registry.MarkRemoved(ctx, name); errors.Is(err, registry.ErrNotInstalled) {
@@ -57,44 +59,60 @@ func (m *manager) remove(ctx context.Context) error {
 		return fail(exitRemoveFiles, "remove files of %s: %w", name, err)
 	}
 	fmt.Fprintf(m.stderr, "RemovePlugin success, plugin[%s]\n", name)
-	return unprinted
+	return nil
 }
 
-// find is the installed plugin of that name.
-func (m *manager) find(ctx context.Context, name string) (plugin.Plugin, error) {
+// find returns the record of the installed plugin of that name.
+func (m *manager) find(ctx context.Context, name string) (record.Record, error) {
 	r, ok, err := m.registry.Find(ctx, name)
 	switch {
 	case err != nil:
-		return plugin.Plugin{}, fail(exitDatabaseRead, "read plugin database: %w", err)
+		return r, fail(exitDatabaseRead, "read plugin database: %w", err)
 	case !ok:
-		return plugin.Plugin{}, fail(exitNotFound, "plugin %s not found in installed_plugins", name)
+		return r, fail(exitNotFound, "plugin %s not found in installed_plugins", name)
 	}
-	return r.Plugin(), nil
+	return r, nil
 }
 
 // uninstall stops a plugin, waits until it is gone, and has it uninstall itself.
-// kept is why the plugin stays. That what it printed could not be printed changes
-// nothing of that, and is returned apart.
-func (m *manager) uninstall(ctx context.Context, p plugin.Plugin) (unprinted, kept error) {
+// The error is why it stays.
+func (m *manager) uninstall(ctx context.Context, p plugin.Plugin, timeout string) (err error) {
 	tracker, err := process.NewTracker(process.TrackerOptions{Plugins: layout.Plugins(m.cfg.Root), Log: m.log})
 	if err != nil {
-		return nil, fail(exitRemoveFiles, "find what runs of %s: %w", p.Name, err)
+		return fail(exitRemoveFiles, "find what runs of %s: %w", p.Name, err)
 	}
-	defer func() { unprinted = errors.Join(unprinted, tracker.Close()) }()
-	r := &printing{caller: caller{m.runner, m.o.timeout}, stdout: m.stdout, stderr: m.stderr}
-	outcome := m.native(r, tracker).Uninstall(ctx, p)
+	defer func() { err = errors.Join(err, tracker.Close()) }()
+	u := &uninstaller{verbs: m.caller(timeout), status: asker{m.runner, statusLimit}}
+	outcome := m.native(u, tracker).Uninstall(ctx, p)
 	switch {
 	case outcome.Err == nil:
-		return r.unprinted, nil
+		return nil
 	case outcome.Verb == plugin.VerbStop && ctx.Err() == nil:
-		return r.unprinted, fail(exitRemoveFiles, "%s is not removed, it does not stop: %w", p.Name, outcome.Err)
+		return fail(exitRemoveFiles, "%s is not removed, it does not stop: %w", p.Name, outcome.Err)
 	}
-	again := m.command(context.WithoutCancel(ctx), p, "", "", string(plugin.VerbStart))
+	again := m.native(m.runner, nil).Run(context.WithoutCancel(ctx), native.Run{Plugin: p, Args: []string{string(plugin.VerbStart)}})
 	if again.Err != nil {
-		fmt.Fprintf(m.stderr, "acs-plugin-manager: start %s again: %v\n", p.Name, again.Err)
+		m.say("start %s again: %v", p.Name, again.Err)
 	}
-	if r.last.Err == nil { // it agreed, and left something that cannot be killed
-		return r.unprinted, fail(exitRemoveFiles, "%s is not removed: %w", p.Name, outcome.Err)
+	m.say("%s is not removed: %v", p.Name, outcome.Err)
+	if u.last.Err == nil { // it agreed, and left something that cannot be killed
+		return fail(exitRemoveFiles, "%s is not removed: %w", p.Name, outcome.Err)
 	}
-	return r.unprinted, ended(p, r.last)
+	return ended(p, u.last)
+}
+
+// uninstaller runs what a removal runs, and keeps how the last verb ended.
+type uninstaller struct {
+	verbs  caller
+	status asker
+	last   process.Result
+}
+
+// Run implements native.Runner.
+func (u *uninstaller) Run(ctx context.Context, cmd process.Command) process.Result {
+	if cmd.Args[0] == string(plugin.VerbStatus) {
+		return u.status.Run(ctx, cmd)
+	}
+	u.last = u.verbs.Run(ctx, cmd)
+	return u.last
 }

@@ -21,6 +21,7 @@ import (
 // TestTreeEnds: at the deadline nothing is left of a command and what it
 // started, wherever that has gone in its group (CL-05).
 func TestTreeEnds(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	put(t, root, "hung", "Once", "1", "#!/bin/sh\nsleep 600 & echo $! >$PLUGIN_DIR/pid\ntrap '' TERM\nwait; sleep 600\n")
 	if code, _, stderr := call(t, root, "-e", "--local", "-P", "hung"); code != exitTimeout {
@@ -91,6 +92,7 @@ esac
 // TestRemoveDaemon: a plugin is not deleted under its living daemon. One that
 // takes its time is waited for, one that does not stop stays (CL-10).
 func TestRemoveDaemon(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		onTERM string
 		code   int
@@ -131,36 +133,26 @@ type unwritable struct{}
 
 func (unwritable) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// TestRemoveUnprinted: that nobody reads what a plugin says keeps it neither
-// from being removed nor from being started again (CL-10).
-func TestRemoveUnprinted(t *testing.T) {
-	s := newStage(t)
-	verbs := filepath.Join(s.root, "verbs")
-	s.installed("veto", "1.0", "Persist", nil, "#!/bin/sh\necho $1 | tee -a "+verbs+"\n[ \"$1\" = --uninstall ] && exit 9\nexit 0\n")
-	code := run(t.Context(), []string{"-r", "-P", "veto"}, []string{"SUPERVISOR_ROOT=" + s.root}, unwritable{}, &bytes.Buffer{})
-	if b, err := os.ReadFile(verbs); code != 9 || err != nil || string(b) != "--stop\n--uninstall\n--start\n" {
-		t.Errorf("exit %d, verbs %q, %v", code, b, err)
-	}
-}
-
 // standing is an output that is not read until it is closed.
 type standing chan struct{}
 
 func (s standing) Write(p []byte) (int, error) { <-s; return len(p), nil }
 
-// TestUnread: that nobody reads what is printed keeps no lock held (EV-27).
+// TestUnread: output of this program that is not read keeps no lock held
+// (EV-27).
 func TestUnread(t *testing.T) {
 	root, unread := t.TempDir(), make(standing)
-	put(t, root, "talks", "Once", "5", "#!/bin/sh\necho a; echo b >&2; exit 3\n")
-	code, flush := runQueued(t.Context(), []string{"-e", "--local", "-P", "talks"}, []string{"SUPERVISOR_ROOT=" + root}, unread, unread)
-	if code != 3 {
+	put(t, root, "fails", "Once", "5", "#!/bin/sh\nkill -KILL $$\n")
+	i := invocation{args: []string{"-r", "-P", "fails"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: unread, stderr: unread}}
+	code, flush := runQueued(t.Context(), i)
+	if code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	close(unread)
 	if code := flush(0); code != 0 {
 		t.Errorf("flush: exit %d", code)
 	}
-	code, flush = runQueued(t.Context(), []string{"-V"}, nil, unwritable{}, unwritable{})
+	code, flush = runQueued(t.Context(), invocation{args: []string{"-v"}, streams: streams{stdout: unwritable{}, stderr: unwritable{}}})
 	if code = flush(code); code != exitUsage {
 		t.Errorf("unwritable: exit %d", code)
 	}
@@ -175,8 +167,8 @@ func TestVersionLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := &doOnText{text: "waiting for", do: release} // the holder installed nothing
-	env := []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + s.server.URL}
-	if code := run(t.Context(), []string{"-e", "-P", "p_up", "-p", "--install"}, env, &bytes.Buffer{}, said); code != 0 || said.do != nil {
+	i := invocation{args: []string{"-e", "-P", "p_up", "-p", "--install"}, environ: s.environ(s.server.URL), streams: streams{stderr: said}}
+	if code, _, _ := invoke(t, i); code != 0 || said.do != nil {
 		t.Errorf("exit %d, said %q", code, said.String())
 	}
 	s.untouched("p_up", "1.0")
@@ -261,16 +253,13 @@ func TestRefusedWhole(t *testing.T) {
 			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			var out, said bytes.Buffer
-			code := run(t.Context(), []string{"-e", "-F", path}, []string{
-				"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + s.server.URL,
-				"SUPERVISOR_INSTALL_MAX_ENTRIES=5", "SUPERVISOR_INSTALL_MAX_SIZE=100000",
-			}, &out, &said)
+			limits := []string{"SUPERVISOR_INSTALL_MAX_ENTRIES=5", "SUPERVISOR_INSTALL_MAX_SIZE=100000"}
 			if name == "ratio" { // the size would be refused before
-				code = run(t.Context(), []string{"-e", "-F", path}, []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_INSTALL_MAX_RATIO=10"}, &out, &said)
+				limits = []string{"SUPERVISOR_INSTALL_MAX_RATIO=10"}
 			}
+			code, _, said := invoke(t, invocation{args: []string{"-e", "-F", path}, environ: s.environ(s.server.URL, limits...)})
 			if code != exitUnzip {
-				t.Errorf("exit %d; %s", code, said.String())
+				t.Errorf("exit %d; %s", code, said)
 			}
 			s.untouched("filed", "")
 			for _, out := range []string{filepath.Join(s.root, "plugin", "filed"), filepath.Join(s.root, "out"), "/tmp/out-of-a-package"} {

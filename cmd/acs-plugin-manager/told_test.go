@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -39,12 +38,11 @@ func TestTold(t *testing.T) {
 			mu.Lock()
 			heard = nil
 			mu.Unlock()
-			var stdout, stderr bytes.Buffer
-			run(t.Context(), c.args, []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_CONTROL_PLANE_URL=" + plane.URL}, &stdout, &stderr)
+			_, _, stderr := invoke(t, invocation{args: c.args, environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_CONTROL_PLANE_URL=" + plane.URL}})
 			mu.Lock()
 			defer mu.Unlock()
 			if len(heard) != len(c.want) {
-				t.Fatalf("heard %q; stderr %s", heard, stderr.String())
+				t.Fatalf("heard %q; stderr %s", heard, stderr)
 			}
 			for i, parts := range c.want {
 				for _, part := range parts {

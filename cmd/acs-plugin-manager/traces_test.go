@@ -246,7 +246,10 @@ func (s *stage) prepare(trace string) {
 // args are those of a recorded command line.
 func (s *stage) args(cmd string) []string {
 	cmd = strings.ReplaceAll(strings.ReplaceAll(cmd, "FILES/", s.files+"/"), "http://127.0.0.1:18080", s.server.URL)
-	var args []string
+	var args, last []string
+	if before, value, found := strings.Cut(cmd, " --paramsV2 "); found { // it was one argument
+		cmd, last = before, []string{"--paramsV2", value}
+	}
 	for i, part := range strings.Split(cmd, `"`) {
 		if i%2 == 1 {
 			args = append(args, part)
@@ -259,7 +262,7 @@ func (s *stage) args(cmd string) []string {
 			args[i] = filepath.Join(s.files, a)
 		}
 	}
-	return args[1:]
+	return append(args[1:], last...)
 }
 
 // TestTraces repeats what was recorded of the existing program, one after the
@@ -285,19 +288,18 @@ func TestTraces(t *testing.T) {
 			s.mu.Lock()
 			s.heard = []request{}
 			s.mu.Unlock()
-			var stdout, stderr bytes.Buffer
-			rc := run(t.Context(), s.args(tr.Cmd), []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + s.server.URL}, &stdout, &stderr)
+			rc, stdout, stderr := s.call(s.server.URL, s.args(tr.Cmd)...)
 			if rc != tr.RC {
-				t.Errorf("exit %d, recorded %d; stderr %s", rc, tr.RC, stderr.String())
+				t.Errorf("exit %d, recorded %d; stderr %s", rc, tr.RC, stderr)
 			}
-			out := strings.NewReplacer(s.root, "BASE", "cwd="+here, "cwd=RUN").Replace(stdout.String())
+			out := strings.NewReplacer(s.root, "BASE", "cwd="+here, "cwd=RUN").Replace(stdout)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			outSame := cmp.Diff(machine(tr.Stdout), out)
 			heardSame := cmp.Diff(tr.HTTP, s.heard)
 			why, known := differences[tr.Trace]
 			if same := outSame == "" && heardSame == ""; same == known {
-				t.Errorf("standard output recorded (-), ours (+):\n%s\nrequests:\n%s\nstderr %s", outSame, heardSame, stderr.String())
+				t.Errorf("standard output recorded (-), ours (+):\n%s\nrequests:\n%s\nstderr %s", outSame, heardSame, stderr)
 			}
 			if why == "" && machine(tr.Stdout) != tr.Stdout {
 				why = "the diagnostics are on standard error"
@@ -314,13 +316,13 @@ func TestTraces(t *testing.T) {
 	if len(unknown) > 0 {
 		t.Errorf("no such traces: %q", unknown)
 	}
-	document(t, "| | arguments | exit | what differs |\n|---|---|---|---|\n"+table.String())
+	document(t, "traces", "| | arguments | exit | what differs |\n|---|---|---|---|\n"+table.String())
 }
 
-// document compares the table with the one in the documents.
-func document(t *testing.T, table string) {
+// document compares the table of that name with the one in the documents.
+func document(t *testing.T, name, table string) {
 	t.Helper()
-	const path, begin, end = "../../docs/drop-in.md", "<!-- traces -->\n", "<!-- end of traces -->\n"
+	path, begin, end := "../../docs/drop-in.md", "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +330,7 @@ func document(t *testing.T, table string) {
 	head, rest, found := strings.Cut(string(b), begin)
 	old, tail, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatalf("%s has no place for the table", path)
+		t.Fatalf("%s has no place for the table of %s", path, name)
 	}
 	if *update {
 		if err := os.WriteFile(path, []byte(head+begin+table+end+tail), 0o644); err != nil {
@@ -337,6 +339,6 @@ func document(t *testing.T, table string) {
 		return
 	}
 	if diff := cmp.Diff(old, table); diff != "" {
-		t.Errorf("%s is stale; go test ./cmd/acs-plugin-manager -run TestTraces -update writes it (-it, +now):\n%s", path, diff)
+		t.Errorf("%s is stale; make generate writes it (-it, +now):\n%s", path, diff)
 	}
 }

@@ -11,14 +11,17 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/trust"
 )
 
 // client speaks the admin API of a running server.
-type client struct{ base string }
+type client struct{ base, caFile string }
 
-// serverFlag lets the command choose the server it speaks to.
-func serverFlag(cmd *cobra.Command, c *client) {
+// serverFlags let the command choose the server it speaks to.
+func serverFlags(cmd *cobra.Command, c *client) {
 	cmd.Flags().StringVar(&c.base, "server", "http://"+defaultAddress, "`URL` of the running control plane")
+	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "PEM `file` with the authorities that are trusted for https; the system's if not given")
 }
 
 // call sends a value, if there is one, and decodes the answer, if one is
@@ -37,13 +40,14 @@ func (c client) call(ctx context.Context, method, path string, send, receive any
 		return fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
-	return do(request, receive)
+	return c.do(request, receive)
 }
 
 func (c client) url(path string) string { return strings.TrimSuffix(c.base, "/") + path }
 
-func do(request *http.Request, receive any) error {
-	response, err := http.DefaultClient.Do(request)
+func (c client) do(request *http.Request, receive any) error {
+	transport := trust.New(http.DefaultTransport.(*http.Transport).Clone(), trust.Authorities{File: c.caFile})
+	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the control plane: %w", err)
 	}

@@ -39,7 +39,7 @@ func hostsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
-	serverFlag(cmd, &c)
+	serverFlags(cmd, &c)
 	return cmd
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pluginsupervisor/internal/trust/trusttest"
 )
 
 func TestMain(m *testing.M) {
@@ -21,6 +23,7 @@ func TestScripts(t *testing.T) {
 			"waitaddress": waitAddress,
 			"sigterm":     sigterm,
 			"pack":        pack,
+			"certificate": certificate,
 		},
 	})
 }
@@ -53,6 +56,18 @@ func sigterm(ts *testscript.TestScript, neg bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	}
+}
+
+// certificate makes a certificate for 127.0.0.1, which is its own authority, and
+// its key: certificate CERT KEY
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: certificate CERT KEY")
+	}
+	cert, key, err := trusttest.NewPair()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), cert, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
 }
 
 func TestPlainTellsTheTerminalNothing(t *testing.T) {

@@ -39,10 +39,10 @@ time for a plugin, and one for a single host goes before one for all.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&host, "host", "", "`id` of the only host it is for; all if not given")
-	f.DurationVar(&timeout, "timeout", 0, "how long the upgrade may take on a host; 0 for the host's own")
+	f.DurationVar(&timeout, "timeout", 0, "how long the upgrade may take on a host; 0 for 60s")
 	f.BoolVar(&withdraw, "withdraw", false, "take the offer back")
 	cmd.MarkFlagsMutuallyExclusive("withdraw", "timeout")
-	serverFlag(cmd, &c)
+	serverFlags(cmd, &c)
 	return cmd
 }
 

@@ -35,7 +35,7 @@ func packageAddCommand() *cobra.Command {
 		Long: `Upload a package, a zip with a config.json that names the plugin, and print what
 it is. Adding the same again changes nothing. Other content for the same name,
 version, os and arch takes the place of what is there only with --replace.`,
-		Example: "  controlplane package add log-agent-2.4.2.zip --manifest log-agent-2.4.2.zip.sig",
+		Example: "  controlplane package add agent-2.4.2.zip --manifest agent-2.4.2.zip.sig",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var p controlplane.Package
@@ -49,7 +49,7 @@ version, os and arch takes the place of what is there only with --replace.`,
 	f := cmd.Flags()
 	f.StringVar(&manifest, "manifest", "", "`file` with the signed manifest of the package")
 	f.BoolVar(&replace, "replace", false, "take the place of a package with other content")
-	serverFlag(cmd, &c)
+	serverFlags(cmd, &c)
 	return cmd
 }
 
@@ -81,7 +81,7 @@ func packageListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
-	serverFlag(cmd, &c)
+	serverFlags(cmd, &c)
 	return cmd
 }
 
@@ -118,6 +118,6 @@ func packageRemoveCommand() *cobra.Command {
 	f.StringVar(&which.OS, "os", "", "only the one for this `os`: linux, windows, freebsd or both")
 	f.StringVar(&which.Arch, "arch", "", "only the one for this `arch`: x64, x86, arm or all")
 	f.BoolVar(&which.Force, "force", false, "also when the version is offered")
-	serverFlag(cmd, &c)
+	serverFlags(cmd, &c)
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,18 @@ therefore listens on loopback (` + defaultAddress + `) unless told otherwise.`
 // run is the program: data on stdout, one line on stderr for what went wrong.
 // It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "controlplane: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "controlplane",
 		Short:         "The reference control plane for plugin supervisors",
@@ -28,15 +41,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetUsageTemplate(strings.NewReplacer(
+		".FlagUsages", ".FlagUsagesWrapped 80", "for more information about a command", "for more about a command",
+	).Replace(root.UsageTemplate()))
 	root.AddCommand(serveCommand(), offerCommand(), packageCommand(), setCommand(), hostsCommand(), versionCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "controlplane: %v\n", err)
-		return 1
-	}
-	return 0
+	return root
 }
 
 func versionCommand() *cobra.Command {

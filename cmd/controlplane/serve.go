@@ -24,13 +24,15 @@ import (
 )
 
 type serveOptions struct {
-	listen, database, addressFile string
-	logFormat, logLevel           string
-	publicURL                     string
-	trustForwarded                bool
-	maxPackage                    uint16 // MiB
-	keep                          keep
-	newHosts                      uint16
+	address, database, addressFile string
+	logFormat, logLevel            string
+	publicURL                      string
+	tlsCert, tlsKey                string
+	trustedProxies                 []net.IPNet
+	trustForwarded                 bool   // refused
+	maxPackage                     uint16 // MiB
+	keep                           keep
+	newHosts                       uint16
 }
 
 func serveCommand() *cobra.Command {
@@ -44,8 +46,13 @@ There is no login yet: whoever reaches the address may change everything.
 Listen on loopback, and let hosts come through a tunnel or a proxy that checks
 who they are.
 
+Behind a proxy, name it with --trusted-proxy: its X-Forwarded-For says which
+host speaks, when the host sends no id, and its X-Forwarded-Proto and
+X-Forwarded-Host where hosts reach the server. What others write there is
+ignored.
+
 Uploaded packages are kept in a folder beside the database, of its name and
-"-packages". Hosts are told to get them where they reached the server, or below
+"-packages". Hosts get them where they reached the server, or below
 --public-url.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,10 +70,15 @@ Uploaded packages are kept in a folder beside the database, of its name and
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", defaultAddress, "`address` to listen on; port 0 takes a free one")
+	f.StringVar(&o.address, "listen", defaultAddress, "`address` to listen on; port 0 takes a free one")
 	f.StringVar(&o.database, "database", "controlplane.db", "SQLite `file`, created if missing")
-	f.StringVar(&o.publicURL, "public-url", "", "base `URL` that hosts get packages from; where they reached the server if not given")
-	f.BoolVar(&o.trustForwarded, "trust-forwarded", false, "let X-Forwarded-Proto and X-Forwarded-Host say where hosts reached the server; only behind a proxy that sets them")
+	f.StringVar(&o.publicURL, "public-url", "", "base `URL` that hosts get packages from; where they reached the server if not given. On loopback, people may use its name, too")
+	f.IPNetSliceVar(&o.trustedProxies, "trusted-proxy", nil, "`CIDR` of a proxy whose X-Forwarded-For, -Proto and -Host are believed, as 10.0.0.0/8; may be repeated")
+	f.Lookup("trusted-proxy").DefValue = "" // none, rather than []
+	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM `file` with the server's certificate chain, for TLS; read again when it changes")
+	f.StringVar(&o.tlsKey, "tls-key", "", "PEM `file` with the key of --tls-cert; read again when it changes")
+	f.BoolVar(&o.trustForwarded, "trust-forwarded", false, "")
+	_ = f.MarkHidden("trust-forwarded") // replaced by --trusted-proxy; links says so
 	f.Uint16Var(&o.maxPackage, "max-package", uint16(controlplane.DefaultLimits().Package>>20), "largest package that may be uploaded, in `MiB`")
 	f.Var(&o.keep, "keep", "how long silent hosts and removed plugins are kept, as in `30d` or 12h; 0 for ever")
 	f.Uint16Var(&o.newHosts, "new-hosts", uint16(controlplane.DefaultLimits().NewHosts), "how many new `hosts` one address may report within a minute; further ones are answered 429")
@@ -88,9 +100,9 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 	if err := removeAddress(o.addressFile); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", o.listen)
+	listener, page, err := o.listen(log)
 	if err != nil {
-		return fmt.Errorf("cannot listen: %w", err)
+		return err
 	}
 	defer listener.Close()
 	store, err := controlplane.Open(ctx, o.database)
@@ -106,7 +118,7 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 		}
 		defer func() { err = errors.Join(err, removeAddress(o.addressFile)) }()
 	}
-	log.WithFields(logrus.Fields{"url": "http://" + address + "/", "database": o.database}).Info("Control plane listens")
+	log.WithFields(logrus.Fields{"url": page, "database": o.database}).Info("Control plane listens")
 	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 		log.WithField("address", address).Warn("No login protects this address: whoever reaches it may change everything")
 	}
@@ -147,7 +159,10 @@ func (k *keep) Set(text string) error {
 }
 
 func (o serveOptions) links() (controlplane.Links, error) {
-	links := controlplane.Links{TrustForwarded: o.trustForwarded}
+	links := controlplane.Links{Proxies: o.trustedProxies}
+	if o.trustForwarded {
+		return links, errors.New("--trust-forwarded believed any sender and is gone: name the proxy with --trusted-proxy, as in --trusted-proxy 127.0.0.1/32")
+	}
 	if o.publicURL == "" {
 		return links, nil
 	}

@@ -46,7 +46,7 @@ names stays as it is; without flags nothing changes. Hosts follow intervals of
 	f.Bool("lazy", false, "pull reports only when something changed")
 	f.Bool("normal", false, "pull reports always")
 	cmd.MarkFlagsMutuallyExclusive("lazy", "normal")
-	serverFlag(cmd, &c)
+	serverFlags(cmd, &c)
 	return cmd
 }
 

@@ -49,7 +49,7 @@ func (c client) upload(ctx context.Context, file, manifest string, replace bool,
 	request.ContentLength = int64(form.Len()) + info.Size()
 	request.Header.Set("Content-Type", w.FormDataContentType())
 	request.Header.Set("Expect", "100-continue") // so that a refusal comes before all of it was sent
-	return do(request, receive)
+	return c.do(request, receive)
 }
 
 // writeForm tells after how many bytes of the form the package belongs.

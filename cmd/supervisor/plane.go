@@ -13,18 +13,10 @@ import (
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/supply"
-	"pluginsupervisor/internal/version"
 )
 
 // planeFlag names the flag of commands that ask the control plane by themselves.
 const planeFlag = "control_plane.url"
-
-// dialPlane makes a client of the control plane. id is who this host is to it.
-func dialPlane(cfg config.Config, id string, log logrus.FieldLogger) (*control.Client, error) {
-	reach := supply.Plane(cfg)
-	reach.InstanceID, reach.Version = id, version.String()
-	return control.New(reach, log)
-}
 
 // askPlane has a command ask the control plane, as the host it runs on. An
 // error says where the control plane was looked for.
@@ -32,7 +24,7 @@ func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context
 	log := logrus.New()
 	log.SetOutput(cmd.ErrOrStderr())
 	log.SetLevel(logrus.ErrorLevel)
-	plane, err := dialPlane(cfg, knownID(cfg), log)
+	plane, err := supply.Dial(cfg, knownID(cfg), log)
 	if err != nil {
 		return answer, exit(exitUsage, err)
 	}

@@ -52,7 +52,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
-	plane, err := dialPlane(cfg, about.InstanceID, log)
+	plane, err := supply.Dial(cfg, about.InstanceID, log)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
-	policy.Unfinished = tidyUp(manager, log)
+	policy.Unfinished = tidyUp(ctx, manager, log)
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:      manager,
@@ -135,10 +135,11 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 		<-ctx.Done()
 		return nil
 	})
-	parts.run(ctx, "logs and leftovers", func(ctx context.Context) error {
+	parts.run(ctx, "logs, leftovers and left reports", func(ctx context.Context) error {
 		limit := logfile.Limit{MaxSize: int64(cfg.Logs.MaxSize), Keep: cfg.Logs.Keep}
 		keeper := &logfile.Keeper{Folder: layout.Logs(cfg.Root), Limit: limit, Problem: system.NoteProblem}
 		go keeper.Run(ctx) // a disk that does not answer must not delay the end
+		go leftReports{root: cfg.Root, to: system, log: log}.run(ctx)
 		go sweepLeftovers(ctx, cfg.Root, packages, about.Started, system)
 		<-ctx.Done()
 		return nil
@@ -242,7 +243,7 @@ func prepareFolder(own string) error {
 
 // tidyUp removes what an earlier process left behind, and returns the changes
 // that it left. Neither is waited for on a disk that does not answer.
-func tidyUp(manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
+func tidyUp(ctx context.Context, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
 	found := make(chan []plugin.Change, 1)
 	_, err := bounded.Run(&bounded.Set{}, "", diskLimit, func() (none struct{}) {
 		left, err := manager.Unfinished()
@@ -250,8 +251,8 @@ func tidyUp(manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
 		}
 		found <- left
-		if err := manager.SweepRefused(); err != nil {
-			log.WithError(err).Warn("Quarantines that are over cannot be removed")
+		if err := manager.TidyUp(ctx); err != nil {
+			log.WithError(err).Warn("Some of what an earlier process left cannot be tidied up")
 		}
 		return none
 	}, nil)
@@ -292,8 +293,9 @@ type pluginManager interface {
 	actors.Manager
 	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
 	Refused() ([]plugin.Ban, error)       // versions in quarantine
-	SweepRefused() error                  // forgets quarantines that are over
+	TidyUp(context.Context) error         // ends what an earlier process left half done
 	Problems() []plugin.Problem           // what an operator may have to do something about
+	Unsupported(plugin.Change) error      // why such a change cannot be made
 }
 
 // manager is the native one, or the external program that is configured (SPEC
@@ -308,7 +310,9 @@ func manager(
 	}
 	installed := registry.New(options)
 	if cfg.Manager != config.ManagerNative {
-		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil, nil
+		return external.New(external.Options{
+			Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Packages: packages, Parallel: cfg.Probe.Parallel, Log: log,
+		}), nil, nil
 	}
 	others := others.New(cfg.Root)
 	native := native.New(native.Options{
@@ -329,7 +333,7 @@ func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
 		AvoidWindow: cfg.AvoidWindow,
 		Restart: actors.RestartPolicy{
 			Stagger: r.Stagger, Parallel: r.Parallel, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax,
-			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
+			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang, OncePerScan: cfg.Manager != config.ManagerNative,
 			Burst: r.Burst, Rate: float64(r.Rate),
 		},
 		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(), About: about,

@@ -15,8 +15,8 @@ import (
 // Options say how a file is opened. The zero value opens an existing file for
 // writing and does not wait for its lock.
 type Options struct {
-	Create   bool          // create a file that does not exist; else that is fs.ErrNotExist
-	Mode     fs.FileMode   // of a created file; 0 means 0640
+	Create   bool          // create a file that does not exist, whole; else that is fs.ErrNotExist. Its folder is not flushed
+	Mode     fs.FileMode   // of a created file, whatever the umask; 0 means 0640
 	Wait     time.Duration // how long to wait for another process's lock
 	ReadOnly bool          // share the lock with other readers; nothing can be changed
 }

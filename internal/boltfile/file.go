@@ -21,7 +21,6 @@ import (
 type File struct {
 	file     *os.File // carries the lock
 	readOnly bool
-	created  bool
 }
 
 // maxPause is the longest pause between two tries for a lock.
@@ -66,13 +65,11 @@ func openFile(path string, o Options) (*File, error) {
 	}
 	// Without O_NONBLOCK a pipe in the file's place would block for ever.
 	f, err := os.OpenFile(path, flag|unix.O_NONBLOCK, 0)
-	created := false
 	if errors.Is(err, fs.ErrNotExist) && o.Create {
-		f, err = os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, o.Mode)
-		if errors.Is(err, fs.ErrExist) { // another process was faster
-			return openFile(path, Options{ReadOnly: o.ReadOnly})
+		if err := createWhole(path, o.Mode); err != nil {
+			return nil, err
 		}
-		created = err == nil
+		return openFile(path, Options{ReadOnly: o.ReadOnly})
 	}
 	switch {
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
@@ -88,7 +85,7 @@ func openFile(path string, o Options) (*File, error) {
 		f.Close()
 		return nil, err
 	}
-	return &File{file: f, readOnly: o.ReadOnly, created: created}, nil
+	return &File{file: f, readOnly: o.ReadOnly}, nil
 }
 
 // tryLock reports whether the lock was free and the file still is at path.
@@ -115,10 +112,8 @@ func (f *File) tryLock(path string) (bool, error) {
 // found damaged, the file is still locked, until it or the DB is closed. Errors
 // wrap ErrDamaged, also ErrEmpty, or what the file system said.
 func (f *File) Open() (*DB, error) {
-	if !f.created {
-		if err := verifyFile(f.file); err != nil {
-			return nil, err
-		}
+	if err := verifyFile(f.file); err != nil {
+		return nil, err
 	}
 	db := &DB{file: f}
 	err := Guard(func() (err error) {
@@ -131,9 +126,6 @@ func (f *File) Open() (*DB, error) {
 		return err
 	})
 	if err != nil {
-		if f.created { // half of a new file would be taken for a damaged one
-			_ = os.Remove(f.file.Name())
-		}
 		return nil, err
 	}
 	return db, nil

@@ -3,6 +3,7 @@ package bounded
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +14,15 @@ import (
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Set
-		begun, thaw, late := 0, make(chan struct{}), make(chan int, 1)
-		hang := func() int { begun++; <-thaw; return 7 }
+		var begun atomic.Int32
+		thaw, late := make(chan struct{}), make(chan int, 1)
+		hang := func() int { begun.Add(1); <-thaw; return 7 }
 		began := time.Now()
 		if _, err := Run(&s, "hung", time.Second, hang, func(n int) { late <- n }); !errors.Is(err, ErrHung) || time.Since(began) != time.Second {
 			t.Fatalf("error %v after %v", err, time.Since(began))
 		}
-		if _, err := Run(&s, "hung", time.Second, hang, nil); !errors.Is(err, ErrHung) || time.Since(began) != time.Second || begun != 1 {
-			t.Errorf("the second time: error %v after %v, begun %d times", err, time.Since(began), begun)
+		if _, err := Run(&s, "hung", time.Second, hang, nil); !errors.Is(err, ErrHung) || time.Since(began) != time.Second || begun.Load() != 1 {
+			t.Errorf("the second time: error %v after %v, begun %d times", err, time.Since(began), begun.Load())
 		}
 		if n, err := Run(&s, "fine", time.Second, func() int { return 3 }, nil); n != 3 || err != nil {
 			t.Errorf("another key: %d, %v", n, err)

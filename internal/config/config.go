@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"time"
 
 	"pluginsupervisor/internal/layout"
@@ -42,6 +43,10 @@ type ControlPlane struct {
 	URL                                  string
 	Timeout                              time.Duration // of one request
 	TokenFile, CAFile, CertFile, KeyFile string        // "" for none
+
+	// What no key sets, but the environment of the existing product (CL-19).
+	HostCAs bool     // the host's own authorities count beside those of CAFile
+	Proxy   *url.URL // the proxy to go through; nil: that of the environment
 }
 
 // FirstRun says when each timer fires for the first time: its value and a
@@ -84,6 +89,7 @@ type Install struct {
 	Stall        time.Duration
 	MinRate      Size // a second
 	FetchTimeout time.Duration
+	Tries        int // of a download that brings nothing new; no key sets it; 0: as internal/install/fetch has it
 }
 
 // Logs bounds what each plugin prints: MaxSize × (Keep + 1) bytes.

@@ -97,7 +97,7 @@ func realPath(path string) string {
 // keepInstance writes the id, and on a second line the mark of what it is for.
 func keepInstance(root, id, mark string) error {
 	path := layout.InstanceID(root)
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	err := durable.MakeFolder(filepath.Dir(path), 0o755)
 	if err == nil {
 		err = durable.WriteFile(path, []byte(id+"\n"+mark+"\n"), 0o644, nil)
 	}

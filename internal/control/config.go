@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"pluginsupervisor/internal/trust"
 )
 
 // DefaultTimeout bounds one request where Config names no time.
@@ -19,13 +21,14 @@ type Config struct {
 	Version    string        // ours, for the User-Agent
 	Timeout    time.Duration // of one request, all of it; 0: DefaultTimeout
 
-	TokenFile string // holds a bearer token, read anew for each request; "": none
-	CAFile    string // PEM: the only authorities a server is trusted by, read anew for each request; "": the host's
-	CertFile  string // PEM: who we are over TLS, read anew for each connection; "": nobody
-	KeyFile   string // PEM: the key of CertFile
+	TokenFile string            // holds a bearer token, read anew for each request; "": none
+	CA        trust.Authorities // what a server is verified by
+	CertFile  string            // PEM: who we are over TLS, read anew for each connection; "": nobody
+	KeyFile   string            // PEM: the key of CertFile
+	Proxy     *url.URL          // the proxy to go through; nil: that of the environment
 
-	// Transport carries the requests instead of the network, with CAFile,
-	// CertFile and KeyFile of no effect. For tests; nil otherwise.
+	// Transport carries the requests instead of the network, with CA, CertFile,
+	// KeyFile and Proxy of no effect. For tests; nil otherwise.
 	Transport http.RoundTripper
 }
 

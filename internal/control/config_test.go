@@ -9,6 +9,7 @@ import (
 
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
+	"pluginsupervisor/internal/trust"
 	"pluginsupervisor/plugin"
 )
 
@@ -47,8 +48,8 @@ func TestNewRefuses(t *testing.T) {
 		"token no header carries": {Config{URL: url, TokenFile: path("control")}, []string{path("control"), "byte 3"}},
 		"large token":             {Config{URL: url, TokenFile: path("large")}, []string{path("large"), "too large"}},
 		"token file is a folder":  {Config{URL: url, TokenFile: dir}, []string{dir}},
-		"no CA file":              {Config{URL: url, CAFile: path("none")}, []string{"CA file", path("none")}},
-		"CA file of nothing":      {Config{URL: url, CAFile: path("blank")}, []string{path("blank"), "no certificate"}},
+		"no CA file":              {Config{URL: url, CA: trust.Authorities{File: path("none")}}, []string{"CA file", path("none")}},
+		"CA file of nothing":      {Config{URL: url, CA: trust.Authorities{File: path("blank")}}, []string{path("blank"), "no certificate"}},
 		"certificate alone":       {Config{URL: url, CertFile: path("cert")}, []string{path("cert"), "key file"}},
 		"key alone":               {Config{URL: url, KeyFile: path("key")}, []string{path("key"), "certificate file"}},
 		"no certificate file":     {Config{URL: url, CertFile: path("none"), KeyFile: path("key")}, []string{path("none")}},

@@ -36,8 +36,13 @@ type Package struct {
 	AddSysTag bool
 	URL       string
 	MD5       string
-	SHA256    string
-	Manifest  string // signed; "": none
+
+	PluginID       string
+	Timeout        string // seconds, as listed
+	IsPreInstalled string
+
+	SHA256   string
+	Manifest string // signed; "": none
 }
 
 // For reports whether the package is for a host (SPEC 1).
@@ -64,6 +69,7 @@ func readPackages(r response) (found []Package, err error) {
 		_ = json.Unmarshal(raw, &ours)           // it is an object
 		found = append(found, Package{
 			Name: r.Name, Version: r.Version, Publisher: r.Publisher, OSType: r.OSType, Arch: r.Arch, Type: r.Type, AddSysTag: r.AddSysTag,
+			PluginID: r.PluginID, Timeout: r.Timeout, IsPreInstalled: r.IsPreInstalled,
 			URL: r.URL, MD5: r.MD5, SHA256: string(ours.SHA256), Manifest: string(ours.Manifest),
 		})
 	}
@@ -91,14 +97,19 @@ func (t *text) UnmarshalJSON(b []byte) error {
 // 12), and what could not be installed for its name or version is left out.
 func (c *Client) Packages(ctx context.Context, name, version string) ([]Package, error) {
 	found, err := c.Listed(ctx, PackageQuery{PluginName: name, Version: version})
+	slices.SortStableFunc(found, func(a, b Package) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), plugin.CompareVersions(b.Version, a.Version))
+	})
 	return slices.DeleteFunc(found, func(p Package) bool { return !c.Suits(p) }), err
 }
 
 // Suits tells whether the package is for this host.
 func (c *Client) Suits(p Package) bool { return p.For(c.os, c.arch) }
 
-// Listed is as Packages, with those for other systems, as far as the control
-// plane lists them: for this host's OSType and any Arch unless q has others.
+// Listed asks for packages as q says, for this host's OSType unless q has
+// another. It returns them in the order of the answer, those for other systems
+// included, and without those that could not be installed for their name or
+// version.
 func (c *Client) Listed(ctx context.Context, q PackageQuery) ([]Package, error) {
 	q.OSType = cmp.Or(q.OSType, c.os)
 	answer, err := c.post(ctx, PathList, q)
@@ -109,14 +120,10 @@ func (c *Client) Listed(ctx context.Context, q PackageQuery) ([]Package, error) 
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	found = slices.DeleteFunc(found, func(p Package) bool {
+	return slices.DeleteFunc(found, func(p Package) bool {
 		return q.PluginName != "" && p.Name != q.PluginName || q.Version != "" && p.Version != q.Version ||
 			plugin.CheckName(p.Name) != nil || plugin.CheckName(p.Version) != nil
-	})
-	slices.SortStableFunc(found, func(a, b Package) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), plugin.CompareVersions(b.Version, a.Version))
-	})
-	return found, nil
+	}), nil
 }
 
 // ErrNotListed says that the control plane has no such package for this host.

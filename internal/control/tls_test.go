@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pluginsupervisor/internal/trust"
 )
 
 // authority signs certificates for one test.
@@ -122,11 +124,11 @@ func TestTLS(t *testing.T) {
 		most      uint16
 		seen, err string
 	}{
-		"authority and certificate": {Config{CAFile: ca, CertFile: certFile, KeyFile: keyFile}, tls.VersionTLS13, "host-1", ""},
-		"authority alone":           {Config{CAFile: ca}, tls.VersionTLS13, "", ""},
-		"TLS 1.2":                   {Config{CAFile: ca, CertFile: certFile, KeyFile: keyFile}, tls.VersionTLS12, "host-1", ""},
-		"TLS 1.1 is refused":        {Config{CAFile: ca}, tls.VersionTLS11, "", "protocol version"},
-		"another authority":         {Config{CAFile: otherCA}, tls.VersionTLS13, "", "unknown authority"},
+		"authority and certificate": {Config{CA: trust.Authorities{File: ca}, CertFile: certFile, KeyFile: keyFile}, tls.VersionTLS13, "host-1", ""},
+		"authority alone":           {Config{CA: trust.Authorities{File: ca}}, tls.VersionTLS13, "", ""},
+		"TLS 1.2":                   {Config{CA: trust.Authorities{File: ca}, CertFile: certFile, KeyFile: keyFile}, tls.VersionTLS12, "host-1", ""},
+		"TLS 1.1 is refused":        {Config{CA: trust.Authorities{File: ca}}, tls.VersionTLS11, "", "protocol version"},
+		"another authority":         {Config{CA: trust.Authorities{File: otherCA}}, tls.VersionTLS13, "", "unknown authority"},
 		"the host's authorities":    {Config{}, tls.VersionTLS13, "", "unknown authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +163,7 @@ func TestClientCertificateIsRenewed(t *testing.T) {
 	renew("before")
 	url, names := serveTLS(t, a, tls.VersionTLS13)
 	c := newClient(t, Config{
-		URL: url, CAFile: write(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert)), CertFile: certFile, KeyFile: keyFile,
+		URL: url, CA: trust.Authorities{File: write(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert))}, CertFile: certFile, KeyFile: keyFile,
 	})
 	for _, want := range []string{"before", "after"} {
 		renew(want)
@@ -187,7 +189,7 @@ func TestAuthoritiesAreRenewed(t *testing.T) {
 	write(t, ca, certPEM(first.cert))
 	firstURL, _ := serveTLS(t, first, tls.VersionTLS13)
 	secondURL, _ := serveTLS(t, second, tls.VersionTLS13)
-	toFirst, toSecond := newClient(t, Config{URL: firstURL, CAFile: ca}), newClient(t, Config{URL: secondURL, CAFile: ca})
+	toFirst, toSecond := newClient(t, Config{URL: firstURL, CA: trust.Authorities{File: ca}}), newClient(t, Config{URL: secondURL, CA: trust.Authorities{File: ca}})
 	trusted := func(c *Client, want bool) {
 		t.Helper()
 		_, err := c.Report(t.Context(), oneReport())

@@ -28,7 +28,7 @@ func newTransport(cfg Config, timeout time.Duration) (*trust.Transport, error) {
 		return nil, err
 	}
 	t := trust.New(&http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy: trust.Proxy(cfg.Proxy),
 		// A dial goes on after the request that wanted it has given up, for the
 		// next one to use: it needs its own end.
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
@@ -39,11 +39,11 @@ func newTransport(cfg Config, timeout time.Duration) (*trust.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
-	}, cfg.CAFile)
+	}, cfg.CA)
 	return t, t.Check()
 }
 
-// TLS is how our certificate is shown; the server's is checked by CAFile, see
+// TLS is how our certificate is shown; the server's is checked by CA, see
 // internal/trust.
 func (cfg Config) TLS() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}

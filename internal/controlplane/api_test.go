@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pluginsupervisor/internal/control"
 )
 
 func TestSettingsAPI(t *testing.T) {
@@ -115,24 +117,65 @@ func TestHostsAPI(t *testing.T) {
 }
 
 func TestOtherSitesAreRefused(t *testing.T) {
-	f := newFleet(t)
-	const offer = `{"name":"log","version":"2.0"}`
+	public, err := url.Parse("https://cp.example:8443/base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFleetWith(t, func(s *Server) { s.links = Links{Public: public, Proxies: networks(t, "127.0.0.1/32")} })
+	zip := f.add("package", string(pack(t, "log", "1.0", "", "", ""))).path()
+	const (
+		offer  = `{"name":"log","version":"2.0"}`
+		report = `{"plugin":[]}`
+	)
+	rebound := func(more ...func(*http.Request)) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Host = "rebound.example:8700"
+			for _, adjust := range more {
+				adjust(r)
+			}
+		}
+	}
+	page := header("Origin", "http://rebound.example:8700") // what a browser adds to a POST of a page there
 	for name, tc := range map[string]struct {
 		method, path, body string
 		adjust             func(*http.Request)
 		want               int
 	}{
-		"another site's script":    {"POST", "/api/offers", offer, header("Sec-Fetch-Site", "cross-site"), 403},
-		"another origin":           {"POST", "/api/offers", offer, header("Origin", "https://evil.example"), 403},
-		"another site's form":      {"POST", "/settings", "scan=30s", header("Sec-Fetch-Site", "cross-site"), 403},
-		"forged report":            {"POST", "/luban/api/v1/plugin/report_status", `{"plugin":[]}`, header("Sec-Fetch-Site", "cross-site"), 403},
-		"our own page":             {"POST", "/api/offers", offer, header("Sec-Fetch-Site", "same-origin"), 201},
-		"no browser":               {"POST", "/api/offers", offer, nil, 201},
-		"a name that leads here":   {"GET", "/api/hosts", "", host("rebound.example"), 421},
-		"that name, with the port": {"POST", "/api/offers", offer, host("rebound.example:80"), 421},
-		"localhost":                {"GET", "/api/hosts", "", host("localhost:8700"), 200},
-		"IPv6 loopback":            {"GET", "/api/hosts", "", host("[::1]"), 200},
-		"another address":          {"GET", "/api/hosts", "", host("10.0.0.1"), 421},
+		"another site's script":         {"POST", "/api/offers", offer, header("Sec-Fetch-Site", "cross-site"), 403},
+		"another origin":                {"POST", "/api/offers", offer, header("Origin", "https://evil.example"), 403},
+		"another site's form":           {"POST", "/settings", "scan=30s", header("Sec-Fetch-Site", "cross-site"), 403},
+		"forged report":                 {"POST", control.PathReport, report, header("Sec-Fetch-Site", "cross-site"), 403},
+		"our own page":                  {"POST", "/api/offers", offer, header("Sec-Fetch-Site", "same-origin"), 201},
+		"no browser":                    {"POST", "/api/offers", offer, nil, 201},
+		"a name that leads here":        {"GET", "/api/hosts", "", host("rebound.example"), 421},
+		"that name, with the port":      {"POST", "/api/offers", offer, host("rebound.example:80"), 421},
+		"localhost":                     {"GET", "/api/hosts", "", host("localhost:8700"), 200},
+		"IPv6 loopback":                 {"GET", "/api/hosts", "", host("[::1]"), 200},
+		"another address":               {"GET", "/api/hosts", "", host("10.0.0.1"), 421},
+		"no name":                       {"GET", "/api/hosts", "", host(" "), 421},
+		"the public name":               {"GET", "/api/hosts", "", host("CP.example"), 200},
+		"the public name, another port": {"GET", "/", "", host("cp.example:9443"), 200},
+		"a name that ends like it":      {"GET", "/", "", host("evil-cp.example"), 421},
+
+		"CP-01 a host's report, any name":      {"POST", control.PathReport, report, rebound(), 200},
+		"CP-01 a host's check, any name":       {"POST", control.PathUpdate, report, rebound(), 200},
+		"CP-01 a host's list, any name":        {"POST", control.PathList, "{}", rebound(), 200},
+		"CP-01 a host's event, any name":       {"POST", control.PathEvent, `{"eventId":"e"}`, rebound(), 200},
+		"CP-01 detection, any name":            {"GET", "/luban/api/connection_detect", "", rebound(), 200},
+		"CP-01 detection by POST":              {"POST", "/luban/api/connection_detect", "", rebound(), 200},
+		"CP-01 a package, any name":            {"GET", zip, "", rebound(), 200},
+		"CP-01 the rest of it, any name":       {"POST", "/luban/api/v1/task/list", "{}", rebound(), 404},
+		"a page's report":                      {"POST", control.PathReport, report, rebound(page), 421},
+		"a page's list":                        {"POST", control.PathList, "{}", rebound(page), 421},
+		"a page's fetch":                       {"GET", zip, "", rebound(header("Sec-Fetch-Site", "same-origin")), 421},
+		"a page that passes for a host":        {"GET", "/api/hosts", "", rebound(header("X-Client-Instance-ID", "i-1")), 421},
+		"a page that passes for a proxy":       {"GET", "/api/hosts", "", rebound(forwardedBy("For", "203.0.113.7", "Host", "localhost")), 421},
+		"a page's way round":                   {"GET", "/luban/%2e%2e/api/hosts", "", rebound(), 404},
+		"a page's way round, by redirect":      {"GET", "/luban/../api/hosts", "", rebound(), 307},
+		"a page's upload":                      {"POST", "/packages", "", rebound(), 421},
+		"a page's removal of a package":        {"POST", "/packages/remove", "name=log&version=1.0", rebound(), 421},
+		"a page's removal, as if by the route": {"DELETE", "/api/packages?name=log&version=1.0", "", rebound(), 421},
+		"the operators' page":                  {"GET", "/", "", rebound(), 421},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if code, text := ask(t, tc.method, f.url+tc.path, tc.body, tc.adjust); code != tc.want {

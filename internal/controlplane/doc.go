@@ -30,5 +30,9 @@
 // Everything a host says is untrusted: it is checked against limits on the way
 // in, and escaped and cut on the way out. There is no login yet, so the server
 // belongs on a loopback address, where it also refuses requests made in the
-// name of another site.
+// name of another site. links.go decides which address a request comes from and
+// by which name the server was reached, through proxies that are trusted.
+//
+// Hosts with the existing agent are served, too (CP-01): agent_test.go repeats
+// what was recorded of it.
 package controlplane

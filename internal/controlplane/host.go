@@ -3,8 +3,8 @@ package controlplane
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -15,26 +15,48 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// caller tells who speaks: the host by the id it sends, else by its address (SPEC 3).
-func caller(r *http.Request) (Caller, error) {
-	address := r.RemoteAddr
-	if peer, err := netip.ParseAddrPort(address); err == nil {
-		address = peer.Addr().Unmap().String()
-	}
-	c := Caller{
-		ID:      strings.TrimSpace(r.Header.Get(control.HeaderInstanceID)),
-		Address: address,
-		Agent:   plugin.Cut(strings.ToValidUTF8(r.UserAgent(), "�"), maxText),
-	}
+// pathDetect is where the existing agent asks whether this is a control plane,
+// before it asks anything else.
+const pathDetect = "/luban/api/connection_detect"
+
+// detectConnection answers the one word that the existing agent takes.
+func detectConnection(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok") // an error is the client's going away
+	return nil
+}
+
+// caller returns who speaks: the host by the id it sends, else by its address
+// (SPEC 3).
+func (s *Server) caller(r *http.Request) (Caller, error) {
+	c := Caller{ID: instanceID(r.Header), Agent: plugin.Cut(strings.ToValidUTF8(r.UserAgent(), "�"), maxText)}
+	c.Address, _ = s.links.client(r)
 	if c.ID == "" {
-		c.ID = address
+		c.ID = c.Address
 	}
 	return c, checkHost(c.ID)
 }
 
+// The existing agent names a managed host in a header of its own, and a host
+// that it could not find the id of by a word that all such hosts share.
+const (
+	headerManagedID = "X-Acs-Instance-Id"
+	unknownID       = "unknown"
+)
+
+// instanceID returns the id that a host says it has, or "".
+func instanceID(h http.Header) string {
+	for _, name := range []string{control.HeaderInstanceID, headerManagedID} {
+		if id := strings.TrimSpace(h.Get(name)); id != "" && id != unknownID {
+			return id
+		}
+	}
+	return ""
+}
+
 // hear reads what every request of a host has: who it is, and a body.
 func (s *Server) hear(w http.ResponseWriter, r *http.Request) (Caller, []byte, error) {
-	c, err := caller(r)
+	c, err := s.caller(r)
 	if err != nil {
 		return c, nil, err
 	}
@@ -138,7 +160,7 @@ func (s *Server) updateCheck(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := control.UpdateAnswer{InstanceID: c.ID, NextInterval: control.Seconds(set.Update), Plugin: []control.UpdateOffer{}}
 	for _, o := range updates(offers, c.ID, has) {
-		a.Plugin = append(a.Plugin, control.UpdateOffer{Name: o.Name, Version: o.Version, Timeout: control.Seconds(o.Timeout)})
+		a.Plugin = append(a.Plugin, control.UpdateOffer{Name: o.Name, Version: o.Version, Timeout: control.Seconds(o.timeout())})
 	}
 	answer(w, http.StatusOK, a)
 	return nil

@@ -33,6 +33,28 @@ func TestReport(t *testing.T) {
 			t.Errorf("answered %d %s", code, text)
 		}
 	})
+	t.Run("CP-01 the id that names the host", func(t *testing.T) {
+		for name, tc := range map[string]struct {
+			pairs []string // headers
+			want  string
+		}{
+			"managed":             {[]string{"x-acs-instance-id", "mi-1"}, "mi-1"},
+			"both":                {[]string{"X-Client-Instance-ID", "i-1", "x-acs-instance-id", "mi-1"}, "i-1"},
+			"not known":           {[]string{"X-Client-Instance-ID", "unknown"}, "127.0.0.1"},
+			"not known, managed":  {[]string{"X-Client-Instance-ID", "unknown", "x-acs-instance-id", "mi-1"}, "mi-1"},
+			"empty":               {[]string{"X-Client-Instance-ID", "", "x-acs-instance-id", " "}, "127.0.0.1"},
+			"a foreign forwarder": {[]string{"X-Forwarded-For", "203.0.113.7"}, "127.0.0.1"},
+		} {
+			_, text := ask(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, func(r *http.Request) {
+				for i := 0; i < len(tc.pairs); i += 2 {
+					r.Header.Set(tc.pairs[i], tc.pairs[i+1])
+				}
+			})
+			if !strings.Contains(text, `"instanceId":"`+tc.want+`"`) {
+				t.Errorf("%s: answered %s, want %s", name, text, tc.want)
+			}
+		}
+	})
 	t.Run("CP-08 what is set is in every answer", func(t *testing.T) {
 		want := Settings{Scan: 30, Pull: 40, Refresh: 50, Update: 60, Lazy: true}
 		if _, err := f.store.ChangeSettings(context.Background(), func(s *Settings) error { *s = want; return nil }); err != nil {
@@ -137,10 +159,10 @@ func TestUpdateCheck(t *testing.T) {
 		"CP-01 not listed":           {"h1", `{"name":"nothing","version":"1"}`, ``},
 		"CP-01 in the host's order": {
 			"h1", `{"name":"probe","version":"0"},{"name":"log","version":"1.0"}`,
-			`{"name":"probe","version":"1.0","timeout":0},{"name":"log","version":"2.0","timeout":90}`,
+			`{"name":"probe","version":"1.0","timeout":60},{"name":"log","version":"2.0","timeout":90}`,
 		},
-		"CP-01 listed twice":               {"h1", `{"name":"probe","version":"0"},{"name":"probe","version":"5"}`, `{"name":"probe","version":"1.0","timeout":0}`},
-		"CP-01 for one host before all":    {"h2", `{"name":"probe","version":"1.0"}`, `{"name":"probe","version":"1.1-special","timeout":0}`},
+		"CP-01 listed twice":               {"h1", `{"name":"probe","version":"0"},{"name":"probe","version":"5"}`, `{"name":"probe","version":"1.0","timeout":60}`},
+		"CP-01 for one host before all":    {"h2", `{"name":"probe","version":"1.0"}`, `{"name":"probe","version":"1.1-special","timeout":60}`},
 		"CP-01 one host's own, it has it":  {"h2", `{"name":"probe","version":"1.1-special"}`, ``},
 		"CP-01 one host's own, not others": {"h1", `{"name":"zeta","version":"1"}`, ``},
 	} {

@@ -3,10 +3,8 @@ package controlplane
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
@@ -118,50 +116,4 @@ func (p Package) listed(base url.URL) (json.RawMessage, error) {
 		return nil, err
 	}
 	return append(append(text[:len(text)-1], ','), more[1:]...), nil // two objects made one
-}
-
-// Links say how hosts reach the server, for the URLs of packages.
-type Links struct {
-	// Public is the base of all URLs. When it is nil, they begin with the name
-	// that the host itself asked.
-	Public *url.URL
-	// TrustForwarded lets a proxy's X-Forwarded-Proto and X-Forwarded-Host say
-	// what the host asked. Without a proxy that sets them, a host could say anything.
-	TrustForwarded bool
-}
-
-// base is the URL that the request's sender reaches the server by.
-func (l Links) base(r *http.Request) url.URL {
-	if l.Public != nil {
-		return *l.Public
-	}
-	base := url.URL{Scheme: "http", Host: r.Host}
-	if r.TLS != nil {
-		base.Scheme = "https"
-	}
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && base.Host == "" { // HTTP/1.0
-		base.Host = local.String()
-	}
-	if !l.TrustForwarded {
-		return base
-	}
-	if proto := forwarded(r, "X-Forwarded-Proto"); proto == "http" || proto == "https" {
-		base.Scheme = proto
-	}
-	if host := forwarded(r, "X-Forwarded-Host"); plainHost(host) {
-		base.Host = host
-	}
-	return base
-}
-
-// forwarded is what the proxy nearest to the client said.
-func forwarded(r *http.Request, header string) string {
-	first, _, _ := strings.Cut(r.Header.Get(header), ",")
-	return strings.TrimSpace(first)
-}
-
-// plainHost tells whether the text is a host, perhaps with a port, and nothing else.
-func plainHost(text string) bool {
-	u, err := url.Parse("//" + text)
-	return err == nil && text != "" && u.Host == text && u.Hostname() != ""
 }

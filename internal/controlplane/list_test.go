@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -102,47 +101,6 @@ func TestListFitsInAnAnswer(t *testing.T) {
 	}
 	if got := f.list(`{}`); len(got) < 60 || got[0].Version != "69" {
 		t.Errorf("CP-01 %d records, the first %s", len(got), got[0].Version)
-	}
-}
-
-func TestLinks(t *testing.T) {
-	public, err := url.Parse("https://packages.example/cp/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	forward := func(proto, host string) func(*http.Request) {
-		return func(r *http.Request) {
-			r.Header.Set("X-Forwarded-Proto", proto)
-			r.Header.Set("X-Forwarded-Host", host)
-		}
-	}
-	for name, tc := range map[string]struct {
-		links  Links
-		adjust func(*http.Request)
-		want   string // "": where the server is
-	}{
-		"the request's host":      {Links{}, host("localhost:1234"), "http://localhost:1234"},
-		"forwarded, not trusted":  {Links{}, forward("https", "cp.example"), ""},
-		"forwarded":               {Links{TrustForwarded: true}, forward("https", "cp.example"), "https://cp.example"},
-		"forwarded twice":         {Links{TrustForwarded: true}, forward("https, http", "cp.example:8443, inner"), "https://cp.example:8443"},
-		"forwarded to IPv6":       {Links{TrustForwarded: true}, forward("http", "[2001:db8::1]:80"), "http://[2001:db8::1]:80"},
-		"forwarded nonsense":      {Links{TrustForwarded: true}, forward("javascript", "a/b?c"), ""},
-		"forwarded with a user":   {Links{TrustForwarded: true}, forward("http", "user@cp.example"), ""},
-		"a public URL":            {Links{Public: public}, nil, "https://packages.example/cp"},
-		"a public URL, forwarded": {Links{Public: public, TrustForwarded: true}, forward("http", "cp.example"), "https://packages.example/cp"},
-	} {
-		t.Run("CP-06 "+name, func(t *testing.T) {
-			f := newFleetWith(t, func(s *Server) { s.links = tc.links })
-			p := f.add("package", string(pack(t, "log", "1+b", "", "", "")))
-			_, text := ask(t, http.MethodPost, f.url+control.PathList, `{}`, tc.adjust)
-			want := tc.want
-			if want == "" {
-				want = f.url
-			}
-			if want += "/packages/log/1+b/" + p.SHA256 + ".zip"; !strings.Contains(text, `"url":"`+want+`"`) {
-				t.Errorf("list %s lacks %s", text, want)
-			}
-		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 type Offer struct {
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
-	Timeout Seconds   `json:"timeout"`        // of the upgrade on the host; 0: the host's own
+	Timeout Seconds   `json:"timeout"`        // of the upgrade on the host; 0: plugin.DefaultTimeout
 	Host    string    `json:"host,omitempty"` // "" for every host; one made for a host goes before it
 	Made    time.Time `json:"made"`
 }
@@ -35,6 +36,12 @@ func (o Offer) Check() error {
 		return nil
 	}
 	return checkHost(o.Host)
+}
+
+// timeout returns what hosts are answered. It is never 0, which the existing
+// agent takes as no time at all.
+func (o Offer) timeout() Seconds {
+	return cmp.Or(o.Timeout, Seconds(plugin.DefaultTimeout/time.Second))
 }
 
 // MakeOffer makes the offer, in place of one for the same plugin and host.

@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -103,9 +103,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// Handler is the server without its listener. Asked for local, it refuses
-// requests that were not addressed to this machine by a local name: a site's
-// own name may be made to point here, and its pages would then pass for ours.
+// Handler returns the server without its listener. With local, a request has to
+// name this machine, by a local name or the public URL's: the name of a foreign
+// site can be made to point here, and the site's pages would then pass for ours.
+// A host's request may carry any name, as a proxy leaves it.
 func (s *Server) Handler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range []struct {
@@ -116,6 +117,7 @@ func (s *Server) Handler(local bool) http.Handler {
 		{"POST " + control.PathUpdate, s.updateCheck},
 		{"POST " + control.PathList, s.pluginList},
 		{"POST " + control.PathEvent, s.metrics},
+		{pathDetect, detectConnection},
 
 		{"GET /api/hosts", s.getHosts},
 		{"GET /api/settings", s.getSettings},
@@ -148,17 +150,27 @@ func (s *Server) Handler(local bool) http.Handler {
 	}))
 	guarded := guard.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if local && !localName(r.Host) {
-			s.refuse(w, r, fault{http.StatusMisdirectedRequest, fmt.Sprintf("this server is not %q: use its address or localhost", r.Host)})
+		if local && !localName(r.Host) && !s.links.isPublic(r.Host) && !fromHost(r) {
+			s.refuse(w, r, fault{http.StatusMisdirectedRequest, fmt.Sprintf("this server is not %q: use its address or localhost, or name it with --public-url", r.Host)})
 			return
 		}
 		guarded.ServeHTTP(w, r)
 	})
 }
 
+// fromHost reports whether the request is one that hosts make, and made by no
+// browser: browsers name the origin of what a page posts. What a page can get
+// without that is no secret, since it has to know a package's digest.
+func fromHost(r *http.Request) bool {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	return (strings.HasPrefix(r.URL.Path, "/luban/") || reads && strings.HasPrefix(r.URL.Path, "/packages/")) &&
+		r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == ""
+}
+
 // refuse answers with what went wrong; a fault of ours is logged, not told.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	log := s.log.WithFields(logrus.Fields{"method": r.Method, "path": r.URL.Path, "peer": r.RemoteAddr})
+	client, _ := s.links.client(r)
+	log := s.log.WithFields(logrus.Fields{"method": r.Method, "path": r.URL.Path, "peer": client})
 	var f fault
 	switch {
 	case errors.As(err, &f):
@@ -216,28 +228,4 @@ func bodyFault(err error, limits Limits) error {
 	default:
 		return badf("body cannot be read: %v", err)
 	}
-}
-
-func isLoopback(addr net.Addr) bool {
-	a, err := netip.ParseAddrPort(addr.String())
-	return err == nil && a.Addr().Unmap().IsLoopback()
-}
-
-func localName(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(trimBrackets(host))
-	return err == nil && a.Unmap().IsLoopback()
-}
-
-func trimBrackets(host string) string {
-	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
-		return host[1 : len(host)-1]
-	}
-	return host
 }

@@ -57,7 +57,8 @@ func TempName(path string) string {
 }
 
 // CreateFile writes a file that must not exist yet, with mode perm less the
-// umask. A file that could not be written as a whole is removed.
+// umask. A file that could not be written as a whole is removed. Its folder is not
+// flushed.
 func CreateFile(path string, data []byte, perm fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -80,6 +81,7 @@ func writeFlushed(f *os.File, data []byte) error {
 
 // MakeFolder makes a folder with mode perm, whatever the umask, and the folders
 // above it that are missing, with the same mode. One that is there is left as it is.
+// What is made survives a loss of power, its mode once the folder is flushed.
 func MakeFolder(path string, perm fs.FileMode) error {
 	err := os.Mkdir(path, perm)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +99,10 @@ func MakeFolder(path string, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	return os.Chmod(path, perm)
+	if err := os.Chmod(path, perm); err != nil {
+		return err
+	}
+	return FlushFolder(filepath.Dir(path))
 }
 
 // FlushFolder makes the names in a folder survive a loss of power: those that

@@ -23,7 +23,7 @@ func packageFailure(err error) error {
 	case pkgcheck.BadConfig:
 		return failure.Because(failure.Config, refusal)
 	case pkgcheck.NotAcceptable:
-		return failure.Because(failure.Package, refusal)
+		return failure.Of(refusal.Name, refusal.Version, failure.Because(failure.Package, refusal))
 	default:
 		return failure.Because(failure.Unzip, refusal)
 	}

@@ -68,12 +68,12 @@ func copyFile(from, to string) error {
 	}
 	_, err = io.Copy(out, in)
 	if err == nil {
+		err = copyAttributes(from, to)
+	}
+	if err == nil {
 		err = out.Sync()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return err
-	}
-	return copyAttributes(from, to)
+	return errors.Join(err, out.Close())
 }
 
 // copyAttributes comes last: writing changes the times.

@@ -2,8 +2,11 @@ package install
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +29,11 @@ import (
 // A file system that cannot exchange has the folder absent in between:
 //
 //	                 new       –                 old
+//
+// Where the folder cannot be renamed either, it is copied and removed, and may be
+// half removed in between:
+//
+//	                 new       old, or a part    old
 //
 // Both folders keep their place over a crash, so that any process can put the
 // old one back. Which of two folders is the new one, the id in its origin says.
@@ -54,9 +62,6 @@ func (s *Staged) exchange(to string) error {
 			err = moveFolder(step, "package in place", arriving, to)
 		}
 	}
-	if err == nil {
-		err = syncFolder(step, filepath.Dir(old))
-	}
 	return err
 }
 
@@ -67,35 +72,66 @@ func PutBack(root, name, version, id string, step failpoint.Step) error {
 	arriving, old, to := layout.Arriving(root, name), layout.Replaced(root, name), layout.Version(root, name, version)
 	if !exists(old) {
 		if !exists(arriving) || id == "" || StagedAs(to) != id {
-			return removeFolder(step, "arriving package", arriving)
+			return removeLeft(root, name, version, step)
 		}
 		if err := moveFolder(step, "replaced folder aside", arriving, old); err != nil { // they are exchanged
 			return err
 		}
 	}
-	if err := removeFolder(step, "arriving package", arriving); err != nil {
+	if err := syncFolder(step, filepath.Dir(old)); err != nil { // before the package goes
 		return err
 	}
 	if exists(to) {
-		if err := moveFolder(step, "package out of place", to, arriving); err != nil {
+		if err := hideFolder(step, "package out of place", to); err != nil {
 			return err
 		}
 	}
 	if err := moveFolder(step, "folder back", old, to); err != nil {
 		return err
 	}
-	if err := errors.Join(syncFolder(step, filepath.Dir(to)), syncFolder(step, filepath.Dir(old))); err != nil {
+	if err := syncFolder(step, filepath.Dir(to)); err != nil {
 		return err
 	}
-	return removeFolder(step, "arriving package", arriving)
+	return removeLeft(root, name, version, step)
+}
+
+// removeLeft removes what a PutBack leaves. Until then the arriving package says
+// that the version's folder may be half removed.
+func removeLeft(root, name, version string, step failpoint.Step) error {
+	half := layout.HalfRemoved(layout.Version(root, name, version))
+	return errors.Join(removeFolder(step, "package", half), DropReplaced(root, name, step))
 }
 
 // DropReplaced removes the folder that was kept: the new one stays.
 func DropReplaced(root, name string, step failpoint.Step) error {
+	arriving, old := layout.Arriving(root, name), layout.Replaced(root, name)
 	return errors.Join(
-		removeFolder(step, "replaced folder", layout.Replaced(root, name)),
-		removeFolder(step, "arriving package", layout.Arriving(root, name)),
+		removeFolder(step, "replaced folder", old),
+		removeFolder(step, "replaced folder", layout.HalfRemoved(old)),
+		removeFolder(step, "arriving package", arriving),
+		removeFolder(step, "arriving package", layout.HalfRemoved(arriving)),
 	)
+}
+
+// CutShort returns the plugins of which folders of an exchange are left. Of a
+// folder that is not whole nobody can tell whose it is; the next exchange of that
+// plugin removes it.
+func CutShort(root string) (names []string, err error) {
+	dir := filepath.Dir(layout.Replaced(root, "x"))
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list replaced folders: %w", err)
+	}
+	for _, e := range entries {
+		c, err := record.ReadPackageConfig(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		if !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names, nil
 }
 
 // Recover ends an exchange that was cut short and that no transaction knows of:
@@ -104,8 +140,10 @@ func DropReplaced(root, name string, step failpoint.Step) error {
 func Recover(root, name string) error {
 	old := layout.Replaced(root, name)
 	if c, err := record.ReadPackageConfig(old); err == nil && c.Name == name {
-		if to := layout.Version(root, name, c.Version); !exists(to) {
-			if err := moveFolder(nil, "folder back", old, to); err != nil {
+		// While the package still arrives the folder may be half removed, after it was
+		// copied.
+		if exists(layout.Arriving(root, name)) || !exists(layout.Version(root, name, c.Version)) {
+			if err := PutBack(root, name, c.Version, "", nil); err != nil {
 				return err
 			}
 		}
@@ -154,7 +192,35 @@ func copyAndRemove(step failpoint.Step, what, from, to string) error {
 	if err := durable.FlushFolder(filepath.Dir(to)); err != nil {
 		return err
 	}
-	return removeFolder(step, what, from)
+	return removeAtOnce(step, what, from)
+}
+
+// removeAtOnce removes a folder that a later process must not take for whole.
+func removeAtOnce(step failpoint.Step, what, path string) error {
+	if err := hideFolder(step, what, path); err != nil {
+		return err
+	}
+	return removeFolder(step, what, layout.HalfRemoved(path))
+}
+
+// hideFolder gives a folder the name of a half removed one. Where it cannot be
+// renamed, it is removed.
+func hideFolder(step failpoint.Step, what, path string) error {
+	half := layout.HalfRemoved(path)
+	err := os.RemoveAll(half)
+	if err == nil {
+		err = step.Before("hide " + what)
+	}
+	if err == nil {
+		err = os.Rename(path, half)
+	}
+	if errors.Is(err, unix.EXDEV) {
+		err = removeFolder(step, what, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(step, filepath.Dir(path))
 }
 
 // renameWith is renameat2 with a flag. A step's error is what the kernel answers.

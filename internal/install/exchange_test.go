@@ -24,7 +24,7 @@ var kernels = map[string]func(step string) error{
 		return answers(unix.ENOSYS, step, "exchange", "rename")
 	},
 	"EV-32 EXDEV, a lower layer": func(step string) error {
-		return answers(unix.EXDEV, step, "exchange", "rename folder aside", "rename package out of place")
+		return answers(unix.EXDEV, step, "exchange", "rename folder aside", "hide folder aside", "hide package out of place")
 	},
 	"EV-32 EXDEV, another file system": func(step string) error {
 		return answers(unix.EXDEV, step, "exchange", "rename")

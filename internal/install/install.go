@@ -76,7 +76,8 @@ type Request struct {
 	// Resume keeps what came of a download that breaks off, and goes on with
 	// what an earlier process kept of it.
 	Resume bool
-	// HandOver keeps the package itself until Discard, for Staged.HandOver.
+	// HandOver keeps the package itself until Discard, for Staged.HandOver and
+	// Staged.Archive.
 	HandOver bool
 	// Staged is the folder that another process has handed over, "" for none.
 	// Where it cannot be used, Source is.
@@ -152,7 +153,7 @@ func (i *Installer) stage(ctx context.Context, r Request) (*Staged, error) {
 		return nil, err
 	}
 	s := i.newStaged(dir)
-	if s.sums, err = i.fetchTo(ctx, r, s.archive()); err == nil {
+	if s.sums, err = i.fetchTo(ctx, r, s.Archive()); err == nil {
 		err = i.check(ctx, r, s)
 	}
 	return i.filled(s, err)
@@ -175,12 +176,12 @@ func (i *Installer) filled(s *Staged, err error) (*Staged, error) {
 
 // check verifies, checks and unpacks the package that is in a staging folder.
 func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
-	s.Size = s.sums.Size
+	s.Size, s.MD5 = s.sums.Size, s.sums.MD5
 	signed, err := i.verify(ctx, r, s.sums, s)
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(s.archive())
+	f, err := os.Open(s.Archive())
 	if err != nil {
 		return failure.Because(failure.Storage, err)
 	}
@@ -190,7 +191,7 @@ func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
 		return packageFailure(err)
 	}
 	if err := i.checkIdentity(p.Config, r, signed); err != nil {
-		return err
+		return failure.Of(p.Config.Name, p.Config.Version, err)
 	}
 	if err := i.unpack(ctx, p, s.Dir); err != nil {
 		return err
@@ -206,7 +207,7 @@ func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
 	if err := i.cfg.Step.Before("remove package"); err != nil {
 		return failure.Because(failure.Storage, err)
 	}
-	return failure.Because(failure.Storage, os.Remove(s.archive()))
+	return failure.Because(failure.Storage, os.Remove(s.Archive()))
 }
 
 // unpack makes the folder dir and writes the package into it.
@@ -232,6 +233,7 @@ type Staged struct {
 	Size     int64    // of the package, in bytes
 	Verified Verified // by what it was
 	Sum      string   // lower-case hex: the MD5 where Verified is ByMD5, else the SHA-256
+	MD5      string   // of the package, lower-case hex
 	Key      string   // id of the trusted key that signed it; "": none did
 	Sequence uint64   // of the signed manifest; to be remembered once in place
 
@@ -253,8 +255,9 @@ func (s *Staged) StagingID() string {
 	return filepath.Base(s.folder.path)
 }
 
-// archive is the package as it came.
-func (s *Staged) archive() string { return filepath.Join(s.folder.path, fetch.Data) }
+// Archive returns the path of the package as it came. With Request.HandOver it is
+// there until Discard.
+func (s *Staged) Archive() string { return filepath.Join(s.folder.path, fetch.Data) }
 
 // signature is its PACKAGE.sig.
 func (s *Staged) signature() string { return filepath.Join(s.folder.path, "package.sig") }

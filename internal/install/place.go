@@ -64,7 +64,7 @@ func (s *Staged) into(parent, to string, existing Existing) error {
 		err = s.exchange(to)
 	}
 	if err == nil {
-		err = errors.Join(syncFolder(s.cfg.Step, parent), syncFolder(s.cfg.Step, filepath.Dir(s.Dir)))
+		err = syncFolder(s.cfg.Step, parent)
 	}
 	s.placed, s.exchanged, s.keeps = to, exchanged, existing == Keep
 	if err != nil && (exchanged || !exists(s.Dir)) {
@@ -85,20 +85,22 @@ func (s *Staged) Withdraw() error {
 	if err := s.putBack(); err != nil {
 		return failure.Because(failure.Storage, fmt.Errorf("withdraw package: %w", err))
 	}
-	parent := filepath.Dir(s.placed)
-	s.placed = ""
 	if !s.exchanged {
-		_ = os.Remove(parent) // only if nothing else is in it
+		_ = os.Remove(filepath.Dir(s.placed)) // only if nothing else is in it
 	}
-	return failure.Because(failure.Storage, syncFolder(s.cfg.Step, filepath.Dir(parent)))
+	s.placed = ""
+	return nil
 }
 
-// putBack undoes what into did.
+// putBack undoes what into did, on the disk too: the package is going to be removed.
 func (s *Staged) putBack() error {
 	if s.exchanged {
 		return PutBack(s.cfg.Root, s.Config.Name, s.Config.Version, s.StagingID(), s.cfg.Step)
 	}
-	return moveFolder(s.cfg.Step, "package back", s.placed, s.Dir)
+	if err := moveFolder(s.cfg.Step, "package back", s.placed, s.Dir); err != nil {
+		return err
+	}
+	return syncFolder(s.cfg.Step, filepath.Dir(s.placed))
 }
 
 func (s *Staged) makeParent(plugins, parent string) (made bool, err error) {
@@ -111,10 +113,7 @@ func (s *Staged) makeParent(plugins, parent string) (made bool, err error) {
 			return false, err
 		}
 	}
-	if !made {
-		return false, nil
-	}
-	return true, syncFolder(s.cfg.Step, plugins)
+	return made, nil
 }
 
 func wrap(what, path string, err error) error {

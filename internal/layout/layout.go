@@ -11,9 +11,10 @@ import (
 
 // The files in the folder of a version.
 const (
-	Heartbeat     = "heartbeat"    // written by the plugin
-	PackageConfig = "config.json"  // part of the package
-	Origin        = ".origin.json" // how its package was verified; absent where another program unpacked it
+	Heartbeat     = "heartbeat"          // written by the plugin
+	PackageConfig = "config.json"        // part of the package
+	Commander     = "axt-commander.json" // part of a package of type Commander: by what the existing agent starts it
+	Origin        = ".origin.json"       // how its package was verified; absent where another program unpacked it
 )
 
 // Plugins is the folder of the plugins and of their database.
@@ -130,6 +131,10 @@ const (
 	Sequences    = "sequences"    // the highest sequence of a signed package, by plugin
 	History      = "history"      // the versions that were installed, by plugin
 )
+
+// Outbox is the folder of the reports that a command could not deliver. A file in
+// it is a Note's.
+func Outbox(root string) string { return filepath.Join(Supervisor(root), "outbox") }
 
 // noteSuffix ends the name of each file in a folder of notes.
 const noteSuffix = ".json"

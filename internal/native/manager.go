@@ -11,8 +11,8 @@ package native
 
 import (
 	"context"
+	"errors"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +27,7 @@ import (
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
+	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -90,7 +91,7 @@ type Manager struct {
 	byProcess bool // see Options.GoneByProcesses
 
 	changes    *transaction.Store
-	staged     stagedPackages
+	staged     install.Kept
 	undeleted  undeleted
 	waits      lockWaits
 	quiet      time.Duration // see quietFor
@@ -111,13 +112,10 @@ type Manager struct {
 // New returns a manager. It touches no file.
 func New(o Options) *Manager {
 	m := &Manager{
-		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
+		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: verb.Parallel(o.Parallel), patience: verb.Patience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
 		quiet: quietFor, opening: o.OpeningLock,
-	}
-	if m.parallel <= 0 {
-		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)
 	}
 	if m.grace <= 0 {
 		m.grace = DefaultGrace
@@ -148,8 +146,38 @@ func (m *Manager) Refused() ([]plugin.Ban, error) {
 	return m.changes.Bans(time.Now(), m.quarantine)
 }
 
-// SweepRefused forgets the quarantines that are over; before anybody upgrades.
-func (m *Manager) SweepRefused() error { return m.changes.SweepBans(time.Now(), m.quarantine) }
+// TidyUp forgets the quarantines that are over, and ends the exchanges of
+// folders that a killed process left; before anybody upgrades.
+func (m *Manager) TidyUp(ctx context.Context) error {
+	return errors.Join(m.changes.SweepBans(time.Now(), m.quarantine), m.endExchanges(ctx))
+}
+
+// endExchanges ends those that no transaction knows of, as those of a command
+// that installs by itself. A plugin that another program works on is left to it.
+func (m *Manager) endExchanges(ctx context.Context) error {
+	names, failed := install.CutShort(m.root)
+	for _, name := range names {
+		if _, found, err := m.changes.Find(name); found || err != nil {
+			continue
+		}
+		soon, cancel := context.WithTimeout(ctx, exchangeLimit)
+		l, _, err := m.takeLock(soon, name, "ending an exchange of folders")
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			continue
+		}
+		if err == nil {
+			err = install.Recover(m.root, name)
+			l.release()
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// exchangeLimit is how long another program is waited for, that has the plugin
+// whose exchange was cut short.
+const exchangeLimit = 100 * time.Millisecond
 
 // dir is the folder of one version of a plugin. Name and version are checked by the caller.
 func (m *Manager) dir(name, version string) string {

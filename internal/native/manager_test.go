@@ -4,7 +4,9 @@ import (
 	"archive/zip"
 	"context"
 	"crypto/md5"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,8 +59,11 @@ func (d *depot) add(o plugin.Change, folder string) {
 		d.t.Fatal(err)
 	}
 	z := zip.NewWriter(f)
-	for _, name := range []string{"config.json", "run"} {
+	for _, name := range []string{"config.json", "run", "axt-commander.json"} {
 		b, err := os.ReadFile(filepath.Join(folder, name))
+		if errors.Is(err, fs.ErrNotExist) && name == "axt-commander.json" {
+			continue
+		}
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -164,7 +169,7 @@ func TestRefused(t *testing.T) {
 	if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SweepRefused(); err != nil || len(refused()) != 1 {
+	if err := b.TidyUp(t.Context()); err != nil || len(refused()) != 1 {
 		t.Errorf("swept: %v, refused %v", err, refused())
 	}
 	left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "quarantine"))

@@ -15,6 +15,8 @@ import (
 
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
@@ -259,5 +261,33 @@ func TestVersionsStayByHistory(t *testing.T) {
 	}
 	if got := versions(); got != "[100 6 99-rc] <nil>" {
 		t.Errorf("there are %s", got)
+	}
+}
+
+// EV-32: a command that installs by itself was killed between the two renames of
+// an exchange. The next supervisor brings the folder back, unless another
+// program works on the plugin.
+func TestEndExchanges(t *testing.T) {
+	b := newBench(t)
+	b.install("p", "1.0", wellBehaved, "20")
+	old := layout.Replaced(b.root, "p")
+	err := errors.Join(
+		os.MkdirAll(filepath.Dir(old), 0o700),
+		os.Rename(b.dir("p", "1.0"), old),
+		os.Mkdir(filepath.Join(filepath.Dir(old), "torn.new"), 0o700), // whose it is is not known
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, _, err := lock.Shared(t.Context(), layout.NameLock(b.root, "p"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.TidyUp(t.Context()); err != nil || isFolder(b.dir("p", "1.0")) {
+		t.Errorf("under another's lock: %v, back %t", err, isFolder(b.dir("p", "1.0")))
+	}
+	release()
+	if err := b.TidyUp(t.Context()); err != nil || !isFolder(b.dir("p", "1.0")) || isFolder(old) {
+		t.Errorf("%v, back %t, left %t", err, isFolder(b.dir("p", "1.0")), isFolder(old))
 	}
 }

@@ -109,10 +109,11 @@ func checkEntry(e *zip.File) error {
 	return nil
 }
 
-// Mode returns the mode that a host gives a file of a package: 0755 when anyone
-// may execute it or the archive has no modes, else 0644.
-func Mode(f *zip.File) fs.FileMode {
-	if unixMode(f) == 0 || unixMode(f)&0o111 != 0 {
+// Mode returns the mode that a host gives a file of the package: 0755 when it is
+// the executable (SPEC 1), when anyone may execute it or when the archive has no
+// modes, else 0644.
+func (p *Package) Mode(f *zip.File) fs.FileMode {
+	if f.Name == p.path(p.Config.RunPath) || unixMode(f) == 0 || unixMode(f)&0o111 != 0 {
 		return 0o755
 	}
 	return 0o644

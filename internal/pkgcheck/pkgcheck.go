@@ -69,6 +69,8 @@ const (
 type Error struct {
 	Reason Reason
 	Err    error
+
+	Name, Version string // of the package, where its config.json could be read
 }
 
 // Error returns the refusal in the words that hosts and control plane share.
@@ -108,6 +110,9 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 		return nil, err
 	}
 	if err := p.checkConfig(); err != nil {
+		if refusal, ok := errors.AsType[*Error](err); ok {
+			refusal.Name, refusal.Version = p.Config.Name, p.Config.Version
+		}
 		return nil, err
 	}
 	return p, nil

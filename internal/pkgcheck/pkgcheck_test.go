@@ -83,11 +83,28 @@ func TestPackage(t *testing.T) {
 	}
 	modes := map[string]fs.FileMode{}
 	for _, f := range p.Files {
-		modes[f.Name] = pkgcheck.Mode(f)
+		modes[f.Name] = p.Mode(f)
 	}
 	want := map[string]fs.FileMode{"agent/bin/run": 0o755, "agent/config.json": 0o644, "agent/a/b/c": 0o755}
 	if diff := cmp.Diff(want, modes); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// SPEC 1: the executable may be executed on the host, whatever the zip says.
+func TestModeOfExecutable(t *testing.T) {
+	entries := pkgchecktest.Agent(pkgchecktest.Entry{Name: "bin/other", Mode: 0o100644})
+	for i := range entries {
+		entries[i].Mode = 0o100600
+	}
+	p, err := check(t, pkgchecktest.Zip(t, entries...), pkgcheck.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.Files {
+		if got, want := p.Mode(f), map[bool]fs.FileMode{true: 0o755, false: 0o644}[f.Name == "bin/run"]; got != want {
+			t.Errorf("%s: mode %o, want %o", f.Name, got, want)
+		}
 	}
 }
 

@@ -46,17 +46,38 @@ func newFork(c Command, out uintptr) (*fork, error) {
 	if failed != nil {
 		return nil, syscall.EINVAL
 	}
-	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open /dev/null: %w", err)
+	if err := f.openStreams(c.Streams, out); err != nil {
+		f.close()
+		return nil, err
 	}
-	output, err := unix.FcntlInt(out, unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("copy output: %w", err), unix.Close(null))
-	}
-	f.start.Stdin, f.start.Output = null, output
 	return f, nil
 }
+
+// openStreams opens the standard streams of the process: copies of those given,
+// or else /dev/null and out.
+func (f *fork) openStreams(given *Streams, out uintptr) (err error) {
+	f.start.Stdin, f.start.Output, f.start.Errors = -1, -1, -1
+	failures := out
+	if given == nil {
+		if f.start.Stdin, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("open /dev/null: %w", err)
+		}
+	} else {
+		failures, f.start.Foreground = given.Err.Fd(), given.Foreground
+		if f.start.Stdin, err = copyDescriptor(given.In.Fd()); err != nil {
+			return fmt.Errorf("copy standard input: %w", err)
+		}
+	}
+	if f.start.Output, err = copyDescriptor(out); err != nil {
+		return fmt.Errorf("copy standard output: %w", err)
+	}
+	if f.start.Errors, err = copyDescriptor(failures); err != nil {
+		return fmt.Errorf("copy standard error: %w", err)
+	}
+	return nil
+}
+
+func copyDescriptor(fd uintptr) (int, error) { return unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) }
 
 // environment returns the variables that the command gets: none of those that
 // systemd sets for us alone (EV-30).
@@ -69,8 +90,11 @@ func environment(c Command) []string {
 }
 
 func (f *fork) close() {
-	_ = unix.Close(f.start.Stdin)
-	_ = unix.Close(f.start.Output)
+	for _, fd := range []int{f.start.Stdin, f.start.Output, f.start.Errors} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 // run starts the process in a cgroup, in our own if the descriptor is negative.

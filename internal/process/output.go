@@ -113,6 +113,14 @@ func (p *pipe) closeWrite() {
 	}
 }
 
+// handedOver is the sink of a command that prints to a file of who runs it.
+type handedOver struct{ file *os.File }
+
+func (h handedOver) fd() uintptr { return h.file.Fd() }
+func (handedOver) started()      {}
+func (handedOver) settle()       {}
+func (handedOver) text() string  { return "" }
+
 // nowhere is the sink of a command whose log cannot be opened.
 type nowhere struct{ null *os.File }
 

@@ -202,6 +202,8 @@ func (r *Runner) finish(p *child, all bool) (syscall.WaitStatus, error) {
 // once, and again only after it had worked.
 func (r *Runner) sink(c Command) (sink, error) {
 	switch {
+	case c.Streams != nil:
+		return handedOver{c.Streams.Out}, nil
 	case c.Log == "" && c.Daemon:
 		return openNull()
 	case c.Log == "":

@@ -107,11 +107,13 @@ func (r *Registry) build(ctx context.Context, records []record.Record) (name str
 		}
 	}
 	name = filepath.Join(r.dir, layout.TempDatabase+rand.Text())
-	db, err := boltfile.Open(ctx, name, boltfile.Options{Create: true})
-	if err != nil {
+	if err := boltfile.Create(name, fileMode); err != nil {
 		return "", err
 	}
-	err = errors.Join(os.Chmod(name, fileMode), (&database{DB: db}).apply(changes), db.Close())
+	db, err := boltfile.Open(ctx, name, boltfile.Options{})
+	if err == nil {
+		err = errors.Join((&database{DB: db}).apply(changes), db.Close())
+	}
 	if err != nil {
 		_ = os.Remove(name)
 	}

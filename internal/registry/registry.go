@@ -68,11 +68,11 @@ func New(o Options) *Registry {
 // duplicates included (ST-05, ST-10), and what could not be used (ST-06,
 // ST-07, ST-15). The error is for a database that could not be read at all.
 func (r *Registry) List(ctx context.Context) (plugin.List, error) {
-	records, damaged, err := r.read(ctx)
+	records, damaged, err := r.Records(ctx)
 	if err != nil {
-		return plugin.List{}, fmt.Errorf("list plugins: %w", err)
+		return plugin.List{}, err
 	}
-	var list plugin.List
+	list := plugin.List{Damaged: r.report(damaged)}
 	taken := make(map[string]bool)
 	for _, rec := range records {
 		p := rec.Plugin()
@@ -82,8 +82,17 @@ func (r *Registry) List(ctx context.Context) (plugin.List, error) {
 		}
 		list.Plugins = append(list.Plugins, p)
 	}
-	list.Damaged = r.report(damaged)
 	return list, nil
+}
+
+// Records returns every usable record as it is in the database, and what could
+// not be used, by the rules of List.
+func (r *Registry) Records(ctx context.Context) ([]record.Record, []plugin.Damage, error) {
+	records, damaged, err := r.read(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list plugins: %w", err)
+	}
+	return records, damaged, nil
 }
 
 // Find returns the record that is the plugin of that name: the first not

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/boltfile"
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 )
@@ -36,7 +37,7 @@ type disk struct {
 // they could be read, even when the error tells they cannot be written; then
 // there is no disk.
 func openDisk(path string, wait time.Duration, damage *damages) (*disk, image, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	if err := durable.MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, nil, fmt.Errorf("make folder of state: %w", err)
 	}
 	d := &disk{}

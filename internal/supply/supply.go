@@ -21,6 +21,8 @@ import (
 	"pluginsupervisor/internal/pkgcheck"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/transaction"
+	"pluginsupervisor/internal/trust"
+	"pluginsupervisor/internal/version"
 	"pluginsupervisor/plugin"
 )
 
@@ -30,6 +32,7 @@ type Supply struct {
 	plane     *control.Client
 	log       logrus.FieldLogger
 	onTheWay  onTheWay
+	packed    bool // a package is kept as it came, too: an external manager is given that
 }
 
 // New makes the source of packages that is configured.
@@ -38,7 +41,7 @@ func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Sup
 	if err != nil {
 		return nil, err
 	}
-	return &Supply{installer: installer, plane: plane, log: log}, nil
+	return &Supply{installer: installer, plane: plane, log: log, packed: cfg.Manager != config.ManagerNative}, nil
 }
 
 // Close ends the connections that are kept.
@@ -82,7 +85,7 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 		Root: cfg.Root, OS: platform.LocalOS(), Arch: platform.LocalArch(),
 		Fetch: fetch.Config{
 			Timeout: cfg.Install.FetchTimeout, Stall: cfg.Install.Stall, MinRate: int64(cfg.Install.MinRate),
-			TLS: anonymous, Origin: cfg.ControlPlane.URL, OriginTLS: shown, CAFile: cfg.ControlPlane.CAFile,
+			Tries: cfg.Install.Tries, TLS: anonymous, Origin: cfg.ControlPlane.URL, OriginTLS: shown, CA: own.CA, Proxy: own.Proxy,
 			Jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) },
 		},
 		Limits:        pkgcheck.Limits{Size: int64(cfg.Install.MaxSize), Entries: cfg.Install.MaxEntries, Ratio: int64(cfg.Install.MaxRatio)},
@@ -90,10 +93,21 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 	})
 }
 
+// Dial makes the client of the control plane that is configured. id is who this
+// host is to it, see config.InstanceID.
+func Dial(cfg config.Config, id string, log logrus.FieldLogger) (*control.Client, error) {
+	reach := Plane(cfg)
+	reach.InstanceID, reach.Version = id, version.String()
+	return control.New(reach, log)
+}
+
 // Plane is how the control plane is reached; who speaks is left to the caller.
 func Plane(cfg config.Config) control.Config {
 	c := cfg.ControlPlane
-	return control.Config{URL: c.URL, Timeout: c.Timeout, TokenFile: c.TokenFile, CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
+	return control.Config{
+		URL: c.URL, Timeout: c.Timeout, TokenFile: c.TokenFile, CertFile: c.CertFile, KeyFile: c.KeyFile,
+		CA: trust.Authorities{File: c.CAFile, Host: c.HostCAs}, Proxy: c.Proxy,
+	}
 }
 
 // Stage gets the package of an offer. What was verified by less than a SHA-256
@@ -103,7 +117,7 @@ func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 	_, _ = s.installer.Sweep(ctx) // so that what commands leave does not pile up; the next one tries again
 	on, arrived := s.onTheWay.add(o.Name, o.Version)
 	defer arrived()
-	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged}
+	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged, HandOver: s.packed}
 	var missing error
 	if r.Source == "" {
 		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)

@@ -1,5 +1,5 @@
-// Package trust holds the HTTP transport that trusts the authorities in a file,
-// and reads the file again when it has changed.
+// Package trust holds what TLS reads from files, and reads again when they have
+// changed: the authorities that a client trusts, and a server's certificate.
 package trust
 
 import (
@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 )
@@ -18,17 +20,36 @@ import (
 // connection that was made with other authorities is not used again.
 type Transport struct {
 	base *http.Transport
-	file string
+	from Authorities
 
 	mu      sync.Mutex
 	content []byte
 	current *http.Transport // base with the authorities in content; nil at first
 }
 
-// New returns a transport over base, which must not be used elsewhere. file is
-// in PEM; "" leaves the authorities to base.
-func New(base *http.Transport, file string) *Transport {
-	return &Transport{base: base, file: file}
+// Authorities are what certificates of servers are verified by.
+type Authorities struct {
+	File string // in PEM; "" leaves the authorities to the base of the transport
+	Host bool   // the host's own as well, not those in the file alone
+}
+
+// New returns a transport over base, which must not be used elsewhere.
+func New(base *http.Transport, from Authorities) *Transport {
+	return &Transport{base: base, from: from}
+}
+
+// Proxy returns the Proxy of an http.Transport: the given one for all servers
+// but those on this machine, and without one that of the environment.
+func Proxy(by *url.URL) func(*http.Request) (*url.URL, error) {
+	if by == nil {
+		return http.ProxyFromEnvironment
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		if host := r.URL.Hostname(); host == "localhost" || net.ParseIP(host).IsLoopback() {
+			return nil, nil
+		}
+		return by, nil
+	}
 }
 
 // Check reads the file and reports what is wrong with it.
@@ -61,10 +82,10 @@ func (t *Transport) CloseIdleConnections() {
 
 // transport returns the one for what the file holds now.
 func (t *Transport) transport() (*http.Transport, error) {
-	if t.file == "" {
+	if t.from.File == "" {
 		return t.base, nil
 	}
-	content, err := os.ReadFile(t.file)
+	content, err := os.ReadFile(t.from.File)
 	if err != nil {
 		return nil, fmt.Errorf("read CA file: %w", err)
 	}
@@ -74,8 +95,13 @@ func (t *Transport) transport() (*http.Transport, error) {
 		return t.current, nil
 	}
 	pool := x509.NewCertPool()
+	if t.from.Host {
+		if host, err := x509.SystemCertPool(); err == nil {
+			pool = host
+		}
+	}
 	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("CA file %s holds no certificate in PEM", t.file)
+		return nil, fmt.Errorf("CA file %s holds no certificate in PEM", t.from.File)
 	}
 	if t.current != nil {
 		t.current.CloseIdleConnections()

@@ -1,9 +1,11 @@
 package trust
 
 import (
+	"crypto/x509"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +24,7 @@ func TestTransport(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	transport := New(&http.Transport{}, file)
+	transport := New(&http.Transport{}, Authorities{File: file})
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	ask := func() error {
@@ -45,7 +47,46 @@ func TestTransport(t *testing.T) {
 			t.Errorf("%q: %v", step.content, err)
 		}
 	}
-	if _, err := (&http.Client{Transport: New(&http.Transport{}, "")}).Get(server.URL); err == nil {
+	if _, err := (&http.Client{Transport: New(&http.Transport{}, Authorities{})}).Get(server.URL); err == nil {
 		t.Error("the host's authorities have signed a test's certificate")
+	}
+}
+
+// CL-19: a proxy that is given is for all servers but those on this machine.
+func TestProxy(t *testing.T) {
+	given, err := url.Parse("http://proxy:3128")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]*url.URL{"https://far/x": given, "http://far": given, "http://127.0.0.1:8700": nil, "https://localhost": nil} {
+		r, err := http.NewRequest(http.MethodGet, target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Proxy(given)(r); got != want || err != nil {
+			t.Errorf("%s: %v, %v", target, got, err)
+		}
+	}
+}
+
+// CL-19: the host's own authorities count beside those of the file.
+func TestHostAuthorities(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.AddCert(server.Certificate())
+	transport, err := New(&http.Transport{}, Authorities{File: file, Host: true}).transport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !transport.TLSClientConfig.RootCAs.Equal(host) {
+		t.Error("the authorities are not those of the host and of the file")
 	}
 }

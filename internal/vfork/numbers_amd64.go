@@ -6,6 +6,7 @@ const (
 	sysClose       = 3
 	sysSigaction   = 13
 	sysSigprocmask = 14
+	sysIoctl       = 16
 	sysClone       = 56
 	sysExecve      = 59
 	sysExit        = 60

@@ -3,6 +3,7 @@ package vfork
 // Numbers of system calls.
 const (
 	sysDup3        = 24
+	sysIoctl       = 29
 	sysChdir       = 49
 	sysOpenat      = 56
 	sysClose       = 57

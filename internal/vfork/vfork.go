@@ -51,7 +51,8 @@ const (
 	cloneParentSetTID = 0x100000
 	cloneIntoCgroup   = 0x200000000
 
-	noFile = 7 // RLIMIT_NOFILE
+	noFile        = 7      // RLIMIT_NOFILE
+	setForeground = 0x5410 // TIOCSPGRP
 
 	closeOnExec = 0x80000 // O_CLOEXEC
 	writeOnly   = 1
@@ -81,7 +82,8 @@ type Start struct {
 	Path, Dir *byte
 	Args, Env **byte
 	Stdin     int // a descriptor above 2
-	Output    int // a descriptor above 2, for standard output and error
+	Output    int // a descriptor above 2, for standard output
+	Errors    int // a descriptor above 2, for standard error
 	Cgroup    int // the cgroup to begin in, a descriptor; negative: that of the thread
 
 	// Ignored are the signals that are ignored by us, 1 << (number - 1) each: the
@@ -89,6 +91,8 @@ type Start struct {
 	Ignored  uint64
 	Renice   bool // our nice value is not 0, that of the child is to be
 	ResetOOM bool // likewise our oom_score_adj
+
+	Foreground bool // the child's group becomes the foreground group of the terminal Stdin
 
 	pid     int32   // set by the kernel before the child runs
 	errno   uintptr // of what failed in the child, set by it
@@ -156,10 +160,25 @@ func (s *Start) fork(trap, a1, a2, a3 uintptr) (pid, errno uintptr) {
 	if pid != 0 {
 		return pid, errno
 	}
+	s.group()
 	afterForkInChild()
 	s.exec()
 	for {
 		rawSyscall(sysExit, 253, 0, 0, 0)
+	}
+}
+
+// group gives the child a process group of its own. Signals are still blocked, so
+// that SIGTTOU does not stop it.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *Start) group() {
+	rawSyscall(sysSetpgid, 0, 0, 0, 0)
+	if s.Foreground {
+		rawSyscall(sysIoctl, uintptr(s.Stdin), setForeground, uintptr(unsafe.Pointer(&s.pid)), 0)
 	}
 }
 
@@ -171,7 +190,6 @@ func (s *Start) fork(trap, a1, a2, a3 uintptr) (pid, errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *Start) exec() {
-	rawSyscall(sysSetpgid, 0, 0, 0, 0)
 	rawSyscall(sysSigprocmask, sigSetMask, uintptr(unsafe.Pointer(&s.mask)), 0, sigSetSize)
 	for sig := uintptr(1); sig <= signals && s.Ignored != 0; sig++ {
 		if s.Ignored&(1<<(sig-1)) != 0 {
@@ -188,7 +206,7 @@ func (s *Start) exec() {
 	if _, s.errno = rawSyscall(sysDup3, uintptr(s.Output), 1, 0, 0); s.errno != 0 {
 		return
 	}
-	if _, s.errno = rawSyscall(sysDup3, uintptr(s.Output), 2, 0, 0); s.errno != 0 {
+	if _, s.errno = rawSyscall(sysDup3, uintptr(s.Errors), 2, 0, 0); s.errno != 0 {
 		return
 	}
 	rawSyscall(sysCloseRange, 3, 1<<32-1, 0, 0) // an older kernel closes them with the execve

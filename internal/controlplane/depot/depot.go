@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/pause"
 )
@@ -54,7 +55,11 @@ type Depot struct {
 // error wraps *lock.HeldError when another process has it and keeps it for a few
 // seconds, or until ctx ends.
 func Open(ctx context.Context, dir string) (*Depot, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = durable.FlushFolder(filepath.Dir(dir))
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("create folder: %w", err)
 	}
 	release, err := acquire(ctx, filepath.Join(dir, lockName))

@@ -33,6 +33,8 @@ const (
 type Error struct {
 	Reason Reason
 	Err    error
+
+	Name, Version string // of the package, where its config.json could be read
 }
 
 // New is an Error whose text is formatted as by fmt.Errorf.
@@ -47,6 +49,15 @@ func Because(r Reason, err error) error {
 		return err
 	}
 	return &Error{Reason: r, Err: err}
+}
+
+// Of returns err with the name and version of the package that it is about. err
+// is an *Error.
+func Of(name, version string, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Name, e.Version = name, version
+	}
+	return err
 }
 
 // Error says what happened; a full disk is named before all else.

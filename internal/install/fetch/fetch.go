@@ -32,6 +32,7 @@ import (
 
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install/failure"
+	"pluginsupervisor/internal/trust"
 )
 
 // Config bounds the fetches of a Fetcher. Zero means the default.
@@ -53,7 +54,8 @@ type Config struct {
 	// another one. "": none.
 	Origin    string
 	OriginTLS *tls.Config
-	CAFile    string // PEM: the only authorities a server is trusted by, read anew for each request; "": the host's
+	CA        trust.Authorities // what a server is verified by
+	Proxy     *url.URL          // the proxy to go through; nil: that of the environment
 	Step      failpoint.Step
 	Client    string // the User-Agent
 }

@@ -14,7 +14,7 @@ import (
 func newTransport(cfg Config) http.RoundTripper {
 	transport := func(secure *tls.Config) *trust.Transport {
 		return trust.New(&http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  trust.Proxy(cfg.Proxy),
 			DialContext:            (&net.Dialer{Timeout: cfg.Connect}).DialContext,
 			TLSHandshakeTimeout:    cfg.Connect,
 			ResponseHeaderTimeout:  cfg.Connect,
@@ -24,7 +24,7 @@ func newTransport(cfg Config) http.RoundTripper {
 			MaxResponseHeaderBytes: maxHeader,
 			MaxIdleConns:           1,
 			IdleConnTimeout:        cfg.Connect,
-		}, cfg.CAFile)
+		}, cfg.CA)
 	}
 	origin, err := url.Parse(cfg.Origin)
 	if err != nil || !isWeb(origin) || cfg.OriginTLS == nil {

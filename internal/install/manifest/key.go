@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +71,11 @@ func (k PrivateKey) GoString() string { return k.String() }
 // replaced: it may be the only copy of another key.
 func (k PrivateKey) WriteFile(path string) error {
 	text := privatePrefix + base64.StdEncoding.EncodeToString(k.key.Seed()) + "\n"
-	if err := durable.CreateFile(path, []byte(text), 0o600); err != nil {
+	err := durable.CreateFile(path, []byte(text), 0o600)
+	if err == nil {
+		err = durable.FlushFolder(filepath.Dir(path))
+	}
+	if err != nil {
 		return fmt.Errorf("write private key: %w", err)
 	}
 	return nil

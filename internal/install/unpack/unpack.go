@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"pluginsupervisor/internal/durable"
@@ -19,8 +20,8 @@ import (
 )
 
 // Unpack writes the package into the empty folder at dir. Files get the mode of
-// pkgcheck.Mode, folders 0755. Owner and times are those of writing. Each file
-// and folder is synced. After an error the folder is half-written and the
+// pkgcheck.Package.Mode, folders 0755. Owner and times are those of writing. Each
+// file and folder is synced but dir itself. After an error the folder is half-written and the
 // caller's to remove; content that is damaged is a *pkgcheck.Error.
 func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint.Step) error {
 	root, err := os.OpenRoot(dir)
@@ -28,7 +29,7 @@ func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint
 		return fmt.Errorf("open staging folder: %w", err)
 	}
 	defer root.Close()
-	w := writer{root: root, step: step}
+	w := writer{root: root, mode: p.Mode, step: step}
 	for _, folder := range p.Folders {
 		if err := w.writeFolder(folder); err != nil {
 			return fmt.Errorf("unpack: %w", err)
@@ -37,7 +38,7 @@ func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint
 	if err := p.ReadFiles(ctx, w.writeFile); err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	for _, folder := range append(p.Folders, ".") {
+	for _, folder := range p.Folders {
 		if err := w.syncFolder(folder); err != nil {
 			return fmt.Errorf("unpack: %w", err)
 		}
@@ -47,6 +48,7 @@ func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint
 
 type writer struct {
 	root *os.Root
+	mode func(*zip.File) fs.FileMode
 	step failpoint.Step
 }
 
@@ -64,7 +66,7 @@ func (w writer) writeFile(entry *zip.File, content io.Reader) (err error) {
 	if err := w.step.Before("unpack create"); err != nil {
 		return err
 	}
-	mode := pkgcheck.Mode(entry)
+	mode := w.mode(entry)
 	f, err := w.root.OpenFile(entry.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err

@@ -21,13 +21,13 @@ type floor struct {
 // its own.
 var floors = []floor{
 	{"facts and primitives", []string{
-		"bounded", "clock", "failpoint", "install/failure", "layout", "logger", "pause", "platform", "testenv", "trust", "version", "vfork",
+		"bounded", "clock", "failpoint", "hostfault", "install/failure", "layout", "logger", "pause", "platform", "testenv", "testenv/callfault", "trust", "trust/trusttest", "version", "vfork",
 	}},
 	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},
 	{"what is in a file", []string{"boltfile", "record"}},
 	{"what a package may hold", []string{"pkgcheck"}},
 	{"one kind of file or kernel object each; packages for tests", []string{
-		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "others", "pkgcheck/pkgchecktest", "sweep",
+		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "others", "outbox", "pkgcheck/pkgchecktest", "powerfail", "sweep",
 	}},
 	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "transaction", "verb"}},

@@ -91,6 +91,7 @@ func TestCheck(t *testing.T) {
 		"actorstest, in a test":         {"actors/a_test.go", "pluginsupervisor/actors/actorstest", ""},
 		"testenv is for tests":          {"internal/native/a.go", "pluginsupervisor/internal/testenv", "pluginsupervisor/internal/testenv"},
 		"testenv, in a test":            {"internal/native/a_test.go", "pluginsupervisor/internal/testenv", ""},
+		"powerfail, of testenv":         {"internal/powerfail/a.go", "os/exec pluginsupervisor/internal/testenv", ""},
 		"supervisor wires":              {"supervisor/a.go", "pluginsupervisor/actors pluginsupervisor/internal/native github.com/spf13/cobra", ""},
 		"supervisor knows no engine":    {"supervisor/a.go", "os/exec github.com/asynkron/protoactor-go/actor", "github.com/asynkron/protoactor-go/actor os/exec"},
 		"pluginkit":                     {"pluginkit/a.go", "time pluginsupervisor/plugin golang.org/x/sys/unix", "golang.org/x/sys/unix pluginsupervisor/plugin"},

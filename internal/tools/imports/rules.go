@@ -107,15 +107,19 @@ var rules = []rule{
 // testLibraries are for tests, anywhere, and for nothing else.
 var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 
-// testPackages are ours and imported by tests only.
-var testPackages = []string{Module + "/internal/testenv", Module + "/internal/pkgcheck/pkgchecktest", Module + "/actors/actorstest"}
+// testPackages are ours and imported by tests and by each other only.
+var testPackages = []string{
+	Module + "/internal/testenv", Module + "/internal/testenv/callfault", Module + "/internal/powerfail", Module + "/internal/pkgcheck/pkgchecktest",
+	Module + "/internal/trust/trusttest", Module + "/actors/actorstest",
+}
 
 // runners may import os/exec outside of tests.
 var runners = []string{
-	"internal/process", // runs every verb
-	"internal/tools",   // bench and soak run the programs
-	"cmd/supervisor",   // demo starts the control plane
-	"examples",         // a plugin daemonizes itself
+	"internal/process",           // runs every verb
+	"internal/testenv/callfault", // runs programs for tests
+	"internal/tools",             // bench and soak run the programs
+	"cmd/supervisor",             // demo starts the control plane
+	"examples",                   // a plugin daemonizes itself
 }
 
 // Check returns every edge that the rules forbid, in the order of the files,
@@ -142,7 +146,7 @@ func Check(files []source.File) []Fault {
 
 // forbidden returns why f may not import a package, or "".
 func forbidden(f source.File, imported string) string {
-	if !f.Test {
+	if !f.Test && !slices.Contains(testPackages, Module+"/"+f.Dir()) {
 		if withinAny(imported, testLibraries) || withinAny(imported, testPackages) {
 			return "it is for tests only"
 		}

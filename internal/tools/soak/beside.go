@@ -417,8 +417,12 @@ func (w *besideWorld) judgeBeside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var all sync.WaitGroup
+	for name := range w.installed {
+		all.Go(func() { _ = w.settle(ctx, name) }) // it counts what does not settle
+	}
+	all.Wait()
 	for name, version := range w.installed {
-		_ = w.settle(ctx, name)
 		w.readBirths(name)
 		if !slices.ContainsFunc(list.Plugins, func(p plugin.Plugin) bool {
 			return p.Name == name && p.Version == version && !p.Removed && !p.Duplicate

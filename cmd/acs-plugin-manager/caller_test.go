@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
+)
+
+// openTerminal returns both ends of a new pseudo-terminal.
+func openTerminal(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close() })
+	if err := unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(ours.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { theirs.Close() })
+	return ours, theirs
+}
+
+const terminalRoot = "TEST_TERMINAL_ROOT"
+
+// TestForeground: with --experimental-foreground a plugin reads from the terminal,
+// and afterwards the program that called us has it again (CL-17).
+func TestForeground(t *testing.T) {
+	if root := os.Getenv(terminalRoot); root != "" { // on the terminal
+		code := run(t.Context(), invocation{
+			args: []string{"-e", "-L", "-P", "asks", "--experimental-foreground"}, environ: []string{"SUPERVISOR_ROOT=" + root},
+			executable: "/usr/bin/x", streams: streams{os.Stdin, os.Stdout, os.Stderr, os.Stdout, os.Stderr},
+		})
+		ours, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+		fmt.Printf("exit %d, back %t %v.\n", code, ours == unix.Getpgrp(), err)
+		return
+	}
+	root := t.TempDir()
+	put(t, root, "asks", "Once", "20", "#!/bin/bash\n[ -t 0 ] && read -r line && echo \"read $line\"\nexit 3\n")
+	ours, theirs := openTerminal(t)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestForeground$")
+	cmd.Env = append(os.Environ(), terminalRoot+"="+root)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.WriteString("typed\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	theirs.Close()
+	b, err := io.ReadAll(ours)
+	if said := string(b); !errors.Is(err, syscall.EIO) || !strings.Contains(said, "read typed") || !strings.Contains(said, "exit 3, back true <nil>.") {
+		t.Errorf("%v; on the terminal: %s", err, said)
+	}
+}
+
+// TestLeavesProcess: what a plugin leaves in its process group stays (CL-17).
+func TestLeavesProcess(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "leaves", "Once", "20", "#!/bin/sh\nsleep 30 >/dev/null 2>&1 &\necho $!\n")
+	code, stdout, stderr := call(t, root, "-e", "--local", "-P", "leaves")
+	var pid int
+	if _, err := fmt.Sscan(stdout, &pid); code != 0 || err != nil {
+		t.Fatalf("exit %d, %v; stderr %s", code, err, stderr)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("it has been ended: %v", err)
+	}
+}
+
+// TestLockOfRun: a run that installed holds the name lock shared, so that others
+// run the plugin and none removes it (CL-22).
+func TestLockOfRun(t *testing.T) {
+	h := newSamplesHost(t)
+	s := &side{h, t, h.root(t)}
+	i, out := s.invocation(s.base, "-e", "-F", s.written("waits", "Once", waits, nil)), create(t, "stdout")
+	i.in, i.out, i.err, i.stdout, i.stderr = out, out, out, out, out
+	done := make(chan int)
+	go func() { done <- run(t.Context(), i) }()
+	await(t, "the run", func() bool { return strings.Contains(content(t, out), "begins") })
+	for _, path := range []string{layout.NameLock(s.base, "waits"), layout.VersionLock(s.base, "waits", "1.0")} {
+		release, waited, err := lock.Shared(t.Context(), path, nil)
+		if err != nil || waited {
+			t.Fatalf("%s: waited %t, %v", filepath.Base(path), waited, err)
+		}
+		release()
+	}
+	s.exits(exitLock, "-r", "-P", "waits", "--fetchTimeout", "1")
+	s.proceed("waits")
+	if code := <-done; code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	s.exits(0, "-r", "-P", "waits")
+}
+
+// TestKeepNoticesChange: a plugin that was removed or replaced while the lock
+// changed hands is not run (CL-22).
+func TestKeepNoticesChange(t *testing.T) {
+	h := newSamplesHost(t)
+	root := h.root(t, "argy_2.0.zip")
+	m, err := newManager(options{}, invocation{environ: []string{"SUPERVISOR_ROOT=" + root}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := recorded(t, root, "argy").Plugin()
+	release, err := m.keep(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	for name, change := range map[string]func(){
+		"replaced": func() { p.Version = "1.0" },
+		"removed":  func() { p.Name = "gone" },
+	} {
+		change()
+		if _, err := m.keep(t.Context(), p); err == nil {
+			t.Errorf("%s: kept", name)
+		} else if code, _ := exitCode(err); code != exitNotFound {
+			t.Errorf("%s: %v", name, err)
+		}
+		if release, _, err := lock.Exclusive(t.Context(), layout.NameLock(root, p.Name), nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			release()
+		}
+	}
+}

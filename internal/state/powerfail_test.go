@@ -1,0 +1,132 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/powerfail"
+	"pluginsupervisor/plugin"
+)
+
+// EV-11: what was saved with Sync survives a power failure at any moment, and what
+// is remembered then is what was saved up to one moment; nothing is damaged.
+func TestPowerFailure(t *testing.T) {
+	const small = 1 << 10 // bytes of the log
+	memories := []plugin.Memory{nothing}
+	var lasting []int // how many of them were when something was acknowledged
+	recording := powerfail.Record(t, func(f powerfail.Folder) {
+		path := filepath.Join(f.Path, "root", "supervisor", "state.db")
+		f.Settle()
+		acknowledge := func() {
+			lasting = append(lasting, len(memories)-1)
+			f.Acknowledge()
+		}
+		var s *Store
+		open := func() {
+			var err error
+			log, _ := quiet()
+			if s, _, err = open(path, log, small); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save := func(sync bool) {
+			c := numbered(len(memories))
+			c.Sync = sync
+			memories = append(memories, applied(memories[len(memories)-1], c))
+			mustSave(t, s, c)
+			if sync {
+				acknowledge()
+			}
+		}
+		open()
+		acknowledge() // that there is a state at all
+		for n := range 8 {
+			save(n%3 == 1)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		acknowledge()
+		open()
+		save(false)
+		save(true)
+		s.kill()
+		open()
+		save(true)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		acknowledge()
+	})
+	redundant := map[string]string{
+		"flush of root/supervisor after create":            "of the second start: only the journal was created since the first, and it is never flushed",
+		"flush of root/supervisor/state.db after truncate": "bbolt flushes a new length by itself, and again with the pages behind the old one",
+	}
+	flushes := powerfail.Flushes{}
+	recording.Check(t, flushes, func(i powerfail.Image) error {
+		path := filepath.Join(i.Path, "root", "supervisor", "state.db")
+		log, _ := quiet()
+		s := newStore(path, log)
+		s.limit = time.Minute
+		_, remembered, err := s.open()
+		if err != nil {
+			return err
+		}
+		defer s.kill()
+		remembered.Entries = 0
+		if damaged := s.Damaged(time.Now()); len(damaged) > 0 && !i.Holed {
+			return fmt.Errorf("damaged: %v", damaged)
+		}
+		return errors.Join(s.Problem(), oneOf(remembered, memories, lasting, i.Acknowledged), wholeJournal(path, i.Holed))
+	})
+	flushes.CheckNeeded(t, redundant)
+}
+
+// numbered is a change of most of what there is; the number is in all of it.
+func numbered(n int) plugin.Changes {
+	c := sample()
+	c.Settings.LastCheck = noon.Add(time.Duration(n) * time.Second)
+	c.Owed["a"].Seq = uint64(n)
+	c.Owed[fmt.Sprint("p", n)] = &plugin.Owed{Name: fmt.Sprint("p", n), Version: strings.Repeat("1.", 100) + "0"}
+	if n > 3 {
+		c.Owed[fmt.Sprint("p", n-3)] = nil
+	}
+	c.Entries = entries(n, n)
+	return c
+}
+
+// oneOf fails unless a memory is one of those between what was acknowledged and
+// what is acknowledged next.
+func oneOf(got plugin.Memory, memories []plugin.Memory, lasting []int, acknowledged int) error {
+	first, last := 0, len(memories)-1
+	if acknowledged > 0 {
+		first = lasting[acknowledged-1]
+	}
+	if acknowledged < len(lasting) {
+		last = lasting[acknowledged]
+	}
+	for _, m := range memories[first : last+1] {
+		if cmp.Equal(m, got) {
+			return nil
+		}
+	}
+	return fmt.Errorf("it remembers %d pending reports up to %d, want what was saved %d to %d times", len(got.Owed), got.Owed["a"].Seq, first, last)
+}
+
+// wholeJournal fails unless the journal holds its first entries.
+func wholeJournal(path string, holed bool) error {
+	got, err := ReadJournal(filepath.Dir(path), Filter{})
+	if err != nil && !holed {
+		return err
+	}
+	if want := entries(1, len(got)); numbers(got) != numbers(want) && !holed {
+		return fmt.Errorf("the journal holds %s", numbers(got))
+	}
+	return nil
+}
