@@ -235,9 +235,18 @@ func (w *besideWorld) verb(ctx context.Context, theirs bool, name string, v plug
 // command runs our command line.
 func (w *besideWorld) command(ctx context.Context, args ...string) error {
 	const locked = 232
+	// A file, since a pipe would be open as long as the daemon that a `--start`
+	// leaves: a plugin gets the caller's own streams (CL-17).
+	said, err := os.CreateTemp("", "soak-")
+	if err != nil {
+		return fmt.Errorf("make file for output: %w", err)
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "acs-plugin-manager"), args...)
-	cmd.Env, cmd.Dir = w.ours, w.in.Root
-	out, err := cmd.CombinedOutput()
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.ours, w.in.Root, said, said
+	err = cmd.Run()
+	out, _ := os.ReadFile(said.Name())
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == locked {
 		return errLocked
 	} else if err != nil {
