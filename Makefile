@@ -89,8 +89,13 @@ generate: ## write the parts of ARCHITECTURE.md and docs/drop-in.md that tests k
 build: ## programs and sample plugins into bin/
 	$(BUILD) -o bin/ $(PROGRAMS)
 	@for s in $(SAMPLES); do \
-		$(BUILD) -o bin/examples/$$s/ ./examples/$$s; \
-		install -m 0644 examples/$$s/config.json bin/examples/$$s/; \
+		install -D -m 0644 -t bin/examples/$$s examples/$$s/config.json; \
+		if [[ -e examples/$$s/run.sh ]]; then \
+			install -m 0755 -t bin/examples/$$s examples/$$s/run.sh; \
+			install -m 0644 -t bin/examples/$$s pluginkit/plugin.sh; \
+		else \
+			$(BUILD) -o bin/examples/$$s/ ./examples/$$s; \
+		fi; \
 	done
 
 .PHONY: vuln

@@ -1,4 +1,4 @@
-package contract
+package pluginkit
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// identity names one process for all time: the kernel gives a pid again, but
-// not with the same start time in the same boot.
+// identity is one process for all time: the kernel reuses a pid, but not with
+// the same start time in the same boot.
 type identity struct {
 	pid   int
 	start uint64 // clock ticks after boot
@@ -37,8 +37,9 @@ func parseIdentity(s string) (identity, error) {
 
 func pidFile(dir string) string { return filepath.Join(dir, "daemon.pid") }
 
-// recorded is the process the pid file names, and whether it still lives.
-func recorded(dir string) (id identity, alive bool) {
+// readDaemon returns the process of the pid file, and reports whether it is
+// alive. A file that cannot be read or understood names no process.
+func readDaemon(dir string) (id identity, alive bool) {
 	b, err := os.ReadFile(pidFile(dir))
 	if err != nil {
 		return identity{}, false
@@ -49,18 +50,18 @@ func recorded(dir string) (id identity, alive bool) {
 	return id, id.alive()
 }
 
-// alive reports whether this very process runs. One that exits does not, nor a
-// zombie, which only waits to be collected.
+// alive reports whether exactly this process is running. A process that is
+// exiting is not running, nor is a zombie.
 func (id identity) alive() bool {
 	now, zombie, err := identify(id.pid)
 	return err == nil && now == id && !zombie
 }
 
-// end sends TERM, waits, and sends KILL to a process that does not listen. It
-// returns when the process is gone.
+// end stops the process and returns when it has exited: it sends TERM, and KILL
+// when patience is over.
 func (id identity) end(ctx context.Context, patience time.Duration) error {
-	// The handle is the process itself, not its number (a pidfd). Looked at
-	// after it was opened, it cannot turn into somebody else's.
+	// The handle (a pidfd) is the process, not its number. The identity is
+	// checked after it was opened, so it cannot become another process.
 	p, err := os.FindProcess(id.pid)
 	if err != nil {
 		return fmt.Errorf("find process %d: %w", id.pid, err)
@@ -77,26 +78,27 @@ func (id identity) end(ctx context.Context, patience time.Duration) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("process %d did not end", id.pid)
+	return fmt.Errorf("process %d did not exit", id.pid)
 }
 
-// gone waits until the process is gone, at most for patience.
+// gone waits at most patience for the exit of the process, and reports whether
+// it has exited.
 func (id identity) gone(ctx context.Context, patience time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
+	check := time.NewTicker(10 * time.Millisecond)
+	defer check.Stop()
 	for id.alive() {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-look.C:
+		case <-check.C:
 		}
 	}
 	return true
 }
 
-// identify asks the kernel who has the pid now.
+// identify returns the process that has the pid now.
 func identify(pid int) (id identity, zombie bool, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -113,15 +115,16 @@ func identify(pid int) (id identity, zombie bool, err error) {
 	return identity{pid: pid, start: start, boot: strings.TrimSpace(string(boot))}, zombie, nil
 }
 
-// parseStat reads start time and state of /proc/PID/stat (proc(5)). The second
-// field is the program's name in parentheses and may itself hold blanks and
-// parentheses, so fields are counted from the last one.
+// parseStat returns the start time in /proc/PID/stat (proc(5)) and reports
+// whether the process has exited or is exiting. The second field is the
+// program's name in parentheses and may itself hold blanks and parentheses, so
+// fields are counted from the last one.
 func parseStat(b []byte) (start uint64, zombie bool, err error) {
 	i := bytes.LastIndexByte(b, ')')
 	fields := strings.Fields(string(b[i+1:]))
 	const state, flags, startTime = 0, 6, 19 // fields 3, 9 and 22 of the whole line
 	if i < 0 || len(fields) <= startTime {
-		return 0, false, errors.New("stat is cut short")
+		return 0, false, errors.New("stat is too short")
 	}
 	if _, err := fmt.Sscan(fields[startTime], &start); err != nil {
 		return 0, false, fmt.Errorf("start time %q: %w", fields[startTime], err)
@@ -133,6 +136,6 @@ func parseStat(b []byte) (start uint64, zombie bool, err error) {
 	return start, fields[state] == "Z" || fields[state] == "X" || flag&exiting != 0, nil
 }
 
-// exiting is the kernel's PF_EXITING: the process has begun to exit. It lets go
-// of its files, and so of the start lock, before it becomes a zombie.
+// exiting is the kernel's PF_EXITING: the process has begun to exit. It closes
+// its files, and with them the start lock, before it becomes a zombie.
 const exiting = 0x4

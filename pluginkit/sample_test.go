@@ -1,4 +1,4 @@
-package contract
+package pluginkit
 
 import (
 	"bytes"
@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// TestMain makes the test binary the plugin as well: with CONTRACT_PLUGIN set
-// it answers verbs, as the kind of plugin it names.
+// TestMain makes the test binary the plugin as well: with PLUGINKIT_SAMPLE set
+// it runs the verb of the plugin that the variable names.
 func TestMain(m *testing.M) {
-	if kind := os.Getenv("CONTRACT_PLUGIN"); kind != "" {
+	if kind := os.Getenv("PLUGINKIT_SAMPLE"); kind != "" {
 		Main(plugins[kind])
 	}
 	os.Exit(m.Run())
@@ -26,27 +26,27 @@ func TestMain(m *testing.M) {
 var plugins = map[string]Plugin{
 	"good": {Daemon: func(ctx context.Context, d *Daemon) error {
 		trace := filepath.Join(d.Dir, "ran."+strconv.Itoa(os.Getpid()))
-		if err := errors.Join(os.WriteFile(trace, nil, 0o600), d.Beat(), d.Ready()); err != nil {
+		if err := errors.Join(os.WriteFile(trace, nil, 0o600), d.WriteHeartbeat(), d.ReportReady()); err != nil {
 			return err
 		}
-		return d.BeatUntil(ctx)
+		return d.RunHeartbeat(ctx)
 	}},
 	"deaf": {Daemon: func(_ context.Context, d *Daemon) error {
 		signal.Ignore(syscall.SIGTERM)
-		if err := d.Ready(); err != nil {
+		if err := d.ReportReady(); err != nil {
 			return err
 		}
 		select {}
 	}},
 	"stillborn": {Daemon: func(context.Context, *Daemon) error { return errors.New("no config") }},
-	"slow": {Daemon: func(ctx context.Context, d *Daemon) error { // up when the file "go" is there
+	"slow": {Daemon: func(ctx context.Context, d *Daemon) error { // ready when the file "go" exists
 		for ctx.Err() == nil {
 			if _, err := os.Stat(filepath.Join(d.Dir, "go")); err == nil {
 				break
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
-		if err := d.Ready(); err != nil {
+		if err := d.ReportReady(); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -59,17 +59,24 @@ var plugins = map[string]Plugin{
 
 // sample is one version folder of one plugin under test.
 type sample struct {
-	t    *testing.T
-	kind string
-	dir  string
-	env  []string
+	t       testing.TB
+	program string
+	dir     string
+	env     []string
 }
 
+// newSample returns a plugin written in Go, one of plugins.
 func newSample(t *testing.T, kind string) *sample {
 	t.Helper()
-	s := &sample{t: t, kind: kind, dir: t.TempDir()}
+	return newSampleOf(t, os.Args[0], t.TempDir(), "PLUGINKIT_SAMPLE="+kind,
+		"GORACE=atexit_sleep_ms=0") // or each verb takes a second more under -race
+}
+
+// newSampleOf returns a plugin whose daemon is killed when the test ends.
+func newSampleOf(t testing.TB, program, dir string, env ...string) *sample {
+	s := &sample{t: t, program: program, dir: dir, env: append(env, "PLUGIN_DIR="+dir)}
 	t.Cleanup(func() {
-		if id, alive := recorded(s.dir); alive {
+		if id, alive := readDaemon(s.dir); alive {
 			_ = syscall.Kill(id.pid, syscall.SIGKILL)
 			id.gone(context.Background(), 10*time.Second)
 		}
@@ -78,20 +85,18 @@ func newSample(t *testing.T, kind string) *sample {
 }
 
 func (s *sample) command(verb string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], verb)
-	cmd.Env = append(os.Environ(), "CONTRACT_PLUGIN="+s.kind, "PLUGIN_DIR="+s.dir,
-		"GORACE=atexit_sleep_ms=0") // or each verb takes a second more under -race
-	cmd.Env = append(cmd.Env, s.env...)
+	cmd := exec.Command(s.program, verb)
+	cmd.Env = append(os.Environ(), s.env...)
 	return cmd
 }
 
-// run is one verb's exit code and what it printed, through a pipe.
+// run runs a verb and returns its exit code and its output, read from a pipe.
 func (s *sample) run(verb string) (code int, output string) {
 	s.t.Helper()
 	var out bytes.Buffer
 	cmd := s.command(verb)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run() // returns only when nobody holds the pipe any more
+	err := cmd.Run() // returns when no process has the pipe any more
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		s.t.Fatalf("run %s: %v", verb, err)
 	}
@@ -107,19 +112,19 @@ func (s *sample) want(verb string, code int) {
 
 func (s *sample) pid() int {
 	s.t.Helper()
-	id, alive := recorded(s.dir)
+	id, alive := readDaemon(s.dir)
 	if !alive {
 		s.t.Fatalf("no daemon runs")
 	}
 	return id.pid
 }
 
-// eventually waits for a condition, for longer than any machine is slow.
-func eventually(t *testing.T, what string, cond func() bool) {
+// eventually waits for a condition, longer than the slowest machine needs.
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came true that %s", what)
+			t.Fatalf("never true: %s", what)
 		}
 	}
 }

@@ -1,6 +1,7 @@
-package contract
+package pluginkit
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 	"time"
 )
 
-func TestLifeOfADaemon(t *testing.T) {
+func TestDaemon(t *testing.T) {
 	s := newSample(t, "good")
 	s.want("--status", 1)
 	s.want("--start", 0)
@@ -36,12 +37,12 @@ func TestLifeOfADaemon(t *testing.T) {
 	if age := time.Now().Unix() - last; age < 0 || age > 60 {
 		t.Errorf("first heartbeat is %d s old", age)
 	}
-	eventually(t, "the heartbeat moves on", func() bool { return beat() > last })
+	eventually(t, "a newer heartbeat is written", func() bool { return beat() > last })
 
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the killed daemon is seen dead", func() bool { c, _ := s.run("--status"); return c == 1 })
+	eventually(t, "--status reports that the daemon was killed", func() bool { c, _ := s.run("--status"); return c == 1 })
 	s.want("--start", 0)
 	second := s.pid()
 	if second == first {
@@ -53,7 +54,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 	s.want("--uninstall", 0)
 	s.want("--status", 1)
-	s.want("--stop", 0) // of what does not run
+	s.want("--stop", 0) // not running: nothing to stop
 }
 
 func TestStartsAtOnceMakeOneDaemon(t *testing.T) {
@@ -73,7 +74,7 @@ func TestStartsAtOnceMakeOneDaemon(t *testing.T) {
 	}
 }
 
-func TestStalePidIsNotBelieved(t *testing.T) {
+func TestStalePidFile(t *testing.T) {
 	me, _, err := identify(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
@@ -82,11 +83,11 @@ func TestStalePidIsNotBelieved(t *testing.T) {
 	earlier.start--
 	otherBoot.boot = "00000000-0000-0000-0000-000000000000"
 	for name, content := range map[string]string{
-		"the pid went to another process": earlier.String(),
-		"the machine was booted since":    otherBoot.String(),
-		"empty":                           "",
-		"not a pid file":                  "hello",
-		"a pid alone":                     strconv.Itoa(me.pid) + "\n",
+		"the pid was reused":      earlier.String(),
+		"written before a reboot": otherBoot.String(),
+		"empty":                   "",
+		"not a pid file":          "hello",
+		"a pid alone":             strconv.Itoa(me.pid) + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSample(t, "good")
@@ -94,51 +95,50 @@ func TestStalePidIsNotBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.want("--status", 1)
-			s.want("--stop", 0) // and we, whose pid it is, are still here
+			s.want("--stop", 0) // does not stop this test, whose pid it is
 			s.want("--start", 0)
 			s.want("--status", 0)
 		})
 	}
 }
 
-func TestStopEndsADaemonThatDoesNotListen(t *testing.T) {
+func TestStopKillsDaemonThatIgnoresTerm(t *testing.T) {
 	s := newSample(t, "deaf")
 	s.want("--start", 0)
 	s.want("--stop", 0)
 	s.want("--status", 1)
 }
 
-func TestStartTellsThatTheDaemonFailed(t *testing.T) {
+func TestStartReportsThatDaemonFailed(t *testing.T) {
 	s := newSample(t, "stillborn")
 	code, output := s.run("--start")
-	if code != 1 || !strings.Contains(output, "ended before it was up") {
+	if code != 1 || !strings.Contains(output, "exited before it was ready") {
 		t.Fatalf("exit %d, %q", code, output)
 	}
 }
 
-// A start that is killed half way leaves no daemon that nobody waited for, and
-// the next start finds the way free.
-func TestStarterKilledHalfWay(t *testing.T) {
+// A start that is killed leaves no daemon behind, and the next start succeeds.
+func TestStarterKilled(t *testing.T) {
 	s := newSample(t, "slow")
 	starter := s.command("--start")
 	if err := starter.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the daemon is there", func() bool { _, alive := recorded(s.dir); return alive })
+	eventually(t, "the pid file is written", func() bool { _, alive := readDaemon(s.dir); return alive })
 	orphan := s.pid()
 	_ = starter.Process.Kill()
 	_ = starter.Wait()
 	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.want("--start", 0) // waits for the orphan's end: it holds the lock
+	s.want("--start", 0) // waits for the exit of the orphan, which holds the lock
 	if s.pid() == orphan {
-		t.Fatal("the daemon whose start was given up became the plugin")
+		t.Fatal("the daemon of the killed start became the plugin")
 	}
 }
 
-// The samples print to a file they were given; a pipe they let go of, or run()
-// would not have returned.
+// The daemon prints to a log file that its starter got. It closes a pipe, or
+// run would not return.
 func TestDaemonPrintsToTheLog(t *testing.T) {
 	s := newSample(t, "stillborn")
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -154,10 +154,10 @@ func TestDaemonPrintsToTheLog(t *testing.T) {
 	}
 }
 
-func TestUpgradeEndsTheVersionBefore(t *testing.T) {
+func TestUpgradeStopsPreviousVersion(t *testing.T) {
 	old, next := newSample(t, "good"), newSample(t, "good")
 	old.want("--start", 0)
-	next.env = []string{"PRE_PLUGIN_DIR=" + old.dir}
+	next.env = append(next.env, "PRE_PLUGIN_DIR="+old.dir)
 	next.want("--upgrade", 0)
 	old.want("--status", 1)
 	next.want("--status", 0)
@@ -174,10 +174,28 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
-	s := newSample(t, "good")
-	s.want("--dance", 2)
-	if code := run(t.Context(), Plugin{}, nil, os.Stderr); code != 2 {
-		t.Errorf("no verb: exit %d", code)
+func TestRunRefusesBadUse(t *testing.T) {
+	once := func(context.Context, string) error { return nil }
+	daemon := func(context.Context, *Daemon) error { return nil }
+	for name, c := range map[string]struct {
+		plugin Plugin
+		args   []string
+		code   int
+		want   string
+	}{
+		"no verb":               {Plugin{Once: once}, nil, 2, "usage: --status"},
+		"unknown verb":          {Plugin{Once: once}, []string{"--dance"}, 2, "unknown verb: --dance"},
+		"no work":               {Plugin{}, []string{"--start"}, 1, "--start: the plugin needs either Daemon or Once"},
+		"two kinds of work":     {Plugin{Daemon: daemon, Once: once}, []string{"--status"}, 1, "needs either Daemon or Once"},
+		"daemon called by hand": {Plugin{Daemon: daemon}, []string{"--daemon"}, 1, "--daemon: only --start calls it"},
+		"daemon of Once":        {Plugin{Once: once}, []string{"--daemon"}, 1, "a Once plugin has no daemon"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("PLUGIN_DIR", t.TempDir())
+			var stderr strings.Builder
+			if code := Run(t.Context(), c.plugin, c.args, &stderr); code != c.code || !strings.Contains(stderr.String(), c.want) {
+				t.Errorf("exit %d, %q; want %d, %q", code, stderr.String(), c.code, c.want)
+			}
+		})
 	}
 }
