@@ -33,9 +33,10 @@ func known(code int) plugin.Exit {
 	return plugin.Exit{Known: true, Code: code, PID: 1001, Output: "cannot open"}
 }
 
-func TestExit(t *testing.T) {
-	settled := 2*minute + time.Second // scanned at 1 min, and healthy since
+// settled is when a plugin that was scanned after a minute has been healthy.
+const settled = 2*minute + time.Second
 
+func TestExit(t *testing.T) {
 	t.Run("EV-05 an exit after healthy time is answered at once", func(t *testing.T) {
 		w := watchedWorld("a")
 		cfg := testConfig()
@@ -80,6 +81,9 @@ func TestExit(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestExitsOfMany(t *testing.T) {
 	t.Run("EV-05 the stagger grows with the restarts pending", func(t *testing.T) {
 		var names []string
 		for i := range 40 {
@@ -133,6 +137,9 @@ func TestExit(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestExitOfStoppedPlugin(t *testing.T) {
 	t.Run("EV-14 what an operator stopped stays so, also when it exits by itself", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -156,6 +163,9 @@ func TestExit(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestExitCauseKnownLater(t *testing.T) {
 	t.Run("EV-10 a cause that is known later is told later", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.startTime["a"] = time.Second
@@ -172,6 +182,9 @@ func TestExit(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestExitCountsOnce(t *testing.T) {
 	t.Run("an exit between the start and the look at it is handled once", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.probeTime["a"] = time.Second

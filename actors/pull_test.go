@@ -30,7 +30,7 @@ func pullConfig() Config {
 	return cfg
 }
 
-func TestPull(t *testing.T) {
+func TestPullWindow(t *testing.T) {
 	t.Run("PL-01 a pull right after a scan comes at the end of the window", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.beats["a"] = epoch.Add(time.Hour)
@@ -83,6 +83,9 @@ func TestPull(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestPull(t *testing.T) {
 	t.Run("PL-04 a database error or no records", func(t *testing.T) {
 		w := newWorld()
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
@@ -139,6 +142,9 @@ func TestPull(t *testing.T) {
 			wantReports(t, w.takeReports())
 		})
 	})
+}
+
+func TestPullLazy(t *testing.T) {
 	t.Run("PL-13 PL-14 PL-18 lazy: only changes, but the full list", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.answer = lazy
@@ -204,6 +210,9 @@ func TestPull(t *testing.T) {
 			wantReports(t, w.takeReports(), "a=failed")
 		})
 	})
+}
+
+func TestPullOverdue(t *testing.T) {
 	t.Run("PL-17 overdue and dead: probed at once, restarted", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {

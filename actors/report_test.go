@@ -78,6 +78,9 @@ func TestReportRetries(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestReportPending(t *testing.T) {
 	t.Run("SC-18 owed is shown, saved, and told by the next process", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = failing(1000, errAway)
@@ -122,6 +125,9 @@ func TestReportRetries(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestReportAnswers(t *testing.T) {
 	t.Run("SC-19 delivered although the answer is not understood", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{Understood: errors.New("not JSON")}, nil }

@@ -39,7 +39,7 @@ func wantBackoff(t *testing.T, at []time.Duration) {
 	}
 }
 
-func TestReporter(t *testing.T) {
+func TestReporterBackoff(t *testing.T) {
 	t.Run("SC-17 newer reports during an outage do not begin the backoff anew", func(t *testing.T) {
 		for name, latency := range map[string]time.Duration{"one waits": 0, "one is on the wire": 7 * time.Second} {
 			t.Run(name, func(t *testing.T) {
@@ -114,6 +114,9 @@ func TestReporter(t *testing.T) {
 			})
 		}
 	})
+}
+
+func TestReporterRefusal(t *testing.T) {
 	t.Run("SC-20 a final refusal gives the report up, and newer ones do not go at full speed", func(t *testing.T) {
 		w := newWorld()
 		w.answer = failing(1<<30, &plugin.Refusal{Code: 403})
@@ -154,6 +157,9 @@ func TestReporter(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestReporter(t *testing.T) {
 	t.Run("a report that a newer one replaced is given up by name", func(t *testing.T) {
 		w := newWorld()
 		w.answer, w.latency = failing(1<<30, errAway), 3*time.Second

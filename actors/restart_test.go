@@ -72,6 +72,9 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestRestartBackoff(t *testing.T) {
 	t.Run("RS-05 RS-07 keeps failing: exponential backoff, capped, visible, never given up", func(t *testing.T) {
 		w := deadWorld("a")
 		w.starts = func(string) bool { return false }
@@ -137,6 +140,9 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestRestartReported(t *testing.T) {
 	t.Run("RS-06 every attempt is reported, whatever its outcome", func(t *testing.T) {
 		w := deadWorld("a")
 		works := false
@@ -161,6 +167,9 @@ func TestRestart(t *testing.T) {
 			wantReports(t, w.takeReports(), "a=running")
 		})
 	})
+}
+
+func TestRestartCancelled(t *testing.T) {
 	t.Run("RS-09 stopped by an operator while it waits: the start never happens", func(t *testing.T) {
 		w := deadWorld("a")
 		cfg := testConfig()
@@ -250,6 +259,9 @@ func TestRestart(t *testing.T) {
 			})
 		}
 	})
+}
+
+func TestRestartNotNeeded(t *testing.T) {
 	t.Run("found running while its restart waits: not started", func(t *testing.T) {
 		w := deadWorld("a")
 		cfg := testConfig()

@@ -13,7 +13,7 @@ import (
 // scansAt is when the scans of a run happened, told by the probes of one plugin.
 func scansAt(w *world, name string) []time.Duration { return w.when("--status", name) }
 
-func TestTimers(t *testing.T) {
+func TestTimersOfWorkUnderWay(t *testing.T) {
 	t.Run("TM-01 a scan that is due while one runs is skipped and counted", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		cfg := testConfig()
@@ -51,6 +51,9 @@ func TestTimers(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestTimersFollowAnswers(t *testing.T) {
 	t.Run("TM-02 SC-21 SC-22 PL-16 answers set the intervals", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.answer = intervals(20*time.Minute, 2*time.Minute)
@@ -132,6 +135,9 @@ func TestTimers(t *testing.T) {
 			})
 		}
 	})
+}
+
+func TestTimersOverLife(t *testing.T) {
 	t.Run("TM-05 nothing happens at second 0, first runs are spread", func(t *testing.T) {
 		var updates []time.Duration
 		for seed := range uint64(40) {

@@ -53,7 +53,7 @@ func (w *world) takeEvents() (lines []string) {
 	return lines
 }
 
-func TestUpdate(t *testing.T) {
+func TestUpdateChecks(t *testing.T) {
 	t.Run("UP-01 UP-02 only upgradable plugins are asked for; none, or an error: no HTTP", func(t *testing.T) {
 		gone, unknown := persist(2, "gone"), persist(3, "odd")
 		gone.Removed, unknown.Type = true, plugin.Unknown
@@ -122,6 +122,9 @@ func TestUpdate(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestUpdateOffers(t *testing.T) {
 	t.Run("UP-05 a handler takes an offer over: nothing else is done about it", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"))
@@ -210,6 +213,9 @@ func TestUpdate(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestUpdateAndRestarter(t *testing.T) {
 	t.Run("UP-10 RS-09 during an upgrade no Restarter touches the plugin, no report says it failed", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.updates = offering(0, offer("a", "2.0"))
@@ -273,6 +279,9 @@ func TestUpdate(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestUpdateReported(t *testing.T) {
 	t.Run("SPEC 3: an upgrade's tag goes with the report", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))

@@ -9,21 +9,30 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func TestChange(t *testing.T) {
-	left := plugin.Outcome{Life: 2, Processes: daemon}
-	failed := plugin.Outcome{Err: errors.New("exit 3")}
-	upgraded := plugin.Changed{Outcome: left, Plugin: version2(), Previous: "1.0", Status: plugin.StatusRunning}
-	unproven := plugin.Changed{Outcome: failed, Plugin: version2(), Previous: "1.0", Status: plugin.StatusFailed}
-	rolledBack := plugin.Changed{Outcome: failed, Plugin: persist(1, "a"), Status: plugin.StatusRunning, RolledBack: true}
-	untouched := plugin.Changed{Outcome: failed, Plugin: persist(1, "a")}
-	running := func(t *testing.T) *subject {
-		s := newSubject(t, plugin.Restarts{})
-		return s.tell(seenDead, begun, s.starts(1)).pass(2 * minute).tell(seenRunning)
-	}
-	changing := func(t *testing.T) *subject { return running(t).tell(granted).want(Changing, plugin.StateUpgrading) }
+// What the changes of these tests lead to.
+var (
+	leftRunning   = plugin.Outcome{Life: 2, Processes: daemon}
+	verbFailed    = plugin.Outcome{Err: errors.New("exit 3")}
+	wasUpgraded   = plugin.Changed{Outcome: leftRunning, Plugin: version2(), Previous: "1.0", Status: plugin.StatusRunning}
+	notProven     = plugin.Changed{Outcome: verbFailed, Plugin: version2(), Previous: "1.0", Status: plugin.StatusFailed}
+	wasRolledBack = plugin.Changed{Outcome: verbFailed, Plugin: persist(1, "a"), Status: plugin.StatusRunning, RolledBack: true}
+	notTouched    = plugin.Changed{Outcome: verbFailed, Plugin: persist(1, "a")}
+)
 
+// newRunning returns a plugin that is running and healthy.
+func newRunning(t *testing.T) *subject {
+	s := newSubject(t, plugin.Restarts{})
+	return s.tell(seenDead, begun, s.starts(1)).pass(2 * minute).tell(seenRunning)
+}
+
+// newChanging returns a plugin that is being changed.
+func newChanging(t *testing.T) *subject {
+	return newRunning(t).tell(granted).want(Changing, plugin.StateUpgrading)
+}
+
+func TestChangeGranted(t *testing.T) {
 	t.Run("UP-10 nothing that is seen meanwhile does anything", func(t *testing.T) {
-		s := changing(t)
+		s := newChanging(t)
 		for _, f := range []Fact{
 			seenDead, seenRunning, {Kind: BeatLate}, {Kind: RecordGone}, {Kind: Recorded, Plugin: version2()}, {Kind: RefreshDue}, {Kind: HealthFailed},
 		} {
@@ -45,17 +54,20 @@ func TestChange(t *testing.T) {
 		s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, granted, Fact{Kind: ChangeDropped}, cancelled)
 		s.want(Waiting, plugin.StateStarting).spawned(messages.KindStart)
 	})
+}
+
+func TestChangeStatus(t *testing.T) {
 	t.Run("UP-13 the status at the grant", func(t *testing.T) {
 		for name, test := range map[string]struct {
 			s    *subject
 			want plugin.Status
 		}{
-			"runs":                            {running(t), plugin.StatusRunning},
-			"silent":                          {running(t).tell(Fact{Kind: HealthFailed}), plugin.StatusRunning},
-			"ran, its restart waits":          {running(t).tell(exits(1)), plugin.StatusRunning},
-			"ran, its restart waits, seen up": {running(t).tell(exits(1), seenRunning), plugin.StatusRunning},
+			"runs":                            {newRunning(t), plugin.StatusRunning},
+			"silent":                          {newRunning(t).tell(Fact{Kind: HealthFailed}), plugin.StatusRunning},
+			"ran, its restart waits":          {newRunning(t).tell(exits(1)), plugin.StatusRunning},
+			"ran, its restart waits, seen up": {newRunning(t).tell(exits(1), seenRunning), plugin.StatusRunning},
 			"never ran":                       {newSubject(t, plugin.Restarts{}).tell(seenDead), plugin.StatusFailed},
-			"crash loop":                      {running(t).tell(exits(1), begun, startFails), plugin.StatusFailed},
+			"crash loop":                      {newRunning(t).tell(exits(1), begun, startFails), plugin.StatusFailed},
 			"not asked yet":                   {newSubject(t, plugin.Restarts{}), plugin.StatusUnknown},
 		} {
 			s := test.s.tell(granted)
@@ -81,19 +93,19 @@ func TestChange(t *testing.T) {
 			state  plugin.State
 			report plugin.Status
 		}{
-			"it runs":                           {upgraded, 0, Running, plugin.StateRunning, plugin.StatusRunning},
-			"the old one exited for it":         {upgraded, 1, Running, plugin.StateRunning, plugin.StatusRunning},
-			"exited at the end":                 {upgraded, 2, Waiting, plugin.StateCrashLoop, plugin.StatusFailed},
-			"the proof failed":                  {unproven, 0, Waiting, plugin.StateStarting, plugin.StatusFailed},
-			"rolled back":                       {rolledBack, 0, Running, plugin.StateRunning, plugin.StatusRunning},
-			"rolled back, and exited":           {rolledBack, 2, Waiting, plugin.StateCrashLoop, plugin.StatusFailed},
-			"not touched":                       {untouched, 0, Running, plugin.StateRunning, plugin.StatusUnknown},
-			"not touched, and exited meanwhile": {untouched, 1, Waiting, plugin.StateStarting, plugin.StatusUnknown},
+			"it runs":                           {wasUpgraded, 0, Running, plugin.StateRunning, plugin.StatusRunning},
+			"the old one exited for it":         {wasUpgraded, 1, Running, plugin.StateRunning, plugin.StatusRunning},
+			"exited at the end":                 {wasUpgraded, 2, Waiting, plugin.StateCrashLoop, plugin.StatusFailed},
+			"the proof failed":                  {notProven, 0, Waiting, plugin.StateStarting, plugin.StatusFailed},
+			"rolled back":                       {wasRolledBack, 0, Running, plugin.StateRunning, plugin.StatusRunning},
+			"rolled back, and exited":           {wasRolledBack, 2, Waiting, plugin.StateCrashLoop, plugin.StatusFailed},
+			"not touched":                       {notTouched, 0, Running, plugin.StateRunning, plugin.StatusUnknown},
+			"not touched, and exited meanwhile": {notTouched, 1, Waiting, plugin.StateStarting, plugin.StatusUnknown},
 			"removed":                           {plugin.Changed{Status: plugin.StatusRemoved}, 0, Removed, plugin.StateRemoved, plugin.StatusRemoved},
 			"a Once plugin now":                 {plugin.Changed{Plugin: once(1, "a"), Status: plugin.StatusInstalled}, 0, Installed, plugin.StateInstalled, plugin.StatusInstalled},
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := changing(t)
+				s := newChanging(t)
 				if test.exit > 0 {
 					s.tell(exits(test.exit)).want(Changing, plugin.StateUpgrading)
 				}
@@ -117,17 +129,20 @@ func TestChange(t *testing.T) {
 			return s.tell(granted).want(Changing, plugin.StateUpgrading)
 		}
 		s := absent(t)
-		s.tell(s.completed(upgraded)).want(Running, plugin.StateRunning).reported(plugin.StatusRunning)
+		s.tell(s.completed(wasUpgraded)).want(Running, plugin.StateRunning).reported(plugin.StatusRunning)
 		s = absent(t)
-		s.tell(s.completed(unproven)).want(Waiting, plugin.StateStarting).reported(plugin.StatusFailed)
+		s.tell(s.completed(notProven)).want(Waiting, plugin.StateStarting).reported(plugin.StatusFailed)
 		s = absent(t)
-		s.tell(s.completed(plugin.Changed{Outcome: failed})).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
+		s.tell(s.completed(plugin.Changed{Outcome: verbFailed})).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
 		if _, ok := effect[Forget](s); !ok {
 			t.Error("it is not forgotten")
 		}
 	})
+}
+
+func TestChangeUndone(t *testing.T) {
 	t.Run("UP-12 a request has the change undone, and is done then", func(t *testing.T) {
-		interrupted := rolledBack
+		interrupted := wasRolledBack
 		interrupted.Err = plugin.ErrInterrupted
 		stopped := interrupted
 		stopped.Status = plugin.StatusFailed
@@ -140,8 +155,8 @@ func TestChange(t *testing.T) {
 			verb         messages.Kind
 		}{
 			"stop":                          {operStop, true, stopped, Stopped, plugin.StateStopped, 0},
-			"stop, the change was too far":  {operStop, true, upgraded, Stopping, plugin.StateStopping, messages.KindStop},
-			"stop, nothing was touched yet": {operStop, true, untouched, Stopping, plugin.StateStopping, messages.KindStop},
+			"stop, the change was too far":  {operStop, true, wasUpgraded, Stopping, plugin.StateStopping, messages.KindStop},
+			"stop, nothing was touched yet": {operStop, true, notTouched, Stopping, plugin.StateStopping, messages.KindStop},
 			"restart":                       {operRestart, false, interrupted, Waiting, plugin.StateStarting, messages.KindRestart},
 			"restart, and it is down":       {operRestart, false, stopped, Waiting, plugin.StateStarting, messages.KindRestart},
 			"start":                         {operStart, false, interrupted, Running, plugin.StateRunning, 0},
@@ -151,7 +166,7 @@ func TestChange(t *testing.T) {
 			"cancel":                        {Fact{Kind: OperatorChange, Request: plugin.RequestCancel}, false, interrupted, Running, plugin.StateRunning, 0},
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := changing(t).tell(test.request).want(Changing, plugin.StateUpgrading)
+				s := newChanging(t).tell(test.request).want(Changing, plugin.StateUpgrading)
 				if e, ok := effect[InterruptChange](s); !ok || e.LeaveStopped != test.leaveStopped {
 					t.Errorf("%+v", s.effects)
 				}
@@ -172,12 +187,12 @@ func TestChange(t *testing.T) {
 		}
 	})
 	t.Run("UP-12 a stop holds when another request comes after it", func(t *testing.T) {
-		s := changing(t).tell(operStop, Fact{Kind: OperatorChange, Request: plugin.RequestCancel})
-		s.tell(s.completed(upgraded)).want(Stopping, plugin.StateStopping)
+		s := newChanging(t).tell(operStop, Fact{Kind: OperatorChange, Request: plugin.RequestCancel})
+		s.tell(s.completed(wasUpgraded)).want(Stopping, plugin.StateStopping)
 	})
 	t.Run("UP-12 EV-14 stopped during a change: not restarted when it exits", func(t *testing.T) {
-		s := changing(t).tell(operStop, exits(2))
-		s.tell(s.completed(rolledBack)).want(Stopped, plugin.StateStopped)
+		s := newChanging(t).tell(operStop, exits(2))
+		s.tell(s.completed(wasRolledBack)).want(Stopped, plugin.StateStopped)
 	})
 	t.Run("UP-12 an earlier process was told to stop it: what it left is undone", func(t *testing.T) {
 		s := newSubject(t, plugin.Restarts{Stopped: true, StopPending: true, Requested: plugin.RequestStop, Up: moment(0)})
@@ -187,6 +202,9 @@ func TestChange(t *testing.T) {
 			t.Errorf("%+v", s.effects)
 		}
 	})
+}
+
+func TestChange(t *testing.T) {
 	t.Run("SC-17 the record of one that waits for its change is gone", func(t *testing.T) {
 		s := newSubject(t, plugin.Restarts{}).tell(seenDead, granted, Fact{Kind: RecordGone})
 		if _, ok := effect[ReportGone](s); !ok {
@@ -197,8 +215,8 @@ func TestChange(t *testing.T) {
 		}
 	})
 	t.Run("PL-08 the beats of before do not count after a change", func(t *testing.T) {
-		for name, done := range map[string]plugin.Changed{"upgraded": upgraded, "failed": unproven, "rolled back": rolledBack} {
-			s := running(t).beats(0, true).tell(granted).pass(2 * minute)
+		for name, done := range map[string]plugin.Changed{"upgraded": wasUpgraded, "failed": notProven, "rolled back": wasRolledBack} {
+			s := newRunning(t).beats(0, true).tell(granted).pass(2 * minute)
 			s.tell(s.completed(done))
 			if got := s.l.Status(s.now); got != plugin.StatusRunning {
 				t.Errorf("%s: status %s by an old beat", name, got)
@@ -206,7 +224,7 @@ func TestChange(t *testing.T) {
 		}
 	})
 	t.Run("EV-18 how long it took is measured", func(t *testing.T) {
-		s := changing(t)
+		s := newChanging(t)
 		since := s.now.Wall
 		s.pass(time.Second)
 		s.tell(s.completed(plugin.Changed{Status: plugin.StatusRemoved}))

@@ -107,13 +107,30 @@ func (s *scenario) remove() {
 	s.event()
 }
 
+const hour = time.Hour
+
+// reportCase is a scenario and what it has reported.
+type reportCase struct {
+	name string
+	run  func(s *scenario)
+	want []string
+}
+
+func checkReported(t *testing.T, cases []reportCase) {
+	t.Helper()
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newScenario()
+			tc.run(s)
+			if diff := cmp.Diff(tc.want, s.reported); diff != "" {
+				t.Error("want (-), reported (+):\n", diff)
+			}
+		})
+	}
+}
+
 func TestBeatDeadline(t *testing.T) {
-	const hour = time.Hour
-	for _, tc := range []struct {
-		name string
-		run  func(s *scenario)
-		want []string
-	}{
+	checkReported(t, []reportCase{
 		{"EV-06 lost as soon as PL-08 says so", func(s *scenario) { s.beat(); s.pass(hour) }, []string{"0s beat", "15.7s lost"}},
 		{"EV-06 reported once, until it beats again", func(s *scenario) {
 			s.beat()
@@ -138,7 +155,12 @@ func TestBeatDeadline(t *testing.T) {
 			s.beat()
 			s.pass(hour)
 		}, []string{"0s beat", "3s beat", "17.7s lost"}},
+	})
+}
 
+// PL-08 PL-09: the date in the file says how old a beat is.
+func TestBeatDate(t *testing.T) {
+	checkReported(t, []reportCase{
 		// The age at the first sight, by the date.
 		{"PL-08 found at first: its date counts", func(s *scenario) { s.write(5 * time.Second); s.pass(hour) }, []string{"0s beat", "10.7s lost"}},
 		{"PL-08 found at first, interval + 5 s old", func(s *scenario) { s.write(15 * time.Second); s.pass(hour) }, []string{"0s beat", "700ms lost"}},
@@ -197,7 +219,11 @@ func TestBeatDeadline(t *testing.T) {
 			s.event()
 			s.pass(2 * hour)
 		}, []string{"1.06s error"}},
+	})
+}
 
+func TestBeatClockSet(t *testing.T) {
+	checkReported(t, []reportCase{
 		// The wall clock is set after the beat arrived: no deadline moves.
 		{"EV-06 set forward, the plugin beats on", func(s *scenario) {
 			s.beat()
@@ -253,7 +279,11 @@ func TestBeatDeadline(t *testing.T) {
 				s.d.nextWatch = s.now.mono
 			}
 		}, []string{"0s beat", "15.7s lost"}},
+	})
+}
 
+func TestBeatClockCorrected(t *testing.T) {
+	checkReported(t, []reportCase{
 		// The wall clock was wrong when beats were written, and was corrected
 		// between two beats, or between a beat and the read of the file. Then the
 		// age is that of the arrival, and counts from the read.
@@ -313,7 +343,11 @@ func TestBeatDeadline(t *testing.T) {
 			s.beatOf(20 * time.Second)
 			s.pass(hour)
 		}, []string{"0s beat", "10s lost"}},
+	})
+}
 
+func TestBeatEvents(t *testing.T) {
+	checkReported(t, []reportCase{
 		{"EV-06 an event was missed", func(s *scenario) {
 			s.beat()
 			s.pass(9 * time.Second)
@@ -334,7 +368,11 @@ func TestBeatDeadline(t *testing.T) {
 			}
 			s.pass(hour)
 		}, []string{"0s beat", "1s beat", "16.7s lost"}},
+	})
+}
 
+func TestBeatErrors(t *testing.T) {
+	checkReported(t, []reportCase{
 		{"PL-07 an error is reported once", func(s *scenario) {
 			s.writeGarbage()
 			s.pass(time.Minute)
@@ -368,15 +406,7 @@ func TestBeatDeadline(t *testing.T) {
 			s.beat()
 			s.pass(10 * time.Second)
 		}, []string{"0s beat", "15.72s beat"}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			s := newScenario()
-			tc.run(s)
-			if diff := cmp.Diff(tc.want, s.reported); diff != "" {
-				t.Error("want (-), reported (+):\n", diff)
-			}
-		})
-	}
+	})
 }
 
 // PL-08: a pulse carries the age at arrival, or for a lost beat the age now.
