@@ -29,6 +29,77 @@ func reportsOf(n int) *Reports {
 	return r
 }
 
+// What is pending and what is saved of it when a status is added, by what the
+// control plane has acknowledged and what was pending before.
+func TestReportsAdd(t *testing.T) {
+	const running, failed = plugin.StatusRunning, plugin.StatusFailed
+	status := func(version string, s plugin.Status, tag plugin.SysTag) *plugin.Owed {
+		return &plugin.Owed{Name: "a", Version: version, Status: s, SysTag: tag, Since: epoch.Add(-time.Hour)}
+	}
+	for name, test := range map[string]struct {
+		acked   plugin.Acked
+		pending *plugin.Owed
+		status  plugin.Status
+		tag     plugin.SysTag
+
+		wantTag plugin.SysTag
+		saved   string // what is saved: pending, nothing, or that nothing is pending any more
+		older   bool   // pending since before
+	}{
+		"SC-17 nothing is known":                            {plugin.Acked{}, nil, running, "", "", "pending", false},
+		"SC-18 acknowledged just so":                        {plugin.Acked{Version: "1.0", Status: running}, nil, running, "", "", "nothing", false},
+		"SC-18 acknowledged with another status":            {plugin.Acked{Version: "1.0", Status: failed}, nil, running, "", "", "pending", false},
+		"SC-18 acknowledged with another version":           {plugin.Acked{Version: "0.9", Status: running}, nil, running, "", "", "pending", false},
+		"SC-18 acknowledged just so, with a new tag":        {plugin.Acked{Version: "1.0", Status: running}, nil, running, plugin.SysTagAdd, plugin.SysTagAdd, "pending", false},
+		"SC-17 pending with the same status":                {plugin.Acked{}, status("1.0", running, ""), running, "", "", "pending", true},
+		"SC-17 pending with another status":                 {plugin.Acked{}, status("1.0", failed, ""), running, "", "", "pending", false},
+		"SC-17 pending with another version":                {plugin.Acked{}, status("0.9", running, ""), running, "", "", "pending", false},
+		"SC-17 a pending tag stays":                         {plugin.Acked{}, status("1.0", failed, plugin.SysTagAdd), running, "", plugin.SysTagAdd, "pending", false},
+		"SC-17 a newer tag counts":                          {plugin.Acked{}, status("1.0", failed, plugin.SysTagAdd), running, plugin.SysTagRemove, plugin.SysTagRemove, "pending", false},
+		"SC-18 what was pending is what is acknowledged":    {plugin.Acked{Version: "1.0", Status: running}, status("1.0", failed, ""), running, "", "", "none", false},
+		"SC-18 … but its tag was not delivered: it is kept": {plugin.Acked{Version: "1.0", Status: running}, status("1.0", failed, plugin.SysTagAdd), running, "", plugin.SysTagAdd, "pending", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := plugin.Memory{Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}}
+			if test.acked != (plugin.Acked{}) {
+				m.Acked["a"] = test.acked
+			}
+			if test.pending != nil {
+				m.Owed["a"] = *test.pending
+			}
+			batch := &Batch{}
+			r := NewReports(m, batch)
+			r.Add(epoch, persist(1, "a"), test.status, test.tag)
+
+			since := epoch
+			if test.older {
+				since = test.pending.Since
+			}
+			got := r.pending["a"]
+			if got.Version != "1.0" || got.Status != test.status || got.SysTag != test.wantTag || !got.Since.Equal(since) {
+				t.Errorf("pending %+v, want tag %q since %v", got, test.wantTag, since)
+			}
+			if n := r.Count(); n != 1 {
+				t.Errorf("%d pending", n)
+			}
+			saved := "nothing"
+			if changes, dirty := batch.Changes(nil); dirty {
+				switch o, ok := changes.Owed["a"]; {
+				case ok && o != nil && changes.Sync:
+					saved = "pending"
+				case ok && o == nil && !changes.Sync:
+					saved = "none"
+				default:
+					saved = fmt.Sprintf("%+v", changes)
+				}
+			}
+			if saved != test.saved {
+				t.Errorf("saved %s, want %s", saved, test.saved)
+			}
+		})
+	}
+}
+
 func TestReportsAcknowledged(t *testing.T) {
 	t.Run("SC-17 what became pending after a report stays pending when that is acknowledged", func(t *testing.T) {
 		r := reportsOf(2)

@@ -19,12 +19,6 @@ var (
 	notTouched    = plugin.Changed{Outcome: verbFailed, Plugin: persist(1, "a")}
 )
 
-// newRunning returns a plugin that is running and healthy.
-func newRunning(t *testing.T) *subject {
-	s := newSubject(t, plugin.Restarts{})
-	return s.tell(seenDead, begun, s.starts(1)).pass(2 * minute).tell(seenRunning)
-}
-
 // newChanging returns a plugin that is being changed.
 func newChanging(t *testing.T) *subject {
 	return newRunning(t).tell(granted).want(Changing, plugin.StateUpgrading)
