@@ -51,16 +51,16 @@ func TestRetryOfDelivery(t *testing.T) {
 		after time.Duration
 		final bool
 	}{
-		"SC-17 no answer":                            {errAway, 0, false},
-		"SC-20 400":                                  {refusal(400, 0), 0, true},
-		"SC-20 404 with Retry-After":                 {refusal(404, time.Minute), time.Minute, true},
-		"SC-20 408":                                  {refusal(408, 0), 0, false},
-		"SC-20 425":                                  {refusal(425, 0), 0, false},
-		"SC-20 429":                                  {refusal(429, 10*time.Second), 10 * time.Second, false},
-		"SC-20 499":                                  {refusal(499, 0), 0, true},
-		"SC-17 500":                                  {refusal(500, 0), 0, false},
-		"SC-17 503 with Retry-After":                 {refusal(503, 90*time.Second), 90 * time.Second, false},
-		"SC-17 a redirect":                           {refusal(302, 0), 0, false},
+		"SC-17 no answer":            {errAway, 0, false},
+		"SC-20 400":                  {refusal(400, 0), 0, true},
+		"SC-20 404 with Retry-After": {refusal(404, time.Minute), time.Minute, true},
+		"SC-20 408":                  {refusal(408, 0), 0, false},
+		"SC-20 425":                  {refusal(425, 0), 0, false},
+		"SC-20 429":                  {refusal(429, 10*time.Second), 10 * time.Second, false},
+		"SC-20 499":                  {refusal(499, 0), 0, true},
+		"SC-17 500":                  {refusal(500, 0), 0, false},
+		"SC-17 503 with Retry-After": {refusal(503, 90*time.Second), 90 * time.Second, false},
+		"SC-17 a redirect":           {refusal(302, 0), 0, false},
 		"SC-17 a Retry-After of a day is an hour":    {refusal(503, 24*time.Hour), longestRetryAfter, false},
 		"SC-17 a Retry-After in the past is nothing": {refusal(503, -time.Second), 0, false},
 	} {
