@@ -50,6 +50,9 @@ func startDaemon(dir string) error {
 	daemon.Stdout, daemon.Stderr = regularFile(os.Stdout), regularFile(os.Stderr)
 	daemon.ExtraFiles = []*os.File{ready, lock}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := dropInherited(); err != nil {
+		return err
+	}
 	err = daemon.Start()
 	_ = ready.Close() // only the daemon has the pipe now: its exit ends the read below
 	if err != nil {
@@ -59,6 +62,20 @@ func startDaemon(dir string) error {
 		return fmt.Errorf("daemon exited before it was ready: %w", errors.Join(err, daemon.Wait()))
 	}
 	return daemon.Process.Release()
+}
+
+// dropInherited keeps the files that the starter has inherited from the daemon.
+func dropInherited() error {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list open files: %w", err)
+	}
+	for _, f := range files {
+		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // lockDir waits for the start lock of the folder. The kernel releases it when

@@ -18,6 +18,10 @@ func TestDaemonByHandChangesNothing(t *testing.T) {
 	}
 }
 
+func TestDaemonInheritsNothing(t *testing.T) {
+	wantNothingInherited(t, newSample(t, "good"))
+}
+
 func TestReadDuration(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string

@@ -185,7 +185,7 @@ plugin_start() {
 	[ ! -f /proc/self/fd/1 ] || plugin_out=
 	[ ! -f /proc/self/fd/2 ] || plugin_err=
 	(
-		exec </dev/null
+		exec </dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-
 		[ -z "$plugin_out" ] || exec >/dev/null
 		[ -z "$plugin_err" ] || exec 2>/dev/null
 		PLUGIN_STARTER=$$

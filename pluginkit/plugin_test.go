@@ -128,7 +128,7 @@ func TestShellDaemon(t *testing.T) {
 func TestShellDaemonKeepsNothingOfItsStarter(t *testing.T) {
 	inEachShell(t, func(t *testing.T, shell string) {
 		s := newShellSample(t, shell, sleeper)
-		s.want("--start", 0)
+		wantNothingInherited(t, s)
 		pid := s.pid()
 		if session, err := syscall.Getpgid(pid); err != nil || session != pid {
 			t.Errorf("process group %d, %v; want its own, %d", session, err, pid)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -117,6 +118,29 @@ func (s *sample) pid() int {
 		s.t.Fatalf("no daemon runs")
 	}
 	return id.pid
+}
+
+// wantNothingInherited starts the plugin with an open pipe as its files 3 to 5 and
+// checks that no process has it afterwards.
+func wantNothingInherited(t *testing.T, s *sample) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := s.command("--start")
+	cmd.ExtraFiles = []*os.File{w, w, w} // 3 to 5
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("--start: %v: %s", err, out)
+	}
+	_ = w.Close()
+	if err := r.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the daemon has a file of its starter's caller: %v", err)
+	}
 }
 
 // eventually waits for a condition, longer than the slowest machine needs.
