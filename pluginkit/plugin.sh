@@ -10,8 +10,8 @@
 #
 # plugin_daemon is the work of a Persist plugin. It runs in the plugin's folder,
 # in a session of its own, until it is stopped by TERM. With `exec`, the
-# supervisor sees the exit code of your program. A program that puts itself into
-# the background must be told not to.
+# supervisor sees the exit code of your program. Run the program in the
+# foreground: many need an option for that.
 #
 # A Once plugin defines plugin_once instead: `--start` runs it to its end.
 #
