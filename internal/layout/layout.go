@@ -11,9 +11,10 @@ import (
 
 // The files in the folder of a version.
 const (
-	Heartbeat     = "heartbeat"    // written by the plugin
-	PackageConfig = "config.json"  // part of the package
-	Origin        = ".origin.json" // how its package was verified; absent where another program unpacked it
+	Heartbeat     = "heartbeat"          // written by the plugin
+	PackageConfig = "config.json"        // part of the package
+	Commander     = "axt-commander.json" // part of a package of type Commander: by what the existing agent starts it
+	Origin        = ".origin.json"       // how its package was verified; absent where another program unpacked it
 )
 
 // Plugins is the folder of the plugins and of their database.

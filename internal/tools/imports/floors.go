@@ -21,7 +21,7 @@ type floor struct {
 // its own.
 var floors = []floor{
 	{"facts and primitives", []string{
-		"bounded", "clock", "failpoint", "install/failure", "layout", "logger", "pause", "platform", "testenv", "trust", "trust/trusttest", "version", "vfork",
+		"bounded", "clock", "failpoint", "hostfault", "install/failure", "layout", "logger", "pause", "platform", "testenv", "testenv/callfault", "trust", "trust/trusttest", "version", "vfork",
 	}},
 	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},
 	{"what is in a file", []string{"boltfile", "record"}},
