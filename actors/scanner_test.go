@@ -108,6 +108,9 @@ func TestScanner(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestScannerSlow(t *testing.T) {
 	t.Run("TM-01 a scan whose results keep coming is not slow", func(t *testing.T) {
 		w := hungWorld("a", "b", "c", "d")
 		for i, name := range []string{"a", "b", "c", "d"} {
@@ -137,6 +140,9 @@ func TestScanner(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestScannerResults(t *testing.T) {
 	t.Run("results of single probes are handed over at once", func(t *testing.T) {
 		w := hungWorld("a", "b", "c")
 		w.probeTime["b"] = 700 * time.Millisecond
@@ -171,6 +177,9 @@ func TestScanner(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestScannerEnds(t *testing.T) {
 	t.Run("a panic in the manager ends that order only", func(t *testing.T) {
 		w := hungWorld("a", "b")
 		withWorker(t, newScanner(panicsOn{w, "b"}, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {

@@ -56,6 +56,9 @@ func build(bin string) error {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),
 			copyFile(filepath.Join("..", "..", "examples", sample, "config.json"), filepath.Join(bin, "examples", sample, "config.json"), 0o644))
 	}
+	for from, mode := range map[string]os.FileMode{"examples/loadavg/run.sh": 0o755, "examples/loadavg/config.json": 0o644, "pluginkit/plugin.sh": 0o644} {
+		failed = errors.Join(failed, copyFile(filepath.Join("..", "..", from), filepath.Join(bin, "examples", "loadavg", filepath.Base(from)), mode))
+	}
 	return failed
 }
 

@@ -33,7 +33,7 @@ var floors = []floor{
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "transaction", "verb"}},
 	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "native", "supply"}},
 	{"tools", []string{
-		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/source", "tools/spec", "tools/vocabulary",
+		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/links", "tools/skips", "tools/source", "tools/spec", "tools/vocabulary",
 	}},
 	{"tools that use tools", []string{"tools/bench", "tools/causes", "tools/house", "tools/imports", "tools/soak"}},
 }
