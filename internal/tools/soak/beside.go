@@ -232,15 +232,23 @@ func (w *besideWorld) verb(ctx context.Context, theirs bool, name string, v plug
 	})
 }
 
-// command runs our command line.
+// command runs our command line. What it prints goes to a file, which a daemon that
+// it leaves may keep open.
 func (w *besideWorld) command(ctx context.Context, args ...string) error {
 	const locked = 232
+	said, err := os.CreateTemp(w.in.Root, "command-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "acs-plugin-manager"), args...)
-	cmd.Env, cmd.Dir = w.ours, w.in.Root
-	out, err := cmd.CombinedOutput()
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.ours, w.in.Root, said, said
+	err = cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == locked {
 		return errLocked
 	} else if err != nil {
+		out, _ := os.ReadFile(said.Name())
 		return fmt.Errorf("%v: %w: %s", args, err, out)
 	}
 	return nil
