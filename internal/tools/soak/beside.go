@@ -205,6 +205,8 @@ func (w *besideWorld) doOne(ctx context.Context, name string) (what string, err 
 	default:
 		for _, pid := range daemons(w.in.Root)[name] {
 			err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
+			for slices.Contains(daemons(w.in.Root)[name], pid) && pause.Sleep(ctx, time.Millisecond) == nil {
+			}
 		}
 		return "daemons killed", err
 	}
