@@ -19,6 +19,16 @@ func leaveExited(t *turn) {
 	leaveTo(t, t.f.Exit.Cause())
 }
 
+// leaveStarted does so of one that has exited since the attempt has started it: no
+// failure of the attempt, which found it down.
+func leaveStarted(t *turn) {
+	a := t.l.attempt()
+	t.emit(Release{a.id})
+	t.f = Fact{Kind: Exited, Exit: *a.exit}
+	leaveExited(t)
+	t.emit(Check{}) // the lock may be free since
+}
+
 // leaveMissed does so where the exit was not seen (EV-09).
 func leaveMissed(t *turn) {
 	t.l.run = max(t.l.run, t.f.Run)

@@ -37,5 +37,14 @@ func TestLeft(t *testing.T) {
 	if !slices.ContainsFunc(s.effects, runningReport) {
 		t.Errorf("not reported: %+v", s.effects)
 	}
+	// Stopped by another program before the attempt that had started it has ended.
+	stopped := Fact{Kind: Exited, Exit: plugin.Exit{Life: 2, Known: true, Held: true}}
+	s = newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: Exited, Exit: plugin.Exit{Life: 1}}, Fact{Kind: AttemptBegun}, stopped,
+		Fact{Kind: StartFailed, Cause: "not running after start: exit 1", At: moment(time.Hour), Probe: plugin.Probe{Status: plugin.StatusFailed}}).
+		want(Left, plugin.StateInstalled)
+	if s.l.Record.Failures != 0 || s.l.Attempt() != 0 || !slices.ContainsFunc(s.effects, check) {
+		t.Errorf("%d failures, attempt %d, %+v", s.l.Record.Failures, s.l.Attempt(), s.effects)
+	}
+
 	newSubject(t, plugin.Restarts{}).tell(Fact{Kind: InstalledNow}).want(Left, plugin.StateInstalled)
 }

@@ -35,6 +35,7 @@ func restartExited(t *turn) {
 func judgeExit(t *turn) {
 	if t.f.Exit.Held {
 		leaveTo(t, t.f.Exit.Cause())
+		t.emit(Check{}) // the lock may be free since
 		return
 	}
 	t.l.exitedAt = t.f.Exit.At

@@ -32,6 +32,7 @@ var (
 	ifOtherType    = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
 	ifHeld         = cond{"another program works on it", func(t *turn) bool { return t.f.Held || t.f.Exit.Held }}
 	ifNoScan       = cond{"not by a scan", func(t *turn) bool { return !t.f.Scan }}
+	ifStoppedSince = cond{"another program has stopped it since", func(t *turn) bool { e := t.l.attempt().exit; return e != nil && e.Held }}
 	ifGone         = cond{"no longer installed", func(t *turn) bool { return t.f.Gone }}
 	ifHostFault    = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
 	ifBegun        = cond{"its verb runs", func(t *turn) bool { return t.l.attempt().begun }}
@@ -123,6 +124,7 @@ var table = [phaseCount][]rule{
 		{on: HealthFailed, to: in(Working), do: ignoreFact},
 		{on: StartSucceeded, to: in(Running, Waiting, Left), do: startSucceeded},
 		{on: StartFailed, when: ifGone, to: in(Removed), do: leaveAttempt},
+		{on: StartFailed, when: ifStoppedSince, to: in(Left), do: leaveStarted},
 		{on: StartFailed, when: ifHostFault, to: in(Waiting), do: retryAttempt},
 		{on: StartFailed, to: in(Waiting), do: startFailed},
 		{on: OperatorStart, to: in(Cancelling), do: cancelForCommand},

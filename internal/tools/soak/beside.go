@@ -205,6 +205,8 @@ func (w *besideWorld) doOne(ctx context.Context, name string) (what string, err 
 	default:
 		for _, pid := range daemons(w.in.Root)[name] {
 			err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
+			for slices.Contains(daemons(w.in.Root)[name], pid) && pause.Sleep(ctx, time.Millisecond) == nil {
+			}
 		}
 		return "daemons killed", err
 	}
@@ -232,24 +234,23 @@ func (w *besideWorld) verb(ctx context.Context, theirs bool, name string, v plug
 	})
 }
 
-// command runs our command line.
+// command runs our command line. What it prints goes to a file, which a daemon that
+// it leaves may keep open.
 func (w *besideWorld) command(ctx context.Context, args ...string) error {
 	const locked = 232
-	// A file, since a pipe would be open as long as the daemon that a `--start`
-	// leaves: a plugin gets the caller's own streams (CL-17).
-	said, err := os.CreateTemp("", "soak-")
+	said, err := os.CreateTemp(w.in.Root, "command-")
 	if err != nil {
-		return fmt.Errorf("make file for output: %w", err)
+		return err
 	}
 	defer os.Remove(said.Name())
 	defer said.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "acs-plugin-manager"), args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.ours, w.in.Root, said, said
 	err = cmd.Run()
-	out, _ := os.ReadFile(said.Name())
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == locked {
 		return errLocked
 	} else if err != nil {
+		out, _ := os.ReadFile(said.Name())
 		return fmt.Errorf("%v: %w: %s", args, err, out)
 	}
 	return nil
