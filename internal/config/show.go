@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"pluginsupervisor/internal/yamlfile"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -75,16 +77,16 @@ func (c *Config) commented(key string, n *yaml.Node) *yaml.Node {
 }
 
 // node is a value as YAML has it.
-func node(k kind, field any) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Value: k.text(field)}
+func node(k yamlfile.Kind, field any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: k.Text(field)}
 	switch k.(type) {
-	case boolKind:
+	case yamlfile.Bool:
 		n.Tag = "!!bool"
-	case wholeKind:
+	case yamlfile.Whole:
 		n.Tag = "!!int"
-	case realKind:
+	case yamlfile.Real:
 		// The text of a whole one is that of an integer; YAML would tag it.
-	case listKind:
+	case yamlfile.List:
 		n = &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for _, s := range *field.(*[]string) {
 			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -56,7 +57,7 @@ func (t *Tracker) passOver() survey {
 	s := survey{began: time.Now(), found: map[string][]stray{}}
 	pids := children()
 	if t.tree == nil {
-		pids, _ = processes()
+		pids, _ = procfs.PIDs()
 	}
 	for _, pid := range pids {
 		if t.isCommand(pid) || t.members[pid] != nil || pid == os.Getpid() {
@@ -67,11 +68,11 @@ func (t *Tracker) passOver() survey {
 			continue
 		}
 		// Asked again after its start time: what is read is of one process.
-		stat, err := readStat(pid)
-		if err != nil || !stat.live() || t.pluginOf(pid) != name || asks(pid) {
+		stat, err := procfs.ReadStat(pid)
+		if err != nil || !stat.Live() || t.pluginOf(pid) != name || asks(pid) {
 			continue
 		}
-		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, Born: stat.born, Boot: t.boot}, stat.group})
+		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, Born: stat.Born, Boot: t.boot}, stat.Group})
 	}
 	return s
 }

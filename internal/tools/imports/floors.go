@@ -21,7 +21,8 @@ type floor struct {
 // its own.
 var floors = []floor{
 	{"facts and primitives", []string{
-		"bounded", "clock", "failpoint", "install/failure", "layout", "logger", "pause", "platform", "testenv", "trust", "trust/trusttest", "version", "vfork",
+		"bounded", "clock", "failpoint", "install/failure", "layout", "logger", "pause", "platform", "procfs", "testenv", "trust", "trust/trusttest", "version", "vfork",
+		"yamlfile",
 	}},
 	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},
 	{"what is in a file", []string{"boltfile", "record"}},
