@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/logger"
-	"pluginsupervisor/internal/process"
 )
 
 func runCommand() *cobra.Command {
@@ -31,7 +31,7 @@ configuration. There is no reload: starting it again is safe.`,
 	}
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		inherited := process.DropInherited()
+		inherited := inherit.Drop()
 		cfg, warnings, err := settings.load(cmd)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pkgcheck"
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/yamlfile"
 	"pluginsupervisor/plugin"
 )
@@ -101,14 +102,7 @@ type Logs struct {
 
 // Plugin is what is set for one plugin by name.
 type Plugin struct {
-	Limits Limits
-}
-
-// Limits are a plugin's; 0 means none.
-type Limits struct {
-	CPU    float64 // cores
-	Memory yamlfile.Size
-	PIDs   int
+	Limits service.Limits
 }
 
 // Log says what is written to stderr.

@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/yamlfile"
 	"pluginsupervisor/plugin"
 )
@@ -64,7 +65,7 @@ func (d *document) plugin(name string, k, v *yaml.Node) {
 	d.plugins[name] = p
 }
 
-func (d *document) limit(into *Limits, prefix, word string, k, v *yaml.Node) {
+func (d *document) limit(into *service.Limits, prefix, word string, k, v *yaml.Node) {
 	for _, l := range limits {
 		if l.name != word {
 			continue

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/yamlfile"
 )
 
@@ -85,7 +86,7 @@ var keys = []key{
 	{"install.stall", "A download that brings nothing for so long is broken off, and goes on where it stopped.", timeout, func(c *Config) any { return &c.Install.Stall }},
 	{"install.min_rate", "Bytes a second that a download must bring, on average over install.stall; one that brings less is broken off, and goes on where it stopped.", yamlfile.SizeRange{Min: 1, Max: yamlfile.TiB}, func(c *Config) any { return &c.Install.MinRate }},
 	{"install.fetch_timeout", "Longest time for one download of a package, with all its tries; what has come is kept for the next one.", yamlfile.Span{Min: shortest, Max: 7 * 24 * time.Hour}, func(c *Config) any { return &c.Install.FetchTimeout }},
-	{"logs.max_size", "Size of one part of a plugin's log; when the log is full, the oldest part is dropped.", yamlfile.SizeRange{Min: 4 * yamlfile.KiB, Max: yamlfile.TiB}, func(c *Config) any { return &c.Logs.MaxSize }},
+	{"logs.max_size", "Size of one part of a plugin's log; when the log is full, the oldest part is dropped.", service.LogSize, func(c *Config) any { return &c.Logs.MaxSize }},
 	{"logs.keep", "How many parts of older output are kept: a plugin's log takes at most logs.max_size × (logs.keep + 1).", yamlfile.Whole{Min: 0, Max: 1000}, func(c *Config) any { return &c.Logs.Keep }},
 	{pluginsKey, "What is set for single plugins: name → limits → cpu, memory, pids.", mapKind{}, func(c *Config) any { return &c.Plugins }},
 	{"log.level", "What is logged: this level and those above it.", yamlfile.Word{"trace", "debug", "info", "warning", "error"}, func(c *Config) any { return &c.Log.Level }},
@@ -103,14 +104,14 @@ type limit struct {
 	name  string
 	help  string
 	kind  yamlfile.Kind
-	field func(*Limits) any
+	field func(*service.Limits) any
 }
 
 // limits are the keys under plugins.NAME.limits.
 var limits = []limit{
-	{"cpu", "CPU time, in cores.", yamlfile.Real{Min: 0.01, Max: 4096}, func(l *Limits) any { return &l.CPU }},
-	{"memory", "Memory.", yamlfile.SizeRange{Min: yamlfile.MiB, Max: 1024 * yamlfile.TiB}, func(l *Limits) any { return &l.Memory }},
-	{"pids", "Number of processes and threads.", yamlfile.Whole{Min: 1, Max: many}, func(l *Limits) any { return &l.PIDs }},
+	{"cpu", "CPU time, in cores.", service.CPULimit, func(l *service.Limits) any { return &l.CPU }},
+	{"memory", "Memory.", service.MemoryLimit, func(l *service.Limits) any { return &l.Memory }},
+	{"pids", "Number of processes and threads.", service.PIDLimit, func(l *service.Limits) any { return &l.PIDs }},
 }
 
 func (k key) get(c *Config) string             { return k.kind.Text(k.field(c)) }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/yamlfile"
 
 	"github.com/google/go-cmp/cmp"
@@ -277,7 +278,7 @@ plugins:
   a: {limits: {cpu: 0.5, memory: 64MiB}}
 `)})
 	if diff := cmp.Diff(map[string]Plugin{
-		"a": {Limits{CPU: 0.5, Memory: 64 * yamlfile.MiB}}, "b": {Limits{PIDs: 7}},
+		"a": {service.Limits{CPU: 0.5, Memory: 64 * yamlfile.MiB}}, "b": {service.Limits{PIDs: 7}},
 	}, c.Plugins); diff != "" {
 		t.Errorf("plugins (-want +got):\n%s", diff)
 	}

@@ -23,7 +23,7 @@ func Age(p plugin.Process) time.Duration {
 
 // pluginDir returns what a process was given as its plugin's folder, "" if nothing.
 func pluginDir(pid int) string {
-	dir, _ := procfs.Variable(pid, EnvPluginDir)
+	dir, _ := procfs.Variable(pid, plugin.EnvDir)
 	return dir
 }
 

@@ -70,7 +70,7 @@ func TestPluginOf(t *testing.T) {
 		"":                       "",
 	} {
 		t.Run(dir, func(t *testing.T) {
-			cmd := startWith(t, EnvPluginDir+"="+dir)
+			cmd := startWith(t, plugin.EnvDir+"="+dir)
 			tracker := &Tracker{plugins: "/base/plugin/"}
 			if got := tracker.pluginOf(cmd.Pid); got != want {
 				t.Errorf("got %q, want %q", got, want)
