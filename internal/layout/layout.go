@@ -14,6 +14,7 @@ const (
 	Heartbeat     = "heartbeat"    // written by the plugin
 	PackageConfig = "config.json"  // part of the package
 	Service       = "service.yaml" // part of the package of a program that does not speak the plugin contract (SPEC 16)
+	Shim          = "plugin-shim"  // the executable of a package that has a Service
 	Origin        = ".origin.json" // how its package was verified; absent where another program unpacked it
 )
 

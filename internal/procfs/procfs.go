@@ -47,7 +47,7 @@ func Variable(pid int, name string) (value string, ok bool) {
 	return "", false
 }
 
-// BootID returns what tells this boot of the host from every other.
+// BootID returns the kernel's id of this boot of the host.
 func BootID() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

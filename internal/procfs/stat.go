@@ -19,7 +19,7 @@ type Stat struct {
 }
 
 // Live reports whether the process still runs anything. A zombie with more than
-// one thread is a process whose first thread alone has ended.
+// one thread is a process of which only the first thread has exited.
 func (s Stat) Live() bool {
 	switch s.State {
 	case 'Z', 'X', 'x':

@@ -55,7 +55,7 @@ func FuzzParseStat(f *testing.F) {
 	})
 }
 
-// Zombies do not count (SPEC 11), unless it is the first thread alone that ended.
+// Zombies do not count (SPEC 11), unless only the first thread has exited.
 func TestStatLive(t *testing.T) {
 	for s, want := range map[Stat]bool{
 		{State: 'R', Threads: 1}: true, {State: 'S', Threads: 1}: true, {State: 'D', Threads: 1}: true, {State: 'T', Threads: 1}: true,

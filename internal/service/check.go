@@ -14,7 +14,7 @@ import (
 )
 
 // Runner runs the command of a check, in the environment of the program, and
-// returns nil when it exits 0. It ends the command when ctx ends.
+// returns nil when it exits 0. It stops the command when ctx ends.
 type Runner func(ctx context.Context, words []string) error
 
 // Run makes the check once. It returns nil when the check passes, else why not,

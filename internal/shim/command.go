@@ -60,7 +60,7 @@ func (s *shim) run(ctx context.Context, c command) (status int, err error) {
 		}
 	}()
 	exited := make(chan struct{})
-	go func() { // it stays a zombie, so that the number of its group is nobody else's
+	go func() { // it stays a zombie, so that the number of its group cannot be reused
 		defer close(exited)
 		for unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 		}

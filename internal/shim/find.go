@@ -27,14 +27,14 @@ type proc struct {
 	id plugin.Process
 }
 
-// run is what lives of the program.
+// run holds the live processes of the program.
 type run struct {
 	main *proc  // the program itself; nil if it does not run
 	tree []proc // all that belongs to it, the oldest first
 }
 
-// findMain returns the process of the program, nil if it does not run. The record
-// tells, mostly; then no other process is looked at.
+// findMain returns the process of the program, nil if it does not run. Where the
+// record names a live process, no other is read.
 func (s *shim) findMain() (*proc, error) {
 	if recorded, err := service.ReadRun(s.dir); err == nil {
 		boot, err := procfs.BootID()
@@ -49,7 +49,7 @@ func (s *shim) findMain() (*proc, error) {
 	return r.main, err
 }
 
-// find returns what lives of the program.
+// find returns the live processes of the program.
 func (s *shim) find() (run, error) {
 	boot, err := procfs.BootID()
 	if err != nil {
@@ -110,7 +110,7 @@ func older(a, b proc) int {
 	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.id.PID, b.id.PID))
 }
 
-// excluded returns the processes that are never ended: this one, those it descends
+// excluded returns the processes that are never signalled: this one, those it descends
 // from, and those of its session, which the program has left. Where the program
 // itself runs this verb, only this process is.
 func (r run) excluded(all map[int]proc) map[int]bool {
@@ -230,8 +230,8 @@ func arguments(pid int) []string {
 	return args
 }
 
-// lives reports whether this very process still runs.
-func (p proc) lives() bool {
+// isLive reports whether this very process still runs.
+func (p proc) isLive() bool {
 	stat, err := procfs.ReadStat(p.id.PID)
 	return err == nil && stat.Born == p.Born && stat.Live()
 }
@@ -240,13 +240,13 @@ func (p proc) lives() bool {
 func (p proc) signal(sig syscall.Signal) {
 	fd, err := unix.PidfdOpen(p.id.PID, 0)
 	if err != nil { // gone, or a kernel before 5.3
-		if err == unix.ENOSYS && p.lives() {
+		if err == unix.ENOSYS && p.isLive() {
 			_ = syscall.Kill(p.id.PID, sig)
 		}
 		return
 	}
 	defer unix.Close(fd)
-	if p.lives() {
+	if p.isLive() {
 		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
 	}
 }

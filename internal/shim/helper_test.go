@@ -251,7 +251,7 @@ func (p *pack) want(code int, verb string, words ...string) {
 	}
 }
 
-// processes returns what lives with the package's PLUGIN_DIR, or executes a file of
+// processes returns the live processes with the package's PLUGIN_DIR, or that execute a file of
 // the package.
 func (p *pack) processes() []int {
 	p.t.Helper()

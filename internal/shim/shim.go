@@ -1,7 +1,7 @@
 // Package shim speaks the plugin contract for the program of a service.yaml
 // (SPEC 16, AP-01 to AP-04). It is the whole of cmd/plugin-shim, the executable of
-// such a package; each verb is a process that ends, and none of ours stays beside
-// the program.
+// such a package; each verb exits, and no process of ours stays beside the
+// program.
 //
 // `--start` runs its own executable once more (launch.go). That process leaves
 // the session of its caller, records itself in .service/run.json and becomes the
@@ -11,7 +11,7 @@
 // found by its executable and its PLUGIN_DIR (find.go).
 //
 // What belongs to a run is its session and process group, what was given its
-// PLUGIN_DIR, and what descends from those; `--stop` ends all of it and nothing
+// PLUGIN_DIR, and what descends from those; `--stop` stops all of it and nothing
 // else (stop.go). A pid alone is never believed: each process is held by pidfd
 // and compared with the start time that was read of it.
 package shim
@@ -113,7 +113,7 @@ func verbs() map[plugin.Verb]func(*shim, context.Context) error {
 	}
 }
 
-// margin is what a verb keeps of its deadline to say how it ended.
+// margin is what a verb keeps of its deadline to report the result.
 const margin = time.Second
 
 func newShim(stdout, stderr *os.File) (*shim, error) {

@@ -84,7 +84,7 @@ func (s *shim) launch(ctx context.Context) error {
 		return err
 	}
 	grace := s.service.Stop.Timeout
-	if ctx.Err() != nil { // whoever runs us waits no longer
+	if ctx.Err() != nil { // the caller waits no longer
 		grace = 0
 	}
 	return errors.Join(err, s.end(context.WithoutCancel(ctx), grace))
@@ -274,7 +274,7 @@ func notReady(ctx context.Context, after time.Duration, last error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted before the program was ready: %w", last)
 	}
-	return fmt.Errorf("not ready within %v: %w", after.Round(time.Millisecond), last)
+	return fmt.Errorf("not ready within %v: %w", after.Round(10*time.Millisecond), last)
 }
 
 // waitAlive waits for so long, in which the program must not exit.

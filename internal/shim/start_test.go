@@ -224,8 +224,8 @@ func TestStarterKilled(t *testing.T) {
 	}
 }
 
-// AP-01, AP-12: a program that is not ready is ended as a whole, and what it
-// printed last is said.
+// AP-01, AP-12: a program that is not ready is stopped with all its children, and the
+// error has the last line that it printed.
 func TestNotReady(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -281,7 +281,7 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-// AP-01: who is told to end during a start leaves nothing.
+// AP-01: a start that is interrupted by SIGTERM leaves nothing.
 func TestStartInterrupted(t *testing.T) {
 	p := newPackage(t, "command: [PROGRAM, deaf]\nready: {after: 30s}\nstop: {timeout: 20s}\n")
 	cmd := p.command("--start")
@@ -300,7 +300,7 @@ func TestStartInterrupted(t *testing.T) {
 	}
 }
 
-// AP-12: why a program cannot be run is said.
+// AP-12: the error says why a program cannot be run.
 func TestCannotStart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		yaml, script string
@@ -341,8 +341,8 @@ var elfWithoutLoader = func() string {
 	return string(b) + "/lib/no-loader.so.1\x00"
 }()
 
-// AP-01, AP-12: a user that may not read the package is told so; one that may is
-// taken on with its groups.
+// AP-01, AP-12: the error names the folder or file that the user may not read; a
+// user that may gets its groups.
 func TestUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testenv.SkipWithout(t, testenv.Root, "not root")
@@ -415,4 +415,10 @@ func TestFullDisk(t *testing.T) {
 	if n := len(p.processes()); n != 0 {
 		t.Errorf("%d processes", n)
 	}
+}
+
+// AP-01: where no supervisor sets the limits, the start says so.
+func TestLimitsNotEnforced(t *testing.T) {
+	p := newPackage(t, quick+"limits: {pids: 10}\n")
+	p.want(0, "--start", "limits are not enforced: only the supervisor sets them")
 }

@@ -23,7 +23,7 @@ const (
 // killTime is what a verb keeps of its deadline to kill what does not exit.
 const killTime = 3 * time.Second
 
-// stop ends the program and all that belongs to it (AP-03).
+// stop stops the program and all that belongs to it (AP-03).
 func (s *shim) stop(ctx context.Context) error {
 	release, err := s.lock(ctx)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *shim) stop(ctx context.Context) error {
 }
 
 // end asks the program to exit, waits so long, and kills what is left. It returns
-// when nothing lives.
+// when no process of it is left.
 func (s *shim) end(ctx context.Context, grace time.Duration) error {
 	r, err := s.find()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *shim) end(ctx context.Context, grace time.Duration) error {
 // processes are left to each of those. What is stopped sees it when it goes on.
 func (r run) ask(sig syscall.Signal) {
 	for _, sig := range []syscall.Signal{sig, syscall.SIGCONT} {
-		if m := r.main; m != nil && m.Group > 1 && m.Group != syscall.Getpgrp() && m.lives() {
+		if m := r.main; m != nil && m.Group > 1 && m.Group != syscall.Getpgrp() && m.isLive() {
 			_ = syscall.Kill(-m.Group, sig)
 			continue
 		}
@@ -82,13 +82,13 @@ func (r run) ask(sig syscall.Signal) {
 	}
 }
 
-// waitGone waits until nothing lives of the program, or ctx ends, and returns what
-// does. What outlives the program is asked to exit by itself.
+// waitGone waits until no process of the program is left, or ctx ends, and returns
+// what is. What outlives the program is asked to exit by itself.
 func (s *shim) waitGone(ctx context.Context, r run) (run, error) {
 	asked := r.main == nil
 	for main, pauses := r.main, pause.NewDoubling(firstLook, lastLook); ; {
 		over := pauses.Sleep(ctx) != nil
-		if over || main == nil || !main.lives() {
+		if over || main == nil || !main.isLive() {
 			var err error
 			if r, err = s.findAgain(r); err != nil || over || len(r.tree) == 0 {
 				return r, err
@@ -101,12 +101,12 @@ func (s *shim) waitGone(ctx context.Context, r run) (run, error) {
 	}
 }
 
-// findAgain returns what lives of the program now. What was its child before is
+// findAgain returns the live processes of the program now. What was its child before is
 // still known, though the parent may be gone by which it was found.
 func (s *shim) findAgain(before run) (run, error) {
 	now, err := s.find()
 	for _, p := range before.tree {
-		if p.lives() && !slices.ContainsFunc(now.tree, func(q proc) bool { return q.id == p.id }) {
+		if p.isLive() && !slices.ContainsFunc(now.tree, func(q proc) bool { return q.id == p.id }) {
 			now.tree = append(now.tree, p)
 		}
 	}

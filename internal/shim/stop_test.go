@@ -51,7 +51,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
-// AP-03: what a program that was killed left is ended by stop, and before a start.
+// AP-03: what a program that was killed left is stopped by stop, and before a start.
 func TestStopAfterKill(t *testing.T) {
 	for _, verb := range []string{"--stop", "--start"} {
 		p := newPackage(t, "command: [PROGRAM, family]\nready: {after: 100ms}\nstop: {timeout: 200ms}\n")
@@ -69,12 +69,12 @@ func TestStopAfterKill(t *testing.T) {
 		p.eventually("its children are left", func() bool { return len(p.processes()) == 2 })
 		p.want(0, verb)
 		if s, err := procfs.ReadStat(inGroup); err == nil && s.Live() {
-			t.Errorf("%s: process %d of its group lives", verb, inGroup)
+			t.Errorf("%s: process %d of its group is left", verb, inGroup)
 		}
 	}
 }
 
-// AP-03: nobody else is ended: not the process that was given the number of the
+// AP-03: no other process is stopped: not the process that was given the number of the
 // recorded one, nor its session, nor the caller and what it runs beside.
 func TestStopOthers(t *testing.T) {
 	p := newPackage(t, quick)
@@ -114,7 +114,7 @@ func TestStopOthers(t *testing.T) {
 		p.want(0, "--stop")
 		for _, cmd := range []*exec.Cmd{other, beside} {
 			if s, err := procfs.ReadStat(cmd.Process.Pid); err != nil || !s.Live() {
-				t.Errorf("process %d was ended: %v", cmd.Process.Pid, err)
+				t.Errorf("process %d was stopped: %v", cmd.Process.Pid, err)
 			}
 		}
 	}
