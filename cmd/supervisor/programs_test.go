@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -47,7 +48,8 @@ func build(bin string) error {
 	if underRace() { // then the supervisor that is run is watched for races, too
 		flags = append(flags, "-race")
 	}
-	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"))
+	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"),
+		program("plugin-shim-"+runtime.GOARCH, "cmd/plugin-shim"))
 	for _, sample := range []string{"hello", "crash", "hang", "once"} {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),
 			copyFile(filepath.Join("..", "..", "examples", sample, "config.json"), filepath.Join(bin, "examples", sample, "config.json"), 0o644))

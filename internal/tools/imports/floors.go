@@ -29,7 +29,7 @@ var floors = []floor{
 	{"how a package's program is run", []string{"service"}},
 	{"what a package may hold", []string{"pkgcheck"}},
 	{"one kind of file or kernel object each; packages for tests", []string{
-		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "outbox", "pkgcheck/pkgchecktest", "powerfail", "sweep",
+		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "outbox", "pack", "pkgcheck/pkgchecktest", "powerfail", "sweep",
 	}},
 	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "shim", "transaction", "verb"}},
