@@ -41,6 +41,7 @@ type RestartPolicy struct {
 	BackoffMax     time.Duration // between any two
 	HealthyAfter   time.Duration // a plugin seen running this long after its start is healthy (RS-05)
 	OnHang         bool          // restart a plugin that runs but does not beat (PL-17)
+	OncePerScan    bool          // start a plugin whose `--status` does not return at most once a scan: what is left of it is not known
 	Burst          int           // restarts the whole host may make at once (EV-13) …
 	Rate           float64       // … and a second after that; 0: no bound
 }

@@ -143,7 +143,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.SaveDue:
 		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
 	case messages.RecheckDue:
-		c.host.faults.recheck(m, &c.scans, c.plugins)
+		if c.host.faults.recheck(m, &c.scans, c.plugins) && c.workers.inventory.gen == 0 {
+			c.order(&c.workers.inventory, collectInventory)
+		}
 	case messages.ChecksDue:
 		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
 	case messages.PendingDue:
@@ -257,7 +259,7 @@ func (c *coordinator) start(ctx actor.Context) {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
 	// What is installed is listed at once, so that status can show it.
-	c.order(&w.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+	c.order(&w.inventory, collectInventory)
 }
 
 // spawn starts a child of the Coordinator under a name that is new.
@@ -291,7 +293,7 @@ func (c *coordinator) order(w *worker, message func(gen uint64) any) {
 func (c *coordinator) apply(l *policy.Lifecycle, f policy.Fact) {
 	c.seq++
 	effects, err := l.Apply(policy.Env{
-		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(), Rand: c.ports.Rand,
+		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(c.schedule.Every(policy.ScanPeriod)), Rand: c.ports.Rand,
 	}, f)
 	if err != nil {
 		c.host.counters.Defects++

@@ -12,7 +12,8 @@ const (
 	// hostFaultProblem is the problem in status while a command of a plugin
 	// cannot be run (EV-24).
 	hostFaultProblem = "running commands of plugins"
-	// recheckAfter is after how long such plugins are asked again.
+	// recheckAfter is after how long such plugins are asked again, and a plugin
+	// database that could not be read is read again.
 	recheckAfter = 10 * time.Second
 )
 
@@ -38,6 +39,11 @@ func (h *hostFaults) add(key, cause string, f hostFault) {
 	if _, known := h.host.problems[hostFaultProblem]; !known {
 		h.host.addProblem(hostFaultProblem, errors.New(key+": "+cause))
 	}
+	h.armRecheck()
+}
+
+// armRecheck has what could not be asked be asked again.
+func (h *hostFaults) armRecheck() {
 	if due := (timerKey{kind: timerRecheck}); !h.timers.isArmed(due) {
 		h.timers.arm(due, recheckAfter)
 	}
@@ -61,10 +67,15 @@ func (h *hostFaults) solveProbe(key string) (refresh bool) {
 	return f.refresh
 }
 
-// recheck has the plugins that could not be asked be asked again.
-func (h *hostFaults) recheck(m messages.RecheckDue, scans *scans, plugins map[string]*policy.Lifecycle) {
-	if !h.timers.fired(timerKey{kind: timerRecheck}, m.Gen) || len(h.of) == 0 {
-		return
+// recheck has the plugins that could not be asked be asked again, and reports
+// whether the plugin database is to be read again, which could not be read.
+func (h *hostFaults) recheck(m messages.RecheckDue, scans *scans, plugins map[string]*policy.Lifecycle) (unread bool) {
+	if !h.timers.fired(timerKey{kind: timerRecheck}, m.Gen) {
+		return false
+	}
+	_, unread = h.host.problems[pluginDatabase]
+	if len(h.of) == 0 {
+		return unread
 	}
 	for key, f := range h.of {
 		switch _, known := plugins[key]; {
@@ -74,5 +85,6 @@ func (h *hostFaults) recheck(m messages.RecheckDue, scans *scans, plugins map[st
 			scans.want(key, false)
 		}
 	}
-	h.timers.arm(timerKey{kind: timerRecheck}, recheckAfter)
+	h.armRecheck()
+	return unread
 }

@@ -14,9 +14,12 @@ func (c *coordinator) onInventoryDue(m messages.InventoryDue) {
 	}
 	c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
 	if c.workers.inventory.gen == 0 { // else the list at the start is still under way, and will do
-		c.order(&c.workers.inventory, func(gen uint64) any { return messages.CollectInventory{Gen: gen} })
+		c.order(&c.workers.inventory, collectInventory)
 	}
 }
+
+// collectInventory returns the order to list what is installed.
+func collectInventory(gen uint64) any { return messages.CollectInventory{Gen: gen} }
 
 // onInventoryCollected takes over what is installed, and announces it when the
 // inventory was due (LR-01).
@@ -27,7 +30,7 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	due := c.schedule.Running(policy.InventoryPeriod)
 	c.schedule.End(policy.InventoryPeriod)
 	listed := c.takeList(m.Err == nil, m.List, m.Gen, m.Err)
-	if c.watching.adopting && c.workers.watcher.gen == 0 { // the list at the start
+	if listed && c.watching.adopting && c.workers.watcher.gen == 0 { // the first list
 		c.watchPlugins()
 		c.findProcesses(c.watching.keys())
 	}

@@ -15,7 +15,7 @@ func (c *coordinator) onCommand(name string, fact policy.FactKind, verb, cause s
 	l, ok := c.plugins[name]
 	switch {
 	case !ok:
-		return messages.Rejected{Why: name, Unknown: true}
+		return c.host.rejectUnknown(name)
 	case l.Plugin.Type != plugin.Persist:
 		return messages.Rejected{Why: name + " is not a persistent plugin"}
 	case l.Plugin.Duplicate:
@@ -32,7 +32,7 @@ func (c *coordinator) onCommand(name string, fact policy.FactKind, verb, cause s
 func (c *coordinator) onChangePlugin(change plugin.Change) any {
 	l := c.plugins[change.Name]
 	if l == nil && (change.Kind == plugin.ChangeRemove || change.Kind == plugin.ChangeRollback) {
-		return messages.Rejected{Why: change.Name, Unknown: true}
+		return c.host.rejectUnknown(change.Name)
 	}
 	if l != nil && l.Record.Stopped && change.Starts() { // EV-14: it would start it
 		return messages.Rejected{Why: change.Name + " was " + l.Record.Cause + ", start it first"}

@@ -1,6 +1,9 @@
 package actors
 
 import (
+	"cmp"
+	"fmt"
+
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/actors/policy"
@@ -41,7 +44,11 @@ func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 		return
 	}
 	var entries []policy.PullEntry
+	var unread error
 	for _, b := range m.Beats {
+		if b.HostFault {
+			unread = cmp.Or(unread, fmt.Errorf("%s: %w", b.Plugin.Key(), b.Err))
+		}
 		l, ok := c.plugins[b.Plugin.Key()]
 		if !ok || l.StaleProbe(m.Gen, b.Plugin.Version) {
 			continue
@@ -57,6 +64,7 @@ func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 			entries = append(entries, policy.PullEntry{Plugin: l.Plugin, Status: l.Status(c.now)})
 		}
 	}
+	c.host.noteProblem("reading heartbeats", unread) // EV-24
 	switch {
 	case len(entries) == 0: // PL-11
 	case !c.reports.AddPull(c.now.Wall, entries, c.lazy):

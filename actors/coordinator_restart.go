@@ -101,6 +101,9 @@ func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
 			c.host.faults.solve(l.Plugin.Key())
 		}
 		c.apply(l, f)
+		if f.Outcome.Skipped && l.Unseen() {
+			c.observeProcesses([]string{l.Plugin.Key()})
+		}
 	}
 }
 
@@ -128,9 +131,13 @@ func (c *coordinator) onPluginTimer(key timerKey, gen uint64, fact policy.FactKi
 	}
 }
 
-// policy returns what restarts are decided by.
-func (r RestartPolicy) policy() policy.RestartConfig {
-	return policy.RestartConfig{
+// policy returns what restarts are decided by; scan is the interval of the scans.
+func (r RestartPolicy) policy(scan time.Duration) policy.RestartConfig {
+	p := policy.RestartConfig{
 		Stagger: r.Stagger, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax, HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
 	}
+	if r.OncePerScan {
+		p.NoAnswer = scan
+	}
+	return p
 }

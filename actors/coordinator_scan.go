@@ -98,6 +98,9 @@ func (c *coordinator) orderChecks() {
 	clear(s.wanted)
 }
 
+// pluginDatabase names the problem that the plugin database cannot be read.
+const pluginDatabase = "plugin database"
+
 func (c *coordinator) orderScan(only []string) (gen uint64) {
 	c.seq++
 	c.scans.open[c.seq] = &openScan{period: only == nil, only: only, since: c.now}
@@ -146,7 +149,7 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 		c.host.counters.ScanErrors++
 	}
 	if !m.Listed {
-		c.host.addProblem("plugin database", m.Err)
+		c.takeList(false, m.List, m.Gen, m.Err)
 		return
 	}
 	if s.period {
@@ -260,13 +263,14 @@ func (a *absentPlugins) take(key string) plugin.Restarts {
 }
 
 // takeList takes over a list of plugins, or notes that the database could not
-// be read (SC-02).
+// be read (SC-02), which is tried again soon.
 func (c *coordinator) takeList(listed bool, list plugin.List, gen uint64, err error) bool {
 	if !listed {
-		c.host.addProblem("plugin database", err)
+		c.host.addProblem(pluginDatabase, err)
+		c.host.faults.armRecheck()
 		return false
 	}
-	c.host.solveProblem("plugin database")
+	c.host.solveProblem(pluginDatabase)
 	c.learn(list, gen)
 	return true
 }

@@ -78,6 +78,7 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	s.Reports.Lazy, s.Reports.LastCheck = c.lazy, c.schedule.LastCheck()
 	s.Reports.Owed, s.Reports.OwedSince = c.reports.Count(), c.reports.Oldest()
 	s.Reports.Events = c.events.Count()
+	s.Reports.LastError = cmp.Or(s.Reports.LastError, c.host.event)
 	return s
 }
 

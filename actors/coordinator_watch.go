@@ -23,6 +23,7 @@ type watching struct {
 	adopting  bool            // what runs already is still looked up …
 	scanHeld  bool            // … and the first scan waits for that
 	asked     []string        // keys that the Watcher was asked about last
+	later     []string        // and those that it will be asked about next
 }
 
 // watchPlugins has everything that is new watched: its processes once, and its
@@ -67,7 +68,11 @@ func sameHeartbeat(a, b plugin.Plugin) bool {
 // observeProcesses asks what plugins run as now: launchers exit, workers come
 // and go.
 func (c *coordinator) observeProcesses(keys []string) {
-	if c.watching.adopting || !c.watching.processes || c.workers.watcher.gen != 0 {
+	if c.watching.adopting || !c.watching.processes {
+		return
+	}
+	if c.workers.watcher.gen != 0 {
+		c.watching.later = append(c.watching.later, keys...)
 		return
 	}
 	var some []string
@@ -88,7 +93,7 @@ func (c *coordinator) findProcesses(keys []string) {
 	targets := make([]plugin.Target, len(keys))
 	for i, key := range keys {
 		l := c.plugins[key]
-		targets[i] = plugin.Target{Plugin: l.Plugin, Processes: l.Record.Processes}
+		targets[i] = plugin.Target{Plugin: l.Plugin, Processes: l.Record.Processes, Outside: l.Unseen()}
 	}
 	c.order(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
 }
@@ -131,9 +136,13 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 			c.schedule.SetFirst(policy.ScanPeriod, c.now.Wall)
 		}
 	}
+	next := c.watching.later
+	c.watching.later = nil
 	if reached := len(m.Sightings); reached > 0 { // it goes on where it stopped
-		c.observeProcesses(c.watching.asked[min(reached, len(c.watching.asked)):])
+		next = append(next, c.watching.asked[min(reached, len(c.watching.asked)):]...)
 	}
+	slices.Sort(next)
+	c.observeProcesses(slices.Compact(next))
 }
 
 // onExit hands an exit to its plugin's lifecycle: of the last process (EV-01),

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"pluginsupervisor/actors/policy"
+	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
@@ -19,6 +20,7 @@ type hostState struct {
 	damaged  []plugin.Damage
 	burst    policy.Burst
 	delivery plugin.Reports
+	event    string // why the last event was not delivered, "" if it was
 	counters plugin.Counters
 	faults   *hostFaults // commands that the host could not run (EV-24)
 }
@@ -57,16 +59,21 @@ func (h *hostState) solveProblem(what string) {
 	}
 }
 
-// noteEvent notes how the delivery of an event ended, unless a report fails:
-// then the reason of that stands in status.
+// noteEvent notes how the delivery of an event ended.
 func (h *hostState) noteEvent(err error) {
-	if h.delivery.Attempts > 0 {
-		return
-	}
-	h.delivery.LastError = ""
+	h.event = ""
 	if err != nil {
-		h.delivery.LastError = err.Error()
+		h.event = err.Error()
 	}
+}
+
+// rejectUnknown returns why a command is rejected that is about a plugin which is
+// not known: it is not installed, or that cannot be read yet.
+func (h *hostState) rejectUnknown(name string) messages.Rejected {
+	if p, unread := h.problems[pluginDatabase]; unread {
+		return messages.Rejected{Why: "cannot tell whether " + name + " is installed: " + p.String()}
+	}
+	return messages.Rejected{Why: name, Unknown: true}
 }
 
 // noteDamage takes over what of the plugin database could not be used.

@@ -100,6 +100,39 @@ func TestRestart(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
+	t.Run("RS-05 external manager: a plugin whose --status hangs is started at most once a scan", func(t *testing.T) {
+		w := deadWorld("hangs", "dead")
+		w.probeTime["hangs"] = 2 * time.Minute
+		w.starts = func(name string) bool { return name == "hangs" }
+		w.plugins[0].Timeout = 3 * time.Second
+		cfg := testConfig()
+		cfg.Restart.OncePerScan = true
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			w.set(func() { w.running["hangs"] = false })
+			pass(4 * time.Hour)
+			starts := w.when("--start", "hangs")
+			if len(starts) < 14 || len(starts) > 16 { // a scan each 15 min
+				t.Errorf("%d starts in 4 h: %v", len(starts), starts)
+			}
+			for i := 1; i < len(starts); i++ {
+				if gap := starts[i] - starts[i-1]; gap < 15*minute {
+					t.Errorf("start %d came %v after the one before", i+1, gap)
+				}
+			}
+			if n := len(w.when("--start", "dead")); n < 40 {
+				t.Errorf("%d starts of a plugin that answers", n)
+			}
+			at := since()
+			if err := s.StartPlugin(t.Context(), "hangs"); err != nil {
+				t.Fatal(err)
+			}
+			pass(10 * time.Second)
+			if starts := w.when("--start", "hangs"); starts[len(starts)-1] < at {
+				t.Error("an operator's start waits for the next scan")
+			}
+			w.twice = nil // the world counts a second copy: what a hung plugin has left is not known
+		})
+	})
 	t.Run("RS-05 dead again before it was healthy: backed off; healthy time forgets", func(t *testing.T) {
 		w := deadWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {

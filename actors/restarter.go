@@ -121,9 +121,9 @@ func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
 // run is the attempt itself, off the actor's goroutine.
 func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
-	if r.attempt.Kind == messages.KindStart && r.attempt.Check {
+	if r.attempt.Check && r.attempt.Kind != messages.KindRestart {
 		switch probe := r.checkBefore(ctx); {
-		case probe.Status == plugin.StatusRunning:
+		case probe.Status == r.wanted():
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
 		case probe.HostFault: // it may run: it is not started (EV-24)
 			return attemptEnded{probe: probe}
@@ -158,7 +158,7 @@ const (
 	doubtPause = 250 * time.Millisecond
 )
 
-// checkBefore runs `--status` before the start.
+// checkBefore runs `--status` before the verb.
 func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	probe := r.manager.Check(ctx, r.attempt.Plugin)
 	if !r.attempt.Doubt {
@@ -173,18 +173,22 @@ func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	return probe
 }
 
+// wanted returns what `--status` says after an attempt that has succeeded.
+func (r *restarter) wanted() plugin.Status {
+	if r.attempt.Kind == messages.KindStop {
+		return plugin.StatusFailed
+	}
+	return plugin.StatusRunning
+}
+
 // reportResult sends the result of the attempt to the parent. What `--status`
 // said at the end decides.
 func (r *restarter) reportResult(c actor.Context, m attemptEnded) {
 	key, now := r.attempt.Plugin.Key(), r.clock.Now()
-	wanted := plugin.StatusRunning
-	if r.attempt.Kind == messages.KindStop {
-		wanted = plugin.StatusFailed
-	}
 	switch {
 	case r.cancelled:
 		r.end(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: key, At: now})
-	case m.err == nil && m.probe.Status == wanted && !(m.outcome.HostFault && r.attempt.Kind == messages.KindRestart):
+	case m.err == nil && m.probe.Status == r.wanted() && !(m.outcome.HostFault && r.attempt.Kind == messages.KindRestart):
 		r.end(c, messages.RestartSucceeded{
 			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
 		})
@@ -204,6 +208,8 @@ func (r *restarter) failureCause(m attemptEnded) string {
 		return fmt.Sprintf("%s: %v", verb, m.err)
 	case m.outcome.Err != nil:
 		return fmt.Sprintf("%s: %s", verb, m.outcome.Cause())
+	case m.probe.HostFault:
+		return "--status: " + m.probe.Cause
 	case r.attempt.Kind == messages.KindStop:
 		return "still running after stop"
 	default:

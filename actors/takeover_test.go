@@ -60,6 +60,35 @@ func TestCutShort(t *testing.T) {
 			}
 		})
 	})
+	t.Run("EV-07 EV-01 what another program started is found when --status says that it runs, and watched", func(t *testing.T) {
+		w := watchedWorld("a", "b")
+		w.running["a"] = true
+		w.watched.outside = map[string][]plugin.Process{"a": {{PID: 70, Born: 7, Boot: "b"}}}
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(minute + 10*time.Second) // the first scan
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{70}) || w.count("--start", "a") != 0 {
+				t.Errorf("%+v", v)
+			}
+			w.set(func() { w.watched.outside = nil })
+			at := since()
+			w.die(plugin.Exit{Known: true, Signal: "SIGKILL", Outside: true}, "a")
+			pass(time.Second)
+			asked, started := w.when("--status", "a"), w.when("--start", "a")
+			if len(started) != 1 || started[0] != at || !slices.Contains(asked, at) {
+				t.Errorf("exited at %v, asked at %v, started at %v", at, asked, started)
+			}
+			// A plugin that another program has replaced by then is not started,
+			// and that is found.
+			w.set(func() { w.watched.outside = map[string][]plugin.Process{"a": {{PID: 71, Born: 8, Boot: "b"}}} })
+			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRunning} })
+			pass(2 * minute) // it is healthy
+			w.die(plugin.Exit{Known: true, Signal: "SIGKILL", Outside: true}, "a")
+			pass(3 * time.Second) // it is asked again for 2 s
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{71}) || w.count("--start", "a") != 1 {
+				t.Errorf("%+v after %d starts", v, w.count("--start", "a"))
+			}
+		})
+	})
 	t.Run("EV-03 EV-07 what was not reached in time is looked up next", func(t *testing.T) {
 		var names []string
 		for i := range 7 {

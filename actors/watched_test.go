@@ -14,6 +14,7 @@ type watched struct {
 	heard   func(plugin.Pulse)
 	lives   map[string]uint64
 	left    map[string][]plugin.Process // running when the supervisor came
+	outside map[string][]plugin.Process // started by another program
 	targets []plugin.Target
 	beating []plugin.Plugin
 	reach   int // how many plugins one Adopt reaches in its time; 0: all
@@ -43,6 +44,10 @@ func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighti
 	for _, t := range ts {
 		if first { // later it is only told of
 			w.watched.lives[t.Plugin.Name]++
+		}
+		if ps := w.watched.outside[t.Plugin.Name]; t.Outside && ps != nil {
+			w.watched.lives[t.Plugin.Name]++
+			w.watched.left[t.Plugin.Name] = ps
 		}
 		all = append(all, plugin.Sighting{
 			Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: w.watched.lives[t.Plugin.Name], Processes: w.watched.left[t.Plugin.Name],

@@ -124,11 +124,17 @@ const (
 	retrySourceMax = time.Minute
 )
 
-// followSource runs do until ctx ends, and again whenever it returns before.
+// followSource runs do until ctx ends, and again whenever it returns before. A
+// source that has failed works again when it has run for retrySource.
 func followSource(ctx context.Context, send func(any), what string, do func(context.Context) error) {
+	failed := false
 	for wait := retrySource; ; wait = min(2*wait, retrySourceMax) {
-		began := time.Now()
+		began, works := time.Now(), func() bool { return false }
+		if failed {
+			works = time.AfterFunc(retrySource, func() { send(messages.WatchFailed{What: what}) }).Stop
+		}
 		err := recovered(func() error { return do(ctx) })
+		works()
 		if ctx.Err() != nil {
 			return
 		}
@@ -139,9 +145,8 @@ func followSource(ctx context.Context, send func(any), what string, do func(cont
 			wait = retrySource
 		}
 		send(messages.WatchFailed{What: what, Err: fmt.Errorf("no more events, next try in %v: %w", wait, err)})
-		if !pause(ctx, wait) {
+		if failed = true; !pause(ctx, wait) {
 			return
 		}
-		send(messages.WatchFailed{What: what})
 	}
 }

@@ -41,12 +41,12 @@ func TestWatcher(t *testing.T) {
 				t.Errorf("followed at %v, want %v", source.at, want)
 			}
 			failed := of[messages.WatchFailed](parent.take())
-			if len(failed) != 6 {
+			if len(failed) != 4 || failed[3].Err != nil { // it works again once, when it does
 				t.Fatalf("failed %+v", failed)
 			}
 			for i, why := range []string{"no inotify instances", "panic: bug", "the source stopped"} {
-				if f := failed[2*i]; f.What != "heartbeat events" || f.Err == nil || !strings.Contains(f.Err.Error(), why) || failed[2*i+1].Err != nil {
-					t.Errorf("failed %+v, want %q", failed[2*i:2*i+2], why)
+				if f := failed[i]; f.What != "heartbeat events" || f.Err == nil || !strings.Contains(f.Err.Error(), why) {
+					t.Errorf("failed %+v, want %q", f, why)
 				}
 			}
 			w.die(plugin.Exit{}, "a") // the other source was not touched
@@ -65,7 +65,8 @@ func TestWatcher(t *testing.T) {
 			w.losePart(plugin.Exit{}, "a")
 			got := parent.take()
 			failed := of[messages.WatchFailed](got)
-			if len(failed) != 13 || failed[0].What != "cgroup events" || failed[0].Err == nil || failed[1].Err != nil {
+			works := func(f messages.WatchFailed) bool { return f.What != "cgroup events" || f.Err == nil }
+			if len(failed) != 7 || slices.ContainsFunc(failed, works) {
 				t.Errorf("failed %+v", failed)
 			}
 			if len(of[messages.PluginExited](got)) != 1 || len(of[messages.ProcessExited](got)) != 1 {

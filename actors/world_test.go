@@ -47,6 +47,7 @@ type world struct {
 	answer   func(n int) (plugin.Answer, error) // of the n-th report, from 1
 	checks   []time.Time
 	updates  func(n int) (plugin.Updates, error)
+	assignAt time.Duration // when updates are assigned
 	events   []sentEvent
 	eventErr func(n int) error
 	latency  time.Duration
@@ -194,7 +195,7 @@ func (w *world) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	if w.running[p.Name] && cause == "exit 1" {
 		return plugin.Probe{Plugin: p, Status: plugin.StatusRunning, At: time.Now()}
 	}
-	return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, At: time.Now(), Cause: cause}
+	return plugin.Probe{Plugin: p, Status: plugin.StatusFailed, At: time.Now(), Cause: cause, NoAnswer: cause != "exit 1"}
 }
 
 // elapse lets a port's work take its time; it returns false when ctx ended first.
@@ -214,7 +215,13 @@ func (w *world) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 }
 
 func (w *world) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return w.verb(ctx, p, plugin.VerbStop, func() bool { w.running[p.Name] = false; return true })
+	return w.verb(ctx, p, plugin.VerbStop, func() bool {
+		w.running[p.Name] = false
+		if w.watched != nil {
+			delete(w.watched.left, p.Name)
+		}
+		return true
+	})
 }
 
 func (w *world) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
@@ -313,10 +320,12 @@ func (w *world) Change(ctx context.Context, o plugin.Change, permit plugin.Permi
 	w.mu.Unlock()
 	ok := elapse(ctx, took)
 	if o.Kind == plugin.ChangeUpgrade || o.Kind == plugin.ChangeResume {
+		proved := make(chan struct{}) // no time.After: in a bubble, of 0 it crashes the race detector of Go 1.26 at times
+		defer time.AfterFunc(proving, func() { close(proved) }).Stop()
 		select {
 		case i := <-permit.Interrupt:
 			return w.undo(o, i)
-		case <-time.After(proving):
+		case <-proved:
 		case <-ctx.Done():
 			ok = false
 		}

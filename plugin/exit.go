@@ -58,6 +58,9 @@ type Target struct {
 	// Processes are those it was last known to run as, by an earlier life of
 	// the supervisor perhaps.
 	Processes []Process
+	// Outside has what another program started looked for as well, by executable
+	// and PLUGIN_DIR among all processes: it says that it runs, and none is known.
+	Outside bool
 }
 
 // Sighting is what there was of a plugin when its watching began.
@@ -86,6 +89,9 @@ type Exit struct {
 	Late   bool      `json:"late,omitzero"`    // this Exit was told before, now its cause is known (EV-10)
 	// Partial says that other processes of the plugin live on.
 	Partial bool `json:"partial,omitzero"`
+	// Outside says that another program had started what exited: it may have
+	// been replaced by something that was not found.
+	Outside bool `json:"-"`
 }
 
 // Cause says in a few words how it ended.

@@ -39,11 +39,12 @@ func (v Verb) MayLeaveDaemon() bool {
 
 // Probe is what `--status` of one plugin told (SC-08).
 type Probe struct {
-	Plugin Plugin
-	Status Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
-	At     time.Time // when it was known
-	Cause  string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
-	Late   bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
+	Plugin   Plugin
+	Status   Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
+	At       time.Time // when it was known
+	Cause    string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
+	Late     bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
+	NoAnswer bool      // it hung and was ended at its deadline
 	// HostFault reports that the host could not run `--status`: the status is unknown, and Cause says why (EV-24).
 	HostFault bool
 }
@@ -54,6 +55,8 @@ type Beat struct {
 	Found  bool      // the file exists (PL-06)
 	Last   time.Time // the last beat; a date in the future is replaced by when the file changed (PL-09)
 	Err    error     // the file is there but says nothing (PL-07, PL-10)
+	// HostFault reports that the host could not read the file, and Err says why (EV-24).
+	HostFault bool
 }
 
 // HeartbeatGrace is how much later than its interval a beat may come (PL-08).

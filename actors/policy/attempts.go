@@ -48,10 +48,10 @@ func (t *turn) takeStart() {
 	}
 	t.emit(Release{a.id})
 	switch {
-	case t.f.Outcome.Skipped && a.retried:
+	case t.f.Outcome.Skipped && a.retried && !a.made:
 	case t.f.Outcome.Skipped && a.resumed:
 		why = "started before the supervisor was"
-	case t.f.Outcome.Skipped:
+	case t.f.Outcome.Skipped && !a.made:
 		why = "found running, started by another program"
 	case !first:
 		l.Record.Count++
@@ -112,17 +112,22 @@ func startFailed(t *turn) {
 const hostFaultPause = 5 * time.Second
 
 // retryAttempt has an attempt made again that the host could not make. It is
-// no failure, and nothing is reported: how the plugin is, is not known.
+// no failure, and nothing is reported: how the plugin is, is not known. If only
+// `--status` could not be run, its verb is not run again before that says so: a
+// plugin that was restarted is not restarted once more.
 func retryAttempt(t *turn) {
-	own := t.l.attempt()
+	own, kind, ran := t.l.attempt(), t.l.attempt().verb, t.f.Outcome.Verb != "" && !t.f.Outcome.HostFault
 	t.emit(Release{own.id})
 	own.begun, own.exit, own.retried = false, nil, true
-	kind := own.verb
-	if kind == messages.KindRestart && t.f.Probe.Status == plugin.StatusFailed {
+	own.made = own.made || ran && !t.f.Outcome.Skipped
+	if ran && len(t.f.Outcome.Processes) > 0 {
+		t.l.run, t.l.processes = max(t.l.run, t.f.Outcome.Life), t.f.Outcome.Processes
+	}
+	if kind == messages.KindRestart && (ran || t.f.Probe.Status == plugin.StatusFailed) {
 		kind = messages.KindStart
 	}
 	wait := hostFaultPause + Within(hostFaultPause, t.env.Rand)
-	t.spawn(messages.Attempt{Kind: kind, After: wait, Check: kind == messages.KindStart}, own, t.f.Cause)
+	t.spawn(messages.Attempt{Kind: kind, After: wait, Check: kind == messages.KindStart || own.made}, own, t.f.Cause)
 }
 
 func (t *turn) countFailedStart() {

@@ -56,6 +56,9 @@ func (b *Blocked) Refuse(c plugin.Change, why error, every time.Duration, now ti
 		return b.of(c)
 	case errors.As(why, &failed):
 		b.add(c, failed.Package, why, every, now)
+	case errors.As(why, new(plugin.Ban)), errors.Is(why, context.Canceled): // the one is in quarantine, the other not wanted
+	default:
+		b.add(c, "", why, every, now)
 	}
 	return plugin.Blocked{}, false
 }
@@ -70,7 +73,7 @@ func (b *Blocked) Complete(c plugin.Change, done plugin.Changed, every time.Dura
 		if ok && (known.Version == c.Version || c.Kind == plugin.ChangeRemove) {
 			b.remove(c.Name)
 		}
-	case done.Package == "", done.RolledBack, errors.Is(done.Err, plugin.ErrInterrupted), errors.Is(done.Err, context.Canceled):
+	case done.RolledBack, errors.Is(done.Err, plugin.ErrInterrupted), errors.Is(done.Err, context.Canceled):
 	default:
 		b.add(c, done.Package, done.Err, every, now)
 	}
@@ -92,6 +95,7 @@ func (b *Blocked) of(c plugin.Change) (plugin.Blocked, bool) {
 }
 
 // add notes that a package that the control plane assigned could not be taken.
+// If it is not for the package, "", the next check tries it again.
 func (b *Blocked) add(c plugin.Change, pkg string, why error, every time.Duration, now time.Time) {
 	if c.Origin != plugin.FromControlPlane {
 		return
@@ -101,7 +105,10 @@ func (b *Blocked) add(c plugin.Change, pkg string, why error, every time.Duratio
 		known = plugin.Blocked{Name: c.Name, Version: c.Version, Package: pkg, Since: now}
 	}
 	known.Tries++
-	known.Cause, known.Next = why.Error(), now.Add(blockedFor(known.Tries, every))
+	known.Cause, known.Next = why.Error(), now
+	if pkg != "" {
+		known.Next = now.Add(blockedFor(known.Tries, every))
+	}
 	b.each[c.Name] = known
 	b.batch.setBlocked(c.Name, &known)
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -105,5 +106,34 @@ func TestBlockedEnds(t *testing.T) {
 	changes, dirty := batch.Changes(nil)
 	if !dirty || len(changes.Blocked) != 6 || changes.Blocked["other"] == nil || changes.Blocked["gone"] != nil {
 		t.Errorf("to be saved: %+v", changes.Blocked)
+	}
+}
+
+// EV-24, UP-14: what fails for another reason than its package is shown and
+// tried at the next check. A version in quarantine is shown as such, and a
+// change that is not wanted any more has not failed.
+func TestBlockedByHost(t *testing.T) {
+	b := NewBlocked(plugin.Memory{}, &Batch{})
+	for _, why := range []error{plugin.Ban{Version: "2.0"}, fmt.Errorf("fetch: %w", context.Canceled)} {
+		if b.Refuse(assigned("a", "2.0"), why, time.Hour, blockedStart); len(b.List()) != 0 {
+			t.Errorf("%v: %+v", why, b.List())
+		}
+	}
+	failed := plugin.FailedChange(errors.New("no space left on device"))
+	for range 5 {
+		b.Refuse(assigned("a", "2.0"), errors.New("too many open files"), time.Hour, blockedStart)
+		b.Complete(assigned("b", "2.0"), failed, time.Hour, blockedStart)
+	}
+	got := b.List()
+	if len(got) != 2 || got[0].Cause != "too many open files" || got[1].Cause != "no space left on device" {
+		t.Fatalf("shown: %+v", got)
+	}
+	for _, one := range got {
+		if one.Tries != 5 || one.Next.After(blockedStart) || b.Avoid(assigned(one.Name, "2.0"), blockedStart) != "" {
+			t.Errorf("not tried at the next check: %+v", one)
+		}
+	}
+	if b.Complete(assigned("b", "2.0"), plugin.Changed{}, time.Hour, blockedStart); len(b.List()) != 1 {
+		t.Errorf("still shown: %+v", b.List())
 	}
 }

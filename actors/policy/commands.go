@@ -44,7 +44,7 @@ func commandAfterCancel(t *turn) {
 // spawnCommand spawns the Restarter that does what an operator wants.
 func spawnCommand(t *turn, verb messages.Kind) {
 	t.leaveRunning()
-	t.spawn(messages.Attempt{Kind: verb, Check: true}, attempt{operator: true}, t.l.Record.Cause)
+	t.spawn(messages.Attempt{Kind: verb, Check: verb == messages.KindStart}, attempt{operator: true}, t.l.Record.Cause)
 }
 
 // stopAgain carries out a stop that an earlier process accepted and did not

@@ -17,6 +17,7 @@ type RestartConfig struct {
 	BackoffMax     time.Duration // between any two
 	HealthyAfter   time.Duration // a plugin seen running this long after its start is healthy (RS-05)
 	OnHang         bool          // restart a plugin that runs but does not beat (PL-17)
+	NoAnswer       time.Duration // the least wait after a start of a plugin whose `--status` did not return
 }
 
 // Env is what a transition depends on beside the plugin and the fact.
@@ -118,6 +119,7 @@ type attempt struct {
 	operator bool
 	resumed  bool         // a start that an earlier process began (EV-07)
 	retried  bool         // the one before was not made, by a fault of the host (EV-24)
+	made     bool         // its verb has run, and whether the plugin runs could not be asked
 	begun    bool         // its verb runs
 	tries    int          // of a stop
 	exit     *plugin.Exit // of what the verb under way has started
@@ -320,6 +322,11 @@ func (l *Lifecycle) Watched() bool {
 // Observable reports whether what runs of it may be looked up: nothing is
 // being done about it that would be seen half done.
 func (l *Lifecycle) Observable() bool { return l.Attempt() == 0 && l.phase.kind() != Changing }
+
+// Unseen reports whether it is said to run and no process of it is known.
+func (l *Lifecycle) Unseen() bool {
+	return len(l.processes) == 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
+}
 
 // leaving reports whether its record is gone.
 func (l *Lifecycle) leaving() bool {

@@ -36,7 +36,8 @@ func judgeExit(t *turn) {
 	t.l.exitedAt = t.f.Exit.At
 	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
 	t.writeExit(decision)
-	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: t.l.Record.Failures > 0}, attempt{}, t.f.Exit.Cause())
+	outside := t.f.Exit.Outside // what took its place may not have been found, and its zombie may look alive
+	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: t.l.Record.Failures > 0 || outside, Doubt: outside}, attempt{}, t.f.Exit.Cause())
 }
 
 // restartMissed restarts a plugin that exited while no supervisor ran (EV-09).
@@ -87,6 +88,9 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 		if wait > 0 {
 			decision = fmt.Sprintf("restart in %v, with others", wait.Round(time.Millisecond))
 		}
+	}
+	if t.f.Probe.NoAnswer { // it may well run
+		wait = max(wait, cfg.NoAnswer)
 	}
 	return wait, decision
 }

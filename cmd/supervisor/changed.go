@@ -91,9 +91,6 @@ func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Dur
 
 // changeDirectly does it in this process: no supervisor runs.
 func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar) (result string, failed bool, err error) {
-	if cfg.Manager != config.ManagerNative {
-		return "", false, errors.New("no supervisor is running, and plugins are managed by " + cfg.Manager)
-	}
 	log, err := newLogger(cfg.Log, bar.Above(cmd.ErrOrStderr()))
 	if err != nil {
 		return "", false, err

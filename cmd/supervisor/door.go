@@ -58,6 +58,14 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 	return s, nil
 }
 
+// ChangePlugin refuses what the manager cannot do before it is accepted.
+func (d door) ChangePlugin(ctx context.Context, c plugin.Change) error {
+	if err := d.manager.Unsupported(c); err != nil {
+		return err
+	}
+	return d.System.ChangePlugin(ctx, c)
+}
+
 func addRefused(views []plugin.View, refused []plugin.Ban) {
 	for i := range views {
 		v := &views[i]

@@ -9,11 +9,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"pluginsupervisor/internal/testenv/callfault"
 )
 
 // TestMain builds the programs as `make build` does, into a folder of its own:
 // what the tests run is what operators run.
 func TestMain(m *testing.M) {
+	callfault.Launch()
 	os.Exit(testMain(m))
 }
 
@@ -49,7 +52,8 @@ func build(bin string) error {
 		flags = append(flags, "-race")
 	}
 	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"),
-		program("plugin-shim-"+runtime.GOARCH, "cmd/plugin-shim"))
+		program("plugin-shim-"+runtime.GOARCH, "cmd/plugin-shim"),
+		program("acs-plugin-manager", "cmd/acs-plugin-manager"))
 	for _, sample := range []string{"hello", "crash", "hang", "once"} {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),
 			copyFile(filepath.Join("..", "..", "examples", sample, "config.json"), filepath.Join(bin, "examples", sample, "config.json"), 0o644))

@@ -26,10 +26,12 @@ func runCommand() *cobra.Command {
 running when it ends.
 
 It exits 0 when it was told to end, 1 when it could not go on, 2 on a wrong
-configuration. There is no reload: starting it again is safe.`,
+configuration. There is no reload: starting it again is safe. It does not start
+while the existing agent runs on the same root (docs/drop-in.md).`,
 		Args: arguments(cobra.NoArgs),
 	}
 	settings := addSettings(cmd)
+	force := cmd.Flags().Bool("force", false, "start although the existing agent runs on the same root")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		inherited := inherit.Drop()
 		cfg, warnings, err := settings.load(cmd)
@@ -50,6 +52,9 @@ configuration. There is no reload: starting it again is safe.`,
 			log.WithError(inherited).Warn("Plugins get the descriptors that the supervisor was started with")
 		}
 		beSmall()
+		if err := refuseBesideAgent(cfg.Root, *force, log); err != nil {
+			return err
+		}
 		ctx, stop := untilTold(cmd.Context(), log, out)
 		defer stop()
 		return supervise(ctx, cfg, log, out)

@@ -86,9 +86,8 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 // install NAME VERSION [FILE [TIMEOUT]] installs a sample, or FILE as a plugin.
 func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) >= 2, "install NAME VERSION [FILE [TIMEOUT]]")
-	name, version := args[0], args[1]
-	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", name)
-	program, config := filepath.Join(sample, name), []byte(`{"pluginType":"Persist","heartbeatInterval":60}`)
+	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", args[0])
+	program, config, timeout := filepath.Join(sample, args[0]), []byte(`{"pluginType":"Persist","heartbeatInterval":60}`), ""
 	if len(args) > 2 {
 		program = ts.MkAbs(args[2])
 	} else {
@@ -96,22 +95,40 @@ func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
 		config, err = os.ReadFile(filepath.Join(sample, "config.json"))
 		ts.Check(err)
 	}
-	fields := map[string]any{}
-	ts.Check(json.Unmarshal(config, &fields))
-	fields["name"], fields["version"], fields["runPath"] = name, version, name
 	if len(args) > 3 {
-		fields["timeout"] = args[3]
+		timeout = args[3]
+	}
+	ts.Check(installProgram(ts.Getenv("ROOT"), args[0], args[1], program, config, timeout))
+}
+
+// installProgram installs a program as a plugin. timeout replaces that of the
+// config, unless it is "".
+func installProgram(root, name, version, program string, config []byte, timeout string) error {
+	fields := map[string]any{}
+	if err := json.Unmarshal(config, &fields); err != nil {
+		return err
+	}
+	fields["name"], fields["version"], fields["runPath"] = name, version, name
+	if timeout != "" {
+		fields["timeout"] = timeout
 	}
 	config, err := json.Marshal(fields)
-	ts.Check(err)
-	root := ts.Getenv("ROOT")
+	if err != nil {
+		return err
+	}
 	dir := filepath.Join(root, "plugin", name, version)
-	ts.Check(copyFile(program, filepath.Join(dir, name), 0o755))
-	ts.Check(os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644))
+	if err := copyFile(program, filepath.Join(dir, name), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
+		return err
+	}
 	pkg, err := record.ReadPackageConfig(dir)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	_, err = registry.New(registry.Options{Root: root}).Put(context.Background(), pkg.Record())
-	ts.Check(err)
+	return err
 }
 
 // pack FILE NAME VERSION [PROGRAM] makes a package of a sample, or of PROGRAM.

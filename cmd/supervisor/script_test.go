@@ -27,6 +27,7 @@ func TestScript(t *testing.T) {
 			root := filepath.Join(e.WorkDir, "root")
 			for _, set := range [][2]string{
 				{"PATH", bin + string(os.PathListSeparator) + e.Getenv("PATH")},
+				{"BIN", bin},
 				{"ROOT", root},
 				{"GORACE", "atexit_sleep_ms=0"},
 				{"SUPERVISOR_ROOT", root},

@@ -293,6 +293,7 @@ type pluginManager interface {
 	Refused() ([]plugin.Ban, error)       // versions in quarantine
 	TidyUp(context.Context) error         // ends what an earlier process left half done
 	Undeleted() []plugin.Problem          // folders that could not be removed
+	Unsupported(plugin.Change) error      // why such a change cannot be made
 }
 
 // manager is the native one, or the external program that is configured (SPEC
@@ -306,7 +307,9 @@ func manager(
 	}
 	installed := registry.New(options)
 	if cfg.Manager != config.ManagerNative {
-		return external.New(external.Options{Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Log: log}), nil
+		return external.New(external.Options{
+			Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Packages: packages, Parallel: cfg.Probe.Parallel, Log: log,
+		}), nil
 	}
 	native := native.New(native.Options{
 		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
@@ -325,7 +328,7 @@ func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
 		AvoidWindow: cfg.AvoidWindow,
 		Restart: actors.RestartPolicy{
 			Stagger: r.Stagger, Parallel: r.Parallel, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax,
-			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
+			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang, OncePerScan: cfg.Manager != config.ManagerNative,
 			Burst: r.Burst, Rate: float64(r.Rate),
 		},
 		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(), About: about,

@@ -32,12 +32,13 @@ func TestPolicyTakesEveryValue(t *testing.T) {
 	cfg.Restart = config.Restart{
 		Stagger: 11, Parallel: 12, BackoffInitial: 13, BackoffMax: 14, HealthyAfter: 15, OnHang: true, Burst: 16, Rate: 17, KillGrace: 18,
 	}
+	cfg.Manager = "/usr/bin/acs-plugin-manager"
 	want := actors.Config{
 		Intervals:   cfg.Intervals,
 		FirstRun:    actors.FirstRun{Scan: 5, Pull: 6, Update: 7, Inventory: 8, Jitter: 9},
 		AvoidWindow: 10,
 		Restart: actors.RestartPolicy{
-			Stagger: 11, Parallel: 12, BackoffInitial: 13, BackoffMax: 14, HealthyAfter: 15, OnHang: true, Burst: 16, Rate: 17,
+			Stagger: 11, Parallel: 12, BackoffInitial: 13, BackoffMax: 14, HealthyAfter: 15, OnHang: true, OncePerScan: true, Burst: 16, Rate: 17,
 		},
 		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(),
 	}

@@ -46,8 +46,9 @@ func (s *Store) Prune(ctx context.Context, since time.Time) (p Pruned, err error
 }
 
 // delete carries out one statement and returns how many rows it removed itself.
-func (s *Store) delete(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) delete(ctx context.Context, query string, args ...any) (int64, error) {
+	var n int64
+	err := s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, query, args...)
 		if err == nil {
 			n, err = done.RowsAffected()
@@ -55,7 +56,7 @@ func (s *Store) delete(ctx context.Context, query string, args ...any) (n int64,
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return 0, err // n may still be written to if ctx ended
 	}
 	return n, nil
 }

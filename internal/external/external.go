@@ -16,6 +16,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
@@ -25,7 +26,6 @@ import (
 )
 
 const (
-	// statusTimeout is the deadline of the program's own `--status`, for all plugins together.
 	statusTimeout = 120 * time.Second
 	// allowance is what any other run has beside the plugin's deadline.
 	allowance = 60 * time.Second
@@ -39,12 +39,21 @@ type Registry interface {
 	Find(ctx context.Context, name string) (r record.Record, found bool, err error)
 }
 
-// Options say which program is driven. Path, Root, Runner and Registry are needed.
+// Packages gets the package of a change, verified and unpacked, into staging, and
+// keeps it there as it came, too.
+type Packages interface {
+	Stage(ctx context.Context, c plugin.Change) (*install.Staged, error)
+}
+
+// Options say which program is driven. Path, Root, Runner and Registry are
+// needed, and Packages to install what an operator names.
 type Options struct {
 	Path     string // of the program, absolute
 	Root     string // BASE, absolute
 	Runner   *process.Runner
 	Registry Registry
+	Packages Packages
+	Parallel int // plugins that are asked at once, where each is asked by itself; not positive: as verb.Parallel
 	Log      logrus.FieldLogger
 }
 
@@ -55,13 +64,24 @@ type Manager struct {
 	root     string
 	runner   *process.Runner
 	registry Registry
+	packages Packages
+	parallel int
 	log      logrus.FieldLogger
 	env      []string
+
+	hung   hung
+	staged install.Kept
+	// statusTimeout is the deadline of the program's own `--status`, for all
+	// plugins together.
+	statusTimeout time.Duration
 }
 
 // New returns a manager. It touches no file and runs nothing.
 func New(o Options) *Manager {
-	m := &Manager{path: o.Path, root: o.Root, runner: o.Runner, registry: o.Registry, log: o.Log}
+	m := &Manager{
+		path: o.Path, root: o.Root, runner: o.Runner, registry: o.Registry, packages: o.Packages, parallel: o.Parallel, log: o.Log,
+		statusTimeout: statusTimeout,
+	}
 	m.log = logger.OrSilent(m.log)
 	// The drop-in reads the supervisor's configuration: it must come to the same root as we did.
 	m.env = append(os.Environ(), "SUPERVISOR_ROOT="+o.Root)
@@ -69,14 +89,20 @@ func New(o Options) *Manager {
 }
 
 // List reads the plugin database.
-func (m *Manager) List(ctx context.Context) (plugin.List, error) { return m.registry.List(ctx) }
+func (m *Manager) List(ctx context.Context) (plugin.List, error) {
+	list, err := m.registry.List(ctx)
+	if err == nil {
+		m.hung.keep(list.Plugins)
+	}
+	return list, err
+}
 
 // Check runs `--status` of one plugin through the program (RS-06).
 func (m *Manager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	r := m.run(ctx, local(p, plugin.VerbStatus))
 	probe := verb.Probe(p, time.Now(), r)
 	if r.Started && r.ExitCode == exitTimeout {
-		probe.Cause = verb.NoAnswer(p)
+		probe.Cause, probe.NoAnswer = verb.NoAnswer(p), true
 	}
 	return probe
 }

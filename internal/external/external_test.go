@@ -260,7 +260,7 @@ func TestCheck(t *testing.T) {
 	for script, want := range map[string]plugin.Probe{
 		"exit 0":   {Status: plugin.StatusRunning},
 		"exit 3":   {Status: plugin.StatusFailed, Cause: "exit 3"},
-		"exit 247": {Status: plugin.StatusFailed, Cause: "no answer in 20s"},
+		"exit 247": {Status: plugin.StatusFailed, Cause: "no answer in 20s", NoAnswer: true},
 		"exit 234": {Status: plugin.StatusFailed, Cause: "exit 234: plugin not found"},
 	} {
 		t.Run("RS-06 "+script, func(t *testing.T) {

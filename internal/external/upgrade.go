@@ -8,14 +8,38 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Change has the program fetch, install and upgrade to the wanted version, and
-// then looks at what is recorded and whether it runs (UP-06). The program
-// decides whether to do it, also for an older version (UP-08).
-func (m *Manager) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) plugin.Changed {
+// Change has the program make a change, and then looks at what is recorded and
+// whether it runs. What the program does not know is refused, see Unsupported.
+func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.Permit) plugin.Changed {
+	defer m.Discard(c)
+	err := m.Unsupported(c)
+	switch {
+	case err != nil:
+		return plugin.FailedChange(err)
+	case c.Kind == plugin.ChangeRemove:
+		return m.remove(ctx, c)
+	default:
+		return m.upgrade(ctx, c)
+	}
+}
+
+// upgrade has the program fetch, install and upgrade to the wanted version, or
+// install the package that an operator named (UP-06). The program decides whether
+// to do it, also for an older version (UP-08).
+func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.Changed {
 	u := plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
 	if u.Err = plugin.CheckName(o.Version); u.Err != nil {
 		u.Err = fmt.Errorf("version: %w", u.Err)
 		return u
+	}
+	what := []string{"-P", o.Name, "-n", o.Version}
+	if o.Package != "" {
+		s := m.staged.Get(o)
+		if s == nil {
+			u.Err = fmt.Errorf("package %s was not fetched", o.Package)
+			return u
+		}
+		what, u.Verified, u.Package = []string{"--file", s.Archive()}, s.Verified, s.ID
 	}
 	before, had, err := m.registry.Find(ctx, o.Name)
 	if err != nil {
@@ -24,7 +48,7 @@ func (m *Manager) Change(ctx context.Context, o plugin.Change, _ plugin.Permit) 
 	}
 	u.Outcome = m.do(ctx, order{
 		name: o.Name, version: o.Version, verb: plugin.VerbUpgrade, timeout: o.Timeout,
-		args: []string{"--exec", "-P", o.Name, "-n", o.Version, "-p", string(plugin.VerbUpgrade)},
+		args: append(append([]string{"--exec"}, what...), "-p", string(plugin.VerbUpgrade)),
 	})
 	if had {
 		u.Plugin, u.Previous = before.Plugin(), before.Version
@@ -70,12 +94,6 @@ func sysTag(before, after record.Record) plugin.SysTag {
 		return plugin.SysTagNone
 	}
 }
-
-// Fetch does nothing: the program fetches what it needs.
-func (m *Manager) Fetch(context.Context, plugin.Change) error { return nil }
-
-// Discard does nothing.
-func (m *Manager) Discard(plugin.Change) {}
 
 // Unfinished returns nothing: the program finishes what it begins.
 func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }

@@ -147,6 +147,9 @@ func (d *beatDeadline) rejectReading(now instant, b plugin.Beat) (p plugin.Pulse
 	report = !d.muted
 	d.reset()
 	d.muted = true
+	if b.HostFault { // no event will tell that it can be read again
+		d.nextRead = now.mono + retryEvery
+	}
 	return plugin.Pulse{Beat: b, At: now.wall}, report
 }
 

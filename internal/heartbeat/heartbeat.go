@@ -37,6 +37,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/bounded"
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/plugin"
 )
@@ -124,6 +125,7 @@ func (r reading) beat(p plugin.Plugin, now time.Time) plugin.Beat {
 	}
 	if err != nil {
 		b.Err = fmt.Errorf("read heartbeat: %w", err)
+		b.HostFault = hostfault.Is(err) || errors.Is(err, bounded.ErrHung)
 	}
 	return b
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus/hooks/test"
 
 	"pluginsupervisor/internal/bounded"
@@ -72,5 +74,27 @@ func TestHungFileSystem(t *testing.T) {
 		}
 	case <-ctx.Done():
 		t.Error("the heartbeat of the other plugin was not reported")
+	}
+}
+
+// EV-24: a file that the host could not read is read again, though no event
+// tells that it can be.
+func TestUnreadByHost(t *testing.T) {
+	s := newScenario()
+	s.beat()
+	s.pass(5 * time.Second)
+	well := s.file
+	s.file = reading{found: true, err: syscall.EMFILE}
+	s.event()
+	s.pass(10 * time.Second)
+	s.file = well
+	s.pass(time.Hour)
+	if diff := cmp.Diff([]string{"0s beat", "6.06s error", "1m6.06s lost"}, s.reported); diff != "" {
+		t.Error("want (-), reported (+):\n", diff)
+	}
+	for err, host := range map[error]bool{syscall.EMFILE: true, bounded.ErrHung: true, syscall.EACCES: false, errors.New("no number"): false} {
+		if got := (reading{found: true, err: err}).beat(plugin.Plugin{}, time.Now()); got.HostFault != host {
+			t.Errorf("%v is the host's fault: %v", err, got.HostFault)
+		}
 	}
 }

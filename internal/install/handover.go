@@ -101,7 +101,7 @@ func (s *Staged) takeOver(ctx context.Context, r Request) error {
 	if said.Name != r.Name || said.Version != r.Version {
 		return fmt.Errorf("it is %s %s, wanted was %s %s", said.Name, said.Version, r.Name, r.Version)
 	}
-	archive, err := openOurs(s.archive())
+	archive, err := openOurs(s.Archive())
 	if err != nil {
 		return err
 	}

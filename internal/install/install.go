@@ -76,7 +76,8 @@ type Request struct {
 	// Resume keeps what came of a download that breaks off, and goes on with
 	// what an earlier process kept of it.
 	Resume bool
-	// HandOver keeps the package itself until Discard, for Staged.HandOver.
+	// HandOver keeps the package itself until Discard, for Staged.HandOver and
+	// Staged.Archive.
 	HandOver bool
 	// Staged is the folder that another process has handed over, "" for none.
 	// Where it cannot be used, Source is.
@@ -152,7 +153,7 @@ func (i *Installer) stage(ctx context.Context, r Request) (*Staged, error) {
 		return nil, err
 	}
 	s := i.newStaged(dir)
-	if s.sums, err = i.fetchTo(ctx, r, s.archive()); err == nil {
+	if s.sums, err = i.fetchTo(ctx, r, s.Archive()); err == nil {
 		err = i.check(ctx, r, s)
 	}
 	return i.filled(s, err)
@@ -180,7 +181,7 @@ func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(s.archive())
+	f, err := os.Open(s.Archive())
 	if err != nil {
 		return failure.Because(failure.Storage, err)
 	}
@@ -210,7 +211,7 @@ func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
 	if err := i.cfg.Step.Before("remove package"); err != nil {
 		return failure.Because(failure.Storage, err)
 	}
-	return failure.Because(failure.Storage, os.Remove(s.archive()))
+	return failure.Because(failure.Storage, os.Remove(s.Archive()))
 }
 
 // unpack makes the folder dir and writes the package into it.
@@ -258,8 +259,9 @@ func (s *Staged) StagingID() string {
 	return filepath.Base(s.folder.path)
 }
 
-// archive is the package as it came.
-func (s *Staged) archive() string { return filepath.Join(s.folder.path, fetch.Data) }
+// Archive returns the path of the package as it came. With Request.HandOver it is
+// there until Discard.
+func (s *Staged) Archive() string { return filepath.Join(s.folder.path, fetch.Data) }
 
 // signature is its PACKAGE.sig.
 func (s *Staged) signature() string { return filepath.Join(s.folder.path, "package.sig") }

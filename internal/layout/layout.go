@@ -11,11 +11,12 @@ import (
 
 // The files in the folder of a version.
 const (
-	Heartbeat     = "heartbeat"    // written by the plugin
-	PackageConfig = "config.json"  // part of the package
-	Service       = "service.yaml" // part of the package of a program that does not speak the plugin contract (SPEC 16)
-	Shim          = "plugin-shim"  // the executable of a package that has a Service
-	Origin        = ".origin.json" // how its package was verified; absent where another program unpacked it
+	Heartbeat     = "heartbeat"          // written by the plugin
+	PackageConfig = "config.json"        // part of the package
+	Commander     = "axt-commander.json" // part of a package of type Commander: by what the existing agent starts it
+	Service       = "service.yaml"       // part of the package of a program that does not speak the plugin contract (SPEC 16)
+	Shim          = "plugin-shim"        // the executable of a package that has a Service
+	Origin        = ".origin.json"       // how its package was verified; absent where another program unpacked it
 )
 
 // ServiceFolder is what the shim keeps in the folder of a version about its run.

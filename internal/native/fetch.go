@@ -3,11 +3,13 @@ package native
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/plugin"
 )
+
+// Unsupported returns nil: every change can be made.
+func (m *Manager) Unsupported(plugin.Change) error { return nil }
 
 // Fetch gets the package that a change needs, verified and unpacked, into
 // staging, and keeps it until Change or Discard is called with the same change
@@ -42,7 +44,7 @@ func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 		m.discardStaged(c, staged)
 		return err
 	}
-	m.discardStaged(c, m.staged.swap(c, staged))
+	m.discardStaged(c, m.staged.Swap(c, staged))
 	return nil
 }
 
@@ -56,7 +58,7 @@ func (m *Manager) distrust(ctx context.Context, c plugin.Change) error {
 }
 
 // Discard drops what was fetched for a change that will not be made.
-func (m *Manager) Discard(c plugin.Change) { m.discardStaged(c, m.staged.swap(c, nil)) }
+func (m *Manager) Discard(c plugin.Change) { m.discardStaged(c, m.staged.Swap(c, nil)) }
 
 // discardStaged removes a staged package, if there is one.
 func (m *Manager) discardStaged(c plugin.Change, s *install.Staged) {
@@ -66,40 +68,4 @@ func (m *Manager) discardStaged(c plugin.Change, s *install.Staged) {
 	if err := s.Discard(); err != nil {
 		m.log.WithError(err).WithField("plugin", c.Name).Warn("Staging folder cannot be removed")
 	}
-}
-
-// stagedPackages holds the packages that were fetched for changes that are not
-// made yet. The zero value is empty.
-type stagedPackages struct {
-	mu   sync.Mutex
-	each map[stagedKey]*install.Staged
-}
-
-type stagedKey struct {
-	id   uint64
-	name string
-}
-
-// get returns the package of a change, nil if none was fetched.
-func (s *stagedPackages) get(c plugin.Change) *install.Staged {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.each[stagedKey{c.ID, c.Name}]
-}
-
-// swap keeps the package of a change, nil for none, and returns the one before.
-func (s *stagedPackages) swap(c plugin.Change, staged *install.Staged) (before *install.Staged) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := stagedKey{c.ID, c.Name}
-	before = s.each[key]
-	if staged == nil {
-		delete(s.each, key)
-		return before
-	}
-	if s.each == nil {
-		s.each = map[stagedKey]*install.Staged{}
-	}
-	s.each[key] = staged
-	return before
 }

@@ -45,7 +45,7 @@ func TestFetch(t *testing.T) {
 			}
 		}
 		b.Discard(plugin.Change{ID: 8, Name: "p"}) // another one
-		if b.Manager.staged.get(o) == nil {
+		if b.Manager.staged.Get(o) == nil {
 			t.Error("what was fetched is gone")
 		}
 		b.Discard(o)
@@ -132,7 +132,7 @@ func TestFetchCancelled(t *testing.T) {
 		t.Errorf("fetched: %v", err)
 	}
 	b.nothingStaged()
-	if b.Manager.staged.get(o) != nil {
+	if b.Manager.staged.Get(o) != nil {
 		t.Error("a package is kept")
 	}
 }

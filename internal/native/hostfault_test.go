@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -29,7 +30,7 @@ func (h *faultyHost) Run(ctx context.Context, c process.Command) process.Result 
 	}
 	h.mu.Unlock()
 	if fails {
-		return process.Result{ExitCode: -1, Err: process.HostFault("cannot start: resource temporarily unavailable")}
+		return process.Result{ExitCode: -1, Err: hostfault.New("cannot start: resource temporarily unavailable")}
 	}
 	return h.Runner.Run(ctx, c)
 }

@@ -40,7 +40,7 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 		case plugin.StatusRunning:
 			return true, nil
 		case plugin.StatusUnknown:
-			return false, noAnswer(ctx, probe)
+			return false, verb.Unanswered(ctx, probe)
 		}
 		age := oldest(left)
 		if age >= verb.Deadline(p) {

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +28,7 @@ import (
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
+	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
@@ -91,7 +91,7 @@ type Manager struct {
 	byProcess bool // see Options.GoneByProcesses
 
 	changes    *transaction.Store
-	staged     stagedPackages
+	staged     install.Kept
 	undeleted  undeleted
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
@@ -109,12 +109,9 @@ type Manager struct {
 // New returns a manager. It touches no file.
 func New(o Options) *Manager {
 	m := &Manager{
-		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: o.Parallel, patience: probePatience,
+		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: verb.Parallel(o.Parallel), patience: verb.Patience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
-	}
-	if m.parallel <= 0 {
-		m.parallel = min(max(2*runtime.NumCPU(), 4), 32)
 	}
 	if m.grace <= 0 {
 		m.grace = DefaultGrace

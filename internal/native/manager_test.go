@@ -4,7 +4,9 @@ import (
 	"archive/zip"
 	"context"
 	"crypto/md5"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,8 +59,11 @@ func (d *depot) add(o plugin.Change, folder string) {
 		d.t.Fatal(err)
 	}
 	z := zip.NewWriter(f)
-	for _, name := range []string{"config.json", "run"} {
+	for _, name := range []string{"config.json", "run", "axt-commander.json"} {
 		b, err := os.ReadFile(filepath.Join(folder, name))
+		if errors.Is(err, fs.ErrNotExist) && name == "axt-commander.json" {
+			continue
+		}
 		if err != nil {
 			d.t.Fatal(err)
 		}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
@@ -78,7 +78,7 @@ func (m *Manager) Uninstall(ctx context.Context, p plugin.Plugin) plugin.Outcome
 // stopAndUninstall runs `--stop`, waits until the plugin is gone, and runs
 // `--uninstall`. Where the executable is missing, what runs of it is killed.
 func (m *Manager) stopAndUninstall(ctx context.Context, p plugin.Plugin, i *interrupt) plugin.Outcome {
-	if _, err := m.executable(p); process.IsHostFault(err) {
+	if _, err := m.executable(p); hostfault.Is(err) {
 		return failed(plugin.VerbStop, err)
 	} else if err != nil {
 		if err := m.clear(ctx, p); err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/pause"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
@@ -21,7 +21,7 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 			case plugin.StatusRunning:
 				return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 			case plugin.StatusUnknown:
-				return failed(plugin.VerbStart, noAnswer(ctx, probe))
+				return failed(plugin.VerbStart, verb.Unanswered(ctx, probe))
 			}
 		}
 		switch runs, err := m.makeRoom(ctx, p); {
@@ -43,7 +43,7 @@ func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 			return outcome
 		}
 		if outcome.Err == nil {
-			if err := m.gone(ctx, p, m.grace); process.IsHostFault(err) {
+			if err := m.gone(ctx, p, m.grace); hostfault.Is(err) {
 				return failed(plugin.VerbStop, err)
 			}
 		}
@@ -73,7 +73,7 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		return outcome
 	}
 	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
-	if process.IsHostFault(err) { // nothing is killed of what could not be asked (EV-24)
+	if hostfault.Is(err) { // nothing is killed of what could not be asked (EV-24)
 		return failed(plugin.VerbStop, err)
 	}
 	if err != nil && m.byProcess {
@@ -113,7 +113,7 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 		case plugin.StatusFailed:
 			return nil
 		case plugin.StatusUnknown:
-			return noAnswer(ctx, probe)
+			return verb.Unanswered(ctx, probe)
 		}
 		if time.Now().After(over) {
 			return fmt.Errorf("still running %s after --stop", within)
@@ -124,19 +124,7 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 	}
 }
 
-// noAnswer returns why the status is unknown: the context, the host, or the
-// Runner is draining.
-func noAnswer(ctx context.Context, probe plugin.Probe) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if probe.HostFault {
-		return process.HostFault("--status: " + probe.Cause)
-	}
-	return process.ErrDraining
-}
-
 // failed returns the outcome of a verb that was not run because of err.
 func failed(v plugin.Verb, err error) plugin.Outcome {
-	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: process.IsHostFault(err)}
+	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: hostfault.Is(err)}
 }

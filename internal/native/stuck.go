@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/bounded"
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
@@ -15,7 +16,7 @@ import (
 // answer, cannot be ended by anybody; the scan must not wait for it.
 const unkillable = 5 * time.Second
 
-var errStuck = process.HostFault("--status does not answer and cannot be ended")
+var errStuck = hostfault.New("--status does not answer and cannot be ended")
 
 // ask runs `--status` of one plugin, and gives it up when it cannot be ended. It
 // is not run again before it has: else such processes would pile up.

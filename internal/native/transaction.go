@@ -143,7 +143,8 @@ func (c *change) carryOut(ctx context.Context, before plugin.Status, beat bool) 
 		old := c.t.From.Plugin()
 		if before == plugin.StatusUnknown {
 			before = c.Check(ctx, old).Status
-			beat = before == plugin.StatusRunning && c.beats(ctx, old)
+			beats, _ := c.beats(ctx, old)
+			beat = before == plugin.StatusRunning && beats
 		}
 		c.t.Ran, c.t.Beat = before == plugin.StatusRunning, beat
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -136,7 +136,7 @@ func (c *change) keepNew(ctx context.Context, cause error) {
 // ban keeps the new version from being tried again for a while, unless it was
 // the host that failed (EV-24).
 func (c *change) ban(cause error) error {
-	if c.quarantine <= 0 || process.IsHostFault(cause) {
+	if c.quarantine <= 0 || hostfault.Is(cause) {
 		return nil
 	}
 	return c.changes.Ban(plugin.Ban{

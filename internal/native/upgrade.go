@@ -26,7 +26,7 @@ func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) 
 	changed := []plugin.Plugin{result.Plugin}
 	m.origins.add(m.root, changed)
 	result.Plugin = changed[0]
-	if s := m.staged.get(c); s != nil {
+	if s := m.staged.Get(c); s != nil {
 		result.Package = s.ID
 	}
 	return result
@@ -49,7 +49,8 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil && g.Kind != plugin.ChangeResume {
 		return u.refuse(err)
 	}
-	g.beat = g.before == plugin.StatusRunning && m.beats(ctx, u.old.Plugin()) // before anything is waited for
+	beats, _ := m.beats(ctx, u.old.Plugin()) // before anything is waited for
+	g.beat = g.before == plugin.StatusRunning && beats
 	release, err := m.lockForChange(ctx, g)
 	if err != nil {
 		return u.refuse(err)
@@ -179,7 +180,7 @@ func (m *Manager) plan(ctx context.Context, g grant) (u upgrade, err error) {
 	}
 	u.grant = g
 	var config record.PackageConfig
-	switch u.staged = m.staged.get(o); {
+	switch u.staged = m.staged.Get(o); {
 	case u.staged != nil:
 		config = u.staged.Config
 		err = u.staged.CheckSequence(ctx)

@@ -87,8 +87,14 @@ func (c *change) prove(ctx context.Context) error {
 		if ctx.Err() == nil && probe.Status != plugin.StatusRunning {
 			return fmt.Errorf("%s does not run any more after %s: %s", p.Version, time.Since(began).Round(10*time.Millisecond), probe.Cause)
 		}
-		if c.t.Beat && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace && !c.beats(ctx, p) {
-			return fmt.Errorf("%s does not beat, %s did", p.Version, c.t.From.Version)
+		if c.t.Beat && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace {
+			switch beats, unread := c.beats(ctx, p); {
+			case unread && last:
+				over.Reset(hostPause)
+				continue
+			case !beats && !unread:
+				return fmt.Errorf("%s does not beat, %s did", p.Version, c.t.From.Version)
+			}
 		}
 		if last {
 			return nil
@@ -106,14 +112,15 @@ func (c *change) tracked(p plugin.Plugin) (n int, life uint64, err error) {
 	return len(ps), life, err
 }
 
-// beats reports whether a plugin's heartbeat is in time.
-func (m *Manager) beats(ctx context.Context, p plugin.Plugin) bool {
+// beats reports whether a plugin's heartbeat is in time, and whether the host
+// could not read it.
+func (m *Manager) beats(ctx context.Context, p plugin.Plugin) (beats, unread bool) {
 	if m.heartbeats == nil {
-		return false
+		return false, false
 	}
 	now := time.Now()
-	beats := m.heartbeats.Read(ctx, []plugin.Plugin{p}, now)
-	return len(beats) == 1 && beats[0].Found && beats[0].Err == nil && beats[0].Status(now) == plugin.StatusRunning
+	b := m.heartbeats.Read(ctx, []plugin.Plugin{p}, now)[0]
+	return b.Found && b.Err == nil && b.Status(now) == plugin.StatusRunning, b.HostFault
 }
 
 // bringUp makes sure that a Persist plugin runs: `--status`, and if that fails
@@ -131,7 +138,7 @@ func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcom
 	case plugin.StatusRunning:
 		return plugin.Outcome{}
 	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, noAnswer(ctx, probe))
+		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	}
 	switch runs, err := m.makeRoom(ctx, p); {
 	case err != nil:
@@ -145,7 +152,7 @@ func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcom
 	case probe.Status == plugin.StatusRunning: // it has the last word
 		outcome.Err, outcome.HostFault = nil, false
 	case probe.HostFault:
-		return failed(plugin.VerbStatus, noAnswer(ctx, probe))
+		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	case outcome.Err == nil:
 		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
 	}

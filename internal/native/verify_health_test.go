@@ -1,6 +1,9 @@
 package native
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,4 +124,32 @@ func TestStatusAtTheEnd(t *testing.T) {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
+}
+
+// secondUnread are heartbeats of a plugin that beats. The host cannot read the
+// second one.
+type secondUnread struct{ reads atomic.Int32 }
+
+func (s *secondUnread) Read(_ context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
+	if s.reads.Add(1) == 2 {
+		return []plugin.Beat{{Plugin: ps[0], Found: true, Err: errors.New("too many open files"), HostFault: true}}
+	}
+	return []plugin.Beat{{Plugin: ps[0], Found: true, Last: now}}
+}
+
+// EV-24: a new version whose heartbeat the host cannot read is not rolled back.
+func TestHeartbeatThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	beats := &secondUnread{}
+	b := changeBench(t, daemon, func(o *Options) {
+		o.Heartbeats, o.Prove = beats, time.Second+plugin.HeartbeatGrace+100*time.Millisecond
+	})
+	b.unpack("p", "2.0", daemon, `{"name":"p","version":"2.0","runPath":"run","pluginType":"Persist","timeout":"20","heartbeatInterval":"1"}`)
+	got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+	if got.Err != nil || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" {
+		t.Errorf("upgraded: %+v", got)
+	}
+	if n := beats.reads.Load(); n != 3 {
+		t.Errorf("the heartbeat was read %d times", n)
+	}
 }

@@ -58,6 +58,25 @@ func (p *Package) readConfig() (record.PackageConfig, error) {
 	return c, nil
 }
 
+// readCommander reads what the existing agent starts a Commander by.
+func (p *Package) readCommander() error {
+	f := p.find(layout.Commander)
+	if f == nil {
+		return refuse(NotAcceptable, "package of type Commander has no axt-commander.json")
+	}
+	text, err := readFile(f, record.MaxCommanderSize+1)
+	if err != nil {
+		return err
+	}
+	if len(text) > record.MaxCommanderSize {
+		return refuse(BadConfig, "package has a bad axt-commander.json: more than %d bytes", record.MaxCommanderSize)
+	}
+	if p.Config, err = p.Config.WithCommander(text); err != nil {
+		return refuse(BadConfig, "package has a bad axt-commander.json: %w", err)
+	}
+	return nil
+}
+
 // readFile returns the content of a file, at most so many bytes of it.
 func readFile(f *zip.File, most int64) ([]byte, error) {
 	r, err := f.Open()
@@ -92,6 +111,11 @@ func (p *Package) checkConfig() (err error) {
 	}
 	if p.Top != "" && p.Top != c.Name && p.Top != c.Name+"_"+c.Version && p.Top != c.Name+"-"+c.Version {
 		return refuse(NotAcceptable, "package has folder %q on top, which is not named after %s %s", short(p.Top), c.Name, c.Version)
+	}
+	if c.Type == plugin.Commander {
+		if err := p.readCommander(); err != nil {
+			return err
+		}
 	}
 	return p.checkExecutable()
 }

@@ -11,7 +11,8 @@ import (
 
 // Adopt begins to watch what an earlier life of the supervisor left running,
 // and tells of it in order (EV-07): what is in the plugins' leaves, and those
-// of the given processes that are still the same (EV-08). What it left of
+// of the given processes that are still the same (EV-08), and where a target
+// says so, what other programs have started. What it left of
 // commands that only asked is ended when they should have. The first time,
 // leaves that are empty and of none of the plugins are removed. A plugin that is
 // watched already is only told of: what it runs as changes. When ctx ends, those
@@ -85,10 +86,13 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin
 			}
 		}
 	}
-	if live, err := t.find(tr, true, began); err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
+	tr.outside = target.Outside || t.tree != nil && len(tr.watched) > 0 // find knows what is in the leaf
+	live, err := t.find(tr, true, began)
+	if err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
 		tr.alive = true
 		tr.life++
 	}
+	tr.outside = tr.outside && tr.alive
 	s.Processes, _ = t.look(tr, began) // it has dealt with the error
 	s.Life = tr.life
 	return s

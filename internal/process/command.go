@@ -53,7 +53,7 @@ type Result struct {
 	// missing". Beneath it errors.Is finds context.DeadlineExceeded after the
 	// deadline, the context's cause after its end, and for a command that could
 	// not be run fs.ErrNotExist, fs.ErrPermission, syscall.ENOEXEC,
-	// syscall.ETXTBSY or whatever else the system said, and ErrHost if that is
+	// syscall.ETXTBSY or whatever else the system said, and hostfault.Err if that is
 	// the host's fault.
 	Err error
 }

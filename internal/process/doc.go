@@ -25,7 +25,7 @@
 //
 // A command is started by package vfork, on a goroutine of its own. One whose
 // execve hangs holds up nothing else; at its deadline it is killed, and says
-// nothing about the program (ErrHost). It gets nothing that this process was
+// nothing about the program (hostfault.Err). It gets nothing that this process was
 // started with but the environment: no descriptor, umask, nice value, ignored
 // signal or OOM score (EV-30).
 //

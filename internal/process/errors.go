@@ -6,39 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/hostfault"
 )
 
 // ErrDraining is the Result.Err of a command refused because Drain was called.
 var ErrDraining = errors.New("refused, shutting down")
-
-// ErrHost is beneath the error of a command that the host could not run: it had
-// no process, memory or descriptor to spare, or a file system did not answer.
-// That says nothing about the program (EV-24).
-var ErrHost = errors.New("the host cannot run it")
-
-// hostErrors are what the system answers then. The executable may be busy
-// because it is just being written; a file system may have failed beneath it.
-var hostErrors = [...]syscall.Errno{
-	syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.EDQUOT, syscall.ETXTBSY,
-	syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT, syscall.EINTR,
-}
-
-// HostFault returns the error, with that text, of something that the host could
-// not do for a plugin.
-func HostFault(text string, causes ...error) error {
-	return fail(text, append([]error{ErrHost}, causes...)...)
-}
-
-// IsHostFault reports whether the error of something that we did for a plugin
-// is the host's fault, and not the plugin's.
-func IsHostFault(err error) bool {
-	return errors.Is(err, ErrHost) || slices.ContainsFunc(hostErrors[:], func(e syscall.Errno) bool { return errors.Is(err, e) })
-}
 
 // failure is an error with a text short enough for a status line, and the
 // causes beneath it.
@@ -54,15 +31,15 @@ func fail(text string, causes ...error) error { return &failure{text, causes} }
 
 // errNotStarted is the error of a command for which the host had no room.
 func errNotStarted(err error) error {
-	if IsHostFault(err) {
-		return HostFault("cannot start: "+err.Error(), err)
+	if hostfault.Is(err) {
+		return hostfault.New("cannot start: "+err.Error(), err)
 	}
 	return fmt.Errorf("cannot start: %w", err)
 }
 
 // errHung is the error of a command whose executable did not begin to run: the
 // file system that it, or its interpreter, is on does not answer.
-var errHung = HostFault("executable cannot be read, its file system does not answer")
+var errHung = hostfault.New("executable cannot be read, its file system does not answer")
 
 func errTimedOut(after time.Duration) error {
 	return fail("no end in "+after.String(), context.DeadlineExceeded)
@@ -112,7 +89,7 @@ func errStart(c Command, err error) error {
 	case errors.Is(err, syscall.ENOEXEC):
 		return fail("not an executable format", err)
 	case errors.Is(err, syscall.ETXTBSY):
-		return HostFault("executable is being written", err)
+		return hostfault.New("executable is being written", err)
 	default:
 		return errNotStarted(err)
 	}

@@ -176,7 +176,8 @@ func (t *Tracker) ended(tr *tracked, at time.Time) {
 	for len(tr.watched) > 0 { // which the kernel has not told of yet
 		t.fell(tr.watched[0], at)
 	}
-	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at}
+	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at, Outside: tr.outside}
+	tr.outside = false
 	cause := tr.cause(at)
 	if cause != nil {
 		e.PID = cause.PID

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/testenv"
 )
 
@@ -67,7 +68,7 @@ func TestHungExec(t *testing.T) {
 	}
 	for range cap(done) {
 		res := <-done
-		if !res.TimedOut || res.Started || !errors.Is(res.Err, ErrHost) || res.Took > deadline+killedWithin+time.Second {
+		if !res.TimedOut || res.Started || !errors.Is(res.Err, hostfault.Err) || res.Took > deadline+killedWithin+time.Second {
 			t.Errorf("EV-24: %+v", res)
 		}
 	}

@@ -43,7 +43,7 @@ func (t *Tracker) look(tr *tracked, at time.Time) ([]plugin.Process, error) {
 			tr.life++
 		}
 		t.watch(tr, live)
-	case tr.alive && t.tree == nil && tr.empty.IsZero():
+	case tr.alive && (t.tree == nil || tr.outside) && tr.empty.IsZero():
 		tr.empty = at // a list of all processes may miss one that is just being started
 		t.lookAgain(tr, firstLook)
 	case tr.alive:
@@ -81,13 +81,14 @@ func (t *Tracker) isClosed() bool {
 
 // find lists what lives of a plugin, the eldest first: what is in its leaf,
 // what is watched of it wherever that has gone, and if that is nothing, what
-// is known by its PLUGIN_DIR, if strays are to be looked for. What was so at
-// that time or later is found.
+// is known by its PLUGIN_DIR or executable, if strays are to be looked for. What
+// was so at that time or later is found. What is in the leaf was started by us.
 func (t *Tracker) find(tr *tracked, strays bool, at time.Time) ([]plugin.Process, error) {
 	live, err := t.inLeaf(tr)
 	if err != nil {
 		return nil, err
 	}
+	tr.outside = tr.outside && len(live) == 0
 	for _, m := range tr.watched {
 		if !slices.Contains(live, m.Process) && slices.Contains(t.living([]int{m.PID}), m.Process) {
 			live = append(live, m.Process)

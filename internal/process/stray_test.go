@@ -32,7 +32,7 @@ func TestAdoptInOnePass(t *testing.T) {
 	}
 	r.begin(plugin.WatchPidfd)
 	began := time.Now()
-	r.tracker.passOver()
+	r.tracker.passOver(false)
 	pass := time.Since(began)
 	began = time.Now()
 	got := r.tracker.Adopt(t.Context(), targets)
@@ -71,8 +71,8 @@ func TestPluginOf(t *testing.T) {
 	} {
 		t.Run(dir, func(t *testing.T) {
 			cmd := startWith(t, plugin.EnvDir+"="+dir)
-			tracker := &Tracker{plugins: "/base/plugin/"}
-			if got := tracker.pluginOf(cmd.Pid); got != want {
+			eventually(t, "executed", func() bool { return dir == "" || pluginDir(cmd.Pid) != "" })
+			if got := pluginOf(pluginDir(cmd.Pid), []string{"/base/plugin/"}); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})

@@ -77,6 +77,7 @@ type tracked struct {
 	kills     uint64      // for want of memory, told so far
 	warned    bool        // of trouble with watching it
 	unwatched bool        // there was no descriptor to watch it with
+	outside   bool        // what runs was started by another program, or is looked for there
 
 	partial  *partial // to be reported
 	partials partials // reported

@@ -2,7 +2,9 @@ package record
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -28,7 +30,8 @@ type PackageConfig struct {
 	HeartbeatInterval int // seconds, always positive once decoded
 	AddSysTag         bool
 
-	rawType json.RawMessage // pluginType as it was
+	rawType   json.RawMessage // pluginType as it was
+	commander json.RawMessage // see WithCommander
 }
 
 // DecodePackageConfig reads a config.json. The error wraps ErrMalformed: not a
@@ -74,8 +77,9 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 	return c, nil
 }
 
-// ReadPackageConfig reads dir/config.json, at most 1 MiB of it. The error wraps
-// fs.ErrNotExist when there is none, ErrMalformed when it is not JSON of the
+// ReadPackageConfig reads dir/config.json, at most 1 MiB of it, and the
+// axt-commander.json of a Commander beside it. The error wraps fs.ErrNotExist
+// when there is none, ErrMalformed when it is not JSON of the
 // right shape, ErrRefused when name, version or runPath is against SPEC 1.
 func ReadPackageConfig(dir string) (PackageConfig, error) {
 	b, err := ReadRegularFile(filepath.Join(dir, layout.PackageConfig), MaxConfigSize)
@@ -92,7 +96,16 @@ func ReadPackageConfig(dir string) (PackageConfig, error) {
 	if err := plugin.CheckRunPath(c.RunPath); err != nil { // unlike a record, a package must have one
 		return PackageConfig{}, fmt.Errorf("read config.json: %w: %w", ErrRefused, err)
 	}
-	return c, nil
+	if c.Type != plugin.Commander {
+		return c, nil
+	}
+	switch b, err = ReadRegularFile(filepath.Join(dir, layout.Commander), MaxCommanderSize); {
+	case errors.Is(err, fs.ErrNotExist): // no package without it is accepted: this one was unpacked by an earlier version
+		return c, nil
+	case err != nil:
+		return PackageConfig{}, fmt.Errorf("read axt-commander.json: %w", err)
+	}
+	return c.WithCommander(b)
 }
 
 // Record is a fresh record of the package; what a package does not tell (id,
@@ -102,7 +115,7 @@ func (c PackageConfig) Record() Record {
 		Name: c.Name, Version: c.Version, Arch: c.Arch, OSType: c.OSType,
 		RunPath: c.RunPath, Timeout: c.Timeout, Publisher: c.Publisher,
 		Type: c.Type, rawType: c.rawType,
-		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag,
+		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag, CommanderInfo: c.commander,
 	}
 }
 

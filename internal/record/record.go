@@ -41,6 +41,7 @@ type Record struct {
 	HeartbeatInterval int // seconds, always positive once decoded
 	Removed           bool
 	AddSysTag         bool
+	CommanderInfo     json.RawMessage // by what the existing agent starts a Commander (SPEC 1), kept as it was; nil: there is none
 
 	rawType json.RawMessage // pluginType as it was; written again while Type is Unknown
 	unknown []field         // in the order they had
@@ -87,6 +88,8 @@ func Decode(b []byte) (Record, error) {
 			r.Removed = l.boolean(f)
 		case "addsystag":
 			r.AddSysTag = l.boolean(f)
+		case "commanderinfo":
+			r.CommanderInfo = f.value
 		default:
 			r.unknown = append(r.unknown, f)
 		}
@@ -123,24 +126,34 @@ func (r Record) Encode() ([]byte, error) {
 		HeartbeatInterval int             `json:"heartbeatInterval"`
 		IsRemoved         bool            `json:"isRemoved"`
 		AddSysTag         bool            `json:"addSysTag"`
+		CommanderInfo     json.RawMessage `json:"commanderInfo,omitempty"`
 	}{
 		r.PluginID, r.Name, r.Arch, r.OSType, r.Version, r.Publisher, r.URL, r.MD5, r.RunPath, r.Timeout,
 		r.IsPreInstalled, encodeType(r.Type, r.rawType), r.HeartbeatInterval, r.Removed, r.AddSysTag,
+		r.CommanderInfo,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
+	if b, err = appendFields(b, r.unknown); err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return b, nil
+}
+
+// appendFields returns the compact JSON object b with further members.
+func appendFields(b []byte, more []field) ([]byte, error) {
 	out := bytes.NewBuffer(b[:len(b)-1])
-	for _, f := range r.unknown {
+	for _, f := range more {
 		key, err := json.Marshal(f.key)
 		if err != nil {
-			return nil, fmt.Errorf("encode record: %w", err)
+			return nil, err
 		}
 		out.WriteByte(',')
 		out.Write(key)
 		out.WriteByte(':')
 		if err := json.Compact(out, f.value); err != nil {
-			return nil, fmt.Errorf("encode record: %s: %w", f.key, err)
+			return nil, fmt.Errorf("%s: %w", f.key, err)
 		}
 	}
 	out.WriteByte('}')
@@ -178,7 +191,8 @@ func (r Record) Check() error {
 }
 
 // InheritUnknown returns r with the unknown fields of old, the record that it
-// replaces, where r has none of that name (ST-14).
+// replaces, where r has none of that name (ST-14). What starts a Commander is
+// the package's own, and not inherited.
 func (r Record) InheritUnknown(old Record) Record {
 	r.unknown = slices.Clone(r.unknown)
 	for _, f := range old.unknown {

@@ -32,6 +32,7 @@ type Supply struct {
 	plane     *control.Client
 	log       logrus.FieldLogger
 	onTheWay  onTheWay
+	packed    bool // a package is kept as it came, too: an external manager is given that
 }
 
 // New makes the source of packages that is configured.
@@ -40,7 +41,7 @@ func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Sup
 	if err != nil {
 		return nil, err
 	}
-	return &Supply{installer: installer, plane: plane, log: log}, nil
+	return &Supply{installer: installer, plane: plane, log: log, packed: cfg.Manager != config.ManagerNative}, nil
 }
 
 // Close ends the connections that are kept.
@@ -116,7 +117,7 @@ func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 	_, _ = s.installer.Sweep(ctx) // so that what commands leave does not pile up; the next one tries again
 	on, arrived := s.onTheWay.add(o.Name, o.Version)
 	defer arrived()
-	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged}
+	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged, HandOver: s.packed}
 	var missing error
 	if r.Source == "" {
 		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)

@@ -27,6 +27,7 @@ const (
 	Limits             Need = "limits"              // cpu, memory and pids controllers, of v1 or v2
 	Mount              Need = "mount"               // permission to mount a tmpfs
 	Fuse               Need = "fuse"                // permission to mount a FUSE file system
+	SeccompNotify      Need = "seccomp-notify"      // permission to answer for system calls of a child, since Linux 5.19
 	SetClock           Need = "set-clock"           // permission to set the clock
 	ShortInotifyQueue  Need = "short-inotify-queue" // at most 131,072 queued inotify events
 	PlainUser          Need = "plain-user"          // not root
@@ -42,6 +43,9 @@ var optional = map[Need]string{
 	Cgroup1Controllers: "in the unified layout there is no cgroup v1",
 	PlainUser:          "root is needed by other tests",
 }
+
+// All reports whether everything is required: a long table then runs as a whole.
+func All() bool { return os.Getenv(Require) == "all" }
 
 // SkipWithout ends the test, which cannot run here because the machine lacks
 // the need; why is the error or the words that show it. The test is skipped,

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -26,7 +27,7 @@ func Outcome(v plugin.Verb, r process.Result) plugin.Outcome {
 }
 
 // hostFault reports whether the host could not run it (EV-24).
-func hostFault(r process.Result) bool { return !r.Started && process.IsHostFault(r.Err) }
+func hostFault(r process.Result) bool { return !r.Started && hostfault.Is(r.Err) }
 
 // Probe is what `--status` of p told at that time: exit 0 is running, anything
 // else is not (SPEC 2). A run that was cut short, refused because we are
@@ -42,7 +43,7 @@ func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
 	case hostFault(r):
 		probe.Status, probe.Cause, probe.HostFault = plugin.StatusUnknown, r.Err.Error(), true
 	case r.TimedOut:
-		probe.Cause = NoAnswer(p)
+		probe.Cause, probe.NoAnswer = NoAnswer(p), true
 	default:
 		probe.Cause = r.Err.Error()
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
@@ -30,13 +31,13 @@ func TestProbe(t *testing.T) {
 		"signal":        {process.Result{Started: true, Signal: syscall.SIGKILL, Err: errors.New("killed by SIGKILL")}, plugin.StatusFailed, "killed by SIGKILL"},
 		"RS-07 missing": {process.Result{Err: fs.ErrNotExist}, plugin.StatusFailed, "file does not exist"},
 		"cancelled":     {process.Result{Cancelled: true, Err: context.Canceled}, plugin.StatusUnknown, "context canceled"},
-		"EV-24 host":    {process.Result{Err: process.HostFault("cannot start: too many open files")}, plugin.StatusUnknown, "cannot start: too many open files"},
+		"EV-24 host":    {process.Result{Err: hostfault.New("cannot start: too many open files")}, plugin.StatusUnknown, "cannot start: too many open files"},
 		"draining":      {process.Result{Err: process.ErrDraining}, plugin.StatusUnknown, process.ErrDraining.Error()},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p, at := plugin.Plugin{Name: "p", Timeout: 3 * time.Second}, time.Unix(1, 0)
-			want := plugin.Probe{Plugin: p, At: at, Status: tt.status, Cause: tt.cause, HostFault: strings.HasPrefix(name, "EV-24")}
+			want := plugin.Probe{Plugin: p, At: at, Status: tt.status, Cause: tt.cause, HostFault: strings.HasPrefix(name, "EV-24"), NoAnswer: name == "deadline"}
 			if diff := cmp.Diff(want, Probe(p, at, tt.result)); diff != "" {
 				t.Error(diff)
 			}

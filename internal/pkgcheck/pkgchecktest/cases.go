@@ -154,6 +154,9 @@ func badConfigs(t testing.TB) (all []Refusal) {
 		{"unknown arch", with("x64", "amd64"), pkgcheck.NotAcceptable, `arch "amd64" is none of all, x64`},
 		{"no executable", Agent()[:1], pkgcheck.NotAcceptable, `package lacks its executable "bin/run"`},
 		{"executable a folder", with("bin/run", "bin"), pkgcheck.NotAcceptable, `executable "bin" of the package is not a file`},
+		{"Commander without axt-commander.json", commander(), pkgcheck.NotAcceptable, "package of type Commander has no axt-commander.json"},
+		{"axt-commander.json not JSON", commander(Entry{Name: "axt-commander.json", Body: "pidFile=p"}), pkgcheck.BadConfig, "package has a bad axt-commander.json: decode axt-commander.json: malformed: not JSON"},
+		{"axt-commander.json of another shape", commander(Entry{Name: "axt-commander.json", Body: `{"pidFile":{}}`}), pkgcheck.BadConfig, "pidFile is {}"},
 		{"another folder on top", below("other", Agent()), pkgcheck.NotAcceptable, `package has folder "other" on top, which is not named after agent 1.0`},
 	} {
 		all = append(all, Refusal{"CL-11 " + r.name, Zip(t, r.entries...), r.reason, r.says})
@@ -191,6 +194,11 @@ func badServices(t testing.TB) (all []Refusal) {
 	}
 	without := slices.DeleteFunc(Wrapped(""), func(e Entry) bool { return e.Name == "service.yaml" })
 	return append(all, Refusal{"AP-12 no service.yaml", Zip(t, without...), pkgcheck.NotAcceptable, "package lacks service.yaml, which its executable plugin-shim needs"})
+}
+
+// commander returns the entries of agent 1.0 as a Commander, and more.
+func commander(more ...Entry) []Entry {
+	return Package(strings.Replace(agentConfig(), "{", `{"pluginType":"Commander",`, 1), more...)
 }
 
 // utf16Text returns text as Windows writes it, with a byte order mark.
@@ -232,6 +240,7 @@ func Acceptances(t testing.TB) []Acceptance {
 		agent("wrapped", Wrapped("command: [bin/run, -v]\nworking_dir: bin\nuser: root\n")...),
 		agent("wrapped, in a folder of its name", below("agent", Wrapped("command: [./bin/run]\n"))...),
 		agent("wrapped, a program of the host", Wrapped("command: [/usr/sbin/not-on-this-host]\n")...),
+		agent("a Commander", commander(Entry{Name: "axt-commander.json", Mode: 0o100644, Body: `{"pidFile":"agent.pid"}`})...),
 		agent("10,000 entries", Agent(manyEntries(9_998, "")...)...),
 	}
 }

@@ -21,7 +21,7 @@ type floor struct {
 // its own.
 var floors = []floor{
 	{"facts and primitives", []string{
-		"bounded", "clock", "failpoint", "inherit", "install/failure", "layout", "logger", "pause", "platform", "procfs", "testenv", "trust", "trust/trusttest", "version", "vfork",
+		"bounded", "clock", "failpoint", "hostfault", "inherit", "install/failure", "layout", "logger", "pause", "platform", "procfs", "testenv", "testenv/callfault", "trust", "trust/trusttest", "version", "vfork",
 		"yamlfile",
 	}},
 	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},

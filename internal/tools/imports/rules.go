@@ -109,16 +109,17 @@ var testLibraries = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "
 
 // testPackages are ours and imported by tests and by each other only.
 var testPackages = []string{
-	Module + "/internal/testenv", Module + "/internal/powerfail", Module + "/internal/pkgcheck/pkgchecktest",
+	Module + "/internal/testenv", Module + "/internal/testenv/callfault", Module + "/internal/powerfail", Module + "/internal/pkgcheck/pkgchecktest",
 	Module + "/internal/trust/trusttest", Module + "/actors/actorstest",
 }
 
 // runners may import os/exec outside of tests.
 var runners = []string{
-	"internal/process", // runs every verb
-	"internal/tools",   // bench and soak run the programs
-	"cmd/supervisor",   // demo starts the control plane
-	"examples",         // a plugin daemonizes itself
+	"internal/process",           // runs every verb
+	"internal/testenv/callfault", // runs programs for tests
+	"internal/tools",             // bench and soak run the programs
+	"cmd/supervisor",             // demo starts the control plane
+	"examples",                   // a plugin daemonizes itself
 }
 
 // Check returns every edge that the rules forbid, in the order of the files,

@@ -116,7 +116,9 @@ func (w *world) restless(ctx context.Context) string {
 			return name + " is not in status"
 		case s.Plugins[i].State != plugin.StateRunning:
 			return fmt.Sprintf("%s is %s: %s", name, s.Plugins[i].State, s.Plugins[i].Why)
-		case !slices.Equal(s.Plugins[i].PIDs, is[name]) || len(is[name]) != 1:
+		// A `--start` that hung when its supervisor was killed may live on.
+		case len(is[name]) != 1 || !slices.Contains(s.Plugins[i].PIDs, is[name][0]),
+			len(s.Plugins[i].PIDs) != 1 && !slices.Contains(w.hangs, name):
 			return fmt.Sprintf("%s runs as %v, status says %v", name, is[name], s.Plugins[i].PIDs)
 		case s.Plugins[i].Watch != plugin.WatchCgroup && s.Plugins[i].Watch != plugin.WatchPidfd:
 			return fmt.Sprintf("%s is watched by %s", name, s.Plugins[i].Watch)

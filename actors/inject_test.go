@@ -1,0 +1,361 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// errnos are what the kernel answers when the host lacks something, or when
+// what is touched is not usable for now (EV-24).
+var errnos = [...]string{
+	"resource temporarily unavailable", // EAGAIN
+	"cannot allocate memory",           // ENOMEM
+	"too many open files",              // EMFILE
+	"no space left on device",          // ENOSPC
+	"input/output error",               // EIO
+	"read-only file system",            // EROFS
+	"text file busy",                   // ETXTBSY
+}
+
+// injected is a fault of one method of the ports.
+type injected struct {
+	method string
+	errno  string
+	once   bool // only the first call fails; else each does, until end is called
+	some   bool // only plugins of the left side fail
+
+	mu    sync.Mutex
+	on    bool
+	hits  int
+	began chan struct{} // closed by begin
+}
+
+func (f *injected) begin() {
+	f.mu.Lock()
+	f.on = true
+	f.mu.Unlock()
+	close(f.began)
+}
+
+func (f *injected) end() (hits int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.on = false
+	return f.hits
+}
+
+// call begins a call of a method, and returns how it fails for a plugin; "" is
+// for what is about none.
+func (f *injected) call(method string) func(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.method != method || !f.on || f.once && f.hits > 0 {
+		return func(string) error { return nil }
+	}
+	return func(name string) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.some && !strings.HasPrefix(name, left) {
+			return nil
+		}
+		f.hits++
+		return errors.New(f.errno)
+	}
+}
+
+func (f *injected) outcome(method string, p plugin.Plugin, do func() plugin.Outcome) plugin.Outcome {
+	if err := f.call(method)(p.Name); err != nil {
+		return plugin.Outcome{ExitCode: -1, Err: err, HostFault: true}
+	}
+	return do()
+}
+
+func (f *injected) probe(method string, p plugin.Plugin, do func() plugin.Probe) plugin.Probe {
+	if err := f.call(method)(p.Name); err != nil {
+		return plugin.Probe{Plugin: p, At: time.Now(), Cause: err.Error(), HostFault: true}
+	}
+	return do()
+}
+
+// follow runs a source of events, which the fault breaks off.
+func (f *injected) follow(ctx context.Context, method string, do func(context.Context) error) error {
+	fails := f.call(method)
+	if err := fails(""); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- do(ctx) }()
+	if f.method != method {
+		return <-ended
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-f.began:
+	}
+	if err := f.call(method)(""); err != nil {
+		cancel()
+		<-ended
+		return err
+	}
+	return <-ended
+}
+
+// The world's ports, with the fault. The real parts wrap the errors likewise:
+// internal/process marks what the host could not run, internal/heartbeat what
+// it could not read.
+type (
+	faultyManager struct {
+		*world
+		f *injected
+	}
+	faultyWatcher struct {
+		exits
+		f *injected
+	}
+	faultyPulses struct {
+		pulses
+		f *injected
+	}
+	faultyHeartbeats struct {
+		*world
+		f *injected
+	}
+	faultyControlPlane struct {
+		*world
+		f *injected
+	}
+	faultyMemory struct {
+		*world
+		f *injected
+	}
+)
+
+func (w *world) faultyPorts(f *injected) Ports {
+	p := w.ports()
+	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
+	p.Watcher, p.Pulses = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}
+	return p
+}
+
+func (m faultyManager) List(ctx context.Context) (plugin.List, error) {
+	if err := m.f.call("Manager.List")(""); err != nil {
+		return plugin.List{}, fmt.Errorf("read plugin database: %w", err)
+	}
+	return m.world.List(ctx)
+}
+
+func (m faultyManager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
+	fails := m.f.call("Manager.Probe")
+	var well []plugin.Plugin
+	for _, p := range ps {
+		if err := fails(p.Name); err != nil {
+			each(plugin.Probe{Plugin: p, At: time.Now(), Cause: err.Error(), HostFault: true})
+		} else {
+			well = append(well, p)
+		}
+	}
+	return m.world.Probe(ctx, well, each)
+}
+
+func (m faultyManager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	return m.f.probe("Manager.Check", p, func() plugin.Probe { return m.world.Check(ctx, p) })
+}
+
+func (m faultyManager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
+	return m.f.probe("Manager.ConfirmStart", p, func() plugin.Probe { return m.world.ConfirmStart(ctx, p) })
+}
+
+func (m faultyManager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.f.outcome("Manager.Start", p, func() plugin.Outcome { return m.world.Start(ctx, p) })
+}
+
+func (m faultyManager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.f.outcome("Manager.Stop", p, func() plugin.Outcome { return m.world.Stop(ctx, p) })
+}
+
+func (m faultyManager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.f.outcome("Manager.Restart", p, func() plugin.Outcome { return m.world.Restart(ctx, p) })
+}
+
+func (m faultyManager) Fetch(ctx context.Context, c plugin.Change) error {
+	if err := m.f.call("Manager.Fetch")(c.Name); err != nil {
+		return fmt.Errorf("fetch package: %w", err)
+	}
+	return m.world.Fetch(ctx, c)
+}
+
+func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugin.Permit) plugin.Changed {
+	if err := m.f.call("Manager.Change")(c.Name); err != nil {
+		failed := plugin.FailedChange(err)
+		failed.HostFault = true
+		return failed
+	}
+	return m.world.Change(ctx, c, permit)
+}
+
+func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+	fails := w.f.call("Watcher.Adopt")
+	var well []plugin.Target
+	for _, t := range ts {
+		if fails(t.Plugin.Name) != nil {
+			break // those that were not reached are missing at the end
+		}
+		well = append(well, t)
+	}
+	return w.exits.Adopt(ctx, well)
+}
+
+func (w faultyWatcher) Follow(ctx context.Context, exited func(plugin.Exit)) error {
+	return w.f.follow(ctx, "Watcher.Follow", func(ctx context.Context) error {
+		defer w.set(func() { w.watched.exited = nil })
+		return w.exits.Follow(ctx, exited)
+	})
+}
+
+func (w faultyWatcher) FollowLeaves(ctx context.Context) error {
+	return w.f.follow(ctx, "Watcher.FollowLeaves", w.exits.FollowLeaves)
+}
+
+func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
+	return p.f.follow(ctx, "Pulses.Follow", func(ctx context.Context) error {
+		defer p.set(func() { p.watched.heard = nil })
+		return p.pulses.Follow(ctx, heard)
+	})
+}
+
+func (h faultyHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
+	fails := h.f.call("Heartbeats.Read")
+	beats := h.world.Read(ctx, ps, now)
+	for i, p := range ps {
+		if err := fails(p.Name); err != nil {
+			beats[i] = plugin.Beat{Plugin: p, Found: true, Err: err, HostFault: true}
+		}
+	}
+	return beats
+}
+
+func (c faultyControlPlane) Report(ctx context.Context, r plugin.Report) (plugin.Answer, error) {
+	if err := c.f.call("ControlPlane.Report")(""); err != nil {
+		return plugin.Answer{}, fmt.Errorf("send report: socket: %w", err)
+	}
+	return c.world.Report(ctx, r)
+}
+
+func (c faultyControlPlane) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
+	if err := c.f.call("ControlPlane.CheckUpdates")(""); err != nil {
+		return plugin.Updates{}, fmt.Errorf("check for updates: socket: %w", err)
+	}
+	return c.world.CheckUpdates(ctx, ps)
+}
+
+func (c faultyControlPlane) Send(ctx context.Context, e plugin.Event) error {
+	if err := c.f.call("ControlPlane.Send")(""); err != nil {
+		return fmt.Errorf("send event: socket: %w", err)
+	}
+	return c.world.Send(ctx, e)
+}
+
+func (m faultyMemory) Save(c plugin.Changes) error {
+	if err := m.f.call("Memory.Save")(""); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return m.world.Save(c)
+}
+
+// injector says what a fault of a method may lead to.
+type injector struct {
+	// late are the goals that may be reached late for plugins that the fault
+	// names, or for all if it names none.
+	late        []string
+	lateAtStart []string // and those if it is there from the start
+	// passing says why status need not tell of the fault as long as it lasts;
+	// once it has to.
+	passing string
+	// silent says why status need not tell of the fault.
+	silent string
+}
+
+// injectors has each method of the ports that can fail.
+var injectors = map[string]injector{
+	"Manager.List":              {late: []string{"quiet", "hang", "update"}, lateAtStart: []string{"exit", "stop", "op"}}, // of what is not known yet
+	"Manager.Probe":             {late: []string{"quiet", "hang"}},
+	"Manager.Check":             {late: []string{"exit", "quiet", "hang", "stop"}, passing: "a scan has asked instead"},
+	"Manager.Start":             {late: []string{"exit", "quiet"}},
+	"Manager.Stop":              {late: []string{"stop"}},
+	"Manager.Restart":           {late: []string{"hang", "op"}},
+	"Manager.ConfirmStart":      {passing: "the next attempt finds the plugin running"},
+	"Manager.Fetch":             {late: []string{"update", "order"}},
+	"Manager.Change":            {late: []string{"update", "order"}},
+	"Watcher.Adopt":             {silent: "what was not reached is searched for at the next scan", lateAtStart: []string{"exit"}},
+	"Watcher.Follow":            {late: []string{"exit"}}, // found by scans meanwhile
+	"Watcher.FollowLeaves":      {},
+	"Pulses.Follow":             {late: []string{"hang"}},          // found by pulls meanwhile
+	"Heartbeats.Read":           {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
+	"ControlPlane.Report":       {},
+	"ControlPlane.CheckUpdates": {late: []string{"update"}},
+	"ControlPlane.Send":         {},
+	"Memory.Save":               {},
+}
+
+// cannotFail has the methods that tell of no error.
+var cannotFail = map[string]string{
+	"Manager.Discard": "deletes files, and what is left is swept later",
+	"Pulses.Watch":    "sets what Follow works with",
+	"Meter.Observe":   "counts in memory",
+	"Clock.Now":       "reads a clock",
+	"Clock.Moment":    "reads clocks",
+}
+
+// portMethods returns the methods of all ports, each with whether it is about
+// plugins that its arguments name.
+func portMethods() map[string]bool {
+	about := map[reflect.Type]bool{
+		reflect.TypeFor[plugin.Plugin](): true, reflect.TypeFor[plugin.Change](): true, reflect.TypeFor[plugin.Target](): true,
+	}
+	methods := map[string]bool{}
+	for port := range reflect.TypeFor[Ports]().Fields() {
+		if port.Type.Kind() != reflect.Interface {
+			continue
+		}
+		for m := range port.Type.Methods() {
+			names := false
+			for in := range m.Type.Ins() {
+				if in.Kind() == reflect.Slice {
+					in = in.Elem()
+				}
+				names = names || about[in]
+			}
+			methods[port.Name+"."+m.Name] = names
+		}
+	}
+	methods["ControlPlane.CheckUpdates"], methods["Watcher.Adopt"] = false, false // one for all
+	return methods
+}
+
+// EV-24: each method of the ports has its fault, or the reason why it has none.
+func TestEachPortHasItsFault(t *testing.T) {
+	methods := portMethods()
+	for m := range methods {
+		_, fails := injectors[m]
+		reason := cannotFail[m]
+		if fails == (reason != "") {
+			t.Errorf("%s: it needs an injector, or the reason why it cannot fail", m)
+		}
+	}
+	for m := range injectors {
+		if _, known := methods[m]; !known {
+			t.Errorf("%s has an injector and is no port's", m)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/plugin"
+)
+
+// outsider is a plugin that is started by another program than the supervisor.
+type outsider struct {
+	name    string
+	program []byte
+	told    bool // by PLUGIN_DIR what it is of
+}
+
+// EV-07, EV-01: what another program has started is watched by event from the
+// next scan on: its death is answered at once, though scans are an hour apart.
+func TestStartedOutside(t *testing.T) {
+	binary, err := os.ReadFile(filepath.Join(os.Getenv("TEST_BIN"), "examples", "hello", "hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = `#!/bin/sh
+case "$1" in
+--start) setsid sh -c 'echo $$ > "$0.pid"; while sleep 1; do :; done' "$0" < /dev/null > /dev/null 2>&1 & sleep 0.2 ;;
+--status) grep -q '^State:[^Z]*$' "/proc/$(cat "$0.pid")/status" 2> /dev/null ;; # a zombie does not run
+--stop) kill -9 "$(cat "$0.pid")" ;;
+esac
+`
+	for _, o := range []outsider{{"hello", binary, false}, {"script", []byte(script), true}} {
+		t.Run(o.name, o.test)
+	}
+}
+
+func (o outsider) test(t *testing.T) {
+	root, err := os.MkdirTemp("/tmp", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		endAll(root)
+		_ = os.RemoveAll(root)
+	})
+	dir := filepath.Join(root, "plugin", o.name, "1.0")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "run")
+	if err := os.WriteFile(path, o.program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := record.Record{Name: o.name, Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "20"}
+	if _, err := registry.New(registry.Options{Root: root}).Put(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	start := exec.Command(path, "--start")
+	start.Dir = dir
+	if o.told {
+		start.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
+	}
+	if out, err := start.CombinedOutput(); err != nil {
+		t.Fatalf("start: %v\n%s", err, out)
+	}
+	first := o.pid(t, root, 0)
+
+	run := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "run", "--root", root, "--first-run-jitter", "0s",
+		"--intervals-scan", "1h", "--restart-stagger", "0s", "--control-plane-url", "http://127.0.0.1:1")
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killer := time.AfterFunc(patience, func() { _ = run.Process.Kill() })
+	defer killer.Stop()
+	if pids := o.seen(t, root, first); !slices.Contains(pids, first) {
+		t.Fatalf("runs as %v, started as %d", pids, first)
+	}
+	began := time.Now()
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	second := o.pid(t, root, first)
+	took := time.Since(began)
+	t.Logf("started again after %v", took)
+	if took > 5*time.Second {
+		t.Errorf("started again after %v", took)
+	}
+	if pids := o.seen(t, root, second); !slices.Contains(pids, second) {
+		t.Errorf("runs as %v, started as %d", pids, second)
+	}
+	if err := run.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// pid waits for the daemon, another one than not.
+func (o outsider) pid(t *testing.T, root string, not int) int {
+	t.Helper()
+	said := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for _, file := range []string{"run.pid", "daemon.pid"} {
+			b, err := os.ReadFile(filepath.Join(root, "plugin", o.name, "1.0", file))
+			if err != nil {
+				continue
+			}
+			said, _, _ = strings.Cut(strings.TrimSpace(string(b)), " ")
+			if pid, err := strconv.Atoi(said); err == nil && pid != not && lives(pid) {
+				return pid
+			}
+		}
+	}
+	t.Fatalf("no daemon runs, pid file says %q", said)
+	return 0
+}
+
+// seen waits until status names the process, and returns what it names.
+func (o outsider) seen(t *testing.T, root string, pid int) (pids []int) {
+	t.Helper()
+	why := error(nil)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		out, err := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "status", "-o", "json", "--root", root).Output()
+		var s plugin.Snapshot
+		if json.Unmarshal(out, &s) != nil || len(s.Plugins) != 1 {
+			why = fmt.Errorf("%v: %s", err, out)
+			continue
+		}
+		if pids = s.Plugins[0].PIDs; slices.Contains(pids, pid) {
+			return pids
+		}
+	}
+	if pids == nil {
+		t.Fatal(why)
+	}
+	return pids
+}

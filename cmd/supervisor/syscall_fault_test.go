@@ -1,0 +1,437 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/testenv"
+	"pluginsupervisor/internal/testenv/callfault"
+	"pluginsupervisor/plugin"
+)
+
+// callFault is a system call of the supervisor that fails for a while.
+type callFault struct {
+	name   string
+	call   uintptr
+	errnos []syscall.Errno
+	// written is for calls that write to a descriptor: they fail for our own
+	// files only.
+	written bool
+	// rare says why the call may not be made while it fails.
+	rare string
+}
+
+// callFaults has the calls by which the supervisor touches what is around it,
+// and what each may answer. What the Go runtime itself cannot live without is
+// left out: futex, mmap, madvise, epoll_pwait; clone fails only where it forks,
+// not for threads; writes fail by file, as the runtime wakes itself by one.
+var callFaults = [...][]callFault{
+	{
+		{name: "clone3", call: unix.SYS_CLONE3, errnos: []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM}, rare: "plugins have no cgroup"},
+		{name: "clone", call: unix.SYS_CLONE, errnos: []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM}, rare: "plugins have a cgroup"},
+		{name: "pidfd_open", call: unix.SYS_PIDFD_OPEN, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}},
+		{name: "epoll_ctl", call: unix.SYS_EPOLL_CTL, errnos: []syscall.Errno{syscall.ENOMEM, syscall.ENOSPC}},
+	},
+	{
+		{name: "openat", call: unix.SYS_OPENAT, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EIO, syscall.EROFS}},
+		{name: "getdents64", call: unix.SYS_GETDENTS64, errnos: []syscall.Errno{syscall.EIO, syscall.ENOMEM}, rare: "few folders are read"},
+	},
+	{
+		{name: "write", call: unix.SYS_WRITE, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EIO}, written: true},
+		{name: "pwrite64", call: unix.SYS_PWRITE64, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EIO}, written: true},
+		{name: "fdatasync", call: unix.SYS_FDATASYNC, errnos: []syscall.Errno{syscall.EIO, syscall.ENOSPC}},
+		{name: "fsync", call: unix.SYS_FSYNC, errnos: []syscall.Errno{syscall.EIO, syscall.ENOSPC}},
+		{name: "ftruncate", call: unix.SYS_FTRUNCATE, errnos: []syscall.Errno{syscall.EIO}, rare: "few files are cut"},
+		{name: "execve", call: unix.SYS_EXECVE, errnos: []syscall.Errno{syscall.ENOMEM, syscall.EMFILE, syscall.ETXTBSY, syscall.EIO}},
+	},
+	{
+		{name: "renameat", call: unix.SYS_RENAMEAT, errnos: []syscall.Errno{syscall.EROFS, syscall.ENOSPC, syscall.EIO}},
+		{name: "renameat2", call: unix.SYS_RENAMEAT2, errnos: []syscall.Errno{syscall.EROFS, syscall.EIO}, rare: "only packages are exchanged by it"},
+		{name: "mkdirat", call: unix.SYS_MKDIRAT, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EROFS}, rare: "most folders are there"},
+		{name: "inotify_add_watch", call: unix.SYS_INOTIFY_ADD_WATCH, errnos: []syscall.Errno{syscall.ENOSPC, syscall.ENOMEM}},
+		{name: "inotify_init1", call: unix.SYS_INOTIFY_INIT1, errnos: []syscall.Errno{syscall.EMFILE}, rare: "its queues are made at the start"},
+		{name: "socket", call: unix.SYS_SOCKET, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}, rare: "reports wait for their next try"},
+		{name: "flock", call: unix.SYS_FLOCK, errnos: []syscall.Errno{syscall.ENOLCK, syscall.EAGAIN}},
+		{name: "accept4", call: unix.SYS_ACCEPT4, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}},
+		{name: "pipe2", call: unix.SYS_PIPE2, errnos: []syscall.Errno{syscall.EMFILE}, rare: "it is made at the start"},
+	},
+}
+
+// calls returns the numbers of all system calls in the table.
+func calls() (all []uintptr) {
+	for _, faults := range callFaults {
+		for _, f := range faults {
+			all = append(all, f.call)
+		}
+	}
+	return all
+}
+
+// matches reports whether a call is one that fails.
+func (h *faultyHost) matches(f callFault) func(pid int, args [6]uint64) bool {
+	switch {
+	case f.call == unix.SYS_CLONE:
+		return func(_ int, args [6]uint64) bool { return args[0]&unix.CLONE_VFORK != 0 }
+	case f.call == unix.SYS_CLONE3:
+		return func(pid int, args [6]uint64) bool { return !makesThread(pid, uintptr(args[0])) }
+	case f.written:
+		return func(pid int, args [6]uint64) bool {
+			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, args[0]))
+			return strings.HasPrefix(to, h.root+"/")
+		}
+	default:
+		return nil
+	}
+}
+
+// makesThread reports whether a clone3, by its arguments in the memory of the
+// process, makes a thread, as programs with a C library do (the race detector's).
+func makesThread(pid int, at uintptr) bool {
+	flags := make([]byte, 8)
+	n, err := unix.ProcessVMReadv(pid,
+		[]unix.Iovec{{Base: &flags[0], Len: uint64(len(flags))}}, []unix.RemoteIovec{{Base: at, Len: len(flags)}}, 0)
+	return err != nil || n != len(flags) || binary.NativeEndian.Uint64(flags)&unix.CLONE_THREAD != 0
+}
+
+// EV-24: whatever system call fails for a second, no other plugin is touched,
+// what was accepted is done, all goes on by itself, and a supervisor that is
+// killed and started again finds it so.
+func TestSystemCallFaults(t *testing.T) {
+	for i, faults := range callFaults {
+		t.Run(faults[0].name, func(t *testing.T) {
+			t.Parallel()
+			h := newFaultyHost(t)
+			rows := 0
+			for _, f := range faults {
+				if !testenv.All() { // one of each, so that all tests stay quick
+					f.errnos = f.errnos[:1]
+				}
+				for _, errno := range f.errnos {
+					rows++
+					h.endure(f, errno)
+				}
+			}
+			t.Logf("group %d: %d rows, %d failed calls", i+1, rows, h.failed)
+		})
+	}
+}
+
+// faultyHost is a supervisor with plugins, whose system calls fail.
+type faultyHost struct {
+	*testing.T
+	root   string
+	run    *callfault.Program
+	log    bytes.Buffer
+	exited chan error
+	client *admin.Client
+	plane  *httptest.Server
+
+	rows    int
+	failed  int
+	stopped bool   // an operator stopped the plugin stop
+	version string // of the plugin change
+}
+
+// bystanders are plugins to which nothing happens; one of them is the victim of
+// each row.
+const bystanders = 4
+
+func newFaultyHost(t *testing.T) *faultyHost {
+	work, err := os.MkdirTemp("/tmp", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &faultyHost{T: t, root: filepath.Join(work, "root"), version: "1.0"}
+	h.client = admin.Dial(filepath.Join(h.root, "supervisor", "supervisor.sock"))
+	t.Cleanup(func() {
+		endAll(work)
+		_ = os.RemoveAll(work)
+		if t.Failed() {
+			t.Logf("log of the supervisor:\n%s", h.log.String())
+		}
+	})
+	h.plane = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+	t.Cleanup(h.plane.Close)
+	names := []string{"stop", "change"}
+	for i := range bystanders {
+		names = append(names, h.bystander(i))
+	}
+	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", "hello")
+	config, err := os.ReadFile(filepath.Join(sample, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range append([]string{"change 2.0"}, names...) { // the last one of a name is what is recorded
+		name, version, given := strings.Cut(of, " ")
+		if !given {
+			version = "1.0"
+		}
+		if err := installProgram(h.root, name, version, filepath.Join(sample, "hello"), config, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.start()
+	h.await("all run", 30*time.Second, func(s plugin.Snapshot) error { return h.running(s, names...) })
+	return h
+}
+
+func (h *faultyHost) bystander(i int) string { return fmt.Sprint("by", i%bystanders) }
+
+func (h *faultyHost) start() {
+	h.Helper()
+	cmd := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "run", "--root", h.root)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "SUPERVISOR_FIRST_RUN_JITTER=0s", "SUPERVISOR_INTERVALS_SCAN=500ms",
+		"SUPERVISOR_INTERVALS_PULL=700ms", "SUPERVISOR_AVOID_WINDOW=0s", "SUPERVISOR_RESTART_STAGGER=0s", "SUPERVISOR_RESTART_BACKOFF_INITIAL=100ms",
+		"SUPERVISOR_RESTART_BACKOFF_MAX=1s", "SUPERVISOR_UPGRADE_PROVE=200ms", "SUPERVISOR_CONTROL_PLANE_URL="+h.plane.URL)
+	cmd.Stderr = &h.log
+	run, err := callfault.Start(cmd, calls())
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		testenv.SkipWithout(h, testenv.SeccompNotify, err)
+	case err != nil:
+		h.Fatal(err)
+	}
+	h.run, h.exited = run, make(chan error, 1)
+	go func(exited chan<- error) { exited <- cmd.Wait() }(h.exited)
+}
+
+// restart kills the supervisor and starts it again.
+func (h *faultyHost) restart() {
+	if err := h.run.Cmd.Process.Kill(); err != nil {
+		h.Fatal(err)
+	}
+	<-h.exited
+	h.start()
+}
+
+// alive fails the test if the supervisor has exited by itself.
+func (h *faultyHost) alive(when string) {
+	h.Helper()
+	select {
+	case err := <-h.exited:
+		h.Fatalf("%s: the supervisor exited: %v", when, err)
+	default:
+	}
+}
+
+// await waits until what status says is as it should be.
+func (h *faultyHost) await(what string, within time.Duration, judge func(plugin.Snapshot) error) {
+	h.Helper()
+	var err error
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		h.alive(what)
+		ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
+		var s plugin.Snapshot
+		s, err = h.client.Status(ctx)
+		cancel()
+		if err == nil {
+			err = judge(s)
+		}
+		if err == nil {
+			return
+		}
+	}
+	h.Fatalf("%s: not within %v: %v", what, within, err)
+}
+
+// running returns an error unless status says that the plugins run, and they do.
+func (h *faultyHost) running(s plugin.Snapshot, names ...string) error {
+	for _, name := range names {
+		found := false
+		for _, v := range s.Plugins {
+			if v.Name != name {
+				continue
+			}
+			found = true
+			if pid := h.pid(name, v.Version); v.State != plugin.StateRunning || pid == 0 {
+				return fmt.Errorf("%s %s is %s (%s), pid %d", name, v.Version, v.State, v.Why, pid)
+			}
+		}
+		if !found {
+			return fmt.Errorf("%s is not in status", name)
+		}
+	}
+	return nil
+}
+
+// pid returns the pid of a plugin's daemon, 0 if none lives.
+func (h *faultyHost) pid(name, version string) int {
+	b, _ := os.ReadFile(filepath.Join(layout.Version(h.root, name, version), "daemon.pid"))
+	text, _, _ := strings.Cut(string(b), " ")
+	pid, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil || !lives(pid) {
+		return 0
+	}
+	return pid
+}
+
+// endure has the call fail for a second, in which a plugin is killed and an
+// operator gives orders, and checks what came of it.
+func (h *faultyHost) endure(f callFault, errno syscall.Errno) {
+	h.Helper()
+	row := fmt.Sprintf("%s fails (%v)", f.name, errno)
+	victim := h.bystander(h.rows)
+	h.rows++
+	before := map[string]int{}
+	for i := range bystanders {
+		before[h.bystander(i)] = h.pid(h.bystander(i), "1.0")
+	}
+	states := h.states()
+	h.run.Begin(callfault.Fault{Call: f.call, Errno: errno, Matches: h.matches(f)})
+	if err := syscall.Kill(before[victim], syscall.SIGKILL); err != nil {
+		h.Fatalf("%s: kill %s: %v", row, victim, err)
+	}
+	stopDone := h.toggleStop()
+	changeDone := h.toggleVersion()
+	time.Sleep(time.Second)
+	hits := h.run.End()
+	h.failed += hits
+	if hits == 0 && f.rare == "" {
+		h.Errorf("%s: it was not called", row)
+	}
+	h.alive(row)
+
+	h.await(row+": the killed plugin runs again", 30*time.Second, func(s plugin.Snapshot) error {
+		if pid := h.pid(victim, "1.0"); pid == before[victim] {
+			return fmt.Errorf("pid %d", pid)
+		}
+		return h.running(s, victim)
+	})
+	if !stopDone {
+		h.mustDo(row+": stop or start", h.toggleStop)
+	}
+	if !changeDone {
+		h.mustDo(row+": upgrade", h.toggleVersion)
+	}
+	h.awaitOrders(row)
+	h.awaitQuiet(row)
+	for name, since := range h.states() {
+		if name != victim && since != states[name] {
+			h.Errorf("%s: state of %s since %s, before %s", row, name, since, states[name])
+		}
+	}
+	h.restart()
+	h.awaitOrders(row + ", after kill -9")
+	for i := range bystanders {
+		name := h.bystander(i)
+		if pid := h.pid(name, "1.0"); name != victim && pid != before[name] {
+			h.Errorf("%s: pid of %s was %d and is %d", row, name, before[name], pid)
+		}
+	}
+}
+
+// states returns in what state each bystander is, and since when.
+func (h *faultyHost) states() map[string]string {
+	h.Helper()
+	all := map[string]string{}
+	h.await("status", 10*time.Second, func(s plugin.Snapshot) error {
+		for _, v := range s.Plugins {
+			if strings.HasPrefix(v.Name, "by") {
+				all[v.Name] = fmt.Sprintf("%v %v (%s), %d restarts, %d failures", v.State, v.Since, v.Why, v.Restarts, v.Failures)
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+// mustDo gives an order that was not accepted before, until it is.
+func (h *faultyHost) mustDo(what string, order func() bool) {
+	h.Helper()
+	h.await(what, 30*time.Second, func(plugin.Snapshot) error {
+		if !order() {
+			return errors.New("not accepted")
+		}
+		return nil
+	})
+}
+
+// toggleStop has an operator stop a plugin or start it again, and returns
+// whether that was accepted.
+func (h *faultyHost) toggleStop() bool {
+	order := admin.OrderStop
+	if h.stopped {
+		order = admin.OrderStart
+	}
+	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := h.client.Order(ctx, order, "stop"); err != nil {
+		return false
+	}
+	h.stopped = !h.stopped
+	return true
+}
+
+// toggleVersion has an operator switch a plugin to its other version, and
+// returns whether that was accepted.
+func (h *faultyHost) toggleVersion() bool {
+	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[h.version]
+	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := h.client.Change(ctx, plugin.Change{Kind: plugin.ChangeUpgrade, Name: "change", Version: other}); err != nil {
+		return false
+	}
+	h.version = other
+	return true
+}
+
+// awaitOrders waits until all orders are carried out. A change that the fault
+// made fail was said to have failed, and succeeds when it is ordered again.
+func (h *faultyHost) awaitOrders(row string) {
+	h.Helper()
+	again := false
+	h.await(row+": orders are carried out", 40*time.Second, func(s plugin.Snapshot) error {
+		for _, v := range s.Plugins {
+			switch {
+			case v.Name == "stop" && h.stopped && (v.State != plugin.StateStopped || h.pid("stop", "1.0") != 0):
+				return fmt.Errorf("stop is %s (%s), pid %d", v.State, v.Why, h.pid("stop", "1.0"))
+			case v.Name == "stop" && !h.stopped:
+				if err := h.running(s, "stop"); err != nil {
+					return err
+				}
+			case v.Name == "change" && v.Change != nil:
+				return fmt.Errorf("change under way: %+v", *v.Change)
+			case v.Name == "change" && v.Version != h.version:
+				if !again && v.State == plugin.StateRunning {
+					again = true
+					h.version = v.Version
+					h.toggleVersion()
+				}
+				return fmt.Errorf("change is %s %s (%s), want %s", v.Version, v.State, v.Why, h.version)
+			}
+		}
+		names := []string{"change"}
+		for i := range bystanders {
+			names = append(names, h.bystander(i))
+		}
+		return h.running(s, names...)
+	})
+}
+
+// awaitQuiet waits until status says of no problem any more, and all was reported.
+func (h *faultyHost) awaitQuiet(row string) {
+	h.Helper()
+	h.await(row+": no problem is left", 60*time.Second, func(s plugin.Snapshot) error {
+		if len(s.Problems) > 0 || len(s.Damaged) > 0 || s.Counters.Defects > 0 || s.Reports.Owed > 0 || s.Reports.Events > 0 {
+			return fmt.Errorf("%+v, %+v, %d defects, %+v", s.Problems, s.Damaged, s.Counters.Defects, s.Reports)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,149 @@
+package process
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/procfs"
+	"pluginsupervisor/plugin"
+)
+
+// startOutside starts a process as another program does: not by the Runner, from
+// an executable in the plugin's folder, which it is not told of.
+func (r *rigged) startOutside(name string) (p plugin.Process, path string) {
+	r.t.Helper()
+	c := r.command("hang")
+	path = filepath.Join(r.root, name, "1.0", "run")
+	if _, err := os.Stat(path); err != nil {
+		copyExecutable(r.t, c.Path, path)
+	}
+	return r.startStray(path, c.Env), path
+}
+
+func (r *rigged) startStray(path string, env []string) plugin.Process {
+	r.t.Helper()
+	cmd := exec.Command(path)
+	cmd.Env, cmd.SysProcAttr = env, &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }()
+	s, err := procfs.ReadStat(cmd.Process.Pid)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return plugin.Process{PID: cmd.Process.Pid, Born: s.Born, Boot: r.tracker.boot}
+}
+
+func copyExecutable(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// outside is a target whose processes are looked for everywhere.
+func outside(name string) []plugin.Target {
+	t := target(name)
+	t.Outside = true
+	return []plugin.Target{t}
+}
+
+func TestAdoptOutside(t *testing.T) {
+	eachWay(t, func(t *testing.T, r *rigged) {
+		t.Run("EV-07 by executable, where it is to be looked for, and watched by event", func(t *testing.T) {
+			p, _ := r.startOutside("a")
+			eventually(t, "executed", func() bool { return executable(p.PID) != "" })
+			if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("a")}); len(got[0].Processes) > 0 {
+				t.Errorf("found without being looked for: %+v", got)
+			}
+			got := r.tracker.Adopt(t.Context(), outside("a"))
+			if len(got) != 1 || got[0].Life != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
+				t.Fatalf("found %+v, runs as %+v", got, p)
+			}
+			began := time.Now()
+			r.signal(p, syscall.SIGKILL)
+			e := r.exit()
+			if e.Name != "a" || e.PID != p.PID || e.Life != 1 || !e.Outside {
+				t.Errorf("told %+v", e)
+			}
+			if took := e.At.Sub(began); took > time.Second {
+				t.Errorf("told after %v", took)
+			}
+			for !e.Known && tellsOthers(t) {
+				e = r.exit()
+			}
+		})
+		t.Run("EV-07 by PLUGIN_DIR", func(t *testing.T) {
+			c := r.of("b", "hang")
+			p := r.startStray(c.Path, c.Env)
+			eventually(t, "executed", func() bool { return pluginDir(p.PID) != "" })
+			if got := r.tracker.Adopt(t.Context(), outside("b")); !slices.Equal(got[0].Processes, []plugin.Process{p}) {
+				t.Errorf("found %+v, runs as %+v", got, p)
+			}
+			r.signal(p, syscall.SIGKILL)
+			if e := r.explained(); e.Name != "b" || !e.Outside {
+				t.Errorf("told %+v", e)
+			}
+		})
+		t.Run("EV-23 what takes its place is found before the exit is told", func(t *testing.T) {
+			first, _ := r.startOutside("c")
+			eventually(t, "executed", func() bool { return executable(first.PID) != "" })
+			r.tracker.Adopt(t.Context(), outside("c"))
+			second, _ := r.startOutside("c")
+			eventually(t, "executed", func() bool { return executable(second.PID) != "" })
+			r.signal(first, syscall.SIGKILL)
+			eventually(t, "the second is watched", func() bool {
+				ps, _, err := r.tracker.Alive("c")
+				return err == nil && slices.Equal(ps, []plugin.Process{second})
+			})
+			if len(r.exits) > 0 {
+				t.Errorf("told %+v, though the second runs", <-r.exits)
+			}
+			r.signal(second, syscall.SIGKILL)
+			if e := r.explained(); e.Name != "c" || !e.Outside {
+				t.Errorf("told %+v", e)
+			}
+		})
+		t.Run("EV-08 not a file of another root with the same path", func(t *testing.T) {
+			p, path := r.startOutside("d")
+			eventually(t, "executed", func() bool { return executable(p.PID) != "" })
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.tracker.Adopt(t.Context(), outside("d")); len(got[0].Processes) > 0 {
+				t.Errorf("found %+v", got)
+			}
+			r.signal(p, syscall.SIGKILL)
+		})
+		t.Run("what we start is not from outside", func(t *testing.T) {
+			res := r.start("e", "serve")
+			r.tracker.Adopt(t.Context(), outside("e"))
+			r.signal(res.Processes[0], syscall.SIGKILL)
+			if e := r.explained(); e.Name != "e" || e.Outside {
+				t.Errorf("told %+v", e)
+			}
+		})
+	})
+}

@@ -1,0 +1,54 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// MaxCommanderSize is the largest axt-commander.json that is read, in bytes.
+const MaxCommanderSize = 64 << 10
+
+// WithCommander returns the configuration of a package of type Commander with
+// what its axt-commander.json says, decoded leniently as config.json is. The
+// existing agent starts the plugin by it; nothing here does. Unknown members are
+// kept. The error wraps ErrMalformed.
+func (c PackageConfig) WithCommander(text []byte) (PackageConfig, error) {
+	fields, err := decodeObject(text)
+	if err != nil {
+		return c, fmt.Errorf("decode axt-commander.json: %w", err)
+	}
+	var known struct {
+		PidFile      string `json:"pidFile"`
+		EndpointType string `json:"endpointType"`
+		EndpointFile string `json:"endpointFile"`
+		APIVersion   string `json:"apiVersion"`
+	}
+	var unknown []field
+	var l lenient
+	for _, f := range fields {
+		switch strings.ToLower(f.key) {
+		case "pidfile":
+			known.PidFile = l.text(f)
+		case "endpointtype":
+			known.EndpointType = l.text(f)
+		case "endpointfile":
+			known.EndpointFile = l.text(f)
+		case "apiversion":
+			known.APIVersion = l.text(f)
+		default:
+			unknown = append(unknown, f)
+		}
+	}
+	if l.err != nil {
+		return c, fmt.Errorf("decode axt-commander.json: %w", l.err)
+	}
+	b, err := json.Marshal(known)
+	if err == nil {
+		c.commander, err = appendFields(b, unknown)
+	}
+	if err != nil {
+		return c, fmt.Errorf("decode axt-commander.json: %w", err)
+	}
+	return c, nil
+}
