@@ -11,6 +11,7 @@ JSON     ?=
 KILLS    ?= 1000
 
 PROGRAMS := ./cmd/supervisor ./cmd/controlplane ./cmd/acs-plugin-manager
+SHIMS    := amd64 arm64
 SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.json))
 
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X pluginsupervisor/internal/version.built=$(VERSION)'
@@ -101,6 +102,7 @@ generate: ## write the parts of ARCHITECTURE.md and docs/drop-in.md that tests k
 .PHONY: build
 build: ## programs and sample plugins into bin/
 	$(BUILD) -o bin/ $(PROGRAMS)
+	@for arch in $(SHIMS); do GOOS=linux GOARCH=$$arch $(BUILD) -o bin/plugin-shim-$$arch ./cmd/plugin-shim; done
 	@for s in $(SAMPLES); do \
 		install -D -m 0644 -t bin/examples/$$s examples/$$s/config.json; \
 		if [[ -e examples/$$s/run.sh ]]; then \

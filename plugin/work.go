@@ -20,6 +20,13 @@ const (
 	VerbRestart   Verb = "--restart"
 )
 
+// The variables that every verb gets (SPEC 2). A process hands the first down,
+// and is known by it as a plugin's.
+const (
+	EnvDir         = "PLUGIN_DIR"     // the folder of this version
+	EnvPreviousDir = "PRE_PLUGIN_DIR" // that of the version before; empty but for an upgrade
+)
+
 // MayLeaveDaemon tells whether the verb may leave a process behind that is
 // meant to stay, and so must not be given a pipe (SPEC 11).
 func (v Verb) MayLeaveDaemon() bool {

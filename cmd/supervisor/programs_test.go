@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"testing"
 
@@ -51,6 +52,7 @@ func build(bin string) error {
 		flags = append(flags, "-race")
 	}
 	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"),
+		program("plugin-shim-"+runtime.GOARCH, "cmd/plugin-shim"),
 		program("acs-plugin-manager", "cmd/acs-plugin-manager"))
 	for _, sample := range []string{"hello", "crash", "hang", "once"} {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),

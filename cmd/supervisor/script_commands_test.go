@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/plugin"
 )
 
@@ -264,11 +266,17 @@ func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
 func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
 	until(ts, "pid of "+strings.Join(args[1:], " "), func() error {
-		b, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2], "daemon.pid"))
+		dir := filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2])
+		b, err := os.ReadFile(filepath.Join(dir, "daemon.pid"))
+		pid, _, _ := strings.Cut(string(b), " ")
+		if errors.Is(err, fs.ErrNotExist) { // not a sample, but wrapped
+			var run plugin.Process
+			run, err = service.ReadRun(dir)
+			pid = strconv.Itoa(run.PID)
+		}
 		if err != nil {
 			return err
 		}
-		pid, _, _ := strings.Cut(string(b), " ")
 		n, err := strconv.Atoi(pid)
 		if err != nil || len(args) > 3 && pid == args[3] || !lives(n) {
 			return fmt.Errorf("pid file says %q", b)

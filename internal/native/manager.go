@@ -123,7 +123,7 @@ func New(o Options) *Manager {
 	m.log = logger.OrSilent(m.log)
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir
+		return key == plugin.EnvDir || key == plugin.EnvPreviousDir
 	})
 	return m
 }

@@ -1,4 +1,4 @@
-package config
+package yamlfile
 
 import (
 	"errors"
@@ -10,22 +10,23 @@ import (
 // Size is a number of bytes.
 type Size int64
 
+// Units of sizes.
 const (
-	kibibyte Size = 1 << 10
-	mebibyte Size = 1 << 20
-	tebibyte Size = 1 << 40
+	KiB Size = 1 << 10
+	MiB Size = 1 << 20
+	TiB Size = 1 << 40
 )
 
 // sizeUnits are the units from the largest to the smallest.
 var sizeUnits = [...]struct {
 	name  string
 	bytes Size
-}{{"TiB", tebibyte}, {"GiB", 1 << 30}, {"MiB", mebibyte}, {"KiB", kibibyte}}
+}{{"TiB", TiB}, {"GiB", 1 << 30}, {"MiB", MiB}, {"KiB", KiB}}
 
 var errNotSize = errors.New("is not a size")
 
-// parseSize reads a whole number of bytes, or with a unit: 1024, 512MiB.
-func parseSize(s string) (Size, error) {
+// ParseSize reads a whole number of bytes, or with a unit: 1024, 512MiB.
+func ParseSize(s string) (Size, error) {
 	unit := Size(1)
 	for _, u := range sizeUnits {
 		if number, ok := strings.CutSuffix(s, u.name); ok {

@@ -1,4 +1,4 @@
-package process
+package inherit
 
 import (
 	"fmt"
@@ -9,10 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const helperKey = "INHERIT_TEST_DROPS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helperKey) != "" {
+		os.Exit(drops())
+	}
+	os.Exit(m.Run())
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // EV-30: what the process was started with does not go on.
-func TestDropInherited(t *testing.T) {
+func TestDrop(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0"`, os.Args[0])
-	cmd.Env = append(os.Environ(), helperKey+"=drops")
+	cmd.Env = append(os.Environ(), helperKey+"=1")
 	cmd.ExtraFiles = []*os.File{os.Stdout}
 	out, err := cmd.CombinedOutput()
 	if want := "before 0 77, after 1 22"; err != nil || string(out) != want {
@@ -20,7 +35,7 @@ func TestDropInherited(t *testing.T) {
 	}
 }
 
-// drops is the helper of TestDropInherited.
+// drops is the helper of TestDrop.
 func drops() int {
 	now := func() (flags, mask int) {
 		flags, err := unix.FcntlInt(3, unix.F_GETFD, 0)
@@ -31,7 +46,7 @@ func drops() int {
 	}
 	flags, mask := now()
 	fmt.Printf("before %d %o, ", flags, mask)
-	must(DropInherited())
+	must(Drop())
 	flags, mask = now()
 	fmt.Printf("after %d %o", flags, mask)
 	return 0

@@ -1,4 +1,4 @@
-package config
+package yamlfile
 
 import (
 	"errors"
@@ -14,30 +14,21 @@ type Mistake struct {
 	Text  string // what is wrong, and what is allowed
 }
 
-func (m *Mistake) Error() string { return line(m.Where, m.Key, m.Text) }
+func (m *Mistake) Error() string { return Line(m.Where, m.Key, m.Text) }
 
-// Warning is something that is odd but does not prevent the start.
-type Warning struct {
-	Where string // file:line, variable or flag
-	Key   string // "" when Where names it
-	Text  string
-}
-
-// String is the warning in one line.
-func (w Warning) String() string { return line(w.Where, w.Key, w.Text) }
-
-func line(parts ...string) string {
+// Line joins the parts of one line, without the empty ones.
+func Line(parts ...string) string {
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	return strings.Join(parts, ": ")
 }
 
-// badValue says that a value is not what the key allows.
-func badValue(value string, why error, k kind) string {
-	return fmt.Sprintf("%q %v; allowed: %s", shorten(value), why, k.allowed())
+// BadValue says that a value is not what the key allows.
+func BadValue(value string, why error, k Kind) string {
+	return fmt.Sprintf("%q %v; allowed: %s", Shorten(value), why, k.Allowed())
 }
 
-// shorten keeps a line readable, whatever was written into the file.
-func shorten(s string) string {
+// Shorten keeps a line readable, whatever was written into the file.
+func Shorten(s string) string {
 	const most = 200
 	if len(s) <= most {
 		return s
@@ -45,8 +36,8 @@ func shorten(s string) string {
 	return s[:most] + "…"
 }
 
-// suggest returns the name that was probably meant, "" if none is near.
-func suggest(name string, names []string) string {
+// Suggest returns the name that was probably meant, "" if none is near.
+func Suggest(name string, names []string) string {
 	best, nearest := "", min(2, len(name)/2)+1
 	for _, n := range names {
 		if d := distance(strings.ToLower(name), n); d < nearest {
@@ -86,8 +77,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// join is errors.Join of mistakes; nil without any.
-func join(mistakes []*Mistake) error {
+// Join is errors.Join of mistakes; nil without any.
+func Join(mistakes []*Mistake) error {
 	errs := make([]error, len(mistakes))
 	for i, m := range mistakes {
 		errs[i] = m
