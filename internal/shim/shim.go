@@ -165,11 +165,15 @@ func (s *shim) asAccount() (err error) {
 // lock takes the lock of the version folder, which starting and stopping hold.
 // Where its file cannot be made, as on a full disk, the folder is locked.
 func (s *shim) lock(ctx context.Context) (release func(), err error) {
-	release, _, err = lock.ExclusiveOr(ctx, layout.ServiceLock(s.dir), s.dir, nil)
-	if err != nil && ctx.Err() != nil {
+	held, _, err := lock.Take(ctx, layout.ServiceLock(s.dir), s.dir, true, lock.Hooks{})
+	switch {
+	case err == nil:
+		return held.Release, nil
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("another start or stop is under way and did not end in time: %w", err)
+	default:
+		return nil, err
 	}
-	return release, err
 }
 
 // environment returns the variables of the program and of its checks.
