@@ -308,7 +308,7 @@ func (r *faulted) judgeEnd(t *testing.T, s *System, w *world) {
 			r.errorf("%s %s is %s with %d failures (%s), want %s %s", v.Name, v.Version, v.State, v.Failures, v.Why, version, state)
 		}
 		if want := version + " " + says.String(); told[v.Name] != want {
-			r.errorf("of %s the control plane was told %s, want %s", v.Name, told[v.Name], want)
+			r.errorf("%s was reported as %s, want %s", v.Name, told[v.Name], want)
 		}
 		if (goal == "update" || goal == "order") && updated[v.Name] == "" {
 			r.errorf("how the change of %s ended was not told", v.Name)
@@ -384,7 +384,7 @@ func (r *faulted) judge(t *testing.T, usual faulted, f *injected, atStart bool) 
 			if slices.Contains(may, goal) && (side == left || !f.some) {
 				bound = faultLasts + 10*time.Minute
 			}
-			failedOrder := goal == "order" && f.method != "" && slices.Contains(may, goal) // it was told so
+			failedOrder := goal == "order" && f.method != "" && slices.Contains(may, goal) // the operator got the error
 			if reached && at > bound || !reached && !failedOrder {
 				t.Errorf("%s of %s after %v, usually after %v", verb, name, at, usual.reached[name])
 			}

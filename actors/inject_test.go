@@ -300,7 +300,7 @@ type injector struct {
 
 // injectors has each method of the ports that can fail.
 var injectors = map[string]injector{
-	"Manager.List":              {late: []string{"quiet", "hang", "update"}, lateAtStart: []string{"exit", "stop", "op"}}, // of what is not known yet
+	"Manager.List":              {late: []string{"quiet", "hang", "update"}, lateAtStart: []string{"exit", "stop", "op"}}, // about plugins that are not listed yet
 	"Manager.Probe":             {late: []string{"quiet", "hang"}},
 	"Manager.Check":             {late: []string{"exit", "quiet", "hang", "stop"}, passing: "a scan has asked instead"},
 	"Manager.Start":             {late: []string{"exit", "quiet"}},

@@ -62,26 +62,27 @@ type Manager interface {
 // Watcher tells at once of what happens to plugins between the periods. It
 // translates what the kernel tells into words, and decides nothing.
 type Watcher interface {
-	// Adopt begins to watch the processes of plugins, and tells in order what
-	// runs of them; a plugin that is watched already is only told of. What is
-	// started later is watched without being asked for. Plugins that were not
-	// reached before ctx ended are missing at the end.
+	// Adopt begins to watch the processes of plugins, and returns in order what
+	// runs of each, also of those that are watched already. What is started later
+	// is watched without being asked for. Plugins that were not reached before ctx
+	// ended are missing at the end.
 	Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting
-	// Follow tells of each end of what is watched, until ctx ends (EV-01). An
-	// Exit whose cause becomes known later is told again, marked Late. One
-	// process that ends while others live on is told of as an Exit marked
-	// Partial (EV-23). The error says why no more can be told.
+	// Follow reports each exit of what is watched, until ctx ends (EV-01). An
+	// Exit whose cause becomes known later is reported again, marked Late. When
+	// one process exits and others of the plugin live on, the Exit is marked
+	// Partial (EV-23). The error says why no more exits can be reported.
 	Follow(ctx context.Context, exited func(plugin.Exit)) error
 	// FollowLeaves follows the plugins' cgroups, where there are any, until ctx
-	// ends; what it notices is told by Follow. The error says why it stopped.
+	// ends; Follow reports what it notices. The error says why it stopped.
 	FollowLeaves(ctx context.Context) error
 }
 
-// Pulses tells of heartbeats when they come and when they stay away (EV-06).
+// Pulses reports heartbeats when they arrive and when they are overdue (EV-06).
 type Pulses interface {
 	// Watch sets which plugins' heartbeats are watched; it replaces the last set.
 	Watch(ps []plugin.Plugin)
-	// Follow tells until ctx ends. Beats that come fast are told as one.
+	// Follow reports until ctx ends. Heartbeats in quick succession are reported
+	// as one.
 	Follow(ctx context.Context, heard func(plugin.Pulse)) error
 }
 

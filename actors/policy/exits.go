@@ -64,8 +64,8 @@ func checkProcessExit(t *turn) {
 	t.emit(Check{})
 }
 
-// keepProcessExit does so when the work under way has ended: the process is one
-// of what that has started.
+// keepProcessExit has `--status` asked when the work under way has ended: the
+// process was started by that work.
 func keepProcessExit(t *turn) {
 	t.l.doubt = t.f.Exit.Life
 	t.writeExit("ask --status, when the work under way has ended")

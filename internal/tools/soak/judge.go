@@ -54,7 +54,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 			w.tally.never(undone, name+": "+err.Error())
 		}
 	}
-	const keeps = 20 // it was told so, and is told nothing else by the scans and pulls that follow
+	const keeps = 20 // reports in a row: the scans and pulls that follow must not change it
 	told := 0
 	for over := time.Now().Add(30 * time.Second); ; {
 		left, unknown := daemons(w.in.Root), w.unknownToPlane(ctx, plugin.StatusFailed)
