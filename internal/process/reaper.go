@@ -32,6 +32,9 @@ func (t *Tracker) Subreap() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
+	t.mu.Lock()
+	t.reaping = true
+	t.mu.Unlock()
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)
 	go func() {
@@ -92,6 +95,17 @@ func (t *Tracker) reap() (hidden bool) {
 		if !t.reapOne(pid) {
 			return false
 		}
+	}
+}
+
+// reapLeft reaps what a command has left as a zombie. Without Subreap that is
+// the child of another process, and a child of ours may belong to another package.
+func (t *Tracker) reapLeft() {
+	t.mu.Lock()
+	reaping := t.reaping
+	t.mu.Unlock()
+	if reaping {
+		t.reap()
 	}
 }
 

@@ -64,3 +64,33 @@ func TestReapBehindCommand(t *testing.T) {
 		})
 	}
 }
+
+// EV-03: without Subreap a command of a plugin takes the exit status of no
+// other child of the process.
+func TestOtherChildrenAreNotReaped(t *testing.T) {
+	if !inOwnProcess(t) {
+		return
+	}
+	for name, subreap := range map[string]bool{"without Subreap": false, "with Subreap": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, plugin.WatchPidfd)
+			if subreap {
+				r.subreap()
+			}
+			other := startWith(t, "A=b").Pid
+			if err := syscall.Kill(other, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "a zombie", func() bool {
+				s, err := procfs.ReadStat(other)
+				return err != nil || !s.Live()
+			})
+			r.start("p", "exit", "0")
+			var status syscall.WaitStatus
+			_, err := syscall.Wait4(other, &status, 0, nil)
+			if reaped := err != nil; reaped != subreap {
+				t.Errorf("the other child was reaped: %t (%v)", reaped, err)
+			}
+		})
+	}
+}

@@ -56,6 +56,7 @@ type Tracker struct {
 	survey    survey    // the last pass over the processes
 	swept     bool      // leaves of nobody were removed
 	hidden    bool      // see reap
+	reaping   bool      // Subreap was called: children that are no commands are reaped here
 	fullSince time.Time // when a process could not be watched for the first time
 }
 
