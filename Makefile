@@ -54,12 +54,13 @@ cover: ## statements that the tests reach, of each package by any test: bin/cove
 	@go tool cover -func=bin/cover.out | tail -n 1
 
 .PHONY: lint
-lint: ## formatting, go vet also for arm64, staticcheck, the workflows
+lint: ## formatting, go vet also for arm64, staticcheck, plain words, the workflows
 	@unformatted=$$($(TOOL) gofumpt -l .); \
 	if [[ -n $$unformatted ]]; then echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	go test ./internal/tools/vocabulary ./internal/tools/links
 	$(TOOL) actionlint .github/workflows/*.yml
 
 .PHONY: fuzz
