@@ -96,8 +96,9 @@ spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail w
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
 .PHONY: generate
-generate: ## write the parts of ARCHITECTURE.md and docs/drop-in.md that tests keep true
+generate: ## write the parts of the documents that tests keep true
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
+	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service -update
 	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
 
 .PHONY: build

@@ -117,7 +117,7 @@ func isSentence(text string) bool {
 }
 
 var (
-	codeSpan = regexp.MustCompile("`[^` ]+`|\\]\\([^)]*\\)") // one word of code, the target of a link
+	codeSpan = regexp.MustCompile("`[^` \n]+`|\\]\\([^)]*\\)") // one word of code, the target of a link
 	markup   = regexp.MustCompile(`(?s)<(script|style)[^>]*>.*?</(script|style)>|\{\{.*?\}\}|<[^>]*>`)
 	helpLine = regexp.MustCompile(`(?m)^([a-z-]+:.*## )?(.*)$`)
 )
