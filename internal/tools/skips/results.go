@@ -22,7 +22,7 @@ func (t test) compare(other test) int {
 	return cmp.Or(cmp.Compare(t.pkg, other.pkg), cmp.Compare(t.name, other.name))
 }
 
-// result is how a test ended.
+// result is the outcome of a test.
 type result struct {
 	skipped bool
 	reason  string // what the test printed when it skipped

@@ -322,7 +322,7 @@ func (w *besideWorld) replace(ctx context.Context, theirs bool, name string) err
 	return err
 }
 
-// look runs `--status` and lists, as whoever watches the host does.
+// look runs `--status` and lists, as an operator does.
 func (w *besideWorld) look(ctx context.Context) {
 	names := []string{}
 	for name := range w.installed {

@@ -161,7 +161,7 @@ func (e *existing) install(ctx context.Context, name string, versions ...string)
 	})
 }
 
-// report tells the control plane, as often as the existing program tries.
+// report sends to the control plane, as often as the existing program tries.
 func (e *existing) report(ctx context.Context, name, version string, status plugin.Status) {
 	for range 4 {
 		_, err := e.plane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{{Name: name, Version: version, Status: status}}})

@@ -6,7 +6,7 @@
 // A built supervisor works on a temporary root with short periods. Some of its
 // plugins run until they are killed, some end by themselves every few seconds,
 // some take their time to start, some hang in a verb now and then. Meanwhile plugins are killed, also several at
-// once and while no supervisor lives, an operator stops and starts two of them,
+// once and while no supervisor runs, an operator stops and starts two of them,
 // a second supervisor is tried, the control plane is away now and then, and the
 // disk of the supervisor's own files is full for a while (as root, which mounts a
 // small one there). The supervisor is killed with -9, a random time after its start or right after it
@@ -14,7 +14,7 @@
 //
 // The plugins trust it: `--start` starts a daemon whether one runs or not. Each
 // daemon writes its birth down, and whether another lived then, which a lock that
-// it holds tells. So a second copy, or a restart that nobody needed, is in the
+// it holds tells. So a second copy, or a needless restart, is in the
 // plugins' own books, also when it was too short to be seen.
 //
 // Without cgroups it is soaked by
