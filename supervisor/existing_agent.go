@@ -16,7 +16,7 @@ const agentProgram = "aliyun-service"
 
 // ErrExistingAgent is wrapped by the error of Run where the existing agent runs
 // on the same root (WithExistingAgent).
-var ErrExistingAgent = errors.New("the existing agent runs on the root")
+var ErrExistingAgent = errors.New("the existing agent runs on root")
 
 // refuseExistingAgent returns an error if the existing agent runs on the same
 // root: both would start a plugin that is down, and make two copies. With
@@ -34,7 +34,7 @@ func (s *Supervisor) refuseExistingAgent(root string) error {
 	}
 	err = fmt.Errorf("%w %s: pid %d, %s", ErrExistingAgent, root, found[i].PID, found[i].Executable)
 	if s.besideAgent {
-		s.log.WithError(err).Warn("Plugins may be started twice")
+		s.log.WithError(err).Warn("Started beside the existing agent: plugins may be started twice")
 		return nil
 	}
 	return err
