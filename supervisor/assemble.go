@@ -96,6 +96,14 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
 	policy.Unfinished = tidyUp(ctx, manager, log)
 	policy.Unlimited = unlimited
+	files := newOwnFiles(cfg.Root, held, socket, memory, log)
+	handler := s.handler
+	if len(cfg.Upgrade.Hook) > 0 {
+		hook := updateHook{
+			command: cfg.Upgrade.Hook, timeout: cfg.Upgrade.HookTimeout, root: cfg.Root, packages: plane, runner: runner, note: files.note, log: log,
+		}
+		handler = firstOf(s.handler, hook.offer)
+	}
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:       manager,
 		Heartbeats:    beats,
@@ -108,7 +116,7 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 		Clock:         clock.Wall{},
 		Rand:          rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Log:           log,
-		UpdateHandler: s.handler,
+		UpdateHandler: handler,
 	})
 	if err != nil {
 		return err
@@ -122,7 +130,6 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	}
 	started.Info("Supervisor started")
 
-	files := newOwnFiles(cfg.Root, held, socket, memory, log)
 	seen := &running{System: system, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
 	seen.log, _ = log.Out.(logQueue)
 	s.setRunning(seen, "")

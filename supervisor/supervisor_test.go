@@ -3,13 +3,20 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 	"pluginsupervisor/supervisor"
 )
@@ -198,6 +205,75 @@ func TestTwoInOneProcess(t *testing.T) {
 		t.Errorf("status after the first has stopped: %+v, %v", status.Supervisor, err)
 	}
 	if err := stopSecond(); err != nil {
+		t.Error(err)
+	}
+}
+
+// UP-05: the handler of the program is asked first, then upgrade.hook; what the
+// one or the other takes over is in the journal, with nothing done about it.
+func TestUpdatesTakenOver(t *testing.T) {
+	plane := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == control.PathUpdate {
+			fmt.Fprint(w, `{"plugin":[{"name":"byhandler","version":"2.0"},{"name":"byhook","version":"2.0"}]}`)
+			return
+		}
+		fmt.Fprint(w, "{}")
+	}))
+	defer plane.Close()
+	root, err := os.MkdirTemp("", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = os.RemoveAll(root), os.Remove(layout.SecondSocket(root)) })
+	for _, name := range []string{"byhandler", "byhook"} {
+		r := record.Record{Name: name, Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "20"}
+		if _, err := registry.New(registry.Options{Root: root}).Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hook := filepath.Join(root, "hook")
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho $UPDATE_NAME $UPDATE_INSTALLED $UPDATE_VERSION >> "+hook+".ran\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, err := supervisor.New(
+		supervisor.WithRoot(root), supervisor.WithControlPlane(plane.URL), supervisor.WithSetting("upgrade.hook", hook),
+		supervisor.WithSetting("first_run.update", "1h"),
+		supervisor.WithUpdateHandler(func(_ context.Context, u plugin.AssignedUpdate) bool {
+			return u.Name == "byhandler" && u.Installed == "1.0" && u.Version == "2.0"
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	taken := map[string]bool{}
+	following := make(chan error, 1)
+	go func() {
+		following <- s.Follow(ctx, func(e plugin.Entry) {
+			if e.Cause == "update to 2.0 taken over by the update handler" {
+				if taken[e.Plugin] = true; len(taken) == 2 {
+					cancel()
+				}
+			}
+		})
+	}()
+	for ctx.Err() == nil { // until Follow has begun
+		if err := s.CheckUpdates(ctx); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	if err := <-following; err != nil || len(taken) != 2 {
+		t.Errorf("taken over %v, %v", taken, err)
+	}
+	if ran, err := os.ReadFile(hook + ".ran"); err != nil || !strings.HasPrefix(string(ran), "byhook 1.0 2.0\n") || strings.Contains(string(ran), "byhandler") {
+		t.Errorf("the hook was run for %q, %v", ran, err)
+	}
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
