@@ -51,7 +51,7 @@ func TestUpdateHook(t *testing.T) {
 		"hangs":            {script: `sleep 300 & echo $! > "$0.child"; sleep 300`, timeout: 200 * time.Millisecond, problem: "a 2.0: no end in 200ms"},
 		"ignores SIGTERM":  {script: `trap "" TERM; sleep 300 & echo $! > "$0.child"; while :; do sleep 1; done`, timeout: 200 * time.Millisecond, problem: "no end in 200ms"},
 		"missing":          {problem: "missing"},
-		"not executable":   {script: "exit 0", mode: 0o644, problem: "permission denied"},
+		"not executable":   {script: "exit 0", mode: 0o644, problem: "not executable"},
 		"killed":           {script: "kill -9 $$", problem: "SIGKILL"},
 		"prints a lot":     {script: "head -c 10000000 /dev/zero; head -c 10000000 /dev/zero >&2; exit 0", taken: true},
 	} {
