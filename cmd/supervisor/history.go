@@ -19,7 +19,7 @@ import (
 // history is what the journal holds, the oldest first: as the supervisor tells
 // it, or, when it does not answer, as its files do.
 func history(cmd *cobra.Command, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
-	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Events(cmd.Context(), f)
+	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ReadEvents(cmd.Context(), f)
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v; this is what the journal's files say\n", err)
 		return written(cmd.ErrOrStderr(), cfg, f)

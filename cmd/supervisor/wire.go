@@ -120,7 +120,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	seen := door{System: system, log: out, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
-		return socket.Serve(ctx, admin.Handler(seen, layout.Supervisor(cfg.Root)), log)
+		return socket.Serve(ctx, admin.NewHandler(seen, layout.Supervisor(cfg.Root)), log)
 	})
 	parts.run(ctx, "own files", files.run)
 	if metrics != nil {

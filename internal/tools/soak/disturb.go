@@ -177,7 +177,7 @@ func (w *world) killSteady(n int) {
 // operate stops a plugin and starts it, over and over.
 func (w *world) operate(ctx context.Context, name string) {
 	for pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
-		if w.order(ctx, admin.OrderStop, name) != nil {
+		if w.order(ctx, admin.CommandStop, name) != nil {
 			continue // no supervisor lives just now
 		}
 		// It may take a while, over the ends of several supervisors.
@@ -199,7 +199,7 @@ func (w *world) operate(ctx context.Context, name string) {
 				break
 			}
 		}
-		for w.order(ctx, admin.OrderStart, name) != nil {
+		for w.order(ctx, admin.CommandStart, name) != nil {
 			if pause.Sleep(ctx, 20*time.Millisecond) != nil {
 				return
 			}
@@ -217,8 +217,8 @@ func (w *world) stopped(ctx context.Context, name string) bool {
 
 // order gives an operator's order. Now and then the supervisor that has
 // accepted it does not live to carry it out.
-func (w *world) order(ctx context.Context, o admin.Order, name string) error {
-	if _, err := w.client.Order(ctx, o, name); err != nil {
+func (w *world) order(ctx context.Context, o admin.Command, name string) error {
+	if _, err := w.client.SendCommand(ctx, o, name); err != nil {
 		return err
 	}
 	w.tally.add("operator's orders accepted", 1)
