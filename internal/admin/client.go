@@ -87,7 +87,7 @@ type socketGoneError struct {
 }
 
 func (e *socketGoneError) Error() string {
-	return fmt.Sprintf("pid %d holds this root, but its socket %s is gone; wait 10 s, it is recreated if possible", e.pid, e.path)
+	return fmt.Sprintf("pid %d holds this root, but its socket is gone: %s; wait 10 s, it is recreated if possible", e.pid, e.path)
 }
 
 func (e *socketGoneError) Is(target error) bool {

@@ -32,18 +32,23 @@ func (f fakeSupervisor) Follow(ctx context.Context, _ func(plugin.Entry)) error 
 func (f fakeSupervisor) StartPlugin(ctx context.Context, name string) error {
 	return f.answerCommand(ctx, name)
 }
+
 func (f fakeSupervisor) ForceStartPlugin(ctx context.Context, name string) error {
 	return f.answerCommand(ctx, name)
 }
+
 func (f fakeSupervisor) StopPlugin(ctx context.Context, name string) error {
 	return f.answerCommand(ctx, name)
 }
+
 func (f fakeSupervisor) RestartPlugin(ctx context.Context, name string) error {
 	return f.answerCommand(ctx, name)
 }
+
 func (f fakeSupervisor) CancelChange(ctx context.Context, name string) error {
 	return f.answerCommand(ctx, name)
 }
+
 func (f fakeSupervisor) ChangePlugin(ctx context.Context, o plugin.Change) error {
 	return f.answerCommand(ctx, o.Name)
 }
