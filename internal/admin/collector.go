@@ -50,15 +50,15 @@ func newCollector(s Observed) *collector {
 	gauge("problems", "Things that do not work and are tried again.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Problems)) })
 	gauge("plugins_weakly_verified", "Plugins whose package was verified by MD5 only, or not at all; what is not known does not count.",
-		func(s plugin.Snapshot) float64 { return float64(len(s.Weak())) })
+		func(s plugin.Snapshot) float64 { return float64(len(s.ListUnverified())) })
 	gauge("versions_refused", "Versions of plugins that are in quarantine, refused for a while.",
-		func(s plugin.Snapshot) float64 { return float64(s.Refused()) })
+		func(s plugin.Snapshot) float64 { return float64(s.CountQuarantined()) })
 	gauge("updates_blocked", "Versions that the control plane assigned and that could not be taken.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Blocked)) })
 	gauge("reports_owed", "Plugins with something the control plane has not acknowledged.",
-		func(s plugin.Snapshot) float64 { return float64(s.Reports.Owed) })
+		func(s plugin.Snapshot) float64 { return float64(s.Reports.Pending) })
 	gauge("reports_owed_since_timestamp_seconds", "Since when the oldest of them is owed; 0 when nothing is.",
-		func(s plugin.Snapshot) float64 { return seconds(s.Reports.OwedSince) })
+		func(s plugin.Snapshot) float64 { return seconds(s.Reports.PendingSince) })
 	gauge("events_owed", "Events not delivered to the control plane yet.",
 		func(s plugin.Snapshot) float64 { return float64(s.Reports.Events) })
 	gauge("last_scan_timestamp_seconds", "When the last scan started; 0 before the first.",
@@ -75,17 +75,17 @@ func newCollector(s Observed) *collector {
 	count("exits_total", "Ends of plugins that were told by an event.", func(n plugin.Counters) uint64 { return n.Exits })
 	count("host_events_total", "Times when many plugins failed together.", func(n plugin.Counters) uint64 { return n.HostEvents })
 	count("restarts_total", "Restarts that were carried out.", func(n plugin.Counters) uint64 { return n.Restarts })
-	count("restarts_failed_total", "Restarts after which the plugin did not run.", func(n plugin.Counters) uint64 { return n.RestartsBad })
-	count("reports_delivered_total", "Reports the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.Reports })
-	count("reports_failed_total", "Tries to report that failed.", func(n plugin.Counters) uint64 { return n.ReportsBad })
-	count("reports_suppressed_total", "Lazy reports with nothing new, not sent.", func(n plugin.Counters) uint64 { return n.Suppressed })
+	count("restarts_failed_total", "Restarts after which the plugin did not run.", func(n plugin.Counters) uint64 { return n.RestartsFailed })
+	count("reports_delivered_total", "Reports the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.ReportsDelivered })
+	count("reports_failed_total", "Tries to report that failed.", func(n plugin.Counters) uint64 { return n.ReportsFailed })
+	count("reports_suppressed_total", "Lazy reports with nothing new, not sent.", func(n plugin.Counters) uint64 { return n.ReportsSuppressed })
 	count("upgrades_total", "Upgrades that were carried out.", func(n plugin.Counters) uint64 { return n.Upgrades })
-	count("upgrades_failed_total", "Upgrades that failed.", func(n plugin.Counters) uint64 { return n.UpgradesBad })
+	count("upgrades_failed_total", "Upgrades that failed.", func(n plugin.Counters) uint64 { return n.UpgradesFailed })
 	count("defects_total", "Facts about plugins that the transition table does not expect: defects of the supervisor.", func(n plugin.Counters) uint64 { return n.Defects })
-	count("weak_installs_total", "Packages installed that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.Weak })
-	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
+	count("weak_installs_total", "Packages installed that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.UnverifiedInstalls })
+	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.TimersSkipped })
 	count("dead_letters_total", "Messages to actors that had ended.", func(n plugin.Counters) uint64 { return n.DeadLetters })
-	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogDropped })
+	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogLinesDropped })
 	return c
 }
 
@@ -126,8 +126,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		out <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(v.Restarts), v.Name)
-		if !v.Beat.IsZero() {
-			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, seconds(v.Beat), v.Name)
+		if !v.LastHeartbeat.IsZero() {
+			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, seconds(v.LastHeartbeat), v.Name)
 		}
 	}
 	for in, n := range records {

@@ -14,7 +14,7 @@ import (
 func readStatus(r response) plugin.Answer {
 	var a StatusAnswer
 	if err := decode(r, &a); err != nil {
-		return plugin.Answer{Understood: err}
+		return plugin.Answer{ParseErr: err}
 	}
 	answer := plugin.Answer{
 		Code:            a.Code,
@@ -52,7 +52,7 @@ func offerTimeout(d time.Duration) time.Duration {
 	return d
 }
 
-// decode reads one JSON object; what is not one wraps plugin.ErrNotUnderstood.
+// decode reads one JSON object; what is not one wraps plugin.ErrUnreadableAnswer.
 // A body that did not arrive completely is read no further.
 func decode(r response, into any) error {
 	var err error
@@ -65,7 +65,7 @@ func decode(r response, into any) error {
 		err = json.Unmarshal(r.body, into)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", plugin.ErrNotUnderstood, err)
+		return fmt.Errorf("%w: %w", plugin.ErrUnreadableAnswer, err)
 	}
 	return nil
 }

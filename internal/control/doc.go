@@ -7,7 +7,7 @@
 //
 //   - an answer, when the status was 2xx. A body that could not be read is told
 //     beside it: what was sent has arrived all the same (SC-19);
-//   - a *plugin.Refusal, when the status was anything else (SC-20);
+//   - a *plugin.HTTPError, when the status was anything else (SC-20);
 //   - another error, when there was no complete answer in time.
 //
 // The wire structs serve both sides: a server decodes with the types the client

@@ -68,17 +68,17 @@ func (c *Client) post(ctx context.Context, path string, content any) (response, 
 	case err != nil:
 		err = fmt.Errorf("read answer: %w", reason(ctx, err))
 	case len(answer) > MaxAnswer:
-		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrNotUnderstood, MaxAnswer)
+		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrUnreadableAnswer, MaxAnswer)
 	}
 	refused := resp.StatusCode < 200 || resp.StatusCode > 299
 	if refused || isWebPage(resp.Header, answer, err) {
 		c.log.WithFields(logrus.Fields{
-			"path": path, "status": resp.StatusCode, "answer": plugin.Cut(string(answer), maxQuote),
+			"path": path, "status": resp.StatusCode, "answer": plugin.TruncateText(string(answer), maxQuote),
 		}).Debug("Control plane refused a request")
 		if !refused {
 			return response{}, ErrForeignAnswer
 		}
-		return response{}, &plugin.Refusal{
+		return response{}, &plugin.HTTPError{
 			Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()), Location: redirectTarget(resp),
 		}
 	}
@@ -116,7 +116,7 @@ func redirectTarget(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	return plugin.Cut((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
+	return plugin.TruncateText((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
 }
 
 // reason is why a request failed.

@@ -57,7 +57,7 @@ func TestNoAnswer(t *testing.T) {
 		"a trickle":        {trickling, short, context.DeadlineExceeded, "no complete answer in 200ms", true},
 		"a stall":          {stalling(200), short, context.DeadlineExceeded, "no complete answer in 200ms", true},
 		"the end midway":   {closing, patience, io.ErrUnexpectedEOF, "read answer", true},
-		"too much":         {answering(200, strings.Repeat(" ", MaxAnswer-1)+"{}"), patience, plugin.ErrNotUnderstood, "longer than 4194304 bytes", true},
+		"too much":         {answering(200, strings.Repeat(" ", MaxAnswer-1)+"{}"), patience, plugin.ErrUnreadableAnswer, "longer than 4194304 bytes", true},
 		"headers too long": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 2*maxHeader)) }, patience, nil, "header", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestNoAnswer(t *testing.T) {
 			c := newClient(t, Config{URL: server.URL, Timeout: test.timeout})
 			answer, err := c.Report(t.Context(), oneReport())
 			if test.status && err == nil {
-				err, answer.Understood = answer.Understood, nil
+				err, answer.ParseErr = answer.ParseErr, nil
 			}
 			if err == nil || (test.want != nil && !errors.Is(err, test.want)) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error %v, want %v and %q", err, test.want, test.says)

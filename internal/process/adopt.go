@@ -17,10 +17,10 @@ import (
 // leaves that are empty and of none of the plugins are removed. A plugin that is
 // watched already is only told of: what it runs as changes. When ctx ends, those
 // that were not reached are missing at the end.
-func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+func (t *Tracker) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
 	began := time.Now() // one pass over the processes is for all
 	there := t.leavesThere(ts)
-	seen := make([]plugin.Sighting, 0, len(ts))
+	seen := make([]plugin.Observed, 0, len(ts))
 	for _, target := range ts {
 		if ctx.Err() != nil {
 			break
@@ -47,7 +47,7 @@ func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighti
 }
 
 // leavesThere are the names of the plugins that have a leaf, those of ts among them.
-func (t *Tracker) leavesThere(ts []plugin.Target) []string {
+func (t *Tracker) leavesThere(ts []plugin.WatchTarget) []string {
 	if t.tree == nil {
 		return nil
 	}
@@ -62,17 +62,17 @@ func (t *Tracker) leavesThere(ts []plugin.Target) []string {
 	return names
 }
 
-func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin.Sighting {
+func (t *Tracker) adopt(target plugin.WatchTarget, leaf bool, began time.Time) plugin.Observed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tr := t.get(target.Plugin.Name)
-	s := plugin.Sighting{Name: tr.name, Watch: plugin.WatchPidfd}
+	s := plugin.Observed{Name: tr.name, Watch: plugin.WatchPidfd}
 	if t.tree != nil {
 		s.Watch = plugin.WatchCgroup
 	}
 	if tr.alive {
 		s.Processes, _ = t.look(tr, began) // it has dealt with the error
-		s.Life = tr.life
+		s.RunID = tr.life
 		return s
 	}
 	if leaf && t.occupy(tr) {
@@ -80,13 +80,13 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin
 		t.endLater(tr, target.Plugin.Timeout)
 	}
 	for _, p := range target.Processes {
-		if p.Boot == t.boot && tr.verbs == 0 {
+		if p.BootID == t.boot && tr.verbs == 0 {
 			if err := t.join(tr, p); err != nil {
 				t.cannotWatch(tr, err)
 			}
 		}
 	}
-	tr.outside = target.Outside || t.tree != nil && len(tr.watched) > 0 // find knows what is in the leaf
+	tr.outside = target.IncludeExternal || t.tree != nil && len(tr.watched) > 0 // find knows what is in the leaf
 	live, err := t.find(tr, true, began)
 	if err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
 		tr.alive = true
@@ -94,7 +94,7 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin
 	}
 	tr.outside = tr.outside && tr.alive
 	s.Processes, _ = t.look(tr, began) // it has dealt with the error
-	s.Life = tr.life
+	s.RunID = tr.life
 	return s
 }
 

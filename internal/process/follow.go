@@ -176,7 +176,7 @@ func (t *Tracker) ended(tr *tracked, at time.Time) {
 	for len(tr.watched) > 0 { // which the kernel has not told of yet
 		t.fell(tr.watched[0], at)
 	}
-	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at, Outside: tr.outside}
+	e := plugin.Exit{Name: tr.name, RunID: tr.life, At: at, External: tr.outside}
 	tr.outside = false
 	cause := tr.cause(at)
 	if cause != nil {
@@ -218,7 +218,7 @@ func (t *Tracker) forget(tr *tracked) {
 
 // describe says in the words of the domain how a process ended.
 func describe(e *plugin.Exit, status syscall.WaitStatus, known bool) {
-	e.Known = known
+	e.CauseKnown = known
 	switch {
 	case !known:
 	case status.Signaled():

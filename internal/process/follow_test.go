@@ -22,14 +22,14 @@ func TestExitOfOwn(t *testing.T) {
 			res := r.start("a", "serve")
 			r.signal(res.Processes[0], syscall.SIGKILL)
 			e := r.exit()
-			if e.Name != "a" || e.Life != res.Life || e.PID != res.Processes[0].PID || !e.Known || e.Signal != "SIGKILL" || e.Late {
+			if e.Name != "a" || e.RunID != res.Life || e.PID != res.Processes[0].PID || !e.CauseKnown || e.Signal != "SIGKILL" || e.Late {
 				t.Errorf("told %+v of %+v", e, res)
 			}
 		})
 		t.Run("EV-10 its exit code", func(t *testing.T) {
 			res := r.start("a", "serve")
 			r.signal(res.Processes[0], syscall.SIGUSR1)
-			if e := r.exit(); !e.Known || e.Code != 7 || e.Signal != "" || e.Life != res.Life || res.Life != 2 {
+			if e := r.exit(); !e.CauseKnown || e.Code != 7 || e.Signal != "" || e.RunID != res.Life || res.Life != 2 {
 				t.Errorf("told %+v of %+v", e, res)
 			}
 		})
@@ -79,10 +79,10 @@ func TestExitOfOthers(t *testing.T) {
 				res := r.start("a", "serve")
 				r.signal(res.Processes[0], end.sig)
 				e := r.explained()
-				if e.Life != res.Life || e.PID != res.Processes[0].PID {
+				if e.RunID != res.Life || e.PID != res.Processes[0].PID {
 					t.Errorf("told %+v of %+v", e, res)
 				}
-				if tellsOthers(t) && (!e.Known || e.Signal != end.want.Signal || e.Code != end.want.Code) {
+				if tellsOthers(t) && (!e.CauseKnown || e.Signal != end.want.Signal || e.Code != end.want.Code) {
 					t.Errorf("told as %q", e.Cause())
 				}
 			})
@@ -123,7 +123,7 @@ func TestLastProcess(t *testing.T) {
 				return len(ps) == 1 && life == res.Life && err == nil
 			})
 			r.signal(res.Processes[n-1], syscall.SIGKILL)
-			if e := r.explained(); e.Name != "b" || e.Life != res.Life {
+			if e := r.explained(); e.Name != "b" || e.RunID != res.Life {
 				t.Errorf("told %+v", e)
 			}
 		})
@@ -136,7 +136,7 @@ func TestLastProcess(t *testing.T) {
 				if err := os.WriteFile(stop, nil, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if e := r.explained(); e.Name != "c" || e.Life != res.Life {
+				if e := r.explained(); e.Name != "c" || e.RunID != res.Life {
 					t.Errorf("told %+v of %+v", e, res)
 				}
 			})
@@ -150,7 +150,7 @@ func TestLastProcess(t *testing.T) {
 			}
 			r.quiet("replaced")
 			r.signal(again.Processes[0], syscall.SIGKILL)
-			if e := r.explained(); e.Life != again.Life {
+			if e := r.explained(); e.RunID != again.Life {
 				t.Errorf("told %+v of %+v", e, again)
 			}
 		})
@@ -186,7 +186,7 @@ func TestMovedAway(t *testing.T) {
 				t.Fatalf("alive: %v %v", ps, err)
 			}
 			r.signal(ps[0], syscall.SIGKILL)
-			if e := r.explained(); e.Name != name || e.Life != res.Life {
+			if e := r.explained(); e.Name != name || e.RunID != res.Life {
 				t.Errorf("told %+v of %+v", e, res)
 			}
 		})

@@ -15,10 +15,10 @@ import (
 // second; 0 for one of another boot.
 func Age(p plugin.Process) time.Duration {
 	now := procfs.BootTicks()
-	if boot, err := procfs.BootID(); err != nil || boot != p.Boot || p.Born > now {
+	if boot, err := procfs.BootID(); err != nil || boot != p.BootID || p.StartTicks > now {
 		return 0
 	}
-	return time.Duration(now-p.Born) * (time.Second / procfs.TicksPerSecond)
+	return time.Duration(now-p.StartTicks) * (time.Second / procfs.TicksPerSecond)
 }
 
 // pluginDir returns what a process was given as its plugin's folder, "" if nothing.

@@ -37,7 +37,7 @@ func TestWithoutInotify(t *testing.T) {
 				t.Errorf("reported %+v of %+v", e, res)
 			}
 			r.signal(res.Processes[1], syscall.SIGKILL)
-			if e := r.explained(); e.Name != "a" || e.Life != res.Life {
+			if e := r.explained(); e.Name != "a" || e.RunID != res.Life {
 				t.Errorf("reported %+v of %+v", e, res)
 			}
 		})

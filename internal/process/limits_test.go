@@ -68,7 +68,7 @@ func TestLimits(t *testing.T) {
 		for range 2 {
 			res := r.start("c", "eat")
 			r.signal(res.Processes[0], syscall.SIGUSR1)
-			if e := r.exit(); !e.OOM || e.Signal != "SIGKILL" || e.Life != res.Life {
+			if e := r.exit(); !e.OOM || e.Signal != "SIGKILL" || e.RunID != res.Life {
 				t.Errorf("told %+v of %+v", e, res)
 			}
 		}

@@ -138,13 +138,13 @@ func (t *Tracker) living(pids []int) []plugin.Process {
 		if err != nil || !s.Live() {
 			continue
 		}
-		live = append(live, plugin.Process{PID: pid, Born: s.Born, Boot: t.boot})
+		live = append(live, plugin.Process{PID: pid, StartTicks: s.Born, BootID: t.boot})
 	}
 	return live
 }
 
 func elder(a, b plugin.Process) int {
-	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.PID, b.PID))
+	return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
 }
 
 // watch has the kernel tell of the ends of a plugin's processes: of those that

@@ -38,7 +38,7 @@ func (r *rigged) startStray(path string, env []string) plugin.Process {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return plugin.Process{PID: cmd.Process.Pid, Born: s.Born, Boot: r.tracker.boot}
+	return plugin.Process{PID: cmd.Process.Pid, StartTicks: s.Born, BootID: r.tracker.boot}
 }
 
 func copyExecutable(t *testing.T, from, to string) {
@@ -64,10 +64,10 @@ func copyExecutable(t *testing.T, from, to string) {
 }
 
 // outside is a target whose processes are looked for everywhere.
-func outside(name string) []plugin.Target {
+func outside(name string) []plugin.WatchTarget {
 	t := target(name)
-	t.Outside = true
-	return []plugin.Target{t}
+	t.IncludeExternal = true
+	return []plugin.WatchTarget{t}
 }
 
 func TestAdoptOutside(t *testing.T) {
@@ -75,23 +75,23 @@ func TestAdoptOutside(t *testing.T) {
 		t.Run("EV-07 by executable, where it is to be looked for, and watched by event", func(t *testing.T) {
 			p, _ := r.startOutside("a")
 			eventually(t, "executed", func() bool { return executable(p.PID) != "" })
-			if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("a")}); len(got[0].Processes) > 0 {
+			if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{target("a")}); len(got[0].Processes) > 0 {
 				t.Errorf("found without being looked for: %+v", got)
 			}
 			got := r.tracker.Adopt(t.Context(), outside("a"))
-			if len(got) != 1 || got[0].Life != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
+			if len(got) != 1 || got[0].RunID != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
 				t.Fatalf("found %+v, runs as %+v", got, p)
 			}
 			began := time.Now()
 			r.signal(p, syscall.SIGKILL)
 			e := r.exit()
-			if e.Name != "a" || e.PID != p.PID || e.Life != 1 || !e.Outside {
+			if e.Name != "a" || e.PID != p.PID || e.RunID != 1 || !e.External {
 				t.Errorf("told %+v", e)
 			}
 			if took := e.At.Sub(began); took > time.Second {
 				t.Errorf("told after %v", took)
 			}
-			for !e.Known && tellsOthers(t) {
+			for !e.CauseKnown && tellsOthers(t) {
 				e = r.exit()
 			}
 		})
@@ -103,7 +103,7 @@ func TestAdoptOutside(t *testing.T) {
 				t.Errorf("found %+v, runs as %+v", got, p)
 			}
 			r.signal(p, syscall.SIGKILL)
-			if e := r.explained(); e.Name != "b" || !e.Outside {
+			if e := r.explained(); e.Name != "b" || !e.External {
 				t.Errorf("told %+v", e)
 			}
 		})
@@ -122,7 +122,7 @@ func TestAdoptOutside(t *testing.T) {
 				t.Errorf("told %+v, though the second runs", <-r.exits)
 			}
 			r.signal(second, syscall.SIGKILL)
-			if e := r.explained(); e.Name != "c" || !e.Outside {
+			if e := r.explained(); e.Name != "c" || !e.External {
 				t.Errorf("told %+v", e)
 			}
 		})
@@ -141,7 +141,7 @@ func TestAdoptOutside(t *testing.T) {
 			res := r.start("e", "serve")
 			r.tracker.Adopt(t.Context(), outside("e"))
 			r.signal(res.Processes[0], syscall.SIGKILL)
-			if e := r.explained(); e.Name != "e" || e.Outside {
+			if e := r.explained(); e.Name != "e" || e.External {
 				t.Errorf("told %+v", e)
 			}
 		})

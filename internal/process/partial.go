@@ -44,7 +44,7 @@ func (t *Tracker) notePartial(m *member, at time.Time) {
 	if tr.verbs > 0 { // a command changes what runs
 		return
 	}
-	old := procfs.BootTicks()-m.Born >= uint64(partialAge/time.Second)*procfs.TicksPerSecond
+	old := procfs.BootTicks()-m.StartTicks >= uint64(partialAge/time.Second)*procfs.TicksPerSecond
 	for _, other := range tr.watched {
 		if elder(other.Process, m.Process) < 0 && !old {
 			return
@@ -78,7 +78,7 @@ func (t *Tracker) tellPartial(tr *tracked, p *partial) {
 		return
 	}
 	tr.partials.last, tr.partials.gap = time.Now(), min(max(2*tr.partials.gap, partialGap), partialGapMax)
-	e := plugin.Exit{Name: tr.name, Life: tr.life, At: p.at, PID: p.process.PID, Partial: true}
+	e := plugin.Exit{Name: tr.name, RunID: tr.life, At: p.at, PID: p.process.PID, Partial: true}
 	for i := range tr.endings {
 		if how := &tr.endings[i]; how.Process == p.process {
 			t.ask(how)

@@ -20,14 +20,14 @@ func TestPartialExit(t *testing.T) {
 			res := r.start("a", "serve", "3")
 			r.signal(res.Processes[0], syscall.SIGKILL)
 			e := r.part()
-			want := plugin.Exit{Name: "a", Life: res.Life, At: e.At, PID: res.Processes[0].PID, Known: true, Signal: "SIGKILL", Partial: true}
+			want := plugin.Exit{Name: "a", RunID: res.Life, At: e.At, PID: res.Processes[0].PID, CauseKnown: true, Signal: "SIGKILL", Partial: true}
 			if e != want {
 				t.Errorf("reported %+v, want %+v", e, want)
 			}
 			for _, p := range res.Processes[1:] {
 				r.signal(p, syscall.SIGKILL)
 			}
-			if e := r.explained(); e.Name != "a" || e.Partial || e.Life != res.Life {
+			if e := r.explained(); e.Name != "a" || e.Partial || e.RunID != res.Life {
 				t.Errorf("reported %+v", e)
 			}
 		})
@@ -79,7 +79,7 @@ func TestPartialExitOfAllWatched(t *testing.T) {
 		for _, p := range res.Processes[:watchedMost] {
 			r.signal(p, syscall.SIGKILL)
 		}
-		if e := r.part(); e.PID != res.Processes[0].PID || e.Life != res.Life {
+		if e := r.part(); e.PID != res.Processes[0].PID || e.RunID != res.Life {
 			t.Errorf("reported %+v of %+v", e, res.Processes)
 		}
 	})

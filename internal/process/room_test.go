@@ -54,7 +54,7 @@ func TestRoom(t *testing.T) {
 		end := r.run(r.runner, asked)
 		eventually(t, "asked", func() bool { return len(r.alive()) == 2 })
 		r.signal(res.Processes[0], syscall.SIGKILL)
-		if e := r.exit(); e.Name != "a" || e.Life != res.Life {
+		if e := r.exit(); e.Name != "a" || e.RunID != res.Life {
 			t.Errorf("told %+v of %+v", e, res)
 		}
 		end()
@@ -76,7 +76,7 @@ func TestRoom(t *testing.T) {
 			t.Fatalf("it is in the leaf: %s %v", b, err)
 		}
 		r.signal(res.Processes[0], syscall.SIGKILL)
-		if e := r.exit(); e.Name != "c" || e.Life != res.Life || e.Signal != "SIGKILL" {
+		if e := r.exit(); e.Name != "c" || e.RunID != res.Life || e.Signal != "SIGKILL" {
 			t.Errorf("told %+v of %+v", e, res)
 		}
 	})
@@ -138,7 +138,7 @@ func TestChurn(t *testing.T) {
 				res := r.start("a", "serve")
 				time.Sleep(time.Duration(i%10) * 300 * time.Microsecond)
 				r.signal(res.Processes[0], syscall.SIGKILL)
-				if e := r.exit(); e.Life != uint64(i+1) || e.Signal != "SIGKILL" {
+				if e := r.exit(); e.RunID != uint64(i+1) || e.Signal != "SIGKILL" {
 					t.Fatalf("%d: told %+v of %+v", i, e, res)
 				}
 			}
@@ -151,7 +151,7 @@ func TestChurn(t *testing.T) {
 					t.Fatal(res.Err)
 				}
 				if len(res.Processes) > 0 { // it was still seen
-					if e := r.exit(); e.Life != res.Life {
+					if e := r.exit(); e.RunID != res.Life {
 						t.Fatalf("told %+v of %+v", e, res)
 					}
 				}

@@ -33,17 +33,17 @@ type rigged struct {
 
 // eachWay runs a test once with cgroups and once without.
 func eachWay(t *testing.T, test func(t *testing.T, r *rigged)) {
-	for _, way := range []plugin.Watch{plugin.WatchCgroup, plugin.WatchPidfd} {
+	for _, way := range []plugin.WatchMethod{plugin.WatchCgroup, plugin.WatchPidfd} {
 		t.Run(way.String(), func(t *testing.T) { test(t, newRig(t, way)) })
 	}
 }
 
-func newRig(t *testing.T, way plugin.Watch) *rigged {
+func newRig(t *testing.T, way plugin.WatchMethod) *rigged {
 	t.Helper()
 	return beginRig(t, way, false)
 }
 
-func beginRig(t *testing.T, way plugin.Watch, blind bool) *rigged {
+func beginRig(t *testing.T, way plugin.WatchMethod, blind bool) *rigged {
 	t.Helper()
 	r := &rigged{family: newFamily(t), root: t.TempDir(), end: func() {}, blind: blind}
 	r.begin(way)
@@ -63,7 +63,7 @@ func beginRig(t *testing.T, way plugin.Watch, blind bool) *rigged {
 
 // begin is a life of a supervisor, after the one before has ended. Nothing is
 // adopted.
-func (r *rigged) begin(way plugin.Watch) {
+func (r *rigged) begin(way plugin.WatchMethod) {
 	r.t.Helper()
 	r.end()
 	log := logrus.New()
@@ -187,11 +187,11 @@ func (r *rigged) exit() plugin.Exit {
 func (r *rigged) explained() plugin.Exit {
 	r.t.Helper()
 	e := r.exit()
-	if e.Known || !tellsOthers(r.t) {
+	if e.CauseKnown || !tellsOthers(r.t) {
 		return e
 	}
 	late := r.exit()
-	if !late.Late || late.PID != e.PID || late.Life != e.Life || !late.At.Equal(e.At) {
+	if !late.Late || late.PID != e.PID || late.RunID != e.RunID || !late.At.Equal(e.At) {
 		r.t.Errorf("told again as %+v, before as %+v", late, e)
 	}
 	return late
@@ -235,7 +235,7 @@ func (r *rigged) quiet(after string) {
 	r.signal(res.Processes[0], syscall.SIGKILL)
 	if e := r.exit(); e.Name != "marker" {
 		r.t.Errorf("%s: told of %+v", after, e)
-	} else if !e.Known && tellsOthers(r.t) {
+	} else if !e.CauseKnown && tellsOthers(r.t) {
 		if e := r.exit(); e.Name != "marker" {
 			r.t.Errorf("%s: told of %+v", after, e)
 		}
