@@ -16,6 +16,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -34,7 +35,7 @@ type seen struct {
 	msg any
 }
 
-func (p *probeActor) Receive(c actor.Context) {
+func (p *actorstest.Probe) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
 		return
@@ -47,12 +48,12 @@ func (p *probeActor) Receive(c actor.Context) {
 	}
 }
 
-func (p *probeActor) props() *actor.Props {
+func (p *actorstest.Probe) props() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return p }, guarded)
 }
 
 // take waits until everybody is idle and hands over what was recorded.
-func (p *probeActor) take() []seen {
+func (p *actorstest.Probe) take() []seen {
 	synctest.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,7 +62,7 @@ func (p *probeActor) take() []seen {
 	return got
 }
 
-func of[T any](all []seen) (ms []T) {
+func actorstest.Messages[T any](all []seen) (ms []T) {
 	for _, s := range all {
 		if m, ok := s.msg.(T); ok {
 			ms = append(ms, m)
@@ -81,28 +82,28 @@ func testConfig() Config {
 	return cfg
 }
 
-func (w *world) ports() Ports {
+func (w *actorstest.World) ports() Ports {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	p := Ports{
 		Manager: w, Heartbeats: w, ControlPlane: w, Memory: w, Clock: w,
 		Rand: rand.New(rand.NewPCG(1, 2)), Log: log,
 	}
-	if w.watched != nil {
-		p.Watcher, p.Pulses = exits{w}, pulses{w}
+	if w.Watched != nil {
+		p.Watcher, p.Pulses = actorstest.Exits{w}, actorstest.Pulses{w}
 	}
-	if w.others != nil {
-		p.Others = w.others
+	if w.OtherPrograms != nil {
+		p.Others = w.OtherPrograms
 	}
 	return p
 }
 
 // inBubble runs fn against a supervisor in virtual time, drains it, and
 // proves that nothing is left of it.
-func inBubble(t *testing.T, w *world, cfg Config, fn func(t *testing.T, s *System)) {
+func inBubble(t *testing.T, w *actorstest.World, cfg Config, fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Start(cfg, w.saved, w.ports())
+		s, err := Start(cfg, w.Saved, w.ports())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +113,7 @@ func inBubble(t *testing.T, w *world, cfg Config, fn func(t *testing.T, s *Syste
 }
 
 // pass lets virtual time pass, and everybody finish what it brings.
-func pass(d time.Duration) {
+func actorstest.Advance(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -138,7 +139,7 @@ func bareBubble(t *testing.T, fn func(t *testing.T, sys *actor.ActorSystem)) {
 		s := &System{done: make(chan struct{})}
 		s.actors = quietSystem()
 		fn(t, s.actors)
-		pass(time.Minute)
+		actorstest.Advance(time.Minute)
 		synctest.Wait()
 		if left := alive(s.actors); len(left) > 0 {
 			t.Errorf("actors left behind: %v", left)
@@ -187,10 +188,10 @@ func wantState(t *testing.T, s *System, name string, want plugin.State) {
 	}
 }
 
-func wantReports(t *testing.T, got []sentReport, want ...string) {
+func wantReports(t *testing.T, got []actorstest.SentReport, want ...string) {
 	t.Helper()
-	if !slices.Equal(shorts(got), want) {
-		t.Errorf("reports %q, want %q", shorts(got), want)
+	if !slices.Equal(actorstest.ReportTexts(got), want) {
+		t.Errorf("reports %q, want %q", actorstest.ReportTexts(got), want)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -52,24 +53,24 @@ func (r *faulted) errorf(format string, args ...any) {
 }
 
 // tableWorld has the plugins of the table, all of which run.
-func tableWorld() *world {
-	w := newWorld(once(100, "once")).watch()
+func tableWorld() *actorstest.World {
+	w := actorstest.NewWorld(actorstest.Once(100, "once")).watch()
 	for _, side := range []string{left, right} {
 		for _, name := range append(slices.Sorted(maps.Keys(goals)), "well") {
-			p := persist(uint64(len(w.plugins)+1), side+name)
-			w.plugins = append(w.plugins, p)
-			w.running[p.Name] = true
-			w.watched.left[p.Name] = []plugin.Process{{PID: 100 + int(p.ID), Born: 1, Boot: "b"}}
+			p := actorstest.Persist(uint64(len(w.Plugins)+1), side+name)
+			w.Plugins = append(w.Plugins, p)
+			w.Running[p.Name] = true
+			w.Watched.Left[p.Name] = []plugin.Process{{PID: 100 + int(p.ID), Born: 1, Boot: "b"}}
 		}
 	}
-	w.updates = func(int) (plugin.Updates, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+	w.Updates = func(int) (plugin.Updates, error) {
+		w.Lock()
+		defer w.Unlock()
 		var all plugin.Updates
-		if since() < w.assignAt {
+		if actorstest.Elapsed() < w.AssignAt {
 			return all, nil
 		}
-		for _, p := range w.plugins {
+		for _, p := range w.Plugins {
 			if strings.HasSuffix(p.Name, "-update") && p.Version != "2.0" {
 				all.Changes = append(all.Changes, offer(p.Name, "2.0"))
 			}
@@ -89,19 +90,19 @@ func tableConfig() Config {
 
 // keepBeating has each plugin that runs beat, but those that hang until they
 // were restarted.
-func (w *world) keepBeating(ctx context.Context, hangFrom time.Duration) {
+func (w *actorstest.World) keepBeating(ctx context.Context, hangFrom time.Duration) {
 	for pause(ctx, 20*time.Second) {
-		w.mu.Lock()
+		w.Lock()
 		restarted := map[string]bool{}
-		for _, a := range w.did {
+		for _, a := range w.Calls {
 			restarted[a.name] = restarted[a.name] || a.verb == "--restart"
 		}
-		for name, runs := range w.running {
-			if hangs := strings.HasSuffix(name, "-hang") && since() >= hangFrom && !restarted[name]; runs && !hangs {
-				w.beats[name] = time.Now()
+		for name, runs := range w.Running {
+			if hangs := strings.HasSuffix(name, "-hang") && actorstest.Elapsed() >= hangFrom && !restarted[name]; runs && !hangs {
+				w.Beats[name] = time.Now()
 			}
 		}
-		w.mu.Unlock()
+		w.Unlock()
 	}
 }
 
@@ -112,7 +113,7 @@ func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 	if atStart {
 		from = 0
 	}
-	w.assignAt = from + time.Minute
+	w.AssignAt = from + time.Minute
 	synctest.Test(t, func(t *testing.T) {
 		f.began = make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -121,24 +122,24 @@ func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 		if atStart {
 			f.begin()
 		}
-		s, err := Start(tableConfig(), w.saved, w.faultyPorts(f))
+		s, err := Start(tableConfig(), w.Saved, w.faultyPorts(f))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !atStart {
-			pass(from)
+			actorstest.Advance(from)
 			f.begin()
 		}
 		r.lastFault(t, s, w, f)
-		pass(faultOver)
+		actorstest.Advance(faultOver)
 		r.judgeEnd(t, s, w)
 		drainAll(t, s)
 
 		verbs := w.verbs()
-		if s, err = Start(tableConfig(), w.saved, w.ports()); err != nil { // the next process knows it all
+		if s, err = Start(tableConfig(), w.Saved, w.ports()); err != nil { // the next process knows it all
 			t.Fatal(err)
 		}
-		pass(15 * time.Minute)
+		actorstest.Advance(15 * time.Minute)
 		if again := w.verbs(); !maps.Equal(verbs, again) {
 			r.errorf("the next process ran verbs: %v, before %v", again, verbs)
 		}
@@ -147,12 +148,12 @@ func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 		r.verbs = verbs
 	})
 	r.reached = w.reached(from)
-	r.faults = append(r.faults, w.twice...)
+	r.faults = append(r.faults, w.Violations...)
 	return r
 }
 
 // lastFault has everything happen while the fault lasts.
-func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
+func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *injected) {
 	const step = 30 * time.Second
 	orders := map[string]func(string) error{}
 	for at := time.Duration(0); at < faultLasts; at += step {
@@ -180,12 +181,12 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 				r.errorf("order for %s: %v", name, err)
 			}
 		}
-		pass(step)
+		actorstest.Advance(step)
 		if may := injectors[f.method]; f.once || f.method == "" || at < 6*time.Minute || may.silent+may.passing != "" {
 			continue
 		}
 		if got := status(t, s); !tells(got, f.errno) {
-			r.errorf("at %v it is not in status: %+v, %+v", since(), got.Problems, got.Reports)
+			r.errorf("at %v it is not in status: %+v, %+v", actorstest.Elapsed(), got.Problems, got.Reports)
 		}
 	}
 	noted := w.told(plugin.EntryHost, "")
@@ -201,7 +202,7 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 		}
 	}
 	r.hits = f.end()
-	pass(step)
+	actorstest.Advance(step)
 	for _, name := range slices.Sorted(maps.Keys(orders)) { // what could not be accepted before
 		if err := orders[name](name); err != nil {
 			r.errorf("order for %s is not accepted: %v", name, err)
@@ -217,35 +218,35 @@ func tells(s plugin.Snapshot, errno string) bool {
 }
 
 // dieQuietly ends a plugin; the kernel says so if it is asked to and can.
-func (w *world) dieQuietly(name string, byEvent bool) {
-	w.mu.Lock()
-	w.running[name] = false
-	delete(w.watched.left, name)
-	e := plugin.Exit{Name: name, Life: w.watched.lives[name], At: time.Now(), Known: true, Code: 1}
-	tell := w.watched.exited
-	w.mu.Unlock()
+func (w *actorstest.World) dieQuietly(name string, byEvent bool) {
+	w.Lock()
+	w.Running[name] = false
+	delete(w.Watched.Left, name)
+	e := plugin.Exit{Name: name, Life: w.Watched.Runs[name], At: time.Now(), Known: true, Code: 1}
+	tell := w.Watched.exited
+	w.Unlock()
 	if byEvent && tell != nil {
 		tell(e)
 	}
 }
 
 // loseBeat tells that a beat is overdue, where that is followed.
-func (w *world) loseBeat(name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.plugins, func(p plugin.Plugin) bool { return p.Name == name })
-	if tell := w.watched.heard; tell != nil {
-		last := w.beats[name]
-		go tell(plugin.Pulse{Beat: plugin.Beat{Plugin: w.plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
+func (w *actorstest.World) loseBeat(name string) {
+	w.Lock()
+	defer w.Unlock()
+	i := slices.IndexFunc(w.Plugins, func(p plugin.Plugin) bool { return p.Name == name })
+	if tell := w.Watched.heard; tell != nil {
+		last := w.Beats[name]
+		go tell(plugin.Pulse{Beat: plugin.Beat{Plugin: w.Plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
 	}
 }
 
 // verbs returns how often each verb that changes something was run of a plugin.
-func (w *world) verbs() map[string]int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (w *actorstest.World) verbs() map[string]int {
+	w.Lock()
+	defer w.Unlock()
 	n := map[string]int{}
-	for _, a := range w.did {
+	for _, a := range w.Calls {
 		switch a.verb {
 		case "--start", "--stop", "--restart", "upgrade 2.0":
 			n[a.verb+" "+a.name]++
@@ -255,9 +256,9 @@ func (w *world) verbs() map[string]int {
 }
 
 // reached returns when each goal was reached, since from.
-func (w *world) reached(from time.Duration) map[string]time.Duration {
+func (w *actorstest.World) reached(from time.Duration) map[string]time.Duration {
 	all := map[string]time.Duration{}
-	for _, a := range w.did {
+	for _, a := range w.Calls {
 		_, goal, _ := strings.Cut(a.name, "-")
 		if _, known := all[a.name]; !known && a.at >= from && a.verb == goals[goal] {
 			all[a.name] = a.at - from
@@ -268,27 +269,27 @@ func (w *world) reached(from time.Duration) map[string]time.Duration {
 
 // judgeEnd checks that all is as it should be: with each plugin, in status, in
 // the memory, and for the control plane.
-func (r *faulted) judgeEnd(t *testing.T, s *System, w *world) {
+func (r *faulted) judgeEnd(t *testing.T, s *System, w *actorstest.World) {
 	got := status(t, s)
 	if len(got.Problems) > 0 || len(got.Blocked) > 0 {
 		r.errorf("still in status: %+v %+v", got.Problems, got.Blocked)
 	}
-	if d := got.Reports; d.Owed != 0 || d.Events != 0 || d.LastError != "" || len(w.saved.Owed) != 0 || len(w.saved.Events) != 0 {
-		r.errorf("still pending: %+v, saved %v %v", d, w.saved.Owed, w.saved.Events)
+	if d := got.Reports; d.Owed != 0 || d.Events != 0 || d.LastError != "" || len(w.Saved.Owed) != 0 || len(w.Saved.Events) != 0 {
+		r.errorf("still pending: %+v, saved %v %v", d, w.Saved.Owed, w.Saved.Events)
 	}
 	if got.Counters.Defects > 0 {
 		r.errorf("%d defects", got.Counters.Defects)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.Lock()
+	defer w.Unlock()
 	told := map[string]string{}
-	for _, report := range w.reports {
+	for _, report := range w.Reports {
 		for _, e := range report.entries {
 			told[e.Name] = e.Version + " " + e.Status.String()
 		}
 	}
 	updated := map[string]string{}
-	for _, e := range w.events {
+	for _, e := range w.Events {
 		if e.event.ID == plugin.EventUpdate {
 			updated[e.event.Keywords["name"]] = e.event.Keywords["status"]
 		}
@@ -314,8 +315,8 @@ func (r *faulted) judgeEnd(t *testing.T, s *System, w *world) {
 			r.errorf("how the change of %s ended was not told", v.Name)
 		}
 	}
-	if len(got.Plugins) != len(w.plugins) {
-		r.errorf("%d plugins in status, want %d", len(got.Plugins), len(w.plugins))
+	if len(got.Plugins) != len(w.Plugins) {
+		r.errorf("%d plugins in status, want %d", len(got.Plugins), len(w.Plugins))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -116,7 +117,7 @@ func (f *injected) follow(ctx context.Context, method string, do func(context.Co
 // it could not read.
 type (
 	faultyManager struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 	faultyWatcher struct {
@@ -132,23 +133,23 @@ type (
 		f *injected
 	}
 	faultyHeartbeats struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 	faultyControlPlane struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 	faultyMemory struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 )
 
-func (w *world) faultyPorts(f *injected) Ports {
+func (w *actorstest.World) faultyPorts(f *injected) Ports {
 	p := w.ports()
 	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
-	p.Watcher, p.Pulses, p.Others = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}, faultyOthers{w.beside(), f}
+	p.Watcher, p.Pulses, p.Others = faultyWatcher{actorstest.Exits{w}, f}, faultyPulses{actorstest.Pulses{w}, f}, faultyOthers{w.WithOthers(), f}
 	return p
 }
 
@@ -222,7 +223,7 @@ func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.Target) []plugin.S
 
 func (w faultyWatcher) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	return w.f.follow(ctx, "Watcher.Follow", func(ctx context.Context) error {
-		defer w.set(func() { w.watched.exited = nil })
+		defer w.Set(func() { w.Watched.exited = nil })
 		return w.exits.Follow(ctx, exited)
 	})
 }
@@ -233,7 +234,7 @@ func (w faultyWatcher) FollowLeaves(ctx context.Context) error {
 
 func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
 	return p.f.follow(ctx, "Pulses.Follow", func(ctx context.Context) error {
-		defer p.set(func() { p.watched.heard = nil })
+		defer p.Set(func() { p.watched.heard = nil })
 		return p.pulses.Follow(ctx, heard)
 	})
 }

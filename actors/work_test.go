@@ -8,20 +8,22 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"pluginsupervisor/actors/actorstest"
 )
 
 // withWorker runs fn with one worker in virtual time. Its parent, which also
 // gives it orders and gets the answers, is a probe.
-func withWorker(t *testing.T, props *actor.Props, fn func(t *testing.T, parent *probeActor, order func(m any))) {
+func withWorker(t *testing.T, props *actor.Props, fn func(t *testing.T, parent *actorstest.Probe, order func(m any))) {
 	t.Helper()
 	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
 		var worker *actor.PID
-		parent := &probeActor{then: func(c actor.Context, m any) {
+		parent := &actorstest.Probe{Answer: func(c actor.Context, m any) {
 			if p, ok := m.(*actor.Props); ok {
 				worker = c.Spawn(p)
 			}
 		}}
-		self := sys.Root.Spawn(parent.props())
+		self := sys.Root.Spawn(parent.Props())
 		sys.Root.Send(self, props)
 		synctest.Wait()
 		fn(t, parent, func(m any) {
@@ -33,10 +35,10 @@ func withWorker(t *testing.T, props *actor.Props, fn func(t *testing.T, parent *
 }
 
 // didVerbs returns the plugins that a verb was run of, sorted.
-func (w *world) didVerbs(verb string) (names []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range w.did {
+func (w *actorstest.World) didVerbs(verb string) (names []string) {
+	w.Lock()
+	defer w.Unlock()
+	for _, a := range w.Calls {
 		if a.verb == verb {
 			names = append(names, a.name)
 		}
@@ -47,7 +49,7 @@ func (w *world) didVerbs(verb string) (names []string) {
 
 // crashing is a clock that makes the actor that reads it panic once.
 type crashing struct {
-	*world
+	*actorstest.World
 	armed atomic.Bool
 }
 
