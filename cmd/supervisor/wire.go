@@ -297,7 +297,7 @@ type pluginManager interface {
 }
 
 // manager is the native one, or the external program that is configured (SPEC
-// 11), whose plugins nobody watches (EV-04).
+// 11), whose plugins are not watched (EV-04).
 func manager(
 	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
 ) (pluginManager, actors.Watcher) {

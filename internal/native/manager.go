@@ -40,7 +40,7 @@ type Options struct {
 	Root           string // BASE, absolute
 	Runner         Runner
 	Registry       *registry.Registry
-	Tracker        *process.Tracker // follows what plugins leave running; nil: nobody does
+	Tracker        *process.Tracker // follows what plugins leave running; nil: they are not followed
 	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
 	AllowDowngrade bool             // an offer of the same or an older version is carried out (UP-08)
 	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace

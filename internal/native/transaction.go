@@ -14,7 +14,7 @@ import (
 )
 
 // change is the transaction by which one version of a plugin takes another's
-// place, made by whoever holds the plugin's name lock alone:
+// place. The caller holds the plugin's name lock exclusively:
 //
 //	prepared ──▶ switching ─────────────────────────▶ proving ──▶ committed ──▶ (none)
 //	--status of   --stop the old one, exchange the    healthy     its sequence holds,

@@ -96,17 +96,6 @@ func (t *Tracker) reap() (hidden bool) {
 	}
 }
 
-// reapLeft reaps what a command has left as a zombie. Without Subreap that is
-// the child of another process, and a child of ours may belong to another package.
-func (t *Tracker) reapLeft() {
-	t.mu.Lock()
-	reaping := t.reaping
-	t.mu.Unlock()
-	if reaping {
-		t.reap()
-	}
-}
-
 // uncover has the reaper look again for what a command, which is reaped now,
 // may have hidden from it. Called with mu held.
 func (t *Tracker) uncover() {
@@ -154,8 +143,10 @@ func (t *Tracker) isCommand(pid int) bool {
 	return false
 }
 
+// reapOne reaps a child that has ended and is no command, and reports whether it
+// did: never without Subreap, as the child may belong to another package.
 func (t *Tracker) reapOne(pid int) bool {
-	if t.isCommand(pid) {
+	if !t.reaping || t.isCommand(pid) {
 		return false
 	}
 	var status syscall.WaitStatus

@@ -193,7 +193,7 @@ func (r *room) leave() (life uint64, left []plugin.Process) {
 		r.of.askers--
 		return 0, nil
 	}
-	t.reapLeft()             // a zombie would pass for alive
+	t.reap()                 // a zombie would pass for alive
 	const few, most = 3, 100 // looks; a list of processes may miss one that is just being forked
 	for i := 0; ; i++ {
 		// While a process is executing another program, nobody can tell whose it

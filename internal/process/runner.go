@@ -22,7 +22,7 @@ const DefaultGrace = 3 * time.Second
 // Options are a Runner's settings; the zero value is usable.
 type Options struct {
 	Grace   time.Duration      // from SIGTERM to SIGKILL; ≤ 0: DefaultGrace
-	Tracker *Tracker           // follows what plugins' commands leave running; nil: nobody does
+	Tracker *Tracker           // follows what plugins' commands leave running; nil: they are not followed
 	Log     logrus.FieldLogger // nil: silent
 }
 

@@ -53,9 +53,9 @@ type Tracker struct {
 	forks     map[*fork]bool // commands that are being started
 	queue     []plugin.Exit
 	survey    survey    // the last pass over the processes
-	swept     bool      // leaves of nobody were removed
+	swept     bool      // leaves without a plugin were removed
 	hidden    bool      // see reap
-	reaping   bool      // Subreap was called: children that are no commands are reaped here
+	reaping   bool      // from Subreap to Close: children that are no commands are reaped
 	fullSince time.Time // when a process could not be watched for the first time
 }
 
@@ -121,6 +121,7 @@ func (t *Tracker) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(t.closed)
+	t.reaping = false
 	for _, tr := range t.tracked {
 		if tr.again != nil {
 			tr.again.Stop()
