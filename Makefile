@@ -7,14 +7,16 @@ SHELL       := /bin/bash
 VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 DEMO     ?=
+JSON     ?=
 KILLS    ?= 1000
 
 PROGRAMS := ./cmd/supervisor ./cmd/controlplane ./cmd/acs-plugin-manager
+SHIMS    := amd64 arm64
 SAMPLES  := $(patsubst examples/%/config.json,%,$(wildcard examples/*/config.json))
 
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X pluginsupervisor/internal/version.built=$(VERSION)'
 TOOL  := go tool -modfile=tools.mod
-TESTS := $(TOOL) gotestsum --format pkgname
+TESTS := $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile '$(JSON)')
 
 # The version is stamped by -ldflags; asking version control again would only
 # add a way to fail, as in a checkout that belongs to somebody else.
@@ -29,7 +31,7 @@ run: build ## build, then show it all at work in a temporary folder (DEMO='--for
 	bin/supervisor demo $(DEMO)
 
 .PHONY: test
-test: ## all tests, with a summary at the end (ARGS='-run TestX': more for go test)
+test: ## all tests, with a summary at the end (ARGS='-run TestX': more for go test; JSON=FILE: events)
 	@$(TESTS) -- $(ARGS) ./...
 
 .PHONY: race
@@ -40,13 +42,26 @@ race: ## the same under the race detector
 test-all: ## all tests, under the race detector, as root with cgroup v2: a test that cannot run here fails
 	@SUPERVISOR_TEST_REQUIRE=all $(MAKE) --no-print-directory race
 
+.PHONY: check
+check: ## all checks that a change has to pass (.ci/run), from a clean checkout, as root
+	.ci/run
+
+.PHONY: cover
+cover: ## statements that the tests reach, of each package by any test: bin/cover.html
+	@mkdir -p bin
+	@$(TESTS) -- -coverpkg=./... -coverprofile=bin/cover.out $(ARGS) ./...
+	@go tool cover -html=bin/cover.out -o bin/cover.html
+	@go tool cover -func=bin/cover.out | tail -n 1
+
 .PHONY: lint
-lint: ## formatting, go vet also for arm64, staticcheck
+lint: ## formatting, go vet also for arm64, staticcheck, plain words, the workflows
 	@unformatted=$$($(TOOL) gofumpt -l .); \
 	if [[ -n $$unformatted ]]; then echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	go test ./internal/tools/vocabulary ./internal/tools/links
+	$(TOOL) actionlint .github/workflows/*.yml
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
@@ -81,16 +96,31 @@ spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail w
 	@go run ./internal/tools/spec -require '$(REQUIRE)'
 
 .PHONY: generate
-generate: ## write the parts of ARCHITECTURE.md and docs/drop-in.md that tests keep true
+generate: ## write the parts of the documents that tests keep true
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
+	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service -update
 	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
 
 .PHONY: build
 build: ## programs and sample plugins into bin/
 	$(BUILD) -o bin/ $(PROGRAMS)
+	@for arch in $(SHIMS); do GOOS=linux GOARCH=$$arch $(BUILD) -o bin/plugin-shim-$$arch ./cmd/plugin-shim; done
 	@for s in $(SAMPLES); do \
-		$(BUILD) -o bin/examples/$$s/ ./examples/$$s; \
-		install -m 0644 examples/$$s/config.json bin/examples/$$s/; \
+		install -D -m 0644 -t bin/examples/$$s examples/$$s/config.json; \
+		if [[ -e examples/$$s/run.sh ]]; then \
+			install -m 0755 -t bin/examples/$$s examples/$$s/run.sh; \
+			install -m 0644 -t bin/examples/$$s pluginkit/plugin.sh; \
+		else \
+			$(BUILD) -o bin/examples/$$s/ ./examples/$$s; \
+		fi; \
+	done
+
+.PHONY: sbom
+sbom: build ## what each program is made of, in CycloneDX: bin/PROGRAM.cdx.json
+	@for p in $(notdir $(PROGRAMS)); do \
+		$(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp -version '$(VERSION)' -output bin/$$p.cdx.json bin/$$p 2>&1 | \
+			{ grep -v 'failed to build pseudo version' || true; }; \
+		echo bin/$$p.cdx.json; \
 	done
 
 .PHONY: vuln

@@ -66,6 +66,7 @@ type Ports struct {
 	Heartbeats    Heartbeats
 	Watcher       Watcher // may be nil: ends are found by scan and heartbeat only (EV-04)
 	Pulses        Pulses  // may be nil: heartbeats are found by pulls only
+	Others        Others  // may be nil: what other programs do is found by scan only
 	Meter         Meter   // may be nil
 	ControlPlane  ControlPlane
 	Memory        Memory

@@ -131,7 +131,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.UpdateDue:
 		c.onUpdateDue(m)
 	case messages.InventoryDue:
-		c.onInventoryDue(m)
+		if c.timers.fired(timerKey{kind: timerInventory}, m.Gen) {
+			c.collectInventory(false)
+		}
 	case messages.RefreshDue:
 		c.onPluginTimer(timerKey{timerRefresh, m.Key}, m.Gen, policy.RefreshDue)
 	case messages.HealthyDue:
@@ -148,6 +150,10 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		}
 	case messages.ChecksDue:
 		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
+	case messages.RecordsDue:
+		if c.timers.fired(timerKey{kind: timerRecords}, m.Gen) {
+			c.collectInventory(true)
+		}
 	case messages.PendingDue:
 		c.onPendingDue(m)
 	case messages.ClockStepped:
@@ -160,6 +166,12 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onHeartbeat(m.Pulse)
 	case messages.HeartbeatSeen:
 		c.onHeartbeat(m.Pulse)
+	case messages.LockFreed:
+		if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left { // EV-21
+			c.apply(l, policy.Fact{Kind: policy.LockFreed})
+		}
+	case messages.RecordsChanged:
+		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	case messages.Adopted:
 		c.onAdopted(m)
 	case messages.WatchFailed:
@@ -213,11 +225,11 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		ctx.Respond(messages.Status{Snapshot: c.snapshot()})
 		return
 	case messages.StartPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorStart, "start", "started by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorStart, Cause: "started by an operator", Force: m.Force}, "start")
 	case messages.StopPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorStop, "stop", "stopped by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorStop, Cause: "stopped by an operator"}, "stop")
 	case messages.RestartPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorRestart, "restart", "restarted by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"}, "restart")
 	case messages.ChangePlugin:
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
@@ -343,7 +355,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 			c.reports.Restarted(key)
 		}
 	case policy.ReportGone:
-		c.reports.Gone(key, c.now.Wall)
+		c.reports.Gone(key, l.Plugin, e.Still, c.now.Wall)
 	case policy.Arm:
 		c.timers.arm(timerKey{pluginTimers[e.Timer], key}, e.After)
 	case policy.Disarm:

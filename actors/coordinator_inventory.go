@@ -1,20 +1,41 @@
 package actors
 
 import (
+	"maps"
 	"slices"
+	"time"
 
 	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-func (c *coordinator) onInventoryDue(m messages.InventoryDue) {
-	if !c.timers.fired(timerKey{kind: timerInventory}, m.Gen) || !c.schedule.Fire(policy.InventoryPeriod, c.now.Wall) {
+const (
+	// gatherRecords is how long changes of the plugin database are gathered: a
+	// program that writes does so several times.
+	gatherRecords = 250 * time.Millisecond
+	// retryRecords is after how long a changed database that could not be read is
+	// read again.
+	retryRecords = 5 * time.Second
+)
+
+// collectInventory has the plugin database read: the inventory is due, or the
+// database has changed (EV-22).
+func (c *coordinator) collectInventory(changed bool) {
+	if !changed && !c.schedule.Fire(policy.InventoryPeriod, c.now.Wall) {
 		return
 	}
-	c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
-	if c.workers.inventory.gen == 0 { // else the list at the start is still under way, and will do
+	if !changed {
+		c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
+	}
+	switch {
+	case c.workers.inventory.gen == 0:
 		c.order(&c.workers.inventory, collectInventory)
+		if changed {
+			c.watching.reread = c.workers.inventory.gen
+		}
+	case changed: // the list that is under way may be older; for the inventory it will do
+		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	}
 }
 
@@ -29,7 +50,22 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	}
 	due := c.schedule.Running(policy.InventoryPeriod)
 	c.schedule.End(policy.InventoryPeriod)
+	reread := m.Gen == c.watching.reread
+	var known map[string]*policy.Lifecycle
+	if reread {
+		known = maps.Clone(c.plugins)
+	}
 	listed := c.takeList(m.Err == nil, m.List, m.Gen, m.Err)
+	if reread && !listed {
+		c.timers.armOnce(timerKey{kind: timerRecords}, retryRecords)
+	}
+	if reread && listed && !c.watching.adopting { // what another program has just installed, it may be about to start
+		for key, l := range c.plugins {
+			if known[key] != l && l.Phase() == policy.Installed {
+				c.apply(l, policy.Fact{Kind: policy.InstalledNow})
+			}
+		}
+	}
 	if listed && c.watching.adopting && c.workers.watcher.gen == 0 { // the first list
 		c.watchPlugins()
 		c.findProcesses(c.watching.keys())

@@ -11,7 +11,7 @@ import (
 // onCommand does what an operator wants of a plugin. A change of the plugin
 // that was not begun is cancelled; one that is being made is undone first
 // (UP-12).
-func (c *coordinator) onCommand(name string, fact policy.FactKind, verb, cause string) any {
+func (c *coordinator) onCommand(name string, wanted policy.Fact, verb string) any {
 	l, ok := c.plugins[name]
 	switch {
 	case !ok:
@@ -21,8 +21,8 @@ func (c *coordinator) onCommand(name string, fact policy.FactKind, verb, cause s
 	case l.Plugin.Duplicate:
 		return messages.Rejected{Why: name + " is a duplicate record, which is never started or stopped"}
 	}
-	c.cancelChanges(name, errors.New(cause))
-	c.apply(l, policy.Fact{Kind: fact, Cause: cause})
+	c.cancelChanges(name, errors.New(wanted.Cause))
+	c.apply(l, wanted)
 	return messages.Accepted{What: verb + " " + name}
 }
 

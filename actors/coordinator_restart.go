@@ -1,12 +1,14 @@
 package actors
 
 import (
+	"errors"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
 )
 
 // attempts are the Restarters that are alive.
@@ -118,6 +120,7 @@ func succeeded(m messages.RestartSucceeded) policy.Fact {
 
 func failed(m messages.RestartFailed) policy.Fact {
 	f := policy.Fact{Kind: policy.StartFailed, Cause: m.Cause, Outcome: m.Outcome, Probe: m.Probe, HostFault: m.HostFault}
+	f.Gone = errors.Is(m.Outcome.Err, plugin.ErrNotInstalled)
 	if m.Kind == messages.KindStop {
 		f.Kind = policy.StopFailed
 	}

@@ -212,7 +212,7 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		case plugin.StatusRunning:
 			c.apply(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
 		case plugin.StatusFailed:
-			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause})
+			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, Held: probe.Held})
 		}
 	}
 	// What was not to be tried again before the next report goes with it (SC-20).

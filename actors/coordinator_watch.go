@@ -23,6 +23,7 @@ type watching struct {
 	adopting  bool            // what runs already is still looked up …
 	scanHeld  bool            // … and the first scan waits for that
 	asked     []string        // keys that the Watcher was asked about last
+	reread    uint64          // number of the last list that was ordered because the plugin database had changed
 	later     []string        // and those that it will be asked about next
 }
 
@@ -122,7 +123,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.Life, Processes: s.Processes})
 		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
 			missed++
-			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life})
+			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life, Held: s.Held})
 		}
 	}
 	if c.watching.adopting {

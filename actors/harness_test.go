@@ -91,6 +91,9 @@ func (w *world) ports() Ports {
 	if w.watched != nil {
 		p.Watcher, p.Pulses = exits{w}, pulses{w}
 	}
+	if w.others != nil {
+		p.Others = w.others
+	}
 	return p
 }
 

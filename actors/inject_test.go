@@ -127,6 +127,10 @@ type (
 		pulses
 		f *injected
 	}
+	faultyOthers struct {
+		*otherPrograms
+		f *injected
+	}
 	faultyHeartbeats struct {
 		*world
 		f *injected
@@ -144,7 +148,7 @@ type (
 func (w *world) faultyPorts(f *injected) Ports {
 	p := w.ports()
 	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
-	p.Watcher, p.Pulses = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}
+	p.Watcher, p.Pulses, p.Others = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}, faultyOthers{w.beside(), f}
 	return p
 }
 
@@ -234,6 +238,14 @@ func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.Pulse)) erro
 	})
 }
 
+func (o faultyOthers) FollowLocks(ctx context.Context, freed func(string)) error {
+	return o.f.follow(ctx, "Others.FollowLocks", func(ctx context.Context) error { return o.otherPrograms.FollowLocks(ctx, freed) })
+}
+
+func (o faultyOthers) FollowRecords(ctx context.Context, changed func()) error {
+	return o.f.follow(ctx, "Others.FollowRecords", func(ctx context.Context) error { return o.otherPrograms.FollowRecords(ctx, changed) })
+}
+
 func (h faultyHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
 	fails := h.f.call("Heartbeats.Read")
 	beats := h.world.Read(ctx, ps, now)
@@ -301,6 +313,8 @@ var injectors = map[string]injector{
 	"Watcher.Follow":            {late: []string{"exit"}}, // found by scans meanwhile
 	"Watcher.FollowLeaves":      {},
 	"Pulses.Follow":             {late: []string{"hang"}},          // found by pulls meanwhile
+	"Others.FollowLocks":        {},                                // the locks are looked at all the same
+	"Others.FollowRecords":      {},                                // what is changed is found by scans meanwhile
 	"Heartbeats.Read":           {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
 	"ControlPlane.Report":       {},
 	"ControlPlane.CheckUpdates": {late: []string{"update"}},
@@ -310,11 +324,13 @@ var injectors = map[string]injector{
 
 // cannotFail has the methods that tell of no error.
 var cannotFail = map[string]string{
-	"Manager.Discard": "deletes files, and what is left is swept later",
-	"Pulses.Watch":    "sets what Follow works with",
-	"Meter.Observe":   "counts in memory",
-	"Clock.Now":       "reads a clock",
-	"Clock.Moment":    "reads clocks",
+	"Manager.ForceStart": "fails as Start does, in the same attempt",
+	"Others.WorkOn":      "what cannot be seen is no other program's work",
+	"Manager.Discard":    "deletes files, and what is left is swept later",
+	"Pulses.Watch":       "sets what Follow works with",
+	"Meter.Observe":      "counts in memory",
+	"Clock.Now":          "reads a clock",
+	"Clock.Moment":       "reads clocks",
 }
 
 // portMethods returns the methods of all ports, each with whether it is about

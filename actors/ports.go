@@ -34,6 +34,9 @@ type Manager interface {
 	// lock was free (RS-02, RS-08, RS-11). Cancelled, it returns when its
 	// process tree is gone.
 	Start(ctx context.Context, p plugin.Plugin) plugin.Outcome
+	// ForceStart is Start that does not wait for the name lock; it runs `--status`
+	// first (RS-11).
+	ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome
 	// Stop runs `--stop` under the same rules.
 	Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome
 	// Restart ends a plugin that hangs and starts it again: `--stop`, the end
@@ -81,6 +84,18 @@ type Pulses interface {
 	// Follow reports until ctx ends. Heartbeats in quick succession are reported
 	// as one.
 	Follow(ctx context.Context, heard func(plugin.Pulse)) error
+}
+
+// Others notices what other programs do on the same installation.
+type Others interface {
+	// WorkOn reports whether another program works on a plugin: it holds the
+	// plugin's name lock, or did within that time.
+	WorkOn(name string, within time.Duration) bool
+	// FollowLocks reports each plugin whose name lock another program has let go,
+	// until ctx ends. It does so at least once after WorkOn has reported true.
+	FollowLocks(ctx context.Context, freed func(name string)) error
+	// FollowRecords reports that the plugin database has changed, until ctx ends (EV-22).
+	FollowRecords(ctx context.Context, changed func()) error
 }
 
 // Heartbeats reads the plugins' heartbeat files.

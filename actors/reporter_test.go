@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -39,7 +40,42 @@ func wantBackoff(t *testing.T, at []time.Duration) {
 	}
 }
 
-func TestReporter(t *testing.T) {
+// Whether a failed delivery is tried again, and how long the server has asked
+// for quiet, by what it answered.
+func TestRetryOfDelivery(t *testing.T) {
+	refusal := func(code int, after time.Duration) error {
+		return fmt.Errorf("report status: %w", &plugin.Refusal{Code: code, RetryAfter: after})
+	}
+	for name, test := range map[string]struct {
+		err   error
+		after time.Duration
+		final bool
+	}{
+		"SC-17 no answer":            {errAway, 0, false},
+		"SC-20 400":                  {refusal(400, 0), 0, true},
+		"SC-20 404 with Retry-After": {refusal(404, time.Minute), time.Minute, true},
+		"SC-20 408":                  {refusal(408, 0), 0, false},
+		"SC-20 425":                  {refusal(425, 0), 0, false},
+		"SC-20 429":                  {refusal(429, 10*time.Second), 10 * time.Second, false},
+		"SC-20 499":                  {refusal(499, 0), 0, true},
+		"SC-17 500":                  {refusal(500, 0), 0, false},
+		"SC-17 503 with Retry-After": {refusal(503, 90*time.Second), 90 * time.Second, false},
+		"SC-17 a redirect":           {refusal(302, 0), 0, false},
+		"SC-17 a Retry-After of a day is an hour":    {refusal(503, 24*time.Hour), longestRetryAfter, false},
+		"SC-17 a Retry-After in the past is nothing": {refusal(503, -time.Second), 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := retryAfter(test.err); got != test.after {
+				t.Errorf("quiet for %v, want %v", got, test.after)
+			}
+			if got := finalRefusal(test.err); got != test.final {
+				t.Errorf("final %v, want %v", got, test.final)
+			}
+		})
+	}
+}
+
+func TestReporterBackoff(t *testing.T) {
 	t.Run("SC-17 newer reports during an outage do not begin the backoff anew", func(t *testing.T) {
 		for name, latency := range map[string]time.Duration{"one waits": 0, "one is on the wire": 7 * time.Second} {
 			t.Run(name, func(t *testing.T) {
@@ -114,6 +150,9 @@ func TestReporter(t *testing.T) {
 			})
 		}
 	})
+}
+
+func TestReporterRefusal(t *testing.T) {
 	t.Run("SC-20 a final refusal gives the report up, and newer ones do not go at full speed", func(t *testing.T) {
 		w := newWorld()
 		w.answer = failing(1<<30, &plugin.Refusal{Code: 403})
@@ -154,6 +193,9 @@ func TestReporter(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestReporter(t *testing.T) {
 	t.Run("a report that a newer one replaced is given up by name", func(t *testing.T) {
 		w := newWorld()
 		w.answer, w.latency = failing(1<<30, errAway), 3*time.Second

@@ -136,7 +136,11 @@ func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan str
 	var outcome plugin.Outcome
 	switch r.attempt.Kind {
 	case messages.KindStart:
-		outcome = r.manager.Start(ctx, p)
+		if r.attempt.Force {
+			outcome = r.manager.ForceStart(ctx, p)
+		} else {
+			outcome = r.manager.Start(ctx, p)
+		}
 	case messages.KindRestart:
 		outcome = r.manager.Restart(ctx, p)
 	case messages.KindStop:

@@ -49,11 +49,20 @@ func starts(request any) bool {
 	return start
 }
 
+// of7 returns attempt 7, which does not wait.
+func of7(kind messages.Kind) messages.Attempt {
+	return messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: kind}
+}
+
+// start7 returns attempt 7 that starts the plugin after 5 s.
+func start7() messages.Attempt {
+	a := of7(messages.KindStart)
+	a.After = 5 * time.Second
+	return a
+}
+
 func TestRestarter(t *testing.T) {
-	a := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, After: 5 * time.Second}
-	of7 := func(kind messages.Kind) messages.Attempt {
-		return messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: kind}
-	}
+	a := start7()
 	t.Run("RS-01 RS-03 asks for its slot when the wait is over, again for the check, and reports", func(t *testing.T) {
 		w := deadWorld("a")
 		w.startTime["a"] = 3 * time.Second
@@ -106,6 +115,10 @@ func TestRestarter(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestRestarterConfirms(t *testing.T) {
+	a := start7()
 	t.Run("RS-06 a start is confirmed, whatever its outcome, a stop is checked", func(t *testing.T) {
 		for kind, want := range map[messages.Kind]int{messages.KindStart: 1, messages.KindRestart: 1, messages.KindStop: 0} {
 			w := deadWorld("a")
@@ -155,6 +168,9 @@ func TestRestarter(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestRestarterFindsItRunning(t *testing.T) {
 	t.Run("EV-07 running already: not started, and with a doubt asked for 2 s before that is believed", func(t *testing.T) {
 		for doubt, want := range map[bool]time.Duration{false: 0, true: doubtFor} {
 			w := newWorld(persist(1, "a"))
@@ -184,6 +200,10 @@ func TestRestarter(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestRestarterCancelled(t *testing.T) {
+	a := start7()
 	for name, test := range map[string]struct {
 		after   time.Duration
 		grant   func(any) bool

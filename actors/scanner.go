@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
@@ -19,6 +20,7 @@ const scanPatience = 2 * time.Second
 // one does not delay another. A plugin is probed by one order at a time.
 type scanner struct {
 	manager Manager
+	others  Others // may be nil
 	clock   Clock
 
 	orders  map[*scanOrder]bool
@@ -42,9 +44,9 @@ type scanOrder struct {
 }
 
 // newScanner returns the Props of a Scanner.
-func newScanner(m Manager, clock Clock) *actor.Props {
+func newScanner(m Manager, others Others, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &scanner{manager: m, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
+		return &scanner{manager: m, others: others, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
 	}, guarded)
 }
 
@@ -126,7 +128,10 @@ func (s *scanner) probeTargets(c actor.Context, m scanListed) {
 		return
 	}
 	o.work.start(c, func(ctx context.Context, send func(any)) any {
-		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) { send(scanProbed{o, p}) })}
+		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) {
+			p.Held = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.BesideOthers)
+			send(scanProbed{o, p})
+		})}
 	}, func(err error) any { return scanEnded{o, err} })
 }
 

@@ -65,7 +65,7 @@ func hungWorld(names ...string) *world {
 func TestScanner(t *testing.T) {
 	t.Run("SC-09 a hung --status of one order does not delay another order", func(t *testing.T) {
 		w := hungWorld("a", "b")
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			pass(5 * time.Second)
 			order(messages.Scan{Gen: 2, Only: []string{"b"}})
@@ -84,7 +84,7 @@ func TestScanner(t *testing.T) {
 	})
 	t.Run("a plugin is probed by one order at a time", func(t *testing.T) {
 		w := hungWorld("a")
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			pass(time.Second)
 			order(messages.Scan{Gen: 2})
@@ -108,12 +108,15 @@ func TestScanner(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestScannerSlow(t *testing.T) {
 	t.Run("TM-01 a scan whose results keep coming is not slow", func(t *testing.T) {
 		w := hungWorld("a", "b", "c", "d")
 		for i, name := range []string{"a", "b", "c", "d"} {
 			w.probeTime[name] = time.Duration(i+1) * 1500 * time.Millisecond
 		}
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			pass(time.Minute)
 			r := resultsOf(parent.take())[1]
@@ -128,7 +131,7 @@ func TestScanner(t *testing.T) {
 	t.Run("TM-01 once slow, it stays slow", func(t *testing.T) {
 		w := hungWorld("a")
 		w.probeTime["a"] = 19 * time.Second
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			pass(time.Minute)
 			r := resultsOf(parent.take())[1]
@@ -137,10 +140,13 @@ func TestScanner(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestScannerResults(t *testing.T) {
 	t.Run("results of single probes are handed over at once", func(t *testing.T) {
 		w := hungWorld("a", "b", "c")
 		w.probeTime["b"] = 700 * time.Millisecond
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1, Only: []string{"a", "b", "hung", "nosuch"}})
 			pass(time.Minute)
 			r := resultsOf(parent.take())[1]
@@ -156,7 +162,7 @@ func TestScanner(t *testing.T) {
 	t.Run("SC-02 SC-07 no list, no target", func(t *testing.T) {
 		w := newWorld(once(1, "o"))
 		w.listErr = errors.New("locked")
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			if r := resultsOf(parent.take())[1]; r.completed == nil || r.completed.Listed || r.completed.Err == nil {
 				t.Errorf("%+v", r.completed)
@@ -171,9 +177,12 @@ func TestScanner(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestScannerEnds(t *testing.T) {
 	t.Run("a panic in the manager ends that order only", func(t *testing.T) {
 		w := hungWorld("a", "b")
-		withWorker(t, newScanner(panicsOn{w, "b"}, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(panicsOn{w, "b"}, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1, Only: []string{"a", "hung"}})
 			order(messages.Scan{Gen: 2, Only: []string{"b"}})
 			got := resultsOf(parent.take())
@@ -196,7 +205,7 @@ func TestScanner(t *testing.T) {
 	t.Run("stopped, it cancels the probes of all orders", func(t *testing.T) {
 		w := hungWorld("a", "slow")
 		w.probeTime["slow"] = 50 * time.Second
-		withWorker(t, newScanner(w, w), func(t *testing.T, _ *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, _ *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1, Only: []string{"hung"}})
 			order(messages.Scan{Gen: 2, Only: []string{"slow"}})
 		})
@@ -207,7 +216,7 @@ func TestScanner(t *testing.T) {
 	t.Run("a crash loses all orders, and the next ones are carried out", func(t *testing.T) {
 		w := hungWorld("a")
 		clock := &crashing{world: w}
-		withWorker(t, newScanner(w, clock), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, clock), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			pass(5 * time.Second)
 			parent.take()

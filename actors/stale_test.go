@@ -25,13 +25,15 @@ func scanningWorld(names ...string) *world {
 	return w
 }
 
+// withoutPulls returns a configuration in which no pull is due.
+func withoutPulls() Config {
+	cfg := testConfig()
+	cfg.FirstRun.Pull = 1000 * time.Hour
+	return cfg
+}
+
 // EV-26: an answer that is older than what is known is dropped, per plugin.
-func TestStaleAnswers(t *testing.T) {
-	config := func() Config {
-		cfg := testConfig()
-		cfg.FirstRun.Pull = 1000 * time.Hour
-		return cfg
-	}
+func TestStaleListOfRemovedPlugin(t *testing.T) {
 	t.Run("EV-26 a late list does not bring a removed plugin back", func(t *testing.T) {
 		w := scanningWorld("a")
 		w.upgrade = func(o plugin.Change) plugin.Changed {
@@ -40,7 +42,7 @@ func TestStaleAnswers(t *testing.T) {
 			w.set(func() { w.running["a"], w.plugins = false, w.plugins[1:] })
 			return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
 		}
-		inBubble(t, w, config(), func(t *testing.T, s *System) {
+		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			pass(90 * time.Second)
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "a"}); err != nil {
 				t.Fatal(err)
@@ -90,9 +92,12 @@ func TestStaleAnswers(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestStaleAnswers(t *testing.T) {
 	t.Run("EV-26 a heartbeat of another version says nothing", func(t *testing.T) {
 		w := watchedWorld("a")
-		inBubble(t, w, config(), func(t *testing.T, s *System) {
+		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			pass(3 * time.Minute)
 			other := persist(1, "a")
 			other.Version = "0.9"
@@ -102,7 +107,7 @@ func TestStaleAnswers(t *testing.T) {
 	})
 	t.Run("EV-26 a late list does not undo an upgrade in status", func(t *testing.T) {
 		w := scanningWorld("a")
-		inBubble(t, w, config(), func(t *testing.T, s *System) {
+		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			pass(90 * time.Second)
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "2.0"}); err != nil {
 				t.Fatal(err)
@@ -127,7 +132,7 @@ func TestStaleAnswers(t *testing.T) {
 			w.set(func() { w.plugins, w.running["new"] = append(w.plugins, p), true })
 			return plugin.Changed{Outcome: w.left(plugin.Outcome{Verb: plugin.VerbUpgrade}, "new"), Plugin: p, Status: plugin.StatusRunning}
 		}
-		inBubble(t, w, config(), func(t *testing.T, s *System) {
+		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			pass(90 * time.Second)
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Kind: plugin.ChangeInstall, Name: "new", Version: "1.0"}); err != nil {
 				t.Fatal(err)
@@ -142,7 +147,7 @@ func TestStaleAnswers(t *testing.T) {
 	})
 	t.Run("EV-26 a --status that was asked before an exit does not say running after it", func(t *testing.T) {
 		w := watchedWorld("a", "b")
-		cfg := config()
+		cfg := withoutPulls()
 		cfg.Restart.BackoffInitial = 10 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			pass(5 * time.Minute)

@@ -40,11 +40,11 @@ func Start(cfg Config, remembered plugin.Memory, p Ports) (*System, error) {
 func newWorkers(p Ports) workerProps {
 	fork := func() *rand.Rand { return rand.New(rand.NewPCG(p.Rand.Uint64(), p.Rand.Uint64())) }
 	return workerProps{
-		scanner:   newScanner(p.Manager, p.Clock),
+		scanner:   newScanner(p.Manager, p.Others, p.Clock),
 		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
 		inventory: newInventory(p.Manager, p.Clock),
 		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
-		watcher:   newWatcher(p.Watcher, p.Pulses, p.Clock),
+		watcher:   newWatcher(p.Watcher, p.Pulses, p.Others, p.Clock),
 		reporter:  newReporter(p.ControlPlane, p.Clock, fork()),
 		restarter: func(a messages.Attempt) *actor.Props { return newRestarter(a, p.Manager, p.Clock) },
 	}
@@ -154,6 +154,12 @@ func (s *System) Status(ctx context.Context) (plugin.Snapshot, error) {
 // error says why it was rejected; nil means it will be done, not that it was.
 func (s *System) StartPlugin(ctx context.Context, name string) error {
 	return s.tell(ctx, messages.StartPlugin{Name: name})
+}
+
+// ForceStartPlugin is StartPlugin that does not wait until no other program holds
+// the plugin's name lock (RS-11).
+func (s *System) ForceStartPlugin(ctx context.Context, name string) error {
+	return s.tell(ctx, messages.StartPlugin{Name: name, Force: true})
 }
 
 // StopPlugin has a plugin stopped; it stays so until StartPlugin or RestartPlugin (EV-14).

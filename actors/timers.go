@@ -25,6 +25,7 @@ const (
 	timerRecheck
 	timerPending
 	timerChecks
+	timerRecords
 )
 
 // periodTimers are the timers of the periods.
@@ -69,6 +70,8 @@ func (k timerKey) dueMessage(gen uint64) any {
 		return messages.RecheckDue{Gen: gen}
 	case timerChecks:
 		return messages.ChecksDue{Gen: gen}
+	case timerRecords:
+		return messages.RecordsDue{Gen: gen}
 	default:
 		return messages.PendingDue{Gen: gen}
 	}
@@ -98,6 +101,13 @@ func (t *timers) arm(key timerKey, after time.Duration) {
 	t.gen++
 	root, self, message := t.root, t.self, key.dueMessage(t.gen)
 	t.set[key] = setTimer{gen: t.gen, timer: time.AfterFunc(max(after, 0), func() { root.Send(self, message) })}
+}
+
+// armOnce sets a timer, unless it is set already.
+func (t *timers) armOnce(key timerKey, after time.Duration) {
+	if !t.isArmed(key) {
+		t.arm(key, after)
+	}
 }
 
 // armAt sets the timer of a period, unless it is set for that due time already.

@@ -21,14 +21,17 @@ const (
 	exitEvents      = "watching by event"
 	leafEvents      = "cgroup events"
 	heartbeatEvents = "heartbeat events"
+	lockEvents      = "name lock events"
+	recordEvents    = "plugin database events"
 )
 
-// watcher turns the events of its sources, exits and heartbeats, into messages
-// to the Coordinator. It decides nothing. Each source runs and is retried by
-// itself. Either port may be nil: then there are no such events.
+// watcher turns the events of its sources, exits, heartbeats and the work of other
+// programs, into messages to the Coordinator. It decides nothing. Each source runs
+// and is retried by itself. Each port may be nil: then there are no such events.
 type watcher struct {
 	exits  Watcher
 	pulses Pulses
+	others Others
 	clock  Clock
 
 	work     work // the Adopt order under way
@@ -38,8 +41,20 @@ type watcher struct {
 }
 
 // newWatcher returns the Props of a Watcher.
-func newWatcher(exits Watcher, pulses Pulses, clock Clock) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &watcher{exits: exits, pulses: pulses, clock: clock} }, guarded)
+func newWatcher(exits Watcher, pulses Pulses, others Others, clock Clock) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &watcher{exits: exits, pulses: pulses, others: others, clock: clock}
+	}, guarded)
+}
+
+// heldBeforeExit is how long before an exit another program may have let go of the
+// plugin's name lock to be taken for its cause (EV-21).
+const heldBeforeExit = 2 * time.Second
+
+// workOn reports whether another program works on a plugin or did within that time,
+// as far as that can be known.
+func workOn(others Others, name string, within time.Duration) bool {
+	return others != nil && others.WorkOn(name, within)
 }
 
 // adoptEnded is what the Watcher's work sends to it.
@@ -81,7 +96,12 @@ func (w *watcher) adopt(c actor.Context, m messages.Adopt) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, adoptWithin)
 		defer cancel()
-		return adoptEnded{sightings: w.exits.Adopt(ctx, m.Targets)}
+		sightings := w.exits.Adopt(ctx, m.Targets)
+		for i := range sightings {
+			s := &sightings[i]
+			s.Held = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name, heldBeforeExit)
+		}
+		return adoptEnded{sightings: sightings}
 	}, func(err error) any { return adoptEnded{err: err} })
 }
 
@@ -97,12 +117,21 @@ func (w *watcher) followSources(c actor.Context) {
 			return w.exits.Follow(ctx, func(e plugin.Exit) {
 				if e.Partial {
 					send(messages.ProcessExited{Exit: e})
-				} else {
-					send(messages.PluginExited{Exit: e})
+					return
 				}
+				e.Held = !e.Late && workOn(w.others, e.Name, heldBeforeExit)
+				send(messages.PluginExited{Exit: e})
 			})
 		})
 		go followSource(ctx, send, leafEvents, w.exits.FollowLeaves)
+	}
+	if w.others != nil {
+		go followSource(ctx, send, lockEvents, func(ctx context.Context) error {
+			return w.others.FollowLocks(ctx, func(name string) { send(messages.LockFreed{Name: name}) })
+		})
+		go followSource(ctx, send, recordEvents, func(ctx context.Context) error {
+			return w.others.FollowRecords(ctx, func() { send(messages.RecordsChanged{}) })
+		})
 	}
 	if w.pulses != nil {
 		go followSource(ctx, send, heartbeatEvents, func(ctx context.Context) error {

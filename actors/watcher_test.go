@@ -15,7 +15,7 @@ import (
 func TestWatcher(t *testing.T) {
 	t.Run("EV-01 EV-06 events become messages", func(t *testing.T) {
 		w := newWorld(persist(1, "a")).watch()
-		withWorker(t, newWatcher(exits{w}, pulses{w}, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newWatcher(exits{w}, pulses{w}, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.WatchBeats{Plugins: w.plugins})
 			w.die(plugin.Exit{Known: true, Code: 1}, "a")
 			w.pulse(plugin.Pulse{Lost: true})
@@ -35,7 +35,7 @@ func TestWatcher(t *testing.T) {
 	t.Run("each source is retried by itself", func(t *testing.T) {
 		w := newWorld(persist(1, "a")).watch()
 		source := &failingSource{pulses: pulses{w}}
-		withWorker(t, newWatcher(exits{w}, source, w), func(t *testing.T, parent *probeActor, _ func(any)) {
+		withWorker(t, newWatcher(exits{w}, source, nil, w), func(t *testing.T, parent *probeActor, _ func(any)) {
 			pass(12 * time.Second)
 			if want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second}; !slices.Equal(source.at, want) {
 				t.Errorf("followed at %v, want %v", source.at, want)
@@ -59,7 +59,7 @@ func TestWatcher(t *testing.T) {
 	})
 	t.Run("EV-01 exits are reported while cgroups cannot be followed", func(t *testing.T) {
 		w := newWorld(persist(1, "a")).watch()
-		withWorker(t, newWatcher(blindLeaves{exits{w}}, pulses{w}, w), func(t *testing.T, parent *probeActor, _ func(any)) {
+		withWorker(t, newWatcher(blindLeaves{exits{w}}, pulses{w}, nil, w), func(t *testing.T, parent *probeActor, _ func(any)) {
 			pass(2 * time.Minute)
 			w.die(plugin.Exit{Known: true, Code: 1}, "a")
 			w.losePart(plugin.Exit{}, "a")
@@ -76,14 +76,14 @@ func TestWatcher(t *testing.T) {
 	})
 	t.Run("EV-07 adoption is bounded, and there may be no source", func(t *testing.T) {
 		w := newWorld().watch()
-		withWorker(t, newWatcher(slowAdoption{exits{w}}, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newWatcher(slowAdoption{exits{w}}, nil, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Adopt{Gen: 1})
 			pass(time.Minute)
 			if got := of[messages.Adopted](parent.take()); len(got) != 1 || got[0].Gen != 1 || got[0].At.Sub(epoch) != adoptWithin {
 				t.Errorf("adopted %+v", got)
 			}
 		})
-		withWorker(t, newWatcher(nil, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newWatcher(nil, nil, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Adopt{Gen: 2})
 			if got := of[messages.Adopted](parent.take()); len(got) != 1 || got[0].Err != nil {
 				t.Errorf("adopted %+v", got)

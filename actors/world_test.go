@@ -54,6 +54,10 @@ type world struct {
 
 	upgrade func(o plugin.Change) plugin.Changed
 	watched *watched // nil: nothing is told by event
+	others  *otherPrograms
+	forced  int             // starts that were forced
+	removed map[string]bool // whose record a verb finds gone
+	lists   int
 	saved   plugin.Memory
 	saves   int
 	journal []plugin.Entry
@@ -125,6 +129,7 @@ func (w *world) set(change func()) {
 func (w *world) List(ctx context.Context) (plugin.List, error) {
 	w.mu.Lock()
 	took, read := w.listTime, slices.Clone(w.plugins)
+	w.lists++
 	w.mu.Unlock()
 	if took > 0 {
 		if !elapse(ctx, took) {
@@ -214,6 +219,14 @@ func (w *world) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	})
 }
 
+func (w *world) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	w.set(func() {
+		w.forced++
+		w.startTime[p.Name] = 0
+	})
+	return w.Start(ctx, p)
+}
+
 func (w *world) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return w.verb(ctx, p, plugin.VerbStop, func() bool {
 		w.running[p.Name] = false
@@ -247,6 +260,9 @@ func (w *world) verb(ctx context.Context, p plugin.Plugin, v plugin.Verb, effect
 	if !ok {
 		w.do("cancelled "+string(v), p.Name)
 		return plugin.Outcome{Verb: v, ExitCode: -1, Err: ctx.Err()}
+	}
+	if w.removed[p.Name] {
+		return plugin.Outcome{Verb: v, ExitCode: -1, Err: plugin.ErrNotInstalled}
 	}
 	if w.hostFails[string(v)] {
 		return plugin.Outcome{Verb: v, ExitCode: -1, Err: errors.New("cannot start: too many open files"), HostFault: true}

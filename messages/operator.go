@@ -11,8 +11,12 @@ type (
 
 // Commands of operators, and what their programs leave; each is answered with Accepted or Rejected.
 type (
-	// StartPlugin ends an operator's stop and starts the plugin.
-	StartPlugin struct{ Name string }
+	// StartPlugin ends an operator's stop and starts the plugin, with Force whatever
+	// program holds its name lock (RS-11).
+	StartPlugin struct {
+		Name  string
+		Force bool
+	}
 	// StopPlugin stops the plugin until an operator starts it (EV-14).
 	StopPlugin struct{ Name string }
 	// RestartPlugin stops and starts the plugin.

@@ -33,6 +33,7 @@ type Attempt struct {
 	Plugin plugin.Plugin
 	Kind   Kind
 	After  time.Duration // how long to wait first (RS-01, RS-05)
+	Force  bool          // the start does not wait for the name lock (RS-11)
 	Check  bool          // run `--status` before the verb: a plugin must never run twice, nor be stopped twice
 	Doubt  bool          // with Check: no process of it was found, so `--status` has to say running for 2 s before it is believed (EV-07)
 }

@@ -35,6 +35,8 @@ type (
 	// PendingDue says that what is pending for the control plane is to be sent:
 	// gathered changes, or what the process before this one left (SC-17, SC-18).
 	PendingDue struct{ Gen uint64 }
+	// RecordsDue says that the plugin database is to be read, as it has changed (EV-22).
+	RecordsDue struct{ Gen uint64 }
 	// ChecksDue says that the checks of single plugins which have gathered are to
 	// be ordered.
 	ChecksDue struct{ Gen uint64 }

@@ -32,6 +32,10 @@ type (
 	HeartbeatLost struct{ Pulse plugin.Pulse }
 	// HeartbeatSeen says that a plugin beat.
 	HeartbeatSeen struct{ Pulse plugin.Pulse }
+	// LockFreed says that another program has let go of a plugin's name lock (EV-21).
+	LockFreed struct{ Name string }
+	// RecordsChanged says that the plugin database has changed (EV-22).
+	RecordsChanged struct{}
 	// WatchFailed says that nothing is told by event for now, and why; without
 	// an error it works again.
 	WatchFailed struct {

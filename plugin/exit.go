@@ -69,6 +69,7 @@ type Sighting struct {
 	Watch     Watch
 	Life      uint64    // of what runs; see Exit
 	Processes []Process // alive and watched; none: nothing of it runs as far as can be seen
+	Held      bool      // without Processes: another program holds the plugin's name lock, or did shortly before (EV-21)
 }
 
 // Exit is the end of a plugin: its last process has ended, and it was not a
@@ -89,6 +90,9 @@ type Exit struct {
 	Late   bool      `json:"late,omitzero"`    // this Exit was told before, now its cause is known (EV-10)
 	// Partial says that other processes of the plugin live on.
 	Partial bool `json:"partial,omitzero"`
+	// Held says that another program held the plugin's name lock then, or shortly
+	// before (EV-21).
+	Held bool `json:"held,omitzero"`
 	// Outside says that another program had started what exited: it may have
 	// been replaced by something that was not found.
 	Outside bool `json:"-"`

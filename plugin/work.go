@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -17,6 +18,13 @@ const (
 	VerbUninstall Verb = "--uninstall"
 	VerbUpgrade   Verb = "--upgrade"
 	VerbRestart   Verb = "--restart"
+)
+
+// The variables that every verb gets (SPEC 2). A process hands the first down,
+// and is known by it as a plugin's.
+const (
+	EnvDir         = "PLUGIN_DIR"     // the folder of this version
+	EnvPreviousDir = "PRE_PLUGIN_DIR" // that of the version before; empty but for an upgrade
 )
 
 // MayLeaveDaemon tells whether the verb may leave a process behind that is
@@ -40,6 +48,7 @@ type Probe struct {
 	NoAnswer bool      // it hung and was ended at its deadline
 	// HostFault reports that the host could not run `--status`: the status is unknown, and Cause says why (EV-24).
 	HostFault bool
+	Held      bool // not running: another program holds the plugin's name lock, or did shortly before (EV-21)
 }
 
 // Beat is what a plugin's heartbeat file told (PL-05 to PL-10).
@@ -68,6 +77,10 @@ func (b Beat) Status(now time.Time) Status {
 	}
 	return StatusRunning
 }
+
+// ErrNotInstalled is the error of a verb that was not run because the plugin had
+// been removed since it was listed (RS-09, EV-22).
+var ErrNotInstalled = errors.New("no longer installed")
 
 // Outcome is how running one verb of a plugin ended.
 type Outcome struct {

@@ -167,18 +167,21 @@ func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 		t.finishStop()
 		t.move(stopped{}, l.Record.Cause)
 	case l.Record.Stopped:
-		spawnCommand(t, messages.KindStop)
+		spawnCommand(t, messages.KindStop, false)
 	case r == plugin.RequestRestart:
-		spawnCommand(t, messages.KindRestart)
+		spawnCommand(t, messages.KindRestart, false)
 	case r == plugin.RequestStart && (exited || !runs):
-		spawnCommand(t, messages.KindStart)
+		spawnCommand(t, messages.KindStart, false)
 	case exited:
 		t.f = Fact{Kind: Exited, Exit: *ph.exit, Changed: done}
 		judgeExit(t)
 	case down:
 		t.restartAfter(messages.KindStart, cause, true)
 	case done.Status == plugin.StatusUnknown:
-		if !runs {
+		switch _, wasLeft := ph.before.(left); {
+		case wasLeft:
+			t.move(ph.before, cause)
+		case !runs:
 			t.move(installed{}, cause)
 		}
 		t.emit(Check{})

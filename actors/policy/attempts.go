@@ -99,6 +99,13 @@ func (t *turn) reportProbe() {
 	t.emit(Report{Status: status})
 }
 
+// leaveAttempt ends the supervision of a plugin whose attempt found that its
+// record is gone.
+func leaveAttempt(t *turn) {
+	t.emit(Release{t.l.attempt().id})
+	leaveSupervision(t)
+}
+
 // startFailed plans the next attempt, ever later (RS-05).
 func startFailed(t *turn) {
 	t.takeFailure()

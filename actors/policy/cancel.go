@@ -96,8 +96,12 @@ func startedThoughCancelled(t *turn) {
 // cancel it came.
 func failedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
-	if ph.then.what == thenRemoved {
+	switch {
+	case ph.then.what == thenRemoved:
 		finishCancel(t)
+		return
+	case t.f.Gone && ph.then.what != thenChange:
+		leaveAttempt(t)
 		return
 	}
 	if ph.then.what == thenRunning && t.f.Kind == StartFailed {
@@ -122,7 +126,7 @@ func followUp(t *turn) {
 	case thenRestart:
 		t.restartAfter(next.verb, next.cause, false)
 	case thenCommand:
-		spawnCommand(t, next.verb)
+		spawnCommand(t, next.verb, next.force)
 	case thenChange:
 		applyChange(t, next.change, next.before, next.was)
 	case thenStopped:

@@ -16,50 +16,57 @@ func names(changes []plugin.Change) (all []string) {
 	return all
 }
 
+// queueOf returns a queue with a change of each of the plugins.
+func queueOf(origin plugin.Origin, names ...string) *Changes {
+	c := &Changes{}
+	for _, name := range names {
+		c.Add(plugin.Change{Name: name, Origin: origin}, epoch)
+	}
+	return c
+}
+
+// wantStarted starts what may be started now, and returns it.
+func wantStarted(t *testing.T, c *Changes, want ...string) []plugin.Change {
+	t.Helper()
+	started := c.Start(epoch)
+	if !slices.Equal(names(started), want) {
+		t.Errorf("started %v, want %v", names(started), want)
+	}
+	return started
+}
+
 func TestChanges(t *testing.T) {
-	queue := func(origin plugin.Origin, names ...string) *Changes {
-		c := &Changes{}
-		for _, name := range names {
-			c.Add(plugin.Change{Name: name, Origin: origin}, epoch)
-		}
-		return c
-	}
-	start := func(t *testing.T, c *Changes, want ...string) []plugin.Change {
-		t.Helper()
-		started := c.Start(epoch)
-		if !slices.Equal(names(started), want) {
-			t.Errorf("started %v, want %v", names(started), want)
-		}
-		return started
-	}
 	t.Run("UP-11 at most four at once, in the order of arrival", func(t *testing.T) {
-		c := queue(plugin.FromControlPlane, "a", "b", "c", "d", "e", "f")
-		started := start(t, c, "a", "b", "c", "d")
-		start(t, c)
+		c := queueOf(plugin.FromControlPlane, "a", "b", "c", "d", "e", "f")
+		started := wantStarted(t, c, "a", "b", "c", "d")
+		wantStarted(t, c)
 		c.Fetched(started[0].ID, epoch) // ready, and still one of the four
-		start(t, c)
+		wantStarted(t, c)
 		c.Granted(started[0].ID, epoch)
-		start(t, c)
+		wantStarted(t, c)
 		c.Finish(started[0].ID, true)
-		start(t, c, "e")
+		wantStarted(t, c, "e")
 	})
 	t.Run("UP-11 what was left half done goes first, then an operator's", func(t *testing.T) {
-		c := queue(plugin.FromControlPlane, "a", "b")
+		c := queueOf(plugin.FromControlPlane, "a", "b")
 		c.Add(plugin.Change{Name: "c", Origin: plugin.FromOperator}, epoch)
 		c.Add(plugin.Change{Name: "d", Origin: plugin.FromRecovery}, epoch)
-		start(t, c, "d", "c", "a", "b")
+		wantStarted(t, c, "d", "c", "a", "b")
 	})
 	t.Run("UP-11 those of one plugin go one after the other", func(t *testing.T) {
-		c := queue(plugin.FromControlPlane, "a", "a", "b")
-		started := start(t, c, "a", "b")
+		c := queueOf(plugin.FromControlPlane, "a", "a", "b")
+		started := wantStarted(t, c, "a", "b")
 		if started[0].ID != 1 {
 			t.Errorf("number %d goes first", started[0].ID)
 		}
 		c.Finish(started[0].ID, false)
-		if next := start(t, c, "a"); next[0].ID != 2 {
+		if next := wantStarted(t, c, "a"); next[0].ID != 2 {
 			t.Errorf("then number %d", next[0].ID)
 		}
 	})
+}
+
+func TestChangesCancelled(t *testing.T) {
 	t.Run("UP-12 cancelled in each phase", func(t *testing.T) {
 		why := errors.New("stopped by an operator")
 		for name, test := range map[string]struct {
@@ -73,7 +80,7 @@ func TestChanges(t *testing.T) {
 			"applying": {ChangeApplying, nil, 1},
 		} {
 			t.Run(name, func(t *testing.T) {
-				c := queue(plugin.FromControlPlane, "a")
+				c := queueOf(plugin.FromControlPlane, "a")
 				if test.to >= ChangeFetching {
 					c.Start(epoch)
 				}
@@ -106,11 +113,14 @@ func TestChanges(t *testing.T) {
 		}
 	})
 	t.Run("UP-12 of other plugins nothing is cancelled", func(t *testing.T) {
-		c := queue(plugin.FromControlPlane, "a", "b")
+		c := queueOf(plugin.FromControlPlane, "a", "b")
 		if got := c.Cancel("b", errors.New("x")); len(got) != 1 || got[0].Change.Name != "b" || len(c.list) != 1 {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+func TestChangesOfUpdateCheck(t *testing.T) {
 	t.Run("UP-09 an update check is done when all that it assigned is", func(t *testing.T) {
 		c := &Changes{}
 		taken := plugin.Change{Name: "taken"}
@@ -139,7 +149,7 @@ func TestChanges(t *testing.T) {
 		}
 	})
 	t.Run("UP-09 what was made while the answer was on its way is not made again", func(t *testing.T) {
-		c := queue(plugin.FromControlPlane, "a", "b")
+		c := queueOf(plugin.FromControlPlane, "a", "b")
 		c.Start(epoch)
 		c.BeginCheck()
 		c.Finish(1, true)
@@ -154,8 +164,11 @@ func TestChanges(t *testing.T) {
 			t.Errorf("started %+v", started)
 		}
 	})
+}
+
+func TestChangesShown(t *testing.T) {
 	t.Run("what status shows is the furthest one of a plugin", func(t *testing.T) {
-		c := queue(plugin.FromControlPlane, "a", "a")
+		c := queueOf(plugin.FromControlPlane, "a", "a")
 		if change, phase, _, ok := c.Of("a"); !ok || change.ID != 1 || phase != ChangeQueued {
 			t.Errorf("%+v %s", change, phase)
 		}

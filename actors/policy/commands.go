@@ -25,26 +25,26 @@ func noteCommand(t *turn) {
 // obeyCommand does what an operator wants at once.
 func obeyCommand(t *turn) {
 	noteCommand(t)
-	spawnCommand(t, commandVerbs[t.f.Kind])
+	spawnCommand(t, commandVerbs[t.f.Kind], t.f.Force)
 }
 
 // cancelForCommand does it when the attempt under way has ended.
 func cancelForCommand(t *turn) {
 	noteCommand(t)
-	t.cancel(then{what: thenCommand, verb: commandVerbs[t.f.Kind]})
+	t.cancel(then{what: thenCommand, verb: commandVerbs[t.f.Kind], force: t.f.Force})
 }
 
 func commandAfterCancel(t *turn) {
 	noteCommand(t)
 	if !t.l.leaving() {
-		t.replaceThen(then{what: thenCommand, verb: commandVerbs[t.f.Kind]})
+		t.replaceThen(then{what: thenCommand, verb: commandVerbs[t.f.Kind], force: t.f.Force})
 	}
 }
 
 // spawnCommand spawns the Restarter that does what an operator wants.
-func spawnCommand(t *turn, verb messages.Kind) {
+func spawnCommand(t *turn, verb messages.Kind, force bool) {
 	t.leaveRunning()
-	t.spawn(messages.Attempt{Kind: verb, Check: verb == messages.KindStart}, attempt{operator: true}, t.l.Record.Cause)
+	t.spawn(messages.Attempt{Kind: verb, Check: verb == messages.KindStart, Force: force}, attempt{operator: true}, t.l.Record.Cause)
 }
 
 // stopAgain carries out a stop that an earlier process accepted and did not
@@ -53,5 +53,5 @@ func stopAgain(t *turn) {
 	if len(t.f.Processes) > 0 {
 		t.l.run, t.l.processes = t.f.Run, t.f.Processes
 	}
-	spawnCommand(t, messages.KindStop)
+	spawnCommand(t, messages.KindStop, false)
 }

@@ -57,8 +57,9 @@ type (
 		Restarted bool
 	}
 	// ReportGone says that the plugin is no longer installed: what is pending of
-	// it becomes REMOVED (EV-22).
-	ReportGone struct{}
+	// it becomes REMOVED, and unless it is Still installed as another type, what the
+	// control plane knows of it too (EV-22).
+	ReportGone struct{ Still bool }
 	// Arm sets a timer of the plugin; Disarm stops it.
 	Arm struct {
 		Timer TimerKind

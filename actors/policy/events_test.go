@@ -8,48 +8,55 @@ import (
 	"pluginsupervisor/plugin"
 )
 
+func event(id string) plugin.Event { return plugin.Event{ID: id} }
+
+// eventsOf returns the queue with these events.
+func eventsOf(ids ...string) *Events {
+	e := NewEvents(plugin.Memory{}, &Batch{})
+	for _, id := range ids {
+		e.Add(event(id))
+	}
+	return e
+}
+
+func nextEvent(e *Events) (seq uint64, id string) {
+	seq, ev, _ := e.Next()
+	return seq, ev.ID
+}
+
 func TestEvents(t *testing.T) {
-	event := func(id string) plugin.Event { return plugin.Event{ID: id} }
-	fill := func(ids ...string) *Events {
-		e := NewEvents(plugin.Memory{}, &Batch{})
-		for _, id := range ids {
-			e.Add(event(id))
-		}
-		return e
-	}
-	next := func(t *testing.T, e *Events) (seq uint64, id string) {
-		seq, ev, _ := e.Next()
-		return seq, ev.ID
-	}
 	t.Run("LR-04 a newer inventory replaces the one not delivered", func(t *testing.T) {
-		e := fill(plugin.EventLocalList)
-		first, _ := next(t, e)
+		e := eventsOf(plugin.EventLocalList)
+		first, _ := nextEvent(e)
 		e.Add(event(plugin.EventUpdate))
 		e.Add(event(plugin.EventLocalList))
 		if e.Count() != 2 {
 			t.Errorf("%d events", e.Count())
 		}
 		e.Delivered(first) // too late to matter
-		if _, id := next(t, e); id != plugin.EventUpdate {
+		if _, id := nextEvent(e); id != plugin.EventUpdate {
 			t.Errorf("next %q", id)
 		}
 	})
 	t.Run("one at a time, in order", func(t *testing.T) {
-		e := fill("one", "two")
-		seq, _ := next(t, e)
+		e := eventsOf("one", "two")
+		seq, _ := nextEvent(e)
 		if _, _, ok := e.Next(); ok {
 			t.Error("two are on their way")
 		}
 		e.Delivered(seq)
-		if _, id := next(t, e); id != "two" {
+		if _, id := nextEvent(e); id != "two" {
 			t.Errorf("next %q", id)
 		}
 	})
+}
+
+func TestEventsRefused(t *testing.T) {
 	t.Run("SC-20 a refused event does not hold up the others, and is tried on the next occasion", func(t *testing.T) {
-		e := fill("one", "two")
-		seq, _ := next(t, e)
+		e := eventsOf("one", "two")
+		seq, _ := nextEvent(e)
 		e.Failed(seq)
-		seq, id := next(t, e)
+		seq, id := nextEvent(e)
 		if id != "two" {
 			t.Errorf("next %q", id)
 		}
@@ -58,20 +65,20 @@ func TestEvents(t *testing.T) {
 			t.Error("a refused event was tried without an occasion")
 		}
 		e.Retry()
-		if _, id := next(t, e); id != "one" {
+		if _, id := nextEvent(e); id != "one" {
 			t.Errorf("next %q", id)
 		}
 	})
 	t.Run("SC-20 of many that were refused one is tried at an occasion, the others when that was taken", func(t *testing.T) {
-		e := fill("one", "two", "three")
+		e := eventsOf("one", "two", "three")
 		for range 3 {
-			seq, _ := next(t, e)
+			seq, _ := nextEvent(e)
 			e.Failed(seq)
 		}
 		for range 2 { // it is refused again
 			e.Retry()
 			e.Retry()
-			seq, id := next(t, e)
+			seq, id := nextEvent(e)
 			if id != "one" {
 				t.Errorf("tried %q", id)
 			}
@@ -91,20 +98,23 @@ func TestEvents(t *testing.T) {
 		}
 	})
 	t.Run("held back, and sent again", func(t *testing.T) {
-		e := fill("one")
+		e := eventsOf("one")
 		e.Hold()
 		if _, _, ok := e.Next(); ok {
 			t.Error("sent while it is held back")
 		}
 		e.Release()
-		first, _ := next(t, e)
+		first, _ := nextEvent(e)
 		e.Resend() // the Reporter has forgotten it
-		if again, _ := next(t, e); again != first {
+		if again, _ := nextEvent(e); again != first {
 			t.Errorf("sent %d, then %d", first, again)
 		}
 	})
+}
+
+func TestEventsKept(t *testing.T) {
 	t.Run("full: the oldest goes", func(t *testing.T) {
-		e := fill()
+		e := eventsOf()
 		for i := range MaxEvents {
 			if dropped := e.Add(event(fmt.Sprint(i))); dropped != nil {
 				t.Fatalf("dropped %v", dropped)
@@ -128,7 +138,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("order %v", order)
 		}
 		e.Add(event("c"))
-		if seq, _ := next(t, e); seq != 10 {
+		if seq, _ := nextEvent(e); seq != 10 {
 			t.Errorf("sequence %d", seq)
 		}
 	})

@@ -32,6 +32,7 @@ type attemptKey struct {
 	verb            messages.Kind
 	operator, begun bool
 	exit            int8
+	held            bool // the exit came while another program worked on the plugin
 }
 
 type uptimeKey struct {
@@ -80,7 +81,7 @@ func (n *node) key() nodeKey {
 	k.world.id = 0
 	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.beatAge(), ageYoung)
 	a := l.attempt()
-	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit)}
+	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit), held: a.exit != nil && a.exit.Held}
 	switch ph := l.phase.(type) {
 	case waiting:
 		k.attempt.operator = a.operator
@@ -88,7 +89,7 @@ func (n *node) key() nodeKey {
 		n.runningKey(&k, ph.uptime)
 	case degraded:
 		n.runningKey(&k, ph.uptime)
-	case installed, stopped:
+	case installed, left, stopped:
 		k.processes = len(l.processes) > 0
 	case cancelling:
 		k.then = thenKey{what: ph.then.what, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
@@ -100,6 +101,7 @@ func (n *node) key() nodeKey {
 		}
 	case changing:
 		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.kind(), n.exitKey(ph.exit)
+		k.attempt.held = ph.exit != nil && ph.exit.Held
 	}
 	return k
 }

@@ -124,15 +124,18 @@ func describe(f Fact) string {
 	words := f.Kind.String()
 	switch f.Kind {
 	case SeenRunning, SeenDead:
-		words += fmt.Sprintf(" scan %v refresh %v", f.Scan, f.Refresh)
+		words += fmt.Sprintf(" scan %v refresh %v held %v", f.Scan, f.Refresh, f.Held)
 	case Exited:
-		words += fmt.Sprintf(" run %d", f.Exit.Life)
+		words += fmt.Sprintf(" run %d held %v", f.Exit.Life, f.Exit.Held)
 	case Recorded:
 		words += " " + f.Plugin.Version + " " + f.Plugin.Type.String()
 	case StartFailed, StopFailed:
 		words += ", then " + f.Probe.Status.String()
 		if f.HostFault {
 			words += ", by a fault of the host"
+		}
+		if f.Gone {
+			words += ", its record is gone"
 		}
 	case ChangeGranted:
 		words += " " + f.Change.String()
@@ -162,7 +165,7 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 		}
 	}
 	l, w, phase := next.l, next.world, next.l.Phase()
-	saved, forgotten, disarmed, status, state := false, false, false, plugin.StatusUnknown, n.l.State()
+	saved, forgotten, disarmed, started, status, state := false, false, false, false, plugin.StatusUnknown, n.l.State()
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Save:
@@ -175,6 +178,8 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 			forgotten = true
 		case Report:
 			status = e.Status
+		case Spawn:
+			started = n.l.attempt().id == 0 && e.Attempt.Kind == messages.KindStart
 		case Moved:
 			fault(e.From != state, "a move begins in another state than the plugin was in")
 			state = e.To
@@ -183,6 +188,7 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 	fault(forgotten != (phase == Removed), "a plugin is forgotten that is not removed, or the other way round")
 	fault(!sameRecord(n.l.Record, l.Record) && !saved && !forgotten, "the durable record changed and is not saved")
 	fault(state != l.State(), "the state changed and no move says so")
+	fault(started && (f.Kind == Exited && f.Exit.Held || f.Kind == ExitMissed && f.Held), "EV-21: a plugin is started by an exit while another program worked on it")
 	fault(w.attempt == attemptEnded, "an attempt has ended and is not released")
 	fault(w.change == changeApplied != (phase == Changing), "a change is made in another phase")
 	if status == plugin.StatusRunning && f.Kind != StopFailed { // a failed stop: it still runs, and that is reported
@@ -228,6 +234,8 @@ func checkState(n *node) (faults []string) {
 		fault(!l.Plugin.Probed(), "a plugin counts as running that is never probed")
 		fault(r.Up.IsZero(), "a plugin runs, and a successor would not know")
 	case Installed: // by the next scan; what is not supervised may stay
+	case Left: // by the next scan
+		fault(!r.Up.IsZero(), "a plugin is down, and a successor would take it for running")
 	case Stopped: // by an operator; a stop that is pending by the next scan
 		fault(!r.Up.IsZero() && !r.StopPending, "a plugin is stopped, and a successor would not know")
 	}
@@ -242,7 +250,7 @@ func checkState(n *node) (faults []string) {
 	starts := phase == Waiting || phase == Working || phase == Running || phase == Degraded ||
 		cancels && (ph.then.what == thenRunning || ph.then.what == thenRestart || ph.then.what == thenCommand && ph.then.verb != messages.KindStop)
 	fault(r.Stopped && starts, "a plugin is to run that an operator stopped")
-	fault(r.Stopped && phase == Installed, "an operator's stop is forgotten")
+	fault(r.Stopped && (phase == Installed || phase == Left), "an operator's stop is forgotten")
 	return faults
 }
 

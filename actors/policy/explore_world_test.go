@@ -115,6 +115,7 @@ func (n *node) facts() (all []Fact) {
 		add(
 			Fact{Kind: SeenRunning}, Fact{Kind: SeenRunning, Scan: true}, Fact{Kind: SeenRunning, Refresh: true},
 			Fact{Kind: SeenDead, Cause: "exit 3"}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true},
+			Fact{Kind: SeenDead, Cause: "exit 3", Held: true}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true, Held: true},
 			Fact{Kind: BeatSeen}, n.beat(BeatSeen, 0), n.beat(BeatLate, passBeat), n.beat(BeatLate, passHang),
 			Fact{Kind: BeatSeen, Beat: plugin.Beat{Found: true, Err: errors.New("not a number")}},
 			Fact{Kind: HealthPassed}, Fact{Kind: HealthFailed, Cause: "exit 1"},
@@ -178,13 +179,21 @@ func (n *node) processFacts() []Fact {
 	all := []Fact{
 		{Kind: Exited, Exit: plugin.Exit{Life: run - 1}},
 		{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true}},
+		{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true, Held: true}},
 		{Kind: Exited, Exit: plugin.Exit{Life: run + 1}},
+		{Kind: Exited, Exit: plugin.Exit{Life: run + 1, Held: true}},
 		{Kind: ProcessExited, Exit: plugin.Exit{Life: run - 1, Partial: true}},
 		{Kind: ProcessExited, Exit: plugin.Exit{Life: run, Partial: true}},
 		{Kind: ProcessExited, Exit: plugin.Exit{Life: run + 1, Partial: true}},
 		{Kind: ExitExplained, Exit: plugin.Exit{Life: run, Known: true}},
 	}
-	all = append(all, Fact{Kind: Adopted, Run: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, Run: run})
+	all = append(all, Fact{Kind: Adopted, Run: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, Run: run}, Fact{Kind: ExitMissed, Run: run, Held: true})
+	switch n.l.Phase() {
+	case Installed:
+		all = append(all, Fact{Kind: InstalledNow})
+	case Left:
+		all = append(all, Fact{Kind: LockFreed})
+	}
 	if n.l.Plugin.Probed() && n.l.Observable() {
 		all = append(all, Fact{Kind: ProcessesSeen, Run: run, Processes: daemon}, Fact{Kind: ProcessesSeen, Run: run + 1, Processes: daemon})
 	}
@@ -209,6 +218,9 @@ func (n *node) attemptFacts() []Fact {
 	for i := range ends[len(ends)-2:] { // EV-24
 		ends[len(ends)-1-i].HostFault = true
 	}
+	gone := ended(failed, plugin.StatusFailed)
+	gone.Gone = true
+	ends = append(ends, gone)
 	switch n.world.attempt {
 	case attemptWaits: // its actor may crash
 		return []Fact{{Kind: AttemptBegun}, crashed}
@@ -348,7 +360,7 @@ func (w *world) learn(n *node, f Fact) {
 	switch f.Kind {
 	case SeenRunning, Adopted:
 		w.runs = true
-	case SeenDead, StopSucceeded, ExitMissed:
+	case SeenDead, StopSucceeded, ExitMissed, InstalledNow:
 		w.runs = false
 	case Exited:
 		if f.Exit.Life >= n.l.run {

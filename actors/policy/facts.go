@@ -15,6 +15,8 @@ const (
 	RecordGone                       // it is not any more
 	Adopted                          // processes of it were found at the start of the supervisor
 	ExitMissed                       // processes that were known are gone, no event told of it (EV-09)
+	InstalledNow                     // another program has just installed it (EV-22)
+	LockFreed                        // another program that held its name lock let go (EV-21)
 	ProcessesSeen                    // what it runs as now
 	SeenRunning                      // `--status` says running
 	SeenDead                         // `--status` says not running
@@ -45,7 +47,7 @@ const (
 )
 
 var factNames = [factCount]string{
-	"Recorded", "RecordGone", "Adopted", "ExitMissed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
+	"Recorded", "RecordGone", "Adopted", "ExitMissed", "InstalledNow", "LockFreed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
 	"BeatSeen", "BeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
 	"StopFailed", "AttemptCancelled", "OperatorStart", "OperatorStop", "OperatorRestart", "OperatorChange", "ChangeGranted",
 	"ChangeDropped", "ChangeCompleted", "HealthyDue", "SilenceDue", "RefreshDue",
@@ -57,7 +59,7 @@ func (k FactKind) String() string { return factNames[k] }
 // asked before it: an answer to an older question is dropped (EV-26).
 func (k FactKind) learns() bool {
 	switch k {
-	case Recorded, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, BeatSeen, BeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
+	case Recorded, InstalledNow, LockFreed, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, BeatSeen, BeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
 		return false
 	default:
 		return true
@@ -70,7 +72,9 @@ type Fact struct {
 	Kind      FactKind
 	Cause     string           // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
 	Scan      bool             // SeenRunning, SeenDead: by the periodic scan
+	Force     bool             // OperatorStart: whatever program holds the name lock (RS-11)
 	Refresh   bool             // SeenRunning: asked for by RefreshDue
+	Held      bool             // SeenDead, ExitMissed: another program works on it (EV-21)
 	Exit      plugin.Exit      // Exited, ProcessExited, ExitExplained
 	Beat      plugin.Beat      // BeatSeen, BeatLate
 	Age       time.Duration    // BeatSeen, BeatLate: of the beat by its own date
@@ -81,6 +85,7 @@ type Fact struct {
 	Outcome   plugin.Outcome   // StartSucceeded, StartFailed, StopFailed
 	Probe     plugin.Probe     // StartFailed: what `--status` said afterwards
 	HostFault bool             // StartFailed, StopFailed: the host could not run it (EV-24)
+	Gone      bool             // StartFailed, StopFailed: it was not run, its record is gone (EV-22)
 	Plugin    plugin.Plugin    // Recorded
 	Gen       uint64           // Recorded: number of the order that the list answers
 	Change    plugin.Change    // ChangeGranted, ChangeCompleted

@@ -64,6 +64,7 @@ const (
 	Working                     // `--start` or `--restart` runs
 	Running                     // it runs
 	Degraded                    // it runs, and its heartbeat or health check fails
+	Left                        // it went down while another program worked on it: the next scan decides
 	Stopping                    // an operator's stop waits or runs
 	Stopped                     // an operator stopped it
 	Cancelling                  // an attempt is being cancelled, something else follows
@@ -73,7 +74,7 @@ const (
 )
 
 var phaseNames = [phaseCount]string{
-	"Installed", "Waiting", "Working", "Running", "Degraded", "Stopping", "Stopped", "Cancelling", "Changing", "Removed",
+	"Installed", "Waiting", "Working", "Running", "Degraded", "Left", "Stopping", "Stopped", "Cancelling", "Changing", "Removed",
 }
 
 func (k PhaseKind) String() string { return phaseNames[k] }
@@ -87,6 +88,7 @@ type (
 	working    struct{ attempt }
 	running    struct{ uptime }
 	degraded   struct{ uptime }
+	left       struct{}
 	stopping   struct{ attempt }
 	stopped    struct{}
 	cancelling struct {
@@ -95,7 +97,7 @@ type (
 	}
 	changing struct {
 		change plugin.Change
-		before phase        // at the grant, one of Installed, Running, Degraded, Stopped, Removed
+		before phase        // at the grant, one of Installed, Running, Degraded, Left, Stopped, Removed
 		exit   *plugin.Exit // the last one since the grant
 	}
 	removed struct{}
@@ -106,6 +108,7 @@ func (waiting) kind() PhaseKind    { return Waiting }
 func (working) kind() PhaseKind    { return Working }
 func (running) kind() PhaseKind    { return Running }
 func (degraded) kind() PhaseKind   { return Degraded }
+func (left) kind() PhaseKind       { return Left }
 func (stopping) kind() PhaseKind   { return Stopping }
 func (stopped) kind() PhaseKind    { return Stopped }
 func (cancelling) kind() PhaseKind { return Cancelling }
@@ -137,6 +140,7 @@ type uptime struct {
 type then struct {
 	what   thenKind
 	verb   messages.Kind // thenRestart, thenCommand
+	force  bool          // thenCommand: see messages.Attempt
 	change plugin.Change // thenChange
 	before plugin.Status // thenChange: status at the grant
 	was    phase         // thenChange: what it goes back to if it was not touched
@@ -357,7 +361,7 @@ func (l *Lifecycle) Doubted() bool {
 // Status returns what is reported of the plugin in a pull, for a heartbeat
 // that can be read (PL-08).
 func (l *Lifecycle) Status(now plugin.Moment) plugin.Status {
-	if l.Record.Stopped || l.overdue(now) { // its last beat may be young (EV-14)
+	if l.Record.Stopped || l.phase.kind() == Left || l.overdue(now) { // its last beat may be young (EV-14)
 		return plugin.StatusFailed
 	}
 	return plugin.StatusRunning

@@ -31,8 +31,10 @@ func cancelOldVersion(t *turn) {
 // leaveSupervision ends the supervision of a plugin whose record is gone.
 func leaveSupervision(t *turn) {
 	t.forget("no longer installed")
-	t.emit(ReportGone{})
+	t.reportGone()
 }
+
+func (t *turn) reportGone() { t.emit(ReportGone{Still: t.f.Kind == Recorded}) }
 
 // forget ends a plugin, with its timers and what is remembered of it.
 func (t *turn) forget(cause string) {
@@ -46,7 +48,7 @@ func cancelToLeave(t *turn) {
 	t.disarmAll()
 	t.cancel(then{what: thenRemoved, cause: "no longer installed"})
 	t.emit(WatchChanged{})
-	t.emit(ReportGone{})
+	t.reportGone()
 }
 
 // leaveAfterCancel has the plugin forgotten when its attempt has ended.
@@ -63,7 +65,7 @@ func leaveAfterCancel(t *turn) {
 	}
 	t.replaceThen(next)
 	t.emit(WatchChanged{})
-	t.emit(ReportGone{})
+	t.reportGone()
 }
 
 // returnRecord takes back a plugin that was to be forgotten.

@@ -117,12 +117,19 @@ func (r *Reports) put(key string, o plugin.Owed) {
 	r.batch.setPending(key, r.durable(key, o), was)
 }
 
-// Gone notes that a plugin is no longer installed: what is pending of it
-// becomes REMOVED (EV-22).
-func (r *Reports) Gone(key string, now time.Time) {
+// Gone notes that a plugin is no longer installed: what is pending of it becomes
+// REMOVED. Unless it is still installed as another type, so does what the control
+// plane acknowledged last, as that may have come after the report of the program
+// that removed it (EV-22).
+func (r *Reports) Gone(key string, p plugin.Plugin, still bool, now time.Time) {
 	delete(r.restarted, key)
-	if o, ok := r.pending[key]; ok && o.Status != plugin.StatusRemoved {
+	o, pending := r.pending[key]
+	if acked, known := r.acked[key]; known && !pending && !still && !p.Duplicate {
+		o = plugin.Owed{Name: p.Name, Version: acked.Version, Status: acked.Status, ID: p.ID, Once: p.Type == plugin.Once}
+	}
+	if o.Name != "" && o.Status != plugin.StatusRemoved {
 		o.Status, o.Since = plugin.StatusRemoved, now
+		r.known[key] = now
 		r.put(key, o)
 		r.Want(ForChange, nil)
 	}

@@ -20,19 +20,91 @@ func (r *Reports) composed(gen uint64, p Purpose, pulled []string) plugin.Report
 	return r.Compose(gen, moment(0))
 }
 
-func TestReports(t *testing.T) {
-	now := epoch
-	fill := func(n int) *Reports {
-		r := newReports(plugin.Memory{})
-		for i := range n {
-			r.Add(now, persist(uint64(i+1), fmt.Sprintf("p%d", i)), plugin.StatusRunning, "")
-		}
-		return r
+// reportsOf returns the reports of n plugins that are running.
+func reportsOf(n int) *Reports {
+	r := newReports(plugin.Memory{})
+	for i := range n {
+		r.Add(epoch, persist(uint64(i+1), fmt.Sprintf("p%d", i)), plugin.StatusRunning, "")
 	}
+	return r
+}
+
+// What is pending and what is saved of it when a status is added, by what the
+// control plane has acknowledged and what was pending before.
+func TestReportsAdd(t *testing.T) {
+	const running, failed = plugin.StatusRunning, plugin.StatusFailed
+	status := func(version string, s plugin.Status, tag plugin.SysTag) *plugin.Owed {
+		return &plugin.Owed{Name: "a", Version: version, Status: s, SysTag: tag, Since: epoch.Add(-time.Hour)}
+	}
+	for name, test := range map[string]struct {
+		acked   plugin.Acked
+		pending *plugin.Owed
+		status  plugin.Status
+		tag     plugin.SysTag
+
+		wantTag plugin.SysTag
+		saved   string // what is saved: pending, nothing, or that nothing is pending any more
+		older   bool   // pending since before
+	}{
+		"SC-17 nothing is known":                            {plugin.Acked{}, nil, running, "", "", "pending", false},
+		"SC-18 acknowledged just so":                        {plugin.Acked{Version: "1.0", Status: running}, nil, running, "", "", "nothing", false},
+		"SC-18 acknowledged with another status":            {plugin.Acked{Version: "1.0", Status: failed}, nil, running, "", "", "pending", false},
+		"SC-18 acknowledged with another version":           {plugin.Acked{Version: "0.9", Status: running}, nil, running, "", "", "pending", false},
+		"SC-18 acknowledged just so, with a new tag":        {plugin.Acked{Version: "1.0", Status: running}, nil, running, plugin.SysTagAdd, plugin.SysTagAdd, "pending", false},
+		"SC-17 pending with the same status":                {plugin.Acked{}, status("1.0", running, ""), running, "", "", "pending", true},
+		"SC-17 pending with another status":                 {plugin.Acked{}, status("1.0", failed, ""), running, "", "", "pending", false},
+		"SC-17 pending with another version":                {plugin.Acked{}, status("0.9", running, ""), running, "", "", "pending", false},
+		"SC-17 a pending tag stays":                         {plugin.Acked{}, status("1.0", failed, plugin.SysTagAdd), running, "", plugin.SysTagAdd, "pending", false},
+		"SC-17 a newer tag counts":                          {plugin.Acked{}, status("1.0", failed, plugin.SysTagAdd), running, plugin.SysTagRemove, plugin.SysTagRemove, "pending", false},
+		"SC-18 what was pending is what is acknowledged":    {plugin.Acked{Version: "1.0", Status: running}, status("1.0", failed, ""), running, "", "", "none", false},
+		"SC-18 … but its tag was not delivered: it is kept": {plugin.Acked{Version: "1.0", Status: running}, status("1.0", failed, plugin.SysTagAdd), running, "", plugin.SysTagAdd, "pending", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := plugin.Memory{Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}}
+			if test.acked != (plugin.Acked{}) {
+				m.Acked["a"] = test.acked
+			}
+			if test.pending != nil {
+				m.Owed["a"] = *test.pending
+			}
+			batch := &Batch{}
+			r := NewReports(m, batch)
+			r.Add(epoch, persist(1, "a"), test.status, test.tag)
+
+			since := epoch
+			if test.older {
+				since = test.pending.Since
+			}
+			got := r.pending["a"]
+			if got.Version != "1.0" || got.Status != test.status || got.SysTag != test.wantTag || !got.Since.Equal(since) {
+				t.Errorf("pending %+v, want tag %q since %v", got, test.wantTag, since)
+			}
+			if n := r.Count(); n != 1 {
+				t.Errorf("%d pending", n)
+			}
+			saved := "nothing"
+			if changes, dirty := batch.Changes(nil); dirty {
+				switch o, ok := changes.Owed["a"]; {
+				case ok && o != nil && changes.Sync:
+					saved = "pending"
+				case ok && o == nil && !changes.Sync:
+					saved = "none"
+				default:
+					saved = fmt.Sprintf("%+v", changes)
+				}
+			}
+			if saved != test.saved {
+				t.Errorf("saved %s, want %s", saved, test.saved)
+			}
+		})
+	}
+}
+
+func TestReportsAcknowledged(t *testing.T) {
 	t.Run("SC-17 what became pending after a report stays pending when that is acknowledged", func(t *testing.T) {
-		r := fill(2)
+		r := reportsOf(2)
 		r.composed(1, ForScan, nil)
-		r.Add(now, persist(1, "p0"), plugin.StatusFailed, "")
+		r.Add(epoch, persist(1, "p0"), plugin.StatusFailed, "")
 		if p, ok := r.Acknowledge(1, unheard); !ok || p != ForScan {
 			t.Errorf("acknowledged %v %v", p, ok)
 		}
@@ -44,7 +116,7 @@ func TestReports(t *testing.T) {
 		}
 	})
 	t.Run("SC-17 a replaced report's purpose passes on, once", func(t *testing.T) {
-		r := fill(1)
+		r := reportsOf(1)
 		r.composed(1, ForScan, nil)
 		r.composed(2, ForPull, []string{"p0"})
 		r.composed(3, ForChange, nil)
@@ -59,7 +131,7 @@ func TestReports(t *testing.T) {
 		}
 	})
 	t.Run("SC-20 a refused report passes nothing on", func(t *testing.T) {
-		r := fill(1)
+		r := reportsOf(1)
 		r.composed(1, ForPull, []string{"p0"})
 		r.Drop(1)
 		r.composed(2, ForChange, nil)
@@ -69,39 +141,45 @@ func TestReports(t *testing.T) {
 	})
 	t.Run("SC-17 a tag that was not delivered yet is not lost to a newer status", func(t *testing.T) {
 		r := newReports(plugin.Memory{})
-		r.Add(now, persist(1, "a"), plugin.StatusRunning, plugin.SysTagAdd)
-		r.Add(now, persist(1, "a"), plugin.StatusFailed, "")
+		r.Add(epoch, persist(1, "a"), plugin.StatusRunning, plugin.SysTagAdd)
+		r.Add(epoch, persist(1, "a"), plugin.StatusFailed, "")
 		if e := r.composed(1, ForChange, nil).Entries[0]; e.SysTag != plugin.SysTagAdd || e.Status != plugin.StatusFailed {
 			t.Errorf("%+v", e)
 		}
 	})
+}
+
+func TestReportsSaved(t *testing.T) {
 	t.Run("SC-18 only what the control plane does not know yet is saved", func(t *testing.T) {
-		r := fill(1)
+		r := reportsOf(1)
 		r.composed(1, ForScan, nil)
 		r.Acknowledge(1, unheard)
 		r.batch.Written()
-		r.Add(now, persist(1, "p0"), plugin.StatusRunning, "")
+		r.Add(epoch, persist(1, "p0"), plugin.StatusRunning, "")
 		if _, dirty := r.batch.Changes(nil); dirty {
 			t.Errorf("saves %+v", r.batch)
 		}
-		r.Add(now, persist(1, "p0"), plugin.StatusFailed, "")
+		r.Add(epoch, persist(1, "p0"), plugin.StatusFailed, "")
 		if c, _ := r.batch.Changes(nil); c.Owed["p0"] == nil || !c.Sync {
 			t.Errorf("saves %+v", c)
 		}
 	})
 	t.Run("SC-18 what an earlier process left is sent, of plugins that are gone too", func(t *testing.T) {
-		r := newReports(plugin.Memory{Owed: map[string]plugin.Owed{"a": {Name: "a", Version: "1.0", Status: plugin.StatusFailed, Since: now}}})
-		if !r.Oldest().Equal(now) {
+		r := newReports(plugin.Memory{Owed: map[string]plugin.Owed{"a": {Name: "a", Version: "1.0", Status: plugin.StatusFailed, Since: epoch}}})
+		if !r.Oldest().Equal(epoch) {
 			t.Errorf("pending since %v", r.Oldest())
 		}
 		if got := r.composed(1, ForChange, nil).Entries; len(got) != 1 || got[0].Name != "a" || got[0].Status != plugin.StatusFailed {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+func TestReportsContent(t *testing.T) {
 	t.Run("SC-05 order: Once first, then by record, whatever came first", func(t *testing.T) {
 		r := newReports(plugin.Memory{})
 		for _, p := range []plugin.Plugin{persist(300, "z"), once(400, "o2"), persist(1, "y"), once(2, "o1")} {
-			r.Add(now, p, plugin.StatusRunning, "")
+			r.Add(epoch, p, plugin.StatusRunning, "")
 		}
 		var names []string
 		for _, e := range r.composed(1, ForScan, nil).Entries {
@@ -112,23 +190,41 @@ func TestReports(t *testing.T) {
 		}
 	})
 	t.Run("SC-17 what is pending of a plugin that is gone becomes REMOVED", func(t *testing.T) {
-		r := fill(2)
-		r.Gone("p0", now)
-		r.Gone("unknown", now) // nothing was pending: nothing is reported
+		r := reportsOf(2)
+		r.Gone("p0", persist(1, "p0"), true, epoch)
+		r.Gone("unknown", persist(3, "unknown"), false, epoch) // nothing was reported: nothing is
 		got := r.composed(1, ForChange, nil).Entries
 		if len(got) != 2 || got[0].Status != plugin.StatusRemoved || got[1].Status != plugin.StatusRunning {
 			t.Errorf("%+v", got)
 		}
-		if acked, _ := fill(0).Acked("unknown"); acked != (plugin.Acked{}) {
+		if acked, _ := reportsOf(0).Acked("unknown"); acked != (plugin.Acked{}) {
 			t.Errorf("%+v", acked)
 		}
 	})
+	t.Run("EV-22 what was acknowledged of a plugin that is gone becomes REMOVED", func(t *testing.T) {
+		r := reportsOf(3)
+		r.composed(1, ForScan, nil)
+		r.Acknowledge(1, unheard)
+		r.Gone("p0", persist(1, "p0"), false, epoch)
+		r.Gone("p1", persist(2, "p1"), true, epoch) // of another type now
+		got := r.composed(2, ForChange, nil).Entries
+		if len(got) != 1 || got[0].Name != "p0" || got[0].Version != "1.0" || got[0].Status != plugin.StatusRemoved {
+			t.Errorf("%+v", got)
+		}
+		r.Acknowledge(2, unheard)
+		if r.Gone("p0", persist(1, "p0"), false, epoch); r.Count() > 0 {
+			t.Error("reported twice")
+		}
+	})
+}
+
+func TestReportsMemory(t *testing.T) {
 	t.Run("the memory of a plugin that is gone is forgotten, but not before it was delivered", func(t *testing.T) {
-		r := fill(1)
+		r := reportsOf(1)
 		r.composed(1, ForScan, nil)
 		r.Acknowledge(1, unheard)
 		none := func(string) bool { return false }
-		r.Add(now, persist(1, "p0"), plugin.StatusRemoved, "")
+		r.Add(epoch, persist(1, "p0"), plugin.StatusRemoved, "")
 		if r.Forget(none); r.acked["p0"].Status != plugin.StatusRunning {
 			t.Error("forgotten while something is pending of it")
 		}
@@ -139,7 +235,7 @@ func TestReports(t *testing.T) {
 		}
 	})
 	t.Run("SC-25 a restarted plugin is reported again when its restart was acknowledged", func(t *testing.T) {
-		r := fill(2)
+		r := reportsOf(2)
 		r.Restarted("p0")
 		if keys := r.Refreshes(); len(keys) != 0 {
 			t.Errorf("refresh %v before it was acknowledged", keys)
@@ -158,7 +254,7 @@ func TestReports(t *testing.T) {
 func TestGoneIsNotRefreshed(t *testing.T) { // SC-25
 	r := NewReports(plugin.Memory{}, &Batch{})
 	r.Restarted("a")
-	r.Gone("a", epoch)
+	r.Gone("a", persist(1, "a"), false, epoch)
 	if keys := r.Refreshes(); len(keys) != 0 {
 		t.Errorf("to be reported again: %v", keys)
 	}

@@ -33,6 +33,11 @@ func restartExited(t *turn) {
 
 // judgeExit decides what follows the exit of a plugin that is to run.
 func judgeExit(t *turn) {
+	if t.f.Exit.Held {
+		leaveTo(t, t.f.Exit.Cause())
+		t.emit(Check{}) // the lock may be free since
+		return
+	}
 	t.l.exitedAt = t.f.Exit.At
 	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
 	t.writeExit(decision)
@@ -43,12 +48,13 @@ func judgeExit(t *turn) {
 // restartMissed restarts a plugin that exited while no supervisor ran (EV-09).
 // Whether it really did is asked of it first.
 func restartMissed(t *turn) {
-	const cause = "ended while the supervisor was away"
 	t.l.run = max(t.l.run, t.f.Run)
-	wait, decision := t.planRestart(cause, true)
-	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
-	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true, Doubt: true}, attempt{}, cause)
+	wait, decision := t.planRestart(exitedAway, true)
+	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: exitedAway, Decision: decision})
+	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true, Doubt: true}, attempt{}, exitedAway)
 }
+
+const exitedAway = "ended while the supervisor was away"
 
 // restartAfter restarts a plugin that is down or hangs: by event at once, else
 // after a random part of the stagger, or, when it failed again before it was

@@ -20,13 +20,13 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/logger"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/version"
 )
 
 func main() {
-	if err := process.DropInherited(); err != nil {
+	if err := inherit.Drop(); err != nil {
 		fmt.Fprintln(os.Stderr, "acs-plugin-manager:", err)
 	}
 	executable, err := os.Executable()

@@ -117,7 +117,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	}
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	manager, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), inHand{packages, w.staged}, log)
+	manager, _, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), inHand{packages, w.staged}, log)
 	o := w.offer
 	ctx, stop := untilTold(cmd.Context(), log, out)
 	defer stop()

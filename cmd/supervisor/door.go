@@ -54,7 +54,7 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 	if drops.Why != "" {
 		s.Problems = append(s.Problems, plugin.Problem{What: plugin.ProblemLog, Why: drops.Why, Since: drops.Since})
 	}
-	s.Problems = append(s.Problems, d.manager.Undeleted()...)
+	s.Problems = append(s.Problems, d.manager.Problems()...)
 	return s, nil
 }
 

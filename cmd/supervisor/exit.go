@@ -11,9 +11,10 @@ type exitCode int
 const (
 	exitOK         exitCode = 0 // also: `run` after SIGTERM or SIGINT
 	exitFailed     exitCode = 1
-	exitUsage      exitCode = 2 // wrong configuration, flags or arguments
-	exitNotRunning exitCode = 3 // `status`: something is not as it should be
-	exitNone       exitCode = 4 // no such plugin, or no supervisor
+	exitUsage      exitCode = 2   // wrong configuration, flags or arguments
+	exitNotRunning exitCode = 3   // `status`: something is not as it should be
+	exitNone       exitCode = 4   // no such plugin, or no supervisor
+	exitRefused    exitCode = 238 // `plugin`: a package that hosts would refuse (AP-12)
 )
 
 // exitError is an error that knows how the program ends.

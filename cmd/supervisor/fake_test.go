@@ -101,8 +101,11 @@ func (f *fake) Follow(ctx context.Context, each func(plugin.Entry)) error {
 	return nil
 }
 
-func (f *fake) StartPlugin(_ context.Context, name string) error  { return f.order("start", name) }
-func (f *fake) StopPlugin(_ context.Context, name string) error   { return f.order("stop", name) }
+func (f *fake) StartPlugin(_ context.Context, name string) error { return f.order("start", name) }
+func (f *fake) StopPlugin(_ context.Context, name string) error  { return f.order("stop", name) }
+func (f *fake) ForceStartPlugin(_ context.Context, name string) error {
+	return f.order("force-start", name)
+}
 func (f *fake) CancelChange(_ context.Context, name string) error { return f.order("cancel", name) }
 
 func (f *fake) RestartPlugin(_ context.Context, name string) error { return f.order("restart", name) }

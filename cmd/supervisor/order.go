@@ -20,26 +20,41 @@ type obeyed struct {
 }
 
 func startCommand() *cobra.Command {
-	return orderCommand(admin.OrderStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
+	cmd, order := orderCommand(admin.OrderStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
+	cmd.Long += `
+
+A plugin that another program works on is started when that has ended: it holds
+the plugin's name lock. With --force it is started all the same, unless it runs
+already.`
+	force := cmd.Flags().Bool("force", false, "do not wait for a program that works on the plugin")
+	cmd.PreRun = func(*cobra.Command, []string) {
+		if *force {
+			*order = admin.OrderForce
+		}
+	}
+	return cmd
 }
 
 func stopCommand() *cobra.Command {
-	return orderCommand(admin.OrderStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
+	cmd, _ := orderCommand(admin.OrderStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
+	return cmd
 }
 
 func restartCommand() *cobra.Command {
-	return orderCommand(admin.OrderRestart, plugin.StateRunning, "Stop a plugin and start it")
+	cmd, _ := orderCommand(admin.OrderRestart, plugin.StateRunning, "Stop a plugin and start it")
+	return cmd
 }
 
 // orderCommand has the supervisor do something to a plugin, after which it is
-// in the state want (EV-14).
-func orderCommand(order admin.Order, want plugin.State, short string) *cobra.Command {
+// in the state want (EV-14). The order may be set anew until it is run.
+func orderCommand(o admin.Order, want plugin.State, short string) (cmd *cobra.Command, order *admin.Order) {
 	var (
 		wait    bool
 		timeout time.Duration
 	)
-	cmd := &cobra.Command{
-		Use:   string(order) + " NAME",
+	order = &o
+	cmd = &cobra.Command{
+		Use:   string(o) + " NAME",
 		Short: short,
 		Long: short + `.
 
@@ -67,7 +82,7 @@ or no supervisor.`,
 			}
 		}
 		var done obeyed
-		if done.Accepted, err = a.client.Order(cmd.Context(), order, a.name); err != nil {
+		if done.Accepted, err = a.client.Order(cmd.Context(), *order, a.name); err != nil {
 			return noneOf(err)
 		}
 		out := cmd.OutOrStdout()
@@ -88,7 +103,7 @@ or no supervisor.`,
 		}
 		return nil
 	}
-	return cmd
+	return cmd, order
 }
 
 // done waits until the order was carried out.

@@ -41,6 +41,7 @@ func TestOrderCommands(t *testing.T) {
 	}{
 		{"stop hello", exitOK, "accepted: stop hello\n", ""},
 		{"start hello --wait", exitOK, "accepted: start hello\nhello is running\n", ""},
+		{"start hello --force", exitOK, "accepted: force-start hello\n", ""},
 		{"restart hello --wait", exitOK, "accepted: restart hello\nhello is running\n", ""},
 		{"stop hello --wait", exitOK, "accepted: stop hello\nhello is stopped\n", ""},
 		{"start hello -o json", exitOK, "{\n  \"accepted\": \"start hello\"\n}\n", ""},

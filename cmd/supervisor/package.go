@@ -191,7 +191,7 @@ which a host needs one.`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "private key `file`, as made by keygen; may be given again")
-	cmd.Flags().DurationVar(&valid, "valid", 365*24*time.Hour, "for how `long` the signature holds")
+	cmd.Flags().DurationVar(&valid, "valid", validFor, "for how `long` the signature holds")
 	cmd.Flags().Uint64Var(&sequence, "sequence", uint64(time.Now().Unix()), "a number that grows with each package; the time, if none is given")
 	settings := addPlace(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -202,37 +202,47 @@ which a host needs one.`,
 		if len(keys) == 0 || valid <= 0 {
 			return exit(exitUsage, errors.New("--key is needed, and --valid must be positive (try --help)"))
 		}
-		cfg.Upgrade.TrustedKeys, cfg.Upgrade.RequireSHA256 = nil, false
-		if cfg.Root, err = os.MkdirTemp("", "supervisor-sign-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(cfg.Root)
-		m := manifest.Manifest{NotAfter: time.Now().Add(valid).Unix(), Sequence: sequence}
-		err = look(cmd.Context(), cfg, args[0], nil, func(s *install.Staged) {
-			m.Name, m.Version, m.OS, m.Arch, m.Size, m.SHA256 = s.Config.Name, s.Config.Version, s.Config.OSType, s.Config.Arch, s.Size, s.Sum
-		})
+		m, err := signPackage(cmd.Context(), cfg, args[0], keys, manifest.Manifest{NotAfter: time.Now().Add(valid).Unix(), Sequence: sequence})
 		if err != nil {
-			return err
-		}
-		var private []manifest.PrivateKey
-		for _, file := range keys {
-			key, err := manifest.ReadPrivateKey(file)
-			if err != nil {
-				return err
-			}
-			private = append(private, key)
-		}
-		text, err := manifest.Sign(m, private...)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(args[0]+".sig", text, 0o644); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s.sig: %s %s, sequence %d, until %s\n", args[0], m.Name, m.Version, m.Sequence, time.Unix(m.NotAfter, 0).UTC().Format(time.DateOnly))
 		return err
 	}
 	return cmd
+}
+
+// validFor is how long a signature holds unless the command says otherwise.
+const validFor = 365 * 24 * time.Hour
+
+// signPackage writes PACKAGE.sig beside a package and returns what it signed: what
+// m says, and what the package is.
+func signPackage(ctx context.Context, cfg config.Config, file string, keys []string, m manifest.Manifest) (manifest.Manifest, error) {
+	var private []manifest.PrivateKey
+	for _, file := range keys {
+		key, err := manifest.ReadPrivateKey(file)
+		if err != nil {
+			return m, err
+		}
+		private = append(private, key)
+	}
+	cfg.Upgrade.TrustedKeys, cfg.Upgrade.RequireSHA256 = nil, false
+	var err error
+	if cfg.Root, err = os.MkdirTemp("", "supervisor-sign-"); err != nil {
+		return m, err
+	}
+	defer os.RemoveAll(cfg.Root)
+	err = look(ctx, cfg, file, nil, func(s *install.Staged) {
+		m.Name, m.Version, m.OS, m.Arch, m.Size, m.SHA256 = s.Config.Name, s.Config.Version, s.Config.OSType, s.Config.Arch, s.Size, s.Sum
+	})
+	if err != nil {
+		return m, err
+	}
+	text, err := manifest.Sign(m, private...)
+	if err != nil {
+		return m, err
+	}
+	return m, os.WriteFile(file+".sig", text, 0o644)
 }
 
 // fetchedOn shows how a download gets on.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"testing"
 
@@ -51,10 +52,14 @@ func build(bin string) error {
 		flags = append(flags, "-race")
 	}
 	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"),
+		program("plugin-shim-"+runtime.GOARCH, "cmd/plugin-shim"),
 		program("acs-plugin-manager", "cmd/acs-plugin-manager"))
 	for _, sample := range []string{"hello", "crash", "hang", "once"} {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),
 			copyFile(filepath.Join("..", "..", "examples", sample, "config.json"), filepath.Join(bin, "examples", sample, "config.json"), 0o644))
+	}
+	for from, mode := range map[string]os.FileMode{"examples/loadavg/run.sh": 0o755, "examples/loadavg/config.json": 0o644, "pluginkit/plugin.sh": 0o644} {
+		failed = errors.Join(failed, copyFile(filepath.Join("..", "..", from), filepath.Join(bin, "examples", "loadavg", filepath.Base(from)), mode))
 	}
 	return failed
 }

@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
 		startCommand(), stopCommand(), restartCommand(), waitCommand(),
 		installCommand(), upgradeCommand(), rollbackCommand(), removeCommand(), cancelCommand(),
-		verifyCommand(), keygenCommand(), signCommand(),
+		pluginCommand(), verifyCommand(), keygenCommand(), signCommand(),
 		configCommand(), versionCommand())
 	return root
 }

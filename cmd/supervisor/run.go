@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/logger"
-	"pluginsupervisor/internal/process"
 )
 
 func runCommand() *cobra.Command {
@@ -33,7 +33,7 @@ while the existing agent runs on the same root (docs/drop-in.md).`,
 	settings := addSettings(cmd)
 	force := cmd.Flags().Bool("force", false, "start although the existing agent runs on the same root")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		inherited := process.DropInherited()
+		inherited := inherit.Drop()
 		cfg, warnings, err := settings.load(cmd)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/plugin"
 )
 
@@ -31,6 +33,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"install":      cmdInstall,
 		"many":         cmdMany,
 		"pack":         cmdPack,
+		"packsample":   cmdPackSample,
 		"trust":        cmdTrust,
 		"await":        cmdAwait,
 		"awaitaddress": cmdAwaitAddress,
@@ -139,19 +142,46 @@ func cmdPack(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	content, err := os.ReadFile(program)
 	ts.Check(err)
-	f, err := os.Create(ts.MkAbs(args[0]))
+	config := fmt.Appendf(nil, `{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","heartbeatInterval":60}`, name, args[2], name)
+	writePackage(ts, args[0], packed{"config.json", 0o644, config}, packed{name, 0o755, content})
+}
+
+// packsample FILE NAME makes a package of all files of a sample, as they are.
+func cmdPackSample(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "packsample FILE NAME")
+	dir := filepath.Join(os.Getenv("TEST_BIN"), "examples", args[1])
+	entries, err := os.ReadDir(dir)
+	ts.Check(err)
+	var files []packed
+	for _, e := range entries {
+		info, err := e.Info()
+		ts.Check(err)
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		ts.Check(err)
+		files = append(files, packed{e.Name(), info.Mode(), content})
+	}
+	writePackage(ts, args[0], files...)
+}
+
+// packed is a file of a package.
+type packed struct {
+	name    string
+	mode    os.FileMode
+	content []byte
+}
+
+func writePackage(ts *testscript.TestScript, path string, files ...packed) {
+	f, err := os.Create(ts.MkAbs(path))
 	ts.Check(err)
 	z := zip.NewWriter(f)
-	add := func(file string, mode os.FileMode, b []byte) {
-		h := &zip.FileHeader{Name: file, Method: zip.Deflate}
-		h.SetMode(mode)
+	for _, file := range files {
+		h := &zip.FileHeader{Name: file.name, Method: zip.Deflate}
+		h.SetMode(file.mode)
 		w, err := z.CreateHeader(h)
 		ts.Check(err)
-		_, err = w.Write(b)
+		_, err = w.Write(file.content)
 		ts.Check(err)
 	}
-	add("config.json", 0o644, fmt.Appendf(nil, `{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","heartbeatInterval":60}`, name, args[2], name))
-	add(name, 0o755, content)
 	ts.Check(z.Close())
 	ts.Check(f.Close())
 }
@@ -236,11 +266,17 @@ func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
 func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
 	until(ts, "pid of "+strings.Join(args[1:], " "), func() error {
-		b, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2], "daemon.pid"))
+		dir := filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2])
+		b, err := os.ReadFile(filepath.Join(dir, "daemon.pid"))
+		pid, _, _ := strings.Cut(string(b), " ")
+		if errors.Is(err, fs.ErrNotExist) { // not a sample, but wrapped
+			var run plugin.Process
+			run, err = service.ReadRun(dir)
+			pid = strconv.Itoa(run.PID)
+		}
 		if err != nil {
 			return err
 		}
-		pid, _, _ := strings.Cut(string(b), " ")
 		n, err := strconv.Atoi(pid)
 		if err != nil || len(args) > 3 && pid == args[3] || !lives(n) {
 			return fmt.Errorf("pid file says %q", b)

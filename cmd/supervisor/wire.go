@@ -26,6 +26,7 @@ import (
 	"pluginsupervisor/internal/logfile"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/native"
+	"pluginsupervisor/internal/others"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
@@ -87,7 +88,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
-	manager, watcher := manager(cfg, runner, tracker, memory, beats, packages, log)
+	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
 	policy.Unfinished = tidyUp(ctx, manager, log)
 	policy.Unlimited = unlimited
 	system, err := actors.Start(policy, remembered, actors.Ports{
@@ -95,6 +96,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 		Heartbeats:   beats,
 		Watcher:      watcher,
 		Pulses:       heartbeat.NewWatcher(beats, log),
+		Others:       others,
 		Meter:        meter,
 		ControlPlane: plane,
 		Memory:       memory,
@@ -292,15 +294,16 @@ type pluginManager interface {
 	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
 	Refused() ([]plugin.Ban, error)       // versions in quarantine
 	TidyUp(context.Context) error         // ends what an earlier process left half done
-	Undeleted() []plugin.Problem          // folders that could not be removed
+	Problems() []plugin.Problem           // what an operator may have to do something about
 	Unsupported(plugin.Change) error      // why such a change cannot be made
 }
 
 // manager is the native one, or the external program that is configured (SPEC
-// 11), whose plugins are not watched (EV-04).
+// 11), whose plugins are not watched (EV-04), and whose own work cannot be told from
+// that of other programs.
 func manager(
 	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
-) (pluginManager, actors.Watcher) {
+) (pluginManager, actors.Watcher, actors.Others) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {
 		options.Known = memory.Known
@@ -309,15 +312,17 @@ func manager(
 	if cfg.Manager != config.ManagerNative {
 		return external.New(external.Options{
 			Path: cfg.Manager, Root: cfg.Root, Runner: runner, Registry: installed, Packages: packages, Parallel: cfg.Probe.Parallel, Log: log,
-		}), nil
+		}), nil, nil
 	}
+	others := others.New(cfg.Root)
 	native := native.New(native.Options{
-		Root: cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
+		OpeningLock: others.OpenOwn,
+		Root:        cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),
 	})
-	return native, native
+	return native, native, others
 }
 
 func policy(cfg config.Config, about plugin.Supervisor) actors.Config {

@@ -7,18 +7,18 @@ import (
 	"errors"
 	"time"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Daemon: crash}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: crash}) }
 
 // crash lives for as long as the file crash_after in its folder says.
-func crash(ctx context.Context, d *contract.Daemon) error {
-	life, err := d.Duration("crash_after", 2*time.Second)
+func crash(ctx context.Context, d *pluginkit.Daemon) error {
+	life, err := d.ReadDuration("crash_after", 2*time.Second)
 	if err != nil {
 		return err
 	}
-	if err := d.Ready(); err != nil {
+	if err := d.ReportReady(); err != nil {
 		return err
 	}
 	select {

@@ -9,26 +9,26 @@ import (
 	"syscall"
 	"time"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Daemon: hang}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: hang}) }
 
 // hang beats for as long as the file hang_after in its folder says.
-func hang(ctx context.Context, d *contract.Daemon) error {
-	good, err := d.Duration("hang_after", 5*time.Second)
+func hang(ctx context.Context, d *pluginkit.Daemon) error {
+	good, err := d.ReadDuration("hang_after", 5*time.Second)
 	if err != nil {
 		return err
 	}
-	if err := d.Beat(); err != nil {
+	if err := d.WriteHeartbeat(); err != nil {
 		return err
 	}
-	if err := d.Ready(); err != nil {
+	if err := d.ReportReady(); err != nil {
 		return err
 	}
 	beating, cancel := context.WithTimeout(ctx, good)
 	defer cancel()
-	if err := d.BeatUntil(beating); err != nil || ctx.Err() != nil {
+	if err := d.RunHeartbeat(beating); err != nil || ctx.Err() != nil {
 		return err
 	}
 	signal.Ignore(syscall.SIGTERM)

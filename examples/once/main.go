@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Once: once}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Once: once}) }
 
 func once(_ context.Context, dir string) error {
 	fmt.Printf("once %s did its work\n", filepath.Base(dir))

@@ -19,6 +19,7 @@
 //	       &limit=N                    at most so many, the newest
 //	       &follow=1                   and then each that comes, without an end
 //	POST /v1/plugins/{name}/start    start it, also if an operator stopped it
+//	POST /v1/plugins/{name}/force-start  the same, whatever program holds its name lock (RS-11)
 //	POST /v1/plugins/{name}/stop     stop it until an operator starts it (EV-14)
 //	POST /v1/plugins/{name}/restart  stop and start it
 //	POST /v1/plugins/{name}/change   have another version of it, or none: {"version", "package", "staged", "remove"}
@@ -49,6 +50,7 @@ type Supervisor interface {
 	// The orders say why they were rejected; the error wraps
 	// plugin.ErrNoPlugin when there is no such plugin.
 	StartPlugin(ctx context.Context, name string) error
+	ForceStartPlugin(ctx context.Context, name string) error
 	StopPlugin(ctx context.Context, name string) error
 	RestartPlugin(ctx context.Context, name string) error
 	// ChangePlugin installs, upgrades, rolls back or removes one.

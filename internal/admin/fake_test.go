@@ -29,7 +29,10 @@ func (f fake) Follow(ctx context.Context, _ func(plugin.Entry)) error {
 	return nil
 }
 
-func (f fake) StartPlugin(ctx context.Context, name string) error   { return f.order(ctx, name) }
+func (f fake) StartPlugin(ctx context.Context, name string) error { return f.order(ctx, name) }
+func (f fake) ForceStartPlugin(ctx context.Context, name string) error {
+	return f.order(ctx, name)
+}
 func (f fake) StopPlugin(ctx context.Context, name string) error    { return f.order(ctx, name) }
 func (f fake) RestartPlugin(ctx context.Context, name string) error { return f.order(ctx, name) }
 func (f fake) CancelChange(ctx context.Context, name string) error  { return f.order(ctx, name) }

@@ -15,6 +15,7 @@ type Order string
 // The orders.
 const (
 	OrderStart   Order = "start"
+	OrderForce   Order = "force-start" // whatever program holds the plugin's name lock (RS-11)
 	OrderStop    Order = "stop"
 	OrderRestart Order = "restart"
 	OrderCancel  Order = "cancel" // the change of its version that is under way

@@ -13,7 +13,7 @@ import (
 // EV-14, the door for operators: what is accepted, and why not.
 func TestOrders(t *testing.T) {
 	c := Dial(serve(t, fake{}))
-	for _, o := range []Order{OrderStart, OrderStop, OrderRestart, OrderCancel} {
+	for _, o := range []Order{OrderStart, OrderForce, OrderStop, OrderRestart, OrderCancel} {
 		if got, err := c.Order(t.Context(), o, "hello"); got != string(o)+" hello" || err != nil {
 			t.Errorf("%s: %q, %v", o, got, err)
 		}

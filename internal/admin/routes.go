@@ -44,6 +44,7 @@ func Handler(s Supervisor, journal string) http.Handler {
 		{http.MethodGet, "/v1/plugins", owner, plugins(s)},
 		{http.MethodGet, "/v1/events", owner, events(s, journal)},
 		{http.MethodPost, "/v1/plugins/{name}/start", owner, order(OrderStart, s.StartPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/force-start", owner, order(OrderForce, s.ForceStartPlugin)},
 		{http.MethodPost, "/v1/plugins/{name}/stop", owner, order(OrderStop, s.StopPlugin)},
 		{http.MethodPost, "/v1/plugins/{name}/restart", owner, order(OrderRestart, s.RestartPlugin)},
 		{http.MethodPost, "/v1/plugins/{name}/cancel", owner, order(OrderCancel, s.CancelChange)},

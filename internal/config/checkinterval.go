@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/yamlfile"
 )
 
 // checkIntervalKeys are the keys of the file of the existing product that sets
@@ -56,7 +57,7 @@ func parseCheckInterval(path, text string) ([]setting, []Warning) {
 		}
 		s, why := checkIntervalPair(pair)
 		if why != "" {
-			warnings = append(warnings, Warning{Where: path, Text: fmt.Sprintf("%q skipped: %s", shorten(pair), why)})
+			warnings = append(warnings, Warning{Where: path, Text: fmt.Sprintf("%q skipped: %s", yamlfile.Shorten(pair), why)})
 			continue
 		}
 		s.where = path

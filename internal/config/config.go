@@ -6,6 +6,8 @@ import (
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pkgcheck"
+	"pluginsupervisor/internal/service"
+	"pluginsupervisor/internal/yamlfile"
 	"pluginsupervisor/plugin"
 )
 
@@ -83,31 +85,24 @@ type Upgrade struct {
 
 // Install bounds what a package may be.
 type Install struct {
-	MaxSize      Size
+	MaxSize      yamlfile.Size
 	MaxEntries   int
 	MaxRatio     int
 	Stall        time.Duration
-	MinRate      Size // a second
+	MinRate      yamlfile.Size // a second
 	FetchTimeout time.Duration
 	Tries        int // of a download that brings nothing new; no key sets it; 0: as internal/install/fetch has it
 }
 
 // Logs bounds what each plugin prints: MaxSize × (Keep + 1) bytes.
 type Logs struct {
-	MaxSize Size
+	MaxSize yamlfile.Size
 	Keep    int
 }
 
 // Plugin is what is set for one plugin by name.
 type Plugin struct {
-	Limits Limits
-}
-
-// Limits are a plugin's; 0 means none.
-type Limits struct {
-	CPU    float64 // cores
-	Memory Size
-	PIDs   int
+	Limits service.Limits
 }
 
 // Log says what is written to stderr.
@@ -144,10 +139,10 @@ func Default() Config {
 		},
 		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour},
 		Install: Install{
-			MaxSize: Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
-			Stall: 30 * time.Second, MinRate: kibibyte, FetchTimeout: 6 * time.Hour,
+			MaxSize: yamlfile.Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
+			Stall: 30 * time.Second, MinRate: yamlfile.KiB, FetchTimeout: 6 * time.Hour,
 		},
-		Logs: Logs{MaxSize: 10 * mebibyte, Keep: 3},
+		Logs: Logs{MaxSize: 10 * yamlfile.MiB, Keep: 3},
 		Log:  Log{Level: "info", Format: "text"},
 	}
 }

@@ -1,13 +1,17 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+
+	"pluginsupervisor/internal/yamlfile"
+)
 
 // conflicts finds what is wrong about keys together, though each by itself is
 // allowed.
-func (c *Config) conflicts() []*Mistake {
-	var mistakes []*Mistake
+func (c *Config) conflicts() []*yamlfile.Mistake {
+	var mistakes []*yamlfile.Mistake
 	wrong := func(text string, keys ...string) {
-		m := &Mistake{Key: keys[0], Text: text}
+		m := &yamlfile.Mistake{Key: keys[0], Text: text}
 		for _, k := range keys { // one of them was set, the defaults agree
 			if m.Where = c.origins[k]; m.Where != "" {
 				m.Key = k
@@ -18,7 +22,7 @@ func (c *Config) conflicts() []*Mistake {
 	}
 	if r := c.Restart; r.BackoffInitial > r.BackoffMax {
 		wrong(fmt.Sprintf("restart.backoff_initial, %s, is longer than restart.backoff_max, %s; allowed: at most as long",
-			period.text(&r.BackoffInitial), period.text(&r.BackoffMax)),
+			period.Text(&r.BackoffInitial), period.Text(&r.BackoffMax)),
 			"restart.backoff_initial", "restart.backoff_max")
 	}
 	if p := c.ControlPlane; p.CertFile != "" && p.KeyFile == "" {
@@ -38,7 +42,7 @@ func (c *Config) oddities() []Warning {
 	if c.Intervals.Scan <= c.AvoidWindow {
 		w := Warning{Key: "avoid_window", Text: fmt.Sprintf(
 			"avoid_window, %s, is not shorter than intervals.scan, %s: no pull ever takes place",
-			period.text(&c.AvoidWindow), period.text(&c.Intervals.Scan))}
+			period.Text(&c.AvoidWindow), period.Text(&c.Intervals.Scan))}
 		for _, k := range []string{"intervals.scan", "avoid_window"} {
 			if w.Where = c.origins[k]; w.Where != "" {
 				w.Key = k

@@ -82,7 +82,7 @@ func writeReference() (string, error) {
 	}
 	doc := parseFile(DefaultFile, []byte("\n\n\n\n\nintervals:\n  scan: 15 minutes\n  pul: 5m\n"))
 	var example []string
-	for _, m := range doc.mistakes {
+	for _, m := range doc.Mistakes {
 		example = append(example, m.Error())
 	}
 	var b strings.Builder
@@ -97,10 +97,10 @@ func writeReference() (string, error) {
 		if value == "" {
 			value = `""`
 		}
-		if k.kind.word() == "list" {
+		if k.kind.Word() == "list" {
 			value = "[]"
 		}
-		fmt.Fprintf(&b, "- default: `%s`\n- allowed: %s\n- flag: `--%s`, variable: `%s`\n", value, k.kind.allowed(), k.flag(), k.variable())
+		fmt.Fprintf(&b, "- default: `%s`\n- allowed: %s\n- flag: `--%s`, variable: `%s`\n", value, k.kind.Allowed(), k.flag(), k.variable())
 	}
 	return b.String(), nil
 }
@@ -109,6 +109,6 @@ func limitsReference(b *strings.Builder) {
 	b.WriteString("In the file only; by default none. *Read and checked, without effect in this version.*\n\n")
 	b.WriteString("```yaml\nplugins:\n  NAME:\n    limits: {cpu: 0.5, memory: 256MiB, pids: 64}\n```\n\n")
 	for _, l := range limits {
-		fmt.Fprintf(b, "- `%s`: %s Allowed: %s.\n", l.name, l.help, l.kind.allowed())
+		fmt.Fprintf(b, "- `%s`: %s Allowed: %s.\n", l.name, l.help, l.kind.Allowed())
 	}
 }

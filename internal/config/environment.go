@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"pluginsupervisor/internal/yamlfile"
 )
 
 // environmentSettings are the variables that are set, in the order of the
@@ -22,7 +24,7 @@ func environmentSettings(environ []string) ([]setting, []Warning) {
 			continue
 		}
 		w := Warning{Where: name, Text: "is no setting"}
-		if s := suggest(strings.ToLower(name), names); s != "" {
+		if s := yamlfile.Suggest(strings.ToLower(name), names); s != "" {
 			w.Text += fmt.Sprintf("; did you mean %s?", strings.ToUpper(s))
 		}
 		warnings = append(warnings, w)

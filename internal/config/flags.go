@@ -24,7 +24,7 @@ func AddFlags(fs *pflag.FlagSet, names ...string) {
 		if k.fileOnly() || len(names) > 0 && !slices.Contains(names, k.name) {
 			continue
 		}
-		v := &flagText{text: k.get(&defaults), word: k.kind.word()}
+		v := &flagText{text: k.get(&defaults), word: k.kind.Word()}
 		f := fs.VarPF(v, k.flag(), "", k.help)
 		if v.word == "bool" {
 			f.NoOptDefVal = "true"

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 
+	"pluginsupervisor/internal/yamlfile"
+
 	"github.com/spf13/pflag"
 )
 
@@ -21,7 +23,7 @@ type Sources struct {
 
 // Load reads the sources, each overriding the one before: defaults,
 // PluginCheckInterval (TM-06), file, environment, flags. The error joins one
-// *Mistake for everything that is wrong, also where it was overridden; then
+// *yamlfile.Mistake for everything that is wrong, also where it was overridden; then
 // there is no configuration.
 func Load(src Sources) (Config, []Warning, error) {
 	doc := readFile(src)
@@ -30,7 +32,7 @@ func Load(src Sources) (Config, []Warning, error) {
 
 	c := Default()
 	c.origins = map[string]string{}
-	mistakes := doc.mistakes
+	mistakes := doc.Mistakes
 	for _, s := range given { // the root comes first: a file below it may set more
 		if s.key.name == "root" {
 			_ = s.key.set(&c, s.text)
@@ -40,7 +42,7 @@ func Load(src Sources) (Config, []Warning, error) {
 	warnings = append(warnings, odd...)
 	for _, s := range slices.Concat(intervals, given) {
 		if err := s.key.set(&c, s.text); err != nil {
-			mistakes = append(mistakes, &Mistake{Where: s.where, Text: badValue(s.text, err, s.key.kind)})
+			mistakes = append(mistakes, &yamlfile.Mistake{Where: s.where, Text: yamlfile.BadValue(s.text, err, s.key.kind)})
 			continue
 		}
 		c.origins[s.key.name] = s.where
@@ -52,7 +54,7 @@ func Load(src Sources) (Config, []Warning, error) {
 	if len(mistakes) == 0 {
 		mistakes = c.conflicts()
 	}
-	if err := join(mistakes); err != nil {
+	if err := yamlfile.Join(mistakes); err != nil {
 		return Config{}, warnings, err
 	}
 	return c, append(warnings, c.oddities()...), nil
@@ -68,7 +70,7 @@ func readFile(src Sources) *document {
 	case errors.Is(err, fs.ErrNotExist) && !src.FileNamed:
 		return parseFile(src.File, nil)
 	case err != nil:
-		return &document{mistakes: []*Mistake{{Where: src.File, Text: "cannot read the configuration: " + cause(err)}}}
+		return &document{Document: yamlfile.Document{Mistakes: []*yamlfile.Mistake{{Where: src.File, Text: "cannot read the configuration: " + cause(err)}}}}
 	}
 	return parseFile(src.File, text)
 }
@@ -80,5 +82,5 @@ func readSome(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
+	return io.ReadAll(io.LimitReader(f, yamlfile.MaxSize+1))
 }

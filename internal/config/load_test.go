@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/service"
+	"pluginsupervisor/internal/yamlfile"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
@@ -159,7 +162,7 @@ func TestEveryKey(t *testing.T) {
 		}
 		text := samples[k.name]
 		if text == "" {
-			switch k.kind.word() {
+			switch k.kind.Word() {
 			case "duration":
 				text = "7s"
 			case "number":
@@ -275,7 +278,7 @@ plugins:
   a: {limits: {cpu: 0.5, memory: 64MiB}}
 `)})
 	if diff := cmp.Diff(map[string]Plugin{
-		"a": {Limits{CPU: 0.5, Memory: 64 * mebibyte}}, "b": {Limits{PIDs: 7}},
+		"a": {service.Limits{CPU: 0.5, Memory: 64 * yamlfile.MiB}}, "b": {service.Limits{PIDs: 7}},
 	}, c.Plugins); diff != "" {
 		t.Errorf("plugins (-want +got):\n%s", diff)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"pluginsupervisor/internal/yamlfile"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -124,7 +126,7 @@ func TestMistakesElsewhere(t *testing.T) {
 	if diff := cmp.Diff(want, lines(t, err, "FILE")); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
 	}
-	var m *Mistake
+	var m *yamlfile.Mistake
 	if !errors.As(err, &m) || m.Where != "SUPERVISOR_ROOT" {
 		t.Errorf("mistake %+v", m)
 	}
@@ -204,8 +206,8 @@ func FuzzFile(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if doc := parseFile("FILE", text); len(doc.mistakes) > 0 {
-			for _, l := range strings.Split(join(doc.mistakes).Error(), "\n") {
+		if doc := parseFile("FILE", text); len(doc.Mistakes) > 0 {
+			for _, l := range strings.Split(yamlfile.Join(doc.Mistakes).Error(), "\n") {
 				if !strings.HasPrefix(l, "FILE:") {
 					t.Errorf("mistake without a place: %q", l)
 				}

@@ -17,7 +17,7 @@ type textKind struct {
 	check func(string) (string, error)
 }
 
-func (k textKind) set(field any, text string) error {
+func (k textKind) Set(field any, text string) error {
 	text, err := k.check(text)
 	if err != nil {
 		return err
@@ -26,9 +26,9 @@ func (k textKind) set(field any, text string) error {
 	return nil
 }
 
-func (textKind) text(field any) string { return *field.(*string) }
-func (k textKind) allowed() string     { return k.allow }
-func (k textKind) word() string        { return k.name }
+func (textKind) Text(field any) string { return *field.(*string) }
+func (k textKind) Allowed() string     { return k.allow }
+func (k textKind) Word() string        { return k.name }
 
 // pathWord is the word of kinds that hold a path.
 const pathWord = "path"
@@ -165,27 +165,3 @@ func checkListen(s string) (string, error) {
 	}
 	return s, nil
 }
-
-// listKind is a list of texts; with commas between them outside the file.
-type listKind struct{}
-
-func (listKind) set(field any, text string) error {
-	var list []string
-	for s := range strings.SplitSeq(text, ",") {
-		s = strings.TrimSpace(s)
-		if s == "" && text != "" {
-			return errors.New("holds an empty entry")
-		}
-		if s != "" {
-			list = append(list, s)
-		}
-	}
-	*field.(*[]string) = list
-	return nil
-}
-
-func (listKind) text(field any) string { return strings.Join(*field.(*[]string), ",") }
-func (listKind) allowed() string {
-	return "texts without commas; outside the file with commas between them"
-}
-func (listKind) word() string { return "list" }

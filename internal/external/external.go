@@ -112,6 +112,11 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.do(ctx, local(p, plugin.VerbStart))
 }
 
+// ForceStart is Start: the program takes the locks.
+func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.Start(ctx, p)
+}
+
 // Stop runs `--stop` through the program.
 func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.do(ctx, local(p, plugin.VerbStop))

@@ -101,8 +101,8 @@ func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }
 // Refused returns nothing: the program refuses no version for a while.
 func (m *Manager) Refused() ([]plugin.Ban, error) { return nil, nil }
 
-// Undeleted returns nothing: the external program removes folders.
-func (m *Manager) Undeleted() []plugin.Problem { return nil }
+// Problems returns nothing: the external program removes folders and takes locks.
+func (m *Manager) Problems() []plugin.Problem { return nil }
 
 // TidyUp does nothing.
 func (m *Manager) TidyUp(context.Context) error { return nil }

@@ -186,7 +186,7 @@ func TestTooManyEvents(t *testing.T) {
 	})
 }
 
-func TestDirs(t *testing.T) {
+func TestDirAbsent(t *testing.T) {
 	p := minutely("p", "1")
 	t.Run("EV-06 absent: tried each minute", func(t *testing.T) {
 		inWorld(t, func(w *world) {
@@ -258,6 +258,10 @@ func TestDirs(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestDirReplaced(t *testing.T) {
+	p := minutely("p", "1")
 	t.Run("EV-06 removed and created again", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.watch(p)
@@ -297,6 +301,10 @@ func TestDirs(t *testing.T) {
 			w.expect("0s p 1 beat", "50s p 1 beat")
 		})
 	})
+}
+
+func TestDirEvents(t *testing.T) {
+	p := minutely("p", "1")
 	t.Run("EV-06 written over, first closed, then kept open", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.watch(p)

@@ -29,6 +29,18 @@ func packageFailure(err error) error {
 	}
 }
 
+// checkAccount returns why this host cannot run the program of the package as the
+// user that its service.yaml names, or nil (AP-12).
+func checkAccount(p *pkgcheck.Package) error {
+	if p.Service == nil {
+		return nil
+	}
+	if _, err := p.Service.Account(); err != nil {
+		return failure.New(failure.Package, "package is not acceptable: %w", err)
+	}
+	return nil
+}
+
 // checkIdentity compares what a package is with this host, with what was asked for and
 // with what was signed.
 func (i *Installer) checkIdentity(c record.PackageConfig, r Request, signed *manifest.Manifest) error {

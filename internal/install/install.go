@@ -190,7 +190,11 @@ func (i *Installer) check(ctx context.Context, r Request, s *Staged) error {
 	if err != nil {
 		return packageFailure(err)
 	}
-	if err := i.checkIdentity(p.Config, r, signed); err != nil {
+	err = i.checkIdentity(p.Config, r, signed)
+	if err == nil {
+		err = checkAccount(p)
+	}
+	if err != nil {
 		return failure.Of(p.Config.Name, p.Config.Version, err)
 	}
 	if err := i.unpack(ctx, p, s.Dir); err != nil {

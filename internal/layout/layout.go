@@ -14,8 +14,23 @@ const (
 	Heartbeat     = "heartbeat"          // written by the plugin
 	PackageConfig = "config.json"        // part of the package
 	Commander     = "axt-commander.json" // part of a package of type Commander: by what the existing agent starts it
+	Service       = "service.yaml"       // part of the package of a program that does not speak the plugin contract (SPEC 16)
+	Shim          = "plugin-shim"        // the executable of a package that has a Service
 	Origin        = ".origin.json"       // how its package was verified; absent where another program unpacked it
 )
+
+// ServiceFolder is what the shim keeps in the folder of a version about its run.
+const ServiceFolder = ".service"
+
+// Run is the record of the process that the program of a version folder was
+// started as.
+func Run(dir string) string { return filepath.Join(dir, ServiceFolder, "run.json") }
+
+// ServiceLock is held while a program is started or stopped.
+func ServiceLock(dir string) string { return filepath.Join(dir, ServiceFolder, "lock") }
+
+// ServiceLog is what a program prints that was not given a file.
+func ServiceLog(dir string) string { return filepath.Join(dir, ServiceFolder, "output.log") }
 
 // Plugins is the folder of the plugins and of their database.
 func Plugins(root string) string { return filepath.Join(root, "plugin") }

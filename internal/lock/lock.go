@@ -39,51 +39,71 @@ const (
 //
 // The file and its folder are made if they are not there.
 func Shared(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, "", false, waiting)
+	return releasing(Take(ctx, path, "", false, Hooks{Waiting: waiting}))
 }
 
 // Exclusive takes the lock at path for its holder alone, by the rules of Shared.
 func Exclusive(ctx context.Context, path string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, "", true, waiting)
+	return releasing(Take(ctx, path, "", true, Hooks{Waiting: waiting}))
 }
 
-// SharedOr is Shared that takes the lock of the folder standIn where the file
-// does not exist and cannot be made, as on a full or read-only disk (EV-28).
-func SharedOr(ctx context.Context, path, standIn string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, standIn, false, waiting)
+func releasing(h *Held, waited bool, err error) (release func(), _ bool, _ error) {
+	if err != nil {
+		return nil, waited, err
+	}
+	return h.Release, waited, nil
 }
 
-// ExclusiveOr is Exclusive by the rules of SharedOr.
-func ExclusiveOr(ctx context.Context, path, standIn string, waiting func()) (release func(), waited bool, err error) {
-	return wait(ctx, path, standIn, true, waiting)
+// Hooks are called while a lock is taken; each may be nil.
+type Hooks struct {
+	Opening func() // before each time that the file is opened
+	Waiting func() // once, when the wait begins
 }
 
-func wait(ctx context.Context, path, standIn string, exclusive bool, waiting func()) (release func(), waited bool, err error) {
+// Held is a lock that is held.
+type Held struct{ f *os.File }
+
+// Take takes the lock at path by the rules of Shared, for its holder alone or
+// not. Where the file does not exist and cannot be made, as on a full or read-only
+// disk, it takes the lock of the folder standIn, unless that is "" (EV-28).
+func Take(ctx context.Context, path, standIn string, exclusive bool, hooks Hooks) (h *Held, waited bool, err error) {
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; _ = pauses.Sleep(ctx) {
 		if err := ctx.Err(); err != nil {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
-		f, err := try(path, exclusive)
+		f, err := try(path, exclusive, hooks.Opening)
 		if err != nil && !errors.Is(err, ErrHeld) && standIn != "" && isMissing(path) {
 			f, err = tryFolder(standIn, exclusive, err)
 		}
 		if err == nil {
-			return func() { _ = ReleaseFile(f) }, waited, nil
+			return &Held{f}, waited, nil
 		}
 		if !errors.Is(err, ErrHeld) {
 			return nil, waited, fmt.Errorf("lock %s: %w", path, err)
 		}
-		if !waited && waiting != nil {
-			waiting()
+		if !waited && hooks.Waiting != nil {
+			hooks.Waiting()
 		}
 		waited = true
 	}
 }
 
+// Share turns an exclusive lock into a shared one, without waiting. The kernel
+// releases a lock before it takes the other one: with an error, which may be
+// ErrHeld, another program has taken it and nothing is held until a later call
+// succeeds.
+func (h *Held) Share() error { return TryFile(h.f, false) }
+
+// Release lets go of the lock. It may be called more than once.
+func (h *Held) Release() { _ = ReleaseFile(h.f) }
+
 // try opens and locks the file at path, or fails with ErrHeld. A file that
-// was removed or replaced while it was being locked is let go.
-func try(path string, exclusive bool) (*os.File, error) {
+// was removed or replaced while it was being locked is let go. opening may be nil.
+func try(path string, exclusive bool, opening func()) (*os.File, error) {
 	for {
+		if opening != nil {
+			opening()
+		}
 		f, err := openOrMake(path, exclusive)
 		if err != nil {
 			return nil, err

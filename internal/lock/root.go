@@ -56,7 +56,7 @@ func (r *Root) Keep() error {
 		r.file = nil
 	}
 	if r.file == nil {
-		f, err := tryAfterDead(r.path, func() (*os.File, error) { return try(r.path, true) })
+		f, err := tryAfterDead(r.path, func() (*os.File, error) { return try(r.path, true, nil) })
 		if err != nil {
 			return err
 		}

@@ -145,13 +145,13 @@ func TestStandIn(t *testing.T) {
 	if _, _, err := Shared(t.Context(), path, nil); !errors.Is(err, unix.EROFS) {
 		t.Errorf("without a stand-in: %v", err)
 	}
-	release, _, err := ExclusiveOr(t.Context(), path, folder, nil)
+	first, _, err := Take(t.Context(), path, folder, true, Hooks{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, waited, err := SharedOr(ctxFor(t, diesWithin), path, folder, release)
+	second, waited, err := Take(ctxFor(t, diesWithin), path, folder, false, Hooks{Waiting: first.Release})
 	if err != nil || !waited {
 		t.Fatalf("second: waited %t, %v", waited, err)
 	}
-	second()
+	second.Release()
 }

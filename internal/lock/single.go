@@ -35,7 +35,7 @@ func (e *HeldError) Error() string {
 // that was just being forked: as long as the holder is dead, it is waited for, at
 // most two seconds.
 func TryExclusive(path string) (release func(), err error) {
-	f, err := tryAfterDead(path, func() (*os.File, error) { return try(path, true) })
+	f, err := tryAfterDead(path, func() (*os.File, error) { return try(path, true, nil) })
 	if held := (*HeldError)(nil); errors.As(err, &held) {
 		return nil, held
 	}

@@ -46,7 +46,9 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	for _, c := range change {
 		c(&o)
 	}
-	return &bench{t: t, root: o.Root, registry: o.Registry, runner: o.Runner.(*process.Runner), logs: hook, Manager: New(o)}
+	b := &bench{t: t, root: o.Root, registry: o.Registry, runner: o.Runner.(*process.Runner), logs: hook, Manager: New(o)}
+	b.quiet = 10 * time.Millisecond
+	return b
 }
 
 // wellBehaved runs when the file `running` is in its folder. It writes each

@@ -119,7 +119,7 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 	b := newBench(t)
 	before := b.install("p", "1.0", wellBehaved, "20")
 	b.unpack("p", "2.0", wellBehaved, "")
-	b.held("p")
+	b.heldAs("p", true)
 	requests := make(chan plugin.Interruption)
 	go func() {
 		eventually(t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })

@@ -3,55 +3,185 @@ package native
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/plugin"
 )
 
-// errNotInstalled says that the plugin was removed after the caller listed it (RS-09).
-var errNotInstalled = errors.New("no longer installed")
+const (
+	// exclusiveFor is how long a start or a stop may hold the name lock
+	// exclusively. After that it goes on under the shared lock, so that a `--start`
+	// which does not return keeps no other program out (RS-11).
+	exclusiveFor = 5 * time.Second
+	// undoWithin is how long the undoing of a change waits for the exclusive lock
+	// before it goes on under the shared one.
+	undoWithin = 5 * time.Second
+	// quietFor is how long a start waits after another program has let go of the
+	// lock: a `--stop` by the existing command line may be followed by its
+	// `--start`, which takes the lock anew.
+	quietFor = 2500 * time.Millisecond
+	// maxLooks bounds how often a start begins anew because the lock was shared
+	// while it asked `--status`.
+	maxLooks = 3
+)
 
-// hold does work under the plugin's name lock, shared, on the plugin as it is
-// recorded then. touched: another program may have worked on it since the
-// caller looked.
+// nameLock is a plugin's name lock in the hands of one start, stop or change.
+type nameLock struct {
+	m         *Manager
+	name, use string
+
+	mu        sync.Mutex
+	held      *lock.Held // nil: nothing is held
+	exclusive bool
+	sharing   *time.Timer // nil: it stays exclusive until share is called
+}
+
+// takeLock takes the name lock exclusively, once no other program holds it in
+// any mode (RS-11). use says what for. waited reports whether it had to wait.
+func (m *Manager) takeLock(ctx context.Context, name, use string) (l *nameLock, waited bool, err error) {
+	if err := plugin.CheckName(name); err != nil {
+		return nil, false, err
+	}
+	l = &nameLock{m: m, name: name, use: use}
+	waited, err = l.take(ctx, true)
+	return l, waited, err
+}
+
+// take takes the lock. Where its file cannot be made the plugin's folder stands in
+// (EV-28). Nothing may be held.
+func (l *nameLock) take(ctx context.Context, exclusive bool) (waited bool, err error) {
+	end := func() {}
+	held, waited, err := lock.Take(ctx, layout.NameLock(l.m.root, l.name), layout.Plugin(l.m.root, l.name), exclusive, lock.Hooks{
+		Opening: func() {
+			if l.m.opening != nil {
+				l.m.opening(l.name)
+			}
+		},
+		Waiting: func() { end = l.m.waits.begin(l.m, l.name, l.use) },
+	})
+	end()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held, l.exclusive = held, exclusive && err == nil
+	return waited, err
+}
+
+// share turns the exclusive lock into a shared one, and waits until it is. Another
+// program may have had the lock in between.
+func (l *nameLock) share(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil || !l.exclusive {
+		return
+	}
+	l.exclusive = false
+	for pauses := pause.NewDoubling(firstPause, lastPause); l.held.Share() != nil && pauses.Sleep(ctx) == nil; {
+	}
+}
+
+// shareSoon shares the lock after exclusiveFor, unless it was released before.
+func (l *nameLock) shareSoon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.held
+	l.sharing = time.AfterFunc(exclusiveFor, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.held == held && l.exclusive {
+			l.exclusive = false
+			_ = held.Share() // where that fails nothing is held: no second time would be sooner
+		}
+	})
+}
+
+// regain takes the exclusive lock again where it was shared, by the rules of
+// takeLock. The caller looks at the plugin again: another program may have worked
+// on it.
+func (l *nameLock) regain(ctx context.Context) error {
+	if l.isExclusive() {
+		return nil
+	}
+	l.release()
+	_, err := l.take(ctx, true)
+	return err
+}
+
+// regainToUndo is regain that goes on under the shared lock after undoWithin.
+func (l *nameLock) regainToUndo(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, undoWithin)
+	defer cancel()
+	if l.regain(limited) == nil || ctx.Err() != nil {
+		return
+	}
+	l.m.log.WithField("plugin", l.name).Warn("Another program holds the name lock, the change is undone all the same")
+	limited, cancel = context.WithTimeout(ctx, undoWithin)
+	defer cancel()
+	_, _ = l.take(limited, false)
+}
+
+// isExclusive reports whether the lock is held exclusively. A nil lock is that of
+// a start that goes on without (see ForceStart).
+func (l *nameLock) isExclusive() bool {
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.exclusive
+}
+
+// release lets go of the lock. It may be called more than once.
+func (l *nameLock) release() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sharing != nil {
+		l.sharing.Stop()
+	}
+	if l.held != nil {
+		l.held.Release()
+	}
+	l.held, l.exclusive = nil, false
+}
+
+// hold does work on the plugin as it is recorded then, under its name lock:
+// exclusively for exclusiveFor, then shared. touched: another program may have
+// worked on the plugin since the caller looked.
 func (m *Manager) hold(
-	ctx context.Context, p plugin.Plugin, v plugin.Verb, work func(p plugin.Plugin, touched bool) plugin.Outcome,
+	ctx context.Context, p plugin.Plugin, v plugin.Verb, work func(l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome,
 ) plugin.Outcome {
-	settled, err := m.settle(ctx, p.Name)
+	l, touched, err := m.takeLock(ctx, p.Name, string(v))
+	if err == nil && touched && v == plugin.VerbStart {
+		l.release()
+		if err = pause.Sleep(ctx, m.quiet); err == nil {
+			_, err = l.take(ctx, true)
+		}
+	}
 	if err != nil {
 		return failed(v, err)
 	}
-	release, waited, err := m.lock(ctx, p.Name, lock.SharedOr)
-	if err != nil {
-		return failed(v, err)
+	defer l.release()
+	if left, found := m.finish(ctx, p.Name, &interrupt{}, l); found {
+		if ctx.Err() != nil {
+			return failed(v, left.Err)
+		}
+		touched = true
+		if err := l.regain(ctx); err != nil {
+			return failed(v, err)
+		}
 	}
-	defer release()
+	l.shareSoon()
 	current, err := m.recorded(ctx, p)
 	if err != nil {
 		return failed(v, err)
 	}
-	return work(current, waited || current.Version != p.Version || settled)
-}
-
-// settle brings an upgrade of the plugin that was cut short to its end, which
-// may start another version.
-func (m *Manager) settle(ctx context.Context, name string) (settled bool, err error) {
-	if err := plugin.CheckName(name); err != nil {
-		return false, err
-	}
-	if _, found, err := m.changes.Find(name); err == nil && !found {
-		return false, nil
-	}
-	release, _, err := m.lock(ctx, name, lock.ExclusiveOr)
-	if err != nil {
-		return false, err
-	}
-	defer release()
-	if left, found := m.finish(ctx, name, &interrupt{}); found && ctx.Err() != nil {
-		return false, left.Err
-	}
-	return true, nil
+	return work(l, current, touched || current.Version != p.Version)
 }
 
 // recorded is the plugin as it is in the database now. A duplicate has no
@@ -65,36 +195,27 @@ func (m *Manager) recorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin,
 	case err != nil:
 		return p, err
 	case !found:
-		return p, errNotInstalled
+		return p, plugin.ErrNotInstalled
 	}
 	return record.Plugin(), nil
 }
 
-// lock takes a name lock, and says so once when it has to wait for it. Where its
-// file cannot be made the plugin's folder stands in (EV-28).
-func (m *Manager) lock(
-	ctx context.Context, name string, how func(context.Context, string, string, func()) (func(), bool, error),
-) (release func(), waited bool, err error) {
-	if err := plugin.CheckName(name); err != nil {
-		return nil, false, err
-	}
-	return how(ctx, layout.NameLock(m.root, name), layout.Plugin(m.root, name), func() {
-		m.log.WithField("plugin", name).Info("Waiting for another program to let go of the plugin")
-	})
-}
-
-// lockForChange takes the plugin's name lock alone. An interruption ends the
+// lockForChange takes the plugin's name lock exclusively. An interruption ends the
 // wait for it, unless there is something to finish or undo.
-func (m *Manager) lockForChange(ctx context.Context, g grant) (release func(), err error) {
+func (m *Manager) lockForChange(ctx context.Context, g grant) (l *nameLock, err error) {
 	if g.Kind == plugin.ChangeResume {
-		release, _, err = m.lock(ctx, g.Name, lock.ExclusiveOr)
-		return release, err
+		l, _, err = m.takeLock(ctx, g.Name, g.Change.String())
+		return l, err
 	}
 	waiting, stop := g.interrupt.context(ctx)
-	release, _, err = m.lock(waiting, g.Name, lock.ExclusiveOr)
+	l, _, err = m.takeLock(waiting, g.Name, g.Change.String())
 	stop()
 	if err != nil && ctx.Err() == nil && g.interrupt.received() {
 		err = plugin.ErrInterrupted
 	}
-	return release, err
+	return l, err
 }
+
+// errOvertaken is the cause when another program has removed the plugin, or has
+// recorded another version of it, during a change.
+var errOvertaken = errors.New("another program has changed the plugin meanwhile")

@@ -1,9 +1,12 @@
 package native
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -16,10 +19,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// held takes p's name lock as another program would.
-func (b *bench) held(name string) (release func()) {
+// heldAs takes p's name lock as another program would.
+func (b *bench) heldAs(name string, exclusive bool) (release func()) {
 	b.t.Helper()
-	release, _, err := lock.Exclusive(within(b.t, 20*time.Second), layout.NameLock(b.root, name), nil)
+	take := lock.Shared
+	if exclusive {
+		take = lock.Exclusive
+	}
+	release, _, err := take(within(b.t, 20*time.Second), layout.NameLock(b.root, name), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -31,9 +38,9 @@ const waitingLine = "Waiting for another program to let go of the plugin"
 
 // whileWaiting runs do in the background and meanwhile, once do waits for the
 // name lock; then it releases the lock and returns what do did.
-func (b *bench) whileWaiting(do func() plugin.Outcome, meanwhile func()) plugin.Outcome {
+func (b *bench) whileWaiting(exclusive bool, do func() plugin.Outcome, meanwhile func()) plugin.Outcome {
 	b.t.Helper()
-	release := b.held("p")
+	release := b.heldAs("p", exclusive)
 	done := make(chan plugin.Outcome, 1)
 	go func() { done <- do() }()
 	eventually(b.t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })
@@ -87,20 +94,22 @@ func TestNameLock(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			p := b.install("p", "1.0", wellBehaved, "60")
-			got := b.whileWaiting(func() plugin.Outcome { return tt.do(b, t.Context(), p) }, func() { tt.meanwhile(b) })
-			if !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("got %+v, want %+v", got, tt.want)
-			}
-			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
-				t.Error(diff)
-			}
-			if lines := b.logged(waitingLine); len(lines) != 1 || lines[0].Data["plugin"] != "p" {
-				t.Errorf("logged %d times: %v", len(lines), lines)
-			}
-		})
+		for how, exclusive := range map[string]bool{"shared": false, "exclusively": true} {
+			t.Run(name+", held "+how, func(t *testing.T) {
+				b := newBench(t)
+				p := b.install("p", "1.0", wellBehaved, "60")
+				got := b.whileWaiting(exclusive, func() plugin.Outcome { return tt.do(b, t.Context(), p) }, func() { tt.meanwhile(b) })
+				if !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("got %+v, want %+v", got, tt.want)
+				}
+				if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
+					t.Error(diff)
+				}
+				if lines := b.logged(waitingLine); len(lines) != 1 || lines[0].Data["plugin"] != "p" {
+					t.Errorf("logged %d times: %v", len(lines), lines)
+				}
+			})
+		}
 	}
 }
 
@@ -108,7 +117,7 @@ func TestNameLockFromWhenTheDeadlineRuns(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	p := b.install("p", "1.0", wellBehaved, "3")
-	got := b.whileWaiting(func() plugin.Outcome { return b.Start(t.Context(), p) }, func() {
+	got := b.whileWaiting(true, func() plugin.Outcome { return b.Start(t.Context(), p) }, func() {
 		// RS-11: the plugin's own deadline passes while it waits, and does not count.
 		<-time.After(3500 * time.Millisecond)
 	})
@@ -120,7 +129,7 @@ func TestNameLockFromWhenTheDeadlineRuns(t *testing.T) {
 func TestNameLockWaitEndsWithContext(t *testing.T) {
 	b := newBench(t)
 	p := b.install("p", "1.0", wellBehaved, "60")
-	b.held("p")
+	b.heldAs("p", false)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
@@ -135,7 +144,7 @@ func TestNameLockWaitEndsWithContext(t *testing.T) {
 func TestNameLockIsNotForProbes(t *testing.T) {
 	b := newBench(t)
 	p := b.install("p", "1.0", "exit 0", "60")
-	b.held("p")
+	b.heldAs("p", true)
 	if got := b.Check(t.Context(), p); got.Status != plugin.StatusRunning {
 		t.Errorf("check: %+v", got)
 	}
@@ -144,19 +153,21 @@ func TestNameLockIsNotForProbes(t *testing.T) {
 	}
 }
 
-// RS-11: a start holds the lock shared, an upgrade wants it alone.
-func TestStartKeepsUpgradesOut(t *testing.T) {
+// RS-11: a start holds the lock exclusively, for 5 s at most; then it shares it, and
+// an upgrade still waits.
+func TestStartSharesTheLockAfterAWhile(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	fifo := b.root + "/go"
 	mkfifo(t, fifo)
 	p := b.install("p", "1.0", `if test "$1" = --start; then echo x > "`+fifo+`"; fi`, "60")
-	started := make(chan plugin.Outcome, 1)
+	started, began := make(chan plugin.Outcome, 1), time.Now()
 	go func() { started <- b.Start(t.Context(), p) }()
 	eventually(t, "start runs", func() bool { return b.calls() != nil })
 
 	shared, waited, err := lock.Shared(within(t, 20*time.Second), layout.NameLock(b.root, "p"), nil)
-	if err != nil || waited {
-		t.Fatalf("a second start would wait: %t, %v", waited, err)
+	if took := time.Since(began); err != nil || !waited || took < exclusiveFor-100*time.Millisecond {
+		t.Fatalf("a second start waited %t, for %v, %v", waited, took, err)
 	}
 	shared()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -169,6 +180,114 @@ func TestStartKeepsUpgradesOut(t *testing.T) {
 	}
 	if got := <-started; got.Err != nil {
 		t.Error(got.Err)
+	}
+	b.heldAs("p", true)()
+}
+
+// RS-11: what `--status` said is not believed when the lock was shared while it was
+// asked: another program may have started the plugin.
+func TestStartLooksAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := b.install("p", "1.0", `
+if test "$1" = --status && ! test -e "$PLUGIN_DIR/asked"; then
+	touch "$PLUGIN_DIR/asked"
+	sleep 6
+	exit 1
+fi`+wellBehaved, "60")
+	release := b.heldAs("p", false)
+	done := make(chan plugin.Outcome, 1)
+	go func() { done <- b.Start(t.Context(), p) }()
+	eventually(t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })
+	release()
+	eventually(t, "--status is asked", func() bool { return b.calls() != nil })
+	shared := b.heldAs("p", false) // once it is shared
+	b.touch("plugin", "p", "1.0", "running")
+	shared()
+	if got := <-done; got.Err != nil || !got.Skipped {
+		t.Errorf("got %+v", got)
+	}
+	if diff := cmp.Diff([]string{"--status 1.0 from -", "--status 1.0 from -"}, b.calls()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// RS-11: a start after another program's work waits for more of it: a `--stop`
+// that its `--start` follows under a lock of its own.
+func TestStartWaitsForMoreWork(t *testing.T) {
+	b := newBench(t)
+	b.quiet = time.Second
+	p := b.install("p", "1.0", wellBehaved, "60")
+	got := b.whileWaiting(false, func() plugin.Outcome { return b.Start(t.Context(), p) }, func() {
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			release := b.heldAs("p", false)
+			b.touch("plugin", "p", "1.0", "running")
+			release()
+		}()
+	})
+	if got.Err != nil || !got.Skipped {
+		t.Errorf("got %+v after %q", got, b.calls())
+	}
+}
+
+// RS-11: a start that was forced goes on, whatever program holds the lock.
+func TestForceStart(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", wellBehaved, "60")
+	b.heldAs("p", true)
+	for range 2 {
+		if got := b.ForceStart(t.Context(), p); got.Err != nil {
+			t.Errorf("got %+v", got)
+		}
+	}
+	want := []string{"--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
+	if diff := cmp.Diff(want, b.calls()); diff != "" {
+		t.Error(diff)
+	}
+	if err := b.registry.MarkRemoved(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.ForceStart(t.Context(), p); !errors.Is(got.Err, plugin.ErrNotInstalled) {
+		t.Errorf("removed: %+v", got)
+	}
+}
+
+// RS-11: a wait of over 60 s is a problem that names the holder.
+func TestLongWaitIsAProblem(t *testing.T) {
+	b := newBench(t)
+	p := b.install("p", "1.0", wellBehaved, "60")
+	cmd := exec.Command("flock", "-o", "-s", layout.NameLock(b.root, "p"), "sh", "-c", "echo held; read -r line")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err = errors.Join(err, os.MkdirAll(filepath.Dir(layout.NameLock(b.root, "p")), 0o755), cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	release := func() { in.Close(); cmd.Wait() }
+	t.Cleanup(release)
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan plugin.Outcome, 1)
+	go func() { done <- b.Start(t.Context(), p) }()
+	eventually(t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })
+	if got := b.Problems(); len(got) > 0 {
+		t.Errorf("at once: %+v", got)
+	}
+	got := b.longWaits(time.Now().Add(time.Minute))
+	want := fmt.Sprintf("start of p waits for pid %d, which holds %s", cmd.Process.Pid, layout.NameLock(b.root, "p"))
+	if len(got) != 1 || got[0].What != "name lock" || got[0].Why != want {
+		t.Errorf("%+v, want %s", got, want)
+	}
+	release()
+	if got := <-done; got.Err != nil {
+		t.Errorf("%+v", got)
+	}
+	if got := b.longWaits(time.Now().Add(time.Hour)); len(got) > 0 {
+		t.Errorf("afterwards: %+v", got)
 	}
 }
 

@@ -5,8 +5,8 @@
 // A plugin's executable is BASE/plugin/<name>/<version>/<runPath>. It gets one
 // verb, the caller's environment with PLUGIN_DIR and PRE_PLUGIN_DIR, and the
 // deadline of its record (SPEC 2). Starting and stopping hold the plugin's name
-// lock shared, an upgrade holds it alone, so that no other program works on
-// the plugin meanwhile and it never runs twice (RS-11).
+// lock exclusively, as removing it and switching its version do, so that no other
+// program works on the plugin meanwhile and it never runs twice (RS-11).
 package native
 
 import (
@@ -23,7 +23,6 @@ import (
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
@@ -40,14 +39,15 @@ type Options struct {
 	Root           string // BASE, absolute
 	Runner         Runner
 	Registry       *registry.Registry
-	Tracker        *process.Tracker // follows what plugins leave running; nil: they are not followed
-	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
-	AllowDowngrade bool             // an offer of the same or an older version is carried out (UP-08)
-	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace
-	Prove          time.Duration    // for how long a new version must be healthy before the old one is given up
-	Quarantine     time.Duration    // for how long a version that was rolled back is refused; not positive: it is not
-	Packages       Packages         // where packages come from; nil: only what is unpacked here can be upgraded to
-	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
+	Tracker        *process.Tracker  // follows what plugins leave running; nil: they are not followed
+	Parallel       int               // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
+	AllowDowngrade bool              // an offer of the same or an older version is carried out (UP-08)
+	Grace          time.Duration     // the least time to be gone after `--stop`; not positive: DefaultGrace
+	Prove          time.Duration     // for how long a new version must be healthy before the old one is given up
+	Quarantine     time.Duration     // for how long a version that was rolled back is refused; not positive: it is not
+	Packages       Packages          // where packages come from; nil: only what is unpacked here can be upgraded to
+	Heartbeats     Heartbeats        // what a new version is judged by as well; nil: it is not
+	OpeningLock    func(name string) // called before a plugin's name lock is opened; may be nil
 	Log            logrus.FieldLogger
 	LocalOS        string // in the words of the wire (SPEC 3), for what packages are accepted
 	LocalArch      string
@@ -93,6 +93,9 @@ type Manager struct {
 	changes    *transaction.Store
 	staged     install.Kept
 	undeleted  undeleted
+	waits      lockWaits
+	quiet      time.Duration // see quietFor
+	opening    func(name string)
 	window     time.Duration // in which a new version proves itself
 	quarantine time.Duration
 	heartbeats Heartbeats
@@ -112,6 +115,7 @@ func New(o Options) *Manager {
 		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: verb.Parallel(o.Parallel), patience: verb.Patience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
 		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
+		quiet: quietFor, opening: o.OpeningLock,
 	}
 	if m.grace <= 0 {
 		m.grace = DefaultGrace
@@ -119,7 +123,7 @@ func New(o Options) *Manager {
 	m.log = logger.OrSilent(m.log)
 	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir
+		return key == plugin.EnvDir || key == plugin.EnvPreviousDir
 	})
 	return m
 }
@@ -157,14 +161,14 @@ func (m *Manager) endExchanges(ctx context.Context) error {
 			continue
 		}
 		soon, cancel := context.WithTimeout(ctx, exchangeLimit)
-		release, _, err := m.lock(soon, name, lock.ExclusiveOr)
+		l, _, err := m.takeLock(soon, name, "ending an exchange of folders")
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			continue
 		}
 		if err == nil {
 			err = install.Recover(m.root, name)
-			release()
+			l.release()
 		}
 		failed = errors.Join(failed, err)
 	}

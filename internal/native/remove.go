@@ -13,7 +13,7 @@ import (
 )
 
 // remove takes a plugin off the host (CL-10): `--stop`, `--uninstall`, the
-// record, the folders. Called with the name lock held alone. A plugin that does
+// record, the folders. Called with the name lock held exclusively. A plugin that does
 // not stop, or whose `--uninstall` refuses, stays and is started again, and so
 // does one that an operator wants before `--uninstall` has run (UP-12); that its
 // executable is missing does not keep it. Once the record says removed it is:

@@ -15,7 +15,36 @@ import (
 // or recorded another version meanwhile, `--status` is asked first, and a
 // plugin that runs already is left alone (RS-11).
 func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbStart, func(p plugin.Plugin, touched bool) plugin.Outcome {
+	return m.hold(ctx, p, plugin.VerbStart, func(l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome {
+		return m.startAlone(ctx, l, p, touched)
+	})
+}
+
+// ForceStart is Start that does not wait for the name lock: `--status` is asked,
+// and a plugin that does not run is started, whatever program holds the lock.
+func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	p, err := m.recorded(ctx, p)
+	if err != nil {
+		return failed(plugin.VerbStart, err)
+	}
+	return m.startAlone(ctx, nil, p, true)
+}
+
+// startAlone runs `--start` unless the plugin runs already. What it learns of the
+// plugin holds as long as the lock is exclusive: else it begins anew (RS-11).
+func (m *Manager) startAlone(ctx context.Context, l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome {
+	for look := 1; ; look++ {
+		if !l.isExclusive() {
+			err := l.regain(ctx)
+			if err == nil {
+				l.shareSoon()
+				p, err = m.recorded(ctx, p)
+			}
+			if err != nil {
+				return failed(plugin.VerbStart, err)
+			}
+			touched = true
+		}
 		if touched {
 			switch probe := m.Check(ctx, p); probe.Status {
 			case plugin.StatusRunning:
@@ -30,14 +59,16 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		case runs:
 			return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 		}
-		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
-	})
+		if l.isExclusive() || look == maxLooks {
+			return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+		}
+	}
 }
 
 // Stop runs `--stop`, and gives a plugin whose `--stop` returns early the
 // grace to be gone. Whether it is, the caller asks `--status`.
 func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbStop, func(p plugin.Plugin, _ bool) plugin.Outcome {
+	return m.hold(ctx, p, plugin.VerbStop, func(_ *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
 		outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
 		if outcome.HostFault { // it was not asked to stop: nothing of it is killed (EV-24)
 			return outcome
@@ -57,11 +88,11 @@ func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 // Restart ends the plugin and starts it again (PL-17). It is not started while
 // `--status` still says running: the outcome is then that of `--stop`.
 func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbRestart, func(p plugin.Plugin, _ bool) plugin.Outcome {
+	return m.hold(ctx, p, plugin.VerbRestart, func(l *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
 		if stopped := m.end(ctx, p); stopped.Err != nil {
 			return stopped
 		}
-		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+		return m.startAlone(ctx, l, p, false)
 	})
 }
 

@@ -87,7 +87,7 @@ func TestStartFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := b.calls()
-		if got := b.Start(t.Context(), p); !errors.Is(got.Err, errNotInstalled) {
+		if got := b.Start(t.Context(), p); !errors.Is(got.Err, plugin.ErrNotInstalled) {
 			t.Errorf("got %+v", got)
 		}
 		if diff := cmp.Diff(before, b.calls()); diff != "" {

@@ -14,7 +14,8 @@ import (
 )
 
 // change is the transaction by which one version of a plugin takes another's
-// place. The caller holds the plugin's name lock exclusively:
+// place, made under the plugin's name lock, which is shared from the proof on and
+// exclusive before it and to undo (RS-11):
 //
 //	prepared ──▶ switching ─────────────────────────▶ proving ──▶ committed ──▶ (none)
 //	--status of   --stop the old one, exchange the    healthy     its sequence holds,
@@ -41,12 +42,13 @@ type change struct {
 	timeout   time.Duration   // of `--upgrade`; the other verbs have their record's (UP-06)
 	staged    *install.Staged // the new version's package; nil: it is in its place already
 	interrupt *interrupt
+	lock      *nameLock
 	touched   bool // the plugin may not be as it was before
 	result    plugin.Changed
 }
 
-func (m *Manager) newChange(t transaction.Transaction, i *interrupt) *change {
-	c := &change{Manager: m, t: t, timeout: plugin.DefaultTimeout, interrupt: i}
+func (m *Manager) newChange(t transaction.Transaction, i *interrupt, l *nameLock) *change {
+	c := &change{Manager: m, t: t, timeout: plugin.DefaultTimeout, interrupt: i, lock: l}
 	if t.From != nil {
 		c.result.Previous, c.result.Plugin = t.From.Version, t.From.Plugin()
 	}
@@ -54,8 +56,8 @@ func (m *Manager) newChange(t transaction.Transaction, i *interrupt) *change {
 }
 
 // finish brings the transaction of a plugin to its end, if there is one.
-// Called with the name lock held alone.
-func (m *Manager) finish(ctx context.Context, name string, i *interrupt) (plugin.Changed, bool) {
+// Called with the name lock held exclusively, which may be shared afterwards.
+func (m *Manager) finish(ctx context.Context, name string, i *interrupt, l *nameLock) (plugin.Changed, bool) {
 	t, found, err := m.changes.Find(name)
 	if err != nil { // moved aside: the record says what is installed
 		m.log.WithError(err).WithField("plugin", name).Error("Upgrade that was cut short is not known any more")
@@ -66,7 +68,7 @@ func (m *Manager) finish(ctx context.Context, name string, i *interrupt) (plugin
 		}
 		return plugin.Changed{}, false
 	}
-	c := m.newChange(t, i)
+	c := m.newChange(t, i, l)
 	if t.Made || t.Replaces && c.placed() { // a package came
 		c.result.Verified = install.VerifiedBy(m.dir(name, t.To.Version), name, t.To.Version)
 	}
@@ -272,6 +274,7 @@ func (c *change) proveAndCommit(ctx context.Context) {
 			c.result.Outcome = started
 		}
 	}
+	c.lock.share(ctx)
 	sick := started.Err
 	if sick == nil && c.result.Plugin.Type == plugin.Persist && !c.interrupted() {
 		sick = c.prove(ctx)
@@ -282,6 +285,8 @@ func (c *change) proveAndCommit(ctx context.Context) {
 			c.result.Err = fmt.Errorf("%s has not proven itself yet: %w", c.t.To.Version, ctx.Err())
 		}
 		return // the next process goes on proving
+	case c.overtaken(ctx):
+		return
 	case c.interrupted():
 		c.undo(ctx, plugin.ErrInterrupted)
 		return
@@ -315,6 +320,23 @@ func (c *change) tidy(ctx context.Context) {
 	}
 	c.note(c.pruneVersions(c.t.Name, previous, c.t.To.Version))
 	c.over()
+}
+
+// overtaken reports whether another program has removed the plugin, or recorded
+// another version, which it could since the lock was shared. The change then ends
+// as it is.
+func (c *change) overtaken(ctx context.Context) bool {
+	r, found, err := c.registry.Find(ctx, c.t.Name)
+	if err != nil || found && r.Version == c.t.To.Version {
+		return false
+	}
+	c.result.Plugin.Removed = true
+	if found {
+		c.result.Plugin = r.Plugin()
+	}
+	c.result.SysTag, c.result.Outcome = plugin.SysTagNone, failed(plugin.VerbUpgrade, errOvertaken)
+	c.over()
+	return true
 }
 
 // note adds to the result what could not be deleted (EV-32).

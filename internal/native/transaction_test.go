@@ -230,7 +230,7 @@ func TestUndoThatIsRefused(t *testing.T) {
 func TestFirstVersionStays(t *testing.T) {
 	b := newBench(t)
 	b.unpack("p", "2.0", wellBehaved, "")
-	c := b.newChange(transaction.Transaction{Name: "p", To: mustRecord(t, b.dir("p", "2.0")), Made: true, Step: transaction.Switching}, &interrupt{})
+	c := b.newChange(transaction.Transaction{Name: "p", To: mustRecord(t, b.dir("p", "2.0")), Made: true, Step: transaction.Switching}, &interrupt{}, nil)
 	if _, err := b.registry.Put(t.Context(), c.t.To); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,12 @@ import (
 // undo puts the old version back, and bans the new one unless an operator
 // interrupted the change. Where there is no old one, the new one stays as it is.
 func (c *change) undo(ctx context.Context, cause error) {
+	if !c.lock.isExclusive() {
+		c.lock.regainToUndo(ctx)
+		if ctx.Err() == nil && c.overtaken(ctx) {
+			return
+		}
+	}
 	cause = c.withInterruption(cause)
 	if c.result.Err == nil { // else it is the outcome of what failed
 		c.result.Outcome = failed(plugin.VerbUpgrade, cause)

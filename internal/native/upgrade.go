@@ -38,6 +38,7 @@ type grant struct {
 	before    plugin.Status // of the plugin when it was granted; StatusUnknown: ask
 	beat      bool          // its heartbeat was in time then
 	interrupt *interrupt
+	lock      *nameLock
 }
 
 func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
@@ -51,17 +52,19 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 	}
 	beats, _ := m.beats(ctx, u.old.Plugin()) // before anything is waited for
 	g.beat = g.before == plugin.StatusRunning && beats
-	release, err := m.lockForChange(ctx, g)
-	if err != nil {
+	if g.lock, err = m.lockForChange(ctx, g); err != nil {
 		return u.refuse(err)
 	}
-	defer release()
-	left, found := m.finish(ctx, g.Name, g.interrupt)
+	defer g.lock.release()
+	left, found := m.finish(ctx, g.Name, g.interrupt, g.lock)
 	switch {
 	case g.Kind == plugin.ChangeResume:
 		return m.resumed(ctx, g, left, found)
 	case found && left.Err != nil:
 		m.log.WithError(left.Err).WithField("plugin", g.Name).Warn("Upgrade that was cut short did not end well")
+	}
+	if err := g.lock.regain(ctx); err != nil {
+		return u.refuse(err)
 	}
 	var result plugin.Changed
 	switch {
@@ -230,7 +233,7 @@ func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Changed {
 	if u.had {
 		t.From = &u.old
 	}
-	c := m.newChange(t, u.interrupt)
+	c := m.newChange(t, u.interrupt, u.lock)
 	c.staged = u.staged
 	if u.Timeout > 0 {
 		c.timeout = u.Timeout

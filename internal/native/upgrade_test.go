@@ -21,6 +21,23 @@ import (
 
 var offer = plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}
 
+// upgradeCase is an upgrade of p, and what it leads to.
+type upgradeCase struct {
+	script     string // of 2.0
+	config     string
+	old        record.Record
+	offer      plugin.Change
+	nothing    bool // installed before
+	noFolder   bool // of the old version
+	outcome    plugin.Outcome
+	cause      string
+	status     plugin.Status
+	rolledBack bool
+	tag        plugin.SysTag
+	calls      []string
+	installed  string
+}
+
 func TestUpgrade(t *testing.T) {
 	const tagged = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"timeout":"60","addSysTag":true}`
 	ran := plugin.Outcome{Verb: plugin.VerbUpgrade}
@@ -29,21 +46,7 @@ func TestUpgrade(t *testing.T) {
 		"--status 1.0 from -", "--status 2.0 from -", // it runs, and the new one can be run
 		"--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -",
 	}
-	tests := map[string]struct {
-		script     string // of 2.0
-		config     string
-		old        record.Record
-		offer      plugin.Change
-		nothing    bool // installed before
-		noFolder   bool // of the old version
-		outcome    plugin.Outcome
-		cause      string
-		status     plugin.Status
-		rolledBack bool
-		tag        plugin.SysTag
-		calls      []string
-		installed  string
-	}{
+	for name, tt := range map[string]upgradeCase{
 		"UP-06 well behaved": {
 			script: wellBehaved, outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
 		},
@@ -111,54 +114,57 @@ func TestUpgrade(t *testing.T) {
 			script: wellBehaved, old: record.Record{Version: "1.0", Type: plugin.Persist, AddSysTag: true},
 			outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagRemove,
 		},
-	}
-	for name, tt := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			before := plugin.Plugin{}
-			if !tt.nothing {
-				if tt.old.Version == "" {
-					tt.old = record.Record{Version: "1.0"}
-				}
-				if tt.old.Type == plugin.Once {
-					tt.old.Type = plugin.Persist
-				}
-				tt.old.Name, tt.old.RunPath, tt.old.Timeout, tt.old.PluginID = "p", "run", "60", "id-1"
-				dir := b.unpack("p", tt.old.Version, wellBehaved, "")
-				b.touch("plugin", "p", tt.old.Version, "running")
-				before = b.record(tt.old)
-				if tt.noFolder {
-					os.RemoveAll(dir)
-				}
-			}
-			if tt.offer == (plugin.Change{}) {
-				tt.offer = offer
-			}
-			b.unpack("p", tt.offer.Version, tt.script, tt.config)
-
-			got := b.make(t.Context(), tt.offer, plugin.Permit{})
-			if got.Cause() != tt.cause {
-				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
-			}
-			after := b.recorded("p")
-			want := plugin.Changed{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
-			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
-				t.Error(diff)
-			}
-			if after.Version != tt.installed || !tt.nothing && after.ID != before.ID { // ST-14
-				t.Errorf("recorded %+v", after)
-			}
-			if tt.status == plugin.StatusRunning { // UP-13: it has the last word
-				tt.calls = append(tt.calls[:len(tt.calls):len(tt.calls)], "--status "+tt.installed+" from -")
-			}
-			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
-				t.Error(diff)
-			}
-			if r, _, _ := b.registry.Find(t.Context(), "p"); !tt.nothing && r.PluginID != "id-1" {
-				t.Errorf("plugin id %q", r.PluginID)
-			}
+			tt.check(t)
 		})
+	}
+}
+
+func (tt upgradeCase) check(t *testing.T) {
+	b := newBench(t)
+	before := plugin.Plugin{}
+	if !tt.nothing {
+		if tt.old.Version == "" {
+			tt.old = record.Record{Version: "1.0"}
+		}
+		if tt.old.Type == plugin.Once {
+			tt.old.Type = plugin.Persist
+		}
+		tt.old.Name, tt.old.RunPath, tt.old.Timeout, tt.old.PluginID = "p", "run", "60", "id-1"
+		dir := b.unpack("p", tt.old.Version, wellBehaved, "")
+		b.touch("plugin", "p", tt.old.Version, "running")
+		before = b.record(tt.old)
+		if tt.noFolder {
+			os.RemoveAll(dir)
+		}
+	}
+	if tt.offer == (plugin.Change{}) {
+		tt.offer = offer
+	}
+	b.unpack("p", tt.offer.Version, tt.script, tt.config)
+
+	got := b.make(t.Context(), tt.offer, plugin.Permit{})
+	if got.Cause() != tt.cause {
+		t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
+	}
+	after := b.recorded("p")
+	want := plugin.Changed{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
+		t.Error(diff)
+	}
+	if after.Version != tt.installed || !tt.nothing && after.ID != before.ID { // ST-14
+		t.Errorf("recorded %+v", after)
+	}
+	if tt.status == plugin.StatusRunning { // UP-13: it has the last word
+		tt.calls = append(tt.calls[:len(tt.calls):len(tt.calls)], "--status "+tt.installed+" from -")
+	}
+	if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
+		t.Error(diff)
+	}
+	if r, _, _ := b.registry.Find(t.Context(), "p"); !tt.nothing && r.PluginID != "id-1" {
+		t.Errorf("plugin id %q", r.PluginID)
 	}
 }
 
@@ -278,7 +284,7 @@ func TestUpgradeCancelled(t *testing.T) {
 			child := filepath.Join(b.root, "plugin", "p", tt.hung, "child")
 			ready := func() bool { return alive(t, child) }
 			if tt.hung == "" {
-				b.held("p")
+				b.heldAs("p", true)
 				ready = func() bool { return len(b.logged(waitingLine)) > 0 }
 			}
 			ctx, cancel := context.WithCancel(t.Context())

@@ -8,7 +8,8 @@
 //   - names that leave the package or mean two things, entries that are not
 //     plain files and folders, more entries, bytes or compression than Limits;
 //   - a config.json that is missing, malformed, or not acceptable: its name,
-//     version, osType, arch and runPath, and the executable that it names (CL-11).
+//     version, osType, arch and runPath, and the executable that it names (CL-11);
+//   - where that is our shim, a service.yaml that is missing or wrong (AP-12).
 //
 // What macOS adds to a zip, __MACOSX/ and .DS_Store, is left out.
 //
@@ -27,6 +28,7 @@ import (
 	"io/fs"
 
 	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/service"
 )
 
 // Limits bounds what a package may hold. Zero means the default.
@@ -86,10 +88,11 @@ func refuse(r Reason, format string, args ...any) error {
 // Package is a package that passed Check.
 type Package struct {
 	Config   record.PackageConfig
-	OS, Arch string      // what it is for: osType and arch in lower case, "both" and "all" for any
-	Top      string      // the folder that everything is in, "" for none
-	Folders  []string    // parents before children
-	Files    []*zip.File // Mode returns the mode of one
+	Service  *service.Service // of a package whose executable is our shim; else nil
+	OS, Arch string           // what it is for: osType and arch in lower case, "both" and "all" for any
+	Top      string           // the folder that everything is in, "" for none
+	Folders  []string         // parents before children
+	Files    []*zip.File      // Mode returns the mode of one
 }
 
 // Check reads the package of that size in bytes and returns it if it breaks no
@@ -109,7 +112,11 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	if p.Config, err = p.readConfig(); err != nil {
 		return nil, err
 	}
-	if err := p.checkConfig(); err != nil {
+	err = p.checkConfig()
+	if err == nil {
+		err = p.checkService()
+	}
+	if err != nil {
 		if refusal, ok := errors.AsType[*Error](err); ok {
 			refusal.Name, refusal.Version = p.Config.Name, p.Config.Version
 		}

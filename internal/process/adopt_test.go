@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -72,7 +73,7 @@ func TestAdopt(t *testing.T) {
 				if err := r.tracker.Kill(t.Context(), "a"); err != nil {
 					t.Error(err)
 				}
-				if s, err := readStat(stranger.PID); err != nil || !s.live() {
+				if s, err := procfs.ReadStat(stranger.PID); err != nil || !s.Live() {
 					t.Fatalf("%s: signalled", what)
 				}
 			}
@@ -82,8 +83,8 @@ func TestAdopt(t *testing.T) {
 			r.end()
 			r.signal(res.Processes[0], syscall.SIGKILL)
 			eventually(t, "ended", func() bool {
-				s, err := readStat(res.Processes[0].PID)
-				return err != nil || !s.live()
+				s, err := procfs.ReadStat(res.Processes[0].PID)
+				return err != nil || !s.Live()
 			})
 			r.begin(way)
 			if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("b", res.Processes...)}); len(got[0].Processes) > 0 {
@@ -167,13 +168,13 @@ func startStranger(t *testing.T) plugin.Process {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	s, err := readStat(cmd.Process.Pid)
+	s, err := procfs.ReadStat(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	boot, err := bootID()
+	boot, err := procfs.BootID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plugin.Process{PID: cmd.Process.Pid, Born: s.born, Boot: boot}
+	return plugin.Process{PID: cmd.Process.Pid, Born: s.Born, Boot: boot}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/procfs"
 )
 
 // child is a process we started, the first of its group. Its methods are for
@@ -140,7 +142,7 @@ func (p *child) signalRest(sig syscall.Signal) {
 // reap takes the ended child's status. From now on its number is free.
 func (p *child) reap() (syscall.WaitStatus, error) {
 	<-p.ended
-	p.bornBy = bootTicks()
+	p.bornBy = procfs.BootTicks()
 	p.reaped = true
 	defer p.room.reaped(p.pid)
 	if p.err != nil {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pluginsupervisor/internal/procfs"
 )
 
 // family is the processes a test brings about, children's children too, found
@@ -46,7 +48,7 @@ func (f family) command(name string, args ...string) Command {
 // alive lists the live members.
 func (f family) alive() []int {
 	f.t.Helper()
-	pids, err := processes()
+	pids, err := procfs.PIDs()
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func (f family) alive() []int {
 		if err != nil || !bytes.Contains(append(env, 0), append([]byte(f.tag), 0)) {
 			continue
 		}
-		if s, err := readStat(pid); err == nil && s.live() {
+		if s, err := procfs.ReadStat(pid); err == nil && s.Live() {
 			alive = append(alive, pid)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"pluginsupervisor/internal/procfs"
 )
 
 // Found is a process that was found by its executable.
@@ -16,7 +18,7 @@ type Found struct {
 // FindExecuting returns the processes whose executable has that file name, as
 // far as this process may see their executables.
 func FindExecuting(name string) ([]Found, error) {
-	pids, err := processes()
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +32,7 @@ func FindExecuting(name string) ([]Found, error) {
 		if filepath.Base(path) != name {
 			continue
 		}
-		if s, err := readStat(pid); err == nil && s.live() {
+		if s, err := procfs.ReadStat(pid); err == nil && s.Live() {
 			all = append(all, Found{pid, path})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -36,7 +37,7 @@ func TestExitOfOwn(t *testing.T) {
 			r.start("b", "serve", "3")
 			zombies := func() (n int) {
 				for _, pid := range children() {
-					if s, err := readStat(pid); err == nil && !s.live() {
+					if s, err := procfs.ReadStat(pid); err == nil && !s.Live() {
 						n++
 					}
 				}

@@ -34,8 +34,6 @@ func help(name string, args []string) int {
 		return n
 	}
 	switch name {
-	case "drops":
-		return drops()
 	case "inherits":
 		return inherits(args)
 	case "exit":

@@ -5,58 +5,40 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
-
-// bootID tells this boot of the host from every other.
-func bootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("identify this boot: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}
 
 // Age is how long ago the process was started, in whole hundredths of a
 // second; 0 for one of another boot.
 func Age(p plugin.Process) time.Duration {
-	now := bootTicks()
-	if boot, err := bootID(); err != nil || boot != p.Boot || p.Born > now {
+	now := procfs.BootTicks()
+	if boot, err := procfs.BootID(); err != nil || boot != p.Boot || p.Born > now {
 		return 0
 	}
-	return time.Duration(now-p.Born) * (time.Second / ticksPerSecond)
+	return time.Duration(now-p.Born) * (time.Second / procfs.TicksPerSecond)
 }
 
-// pluginDir is what a process was given as its plugin's folder, "" if nothing.
-// The kernel shows what the process was started with.
+// pluginDir returns what a process was given as its plugin's folder, "" if nothing.
 func pluginDir(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
-		return ""
-	}
-	for kv := range bytes.SplitSeq(b, []byte{0}) {
-		if dir, ok := bytes.CutPrefix(kv, []byte(EnvPluginDir+"=")); ok {
-			return string(dir)
-		}
-	}
-	return ""
+	dir, _ := procfs.Variable(pid, plugin.EnvDir)
+	return dir
 }
 
 // executing tells whether some process, started a moment ago, shows no
 // environment: it may be executing another program.
 func executing() bool {
-	pids, err := processes()
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return false
 	}
 	const kernelThreads = 2
-	young := bootTicks() - ticksPerSecond
+	young := procfs.BootTicks() - procfs.TicksPerSecond
 	return slices.ContainsFunc(pids, func(pid int) bool {
-		s, err := readStat(pid)
-		if err != nil || !s.live() || s.born < young || s.parent == kernelThreads {
+		s, err := procfs.ReadStat(pid)
+		if err != nil || !s.Live() || s.Born < young || s.Parent == kernelThreads {
 			return false
 		}
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -133,11 +134,11 @@ func (t *Tracker) inLeaf(tr *tracked) ([]plugin.Process, error) {
 func (t *Tracker) living(pids []int) []plugin.Process {
 	var live []plugin.Process
 	for _, pid := range pids {
-		s, err := readStat(pid)
-		if err != nil || !s.live() {
+		s, err := procfs.ReadStat(pid)
+		if err != nil || !s.Live() {
 			continue
 		}
-		live = append(live, plugin.Process{PID: pid, Born: s.born, Boot: t.boot})
+		live = append(live, plugin.Process{PID: pid, Born: s.Born, Boot: t.boot})
 	}
 	return live
 }

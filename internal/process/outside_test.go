@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -33,11 +34,11 @@ func (r *rigged) startStray(path string, env []string) plugin.Process {
 		r.t.Fatal(err)
 	}
 	go func() { _ = cmd.Wait() }()
-	s, err := readStat(cmd.Process.Pid)
+	s, err := procfs.ReadStat(cmd.Process.Pid)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return plugin.Process{PID: cmd.Process.Pid, Born: s.born, Boot: r.tracker.boot}
+	return plugin.Process{PID: cmd.Process.Pid, Born: s.Born, Boot: r.tracker.boot}
 }
 
 func copyExecutable(t *testing.T, from, to string) {

@@ -3,6 +3,7 @@ package process
 import (
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -43,7 +44,7 @@ func (t *Tracker) notePartial(m *member, at time.Time) {
 	if tr.verbs > 0 { // a command changes what runs
 		return
 	}
-	old := bootTicks()-m.Born >= uint64(partialAge/time.Second)*ticksPerSecond
+	old := procfs.BootTicks()-m.Born >= uint64(partialAge/time.Second)*procfs.TicksPerSecond
 	for _, other := range tr.watched {
 		if elder(other.Process, m.Process) < 0 && !old {
 			return

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -21,8 +22,8 @@ func hold(p plugin.Process) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("open process %d: %w", p.PID, err)
 	}
-	s, err := readStat(p.PID)
-	if err != nil || s.born != p.Born || !s.live() {
+	s, err := procfs.ReadStat(p.PID)
+	if err != nil || s.Born != p.Born || !s.Live() {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("open process %d: %w", p.PID, syscall.ESRCH)
 	}

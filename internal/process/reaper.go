@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/procfs"
 )
 
 // reapWithin is for how long the ends of children are gathered before they are
@@ -183,13 +185,13 @@ func children() []int {
 }
 
 func childrenByParent() []int {
-	pids, err := processes()
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return nil
 	}
 	var all []int
 	for _, pid := range pids {
-		if s, err := readStat(pid); err == nil && s.parent == os.Getpid() {
+		if s, err := procfs.ReadStat(pid); err == nil && s.Parent == os.Getpid() {
 			all = append(all, pid)
 		}
 	}

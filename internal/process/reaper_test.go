@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"testing"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -34,8 +35,8 @@ func TestReapBehindCommand(t *testing.T) {
 					t.Fatal(err)
 				}
 				eventually(t, "a zombie", func() bool {
-					s, err := readStat(pid)
-					return err == nil && !s.live()
+					s, err := procfs.ReadStat(pid)
+					return err == nil && !s.Live()
 				})
 			}
 			kill(command)
@@ -49,11 +50,11 @@ func TestReapBehindCommand(t *testing.T) {
 			}
 			free(t, r, command)
 			eventually(t, "the orphan is reaped", func() bool {
-				_, err := readStat(orphan)
+				_, err := procfs.ReadStat(orphan)
 				return err != nil
 			})
 			if name == "that is not reaped" {
-				if s, err := readStat(command); err != nil || s.live() {
+				if s, err := procfs.ReadStat(command); err != nil || s.Live() {
 					t.Error("the command was reaped by the reaper")
 				}
 				r.tracker.mu.Lock()
@@ -81,8 +82,8 @@ func TestOtherChildrenAreNotReaped(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "a zombie", func() bool {
-				s, err := readStat(other)
-				return err != nil || !s.live()
+				s, err := procfs.ReadStat(other)
+				return err != nil || !s.Live()
 			})
 			r.start("p", "exit", "0")
 			var status syscall.WaitStatus

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -62,7 +63,7 @@ func (t *Tracker) passOver(outside bool) survey {
 	folders := []string{t.plugins}
 	var pids []int
 	if t.tree == nil || outside {
-		pids, _ = processes()
+		pids, _ = procfs.PIDs()
 	} else {
 		pids = children()
 	}
@@ -83,11 +84,11 @@ func (t *Tracker) passOver(outside bool) survey {
 			continue
 		}
 		// Read after what it is of, and alive still: both are of one process.
-		stat, err := readStat(pid)
-		if err != nil || !stat.live() || !byExecutable && pluginOf(pluginDir(pid), folders) != name || asks(pid) {
+		stat, err := procfs.ReadStat(pid)
+		if err != nil || !stat.Live() || !byExecutable && pluginOf(pluginDir(pid), folders) != name || asks(pid) {
 			continue
 		}
-		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, Born: stat.born, Boot: t.boot}, stat.group, byExecutable})
+		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, Born: stat.Born, Boot: t.boot}, stat.Group, byExecutable})
 	}
 	return s
 }

@@ -70,7 +70,7 @@ func TestPluginOf(t *testing.T) {
 		"":                       "",
 	} {
 		t.Run(dir, func(t *testing.T) {
-			cmd := startWith(t, EnvPluginDir+"="+dir)
+			cmd := startWith(t, plugin.EnvDir+"="+dir)
 			eventually(t, "executed", func() bool { return dir == "" || pluginDir(cmd.Pid) != "" })
 			if got := pluginOf(pluginDir(cmd.Pid), []string{"/base/plugin/"}); got != want {
 				t.Errorf("got %q, want %q", got, want)

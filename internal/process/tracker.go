@@ -13,6 +13,7 @@ import (
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/pause"
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -95,7 +96,7 @@ type member struct {
 // NewTracker makes a Tracker. It does nothing yet; Close ends it.
 func NewTracker(o TrackerOptions) (*Tracker, error) {
 	o.Log = logger.OrSilent(o.Log)
-	boot, err := bootID()
+	boot, err := procfs.BootID()
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,7 @@ func (r *rigged) of(name, helper string, args ...string) Command {
 	r.t.Helper()
 	c := r.command(helper, args...)
 	c.Plugin, c.Daemon, c.Log = name, true, filepath.Join(r.root, name+".log")
-	c.Env = append(c.Env, EnvPluginDir+"="+filepath.Join(r.root, name, "1.0"))
+	c.Env = append(c.Env, plugin.EnvDir+"="+filepath.Join(r.root, name, "1.0"))
 	return c
 }
 

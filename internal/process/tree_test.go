@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/procfs"
 )
 
 const shortGrace = 50 * time.Millisecond
@@ -109,7 +111,7 @@ func TestRunStopped(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "stopped", func() bool { s, err := readStat(pid); return err == nil && s.state == 'T' })
+	eventually(t, "stopped", func() bool { s, err := procfs.ReadStat(pid); return err == nil && s.State == 'T' })
 	if res := end(); res.Signal != syscall.SIGTERM {
 		t.Errorf("%+v", res)
 	}

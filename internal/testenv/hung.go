@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MountHung mounts a file system at dir that does not answer: whoever touches
+// MountHung mounts a file system at dir that does not answer: a process that touches
 // dir hangs, until the test ends or thaw is called, which fails all that hang.
 func MountHung(t testing.TB, dir string) (thaw func()) {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 // unless the need is optional.
 const Require = "SUPERVISOR_TEST_REQUIRE"
 
-// Need is what a test needs of the machine.
+// Need is a property of the machine that a test requires.
 type Need string
 
 // The needs of all tests.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -23,7 +24,7 @@ type Refusal struct {
 // Refusals returns a package for each rule.
 func Refusals(t testing.TB) []Refusal {
 	t.Helper()
-	return append(append(badEntries(t), badContents(t)...), badConfigs(t)...)
+	return slices.Concat(badEntries(t), badContents(t), badConfigs(t), badServices(t))
 }
 
 // Words returns what pkgcheck says of a package, with the default limits: every
@@ -163,6 +164,38 @@ func badConfigs(t testing.TB) (all []Refusal) {
 	return all
 }
 
+// Wrapped returns the entries of the package agent 1.0 whose executable is our
+// shim, with that service.yaml, and more.
+func Wrapped(service string, more ...Entry) []Entry {
+	return append([]Entry{
+		{Name: "config.json", Mode: 0o100644, Body: strings.Replace(agentConfig(), "bin/run", "plugin-shim", 1)},
+		{Name: "plugin-shim", Mode: 0o100755, Body: "#!/bin/sh\n"},
+		{Name: "service.yaml", Mode: 0o100644, Body: service},
+		{Name: "bin/run", Mode: 0o100755, Body: "#!/bin/sh\n"},
+		{Name: "data", Mode: 0o100644, Body: "data"},
+	}, more...)
+}
+
+// badServices returns packages whose service.yaml is not acceptable.
+func badServices(t testing.TB) (all []Refusal) {
+	const wrong = "package is not acceptable: service.yaml:"
+	for _, r := range []struct{ name, service, says string }{
+		{"unknown key", "command: [bin/run]\nhelth: {}", wrong + "2: helth: unknown key; did you mean health? allowed: command, "},
+		{"wrong type", "command: bin/run", wrong + `1: command: "bin/run" where a list belongs; allowed: a list of words`},
+		{"program missing", "command: [bin/other]", wrong + "1: command: bin/other is not in the package"},
+		{"program a folder", "command: [bin]", wrong + "1: command: bin is not a file"},
+		{"program not executable", "command: [data]", wrong + "1: command: data is not executable (mode 0644); run `chmod +x data` before packing"},
+		{"program leaves", "command: [../run]", wrong + `1: command: "../run" leaves the package`},
+		{"folder leaves", "command: [bin/run]\nworking_dir: ..", wrong + `2: working_dir: ".." leaves the package`},
+		{"two mistakes", "a: 1\nb: 2\ncommand: [bin/run]", "(and 1 more)"},
+		{"not YAML", "a: b: c", wrong + "1: not YAML"},
+	} {
+		all = append(all, Refusal{"AP-12 " + r.name, Zip(t, Wrapped(r.service)...), pkgcheck.NotAcceptable, r.says})
+	}
+	without := slices.DeleteFunc(Wrapped(""), func(e Entry) bool { return e.Name == "service.yaml" })
+	return append(all, Refusal{"AP-12 no service.yaml", Zip(t, without...), pkgcheck.NotAcceptable, "package lacks service.yaml, which its executable plugin-shim needs"})
+}
+
 // commander returns the entries of agent 1.0 as a Commander, and more.
 func commander(more ...Entry) []Entry {
 	return Package(strings.Replace(agentConfig(), "{", `{"pluginType":"Commander",`, 1), more...)
@@ -203,6 +236,10 @@ func Acceptances(t testing.TB) []Acceptance {
 			Entry{Name: "__MACOSX/"}, Entry{Name: "__MACOSX/agent/"}, Entry{Name: "__MACOSX/agent/._config.json"}, Entry{Name: ".DS_Store"})...),
 		agent("config.json with a byte order mark", Package("\ufeff"+agentConfig())...), // F23
 		agent("config.json in UTF-16", Package(utf16Text(agentConfig()))...),            // F23
+		agent("service.yaml of something else", Agent(Entry{Name: "service.yaml", Mode: 0o100644, Body: "kind: Service"})...),
+		agent("wrapped", Wrapped("command: [bin/run, -v]\nworking_dir: bin\nuser: root\n")...),
+		agent("wrapped, in a folder of its name", below("agent", Wrapped("command: [./bin/run]\n"))...),
+		agent("wrapped, a program of the host", Wrapped("command: [/usr/sbin/not-on-this-host]\n")...),
 		agent("a Commander", commander(Entry{Name: "axt-commander.json", Mode: 0o100644, Body: `{"pidFile":"agent.pid"}`})...),
 		agent("10,000 entries", Agent(manyEntries(9_998, "")...)...),
 	}

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fault is what fails.
+// Fault is a failing system call.
 type Fault struct {
 	Call  uintptr // number of the system call
 	Errno syscall.Errno

@@ -19,7 +19,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// healthyAfter is how long the supervisor takes a plugin of these to be on
+// healthyAfter is the time that the supervisor takes a plugin of these to be on
 // probation: its next restart is at once only after that.
 const healthyAfter = 300 * time.Millisecond
 
@@ -137,10 +137,10 @@ func (r *daemonRig) settle(ctx context.Context) error {
 	}
 }
 
-// running tells whether a plugin runs and is watched.
+// running reports whether a plugin runs and is watched.
 func running(v plugin.View) bool { return v.State == plugin.StateRunning && len(v.PIDs) > 0 }
 
-// count is how many plugins are like that; none when there is no answer.
+// count returns the number of such plugins; none when there is no answer.
 func (r *daemonRig) count(ctx context.Context, like func(plugin.View) bool) (n int) {
 	s, err := r.client.Status(ctx)
 	if err != nil {
@@ -162,7 +162,7 @@ func numberIn(dir, file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// kill ends a daemon, and tells when.
+// kill kills a daemon, and returns when.
 func kill(dir string) (time.Duration, error) {
 	pid, err := numberIn(dir, "pid")
 	if err != nil {
@@ -172,7 +172,7 @@ func kill(dir string) (time.Duration, error) {
 	return at, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// born waits for the first daemon that was born after a moment, and tells when
+// born waits for the first daemon that was started after a moment, and returns when
 // it was: at its first instruction, by its own word.
 func born(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
 	const patience, pause = 10 * time.Second, 200 * time.Microsecond

@@ -14,10 +14,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// calm is how long the supervisor is left alone before it is watched.
+// calm is the time that the supervisor is left alone before it is watched.
 const calm = 5 * time.Second
 
-// idleResult is what an idle supervisor costs.
+// idleResult holds the cost of an idle supervisor.
 type idleResult struct {
 	memory  memory
 	cpu     float64 // of one core

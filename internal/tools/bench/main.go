@@ -11,7 +11,7 @@
 // and that beat, watched while none of its periods ends. Its work until then is
 // over and is not counted, but the memory that took is.
 //
-// Watching: from the death of a process until it is told, and until its
+// Watching: from the exit of a process until it is reported, and until its
 // successor executes its first instruction, beside runit's runsv if that is
 // installed; many killed at once; the adoption of what runs by a new supervisor.
 //
@@ -26,7 +26,7 @@
 //
 // All is done with real processes below temporary folders. They are gone at
 // its end, also when that is Ctrl-C. The exit status is 1 if something could
-// not be measured; a number above its budget is for people to judge.
+// not be measured; a number above its budget is for people to decide about.
 package main
 
 import (
@@ -43,7 +43,7 @@ import (
 	"time"
 )
 
-// longestIdle is how long nothing periodic happens once the first runs are
+// longestIdle is the time in which nothing periodic happens once the first runs are
 // over: the shortest default interval is 5 min.
 const longestIdle = 4 * time.Minute
 

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is what a process holds, in bytes. RSS counts pages shared with others
+// memory is the memory of a process, in bytes. RSS counts pages shared with others
 // in full, PSS by share.
 type memory struct{ rss, pss int64 }
 

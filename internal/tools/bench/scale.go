@@ -103,7 +103,7 @@ func (r *daemonRig) awaitAll(ctx context.Context) error {
 	return nil
 }
 
-// scaleWithin is how long the start of all plugins may take.
+// scaleWithin is the limit for the start of all plugins.
 const scaleWithin = 5 * time.Minute
 
 // addIdleOf measures what the supervisor costs while nothing happens, and what

@@ -61,7 +61,7 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	return scanResult{native: median(native), bare: median(bare)}, nil
 }
 
-// scan is what the supervisor does of a scan: list what is installed, and ask
+// scan does the work of a supervisor's scan: list the installed plugins, and ask
 // each how it is.
 func scan(ctx context.Context, m *native.Manager, want int) error {
 	list, err := m.List(ctx)
@@ -81,7 +81,7 @@ func scan(ctx context.Context, m *native.Manager, want int) error {
 }
 
 // loop starts each program, so many at once, and waits for it. There is no
-// deadline and nobody reads what a program prints: less cannot be done.
+// deadline and no process reads its output: less cannot be done.
 func loop(ctx context.Context, programs []string, parallel int) error {
 	slots := make(chan struct{}, parallel)
 	failures := make(chan error, len(programs))

@@ -40,7 +40,7 @@ func monotonic() time.Duration {
 }
 
 // measureSeen kills daemons one after the other, and measures from the kill to
-// the moment at which their end is told (EV-01).
+// the moment at which their exit is reported (EV-01).
 func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err error) {
 	in, err := rig.NewInstallation()
 	if err != nil {
@@ -97,7 +97,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 		case at := <-told:
 			all = append(all, at-killed)
 		case <-time.After(10 * time.Second):
-			return nil, by, errors.New("an end was not told within 10 s")
+			return nil, by, errors.New("an exit was not reported within 10 s")
 		case <-ctx.Done():
 			return nil, by, context.Cause(ctx)
 		}

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// table is what is printed: sections of measured numbers, with a budget beside
+// table holds the output: sections of measured numbers, with a budget beside
 // those that have one.
 type table struct {
 	title string

@@ -55,8 +55,8 @@ func (r *daemonRig) together(ctx context.Context, rounds int, restart func(conte
 	return all, nil
 }
 
-// startAll is what a bare loop would do that knows when to: all are started, as
-// many at once as a supervisor starts, and nobody looks what came of it.
+// startAll does what a bare loop would do at the right moment: all are started, as
+// many at once as a supervisor starts, and the result is not checked.
 func (r *daemonRig) startAll(ctx context.Context) error {
 	slots := make(chan struct{}, 8) // restart.parallel
 	errs := make([]error, len(r.dirs))

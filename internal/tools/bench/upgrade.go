@@ -20,7 +20,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// upgrades is how often each way is measured.
+// upgrades is the number of measurements of each way.
 const upgrades = 100
 
 // addUpgrades measures how long a plugin is away while it is upgraded.
@@ -54,7 +54,7 @@ func addUpgrades(ctx context.Context, o options, t *table, progress io.Writer) (
 	t.add("p99", inMilliseconds(ours.quantile(0.99)), "")
 	t.add("beside: stop, delete, unpack, start by a loop, median", inMilliseconds(loop.median()), "")
 	t.add("beside: p99", inMilliseconds(loop.quantile(0.99)), "")
-	t.add("one upgrade all told, proven for 100 ms", inMilliseconds(took/upgrades), "")
+	t.add("one upgrade in total, proven for 100 ms", inMilliseconds(took/upgrades), "")
 	t.add("left on the disk", left, "")
 	return nil
 }
@@ -95,7 +95,7 @@ func (r *daemonRig) upgraded(ctx context.Context, upgrade func(ctx context.Conte
 	return all, nil
 }
 
-// gone waits until a process has ended, and tells when it had.
+// gone waits until a process has exited, and returns when it did.
 func gone(ctx context.Context, pid int) time.Duration {
 	const pause = 100 * time.Microsecond
 	for ctx.Err() == nil && runs(pid) {
@@ -104,7 +104,7 @@ func gone(ctx context.Context, pid int) time.Duration {
 	return monotonic()
 }
 
-// runs tells whether a process is there, and no zombie.
+// runs reports whether a process exists and is no zombie.
 func runs(pid int) bool {
 	state, err := os.ReadFile(procFile(pid, "cmdline"))
 	return err == nil && len(state) > 0
@@ -184,7 +184,7 @@ func byLoop(ctx context.Context, pack, old, dir string) error {
 	return start.Run()
 }
 
-// left tells what the upgrades have left on the disk.
+// left returns what the upgrades have left on the disk.
 func (r *daemonRig) left() (string, error) {
 	count := func(dir string) (int, error) {
 		entries, err := os.ReadDir(dir)

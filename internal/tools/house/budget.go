@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// size is how many fields and methods a type has.
+// size holds the number of fields and methods of a type.
 type size struct{ fields, methods int }
 
 // budget is the most that a type below actors/ may have: one that holds more

@@ -1,5 +1,5 @@
 // Command house measures the size and the form of the code, so that a change
-// of structure can be judged by numbers.
+// of structure can be compared by numbers.
 //
 //	go run ./internal/tools/house [-dir .] [-type actors.coordinator]
 //

@@ -21,21 +21,23 @@ type floor struct {
 // its own.
 var floors = []floor{
 	{"facts and primitives", []string{
-		"bounded", "clock", "failpoint", "hostfault", "install/failure", "layout", "logger", "pause", "platform", "testenv", "testenv/callfault", "trust", "trust/trusttest", "version", "vfork",
+		"bounded", "clock", "failpoint", "hostfault", "inherit", "install/failure", "layout", "logger", "pause", "platform", "procfs", "testenv", "testenv/callfault", "trust", "trust/trusttest", "version", "vfork",
+		"yamlfile",
 	}},
 	{"files, the kernel and systemd", []string{"durable", "inotify", "lock", "owner", "sdnotify"}},
 	{"what is in a file", []string{"boltfile", "record"}},
+	{"how a package's program is run", []string{"service"}},
 	{"what a package may hold", []string{"pkgcheck"}},
 	{"one kind of file or kernel object each; packages for tests", []string{
-		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "outbox", "pkgcheck/pkgchecktest", "powerfail", "sweep",
+		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "others", "outbox", "pack", "pkgcheck/pkgchecktest", "powerfail", "sweep",
 	}},
 	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
-	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "transaction", "verb"}},
+	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "shim", "transaction", "verb"}},
 	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "native", "supply"}},
 	{"tools", []string{
-		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/source", "tools/spec", "tools/vocabulary",
+		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/links", "tools/skips", "tools/source", "tools/spec",
 	}},
-	{"tools that use tools", []string{"tools/bench", "tools/causes", "tools/house", "tools/imports", "tools/soak"}},
+	{"tools that use tools", []string{"tools/bench", "tools/causes", "tools/house", "tools/imports", "tools/soak", "tools/vocabulary"}},
 }
 
 // CheckFloors returns every edge between internal packages that does not lead

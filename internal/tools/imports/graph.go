@@ -8,7 +8,7 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// graph is who imports whom, by folder, in files that are no tests.
+// graph holds the imports, by folder, in files that are no tests.
 type graph map[string]map[string]string // folder → import as written → a file that has it
 
 func newGraph(files []source.File) graph {

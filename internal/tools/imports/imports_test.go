@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 		"powerfail, of testenv":         {"internal/powerfail/a.go", "os/exec pluginsupervisor/internal/testenv", ""},
 		"supervisor wires":              {"supervisor/a.go", "pluginsupervisor/actors pluginsupervisor/internal/native github.com/spf13/cobra", ""},
 		"supervisor knows no engine":    {"supervisor/a.go", "os/exec github.com/asynkron/protoactor-go/actor", "github.com/asynkron/protoactor-go/actor os/exec"},
-		"pluginkit":                     {"pluginkit/a.go", "time pluginsupervisor/plugin golang.org/x/sys/unix", "golang.org/x/sys/unix pluginsupervisor/plugin"},
+		"pluginkit":                     {"pluginkit/a.go", "time os/exec pluginsupervisor/plugin golang.org/x/sys/unix", "golang.org/x/sys/unix pluginsupervisor/plugin"},
 		"commands use supervisor":       {"cmd/supervisor/a.go", "pluginsupervisor/supervisor", ""},
 		"internal never the supervisor": {"internal/native/a.go", "pluginsupervisor/supervisor", "pluginsupervisor/supervisor"},
 		"internal": {
@@ -112,7 +112,7 @@ func TestCheck(t *testing.T) {
 		"a name that begins alike":   {"internal/processes/a.go", "os/exec", "os/exec"},
 		"commands":                   {"cmd/supervisor/a.go", "os/exec pluginsupervisor/actors pluginsupervisor/internal/native github.com/spf13/cobra", ""},
 		"commands know no engine":    {"cmd/supervisor/a.go", "github.com/asynkron/protoactor-go/actor", "github.com/asynkron/protoactor-go/actor"},
-		"samples":                    {"examples/hello/main.go", "os/exec pluginsupervisor/examples/internal/contract", ""},
+		"samples":                    {"examples/hello/main.go", "pluginsupervisor/pluginkit", ""},
 		"samples stand alone":        {"examples/hello/main.go", "pluginsupervisor/plugin", "pluginsupervisor/plugin"},
 		"test libraries":             {"internal/native/a.go", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp"},
 		"a folder without a rule":    {"util/a.go", "fmt", "fmt"},

@@ -13,7 +13,7 @@ import (
 // MaxLines is the length of the longest file, tests included.
 const MaxLines = 500
 
-// noWaiting is what actors never use, by package and name.
+// noWaiting holds the names that actors never use, by package and name.
 var noWaiting = map[string]map[string]string{
 	"sync": {
 		"Mutex":   "state has one owner, an actor; everything else is messages",

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// SettleWithin is how long the first runs may take.
+// SettleWithin is the limit of the first runs.
 const SettleWithin = 2 * time.Minute
 
 // Child is a built program that is run: the supervisor or the control plane.
@@ -84,7 +84,7 @@ func (c *Child) Stop() error {
 	}
 	_ = c.cmd.Process.Kill()
 	<-c.done
-	return fmt.Errorf("%s did not end when told to and was killed", filepath.Base(c.cmd.Path))
+	return fmt.Errorf("%s did not stop in time and was killed", filepath.Base(c.cmd.Path))
 }
 
 // StartControlPlane starts the control plane on a free port, and waits until it listens.

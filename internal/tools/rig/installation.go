@@ -32,7 +32,7 @@ func NewInstallation() (*Installation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create root: %w", err)
 	}
-	// As the kernel tells it of the processes in there.
+	// As the kernel reports it for the processes in there.
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, fmt.Errorf("find root: %w", err)
 	}
@@ -73,7 +73,7 @@ func (in *Installation) Clear() error {
 	return err
 }
 
-// Leaves lists the plugins that have a cgroup, and removes these if told to.
+// Leaves lists the plugins that have a cgroup, and removes these if asked to.
 // Nothing may be supervising the root.
 func (in *Installation) Leaves(remove bool) ([]string, error) {
 	tree, err := cgroup.Open(cgroup.Options{Root: in.Root})
@@ -93,7 +93,7 @@ func (in *Installation) Leaves(remove bool) ([]string, error) {
 	return names, err
 }
 
-// endAll kills every process whose program lies below root, whoever started
+// endAll kills every process whose program lies below root, no matter which process started
 // it, and returns when none is left.
 func endAll(root string) error {
 	const patience, pause = 10 * time.Second, 20 * time.Millisecond
@@ -111,7 +111,7 @@ func endAll(root string) error {
 	}
 }
 
-// killBelow kills once, and tells how many there were to kill.
+// killBelow kills once, and returns the number of processes.
 func killBelow(root string) (found int, err error) {
 	all, err := os.ReadDir("/proc")
 	if err != nil {
@@ -137,7 +137,7 @@ func killBelow(root string) (found int, err error) {
 	return found, nil
 }
 
-// runsBelow tells whether a process runs a program below root; one that has
+// runsBelow reports whether a process runs a program below root; one that has
 // ended runs none.
 func runsBelow(pid int, root string) bool {
 	exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))

@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// daemons are the living daemons of a root, by plugin. One that has been told
+// daemons are the running daemons of a root, by plugin. One that has been told
 // to end and has not yet is among them.
 func daemons(root string) map[string][]int { return running(root, "daemon") }
 
@@ -59,7 +59,7 @@ func watch(ctx context.Context, root string, t *tally) {
 			}
 			now[name] = fmt.Sprint(pids)
 			if seen[name] == now[name] {
-				t.never(copies, name+" "+now[name])
+				t.never(copies, time.Now().Format("15:04:05.000 ")+name+" "+now[name])
 			}
 		}
 		seen = now
@@ -70,7 +70,7 @@ func watch(ctx context.Context, root string, t *tally) {
 	}
 }
 
-// born tells whether a daemon has written its birth down as the last one.
+// born reports whether a daemon has written its birth down as the last one.
 func born(root, name string, pid int) bool {
 	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")

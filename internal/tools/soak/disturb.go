@@ -49,7 +49,7 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 			return err
 		}
 		w.tally.add("supervisors killed", 1)
-		if w.random(5) == 0 { // nobody is there to see it
+		if w.random(5) == 0 { // no supervisor sees it
 			w.killSteady(1 + w.random(3))
 		}
 		if n%10 == 9 {
@@ -62,7 +62,7 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 	return nil
 }
 
-// live lets the supervisor live for that long, or until somebody is in a hurry.
+// live runs the supervisor for that long, or until it is interrupted.
 func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) error {
 	select {
 	case <-w.hurry: // it was about the one before
@@ -143,7 +143,7 @@ func (w *world) judgeJournal() {
 	}
 }
 
-// killPlugins kills steady ones now and then, whether a supervisor lives or not.
+// killPlugins kills steady ones now and then, whether a supervisor runs or not.
 func (w *world) killPlugins(ctx context.Context) {
 	for pause.Sleep(ctx, time.Duration(100+w.random(900))*time.Millisecond) == nil {
 		n := 1
@@ -178,7 +178,7 @@ func (w *world) killSteady(n int) {
 func (w *world) operate(ctx context.Context, name string) {
 	for pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
 		if w.order(ctx, admin.OrderStop, name) != nil {
-			continue // no supervisor lives just now
+			continue // no supervisor runs now
 		}
 		// It may take a while, over the ends of several supervisors.
 		for over := time.Now().Add(30 * time.Second); !w.stopped(ctx, name); {
@@ -207,7 +207,7 @@ func (w *world) operate(ctx context.Context, name string) {
 	}
 }
 
-// stopped tells whether a plugin is stopped, as a supervisor says and as is: a
+// stopped reports whether a plugin is stopped, as a supervisor says and as is: a
 // start that was under way has come to its end as well.
 func (w *world) stopped(ctx context.Context, name string) bool {
 	s, err := w.client.Status(ctx)
@@ -216,7 +216,7 @@ func (w *world) stopped(ctx context.Context, name string) bool {
 }
 
 // order gives an operator's order. Now and then the supervisor that has
-// accepted it does not live to carry it out.
+// accepted it is killed before it does so.
 func (w *world) order(ctx context.Context, o admin.Order, name string) error {
 	if _, err := w.client.Order(ctx, o, name); err != nil {
 		return err
@@ -234,7 +234,7 @@ func (w *world) order(ctx context.Context, o admin.Order, name string) error {
 }
 
 // restartPlanes has no control plane for a while, now and then. It comes back
-// at another address, which the next supervisor is told.
+// at another address, which the next supervisor is given.
 func (w *world) restartPlanes(ctx context.Context) {
 	for pause.Sleep(ctx, time.Duration(2+w.random(10))*time.Second) == nil {
 		w.plane.Kill()

@@ -116,7 +116,7 @@ func (w *world) restless(ctx context.Context) string {
 			return name + " is not in status"
 		case s.Plugins[i].State != plugin.StateRunning:
 			return fmt.Sprintf("%s is %s: %s", name, s.Plugins[i].State, s.Plugins[i].Why)
-		// A `--start` that hung when its supervisor was killed may live on.
+		// A `--start` that hung when its supervisor was killed may still run.
 		case len(is[name]) != 1 || !slices.Contains(s.Plugins[i].PIDs, is[name][0]),
 			len(s.Plugins[i].PIDs) != 1 && !slices.Contains(w.hangs, name):
 			return fmt.Sprintf("%s runs as %v, status says %v", name, is[name], s.Plugins[i].PIDs)
@@ -125,7 +125,7 @@ func (w *world) restless(ctx context.Context) string {
 		}
 	}
 	if s.Reports.Owed > 0 || s.Reports.Events > 0 {
-		return fmt.Sprintf("owed: %d statuses, %d events: %s", s.Reports.Owed, s.Reports.Events, s.Reports.LastError)
+		return fmt.Sprintf("pending: %d statuses, %d events: %s", s.Reports.Owed, s.Reports.Events, s.Reports.LastError)
 	}
 	if len(s.Problems) > 0 {
 		return fmt.Sprintf("problem: %+v", s.Problems)
@@ -157,7 +157,7 @@ func (w *world) unknownToPlane(ctx context.Context, status plugin.Status) string
 			return p.Name == name && p.Status == status
 		})
 		if !ok {
-			return fmt.Sprintf("%s is %s, and the control plane was not told", name, status)
+			return fmt.Sprintf("%s is %s, and the control plane did not receive it", name, status)
 		}
 	}
 	return ""
@@ -207,7 +207,7 @@ func (w *world) judgeFiles(ctx context.Context) {
 	}
 }
 
-// why is what the journal says of a plugin.
+// why returns the journal's entries of a plugin.
 func (w *world) why(name string) string {
 	b, _ := exec.Command(filepath.Join(w.bin, "supervisor"), "why", "--root", w.in.Root, "-n", "40", name).CombinedOutput()
 	return string(b)

@@ -1,12 +1,12 @@
 // Command soak kills a supervisor at random moments, again and again, and
 // counts what that breaks: nothing, it claims (EV-07).
 //
-//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE] [-upgrades N]
+//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE] [-upgrades N | -beside D]
 //
 // A built supervisor works on a temporary root with short periods. Some of its
 // plugins run until they are killed, some end by themselves every few seconds,
 // some take their time to start, some hang in a verb now and then. Meanwhile plugins are killed, also several at
-// once and while no supervisor lives, an operator stops and starts two of them,
+// once and while no supervisor runs, an operator stops and starts two of them,
 // a second supervisor is tried, the control plane is away now and then, and the
 // disk of the supervisor's own files is full for a while (as root, which mounts a
 // small one there). The supervisor is killed with -9, a random time after its start or right after it
@@ -14,7 +14,7 @@
 //
 // The plugins trust it: `--start` starts a daemon whether one runs or not. Each
 // daemon writes its birth down, and whether another lived then, which a lock that
-// it holds tells. So a second copy, or a restart that nobody needed, is in the
+// it holds tells. So a second copy, or a needless restart, is in the
 // plugins' own books, also when it was too short to be seen.
 //
 // Without cgroups it is soaked by
@@ -24,6 +24,10 @@
 // With -upgrades N it has one plugin upgraded back and forth, N times, and each
 // time the supervisor is killed in the middle: afterwards exactly one version,
 // the recorded one, has to run.
+//
+// With -beside D other programs work on its plugins for that long: one with the
+// locks and the order of steps of the existing command line, and our own. Nothing
+// may be lost, run twice, or be undone (RS-11, EV-21, EV-22).
 //
 // The exit status is 1 if anything is counted that must not be. All processes,
 // files and cgroups are gone at its end, also when that is Ctrl-C.
@@ -49,7 +53,8 @@ type options struct {
 	seed    uint64
 	log     string
 
-	upgrades int // cut short, instead of all else
+	upgrades int           // cut short, instead of all else
+	beside   time.Duration // for which other programs work on the plugins, instead of all else
 }
 
 func main() {
@@ -68,6 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Uint64Var(&o.seed, "seed", o.seed, "of what is random here")
 	flags.StringVar(&o.log, "log", "", "`file` for what the supervisors log; it is kept")
 	flags.IntVar(&o.upgrades, "upgrades", 0, "cut that many upgrades short, and do nothing else")
+	flags.DurationVar(&o.beside, "beside", 0, "have other programs work on the plugins for this `time`, and do nothing else")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -85,8 +91,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o.bin = bin
 	fmt.Fprintf(stderr, "%d kills, %d plugins, seed %d\n", o.kills, o.plugins, o.seed)
 	work := soak
-	if o.upgrades > 0 {
+	switch {
+	case o.upgrades > 0:
 		work = soakUpgrades
+	case o.beside > 0:
+		work = soakBeside
 	}
 	found, err := work(ctx, o, stderr)
 	if err != nil {

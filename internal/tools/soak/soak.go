@@ -25,7 +25,7 @@ const version = "1.0"
 const (
 	copies     = "copies of a plugin, seen"
 	overlaps   = "copies of a plugin, by their own books"
-	needless   = "restarts nobody needed"
+	needless   = "needless restarts"
 	missing    = "restarts missing"
 	forgotten  = "operator's stops forgotten"
 	undone     = "operator's orders not carried out"
@@ -33,7 +33,7 @@ const (
 	unseen     = "daemons status does not know"
 	orphans    = "orphans left when all are stopped"
 	seconds    = "second supervisors not refused"
-	untold     = "stops the control plane was not told"
+	untold     = "stops that the control plane did not receive"
 	leaves     = "cgroups left when all are stopped"
 	badEnds    = "ends on request that failed"
 	damaged    = "files found damaged"
@@ -44,7 +44,7 @@ var mustNot = [...]string{
 	copies, overlaps, needless, missing, forgotten, undone, unsettled, unseen, orphans, seconds, untold, leaves, badEnds, damaged, unreadable,
 }
 
-// world is what is soaked.
+// world holds the host under test.
 type world struct {
 	options
 	in     *rig.Installation

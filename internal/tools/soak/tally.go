@@ -45,6 +45,18 @@ func (t *tally) count(name string, n int, must bool) {
 	t.counts = append(t.counts, count{name, n, must})
 }
 
+// of returns how often something was counted.
+func (t *tally) of(name string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.counts {
+		if c.name == name {
+			return c.n
+		}
+	}
+	return 0
+}
+
 func (t *tally) bad() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

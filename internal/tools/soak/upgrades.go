@@ -83,7 +83,7 @@ func (w *world) installVersions(ctx context.Context) error {
 	return nil
 }
 
-// cutShort has one upgrade cut short, and judges what comes of it.
+// cutShort has one upgrade cut short, and checks the result.
 func (w *world) cutShort(ctx context.Context) error {
 	s, err := w.startSupervisor()
 	if err != nil {
@@ -117,7 +117,7 @@ func (w *world) cutShort(ctx context.Context) error {
 }
 
 // rest waits until the one version that is recorded runs, and nothing is
-// pending, and tells which. It counts what has not come to be so after a while.
+// pending, and returns which. It counts what has not come to be so after a while.
 func (w *world) rest(ctx context.Context, s *rig.Child) (version string, err error) {
 	const patience = 20 * time.Second
 	var why, kind string
@@ -133,7 +133,7 @@ func (w *world) rest(ctx context.Context, s *rig.Child) (version string, err err
 	return version, fmt.Errorf("no rest within %s: %s", patience, why)
 }
 
-// upgraded tells which version is installed, and what is not as it is to be.
+// upgraded returns the installed version, and what is wrong with it.
 func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	snapshot, err := w.client.Status(ctx)
 	if err != nil || len(snapshot.Plugins) != 1 {

@@ -4,7 +4,7 @@
 //	go run ./internal/tools/spec [-doc docs/spec.md] [-open docs/spec-open.txt] [-root .] [-require TM,ST | -require all]
 //
 // A row has a test when a *_test.go or *.txtar file holds its ID as a whole
-// word. That says somebody wrote a test for the row, not that the test is any
+// word. That says that a test was written for the row, not that the test is any
 // good; it is there so that no row is forgotten. The list of open rows names
 // the rows that have no test yet, each with a reason.
 //

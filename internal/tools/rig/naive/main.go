@@ -2,7 +2,7 @@
 // daemon, whether one runs or not, and leaves it to others that there is only
 // one. The daemon writes its pid and when it began, in nanoseconds of the
 // monotonic clock, into `born`, adds both to `births`, with the word "copy" if
-// another daemon of the plugin lives at that instant, beats, and lives until
+// another daemon of the plugin runs at that instant, beats, and runs until
 // it is ended. One whose plugin's name begins with "flap" ends by itself, in
 // one way or another, unless there is a file `calm` in the root; one named
 // "slow" takes its time to start and stop, and one named "hang" does not come
@@ -25,7 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatEvery is how often the daemon beats: a little before its interval of a
+// beatEvery is the heartbeat interval of the daemon: a little before its interval of a
 // minute is over. Its second beat comes at any time before that, so that many
 // daemons do not beat together.
 const beatEvery = 55 * time.Second
@@ -47,7 +47,7 @@ func main() {
 		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(daemon.Start())
 		linger(dir)
-		// The pid is told before `--start` ends, so that `--status` knows it.
+		// The pid is written before `--start` ends, so that `--status` knows it.
 		check(write(dir, "pid", daemon.Process.Pid))
 		linger(dir)
 	case "--stop":
@@ -96,7 +96,7 @@ func isCalm(dir string) bool {
 }
 
 // linger lets time pass if the plugin's name begins with "slow": up to a third
-// of a second, so that much may happen to whoever waits for the verb. It may not
+// of a second, so that much may happen to the process that waits for the verb. It may not
 // return if the name begins with "hang".
 func linger(dir string) {
 	switch {
@@ -118,7 +118,7 @@ func write(dir, name string, n int) error {
 	return os.Rename(path+".new", path)
 }
 
-// takeAlone takes the lock that a daemon holds as long as it lives; the kernel
+// takeAlone takes the lock that a daemon holds as long as it runs; the kernel
 // lets go of it before anybody can see that the daemon has ended.
 func takeAlone(dir string) (alone bool, err error) {
 	fd, err := syscall.Open(filepath.Join(dir, "alone"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644)

@@ -1,0 +1,430 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pluginsupervisor/plugin"
+)
+
+// watchedWorld has plugins that do not run yet, and tells of their ends.
+func watchedWorld(names ...string) *world { return deadWorld(names...).watch() }
+
+// told are the causes in the journal, of one plugin or all.
+func (w *world) told(kind plugin.EntryKind, name string) (all []string) {
+	w.set(func() {
+		for _, e := range w.journal {
+			if e.Kind == kind && (name == "" || e.Plugin == name) {
+				line := e.Cause
+				if e.Decision != "" {
+					line += " | " + e.Decision
+				}
+				all = append(all, line)
+			}
+		}
+	})
+	return all
+}
+
+func known(code int) plugin.Exit {
+	return plugin.Exit{Known: true, Code: code, PID: 1001, Output: "cannot open"}
+}
+
+// settled is when a plugin that was scanned after a minute has been healthy.
+const settled = 2*minute + time.Second
+
+func TestExit(t *testing.T) {
+	t.Run("EV-05 an exit after healthy time is answered at once", func(t *testing.T) {
+		w := watchedWorld("a")
+		cfg := testConfig()
+		cfg.Restart.Stagger = 10 * time.Second
+		cfg.FirstRun.Pull = 10 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(3 * minute)
+			w.die(known(3), "a")
+			if at := w.when("--start", "a"); len(at) != 2 || at[1] != 3*minute {
+				t.Errorf("started at %v", at)
+			}
+			v := view(t, s, "a")
+			if v.State != plugin.StateRunning || v.Why != "restarted after: exit 3" || v.Watch != plugin.WatchCgroup || len(v.PIDs) != 1 {
+				t.Errorf("%+v", v)
+			}
+			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 3 | restart at once"}) {
+				t.Errorf("journal %q", got)
+			}
+		})
+	})
+	t.Run("EV-05 the first exit since first started is not backed off, the next are", func(t *testing.T) {
+		w := watchedWorld("a")
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(minute + time.Second)
+			for range 3 {
+				w.die(known(1), "a")
+				pass(10 * time.Second)
+			}
+			at := w.when("--start", "a")
+			if len(at) != 4 || at[1] != minute+time.Second || at[2] <= minute+11*time.Second || at[3]-(minute+21*time.Second) <= at[2]-(minute+11*time.Second) {
+				t.Errorf("started at %v", at)
+			}
+			wantState(t, s, "a", plugin.StateRunning)
+			w.die(known(1), "a")
+			wantState(t, s, "a", plugin.StateCrashLoop)
+			if v := view(t, s, "a"); v.Next != "retry" || v.Why != "exit 1" {
+				t.Errorf("%+v", v)
+			}
+			// Down for a while is told; a restart at once is not worth a word before its end.
+			if got := shorts(w.takeReports()); got[len(got)-1] != "a=failed" {
+				t.Errorf("reports %q", got)
+			}
+		})
+	})
+}
+
+func TestExitsOfMany(t *testing.T) {
+	t.Run("EV-05 the stagger grows with the restarts pending", func(t *testing.T) {
+		var names []string
+		for i := range 40 {
+			names = append(names, fmt.Sprintf("p%02d", i))
+		}
+		w := watchedWorld(names...)
+		cfg := testConfig()
+		cfg.Restart.Stagger, cfg.Restart.Parallel = 10*time.Second, 100
+		cfg.FirstRun.Pull = 10 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(3 * minute)
+			w.set(func() { w.did = nil })
+			w.die(known(1), names...)
+			pass(2 * time.Second)
+			at := w.when("--start", "")
+			slices.Sort(at)
+			if len(at) != 40 || at[0] != 3*minute || at[39] > 3*minute+2*time.Second || at[39] == at[0] {
+				t.Errorf("started at %v", at)
+			}
+			// EV-13: they failed together: one event.
+			if got := w.told(plugin.EntryHost, ""); !slices.Equal(got, []string{"5 plugins failed within 10s | restarts go through the host's budget"}) {
+				t.Errorf("journal %q", got)
+			}
+		})
+	})
+	t.Run("EV-13 restarts go through a budget, none is dropped", func(t *testing.T) {
+		var names []string
+		for i := range 30 {
+			names = append(names, fmt.Sprintf("p%02d", i))
+		}
+		w := watchedWorld(names...)
+		for _, name := range names {
+			w.running[name] = true
+		}
+		cfg := testConfig()
+		cfg.Restart.Burst, cfg.Restart.Rate, cfg.Restart.Parallel = 10, 2, 100
+		cfg.FirstRun.Pull = 10 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(3 * minute)
+			w.die(known(1), names...)
+			if n := w.count("--start", ""); n != 10 {
+				t.Errorf("%d starts at once", n)
+			}
+			pass(5*time.Second + time.Millisecond)
+			if n := w.count("--start", ""); n != 20 {
+				t.Errorf("%d starts after 5 s", n)
+			}
+			pass(6 * time.Second)
+			if n := w.count("--start", ""); n != 30 {
+				t.Errorf("%d starts in the end", n)
+			}
+		})
+	})
+}
+
+func TestExitOfStoppedPlugin(t *testing.T) {
+	t.Run("EV-14 what an operator stopped stays so, also when it exits by itself", func(t *testing.T) {
+		w := watchedWorld("a")
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(settled)
+			w.startTime["a"] = time.Second
+			if err := s.StopPlugin(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			pass(0)
+			w.die(known(0), "a") // while --stop runs
+			pass(time.Hour)
+			wantState(t, s, "a", plugin.StateStopped)
+			if n := w.count("--start", "a"); n != 1 {
+				t.Errorf("%d starts", n)
+			}
+			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 0 | none, a stop is under way"}) {
+				t.Errorf("journal %q", got)
+			}
+			if r := w.saved.Restarts["a"]; !r.Stopped || !r.Up.IsZero() {
+				t.Errorf("saved %+v", r)
+			}
+		})
+	})
+}
+
+func TestExitCauseKnownLater(t *testing.T) {
+	t.Run("EV-10 a cause that is known later is told later", func(t *testing.T) {
+		w := watchedWorld("a")
+		w.startTime["a"] = time.Second
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(settled + time.Second)
+			w.die(plugin.Exit{}, "a")
+			if v := view(t, s, "a"); v.Why != "ended, cause unknown" {
+				t.Errorf("%+v", v)
+			}
+			w.die(plugin.Exit{Late: true, Known: true, Signal: "SIGKILL", OOM: true}, "a")
+			pass(5 * time.Second)
+			if v := view(t, s, "a"); v.Why != "restarted after: out of memory, killed by the kernel" {
+				t.Errorf("%+v", v)
+			}
+		})
+	})
+}
+
+func TestExitCountsOnce(t *testing.T) {
+	t.Run("an exit between the start and the look at it is handled once", func(t *testing.T) {
+		w := watchedWorld("a")
+		w.probeTime["a"] = time.Second
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(minute + 1500*time.Millisecond) // scanned, started, --status under way
+			tell := w.watched.exited
+			tell(plugin.Exit{Name: "a", Life: 2, At: time.Now(), Known: true, Code: 7})
+			pass(3 * time.Second)
+			if n := w.count("--start", "a"); n != 2 {
+				t.Errorf("%d starts", n)
+			}
+			if got := w.told(plugin.EntryExit, "a"); len(got) != 1 || !strings.HasPrefix(got[0], "exit 7") {
+				t.Errorf("journal %q", got)
+			}
+		})
+	})
+	t.Run("an exit of an earlier life, or of nobody, changes nothing", func(t *testing.T) {
+		w := watchedWorld("a")
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(settled)
+			w.watched.exited(plugin.Exit{Name: "a", Life: 1, Known: true})
+			w.watched.exited(plugin.Exit{Name: "b", Life: 1, Known: true})
+			pass(time.Minute)
+			if n := w.count("--start", ""); n != 1 {
+				t.Errorf("%d starts", n)
+			}
+		})
+	})
+}
+
+// What was running is taken over; what ended meanwhile is an exit.
+func TestTakeOver(t *testing.T) {
+	up := func(w *world, names ...string) {
+		for i, name := range names {
+			w.saved.Restarts[name] = plugin.Restarts{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Up: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Processes: []plugin.Process{{PID: 50 + i, Born: 7, Boot: "b"}}}
+		}
+	}
+	t.Run("EV-07 EV-09 adopted, ended while away, and neither", func(t *testing.T) {
+		w := watchedWorld("alive", "ended", "new")
+		up(w, "alive", "ended")
+		w.running["alive"] = true
+		w.watched.left["alive"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
+		cfg := testConfig()
+		cfg.FirstRun.Scan = time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(time.Second)
+			if v := view(t, s, "alive"); v.State != plugin.StateRunning || v.Why != "adopted after supervisor restart" || !slices.Equal(v.PIDs, []int{50}) {
+				t.Errorf("%+v", v)
+			}
+			if v := view(t, s, "ended"); v.State != plugin.StateRunning || v.Why != "restarted after: ended while the supervisor was away" {
+				t.Errorf("%+v", v)
+			}
+			wantState(t, s, "new", plugin.StateInstalled)
+			if at := w.when("--start", ""); len(at) != 1 || at[0] > time.Second {
+				t.Errorf("started at %v", at)
+			}
+			if got := w.watched.targets; len(got) != 3 || got[0].Processes[0].PID != 50 {
+				t.Errorf("looked for %+v", got)
+			}
+			if got := w.told(plugin.EntrySupervisor, ""); len(got) != 1 || !strings.Contains(got[0], "1 plugins adopted, 1 had ended") {
+				t.Errorf("journal %q", got)
+			}
+			w.die(known(9), "alive")
+			wantState(t, s, "alive", plugin.StateRunning)
+			if n := w.count("--start", "alive"); n != 1 {
+				t.Errorf("%d starts of the adopted", n)
+			}
+		})
+	})
+	t.Run("EV-07 nothing is to be seen, but --status says running: asked for 2 s, then believed", func(t *testing.T) {
+		w := watchedWorld("a")
+		up(w, "a")
+		w.running["a"] = true
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(1900 * time.Millisecond)
+			wantState(t, s, "a", plugin.StateStarting)
+			pass(time.Second)
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchScan {
+				t.Errorf("%+v", v)
+			}
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts", n)
+			}
+		})
+	})
+	t.Run("EV-07 the first scan waits until it is known what runs", func(t *testing.T) {
+		w := watchedWorld("a")
+		w.running["a"] = true
+		cfg := testConfig()
+		cfg.FirstRun.Scan = 0
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(time.Second)
+			if n := status(t, s).Counters.Scans; n != 1 {
+				t.Errorf("%d scans", n)
+			}
+		})
+	})
+	t.Run("EV-14 an operator's stop holds over it", func(t *testing.T) {
+		w := watchedWorld("a")
+		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator", Up: plugin.Moment{Wall: epoch}}
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(time.Hour)
+			if n := w.count("--start", "a"); n != 0 {
+				t.Errorf("%d starts", n)
+			}
+			wantState(t, s, "a", plugin.StateStopped)
+		})
+	})
+}
+
+func TestPulse(t *testing.T) {
+	begin := func(w *world) plugin.Plugin {
+		p := w.plugins[0]
+		w.running[p.Name] = true
+		return p
+	}
+	t.Run("EV-06 a missed beat is noticed at its deadline, and a hang at its own", func(t *testing.T) {
+		w := watchedWorld("a")
+		p := begin(w)
+		cfg := testConfig()
+		cfg.FirstRun.Pull = 1000 * time.Hour
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(2 * minute)
+			last := time.Now()
+			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last}})
+			pass(66 * time.Second)
+			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last}, Lost: true})
+			wantState(t, s, "a", plugin.StateDegraded)
+			got := shorts(w.takeReports())
+			if got[len(got)-1] != "a=failed" {
+				t.Errorf("reports %q", got)
+			}
+			pass(2 * minute)
+			if n := w.count("--restart", "a"); n != 1 {
+				t.Errorf("%d restarts of what hangs", n)
+			}
+		})
+	})
+	t.Run("EV-06 a plugin that beats again is well", func(t *testing.T) {
+		w := watchedWorld("a")
+		p := begin(w)
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(2 * minute)
+			last := time.Now()
+			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last.Add(-70 * time.Second)}, Lost: true})
+			wantState(t, s, "a", plugin.StateDegraded)
+			pass(time.Second)
+			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now()}})
+			wantState(t, s, "a", plugin.StateRunning)
+			got := shorts(w.takeReports())
+			if got[len(got)-1] != "a=running" {
+				t.Errorf("reports %q", got)
+			}
+		})
+	})
+	t.Run("EV-06 a clock step makes no false alarm", func(t *testing.T) {
+		w := watchedWorld("a")
+		p := begin(w)
+		w.beats["a"] = epoch.Add(2*minute + 50*time.Second)
+		cfg := testConfig()
+		cfg.FirstRun.Pull = 3 * time.Minute
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			pass(2*minute + 50*time.Second)
+			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now()}})
+			w.set(func() { w.offset = 5 * time.Hour })
+			s.ClockStepped()
+			pass(2 * minute)
+			wantState(t, s, "a", plugin.StateRunning)
+			for _, r := range shorts(w.takeReports()) {
+				if strings.Contains(r, "failed") {
+					t.Errorf("reported %q", r)
+				}
+			}
+		})
+	})
+	t.Run("whose heartbeats are followed is what is installed", func(t *testing.T) {
+		w := watchedWorld("a", "b")
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(2 * minute)
+			w.set(func() { w.plugins = w.plugins[1:] })
+			pass(15 * minute)
+			if got := w.watched.beating; len(got) != 1 || got[0].Name != "b" {
+				t.Errorf("followed: %+v", got)
+			}
+		})
+	})
+}
+
+func TestJournal(t *testing.T) {
+	t.Run("EV-12 the chain of a crash: exit, decision, restart, confirmed, acknowledged", func(t *testing.T) {
+		w := watchedWorld("a")
+		w.saved.Entries = 41
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			var followed []uint64
+			go func() {
+				_ = s.Follow(t.Context(), func(e plugin.Entry) { followed = append(followed, e.Seq) })
+			}()
+			pass(minute + time.Second)
+			w.die(known(3), "a")
+			w.die(known(4), "a")
+			pass(5 * time.Second)
+			var lines []string
+			w.set(func() {
+				for i, e := range w.journal {
+					if e.Seq != uint64(42+i) {
+						t.Errorf("entry %d has number %d", i, e.Seq)
+					}
+					lines = append(lines, string(e.Kind)+" "+e.String())
+				}
+			})
+			all := strings.Join(lines, "\n")
+			at := 0
+			for _, want := range []string{
+				"supervisor supervisor", "installed → starting", "starting → running; started by the supervisor", "report a 1.0: control plane acknowledged running",
+				"exit a 1.0: exit 3; restart at once; start", "running; restarted after: exit 3", "exit a 1.0: exit 4; restart after a backoff of", "retry",
+				"acknowledged failed", "running; restarted after: exit 4", "acknowledged running",
+			} {
+				i := strings.Index(all[at:], want)
+				if i < 0 {
+					t.Fatalf("no %q in the rest of the chain:\n%s", want, all)
+				}
+				at += i + len(want)
+			}
+			// The first may have been written before it was followed.
+			if n := len(followed); n < len(lines)-1 || followed[n-1] != 41+uint64(len(lines)) || followed[n-1]-followed[0] != uint64(n-1) {
+				t.Errorf("followed %v of %d", followed, len(lines))
+			}
+		})
+	})
+	t.Run("EV-11 a disk that refuses loses no entry and doubles none", func(t *testing.T) {
+		w := watchedWorld("a")
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
+			pass(2 * minute)
+			w.set(func() { w.saveErr = fmt.Errorf("disk full") })
+			w.die(known(1), "a")
+			w.set(func() { w.saveErr = nil })
+			pass(time.Minute)
+			if got := w.told(plugin.EntryHost, ""); len(got) != 1 || got[0] != "state file works again" {
+				t.Errorf("journal %q", got) // the entry before it is the store's to keep
+			}
+		})
+	})
+}

@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"testing"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+func TestStop(t *testing.T) {
+	t.Run("EV-14 saved on the disk, then stopped, reported as failed", func(t *testing.T) {
+		s := newSubject(t, plugin.Restarts{}).tell(seenRunning).tell(operStop).want(Stopping, plugin.StateStopping)
+		if e, ok := effect[Save](s); !ok || !e.Sync || !s.l.Record.StopPending {
+			t.Errorf("%+v %+v", e, s.l.Record)
+		}
+		s.tell(begun, Fact{Kind: StopSucceeded}).want(Stopped, plugin.StateStopped).reported(plugin.StatusFailed)
+		if s.l.Record.StopPending || !s.l.Record.Stopped {
+			t.Errorf("%+v", s.l.Record)
+		}
+		s.tell(seenDead, exits(1)).want(Stopped, plugin.StateStopped)
+	})
+	t.Run("EV-14 one that an earlier process accepted is carried out when it runs", func(t *testing.T) {
+		for name, f := range map[string]Fact{"adopted": {Kind: Adopted, Run: 1, Processes: daemon}, "scanned": seenRunning} {
+			s := newSubject(t, plugin.Restarts{Stopped: true, StopPending: true, Up: moment(0), Processes: daemon})
+			s.tell(f).want(Stopping, plugin.StateStopping)
+			if a := s.spawned(messages.KindStop); a.After != 0 {
+				t.Errorf("%s: %+v", name, a)
+			}
+		}
+	})
+	t.Run("EV-14 also from a record of an earlier version", func(t *testing.T) {
+		if s := newSubject(t, plugin.Restarts{Stopped: true, Up: moment(0)}); !s.l.Record.StopPending {
+			t.Error("its stop was not carried out")
+		}
+	})
+	t.Run("EV-14 started by another program after the stop: accepted, also in the next process", func(t *testing.T) {
+		for name, s := range map[string]*subject{
+			"same process": newSubject(t, plugin.Restarts{}).tell(seenRunning).tell(operStop, begun, Fact{Kind: StopSucceeded}),
+			"next process": newSubject(t, plugin.Restarts{Stopped: true}),
+		} {
+			s.tell(seenRunning).want(Running, plugin.StateRunning).reported(plugin.StatusRunning)
+			if e, ok := effect[Save](s); !ok || !e.Sync || s.l.Record.Stopped {
+				t.Errorf("%s: %+v", name, s.l.Record)
+			}
+		}
+	})
+}
+
+func TestCommandEndsCrashLoop(t *testing.T) {
+	t.Run("EV-12 a command ends a crash loop, and the move says so", func(t *testing.T) {
+		s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, startFails).want(Waiting, plugin.StateCrashLoop)
+		s.tell(operStart).want(Cancelling, plugin.StateStarting)
+		if m, _ := effect[Moved](s); m.From != plugin.StateCrashLoop || m.To != plugin.StateStarting {
+			t.Errorf("%+v", m)
+		}
+	})
+}

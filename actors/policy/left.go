@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"time"
+
+	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
+)
+
+// BesideOthers is how long a start waits at least of a plugin that another program
+// has stopped, and how long before a plugin was found down such a program may have
+// worked on it: the program may be about to start it.
+const BesideOthers = 5 * time.Second
+
+// leaveExited leaves a plugin alone that exited while another program held its
+// name lock, or soon after (EV-21).
+func leaveExited(t *turn) {
+	t.takeExit()
+	leaveTo(t, t.f.Exit.Cause())
+}
+
+// leaveStarted does so of one that has exited since the attempt has started it: no
+// failure of the attempt, which found it down.
+func leaveStarted(t *turn) {
+	a := t.l.attempt()
+	t.emit(Release{a.id})
+	t.f = Fact{Kind: Exited, Exit: *a.exit}
+	leaveExited(t)
+	t.emit(Check{}) // the lock may be free since
+}
+
+// leaveMissed does so where the exit was not seen (EV-09).
+func leaveMissed(t *turn) {
+	t.l.run = max(t.l.run, t.f.Run)
+	leaveTo(t, exitedAway)
+}
+
+// leaveNew leaves a plugin alone that another program has just installed, and may
+// be about to start (EV-22).
+func leaveNew(t *turn) {
+	t.leaveRunning()
+	t.move(left{}, "installed by another program")
+	t.emit(Check{})
+}
+
+func leaveTo(t *turn, cause string) {
+	const decision = "none, another program works on the plugin: --status is asked when that has ended, and the next scan decides"
+	if t.f.Kind == Exited {
+		t.writeExit(decision)
+	} else {
+		t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
+	}
+	t.l.Record.Cause = cause
+	t.save()
+	t.leaveRunning()
+	t.move(left{}, cause+", while another program worked on it")
+	t.l.next = "the next scan decides"
+}
+
+// foundStarted notes that another program has started the plugin that was left to
+// it.
+func foundStarted(t *turn) {
+	foundRunning(t)
+	t.l.why = "found running, started by another program"
+	if !t.f.Scan && !t.f.Refresh { // else it is reported
+		t.emit(Report{Status: plugin.StatusRunning})
+	}
+}
+
+// restartBeside restarts a plugin that a scan found down and another program works
+// on, or that was left to that scan: not before that program had the time to start
+// it, and `--status` has the last word. It is no failure of the plugin.
+func restartBeside(t *turn) {
+	r, cfg := &t.l.Record, t.env.Config
+	wait := BesideOthers + Within(cfg.Stagger, t.env.Rand)
+	if r.Failures > 0 {
+		wait = max(wait, nthBackoff(r.Failures, cfg.BackoffInitial, cfg.BackoffMax, t.env.Rand))
+	}
+	if t.f.Probe.NoAnswer { // it may well run
+		wait = max(wait, cfg.NoAnswer)
+	}
+	r.Cause = t.f.Cause
+	t.save()
+	t.leaveRunning()
+	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true}, attempt{}, t.f.Cause)
+}
+
+// foundLeftDown reports that a plugin is down that another program stopped.
+func foundLeftDown(t *turn) { t.emit(Report{Status: plugin.StatusFailed}) }

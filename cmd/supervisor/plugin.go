@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/install/manifest"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pack"
+	"pluginsupervisor/internal/pkgcheck"
+	"pluginsupervisor/internal/platform"
+	"pluginsupervisor/internal/service"
+	"pluginsupervisor/internal/yamlfile"
+)
+
+func pluginCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "plugin",
+		Short: "Make plugins: wrap a program, begin a new one, pack a folder",
+		Args:  arguments(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(pluginWrapCommand(), pluginNewCommand(), pluginPackCommand())
+	return cmd
+}
+
+// packaging holds the flags of the commands that write a package.
+type packaging struct {
+	output string
+	keys   []string
+}
+
+func addPackaging(cmd *cobra.Command) *packaging {
+	p := &packaging{}
+	cmd.Flags().StringVar(&p.output, "output", "", "package `file`; NAME-VERSION-linux-ARCH.zip in the current folder, if none is given")
+	cmd.Flags().StringArrayVar(&p.keys, "sign", nil, "sign the package with this private key `file`, into PACKAGE.sig beside it; may be given again")
+	return p
+}
+
+// write writes and checks a package, signs it if it is to be, and says so.
+func (p *packaging) write(cmd *cobra.Command, files []pack.File) error {
+	made, err := pack.Make(cmd.Context(), files, p.output)
+	if err != nil {
+		return refusedPackage(err)
+	}
+	for _, w := range hostWarnings(made) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: warning: "+w)
+	}
+	signed := ""
+	if len(p.keys) > 0 {
+		now := time.Now()
+		m := manifest.Manifest{NotAfter: now.Add(validFor).Unix(), Sequence: uint64(now.Unix())}
+		if m, err = signPackage(cmd.Context(), config.Default(), made.Path, p.keys, m); err != nil {
+			return err
+		}
+		signed = fmt.Sprintf(", signed, sequence %d", m.Sequence)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s, %d bytes%s\n", made.Path, made.Config.Name, made.Config.Version, made.Size, signed)
+	return err
+}
+
+// hostWarnings returns what may not work on a host, as far as can be seen on this one.
+func hostWarnings(made *pack.Made) (warnings []string) {
+	if made.Service == nil {
+		return nil
+	}
+	if _, err := made.Service.Account(); err != nil {
+		warnings = append(warnings, err.Error())
+	}
+	if needs, has := made.Service.VerbTimeout(), made.Config.Record().Plugin().Timeout; has < needs {
+		warnings = append(warnings, fmt.Sprintf("config.json: timeout is %v, starting and stopping may take %v by service.yaml", has, needs))
+	}
+	return warnings
+}
+
+// refusedPackage gives what a host would refuse the exit status that says so.
+func refusedPackage(err error) error {
+	if refusal := (*pkgcheck.Error)(nil); errors.As(err, &refusal) {
+		return exit(exitRefused, err)
+	}
+	if mistake := (*yamlfile.Mistake)(nil); errors.As(err, &mistake) {
+		return exit(exitRefused, err)
+	}
+	return err
+}
+
+// packageConfig returns the config.json of a plugin whose program the shim runs
+// (AP-08). The arch is a word of packages.
+func packageConfig(name, version, arch string, s service.Service) ([]byte, error) {
+	text, err := json.MarshalIndent(struct {
+		Name       string `json:"name"`
+		Version    string `json:"version"`
+		Arch       string `json:"arch"`
+		OSType     string `json:"osType"`
+		RunPath    string `json:"runPath"`
+		Timeout    string `json:"timeout"`
+		Publisher  string `json:"publisher"`
+		PluginType string `json:"pluginType"`
+	}{name, version, arch, "linux", layout.Shim, fmt.Sprint(int(s.VerbTimeout().Seconds())), "", "Persist"}, "", "  ")
+	return append(text, '\n'), err
+}
+
+// shimFile returns the shim for a machine: the file that was named, or the one
+// beside our executable.
+func shimFile(named, arch string) (pack.File, error) {
+	f := pack.File{Name: layout.Shim, Mode: 0o755, Path: named}
+	if named == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return f, err
+		}
+		f.Path = filepath.Join(filepath.Dir(self), layout.Shim+"-"+arch)
+	}
+	program, err := pack.ReadProgram(f.Path)
+	switch {
+	case err != nil:
+		return f, fmt.Errorf("no shim for %s: %w; `make build` makes it, --shim FILE names it", arch, err)
+	case program.Arch != "" && program.Arch != arch:
+		return f, exit(exitUsage, fmt.Errorf("%s is for %s, the package for %s", f.Path, program.Arch, arch))
+	}
+	return f, nil
+}
+
+// addShim adds the flags --shim and --arch.
+func addShim(cmd *cobra.Command) (shim, arch *string) {
+	shim = cmd.Flags().String("shim", "", "plugin-shim `file` for the package; plugin-shim-ARCH beside this program, if none is given")
+	arch = cmd.Flags().String("arch", runtime.GOARCH, "machine that the package is for: amd64 or arm64")
+	return shim, arch
+}
+
+// packageArch returns the word of packages for a machine.
+func packageArch(arch string) (string, error) {
+	if arch != "amd64" && arch != "arm64" {
+		return "", exit(exitUsage, fmt.Errorf("--arch %q; allowed: amd64, arm64", arch))
+	}
+	return platform.Arch(arch), nil
+}

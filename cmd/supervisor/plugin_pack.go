@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pack"
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/service"
+)
+
+func pluginPackCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pack DIR",
+		Short: "Pack a folder as a package",
+		Long: `Pack a folder as a package, with the mode bits of its files, and check it as hosts
+do. Left out is what is no part of a package: .git and the like, and what a run
+of the plugin in that folder left.`,
+		Args: arguments(cobra.ExactArgs(1)),
+	}
+	packaging := addPackaging(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name, err := checkFolder(args[0])
+		if err != nil {
+			return refusedPackage(err)
+		}
+		files, left, err := pack.Folder(args[0])
+		if err != nil {
+			return exit(exitRefused, err)
+		}
+		files = slices.DeleteFunc(files, func(f pack.File) bool {
+			isOlder := strings.HasPrefix(f.Name, name+"-") && (strings.HasSuffix(f.Name, ".zip") || strings.HasSuffix(f.Name, ".zip.sig"))
+			if isOlder { // made here before
+				left = append(left, f.Name)
+			}
+			return isOlder
+		})
+		for _, name := range left {
+			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: left out: "+name)
+		}
+		return packaging.write(cmd, files)
+	}
+	return cmd
+}
+
+// checkFolder returns the name of the plugin in a folder, or what is wrong with the
+// folder, with all mistakes of its service.yaml.
+func checkFolder(dir string) (name string, err error) {
+	c, err := record.ReadPackageConfig(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s has no config.json: is it the folder of a plugin?", dir)
+	case err != nil:
+		return "", exit(exitRefused, err)
+	}
+	run := filepath.Join(dir, c.RunPath)
+	if info, err := os.Stat(run); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 == 0 {
+		return "", exit(exitRefused, fmt.Errorf("%s is not executable (mode %04o); run `chmod +x %s` before packing", c.RunPath, info.Mode().Perm(), run))
+	}
+	if filepath.Base(c.RunPath) != layout.Shim {
+		return c.Name, nil
+	}
+	s, err := service.Read(dir)
+	if err != nil {
+		return "", err
+	}
+	return c.Name, s.CheckFiles(func(path string) (fs.FileMode, error) {
+		info, err := os.Stat(filepath.Join(dir, path))
+		if err != nil {
+			return 0, err
+		}
+		return info.Mode(), nil
+	})
+}

@@ -1,0 +1,13 @@
+package config
+
+import "pluginsupervisor/internal/yamlfile"
+
+// Warning is something that is odd but does not prevent the start.
+type Warning struct {
+	Where string // file:line, variable or flag
+	Key   string // "" when Where names it
+	Text  string
+}
+
+// String is the warning in one line.
+func (w Warning) String() string { return yamlfile.Line(w.Where, w.Key, w.Text) }

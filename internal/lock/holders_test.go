@@ -1,0 +1,99 @@
+package lock
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// flockElsewhere holds a lock in another process until release is called.
+func flockElsewhere(t *testing.T, path, how string) (pid int, release func()) {
+	t.Helper()
+	cmd := exec.Command("flock", "-o", how, path, "sh", "-c", "echo held; read -r line")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	release = func() { in.Close(); cmd.Wait() }
+	t.Cleanup(release)
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "held\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return cmd.Process.Pid, release
+}
+
+// EV-21: who holds a lock is seen without taking it; this process does not count.
+func TestHolders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.lock")
+	if got := Holders(path); got != nil {
+		t.Errorf("no file: %v", got)
+	}
+	defer mustLock(t, Shared, path)()
+	if got := Holders(path); got != nil {
+		t.Errorf("this process alone: %v", got)
+	}
+	one, releaseOne := flockElsewhere(t, path, "-s")
+	two, _ := flockElsewhere(t, path, "-s")
+	want := []int{one, two}
+	slices.Sort(want)
+	if got := Holders(path); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	other := filepath.Join(t.TempDir(), "other.lock")
+	flockElsewhere(t, other, "-x")
+	releaseOne()
+	if got := Holders(path); !slices.Equal(got, []int{two}) {
+		t.Errorf("after one let go: %v, want %d", got, two)
+	}
+}
+
+// EV-21: an inode number of another file system does not count, a lock that is
+// only waited for neither.
+func TestFlockers(t *testing.T) {
+	locks := "1: FLOCK  ADVISORY  WRITE 11 08:01:77 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 12 08:01:77 0 EOF\n" +
+		"2: POSIX  ADVISORY  WRITE 13 08:01:77 0 EOF\n3: FLOCK  ADVISORY  READ  14 00:2f:77 0 EOF\n4: FLOCK ADVISORY READ 15 08:01:177 0 EOF\n5: FLOCK\n6: FLOCK A B -1 08:01:77 0 EOF\n"
+	if got := flockers([]byte(locks), 77); fmt.Sprint(got) != "[11 14]" {
+		t.Errorf("%v", got)
+	}
+	for pid, want := range map[int]bool{os.Getpid(): false, 1 << 29: true} {
+		if mayHaveOpen(pid, "no file of this name") != want {
+			t.Errorf("pid %d: not %t", pid, want)
+		}
+	}
+}
+
+// RS-11: an exclusive lock becomes a shared one; it may be lost by that.
+func TestShare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.lock")
+	h, _, err := Take(t.Context(), path, "", true, Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := try(path, false, nil); err == nil {
+		t.Fatal("shared beside exclusive")
+	}
+	if err := h.Share(); err != nil {
+		t.Fatal(err)
+	}
+	mustLock(t, Shared, path)()
+	if _, err := try(path, true, nil); err == nil {
+		t.Error("exclusive beside shared")
+	}
+	h.Release()
+	h.Release()
+	defer mustLock(t, Exclusive, path)()
+	if err := h.Share(); err == nil {
+		t.Error("a lock that was let go is shared")
+	}
+}

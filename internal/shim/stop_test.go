@@ -1,0 +1,121 @@
+package shim
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pluginsupervisor/internal/procfs"
+	"pluginsupervisor/internal/service"
+	"pluginsupervisor/plugin"
+)
+
+// AP-03, AP-12: whatever a program does, stop leaves nothing of it.
+func TestStopLeavesNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		yaml  string
+		lines int // that the program and its children print
+	}{
+		"ignores TERM, and so does its child":     {"command: [PROGRAM, deaf]\nstop: {timeout: 300ms}", 2},
+		"leaves children":                         {"command: [PROGRAM, family]\nstop: {timeout: 300ms}", 3},
+		"is in the background":                    {"command: [PROGRAM, background, idle]", 2},
+		"is in the background, with its children": {"command: [PROGRAM, background, family]\nstop: {timeout: 300ms}", 4},
+		"changes its name":                        {"command: [PROGRAM, renamed]", 2},
+		"closes its log":                          {"command: [PROGRAM, closed]", 1},
+		"a script":                                {"command: [/bin/sh, -c, 'echo begins; sleep 100 & sleep 100']", 1},
+		"another signal":                          {"command: [PROGRAM, deaf]\nstop: {signal: QUIT, timeout: 20s}", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPackage(t, tt.yaml+"\nready: {after: 100ms}\n")
+			p.want(0, "--start")
+			p.eventually("all began", func() bool { return strings.Count(p.log(), "begins") == tt.lines })
+			p.want(0, "--status")
+			p.want(0, "--start")
+			if got := strings.Count(p.log(), "begins"); got != tt.lines {
+				t.Errorf("started again:\n%s", p.log())
+			}
+			began := time.Now()
+			p.want(0, "--stop")
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if left := p.processes(); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+			p.want(1, "--status")
+			p.want(0, "--stop")
+		})
+	}
+}
+
+// AP-03: what a program that was killed left is stopped by stop, and before a start.
+func TestStopAfterKill(t *testing.T) {
+	for _, verb := range []string{"--stop", "--start"} {
+		p := newPackage(t, "command: [PROGRAM, family]\nready: {after: 100ms}\nstop: {timeout: 200ms}\n")
+		p.want(0, "--start")
+		p.eventually("all began", func() bool { return strings.Count(p.log(), "begins") == 3 })
+		main, inGroup := p.pid(), 0
+		for _, pid := range p.processes() {
+			if s, err := procfs.ReadStat(pid); err == nil && s.Group == main && pid != main {
+				inGroup = pid
+			}
+		}
+		if err := syscall.Kill(main, syscall.SIGKILL); err != nil || inGroup == 0 {
+			t.Fatal(err, inGroup)
+		}
+		p.eventually("its children are left", func() bool { return len(p.processes()) == 2 })
+		p.want(0, verb)
+		if s, err := procfs.ReadStat(inGroup); err == nil && s.Live() {
+			t.Errorf("%s: process %d of its group is left", verb, inGroup)
+		}
+	}
+}
+
+// AP-03: no other process is stopped: not the process that was given the number of the
+// recorded one, nor its session, nor the caller and what it runs beside.
+func TestStopOthers(t *testing.T) {
+	p := newPackage(t, quick)
+	other := exec.Command("/bin/sleep", "100")
+	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	beside := exec.Command("/bin/sleep", "100")
+	beside.Env = append(os.Environ(), "PLUGIN_DIR="+p.dir) // as from the shell that stop is called from
+	for _, cmd := range []*exec.Cmd{other, beside} {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}()
+	}
+	boot, err := procfs.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := procfs.ReadStat(other.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stale := range []plugin.Process{
+		{PID: other.Process.Pid, Born: s.Born - 1, Boot: boot}, {PID: other.Process.Pid, Born: s.Born, Boot: "another"},
+	} {
+		if err := service.WriteRun(p.dir, stale); err != nil {
+			t.Fatal(err)
+		}
+		p.want(1, "--status")
+		p.want(0, "--stop")
+		if err := service.WriteRun(p.dir, stale); err != nil {
+			t.Fatal(err)
+		}
+		p.want(0, "--start")
+		p.want(0, "--stop")
+		for _, cmd := range []*exec.Cmd{other, beside} {
+			if s, err := procfs.ReadStat(cmd.Process.Pid); err != nil || !s.Live() {
+				t.Errorf("process %d was stopped: %v", cmd.Process.Pid, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package links
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pluginsupervisor/internal/tools/source"
+)
+
+const example = "# A\n\n<!-- output: one -->\n```\n$ one\nold\n```\n\n```yaml\na: b\n```\n\n    ```\n    indented\n    ```\n"
+
+func TestSetBlock(t *testing.T) {
+	got, err := SetBlock(example, "one", "new\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Replace(example, "$ one\nold\n", "new\n", 1); got != want {
+		t.Errorf("document is %q, want %q", got, want)
+	}
+	if _, err := SetBlock(example, "two", "new\n"); err == nil {
+		t.Error("a document without the block is no error")
+	}
+}
+
+func TestUnowned(t *testing.T) {
+	if diff := cmp.Diff([]string{"indented"}, Unowned(example)); diff != "" {
+		t.Errorf("blocks (-want +got):\n%s", diff)
+	}
+	if got := Unowned("<!-- Written by: go test ./x -->\n" + example); got != nil {
+		t.Errorf("a document that a test writes has the blocks %q, want none", got)
+	}
+}
+
+// withoutTest holds the blocks of documents that no test keeps true yet, by
+// document and first line. It only shrinks.
+var withoutTest = []string{
+	"README.md: A daemon is killed",
+	"operations.md: $ supervisor list --remote",
+	"operations.md: $ supervisor logs metrics -n 2",
+	"operations.md: $ supervisor restart metrics --wait",
+	"operations.md: $ supervisor rollback metrics --wait",
+	"operations.md: $ supervisor stop metrics --wait",
+	"operations.md: $ supervisor why metrics -n 3",
+	"operations.md: --- supervisor: 10485760 bytes of older output were dropped here, the last at 2026-03-01T03:14:05Z ---",
+}
+
+// TestOutputHasAnOwner finds examples of output that no test keeps true, and
+// marks of owners that no test knows.
+func TestOutputHasAnOwner(t *testing.T) {
+	root := os.DirFS("../../..")
+	documents, err := filepath.Glob("../../../docs/*.md")
+	if err != nil || len(documents) < 5 {
+		t.Fatalf("documents %q, %v", documents, err)
+	}
+	files, err := source.Load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(owner string) bool {
+		return slices.ContainsFunc(files, func(f source.File) bool {
+			if !f.Test || f.Dir() == "internal/tools/links" {
+				return false
+			}
+			text, err := os.ReadFile("../../../" + f.Path)
+			return err == nil && strings.Contains(string(text), `"`+owner+`"`)
+		})
+	}
+	var found []string
+	for _, path := range append(documents, "../../../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document := filepath.Base(path)
+		for _, first := range Unowned(string(text)) {
+			found = append(found, document+": "+first)
+		}
+		for _, b := range blocks(string(text)) {
+			if b.owner != "" && !known(b.owner) {
+				t.Errorf("%s: no test writes the block %q", document, b.owner)
+			}
+		}
+	}
+	slices.Sort(found)
+	if diff := cmp.Diff(withoutTest, found); diff != "" {
+		t.Errorf("blocks without a test: + let a test write it, - delete the line here:\n%s", diff)
+	}
+}

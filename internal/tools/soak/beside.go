@@ -1,0 +1,461 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"pluginsupervisor/internal/admin"
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/controlplane"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/logger"
+	"pluginsupervisor/internal/pause"
+	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/plugin"
+)
+
+// What must not happen while other programs work on the same plugins.
+const (
+	lost     = "records lost, or of another version"
+	undoneBy = "stops undone before the next scan"
+	lastWord = "removed plugins of which REMOVED is not the last report"
+	refused  = "commands that failed"
+)
+
+// The gaps between a stop and the start that follows it.
+var gaps = [...]time.Duration{10 * time.Millisecond, 2 * time.Second}
+
+// besideWorld is a supervisor on a root that other programs work on.
+type besideWorld struct {
+	*world
+	theirs *existing
+	ours   []string // the environment of our command line
+
+	mu        sync.Mutex
+	installed map[string]string // version, by plugin
+}
+
+// soakBeside has the existing program's order of steps and our own commands work on
+// the plugins of a supervisor, and counts what goes wrong.
+func soakBeside(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
+	in, err := rig.NewInstallation()
+	if err != nil {
+		return nil, err
+	}
+	w := &besideWorld{
+		world: &world{
+			options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), client: admin.Dial(layout.Socket(in.Root)),
+		},
+		installed: map[string]string{},
+	}
+	for _, name := range []string{copies, overlaps, lost, undoneBy, lastWord, refused, unsettled, orphans, damaged, badEnds} {
+		w.tally.never(name)
+	}
+	defer func() {
+		if w.plane != nil {
+			err = errors.Join(err, w.plane.Stop())
+		}
+		err = errors.Join(err, in.Clear())
+	}()
+	if err := w.prepare(ctx); err != nil {
+		return nil, err
+	}
+	s, err := w.startBeside()
+	if err != nil {
+		return nil, err
+	}
+	watching, done := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	over := time.Now().Add(o.beside)
+	var drivers sync.WaitGroup
+	for name := range w.installed {
+		drivers.Go(func() {
+			if w.settle(ctx, name) == nil {
+				w.drive(ctx, name, over)
+			}
+		})
+	}
+	busy, calm := context.WithCancel(ctx)
+	beside.Go(func() { w.look(busy) })
+	drivers.Wait()
+	calm()
+	fmt.Fprintln(progress, "no more is done to the plugins")
+	err = w.judgeBeside(ctx)
+	done()
+	beside.Wait()
+	if failed := s.Stop(); failed != nil {
+		w.tally.never(badEnds, failed.Error())
+	}
+	return w.tally, err
+}
+
+// prepare installs the plugins, starts the control plane, and makes a client for
+// the existing program's reports.
+func (w *besideWorld) prepare(ctx context.Context) (err error) {
+	w.theirs = &existing{in: w.in, program: filepath.Join(w.in.Root, "naive")}
+	if w.log == "" {
+		w.log = filepath.Join(w.in.Root, "supervisor.log")
+	}
+	if err := rig.Build(ctx, "naive", w.theirs.program); err != nil {
+		return err
+	}
+	if w.plane, w.url, err = rig.StartControlPlane(ctx, w.bin, w.in.Root); err != nil {
+		return err
+	}
+	w.theirs.plane, err = control.New(control.Config{URL: w.url, InstanceID: "beside"}, logger.Silent())
+	for i := range w.plugins {
+		name := fmt.Sprintf("p%d", i)
+		if i%4 == 3 {
+			name = fmt.Sprintf("slow%d", i)
+		}
+		w.installed[name] = "1.0"
+		err = errors.Join(err, w.theirs.install(ctx, name, "1.0", "2.0"))
+	}
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "SUPERVISOR_") {
+			w.ours = append(w.ours, kv)
+		}
+	}
+	w.ours = append(w.ours, "SUPERVISOR_ROOT="+w.in.Root, "SUPERVISOR_INSTANCE_ID=beside", "SUPERVISOR_CONTROL_PLANE_URL="+w.url)
+	return err
+}
+
+// besideScan is the scan period: long enough that a stop lasts, and short enough
+// that scans come between a stop and a start.
+const besideScan = 7 * time.Second
+
+func (w *besideWorld) startBeside() (*rig.Child, error) {
+	config := filepath.Join(w.in.Root, "supervisor.yaml")
+	text := fmt.Sprintf(`root: %q
+instance_id: beside
+control_plane: {url: %q}
+intervals: {scan: %s, pull: 3s, update: 1h, inventory: 1h}
+first_run: {scan: 0s, pull: 300ms, update: 1h, inventory: 1h, jitter: 100ms}
+avoid_window: 0s
+restart: {stagger: 300ms, healthy_after: 1s, backoff_initial: 50ms, backoff_max: 500ms, burst: 1000, rate: 1000, kill_grace: 500ms}
+upgrade: {prove: 500ms}
+log: {level: info}
+`, w.in.Root, w.url, besideScan)
+	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return rig.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
+}
+
+// drive does one thing after the other to a plugin, each when the plugin has
+// settled after the one before.
+func (w *besideWorld) drive(ctx context.Context, name string, over time.Time) {
+	for time.Now().Before(over) && pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
+		what, err := w.doOne(ctx, name)
+		if ctx.Err() != nil {
+			return
+		}
+		w.tally.add(what, 1)
+		if err != nil {
+			w.tally.never(refused, fmt.Sprintf("%s of %s: %v", what, name, err))
+		}
+		if w.settle(ctx, name) != nil {
+			return
+		}
+	}
+}
+
+func (w *besideWorld) doOne(ctx context.Context, name string) (what string, err error) {
+	gap := gaps[w.random(len(gaps))]
+	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[w.version(name)]
+	theirs := w.random(2) == 0
+	by := map[bool]string{true: "by theirs", false: "by ours"}[theirs]
+	verb := func(v plugin.Verb) error { return w.verb(ctx, theirs, name, v) }
+	switch w.random(8) {
+	case 0, 1:
+		err = verb(plugin.VerbStop)
+		if err == nil {
+			err = pause.Sleep(ctx, gap)
+		}
+		return fmt.Sprintf("stopped and started %s, gap %v", by, gap), errors.Join(err, verb(plugin.VerbStart))
+	case 2, 3:
+		err = w.patiently(ctx, func() error { return w.theirs.upgrade(ctx, name, other, gap) })
+		w.set(name, other)
+		return fmt.Sprintf("upgraded by theirs, gap %v", gap), err
+	case 4:
+		if err = verb(plugin.VerbStop); err == nil {
+			w.staysDown(ctx, name)
+		}
+		return "stopped " + by + ", started by the scan", err
+	case 5:
+		return "removed and installed " + by, w.replace(ctx, theirs, name)
+	case 6:
+		_, err = w.client.Change(ctx, plugin.Change{Name: name, Version: other, Origin: plugin.FromOperator})
+		w.set(name, other)
+		return "upgraded by the supervisor", err
+	default:
+		for _, pid := range daemons(w.in.Root)[name] {
+			err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
+			for slices.Contains(daemons(w.in.Root)[name], pid) && pause.Sleep(ctx, time.Millisecond) == nil {
+			}
+		}
+		return "daemons killed", err
+	}
+}
+
+func (w *besideWorld) version(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.installed[name]
+}
+
+func (w *besideWorld) set(name, version string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.installed[name] = version
+}
+
+// verb runs a verb of a plugin by their program or by ours.
+func (w *besideWorld) verb(ctx context.Context, theirs bool, name string, v plugin.Verb) error {
+	return w.patiently(ctx, func() error {
+		if theirs {
+			return w.theirs.exec(ctx, name, v)
+		}
+		return w.command(ctx, "-e", "--local", "-P", name, "-p", string(v))
+	})
+}
+
+// command runs our command line. What it prints goes to a file, which a daemon that
+// it leaves may keep open.
+func (w *besideWorld) command(ctx context.Context, args ...string) error {
+	const locked = 232
+	said, err := os.CreateTemp(w.in.Root, "command-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
+	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "acs-plugin-manager"), args...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.ours, w.in.Root, said, said
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == locked {
+		return errLocked
+	} else if err != nil {
+		out, _ := os.ReadFile(said.Name())
+		return fmt.Errorf("%v: %w: %s", args, err, out)
+	}
+	return nil
+}
+
+// patiently does again what failed for want of the lock, as its caller would.
+func (w *besideWorld) patiently(ctx context.Context, do func() error) (err error) {
+	for over := time.Now().Add(time.Minute); time.Now().Before(over); {
+		if err = do(); !errors.Is(err, errLocked) {
+			return err
+		}
+		w.tally.add("… tried again, as the lock was held", 1)
+		if err := pause.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// staysDown waits until a plugin that was stopped runs again, and counts a stop that
+// was undone by anything but a scan.
+func (w *besideWorld) staysDown(ctx context.Context, name string) {
+	for len(daemons(w.in.Root)[name]) > 0 && pause.Sleep(ctx, time.Millisecond) == nil { // our `--stop` does not wait for that
+	}
+	if w.settle(ctx, name) != nil {
+		return
+	}
+	s, err := w.client.Status(ctx)
+	i := slices.IndexFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name })
+	if err != nil || i < 0 || s.Plugins[i].Why != "restarted after: --status: exit 1" {
+		w.tally.never(undoneBy, name+"\n"+w.why(name))
+	}
+}
+
+// replace removes a plugin, checks what the control plane knows, and installs and
+// starts it again.
+func (w *besideWorld) replace(ctx context.Context, theirs bool, name string) error {
+	w.readBirths(name)
+	err := w.patiently(ctx, func() error {
+		if theirs {
+			return w.theirs.remove(ctx, name)
+		}
+		return w.command(ctx, "--remove", "-P", name)
+	})
+	if err != nil {
+		return err
+	}
+	// A report that was on its way when the record was removed may come later; the
+	// supervisor knows of the removal within a second.
+	const knows, keeps = 2 * time.Second, 3 * time.Second
+	if err := pause.Sleep(ctx, knows); err != nil {
+		return err
+	}
+	why := ""
+	for over := time.Now().Add(keeps); why == "" && time.Now().Before(over) && pause.Sleep(ctx, 100*time.Millisecond) == nil; {
+		why = w.reportedAs(ctx, name, plugin.StatusRemoved)
+	}
+	if why != "" && ctx.Err() == nil {
+		w.tally.never(lastWord, why+"\n"+w.why(name))
+	}
+	err = w.patiently(ctx, func() error { return w.theirs.install(ctx, name, "1.0", "2.0") })
+	w.set(name, "1.0")
+	if err == nil {
+		err = pause.Sleep(ctx, gaps[w.random(len(gaps))])
+	}
+	if err == nil {
+		err = w.verb(ctx, theirs, name, plugin.VerbStart)
+	}
+	return err
+}
+
+// look runs `--status` and lists, as an operator does.
+func (w *besideWorld) look(ctx context.Context) {
+	names := []string{}
+	for name := range w.installed {
+		names = append(names, name)
+	}
+	for pause.Sleep(ctx, time.Duration(500+w.random(1500))*time.Millisecond) == nil {
+		name := names[w.random(len(names))]
+		switch w.random(3) {
+		case 0:
+			_ = w.theirs.exec(ctx, name, plugin.VerbStatus)
+		case 1:
+			_ = w.command(ctx, "-e", "--local", "-P", name, "-p", "--status") // its exit code is the plugin's
+		default:
+			if err := w.command(ctx, "--list", "--local"); err != nil && ctx.Err() == nil {
+				w.tally.never(refused, err.Error())
+			}
+		}
+		w.tally.add("looks of other programs", 1)
+	}
+}
+
+// settle waits until a plugin runs once, in the version that is to be, and both the
+// supervisor and the control plane say so.
+func (w *besideWorld) settle(ctx context.Context, name string) error {
+	const patience = time.Minute
+	why := ""
+	for over := time.Now().Add(patience); time.Now().Before(over); {
+		if why = w.unsettled(ctx, name); why == "" {
+			return nil
+		}
+		if err := pause.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	w.tally.never(unsettled, name+": "+why+"\n"+w.why(name))
+	return errors.New(why)
+}
+
+func (w *besideWorld) unsettled(ctx context.Context, name string) string {
+	want := w.version(name)
+	if pids := daemons(w.in.Root)[name]; len(pids) != 1 {
+		return fmt.Sprintf("runs as %v", pids)
+	}
+	s, err := w.client.Status(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	i := slices.IndexFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name })
+	switch {
+	case i < 0:
+		return "not in status"
+	case s.Plugins[i].State != plugin.StateRunning || s.Plugins[i].Version != want:
+		return fmt.Sprintf("status says %s %s: %s", s.Plugins[i].Version, s.Plugins[i].State, s.Plugins[i].Why)
+	}
+	return w.reportedAs(ctx, name, plugin.StatusRunning)
+}
+
+// reportedAs returns "" if the control plane knows that a plugin has this status,
+// else what it knows.
+func (w *besideWorld) reportedAs(ctx context.Context, name string, status plugin.Status) string {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
+	if err != nil {
+		return err.Error()
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	var list controlplane.HostList
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+		return err.Error()
+	}
+	for _, h := range list.Hosts {
+		for _, p := range h.Plugins {
+			if p.Name == name && p.Status == status {
+				return ""
+			} else if p.Name == name {
+				return fmt.Sprintf("%s is %s to the control plane, not %s", name, p.Status, status)
+			}
+		}
+	}
+	return name + " is unknown to the control plane"
+}
+
+// readBirths counts the copies that a plugin's daemons have written down.
+func (w *besideWorld) readBirths(name string) {
+	for _, v := range []string{"1.0", "2.0"} {
+		b, _ := os.ReadFile(filepath.Join(layout.Version(w.in.Root, name, v), "births"))
+		for line := range strings.Lines(string(b)) {
+			w.tally.add("daemons", 1)
+			if strings.HasSuffix(strings.TrimSpace(line), "copy") {
+				w.tally.never(overlaps, name+" "+v+" "+line+w.why(name))
+			}
+		}
+	}
+}
+
+// judgeBeside compares what is there with what was done.
+func (w *besideWorld) judgeBeside(ctx context.Context) error {
+	list, err := w.in.Registry.List(ctx)
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	for name := range w.installed {
+		all.Go(func() { _ = w.settle(ctx, name) }) // it counts what does not settle
+	}
+	all.Wait()
+	for name, version := range w.installed {
+		w.readBirths(name)
+		if !slices.ContainsFunc(list.Plugins, func(p plugin.Plugin) bool {
+			return p.Name == name && p.Version == version && !p.Removed && !p.Duplicate
+		}) {
+			w.tally.never(lost, name+" "+version)
+		}
+	}
+	for _, d := range list.Damaged {
+		w.tally.never(damaged, d.Why)
+	}
+	for name := range w.installed {
+		if _, err := w.client.Order(ctx, admin.OrderStop, name); err != nil {
+			w.tally.never(refused, err.Error())
+		}
+	}
+	for over := time.Now().Add(30 * time.Second); len(daemons(w.in.Root)) > 0; {
+		if time.Now().After(over) {
+			w.tally.never(orphans, fmt.Sprint(daemons(w.in.Root)))
+			break
+		}
+		if err := pause.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}

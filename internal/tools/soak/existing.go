@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/pause"
+	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/plugin"
+)
+
+// existing works on plugins as the existing command-line program does: with its
+// locks, its order of steps, and its reports. It holds a plugin's name lock shared
+// for a verb and for an upgrade, and exclusively for a removal.
+type existing struct {
+	in      *rig.Installation
+	plane   *control.Client
+	program string // of every version of every plugin
+}
+
+// errLocked is the error where the existing program exits with 232.
+var errLocked = errors.New("232: the name lock is held")
+
+// locked does work under a plugin's name lock, which is not waited for.
+func (e *existing) locked(name string, exclusive bool, work func() error) (err error) {
+	path := layout.NameLock(e.in.Root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	how := unix.LOCK_SH
+	if exclusive {
+		how = unix.LOCK_EX
+	}
+	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return errLocked
+	} else if err != nil {
+		return err
+	}
+	return work()
+}
+
+// verb runs a verb of a version. `--stop` is over when the plugin is.
+func (e *existing) verb(ctx context.Context, name, version string, verb plugin.Verb) error {
+	dir := layout.Version(e.in.Root, name, version)
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "run"), string(verb))
+	cmd.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s of %s %s: %w", verb, name, version, err)
+	}
+	for verb == plugin.VerbStop && len(daemons(e.in.Root)[name]) > 0 {
+		if err := pause.Sleep(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exec runs one verb: `--exec --local -P NAME -p VERB`.
+func (e *existing) exec(ctx context.Context, name string, verb plugin.Verb) error {
+	return e.locked(name, false, func() error {
+		r, found, err := e.in.Registry.Find(ctx, name)
+		if err != nil || !found {
+			return fmt.Errorf("234: %s is not installed: %w", name, err)
+		}
+		if err := e.verb(ctx, name, r.Version, verb); err != nil && verb != plugin.VerbStatus {
+			return err
+		}
+		status := plugin.StatusRunning
+		if e.verb(ctx, name, r.Version, plugin.VerbStatus) != nil {
+			status = plugin.StatusFailed
+		}
+		if verb != plugin.VerbStatus {
+			e.report(ctx, name, r.Version, status)
+		}
+		return nil
+	})
+}
+
+// upgrade makes another version, which is unpacked, the one that is recorded and
+// runs; nothing runs for the gap.
+func (e *existing) upgrade(ctx context.Context, name, version string, gap time.Duration) error {
+	return e.locked(name, false, func() error {
+		r, found, err := e.in.Registry.Find(ctx, name)
+		if err != nil || !found {
+			return fmt.Errorf("234: %s is not installed: %w", name, err)
+		}
+		if err := e.verb(ctx, name, r.Version, plugin.VerbStop); err != nil {
+			return err
+		}
+		err = pause.Sleep(ctx, gap)
+		if err == nil {
+			r.Version = version
+			_, err = e.in.Registry.Put(ctx, r)
+		}
+		if err == nil {
+			err = e.verb(ctx, name, version, plugin.VerbStart)
+		}
+		if err == nil {
+			e.report(ctx, name, version, plugin.StatusRunning)
+		}
+		return err
+	})
+}
+
+// remove takes a plugin off the host: its verbs, the record, the report, and then
+// the folder.
+func (e *existing) remove(ctx context.Context, name string) error {
+	return e.locked(name, true, func() error {
+		r, found, err := e.in.Registry.Find(ctx, name)
+		if err != nil || !found {
+			return fmt.Errorf("234: %s is not installed: %w", name, err)
+		}
+		err = e.verb(ctx, name, r.Version, plugin.VerbStop)
+		if err == nil {
+			err = e.verb(ctx, name, r.Version, plugin.VerbUninstall)
+		}
+		if err == nil {
+			err = e.in.Registry.MarkRemoved(ctx, name)
+		}
+		if err != nil {
+			return err
+		}
+		e.report(ctx, name, r.Version, plugin.StatusRemoved)
+		return os.RemoveAll(layout.Plugin(e.in.Root, name))
+	})
+}
+
+// install unpacks the versions of a plugin and records the first.
+func (e *existing) install(ctx context.Context, name string, versions ...string) error {
+	return e.locked(name, true, func() error {
+		for _, v := range versions {
+			dir := layout.Version(e.in.Root, name, v)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			config := fmt.Sprintf(`{"name":%q,"version":%q,"runPath":"run","pluginType":"Persist","timeout":"10"}`, name, v)
+			err := os.WriteFile(filepath.Join(dir, layout.PackageConfig), []byte(config), 0o644)
+			if err = errors.Join(err, os.Link(e.program, filepath.Join(dir, "run"))); err != nil {
+				return err
+			}
+		}
+		_, err := e.in.Registry.Put(ctx, record.Record{
+			Name: name, Version: versions[0], RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60,
+		})
+		return err
+	})
+}
+
+// report sends to the control plane, as often as the existing program tries.
+func (e *existing) report(ctx context.Context, name, version string, status plugin.Status) {
+	for range 4 {
+		_, err := e.plane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{{Name: name, Version: version, Status: status}}})
+		if err == nil || pause.Sleep(ctx, 2*time.Second) != nil {
+			return
+		}
+	}
+}

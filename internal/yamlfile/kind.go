@@ -1,0 +1,180 @@
+package yamlfile
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is how the values of a key are written and what is allowed. The field
+// is a pointer to one.
+type Kind interface {
+	// Set reads a value. The error is the second half of a sentence that begins
+	// with the value.
+	Set(field any, text string) error
+	Text(field any) string // as Set reads it
+	Allowed() string
+	Word() string // what the usage of a flag calls a value
+}
+
+// Span is a duration.
+type Span struct{ Min, Max time.Duration }
+
+func (k Span) Set(field any, text string) error {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return errors.New("is not a duration")
+	case d < k.Min:
+		return errors.New("is too short")
+	case d > k.Max:
+		return errors.New("is too long")
+	}
+	*field.(*time.Duration) = d
+	return nil
+}
+
+// Text drops the zeros Go writes: 15m, not 15m0s.
+func (Span) Text(field any) string {
+	s := field.(*time.Duration).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func (k Span) Allowed() string {
+	return fmt.Sprintf("a number with unit, at least %s and at most %s, such as 90s, 15m or 24h", k.Text(&k.Min), k.Text(&k.Max))
+}
+func (Span) Word() string { return "duration" }
+
+// SizeRange is a number of bytes.
+type SizeRange struct{ Min, Max Size }
+
+func (k SizeRange) Set(field any, text string) error {
+	n, err := ParseSize(text)
+	switch {
+	case err != nil:
+		return err
+	case n < k.Min:
+		return errors.New("is too small")
+	case n > k.Max:
+		return errors.New("is too large")
+	}
+	*field.(*Size) = n
+	return nil
+}
+
+func (SizeRange) Text(field any) string { return field.(*Size).String() }
+func (k SizeRange) Allowed() string {
+	return fmt.Sprintf("bytes, or a whole number with KiB, MiB, GiB or TiB, at least %s and at most %s", k.Min, k.Max)
+}
+func (SizeRange) Word() string { return "size" }
+
+// Whole is a whole number.
+type Whole struct{ Min, Max int }
+
+func (k Whole) Set(field any, text string) error {
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil:
+		return errors.New("is not a whole number")
+	case n < k.Min:
+		return errors.New("is too small")
+	case n > k.Max:
+		return errors.New("is too large")
+	}
+	*field.(*int) = n
+	return nil
+}
+
+func (Whole) Text(field any) string { return strconv.Itoa(*field.(*int)) }
+func (k Whole) Allowed() string {
+	return fmt.Sprintf("a whole number, at least %d and at most %d", k.Min, k.Max)
+}
+func (Whole) Word() string { return "number" }
+
+// Real is a number with a fraction.
+type Real struct{ Min, Max float64 }
+
+func (k Real) Set(field any, text string) error {
+	n, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || n != n:
+		return errors.New("is not a number")
+	case n < k.Min:
+		return errors.New("is too small")
+	case n > k.Max:
+		return errors.New("is too large")
+	}
+	*field.(*float64) = n
+	return nil
+}
+
+func (Real) Text(field any) string { return strconv.FormatFloat(*field.(*float64), 'f', -1, 64) }
+
+func (k Real) Allowed() string {
+	return fmt.Sprintf("a number, at least %v and at most %v, such as 0.5", k.Min, k.Max)
+}
+func (Real) Word() string { return "number" }
+
+// Bool is yes or no.
+type Bool struct{}
+
+func (Bool) Set(field any, text string) error {
+	if text != "true" && text != "false" {
+		return errors.New("is neither true nor false")
+	}
+	*field.(*bool) = text == "true"
+	return nil
+}
+
+func (Bool) Text(field any) string { return strconv.FormatBool(*field.(*bool)) }
+func (Bool) Allowed() string       { return "true or false" }
+func (Bool) Word() string          { return "bool" }
+
+// Word is one of a few words.
+type Word []string
+
+func (k Word) Set(field any, text string) error {
+	for _, w := range k {
+		if text == w {
+			*field.(*string) = w
+			return nil
+		}
+	}
+	return errors.New("is none of them")
+}
+
+func (Word) Text(field any) string { return *field.(*string) }
+func (k Word) Allowed() string     { return strings.Join(k, ", ") }
+func (Word) Word() string          { return "word" }
+
+// List is a list of texts; with commas between them outside the file.
+type List struct{}
+
+func (List) Set(field any, text string) error {
+	var list []string
+	for s := range strings.SplitSeq(text, ",") {
+		s = strings.TrimSpace(s)
+		if s == "" && text != "" {
+			return errors.New("holds an empty entry")
+		}
+		if s != "" {
+			list = append(list, s)
+		}
+	}
+	*field.(*[]string) = list
+	return nil
+}
+
+func (List) Text(field any) string { return strings.Join(*field.(*[]string), ",") }
+func (List) Allowed() string {
+	return "texts without commas; outside the file with commas between them"
+}
+func (List) Word() string { return "list" }
