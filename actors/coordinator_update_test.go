@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -130,9 +131,9 @@ func TestUpdateOffers(t *testing.T) {
 		w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"))
 		ports := w.ports()
 		var asked []string
-		ports.UpdateHandler = func(name, version string) bool {
-			asked = append(asked, name+"@"+version)
-			return name == "a"
+		ports.UpdateHandler = func(_ context.Context, u plugin.AssignedUpdate) bool {
+			asked = append(asked, u.Name+"@"+u.Version)
+			return u.Name == "a"
 		}
 		synctest.Test(t, func(t *testing.T) {
 			s, err := Start(updateConfig(), plugin.Memory{}, ports)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -147,7 +148,7 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 		return messages.UpdatesOffered{Gen: gen, At: u.clock.Now()}
 	}
 	updates, err := u.requestUpdates(ctx, upgradable)
-	taken := u.offerToHandler(ctx, updates.Changes, log)
+	taken := u.offerToHandler(ctx, updates.Changes, upgradable, log)
 	return messages.UpdatesOffered{
 		Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, TakenOver: taken, Err: err,
 	}
@@ -171,7 +172,7 @@ func (u *upgrader) requestUpdates(ctx context.Context, ps []plugin.Plugin) (plug
 // offerToHandler asks the update handler about each change, in order, and
 // returns the ones that it took over (UP-05). A handler that panics took
 // nothing over.
-func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, log *slog.Logger) (taken []plugin.Change) {
+func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, installed []plugin.Plugin, log *slog.Logger) (taken []plugin.Change) {
 	if u.handler == nil {
 		return nil
 	}
@@ -179,8 +180,12 @@ func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, 
 		if ctx.Err() != nil {
 			return taken
 		}
+		update := plugin.AssignedUpdate{Change: ch}
+		if i := slices.IndexFunc(installed, func(p plugin.Plugin) bool { return p.Name == ch.Name }); i >= 0 {
+			update.Installed = installed[i].Version
+		}
 		takes := false
-		err := recovered(func() error { takes = u.handler(ch.Name, ch.Version); return nil })
+		err := recovered(func() error { takes = u.handler(ctx, update); return nil })
 		if err != nil {
 			log.Error("Update handler panicked", "plugin", ch.Name, "version", ch.Version, "error", err)
 		}

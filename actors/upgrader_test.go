@@ -61,18 +61,18 @@ func TestUpdateCheck(t *testing.T) {
 			return plugin.Updates{Changes: []plugin.Change{changeTo(0, "a"), changeTo(0, "b"), changeTo(0, "c")}}, nil
 		}
 		var asked []string
-		handler := func(name, version string) bool {
+		handler := func(_ context.Context, u plugin.AssignedUpdate) bool {
 			time.Sleep(time.Second)
-			asked = append(asked, since().String()+" "+name+" "+version)
-			if name == "b" {
+			asked = append(asked, since().String()+" "+u.Name+" "+u.Installed+"→"+u.Version)
+			if u.Name == "b" {
 				panic("bug")
 			}
-			return name == "c"
+			return u.Name == "c"
 		}
 		withWorker(t, testUpgrader(w, w, w, handler), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.CheckUpdates{Gen: 1})
 			pass(time.Minute)
-			if want := []string{"1s a 2.0", "2s b 2.0", "3s c 2.0"}; !slices.Equal(asked, want) {
+			if want := []string{"1s a 1.0→2.0", "2s b →2.0", "3s c →2.0"}; !slices.Equal(asked, want) {
 				t.Errorf("asked %v, want %v", asked, want)
 			}
 			got := of[messages.UpdatesOffered](parent.take())

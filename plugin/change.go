@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -150,6 +151,14 @@ func FailedChange(err error) Changed {
 	return Changed{Outcome: Outcome{Verb: VerbUpgrade, ExitCode: -1, Err: err}}
 }
 
+// AssignedUpdate is an update that the control plane assigned to this host.
+type AssignedUpdate struct {
+	Change
+	Installed string // version on this host, "" if the plugin is not installed
+}
+
 // UpdateHandler may take over an update that the control plane assigned: when
-// it returns true, the supervisor does nothing else about it (UP-05).
-type UpdateHandler func(name, version string) bool
+// it returns true, the supervisor does nothing else about it (UP-05). It is
+// called again at each update check that assigns the version, and returns soon
+// after ctx ends.
+type UpdateHandler func(ctx context.Context, u AssignedUpdate) bool

@@ -13,14 +13,11 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/config"
-	"pluginsupervisor/internal/heartbeat"
-	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/pause"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/state"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
+	"pluginsupervisor/supervisor"
 )
 
 // changed waits for the end of the change, showing how it gets on, and tells
@@ -98,34 +95,16 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	logger.KeepWithoutReader()
 	out := logger.QueueLog(log)
 	defer func() { _ = out.Close(logger.FlushWithin) }() // nothing is left to say so to
-	if err := prepareRoot(cfg.Root); err != nil {
-		return "", false, err
-	}
-	plane, err := supply.Dial(cfg, knownID(cfg), log)
+	direct, err := supervisor.OpenDirect(cfg, log)
 	if err != nil {
 		return "", false, err
 	}
-	defer plane.Close()
-	packages, err := supply.New(cfg, plane, log)
-	if err != nil {
-		return "", false, err
-	}
-	defer packages.Close()
-	tracker, _, err := track(cfg, log)
-	if err != nil {
-		return "", false, err
-	}
-	defer func() { err = errors.Join(err, tracker.Close()) }()
-	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	manager, _, _ := manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), inHand{packages, w.staged}, log)
+	defer func() { err = errors.Join(err, direct.Close()) }()
 	o := w.offer
 	ctx, stop := untilTold(cmd.Context(), log, out)
 	defer stop()
-	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return packages.Fetches() })()
-	up := plugin.FailedChange(manager.Fetch(ctx, o))
-	if up.Err == nil {
-		up = manager.Change(ctx, o, plugin.Permit{})
-	}
+	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return direct.Fetches() })()
+	up := direct.Change(ctx, o, w.staged)
 	switch {
 	case up.Err != nil:
 		return o.Name + ": " + up.Cause(), true, nil
@@ -137,18 +116,4 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	default:
 		return fmt.Sprintf("%s: %s", o.Name, up.Summary()), false, nil
 	}
-}
-
-// inHand is where packages come from, when one has come already.
-type inHand struct {
-	*supply.Supply
-	staged *install.Staged // nil: none has
-}
-
-// Stage implements native.Packages. It is asked once.
-func (h inHand) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
-	if h.staged != nil {
-		return h.staged, nil
-	}
-	return h.Supply.Stage(ctx, o)
 }

@@ -22,6 +22,7 @@ import (
 	"pluginsupervisor/internal/owner"
 	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
+	"pluginsupervisor/supervisor"
 )
 
 func installCommand() *cobra.Command {
@@ -44,7 +45,7 @@ lists, if that is newer than the one on this host.`,
 					return w, err
 				}
 			}
-			if err := prepareRoot(cfg.Root); err != nil {
+			if err := supervisor.PrepareRoot(cfg.Root); err != nil {
 				return wish{}, err
 			}
 			return packageWish(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
@@ -124,7 +125,7 @@ when it could not.`,
 		if err := owner.BecomeOf(cfg.Root); err != nil {
 			return err
 		}
-		if err := prepareRoot(cfg.Root); err != nil {
+		if err := supervisor.PrepareRoot(cfg.Root); err != nil {
 			return err
 		}
 		var v verified

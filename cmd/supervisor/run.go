@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/logger"
+	"pluginsupervisor/supervisor"
 )
 
 func runCommand() *cobra.Command {
@@ -45,19 +47,27 @@ while the existing agent runs on the same root (docs/drop-in.md).`,
 		logger.KeepWithoutReader()
 		out := logger.QueueLog(log)
 		cmd.Root().SetErr(out) // so what ends the process is written behind the log
-		for _, w := range warnings {
-			log.WithField("cause", w.String()).Warn("Configuration is odd")
-		}
 		if inherited != nil {
 			log.WithError(inherited).Warn("Plugins get the descriptors that the supervisor was started with")
 		}
 		beSmall()
-		if err := refuseBesideAgent(cfg.Root, *force, log); err != nil {
-			return err
-		}
 		ctx, stop := untilTold(cmd.Context(), log, out)
 		defer stop()
-		return supervise(ctx, cfg, log, out)
+		options := []supervisor.Option{
+			supervisor.WithConfig(cfg, warnings...), supervisor.WithLogger(log), supervisor.WithSubreaper(), supervisor.WithServiceManager(),
+		}
+		if *force {
+			options = append(options, supervisor.WithExistingAgent())
+		}
+		s, err := supervisor.New(options...)
+		if err != nil {
+			return err
+		}
+		err = s.Run(ctx)
+		if errors.Is(err, supervisor.ErrExistingAgent) {
+			err = errors.Join(err, errors.New("stop it and whatever starts it again (systemctl stop aliyun.service; assist_daemon --stop), or use --force; see Handing over in docs/drop-in.md"))
+		}
+		return err
 	}
 	return cmd
 }

@@ -81,6 +81,8 @@ type Upgrade struct {
 	RequireSHA256  bool
 	TrustedKeys    []string
 	Quarantine     time.Duration
+	Hook           []string // command that may take an update over, with its arguments; none: no command
+	HookTimeout    time.Duration
 }
 
 // Install bounds what a package may be.
@@ -137,7 +139,7 @@ func Default() Config {
 			BackoffInitial: time.Second, BackoffMax: 5 * time.Minute, HealthyAfter: time.Minute,
 			OnHang: true, Burst: 200, Rate: 20, KillGrace: 3 * time.Second,
 		},
-		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour},
+		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour, HookTimeout: time.Minute},
 		Install: Install{
 			MaxSize: yamlfile.Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
 			Stall: 30 * time.Second, MinRate: yamlfile.KiB, FetchTimeout: 6 * time.Hour,

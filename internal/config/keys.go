@@ -80,6 +80,8 @@ var keys = []key{
 	{"upgrade.require_sha256", "Whether packages without a SHA-256 digest are refused.", yamlfile.Bool{}, func(c *Config) any { return &c.Upgrade.RequireSHA256 }},
 	{"upgrade.trusted_keys", "Public keys of which one must have signed a package; without any, signatures are not asked for.", yamlfile.List{}, func(c *Config) any { return &c.Upgrade.TrustedKeys }},
 	{"upgrade.quarantine", "How long a version that was rolled back is not tried again.", delay, func(c *Config) any { return &c.Upgrade.Quarantine }},
+	{"upgrade.hook", "Command, with its arguments, that may take over an update which the control plane assigns: exit 0 means taken over. What it gets is in docs/operations.md, Update hook.", commandKind, func(c *Config) any { return &c.Upgrade.Hook }},
+	{"upgrade.hook_timeout", "Longest time for one run of upgrade.hook; then it is killed, and the supervisor makes the update.", timeout, func(c *Config) any { return &c.Upgrade.HookTimeout }},
 	{"install.max_size", "Largest size of a package, unpacked.", yamlfile.SizeRange{Min: 1, Max: yamlfile.TiB}, func(c *Config) any { return &c.Install.MaxSize }},
 	{"install.max_entries", "Largest number of files in a package.", yamlfile.Whole{Min: 1, Max: many}, func(c *Config) any { return &c.Install.MaxEntries }},
 	{"install.max_ratio", "How many times its packed size a package may unpack to.", yamlfile.Whole{Min: 1, Max: many}, func(c *Config) any { return &c.Install.MaxRatio }},

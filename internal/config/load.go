@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -19,20 +20,46 @@ type Sources struct {
 	FileNamed bool           // somebody named it, so it must exist
 	Environ   []string       // as os.Environ has it
 	Flags     *pflag.FlagSet // parsed, with the flags of AddFlags; may be nil
+	Settings  []Setting      // of a program that embeds the supervisor
+}
+
+// Setting is the value of a key that a program sets.
+type Setting struct {
+	Key, Text string
+	Where     string // what sets it, for errors
+}
+
+// programSettings returns the settings of a program, and a mistake for each key
+// that does not exist.
+func programSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mistake) {
+	for _, s := range given {
+		k, ok := keyNamed(s.Key)
+		if !ok {
+			text := fmt.Sprintf("%q is no key of the configuration", s.Key)
+			if near := yamlfile.Suggest(s.Key, keyNames()); near != "" {
+				text += fmt.Sprintf("; did you mean %s?", near)
+			}
+			mistakes = append(mistakes, &yamlfile.Mistake{Where: s.Where, Text: text})
+			continue
+		}
+		set = append(set, setting{k, s.Text, s.Where})
+	}
+	return set, mistakes
 }
 
 // Load reads the sources, each overriding the one before: defaults,
-// PluginCheckInterval (TM-06), file, environment, flags. The error joins one
+// PluginCheckInterval (TM-06), file, environment, flags, settings. The error joins one
 // *yamlfile.Mistake for everything that is wrong, also where it was overridden; then
 // there is no configuration.
 func Load(src Sources) (Config, []Warning, error) {
 	doc := readFile(src)
 	environment, warnings := environmentSettings(src.Environ)
-	given := slices.Concat(doc.settings, environment, flagSettings(src.Flags))
+	program, unknown := programSettings(src.Settings)
+	given := slices.Concat(doc.settings, environment, flagSettings(src.Flags), program)
 
 	c := Default()
 	c.origins = map[string]string{}
-	mistakes := doc.Mistakes
+	mistakes := append(doc.Mistakes, unknown...)
 	for _, s := range given { // the root comes first: a file below it may set more
 		if s.key.name == "root" {
 			_ = s.key.set(&c, s.text)

@@ -153,7 +153,7 @@ func TestEveryKey(t *testing.T) {
 	samples := map[string]string{
 		"root": "/srv/x", "instance_id": "host-7", "control_plane.url": "https://cp.example:8443/base", "manager": "/opt/acs",
 		"admin.socket": "/run/s.sock", "metrics.listen": "[::1]:9108", "log.level": "debug", "log.format": "json",
-		"upgrade.trusted_keys": "one,two", "restart.on_hang": "false", "upgrade.allow_downgrade": "false",
+		"upgrade.trusted_keys": "one,two", "upgrade.hook": "/one,two", "restart.on_hang": "false", "upgrade.allow_downgrade": "false",
 		"upgrade.require_sha256": "true", "install.max_size": "3GiB", "install.min_rate": "64KiB", "logs.max_size": "3GiB",
 	}
 	for _, k := range keys {
@@ -181,8 +181,8 @@ func TestEveryKey(t *testing.T) {
 			quoted = strconv.Quote(text)
 		}
 		inFile := k.name + ": " + quoted
-		if k.name == "upgrade.trusted_keys" {
-			inFile = "upgrade:\n  trusted_keys: [one, two]"
+		if k.kind.Word() == "list" {
+			inFile = section + ":\n  " + name + ": [" + text + "]"
 		} else if nested {
 			inFile = section + ":\n  " + name + ": " + quoted
 		}

@@ -55,6 +55,7 @@ func TestMistakesInFile(t *testing.T) {
 		"key no name":    {"[a]: b", []string{`FILE:1: a list where a key belongs; allowed: a name`}},
 		"no list":        {"upgrade: {trusted_keys: abc}", []string{`FILE:1: upgrade.trusted_keys: "abc" where a list belongs; allowed: texts without commas; outside the file with commas between them`}},
 		"list in list":   {"upgrade: {trusted_keys: [[a]]}", []string{`FILE:1: upgrade.trusted_keys: a list in a list; allowed: texts without commas; outside the file with commas between them`}},
+		"hook":           {"upgrade: {hook: [sh, -c]}", []string{`FILE:1: upgrade.hook: "sh,-c" names a program that is not an absolute path; allowed: an absolute path and arguments, or nothing; texts without commas; outside the file with commas between them`}},
 		"number":         {"probe: {parallel: many}", []string{`FILE:1: probe.parallel: "many" is not a whole number; allowed: a whole number, at least 0 and at most 1024`}},
 		"negative count": {"probe: {parallel: -1}", []string{`FILE:1: probe.parallel: "-1" is too small; allowed: a whole number, at least 0 and at most 1024`}},
 		"large count":    {"probe: {parallel: 1025}", []string{`FILE:1: probe.parallel: "1025" is too large; allowed: a whole number, at least 0 and at most 1024`}},

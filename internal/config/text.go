@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"pluginsupervisor/internal/yamlfile"
 )
 
 // textKind is text that a function checks, and may bring into its usual form.
@@ -43,6 +45,17 @@ var (
 	idKind       = textKind{"text", `1 to 255 printable ASCII characters without blanks, or "" for the host's own`, orEmpty(checkID)}
 	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, orEmpty(checkListen)}
 )
+
+// commandKind is a program with its arguments.
+var commandKind = yamlfile.List{Rule: "an absolute path and arguments, or nothing; ", Check: func(entries []string) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := checkAbsolute(entries[0]); err != nil {
+		return fmt.Errorf("names a program that %w", err)
+	}
+	return nil
+}}
 
 func orEmpty(check func(string) (string, error)) func(string) (string, error) {
 	return func(s string) (string, error) {

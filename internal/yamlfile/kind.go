@@ -156,9 +156,12 @@ func (k Word) Allowed() string     { return strings.Join(k, ", ") }
 func (Word) Word() string          { return "word" }
 
 // List is a list of texts; with commas between them outside the file.
-type List struct{}
+type List struct {
+	Check func(entries []string) error // may be nil
+	Rule  string                       // of Check, for Allowed
+}
 
-func (List) Set(field any, text string) error {
+func (k List) Set(field any, text string) error {
 	var list []string
 	for s := range strings.SplitSeq(text, ",") {
 		s = strings.TrimSpace(s)
@@ -169,12 +172,17 @@ func (List) Set(field any, text string) error {
 			list = append(list, s)
 		}
 	}
+	if k.Check != nil {
+		if err := k.Check(list); err != nil {
+			return err
+		}
+	}
 	*field.(*[]string) = list
 	return nil
 }
 
 func (List) Text(field any) string { return strings.Join(*field.(*[]string), ",") }
-func (List) Allowed() string {
-	return "texts without commas; outside the file with commas between them"
+func (k List) Allowed() string {
+	return k.Rule + "texts without commas; outside the file with commas between them"
 }
 func (List) Word() string { return "list" }

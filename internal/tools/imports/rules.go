@@ -99,6 +99,12 @@ var rules = []rule{
 		why:     "commands wire the parts together; nothing but actors knows proto.actor",
 	},
 	{
+		folder:  "examples/embed",
+		may:     []string{"supervisor", "plugin"},
+		modules: []string{logrus},
+		why:     "a program that embeds the supervisor shows its public packages, and uses nothing internal",
+	},
+	{
 		folder: "examples",
 		may:    []string{"pluginkit"},
 		why:    "a sample plugin shows the plugin contract and uses nothing of this project but pluginkit",

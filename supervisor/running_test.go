@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"testing"
@@ -11,9 +11,9 @@ import (
 // UP-06: each plugin's view has the versions of it that are refused; a duplicate
 // record, which nobody upgrades, has none.
 func TestRefusedVersionsAreThePlugins(t *testing.T) {
-	duplicate := shown("a", plugin.StateRunning)
+	duplicate := plugin.View{Name: "a"}
 	duplicate.Duplicate = true
-	views := []plugin.View{shown("a", plugin.StateRunning), shown("b", plugin.StateRunning), duplicate}
+	views := []plugin.View{{Name: "a"}, {Name: "b"}, duplicate}
 	bans := []plugin.Ban{{Name: "a", Version: "2.0"}, {Name: "a", Version: "2.1"}, {Name: "gone", Version: "1"}}
 	addRefused(views, bans)
 	got := [][]plugin.Ban{views[0].Refused, views[1].Refused, views[2].Refused}

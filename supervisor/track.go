@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"errors"
@@ -18,10 +18,10 @@ import (
 const lastOutput = 4 << 10
 
 // track makes what follows the plugins' processes: by their cgroups where
-// there are any (EV-02), by pidfds elsewhere (EV-03). Called once a process: it
-// becomes the parent of what its children leave behind. unlimited tells what
-// of the configured limits cannot be enforced, by plugin (EV-17).
-func track(cfg config.Config, log logrus.FieldLogger) (t *process.Tracker, unlimited map[string][]string, err error) {
+// there are any (EV-02), by pidfds elsewhere (EV-03). With subreap, the process
+// becomes the parent of what its children leave behind. unlimited holds what of
+// the configured limits cannot be enforced, by plugin (EV-17).
+func track(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.Tracker, unlimited map[string][]string, err error) {
 	root, err := filepath.EvalSymlinks(cfg.Root)
 	if err != nil {
 		return nil, nil, err
@@ -40,7 +40,9 @@ func track(cfg config.Config, log logrus.FieldLogger) (t *process.Tracker, unlim
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := t.Subreap(); err != nil {
+	if !subreap {
+		log.Debug("Orphans of plugins go to init, their exit codes are not known")
+	} else if err := t.Subreap(); err != nil {
 		log.WithError(err).Warn("Orphans of plugins go to init, their ends are seen later")
 	}
 	unlimited = map[string][]string{}

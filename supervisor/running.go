@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// door is the supervisor as it is asked from outside. To what the Coordinator
+// running is a supervisor that runs, as it is asked from outside. To what the Coordinator
 // knows it adds what others know better at the moment of the question: the
 // versions in quarantine, which are files, the packages on their way, how its own
 // files are, the plugins that cannot be watched by event, and how many log lines
 // were dropped.
-type door struct {
+type running struct {
 	*actors.System
-	log      *logger.Queue
+	log      logQueue // nil where the log is not queued
 	packages *supply.Supply
 	manager  pluginManager
 	watched  interface {
@@ -29,8 +29,11 @@ type door struct {
 	memory *state.Store
 }
 
+// logQueue counts the log lines that were dropped: a *logger.Queue.
+type logQueue interface{ Dropped() logger.Drops }
+
 // Status is everything that is known.
-func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
+func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
 	s, err := d.System.Status(ctx)
 	if err != nil {
 		return s, err
@@ -49,17 +52,27 @@ func (d door) Status(ctx context.Context) (plugin.Snapshot, error) {
 	}
 	s.Problems = d.files.addTo(s.Problems)
 	s.Damaged = append(s.Damaged, d.memory.Damaged(s.At)...)
-	drops := d.log.Dropped()
-	s.Counters.LogDropped = drops.Lines
-	if drops.Why != "" {
-		s.Problems = append(s.Problems, plugin.Problem{What: plugin.ProblemLog, Why: drops.Why, Since: drops.Since})
+	if d.log != nil {
+		drops := d.log.Dropped()
+		s.Counters.LogDropped = drops.Lines
+		if drops.Why != "" {
+			s.Problems = append(s.Problems, plugin.Problem{What: plugin.ProblemLog, Why: drops.Why, Since: drops.Since})
+		}
 	}
 	s.Problems = append(s.Problems, d.manager.Problems()...)
 	return s, nil
 }
 
-// ChangePlugin refuses what the manager cannot do before it is accepted.
-func (d door) ChangePlugin(ctx context.Context, c plugin.Change) error {
+// ChangePlugin rejects a bad name, and what the manager cannot do, before it is
+// accepted.
+func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
+	err := plugin.CheckName(c.Name)
+	if err == nil && (c.Version != "" || c.Kind == plugin.ChangeInstall || c.Kind == plugin.ChangeUpgrade) {
+		err = plugin.CheckName(c.Version)
+	}
+	if err != nil {
+		return err
+	}
 	if err := d.manager.Unsupported(c); err != nil {
 		return err
 	}

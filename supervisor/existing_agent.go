@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"errors"
@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sirupsen/logrus"
-
 	"pluginsupervisor/internal/process"
 )
 
@@ -16,26 +14,30 @@ import (
 // BASE/<version>. It supervises the plugins of BASE as this supervisor does.
 const agentProgram = "aliyun-service"
 
-// refuseBesideAgent returns an error if the existing agent runs on the same
-// root: both would start a plugin that is down, and make two copies. With force
-// it is only logged.
-func refuseBesideAgent(root string, force bool, log logrus.FieldLogger) error {
-	running, err := process.FindExecuting(agentProgram)
+// ErrExistingAgent is wrapped by the error of Run where the existing agent runs
+// on the same root (WithExistingAgent).
+var ErrExistingAgent = errors.New("the existing agent runs on root")
+
+// refuseExistingAgent returns an error if the existing agent runs on the same
+// root: both would start a plugin that is down, and make two copies. With
+// WithExistingAgent it is only logged.
+func (s *Supervisor) refuseExistingAgent(root string) error {
+	found, err := process.FindExecuting(agentProgram)
 	if err != nil {
-		log.WithError(err).Warn("Cannot check whether the existing agent runs")
+		s.log.WithError(err).Warn("Cannot check whether the existing agent runs")
 		return nil
 	}
 	root = realPath(root)
-	i := slices.IndexFunc(running, func(p process.Found) bool { return runsOn(p, root) })
+	i := slices.IndexFunc(found, func(p process.Found) bool { return runsOn(p, root) })
 	if i < 0 {
 		return nil
 	}
-	err = fmt.Errorf("the existing agent runs on root %s: pid %d, %s", root, running[i].PID, running[i].Executable)
-	if force {
-		log.WithError(err).Warn("Started with --force: plugins may be started twice")
+	err = fmt.Errorf("%w %s: pid %d, %s", ErrExistingAgent, root, found[i].PID, found[i].Executable)
+	if s.besideAgent {
+		s.log.WithError(err).Warn("Started beside the existing agent: plugins may be started twice")
 		return nil
 	}
-	return errors.Join(err, errors.New("stop it and whatever starts it again (systemctl stop aliyun.service; assist_daemon --stop), or use --force; see Handing over in docs/drop-in.md"))
+	return err
 }
 
 // runsOn reports whether an agent works on the root, which is a path without

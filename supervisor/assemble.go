@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"context"
@@ -24,7 +24,6 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/logfile"
-	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/others"
 	"pluginsupervisor/internal/platform"
@@ -40,10 +39,16 @@ import (
 // drainWithin is how long the end may take after SIGTERM (EV-16).
 const drainWithin = 10 * time.Second
 
-// supervise puts the parts together and runs them until ctx ends, then drains
-// them. The control plane need not be there. out is what log writes to. The
-// error says why the process has to end with a failure.
-func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *logger.Queue) (err error) {
+// supervise assembles the parts and runs them until ctx ends, then drains them.
+// The error says why the supervisor could not start or cannot continue.
+func (s *Supervisor) supervise(ctx context.Context) (err error) {
+	cfg, log := *s.loaded, s.log
+	for _, w := range s.warnings {
+		log.WithField("cause", w.String()).Warn("Configuration warning")
+	}
+	if err := s.refuseExistingAgent(cfg.Root); err != nil {
+		return err
+	}
 	held, err := takeRoot(cfg.Root, log)
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 		return fmt.Errorf("open own state: %w", err)
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
-	tracker, unlimited, err := track(cfg, log)
+	tracker, unlimited, err := track(cfg, s.subreaper, log)
 	if err != nil {
 		return err
 	}
@@ -91,18 +96,27 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
 	policy.Unfinished = tidyUp(ctx, manager, log)
 	policy.Unlimited = unlimited
+	files := newOwnFiles(cfg.Root, held, socket, memory, log)
+	handler := s.handler
+	if len(cfg.Upgrade.Hook) > 0 {
+		hook := updateHook{
+			command: cfg.Upgrade.Hook, timeout: cfg.Upgrade.HookTimeout, root: cfg.Root, packages: plane, runner: runner, note: files.note, log: log,
+		}
+		handler = firstOf(s.handler, hook.offer)
+	}
 	system, err := actors.Start(policy, remembered, actors.Ports{
-		Manager:      manager,
-		Heartbeats:   beats,
-		Watcher:      watcher,
-		Pulses:       heartbeat.NewWatcher(beats, log),
-		Others:       others,
-		Meter:        meter,
-		ControlPlane: plane,
-		Memory:       memory,
-		Clock:        clock.Wall{},
-		Rand:         rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Log:          log,
+		Manager:       manager,
+		Heartbeats:    beats,
+		Watcher:       watcher,
+		Pulses:        heartbeat.NewWatcher(beats, log),
+		Others:        others,
+		Meter:         meter,
+		ControlPlane:  plane,
+		Memory:        memory,
+		Clock:         clock.Wall{},
+		Rand:          rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Log:           log,
+		UpdateHandler: handler,
 	})
 	if err != nil {
 		return err
@@ -116,8 +130,9 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 	}
 	started.Info("Supervisor started")
 
-	files := newOwnFiles(cfg.Root, held, socket, memory, log)
-	seen := door{System: system, log: out, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
+	seen := &running{System: system, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
+	seen.log, _ = log.Out.(logQueue)
+	s.setRunning(seen, "")
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
 		return socket.Serve(ctx, admin.Handler(seen, layout.Supervisor(cfg.Root)), log)
@@ -144,11 +159,13 @@ func supervise(ctx context.Context, cfg config.Config, log *logrus.Logger, out *
 		<-ctx.Done()
 		return nil
 	})
-	parts.run(ctx, "service manager", func(ctx context.Context) error {
-		sdnotify.Run(ctx, system, log)
-		<-ctx.Done()
-		return nil
-	})
+	if s.serviceManager {
+		parts.run(ctx, "service manager", func(ctx context.Context) error {
+			sdnotify.Run(ctx, system, log)
+			<-ctx.Done()
+			return nil
+		})
+	}
 	parts.run(ctx, "actors", func(ctx context.Context) error {
 		select {
 		case <-system.Done(): // a vital actor ended (EV-19)
@@ -210,8 +227,9 @@ func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
 	return held, nil
 }
 
-// prepareRoot creates the root and our folder, for a command that writes there.
-func prepareRoot(root string) error {
+// PrepareRoot creates the root and the folder supervisor in it, for a program
+// that writes there without a Supervisor.
+func PrepareRoot(root string) error {
 	err := makeRoot(root)
 	if err == nil {
 		err = prepareFolder(layout.Supervisor(root))
@@ -274,7 +292,8 @@ func realPath(path string) string {
 	return path
 }
 
-func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
+// identify returns the name of this host at the control plane.
+func identify(cfg config.Config, log logrus.FieldLogger) string {
 	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
 		log.WithError(err).Warn("This host will have another id after the next start")
@@ -282,8 +301,12 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 	if who.Renewed {
 		log.WithField("instance", who.ID).Warn("The machine or the root was copied: this host has a new instance id")
 	}
+	return who.ID
+}
+
+func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 	return plugin.Supervisor{
-		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: who.ID, Started: time.Now(),
+		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: identify(cfg, log), Started: time.Now(),
 	}
 }
 

@@ -1,0 +1,92 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/heartbeat"
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/process"
+	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/plugin"
+)
+
+// Direct makes changes of plugins in this process where no supervisor runs,
+// under the same locks. It is for the programs of this module.
+type Direct struct {
+	packages *supply.Supply
+	given    *givenPackage
+	manager  pluginManager
+	closers  []func() error
+}
+
+// OpenDirect opens the parts that a change needs, with the process as the parent
+// of what it leaves behind. Close closes them.
+func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error) {
+	d = &Direct{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if err := PrepareRoot(cfg.Root); err != nil {
+		return d, err
+	}
+	plane, err := supply.Dial(cfg, identify(cfg, log), log)
+	if err != nil {
+		return d, err
+	}
+	d.closers = append(d.closers, func() error { plane.Close(); return nil })
+	if d.packages, err = supply.New(cfg, plane, log); err != nil {
+		return d, err
+	}
+	d.closers = append(d.closers, func() error { d.packages.Close(); return nil })
+	tracker, _, err := track(cfg, true, log)
+	if err != nil {
+		return d, err
+	}
+	d.closers = append(d.closers, tracker.Close)
+	d.given = &givenPackage{Supply: d.packages}
+	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
+	d.manager, _, _ = manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), d.given, log)
+	return d, nil
+}
+
+// Close closes the parts, the last one first.
+func (d *Direct) Close() (err error) {
+	for len(d.closers) > 0 {
+		last := len(d.closers) - 1
+		err = errors.Join(err, d.closers[last]())
+		d.closers = d.closers[:last]
+	}
+	return err
+}
+
+// Fetches returns the packages that are being fetched.
+func (d *Direct) Fetches() []plugin.Fetch { return d.packages.Fetches() }
+
+// Change makes a change. staged is its package, nil if that is to be fetched.
+func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.Staged) plugin.Changed {
+	d.given.staged = staged
+	if err := d.manager.Fetch(ctx, c); err != nil {
+		return plugin.FailedChange(err)
+	}
+	return d.manager.Change(ctx, c, plugin.Permit{})
+}
+
+// givenPackage is a source of packages, of which one may be there already.
+type givenPackage struct {
+	*supply.Supply
+	staged *install.Staged // nil: none is
+}
+
+// Stage implements native.Packages.
+func (g *givenPackage) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
+	if g.staged != nil {
+		return g.staged, nil
+	}
+	return g.Supply.Stage(ctx, c)
+}

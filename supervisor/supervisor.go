@@ -1,0 +1,193 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"pluginsupervisor/plugin"
+)
+
+// ErrNotRunning is wrapped by the error of every request to a Supervisor that
+// does not run: before it has started, and after it has stopped.
+var ErrNotRunning = errors.New("the supervisor is not running")
+
+// ErrAlreadyRun is returned by a second call of Run. A Supervisor runs once; to
+// run again, make another one by New.
+var ErrAlreadyRun = errors.New("run supervisor: Run was already called; make another one by New")
+
+// Supervisor keeps the plugins of one root running. Its methods may be called
+// by several goroutines at once.
+type Supervisor struct {
+	*options
+	started chan struct{}
+
+	mu    sync.Mutex
+	phase string   // what Run has done so far, for errors
+	now   *running // nil unless it runs
+}
+
+// The phases of a Supervisor that does not answer requests.
+const (
+	phaseNew      = "Run was not called"
+	phaseStarting = "it is still starting"
+	phaseStopped  = "Run has returned"
+)
+
+// New returns a Supervisor that does nothing until Run is called. The error
+// names every Option that is missing or wrong.
+func New(list ...Option) (*Supervisor, error) {
+	o, err := readOptions(list)
+	if err != nil {
+		return nil, fmt.Errorf("new supervisor: %w", err)
+	}
+	return &Supervisor{options: o, started: make(chan struct{}), phase: phaseNew}, nil
+}
+
+// Run supervises until ctx ends, which is no error, or until it cannot continue.
+// It returns at most 10 s after ctx ends; plugins keep running. The error says
+// why the supervisor could not start or stopped.
+func (s *Supervisor) Run(ctx context.Context) error {
+	if ctx == nil {
+		return errors.New("run supervisor: the context is nil")
+	}
+	s.mu.Lock()
+	used := s.phase != phaseNew
+	if !used {
+		s.phase = phaseStarting
+	}
+	s.mu.Unlock()
+	if used {
+		return ErrAlreadyRun
+	}
+	defer s.setRunning(nil, phaseStopped)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("run supervisor: canceled before the start: %w", err)
+	}
+	return s.supervise(ctx)
+}
+
+// Started returns a channel that is closed when the Supervisor has started and
+// answers requests. It stays open when Run fails before that.
+func (s *Supervisor) Started() <-chan struct{} { return s.started }
+
+// setRunning sets what answers requests, nil for nothing.
+func (s *Supervisor) setRunning(r *running, phase string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now, s.phase = r, phase
+	if r != nil {
+		close(s.started)
+	}
+}
+
+// current returns what answers requests.
+func (s *Supervisor) current(ctx context.Context) (*running, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case ctx == nil:
+		return nil, errors.New("the context is nil")
+	case s.now == nil:
+		return nil, fmt.Errorf("%w: %s", ErrNotRunning, s.phase)
+	}
+	return s.now, nil
+}
+
+// request passes a request on to what answers it.
+func (s *Supervisor) request(ctx context.Context, what string, pass func(*running) error) error {
+	r, err := s.current(ctx)
+	if err == nil {
+		err = pass(r)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// Status returns the state of the supervisor and of all its plugins.
+func (s *Supervisor) Status(ctx context.Context) (status plugin.Snapshot, err error) {
+	err = s.request(ctx, "supervisor status", func(r *running) error { status, err = r.Status(ctx); return err })
+	return status, err
+}
+
+// StartPlugin starts a plugin now, also one that was stopped. A nil error says
+// that the request was accepted; Status and Follow show what became of it. The
+// error wraps plugin.ErrNoPlugin where there is no such plugin.
+func (s *Supervisor) StartPlugin(ctx context.Context, name string) error {
+	return s.request(ctx, "start "+name, func(r *running) error { return r.StartPlugin(ctx, name) })
+}
+
+// ForceStartPlugin is StartPlugin that does not wait for another program that
+// holds the plugin's lock (RS-11).
+func (s *Supervisor) ForceStartPlugin(ctx context.Context, name string) error {
+	return s.request(ctx, "start "+name, func(r *running) error { return r.ForceStartPlugin(ctx, name) })
+}
+
+// StopPlugin stops a plugin, which then stays stopped until StartPlugin or
+// RestartPlugin (EV-14). The error is as for StartPlugin.
+func (s *Supervisor) StopPlugin(ctx context.Context, name string) error {
+	return s.request(ctx, "stop "+name, func(r *running) error { return r.StopPlugin(ctx, name) })
+}
+
+// RestartPlugin stops and starts a plugin. The error is as for StartPlugin.
+func (s *Supervisor) RestartPlugin(ctx context.Context, name string) error {
+	return s.request(ctx, "restart "+name, func(r *running) error { return r.RestartPlugin(ctx, name) })
+}
+
+// InstallPlugin installs a version of a plugin, or switches an installed plugin
+// to it. source is the path or URL of the package; "" stands for the package
+// that the control plane lists, or the version that is on this host. The error
+// is as for StartPlugin.
+func (s *Supervisor) InstallPlugin(ctx context.Context, name, version, source string) error {
+	return s.ChangePlugin(ctx, plugin.Change{
+		Kind: plugin.ChangeInstall, Origin: plugin.FromOperator, Name: name, Version: version, Package: source,
+	})
+}
+
+// UpgradePlugin switches a plugin to another version. The error is as for
+// StartPlugin.
+func (s *Supervisor) UpgradePlugin(ctx context.Context, name, version string) error {
+	return s.ChangePlugin(ctx, plugin.Change{Origin: plugin.FromOperator, Name: name, Version: version})
+}
+
+// RollbackPlugin goes back to the previous version of a plugin. The error is as
+// for StartPlugin.
+func (s *Supervisor) RollbackPlugin(ctx context.Context, name string) error {
+	return s.ChangePlugin(ctx, plugin.Change{Kind: plugin.ChangeRollback, Origin: plugin.FromOperator, Name: name})
+}
+
+// RemovePlugin removes a plugin from the host. The error is as for StartPlugin.
+func (s *Supervisor) RemovePlugin(ctx context.Context, name string) error {
+	return s.ChangePlugin(ctx, plugin.Change{Kind: plugin.ChangeRemove, Origin: plugin.FromOperator, Name: name})
+}
+
+// ChangePlugin makes a change of which version of a plugin is on the host. The
+// error is as for StartPlugin.
+func (s *Supervisor) ChangePlugin(ctx context.Context, c plugin.Change) error {
+	return s.request(ctx, "change "+c.Name, func(r *running) error { return r.ChangePlugin(ctx, c) })
+}
+
+// CancelChange cancels the change of a plugin that is under way: a fetch is
+// canceled, a switch is undone (UP-12). The error is as for StartPlugin.
+func (s *Supervisor) CancelChange(ctx context.Context, name string) error {
+	return s.request(ctx, "cancel the change of "+name, func(r *running) error { return r.CancelChange(ctx, name) })
+}
+
+// CheckUpdates asks the control plane for updates now.
+func (s *Supervisor) CheckUpdates(ctx context.Context) error {
+	return s.request(ctx, "check for updates", func(r *running) error { return r.CheckUpdates(ctx) })
+}
+
+// Follow calls each with every new entry of the event journal, until ctx ends,
+// which is no error. each must not block.
+func (s *Supervisor) Follow(ctx context.Context, each func(plugin.Entry)) error {
+	return s.request(ctx, "follow the events", func(r *running) error {
+		if each == nil {
+			return errors.New("the function is nil")
+		}
+		return r.Follow(ctx, each)
+	})
+}
