@@ -135,7 +135,7 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	s.setRunning(seen, "")
 	var parts group
 	parts.run(ctx, "admin socket", func(ctx context.Context) error {
-		return socket.Serve(ctx, admin.Handler(seen, layout.Supervisor(cfg.Root)), log)
+		return socket.Serve(ctx, admin.NewHandler(seen, layout.Supervisor(cfg.Root)), log)
 	})
 	parts.run(ctx, "own files", files.run)
 	if metrics != nil {

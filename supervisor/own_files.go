@@ -46,7 +46,7 @@ func newOwnFiles(root string, held *lock.Root, socket *admin.Socket, memory *sta
 	return &ownFiles{log: log, problems: map[string]plugin.Problem{}, files: []ownFile{
 		{"folder of the supervisor", func() error { return durable.MakeFolder(layout.Supervisor(root), 0o750) }},
 		{"lock of the root", held.Keep},
-		{"admin socket", socket.Keep},
+		{"admin socket", socket.EnsureSocket},
 		{"state file", func() error { memory.Check(); return memory.Problem() }},
 	}}
 }

@@ -111,7 +111,7 @@ func (m *manager) execOnline(ctx context.Context) (execution, error) {
 // newest returns the package of the highest version for this host (CL-07).
 func (m *manager) newest(all []control.Package) (newest control.Package, found bool) {
 	for _, p := range all {
-		if m.plane.Suits(p) && (!found || plugin.CompareVersions(p.Version, newest.Version) > 0) {
+		if m.plane.FitsThisHost(p) && (!found || plugin.CompareVersions(p.Version, newest.Version) > 0) {
 			newest, found = p, true
 		}
 	}

@@ -39,7 +39,7 @@ func (m *manager) list(ctx context.Context) error {
 			return err
 		}
 		for _, p := range all {
-			if m.plane.Suits(p) {
+			if m.plane.FitsThisHost(p) {
 				line(p.Name, p.Version, p.Publisher, p.OSType, p.Arch, p.Type)
 			}
 		}
@@ -50,7 +50,7 @@ func (m *manager) list(ctx context.Context) error {
 
 // listed asks the control plane for packages.
 func (m *manager) listed(ctx context.Context, q control.PackageQuery) ([]control.Package, error) {
-	all, err := m.plane.Listed(ctx, q)
+	all, err := m.plane.QueryPackages(ctx, q)
 	if err != nil {
 		return nil, fail(exitList, "%w", err)
 	}
@@ -91,13 +91,13 @@ func (m *manager) status(ctx context.Context) error {
 	words := map[uint64]string{}
 	var probed []plugin.Plugin
 	for _, p := range all {
-		words[p.ID] = control.WordRemoved
+		words[p.ID] = control.StatusRemoved
 		if p.Probed() {
 			probed = append(probed, p)
 		}
 	}
 	err = m.native(asker{m.runner, statusLimit}, nil).Probe(ctx, probed, func(probe plugin.Probe) {
-		words[probe.Plugin.ID] = control.Word(probe.Status)
+		words[probe.Plugin.ID] = control.StatusWord(probe.Status)
 		if probe.Cause != "" {
 			m.say("status of %s: %s", probe.Plugin.Name, probe.Cause)
 		}

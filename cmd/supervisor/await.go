@@ -28,7 +28,7 @@ type awaitable struct {
 
 // begin takes what happened until now as known.
 func (a *awaitable) begin(ctx context.Context) error {
-	newest, err := a.client.Events(ctx, state.Filter{Limit: 1})
+	newest, err := a.client.ReadEvents(ctx, state.Filter{Limit: 1})
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
 		return noneOf(err)
 	}
@@ -55,7 +55,7 @@ func (a *awaitable) now(ctx context.Context) (plugin.View, error) {
 // will not. A supervisor that ends is waited for as well.
 func (a *awaitable) reach(ctx context.Context, want plugin.State, judge func(plugin.Entry) error) error {
 	for {
-		err := a.client.Follow(ctx, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
+		err := a.client.FollowEvents(ctx, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
 			a.after = e.Seq
 			switch {
 			case e.Kind != plugin.EntryState:

@@ -27,7 +27,7 @@ way; 4 when there is no such plugin or no supervisor.`,
 		if err != nil {
 			return err
 		}
-		accepted, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Order(cmd.Context(), admin.OrderCancel, args[0])
+		accepted, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).SendCommand(cmd.Context(), admin.CommandCancel, args[0])
 		if err != nil {
 			return noneOf(err)
 		}

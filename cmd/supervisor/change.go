@@ -59,7 +59,7 @@ func (w wish) order(ctx context.Context, client *admin.Client) (accepted string,
 			return "", err
 		}
 	}
-	if accepted, err = client.Change(ctx, o); err == nil && w.staged != nil {
+	if accepted, err = client.RequestChange(ctx, o); err == nil && w.staged != nil {
 		err = w.staged.Leave()
 	}
 	return accepted, err

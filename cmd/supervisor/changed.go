@@ -33,7 +33,7 @@ func (a *awaitable) changed(ctx context.Context, o plugin.Change, bar *view.Bar,
 		return s.Fetches
 	})()
 	for {
-		err := a.client.Follow(limited, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
+		err := a.client.FollowEvents(limited, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
 			a.after = e.Seq
 			if e.Kind != plugin.EntryUpgrade {
 				return nil

@@ -88,7 +88,7 @@ func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell fu
 	}
 	said := false
 	for first := true; ; first = false {
-		err := client.Follow(ctx, f, func(e plugin.Entry) error {
+		err := client.FollowEvents(ctx, f, func(e plugin.Entry) error {
 			said = false
 			return each(e)
 		})

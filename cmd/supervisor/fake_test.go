@@ -64,7 +64,7 @@ func (f *fake) serve(t *testing.T) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
-		_ = admin.Serve(ctx, l, admin.Handler(f, filepath.Join(f.root, "supervisor")), logger.Silent())
+		_ = admin.Serve(ctx, l, admin.NewHandler(f, filepath.Join(f.root, "supervisor")), logger.Silent())
 		close(done)
 	}()
 	end = func() { cancel(); <-done }

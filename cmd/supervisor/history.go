@@ -19,9 +19,9 @@ import (
 // history is what the journal holds, the oldest first: as the supervisor tells
 // it, or, when it does not answer, as its files do.
 func history(cmd *cobra.Command, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
-	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Events(cmd.Context(), f)
+	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ReadEvents(cmd.Context(), f)
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v; this is what the journal's files say\n", err)
+		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v\nsupervisor: reading the journal's files instead\n", err)
 		return written(cmd.ErrOrStderr(), cfg, f)
 	}
 	return entries, damaged(cmd.ErrOrStderr(), err)

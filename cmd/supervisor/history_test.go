@@ -50,7 +50,7 @@ func TestWhyCommand(t *testing.T) {
 	chain := []string{"starting → crash-loop: exit 3\n", "→ next: retry at ", "ended: killed by SIGSEGV (pid 7)\n", "→ restart\n", "| one\n", "| two ·[31m<red>\n"}
 
 	code, out, errs := f.supervisor(t.Context(), "why", "bad")
-	if code != exitOK || !strings.Contains(errs, "no supervisor is running: nobody listens on") || !strings.Contains(errs, "files") {
+	if code != exitOK || !strings.Contains(errs, "cannot reach the supervisor at ") || !strings.Contains(errs, "files") {
 		t.Errorf("without a supervisor: exit %d, stderr %q", code, errs)
 	}
 	inOrder(t, out, chain...)

@@ -46,7 +46,7 @@ then when there is none.`,
 		if remote {
 			return listRemote(cmd, cfg, strings.Join(args, ""), *output)
 		}
-		list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Plugins(cmd.Context())
+		list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ListPlugins(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: no supervisor is running; this is what the plugin database says")
 			list, err = recorded(cmd.Context(), cfg)
@@ -66,7 +66,7 @@ then when there is none.`,
 // installed is what is installed: as the supervisor tells it, or, when it does
 // not answer, as the plugin database does.
 func installed(ctx context.Context, cfg config.Config) (admin.List, error) {
-	list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Plugins(ctx)
+	list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ListPlugins(ctx)
 	if err != nil {
 		return recorded(ctx, cfg)
 	}

@@ -20,7 +20,7 @@ type obeyed struct {
 }
 
 func startCommand() *cobra.Command {
-	cmd, order := orderCommand(admin.OrderStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
+	cmd, order := orderCommand(admin.CommandStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
 	cmd.Long += `
 
 A plugin that another program works on is started when that has ended: it holds
@@ -29,25 +29,25 @@ already.`
 	force := cmd.Flags().Bool("force", false, "do not wait for a program that works on the plugin")
 	cmd.PreRun = func(*cobra.Command, []string) {
 		if *force {
-			*order = admin.OrderForce
+			*order = admin.CommandForce
 		}
 	}
 	return cmd
 }
 
 func stopCommand() *cobra.Command {
-	cmd, _ := orderCommand(admin.OrderStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
+	cmd, _ := orderCommand(admin.CommandStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
 	return cmd
 }
 
 func restartCommand() *cobra.Command {
-	cmd, _ := orderCommand(admin.OrderRestart, plugin.StateRunning, "Stop a plugin and start it")
+	cmd, _ := orderCommand(admin.CommandRestart, plugin.StateRunning, "Stop a plugin and start it")
 	return cmd
 }
 
 // orderCommand has the supervisor do something to a plugin, after which it is
 // in the state want (EV-14). The order may be set anew until it is run.
-func orderCommand(o admin.Order, want plugin.State, short string) (cmd *cobra.Command, order *admin.Order) {
+func orderCommand(o admin.Command, want plugin.State, short string) (cmd *cobra.Command, order *admin.Command) {
 	var (
 		wait    bool
 		timeout time.Duration
@@ -82,7 +82,7 @@ or no supervisor.`,
 			}
 		}
 		var done obeyed
-		if done.Accepted, err = a.client.Order(cmd.Context(), *order, a.name); err != nil {
+		if done.Accepted, err = a.client.SendCommand(cmd.Context(), *order, a.name); err != nil {
 			return noneOf(err)
 		}
 		out := cmd.OutOrStdout()

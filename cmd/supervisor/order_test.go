@@ -29,7 +29,7 @@ func TestOrderCommands(t *testing.T) {
 		}
 		return nil
 	}
-	if code, _, errs := f.supervisor(t.Context(), "stop", "hello"); code != exitNone || !strings.Contains(errs, "no supervisor is running") {
+	if code, _, errs := f.supervisor(t.Context(), "stop", "hello"); code != exitNone || !strings.Contains(errs, "cannot reach the supervisor") {
 		t.Errorf("without a supervisor: exit %d, %q", code, errs)
 	}
 	f.serve(t)

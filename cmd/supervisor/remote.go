@@ -29,7 +29,7 @@ func listRemote(cmd *cobra.Command, cfg config.Config, name string, as format) e
 		}
 	}
 	found, err := askPlane(cmd, cfg, func(ctx context.Context, plane *control.Client) ([]control.Package, error) {
-		return plane.Packages(ctx, name, "")
+		return plane.ListPackages(ctx, name, "")
 	})
 	if err != nil {
 		return err

@@ -366,13 +366,13 @@ func (h *faultyHost) mustDo(what string, order func() bool) {
 // toggleStop has an operator stop a plugin or start it again, and returns
 // whether that was accepted.
 func (h *faultyHost) toggleStop() bool {
-	order := admin.OrderStop
+	order := admin.CommandStop
 	if h.stopped {
-		order = admin.OrderStart
+		order = admin.CommandStart
 	}
 	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := h.client.Order(ctx, order, "stop"); err != nil {
+	if _, err := h.client.SendCommand(ctx, order, "stop"); err != nil {
 		return false
 	}
 	h.stopped = !h.stopped
@@ -385,7 +385,7 @@ func (h *faultyHost) toggleVersion() bool {
 	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[h.version]
 	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := h.client.Change(ctx, plugin.Change{Kind: plugin.ChangeUpgrade, Name: "change", Version: other}); err != nil {
+	if _, err := h.client.RequestChange(ctx, plugin.Change{Kind: plugin.ChangeUpgrade, Name: "change", Version: other}); err != nil {
 		return false
 	}
 	h.version = other

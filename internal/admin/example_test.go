@@ -12,8 +12,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// A client asks the supervisor of a socket for its plugins, and orders a
-// restart. Orders are accepted, not done, when Order returns.
+// A client reads the plugins of a supervisor and requests a restart. The command
+// is accepted, but not done, when SendCommand returns.
 func ExampleClient() {
 	dir, err := os.MkdirTemp("", "admin")
 	if err != nil {
@@ -30,7 +30,9 @@ func ExampleClient() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, l, Handler(fake{snapshot: sampleSnapshot()}, ""), logger.Silent()) }()
+	go func() {
+		served <- Serve(ctx, l, NewHandler(fakeSupervisor{snapshot: sampleSnapshot()}, ""), logger.Silent())
+	}()
 
 	client := Dial(socket)
 	snapshot, err := client.Status(ctx)
@@ -41,8 +43,8 @@ func ExampleClient() {
 	for _, p := range snapshot.Plugins {
 		fmt.Println(p.Name, p.Version, p.State)
 	}
-	fmt.Println(client.Order(ctx, OrderRestart, "hello"))
-	_, err = client.Order(ctx, OrderRestart, "absent")
+	fmt.Println(client.SendCommand(ctx, CommandRestart, "hello"))
+	_, err = client.SendCommand(ctx, CommandRestart, "absent")
 	fmt.Println("no such plugin:", errors.Is(err, plugin.ErrNoPlugin))
 
 	cancel()

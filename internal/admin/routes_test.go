@@ -23,9 +23,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func TestClientGetsWhatTheSupervisorKnows(t *testing.T) {
+func TestClientReadsStatusAndPlugins(t *testing.T) {
 	want := sampleSnapshot()
-	c := Dial(serve(t, fake{snapshot: want}))
+	c := Dial(serveAPI(t, fakeSupervisor{snapshot: want}))
 	got, err := c.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestClientGetsWhatTheSupervisorKnows(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	list, err := c.Plugins(t.Context())
+	list, err := c.ListPlugins(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,31 +56,31 @@ func TestNoSupervisor(t *testing.T) {
 	_ = l.Close()
 	for _, path := range []string{dead, filepath.Join(dir, "none.sock"), filepath.Join(dir, "no", "folder")} {
 		if _, err := Dial(path).Status(t.Context()); !errors.Is(err, ErrNoSupervisor) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: error %v, want %v with the path", path, err, ErrNoSupervisor)
 		}
 	}
 }
 
-func TestClientTellsTheServersWords(t *testing.T) {
+func TestClientReturnsTheServersError(t *testing.T) {
 	for name, c := range map[string]struct {
-		fake fake
+		fake fakeSupervisor
 		want string
 	}{
-		"sick":  {fake{err: errSick}, errSick.Error()},
-		"stuck": {fake{stuck: true}, "no answer from the supervisor within 2s"},
+		"failed": {fakeSupervisor{err: errFailed}, errFailed.Error()},
+		"stuck":  {fakeSupervisor{stuck: true}, "the supervisor did not answer within 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Dial(serve(t, c.fake)).Status(context.Background())
+			_, err := Dial(serveAPI(t, c.fake)).Status(context.Background())
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrNoSupervisor) {
-				t.Errorf("got %v, want %q", err, c.want)
+				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
 	}
 }
 
 func TestErrorsAreJSON(t *testing.T) {
-	path := serve(t, fake{snapshot: sampleSnapshot()})
+	path := serveAPI(t, fakeSupervisor{snapshot: sampleSnapshot()})
 	for _, c := range []struct {
 		request string
 		code    int
@@ -93,7 +93,7 @@ func TestErrorsAreJSON(t *testing.T) {
 		{"DELETE /v1/plugins HTTP/1.1\r\nHost: x\r\n\r\n", http.StatusMethodNotAllowed},
 	} {
 		name := strings.SplitN(c.request, " HTTP", 2)[0]
-		conn := connect(t, path)
+		conn := dialSocket(t, path)
 		if _, err := fmt.Fprint(conn, c.request); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestErrorsAreJSON(t *testing.T) {
 		if resp.StatusCode != c.code {
 			t.Errorf("%s: %d, want %d", name, resp.StatusCode, c.code)
 		}
-		var f failure
+		var f errorBody
 		if req.Method != http.MethodHead {
 			if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
 				t.Errorf("%s: body is not JSON: %v", name, err)
@@ -123,20 +123,20 @@ func TestErrorsAreJSON(t *testing.T) {
 
 func TestSocketOfAnotherUser(t *testing.T) {
 	if os.Getuid() == 0 {
-		// TestStrangerIsRefused shows what the client of a stranger says.
+		// TestOtherUserIsRejected covers the client of another user.
 		testenv.SkipWithout(t, testenv.PlainUser, "nothing is forbidden to root")
 	}
-	path := serve(t, fake{})
+	path := serveAPI(t, fakeSupervisor{})
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Dial(path).Status(t.Context()); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("got %v", err)
+		t.Errorf("error %v, want %v", err, fs.ErrPermission)
 	}
 }
 
-// Somebody who connects and says nothing does not keep the server from ending.
-func TestServeEndsThoughAClientIsSilent(t *testing.T) {
+// A client that connects and sends nothing does not delay the shutdown.
+func TestServeStopsWithASilentClient(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(socketDir(t), "s.sock")
 	l, err := Listen(path)
@@ -145,9 +145,9 @@ func TestServeEndsThoughAClientIsSilent(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Handler(fake{}, ""), logger.Silent()) }()
-	silent := connect(t, path)
-	if _, err := Dial(path).Status(ctx); err != nil { // so the silent one was accepted before
+	go func() { done <- Serve(ctx, l, NewHandler(fakeSupervisor{}, ""), logger.Silent()) }()
+	silent := dialSocket(t, path)
+	if _, err := Dial(path).Status(ctx); err != nil { // so that the silent client was accepted before
 		t.Fatal(err)
 	}
 	cancel()
@@ -158,6 +158,6 @@ func TestServeEndsThoughAClientIsSilent(t *testing.T) {
 		t.Errorf("the connection is still open: %v", err)
 	}
 	if _, err := Dial(path).Status(context.Background()); !errors.Is(err, ErrNoSupervisor) {
-		t.Errorf("afterwards: %v", err)
+		t.Errorf("after the shutdown: error %v, want %v", err, ErrNoSupervisor)
 	}
 }

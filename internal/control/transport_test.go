@@ -30,12 +30,12 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	a := &authority{t: t}
-	a.cert, a.key = a.sign("authority")
+	a.cert, a.key = a.signCertificate("authority")
 	return a
 }
 
-// sign makes a certificate for name, by itself if there is no authority yet.
-func (a *authority) sign(name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+// signCertificate returns a certificate for name; the first one is self-signed.
+func (a *authority) signCertificate(name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -78,7 +78,7 @@ func keyPEM(t *testing.T, key *ecdsa.PrivateKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-func write(t *testing.T, path string, content []byte) string {
+func writeFile(t *testing.T, path string, content []byte) string {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -86,38 +86,39 @@ func write(t *testing.T, path string, content []byte) string {
 	return path
 }
 
-// serveTLS asks clients for a certificate of a, and answers with its name.
+// serveTLS starts a server that accepts client certificates of a. The channel
+// receives the name in each client's certificate.
 func serveTLS(t *testing.T, a *authority, most uint16) (url string, names <-chan string) {
-	cert, key := a.sign("server")
+	cert, key := a.signCertificate("server")
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
-	seen := make(chan string, 10)
+	clientNames := make(chan string, 10)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := ""
 		if len(r.TLS.PeerCertificates) > 0 {
 			name = r.TLS.PeerCertificates[0].Subject.CommonName
 		}
-		seen <- name
-		answering(200, "{}")(w, r)
+		clientNames <- name
+		answerWith(200, "{}")(w, r)
 	}))
 	s.TLS = &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}},
 		ClientCAs:    pool, ClientAuth: tls.VerifyClientCertIfGiven,
 		MinVersion: tls.VersionTLS10, MaxVersion: most,
 	}
-	s.Config.ErrorLog = quiet()
+	s.Config.ErrorLog = discardLog()
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return s.URL, seen
+	return s.URL, clientNames
 }
 
 func TestTLS(t *testing.T) {
 	a, dir := newAuthority(t), t.TempDir()
-	cert, key := a.sign("host-1")
-	ca := write(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert))
-	certFile := write(t, filepath.Join(dir, "cert.pem"), certPEM(cert))
-	keyFile := write(t, filepath.Join(dir, "key.pem"), keyPEM(t, key))
-	otherCA := write(t, filepath.Join(dir, "other.pem"), certPEM(newAuthority(t).cert))
+	cert, key := a.signCertificate("host-1")
+	ca := writeFile(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert))
+	certFile := writeFile(t, filepath.Join(dir, "cert.pem"), certPEM(cert))
+	keyFile := writeFile(t, filepath.Join(dir, "key.pem"), keyPEM(t, key))
+	otherCA := writeFile(t, filepath.Join(dir, "other.pem"), certPEM(newAuthority(t).cert))
 
 	for name, test := range map[string]struct {
 		cfg       Config
@@ -151,19 +152,20 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A renewed certificate is in use with the next connection, a spoilt one is an error by name.
+// A renewed certificate is used by the next connection. A damaged one is an error
+// that names the file.
 func TestClientCertificateIsRenewed(t *testing.T) {
 	a, dir := newAuthority(t), t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	renew := func(name string) {
-		cert, key := a.sign(name)
-		write(t, certFile, certPEM(cert))
-		write(t, keyFile, keyPEM(t, key))
+		cert, key := a.signCertificate(name)
+		writeFile(t, certFile, certPEM(cert))
+		writeFile(t, keyFile, keyPEM(t, key))
 	}
 	renew("before")
 	url, names := serveTLS(t, a, tls.VersionTLS13)
 	c := newClient(t, Config{
-		URL: url, CA: trust.Authorities{File: write(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert))}, CertFile: certFile, KeyFile: keyFile,
+		URL: url, CA: trust.Authorities{File: writeFile(t, filepath.Join(dir, "ca.pem"), certPEM(a.cert))}, CertFile: certFile, KeyFile: keyFile,
 	})
 	for _, want := range []string{"before", "after"} {
 		renew(want)
@@ -175,18 +177,17 @@ func TestClientCertificateIsRenewed(t *testing.T) {
 			t.Errorf("the server saw %q, want %q", seen, want)
 		}
 	}
-	write(t, keyFile, nil)
+	writeFile(t, keyFile, nil)
 	c.Close()
 	if _, err := c.Report(t.Context(), oneReport()); err == nil || !strings.Contains(err.Error(), keyFile) {
 		t.Errorf("error %v does not name the file", err)
 	}
 }
 
-// F11: authorities that were rotated are in use with the next request, and none
-// that was trusted before is trusted on.
+// F11: the next request uses rotated authorities and no longer trusts the old ones.
 func TestAuthoritiesAreRenewed(t *testing.T) {
 	first, second, ca := newAuthority(t), newAuthority(t), filepath.Join(t.TempDir(), "ca.pem")
-	write(t, ca, certPEM(first.cert))
+	writeFile(t, ca, certPEM(first.cert))
 	firstURL, _ := serveTLS(t, first, tls.VersionTLS13)
 	secondURL, _ := serveTLS(t, second, tls.VersionTLS13)
 	toFirst, toSecond := newClient(t, Config{URL: firstURL, CA: trust.Authorities{File: ca}}), newClient(t, Config{URL: secondURL, CA: trust.Authorities{File: ca}})
@@ -194,18 +195,18 @@ func TestAuthoritiesAreRenewed(t *testing.T) {
 		t.Helper()
 		_, err := c.Report(t.Context(), oneReport())
 		if want && err != nil || !want && (err == nil || !strings.Contains(err.Error(), "unknown authority")) {
-			t.Errorf("trusted is to be %v: %v", want, err)
+			t.Errorf("error %v, want trusted: %v", err, want)
 		}
 	}
 	trusted(toFirst, true)
 	trusted(toSecond, false)
-	write(t, ca, certPEM(second.cert))
-	trusted(toFirst, false) // though it has a connection
+	writeFile(t, ca, certPEM(second.cert))
+	trusted(toFirst, false) // although it has an open connection
 	trusted(toSecond, true)
-	write(t, ca, nil)
+	writeFile(t, ca, nil)
 	if _, err := toSecond.Report(t.Context(), oneReport()); err == nil || !strings.Contains(err.Error(), ca+" holds no certificate") {
-		t.Errorf("spoilt: %v", err)
+		t.Errorf("empty CA file: error %v", err)
 	}
-	write(t, ca, certPEM(second.cert))
+	writeFile(t, ca, certPEM(second.cert))
 	trusted(toSecond, true)
 }

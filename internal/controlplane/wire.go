@@ -71,7 +71,7 @@ func decodeReport(body []byte) ([]plugin.ReportEntry, error) {
 		if err := checkInstalled(i, p.Name, p.Version); err != nil {
 			return nil, err
 		}
-		status, known := control.ParseWord(p.Status)
+		status, known := control.ParseStatus(p.Status)
 		if !known {
 			return nil, badf("plugin[%d].status: %q is no status", i, plugin.Cut(p.Status, 64))
 		}

@@ -103,7 +103,7 @@ func emptyLine(out []byte, at int) bool {
 // status maps the program's word: what is neither running nor removed is to
 // be started (SC-12 to SC-14).
 func (l line) status() plugin.Status {
-	switch s, known := control.ParseWord(l.Status); {
+	switch s, known := control.ParseStatus(l.Status); {
 	case known && (s == plugin.StatusRunning || s == plugin.StatusRemoved || s == plugin.StatusUnknown):
 		return s
 	default:

@@ -72,12 +72,12 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 		keys = append(keys, key)
 	}
 	own := Plane(cfg)
-	shown, err := own.TLS()
+	shown, err := own.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
 	own.CertFile, own.KeyFile = "", ""
-	anonymous, err := own.TLS()
+	anonymous, err := own.TLSConfig()
 	if err != nil {
 		return nil, err
 	}

@@ -199,7 +199,7 @@ func (w *besideWorld) doOne(ctx context.Context, name string) (what string, err 
 	case 5:
 		return "removed and installed " + by, w.replace(ctx, theirs, name)
 	case 6:
-		_, err = w.client.Change(ctx, plugin.Change{Name: name, Version: other, Origin: plugin.FromOperator})
+		_, err = w.client.RequestChange(ctx, plugin.Change{Name: name, Version: other, Origin: plugin.FromOperator})
 		w.set(name, other)
 		return "upgraded by the supervisor", err
 	default:
@@ -444,7 +444,7 @@ func (w *besideWorld) judgeBeside(ctx context.Context) error {
 		w.tally.never(damaged, d.Why)
 	}
 	for name := range w.installed {
-		if _, err := w.client.Order(ctx, admin.OrderStop, name); err != nil {
+		if _, err := w.client.SendCommand(ctx, admin.CommandStop, name); err != nil {
 			w.tally.never(refused, err.Error())
 		}
 	}

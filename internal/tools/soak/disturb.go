@@ -177,8 +177,13 @@ func (w *world) killSteady(n int) {
 // operate stops a plugin and starts it, over and over.
 func (w *world) operate(ctx context.Context, name string) {
 	for pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
+<<<<<<< HEAD
 		if w.order(ctx, admin.OrderStop, name) != nil {
 			continue // no supervisor runs now
+=======
+		if w.order(ctx, admin.CommandStop, name) != nil {
+			continue // no supervisor lives just now
+>>>>>>> f5c3367 (Take e85cd1a)
 		}
 		// It may take a while, over the ends of several supervisors.
 		for over := time.Now().Add(30 * time.Second); !w.stopped(ctx, name); {
@@ -199,7 +204,7 @@ func (w *world) operate(ctx context.Context, name string) {
 				break
 			}
 		}
-		for w.order(ctx, admin.OrderStart, name) != nil {
+		for w.order(ctx, admin.CommandStart, name) != nil {
 			if pause.Sleep(ctx, 20*time.Millisecond) != nil {
 				return
 			}
@@ -216,9 +221,15 @@ func (w *world) stopped(ctx context.Context, name string) bool {
 }
 
 // order gives an operator's order. Now and then the supervisor that has
+<<<<<<< HEAD
 // accepted it is killed before it does so.
 func (w *world) order(ctx context.Context, o admin.Order, name string) error {
 	if _, err := w.client.Order(ctx, o, name); err != nil {
+=======
+// accepted it does not live to carry it out.
+func (w *world) order(ctx context.Context, o admin.Command, name string) error {
+	if _, err := w.client.SendCommand(ctx, o, name); err != nil {
+>>>>>>> f5c3367 (Take e85cd1a)
 		return err
 	}
 	w.tally.add("operator's orders accepted", 1)

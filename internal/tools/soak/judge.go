@@ -50,7 +50,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 	w.judgeBirths()
 	w.judgeFiles(ctx)
 	for _, name := range w.all() {
-		if _, err := w.client.Order(ctx, admin.OrderStop, name); err != nil {
+		if _, err := w.client.SendCommand(ctx, admin.CommandStop, name); err != nil {
 			w.tally.never(undone, name+": "+err.Error())
 		}
 	}
@@ -97,7 +97,7 @@ func (w *world) judgeEnd(s *rig.Child) error {
 }
 
 func (w *world) start(ctx context.Context, name string) error {
-	_, err := w.client.Order(ctx, admin.OrderStart, name)
+	_, err := w.client.SendCommand(ctx, admin.CommandStart, name)
 	return err
 }
 

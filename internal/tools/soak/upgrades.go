@@ -94,7 +94,7 @@ func (w *world) cutShort(ctx context.Context) error {
 		return errors.Join(err, s.Stop())
 	}
 	to := map[string]string{"1.0": "2.0", "2.0": "1.0"}[before]
-	if _, err := w.client.Change(ctx, plugin.Change{Name: "p-000", Version: to, Origin: plugin.FromOperator}); err != nil {
+	if _, err := w.client.RequestChange(ctx, plugin.Change{Name: "p-000", Version: to, Origin: plugin.FromOperator}); err != nil {
 		return errors.Join(fmt.Errorf("upgrade to %s: %w", to, err), s.Stop())
 	}
 	err = s.Pass(ctx, time.Duration(w.random(400_000))*time.Microsecond)
