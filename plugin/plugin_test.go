@@ -103,7 +103,7 @@ func TestNewUpdateEvent(t *testing.T) {
 	}{
 		"ok":          {Changed{}, "0"},
 		"failed":      {Changed{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
-		"out of time": {Changed{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("no end in 1m0s")}}, "2"},
+		"out of time": {Changed{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("did not return within 1m0s")}}, "2"},
 	} {
 		test.up.Output = strings.Repeat("ü", MaxEventOutput)
 		k := NewUpdateEvent(time.Time{}, o, test.up).Keywords
@@ -118,9 +118,9 @@ func TestNewUpdateEvent(t *testing.T) {
 
 // F23: of a start that does not return the cause says what is wanted.
 func TestCauseOfAStartThatStays(t *testing.T) {
-	late := errors.New("no end in 5s")
+	late := errors.New("did not return within 5s")
 	for verb, want := range map[Verb]string{
-		VerbStart: "no end in 5s (--start must put the daemon in the background and return)", VerbStop: "no end in 5s",
+		VerbStart: "did not return within 5s (--start must put the daemon in the background and return)", VerbStop: "did not return within 5s",
 	} {
 		if got := (Outcome{Verb: verb, TimedOut: true, Err: late}).Cause(); got != want {
 			t.Errorf("%s: %q", verb, got)

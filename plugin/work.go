@@ -101,7 +101,7 @@ type Outcome struct {
 	Processes []Process
 }
 
-// Cause says in a few words how the verb failed: "exit 3", "no end in 1m0s",
+// Cause says in a few words how the verb failed: "exit 3", "did not return within 1m0s",
 // or the error; "" when it did not. Of a start that does not return it says
 // what is wanted, as the daemon may well run.
 func (o Outcome) Cause() string {

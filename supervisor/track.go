@@ -48,7 +48,7 @@ func track(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.
 	unlimited = map[string][]string{}
 	for name, p := range cfg.Plugins {
 		limits := plugin.Limits{CPU: p.Limits.CPU, Memory: int64(p.Limits.Memory), PIDs: p.Limits.PIDs}
-		if why := t.Limit(name, limits); len(why) > 0 {
+		if why := t.SetLimits(name, limits); len(why) > 0 {
 			unlimited[name] = why
 			log.WithFields(logrus.Fields{"plugin": name, "cause": why}).Warn("Limits are not enforced")
 		}

@@ -72,7 +72,7 @@ func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
 }
 
 func (m *Manager) kill(ctx context.Context, p plugin.Plugin) error {
-	if err := m.tracker.Kill(ctx, p.Name); err != nil {
+	if err := m.tracker.KillPlugin(ctx, p.Name); err != nil {
 		return fmt.Errorf("kill what is left of it: %w", err)
 	}
 	return nil
@@ -83,7 +83,7 @@ func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
 	if m.tracker == nil || p.Duplicate {
 		return nil, nil
 	}
-	left, _, err := m.tracker.Alive(p.Name)
+	left, _, err := m.tracker.ListProcesses(p.Name)
 	if err != nil {
 		return nil, fmt.Errorf("see what is left of it: %w", err)
 	}
@@ -93,7 +93,7 @@ func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
 // running adds to an outcome what runs now, for one that ran no verb of its own.
 func (m *Manager) running(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
 	if m.tracker != nil && !p.Duplicate {
-		o.Processes, o.Life, _ = m.tracker.Alive(p.Name)
+		o.Processes, o.Life, _ = m.tracker.ListProcesses(p.Name)
 	}
 	return o
 }

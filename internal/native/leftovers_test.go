@@ -52,7 +52,7 @@ func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
 				o.Registry = registry.New(registry.Options{Root: root})
 			})
 			t.Cleanup(func() {
-				if err := tracker.Kill(context.WithoutCancel(t.Context()), "p"); err != nil {
+				if err := tracker.KillPlugin(context.WithoutCancel(t.Context()), "p"); err != nil {
 					t.Error(err)
 				}
 				if err := tracker.Close(); err != nil {
@@ -67,7 +67,7 @@ func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
 // runs are the processes of the plugin.
 func (b *bench) runs() []plugin.Process {
 	b.t.Helper()
-	ps, _, err := b.tracker.Alive("p")
+	ps, _, err := b.tracker.ListProcesses("p")
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		"exit code":                {script: `echo cannot open /etc/x.conf >&2; exit 3`, cause: "exit 3", code: 3, output: "cannot open /etc/x.conf\n"},
 		"RS-07 executable missing": {spoil: true, cause: "executable missing", code: -1},
-		"RS-02 own deadline":       {script: hangs, timeout: "1", cause: "no end in 1s (--start must put the daemon in the background and return)", code: -1, timedOut: true},
+		"RS-02 own deadline":       {script: hangs, timeout: "1", cause: "did not return within 1s (--start must put the daemon in the background and return)", code: -1, timedOut: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func changeBench(t *testing.T, script string, change func(*Options)) *bench {
 		}
 	})
 	t.Cleanup(func() {
-		if err := tracker.Kill(context.WithoutCancel(t.Context()), "p"); err != nil {
+		if err := tracker.KillPlugin(context.WithoutCancel(t.Context()), "p"); err != nil {
 			t.Error(err)
 		}
 		if err := tracker.Close(); err != nil {

@@ -67,7 +67,7 @@ func TestUpgrade(t *testing.T) {
 		},
 		"UP-06 the verb has the offer's deadline": {
 			script: `if test "$1" = --upgrade; then ` + hangs + `fi` + wellBehaved, offer: plugin.Change{Name: "p", Version: "2.0", Timeout: time.Second},
-			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, TimedOut: true}, cause: "--upgrade to 2.0: no end in 1s",
+			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, TimedOut: true}, cause: "--upgrade to 2.0: did not return within 1s",
 			status: plugin.StatusRunning, installed: "2.0",
 			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},

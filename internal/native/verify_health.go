@@ -108,7 +108,7 @@ func (c *change) tracked(p plugin.Plugin) (n int, life uint64, err error) {
 	if c.tracker == nil {
 		return 0, 0, nil
 	}
-	ps, life, err := c.tracker.Alive(p.Name)
+	ps, life, err := c.tracker.ListProcesses(p.Name)
 	return len(ps), life, err
 }
 

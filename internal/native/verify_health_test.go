@@ -102,7 +102,7 @@ func TestStatusAtTheEnd(t *testing.T) {
 	})
 	t.Run("UP-13 the old one died after the grant", func(t *testing.T) {
 		b := changeBench(t, soonEnds, nil)
-		if err := b.tracker.Kill(t.Context(), "p"); err != nil {
+		if err := b.tracker.KillPlugin(t.Context(), "p"); err != nil {
 			t.Fatal(err)
 		}
 		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
@@ -115,7 +115,7 @@ func TestStatusAtTheEnd(t *testing.T) {
 		b := changeBench(t, daemon, func(o *Options) { o.Prove = 50 * time.Millisecond })
 		b.hook(func(step string) error {
 			if step == "set aside 0.9" {
-				return b.tracker.Kill(t.Context(), "p")
+				return b.tracker.KillPlugin(t.Context(), "p")
 			}
 			return nil
 		})

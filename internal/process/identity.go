@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Age is how long ago the process was started, in whole hundredths of a
-// second; 0 for one of another boot.
+// Age returns the time since the process was started, in whole hundredths of a second. It is 0 for
+// a process of another boot.
 func Age(p plugin.Process) time.Duration {
 	now := procfs.BootTicks()
 	if boot, err := procfs.BootID(); err != nil || boot != p.Boot || p.Born > now {
@@ -21,15 +21,15 @@ func Age(p plugin.Process) time.Duration {
 	return time.Duration(now-p.Born) * (time.Second / procfs.TicksPerSecond)
 }
 
-// pluginDir returns what a process was given as its plugin's folder, "" if nothing.
+// pluginDir returns the PLUGIN_DIR in the environment of a process, "" if there is none.
 func pluginDir(pid int) string {
 	dir, _ := procfs.Variable(pid, plugin.EnvDir)
 	return dir
 }
 
-// executing tells whether some process, started a moment ago, shows no
-// environment: it may be executing another program.
-func executing() bool {
+// anyExecuting reports whether a process that was started a moment ago shows no environment. Such a
+// process may be in the middle of an execve.
+func anyExecuting() bool {
 	pids, err := procfs.PIDs()
 	if err != nil {
 		return false
@@ -46,8 +46,8 @@ func executing() bool {
 	})
 }
 
-// asks tells whether a process is one that was only to say how its plugin is.
-func asks(pid int) bool {
+// isStatusProbe reports whether a process is a status probe.
+func isStatusProbe(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && bytes.Contains(b, []byte("\x00"+string(plugin.VerbStatus)+"\x00"))
 }

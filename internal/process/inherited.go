@@ -9,15 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inherited is what this process was started with and its children are not to
-// be (EV-30).
+// inherited describes what this process was started with and must not pass to its children (EV-30).
 type inherited struct {
 	ignored   uint64 // signals
 	nice, oom bool
 }
 
-// inheritance returns what this process was started with.
-var inheritance = sync.OnceValue(func() (in inherited) {
+// readInherited returns what this process was started with.
+var readInherited = sync.OnceValue(func() (in inherited) {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range bytes.Lines(status) {
 		if mask, ok := bytes.CutPrefix(line, []byte("SigIgn:")); ok {

@@ -21,7 +21,7 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// summary is a Result without what differs from run to run.
+// summary is a Result without the fields that differ from run to run.
 type summary struct {
 	Result
 	Text string
@@ -56,7 +56,7 @@ func TestRunEndsByItself(t *testing.T) {
 			c := f.command(tt.helper, strconv.Itoa(tt.arg))
 			c.Timeout = time.Minute
 			res := r.Run(t.Context(), c)
-			f.none()
+			f.checkNone()
 			if res.Took <= 0 {
 				t.Errorf("took %v", res.Took)
 			}
@@ -73,7 +73,7 @@ func TestErrEndedUnnamedSignal(t *testing.T) {
 	}
 }
 
-// SPEC 2 and 11: what a command finds around it.
+// SPEC 2 and 11: the environment, streams and folder of a command.
 func TestRunContext(t *testing.T) {
 	f := newFamily(t)
 	r := NewRunner(Options{})
@@ -93,7 +93,7 @@ func TestRunContext(t *testing.T) {
 	}
 }
 
-// RS-07: why a command could not be run, so that it can be told and tried again.
+// RS-07: the error says why a command could not be run.
 func TestRunNotStarted(t *testing.T) {
 	folder := t.TempDir()
 	busy := writeFile(t, 0o755, "\x7fELF")
@@ -114,7 +114,7 @@ func TestRunNotStarted(t *testing.T) {
 		{"folder", Command{Path: folder}, "executable is a folder", syscall.EISDIR},
 		{"bad format", Command{Path: writeFile(t, 0o755, "no program")}, "not an executable format", syscall.ENOEXEC},
 		{"empty file", Command{Path: writeFile(t, 0o755, "")}, "not an executable format", syscall.ENOEXEC},
-		{"EV-24 text file busy", Command{Path: busy}, "executable is being written", syscall.ETXTBSY},
+		{"EV-24 text file busy", Command{Path: busy}, "executable is open for writing", syscall.ETXTBSY},
 		{"no interpreter", Command{Path: writeFile(t, 0o755, "#!/none/sh\n")}, "interpreter missing", fs.ErrNotExist},
 		{"no folder", Command{Path: os.Args[0], Dir: filepath.Join(folder, "none")}, "working directory missing", fs.ErrNotExist},
 		{"relative", Command{Path: "true"}, "executable path is not absolute", fs.ErrInvalid},
@@ -136,12 +136,11 @@ func TestRunNotStarted(t *testing.T) {
 		}
 	}
 	if n := r.Running(); n != 0 {
-		t.Errorf("%d are running", n)
+		t.Errorf("%d are running, want 0", n)
 	}
 }
 
-// F23: of a file that has its x bits the message says what else keeps it from
-// being executed.
+// F23: if a file has its x bits, the error says what else may prevent its execution.
 func TestRunOnNoexec(t *testing.T) {
 	folder := t.TempDir()
 	if err := unix.Mount("noexec", folder, "tmpfs", unix.MS_NOEXEC, ""); err != nil {
@@ -158,7 +157,7 @@ func TestRunOnNoexec(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		path: "not executable: its file system is mounted noexec (mount -o remount,exec)",
-		writeFile(t, 0o755, "#!"+writeFile(t, 0o644, "")+"\n"): "not executable (mode 0755): its interpreter, a folder above it or a security policy refuses",
+		writeFile(t, 0o755, "#!"+writeFile(t, 0o644, "")+"\n"): "not executable (mode 0755): check its interpreter, the folders above it and the security policy",
 	} {
 		if r := NewRunner(Options{}).Run(t.Context(), Command{Path: path}); r.Err == nil || r.Err.Error() != want || !errors.Is(r.Err, fs.ErrPermission) {
 			t.Errorf("%v, want %q", r.Err, want)
@@ -166,8 +165,8 @@ func TestRunOnNoexec(t *testing.T) {
 	}
 }
 
-// RS-07: what was written a moment ago runs, though a fork of the same time may
-// still hold the descriptor it was written through.
+// RS-07: a file that was just written can be run, although a concurrent fork may still hold the
+// descriptor it was written through.
 func TestRunJustWritten(t *testing.T) {
 	r := NewRunner(Options{})
 	folder := t.TempDir()
@@ -197,11 +196,11 @@ func TestRunCancelledBefore(t *testing.T) {
 		t.Error(diff)
 	}
 	if !errors.Is(res.Err, cause) || !errors.Is(res.Err, context.Canceled) {
-		t.Errorf("cause is not in %v", res.Err)
+		t.Errorf("%v does not wrap the cause of the cancel", res.Err)
 	}
 }
 
-// SC-08: many at once, each with its own result.
+// SC-08: many commands run at once, each with its own result.
 func TestRunMany(t *testing.T) {
 	f := newFamily(t)
 	r := NewRunner(Options{})
@@ -215,8 +214,8 @@ func TestRunMany(t *testing.T) {
 		})
 	}
 	all.Wait()
-	f.none()
+	f.checkNone()
 	if n := r.Running(); n != 0 {
-		t.Errorf("%d are running", n)
+		t.Errorf("%d are running, want 0", n)
 	}
 }

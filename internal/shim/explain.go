@@ -82,7 +82,7 @@ func (s *shim) explainDenied(path string) error {
 	case unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) != nil:
 		return fmt.Errorf("user %s may not execute it (mode %04o)", s.userName(), info.Mode().Perm())
 	default:
-		return fmt.Errorf("not permitted (mode %04o): its interpreter or a security policy refuses", info.Mode().Perm())
+		return fmt.Errorf("not permitted (mode %04o): check its interpreter and the security policy", info.Mode().Perm())
 	}
 }
 

@@ -77,7 +77,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err
 	}()
 	defer func() {
 		stop()
-		err = errors.Join(err, <-ended, <-ended, tracker.Kill(context.WithoutCancel(ctx), "p"), tracker.Close())
+		err = errors.Join(err, <-ended, <-ended, tracker.KillPlugin(context.WithoutCancel(ctx), "p"), tracker.Close())
 	}()
 	runner := process.NewRunner(process.Options{Tracker: tracker})
 	var all spans

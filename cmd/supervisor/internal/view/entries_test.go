@@ -29,7 +29,7 @@ func chain() []plugin.Entry {
 		},
 		{
 			Seq: 2, At: ago(30 * time.Hour), Kind: plugin.EntryAttempt, Plugin: "metrics", Version: "1.8.0",
-			Cause: "no end in 1m0s", Output: strings.Repeat("x", 300),
+			Cause: "did not return within 1m0s", Output: strings.Repeat("x", 300),
 		},
 		{
 			Seq: 1, At: ago(31 * time.Hour), Kind: plugin.EntryExit, Plugin: "metrics",
@@ -64,7 +64,7 @@ exit 3: ·[2Jcannot open /etc/x.conf, retry in 38s
                            |     cannot open ·[31m/etc/x.conf
   2h ago         01:00:00  ended: cause unknown; while the supervisor was away
                            → restart
-1d6h ago  Feb 27 21:00:00  attempt: no end in 1m0s
+1d6h ago  Feb 27 21:00:00  attempt: did not return within 1m0s
                            | ` + strings.Repeat("x", 159) + `…
 1d7h ago  Feb 27 20:00:00  ended: out of memory, killed by the kernel (pid 3), as was known later
 `
