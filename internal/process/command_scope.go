@@ -190,7 +190,7 @@ func (r *commandScope) endScope() (life uint64, left []plugin.Process) {
 		r.plugin.probeCommands--
 		return 0, nil
 	}
-	t.reapZombies()          // a zombie would count as alive
+	t.reapChildren()         // a zombie would count as alive
 	const few, most = 3, 100 // a list of processes may miss one that is just being forked
 	for i := 0; ; i++ {
 		// While a process executes another program, its plugin is not known. Check this first, so

@@ -96,26 +96,9 @@ func (t *Tracker) reapChildren() (hidden bool) {
 	}
 }
 
-<<<<<<< HEAD
-// uncover has the reaper look again for what a command, which is reaped now,
-// may have hidden from it. Called with mu held.
-func (t *Tracker) uncover() {
-=======
-// reapZombies reaps the zombies that a command left. Without Subreap they have another parent, and a
-// child of this process may belong to another package.
-func (t *Tracker) reapZombies() {
-	t.mu.Lock()
-	reaping := t.reaping
-	t.mu.Unlock()
-	if reaping {
-		t.reapChildren()
-	}
-}
-
 // wakeReaper wakes the reaper after a command was reaped that may have hidden other children. mu must
 // be held.
 func (t *Tracker) wakeReaper() {
->>>>>>> a7c50f1 (Take cff65e5)
 	if t.hidden {
 		select {
 		case t.unhidden <- struct{}{}:

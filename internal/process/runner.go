@@ -22,11 +22,7 @@ const DefaultGrace = 3 * time.Second
 // Options are a Runner's settings; the zero value is usable.
 type Options struct {
 	Grace   time.Duration      // from SIGTERM to SIGKILL; ≤ 0: DefaultGrace
-<<<<<<< HEAD
-	Tracker *Tracker           // follows what plugins' commands leave running; nil: they are not followed
-=======
 	Tracker *Tracker           // follows what plugins' commands leave running; nil: not followed
->>>>>>> a7c50f1 (Take cff65e5)
 	Log     logrus.FieldLogger // nil: silent
 }
 

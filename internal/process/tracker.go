@@ -51,19 +51,11 @@ type Tracker struct {
 	commands  map[int]int    // pids of running commands; two commands may share a pid for an instant
 	forks     map[*fork]bool // commands that are being started
 	queue     []plugin.Exit
-<<<<<<< HEAD
-	survey    survey    // the last pass over the processes
-	swept     bool      // leaves without a plugin were removed
-	hidden    bool      // see reap
-	reaping   bool      // from Subreap to Close: children that are no commands are reaped
-	fullSince time.Time // when a process could not be watched for the first time
-=======
 	lastScan  processScan // the last scan of all processes
 	swept     bool        // leaves of unknown plugins were removed
 	hidden    bool        // see reapChildren
-	reaping   bool        // Subreap was called: orphans are reaped here
+	reaping   bool        // from Subreap to Close: orphans are reaped here
 	fullSince time.Time   // when the descriptors ran out for the first time
->>>>>>> a7c50f1 (Take cff65e5)
 }
 
 // tracked is the state of one plugin.

@@ -177,13 +177,8 @@ func (w *world) killSteady(n int) {
 // operate stops a plugin and starts it, over and over.
 func (w *world) operate(ctx context.Context, name string) {
 	for pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
-<<<<<<< HEAD
-		if w.order(ctx, admin.OrderStop, name) != nil {
-			continue // no supervisor runs now
-=======
 		if w.order(ctx, admin.CommandStop, name) != nil {
-			continue // no supervisor lives just now
->>>>>>> f5c3367 (Take e85cd1a)
+			continue // no supervisor runs now
 		}
 		// It may take a while, over the ends of several supervisors.
 		for over := time.Now().Add(30 * time.Second); !w.stopped(ctx, name); {
@@ -221,15 +216,9 @@ func (w *world) stopped(ctx context.Context, name string) bool {
 }
 
 // order gives an operator's order. Now and then the supervisor that has
-<<<<<<< HEAD
 // accepted it is killed before it does so.
-func (w *world) order(ctx context.Context, o admin.Order, name string) error {
-	if _, err := w.client.Order(ctx, o, name); err != nil {
-=======
-// accepted it does not live to carry it out.
 func (w *world) order(ctx context.Context, o admin.Command, name string) error {
 	if _, err := w.client.SendCommand(ctx, o, name); err != nil {
->>>>>>> f5c3367 (Take e85cd1a)
 		return err
 	}
 	w.tally.add("operator's orders accepted", 1)
