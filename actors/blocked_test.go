@@ -123,7 +123,7 @@ func TestBlocked(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		m := assigning(w)
 		m.fails = false
-		w.upgrade = func(plugin.Change) plugin.Changed {
+		w.upgrade = func(plugin.Change) plugin.ChangeResult {
 			failed := plugin.FailedChange(errors.New("read-only file system"))
 			failed.Plugin, failed.Package = persist(1, "a"), m.id
 			return failed

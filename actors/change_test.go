@@ -44,8 +44,8 @@ func TestChange(t *testing.T) {
 		w.plugins[3].Verified = plugin.ByNothing // installed by an earlier life
 		by := map[string]plugin.Verified{"a": plugin.ByMD5, "b": plugin.BySHA256, "c": plugin.ByMD5}
 		w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"), offer("c", "2.0"))
-		w.upgrade = func(o plugin.Change) plugin.Changed {
-			u := plugin.Changed{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
+		w.upgrade = func(o plugin.Change) plugin.ChangeResult {
+			u := plugin.ChangeResult{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
 			w.set(func() {
 				for i := range w.plugins {
 					p := &w.plugins[i]
@@ -72,7 +72,7 @@ func TestChange(t *testing.T) {
 			if got["a"] != plugin.ByMD5 || got["b"] != plugin.BySHA256 || got["c"] != plugin.VerifiedUnknown || got["d"] != plugin.ByNothing {
 				t.Errorf("verified by %v", got)
 			}
-			if n := snapshot.Counters.Weak; n != 1 {
+			if n := snapshot.Counters.UnverifiedInstalls; n != 1 {
 				t.Errorf("%d weak installs counted", n)
 			}
 			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
@@ -82,13 +82,13 @@ func TestChange(t *testing.T) {
 	})
 	t.Run("UP-08 what becomes of a plugin that was not on the host is told, also when nothing does", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
-		w.upgrade = func(o plugin.Change) plugin.Changed {
+		w.upgrade = func(o plugin.Change) plugin.ChangeResult {
 			if o.Name == "bad" {
 				return plugin.FailedChange(errors.New("no such package"))
 			}
 			p := persist(2, o.Name)
 			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
-			return plugin.Changed{Plugin: p, Status: plugin.StatusRunning}
+			return plugin.ChangeResult{Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
@@ -105,10 +105,10 @@ func TestChange(t *testing.T) {
 	})
 	t.Run("EV-01 the first plugin of a host is watched by event, and said to be", func(t *testing.T) {
 		w := newWorld().watch()
-		w.upgrade = func(o plugin.Change) plugin.Changed {
+		w.upgrade = func(o plugin.Change) plugin.ChangeResult {
 			p := persist(1, o.Name)
 			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
-			return plugin.Changed{Outcome: plugin.Outcome{Life: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
+			return plugin.ChangeResult{Outcome: plugin.Outcome{RunID: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(time.Minute)

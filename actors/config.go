@@ -19,11 +19,11 @@ type Config struct {
 	LocalArch   string // of the host, in the words of the wire
 	LocalOS     string
 	About       plugin.Supervisor // shown by status
-	// Unlimited are, by plugin, the limits that are configured and cannot be
+	// UnenforcedLimits are, by plugin, the limits that are configured and cannot be
 	// enforced, each with why; shown by status (EV-17).
-	Unlimited map[string][]string
-	// Unfinished are the upgrades that an earlier life left, to be resumed.
-	Unfinished []plugin.Change
+	UnenforcedLimits map[string][]string
+	// UnfinishedChanges are the upgrades that an earlier life left, to be resumed.
+	UnfinishedChanges []plugin.Change
 }
 
 // FirstRun is when each period is due for the first time: its value + a
@@ -62,16 +62,16 @@ func DefaultConfig() Config {
 
 // Ports is what the actors work with.
 type Ports struct {
-	Manager       Manager
-	Heartbeats    Heartbeats
-	Watcher       Watcher // may be nil: ends are found by scan and heartbeat only (EV-04)
-	Pulses        Pulses  // may be nil: heartbeats are found by pulls only
-	Others        Others  // may be nil: what other programs do is found by scan only
-	Meter         Meter   // may be nil
-	ControlPlane  ControlPlane
-	Memory        Memory
-	Clock         Clock
-	Rand          *rand.Rand           // every stagger and jitter comes from it: a seed replays a run
-	Log           *logrus.Logger       //
-	UpdateHandler plugin.UpdateHandler // may be nil (UP-05)
+	Manager         Manager
+	Heartbeats      Heartbeats
+	Watcher         Watcher         // may be nil: ends are found by scan and heartbeat only (EV-04)
+	HeartbeatEvents HeartbeatEvents // may be nil: heartbeats are found by pulls only
+	OtherPrograms   OtherPrograms   // may be nil: what other programs do is found by scan only
+	Meter           Meter           // may be nil
+	ControlPlane    ControlPlane
+	Memory          Memory
+	Clock           Clock
+	Rand            *rand.Rand           // every stagger and jitter comes from it: a seed replays a run
+	Log             *logrus.Logger       //
+	UpdateHandler   plugin.UpdateHandler // may be nil (UP-05)
 }

@@ -106,7 +106,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{}, blocked: policy.NewBlocked(m, batch),
 			lazy: m.Settings.Lazy, plugins: map[string]*policy.Lifecycle{}, absent: newAbsentPlugins(m.Restarts),
 			attempts: attempts{live: map[uint64]*liveAttempt{}}, scans: newScans(),
-			watching: watching{enabled: p.Watcher != nil || p.Pulses != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
+			watching: watching{enabled: p.Watcher != nil || p.HeartbeatEvents != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
 		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
@@ -163,9 +163,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ProcessExited:
 		c.onExit(m.Exit)
 	case messages.HeartbeatLost:
-		c.onHeartbeat(m.Pulse)
+		c.onHeartbeat(m.Event)
 	case messages.HeartbeatSeen:
-		c.onHeartbeat(m.Pulse)
+		c.onHeartbeat(m.Event)
 	case messages.LockFreed:
 		if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left { // EV-21
 			c.apply(l, policy.Fact{Kind: policy.LockFreed})
@@ -234,9 +234,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
-	case messages.TakeReport:
+	case messages.EnqueueReport:
 		answer = takeReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
-	case messages.LookForUpdates:
+	case messages.CheckUpdatesNow:
 		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}
 	default:
@@ -362,7 +362,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		c.timers.stop(timerKey{pluginTimers[e.Timer], key})
 	case policy.ApplyChange:
 		c.changes.Granted(e.Change.ID, c.now.Wall)
-		c.send(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, Before: e.Before})
+		c.send(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, StatusBefore: e.Before})
 	case policy.InterruptChange:
 		c.send(c.workers.upgrader.pid, messages.InterruptChange{Change: e.Change, LeaveStopped: e.LeaveStopped})
 	case policy.WatchChanged:

@@ -34,7 +34,7 @@ func (c *coordinator) onChangePlugin(change plugin.Change) any {
 	if l == nil && (change.Kind == plugin.ChangeRemove || change.Kind == plugin.ChangeRollback) {
 		return c.host.rejectUnknown(change.Name)
 	}
-	if l != nil && l.Record.Stopped && change.Starts() { // EV-14: it would start it
+	if l != nil && l.Record.Stopped && change.StartsPlugin() { // EV-14: it would start it
 		return messages.Rejected{Why: change.Name + " was " + l.Record.Cause + ", start it first"}
 	}
 	request := map[plugin.ChangeKind]plugin.Request{plugin.ChangeRemove: plugin.RequestRemove, plugin.ChangeRollback: plugin.RequestRollback}[change.Kind]

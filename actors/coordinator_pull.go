@@ -45,7 +45,7 @@ func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 	}
 	var entries []policy.PullEntry
 	var unread error
-	for _, b := range m.Beats {
+	for _, b := range m.Heartbeats {
 		if b.HostFault {
 			unread = cmp.Or(unread, fmt.Errorf("%s: %w", b.Plugin.Key(), b.Err))
 		}
@@ -68,6 +68,6 @@ func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 	switch {
 	case len(entries) == 0: // PL-11
 	case !c.reports.AddPull(c.now.Wall, entries, c.lazy):
-		c.host.counters.Suppressed++
+		c.host.counters.ReportsSuppressed++
 	}
 }

@@ -165,7 +165,7 @@ func TestPullLazy(t *testing.T) {
 			wantReports(t, next("a"))
 			w.set(func() { w.plugins[0].Version = "1.1" })
 			wantReports(t, next("a"), "a@1.1=running b=failed") // PL-14: a version
-			if got := status(t, s).Counters.Suppressed; got != 2 {
+			if got := status(t, s).Counters.ReportsSuppressed; got != 2 {
 				t.Errorf("%d suppressed", got)
 			}
 		})
@@ -182,13 +182,13 @@ func TestPullLazy(t *testing.T) {
 			w.takeReports()
 			w.set(func() { w.answer = failing(1<<30, errAway) })
 			pass(30 * time.Minute) // silent now
-			if w.saved.Owed["a"].Status != plugin.StatusFailed || w.saved.Acked["a"].Status != plugin.StatusRunning {
-				t.Errorf("saved owed %v, acknowledged %v", w.saved.Owed, w.saved.Acked)
+			if w.saved.Pending["a"].Status != plugin.StatusFailed || w.saved.Acked["a"].Status != plugin.StatusRunning {
+				t.Errorf("saved owed %v, acknowledged %v", w.saved.Pending, w.saved.Acked)
 			}
 			w.set(func() { w.answer = lazy })
 			pass(10 * time.Minute)
-			if w.saved.Acked["a"].Status != plugin.StatusFailed || len(w.saved.Owed) != 0 {
-				t.Errorf("saved owed %v, acknowledged %v", w.saved.Owed, w.saved.Acked)
+			if w.saved.Acked["a"].Status != plugin.StatusFailed || len(w.saved.Pending) != 0 {
+				t.Errorf("saved owed %v, acknowledged %v", w.saved.Pending, w.saved.Acked)
 			}
 		})
 	})

@@ -41,7 +41,7 @@ func (c *coordinator) announce(e plugin.Event) {
 // something later is known of the plugin (CL-20). l is the plugin, nil where it is
 // not known.
 func takeReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle, log *logrus.Entry) messages.Accepted {
-	o := plugin.Owed{Name: r.Name, Version: r.Version, Status: r.Status, SysTag: r.SysTag, Since: r.At, Once: r.Status == plugin.StatusInstalled}
+	o := plugin.PendingReport{Name: r.Name, Version: r.Version, Status: r.Status, SysTag: r.SysTag, Since: r.At, Once: r.Status == plugin.StatusInstalled}
 	if l != nil {
 		o.ID = l.Plugin.ID
 	}
@@ -64,7 +64,7 @@ func (c *coordinator) onPendingDue(m messages.PendingDue) {
 }
 
 func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
-	p, ok := c.reports.Acknowledge(m.Gen, func(key string, o plugin.Owed) {
+	p, ok := c.reports.Acknowledge(m.Gen, func(key string, o plugin.PendingReport) {
 		c.host.measure(plugin.MeasureReportLag, o.Since)
 		if l, ok := c.plugins[key]; ok {
 			c.journal.acknowledge(l, o.Status)
@@ -74,7 +74,7 @@ func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 		return
 	}
 	d := &c.host.delivery
-	c.host.counters.Reports++
+	c.host.counters.ReportsDelivered++
 	d.LastDelivered = c.now.Wall
 	d.Attempts, d.LastError, d.NextTry = 0, "", time.Time{}
 	c.events.Retry()
@@ -85,8 +85,8 @@ func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 // restarted plugins are to be reported again.
 func (c *coordinator) takeAnswer(a plugin.Answer, p policy.Purpose) {
 	switch {
-	case a.Understood != nil: // SC-19
-		c.log.WithError(a.Understood).Warn("Report delivered, but its answer was not understood")
+	case a.ParseErr != nil: // SC-19
+		c.log.WithError(a.ParseErr).Warn("Report delivered, but its answer was not understood")
 	case a.Code != 0: // SC-24
 		c.log.WithField("code", a.Code).Warn("Control plane answered with a code")
 	}
@@ -123,7 +123,7 @@ func (c *coordinator) setInterval(p policy.Period, said time.Duration, own, mayP
 
 func (c *coordinator) onReportFailed(m messages.ReportFailed) {
 	d := &c.host.delivery
-	c.host.counters.ReportsBad++
+	c.host.counters.ReportsFailed++
 	d.Attempts, d.LastError, d.NextTry = m.Try, m.Err.Error(), m.NextTry
 	entry := c.log.WithError(m.Err).WithFields(logrus.Fields{"attempt": m.Try, "owed": c.reports.Count()})
 	if m.NextTry.IsZero() { // SC-20

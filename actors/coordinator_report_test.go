@@ -40,7 +40,7 @@ func TestReportRetries(t *testing.T) {
 				}
 				want = min(2*want, 5*time.Minute)
 			}
-			if r := status(t, s).Reports; r.Owed != 0 || r.LastError != "" {
+			if r := status(t, s).Reports; r.Pending != 0 || r.LastError != "" {
 				t.Errorf("still owed: %+v", r)
 			}
 		})
@@ -48,7 +48,7 @@ func TestReportRetries(t *testing.T) {
 	t.Run("SC-17 Retry-After is honoured, up to an hour, by newer reports too", func(t *testing.T) {
 		for _, test := range []struct{ wish, want time.Duration }{{10 * time.Minute, 10 * time.Minute}, {5 * time.Hour, time.Hour}} {
 			w := newWorld(persist(1, "a"))
-			w.answer = failing(1, &plugin.Refusal{Code: 503, RetryAfter: test.wish})
+			w.answer = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: test.wish})
 			cfg := testConfig()
 			cfg.Intervals.Scan = 7 * time.Minute
 			inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -86,22 +86,22 @@ func TestReportPending(t *testing.T) {
 		w.answer = failing(1000, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(2 * time.Minute)
-			if r := status(t, s).Reports; r.Owed != 1 || r.LastError == "" || r.NextTry.IsZero() || r.OwedSince.IsZero() {
+			if r := status(t, s).Reports; r.Pending != 1 || r.LastError == "" || r.NextTry.IsZero() || r.PendingSince.IsZero() {
 				t.Errorf("status %+v", r)
 			}
-			if !view(t, s, "a").Owed {
+			if !view(t, s, "a").Pending {
 				t.Error("the plugin is not shown as owed")
 			}
 		})
-		if o := w.saved.Owed["a"]; o.Status != plugin.StatusRunning {
-			t.Fatalf("saved %+v", w.saved.Owed)
+		if o := w.saved.Pending["a"]; o.Status != plugin.StatusRunning {
+			t.Fatalf("saved %+v", w.saved.Pending)
 		}
 		w.plugins, w.reports, w.answer = nil, nil, nil // even if the plugin is gone by then
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(pendingSpread)
 			wantReports(t, w.takeReports(), "a=running")
-			if len(w.saved.Owed) != 0 {
-				t.Errorf("still saved: %v", w.saved.Owed)
+			if len(w.saved.Pending) != 0 {
+				t.Errorf("still saved: %v", w.saved.Pending)
 			}
 		})
 	})
@@ -130,12 +130,12 @@ func TestReportPending(t *testing.T) {
 func TestReportAnswers(t *testing.T) {
 	t.Run("SC-19 delivered although the answer is not understood", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
-		w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{Understood: errors.New("not JSON")}, nil }
+		w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{ParseErr: errors.New("not JSON")}, nil }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(5 * time.Minute)
 			wantReports(t, w.takeReports(), "a=running")
 			got := status(t, s)
-			if got.Reports.Owed != 0 || got.Timers[0].Interval != 15*time.Minute || got.Reports.Lazy {
+			if got.Reports.Pending != 0 || got.Timers[0].Interval != 15*time.Minute || got.Reports.Lazy {
 				t.Errorf("status %+v", got)
 			}
 			if due := got.Timers[0].Due; !due.Equal(epoch.Add(16 * time.Minute)) {
@@ -146,17 +146,17 @@ func TestReportAnswers(t *testing.T) {
 	t.Run("SC-20 which refusals are tried again", func(t *testing.T) {
 		for code, again := range map[int]bool{301: true, 400: false, 401: false, 403: false, 404: false, 408: true, 425: true, 429: true, 500: true, 503: true} {
 			w := newWorld(persist(1, "a"))
-			w.answer = failing(1, &plugin.Refusal{Code: code})
+			w.answer = failing(1, &plugin.HTTPError{Code: code})
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 				pass(5 * time.Minute)
 				if n := len(w.takeReports()); (n > 1) != again {
 					t.Errorf("status %d: %d tries", code, n)
 				}
-				if r := status(t, s).Reports; !again && r.Owed != 1 {
-					t.Errorf("status %d: owed %d", code, r.Owed)
+				if r := status(t, s).Reports; !again && r.Pending != 1 {
+					t.Errorf("status %d: owed %d", code, r.Pending)
 				}
 				pass(15 * time.Minute) // the next report carries it
-				if r := status(t, s).Reports; r.Owed != 0 {
+				if r := status(t, s).Reports; r.Pending != 0 {
 					t.Errorf("status %d: never delivered", code)
 				}
 			})
@@ -165,7 +165,7 @@ func TestReportAnswers(t *testing.T) {
 	t.Run("SC-20 what was refused goes with the next scan, even one that has nothing of its own", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.running["a"], w.starts = false, func(string) bool { return true }
-		w.answer = failing(1, &plugin.Refusal{Code: 403})
+		w.answer = failing(1, &plugin.HTTPError{Code: 403})
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(2 * time.Minute)
 			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRemoved} })
@@ -252,11 +252,11 @@ func TestTakeReport(t *testing.T) {
 		pass(10 * time.Minute)
 		w.takeReports()
 		late := plugin.LateReport{At: time.Now(), ReportEntry: plugin.ReportEntry{Name: "gone", Version: "1.0", Status: plugin.StatusRemoved, SysTag: plugin.SysTagRemove}}
-		if err := s.TakeReport(t.Context(), late); err != nil {
+		if err := s.EnqueueReport(t.Context(), late); err != nil {
 			t.Fatal(err)
 		}
 		old := plugin.LateReport{At: time.Now().Add(-time.Hour), ReportEntry: plugin.ReportEntry{Name: "a", Version: "1.0", Status: plugin.StatusFailed}}
-		if err := s.TakeReport(t.Context(), old); err != nil {
+		if err := s.EnqueueReport(t.Context(), old); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Minute)

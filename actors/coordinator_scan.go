@@ -212,7 +212,7 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		case plugin.StatusRunning:
 			c.apply(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
 		case plugin.StatusFailed:
-			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, Held: probe.Held})
+			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, Held: probe.LockHeld})
 		}
 	}
 	// What was not to be tried again before the next report goes with it (SC-20).
@@ -238,11 +238,11 @@ func (c *coordinator) reportInstalled(list plugin.List, gen uint64) {
 // absentPlugins is what is remembered of plugins that are not known to be
 // installed.
 type absentPlugins struct {
-	records   map[string]plugin.Restarts // of an earlier process, until the first list
-	removedAt map[string]uint64          // number of the fact that removed a plugin (EV-26)
+	records   map[string]plugin.RestartRecord // of an earlier process, until the first list
+	removedAt map[string]uint64               // number of the fact that removed a plugin (EV-26)
 }
 
-func newAbsentPlugins(records map[string]plugin.Restarts) absentPlugins {
+func newAbsentPlugins(records map[string]plugin.RestartRecord) absentPlugins {
 	return absentPlugins{records: maps.Clone(records), removedAt: map[string]uint64{}}
 }
 
@@ -255,7 +255,7 @@ func (a *absentPlugins) prune(oldest uint64) {
 }
 
 // take returns what is remembered of a plugin that is installed now.
-func (a *absentPlugins) take(key string) plugin.Restarts {
+func (a *absentPlugins) take(key string) plugin.RestartRecord {
 	r := a.records[key]
 	delete(a.records, key)
 	delete(a.removedAt, key)

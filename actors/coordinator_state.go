@@ -61,9 +61,9 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	for _, l := range all {
 		v := l.View(c.watching.how)
 		acked, pending := c.reports.Acked(l.Plugin.Key())
-		v.Acked, v.Owed, v.Unlimited = acked.Status, pending, c.cfg.Unlimited[v.Name]
+		v.Acked, v.Pending, v.UnenforcedLimits = acked.Status, pending, c.cfg.UnenforcedLimits[v.Name]
 		if change, phase, since, ok := c.changes.Of(v.Name); ok && !v.Duplicate {
-			v.Change = &plugin.Changing{What: change.String(), Phase: phase.String(), Since: since}
+			v.Change = &plugin.ChangeProgress{What: change.String(), Phase: phase.String(), Since: since}
 		}
 		s.Plugins = append(s.Plugins, v)
 	}
@@ -73,10 +73,10 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	s.Problems = append(s.Problems, c.workers.hung(c.scans, c.now)...)
 	slices.SortFunc(s.Problems, func(a, b plugin.Problem) int { return cmp.Compare(a.What, b.What) })
 	for _, t := range s.Timers {
-		s.Counters.Skipped += uint64(t.Skipped)
+		s.Counters.TimersSkipped += uint64(t.Skipped)
 	}
 	s.Reports.Lazy, s.Reports.LastCheck = c.lazy, c.schedule.LastCheck()
-	s.Reports.Owed, s.Reports.OwedSince = c.reports.Count(), c.reports.Oldest()
+	s.Reports.Pending, s.Reports.PendingSince = c.reports.Count(), c.reports.Oldest()
 	s.Reports.Events = c.events.Count()
 	s.Reports.LastError = cmp.Or(s.Reports.LastError, c.host.event)
 	return s

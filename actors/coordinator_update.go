@@ -49,12 +49,12 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 		return
 	}
 	c.host.solveProblem(updateCheck)
-	for _, change := range m.TakenOver { // UP-05
+	for _, change := range m.Handled { // UP-05
 		cause := "update to " + change.Version + " taken over by the update handler"
 		c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause})
 	}
 	c.blocked.Assigned(m.Updates.Changes)
-	c.changes.AddCheck(m.Updates, m.TakenOver, c.now.Wall)
+	c.changes.AddCheck(m.Updates, m.Handled, c.now.Wall)
 	c.startChanges()
 }
 
@@ -63,11 +63,11 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 // an operator asked for meanwhile (UP-12).
 func (c *coordinator) resumeChanges() {
 	unfinished := map[string]bool{}
-	for _, change := range c.cfg.Unfinished {
+	for _, change := range c.cfg.UnfinishedChanges {
 		unfinished[change.Name] = true
 		c.changes.Add(change, c.now.Wall)
 	}
-	c.cfg.Unfinished = nil
+	c.cfg.UnfinishedChanges = nil
 	for name, l := range c.plugins {
 		request := l.Record.Requested
 		if request == plugin.RequestNone {
@@ -128,7 +128,7 @@ func (c *coordinator) startChanges() {
 // isBarred reports whether an operator stopped the plugin, so that a change
 // must not start it (EV-14).
 func isBarred(l *policy.Lifecycle, change plugin.Change) bool {
-	return l != nil && l.Record.Stopped && change.Starts() && change.Kind != plugin.ChangeResume
+	return l != nil && l.Record.Stopped && change.StartsPlugin() && change.Kind != plugin.ChangeResume
 }
 
 func (c *coordinator) onFetched(m messages.Fetched) {
@@ -198,17 +198,17 @@ func (c *coordinator) dropChange(change plugin.Change, why error) {
 }
 
 func (c *coordinator) onChangeCompleted(m messages.ChangeCompleted) {
-	change, known := c.changes.Finish(m.Change.ID, m.Changed.Err == nil)
+	change, known := c.changes.Finish(m.Change.ID, m.Result.Err == nil)
 	if !known {
 		return
 	}
-	c.blocked.Complete(change, m.Changed, c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
-	c.host.countChange(change, m.Changed)
+	c.blocked.Complete(change, m.Result, c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
+	c.host.countChange(change, m.Result)
 	if change.Kind != plugin.ChangeRemove {
-		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, m.Changed)) // UP-07
+		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, m.Result)) // UP-07
 	}
 	if l, ok := c.plugins[change.Name]; ok {
-		c.apply(l, policy.Fact{Kind: policy.ChangeCompleted, At: c.now, Change: change, Changed: m.Changed})
+		c.apply(l, policy.Fact{Kind: policy.ChangeCompleted, At: c.now, Change: change, Changed: m.Result})
 	}
 	c.startChanges()
 }

@@ -114,7 +114,7 @@ func TestUpdateChecks(t *testing.T) {
 	t.Run("UP-04 an answer not understood waits for the next period", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = func(int) (plugin.Updates, error) {
-			return plugin.Updates{}, fmt.Errorf("decode: %w", plugin.ErrNotUnderstood)
+			return plugin.Updates{}, fmt.Errorf("decode: %w", plugin.ErrUnreadableAnswer)
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(20 * time.Minute)
@@ -186,7 +186,7 @@ func TestUpdateOffers(t *testing.T) {
 			if at := w.when("upgrade 0.9", "c"); len(at) != 1 || at[0] != 2*minute {
 				t.Errorf("the other plugin's change waited until %v", at)
 			}
-			if got := status(t, s).Counters; got.Upgrades != 4 || got.UpgradesBad != 1 {
+			if got := status(t, s).Counters; got.Upgrades != 4 || got.UpgradesFailed != 1 {
 				t.Errorf("counters %+v", got)
 			}
 		})
@@ -194,7 +194,7 @@ func TestUpdateOffers(t *testing.T) {
 	t.Run("UP-06 a manager that panics counts as a failed upgrade", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(plugin.Change) plugin.Changed { panic("bug") }
+		w.upgrade = func(plugin.Change) plugin.ChangeResult { panic("bug") }
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(5 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
@@ -262,11 +262,11 @@ func TestUpdateAndRestarter(t *testing.T) {
 	t.Run("after a failed upgrade the plugin is brought back", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(plugin.Change) plugin.Changed {
+		w.upgrade = func(plugin.Change) plugin.ChangeResult {
 			w.set(func() { w.running["a"] = false })
 			p := persist(1, "a")
 			p.Version = "2.0"
-			return plugin.Changed{
+			return plugin.ChangeResult{
 				Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 4, Err: errors.New("exit 4")},
 				Plugin:  p, Previous: "1.0", Status: plugin.StatusFailed,
 			}
@@ -286,10 +286,10 @@ func TestUpdateReported(t *testing.T) {
 	t.Run("SPEC 3: an upgrade's tag goes with the report", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(plugin.Change) plugin.Changed {
+		w.upgrade = func(plugin.Change) plugin.ChangeResult {
 			p := persist(1, "a")
 			p.Version = "2.0"
-			return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRunning, SysTag: plugin.SysTagAdd}
+			return plugin.ChangeResult{Plugin: p, Previous: "1.0", Status: plugin.StatusRunning, SysTag: plugin.SysTagAdd}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(3 * time.Minute)
@@ -382,14 +382,14 @@ func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
 	w := deadWorld("a", "b")
 	w.startTime["a"], w.lingers = 3*time.Minute, 3*time.Second
 	w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"))
-	w.upgrade = func(o plugin.Change) plugin.Changed {
+	w.upgrade = func(o plugin.Change) plugin.ChangeResult {
 		p := persist(1, o.Name)
 		p.Version = o.Version
 		w.set(func() {
 			w.running[o.Name] = true
 			w.plugins = append(slices.DeleteFunc(w.plugins, func(old plugin.Plugin) bool { return old.Name == o.Name }), p)
 		})
-		return plugin.Changed{Plugin: p, Status: plugin.StatusRunning}
+		return plugin.ChangeResult{Plugin: p, Status: plugin.StatusRunning}
 	}
 	cfg := updateConfig()
 	cfg.FirstRun.Inventory = 119 * time.Second

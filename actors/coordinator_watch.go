@@ -15,16 +15,16 @@ import (
 
 // watching holds what the Watcher was ordered to watch.
 type watching struct {
-	enabled   bool            // exits or heartbeats are reported by event
-	processes bool            // exits are
-	how       plugin.Watch    // how exits are noticed at best
-	plugins   []plugin.Plugin // whose heartbeats are followed
-	changed   bool            // what is installed may have changed since
-	adopting  bool            // what runs already is still looked up …
-	scanHeld  bool            // … and the first scan waits for that
-	asked     []string        // keys that the Watcher was asked about last
-	reread    uint64          // number of the last list that was ordered because the plugin database had changed
-	later     []string        // and those that it will be asked about next
+	enabled   bool               // exits or heartbeats are reported by event
+	processes bool               // exits are
+	how       plugin.WatchMethod // how exits are noticed at best
+	plugins   []plugin.Plugin    // whose heartbeats are followed
+	changed   bool               // what is installed may have changed since
+	adopting  bool               // what runs already is still looked up …
+	scanHeld  bool               // … and the first scan waits for that
+	asked     []string           // keys that the Watcher was asked about last
+	reread    uint64             // number of the last list that was ordered because the plugin database had changed
+	later     []string           // and those that it will be asked about next
 }
 
 // watchPlugins has everything that is new watched: its processes once, and its
@@ -45,7 +45,7 @@ func (c *coordinator) watchPlugins() {
 		return
 	}
 	w.plugins = all
-	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchBeats{Plugins: all}) })
+	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchHeartbeats{Plugins: all}) })
 	if w.how == plugin.WatchScan { // there was nothing yet by which to know better
 		c.observeProcesses(w.keys())
 	}
@@ -91,10 +91,10 @@ func (c *coordinator) observeProcesses(keys []string) {
 // the first scan waits for the answer (EV-07).
 func (c *coordinator) findProcesses(keys []string) {
 	c.watching.asked = keys
-	targets := make([]plugin.Target, len(keys))
+	targets := make([]plugin.WatchTarget, len(keys))
 	for i, key := range keys {
 		l := c.plugins[key]
-		targets[i] = plugin.Target{Plugin: l.Plugin, Processes: l.Record.Processes, Outside: l.Unseen()}
+		targets[i] = plugin.WatchTarget{Plugin: l.Plugin, Processes: l.Record.Processes, IncludeExternal: l.Unseen()}
 	}
 	c.order(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
 }
@@ -109,21 +109,21 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 		c.log.WithError(m.Err).Error("What runs already is found by the scan only")
 	}
 	running, missed := 0, 0
-	for _, s := range m.Sightings {
+	for _, s := range m.Observed {
 		c.watching.how = max(c.watching.how, s.Watch)
 		l, ok := c.plugins[s.Name]
 		switch {
 		case !ok:
 		case !c.watching.adopting:
 			if l.Observable() {
-				c.apply(l, policy.Fact{Kind: policy.ProcessesSeen, Run: s.Life, Processes: s.Processes})
+				c.apply(l, policy.Fact{Kind: policy.ProcessesSeen, Run: s.RunID, Processes: s.Processes})
 			}
 		case len(s.Processes) > 0:
 			running++
-			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.Life, Processes: s.Processes})
+			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.RunID, Processes: s.Processes})
 		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
 			missed++
-			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life, Held: s.Held})
+			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.RunID, Held: s.LockHeld})
 		}
 	}
 	if c.watching.adopting {
@@ -139,7 +139,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 	}
 	next := c.watching.later
 	c.watching.later = nil
-	if reached := len(m.Sightings); reached > 0 { // it goes on where it stopped
+	if reached := len(m.Observed); reached > 0 { // it goes on where it stopped
 		next = append(next, c.watching.asked[min(reached, len(c.watching.asked)):]...)
 	}
 	slices.Sort(next)
@@ -165,12 +165,12 @@ func (c *coordinator) onExit(e plugin.Exit) {
 
 // onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
 // (EV-06), unless it is of another version.
-func (c *coordinator) onHeartbeat(p plugin.Pulse) {
-	l, ok := c.plugins[p.Beat.Plugin.Key()]
-	if !ok || l.Plugin.Version != p.Beat.Plugin.Version {
+func (c *coordinator) onHeartbeat(p plugin.HeartbeatEvent) {
+	l, ok := c.plugins[p.Heartbeat.Plugin.Key()]
+	if !ok || l.Plugin.Version != p.Heartbeat.Plugin.Version {
 		return
 	}
-	f := l.BeatFact(p.Beat, p.Age, true, c.now)
+	f := l.BeatFact(p.Heartbeat, p.Age, true, c.now)
 	if p.Lost {
 		f.Kind = policy.BeatLate
 	}

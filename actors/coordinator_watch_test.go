@@ -30,7 +30,7 @@ func (w *world) told(kind plugin.EntryKind, name string) (all []string) {
 }
 
 func known(code int) plugin.Exit {
-	return plugin.Exit{Known: true, Code: code, PID: 1001, Output: "cannot open"}
+	return plugin.Exit{CauseKnown: true, Code: code, PID: 1001, Output: "cannot open"}
 }
 
 // settled is when a plugin that was scanned after a minute has been healthy.
@@ -158,7 +158,7 @@ func TestExitOfStoppedPlugin(t *testing.T) {
 			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 0 | none, a stop is under way"}) {
 				t.Errorf("journal %q", got)
 			}
-			if r := w.saved.Restarts["a"]; !r.Stopped || !r.Up.IsZero() {
+			if r := w.saved.Restarts["a"]; !r.Stopped || !r.RunningSince.IsZero() {
 				t.Errorf("saved %+v", r)
 			}
 		})
@@ -175,7 +175,7 @@ func TestExitCauseKnownLater(t *testing.T) {
 			if v := view(t, s, "a"); v.Why != "ended, cause unknown" {
 				t.Errorf("%+v", v)
 			}
-			w.die(plugin.Exit{Late: true, Known: true, Signal: "SIGKILL", OOM: true}, "a")
+			w.die(plugin.Exit{Late: true, CauseKnown: true, Signal: "SIGKILL", OOM: true}, "a")
 			pass(5 * time.Second)
 			if v := view(t, s, "a"); v.Why != "restarted after: out of memory, killed by the kernel" {
 				t.Errorf("%+v", v)
@@ -191,7 +191,7 @@ func TestExitCountsOnce(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(minute + 1500*time.Millisecond) // scanned, started, --status under way
 			tell := w.watched.exited
-			tell(plugin.Exit{Name: "a", Life: 2, At: time.Now(), Known: true, Code: 7})
+			tell(plugin.Exit{Name: "a", RunID: 2, At: time.Now(), CauseKnown: true, Code: 7})
 			pass(3 * time.Second)
 			if n := w.count("--start", "a"); n != 2 {
 				t.Errorf("%d starts", n)
@@ -205,8 +205,8 @@ func TestExitCountsOnce(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(settled)
-			w.watched.exited(plugin.Exit{Name: "a", Life: 1, Known: true})
-			w.watched.exited(plugin.Exit{Name: "b", Life: 1, Known: true})
+			w.watched.exited(plugin.Exit{Name: "a", RunID: 1, CauseKnown: true})
+			w.watched.exited(plugin.Exit{Name: "b", RunID: 1, CauseKnown: true})
 			pass(time.Minute)
 			if n := w.count("--start", ""); n != 1 {
 				t.Errorf("%d starts", n)
@@ -219,14 +219,14 @@ func TestExitCountsOnce(t *testing.T) {
 func TestTakeOver(t *testing.T) {
 	up := func(w *world, names ...string) {
 		for i, name := range names {
-			w.saved.Restarts[name] = plugin.Restarts{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Up: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Processes: []plugin.Process{{PID: 50 + i, Born: 7, Boot: "b"}}}
+			w.saved.Restarts[name] = plugin.RestartRecord{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, RunningSince: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Processes: []plugin.Process{{PID: 50 + i, StartTicks: 7, BootID: "b"}}}
 		}
 	}
 	t.Run("EV-07 EV-09 adopted, ended while away, and neither", func(t *testing.T) {
 		w := watchedWorld("alive", "ended", "new")
 		up(w, "alive", "ended")
 		w.running["alive"] = true
-		w.watched.left["alive"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
+		w.watched.left["alive"] = []plugin.Process{{PID: 50, StartTicks: 7, BootID: "b"}}
 		cfg := testConfig()
 		cfg.FirstRun.Scan = time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -284,7 +284,7 @@ func TestTakeOver(t *testing.T) {
 	})
 	t.Run("EV-14 an operator's stop holds over it", func(t *testing.T) {
 		w := watchedWorld("a")
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator", Up: plugin.Moment{Wall: epoch}}
+		w.saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, Cause: "stopped by an operator", RunningSince: plugin.Moment{Wall: epoch}}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(time.Hour)
 			if n := w.count("--start", "a"); n != 0 {
@@ -309,9 +309,9 @@ func TestPulse(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			pass(2 * minute)
 			last := time.Now()
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last}})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: last}})
 			pass(66 * time.Second)
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last}, Lost: true})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: last}, Lost: true})
 			wantState(t, s, "a", plugin.StateDegraded)
 			got := shorts(w.takeReports())
 			if got[len(got)-1] != "a=failed" {
@@ -329,10 +329,10 @@ func TestPulse(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(2 * minute)
 			last := time.Now()
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last.Add(-70 * time.Second)}, Lost: true})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: last.Add(-70 * time.Second)}, Lost: true})
 			wantState(t, s, "a", plugin.StateDegraded)
 			pass(time.Second)
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now()}})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now()}})
 			wantState(t, s, "a", plugin.StateRunning)
 			got := shorts(w.takeReports())
 			if got[len(got)-1] != "a=running" {
@@ -348,7 +348,7 @@ func TestPulse(t *testing.T) {
 		cfg.FirstRun.Pull = 3 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			pass(2*minute + 50*time.Second)
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now()}})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now()}})
 			w.set(func() { w.offset = 5 * time.Hour })
 			s.ClockStepped()
 			pass(2 * minute)

@@ -67,7 +67,7 @@ func TestWorkersCrash(t *testing.T) {
 		})
 		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
 			pass(2 * time.Minute)
-			if got := status(t, s).Reports; got.Owed != 0 {
+			if got := status(t, s).Reports; got.Pending != 0 {
 				t.Errorf("still owed: %+v", got)
 			}
 		})
@@ -191,7 +191,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.set(func() { w.saved.Owed = nil }) // Save will write to a nil map and panic in the Coordinator
+		w.set(func() { w.saved.Pending = nil }) // Save will write to a nil map and panic in the Coordinator
 		pass(2 * time.Minute)
 		select {
 		case <-s.Done():
@@ -237,7 +237,7 @@ func TestSavedBeforeActedOn(t *testing.T) {
 	w.answer = func(int) (plugin.Answer, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.saved.Owed["a"].Status != plugin.StatusRunning {
+		if w.saved.Pending["a"].Status != plugin.StatusRunning {
 			t.Error("sent before it was saved")
 		}
 		return plugin.Answer{}, nil

@@ -77,7 +77,7 @@ func TestFailedStop(t *testing.T) {
 			start := func() {
 				w.set(func() {
 					w.running["a"] = true
-					w.watched.left["a"] = []plugin.Process{{PID: 77, Born: 1, Boot: "b"}}
+					w.watched.left["a"] = []plugin.Process{{PID: 77, StartTicks: 1, BootID: "b"}}
 				})
 			}
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -117,11 +117,11 @@ func TestClockSetBack(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			pass(10 * time.Minute)
 			p := w.plugins[0]
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now()}})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now()}})
 			w.set(func() { w.offset = -8 * time.Hour })
 			s.ClockStepped()
 			pass(66 * time.Second)
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: time.Now().Add(-66 * time.Second)}, Lost: true})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now().Add(-66 * time.Second)}, Lost: true})
 			wantState(t, s, "a", plugin.StateDegraded)
 			pass(3 * time.Minute)
 			if n := w.count("--restart", "a"); n != 1 {
@@ -160,7 +160,7 @@ func TestClockSetBack(t *testing.T) {
 	})
 	t.Run("EV-07 adopted with a start in the future", func(t *testing.T) {
 		w := inherited()
-		w.saved.Restarts["a"] = plugin.Restarts{Up: plugin.Moment{Wall: epoch.Add(5 * time.Hour)}, Failures: 1}
+		w.saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: epoch.Add(5 * time.Hour)}, Failures: 1}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(3 * time.Minute)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Failures != 0 {
@@ -181,7 +181,7 @@ func TestOldBeat(t *testing.T) {
 		for i := range 9 {
 			last := old.Add(time.Duration(i) * time.Second)
 			w.set(func() { w.beats["a"] = last })
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: last}, Lost: true})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: last}, Lost: true})
 			pass(20 * time.Second)
 		}
 		w.takeReports()
@@ -207,7 +207,7 @@ func TestNoFlood(t *testing.T) {
 		}
 		w := deadWorld(names...)
 		w.starts = func(string) bool { return false }
-		w.answer = failing(1<<30, &plugin.Refusal{Code: 503})
+		w.answer = failing(1<<30, &plugin.HTTPError{Code: 503})
 		cfg := testConfig()
 		cfg.FirstRun.Pull = 1000 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -254,10 +254,10 @@ func TestNoFlood(t *testing.T) {
 		}
 		w.plugins = append(w.plugins, persist(1, "a"))
 		w.running["a"] = true
-		w.eventErr = func(int) error { return &plugin.Refusal{Code: 404} }
+		w.eventErr = func(int) error { return &plugin.HTTPError{Code: 404} }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(24 * time.Hour)
-			n, reports := len(w.sent()), int(status(t, s).Counters.Reports)
+			n, reports := len(w.sent()), int(status(t, s).Counters.ReportsDelivered)
 			if n > 500+reports+1 {
 				t.Errorf("%d requests for 500 events, with %d reports", n, reports)
 			}

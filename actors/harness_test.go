@@ -89,10 +89,10 @@ func (w *world) ports() Ports {
 		Rand: rand.New(rand.NewPCG(1, 2)), Log: log,
 	}
 	if w.watched != nil {
-		p.Watcher, p.Pulses = exits{w}, pulses{w}
+		p.Watcher, p.HeartbeatEvents = exits{w}, pulses{w}
 	}
 	if w.others != nil {
-		p.Others = w.others
+		p.OtherPrograms = w.others
 	}
 	return p
 }

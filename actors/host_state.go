@@ -19,7 +19,7 @@ type hostState struct {
 	problems map[string]plugin.Problem
 	damaged  []plugin.Damage
 	burst    policy.Burst
-	delivery plugin.Reports
+	delivery plugin.ReportStatus
 	event    string // why the last event was not delivered, "" if it was
 	counters plugin.Counters
 	faults   *hostFaults // commands that the host could not run (EV-24)
@@ -94,7 +94,7 @@ func (h *hostState) count(l *policy.Lifecycle, e policy.Effect) {
 	case policy.CountRestart:
 		h.counters.Restarts++
 	case policy.CountFailedRestart:
-		h.counters.RestartsBad++
+		h.counters.RestartsFailed++
 	case policy.CountFailure:
 		h.countFailure(l.Plugin.Key())
 	case policy.Measure:
@@ -124,13 +124,13 @@ func (h *hostState) measure(m plugin.Measure, from time.Time) {
 }
 
 // countChange counts a change that has ended.
-func (h *hostState) countChange(change plugin.Change, done plugin.Changed) {
+func (h *hostState) countChange(change plugin.Change, done plugin.ChangeResult) {
 	h.counters.Upgrades++
 	switch {
 	case done.Err != nil:
-		h.counters.UpgradesBad++
-	case done.Verified.Weak():
-		h.counters.Weak++
+		h.counters.UpgradesFailed++
+	case done.Verified.IsUnverified():
+		h.counters.UnverifiedInstalls++
 	}
 	h.journal.log.WithFields(logrus.Fields{"plugin": change.Name, "change": change.String(), "cause": done.Cause()}).Info("Change ended")
 }

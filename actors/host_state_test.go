@@ -28,7 +28,7 @@ func TestNoteProblem(t *testing.T) {
 		for range 2 {
 			s.NoteProblem("log of a", nil)
 		}
-		s.NoteHost("1 socket", "removed")
+		s.NoteHostEvent("1 socket", "removed")
 		pass(time.Second)
 		if got := status(t, s).Problems; len(got) != 0 {
 			t.Errorf("problems that are over: %+v", got)

@@ -13,7 +13,7 @@ import (
 // hangingHeartbeats answer no pull until it is cancelled.
 type hangingHeartbeats struct{ Heartbeats }
 
-func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Beat {
+func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Heartbeat {
 	<-ctx.Done()
 	return nil
 }

@@ -59,7 +59,7 @@ func tableWorld() *world {
 			p := persist(uint64(len(w.plugins)+1), side+name)
 			w.plugins = append(w.plugins, p)
 			w.running[p.Name] = true
-			w.watched.left[p.Name] = []plugin.Process{{PID: 100 + int(p.ID), Born: 1, Boot: "b"}}
+			w.watched.left[p.Name] = []plugin.Process{{PID: 100 + int(p.ID), StartTicks: 1, BootID: "b"}}
 		}
 	}
 	w.updates = func(int) (plugin.Updates, error) {
@@ -221,7 +221,7 @@ func (w *world) dieQuietly(name string, byEvent bool) {
 	w.mu.Lock()
 	w.running[name] = false
 	delete(w.watched.left, name)
-	e := plugin.Exit{Name: name, Life: w.watched.lives[name], At: time.Now(), Known: true, Code: 1}
+	e := plugin.Exit{Name: name, RunID: w.watched.lives[name], At: time.Now(), CauseKnown: true, Code: 1}
 	tell := w.watched.exited
 	w.mu.Unlock()
 	if byEvent && tell != nil {
@@ -236,7 +236,7 @@ func (w *world) loseBeat(name string) {
 	i := slices.IndexFunc(w.plugins, func(p plugin.Plugin) bool { return p.Name == name })
 	if tell := w.watched.heard; tell != nil {
 		last := w.beats[name]
-		go tell(plugin.Pulse{Beat: plugin.Beat{Plugin: w.plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
+		go tell(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: w.plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
 	}
 }
 
@@ -273,8 +273,8 @@ func (r *faulted) judgeEnd(t *testing.T, s *System, w *world) {
 	if len(got.Problems) > 0 || len(got.Blocked) > 0 {
 		r.errorf("still in status: %+v %+v", got.Problems, got.Blocked)
 	}
-	if d := got.Reports; d.Owed != 0 || d.Events != 0 || d.LastError != "" || len(w.saved.Owed) != 0 || len(w.saved.Events) != 0 {
-		r.errorf("still pending: %+v, saved %v %v", d, w.saved.Owed, w.saved.Events)
+	if d := got.Reports; d.Pending != 0 || d.Events != 0 || d.LastError != "" || len(w.saved.Pending) != 0 || len(w.saved.Events) != 0 {
+		r.errorf("still pending: %+v, saved %v %v", d, w.saved.Pending, w.saved.Events)
 	}
 	if got.Counters.Defects > 0 {
 		r.errorf("%d defects", got.Counters.Defects)

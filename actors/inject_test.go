@@ -148,7 +148,7 @@ type (
 func (w *world) faultyPorts(f *injected) Ports {
 	p := w.ports()
 	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
-	p.Watcher, p.Pulses, p.Others = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}, faultyOthers{w.beside(), f}
+	p.Watcher, p.HeartbeatEvents, p.OtherPrograms = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}, faultyOthers{w.beside(), f}
 	return p
 }
 
@@ -199,7 +199,7 @@ func (m faultyManager) Fetch(ctx context.Context, c plugin.Change) error {
 	return m.world.Fetch(ctx, c)
 }
 
-func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugin.Permit) plugin.Changed {
+func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugin.ChangePermit) plugin.ChangeResult {
 	if err := m.f.call("Manager.Change")(c.Name); err != nil {
 		failed := plugin.FailedChange(err)
 		failed.HostFault = true
@@ -208,9 +208,9 @@ func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugi
 	return m.world.Change(ctx, c, permit)
 }
 
-func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
 	fails := w.f.call("Watcher.Adopt")
-	var well []plugin.Target
+	var well []plugin.WatchTarget
 	for _, t := range ts {
 		if fails(t.Plugin.Name) != nil {
 			break // those that were not reached are missing at the end
@@ -231,7 +231,7 @@ func (w faultyWatcher) FollowLeaves(ctx context.Context) error {
 	return w.f.follow(ctx, "Watcher.FollowLeaves", w.exits.FollowLeaves)
 }
 
-func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
+func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
 	return p.f.follow(ctx, "Pulses.Follow", func(ctx context.Context) error {
 		defer p.set(func() { p.watched.heard = nil })
 		return p.pulses.Follow(ctx, heard)
@@ -246,12 +246,12 @@ func (o faultyOthers) FollowRecords(ctx context.Context, changed func()) error {
 	return o.f.follow(ctx, "Others.FollowRecords", func(ctx context.Context) error { return o.otherPrograms.FollowRecords(ctx, changed) })
 }
 
-func (h faultyHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
+func (h faultyHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
 	fails := h.f.call("Heartbeats.Read")
 	beats := h.world.Read(ctx, ps, now)
 	for i, p := range ps {
 		if err := fails(p.Name); err != nil {
-			beats[i] = plugin.Beat{Plugin: p, Found: true, Err: err, HostFault: true}
+			beats[i] = plugin.Heartbeat{Plugin: p, Found: true, Err: err, HostFault: true}
 		}
 	}
 	return beats
@@ -337,7 +337,7 @@ var cannotFail = map[string]string{
 // plugins that its arguments name.
 func portMethods() map[string]bool {
 	about := map[reflect.Type]bool{
-		reflect.TypeFor[plugin.Plugin](): true, reflect.TypeFor[plugin.Change](): true, reflect.TypeFor[plugin.Target](): true,
+		reflect.TypeFor[plugin.Plugin](): true, reflect.TypeFor[plugin.Change](): true, reflect.TypeFor[plugin.WatchTarget](): true,
 	}
 	methods := map[string]bool{}
 	for port := range reflect.TypeFor[Ports]().Fields() {

@@ -74,7 +74,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 	} {
 		t.Run("UP-12 "+verb+" while it is fetched cancels the fetch", func(t *testing.T) {
 			w := fetchingWorld()
-			w.upgrade = func(c plugin.Change) plugin.Changed {
+			w.upgrade = func(c plugin.Change) plugin.ChangeResult {
 				if c.Kind == plugin.ChangeUpgrade {
 					t.Errorf("%s is made though it was cancelled", c)
 				}
@@ -115,7 +115,7 @@ func TestInterruptedChange(t *testing.T) {
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			var saved plugin.Restarts // when it was accepted
+			var saved plugin.RestartRecord // when it was accepted
 			w.set(func() { saved = w.saved.Restarts["a"] })
 			pass(time.Second)
 			if len(w.interrupts) == 0 || !saved.Stopped {
@@ -149,11 +149,11 @@ func TestInterruptedChange(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			pass(3 * time.Minute)
 			w.set(func() {
-				w.upgrade = func(c plugin.Change) plugin.Changed {
+				w.upgrade = func(c plugin.Change) plugin.ChangeResult {
 					p := persist(1, "a")
 					p.Removed = true
 					w.set(func() { w.plugins = w.plugins[1:] })
-					return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
+					return plugin.ChangeResult{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
 				}
 			})
 			starts := w.count("--start", "a")
@@ -173,10 +173,10 @@ func TestInterruptedChange(t *testing.T) {
 	})
 	t.Run("UP-12 a stop that was accepted during a change holds over the end of the supervisor", func(t *testing.T) {
 		w := switchingWorld()
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, StopPending: true, Requested: plugin.RequestStop, Cause: "stopped by an operator"}
+		w.saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, StopPending: true, Requested: plugin.RequestStop, Cause: "stopped by an operator"}
 		w.running["a"] = true
 		cfg := updateConfig()
-		cfg.Unfinished = []plugin.Change{{Kind: plugin.ChangeResume, Origin: plugin.FromRecovery, Name: "a", Version: "2.0"}}
+		cfg.UnfinishedChanges = []plugin.Change{{Kind: plugin.ChangeResume, Origin: plugin.FromRecovery, Name: "a", Version: "2.0"}}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			pass(time.Minute)
 			wantState(t, s, "a", plugin.StateStopped)
@@ -219,16 +219,16 @@ func TestJudgedAfterTheChange(t *testing.T) {
 	t.Run("UP-13 an exit at the end of a change is answered when that is over", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(c plugin.Change) plugin.Changed {
+		w.upgrade = func(c plugin.Change) plugin.ChangeResult {
 			p := persist(1, "a")
 			p.Version = c.Version
 			w.set(func() { w.running["a"], w.plugins[0] = true, p })
 			w.mu.Lock()
 			outcome := w.left(plugin.Outcome{Verb: plugin.VerbUpgrade}, "a")
 			w.mu.Unlock()
-			w.watched.exited(plugin.Exit{Name: "a", Life: outcome.Life, At: time.Now(), Known: true, Code: 9}) // before the answer is there
+			w.watched.exited(plugin.Exit{Name: "a", RunID: outcome.RunID, At: time.Now(), CauseKnown: true, Code: 9}) // before the answer is there
 			w.set(func() { w.running["a"] = false })
-			return plugin.Changed{Outcome: outcome, Plugin: p, Previous: "1.0", Status: plugin.StatusRunning}
+			return plugin.ChangeResult{Outcome: outcome, Plugin: p, Previous: "1.0", Status: plugin.StatusRunning}
 		}
 		cfg := updateConfig()
 		cfg.FirstRun.Scan = time.Minute
@@ -245,7 +245,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 	t.Run("UP-13 a failed proof is failed, reported so, and restarted", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.updates = offering(0, offer("a", "2.0"))
-		w.upgrade = func(c plugin.Change) plugin.Changed {
+		w.upgrade = func(c plugin.Change) plugin.ChangeResult {
 			p := persist(1, "a")
 			p.Version = c.Version
 			w.set(func() { w.running["a"], w.plugins[0] = false, p })
@@ -261,7 +261,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			w.takeReports()
 			w.set(func() { w.starts = func(string) bool { return false } })
 			pass(10 * time.Second)
-			if v := view(t, s, "a"); v.State != plugin.StateCrashLoop || v.Healthy() {
+			if v := view(t, s, "a"); v.State != plugin.StateCrashLoop || v.IsHealthy() {
 				t.Errorf("%+v", v)
 			}
 			if got := shorts(w.takeReports()); len(got) == 0 || got[0] != "a@2.0=failed" {

@@ -164,7 +164,7 @@ func TestExitMissedBesideOthers(t *testing.T) {
 	for works, starts := range map[bool]int{false: 1, true: 0} {
 		w := watchedWorld("a").beside()
 		w.works["a"] = works
-		w.saved.Restarts["a"] = plugin.Restarts{Up: plugin.Moment{Wall: epoch}, Processes: []plugin.Process{{PID: 9, Born: 1, Boot: "b"}}}
+		w.saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: epoch}, Processes: []plugin.Process{{PID: 9, StartTicks: 1, BootID: "b"}}}
 		cfg := testConfig()
 		cfg.FirstRun.Scan = time.Hour
 		inBubble(t, w.world, cfg, func(t *testing.T, s *System) {
@@ -208,7 +208,7 @@ func TestRecordsChanged(t *testing.T) {
 	})
 	run("what is pending of it becomes REMOVED", func(t *testing.T, s *System, w *otherPrograms) {
 		w.set(func() {
-			w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{}, &plugin.Refusal{Code: 503} }
+			w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{}, &plugin.HTTPError{Code: 503} }
 		})
 		w.set(func() { w.starts = func(string) bool { return false } })
 		w.die(plugin.Exit{}, "a")
@@ -246,7 +246,7 @@ func TestRecordsChanged(t *testing.T) {
 		}
 	})
 	run("a database that could not be read is read again", func(t *testing.T, s *System, w *otherPrograms) {
-		w.record(func() { w.gone("a"); w.listErr = &plugin.Refusal{Code: 500} })
+		w.record(func() { w.gone("a"); w.listErr = &plugin.HTTPError{Code: 500} })
 		pass(time.Second)
 		w.set(func() { w.listErr = nil })
 		pass(10 * time.Second)

@@ -56,7 +56,7 @@ type Manager interface {
 	// Change makes the change, all of it, under the plugin's name lock (UP-06).
 	// Interrupted, it puts the old version back (UP-12). Cancelled, it returns
 	// soon, and a later process finishes or undoes it.
-	Change(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed
+	Change(ctx context.Context, c plugin.Change, p plugin.ChangePermit) plugin.ChangeResult
 }
 
 // Watcher tells at once of what happens to plugins between the periods. It
@@ -66,7 +66,7 @@ type Watcher interface {
 	// runs of each, also of those that are watched already. What is started later
 	// is watched without being asked for. Plugins that were not reached before ctx
 	// ended are missing at the end.
-	Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting
+	Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed
 	// Follow reports each exit of what is watched, until ctx ends (EV-01). An
 	// Exit whose cause becomes known later is reported again, marked Late. When
 	// one process exits and others of the plugin live on, the Exit is marked
@@ -77,17 +77,17 @@ type Watcher interface {
 	FollowLeaves(ctx context.Context) error
 }
 
-// Pulses reports heartbeats when they arrive and when they are overdue (EV-06).
-type Pulses interface {
+// HeartbeatEvents reports heartbeats when they arrive and when they are overdue (EV-06).
+type HeartbeatEvents interface {
 	// Watch sets which plugins' heartbeats are watched; it replaces the last set.
 	Watch(ps []plugin.Plugin)
 	// Follow reports until ctx ends. Heartbeats in quick succession are reported
 	// as one.
-	Follow(ctx context.Context, heard func(plugin.Pulse)) error
+	Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error
 }
 
-// Others notices what other programs do on the same installation.
-type Others interface {
+// OtherPrograms notices what other programs do on the same installation.
+type OtherPrograms interface {
 	// WorkOn reports whether another program works on a plugin: it holds the
 	// plugin's name lock, or did within that time.
 	WorkOn(name string, within time.Duration) bool
@@ -101,7 +101,7 @@ type Others interface {
 // Heartbeats reads the plugins' heartbeat files.
 type Heartbeats interface {
 	// Read returns one Beat a plugin, in order, and never blocks on a file (PL-05 to PL-10).
-	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat
+	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat
 }
 
 // ControlPlane makes one request a call, never a second try: the actors own

@@ -10,7 +10,7 @@ import (
 
 // A process of a plugin exits and others live on: `--status` decides (EV-23).
 func TestProcessExit(t *testing.T) {
-	helper := plugin.Exit{Known: true, Signal: "SIGKILL", PID: 1001}
+	helper := plugin.Exit{CauseKnown: true, Signal: "SIGKILL", PID: 1001}
 	const settled = 3 * minute
 
 	t.Run("EV-23 the plugin says that it does not run: restarted at once", func(t *testing.T) {

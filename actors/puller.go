@@ -52,9 +52,9 @@ func (p *puller) readHeartbeats(ctx context.Context, gen uint64) messages.PullCo
 	}
 	var persistent []plugin.Plugin
 	for _, one := range list.Plugins {
-		if one.Probed() {
+		if one.IsProbed() {
 			persistent = append(persistent, one)
 		}
 	}
-	return messages.PullCompleted{Gen: gen, At: now, List: list, Beats: p.heartbeats.Read(ctx, persistent, now)}
+	return messages.PullCompleted{Gen: gen, At: now, List: list, Heartbeats: p.heartbeats.Read(ctx, persistent, now)}
 }

@@ -224,14 +224,14 @@ func (l *lane) stopTimer() {
 
 // finalRefusal reports whether sending the same again soon is useless (SC-20).
 func finalRefusal(err error) bool {
-	var refusal *plugin.Refusal
-	return errors.As(err, &refusal) && refusal.Final()
+	var refusal *plugin.HTTPError
+	return errors.As(err, &refusal) && refusal.IsFinal()
 }
 
 // retryAfter returns how long the server asked to send nothing, at most
 // longestRetryAfter (SC-17).
 func retryAfter(err error) time.Duration {
-	var refusal *plugin.Refusal
+	var refusal *plugin.HTTPError
 	if !errors.As(err, &refusal) {
 		return 0
 	}

@@ -44,7 +44,7 @@ func wantBackoff(t *testing.T, at []time.Duration) {
 // for quiet, by what it answered.
 func TestRetryOfDelivery(t *testing.T) {
 	refusal := func(code int, after time.Duration) error {
-		return fmt.Errorf("report status: %w", &plugin.Refusal{Code: code, RetryAfter: after})
+		return fmt.Errorf("report status: %w", &plugin.HTTPError{Code: code, RetryAfter: after})
 	}
 	for name, test := range map[string]struct {
 		err   error
@@ -80,7 +80,7 @@ func TestReporterBackoff(t *testing.T) {
 		for name, latency := range map[string]time.Duration{"one waits": 0, "one is on the wire": 7 * time.Second} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorld()
-				w.answer, w.latency = failing(1<<30, &plugin.Refusal{Code: 503}), latency
+				w.answer, w.latency = failing(1<<30, &plugin.HTTPError{Code: 503}), latency
 				withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
 					for gen := range uint64(1200) {
 						order(reportOf(gen))
@@ -135,7 +135,7 @@ func TestReporterBackoff(t *testing.T) {
 	t.Run("SC-17 Retry-After is honoured by newer reports, up to an hour", func(t *testing.T) {
 		for wish, want := range map[time.Duration]time.Duration{10 * time.Minute: 10 * time.Minute, 5 * time.Hour: time.Hour} {
 			w := newWorld()
-			w.answer = failing(1, &plugin.Refusal{Code: 503, RetryAfter: wish})
+			w.answer = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: wish})
 			withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
 				order(reportOf(1))
 				pass(time.Minute)
@@ -155,7 +155,7 @@ func TestReporterBackoff(t *testing.T) {
 func TestReporterRefusal(t *testing.T) {
 	t.Run("SC-20 a final refusal gives the report up, and newer ones do not go at full speed", func(t *testing.T) {
 		w := newWorld()
-		w.answer = failing(1<<30, &plugin.Refusal{Code: 403})
+		w.answer = failing(1<<30, &plugin.HTTPError{Code: 403})
 		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(reportOf(1))
 			pass(time.Hour)
@@ -178,7 +178,7 @@ func TestReporterRefusal(t *testing.T) {
 			if n == 3 {
 				return nil
 			}
-			return &plugin.Refusal{Code: 413}
+			return &plugin.HTTPError{Code: 413}
 		}
 		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
 			for gen := range uint64(3) {

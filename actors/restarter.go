@@ -59,7 +59,7 @@ func (attemptEnded) IgnoreDeadLetterLogging() {}
 func (r *restarter) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		r.timer = alarm(c, r.attempt.After, waitOver{})
+		r.timer = alarm(c, r.attempt.Delay, waitOver{})
 	case *actor.Stopping, *actor.Restarting:
 		r.timer.Stop()
 		r.work.stop()
@@ -121,7 +121,7 @@ func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
 // run is the attempt itself, off the actor's goroutine.
 func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
-	if r.attempt.Check && r.attempt.Kind != messages.KindRestart {
+	if r.attempt.CheckFirst && r.attempt.Kind != messages.KindRestart {
 		switch probe := r.checkBefore(ctx); {
 		case probe.Status == r.wanted():
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
@@ -165,7 +165,7 @@ const (
 // checkBefore runs `--status` before the verb.
 func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	probe := r.manager.Check(ctx, r.attempt.Plugin)
-	if !r.attempt.Doubt {
+	if !r.attempt.ConfirmRunning {
 		return probe
 	}
 	for range doubtFor / doubtPause {

@@ -50,14 +50,14 @@ func starts(request any) bool {
 }
 
 // of7 returns attempt 7, which does not wait.
-func of7(kind messages.Kind) messages.Attempt {
+func of7(kind messages.AttemptKind) messages.Attempt {
 	return messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: kind}
 }
 
 // start7 returns attempt 7 that starts the plugin after 5 s.
 func start7() messages.Attempt {
 	a := of7(messages.KindStart)
-	a.After = 5 * time.Second
+	a.Delay = 5 * time.Second
 	return a
 }
 
@@ -120,7 +120,7 @@ func TestRestarter(t *testing.T) {
 func TestRestarterConfirms(t *testing.T) {
 	a := start7()
 	t.Run("RS-06 a start is confirmed, whatever its outcome, a stop is checked", func(t *testing.T) {
-		for kind, want := range map[messages.Kind]int{messages.KindStart: 1, messages.KindRestart: 1, messages.KindStop: 0} {
+		for kind, want := range map[messages.AttemptKind]int{messages.KindStart: 1, messages.KindRestart: 1, messages.KindStop: 0} {
 			w := deadWorld("a")
 			w.starts = func(string) bool { return false }
 			withRestarter(t, w, of7(kind), always, func(t *testing.T, _ *probeActor, _ func(any)) {
@@ -174,7 +174,7 @@ func TestRestarterFindsItRunning(t *testing.T) {
 	t.Run("EV-07 running already: not started, and with a doubt asked for 2 s before that is believed", func(t *testing.T) {
 		for doubt, want := range map[bool]time.Duration{false: 0, true: doubtFor} {
 			w := newWorld(persist(1, "a"))
-			attempt := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, After: time.Second, Check: true, Doubt: doubt}
+			attempt := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, Delay: time.Second, CheckFirst: true, ConfirmRunning: doubt}
 			withRestarter(t, w, attempt, always, func(t *testing.T, parent *probeActor, _ func(any)) {
 				pass(time.Minute)
 				got := parent.take()
@@ -190,7 +190,7 @@ func TestRestarterFindsItRunning(t *testing.T) {
 	})
 	t.Run("EV-07 a doubt that is right: started", func(t *testing.T) {
 		w := newWorld(persist(1, "a"))
-		attempt := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, After: time.Second, Check: true, Doubt: true}
+		attempt := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, Delay: time.Second, CheckFirst: true, ConfirmRunning: true}
 		withRestarter(t, w, attempt, always, func(t *testing.T, parent *probeActor, _ func(any)) {
 			pass(1600 * time.Millisecond)
 			w.set(func() { w.running["a"] = false })

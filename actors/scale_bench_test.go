@@ -50,11 +50,11 @@ func BenchmarkCoordinatorScale(b *testing.B) {
 			for b.Loop() {
 				for _, lost := range []bool{true, false} {
 					for _, p := range s.list.Plugins {
-						pulse := plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: wallClock{}.Now()}, Lost: lost}
+						pulse := plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: wallClock{}.Now()}, Lost: lost}
 						if lost {
-							s.send(messages.HeartbeatLost{Pulse: pulse})
+							s.send(messages.HeartbeatLost{Event: pulse})
 						} else {
-							s.send(messages.HeartbeatSeen{Pulse: pulse})
+							s.send(messages.HeartbeatSeen{Event: pulse})
 						}
 					}
 				}
@@ -101,11 +101,11 @@ func newScaled(b *testing.B, n int, delivers bool) *scaled {
 		}),
 		watcher: answer(func(c actor.Context, m any) {
 			if m, ok := m.(messages.Adopt); ok {
-				all := make([]plugin.Sighting, len(m.Targets))
+				all := make([]plugin.Observed, len(m.Targets))
 				for i, t := range m.Targets {
-					all[i] = plugin.Sighting{Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: 1, Processes: []plugin.Process{{PID: 1}}}
+					all[i] = plugin.Observed{Name: t.Plugin.Name, Watch: plugin.WatchCgroup, RunID: 1, Processes: []plugin.Process{{PID: 1}}}
 				}
-				c.Respond(messages.Adopted{Gen: m.Gen, Sightings: all})
+				c.Respond(messages.Adopted{Gen: m.Gen, Observed: all})
 				select {
 				case <-ready:
 				default:
@@ -159,7 +159,7 @@ func (s *scaled) send(m any) { s.actors.Root.Send(s.coordinator, m) }
 
 // exit reports the exit of one plugin.
 func (s *scaled) exit(i int, life uint64) {
-	s.send(messages.PluginExited{Exit: plugin.Exit{Name: s.list.Plugins[i].Name, Life: life, Known: true, Code: 1}})
+	s.send(messages.PluginExited{Exit: plugin.Exit{Name: s.list.Plugins[i].Name, RunID: life, CauseKnown: true, Code: 1}})
 }
 
 // await waits until that many plugins were started again.

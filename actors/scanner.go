@@ -20,7 +20,7 @@ const scanPatience = 2 * time.Second
 // one does not delay another. A plugin is probed by one order at a time.
 type scanner struct {
 	manager Manager
-	others  Others // may be nil
+	others  OtherPrograms // may be nil
 	clock   Clock
 
 	orders  map[*scanOrder]bool
@@ -44,7 +44,7 @@ type scanOrder struct {
 }
 
 // newScanner returns the Props of a Scanner.
-func newScanner(m Manager, others Others, clock Clock) *actor.Props {
+func newScanner(m Manager, others OtherPrograms, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &scanner{manager: m, others: others, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
 	}, guarded)
@@ -129,7 +129,7 @@ func (s *scanner) probeTargets(c actor.Context, m scanListed) {
 	}
 	o.work.start(c, func(ctx context.Context, send func(any)) any {
 		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) {
-			p.Held = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.BesideOthers)
+			p.LockHeld = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.BesideOthers)
 			send(scanProbed{o, p})
 		})}
 	}, func(err error) any { return scanEnded{o, err} })
@@ -146,7 +146,7 @@ func (s *scanner) takeTargets(o *scanOrder) (targets []plugin.Plugin) {
 	o.waiting = map[string]bool{}
 	for _, p := range o.list.Plugins {
 		key := p.Key()
-		if p.Probed() && !s.probing[key] && (len(only) == 0 || only[key]) {
+		if p.IsProbed() && !s.probing[key] && (len(only) == 0 || only[key]) {
 			s.probing[key], o.waiting[key] = true, true
 			targets = append(targets, p)
 		}

@@ -52,7 +52,7 @@ func TestYear(t *testing.T) {
 			heap = append(heap, m.HeapAlloc/1024)
 			got := status(t, s)
 			t.Logf("quarter %d: %d scans, %d pulls (%d told nothing new), %d restarts, %d reports, %d actors, heap %d KiB",
-				quarter+1, got.Counters.Scans, got.Counters.Pulls, got.Counters.Suppressed, got.Counters.Restarts, got.Counters.Reports,
+				quarter+1, got.Counters.Scans, got.Counters.Pulls, got.Counters.ReportsSuppressed, got.Counters.Restarts, got.Counters.ReportsDelivered,
 				len(alive(s.actors)), heap[quarter])
 		}
 		if n := len(alive(s.actors)); n != 8 {
@@ -92,7 +92,7 @@ func chaos(t *testing.T, r *rand.Rand) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if broken && luck.IntN(2) == 0 {
-			return plugin.Answer{}, [...]error{errAway, &plugin.Refusal{Code: 403}, &plugin.Refusal{Code: 503, RetryAfter: time.Minute}}[luck.IntN(3)]
+			return plugin.Answer{}, [...]error{errAway, &plugin.HTTPError{Code: 403}, &plugin.HTTPError{Code: 503, RetryAfter: time.Minute}}[luck.IntN(3)]
 		}
 		for _, e := range w.reports[len(w.reports)-1].entries {
 			told[e.Name] = e.Status
@@ -174,8 +174,8 @@ func chaos(t *testing.T, r *rand.Rand) {
 		if told["o"] != plugin.StatusInstalled {
 			t.Errorf("the control plane was told %v of o", told["o"])
 		}
-		if got := status(t, s).Reports; got.Owed != 0 || len(w.saved.Owed) != 0 {
-			t.Errorf("still owed: %+v %v", got, w.saved.Owed)
+		if got := status(t, s).Reports; got.Pending != 0 || len(w.saved.Pending) != 0 {
+			t.Errorf("still owed: %+v %v", got, w.saved.Pending)
 		}
 		drainAll(t, s)
 	})

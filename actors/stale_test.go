@@ -36,11 +36,11 @@ func withoutPulls() Config {
 func TestStaleListOfRemovedPlugin(t *testing.T) {
 	t.Run("EV-26 a late list does not bring a removed plugin back", func(t *testing.T) {
 		w := scanningWorld("a")
-		w.upgrade = func(o plugin.Change) plugin.Changed {
+		w.upgrade = func(o plugin.Change) plugin.ChangeResult {
 			p := persist(1, "a")
 			p.Removed = true
 			w.set(func() { w.running["a"], w.plugins = false, w.plugins[1:] })
-			return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
+			return plugin.ChangeResult{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
 		}
 		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			pass(90 * time.Second)
@@ -69,11 +69,11 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 	})
 	t.Run("EV-26 nor does the list of a pull that was under way", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
-		w.upgrade = func(o plugin.Change) plugin.Changed {
+		w.upgrade = func(o plugin.Change) plugin.ChangeResult {
 			p := persist(1, "a")
 			p.Removed = true
 			w.set(func() { w.running["a"], w.plugins = false, w.plugins[1:] })
-			return plugin.Changed{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
+			return plugin.ChangeResult{Plugin: p, Previous: "1.0", Status: plugin.StatusRemoved}
 		}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(2 * time.Minute)
@@ -101,7 +101,7 @@ func TestStaleAnswers(t *testing.T) {
 			pass(3 * time.Minute)
 			other := persist(1, "a")
 			other.Version = "0.9"
-			w.pulse(plugin.Pulse{Beat: plugin.Beat{Plugin: other, Found: true, Last: epoch}, Lost: true})
+			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: other, Found: true, Last: epoch}, Lost: true})
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
@@ -127,10 +127,10 @@ func TestStaleAnswers(t *testing.T) {
 	})
 	t.Run("EV-26 a late list does not forget a plugin that was installed since", func(t *testing.T) {
 		w := scanningWorld("a").watch()
-		w.upgrade = func(o plugin.Change) plugin.Changed {
+		w.upgrade = func(o plugin.Change) plugin.ChangeResult {
 			p := persist(7, "new")
 			w.set(func() { w.plugins, w.running["new"] = append(w.plugins, p), true })
-			return plugin.Changed{Outcome: w.left(plugin.Outcome{Verb: plugin.VerbUpgrade}, "new"), Plugin: p, Status: plugin.StatusRunning}
+			return plugin.ChangeResult{Outcome: w.left(plugin.Outcome{Verb: plugin.VerbUpgrade}, "new"), Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			pass(90 * time.Second)
@@ -212,7 +212,7 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 	})
 	t.Run("the memory of a plugin that is gone does not come back with a new one of its name", func(t *testing.T) {
 		w := newWorld(persist(1, "b"))
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, Cause: "stopped by an operator", Failures: 5}
+		w.saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, Cause: "stopped by an operator", Failures: 5}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(5 * time.Minute)
 			if r, ok := w.saved.Restarts["a"]; ok {

@@ -87,7 +87,7 @@ func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor
 			tell(messages.Fetched{Change: change, At: at, Err: err})
 		}
 		for _, change := range c.changes.Applying() {
-			tell(messages.ChangeCompleted{Change: change, At: at, Changed: plugin.FailedChange(err)})
+			tell(messages.ChangeCompleted{Change: change, At: at, Result: plugin.FailedChange(err)})
 		}
 	}
 	workerBackoff.HandleFailure(sys, sup, child, rs, reason, message)

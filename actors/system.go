@@ -40,11 +40,11 @@ func Start(cfg Config, remembered plugin.Memory, p Ports) (*System, error) {
 func newWorkers(p Ports) workerProps {
 	fork := func() *rand.Rand { return rand.New(rand.NewPCG(p.Rand.Uint64(), p.Rand.Uint64())) }
 	return workerProps{
-		scanner:   newScanner(p.Manager, p.Others, p.Clock),
+		scanner:   newScanner(p.Manager, p.OtherPrograms, p.Clock),
 		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
 		inventory: newInventory(p.Manager, p.Clock),
 		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
-		watcher:   newWatcher(p.Watcher, p.Pulses, p.Others, p.Clock),
+		watcher:   newWatcher(p.Watcher, p.HeartbeatEvents, p.OtherPrograms, p.Clock),
 		reporter:  newReporter(p.ControlPlane, p.Clock, fork()),
 		restarter: func(a messages.Attempt) *actor.Props { return newRestarter(a, p.Manager, p.Clock) },
 	}
@@ -184,15 +184,15 @@ func (s *System) CancelChange(ctx context.Context, name string) error {
 	return s.tell(ctx, messages.CancelChange{Name: name})
 }
 
-// TakeReport has a status delivered that a command could not deliver, unless
+// EnqueueReport has a status delivered that a command could not deliver, unless
 // something later is known (CL-20). It returns once that is saved.
-func (s *System) TakeReport(ctx context.Context, r plugin.LateReport) error {
-	return s.tell(ctx, messages.TakeReport{Report: r})
+func (s *System) EnqueueReport(ctx context.Context, r plugin.LateReport) error {
+	return s.tell(ctx, messages.EnqueueReport{Report: r})
 }
 
 // CheckUpdates makes the update check due now.
 func (s *System) CheckUpdates(ctx context.Context) error {
-	return s.tell(ctx, messages.LookForUpdates{})
+	return s.tell(ctx, messages.CheckUpdatesNow{})
 }
 
 // Follow tells every entry of the journal after it was saved, until ctx ends.
@@ -221,8 +221,8 @@ func (s *System) NoteProblem(what string, err error) {
 	s.actors.Root.Send(s.coordinator, messages.ProblemNoted{What: what, Err: err})
 }
 
-// NoteHost adds to the journal what was found on the host and what was done.
-func (s *System) NoteHost(cause, decision string) {
+// NoteHostEvent adds to the journal what was found on the host and what was done.
+func (s *System) NoteHostEvent(cause, decision string) {
 	s.actors.Root.Send(s.coordinator, messages.HostNoted{Cause: cause, Decision: decision})
 }
 

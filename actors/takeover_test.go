@@ -12,9 +12,9 @@ import (
 // inherited is a world in which "a" was left running by an earlier life.
 func inherited() *world {
 	w := watchedWorld("a")
-	w.saved.Restarts["a"] = plugin.Restarts{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, Up: plugin.Moment{Wall: epoch.Add(-time.Hour)}}
+	w.saved.Restarts["a"] = plugin.RestartRecord{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, RunningSince: plugin.Moment{Wall: epoch.Add(-time.Hour)}}
 	w.running["a"] = true
-	w.watched.left["a"] = []plugin.Process{{PID: 50, Born: 7, Boot: "b"}}
+	w.watched.left["a"] = []plugin.Process{{PID: 50, StartTicks: 7, BootID: "b"}}
 	return w
 }
 
@@ -22,7 +22,7 @@ func inherited() *world {
 func TestCutShort(t *testing.T) {
 	t.Run("EV-14 a stop that was accepted and not carried out is made up for", func(t *testing.T) {
 		w := inherited()
-		w.saved.Restarts["a"] = plugin.Restarts{Stopped: true, StopPending: true, Cause: "stopped by an operator"}
+		w.saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, StopPending: true, Cause: "stopped by an operator"}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
 			if stops, starts := w.count("--stop", "a"), w.count("--start", "a"); stops != 1 || starts != 0 {
@@ -63,7 +63,7 @@ func TestCutShort(t *testing.T) {
 	t.Run("EV-07 EV-01 what another program started is found when --status says that it runs, and watched", func(t *testing.T) {
 		w := watchedWorld("a", "b")
 		w.running["a"] = true
-		w.watched.outside = map[string][]plugin.Process{"a": {{PID: 70, Born: 7, Boot: "b"}}}
+		w.watched.outside = map[string][]plugin.Process{"a": {{PID: 70, StartTicks: 7, BootID: "b"}}}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(minute + 10*time.Second) // the first scan
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{70}) || w.count("--start", "a") != 0 {
@@ -71,7 +71,7 @@ func TestCutShort(t *testing.T) {
 			}
 			w.set(func() { w.watched.outside = nil })
 			at := since()
-			w.die(plugin.Exit{Known: true, Signal: "SIGKILL", Outside: true}, "a")
+			w.die(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
 			pass(time.Second)
 			asked, started := w.when("--status", "a"), w.when("--start", "a")
 			if len(started) != 1 || started[0] != at || !slices.Contains(asked, at) {
@@ -79,10 +79,10 @@ func TestCutShort(t *testing.T) {
 			}
 			// A plugin that another program has replaced by then is not started,
 			// and that is found.
-			w.set(func() { w.watched.outside = map[string][]plugin.Process{"a": {{PID: 71, Born: 8, Boot: "b"}}} })
+			w.set(func() { w.watched.outside = map[string][]plugin.Process{"a": {{PID: 71, StartTicks: 8, BootID: "b"}}} })
 			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRunning} })
 			pass(2 * minute) // it is healthy
-			w.die(plugin.Exit{Known: true, Signal: "SIGKILL", Outside: true}, "a")
+			w.die(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
 			pass(3 * time.Second) // it is asked again for 2 s
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{71}) || w.count("--start", "a") != 1 {
 				t.Errorf("%+v after %d starts", v, w.count("--start", "a"))
@@ -98,7 +98,7 @@ func TestCutShort(t *testing.T) {
 		w.watched.reach = 2
 		for i, name := range names {
 			w.running[name] = true
-			w.watched.left[name] = []plugin.Process{{PID: 50 + i, Born: 7, Boot: "b"}}
+			w.watched.left[name] = []plugin.Process{{PID: 50 + i, StartTicks: 7, BootID: "b"}}
 		}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(2 * minute) // one scan
@@ -113,7 +113,7 @@ func TestCutShort(t *testing.T) {
 		w := inherited()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(time.Second)
-			w.set(func() { w.watched.left["a"] = []plugin.Process{{PID: 51, Born: 8, Boot: "b"}} })
+			w.set(func() { w.watched.left["a"] = []plugin.Process{{PID: 51, StartTicks: 8, BootID: "b"}} })
 			pass(20 * minute)
 			if v := view(t, s, "a"); !slices.Equal(v.PIDs, []int{51}) || v.Watch != plugin.WatchCgroup {
 				t.Errorf("%+v", v)
@@ -148,23 +148,23 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 		t.Run("UP-12 "+test.name, func(t *testing.T) {
 			w := watchedWorld("a")
 			w.running["a"], w.startTime["a"] = !test.dead, 0
-			w.saved.Restarts["a"] = plugin.Restarts{Requested: test.request}
+			w.saved.Restarts["a"] = plugin.RestartRecord{Requested: test.request}
 			done := map[string]int{}
-			w.upgrade = func(c plugin.Change) plugin.Changed {
+			w.upgrade = func(c plugin.Change) plugin.ChangeResult {
 				p := persist(1, "a")
 				w.set(func() { done[c.Kind.String()]++ })
 				if c.Kind == plugin.ChangeRemove {
 					p.Removed = true
 					w.set(func() { w.plugins = nil })
-					return plugin.Changed{Plugin: p, Status: plugin.StatusRemoved}
+					return plugin.ChangeResult{Plugin: p, Status: plugin.StatusRemoved}
 				}
 				w.set(func() { w.running["a"] = true })
-				return plugin.Changed{Plugin: p, Previous: "0.9", Status: plugin.StatusRunning}
+				return plugin.ChangeResult{Plugin: p, Previous: "0.9", Status: plugin.StatusRunning}
 			}
 			cfg := testConfig()
 			cfg.FirstRun.Scan = time.Minute
 			if test.unfinished {
-				cfg.Unfinished = []plugin.Change{{Kind: plugin.ChangeResume, Origin: plugin.FromRecovery, Name: "a", Version: "2.0"}}
+				cfg.UnfinishedChanges = []plugin.Change{{Kind: plugin.ChangeResume, Origin: plugin.FromRecovery, Name: "a", Version: "2.0"}}
 			}
 			for process := range 2 { // the second does nothing
 				inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -176,7 +176,7 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 				if r := w.saved.Restarts["a"].Requested; r != plugin.RequestNone {
 					t.Errorf("after process %d: %q is still saved", process+1, r)
 				}
-				cfg.Unfinished = nil
+				cfg.UnfinishedChanges = nil
 			}
 		})
 	}

@@ -23,7 +23,7 @@ func TestTimersOfWorkUnderWay(t *testing.T) {
 			w.set(func() { w.listTime = 40 * time.Minute }) // the database does not answer
 			pass(40 * time.Minute)
 			got := status(t, s)
-			if got.Timers[0].Skipped != 2 || got.Counters.Skipped != 2 {
+			if got.Timers[0].Skipped != 2 || got.Counters.TimersSkipped != 2 {
 				t.Errorf("skipped %+v", got.Timers[0])
 			}
 			w.set(func() { w.listTime = 0 })

@@ -76,7 +76,7 @@ type (
 	}
 	changeEnded struct {
 		change *changeWork
-		result plugin.Changed
+		result plugin.ChangeResult
 	}
 )
 
@@ -140,7 +140,7 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 	}
 	var upgradable []plugin.Plugin
 	for _, p := range list.Plugins {
-		if p.Upgradable() {
+		if p.IsUpgradable() {
 			upgradable = append(upgradable, p)
 		}
 	}
@@ -150,7 +150,7 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 	updates, err := u.requestUpdates(ctx, upgradable)
 	taken := u.offerToHandler(ctx, updates.Changes, upgradable, log)
 	return messages.UpdatesOffered{
-		Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, TakenOver: taken, Err: err,
+		Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, Handled: taken, Err: err,
 	}
 }
 
@@ -159,7 +159,7 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 func (u *upgrader) requestUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	for try := 1; ; try++ {
 		updates, err := u.control.CheckUpdates(ctx, ps)
-		if err == nil || errors.Is(err, plugin.ErrNotUnderstood) || try == updateTries {
+		if err == nil || errors.Is(err, plugin.ErrUnreadableAnswer) || try == updateTries {
 			return updates, err
 		}
 		wait := policy.Jitter(updateWait, 2*updateWait, u.rand)
@@ -256,7 +256,7 @@ func (u *upgrader) startChange(c actor.Context, m messages.ApplyChange) {
 	}
 	ch := &changeWork{change: m.Change, sender: c.Sender()}
 	u.changes[id] = ch
-	permit := plugin.Permit{Before: m.Before, Interrupt: u.interruption(id).channel}
+	permit := plugin.ChangePermit{StatusBefore: m.StatusBefore, Interrupt: u.interruption(id).channel}
 	ch.work.start(c, func(ctx context.Context, _ func(any)) any {
 		return changeEnded{ch, u.manager.Change(ctx, m.Change, permit)}
 	}, func(err error) any { return changeEnded{ch, plugin.FailedChange(err)} })
@@ -292,5 +292,5 @@ func (u *upgrader) endChange(c actor.Context, m changeEnded) {
 	}
 	delete(u.changes, id)
 	delete(u.interrupts, id)
-	c.Send(m.change.sender, messages.ChangeCompleted{Change: m.change.change, At: u.clock.Now(), Changed: m.result})
+	c.Send(m.change.sender, messages.ChangeCompleted{Change: m.change.change, At: u.clock.Now(), Result: m.result})
 }

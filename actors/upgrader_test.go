@@ -76,7 +76,7 @@ func TestUpdateCheck(t *testing.T) {
 				t.Errorf("asked %v, want %v", asked, want)
 			}
 			got := of[messages.UpdatesOffered](parent.take())
-			if len(got) != 1 || got[0].Err != nil || len(got[0].Updates.Changes) != 3 || !slices.Equal(got[0].TakenOver, []plugin.Change{changeTo(0, "c")}) {
+			if len(got) != 1 || got[0].Err != nil || len(got[0].Updates.Changes) != 3 || !slices.Equal(got[0].Handled, []plugin.Change{changeTo(0, "c")}) {
 				t.Errorf("offered %+v", got)
 			}
 		})
@@ -111,7 +111,7 @@ func TestFetches(t *testing.T) {
 			if f := of[messages.Fetched](got); len(f) != 2 || f[0].Err == nil || f[0].Change.ID != 1 || !errors.Is(f[1].Err, w.fetchErr) {
 				t.Errorf("fetched %+v", f)
 			}
-			if ch := of[messages.ChangeCompleted](got); len(ch) != 1 || ch[0].Changed.Err == nil || ch[0].Change.ID != 3 {
+			if ch := of[messages.ChangeCompleted](got); len(ch) != 1 || ch[0].Result.Err == nil || ch[0].Change.ID != 3 {
 				t.Errorf("changes %+v", ch)
 			}
 		})
@@ -182,18 +182,18 @@ func TestChanges(t *testing.T) {
 	t.Run("several run side by side, each with the status that it was granted with", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.startTime = map[string]time.Duration{"a": 10 * time.Second, "b": 10 * time.Second}
-		m := &permits{world: w, got: map[string]plugin.Permit{}}
+		m := &permits{world: w, got: map[string]plugin.ChangePermit{}}
 		withWorker(t, testUpgrader(m, w, w, nil), func(t *testing.T, parent *probeActor, order func(any)) {
-			order(messages.ApplyChange{Change: changeTo(1, "a"), Before: plugin.StatusRunning})
-			order(messages.ApplyChange{Change: changeTo(2, "b"), Before: plugin.StatusFailed})
+			order(messages.ApplyChange{Change: changeTo(1, "a"), StatusBefore: plugin.StatusRunning})
+			order(messages.ApplyChange{Change: changeTo(2, "b"), StatusBefore: plugin.StatusFailed})
 			order(messages.ApplyChange{Change: changeTo(2, "b")}) // already under way
 			order(messages.CancelFetch{Change: changeTo(2, "b")}) // too late
 			pass(10 * time.Second)
 			got := of[messages.ChangeCompleted](parent.take())
-			if len(got) != 2 || got[0].Changed.Err != nil || got[1].Changed.Err != nil || got[0].Changed.Plugin.Version != "2.0" {
+			if len(got) != 2 || got[0].Result.Err != nil || got[1].Result.Err != nil || got[0].Result.Plugin.Version != "2.0" {
 				t.Errorf("completed %+v", got)
 			}
-			if m.got["a"].Before != plugin.StatusRunning || m.got["b"].Before != plugin.StatusFailed {
+			if m.got["a"].StatusBefore != plugin.StatusRunning || m.got["b"].StatusBefore != plugin.StatusFailed {
 				t.Errorf("permits %+v", m.got)
 			}
 			if len(w.twice) != 0 || len(w.didVerbs("discard 2.0")) != 0 {
@@ -204,7 +204,7 @@ func TestChanges(t *testing.T) {
 	t.Run("UP-12 an interruption reaches its change, the newest wins, and none comes twice", func(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.startTime = map[string]time.Duration{"a": 10 * time.Second, "b": 10 * time.Second}
-		m := &permits{world: w, got: map[string]plugin.Permit{}}
+		m := &permits{world: w, got: map[string]plugin.ChangePermit{}}
 		withWorker(t, testUpgrader(m, w, w, nil), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.InterruptChange{Change: changeTo(1, "a")}) // before it begins
 			order(messages.ApplyChange{Change: changeTo(1, "a")})
@@ -224,7 +224,7 @@ func TestChanges(t *testing.T) {
 			order(messages.InterruptChange{Change: changeTo(2, "b"), LeaveStopped: true})
 			pass(time.Minute)
 			for _, ch := range of[messages.ChangeCompleted](parent.take()) {
-				if errors.Is(ch.Changed.Err, plugin.ErrInterrupted) != (ch.Change.Name == "b") {
+				if errors.Is(ch.Result.Err, plugin.ErrInterrupted) != (ch.Change.Name == "b") {
 					t.Errorf("completed %+v", ch)
 				}
 			}
@@ -239,7 +239,7 @@ func TestChanges(t *testing.T) {
 			order(messages.InterruptChange{Change: changeTo(1, "a")})
 			order(messages.CancelFetch{Change: changeTo(1, "a")})
 			order(messages.ApplyChange{Change: changeTo(1, "a")})
-			if got := of[messages.ChangeCompleted](parent.take()); len(got) != 1 || got[0].Changed.Err != nil {
+			if got := of[messages.ChangeCompleted](parent.take()); len(got) != 1 || got[0].Result.Err != nil {
 				t.Errorf("completed %+v", got)
 			}
 		})
@@ -248,7 +248,7 @@ func TestChanges(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "b"))
 		w.startTime["a"], w.fetchTime["b"] = time.Hour, time.Hour
 		w.updates = func(int) (plugin.Updates, error) {
-			return plugin.Updates{}, &plugin.Refusal{Code: 503, RetryAfter: time.Hour}
+			return plugin.Updates{}, &plugin.HTTPError{Code: 503, RetryAfter: time.Hour}
 		}
 		ended := map[string]time.Duration{}
 		withWorker(t, testUpgrader(endings{w, ended}, w, w, nil), func(t *testing.T, _ *probeActor, order func(any)) {
@@ -281,7 +281,9 @@ func (m panicsFor) Fetch(ctx context.Context, ch plugin.Change) error {
 
 func (panicsFor) Discard(plugin.Change) { panic("bug") }
 
-func (panicsFor) Change(context.Context, plugin.Change, plugin.Permit) plugin.Changed { panic("bug") }
+func (panicsFor) Change(context.Context, plugin.Change, plugin.ChangePermit) plugin.ChangeResult {
+	panic("bug")
+}
 
 // stubborn is a manager whose fetches take a second and succeed, cancelled or not.
 type stubborn struct{ *world }
@@ -294,10 +296,10 @@ func (stubborn) Fetch(context.Context, plugin.Change) error {
 // permits is a manager that keeps the permits it was given.
 type permits struct {
 	*world
-	got map[string]plugin.Permit
+	got map[string]plugin.ChangePermit
 }
 
-func (m *permits) Change(ctx context.Context, ch plugin.Change, p plugin.Permit) plugin.Changed {
+func (m *permits) Change(ctx context.Context, ch plugin.Change, p plugin.ChangePermit) plugin.ChangeResult {
 	m.set(func() { m.got[ch.Name] = p })
 	return m.world.Change(ctx, ch, p)
 }
@@ -314,7 +316,7 @@ func (m endings) Fetch(ctx context.Context, ch plugin.Change) error {
 	return err
 }
 
-func (m endings) Change(ctx context.Context, ch plugin.Change, p plugin.Permit) plugin.Changed {
+func (m endings) Change(ctx context.Context, ch plugin.Change, p plugin.ChangePermit) plugin.ChangeResult {
 	changed := m.world.Change(ctx, ch, p)
 	m.set(func() { m.at["change"] = since() })
 	return changed

@@ -11,11 +11,11 @@ import (
 // watched is the part of the world that tells by event.
 type watched struct {
 	exited  func(plugin.Exit)
-	heard   func(plugin.Pulse)
+	heard   func(plugin.HeartbeatEvent)
 	lives   map[string]uint64
 	left    map[string][]plugin.Process // running when the supervisor came
 	outside map[string][]plugin.Process // started by another program
-	targets []plugin.Target
+	targets []plugin.WatchTarget
 	beating []plugin.Plugin
 	reach   int // how many plugins one Adopt reaches in its time; 0: all
 }
@@ -31,7 +31,7 @@ type (
 	pulses struct{ *world }
 )
 
-func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighting) {
+func (w exits) Adopt(_ context.Context, ts []plugin.WatchTarget) (all []plugin.Observed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	first := w.watched.targets == nil
@@ -45,12 +45,12 @@ func (w exits) Adopt(_ context.Context, ts []plugin.Target) (all []plugin.Sighti
 		if first { // later it is only told of
 			w.watched.lives[t.Plugin.Name]++
 		}
-		if ps := w.watched.outside[t.Plugin.Name]; t.Outside && ps != nil {
+		if ps := w.watched.outside[t.Plugin.Name]; t.IncludeExternal && ps != nil {
 			w.watched.lives[t.Plugin.Name]++
 			w.watched.left[t.Plugin.Name] = ps
 		}
-		all = append(all, plugin.Sighting{
-			Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: w.watched.lives[t.Plugin.Name], Processes: w.watched.left[t.Plugin.Name],
+		all = append(all, plugin.Observed{
+			Name: t.Plugin.Name, Watch: plugin.WatchCgroup, RunID: w.watched.lives[t.Plugin.Name], Processes: w.watched.left[t.Plugin.Name],
 		})
 	}
 	return all
@@ -69,7 +69,7 @@ func (w exits) FollowLeaves(ctx context.Context) error {
 
 func (w pulses) Watch(ps []plugin.Plugin) { w.set(func() { w.watched.beating = ps }) }
 
-func (w pulses) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
+func (w pulses) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
 	w.set(func() { w.watched.heard = heard })
 	<-ctx.Done()
 	return nil
@@ -79,8 +79,8 @@ func (w pulses) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
 func (w *world) left(o plugin.Outcome, name string) plugin.Outcome {
 	if w.watched != nil && w.running[name] {
 		w.watched.lives[name]++
-		o.Life = w.watched.lives[name]
-		o.Processes = []plugin.Process{{PID: 1000 + int(o.Life), Born: 1, Boot: "b"}}
+		o.RunID = w.watched.lives[name]
+		o.Processes = []plugin.Process{{PID: 1000 + int(o.RunID), StartTicks: 1, BootID: "b"}}
 		w.watched.left[name] = o.Processes
 	}
 	return o
@@ -92,7 +92,7 @@ func (w *world) die(e plugin.Exit, names ...string) {
 		w.mu.Lock()
 		w.running[name] = false
 		delete(w.watched.left, name)
-		e.Name, e.Life, e.At = name, w.watched.lives[name], time.Now()
+		e.Name, e.RunID, e.At = name, w.watched.lives[name], time.Now()
 		tell := w.watched.exited
 		w.mu.Unlock()
 		tell(e)
@@ -103,7 +103,7 @@ func (w *world) die(e plugin.Exit, names ...string) {
 // losePart ends one process of a plugin; the others live on.
 func (w *world) losePart(e plugin.Exit, name string) {
 	w.mu.Lock()
-	e.Name, e.Life, e.At, e.Partial = name, w.watched.lives[name], time.Now(), true
+	e.Name, e.RunID, e.At, e.Partial = name, w.watched.lives[name], time.Now(), true
 	tell := w.watched.exited
 	w.mu.Unlock()
 	tell(e)
@@ -111,9 +111,9 @@ func (w *world) losePart(e plugin.Exit, name string) {
 }
 
 // pulse tells of a heartbeat.
-func (w *world) pulse(p plugin.Pulse) {
+func (w *world) pulse(p plugin.HeartbeatEvent) {
 	p.At = time.Now()
-	p.Age = max(p.At.Sub(p.Beat.Last), 0)
+	p.Age = max(p.At.Sub(p.Heartbeat.Last), 0)
 	w.mu.Lock()
 	tell := w.watched.heard
 	w.mu.Unlock()

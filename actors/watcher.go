@@ -30,8 +30,8 @@ const (
 // and is retried by itself. Each port may be nil: then there are no such events.
 type watcher struct {
 	exits  Watcher
-	pulses Pulses
-	others Others
+	pulses HeartbeatEvents
+	others OtherPrograms
 	clock  Clock
 
 	work     work // the Adopt order under way
@@ -41,7 +41,7 @@ type watcher struct {
 }
 
 // newWatcher returns the Props of a Watcher.
-func newWatcher(exits Watcher, pulses Pulses, others Others, clock Clock) *actor.Props {
+func newWatcher(exits Watcher, pulses HeartbeatEvents, others OtherPrograms, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &watcher{exits: exits, pulses: pulses, others: others, clock: clock}
 	}, guarded)
@@ -53,13 +53,13 @@ const heldBeforeExit = 2 * time.Second
 
 // workOn reports whether another program works on a plugin or did within that time,
 // as far as that can be known.
-func workOn(others Others, name string, within time.Duration) bool {
+func workOn(others OtherPrograms, name string, within time.Duration) bool {
 	return others != nil && others.WorkOn(name, within)
 }
 
 // adoptEnded is what the Watcher's work sends to it.
 type adoptEnded struct {
-	sightings []plugin.Sighting
+	sightings []plugin.Observed
 	err       error
 }
 
@@ -72,7 +72,7 @@ func (w *watcher) Receive(c actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		w.work.stop()
 		w.unfollow()
-	case messages.WatchBeats:
+	case messages.WatchHeartbeats:
 		if w.pulses != nil {
 			w.pulses.Watch(m.Plugins)
 		}
@@ -83,7 +83,7 @@ func (w *watcher) Receive(c actor.Context) {
 	case adoptEnded:
 		if w.work.busy() {
 			w.work.done()
-			c.Send(w.sender, messages.Adopted{Gen: w.order.Gen, At: w.clock.Now(), Sightings: m.sightings, Err: m.err})
+			c.Send(w.sender, messages.Adopted{Gen: w.order.Gen, At: w.clock.Now(), Observed: m.sightings, Err: m.err})
 		}
 	}
 }
@@ -99,7 +99,7 @@ func (w *watcher) adopt(c actor.Context, m messages.Adopt) {
 		sightings := w.exits.Adopt(ctx, m.Targets)
 		for i := range sightings {
 			s := &sightings[i]
-			s.Held = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name, heldBeforeExit)
+			s.LockHeld = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name, heldBeforeExit)
 		}
 		return adoptEnded{sightings: sightings}
 	}, func(err error) any { return adoptEnded{err: err} })
@@ -119,7 +119,7 @@ func (w *watcher) followSources(c actor.Context) {
 					send(messages.ProcessExited{Exit: e})
 					return
 				}
-				e.Held = !e.Late && workOn(w.others, e.Name, heldBeforeExit)
+				e.LockHeld = !e.Late && workOn(w.others, e.Name, heldBeforeExit)
 				send(messages.PluginExited{Exit: e})
 			})
 		})
@@ -135,11 +135,11 @@ func (w *watcher) followSources(c actor.Context) {
 	}
 	if w.pulses != nil {
 		go followSource(ctx, send, heartbeatEvents, func(ctx context.Context) error {
-			return w.pulses.Follow(ctx, func(p plugin.Pulse) {
+			return w.pulses.Follow(ctx, func(p plugin.HeartbeatEvent) {
 				if p.Lost {
-					send(messages.HeartbeatLost{Pulse: p})
+					send(messages.HeartbeatLost{Event: p})
 				} else {
-					send(messages.HeartbeatSeen{Pulse: p})
+					send(messages.HeartbeatSeen{Event: p})
 				}
 			})
 		})

@@ -16,10 +16,10 @@ func TestWatcher(t *testing.T) {
 	t.Run("EV-01 EV-06 events become messages", func(t *testing.T) {
 		w := newWorld(persist(1, "a")).watch()
 		withWorker(t, newWatcher(exits{w}, pulses{w}, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
-			order(messages.WatchBeats{Plugins: w.plugins})
-			w.die(plugin.Exit{Known: true, Code: 1}, "a")
-			w.pulse(plugin.Pulse{Lost: true})
-			w.pulse(plugin.Pulse{})
+			order(messages.WatchHeartbeats{Plugins: w.plugins})
+			w.die(plugin.Exit{CauseKnown: true, Code: 1}, "a")
+			w.pulse(plugin.HeartbeatEvent{Lost: true})
+			w.pulse(plugin.HeartbeatEvent{})
 			got := parent.take()
 			if e := of[messages.PluginExited](got); len(e) != 1 || e[0].Exit.Name != "a" {
 				t.Errorf("exits %+v", e)
@@ -50,7 +50,7 @@ func TestWatcher(t *testing.T) {
 				}
 			}
 			w.die(plugin.Exit{}, "a") // the other source was not touched
-			w.pulse(plugin.Pulse{})
+			w.pulse(plugin.HeartbeatEvent{})
 			got := parent.take()
 			if len(of[messages.PluginExited](got)) != 1 || len(of[messages.HeartbeatSeen](got)) != 1 {
 				t.Errorf("got %+v", got)
@@ -61,7 +61,7 @@ func TestWatcher(t *testing.T) {
 		w := newWorld(persist(1, "a")).watch()
 		withWorker(t, newWatcher(blindLeaves{exits{w}}, pulses{w}, nil, w), func(t *testing.T, parent *probeActor, _ func(any)) {
 			pass(2 * time.Minute)
-			w.die(plugin.Exit{Known: true, Code: 1}, "a")
+			w.die(plugin.Exit{CauseKnown: true, Code: 1}, "a")
 			w.losePart(plugin.Exit{}, "a")
 			got := parent.take()
 			failed := of[messages.WatchFailed](got)
@@ -98,7 +98,7 @@ type failingSource struct {
 	at []time.Duration
 }
 
-func (s *failingSource) Follow(ctx context.Context, heard func(plugin.Pulse)) error {
+func (s *failingSource) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
 	s.set(func() { s.at = append(s.at, since()) })
 	switch len(s.at) {
 	case 1:
@@ -118,7 +118,7 @@ func (blindLeaves) FollowLeaves(context.Context) error { return errors.New("no i
 
 type slowAdoption struct{ exits }
 
-func (slowAdoption) Adopt(ctx context.Context, _ []plugin.Target) []plugin.Sighting {
+func (slowAdoption) Adopt(ctx context.Context, _ []plugin.WatchTarget) []plugin.Observed {
 	<-ctx.Done()
 	return nil
 }

@@ -52,7 +52,7 @@ type world struct {
 	eventErr func(n int) error
 	latency  time.Duration
 
-	upgrade func(o plugin.Change) plugin.Changed
+	upgrade func(o plugin.Change) plugin.ChangeResult
 	watched *watched // nil: nothing is told by event
 	others  *otherPrograms
 	forced  int             // starts that were forced
@@ -105,7 +105,7 @@ func newWorld(ps ...plugin.Plugin) *world {
 		fetchTime: map[string]time.Duration{},
 		beats:     map[string]time.Time{}, bad: map[string]bool{}, busy: map[string]int{},
 		saved: plugin.Memory{
-			Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}, Events: map[uint64]plugin.Event{}, Restarts: map[string]plugin.Restarts{},
+			Acked: map[string]plugin.Acked{}, Pending: map[string]plugin.PendingReport{}, Events: map[uint64]plugin.Event{}, Restarts: map[string]plugin.RestartRecord{},
 			Blocked: map[string]plugin.Blocked{},
 		},
 	}
@@ -305,7 +305,7 @@ func (w *world) Fetch(ctx context.Context, o plugin.Change) error {
 func (w *world) Discard(o plugin.Change) { w.set(func() { w.do("discard "+o.Version, o.Name) }) }
 
 // undo is what an interrupted change leaves: the old version.
-func (w *world) undo(o plugin.Change, i plugin.Interruption) plugin.Changed {
+func (w *world) undo(o plugin.Change, i plugin.Interruption) plugin.ChangeResult {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy[o.Name]--
@@ -326,11 +326,11 @@ func (w *world) undo(o plugin.Change, i plugin.Interruption) plugin.Changed {
 
 func (w *world) busyAgain(name string) { w.set(func() { w.busy[name]++ }) }
 
-func (w *world) Change(ctx context.Context, o plugin.Change, permit plugin.Permit) plugin.Changed {
+func (w *world) Change(ctx context.Context, o plugin.Change, permit plugin.ChangePermit) plugin.ChangeResult {
 	w.mu.Lock()
 	w.do("upgrade "+o.Version, o.Name)
 	took, upgrade := w.startTime[o.Name], w.upgrade
-	w.permits = append(w.permits, permit.Before)
+	w.permits = append(w.permits, permit.StatusBefore)
 	w.touch("--upgrade", o.Name)
 	proving := w.switchTime
 	w.mu.Unlock()
@@ -366,16 +366,16 @@ func (w *world) Change(ctx context.Context, o plugin.Change, permit plugin.Permi
 			previous := p.Version
 			p.Version = o.Version
 			w.running[o.Name] = true
-			return plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Output: "done"}, Plugin: *p, Previous: previous, Status: plugin.StatusRunning}
+			return plugin.ChangeResult{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Output: "done"}, Plugin: *p, Previous: previous, Status: plugin.StatusRunning}
 		}
 	}
 	return plugin.FailedChange(errors.New("version folder missing"))
 }
 
-func (w *world) Read(_ context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Beat {
+func (w *world) Read(_ context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Heartbeat {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	beats := make([]plugin.Beat, len(ps))
+	beats := make([]plugin.Heartbeat, len(ps))
 	for i, p := range ps {
 		beats[i].Plugin = p
 		beats[i].Last, beats[i].Found = w.beats[p.Name]
@@ -434,7 +434,7 @@ func (w *world) Save(c plugin.Changes) error {
 		w.saved.Settings = *c.Settings
 	}
 	apply(w.saved.Acked, c.Acked)
-	apply(w.saved.Owed, c.Owed)
+	apply(w.saved.Pending, c.Pending)
 	apply(w.saved.Events, c.Events)
 	apply(w.saved.Restarts, c.Restarts)
 	apply(w.saved.Blocked, c.Blocked)
@@ -468,5 +468,5 @@ func (w *world) Now() time.Time {
 }
 
 func (w *world) Moment() plugin.Moment {
-	return plugin.Moment{Wall: w.Now(), Boot: "b", Uptime: since()}
+	return plugin.Moment{Wall: w.Now(), BootID: "b", Uptime: since()}
 }

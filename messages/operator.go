@@ -25,10 +25,10 @@ type (
 	ChangePlugin struct{ Change plugin.Change }
 	// CancelChange ends the change of a plugin that is under way (UP-12).
 	CancelChange struct{ Name string }
-	// LookForUpdates makes the update check due now.
-	LookForUpdates struct{}
-	// TakeReport hands over a status that a command could not deliver (CL-20).
-	TakeReport struct{ Report plugin.LateReport }
+	// CheckUpdatesNow makes the update check due now.
+	CheckUpdatesNow struct{}
+	// EnqueueReport hands over a status that a command could not deliver (CL-20).
+	EnqueueReport struct{ Report plugin.LateReport }
 	// Accepted says what will be done.
 	Accepted struct{ What string }
 	// Rejected says why nothing will be done.

@@ -11,11 +11,11 @@ type (
 	Pull struct{ Gen uint64 }
 	// PullCompleted ends the order. A heartbeat that is missing or unreadable is a value (PL-06, PL-07).
 	PullCompleted struct {
-		Gen   uint64
-		At    time.Time // what "now" was for the beats
-		List  plugin.List
-		Beats []plugin.Beat
-		Err   error // the plugin database could not be read (PL-04)
+		Gen        uint64
+		At         time.Time // what "now" was for the beats
+		List       plugin.List
+		Heartbeats []plugin.Heartbeat
+		Err        error // the plugin database could not be read (PL-04)
 	}
 )
 

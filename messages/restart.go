@@ -6,17 +6,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Kind is what a Restarter is to do.
-type Kind uint8
+// AttemptKind is what a Restarter is to do.
+type AttemptKind uint8
 
 // The kinds of attempt.
 const (
-	KindStart   Kind = iota // `--start`
-	KindRestart             // `--stop`, the end of what is left, `--start` (PL-17)
-	KindStop                // `--stop`, ordered by an operator
+	KindStart   AttemptKind = iota // `--start`
+	KindRestart                    // `--stop`, the end of what is left, `--start` (PL-17)
+	KindStop                       // `--stop`, ordered by an operator
 )
 
-func (k Kind) String() string {
+func (k AttemptKind) String() string {
 	switch k {
 	case KindStart:
 		return "start"
@@ -29,13 +29,13 @@ func (k Kind) String() string {
 
 // Attempt is what a Restarter is given when it is spawned: one try at one plugin.
 type Attempt struct {
-	ID     uint64
-	Plugin plugin.Plugin
-	Kind   Kind
-	After  time.Duration // how long to wait first (RS-01, RS-05)
-	Force  bool          // the start does not wait for the name lock (RS-11)
-	Check  bool          // run `--status` before the verb: a plugin must never run twice, nor be stopped twice
-	Doubt  bool          // with Check: no process of it was found, so `--status` has to say running for 2 s before it is believed (EV-07)
+	ID             uint64
+	Plugin         plugin.Plugin
+	Kind           AttemptKind
+	Delay          time.Duration // how long to wait first (RS-01, RS-05)
+	Force          bool          // the start does not wait for the name lock (RS-11)
+	CheckFirst     bool          // run `--status` before the verb: a plugin must never run twice, nor be stopped twice
+	ConfirmRunning bool          // with Check: no process of it was found, so `--status` has to say running for 2 s before it is believed (EV-07)
 }
 
 type (
@@ -58,7 +58,7 @@ type (
 	RestartSucceeded struct {
 		Attempt uint64
 		Key     string
-		Kind    Kind
+		Kind    AttemptKind
 		At      time.Time
 		Outcome plugin.Outcome
 		Probe   plugin.Probe // what `--status` said afterwards (RS-06)
@@ -67,7 +67,7 @@ type (
 	RestartFailed struct {
 		Attempt uint64
 		Key     string
-		Kind    Kind
+		Kind    AttemptKind
 		At      time.Time
 		Outcome plugin.Outcome
 		Probe   plugin.Probe

@@ -11,12 +11,12 @@ type (
 	CheckUpdates struct{ Gen uint64 }
 	// UpdatesOffered ends the order.
 	UpdatesOffered struct {
-		Gen       uint64
-		At        time.Time
-		Asked     int // plugins it was asked for; 0: there was nothing to ask (UP-01)
-		Updates   plugin.Updates
-		TakenOver []plugin.Change // of Updates: taken over by the update handler, asked in order (UP-05)
-		Err       error           // the database, the request after its retries, or the answer (UP-01, UP-03, UP-04)
+		Gen     uint64
+		At      time.Time
+		Asked   int // plugins it was asked for; 0: there was nothing to ask (UP-01)
+		Updates plugin.Updates
+		Handled []plugin.Change // of Updates: taken over by the update handler, asked in order (UP-05)
+		Err     error           // the database, the request after its retries, or the answer (UP-01, UP-03, UP-04)
 	}
 	// Fetch orders the Upgrader to fetch and verify what a change needs, beside
 	// the running plugin (UP-11). Several may be under way, each of another
@@ -35,8 +35,8 @@ type (
 	// ApplyChange orders the Upgrader to make a change that was fetched. The
 	// Coordinator sends it when nothing else touches the plugin (UP-10).
 	ApplyChange struct {
-		Change plugin.Change
-		Before plugin.Status // of the plugin at this moment (UP-13)
+		Change       plugin.Change
+		StatusBefore plugin.Status // of the plugin at this moment (UP-13)
 	}
 	// InterruptChange orders the Upgrader to have a change undone that is being
 	// made: an operator wants the plugin (UP-12). It may come before
@@ -47,9 +47,9 @@ type (
 	}
 	// ChangeCompleted ends an ApplyChange.
 	ChangeCompleted struct {
-		Change  plugin.Change
-		At      time.Time
-		Changed plugin.Changed
+		Change plugin.Change
+		At     time.Time
+		Result plugin.ChangeResult
 	}
 )
 

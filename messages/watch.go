@@ -10,18 +10,18 @@ type (
 	// Adopt orders the Watcher to begin to watch plugins, and to tell what runs of them (EV-07).
 	Adopt struct {
 		Gen     uint64
-		Targets []plugin.Target
+		Targets []plugin.WatchTarget
 	}
 	// Adopted answers Adopt: one sighting a target, in order, or why there are
 	// none. Targets that were not reached in time are missing at the end.
 	Adopted struct {
-		Gen       uint64
-		At        time.Time
-		Sightings []plugin.Sighting
-		Err       error
+		Gen      uint64
+		At       time.Time
+		Observed []plugin.Observed
+		Err      error
 	}
-	// WatchBeats sets whose heartbeats the Watcher follows.
-	WatchBeats struct{ Plugins []plugin.Plugin }
+	// WatchHeartbeats sets whose heartbeats the Watcher follows.
+	WatchHeartbeats struct{ Plugins []plugin.Plugin }
 	// PluginExited says that a plugin's last process ended, or, marked Late,
 	// how one ended that was told before (EV-01, EV-10).
 	PluginExited struct{ Exit plugin.Exit }
@@ -29,9 +29,9 @@ type (
 	// on (EV-23).
 	ProcessExited struct{ Exit plugin.Exit }
 	// HeartbeatLost says that a heartbeat's deadline passed (EV-06).
-	HeartbeatLost struct{ Pulse plugin.Pulse }
+	HeartbeatLost struct{ Event plugin.HeartbeatEvent }
 	// HeartbeatSeen says that a plugin beat.
-	HeartbeatSeen struct{ Pulse plugin.Pulse }
+	HeartbeatSeen struct{ Event plugin.HeartbeatEvent }
 	// LockFreed says that another program has let go of a plugin's name lock (EV-21).
 	LockFreed struct{ Name string }
 	// RecordsChanged says that the plugin database has changed (EV-22).

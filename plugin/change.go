@@ -63,9 +63,9 @@ type Change struct {
 // ByOperator reports whether an operator asked for the change.
 func (c Change) ByOperator() bool { return c.Origin == FromOperator }
 
-// Starts reports whether the change ends with a running plugin, so that it
+// StartsPlugin reports whether the change ends with a running plugin, so that it
 // must not be made of a plugin that an operator stopped (EV-14).
-func (c Change) Starts() bool { return c.Kind != ChangeRemove }
+func (c Change) StartsPlugin() bool { return c.Kind != ChangeRemove }
 
 // String says what is to be done.
 func (c Change) String() string {
@@ -89,13 +89,13 @@ type Updates struct {
 	NextInterval time.Duration // ≤ 0: not given (UP-09)
 }
 
-// Permit is what the Coordinator knows and gives when it lets a change touch
+// ChangePermit is what the Coordinator knows and gives when it lets a change touch
 // its plugin.
-type Permit struct {
-	// Before is the status of the plugin when the change was granted:
+type ChangePermit struct {
+	// StatusBefore is the status of the plugin when the change was granted:
 	// StatusRunning makes a new version that does not run be rolled back
 	// (UP-13). StatusUnknown: ask `--status`.
-	Before Status
+	StatusBefore Status
 	// Interrupt receives at most one value: an operator wants the plugin, and
 	// the change has to be undone as soon as its running verb has ended
 	// (UP-12). nil: it cannot be interrupted.
@@ -111,8 +111,8 @@ type Interruption struct {
 // operator wanted the plugin (UP-12).
 var ErrInterrupted = errors.New("interrupted by an operator")
 
-// Changed is the result of one change.
-type Changed struct {
+// ChangeResult is the result of one change.
+type ChangeResult struct {
 	Outcome         // of `--upgrade`, or of the step that failed
 	Plugin   Plugin // the record as it is afterwards; the zero value if there is none
 	Previous string // the version that was recorded before, "" if none
@@ -132,13 +132,13 @@ type Changed struct {
 }
 
 // Summary says what a successful change did.
-func (c Changed) Summary() string {
+func (c ChangeResult) Summary() string {
 	done := "installed " + c.Plugin.Version
 	if c.Previous != "" {
 		done = "upgraded from " + c.Previous + " to " + c.Plugin.Version
 	}
-	if c.Verified.Weak() {
-		done += ", " + c.Verified.Words()
+	if c.Verified.IsUnverified() {
+		done += ", " + c.Verified.Describe()
 	}
 	if c.Note != "" {
 		done += "; " + c.Note
@@ -147,8 +147,8 @@ func (c Changed) Summary() string {
 }
 
 // FailedChange returns the result of a change that touched nothing.
-func FailedChange(err error) Changed {
-	return Changed{Outcome: Outcome{Verb: VerbUpgrade, ExitCode: -1, Err: err}}
+func FailedChange(err error) ChangeResult {
+	return ChangeResult{Outcome: Outcome{Verb: VerbUpgrade, ExitCode: -1, Err: err}}
 }
 
 // AssignedUpdate is an update that the control plane assigned to this host.

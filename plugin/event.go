@@ -52,7 +52,7 @@ const MaxEventOutput = 1024
 
 // NewUpdateEvent returns the event that says how one change ended (UP-07): status 0 ok, 1 failed, 2
 // out of time; output cut to MaxEventOutput.
-func NewUpdateEvent(at time.Time, c Change, u Changed) Event {
+func NewUpdateEvent(at time.Time, c Change, u ChangeResult) Event {
 	status, message := "0", ""
 	switch {
 	case u.TimedOut:
@@ -66,12 +66,12 @@ func NewUpdateEvent(at time.Time, c Change, u Changed) Event {
 	return Event{ID: EventUpdate, At: at, Keywords: map[string]string{
 		"name": c.Name, "version": c.Version,
 		"exitCode": strconv.Itoa(u.ExitCode), "status": status,
-		"errMsg": message, "output": Cut(u.Output, MaxEventOutput),
+		"errMsg": message, "output": TruncateText(u.Output, MaxEventOutput),
 	}}
 }
 
-// Cut shortens s to at most n bytes without splitting a character (SC-16).
-func Cut(s string, n int) string {
+// TruncateText shortens s to at most n bytes without splitting a character (SC-16).
+func TruncateText(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -6,22 +6,22 @@ import "time"
 // PL-15, EV-11). The Coordinator alone changes it.
 type Memory struct {
 	Settings Settings
-	Acked    map[string]Acked    // by Plugin.Key: what the control plane last acknowledged
-	Owed     map[string]Owed     // by Plugin.Key: what it has not acknowledged yet
-	Events   map[uint64]Event    // by sequence: events not delivered yet
-	Restarts map[string]Restarts // by Plugin.Key
-	Blocked  map[string]Blocked  // by name of the plugin
-	Entries  uint64              // number of the last Entry of the journal
+	Acked    map[string]Acked         // by Plugin.Key: what the control plane last acknowledged
+	Pending  map[string]PendingReport // by Plugin.Key: what it has not acknowledged yet
+	Events   map[uint64]Event         // by sequence: events not delivered yet
+	Restarts map[string]RestartRecord // by Plugin.Key
+	Blocked  map[string]Blocked       // by name of the plugin
+	Entries  uint64                   // number of the last Entry of the journal
 }
 
 // Settings is the part of Memory that is not about one plugin.
 type Settings struct {
-	LastCheck  time.Time `json:"lastCheck,omitzero"` // start of the last scan (SC-01)
-	Told       Intervals `json:"told"`               // as the control plane set them; 0 where it did not
-	Configured Intervals `json:"configured"`         // what was configured when it did: a new configuration wins
-	Lazy       bool      `json:"lazy"`               // pulls report only changes (SC-23)
-	PullAcked  bool      `json:"pullAcked"`          // a pull report was acknowledged (PL-13, PL-18)
-	Pulled     []string  `json:"pulled,omitempty"`   // keys in the last acknowledged pull report, sorted
+	LastCheck       time.Time `json:"lastCheck,omitzero"` // start of the last scan (SC-01)
+	ServerIntervals Intervals `json:"told"`               // as the control plane set them; 0 where it did not
+	Configured      Intervals `json:"configured"`         // what was configured when it did: a new configuration wins
+	Lazy            bool      `json:"lazy"`               // pulls report only changes (SC-23)
+	PullAcked       bool      `json:"pullAcked"`          // a pull report was acknowledged (PL-13, PL-18)
+	PulledKeys      []string  `json:"pulled,omitempty"`   // keys in the last acknowledged pull report, sorted
 }
 
 // Intervals are the periods of the four timers (SPEC 4).
@@ -44,8 +44,8 @@ type Acked struct {
 	Status  Status `json:"status"`
 }
 
-// Owed is what still has to be told of a plugin; a newer one replaces it.
-type Owed struct {
+// PendingReport is what still has to be told of a plugin; a newer one replaces it.
+type PendingReport struct {
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
 	Status  Status    `json:"status"`
@@ -56,8 +56,8 @@ type Owed struct {
 	Seq     uint64    `json:"seq,omitzero"` // which telling this is: an acknowledgement covers it or not
 }
 
-// Restarts is what is remembered of a plugin's restarts (RS-05).
-type Restarts struct {
+// RestartRecord is what is remembered of a plugin's restarts (RS-05).
+type RestartRecord struct {
 	Count    int    `json:"count"`           // restarts, ever; its first start is none
 	Failures int    `json:"failures"`        // since it was last healthy
 	Last     Moment `json:"last,omitzero"`   // when the last one ended
@@ -69,11 +69,11 @@ type Restarts struct {
 	// Requested is what an operator asked for while a change was under way, to
 	// be done when that has ended (UP-12).
 	Requested Request `json:"requested,omitempty"`
-	// Up is since when it runs, zero if it does not; Processes are what it runs
+	// RunningSince is since when it runs, zero if it does not; Processes are what it runs
 	// as, where that is known. By both a successor tells what it can take over
 	// and what ended meanwhile (EV-07 to EV-09).
-	Up        Moment    `json:"up,omitzero"`
-	Processes []Process `json:"processes,omitempty"`
+	RunningSince Moment    `json:"up,omitzero"`
+	Processes    []Process `json:"processes,omitempty"`
 }
 
 // Changes is what handling one message changed of the Memory. A nil pointer
@@ -81,9 +81,9 @@ type Restarts struct {
 type Changes struct {
 	Settings *Settings // nil: unchanged
 	Acked    map[string]*Acked
-	Owed     map[string]*Owed
+	Pending  map[string]*PendingReport
 	Events   map[uint64]*Event
-	Restarts map[string]*Restarts
+	Restarts map[string]*RestartRecord
 	Blocked  map[string]*Blocked
 	Entries  []Entry // of the journal, in order (EV-12)
 	// Sync: on the disk itself before Save returns, for what must survive the
@@ -91,9 +91,9 @@ type Changes struct {
 	Sync bool
 }
 
-// Empty tells whether there is nothing to save.
-func (c Changes) Empty() bool {
-	return c.Settings == nil && len(c.Acked) == 0 && len(c.Owed) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0 &&
+// IsEmpty tells whether there is nothing to save.
+func (c Changes) IsEmpty() bool {
+	return c.Settings == nil && len(c.Acked) == 0 && len(c.Pending) == 0 && len(c.Events) == 0 && len(c.Restarts) == 0 &&
 		len(c.Blocked) == 0 && len(c.Entries) == 0
 }
 

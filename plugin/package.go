@@ -19,12 +19,12 @@ const (
 	ByNothing       Verified = "none" // nothing was offered and nothing demanded
 )
 
-// Weak tells that an attacker could have changed the package unnoticed. What
+// IsUnverified tells that an attacker could have changed the package unnoticed. What
 // is not known is not called weak.
-func (v Verified) Weak() bool { return v == ByMD5 || v == ByNothing }
+func (v Verified) IsUnverified() bool { return v == ByMD5 || v == ByNothing }
 
-// Words say it to a person.
-func (v Verified) Words() string {
+// Describe say it to a person.
+func (v Verified) Describe() string {
 	switch v {
 	case VerifiedUnknown:
 		return "verification unknown"
@@ -39,21 +39,21 @@ func (v Verified) Words() string {
 	}
 }
 
-// Ban keeps a version of a plugin from being installed, unless an operator
+// QuarantinedVersion keeps a version of a plugin from being installed, unless an operator
 // wants it.
-type Ban struct {
+type QuarantinedVersion struct {
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
 	Until   time.Time `json:"until"`
 	Cause   string    `json:"cause"`
 }
 
-func (b Ban) Error() string {
+func (b QuarantinedVersion) Error() string {
 	return fmt.Sprintf("version %s is in quarantine until %s: %s", b.Version, b.Until.Local().Format("2006-01-02 15:04"), b.Cause)
 }
 
-// Fetch is a package that is being fetched.
-type Fetch struct {
+// FetchProgress is a package that is being fetched.
+type FetchProgress struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Done    int64  `json:"done"`  // bytes

@@ -43,13 +43,13 @@ func (p Plugin) Key() string {
 	return p.Name + "@" + p.Version + "#" + strconv.FormatUint(p.ID, 10)
 }
 
-// Upgradable tells whether the control plane is asked for updates of it (UP-02).
-func (p Plugin) Upgradable() bool {
+// IsUpgradable tells whether the control plane is asked for updates of it (UP-02).
+func (p Plugin) IsUpgradable() bool {
 	return !p.Removed && !p.Duplicate && (p.Type == Persist || p.Type == Commander)
 }
 
-// Probed tells whether `--status` says anything about it (SC-06, SC-08).
-func (p Plugin) Probed() bool { return !p.Removed && p.Type == Persist }
+// IsProbed tells whether `--status` says anything about it (SC-06, SC-08).
+func (p Plugin) IsProbed() bool { return !p.Removed && p.Type == Persist }
 
 // ParseTimeout reads a record's timeout, a string of whole seconds: missing,
 // not a number or not positive means a minute, above an hour an hour (SPEC 2).

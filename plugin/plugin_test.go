@@ -57,13 +57,13 @@ func TestCheckRunPath(t *testing.T) {
 // PL-08: exactly interval + 5 s old is running.
 func TestBeatStatus(t *testing.T) {
 	last := time.Unix(1_000_000, 0)
-	b := Beat{Plugin: Plugin{HeartbeatInterval: time.Minute}, Found: true, Last: last}
+	b := Heartbeat{Plugin: Plugin{HeartbeatInterval: time.Minute}, Found: true, Last: last}
 	for late, want := range map[time.Duration]Status{
 		-time.Hour: StatusRunning, 0: StatusRunning, 65 * time.Second: StatusRunning,
 		65*time.Second + 999*time.Millisecond: StatusRunning, // whole seconds, as the file has them
 		66 * time.Second:                      StatusFailed,
 	} {
-		if got := b.Status(last.Add(late)); got != want {
+		if got := b.StatusAt(last.Add(late)); got != want {
 			t.Errorf("%v after the last beat: %v, want %v", late, got, want)
 		}
 	}
@@ -71,12 +71,12 @@ func TestBeatStatus(t *testing.T) {
 
 // SC-16: cut at a character boundary.
 func TestCut(t *testing.T) {
-	if got := Cut("aä", 2); got != "a" {
+	if got := TruncateText("aä", 2); got != "a" {
 		t.Errorf("%q", got)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := rapid.String().Draw(t, "s"), rapid.IntRange(0, 40).Draw(t, "n")
-		got := Cut(s, n)
+		got := TruncateText(s, n)
 		if len(got) > n || !strings.HasPrefix(s, got) || !utf8.ValidString(got) {
 			t.Fatalf("%q", got)
 		}
@@ -98,12 +98,12 @@ func TestKey(t *testing.T) {
 func TestNewUpdateEvent(t *testing.T) {
 	o := Change{Name: "a", Version: "2.0"}
 	for name, test := range map[string]struct {
-		up     Changed
+		up     ChangeResult
 		status string
 	}{
-		"ok":          {Changed{}, "0"},
-		"failed":      {Changed{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
-		"out of time": {Changed{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("did not return within 1m0s")}}, "2"},
+		"ok":          {ChangeResult{}, "0"},
+		"failed":      {ChangeResult{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
+		"out of time": {ChangeResult{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("did not return within 1m0s")}}, "2"},
 	} {
 		test.up.Output = strings.Repeat("ü", MaxEventOutput)
 		k := NewUpdateEvent(time.Time{}, o, test.up).Keywords
@@ -130,7 +130,7 @@ func TestCauseOfAStartThatStays(t *testing.T) {
 
 func TestRefusal(t *testing.T) { // SC-20
 	for code, final := range map[int]bool{301: false, 400: true, 404: true, 408: false, 425: false, 429: false, 499: true, 500: false} {
-		if got := (&Refusal{Code: code}).Final(); got != final {
+		if got := (&HTTPError{Code: code}).IsFinal(); got != final {
 			t.Errorf("%d: final %v", code, got)
 		}
 	}
@@ -167,11 +167,11 @@ func TestHealthy(t *testing.T) {
 		StateRunning: true, StateUpgrading: true, StateRemoved: true,
 		StateStarting: false, StateDegraded: false, StateCrashLoop: false, StateStopped: false, StateInstalled: false,
 	} {
-		if got := (View{Type: Persist, State: state}).Healthy(); got != want {
+		if got := (View{Type: Persist, State: state}).IsHealthy(); got != want {
 			t.Errorf("%v: %v", state, got)
 		}
 	}
-	if !(View{Type: Once, State: StateInstalled}).Healthy() {
+	if !(View{Type: Once, State: StateInstalled}).IsHealthy() {
 		t.Error("an installed Once plugin is all there is to have")
 	}
 }

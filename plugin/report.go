@@ -49,7 +49,7 @@ const (
 // Answer is the control plane's answer to a report. Values it did not give
 // are zero, ReportMode nil.
 type Answer struct {
-	Understood      error         // nil, or why the body could not be read: delivered all the same (SC-19)
+	ParseErr        error         // nil, or why the body could not be read: delivered all the same (SC-19)
 	Code            int           // not 0: a warning (SC-24)
 	ScanInterval    time.Duration // ≤ 0: not said
 	PullInterval    time.Duration // ≤ 0: not said
@@ -57,14 +57,14 @@ type Answer struct {
 	ReportMode      *ReportMode   // nil: not said
 }
 
-// Refusal is an answer other than 2xx.
-type Refusal struct {
+// HTTPError is an answer other than 2xx.
+type HTTPError struct {
 	Code       int           // HTTP status
 	RetryAfter time.Duration // the server's wish, 0 if it had none
 	Location   string        // where a redirect points to, which is not followed; "" otherwise
 }
 
-func (r *Refusal) Error() string {
+func (r *HTTPError) Error() string {
 	text := fmt.Sprintf("control plane answered %d", r.Code)
 	if r.Location != "" {
 		text += fmt.Sprintf(", it points to %s; set control_plane.url, unless that is a login page of a proxy or guest network", r.Location)
@@ -72,9 +72,9 @@ func (r *Refusal) Error() string {
 	return text
 }
 
-// Final tells whether sending the same again soon is useless: 4xx other than
+// IsFinal tells whether sending the same again soon is useless: 4xx other than
 // 408, 425 and 429 (SC-20).
-func (r *Refusal) Final() bool {
+func (r *HTTPError) IsFinal() bool {
 	switch r.Code {
 	case 408, 425, 429:
 		return false
@@ -83,5 +83,5 @@ func (r *Refusal) Final() bool {
 	}
 }
 
-// ErrNotUnderstood is wrapped by an error that says a 2xx answer could not be read (UP-04).
-var ErrNotUnderstood = errors.New("answer not understood")
+// ErrUnreadableAnswer is wrapped by an error that says a 2xx answer could not be read (UP-04).
+var ErrUnreadableAnswer = errors.New("answer not understood")

@@ -40,19 +40,19 @@ func (v Verb) MayLeaveDaemon() bool {
 
 // Probe is what `--status` of one plugin told (SC-08).
 type Probe struct {
-	Plugin   Plugin
-	Status   Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
-	At       time.Time // when it was known
-	Cause    string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
-	Late     bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
-	NoAnswer bool      // it hung and was ended at its deadline
+	Plugin    Plugin
+	Status    Status    // StatusRunning or StatusFailed; StatusRemoved from an external manager; StatusUnknown if it could not be asked
+	At        time.Time // when it was known
+	Cause     string    // why it is not running: "exit 3", "no answer in 3s", "executable missing"; "" when running
+	SlowStart bool      // it ran only after it had been asked again: `--start` returned too early (RS-06)
+	NoAnswer  bool      // it hung and was ended at its deadline
 	// HostFault reports that the host could not run `--status`: the status is unknown, and Cause says why (EV-24).
 	HostFault bool
-	Held      bool // not running: another program holds the plugin's name lock, or did shortly before (EV-21)
+	LockHeld  bool // not running: another program holds the plugin's name lock, or did shortly before (EV-21)
 }
 
-// Beat is what a plugin's heartbeat file told (PL-05 to PL-10).
-type Beat struct {
+// Heartbeat is what a plugin's heartbeat file told (PL-05 to PL-10).
+type Heartbeat struct {
 	Plugin Plugin
 	Found  bool      // the file exists (PL-06)
 	Last   time.Time // the last beat; a date in the future is replaced by when the file changed (PL-09)
@@ -64,15 +64,15 @@ type Beat struct {
 // HeartbeatGrace is how much later than its interval a beat may come (PL-08).
 const HeartbeatGrace = 5 * time.Second
 
-// Silent is how long the plugin has not beaten, in whole seconds as the file has them.
-func (b Beat) Silent(now time.Time) time.Duration {
+// AgeAt is how long the plugin has not beaten, in whole seconds as the file has them.
+func (b Heartbeat) AgeAt(now time.Time) time.Duration {
 	return time.Duration(now.Unix()-b.Last.Unix()) * time.Second
 }
 
-// Status judges the beat: failed when it is older than the interval and the
+// StatusAt judges the beat: failed when it is older than the interval and the
 // grace together; exactly that old is running (PL-08).
-func (b Beat) Status(now time.Time) Status {
-	if b.Silent(now) > b.Plugin.HeartbeatInterval+HeartbeatGrace {
+func (b Heartbeat) StatusAt(now time.Time) Status {
+	if b.AgeAt(now) > b.Plugin.HeartbeatInterval+HeartbeatGrace {
 		return StatusFailed
 	}
 	return StatusRunning
@@ -95,9 +95,9 @@ type Outcome struct {
 	HostFault bool
 	Output    string // the end of what it printed, at most 4 KiB
 	Err       error  // nil only when the verb ran and exited 0, or was skipped
-	// Life is the number of what the verb left running, and Processes are what
+	// RunID is the number of what the verb left running, and Processes are what
 	// that runs as; 0 and none where nobody watches it.
-	Life      uint64
+	RunID     uint64
 	Processes []Process
 }
 

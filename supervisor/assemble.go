@@ -94,8 +94,8 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
 	policy := policy(cfg, about)
 	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
-	policy.Unfinished = tidyUp(ctx, manager, log)
-	policy.Unlimited = unlimited
+	policy.UnfinishedChanges = tidyUp(ctx, manager, log)
+	policy.UnenforcedLimits = unlimited
 	files := newOwnFiles(cfg.Root, held, socket, memory, log)
 	handler := s.handler
 	if len(cfg.Upgrade.Hook) > 0 {
@@ -105,18 +105,18 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 		handler = firstOf(s.handler, hook.offer)
 	}
 	system, err := actors.Start(policy, remembered, actors.Ports{
-		Manager:       manager,
-		Heartbeats:    beats,
-		Watcher:       watcher,
-		Pulses:        heartbeat.NewWatcher(beats, log),
-		Others:        others,
-		Meter:         meter,
-		ControlPlane:  plane,
-		Memory:        memory,
-		Clock:         clock.Wall{},
-		Rand:          rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Log:           log,
-		UpdateHandler: handler,
+		Manager:         manager,
+		Heartbeats:      beats,
+		Watcher:         watcher,
+		HeartbeatEvents: heartbeat.NewWatcher(beats, log),
+		OtherPrograms:   others,
+		Meter:           meter,
+		ControlPlane:    plane,
+		Memory:          memory,
+		Clock:           clock.Wall{},
+		Rand:            rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Log:             log,
+		UpdateHandler:   handler,
 	})
 	if err != nil {
 		return err
@@ -314,11 +314,11 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // the status of the supervisor ask of it.
 type pluginManager interface {
 	actors.Manager
-	Unfinished() ([]plugin.Change, error) // changes that an earlier process left
-	Refused() ([]plugin.Ban, error)       // versions in quarantine
-	TidyUp(context.Context) error         // ends what an earlier process left half done
-	Problems() []plugin.Problem           // what an operator may have to do something about
-	Unsupported(plugin.Change) error      // why such a change cannot be made
+	Unfinished() ([]plugin.Change, error)          // changes that an earlier process left
+	Refused() ([]plugin.QuarantinedVersion, error) // versions in quarantine
+	TidyUp(context.Context) error                  // ends what an earlier process left half done
+	Problems() []plugin.Problem                    // what an operator may have to do something about
+	Unsupported(plugin.Change) error               // why such a change cannot be made
 }
 
 // manager is the native one, or the external program that is configured (SPEC
@@ -326,7 +326,7 @@ type pluginManager interface {
 // that of other programs.
 func manager(
 	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
-) (pluginManager, actors.Watcher, actors.Others) {
+) (pluginManager, actors.Watcher, actors.OtherPrograms) {
 	options := registry.Options{Root: cfg.Root, Log: log}
 	if memory != nil {
 		options.Known = memory.Known

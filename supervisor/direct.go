@@ -66,15 +66,15 @@ func (d *Direct) Close() (err error) {
 }
 
 // Fetches returns the packages that are being fetched.
-func (d *Direct) Fetches() []plugin.Fetch { return d.packages.Fetches() }
+func (d *Direct) Fetches() []plugin.FetchProgress { return d.packages.Fetches() }
 
 // Change makes a change. staged is its package, nil if that is to be fetched.
-func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.Staged) plugin.Changed {
+func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.Staged) plugin.ChangeResult {
 	d.given.staged = staged
 	if err := d.manager.Fetch(ctx, c); err != nil {
 		return plugin.FailedChange(err)
 	}
-	return d.manager.Change(ctx, c, plugin.Permit{})
+	return d.manager.Change(ctx, c, plugin.ChangePermit{})
 }
 
 // givenPackage is a source of packages, of which one may be there already.

@@ -54,7 +54,7 @@ func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
 	s.Damaged = append(s.Damaged, d.memory.Damaged(s.At)...)
 	if d.log != nil {
 		drops := d.log.Dropped()
-		s.Counters.LogDropped = drops.Lines
+		s.Counters.LogLinesDropped = drops.Lines
 		if drops.Why != "" {
 			s.Problems = append(s.Problems, plugin.Problem{What: plugin.ProblemLog, Why: drops.Why, Since: drops.Since})
 		}
@@ -79,12 +79,12 @@ func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
 	return d.System.ChangePlugin(ctx, c)
 }
 
-func addRefused(views []plugin.View, refused []plugin.Ban) {
+func addRefused(views []plugin.View, refused []plugin.QuarantinedVersion) {
 	for i := range views {
 		v := &views[i]
 		for _, b := range refused {
 			if b.Name == v.Name && !v.Duplicate {
-				v.Refused = append(v.Refused, b)
+				v.Quarantined = append(v.Quarantined, b)
 			}
 		}
 	}

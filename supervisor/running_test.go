@@ -14,10 +14,10 @@ func TestRefusedVersionsAreThePlugins(t *testing.T) {
 	duplicate := plugin.View{Name: "a"}
 	duplicate.Duplicate = true
 	views := []plugin.View{{Name: "a"}, {Name: "b"}, duplicate}
-	bans := []plugin.Ban{{Name: "a", Version: "2.0"}, {Name: "a", Version: "2.1"}, {Name: "gone", Version: "1"}}
+	bans := []plugin.QuarantinedVersion{{Name: "a", Version: "2.0"}, {Name: "a", Version: "2.1"}, {Name: "gone", Version: "1"}}
 	addRefused(views, bans)
-	got := [][]plugin.Ban{views[0].Refused, views[1].Refused, views[2].Refused}
-	if diff := cmp.Diff([][]plugin.Ban{bans[:2], nil, nil}, got); diff != "" {
+	got := [][]plugin.QuarantinedVersion{views[0].Quarantined, views[1].Quarantined, views[2].Quarantined}
+	if diff := cmp.Diff([][]plugin.QuarantinedVersion{bans[:2], nil, nil}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -33,7 +33,7 @@ func sweepLeftovers(ctx context.Context, root string, packages *supply.Supply, s
 		what += fmt.Sprintf("%d folders of packages", staged)
 	}
 	if what != "" {
-		system.NoteHost("left by a process that was killed: "+what, "removed")
+		system.NoteHostEvent("left by a process that was killed: "+what, "removed")
 	}
 	if err := errors.Join(err, stagedErr); err != nil && ctx.Err() == nil {
 		system.NoteProblem(problemSweep, fmt.Errorf("at the next start: %w", err))

@@ -66,7 +66,7 @@ func dropChange(t *turn) {
 func applyChange(t *turn, c plugin.Change, before plugin.Status, was phase) {
 	t.disarmAll()
 	t.move(changing{change: c, before: was}, c.String())
-	if t.l.Record.Stopped && c.Starts() { // an earlier process accepted the stop (UP-12)
+	if t.l.Record.Stopped && c.StartsPlugin() { // an earlier process accepted the stop (UP-12)
 		t.emit(InterruptChange{Change: c, LeaveStopped: true})
 	}
 	t.emit(ApplyChange{Change: c, Before: before})
@@ -156,9 +156,9 @@ func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 		t.enterStarted(uptime{since: t.f.At, unproven: true}, cause)
 	}
 	// What runs by the answer may have exited since: the exit is the later fact.
-	exited := runs && ph.exit != nil && ph.exit.Life >= max(done.Life, l.run)
+	exited := runs && ph.exit != nil && ph.exit.RunID >= max(done.RunID, l.run)
 	if exited {
-		l.run, l.processes = ph.exit.Life, nil
+		l.run, l.processes = ph.exit.RunID, nil
 	}
 	down := exited || done.Status == plugin.StatusFailed
 	switch {
@@ -210,7 +210,7 @@ func (t *turn) statusAfter() plugin.Status {
 }
 
 // DescribeChange returns how a change ended; installed: the plugin was before.
-func DescribeChange(c plugin.Change, done plugin.Changed, installed bool) string {
+func DescribeChange(c plugin.Change, done plugin.ChangeResult, installed bool) string {
 	what := "upgrade to " + c.Version
 	switch {
 	case c.Kind == plugin.ChangeRollback:

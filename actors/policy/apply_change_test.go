@@ -11,12 +11,12 @@ import (
 
 // What the changes of these tests lead to.
 var (
-	leftRunning   = plugin.Outcome{Life: 2, Processes: daemon}
+	leftRunning   = plugin.Outcome{RunID: 2, Processes: daemon}
 	verbFailed    = plugin.Outcome{Err: errors.New("exit 3")}
-	wasUpgraded   = plugin.Changed{Outcome: leftRunning, Plugin: version2(), Previous: "1.0", Status: plugin.StatusRunning}
-	notProven     = plugin.Changed{Outcome: verbFailed, Plugin: version2(), Previous: "1.0", Status: plugin.StatusFailed}
-	wasRolledBack = plugin.Changed{Outcome: verbFailed, Plugin: persist(1, "a"), Status: plugin.StatusRunning, RolledBack: true}
-	notTouched    = plugin.Changed{Outcome: verbFailed, Plugin: persist(1, "a")}
+	wasUpgraded   = plugin.ChangeResult{Outcome: leftRunning, Plugin: version2(), Previous: "1.0", Status: plugin.StatusRunning}
+	notProven     = plugin.ChangeResult{Outcome: verbFailed, Plugin: version2(), Previous: "1.0", Status: plugin.StatusFailed}
+	wasRolledBack = plugin.ChangeResult{Outcome: verbFailed, Plugin: persist(1, "a"), Status: plugin.StatusRunning, RolledBack: true}
+	notTouched    = plugin.ChangeResult{Outcome: verbFailed, Plugin: persist(1, "a")}
 )
 
 // newChanging returns a plugin that is being changed.
@@ -36,7 +36,7 @@ func TestChangeGranted(t *testing.T) {
 		}
 	})
 	t.Run("UP-10 granted when the attempt under way has ended", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, granted).want(Cancelling, plugin.StateUpgrading)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun, granted).want(Cancelling, plugin.StateUpgrading)
 		if _, ok := effect[ApplyChange](s); ok {
 			t.Error("made while the start runs")
 		}
@@ -45,7 +45,7 @@ func TestChangeGranted(t *testing.T) {
 		}
 	})
 	t.Run("UP-12 cancelled before that: the attempt is made up for", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, granted, Fact{Kind: ChangeDropped}, cancelled)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun, granted, Fact{Kind: ChangeDropped}, cancelled)
 		s.want(Waiting, plugin.StateStarting).spawned(messages.KindStart)
 	})
 }
@@ -60,9 +60,9 @@ func TestChangeStatus(t *testing.T) {
 			"silent":                          {newRunning(t).tell(Fact{Kind: HealthFailed}), plugin.StatusRunning},
 			"ran, its restart waits":          {newRunning(t).tell(exits(1)), plugin.StatusRunning},
 			"ran, its restart waits, seen up": {newRunning(t).tell(exits(1), seenRunning), plugin.StatusRunning},
-			"never ran":                       {newSubject(t, plugin.Restarts{}).tell(seenDead), plugin.StatusFailed},
+			"never ran":                       {newSubject(t, plugin.RestartRecord{}).tell(seenDead), plugin.StatusFailed},
 			"crash loop":                      {newRunning(t).tell(exits(1), begun, startFails), plugin.StatusFailed},
-			"not asked yet":                   {newSubject(t, plugin.Restarts{}), plugin.StatusUnknown},
+			"not asked yet":                   {newSubject(t, plugin.RestartRecord{}), plugin.StatusUnknown},
 		} {
 			s := test.s.tell(granted)
 			if s.l.Attempt() != 0 {
@@ -74,14 +74,14 @@ func TestChangeStatus(t *testing.T) {
 		}
 	})
 	t.Run("UP-13 a start that succeeds though it was cancelled for a change counts as running", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, granted)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun, granted)
 		if e, _ := effect[ApplyChange](s.tell(s.starts(1))); e.Before != plugin.StatusRunning {
 			t.Errorf("before %s", e.Before)
 		}
 	})
 	t.Run("UP-13 what is true afterwards", func(t *testing.T) {
 		for name, test := range map[string]struct {
-			done   plugin.Changed
+			done   plugin.ChangeResult
 			exit   uint64 // of a run, while it was changed
 			phase  PhaseKind
 			state  plugin.State
@@ -95,8 +95,8 @@ func TestChangeStatus(t *testing.T) {
 			"rolled back, and exited":           {wasRolledBack, 2, Waiting, plugin.StateCrashLoop, plugin.StatusFailed},
 			"not touched":                       {notTouched, 0, Running, plugin.StateRunning, plugin.StatusUnknown},
 			"not touched, and exited meanwhile": {notTouched, 1, Waiting, plugin.StateStarting, plugin.StatusUnknown},
-			"removed":                           {plugin.Changed{Status: plugin.StatusRemoved}, 0, Removed, plugin.StateRemoved, plugin.StatusRemoved},
-			"a Once plugin now":                 {plugin.Changed{Plugin: once(1, "a"), Status: plugin.StatusInstalled}, 0, Installed, plugin.StateInstalled, plugin.StatusInstalled},
+			"removed":                           {plugin.ChangeResult{Status: plugin.StatusRemoved}, 0, Removed, plugin.StateRemoved, plugin.StatusRemoved},
+			"a Once plugin now":                 {plugin.ChangeResult{Plugin: once(1, "a"), Status: plugin.StatusInstalled}, 0, Installed, plugin.StateInstalled, plugin.StatusInstalled},
 		} {
 			t.Run(name, func(t *testing.T) {
 				s := newChanging(t)
@@ -118,7 +118,7 @@ func TestChangeStatus(t *testing.T) {
 	})
 	t.Run("UP-13 a plugin that was not installed", func(t *testing.T) {
 		absent := func(t *testing.T) *subject {
-			s := newSubject(t, plugin.Restarts{})
+			s := newSubject(t, plugin.RestartRecord{})
 			s.l = NewAbsent(plugin.Plugin{Name: "a", Version: "2.0", Type: plugin.Unknown}, epoch)
 			return s.tell(granted).want(Changing, plugin.StateUpgrading)
 		}
@@ -127,7 +127,7 @@ func TestChangeStatus(t *testing.T) {
 		s = absent(t)
 		s.tell(s.completed(notProven)).want(Waiting, plugin.StateStarting).reported(plugin.StatusFailed)
 		s = absent(t)
-		s.tell(s.completed(plugin.Changed{Outcome: verbFailed})).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
+		s.tell(s.completed(plugin.ChangeResult{Outcome: verbFailed})).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
 		if _, ok := effect[Forget](s); !ok {
 			t.Error("it is not forgotten")
 		}
@@ -143,10 +143,10 @@ func TestChangeUndone(t *testing.T) {
 		for name, test := range map[string]struct {
 			request      Fact
 			leaveStopped bool
-			done         plugin.Changed
+			done         plugin.ChangeResult
 			phase        PhaseKind
 			state        plugin.State
-			verb         messages.Kind
+			verb         messages.AttemptKind
 		}{
 			"stop":                          {operStop, true, stopped, Stopped, plugin.StateStopped, 0},
 			"stop, the change was too far":  {operStop, true, wasUpgraded, Stopping, plugin.StateStopping, messages.KindStop},
@@ -189,7 +189,7 @@ func TestChangeUndone(t *testing.T) {
 		s.tell(s.completed(wasRolledBack)).want(Stopped, plugin.StateStopped)
 	})
 	t.Run("UP-12 an earlier process was told to stop it: what it left is undone", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{Stopped: true, StopPending: true, Requested: plugin.RequestStop, Up: moment(0)})
+		s := newSubject(t, plugin.RestartRecord{Stopped: true, StopPending: true, Requested: plugin.RequestStop, RunningSince: moment(0)})
 		resume := granted
 		resume.Change.Kind, resume.Change.Origin = plugin.ChangeResume, plugin.FromRecovery
 		if e, ok := effect[InterruptChange](s.tell(resume)); !ok || !e.LeaveStopped {
@@ -200,7 +200,7 @@ func TestChangeUndone(t *testing.T) {
 
 func TestChange(t *testing.T) {
 	t.Run("SC-17 the record of one that waits for its change is gone", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenDead, granted, Fact{Kind: RecordGone})
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, granted, Fact{Kind: RecordGone})
 		if _, ok := effect[ReportGone](s); !ok {
 			t.Errorf("%+v", s.effects)
 		}
@@ -209,7 +209,7 @@ func TestChange(t *testing.T) {
 		}
 	})
 	t.Run("PL-08 the beats of before do not count after a change", func(t *testing.T) {
-		for name, done := range map[string]plugin.Changed{"upgraded": wasUpgraded, "failed": notProven, "rolled back": wasRolledBack} {
+		for name, done := range map[string]plugin.ChangeResult{"upgraded": wasUpgraded, "failed": notProven, "rolled back": wasRolledBack} {
 			s := newRunning(t).beats(0, true).tell(granted).pass(2 * minute)
 			s.tell(s.completed(done))
 			if got := s.l.Status(s.now); got != plugin.StatusRunning {
@@ -221,7 +221,7 @@ func TestChange(t *testing.T) {
 		s := newChanging(t)
 		since := s.now.Wall
 		s.pass(time.Second)
-		s.tell(s.completed(plugin.Changed{Status: plugin.StatusRemoved}))
+		s.tell(s.completed(plugin.ChangeResult{Status: plugin.StatusRemoved}))
 		if e, ok := effect[Measure](s); !ok || e.What != plugin.MeasureUpgrade || !e.From.Equal(since) {
 			t.Errorf("%+v", e)
 		}

@@ -24,7 +24,7 @@ func beginAttempt(t *turn) {
 func startSucceeded(t *turn) {
 	exit := t.l.attempt().exit
 	t.takeStart()
-	if exit == nil || exit.Life < t.l.run {
+	if exit == nil || exit.RunID < t.l.run {
 		t.emit(Report{Status: plugin.StatusRunning, Restarted: true})
 		return
 	}
@@ -64,7 +64,7 @@ func (t *turn) takeStart() {
 // enterStarted notes what a verb has left running.
 func (t *turn) enterStarted(up uptime, why string) {
 	l, o := t.l, t.f.Outcome
-	l.run = max(l.run, o.Life)
+	l.run = max(l.run, o.RunID)
 	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
 		l.processes = o.Processes
 	}
@@ -128,13 +128,13 @@ func retryAttempt(t *turn) {
 	own.begun, own.exit, own.retried = false, nil, true
 	own.made = own.made || ran && !t.f.Outcome.Skipped
 	if ran && len(t.f.Outcome.Processes) > 0 {
-		t.l.run, t.l.processes = max(t.l.run, t.f.Outcome.Life), t.f.Outcome.Processes
+		t.l.run, t.l.processes = max(t.l.run, t.f.Outcome.RunID), t.f.Outcome.Processes
 	}
 	if kind == messages.KindRestart && (ran || t.f.Probe.Status == plugin.StatusFailed) {
 		kind = messages.KindStart
 	}
 	wait := hostFaultPause + Within(hostFaultPause, t.env.Rand)
-	t.spawn(messages.Attempt{Kind: kind, After: wait, Check: kind == messages.KindStart || own.made}, own, t.f.Cause)
+	t.spawn(messages.Attempt{Kind: kind, Delay: wait, CheckFirst: kind == messages.KindStart || own.made}, own, t.f.Cause)
 }
 
 func (t *turn) countFailedStart() {
@@ -160,6 +160,6 @@ func stopFailed(t *turn) {
 	t.reportProbe()
 	own := attempt{operator: true, tries: t.l.attempt().tries + 1}
 	wait := nthBackoff(own.tries, t.env.Config.BackoffInitial, t.env.Config.BackoffMax, t.env.Rand)
-	t.spawn(messages.Attempt{Kind: messages.KindStop, After: wait}, own, t.f.Cause)
+	t.spawn(messages.Attempt{Kind: messages.KindStop, Delay: wait}, own, t.f.Cause)
 	t.l.next = "stop again"
 }

@@ -23,14 +23,14 @@ func (b *Batch) setAcked(key string, a *plugin.Acked) {
 // setPending notes what is pending of a plugin, nil for nothing. was: something
 // may be on record. New ones are synced: they must survive the machine's death
 // too.
-func (b *Batch) setPending(key string, o *plugin.Owed, was bool) {
+func (b *Batch) setPending(key string, o *plugin.PendingReport, was bool) {
 	if o == nil && !was {
 		return
 	}
-	if b.changes.Owed == nil {
-		b.changes.Owed = map[string]*plugin.Owed{}
+	if b.changes.Pending == nil {
+		b.changes.Pending = map[string]*plugin.PendingReport{}
 	}
-	b.changes.Owed[key] = o
+	b.changes.Pending[key] = o
 	b.changes.Sync = b.changes.Sync || o != nil
 }
 
@@ -51,9 +51,9 @@ func (b *Batch) setBlocked(name string, blocked *plugin.Blocked) {
 }
 
 // SetRestarts notes the durable record of a plugin, nil to delete it.
-func (b *Batch) SetRestarts(key string, r *plugin.Restarts, sync bool) {
+func (b *Batch) SetRestarts(key string, r *plugin.RestartRecord, sync bool) {
 	if b.changes.Restarts == nil {
-		b.changes.Restarts = map[string]*plugin.Restarts{}
+		b.changes.Restarts = map[string]*plugin.RestartRecord{}
 	}
 	b.changes.Restarts[key] = r
 	b.changes.Sync = b.changes.Sync || sync
@@ -69,7 +69,7 @@ func (b *Batch) Changes(settings func() plugin.Settings) (plugin.Changes, bool) 
 		s := settings()
 		b.changes.Settings = &s
 	}
-	return b.changes, !b.changes.Empty()
+	return b.changes, !b.changes.IsEmpty()
 }
 
 // Written empties the batch.

@@ -12,11 +12,11 @@ func TestBatch(t *testing.T) { // EV-11
 	if _, dirty := b.Changes(settings); dirty {
 		t.Error("EV-11 nothing changed, and it is saved")
 	}
-	b.SetRestarts("a", &plugin.Restarts{Count: 1}, false)
+	b.SetRestarts("a", &plugin.RestartRecord{Count: 1}, false)
 	if c, dirty := b.Changes(settings); !dirty || c.Sync || c.Settings != nil {
 		t.Errorf("EV-11 %+v", c)
 	}
-	b.SetRestarts("b", &plugin.Restarts{Stopped: true}, true)
+	b.SetRestarts("b", &plugin.RestartRecord{Stopped: true}, true)
 	b.SetSettings()
 	b.AddEntry(plugin.Entry{Seq: 1})
 	c, _ := b.Changes(settings)

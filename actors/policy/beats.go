@@ -8,7 +8,7 @@ import (
 
 // noteBeat keeps the beat.
 func noteBeat(t *turn) {
-	t.l.beat = heartbeat{Beat: t.f.Beat, age: t.f.Age, at: t.env.Now, byEvent: t.f.ByEvent}
+	t.l.beat = heartbeat{Heartbeat: t.f.Beat, age: t.f.Age, at: t.env.Now, byEvent: t.f.ByEvent}
 }
 
 // beatInTime notes a beat of a running plugin.

@@ -10,7 +10,7 @@ import (
 
 func TestHang(t *testing.T) {
 	silent := func(t *testing.T, d time.Duration) *subject {
-		return newSubject(t, plugin.Restarts{}).tell(seenRunning).beats(0, true).pass(d).beats(d, false)
+		return newSubject(t, plugin.RestartRecord{}).tell(seenRunning).beats(0, true).pass(d).beats(d, false)
 	}
 	t.Run("PL-17 overdue: degraded, reported, asked at once", func(t *testing.T) {
 		s := silent(t, 66*time.Second).want(Degraded, plugin.StateDegraded).reported(plugin.StatusFailed)
@@ -49,7 +49,7 @@ func TestHang(t *testing.T) {
 		s.pass(115*time.Second).tell(seenRunning).want(Waiting, plugin.StateCrashLoop).spawned(messages.KindRestart)
 	})
 	t.Run("PL-17 a last start that is later than the last beat: asked when that is three intervals ago", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun).beats(4*minute, false)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun).beats(4*minute, false)
 		if s.tell(s.starts(1)); s.l.Phase() != Running {
 			t.Fatal(s.l.Phase())
 		}
@@ -57,7 +57,7 @@ func TestHang(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		for after, asked := range map[time.Duration]bool{3 * minute: false, 181 * time.Second: true} {
-			s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun).beats(4*minute, false)
+			s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun).beats(4*minute, false)
 			s.tell(s.starts(1)).pass(after).tell(Fact{Kind: SilenceDue})
 			if _, ok := effect[Check](s); ok != asked {
 				t.Errorf("asked %v after %v", ok, after)
@@ -71,7 +71,7 @@ func TestHang(t *testing.T) {
 		}
 	})
 	t.Run("RS-05 one that beats at all has to beat before it is healthy", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{})
+		s := newSubject(t, plugin.RestartRecord{})
 		s.tell(seenDead, begun, startFails, begun).beats(30*time.Second, false)
 		s.tell(s.starts(1)).pass(minute).tell(seenRunning)
 		if s.l.Record.Failures != 1 {

@@ -56,7 +56,7 @@ func (b *Blocked) Refuse(c plugin.Change, why error, every time.Duration, now ti
 		return b.of(c)
 	case errors.As(why, &failed):
 		b.add(c, failed.Package, why, every, now)
-	case errors.As(why, new(plugin.Ban)), errors.Is(why, context.Canceled): // the one is in quarantine, the other not wanted
+	case errors.As(why, new(plugin.QuarantinedVersion)), errors.Is(why, context.Canceled): // the one is in quarantine, the other not wanted
 	default:
 		b.add(c, "", why, every, now)
 	}
@@ -67,7 +67,7 @@ func (b *Blocked) Refuse(c plugin.Change, why error, every time.Duration, now ti
 // that is on the host now, or whose plugin is removed. A package that could not
 // be put in place would be fetched again: it is blocked like others. A version
 // that was tried and rolled back is in quarantine instead.
-func (b *Blocked) Complete(c plugin.Change, done plugin.Changed, every time.Duration, now time.Time) {
+func (b *Blocked) Complete(c plugin.Change, done plugin.ChangeResult, every time.Duration, now time.Time) {
 	switch known, ok := b.each[c.Name]; {
 	case done.Err == nil:
 		if ok && (known.Version == c.Version || c.Kind == plugin.ChangeRemove) {

@@ -90,7 +90,7 @@ func TestBlockedEnds(t *testing.T) {
 		b.Refuse(assigned(name, "2.0"), refusal("id", "no"), time.Hour, blockedStart)
 	}
 	complete := func(c plugin.Change, err error) {
-		b.Complete(c, plugin.Changed{Outcome: plugin.Outcome{Err: err}, Package: "id"}, time.Hour, blockedStart)
+		b.Complete(c, plugin.ChangeResult{Outcome: plugin.Outcome{Err: err}, Package: "id"}, time.Hour, blockedStart)
 	}
 	removal := assigned("removed", "")
 	removal.Kind = plugin.ChangeRemove
@@ -114,7 +114,7 @@ func TestBlockedEnds(t *testing.T) {
 // change that is not wanted any more has not failed.
 func TestBlockedByHost(t *testing.T) {
 	b := NewBlocked(plugin.Memory{}, &Batch{})
-	for _, why := range []error{plugin.Ban{Version: "2.0"}, fmt.Errorf("fetch: %w", context.Canceled)} {
+	for _, why := range []error{plugin.QuarantinedVersion{Version: "2.0"}, fmt.Errorf("fetch: %w", context.Canceled)} {
 		if b.Refuse(assigned("a", "2.0"), why, time.Hour, blockedStart); len(b.List()) != 0 {
 			t.Errorf("%v: %+v", why, b.List())
 		}
@@ -133,7 +133,7 @@ func TestBlockedByHost(t *testing.T) {
 			t.Errorf("not tried at the next check: %+v", one)
 		}
 	}
-	if b.Complete(assigned("b", "2.0"), plugin.Changed{}, time.Hour, blockedStart); len(b.List()) != 1 {
+	if b.Complete(assigned("b", "2.0"), plugin.ChangeResult{}, time.Hour, blockedStart); len(b.List()) != 1 {
 		t.Errorf("still shown: %+v", b.List())
 	}
 }

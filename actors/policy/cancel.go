@@ -81,7 +81,7 @@ func startedThoughCancelled(t *turn) {
 		l := t.l
 		t.emit(Release{ph.id})
 		l.Record.Last, l.ran = t.f.At, true
-		l.run, l.processes = max(l.run, t.f.Outcome.Life), t.f.Outcome.Processes
+		l.run, l.processes = max(l.run, t.f.Outcome.RunID), t.f.Outcome.Processes
 		t.saveUp(t.f.At)
 		t.save()
 		if ph.then.what == thenChange {

@@ -5,7 +5,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-var commandVerbs = map[FactKind]messages.Kind{
+var commandVerbs = map[FactKind]messages.AttemptKind{
 	OperatorStart: messages.KindStart, OperatorStop: messages.KindStop, OperatorRestart: messages.KindRestart,
 }
 
@@ -42,9 +42,9 @@ func commandAfterCancel(t *turn) {
 }
 
 // spawnCommand spawns the Restarter that does what an operator wants.
-func spawnCommand(t *turn, verb messages.Kind, force bool) {
+func spawnCommand(t *turn, verb messages.AttemptKind, force bool) {
 	t.leaveRunning()
-	t.spawn(messages.Attempt{Kind: verb, Check: verb == messages.KindStart, Force: force}, attempt{operator: true}, t.l.Record.Cause)
+	t.spawn(messages.Attempt{Kind: verb, CheckFirst: verb == messages.KindStart, Force: force}, attempt{operator: true}, t.l.Record.Cause)
 }
 
 // stopAgain carries out a stop that an earlier process accepted and did not

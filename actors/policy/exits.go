@@ -9,7 +9,7 @@ var unexplained = plugin.Exit{}.Cause()
 
 // takeExit notes that what ran of the plugin is gone.
 func (t *turn) takeExit() {
-	t.l.run, t.l.processes = t.f.Exit.Life, nil
+	t.l.run, t.l.processes = t.f.Exit.RunID, nil
 	t.emit(Measure{plugin.MeasureDetection, t.f.Exit.At})
 	t.emit(CountExit{})
 }
@@ -59,7 +59,7 @@ func keepExit(t *turn) {
 // checkProcessExit has `--status` say what it means that one process has exited
 // while others live on (EV-23).
 func checkProcessExit(t *turn) {
-	t.l.doubt = t.f.Exit.Life
+	t.l.doubt = t.f.Exit.RunID
 	t.writeExit("ask --status")
 	t.emit(Check{})
 }
@@ -67,7 +67,7 @@ func checkProcessExit(t *turn) {
 // keepProcessExit has `--status` asked when the work under way has ended: the
 // process was started by that work.
 func keepProcessExit(t *turn) {
-	t.l.doubt = t.f.Exit.Life
+	t.l.doubt = t.f.Exit.RunID
 	t.writeExit("ask --status, when the work under way has ended")
 }
 

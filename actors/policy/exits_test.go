@@ -17,8 +17,8 @@ func TestExits(t *testing.T) {
 		s.tell(exits(1), begun, s.starts(2)).tell(exits(1)).want(Running, plugin.StateRunning)
 	})
 	t.Run("EV-10 the cause is known later", func(t *testing.T) {
-		s := newRunning(t).tell(Fact{Kind: Exited, Exit: plugin.Exit{Life: 1}})
-		s.tell(Fact{Kind: ExitExplained, Exit: plugin.Exit{Life: 1, Known: true, Signal: "SIGKILL"}})
+		s := newRunning(t).tell(Fact{Kind: Exited, Exit: plugin.Exit{RunID: 1}})
+		s.tell(Fact{Kind: ExitExplained, Exit: plugin.Exit{RunID: 1, CauseKnown: true, Signal: "SIGKILL"}})
 		if v := s.l.View(plugin.WatchCgroup); v.Why != "killed by SIGKILL" || s.l.Record.Cause != v.Why {
 			t.Errorf("why %q, saved %q", v.Why, s.l.Record.Cause)
 		}

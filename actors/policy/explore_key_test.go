@@ -29,7 +29,7 @@ type nodeKey struct {
 }
 
 type attemptKey struct {
-	verb            messages.Kind
+	verb            messages.AttemptKind
 	operator, begun bool
 	exit            int8
 	held            bool // the exit came while another program worked on the plugin
@@ -41,7 +41,7 @@ type uptimeKey struct {
 
 type thenKey struct {
 	what     thenKind
-	verb     messages.Kind
+	verb     messages.AttemptKind
 	change   plugin.ChangeKind
 	before   plugin.Status
 	was      PhaseKind
@@ -76,12 +76,12 @@ func (n *node) key() nodeKey {
 		return k
 	}
 	k.typ, k.duplicate = l.Plugin.Type, l.Plugin.Duplicate
-	k.stopped, k.stopPending, k.up, k.requested = r.Stopped, r.StopPending, !r.Up.IsZero(), r.Requested
+	k.stopped, k.stopPending, k.up, k.requested = r.Stopped, r.StopPending, !r.RunningSince.IsZero(), r.Requested
 	k.fails, k.ran, k.world = r.Failures > 0, l.ran, n.world
 	k.world.id = 0
 	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.beatAge(), ageYoung)
 	a := l.attempt()
-	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit), held: a.exit != nil && a.exit.Held}
+	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit), held: a.exit != nil && a.exit.LockHeld}
 	switch ph := l.phase.(type) {
 	case waiting:
 		k.attempt.operator = a.operator
@@ -101,7 +101,7 @@ func (n *node) key() nodeKey {
 		}
 	case changing:
 		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.kind(), n.exitKey(ph.exit)
-		k.attempt.held = ph.exit != nil && ph.exit.Held
+		k.attempt.held = ph.exit != nil && ph.exit.LockHeld
 	}
 	return k
 }
@@ -134,9 +134,9 @@ func (n *node) exitKey(e *plugin.Exit) int8 {
 	switch {
 	case e == nil:
 		return 0
-	case e.Life < n.l.run:
+	case e.RunID < n.l.run:
 		return 1
-	case e.Life == n.l.run:
+	case e.RunID == n.l.run:
 		return 2
 	default:
 		return 3

@@ -126,7 +126,7 @@ func describe(f Fact) string {
 	case SeenRunning, SeenDead:
 		words += fmt.Sprintf(" scan %v refresh %v held %v", f.Scan, f.Refresh, f.Held)
 	case Exited:
-		words += fmt.Sprintf(" run %d held %v", f.Exit.Life, f.Exit.Held)
+		words += fmt.Sprintf(" run %d held %v", f.Exit.RunID, f.Exit.LockHeld)
 	case Recorded:
 		words += " " + f.Plugin.Version + " " + f.Plugin.Type.String()
 	case StartFailed, StopFailed:
@@ -188,7 +188,7 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 	fault(forgotten != (phase == Removed), "a plugin is forgotten that is not removed, or the other way round")
 	fault(!sameRecord(n.l.Record, l.Record) && !saved && !forgotten, "the durable record changed and is not saved")
 	fault(state != l.State(), "the state changed and no move says so")
-	fault(started && (f.Kind == Exited && f.Exit.Held || f.Kind == ExitMissed && f.Held), "EV-21: a plugin is started by an exit while another program worked on it")
+	fault(started && (f.Kind == Exited && f.Exit.LockHeld || f.Kind == ExitMissed && f.Held), "EV-21: a plugin is started by an exit while another program worked on it")
 	fault(w.attempt == attemptEnded, "an attempt has ended and is not released")
 	fault(w.change == changeApplied != (phase == Changing), "a change is made in another phase")
 	if status == plugin.StatusRunning && f.Kind != StopFailed { // a failed stop: it still runs, and that is reported
@@ -198,12 +198,12 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 	return faults
 }
 
-func sameRecord(a, b plugin.Restarts) bool {
+func sameRecord(a, b plugin.RestartRecord) bool {
 	if len(a.Processes) != len(b.Processes) {
 		return false
 	}
 	return a.Count == b.Count && a.Failures == b.Failures && a.Last == b.Last && a.Cause == b.Cause && a.Stopped == b.Stopped &&
-		a.StopPending == b.StopPending && a.Requested == b.Requested && a.Up == b.Up
+		a.StopPending == b.StopPending && a.Requested == b.Requested && a.RunningSince == b.RunningSince
 }
 
 // checkState returns what is wrong with a state: it contradicts what an
@@ -231,13 +231,13 @@ func checkState(n *node) (faults []string) {
 	case Changing: // by the end of the change
 		fault(w.change != changeApplied, "nothing changes the plugin")
 	case Running, Degraded: // by an exit, or the next scan
-		fault(!l.Plugin.Probed(), "a plugin counts as running that is never probed")
-		fault(r.Up.IsZero(), "a plugin runs, and a successor would not know")
+		fault(!l.Plugin.IsProbed(), "a plugin counts as running that is never probed")
+		fault(r.RunningSince.IsZero(), "a plugin runs, and a successor would not know")
 	case Installed: // by the next scan; what is not supervised may stay
 	case Left: // by the next scan
-		fault(!r.Up.IsZero(), "a plugin is down, and a successor would take it for running")
+		fault(!r.RunningSince.IsZero(), "a plugin is down, and a successor would take it for running")
 	case Stopped: // by an operator; a stop that is pending by the next scan
-		fault(!r.Up.IsZero() && !r.StopPending, "a plugin is stopped, and a successor would not know")
+		fault(!r.RunningSince.IsZero() && !r.StopPending, "a plugin is stopped, and a successor would not know")
 	}
 	ph, cancels := l.phase.(cancelling)
 	waits := cancels && ph.then.what == thenChange

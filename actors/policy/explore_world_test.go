@@ -15,7 +15,7 @@ import (
 type world struct {
 	attempt attemptState
 	id      uint64 // of the attempt
-	verb    messages.Kind
+	verb    messages.AttemptKind
 	change  changeStep
 	kind    plugin.ChangeKind
 	armed   [2]bool // TimerHealthy, TimerSilence
@@ -60,8 +60,8 @@ const (
 var (
 	exploreConfig = RestartConfig{BackoffInitial: time.Second, BackoffMax: 5 * time.Minute, HealthyAfter: time.Minute, OnHang: true}
 	exploreRand   = rand.New(rand.NewPCG(1, 1))
-	exploreStart  = plugin.Moment{Wall: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Boot: "b", Uptime: time.Hour}
-	daemon        = []plugin.Process{{PID: 7, Born: 1, Boot: "b"}}
+	exploreStart  = plugin.Moment{Wall: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), BootID: "b", Uptime: time.Hour}
+	daemon        = []plugin.Process{{PID: 7, StartTicks: 1, BootID: "b"}}
 )
 
 // clone returns a copy that Apply may change. What a phase points to is never
@@ -76,8 +76,8 @@ func beginnings() (all []*node) {
 	persist := plugin.Plugin{ID: 1, Name: "a", Version: "1.0", Type: plugin.Persist, HeartbeatInterval: time.Minute}
 	once, duplicate := persist, persist
 	once.Type, duplicate.Duplicate = plugin.Once, true
-	was := plugin.Restarts{Last: exploreStart, Up: exploreStart, Processes: daemon}
-	stopped := plugin.Restarts{Stopped: true, Cause: "stopped by an operator"}
+	was := plugin.RestartRecord{Last: exploreStart, RunningSince: exploreStart, Processes: daemon}
+	stopped := plugin.RestartRecord{Stopped: true, Cause: "stopped by an operator"}
 	pending := was
 	pending.Stopped, pending.StopPending, pending.Cause = true, true, stopped.Cause
 	requested := pending
@@ -88,7 +88,7 @@ func beginnings() (all []*node) {
 		all = append(all, n)
 		return n
 	}
-	for _, r := range []plugin.Restarts{{}, was, pending, stopped, {Failures: 3, Last: exploreStart}} {
+	for _, r := range []plugin.RestartRecord{{}, was, pending, stopped, {Failures: 3, Last: exploreStart}} {
 		add(NewLifecycle(persist, r, 1, exploreStart.Wall))
 	}
 	// An earlier process was to stop it when a change had ended; that change is
@@ -97,8 +97,8 @@ func beginnings() (all []*node) {
 	resumed := add(NewLifecycle(persist, requested, 1, exploreStart.Wall))
 	next, _, _ := resumed.step(Fact{Kind: ChangeGranted, Change: resume})
 	*resumed = *next
-	add(NewLifecycle(duplicate, plugin.Restarts{}, 1, exploreStart.Wall))
-	add(NewLifecycle(once, plugin.Restarts{}, 1, exploreStart.Wall))
+	add(NewLifecycle(duplicate, plugin.RestartRecord{}, 1, exploreStart.Wall))
+	add(NewLifecycle(once, plugin.RestartRecord{}, 1, exploreStart.Wall))
 	add(NewAbsent(plugin.Plugin{Name: "a", Version: "1.0", Type: plugin.Unknown}, exploreStart.Wall))
 	return all
 }
@@ -111,13 +111,13 @@ func (n *node) facts() (all []Fact) {
 		return n.grants()
 	}
 	add(n.recordFacts()...)
-	if l.Plugin.Probed() {
+	if l.Plugin.IsProbed() {
 		add(
 			Fact{Kind: SeenRunning}, Fact{Kind: SeenRunning, Scan: true}, Fact{Kind: SeenRunning, Refresh: true},
 			Fact{Kind: SeenDead, Cause: "exit 3"}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true},
 			Fact{Kind: SeenDead, Cause: "exit 3", Held: true}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true, Held: true},
 			Fact{Kind: BeatSeen}, n.beat(BeatSeen, 0), n.beat(BeatLate, passBeat), n.beat(BeatLate, passHang),
-			Fact{Kind: BeatSeen, Beat: plugin.Beat{Found: true, Err: errors.New("not a number")}},
+			Fact{Kind: BeatSeen, Beat: plugin.Heartbeat{Found: true, Err: errors.New("not a number")}},
 			Fact{Kind: HealthPassed}, Fact{Kind: HealthFailed, Cause: "exit 1"},
 		)
 	}
@@ -145,7 +145,7 @@ func (n *node) facts() (all []Fact) {
 }
 
 func (n *node) beat(kind FactKind, age time.Duration) Fact {
-	return Fact{Kind: kind, Beat: plugin.Beat{Plugin: n.l.Plugin, Found: true}, Age: age, ByEvent: true}
+	return Fact{Kind: kind, Beat: plugin.Heartbeat{Plugin: n.l.Plugin, Found: true}, Age: age, ByEvent: true}
 }
 
 // recordFacts: what a list of plugins may say.
@@ -177,15 +177,15 @@ func (n *node) otherVersion() plugin.Plugin {
 func (n *node) processFacts() []Fact {
 	run := n.l.run
 	all := []Fact{
-		{Kind: Exited, Exit: plugin.Exit{Life: run - 1}},
-		{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true}},
-		{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true, Held: true}},
-		{Kind: Exited, Exit: plugin.Exit{Life: run + 1}},
-		{Kind: Exited, Exit: plugin.Exit{Life: run + 1, Held: true}},
-		{Kind: ProcessExited, Exit: plugin.Exit{Life: run - 1, Partial: true}},
-		{Kind: ProcessExited, Exit: plugin.Exit{Life: run, Partial: true}},
-		{Kind: ProcessExited, Exit: plugin.Exit{Life: run + 1, Partial: true}},
-		{Kind: ExitExplained, Exit: plugin.Exit{Life: run, Known: true}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run - 1}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run, CauseKnown: true}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run, CauseKnown: true, LockHeld: true}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run + 1}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run + 1, LockHeld: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run - 1, Partial: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run, Partial: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run + 1, Partial: true}},
+		{Kind: ExitExplained, Exit: plugin.Exit{RunID: run, CauseKnown: true}},
 	}
 	all = append(all, Fact{Kind: Adopted, Run: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, Run: run}, Fact{Kind: ExitMissed, Run: run, Held: true})
 	switch n.l.Phase() {
@@ -194,7 +194,7 @@ func (n *node) processFacts() []Fact {
 	case Left:
 		all = append(all, Fact{Kind: LockFreed})
 	}
-	if n.l.Plugin.Probed() && n.l.Observable() {
+	if n.l.Plugin.IsProbed() && n.l.Observable() {
 		all = append(all, Fact{Kind: ProcessesSeen, Run: run, Processes: daemon}, Fact{Kind: ProcessesSeen, Run: run + 1, Processes: daemon})
 	}
 	return all
@@ -206,7 +206,7 @@ func (n *node) attemptFacts() []Fact {
 		return Fact{Kind: kind, At: n.now, Cause: "failed", Probe: plugin.Probe{Status: said}}
 	}
 	succeeded, skipped := ended(StartSucceeded, plugin.StatusRunning), ended(StartSucceeded, plugin.StatusRunning)
-	succeeded.Outcome = plugin.Outcome{Life: n.l.run + 1, Processes: daemon}
+	succeeded.Outcome = plugin.Outcome{RunID: n.l.run + 1, Processes: daemon}
 	skipped.Outcome.Skipped = true
 	failed, crashed := StartFailed, ended(StartFailed, plugin.StatusUnknown)
 	ends := []Fact{succeeded, skipped, ended(failed, plugin.StatusFailed)}
@@ -271,13 +271,13 @@ func (n *node) changeFacts() []Fact {
 	}
 	gone := old
 	gone.Removed = true
-	left := plugin.Outcome{Life: n.l.run + 1, Processes: daemon}
+	left := plugin.Outcome{RunID: n.l.run + 1, Processes: daemon}
 	failed := plugin.Outcome{Err: errors.New("exit 3")}
 	stopped := plugin.Outcome{Err: plugin.ErrInterrupted}
 	back := left
 	back.Err = failed.Err
 	var all []Fact
-	for _, done := range []plugin.Changed{
+	for _, done := range []plugin.ChangeResult{
 		{Plugin: other, Previous: "1.0", Status: plugin.StatusRunning, Outcome: left},  // it runs
 		{Plugin: other, Previous: "1.0", Status: plugin.StatusFailed, Outcome: failed}, // it does not, and there is nothing to go back to
 		{Plugin: old, Status: plugin.StatusRunning, Outcome: back, RolledBack: true},   // rolled back
@@ -356,14 +356,14 @@ func (w *world) learn(n *node, f Fact) {
 	if ph, ok := n.l.phase.(changing); ok {
 		exit = ph.exit
 	}
-	exited := exit != nil && exit.Life >= max(n.l.run, f.Outcome.Life, f.Changed.Life)
+	exited := exit != nil && exit.RunID >= max(n.l.run, f.Outcome.RunID, f.Changed.RunID)
 	switch f.Kind {
 	case SeenRunning, Adopted:
 		w.runs = true
 	case SeenDead, StopSucceeded, ExitMissed, InstalledNow:
 		w.runs = false
 	case Exited:
-		if f.Exit.Life >= n.l.run {
+		if f.Exit.RunID >= n.l.run {
 			w.runs = false
 		}
 	case StartSucceeded, StartFailed, StopFailed:
@@ -399,7 +399,7 @@ func (w *world) follow(n *node, e Effect) (faults []string) {
 			fault(w.gone, "a plugin is started whose record is gone")
 			fault(w.change == changeApplied, "a plugin is started whose version is being changed")
 		}
-		fault(e.Attempt.Kind == messages.KindStart && !e.Attempt.Check && w.runs, "a plugin is started that runs, without asking it")
+		fault(e.Attempt.Kind == messages.KindStart && !e.Attempt.CheckFirst && w.runs, "a plugin is started that runs, without asking it")
 	case Cancel:
 		fault(w.id != e.Attempt || w.attempt != attemptWaits && w.attempt != attemptBegun, "an attempt is cancelled that is not alive")
 		fault(e.Begun != (w.attempt == attemptBegun), "an attempt is cancelled in the wrong way")

@@ -70,25 +70,25 @@ func (k FactKind) learns() bool {
 // depends on Kind.
 type Fact struct {
 	Kind      FactKind
-	Cause     string           // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
-	Scan      bool             // SeenRunning, SeenDead: by the periodic scan
-	Force     bool             // OperatorStart: whatever program holds the name lock (RS-11)
-	Refresh   bool             // SeenRunning: asked for by RefreshDue
-	Held      bool             // SeenDead, ExitMissed: another program works on it (EV-21)
-	Exit      plugin.Exit      // Exited, ProcessExited, ExitExplained
-	Beat      plugin.Beat      // BeatSeen, BeatLate
-	Age       time.Duration    // BeatSeen, BeatLate: of the beat by its own date
-	ByEvent   bool             // BeatSeen, BeatLate: told by an event, so that Age is exact
-	Run       uint64           // Adopted, ExitMissed, ProcessesSeen: number of the run
-	Processes []plugin.Process // Adopted, ProcessesSeen
-	At        plugin.Moment    // StartSucceeded, StartFailed: when the attempt ended
-	Outcome   plugin.Outcome   // StartSucceeded, StartFailed, StopFailed
-	Probe     plugin.Probe     // StartFailed: what `--status` said afterwards
-	HostFault bool             // StartFailed, StopFailed: the host could not run it (EV-24)
-	Gone      bool             // StartFailed, StopFailed: it was not run, its record is gone (EV-22)
-	Plugin    plugin.Plugin    // Recorded
-	Gen       uint64           // Recorded: number of the order that the list answers
-	Change    plugin.Change    // ChangeGranted, ChangeCompleted
-	Changed   plugin.Changed   // ChangeCompleted
-	Request   plugin.Request   // OperatorChange
+	Cause     string              // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
+	Scan      bool                // SeenRunning, SeenDead: by the periodic scan
+	Force     bool                // OperatorStart: whatever program holds the name lock (RS-11)
+	Refresh   bool                // SeenRunning: asked for by RefreshDue
+	Held      bool                // SeenDead, ExitMissed: another program works on it (EV-21)
+	Exit      plugin.Exit         // Exited, ProcessExited, ExitExplained
+	Beat      plugin.Heartbeat    // BeatSeen, BeatLate
+	Age       time.Duration       // BeatSeen, BeatLate: of the beat by its own date
+	ByEvent   bool                // BeatSeen, BeatLate: told by an event, so that Age is exact
+	Run       uint64              // Adopted, ExitMissed, ProcessesSeen: number of the run
+	Processes []plugin.Process    // Adopted, ProcessesSeen
+	At        plugin.Moment       // StartSucceeded, StartFailed: when the attempt ended
+	Outcome   plugin.Outcome      // StartSucceeded, StartFailed, StopFailed
+	Probe     plugin.Probe        // StartFailed: what `--status` said afterwards
+	HostFault bool                // StartFailed, StopFailed: the host could not run it (EV-24)
+	Gone      bool                // StartFailed, StopFailed: it was not run, its record is gone (EV-22)
+	Plugin    plugin.Plugin       // Recorded
+	Gen       uint64              // Recorded: number of the order that the list answers
+	Change    plugin.Change       // ChangeGranted, ChangeCompleted
+	Changed   plugin.ChangeResult // ChangeCompleted
+	Request   plugin.Request      // OperatorChange
 }

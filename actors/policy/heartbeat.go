@@ -17,7 +17,7 @@ const beatSlack = 2 * time.Second
 
 // heartbeat is the last beat, and its age by a clock that cannot be set.
 type heartbeat struct {
-	plugin.Beat
+	plugin.Heartbeat
 	age     time.Duration // when it was read or came
 	at      plugin.Moment // that moment
 	byEvent bool
@@ -34,7 +34,7 @@ func (h heartbeat) ageAt(now plugin.Moment) time.Duration { return h.age + now.S
 // known (PL-05 to PL-10). age is by the beat's own date; a beat that came by
 // event before keeps the age that it had then, whatever the wall clock says now
 // (EV-06).
-func (l *Lifecycle) BeatFact(b plugin.Beat, age time.Duration, byEvent bool, now plugin.Moment) Fact {
+func (l *Lifecycle) BeatFact(b plugin.Heartbeat, age time.Duration, byEvent bool, now plugin.Moment) Fact {
 	f := Fact{Kind: BeatSeen, Beat: b, Age: max(age, 0), ByEvent: byEvent}
 	if !byEvent && l.beat.byEvent && l.beat.readable() && b.Found && b.Err == nil && b.Last.Equal(l.beat.Last) {
 		f.Age, f.ByEvent = l.beat.ageAt(now), true
@@ -57,7 +57,7 @@ func (l *Lifecycle) DistrustBeats() { l.beat.byEvent = false }
 
 // BeatChanged reports whether a beat says something else about the file than
 // the one before: it cannot be read, for another reason.
-func (l *Lifecycle) BeatChanged(b plugin.Beat) bool {
+func (l *Lifecycle) BeatChanged(b plugin.Heartbeat) bool {
 	return b.Err != nil && (l.beat.Err == nil || l.beat.Err.Error() != b.Err.Error())
 }
 

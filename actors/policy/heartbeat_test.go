@@ -17,7 +17,7 @@ func (s *subject) beats(ago time.Duration, byEvent bool) *subject {
 
 func (s *subject) beatsAt(last time.Time, byEvent bool) *subject {
 	s.Helper()
-	b := plugin.Beat{Plugin: s.l.Plugin, Found: true, Last: last}
+	b := plugin.Heartbeat{Plugin: s.l.Plugin, Found: true, Last: last}
 	return s.tell(s.l.BeatFact(b, s.now.Wall.Sub(last), byEvent, s.now))
 }
 
@@ -41,8 +41,8 @@ func TestBeatAge(t *testing.T) {
 		{name: "PL-07 PL-10 unreadable", unread: true, ago: time.Hour, want: plugin.StatusRunning},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newSubject(t, plugin.Restarts{}).tell(seenRunning)
-			b := plugin.Beat{Plugin: s.l.Plugin, Found: !test.missing, Last: s.now.Wall.Add(-test.ago)}
+			s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning)
+			b := plugin.Heartbeat{Plugin: s.l.Plugin, Found: !test.missing, Last: s.now.Wall.Add(-test.ago)}
 			if test.unread {
 				b.Err = errors.New("not a number")
 			}
@@ -53,7 +53,7 @@ func TestBeatAge(t *testing.T) {
 		})
 	}
 	t.Run("EV-14 what an operator stopped has failed, though its last beat is young", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{Stopped: true}).beats(0, true)
+		s := newSubject(t, plugin.RestartRecord{Stopped: true}).beats(0, true)
 		if got := s.l.Status(s.now); got != plugin.StatusFailed {
 			t.Errorf("status %s", got)
 		}
@@ -63,7 +63,7 @@ func TestBeatAge(t *testing.T) {
 func TestClockStep(t *testing.T) {
 	for name, step := range map[string]time.Duration{"forward": 5 * time.Hour, "back": -5 * time.Hour} {
 		t.Run("EV-06 set "+name+": no false alarm by a pull of the same beat", func(t *testing.T) {
-			s := newSubject(t, plugin.Restarts{}).tell(seenRunning).beats(0, true)
+			s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning).beats(0, true)
 			last := s.now.Wall
 			s.setClock(step).pass(30*time.Second).beatsAt(last, false).want(Running, plugin.StateRunning)
 			if got := s.l.Status(s.now); got != plugin.StatusRunning {
@@ -71,22 +71,22 @@ func TestClockStep(t *testing.T) {
 			}
 		})
 		t.Run("PL-17 EV-06 set "+name+": hides no hang", func(t *testing.T) {
-			s := newSubject(t, plugin.Restarts{}).tell(seenRunning).beats(0, true)
+			s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning).beats(0, true)
 			last := s.now.Wall
 			s.setClock(step).pass(70*time.Second).beatsAt(last, false).want(Degraded, plugin.StateDegraded)
 			s.pass(2*minute).tell(Fact{Kind: SilenceDue}, seenRunning).want(Waiting, plugin.StateStarting).spawned(messages.KindRestart)
 		})
 		t.Run("RS-05 set "+name+": invents no crash loop", func(t *testing.T) {
-			s := newSubject(t, plugin.Restarts{})
+			s := newSubject(t, plugin.RestartRecord{})
 			s.tell(seenDead, begun, s.starts(1)).pass(minute).setClock(step).tell(Fact{Kind: HealthyDue}, seenRunning)
 			s.tell(exits(1)).want(Waiting, plugin.StateStarting)
-			if a := s.spawned(messages.KindStart); a.After != 0 || s.l.Record.Failures != 0 {
+			if a := s.spawned(messages.KindStart); a.Delay != 0 || s.l.Record.Failures != 0 {
 				t.Errorf("%+v, %d failures", a, s.l.Record.Failures)
 			}
 		})
 	}
 	t.Run("EV-06 while events fail, the file's date counts", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenRunning).beats(0, true)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning).beats(0, true)
 		last := s.now.Wall
 		s.l.DistrustBeats()
 		s.setClock(5*time.Hour).beatsAt(last, false).want(Degraded, plugin.StateDegraded)

@@ -82,7 +82,7 @@ func restartBeside(t *turn) {
 	r.Cause = t.f.Cause
 	t.save()
 	t.leaveRunning()
-	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true}, attempt{}, t.f.Cause)
+	t.spawn(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true}, attempt{}, t.f.Cause)
 }
 
 // foundLeftDown reports that a plugin is down that another program stopped.

@@ -33,7 +33,7 @@ type Env struct {
 // It changes by Apply alone.
 type Lifecycle struct {
 	Plugin plugin.Plugin
-	Record plugin.Restarts // what has to survive the supervisor
+	Record plugin.RestartRecord // what has to survive the supervisor
 
 	phase  phase
 	since  time.Time // of the state
@@ -118,7 +118,7 @@ func (removed) kind() PhaseKind    { return Removed }
 // attempt is the one Restarter that is alive (RS-04).
 type attempt struct {
 	id       uint64
-	verb     messages.Kind
+	verb     messages.AttemptKind
 	operator bool
 	resumed  bool         // a start that an earlier process began (EV-07)
 	retried  bool         // the one before was not made, by a fault of the host (EV-24)
@@ -139,13 +139,13 @@ type uptime struct {
 // then says what follows a cancelled attempt.
 type then struct {
 	what   thenKind
-	verb   messages.Kind // thenRestart, thenCommand
-	force  bool          // thenCommand: see messages.Attempt
-	change plugin.Change // thenChange
-	before plugin.Status // thenChange: status at the grant
-	was    phase         // thenChange: what it goes back to if it was not touched
-	cause  string        // thenRestart
-	up     uptime        // thenRunning
+	verb   messages.AttemptKind // thenRestart, thenCommand
+	force  bool                 // thenCommand: see messages.Attempt
+	change plugin.Change        // thenChange
+	before plugin.Status        // thenChange: status at the grant
+	was    phase                // thenChange: what it goes back to if it was not touched
+	cause  string               // thenRestart
+	up     uptime               // thenRunning
 }
 
 type thenKind uint8
@@ -161,12 +161,12 @@ const (
 
 // NewLifecycle returns the lifecycle of a plugin that is installed by the list
 // of order gen, with what an earlier process remembered of it.
-func NewLifecycle(p plugin.Plugin, remembered plugin.Restarts, gen uint64, now time.Time) *Lifecycle {
-	l := &Lifecycle{Plugin: p, Record: remembered, phase: installed{}, since: now, ran: !remembered.Up.IsZero(), recordAt: gen}
+func NewLifecycle(p plugin.Plugin, remembered plugin.RestartRecord, gen uint64, now time.Time) *Lifecycle {
+	l := &Lifecycle{Plugin: p, Record: remembered, phase: installed{}, since: now, ran: !remembered.RunningSince.IsZero(), recordAt: gen}
 	if l.Record.Stopped {
 		// Earlier versions did not write StopPending: they cleared Up when the
 		// stop began.
-		l.Record.StopPending = l.Record.StopPending || !l.Record.Up.IsZero()
+		l.Record.StopPending = l.Record.StopPending || !l.Record.RunningSince.IsZero()
 		l.phase, l.why = stopped{}, l.Record.Cause
 	}
 	return l
@@ -292,7 +292,7 @@ func (l *Lifecycle) attempt() attempt {
 }
 
 // AttemptVerb returns what the attempt that is alive does.
-func (l *Lifecycle) AttemptVerb() messages.Kind { return l.attempt().verb }
+func (l *Lifecycle) AttemptVerb() messages.AttemptKind { return l.attempt().verb }
 
 // MayBegin reports whether the attempt may get a slot: not one that is being
 // cancelled.
@@ -320,7 +320,7 @@ func (l *Lifecycle) Change() (plugin.Change, bool) {
 
 // Watched reports whether its processes and heartbeat are watched.
 func (l *Lifecycle) Watched() bool {
-	return l.Plugin.Probed() && !l.Plugin.Duplicate && l.phase.kind() != Removed && !l.leaving()
+	return l.Plugin.IsProbed() && !l.Plugin.Duplicate && l.phase.kind() != Removed && !l.leaving()
 }
 
 // Observable reports whether what runs of it may be looked up: nothing is
@@ -368,7 +368,7 @@ func (l *Lifecycle) Status(now plugin.Moment) plugin.Status {
 }
 
 // View returns the plugin as status shows it, without what the reports know.
-func (l *Lifecycle) View(how plugin.Watch) plugin.View {
+func (l *Lifecycle) View(how plugin.WatchMethod) plugin.View {
 	v := plugin.View{
 		Name: l.Plugin.Name, Version: l.Plugin.Version, Type: l.Plugin.Type,
 		State: l.State(), Since: l.since, Why: l.why, Next: l.next, NextAt: l.nextAt,
@@ -382,7 +382,7 @@ func (l *Lifecycle) View(how plugin.Watch) plugin.View {
 		}
 	}
 	if l.beat.readable() && !l.beat.Last.Before(l.Record.Last.Wall.Truncate(time.Second)) { // not of the run before
-		v.Beat, v.Interval = l.beat.Last, l.Plugin.HeartbeatInterval.Seconds()
+		v.LastHeartbeat, v.HeartbeatInterval = l.beat.Last, l.Plugin.HeartbeatInterval.Seconds()
 	}
 	return v
 }

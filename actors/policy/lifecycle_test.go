@@ -15,7 +15,7 @@ const minute = time.Minute
 
 // moment is that long after the host was booted.
 func moment(d time.Duration) plugin.Moment {
-	return plugin.Moment{Wall: epoch.Add(d), Boot: "b", Uptime: d}
+	return plugin.Moment{Wall: epoch.Add(d), BootID: "b", Uptime: d}
 }
 
 func persist(id uint64, name string) plugin.Plugin {
@@ -37,7 +37,7 @@ type subject struct {
 	effects []Effect // of the last fact
 }
 
-func newSubject(t *testing.T, r plugin.Restarts) *subject {
+func newSubject(t *testing.T, r plugin.RestartRecord) *subject {
 	return &subject{
 		T: t, l: NewLifecycle(persist(1, "a"), r, 1, epoch), now: moment(time.Hour), seq: 10,
 		config: RestartConfig{Stagger: 10 * time.Second, BackoffInitial: time.Second, BackoffMax: 5 * minute, HealthyAfter: minute, OnHang: true},
@@ -91,7 +91,7 @@ func effect[E Effect](s *subject) (last E, found bool) {
 }
 
 // spawned returns the attempt that was made.
-func (s *subject) spawned(kind messages.Kind) messages.Attempt {
+func (s *subject) spawned(kind messages.AttemptKind) messages.Attempt {
 	s.Helper()
 	e, ok := effect[Spawn](s)
 	if !ok || e.Attempt.Kind != kind {
@@ -124,20 +124,20 @@ var (
 )
 
 func (s *subject) starts(run uint64) Fact {
-	return Fact{Kind: StartSucceeded, At: s.now, Outcome: plugin.Outcome{Life: run, Processes: daemon}, Probe: plugin.Probe{Status: plugin.StatusRunning}}
+	return Fact{Kind: StartSucceeded, At: s.now, Outcome: plugin.Outcome{RunID: run, Processes: daemon}, Probe: plugin.Probe{Status: plugin.StatusRunning}}
 }
 
 func exits(run uint64) Fact {
-	return Fact{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true, Code: 3, At: epoch}}
+	return Fact{Kind: Exited, Exit: plugin.Exit{RunID: run, CauseKnown: true, Code: 3, At: epoch}}
 }
 
-func (s *subject) completed(done plugin.Changed) Fact {
+func (s *subject) completed(done plugin.ChangeResult) Fact {
 	return Fact{Kind: ChangeCompleted, At: s.now, Change: granted.Change, Changed: done}
 }
 
 // newRunning returns a plugin that is running and healthy.
 func newRunning(t *testing.T) *subject {
-	s := newSubject(t, plugin.Restarts{})
+	s := newSubject(t, plugin.RestartRecord{})
 	return s.tell(seenDead, begun, s.starts(1)).pass(2 * minute).tell(seenRunning)
 }
 
@@ -148,7 +148,7 @@ func version2() plugin.Plugin {
 }
 
 func TestStaleAnswers(t *testing.T) {
-	s := newSubject(t, plugin.Restarts{}) // listed by order 1, facts begin with 11
+	s := newSubject(t, plugin.RestartRecord{}) // listed by order 1, facts begin with 11
 	s.tell(seenRunning)
 	if s.l.StaleProbe(5, "1.0") {
 		t.Error("EV-26 a mere look is no newer knowledge")
@@ -165,7 +165,7 @@ func TestStaleAnswers(t *testing.T) {
 		t.Error("EV-26 a list that is older than the one that has another version is stale")
 	}
 	s.tell(cancelled, granted) // 14, 15
-	s.tell(cancelled, s.completed(plugin.Changed{Plugin: version2(), Status: plugin.StatusRunning}))
+	s.tell(cancelled, s.completed(plugin.ChangeResult{Plugin: version2(), Status: plugin.StatusRunning}))
 	if !s.l.StaleRecord(16) || !s.l.StaleProbe(16, "2.0") || s.l.StaleRecord(18) {
 		t.Error("EV-26 a list asked for before the end of a change is stale")
 	}

@@ -22,7 +22,7 @@ func noteProcesses(t *turn) {
 // adoptRunning takes over a plugin that an earlier process left running (EV-07).
 func adoptRunning(t *turn) {
 	l, now := t.l, t.env.Now
-	since := l.Record.Up
+	since := l.Record.RunningSince
 	if since.IsZero() || since.After(now) {
 		since = now
 	}
@@ -135,10 +135,10 @@ func (t *turn) enterRunning(up uptime, why string) {
 // saveUp notes durably that the plugin runs, and as what.
 func (t *turn) saveUp(since plugin.Moment) {
 	r := &t.l.Record
-	if r.Up.Equal(since) && slices.Equal(r.Processes, t.l.processes) {
+	if r.RunningSince.Equal(since) && slices.Equal(r.Processes, t.l.processes) {
 		return
 	}
-	r.Up, r.Processes = since, t.l.processes
+	r.RunningSince, r.Processes = since, t.l.processes
 	t.save()
 }
 
@@ -146,10 +146,10 @@ func (t *turn) saveUp(since plugin.Moment) {
 // the same, whatever `--status` says, are forgotten when their exit is told.
 func (t *turn) saveDown() {
 	r := &t.l.Record
-	if r.Up.IsZero() && r.Processes == nil {
+	if r.RunningSince.IsZero() && r.Processes == nil {
 		return
 	}
-	r.Up, r.Processes = plugin.Moment{}, nil
+	r.RunningSince, r.Processes = plugin.Moment{}, nil
 	t.save()
 }
 

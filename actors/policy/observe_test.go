@@ -9,20 +9,20 @@ import (
 )
 
 func TestAdoption(t *testing.T) {
-	up := plugin.Restarts{Up: moment(0), Last: moment(0), Processes: daemon}
+	up := plugin.RestartRecord{RunningSince: moment(0), Last: moment(0), Processes: daemon}
 	adopted := Fact{Kind: Adopted, Run: 1, Processes: daemon}
 	t.Run("EV-07 what runs goes on running", func(t *testing.T) {
 		newSubject(t, up).tell(adopted).want(Running, plugin.StateRunning).tell(seenRunning).want(Running, plugin.StateRunning)
 	})
 	t.Run("EV-07 a start under way gets the plugin's deadline, and is no failure", func(t *testing.T) {
 		s := newSubject(t, up).tell(adopted, seenDead).want(Waiting, plugin.StateStarting)
-		if a := s.spawned(messages.KindStart); a.After != 0 || s.l.Record.Failures != 0 {
+		if a := s.spawned(messages.KindStart); a.Delay != 0 || s.l.Record.Failures != 0 {
 			t.Errorf("%+v, %d failures", a, s.l.Record.Failures)
 		}
 	})
 	t.Run("EV-09 what ended meanwhile is restarted, after it was asked", func(t *testing.T) {
 		s := newSubject(t, up).tell(Fact{Kind: ExitMissed, Run: 1}).want(Waiting, plugin.StateStarting)
-		if a := s.spawned(messages.KindStart); a.After != 0 || !a.Check || !a.Doubt {
+		if a := s.spawned(messages.KindStart); a.Delay != 0 || !a.CheckFirst || !a.ConfirmRunning {
 			t.Errorf("%+v", a)
 		}
 	})
@@ -36,17 +36,17 @@ func TestAdoption(t *testing.T) {
 	})
 	t.Run("EV-07 the start lies in the future", func(t *testing.T) {
 		future := up
-		future.Up = plugin.Moment{Wall: epoch.Add(10 * time.Hour)}
+		future.RunningSince = plugin.Moment{Wall: epoch.Add(10 * time.Hour)}
 		s := newSubject(t, future).tell(adopted)
-		if !s.l.Record.Up.Equal(s.now) {
-			t.Errorf("up since %v", s.l.Record.Up.Wall)
+		if !s.l.Record.RunningSince.Equal(s.now) {
+			t.Errorf("up since %v", s.l.Record.RunningSince.Wall)
 		}
 	})
 }
 
 func TestProcesses(t *testing.T) {
-	running := []plugin.Process{{PID: 7, Born: 1, Boot: "b"}}
-	s := newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: ProcessesSeen, Run: 3, Processes: running})
+	running := []plugin.Process{{PID: 7, StartTicks: 1, BootID: "b"}}
+	s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: ProcessesSeen, Run: 3, Processes: running})
 	if v := s.l.View(plugin.WatchCgroup); len(v.PIDs) != 1 {
 		t.Errorf("not taken over: %+v", v)
 	}
@@ -58,7 +58,7 @@ func TestProcesses(t *testing.T) {
 
 func TestDuplicate(t *testing.T) {
 	t.Run("ST-10 a duplicate is probed and never started", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{})
+		s := newSubject(t, plugin.RestartRecord{})
 		s.l.Plugin.Duplicate = true
 		s.tell(seenRunning).want(Running, plugin.StateRunning)
 		s.tell(seenDead).want(Installed, plugin.StateInstalled)

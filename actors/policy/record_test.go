@@ -10,7 +10,7 @@ import (
 func TestRecordGone(t *testing.T) {
 	gone := Fact{Kind: RecordGone}
 	t.Run("SC-17 what is pending of it becomes REMOVED, and it is forgotten", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenRunning, gone).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, gone).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
 		_, pending := effect[ReportGone](s)
 		_, forgotten := effect[Forget](s)
 		if _, saved := effect[Save](s); !pending || !forgotten || saved {
@@ -19,24 +19,24 @@ func TestRecordGone(t *testing.T) {
 	})
 	t.Run("SC-17 the end of its attempt is not reported", func(t *testing.T) {
 		for _, end := range []Fact{cancelled, startFails, {Kind: StartSucceeded}} {
-			s := newSubject(t, plugin.Restarts{}).tell(seenDead, begun, gone).want(Cancelling, plugin.StateRemoved)
+			s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun, gone).want(Cancelling, plugin.StateRemoved)
 			s.tell(end).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
 		}
 	})
 	t.Run("SC-17 a command while it leaves starts nothing", func(t *testing.T) {
-		newSubject(t, plugin.Restarts{}).tell(seenDead, gone, operStart, cancelled).want(Removed, plugin.StateRemoved)
+		newSubject(t, plugin.RestartRecord{}).tell(seenDead, gone, operStart, cancelled).want(Removed, plugin.StateRemoved)
 	})
 	t.Run("EV-14 a record that comes back does not start what was stopped", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenRunning, operStop, gone, Fact{Kind: Recorded, Plugin: persist(1, "a")})
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, operStop, gone, Fact{Kind: Recorded, Plugin: persist(1, "a")})
 		s.tell(cancelled).want(Stopping, plugin.StateStopping)
 	})
 	t.Run("a plugin that is no longer Persist is forgotten", func(t *testing.T) {
-		newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: Recorded, Plugin: once(1, "a")}).want(Removed, plugin.StateRemoved)
+		newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: Recorded, Plugin: once(1, "a")}).want(Removed, plugin.StateRemoved)
 	})
 }
 
 func TestTimersOfAPluginThatLeaves(t *testing.T) {
-	s := newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: RecordGone})
+	s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: RecordGone})
 	stopped := map[TimerKind]bool{}
 	for _, e := range s.effects {
 		if d, ok := e.(Disarm); ok {
@@ -50,7 +50,7 @@ func TestTimersOfAPluginThatLeaves(t *testing.T) {
 
 func TestOtherVersionRecorded(t *testing.T) {
 	t.Run("RS-09 another version is recorded while its start waits", func(t *testing.T) {
-		s := newSubject(t, plugin.Restarts{}).tell(seenDead, Fact{Kind: Recorded, Plugin: version2()}).want(Cancelling, plugin.StateStarting)
+		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, Fact{Kind: Recorded, Plugin: version2()}).want(Cancelling, plugin.StateStarting)
 		if a := s.tell(cancelled).spawned(messages.KindStart); a.Plugin.Version != "2.0" {
 			t.Errorf("%+v", a)
 		}

@@ -30,7 +30,7 @@ const GatherFor = 500 * time.Millisecond
 // change goes to the batch as well, to be saved.
 type Reports struct {
 	acked   map[string]plugin.Acked
-	pending map[string]plugin.Owed
+	pending map[string]plugin.PendingReport
 	sent    map[uint64]*sentReport // by Gen: reports that may still be acknowledged
 	seq     uint64
 	batch   *Batch
@@ -48,7 +48,7 @@ type Reports struct {
 
 // sentReport is what one report carried.
 type sentReport struct {
-	carried   map[string]plugin.Owed
+	carried   map[string]plugin.PendingReport
 	own       Purpose
 	inherited Purpose  // of reports it replaced before they were acknowledged
 	pulled    []string // keys of the pull it contains, sorted
@@ -57,11 +57,11 @@ type sentReport struct {
 // NewReports returns the reports that an earlier process left.
 func NewReports(m plugin.Memory, batch *Batch) *Reports {
 	r := &Reports{
-		acked: map[string]plugin.Acked{}, pending: map[string]plugin.Owed{}, sent: map[uint64]*sentReport{},
-		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.Pulled, restarted: map[string]bool{}, known: map[string]time.Time{},
+		acked: map[string]plugin.Acked{}, pending: map[string]plugin.PendingReport{}, sent: map[uint64]*sentReport{},
+		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.PulledKeys, restarted: map[string]bool{}, known: map[string]time.Time{},
 	}
 	maps.Copy(r.acked, m.Acked)
-	for key, o := range m.Owed {
+	for key, o := range m.Pending {
 		r.seq++
 		o.Seq = r.seq
 		r.pending[key] = o
@@ -70,12 +70,12 @@ func NewReports(m plugin.Memory, batch *Batch) *Reports {
 }
 
 // Save fills in what has to survive the process.
-func (r *Reports) Save(to *plugin.Settings) { to.PullAcked, to.Pulled = r.pullAcked, r.pulled }
+func (r *Reports) Save(to *plugin.Settings) { to.PullAcked, to.PulledKeys = r.pullAcked, r.pulled }
 
 // Add makes a plugin's status pending. It replaces what was pending of it
 // before, but a tag that was not delivered yet stays (SC-17).
 func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag plugin.SysTag) {
-	o := plugin.Owed{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
+	o := plugin.PendingReport{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
 	r.known[p.Key()] = now
 	r.put(p.Key(), o)
 }
@@ -83,7 +83,7 @@ func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag 
 // AddLate makes a status pending that a command has found at o.Since and could not
 // deliver. It reports false where something later is known of the plugin: then
 // only the tag is delivered, with that (CL-20).
-func (r *Reports) AddLate(key string, o plugin.Owed) bool {
+func (r *Reports) AddLate(key string, o plugin.PendingReport) bool {
 	if !r.known[key].After(o.Since) {
 		r.known[key] = o.Since
 		r.put(key, o)
@@ -103,7 +103,7 @@ func (r *Reports) AddLate(key string, o plugin.Owed) bool {
 	return false
 }
 
-func (r *Reports) put(key string, o plugin.Owed) {
+func (r *Reports) put(key string, o plugin.PendingReport) {
 	before, was := r.pending[key]
 	if o.SysTag == plugin.SysTagNone {
 		o.SysTag = before.SysTag
@@ -125,7 +125,7 @@ func (r *Reports) Gone(key string, p plugin.Plugin, still bool, now time.Time) {
 	delete(r.restarted, key)
 	o, pending := r.pending[key]
 	if acked, known := r.acked[key]; known && !pending && !still && !p.Duplicate {
-		o = plugin.Owed{Name: p.Name, Version: acked.Version, Status: acked.Status, ID: p.ID, Once: p.Type == plugin.Once}
+		o = plugin.PendingReport{Name: p.Name, Version: acked.Version, Status: acked.Status, ID: p.ID, Once: p.Type == plugin.Once}
 	}
 	if o.Name != "" && o.Status != plugin.StatusRemoved {
 		o.Status, o.Since = plugin.StatusRemoved, now
@@ -137,7 +137,7 @@ func (r *Reports) Gone(key string, p plugin.Plugin, still bool, now time.Time) {
 
 // durable returns what has to survive of something pending: nothing, if the
 // control plane has acknowledged the very same before (SC-18).
-func (r *Reports) durable(key string, o plugin.Owed) *plugin.Owed {
+func (r *Reports) durable(key string, o plugin.PendingReport) *plugin.PendingReport {
 	if o.SysTag == plugin.SysTagNone && r.acked[key] == (plugin.Acked{Version: o.Version, Status: o.Status}) {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
 		}
 	}
 	r.sent[gen] = s
-	all := slices.SortedFunc(maps.Values(r.pending), func(a, b plugin.Owed) int {
+	all := slices.SortedFunc(maps.Values(r.pending), func(a, b plugin.PendingReport) int {
 		if a.Once != b.Once {
 			if a.Once {
 				return -1
@@ -221,7 +221,7 @@ func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
 // and what became pending since stays so (SC-17, PL-15). It returns what the
 // report was for; ok is false for one that is not awaited. each is called for
 // each plugin that it carried.
-func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.Owed)) (p Purpose, ok bool) {
+func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.PendingReport)) (p Purpose, ok bool) {
 	s, ok := r.sent[gen]
 	if !ok {
 		return ForChange, false

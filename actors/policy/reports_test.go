@@ -10,7 +10,7 @@ import (
 )
 
 // unheard is for tests that do not check what was settled.
-func unheard(string, plugin.Owed) {}
+func unheard(string, plugin.PendingReport) {}
 
 func newReports(m plugin.Memory) *Reports { return NewReports(m, &Batch{}) }
 
@@ -33,12 +33,12 @@ func reportsOf(n int) *Reports {
 // control plane has acknowledged and what was pending before.
 func TestReportsAdd(t *testing.T) {
 	const running, failed = plugin.StatusRunning, plugin.StatusFailed
-	status := func(version string, s plugin.Status, tag plugin.SysTag) *plugin.Owed {
-		return &plugin.Owed{Name: "a", Version: version, Status: s, SysTag: tag, Since: epoch.Add(-time.Hour)}
+	status := func(version string, s plugin.Status, tag plugin.SysTag) *plugin.PendingReport {
+		return &plugin.PendingReport{Name: "a", Version: version, Status: s, SysTag: tag, Since: epoch.Add(-time.Hour)}
 	}
 	for name, test := range map[string]struct {
 		acked   plugin.Acked
-		pending *plugin.Owed
+		pending *plugin.PendingReport
 		status  plugin.Status
 		tag     plugin.SysTag
 
@@ -60,12 +60,12 @@ func TestReportsAdd(t *testing.T) {
 		"SC-18 … but its tag was not delivered: it is kept": {plugin.Acked{Version: "1.0", Status: running}, status("1.0", failed, plugin.SysTagAdd), running, "", plugin.SysTagAdd, "pending", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := plugin.Memory{Acked: map[string]plugin.Acked{}, Owed: map[string]plugin.Owed{}}
+			m := plugin.Memory{Acked: map[string]plugin.Acked{}, Pending: map[string]plugin.PendingReport{}}
 			if test.acked != (plugin.Acked{}) {
 				m.Acked["a"] = test.acked
 			}
 			if test.pending != nil {
-				m.Owed["a"] = *test.pending
+				m.Pending["a"] = *test.pending
 			}
 			batch := &Batch{}
 			r := NewReports(m, batch)
@@ -84,7 +84,7 @@ func TestReportsAdd(t *testing.T) {
 			}
 			saved := "nothing"
 			if changes, dirty := batch.Changes(nil); dirty {
-				switch o, ok := changes.Owed["a"]; {
+				switch o, ok := changes.Pending["a"]; {
 				case ok && o != nil && changes.Sync:
 					saved = "pending"
 				case ok && o == nil && !changes.Sync:
@@ -160,12 +160,12 @@ func TestReportsSaved(t *testing.T) {
 			t.Errorf("saves %+v", r.batch)
 		}
 		r.Add(epoch, persist(1, "p0"), plugin.StatusFailed, "")
-		if c, _ := r.batch.Changes(nil); c.Owed["p0"] == nil || !c.Sync {
+		if c, _ := r.batch.Changes(nil); c.Pending["p0"] == nil || !c.Sync {
 			t.Errorf("saves %+v", c)
 		}
 	})
 	t.Run("SC-18 what an earlier process left is sent, of plugins that are gone too", func(t *testing.T) {
-		r := newReports(plugin.Memory{Owed: map[string]plugin.Owed{"a": {Name: "a", Version: "1.0", Status: plugin.StatusFailed, Since: epoch}}})
+		r := newReports(plugin.Memory{Pending: map[string]plugin.PendingReport{"a": {Name: "a", Version: "1.0", Status: plugin.StatusFailed, Since: epoch}}})
 		if !r.Oldest().Equal(epoch) {
 			t.Errorf("pending since %v", r.Oldest())
 		}
@@ -299,7 +299,7 @@ func TestLazyDecision(t *testing.T) {
 		name    string
 		entries []PullEntry
 		acked   map[string]plugin.Acked
-		pending map[string]plugin.Owed
+		pending map[string]plugin.PendingReport
 		pulled  []string
 		never   bool
 		want    bool
@@ -311,11 +311,11 @@ func TestLazyDecision(t *testing.T) {
 		{"PL-14 a plugin is new", all, map[string]plugin.Acked{"a": acked(plugin.StatusRunning)}, nil, []string{"a"}, false, true},
 		{"PL-14 a plugin is no longer there", all[:1], known, nil, []string{"a", "b"}, false, true},
 		{"PL-13 acknowledged by a scan's or restart's report, not by a pull", all, known, nil, []string{"a", "b"}, false, false},
-		{"PL-13 what is pending of it says otherwise", all, known, map[string]plugin.Owed{"a": {Version: "1.0", Status: plugin.StatusFailed}}, []string{"a", "b"}, false, true},
+		{"PL-13 what is pending of it says otherwise", all, known, map[string]plugin.PendingReport{"a": {Version: "1.0", Status: plugin.StatusFailed}}, []string{"a", "b"}, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			settings := plugin.Settings{PullAcked: !test.never, Pulled: test.pulled}
-			r := newReports(plugin.Memory{Settings: settings, Acked: test.acked, Owed: test.pending})
+			settings := plugin.Settings{PullAcked: !test.never, PulledKeys: test.pulled}
+			r := newReports(plugin.Memory{Settings: settings, Acked: test.acked, Pending: test.pending})
 			if got := r.AddPull(epoch, test.entries, true); got != test.want || r.IsWanted() != test.want {
 				t.Errorf("to be sent: %v", got)
 			}
@@ -335,7 +335,7 @@ func TestLazyDecision(t *testing.T) {
 		r.Save(&before)
 		r.Acknowledge(1, unheard)
 		r.Save(&after)
-		if before.PullAcked || !after.PullAcked || strings.Join(after.Pulled, " ") != "a b" {
+		if before.PullAcked || !after.PullAcked || strings.Join(after.PulledKeys, " ") != "a b" {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
 	})
@@ -361,8 +361,8 @@ func TestReplacedReportsAreForgotten(t *testing.T) {
 // CL-20: a status that a command could not deliver is pending unless something
 // later is known of the plugin; its tag is delivered in any case.
 func TestAddLate(t *testing.T) {
-	late := func(at time.Time, s plugin.Status, tag plugin.SysTag) plugin.Owed {
-		return plugin.Owed{Name: "a", Version: "2.0", Status: s, SysTag: tag, Since: at}
+	late := func(at time.Time, s plugin.Status, tag plugin.SysTag) plugin.PendingReport {
+		return plugin.PendingReport{Name: "a", Version: "2.0", Status: s, SysTag: tag, Since: at}
 	}
 	t.Run("CL-20 nothing is known", func(t *testing.T) {
 		r := newReports(plugin.Memory{})

@@ -33,7 +33,7 @@ func restartExited(t *turn) {
 
 // judgeExit decides what follows the exit of a plugin that is to run.
 func judgeExit(t *turn) {
-	if t.f.Exit.Held {
+	if t.f.Exit.LockHeld {
 		leaveTo(t, t.f.Exit.Cause())
 		t.emit(Check{}) // the lock may be free since
 		return
@@ -41,8 +41,8 @@ func judgeExit(t *turn) {
 	t.l.exitedAt = t.f.Exit.At
 	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
 	t.writeExit(decision)
-	outside := t.f.Exit.Outside // what took its place may not have been found, and its zombie may look alive
-	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: t.l.Record.Failures > 0 || outside, Doubt: outside}, attempt{}, t.f.Exit.Cause())
+	outside := t.f.Exit.External // what took its place may not have been found, and its zombie may look alive
+	t.spawn(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: t.l.Record.Failures > 0 || outside, ConfirmRunning: outside}, attempt{}, t.f.Exit.Cause())
 }
 
 // restartMissed restarts a plugin that exited while no supervisor ran (EV-09).
@@ -51,7 +51,7 @@ func restartMissed(t *turn) {
 	t.l.run = max(t.l.run, t.f.Run)
 	wait, decision := t.planRestart(exitedAway, true)
 	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: exitedAway, Decision: decision})
-	t.spawn(messages.Attempt{Kind: messages.KindStart, After: wait, Check: true, Doubt: true}, attempt{}, exitedAway)
+	t.spawn(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true, ConfirmRunning: true}, attempt{}, exitedAway)
 }
 
 const exitedAway = "ended while the supervisor was away"
@@ -59,10 +59,10 @@ const exitedAway = "ended while the supervisor was away"
 // restartAfter restarts a plugin that is down or hangs: by event at once, else
 // after a random part of the stagger, or, when it failed again before it was
 // healthy, after its backoff (RS-01, RS-05).
-func (t *turn) restartAfter(verb messages.Kind, cause string, byEvent bool) {
+func (t *turn) restartAfter(verb messages.AttemptKind, cause string, byEvent bool) {
 	wait, _ := t.planRestart(cause, byEvent)
 	doubt := t.l.phase.kind() == Cancelling // what the attempt has left is not known
-	t.spawn(messages.Attempt{Kind: verb, After: wait, Check: wait > 0 || doubt}, attempt{}, cause)
+	t.spawn(messages.Attempt{Kind: verb, Delay: wait, CheckFirst: wait > 0 || doubt}, attempt{}, cause)
 }
 
 // planRestart counts a failure and decides how long the restart waits: the
@@ -116,7 +116,7 @@ func (t *turn) spawn(a messages.Attempt, own attempt, cause string) {
 	own.id, own.verb = t.env.Seq, a.Kind
 	a.ID, a.Plugin = own.id, t.l.Plugin
 	t.emit(Disarm{TimerHealthy})
-	at := t.env.Now.Wall.Add(a.After)
+	at := t.env.Now.Wall.Add(a.Delay)
 	if a.Kind == messages.KindStop {
 		t.move(stopping{own}, cause)
 	} else {

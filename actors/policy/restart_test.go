@@ -40,18 +40,18 @@ func TestPlanRestart(t *testing.T) {
 		"RS-05 with others: the backoff alone":         {exitsTwice, 2, 1000, exits(2), second * 32 / 10, second * 48 / 10, 3, true, true, "restart after a backoff of "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSubject(t, plugin.Restarts{})
+			s := newSubject(t, plugin.RestartRecord{})
 			test.before(s)
 			s.others, s.l.Record.Failures = test.others, test.failures
 			a := s.tell(test.down).spawned(messages.KindStart)
-			if a.After < test.from || a.After >= max(test.to, test.from+1) {
-				t.Errorf("waits %v, want %v to %v", a.After, test.from, test.to)
+			if a.Delay < test.from || a.Delay >= max(test.to, test.from+1) {
+				t.Errorf("waits %v, want %v to %v", a.Delay, test.from, test.to)
 			}
 			if s.l.Record.Failures != test.counted {
 				t.Errorf("%d failures, want %d", s.l.Record.Failures, test.counted)
 			}
-			if a.Check != test.withCheck {
-				t.Errorf("--status first: %v, want %v", a.Check, test.withCheck)
+			if a.CheckFirst != test.withCheck {
+				t.Errorf("--status first: %v, want %v", a.CheckFirst, test.withCheck)
 			}
 			if e, ok := effect[Report](s); ok != test.reported || ok && e.Status != plugin.StatusFailed {
 				t.Errorf("reported %v %v, want %v", ok, e.Status, test.reported)

@@ -45,9 +45,9 @@ func NewSchedule(configured plugin.Intervals, s plugin.Settings) *Schedule {
 			sc.fromServer[p] = told
 		}
 	}
-	set(ScanPeriod, s.Told.Scan, s.Configured.Scan, configured.Scan)
-	set(PullPeriod, s.Told.Pull, s.Configured.Pull, configured.Pull)
-	set(UpdatePeriod, s.Told.Update, s.Configured.Update, configured.Update)
+	set(ScanPeriod, s.ServerIntervals.Scan, s.Configured.Scan, configured.Scan)
+	set(PullPeriod, s.ServerIntervals.Pull, s.Configured.Pull, configured.Pull)
+	set(UpdatePeriod, s.ServerIntervals.Update, s.Configured.Update, configured.Update)
 	set(InventoryPeriod, 0, 0, configured.Inventory)
 	return sc
 }
@@ -55,7 +55,7 @@ func NewSchedule(configured plugin.Intervals, s plugin.Settings) *Schedule {
 // Save fills in what has to survive the process.
 func (s *Schedule) Save(to *plugin.Settings) {
 	to.LastCheck, to.Configured = s.lastCheck, s.configured
-	to.Told = plugin.Intervals{Scan: s.fromServer[ScanPeriod], Pull: s.fromServer[PullPeriod], Update: s.fromServer[UpdatePeriod]}
+	to.ServerIntervals = plugin.Intervals{Scan: s.fromServer[ScanPeriod], Pull: s.fromServer[PullPeriod], Update: s.fromServer[UpdatePeriod]}
 }
 
 // SetFirst sets when a period is due for the first time, or next.

@@ -21,8 +21,8 @@ type cond struct {
 var (
 	ifUnsupervised = cond{"not supervised", func(t *turn) bool { return !t.l.supervised() }}
 	ifStopPending  = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
-	ifOldExit      = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.Life < t.l.run }}
-	ifNewerExit    = cond{"of what the attempt started", func(t *turn) bool { return t.f.Exit.Life > t.l.run }}
+	ifOldExit      = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
+	ifNewerExit    = cond{"of what the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
 	ifHangs        = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.supervised() && t.l.hangs(t.env.Now) }}
 	ifSilent       = cond{"still silent", func(t *turn) bool { return t.l.hangs(t.env.Now) }}
 	ifAdopted      = cond{"its start was under way", func(t *turn) bool { return t.l.supervised() && t.uptime().adopted }}
@@ -30,9 +30,9 @@ var (
 	ifToStart      = cond{"to be started", func(t *turn) bool { return t.l.attempt().isStart() }}
 	ifOtherVersion = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
 	ifOtherType    = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
-	ifHeld         = cond{"another program works on it", func(t *turn) bool { return t.f.Held || t.f.Exit.Held }}
+	ifHeld         = cond{"another program works on it", func(t *turn) bool { return t.f.Held || t.f.Exit.LockHeld }}
 	ifNoScan       = cond{"not by a scan", func(t *turn) bool { return !t.f.Scan }}
-	ifStoppedSince = cond{"another program has stopped it since", func(t *turn) bool { e := t.l.attempt().exit; return e != nil && e.Held }}
+	ifStoppedSince = cond{"another program has stopped it since", func(t *turn) bool { e := t.l.attempt().exit; return e != nil && e.LockHeld }}
 	ifGone         = cond{"no longer installed", func(t *turn) bool { return t.f.Gone }}
 	ifHostFault    = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
 	ifBegun        = cond{"its verb runs", func(t *turn) bool { return t.l.attempt().begun }}

@@ -17,16 +17,16 @@ func TestUnexpected(t *testing.T) {
 		}
 	}
 	for phase, subject := range map[PhaseKind]*Lifecycle{
-		Installed:  newSubject(t, plugin.Restarts{}).l,
-		Waiting:    newSubject(t, plugin.Restarts{}).tell(seenDead).l,
-		Running:    newSubject(t, plugin.Restarts{}).tell(seenRunning).l,
-		Stopped:    newSubject(t, plugin.Restarts{Stopped: true}).l,
-		Changing:   newSubject(t, plugin.Restarts{}).tell(granted).l,
+		Installed:  newSubject(t, plugin.RestartRecord{}).l,
+		Waiting:    newSubject(t, plugin.RestartRecord{}).tell(seenDead).l,
+		Running:    newSubject(t, plugin.RestartRecord{}).tell(seenRunning).l,
+		Stopped:    newSubject(t, plugin.RestartRecord{Stopped: true}).l,
+		Changing:   newSubject(t, plugin.RestartRecord{}).tell(granted).l,
 		Removed:    NewAbsent(persist(1, "a"), epoch),
-		Working:    newSubject(t, plugin.Restarts{}).tell(seenDead, begun).l,
-		Degraded:   newSubject(t, plugin.Restarts{}).tell(seenRunning, Fact{Kind: HealthFailed}).l,
-		Stopping:   newSubject(t, plugin.Restarts{}).tell(operStop).l,
-		Cancelling: newSubject(t, plugin.Restarts{}).tell(seenDead, operStop).l,
+		Working:    newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun).l,
+		Degraded:   newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: HealthFailed}).l,
+		Stopping:   newSubject(t, plugin.RestartRecord{}).tell(operStop).l,
+		Cancelling: newSubject(t, plugin.RestartRecord{}).tell(seenDead, operStop).l,
 	} {
 		for f := range factCount {
 			if slices.Contains(has[phase], f) {

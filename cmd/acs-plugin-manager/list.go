@@ -92,7 +92,7 @@ func (m *manager) status(ctx context.Context) error {
 	var probed []plugin.Plugin
 	for _, p := range all {
 		words[p.ID] = control.StatusRemoved
-		if p.Probed() {
+		if p.IsProbed() {
 			probed = append(probed, p)
 		}
 	}

@@ -25,7 +25,7 @@ import (
 func (a *awaitable) changed(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	defer showing(limited, bar, o, prove, func(ctx context.Context) []plugin.Fetch {
+	defer showing(limited, bar, o, prove, func(ctx context.Context) []plugin.FetchProgress {
 		s, err := a.client.Status(ctx)
 		if err != nil { // it is waited for all the same
 			return nil
@@ -58,7 +58,7 @@ const lookAfter = 250 * time.Millisecond
 
 // showing keeps the bar up to date, until the end it returns is called. prove
 // is for how long a new version is watched.
-func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.Fetch) (end func()) {
+func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.FetchProgress) (end func()) {
 	if bar == nil {
 		return func() {}
 	}
@@ -71,7 +71,7 @@ func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Dur
 	running.Go(func() {
 		for began := time.Now(); ctx.Err() == nil; _ = pause.Sleep(ctx, lookAfter) {
 			now := fetches(ctx)
-			i := slices.IndexFunc(now, func(f plugin.Fetch) bool { return f.Name == o.Name })
+			i := slices.IndexFunc(now, func(f plugin.FetchProgress) bool { return f.Name == o.Name })
 			if i >= 0 && now[i].Done != now[i].Total {
 				bar.Fetched(now[i].Name+" "+now[i].Version, now[i].Done, now[i].Total)
 			} else if ctx.Err() == nil {
@@ -103,7 +103,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 	o := w.offer
 	ctx, stop := untilTold(cmd.Context(), log, out)
 	defer stop()
-	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.Fetch { return direct.Fetches() })()
+	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.FetchProgress { return direct.Fetches() })()
 	up := direct.Change(ctx, o, w.staged)
 	switch {
 	case up.Err != nil:

@@ -22,7 +22,7 @@ func crashed(t *testing.T, f *fake) {
 	f.write(t, plugin.Entry{At: at, Kind: plugin.EntrySupervisor, Cause: "started"})
 	f.write(t, plugin.Entry{
 		At: at, Kind: plugin.EntryExit, Plugin: "bad", Version: "1.0", Decision: "restart",
-		Exit: &plugin.Exit{At: at, PID: 7, Known: true, Signal: "SIGSEGV", Output: "one\ntwo \x1b[31m<red>\n"},
+		Exit: &plugin.Exit{At: at, PID: 7, CauseKnown: true, Signal: "SIGSEGV", Output: "one\ntwo \x1b[31m<red>\n"},
 	})
 	f.write(t, plugin.Entry{
 		At: at.Add(time.Second), Kind: plugin.EntryState, Plugin: "bad", Version: "1.0",

@@ -223,7 +223,7 @@ func seen(s plugin.Snapshot, args []string) bool {
 	case "pulled":
 		return s.Counters.Pulls > 1 // the second begins when the first has ended
 	case "owed":
-		return args[1] == strconv.Itoa(s.Reports.Owed)
+		return args[1] == strconv.Itoa(s.Reports.Pending)
 	}
 	for _, v := range s.Plugins {
 		if v.Name == args[0] && v.State.String() == args[1] && (len(args) < 3 || v.Version == args[2]) {

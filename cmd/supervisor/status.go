@@ -53,7 +53,7 @@ when there is no such plugin or no supervisor.`,
 			return err
 		case missing != nil:
 			return exit(exitNone, missing)
-		case slices.ContainsFunc(snapshot.Plugins, func(v plugin.View) bool { return !v.Healthy() }):
+		case slices.ContainsFunc(snapshot.Plugins, func(v plugin.View) bool { return !v.IsHealthy() }):
 			return exit(exitNotRunning, nil)
 		}
 		return nil

@@ -55,7 +55,7 @@ func TestStatusExitCodes(t *testing.T) {
 func TestStatusJSONIsTheSnapshot(t *testing.T) {
 	want := plugin.Snapshot{
 		At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{shown("good", plugin.StateRunning)},
-		Reports: plugin.Reports{Owed: 1, LastError: "<refused>"},
+		Reports: plugin.ReportStatus{Pending: 1, LastError: "<refused>"},
 	}
 	var out, errs bytes.Buffer
 	if code := execute(t.Context(), []string{"status", "-o", "json", "--socket", answering(t, want)}, &out, &errs); code != exitOK {

@@ -429,7 +429,7 @@ func (h *faultyHost) awaitOrders(row string) {
 func (h *faultyHost) awaitQuiet(row string) {
 	h.Helper()
 	h.await(row+": no problem is left", 60*time.Second, func(s plugin.Snapshot) error {
-		if len(s.Problems) > 0 || len(s.Damaged) > 0 || s.Counters.Defects > 0 || s.Reports.Owed > 0 || s.Reports.Events > 0 {
+		if len(s.Problems) > 0 || len(s.Damaged) > 0 || s.Counters.Defects > 0 || s.Reports.Pending > 0 || s.Reports.Events > 0 {
 			return fmt.Errorf("%+v, %+v, %d defects, %+v", s.Problems, s.Damaged, s.Counters.Defects, s.Reports)
 		}
 		return nil

@@ -93,7 +93,7 @@ func (u *unread) stop() {
 func TestLogIsNotRead(t *testing.T) {
 	u := startUnread(t)
 	u.status()
-	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogDropped > 0 })
+	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
 	s := u.status()
 	said := ""
 	for _, p := range s.Problems {
@@ -114,7 +114,7 @@ func TestLogReaderExits(t *testing.T) {
 	if err := u.log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogDropped > 0 })
+	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
 	if p := u.status().Problems; len(p) == 0 || !strings.Contains(p[0].Why, "broken pipe") {
 		t.Errorf("problems %v", p)
 	}

@@ -50,15 +50,15 @@ func newCollector(s StatusSource) *collector {
 	gauge("problems", "Operations of the supervisor that fail and are retried.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Problems)) })
 	gauge("plugins_weakly_verified", "Plugins whose package was verified by MD5 only, or not at all; unknown ones do not count.",
-		func(s plugin.Snapshot) float64 { return float64(len(s.Weak())) })
+		func(s plugin.Snapshot) float64 { return float64(len(s.ListUnverified())) })
 	gauge("versions_refused", "Versions of plugins that are blocked for a while because they failed.",
-		func(s plugin.Snapshot) float64 { return float64(s.Refused()) })
+		func(s plugin.Snapshot) float64 { return float64(s.CountQuarantined()) })
 	gauge("updates_blocked", "Versions that the control plane assigned and that could not be installed.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Blocked)) })
 	gauge("reports_owed", "Plugins with a report that the control plane has not acknowledged.",
-		func(s plugin.Snapshot) float64 { return float64(s.Reports.Owed) })
+		func(s plugin.Snapshot) float64 { return float64(s.Reports.Pending) })
 	gauge("reports_owed_since_timestamp_seconds", "Time since which the oldest such report is pending; 0 without one.",
-		func(s plugin.Snapshot) float64 { return unixSeconds(s.Reports.OwedSince) })
+		func(s plugin.Snapshot) float64 { return unixSeconds(s.Reports.PendingSince) })
 	gauge("events_owed", "Events that are not yet delivered to the control plane.",
 		func(s plugin.Snapshot) float64 { return float64(s.Reports.Events) })
 	gauge("last_scan_timestamp_seconds", "Start of the last scan; 0 before the first.",
@@ -75,17 +75,17 @@ func newCollector(s StatusSource) *collector {
 	count("exits_total", "Exits of plugins that were detected by an event.", func(n plugin.Counters) uint64 { return n.Exits })
 	count("host_events_total", "Bursts: many plugins failed at once.", func(n plugin.Counters) uint64 { return n.HostEvents })
 	count("restarts_total", "Completed restarts.", func(n plugin.Counters) uint64 { return n.Restarts })
-	count("restarts_failed_total", "Failed restarts.", func(n plugin.Counters) uint64 { return n.RestartsBad })
-	count("reports_delivered_total", "Reports that the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.Reports })
-	count("reports_failed_total", "Failed attempts to send a report.", func(n plugin.Counters) uint64 { return n.ReportsBad })
-	count("reports_suppressed_total", "Lazy reports that were not sent because nothing changed.", func(n plugin.Counters) uint64 { return n.Suppressed })
+	count("restarts_failed_total", "Failed restarts.", func(n plugin.Counters) uint64 { return n.RestartsFailed })
+	count("reports_delivered_total", "Reports that the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.ReportsDelivered })
+	count("reports_failed_total", "Failed attempts to send a report.", func(n plugin.Counters) uint64 { return n.ReportsFailed })
+	count("reports_suppressed_total", "Lazy reports that were not sent because nothing changed.", func(n plugin.Counters) uint64 { return n.ReportsSuppressed })
 	count("upgrades_total", "Completed upgrades.", func(n plugin.Counters) uint64 { return n.Upgrades })
-	count("upgrades_failed_total", "Failed upgrades.", func(n plugin.Counters) uint64 { return n.UpgradesBad })
+	count("upgrades_failed_total", "Failed upgrades.", func(n plugin.Counters) uint64 { return n.UpgradesFailed })
 	count("defects_total", "Events that the transition table does not allow: defects of the supervisor.", func(n plugin.Counters) uint64 { return n.Defects })
-	count("weak_installs_total", "Installed packages that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.Weak })
-	count("timers_skipped_total", "Timers that fired while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
+	count("weak_installs_total", "Installed packages that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.UnverifiedInstalls })
+	count("timers_skipped_total", "Timers that fired while their work still ran.", func(n plugin.Counters) uint64 { return n.TimersSkipped })
 	count("dead_letters_total", "Messages to stopped actors.", func(n plugin.Counters) uint64 { return n.DeadLetters })
-	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogDropped })
+	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogLinesDropped })
 	return c
 }
 
@@ -126,8 +126,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		out <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(v.Restarts), v.Name)
-		if !v.Beat.IsZero() {
-			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, unixSeconds(v.Beat), v.Name)
+		if !v.LastHeartbeat.IsZero() {
+			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, unixSeconds(v.LastHeartbeat), v.Name)
 		}
 	}
 	for in, n := range records {

@@ -83,13 +83,13 @@ func sampleSnapshot() plugin.Snapshot {
 		Supervisor: plugin.Supervisor{Version: "1.2.3", PID: 7, Root: "/r", Manager: "native", Started: at.Add(-time.Hour)},
 		Plugins: []plugin.View{
 			{
-				Name: "hello", Version: "1.0", Type: plugin.Persist, State: plugin.StateRunning, Since: at, Restarts: 4, Beat: at,
-				Refused: []plugin.Ban{{Name: "hello", Version: "2.0", Until: at.Add(time.Hour), Cause: "exit 3"}},
+				Name: "hello", Version: "1.0", Type: plugin.Persist, State: plugin.StateRunning, Since: at, Restarts: 4, LastHeartbeat: at,
+				Quarantined: []plugin.QuarantinedVersion{{Name: "hello", Version: "2.0", Until: at.Add(time.Hour), Cause: "exit 3"}},
 			},
 			{Name: "crash", Version: "2.0", Type: plugin.Persist, State: plugin.StateCrashLoop, Since: at, Why: "exit 3", Verified: plugin.ByMD5},
 			{Name: "hello", Version: "0.9", Type: plugin.Persist, State: plugin.StateRunning, Since: at, Duplicate: true, Verified: plugin.BySHA256},
 		},
-		Reports:  plugin.Reports{Owed: 2, OwedSince: at, Events: 1, LastCheck: at, LastDelivered: at},
+		Reports:  plugin.ReportStatus{Pending: 2, PendingSince: at, Events: 1, LastCheck: at, LastDelivered: at},
 		Damaged:  []plugin.Damage{{Where: "record 9", Why: "not a JSON object"}},
 		Problems: []plugin.Problem{{What: "state file", Why: "disk full", Since: at}},
 		Counters: plugin.Counters{Scans: 3},

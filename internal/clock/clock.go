@@ -33,7 +33,7 @@ func (Wall) Moment() plugin.Moment {
 	m := plugin.Moment{Wall: time.Now().Round(0)}
 	var up unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err == nil {
-		m.Uptime, m.Boot = time.Duration(up.Nano()), bootID()
+		m.Uptime, m.BootID = time.Duration(up.Nano()), bootID()
 	}
 	return m
 }

@@ -14,7 +14,7 @@ import (
 func readStatus(r response) plugin.Answer {
 	var a StatusAnswer
 	if err := decodeObject(r, &a); err != nil {
-		return plugin.Answer{Understood: err}
+		return plugin.Answer{ParseErr: err}
 	}
 	answer := plugin.Answer{
 		Code:            a.Code,
@@ -65,7 +65,7 @@ func decodeObject(r response, into any) error {
 		err = json.Unmarshal(r.body, into)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", plugin.ErrNotUnderstood, err)
+		return fmt.Errorf("%w: %w", plugin.ErrUnreadableAnswer, err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func TestReportAnswers(t *testing.T) {
 	}
 	warned := full
 	warned.Code = 7
-	notUnderstood := plugin.Answer{Understood: plugin.ErrNotUnderstood}
+	notUnderstood := plugin.Answer{ParseErr: plugin.ErrUnreadableAnswer}
 	const rest = `"scanInterval":900,"pullInterval":300,"refreshInterval":60,"reportType":1}`
 	for name, test := range map[string]struct {
 		status int
@@ -94,10 +94,10 @@ func TestUpdateAnswers(t *testing.T) {
 		"UP-06 more than an hour":    {`{"plugin":[{"name":"a","version":"2.0","timeout":3601}]}`, offer(time.Minute), nil},
 		"UP-06 more than 64 bits":    {`{"plugin":[{"name":"a","version":"2.0","timeout":1` + strings.Repeat("0", 30) + `}]}`, offer(time.Minute), nil},
 		"SC-26 a page":               {"<html>", plugin.Updates{}, ErrForeignAnswer},
-		"UP-04 empty":                {"", plugin.Updates{}, plugin.ErrNotUnderstood},
-		"UP-04 timeout in a string":  {`{"nextInterval":9,"plugin":[{"name":"a","version":"2.0","timeout":"60"}]}`, plugin.Updates{}, plugin.ErrNotUnderstood},
-		"UP-04 plugin is not a list": {`{"nextInterval":9,"plugin":{"name":"a"}}`, plugin.Updates{}, plugin.ErrNotUnderstood},
-		"UP-04 version is a number":  {`{"nextInterval":9,"plugin":[{"name":"a","version":2.0}]}`, plugin.Updates{}, plugin.ErrNotUnderstood},
+		"UP-04 empty":                {"", plugin.Updates{}, plugin.ErrUnreadableAnswer},
+		"UP-04 timeout in a string":  {`{"nextInterval":9,"plugin":[{"name":"a","version":"2.0","timeout":"60"}]}`, plugin.Updates{}, plugin.ErrUnreadableAnswer},
+		"UP-04 plugin is not a list": {`{"nextInterval":9,"plugin":{"name":"a"}}`, plugin.Updates{}, plugin.ErrUnreadableAnswer},
+		"UP-04 version is a number":  {`{"nextInterval":9,"plugin":[{"name":"a","version":2.0}]}`, plugin.Updates{}, plugin.ErrUnreadableAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, _ := startServer(t, answerWith(200, test.body))

@@ -101,9 +101,9 @@ func newReport(r plugin.Report) StatusReport {
 			continue
 		}
 		report.Plugin = append(report.Plugin, StatusEntry{
-			Name:       plugin.Cut(e.Name, MaxReportName),
+			Name:       plugin.TruncateText(e.Name, MaxReportName),
 			Status:     StatusWord(e.Status),
-			Version:    plugin.Cut(e.Version, MaxReportVersion),
+			Version:    plugin.TruncateText(e.Version, MaxReportVersion),
 			SysTagType: e.SysTag,
 		})
 	}

@@ -66,8 +66,8 @@ func TestRedirectNamesItsTarget(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: error %v, want %q", call, err, says)
 		}
-		var refusal *plugin.Refusal
-		if !errors.As(err, &refusal) || refusal.Final() {
+		var refusal *plugin.HTTPError
+		if !errors.As(err, &refusal) || refusal.IsFinal() {
 			t.Errorf("%s: error %v is not tried again", call, err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestBrokenAnswerIsDelivered(t *testing.T) {
 			server, _ := startServer(t, handler)
 			c := newClient(t, Config{URL: server.URL})
 			answer, err := c.Report(t.Context(), oneReport())
-			if err != nil || answer.Understood == nil {
+			if err != nil || answer.ParseErr == nil {
 				t.Errorf("answer %+v, error %v", answer, err)
 			}
 			if err := c.Send(t.Context(), plugin.Event{ID: "e"}); err != nil {

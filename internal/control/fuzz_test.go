@@ -19,8 +19,8 @@ func FuzzStatusAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a := readStatus(response{body: body})
-		if a.Understood != nil {
-			if !errors.Is(a.Understood, plugin.ErrNotUnderstood) || a != (plugin.Answer{Understood: a.Understood}) {
+		if a.ParseErr != nil {
+			if !errors.Is(a.ParseErr, plugin.ErrUnreadableAnswer) || a != (plugin.Answer{ParseErr: a.ParseErr}) {
 				t.Errorf("answer %+v is not understood, but has values", a)
 			}
 			return
@@ -40,7 +40,7 @@ func FuzzUpdateAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		u, err := readUpdates(response{body: body})
-		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || u.Changes != nil || u.NextInterval != 0) {
+		if err != nil && (!errors.Is(err, plugin.ErrUnreadableAnswer) || u.Changes != nil || u.NextInterval != 0) {
 			t.Errorf("error %v with %+v", err, u)
 		}
 		for _, o := range u.Changes {

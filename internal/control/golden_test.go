@@ -76,7 +76,7 @@ func localList(t *testing.T) plugin.Event {
 // (LR-02).
 func TestRecorded(t *testing.T) {
 	updated := plugin.NewUpdateEvent(time.UnixMilli(1795403020879), plugin.Change{Name: "p_up", Version: "2.0"},
-		plugin.Changed{Outcome: plugin.Outcome{
+		plugin.ChangeResult{Outcome: plugin.Outcome{
 			Output: "p_up v2.0 args=[--upgrade] PLUGIN_DIR=BASE/plugin/p_up/2.0 PRE_PLUGIN_DIR=BASE/plugin/p_up/1.0\n",
 		}})
 	const running, failed, installed, removed = plugin.StatusRunning, plugin.StatusFailed, plugin.StatusInstalled, plugin.StatusRemoved

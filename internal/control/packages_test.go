@@ -72,8 +72,8 @@ func TestNewestPackage(t *testing.T) {
 func TestPackagesNotUnderstood(t *testing.T) {
 	for _, body := range []string{"", "{", `[]`, `{"pluginList":{}}`} {
 		s, _ := startServer(t, answerWith(http.StatusOK, body))
-		if _, err := newClient(t, Config{URL: s.URL}).ListPackages(t.Context(), "", ""); !errors.Is(err, plugin.ErrNotUnderstood) {
-			t.Errorf("body %q: error %v, want %v", body, err, plugin.ErrNotUnderstood)
+		if _, err := newClient(t, Config{URL: s.URL}).ListPackages(t.Context(), "", ""); !errors.Is(err, plugin.ErrUnreadableAnswer) {
+			t.Errorf("body %q: error %v, want %v", body, err, plugin.ErrUnreadableAnswer)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func FuzzPackages(f *testing.F) {
 	f.Add([]byte(`{"pluginList":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		found, err := readPackages(response{body: body})
-		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || found != nil) {
+		if err != nil && (!errors.Is(err, plugin.ErrUnreadableAnswer) || found != nil) {
 			t.Fatalf("%v with %+v", err, found)
 		}
 		for _, p := range found {

@@ -22,19 +22,19 @@ func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		code       int
 		retryAfter string
-		want       plugin.Refusal
+		want       plugin.HTTPError
 		final      bool
 	}{
-		"SC-20 bad request":          {400, "", plugin.Refusal{Code: 400}, true},
-		"SC-20 unauthorized":         {401, "", plugin.Refusal{Code: 401}, true},
-		"SC-20 not found":            {404, "", plugin.Refusal{Code: 404}, true},
-		"SC-20 request timeout":      {408, "", plugin.Refusal{Code: 408}, false},
-		"SC-20 server error":         {500, "", plugin.Refusal{Code: 500}, false},
-		"SC-20 not modified":         {304, "", plugin.Refusal{Code: 304}, false},
-		"SC-17 too many, in seconds": {429, "120", plugin.Refusal{Code: 429, RetryAfter: 2 * time.Minute}, false},
-		"SC-17 too many, by date":    {429, "Wed, 21 Oct 2015 07:28:00 GMT", plugin.Refusal{Code: 429, RetryAfter: 30 * time.Second}, false},
-		"SC-17 not there":            {503, "7", plugin.Refusal{Code: 503, RetryAfter: 7 * time.Second}, false},
-		"SC-17 not a time":           {503, "later", plugin.Refusal{Code: 503}, false},
+		"SC-20 bad request":          {400, "", plugin.HTTPError{Code: 400}, true},
+		"SC-20 unauthorized":         {401, "", plugin.HTTPError{Code: 401}, true},
+		"SC-20 not found":            {404, "", plugin.HTTPError{Code: 404}, true},
+		"SC-20 request timeout":      {408, "", plugin.HTTPError{Code: 408}, false},
+		"SC-20 server error":         {500, "", plugin.HTTPError{Code: 500}, false},
+		"SC-20 not modified":         {304, "", plugin.HTTPError{Code: 304}, false},
+		"SC-17 too many, in seconds": {429, "120", plugin.HTTPError{Code: 429, RetryAfter: 2 * time.Minute}, false},
+		"SC-17 too many, by date":    {429, "Wed, 21 Oct 2015 07:28:00 GMT", plugin.HTTPError{Code: 429, RetryAfter: 30 * time.Second}, false},
+		"SC-17 not there":            {503, "7", plugin.HTTPError{Code: 503, RetryAfter: 7 * time.Second}, false},
+		"SC-17 not a time":           {503, "later", plugin.HTTPError{Code: 503}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, got := startServer(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -51,15 +51,15 @@ func TestRefusals(t *testing.T) {
 			for call, err := range map[string]error{
 				"report": reportErr, "update check": updateErr, "event": c.Send(t.Context(), plugin.Event{ID: "e"}),
 			} {
-				var refusal *plugin.Refusal
+				var refusal *plugin.HTTPError
 				if !errors.As(err, &refusal) {
 					t.Fatalf("%s: error %v, want a *plugin.Refusal", call, err)
 				}
 				if diff := cmp.Diff(test.want, *refusal); diff != "" {
 					t.Errorf("%s, wanted (-), got (+):\n%s", call, diff)
 				}
-				if refusal.Final() != test.final {
-					t.Errorf("%s: final is %v, want %v", call, refusal.Final(), test.final)
+				if refusal.IsFinal() != test.final {
+					t.Errorf("%s: final is %v, want %v", call, refusal.IsFinal(), test.final)
 				}
 				<-got
 			}
@@ -76,7 +76,7 @@ func TestRedirectIsARefusal(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+r.URL.Path, code)
 		})
 		_, err := newClient(t, Config{URL: server.URL}).Report(t.Context(), oneReport())
-		var refusal *plugin.Refusal
+		var refusal *plugin.HTTPError
 		if !errors.As(err, &refusal) || refusal.Code != code {
 			t.Errorf("redirect %d: error %v, want a refusal with this code", code, err)
 		}
@@ -116,7 +116,7 @@ func TestRefusalWithIncompleteBody(t *testing.T) {
 		return network.RoundTrip(r)
 	})})
 	_, err := c.Report(ctx, oneReport())
-	var refusal *plugin.Refusal
+	var refusal *plugin.HTTPError
 	if !errors.As(err, &refusal) || refusal.Code != 503 {
 		t.Errorf("error %v", err)
 	}

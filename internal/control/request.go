@@ -70,17 +70,17 @@ func (c *Client) sendRequest(ctx context.Context, path string, content any) (res
 	case err != nil:
 		err = fmt.Errorf("read answer: %w", requestError(ctx, err))
 	case len(answer) > MaxAnswer:
-		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrNotUnderstood, MaxAnswer)
+		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrUnreadableAnswer, MaxAnswer)
 	}
 	refused := resp.StatusCode < 200 || resp.StatusCode > 299
 	if refused || isWebPage(resp.Header, answer, err) {
 		c.log.WithFields(logrus.Fields{
-			"path": path, "status": resp.StatusCode, "answer": plugin.Cut(string(answer), maxQuote),
+			"path": path, "status": resp.StatusCode, "answer": plugin.TruncateText(string(answer), maxQuote),
 		}).Debug("Control plane rejected a request")
 		if !refused {
 			return response{}, ErrForeignAnswer
 		}
-		return response{}, &plugin.Refusal{
+		return response{}, &plugin.HTTPError{
 			Code: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header, time.Now()), Location: redirectTarget(resp),
 		}
 	}
@@ -118,7 +118,7 @@ func redirectTarget(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	return plugin.Cut((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
+	return plugin.TruncateText((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
 }
 
 // requestError returns why a request failed.

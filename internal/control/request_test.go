@@ -58,7 +58,7 @@ func TestNoAnswer(t *testing.T) {
 		"a trickle":        {trickleBody, short, context.DeadlineExceeded, "no complete answer in 200ms", true},
 		"a stall":          {stallBody(200), short, context.DeadlineExceeded, "no complete answer in 200ms", true},
 		"closed midway":    {closeMidway, testTimeout, io.ErrUnexpectedEOF, "read answer", true},
-		"too much":         {answerWith(200, strings.Repeat(" ", MaxAnswer-1)+"{}"), testTimeout, plugin.ErrNotUnderstood, "longer than 4194304 bytes", true},
+		"too much":         {answerWith(200, strings.Repeat(" ", MaxAnswer-1)+"{}"), testTimeout, plugin.ErrUnreadableAnswer, "longer than 4194304 bytes", true},
 		"headers too long": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 2*maxHeader)) }, testTimeout, nil, "header", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestNoAnswer(t *testing.T) {
 			c := newClient(t, Config{URL: server.URL, Timeout: test.timeout})
 			answer, err := c.Report(t.Context(), oneReport())
 			if test.status && err == nil {
-				err, answer.Understood = answer.Understood, nil
+				err, answer.ParseErr = answer.ParseErr, nil
 			}
 			if err == nil || (test.want != nil && !errors.Is(err, test.want)) || !strings.Contains(err.Error(), test.message) {
 				t.Errorf("error %v, want %v and %q", err, test.want, test.message)

@@ -29,7 +29,7 @@ func detectConnection(w http.ResponseWriter, _ *http.Request) error {
 // caller returns who speaks: the host by the id it sends, else by its address
 // (SPEC 3).
 func (s *Server) caller(r *http.Request) (Caller, error) {
-	c := Caller{ID: instanceID(r.Header), Agent: plugin.Cut(strings.ToValidUTF8(r.UserAgent(), "�"), maxText)}
+	c := Caller{ID: instanceID(r.Header), Agent: plugin.TruncateText(strings.ToValidUTF8(r.UserAgent(), "�"), maxText)}
 	c.Address, _ = s.links.client(r)
 	if c.ID == "" {
 		c.ID = c.Address

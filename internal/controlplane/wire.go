@@ -73,7 +73,7 @@ func decodeReport(body []byte) ([]plugin.ReportEntry, error) {
 		}
 		status, known := control.ParseStatus(p.Status)
 		if !known {
-			return nil, badf("plugin[%d].status: %q is no status", i, plugin.Cut(p.Status, 64))
+			return nil, badf("plugin[%d].status: %q is no status", i, plugin.TruncateText(p.Status, 64))
 		}
 		entries = append(entries, plugin.ReportEntry{Name: p.Name, Version: p.Version, Status: status})
 	}

@@ -38,7 +38,7 @@ esac
 		t.Fatal(err)
 	}
 	c := plugin.Change{ID: 7, Name: "agent", Version: "1.0", Kind: plugin.ChangeInstall, Origin: plugin.FromOperator, Package: file}
-	if got := b.Change(t.Context(), c, plugin.Permit{}); got.Cause() != "package "+file+" was not fetched" || b.calls() != "" {
+	if got := b.Change(t.Context(), c, plugin.ChangePermit{}); got.Cause() != "package "+file+" was not fetched" || b.calls() != "" {
 		t.Errorf("not fetched: %v after %q", got.Err, b.calls())
 	}
 	if err := b.Fetch(t.Context(), c); err != nil {
@@ -48,7 +48,7 @@ esac
 		t.Fatal(err)
 	}
 	archive := b.staged.Get(c).Archive()
-	got := b.Change(t.Context(), c, plugin.Permit{})
+	got := b.Change(t.Context(), c, plugin.ChangePermit{})
 	if got.Err != nil || got.Plugin.Version != "1.0" || got.Status != plugin.StatusRunning || got.Verified != plugin.ByNothing || got.Package == "" {
 		t.Errorf("changed to %+v", got)
 	}

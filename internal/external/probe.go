@@ -99,7 +99,7 @@ func (h *hung) keep(installed []plugin.Plugin) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	maps.DeleteFunc(h.keys, func(key string, _ bool) bool {
-		return !slices.ContainsFunc(installed, func(p plugin.Plugin) bool { return p.Key() == key && p.Probed() })
+		return !slices.ContainsFunc(installed, func(p plugin.Plugin) bool { return p.Key() == key && p.IsProbed() })
 	})
 }
 

@@ -11,8 +11,8 @@ import (
 
 // remove has the program take a plugin off the host (CL-10): `--stop`,
 // `--uninstall`, the record, the folder. What is recorded afterwards decides.
-func (m *Manager) remove(ctx context.Context, c plugin.Change) plugin.Changed {
-	u := plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUninstall, ExitCode: -1}}
+func (m *Manager) remove(ctx context.Context, c plugin.Change) plugin.ChangeResult {
+	u := plugin.ChangeResult{Outcome: plugin.Outcome{Verb: plugin.VerbUninstall, ExitCode: -1}}
 	before, had, err := m.registry.Find(ctx, c.Name)
 	if err == nil && !had {
 		err = fmt.Errorf("remove %s: %w", c.Name, plugin.ErrNoPlugin)

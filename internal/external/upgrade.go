@@ -10,7 +10,7 @@ import (
 
 // Change has the program make a change, and then looks at what is recorded and
 // whether it runs. What the program does not know is refused, see Unsupported.
-func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.Permit) plugin.Changed {
+func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.ChangePermit) plugin.ChangeResult {
 	defer m.Discard(c)
 	err := m.Unsupported(c)
 	switch {
@@ -26,8 +26,8 @@ func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.Permit) 
 // upgrade has the program fetch, install and upgrade to the wanted version, or
 // install the package that an operator named (UP-06). The program decides whether
 // to do it, also for an older version (UP-08).
-func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.Changed {
-	u := plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
+func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.ChangeResult {
+	u := plugin.ChangeResult{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
 	if u.Err = plugin.CheckName(o.Version); u.Err != nil {
 		u.Err = fmt.Errorf("version: %w", u.Err)
 		return u
@@ -99,7 +99,7 @@ func sysTag(before, after record.Record) plugin.SysTag {
 func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }
 
 // Refused returns nothing: the program refuses no version for a while.
-func (m *Manager) Refused() ([]plugin.Ban, error) { return nil, nil }
+func (m *Manager) Refused() ([]plugin.QuarantinedVersion, error) { return nil, nil }
 
 // Problems returns nothing: the external program removes folders and takes locks.
 func (m *Manager) Problems() []plugin.Problem { return nil }

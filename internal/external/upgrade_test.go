@@ -114,11 +114,11 @@ func TestUpgrade(t *testing.T) {
 			if tt.old.Name != "" {
 				b.record(tt.old)
 			}
-			got := b.Change(t.Context(), plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}, plugin.Permit{})
+			got := b.Change(t.Context(), plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}, plugin.ChangePermit{})
 			if got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
-			want := plugin.Changed{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
+			want := plugin.ChangeResult{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
 			if r, found, _ := b.registry.Find(t.Context(), "p"); found {
 				want.Plugin = r.Plugin()
 			}
@@ -136,7 +136,7 @@ func TestUpgrade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "")
-			if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err == nil || b.calls() != "" {
+			if got := b.Change(t.Context(), o, plugin.ChangePermit{}); got.Err == nil || b.calls() != "" {
 				t.Errorf("got %+v after %q", got, b.calls())
 			}
 		})

@@ -19,7 +19,7 @@ type instant struct {
 // ageOf returns how old the beat is at a wall time by its date, which has whole
 // seconds. A date that is ahead by at most 5 s is 0 old; one further ahead was
 // replaced when the file was read (PL-09).
-func ageOf(b plugin.Beat, wall time.Time) time.Duration {
+func ageOf(b plugin.Heartbeat, wall time.Time) time.Duration {
 	return min(max(0, wall.Sub(b.Last.Truncate(time.Second))), longest)
 }
 

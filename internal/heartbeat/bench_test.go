@@ -109,7 +109,7 @@ func BenchmarkFollow(b *testing.B) {
 			var reported atomic.Int64
 			all := make(chan struct{}, 2) // one element when the first pulse of each plugin was reported, one when all beats were
 			go func() {
-				err := w.Follow(b.Context(), func(plugin.Pulse) {
+				err := w.Follow(b.Context(), func(plugin.HeartbeatEvent) {
 					if n := reported.Add(1); n == int64(len(ps)) || n == int64(len(ps)+b.N) {
 						all <- struct{}{}
 					}

@@ -35,9 +35,9 @@ const (
 // (PL-08). So a wall clock that is set after a beat arrived changes no deadline
 // (EV-06), and a beat that is too old when it arrives is lost at once.
 type beatDeadline struct {
-	beat    plugin.Beat   // the last one; not Found before the first
-	content reading       // what the file held then
-	born    time.Duration // when the age of beat was 0, on the monotonic clock
+	beat    plugin.Heartbeat // the last one; not Found before the first
+	content reading          // what the file held then
+	born    time.Duration    // when the age of beat was 0, on the monotonic clock
 
 	lastRead  instant       // when the file was last read
 	notified  bool          // an event came after the file was last read with success
@@ -61,7 +61,7 @@ type beatDeadline struct {
 // is not watched and its file not read yet.
 func newBeatDeadline(p plugin.Plugin, dir *watchedDir, now instant) *beatDeadline {
 	return &beatDeadline{
-		beat: plugin.Beat{Plugin: p}, lastRead: now, unreadableSince: never,
+		beat: plugin.Heartbeat{Plugin: p}, lastRead: now, unreadableSince: never,
 		nextRead: never, deadline: never, dir: dir, nextWatch: now.mono,
 	}
 }
@@ -89,7 +89,7 @@ func (d *beatDeadline) missedEvent(r reading) bool {
 }
 
 // update takes a reading of the file. It returns a pulse, and whether to report it.
-func (d *beatDeadline) update(now instant, r reading) (p plugin.Pulse, report bool) {
+func (d *beatDeadline) update(now instant, r reading) (p plugin.HeartbeatEvent, report bool) {
 	arrival := arrivalTime(r.modified, d.lastRead, now)
 	d.nextRead, d.lastRead = never, now
 	if d.notified {
@@ -116,7 +116,7 @@ func (d *beatDeadline) update(now instant, r reading) (p plugin.Pulse, report bo
 //
 // A plugin that repeats its last date is not alive. Its deadline moves only if
 // the wall clock was set back, so that the date is younger than it was.
-func (d *beatDeadline) acceptBeat(now, arrival instant, b plugin.Beat, r reading) (p plugin.Pulse, report bool) {
+func (d *beatDeadline) acceptBeat(now, arrival instant, b plugin.Heartbeat, r reading) (p plugin.HeartbeatEvent, report bool) {
 	newDate := !d.beat.Found || !b.Last.Equal(d.beat.Last)
 	born := arrival.mono - ageOf(b, arrival.wall)
 	if !newDate {
@@ -129,14 +129,14 @@ func (d *beatDeadline) acceptBeat(now, arrival instant, b plugin.Beat, r reading
 	inTime := now.mono < d.deadline
 	report = inTime && (newDate || d.lost)
 	d.lost = d.lost && !inTime
-	return plugin.Pulse{Beat: b, At: arrival.wall, Age: max(0, arrival.mono-born)}, report
+	return plugin.HeartbeatEvent{Heartbeat: b, At: arrival.wall, Age: max(0, arrival.mono-born)}, report
 }
 
 // rejectReading takes a reading without a date. The file is read again for a
 // while, as the plugin may be writing it. Then the pulse with the error is
 // reported once. Until the plugin writes a date it is neither healthy nor
 // failed, as for a pull (PL-07, PL-10).
-func (d *beatDeadline) rejectReading(now instant, b plugin.Beat) (p plugin.Pulse, report bool) {
+func (d *beatDeadline) rejectReading(now instant, b plugin.Heartbeat) (p plugin.HeartbeatEvent, report bool) {
 	d.unreadableSince = min(d.unreadableSince, now.mono)
 	unreadable := now.mono - d.unreadableSince
 	unchanged := now.mono - max(d.unreadableSince, d.lastEvent)
@@ -150,12 +150,12 @@ func (d *beatDeadline) rejectReading(now instant, b plugin.Beat) (p plugin.Pulse
 	if b.HostFault { // no event will tell that it can be read again
 		d.nextRead = now.mono + retryEvery
 	}
-	return plugin.Pulse{Beat: b, At: now.wall}, report
+	return plugin.HeartbeatEvent{Heartbeat: b, At: now.wall}, report
 }
 
 // expire returns the pulse of a lost beat if its deadline passed, and whether to
 // report it: only once.
-func (d *beatDeadline) expire(now instant) (p plugin.Pulse, report bool) {
+func (d *beatDeadline) expire(now instant) (p plugin.HeartbeatEvent, report bool) {
 	if now.mono < d.deadline {
 		return p, false
 	}
@@ -165,12 +165,12 @@ func (d *beatDeadline) expire(now instant) (p plugin.Pulse, report bool) {
 	}
 	report = !d.lost
 	d.deadline, d.lost = never, true
-	return plugin.Pulse{Beat: d.beat, At: now.wall, Age: now.mono - d.born, Lost: true}, report
+	return plugin.HeartbeatEvent{Heartbeat: d.beat, At: now.wall, Age: now.mono - d.born, Lost: true}, report
 }
 
 // reset forgets the last beat: the file is gone or has no date.
 func (d *beatDeadline) reset() {
-	d.beat, d.content = plugin.Beat{Plugin: d.beat.Plugin}, reading{}
+	d.beat, d.content = plugin.Heartbeat{Plugin: d.beat.Plugin}, reading{}
 	d.deadline, d.unreadableSince = never, never
 	d.notified, d.lost, d.muted = false, false, false
 }

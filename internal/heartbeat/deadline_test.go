@@ -47,13 +47,13 @@ func (s *scenario) handleDue() {
 	}
 }
 
-func (s *scenario) report(p plugin.Pulse) {
+func (s *scenario) report(p plugin.HeartbeatEvent) {
 	what := "beat"
 	switch {
 	case p.Lost:
 		what = "lost"
 		s.lostAt = append(s.lostAt, s.now.mono)
-	case p.Beat.Err != nil:
+	case p.Heartbeat.Err != nil:
 		what = "error"
 	}
 	s.reported = append(s.reported, fmt.Sprintf("%v %s", s.now.mono, what))
@@ -340,7 +340,7 @@ func TestLostWhenFailed(t *testing.T) {
 				want = append(want, fmt.Sprintf("%v lost", s.now.mono+max(0, left)))
 			}
 			for range 2 { // at the end of the gap, and where it is cut
-				if failed := last.Status(s.now.wall) == plugin.StatusFailed; failed != s.d.lost {
+				if failed := last.StatusAt(s.now.wall) == plugin.StatusFailed; failed != s.d.lost {
 					t.Fatalf("at %v: Status failed %v, lost %v", s.now.mono, failed, s.d.lost)
 				}
 				s.pass(gap / 2)

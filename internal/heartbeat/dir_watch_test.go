@@ -47,7 +47,7 @@ func newLoopRun(t *testing.T) *loopRun {
 		t.Fatal(err)
 	}
 	e := &loopRun{t: t, path: filepath.Join(dir, layout.Heartbeat), date: time.Now().Unix() - 1000, at: instant{wall: w.wall()}, mark: filepath.Join(mark, "x")}
-	e.watchLoop = newWatchLoop(w, q, func(plugin.Pulse) { e.reported++ })
+	e.watchLoop = newWatchLoop(w, q, func(plugin.HeartbeatEvent) { e.reported++ })
 	if e.marker, err = q.Add(mark, unix.IN_CREATE); err != nil {
 		t.Fatal(err)
 	}

@@ -40,20 +40,20 @@ func brisk() plugin.Plugin {
 }
 
 // follow watches the heartbeats of ps below root until the test ends.
-func follow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
+func follow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.HeartbeatEvent) {
 	t.Helper()
 	log, _ := test.NewNullLogger()
 	return followLogged(t, log, root, ps...)
 }
 
-func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
+func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.HeartbeatEvent) {
 	t.Helper()
 	w := heartbeat.NewWatcher(heartbeat.New(root), log)
 	w.Watch(append(ps, brisk()))
 	ctx, cancel := context.WithCancel(context.Background())
-	pulses, ended := make(chan plugin.Pulse), make(chan error, 1)
+	pulses, ended := make(chan plugin.HeartbeatEvent), make(chan error, 1)
 	go func() {
-		ended <- w.Follow(ctx, func(p plugin.Pulse) {
+		ended <- w.Follow(ctx, func(p plugin.HeartbeatEvent) {
 			select {
 			case pulses <- p:
 			case <-ctx.Done():
@@ -74,27 +74,27 @@ func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Pl
 	return w, pulses
 }
 
-func next(t *testing.T, pulses <-chan plugin.Pulse) plugin.Pulse {
+func next(t *testing.T, pulses <-chan plugin.HeartbeatEvent) plugin.HeartbeatEvent {
 	t.Helper()
 	select {
 	case p := <-pulses:
 		return p
 	case <-time.After(timeout):
 		t.Fatal("no pulse is reported")
-		return plugin.Pulse{}
+		return plugin.HeartbeatEvent{}
 	}
 }
 
 // expectBeat waits for a beat of that date.
-func expectBeat(t *testing.T, pulses <-chan plugin.Pulse, date int64) {
+func expectBeat(t *testing.T, pulses <-chan plugin.HeartbeatEvent, date int64) {
 	t.Helper()
-	if p := next(t, pulses); p.Lost || p.Beat.Err != nil || !p.Beat.Found || p.Beat.Last.Unix() != date {
+	if p := next(t, pulses); p.Lost || p.Heartbeat.Err != nil || !p.Heartbeat.Found || p.Heartbeat.Last.Unix() != date {
 		t.Fatalf("%+v, want a beat of %d", p, date)
 	}
 }
 
 // watchedPlugin waits for a first beat, after which the directory is watched.
-func watchedPlugin(t *testing.T) (path string, pulses <-chan plugin.Pulse, date int64) {
+func watchedPlugin(t *testing.T) (path string, pulses <-chan plugin.HeartbeatEvent, date int64) {
 	t.Helper()
 	root, path := place(t)
 	date = time.Now().Unix() - 10
@@ -176,7 +176,7 @@ func TestAgeAtArrival(t *testing.T) {
 		{"PL-09 far ahead", 5000, 0},
 	} {
 		write(t, path, strconv.FormatInt(time.Now().Unix()+tc.date, 10))
-		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || b.Age < tc.want || b.Age > tc.want+timeout {
+		if b := next(t, pulses); b.Lost || b.Heartbeat.Err != nil || b.Age < tc.want || b.Age > tc.want+timeout {
 			t.Errorf("%s: %+v", tc.name, b)
 		}
 	}
@@ -195,7 +195,7 @@ func TestReplacedByNoFile(t *testing.T) {
 			if err := errors.Join(os.Remove(path), make(path)); err != nil {
 				t.Fatal(err)
 			}
-			if p := next(t, pulses); p.Lost || p.Beat.Err == nil {
+			if p := next(t, pulses); p.Lost || p.Heartbeat.Err == nil {
 				t.Fatalf("%+v", p)
 			}
 			if err := os.Remove(path); err != nil {
@@ -215,11 +215,11 @@ func TestBeatOf2099(t *testing.T) {
 	_, pulses := follow(t, root, p)
 	for range 2 {
 		write(t, path, "4102444799")
-		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || time.Since(b.Beat.Last) > timeout {
+		if b := next(t, pulses); b.Lost || b.Heartbeat.Err != nil || time.Since(b.Heartbeat.Last) > timeout {
 			t.Fatalf("%+v", b)
 		}
 		for b := next(t, pulses); !b.Lost; b = next(t, pulses) { // emptying and writing the file can be two beats by its time
-			if b.Beat.Err != nil {
+			if b.Heartbeat.Err != nil {
 				t.Fatalf("%+v", b)
 			}
 		}
@@ -328,7 +328,7 @@ func TestOneFollowAtATime(t *testing.T) {
 	defer cancel()
 	reported, release, ended := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
 	once := func(ctx context.Context) {
-		ended <- w.Follow(ctx, func(plugin.Pulse) {
+		ended <- w.Follow(ctx, func(plugin.HeartbeatEvent) {
 			if running.Add(1) > 1 {
 				t.Error("two at a time")
 			}

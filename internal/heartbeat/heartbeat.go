@@ -68,11 +68,11 @@ const answerLimit = time.Second
 // is not Found (PL-06). A Beat has an Err if the file has no date (PL-07,
 // PL-10), if the plugin's name or version cannot name a directory, if its file
 // system does not answer, or if ctx ended before the file was read.
-func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
-	beats := make([]plugin.Beat, len(ps))
+func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
+	beats := make([]plugin.Heartbeat, len(ps))
 	for i, p := range ps {
 		if err := ctx.Err(); err != nil {
-			beats[i] = plugin.Beat{Plugin: p, Err: fmt.Errorf("read heartbeat: %w", err)}
+			beats[i] = plugin.Heartbeat{Plugin: p, Err: fmt.Errorf("read heartbeat: %w", err)}
 			continue
 		}
 		beats[i] = r.readFile(p).beat(p, now)
@@ -117,8 +117,8 @@ func readIn(dir string) reading {
 }
 
 // beat returns the Beat that was read, judged at a wall time.
-func (r reading) beat(p plugin.Plugin, now time.Time) plugin.Beat {
-	b := plugin.Beat{Plugin: p, Found: r.found}
+func (r reading) beat(p plugin.Plugin, now time.Time) plugin.Heartbeat {
+	b := plugin.Heartbeat{Plugin: p, Found: r.found}
 	err := r.err
 	if r.found && err == nil {
 		b.Last, err = r.lastBeat(now)

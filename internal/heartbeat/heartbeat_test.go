@@ -42,7 +42,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-func readOne(t *testing.T, root string, now time.Time) plugin.Beat {
+func readOne(t *testing.T, root string, now time.Time) plugin.Heartbeat {
 	t.Helper()
 	beats := heartbeat.New(root).Read(t.Context(), []plugin.Plugin{daemon("p")}, now)
 	if len(beats) != 1 {
@@ -126,7 +126,7 @@ func TestStatus(t *testing.T) { // PL-08
 			root, path := place(t)
 			now := time.Unix(1_700_000_000, 999_999_999)
 			write(t, path, strconv.FormatInt(now.Unix()-tc.age, 10))
-			if got := readOne(t, root, now).Status(now); got != tc.want {
+			if got := readOne(t, root, now).StatusAt(now); got != tc.want {
 				t.Errorf("%v, want %v", got, tc.want)
 			}
 		})
@@ -163,8 +163,8 @@ func TestFuture(t *testing.T) { // PL-09
 			switch {
 			case tc.fails && b.Err == nil:
 				t.Errorf("judged by %v", b.Last)
-			case !tc.fails && (b.Err != nil || b.Status(now.Add(tc.clock)) != tc.want):
-				t.Errorf("%v %v, want %v", b.Status(now.Add(tc.clock)), b.Err, tc.want)
+			case !tc.fails && (b.Err != nil || b.StatusAt(now.Add(tc.clock)) != tc.want):
+				t.Errorf("%v %v, want %v", b.StatusAt(now.Add(tc.clock)), b.Err, tc.want)
 			}
 		})
 	}
@@ -204,7 +204,7 @@ func TestNotAFile(t *testing.T) {
 
 func omitted(t *testing.T, root string) {
 	t.Helper()
-	answer := make(chan plugin.Beat, 1)
+	answer := make(chan plugin.Heartbeat, 1)
 	go func() {
 		answer <- heartbeat.New(root).Read(context.Background(), []plugin.Plugin{daemon("p")}, time.Now())[0]
 	}()

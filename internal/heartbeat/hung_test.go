@@ -52,10 +52,10 @@ func TestHungFileSystem(t *testing.T) {
 	w := NewWatcher(New(root), log)
 	w.Watch(ps)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	followed, heard := make(chan error, 1), make(chan plugin.Pulse, 10)
+	followed, heard := make(chan error, 1), make(chan plugin.HeartbeatEvent, 10)
 	go func() {
-		followed <- w.Follow(ctx, func(p plugin.Pulse) {
-			if p.Beat.Plugin.Name == "fine" {
+		followed <- w.Follow(ctx, func(p plugin.HeartbeatEvent) {
+			if p.Heartbeat.Plugin.Name == "fine" {
 				heard <- p
 			}
 		})
@@ -69,7 +69,7 @@ func TestHungFileSystem(t *testing.T) {
 	}()
 	select {
 	case p := <-heard:
-		if p.Lost || p.Beat.Err != nil {
+		if p.Lost || p.Heartbeat.Err != nil {
 			t.Errorf("pulse %+v", p)
 		}
 	case <-ctx.Done():

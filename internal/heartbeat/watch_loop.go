@@ -37,7 +37,7 @@ type queue interface {
 type watchLoop struct {
 	*Watcher
 	queue   queue
-	report  func(plugin.Pulse)
+	report  func(plugin.HeartbeatEvent)
 	start   time.Time
 	byKey   map[string]*beatDeadline
 	byDir   map[string]*watchedDir
@@ -45,7 +45,7 @@ type watchLoop struct {
 	heap    deadlineHeap
 }
 
-func newWatchLoop(w *Watcher, q queue, report func(plugin.Pulse)) *watchLoop {
+func newWatchLoop(w *Watcher, q queue, report func(plugin.HeartbeatEvent)) *watchLoop {
 	return &watchLoop{
 		Watcher: w, queue: q, report: report, start: time.Now(),
 		byKey: map[string]*beatDeadline{}, byDir: map[string]*watchedDir{}, byWatch: map[int][]*watchedDir{},
@@ -178,7 +178,7 @@ func (l *watchLoop) handleDue(d *beatDeadline, now instant) {
 		watchErr = l.renewWatches(d, now)
 		d.nextRead = now.mono
 	}
-	var pulse plugin.Pulse
+	var pulse plugin.HeartbeatEvent
 	var report bool
 	if d.nextRead <= now.mono {
 		r := l.reader.readFile(d.beat.Plugin)

@@ -123,7 +123,7 @@ func TestTenThousandASecond(t *testing.T) {
 		if n := len(w.pulses); n < 4 || n > 10 {
 			t.Errorf("%d pulses of 3 s: %q", n, w.reports)
 		}
-		if got := w.pulses[len(w.pulses)-1].Beat.Last.Unix(); got != last.Unix() {
+		if got := w.pulses[len(w.pulses)-1].Heartbeat.Last.Unix(); got != last.Unix() {
 			t.Errorf("%v, the last was %v", got, last.Unix())
 		}
 		if events > 5*maxEvents {

@@ -85,7 +85,7 @@ func (w *Watcher) setWake(wake func()) {
 // date is reported once, with Beat.Err (PL-07, PL-10). A lost beat is reported
 // once, also one whose date is too old when it arrives; the next beat in time
 // ends it. For a plugin without the file nothing is reported (PL-06).
-func (w *Watcher) Follow(ctx context.Context, report func(plugin.Pulse)) error {
+func (w *Watcher) Follow(ctx context.Context, report func(plugin.HeartbeatEvent)) error {
 	select {
 	case w.running <- struct{}{}:
 		defer func() { <-w.running }()

@@ -45,7 +45,7 @@ type world struct {
 	misses  int            // how many calls of Add return ENOENT
 	adds    int            // calls of Add for directories of a version 1
 	reports []string
-	pulses  []plugin.Pulse
+	pulses  []plugin.HeartbeatEvent
 	rest    time.Duration // of the queue
 }
 
@@ -164,17 +164,17 @@ func (w *world) Read(until time.Time) ([]inotify.Event, error) {
 	return nil, nil
 }
 
-func (w *world) report(p plugin.Pulse) {
+func (w *world) report(p plugin.HeartbeatEvent) {
 	what := "beat"
 	switch {
 	case p.Lost:
 		what = "lost"
-	case p.Beat.Err != nil:
+	case p.Heartbeat.Err != nil:
 		what = "error"
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reports = append(w.reports, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Beat.Plugin.Name, p.Beat.Plugin.Version, what))
+	w.reports = append(w.reports, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Heartbeat.Plugin.Name, p.Heartbeat.Plugin.Version, what))
 	w.pulses = append(w.pulses, p)
 }
 

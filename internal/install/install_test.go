@@ -32,7 +32,7 @@ func TestStageAndPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Verified != install.ByNothing || !s.Verified.Weak() || s.Config.Version != "1.0" {
+			if s.Verified != install.ByNothing || !s.Verified.IsUnverified() || s.Config.Version != "1.0" {
 				t.Errorf("staged %+v", s)
 			}
 			_, err = s.Place(install.Refuse)
@@ -207,7 +207,7 @@ func TestDigests(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Discard()
-			if s.Verified != tt.by || s.Verified.Weak() != (tt.by == install.ByMD5 || tt.by == install.ByNothing) {
+			if s.Verified != tt.by || s.Verified.IsUnverified() != (tt.by == install.ByMD5 || tt.by == install.ByNothing) {
 				t.Errorf("verified by %s", s.Verified)
 			}
 		})

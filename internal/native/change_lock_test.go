@@ -48,7 +48,7 @@ func TestChangeSharesTheLockForTheProof(t *testing.T) {
 				}
 				return nil
 			})
-			if got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning}); got.RolledBack != undone {
+			if got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning}); got.RolledBack != undone {
 				t.Errorf("changed: %+v", got)
 			}
 			for step, want := range map[string]bool{"--stop 1.0": true, "record 2.0": true, "--upgrade 2.0": true, "prove": false} {
@@ -83,7 +83,7 @@ func TestRollbackDoesNotWaitForEver(t *testing.T) {
 		}
 		return nil
 	})
-	got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+	got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 	if took := time.Since(began); !got.RolledBack || got.Status != plugin.StatusRunning || took < undoWithin || took > 3*undoWithin {
 		t.Errorf("after %v: %+v", took, got)
 	}
@@ -118,7 +118,7 @@ func TestChangeIsOvertaken(t *testing.T) {
 				}
 				return nil
 			})
-			got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+			got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 			if !errors.Is(got.Err, errOvertaken) || got.RolledBack || got.Plugin.Removed != tt.removed {
 				t.Errorf("changed: %+v", got)
 			}

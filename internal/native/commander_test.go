@@ -27,7 +27,7 @@ func TestCommander(t *testing.T) {
 		if err := b.discard(dir); err != nil {
 			t.Fatal(err)
 		}
-		got := b.make(t.Context(), change, plugin.Permit{})
+		got := b.make(t.Context(), change, plugin.ChangePermit{})
 		if got.Err != nil || got.Status != plugin.StatusUnknown || got.Plugin.Type != plugin.Commander || got.Plugin.Version != version {
 			t.Errorf("changed to %+v", got)
 		}

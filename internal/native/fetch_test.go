@@ -30,7 +30,7 @@ func TestFetch(t *testing.T) {
 		if err != nil || len(b.calls()) != before || isFolder(b.dir("p", "2.0")) {
 			t.Errorf("fetched: %v, ran %q", err, b.calls()[before:])
 		}
-		if got := b.Change(t.Context(), o, plugin.Permit{Before: plugin.StatusRunning}); got.Err != nil {
+		if got := b.Change(t.Context(), o, plugin.ChangePermit{StatusBefore: plugin.StatusRunning}); got.Err != nil {
 			t.Errorf("upgraded: %+v", got)
 		}
 		b.settled("2.0")
@@ -50,14 +50,14 @@ func TestFetch(t *testing.T) {
 		}
 		b.Discard(o)
 		b.nothingStaged()
-		if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err == nil || !strings.Contains(got.Cause(), "was not fetched") {
+		if got := b.Change(t.Context(), o, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "was not fetched") {
 			t.Errorf("upgraded: %+v", got)
 		}
 		b.settled("1.0")
 	})
 	t.Run("UP-11 refused before it is fetched", func(t *testing.T) {
 		b, o := packageBench(t, nil)
-		if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "2.0", Until: time.Now().Add(time.Minute), Cause: "it ended"}); err != nil {
+		if err := b.changes.Ban(plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Minute), Cause: "it ended"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Fetch(t.Context(), o); err == nil || !strings.Contains(err.Error(), "in quarantine until") {

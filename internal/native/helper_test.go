@@ -124,7 +124,7 @@ func (b *bench) hook(step failpoint.Step) {
 }
 
 // make fetches what a change needs and makes it, as the actors do.
-func (b *bench) make(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed {
+func (b *bench) make(ctx context.Context, c plugin.Change, p plugin.ChangePermit) plugin.ChangeResult {
 	if err := b.Fetch(ctx, c); err != nil {
 		return plugin.FailedChange(err)
 	}

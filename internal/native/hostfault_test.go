@@ -94,7 +94,7 @@ func TestHostFaultInUpgrade(t *testing.T) {
 			}
 			b.unpack("p", "2.0", `[ "$1" = --upgrade ] && exit 0`+wellBehaved, "")
 			host.fail(1, verb)
-			got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.Permit{})
+			got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.ChangePermit{})
 			if got.Err != nil || got.Plugin.Version != "2.0" || got.Status != plugin.StatusRunning {
 				t.Errorf("changed: %+v", got)
 			}

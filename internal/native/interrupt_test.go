@@ -12,7 +12,7 @@ import (
 )
 
 // interruptAt returns a permit whose interruption is received at a step.
-func (b *bench) interruptAt(at string, i plugin.Interruption) plugin.Permit {
+func (b *bench) interruptAt(at string, i plugin.Interruption) plugin.ChangePermit {
 	requests := make(chan plugin.Interruption, 1)
 	b.hook(func(step string) error {
 		if step == at && len(requests) == 0 {
@@ -20,7 +20,7 @@ func (b *bench) interruptAt(at string, i plugin.Interruption) plugin.Permit {
 		}
 		return nil
 	})
-	return plugin.Permit{Before: plugin.StatusRunning, Interrupt: requests}
+	return plugin.ChangePermit{StatusBefore: plugin.StatusRunning, Interrupt: requests}
 }
 
 // runsAs checks which version is recorded, whether it runs, and that nothing is
@@ -125,7 +125,7 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 		eventually(t, "waiting is logged", func() bool { return len(b.logged(waitingLine)) > 0 })
 		requests <- plugin.Interruption{}
 	}()
-	got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning, Interrupt: requests})
+	got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning, Interrupt: requests})
 	if !errors.Is(got.Err, plugin.ErrInterrupted) || got.Status != plugin.StatusUnknown || got.Plugin != before || b.calls() != nil {
 		t.Errorf("interrupted: %+v after %q", got, b.calls())
 	}
@@ -149,7 +149,7 @@ func TestInterruptedWhileItIsUndone(t *testing.T) {
 func TestInterruptedFirstVersion(t *testing.T) {
 	for _, leave := range []bool{false, true} {
 		b := changeBench(t, daemon, func(o *Options) { o.Prove = time.Hour })
-		if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.Permit{}); got.Err != nil {
+		if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.ChangePermit{}); got.Err != nil {
 			t.Fatal(got.Err)
 		}
 		b.unpack("p", "2.0", daemon, "")
@@ -209,7 +209,7 @@ func TestInterruptedAndCutShort(t *testing.T) {
 			return nil
 		})
 		b.killable(func(ctx context.Context) {
-			b.make(ctx, offer, plugin.Permit{Before: plugin.StatusRunning, Interrupt: requests})
+			b.make(ctx, offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning, Interrupt: requests})
 		})
 		if at == 0 {
 			points = len(passed)
@@ -241,7 +241,7 @@ func TestResumedAndInterrupted(t *testing.T) {
 				}
 				return nil
 			})
-			b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.Permit{}) })
+			b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.ChangePermit{}) })
 			b.next(true)
 			b.runsAs("1.0", runs)
 			b.notBanned()

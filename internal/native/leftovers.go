@@ -12,7 +12,7 @@ import (
 )
 
 // Adopt begins to watch the processes of plugins, and tells what runs of them (EV-07).
-func (m *Manager) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+func (m *Manager) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
 	return m.tracker.Adopt(ctx, ts)
 }
 
@@ -93,7 +93,7 @@ func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
 // running adds to an outcome what runs now, for one that ran no verb of its own.
 func (m *Manager) running(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
 	if m.tracker != nil && !p.Duplicate {
-		o.Processes, o.Life, _ = m.tracker.ListProcesses(p.Name)
+		o.Processes, o.RunID, _ = m.tracker.ListProcesses(p.Name)
 	}
 	return o
 }

@@ -27,7 +27,7 @@ esac
 
 // eachWatch runs a test with a Tracker, by cgroups and without.
 func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
-	for _, way := range []plugin.Watch{plugin.WatchCgroup, plugin.WatchPidfd} {
+	for _, way := range []plugin.WatchMethod{plugin.WatchCgroup, plugin.WatchPidfd} {
 		t.Run(way.String(), func(t *testing.T) {
 			root, log := t.TempDir(), logrus.New()
 			log.SetOutput(t.Output())
@@ -84,7 +84,7 @@ func TestNeverTwice(t *testing.T) {
 				t.Fatalf("started: %+v", first)
 			}
 			second := b.Start(t.Context(), p)
-			if second.Err != nil || second.Skipped || len(second.Processes) == 0 || second.Life <= first.Life {
+			if second.Err != nil || second.Skipped || len(second.Processes) == 0 || second.RunID <= first.RunID {
 				t.Fatalf("started again: %+v", second)
 			}
 			for _, was := range first.Processes {
@@ -140,7 +140,7 @@ func TestNeverTwice(t *testing.T) {
 				t.Fatalf("started: %+v", first)
 			}
 			got := b.Restart(t.Context(), p)
-			if got.Err != nil || len(got.Processes) == 0 || got.Life <= first.Life || got.Processes[0] == first.Processes[0] {
+			if got.Err != nil || len(got.Processes) == 0 || got.RunID <= first.RunID || got.Processes[0] == first.Processes[0] {
 				t.Errorf("restarted %+v as %+v", first, got)
 			}
 		})

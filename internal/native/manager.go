@@ -64,7 +64,7 @@ type Runner interface {
 
 // Heartbeats reads the plugins' heartbeat files.
 type Heartbeats interface {
-	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat
+	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat
 }
 
 // Packages gets the package of an offer, verified and unpacked, into staging.
@@ -142,7 +142,7 @@ func (m *Manager) List(ctx context.Context) (plugin.List, error) {
 }
 
 // Refused are the versions in quarantine. The error is that there may be more.
-func (m *Manager) Refused() ([]plugin.Ban, error) {
+func (m *Manager) Refused() ([]plugin.QuarantinedVersion, error) {
 	return m.changes.Bans(time.Now(), m.quarantine)
 }
 

@@ -128,7 +128,7 @@ func TestVerifiedStaysWithTheVersion(t *testing.T) {
 		{"back to the old one", plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, "", plugin.VerifiedUnknown, "upgraded from 2.0 to 1.0"},
 		{"it is there already", plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, "", plugin.ByMD5, "upgraded from 1.0 to 2.0"},
 	} {
-		got := b.make(t.Context(), step.offer, plugin.Permit{})
+		got := b.make(t.Context(), step.offer, plugin.ChangePermit{})
 		if got.Err != nil || got.Verified != step.came || got.Plugin.Verified != step.is || got.Summary() != step.change {
 			t.Errorf("%s: %q, %v, came %q, is %q", step.what, got.Summary(), got.Err, got.Verified, got.Plugin.Verified)
 		}
@@ -154,19 +154,19 @@ func TestRefused(t *testing.T) {
 		}
 		return versions
 	}
-	if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err != nil || len(refused()) != 0 {
+	if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err != nil || len(refused()) != 0 {
 		t.Fatalf("%v, refused %v", got.Err, refused())
 	}
-	if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, plugin.Permit{}); got.Err != nil {
+	if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, plugin.ChangePermit{}); got.Err != nil {
 		t.Fatal(got.Err)
 	}
 	if got := refused(); len(got) != 1 || got[0] != "p 2.0: rolled back by an operator" {
 		t.Fatalf("refused %v", got)
 	}
-	if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil {
+	if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil {
 		t.Error("an offer of a refused version was carried out")
 	}
-	if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
+	if err := b.changes.Ban(plugin.QuarantinedVersion{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.TidyUp(t.Context()); err != nil || len(refused()) != 1 {
@@ -176,7 +176,7 @@ func TestRefused(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	if got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, plugin.Permit{}); got.Err != nil || len(refused()) != 0 {
+	if got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, plugin.ChangePermit{}); got.Err != nil || len(refused()) != 0 {
 		t.Errorf("an operator's word: %v, refused %v", got.Err, refused())
 	}
 }

@@ -69,19 +69,19 @@ func TestPluginsOfEveryName(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if got := b.make(t.Context(), o, plugin.Permit{}); got.Err != nil || got.Note != "" {
+			if got := b.make(t.Context(), o, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 				t.Errorf("%q %q: %+v", name, version, got)
 			}
 		}
-		if err := b.changes.Ban(plugin.Ban{Name: name, Version: version, Until: time.Now().Add(time.Minute)}); err != nil {
+		if err := b.changes.Ban(plugin.QuarantinedVersion{Name: name, Version: version, Until: time.Now().Add(time.Minute)}); err != nil {
 			t.Error(err)
 		}
 		offered := plugin.Change{Name: name, Version: version}
-		if got := b.make(t.Context(), offered, plugin.Permit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
+		if got := b.make(t.Context(), offered, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
 			t.Errorf("%q %q, refused: %+v", name, version, got)
 		}
 		removal := plugin.Change{Name: name, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}
-		if got := b.make(t.Context(), removal, plugin.Permit{}); got.Err != nil || got.Note != "" {
+		if got := b.make(t.Context(), removal, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 			t.Errorf("%q %q, removed: %+v", name, version, got)
 		}
 	}

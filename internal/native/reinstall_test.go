@@ -80,7 +80,7 @@ func TestReinstall(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-13 "+name, func(t *testing.T) {
 			b, o := reinstallBench(t, "#!/bin/sh\n"+v.script, nil)
-			got := b.make(t.Context(), o, plugin.Permit{})
+			got := b.make(t.Context(), o, plugin.ChangePermit{})
 			if (got.Err == nil) != v.stays || got.RolledBack == v.stays || got.Status != plugin.StatusRunning {
 				t.Errorf("reinstalled: %+v", got)
 			}
@@ -93,7 +93,7 @@ func TestReinstall(t *testing.T) {
 	t.Run("UP-13 an executable of another machine", func(t *testing.T) {
 		b, o := reinstallBench(t, "\x7fELF no program", nil)
 		before := b.calls()
-		if got := b.make(t.Context(), o, plugin.Permit{}); got.Err == nil || got.RolledBack || !strings.Contains(got.Cause(), "cannot be run") {
+		if got := b.make(t.Context(), o, plugin.ChangePermit{}); got.Err == nil || got.RolledBack || !strings.Contains(got.Cause(), "cannot be run") {
 			t.Errorf("reinstalled: %+v", got)
 		}
 		b.reinstalled(false)
@@ -110,7 +110,7 @@ func TestReinstall(t *testing.T) {
 			}
 			return nil
 		})
-		if got := b.make(t.Context(), o, plugin.Permit{Interrupt: requests}); !errors.Is(got.Err, plugin.ErrInterrupted) {
+		if got := b.make(t.Context(), o, plugin.ChangePermit{Interrupt: requests}); !errors.Is(got.Err, plugin.ErrInterrupted) {
 			t.Errorf("reinstalled: %+v", got)
 		}
 		b.reinstalled(false)
@@ -151,7 +151,7 @@ func TestReinstallCutShort(t *testing.T) {
 					t.Fatal(err)
 				}
 				fetched = true
-				b.killable(func(ctx context.Context) { b.Change(ctx, o, plugin.Permit{}) })
+				b.killable(func(ctx context.Context) { b.Change(ctx, o, plugin.ChangePermit{}) })
 				if at == 0 {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
@@ -185,7 +185,7 @@ func (b *bench) killAgain(steps int) {
 			b.t.Error(err)
 		}
 		for _, o := range pending {
-			b.make(ctx, o, plugin.Permit{})
+			b.make(ctx, o, plugin.ChangePermit{})
 		}
 	})
 }
@@ -202,7 +202,7 @@ func TestDiscard(t *testing.T) {
 		}
 		return nil
 	})
-	got := b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.Permit{})
+	got := b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.ChangePermit{})
 	if got.Err != nil || got.Note != "" || isFolder(filepath.Dir(dir)) || len(b.Undeleted()) > 0 {
 		t.Errorf("removed: %+v", got)
 	}
@@ -213,7 +213,7 @@ func TestDiscard(t *testing.T) {
 		}
 		return nil
 	})
-	got = b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.Permit{})
+	got = b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.ChangePermit{})
 	if got.Err != nil || !strings.Contains(got.Note, "could not be deleted: operation not permitted") || got.Status != plugin.StatusRemoved {
 		t.Errorf("removed: %+v", got)
 	}
@@ -230,7 +230,7 @@ func TestVersionsStayByHistory(t *testing.T) {
 	b.touch("plugin", "p", "9", "running")
 	for _, v := range []string{"8", "f00d", "7", "99-rc", "6"} {
 		b.unpack("p", v, wellBehaved, "")
-		if got := b.make(t.Context(), plugin.Change{Name: "p", Version: v}, plugin.Permit{}); got.Err != nil {
+		if got := b.make(t.Context(), plugin.Change{Name: "p", Version: v}, plugin.ChangePermit{}); got.Err != nil {
 			t.Fatalf("%s: %+v", v, got)
 		}
 	}
@@ -247,7 +247,7 @@ func TestVersionsStayByHistory(t *testing.T) {
 		t.Errorf("there are %s", got)
 	}
 	for _, want := range []string{"99-rc", "6"} {
-		got := b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRollback, Origin: plugin.FromOperator}, plugin.Permit{})
+		got := b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRollback, Origin: plugin.FromOperator}, plugin.ChangePermit{})
 		if got.Err != nil || got.Plugin.Version != want {
 			t.Errorf("rolled back: %+v, want %s", got, want)
 		}
@@ -256,7 +256,7 @@ func TestVersionsStayByHistory(t *testing.T) {
 		t.Errorf("there are %s", got)
 	}
 	// The same version again does not make it its own predecessor.
-	if got := b.make(t.Context(), plugin.Change{Name: "p", Version: "6"}, plugin.Permit{}); got.Err != nil {
+	if got := b.make(t.Context(), plugin.Change{Name: "p", Version: "6"}, plugin.ChangePermit{}); got.Err != nil {
 		t.Errorf("again: %+v", got)
 	}
 	if got := versions(); got != "[100 6 99-rc] <nil>" {

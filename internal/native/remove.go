@@ -18,7 +18,7 @@ import (
 // does one that an operator wants before `--uninstall` has run (UP-12); that its
 // executable is missing does not keep it. Once the record says removed it is:
 // that a folder could not be deleted is a note of the result (EV-32).
-func (m *Manager) remove(ctx context.Context, g grant) plugin.Changed {
+func (m *Manager) remove(ctx context.Context, g grant) plugin.ChangeResult {
 	u := upgrade{grant: g}
 	var err error
 	if u.old, u.had, err = m.registry.Find(ctx, g.Name); err != nil {
@@ -70,7 +70,7 @@ func (m *Manager) bringBack(ctx context.Context, p plugin.Plugin, i *interrupt) 
 // when it did not agree to be removed.
 func (m *Manager) Uninstall(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	if m.tracker != nil {
-		m.tracker.Adopt(ctx, []plugin.Target{{Plugin: p}})
+		m.tracker.Adopt(ctx, []plugin.WatchTarget{{Plugin: p}})
 	}
 	return m.stopAndUninstall(ctx, p, &interrupt{})
 }

@@ -44,7 +44,7 @@ type change struct {
 	interrupt *interrupt
 	lock      *nameLock
 	touched   bool // the plugin may not be as it was before
-	result    plugin.Changed
+	result    plugin.ChangeResult
 }
 
 func (m *Manager) newChange(t transaction.Transaction, i *interrupt, l *nameLock) *change {
@@ -57,7 +57,7 @@ func (m *Manager) newChange(t transaction.Transaction, i *interrupt, l *nameLock
 
 // finish brings the transaction of a plugin to its end, if there is one.
 // Called with the name lock held exclusively, which may be shared afterwards.
-func (m *Manager) finish(ctx context.Context, name string, i *interrupt, l *nameLock) (plugin.Changed, bool) {
+func (m *Manager) finish(ctx context.Context, name string, i *interrupt, l *nameLock) (plugin.ChangeResult, bool) {
 	t, found, err := m.changes.Find(name)
 	if err != nil { // moved aside: the record says what is installed
 		m.log.WithError(err).WithField("plugin", name).Error("Upgrade that was cut short is not known any more")
@@ -66,7 +66,7 @@ func (m *Manager) finish(ctx context.Context, name string, i *interrupt, l *name
 		if err := install.Recover(m.root, name); err != nil {
 			m.log.WithError(err).WithField("plugin", name).Warn("Exchange of a folder that was cut short cannot be ended")
 		}
-		return plugin.Changed{}, false
+		return plugin.ChangeResult{}, false
 	}
 	c := m.newChange(t, i, l)
 	if t.Made || t.Replaces && c.placed() { // a package came

@@ -93,7 +93,7 @@ func TestPackageCutShort(t *testing.T) {
 			}
 			return nil
 		})
-		b.killable(func(ctx context.Context) { b.make(ctx, o, plugin.Permit{}) })
+		b.killable(func(ctx context.Context) { b.make(ctx, o, plugin.ChangePermit{}) })
 		if at == 0 {
 			points = len(passed)
 			t.Logf("%d points: %s", points, strings.Join(passed, ", "))
@@ -129,7 +129,7 @@ func TestPackageDiskFull(t *testing.T) {
 			}
 			return nil
 		})
-		got := b.make(t.Context(), o, plugin.Permit{})
+		got := b.make(t.Context(), o, plugin.ChangePermit{})
 		if done = where == ""; !done {
 			if !errors.Is(got.Err, syscall.ENOSPC) || !strings.Contains(got.Cause(), "the disk is full") {
 				t.Errorf("full at %q: %+v", where, got)
@@ -139,7 +139,7 @@ func TestPackageDiskFull(t *testing.T) {
 			if isFolder(b.dir("p", "2.0")) {
 				t.Errorf("full at %q: 2.0 is left", where)
 			}
-			got = b.make(t.Context(), o, plugin.Permit{})
+			got = b.make(t.Context(), o, plugin.ChangePermit{})
 		}
 		if got.Err != nil {
 			t.Fatalf("with room after %q: %+v", where, got)
@@ -163,7 +163,7 @@ func TestJournalDiskFull(t *testing.T) {
 					}
 					return nil
 				})
-				got := b.make(t.Context(), offer, plugin.Permit{})
+				got := b.make(t.Context(), offer, plugin.ChangePermit{})
 				if step == "prepared" || step == "switching" {
 					if !full || !errors.Is(got.Err, syscall.ENOSPC) {
 						t.Errorf("full before anything is changed: %+v", got)
@@ -181,19 +181,19 @@ func TestJournalDiskFull(t *testing.T) {
 // not when its package cannot be had.
 func TestForceThatFails(t *testing.T) {
 	b, o := packageBench(t, nil)
-	ban := plugin.Ban{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it ended"}
+	ban := plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it ended"}
 	if err := b.changes.Ban(ban); err != nil {
 		t.Fatal(err)
 	}
 	missing := o
 	o.Origin, missing.Origin, missing.Package = plugin.FromOperator, plugin.FromOperator, o.Package+".gone"
-	if got := b.make(t.Context(), missing, plugin.Permit{}); got.Err == nil {
+	if got := b.make(t.Context(), missing, plugin.ChangePermit{}); got.Err == nil {
 		t.Errorf("upgraded to nothing: %+v", got)
 	}
 	if refused, err := b.Refused(); len(refused) != 1 || err != nil {
 		t.Errorf("refused: %v, %v", refused, err)
 	}
-	if got := b.make(t.Context(), o, plugin.Permit{}); got.Err != nil {
+	if got := b.make(t.Context(), o, plugin.ChangePermit{}); got.Err != nil {
 		t.Errorf("upgraded: %+v", got)
 	}
 	if refused, err := b.Refused(); len(refused) != 0 || err != nil {

@@ -126,7 +126,7 @@ func TestChange(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-06 "+name, func(t *testing.T) {
 			b := changeBench(t, v.script, nil)
-			got := b.make(t.Context(), offer, plugin.Permit{})
+			got := b.make(t.Context(), offer, plugin.ChangePermit{})
 			if v.stays {
 				if got.Err != nil || got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" || len(got.Processes) == 0 {
 					t.Errorf("upgraded: %+v", got)
@@ -141,13 +141,13 @@ func TestChange(t *testing.T) {
 				t.Errorf("upgraded: %+v", got)
 			}
 			b.settled("1.0")
-			again := b.make(t.Context(), offer, plugin.Permit{})
+			again := b.make(t.Context(), offer, plugin.ChangePermit{})
 			if again.Err == nil || !strings.Contains(again.Cause(), "in quarantine until") || again.Status != plugin.StatusUnknown {
 				t.Errorf("offered again: %+v", again)
 			}
 			forced := offer
 			forced.Origin = plugin.FromOperator
-			if again = b.make(t.Context(), forced, plugin.Permit{}); !again.RolledBack {
+			if again = b.make(t.Context(), forced, plugin.ChangePermit{}); !again.RolledBack {
 				t.Errorf("forced: %+v", again)
 			}
 			b.settled("1.0")
@@ -158,7 +158,7 @@ func TestChange(t *testing.T) {
 		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
 			t.Fatal(got.Err)
 		}
-		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
+		if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
@@ -168,7 +168,7 @@ func TestChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(b.calls())
-		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
+		if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
 		if calls := b.calls()[before:]; !cmp.Equal(calls, []string{"--status 1.0 from -"}) {
@@ -185,7 +185,7 @@ func TestChange(t *testing.T) {
 			}
 			return nil
 		})
-		if got := b.make(ctx, offer, plugin.Permit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusUnknown {
+		if got := b.make(ctx, offer, plugin.ChangePermit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
 		pending, err := b.Unfinished()
@@ -193,7 +193,7 @@ func TestChange(t *testing.T) {
 			t.Fatalf("unfinished: %+v %v", pending, err)
 		}
 		b.window = 100 * time.Millisecond
-		if got := b.make(t.Context(), pending[0], plugin.Permit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
+		if got := b.make(t.Context(), pending[0], plugin.ChangePermit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
 			t.Errorf("resumed: %+v", got)
 		}
 		b.settled("2.0")
@@ -213,7 +213,7 @@ func TestUndoThatIsRefused(t *testing.T) {
 		}
 		return err
 	})
-	got := b.make(t.Context(), offer, plugin.Permit{})
+	got := b.make(t.Context(), offer, plugin.ChangePermit{})
 	if !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("upgraded: %+v", got)
 	}
@@ -272,7 +272,7 @@ func TestChangeCutShort(t *testing.T) {
 					}
 					return nil
 				})
-				b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.Permit{}) })
+				b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.ChangePermit{}) })
 				if at == 0 {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
@@ -309,7 +309,7 @@ func (b *bench) next(stopped bool) {
 	if err != nil {
 		b.t.Error(err)
 	}
-	var permit plugin.Permit
+	var permit plugin.ChangePermit
 	if stopped {
 		requests := make(chan plugin.Interruption, 1)
 		requests <- plugin.Interruption{LeaveStopped: true}

@@ -78,22 +78,22 @@ func trustBench(t *testing.T) (b *bench, signed func(version, script string, seq
 // been passed by a higher sequence, is not installed because it is offered.
 func TestUnpackedIsTrustedAsItsPackage(t *testing.T) {
 	b, signed := trustBench(t)
-	if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || !strings.Contains(got.Cause(), "no package that a trusted key signed") {
+	if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "no package that a trusted key signed") {
 		t.Errorf("never signed: %+v", got)
 	}
 	b.settled("1.0")
 	for i, version := range []string{"3.0", "4.0"} {
-		if got := b.make(t.Context(), signed(version, "#!/bin/sh\n"+daemon, uint64(5+i)), plugin.Permit{}); got.Err != nil {
+		if got := b.make(t.Context(), signed(version, "#!/bin/sh\n"+daemon, uint64(5+i)), plugin.ChangePermit{}); got.Err != nil {
 			t.Fatalf("%s: %+v", version, got)
 		}
 	}
 	older := plugin.Change{Name: "p", Version: "3.0", Timeout: time.Minute}
-	if got := b.make(t.Context(), older, plugin.Permit{}); got.Err == nil || !strings.Contains(got.Cause(), "is a replay: its sequence is 5, 6 was accepted before") {
+	if got := b.make(t.Context(), older, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "is a replay: its sequence is 5, 6 was accepted before") {
 		t.Errorf("an older one: %+v", got)
 	}
 	b.settled("4.0")
 	older.Origin = plugin.FromOperator
-	if got := b.make(t.Context(), older, plugin.Permit{}); got.Err != nil {
+	if got := b.make(t.Context(), older, plugin.ChangePermit{}); got.Err != nil {
 		t.Errorf("an operator knows better: %+v", got)
 	}
 	b.settled("3.0")
@@ -105,13 +105,13 @@ func TestSequenceHoldsOnceCommitted(t *testing.T) {
 	for name, script := range map[string]string{"cannot be run": "\x7fELF", "is rolled back": "#!/bin/sh\nSICK=1" + daemon} {
 		t.Run(name, func(t *testing.T) {
 			b, signed := trustBench(t)
-			if got := b.make(t.Context(), signed("2.0", script, 100), plugin.Permit{}); got.Err == nil {
+			if got := b.make(t.Context(), signed("2.0", script, 100), plugin.ChangePermit{}); got.Err == nil {
 				t.Errorf("broken: %+v", got)
 			}
 			if last, err := b.changes.LastSequence(t.Context(), "p"); last != 0 || err != nil {
 				t.Errorf("sequence %d, %v", last, err)
 			}
-			if got := b.make(t.Context(), signed("1.2", "#!/bin/sh\n"+daemon, 50), plugin.Permit{}); got.Err != nil {
+			if got := b.make(t.Context(), signed("1.2", "#!/bin/sh\n"+daemon, 50), plugin.ChangePermit{}); got.Err != nil {
 				t.Errorf("a lower one: %+v", got)
 			}
 			if last, err := b.changes.LastSequence(t.Context(), "p"); last != 50 || err != nil {

@@ -145,7 +145,7 @@ func (c *change) ban(cause error) error {
 	if c.quarantine <= 0 || hostfault.Is(cause) {
 		return nil
 	}
-	return c.changes.Ban(plugin.Ban{
+	return c.changes.Ban(plugin.QuarantinedVersion{
 		Name: c.t.Name, Version: c.t.To.Version, Until: time.Now().Add(c.quarantine), Cause: cause.Error(),
 	})
 }

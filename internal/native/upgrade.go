@@ -19,9 +19,9 @@ import (
 // later call about the plugin finishes or undoes it. One that an earlier process
 // left is finished first, also when the change then turns out to be none. What
 // the change needs was fetched before, with Fetch.
-func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.Permit) plugin.Changed {
+func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.ChangePermit) plugin.ChangeResult {
 	defer m.Discard(c)
-	g := grant{Change: c, before: p.Before, interrupt: &interrupt{requests: p.Interrupt}}
+	g := grant{Change: c, before: p.StatusBefore, interrupt: &interrupt{requests: p.Interrupt}}
 	result := m.perform(ctx, g)
 	changed := []plugin.Plugin{result.Plugin}
 	m.origins.add(m.root, changed)
@@ -41,7 +41,7 @@ type grant struct {
 	lock      *nameLock
 }
 
-func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
+func (m *Manager) perform(ctx context.Context, g grant) plugin.ChangeResult {
 	u := upgrade{grant: g}
 	if err := plugin.CheckName(g.Name); err != nil {
 		return u.refuse(err)
@@ -66,7 +66,7 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 	if err := g.lock.regain(ctx); err != nil {
 		return u.refuse(err)
 	}
-	var result plugin.Changed
+	var result plugin.ChangeResult
 	switch {
 	case g.interrupt.received():
 		if found {
@@ -88,7 +88,7 @@ func (m *Manager) perform(ctx context.Context, g grant) plugin.Changed {
 
 // upgradeTo makes another version the one that is recorded and runs, or leaves
 // everything as it was.
-func (m *Manager) upgradeTo(ctx context.Context, g grant) plugin.Changed {
+func (m *Manager) upgradeTo(ctx context.Context, g grant) plugin.ChangeResult {
 	u, err := m.plan(ctx, g)
 	if err != nil {
 		return u.refuse(err)
@@ -98,7 +98,7 @@ func (m *Manager) upgradeTo(ctx context.Context, g grant) plugin.Changed {
 
 // rollBack switches to the version before the recorded one, and keeps the
 // control plane from offering the present one again for a while.
-func (m *Manager) rollBack(ctx context.Context, g grant) plugin.Changed {
+func (m *Manager) rollBack(ctx context.Context, g grant) plugin.ChangeResult {
 	var err error
 	if g.Version, err = m.before(ctx, g.Name); err != nil {
 		return upgrade{grant: g}.refuse(err)
@@ -106,7 +106,7 @@ func (m *Manager) rollBack(ctx context.Context, g grant) plugin.Changed {
 	g.Kind, g.Origin = plugin.ChangeUpgrade, plugin.FromOperator
 	result := m.upgradeTo(ctx, g)
 	if result.Err == nil && m.quarantine > 0 {
-		err := m.changes.Ban(plugin.Ban{
+		err := m.changes.Ban(plugin.QuarantinedVersion{
 			Name: g.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
 		})
 		if err != nil {
@@ -117,17 +117,17 @@ func (m *Manager) rollBack(ctx context.Context, g grant) plugin.Changed {
 }
 
 // resumed returns the result of a change that an earlier process left.
-func (m *Manager) resumed(ctx context.Context, g grant, left plugin.Changed, found bool) plugin.Changed {
+func (m *Manager) resumed(ctx context.Context, g grant, left plugin.ChangeResult, found bool) plugin.ChangeResult {
 	if found {
 		return m.reported(left)
 	}
 	// Another process has finished it.
 	r, _, err := m.registry.Find(ctx, g.Name)
-	return plugin.Changed{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
+	return plugin.ChangeResult{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
 }
 
 // reported adds to a result what runs now.
-func (m *Manager) reported(u plugin.Changed) plugin.Changed {
+func (m *Manager) reported(u plugin.ChangeResult) plugin.ChangeResult {
 	u.Outcome = m.running(u.Plugin, u.Outcome)
 	return u
 }
@@ -219,8 +219,8 @@ func (m *Manager) plan(ctx context.Context, g grant) (u upgrade, err error) {
 }
 
 // refuse is the result when nothing was touched.
-func (u upgrade) refuse(err error) plugin.Changed {
-	r := plugin.Changed{Previous: u.old.Version, Outcome: failed(plugin.VerbUpgrade, err)}
+func (u upgrade) refuse(err error) plugin.ChangeResult {
+	r := plugin.ChangeResult{Previous: u.old.Version, Outcome: failed(plugin.VerbUpgrade, err)}
 	if u.had {
 		r.Plugin = u.old.Plugin()
 	}
@@ -228,7 +228,7 @@ func (u upgrade) refuse(err error) plugin.Changed {
 }
 
 // carryOut does what was planned.
-func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.Changed {
+func (m *Manager) carryOut(ctx context.Context, u upgrade) plugin.ChangeResult {
 	t := transaction.Transaction{Name: u.Name, To: u.next, Began: time.Now()}
 	if u.had {
 		t.From = &u.old

@@ -145,12 +145,12 @@ func (tt upgradeCase) check(t *testing.T) {
 	}
 	b.unpack("p", tt.offer.Version, tt.script, tt.config)
 
-	got := b.make(t.Context(), tt.offer, plugin.Permit{})
+	got := b.make(t.Context(), tt.offer, plugin.ChangePermit{})
 	if got.Cause() != tt.cause {
 		t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 	}
 	after := b.recorded("p")
-	want := plugin.Changed{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
+	want := plugin.ChangeResult{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
 		t.Error(diff)
 	}
@@ -209,7 +209,7 @@ func TestUpgradeRefused(t *testing.T) {
 					tt.spoil(dir)
 				}
 			}
-			got := b.make(t.Context(), tt.offer, plugin.Permit{})
+			got := b.make(t.Context(), tt.offer, plugin.ChangePermit{})
 			if !strings.Contains(got.Cause(), tt.cause) || got.ExitCode != -1 || got.Status != plugin.StatusUnknown || got.TimedOut {
 				t.Errorf("got %+v, want cause %q", got, tt.cause)
 			}
@@ -229,8 +229,8 @@ func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
 	b := newBench(t)
 	before := b.install("p", "1.0", `test "$1" != --stop || exit 5`, "3")
 	b.unpack("p", "2.0", wellBehaved, "")
-	got := b.make(t.Context(), offer, plugin.Permit{})
-	want := plugin.Changed{
+	got := b.make(t.Context(), offer, plugin.ChangePermit{})
+	want := plugin.ChangeResult{
 		Outcome: plugin.Outcome{Verb: plugin.VerbStop, ExitCode: 5, Err: got.Err},
 		Plugin:  before, Previous: "1.0", Status: plugin.StatusRunning,
 	}
@@ -252,9 +252,9 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.make(t.Context(), offer, plugin.Permit{}) // may read the database, and not write
+	got := b.make(t.Context(), offer, plugin.ChangePermit{}) // may read the database, and not write
 	reader()
-	want := plugin.Changed{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
+	want := plugin.ChangeResult{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
 	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("got %+v", got)
 	}
@@ -292,7 +292,7 @@ func TestUpgradeCancelled(t *testing.T) {
 				defer cancel()
 				eventually(t, "it hangs", ready)
 			}()
-			got := b.make(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.Permit{})
+			got := b.make(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.ChangePermit{})
 			if !errors.Is(got.Err, context.Canceled) || got.Verb != tt.verb || got.Status != plugin.StatusUnknown {
 				t.Errorf("got %+v", got)
 			}

@@ -120,7 +120,7 @@ func (m *Manager) beats(ctx context.Context, p plugin.Plugin) (beats, unread boo
 	}
 	now := time.Now()
 	b := m.heartbeats.Read(ctx, []plugin.Plugin{p}, now)[0]
-	return b.Found && b.Err == nil && b.Status(now) == plugin.StatusRunning, b.HostFault
+	return b.Found && b.Err == nil && b.StatusAt(now) == plugin.StatusRunning, b.HostFault
 }
 
 // bringUp makes sure that a Persist plugin runs: `--status`, and if that fails
@@ -183,9 +183,9 @@ func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Prob
 			return probe
 		}
 		probe = m.Check(ctx, p)
-		probe.Late = probe.Status == plugin.StatusRunning
+		probe.SlowStart = probe.Status == plugin.StatusRunning
 	}
-	if probe.Late {
+	if probe.SlowStart {
 		m.logFor(p).WithField("after", time.Since(began).Round(time.Millisecond).String()).
 			Warn("--start returned before the plugin was running; it should return when --status says so")
 	}

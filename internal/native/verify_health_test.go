@@ -37,19 +37,19 @@ func TestConfirmStart(t *testing.T) {
 			t.Fatal(got.Err)
 		}
 		got := b.ConfirmStart(t.Context(), p)
-		if got.Status != plugin.StatusRunning || !got.Late {
+		if got.Status != plugin.StatusRunning || !got.SlowStart {
 			t.Errorf("confirmed: %+v", got)
 		}
 		if len(b.logged(returnedEarly)) != 1 {
 			t.Error("its author is not warned")
 		}
-		if got = b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusRunning || got.Late {
+		if got = b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusRunning || got.SlowStart {
 			t.Errorf("confirmed when it runs: %+v", got)
 		}
 	})
 	t.Run("RS-06 an upgrade waits for it too", func(t *testing.T) {
 		b := changeBench(t, `test "$1" = --upgrade && exit`+early, nil)
-		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err != nil || got.Status != plugin.StatusRunning {
+		if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err != nil || got.Status != plugin.StatusRunning {
 			t.Errorf("upgraded: %+v", got)
 		}
 		if len(b.logged(returnedEarly)) != 1 {
@@ -60,7 +60,7 @@ func TestConfirmStart(t *testing.T) {
 	t.Run("RS-06 nothing of it lives", func(t *testing.T) {
 		b := newBench(t)
 		p := b.install("p", "1.0", wellBehaved, "20")
-		if got := b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusFailed || got.Late || len(b.calls()) != 1 {
+		if got := b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusFailed || got.SlowStart || len(b.calls()) != 1 {
 			t.Errorf("confirmed: %+v after %q", got, b.calls())
 		}
 	})
@@ -70,7 +70,7 @@ func TestConfirmStart(t *testing.T) {
 		b.unpack("p", "1.0", "exit 1", "") // its daemon lives
 		began, before := time.Now(), len(b.calls())
 		got := b.ConfirmStart(t.Context(), p)
-		if got.Status != plugin.StatusFailed || got.Late || len(b.calls())-before != 1+len(confirmAgain) {
+		if got.Status != plugin.StatusFailed || got.SlowStart || len(b.calls())-before != 1+len(confirmAgain) {
 			t.Errorf("confirmed: %+v after %q", got, b.calls()[before:])
 		}
 		if took := time.Since(began); took < confirmAgain[len(confirmAgain)-1] {
@@ -84,18 +84,18 @@ func TestStatusAtTheEnd(t *testing.T) {
 	soonEnds := newVersions["soon ends"].script
 	t.Run("UP-13 a first version that fails its proof", func(t *testing.T) {
 		b := changeBench(t, daemon, nil)
-		if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.Permit{}); got.Err != nil {
+		if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.ChangePermit{}); got.Err != nil {
 			t.Fatal(got.Err)
 		}
 		b.unpack("p", "2.0", soonEnds, "")
-		got := b.make(t.Context(), offer, plugin.Permit{})
+		got := b.make(t.Context(), offer, plugin.ChangePermit{})
 		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" || len(got.Processes) > 0 {
 			t.Errorf("installed: %+v", got)
 		}
 	})
 	t.Run("UP-13 one that did not run before", func(t *testing.T) {
 		b := changeBench(t, soonEnds, nil)
-		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusFailed}) // though it runs now
+		got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusFailed}) // though it runs now
 		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
@@ -105,7 +105,7 @@ func TestStatusAtTheEnd(t *testing.T) {
 		if err := b.tracker.KillPlugin(t.Context(), "p"); err != nil {
 			t.Fatal(err)
 		}
-		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+		got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 		if got.Err == nil || !got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "1.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
@@ -119,7 +119,7 @@ func TestStatusAtTheEnd(t *testing.T) {
 			}
 			return nil
 		})
-		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+		got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 		if got.Err != nil || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
@@ -130,11 +130,11 @@ func TestStatusAtTheEnd(t *testing.T) {
 // second one.
 type secondUnread struct{ reads atomic.Int32 }
 
-func (s *secondUnread) Read(_ context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
+func (s *secondUnread) Read(_ context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
 	if s.reads.Add(1) == 2 {
-		return []plugin.Beat{{Plugin: ps[0], Found: true, Err: errors.New("too many open files"), HostFault: true}}
+		return []plugin.Heartbeat{{Plugin: ps[0], Found: true, Err: errors.New("too many open files"), HostFault: true}}
 	}
-	return []plugin.Beat{{Plugin: ps[0], Found: true, Last: now}}
+	return []plugin.Heartbeat{{Plugin: ps[0], Found: true, Last: now}}
 }
 
 // EV-24: a new version whose heartbeat the host cannot read is not rolled back.
@@ -145,7 +145,7 @@ func TestHeartbeatThatCannotBeRead(t *testing.T) {
 		o.Heartbeats, o.Prove = beats, time.Second+plugin.HeartbeatGrace+100*time.Millisecond
 	})
 	b.unpack("p", "2.0", daemon, `{"name":"p","version":"2.0","runPath":"run","pluginType":"Persist","timeout":"20","heartbeatInterval":"1"}`)
-	got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+	got := b.make(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 	if got.Err != nil || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" {
 		t.Errorf("upgraded: %+v", got)
 	}

@@ -240,7 +240,7 @@ const maxShown = 100
 // short returns a name as a message shows it.
 func short(name string) string {
 	if len(name) > maxShown {
-		return plugin.Cut(name, maxShown) + "…"
+		return plugin.TruncateText(name, maxShown) + "…"
 	}
 	return name
 }

@@ -75,7 +75,7 @@ func packageWord(field, text string, known ...string) (string, error) {
 	case slices.Contains(known, lower):
 		return lower, nil
 	default:
-		return "", fmt.Errorf("%s %q is none of %s", field, plugin.Cut(text, 40), strings.Join(known, ", "))
+		return "", fmt.Errorf("%s %q is none of %s", field, plugin.TruncateText(text, 40), strings.Join(known, ", "))
 	}
 }
 

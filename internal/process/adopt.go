@@ -16,10 +16,10 @@ import (
 // call also removes empty leaves of unknown plugins. For a plugin that is already watched, Adopt
 // returns the current processes only. When ctx ends, the targets that were not reached are missing
 // at the end.
-func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
+func (t *Tracker) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
 	began := time.Now() // one scan serves all targets
 	there := t.listLeaves(ts)
-	seen := make([]plugin.Sighting, 0, len(ts))
+	seen := make([]plugin.Observed, 0, len(ts))
 	for _, target := range ts {
 		if ctx.Err() != nil {
 			break
@@ -46,7 +46,7 @@ func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighti
 }
 
 // listLeaves returns the names of the plugins that have a leaf, also of those in ts.
-func (t *Tracker) listLeaves(ts []plugin.Target) []string {
+func (t *Tracker) listLeaves(ts []plugin.WatchTarget) []string {
 	if t.tree == nil {
 		return nil
 	}
@@ -61,17 +61,17 @@ func (t *Tracker) listLeaves(ts []plugin.Target) []string {
 	return names
 }
 
-func (t *Tracker) adoptPlugin(target plugin.Target, leaf bool, began time.Time) plugin.Sighting {
+func (t *Tracker) adoptPlugin(target plugin.WatchTarget, leaf bool, began time.Time) plugin.Observed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tr := t.getTracked(target.Plugin.Name)
-	s := plugin.Sighting{Name: tr.name, Watch: plugin.WatchPidfd}
+	s := plugin.Observed{Name: tr.name, Watch: plugin.WatchPidfd}
 	if t.tree != nil {
 		s.Watch = plugin.WatchCgroup
 	}
 	if tr.alive {
 		s.Processes, _ = t.inspect(tr, began) // inspect has handled the error
-		s.Life = tr.runID
+		s.RunID = tr.runID
 		return s
 	}
 	if leaf && t.ensureLeaves(tr) {
@@ -79,13 +79,13 @@ func (t *Tracker) adoptPlugin(target plugin.Target, leaf bool, began time.Time) 
 		t.killProbesLater(tr, target.Plugin.Timeout)
 	}
 	for _, p := range target.Processes {
-		if p.Boot == t.boot && tr.daemonCommands == 0 {
+		if p.BootID == t.boot && tr.daemonCommands == 0 {
 			if err := t.addMember(tr, p); err != nil {
 				t.cannotWatch(tr, err)
 			}
 		}
 	}
-	tr.outside = target.Outside || t.tree != nil && len(tr.watched) > 0 // findProcesses knows what is in the leaf
+	tr.outside = target.IncludeExternal || t.tree != nil && len(tr.watched) > 0 // findProcesses knows what is in the leaf
 	live, err := t.findProcesses(tr, true, began)
 	if err == nil && len(live) > 0 && tr.daemonCommands == 0 && !tr.alive {
 		tr.alive = true
@@ -93,7 +93,7 @@ func (t *Tracker) adoptPlugin(target plugin.Target, leaf bool, began time.Time) 
 	}
 	tr.outside = tr.outside && tr.alive
 	s.Processes, _ = t.inspect(tr, began) // inspect has handled the error
-	s.Life = tr.runID
+	s.RunID = tr.runID
 	return s
 }
 

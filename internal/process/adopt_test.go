@@ -25,12 +25,12 @@ func TestAdopt(t *testing.T) {
 		t.Run("EV-07 running processes", func(t *testing.T) {
 			known, found := r.startPlugin("known", "serve", "2"), r.startPlugin("found", "serve")
 			r.startRun(way)
-			got := r.tracker.Adopt(t.Context(), []plugin.Target{
+			got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{
 				newTarget("known", known.Processes...), newTarget("found"), newTarget("none"),
 			})
-			want := []plugin.Sighting{
-				{Name: "known", Life: 1, Processes: known.Processes, Watch: way},
-				{Name: "found", Life: 1, Processes: found.Processes, Watch: way},
+			want := []plugin.Observed{
+				{Name: "known", RunID: 1, Processes: known.Processes, Watch: way},
+				{Name: "found", RunID: 1, Processes: found.Processes, Watch: way},
 				{Name: "none", Watch: way},
 			}
 			if d := cmp.Diff(want, got); d != "" {
@@ -40,19 +40,19 @@ func TestAdopt(t *testing.T) {
 				for _, p := range ps {
 					r.signalProcess(p, syscall.SIGKILL)
 				}
-				if e := r.nextKnownExit(); e.Name != name || e.Life != 1 {
+				if e := r.nextKnownExit(); e.Name != name || e.RunID != 1 {
 					t.Errorf("reported %+v", e)
 				}
 			}
 		})
 		t.Run("EV-07 a watched plugin is returned with the same run ID", func(t *testing.T) {
 			again := r.startPlugin("again", "serve", "2")
-			first := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("again", again.Processes...)})
+			first := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("again", again.Processes...)})
 			r.signalProcess(again.Processes[0], syscall.SIGKILL)
-			want := []plugin.Sighting{{Name: "again", Life: first[0].Life, Processes: again.Processes[1:], Watch: way}}
-			var got []plugin.Sighting
+			want := []plugin.Observed{{Name: "again", RunID: first[0].RunID, Processes: again.Processes[1:], Watch: way}}
+			var got []plugin.Observed
 			for over := time.Now().Add(10 * time.Second); time.Now().Before(over) && !cmp.Equal(got, want); time.Sleep(time.Millisecond) {
-				got = r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("again")})
+				got = r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("again")})
 			}
 			if d := cmp.Diff(want, got); d != "" {
 				t.Error(d)
@@ -61,13 +61,13 @@ func TestAdopt(t *testing.T) {
 		t.Run("EV-08 a process with a reused pid is not adopted", func(t *testing.T) {
 			stranger := startStranger(t)
 			for what, other := range map[string]plugin.Process{
-				"of another time": {PID: stranger.PID, Born: stranger.Born - 1, Boot: stranger.Boot},
-				"of another boot": {PID: stranger.PID, Born: stranger.Born, Boot: "00000000-0000-0000-0000-000000000000"},
+				"of another time": {PID: stranger.PID, StartTicks: stranger.StartTicks - 1, BootID: stranger.BootID},
+				"of another boot": {PID: stranger.PID, StartTicks: stranger.StartTicks, BootID: "00000000-0000-0000-0000-000000000000"},
 			} {
-				if got := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("a", other)}); len(got[0].Processes) > 0 {
+				if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a", other)}); len(got[0].Processes) > 0 {
 					t.Errorf("%s: adopted %+v", what, got)
 				}
-				if err := signalProcess(plugin.Process{PID: other.PID, Born: stranger.Born - 1}, syscall.SIGKILL); err != nil {
+				if err := signalProcess(plugin.Process{PID: other.PID, StartTicks: stranger.StartTicks - 1}, syscall.SIGKILL); err != nil {
 					t.Error(err)
 				}
 				if err := r.tracker.KillPlugin(t.Context(), "a"); err != nil {
@@ -87,7 +87,7 @@ func TestAdopt(t *testing.T) {
 				return err != nil || !s.Live()
 			})
 			r.startRun(way)
-			if got := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("b", res.Processes...)}); len(got[0].Processes) > 0 {
+			if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("b", res.Processes...)}); len(got[0].Processes) > 0 {
 				t.Errorf("adopted %+v", got)
 			}
 			r.checkNoExit("adopted nothing")
@@ -95,13 +95,13 @@ func TestAdopt(t *testing.T) {
 		t.Run("EV-07 a second call returns the same", func(t *testing.T) {
 			res := r.startPlugin("c", "serve")
 			for range 2 {
-				got := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("c", res.Processes...)})
-				if got[0].Life != res.RunID || !slices.Equal(got[0].Processes, res.Processes) {
+				got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("c", res.Processes...)})
+				if got[0].RunID != res.RunID || !slices.Equal(got[0].Processes, res.Processes) {
 					t.Errorf("adopted %+v of %+v", got, res)
 				}
 			}
 			r.signalProcess(res.Processes[0], syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != "c" || e.Life != res.RunID {
+			if e := r.nextKnownExit(); e.Name != "c" || e.RunID != res.RunID {
 				t.Errorf("reported %+v, want the exit of %+v", e, res)
 			}
 		})
@@ -142,7 +142,7 @@ func TestAdoptProbes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("a")})
+	got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a")})
 	if len(got[0].Processes) > 0 {
 		t.Errorf("adopted %+v, want no probe", got)
 	}
@@ -151,8 +151,8 @@ func TestAdoptProbes(t *testing.T) {
 	}
 }
 
-func newTarget(name string, ps ...plugin.Process) plugin.Target {
-	return plugin.Target{Plugin: plugin.Plugin{Name: name, Timeout: 50 * time.Millisecond}, Processes: ps}
+func newTarget(name string, ps ...plugin.Process) plugin.WatchTarget {
+	return plugin.WatchTarget{Plugin: plugin.Plugin{Name: name, Timeout: 50 * time.Millisecond}, Processes: ps}
 }
 
 // startStranger starts a process that belongs to no plugin.
@@ -175,5 +175,5 @@ func startStranger(t *testing.T) plugin.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plugin.Process{PID: cmd.Process.Pid, Born: s.Born, Boot: boot}
+	return plugin.Process{PID: cmd.Process.Pid, StartTicks: s.Born, BootID: boot}
 }

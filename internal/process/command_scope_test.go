@@ -54,7 +54,7 @@ func TestRoom(t *testing.T) {
 		end := r.runInBackground(r.runner, asked)
 		eventually(t, "asked", func() bool { return len(r.listAlive()) == 2 })
 		r.signalProcess(res.Processes[0], syscall.SIGKILL)
-		if e := r.nextExit(); e.Name != "a" || e.Life != res.RunID {
+		if e := r.nextExit(); e.Name != "a" || e.RunID != res.RunID {
 			t.Errorf("reported %+v, want the exit of %+v", e, res)
 		}
 		end()
@@ -76,7 +76,7 @@ func TestRoom(t *testing.T) {
 			t.Fatalf("the process is in the leaf: %s %v", b, err)
 		}
 		r.signalProcess(res.Processes[0], syscall.SIGKILL)
-		if e := r.nextExit(); e.Name != "c" || e.Life != res.RunID || e.Signal != "SIGKILL" {
+		if e := r.nextExit(); e.Name != "c" || e.RunID != res.RunID || e.Signal != "SIGKILL" {
 			t.Errorf("reported %+v, want the exit of %+v", e, res)
 		}
 	})
@@ -138,7 +138,7 @@ func TestChurn(t *testing.T) {
 				res := r.startPlugin("a", "serve")
 				time.Sleep(time.Duration(i%10) * 300 * time.Microsecond)
 				r.signalProcess(res.Processes[0], syscall.SIGKILL)
-				if e := r.nextExit(); e.Life != uint64(i+1) || e.Signal != "SIGKILL" {
+				if e := r.nextExit(); e.RunID != uint64(i+1) || e.Signal != "SIGKILL" {
 					t.Fatalf("%d: reported %+v, want the exit of %+v", i, e, res)
 				}
 			}
@@ -151,7 +151,7 @@ func TestChurn(t *testing.T) {
 					t.Fatal(res.Err)
 				}
 				if len(res.Processes) > 0 { // it was still alive after the start
-					if e := r.nextExit(); e.Life != res.RunID {
+					if e := r.nextExit(); e.RunID != res.RunID {
 						t.Fatalf("reported %+v, want the exit of %+v", e, res)
 					}
 				}

@@ -176,7 +176,7 @@ func (t *Tracker) reportPluginExit(tr *tracked, at time.Time) {
 	for len(tr.watched) > 0 { // the kernel has not reported these yet
 		t.recordExit(tr.watched[0], at)
 	}
-	e := plugin.Exit{Name: tr.name, Life: tr.runID, At: at, Outside: tr.outside}
+	e := plugin.Exit{Name: tr.name, RunID: tr.runID, At: at, External: tr.outside}
 	tr.outside = false
 	cause := tr.findCause(at)
 	if cause != nil {
@@ -218,7 +218,7 @@ func (t *Tracker) discardExits(tr *tracked) {
 
 // setCause sets the cause in e from a wait status.
 func setCause(e *plugin.Exit, status syscall.WaitStatus, known bool) {
-	e.Known = known
+	e.CauseKnown = known
 	switch {
 	case !known:
 	case status.Signaled():

@@ -22,14 +22,14 @@ func TestExitOfOwn(t *testing.T) {
 			res := r.startPlugin("a", "serve")
 			r.signalProcess(res.Processes[0], syscall.SIGKILL)
 			e := r.nextExit()
-			if e.Name != "a" || e.Life != res.RunID || e.PID != res.Processes[0].PID || !e.Known || e.Signal != "SIGKILL" || e.Late {
+			if e.Name != "a" || e.RunID != res.RunID || e.PID != res.Processes[0].PID || !e.CauseKnown || e.Signal != "SIGKILL" || e.Late {
 				t.Errorf("reported %+v, want the exit of %+v", e, res)
 			}
 		})
 		t.Run("EV-10 exit code", func(t *testing.T) {
 			res := r.startPlugin("a", "serve")
 			r.signalProcess(res.Processes[0], syscall.SIGUSR1)
-			if e := r.nextExit(); !e.Known || e.Code != 7 || e.Signal != "" || e.Life != res.RunID || res.RunID != 2 {
+			if e := r.nextExit(); !e.CauseKnown || e.Code != 7 || e.Signal != "" || e.RunID != res.RunID || res.RunID != 2 {
 				t.Errorf("reported %+v, want the exit of %+v", e, res)
 			}
 		})
@@ -78,10 +78,10 @@ func TestExitOfOthers(t *testing.T) {
 				res := r.startPlugin("a", "serve")
 				r.signalProcess(res.Processes[0], end.sig)
 				e := r.nextKnownExit()
-				if e.Life != res.RunID || e.PID != res.Processes[0].PID {
+				if e.RunID != res.RunID || e.PID != res.Processes[0].PID {
 					t.Errorf("reported %+v, want the exit of %+v", e, res)
 				}
-				if kernelReportsOthers(t) && (!e.Known || e.Signal != end.want.Signal || e.Code != end.want.Code) {
+				if kernelReportsOthers(t) && (!e.CauseKnown || e.Signal != end.want.Signal || e.Code != end.want.Code) {
 					t.Errorf("cause is %q", e.Cause())
 				}
 			})
@@ -122,7 +122,7 @@ func TestLastProcess(t *testing.T) {
 				return len(ps) == 1 && life == res.RunID && err == nil
 			})
 			r.signalProcess(res.Processes[n-1], syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != "b" || e.Life != res.RunID {
+			if e := r.nextKnownExit(); e.Name != "b" || e.RunID != res.RunID {
 				t.Errorf("reported %+v", e)
 			}
 		})
@@ -135,7 +135,7 @@ func TestLastProcess(t *testing.T) {
 				if err := os.WriteFile(stop, nil, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if e := r.nextKnownExit(); e.Name != "c" || e.Life != res.RunID {
+				if e := r.nextKnownExit(); e.Name != "c" || e.RunID != res.RunID {
 					t.Errorf("reported %+v, want the exit of %+v", e, res)
 				}
 			})
@@ -149,7 +149,7 @@ func TestLastProcess(t *testing.T) {
 			}
 			r.checkNoExit("replaced")
 			r.signalProcess(again.Processes[0], syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Life != again.RunID {
+			if e := r.nextKnownExit(); e.RunID != again.RunID {
 				t.Errorf("reported %+v, want the exit of %+v", e, again)
 			}
 		})
@@ -185,7 +185,7 @@ func TestMovedAway(t *testing.T) {
 				t.Fatalf("alive: %v %v", ps, err)
 			}
 			r.signalProcess(ps[0], syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != name || e.Life != res.RunID {
+			if e := r.nextKnownExit(); e.Name != name || e.RunID != res.RunID {
 				t.Errorf("reported %+v, want the exit of %+v", e, res)
 			}
 		})

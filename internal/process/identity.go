@@ -15,10 +15,10 @@ import (
 // a process of another boot.
 func Age(p plugin.Process) time.Duration {
 	now := procfs.BootTicks()
-	if boot, err := procfs.BootID(); err != nil || boot != p.Boot || p.Born > now {
+	if boot, err := procfs.BootID(); err != nil || boot != p.BootID || p.StartTicks > now {
 		return 0
 	}
-	return time.Duration(now-p.Born) * (time.Second / procfs.TicksPerSecond)
+	return time.Duration(now-p.StartTicks) * (time.Second / procfs.TicksPerSecond)
 }
 
 // pluginDir returns the PLUGIN_DIR in the environment of a process, "" if there is none.

@@ -36,7 +36,7 @@ func TestWithoutInotify(t *testing.T) {
 				t.Errorf("reported %+v of %+v", e, res)
 			}
 			r.signalProcess(res.Processes[1], syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != "a" || e.Life != res.RunID {
+			if e := r.nextKnownExit(); e.Name != "a" || e.RunID != res.RunID {
 				t.Errorf("reported %+v of %+v", e, res)
 			}
 		})

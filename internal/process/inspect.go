@@ -138,13 +138,13 @@ func (t *Tracker) filterLive(pids []int) []plugin.Process {
 		if err != nil || !s.Live() {
 			continue
 		}
-		live = append(live, plugin.Process{PID: pid, Born: s.Born, Boot: t.boot})
+		live = append(live, plugin.Process{PID: pid, StartTicks: s.Born, BootID: t.boot})
 	}
 	return live
 }
 
 func compareAge(a, b plugin.Process) int {
-	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.PID, b.PID))
+	return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
 }
 
 // watchProcesses starts to watch the listed processes of a plugin, unless some are watched already.

@@ -68,7 +68,7 @@ func TestLimits(t *testing.T) {
 		for range 2 {
 			res := r.startPlugin("c", "useMemory")
 			r.signalProcess(res.Processes[0], syscall.SIGUSR1)
-			if e := r.nextExit(); !e.OOM || e.Signal != "SIGKILL" || e.Life != res.RunID {
+			if e := r.nextExit(); !e.OOM || e.Signal != "SIGKILL" || e.RunID != res.RunID {
 				t.Errorf("reported %+v, want the exit of %+v", e, res)
 			}
 		}

@@ -38,7 +38,7 @@ func (r *testbed) startStray(path string, env []string) plugin.Process {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return plugin.Process{PID: cmd.Process.Pid, Born: s.Born, Boot: r.tracker.boot}
+	return plugin.Process{PID: cmd.Process.Pid, StartTicks: s.Born, BootID: r.tracker.boot}
 }
 
 func copyExecutable(t *testing.T, from, to string) {
@@ -64,10 +64,10 @@ func copyExecutable(t *testing.T, from, to string) {
 }
 
 // outsideTarget returns a target with Outside set.
-func outsideTarget(name string) []plugin.Target {
+func outsideTarget(name string) []plugin.WatchTarget {
 	t := newTarget(name)
-	t.Outside = true
-	return []plugin.Target{t}
+	t.IncludeExternal = true
+	return []plugin.WatchTarget{t}
 }
 
 func TestAdoptOutside(t *testing.T) {
@@ -75,23 +75,23 @@ func TestAdoptOutside(t *testing.T) {
 		t.Run("EV-07 by executable, if asked for, and watched by event", func(t *testing.T) {
 			p, _ := r.startOutside("a")
 			eventually(t, "executed", func() bool { return executablePath(p.PID) != "" })
-			if got := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("a")}); len(got[0].Processes) > 0 {
+			if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a")}); len(got[0].Processes) > 0 {
 				t.Errorf("found %+v without Outside", got)
 			}
 			got := r.tracker.Adopt(t.Context(), outsideTarget("a"))
-			if len(got) != 1 || got[0].Life != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
+			if len(got) != 1 || got[0].RunID != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
 				t.Fatalf("found %+v, runs as %+v", got, p)
 			}
 			began := time.Now()
 			r.signalProcess(p, syscall.SIGKILL)
 			e := r.nextExit()
-			if e.Name != "a" || e.PID != p.PID || e.Life != 1 || !e.Outside {
+			if e.Name != "a" || e.PID != p.PID || e.RunID != 1 || !e.External {
 				t.Errorf("reported %+v", e)
 			}
 			if took := e.At.Sub(began); took > time.Second {
 				t.Errorf("reported after %v, want it at once", took)
 			}
-			for !e.Known && kernelReportsOthers(t) {
+			for !e.CauseKnown && kernelReportsOthers(t) {
 				e = r.nextExit()
 			}
 		})
@@ -103,7 +103,7 @@ func TestAdoptOutside(t *testing.T) {
 				t.Errorf("found %+v, runs as %+v", got, p)
 			}
 			r.signalProcess(p, syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != "b" || !e.Outside {
+			if e := r.nextKnownExit(); e.Name != "b" || !e.External {
 				t.Errorf("reported %+v", e)
 			}
 		})
@@ -122,7 +122,7 @@ func TestAdoptOutside(t *testing.T) {
 				t.Errorf("reported %+v while the second process runs", <-r.exits)
 			}
 			r.signalProcess(second, syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != "c" || !e.Outside {
+			if e := r.nextKnownExit(); e.Name != "c" || !e.External {
 				t.Errorf("reported %+v", e)
 			}
 		})
@@ -141,7 +141,7 @@ func TestAdoptOutside(t *testing.T) {
 			res := r.startPlugin("e", "serve")
 			r.tracker.Adopt(t.Context(), outsideTarget("e"))
 			r.signalProcess(res.Processes[0], syscall.SIGKILL)
-			if e := r.nextKnownExit(); e.Name != "e" || e.Outside {
+			if e := r.nextKnownExit(); e.Name != "e" || e.External {
 				t.Errorf("reported %+v", e)
 			}
 		})

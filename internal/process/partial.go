@@ -43,7 +43,7 @@ func (t *Tracker) notePartial(m *member, at time.Time) {
 	if tr.daemonCommands > 0 { // a command changes the processes
 		return
 	}
-	old := procfs.BootTicks()-m.Born >= uint64(partialAge/time.Second)*procfs.TicksPerSecond
+	old := procfs.BootTicks()-m.StartTicks >= uint64(partialAge/time.Second)*procfs.TicksPerSecond
 	for _, other := range tr.watched {
 		if compareAge(other.Process, m.Process) < 0 && !old {
 			return
@@ -77,7 +77,7 @@ func (t *Tracker) reportPartial(tr *tracked, p *partial) {
 		return
 	}
 	tr.reportedPartials.last, tr.reportedPartials.gap = time.Now(), min(max(2*tr.reportedPartials.gap, partialGap), partialGapMax)
-	e := plugin.Exit{Name: tr.name, Life: tr.runID, At: p.at, PID: p.process.PID, Partial: true}
+	e := plugin.Exit{Name: tr.name, RunID: tr.runID, At: p.at, PID: p.process.PID, Partial: true}
 	for i := range tr.exits {
 		if how := &tr.exits[i]; how.Process == p.process {
 			t.queryExit(how)

@@ -19,14 +19,14 @@ func TestPartialExit(t *testing.T) {
 			res := r.startPlugin("a", "serve", "3")
 			r.signalProcess(res.Processes[0], syscall.SIGKILL)
 			e := r.nextPartialExit()
-			want := plugin.Exit{Name: "a", Life: res.RunID, At: e.At, PID: res.Processes[0].PID, Known: true, Signal: "SIGKILL", Partial: true}
+			want := plugin.Exit{Name: "a", RunID: res.RunID, At: e.At, PID: res.Processes[0].PID, CauseKnown: true, Signal: "SIGKILL", Partial: true}
 			if e != want {
 				t.Errorf("reported %+v, want %+v", e, want)
 			}
 			for _, p := range res.Processes[1:] {
 				r.signalProcess(p, syscall.SIGKILL)
 			}
-			if e := r.nextKnownExit(); e.Name != "a" || e.Partial || e.Life != res.RunID {
+			if e := r.nextKnownExit(); e.Name != "a" || e.Partial || e.RunID != res.RunID {
 				t.Errorf("reported %+v", e)
 			}
 		})
@@ -78,7 +78,7 @@ func TestPartialExitOfAllWatched(t *testing.T) {
 		for _, p := range res.Processes[:maxWatched] {
 			r.signalProcess(p, syscall.SIGKILL)
 		}
-		if e := r.nextPartialExit(); e.PID != res.Processes[0].PID || e.Life != res.RunID {
+		if e := r.nextPartialExit(); e.PID != res.Processes[0].PID || e.RunID != res.RunID {
 			t.Errorf("reported %+v of %+v", e, res.Processes)
 		}
 	})

@@ -22,7 +22,7 @@ func openPidfd(p plugin.Process) (fd int, err error) {
 		return -1, fmt.Errorf("open process %d: %w", p.PID, err)
 	}
 	s, err := procfs.ReadStat(p.PID)
-	if err != nil || s.Born != p.Born || !s.Live() {
+	if err != nil || s.Born != p.StartTicks || !s.Live() {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("open process %d: %w", p.PID, syscall.ESRCH)
 	}

@@ -87,7 +87,7 @@ func (t *Tracker) scanProcesses(outside bool) processScan {
 		if err != nil || !stat.Live() || !byExecutable && pluginOf(pluginDir(pid), folders) != name || isStatusProbe(pid) {
 			continue
 		}
-		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, Born: stat.Born, Boot: t.boot}, stat.Group, byExecutable})
+		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, StartTicks: stat.Born, BootID: t.boot}, stat.Group, byExecutable})
 	}
 	return s
 }

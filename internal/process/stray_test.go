@@ -17,18 +17,18 @@ import (
 func TestAdoptInOnePass(t *testing.T) {
 	const running, installed = 5, 400
 	r := newTestbed(t, plugin.WatchPidfd)
-	var targets []plugin.Target
-	var want []plugin.Sighting
+	var targets []plugin.WatchTarget
+	var want []plugin.Observed
 	for i := range running {
 		name := fmt.Sprintf("runs-%d", i)
 		res := r.startPlugin(name, "serve")
 		targets = append(targets, newTarget(name))
-		want = append(want, plugin.Sighting{Name: name, Life: 1, Processes: res.Processes, Watch: plugin.WatchPidfd})
+		want = append(want, plugin.Observed{Name: name, RunID: 1, Processes: res.Processes, Watch: plugin.WatchPidfd})
 	}
 	for i := range installed {
 		name := fmt.Sprintf("installed-%d", i)
 		targets = append(targets, newTarget(name))
-		want = append(want, plugin.Sighting{Name: name, Watch: plugin.WatchPidfd})
+		want = append(want, plugin.Observed{Name: name, Watch: plugin.WatchPidfd})
 	}
 	r.startRun(plugin.WatchPidfd)
 	began := time.Now()
@@ -51,10 +51,10 @@ func TestAdoptInTime(t *testing.T) {
 		r.startPlugin("a", "serve")
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if got := r.tracker.Adopt(ended, []plugin.Target{newTarget("a"), newTarget("b")}); len(got) != 0 {
+		if got := r.tracker.Adopt(ended, []plugin.WatchTarget{newTarget("a"), newTarget("b")}); len(got) != 0 {
 			t.Errorf("adopted %+v with an ended context", got)
 		}
-		if got := r.tracker.Adopt(t.Context(), []plugin.Target{newTarget("a"), newTarget("b")}); len(got) != 2 || len(got[0].Processes) != 1 {
+		if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a"), newTarget("b")}); len(got) != 2 || len(got[0].Processes) != 1 {
 			t.Errorf("adopted %+v", got)
 		}
 	})

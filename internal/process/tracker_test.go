@@ -33,17 +33,17 @@ type testbed struct {
 
 // withAndWithoutCgroups runs a test once with cgroups and once without.
 func withAndWithoutCgroups(t *testing.T, test func(t *testing.T, r *testbed)) {
-	for _, way := range []plugin.Watch{plugin.WatchCgroup, plugin.WatchPidfd} {
+	for _, way := range []plugin.WatchMethod{plugin.WatchCgroup, plugin.WatchPidfd} {
 		t.Run(way.String(), func(t *testing.T) { test(t, newTestbed(t, way)) })
 	}
 }
 
-func newTestbed(t *testing.T, way plugin.Watch) *testbed {
+func newTestbed(t *testing.T, way plugin.WatchMethod) *testbed {
 	t.Helper()
 	return startTestbed(t, way, false)
 }
 
-func startTestbed(t *testing.T, way plugin.Watch, blind bool) *testbed {
+func startTestbed(t *testing.T, way plugin.WatchMethod, blind bool) *testbed {
 	t.Helper()
 	r := &testbed{family: newFamily(t), root: t.TempDir(), end: func() {}, blind: blind}
 	r.startRun(way)
@@ -62,7 +62,7 @@ func startTestbed(t *testing.T, way plugin.Watch, blind bool) *testbed {
 }
 
 // startRun starts a new run of the supervisor, after the previous one has ended. It adopts no process.
-func (r *testbed) startRun(way plugin.Watch) {
+func (r *testbed) startRun(way plugin.WatchMethod) {
 	r.t.Helper()
 	r.end()
 	log := logrus.New()
@@ -186,11 +186,11 @@ func (r *testbed) nextExit() plugin.Exit {
 func (r *testbed) nextKnownExit() plugin.Exit {
 	r.t.Helper()
 	e := r.nextExit()
-	if e.Known || !kernelReportsOthers(r.t) {
+	if e.CauseKnown || !kernelReportsOthers(r.t) {
 		return e
 	}
 	late := r.nextExit()
-	if !late.Late || late.PID != e.PID || late.Life != e.Life || !late.At.Equal(e.At) {
+	if !late.Late || late.PID != e.PID || late.RunID != e.RunID || !late.At.Equal(e.At) {
 		r.t.Errorf("reported again as %+v, before as %+v", late, e)
 	}
 	return late
@@ -234,7 +234,7 @@ func (r *testbed) checkNoExit(after string) {
 	r.signalProcess(res.Processes[0], syscall.SIGKILL)
 	if e := r.nextExit(); e.Name != "marker" {
 		r.t.Errorf("%s: reported %+v, want nothing", after, e)
-	} else if !e.Known && kernelReportsOthers(r.t) {
+	} else if !e.CauseKnown && kernelReportsOthers(r.t) {
 		if e := r.nextExit(); e.Name != "marker" {
 			r.t.Errorf("%s: reported %+v, want nothing", after, e)
 		}

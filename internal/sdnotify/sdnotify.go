@@ -156,8 +156,8 @@ func Line(s plugin.Snapshot) string {
 	if len(states) > 0 {
 		line += ": " + strings.Join(states, ", ")
 	}
-	if s.Reports.Owed > 0 {
-		line += "; " + plural(s.Reports.Owed, "status", "statuses") + " owed"
+	if s.Reports.Pending > 0 {
+		line += "; " + plural(s.Reports.Pending, "status", "statuses") + " owed"
 	}
 	for _, p := range s.Problems {
 		line += "; " + p.What + " does not work"

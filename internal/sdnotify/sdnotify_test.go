@@ -145,7 +145,7 @@ func TestRunWithoutSystemd(t *testing.T) {
 func TestLine(t *testing.T) {
 	got := Line(plugin.Snapshot{
 		Plugins:  []plugin.View{{State: plugin.StateCrashLoop}, {State: plugin.StateRunning}, {State: plugin.StateRunning}},
-		Reports:  plugin.Reports{Owed: 2},
+		Reports:  plugin.ReportStatus{Pending: 2},
 		Problems: []plugin.Problem{{What: "state file"}},
 	})
 	if want := "3 plugins: 2 running, 1 crash-loop; 2 statuses owed; state file does not work"; got != want {

@@ -26,7 +26,7 @@ func ReadRun(dir string) (plugin.Process, error) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return plugin.Process{}, fmt.Errorf("read run record: %w", err)
 	}
-	if p.PID <= 0 || p.Born == 0 || p.Boot == "" {
+	if p.PID <= 0 || p.StartTicks == 0 || p.BootID == "" {
 		return plugin.Process{}, fmt.Errorf("read run record: it names no process: %.100q", text)
 	}
 	return p, nil

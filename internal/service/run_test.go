@@ -17,7 +17,7 @@ func TestRunRecord(t *testing.T) {
 	if _, err := ReadRun(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no record: %v", err)
 	}
-	for _, want := range []plugin.Process{{PID: 7, Born: 1, Boot: "a"}, {PID: 8, Born: 2, Boot: "b"}} {
+	for _, want := range []plugin.Process{{PID: 7, StartTicks: 1, BootID: "a"}, {PID: 8, StartTicks: 2, BootID: "b"}} {
 		if err := WriteRun(dir, want); err != nil {
 			t.Fatal(err)
 		}

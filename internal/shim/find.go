@@ -41,7 +41,7 @@ func (s *shim) findMain() (*proc, error) {
 		if err != nil {
 			return nil, err
 		}
-		if stat, err := procfs.ReadStat(recorded.PID); err == nil && stat.Live() && recorded.Boot == boot && recorded.Born == stat.Born {
+		if stat, err := procfs.ReadStat(recorded.PID); err == nil && stat.Live() && recorded.BootID == boot && recorded.StartTicks == stat.Born {
 			return &proc{stat, recorded}, nil
 		}
 	}
@@ -62,7 +62,7 @@ func (s *shim) find() (run, error) {
 	all := make(map[int]proc, len(pids))
 	for _, pid := range pids {
 		if stat, err := procfs.ReadStat(pid); err == nil && stat.Live() {
-			all[pid] = proc{stat, plugin.Process{PID: pid, Born: stat.Born, Boot: boot}}
+			all[pid] = proc{stat, plugin.Process{PID: pid, StartTicks: stat.Born, BootID: boot}}
 		}
 	}
 	var r run
@@ -77,7 +77,7 @@ func (s *shim) find() (run, error) {
 			mine[pid] = r.main != nil && (p.Session == recorded.PID || p.Group == recorded.PID) || s.isGiven(pid)
 		}
 	}
-	if r.main == nil && recorded.Boot == boot {
+	if r.main == nil && recorded.BootID == boot {
 		addSession(all, own, mine, recorded.PID)
 	}
 	addDescendants(all, own, mine)
@@ -90,7 +90,7 @@ func (s *shim) find() (run, error) {
 	if r.main == nil {
 		// What a program that was killed left in its session are its helpers, also
 		// where they execute the same file.
-		helpers := recorded.Boot == boot && all[recorded.PID].id.PID == 0
+		helpers := recorded.BootID == boot && all[recorded.PID].id.PID == 0
 		r.main = s.program(r.tree, func(p proc) bool { return !helpers || p.Session != recorded.PID && p.Group != recorded.PID })
 	}
 	return r, nil

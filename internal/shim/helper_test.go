@@ -277,7 +277,7 @@ func (p *pack) pid() int {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if s, err := procfs.ReadStat(r.PID); err != nil || s.Born != r.Born {
+	if s, err := procfs.ReadStat(r.PID); err != nil || s.Born != r.StartTicks {
 		p.t.Fatalf("process %d of the record: %+v, %v", r.PID, s, err)
 	}
 	return r.PID

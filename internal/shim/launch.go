@@ -86,7 +86,7 @@ func recordSelf(dir string) error {
 	if err != nil {
 		return err
 	}
-	return service.WriteRun(dir, plugin.Process{PID: os.Getpid(), Born: stat.Born, Boot: boot})
+	return service.WriteRun(dir, plugin.Process{PID: os.Getpid(), StartTicks: stat.Born, BootID: boot})
 }
 
 // appendOnly makes each write to a file an append: a log that is bounded while it

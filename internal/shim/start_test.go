@@ -180,7 +180,7 @@ func TestRecordMissing(t *testing.T) {
 	p := newPackage(t, quick)
 	p.want(0, "--start")
 	pid := p.pid()
-	for _, stale := range []*plugin.Process{nil, {PID: pid, Born: 1, Boot: "another"}, {PID: 1, Born: 1, Boot: "another"}} {
+	for _, stale := range []*plugin.Process{nil, {PID: pid, StartTicks: 1, BootID: "another"}, {PID: 1, StartTicks: 1, BootID: "another"}} {
 		if stale == nil {
 			if err := os.RemoveAll(filepath.Join(p.dir, ".service")); err != nil {
 				t.Fatal(err)

@@ -100,7 +100,7 @@ func TestStopOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stale := range []plugin.Process{
-		{PID: other.Process.Pid, Born: s.Born - 1, Boot: boot}, {PID: other.Process.Pid, Born: s.Born, Boot: "another"},
+		{PID: other.Process.Pid, StartTicks: s.Born - 1, BootID: boot}, {PID: other.Process.Pid, StartTicks: s.Born, BootID: "another"},
 	} {
 		if err := service.WriteRun(p.dir, stale); err != nil {
 			t.Fatal(err)

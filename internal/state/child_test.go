@@ -65,8 +65,8 @@ func saveForEver(path string) error {
 	}
 	for n := m.Restarts["a"].Count + 1; ; n++ {
 		err := s.Save(plugin.Changes{
-			Owed:     map[string]*plugin.Owed{"a": {Name: "a", Version: strconv.Itoa(n), Since: noon}},
-			Restarts: map[string]*plugin.Restarts{"a": {Count: n}},
+			Pending:  map[string]*plugin.PendingReport{"a": {Name: "a", Version: strconv.Itoa(n), Since: noon}},
+			Restarts: map[string]*plugin.RestartRecord{"a": {Count: n}},
 			Entries:  entries(n, n),
 			Sync:     n%20 == 0,
 		})
@@ -121,8 +121,8 @@ func TestKill(t *testing.T) {
 		if m.Entries < uint64(saved) || m.Entries > uint64(count) {
 			t.Fatalf("round %d: %d was saved, the journal's last entry is %d", round, saved, m.Entries)
 		}
-		if m.Owed["a"].Version != strconv.Itoa(count) {
-			t.Fatalf("round %d: half a batch: owed %s, restarts %d", round, m.Owed["a"].Version, count)
+		if m.Pending["a"].Version != strconv.Itoa(count) {
+			t.Fatalf("round %d: half a batch: owed %s, restarts %d", round, m.Pending["a"].Version, count)
 		}
 	}
 	if n := len(asides(t, path)); n != 0 {

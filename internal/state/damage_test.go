@@ -26,8 +26,8 @@ func written(t testing.TB) (db, wal []byte, before, after plugin.Memory) {
 	s.Close()
 	s, _ = mustOpen(t, path)
 	change := plugin.Changes{
-		Acked: map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
-		Owed:  map[string]*plugin.Owed{"a": nil},
+		Acked:   map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
+		Pending: map[string]*plugin.PendingReport{"a": nil},
 	}
 	mustSave(t, s, change)
 	s.kill()
@@ -61,8 +61,8 @@ func place(t testing.TB, path string, db, wal []byte) {
 func TestDatabaseCutShort(t *testing.T) {
 	db, wal, before, after := written(t)
 	saved := plugin.Changes{
-		Acked: map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
-		Owed:  map[string]*plugin.Owed{"a": nil},
+		Acked:   map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
+		Pending: map[string]*plugin.PendingReport{"a": nil},
 	}
 	moved := 0
 	for size := 0; size < len(db); size += 512 {
@@ -116,13 +116,13 @@ func TestOldLogIsNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
 	s.Close()
 	if err := os.WriteFile(path+".wal", old, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, m := mustOpen(t, path); len(m.Owed) != 0 {
-		t.Errorf("what was delivered is owed again: %+v", m.Owed)
+	if _, m := mustOpen(t, path); len(m.Pending) != 0 {
+		t.Errorf("what was delivered is owed again: %+v", m.Pending)
 	}
 }
 
@@ -275,8 +275,8 @@ func TestDamagedWhileOpen(t *testing.T) {
 		"seen by Close": (*Store).Close,
 		"seen by Save": func(s *Store) error {
 			s.foldAt = 1
-			err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
-			err = errors.Join(err, s.Save(plugin.Changes{Owed: sample().Owed}))
+			err := s.Save(plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
+			err = errors.Join(err, s.Save(plugin.Changes{Pending: sample().Pending}))
 			s.kill()
 			return err
 		},

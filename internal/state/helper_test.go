@@ -78,17 +78,17 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456789, time.UTC)
 func sample() plugin.Changes {
 	return plugin.Changes{
 		Settings: &plugin.Settings{
-			LastCheck: noon, Told: plugin.Intervals{Scan: time.Minute}, Lazy: true, PullAcked: true,
-			Pulled: []string{"a", "b@1.0#7"},
+			LastCheck: noon, ServerIntervals: plugin.Intervals{Scan: time.Minute}, Lazy: true, PullAcked: true,
+			PulledKeys: []string{"a", "b@1.0#7"},
 		},
 		Acked: map[string]*plugin.Acked{"a": {Version: "1.0", Status: plugin.StatusRunning}},
-		Owed: map[string]*plugin.Owed{"a": {
+		Pending: map[string]*plugin.PendingReport{"a": {
 			Name: "a", Version: "1.1", Status: plugin.StatusFailed, SysTag: plugin.SysTagAdd, Since: noon, ID: 3, Seq: 9,
 		}},
 		Events: map[uint64]*plugin.Event{18446744073709551615: {
 			ID: plugin.EventUpdate, At: noon, Keywords: map[string]string{"name": "ä<\n>"},
 		}},
-		Restarts: map[string]*plugin.Restarts{"a": {Count: 5, Failures: 2, Last: plugin.Moment{Wall: noon}, Cause: "exit 3", Stopped: true}},
+		Restarts: map[string]*plugin.RestartRecord{"a": {Count: 5, Failures: 2, Last: plugin.Moment{Wall: noon}, Cause: "exit 3", Stopped: true}},
 		Blocked: map[string]*plugin.Blocked{"a": {
 			Name: "a", Version: "2.0", Package: "0f", Cause: "404", Tries: 3, Since: noon, Next: noon.Add(time.Hour),
 		}},
@@ -101,7 +101,7 @@ func applied(m plugin.Memory, c plugin.Changes) plugin.Memory {
 		m.Settings = *c.Settings
 	}
 	m.Acked = merged(m.Acked, c.Acked)
-	m.Owed = merged(m.Owed, c.Owed)
+	m.Pending = merged(m.Pending, c.Pending)
 	m.Events = merged(m.Events, c.Events)
 	m.Restarts = merged(m.Restarts, c.Restarts)
 	m.Blocked = merged(m.Blocked, c.Blocked)

@@ -50,7 +50,7 @@ func encode(c plugin.Changes) (image, error) {
 	if err := encodeEntries(m, ackedBucket, c.Acked); err != nil {
 		return nil, err
 	}
-	if err := encodeEntries(m, owedBucket, c.Owed); err != nil {
+	if err := encodeEntries(m, owedBucket, c.Pending); err != nil {
 		return nil, err
 	}
 	if err := encodeEntries(m, restartsBucket, c.Restarts); err != nil {
@@ -129,9 +129,9 @@ func (m image) clone() image {
 func (m image) memory(damage *damages) plugin.Memory {
 	r := plugin.Memory{
 		Acked:    decodeEntries[string, plugin.Acked](m, ackedBucket, name, damage),
-		Owed:     decodeEntries[string, plugin.Owed](m, owedBucket, name, damage),
+		Pending:  decodeEntries[string, plugin.PendingReport](m, owedBucket, name, damage),
 		Events:   decodeEntries[uint64, plugin.Event](m, eventsBucket, sequence, damage),
-		Restarts: decodeEntries[string, plugin.Restarts](m, restartsBucket, name, damage),
+		Restarts: decodeEntries[string, plugin.RestartRecord](m, restartsBucket, name, damage),
 		Blocked:  decodeEntries[string, plugin.Blocked](m, blockedBucket, name, damage),
 	}
 	r.Settings = decodeEntries[string, plugin.Settings](m, settingsBucket, name, damage)[settingsKey]

@@ -57,7 +57,7 @@ func TestJournalIsKept(t *testing.T) {
 	}
 	mustSave(t, s, journalled(1, 3))
 	full := entry(4)
-	full.Exit = &plugin.Exit{At: noon, PID: 7, Known: true, Signal: "SIGKILL", OOM: true, Output: "bye\x1b[2J\n"}
+	full.Exit = &plugin.Exit{At: noon, PID: 7, CauseKnown: true, Signal: "SIGKILL", OOM: true, Output: "bye\x1b[2J\n"}
 	full.NextAt, full.Output, full.Kind, full.Decision = noon, "→ <&>", plugin.EntryExit, "restart"
 	mustSave(t, s, plugin.Changes{Entries: []plugin.Entry{full}, Sync: true})
 	want := append(entries(1, 3), full)

@@ -92,10 +92,10 @@ func TestPowerFailure(t *testing.T) {
 func numbered(n int) plugin.Changes {
 	c := sample()
 	c.Settings.LastCheck = noon.Add(time.Duration(n) * time.Second)
-	c.Owed["a"].Seq = uint64(n)
-	c.Owed[fmt.Sprint("p", n)] = &plugin.Owed{Name: fmt.Sprint("p", n), Version: strings.Repeat("1.", 100) + "0"}
+	c.Pending["a"].Seq = uint64(n)
+	c.Pending[fmt.Sprint("p", n)] = &plugin.PendingReport{Name: fmt.Sprint("p", n), Version: strings.Repeat("1.", 100) + "0"}
 	if n > 3 {
-		c.Owed[fmt.Sprint("p", n-3)] = nil
+		c.Pending[fmt.Sprint("p", n-3)] = nil
 	}
 	c.Entries = entries(n, n)
 	return c
@@ -116,7 +116,7 @@ func oneOf(got plugin.Memory, memories []plugin.Memory, lasting []int, acknowled
 			return nil
 		}
 	}
-	return fmt.Errorf("it remembers %d pending reports up to %d, want what was saved %d to %d times", len(got.Owed), got.Owed["a"].Seq, first, last)
+	return fmt.Errorf("it remembers %d pending reports up to %d, want what was saved %d to %d times", len(got.Pending), got.Pending["a"].Seq, first, last)
 }
 
 // wholeJournal fails unless the journal holds its first entries.

@@ -70,8 +70,8 @@ func TestReadLater(t *testing.T) {
 		t.Fatalf("remembered %+v", m)
 	}
 	newer := plugin.Changes{
-		Acked: map[string]*plugin.Acked{"new": {Version: "2"}, "both": {Version: "2"}},
-		Owed:  map[string]*plugin.Owed{"a": nil},
+		Acked:   map[string]*plugin.Acked{"new": {Version: "2"}, "both": {Version: "2"}},
+		Pending: map[string]*plugin.PendingReport{"a": nil},
 	}
 	if err := s.Save(newer); err == nil {
 		t.Error("saved without a folder")
@@ -90,8 +90,8 @@ func TestReadLater(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("acknowledged (-want +got):\n%s", diff)
 	}
-	if len(m.Owed) != 0 || len(m.Restarts) != 1 {
-		t.Errorf("owed %v, restarts %v", m.Owed, m.Restarts)
+	if len(m.Pending) != 0 || len(m.Restarts) != 1 {
+		t.Errorf("owed %v, restarts %v", m.Pending, m.Restarts)
 	}
 }
 
@@ -216,7 +216,7 @@ func TestReadOnly(t *testing.T) {
 	if diff := cmp.Diff(applied(nothing, sample()), m); diff != "" {
 		t.Errorf("remembered (-want +got):\n%s", diff)
 	}
-	err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+	err := s.Save(plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
 	if !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EACCES) {
 		t.Errorf("error %v, want read-only", err)
 	}
@@ -225,7 +225,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	mustSave(t, s, plugin.Changes{Acked: map[string]*plugin.Acked{"b": {Version: "2"}}})
 	s.kill()
-	if _, m := mustOpen(t, path); len(m.Owed) != 0 || len(m.Acked) != 2 {
+	if _, m := mustOpen(t, path); len(m.Pending) != 0 || len(m.Acked) != 2 {
 		t.Errorf("remembered %+v", m)
 	}
 }

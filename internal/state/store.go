@@ -175,7 +175,7 @@ func (s *Store) Acked(name string) (version string, ok bool) {
 func (s *Store) Known(name string) (version string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var o plugin.Owed
+	var o plugin.PendingReport
 	if s.get(owedBucket, name, &o) {
 		return o.Version, o.Status != plugin.StatusRemoved
 	}

@@ -34,12 +34,12 @@ func TestReopen(t *testing.T) {
 				t.Errorf("remembered (-want +got):\n%s", diff)
 			}
 			mustSave(t, s, plugin.Changes{
-				Owed:   map[string]*plugin.Owed{"a": nil, "never there": nil},
-				Events: map[uint64]*plugin.Event{18446744073709551615: nil},
+				Pending: map[string]*plugin.PendingReport{"a": nil, "never there": nil},
+				Events:  map[uint64]*plugin.Event{18446744073709551615: nil},
 			})
 			end(s)
 			_, m = mustOpen(t, path)
-			if len(m.Owed) != 0 || len(m.Events) != 0 || len(m.Restarts) != 1 {
+			if len(m.Pending) != 0 || len(m.Events) != 0 || len(m.Restarts) != 1 {
 				t.Errorf("after deleting: %+v", m)
 			}
 		})
@@ -60,15 +60,15 @@ func TestAcked(t *testing.T) {
 		}
 	}
 	check("at first", "", false, "", false)
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": {Version: "2.0", Status: plugin.StatusRunning}}})
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": {Version: "2.0", Status: plugin.StatusRunning}}})
 	check("owed", "", false, "2.0", true)
 	mustSave(t, s, plugin.Changes{
 		Acked: map[string]*plugin.Acked{"a": {Version: "1.0", Status: plugin.StatusRunning}},
 	})
 	check("an older one acknowledged", "1.0", true, "2.0", true)
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
 	check("no longer owed", "1.0", true, "1.0", true)
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": {Version: "1.0", Status: plugin.StatusRemoved}}})
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": {Version: "1.0", Status: plugin.StatusRemoved}}})
 	check("removed", "1.0", true, "1.0", false)
 }
 
@@ -145,20 +145,20 @@ func TestLikeAPlainMap(t *testing.T) {
 	settings := rapid.Custom(func(t *rapid.T) plugin.Settings {
 		return plugin.Settings{
 			LastCheck: moment.Draw(t, "at"), Lazy: rapid.Bool().Draw(t, "lazy"),
-			Told: plugin.Intervals{Pull: time.Duration(rapid.Int64().Draw(t, "pull"))},
+			ServerIntervals: plugin.Intervals{Pull: time.Duration(rapid.Int64().Draw(t, "pull"))},
 		}
 	})
 	acked := rapid.Custom(func(t *rapid.T) plugin.Acked {
 		return plugin.Acked{Version: texts.Draw(t, "version"), Status: status.Draw(t, "status")}
 	})
-	owed := rapid.Custom(func(t *rapid.T) plugin.Owed {
-		return plugin.Owed{Name: texts.Draw(t, "name"), Status: status.Draw(t, "status"), Since: moment.Draw(t, "since"), Seq: rapid.Uint64().Draw(t, "seq")}
+	owed := rapid.Custom(func(t *rapid.T) plugin.PendingReport {
+		return plugin.PendingReport{Name: texts.Draw(t, "name"), Status: status.Draw(t, "status"), Since: moment.Draw(t, "since"), Seq: rapid.Uint64().Draw(t, "seq")}
 	})
 	event := rapid.Custom(func(t *rapid.T) plugin.Event {
 		return plugin.Event{ID: texts.Draw(t, "id"), At: moment.Draw(t, "at"), Keywords: map[string]string{"k": texts.Draw(t, "k")}}
 	})
-	restarts := rapid.Custom(func(t *rapid.T) plugin.Restarts {
-		return plugin.Restarts{Count: rapid.Int().Draw(t, "count"), Cause: texts.Draw(t, "cause"), Stopped: rapid.Bool().Draw(t, "stopped")}
+	restarts := rapid.Custom(func(t *rapid.T) plugin.RestartRecord {
+		return plugin.RestartRecord{Count: rapid.Int().Draw(t, "count"), Cause: texts.Draw(t, "cause"), Stopped: rapid.Bool().Draw(t, "stopped")}
 	})
 	blocked := rapid.Custom(func(t *rapid.T) plugin.Blocked {
 		return plugin.Blocked{Name: texts.Draw(t, "name"), Tries: rapid.Int().Draw(t, "tries"), Next: moment.Draw(t, "next")}
@@ -167,7 +167,7 @@ func TestLikeAPlainMap(t *testing.T) {
 		return plugin.Changes{
 			Settings: rapid.Ptr(settings, true).Draw(t, "settings"),
 			Acked:    rapid.MapOfN(names, rapid.Ptr(acked, true), 0, 3).Draw(t, "acked"),
-			Owed:     rapid.MapOfN(names, rapid.Ptr(owed, true), 0, 3).Draw(t, "owed"),
+			Pending:  rapid.MapOfN(names, rapid.Ptr(owed, true), 0, 3).Draw(t, "owed"),
 			Events:   rapid.MapOfN(rapid.Uint64Range(0, 5), rapid.Ptr(event, true), 0, 3).Draw(t, "events"),
 			Restarts: rapid.MapOfN(names, rapid.Ptr(restarts, true), 0, 3).Draw(t, "restarts"),
 			Blocked:  rapid.MapOfN(names, rapid.Ptr(blocked, true), 0, 3).Draw(t, "blocked"),

@@ -114,7 +114,7 @@ func TestStalledDiskAtStart(t *testing.T) {
 	if !wasLogged(hook, "in memory only") {
 		t.Error("not logged")
 	}
-	if err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}}); !errors.Is(err, errStalled) {
+	if err := s.Save(plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}}); !errors.Is(err, errStalled) {
 		t.Errorf("error %v", err)
 	}
 	disk.answer()
@@ -124,7 +124,7 @@ func TestStalledDiskAtStart(t *testing.T) {
 	}
 	mustSave(t, s, plugin.Changes{})
 	s.kill()
-	if _, m := mustOpen(t, path); len(m.Owed) != 0 || len(m.Acked) != 1 {
+	if _, m := mustOpen(t, path); len(m.Pending) != 0 || len(m.Acked) != 1 {
 		t.Errorf("afterwards %+v", m)
 	}
 }

@@ -13,7 +13,7 @@ import (
 type onTheWay struct {
 	mu    sync.Mutex
 	added uint64
-	each  map[uint64]plugin.Fetch
+	each  map[uint64]plugin.FetchProgress
 }
 
 // add begins to follow a package until it arrived, or will not.
@@ -21,15 +21,15 @@ func (o *onTheWay) add(name, version string) (on fetch.Progress, arrived func())
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.each == nil {
-		o.each = map[uint64]plugin.Fetch{}
+		o.each = map[uint64]plugin.FetchProgress{}
 	}
 	o.added++
 	id := o.added
-	o.each[id] = plugin.Fetch{Name: name, Version: version, Total: -1}
+	o.each[id] = plugin.FetchProgress{Name: name, Version: version, Total: -1}
 	on = func(done, total int64) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.each[id] = plugin.Fetch{Name: name, Version: version, Done: done, Total: total}
+		o.each[id] = plugin.FetchProgress{Name: name, Version: version, Done: done, Total: total}
 	}
 	return on, func() {
 		o.mu.Lock()
@@ -39,13 +39,13 @@ func (o *onTheWay) add(name, version string) (on fetch.Progress, arrived func())
 }
 
 // all are sorted by name.
-func (o *onTheWay) all() (fetches []plugin.Fetch) {
+func (o *onTheWay) all() (fetches []plugin.FetchProgress) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, f := range o.each {
 		fetches = append(fetches, f)
 	}
-	slices.SortFunc(fetches, func(a, b plugin.Fetch) int {
+	slices.SortFunc(fetches, func(a, b plugin.FetchProgress) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 	})
 	return fetches

@@ -52,7 +52,7 @@ func (s *Supply) Close() { s.installer.Close() }
 func (s *Supply) Sweep(ctx context.Context) (int, error) { return s.installer.Sweep(ctx) }
 
 // Fetches are the packages that are on their way at this moment.
-func (s *Supply) Fetches() []plugin.Fetch { return s.onTheWay.all() }
+func (s *Supply) Fetches() []plugin.FetchProgress { return s.onTheWay.all() }
 
 // Trusts returns why what lies unpacked of a version may not be installed as it
 // is, or nil.
@@ -145,7 +145,7 @@ func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 	log := s.log.WithFields(logrus.Fields{
 		"plugin": o.Name, "version": o.Version, "source": r.Source, "bytes": staged.Size, "verified": string(staged.Verified), "key": staged.Key,
 	})
-	if staged.Verified.Weak() {
+	if staged.Verified.IsUnverified() {
 		log.Warn("Package is staged, weakly verified")
 	} else {
 		log.Info("Package is staged")

@@ -114,7 +114,7 @@ func TestStageFromTheControlPlane(t *testing.T) {
 			if staged.Verified != c.by || staged.Config.Version != "2.0" {
 				t.Errorf("verified by %q: %+v", staged.Verified, staged.Config)
 			}
-			if said := log.LastEntry().Message; strings.Contains(said, "weakly") != c.by.Weak() {
+			if said := log.LastEntry().Message; strings.Contains(said, "weakly") != c.by.IsUnverified() {
 				t.Errorf("said %q of %s", said, c.by)
 			}
 		})
@@ -145,7 +145,7 @@ func TestFetches(t *testing.T) {
 		ended <- err
 	}()
 	<-asked
-	if diff := cmp.Diff([]plugin.Fetch{{Name: "hello", Version: "2.0", Total: -1}}, s.Fetches()); diff != "" {
+	if diff := cmp.Diff([]plugin.FetchProgress{{Name: "hello", Version: "2.0", Total: -1}}, s.Fetches()); diff != "" {
 		t.Errorf("on its way (-want +got):\n%s", diff)
 	}
 	close(resume)
@@ -166,7 +166,7 @@ func TestOnTheWay(t *testing.T) {
 	a, aArrived := o.add("a", "1")
 	b(1, 10)
 	a(2, -1)
-	want := []plugin.Fetch{{Name: "a", Version: "1", Done: 2, Total: -1}, {Name: "b", Version: "1", Done: 1, Total: 10}}
+	want := []plugin.FetchProgress{{Name: "a", Version: "1", Done: 2, Total: -1}, {Name: "b", Version: "1", Done: 1, Total: 10}}
 	if diff := cmp.Diff(want, o.all()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

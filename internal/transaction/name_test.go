@@ -37,7 +37,7 @@ func TestEveryName(t *testing.T) {
 			if err := s.End(name); err != nil {
 				t.Error(err)
 			}
-			if err := s.Ban(plugin.Ban{Name: name, Version: version, Until: now.Add(time.Minute)}); err != nil {
+			if err := s.Ban(plugin.QuarantinedVersion{Name: name, Version: version, Until: now.Add(time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
 			if _, banned := s.Banned(name, version, now, time.Hour); !banned {
@@ -69,7 +69,7 @@ func TestEveryName(t *testing.T) {
 // SPEC 1: where a @ is in a name, the versions of two plugins stay apart.
 func TestBansAreApart(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Now()
-	for _, b := range []plugin.Ban{{Name: "a@b", Version: "c"}, {Name: "a", Version: "b@c"}} {
+	for _, b := range []plugin.QuarantinedVersion{{Name: "a@b", Version: "c"}, {Name: "a", Version: "b@c"}} {
 		b.Until = now.Add(time.Minute)
 		if err := s.Ban(b); err != nil {
 			t.Fatal(err)

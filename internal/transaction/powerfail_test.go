@@ -72,7 +72,9 @@ func TestPowerFailure(t *testing.T) {
 		}
 		for _, do := range []func() error{
 			at(Prepared), at(Switching), at(Undoing), func() error { return s.End("p") },
-			func() error { return s.Ban(plugin.Ban{Name: "p", Version: "2.0", Until: began.Add(time.Minute)}) },
+			func() error {
+				return s.Ban(plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: began.Add(time.Minute)})
+			},
 			at(Prepared), at(Committed), accept(7), accept(8),
 			func() error { return s.Lift("p", "2.0") },
 			func() error { return s.Remember("p", []string{"1.0"}) },

@@ -12,7 +12,7 @@ import (
 )
 
 // Ban puts a version into quarantine.
-func (s *Store) Ban(b plugin.Ban) error {
+func (s *Store) Ban(b plugin.QuarantinedVersion) error {
 	text, err := json.Marshal(b)
 	if err == nil {
 		err = s.write(layout.Quarantine, layout.PairName(b.Name, b.Version), text, "ban")
@@ -25,11 +25,11 @@ func (s *Store) Ban(b plugin.Ban) error {
 
 // Banned tells whether a version is in quarantine. One whose time is over, or
 // that is further away than longest (a clock that was set), is let go.
-func (s *Store) Banned(name, version string, now time.Time, longest time.Duration) (plugin.Ban, bool) {
-	var b plugin.Ban
+func (s *Store) Banned(name, version string, now time.Time, longest time.Duration) (plugin.QuarantinedVersion, bool) {
+	var b plugin.QuarantinedVersion
 	text, err := os.ReadFile(s.path(layout.Quarantine, layout.PairName(name, version)))
 	if err != nil || json.Unmarshal(text, &b) != nil || b.Name != name || b.Version != version {
-		return plugin.Ban{}, false
+		return plugin.QuarantinedVersion{}, false
 	}
 	return b, now.Before(b.Until) && b.Until.Sub(now) <= longest
 }
@@ -40,9 +40,9 @@ func (s *Store) Lift(name, version string) error {
 }
 
 // Bans are all that hold, in the order of names and versions' text.
-func (s *Store) Bans(now time.Time, longest time.Duration) ([]plugin.Ban, error) {
+func (s *Store) Bans(now time.Time, longest time.Duration) ([]plugin.QuarantinedVersion, error) {
 	files, err := s.files(layout.Quarantine)
-	var bans []plugin.Ban
+	var bans []plugin.QuarantinedVersion
 	for _, path := range files {
 		if b, holds := s.holds(path, now, longest); holds {
 			bans = append(bans, b)
@@ -63,11 +63,11 @@ func (s *Store) SweepBans(now time.Time, longest time.Duration) error {
 	return err
 }
 
-func (s *Store) holds(path string, now time.Time, longest time.Duration) (plugin.Ban, bool) {
-	var b plugin.Ban
+func (s *Store) holds(path string, now time.Time, longest time.Duration) (plugin.QuarantinedVersion, bool) {
+	var b plugin.QuarantinedVersion
 	text, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(text, &b) != nil {
-		return plugin.Ban{}, false
+		return plugin.QuarantinedVersion{}, false
 	}
 	return s.Banned(b.Name, b.Version, now, longest)
 }

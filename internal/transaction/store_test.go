@@ -150,7 +150,7 @@ func TestDamagedFilesAreAllKept(t *testing.T) {
 
 func TestQuarantine(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	b := plugin.Ban{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
+	b := plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
 	if err := s.Ban(b); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestQuarantine(t *testing.T) {
 			t.Errorf("%s: %t %+v", what, banned, got)
 		}
 	}
-	if all, err := s.Bans(now, 2*time.Hour); err != nil || !cmp.Equal(all, []plugin.Ban{b}) {
+	if all, err := s.Bans(now, 2*time.Hour); err != nil || !cmp.Equal(all, []plugin.QuarantinedVersion{b}) {
 		t.Errorf("bans %+v %v", all, err)
 	}
 	if all, err := s.Bans(now.Add(time.Hour), 2*time.Hour); err != nil || len(all) != 0 {

@@ -22,7 +22,7 @@ const maxOutput = 4 << 10
 func Outcome(v plugin.Verb, r process.Result) plugin.Outcome {
 	return plugin.Outcome{
 		Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, HostFault: hostFault(r),
-		Output: tail(r.Output), Err: r.Err, Life: r.RunID, Processes: r.Processes,
+		Output: tail(r.Output), Err: r.Err, RunID: r.RunID, Processes: r.Processes,
 	}
 }
 

@@ -115,7 +115,7 @@ func parse(lines []string) (Manifest, error) {
 	for i, line := range lines {
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || key != order[i][0] {
-			return m, fmt.Errorf("line %q, want %s=", plugin.Cut(line, 80), order[i][0])
+			return m, fmt.Errorf("line %q, want %s=", plugin.TruncateText(line, 80), order[i][0])
 		}
 		v[i] = value
 	}

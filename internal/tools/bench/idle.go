@@ -146,7 +146,7 @@ func settled(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o op
 func toDo(s plugin.Snapshot, plugins int, soon time.Duration) string {
 	fine := 0
 	for _, p := range s.Plugins {
-		if p.State == plugin.StateRunning && p.Acked == plugin.StatusRunning && !p.Owed && !p.Beat.IsZero() && p.NextAt.IsZero() {
+		if p.State == plugin.StateRunning && p.Acked == plugin.StatusRunning && !p.Pending && !p.LastHeartbeat.IsZero() && p.NextAt.IsZero() {
 			fine++
 		}
 	}
@@ -157,7 +157,7 @@ func toDo(s plugin.Snapshot, plugins int, soon time.Duration) string {
 		return "scan and pull"
 	case c.Probes < uint64(2*plugins):
 		return "the look at what was started, once it has had the time to prove itself"
-	case s.Reports.Owed > 0 || s.Reports.Events > 0:
+	case s.Reports.Pending > 0 || s.Reports.Events > 0:
 		return "reports"
 	}
 	for _, t := range s.Timers {

@@ -41,7 +41,7 @@ func monotonic() time.Duration {
 
 // measureSeen kills daemons one after the other, and measures from the kill to
 // the moment at which their exit is reported (EV-01).
-func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.Watch, err error) {
+func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
 	in, err := rig.NewInstallation()
 	if err != nil {
 		return nil, 0, err

@@ -124,8 +124,8 @@ func (w *world) restless(ctx context.Context) string {
 			return fmt.Sprintf("%s is watched by %s", name, s.Plugins[i].Watch)
 		}
 	}
-	if s.Reports.Owed > 0 || s.Reports.Events > 0 {
-		return fmt.Sprintf("pending: %d statuses, %d events: %s", s.Reports.Owed, s.Reports.Events, s.Reports.LastError)
+	if s.Reports.Pending > 0 || s.Reports.Events > 0 {
+		return fmt.Sprintf("pending: %d statuses, %d events: %s", s.Reports.Pending, s.Reports.Events, s.Reports.LastError)
 	}
 	if len(s.Problems) > 0 {
 		return fmt.Sprintf("problem: %+v", s.Problems)

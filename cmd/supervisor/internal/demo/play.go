@@ -229,7 +229,7 @@ func (p *play) away(ctx context.Context) error {
 	p.tell.line("meanwhile, once 1.1 is installed")
 	if err := p.claim(ctx, "the supervisor found it, could not tell, and keeps it as owed", func(s sight) bool {
 		v := s.view("once")
-		return v.Version == "1.1" && v.Owed && s.Reports.LastError != ""
+		return v.Version == "1.1" && v.Pending && s.Reports.LastError != ""
 	}); err != nil {
 		return err
 	}
@@ -238,6 +238,6 @@ func (p *play) away(ctx context.Context) error {
 	}
 	p.tell.line("control plane runs again")
 	return p.claim(ctx, "what was owed has arrived", func(s sight) bool {
-		return s.told("once").Version == "1.1" && !s.view("once").Owed
+		return s.told("once").Version == "1.1" && !s.view("once").Pending
 	})
 }

@@ -27,7 +27,7 @@ func TestDocs(t *testing.T) {
 	}
 	logAgent := plugin.View{
 		Name: "log-agent", Version: "2.4.1", Type: plugin.Persist, State: plugin.StateRunning, Since: before(76 * time.Hour),
-		Beat: before(4 * time.Second), Interval: 60, Why: "found running", Watch: plugin.WatchCgroup,
+		LastHeartbeat: before(4 * time.Second), HeartbeatInterval: 60, Why: "found running", Watch: plugin.WatchCgroup,
 	}
 	entry := func(d time.Duration, kind plugin.EntryKind, cause string) plugin.Entry {
 		return plugin.Entry{At: before(d), Kind: kind, Plugin: "metrics", Version: "1.9.0", Cause: cause}
@@ -35,11 +35,11 @@ func TestDocs(t *testing.T) {
 	loop := entry(10*time.Second, plugin.EntryState, "exit 3")
 	loop.From, loop.To, loop.Decision, loop.Next, loop.NextAt = plugin.StateStarting, plugin.StateCrashLoop, "wait, longer each time", "retry", at.Add(38*time.Second)
 	exit := entry(10*time.Second, plugin.EntryExit, "exit 3")
-	exit.Exit = &plugin.Exit{PID: 4802, Known: true, Code: 3, Output: "reading /etc/x.conf\ncannot open /etc/x.conf: permission denied\n"}
+	exit.Exit = &plugin.Exit{PID: 4802, CauseKnown: true, Code: 3, Output: "reading /etc/x.conf\ncannot open /etc/x.conf: permission denied\n"}
 	restart := entry(22*time.Second, plugin.EntryState, "out of memory, killed by the kernel")
 	restart.From, restart.To = plugin.StateRunning, plugin.StateStarting
 	killed := entry(22*time.Second, plugin.EntryExit, "out of memory, killed by the kernel")
-	killed.Exit, killed.Decision = &plugin.Exit{PID: 4711, Known: true, OOM: true, Output: "cache: 180 MiB\n"}, "restart at once"
+	killed.Exit, killed.Decision = &plugin.Exit{PID: 4711, CauseKnown: true, OOM: true, Output: "cache: 180 MiB\n"}, "restart at once"
 	started := entry(2*time.Hour, plugin.EntryState, "started after exit 3")
 	started.From, started.To = plugin.StateStarting, plugin.StateRunning
 
@@ -53,9 +53,9 @@ func TestDocs(t *testing.T) {
 		try(t, Event(&events, e, Paint{}))
 	}
 	switching := logAgent
-	switching.Change = &plugin.Changing{What: "upgrade to 2.4.2", Phase: "switching", Since: before(4 * time.Second)}
+	switching.Change = &plugin.ChangeProgress{What: "upgrade to 2.4.2", Phase: "switching", Since: before(4 * time.Second)}
 	try(t, Status(&changes, plugin.Snapshot{
-		At: at, Plugins: []plugin.View{switching}, Fetches: []plugin.Fetch{{Name: "metrics", Version: "2.0", Done: 1.6e6, Total: 14.1e6}},
+		At: at, Plugins: []plugin.View{switching}, Fetches: []plugin.FetchProgress{{Name: "metrics", Version: "2.0", Done: 1.6e6, Total: 14.1e6}},
 	}, StatusOptions{}))
 	_, below, found := strings.Cut(changes.String(), "fetching:")
 	if !found {

@@ -115,7 +115,7 @@ func exit(e plugin.Exit) string {
 	if e.Partial { // it names the process
 		return how
 	}
-	if !e.Known && !e.OOM {
+	if !e.CauseKnown && !e.OOM {
 		how = "cause unknown" // that it ended is said already
 	}
 	if e.PID > 0 {

@@ -21,7 +21,7 @@ func chain() []plugin.Entry {
 		},
 		{
 			Seq: 8, At: ago(11 * time.Second), Kind: plugin.EntryExit, Plugin: "metrics", Version: "1.9.0", Cause: "exit 3",
-			Exit: &plugin.Exit{PID: 4711, Known: true, Code: 3, Output: "one\n\ntwo\n\tcannot open \x1b[31m/etc/x.conf\n"}, Output: "not this",
+			Exit: &plugin.Exit{PID: 4711, CauseKnown: true, Code: 3, Output: "one\n\ntwo\n\tcannot open \x1b[31m/etc/x.conf\n"}, Output: "not this",
 		},
 		{
 			Seq: 6, At: ago(2 * time.Hour), Kind: plugin.EntryExit, Plugin: "metrics", Version: "1.9.0",

@@ -59,7 +59,7 @@ func table(w io.Writer, s plugin.Snapshot, p Paint) {
 }
 
 func viewColour(v plugin.View) colour {
-	if v.State == plugin.StateInstalled && !v.Healthy() {
+	if v.State == plugin.StateInstalled && !v.IsHealthy() {
 		return yellow
 	}
 	return stateColour(v.State)
@@ -79,10 +79,10 @@ func stateColour(s plugin.State) colour {
 }
 
 func health(now time.Time, v plugin.View) string {
-	if v.Interval <= 0 || v.Beat.IsZero() {
+	if v.HeartbeatInterval <= 0 || v.LastHeartbeat.IsZero() {
 		return "-"
 	}
-	return fmt.Sprintf("heartbeat %s/%gs", since(now, v.Beat), v.Interval)
+	return fmt.Sprintf("heartbeat %s/%gs", since(now, v.LastHeartbeat), v.HeartbeatInterval)
 }
 
 // reason is what brought the plugin here, and what will happen next.

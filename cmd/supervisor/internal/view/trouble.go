@@ -12,17 +12,17 @@ import (
 // troubles are the lines below the table.
 func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
 	r := s.Reports
-	if r.Owed > 0 || r.Events > 0 {
+	if r.Pending > 0 || r.Events > 0 {
 		var what []string
-		if r.Owed > 0 {
-			what = append(what, count(r.Owed, "status", "statuses"))
+		if r.Pending > 0 {
+			what = append(what, count(r.Pending, "status", "statuses"))
 		}
 		if r.Events > 0 {
 			what = append(what, count(r.Events, "event", "events"))
 		}
 		line := strings.Join(what, " and ") + " not reported yet"
-		if !r.OwedSince.IsZero() {
-			line += " for " + since(s.At, r.OwedSince)
+		if !r.PendingSince.IsZero() {
+			line += " for " + since(s.At, r.PendingSince)
 		}
 		if r.LastError != "" {
 			line += ": " + Line(r.LastError)
@@ -33,7 +33,7 @@ func troubles(w io.Writer, s plugin.Snapshot, p Paint) {
 		fmt.Fprintln(w, p.Note("owed:"), line)
 	}
 	for _, v := range s.Plugins {
-		for _, limit := range v.Unlimited { // "memory: no controller" (EV-17)
+		for _, limit := range v.UnenforcedLimits { // "memory: no controller" (EV-17)
 			what, why, _ := strings.Cut(limit, ": ")
 			fmt.Fprintf(w, "%s %s of %s not enforced: %s\n", p.Note("limit:"), Line(what), Line(v.Name), Line(why))
 		}
@@ -59,16 +59,16 @@ func packages(w io.Writer, s plugin.Snapshot, p Paint) {
 		}
 	}
 	weak := map[plugin.Verified][]string{}
-	for _, v := range s.Weak() {
+	for _, v := range s.ListUnverified() {
 		weak[v.Verified] = append(weak[v.Verified], Line(v.Name)+" "+Line(v.Version))
 	}
 	for _, by := range []plugin.Verified{plugin.ByMD5, plugin.ByNothing} {
 		if some := weak[by]; len(some) > 0 {
-			fmt.Fprintf(w, "%s %s: %s\n", p.Note("weak:"), several(some), by.Words())
+			fmt.Fprintf(w, "%s %s: %s\n", p.Note("weak:"), several(some), by.Describe())
 		}
 	}
 	for _, v := range s.Plugins {
-		for _, b := range v.Refused {
+		for _, b := range v.Quarantined {
 			fmt.Fprintf(w, "%s version %s of %s is refused until %s (for %s): %s\n", p.Note("refused:"), Line(b.Version), Line(b.Name),
 				b.Until.Local().Format("2006-01-02 15:04"), Span(b.Until.Sub(s.At)), Line(b.Cause))
 		}

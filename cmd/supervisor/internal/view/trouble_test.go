@@ -17,22 +17,22 @@ import (
 func TestStatusTellsOfPackages(t *testing.T) {
 	var s plugin.Snapshot
 	s.At = now
-	add := func(name string, by plugin.Verified, refused ...plugin.Ban) {
+	add := func(name string, by plugin.Verified, refused ...plugin.QuarantinedVersion) {
 		s.Plugins = append(s.Plugins, plugin.View{
 			Name: name, Version: "1.0", Type: plugin.Persist, State: plugin.StateRunning, Since: now, Watch: plugin.WatchCgroup,
-			Verified: by, Refused: refused,
+			Verified: by, Quarantined: refused,
 		})
 	}
 	until := time.Date(2026, 3, 2, 2, 30, 0, 0, time.Local)
 	s.At = until.Add(-23 * time.Hour)
-	add("one", plugin.ByMD5, plugin.Ban{Name: "one", Version: "2.0", Until: until, Cause: "2.0 ended 2s after\nit was started"})
+	add("one", plugin.ByMD5, plugin.QuarantinedVersion{Name: "one", Version: "2.0", Until: until, Cause: "2.0 ended 2s after\nit was started"})
 	add("two", plugin.BySHA256)
 	add("three", plugin.VerifiedUnknown)
 	add("four", plugin.ByNothing)
 	for i := range 9 {
 		add(fmt.Sprint("p", i), plugin.ByMD5)
 	}
-	s.Fetches = []plugin.Fetch{{Name: "new", Version: "1.1", Done: 5e6, Total: 20e6}, {Name: "other", Version: "2", Done: 1e5, Total: -1}}
+	s.Fetches = []plugin.FetchProgress{{Name: "new", Version: "1.1", Done: 5e6, Total: 20e6}, {Name: "other", Version: "2", Done: 1e5, Total: -1}}
 	s.Blocked = []plugin.Blocked{
 		{Name: "one", Version: "3.0", Cause: "package has MD5 00,\noffered was 11", Tries: 1, Since: s.At.Add(-time.Minute), Next: s.At},
 		{Name: "new", Version: "1.0", Cause: "404", Tries: 4, Since: s.At.Add(-4 * time.Hour), Next: until},

@@ -24,7 +24,7 @@ func sample() plugin.Snapshot {
 		Plugins: []plugin.View{
 			{
 				Name: "log-agent", Version: "2.4.1", Type: plugin.Persist, State: plugin.StateRunning, Since: ago(76 * time.Hour),
-				Beat: ago(4 * time.Second), Interval: 60, Why: "found running", Watch: plugin.WatchCgroup,
+				LastHeartbeat: ago(4 * time.Second), HeartbeatInterval: 60, Why: "found running", Watch: plugin.WatchCgroup,
 			},
 			{
 				Name: "metrics", Version: "1.9.0", Type: plugin.Persist, State: plugin.StateCrashLoop, Since: ago(12 * time.Minute),
@@ -32,8 +32,8 @@ func sample() plugin.Snapshot {
 			},
 			{Name: "metrics", Version: "1.8.0", Type: plugin.Persist, State: plugin.StateInstalled, Since: now, Duplicate: true},
 		},
-		Reports: plugin.Reports{
-			Owed: 2, OwedSince: ago(3 * time.Minute), Events: 1, Attempts: 3,
+		Reports: plugin.ReportStatus{
+			Pending: 2, PendingSince: ago(3 * time.Minute), Events: 1, Attempts: 3,
 			LastError: "control plane answered 503", NextTry: now.Add(12 * time.Second),
 		},
 		Damaged:  []plugin.Damage{{Where: "record 9", Why: "not a JSON object"}},
@@ -83,11 +83,11 @@ func TestStatusVerbose(t *testing.T) {
 // EV-04, EV-17: status says where an exit is not seen by an event, and which
 // limits are not enforced.
 func TestStatusSaysWhatIsNotDone(t *testing.T) {
-	view := func(name string, state plugin.State, watch plugin.Watch) plugin.View {
+	view := func(name string, state plugin.State, watch plugin.WatchMethod) plugin.View {
 		return plugin.View{Name: name, Version: "1", Type: plugin.Persist, State: state, Since: now, Watch: watch}
 	}
 	limited := view("limited", plugin.StateRunning, plugin.WatchPidfd)
-	limited.Unlimited = []string{"memory: no controller", "pids: \x1bno"}
+	limited.UnenforcedLimits = []string{"memory: no controller", "pids: \x1bno"}
 	once := view("once", plugin.StateRunning, plugin.WatchScan)
 	once.Type = plugin.Once
 	var b bytes.Buffer
