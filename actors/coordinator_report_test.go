@@ -244,7 +244,7 @@ func TestReportsDoNotOvertake(t *testing.T) {
 }
 
 // CL-20: what a command could not deliver is delivered, once it is saved.
-func TestTakeReport(t *testing.T) {
+func TestEnqueueReport(t *testing.T) {
 	w := newWorld(persist(1, "a"))
 	cfg := testConfig()
 	cfg.Intervals.Scan, cfg.FirstRun.Pull = 10*time.Hour, 10*time.Hour

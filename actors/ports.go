@@ -105,7 +105,7 @@ type Heartbeats interface {
 }
 
 // ControlPlane makes one request a call, never a second try: the actors own
-// retries. An answer other than 2xx is a *plugin.Refusal.
+// retries. An answer other than 2xx is a *plugin.HTTPError.
 type ControlPlane interface {
 	Report(ctx context.Context, r plugin.Report) (plugin.Answer, error)
 	CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error)

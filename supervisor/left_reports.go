@@ -22,7 +22,7 @@ const leftReportsAgain = 900 * time.Millisecond
 // reportTaker takes a report over; when it returns without an error the report is
 // saved.
 type reportTaker interface {
-	TakeReport(ctx context.Context, r plugin.LateReport) error
+	EnqueueReport(ctx context.Context, r plugin.LateReport) error
 }
 
 // leftReports takes the reports that commands could not deliver and left in the
@@ -70,7 +70,7 @@ func (l leftReports) take(ctx context.Context) bool {
 		l.log.WithError(err).Warn("Reports that commands left cannot all be read")
 	}
 	for _, r := range left {
-		if err := l.to.TakeReport(ctx, r.LateReport); err != nil {
+		if err := l.to.EnqueueReport(ctx, r.LateReport); err != nil {
 			l.log.WithError(err).WithField("plugin", r.Name).Warn("Report that a command left is not taken")
 			return false
 		}

@@ -19,7 +19,7 @@ type taken struct {
 	refused bool
 }
 
-func (k *taken) TakeReport(_ context.Context, r plugin.LateReport) error {
+func (k *taken) EnqueueReport(_ context.Context, r plugin.LateReport) error {
 	if !k.refused {
 		k.refused = true
 		return errors.New("not now")

@@ -52,7 +52,7 @@ func clampTimeout(d time.Duration) time.Duration {
 	return d
 }
 
-// decodeObject reads one JSON object. The error wraps plugin.ErrNotUnderstood when
+// decodeObject reads one JSON object. The error wraps plugin.ErrUnreadableAnswer when
 // the body is none. An incomplete body is not read.
 func decodeObject(r response, into any) error {
 	var err error

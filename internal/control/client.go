@@ -111,7 +111,7 @@ func newReport(r plugin.Report) StatusReport {
 }
 
 // CheckUpdates asks for newer versions of the plugins. The error wraps
-// plugin.ErrNotUnderstood when the answer could not be read (UP-04).
+// plugin.ErrUnreadableAnswer when the answer could not be read (UP-04).
 func (c *Client) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	check := UpdateCheck{OS: c.os, Arch: c.arch, Plugin: []UpdateSubject{}}
 	for _, p := range ps {

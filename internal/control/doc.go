@@ -7,7 +7,7 @@
 //
 //   - an answer, when the status is 2xx. A body that cannot be read is reported
 //     with it: the request was delivered all the same (SC-19);
-//   - a *plugin.Refusal, when the status is anything else (SC-20);
+//   - a *plugin.HTTPError, when the status is anything else (SC-20);
 //   - another error, when no complete answer came in time.
 //
 // Client and server use the same wire types. The wire's status words

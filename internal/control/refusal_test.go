@@ -53,7 +53,7 @@ func TestRefusals(t *testing.T) {
 			} {
 				var refusal *plugin.HTTPError
 				if !errors.As(err, &refusal) {
-					t.Fatalf("%s: error %v, want a *plugin.Refusal", call, err)
+					t.Fatalf("%s: error %v, want a *plugin.HTTPError", call, err)
 				}
 				if diff := cmp.Diff(test.want, *refusal); diff != "" {
 					t.Errorf("%s, wanted (-), got (+):\n%s", call, diff)
