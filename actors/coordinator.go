@@ -47,9 +47,9 @@ func (w *worker) isAnswer(gen uint64) bool {
 	return true
 }
 
-// oldest returns the number of the worker's outstanding order, or what comes
+// oldestOrder returns the number of the worker's outstanding order, or what comes
 // after last if there is none.
-func (w *worker) oldest(last uint64) uint64 {
+func (w *worker) oldestOrder(last uint64) uint64 {
 	if w.gen == 0 {
 		return last + 1
 	}
@@ -110,9 +110,9 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
 		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
-		c.host.faults = &hostFaults{of: map[string]hostFault{}, host: &c.host, timers: &c.timers}
+		c.host.faults = &hostFaults{byPlugin: map[string]hostFault{}, host: &c.host, timers: &c.timers}
 		return c
-	}, guarded)
+	}, withPanicLogging)
 }
 
 func (c *coordinator) Receive(ctx actor.Context) {
@@ -120,7 +120,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	var answer any // to an operator
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		c.start(ctx)
+		c.startWorkers(ctx)
 	case *actor.Stopping, *actor.Restarting:
 		c.timers.stopAll()
 		return
@@ -131,7 +131,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.UpdateDue:
 		c.onUpdateDue(m)
 	case messages.InventoryDue:
-		if c.timers.fired(timerKey{kind: timerInventory}, m.Gen) {
+		if c.timers.takeFired(timerKey{kind: timerInventory}, m.Gen) {
 			c.collectInventory(false)
 		}
 	case messages.RefreshDue:
@@ -143,15 +143,15 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.BudgetDue:
 		c.onBudgetDue(m)
 	case messages.SaveDue:
-		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
+		c.timers.takeFired(timerKey{kind: timerSave}, m.Gen) // commit tries again
 	case messages.RecheckDue:
 		if c.host.faults.recheck(m, &c.scans, c.plugins) && c.workers.inventory.gen == 0 {
-			c.order(&c.workers.inventory, collectInventory)
+			c.giveOrder(&c.workers.inventory, collectInventory)
 		}
 	case messages.ChecksDue:
-		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
+		c.timers.takeFired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
 	case messages.RecordsDue:
-		if c.timers.fired(timerKey{kind: timerRecords}, m.Gen) {
+		if c.timers.takeFired(timerKey{kind: timerRecords}, m.Gen) {
 			c.collectInventory(true)
 		}
 	case messages.PendingDue:
@@ -168,7 +168,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onHeartbeat(m.Event)
 	case messages.LockFreed:
 		if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left { // EV-21
-			c.apply(l, policy.Fact{Kind: policy.LockFreed})
+			c.applyFact(l, policy.Fact{Kind: policy.LockFreed})
 		}
 	case messages.RecordsChanged:
 		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
@@ -196,9 +196,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.SlotReturned:
 		c.grantSlots(c.starts.Release(m.Attempt), 0)
 	case messages.RestartSucceeded:
-		c.onAttemptEnded(m.Attempt, succeeded(m))
+		c.onAttemptEnded(m.Attempt, successFact(m))
 	case messages.RestartFailed:
-		c.onAttemptEnded(m.Attempt, failed(m))
+		c.onAttemptEnded(m.Attempt, failureFact(m))
 	case messages.RestartCancelled:
 		c.onAttemptEnded(m.Attempt, policy.Fact{Kind: policy.AttemptCancelled})
 	case messages.ReportDelivered:
@@ -206,15 +206,15 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ReportFailed:
 		c.onReportFailed(m)
 	case messages.ReportReplaced:
-		c.reports.Drop(m.Gen)
+		c.reports.Discard(m.Gen)
 	case messages.EventDelivered:
-		c.events.Delivered(m.Gen)
+		c.events.MarkDelivered(m.Gen)
 		c.host.noteEvent(nil)
 	case messages.EventFailed:
 		c.onEventFailed(m)
 	case reporterLost:
-		c.events.Resend()
-		c.reports.Want(policy.ForChange, nil)
+		c.events.ResendInFlight()
+		c.reports.RequestReport(policy.ForChange, nil)
 	case messages.UpdatesOffered:
 		c.onUpdatesOffered(m)
 	case messages.Fetched:
@@ -235,21 +235,21 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
 	case messages.EnqueueReport:
-		answer = takeReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
+		answer = enqueueReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
 	case messages.CheckUpdatesNow:
-		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
+		c.schedule.SetDue(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}
 	default:
 		return
 	}
 	if answer != nil { // once what was accepted is saved: it survives the supervisor (EV-14)
-		c.after(func(ctx actor.Context) { ctx.Respond(answer) })
+		c.runAfterSave(func(ctx actor.Context) { ctx.Respond(answer) })
 	}
 	c.commit(ctx)
 }
 
-// start spawns the workers and sets when each period is due first.
-func (c *coordinator) start(ctx actor.Context) {
+// startWorkers spawns the workers and sets when each period is due first.
+func (c *coordinator) startWorkers(ctx actor.Context) {
 	c.timers.root, c.timers.self = ctx.ActorSystem().Root, ctx.Self()
 	w := &c.workers
 	w.scanner.pid = spawn(ctx, c.props.scanner, "scanner")
@@ -261,17 +261,17 @@ func (c *coordinator) start(ctx actor.Context) {
 
 	first := [policy.PeriodCount]time.Duration{c.cfg.FirstRun.Scan, c.cfg.FirstRun.Pull, c.cfg.FirstRun.Update, c.cfg.FirstRun.Inventory}
 	for p := range policy.PeriodCount {
-		c.schedule.SetFirst(p, c.now.Wall.Add(first[p]+policy.Within(c.cfg.FirstRun.Jitter, c.ports.Rand)))
+		c.schedule.SetDue(p, c.now.Wall.Add(first[p]+policy.RandomWithin(c.cfg.FirstRun.Jitter, c.ports.Rand)))
 	}
 	if c.reports.Count()+c.events.Count() > 0 {
-		c.events.Hold()
-		c.timers.arm(timerKey{kind: timerPending}, policy.Within(min(c.cfg.FirstRun.Jitter, pendingSpread), c.ports.Rand))
+		c.events.HoldBack()
+		c.timers.arm(timerKey{kind: timerPending}, policy.RandomWithin(min(c.cfg.FirstRun.Jitter, pendingSpread), c.ports.Rand))
 	}
 	if !c.watching.adopting {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
 	// What is installed is listed at once, so that status can show it.
-	c.order(&w.inventory, collectInventory)
+	c.giveOrder(&w.inventory, collectInventory)
 }
 
 // spawn starts a child of the Coordinator under a name that is new.
@@ -283,29 +283,29 @@ func spawn(ctx actor.Context, props *actor.Props, name string) *actor.PID {
 	return pid
 }
 
-// after notes something to be done once what has changed is saved.
-func (c *coordinator) after(do func(actor.Context)) { c.afterSave = append(c.afterSave, do) }
+// runAfterSave notes something to be done once what has changed is saved.
+func (c *coordinator) runAfterSave(do func(actor.Context)) { c.afterSave = append(c.afterSave, do) }
 
-// send sends a message to a worker once what has changed is saved.
-func (c *coordinator) send(to *actor.PID, m any) {
-	c.after(func(ctx actor.Context) { ctx.Request(to, m) })
+// sendAfterSave sends a message to a worker once what has changed is saved.
+func (c *coordinator) sendAfterSave(to *actor.PID, m any) {
+	c.runAfterSave(func(ctx actor.Context) { ctx.Request(to, m) })
 }
 
-// order gives a worker something to do; message gets the number that its
+// giveOrder gives a worker something to do; message gets the number that its
 // answer carries.
-func (c *coordinator) order(w *worker, message func(gen uint64) any) {
+func (c *coordinator) giveOrder(w *worker, message func(gen uint64) any) {
 	c.seq++
 	w.gen, w.since = c.seq, c.now
-	c.send(w.pid, message(c.seq))
+	c.sendAfterSave(w.pid, message(c.seq))
 }
 
-// apply hands a fact about a plugin to its lifecycle and takes the effects
+// applyFact hands a fact about a plugin to its lifecycle and takes the effects
 // over. A fact that the transition table does not have is a defect of ours: it
 // is counted, and changes nothing.
-func (c *coordinator) apply(l *policy.Lifecycle, f policy.Fact) {
+func (c *coordinator) applyFact(l *policy.Lifecycle, f policy.Fact) {
 	c.seq++
 	effects, err := l.Apply(policy.Env{
-		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(c.schedule.Every(policy.ScanPeriod)), Rand: c.ports.Rand,
+		Now: c.now, Seq: c.seq, Pending: c.attempts.countRestarts, Config: c.cfg.Restart.restartConfig(c.schedule.IntervalOf(policy.ScanPeriod)), Rand: c.ports.Rand,
 	}, f)
 	if err != nil {
 		c.host.counters.Defects++
@@ -323,52 +323,52 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 	case policy.Moved:
 		c.publishMove(l, e)
 	case policy.Note:
-		c.journal.note(l, e.Entry)
+		c.journal.notePlugin(l, e.Entry)
 	case policy.Save:
 		record := l.Record
 		c.batch.SetRestarts(key, &record, e.Sync)
 	case policy.Forget:
 		delete(c.plugins, key)
 		delete(c.journal.unreported, key)
-		c.absent.remove(key, c.seq)
+		c.absent.markRemoved(key, c.seq)
 		c.host.faults.solve(key)
 		c.batch.SetRestarts(key, nil, false)
 	case policy.Spawn:
 		live := c.attempts.add(e.Attempt.ID, l)
-		c.after(func(ctx actor.Context) {
+		c.runAfterSave(func(ctx actor.Context) {
 			live.pid = spawn(ctx, c.props.restarter(e.Attempt), fmt.Sprintf("restarter-%d", e.Attempt.ID))
 		})
 	case policy.Cancel:
 		if !e.Begun {
 			c.grantSlots(c.starts.Release(e.Attempt), 0) // or its place in a line
 		}
-		c.after(c.attempts.send(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
+		c.runAfterSave(c.attempts.sendTo(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
 	case policy.Release:
 		c.attempts.release(e.Attempt)
 		c.grantSlots(c.starts.Release(e.Attempt), 0)
 	case policy.Check:
-		c.scans.want(key, e.Refresh)
+		c.scans.requestCheck(key, e.Refresh)
 	case policy.Report:
 		c.reports.Add(c.now.Wall, l.Plugin, e.Status, e.SysTag)
-		c.reports.Want(policy.ForChange, nil)
+		c.reports.RequestReport(policy.ForChange, nil)
 		if e.Restarted {
-			c.reports.Restarted(key)
+			c.reports.MarkRestarted(key)
 		}
-	case policy.ReportGone:
-		c.reports.Gone(key, l.Plugin, e.Still, c.now.Wall)
+	case policy.ReportRemoved:
+		c.reports.AddRemoved(key, l.Plugin, e.Still, c.now.Wall)
 	case policy.Arm:
 		c.timers.arm(timerKey{pluginTimers[e.Timer], key}, e.After)
 	case policy.Disarm:
 		c.timers.stop(timerKey{pluginTimers[e.Timer], key})
 	case policy.ApplyChange:
-		c.changes.Granted(e.Change.ID, c.now.Wall)
-		c.send(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, StatusBefore: e.Before})
+		c.changes.MarkApplying(e.Change.ID, c.now.Wall)
+		c.sendAfterSave(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, StatusBefore: e.Before})
 	case policy.InterruptChange:
-		c.send(c.workers.upgrader.pid, messages.InterruptChange{Change: e.Change, LeaveStopped: e.LeaveStopped})
+		c.sendAfterSave(c.workers.upgrader.pid, messages.InterruptChange{Change: e.Change, LeaveStopped: e.LeaveStopped})
 	case policy.WatchChanged:
 		c.watching.changed = true
 	default:
-		c.host.count(l, e)
+		c.host.countEffect(l, e)
 	}
 }
 
@@ -377,11 +377,11 @@ func (c *coordinator) commit(ctx actor.Context) {
 	c.orderChecks()
 	c.watchPlugins()
 	c.sendPending()
-	for _, entry := range c.journal.finish() {
+	for _, entry := range c.journal.takeEntries() {
 		c.batch.AddEntry(entry)
-		c.after(func(ctx actor.Context) { ctx.ActorSystem().EventStream.Publish(messages.Recorded{Entry: entry}) })
+		c.runAfterSave(func(ctx actor.Context) { ctx.ActorSystem().EventStream.Publish(messages.Recorded{Entry: entry}) })
 	}
-	c.save()
+	c.saveChanges()
 	for len(c.afterSave) > 0 {
 		do := c.afterSave[0]
 		c.afterSave = c.afterSave[1:]
@@ -389,18 +389,18 @@ func (c *coordinator) commit(ctx actor.Context) {
 	}
 	c.afterSave = nil
 	for p, kind := range periodTimers {
-		c.timers.armAt(timerKey{kind: kind}, c.schedule.Due(policy.Period(p)), c.ports.Clock.Now())
+		c.timers.armAt(timerKey{kind: kind}, c.schedule.DueAt(policy.Period(p)), c.ports.Clock.Now())
 	}
 }
 
 // saveRetry is after how long a refused write is tried again, at the latest.
 const saveRetry = 10 * time.Second
 
-func (c *coordinator) save() {
-	changes, dirty := c.batch.Changes(func() plugin.Settings {
+func (c *coordinator) saveChanges() {
+	changes, dirty := c.batch.CollectChanges(func() plugin.Settings {
 		s := plugin.Settings{Lazy: c.lazy}
-		c.schedule.Save(&s)
-		c.reports.Save(&s)
+		c.schedule.SaveSettings(&s)
+		c.reports.SaveSettings(&s)
 		return s
 	})
 	if !dirty && !c.unsaved {
@@ -408,12 +408,12 @@ func (c *coordinator) save() {
 	}
 	if err := c.ports.Memory.Save(changes); err != nil {
 		c.unsaved = true
-		c.batch.Refused()
+		c.batch.MarkFailed()
 		c.host.addProblem("state file", err)
 		c.timers.arm(timerKey{kind: timerSave}, saveRetry)
 		return
 	}
-	c.batch.Written()
+	c.batch.MarkWritten()
 	c.unsaved = false
 	c.host.solveProblem("state file")
 }

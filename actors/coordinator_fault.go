@@ -26,16 +26,16 @@ type hostFault struct {
 // hostFaults are the plugins whose last command the host could not run, by
 // plugin.Key.
 type hostFaults struct {
-	of     map[string]hostFault
-	host   *hostState
-	timers *timers
+	byPlugin map[string]hostFault
+	host     *hostState
+	timers   *timers
 }
 
 // add notes that the host could not run a command of a plugin. What is known of
 // the plugin stays as it is, and it is asked again.
 func (h *hostFaults) add(key, cause string, f hostFault) {
-	f.attempt, f.refresh = f.attempt || h.of[key].attempt, f.refresh || h.of[key].refresh
-	h.of[key] = f
+	f.attempt, f.refresh = f.attempt || h.byPlugin[key].attempt, f.refresh || h.byPlugin[key].refresh
+	h.byPlugin[key] = f
 	if _, known := h.host.problems[hostFaultProblem]; !known {
 		h.host.addProblem(hostFaultProblem, errors.New(key+": "+cause))
 	}
@@ -51,8 +51,8 @@ func (h *hostFaults) armRecheck() {
 
 // solve notes that a command of the plugin was run, or that the plugin is gone.
 func (h *hostFaults) solve(key string) {
-	_, known := h.of[key]
-	if delete(h.of, key); known && len(h.of) == 0 {
+	_, known := h.byPlugin[key]
+	if delete(h.byPlugin, key); known && len(h.byPlugin) == 0 {
 		h.host.solveProblem(hostFaultProblem)
 	}
 }
@@ -60,7 +60,7 @@ func (h *hostFaults) solve(key string) {
 // solveProbe notes that `--status` of the plugin was run, and reports whether it
 // was to be reported again.
 func (h *hostFaults) solveProbe(key string) (refresh bool) {
-	f := h.of[key]
+	f := h.byPlugin[key]
 	if !f.attempt {
 		h.solve(key)
 	}
@@ -70,19 +70,19 @@ func (h *hostFaults) solveProbe(key string) (refresh bool) {
 // recheck has the plugins that could not be asked be asked again, and reports
 // whether the plugin database is to be read again, which could not be read.
 func (h *hostFaults) recheck(m messages.RecheckDue, scans *scans, plugins map[string]*policy.Lifecycle) (unread bool) {
-	if !h.timers.fired(timerKey{kind: timerRecheck}, m.Gen) {
+	if !h.timers.takeFired(timerKey{kind: timerRecheck}, m.Gen) {
 		return false
 	}
 	_, unread = h.host.problems[pluginDatabase]
-	if len(h.of) == 0 {
+	if len(h.byPlugin) == 0 {
 		return unread
 	}
-	for key, f := range h.of {
+	for key, f := range h.byPlugin {
 		switch _, known := plugins[key]; {
 		case !known:
 			h.solve(key)
 		case !f.attempt:
-			scans.want(key, false)
+			scans.requestCheck(key, false)
 		}
 	}
 	h.armRecheck()

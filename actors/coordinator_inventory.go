@@ -30,7 +30,7 @@ func (c *coordinator) collectInventory(changed bool) {
 	}
 	switch {
 	case c.workers.inventory.gen == 0:
-		c.order(&c.workers.inventory, collectInventory)
+		c.giveOrder(&c.workers.inventory, collectInventory)
 		if changed {
 			c.watching.reread = c.workers.inventory.gen
 		}
@@ -48,27 +48,27 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	if !c.workers.inventory.isAnswer(m.Gen) {
 		return
 	}
-	due := c.schedule.Running(policy.InventoryPeriod)
+	due := c.schedule.IsRunning(policy.InventoryPeriod)
 	c.schedule.End(policy.InventoryPeriod)
 	reread := m.Gen == c.watching.reread
 	var known map[string]*policy.Lifecycle
 	if reread {
 		known = maps.Clone(c.plugins)
 	}
-	listed := c.takeList(m.Err == nil, m.List, m.Gen, m.Err)
+	listed := c.handleList(m.Err == nil, m.List, m.Gen, m.Err)
 	if reread && !listed {
 		c.timers.armOnce(timerKey{kind: timerRecords}, retryRecords)
 	}
 	if reread && listed && !c.watching.adopting { // what another program has just installed, it may be about to start
 		for key, l := range c.plugins {
 			if known[key] != l && l.Phase() == policy.Installed {
-				c.apply(l, policy.Fact{Kind: policy.InstalledNow})
+				c.applyFact(l, policy.Fact{Kind: policy.InstalledNow})
 			}
 		}
 	}
 	if listed && c.watching.adopting && c.workers.watcher.gen == 0 { // the first list
 		c.watchPlugins()
-		c.findProcesses(c.watching.keys())
+		c.findProcesses(c.watching.watchedKeys())
 	}
 	if !listed || !due {
 		return
@@ -82,5 +82,5 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 		c.log.WithError(err).Error("Inventory not reported")
 		return
 	}
-	c.announce(event)
+	c.enqueueEvent(event)
 }

@@ -22,7 +22,7 @@ func (c *coordinator) onCommand(name string, wanted policy.Fact, verb string) an
 		return messages.Rejected{Why: name + " is a duplicate record, which is never started or stopped"}
 	}
 	c.cancelChanges(name, errors.New(wanted.Cause))
-	c.apply(l, wanted)
+	c.applyFact(l, wanted)
 	return messages.Accepted{What: verb + " " + name}
 }
 
@@ -38,7 +38,7 @@ func (c *coordinator) onChangePlugin(change plugin.Change) any {
 		return messages.Rejected{Why: change.Name + " was " + l.Record.Cause + ", start it first"}
 	}
 	request := map[plugin.ChangeKind]plugin.Request{plugin.ChangeRemove: plugin.RequestRemove, plugin.ChangeRollback: plugin.RequestRollback}[change.Kind]
-	current, phase, _, busy := c.changes.Of(change.Name)
+	current, phase, _, busy := c.changes.FindByPlugin(change.Name)
 	switch {
 	case busy && phase == policy.ChangeApplying && request == plugin.RequestNone,
 		busy && current.ByOperator() && current.Kind == change.Kind && current.Version == change.Version && current.Package == change.Package:
@@ -51,9 +51,9 @@ func (c *coordinator) onChangePlugin(change plugin.Change) any {
 	case l == nil:
 		c.journal.noteAbsent(change.Name, change.Version, ordered)
 	case busy && phase == policy.ChangeApplying:
-		c.apply(l, policy.Fact{Kind: policy.OperatorChange, Request: request, Cause: ordered.Cause})
+		c.applyFact(l, policy.Fact{Kind: policy.OperatorChange, Request: request, Cause: ordered.Cause})
 	default:
-		c.journal.note(l, ordered)
+		c.journal.notePlugin(l, ordered)
 	}
 	c.changes.Add(change, c.now.Wall)
 	c.startChanges()
@@ -62,7 +62,7 @@ func (c *coordinator) onChangePlugin(change plugin.Change) any {
 
 // onCancelChange ends the change of a plugin that is under way (UP-12).
 func (c *coordinator) onCancelChange(name string) any {
-	current, phase, _, busy := c.changes.Of(name)
+	current, phase, _, busy := c.changes.FindByPlugin(name)
 	switch {
 	case !busy:
 		return messages.Rejected{Why: "no change of " + name + " is under way"}
@@ -72,7 +72,7 @@ func (c *coordinator) onCancelChange(name string) any {
 	const cause = "cancelled by an operator"
 	c.cancelChanges(name, errors.New(cause))
 	if l, ok := c.plugins[name]; ok && phase == policy.ChangeApplying {
-		c.apply(l, policy.Fact{Kind: policy.OperatorChange, Request: plugin.RequestCancel, Cause: current.String() + " " + cause})
+		c.applyFact(l, policy.Fact{Kind: policy.OperatorChange, Request: plugin.RequestCancel, Cause: current.String() + " " + cause})
 	}
 	return messages.Accepted{What: "cancel " + current.String() + " of " + name}
 }

@@ -16,37 +16,37 @@ const pendingSpread = 10 * time.Second
 
 // sendPending sends a report, if one is wanted now, and the next event.
 func (c *coordinator) sendPending() {
-	send, after := c.reports.Wanted(c.now)
+	send, after := c.reports.IsDue(c.now)
 	key := timerKey{kind: timerPending}
 	switch {
 	case send:
 		c.seq++
-		c.send(c.workers.reporter.pid, messages.Report{Gen: c.seq, Report: c.reports.Compose(c.seq, c.now)})
+		c.sendAfterSave(c.workers.reporter.pid, messages.Report{Gen: c.seq, Report: c.reports.Compose(c.seq, c.now)})
 	case after > 0 && !c.timers.isArmed(key):
 		c.timers.arm(key, after)
 	}
 	if seq, e, ok := c.events.Next(); ok {
-		c.send(c.workers.reporter.pid, messages.SendEvent{Gen: seq, Event: e})
+		c.sendAfterSave(c.workers.reporter.pid, messages.SendEvent{Gen: seq, Event: e})
 	}
 }
 
-// announce has an event delivered to the control plane.
-func (c *coordinator) announce(e plugin.Event) {
+// enqueueEvent has an event delivered to the control plane.
+func (c *coordinator) enqueueEvent(e plugin.Event) {
 	if dropped := c.events.Add(e); dropped != nil {
 		c.log.WithFields(logrus.Fields{"event": dropped.ID, "from": dropped.At}).Error("Too many events wait for delivery, the oldest is dropped")
 	}
 }
 
-// takeReport has a status delivered that a command could not deliver, unless
+// enqueueReport has a status delivered that a command could not deliver, unless
 // something later is known of the plugin (CL-20). l is the plugin, nil where it is
 // not known.
-func takeReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle, log *logrus.Entry) messages.Accepted {
+func enqueueReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle, log *logrus.Entry) messages.Accepted {
 	o := plugin.PendingReport{Name: r.Name, Version: r.Version, Status: r.Status, SysTag: r.SysTag, Since: r.At, Once: r.Status == plugin.StatusInstalled}
 	if l != nil {
 		o.ID = l.Plugin.ID
 	}
 	late := !to.AddLate(r.Name, o)
-	to.Want(policy.ForChange, nil)
+	to.RequestReport(policy.ForChange, nil)
 	log.WithFields(logrus.Fields{
 		"plugin": r.Name, "version": r.Version, "status": r.Status.String(), "at": r.At, "outOfDate": late,
 	}).Info("Report of a command taken")
@@ -54,20 +54,20 @@ func takeReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle, lo
 }
 
 func (c *coordinator) onPendingDue(m messages.PendingDue) {
-	if !c.timers.fired(timerKey{kind: timerPending}, m.Gen) {
+	if !c.timers.takeFired(timerKey{kind: timerPending}, m.Gen) {
 		return
 	}
 	c.events.Release()
-	if !c.reports.Awaiting() {
-		c.reports.Want(policy.ForChange, nil)
+	if !c.reports.IsAwaiting() {
+		c.reports.RequestReport(policy.ForChange, nil)
 	}
 }
 
 func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 	p, ok := c.reports.Acknowledge(m.Gen, func(key string, o plugin.PendingReport) {
-		c.host.measure(plugin.MeasureReportLag, o.Since)
+		c.host.observeSpan(plugin.MeasureReportLag, o.Since)
 		if l, ok := c.plugins[key]; ok {
-			c.journal.acknowledge(l, o.Status)
+			c.journal.noteAcknowledged(l, o.Status)
 		}
 	})
 	if !ok {
@@ -77,13 +77,13 @@ func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 	c.host.counters.ReportsDelivered++
 	d.LastDelivered = c.now.Wall
 	d.Attempts, d.LastError, d.NextTry = 0, "", time.Time{}
-	c.events.Retry()
-	c.takeAnswer(m.Answer, p)
+	c.events.RetryRefused()
+	c.applyAnswer(m.Answer, p)
 }
 
-// takeAnswer applies what an answer sets: the intervals, the mode, and when
+// applyAnswer applies what an answer sets: the intervals, the mode, and when
 // restarted plugins are to be reported again.
-func (c *coordinator) takeAnswer(a plugin.Answer, p policy.Purpose) {
+func (c *coordinator) applyAnswer(a plugin.Answer, p policy.Purpose) {
 	switch {
 	case a.ParseErr != nil: // SC-19
 		c.log.WithError(a.ParseErr).Warn("Report delivered, but its answer was not understood")
@@ -102,8 +102,8 @@ func (c *coordinator) takeAnswer(a plugin.Answer, p policy.Purpose) {
 	// Restarted plugins are reported again, if neither scan nor pull comes first
 	// (SC-25).
 	at := c.now.Wall.Add(a.RefreshInterval)
-	for _, key := range c.reports.Refreshes() {
-		if a.RefreshInterval > 0 && at.Before(c.schedule.Due(policy.ScanPeriod)) && at.Before(c.schedule.Due(policy.PullPeriod)) {
+	for _, key := range c.reports.TakeRefreshes() {
+		if a.RefreshInterval > 0 && at.Before(c.schedule.DueAt(policy.ScanPeriod)) && at.Before(c.schedule.DueAt(policy.PullPeriod)) {
 			c.timers.arm(timerKey{timerRefresh, key}, a.RefreshInterval)
 		}
 	}
@@ -127,7 +127,7 @@ func (c *coordinator) onReportFailed(m messages.ReportFailed) {
 	d.Attempts, d.LastError, d.NextTry = m.Try, m.Err.Error(), m.NextTry
 	entry := c.log.WithError(m.Err).WithFields(logrus.Fields{"attempt": m.Try, "owed": c.reports.Count()})
 	if m.NextTry.IsZero() { // SC-20
-		c.reports.Drop(m.Gen)
+		c.reports.Discard(m.Gen)
 		entry.Error("Report refused, owed until the next one")
 		return
 	}
@@ -138,7 +138,7 @@ func (c *coordinator) onEventFailed(m messages.EventFailed) {
 	entry := c.log.WithError(m.Err).WithField("attempt", m.Try)
 	c.host.noteEvent(m.Err)
 	if m.NextTry.IsZero() {
-		c.events.Failed(m.Gen)
+		c.events.MarkRefused(m.Gen)
 		entry.Error("Event refused, owed until the next occasion")
 		return
 	}

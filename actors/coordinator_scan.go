@@ -19,12 +19,12 @@ type scans struct {
 }
 
 type openScan struct {
-	period   bool     // of the scan period
-	only     []string // else the plugins that are checked
-	learned  bool     // its list was taken over
-	reported bool     // its Once plugins are pending
-	over     bool     // all but the hung have answered (TM-01)
-	since    plugin.Moment
+	period    bool     // of the scan period
+	only      []string // else the plugins that are checked
+	listTaken bool     // its list was taken over
+	reported  bool     // its Once plugins are pending
+	finished  bool     // all but the hung have answered (TM-01)
+	since     plugin.Moment
 }
 
 type singleCheck struct {
@@ -37,8 +37,8 @@ func newScans() scans {
 	return scans{open: map[uint64]*openScan{}, wanted: map[string]bool{}, checks: map[string]singleCheck{}}
 }
 
-// want has `--status` of one plugin run.
-func (s *scans) want(key string, refresh bool) {
+// requestCheck has `--status` of one plugin run.
+func (s *scans) requestCheck(key string, refresh bool) {
 	if k, ok := s.checks[key]; ok {
 		k.again, k.refresh = true, k.refresh || refresh
 		s.checks[key] = k
@@ -47,9 +47,9 @@ func (s *scans) want(key string, refresh bool) {
 	s.wanted[key] = s.wanted[key] || refresh
 }
 
-// settle ends the check of one plugin by order gen, and reports whether it was
+// endCheck ends the check of one plugin by order gen, and reports whether it was
 // to be reported again. What was asked for meanwhile is asked next.
-func (s *scans) settle(key string, gen uint64) (refresh bool) {
+func (s *scans) endCheck(key string, gen uint64) (refresh bool) {
 	k, ok := s.checks[key]
 	if !ok || k.gen != gen {
 		return false
@@ -61,12 +61,12 @@ func (s *scans) settle(key string, gen uint64) (refresh bool) {
 	return k.refresh
 }
 
-// close ends an order: what has not answered it will not.
-func (s *scans) close(gen uint64) {
+// closeOrder ends an order: what has not answered it will not.
+func (s *scans) closeOrder(gen uint64) {
 	delete(s.open, gen)
 	for key, k := range s.checks {
 		if k.gen == gen {
-			s.settle(key, gen)
+			s.endCheck(key, gen)
 		}
 	}
 }
@@ -104,21 +104,21 @@ const pluginDatabase = "plugin database"
 func (c *coordinator) orderScan(only []string) (gen uint64) {
 	c.seq++
 	c.scans.open[c.seq] = &openScan{period: only == nil, only: only, since: c.now}
-	c.send(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
+	c.sendAfterSave(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
 	return c.seq
 }
 
 func (c *coordinator) onScanDue(m messages.ScanDue) {
-	if !c.timers.fired(timerKey{kind: timerScan}, m.Gen) {
+	if !c.timers.takeFired(timerKey{kind: timerScan}, m.Gen) {
 		return
 	}
 	if c.watching.adopting { // first what runs already (EV-07)
 		c.watching.scanHeld = true
-		c.schedule.Postpone(policy.ScanPeriod, c.now.Wall.Add(2*adoptWithin))
+		c.schedule.Postpone(policy.ScanPeriod, c.now.Wall.Add(2*adoptTimeout))
 		return
 	}
 	if !c.schedule.Fire(policy.ScanPeriod, c.now.Wall) {
-		c.log.WithField("skipped", c.schedule.Skipped(policy.ScanPeriod)).Warn("Scan skipped, the last one still runs")
+		c.log.WithField("skipped", c.schedule.SkippedCount(policy.ScanPeriod)).Warn("Scan skipped, the last one still runs")
 		return
 	}
 	c.schedule.Begin(policy.ScanPeriod, c.now.Wall) // SC-01
@@ -132,7 +132,7 @@ func (c *coordinator) onScanProgressed(m messages.ScanProgressed) {
 	if !ok {
 		return
 	}
-	c.observe(s, m.Gen, m.List, m.Probes)
+	c.handleProbes(s, m.Gen, m.List, m.Probes)
 	if m.Slow {
 		c.endScan(s)
 	}
@@ -143,13 +143,13 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	if !ok {
 		return
 	}
-	defer c.scans.close(m.Gen)
+	defer c.scans.closeOrder(m.Gen)
 	c.endScan(s)
 	if s.period && m.Err != nil {
 		c.host.counters.ScanErrors++
 	}
 	if !m.Listed {
-		c.takeList(false, m.List, m.Gen, m.Err)
+		c.handleList(false, m.List, m.Gen, m.Err)
 		return
 	}
 	if s.period {
@@ -159,9 +159,9 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 			c.host.solveProblem("status output")
 		}
 	}
-	c.observe(s, m.Gen, m.List, m.Probes)
+	c.handleProbes(s, m.Gen, m.List, m.Probes)
 	if s.period {
-		c.observeProcesses(c.watching.keys())
+		c.observeProcesses(c.watching.watchedKeys())
 	} else {
 		c.observeProcesses(s.only)
 	}
@@ -170,20 +170,20 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 // endScan ends the work of the scan period, once: all but the hung have
 // answered.
 func (c *coordinator) endScan(s *openScan) {
-	if s.period && !s.over {
-		s.over = true
+	if s.period && !s.finished {
+		s.finished = true
 		c.schedule.End(policy.ScanPeriod)
-		c.host.measure(plugin.MeasureScan, c.schedule.LastCheck())
+		c.host.observeSpan(plugin.MeasureScan, c.schedule.LastCheck())
 	}
 }
 
-// observe handles what `--status` said of plugins: Once plugins and running
+// handleProbes handles what `--status` said of plugins: Once plugins and running
 // ones are reported, dead ones restarted (SC-05, SC-13, SC-14). An answer that
 // is older than what is known of its plugin is dropped (EV-26).
-func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes []plugin.Probe) {
-	if !s.learned { // the list is the same in each message of an order
-		s.learned = true
-		c.takeList(true, list, gen, nil)
+func (c *coordinator) handleProbes(s *openScan, gen uint64, list plugin.List, probes []plugin.Probe) {
+	if !s.listTaken { // the list is the same in each message of an order
+		s.listTaken = true
+		c.handleList(true, list, gen, nil)
 	}
 	if s.period && !s.reported {
 		s.reported = true
@@ -192,7 +192,7 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 	for _, probe := range probes {
 		c.host.counters.Probes++
 		key := probe.Plugin.Key()
-		refresh := c.scans.settle(key, gen)
+		refresh := c.scans.endCheck(key, gen)
 		if probe.HostFault {
 			c.host.faults.add(key, "--status: "+probe.Cause, hostFault{refresh: refresh})
 			continue
@@ -202,22 +202,22 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		if !ok {
 			continue
 		}
-		if l.StaleProbe(gen, probe.Plugin.Version) {
-			if l.Doubted() { // its check waited for this answer
-				c.scans.want(key, refresh)
+		if l.IsStaleProbe(gen, probe.Plugin.Version) {
+			if l.IsUnconfirmed() { // its check waited for this answer
+				c.scans.requestCheck(key, refresh)
 			}
 			continue
 		}
 		switch probe.Status {
 		case plugin.StatusRunning:
-			c.apply(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
+			c.applyFact(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
 		case plugin.StatusFailed:
-			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, Held: probe.LockHeld})
+			c.applyFact(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, LockHeld: probe.LockHeld})
 		}
 	}
 	// What was not to be tried again before the next report goes with it (SC-20).
-	if s.period && (c.reports.IsWanted() || c.reports.Count() > 0 && !c.reports.Awaiting()) {
-		c.reports.Want(policy.ForScan, nil)
+	if s.period && (c.reports.IsRequested() || c.reports.Count() > 0 && !c.reports.IsAwaiting()) {
+		c.reports.RequestReport(policy.ForScan, nil)
 	}
 }
 
@@ -225,12 +225,12 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 func (c *coordinator) reportInstalled(list plugin.List, gen uint64) {
 	for _, p := range list.Plugins {
 		l, ok := c.plugins[p.Key()]
-		if p.Type != plugin.Once || p.Removed || !ok || l.StaleRecord(gen) {
+		if p.Type != plugin.Once || p.Removed || !ok || l.IsStaleRecord(gen) {
 			continue
 		}
-		if _, changing := l.Change(); !changing { // UP-10
+		if _, changing := l.CurrentChange(); !changing { // UP-10
 			c.reports.Add(c.now.Wall, p, plugin.StatusInstalled, plugin.SysTagNone)
-			c.reports.Want(policy.ForChange, nil)
+			c.reports.RequestReport(policy.ForChange, nil)
 		}
 	}
 }
@@ -246,39 +246,39 @@ func newAbsentPlugins(records map[string]plugin.RestartRecord) absentPlugins {
 	return absentPlugins{records: maps.Clone(records), removedAt: map[string]uint64{}}
 }
 
-func (a *absentPlugins) remove(key string, seq uint64) { a.removedAt[key] = seq }
+func (a *absentPlugins) markRemoved(key string, seq uint64) { a.removedAt[key] = seq }
 
-// prune forgets removals that no list on its way can contradict any more: the
+// pruneRemovals forgets removals that no list on its way can contradict any more: the
 // oldest order that is not answered is later.
-func (a *absentPlugins) prune(oldest uint64) {
+func (a *absentPlugins) pruneRemovals(oldest uint64) {
 	maps.DeleteFunc(a.removedAt, func(_ string, at uint64) bool { return at < oldest })
 }
 
-// take returns what is remembered of a plugin that is installed now.
-func (a *absentPlugins) take(key string) plugin.RestartRecord {
+// takeRecord returns what is remembered of a plugin that is installed now.
+func (a *absentPlugins) takeRecord(key string) plugin.RestartRecord {
 	r := a.records[key]
 	delete(a.records, key)
 	delete(a.removedAt, key)
 	return r
 }
 
-// takeList takes over a list of plugins, or notes that the database could not
+// handleList takes over a list of plugins, or notes that the database could not
 // be read (SC-02), which is tried again soon.
-func (c *coordinator) takeList(listed bool, list plugin.List, gen uint64, err error) bool {
+func (c *coordinator) handleList(listed bool, list plugin.List, gen uint64, err error) bool {
 	if !listed {
 		c.host.addProblem(pluginDatabase, err)
 		c.host.faults.armRecheck()
 		return false
 	}
 	c.host.solveProblem(pluginDatabase)
-	c.learn(list, gen)
+	c.updateInstalled(list, gen)
 	return true
 }
 
-// learn takes over what is installed: new plugins, new versions, and those
+// updateInstalled takes over what is installed: new plugins, new versions, and those
 // that are gone. The list was asked for by order gen; of a plugin of which
 // something newer is known it says nothing (EV-26).
-func (c *coordinator) learn(list plugin.List, gen uint64) {
+func (c *coordinator) updateInstalled(list plugin.List, gen uint64) {
 	c.host.noteDamage(list.Damaged)
 	present := make(map[string]bool, len(list.Plugins))
 	for _, p := range list.Plugins {
@@ -291,27 +291,27 @@ func (c *coordinator) learn(list plugin.List, gen uint64) {
 		switch {
 		case !known && c.absent.removedAt[key] > gen:
 		case !known:
-			c.plugins[key] = policy.NewLifecycle(p, c.absent.take(key), gen, c.now.Wall)
+			c.plugins[key] = policy.NewLifecycle(p, c.absent.takeRecord(key), gen, c.now.Wall)
 			c.watching.changed = true
-		case !l.StaleRecord(gen) && (l.Plugin != p || l.State() == plugin.StateRemoved):
-			c.apply(l, policy.Fact{Kind: policy.Recorded, Plugin: p, Gen: gen})
+		case !l.IsStaleRecord(gen) && (l.Plugin != p || l.State() == plugin.StateRemoved):
+			c.applyFact(l, policy.Fact{Kind: policy.Recorded, Plugin: p, Gen: gen})
 		}
 	}
 	for key, l := range c.plugins {
-		if !present[key] && !l.StaleRecord(gen) {
-			c.apply(l, policy.Fact{Kind: policy.RecordGone})
+		if !present[key] && !l.IsStaleRecord(gen) {
+			c.applyFact(l, policy.Fact{Kind: policy.RecordGone})
 		}
 	}
-	c.reports.Forget(func(key string) bool { return present[key] || c.plugins[key] != nil })
+	c.reports.ForgetRemoved(func(key string) bool { return present[key] || c.plugins[key] != nil })
 	if len(list.Damaged) == 0 { // else it may be one of those that could not be read
 		for key := range c.absent.records {
 			delete(c.absent.records, key)
 			c.batch.SetRestarts(key, nil, false)
 		}
 	}
-	oldest := min(c.workers.puller.oldest(c.seq), c.workers.inventory.oldest(c.seq))
+	oldest := min(c.workers.puller.oldestOrder(c.seq), c.workers.inventory.oldestOrder(c.seq))
 	for gen := range c.scans.open {
 		oldest = min(oldest, gen)
 	}
-	c.absent.prune(oldest)
+	c.absent.pruneRemovals(oldest)
 }

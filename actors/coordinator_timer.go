@@ -7,7 +7,7 @@ import "pluginsupervisor/plugin"
 func (c *coordinator) onClockStepped() {
 	c.log.Info("Wall clock stepped or host resumed, due times recomputed")
 	c.journal.noteHost(plugin.EntryHost, "wall clock stepped or host resumed", "due times recomputed")
-	if c.schedule.Step(c.now.Wall) {
+	if c.schedule.AdjustToClock(c.now.Wall) {
 		c.batch.SetSettings()
 	}
 	c.timers.forgetDue()

@@ -14,18 +14,18 @@ import (
 var errOperatorStopped = errors.New("stopped by an operator")
 
 func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
-	if !c.timers.fired(timerKey{kind: timerUpdate}, m.Gen) {
+	if !c.timers.takeFired(timerKey{kind: timerUpdate}, m.Gen) {
 		return
 	}
 	if c.changes.ReleaseCheck() {
 		c.startChanges() // ends that check, and sets when the next one is due
 	} else if !c.schedule.Fire(policy.UpdatePeriod, c.now.Wall) {
-		c.log.WithField("skipped", c.schedule.Skipped(policy.UpdatePeriod)).Warn("Update check skipped, the last one still runs")
+		c.log.WithField("skipped", c.schedule.SkippedCount(policy.UpdatePeriod)).Warn("Update check skipped, the last one still runs")
 		return
 	}
 	c.schedule.Begin(policy.UpdatePeriod, c.now.Wall)
 	c.changes.BeginCheck()
-	c.order(&c.workers.upgrader, func(gen uint64) any { return messages.CheckUpdates{Gen: gen} })
+	c.giveOrder(&c.workers.upgrader, func(gen uint64) any { return messages.CheckUpdates{Gen: gen} })
 }
 
 // updateCheck names the problem that update checks fail.
@@ -53,7 +53,7 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 		cause := "update to " + change.Version + " taken over by the update handler"
 		c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause})
 	}
-	c.blocked.Assigned(m.Updates.Changes)
+	c.blocked.KeepAssigned(m.Updates.Changes)
 	c.changes.AddCheck(m.Updates, m.Handled, c.now.Wall)
 	c.startChanges()
 }
@@ -88,9 +88,9 @@ func (c *coordinator) resumeChanges() {
 			c.changes.Add(change, c.now.Wall)
 		case unfinished[name]:
 		case request == plugin.RequestStart:
-			c.apply(l, policy.Fact{Kind: policy.OperatorStart, Cause: "started by an operator"})
+			c.applyFact(l, policy.Fact{Kind: policy.OperatorStart, Cause: "started by an operator"})
 		case request == plugin.RequestRestart:
-			c.apply(l, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"})
+			c.applyFact(l, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"})
 		}
 	}
 	c.startChanges()
@@ -100,21 +100,21 @@ func (c *coordinator) resumeChanges() {
 // beside the running plugin (UP-11). It ends an update check when all that it
 // assigned has been dealt with (UP-09).
 func (c *coordinator) startChanges() {
-	for fetch, ok := c.changes.MakeWay(); ok; fetch, ok = c.changes.MakeWay() {
-		c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: fetch})
+	for fetch, ok := c.changes.PreemptFetch(); ok; fetch, ok = c.changes.PreemptFetch() {
+		c.sendAfterSave(c.workers.upgrader.pid, messages.CancelFetch{Change: fetch})
 	}
-	for _, change := range c.changes.Start(c.now.Wall) {
+	for _, change := range c.changes.StartFetches(c.now.Wall) {
 		switch {
 		case isBarred(c.plugins[change.Name], change):
 			c.dropChange(change, errOperatorStopped)
 		case change.Kind == plugin.ChangeResume, change.Kind == plugin.ChangeRemove:
 			c.grantChange(change.ID)
 		default:
-			change.Avoid = c.blocked.Avoid(change, c.now.Wall)
-			c.send(c.workers.upgrader.pid, messages.Fetch{Change: change})
+			change.Avoid = c.blocked.AvoidedPackage(change, c.now.Wall)
+			c.sendAfterSave(c.workers.upgrader.pid, messages.Fetch{Change: change})
 		}
 	}
-	offered, succeeded, next, done := c.changes.CheckDone()
+	offered, succeeded, next, done := c.changes.FinishCheck()
 	if !done {
 		return
 	}
@@ -134,19 +134,19 @@ func isBarred(l *policy.Lifecycle, change plugin.Change) bool {
 func (c *coordinator) onFetched(m messages.Fetched) {
 	_, phase, ok := c.changes.Find(m.Change.ID)
 	switch {
-	case !ok, c.changes.MadeWay(m.Change.ID, c.now.Wall):
+	case !ok, c.changes.RequeuePreempted(m.Change.ID, c.now.Wall):
 	case phase == policy.ChangeCancelling:
 		c.dropChange(m.Change, fmt.Errorf("cancelled: %w", c.changes.CancelCause(m.Change.ID)))
 	case m.Err != nil:
-		known, avoided := c.blocked.Refuse(m.Change, m.Err, c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
+		known, avoided := c.blocked.AddFailure(m.Change, m.Err, c.schedule.IntervalOf(policy.UpdatePeriod), c.now.Wall)
 		if !avoided {
 			c.dropChange(m.Change, m.Err)
 			break
 		}
 		c.changes.Finish(m.Change.ID, false) // no news on this host, but an answer to the control plane (UP-07)
-		c.announce(plugin.NewUpdateEvent(c.now.Wall, m.Change, plugin.FailedChange(known)))
+		c.enqueueEvent(plugin.NewUpdateEvent(c.now.Wall, m.Change, plugin.FailedChange(known)))
 	case isBarred(c.plugins[m.Change.Name], m.Change):
-		c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: m.Change})
+		c.sendAfterSave(c.workers.upgrader.pid, messages.CancelFetch{Change: m.Change})
 		c.dropChange(m.Change, errOperatorStopped)
 	default:
 		c.grantChange(m.Change.ID)
@@ -157,7 +157,7 @@ func (c *coordinator) onFetched(m messages.Fetched) {
 // grantChange lets the Upgrader have the plugin as soon as nothing else
 // touches it (UP-10).
 func (c *coordinator) grantChange(id uint64) {
-	change, wanted := c.changes.Fetched(id, c.now.Wall)
+	change, wanted := c.changes.MarkReady(id, c.now.Wall)
 	if !wanted {
 		return
 	}
@@ -166,17 +166,17 @@ func (c *coordinator) grantChange(id uint64) {
 		l = policy.NewAbsent(plugin.Plugin{Name: change.Name, Version: change.Version, Type: plugin.Unknown}, c.now.Wall)
 		c.plugins[change.Name] = l
 	}
-	c.apply(l, policy.Fact{Kind: policy.ChangeGranted, Change: change})
+	c.applyFact(l, policy.Fact{Kind: policy.ChangeGranted, Change: change})
 }
 
 // cancelChanges drops the changes of a plugin that are not being made yet.
 func (c *coordinator) cancelChanges(name string, why error) {
-	for _, gone := range c.changes.Cancel(name, why) {
+	for _, gone := range c.changes.CancelPending(name, why) {
 		if gone.Fetching || gone.Fetched {
-			c.send(c.workers.upgrader.pid, messages.CancelFetch{Change: gone.Change})
+			c.sendAfterSave(c.workers.upgrader.pid, messages.CancelFetch{Change: gone.Change})
 		}
 		if l, ok := c.plugins[name]; ok && gone.Fetched { // it waited for an attempt to end
-			c.apply(l, policy.Fact{Kind: policy.ChangeDropped})
+			c.applyFact(l, policy.Fact{Kind: policy.ChangeDropped})
 		}
 		if !gone.Fetching { // else Fetched tells its end
 			c.dropChange(gone.Change, fmt.Errorf("cancelled: %w", why))
@@ -192,7 +192,7 @@ func (c *coordinator) dropChange(change plugin.Change, why error) {
 	_, installed := c.plugins[change.Name]
 	c.host.countChange(change, failed)
 	if change.Kind != plugin.ChangeRemove {
-		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, failed))
+		c.enqueueEvent(plugin.NewUpdateEvent(c.now.Wall, change, failed))
 	}
 	c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: policy.DescribeChange(change, failed, installed), Failed: true})
 }
@@ -202,13 +202,13 @@ func (c *coordinator) onChangeCompleted(m messages.ChangeCompleted) {
 	if !known {
 		return
 	}
-	c.blocked.Complete(change, m.Result, c.schedule.Every(policy.UpdatePeriod), c.now.Wall)
+	c.blocked.RecordResult(change, m.Result, c.schedule.IntervalOf(policy.UpdatePeriod), c.now.Wall)
 	c.host.countChange(change, m.Result)
 	if change.Kind != plugin.ChangeRemove {
-		c.announce(plugin.NewUpdateEvent(c.now.Wall, change, m.Result)) // UP-07
+		c.enqueueEvent(plugin.NewUpdateEvent(c.now.Wall, change, m.Result)) // UP-07
 	}
 	if l, ok := c.plugins[change.Name]; ok {
-		c.apply(l, policy.Fact{Kind: policy.ChangeCompleted, At: c.now, Change: change, Changed: m.Result})
+		c.applyFact(l, policy.Fact{Kind: policy.ChangeCompleted, At: c.now, Change: change, Result: m.Result})
 	}
 	c.startChanges()
 }

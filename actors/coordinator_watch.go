@@ -17,14 +17,14 @@ import (
 type watching struct {
 	enabled   bool               // exits or heartbeats are reported by event
 	processes bool               // exits are
-	how       plugin.WatchMethod // how exits are noticed at best
+	method    plugin.WatchMethod // how exits are noticed at best
 	plugins   []plugin.Plugin    // whose heartbeats are followed
 	changed   bool               // what is installed may have changed since
 	adopting  bool               // what runs already is still looked up …
 	scanHeld  bool               // … and the first scan waits for that
 	asked     []string           // keys that the Watcher was asked about last
 	reread    uint64             // number of the last list that was ordered because the plugin database had changed
-	later     []string           // and those that it will be asked about next
+	queued    []string           // and those that it will be asked about next
 }
 
 // watchPlugins has everything that is new watched: its processes once, and its
@@ -37,7 +37,7 @@ func (c *coordinator) watchPlugins() {
 	w.changed = false
 	var all []plugin.Plugin
 	for _, key := range slices.Sorted(maps.Keys(c.plugins)) {
-		if l := c.plugins[key]; l.Watched() {
+		if l := c.plugins[key]; l.IsWatched() {
 			all = append(all, l.Plugin)
 		}
 	}
@@ -45,14 +45,14 @@ func (c *coordinator) watchPlugins() {
 		return
 	}
 	w.plugins = all
-	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchHeartbeats{Plugins: all}) })
-	if w.how == plugin.WatchScan { // there was nothing yet by which to know better
-		c.observeProcesses(w.keys())
+	c.runAfterSave(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchHeartbeats{Plugins: all}) })
+	if w.method == plugin.WatchScan { // there was nothing yet by which to know better
+		c.observeProcesses(w.watchedKeys())
 	}
 }
 
-// keys returns the plugins that are watched.
-func (w *watching) keys() []string {
+// watchedKeys returns the plugins that are watched.
+func (w *watching) watchedKeys() []string {
 	keys := make([]string, len(w.plugins))
 	for i, p := range w.plugins {
 		keys[i] = p.Key()
@@ -73,12 +73,12 @@ func (c *coordinator) observeProcesses(keys []string) {
 		return
 	}
 	if c.workers.watcher.gen != 0 {
-		c.watching.later = append(c.watching.later, keys...)
+		c.watching.queued = append(c.watching.queued, keys...)
 		return
 	}
 	var some []string
 	for _, key := range keys {
-		if l, known := c.plugins[key]; known && l.Watched() {
+		if l, known := c.plugins[key]; known && l.IsWatched() {
 			some = append(some, key)
 		}
 	}
@@ -94,9 +94,9 @@ func (c *coordinator) findProcesses(keys []string) {
 	targets := make([]plugin.WatchTarget, len(keys))
 	for i, key := range keys {
 		l := c.plugins[key]
-		targets[i] = plugin.WatchTarget{Plugin: l.Plugin, Processes: l.Record.Processes, IncludeExternal: l.Unseen()}
+		targets[i] = plugin.WatchTarget{Plugin: l.Plugin, Processes: l.Record.Processes, IncludeExternal: l.LacksProcesses()}
 	}
-	c.order(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
+	c.giveOrder(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
 }
 
 // onAdopted takes over what runs, and treats what has exited meanwhile as an
@@ -110,35 +110,35 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 	}
 	running, missed := 0, 0
 	for _, s := range m.Observed {
-		c.watching.how = max(c.watching.how, s.Watch)
+		c.watching.method = max(c.watching.method, s.Watch)
 		l, ok := c.plugins[s.Name]
 		switch {
 		case !ok:
 		case !c.watching.adopting:
-			if l.Observable() {
-				c.apply(l, policy.Fact{Kind: policy.ProcessesSeen, Run: s.RunID, Processes: s.Processes})
+			if l.IsObservable() {
+				c.applyFact(l, policy.Fact{Kind: policy.ProcessesSeen, RunID: s.RunID, Processes: s.Processes})
 			}
 		case len(s.Processes) > 0:
 			running++
-			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.RunID, Processes: s.Processes})
+			c.applyFact(l, policy.Fact{Kind: policy.Adopted, RunID: s.RunID, Processes: s.Processes})
 		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
 			missed++
-			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.RunID, Held: s.LockHeld})
+			c.applyFact(l, policy.Fact{Kind: policy.ExitMissed, RunID: s.RunID, LockHeld: s.LockHeld})
 		}
 	}
 	if c.watching.adopting {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started",
 			fmt.Sprintf("%d plugins adopted, %d had ended meanwhile", running, missed))
-		c.log.WithFields(logrus.Fields{"adopted": running, "ended": missed, "watched": c.watching.how.String()}).Info("Took over")
+		c.log.WithFields(logrus.Fields{"adopted": running, "ended": missed, "watched": c.watching.method.String()}).Info("Took over")
 		c.watching.adopting = false
 		c.resumeChanges()
 		if c.watching.scanHeld { // now it may begin
 			c.watching.scanHeld = false
-			c.schedule.SetFirst(policy.ScanPeriod, c.now.Wall)
+			c.schedule.SetDue(policy.ScanPeriod, c.now.Wall)
 		}
 	}
-	next := c.watching.later
-	c.watching.later = nil
+	next := c.watching.queued
+	c.watching.queued = nil
 	if reached := len(m.Observed); reached > 0 { // it goes on where it stopped
 		next = append(next, c.watching.asked[min(reached, len(c.watching.asked)):]...)
 	}
@@ -160,7 +160,7 @@ func (c *coordinator) onExit(e plugin.Exit) {
 	case e.Late:
 		kind = policy.ExitExplained
 	}
-	c.apply(l, policy.Fact{Kind: kind, Exit: e})
+	c.applyFact(l, policy.Fact{Kind: kind, Exit: e})
 }
 
 // onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
@@ -170,17 +170,17 @@ func (c *coordinator) onHeartbeat(p plugin.HeartbeatEvent) {
 	if !ok || l.Plugin.Version != p.Heartbeat.Plugin.Version {
 		return
 	}
-	f := l.BeatFact(p.Heartbeat, p.Age, true, c.now)
+	f := l.HeartbeatFact(p.Heartbeat, p.Age, true, c.now)
 	if p.Lost {
-		f.Kind = policy.BeatLate
+		f.Kind = policy.HeartbeatLate
 	}
-	c.apply(l, f)
+	c.applyFact(l, f)
 }
 
 func (c *coordinator) onWatchFailed(m messages.WatchFailed) {
 	if m.Err != nil && m.What == heartbeatEvents {
 		for _, l := range c.plugins {
-			l.DistrustBeats()
+			l.DistrustHeartbeatEvents()
 		}
 	}
 	c.host.noteProblem(m.What, m.Err)

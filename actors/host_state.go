@@ -86,8 +86,8 @@ func (h *hostState) noteDamage(damaged []plugin.Damage) {
 	h.damaged = damaged
 }
 
-// count counts and measures what a transition brought about.
-func (h *hostState) count(l *policy.Lifecycle, e policy.Effect) {
+// countEffect counts and measures what a transition brought about.
+func (h *hostState) countEffect(l *policy.Lifecycle, e policy.Effect) {
 	switch e := e.(type) {
 	case policy.CountExit:
 		h.counters.Exits++
@@ -98,9 +98,9 @@ func (h *hostState) count(l *policy.Lifecycle, e policy.Effect) {
 	case policy.CountFailure:
 		h.countFailure(l.Plugin.Key())
 	case policy.Measure:
-		h.measure(e.What, e.From)
+		h.observeSpan(e.What, e.From)
 	case policy.Recovered:
-		h.journal.about(l).WithField("failures", e.Failures).Info("Plugin is healthy again")
+		h.journal.logFor(l).WithField("failures", e.Failures).Info("Plugin is healthy again")
 	}
 }
 
@@ -116,8 +116,8 @@ func (h *hostState) countFailure(key string) {
 	h.journal.noteHost(plugin.EntryHost, cause, "restarts go through the host's budget")
 }
 
-// measure reports a span that the supervisor measured of itself (EV-18).
-func (h *hostState) measure(m plugin.Measure, from time.Time) {
+// observeSpan reports a span that the supervisor measured of itself (EV-18).
+func (h *hostState) observeSpan(m plugin.Measure, from time.Time) {
 	if h.meter != nil && !from.IsZero() {
 		h.meter.Observe(m, max(h.journal.now.Wall.Sub(from), 0))
 	}

@@ -90,7 +90,7 @@ func tableConfig() Config {
 // keepBeating has each plugin that runs beat, but those that hang until they
 // were restarted.
 func (w *world) keepBeating(ctx context.Context, hangFrom time.Duration) {
-	for pause(ctx, 20*time.Second) {
+	for waitFor(ctx, 20*time.Second) {
 		w.mu.Lock()
 		restarted := map[string]bool{}
 		for _, a := range w.did {

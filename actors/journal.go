@@ -25,9 +25,9 @@ type openEntry struct {
 	about *policy.Lifecycle // whose plan comes next; nil: none
 }
 
-// note adds an entry about a plugin, and writes to the log what an operator
+// notePlugin adds an entry about a plugin, and writes to the log what an operator
 // looks for there.
-func (j *journal) note(l *policy.Lifecycle, e plugin.Entry) {
+func (j *journal) notePlugin(l *policy.Lifecycle, e plugin.Entry) {
 	key := l.Plugin.Key()
 	e.Plugin, e.Version, e.At = key, l.Plugin.Version, j.now.Wall
 	partial := e.Exit != nil && e.Exit.Partial
@@ -37,15 +37,15 @@ func (j *journal) note(l *policy.Lifecycle, e plugin.Entry) {
 	j.entries = append(j.entries, openEntry{e, l})
 	switch {
 	case partial:
-		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": e.Exit.PID, "decision": e.Decision}).Warn("Process of plugin exited")
+		j.logFor(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": e.Exit.PID, "decision": e.Decision}).Warn("Process of plugin exited")
 	case e.Kind == plugin.EntryExit && e.Decision != "":
 		pid := 0
 		if e.Exit != nil {
 			pid = e.Exit.PID
 		}
-		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": pid, "decision": e.Decision}).Warn("Plugin exited")
+		j.logFor(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": pid, "decision": e.Decision}).Warn("Plugin exited")
 	case e.Kind == plugin.EntryAttempt:
-		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "output": e.Output}).Warn("Attempt failed")
+		j.logFor(l).WithFields(logrus.Fields{"cause": e.Cause, "output": e.Output}).Warn("Attempt failed")
 	}
 }
 
@@ -62,24 +62,24 @@ func (j *journal) noteHost(kind plugin.EntryKind, cause, decision string) {
 	})
 }
 
-// acknowledge notes that the control plane knows of a plugin what it has
+// noteAcknowledged notes that the control plane knows of a plugin what it has
 // acknowledged.
-func (j *journal) acknowledge(l *policy.Lifecycle, status plugin.Status) {
+func (j *journal) noteAcknowledged(l *policy.Lifecycle, status plugin.Status) {
 	key := l.Plugin.Key()
 	if j.unreported[key] {
 		delete(j.unreported, key)
-		j.note(l, plugin.Entry{Kind: plugin.EntryReport, Cause: "control plane acknowledged " + status.String()})
+		j.notePlugin(l, plugin.Entry{Kind: plugin.EntryReport, Cause: "control plane acknowledged " + status.String()})
 	}
 }
 
-// finish numbers and completes the entries and hands them over.
-func (j *journal) finish() []plugin.Entry {
+// takeEntries numbers and completes the entries and hands them over.
+func (j *journal) takeEntries() []plugin.Entry {
 	done := make([]plugin.Entry, len(j.entries))
 	for i, e := range j.entries {
 		j.last++
 		e.Seq = j.last
 		if e.about != nil && (e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit || e.Kind == plugin.EntryAttempt) {
-			e.Next, e.NextAt = e.about.Next()
+			e.Next, e.NextAt = e.about.NextStep()
 		}
 		done[i] = e.Entry
 	}
@@ -88,7 +88,7 @@ func (j *journal) finish() []plugin.Entry {
 	return done
 }
 
-// about returns the log with the plugin in it.
-func (j *journal) about(l *policy.Lifecycle) *logrus.Entry {
+// logFor returns the log with the plugin in it.
+func (j *journal) logFor(l *policy.Lifecycle) *logrus.Entry {
 	return j.log.WithFields(logrus.Fields{"plugin": l.Plugin.Key(), "version": l.Plugin.Version})
 }

@@ -11,10 +11,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scanPatience is how long a scan waits for slow probes before it hands over
+// scanTimeout is how long a scan waits for slow probes before it hands over
 // the results it has: a hung plugin must not delay the report of the others
 // (SC-09).
-const scanPatience = 2 * time.Second
+const scanTimeout = 2 * time.Second
 
 // scanner carries out Scan orders. Orders overlap, so that a hung `--status` of
 // one does not delay another. A plugin is probed by one order at a time.
@@ -47,7 +47,7 @@ type scanOrder struct {
 func newScanner(m Manager, others OtherPrograms, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &scanner{manager: m, others: others, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
-	}, guarded)
+	}, withPanicLogging)
 }
 
 // What the work and the timer of an order send to the Scanner. The pointer
@@ -107,7 +107,7 @@ func (s *scanner) Receive(c actor.Context) {
 func (s *scanner) readList(c actor.Context, m messages.Scan) {
 	o := &scanOrder{Scan: m, sender: c.Sender()}
 	s.orders[o] = true
-	o.timer = alarm(c, scanPatience, scanWaited{o})
+	o.timer = sendAfter(c, scanTimeout, scanWaited{o})
 	o.work.start(c, func(ctx context.Context, _ func(any)) any {
 		list, err := s.manager.List(ctx)
 		return scanListed{o, list, err}
@@ -129,7 +129,7 @@ func (s *scanner) probeTargets(c actor.Context, m scanListed) {
 	}
 	o.work.start(c, func(ctx context.Context, send func(any)) any {
 		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) {
-			p.LockHeld = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.BesideOthers)
+			p.LockHeld = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.OtherProgramGrace)
 			send(scanProbed{o, p})
 		})}
 	}, func(err error) any { return scanEnded{o, err} })
@@ -171,19 +171,19 @@ func (s *scanner) addResult(c actor.Context, o *scanOrder, probe plugin.Probe) {
 // first time it sends a message without any result too: the Once plugins need
 // no answer (SC-05).
 func (s *scanner) checkProgress(c actor.Context, o *scanOrder) {
-	next := scanPatience
+	next := scanTimeout
 	if o.listed {
 		silent := time.Since(o.answered)
-		becameSlow := !o.slow && silent >= scanPatience
+		becameSlow := !o.slow && silent >= scanTimeout
 		o.slow = o.slow || becameSlow
 		if len(o.ready) > 0 || !o.progressed || becameSlow {
 			s.handOver(c, o)
 		}
 		if !o.slow {
-			next = scanPatience - silent
+			next = scanTimeout - silent
 		}
 	}
-	o.timer = alarm(c, next, scanWaited{o})
+	o.timer = sendAfter(c, next, scanWaited{o})
 }
 
 // handOver sends the results that were not sent yet.

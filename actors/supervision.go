@@ -11,9 +11,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// guarded is the option every actor is made with: a panic in it is logged
+// withPanicLogging is the option every actor is made with: a panic in it is logged
 // with its stack, where it happened, and goes on to its supervisor.
-var guarded = actor.WithReceiverMiddleware(logPanics)
+var withPanicLogging = actor.WithReceiverMiddleware(logPanics)
 
 func logPanics(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(c actor.ReceiverContext, e *actor.MessageEnvelope) {
@@ -83,10 +83,10 @@ func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor
 		tell(reporterLost{})
 	case child.Equal(w.upgrader.pid):
 		tell(messages.UpdatesOffered{Gen: w.upgrader.gen, At: at, Err: err})
-		for _, change := range c.changes.Fetching() {
+		for _, change := range c.changes.ListFetching() {
 			tell(messages.Fetched{Change: change, At: at, Err: err})
 		}
-		for _, change := range c.changes.Applying() {
+		for _, change := range c.changes.ListApplying() {
 			tell(messages.ChangeCompleted{Change: change, At: at, Result: plugin.FailedChange(err)})
 		}
 	}

@@ -55,7 +55,7 @@ func start(cfg Config, remembered plugin.Memory, p Ports, workers workerProps) (
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(logrusslog.NewHandler(p.Log, nil))
 	}))
-	shrink(s.actors.ProcessRegistry.LocalPIDs)
+	shrinkRegistry(s.actors.ProcessRegistry.LocalPIDs)
 	s.actors.EventStream.Subscribe(func(e any) {
 		if _, ok := e.(*actor.DeadLetterEvent); ok {
 			s.deadLetters.Add(1)
@@ -71,10 +71,10 @@ func start(cfg Config, remembered plugin.Memory, p Ports, workers workerProps) (
 	return s, nil
 }
 
-// shrink leaves one of the thousand maps that an actor system keeps its actors
+// shrinkRegistry leaves one of the thousand maps that an actor system keeps its actors
 // in, three quarters of all that an idle supervisor would hold. The one has
 // locks enough for a Restarter per plugin. Nothing may use the system yet.
-func shrink(r *actor.SliceMap) {
+func shrinkRegistry(r *actor.SliceMap) {
 	one := r.LocalPIDs[0]
 	for _, m := range r.LocalPIDs[1:] {
 		m.IterCb(func(id string, process any) { one.Set(id, process) })
@@ -90,7 +90,7 @@ type guardian struct {
 	coordinator *actor.Props
 	ready       chan struct{} // closed when the Coordinator was spawned
 	draining    bool
-	cause       error
+	failure     error
 }
 
 // drain makes the guardian expect the Coordinator's end.
@@ -110,7 +110,7 @@ func (g *guardian) Receive(c actor.Context) {
 		c.Stop(c.Self())
 	case *actor.Terminated:
 		if !g.draining {
-			g.system.err = cmp.Or(g.cause, errors.New("the coordinator ended"))
+			g.system.err = cmp.Or(g.failure, errors.New("the coordinator ended"))
 			close(g.system.done)
 		}
 	}
@@ -118,7 +118,7 @@ func (g *guardian) Receive(c actor.Context) {
 
 // HandleFailure ends a Coordinator that panicked.
 func (g *guardian) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	g.cause = fmt.Errorf("the coordinator panicked: %v", reason)
+	g.failure = fmt.Errorf("the coordinator panicked: %v", reason)
 	sup.StopChildren(child)
 }
 
@@ -138,7 +138,7 @@ func (s *System) Err() error {
 
 // Status is everything the Coordinator knows. It fails when ctx ends first.
 func (s *System) Status(ctx context.Context) (plugin.Snapshot, error) {
-	answer, err := s.ask(ctx, messages.GetStatus{})
+	answer, err := s.askCoordinator(ctx, messages.GetStatus{})
 	if err != nil {
 		return plugin.Snapshot{}, err
 	}
@@ -153,46 +153,46 @@ func (s *System) Status(ctx context.Context) (plugin.Snapshot, error) {
 // StartPlugin has a plugin started now, also one that an operator stopped. The
 // error says why it was rejected; nil means it will be done, not that it was.
 func (s *System) StartPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.StartPlugin{Name: name})
+	return s.sendCommand(ctx, messages.StartPlugin{Name: name})
 }
 
 // ForceStartPlugin is StartPlugin that does not wait until no other program holds
 // the plugin's name lock (RS-11).
 func (s *System) ForceStartPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.StartPlugin{Name: name, Force: true})
+	return s.sendCommand(ctx, messages.StartPlugin{Name: name, Force: true})
 }
 
 // StopPlugin has a plugin stopped; it stays so until StartPlugin or RestartPlugin (EV-14).
 func (s *System) StopPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.StopPlugin{Name: name})
+	return s.sendCommand(ctx, messages.StopPlugin{Name: name})
 }
 
 // RestartPlugin has a plugin stopped and started.
 func (s *System) RestartPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.RestartPlugin{Name: name})
+	return s.sendCommand(ctx, messages.RestartPlugin{Name: name})
 }
 
 // ChangePlugin has a plugin installed, upgraded, rolled back or removed, beside
 // changes of other plugins (UP-11).
 func (s *System) ChangePlugin(ctx context.Context, change plugin.Change) error {
-	return s.tell(ctx, messages.ChangePlugin{Change: change})
+	return s.sendCommand(ctx, messages.ChangePlugin{Change: change})
 }
 
 // CancelChange has the change of a plugin ended that is under way: a fetch is
 // cancelled, a switch is undone (UP-12).
 func (s *System) CancelChange(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.CancelChange{Name: name})
+	return s.sendCommand(ctx, messages.CancelChange{Name: name})
 }
 
 // EnqueueReport has a status delivered that a command could not deliver, unless
 // something later is known (CL-20). It returns once that is saved.
 func (s *System) EnqueueReport(ctx context.Context, r plugin.LateReport) error {
-	return s.tell(ctx, messages.EnqueueReport{Report: r})
+	return s.sendCommand(ctx, messages.EnqueueReport{Report: r})
 }
 
 // CheckUpdates makes the update check due now.
 func (s *System) CheckUpdates(ctx context.Context) error {
-	return s.tell(ctx, messages.CheckUpdatesNow{})
+	return s.sendCommand(ctx, messages.CheckUpdatesNow{})
 }
 
 // Follow tells every entry of the journal after it was saved, until ctx ends.
@@ -226,8 +226,8 @@ func (s *System) NoteHostEvent(cause, decision string) {
 	s.actors.Root.Send(s.coordinator, messages.HostNoted{Cause: cause, Decision: decision})
 }
 
-func (s *System) tell(ctx context.Context, order any) error {
-	answer, err := s.ask(ctx, order)
+func (s *System) sendCommand(ctx context.Context, order any) error {
+	answer, err := s.askCoordinator(ctx, order)
 	if err != nil {
 		return err
 	}
@@ -240,12 +240,12 @@ func (s *System) tell(ctx context.Context, order any) error {
 	return nil
 }
 
-// longestAnswer is how long an answer is waited for when ctx has no end.
-const longestAnswer = 10 * time.Second
+// answerTimeout is how long an answer is waited for when ctx has no end.
+const answerTimeout = 10 * time.Second
 
-// ask is the one place where a future is used: a goroutine outside the actors waits for an answer.
-func (s *System) ask(ctx context.Context, question any) (any, error) {
-	limit := longestAnswer
+// askCoordinator is the one place where a future is used: a goroutine outside the actors waits for an answer.
+func (s *System) askCoordinator(ctx context.Context, question any) (any, error) {
+	limit := answerTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}

@@ -131,9 +131,9 @@ func (t *timers) forgetDue() {
 	}
 }
 
-// fired reports whether the message with this gen is from the timer as it is
+// takeFired reports whether the message with this gen is from the timer as it is
 // set now, and takes it out.
-func (t *timers) fired(key timerKey, gen uint64) bool {
+func (t *timers) takeFired(key timerKey, gen uint64) bool {
 	s, ok := t.set[key]
 	if !ok || s.gen != gen {
 		return false

@@ -27,11 +27,11 @@ const (
 // changes of different plugins run side by side; the Coordinator holds the
 // queue and bounds how many run. A change is known by its ID.
 type upgrader struct {
-	manager Manager
-	control ControlPlane
-	handler plugin.UpdateHandler
-	clock   Clock
-	rand    *rand.Rand
+	manager      Manager
+	controlPlane ControlPlane
+	handler      plugin.UpdateHandler
+	clock        Clock
+	rand         *rand.Rand
 
 	check   work
 	checker *actor.PID // who ordered the check
@@ -61,10 +61,10 @@ type changeWork struct {
 func newUpgrader(m Manager, cp ControlPlane, h plugin.UpdateHandler, clock Clock, r *rand.Rand) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &upgrader{
-			manager: m, control: cp, handler: h, clock: clock, rand: r,
+			manager: m, controlPlane: cp, handler: h, clock: clock, rand: r,
 			fetches: map[uint64]*changeWork{}, changes: map[uint64]*changeWork{}, interrupts: map[uint64]*interruption{},
 		}
-	}, guarded)
+	}, withPanicLogging)
 }
 
 // What an Upgrader's work sends to it. The pointer says which order: after a
@@ -90,8 +90,8 @@ func (u *upgrader) Receive(c actor.Context) {
 	case messages.CheckUpdates:
 		u.startCheck(c, m)
 	case messages.UpdatesOffered:
-		if u.check.busy() {
-			u.check.done()
+		if u.check.isBusy() {
+			u.check.finish()
 			c.Send(u.checker, m)
 		}
 	case messages.Fetch:
@@ -123,7 +123,7 @@ func (u *upgrader) stopWork() {
 // ------------------------------------------------------------------ check --
 
 func (u *upgrader) startCheck(c actor.Context, m messages.CheckUpdates) {
-	if u.check.busy() {
+	if u.check.isBusy() {
 		return
 	}
 	u.checker = c.Sender()
@@ -158,12 +158,12 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 // that was not understood is not asked for again (UP-04).
 func (u *upgrader) requestUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	for try := 1; ; try++ {
-		updates, err := u.control.CheckUpdates(ctx, ps)
+		updates, err := u.controlPlane.CheckUpdates(ctx, ps)
 		if err == nil || errors.Is(err, plugin.ErrUnreadableAnswer) || try == updateTries {
 			return updates, err
 		}
-		wait := policy.Jitter(updateWait, 2*updateWait, u.rand)
-		if !pause(ctx, max(wait, retryAfter(err))) {
+		wait := policy.AddJitter(updateWait, 2*updateWait, u.rand)
+		if !waitFor(ctx, max(wait, retryAfter(err))) {
 			return plugin.Updates{}, errors.Join(err, ctx.Err())
 		}
 	}
@@ -185,7 +185,7 @@ func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, 
 			update.Installed = installed[i].Version
 		}
 		takes := false
-		err := recovered(func() error { takes = u.handler(ctx, update); return nil })
+		err := recoverPanics(func() error { takes = u.handler(ctx, update); return nil })
 		if err != nil {
 			log.Error("Update handler panicked", "plugin", ch.Name, "version", ch.Version, "error", err)
 		}
@@ -212,13 +212,13 @@ func (u *upgrader) endFetch(c actor.Context, m fetchEnded) {
 	id := m.fetch.change.ID
 	if u.fetches[id] != m.fetch { // ordered before a crash of this actor
 		if m.err == nil && u.fetches[id] == nil && u.changes[id] == nil {
-			u.discard(c, m.fetch.change)
+			u.discardPackage(c, m.fetch.change)
 		}
 		return
 	}
 	delete(u.fetches, id)
 	if m.fetch.cancelled && m.err == nil { // it was fetched before the cancellation took effect
-		u.discard(c, m.fetch.change)
+		u.discardPackage(c, m.fetch.change)
 		m.err = context.Canceled
 	}
 	c.Send(m.fetch.sender, messages.Fetched{Change: m.fetch.change, At: u.clock.Now(), Err: m.err})
@@ -234,14 +234,14 @@ func (u *upgrader) cancelFetch(c actor.Context, change plugin.Change) {
 		f.work.cancel()
 		return
 	}
-	u.discard(c, change)
+	u.discardPackage(c, change)
 }
 
-// discard drops what was fetched, in a goroutine of its own: it deletes files.
-func (u *upgrader) discard(c actor.Context, change plugin.Change) {
+// discardPackage drops what was fetched, in a goroutine of its own: it deletes files.
+func (u *upgrader) discardPackage(c actor.Context, change plugin.Change) {
 	log := c.ActorSystem().Logger()
 	go func() {
-		if err := recovered(func() error { u.manager.Discard(change); return nil }); err != nil {
+		if err := recoverPanics(func() error { u.manager.Discard(change); return nil }); err != nil {
 			log.Error("Cannot discard package", "plugin", change.Name, "version", change.Version, "error", err)
 		}
 	}()
@@ -256,7 +256,7 @@ func (u *upgrader) startChange(c actor.Context, m messages.ApplyChange) {
 	}
 	ch := &changeWork{change: m.Change, sender: c.Sender()}
 	u.changes[id] = ch
-	permit := plugin.ChangePermit{StatusBefore: m.StatusBefore, Interrupt: u.interruption(id).channel}
+	permit := plugin.ChangePermit{StatusBefore: m.StatusBefore, Interrupt: u.findInterruption(id).channel}
 	ch.work.start(c, func(ctx context.Context, _ func(any)) any {
 		return changeEnded{ch, u.manager.Change(ctx, m.Change, permit)}
 	}, func(err error) any { return changeEnded{ch, plugin.FailedChange(err)} })
@@ -265,7 +265,7 @@ func (u *upgrader) startChange(c actor.Context, m messages.ApplyChange) {
 // interruptChange passes an interruption on, now or when the change begins. A
 // newer one replaces one that was not received yet.
 func (u *upgrader) interruptChange(m messages.InterruptChange) {
-	i := u.interruption(m.Change.ID)
+	i := u.findInterruption(m.Change.ID)
 	if i.sent {
 		select {
 		case <-i.channel:
@@ -277,8 +277,8 @@ func (u *upgrader) interruptChange(m messages.InterruptChange) {
 	i.channel <- plugin.Interruption{LeaveStopped: m.LeaveStopped} // never blocks: this actor is the only sender
 }
 
-// interruption returns the interruption of a change, sent or not.
-func (u *upgrader) interruption(id uint64) *interruption {
+// findInterruption returns the interruption of a change, sent or not.
+func (u *upgrader) findInterruption(id uint64) *interruption {
 	if u.interrupts[id] == nil {
 		u.interrupts[id] = &interruption{channel: make(chan plugin.Interruption, 1)}
 	}

@@ -12,9 +12,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// adoptWithin bounds how long the Watcher searches for processes that an
+// adoptTimeout bounds how long the Watcher searches for processes that an
 // earlier start of the supervisor left running.
-const adoptWithin = 5 * time.Second
+const adoptTimeout = 5 * time.Second
 
 // The sources of events, as they are named to the Coordinator.
 const (
@@ -29,10 +29,10 @@ const (
 // programs, into messages to the Coordinator. It decides nothing. Each source runs
 // and is retried by itself. Each port may be nil: then there are no such events.
 type watcher struct {
-	exits  Watcher
-	pulses HeartbeatEvents
-	others OtherPrograms
-	clock  Clock
+	exits      Watcher
+	heartbeats HeartbeatEvents
+	others     OtherPrograms
+	clock      Clock
 
 	work     work // the Adopt order under way
 	order    messages.Adopt
@@ -43,13 +43,13 @@ type watcher struct {
 // newWatcher returns the Props of a Watcher.
 func newWatcher(exits Watcher, pulses HeartbeatEvents, others OtherPrograms, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &watcher{exits: exits, pulses: pulses, others: others, clock: clock}
-	}, guarded)
+		return &watcher{exits: exits, heartbeats: pulses, others: others, clock: clock}
+	}, withPanicLogging)
 }
 
-// heldBeforeExit is how long before an exit another program may have let go of the
+// lockHeldBefore is how long before an exit another program may have let go of the
 // plugin's name lock to be taken for its cause (EV-21).
-const heldBeforeExit = 2 * time.Second
+const lockHeldBefore = 2 * time.Second
 
 // workOn reports whether another program works on a plugin or did within that time,
 // as far as that can be known.
@@ -73,33 +73,33 @@ func (w *watcher) Receive(c actor.Context) {
 		w.work.stop()
 		w.unfollow()
 	case messages.WatchHeartbeats:
-		if w.pulses != nil {
-			w.pulses.Watch(m.Plugins)
+		if w.heartbeats != nil {
+			w.heartbeats.Watch(m.Plugins)
 		}
 	case messages.Adopt:
-		if !w.work.busy() {
-			w.adopt(c, m)
+		if !w.work.isBusy() {
+			w.startAdoption(c, m)
 		}
 	case adoptEnded:
-		if w.work.busy() {
-			w.work.done()
+		if w.work.isBusy() {
+			w.work.finish()
 			c.Send(w.sender, messages.Adopted{Gen: w.order.Gen, At: w.clock.Now(), Observed: m.sightings, Err: m.err})
 		}
 	}
 }
 
-func (w *watcher) adopt(c actor.Context, m messages.Adopt) {
+func (w *watcher) startAdoption(c actor.Context, m messages.Adopt) {
 	w.order, w.sender = m, c.Sender()
 	w.work.start(c, func(ctx context.Context, _ func(any)) any {
 		if w.exits == nil {
 			return adoptEnded{}
 		}
-		ctx, cancel := context.WithTimeout(ctx, adoptWithin)
+		ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 		defer cancel()
 		sightings := w.exits.Adopt(ctx, m.Targets)
 		for i := range sightings {
 			s := &sightings[i]
-			s.LockHeld = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name, heldBeforeExit)
+			s.LockHeld = len(s.Processes) == 0 && len(m.Targets[i].Processes) > 0 && workOn(w.others, s.Name, lockHeldBefore)
 		}
 		return adoptEnded{sightings: sightings}
 	}, func(err error) any { return adoptEnded{err: err} })
@@ -119,7 +119,7 @@ func (w *watcher) followSources(c actor.Context) {
 					send(messages.ProcessExited{Exit: e})
 					return
 				}
-				e.LockHeld = !e.Late && workOn(w.others, e.Name, heldBeforeExit)
+				e.LockHeld = !e.Late && workOn(w.others, e.Name, lockHeldBefore)
 				send(messages.PluginExited{Exit: e})
 			})
 		})
@@ -133,9 +133,9 @@ func (w *watcher) followSources(c actor.Context) {
 			return w.others.FollowRecords(ctx, func() { send(messages.RecordsChanged{}) })
 		})
 	}
-	if w.pulses != nil {
+	if w.heartbeats != nil {
 		go followSource(ctx, send, heartbeatEvents, func(ctx context.Context) error {
-			return w.pulses.Follow(ctx, func(p plugin.HeartbeatEvent) {
+			return w.heartbeats.Follow(ctx, func(p plugin.HeartbeatEvent) {
 				if p.Lost {
 					send(messages.HeartbeatLost{Event: p})
 				} else {
@@ -162,7 +162,7 @@ func followSource(ctx context.Context, send func(any), what string, do func(cont
 		if failed {
 			works = time.AfterFunc(retrySource, func() { send(messages.WatchFailed{What: what}) }).Stop
 		}
-		err := recovered(func() error { return do(ctx) })
+		err := recoverPanics(func() error { return do(ctx) })
 		works()
 		if ctx.Err() != nil {
 			return
@@ -174,7 +174,7 @@ func followSource(ctx context.Context, send func(any), what string, do func(cont
 			wait = retrySource
 		}
 		send(messages.WatchFailed{What: what, Err: fmt.Errorf("no more events, next try in %v: %w", wait, err)})
-		if failed = true; !pause(ctx, wait) {
+		if failed = true; !waitFor(ctx, wait) {
 			return
 		}
 	}

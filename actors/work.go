@@ -16,8 +16,8 @@ type work struct {
 	cancel context.CancelFunc // nil when nothing is under way
 }
 
-// busy reports whether the work is under way.
-func (w *work) busy() bool { return w.cancel != nil }
+// isBusy reports whether the work is under way.
+func (w *work) isBusy() bool { return w.cancel != nil }
 
 // start runs do and sends its result to the actor. After a panic in do, the
 // result of failed is sent instead. do may send other messages before it returns.
@@ -29,15 +29,15 @@ func (w *work) start(c actor.Context, do func(ctx context.Context, send func(msg
 	go func() {
 		defer cancel()
 		var result any
-		if err := recovered(func() error { result = do(ctx, send); return nil }); err != nil {
+		if err := recoverPanics(func() error { result = do(ctx, send); return nil }); err != nil {
 			result = failed(err)
 		}
 		send(result)
 	}()
 }
 
-// done records that the final message has arrived.
-func (w *work) done() { w.cancel = nil }
+// finish records that the final message has arrived.
+func (w *work) finish() { w.cancel = nil }
 
 // stop cancels the work. The actor ignores what it still sends.
 func (w *work) stop() {
@@ -47,9 +47,9 @@ func (w *work) stop() {
 	}
 }
 
-// recovered runs do and turns a panic into an error: supervision of actors does
+// recoverPanics runs do and turns a panic into an error: supervision of actors does
 // not see goroutines.
-func recovered(do func() error) (err error) {
+func recoverPanics(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -58,8 +58,8 @@ func recovered(do func() error) (err error) {
 	return do()
 }
 
-// pause waits in a work's goroutine, and reports whether d passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
+// waitFor waits in a work's goroutine, and reports whether d passed before ctx ended.
+func waitFor(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -70,8 +70,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// alarm sends the actor a message after d, unless the timer is stopped before.
-func alarm(c actor.Context, d time.Duration, msg any) *time.Timer {
+// sendAfter sends the actor a message after d, unless the timer is stopped before.
+func sendAfter(c actor.Context, d time.Duration, msg any) *time.Timer {
 	root, self := c.ActorSystem().Root, c.Self()
 	return time.AfterFunc(d, func() { root.Send(self, msg) })
 }

@@ -28,7 +28,7 @@ func TestChangeGranted(t *testing.T) {
 	t.Run("UP-10 nothing that is seen meanwhile does anything", func(t *testing.T) {
 		s := newChanging(t)
 		for _, f := range []Fact{
-			seenDead, seenRunning, {Kind: BeatLate}, {Kind: RecordGone}, {Kind: Recorded, Plugin: version2()}, {Kind: RefreshDue}, {Kind: HealthFailed},
+			seenDead, seenRunning, {Kind: HeartbeatLate}, {Kind: RecordGone}, {Kind: Recorded, Plugin: version2()}, {Kind: RefreshDue}, {Kind: HealthFailed},
 		} {
 			if s.tell(f).want(Changing, plugin.StateUpgrading); len(s.effects) != 0 {
 				t.Errorf("%s: %+v", f.Kind, s.effects)
@@ -65,7 +65,7 @@ func TestChangeStatus(t *testing.T) {
 			"not asked yet":                   {newSubject(t, plugin.RestartRecord{}), plugin.StatusUnknown},
 		} {
 			s := test.s.tell(granted)
-			if s.l.Attempt() != 0 {
+			if s.l.AttemptID() != 0 {
 				s.tell(cancelled)
 			}
 			if e, _ := effect[ApplyChange](s); e.Before != test.want {
@@ -174,7 +174,7 @@ func TestChangeUndone(t *testing.T) {
 				switch {
 				case test.phase == Waiting || test.phase == Stopping:
 					s.spawned(test.verb)
-				case s.l.Attempt() != 0:
+				case s.l.AttemptID() != 0:
 					t.Errorf("%+v", s.effects)
 				}
 			})
@@ -201,7 +201,7 @@ func TestChangeUndone(t *testing.T) {
 func TestChange(t *testing.T) {
 	t.Run("SC-17 the record of one that waits for its change is gone", func(t *testing.T) {
 		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, granted, Fact{Kind: RecordGone})
-		if _, ok := effect[ReportGone](s); !ok {
+		if _, ok := effect[ReportRemoved](s); !ok {
 			t.Errorf("%+v", s.effects)
 		}
 		if e, _ := effect[ApplyChange](s.tell(cancelled).want(Changing, plugin.StateUpgrading)); e.Before != plugin.StatusUnknown {
@@ -212,7 +212,7 @@ func TestChange(t *testing.T) {
 		for name, done := range map[string]plugin.ChangeResult{"upgraded": wasUpgraded, "failed": notProven, "rolled back": wasRolledBack} {
 			s := newRunning(t).beats(0, true).tell(granted).pass(2 * minute)
 			s.tell(s.completed(done))
-			if got := s.l.Status(s.now); got != plugin.StatusRunning {
+			if got := s.l.PullStatus(s.now); got != plugin.StatusRunning {
 				t.Errorf("%s: status %s by an old beat", name, got)
 			}
 		}

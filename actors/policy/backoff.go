@@ -32,14 +32,14 @@ func NewBackoff(initial, longest time.Duration, r *rand.Rand) *Backoff {
 	return &Backoff{policy: policy, rand: r, max: longest}
 }
 
-// Next returns how long to wait before the next try.
-func (b *Backoff) Next() time.Duration { return Jitter(b.policy.NextBackOff(), b.max, b.rand) }
+// NextWait returns how long to wait before the next try.
+func (b *Backoff) NextWait() time.Duration { return AddJitter(b.policy.NextBackOff(), b.max, b.rand) }
 
 // Reset starts over.
 func (b *Backoff) Reset() { b.policy.Reset() }
 
-// Jitter returns d changed by up to a fifth either way, at most longest.
-func Jitter(d, longest time.Duration, r *rand.Rand) time.Duration {
+// AddJitter returns d changed by up to a fifth either way, at most longest.
+func AddJitter(d, longest time.Duration, r *rand.Rand) time.Duration {
 	factor := 1 + jitterShare*(2*r.Float64()-1)
 	return min(time.Duration(float64(d)*factor), longest)
 }
@@ -52,11 +52,11 @@ func nthBackoff(n int, initial, longest time.Duration, r *rand.Rand) time.Durati
 	for i := 1; i < n && d < longest; i++ {
 		d = b.policy.NextBackOff()
 	}
-	return Jitter(d, longest, r)
+	return AddJitter(d, longest, r)
 }
 
-// Within returns a random time in [0, d).
-func Within(d time.Duration, r *rand.Rand) time.Duration {
+// RandomWithin returns a random time in [0, d).
+func RandomWithin(d time.Duration, r *rand.Rand) time.Duration {
 	if d <= 0 {
 		return 0
 	}

@@ -31,17 +31,17 @@ func TestBackoff(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 1))
 			b := NewBackoff(test.initial, test.longest, r)
 			for range test.n - 1 {
-				b.Next()
+				b.NextWait()
 			}
 			low, high := test.want*8/10, min(test.want*12/10, test.longest)
-			if got := b.Next(); got < low || got > high {
+			if got := b.NextWait(); got < low || got > high {
 				t.Errorf("Next: %v, want %v to %v", got, low, high)
 			}
 			if got := nthBackoff(test.n, test.initial, test.longest, r); got < low || got > high {
 				t.Errorf("nthBackoff: %v, want %v to %v", got, low, high)
 			}
 			b.Reset()
-			if got := b.Next(); got > min(test.initial*12/10, test.longest) {
+			if got := b.NextWait(); got > min(test.initial*12/10, test.longest) {
 				t.Errorf("after Reset: %v", got)
 			}
 		})
@@ -71,7 +71,7 @@ func TestWithin(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.bound), func(t *testing.T) {
 			for range 1000 {
-				if d := Within(test.bound, r); d < 0 || d >= test.most {
+				if d := RandomWithin(test.bound, r); d < 0 || d >= test.most {
 					t.Fatalf("%v", d)
 				}
 			}

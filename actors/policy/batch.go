@@ -62,9 +62,9 @@ func (b *Batch) SetRestarts(key string, r *plugin.RestartRecord, sync bool) {
 // AddEntry adds to the journal.
 func (b *Batch) AddEntry(e plugin.Entry) { b.changes.Entries = append(b.changes.Entries, e) }
 
-// Changes returns what is to be written, with the settings as they are now,
+// CollectChanges returns what is to be written, with the settings as they are now,
 // and whether there is anything.
-func (b *Batch) Changes(settings func() plugin.Settings) (plugin.Changes, bool) {
+func (b *Batch) CollectChanges(settings func() plugin.Settings) (plugin.Changes, bool) {
 	if b.settings {
 		s := settings()
 		b.changes.Settings = &s
@@ -72,8 +72,8 @@ func (b *Batch) Changes(settings func() plugin.Settings) (plugin.Changes, bool) 
 	return b.changes, !b.changes.IsEmpty()
 }
 
-// Written empties the batch.
-func (b *Batch) Written() { *b = Batch{} }
+// MarkWritten empties the batch.
+func (b *Batch) MarkWritten() { *b = Batch{} }
 
-// Refused keeps all but the entries, which the journal keeps by itself.
-func (b *Batch) Refused() { b.changes.Entries = nil }
+// MarkFailed keeps all but the entries, which the journal keeps by itself.
+func (b *Batch) MarkFailed() { b.changes.Entries = nil }

@@ -4,22 +4,22 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// cancel ends the attempt; next follows when it has ended (RS-09).
-func (t *turn) cancel(next then) {
-	a := t.l.attempt()
+// cancelAttempt ends the attempt; next follows when it has ended (RS-09).
+func (t *turn) cancelAttempt(next then) {
+	a := t.l.currentAttempt()
 	t.emit(Cancel{Attempt: a.id, Begun: a.begun})
-	t.move(cancelling{attempt: a, then: next}, next.words(t.l))
+	t.moveTo(cancelling{attempt: a, then: next}, next.describe(t.l))
 }
 
 // replaceThen changes what follows the attempt that is being cancelled.
 func (t *turn) replaceThen(next then) {
 	ph := t.l.phase.(cancelling)
 	ph.then = next
-	t.move(ph, next.words(t.l))
+	t.moveTo(ph, next.describe(t.l))
 }
 
-func (th then) words(l *Lifecycle) string {
-	switch th.what {
+func (th then) describe(l *Lifecycle) string {
+	switch th.kind {
 	case thenRunning:
 		return "found running, not started by the supervisor"
 	case thenChange:
@@ -34,7 +34,7 @@ func (th then) words(l *Lifecycle) string {
 // cancelFoundRunning ends a start that is not needed: another program has
 // started the plugin, which must not run twice.
 func cancelFoundRunning(t *turn) {
-	t.cancel(then{what: thenRunning, up: uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}})
+	t.cancelAttempt(then{kind: thenRunning, up: uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}})
 	t.l.ran = true
 	t.saveUp(t.env.Now)
 	t.reportSeen()
@@ -46,11 +46,11 @@ func restartAfterCancel(t *turn) {
 	cause := t.f.Cause
 	if t.f.Kind == Exited {
 		cause = t.f.Exit.Cause()
-		t.takeExit()
-		t.writeExit("restart as soon as the attempt that was cancelled has ended")
+		t.recordExit()
+		t.addExitEntry("restart as soon as the attempt that was cancelled has ended")
 	}
 	t.saveDown()
-	t.replaceThen(then{what: thenRestart, cause: cause})
+	t.replaceThen(then{kind: thenRestart, cause: cause})
 }
 
 // cancelDoneStop ends the wait for another try at a stop: the plugin is down.
@@ -58,12 +58,12 @@ func cancelDoneStop(t *turn) {
 	if t.f.Kind == Exited {
 		noteExit(t)
 	}
-	t.cancel(then{what: thenStopped})
+	t.cancelAttempt(then{kind: thenStopped})
 }
 
 // finishCancel does what was to follow the attempt.
 func finishCancel(t *turn) {
-	t.emit(Release{t.l.attempt().id})
+	t.emit(Release{t.l.currentAttempt().id})
 	followUp(t)
 }
 
@@ -71,7 +71,7 @@ func finishCancel(t *turn) {
 // it came.
 func startedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
-	switch ph.then.what {
+	switch ph.then.kind {
 	case thenRunning, thenRestart:
 		t.l.phase = working{ph.attempt}
 		startSucceeded(t)
@@ -83,8 +83,8 @@ func startedThoughCancelled(t *turn) {
 		l.Record.Last, l.ran = t.f.At, true
 		l.run, l.processes = max(l.run, t.f.Outcome.RunID), t.f.Outcome.Processes
 		t.saveUp(t.f.At)
-		t.save()
-		if ph.then.what == thenChange {
+		t.saveRecord()
+		if ph.then.kind == thenChange {
 			ph.then.before = plugin.StatusRunning
 			l.phase = ph
 		}
@@ -97,14 +97,14 @@ func startedThoughCancelled(t *turn) {
 func failedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
 	switch {
-	case ph.then.what == thenRemoved:
+	case ph.then.kind == thenRemoved:
 		finishCancel(t)
 		return
-	case t.f.Gone && ph.then.what != thenChange:
+	case t.f.Gone && ph.then.kind != thenChange:
 		leaveAttempt(t)
 		return
 	}
-	if ph.then.what == thenRunning && t.f.Kind == StartFailed {
+	if ph.then.kind == thenRunning && t.f.Kind == StartFailed {
 		t.l.phase = working{ph.attempt}
 		if t.f.HostFault {
 			retryAttempt(t)
@@ -113,13 +113,13 @@ func failedThoughCancelled(t *turn) {
 		}
 		return
 	}
-	t.takeFailure()
+	t.recordFailure()
 	followUp(t)
 }
 
 // followUp does what was to follow an attempt that has ended.
 func followUp(t *turn) {
-	switch next := t.l.phase.(cancelling).then; next.what {
+	switch next := t.l.phase.(cancelling).then; next.kind {
 	case thenRunning:
 		t.enterRunning(next.up, t.l.why)
 		t.proveHealthy()
@@ -132,9 +132,9 @@ func followUp(t *turn) {
 	case thenStopped:
 		t.leaveRunning()
 		t.finishStop()
-		t.move(stopped{}, t.l.Record.Cause)
+		t.moveTo(stopped{}, t.l.Record.Cause)
 		t.emit(Report{Status: plugin.StatusFailed})
 	case thenRemoved:
-		t.forget(next.cause)
+		t.forgetPlugin(next.cause)
 	}
 }

@@ -35,44 +35,44 @@ type Changes struct {
 	list []*queuedChange // all that have not ended, in order of arrival
 	last uint64          // number of the last one
 
-	check updateCheck
-	asked bool            // an update check is asked for, and not answered
-	made  []plugin.Change // since then
+	check          updateCheck
+	checkRequested bool            // an update check is asked for, and not answered
+	completed      []plugin.Change // since then
 }
 
 type queuedChange struct {
-	change plugin.Change
-	phase  ChangePhase
-	since  time.Time
-	check  bool // it came with the update check that is not done yet
-	why    error
-	// makesWay says of a fetch that is being cancelled that it goes back into
+	change      plugin.Change
+	phase       ChangePhase
+	since       time.Time
+	ofCheck     bool // it came with the update check that is not done yet
+	cancelCause error
+	// preempted says of a fetch that is being cancelled that it goes back into
 	// the queue then.
-	makesWay bool
+	preempted bool
 }
 
 // updateCheck is the update check whose changes have not all ended.
 type updateCheck struct {
 	open               bool
-	left               int
+	pending            int
 	offered, succeeded int
 	next               time.Duration
 }
 
 // Add queues a change and returns it with its number.
 func (c *Changes) Add(change plugin.Change, now time.Time) plugin.Change {
-	return c.add(change, now, false)
+	return c.enqueue(change, now, false)
 }
 
-func (c *Changes) add(change plugin.Change, now time.Time, check bool) plugin.Change {
+func (c *Changes) enqueue(change plugin.Change, now time.Time, check bool) plugin.Change {
 	c.last++
 	change.ID = c.last
-	c.list = append(c.list, &queuedChange{change: change, since: now, check: check})
+	c.list = append(c.list, &queuedChange{change: change, since: now, ofCheck: check})
 	return change
 }
 
 // BeginCheck says that an update check is asked for now.
-func (c *Changes) BeginCheck() { c.asked, c.made = true, nil }
+func (c *Changes) BeginCheck() { c.checkRequested, c.completed = true, nil }
 
 // AddCheck queues what an update check was answered. takenOver of them need
 // nothing to be done, nor do those that an earlier check left under way, and
@@ -82,23 +82,23 @@ func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time
 	before := slices.Clone(c.list)
 	for _, change := range u.Changes {
 		underWay := slices.ContainsFunc(before, func(q *queuedChange) bool {
-			return q.change.Name == change.Name && q.change.Version == change.Version && q.why == nil
+			return q.change.Name == change.Name && q.change.Version == change.Version && q.cancelCause == nil
 		})
-		made := slices.ContainsFunc(c.made, func(m plugin.Change) bool { return m.Name == change.Name && m.Version == change.Version })
+		made := slices.ContainsFunc(c.completed, func(m plugin.Change) bool { return m.Name == change.Name && m.Version == change.Version })
 		if underWay || made || slices.Contains(takenOver, change) {
 			continue
 		}
-		c.check.left++
-		c.add(change, now, true)
+		c.check.pending++
+		c.enqueue(change, now, true)
 	}
-	c.asked, c.made = false, nil
+	c.checkRequested, c.completed = false, nil
 }
 
-// CheckDone reports whether an update check has just come to its end: all of
+// FinishCheck reports whether an update check has just come to its end: all of
 // its changes have. It returns how many there were, how many succeeded, and the
 // interval of the answer (UP-09).
-func (c *Changes) CheckDone() (offered, succeeded int, next time.Duration, done bool) {
-	if !c.check.open || c.check.left > 0 {
+func (c *Changes) FinishCheck() (offered, succeeded int, next time.Duration, done bool) {
+	if !c.check.open || c.check.pending > 0 {
 		return 0, 0, 0, false
 	}
 	k := c.check
@@ -114,24 +114,24 @@ func (c *Changes) ReleaseCheck() bool {
 		return false
 	}
 	for _, q := range c.list {
-		if q.check && (q.phase == ChangeReady || q.phase == ChangeApplying) {
+		if q.ofCheck && (q.phase == ChangeReady || q.phase == ChangeApplying) {
 			return false
 		}
 	}
 	for _, q := range c.list {
-		q.check = false
+		q.ofCheck = false
 	}
-	c.check.left = 0
+	c.check.pending = 0
 	return true
 }
 
-// Checking reports whether changes of an update check have not ended.
-func (c *Changes) Checking() bool { return c.check.open }
+// IsChecking reports whether changes of an update check have not ended.
+func (c *Changes) IsChecking() bool { return c.check.open }
 
-// Start returns the changes whose fetch is to begin now.
-func (c *Changes) Start(now time.Time) (fetch []plugin.Change) {
+// StartFetches returns the changes whose fetch is to begin now.
+func (c *Changes) StartFetches(now time.Time) (fetch []plugin.Change) {
 	for {
-		next := c.startable()
+		next := c.findNext()
 		if next == nil {
 			return fetch
 		}
@@ -140,10 +140,10 @@ func (c *Changes) Start(now time.Time) (fetch []plugin.Change) {
 	}
 }
 
-// MakeWay returns a fetch of the control plane's that is to be cancelled because
+// PreemptFetch returns a fetch of the control plane's that is to be cancelled because
 // an operator's change waits and all places are taken: a slow download does not
 // hold up an operator (UP-11). What came of it is kept, and it goes on later.
-func (c *Changes) MakeWay() (fetch plugin.Change, ok bool) {
+func (c *Changes) PreemptFetch() (fetch plugin.Change, ok bool) {
 	active, busy := 0, map[string]bool{}
 	for _, q := range c.list {
 		if q.phase != ChangeQueued {
@@ -167,23 +167,23 @@ func (c *Changes) MakeWay() (fetch plugin.Change, ok bool) {
 	if active < MaxChanges || waiting <= 0 || last == nil {
 		return plugin.Change{}, false
 	}
-	last.phase, last.makesWay = ChangeCancelling, true
+	last.phase, last.preempted = ChangeCancelling, true
 	return last.change, true
 }
 
-// MadeWay puts a fetch that MakeWay returned, and that has ended, back into the
+// RequeuePreempted puts a fetch that MakeWay returned, and that has ended, back into the
 // queue. It reports whether the change is one of those.
-func (c *Changes) MadeWay(id uint64, now time.Time) bool {
-	q := c.find(id)
-	if q == nil || !q.makesWay {
+func (c *Changes) RequeuePreempted(id uint64, now time.Time) bool {
+	q := c.findQueued(id)
+	if q == nil || !q.preempted {
 		return false
 	}
-	q.phase, q.since, q.makesWay = ChangeQueued, now, false
+	q.phase, q.since, q.preempted = ChangeQueued, now, false
 	return true
 }
 
-// startable returns the queued change that goes next, nil if none may.
-func (c *Changes) startable() *queuedChange {
+// findNext returns the queued change that goes next, nil if none may.
+func (c *Changes) findNext() *queuedChange {
 	active, busy := 0, map[string]bool{}
 	for _, q := range c.list {
 		if q.phase != ChangeQueued {
@@ -199,16 +199,16 @@ func (c *Changes) startable() *queuedChange {
 		if q.phase != ChangeQueued || busy[q.change.Name] {
 			continue
 		}
-		if next == nil || rank(q.change) < rank(next.change) {
+		if next == nil || rankOrigin(q.change) < rankOrigin(next.change) {
 			next = q
 		}
 	}
 	return next
 }
 
-// rank orders the changes that may go: what was left half done first, then
+// rankOrigin orders the changes that may go: what was left half done first, then
 // operators', then the control plane's.
-func rank(c plugin.Change) int {
+func rankOrigin(c plugin.Change) int {
 	switch c.Origin {
 	case plugin.FromRecovery:
 		return 0
@@ -219,10 +219,10 @@ func rank(c plugin.Change) int {
 	}
 }
 
-// Fetched notes that a change is ready to be made. It reports whether it still
+// MarkReady notes that a change is ready to be made. It reports whether it still
 // is to be: false after it was cancelled.
-func (c *Changes) Fetched(id uint64, now time.Time) (change plugin.Change, wanted bool) {
-	q := c.find(id)
+func (c *Changes) MarkReady(id uint64, now time.Time) (change plugin.Change, wanted bool) {
+	q := c.findQueued(id)
 	if q == nil || q.phase != ChangeFetching {
 		return plugin.Change{}, false
 	}
@@ -230,43 +230,43 @@ func (c *Changes) Fetched(id uint64, now time.Time) (change plugin.Change, wante
 	return q.change, true
 }
 
-// Granted notes that a change is being made.
-func (c *Changes) Granted(id uint64, now time.Time) {
-	if q := c.find(id); q != nil {
+// MarkApplying notes that a change is being made.
+func (c *Changes) MarkApplying(id uint64, now time.Time) {
+	if q := c.findQueued(id); q != nil {
 		q.phase, q.since = ChangeApplying, now
 	}
 }
 
 // Finish takes a change out of the queue that has ended.
 func (c *Changes) Finish(id uint64, succeeded bool) (change plugin.Change, known bool) {
-	q := c.find(id)
+	q := c.findQueued(id)
 	if q == nil {
 		return plugin.Change{}, false
 	}
 	c.list = slices.DeleteFunc(c.list, func(other *queuedChange) bool { return other == q })
-	if q.check {
-		c.check.left--
+	if q.ofCheck {
+		c.check.pending--
 		if succeeded {
 			c.check.succeeded++
 		}
 	}
-	if succeeded && c.asked {
-		c.made = append(c.made, q.change)
+	if succeeded && c.checkRequested {
+		c.completed = append(c.completed, q.change)
 	}
 	return q.change, true
 }
 
 // Find returns a change that has not ended.
 func (c *Changes) Find(id uint64) (change plugin.Change, phase ChangePhase, ok bool) {
-	if q := c.find(id); q != nil {
+	if q := c.findQueued(id); q != nil {
 		return q.change, q.phase, true
 	}
 	return plugin.Change{}, 0, false
 }
 
-// Of returns the change of a plugin that is under way, or else the next one in
+// FindByPlugin returns the change of a plugin that is under way, or else the next one in
 // the queue, and since when it is in its phase.
-func (c *Changes) Of(name string) (change plugin.Change, phase ChangePhase, since time.Time, ok bool) {
+func (c *Changes) FindByPlugin(name string) (change plugin.Change, phase ChangePhase, since time.Time, ok bool) {
 	var first *queuedChange
 	for _, q := range c.list {
 		if q.change.Name != name {
@@ -290,8 +290,8 @@ type Cancelled struct {
 	Fetched  bool // CancelFetch is to be sent, to drop what was fetched
 }
 
-// Cancel drops all changes of a plugin that are not being made yet.
-func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
+// CancelPending drops all changes of a plugin that are not being made yet.
+func (c *Changes) CancelPending(name string, why error) (all []Cancelled) {
 	for _, q := range slices.Clone(c.list) {
 		if q.change.Name != name {
 			continue
@@ -301,10 +301,10 @@ func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
 			all = append(all, Cancelled{Change: q.change})
 			c.Finish(q.change.ID, false)
 		case ChangeFetching:
-			q.phase, q.why = ChangeCancelling, why
+			q.phase, q.cancelCause = ChangeCancelling, why
 			all = append(all, Cancelled{Change: q.change, Fetching: true})
 		case ChangeCancelling:
-			q.makesWay, q.why = false, cmp.Or(q.why, why)
+			q.preempted, q.cancelCause = false, cmp.Or(q.cancelCause, why)
 		case ChangeReady:
 			all = append(all, Cancelled{Change: q.change, Fetched: true})
 			c.Finish(q.change.ID, false)
@@ -316,21 +316,21 @@ func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
 // CancelCause returns why the fetch of a change was cancelled, nil if it was
 // not.
 func (c *Changes) CancelCause(id uint64) error {
-	if q := c.find(id); q != nil {
-		return q.why
+	if q := c.findQueued(id); q != nil {
+		return q.cancelCause
 	}
 	return nil
 }
 
-// Applying returns the changes that are being made.
-func (c *Changes) Applying() (all []plugin.Change) { return c.inPhase(ChangeApplying) }
+// ListApplying returns the changes that are being made.
+func (c *Changes) ListApplying() (all []plugin.Change) { return c.listInPhase(ChangeApplying) }
 
-// Fetching returns the changes whose package is being fetched.
-func (c *Changes) Fetching() (all []plugin.Change) {
-	return append(c.inPhase(ChangeFetching), c.inPhase(ChangeCancelling)...)
+// ListFetching returns the changes whose package is being fetched.
+func (c *Changes) ListFetching() (all []plugin.Change) {
+	return append(c.listInPhase(ChangeFetching), c.listInPhase(ChangeCancelling)...)
 }
 
-func (c *Changes) inPhase(p ChangePhase) (all []plugin.Change) {
+func (c *Changes) listInPhase(p ChangePhase) (all []plugin.Change) {
 	for _, q := range c.list {
 		if q.phase == p {
 			all = append(all, q.change)
@@ -339,7 +339,7 @@ func (c *Changes) inPhase(p ChangePhase) (all []plugin.Change) {
 	return all
 }
 
-func (c *Changes) find(id uint64) *queuedChange {
+func (c *Changes) findQueued(id uint64) *queuedChange {
 	i := slices.IndexFunc(c.list, func(q *queuedChange) bool { return q.change.ID == id })
 	if i < 0 {
 		return nil

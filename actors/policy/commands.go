@@ -18,12 +18,12 @@ func noteCommand(t *turn) {
 	} else { // an operator knows better than what failed before
 		r.Stopped, r.StopPending, r.Failures = false, false, 0
 	}
-	t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: t.f.Cause})
-	t.saveSynced()
+	t.addEntry(plugin.Entry{Kind: plugin.EntryOperator, Cause: t.f.Cause})
+	t.saveRecordSynced()
 }
 
-// obeyCommand does what an operator wants at once.
-func obeyCommand(t *turn) {
+// applyCommand does what an operator wants at once.
+func applyCommand(t *turn) {
 	noteCommand(t)
 	spawnCommand(t, commandVerbs[t.f.Kind], t.f.Force)
 }
@@ -31,27 +31,27 @@ func obeyCommand(t *turn) {
 // cancelForCommand does it when the attempt under way has ended.
 func cancelForCommand(t *turn) {
 	noteCommand(t)
-	t.cancel(then{what: thenCommand, verb: commandVerbs[t.f.Kind], force: t.f.Force})
+	t.cancelAttempt(then{kind: thenCommand, verb: commandVerbs[t.f.Kind], force: t.f.Force})
 }
 
 func commandAfterCancel(t *turn) {
 	noteCommand(t)
-	if !t.l.leaving() {
-		t.replaceThen(then{what: thenCommand, verb: commandVerbs[t.f.Kind], force: t.f.Force})
+	if !t.l.isLeaving() {
+		t.replaceThen(then{kind: thenCommand, verb: commandVerbs[t.f.Kind], force: t.f.Force})
 	}
 }
 
 // spawnCommand spawns the Restarter that does what an operator wants.
 func spawnCommand(t *turn, verb messages.AttemptKind, force bool) {
 	t.leaveRunning()
-	t.spawn(messages.Attempt{Kind: verb, CheckFirst: verb == messages.KindStart, Force: force}, attempt{operator: true}, t.l.Record.Cause)
+	t.spawnRestarter(messages.Attempt{Kind: verb, CheckFirst: verb == messages.KindStart, Force: force}, attempt{operator: true}, t.l.Record.Cause)
 }
 
 // stopAgain carries out a stop that an earlier process accepted and did not
 // complete (EV-14).
 func stopAgain(t *turn) {
 	if len(t.f.Processes) > 0 {
-		t.l.run, t.l.processes = t.f.Run, t.f.Processes
+		t.l.run, t.l.processes = t.f.RunID, t.f.Processes
 	}
 	spawnCommand(t, messages.KindStop, false)
 }

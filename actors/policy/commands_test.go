@@ -20,7 +20,7 @@ func TestStop(t *testing.T) {
 		s.tell(seenDead, exits(1)).want(Stopped, plugin.StateStopped)
 	})
 	t.Run("EV-14 one that an earlier process accepted is carried out when it runs", func(t *testing.T) {
-		for name, f := range map[string]Fact{"adopted": {Kind: Adopted, Run: 1, Processes: daemon}, "scanned": seenRunning} {
+		for name, f := range map[string]Fact{"adopted": {Kind: Adopted, RunID: 1, Processes: daemon}, "scanned": seenRunning} {
 			s := newSubject(t, plugin.RestartRecord{Stopped: true, StopPending: true, RunningSince: moment(0), Processes: daemon})
 			s.tell(f).want(Stopping, plugin.StateStopping)
 			if a := s.spawned(messages.KindStop); a.Delay != 0 {

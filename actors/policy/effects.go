@@ -9,7 +9,7 @@ import (
 
 // Effect is something that a transition brings about. The Coordinator saves
 // what changed first, and carries the effects out in order after that (EV-11).
-type Effect interface{ effect() }
+type Effect interface{ isEffect() }
 
 // TimerKind names the timers of one plugin.
 type TimerKind uint8
@@ -56,10 +56,10 @@ type (
 		// Restarted has the plugin reported once more later (SC-25).
 		Restarted bool
 	}
-	// ReportGone says that the plugin is no longer installed: what is pending of
+	// ReportRemoved says that the plugin is no longer installed: what is pending of
 	// it becomes REMOVED, and unless it is Still installed as another type, what the
 	// control plane knows of it too (EV-22).
-	ReportGone struct{ Still bool }
+	ReportRemoved struct{ Still bool }
 	// Arm sets a timer of the plugin; Disarm stops it.
 	Arm struct {
 		Timer TimerKind
@@ -97,24 +97,24 @@ type (
 	WatchChanged struct{}
 )
 
-func (Moved) effect()              {}
-func (Note) effect()               {}
-func (Save) effect()               {}
-func (Forget) effect()             {}
-func (Spawn) effect()              {}
-func (Cancel) effect()             {}
-func (Release) effect()            {}
-func (Check) effect()              {}
-func (Report) effect()             {}
-func (ReportGone) effect()         {}
-func (Arm) effect()                {}
-func (Disarm) effect()             {}
-func (CountFailure) effect()       {}
-func (CountExit) effect()          {}
-func (CountRestart) effect()       {}
-func (CountFailedRestart) effect() {}
-func (Measure) effect()            {}
-func (Recovered) effect()          {}
-func (ApplyChange) effect()        {}
-func (InterruptChange) effect()    {}
-func (WatchChanged) effect()       {}
+func (Moved) isEffect()              {}
+func (Note) isEffect()               {}
+func (Save) isEffect()               {}
+func (Forget) isEffect()             {}
+func (Spawn) isEffect()              {}
+func (Cancel) isEffect()             {}
+func (Release) isEffect()            {}
+func (Check) isEffect()              {}
+func (Report) isEffect()             {}
+func (ReportRemoved) isEffect()      {}
+func (Arm) isEffect()                {}
+func (Disarm) isEffect()             {}
+func (CountFailure) isEffect()       {}
+func (CountExit) isEffect()          {}
+func (CountRestart) isEffect()       {}
+func (CountFailedRestart) isEffect() {}
+func (Measure) isEffect()            {}
+func (Recovered) isEffect()          {}
+func (ApplyChange) isEffect()        {}
+func (InterruptChange) isEffect()    {}
+func (WatchChanged) isEffect()       {}

@@ -15,13 +15,13 @@ const MaxEvents = 1000
 // Events holds the events that wait for delivery, one of which is on its way
 // at a time (SPEC 3).
 type Events struct {
-	waiting map[uint64]plugin.Event
-	seq     uint64
-	sending uint64          // sequence of the one on its way, 0 if none
-	held    bool            // nothing is sent yet
-	refused map[uint64]bool // not tried again before the next occasion (SC-20)
-	trial   uint64          // the refused one that is tried first at an occasion; 0: none
-	batch   *Batch
+	waiting  map[uint64]plugin.Event
+	seq      uint64
+	sending  uint64          // sequence of the one on its way, 0 if none
+	heldBack bool            // nothing is sent yet
+	refused  map[uint64]bool // not tried again before the next occasion (SC-20)
+	trial    uint64          // the refused one that is tried first at an occasion; 0: none
+	batch    *Batch
 }
 
 // NewEvents returns the events that an earlier process left.
@@ -68,16 +68,16 @@ func (e *Events) remove(seq uint64) {
 	}
 }
 
-// Hold keeps events back until Release.
-func (e *Events) Hold() { e.held = true }
+// HoldBack keeps events back until Release.
+func (e *Events) HoldBack() { e.heldBack = true }
 
 // Release lets events be sent.
-func (e *Events) Release() { e.held = false }
+func (e *Events) Release() { e.heldBack = false }
 
 // Next returns the oldest event to send; ok is false when one is on its way
 // already or there is nothing to send now.
 func (e *Events) Next() (seq uint64, event plugin.Event, ok bool) {
-	if e.sending != 0 || e.held {
+	if e.sending != 0 || e.heldBack {
 		return 0, plugin.Event{}, false
 	}
 	if seq = e.trial; seq == 0 {
@@ -94,9 +94,9 @@ func (e *Events) Next() (seq uint64, event plugin.Event, ok bool) {
 	return seq, e.waiting[seq], true
 }
 
-// Delivered settles an event. When it was the trial of those that had been
+// MarkDelivered settles an event. When it was the trial of those that had been
 // refused, the others are tried again too.
-func (e *Events) Delivered(seq uint64) {
+func (e *Events) MarkDelivered(seq uint64) {
 	if _, ok := e.waiting[seq]; !ok {
 		return
 	}
@@ -106,9 +106,9 @@ func (e *Events) Delivered(seq uint64) {
 	e.remove(seq)
 }
 
-// Failed notes that an event was refused: the others go on, this one waits for
+// MarkRefused notes that an event was refused: the others go on, this one waits for
 // the next occasion.
-func (e *Events) Failed(seq uint64) {
+func (e *Events) MarkRefused(seq uint64) {
 	if _, ok := e.waiting[seq]; ok {
 		e.refused[seq] = true
 	}
@@ -120,17 +120,17 @@ func (e *Events) Failed(seq uint64) {
 	}
 }
 
-// Retry is an occasion to try what was refused: the oldest of it, as a trial.
-func (e *Events) Retry() {
+// RetryRefused is an occasion to try what was refused: the oldest of it, as a trial.
+func (e *Events) RetryRefused() {
 	if e.trial != 0 || len(e.refused) == 0 {
 		return
 	}
 	e.trial = slices.Min(slices.Collect(maps.Keys(e.refused)))
 }
 
-// Resend has the event that was on its way sent again: the Reporter has
+// ResendInFlight has the event that was on its way sent again: the Reporter has
 // forgotten it.
-func (e *Events) Resend() { e.sending = 0 }
+func (e *Events) ResendInFlight() { e.sending = 0 }
 
 // Count returns how many events wait.
 func (e *Events) Count() int { return len(e.waiting) }

@@ -33,7 +33,7 @@ func TestEvents(t *testing.T) {
 		if e.Count() != 2 {
 			t.Errorf("%d events", e.Count())
 		}
-		e.Delivered(first) // too late to matter
+		e.MarkDelivered(first) // too late to matter
 		if _, id := nextEvent(e); id != plugin.EventUpdate {
 			t.Errorf("next %q", id)
 		}
@@ -44,7 +44,7 @@ func TestEvents(t *testing.T) {
 		if _, _, ok := e.Next(); ok {
 			t.Error("two are on their way")
 		}
-		e.Delivered(seq)
+		e.MarkDelivered(seq)
 		if _, id := nextEvent(e); id != "two" {
 			t.Errorf("next %q", id)
 		}
@@ -55,16 +55,16 @@ func TestEventsRefused(t *testing.T) {
 	t.Run("SC-20 a refused event does not hold up the others, and is tried on the next occasion", func(t *testing.T) {
 		e := eventsOf("one", "two")
 		seq, _ := nextEvent(e)
-		e.Failed(seq)
+		e.MarkRefused(seq)
 		seq, id := nextEvent(e)
 		if id != "two" {
 			t.Errorf("next %q", id)
 		}
-		e.Delivered(seq)
+		e.MarkDelivered(seq)
 		if _, _, ok := e.Next(); ok {
 			t.Error("a refused event was tried without an occasion")
 		}
-		e.Retry()
+		e.RetryRefused()
 		if _, id := nextEvent(e); id != "one" {
 			t.Errorf("next %q", id)
 		}
@@ -73,25 +73,25 @@ func TestEventsRefused(t *testing.T) {
 		e := eventsOf("one", "two", "three")
 		for range 3 {
 			seq, _ := nextEvent(e)
-			e.Failed(seq)
+			e.MarkRefused(seq)
 		}
 		for range 2 { // it is refused again
-			e.Retry()
-			e.Retry()
+			e.RetryRefused()
+			e.RetryRefused()
 			seq, id := nextEvent(e)
 			if id != "one" {
 				t.Errorf("tried %q", id)
 			}
-			e.Failed(seq)
+			e.MarkRefused(seq)
 			if _, _, ok := e.Next(); ok {
 				t.Error("a second one is tried at the same occasion")
 			}
 		}
-		e.Retry()
+		e.RetryRefused()
 		var order []string
 		for seq, ev, ok := e.Next(); ok; seq, ev, ok = e.Next() {
 			order = append(order, ev.ID)
-			e.Delivered(seq)
+			e.MarkDelivered(seq)
 		}
 		if !slices.Equal(order, []string{"one", "two", "three"}) {
 			t.Errorf("order %v", order)
@@ -99,13 +99,13 @@ func TestEventsRefused(t *testing.T) {
 	})
 	t.Run("held back, and sent again", func(t *testing.T) {
 		e := eventsOf("one")
-		e.Hold()
+		e.HoldBack()
 		if _, _, ok := e.Next(); ok {
 			t.Error("sent while it is held back")
 		}
 		e.Release()
 		first, _ := nextEvent(e)
-		e.Resend() // the Reporter has forgotten it
+		e.ResendInFlight() // the Reporter has forgotten it
 		if again, _ := nextEvent(e); again != first {
 			t.Errorf("sent %d, then %d", first, again)
 		}
@@ -132,7 +132,7 @@ func TestEventsKept(t *testing.T) {
 		var order []uint64
 		for seq, _, ok := e.Next(); ok; seq, _, ok = e.Next() {
 			order = append(order, seq)
-			e.Delivered(seq)
+			e.MarkDelivered(seq)
 		}
 		if !slices.Equal(order, []uint64{7, 9}) {
 			t.Errorf("order %v", order)
@@ -146,12 +146,12 @@ func TestEventsKept(t *testing.T) {
 		b := &Batch{}
 		e := NewEvents(plugin.Memory{}, b)
 		e.Add(event("one"))
-		if c, dirty := b.Changes(nil); !dirty || !c.Sync || c.Events[1] == nil {
+		if c, dirty := b.CollectChanges(nil); !dirty || !c.Sync || c.Events[1] == nil {
 			t.Errorf("%+v", c)
 		}
-		b.Written()
-		e.Delivered(1)
-		if c, dirty := b.Changes(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
+		b.MarkWritten()
+		e.MarkDelivered(1)
+		if c, dirty := b.CollectChanges(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
 			t.Errorf("%+v", c)
 		}
 	})

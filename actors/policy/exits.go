@@ -4,25 +4,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// unexplained is the cause of an exit as long as the kernel has not told it.
-var unexplained = plugin.Exit{}.Cause()
+// unknownCause is the cause of an exit as long as the kernel has not told it.
+var unknownCause = plugin.Exit{}.Cause()
 
-// takeExit notes that what ran of the plugin is gone.
-func (t *turn) takeExit() {
+// recordExit notes that what ran of the plugin is gone.
+func (t *turn) recordExit() {
 	t.l.run, t.l.processes = t.f.Exit.RunID, nil
 	t.emit(Measure{plugin.MeasureDetection, t.f.Exit.At})
 	t.emit(CountExit{})
 }
 
-// writeExit adds an exit and what was decided to the journal.
-func (t *turn) writeExit(decision string) {
+// addExitEntry adds an exit and what was decided to the journal.
+func (t *turn) addExitEntry(decision string) {
 	e := t.f.Exit
-	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Decision: decision, Exit: &e, Output: e.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Decision: decision, Exit: &e, Output: e.Output})
 }
 
 // noteExit notes an exit after which nothing has to be done.
 func noteExit(t *turn) {
-	t.takeExit()
+	t.recordExit()
 	decision := "none"
 	switch ph := t.l.phase.(type) {
 	case waiting:
@@ -36,7 +36,7 @@ func noteExit(t *turn) {
 	case stopped:
 		decision += ", " + t.l.Record.Cause
 	}
-	t.writeExit(decision)
+	t.addExitEntry(decision)
 	t.saveDown()
 }
 
@@ -51,35 +51,35 @@ func keepExit(t *turn) {
 	case changing:
 		ph.exit = &e
 		t.l.phase = ph
-		t.takeExit()
-		t.writeExit("none yet, " + ph.change.String() + " is under way")
+		t.recordExit()
+		t.addExitEntry("none yet, " + ph.change.String() + " is under way")
 	}
 }
 
 // checkProcessExit has `--status` say what it means that one process has exited
 // while others live on (EV-23).
 func checkProcessExit(t *turn) {
-	t.l.doubt = t.f.Exit.RunID
-	t.writeExit("ask --status")
+	t.l.unconfirmed = t.f.Exit.RunID
+	t.addExitEntry("ask --status")
 	t.emit(Check{})
 }
 
 // keepProcessExit has `--status` asked when the work under way has ended: the
 // process was started by that work.
 func keepProcessExit(t *turn) {
-	t.l.doubt = t.f.Exit.RunID
-	t.writeExit("ask --status, when the work under way has ended")
+	t.l.unconfirmed = t.f.Exit.RunID
+	t.addExitEntry("ask --status, when the work under way has ended")
 }
 
 // explainExit notes the cause of an exit that was reported before (EV-10).
 func explainExit(t *turn) {
 	e, l := t.f.Exit, t.l
-	if l.why == unexplained {
+	if l.why == unknownCause {
 		l.why = e.Cause()
 	}
-	if l.Record.Cause == unexplained {
+	if l.Record.Cause == unknownCause {
 		l.Record.Cause = e.Cause()
-		t.save()
+		t.saveRecord()
 	}
-	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: "the exit before: " + e.Cause(), Exit: &e, Output: e.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: "the exit before: " + e.Cause(), Exit: &e, Output: e.Output})
 }

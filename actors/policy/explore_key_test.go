@@ -80,7 +80,7 @@ func (n *node) key() nodeKey {
 	k.fails, k.ran, k.world = r.Failures > 0, l.ran, n.world
 	k.world.id = 0
 	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.beatAge(), ageYoung)
-	a := l.attempt()
+	a := l.currentAttempt()
 	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit), held: a.exit != nil && a.exit.LockHeld}
 	switch ph := l.phase.(type) {
 	case waiting:
@@ -92,15 +92,15 @@ func (n *node) key() nodeKey {
 	case installed, left, stopped:
 		k.processes = len(l.processes) > 0
 	case cancelling:
-		k.then = thenKey{what: ph.then.what, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
-		switch ph.then.what {
+		k.then = thenKey{what: ph.then.kind, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
+		switch ph.then.kind {
 		case thenRunning:
 			k.then.unproven = ph.then.up.unproven
 		case thenChange:
-			k.then.was = ph.then.was.kind()
+			k.then.was = ph.then.was.phaseKind()
 		}
 	case changing:
-		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.kind(), n.exitKey(ph.exit)
+		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.phaseKind(), n.exitKey(ph.exit)
 		k.attempt.held = ph.exit != nil && ph.exit.LockHeld
 	}
 	return k
@@ -112,7 +112,7 @@ func (n *node) runningKey(k *nodeKey, up uptime) {
 	k.processes = len(n.l.processes) > 0
 	k.uptime = uptimeKey{n.now.Sub(up.since) >= exploreConfig.HealthyAfter, up.unproven, up.firstRun, up.adopted}
 	k.lastStart, k.beat = n.age(n.l.Record.Last), n.beatAge()
-	k.afterStart = n.l.beat.readable() && n.l.beat.ageAt(n.now) < n.now.Sub(up.since)+beatSlack
+	k.afterStart = n.l.beat.isReadable() && n.l.beat.ageAt(n.now) < n.now.Sub(up.since)+heartbeatSlack
 }
 
 func (n *node) age(of plugin.Moment) ageKey {
@@ -123,7 +123,7 @@ func (n *node) age(of plugin.Moment) ageKey {
 }
 
 func (n *node) beatAge() ageKey {
-	if !n.l.beat.readable() {
+	if !n.l.beat.isReadable() {
 		return ageNone
 	}
 	return ageOf(n.l.beat.ageAt(n.now))

@@ -124,7 +124,7 @@ func describe(f Fact) string {
 	words := f.Kind.String()
 	switch f.Kind {
 	case SeenRunning, SeenDead:
-		words += fmt.Sprintf(" scan %v refresh %v held %v", f.Scan, f.Refresh, f.Held)
+		words += fmt.Sprintf(" scan %v refresh %v held %v", f.Scan, f.Refresh, f.LockHeld)
 	case Exited:
 		words += fmt.Sprintf(" run %d held %v", f.Exit.RunID, f.Exit.LockHeld)
 	case Recorded:
@@ -140,7 +140,7 @@ func describe(f Fact) string {
 	case ChangeGranted:
 		words += " " + f.Change.String()
 	case ChangeCompleted:
-		words += fmt.Sprintf(" %s %s %s, %v", f.Changed.Plugin.Version, f.Changed.Plugin.Type, f.Changed.Status, f.Changed.Err)
+		words += fmt.Sprintf(" %s %s %s, %v", f.Result.Plugin.Version, f.Result.Plugin.Type, f.Result.Status, f.Result.Err)
 	case OperatorChange:
 		words += " " + string(f.Request)
 	}
@@ -179,7 +179,7 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 		case Report:
 			status = e.Status
 		case Spawn:
-			started = n.l.attempt().id == 0 && e.Attempt.Kind == messages.KindStart
+			started = n.l.currentAttempt().id == 0 && e.Attempt.Kind == messages.KindStart
 		case Moved:
 			fault(e.From != state, "a move begins in another state than the plugin was in")
 			state = e.To
@@ -188,12 +188,12 @@ func checkStep(n *node, f Fact, next *node, effects []Effect) (faults []string) 
 	fault(forgotten != (phase == Removed), "a plugin is forgotten that is not removed, or the other way round")
 	fault(!sameRecord(n.l.Record, l.Record) && !saved && !forgotten, "the durable record changed and is not saved")
 	fault(state != l.State(), "the state changed and no move says so")
-	fault(started && (f.Kind == Exited && f.Exit.LockHeld || f.Kind == ExitMissed && f.Held), "EV-21: a plugin is started by an exit while another program worked on it")
+	fault(started && (f.Kind == Exited && f.Exit.LockHeld || f.Kind == ExitMissed && f.LockHeld), "EV-21: a plugin is started by an exit while another program worked on it")
 	fault(w.attempt == attemptEnded, "an attempt has ended and is not released")
 	fault(w.change == changeApplied != (phase == Changing), "a change is made in another phase")
 	if status == plugin.StatusRunning && f.Kind != StopFailed { // a failed stop: it still runs, and that is reported
 		ph, cancels := l.phase.(cancelling)
-		fault(phase != Running && phase != Degraded && !(cancels && ph.then.what == thenRunning), "a plugin is reported as running in the phase "+phase.String())
+		fault(phase != Running && phase != Degraded && !(cancels && ph.then.kind == thenRunning), "a plugin is reported as running in the phase "+phase.String())
 	}
 	return faults
 }
@@ -216,9 +216,9 @@ func checkState(n *node) (faults []string) {
 	}
 	l, w, r, phase := n.l, n.world, n.l.Record, n.l.Phase()
 	alive := w.attempt != noAttempt
-	fault(alive != (l.Attempt() != 0) || alive && l.Attempt() != w.id, "another attempt is alive than the plugin knows of")
+	fault(alive != (l.AttemptID() != 0) || alive && l.AttemptID() != w.id, "another attempt is alive than the plugin knows of")
 	fault(alive && l.AttemptVerb() != w.verb, "the attempt does something else than the plugin knows of")
-	fault(alive && l.Begun() != (w.attempt == attemptBegun || w.attempt == attemptBegunCancelled), "the plugin does not know whether its attempt has begun")
+	fault(alive && l.HasBegun() != (w.attempt == attemptBegun || w.attempt == attemptBegunCancelled), "the plugin does not know whether its attempt has begun")
 
 	// The way out.
 	switch phase {
@@ -240,7 +240,7 @@ func checkState(n *node) (faults []string) {
 		fault(!r.RunningSince.IsZero() && !r.StopPending, "a plugin is stopped, and a successor would not know")
 	}
 	ph, cancels := l.phase.(cancelling)
-	waits := cancels && ph.then.what == thenChange
+	waits := cancels && ph.then.kind == thenChange
 	fault(waits != (w.change == changeGranted), "a change that was granted is lost, or one is awaited that was not")
 
 	fault(r.Requested != plugin.RequestNone && phase != Changing, "a request waits for a change that is not made")
@@ -248,7 +248,7 @@ func checkState(n *node) (faults []string) {
 	// An operator's stop.
 	fault(r.StopPending && !r.Stopped, "a stop is pending that nobody wants")
 	starts := phase == Waiting || phase == Working || phase == Running || phase == Degraded ||
-		cancels && (ph.then.what == thenRunning || ph.then.what == thenRestart || ph.then.what == thenCommand && ph.then.verb != messages.KindStop)
+		cancels && (ph.then.kind == thenRunning || ph.then.kind == thenRestart || ph.then.kind == thenCommand && ph.then.verb != messages.KindStop)
 	fault(r.Stopped && starts, "a plugin is to run that an operator stopped")
 	fault(r.Stopped && (phase == Installed || phase == Left), "an operator's stop is forgotten")
 	return faults
@@ -262,7 +262,7 @@ func (n *node) rests() bool {
 	case Stopped:
 		return !n.l.Record.StopPending
 	case Installed:
-		return !n.l.supervised()
+		return !n.l.isSupervised()
 	default:
 		return false
 	}

@@ -115,9 +115,9 @@ func (n *node) facts() (all []Fact) {
 		add(
 			Fact{Kind: SeenRunning}, Fact{Kind: SeenRunning, Scan: true}, Fact{Kind: SeenRunning, Refresh: true},
 			Fact{Kind: SeenDead, Cause: "exit 3"}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true},
-			Fact{Kind: SeenDead, Cause: "exit 3", Held: true}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true, Held: true},
-			Fact{Kind: BeatSeen}, n.beat(BeatSeen, 0), n.beat(BeatLate, passBeat), n.beat(BeatLate, passHang),
-			Fact{Kind: BeatSeen, Beat: plugin.Heartbeat{Found: true, Err: errors.New("not a number")}},
+			Fact{Kind: SeenDead, Cause: "exit 3", LockHeld: true}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true, LockHeld: true},
+			Fact{Kind: HeartbeatSeen}, n.beat(HeartbeatSeen, 0), n.beat(HeartbeatLate, passBeat), n.beat(HeartbeatLate, passHang),
+			Fact{Kind: HeartbeatSeen, Heartbeat: plugin.Heartbeat{Found: true, Err: errors.New("not a number")}},
 			Fact{Kind: HealthPassed}, Fact{Kind: HealthFailed, Cause: "exit 1"},
 		)
 	}
@@ -145,7 +145,7 @@ func (n *node) facts() (all []Fact) {
 }
 
 func (n *node) beat(kind FactKind, age time.Duration) Fact {
-	return Fact{Kind: kind, Beat: plugin.Heartbeat{Plugin: n.l.Plugin, Found: true}, Age: age, ByEvent: true}
+	return Fact{Kind: kind, Heartbeat: plugin.Heartbeat{Plugin: n.l.Plugin, Found: true}, Age: age, ByEvent: true}
 }
 
 // recordFacts: what a list of plugins may say.
@@ -187,15 +187,15 @@ func (n *node) processFacts() []Fact {
 		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run + 1, Partial: true}},
 		{Kind: ExitExplained, Exit: plugin.Exit{RunID: run, CauseKnown: true}},
 	}
-	all = append(all, Fact{Kind: Adopted, Run: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, Run: run}, Fact{Kind: ExitMissed, Run: run, Held: true})
+	all = append(all, Fact{Kind: Adopted, RunID: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, RunID: run}, Fact{Kind: ExitMissed, RunID: run, LockHeld: true})
 	switch n.l.Phase() {
 	case Installed:
 		all = append(all, Fact{Kind: InstalledNow})
 	case Left:
 		all = append(all, Fact{Kind: LockFreed})
 	}
-	if n.l.Plugin.IsProbed() && n.l.Observable() {
-		all = append(all, Fact{Kind: ProcessesSeen, Run: run, Processes: daemon}, Fact{Kind: ProcessesSeen, Run: run + 1, Processes: daemon})
+	if n.l.Plugin.IsProbed() && n.l.IsObservable() {
+		all = append(all, Fact{Kind: ProcessesSeen, RunID: run, Processes: daemon}, Fact{Kind: ProcessesSeen, RunID: run + 1, Processes: daemon})
 	}
 	return all
 }
@@ -295,7 +295,7 @@ func (n *node) changeFacts() []Fact {
 		if !isDaemon && (done.RolledBack || done.Plugin.Name != "" && (done.Status == plugin.StatusRunning || done.Status == plugin.StatusFailed)) {
 			continue // there was no version to go back to, or there is no such status of it
 		}
-		all = append(all, Fact{Kind: ChangeCompleted, At: n.now, Change: plugin.Change{Name: "a", Kind: n.world.kind, Version: "2.0"}, Changed: done})
+		all = append(all, Fact{Kind: ChangeCompleted, At: n.now, Change: plugin.Change{Name: "a", Kind: n.world.kind, Version: "2.0"}, Result: done})
 	}
 	if n.world.kind != plugin.ChangeRemove {
 		all = append(all, Fact{Kind: OperatorChange, Request: plugin.RequestRemove}, Fact{Kind: OperatorChange, Request: plugin.RequestCancel})
@@ -352,11 +352,11 @@ func (w *world) before(n *node, f Fact) {
 
 // learn notes what a fact says of whether the plugin runs.
 func (w *world) learn(n *node, f Fact) {
-	exit := n.l.attempt().exit
+	exit := n.l.currentAttempt().exit
 	if ph, ok := n.l.phase.(changing); ok {
 		exit = ph.exit
 	}
-	exited := exit != nil && exit.RunID >= max(n.l.run, f.Outcome.RunID, f.Changed.RunID)
+	exited := exit != nil && exit.RunID >= max(n.l.run, f.Outcome.RunID, f.Result.RunID)
 	switch f.Kind {
 	case SeenRunning, Adopted:
 		w.runs = true
@@ -369,7 +369,7 @@ func (w *world) learn(n *node, f Fact) {
 	case StartSucceeded, StartFailed, StopFailed:
 		w.take(f.Probe.Status, exited)
 	case ChangeCompleted:
-		w.take(f.Changed.Status, exited)
+		w.take(f.Result.Status, exited)
 	case AttemptCancelled:
 		if n.world.attempt == attemptBegunCancelled {
 			w.runs = false
@@ -393,7 +393,7 @@ func (w *world) follow(n *node, e Effect) (faults []string) {
 	case Spawn:
 		fault(w.attempt != noAttempt, "a second attempt is made")
 		w.attempt, w.id, w.verb = attemptWaits, e.Attempt.ID, e.Attempt.Kind
-		fault(!n.l.supervised(), "an attempt is made at a plugin that is not supervised")
+		fault(!n.l.isSupervised(), "an attempt is made at a plugin that is not supervised")
 		if e.Attempt.Kind != messages.KindStop {
 			fault(n.l.Record.Stopped, "a plugin is started that an operator stopped")
 			fault(w.gone, "a plugin is started whose record is gone")

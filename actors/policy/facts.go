@@ -23,8 +23,8 @@ const (
 	Exited                           // its last process has exited
 	ProcessExited                    // one of its processes has exited, others live on (EV-23)
 	ExitExplained                    // the cause of an exit became known later (EV-10)
-	BeatSeen                         // a heartbeat in time, or none at all
-	BeatLate                         // a heartbeat that is overdue
+	HeartbeatSeen                    // a heartbeat in time, or none at all
+	HeartbeatLate                    // a heartbeat that is overdue
 	HealthPassed                     // a health check passes again
 	HealthFailed                     // a health check failed as often as it may
 	AttemptBegun                     // the attempt got its slot, its verb runs
@@ -48,18 +48,18 @@ const (
 
 var factNames = [factCount]string{
 	"Recorded", "RecordGone", "Adopted", "ExitMissed", "InstalledNow", "LockFreed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
-	"BeatSeen", "BeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
+	"HeartbeatSeen", "HeartbeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
 	"StopFailed", "AttemptCancelled", "OperatorStart", "OperatorStop", "OperatorRestart", "OperatorChange", "ChangeGranted",
 	"ChangeDropped", "ChangeCompleted", "HealthyDue", "SilenceDue", "RefreshDue",
 }
 
 func (k FactKind) String() string { return factNames[k] }
 
-// learns reports whether a fact of this kind is newer knowledge than what was
+// outdatesAnswers reports whether a fact of this kind is newer knowledge than what was
 // asked before it: an answer to an older question is dropped (EV-26).
-func (k FactKind) learns() bool {
+func (k FactKind) outdatesAnswers() bool {
 	switch k {
-	case Recorded, InstalledNow, LockFreed, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, BeatSeen, BeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
+	case Recorded, InstalledNow, LockFreed, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, HeartbeatSeen, HeartbeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
 		return false
 	default:
 		return true
@@ -74,12 +74,12 @@ type Fact struct {
 	Scan      bool                // SeenRunning, SeenDead: by the periodic scan
 	Force     bool                // OperatorStart: whatever program holds the name lock (RS-11)
 	Refresh   bool                // SeenRunning: asked for by RefreshDue
-	Held      bool                // SeenDead, ExitMissed: another program works on it (EV-21)
+	LockHeld  bool                // SeenDead, ExitMissed: another program works on it (EV-21)
 	Exit      plugin.Exit         // Exited, ProcessExited, ExitExplained
-	Beat      plugin.Heartbeat    // BeatSeen, BeatLate
+	Heartbeat plugin.Heartbeat    // BeatSeen, BeatLate
 	Age       time.Duration       // BeatSeen, BeatLate: of the beat by its own date
 	ByEvent   bool                // BeatSeen, BeatLate: told by an event, so that Age is exact
-	Run       uint64              // Adopted, ExitMissed, ProcessesSeen: number of the run
+	RunID     uint64              // Adopted, ExitMissed, ProcessesSeen: number of the run
 	Processes []plugin.Process    // Adopted, ProcessesSeen
 	At        plugin.Moment       // StartSucceeded, StartFailed: when the attempt ended
 	Outcome   plugin.Outcome      // StartSucceeded, StartFailed, StopFailed
@@ -89,6 +89,6 @@ type Fact struct {
 	Plugin    plugin.Plugin       // Recorded
 	Gen       uint64              // Recorded: number of the order that the list answers
 	Change    plugin.Change       // ChangeGranted, ChangeCompleted
-	Changed   plugin.ChangeResult // ChangeCompleted
+	Result    plugin.ChangeResult // ChangeCompleted
 	Request   plugin.Request      // OperatorChange
 }

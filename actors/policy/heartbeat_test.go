@@ -18,7 +18,7 @@ func (s *subject) beats(ago time.Duration, byEvent bool) *subject {
 func (s *subject) beatsAt(last time.Time, byEvent bool) *subject {
 	s.Helper()
 	b := plugin.Heartbeat{Plugin: s.l.Plugin, Found: true, Last: last}
-	return s.tell(s.l.BeatFact(b, s.now.Wall.Sub(last), byEvent, s.now))
+	return s.tell(s.l.HeartbeatFact(b, s.now.Wall.Sub(last), byEvent, s.now))
 }
 
 func TestBeatAge(t *testing.T) {
@@ -46,15 +46,15 @@ func TestBeatAge(t *testing.T) {
 			if test.unread {
 				b.Err = errors.New("not a number")
 			}
-			s.tell(s.l.BeatFact(b, test.ago, true, s.now)).pass(test.since)
-			if got := s.l.Status(s.now); got != test.want {
+			s.tell(s.l.HeartbeatFact(b, test.ago, true, s.now)).pass(test.since)
+			if got := s.l.PullStatus(s.now); got != test.want {
 				t.Errorf("status %s", got)
 			}
 		})
 	}
 	t.Run("EV-14 what an operator stopped has failed, though its last beat is young", func(t *testing.T) {
 		s := newSubject(t, plugin.RestartRecord{Stopped: true}).beats(0, true)
-		if got := s.l.Status(s.now); got != plugin.StatusFailed {
+		if got := s.l.PullStatus(s.now); got != plugin.StatusFailed {
 			t.Errorf("status %s", got)
 		}
 	})
@@ -66,7 +66,7 @@ func TestClockStep(t *testing.T) {
 			s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning).beats(0, true)
 			last := s.now.Wall
 			s.setClock(step).pass(30*time.Second).beatsAt(last, false).want(Running, plugin.StateRunning)
-			if got := s.l.Status(s.now); got != plugin.StatusRunning {
+			if got := s.l.PullStatus(s.now); got != plugin.StatusRunning {
 				t.Errorf("status %s", got)
 			}
 		})
@@ -88,7 +88,7 @@ func TestClockStep(t *testing.T) {
 	t.Run("EV-06 while events fail, the file's date counts", func(t *testing.T) {
 		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning).beats(0, true)
 		last := s.now.Wall
-		s.l.DistrustBeats()
+		s.l.DistrustHeartbeatEvents()
 		s.setClock(5*time.Hour).beatsAt(last, false).want(Degraded, plugin.StateDegraded)
 	})
 }

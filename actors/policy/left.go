@@ -7,22 +7,22 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// BesideOthers is how long a start waits at least of a plugin that another program
+// OtherProgramGrace is how long a start waits at least of a plugin that another program
 // has stopped, and how long before a plugin was found down such a program may have
 // worked on it: the program may be about to start it.
-const BesideOthers = 5 * time.Second
+const OtherProgramGrace = 5 * time.Second
 
 // leaveExited leaves a plugin alone that exited while another program held its
 // name lock, or soon after (EV-21).
 func leaveExited(t *turn) {
-	t.takeExit()
-	leaveTo(t, t.f.Exit.Cause())
+	t.recordExit()
+	leaveToOther(t, t.f.Exit.Cause())
 }
 
 // leaveStarted does so of one that has exited since the attempt has started it: no
 // failure of the attempt, which found it down.
 func leaveStarted(t *turn) {
-	a := t.l.attempt()
+	a := t.l.currentAttempt()
 	t.emit(Release{a.id})
 	t.f = Fact{Kind: Exited, Exit: *a.exit}
 	leaveExited(t)
@@ -31,29 +31,29 @@ func leaveStarted(t *turn) {
 
 // leaveMissed does so where the exit was not seen (EV-09).
 func leaveMissed(t *turn) {
-	t.l.run = max(t.l.run, t.f.Run)
-	leaveTo(t, exitedAway)
+	t.l.run = max(t.l.run, t.f.RunID)
+	leaveToOther(t, exitedWhileDown)
 }
 
 // leaveNew leaves a plugin alone that another program has just installed, and may
 // be about to start (EV-22).
 func leaveNew(t *turn) {
 	t.leaveRunning()
-	t.move(left{}, "installed by another program")
+	t.moveTo(left{}, "installed by another program")
 	t.emit(Check{})
 }
 
-func leaveTo(t *turn, cause string) {
+func leaveToOther(t *turn, cause string) {
 	const decision = "none, another program works on the plugin: --status is asked when that has ended, and the next scan decides"
 	if t.f.Kind == Exited {
-		t.writeExit(decision)
+		t.addExitEntry(decision)
 	} else {
-		t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
+		t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: cause, Decision: decision})
 	}
 	t.l.Record.Cause = cause
-	t.save()
+	t.saveRecord()
 	t.leaveRunning()
-	t.move(left{}, cause+", while another program worked on it")
+	t.moveTo(left{}, cause+", while another program worked on it")
 	t.l.next = "the next scan decides"
 }
 
@@ -67,12 +67,12 @@ func foundStarted(t *turn) {
 	}
 }
 
-// restartBeside restarts a plugin that a scan found down and another program works
+// restartAfterOther restarts a plugin that a scan found down and another program works
 // on, or that was left to that scan: not before that program had the time to start
 // it, and `--status` has the last word. It is no failure of the plugin.
-func restartBeside(t *turn) {
+func restartAfterOther(t *turn) {
 	r, cfg := &t.l.Record, t.env.Config
-	wait := BesideOthers + Within(cfg.Stagger, t.env.Rand)
+	wait := OtherProgramGrace + RandomWithin(cfg.Stagger, t.env.Rand)
 	if r.Failures > 0 {
 		wait = max(wait, nthBackoff(r.Failures, cfg.BackoffInitial, cfg.BackoffMax, t.env.Rand))
 	}
@@ -80,9 +80,9 @@ func restartBeside(t *turn) {
 		wait = max(wait, cfg.NoAnswer)
 	}
 	r.Cause = t.f.Cause
-	t.save()
+	t.saveRecord()
 	t.leaveRunning()
-	t.spawn(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true}, attempt{}, t.f.Cause)
+	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true}, attempt{}, t.f.Cause)
 }
 
 // foundLeftDown reports that a plugin is down that another program stopped.

@@ -18,8 +18,8 @@ func TestLeft(t *testing.T) {
 	check := func(e Effect) bool { _, ok := e.(Check); return ok }
 
 	s := newSubject(t, plugin.RestartRecord{Failures: 2}).tell(seenRunning, held).want(Left, plugin.StateInstalled)
-	if slices.ContainsFunc(s.effects, failedReport) || s.l.Record.Failures != 2 || s.l.Status(s.now) != plugin.StatusFailed {
-		t.Errorf("effects %+v, %d failures, %v in a pull", s.effects, s.l.Record.Failures, s.l.Status(s.now))
+	if slices.ContainsFunc(s.effects, failedReport) || s.l.Record.Failures != 2 || s.l.PullStatus(s.now) != plugin.StatusFailed {
+		t.Errorf("effects %+v, %d failures, %v in a pull", s.effects, s.l.Record.Failures, s.l.PullStatus(s.now))
 	}
 	if s.tell(Fact{Kind: LockFreed}); !slices.ContainsFunc(s.effects, check) {
 		t.Errorf("--status is not asked when the lock is free: %+v", s.effects)
@@ -29,7 +29,7 @@ func TestLeft(t *testing.T) {
 	}
 	s.tell(Fact{Kind: SeenDead, Cause: "exit 3", Scan: true}).want(Waiting, plugin.StateCrashLoop)
 	a := s.effects[slices.IndexFunc(s.effects, func(e Effect) bool { _, ok := e.(Spawn); return ok })].(Spawn).Attempt
-	if a.Kind != messages.KindStart || !a.CheckFirst || a.Delay < BesideOthers || a.Delay > BesideOthers+10*time.Second || s.l.Record.Failures != 2 {
+	if a.Kind != messages.KindStart || !a.CheckFirst || a.Delay < OtherProgramGrace || a.Delay > OtherProgramGrace+10*time.Second || s.l.Record.Failures != 2 {
 		t.Errorf("attempt %+v, %d failures", a, s.l.Record.Failures)
 	}
 
@@ -42,8 +42,8 @@ func TestLeft(t *testing.T) {
 	s = newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: Exited, Exit: plugin.Exit{RunID: 1}}, Fact{Kind: AttemptBegun}, stopped,
 		Fact{Kind: StartFailed, Cause: "not running after start: exit 1", At: moment(time.Hour), Probe: plugin.Probe{Status: plugin.StatusFailed}}).
 		want(Left, plugin.StateInstalled)
-	if s.l.Record.Failures != 0 || s.l.Attempt() != 0 || !slices.ContainsFunc(s.effects, check) {
-		t.Errorf("%d failures, attempt %d, %+v", s.l.Record.Failures, s.l.Attempt(), s.effects)
+	if s.l.Record.Failures != 0 || s.l.AttemptID() != 0 || !slices.ContainsFunc(s.effects, check) {
+		t.Errorf("%d failures, attempt %d, %+v", s.l.Record.Failures, s.l.AttemptID(), s.effects)
 	}
 
 	newSubject(t, plugin.RestartRecord{}).tell(Fact{Kind: InstalledNow}).want(Left, plugin.StateInstalled)

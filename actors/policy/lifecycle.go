@@ -47,7 +47,7 @@ type Lifecycle struct {
 	ran       bool             // it was seen running
 	exitedAt  time.Time        // when the event of its exit came; zero once it runs again
 
-	doubt uint64 // number of the run of which a process exited while others live on; 0: `--status` has answered since (EV-23)
+	unconfirmed uint64 // number of the run of which a process exited while others live on; 0: `--status` has answered since (EV-23)
 
 	recordAt uint64 // number of the order or fact that told last what is installed (EV-26)
 	factAt   uint64 // number of the fact that told last what runs (EV-26)
@@ -80,7 +80,7 @@ var phaseNames = [phaseCount]string{
 func (k PhaseKind) String() string { return phaseNames[k] }
 
 // phase is a state with its data.
-type phase interface{ kind() PhaseKind }
+type phase interface{ phaseKind() PhaseKind }
 
 type (
 	installed  struct{}
@@ -103,17 +103,17 @@ type (
 	removed struct{}
 )
 
-func (installed) kind() PhaseKind  { return Installed }
-func (waiting) kind() PhaseKind    { return Waiting }
-func (working) kind() PhaseKind    { return Working }
-func (running) kind() PhaseKind    { return Running }
-func (degraded) kind() PhaseKind   { return Degraded }
-func (left) kind() PhaseKind       { return Left }
-func (stopping) kind() PhaseKind   { return Stopping }
-func (stopped) kind() PhaseKind    { return Stopped }
-func (cancelling) kind() PhaseKind { return Cancelling }
-func (changing) kind() PhaseKind   { return Changing }
-func (removed) kind() PhaseKind    { return Removed }
+func (installed) phaseKind() PhaseKind  { return Installed }
+func (waiting) phaseKind() PhaseKind    { return Waiting }
+func (working) phaseKind() PhaseKind    { return Working }
+func (running) phaseKind() PhaseKind    { return Running }
+func (degraded) phaseKind() PhaseKind   { return Degraded }
+func (left) phaseKind() PhaseKind       { return Left }
+func (stopping) phaseKind() PhaseKind   { return Stopping }
+func (stopped) phaseKind() PhaseKind    { return Stopped }
+func (cancelling) phaseKind() PhaseKind { return Cancelling }
+func (changing) phaseKind() PhaseKind   { return Changing }
+func (removed) phaseKind() PhaseKind    { return Removed }
 
 // attempt is the one Restarter that is alive (RS-04).
 type attempt struct {
@@ -138,7 +138,7 @@ type uptime struct {
 
 // then says what follows a cancelled attempt.
 type then struct {
-	what   thenKind
+	kind   thenKind
 	verb   messages.AttemptKind // thenRestart, thenCommand
 	force  bool                 // thenCommand: see messages.Attempt
 	change plugin.Change        // thenChange
@@ -192,21 +192,21 @@ func (u *Unexpected) Error() string {
 // Apply changes the plugin by one fact and returns the effects, in order. The
 // error is an *Unexpected, or says that a rule broke its own declaration.
 func (l *Lifecycle) Apply(env Env, f Fact) ([]Effect, error) {
-	from := l.phase.kind()
+	from := l.phase.phaseKind()
 	t := &turn{l: l, env: env, f: f, state: l.State()}
 	for i := range table[from] {
 		r := &table[from][i]
 		if r.on != f.Kind || r.when.holds != nil && !r.when.holds(t) {
 			continue
 		}
-		if f.Kind.learns() {
+		if f.Kind.outdatesAnswers() {
 			l.factAt = env.Seq
 		}
 		r.do(t)
-		if t.dirty && l.phase.kind() != Removed {
+		if t.dirty && l.phase.phaseKind() != Removed {
 			t.emit(Save{Sync: t.sync})
 		}
-		if to := l.phase.kind(); !slices.Contains(r.to, to) {
+		if to := l.phase.phaseKind(); !slices.Contains(r.to, to) {
 			return t.out, fmt.Errorf("rule for %s in phase %s led to %s", f.Kind, from, to)
 		}
 		return t.out, nil
@@ -215,7 +215,7 @@ func (l *Lifecycle) Apply(env Env, f Fact) ([]Effect, error) {
 }
 
 // Phase returns the phase.
-func (l *Lifecycle) Phase() PhaseKind { return l.phase.kind() }
+func (l *Lifecycle) Phase() PhaseKind { return l.phase.phaseKind() }
 
 // State returns the state that people see.
 func (l *Lifecycle) State() plugin.State {
@@ -247,7 +247,7 @@ func (l *Lifecycle) State() plugin.State {
 }
 
 func (th then) state() plugin.State {
-	switch th.what {
+	switch th.kind {
 	case thenRunning:
 		return plugin.StateRunning
 	case thenCommand:
@@ -273,10 +273,10 @@ func changeState(c plugin.Change) plugin.State {
 	return plugin.StateUpgrading
 }
 
-// Attempt returns the number of the attempt that is alive; 0: none is.
-func (l *Lifecycle) Attempt() uint64 { return l.attempt().id }
+// AttemptID returns the number of the attempt that is alive; 0: none is.
+func (l *Lifecycle) AttemptID() uint64 { return l.currentAttempt().id }
 
-func (l *Lifecycle) attempt() attempt {
+func (l *Lifecycle) currentAttempt() attempt {
 	switch ph := l.phase.(type) {
 	case waiting:
 		return ph.attempt
@@ -292,76 +292,76 @@ func (l *Lifecycle) attempt() attempt {
 }
 
 // AttemptVerb returns what the attempt that is alive does.
-func (l *Lifecycle) AttemptVerb() messages.AttemptKind { return l.attempt().verb }
+func (l *Lifecycle) AttemptVerb() messages.AttemptKind { return l.currentAttempt().verb }
 
 // MayBegin reports whether the attempt may get a slot: not one that is being
 // cancelled.
-func (l *Lifecycle) MayBegin() bool { return l.Attempt() != 0 && l.phase.kind() != Cancelling }
+func (l *Lifecycle) MayBegin() bool { return l.AttemptID() != 0 && l.phase.phaseKind() != Cancelling }
 
-// Begun reports whether the verb of the attempt runs.
-func (l *Lifecycle) Begun() bool { return l.attempt().begun }
+// HasBegun reports whether the verb of the attempt runs.
+func (l *Lifecycle) HasBegun() bool { return l.currentAttempt().begun }
 
-// Unbudgeted reports whether the attempt does not count against the restart
+// IsUnbudgeted reports whether the attempt does not count against the restart
 // budget of the host: an operator's, every stop, and one that has paid already
 // (EV-13).
-func (l *Lifecycle) Unbudgeted() bool {
-	a := l.attempt()
+func (l *Lifecycle) IsUnbudgeted() bool {
+	a := l.currentAttempt()
 	return a.operator || a.retried || a.verb == messages.KindStop
 }
 
-// Pending reports whether a restart of the plugin waits or runs (EV-05).
-func (l *Lifecycle) Pending() bool { return l.Attempt() != 0 && !l.Unbudgeted() }
+// IsRestartPending reports whether a restart of the plugin waits or runs (EV-05).
+func (l *Lifecycle) IsRestartPending() bool { return l.AttemptID() != 0 && !l.IsUnbudgeted() }
 
-// Change returns the change that is being made of the plugin.
-func (l *Lifecycle) Change() (plugin.Change, bool) {
+// CurrentChange returns the change that is being made of the plugin.
+func (l *Lifecycle) CurrentChange() (plugin.Change, bool) {
 	ph, ok := l.phase.(changing)
 	return ph.change, ok
 }
 
-// Watched reports whether its processes and heartbeat are watched.
-func (l *Lifecycle) Watched() bool {
-	return l.Plugin.IsProbed() && !l.Plugin.Duplicate && l.phase.kind() != Removed && !l.leaving()
+// IsWatched reports whether its processes and heartbeat are watched.
+func (l *Lifecycle) IsWatched() bool {
+	return l.Plugin.IsProbed() && !l.Plugin.Duplicate && l.phase.phaseKind() != Removed && !l.isLeaving()
 }
 
-// Observable reports whether what runs of it may be looked up: nothing is
+// IsObservable reports whether what runs of it may be looked up: nothing is
 // being done about it that would be seen half done.
-func (l *Lifecycle) Observable() bool { return l.Attempt() == 0 && l.phase.kind() != Changing }
+func (l *Lifecycle) IsObservable() bool { return l.AttemptID() == 0 && l.phase.phaseKind() != Changing }
 
-// Unseen reports whether it is said to run and no process of it is known.
-func (l *Lifecycle) Unseen() bool {
-	return len(l.processes) == 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
+// LacksProcesses reports whether it is said to run and no process of it is known.
+func (l *Lifecycle) LacksProcesses() bool {
+	return len(l.processes) == 0 && (l.phase.phaseKind() == Running || l.phase.phaseKind() == Degraded)
 }
 
-// leaving reports whether its record is gone.
-func (l *Lifecycle) leaving() bool {
+// isLeaving reports whether its record is gone.
+func (l *Lifecycle) isLeaving() bool {
 	ph, ok := l.phase.(cancelling)
 	if !ok {
 		return false
 	}
 	_, absent := ph.then.was.(removed)
-	return absent || ph.then.what == thenRemoved
+	return absent || ph.then.kind == thenRemoved
 }
 
-// StaleRecord reports whether a list that was asked for by order gen is older
+// IsStaleRecord reports whether a list that was asked for by order gen is older
 // than what is known of the plugin's record (EV-26).
-func (l *Lifecycle) StaleRecord(gen uint64) bool { return l.recordAt > gen }
+func (l *Lifecycle) IsStaleRecord(gen uint64) bool { return l.recordAt > gen }
 
-// StaleProbe reports whether a `--status` that was asked for by order gen, of
+// IsStaleProbe reports whether a `--status` that was asked for by order gen, of
 // that version, is older than what is known of the plugin (EV-26).
-func (l *Lifecycle) StaleProbe(gen uint64, version string) bool {
+func (l *Lifecycle) IsStaleProbe(gen uint64, version string) bool {
 	return l.factAt > gen || l.recordAt > gen || version != l.Plugin.Version
 }
 
-// Doubted reports whether one of its processes has exited, and no `--status`
+// IsUnconfirmed reports whether one of its processes has exited, and no `--status`
 // that was asked for after that has answered (EV-23).
-func (l *Lifecycle) Doubted() bool {
-	return l.doubt != 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
+func (l *Lifecycle) IsUnconfirmed() bool {
+	return l.unconfirmed != 0 && (l.phase.phaseKind() == Running || l.phase.phaseKind() == Degraded)
 }
 
-// Status returns what is reported of the plugin in a pull, for a heartbeat
+// PullStatus returns what is reported of the plugin in a pull, for a heartbeat
 // that can be read (PL-08).
-func (l *Lifecycle) Status(now plugin.Moment) plugin.Status {
-	if l.Record.Stopped || l.phase.kind() == Left || l.overdue(now) { // its last beat may be young (EV-14)
+func (l *Lifecycle) PullStatus(now plugin.Moment) plugin.Status {
+	if l.Record.Stopped || l.phase.phaseKind() == Left || l.isOverdue(now) { // its last beat may be young (EV-14)
 		return plugin.StatusFailed
 	}
 	return plugin.StatusRunning
@@ -381,20 +381,20 @@ func (l *Lifecycle) View(how plugin.WatchMethod) plugin.View {
 			v.PIDs = append(v.PIDs, p.PID)
 		}
 	}
-	if l.beat.readable() && !l.beat.Last.Before(l.Record.Last.Wall.Truncate(time.Second)) { // not of the run before
+	if l.beat.isReadable() && !l.beat.Last.Before(l.Record.Last.Wall.Truncate(time.Second)) { // not of the run before
 		v.LastHeartbeat, v.HeartbeatInterval = l.beat.Last, l.Plugin.HeartbeatInterval.Seconds()
 	}
 	return v
 }
 
-// Next returns what will happen next, and when.
-func (l *Lifecycle) Next() (what string, at time.Time) { return l.next, l.nextAt }
+// NextStep returns what will happen next, and when.
+func (l *Lifecycle) NextStep() (what string, at time.Time) { return l.next, l.nextAt }
 
-// Since returns since when the plugin is in its state.
-func (l *Lifecycle) Since() time.Time { return l.since }
+// StateSince returns since when the plugin is in its state.
+func (l *Lifecycle) StateSince() time.Time { return l.since }
 
-// Run returns the number of the run that is known.
-func (l *Lifecycle) Run() uint64 { return l.run }
+// RunID returns the number of the run that is known.
+func (l *Lifecycle) RunID() uint64 { return l.run }
 
 // ClearRequest forgets what an operator asked for while a change was under
 // way: it is being done.

@@ -132,7 +132,7 @@ func exits(run uint64) Fact {
 }
 
 func (s *subject) completed(done plugin.ChangeResult) Fact {
-	return Fact{Kind: ChangeCompleted, At: s.now, Change: granted.Change, Changed: done}
+	return Fact{Kind: ChangeCompleted, At: s.now, Change: granted.Change, Result: done}
 }
 
 // newRunning returns a plugin that is running and healthy.
@@ -150,23 +150,23 @@ func version2() plugin.Plugin {
 func TestStaleAnswers(t *testing.T) {
 	s := newSubject(t, plugin.RestartRecord{}) // listed by order 1, facts begin with 11
 	s.tell(seenRunning)
-	if s.l.StaleProbe(5, "1.0") {
+	if s.l.IsStaleProbe(5, "1.0") {
 		t.Error("EV-26 a mere look is no newer knowledge")
 	}
 	s.tell(exits(1)) // 12
-	if !s.l.StaleProbe(5, "1.0") || s.l.StaleProbe(12, "1.0") || !s.l.StaleProbe(12, "0.9") {
+	if !s.l.IsStaleProbe(5, "1.0") || s.l.IsStaleProbe(12, "1.0") || !s.l.IsStaleProbe(12, "0.9") {
 		t.Error("EV-26 a --status asked before an exit, or of another version, is stale")
 	}
-	if s.l.StaleRecord(1) || !s.l.StaleRecord(0) {
+	if s.l.IsStaleRecord(1) || !s.l.IsStaleRecord(0) {
 		t.Error("EV-26 a list that is older than the one that has the plugin is stale")
 	}
 	s.tell(Fact{Kind: Recorded, Plugin: version2(), Gen: 8})
-	if !s.l.StaleRecord(7) || s.l.StaleRecord(8) {
+	if !s.l.IsStaleRecord(7) || s.l.IsStaleRecord(8) {
 		t.Error("EV-26 a list that is older than the one that has another version is stale")
 	}
 	s.tell(cancelled, granted) // 14, 15
 	s.tell(cancelled, s.completed(plugin.ChangeResult{Plugin: version2(), Status: plugin.StatusRunning}))
-	if !s.l.StaleRecord(16) || !s.l.StaleProbe(16, "2.0") || s.l.StaleRecord(18) {
+	if !s.l.IsStaleRecord(16) || !s.l.IsStaleProbe(16, "2.0") || s.l.IsStaleRecord(18) {
 		t.Error("EV-26 a list asked for before the end of a change is stale")
 	}
 }

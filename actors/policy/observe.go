@@ -10,10 +10,10 @@ import (
 // earlier run.
 func noteProcesses(t *turn) {
 	l := t.l
-	if len(t.f.Processes) == 0 || t.f.Run < l.run || t.f.Run != l.run && len(l.processes) > 0 {
+	if len(t.f.Processes) == 0 || t.f.RunID < l.run || t.f.RunID != l.run && len(l.processes) > 0 {
 		return
 	}
-	l.run, l.processes = t.f.Run, t.f.Processes
+	l.run, l.processes = t.f.RunID, t.f.Processes
 	if up := t.uptime(); !up.since.IsZero() {
 		t.saveUp(up.since)
 	}
@@ -26,7 +26,7 @@ func adoptRunning(t *turn) {
 	if since.IsZero() || since.After(now) {
 		since = now
 	}
-	l.run, l.processes = t.f.Run, t.f.Processes
+	l.run, l.processes = t.f.RunID, t.f.Processes
 	up := uptime{since: since, adopted: true}
 	up.unproven = l.Record.Failures > 0 || now.Sub(since) < t.env.Config.HealthyAfter
 	t.enterRunning(up, "adopted after supervisor restart")
@@ -48,17 +48,17 @@ func acceptStarted(t *turn) {
 	l := t.l
 	l.Record.Stopped, l.Record.StopPending = false, false
 	if len(t.f.Processes) > 0 {
-		l.run, l.processes = t.f.Run, t.f.Processes
+		l.run, l.processes = t.f.RunID, t.f.Processes
 	}
-	t.saveSynced()
-	t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: "started by another program after it had been stopped"})
+	t.saveRecordSynced()
+	t.addEntry(plugin.Entry{Kind: plugin.EntryOperator, Cause: "started by another program after it had been stopped"})
 	t.enterRunning(uptime{since: t.env.Now}, "found running, started by another program")
 	t.reportSeen()
 }
 
 // stillRunning notes that `--status` says running of one that is known to.
 func stillRunning(t *turn) {
-	t.l.doubt = 0
+	t.l.unconfirmed = 0
 	t.changeUptime(func(up *uptime) { up.adopted = false })
 	t.proveHealthy()
 	t.reportSeen()
@@ -87,14 +87,14 @@ func (t *turn) changeUptime(change func(*uptime)) {
 // enough; only that does (RS-05).
 func (t *turn) proveHealthy() {
 	l, up := t.l, t.uptime()
-	if !l.healthy(up, t.env.Now, t.env.Config.HealthyAfter) || (!up.unproven && l.Record.Failures == 0) {
+	if !l.isHealthy(up, t.env.Now, t.env.Config.HealthyAfter) || (!up.unproven && l.Record.Failures == 0) {
 		return
 	}
 	t.changeUptime(func(up *uptime) { up.unproven = false })
 	if l.Record.Failures > 0 {
 		t.emit(Recovered{l.Record.Failures})
 		l.Record.Failures = 0
-		t.save()
+		t.saveRecord()
 	}
 }
 
@@ -102,10 +102,10 @@ func (t *turn) proveHealthy() {
 func foundDead(t *turn) {
 	t.leaveRunning()
 	if t.l.Plugin.Duplicate {
-		t.move(installed{}, "not running ("+t.f.Cause+"), a duplicate is never started")
+		t.moveTo(installed{}, "not running ("+t.f.Cause+"), a duplicate is never started")
 		return
 	}
-	t.move(installed{}, "not running ("+t.f.Cause+")")
+	t.moveTo(installed{}, "not running ("+t.f.Cause+")")
 }
 
 // noteStopped notes that a plugin is down, as an operator wants it (EV-14).
@@ -121,14 +121,14 @@ func noteStopped(t *turn) {
 func (t *turn) finishStop() {
 	if t.l.Record.StopPending {
 		t.l.Record.StopPending = false
-		t.save()
+		t.saveRecord()
 	}
 }
 
 // enterRunning notes durably that the plugin runs, and since when.
 func (t *turn) enterRunning(up uptime, why string) {
 	t.l.ran = true
-	t.move(running{up}, why)
+	t.moveTo(running{up}, why)
 	t.saveUp(up.since)
 }
 
@@ -139,7 +139,7 @@ func (t *turn) saveUp(since plugin.Moment) {
 		return
 	}
 	r.RunningSince, r.Processes = since, t.l.processes
-	t.save()
+	t.saveRecord()
 }
 
 // saveDown notes durably that it does not. Processes that are known to run all
@@ -150,7 +150,7 @@ func (t *turn) saveDown() {
 		return
 	}
 	r.RunningSince, r.Processes = plugin.Moment{}, nil
-	t.save()
+	t.saveRecord()
 }
 
 // leaveRunning ends what goes with a run.

@@ -10,7 +10,7 @@ import (
 
 func TestAdoption(t *testing.T) {
 	up := plugin.RestartRecord{RunningSince: moment(0), Last: moment(0), Processes: daemon}
-	adopted := Fact{Kind: Adopted, Run: 1, Processes: daemon}
+	adopted := Fact{Kind: Adopted, RunID: 1, Processes: daemon}
 	t.Run("EV-07 what runs goes on running", func(t *testing.T) {
 		newSubject(t, up).tell(adopted).want(Running, plugin.StateRunning).tell(seenRunning).want(Running, plugin.StateRunning)
 	})
@@ -21,7 +21,7 @@ func TestAdoption(t *testing.T) {
 		}
 	})
 	t.Run("EV-09 what ended meanwhile is restarted, after it was asked", func(t *testing.T) {
-		s := newSubject(t, up).tell(Fact{Kind: ExitMissed, Run: 1}).want(Waiting, plugin.StateStarting)
+		s := newSubject(t, up).tell(Fact{Kind: ExitMissed, RunID: 1}).want(Waiting, plugin.StateStarting)
 		if a := s.spawned(messages.KindStart); a.Delay != 0 || !a.CheckFirst || !a.ConfirmRunning {
 			t.Errorf("%+v", a)
 		}
@@ -46,11 +46,11 @@ func TestAdoption(t *testing.T) {
 
 func TestProcesses(t *testing.T) {
 	running := []plugin.Process{{PID: 7, StartTicks: 1, BootID: "b"}}
-	s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: ProcessesSeen, Run: 3, Processes: running})
+	s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: ProcessesSeen, RunID: 3, Processes: running})
 	if v := s.l.View(plugin.WatchCgroup); len(v.PIDs) != 1 {
 		t.Errorf("not taken over: %+v", v)
 	}
-	s.tell(exits(3), Fact{Kind: Adopted, Run: 2, Processes: running})
+	s.tell(exits(3), Fact{Kind: Adopted, RunID: 2, Processes: running})
 	if v := s.l.View(plugin.WatchCgroup); len(v.PIDs) != 0 {
 		t.Errorf("processes of an earlier run are taken for those of this one: %+v", v)
 	}

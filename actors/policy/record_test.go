@@ -11,7 +11,7 @@ func TestRecordGone(t *testing.T) {
 	gone := Fact{Kind: RecordGone}
 	t.Run("SC-17 what is pending of it becomes REMOVED, and it is forgotten", func(t *testing.T) {
 		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, gone).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
-		_, pending := effect[ReportGone](s)
+		_, pending := effect[ReportRemoved](s)
 		_, forgotten := effect[Forget](s)
 		if _, saved := effect[Save](s); !pending || !forgotten || saved {
 			t.Errorf("%+v", s.effects)

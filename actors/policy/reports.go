@@ -39,7 +39,7 @@ type Reports struct {
 	pullAcked bool     // a pull was acknowledged (PL-13, PL-18)
 	pulled    []string // keys of the last one acknowledged, sorted
 
-	wanted    bool // a report is to be sent
+	requested bool // a report is to be sent
 	purpose   Purpose
 	pull      []string      // keys of the pull that it contains
 	lastSent  plugin.Moment // when one was sent last
@@ -69,15 +69,17 @@ func NewReports(m plugin.Memory, batch *Batch) *Reports {
 	return r
 }
 
-// Save fills in what has to survive the process.
-func (r *Reports) Save(to *plugin.Settings) { to.PullAcked, to.PulledKeys = r.pullAcked, r.pulled }
+// SaveSettings fills in what has to survive the process.
+func (r *Reports) SaveSettings(to *plugin.Settings) {
+	to.PullAcked, to.PulledKeys = r.pullAcked, r.pulled
+}
 
 // Add makes a plugin's status pending. It replaces what was pending of it
 // before, but a tag that was not delivered yet stays (SC-17).
 func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag plugin.SysTag) {
 	o := plugin.PendingReport{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
 	r.known[p.Key()] = now
-	r.put(p.Key(), o)
+	r.putPending(p.Key(), o)
 }
 
 // AddLate makes a status pending that a command has found at o.Since and could not
@@ -86,7 +88,7 @@ func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag 
 func (r *Reports) AddLate(key string, o plugin.PendingReport) bool {
 	if !r.known[key].After(o.Since) {
 		r.known[key] = o.Since
-		r.put(key, o)
+		r.putPending(key, o)
 		return true
 	}
 	later, pending := r.pending[key]
@@ -99,11 +101,11 @@ func (r *Reports) AddLate(key string, o plugin.PendingReport) bool {
 		return false
 	}
 	later.SysTag = o.SysTag
-	r.put(key, later)
+	r.putPending(key, later)
 	return false
 }
 
-func (r *Reports) put(key string, o plugin.PendingReport) {
+func (r *Reports) putPending(key string, o plugin.PendingReport) {
 	before, was := r.pending[key]
 	if o.SysTag == plugin.SysTagNone {
 		o.SysTag = before.SysTag
@@ -114,14 +116,14 @@ func (r *Reports) put(key string, o plugin.PendingReport) {
 	r.seq++
 	o.Seq = r.seq
 	r.pending[key] = o
-	r.batch.setPending(key, r.durable(key, o), was)
+	r.batch.setPending(key, r.toSave(key, o), was)
 }
 
-// Gone notes that a plugin is no longer installed: what is pending of it becomes
+// AddRemoved notes that a plugin is no longer installed: what is pending of it becomes
 // REMOVED. Unless it is still installed as another type, so does what the control
 // plane acknowledged last, as that may have come after the report of the program
 // that removed it (EV-22).
-func (r *Reports) Gone(key string, p plugin.Plugin, still bool, now time.Time) {
+func (r *Reports) AddRemoved(key string, p plugin.Plugin, still bool, now time.Time) {
 	delete(r.restarted, key)
 	o, pending := r.pending[key]
 	if acked, known := r.acked[key]; known && !pending && !still && !p.Duplicate {
@@ -130,27 +132,27 @@ func (r *Reports) Gone(key string, p plugin.Plugin, still bool, now time.Time) {
 	if o.Name != "" && o.Status != plugin.StatusRemoved {
 		o.Status, o.Since = plugin.StatusRemoved, now
 		r.known[key] = now
-		r.put(key, o)
-		r.Want(ForChange, nil)
+		r.putPending(key, o)
+		r.RequestReport(ForChange, nil)
 	}
 }
 
-// durable returns what has to survive of something pending: nothing, if the
+// toSave returns what has to survive of something pending: nothing, if the
 // control plane has acknowledged the very same before (SC-18).
-func (r *Reports) durable(key string, o plugin.PendingReport) *plugin.PendingReport {
+func (r *Reports) toSave(key string, o plugin.PendingReport) *plugin.PendingReport {
 	if o.SysTag == plugin.SysTagNone && r.acked[key] == (plugin.Acked{Version: o.Version, Status: o.Status}) {
 		return nil
 	}
 	return &o
 }
 
-// Restarted has a plugin reported once more some time after its restart was
+// MarkRestarted has a plugin reported once more some time after its restart was
 // acknowledged (SC-25).
-func (r *Reports) Restarted(key string) { r.restarted[key] = true }
+func (r *Reports) MarkRestarted(key string) { r.restarted[key] = true }
 
-// Refreshes returns the plugins whose restart has been acknowledged: they are
+// TakeRefreshes returns the plugins whose restart has been acknowledged: they are
 // to be reported again after the interval that the answer named (SC-25).
-func (r *Reports) Refreshes() (keys []string) {
+func (r *Reports) TakeRefreshes() (keys []string) {
 	for key := range r.restarted {
 		if _, pending := r.pending[key]; !pending { // else a later report will tell
 			delete(r.restarted, key)
@@ -161,22 +163,22 @@ func (r *Reports) Refreshes() (keys []string) {
 	return keys
 }
 
-// Want asks for a report of all that is pending. pulled are the plugins of a
+// RequestReport asks for a report of all that is pending. pulled are the plugins of a
 // pull report.
-func (r *Reports) Want(p Purpose, pulled []string) {
-	r.wanted = true
+func (r *Reports) RequestReport(p Purpose, pulled []string) {
+	r.requested = true
 	r.purpose |= p
 	if pulled != nil {
 		r.pull = pulled
 	}
 }
 
-// Wanted reports whether a report is to be sent at once, or after which time.
+// IsDue reports whether a report is to be sent at once, or after which time.
 // A scan's and a pull's go at once; changes of single plugins that come soon
 // after a report are gathered.
-func (r *Reports) Wanted(now plugin.Moment) (send bool, after time.Duration) {
-	if !r.wanted || len(r.pending) == 0 {
-		r.wanted, r.purpose, r.pull = false, 0, nil
+func (r *Reports) IsDue(now plugin.Moment) (send bool, after time.Duration) {
+	if !r.requested || len(r.pending) == 0 {
+		r.requested, r.purpose, r.pull = false, 0, nil
 		return false, 0
 	}
 	if since := now.Sub(r.lastSent); r.purpose == ForChange && !r.lastSent.IsZero() && since < GatherFor {
@@ -185,15 +187,15 @@ func (r *Reports) Wanted(now plugin.Moment) (send bool, after time.Duration) {
 	return true, 0
 }
 
-// IsWanted reports whether a report was asked for and not sent yet.
-func (r *Reports) IsWanted() bool { return r.wanted }
+// IsRequested reports whether a report was asked for and not sent yet.
+func (r *Reports) IsRequested() bool { return r.requested }
 
 // Compose returns the report of everything pending, Once plugins first, each
 // in the order of the records (SC-05, SC-17). What the reports before it were
 // for is now this one's too.
 func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
 	s := &sentReport{carried: maps.Clone(r.pending), own: r.purpose, pulled: r.pull}
-	r.wanted, r.purpose, r.pull, r.lastSent = false, 0, nil, now
+	r.requested, r.purpose, r.pull, r.lastSent = false, 0, nil, now
 	for _, earlier := range r.sent {
 		s.inherited |= earlier.own | earlier.inherited
 		if s.pulled == nil {
@@ -254,20 +256,20 @@ func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.Pending
 	return p, true
 }
 
-// Drop settles a report that will not be delivered: a newer one has taken its
+// Discard settles a report that will not be delivered: a newer one has taken its
 // place and its purpose (SC-17), or it was refused and all in it stays pending
 // (SC-20).
-func (r *Reports) Drop(gen uint64) { delete(r.sent, gen) }
+func (r *Reports) Discard(gen uint64) { delete(r.sent, gen) }
 
-// Awaiting reports whether a report is under way.
-func (r *Reports) Awaiting() bool { return len(r.sent) > 0 }
+// IsAwaiting reports whether a report is under way.
+func (r *Reports) IsAwaiting() bool { return len(r.sent) > 0 }
 
 // Count returns how many plugins have something pending.
 func (r *Reports) Count() int { return len(r.pending) }
 
-// Acked returns what the control plane acknowledged last of a plugin, and
+// LastAcked returns what the control plane acknowledged last of a plugin, and
 // whether something is pending of it.
-func (r *Reports) Acked(key string) (a plugin.Acked, pending bool) {
+func (r *Reports) LastAcked(key string) (a plugin.Acked, pending bool) {
 	_, pending = r.pending[key]
 	return r.acked[key], pending
 }
@@ -289,17 +291,17 @@ func (r *Reports) AddPull(now time.Time, entries []PullEntry, lazy bool) bool {
 		keys = append(keys, e.Plugin.Key())
 	}
 	slices.Sort(keys)
-	if lazy && r.pullAcked && slices.Equal(keys, r.pulled) && !slices.ContainsFunc(entries, r.isNews) {
+	if lazy && r.pullAcked && slices.Equal(keys, r.pulled) && !slices.ContainsFunc(entries, r.hasChanged) {
 		return false
 	}
 	for _, e := range entries {
 		r.Add(now, e.Plugin, e.Status, plugin.SysTagNone)
 	}
-	r.Want(ForPull, keys)
+	r.RequestReport(ForPull, keys)
 	return true
 }
 
-func (r *Reports) isNews(e PullEntry) bool {
+func (r *Reports) hasChanged(e PullEntry) bool {
 	key := e.Plugin.Key()
 	if r.acked[key] != (plugin.Acked{Version: e.Plugin.Version, Status: e.Status}) {
 		return true
@@ -308,9 +310,9 @@ func (r *Reports) isNews(e PullEntry) bool {
 	return ok && (o.Version != e.Plugin.Version || o.Status != e.Status)
 }
 
-// Forget drops the memory of plugins that are no longer installed. What is
+// ForgetRemoved drops the memory of plugins that are no longer installed. What is
 // pending of them stays until it was delivered.
-func (r *Reports) Forget(installed func(key string) bool) {
+func (r *Reports) ForgetRemoved(installed func(key string) bool) {
 	for key := range r.acked {
 		if _, pending := r.pending[key]; !pending && !installed(key) {
 			delete(r.acked, key)
@@ -319,8 +321,8 @@ func (r *Reports) Forget(installed func(key string) bool) {
 	}
 }
 
-// Oldest returns since when something is pending; the zero time if nothing is.
-func (r *Reports) Oldest() (since time.Time) {
+// OldestPending returns since when something is pending; the zero time if nothing is.
+func (r *Reports) OldestPending() (since time.Time) {
 	for _, o := range r.pending {
 		if since.IsZero() || o.Since.Before(since) {
 			since = o.Since

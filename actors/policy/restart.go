@@ -27,42 +27,42 @@ func restartHung(t *turn) {
 // restartExited restarts a plugin whose exit was told by an event, at once the
 // first time since it was healthy (EV-05).
 func restartExited(t *turn) {
-	t.takeExit()
-	judgeExit(t)
+	t.recordExit()
+	decideAfterExit(t)
 }
 
-// judgeExit decides what follows the exit of a plugin that is to run.
-func judgeExit(t *turn) {
+// decideAfterExit decides what follows the exit of a plugin that is to run.
+func decideAfterExit(t *turn) {
 	if t.f.Exit.LockHeld {
-		leaveTo(t, t.f.Exit.Cause())
+		leaveToOther(t, t.f.Exit.Cause())
 		t.emit(Check{}) // the lock may be free since
 		return
 	}
 	t.l.exitedAt = t.f.Exit.At
 	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
-	t.writeExit(decision)
+	t.addExitEntry(decision)
 	outside := t.f.Exit.External // what took its place may not have been found, and its zombie may look alive
-	t.spawn(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: t.l.Record.Failures > 0 || outside, ConfirmRunning: outside}, attempt{}, t.f.Exit.Cause())
+	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: t.l.Record.Failures > 0 || outside, ConfirmRunning: outside}, attempt{}, t.f.Exit.Cause())
 }
 
 // restartMissed restarts a plugin that exited while no supervisor ran (EV-09).
 // Whether it really did is asked of it first.
 func restartMissed(t *turn) {
-	t.l.run = max(t.l.run, t.f.Run)
-	wait, decision := t.planRestart(exitedAway, true)
-	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: exitedAway, Decision: decision})
-	t.spawn(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true, ConfirmRunning: true}, attempt{}, exitedAway)
+	t.l.run = max(t.l.run, t.f.RunID)
+	wait, decision := t.planRestart(exitedWhileDown, true)
+	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: exitedWhileDown, Decision: decision})
+	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true, ConfirmRunning: true}, attempt{}, exitedWhileDown)
 }
 
-const exitedAway = "ended while the supervisor was away"
+const exitedWhileDown = "ended while the supervisor was away"
 
 // restartAfter restarts a plugin that is down or hangs: by event at once, else
 // after a random part of the stagger, or, when it failed again before it was
 // healthy, after its backoff (RS-01, RS-05).
 func (t *turn) restartAfter(verb messages.AttemptKind, cause string, byEvent bool) {
 	wait, _ := t.planRestart(cause, byEvent)
-	doubt := t.l.phase.kind() == Cancelling // what the attempt has left is not known
-	t.spawn(messages.Attempt{Kind: verb, Delay: wait, CheckFirst: wait > 0 || doubt}, attempt{}, cause)
+	doubt := t.l.phase.phaseKind() == Cancelling // what the attempt has left is not known
+	t.spawnRestarter(messages.Attempt{Kind: verb, Delay: wait, CheckFirst: wait > 0 || doubt}, attempt{}, cause)
 }
 
 // planRestart counts a failure and decides how long the restart waits: the
@@ -74,7 +74,7 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 		r.Failures++
 	}
 	r.Cause = cause
-	t.save()
+	t.saveRecord()
 	t.leaveRunning()
 	if t.l.ran {
 		t.emit(CountFailure{})
@@ -87,9 +87,9 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 			t.emit(Report{Status: plugin.StatusFailed})
 		}
 	case !byEvent:
-		wait = Within(cfg.Stagger, t.env.Rand)
+		wait = RandomWithin(cfg.Stagger, t.env.Rand)
 	default:
-		wait = Within(min(cfg.Stagger, time.Duration(t.env.Pending())*pendingShare), t.env.Rand)
+		wait = RandomWithin(min(cfg.Stagger, time.Duration(t.env.Pending())*pendingShare), t.env.Rand)
 		decision = "restart at once"
 		if wait > 0 {
 			decision = fmt.Sprintf("restart in %v, with others", wait.Round(time.Millisecond))
@@ -105,22 +105,22 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 // gets the plugin's deadline, and is no failure (EV-07).
 func resumeStart(t *turn) {
 	t.l.Record.Cause = "its start was under way when the supervisor ended"
-	t.save()
+	t.saveRecord()
 	t.disarmAll()
-	t.spawn(messages.Attempt{Kind: messages.KindStart}, attempt{resumed: true}, t.l.Record.Cause)
+	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart}, attempt{resumed: true}, t.l.Record.Cause)
 }
 
-// spawn makes the one Restarter of the plugin (RS-04), and moves to the phase
+// spawnRestarter makes the one Restarter of the plugin (RS-04), and moves to the phase
 // that goes with it.
-func (t *turn) spawn(a messages.Attempt, own attempt, cause string) {
+func (t *turn) spawnRestarter(a messages.Attempt, own attempt, cause string) {
 	own.id, own.verb = t.env.Seq, a.Kind
 	a.ID, a.Plugin = own.id, t.l.Plugin
 	t.emit(Disarm{TimerHealthy})
 	at := t.env.Now.Wall.Add(a.Delay)
 	if a.Kind == messages.KindStop {
-		t.move(stopping{own}, cause)
+		t.moveTo(stopping{own}, cause)
 	} else {
-		t.move(waiting{own}, cause)
+		t.moveTo(waiting{own}, cause)
 	}
 	t.l.next, t.l.nextAt = a.Kind.String(), at
 	if t.l.State() == plugin.StateCrashLoop {

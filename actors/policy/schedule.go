@@ -52,23 +52,23 @@ func NewSchedule(configured plugin.Intervals, s plugin.Settings) *Schedule {
 	return sc
 }
 
-// Save fills in what has to survive the process.
-func (s *Schedule) Save(to *plugin.Settings) {
+// SaveSettings fills in what has to survive the process.
+func (s *Schedule) SaveSettings(to *plugin.Settings) {
 	to.LastCheck, to.Configured = s.lastCheck, s.configured
 	to.ServerIntervals = plugin.Intervals{Scan: s.fromServer[ScanPeriod], Pull: s.fromServer[PullPeriod], Update: s.fromServer[UpdatePeriod]}
 }
 
-// SetFirst sets when a period is due for the first time, or next.
-func (s *Schedule) SetFirst(p Period, at time.Time) { s.periods[p].first(at) }
+// SetDue sets when a period is due for the first time, or next.
+func (s *Schedule) SetDue(p Period, at time.Time) { s.periods[p].setDue(at) }
 
-// Due returns when a period is due next.
-func (s *Schedule) Due(p Period) time.Time { return s.periods[p].due }
+// DueAt returns when a period is due next.
+func (s *Schedule) DueAt(p Period) time.Time { return s.periods[p].due }
 
-// Running reports whether the work of a period has not ended.
-func (s *Schedule) Running(p Period) bool { return s.periods[p].running }
+// IsRunning reports whether the work of a period has not ended.
+func (s *Schedule) IsRunning(p Period) bool { return s.periods[p].running }
 
-// Every returns how often a period is due.
-func (s *Schedule) Every(p Period) time.Duration { return s.periods[p].interval }
+// IntervalOf returns how often a period is due.
+func (s *Schedule) IntervalOf(p Period) time.Duration { return s.periods[p].interval }
 
 // LastCheck returns the start of the last scan; zero: there was none.
 func (s *Schedule) LastCheck() time.Time { return s.lastCheck }
@@ -88,22 +88,22 @@ func (s *Schedule) Begin(p Period, now time.Time) {
 // End notes that the work of a period has ended.
 func (s *Schedule) End(p Period) { s.periods[p].end() }
 
-// Answered notes the answer that ended the own work of a period: due is now +
+// MarkAnswered notes the answer that ended the own work of a period: due is now +
 // interval (TM-02).
-func (s *Schedule) Answered(p Period, now time.Time) { s.periods[p].answered(now) }
+func (s *Schedule) MarkAnswered(p Period, now time.Time) { s.periods[p].dueAfterAnswer(now) }
 
 // Postpone makes the present due time come later without moving the ones after
 // it (PL-01).
 func (s *Schedule) Postpone(p Period, to time.Time) { s.periods[p].postpone(to) }
 
-// Step is called when the wall clock jumped or the host slept (TM-07). It
+// AdjustToClock is called when the wall clock jumped or the host slept (TM-07). It
 // reports whether the durable settings changed.
-func (s *Schedule) Step(now time.Time) (changed bool) {
+func (s *Schedule) AdjustToClock(now time.Time) (changed bool) {
 	if s.lastCheck.After(now) {
 		s.lastCheck, changed = now, true
 	}
 	for p := range s.periods {
-		s.periods[p].stepped(now)
+		s.periods[p].adjustToClock(now)
 	}
 	return changed
 }
@@ -130,9 +130,9 @@ func (s *Schedule) SetInterval(p Period, said time.Duration, own, mayPush bool, 
 		if ok {
 			pe.interval = used
 		}
-		pe.answered(now)
+		pe.dueAfterAnswer(now)
 	case ok:
-		pe.told(now, used, mayPush)
+		pe.changeInterval(now, used, mayPush)
 	}
 	return i
 }
@@ -150,8 +150,8 @@ func (s *Schedule) Timers() []plugin.Timer {
 	return timers
 }
 
-// Skipped returns how often a period was due while its work ran (TM-01).
-func (s *Schedule) Skipped(p Period) int { return s.periods[p].skipped }
+// SkippedCount returns how often a period was due while its work ran (TM-01).
+func (s *Schedule) SkippedCount(p Period) int { return s.periods[p].skipped }
 
 // clampInterval returns an interval from the server within bounds. ok is false
 // when there is none (TM-04).
@@ -173,13 +173,13 @@ type period struct {
 	skipped  int       // times it was due while its work ran (TM-01)
 }
 
-// first sets the first due time.
-func (p *period) first(at time.Time) { p.due, p.nominal = at, at }
+// setDue sets the first due time.
+func (p *period) setDue(at time.Time) { p.due, p.nominal = at, at }
 
 // fire sets the next due time of a period that is due, and reports whether the work may start: not while the last still runs (TM-01). Due times
 // that are past already are left out, so that there is never a burst (TM-07).
 func (p *period) fire(now time.Time) bool {
-	p.advance(now)
+	p.advanceDue(now)
 	if p.running {
 		p.skipped++
 		return false
@@ -187,14 +187,14 @@ func (p *period) fire(now time.Time) bool {
 	return true
 }
 
-// advance sets the next due time by TM-03: the previous one + interval.
-func (p *period) advance(now time.Time) {
+// advanceDue sets the next due time by TM-03: the previous one + interval.
+func (p *period) advanceDue(now time.Time) {
 	next := p.nominal.Add(p.interval)
 	if !next.After(now) {
 		missed := now.Sub(next)/p.interval + 1
 		next = next.Add(missed * p.interval)
 	}
-	p.first(next)
+	p.setDue(next)
 }
 
 // postpone makes the present due time come later without moving the ones after it (PL-01).
@@ -206,14 +206,14 @@ func (p *period) begin(now time.Time) { p.running, p.started = true, now }
 // end notes that it ended.
 func (p *period) end() { p.running = false }
 
-// answered sets the due time after the answer that its own work ended with:
+// dueAfterAnswer sets the due time after the answer that its own work ended with:
 // now + the interval, new or old (TM-02).
-func (p *period) answered(now time.Time) { p.first(now.Add(p.interval)) }
+func (p *period) dueAfterAnswer(now time.Time) { p.setDue(now.Add(p.interval)) }
 
-// told sets a new interval from an answer that is not its own. Due becomes
+// changeInterval sets a new interval from an answer that is not its own. Due becomes
 // the last start + new interval, at once if that is past (TM-02); an answer
 // that must not push it later only pulls it in.
-func (p *period) told(now time.Time, interval time.Duration, mayPush bool) {
+func (p *period) changeInterval(now time.Time, interval time.Duration, mayPush bool) {
 	if interval == p.interval {
 		return
 	}
@@ -226,18 +226,18 @@ func (p *period) told(now time.Time, interval time.Duration, mayPush bool) {
 		due = now
 	}
 	if mayPush || due.Before(p.due) {
-		p.first(due)
+		p.setDue(due)
 	}
 }
 
-// stepped corrects the due time after the wall clock jumped: it is never
+// adjustToClock corrects the due time after the wall clock jumped: it is never
 // further off than one interval, and one run at most is made up for (TM-07).
-func (p *period) stepped(now time.Time) {
+func (p *period) adjustToClock(now time.Time) {
 	if latest := now.Add(p.interval); p.due.After(latest) {
-		p.first(latest)
+		p.setDue(latest)
 	}
 	if p.due.Before(now) {
-		p.first(now)
+		p.setDue(now)
 	}
 	if p.started.After(now) {
 		p.started = now

@@ -11,7 +11,7 @@ func TestSlots(t *testing.T) { // RS-03
 	s := NewStarts(2, 1, 0)
 	now := moment(0)
 	request := func(attempt uint64) []uint64 {
-		granted, refill := s.Request(attempt, false, now)
+		granted, refill := s.RequestStart(attempt, false, now)
 		if refill != 0 {
 			t.Errorf("attempt %d waits %v for a budget that has no bound", attempt, refill)
 		}
@@ -55,9 +55,9 @@ func TestBudget(t *testing.T) { // EV-13
 	s := NewStarts(1000, 2, 10)
 	now := moment(time.Hour)
 	request := func(attempt uint64) func() ([]uint64, time.Duration) {
-		return func() ([]uint64, time.Duration) { return s.Request(attempt, false, now) }
+		return func() ([]uint64, time.Duration) { return s.RequestStart(attempt, false, now) }
 	}
-	refill := func() ([]uint64, time.Duration) { return s.Refill(now) }
+	refill := func() ([]uint64, time.Duration) { return s.RefillBudget(now) }
 	const tenth = 100 * time.Millisecond
 	for _, step := range []struct {
 		what    string
@@ -70,11 +70,11 @@ func TestBudget(t *testing.T) { // EV-13
 		{"its last", 0, request(2), []uint64{2}, 0},
 		{"nothing is left", 0, request(3), nil, tenth},
 		{"behind the one that waits already", 0, request(4), nil, 0},
-		{"an operator's does not wait", 0, func() ([]uint64, time.Duration) { return s.Request(99, true, now) }, []uint64{99}, 0},
+		{"an operator's does not wait", 0, func() ([]uint64, time.Duration) { return s.RequestStart(99, true, now) }, []uint64{99}, 0},
 		{"a clock that was set gives nothing", 0, func() ([]uint64, time.Duration) {
 			set := now
 			set.Wall = set.Wall.Add(24 * time.Hour)
-			return s.Refill(set)
+			return s.RefillBudget(set)
 		}, nil, tenth},
 		{"one at a time, in order", tenth, refill, []uint64{3}, tenth},
 		{"cancelled while it waits", 0, func() ([]uint64, time.Duration) { return s.Release(4), 0 }, nil, 0},

@@ -19,25 +19,25 @@ type cond struct {
 
 // The conditions.
 var (
-	ifUnsupervised = cond{"not supervised", func(t *turn) bool { return !t.l.supervised() }}
-	ifStopPending  = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
-	ifOldExit      = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
-	ifNewerExit    = cond{"of what the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
-	ifHangs        = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.supervised() && t.l.hangs(t.env.Now) }}
-	ifSilent       = cond{"still silent", func(t *turn) bool { return t.l.hangs(t.env.Now) }}
-	ifAdopted      = cond{"its start was under way", func(t *turn) bool { return t.l.supervised() && t.uptime().adopted }}
-	ifJustStarted  = cond{"just started", func(t *turn) bool { return !t.l.hadTimeToBeat(t.env.Now) }}
-	ifToStart      = cond{"to be started", func(t *turn) bool { return t.l.attempt().isStart() }}
-	ifOtherVersion = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
-	ifOtherType    = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
-	ifHeld         = cond{"another program works on it", func(t *turn) bool { return t.f.Held || t.f.Exit.LockHeld }}
-	ifNoScan       = cond{"not by a scan", func(t *turn) bool { return !t.f.Scan }}
-	ifStoppedSince = cond{"another program has stopped it since", func(t *turn) bool { e := t.l.attempt().exit; return e != nil && e.LockHeld }}
-	ifGone         = cond{"no longer installed", func(t *turn) bool { return t.f.Gone }}
-	ifHostFault    = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
-	ifBegun        = cond{"its verb runs", func(t *turn) bool { return t.l.attempt().begun }}
-	ifWaitsForNone = cond{"it was to go on running", func(t *turn) bool { return t.l.phase.(cancelling).then.what == thenRunning }}
-	ifLeaving      = cond{"its record was gone", func(t *turn) bool { return t.l.leaving() }}
+	ifUnsupervised  = cond{"not supervised", func(t *turn) bool { return !t.l.isSupervised() }}
+	ifStopPending   = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
+	ifOldExit       = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
+	ifNewerExit     = cond{"of what the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
+	ifHangs         = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.isSupervised() && t.l.isHung(t.env.Now) }}
+	ifSilent        = cond{"still silent", func(t *turn) bool { return t.l.isHung(t.env.Now) }}
+	ifAdopted       = cond{"its start was under way", func(t *turn) bool { return t.l.isSupervised() && t.uptime().adopted }}
+	ifJustStarted   = cond{"just started", func(t *turn) bool { return !t.l.hadTimeForHeartbeat(t.env.Now) }}
+	ifToStart       = cond{"to be started", func(t *turn) bool { return t.l.currentAttempt().isStart() }}
+	ifOtherVersion  = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
+	ifOtherType     = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
+	ifLockHeld      = cond{"another program works on it", func(t *turn) bool { return t.f.LockHeld || t.f.Exit.LockHeld }}
+	ifNoScan        = cond{"not by a scan", func(t *turn) bool { return !t.f.Scan }}
+	ifStoppedSince  = cond{"another program has stopped it since", func(t *turn) bool { e := t.l.currentAttempt().exit; return e != nil && e.LockHeld }}
+	ifGone          = cond{"no longer installed", func(t *turn) bool { return t.f.Gone }}
+	ifHostFault     = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
+	ifBegun         = cond{"its verb runs", func(t *turn) bool { return t.l.currentAttempt().begun }}
+	ifToGoOnRunning = cond{"it was to go on running", func(t *turn) bool { return t.l.phase.(cancelling).then.kind == thenRunning }}
+	ifLeaving       = cond{"its record was gone", func(t *turn) bool { return t.l.isLeaving() }}
 )
 
 func in(ps ...PhaseKind) []PhaseKind { return ps }
@@ -53,28 +53,28 @@ var table = [phaseCount][]rule{
 		{on: Adopted, when: ifUnsupervised, to: in(Installed), do: noteProcesses},
 		{on: Adopted, to: in(Running), do: adoptRunning},
 		{on: ExitMissed, when: ifUnsupervised, to: in(Installed), do: ignoreFact},
-		{on: ExitMissed, when: ifHeld, to: in(Left), do: leaveMissed},
+		{on: ExitMissed, when: ifLockHeld, to: in(Left), do: leaveMissed},
 		{on: ExitMissed, to: in(Waiting), do: restartMissed},
 		{on: InstalledNow, when: ifUnsupervised, to: in(Installed), do: ignoreFact},
 		{on: InstalledNow, to: in(Left), do: leaveNew},
 		{on: ProcessesSeen, to: in(Installed), do: noteProcesses},
 		{on: SeenRunning, to: in(Running), do: foundRunning},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
-		{on: SeenDead, when: ifHeld, to: in(Waiting), do: restartBeside},
+		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Installed), do: ignoreFact},
 		{on: Exited, when: ifUnsupervised, to: in(Installed), do: noteExit},
-		{on: Exited, when: ifHeld, to: in(Left), do: leaveExited},
+		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
 		{on: Exited, to: in(Waiting), do: restartExited},
 		{on: ProcessExited, to: in(Installed), do: ignoreFact},
 		{on: ExitExplained, to: in(Installed), do: explainExit},
-		{on: BeatSeen, to: in(Installed), do: noteBeat},
-		{on: BeatLate, to: in(Installed), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Installed), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Installed), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Installed), do: ignoreFact},
 		{on: HealthFailed, to: in(Installed), do: ignoreFact},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: RefreshDue, to: in(Installed), do: checkStatus},
 	},
@@ -92,8 +92,8 @@ var table = [phaseCount][]rule{
 		{on: Exited, to: in(Waiting), do: noteExit},
 		{on: ProcessExited, to: in(Waiting), do: ignoreFact},
 		{on: ExitExplained, to: in(Waiting), do: explainExit},
-		{on: BeatSeen, to: in(Waiting), do: noteBeat},
-		{on: BeatLate, to: in(Waiting), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Waiting), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Waiting), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Waiting), do: ignoreFact},
 		{on: HealthFailed, to: in(Waiting), do: ignoreFact},
 		{on: AttemptBegun, to: in(Working), do: beginAttempt},
@@ -118,8 +118,8 @@ var table = [phaseCount][]rule{
 		{on: ProcessExited, when: ifNewerExit, to: in(Working), do: keepProcessExit},
 		{on: ProcessExited, to: in(Working), do: ignoreFact},
 		{on: ExitExplained, to: in(Working), do: explainExit},
-		{on: BeatSeen, to: in(Working), do: noteBeat},
-		{on: BeatLate, to: in(Working), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Working), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Working), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Working), do: ignoreFact},
 		{on: HealthFailed, to: in(Working), do: ignoreFact},
 		{on: StartSucceeded, to: in(Running, Waiting, Left), do: startSucceeded},
@@ -143,22 +143,22 @@ var table = [phaseCount][]rule{
 		{on: SeenRunning, to: in(Running), do: stillRunning},
 		{on: SeenDead, when: ifAdopted, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
-		{on: SeenDead, when: ifHeld, to: in(Waiting), do: restartBeside},
+		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Running), do: ignoreFact},
-		{on: Exited, when: ifHeld, to: in(Left), do: leaveExited},
+		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
 		{on: Exited, to: in(Waiting), do: restartExited},
 		{on: ProcessExited, when: ifOldExit, to: in(Running), do: ignoreFact},
 		{on: ProcessExited, to: in(Running), do: checkProcessExit},
 		{on: ExitExplained, to: in(Running), do: explainExit},
-		{on: BeatSeen, to: in(Running), do: beatInTime},
-		{on: BeatLate, when: ifJustStarted, to: in(Running), do: awaitBeat},
-		{on: BeatLate, to: in(Degraded), do: degradeSilent},
+		{on: HeartbeatSeen, to: in(Running), do: handleTimelyHeartbeat},
+		{on: HeartbeatLate, when: ifJustStarted, to: in(Running), do: awaitHeartbeat},
+		{on: HeartbeatLate, to: in(Degraded), do: degradeSilent},
 		{on: HealthPassed, to: in(Running), do: ignoreFact},
 		{on: HealthFailed, to: in(Degraded), do: degradeUnhealthy},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: HealthyDue, to: in(Running), do: checkStatus},
 		{on: SilenceDue, when: ifSilent, to: in(Running), do: checkStatus},
@@ -176,21 +176,21 @@ var table = [phaseCount][]rule{
 		{on: SeenRunning, to: in(Degraded), do: stillRunning},
 		{on: SeenDead, when: ifAdopted, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
-		{on: SeenDead, when: ifHeld, to: in(Waiting), do: restartBeside},
+		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
-		{on: Exited, when: ifHeld, to: in(Left), do: leaveExited},
+		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
 		{on: Exited, to: in(Waiting), do: restartExited},
 		{on: ProcessExited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
 		{on: ProcessExited, to: in(Degraded), do: checkProcessExit},
 		{on: ExitExplained, to: in(Degraded), do: explainExit},
-		{on: BeatSeen, to: in(Degraded, Running), do: beatAgain},
-		{on: BeatLate, to: in(Degraded), do: stillSilent},
-		{on: HealthPassed, to: in(Running), do: healthyAgain},
+		{on: HeartbeatSeen, to: in(Degraded, Running), do: recoverFromSilence},
+		{on: HeartbeatLate, to: in(Degraded), do: stillSilent},
+		{on: HealthPassed, to: in(Running), do: recoverHealth},
 		{on: HealthFailed, to: in(Degraded), do: checkStatus},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: HealthyDue, to: in(Degraded), do: checkStatus},
 		{on: SilenceDue, when: ifSilent, to: in(Degraded), do: checkStatus},
@@ -207,18 +207,18 @@ var table = [phaseCount][]rule{
 		{on: ProcessesSeen, to: in(Left), do: noteProcesses},
 		{on: SeenRunning, to: in(Running), do: foundStarted},
 		{on: SeenDead, when: ifNoScan, to: in(Left), do: foundLeftDown},
-		{on: SeenDead, to: in(Waiting), do: restartBeside},
+		{on: SeenDead, to: in(Waiting), do: restartAfterOther},
 		{on: Exited, when: ifOldExit, to: in(Left), do: ignoreFact},
 		{on: Exited, to: in(Left), do: noteExit},
 		{on: ProcessExited, to: in(Left), do: ignoreFact},
 		{on: ExitExplained, to: in(Left), do: explainExit},
-		{on: BeatSeen, to: in(Left), do: noteBeat},
-		{on: BeatLate, to: in(Left), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Left), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Left), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Left), do: ignoreFact},
 		{on: HealthFailed, to: in(Left), do: ignoreFact},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: RefreshDue, to: in(Left), do: checkStatus},
 	},
@@ -236,8 +236,8 @@ var table = [phaseCount][]rule{
 		{on: Exited, to: in(Cancelling), do: cancelDoneStop},
 		{on: ProcessExited, to: in(Stopping), do: ignoreFact},
 		{on: ExitExplained, to: in(Stopping), do: explainExit},
-		{on: BeatSeen, to: in(Stopping), do: noteBeat},
-		{on: BeatLate, to: in(Stopping), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Stopping), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Stopping), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Stopping), do: ignoreFact},
 		{on: HealthFailed, to: in(Stopping), do: ignoreFact},
 		{on: AttemptBegun, to: in(Stopping), do: beginAttempt},
@@ -267,13 +267,13 @@ var table = [phaseCount][]rule{
 		{on: Exited, to: in(Stopped), do: noteExit},
 		{on: ProcessExited, to: in(Stopped), do: ignoreFact},
 		{on: ExitExplained, to: in(Stopped), do: explainExit},
-		{on: BeatSeen, to: in(Stopped), do: noteBeat},
-		{on: BeatLate, to: in(Stopped), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Stopped), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Stopped), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Stopped), do: ignoreFact},
 		{on: HealthFailed, to: in(Stopped), do: ignoreFact},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: RefreshDue, to: in(Stopped), do: ignoreFact},
 	},
@@ -285,17 +285,17 @@ var table = [phaseCount][]rule{
 		{on: Adopted, to: in(Cancelling), do: noteProcesses},
 		{on: ExitMissed, to: in(Cancelling), do: ignoreFact},
 		{on: SeenRunning, to: in(Cancelling), do: ignoreFact},
-		{on: SeenDead, when: ifWaitsForNone, to: in(Cancelling), do: restartAfterCancel},
+		{on: SeenDead, when: ifToGoOnRunning, to: in(Cancelling), do: restartAfterCancel},
 		{on: SeenDead, to: in(Cancelling), do: ignoreFact},
 		{on: Exited, when: ifOldExit, to: in(Cancelling), do: ignoreFact},
-		{on: Exited, when: ifWaitsForNone, to: in(Cancelling), do: restartAfterCancel},
+		{on: Exited, when: ifToGoOnRunning, to: in(Cancelling), do: restartAfterCancel},
 		{on: Exited, to: in(Cancelling), do: noteExit},
 		{on: ProcessExited, when: ifOldExit, to: in(Cancelling), do: ignoreFact},
-		{on: ProcessExited, when: ifWaitsForNone, to: in(Cancelling), do: checkProcessExit},
+		{on: ProcessExited, when: ifToGoOnRunning, to: in(Cancelling), do: checkProcessExit},
 		{on: ProcessExited, to: in(Cancelling), do: ignoreFact},
 		{on: ExitExplained, to: in(Cancelling), do: explainExit},
-		{on: BeatSeen, to: in(Cancelling), do: noteBeat},
-		{on: BeatLate, to: in(Cancelling), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Cancelling), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Cancelling), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Cancelling), do: ignoreFact},
 		{on: HealthFailed, to: in(Cancelling), do: ignoreFact},
 		{on: StartSucceeded, to: in(Running, Waiting, Left, Stopping, Changing, Removed), do: startedThoughCancelled},
@@ -322,8 +322,8 @@ var table = [phaseCount][]rule{
 		{on: ProcessExited, when: ifOldExit, to: in(Changing), do: ignoreFact},
 		{on: ProcessExited, to: in(Changing), do: keepProcessExit},
 		{on: ExitExplained, to: in(Changing), do: explainExit},
-		{on: BeatSeen, to: in(Changing), do: ignoreFact},
-		{on: BeatLate, to: in(Changing), do: ignoreFact},
+		{on: HeartbeatSeen, to: in(Changing), do: ignoreFact},
+		{on: HeartbeatLate, to: in(Changing), do: ignoreFact},
 		{on: HealthPassed, to: in(Changing), do: ignoreFact},
 		{on: HealthFailed, to: in(Changing), do: ignoreFact},
 		{on: OperatorStart, to: in(Changing), do: interruptChange},
