@@ -179,7 +179,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ProblemNoted:
 		c.host.noteProblem(m.What, m.Err)
 	case messages.HostNoted:
-		c.log.WithField("cause", m.Cause).Info("Noted: " + m.Decision)
+		c.log.WithFields(logrus.Fields{"cause": m.Cause, "decision": m.Decision}).Info("Host event")
 		c.journal.noteHost(plugin.EntryHost, m.Cause, m.Decision)
 	case messages.ScanProgressed:
 		c.onScanProgressed(m)
@@ -309,7 +309,7 @@ func (c *coordinator) applyFact(l *policy.Lifecycle, f policy.Fact) {
 	}, f)
 	if err != nil {
 		c.host.counters.Defects++
-		c.log.WithError(err).WithField("plugin", l.Plugin.Key()).Error("Defect: unexpected fact about a plugin, ignored")
+		c.log.WithError(err).WithField("plugin", l.Plugin.Key()).Error("Defect: unexpected fact about a plugin ignored")
 	}
 	for _, e := range effects {
 		c.carryOut(l, e)

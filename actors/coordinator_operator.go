@@ -42,18 +42,18 @@ func (c *coordinator) onChangePlugin(change plugin.Change) any {
 	switch {
 	case busy && phase == policy.ChangeApplying && request == plugin.RequestNone,
 		busy && current.ByOperator() && current.Kind == change.Kind && current.Version == change.Version && current.Package == change.Package:
-		return messages.Rejected{Why: change.Name + " is being changed already: " + current.String()}
+		return messages.Rejected{Why: change.Name + " is already being changed: " + current.String()}
 	}
 	change.Origin = plugin.FromOperator
-	c.cancelChanges(change.Name, errors.New(change.String()+", ordered by an operator"))
-	ordered := plugin.Entry{Kind: plugin.EntryOperator, Cause: change.String() + ", ordered by an operator"}
+	c.cancelChanges(change.Name, errors.New(change.String()+", requested by an operator"))
+	requested := plugin.Entry{Kind: plugin.EntryOperator, Cause: change.String() + ", requested by an operator"}
 	switch {
 	case l == nil:
-		c.journal.noteAbsent(change.Name, change.Version, ordered)
+		c.journal.noteAbsent(change.Name, change.Version, requested)
 	case busy && phase == policy.ChangeApplying:
-		c.applyFact(l, policy.Fact{Kind: policy.OperatorChange, Request: request, Cause: ordered.Cause})
+		c.applyFact(l, policy.Fact{Kind: policy.OperatorChange, Request: request, Cause: requested.Cause})
 	default:
-		c.journal.notePlugin(l, ordered)
+		c.journal.notePlugin(l, requested)
 	}
 	c.changes.Add(change, c.now.Wall)
 	c.startChanges()
@@ -65,7 +65,7 @@ func (c *coordinator) onCancelChange(name string) any {
 	current, phase, _, busy := c.changes.FindByPlugin(name)
 	switch {
 	case !busy:
-		return messages.Rejected{Why: "no change of " + name + " is under way"}
+		return messages.Rejected{Why: "no change of " + name + " is in progress"}
 	case phase == policy.ChangeApplying && current.Kind == plugin.ChangeRemove:
 		return messages.Rejected{Why: name + " is being removed, which cannot be undone"}
 	}

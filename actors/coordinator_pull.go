@@ -21,11 +21,11 @@ func (c *coordinator) onPullDue(m messages.PullDue) {
 		return
 	}
 	if !c.schedule.Fire(policy.PullPeriod, c.now.Wall) {
-		c.log.WithField("skipped", c.schedule.SkippedCount(policy.PullPeriod)).Warn("Pull skipped, the last one still runs")
+		c.log.WithField("skipped", c.schedule.SkippedCount(policy.PullPeriod)).Warn("Pull skipped, the previous one is still running")
 		return
 	}
 	if !d.Pull {
-		c.log.WithField("cause", d.Reason).Debug("Pull left out")
+		c.log.WithField("cause", d.Reason).Debug("Pull skipped")
 		return
 	}
 	c.schedule.Begin(policy.PullPeriod, c.now.Wall)

@@ -33,7 +33,7 @@ func (c *coordinator) sendPending() {
 // enqueueEvent has an event delivered to the control plane.
 func (c *coordinator) enqueueEvent(e plugin.Event) {
 	if dropped := c.events.Add(e); dropped != nil {
-		c.log.WithFields(logrus.Fields{"event": dropped.ID, "from": dropped.At}).Error("Too many events wait for delivery, the oldest is dropped")
+		c.log.WithFields(logrus.Fields{"event": dropped.ID, "from": dropped.At}).Error("Too many undelivered events, the oldest was dropped")
 	}
 }
 
@@ -49,7 +49,7 @@ func enqueueReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle,
 	to.RequestReport(policy.ForChange, nil)
 	log.WithFields(logrus.Fields{
 		"plugin": r.Name, "version": r.Version, "status": r.Status.String(), "at": r.At, "outOfDate": late,
-	}).Info("Report of a command taken")
+	}).Info("Report of a command queued")
 	return messages.Accepted{What: "report"}
 }
 
@@ -86,9 +86,9 @@ func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 func (c *coordinator) applyAnswer(a plugin.Answer, p policy.Purpose) {
 	switch {
 	case a.ParseErr != nil: // SC-19
-		c.log.WithError(a.ParseErr).Warn("Report delivered, but its answer was not understood")
+		c.log.WithError(a.ParseErr).Warn("Report delivered, but the answer cannot be read")
 	case a.Code != 0: // SC-24
-		c.log.WithField("code", a.Code).Warn("Control plane answered with a code")
+		c.log.WithField("code", a.Code).Warn("Report delivered, answered with an error code")
 	}
 	c.setInterval(policy.ScanPeriod, a.ScanInterval, p&policy.ForScan != 0, p != policy.ForChange)
 	c.setInterval(policy.PullPeriod, a.PullInterval, p&policy.ForPull != 0, p != policy.ForChange)
@@ -110,10 +110,10 @@ func (c *coordinator) applyAnswer(a plugin.Answer, p policy.Purpose) {
 }
 
 // setInterval applies an interval from the control plane (TM-02, TM-04).
-func (c *coordinator) setInterval(p policy.Period, said time.Duration, own, mayPush bool) {
-	i := c.schedule.SetInterval(p, said, own, mayPush, c.now.Wall)
+func (c *coordinator) setInterval(p policy.Period, received time.Duration, own, mayPush bool) {
+	i := c.schedule.SetInterval(p, received, own, mayPush, c.now.Wall)
 	if i.Clamped {
-		c.log.WithFields(logrus.Fields{"timer": p.String(), "said": said, "used": i.Used}).Warn("Interval from the control plane out of bounds")
+		c.log.WithFields(logrus.Fields{"timer": p.String(), "received": received, "used": i.Used}).Warn("Interval from the control plane is out of bounds")
 	}
 	if i.Changed {
 		c.batch.SetSettings()
@@ -125,13 +125,13 @@ func (c *coordinator) onReportFailed(m messages.ReportFailed) {
 	d := &c.host.delivery
 	c.host.counters.ReportsFailed++
 	d.Attempts, d.LastError, d.NextTry = m.Try, m.Err.Error(), m.NextTry
-	entry := c.log.WithError(m.Err).WithFields(logrus.Fields{"attempt": m.Try, "owed": c.reports.Count()})
+	entry := c.log.WithError(m.Err).WithFields(logrus.Fields{"attempt": m.Try, "pending": c.reports.Count()})
 	if m.NextTry.IsZero() { // SC-20
 		c.reports.Discard(m.Gen)
-		entry.Error("Report refused, owed until the next one")
+		entry.Error("Report rejected, pending until the next report")
 		return
 	}
-	entry.WithField("next", m.NextTry).Warn("Report not delivered, will be tried again")
+	entry.WithField("next", m.NextTry).Warn("Report not delivered, retrying")
 }
 
 func (c *coordinator) onEventFailed(m messages.EventFailed) {
@@ -139,8 +139,8 @@ func (c *coordinator) onEventFailed(m messages.EventFailed) {
 	c.host.noteEvent(m.Err)
 	if m.NextTry.IsZero() {
 		c.events.MarkRefused(m.Gen)
-		entry.Error("Event refused, owed until the next occasion")
+		entry.Error("Event rejected, pending until a report is delivered")
 		return
 	}
-	entry.WithField("next", m.NextTry).Warn("Event not delivered, will be tried again")
+	entry.WithField("next", m.NextTry).Warn("Event not delivered, retrying")
 }

@@ -118,7 +118,7 @@ func (c *coordinator) onScanDue(m messages.ScanDue) {
 		return
 	}
 	if !c.schedule.Fire(policy.ScanPeriod, c.now.Wall) {
-		c.log.WithField("skipped", c.schedule.SkippedCount(policy.ScanPeriod)).Warn("Scan skipped, the last one still runs")
+		c.log.WithField("skipped", c.schedule.SkippedCount(policy.ScanPeriod)).Warn("Scan skipped, the previous one is still running")
 		return
 	}
 	c.schedule.Begin(policy.ScanPeriod, c.now.Wall) // SC-01

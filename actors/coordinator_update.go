@@ -20,7 +20,7 @@ func (c *coordinator) onUpdateDue(m messages.UpdateDue) {
 	if c.changes.ReleaseCheck() {
 		c.startChanges() // ends that check, and sets when the next one is due
 	} else if !c.schedule.Fire(policy.UpdatePeriod, c.now.Wall) {
-		c.log.WithField("skipped", c.schedule.SkippedCount(policy.UpdatePeriod)).Warn("Update check skipped, the last one still runs")
+		c.log.WithField("skipped", c.schedule.SkippedCount(policy.UpdatePeriod)).Warn("Update check skipped, the previous one is still running")
 		return
 	}
 	c.schedule.Begin(policy.UpdatePeriod, c.now.Wall)
@@ -42,7 +42,7 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 		case m.Err == nil:
 			c.host.solveProblem(updateCheck)
 		case m.Asked == 0: // a list that cannot be read is a problem of its own
-			c.log.WithError(m.Err).Warn("Update check failed, next try in the next period")
+			c.log.WithError(m.Err).Warn("Update check failed, retrying in the next period")
 		default:
 			c.host.addProblem(updateCheck, m.Err)
 		}
@@ -50,7 +50,7 @@ func (c *coordinator) onUpdatesOffered(m messages.UpdatesOffered) {
 	}
 	c.host.solveProblem(updateCheck)
 	for _, change := range m.Handled { // UP-05
-		cause := "update to " + change.Version + " taken over by the update handler"
+		cause := "update to " + change.Version + " handled by the update handler"
 		c.noteChange(change, plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause})
 	}
 	c.blocked.KeepAssigned(m.Updates.Changes)
@@ -119,7 +119,7 @@ func (c *coordinator) startChanges() {
 		return
 	}
 	if offered > 0 {
-		c.log.WithFields(logrus.Fields{"offered": offered, "succeeded": succeeded}).Info("Update check done")
+		c.log.WithFields(logrus.Fields{"offered": offered, "succeeded": succeeded}).Info("Update check finished")
 	}
 	c.schedule.End(policy.UpdatePeriod)
 	c.setInterval(policy.UpdatePeriod, next, true, true)

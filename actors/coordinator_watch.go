@@ -106,7 +106,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 		return
 	}
 	if m.Err != nil && c.watching.adopting {
-		c.log.WithError(m.Err).Error("What runs already is found by the scan only")
+		c.log.WithError(m.Err).Error("Cannot find running plugins, the next scan finds them")
 	}
 	running, missed := 0, 0
 	for _, s := range m.Observed {
@@ -128,8 +128,8 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 	}
 	if c.watching.adopting {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started",
-			fmt.Sprintf("%d plugins adopted, %d had ended meanwhile", running, missed))
-		c.log.WithFields(logrus.Fields{"adopted": running, "ended": missed, "watched": c.watching.method.String()}).Info("Took over")
+			fmt.Sprintf("re-attached to %d running plugins, %d have exited", running, missed))
+		c.log.WithFields(logrus.Fields{"plugins": running, "exited": missed, "watched": c.watching.method.String()}).Info("Re-attached to running plugins")
 		c.watching.adopting = false
 		c.resumeChanges()
 		if c.watching.scanHeld { // now it may begin

@@ -43,8 +43,8 @@ func (h *hostState) addProblem(what string, err error) {
 		p.Since = h.journal.now.Wall
 	}
 	if !known || p.Why != err.Error() {
-		h.journal.log.WithError(err).WithField("what", what).Error("Does not work, will be tried again")
-		h.journal.noteHost(plugin.EntryHost, what+" does not work: "+err.Error(), "will be tried again")
+		h.journal.log.WithError(err).WithField("what", what).Error("Failed, retrying")
+		h.journal.noteHost(plugin.EntryHost, what+" failed: "+err.Error(), "retrying")
 	}
 	p.What, p.Why = what, err.Error()
 	h.problems[what] = p
@@ -53,8 +53,8 @@ func (h *hostState) addProblem(what string, err error) {
 // solveProblem notes that it works again.
 func (h *hostState) solveProblem(what string) {
 	if p, known := h.problems[what]; known {
-		h.journal.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Works again")
-		h.journal.noteHost(plugin.EntryHost, what+" works again", "")
+		h.journal.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Recovered")
+		h.journal.noteHost(plugin.EntryHost, what+" recovered", "")
 		delete(h.problems, what)
 	}
 }
@@ -71,7 +71,7 @@ func (h *hostState) noteEvent(err error) {
 // not known: it is not installed, or that cannot be read yet.
 func (h *hostState) rejectUnknown(name string) messages.Rejected {
 	if p, unread := h.problems[pluginDatabase]; unread {
-		return messages.Rejected{Why: "cannot tell whether " + name + " is installed: " + p.String()}
+		return messages.Rejected{Why: "cannot check whether " + name + " is installed: " + p.String()}
 	}
 	return messages.Rejected{Why: name, Unknown: true}
 }
@@ -80,7 +80,7 @@ func (h *hostState) rejectUnknown(name string) messages.Rejected {
 func (h *hostState) noteDamage(damaged []plugin.Damage) {
 	for _, d := range damaged {
 		if !slices.Contains(h.damaged, d) {
-			h.journal.log.WithFields(logrus.Fields{"where": d.Where, "cause": d.Why}).Error("Damaged, not used")
+			h.journal.log.WithFields(logrus.Fields{"where": d.Where, "cause": d.Why}).Error("Damaged record or file ignored")
 		}
 	}
 	h.damaged = damaged
@@ -112,8 +112,8 @@ func (h *hostState) countFailure(key string) {
 	}
 	cause := fmt.Sprintf("%d plugins failed within %v", n, policy.BurstWithin)
 	h.counters.HostEvents++
-	h.journal.log.WithField("cause", cause).Error("Many plugins fail together")
-	h.journal.noteHost(plugin.EntryHost, cause, "restarts go through the host's budget")
+	h.journal.log.WithField("cause", cause).Error("Many plugins failed at once")
+	h.journal.noteHost(plugin.EntryHost, cause, "restarts are limited by the restart budget of the host")
 }
 
 // observeSpan reports a span that the supervisor measured of itself (EV-18).
@@ -132,5 +132,5 @@ func (h *hostState) countChange(change plugin.Change, done plugin.ChangeResult) 
 	case done.Verified.IsUnverified():
 		h.counters.UnverifiedInstalls++
 	}
-	h.journal.log.WithFields(logrus.Fields{"plugin": change.Name, "change": change.String(), "cause": done.Cause()}).Info("Change ended")
+	h.journal.log.WithFields(logrus.Fields{"plugin": change.Name, "change": change.String(), "cause": done.Cause()}).Info("Change finished")
 }

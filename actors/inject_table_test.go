@@ -195,7 +195,7 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 	}
 	if !f.once && may.passing == "" {
 		for _, e := range noted {
-			if strings.Contains(e, "works again") {
+			if strings.Contains(e, "recovered") {
 				r.errorf("said to work while it did not: %s", e)
 			}
 		}

@@ -110,7 +110,7 @@ func (g *guardian) Receive(c actor.Context) {
 		c.Stop(c.Self())
 	case *actor.Terminated:
 		if !g.draining {
-			g.system.err = cmp.Or(g.failure, errors.New("the coordinator ended"))
+			g.system.err = cmp.Or(g.failure, errors.New("the coordinator stopped"))
 			close(g.system.done)
 		}
 	}

@@ -18,7 +18,7 @@ const adoptTimeout = 5 * time.Second
 
 // The sources of events, as they are named to the Coordinator.
 const (
-	exitEvents      = "watching by event"
+	exitEvents      = "exit events"
 	leafEvents      = "cgroup events"
 	heartbeatEvents = "heartbeat events"
 	lockEvents      = "name lock events"

@@ -49,7 +49,7 @@ func (w *WatchMethod) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no such way to watch: %q", b)
+	return fmt.Errorf("unknown watch method %q", b)
 }
 
 // WatchTarget is a plugin whose processes are to be watched.
@@ -103,11 +103,11 @@ func (e Exit) Cause() string {
 	switch {
 	case e.Partial:
 		e.Partial = false
-		return fmt.Sprintf("process %d %s, others live on", e.PID, e.Cause())
+		return fmt.Sprintf("process %d: %s, others are still running", e.PID, e.Cause())
 	case e.OOM:
 		return "out of memory, killed by the kernel"
 	case !e.CauseKnown:
-		return "ended, cause unknown"
+		return "exited, cause unknown"
 	case e.Signal != "":
 		return "killed by " + e.Signal
 	default:

@@ -26,7 +26,7 @@ func CheckName(s string) error {
 	case !utf8.ValidString(s):
 		return fmt.Errorf("name %q is not UTF-8", s)
 	case s == ".", s == "..":
-		return fmt.Errorf("name %q is a folder's own", s)
+		return fmt.Errorf("name %q is reserved for folders", s)
 	case strings.TrimSpace(s) != s:
 		return fmt.Errorf("name %q begins or ends with a blank", s)
 	}

@@ -64,5 +64,5 @@ func (s *State) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no such state: %q", b)
+	return fmt.Errorf("unknown state %q", b)
 }

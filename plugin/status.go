@@ -41,5 +41,5 @@ func (s *Status) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no such status: %q", b)
+	return fmt.Errorf("unknown status %q", b)
 }

@@ -27,8 +27,8 @@ func recoverFromSilence(t *turn) {
 		return
 	}
 	t.emit(Disarm{TimerSilence})
-	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: "beats again"})
-	t.moveTo(running{t.uptime()}, "beats again")
+	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: "heartbeat resumed"})
+	t.moveTo(running{t.uptime()}, "heartbeat resumed")
 	t.emit(Report{Status: plugin.StatusRunning})
 	t.proveHealthy()
 }
@@ -44,7 +44,7 @@ func awaitHeartbeat(t *turn) {
 func degradeSilent(t *turn) {
 	recordHeartbeat(t)
 	cause := "no heartbeat for " + t.l.beat.ageAt(t.env.Now).Truncate(time.Second).String()
-	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: cause, Decision: "ask --status"})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: cause, Decision: "run --status"})
 	t.moveTo(degraded{t.uptime()}, cause)
 	t.emit(Report{Status: plugin.StatusFailed})
 	t.emit(Check{})
@@ -69,7 +69,7 @@ func (t *turn) armSilence() {
 
 func degradeUnhealthy(t *turn) {
 	cause := "health check failed: " + t.f.Cause
-	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: cause, Decision: "ask --status"})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: cause, Decision: "run --status"})
 	t.moveTo(degraded{t.uptime()}, cause)
 	t.emit(Report{Status: plugin.StatusFailed})
 	t.emit(Check{})

@@ -47,7 +47,7 @@ func restartAfterCancel(t *turn) {
 	if t.f.Kind == Exited {
 		cause = t.f.Exit.Cause()
 		t.recordExit()
-		t.addExitEntry("restart as soon as the attempt that was cancelled has ended")
+		t.addExitEntry("restart when the cancelled attempt has stopped")
 	}
 	t.saveDown()
 	t.replaceThen(then{kind: thenRestart, cause: cause})

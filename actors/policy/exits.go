@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"pluginsupervisor/plugin"
-)
+import "pluginsupervisor/plugin"
 
 // unknownCause is the cause of an exit as long as the kernel has not told it.
 var unknownCause = plugin.Exit{}.Cause()
@@ -23,14 +21,14 @@ func (t *turn) addExitEntry(decision string) {
 // noteExit notes an exit after which nothing has to be done.
 func noteExit(t *turn) {
 	t.recordExit()
-	decision := "none"
+	decision := "nothing to do"
 	switch ph := t.l.phase.(type) {
 	case waiting:
-		decision += ", a " + ph.verb.String() + " is planned already"
-	case working:
-		decision += ", a " + ph.verb.String() + " is under way"
+		decision += ", a " + ph.verb.String() + " is already planned"
+	case working: // a start or a restart
+		decision += ", already " + ph.verb.String() + "ing"
 	case stopping:
-		decision += ", a stop is under way"
+		decision += ", already stopping"
 	case cancelling:
 		decision += ", a " + ph.verb.String() + " is being cancelled"
 	case stopped:
@@ -52,7 +50,7 @@ func keepExit(t *turn) {
 		ph.exit = &e
 		t.l.phase = ph
 		t.recordExit()
-		t.addExitEntry("none yet, " + ph.change.String() + " is under way")
+		t.addExitEntry("decide when the change has finished: " + ph.change.String())
 	}
 }
 
@@ -60,7 +58,7 @@ func keepExit(t *turn) {
 // while others live on (EV-23).
 func checkProcessExit(t *turn) {
 	t.l.unconfirmed = t.f.Exit.RunID
-	t.addExitEntry("ask --status")
+	t.addExitEntry("run --status")
 	t.emit(Check{})
 }
 
@@ -68,8 +66,9 @@ func checkProcessExit(t *turn) {
 // process was started by that work.
 func keepProcessExit(t *turn) {
 	t.l.unconfirmed = t.f.Exit.RunID
-	t.addExitEntry("ask --status, when the work under way has ended")
+	t.addExitEntry("run --status when the attempt or change has finished")
 }
+
 
 // explainExit notes the cause of an exit that was reported before (EV-10).
 func explainExit(t *turn) {
@@ -81,5 +80,5 @@ func explainExit(t *turn) {
 		l.Record.Cause = e.Cause()
 		t.saveRecord()
 	}
-	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: "the exit before: " + e.Cause(), Exit: &e, Output: e.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Exit: &e, Output: e.Output})
 }

@@ -44,7 +44,7 @@ func leaveNew(t *turn) {
 }
 
 func leaveToOther(t *turn, cause string) {
-	const decision = "none, another program works on the plugin: --status is asked when that has ended, and the next scan decides"
+	const decision = "nothing to do, another program is working on the plugin: run --status when it has finished, the next scan decides"
 	if t.f.Kind == Exited {
 		t.addExitEntry(decision)
 	} else {

@@ -29,7 +29,7 @@ func adoptRunning(t *turn) {
 	l.run, l.processes = t.f.RunID, t.f.Processes
 	up := uptime{since: since, adopted: true}
 	up.unproven = l.Record.Failures > 0 || now.Sub(since) < t.env.Config.HealthyAfter
-	t.enterRunning(up, "adopted after supervisor restart")
+	t.enterRunning(up, "re-attached after supervisor restart")
 	if up.unproven {
 		t.armHealthy()
 	}

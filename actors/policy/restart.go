@@ -54,7 +54,7 @@ func restartMissed(t *turn) {
 	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: true, ConfirmRunning: true}, attempt{}, exitedWhileDown)
 }
 
-const exitedWhileDown = "ended while the supervisor was away"
+const exitedWhileDown = "exited while the supervisor was not running"
 
 // restartAfter restarts a plugin that is down or hangs: by event at once, else
 // after a random part of the stagger, or, when it failed again before it was
@@ -82,7 +82,7 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 	switch {
 	case r.Failures > 0:
 		wait = nthBackoff(r.Failures, cfg.BackoffInitial, cfg.BackoffMax, t.env.Rand)
-		decision = fmt.Sprintf("restart after a backoff of %v, %d in a row without being healthy", wait.Round(time.Millisecond), r.Failures+1)
+		decision = fmt.Sprintf("restart after a backoff of %v, failure %d in a row", wait.Round(time.Millisecond), r.Failures+1)
 		if byEvent { // it is down for a while: that is reported
 			t.emit(Report{Status: plugin.StatusFailed})
 		}
@@ -92,7 +92,7 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 		wait = RandomWithin(min(cfg.Stagger, time.Duration(t.env.Pending())*pendingShare), t.env.Rand)
 		decision = "restart at once"
 		if wait > 0 {
-			decision = fmt.Sprintf("restart in %v, with others", wait.Round(time.Millisecond))
+			decision = fmt.Sprintf("restart in %v, other restarts are pending", wait.Round(time.Millisecond))
 		}
 	}
 	if t.f.Probe.NoAnswer { // it may well run
@@ -104,7 +104,7 @@ func (t *turn) planRestart(cause string, byEvent bool) (wait time.Duration, deci
 // resumeStart lets a start come to its end that an earlier process began. It
 // gets the plugin's deadline, and is no failure (EV-07).
 func resumeStart(t *turn) {
-	t.l.Record.Cause = "its start was under way when the supervisor ended"
+	t.l.Record.Cause = "its start was in progress when the supervisor stopped"
 	t.saveRecord()
 	t.disarmAll()
 	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart}, attempt{resumed: true}, t.l.Record.Cause)

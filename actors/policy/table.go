@@ -22,7 +22,7 @@ var (
 	ifUnsupervised  = cond{"not supervised", func(t *turn) bool { return !t.l.isSupervised() }}
 	ifStopPending   = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
 	ifOldExit       = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
-	ifNewerExit     = cond{"of what the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
+	ifNewerExit     = cond{"of the run that the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
 	ifHangs         = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.isSupervised() && t.l.isHung(t.env.Now) }}
 	ifSilent        = cond{"still silent", func(t *turn) bool { return t.l.isHung(t.env.Now) }}
 	ifAdopted       = cond{"its start was under way", func(t *turn) bool { return t.l.isSupervised() && t.uptime().adopted }}
