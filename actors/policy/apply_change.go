@@ -7,14 +7,13 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// beginChange lets the Upgrader have the plugin.
+// beginChange lets the Upgrader touch the plugin.
 func beginChange(t *turn) {
 	applyChange(t, t.f.Change, t.statusNow(), t.l.phase)
 }
 
-// statusNow returns the status of the plugin at the grant of a change: a
-// plugin that ran and is being restarted for the first time counts as running
-// (UP-13).
+// statusNow returns the status of the plugin when a change is granted: a plugin
+// that ran and is being restarted for the first time counts as running (UP-13).
 func (t *turn) statusNow() plugin.Status {
 	l := t.l
 	if !l.isSupervised() {
@@ -40,10 +39,12 @@ func (t *turn) statusNow() plugin.Status {
 	}
 }
 
+// cancelForChange cancels the attempt; the change follows.
 func cancelForChange(t *turn) {
 	t.cancelAttempt(then{kind: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}})
 }
 
+// changeAfterCancel lets a change follow the attempt that is being cancelled.
 func changeAfterCancel(t *turn) {
 	next := then{kind: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}}
 	if t.l.isLeaving() {
@@ -52,7 +53,7 @@ func changeAfterCancel(t *turn) {
 	t.replaceThen(next)
 }
 
-// dropChange forgets a change that waited for the attempt to end.
+// dropChange forgets a change that waited for a cancelled attempt.
 func dropChange(t *turn) {
 	if t.l.isLeaving() {
 		t.replaceThen(then{kind: thenRemoved, cause: "no longer installed"})
@@ -61,19 +62,19 @@ func dropChange(t *turn) {
 	t.replaceThen(thenResume(t, "its change was cancelled"))
 }
 
-// applyChange is the grant: from here on only the Upgrader touches the plugin
-// (UP-10).
+// applyChange grants the change: from here on only the Upgrader touches the
+// plugin (UP-10).
 func applyChange(t *turn, c plugin.Change, before plugin.Status, was phase) {
 	t.disarmAll()
 	t.moveTo(changing{change: c, before: was}, c.String())
-	if t.l.Record.Stopped && c.StartsPlugin() { // an earlier process accepted the stop (UP-12)
+	if t.l.Record.Stopped && c.StartsPlugin() { // an earlier supervisor process accepted the stop (UP-12)
 		t.emit(InterruptChange{Change: c, LeaveStopped: true})
 	}
 	t.emit(ApplyChange{Change: c, Before: before})
 }
 
-// interruptChange keeps what an operator wants, and has the change undone
-// first (UP-12).
+// interruptChange stores an operator's command and has the change undone first
+// (UP-12).
 func interruptChange(t *turn) {
 	ph, r := t.l.phase.(changing), &t.l.Record
 	switch t.f.Kind {
@@ -95,8 +96,8 @@ func interruptChange(t *turn) {
 	t.l.next, t.l.nextAt = string(r.Requested), t.env.Now.Wall
 }
 
-// completeChange takes the plugin back from the Upgrader. What is true of it
-// is judged by the latest fact (UP-13).
+// completeChange handles the result of a change. The latest fact decides about
+// the state of the plugin (UP-13).
 func completeChange(t *turn) {
 	l, ph, done := t.l, t.l.phase.(changing), t.f.Result
 	l.recordAt = t.env.Seq
@@ -121,7 +122,7 @@ func completeChange(t *turn) {
 		t.emit(Report{Status: plugin.StatusRemoved, SysTag: done.SysTag})
 		t.forgetPlugin(cause)
 		return
-	case absent && done.Plugin.Name == "": // it was not installed, and still is not
+	case absent && done.Plugin.Name == "": // it is still not installed
 		t.forgetPlugin(cause)
 		return
 	}
@@ -131,8 +132,8 @@ func completeChange(t *turn) {
 	}
 }
 
-// settleChange goes on with a plugin whose change has ended: with what an
-// operator asked for meanwhile, or by what is true of it.
+// settleChange sets the next phase after a change: by the command r that an
+// operator gave meanwhile, or by the status of the plugin.
 func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 	l, done := t.l, t.f.Result
 	if done.Status == plugin.StatusInstalled || !l.isSupervised() {
@@ -144,7 +145,7 @@ func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 	runs := done.Status == plugin.StatusRunning
 	switch before := ph.before.(type) {
 	case running, degraded:
-		if done.Status == plugin.StatusUnknown { // it was not touched
+		if done.Status == plugin.StatusUnknown { // the plugin was not touched
 			runs = true
 			t.moveTo(before, cause)
 			t.armHealthy()
@@ -155,7 +156,7 @@ func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 		t.f.Outcome = done.Outcome
 		t.enterStarted(uptime{since: t.f.At, unproven: true}, cause)
 	}
-	// What runs by the answer may have exited since: the exit is the later fact.
+	// A plugin that runs by the result may have exited since.
 	exited := runs && ph.exit != nil && ph.exit.RunID >= max(done.RunID, l.run)
 	if exited {
 		l.run, l.processes = ph.exit.RunID, nil
@@ -188,8 +189,7 @@ func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 	}
 }
 
-// forgetStop forgets an operator's stop of a plugin that is not supervised any
-// more.
+// forgetStop clears an operator's stop of a plugin that is no longer supervised.
 func forgetStop(t *turn) {
 	if r := &t.l.Record; r.Stopped {
 		r.Stopped, r.StopPending = false, false
@@ -197,7 +197,7 @@ func forgetStop(t *turn) {
 	}
 }
 
-// statusAfter returns what is reported of the plugin after a change.
+// statusAfter returns the status that is reported after a change.
 func (t *turn) statusAfter() plugin.Status {
 	switch t.l.phase.(type) {
 	case running, degraded:
@@ -209,7 +209,8 @@ func (t *turn) statusAfter() plugin.Status {
 	}
 }
 
-// DescribeChange returns how a change ended; installed: the plugin was before.
+// DescribeChange returns the result of a change in words; installed reports
+// whether the plugin was installed before.
 func DescribeChange(c plugin.Change, done plugin.ChangeResult, installed bool) string {
 	what := "upgrade to " + c.Version
 	switch {

@@ -7,7 +7,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// beginAttempt notes that the attempt has its slot.
+// beginAttempt records that the attempt has its slot.
 func beginAttempt(t *turn) {
 	switch ph := t.l.phase.(type) {
 	case waiting:
@@ -20,7 +20,7 @@ func beginAttempt(t *turn) {
 	}
 }
 
-// startSucceeded notes that the attempt brought the plugin up (RS-06).
+// startSucceeded handles an attempt that has started the plugin (RS-06).
 func startSucceeded(t *turn) {
 	exit := t.l.currentAttempt().exit
 	t.recordStart()
@@ -28,14 +28,14 @@ func startSucceeded(t *turn) {
 		t.emit(Report{Status: plugin.StatusRunning, Restarted: true})
 		return
 	}
-	// It exited again while `--status` was asked.
+	// It exited again while `--status` ran.
 	t.emit(Report{Status: plugin.StatusFailed})
 	t.f = Fact{Kind: Exited, Exit: *exit}
 	t.recordExit()
 	decideAfterExit(t)
 }
 
-// recordStart notes what a successful attempt has left running.
+// recordStart records the result of a successful attempt.
 func (t *turn) recordStart() {
 	l, a := t.l, t.l.currentAttempt()
 	first := l.Record.Last.IsZero() && !l.ran // its first start ever is no restart
@@ -61,11 +61,11 @@ func (t *turn) recordStart() {
 	t.enterStarted(uptime{since: t.f.At, unproven: true, firstRun: first}, why)
 }
 
-// enterStarted notes what a verb has left running.
+// enterStarted records the run that a verb has started, and moves to running.
 func (t *turn) enterStarted(up uptime, why string) {
 	l, o := t.l, t.f.Outcome
 	l.run = max(l.run, o.RunID)
-	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
+	if !o.Skipped || len(o.Processes) > 0 { // else its processes are the same
 		l.processes = o.Processes
 	}
 	if l.unconfirmed < l.run {
@@ -83,14 +83,14 @@ func (t *turn) enterStarted(up uptime, why string) {
 	}
 }
 
-// recordFailure notes a failed attempt, whatever follows.
+// recordFailure records a failed attempt.
 func (t *turn) recordFailure() {
 	t.emit(Release{t.l.currentAttempt().id})
 	t.emit(CountFailedRestart{})
 	t.addEntry(plugin.Entry{Kind: plugin.EntryAttempt, Cause: t.f.Cause, Output: t.f.Outcome.Output})
 }
 
-// reportProbe reports what `--status` said after a failed attempt (RS-06).
+// reportProbe reports the result of `--status` after a failed attempt (RS-06).
 func (t *turn) reportProbe() {
 	status := t.f.Probe.Status
 	if status != plugin.StatusRunning {
@@ -99,14 +99,14 @@ func (t *turn) reportProbe() {
 	t.emit(Report{Status: status})
 }
 
-// leaveAttempt ends the supervision of a plugin whose attempt found that its
-// record is gone.
+// leaveAttempt ends the supervision of a plugin whose record was gone when the
+// attempt ran.
 func leaveAttempt(t *turn) {
 	t.emit(Release{t.l.currentAttempt().id})
 	leaveSupervision(t)
 }
 
-// startFailed plans the next attempt, ever later (RS-05).
+// startFailed plans the next attempt, after a longer backoff (RS-05).
 func startFailed(t *turn) {
 	t.recordFailure()
 	t.reportProbe()
@@ -114,14 +114,14 @@ func startFailed(t *turn) {
 	t.restartAfter(messages.KindStart, t.f.Cause, false)
 }
 
-// hostFaultPause is the least time until an attempt is made again that the
-// host could not make (EV-24). Those of several plugins are spread over as much.
+// hostFaultPause is the least time until an attempt is retried that the host could
+// not make (EV-24). Retries of several plugins are spread over the same time.
 const hostFaultPause = 5 * time.Second
 
-// retryAttempt has an attempt made again that the host could not make. It is
-// no failure, and nothing is reported: how the plugin is, is not known. If only
-// `--status` could not be run, its verb is not run again before that says so: a
-// plugin that was restarted is not restarted once more.
+// retryAttempt retries an attempt that the host could not make. It is no failure,
+// and nothing is reported, because the status of the plugin is unknown. If the verb
+// ran and only `--status` could not be run, the verb is not run again before
+// `--status` says that it is needed: a plugin is not restarted twice.
 func retryAttempt(t *turn) {
 	own, kind, ran := t.l.currentAttempt(), t.l.currentAttempt().verb, t.f.Outcome.Verb != "" && !t.f.Outcome.HostFault
 	t.emit(Release{own.id})
@@ -137,6 +137,7 @@ func retryAttempt(t *turn) {
 	t.spawnRestarter(messages.Attempt{Kind: kind, Delay: wait, CheckFirst: kind == messages.KindStart || own.made}, own, t.f.Cause)
 }
 
+// countFailedStart adds a failed start to the plugin's record.
 func (t *turn) countFailedStart() {
 	r := &t.l.Record
 	r.Count++
@@ -145,7 +146,7 @@ func (t *turn) countFailedStart() {
 	t.saveRecord()
 }
 
-// stopSucceeded notes that an operator's stop was carried out (EV-14).
+// stopSucceeded records that an operator's stop was carried out (EV-14).
 func stopSucceeded(t *turn) {
 	t.emit(Release{t.l.currentAttempt().id})
 	t.leaveRunning()
@@ -154,7 +155,7 @@ func stopSucceeded(t *turn) {
 	t.emit(Report{Status: plugin.StatusFailed})
 }
 
-// stopFailed tries the stop again, ever later, until the plugin is down.
+// stopFailed retries the stop, after a longer backoff, until the plugin is down.
 func stopFailed(t *turn) {
 	t.recordFailure()
 	t.reportProbe()

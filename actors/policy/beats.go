@@ -6,12 +6,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// recordHeartbeat keeps the beat.
+// recordHeartbeat stores the heartbeat.
 func recordHeartbeat(t *turn) {
 	t.l.beat = heartbeat{Heartbeat: t.f.Heartbeat, age: t.f.Age, at: t.env.Now, byEvent: t.f.ByEvent}
 }
 
-// handleTimelyHeartbeat notes a beat of a running plugin.
+// handleTimelyHeartbeat handles a heartbeat of a running plugin.
 func handleTimelyHeartbeat(t *turn) {
 	recordHeartbeat(t)
 	if t.l.beat.isReadable() {
@@ -20,7 +20,7 @@ func handleTimelyHeartbeat(t *turn) {
 	}
 }
 
-// recoverFromSilence ends the degradation of a plugin that beats again.
+// recoverFromSilence ends the degradation of a plugin whose heartbeat resumed.
 func recoverFromSilence(t *turn) {
 	recordHeartbeat(t)
 	if !t.l.beat.isReadable() {
@@ -33,14 +33,14 @@ func recoverFromSilence(t *turn) {
 	t.proveHealthy()
 }
 
-// awaitHeartbeat gives a plugin that was just started the time to beat.
+// awaitHeartbeat gives a plugin that was just started time for a heartbeat.
 func awaitHeartbeat(t *turn) {
 	recordHeartbeat(t)
 	t.armSilence()
 }
 
-// degradeSilent notes that the heartbeat is overdue, which `--status` has to
-// explain at once (PL-17, EV-06).
+// degradeSilent moves a plugin whose heartbeat is overdue to degraded and has
+// `--status` run at once (PL-17, EV-06).
 func degradeSilent(t *turn) {
 	recordHeartbeat(t)
 	cause := "no heartbeat for " + t.l.beat.ageAt(t.env.Now).Truncate(time.Second).String()
@@ -51,22 +51,23 @@ func degradeSilent(t *turn) {
 	t.armSilence()
 }
 
-// stillSilent asks again.
+// stillSilent has `--status` run again.
 func stillSilent(t *turn) {
 	recordHeartbeat(t)
 	t.emit(Check{})
 	t.armSilence()
 }
 
-// armSilence has the plugin checked when it has been silent for so long that
+// armSilence has the plugin checked when it has sent no heartbeat for so long that
 // it hangs (PL-17).
 func (t *turn) armSilence() {
-	limit := hangIntervals*t.l.Plugin.HeartbeatInterval + time.Second // beats are whole seconds
+	limit := hangIntervals*t.l.Plugin.HeartbeatInterval + time.Second // heartbeats are whole seconds
 	if after := limit - t.l.silentFor(t.env.Now); after > 0 {
 		t.emit(Arm{TimerSilence, after})
 	}
 }
 
+// degradeUnhealthy moves a plugin whose health check failed to degraded.
 func degradeUnhealthy(t *turn) {
 	cause := "health check failed: " + t.f.Cause
 	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: cause, Decision: "run --status"})
@@ -75,6 +76,7 @@ func degradeUnhealthy(t *turn) {
 	t.emit(Check{})
 }
 
+// recoverHealth ends the degradation of a plugin whose health check passes again.
 func recoverHealth(t *turn) {
 	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: "health check passes again"})
 	t.moveTo(running{t.uptime()}, "health check passes again")

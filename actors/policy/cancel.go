@@ -1,10 +1,8 @@
 package policy
 
-import (
-	"pluginsupervisor/plugin"
-)
+import "pluginsupervisor/plugin"
 
-// cancelAttempt ends the attempt; next follows when it has ended (RS-09).
+// cancelAttempt cancels the attempt; next follows when it has stopped (RS-09).
 func (t *turn) cancelAttempt(next then) {
 	a := t.l.currentAttempt()
 	t.emit(Cancel{Attempt: a.id, Begun: a.begun})
@@ -18,6 +16,7 @@ func (t *turn) replaceThen(next then) {
 	t.moveTo(ph, next.describe(t.l))
 }
 
+// describe returns the cause for the state while the attempt is being cancelled.
 func (th then) describe(l *Lifecycle) string {
 	switch th.kind {
 	case thenRunning:
@@ -31,8 +30,8 @@ func (th then) describe(l *Lifecycle) string {
 	}
 }
 
-// cancelFoundRunning ends a start that is not needed: another program has
-// started the plugin, which must not run twice.
+// cancelFoundRunning cancels a start that is not needed: another program has
+// started the plugin, and it must not run twice.
 func cancelFoundRunning(t *turn) {
 	t.cancelAttempt(then{kind: thenRunning, up: uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}})
 	t.l.ran = true
@@ -40,8 +39,8 @@ func cancelFoundRunning(t *turn) {
 	t.reportSeen()
 }
 
-// restartAfterCancel restarts a plugin that went down before the attempt that
-// was not needed had ended.
+// restartAfterCancel restarts a plugin that exited while an attempt that it did
+// not need was being cancelled.
 func restartAfterCancel(t *turn) {
 	cause := t.f.Cause
 	if t.f.Kind == Exited {
@@ -53,7 +52,7 @@ func restartAfterCancel(t *turn) {
 	t.replaceThen(then{kind: thenRestart, cause: cause})
 }
 
-// cancelDoneStop ends the wait for another try at a stop: the plugin is down.
+// cancelDoneStop cancels the retry of a stop: the plugin is down.
 func cancelDoneStop(t *turn) {
 	if t.f.Kind == Exited {
 		noteExit(t)
@@ -61,14 +60,14 @@ func cancelDoneStop(t *turn) {
 	t.cancelAttempt(then{kind: thenStopped})
 }
 
-// finishCancel does what was to follow the attempt.
+// finishCancel releases the cancelled attempt and continues with what follows it.
 func finishCancel(t *turn) {
 	t.emit(Release{t.l.currentAttempt().id})
 	followUp(t)
 }
 
-// startedThoughCancelled handles a start that ended before the word to cancel
-// it came.
+// startedThoughCancelled handles a start that succeeded before the cancellation
+// reached it.
 func startedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
 	switch ph.then.kind {
@@ -92,8 +91,8 @@ func startedThoughCancelled(t *turn) {
 	}
 }
 
-// failedThoughCancelled handles an attempt that failed before the word to
-// cancel it came.
+// failedThoughCancelled handles an attempt that failed before the cancellation
+// reached it.
 func failedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
 	switch {
@@ -117,7 +116,7 @@ func failedThoughCancelled(t *turn) {
 	followUp(t)
 }
 
-// followUp does what was to follow an attempt that has ended.
+// followUp continues with what follows an attempt that has stopped.
 func followUp(t *turn) {
 	switch next := t.l.phase.(cancelling).then; next.kind {
 	case thenRunning:

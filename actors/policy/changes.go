@@ -8,19 +8,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxChanges is how many changes are fetched or made at once, each of another
-// plugin (UP-11).
+// MaxChanges is the limit of changes that are fetched or made at once, each of
+// another plugin (UP-11).
 const MaxChanges = 4
 
-// ChangePhase says how far a change has come.
+// ChangePhase is the progress of a change.
 type ChangePhase uint8
 
 // The phases of a change.
 const (
 	ChangeQueued     ChangePhase = iota
-	ChangeFetching               // its package is fetched, beside the running plugin
+	ChangeFetching               // its package is being fetched; the plugin runs
 	ChangeReady                  // it waits until nothing else touches the plugin
-	ChangeApplying               // the version is switched
+	ChangeApplying               // the version is being switched
 	ChangeCancelling             // its fetch is being cancelled
 )
 
@@ -28,30 +28,30 @@ var changePhaseNames = [...]string{"queued", "fetching", "waiting", "switching",
 
 func (p ChangePhase) String() string { return changePhaseNames[p] }
 
-// Changes is the queue of changes: an update check's, operators', and those
-// that an earlier process left. Changes of different plugins go side by side,
-// an operator's first; those of one plugin go one after the other (UP-11).
+// Changes is the queue of changes: of update checks, of operators, and unfinished
+// ones of an earlier process. Changes of different plugins run at the same time,
+// an operator's first; those of one plugin run one after the other (UP-11).
 type Changes struct {
-	list []*queuedChange // all that have not ended, in order of arrival
+	list []*queuedChange // all unfinished changes, in order of arrival
 	last uint64          // number of the last one
 
 	check          updateCheck
-	checkRequested bool            // an update check is asked for, and not answered
-	completed      []plugin.Change // since then
+	checkRequested bool            // an update check is requested and not answered
+	completed      []plugin.Change // finished since that request
 }
 
 type queuedChange struct {
 	change      plugin.Change
 	phase       ChangePhase
 	since       time.Time
-	ofCheck     bool // it came with the update check that is not done yet
+	ofCheck     bool // it belongs to the unfinished update check
 	cancelCause error
-	// preempted says of a fetch that is being cancelled that it goes back into
-	// the queue then.
+	// preempted reports whether the change goes back into the queue when its fetch
+	// has been cancelled.
 	preempted bool
 }
 
-// updateCheck is the update check whose changes have not all ended.
+// updateCheck is an update check with unfinished changes.
 type updateCheck struct {
 	open               bool
 	pending            int
@@ -71,21 +71,21 @@ func (c *Changes) enqueue(change plugin.Change, now time.Time, check bool) plugi
 	return change
 }
 
-// BeginCheck says that an update check is asked for now.
+// BeginCheck records that an update check is requested now.
 func (c *Changes) BeginCheck() { c.checkRequested, c.completed = true, nil }
 
-// AddCheck queues what an update check was answered. takenOver of them need
-// nothing to be done, nor do those that an earlier check left under way, and
-// those that were made since it was asked for: the answer does not know of them.
-func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time.Time) {
+// AddCheck queues the changes of the answer to an update check. It skips the
+// handled ones, those that are in the queue already, and those that were made
+// since the request, which the answer does not know of.
+func (c *Changes) AddCheck(u plugin.Updates, handled []plugin.Change, now time.Time) {
 	c.check = updateCheck{open: true, offered: len(u.Changes), next: u.NextInterval}
 	before := slices.Clone(c.list)
 	for _, change := range u.Changes {
-		underWay := slices.ContainsFunc(before, func(q *queuedChange) bool {
+		queued := slices.ContainsFunc(before, func(q *queuedChange) bool {
 			return q.change.Name == change.Name && q.change.Version == change.Version && q.cancelCause == nil
 		})
 		made := slices.ContainsFunc(c.completed, func(m plugin.Change) bool { return m.Name == change.Name && m.Version == change.Version })
-		if underWay || made || slices.Contains(takenOver, change) {
+		if queued || made || slices.Contains(handled, change) {
 			continue
 		}
 		c.check.pending++
@@ -94,9 +94,9 @@ func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time
 	c.checkRequested, c.completed = false, nil
 }
 
-// FinishCheck reports whether an update check has just come to its end: all of
-// its changes have. It returns how many there were, how many succeeded, and the
-// interval of the answer (UP-09).
+// FinishCheck reports whether all changes of an update check have finished, once.
+// It returns how many there were, how many succeeded, and the interval of the
+// answer (UP-09).
 func (c *Changes) FinishCheck() (offered, succeeded int, next time.Duration, done bool) {
 	if !c.check.open || c.check.pending > 0 {
 		return 0, 0, 0, false
@@ -106,9 +106,9 @@ func (c *Changes) FinishCheck() (offered, succeeded int, next time.Duration, don
 	return k.offered, k.succeeded, k.next, true
 }
 
-// ReleaseCheck lets an update check end of which nothing is left but what is
-// being fetched, or waits for that: a slow download does not hold up the next
-// check (UP-14). It reports whether there was such a check.
+// ReleaseCheck finishes an update check whose remaining changes are only queued or
+// being fetched, so that a slow download does not delay the next check (UP-14). It
+// reports whether there was such a check.
 func (c *Changes) ReleaseCheck() bool {
 	if !c.check.open {
 		return false
@@ -125,10 +125,10 @@ func (c *Changes) ReleaseCheck() bool {
 	return true
 }
 
-// IsChecking reports whether changes of an update check have not ended.
+// IsChecking reports whether changes of an update check are unfinished.
 func (c *Changes) IsChecking() bool { return c.check.open }
 
-// StartFetches returns the changes whose fetch is to begin now.
+// StartFetches returns the changes that are to be fetched now.
 func (c *Changes) StartFetches(now time.Time) (fetch []plugin.Change) {
 	for {
 		next := c.findNext()
@@ -140,9 +140,9 @@ func (c *Changes) StartFetches(now time.Time) (fetch []plugin.Change) {
 	}
 }
 
-// PreemptFetch returns a fetch of the control plane's that is to be cancelled because
-// an operator's change waits and all places are taken: a slow download does not
-// hold up an operator (UP-11). What came of it is kept, and it goes on later.
+// PreemptFetch returns a change of the control plane whose fetch is to be cancelled
+// because an operator's change waits and MaxChanges are active: a slow download
+// does not delay an operator (UP-11). The partial download is kept for later.
 func (c *Changes) PreemptFetch() (fetch plugin.Change, ok bool) {
 	active, busy := 0, map[string]bool{}
 	for _, q := range c.list {
@@ -158,7 +158,7 @@ func (c *Changes) PreemptFetch() (fetch plugin.Change, ok bool) {
 		case q.phase == ChangeQueued && q.change.ByOperator() && !busy[q.change.Name]:
 			waiting++
 			busy[q.change.Name] = true
-		case q.phase == ChangeCancelling: // its place is free soon
+		case q.phase == ChangeCancelling: // finished soon
 			waiting--
 		case q.phase == ChangeFetching && q.change.Origin == plugin.FromControlPlane:
 			last = q
@@ -171,8 +171,8 @@ func (c *Changes) PreemptFetch() (fetch plugin.Change, ok bool) {
 	return last.change, true
 }
 
-// RequeuePreempted puts a fetch that MakeWay returned, and that has ended, back into the
-// queue. It reports whether the change is one of those.
+// RequeuePreempted puts a change that PreemptFetch returned back into the queue
+// when its fetch has stopped. It reports whether the change is one of those.
 func (c *Changes) RequeuePreempted(id uint64, now time.Time) bool {
 	q := c.findQueued(id)
 	if q == nil || !q.preempted {
@@ -182,7 +182,7 @@ func (c *Changes) RequeuePreempted(id uint64, now time.Time) bool {
 	return true
 }
 
-// findNext returns the queued change that goes next, nil if none may.
+// findNext returns the queued change to fetch next, nil for none.
 func (c *Changes) findNext() *queuedChange {
 	active, busy := 0, map[string]bool{}
 	for _, q := range c.list {
@@ -206,8 +206,8 @@ func (c *Changes) findNext() *queuedChange {
 	return next
 }
 
-// rankOrigin orders the changes that may go: what was left half done first, then
-// operators', then the control plane's.
+// rankOrigin returns the rank of a change in the queue: unfinished ones of an
+// earlier process first, then operators', then the control plane's.
 func rankOrigin(c plugin.Change) int {
 	switch c.Origin {
 	case plugin.FromRecovery:
@@ -219,8 +219,8 @@ func rankOrigin(c plugin.Change) int {
 	}
 }
 
-// MarkReady notes that a change is ready to be made. It reports whether it still
-// is to be: false after it was cancelled.
+// MarkReady marks a change as ready to be made, and reports whether it is still
+// wanted: false after it was cancelled.
 func (c *Changes) MarkReady(id uint64, now time.Time) (change plugin.Change, wanted bool) {
 	q := c.findQueued(id)
 	if q == nil || q.phase != ChangeFetching {
@@ -230,14 +230,14 @@ func (c *Changes) MarkReady(id uint64, now time.Time) (change plugin.Change, wan
 	return q.change, true
 }
 
-// MarkApplying notes that a change is being made.
+// MarkApplying marks a change as being made.
 func (c *Changes) MarkApplying(id uint64, now time.Time) {
 	if q := c.findQueued(id); q != nil {
 		q.phase, q.since = ChangeApplying, now
 	}
 }
 
-// Finish takes a change out of the queue that has ended.
+// Finish removes a finished change from the queue.
 func (c *Changes) Finish(id uint64, succeeded bool) (change plugin.Change, known bool) {
 	q := c.findQueued(id)
 	if q == nil {
@@ -256,7 +256,7 @@ func (c *Changes) Finish(id uint64, succeeded bool) (change plugin.Change, known
 	return q.change, true
 }
 
-// Find returns a change that has not ended.
+// Find returns an unfinished change.
 func (c *Changes) Find(id uint64) (change plugin.Change, phase ChangePhase, ok bool) {
 	if q := c.findQueued(id); q != nil {
 		return q.change, q.phase, true
@@ -264,8 +264,8 @@ func (c *Changes) Find(id uint64) (change plugin.Change, phase ChangePhase, ok b
 	return plugin.Change{}, 0, false
 }
 
-// FindByPlugin returns the change of a plugin that is under way, or else the next one in
-// the queue, and since when it is in its phase.
+// FindByPlugin returns the change of a plugin that is in progress, else the next
+// one in the queue, and since when it is in its phase.
 func (c *Changes) FindByPlugin(name string) (change plugin.Change, phase ChangePhase, since time.Time, ok bool) {
 	var first *queuedChange
 	for _, q := range c.list {
@@ -282,15 +282,15 @@ func (c *Changes) FindByPlugin(name string) (change plugin.Change, phase ChangeP
 	return first.change, first.phase, first.since, true
 }
 
-// Cancelled is a change that Cancel has taken out of the queue, or will as
-// soon as its fetch has ended.
+// Cancelled is a change that CancelPending has removed from the queue, or that
+// leaves the queue when its fetch has stopped.
 type Cancelled struct {
 	Change   plugin.Change
-	Fetching bool // CancelFetch is to be sent; the end is Fetched
-	Fetched  bool // CancelFetch is to be sent, to drop what was fetched
+	Fetching bool // CancelFetch is to be sent; Fetched answers it
+	Fetched  bool // CancelFetch is to be sent, to discard the package
 }
 
-// CancelPending drops all changes of a plugin that are not being made yet.
+// CancelPending cancels all changes of a plugin that are not being made yet.
 func (c *Changes) CancelPending(name string, why error) (all []Cancelled) {
 	for _, q := range slices.Clone(c.list) {
 		if q.change.Name != name {
@@ -313,8 +313,8 @@ func (c *Changes) CancelPending(name string, why error) (all []Cancelled) {
 	return all
 }
 
-// CancelCause returns why the fetch of a change was cancelled, nil if it was
-// not.
+// CancelCause returns the reason why the fetch of a change was cancelled, nil if it
+// was not.
 func (c *Changes) CancelCause(id uint64) error {
 	if q := c.findQueued(id); q != nil {
 		return q.cancelCause
@@ -325,7 +325,7 @@ func (c *Changes) CancelCause(id uint64) error {
 // ListApplying returns the changes that are being made.
 func (c *Changes) ListApplying() (all []plugin.Change) { return c.listInPhase(ChangeApplying) }
 
-// ListFetching returns the changes whose package is being fetched.
+// ListFetching returns the changes that are being fetched.
 func (c *Changes) ListFetching() (all []plugin.Change) {
 	return append(c.listInPhase(ChangeFetching), c.listInPhase(ChangeCancelling)...)
 }

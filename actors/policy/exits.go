@@ -2,23 +2,23 @@ package policy
 
 import "pluginsupervisor/plugin"
 
-// unknownCause is the cause of an exit as long as the kernel has not told it.
+// unknownCause is the cause of an exit that the kernel has not explained.
 var unknownCause = plugin.Exit{}.Cause()
 
-// recordExit notes that what ran of the plugin is gone.
+// recordExit records that the plugin has no process any more.
 func (t *turn) recordExit() {
 	t.l.run, t.l.processes = t.f.Exit.RunID, nil
 	t.emit(Measure{plugin.MeasureDetection, t.f.Exit.At})
 	t.emit(CountExit{})
 }
 
-// addExitEntry adds an exit and what was decided to the journal.
+// addExitEntry adds an exit and the decision to the journal.
 func (t *turn) addExitEntry(decision string) {
 	e := t.f.Exit
 	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Decision: decision, Exit: &e, Output: e.Output})
 }
 
-// noteExit notes an exit after which nothing has to be done.
+// noteExit records an exit that requires no action.
 func noteExit(t *turn) {
 	t.recordExit()
 	decision := "nothing to do"
@@ -38,8 +38,8 @@ func noteExit(t *turn) {
 	t.saveDown()
 }
 
-// keepExit keeps the exit of what the work under way has started; it is
-// judged when that has ended (UP-13).
+// keepExit stores an exit during an attempt or a change; it is decided when that
+// has finished (UP-13).
 func keepExit(t *turn) {
 	e := t.f.Exit
 	switch ph := t.l.phase.(type) {
@@ -54,23 +54,22 @@ func keepExit(t *turn) {
 	}
 }
 
-// checkProcessExit has `--status` say what it means that one process has exited
-// while others live on (EV-23).
+// checkProcessExit has `--status` run, because one process has exited while others
+// are still running (EV-23).
 func checkProcessExit(t *turn) {
 	t.l.unconfirmed = t.f.Exit.RunID
 	t.addExitEntry("run --status")
 	t.emit(Check{})
 }
 
-// keepProcessExit has `--status` asked when the work under way has ended: the
-// process was started by that work.
+// keepProcessExit has `--status` run when the attempt or change has finished, which
+// started the process.
 func keepProcessExit(t *turn) {
 	t.l.unconfirmed = t.f.Exit.RunID
 	t.addExitEntry("run --status when the attempt or change has finished")
 }
 
-
-// explainExit notes the cause of an exit that was reported before (EV-10).
+// explainExit records the cause of an exit that was reported before (EV-10).
 func explainExit(t *turn) {
 	e, l := t.f.Exit, t.l
 	if l.why == unknownCause {

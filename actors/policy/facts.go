@@ -6,42 +6,42 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// FactKind is what a Fact is about.
+// FactKind is the kind of a Fact.
 type FactKind uint8
 
-// The facts that the transition table knows. The list is closed.
+// The facts of the transition table.
 const (
 	Recorded         FactKind = iota // the plugin's record is in the database
-	RecordGone                       // it is not any more
+	RecordGone                       // its record is no longer in the database
 	Adopted                          // processes of it were found at the start of the supervisor
-	ExitMissed                       // processes that were known are gone, no event told of it (EV-09)
+	ExitMissed                       // processes that were known have exited without an event (EV-09)
 	InstalledNow                     // another program has just installed it (EV-22)
-	LockFreed                        // another program that held its name lock let go (EV-21)
-	ProcessesSeen                    // what it runs as now
+	LockFreed                        // another program has released its name lock (EV-21)
+	ProcessesSeen                    // its current processes
 	SeenRunning                      // `--status` says running
 	SeenDead                         // `--status` says not running
 	Exited                           // its last process has exited
-	ProcessExited                    // one of its processes has exited, others live on (EV-23)
+	ProcessExited                    // one of its processes has exited, others are still running (EV-23)
 	ExitExplained                    // the cause of an exit became known later (EV-10)
-	HeartbeatSeen                    // a heartbeat in time, or none at all
+	HeartbeatSeen                    // a heartbeat in time, or no heartbeat file
 	HeartbeatLate                    // a heartbeat that is overdue
 	HealthPassed                     // a health check passes again
-	HealthFailed                     // a health check failed as often as it may
-	AttemptBegun                     // the attempt got its slot, its verb runs
-	StartSucceeded                   // the attempt ended, the plugin runs
-	StartFailed                      // the attempt ended, the plugin does not run as it should
-	StopSucceeded                    // the stop ended, the plugin does not run
-	StopFailed                       // the stop ended, the plugin still runs
-	AttemptCancelled                 // the attempt was cancelled, nothing of its command is left
-	OperatorStart                    // an operator wants it to run
-	OperatorStop                     // an operator wants it stopped
-	OperatorRestart                  // an operator wants it restarted
-	OperatorChange                   // an operator wants another change than the one under way
+	HealthFailed                     // the health check failed as often as is allowed
+	AttemptBegun                     // the attempt has its slot, its verb runs
+	StartSucceeded                   // the attempt has finished, the plugin runs
+	StartFailed                      // the attempt has finished, the plugin does not run
+	StopSucceeded                    // the stop has finished, the plugin does not run
+	StopFailed                       // the stop has finished, the plugin still runs
+	AttemptCancelled                 // the attempt was cancelled, its processes have exited
+	OperatorStart                    // an operator's command to start it
+	OperatorStop                     // an operator's command to stop it
+	OperatorRestart                  // an operator's command to restart it
+	OperatorChange                   // an operator's command to make another change, or none
 	ChangeGranted                    // a change of its version is ready and may begin
-	ChangeDropped                    // a change that was granted and not begun is not wanted any more
-	ChangeCompleted                  // that change has ended
+	ChangeDropped                    // a change that was granted and not begun was cancelled
+	ChangeCompleted                  // that change has finished
 	HealthyDue                       // it was started HealthyAfter ago
-	SilenceDue                       // it has not beaten for so long that it hangs
+	SilenceDue                       // it has sent no heartbeat for so long that it hangs
 	RefreshDue                       // its status is to be reported again (SC-25)
 	factCount
 )
@@ -55,8 +55,8 @@ var factNames = [factCount]string{
 
 func (k FactKind) String() string { return factNames[k] }
 
-// outdatesAnswers reports whether a fact of this kind is newer knowledge than what was
-// asked before it: an answer to an older question is dropped (EV-26).
+// outdatesAnswers reports whether a fact of this kind makes answers to earlier
+// orders stale, so that they are dropped (EV-26).
 func (k FactKind) outdatesAnswers() bool {
 	switch k {
 	case Recorded, InstalledNow, LockFreed, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, HeartbeatSeen, HeartbeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
@@ -66,8 +66,7 @@ func (k FactKind) outdatesAnswers() bool {
 	}
 }
 
-// Fact is something that is now known of a plugin. Which fields are set
-// depends on Kind.
+// Fact is new information about a plugin. Kind says which fields are set.
 type Fact struct {
 	Kind      FactKind
 	Cause     string              // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom

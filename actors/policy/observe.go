@@ -6,8 +6,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// noteProcesses takes over what the plugin runs as, unless that is of an
-// earlier run.
+// noteProcesses stores the plugin's processes, unless they are of an earlier run.
 func noteProcesses(t *turn) {
 	l := t.l
 	if len(t.f.Processes) == 0 || t.f.RunID < l.run || t.f.RunID != l.run && len(l.processes) > 0 {
@@ -19,7 +18,8 @@ func noteProcesses(t *turn) {
 	}
 }
 
-// adoptRunning takes over a plugin that an earlier process left running (EV-07).
+// adoptRunning re-attaches to a plugin that runs since an earlier supervisor process
+// (EV-07).
 func adoptRunning(t *turn) {
 	l, now := t.l, t.env.Now
 	since := l.Record.RunningSince
@@ -35,15 +35,15 @@ func adoptRunning(t *turn) {
 	}
 }
 
-// foundRunning notes a plugin that runs though it was not known to.
+// foundRunning moves a plugin to running that was not known to run.
 func foundRunning(t *turn) {
 	t.enterRunning(uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}, "found running")
 	t.proveHealthy()
 	t.reportSeen()
 }
 
-// acceptStarted takes an operator's stop back: another program started the
-// plugin after it had been stopped.
+// acceptStarted clears an operator's stop, because another program started the
+// plugin after the stop.
 func acceptStarted(t *turn) {
 	l := t.l
 	l.Record.Stopped, l.Record.StopPending = false, false
@@ -56,7 +56,7 @@ func acceptStarted(t *turn) {
 	t.reportSeen()
 }
 
-// stillRunning notes that `--status` says running of one that is known to.
+// stillRunning records that `--status` says running of a running plugin.
 func stillRunning(t *turn) {
 	t.l.unconfirmed = 0
 	t.changeUptime(func(up *uptime) { up.adopted = false })
@@ -64,14 +64,14 @@ func stillRunning(t *turn) {
 	t.reportSeen()
 }
 
-// reportSeen reports a plugin that was seen running, if that was asked for.
+// reportSeen reports a plugin that was seen running, if a scan or refresh asked.
 func (t *turn) reportSeen() {
 	if t.f.Scan || t.f.Refresh {
 		t.emit(Report{Status: plugin.StatusRunning})
 	}
 }
 
-// changeUptime changes the data of a plugin that runs.
+// changeUptime changes the uptime of a plugin that runs.
 func (t *turn) changeUptime(change func(*uptime)) {
 	switch ph := t.l.phase.(type) {
 	case running:
@@ -83,8 +83,8 @@ func (t *turn) changeUptime(change func(*uptime)) {
 	}
 }
 
-// proveHealthy forgets the failures of a plugin that was seen healthy for long
-// enough; only that does (RS-05).
+// proveHealthy resets the failures of a plugin that was healthy for long enough.
+// Nothing else does (RS-05).
 func (t *turn) proveHealthy() {
 	l, up := t.l, t.uptime()
 	if !l.isHealthy(up, t.env.Now, t.env.Config.HealthyAfter) || (!up.unproven && l.Record.Failures == 0) {
@@ -98,7 +98,7 @@ func (t *turn) proveHealthy() {
 	}
 }
 
-// foundDead notes that a plugin that is never started does not run.
+// foundDead records that a plugin that is never started does not run.
 func foundDead(t *turn) {
 	t.leaveRunning()
 	if t.l.Plugin.Duplicate {
@@ -108,7 +108,7 @@ func foundDead(t *turn) {
 	t.moveTo(installed{}, "not running ("+t.f.Cause+")")
 }
 
-// noteStopped notes that a plugin is down, as an operator wants it (EV-14).
+// noteStopped records that a plugin is down after an operator's stop (EV-14).
 func noteStopped(t *turn) {
 	t.saveDown()
 	t.finishStop()
@@ -117,7 +117,7 @@ func noteStopped(t *turn) {
 	}
 }
 
-// finishStop notes that an operator's stop was carried out.
+// finishStop records that an operator's stop was carried out.
 func (t *turn) finishStop() {
 	if t.l.Record.StopPending {
 		t.l.Record.StopPending = false
@@ -125,14 +125,14 @@ func (t *turn) finishStop() {
 	}
 }
 
-// enterRunning notes durably that the plugin runs, and since when.
+// enterRunning moves to running and saves since when.
 func (t *turn) enterRunning(up uptime, why string) {
 	t.l.ran = true
 	t.moveTo(running{up}, why)
 	t.saveUp(up.since)
 }
 
-// saveUp notes durably that the plugin runs, and as what.
+// saveUp saves that the plugin runs since that time, with its processes.
 func (t *turn) saveUp(since plugin.Moment) {
 	r := &t.l.Record
 	if r.RunningSince.Equal(since) && slices.Equal(r.Processes, t.l.processes) {
@@ -142,8 +142,9 @@ func (t *turn) saveUp(since plugin.Moment) {
 	t.saveRecord()
 }
 
-// saveDown notes durably that it does not. Processes that are known to run all
-// the same, whatever `--status` says, are forgotten when their exit is told.
+// saveDown saves that the plugin does not run. It does not clear the known
+// processes: those that still run, whatever `--status` says, are cleared by their
+// exit event.
 func (t *turn) saveDown() {
 	r := &t.l.Record
 	if r.RunningSince.IsZero() && r.Processes == nil {
@@ -153,7 +154,7 @@ func (t *turn) saveDown() {
 	t.saveRecord()
 }
 
-// leaveRunning ends what goes with a run.
+// leaveRunning stops the timers of a run and saves that the plugin is down.
 func (t *turn) leaveRunning() {
 	t.disarmAll()
 	t.saveDown()

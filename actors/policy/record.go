@@ -5,7 +5,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// updateRecord takes over what the database says of the plugin.
+// updateRecord stores the plugin's record of the database.
 func updateRecord(t *turn) {
 	l, p := t.l, t.f.Plugin
 	if l.Plugin.Version != p.Version {
@@ -17,7 +17,7 @@ func updateRecord(t *turn) {
 	l.Plugin, l.recordAt = p, max(l.recordAt, t.f.Gen)
 }
 
-// cancelOldVersion ends an attempt that was meant for another version (RS-09).
+// cancelOldVersion cancels an attempt that was for another version (RS-09).
 func cancelOldVersion(t *turn) {
 	updateRecord(t)
 	a := t.l.currentAttempt()
@@ -36,7 +36,7 @@ func leaveSupervision(t *turn) {
 
 func (t *turn) reportRemoved() { t.emit(ReportRemoved{Still: t.f.Kind == Recorded}) }
 
-// forgetPlugin ends a plugin, with its timers and what is remembered of it.
+// forgetPlugin moves to removed, with the timers stopped and the record deleted.
 func (t *turn) forgetPlugin(cause string) {
 	t.disarmAll()
 	t.moveTo(removed{}, cause)
@@ -44,6 +44,7 @@ func (t *turn) forgetPlugin(cause string) {
 	t.emit(Forget{})
 }
 
+// cancelToLeave cancels the attempt of a plugin whose record is gone.
 func cancelToLeave(t *turn) {
 	t.disarmAll()
 	t.cancelAttempt(then{kind: thenRemoved, cause: "no longer installed"})
@@ -51,14 +52,14 @@ func cancelToLeave(t *turn) {
 	t.reportRemoved()
 }
 
-// leaveAfterCancel has the plugin forgotten when its attempt has ended.
+// leaveAfterCancel has the plugin forgotten when its attempt has stopped.
 func leaveAfterCancel(t *turn) {
 	if t.l.isLeaving() {
 		return
 	}
 	t.disarmAll()
 	next := t.l.phase.(cancelling).then
-	if next.kind == thenChange { // it is made all the same: what it leaves is installed
+	if next.kind == thenChange { // the change is still made, as an installation
 		next.before, next.was = plugin.StatusUnknown, removed{}
 	} else {
 		next = then{kind: thenRemoved, cause: "no longer installed"}
@@ -68,7 +69,7 @@ func leaveAfterCancel(t *turn) {
 	t.reportRemoved()
 }
 
-// returnRecord takes back a plugin that was to be forgotten.
+// returnRecord keeps a plugin that was to be forgotten: its record is back.
 func returnRecord(t *turn) {
 	updateRecord(t)
 	next := t.l.phase.(cancelling).then
@@ -81,8 +82,8 @@ func returnRecord(t *turn) {
 	t.emit(WatchChanged{})
 }
 
-// thenResume returns what follows a cancelled attempt when what it was
-// cancelled for is not wanted any more.
+// thenResume returns the action after a cancelled attempt when the reason for the
+// cancellation is gone.
 func thenResume(t *turn, cause string) then {
 	if t.l.Record.Stopped {
 		return then{kind: thenCommand, verb: messages.KindStop}

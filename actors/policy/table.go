@@ -11,7 +11,7 @@ type rule struct {
 	do   func(*turn)
 }
 
-// cond is a condition with the words it has in the picture.
+// cond is a condition with its label in the picture.
 type cond struct {
 	words string
 	holds func(*turn) bool
@@ -42,9 +42,9 @@ var (
 
 func in(ps ...PhaseKind) []PhaseKind { return ps }
 
-// table is the one place that says what each fact leads to in each phase. The
-// first rule that fits holds. A fact that has none is a defect: it is counted
-// and logged, and changes nothing.
+// table is the transition table: what each fact leads to in each phase. The first
+// rule that matches applies. A fact without a rule is a defect: it is counted and
+// logged, and changes nothing.
 var table = [phaseCount][]rule{
 	Installed: {
 		{on: Recorded, when: ifOtherType, to: in(Removed), do: leaveSupervision},
