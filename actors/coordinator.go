@@ -12,8 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// workerProps make the actors that the Coordinator works with; tests put
-// probes in their place.
+// workerProps holds the Props of the workers; tests use probes instead.
 type workerProps struct {
 	scanner   *actor.Props
 	puller    *actor.Props
@@ -24,21 +23,20 @@ type workerProps struct {
 	restarter func(messages.Attempt) *actor.Props
 }
 
-// workers are those actors. Each gets one order at a time, but the Scanner and
-// the Upgrader.
+// workers are the actors that carry out orders. Each gets one order at a time,
+// except for the Scanner and the Upgrader.
 type workers struct {
 	scanner, puller, inventory, upgrader, reporter, watcher worker
 }
 
-// worker is one of them, and the order that it has not answered yet.
+// worker is one worker, with the order that it has not answered yet.
 type worker struct {
 	pid   *actor.PID
 	gen   uint64        // 0: idle
 	since plugin.Moment // when the order was given
 }
 
-// isAnswer reports whether gen is the worker's outstanding order, and settles
-// it.
+// isAnswer reports whether gen is the worker's outstanding order, and completes it.
 func (w *worker) isAnswer(gen uint64) bool {
 	if w.gen == 0 || w.gen != gen {
 		return false
@@ -47,8 +45,8 @@ func (w *worker) isAnswer(gen uint64) bool {
 	return true
 }
 
-// oldestOrder returns the number of the worker's outstanding order, or what comes
-// after last if there is none.
+// oldestOrder returns the number of the worker's outstanding order, or last + 1 if
+// there is none.
 func (w *worker) oldestOrder(last uint64) uint64 {
 	if w.gen == 0 {
 		return last + 1
@@ -56,13 +54,13 @@ func (w *worker) oldestOrder(last uint64) uint64 {
 	return w.gen
 }
 
-// coordinator owns everything that is decided by: what each plugin is doing,
-// when what is due, what the control plane knows and what is pending for it.
-// The decisions are policy's; the Coordinator receives, saves and sends.
+// coordinator owns the state of the supervisor: the lifecycle of each plugin, the
+// schedule, and the acknowledged and pending reports. Package policy decides; the
+// Coordinator receives, saves and sends.
 //
-// The handling of a message has three steps: policy decides and returns
-// effects; what has to survive is saved; then the rest is done (EV-11). So
-// nothing happens that a successor would not know of.
+// It handles a message in three steps: policy decides and returns effects, the
+// durable changes are saved, and the effects are carried out (EV-11). So the next
+// process knows everything that happened.
 type coordinator struct {
 	cfg     Config
 	ports   Ports
@@ -72,9 +70,9 @@ type coordinator struct {
 
 	now       plugin.Moment         // of the message that is handled
 	seq       uint64                // number of the last order, attempt or fact (EV-26)
-	batch     *policy.Batch         // what is to be saved
-	unsaved   bool                  // the last save was refused
-	afterSave []func(actor.Context) // what is done then, in order
+	batch     *policy.Batch         // changes to save
+	unsaved   bool                  // the last save failed
+	afterSave []func(actor.Context) // run after the save, in order
 	timers    timers
 
 	schedule *policy.Schedule
@@ -83,7 +81,7 @@ type coordinator struct {
 	events   *policy.Events
 	changes  *policy.Changes
 	blocked  *policy.Blocked
-	lazy     bool // pulls report changes only (SC-23)
+	lazy     bool // pulls report only changes (SC-23)
 
 	plugins  map[string]*policy.Lifecycle // by plugin.Key
 	absent   absentPlugins
@@ -94,8 +92,8 @@ type coordinator struct {
 	host     hostState
 }
 
-// newCoordinator returns the Props of the Coordinator. It begins with what an
-// earlier process remembered.
+// newCoordinator returns the Props of the Coordinator. m is the state that an
+// earlier process saved.
 func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		batch := &policy.Batch{}
@@ -117,7 +115,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 
 func (c *coordinator) Receive(ctx actor.Context) {
 	c.now = c.ports.Clock.Moment()
-	var answer any // to an operator
+	var answer any // to a command
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		c.startWorkers(ctx)
@@ -143,13 +141,13 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.BudgetDue:
 		c.onBudgetDue(m)
 	case messages.SaveDue:
-		c.timers.takeFired(timerKey{kind: timerSave}, m.Gen) // commit tries again
+		c.timers.takeFired(timerKey{kind: timerSave}, m.Gen) // commit retries
 	case messages.RecheckDue:
 		if c.host.faults.recheck(m, &c.scans, c.plugins) && c.workers.inventory.gen == 0 {
 			c.giveOrder(&c.workers.inventory, collectInventory)
 		}
 	case messages.ChecksDue:
-		c.timers.takeFired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
+		c.timers.takeFired(timerKey{kind: timerChecks}, m.Gen) // commit orders the gathered checks
 	case messages.RecordsDue:
 		if c.timers.takeFired(timerKey{kind: timerRecords}, m.Gen) {
 			c.collectInventory(true)
@@ -242,13 +240,14 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	default:
 		return
 	}
-	if answer != nil { // once what was accepted is saved: it survives the supervisor (EV-14)
+	if answer != nil { // after the save: an accepted command survives the supervisor (EV-14)
 		c.runAfterSave(func(ctx actor.Context) { ctx.Respond(answer) })
 	}
 	c.commit(ctx)
 }
 
-// startWorkers spawns the workers and sets when each period is due first.
+// startWorkers spawns the workers, sets the first due time of each period, and lists
+// the plugins.
 func (c *coordinator) startWorkers(ctx actor.Context) {
 	c.timers.root, c.timers.self = ctx.ActorSystem().Root, ctx.Self()
 	w := &c.workers
@@ -270,38 +269,38 @@ func (c *coordinator) startWorkers(ctx actor.Context) {
 	if !c.watching.adopting {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
-	// What is installed is listed at once, so that status can show it.
+	// The plugins are listed at once, so that status can show them.
 	c.giveOrder(&w.inventory, collectInventory)
 }
 
-// spawn starts a child of the Coordinator under a name that is new.
+// spawn starts a child of the Coordinator. The name must be new.
 func spawn(ctx actor.Context, props *actor.Props, name string) *actor.PID {
 	pid, err := ctx.SpawnNamed(props, name)
 	if err != nil {
-		panic(fmt.Errorf("spawn %s: %w", name, err)) // the name is new: this cannot be
+		panic(fmt.Errorf("spawn %s: %w", name, err)) // cannot happen: the name is new
 	}
 	return pid
 }
 
-// runAfterSave notes something to be done once what has changed is saved.
+// runAfterSave has do run after the changes are saved.
 func (c *coordinator) runAfterSave(do func(actor.Context)) { c.afterSave = append(c.afterSave, do) }
 
-// sendAfterSave sends a message to a worker once what has changed is saved.
+// sendAfterSave sends a message to a worker after the changes are saved.
 func (c *coordinator) sendAfterSave(to *actor.PID, m any) {
 	c.runAfterSave(func(ctx actor.Context) { ctx.Request(to, m) })
 }
 
-// giveOrder gives a worker something to do; message gets the number that its
-// answer carries.
+// giveOrder sends an order to a worker; message gets the number that the answer
+// carries.
 func (c *coordinator) giveOrder(w *worker, message func(gen uint64) any) {
 	c.seq++
 	w.gen, w.since = c.seq, c.now
 	c.sendAfterSave(w.pid, message(c.seq))
 }
 
-// applyFact hands a fact about a plugin to its lifecycle and takes the effects
-// over. A fact that the transition table does not have is a defect of ours: it
-// is counted, and changes nothing.
+// applyFact applies a fact to the lifecycle of a plugin and carries out the effects.
+// A fact that the transition table does not have is a defect: it is counted and
+// logged, and changes nothing.
 func (c *coordinator) applyFact(l *policy.Lifecycle, f policy.Fact) {
 	c.seq++
 	effects, err := l.Apply(policy.Env{
@@ -316,7 +315,7 @@ func (c *coordinator) applyFact(l *policy.Lifecycle, f policy.Fact) {
 	}
 }
 
-// carryOut does what one effect says, or notes it to be done after the save.
+// carryOut carries out one effect, or has that done after the save.
 func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 	key := l.Plugin.Key()
 	switch e := e.(type) {
@@ -340,7 +339,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 		})
 	case policy.Cancel:
 		if !e.Begun {
-			c.grantSlots(c.starts.Release(e.Attempt), 0) // or its place in a line
+			c.grantSlots(c.starts.Release(e.Attempt), 0) // also removes it from a queue
 		}
 		c.runAfterSave(c.attempts.sendTo(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
 	case policy.Release:
@@ -372,7 +371,7 @@ func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 	}
 }
 
-// commit saves what the message changed, then does what it brought about.
+// commit saves the changes of the message, then carries out what waits for that.
 func (c *coordinator) commit(ctx actor.Context) {
 	c.orderChecks()
 	c.watchPlugins()
@@ -393,9 +392,11 @@ func (c *coordinator) commit(ctx actor.Context) {
 	}
 }
 
-// saveRetry is after how long a refused write is tried again, at the latest.
+// saveRetry is the longest time until a failed write is retried.
 const saveRetry = 10 * time.Second
 
+// saveChanges writes the batch to the durable state. Changes that cannot be written
+// stay in it.
 func (c *coordinator) saveChanges() {
 	changes, dirty := c.batch.CollectChanges(func() plugin.Settings {
 		s := plugin.Settings{Lazy: c.lazy}

@@ -10,6 +10,7 @@ import (
 	"pluginsupervisor/messages"
 )
 
+// onPullDue orders, postpones or skips a pull (PL-01 to PL-03).
 func (c *coordinator) onPullDue(m messages.PullDue) {
 	if !c.timers.takeFired(timerKey{kind: timerPull}, m.Gen) {
 		return
@@ -33,8 +34,8 @@ func (c *coordinator) onPullDue(m messages.PullDue) {
 	c.giveOrder(&c.workers.puller, func(gen uint64) any { return messages.Pull{Gen: gen} })
 }
 
-// onPullCompleted takes over the heartbeats that a pull has read, and reports
-// them (PL-05 to PL-14).
+// onPullCompleted applies the heartbeats of a pull and reports the statuses (PL-05
+// to PL-14).
 func (c *coordinator) onPullCompleted(m messages.PullCompleted) {
 	if !c.workers.puller.isAnswer(m.Gen) {
 		return

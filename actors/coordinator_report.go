@@ -10,11 +10,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// pendingSpread bounds how long a new process waits before it sends what the
-// one before it left: spread, as the whole fleet may have been started at once.
+// pendingSpread is the longest time until a new process sends the reports that an
+// earlier one left. The time is random, because the whole fleet may have been
+// started at once.
 const pendingSpread = 10 * time.Second
 
-// sendPending sends a report, if one is wanted now, and the next event.
+// sendPending sends a report, if one is due, and the next event.
 func (c *coordinator) sendPending() {
 	send, after := c.reports.IsDue(c.now)
 	key := timerKey{kind: timerPending}
@@ -30,16 +31,16 @@ func (c *coordinator) sendPending() {
 	}
 }
 
-// enqueueEvent has an event delivered to the control plane.
+// enqueueEvent adds an event for the control plane.
 func (c *coordinator) enqueueEvent(e plugin.Event) {
 	if dropped := c.events.Add(e); dropped != nil {
 		c.log.WithFields(logrus.Fields{"event": dropped.ID, "from": dropped.At}).Error("Too many undelivered events, the oldest was dropped")
 	}
 }
 
-// enqueueReport has a status delivered that a command could not deliver, unless
-// something later is known of the plugin (CL-20). l is the plugin, nil where it is
-// not known.
+// enqueueReport makes a status pending that a command could not deliver, unless a
+// later status of the plugin is known (CL-20). l is the plugin, nil if it is not
+// known.
 func enqueueReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle, log *logrus.Entry) messages.Accepted {
 	o := plugin.PendingReport{Name: r.Name, Version: r.Version, Status: r.Status, SysTag: r.SysTag, Since: r.At, Once: r.Status == plugin.StatusInstalled}
 	if l != nil {
@@ -53,6 +54,7 @@ func enqueueReport(r plugin.LateReport, to *policy.Reports, l *policy.Lifecycle,
 	return messages.Accepted{What: "report"}
 }
 
+// onPendingDue sends the pending reports and events.
 func (c *coordinator) onPendingDue(m messages.PendingDue) {
 	if !c.timers.takeFired(timerKey{kind: timerPending}, m.Gen) {
 		return
@@ -63,6 +65,7 @@ func (c *coordinator) onPendingDue(m messages.PendingDue) {
 	}
 }
 
+// onReportDelivered records what the control plane has acknowledged.
 func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 	p, ok := c.reports.Acknowledge(m.Gen, func(key string, o plugin.PendingReport) {
 		c.host.observeSpan(plugin.MeasureReportLag, o.Since)
@@ -81,8 +84,8 @@ func (c *coordinator) onReportDelivered(m messages.ReportDelivered) {
 	c.applyAnswer(m.Answer, p)
 }
 
-// applyAnswer applies what an answer sets: the intervals, the mode, and when
-// restarted plugins are to be reported again.
+// applyAnswer applies the settings in an answer: the intervals, the report mode, and
+// when restarted plugins are reported again.
 func (c *coordinator) applyAnswer(a plugin.Answer, p policy.Purpose) {
 	switch {
 	case a.ParseErr != nil: // SC-19
@@ -99,7 +102,7 @@ func (c *coordinator) applyAnswer(a plugin.Answer, p policy.Purpose) {
 			c.log.WithField("lazy", lazy).Info("Report mode changed")
 		}
 	}
-	// Restarted plugins are reported again, if neither scan nor pull comes first
+	// Restarted plugins are reported again, unless a scan or pull is due before
 	// (SC-25).
 	at := c.now.Wall.Add(a.RefreshInterval)
 	for _, key := range c.reports.TakeRefreshes() {
@@ -121,6 +124,7 @@ func (c *coordinator) setInterval(p policy.Period, received time.Duration, own, 
 	}
 }
 
+// onReportFailed records a failed try of a report. Its content stays pending.
 func (c *coordinator) onReportFailed(m messages.ReportFailed) {
 	d := &c.host.delivery
 	c.host.counters.ReportsFailed++
@@ -134,6 +138,7 @@ func (c *coordinator) onReportFailed(m messages.ReportFailed) {
 	entry.WithField("next", m.NextTry).Warn("Report not delivered, retrying")
 }
 
+// onEventFailed records a failed try of an event. The event stays pending.
 func (c *coordinator) onEventFailed(m messages.EventFailed) {
 	entry := c.log.WithError(m.Err).WithField("attempt", m.Try)
 	c.host.noteEvent(m.Err)

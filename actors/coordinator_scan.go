@@ -10,34 +10,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scans are the orders that the Scanner has not answered, and the single
-// checks between the periods, at most one a plugin.
+// scans holds the orders that the Scanner has not answered, and the checks of single
+// plugins between the scans, at most one a plugin.
 type scans struct {
 	open   map[uint64]*openScan
-	wanted map[string]bool        // single plugins to check next; true: to be reported again (SC-25)
-	checks map[string]singleCheck // those that the Scanner works on
+	wanted map[string]bool        // plugins to check next; true: to be reported again (SC-25)
+	checks map[string]singleCheck // checks that the Scanner works on
 }
 
 type openScan struct {
-	period    bool     // of the scan period
+	period    bool     // the periodic scan
 	only      []string // else the plugins that are checked
-	listTaken bool     // its list was taken over
+	listTaken bool     // its list was handled
 	reported  bool     // its Once plugins are pending
-	finished  bool     // all but the hung have answered (TM-01)
+	finished  bool     // all but hung probes have answered (TM-01)
 	since     plugin.Moment
 }
 
 type singleCheck struct {
 	gen     uint64
 	refresh bool
-	again   bool // asked for once more meanwhile
+	again   bool // requested again meanwhile
 }
 
 func newScans() scans {
 	return scans{open: map[uint64]*openScan{}, wanted: map[string]bool{}, checks: map[string]singleCheck{}}
 }
 
-// requestCheck has `--status` of one plugin run.
+// requestCheck requests `--status` of one plugin.
 func (s *scans) requestCheck(key string, refresh bool) {
 	if k, ok := s.checks[key]; ok {
 		k.again, k.refresh = true, k.refresh || refresh
@@ -47,8 +47,8 @@ func (s *scans) requestCheck(key string, refresh bool) {
 	s.wanted[key] = s.wanted[key] || refresh
 }
 
-// endCheck ends the check of one plugin by order gen, and reports whether it was
-// to be reported again. What was asked for meanwhile is asked next.
+// endCheck completes the check of one plugin by order gen, and reports whether its
+// status is to be reported again. A check that was requested meanwhile is next.
 func (s *scans) endCheck(key string, gen uint64) (refresh bool) {
 	k, ok := s.checks[key]
 	if !ok || k.gen != gen {
@@ -61,7 +61,7 @@ func (s *scans) endCheck(key string, gen uint64) (refresh bool) {
 	return k.refresh
 }
 
-// closeOrder ends an order: what has not answered it will not.
+// closeOrder removes an order, with the checks that it has not answered.
 func (s *scans) closeOrder(gen uint64) {
 	delete(s.open, gen)
 	for key, k := range s.checks {
@@ -71,11 +71,11 @@ func (s *scans) closeOrder(gen uint64) {
 	}
 }
 
-// gatherChecks is how long checks are gathered after an order of some, so that
-// many of them are one order: each reads the whole plugin database.
+// gatherChecks is the time after an order in which checks are gathered, so that many
+// of them are one order: each order reads the whole plugin database.
 const gatherChecks = 200 * time.Millisecond
 
-// orderChecks has the Scanner run `--status` of single plugins.
+// orderChecks orders the requested checks of single plugins.
 func (c *coordinator) orderChecks() {
 	s := &c.scans
 	if len(s.wanted) == 0 || c.timers.isArmed(timerKey{kind: timerChecks}) {
@@ -98,9 +98,11 @@ func (c *coordinator) orderChecks() {
 	clear(s.wanted)
 }
 
-// pluginDatabase names the problem that the plugin database cannot be read.
+// pluginDatabase names the problem in status while the plugin database cannot be
+// read.
 const pluginDatabase = "plugin database"
 
+// orderScan orders a scan of all plugins, or of only those.
 func (c *coordinator) orderScan(only []string) (gen uint64) {
 	c.seq++
 	c.scans.open[c.seq] = &openScan{period: only == nil, only: only, since: c.now}
@@ -108,11 +110,12 @@ func (c *coordinator) orderScan(only []string) (gen uint64) {
 	return c.seq
 }
 
+// onScanDue orders or postpones a scan.
 func (c *coordinator) onScanDue(m messages.ScanDue) {
 	if !c.timers.takeFired(timerKey{kind: timerScan}, m.Gen) {
 		return
 	}
-	if c.watching.adopting { // first what runs already (EV-07)
+	if c.watching.adopting { // running plugins are found first (EV-07)
 		c.watching.scanHeld = true
 		c.schedule.Postpone(policy.ScanPeriod, c.now.Wall.Add(2*adoptTimeout))
 		return
@@ -127,6 +130,7 @@ func (c *coordinator) onScanDue(m messages.ScanDue) {
 	c.orderScan(nil)
 }
 
+// onScanProgressed handles the results of a scan so far.
 func (c *coordinator) onScanProgressed(m messages.ScanProgressed) {
 	s, ok := c.scans.open[m.Gen]
 	if !ok {
@@ -138,6 +142,7 @@ func (c *coordinator) onScanProgressed(m messages.ScanProgressed) {
 	}
 }
 
+// onScanCompleted handles the remaining results of a scan.
 func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	s, ok := c.scans.open[m.Gen]
 	if !ok {
@@ -154,7 +159,7 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	}
 	if s.period {
 		if m.Err != nil {
-			c.host.addProblem("status output", m.Err) // SC-11: the others count all the same
+			c.host.addProblem("status output", m.Err) // SC-11: the results count
 		} else {
 			c.host.solveProblem("status output")
 		}
@@ -167,8 +172,7 @@ func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	}
 }
 
-// endScan ends the work of the scan period, once: all but the hung have
-// answered.
+// endScan completes the periodic scan, once: all but hung probes have answered.
 func (c *coordinator) endScan(s *openScan) {
 	if s.period && !s.finished {
 		s.finished = true
@@ -177,9 +181,9 @@ func (c *coordinator) endScan(s *openScan) {
 	}
 }
 
-// handleProbes handles what `--status` said of plugins: Once plugins and running
-// ones are reported, dead ones restarted (SC-05, SC-13, SC-14). An answer that
-// is older than what is known of its plugin is dropped (EV-26).
+// handleProbes handles the results of `--status`: Once plugins and running ones are
+// reported, dead ones restarted (SC-05, SC-13, SC-14). A result that is older than
+// the known state of its plugin is dropped (EV-26).
 func (c *coordinator) handleProbes(s *openScan, gen uint64, list plugin.List, probes []plugin.Probe) {
 	if !s.listTaken { // the list is the same in each message of an order
 		s.listTaken = true
@@ -203,7 +207,7 @@ func (c *coordinator) handleProbes(s *openScan, gen uint64, list plugin.List, pr
 			continue
 		}
 		if l.IsStaleProbe(gen, probe.Plugin.Version) {
-			if l.IsUnconfirmed() { // its check waited for this answer
+			if l.IsUnconfirmed() { // its check waited for this result
 				c.scans.requestCheck(key, refresh)
 			}
 			continue
@@ -215,7 +219,7 @@ func (c *coordinator) handleProbes(s *openScan, gen uint64, list plugin.List, pr
 			c.applyFact(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, LockHeld: probe.LockHeld})
 		}
 	}
-	// What was not to be tried again before the next report goes with it (SC-20).
+	// Rejected statuses are sent again with this report (SC-20).
 	if s.period && (c.reports.IsRequested() || c.reports.Count() > 0 && !c.reports.IsAwaiting()) {
 		c.reports.RequestReport(policy.ForScan, nil)
 	}
@@ -235,11 +239,11 @@ func (c *coordinator) reportInstalled(list plugin.List, gen uint64) {
 	}
 }
 
-// absentPlugins is what is remembered of plugins that are not known to be
+// absentPlugins holds the records and removals of plugins that are not known to be
 // installed.
 type absentPlugins struct {
-	records   map[string]plugin.RestartRecord // of an earlier process, until the first list
-	removedAt map[string]uint64               // number of the fact that removed a plugin (EV-26)
+	records   map[string]plugin.RestartRecord // saved by an earlier process, until the first list
+	removedAt map[string]uint64               // by key: number of the fact that removed a plugin (EV-26)
 }
 
 func newAbsentPlugins(records map[string]plugin.RestartRecord) absentPlugins {
@@ -248,13 +252,13 @@ func newAbsentPlugins(records map[string]plugin.RestartRecord) absentPlugins {
 
 func (a *absentPlugins) markRemoved(key string, seq uint64) { a.removedAt[key] = seq }
 
-// pruneRemovals forgets removals that no list on its way can contradict any more: the
-// oldest order that is not answered is later.
+// pruneRemovals deletes removals that are older than the oldest order that is not
+// answered: no list can contradict them.
 func (a *absentPlugins) pruneRemovals(oldest uint64) {
 	maps.DeleteFunc(a.removedAt, func(_ string, at uint64) bool { return at < oldest })
 }
 
-// takeRecord returns what is remembered of a plugin that is installed now.
+// takeRecord removes and returns the record of a plugin that is installed now.
 func (a *absentPlugins) takeRecord(key string) plugin.RestartRecord {
 	r := a.records[key]
 	delete(a.records, key)
@@ -262,8 +266,8 @@ func (a *absentPlugins) takeRecord(key string) plugin.RestartRecord {
 	return r
 }
 
-// handleList takes over a list of plugins, or notes that the database could not
-// be read (SC-02), which is tried again soon.
+// handleList updates the plugins by a list, or records that the database could not
+// be read (SC-02), which is retried soon. It reports whether there was a list.
 func (c *coordinator) handleList(listed bool, list plugin.List, gen uint64, err error) bool {
 	if !listed {
 		c.host.addProblem(pluginDatabase, err)
@@ -275,9 +279,9 @@ func (c *coordinator) handleList(listed bool, list plugin.List, gen uint64, err 
 	return true
 }
 
-// updateInstalled takes over what is installed: new plugins, new versions, and those
-// that are gone. The list was asked for by order gen; of a plugin of which
-// something newer is known it says nothing (EV-26).
+// updateInstalled updates the plugins by the list of order gen: new plugins, new
+// versions, and those that are gone. It skips a plugin of which something newer is
+// known (EV-26).
 func (c *coordinator) updateInstalled(list plugin.List, gen uint64) {
 	c.host.noteDamage(list.Damaged)
 	present := make(map[string]bool, len(list.Plugins))
@@ -303,7 +307,7 @@ func (c *coordinator) updateInstalled(list plugin.List, gen uint64) {
 		}
 	}
 	c.reports.ForgetRemoved(func(key string) bool { return present[key] || c.plugins[key] != nil })
-	if len(list.Damaged) == 0 { // else it may be one of those that could not be read
+	if len(list.Damaged) == 0 { // else an absent plugin may have a damaged record
 		for key := range c.absent.records {
 			delete(c.absent.records, key)
 			c.batch.SetRestarts(key, nil, false)

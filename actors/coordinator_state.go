@@ -13,8 +13,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// publishMove adds a change of state to the journal and the log, and publishes
-// it.
+// publishMove adds a change of state to the journal and the log, and publishes it.
 func (c *coordinator) publishMove(l *policy.Lifecycle, m policy.Moved) {
 	c.journal.notePlugin(l, plugin.Entry{Kind: plugin.EntryState, From: m.From, To: m.To, Cause: m.Cause})
 	changed := messages.StateChanged{At: c.now.Wall, Key: l.Plugin.Key(), Version: l.Plugin.Version, From: m.From, To: m.To, Cause: m.Cause}
@@ -32,8 +31,8 @@ func (c *coordinator) publishMove(l *policy.Lifecycle, m policy.Moved) {
 	})
 }
 
-// noteChange adds an entry about a change to the journal, also of a plugin
-// that is not on the host.
+// noteChange adds an entry about a change to the journal, also of a plugin that is
+// not installed.
 func (c *coordinator) noteChange(change plugin.Change, e plugin.Entry) {
 	if l, ok := c.plugins[change.Name]; ok {
 		c.journal.notePlugin(l, e)
@@ -42,7 +41,7 @@ func (c *coordinator) noteChange(change plugin.Change, e plugin.Entry) {
 	c.journal.noteAbsent(change.Name, change.Version, e)
 }
 
-// snapshot returns everything that the Coordinator knows, as status shows it.
+// snapshot returns the state of the supervisor, as status shows it.
 func (c *coordinator) snapshot() plugin.Snapshot {
 	s := plugin.Snapshot{
 		At: c.now.Wall, Supervisor: c.cfg.About, Reports: c.host.delivery, Counters: c.host.counters,
@@ -82,12 +81,12 @@ func (c *coordinator) snapshot() plugin.Snapshot {
 	return s
 }
 
-// workerTimeout is how long an order may go unanswered before it is a problem.
+// workerTimeout is the time after which an unanswered order is a problem.
 const workerTimeout = 2 * time.Minute
 
-// findHung returns a problem for each worker that has not answered for minutes, as on
-// a file system that does not (EV-24). A scan has answered when only hung probes
-// are left.
+// findHung returns a problem for each worker that has not answered for
+// workerTimeout, because a file system hangs for example (EV-24). A scan has
+// answered when only hung probes are left.
 func (w *workers) findHung(all scans, now plugin.Moment) (problems []plugin.Problem) {
 	add := func(what string, since plugin.Moment) {
 		if now.Sub(since) > workerTimeout {

@@ -13,22 +13,22 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// watching holds what the Watcher was ordered to watch.
+// watching holds the state of the orders to the Watcher.
 type watching struct {
 	enabled   bool               // exits or heartbeats are reported by event
-	processes bool               // exits are
-	method    plugin.WatchMethod // how exits are noticed at best
+	processes bool               // exits are reported by event
+	method    plugin.WatchMethod // best method so far by which exits are detected
 	plugins   []plugin.Plugin    // whose heartbeats are followed
-	changed   bool               // what is installed may have changed since
-	adopting  bool               // what runs already is still looked up …
+	changed   bool               // the plugins to watch may have changed since
+	adopting  bool               // running plugins are still being found …
 	scanHeld  bool               // … and the first scan waits for that
-	asked     []string           // keys that the Watcher was asked about last
+	asked     []string           // keys in the last order
 	reread    uint64             // number of the last list that was ordered because the plugin database had changed
-	queued    []string           // and those that it will be asked about next
+	queued    []string           // keys for the next order
 }
 
-// watchPlugins has everything that is new watched: its processes once, and its
-// heartbeat whenever the set changes.
+// watchPlugins orders the Watcher to follow the heartbeats of the plugins if their
+// set has changed, and has their processes found.
 func (c *coordinator) watchPlugins() {
 	w := &c.watching
 	if !w.enabled || !w.changed {
@@ -46,12 +46,12 @@ func (c *coordinator) watchPlugins() {
 	}
 	w.plugins = all
 	c.runAfterSave(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchHeartbeats{Plugins: all}) })
-	if w.method == plugin.WatchScan { // there was nothing yet by which to know better
+	if w.method == plugin.WatchScan { // the method is not known yet
 		c.observeProcesses(w.watchedKeys())
 	}
 }
 
-// watchedKeys returns the plugins that are watched.
+// watchedKeys returns the keys of the watched plugins.
 func (w *watching) watchedKeys() []string {
 	keys := make([]string, len(w.plugins))
 	for i, p := range w.plugins {
@@ -60,14 +60,13 @@ func (w *watching) watchedKeys() []string {
 	return keys
 }
 
-// sameHeartbeat reports whether the heartbeats of both are watched in the same
-// way.
+// sameHeartbeat reports whether the heartbeats of both are watched in the same way.
 func sameHeartbeat(a, b plugin.Plugin) bool {
 	return a.Name == b.Name && a.Version == b.Version && a.HeartbeatInterval == b.HeartbeatInterval
 }
 
-// observeProcesses asks what plugins run as now: launchers exit, workers come
-// and go.
+// observeProcesses has the current processes of plugins found: launchers exit, and
+// workers start and exit.
 func (c *coordinator) observeProcesses(keys []string) {
 	if c.watching.adopting || !c.watching.processes {
 		return
@@ -87,7 +86,7 @@ func (c *coordinator) observeProcesses(keys []string) {
 	}
 }
 
-// findProcesses has the Watcher find what runs of the plugins. At the start
+// findProcesses orders the Watcher to find the processes of plugins. At the start
 // the first scan waits for the answer (EV-07).
 func (c *coordinator) findProcesses(keys []string) {
 	c.watching.asked = keys
@@ -99,8 +98,8 @@ func (c *coordinator) findProcesses(keys []string) {
 	c.giveOrder(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
 }
 
-// onAdopted takes over what runs, and treats what has exited meanwhile as an
-// exit (EV-07, EV-09).
+// onAdopted stores the processes that were found. At the start it re-attaches to
+// running plugins, and handles the exits of plugins that ran before (EV-07, EV-09).
 func (c *coordinator) onAdopted(m messages.Adopted) {
 	if !c.workers.watcher.isAnswer(m.Gen) {
 		return
@@ -121,7 +120,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 		case len(s.Processes) > 0:
 			running++
 			c.applyFact(l, policy.Fact{Kind: policy.Adopted, RunID: s.RunID, Processes: s.Processes})
-		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
+		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else the scan finds its exit (EV-04)
 			missed++
 			c.applyFact(l, policy.Fact{Kind: policy.ExitMissed, RunID: s.RunID, LockHeld: s.LockHeld})
 		}
@@ -139,15 +138,15 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 	}
 	next := c.watching.queued
 	c.watching.queued = nil
-	if reached := len(m.Observed); reached > 0 { // it goes on where it stopped
+	if reached := len(m.Observed); reached > 0 { // the missing ones are next
 		next = append(next, c.watching.asked[min(reached, len(c.watching.asked)):]...)
 	}
 	slices.Sort(next)
 	c.observeProcesses(slices.Compact(next))
 }
 
-// onExit hands an exit to its plugin's lifecycle: of the last process (EV-01),
-// how that ended (EV-10), or of one while others live on (EV-23).
+// onExit applies an exit to its plugin: of the last process (EV-01), of one while
+// others are still running (EV-23), or the late cause of an earlier one (EV-10).
 func (c *coordinator) onExit(e plugin.Exit) {
 	l, ok := c.plugins[e.Name]
 	if !ok {
@@ -163,8 +162,8 @@ func (c *coordinator) onExit(e plugin.Exit) {
 	c.applyFact(l, policy.Fact{Kind: kind, Exit: e})
 }
 
-// onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
-// (EV-06), unless it is of another version.
+// onHeartbeat applies a heartbeat, or that it is overdue, to its plugin (EV-06),
+// unless it is of another version.
 func (c *coordinator) onHeartbeat(p plugin.HeartbeatEvent) {
 	l, ok := c.plugins[p.Heartbeat.Plugin.Key()]
 	if !ok || l.Plugin.Version != p.Heartbeat.Plugin.Version {
@@ -177,6 +176,7 @@ func (c *coordinator) onHeartbeat(p plugin.HeartbeatEvent) {
 	c.applyFact(l, f)
 }
 
+// onWatchFailed records that a source of events failed or recovered.
 func (c *coordinator) onWatchFailed(m messages.WatchFailed) {
 	if m.Err != nil && m.What == heartbeatEvents {
 		for _, l := range c.plugins {

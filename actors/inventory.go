@@ -8,8 +8,8 @@ import (
 	"pluginsupervisor/messages"
 )
 
-// inventory carries out CollectInventory orders: it lists the installed
-// plugins. It keeps nothing between two orders.
+// inventory carries out CollectInventory orders: it lists the installed plugins. It
+// has no state between two orders.
 type inventory struct {
 	lister Lister
 	clock  Clock

@@ -7,26 +7,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// journal holds the entries that the message that is handled leads to. They
-// are numbered and completed when it has been handled, then saved and
-// published (EV-12).
+// journal holds the entries of the message that is handled. They are numbered and
+// completed when it has been handled, then saved and published (EV-12).
 type journal struct {
 	log        *logrus.Entry
 	now        *plugin.Moment // of the message that is handled
 	last       uint64         // number of the last entry
 	entries    []openEntry
-	unreported map[string]bool // plugins that changed since the control plane last acknowledged something of them
+	unreported map[string]bool // plugins that changed since their last acknowledgement
 }
 
-// openEntry is an entry; what comes next is known when the message has been
-// handled.
+// openEntry is an entry that lacks its next step, which is known when the message
+// has been handled.
 type openEntry struct {
 	plugin.Entry
-	about *policy.Lifecycle // whose plan comes next; nil: none
+	about *policy.Lifecycle // has the next step; nil: there is none
 }
 
-// notePlugin adds an entry about a plugin, and writes to the log what an operator
-// looks for there.
+// notePlugin adds an entry about a plugin, and logs exits and failed attempts.
 func (j *journal) notePlugin(l *policy.Lifecycle, e plugin.Entry) {
 	key := l.Plugin.Key()
 	e.Plugin, e.Version, e.At = key, l.Plugin.Version, j.now.Wall
@@ -49,7 +47,7 @@ func (j *journal) notePlugin(l *policy.Lifecycle, e plugin.Entry) {
 	}
 }
 
-// noteAbsent adds an entry about a plugin that is not on the host.
+// noteAbsent adds an entry about a plugin that is not installed.
 func (j *journal) noteAbsent(name, version string, e plugin.Entry) {
 	e.Plugin, e.Version, e.At = name, version, j.now.Wall
 	j.entries = append(j.entries, openEntry{Entry: e})
@@ -62,8 +60,8 @@ func (j *journal) noteHost(kind plugin.EntryKind, cause, decision string) {
 	})
 }
 
-// noteAcknowledged notes that the control plane knows of a plugin what it has
-// acknowledged.
+// noteAcknowledged adds an entry for the first acknowledgement since the plugin
+// changed.
 func (j *journal) noteAcknowledged(l *policy.Lifecycle, status plugin.Status) {
 	key := l.Plugin.Key()
 	if j.unreported[key] {
@@ -72,7 +70,7 @@ func (j *journal) noteAcknowledged(l *policy.Lifecycle, status plugin.Status) {
 	}
 }
 
-// takeEntries numbers and completes the entries and hands them over.
+// takeEntries numbers, completes, removes and returns the entries.
 func (j *journal) takeEntries() []plugin.Entry {
 	done := make([]plugin.Entry, len(j.entries))
 	for i, e := range j.entries {
@@ -88,7 +86,7 @@ func (j *journal) takeEntries() []plugin.Entry {
 	return done
 }
 
-// logFor returns the log with the plugin in it.
+// logFor returns the log with the plugin and its version as fields.
 func (j *journal) logFor(l *policy.Lifecycle) *logrus.Entry {
 	return j.log.WithFields(logrus.Fields{"plugin": l.Plugin.Key(), "version": l.Plugin.Version})
 }

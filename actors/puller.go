@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// puller carries out Pull orders: it reads the heartbeats of all Persist
-// plugins. It keeps nothing between two orders.
+// puller carries out Pull orders: it reads the heartbeats of all Persist plugins. It
+// has no state between two orders.
 type puller struct {
 	lister     Lister
 	heartbeats Heartbeats
@@ -43,7 +43,7 @@ func (p *puller) Receive(c actor.Context) {
 	}
 }
 
-// readHeartbeats is the order itself, off the actor's goroutine.
+// readHeartbeats carries out the order, outside of the actor's goroutine.
 func (p *puller) readHeartbeats(ctx context.Context, gen uint64) messages.PullCompleted {
 	list, err := p.lister.List(ctx)
 	now := p.clock.Now()

@@ -21,8 +21,8 @@ const (
 	longestRetryAfter = time.Hour
 )
 
-// reporter delivers reports and events. It owns the one report and the one
-// event under way and their retries.
+// reporter delivers reports and events. It owns the current report, the current
+// event and their retries.
 type reporter struct {
 	reports lane
 	events  lane
@@ -54,7 +54,7 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 				failed: func(gen uint64, at time.Time, try int, err error, next time.Time) any {
 					return messages.EventFailed{Gen: gen, At: at, Try: try, Err: err, NextTry: next}
 				},
-				replaced:    func(uint64) any { return nil }, // the sender of the newer one knows
+				replaced:    func(uint64) any { return nil }, // nothing is sent: the Coordinator sent the newer one
 				independent: true,
 			},
 		}
@@ -77,7 +77,7 @@ func (r *reporter) Receive(c actor.Context) {
 	}
 }
 
-// delivery is one thing to deliver.
+// delivery is one report or event to deliver.
 type delivery struct {
 	gen    uint64
 	sender *actor.PID
@@ -100,11 +100,11 @@ func (tryDue) IgnoreDeadLetterLogging() {}
 
 // lane delivers one order at a time.
 //
-// A newer order takes the place of one that waits for its next try, and
-// inherits its number of tries and its next time, so that frequent reports do
-// not begin the backoff anew. A request that was sent is never cut short by a
-// newer order: the server may have it already, and two reports must not
-// overtake each other. The newer one follows it.
+// A newer order replaces one that waits for its next try. It inherits the number of
+// tries and the time of the next one, so that frequent reports do not reset the
+// backoff. A request that was sent is never cancelled for a newer order: the server
+// may have received it, and a report must not overtake another. The newer order
+// follows it.
 type lane struct {
 	clock     Clock
 	retry     *policy.Backoff
@@ -112,8 +112,8 @@ type lane struct {
 	delivered func(gen uint64, at time.Time, a plugin.Answer) any
 	failed    func(gen uint64, at time.Time, try int, err error, next time.Time) any
 	replaced  func(gen uint64) any
-	// independent reports that orders have nothing to do with each other: the
-	// final refusal of one does not delay the next.
+	// independent reports whether the orders are independent: the final refusal of
+	// one does not delay the next.
 	independent bool
 
 	current *delivery // being sent, or waiting for its next try
@@ -124,7 +124,7 @@ type lane struct {
 	timer   *time.Timer
 }
 
-// acceptOrder takes an order, which replaces the one that was not sent yet.
+// acceptOrder accepts an order. It replaces the one that was not sent yet.
 func (l *lane) acceptOrder(c actor.Context, o delivery) {
 	place := &l.current
 	if l.work.isBusy() {
@@ -137,14 +137,14 @@ func (l *lane) acceptOrder(c actor.Context, o delivery) {
 	l.sendOrWait(c)
 }
 
-// reportReplaced reports that an order will not be delivered, because a newer one is.
+// reportReplaced reports that a newer order has replaced one.
 func (l *lane) reportReplaced(c actor.Context, o delivery) {
 	if m := l.replaced(o.gen); m != nil {
 		c.Send(o.sender, m)
 	}
 }
 
-// sendOrWait sends the current order, or waits until that is allowed.
+// sendOrWait sends the current order, or sets a timer if it is not time yet.
 func (l *lane) sendOrWait(c actor.Context) {
 	if l.current == nil || l.work.isBusy() {
 		return
@@ -162,8 +162,8 @@ func (l *lane) sendOrWait(c actor.Context) {
 	}, func(err error) any { return tried{lane: l, err: err} })
 }
 
-// endTry handles the result of a try, and goes on with the newer order if
-// there is one.
+// endTry handles the result of a try, and continues with the newer order if there is
+// one.
 func (l *lane) endTry(c actor.Context, m tried) {
 	if !l.work.isBusy() { // stopped meanwhile
 		return
@@ -181,7 +181,8 @@ func (l *lane) endTry(c actor.Context, m tried) {
 	l.sendOrWait(c)
 }
 
-// scheduleRetry sets the time of the next try, of this order or of the newer one.
+// scheduleRetry sets the time of the next try, of this order or of the newer one, and
+// reports the failure.
 func (l *lane) scheduleRetry(c actor.Context, o delivery, err error) {
 	wait, final := retryAfter(err), isFinalRefusal(err)
 	try, now := l.try, l.clock.Now()
@@ -202,7 +203,7 @@ func (l *lane) scheduleRetry(c actor.Context, o delivery, err error) {
 	}
 }
 
-// reset forgets the order and the failures.
+// reset clears the order and the failures.
 func (l *lane) reset() {
 	l.stopTimer()
 	l.current, l.try, l.next = nil, 0, time.Time{}
@@ -222,14 +223,14 @@ func (l *lane) stopTimer() {
 	}
 }
 
-// isFinalRefusal reports whether sending the same again soon is useless (SC-20).
+// isFinalRefusal reports whether a retry soon is useless (SC-20).
 func isFinalRefusal(err error) bool {
 	var refusal *plugin.HTTPError
 	return errors.As(err, &refusal) && refusal.IsFinal()
 }
 
-// retryAfter returns how long the server asked to send nothing, at most
-// longestRetryAfter (SC-17).
+// retryAfter returns the Retry-After of the server, at most longestRetryAfter
+// (SC-17).
 func retryAfter(err error) time.Duration {
 	var refusal *plugin.HTTPError
 	if !errors.As(err, &refusal) {

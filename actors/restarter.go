@@ -11,14 +11,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// slotTimeout is how long an attempt may keep its slot, so that a hung start
-// does not hold up the others (RS-03). It is also how long the starts of other
-// plugins may hold up the `--status` after the verb.
+// slotTimeout is the longest time that an attempt keeps its slot, so that a hung
+// start does not delay the others (RS-03). It is also the longest time that starts of
+// other plugins delay the `--status` after the verb.
 const slotTimeout = time.Second
 
-// restarter lives for one attempt at one plugin. It waits the time it was
-// given, asks for a slot, runs its verb, asks for a slot again, runs
-// `--status`, reports the result to its parent, and stops.
+// restarter makes one attempt at one plugin. It waits for the delay, requests a
+// slot, runs the verb, requests a slot again, runs `--status`, reports the result to
+// its parent, and stops.
 //
 //	waiting ──time is up──▶ SlotRequested ──SlotGranted──▶ verb ──▶ CheckRequested ──SlotGranted──▶ `--status` ──▶ RestartSucceeded | RestartFailed
 //	   └───────Cancel─────────────┴──────────Cancel─────────┴────────────┴─────────────Cancel──────────┴──────▶ RestartCancelled
@@ -30,7 +30,7 @@ type restarter struct {
 	work      work
 	timer     *time.Timer
 	checkNow  chan struct{} // closed when `--status` may run after the verb
-	verbDone  bool          // the verb has ended, and CheckRequested was sent
+	verbDone  bool          // the verb has finished, and CheckRequested was sent
 	cancelled bool          // cancelled while the verb ran
 }
 
@@ -39,7 +39,7 @@ func newRestarter(a messages.Attempt, m Manager, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &restarter{attempt: a, manager: m, clock: clock} }, withPanicLogging)
 }
 
-// What a Restarter sends to itself.
+// The messages that a Restarter sends to itself.
 type (
 	waitOver     struct{}
 	takesLong    struct{}
@@ -85,7 +85,7 @@ func (r *restarter) Receive(c actor.Context) {
 	}
 }
 
-// useSlot begins the attempt, or lets it go on to its final `--status`.
+// useSlot begins the attempt, or allows its final `--status`.
 func (r *restarter) useSlot(c actor.Context) {
 	r.timer.Stop()
 	r.timer = sendAfter(c, slotTimeout, takesLong{})
@@ -99,7 +99,7 @@ func (r *restarter) useSlot(c actor.Context) {
 		func(err error) any { return attemptEnded{err: err} })
 }
 
-// allowCheck lets the attempt run its final `--status`, if its verb has ended.
+// allowCheck lets the attempt run its final `--status`, if its verb has finished.
 func (r *restarter) allowCheck() {
 	if r.verbDone && r.checkNow != nil {
 		close(r.checkNow)
@@ -107,25 +107,27 @@ func (r *restarter) allowCheck() {
 	}
 }
 
+// cancelAttempt kills the verb that runs, or reports at once that the attempt is
+// cancelled.
 func (r *restarter) cancelAttempt(c actor.Context, m messages.Cancel) {
 	switch {
 	case m.Attempt != r.attempt.ID:
 	case r.work.isBusy():
 		r.cancelled = true
-		r.work.cancel() // answered when the process tree is gone
+		r.work.cancel() // answered when the process tree has exited
 	default:
 		r.finishWith(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key(), At: r.clock.Now()})
 	}
 }
 
-// runAttempt is the attempt itself, off the actor's goroutine.
+// runAttempt makes the attempt, outside of the actor's goroutine.
 func (r *restarter) runAttempt(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
 	if r.attempt.CheckFirst && r.attempt.Kind != messages.KindRestart {
 		switch probe := r.checkBefore(ctx); {
 		case probe.Status == r.wantedStatus():
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
-		case probe.HostFault: // it may run: it is not started (EV-24)
+		case probe.HostFault: // not started, because it may be running (EV-24)
 			return attemptEnded{probe: probe}
 		}
 	}
@@ -155,8 +157,8 @@ func (r *restarter) runAttempt(ctx context.Context, send func(any), checkNow <-c
 	return attemptEnded{outcome: outcome, probe: confirm(ctx, p)}
 }
 
-// A plugin whose `--status` says running, though no process of it was found,
-// is asked again for doubtFor before that is believed (EV-07).
+// If `--status` says running and no process of the plugin was found, it is repeated
+// for confirmFor before it counts (EV-07).
 const (
 	confirmFor   = 2 * time.Second
 	confirmPause = 250 * time.Millisecond
@@ -177,7 +179,7 @@ func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	return probe
 }
 
-// wantedStatus returns what `--status` says after an attempt that has succeeded.
+// wantedStatus returns the status after a successful attempt.
 func (r *restarter) wantedStatus() plugin.Status {
 	if r.attempt.Kind == messages.KindStop {
 		return plugin.StatusFailed
@@ -185,8 +187,8 @@ func (r *restarter) wantedStatus() plugin.Status {
 	return plugin.StatusRunning
 }
 
-// reportResult sends the result of the attempt to the parent. What `--status`
-// said at the end decides.
+// reportResult sends the result of the attempt to the parent. The final `--status`
+// decides about success.
 func (r *restarter) reportResult(c actor.Context, m attemptEnded) {
 	key, now := r.attempt.Plugin.Key(), r.clock.Now()
 	switch {
@@ -221,7 +223,7 @@ func (r *restarter) failureCause(m attemptEnded) string {
 	}
 }
 
-// finishWith sends the last message and stops.
+// finishWith sends the last message to the parent and stops the Restarter.
 func (r *restarter) finishWith(c actor.Context, m any) {
 	c.Send(c.Parent(), m)
 	c.Stop(c.Self())
