@@ -108,7 +108,7 @@ type Timer struct {
 	Interval time.Duration `json:"-"`
 	Seconds  float64       `json:"interval"` // Interval in seconds
 	Due      time.Time     `json:"due"`
-	Running  bool          `json:"running"` // its work has not ended yet
+	Running  bool          `json:"running"` // its work has not finished
 	Skipped  int           `json:"skipped"` // due while its work ran (TM-01)
 }
 

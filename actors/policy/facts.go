@@ -69,20 +69,20 @@ func (k FactKind) outdatesAnswers() bool {
 // Fact is new information about a plugin. Kind says which fields are set.
 type Fact struct {
 	Kind      FactKind
-	Cause     string              // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
+	Cause     string              // SeenDead, HealthFailed, StartFailed, StopFailed: the cause; Operator…: the command
 	Scan      bool                // SeenRunning, SeenDead: by the periodic scan
-	Force     bool                // OperatorStart: whatever program holds the name lock (RS-11)
-	Refresh   bool                // SeenRunning: asked for by RefreshDue
+	Force     bool                // OperatorStart: does not wait for the name lock (RS-11)
+	Refresh   bool                // SeenRunning: requested by RefreshDue
 	LockHeld  bool                // SeenDead, ExitMissed: another program works on it (EV-21)
 	Exit      plugin.Exit         // Exited, ProcessExited, ExitExplained
-	Heartbeat plugin.Heartbeat    // BeatSeen, BeatLate
-	Age       time.Duration       // BeatSeen, BeatLate: of the beat by its own date
-	ByEvent   bool                // BeatSeen, BeatLate: told by an event, so that Age is exact
+	Heartbeat plugin.Heartbeat    // HeartbeatSeen, HeartbeatLate
+	Age       time.Duration       // HeartbeatSeen, HeartbeatLate: age by the date in the file
+	ByEvent   bool                // HeartbeatSeen, HeartbeatLate: reported by an event, so that Age is exact
 	RunID     uint64              // Adopted, ExitMissed, ProcessesSeen: number of the run
 	Processes []plugin.Process    // Adopted, ProcessesSeen
-	At        plugin.Moment       // StartSucceeded, StartFailed: when the attempt ended
+	At        plugin.Moment       // StartSucceeded, StartFailed: when the attempt finished
 	Outcome   plugin.Outcome      // StartSucceeded, StartFailed, StopFailed
-	Probe     plugin.Probe        // StartFailed: what `--status` said afterwards
+	Probe     plugin.Probe        // StartFailed: of `--status` afterwards
 	HostFault bool                // StartFailed, StopFailed: the host could not run it (EV-24)
 	Gone      bool                // StartFailed, StopFailed: it was not run, its record is gone (EV-22)
 	Plugin    plugin.Plugin       // Recorded
