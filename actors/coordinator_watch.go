@@ -119,7 +119,7 @@ func (c *coordinator) onAdopted(m messages.Adopted) {
 			}
 		case len(s.Processes) > 0:
 			running++
-			c.applyFact(l, policy.Fact{Kind: policy.Adopted, RunID: s.RunID, Processes: s.Processes})
+			c.applyFact(l, policy.Fact{Kind: policy.Reattached, RunID: s.RunID, Processes: s.Processes})
 		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else the scan finds its exit (EV-04)
 			missed++
 			c.applyFact(l, policy.Fact{Kind: policy.ExitMissed, RunID: s.RunID, LockHeld: s.LockHeld})

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The n-th wait: doubled with each try, a fifth off either way, never beyond
-// the longest, and never the last.
+// The n-th wait doubles with each try, with a jitter of a fifth, up to the longest.
 func TestBackoff(t *testing.T) {
 	const second = time.Second
 	for _, test := range []struct {
@@ -42,13 +41,13 @@ func TestBackoff(t *testing.T) {
 			}
 			b.Reset()
 			if got := b.NextWait(); got > min(test.initial*12/10, test.longest) {
-				t.Errorf("after Reset: %v", got)
+				t.Errorf("NextWait after Reset: %v, want about %v", got, test.initial)
 			}
 		})
 	}
 	t.Run("RS-05 far beyond any number of tries", func(t *testing.T) {
 		if got := nthBackoff(1<<40, second, 10*second, rand.New(rand.NewPCG(1, 1))); got < 8*second || got > 10*second {
-			t.Errorf("%v", got)
+			t.Errorf("wait %v, want 8s to 10s", got)
 		}
 	})
 }
@@ -60,7 +59,7 @@ func TestBackoffIsSpread(t *testing.T) { // RS-05: with jitter
 		seen[nthBackoff(3, time.Second, time.Minute, r)] = true
 	}
 	if len(seen) < 90 {
-		t.Errorf("RS-05: %d different waits of 100", len(seen))
+		t.Errorf("RS-05: %d different waits of 100, want at least 90", len(seen))
 	}
 }
 
@@ -72,7 +71,7 @@ func TestWithin(t *testing.T) {
 		t.Run(fmt.Sprint(test.bound), func(t *testing.T) {
 			for range 1000 {
 				if d := RandomWithin(test.bound, r); d < 0 || d >= test.most {
-					t.Fatalf("%v", d)
+					t.Fatalf("RandomWithin(%v) = %v, want 0 to below %v", test.bound, d, test.most)
 				}
 			}
 		})

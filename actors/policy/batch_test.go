@@ -10,7 +10,7 @@ func TestBatch(t *testing.T) { // EV-11
 	b := &Batch{}
 	settings := func() plugin.Settings { return plugin.Settings{Lazy: true} }
 	if _, dirty := b.CollectChanges(settings); dirty {
-		t.Error("EV-11 nothing changed, and it is saved")
+		t.Error("EV-11 there is something to save without a change")
 	}
 	b.SetRestarts("a", &plugin.RestartRecord{Count: 1}, false)
 	if c, dirty := b.CollectChanges(settings); !dirty || c.Sync || c.Settings != nil {

@@ -14,19 +14,19 @@ import (
 
 var blockedStart = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// refusal is the error of a fetch whose package could not be taken.
+// refusal returns the error of a fetch whose package is not acceptable.
 func refusal(pkg, why string) error {
 	return fmt.Errorf("fetch: %w", &plugin.PackageError{Package: pkg, Err: errors.New(why)})
 }
 
 func assigned(name, version string) plugin.Change { return plugin.Change{Name: name, Version: version} }
 
-// UP-14: a package that cannot be taken is tried at the next check, then ever
-// more slowly, at most once a day.
+// UP-14: a package that cannot be installed is retried at the next check, then after
+// twice as long each time, at most a day.
 func TestBlockedPace(t *testing.T) {
 	for _, tt := range []struct {
 		every time.Duration
-		want  []int // at which checks it is tried
+		want  []int // the checks at which it is tried
 	}{
 		{30 * time.Minute, []int{0, 1, 3, 7, 15, 31, 63, 111, 159}},
 		{10 * time.Second, []int{0, 1, 3, 7, 15, 31, 63, 127}},
@@ -37,7 +37,7 @@ func TestBlockedPace(t *testing.T) {
 		for check := 0; len(got) < len(tt.want); check++ {
 			now := blockedStart.Add(time.Duration(check) * tt.every)
 			if check > 0 {
-				now = now.Add(-tt.every / 10) // as a check may be earlier than a period after the failure
+				now = now.Add(-tt.every / 10) // a check may come less than a period after the failure
 			}
 			if b.AvoidedPackage(assigned("a", "2.0"), now) == "" {
 				got = append(got, check)
@@ -50,8 +50,9 @@ func TestBlockedPace(t *testing.T) {
 	}
 }
 
-// UP-14: it is about one package: another version is tried at once, and another
-// package begins anew. An operator's command and a clock that was set override it.
+// UP-14: a block is for one package: another version is tried at once, and another
+// package starts with one try. An operator's command and a clock that was set
+// override it.
 func TestBlockedAvoid(t *testing.T) {
 	b := NewBlocked(plugin.Memory{}, &Batch{})
 	for range 3 {
@@ -81,8 +82,8 @@ func TestBlockedAvoid(t *testing.T) {
 	}
 }
 
-// UP-14: what is remembered is saved, and ends when the version is on the host,
-// the plugin removed, or the version not assigned any more.
+// UP-14: blocked versions are saved, and removed when the version is installed, the
+// plugin removed, or the version no longer assigned.
 func TestBlockedEnds(t *testing.T) {
 	batch := &Batch{}
 	b := NewBlocked(plugin.Memory{Blocked: map[string]plugin.Blocked{"old": {Name: "old", Version: "1"}}}, batch)
@@ -109,9 +110,9 @@ func TestBlockedEnds(t *testing.T) {
 	}
 }
 
-// EV-24, UP-14: what fails for another reason than its package is shown and
-// tried at the next check. A version in quarantine is shown as such, and a
-// change that is not wanted any more has not failed.
+// EV-24, UP-14: a version that fails for another reason than its package is shown
+// and retried at the next check. A version in quarantine is not shown as blocked,
+// nor is one whose change was cancelled.
 func TestBlockedByHost(t *testing.T) {
 	b := NewBlocked(plugin.Memory{}, &Batch{})
 	for _, why := range []error{plugin.QuarantinedVersion{Version: "2.0"}, fmt.Errorf("fetch: %w", context.Canceled)} {

@@ -9,7 +9,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func names(changes []plugin.Change) (all []string) {
+func changeNames(changes []plugin.Change) (all []string) {
 	for _, c := range changes {
 		all = append(all, c.Name)
 	}
@@ -25,12 +25,12 @@ func queueOf(origin plugin.Origin, names ...string) *Changes {
 	return c
 }
 
-// wantStarted starts what may be started now, and returns it.
+// wantStarted starts the fetches that may start now, and returns their changes.
 func wantStarted(t *testing.T, c *Changes, want ...string) []plugin.Change {
 	t.Helper()
 	started := c.StartFetches(epoch)
-	if !slices.Equal(names(started), want) {
-		t.Errorf("started %v, want %v", names(started), want)
+	if !slices.Equal(changeNames(started), want) {
+		t.Errorf("started %v, want %v", changeNames(started), want)
 	}
 	return started
 }
@@ -47,7 +47,7 @@ func TestChanges(t *testing.T) {
 		c.Finish(started[0].ID, true)
 		wantStarted(t, c, "e")
 	})
-	t.Run("UP-11 what was left half done goes first, then an operator's", func(t *testing.T) {
+	t.Run("UP-11 unfinished ones of an earlier process go first, then an operator's", func(t *testing.T) {
 		c := queueOf(plugin.FromControlPlane, "a", "b")
 		c.Add(plugin.Change{Name: "c", Origin: plugin.FromOperator}, epoch)
 		c.Add(plugin.Change{Name: "d", Origin: plugin.FromRecovery}, epoch)
@@ -57,11 +57,11 @@ func TestChanges(t *testing.T) {
 		c := queueOf(plugin.FromControlPlane, "a", "a", "b")
 		started := wantStarted(t, c, "a", "b")
 		if started[0].ID != 1 {
-			t.Errorf("number %d goes first", started[0].ID)
+			t.Errorf("number %d goes first, want 1", started[0].ID)
 		}
 		c.Finish(started[0].ID, false)
 		if next := wantStarted(t, c, "a"); next[0].ID != 2 {
-			t.Errorf("then number %d", next[0].ID)
+			t.Errorf("then number %d, want 2", next[0].ID)
 		}
 	})
 }
@@ -103,7 +103,7 @@ func TestChangesCancelled(t *testing.T) {
 				if test.to != ChangeFetching {
 					return
 				}
-				if _, wanted := c.MarkReady(1, epoch); wanted || c.CancelCause(1) != why || !slices.Equal(names(c.ListFetching()), []string{"a"}) {
+				if _, wanted := c.MarkReady(1, epoch); wanted || c.CancelCause(1) != why || !slices.Equal(changeNames(c.ListFetching()), []string{"a"}) {
 					t.Errorf("a cancelled fetch is wanted: %v, cause %v", wanted, c.CancelCause(1))
 				}
 				if again := c.CancelPending("a", why); len(again) != 0 {
@@ -112,7 +112,7 @@ func TestChangesCancelled(t *testing.T) {
 			})
 		}
 	})
-	t.Run("UP-12 of other plugins nothing is cancelled", func(t *testing.T) {
+	t.Run("UP-12 changes of other plugins are not cancelled", func(t *testing.T) {
 		c := queueOf(plugin.FromControlPlane, "a", "b")
 		if got := c.CancelPending("b", errors.New("x")); len(got) != 1 || got[0].Change.Name != "b" || len(c.list) != 1 {
 			t.Errorf("%+v", got)
@@ -148,7 +148,7 @@ func TestChangesOfUpdateCheck(t *testing.T) {
 			t.Errorf("%d offered, done %v", offered, done)
 		}
 	})
-	t.Run("UP-09 what was made while the answer was on its way is not made again", func(t *testing.T) {
+	t.Run("UP-09 a change that was made before the answer came is not made again", func(t *testing.T) {
 		c := queueOf(plugin.FromControlPlane, "a", "b")
 		c.StartFetches(epoch)
 		c.BeginCheck()
@@ -167,7 +167,7 @@ func TestChangesOfUpdateCheck(t *testing.T) {
 }
 
 func TestChangesShown(t *testing.T) {
-	t.Run("what status shows is the furthest one of a plugin", func(t *testing.T) {
+	t.Run("status shows the change of a plugin with the most progress", func(t *testing.T) {
 		c := queueOf(plugin.FromControlPlane, "a", "a")
 		if change, phase, _, ok := c.FindByPlugin("a"); !ok || change.ID != 1 || phase != ChangeQueued {
 			t.Errorf("%+v %s", change, phase)
@@ -180,7 +180,7 @@ func TestChangesShown(t *testing.T) {
 			t.Error("a change of an unknown plugin")
 		}
 	})
-	t.Run("an unknown number is none", func(t *testing.T) {
+	t.Run("an unknown number is no change", func(t *testing.T) {
 		c := &Changes{}
 		_, known := c.Finish(7, true)
 		_, wanted := c.MarkReady(7, epoch)

@@ -33,7 +33,7 @@ func TestEvents(t *testing.T) {
 		if e.Count() != 2 {
 			t.Errorf("%d events", e.Count())
 		}
-		e.MarkDelivered(first) // too late to matter
+		e.MarkDelivered(first) // replaced already
 		if _, id := nextEvent(e); id != plugin.EventUpdate {
 			t.Errorf("next %q", id)
 		}
@@ -42,7 +42,7 @@ func TestEvents(t *testing.T) {
 		e := eventsOf("one", "two")
 		seq, _ := nextEvent(e)
 		if _, _, ok := e.Next(); ok {
-			t.Error("two are on their way")
+			t.Error("two events are sent at once")
 		}
 		e.MarkDelivered(seq)
 		if _, id := nextEvent(e); id != "two" {
@@ -52,7 +52,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventsRefused(t *testing.T) {
-	t.Run("SC-20 a refused event does not hold up the others, and is tried on the next occasion", func(t *testing.T) {
+	t.Run("SC-20 a rejected event does not delay the others, and is retried on the next occasion", func(t *testing.T) {
 		e := eventsOf("one", "two")
 		seq, _ := nextEvent(e)
 		e.MarkRefused(seq)
@@ -62,20 +62,20 @@ func TestEventsRefused(t *testing.T) {
 		}
 		e.MarkDelivered(seq)
 		if _, _, ok := e.Next(); ok {
-			t.Error("a refused event was tried without an occasion")
+			t.Error("a rejected event was retried without an occasion")
 		}
 		e.RetryRefused()
 		if _, id := nextEvent(e); id != "one" {
 			t.Errorf("next %q", id)
 		}
 	})
-	t.Run("SC-20 of many that were refused one is tried at an occasion, the others when that was taken", func(t *testing.T) {
+	t.Run("SC-20 of many rejected events one is retried, the others when that was accepted", func(t *testing.T) {
 		e := eventsOf("one", "two", "three")
 		for range 3 {
 			seq, _ := nextEvent(e)
 			e.MarkRefused(seq)
 		}
-		for range 2 { // it is refused again
+		for range 2 { // it is rejected again
 			e.RetryRefused()
 			e.RetryRefused()
 			seq, id := nextEvent(e)
@@ -101,11 +101,11 @@ func TestEventsRefused(t *testing.T) {
 		e := eventsOf("one")
 		e.HoldBack()
 		if _, _, ok := e.Next(); ok {
-			t.Error("sent while it is held back")
+			t.Error("an event is sent while events are held back")
 		}
 		e.Release()
 		first, _ := nextEvent(e)
-		e.ResendInFlight() // the Reporter has forgotten it
+		e.ResendInFlight() // the Reporter has lost it
 		if again, _ := nextEvent(e); again != first {
 			t.Errorf("sent %d, then %d", first, again)
 		}
@@ -113,7 +113,7 @@ func TestEventsRefused(t *testing.T) {
 }
 
 func TestEventsKept(t *testing.T) {
-	t.Run("full: the oldest goes", func(t *testing.T) {
+	t.Run("full: the oldest is dropped", func(t *testing.T) {
 		e := eventsOf()
 		for i := range MaxEvents {
 			if dropped := e.Add(event(fmt.Sprint(i))); dropped != nil {
@@ -127,7 +127,7 @@ func TestEventsKept(t *testing.T) {
 			t.Errorf("%d events", e.Count())
 		}
 	})
-	t.Run("EV-11 begins with what was saved", func(t *testing.T) {
+	t.Run("EV-11 begins with the saved events", func(t *testing.T) {
 		e := NewEvents(plugin.Memory{Events: map[uint64]plugin.Event{7: event("a"), 9: event("b")}}, &Batch{})
 		var order []uint64
 		for seq, _, ok := e.Next(); ok; seq, _, ok = e.Next() {

@@ -13,7 +13,7 @@ type FactKind uint8
 const (
 	Recorded         FactKind = iota // the plugin's record is in the database
 	RecordGone                       // its record is no longer in the database
-	Adopted                          // processes of it were found at the start of the supervisor
+	Reattached                       // processes of it were found at the start of the supervisor
 	ExitMissed                       // processes that were known have exited without an event (EV-09)
 	InstalledNow                     // another program has just installed it (EV-22)
 	LockFreed                        // another program has released its name lock (EV-21)
@@ -47,7 +47,7 @@ const (
 )
 
 var factNames = [factCount]string{
-	"Recorded", "RecordGone", "Adopted", "ExitMissed", "InstalledNow", "LockFreed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
+	"Recorded", "RecordGone", "Reattached", "ExitMissed", "InstalledNow", "LockFreed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
 	"HeartbeatSeen", "HeartbeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
 	"StopFailed", "AttemptCancelled", "OperatorStart", "OperatorStop", "OperatorRestart", "OperatorChange", "ChangeGranted",
 	"ChangeDropped", "ChangeCompleted", "HealthyDue", "SilenceDue", "RefreshDue",
@@ -78,8 +78,8 @@ type Fact struct {
 	Heartbeat plugin.Heartbeat    // HeartbeatSeen, HeartbeatLate
 	Age       time.Duration       // HeartbeatSeen, HeartbeatLate: age by the date in the file
 	ByEvent   bool                // HeartbeatSeen, HeartbeatLate: reported by an event, so that Age is exact
-	RunID     uint64              // Adopted, ExitMissed, ProcessesSeen: number of the run
-	Processes []plugin.Process    // Adopted, ProcessesSeen
+	RunID     uint64              // Reattached, ExitMissed, ProcessesSeen: number of the run
+	Processes []plugin.Process    // Reattached, ProcessesSeen
 	At        plugin.Moment       // StartSucceeded, StartFailed: when the attempt finished
 	Outcome   plugin.Outcome      // StartSucceeded, StartFailed, StopFailed
 	Probe     plugin.Probe        // StartFailed: of `--status` afterwards

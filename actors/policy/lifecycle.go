@@ -130,10 +130,10 @@ type attempt struct {
 
 // uptime describes the run of a plugin.
 type uptime struct {
-	since    plugin.Moment
-	unproven bool // not healthy yet since it was started (RS-05)
-	firstRun bool // run of its first start (EV-05)
-	adopted  bool // found at the start of the supervisor; `--status` has not said running yet (EV-07)
+	since      plugin.Moment
+	unproven   bool // not healthy yet since it was started (RS-05)
+	firstRun   bool // run of its first start (EV-05)
+	reattached bool // found at the start of the supervisor; `--status` has not said running yet (EV-07)
 }
 
 // then is the action that follows a cancelled attempt.

@@ -18,16 +18,16 @@ func noteProcesses(t *turn) {
 	}
 }
 
-// adoptRunning re-attaches to a plugin that runs since an earlier supervisor process
+// reattachRunning re-attaches to a plugin that runs since an earlier supervisor process
 // (EV-07).
-func adoptRunning(t *turn) {
+func reattachRunning(t *turn) {
 	l, now := t.l, t.env.Now
 	since := l.Record.RunningSince
 	if since.IsZero() || since.After(now) {
 		since = now
 	}
 	l.run, l.processes = t.f.RunID, t.f.Processes
-	up := uptime{since: since, adopted: true}
+	up := uptime{since: since, reattached: true}
 	up.unproven = l.Record.Failures > 0 || now.Sub(since) < t.env.Config.HealthyAfter
 	t.enterRunning(up, "re-attached after supervisor restart")
 	if up.unproven {
@@ -59,7 +59,7 @@ func acceptStarted(t *turn) {
 // stillRunning records that `--status` says running of a running plugin.
 func stillRunning(t *turn) {
 	t.l.unconfirmed = 0
-	t.changeUptime(func(up *uptime) { up.adopted = false })
+	t.changeUptime(func(up *uptime) { up.reattached = false })
 	t.proveHealthy()
 	t.reportSeen()
 }

@@ -95,7 +95,7 @@ func (s *Schedule) MarkAnswered(p Period, now time.Time) { s.periods[p].dueAfter
 // Postpone moves the next due time without moving the ones after it (PL-01).
 func (s *Schedule) Postpone(p Period, to time.Time) { s.periods[p].postpone(to) }
 
-// AdjustToClock corrects the due times after the wall clock was set or the host was
+// AdjustToClock moves the due times after the wall clock was set or the host was
 // suspended (TM-07). It reports whether the durable settings changed.
 func (s *Schedule) AdjustToClock(now time.Time) (changed bool) {
 	if s.lastCheck.After(now) {

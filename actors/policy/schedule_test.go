@@ -98,7 +98,7 @@ func TestPeriod(t *testing.T) {
 			t.Errorf("due %v, started %v", p.due, p.started)
 		}
 	})
-	t.Run("TM-07 a late timer leaves out what is past", func(t *testing.T) {
+	t.Run("TM-07 a late timer skips due times in the past", func(t *testing.T) {
 		p := fresh()
 		p.fire(at(57 * minute))
 		if !p.due.Equal(at(60 * minute)) {
@@ -107,7 +107,7 @@ func TestPeriod(t *testing.T) {
 	})
 }
 
-// Whatever happens, a period is due within one interval and never in the past after it fired.
+// A period is always due within one interval, and never in the past after it fired.
 func TestPeriodProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := period{interval: rapid.Custom(drawInterval).Draw(t, "interval")}
@@ -142,7 +142,7 @@ func TestPeriodProperty(t *testing.T) {
 				before := p.due
 				p.changeInterval(now, rapid.Custom(drawInterval).Draw(t, "told"), false)
 				if p.due.After(before) {
-					t.Fatal("pushed later")
+					t.Fatalf("due %v, later than %v before", p.due, before)
 				}
 			}
 		}
@@ -154,14 +154,14 @@ func drawInterval(t *rapid.T) time.Duration {
 }
 
 func TestClampInterval(t *testing.T) { // TM-04
-	for said, want := range map[time.Duration]time.Duration{
+	for received, want := range map[time.Duration]time.Duration{
 		0: 0, -time.Hour: 0, time.Nanosecond: plugin.MinInterval, 9 * time.Second: plugin.MinInterval,
 		10 * time.Second: 10 * time.Second, time.Hour: time.Hour,
 		plugin.MaxInterval + 1: plugin.MaxInterval, 1<<63 - 1: plugin.MaxInterval,
 	} {
-		got, ok := clampInterval(said)
-		if got != want || ok != (said > 0) {
-			t.Errorf("TM-04: %v became %v, %v", said, got, ok)
+		got, ok := clampInterval(received)
+		if got != want || ok != (received > 0) {
+			t.Errorf("TM-04: clampInterval(%v) = %v, %v, want %v", received, got, ok, want)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func TestDecidePull(t *testing.T) {
 				t.Errorf("decided %+v", d)
 			}
 			if !d.Pull && d.Reason == "" {
-				t.Error("no reason")
+				t.Error("a pull that is not made has no reason")
 			}
 		})
 	}
