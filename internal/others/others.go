@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,7 @@ type lockState struct {
 	due    time.Time // when it is to be reported, once it is free; zero: not before it was seen held
 	looks  int       // further looks, as an event says that it may change hands
 	next   time.Time // when the next of them is
+	used   time.Time // when another program opened it last, or was seen to hold it or to wait for it
 	own    int       // events to come of this process's opening it
 	opened time.Time // when this process opened it last
 }
@@ -61,7 +63,7 @@ func New(root string) *Others {
 }
 
 // A lock file is opened before it is locked, and closed before the lock is gone:
-// after an event the lock is looked at this often, at first after firstLook, then
+// after an event that is not this process's own the lock is looked at this often, at first after firstLook, then
 // each time after four times as long.
 const (
 	maxLooks  = 5
@@ -78,6 +80,10 @@ const (
 	// longer expected: the kernel merges some.
 	forgetOwn = 10 * time.Second
 )
+
+// keepUsed is for how long after another program has used a lock each event of it may
+// be that program's: it may hold the file open and try again and again to take the lock.
+const keepUsed = time.Minute
 
 // onItsWay is after how long who decides knows what WorkOn has reported: not before
 // that it is reported that the lock is free.
@@ -103,7 +109,7 @@ func (o *Others) WorkOn(name string, within time.Duration) bool {
 	s, now := o.state(filepath.Base(path)), o.now()
 	s.plugin = name
 	if len(holders) > 0 {
-		s.held, s.last = true, now
+		s.held, s.last, s.used = true, now, now
 	}
 	works := len(holders) > 0 || !s.last.IsZero() && now.Sub(s.last) < within
 	if works {
@@ -247,13 +253,15 @@ func (o *Others) note(events []inotify.Event) error {
 			return errFolder
 		case e.Mask&unix.IN_Q_OVERFLOW != 0:
 			for _, s := range o.locks {
-				s.looks, s.next = maxLooks, now
+				s.used, s.looks, s.next = now, maxLooks, now
 			}
 		case strings.HasSuffix(e.Name, lockSuffix):
 			s := o.state(e.Name)
-			s.looks, s.next = maxLooks, now
 			if e.Mask&unix.IN_OPEN != 0 {
 				s.noteOpened(now)
+			}
+			if now.Sub(s.used) < keepUsed || !s.due.IsZero() {
+				s.looks, s.next = maxLooks, now
 			}
 		}
 	}
@@ -269,7 +277,7 @@ func (s *lockState) noteOpened(now time.Time) {
 	if s.own > 0 {
 		s.own--
 	} else {
-		s.last = now
+		s.used, s.last = now, now
 	}
 }
 
@@ -306,32 +314,49 @@ func (s *lockState) at() (at time.Time) {
 func (o *Others) look() (freed []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for file, s := range o.locks {
-		now, at := o.now(), s.at()
-		if at.IsZero() || at.After(now) {
-			continue
-		}
-		if s.looks > 0 {
-			s.looks--
-			s.next = now.Add(firstLook << (2 * (maxLooks - 1 - s.looks)))
-		}
-		held := len(lock.Holders(filepath.Join(filepath.Dir(layout.NameLock(o.root, "any")), file))) > 0
-		if held || s.held {
-			s.last = now
-		}
-		isDue := !s.due.IsZero() && !s.due.After(now)
-		if !held && (s.held || isDue) {
+	now := o.now()
+	due := maps.Clone(o.locks)
+	maps.DeleteFunc(due, func(_ string, s *lockState) bool {
+		at := s.at()
+		return at.IsZero() || at.After(now)
+	})
+	if len(due) == 0 {
+		return nil
+	}
+	table := lock.ReadTable() // once for all that are due: it holds every lock of the host
+	folder := filepath.Dir(layout.NameLock(o.root, "any"))
+	for file, s := range due {
+		path := filepath.Join(folder, file)
+		if s.look(now, len(table.Holders(path)) > 0, table.IsAwaited(path)) {
 			freed = append(freed, s.name(file))
 		}
-		if !held && isDue {
-			s.due = time.Time{}
-		}
-		s.held = held
 		if s.looks == 0 && s.last.IsZero() && s.own == 0 {
 			delete(o.locks, file)
 		}
 	}
 	return freed
+}
+
+// look notes whether another program holds the lock or waits for it, and reports
+// whether it became free, or is free when that is to be reported.
+func (s *lockState) look(now time.Time, held, awaited bool) (free bool) {
+	if s.looks > 0 {
+		s.looks--
+		s.next = now.Add(firstLook << (2 * (maxLooks - 1 - s.looks)))
+	}
+	if held || s.held {
+		s.last = now
+	}
+	if held || awaited {
+		s.used = now
+	}
+	isDue := !s.due.IsZero() && !s.due.After(now)
+	free = !held && (s.held || isDue)
+	if !held && isDue {
+		s.due = time.Time{}
+	}
+	s.held = held
+	return free
 }
 
 // name returns the plugin of a lock file.

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -98,6 +99,12 @@ func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin
 	return s
 }
 
+// leftovers are the processes of probes that an earlier life of the supervisor ran.
+type leftovers struct {
+	processes []plugin.Process
+	kill      *time.Timer // at the plugin's deadline
+}
+
 // endLater ends what an earlier life of the supervisor was asking a plugin
 // when it ended, at the plugin's deadline. What that asked has an answer for nobody.
 func (t *Tracker) endLater(tr *tracked, after time.Duration) {
@@ -105,14 +112,39 @@ func (t *Tracker) endLater(tr *tracked, after time.Duration) {
 	if err != nil || len(pids) == 0 || tr.askers > 0 {
 		return
 	}
-	left := t.living(pids)
-	time.AfterFunc(after, func() {
-		for _, p := range left {
-			if err := kill(p, syscall.SIGKILL); err != nil {
-				t.log.WithError(err).WithField("plugin", tr.name).Warn("Left over probe cannot be ended")
-			}
+	left := &leftovers{processes: t.living(pids)}
+	left.kill = time.AfterFunc(after, func() { t.killLeftovers(tr.name, left) })
+	tr.leftovers = left
+}
+
+func (t *Tracker) killLeftovers(name string, left *leftovers) {
+	for _, p := range left.processes {
+		if err := kill(p, syscall.SIGKILL); err != nil {
+			t.log.WithError(err).WithField("plugin", name).Warn("Left over probe cannot be ended")
 		}
-	})
+	}
+}
+
+// endProbes kills what endLater has left for later, and waits for a moment until
+// it is gone: its leaf cannot be removed before. Called with mu held.
+func (t *Tracker) endProbes() {
+	const patience = time.Second
+	var killed []plugin.Process
+	for _, tr := range t.tracked {
+		if tr.leftovers != nil && tr.leftovers.kill.Stop() {
+			t.killLeftovers(tr.name, tr.leftovers)
+			killed = append(killed, tr.leftovers.processes...)
+		}
+	}
+	for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(firstLook) {
+		killed = slices.DeleteFunc(killed, func(p plugin.Process) bool {
+			stat, err := procfs.ReadStat(p.PID)
+			return err != nil || stat.Born != p.Born || !stat.Live()
+		})
+		if len(killed) == 0 {
+			return
+		}
+	}
 }
 
 // abandon removes the leaf of what is no plugin any more.

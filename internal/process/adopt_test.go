@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,29 +127,48 @@ func TestAdoptLeaves(t *testing.T) {
 }
 
 // EV-07: what was only being asked when the supervisor was killed is ended at
-// its deadline: nobody would.
+// its deadline, or with the next supervisor: nobody else would.
 func TestAdoptProbes(t *testing.T) {
-	r := newRig(t, plugin.WatchCgroup)
-	probes, err := r.tracker.tree.Probes("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := r.of("a", "hang")
-	probe := exec.Command(c.Path)
-	probe.Env = c.Env
-	err = probes.Fork(func(fd int) error {
-		probe.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
-		return probe.Start()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := r.tracker.Adopt(t.Context(), []plugin.Target{target("a")})
-	if len(got[0].Processes) > 0 {
-		t.Errorf("a probe was adopted: %+v", got)
-	}
-	if err := probe.Wait(); err == nil || probe.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Errorf("ended: %v", err)
+	for name, c := range map[string]struct {
+		deadline time.Duration
+		closed   bool
+	}{
+		"at its deadline":          {50 * time.Millisecond, false},
+		"with the next supervisor": {time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, plugin.WatchCgroup)
+			probes, err := r.tracker.tree.Probes("a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := r.of("a", "hang")
+			probe := exec.Command(command.Path)
+			probe.Env = command.Env
+			err = probes.Fork(func(fd int) error {
+				probe.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
+				return probe.Start()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			adopted := target("a")
+			adopted.Plugin.Timeout = c.deadline
+			if got := r.tracker.Adopt(t.Context(), []plugin.Target{adopted}); len(got[0].Processes) > 0 {
+				t.Errorf("a probe was adopted: %+v", got)
+			}
+			exited := make(chan error, 1)
+			go func() { exited <- probe.Wait() }()
+			if c.closed {
+				r.end()
+				if _, err := os.Stat(probes.Dir()); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the cgroup of its probes is left: %v", err)
+				}
+			}
+			if err := <-exited; err == nil || probe.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Errorf("ended: %v", err)
+			}
+		})
 	}
 }
 

@@ -65,6 +65,7 @@ type tracked struct {
 	name      string
 	leaf      *cgroup.Leaf // what may stay runs in it; nil: nothing has yet
 	probes    *cgroup.Leaf // what is only asked
+	leftovers *leftovers   // what an earlier life of the supervisor was asking; nil: nothing
 	limits    plugin.Limits
 	verbs     int         // commands running now that may leave a daemon
 	askers    int         // commands running now that may not
@@ -117,7 +118,8 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 }
 
 // Close ends the watching. What is watched is left alone, and its leaves; those
-// in which nothing runs are removed.
+// in which nothing runs are removed. What an earlier life of the supervisor was
+// asking plugins is killed.
 func (t *Tracker) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -139,6 +141,7 @@ func (t *Tracker) Close() error {
 	if t.tree == nil {
 		return err
 	}
+	t.endProbes()
 	names, _ := t.tree.Names()
 	for _, name := range names {
 		_ = t.tree.Remove(name) // refused where something runs
