@@ -37,6 +37,7 @@ type Others struct {
 
 	mu     sync.Mutex
 	locks  map[string]*lockState // by name of the lock file
+	due    map[string]*lockState // those of them that are to be looked at, see lockState.at
 	queue  *inotify.Queue        // nil: the locks are not followed
 	asked  uint64                // number of the last question for what is in the queue
 	served chan struct{}         // closed when the last question is answered; nil: there is none
@@ -59,7 +60,7 @@ type lockState struct {
 
 // New returns the Others of a root. It touches no file.
 func New(root string) *Others {
-	return &Others{root: root, now: time.Now, locks: map[string]*lockState{}}
+	return &Others{root: root, now: time.Now, locks: map[string]*lockState{}, due: map[string]*lockState{}}
 }
 
 // A lock file is opened before it is locked, and closed before the lock is gone:
@@ -115,6 +116,7 @@ func (o *Others) WorkOn(name string, within time.Duration) bool {
 	if works {
 		s.due = now.Add(onItsWay)
 		s.looks, s.next = maxLooks, now
+		o.schedule(filepath.Base(path), s)
 		if o.queue != nil {
 			o.queue.Interrupt()
 		}
@@ -252,8 +254,9 @@ func (o *Others) note(events []inotify.Event) error {
 		case isFolderGone(e):
 			return errFolder
 		case e.Mask&unix.IN_Q_OVERFLOW != 0:
-			for _, s := range o.locks {
+			for file, s := range o.locks {
 				s.used, s.looks, s.next = now, maxLooks, now
+				o.schedule(file, s)
 			}
 		case strings.HasSuffix(e.Name, lockSuffix):
 			s := o.state(e.Name)
@@ -263,6 +266,7 @@ func (o *Others) note(events []inotify.Event) error {
 			if now.Sub(s.used) < keepUsed || !s.due.IsZero() {
 				s.looks, s.next = maxLooks, now
 			}
+			o.schedule(e.Name, s)
 		}
 	}
 	return nil
@@ -289,7 +293,7 @@ func (o *Others) nextLook() (asked uint64, until time.Time) {
 	if o.served != nil {
 		return o.asked, o.now()
 	}
-	for _, s := range o.locks {
+	for _, s := range o.due {
 		if at := s.at(); !at.IsZero() && (until.IsZero() || at.Before(until)) {
 			until = at
 		}
@@ -315,11 +319,8 @@ func (o *Others) look() (freed []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
-	due := maps.Clone(o.locks)
-	maps.DeleteFunc(due, func(_ string, s *lockState) bool {
-		at := s.at()
-		return at.IsZero() || at.After(now)
-	})
+	due := maps.Clone(o.due)
+	maps.DeleteFunc(due, func(_ string, s *lockState) bool { return s.at().After(now) })
 	if len(due) == 0 {
 		return nil
 	}
@@ -330,11 +331,22 @@ func (o *Others) look() (freed []string) {
 		if s.look(now, len(table.Holders(path)) > 0, table.IsAwaited(path)) {
 			freed = append(freed, s.name(file))
 		}
-		if s.looks == 0 && s.last.IsZero() && s.own == 0 {
-			delete(o.locks, file)
-		}
+		o.schedule(file, s)
 	}
 	return freed
+}
+
+// schedule has a lock looked at when lockState.at says, and forgets what nothing is
+// known of. It is called after each change of the lock's state.
+func (o *Others) schedule(file string, s *lockState) {
+	if s.at().IsZero() {
+		delete(o.due, file)
+	} else {
+		o.due[file] = s
+	}
+	if s.looks == 0 && s.last.IsZero() && s.own == 0 {
+		delete(o.locks, file)
+	}
 }
 
 // look notes whether another program holds the lock or waits for it, and reports

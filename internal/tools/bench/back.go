@@ -137,6 +137,9 @@ func (r *daemonRig) settle(ctx context.Context) error {
 	}
 }
 
+// aloneWithin is the limit for a plugin that alone was killed to run again.
+const aloneWithin = 10 * time.Second
+
 // running reports whether a plugin runs and is watched.
 func running(v plugin.View) bool { return v.State == plugin.StateRunning && len(v.PIDs) > 0 }
 
@@ -174,14 +177,14 @@ func kill(dir string) (time.Duration, error) {
 
 // born waits for the first daemon that was started after a moment, and returns when
 // it was: at its first instruction, by its own word.
-func born(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
-	const patience, pause = 10 * time.Second, 200 * time.Microsecond
-	for over := time.Now().Add(patience); ; time.Sleep(pause) {
+func born(ctx context.Context, dir string, after, within time.Duration) (time.Duration, error) {
+	const pause = 200 * time.Microsecond
+	for over := time.Now().Add(within); ; time.Sleep(pause) {
 		if at, err := numberIn(dir, "born"); err == nil && time.Duration(at) > after {
 			return time.Duration(at), nil
 		}
 		if ctx.Err() != nil || time.Now().After(over) {
-			return 0, errors.Join(fmt.Errorf("the plugin in %s did not come back in %s", dir, patience), context.Cause(ctx))
+			return 0, errors.Join(fmt.Errorf("the plugin in %s did not come back in %s", dir, within), context.Cause(ctx))
 		}
 	}
 }
@@ -201,7 +204,7 @@ func (r *daemonRig) single(ctx context.Context, deaths int) (spans, error) {
 		if err != nil {
 			return nil, err
 		}
-		back, err := born(ctx, dir, died)
+		back, err := born(ctx, dir, died, aloneWithin)
 		if err != nil {
 			return nil, err
 		}
