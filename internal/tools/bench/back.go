@@ -19,9 +19,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// healthyAfter is the time that the supervisor takes a plugin of these to be on
-// probation: its next restart is at once only after that.
-const healthyAfter = 300 * time.Millisecond
+// How long a plugin must run before its next restart is at once.
+const (
+	soonHealthy = 300 * time.Millisecond // so that one is restarted again and again
+	lateHealthy = 20 * time.Second       // so that no check of health falls into what is measured
+)
 
 // steady is the record of a plugin like the daemons that are measured.
 var steady = record.Record{
@@ -46,11 +48,13 @@ type daemonRig struct {
 	dirs       []string // of the plugins' versions
 	bin        string
 	config     string
+
+	healthyAfter time.Duration
 }
 
 // newDaemonRig starts a supervisor with that many plugins, and waits until all run.
 func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
-	r, err := prepareDaemonRig(ctx, o, plugins, stagger)
+	r, err := prepareDaemonRig(ctx, o, plugins, stagger, soonHealthy)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +68,13 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 }
 
 // prepareDaemonRig installs the plugins, and starts nothing.
-func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
+func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger, healthyAfter time.Duration) (_ *daemonRig, err error) {
 	in, err := rig.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
 	r := &daemonRig{
-		in: in, bin: o.bin, config: filepath.Join(in.Root, "supervisor.yaml"),
+		in: in, bin: o.bin, healthyAfter: healthyAfter, config: filepath.Join(in.Root, "supervisor.yaml"),
 		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
@@ -128,7 +132,7 @@ func (r *daemonRig) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
 	defer cancel()
 	for {
-		if err := r.supervisor.Pass(ctx, healthyAfter+3*time.Second); err != nil {
+		if err := r.supervisor.Pass(ctx, r.healthyAfter+3*time.Second); err != nil {
 			return fmt.Errorf("%d of %d plugins run: %w", r.count(ctx, running), len(r.dirs), err)
 		}
 		if r.count(ctx, func(v plugin.View) bool { return running(v) && v.Failures == 0 }) == len(r.dirs) {
