@@ -11,10 +11,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// slotTimeout is the longest time that an attempt keeps its slot, so that a hung
-// start does not delay the others (RS-03). It is also the longest time that starts of
-// other plugins delay the `--status` after the verb.
-const slotTimeout = time.Second
+const (
+	// slotTimeout is the longest time that an attempt keeps its slot, so that a hung
+	// start does not delay the others (RS-03).
+	slotTimeout = time.Second
+	// checkTimeout is the longest time that starts of other plugins delay the
+	// `--status` after the verb: starts are more urgent than checks.
+	checkTimeout = 10 * time.Second
+)
 
 // restarter makes one attempt at one plugin. It waits for the delay, requests a
 // slot, runs the verb, requests a slot again, runs `--status`, reports the result to
@@ -75,7 +79,7 @@ func (r *restarter) Receive(c actor.Context) {
 	case verbEnded:
 		r.verbDone = true
 		r.timer.Stop()
-		r.timer = sendAfter(c, slotTimeout, takesLong{})
+		r.timer = sendAfter(c, checkTimeout, takesLong{})
 		c.Send(c.Parent(), messages.CheckRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
 	case messages.Cancel:
 		r.cancelAttempt(c, m)
