@@ -39,7 +39,6 @@ func TestUnowned(t *testing.T) {
 // withoutTest holds the blocks of documents that no test keeps true yet, by
 // document and first line. It only shrinks.
 var withoutTest = []string{
-	"README.md: A daemon is killed",
 	"operations.md: $ supervisor list --remote",
 	"operations.md: $ supervisor logs metrics -n 2",
 	"operations.md: $ supervisor restart metrics --wait",
