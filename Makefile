@@ -100,6 +100,7 @@ generate: ## write the parts of the documents that tests keep true
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
 	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service -update
 	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
+	go test -count 1 -run '^TestDocs$$' ./internal/tools/links -update
 
 .PHONY: build
 build: ## programs and sample plugins into bin/

@@ -7,15 +7,17 @@ import (
 
 // block is a fenced block of code of a document.
 type block struct {
-	owner    string // what stands in <!-- output: … --> on the line before, empty for none
+	owner    string // NAME of <!-- output: NAME --> on the line before, empty for none
+	source   string // "FILE FUNCTION" of <!-- source: FILE FUNCTION --> there, empty for none
 	language string
 	text     string
 	from, to int // of text in the document
 }
 
 const (
-	fence       = "```"
-	ownerPrefix = "<!-- output: "
+	fence        = "```"
+	ownerPrefix  = "<!-- output: "
+	sourcePrefix = "<!-- source: "
 )
 
 // blocks returns the fenced blocks of a document.
@@ -30,6 +32,9 @@ func blocks(document string) []block {
 			open, b = true, block{language: text[len(fence):], from: at + len(line)}
 			if owner, found := strings.CutPrefix(before, ownerPrefix); found {
 				b.owner = strings.TrimSuffix(owner, " -->")
+			}
+			if source, found := strings.CutPrefix(before, sourcePrefix); found {
+				b.source = strings.TrimSuffix(source, " -->")
 			}
 		case text == fence:
 			open, b.to = false, at
