@@ -88,7 +88,7 @@ soak: build ## kill a supervisor KILLS times (1000) at random moments, and count
 	go run ./internal/tools/soak -upgrades $$(( ($(KILLS) + 3) / 4 ))
 
 .PHONY: house
-house: ## size and form of the code in numbers (ARGS='-type actors.coordinator': one type)
+house: ## size and form of the code in numbers (ARGS='-base DIR': beside those of another version)
 	@go run ./internal/tools/house $(ARGS)
 
 .PHONY: spec

@@ -65,6 +65,22 @@ func (c codebase) namedTests(minLines int) (all, tested int) {
 	return all, tested
 }
 
+// orphanTests returns how many test files have no source of their name beside
+// them. Test files that only hold helpers count too.
+func (c codebase) orphanTests() int {
+	source := map[string]bool{}
+	for _, f := range c.source {
+		source[f.Path] = true
+	}
+	orphans := 0
+	for _, f := range c.tests {
+		if !source[strings.TrimSuffix(f.Path, "_test.go")+".go"] {
+			orphans++
+		}
+	}
+	return orphans
+}
+
 // commentLines returns how many lines of the source hold a comment, alone or
 // behind code.
 func (c codebase) commentLines() int {

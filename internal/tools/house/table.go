@@ -7,11 +7,21 @@ import (
 	"text/tabwriter"
 )
 
-// printTable prints all measures, one a line.
-func (c codebase) printTable(w io.Writer) {
+// printTable prints all measures, one a line; with a base, its value before the
+// present one.
+func (c codebase) printTable(w io.Writer, base *codebase) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range c.table() {
-		fmt.Fprintf(table, "%s\t%s\n", r[0], r[1])
+	rows := c.table()
+	if base == nil {
+		for _, r := range rows {
+			fmt.Fprintf(table, "%s\t%s\n", r[0], r[1])
+		}
+	} else {
+		fmt.Fprint(table, "\tbefore\tnow\n")
+		before := base.table()
+		for i, r := range rows {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", r[0], before[i][1], r[1])
+		}
 	}
 	table.Flush()
 }
@@ -84,10 +94,13 @@ func (c codebase) table() [][2]string {
 	row("source >= 100 lines with a test of its name", "%s", percent(tested, all))
 	all, tested = c.namedTests(0)
 	row("source with a test of its name", "%s", percent(tested, all))
+	row("tests without a source of their name", "%s", percent(c.orphanTests(), len(c.tests)))
+	biggest := "none"
 	if types := c.types(); len(types) > 0 {
 		t := types[0]
-		row("biggest type: fields / methods / lines", "%s %d / %d / %d", t.name, len(t.fields), len(t.methods), t.methodLines())
+		biggest = fmt.Sprintf("%s %d / %d / %d", t.name, len(t.fields), len(t.methods), t.methodLines())
 	}
+	row("biggest type: fields / methods / lines", "%s", biggest)
 	inits, examples := 0, 0
 	for _, f := range fns {
 		if f.name == "init" {
