@@ -10,7 +10,7 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -27,19 +27,19 @@ type idleResult struct {
 // measureIdle runs the built supervisor with plugins that beat about once a
 // minute, waits until its first runs are over, and watches it.
 func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return idleResult{}, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return idleResult{}, err
 	}
 	if _, err := in.Install(ctx, o.running, program, steady); err != nil {
 		return idleResult{}, err
 	}
-	plane, url, err := rig.StartControlPlane(ctx, o.bin, in.Root)
+	plane, url, err := testbed.StartControlPlane(ctx, o.bin, in.Root)
 	if err != nil {
 		return idleResult{}, err
 	}
@@ -55,7 +55,7 @@ func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 
 // startSupervisor starts it with its default periods. Only the first runs are
 // at once, and may follow each other closely.
-func startSupervisor(bin, root, url string) (*rig.Child, error) {
+func startSupervisor(bin, root, url string) (*testbed.Child, error) {
 	config := filepath.Join(root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: bench
@@ -67,11 +67,11 @@ restart: {stagger: 0s, healthy_after: 1s}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return rig.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
+	return testbed.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
 }
 
 // watch waits until there is nothing left to do, and measures how that goes on.
-func watch(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o options) (idleResult, error) {
+func watch(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (idleResult, error) {
 	before, err := settled(ctx, supervisor, ask, o)
 	if err != nil {
 		return idleResult{}, err
@@ -119,8 +119,8 @@ func usage(pid int) (cpu time.Duration, wakeups int64, err error) {
 
 // settled waits until the supervisor has nothing to do for as long as it will
 // be watched.
-func settled(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
+func settled(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	for {
 		var undone string

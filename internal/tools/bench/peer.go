@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 )
 
 // errNoPeer says that there is nothing to compare with.
@@ -23,17 +23,17 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 	if _, err := exec.LookPath("runsv"); err != nil {
 		return nil, errNoPeer
 	}
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return nil, err
 	}
 	var dirs []string
-	var peers []*rig.Child
+	var peers []*testbed.Child
 	defer func() {
 		for _, p := range peers {
 			err = errors.Join(err, p.Stop()) // ends its daemon, too
@@ -48,7 +48,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 		if err := os.WriteFile(filepath.Join(dir, "run"), []byte(script), 0o755); err != nil {
 			return nil, err
 		}
-		p, err := rig.Spawn("runsv", filepath.Join(in.Root, "runsv.log"), dir)
+		p, err := testbed.Spawn("runsv", filepath.Join(in.Root, "runsv.log"), dir)
 		if err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -25,17 +25,17 @@ func (r scanResult) ratio() float64 { return float64(r.native) / float64(r.bare)
 
 // measureScan has the native manager and the bare loop ask the same plugins by turns.
 func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return scanResult{}, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "probe")
-	if err := rig.Build(ctx, "probe", program); err != nil {
+	program := filepath.Join(in.Root, "noop")
+	if err := testbed.Build(ctx, "noop", program); err != nil {
 		return scanResult{}, err
 	}
 	programs, err := in.Install(ctx, o.scanned, program, record.Record{
-		Name: "probe", Version: "1.0", RunPath: "probe", Type: plugin.Persist,
+		Name: "noop", Version: "1.0", RunPath: "noop", Type: plugin.Persist,
 	})
 	if err != nil {
 		return scanResult{}, err

@@ -120,7 +120,7 @@ func (r *daemonRig) pack(path, from, version string) (err error) {
 	defer func() { err = errors.Join(err, w.Close(), f.Close()) }()
 	config := fmt.Sprintf(`{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","timeout":"10","heartbeatInterval":60}`,
 		filepath.Base(filepath.Dir(from)), version, steady.RunPath)
-	for _, name := range []string{layout.PackageConfig, steady.RunPath, "naive"} {
+	for _, name := range []string{layout.PackageConfig, steady.RunPath, "sampledaemon"} {
 		body := []byte(config)
 		if name != layout.PackageConfig {
 			if body, err = os.ReadFile(filepath.Join(from, name)); err != nil {

@@ -35,7 +35,7 @@ var floors = []floor{
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "shim", "transaction", "verb"}},
 	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "native", "supply"}},
 	{"tools", []string{
-		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/links", "tools/skips", "tools/source", "tools/spec",
+		"tools/testbed", "tools/testbed/noop", "tools/testbed/sampledaemon", "tools/links", "tools/skips", "tools/source", "tools/spec",
 	}},
 	{"tools that use tools", []string{"tools/bench", "tools/causes", "tools/house", "tools/imports", "tools/soak", "tools/vocabulary"}},
 }

@@ -17,7 +17,7 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/state"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -63,7 +63,7 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 }
 
 // live runs the supervisor for that long, or until it is interrupted.
-func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) error {
+func (w *world) live(ctx context.Context, s *testbed.Child, life time.Duration) error {
 	select {
 	case <-w.hurry: // it was about the one before
 	default:
@@ -85,7 +85,7 @@ func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) erro
 
 // compare has the supervisor live long enough to know what runs, through some
 // scans, and compares what it says with that.
-func (w *world) compare(ctx context.Context, s *rig.Child) error {
+func (w *world) compare(ctx context.Context, s *testbed.Child) error {
 	if err := s.Pass(ctx, 300*time.Millisecond); err != nil {
 		return err
 	}
@@ -110,8 +110,8 @@ func (w *world) compare(ctx context.Context, s *rig.Child) error {
 
 // second runs another supervisor on the same root, which must refuse and name
 // the first (EV-15).
-func (w *world) second(ctx context.Context, first *rig.Child) error {
-	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
+func (w *world) second(ctx context.Context, first *testbed.Child) error {
+	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	// The first has to have had the time to take the root.
 	for _, err := w.client.Status(ctx); err != nil; _, err = w.client.Status(ctx) {
@@ -240,7 +240,7 @@ func (w *world) restartPlanes(ctx context.Context) {
 		w.plane.Kill()
 		_ = pause.Sleep(ctx, time.Duration(w.random(3000))*time.Millisecond)
 		_ = os.Remove(filepath.Join(w.in.Root, "controlplane.address"))
-		next, url, err := rig.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
+		next, url, err := testbed.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
 		if err != nil {
 			w.tally.never(undone, "start of the control plane: "+err.Error())
 			return

@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -23,7 +23,7 @@ import (
 // locks, its order of steps, and its reports. It holds a plugin's name lock shared
 // for a verb and for an upgrade, and exclusively for a removal.
 type existing struct {
-	in      *rig.Installation
+	in      *testbed.Installation
 	plane   *control.Client
 	program string // of every version of every plugin
 }

@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -47,7 +47,7 @@ var mustNot = [...]string{
 // world holds the host under test.
 type world struct {
 	options
-	in     *rig.Installation
+	in     *testbed.Installation
 	disk   *smallDisk
 	tally  *tally
 	client *admin.Client
@@ -63,7 +63,7 @@ type world struct {
 	torn   int            // lines of the journal
 	needed map[string]int // births of the steady ones for which there was a reason
 	url    string
-	plane  *rig.Child // not under mu: only who restarts it has it
+	plane  *testbed.Child // not under mu: only who restarts it has it
 }
 
 func (w *world) random(n int) int {
@@ -73,7 +73,7 @@ func (w *world) random(n int) int {
 }
 
 func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	if err := w.install(ctx); err != nil {
 		return nil, err
 	}
-	if w.plane, w.url, err = rig.StartControlPlane(ctx, o.bin, in.Root); err != nil {
+	if w.plane, w.url, err = testbed.StartControlPlane(ctx, o.bin, in.Root); err != nil {
 		return nil, err
 	}
 	watching, done := context.WithCancel(ctx)
@@ -127,8 +127,8 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 }
 
 func (w *world) install(ctx context.Context) error {
-	program := filepath.Join(w.in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(w.in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return err
 	}
 	like := record.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
@@ -167,7 +167,7 @@ func (w *world) install(ctx context.Context) error {
 }
 
 // startSupervisor starts it; its log goes on where the last one's ended.
-func (w *world) startSupervisor() (*rig.Child, error) {
+func (w *world) startSupervisor() (*testbed.Child, error) {
 	w.mu.Lock()
 	url := w.url
 	w.mu.Unlock()
@@ -185,7 +185,7 @@ log: {level: info}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return rig.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
+	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
 // all are the names of all plugins.

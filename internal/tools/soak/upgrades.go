@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -30,7 +30,7 @@ const (
 // soakUpgrades has a plugin upgraded back and forth, kills the supervisor at a
 // random moment of each upgrade, and looks at what the next one makes of it.
 func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally,
 
 // installVersions unpacks two versions of one plugin, and records the first.
 func (w *world) installVersions(ctx context.Context) error {
-	program := filepath.Join(w.in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(w.in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return err
 	}
 	for _, v := range []string{"2.0", "1.0"} {
@@ -118,7 +118,7 @@ func (w *world) cutShort(ctx context.Context) error {
 
 // rest waits until the one version that is recorded runs, and nothing is
 // pending, and returns which. It counts what has not come to be so after a while.
-func (w *world) rest(ctx context.Context, s *rig.Child) (version string, err error) {
+func (w *world) rest(ctx context.Context, s *testbed.Child) (version string, err error) {
 	const patience = 20 * time.Second
 	var why, kind string
 	for over := time.Now().Add(patience); time.Now().Before(over); {

@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/controlplane"
 	"pluginsupervisor/internal/pause"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -81,7 +81,7 @@ func (w *world) judge(ctx context.Context) (err error) {
 
 // judgeEnd ends the last supervisor as a service manager does, and looks for
 // what stays behind.
-func (w *world) judgeEnd(s *rig.Child) error {
+func (w *world) judgeEnd(s *testbed.Child) error {
 	if err := s.Stop(); err != nil {
 		w.tally.never(badEnds, err.Error()+"\n"+w.logTail(""))
 	}

@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -32,7 +32,7 @@ var steady = record.Record{
 // with: a shell that starts the daemon.
 const daemonScript = `#!/bin/sh
 case $1 in
---start) "$PLUGIN_DIR/naive" daemon & echo $! >"$PLUGIN_DIR/pid" ;;
+--start) "$PLUGIN_DIR/sampledaemon" daemon & echo $! >"$PLUGIN_DIR/pid" ;;
 --status) kill -0 "$(cat "$PLUGIN_DIR/pid")" ;;
 --stop) kill "$(cat "$PLUGIN_DIR/pid")" ;;
 esac
@@ -40,8 +40,8 @@ esac
 
 // daemonRig is a supervisor with plugins that trust it.
 type daemonRig struct {
-	in         *rig.Installation
-	supervisor *rig.Child
+	in         *testbed.Installation
+	supervisor *testbed.Child
 	client     *admin.Client
 	dirs       []string // of the plugins' versions
 	bin        string
@@ -65,7 +65,7 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 
 // prepareDaemonRig installs the plugins, and starts nothing.
 func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +78,8 @@ func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.
 			err = errors.Join(err, r.close())
 		}
 	}()
-	program, script := filepath.Join(in.Root, "naive"), filepath.Join(in.Root, "script")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program, script := filepath.Join(in.Root, "sampledaemon"), filepath.Join(in.Root, "script")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(script, []byte(daemonScript), 0o755); err != nil {
@@ -91,7 +91,7 @@ func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.
 	}
 	for _, path := range paths {
 		dir := filepath.Dir(path)
-		if err := os.Link(program, filepath.Join(dir, "naive")); err != nil {
+		if err := os.Link(program, filepath.Join(dir, "sampledaemon")); err != nil {
 			return nil, err
 		}
 		r.dirs = append(r.dirs, dir)
@@ -110,7 +110,7 @@ upgrade: {prove: 100ms}
 }
 
 func (r *daemonRig) start() (err error) {
-	r.supervisor, err = rig.Spawn(filepath.Join(r.bin, "supervisor"), filepath.Join(r.in.Root, "supervisor.log"), "run", "--config", r.config)
+	r.supervisor, err = testbed.Spawn(filepath.Join(r.bin, "supervisor"), filepath.Join(r.in.Root, "supervisor.log"), "run", "--config", r.config)
 	return err
 }
 
@@ -125,7 +125,7 @@ func (r *daemonRig) close() error {
 
 // settle waits until every plugin runs, and has proven to be healthy again.
 func (r *daemonRig) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
+	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	for {
 		if err := r.supervisor.Pass(ctx, healthyAfter+3*time.Second); err != nil {

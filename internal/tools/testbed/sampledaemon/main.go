@@ -1,4 +1,4 @@
-// Command naive is a plugin that trusts its supervisor: `--start` starts a
+// Command sampledaemon is a plugin that trusts its supervisor: `--start` starts a
 // daemon, whether one runs or not, and leaves it to others that there is only
 // one. The daemon writes its pid and when it began, in nanoseconds of the
 // monotonic clock, into `born`, adds both to `births`, with the word "copy" if
@@ -35,7 +35,7 @@ func main() {
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // before anything else
 	dir := os.Getenv("PLUGIN_DIR")
 	if len(os.Args) != 2 || dir == "" {
-		fail("usage: PLUGIN_DIR=… naive --start|--stop|--status|daemon")
+		fail("usage: PLUGIN_DIR=… sampledaemon --start|--stop|--status|daemon")
 	}
 	switch os.Args[1] {
 	case "--start":
@@ -191,6 +191,6 @@ func check(err error) {
 }
 
 func fail(why string) {
-	fmt.Fprintln(os.Stderr, "naive:", why)
+	fmt.Fprintln(os.Stderr, "sampledaemon:", why)
 	os.Exit(1)
 }

@@ -23,7 +23,7 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/pause"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -51,7 +51,7 @@ type besideWorld struct {
 // soakBeside has the existing program's order of steps and our own commands work on
 // the plugins of a supervisor, and counts what goes wrong.
 func soakBeside(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +106,14 @@ func soakBeside(ctx context.Context, o options, progress io.Writer) (_ *tally, e
 // prepare installs the plugins, starts the control plane, and makes a client for
 // the existing program's reports.
 func (w *besideWorld) prepare(ctx context.Context) (err error) {
-	w.theirs = &existing{in: w.in, program: filepath.Join(w.in.Root, "naive")}
+	w.theirs = &existing{in: w.in, program: filepath.Join(w.in.Root, "sampledaemon")}
 	if w.log == "" {
 		w.log = filepath.Join(w.in.Root, "supervisor.log")
 	}
-	if err := rig.Build(ctx, "naive", w.theirs.program); err != nil {
+	if err := testbed.Build(ctx, "sampledaemon", w.theirs.program); err != nil {
 		return err
 	}
-	if w.plane, w.url, err = rig.StartControlPlane(ctx, w.bin, w.in.Root); err != nil {
+	if w.plane, w.url, err = testbed.StartControlPlane(ctx, w.bin, w.in.Root); err != nil {
 		return err
 	}
 	w.theirs.plane, err = control.New(control.Config{URL: w.url, InstanceID: "beside"}, logger.Silent())
@@ -138,7 +138,7 @@ func (w *besideWorld) prepare(ctx context.Context) (err error) {
 // that scans come between a stop and a start.
 const besideScan = 7 * time.Second
 
-func (w *besideWorld) startBeside() (*rig.Child, error) {
+func (w *besideWorld) startBeside() (*testbed.Child, error) {
 	config := filepath.Join(w.in.Root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: beside
@@ -153,7 +153,7 @@ log: {level: info}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return rig.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
+	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
 // drive does one thing after the other to a plugin, each when the plugin has

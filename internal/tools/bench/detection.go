@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -42,7 +42,7 @@ func monotonic() time.Duration {
 // measureSeen kills daemons one after the other, and measures from the kill to
 // the moment at which their exit is reported (EV-01).
 func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -51,7 +51,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMetho
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return nil, 0, err
 	}
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return nil, 0, err
 	}
 	by = plugin.WatchCgroup

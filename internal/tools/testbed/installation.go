@@ -1,7 +1,7 @@
-// Package rig sets up what the project's own measurements need: an
+// Package testbed sets up what the project's own measurements need: an
 // installation of plugins below a temporary root, and the built programs
 // running on it.
-package rig
+package testbed
 
 import (
 	"context"
@@ -146,7 +146,7 @@ func runsBelow(pid int, root string) bool {
 
 // Build builds a program of this folder as plugins are built: small and static.
 func Build(ctx context.Context, program, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/rig/"+program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/testbed/"+program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", program, err, out)
