@@ -32,16 +32,16 @@ func (s spans) quantile(q float64) time.Duration {
 	return s[min(int(q*float64(len(s))), len(s)-1)]
 }
 
-// monotonic is the clock the sample daemons write down their birth by.
-func monotonic() time.Duration {
+// readMonotonic is the clock the sample daemons write down their birth by.
+func readMonotonic() time.Duration {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // it cannot fail
 	return time.Duration(now.Nano())
 }
 
-// measureSeen kills daemons one after the other, and measures from the kill to
+// measureDetection kills daemons one after the other, and measures from the kill to
 // the moment at which their exit is reported (EV-01).
-func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
+func measureDetection(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, 0, err
@@ -71,7 +71,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMetho
 	go func() {
 		ended <- tracker.Follow(following, func(e plugin.Exit) {
 			if !e.Late && !e.Partial {
-				told <- monotonic()
+				told <- readMonotonic()
 			}
 		})
 	}()
@@ -89,7 +89,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMetho
 		if res.Err != nil || len(res.Processes) != 1 {
 			return nil, by, fmt.Errorf("start: %v, left %v", res.Err, res.Processes)
 		}
-		killed := monotonic()
+		killed := readMonotonic()
 		if err := syscall.Kill(res.Processes[0].PID, syscall.SIGKILL); err != nil {
 			return nil, by, err
 		}

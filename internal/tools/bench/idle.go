@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// calm is the time that the supervisor is left alone before it is watched.
-const calm = 5 * time.Second
+// idleBefore is the time that the supervisor is left alone before it is watched.
+const idleBefore = 5 * time.Second
 
 // idleResult holds the cost of an idle supervisor.
 type idleResult struct {
@@ -50,7 +50,7 @@ func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	}
 	// Before the plugins end, or it would start them again.
 	defer func() { err = errors.Join(err, supervisor.Stop()) }()
-	return watch(ctx, supervisor, admin.Dial(layout.Socket(in.Root)), o)
+	return measureIdlePeriod(ctx, supervisor, admin.Dial(layout.Socket(in.Root)), o)
 }
 
 // startSupervisor starts it with its default periods. Only the first runs are
@@ -70,17 +70,17 @@ restart: {stagger: 0s, healthy_after: 1s}
 	return testbed.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
 }
 
-// watch waits until there is nothing left to do, and measures how that goes on.
-func watch(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (idleResult, error) {
-	before, err := settled(ctx, supervisor, ask, o)
+// measureIdlePeriod waits until there is nothing left to do, and measures how that goes on.
+func measureIdlePeriod(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (idleResult, error) {
+	before, err := waitIdle(ctx, supervisor, ask, o)
 	if err != nil {
 		return idleResult{}, err
 	}
-	if err := supervisor.Pass(ctx, calm); err != nil {
+	if err := supervisor.Pass(ctx, idleBefore); err != nil {
 		return idleResult{}, err
 	}
 	pid := supervisor.PID()
-	cpu, wakeups, err := usage(pid)
+	cpu, wakeups, err := readUsage(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
@@ -89,11 +89,11 @@ func watch(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o 
 		return idleResult{}, err
 	}
 	took := time.Since(began)
-	cpuAfter, wakeupsAfter, err := usage(pid)
+	cpuAfter, wakeupsAfter, err := readUsage(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
-	held, err := memoryOf(pid)
+	held, err := readMemory(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
@@ -109,17 +109,17 @@ func watch(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o 
 	}, nil
 }
 
-func usage(pid int) (cpu time.Duration, wakeups int64, err error) {
-	if cpu, err = cpuOf(pid); err != nil {
+func readUsage(pid int) (cpu time.Duration, wakeups int64, err error) {
+	if cpu, err = readCPU(pid); err != nil {
 		return 0, 0, err
 	}
-	wakeups, err = wakeupsOf(pid)
+	wakeups, err = countWakeups(pid)
 	return cpu, wakeups, err
 }
 
-// settled waits until the supervisor has nothing to do for as long as it will
+// waitIdle waits until the supervisor has nothing to do for as long as it will
 // be watched.
-func settled(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
+func waitIdle(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	for {
@@ -127,7 +127,7 @@ func settled(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, 
 		s, err := ask.Status(ctx)
 		switch {
 		case err == nil:
-			if undone = toDo(s, o.running, calm+o.idle); undone == "" {
+			if undone = findPendingWork(s, o.running, idleBefore+o.idle); undone == "" {
 				return s, nil
 			}
 		case !errors.Is(err, admin.ErrNoSupervisor):
@@ -141,9 +141,9 @@ func settled(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, 
 	}
 }
 
-// toDo names something that is still to be done now, or becomes due soon; ""
+// findPendingWork names something that is still to be done now, or becomes due soon; ""
 // means that there is nothing.
-func toDo(s plugin.Snapshot, plugins int, soon time.Duration) string {
+func findPendingWork(s plugin.Snapshot, plugins int, soon time.Duration) string {
 	fine := 0
 	for _, p := range s.Plugins {
 		if p.State == plugin.StateRunning && p.Acked == plugin.StatusRunning && !p.Pending && !p.LastHeartbeat.IsZero() && p.NextAt.IsZero() {

@@ -90,16 +90,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench: -scale:", err)
 		return 2
 	}
-	if err := bench(ctx, o, stdout, stderr); err != nil {
+	if err := measureAll(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
 	return 0
 }
 
-// bench measures all and prints one table. What could not be measured is
+// measureAll measures all and prints one table. What could not be measured is
 // missing in it, and is the error.
-func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
+func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	bin, err := filepath.Abs(o.bin)
 	if err != nil {
 		return fmt.Errorf("find built programs: %w", err)
@@ -123,12 +123,12 @@ func addScan(ctx context.Context, o options, t *table, progress io.Writer) error
 	fmt.Fprintf(progress, "scanning %d plugins, %d rounds …\n", o.scanned, o.rounds)
 	scan, err := measureScan(ctx, o)
 	if err != nil {
-		return wrap("scan", err)
+		return notMeasured("scan", err)
 	}
-	t.section(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
-	t.add("native manager", inMilliseconds(scan.native), "")
-	t.add("bare fork and exec, as many at once", inMilliseconds(scan.bare), "")
-	t.limit("ratio", scan.ratio(), 1.3, "%.2f", "")
+	t.addSection(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
+	t.addRow("native manager", formatMilliseconds(scan.native), "")
+	t.addRow("bare fork and exec, as many at once", formatMilliseconds(scan.bare), "")
+	t.addLimited("ratio", scan.ratio(), 1.3, "%.2f", "")
 	return nil
 }
 
@@ -136,36 +136,36 @@ func addIdle(ctx context.Context, o options, t *table, progress io.Writer) error
 	fmt.Fprintf(progress, "idling with %d plugins for %v …\n", o.running, o.idle)
 	idle, err := measureIdle(ctx, o)
 	if err != nil {
-		return wrap("idle", err)
+		return notMeasured("idle", err)
 	}
-	t.section(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
-	t.limit("memory, PSS", megabytes(idle.memory.pss), 22, "%.1f", "MB")
-	t.add("memory, RSS", fmt.Sprintf("%.1f MB", megabytes(idle.memory.rss)), "")
-	t.limit("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
-	t.add("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
+	t.addSection(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
+	t.addLimited("memory, PSS", toMegabytes(idle.memory.pss), 22, "%.1f", "MB")
+	t.addRow("memory, RSS", fmt.Sprintf("%.1f MB", toMegabytes(idle.memory.rss)), "")
+	t.addLimited("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
+	t.addRow("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
 	return nil
 }
 
 func addSize(_ context.Context, o options, t *table, _ io.Writer) error {
 	info, err := os.Stat(filepath.Join(o.bin, "supervisor"))
 	if err != nil {
-		return wrap("size", err)
+		return notMeasured("size", err)
 	}
-	t.section("size")
-	t.limit("supervisor's binary", megabytes(info.Size()), 15, "%.1f", "MB")
+	t.addSection("size")
+	t.addLimited("supervisor's binary", toMegabytes(info.Size()), 15, "%.1f", "MB")
 	return nil
 }
 
-// wrap says what was not measured because of err.
-func wrap(what string, err error) error {
+// notMeasured says what was not measured because of err.
+func notMeasured(what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("%s not measured: %w", what, err)
 }
 
-func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
+func toMegabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-func inMilliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.2f ms", milliseconds(d))
+func formatMilliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", toMilliseconds(d))
 }

@@ -58,7 +58,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 	for i := range deaths {
 		if i%services == 0 {
 			for _, dir := range dirs {
-				if _, err := born(ctx, dir, 0); err != nil {
+				if _, err := waitStarted(ctx, dir, 0); err != nil {
 					return nil, err
 				}
 			}
@@ -67,11 +67,11 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 			}
 		}
 		dir := dirs[i%services]
-		died, err := kill(dir)
+		died, err := killDaemon(dir)
 		if err != nil {
 			return nil, err
 		}
-		back, err := born(ctx, dir, died)
+		back, err := waitStarted(ctx, dir, died)
 		if err != nil {
 			return nil, err
 		}

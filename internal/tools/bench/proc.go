@@ -17,8 +17,8 @@ import (
 // in full, PSS by share.
 type memory struct{ rss, pss int64 }
 
-// memoryOf asks the kernel for the memory of a process.
-func memoryOf(pid int) (memory, error) {
+// readMemory asks the kernel for the memory of a process.
+func readMemory(pid int) (memory, error) {
 	b, err := os.ReadFile(procFile(pid, "smaps_rollup"))
 	if err != nil {
 		return memory{}, fmt.Errorf("read memory: %w", err)
@@ -32,11 +32,11 @@ func memoryOf(pid int) (memory, error) {
 
 // parseRollup reads /proc/PID/smaps_rollup.
 func parseRollup(b []byte) (memory, error) {
-	rss, err := number(b, "Rss")
+	rss, err := parseNumber(b, "Rss")
 	if err != nil {
 		return memory{}, err
 	}
-	pss, err := number(b, "Pss")
+	pss, err := parseNumber(b, "Pss")
 	if err != nil {
 		return memory{}, err
 	}
@@ -44,9 +44,9 @@ func parseRollup(b []byte) (memory, error) {
 	return memory{rss: rss * kB, pss: pss * kB}, nil
 }
 
-// number is the one that stands behind a name in the lines "name: number
+// parseNumber is the one that stands behind a name in the lines "name: number
 // [unit]" of the files of /proc.
-func number(b []byte, name string) (int64, error) {
+func parseNumber(b []byte, name string) (int64, error) {
 	for line := range bytes.Lines(b) {
 		rest, ok := bytes.CutPrefix(line, []byte(name+":"))
 		fields := bytes.Fields(rest)
@@ -62,9 +62,9 @@ func number(b []byte, name string) (int64, error) {
 	return 0, fmt.Errorf("no %s", name)
 }
 
-// wakeupsOf counts how often the threads of a process slept and were woken:
+// countWakeups counts how often the threads of a process slept and were woken:
 // each time they gave up the CPU of their own accord.
-func wakeupsOf(pid int) (int64, error) {
+func countWakeups(pid int) (int64, error) {
 	threads, err := filepath.Glob(procFile(pid, "task/*/status"))
 	if err != nil || len(threads) == 0 {
 		return 0, errors.Join(fmt.Errorf("count wake-ups: process %d is gone", pid), err)
@@ -78,7 +78,7 @@ func wakeupsOf(pid int) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("count wake-ups: %w", err)
 		}
-		n, err := number(b, "voluntary_ctxt_switches")
+		n, err := parseNumber(b, "voluntary_ctxt_switches")
 		if err != nil {
 			return 0, fmt.Errorf("count wake-ups: %w", err)
 		}
@@ -87,11 +87,11 @@ func wakeupsOf(pid int) (int64, error) {
 	return all, nil
 }
 
-// cpuOf is the CPU time a process has used, all its threads together. It is the
+// readCPU is the CPU time a process has used, all its threads together. It is the
 // process's own clock (clock_getcpuclockid(3)), exact to the nanosecond:
 // /proc/PID/stat counts in hundredths of a second, of which a minute's budget
 // has three.
-func cpuOf(pid int) (time.Duration, error) {
+func readCPU(pid int) (time.Duration, error) {
 	const scheduler = 2 // CPUCLOCK_SCHED
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &t); err != nil {

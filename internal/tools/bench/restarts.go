@@ -38,8 +38,8 @@ case $1 in
 esac
 `
 
-// daemonRig is a supervisor with plugins that trust it.
-type daemonRig struct {
+// daemonTestbed is a supervisor with plugins that trust it.
+type daemonTestbed struct {
 	in         *testbed.Installation
 	supervisor *testbed.Child
 	client     *admin.Client
@@ -48,14 +48,14 @@ type daemonRig struct {
 	config     string
 }
 
-// newDaemonRig starts a supervisor with that many plugins, and waits until all run.
-func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
-	r, err := prepareDaemonRig(ctx, o, plugins, stagger)
+// startDaemonTestbed starts a supervisor with that many plugins, and waits until all run.
+func startDaemonTestbed(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonTestbed, err error) {
+	r, err := prepareDaemonTestbed(ctx, o, plugins, stagger)
 	if err != nil {
 		return nil, err
 	}
-	if err = r.start(); err == nil {
-		err = r.settle(ctx)
+	if err = r.startSupervisor(); err == nil {
+		err = r.waitHealthy(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.close())
@@ -63,13 +63,13 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 	return r, nil
 }
 
-// prepareDaemonRig installs the plugins, and starts nothing.
-func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
+// prepareDaemonTestbed installs the plugins, and starts nothing.
+func prepareDaemonTestbed(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonTestbed, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
-	r := &daemonRig{
+	r := &daemonTestbed{
 		in: in, bin: o.bin, config: filepath.Join(in.Root, "supervisor.yaml"),
 		client: admin.Dial(layout.Socket(in.Root)),
 	}
@@ -109,13 +109,13 @@ upgrade: {prove: 100ms}
 	return r, nil
 }
 
-func (r *daemonRig) start() (err error) {
+func (r *daemonTestbed) startSupervisor() (err error) {
 	r.supervisor, err = testbed.Spawn(filepath.Join(r.bin, "supervisor"), filepath.Join(r.in.Root, "supervisor.log"), "run", "--config", r.config)
 	return err
 }
 
 // close ends the supervisor, then the plugins.
-func (r *daemonRig) close() error {
+func (r *daemonTestbed) close() error {
 	var err error
 	if r.supervisor != nil {
 		err = r.supervisor.Stop()
@@ -123,25 +123,25 @@ func (r *daemonRig) close() error {
 	return errors.Join(err, r.in.Clear())
 }
 
-// settle waits until every plugin runs, and has proven to be healthy again.
-func (r *daemonRig) settle(ctx context.Context) error {
+// waitHealthy waits until every plugin runs, and has proven to be healthy again.
+func (r *daemonTestbed) waitHealthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	for {
 		if err := r.supervisor.Pass(ctx, healthyAfter+3*time.Second); err != nil {
-			return fmt.Errorf("%d of %d plugins run: %w", r.count(ctx, running), len(r.dirs), err)
+			return fmt.Errorf("%d of %d plugins run: %w", r.countPlugins(ctx, isRunning), len(r.dirs), err)
 		}
-		if r.count(ctx, func(v plugin.View) bool { return running(v) && v.Failures == 0 }) == len(r.dirs) {
+		if r.countPlugins(ctx, func(v plugin.View) bool { return isRunning(v) && v.Failures == 0 }) == len(r.dirs) {
 			return nil
 		}
 	}
 }
 
-// running reports whether a plugin runs and is watched.
-func running(v plugin.View) bool { return v.State == plugin.StateRunning && len(v.PIDs) > 0 }
+// isRunning reports whether a plugin runs and is watched.
+func isRunning(v plugin.View) bool { return v.State == plugin.StateRunning && len(v.PIDs) > 0 }
 
-// count returns the number of such plugins; none when there is no answer.
-func (r *daemonRig) count(ctx context.Context, like func(plugin.View) bool) (n int) {
+// countPlugins returns the number of such plugins; none when there is no answer.
+func (r *daemonTestbed) countPlugins(ctx context.Context, like func(plugin.View) bool) (n int) {
 	s, err := r.client.Status(ctx)
 	if err != nil {
 		return 0
@@ -154,7 +154,7 @@ func (r *daemonRig) count(ctx context.Context, like func(plugin.View) bool) (n i
 	return n
 }
 
-func numberIn(dir, file string) (int, error) {
+func readNumber(dir, file string) (int, error) {
 	b, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return 0, err
@@ -162,22 +162,22 @@ func numberIn(dir, file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// kill kills a daemon, and returns when.
-func kill(dir string) (time.Duration, error) {
-	pid, err := numberIn(dir, "pid")
+// killDaemon kills a daemon, and returns when.
+func killDaemon(dir string) (time.Duration, error) {
+	pid, err := readNumber(dir, "pid")
 	if err != nil {
 		return 0, err
 	}
-	at := monotonic()
+	at := readMonotonic()
 	return at, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// born waits for the first daemon that was started after a moment, and returns when
+// waitStarted waits for the first daemon that was started after a moment, and returns when
 // it was: at its first instruction, by its own word.
-func born(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
+func waitStarted(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
 	const patience, pause = 10 * time.Second, 200 * time.Microsecond
 	for over := time.Now().Add(patience); ; time.Sleep(pause) {
-		if at, err := numberIn(dir, "born"); err == nil && time.Duration(at) > after {
+		if at, err := readNumber(dir, "born"); err == nil && time.Duration(at) > after {
 			return time.Duration(at), nil
 		}
 		if ctx.Err() != nil || time.Now().After(over) {
@@ -186,22 +186,22 @@ func born(ctx context.Context, dir string, after time.Duration) (time.Duration, 
 	}
 }
 
-// single kills one plugin after the other, each alone, and measures how long
+// measureSingleRestarts kills one plugin after the other, each alone, and measures how long
 // it is away (EV-05).
-func (r *daemonRig) single(ctx context.Context, deaths int) (spans, error) {
+func (r *daemonTestbed) measureSingleRestarts(ctx context.Context, deaths int) (spans, error) {
 	var all spans
 	for i := range deaths {
 		dir := r.dirs[i%len(r.dirs)]
 		if i >= len(r.dirs) && i%len(r.dirs) == 0 {
-			if err := r.settle(ctx); err != nil {
+			if err := r.waitHealthy(ctx); err != nil {
 				return nil, err
 			}
 		}
-		died, err := kill(dir)
+		died, err := killDaemon(dir)
 		if err != nil {
 			return nil, err
 		}
-		back, err := born(ctx, dir, died)
+		back, err := waitStarted(ctx, dir, died)
 		if err != nil {
 			return nil, err
 		}
@@ -214,20 +214,20 @@ func (r *daemonRig) single(ctx context.Context, deaths int) (spans, error) {
 	return all, nil
 }
 
-// adoption kills the supervisor, and measures from the start of the next until
+// measureReattachment kills the supervisor, and measures from the start of the next until
 // its status shows all plugins as running and watched (EV-07).
-func (r *daemonRig) adoption(ctx context.Context, rounds int) (spans, error) {
+func (r *daemonTestbed) measureReattachment(ctx context.Context, rounds int) (spans, error) {
 	var all spans
 	for range rounds {
-		if err := r.settle(ctx); err != nil {
+		if err := r.waitHealthy(ctx); err != nil {
 			return nil, err
 		}
 		r.supervisor.Kill()
 		began := time.Now()
-		if err := r.start(); err != nil {
+		if err := r.startSupervisor(); err != nil {
 			return nil, err
 		}
-		for r.count(ctx, running) < len(r.dirs) {
+		for r.countPlugins(ctx, isRunning) < len(r.dirs) {
 			if err := r.supervisor.Pass(ctx, time.Millisecond); err != nil {
 				return nil, err
 			}

@@ -47,23 +47,23 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	var native, bare []time.Duration
 	for round := range 1 + o.rounds {
 		began := time.Now()
-		if err := scan(ctx, manager, o.scanned); err != nil {
+		if err := scanOnce(ctx, manager, o.scanned); err != nil {
 			return scanResult{}, err
 		}
 		between := time.Now()
-		if err := loop(ctx, programs, parallel); err != nil {
+		if err := runBareLoop(ctx, programs, parallel); err != nil {
 			return scanResult{}, err
 		}
 		if round > 0 { // the first warms the caches
 			native, bare = append(native, between.Sub(began)), append(bare, time.Since(between))
 		}
 	}
-	return scanResult{native: median(native), bare: median(bare)}, nil
+	return scanResult{native: medianOf(native), bare: medianOf(bare)}, nil
 }
 
-// scan does the work of a supervisor's scan: list the installed plugins, and ask
+// scanOnce does the work of a supervisor's scan: list the installed plugins, and ask
 // each how it is.
-func scan(ctx context.Context, m *native.Manager, want int) error {
+func scanOnce(ctx context.Context, m *native.Manager, want int) error {
 	list, err := m.List(ctx)
 	if err != nil {
 		return err
@@ -80,9 +80,9 @@ func scan(ctx context.Context, m *native.Manager, want int) error {
 	return err
 }
 
-// loop starts each program, so many at once, and waits for it. There is no
+// runBareLoop starts each program, so many at once, and waits for it. There is no
 // deadline and no process reads its output: less cannot be done.
-func loop(ctx context.Context, programs []string, parallel int) error {
+func runBareLoop(ctx context.Context, programs []string, parallel int) error {
 	slots := make(chan struct{}, parallel)
 	failures := make(chan error, len(programs))
 	var all sync.WaitGroup
@@ -105,7 +105,7 @@ func loop(ctx context.Context, programs []string, parallel int) error {
 	return err
 }
 
-// median is the middle one, or the later of the two in the middle.
-func median(of []time.Duration) time.Duration {
+// medianOf is the middle one, or the later of the two in the middle.
+func medianOf(of []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(of))[len(of)/2]
 }

@@ -40,13 +40,13 @@ func (d *smallDisk) unmount() error {
 	return nil
 }
 
-// ballast is the name of the file that fills the disk. It is none of the
+// ballastPath is the name of the file that fills the disk. It is none of the
 // supervisor's.
-func (d *smallDisk) ballast() string { return filepath.Join(d.dir, "ballast") }
+func (d *smallDisk) ballastPath() string { return filepath.Join(d.dir, "ballast") }
 
 // fill takes all room there is.
 func (d *smallDisk) fill() error {
-	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(d.ballastPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	for block := make([]byte, 64<<10); err == nil && len(block) > 0; {
 		if _, err = f.Write(block); errors.Is(err, unix.ENOSPC) {
 			block, err = block[:len(block)/2], nil
@@ -57,11 +57,11 @@ func (d *smallDisk) fill() error {
 
 // fillDisk leaves the supervisor no room for its own files, now and then.
 func (w *world) fillDisk(ctx context.Context) {
-	for w.disk != nil && pause.Sleep(ctx, time.Duration(1+w.random(9))*time.Second) == nil {
+	for w.disk != nil && pause.Sleep(ctx, time.Duration(1+w.randomInt(9))*time.Second) == nil {
 		err := w.disk.fill()
-		_ = pause.Sleep(ctx, time.Duration(w.random(3000))*time.Millisecond)
-		if err = errors.Join(err, os.Remove(w.disk.ballast())); err != nil {
-			w.tally.never(undone, "fill the disk: "+err.Error())
+		_ = pause.Sleep(ctx, time.Duration(w.randomInt(3000))*time.Millisecond)
+		if err = errors.Join(err, os.Remove(w.disk.ballastPath())); err != nil {
+			w.tally.mustNot(failedOperations, "fill the disk: "+err.Error())
 			return
 		}
 		w.tally.add("disks filled", 1)

@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case o.upgrades > 0:
 		work = soakUpgrades
 	case o.beside > 0:
-		work = soakBeside
+		work = soakOtherPrograms
 	}
 	found, err := work(ctx, o, stderr)
 	if err != nil {
@@ -106,7 +106,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "soak:", err)
 		return 1
 	}
-	if found.bad() {
+	if found.hasViolations() {
 		return 1
 	}
 	return 0

@@ -30,107 +30,107 @@ import (
 // What must not happen while other programs work on the same plugins.
 const (
 	lost     = "records lost, or of another version"
-	undoneBy = "stops undone before the next scan"
-	lastWord = "removed plugins of which REMOVED is not the last report"
-	refused  = "commands that failed"
+	undoneStops = "stops undone before the next scan"
+	wrongLastReport = "removed plugins of which REMOVED is not the last report"
+	failedCommands  = "commands that failed"
 )
 
 // The gaps between a stop and the start that follows it.
 var gaps = [...]time.Duration{10 * time.Millisecond, 2 * time.Second}
 
-// besideWorld is a supervisor on a root that other programs work on.
-type besideWorld struct {
+// sharedWorld is a supervisor on a root that other programs work on.
+type sharedWorld struct {
 	*world
-	theirs *existing
-	ours   []string // the environment of our command line
+	existing *existingProgram
+	environment   []string // the environment of our command line
 
 	mu        sync.Mutex
 	installed map[string]string // version, by plugin
 }
 
-// soakBeside has the existing program's order of steps and our own commands work on
+// soakOtherPrograms has the existing program's order of steps and our own commands work on
 // the plugins of a supervisor, and counts what goes wrong.
-func soakBeside(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
+func soakOtherPrograms(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
-	w := &besideWorld{
+	w := &sharedWorld{
 		world: &world{
 			options: o, in: in, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), client: admin.Dial(layout.Socket(in.Root)),
 		},
 		installed: map[string]string{},
 	}
-	for _, name := range []string{copies, overlaps, lost, undoneBy, lastWord, refused, unsettled, orphans, damaged, badEnds} {
-		w.tally.never(name)
+	for _, name := range []string{copies, overlaps, lost, undoneStops, wrongLastReport, failedCommands, unsettled, orphans, damaged, badExits} {
+		w.tally.mustNot(name)
 	}
 	defer func() {
-		if w.plane != nil {
-			err = errors.Join(err, w.plane.Stop())
+		if w.controlPlane != nil {
+			err = errors.Join(err, w.controlPlane.Stop())
 		}
 		err = errors.Join(err, in.Clear())
 	}()
-	if err := w.prepare(ctx); err != nil {
+	if err := w.prepareShared(ctx); err != nil {
 		return nil, err
 	}
-	s, err := w.startBeside()
+	s, err := w.startSharedSupervisor()
 	if err != nil {
 		return nil, err
 	}
 	watching, done := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	beside.Go(func() { countCopies(watching, in.Root, w.tally) })
 	over := time.Now().Add(o.beside)
 	var drivers sync.WaitGroup
 	for name := range w.installed {
 		drivers.Go(func() {
-			if w.settle(ctx, name) == nil {
-				w.drive(ctx, name, over)
+			if w.waitSettled(ctx, name) == nil {
+				w.operatePlugin(ctx, name, over)
 			}
 		})
 	}
 	busy, calm := context.WithCancel(ctx)
-	beside.Go(func() { w.look(busy) })
+	beside.Go(func() { w.inspectPlugins(busy) })
 	drivers.Wait()
 	calm()
 	fmt.Fprintln(progress, "no more is done to the plugins")
-	err = w.judgeBeside(ctx)
+	err = w.verifyShared(ctx)
 	done()
 	beside.Wait()
 	if failed := s.Stop(); failed != nil {
-		w.tally.never(badEnds, failed.Error())
+		w.tally.mustNot(badExits, failed.Error())
 	}
 	return w.tally, err
 }
 
-// prepare installs the plugins, starts the control plane, and makes a client for
+// prepareShared installs the plugins, starts the control plane, and makes a client for
 // the existing program's reports.
-func (w *besideWorld) prepare(ctx context.Context) (err error) {
-	w.theirs = &existing{in: w.in, program: filepath.Join(w.in.Root, "sampledaemon")}
+func (w *sharedWorld) prepareShared(ctx context.Context) (err error) {
+	w.existing = &existingProgram{in: w.in, program: filepath.Join(w.in.Root, "sampledaemon")}
 	if w.log == "" {
 		w.log = filepath.Join(w.in.Root, "supervisor.log")
 	}
-	if err := testbed.Build(ctx, "sampledaemon", w.theirs.program); err != nil {
+	if err := testbed.Build(ctx, "sampledaemon", w.existing.program); err != nil {
 		return err
 	}
-	if w.plane, w.url, err = testbed.StartControlPlane(ctx, w.bin, w.in.Root); err != nil {
+	if w.controlPlane, w.url, err = testbed.StartControlPlane(ctx, w.bin, w.in.Root); err != nil {
 		return err
 	}
-	w.theirs.plane, err = control.New(control.Config{URL: w.url, InstanceID: "beside"}, logger.Silent())
+	w.existing.controlPlane, err = control.New(control.Config{URL: w.url, InstanceID: "beside"}, logger.Silent())
 	for i := range w.plugins {
 		name := fmt.Sprintf("p%d", i)
 		if i%4 == 3 {
 			name = fmt.Sprintf("slow%d", i)
 		}
 		w.installed[name] = "1.0"
-		err = errors.Join(err, w.theirs.install(ctx, name, "1.0", "2.0"))
+		err = errors.Join(err, w.existing.install(ctx, name, "1.0", "2.0"))
 	}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "SUPERVISOR_") {
-			w.ours = append(w.ours, kv)
+			w.environment = append(w.environment, kv)
 		}
 	}
-	w.ours = append(w.ours, "SUPERVISOR_ROOT="+w.in.Root, "SUPERVISOR_INSTANCE_ID=beside", "SUPERVISOR_CONTROL_PLANE_URL="+w.url)
+	w.environment = append(w.environment, "SUPERVISOR_ROOT="+w.in.Root, "SUPERVISOR_INSTANCE_ID=beside", "SUPERVISOR_CONTROL_PLANE_URL="+w.url)
 	return err
 }
 
@@ -138,7 +138,7 @@ func (w *besideWorld) prepare(ctx context.Context) (err error) {
 // that scans come between a stop and a start.
 const besideScan = 7 * time.Second
 
-func (w *besideWorld) startBeside() (*testbed.Child, error) {
+func (w *sharedWorld) startSharedSupervisor() (*testbed.Child, error) {
 	config := filepath.Join(w.in.Root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: beside
@@ -156,31 +156,31 @@ log: {level: info}
 	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
-// drive does one thing after the other to a plugin, each when the plugin has
+// operatePlugin does one thing after the other to a plugin, each when the plugin has
 // settled after the one before.
-func (w *besideWorld) drive(ctx context.Context, name string, over time.Time) {
-	for time.Now().Before(over) && pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
-		what, err := w.doOne(ctx, name)
+func (w *sharedWorld) operatePlugin(ctx context.Context, name string, over time.Time) {
+	for time.Now().Before(over) && pause.Sleep(ctx, time.Duration(w.randomInt(1500))*time.Millisecond) == nil {
+		what, err := w.doRandomOperation(ctx, name)
 		if ctx.Err() != nil {
 			return
 		}
 		w.tally.add(what, 1)
 		if err != nil {
-			w.tally.never(refused, fmt.Sprintf("%s of %s: %v", what, name, err))
+			w.tally.mustNot(failedCommands, fmt.Sprintf("%s of %s: %v", what, name, err))
 		}
-		if w.settle(ctx, name) != nil {
+		if w.waitSettled(ctx, name) != nil {
 			return
 		}
 	}
 }
 
-func (w *besideWorld) doOne(ctx context.Context, name string) (what string, err error) {
-	gap := gaps[w.random(len(gaps))]
-	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[w.version(name)]
-	theirs := w.random(2) == 0
+func (w *sharedWorld) doRandomOperation(ctx context.Context, name string) (what string, err error) {
+	gap := gaps[w.randomInt(len(gaps))]
+	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[w.installedVersion(name)]
+	theirs := w.randomInt(2) == 0
 	by := map[bool]string{true: "by theirs", false: "by ours"}[theirs]
-	verb := func(v plugin.Verb) error { return w.verb(ctx, theirs, name, v) }
-	switch w.random(8) {
+	verb := func(v plugin.Verb) error { return w.runVerb(ctx, theirs, name, v) }
+	switch w.randomInt(8) {
 	case 0, 1:
 		err = verb(plugin.VerbStop)
 		if err == nil {
@@ -188,55 +188,55 @@ func (w *besideWorld) doOne(ctx context.Context, name string) (what string, err 
 		}
 		return fmt.Sprintf("stopped and started %s, gap %v", by, gap), errors.Join(err, verb(plugin.VerbStart))
 	case 2, 3:
-		err = w.patiently(ctx, func() error { return w.theirs.upgrade(ctx, name, other, gap) })
-		w.set(name, other)
+		err = w.retryLocked(ctx, func() error { return w.existing.upgrade(ctx, name, other, gap) })
+		w.setVersion(name, other)
 		return fmt.Sprintf("upgraded by theirs, gap %v", gap), err
 	case 4:
 		if err = verb(plugin.VerbStop); err == nil {
-			w.staysDown(ctx, name)
+			w.checkStaysDown(ctx, name)
 		}
 		return "stopped " + by + ", started by the scan", err
 	case 5:
-		return "removed and installed " + by, w.replace(ctx, theirs, name)
+		return "removed and installed " + by, w.reinstall(ctx, theirs, name)
 	case 6:
 		_, err = w.client.RequestChange(ctx, plugin.Change{Name: name, Version: other, Origin: plugin.FromOperator})
-		w.set(name, other)
+		w.setVersion(name, other)
 		return "upgraded by the supervisor", err
 	default:
-		for _, pid := range daemons(w.in.Root)[name] {
+		for _, pid := range findDaemons(w.in.Root)[name] {
 			err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
-			for slices.Contains(daemons(w.in.Root)[name], pid) && pause.Sleep(ctx, time.Millisecond) == nil {
+			for slices.Contains(findDaemons(w.in.Root)[name], pid) && pause.Sleep(ctx, time.Millisecond) == nil {
 			}
 		}
 		return "daemons killed", err
 	}
 }
 
-func (w *besideWorld) version(name string) string {
+func (w *sharedWorld) installedVersion(name string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.installed[name]
 }
 
-func (w *besideWorld) set(name, version string) {
+func (w *sharedWorld) setVersion(name, version string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.installed[name] = version
 }
 
-// verb runs a verb of a plugin by their program or by ours.
-func (w *besideWorld) verb(ctx context.Context, theirs bool, name string, v plugin.Verb) error {
-	return w.patiently(ctx, func() error {
+// runVerb runs a verb of a plugin by their program or by ours.
+func (w *sharedWorld) runVerb(ctx context.Context, theirs bool, name string, v plugin.Verb) error {
+	return w.retryLocked(ctx, func() error {
 		if theirs {
-			return w.theirs.exec(ctx, name, v)
+			return w.existing.execute(ctx, name, v)
 		}
-		return w.command(ctx, "-e", "--local", "-P", name, "-p", string(v))
+		return w.runCommand(ctx, "-e", "--local", "-P", name, "-p", string(v))
 	})
 }
 
-// command runs our command line. What it prints goes to a file, which a daemon that
+// runCommand runs our command line. What it prints goes to a file, which a daemon that
 // it leaves may keep open.
-func (w *besideWorld) command(ctx context.Context, args ...string) error {
+func (w *sharedWorld) runCommand(ctx context.Context, args ...string) error {
 	const locked = 232
 	said, err := os.CreateTemp(w.in.Root, "command-")
 	if err != nil {
@@ -245,7 +245,7 @@ func (w *besideWorld) command(ctx context.Context, args ...string) error {
 	defer os.Remove(said.Name())
 	defer said.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "acs-plugin-manager"), args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.ours, w.in.Root, said, said
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.environment, w.in.Root, said, said
 	err = cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == locked {
 		return errLocked
@@ -256,8 +256,8 @@ func (w *besideWorld) command(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// patiently does again what failed for want of the lock, as its caller would.
-func (w *besideWorld) patiently(ctx context.Context, do func() error) (err error) {
+// retryLocked does again what failed for want of the lock, as its caller would.
+func (w *sharedWorld) retryLocked(ctx context.Context, do func() error) (err error) {
 	for over := time.Now().Add(time.Minute); time.Now().Before(over); {
 		if err = do(); !errors.Is(err, errLocked) {
 			return err
@@ -270,30 +270,30 @@ func (w *besideWorld) patiently(ctx context.Context, do func() error) (err error
 	return err
 }
 
-// staysDown waits until a plugin that was stopped runs again, and counts a stop that
+// checkStaysDown waits until a plugin that was stopped runs again, and counts a stop that
 // was undone by anything but a scan.
-func (w *besideWorld) staysDown(ctx context.Context, name string) {
-	for len(daemons(w.in.Root)[name]) > 0 && pause.Sleep(ctx, time.Millisecond) == nil { // our `--stop` does not wait for that
+func (w *sharedWorld) checkStaysDown(ctx context.Context, name string) {
+	for len(findDaemons(w.in.Root)[name]) > 0 && pause.Sleep(ctx, time.Millisecond) == nil { // our `--stop` does not wait for that
 	}
-	if w.settle(ctx, name) != nil {
+	if w.waitSettled(ctx, name) != nil {
 		return
 	}
 	s, err := w.client.Status(ctx)
 	i := slices.IndexFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name })
 	if err != nil || i < 0 || s.Plugins[i].Why != "restarted after: --status: exit 1" {
-		w.tally.never(undoneBy, name+"\n"+w.why(name))
+		w.tally.mustNot(undoneStops, name+"\n"+w.readWhy(name))
 	}
 }
 
-// replace removes a plugin, checks what the control plane knows, and installs and
+// reinstall removes a plugin, checks what the control plane knows, and installs and
 // starts it again.
-func (w *besideWorld) replace(ctx context.Context, theirs bool, name string) error {
-	w.readBirths(name)
-	err := w.patiently(ctx, func() error {
+func (w *sharedWorld) reinstall(ctx context.Context, theirs bool, name string) error {
+	w.countStarts(name)
+	err := w.retryLocked(ctx, func() error {
 		if theirs {
-			return w.theirs.remove(ctx, name)
+			return w.existing.remove(ctx, name)
 		}
-		return w.command(ctx, "--remove", "-P", name)
+		return w.runCommand(ctx, "--remove", "-P", name)
 	})
 	if err != nil {
 		return err
@@ -306,64 +306,64 @@ func (w *besideWorld) replace(ctx context.Context, theirs bool, name string) err
 	}
 	why := ""
 	for over := time.Now().Add(keeps); why == "" && time.Now().Before(over) && pause.Sleep(ctx, 100*time.Millisecond) == nil; {
-		why = w.reportedAs(ctx, name, plugin.StatusRemoved)
+		why = w.checkReported(ctx, name, plugin.StatusRemoved)
 	}
 	if why != "" && ctx.Err() == nil {
-		w.tally.never(lastWord, why+"\n"+w.why(name))
+		w.tally.mustNot(wrongLastReport, why+"\n"+w.readWhy(name))
 	}
-	err = w.patiently(ctx, func() error { return w.theirs.install(ctx, name, "1.0", "2.0") })
-	w.set(name, "1.0")
+	err = w.retryLocked(ctx, func() error { return w.existing.install(ctx, name, "1.0", "2.0") })
+	w.setVersion(name, "1.0")
 	if err == nil {
-		err = pause.Sleep(ctx, gaps[w.random(len(gaps))])
+		err = pause.Sleep(ctx, gaps[w.randomInt(len(gaps))])
 	}
 	if err == nil {
-		err = w.verb(ctx, theirs, name, plugin.VerbStart)
+		err = w.runVerb(ctx, theirs, name, plugin.VerbStart)
 	}
 	return err
 }
 
-// look runs `--status` and lists, as an operator does.
-func (w *besideWorld) look(ctx context.Context) {
+// inspectPlugins runs `--status` and lists, as an operator does.
+func (w *sharedWorld) inspectPlugins(ctx context.Context) {
 	names := []string{}
 	for name := range w.installed {
 		names = append(names, name)
 	}
-	for pause.Sleep(ctx, time.Duration(500+w.random(1500))*time.Millisecond) == nil {
-		name := names[w.random(len(names))]
-		switch w.random(3) {
+	for pause.Sleep(ctx, time.Duration(500+w.randomInt(1500))*time.Millisecond) == nil {
+		name := names[w.randomInt(len(names))]
+		switch w.randomInt(3) {
 		case 0:
-			_ = w.theirs.exec(ctx, name, plugin.VerbStatus)
+			_ = w.existing.execute(ctx, name, plugin.VerbStatus)
 		case 1:
-			_ = w.command(ctx, "-e", "--local", "-P", name, "-p", "--status") // its exit code is the plugin's
+			_ = w.runCommand(ctx, "-e", "--local", "-P", name, "-p", "--status") // its exit code is the plugin's
 		default:
-			if err := w.command(ctx, "--list", "--local"); err != nil && ctx.Err() == nil {
-				w.tally.never(refused, err.Error())
+			if err := w.runCommand(ctx, "--list", "--local"); err != nil && ctx.Err() == nil {
+				w.tally.mustNot(failedCommands, err.Error())
 			}
 		}
 		w.tally.add("looks of other programs", 1)
 	}
 }
 
-// settle waits until a plugin runs once, in the version that is to be, and both the
+// waitSettled waits until a plugin runs once, in the version that is to be, and both the
 // supervisor and the control plane say so.
-func (w *besideWorld) settle(ctx context.Context, name string) error {
+func (w *sharedWorld) waitSettled(ctx context.Context, name string) error {
 	const patience = time.Minute
 	why := ""
 	for over := time.Now().Add(patience); time.Now().Before(over); {
-		if why = w.unsettled(ctx, name); why == "" {
+		if why = w.describeUnsettled(ctx, name); why == "" {
 			return nil
 		}
 		if err := pause.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	w.tally.never(unsettled, name+": "+why+"\n"+w.why(name))
+	w.tally.mustNot(unsettled, name+": "+why+"\n"+w.readWhy(name))
 	return errors.New(why)
 }
 
-func (w *besideWorld) unsettled(ctx context.Context, name string) string {
-	want := w.version(name)
-	if pids := daemons(w.in.Root)[name]; len(pids) != 1 {
+func (w *sharedWorld) describeUnsettled(ctx context.Context, name string) string {
+	want := w.installedVersion(name)
+	if pids := findDaemons(w.in.Root)[name]; len(pids) != 1 {
 		return fmt.Sprintf("runs as %v", pids)
 	}
 	s, err := w.client.Status(ctx)
@@ -377,12 +377,12 @@ func (w *besideWorld) unsettled(ctx context.Context, name string) string {
 	case s.Plugins[i].State != plugin.StateRunning || s.Plugins[i].Version != want:
 		return fmt.Sprintf("status says %s %s: %s", s.Plugins[i].Version, s.Plugins[i].State, s.Plugins[i].Why)
 	}
-	return w.reportedAs(ctx, name, plugin.StatusRunning)
+	return w.checkReported(ctx, name, plugin.StatusRunning)
 }
 
-// reportedAs returns "" if the control plane knows that a plugin has this status,
+// checkReported returns "" if the control plane knows that a plugin has this status,
 // else what it knows.
-func (w *besideWorld) reportedAs(ctx context.Context, name string, status plugin.Status) string {
+func (w *sharedWorld) checkReported(ctx context.Context, name string, status plugin.Status) string {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
 	if err != nil {
 		return err.Error()
@@ -408,49 +408,49 @@ func (w *besideWorld) reportedAs(ctx context.Context, name string, status plugin
 	return name + " is unknown to the control plane"
 }
 
-// readBirths counts the copies that a plugin's daemons have written down.
-func (w *besideWorld) readBirths(name string) {
+// countStarts counts the copies that a plugin's daemons have written down.
+func (w *sharedWorld) countStarts(name string) {
 	for _, v := range []string{"1.0", "2.0"} {
 		b, _ := os.ReadFile(filepath.Join(layout.Version(w.in.Root, name, v), "births"))
 		for line := range strings.Lines(string(b)) {
 			w.tally.add("daemons", 1)
 			if strings.HasSuffix(strings.TrimSpace(line), "copy") {
-				w.tally.never(overlaps, name+" "+v+" "+line+w.why(name))
+				w.tally.mustNot(overlaps, name+" "+v+" "+line+w.readWhy(name))
 			}
 		}
 	}
 }
 
-// judgeBeside compares what is there with what was done.
-func (w *besideWorld) judgeBeside(ctx context.Context) error {
+// verifyShared compares what is there with what was done.
+func (w *sharedWorld) verifyShared(ctx context.Context) error {
 	list, err := w.in.Registry.List(ctx)
 	if err != nil {
 		return err
 	}
 	var all sync.WaitGroup
 	for name := range w.installed {
-		all.Go(func() { _ = w.settle(ctx, name) }) // it counts what does not settle
+		all.Go(func() { _ = w.waitSettled(ctx, name) }) // it counts what does not settle
 	}
 	all.Wait()
 	for name, version := range w.installed {
-		w.readBirths(name)
+		w.countStarts(name)
 		if !slices.ContainsFunc(list.Plugins, func(p plugin.Plugin) bool {
 			return p.Name == name && p.Version == version && !p.Removed && !p.Duplicate
 		}) {
-			w.tally.never(lost, name+" "+version)
+			w.tally.mustNot(lost, name+" "+version)
 		}
 	}
 	for _, d := range list.Damaged {
-		w.tally.never(damaged, d.Why)
+		w.tally.mustNot(damaged, d.Why)
 	}
 	for name := range w.installed {
 		if _, err := w.client.SendCommand(ctx, admin.CommandStop, name); err != nil {
-			w.tally.never(refused, err.Error())
+			w.tally.mustNot(failedCommands, err.Error())
 		}
 	}
-	for over := time.Now().Add(30 * time.Second); len(daemons(w.in.Root)) > 0; {
+	for over := time.Now().Add(30 * time.Second); len(findDaemons(w.in.Root)) > 0; {
 		if time.Now().After(over) {
-			w.tally.never(orphans, fmt.Sprint(daemons(w.in.Root)))
+			w.tally.mustNot(orphans, fmt.Sprint(findDaemons(w.in.Root)))
 			break
 		}
 		if err := pause.Sleep(ctx, 50*time.Millisecond); err != nil {

@@ -23,17 +23,17 @@ func TestBeside(t *testing.T) {
 	if os.Getenv(testenv.Require) != "" {
 		o.beside = 30 * time.Second
 	}
-	found, err := soakBeside(t.Context(), o, out)
+	found, err := soakOtherPrograms(t.Context(), o, out)
 	if err != nil {
 		t.Fatalf("seed %d: %v\n%s", o.seed, err, out)
 	}
 	if err := found.print(out); err != nil {
 		t.Fatal(err)
 	}
-	if found.bad() {
+	if found.hasViolations() {
 		t.Errorf("seed %d: %s", o.seed, out)
 	}
-	if found.of("upgraded by the supervisor")+found.of("daemons killed") == 0 {
+	if found.countOf("upgraded by the supervisor")+found.countOf("daemons killed") == 0 {
 		t.Errorf("nothing was done: %s", out)
 	}
 }

@@ -28,20 +28,20 @@ const (
 	needless   = "needless restarts"
 	missing    = "restarts missing"
 	forgotten  = "operator's stops forgotten"
-	undone     = "operator's orders not carried out"
+	failedOperations     = "operator's orders not carried out"
 	unsettled  = "not at rest afterwards: a plugin, a status, a report"
-	unseen     = "daemons status does not know"
+	unknownDaemons     = "daemons status does not know"
 	orphans    = "orphans left when all are stopped"
-	seconds    = "second supervisors not refused"
-	untold     = "stops that the control plane did not receive"
-	leaves     = "cgroups left when all are stopped"
-	badEnds    = "ends on request that failed"
+	acceptedSeconds    = "second supervisors not refused"
+	unreported     = "stops that the control plane did not receive"
+	cgroupsLeft     = "cgroups left when all are stopped"
+	badExits    = "ends on request that failed"
 	damaged    = "files found damaged"
 	unreadable = "books not readable"
 )
 
-var mustNot = [...]string{
-	copies, overlaps, needless, missing, forgotten, undone, unsettled, unseen, orphans, seconds, untold, leaves, badEnds, damaged, unreadable,
+var violations = [...]string{
+	copies, overlaps, needless, missing, forgotten, failedOperations, unsettled, unknownDaemons, orphans, acceptedSeconds, unreported, cgroupsLeft, badExits, damaged, unreadable,
 }
 
 // world holds the host under test.
@@ -52,21 +52,21 @@ type world struct {
 	tally  *tally
 	client *admin.Client
 	steady []string      // run until they are killed
-	flaps  []string      // end by themselves
-	hangs  []string      // do not come to the end of some verbs
-	told   []string      // steady ones, which the operator stops and starts
-	hurry  chan struct{} // the supervisor is to be killed at once
+	flapping  []string      // end by themselves
+	hanging  []string      // do not come to the end of some verbs
+	operated   []string      // steady ones, which the operator stops and starts
+	killNow  chan struct{} // the supervisor is to be killed at once
 
 	mu     sync.Mutex
 	rand   *rand.Rand
 	killed map[string]int // the last pid of each steady one that was
 	torn   int            // lines of the journal
-	needed map[string]int // births of the steady ones for which there was a reason
+	neededStarts map[string]int // births of the steady ones for which there was a reason
 	url    string
-	plane  *testbed.Child // not under mu: only who restarts it has it
+	controlPlane  *testbed.Child // not under mu: only who restarts it has it
 }
 
-func (w *world) random(n int) int {
+func (w *world) randomInt(n int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.rand.IntN(n)
@@ -82,18 +82,18 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		fmt.Fprintf(progress, "no disk is filled: %v\n", err)
 	}
 	w := &world{
-		options: o, in: in, disk: disk, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
-		hurry:  make(chan struct{}, 1),
+		options: o, in: in, disk: disk, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), neededStarts: map[string]int{}, killed: map[string]int{},
+		killNow:  make(chan struct{}, 1),
 		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
-		if w.plane != nil {
-			err = errors.Join(err, w.plane.Stop())
+		if w.controlPlane != nil {
+			err = errors.Join(err, w.controlPlane.Stop())
 		}
 		err = errors.Join(err, disk.unmount(), in.Clear())
 	}()
-	for _, name := range mustNot {
-		w.tally.never(name)
+	for _, name := range violations {
+		w.tally.mustNot(name)
 	}
 	if w.log == "" {
 		w.log = filepath.Join(in.Root, "supervisor.log")
@@ -101,25 +101,25 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	if err := w.install(ctx); err != nil {
 		return nil, err
 	}
-	if w.plane, w.url, err = testbed.StartControlPlane(ctx, o.bin, in.Root); err != nil {
+	if w.controlPlane, w.url, err = testbed.StartControlPlane(ctx, o.bin, in.Root); err != nil {
 		return nil, err
 	}
 	watching, done := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	beside.Go(func() { countCopies(watching, in.Root, w.tally) })
 	disturbing, calm := context.WithCancel(ctx)
 	var disturbers sync.WaitGroup
 	disturbers.Go(func() { w.killPlugins(disturbing) })
-	for _, name := range w.told {
-		disturbers.Go(func() { w.operate(disturbing, name) })
+	for _, name := range w.operated {
+		disturbers.Go(func() { w.operatePlugin(disturbing, name) })
 	}
-	disturbers.Go(func() { w.restartPlanes(disturbing) })
+	disturbers.Go(func() { w.restartControlPlanes(disturbing) })
 	disturbers.Go(func() { w.fillDisk(disturbing) })
 	err = w.killSupervisors(ctx, progress)
 	calm()
 	disturbers.Wait()
 	if err == nil {
-		err = w.judge(ctx)
+		err = w.verify(ctx)
 	}
 	done()
 	beside.Wait()
@@ -146,22 +146,22 @@ func (w *world) install(ctx context.Context) error {
 			name := filepath.Base(filepath.Dir(filepath.Dir(path)))
 			switch kind {
 			case "flap":
-				w.flaps = append(w.flaps, name)
+				w.flapping = append(w.flapping, name)
 				continue
 			case "hang":
-				w.hangs = append(w.hangs, name)
+				w.hanging = append(w.hanging, name)
 				continue
 			}
 			w.steady = append(w.steady, name)
-			w.needed[name] = 1
+			w.neededStarts[name] = 1
 		}
 	}
 	// One of each kind: the eldest steady one and a slow one.
 	slices.Sort(w.steady)
-	w.told = []string{w.steady[0], w.steady[len(w.steady)-1]}
+	w.operated = []string{w.steady[0], w.steady[len(w.steady)-1]}
 	w.steady = w.steady[1 : len(w.steady)-1]
-	for _, name := range w.told {
-		delete(w.needed, name)
+	for _, name := range w.operated {
+		delete(w.neededStarts, name)
 	}
 	return nil
 }
@@ -188,9 +188,9 @@ log: {level: info}
 	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
-// all are the names of all plugins.
-func (w *world) all() []string {
-	return slices.Concat(w.told, w.steady, w.flaps, w.hangs)
+// pluginNames are the names of all plugins.
+func (w *world) pluginNames() []string {
+	return slices.Concat(w.operated, w.steady, w.flapping, w.hanging)
 }
 
 // logTail is the end of the supervisors' log, of what it says of a plugin or all.

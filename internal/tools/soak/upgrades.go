@@ -43,18 +43,18 @@ func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally,
 		w.log = filepath.Join(in.Root, "supervisor.log")
 	}
 	for _, name := range []string{notOne, unfinished, brokenDir, left, copies} {
-		w.tally.never(name)
+		w.tally.mustNot(name)
 	}
 	if err := w.installVersions(ctx); err != nil {
 		return nil, err
 	}
 	watching, done := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	beside.Go(func() { countCopies(watching, in.Root, w.tally) })
 	defer beside.Wait()
 	defer done()
 	for n := range o.upgrades {
-		if err := w.cutShort(ctx); err != nil {
+		if err := w.interruptUpgrade(ctx); err != nil {
 			return nil, err
 		}
 		if (n+1)%50 == 0 {
@@ -83,13 +83,13 @@ func (w *world) installVersions(ctx context.Context) error {
 	return nil
 }
 
-// cutShort has one upgrade cut short, and checks the result.
-func (w *world) cutShort(ctx context.Context) error {
+// interruptUpgrade has one upgrade cut short, and checks the result.
+func (w *world) interruptUpgrade(ctx context.Context) error {
 	s, err := w.startSupervisor()
 	if err != nil {
 		return err
 	}
-	before, err := w.rest(ctx, s)
+	before, err := w.waitUpgraded(ctx, s)
 	if err != nil {
 		return errors.Join(err, s.Stop())
 	}
@@ -97,7 +97,7 @@ func (w *world) cutShort(ctx context.Context) error {
 	if _, err := w.client.RequestChange(ctx, plugin.Change{Name: "p-000", Version: to, Origin: plugin.FromOperator}); err != nil {
 		return errors.Join(fmt.Errorf("upgrade to %s: %w", to, err), s.Stop())
 	}
-	err = s.Pass(ctx, time.Duration(w.random(400_000))*time.Microsecond)
+	err = s.Pass(ctx, time.Duration(w.randomInt(400_000))*time.Microsecond)
 	s.Kill()
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (w *world) cutShort(ctx context.Context) error {
 	if s, err = w.startSupervisor(); err != nil {
 		return err
 	}
-	after, err := w.rest(ctx, s)
+	after, err := w.waitUpgraded(ctx, s)
 	if err == nil && after == before {
 		w.tally.add("… undone, or not begun", 1)
 	} else if err == nil {
@@ -116,25 +116,25 @@ func (w *world) cutShort(ctx context.Context) error {
 	return err
 }
 
-// rest waits until the one version that is recorded runs, and nothing is
+// waitUpgraded waits until the one version that is recorded runs, and nothing is
 // pending, and returns which. It counts what has not come to be so after a while.
-func (w *world) rest(ctx context.Context, s *testbed.Child) (version string, err error) {
+func (w *world) waitUpgraded(ctx context.Context, s *testbed.Child) (version string, err error) {
 	const patience = 20 * time.Second
 	var why, kind string
 	for over := time.Now().Add(patience); time.Now().Before(over); {
-		if version, kind, why = w.upgraded(ctx); why == "" {
+		if version, kind, why = w.checkUpgraded(ctx); why == "" {
 			return version, nil
 		}
 		if err := s.Pass(ctx, 20*time.Millisecond); err != nil {
 			return "", err
 		}
 	}
-	w.tally.never(kind, why+"\n"+w.logTail("p-000"))
+	w.tally.mustNot(kind, why+"\n"+w.logTail("p-000"))
 	return version, fmt.Errorf("no rest within %s: %s", patience, why)
 }
 
-// upgraded returns the installed version, and what is wrong with it.
-func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
+// checkUpgraded returns the installed version, and what is wrong with it.
+func (w *world) checkUpgraded(ctx context.Context) (version, kind, why string) {
 	snapshot, err := w.client.Status(ctx)
 	if err != nil || len(snapshot.Plugins) != 1 {
 		return "", notOne, fmt.Sprintf("status: %v, %v", snapshot.Plugins, err)
@@ -148,7 +148,7 @@ func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	if _, err := record.ReadPackageConfig(dir); err != nil {
 		return version, brokenDir, err.Error()
 	}
-	pids := daemons(w.in.Root)["p-000"]
+	pids := findDaemons(w.in.Root)["p-000"]
 	if v := snapshot.Plugins[0]; v.State != plugin.StateRunning || v.Version != version || len(pids) != 1 {
 		return version, notOne, fmt.Sprintf("%s recorded, status says %s %s, daemons %v", version, v.Version, v.State, pids)
 	}

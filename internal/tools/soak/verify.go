@@ -19,9 +19,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// judge starts a last supervisor, has all come to rest, and compares what is
+// verify starts a last supervisor, has all come to rest, and compares what is
 // with what it says, with what the control plane knows, and with the plugins' books.
-func (w *world) judge(ctx context.Context) (err error) {
+func (w *world) verify(ctx context.Context) (err error) {
 	if err := os.WriteFile(filepath.Join(w.in.Root, "calm"), nil, 0o644); err != nil {
 		return err
 	}
@@ -29,35 +29,35 @@ func (w *world) judge(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.judgeEnd(s)) }()
-	for _, name := range w.told {
-		for w.start(ctx, name) != nil && pause.Sleep(ctx, 100*time.Millisecond) == nil {
+	defer func() { err = errors.Join(err, w.verifyStop(s)) }()
+	for _, name := range w.operated {
+		for w.startPlugin(ctx, name) != nil && pause.Sleep(ctx, 100*time.Millisecond) == nil {
 		}
 	}
 	var why string
 	for over := time.Now().Add(90 * time.Second); ; {
-		if why = w.restless(ctx); why == "" {
+		if why = w.describeUnsettled(ctx); why == "" {
 			break
 		}
 		if time.Now().After(over) {
-			w.tally.never(unsettled, why+"\n"+w.logTail(""))
+			w.tally.mustNot(unsettled, why+"\n"+w.logTail(""))
 			break
 		}
 		if err := s.Pass(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	w.judgeBirths()
-	w.judgeFiles(ctx)
-	for _, name := range w.all() {
+	w.verifyStarts()
+	w.verifyFiles(ctx)
+	for _, name := range w.pluginNames() {
 		if _, err := w.client.SendCommand(ctx, admin.CommandStop, name); err != nil {
-			w.tally.never(undone, name+": "+err.Error())
+			w.tally.mustNot(failedOperations, name+": "+err.Error())
 		}
 	}
 	const keeps = 20 // reports in a row: the scans and pulls that follow must not change it
 	told := 0
 	for over := time.Now().Add(30 * time.Second); ; {
-		left, unknown := daemons(w.in.Root), w.unknownToPlane(ctx, plugin.StatusFailed)
+		left, unknown := findDaemons(w.in.Root), w.findUnreported(ctx, plugin.StatusFailed)
 		if told++; len(left) > 0 || unknown != "" {
 			told = 0
 		}
@@ -66,10 +66,10 @@ func (w *world) judge(ctx context.Context) (err error) {
 		}
 		if time.Now().After(over) {
 			if len(left) > 0 {
-				w.tally.never(orphans, fmt.Sprint(left))
+				w.tally.mustNot(orphans, fmt.Sprint(left))
 			}
 			if unknown != "" {
-				w.tally.never(untold, unknown+"\n"+w.logTail(""))
+				w.tally.mustNot(unreported, unknown+"\n"+w.logTail(""))
 			}
 			return nil
 		}
@@ -79,37 +79,37 @@ func (w *world) judge(ctx context.Context) (err error) {
 	}
 }
 
-// judgeEnd ends the last supervisor as a service manager does, and looks for
+// verifyStop ends the last supervisor as a service manager does, and looks for
 // what stays behind.
-func (w *world) judgeEnd(s *testbed.Child) error {
+func (w *world) verifyStop(s *testbed.Child) error {
 	if err := s.Stop(); err != nil {
-		w.tally.never(badEnds, err.Error()+"\n"+w.logTail(""))
+		w.tally.mustNot(badExits, err.Error()+"\n"+w.logTail(""))
 	}
 	if code := s.ExitCode(); code != 0 {
-		w.tally.never(badEnds, fmt.Sprintf("exit %d\n%s", code, w.logTail("")))
+		w.tally.mustNot(badExits, fmt.Sprintf("exit %d\n%s", code, w.logTail("")))
 	}
-	left, err := w.in.Leaves(false)
-	w.tally.never(leaves, left...)
+	left, err := w.in.CgroupLeaves(false)
+	w.tally.mustNot(cgroupsLeft, left...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tally.add("lines of the journal torn by a kill", w.torn)
 	return err
 }
 
-func (w *world) start(ctx context.Context, name string) error {
+func (w *world) startPlugin(ctx context.Context, name string) error {
 	_, err := w.client.SendCommand(ctx, admin.CommandStart, name)
 	return err
 }
 
-// restless says what is not yet as it is to be: everything runs once, as the
+// describeUnsettled says what is not yet as it is to be: everything runs once, as the
 // supervisor says, and the control plane knows.
-func (w *world) restless(ctx context.Context) string {
+func (w *world) describeUnsettled(ctx context.Context) string {
 	s, err := w.client.Status(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	is := daemons(w.in.Root)
-	for _, name := range w.all() {
+	is := findDaemons(w.in.Root)
+	for _, name := range w.pluginNames() {
 		i := slices.IndexFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name })
 		switch {
 		case i < 0:
@@ -118,7 +118,7 @@ func (w *world) restless(ctx context.Context) string {
 			return fmt.Sprintf("%s is %s: %s", name, s.Plugins[i].State, s.Plugins[i].Why)
 		// A `--start` that hung when its supervisor was killed may still run.
 		case len(is[name]) != 1 || !slices.Contains(s.Plugins[i].PIDs, is[name][0]),
-			len(s.Plugins[i].PIDs) != 1 && !slices.Contains(w.hangs, name):
+			len(s.Plugins[i].PIDs) != 1 && !slices.Contains(w.hanging, name):
 			return fmt.Sprintf("%s runs as %v, status says %v", name, is[name], s.Plugins[i].PIDs)
 		case s.Plugins[i].Watch != plugin.WatchCgroup && s.Plugins[i].Watch != plugin.WatchPidfd:
 			return fmt.Sprintf("%s is watched by %s", name, s.Plugins[i].Watch)
@@ -130,12 +130,12 @@ func (w *world) restless(ctx context.Context) string {
 	if len(s.Problems) > 0 {
 		return fmt.Sprintf("problem: %+v", s.Problems)
 	}
-	return w.unknownToPlane(ctx, plugin.StatusRunning)
+	return w.findUnreported(ctx, plugin.StatusRunning)
 }
 
-// unknownToPlane says of which plugin the control plane does not know that
+// findUnreported says of which plugin the control plane does not know that
 // it has this status.
-func (w *world) unknownToPlane(ctx context.Context, status plugin.Status) string {
+func (w *world) findUnreported(ctx context.Context, status plugin.Status) string {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
 	if err != nil {
 		return err.Error()
@@ -152,7 +152,7 @@ func (w *world) unknownToPlane(ctx context.Context, status plugin.Status) string
 	if len(list.Hosts) != 1 {
 		return fmt.Sprintf("the control plane knows %d hosts", len(list.Hosts))
 	}
-	for _, name := range w.all() {
+	for _, name := range w.pluginNames() {
 		ok := slices.ContainsFunc(list.Hosts[0].Plugins, func(p controlplane.HostPlugin) bool {
 			return p.Name == name && p.Status == status
 		})
@@ -163,52 +163,52 @@ func (w *world) unknownToPlane(ctx context.Context, status plugin.Status) string
 	return ""
 }
 
-// judgeBirths compares how often each steady plugin was started with how often
+// verifyStarts compares how often each steady plugin was started with how often
 // it had to be.
-func (w *world) judgeBirths() {
+func (w *world) verifyStarts() {
 	for _, name := range w.steady {
-		n, _, err := births(w.in.Root, name)
+		n, _, err := readStarts(w.in.Root, name)
 		switch {
 		case err != nil:
-			w.tally.never(unreadable, err.Error())
-		case n > w.needed[name]:
-			w.tally.never(needless, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.needed[name], w.why(name)))
-		case n < w.needed[name]:
-			w.tally.never(missing, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.needed[name], w.why(name)))
+			w.tally.mustNot(unreadable, err.Error())
+		case n > w.neededStarts[name]:
+			w.tally.mustNot(needless, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.neededStarts[name], w.readWhy(name)))
+		case n < w.neededStarts[name]:
+			w.tally.mustNot(missing, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.neededStarts[name], w.readWhy(name)))
 		}
 		w.tally.add("daemons of steady plugins", n)
 	}
-	for kind, names := range map[string][]string{"flapping": w.flaps, "hanging": w.hangs} {
+	for kind, names := range map[string][]string{"flapping": w.flapping, "hanging": w.hanging} {
 		for _, name := range names {
-			n, _, err := births(w.in.Root, name)
+			n, _, err := readStarts(w.in.Root, name)
 			if err != nil {
-				w.tally.never(unreadable, err.Error())
+				w.tally.mustNot(unreadable, err.Error())
 			}
 			w.tally.add("daemons of "+kind+" plugins", n)
 		}
 	}
-	for _, name := range w.all() {
-		_, twice, _ := births(w.in.Root, name)
+	for _, name := range w.pluginNames() {
+		_, twice, _ := readStarts(w.in.Root, name)
 		for _, birth := range twice {
-			w.tally.never(overlaps, name+" "+birth+"\n"+w.why(name))
+			w.tally.mustNot(overlaps, name+" "+birth+"\n"+w.readWhy(name))
 		}
 	}
 }
 
-// judgeFiles looks for what was set aside as damaged.
-func (w *world) judgeFiles(ctx context.Context) {
+// verifyFiles looks for what was set aside as damaged.
+func (w *world) verifyFiles(ctx context.Context) {
 	for _, pattern := range []string{"supervisor/*.damaged-*", "plugin/*.damaged-*"} {
 		found, _ := filepath.Glob(filepath.Join(w.in.Root, pattern))
-		w.tally.never(damaged, found...)
+		w.tally.mustNot(damaged, found...)
 	}
 	entries, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "events", "--root", w.in.Root, "-n", "1").CombinedOutput()
 	if err != nil {
-		w.tally.never(unreadable, string(entries)+err.Error())
+		w.tally.mustNot(unreadable, string(entries)+err.Error())
 	}
 }
 
-// why returns the journal's entries of a plugin.
-func (w *world) why(name string) string {
+// readWhy returns the journal's entries of a plugin.
+func (w *world) readWhy(name string) string {
 	b, _ := exec.Command(filepath.Join(w.bin, "supervisor"), "why", "--root", w.in.Root, "-n", "40", name).CombinedOutput()
 	return string(b)
 }

@@ -63,8 +63,8 @@ func (in *Installation) Install(ctx context.Context, count int, program string, 
 
 // Clear ends what runs out of the root, and removes it and its cgroups.
 func (in *Installation) Clear() error {
-	err := endAll(in.Root)
-	if _, failed := in.Leaves(true); failed != nil {
+	err := killAll(in.Root)
+	if _, failed := in.CgroupLeaves(true); failed != nil {
 		err = errors.Join(err, failed)
 	}
 	if failed := os.RemoveAll(in.Root); failed != nil {
@@ -73,9 +73,9 @@ func (in *Installation) Clear() error {
 	return err
 }
 
-// Leaves lists the plugins that have a cgroup, and removes these if asked to.
+// CgroupLeaves lists the plugins that have a cgroup, and removes these if asked to.
 // Nothing may be supervising the root.
-func (in *Installation) Leaves(remove bool) ([]string, error) {
+func (in *Installation) CgroupLeaves(remove bool) ([]string, error) {
 	tree, err := cgroup.Open(cgroup.Options{Root: in.Root})
 	if errors.Is(err, cgroup.ErrNone) {
 		return nil, nil
@@ -93,9 +93,9 @@ func (in *Installation) Leaves(remove bool) ([]string, error) {
 	return names, err
 }
 
-// endAll kills every process whose program lies below root, no matter which process started
+// killAll kills every process whose program lies below root, no matter which process started
 // it, and returns when none is left.
-func endAll(root string) error {
+func killAll(root string) error {
 	const patience, pause = 10 * time.Second, 20 * time.Millisecond
 	for over := time.Now().Add(patience); ; time.Sleep(pause) {
 		left, err := killBelow(root)

@@ -25,10 +25,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatEvery is the heartbeat interval of the daemon: a little before its interval of a
+// heartbeatEvery is the heartbeat interval of the daemon: a little before its interval of a
 // minute is over. Its second beat comes at any time before that, so that many
 // daemons do not beat together.
-const beatEvery = 55 * time.Second
+const heartbeatEvery = 55 * time.Second
 
 func main() {
 	var now unix.Timespec
@@ -39,44 +39,44 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "--start":
-		linger(dir)
+		delayVerb(dir)
 		exe, err := os.Executable()
 		check(err)
 		daemon := exec.Command(exe, "daemon")
 		daemon.Stdout, daemon.Stderr = os.Stdout, os.Stderr
 		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(daemon.Start())
-		linger(dir)
+		delayVerb(dir)
 		// The pid is written before `--start` ends, so that `--status` knows it.
-		check(write(dir, "pid", daemon.Process.Pid))
-		linger(dir)
+		check(writeNumber(dir, "pid", daemon.Process.Pid))
+		delayVerb(dir)
 	case "--stop":
-		linger(dir)
-		if pid := alive(dir); pid != 0 {
+		delayVerb(dir)
+		if pid := findDaemon(dir); pid != 0 {
 			check(syscall.Kill(pid, syscall.SIGTERM))
 		}
 	case "--status":
-		linger(dir)
-		linger(dir)
-		if alive(dir) == 0 {
+		delayVerb(dir)
+		delayVerb(dir)
+		if findDaemon(dir) == 0 {
 			fail("not running")
 		}
 	case "daemon":
-		check(write(dir, "born", int(now.Nano())))
-		alone, err := takeAlone(dir)
+		check(writeNumber(dir, "born", int(now.Nano())))
+		alone, err := lockAlone(dir)
 		check(err)
-		check(note(dir, now.Nano(), alone))
+		check(recordStart(dir, now.Nano(), alone))
 		if isNamed(dir, "flap") {
-			go flap(dir)
+			go exitSoon(dir)
 		}
-		beat := time.NewTimer(rand.N(beatEvery))
+		beat := time.NewTimer(rand.N(heartbeatEvery))
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
 		for {
-			check(write(dir, "heartbeat", int(time.Now().Unix())))
+			check(writeNumber(dir, "heartbeat", int(time.Now().Unix())))
 			select {
 			case <-beat.C:
-				beat.Reset(beatEvery)
+				beat.Reset(heartbeatEvery)
 			case <-term:
 				return
 			}
@@ -95,10 +95,10 @@ func isCalm(dir string) bool {
 	return err == nil
 }
 
-// linger lets time pass if the plugin's name begins with "slow": up to a third
+// delayVerb lets time pass if the plugin's name begins with "slow": up to a third
 // of a second, so that much may happen to the process that waits for the verb. It may not
 // return if the name begins with "hang".
-func linger(dir string) {
+func delayVerb(dir string) {
 	switch {
 	case isNamed(dir, "slow"):
 		time.Sleep(time.Duration(rand.IntN(333)) * time.Millisecond)
@@ -109,8 +109,8 @@ func linger(dir string) {
 	}
 }
 
-// write writes a number into a file of the plugin's folder, all of it or nothing.
-func write(dir, name string, n int) error {
+// writeNumber writes a number into a file of the plugin's folder, all of it or nothing.
+func writeNumber(dir, name string, n int) error {
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path+".new", strconv.AppendInt(nil, int64(n), 10), 0o644); err != nil {
 		return err
@@ -118,9 +118,9 @@ func write(dir, name string, n int) error {
 	return os.Rename(path+".new", path)
 }
 
-// takeAlone takes the lock that a daemon holds as long as it runs; the kernel
+// lockAlone takes the lock that a daemon holds as long as it runs; the kernel
 // lets go of it before anybody can see that the daemon has ended.
-func takeAlone(dir string) (alone bool, err error) {
+func lockAlone(dir string) (alone bool, err error) {
 	fd, err := syscall.Open(filepath.Join(dir, "alone"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
 		return false, err
@@ -132,8 +132,8 @@ func takeAlone(dir string) (alone bool, err error) {
 	return err == nil, err
 }
 
-// note adds a birth to those there were.
-func note(dir string, born int64, alone bool) error {
+// recordStart adds a birth to those there were.
+func recordStart(dir string, born int64, alone bool) error {
 	f, err := os.OpenFile(filepath.Join(dir, "births"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -147,8 +147,8 @@ func note(dir string, born int64, alone bool) error {
 	return err
 }
 
-// flap ends the daemon within three seconds.
-func flap(dir string) {
+// exitSoon ends the daemon within three seconds.
+func exitSoon(dir string) {
 	time.Sleep(time.Duration(50+rand.IntN(3000)) * time.Millisecond)
 	if isCalm(dir) {
 		return
@@ -163,8 +163,8 @@ func flap(dir string) {
 	}
 }
 
-// alive is the daemon's pid, 0 if it does not run.
-func alive(dir string) int {
+// findDaemon is the daemon's pid, 0 if it does not run.
+func findDaemon(dir string) int {
 	b, err := os.ReadFile(filepath.Join(dir, "pid"))
 	if err != nil {
 		return 0
