@@ -14,9 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// measureBurst kills all plugins at once, and measures until the last is back. The
-// supervisor has to see that for itself, or if restart is given, which then does
-// it all, there is none.
+// measureBurst kills all plugins at once, and measures the time until the last one
+// runs again. The supervisor restarts them; without a supervisor, restart does.
 func (r *daemonTestbed) measureBurst(ctx context.Context, rounds int, restart func(context.Context) error) (spans, error) {
 	var all spans
 	for range rounds {
@@ -49,14 +48,14 @@ func (r *daemonTestbed) measureBurst(ctx context.Context, rounds int, restart fu
 			last = max(last, back)
 		}
 		all = append(all, last-first)
-		time.Sleep(time.Second) // they write their first beats
+		time.Sleep(time.Second) // they write their first heartbeats
 	}
 	slices.Sort(all)
 	return all, nil
 }
 
-// startAllPlugins does what a bare loop would do at the right moment: all are started, as
-// many at once as a supervisor starts, and the result is not checked.
+// startAllPlugins starts all plugins as a bare loop would: as many at the same time
+// as a supervisor starts, without a check of the result.
 func (r *daemonTestbed) startAllPlugins(ctx context.Context) error {
 	slots := make(chan struct{}, 8) // restart.parallel
 	errs := make([]error, len(r.dirs))

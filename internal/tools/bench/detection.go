@@ -32,15 +32,16 @@ func (s spans) quantile(q float64) time.Duration {
 	return s[min(int(q*float64(len(s))), len(s)-1)]
 }
 
-// readMonotonic is the clock the sample daemons write down their birth by.
+// readMonotonic returns the time of the clock by which the sample daemons record
+// their start.
 func readMonotonic() time.Duration {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // it cannot fail
 	return time.Duration(now.Nano())
 }
 
-// measureDetection kills daemons one after the other, and measures from the kill to
-// the moment at which their exit is reported (EV-01).
+// measureDetection kills daemons one after the other, and measures the time from
+// the kill until the exit is reported (EV-01).
 func measureDetection(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
@@ -66,18 +67,18 @@ func measureDetection(ctx context.Context, deaths int) (_ spans, by plugin.Watch
 		return nil, 0, err
 	}
 	following, stop := context.WithCancel(ctx)
-	told, ended := make(chan time.Duration, 1), make(chan error, 2)
-	go func() { ended <- tracker.FollowLeaves(following) }()
+	reported, finished := make(chan time.Duration, 1), make(chan error, 2)
+	go func() { finished <- tracker.FollowLeaves(following) }()
 	go func() {
-		ended <- tracker.Follow(following, func(e plugin.Exit) {
+		finished <- tracker.Follow(following, func(e plugin.Exit) {
 			if !e.Late && !e.Partial {
-				told <- readMonotonic()
+				reported <- readMonotonic()
 			}
 		})
 	}()
 	defer func() {
 		stop()
-		err = errors.Join(err, <-ended, <-ended, tracker.KillPlugin(context.WithoutCancel(ctx), "p"), tracker.Close())
+		err = errors.Join(err, <-finished, <-finished, tracker.KillPlugin(context.WithoutCancel(ctx), "p"), tracker.Close())
 	}()
 	runner := process.NewRunner(process.Options{Tracker: tracker})
 	var all spans
@@ -94,7 +95,7 @@ func measureDetection(ctx context.Context, deaths int) (_ spans, by plugin.Watch
 			return nil, by, err
 		}
 		select {
-		case at := <-told:
+		case at := <-reported:
 			all = append(all, at-killed)
 		case <-time.After(10 * time.Second):
 			return nil, by, errors.New("an exit was not reported within 10 s")

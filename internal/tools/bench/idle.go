@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// idleBefore is the time that the supervisor is left alone before it is watched.
+// idleBefore is the idle time before the measurement begins.
 const idleBefore = 5 * time.Second
 
 // idleResult holds the cost of an idle supervisor.
@@ -24,8 +24,8 @@ type idleResult struct {
 	wakeups float64 // a second
 }
 
-// measureIdle runs the built supervisor with plugins that beat about once a
-// minute, waits until its first runs are over, and watches it.
+// measureIdle runs the built supervisor with plugins that write a heartbeat about
+// once a minute, waits until its first runs are finished, and measures it.
 func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
@@ -48,13 +48,13 @@ func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	if err != nil {
 		return idleResult{}, err
 	}
-	// Before the plugins end, or it would start them again.
+	// The supervisor stops before the plugins, or it would restart them.
 	defer func() { err = errors.Join(err, supervisor.Stop()) }()
 	return measureIdlePeriod(ctx, supervisor, admin.Dial(layout.Socket(in.Root)), o)
 }
 
-// startSupervisor starts it with its default periods. Only the first runs are
-// at once, and may follow each other closely.
+// startSupervisor starts the supervisor with its default periods. Only the first
+// runs are at once, and may follow each other closely.
 func startSupervisor(bin, root, url string) (*testbed.Child, error) {
 	config := filepath.Join(root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
@@ -70,7 +70,7 @@ restart: {stagger: 0s, healthy_after: 1s}
 	return testbed.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
 }
 
-// measureIdlePeriod waits until there is nothing left to do, and measures how that goes on.
+// measureIdlePeriod waits until the supervisor is idle, and measures it then.
 func measureIdlePeriod(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (idleResult, error) {
 	before, err := waitIdle(ctx, supervisor, ask, o)
 	if err != nil {
@@ -102,7 +102,7 @@ func measureIdlePeriod(ctx context.Context, supervisor *testbed.Child, ask *admi
 		return idleResult{}, err
 	}
 	if after.Counters != before.Counters {
-		return idleResult{}, fmt.Errorf("it was not idle: %+v became %+v", before.Counters, after.Counters)
+		return idleResult{}, fmt.Errorf("the supervisor was not idle: %+v became %+v", before.Counters, after.Counters)
 	}
 	return idleResult{
 		memory: held, cpu: float64(cpuAfter-cpu) / float64(took), wakeups: float64(wakeupsAfter-wakeups) / took.Seconds(),
@@ -117,8 +117,8 @@ func readUsage(pid int) (cpu time.Duration, wakeups int64, err error) {
 	return cpu, wakeups, err
 }
 
-// waitIdle waits until the supervisor has nothing to do for as long as it will
-// be watched.
+// waitIdle waits until the supervisor has nothing to do for the time of the
+// measurement.
 func waitIdle(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
@@ -136,13 +136,12 @@ func waitIdle(ctx context.Context, supervisor *testbed.Child, ask *admin.Client,
 			undone = err.Error()
 		}
 		if err := supervisor.Pass(ctx, 200*time.Millisecond); err != nil {
-			return s, fmt.Errorf("not settled: %s: %w", undone, err)
+			return s, fmt.Errorf("not idle: %s: %w", undone, err)
 		}
 	}
 }
 
-// findPendingWork names something that is still to be done now, or becomes due soon; ""
-// means that there is nothing.
+// findPendingWork names work that is pending now or due soon; "" for none.
 func findPendingWork(s plugin.Snapshot, plugins int, soon time.Duration) string {
 	fine := 0
 	for _, p := range s.Plugins {
@@ -152,11 +151,11 @@ func findPendingWork(s plugin.Snapshot, plugins int, soon time.Duration) string 
 	}
 	switch c := s.Counters; {
 	case fine != plugins:
-		return fmt.Sprintf("%d of %d plugins run and are known to", fine, plugins)
+		return fmt.Sprintf("%d of %d plugins run and are reported", fine, plugins)
 	case c.Scans == 0 || c.Pulls == 0:
 		return "scan and pull"
 	case c.Probes < uint64(2*plugins):
-		return "the look at what was started, once it has had the time to prove itself"
+		return "the check of started plugins after the healthy time"
 	case s.Reports.Pending > 0 || s.Reports.Events > 0:
 		return "reports"
 	}

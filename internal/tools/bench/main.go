@@ -1,32 +1,31 @@
-// Command bench measures what an operator pays for the supervisor, and prints
-// it beside the budgets.
+// Command bench measures the cost of the supervisor, and prints it beside the
+// budgets.
 //
 //	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|upgrade|size|scale] [-scale 300,1000,3000]
 //
-// Scan: `--status` of 200 installed plugins by the native manager, beside a
-// bare loop that starts the same programs, as many at once. The two take turns,
-// so that a busy machine is busy for both, and the medians are compared.
+// Scan: `--status` of 200 installed plugins by the native manager, beside a bare
+// loop that starts the same programs with the same parallelism. The two run in
+// turns, so that the load of the machine is the same for both; the medians are
+// compared.
 //
-// Idleness: the built supervisor with 100 sample plugins that it has started
-// and that beat, watched while none of its periods ends. Its work until then is
-// over and is not counted, but the memory that took is.
+// Idle: the built supervisor with 100 sample daemons, measured while no period
+// ends. The work of its start is not counted, the memory of it is.
 //
-// Watching: from the exit of a process until it is reported, and until its
-// successor executes its first instruction, beside runit's runsv if that is
-// installed; many killed at once; the adoption of what runs by a new supervisor.
+// Watching: the time from the exit of a process until it is reported, and until
+// the next one executes its first instruction, beside runit's runsv if that is
+// installed; many plugins killed at once; the re-attachment of a new supervisor.
 //
-// Upgrades: how long a running plugin is away while a package of another version
-// takes its place, again and again, beside a loop that stops it, deletes it,
-// unpacks the new one and starts that; and what is left on the disk.
+// Upgrades: how long a running plugin is away during an upgrade from a package,
+// beside a loop that stops it, deletes it, unpacks the new version and starts it;
+// and the files that are left on the disk.
 //
-// Size: that of the built binary.
+// Size: the size of the built binary.
 //
-// Scale, only when asked for: what a supervisor of many plugins costs, with
-// sizes of -scale.
+// Scale, with -only scale: the cost of a supervisor of many plugins.
 //
-// All is done with real processes below temporary folders. They are gone at
-// its end, also when that is Ctrl-C. The exit status is 1 if something could
-// not be measured; a number above its budget is for people to decide about.
+// Everything is measured with real processes below temporary folders, which are
+// removed at the end, also after Ctrl-C. The exit status is 1 if something could
+// not be measured; a number above its budget does not change it.
 package main
 
 import (
@@ -43,14 +42,14 @@ import (
 	"time"
 )
 
-// longestIdle is the time in which nothing periodic happens once the first runs are
-// over: the shortest default interval is 5 min.
+// longestIdle is the longest idle measurement: after the first runs, nothing
+// periodic happens for 5 min, the shortest default interval.
 const longestIdle = 4 * time.Minute
 
 // scalePart takes minutes, and is measured only when asked for.
 const scalePart = "scale"
 
-// options say what is measured, and how long.
+// options holds what is measured, and how long.
 type options struct {
 	bin     string        // where the built programs are
 	scanned int           // plugins of a scan
@@ -97,8 +96,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// measureAll measures all and prints one table. What could not be measured is
-// missing in it, and is the error.
+// measureAll measures all parts and prints one table. The error names the parts
+// that could not be measured, which are missing in the table.
 func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	bin, err := filepath.Abs(o.bin)
 	if err != nil {
@@ -156,7 +155,8 @@ func addSize(_ context.Context, o options, t *table, _ io.Writer) error {
 	return nil
 }
 
-// notMeasured says what was not measured because of err.
+// notMeasured returns an error that names the part that was not measured, nil if
+// err is nil.
 func notMeasured(what string, err error) error {
 	if err == nil {
 		return nil

@@ -13,12 +13,12 @@ import (
 	"pluginsupervisor/internal/tools/testbed"
 )
 
-// errNoPeer says that there is nothing to compare with.
+// errNoPeer is returned where runit is not installed.
 var errNoPeer = errors.New("runsv is not installed")
 
-// measurePeer measures how long daemons of the same program are away that
-// runit's runsv supervises, each killed alone. It starts one again at once if
-// that has run for a second.
+// measurePeer measures the time from the kill of a daemon until runit's runsv has
+// restarted it. The daemons are of the same program. runsv restarts one at once if
+// it has run for a second.
 func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error) {
 	if _, err := exec.LookPath("runsv"); err != nil {
 		return nil, errNoPeer
@@ -36,7 +36,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 	var peers []*testbed.Child
 	defer func() {
 		for _, p := range peers {
-			err = errors.Join(err, p.Stop()) // ends its daemon, too
+			err = errors.Join(err, p.Stop()) // it stops its daemon, too
 		}
 	}()
 	for i := range services {

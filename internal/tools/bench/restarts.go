@@ -19,17 +19,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// healthyAfter is the time that the supervisor takes a plugin of these to be on
-// probation: its next restart is at once only after that.
+// healthyAfter is the healthy time of the measured plugins: an exit after it is
+// answered by a restart at once.
 const healthyAfter = 300 * time.Millisecond
 
-// steady is the record of a plugin like the daemons that are measured.
+// steady is the record of the measured daemons.
 var steady = record.Record{
 	Name: "steady", Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60,
 }
 
-// daemonScript is a plugin as small as the service of runit that it is compared
-// with: a shell that starts the daemon.
+// daemonScript is a plugin as small as the service of runit beside it: a shell
+// script that starts the daemon.
 const daemonScript = `#!/bin/sh
 case $1 in
 --start) "$PLUGIN_DIR/sampledaemon" daemon & echo $! >"$PLUGIN_DIR/pid" ;;
@@ -38,7 +38,7 @@ case $1 in
 esac
 `
 
-// daemonTestbed is a supervisor with plugins that trust it.
+// daemonTestbed is a supervisor with sample daemons.
 type daemonTestbed struct {
 	in         *testbed.Installation
 	supervisor *testbed.Child
@@ -48,7 +48,8 @@ type daemonTestbed struct {
 	config     string
 }
 
-// startDaemonTestbed starts a supervisor with that many plugins, and waits until all run.
+// startDaemonTestbed starts a supervisor with a number of plugins, and waits until
+// all run.
 func startDaemonTestbed(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonTestbed, err error) {
 	r, err := prepareDaemonTestbed(ctx, o, plugins, stagger)
 	if err != nil {
@@ -63,7 +64,7 @@ func startDaemonTestbed(ctx context.Context, o options, plugins int, stagger tim
 	return r, nil
 }
 
-// prepareDaemonTestbed installs the plugins, and starts nothing.
+// prepareDaemonTestbed installs the plugins without starting a supervisor.
 func prepareDaemonTestbed(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonTestbed, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *daemonTestbed) startSupervisor() (err error) {
 	return err
 }
 
-// close ends the supervisor, then the plugins.
+// close stops the supervisor, then the plugins.
 func (r *daemonTestbed) close() error {
 	var err error
 	if r.supervisor != nil {
@@ -123,7 +124,7 @@ func (r *daemonTestbed) close() error {
 	return errors.Join(err, r.in.Clear())
 }
 
-// waitHealthy waits until every plugin runs, and has proven to be healthy again.
+// waitHealthy waits until every plugin runs and counts as healthy.
 func (r *daemonTestbed) waitHealthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
@@ -140,7 +141,8 @@ func (r *daemonTestbed) waitHealthy(ctx context.Context) error {
 // isRunning reports whether a plugin runs and is watched.
 func isRunning(v plugin.View) bool { return v.State == plugin.StateRunning && len(v.PIDs) > 0 }
 
-// countPlugins returns the number of such plugins; none when there is no answer.
+// countPlugins returns the number of plugins for which like is true; 0 when the
+// supervisor does not answer.
 func (r *daemonTestbed) countPlugins(ctx context.Context, like func(plugin.View) bool) (n int) {
 	s, err := r.client.Status(ctx)
 	if err != nil {
@@ -162,7 +164,7 @@ func readNumber(dir, file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// killDaemon kills a daemon, and returns when.
+// killDaemon kills a daemon, and returns the time.
 func killDaemon(dir string) (time.Duration, error) {
 	pid, err := readNumber(dir, "pid")
 	if err != nil {
@@ -172,22 +174,22 @@ func killDaemon(dir string) (time.Duration, error) {
 	return at, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// waitStarted waits for the first daemon that was started after a moment, and returns when
-// it was: at its first instruction, by its own word.
+// waitStarted waits for the first daemon that was started after a time, and
+// returns the time of its first instruction, which the daemon wrote itself.
 func waitStarted(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
-	const patience, pause = 10 * time.Second, 200 * time.Microsecond
-	for over := time.Now().Add(patience); ; time.Sleep(pause) {
+	const timeout, pause = 10 * time.Second, 200 * time.Microsecond
+	for deadline := time.Now().Add(timeout); ; time.Sleep(pause) {
 		if at, err := readNumber(dir, "born"); err == nil && time.Duration(at) > after {
 			return time.Duration(at), nil
 		}
-		if ctx.Err() != nil || time.Now().After(over) {
-			return 0, errors.Join(fmt.Errorf("the plugin in %s did not come back in %s", dir, patience), context.Cause(ctx))
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return 0, errors.Join(fmt.Errorf("the plugin in %s was not started within %s", dir, timeout), context.Cause(ctx))
 		}
 	}
 }
 
-// measureSingleRestarts kills one plugin after the other, each alone, and measures how long
-// it is away (EV-05).
+// measureSingleRestarts kills one plugin after the other, and measures the time
+// until each runs again (EV-05).
 func (r *daemonTestbed) measureSingleRestarts(ctx context.Context, deaths int) (spans, error) {
 	var all spans
 	for i := range deaths {
@@ -206,7 +208,7 @@ func (r *daemonTestbed) measureSingleRestarts(ctx context.Context, deaths int) (
 			return nil, err
 		}
 		all = append(all, back-died)
-		if err := r.supervisor.Pass(ctx, 10*time.Millisecond); err != nil { // that it is back has been noticed
+		if err := r.supervisor.Pass(ctx, 10*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -214,8 +216,8 @@ func (r *daemonTestbed) measureSingleRestarts(ctx context.Context, deaths int) (
 	return all, nil
 }
 
-// measureReattachment kills the supervisor, and measures from the start of the next until
-// its status shows all plugins as running and watched (EV-07).
+// measureReattachment kills the supervisor, and measures the time from the start of
+// the next one until its status shows all plugins as running and watched (EV-07).
 func (r *daemonTestbed) measureReattachment(ctx context.Context, rounds int) (spans, error) {
 	var all spans
 	for range rounds {

@@ -14,10 +14,10 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// How the supervisor of many plugins is measured.
+// Parameters of the measurement of many plugins.
 const (
-	scaleRestarts = 20               // of single plugins
-	scaleIdle   = 20 * time.Second // how long it is watched
+	scaleRestarts = 20               // restarts of single plugins
+	scaleIdle     = 20 * time.Second // how long it is watched
 )
 
 // parseSizes reads numbers of plugins, as in "300,1000,3000".
@@ -82,7 +82,7 @@ func addSupervisorOf(ctx context.Context, o options, n int, t *table) (err error
 	if err != nil {
 		return err
 	}
-	t.addRow("supervisor killed; start → all adopted", formatSeconds(adopted[0]), "")
+	t.addRow("supervisor killed; start → all re-attached", formatSeconds(adopted[0]), "")
 	back, err := r.measureBurst(ctx, 1, nil)
 	if err != nil {
 		return err
@@ -106,8 +106,8 @@ func (r *daemonTestbed) waitAllRunning(ctx context.Context) error {
 // scaleWithin is the limit for the start of all plugins.
 const scaleWithin = 5 * time.Minute
 
-// addIdleOf measures what the supervisor costs while nothing happens, and what
-// its status does.
+// addIdleOf measures the cost of the supervisor while nothing happens, and of a
+// request for its status.
 func (r *daemonTestbed) addIdleOf(ctx context.Context, t *table) error {
 	pid := r.supervisor.PID()
 	before, err := readCPU(pid)
@@ -137,7 +137,7 @@ func (r *daemonTestbed) addIdleOf(ctx context.Context, t *table) error {
 	if _, err := r.client.Status(ctx); err != nil {
 		return err
 	}
-	t.addRow("status, asked for and decoded", formatMilliseconds(time.Since(began)), "")
+	t.addRow("status, requested and decoded", formatMilliseconds(time.Since(began)), "")
 	return nil
 }
 

@@ -23,7 +23,8 @@ type scanResult struct{ native, bare time.Duration }
 
 func (r scanResult) ratio() float64 { return float64(r.native) / float64(r.bare) }
 
-// measureScan has the native manager and the bare loop ask the same plugins by turns.
+// measureScan probes the same plugins by the native manager and by the bare loop,
+// in turns.
 func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
@@ -61,8 +62,7 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	return scanResult{native: medianOf(native), bare: medianOf(bare)}, nil
 }
 
-// scanOnce does the work of a supervisor's scan: list the installed plugins, and ask
-// each how it is.
+// scanOnce does the work of a scan: it lists the installed plugins and probes each.
 func scanOnce(ctx context.Context, m *native.Manager, want int) error {
 	list, err := m.List(ctx)
 	if err != nil {
@@ -80,8 +80,9 @@ func scanOnce(ctx context.Context, m *native.Manager, want int) error {
 	return err
 }
 
-// runBareLoop starts each program, so many at once, and waits for it. There is no
-// deadline and no process reads its output: less cannot be done.
+// runBareLoop starts each program, a number of them at the same time, and waits
+// for it, without a deadline and without reading the output: the least possible
+// work.
 func runBareLoop(ctx context.Context, programs []string, parallel int) error {
 	slots := make(chan struct{}, parallel)
 	failures := make(chan error, len(programs))
@@ -105,7 +106,7 @@ func runBareLoop(ctx context.Context, programs []string, parallel int) error {
 	return err
 }
 
-// medianOf is the middle one, or the later of the two in the middle.
+// medianOf returns the middle value, or the larger of the two in the middle.
 func medianOf(of []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(of))[len(of)/2]
 }

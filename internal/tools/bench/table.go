@@ -16,12 +16,12 @@ type table struct {
 
 func (t *table) addSection(name string) { t.lines = append(t.lines, name+"\t\t\t") }
 
-// addRow adds a number; what stands beside it may be empty.
+// addRow adds a number; beside is its budget, or empty.
 func (t *table) addRow(name, measured, beside string) {
 	t.lines = append(t.lines, "  "+strings.Join([]string{name, measured, beside}, "\t")+"\t")
 }
 
-// addLimited adds a number that has a budget, and says where it exceeds it.
+// addLimited adds a number that has a budget, marked if it exceeds the budget.
 func (t *table) addLimited(name string, measured, budget float64, format, unit string) {
 	text := strings.TrimRight(fmt.Sprintf(format, measured)+" "+unit, " ")
 	beside := strings.TrimRight(fmt.Sprintf("≤ %g %s", budget, unit), " ")

@@ -20,7 +20,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// upgrades is the number of measurements of each way.
+// upgrades is the number of upgrades by the supervisor, and by the loop.
 const upgrades = 100
 
 // addUpgrades measures how long a plugin is away while it is upgraded.
@@ -59,8 +59,8 @@ func addUpgrades(ctx context.Context, o options, t *table, progress io.Writer) (
 	return nil
 }
 
-// measureUpgrades upgrades the one plugin again and again, and measures from the end of
-// the old daemon to the first instruction of the new.
+// measureUpgrades upgrades the one plugin again and again, and measures the time
+// from the exit of the old daemon to the first instruction of the new one.
 func (r *daemonTestbed) measureUpgrades(ctx context.Context, upgrade func(ctx context.Context, pack, old, dir string) error) (spans, error) {
 	var all spans
 	for range upgrades {
@@ -95,7 +95,7 @@ func (r *daemonTestbed) measureUpgrades(ctx context.Context, upgrade func(ctx co
 	return all, nil
 }
 
-// waitExited waits until a process has exited, and returns when it did.
+// waitExited waits until a process has exited, and returns the time.
 func waitExited(ctx context.Context, pid int) time.Duration {
 	const pause = 100 * time.Microsecond
 	for ctx.Err() == nil && processRuns(pid) {
@@ -110,7 +110,7 @@ func processRuns(pid int) bool {
 	return err == nil && len(state) > 0
 }
 
-// writePackage makes a package of another version of the plugin in that folder.
+// writePackage writes a package of another version of the plugin in a folder.
 func (r *daemonTestbed) writePackage(path, from, version string) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -140,7 +140,7 @@ func (r *daemonTestbed) writePackage(path, from, version string) (err error) {
 	return nil
 }
 
-// upgradeBySupervisor has the running supervisor do it.
+// upgradeBySupervisor upgrades by a command to the running supervisor.
 func (r *daemonTestbed) upgradeBySupervisor(ctx context.Context, pack, _, _ string) error {
 	out, err := exec.CommandContext(ctx, filepath.Join(r.bin, "supervisor"), "install", pack, "--wait", "--config", r.config).CombinedOutput()
 	if err != nil {
@@ -149,7 +149,7 @@ func (r *daemonTestbed) upgradeBySupervisor(ctx context.Context, pack, _, _ stri
 	return nil
 }
 
-// upgradeByLoop is the way without a transaction: there is no going back from it.
+// upgradeByLoop upgrades without a transaction, so without a way back.
 func upgradeByLoop(ctx context.Context, pack, old, dir string) error {
 	pid, err := readNumber(old, "pid")
 	if err != nil {
@@ -184,7 +184,8 @@ func upgradeByLoop(ctx context.Context, pack, old, dir string) error {
 	return start.Run()
 }
 
-// describeLeftovers returns what the upgrades have left on the disk.
+// describeLeftovers returns the number of files that the upgrades left on the
+// disk.
 func (r *daemonTestbed) describeLeftovers() (string, error) {
 	count := func(dir string) (int, error) {
 		entries, err := os.ReadDir(dir)

@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// How often each is measured.
+// The number of measurements of each kind.
 const (
-	detectedExits   = 500
+	detectedExits  = 500
 	singleRestarts = 200
-	bursts = 5
-	reattachments    = 5
-	manyPlugins  = 100
-	fewPlugins   = 50
+	bursts         = 5
+	reattachments  = 5
+	manyPlugins    = 100
+	fewPlugins     = 50
 )
 
-// addWatched measures what watching by event is for, and adds it to the table.
+// addWatched measures detection and restarts by event, and adds them to the table.
 func addWatched(ctx context.Context, o options, t *table, progress io.Writer) error {
 	var failed error
-	fmt.Fprintf(progress, "%d deaths seen …\n", detectedExits)
+	fmt.Fprintf(progress, "%d exits detected …\n", detectedExits)
 	if seen, by, err := measureDetection(ctx, detectedExits); err == nil {
-		t.addSection(fmt.Sprintf("end of a process seen, by %s, %d times", by, len(seen)))
+		t.addSection(fmt.Sprintf("exit of a process detected, by %s, %d times", by, len(seen)))
 		t.addRow("median", formatMilliseconds(seen.median()), "")
 		t.addLimited("p99", toMilliseconds(seen.quantile(0.99)), 5, "%.2f", "ms")
 	} else {
-		failed = notMeasured("end of a process", err)
+		failed = notMeasured("exit of a process", err)
 	}
 	for _, stagger := range []time.Duration{0, 10 * time.Second} {
 		fmt.Fprintf(progress, "%d single restarts, stagger %s …\n", singleRestarts, stagger)
@@ -36,22 +36,22 @@ func addWatched(ctx context.Context, o options, t *table, progress io.Writer) er
 			failed = errors.Join(failed, notMeasured("single restart", err))
 			continue
 		}
-		t.addSection(fmt.Sprintf("dead → running, one of %d plugins, restart.stagger %s, %d times", fewPlugins, stagger, len(all)))
+		t.addSection(fmt.Sprintf("exit → running, one of %d plugins, restart.stagger %s, %d times", fewPlugins, stagger, len(all)))
 		t.addLimited("median", toMilliseconds(all.median()), 5, "%.2f", "ms")
 		t.addLimited("p99", toMilliseconds(all.quantile(0.99)), 50, "%.2f", "ms")
 	}
 	fmt.Fprintf(progress, "%d restarts by runsv …\n", singleRestarts)
 	switch peer, err := measurePeer(ctx, fewPlugins, singleRestarts); {
 	case errors.Is(err, errNoPeer):
-		t.addSection("dead → running by runit: " + err.Error())
+		t.addSection("exit → running by runit: " + err.Error())
 	case err != nil:
 		failed = errors.Join(failed, notMeasured("peer", err))
 	default:
-		t.addSection(fmt.Sprintf("dead → running by runit's runsv, one of %d services, %d times", fewPlugins, len(peer)))
+		t.addSection(fmt.Sprintf("exit → running by runit's runsv, one of %d services, %d times", fewPlugins, len(peer)))
 		t.addRow("median", formatMilliseconds(peer.median()), "")
 		t.addRow("p99", formatMilliseconds(peer.quantile(0.99)), "")
 	}
-	fmt.Fprintf(progress, "%d killed at once, and adopted …\n", manyPlugins)
+	fmt.Fprintf(progress, "%d killed at once, and re-attached …\n", manyPlugins)
 	return errors.Join(failed, notMeasured("many at once", addMany(ctx, o, t)))
 }
 
@@ -79,7 +79,7 @@ func addMany(ctx context.Context, o options, t *table) (err error) {
 	if all, err = r.measureReattachment(ctx, reattachments); err != nil {
 		return err
 	}
-	t.addLimited(fmt.Sprintf("supervisor killed; start → all adopted, median of %d", len(all)), all.median().Seconds(), 0.2, "%.3f", "s")
+	t.addLimited(fmt.Sprintf("supervisor killed; start → all re-attached, median of %d", len(all)), all.median().Seconds(), 0.2, "%.3f", "s")
 	if err := r.supervisor.Stop(); err != nil {
 		return err
 	}

@@ -23,9 +23,9 @@ import (
 // locks, its order of steps, and its reports. It holds a plugin's name lock shared
 // for a verb and for an upgrade, and exclusively for a removal.
 type existingProgram struct {
-	in      *testbed.Installation
-	controlPlane   *control.Client
-	program string // of every version of every plugin
+	in           *testbed.Installation
+	controlPlane *control.Client
+	program      string // of every version of every plugin
 }
 
 // errLocked is the error where the existing program exits with 232.

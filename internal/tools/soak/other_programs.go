@@ -29,8 +29,8 @@ import (
 
 // What must not happen while other programs work on the same plugins.
 const (
-	lost     = "records lost, or of another version"
-	undoneStops = "stops undone before the next scan"
+	lost            = "records lost, or of another version"
+	undoneStops     = "stops undone before the next scan"
 	wrongLastReport = "removed plugins of which REMOVED is not the last report"
 	failedCommands  = "commands that failed"
 )
@@ -41,8 +41,8 @@ var gaps = [...]time.Duration{10 * time.Millisecond, 2 * time.Second}
 // sharedWorld is a supervisor on a root that other programs work on.
 type sharedWorld struct {
 	*world
-	existing *existingProgram
-	environment   []string // the environment of our command line
+	existing    *existingProgram
+	environment []string // the environment of our command line
 
 	mu        sync.Mutex
 	installed map[string]string // version, by plugin

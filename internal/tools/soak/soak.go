@@ -23,21 +23,21 @@ const version = "1.0"
 
 // What must not happen. Each is in the table, also when it never did.
 const (
-	copies     = "copies of a plugin, seen"
-	overlaps   = "copies of a plugin, by their own books"
-	needless   = "needless restarts"
-	missing    = "restarts missing"
-	forgotten  = "operator's stops forgotten"
-	failedOperations     = "operator's orders not carried out"
-	unsettled  = "not at rest afterwards: a plugin, a status, a report"
-	unknownDaemons     = "daemons status does not know"
-	orphans    = "orphans left when all are stopped"
-	acceptedSeconds    = "second supervisors not refused"
-	unreported     = "stops that the control plane did not receive"
-	cgroupsLeft     = "cgroups left when all are stopped"
-	badExits    = "ends on request that failed"
-	damaged    = "files found damaged"
-	unreadable = "books not readable"
+	copies           = "copies of a plugin, seen"
+	overlaps         = "copies of a plugin, by their own books"
+	needless         = "needless restarts"
+	missing          = "restarts missing"
+	forgotten        = "operator's stops forgotten"
+	failedOperations = "operator's orders not carried out"
+	unsettled        = "not at rest afterwards: a plugin, a status, a report"
+	unknownDaemons   = "daemons status does not know"
+	orphans          = "orphans left when all are stopped"
+	acceptedSeconds  = "second supervisors not refused"
+	unreported       = "stops that the control plane did not receive"
+	cgroupsLeft      = "cgroups left when all are stopped"
+	badExits         = "ends on request that failed"
+	damaged          = "files found damaged"
+	unreadable       = "books not readable"
 )
 
 var violations = [...]string{
@@ -47,23 +47,23 @@ var violations = [...]string{
 // world holds the host under test.
 type world struct {
 	options
-	in     *testbed.Installation
-	disk   *smallDisk
-	tally  *tally
-	client *admin.Client
-	steady []string      // run until they are killed
-	flapping  []string      // end by themselves
+	in       *testbed.Installation
+	disk     *smallDisk
+	tally    *tally
+	client   *admin.Client
+	steady   []string      // run until they are killed
+	flapping []string      // end by themselves
 	hanging  []string      // do not come to the end of some verbs
-	operated   []string      // steady ones, which the operator stops and starts
+	operated []string      // steady ones, which the operator stops and starts
 	killNow  chan struct{} // the supervisor is to be killed at once
 
-	mu     sync.Mutex
-	rand   *rand.Rand
-	killed map[string]int // the last pid of each steady one that was
-	torn   int            // lines of the journal
+	mu           sync.Mutex
+	rand         *rand.Rand
+	killed       map[string]int // the last pid of each steady one that was
+	torn         int            // lines of the journal
 	neededStarts map[string]int // births of the steady ones for which there was a reason
-	url    string
-	controlPlane  *testbed.Child // not under mu: only who restarts it has it
+	url          string
+	controlPlane *testbed.Child // not under mu: only who restarts it has it
 }
 
 func (w *world) randomInt(n int) int {
@@ -83,8 +83,8 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	}
 	w := &world{
 		options: o, in: in, disk: disk, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), neededStarts: map[string]int{}, killed: map[string]int{},
-		killNow:  make(chan struct{}, 1),
-		client: admin.Dial(layout.Socket(in.Root)),
+		killNow: make(chan struct{}, 1),
+		client:  admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
 		if w.controlPlane != nil {

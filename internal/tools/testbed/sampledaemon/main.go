@@ -1,12 +1,15 @@
-// Command sampledaemon is a plugin that trusts its supervisor: `--start` starts a
-// daemon, whether one runs or not, and leaves it to others that there is only
-// one. The daemon writes its pid and when it began, in nanoseconds of the
-// monotonic clock, into `born`, adds both to `births`, with the word "copy" if
-// another daemon of the plugin runs at that instant, beats, and runs until
-// it is ended. One whose plugin's name begins with "flap" ends by itself, in
-// one way or another, unless there is a file `calm` in the root; one named
-// "slow" takes its time to start and stop, and one named "hang" does not come
-// to the end of one verb in five, unless there is that file.
+// Command sampledaemon is a plugin without protection against second copies:
+// `--start` starts a daemon, whether one runs or not. So a needless start by the
+// supervisor is visible.
+//
+// The daemon writes the time of its start, in nanoseconds of the monotonic clock,
+// into `born`. It adds its pid and this time to `births`, with the word "copy" if
+// another daemon of the plugin runs at that moment. It writes heartbeats until
+// it is stopped.
+//
+// The name of the plugin selects the behaviour: "flap…" exits by itself, "slow…"
+// delays its verbs, and "hang…" hangs in one verb of five. With a file `calm` in
+// the root, "flap…" and "hang…" behave well.
 package main
 
 import (
@@ -25,9 +28,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heartbeatEvery is the heartbeat interval of the daemon: a little before its interval of a
-// minute is over. Its second beat comes at any time before that, so that many
-// daemons do not beat together.
+// heartbeatEvery is the time between two heartbeats, a little less than the
+// interval of a minute in the record. The second heartbeat comes at a random time
+// before that, so that many daemons do not write at the same time.
 const heartbeatEvery = 55 * time.Second
 
 func main() {
@@ -47,7 +50,7 @@ func main() {
 		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(daemon.Start())
 		delayVerb(dir)
-		// The pid is written before `--start` ends, so that `--status` knows it.
+		// The pid is written before `--start` returns, because `--status` reads it.
 		check(writeNumber(dir, "pid", daemon.Process.Pid))
 		delayVerb(dir)
 	case "--stop":
@@ -69,14 +72,14 @@ func main() {
 		if isNamed(dir, "flap") {
 			go exitSoon(dir)
 		}
-		beat := time.NewTimer(rand.N(heartbeatEvery))
+		next := time.NewTimer(rand.N(heartbeatEvery))
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
 		for {
 			check(writeNumber(dir, "heartbeat", int(time.Now().Unix())))
 			select {
-			case <-beat.C:
-				beat.Reset(heartbeatEvery)
+			case <-next.C:
+				next.Reset(heartbeatEvery)
 			case <-term:
 				return
 			}
@@ -89,15 +92,14 @@ func isNamed(dir, word string) bool {
 	return strings.HasPrefix(filepath.Base(filepath.Dir(dir)), word)
 }
 
-// isCalm reports whether the plugins of the root are to be well from now on.
+// isCalm reports whether the plugins of the root have to behave well.
 func isCalm(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "..", "..", "..", "calm"))
 	return err == nil
 }
 
-// delayVerb lets time pass if the plugin's name begins with "slow": up to a third
-// of a second, so that much may happen to the process that waits for the verb. It may not
-// return if the name begins with "hang".
+// delayVerb waits up to a third of a second if the plugin's name begins with
+// "slow", and sometimes never returns if it begins with "hang".
 func delayVerb(dir string) {
 	switch {
 	case isNamed(dir, "slow"):
@@ -109,7 +111,7 @@ func delayVerb(dir string) {
 	}
 }
 
-// writeNumber writes a number into a file of the plugin's folder, all of it or nothing.
+// writeNumber writes a number atomically into a file of the plugin's folder.
 func writeNumber(dir, name string, n int) error {
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path+".new", strconv.AppendInt(nil, int64(n), 10), 0o644); err != nil {
@@ -118,8 +120,8 @@ func writeNumber(dir, name string, n int) error {
 	return os.Rename(path+".new", path)
 }
 
-// lockAlone takes the lock that a daemon holds as long as it runs; the kernel
-// lets go of it before anybody can see that the daemon has ended.
+// lockAlone takes the lock that a daemon holds while it runs, and reports whether
+// it was free. The kernel releases it before the exit of the daemon is visible.
 func lockAlone(dir string) (alone bool, err error) {
 	fd, err := syscall.Open(filepath.Join(dir, "alone"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
@@ -132,7 +134,7 @@ func lockAlone(dir string) (alone bool, err error) {
 	return err == nil, err
 }
 
-// recordStart adds a birth to those there were.
+// recordStart adds a start to the file `births`.
 func recordStart(dir string, born int64, alone bool) error {
 	f, err := os.OpenFile(filepath.Join(dir, "births"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -147,7 +149,7 @@ func recordStart(dir string, born int64, alone bool) error {
 	return err
 }
 
-// exitSoon ends the daemon within three seconds.
+// exitSoon exits within about three seconds: with 3, by SIGKILL, or with 0.
 func exitSoon(dir string) {
 	time.Sleep(time.Duration(50+rand.IntN(3000)) * time.Millisecond)
 	if isCalm(dir) {
@@ -163,7 +165,7 @@ func exitSoon(dir string) {
 	}
 }
 
-// findDaemon is the daemon's pid, 0 if it does not run.
+// findDaemon returns the pid of the daemon, 0 if it does not run.
 func findDaemon(dir string) int {
 	b, err := os.ReadFile(filepath.Join(dir, "pid"))
 	if err != nil {
