@@ -14,12 +14,12 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// findDaemons are the running daemons of a root, by plugin. One that has been told
-// to end and has not yet is among them.
+// findDaemons returns the running daemons of a root, by plugin. A daemon that got a
+// signal and has not exited yet is among them.
 func findDaemons(root string) map[string][]int { return findProcesses(root, "daemon") }
 
-// findProcesses are the living processes of a root that were started with one of
-// these words, by plugin.
+// findProcesses returns the running processes of a root that were started with one
+// of these words, by plugin.
 func findProcesses(root string, words ...string) map[string][]int {
 	found := map[string][]int{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
@@ -46,8 +46,8 @@ func findProcesses(root string, words ...string) map[string][]int {
 	return found
 }
 
-// countCopies counts copies: two living daemons of one plugin, seen in two looks.
-// What has just been killed takes a moment to be gone.
+// countCopies counts copies: the same two daemons of one plugin in two successive
+// checks. A killed daemon takes a moment to exit.
 func countCopies(ctx context.Context, root string, t *tally) {
 	const every = 25 * time.Millisecond
 	seen := map[string]string{}
@@ -63,22 +63,22 @@ func countCopies(ctx context.Context, root string, t *tally) {
 			}
 		}
 		seen = now
-		t.add("looks for copies", 1)
+		t.add("checks for copies", 1)
 		if pause.Sleep(ctx, every) != nil {
 			return
 		}
 	}
 }
 
-// hasRecordedStart reports whether a daemon has written its birth down as the last one.
+// hasRecordedStart reports whether a daemon has recorded its start as the last one.
 func hasRecordedStart(root, name string, pid int) bool {
 	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return err == nil && strings.HasPrefix(lines[len(lines)-1], strconv.Itoa(pid)+" ")
 }
 
-// readStarts are how many daemons of a plugin there have been, and which of them
-// began while another lived.
+// readStarts returns how many daemons of a plugin were started, and those that
+// started while another one ran.
 func readStarts(root, name string) (n int, copies []string, err error) {
 	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	if os.IsNotExist(err) {

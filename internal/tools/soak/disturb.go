@@ -21,7 +21,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// killSupervisors is the point of it all.
+// killSupervisors starts supervisors and kills each after a random time.
 func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 	const report = 100
 	for n := range w.kills {
@@ -29,17 +29,17 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 		if err != nil {
 			return err
 		}
-		life := time.Duration(w.randomInt(1000)) * time.Millisecond
+		runTime := time.Duration(w.randomInt(1000)) * time.Millisecond
 		switch w.randomInt(10) {
 		case 0, 1:
-			life = time.Duration(w.randomInt(20_000)) * time.Microsecond // while it starts
+			runTime = time.Duration(w.randomInt(20_000)) * time.Microsecond // during its start
 		case 2:
-			life = time.Duration(w.randomInt(100_000)) * time.Microsecond // while it takes over
+			runTime = time.Duration(w.randomInt(100_000)) * time.Microsecond // during its re-attachment
 		}
 		if n%5 == 4 {
 			err = w.compareStatus(ctx, s)
 		} else {
-			err = w.runFor(ctx, s, life)
+			err = w.runFor(ctx, s, runTime)
 		}
 		if err == nil && n%25 == 24 {
 			err = w.trySecondSupervisor(ctx, s)
@@ -49,7 +49,7 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 			return err
 		}
 		w.tally.add("supervisors killed", 1)
-		if w.randomInt(5) == 0 { // no supervisor sees it
+		if w.randomInt(5) == 0 { // while no supervisor runs
 			w.killSteady(1 + w.randomInt(3))
 		}
 		if n%10 == 9 {
@@ -62,29 +62,29 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 	return nil
 }
 
-// runFor runs the supervisor for that long, or until it is interrupted.
-func (w *world) runFor(ctx context.Context, s *testbed.Child, life time.Duration) error {
+// runFor lets the supervisor run for a time, or until killNow interrupts it.
+func (w *world) runFor(ctx context.Context, s *testbed.Child, runTime time.Duration) error {
 	select {
-	case <-w.killNow: // it was about the one before
+	case <-w.killNow: // it was meant for the previous supervisor
 	default:
 	}
-	living, cut := context.WithCancel(ctx)
+	running, cut := context.WithCancel(ctx)
 	defer cut()
 	go func() {
 		select {
 		case <-w.killNow:
 			cut()
-		case <-living.Done():
+		case <-running.Done():
 		}
 	}()
-	if err := s.Pass(living, life); err != nil && (ctx.Err() != nil || living.Err() == nil) {
+	if err := s.Pass(running, runTime); err != nil && (ctx.Err() != nil || running.Err() == nil) {
 		return err
 	}
 	return nil
 }
 
-// compareStatus has the supervisor live long enough to know what runs, through some
-// scans, and compares what it says with that.
+// compareStatus runs the supervisor for some scans, and compares its status with the
+// running daemons.
 func (w *world) compareStatus(ctx context.Context, s *testbed.Child) error {
 	if err := s.Pass(ctx, 300*time.Millisecond); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (w *world) compareStatus(ctx context.Context, s *testbed.Child) error {
 			w.tally.mustNot(unknownDaemons, fmt.Sprintf("%s runs as %v, status says %v\n%s%s", v.Name, is, v.PIDs, w.readWhy(v.Name), w.logTail("")))
 		}
 	}
-	w.tally.add("looks at status", 1)
+	w.tally.add("statuses compared", 1)
 	return nil
 }
 
@@ -113,23 +113,23 @@ func (w *world) compareStatus(ctx context.Context, s *testbed.Child) error {
 func (w *world) trySecondSupervisor(ctx context.Context, first *testbed.Child) error {
 	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
-	// The first has to have had the time to take the root.
+	// The first one has to hold the root.
 	for _, err := w.client.Status(ctx); err != nil; _, err = w.client.Status(ctx) {
 		if err := first.Pass(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	config := filepath.Join(w.in.Root, "supervisor.yaml")
-	said, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "run", "--config", config).CombinedOutput()
+	output, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "run", "--config", config).CombinedOutput()
 	failed := (*exec.ExitError)(nil)
-	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(said), fmt.Sprintf("process %d", first.PID())) {
-		w.tally.mustNot(acceptedSeconds, fmt.Sprintf("beside %d: %v: %s", first.PID(), err, said))
+	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(output), fmt.Sprintf("process %d", first.PID())) {
+		w.tally.mustNot(acceptedSeconds, fmt.Sprintf("beside %d: %v: %s", first.PID(), err, output))
 	}
 	w.tally.add("second supervisors tried", 1)
 	return nil
 }
 
-// verifyJournal reads the journal as a kill has left it. One line may be torn.
+// verifyJournal reads the journal after a kill. Each kill may leave one torn line.
 func (w *world) verifyJournal() {
 	_, err := state.ReadJournal(layout.Supervisor(w.in.Root), state.Filter{})
 	torn := (*state.SkippedError)(nil)
@@ -143,18 +143,18 @@ func (w *world) verifyJournal() {
 	}
 }
 
-// killPlugins kills steady ones now and then, whether a supervisor runs or not.
+// killPlugins kills steady plugins now and then, whether a supervisor runs or not.
 func (w *world) killPlugins(ctx context.Context) {
 	for pause.Sleep(ctx, time.Duration(100+w.randomInt(900))*time.Millisecond) == nil {
 		n := 1
 		if w.randomInt(10) == 0 {
-			n = 6 // enough to be the host's fault (EV-13)
+			n = 6 // enough to count as a fault of the host (EV-13)
 		}
 		w.killSteady(n)
 	}
 }
 
-// killSteady kills that many steady plugins, by chance fewer.
+// killSteady kills n steady plugins, or fewer if some are not running.
 func (w *world) killSteady(n int) {
 	is := findDaemons(w.in.Root)
 	for range n {
@@ -162,7 +162,7 @@ func (w *world) killSteady(n int) {
 		pids := is[name]
 		delete(is, name)
 		if len(pids) != 1 || !hasRecordedStart(w.in.Root, name, pids[0]) {
-			continue // it is coming back from the last time
+			continue // it is being restarted
 		}
 		w.mu.Lock()
 		if syscall.Kill(pids[0], syscall.SIGKILL) == nil && w.killed[name] != pids[0] {
@@ -174,23 +174,23 @@ func (w *world) killSteady(n int) {
 	}
 }
 
-// operatePlugin stops a plugin and starts it, over and over.
+// operatePlugin stops and starts a plugin, again and again.
 func (w *world) operatePlugin(ctx context.Context, name string) {
 	for pause.Sleep(ctx, time.Duration(w.randomInt(1500))*time.Millisecond) == nil {
 		if w.sendCommand(ctx, admin.CommandStop, name) != nil {
 			continue // no supervisor runs now
 		}
-		// It may take a while, over the ends of several supervisors.
-		for over := time.Now().Add(30 * time.Second); !w.isStopped(ctx, name); {
+		// It may take a while, over the kills of several supervisors.
+		for deadline := time.Now().Add(30 * time.Second); !w.isStopped(ctx, name); {
 			if pause.Sleep(ctx, 50*time.Millisecond) != nil {
 				return
 			}
-			if time.Now().After(over) {
+			if time.Now().After(deadline) {
 				w.tally.mustNot(failedOperations, "stop "+name+"\n"+w.readWhy(name)+w.logTail(name))
 				break
 			}
 		}
-		for range 10 + w.randomInt(20) { // and is kept over some more
+		for range 10 + w.randomInt(20) { // it stays stopped over further kills
 			if pause.Sleep(ctx, 100*time.Millisecond) != nil {
 				return
 			}
@@ -207,34 +207,34 @@ func (w *world) operatePlugin(ctx context.Context, name string) {
 	}
 }
 
-// isStopped reports whether a plugin is stopped, as a supervisor says and as is: a
-// start that was under way has come to its end as well.
+// isStopped reports whether a plugin is stopped, by the supervisor's status and by
+// its processes; a start that was under way has returned too.
 func (w *world) isStopped(ctx context.Context, name string) bool {
 	s, err := w.client.Status(ctx)
 	return err == nil && len(findProcesses(w.in.Root, "daemon", "--start")[name]) == 0 &&
 		slices.ContainsFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name && v.State == plugin.StateStopped })
 }
 
-// sendCommand gives an operator's order. Now and then the supervisor that has
-// accepted it is killed before it does so.
+// sendCommand sends an operator's command. Now and then the supervisor is killed
+// right after it accepted the command.
 func (w *world) sendCommand(ctx context.Context, o admin.Command, name string) error {
 	if _, err := w.client.SendCommand(ctx, o, name); err != nil {
 		return err
 	}
-	w.tally.add("operator's orders accepted", 1)
+	w.tally.add("operators' commands accepted", 1)
 	if w.randomInt(2) == 0 {
 		_ = pause.Sleep(ctx, time.Duration(w.randomInt(8000))*time.Microsecond)
 		select {
 		case w.killNow <- struct{}{}:
-			w.tally.add("supervisors killed right after an order", 1)
+			w.tally.add("supervisors killed right after a command", 1)
 		default:
 		}
 	}
 	return nil
 }
 
-// restartControlPlanes has no control plane for a while, now and then. It comes back
-// at another address, which the next supervisor is given.
+// restartControlPlanes kills the control plane now and then, and starts another at
+// another address, which the next supervisor gets.
 func (w *world) restartControlPlanes(ctx context.Context) {
 	for pause.Sleep(ctx, time.Duration(2+w.randomInt(10))*time.Second) == nil {
 		w.controlPlane.Kill()

@@ -31,7 +31,7 @@ type existingProgram struct {
 // errLocked is the error where the existing program exits with 232.
 var errLocked = errors.New("232: the name lock is held")
 
-// withLock does work under a plugin's name lock, which is not waited for.
+// withLock does work under a plugin's name lock. It does not wait for the lock.
 func (e *existingProgram) withLock(name string, exclusive bool, work func() error) (err error) {
 	path := layout.NameLock(e.in.Root, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -54,7 +54,8 @@ func (e *existingProgram) withLock(name string, exclusive bool, work func() erro
 	return work()
 }
 
-// runVerb runs a verb of a version. `--stop` is over when the plugin is.
+// runVerb runs a verb of a version. After `--stop` it waits until the daemon has
+// exited.
 func (e *existingProgram) runVerb(ctx context.Context, name, version string, verb plugin.Verb) error {
 	dir := layout.Version(e.in.Root, name, version)
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "run"), string(verb))
@@ -91,8 +92,7 @@ func (e *existingProgram) execute(ctx context.Context, name string, verb plugin.
 	})
 }
 
-// upgrade makes another version, which is unpacked, the one that is recorded and
-// runs; nothing runs for the gap.
+// upgrade switches to another unpacked version. No daemon runs during the gap.
 func (e *existingProgram) upgrade(ctx context.Context, name, version string, gap time.Duration) error {
 	return e.withLock(name, false, func() error {
 		r, found, err := e.in.Registry.Find(ctx, name)
@@ -117,7 +117,7 @@ func (e *existingProgram) upgrade(ctx context.Context, name, version string, gap
 	})
 }
 
-// remove takes a plugin off the host: its verbs, the record, the report, and then
+// remove removes a plugin: it runs the verbs, marks the record, reports, and deletes
 // the folder.
 func (e *existingProgram) remove(ctx context.Context, name string) error {
 	return e.withLock(name, true, func() error {
@@ -161,7 +161,8 @@ func (e *existingProgram) install(ctx context.Context, name string, versions ...
 	})
 }
 
-// report sends to the control plane, as often as the existing program tries.
+// report sends a status to the control plane, with the tries of the existing
+// program.
 func (e *existingProgram) report(ctx context.Context, name, version string, status plugin.Status) {
 	for range 4 {
 		_, err := e.controlPlane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{{Name: name, Version: version, Status: status}}})

@@ -27,15 +27,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// What must not happen while other programs work on the same plugins.
+// The violations while other programs work on the same plugins.
 const (
 	lost            = "records lost, or of another version"
 	undoneStops     = "stops undone before the next scan"
-	wrongLastReport = "removed plugins of which REMOVED is not the last report"
+	wrongLastReport = "removed plugins whose last report is not REMOVED"
 	failedCommands  = "commands that failed"
 )
 
-// The gaps between a stop and the start that follows it.
+// gaps holds the times between a stop and the start that follows it.
 var gaps = [...]time.Duration{10 * time.Millisecond, 2 * time.Second}
 
 // sharedWorld is a supervisor on a root that other programs work on.
@@ -48,8 +48,8 @@ type sharedWorld struct {
 	installed map[string]string // version, by plugin
 }
 
-// soakOtherPrograms has the existing program's order of steps and our own commands work on
-// the plugins of a supervisor, and counts what goes wrong.
+// soakOtherPrograms lets the steps of the existing program and our own commands work
+// on the plugins of a supervisor, and counts violations.
 func soakOtherPrograms(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
@@ -80,12 +80,12 @@ func soakOtherPrograms(ctx context.Context, o options, progress io.Writer) (_ *t
 	watching, done := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { countCopies(watching, in.Root, w.tally) })
-	over := time.Now().Add(o.beside)
+	deadline := time.Now().Add(o.beside)
 	var drivers sync.WaitGroup
 	for name := range w.installed {
 		drivers.Go(func() {
 			if w.waitSettled(ctx, name) == nil {
-				w.operatePlugin(ctx, name, over)
+				w.operatePlugin(ctx, name, deadline)
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func soakOtherPrograms(ctx context.Context, o options, progress io.Writer) (_ *t
 	beside.Go(func() { w.inspectPlugins(busy) })
 	drivers.Wait()
 	calm()
-	fmt.Fprintln(progress, "no more is done to the plugins")
+	fmt.Fprintln(progress, "all operations on the plugins are finished")
 	err = w.verifyShared(ctx)
 	done()
 	beside.Wait()
@@ -103,8 +103,8 @@ func soakOtherPrograms(ctx context.Context, o options, progress io.Writer) (_ *t
 	return w.tally, err
 }
 
-// prepareShared installs the plugins, starts the control plane, and makes a client for
-// the existing program's reports.
+// prepareShared installs the plugins, starts the control plane, and creates the
+// client for the existing program's reports.
 func (w *sharedWorld) prepareShared(ctx context.Context) (err error) {
 	w.existing = &existingProgram{in: w.in, program: filepath.Join(w.in.Root, "sampledaemon")}
 	if w.log == "" {
@@ -134,8 +134,8 @@ func (w *sharedWorld) prepareShared(ctx context.Context) (err error) {
 	return err
 }
 
-// besideScan is the scan period: long enough that a stop lasts, and short enough
-// that scans come between a stop and a start.
+// besideScan is the scan period: long enough for a stop to last, and short enough
+// for scans between a stop and a start.
 const besideScan = 7 * time.Second
 
 func (w *sharedWorld) startSharedSupervisor() (*testbed.Child, error) {
@@ -156,10 +156,10 @@ log: {level: info}
 	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
-// operatePlugin does one thing after the other to a plugin, each when the plugin has
-// settled after the one before.
-func (w *sharedWorld) operatePlugin(ctx context.Context, name string, over time.Time) {
-	for time.Now().Before(over) && pause.Sleep(ctx, time.Duration(w.randomInt(1500))*time.Millisecond) == nil {
+// operatePlugin carries out one random operation after the other, each when the
+// plugin has settled after the one before.
+func (w *sharedWorld) operatePlugin(ctx context.Context, name string, deadline time.Time) {
+	for time.Now().Before(deadline) && pause.Sleep(ctx, time.Duration(w.randomInt(1500))*time.Millisecond) == nil {
 		what, err := w.doRandomOperation(ctx, name)
 		if ctx.Err() != nil {
 			return
@@ -224,7 +224,7 @@ func (w *sharedWorld) setVersion(name, version string) {
 	w.installed[name] = version
 }
 
-// runVerb runs a verb of a plugin by their program or by ours.
+// runVerb runs a verb of a plugin by the existing program or by ours.
 func (w *sharedWorld) runVerb(ctx context.Context, theirs bool, name string, v plugin.Verb) error {
 	return w.retryLocked(ctx, func() error {
 		if theirs {
@@ -234,8 +234,8 @@ func (w *sharedWorld) runVerb(ctx context.Context, theirs bool, name string, v p
 	})
 }
 
-// runCommand runs our command line. What it prints goes to a file, which a daemon that
-// it leaves may keep open.
+// runCommand runs our command line. Its output goes to a file, which a daemon that
+// it starts may keep open.
 func (w *sharedWorld) runCommand(ctx context.Context, args ...string) error {
 	const locked = 232
 	said, err := os.CreateTemp(w.in.Root, "command-")
@@ -256,9 +256,10 @@ func (w *sharedWorld) runCommand(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// retryLocked does again what failed for want of the lock, as its caller would.
+// retryLocked repeats an operation that failed because the lock was held, as its
+// caller would.
 func (w *sharedWorld) retryLocked(ctx context.Context, do func() error) (err error) {
-	for over := time.Now().Add(time.Minute); time.Now().Before(over); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if err = do(); !errors.Is(err, errLocked) {
 			return err
 		}
@@ -270,8 +271,8 @@ func (w *sharedWorld) retryLocked(ctx context.Context, do func() error) (err err
 	return err
 }
 
-// checkStaysDown waits until a plugin that was stopped runs again, and counts a stop that
-// was undone by anything but a scan.
+// checkStaysDown waits until a stopped plugin runs again, and counts a violation if
+// it was not restarted by a scan.
 func (w *sharedWorld) checkStaysDown(ctx context.Context, name string) {
 	for len(findDaemons(w.in.Root)[name]) > 0 && pause.Sleep(ctx, time.Millisecond) == nil { // our `--stop` does not wait for that
 	}
@@ -285,8 +286,8 @@ func (w *sharedWorld) checkStaysDown(ctx context.Context, name string) {
 	}
 }
 
-// reinstall removes a plugin, checks what the control plane knows, and installs and
-// starts it again.
+// reinstall removes a plugin, checks its status at the control plane, and installs
+// and starts it again.
 func (w *sharedWorld) reinstall(ctx context.Context, theirs bool, name string) error {
 	w.countStarts(name)
 	err := w.retryLocked(ctx, func() error {
@@ -298,14 +299,14 @@ func (w *sharedWorld) reinstall(ctx context.Context, theirs bool, name string) e
 	if err != nil {
 		return err
 	}
-	// A report that was on its way when the record was removed may come later; the
-	// supervisor knows of the removal within a second.
+	// A report that was being sent when the record was removed may arrive later; the
+	// supervisor detects the removal within a second.
 	const knows, keeps = 2 * time.Second, 3 * time.Second
 	if err := pause.Sleep(ctx, knows); err != nil {
 		return err
 	}
 	why := ""
-	for over := time.Now().Add(keeps); why == "" && time.Now().Before(over) && pause.Sleep(ctx, 100*time.Millisecond) == nil; {
+	for deadline := time.Now().Add(keeps); why == "" && time.Now().Before(deadline) && pause.Sleep(ctx, 100*time.Millisecond) == nil; {
 		why = w.checkReported(ctx, name, plugin.StatusRemoved)
 	}
 	if why != "" && ctx.Err() == nil {
@@ -322,7 +323,7 @@ func (w *sharedWorld) reinstall(ctx context.Context, theirs bool, name string) e
 	return err
 }
 
-// inspectPlugins runs `--status` and lists, as an operator does.
+// inspectPlugins runs `--status` and `--list`, as an operator does.
 func (w *sharedWorld) inspectPlugins(ctx context.Context) {
 	names := []string{}
 	for name := range w.installed {
@@ -340,16 +341,16 @@ func (w *sharedWorld) inspectPlugins(ctx context.Context) {
 				w.tally.mustNot(failedCommands, err.Error())
 			}
 		}
-		w.tally.add("looks of other programs", 1)
+		w.tally.add("inspections by other programs", 1)
 	}
 }
 
-// waitSettled waits until a plugin runs once, in the version that is to be, and both the
-// supervisor and the control plane say so.
+// waitSettled waits until one daemon of a plugin runs, in the expected version, and
+// both the supervisor and the control plane report that.
 func (w *sharedWorld) waitSettled(ctx context.Context, name string) error {
-	const patience = time.Minute
+	const timeout = time.Minute
 	why := ""
-	for over := time.Now().Add(patience); time.Now().Before(over); {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
 		if why = w.describeUnsettled(ctx, name); why == "" {
 			return nil
 		}
@@ -380,8 +381,8 @@ func (w *sharedWorld) describeUnsettled(ctx context.Context, name string) string
 	return w.checkReported(ctx, name, plugin.StatusRunning)
 }
 
-// checkReported returns "" if the control plane knows that a plugin has this status,
-// else what it knows.
+// checkReported returns "" if the control plane has this status of a plugin, else
+// the status that it has.
 func (w *sharedWorld) checkReported(ctx context.Context, name string, status plugin.Status) string {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
 	if err != nil {
@@ -408,7 +409,7 @@ func (w *sharedWorld) checkReported(ctx context.Context, name string, status plu
 	return name + " is unknown to the control plane"
 }
 
-// countStarts counts the copies that a plugin's daemons have written down.
+// countStarts counts the starts and the copies that a plugin's daemons recorded.
 func (w *sharedWorld) countStarts(name string) {
 	for _, v := range []string{"1.0", "2.0"} {
 		b, _ := os.ReadFile(filepath.Join(layout.Version(w.in.Root, name, v), "births"))
@@ -421,7 +422,7 @@ func (w *sharedWorld) countStarts(name string) {
 	}
 }
 
-// verifyShared compares what is there with what was done.
+// verifyShared compares the state of the host with the operations.
 func (w *sharedWorld) verifyShared(ctx context.Context) error {
 	list, err := w.in.Registry.List(ctx)
 	if err != nil {
@@ -429,7 +430,7 @@ func (w *sharedWorld) verifyShared(ctx context.Context) error {
 	}
 	var all sync.WaitGroup
 	for name := range w.installed {
-		all.Go(func() { _ = w.waitSettled(ctx, name) }) // it counts what does not settle
+		all.Go(func() { _ = w.waitSettled(ctx, name) }) // it counts a plugin that does not settle
 	}
 	all.Wait()
 	for name, version := range w.installed {
@@ -448,8 +449,8 @@ func (w *sharedWorld) verifyShared(ctx context.Context) error {
 			w.tally.mustNot(failedCommands, err.Error())
 		}
 	}
-	for over := time.Now().Add(30 * time.Second); len(findDaemons(w.in.Root)) > 0; {
-		if time.Now().After(over) {
+	for deadline := time.Now().Add(30 * time.Second); len(findDaemons(w.in.Root)) > 0; {
+		if time.Now().After(deadline) {
 			w.tally.mustNot(orphans, fmt.Sprint(findDaemons(w.in.Root)))
 			break
 		}

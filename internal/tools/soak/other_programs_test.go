@@ -13,11 +13,11 @@ import (
 // RS-11, EV-21, EV-22: a supervisor beside the existing program and our own on the
 // same plugins, whose `--start` starts a second copy if it is run twice. The long
 // run is soak -beside 10m.
-func TestBeside(t *testing.T) {
+func TestSoakOtherPrograms(t *testing.T) {
 	bin, out := t.TempDir(), &bytes.Buffer{}
 	build := exec.Command("go", "build", "-o", bin, "pluginsupervisor/cmd/supervisor", "pluginsupervisor/cmd/controlplane", "pluginsupervisor/cmd/acs-plugin-manager")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, said)
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, output)
 	}
 	o := options{bin: bin, plugins: 8, seed: uint64(time.Now().UnixNano()), beside: 10 * time.Second}
 	if os.Getenv(testenv.Require) != "" {
@@ -34,6 +34,6 @@ func TestBeside(t *testing.T) {
 		t.Errorf("seed %d: %s", o.seed, out)
 	}
 	if found.countOf("upgraded by the supervisor")+found.countOf("daemons killed") == 0 {
-		t.Errorf("nothing was done: %s", out)
+		t.Errorf("no operation was carried out: %s", out)
 	}
 }

@@ -21,49 +21,49 @@ import (
 
 const version = "1.0"
 
-// What must not happen. Each is in the table, also when it never did.
+// The violations. Each is in the table, also when its count is 0.
 const (
-	copies           = "copies of a plugin, seen"
-	overlaps         = "copies of a plugin, by their own books"
+	copies           = "copies of a plugin, observed"
+	overlaps         = "copies of a plugin, recorded by their daemons"
 	needless         = "needless restarts"
 	missing          = "restarts missing"
-	forgotten        = "operator's stops forgotten"
-	failedOperations = "operator's orders not carried out"
-	unsettled        = "not at rest afterwards: a plugin, a status, a report"
-	unknownDaemons   = "daemons status does not know"
+	forgotten        = "operators' stops forgotten"
+	failedOperations = "operators' commands not carried out"
+	unsettled        = "not settled afterwards: a plugin, a status, a report"
+	unknownDaemons   = "daemons that status does not know"
 	orphans          = "orphans left when all are stopped"
 	acceptedSeconds  = "second supervisors not refused"
 	unreported       = "stops that the control plane did not receive"
 	cgroupsLeft      = "cgroups left when all are stopped"
-	badExits         = "ends on request that failed"
+	badExits         = "failed stops of the supervisor"
 	damaged          = "files found damaged"
-	unreadable       = "books not readable"
+	unreadable       = "records of starts, or journals, not readable"
 )
 
 var violations = [...]string{
 	copies, overlaps, needless, missing, forgotten, failedOperations, unsettled, unknownDaemons, orphans, acceptedSeconds, unreported, cgroupsLeft, badExits, damaged, unreadable,
 }
 
-// world holds the host under test.
+// world is the host under test.
 type world struct {
 	options
 	in       *testbed.Installation
 	disk     *smallDisk
 	tally    *tally
 	client   *admin.Client
-	steady   []string      // run until they are killed
-	flapping []string      // end by themselves
-	hanging  []string      // do not come to the end of some verbs
-	operated []string      // steady ones, which the operator stops and starts
-	killNow  chan struct{} // the supervisor is to be killed at once
+	steady   []string      // plugins that run until they are killed
+	flapping []string      // plugins that exit by themselves
+	hanging  []string      // plugins that hang in some verbs
+	operated []string      // plugins that the operator stops and starts
+	killNow  chan struct{} // kills the supervisor at once
 
 	mu           sync.Mutex
 	rand         *rand.Rand
-	killed       map[string]int // the last pid of each steady one that was
-	torn         int            // lines of the journal
-	neededStarts map[string]int // births of the steady ones for which there was a reason
+	killed       map[string]int // the last killed pid of each steady plugin
+	torn         int            // torn lines of the journal
+	neededStarts map[string]int // starts of the steady plugins for which there was a reason
 	url          string
-	controlPlane *testbed.Child // not under mu: only who restarts it has it
+	controlPlane *testbed.Child // not under mu: only restartControlPlanes changes it
 }
 
 func (w *world) randomInt(n int) int {
@@ -156,7 +156,7 @@ func (w *world) install(ctx context.Context) error {
 			w.neededStarts[name] = 1
 		}
 	}
-	// One of each kind: the eldest steady one and a slow one.
+	// The operator gets one of each kind: a steady plugin and a slow one.
 	slices.Sort(w.steady)
 	w.operated = []string{w.steady[0], w.steady[len(w.steady)-1]}
 	w.steady = w.steady[1 : len(w.steady)-1]
@@ -166,7 +166,7 @@ func (w *world) install(ctx context.Context) error {
 	return nil
 }
 
-// startSupervisor starts it; its log goes on where the last one's ended.
+// startSupervisor starts a supervisor, which appends to the log.
 func (w *world) startSupervisor() (*testbed.Child, error) {
 	w.mu.Lock()
 	url := w.url
@@ -188,12 +188,12 @@ log: {level: info}
 	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
-// pluginNames are the names of all plugins.
+// pluginNames returns the names of all plugins.
 func (w *world) pluginNames() []string {
 	return slices.Concat(w.operated, w.steady, w.flapping, w.hanging)
 }
 
-// logTail is the end of the supervisors' log, of what it says of a plugin or all.
+// logTail returns the last lines of the supervisors' log that contain name.
 func (w *world) logTail(name string) string {
 	b, _ := os.ReadFile(w.log)
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")

@@ -7,23 +7,23 @@ import (
 	"text/tabwriter"
 )
 
-// tally counts what happened, and what must not.
+// tally counts operations and violations.
 type tally struct {
 	mu       sync.Mutex
 	counts   []count
-	troubles []string // each of the latter in words
+	troubles []string // a description of each violation
 }
 
 type count struct {
 	name string
 	n    int
-	must bool // be zero
+	must bool // n must be 0
 }
 
-// add counts something that may happen.
+// add counts an operation.
 func (t *tally) add(name string, n int) { t.count(name, n, false) }
 
-// mustNot counts something that must not happen; details say how it did.
+// mustNot counts violations, one for each of the details.
 func (t *tally) mustNot(name string, details ...string) {
 	t.count(name, len(details), true)
 	t.mu.Lock()
@@ -45,7 +45,7 @@ func (t *tally) count(name string, n int, must bool) {
 	t.counts = append(t.counts, count{name, n, must})
 }
 
-// countOf returns how often something was counted.
+// countOf returns a count.
 func (t *tally) countOf(name string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -18,17 +18,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// What must not be the case when an upgrade was cut short and the next life of
-// the supervisor has come to rest.
+// The violations after an interrupted upgrade, when the next supervisor has settled.
 const (
 	notOne     = "not exactly one version running, the recorded one"
 	unfinished = "upgrades neither finished nor undone"
-	brokenDir  = "recorded versions without a whole folder"
+	brokenDir  = "recorded versions without a complete folder"
 	left       = "files left in staging, or of transactions"
 )
 
-// soakUpgrades has a plugin upgraded back and forth, kills the supervisor at a
-// random moment of each upgrade, and looks at what the next one makes of it.
+// soakUpgrades upgrades a plugin back and forth, kills the supervisor at a random
+// moment of each upgrade, and verifies the state after the next supervisor.
 func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
@@ -58,7 +57,7 @@ func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally,
 			return nil, err
 		}
 		if (n+1)%50 == 0 {
-			fmt.Fprintf(progress, "%d upgrades cut short\n", n+1)
+			fmt.Fprintf(progress, "%d upgrades interrupted\n", n+1)
 		}
 	}
 	return w.tally, nil
@@ -83,7 +82,7 @@ func (w *world) installVersions(ctx context.Context) error {
 	return nil
 }
 
-// interruptUpgrade has one upgrade cut short, and checks the result.
+// interruptUpgrade interrupts one upgrade, and checks the result.
 func (w *world) interruptUpgrade(ctx context.Context) error {
 	s, err := w.startSupervisor()
 	if err != nil {
@@ -102,7 +101,7 @@ func (w *world) interruptUpgrade(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.tally.add("upgrades cut short", 1)
+	w.tally.add("upgrades interrupted", 1)
 	if s, err = w.startSupervisor(); err != nil {
 		return err
 	}
@@ -116,12 +115,12 @@ func (w *world) interruptUpgrade(ctx context.Context) error {
 	return err
 }
 
-// waitUpgraded waits until the one version that is recorded runs, and nothing is
-// pending, and returns which. It counts what has not come to be so after a while.
+// waitUpgraded waits until the recorded version runs and nothing is pending, and
+// returns the version. It counts a violation if that takes too long.
 func (w *world) waitUpgraded(ctx context.Context, s *testbed.Child) (version string, err error) {
-	const patience = 20 * time.Second
+	const timeout = 20 * time.Second
 	var why, kind string
-	for over := time.Now().Add(patience); time.Now().Before(over); {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
 		if version, kind, why = w.checkUpgraded(ctx); why == "" {
 			return version, nil
 		}
@@ -130,10 +129,10 @@ func (w *world) waitUpgraded(ctx context.Context, s *testbed.Child) (version str
 		}
 	}
 	w.tally.mustNot(kind, why+"\n"+w.logTail("p-000"))
-	return version, fmt.Errorf("no rest within %s: %s", patience, why)
+	return version, fmt.Errorf("not settled within %s: %s", timeout, why)
 }
 
-// checkUpgraded returns the installed version, and what is wrong with it.
+// checkUpgraded returns the installed version, and a violation with its reason.
 func (w *world) checkUpgraded(ctx context.Context) (version, kind, why string) {
 	snapshot, err := w.client.Status(ctx)
 	if err != nil || len(snapshot.Plugins) != 1 {

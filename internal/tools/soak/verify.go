@@ -19,8 +19,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// verify starts a last supervisor, has all come to rest, and compares what is
-// with what it says, with what the control plane knows, and with the plugins' books.
+// verify starts a last supervisor, waits until everything has settled, and compares
+// the processes with its status, with the statuses at the control plane, and with
+// the starts that the daemons recorded.
 func (w *world) verify(ctx context.Context) (err error) {
 	if err := os.WriteFile(filepath.Join(w.in.Root, "calm"), nil, 0o644); err != nil {
 		return err
@@ -35,11 +36,11 @@ func (w *world) verify(ctx context.Context) (err error) {
 		}
 	}
 	var why string
-	for over := time.Now().Add(90 * time.Second); ; {
+	for deadline := time.Now().Add(90 * time.Second); ; {
 		if why = w.describeUnsettled(ctx); why == "" {
 			break
 		}
-		if time.Now().After(over) {
+		if time.Now().After(deadline) {
 			w.tally.mustNot(unsettled, why+"\n"+w.logTail(""))
 			break
 		}
@@ -54,17 +55,17 @@ func (w *world) verify(ctx context.Context) (err error) {
 			w.tally.mustNot(failedOperations, name+": "+err.Error())
 		}
 	}
-	const keeps = 20 // reports in a row: the scans and pulls that follow must not change it
-	told := 0
-	for over := time.Now().Add(30 * time.Second); ; {
+	const required = 20 // in a row: the scans and pulls that follow must not change it
+	confirmed := 0
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		left, unknown := findDaemons(w.in.Root), w.findUnreported(ctx, plugin.StatusFailed)
-		if told++; len(left) > 0 || unknown != "" {
-			told = 0
+		if confirmed++; len(left) > 0 || unknown != "" {
+			confirmed = 0
 		}
-		if told == keeps {
+		if confirmed == required {
 			return nil
 		}
-		if time.Now().After(over) {
+		if time.Now().After(deadline) {
 			if len(left) > 0 {
 				w.tally.mustNot(orphans, fmt.Sprint(left))
 			}
@@ -79,8 +80,8 @@ func (w *world) verify(ctx context.Context) (err error) {
 	}
 }
 
-// verifyStop ends the last supervisor as a service manager does, and looks for
-// what stays behind.
+// verifyStop stops the last supervisor as a service manager does, and counts what is
+// left.
 func (w *world) verifyStop(s *testbed.Child) error {
 	if err := s.Stop(); err != nil {
 		w.tally.mustNot(badExits, err.Error()+"\n"+w.logTail(""))
@@ -101,8 +102,8 @@ func (w *world) startPlugin(ctx context.Context, name string) error {
 	return err
 }
 
-// describeUnsettled says what is not yet as it is to be: everything runs once, as the
-// supervisor says, and the control plane knows.
+// describeUnsettled returns the first thing that has not settled, "" for nothing: one
+// daemon of each plugin runs, and the supervisor and the control plane report that.
 func (w *world) describeUnsettled(ctx context.Context) string {
 	s, err := w.client.Status(ctx)
 	if err != nil {
@@ -133,8 +134,8 @@ func (w *world) describeUnsettled(ctx context.Context) string {
 	return w.findUnreported(ctx, plugin.StatusRunning)
 }
 
-// findUnreported says of which plugin the control plane does not know that
-// it has this status.
+// findUnreported returns a plugin that does not have this status at the control
+// plane, "" for none.
 func (w *world) findUnreported(ctx context.Context, status plugin.Status) string {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/hosts", nil)
 	if err != nil {
@@ -163,8 +164,8 @@ func (w *world) findUnreported(ctx context.Context, status plugin.Status) string
 	return ""
 }
 
-// verifyStarts compares how often each steady plugin was started with how often
-// it had to be.
+// verifyStarts compares the number of starts of each steady plugin with the number
+// of reasons for a start.
 func (w *world) verifyStarts() {
 	for _, name := range w.steady {
 		n, _, err := readStarts(w.in.Root, name)
@@ -172,9 +173,9 @@ func (w *world) verifyStarts() {
 		case err != nil:
 			w.tally.mustNot(unreadable, err.Error())
 		case n > w.neededStarts[name]:
-			w.tally.mustNot(needless, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.neededStarts[name], w.readWhy(name)))
+			w.tally.mustNot(needless, fmt.Sprintf("%s: %d starts, %d needed\n%s", name, n, w.neededStarts[name], w.readWhy(name)))
 		case n < w.neededStarts[name]:
-			w.tally.mustNot(missing, fmt.Sprintf("%s: %d births, %d needed\n%s", name, n, w.neededStarts[name], w.readWhy(name)))
+			w.tally.mustNot(missing, fmt.Sprintf("%s: %d starts, %d needed\n%s", name, n, w.neededStarts[name], w.readWhy(name)))
 		}
 		w.tally.add("daemons of steady plugins", n)
 	}
@@ -195,7 +196,7 @@ func (w *world) verifyStarts() {
 	}
 }
 
-// verifyFiles looks for what was set aside as damaged.
+// verifyFiles counts files that were moved aside as damaged.
 func (w *world) verifyFiles(ctx context.Context) {
 	for _, pattern := range []string{"supervisor/*.damaged-*", "plugin/*.damaged-*"} {
 		found, _ := filepath.Glob(filepath.Join(w.in.Root, pattern))
@@ -207,7 +208,7 @@ func (w *world) verifyFiles(ctx context.Context) {
 	}
 }
 
-// readWhy returns the journal's entries of a plugin.
+// readWhy returns the last journal entries of a plugin.
 func (w *world) readWhy(name string) string {
 	b, _ := exec.Command(filepath.Join(w.bin, "supervisor"), "why", "--root", w.in.Root, "-n", "40", name).CombinedOutput()
 	return string(b)
