@@ -10,17 +10,18 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// MaxLines is the length of the longest file, tests included.
+// MaxLines is the longest allowed length of a file, tests included.
 const MaxLines = 500
 
-// noWaiting holds the names that actors never use, by package and name.
+// noWaiting holds the names that actors must not use, by package and name, with the
+// reason.
 var noWaiting = map[string]map[string]string{
 	"sync": {
-		"Mutex":   "state has one owner, an actor; everything else is messages",
-		"RWMutex": "state has one owner, an actor; everything else is messages",
+		"Mutex":   "state has one owner, an actor; other parts send messages",
+		"RWMutex": "state has one owner, an actor; other parts send messages",
 	},
 	"time": {
-		"Sleep": "a handler never blocks; what is due later is a timer",
+		"Sleep": "a handler never blocks; use a timer",
 	},
 }
 
@@ -29,11 +30,11 @@ func CheckStyle(files []source.File) []Fault {
 	var faults []Fault
 	for _, f := range files {
 		if f.Lines > MaxLines {
-			faults = append(faults, Fault{f.Path, fmt.Sprintf("has %d lines", f.Lines), fmt.Sprintf("a file that one reads at a sitting has %d at most", MaxLines)})
+			faults = append(faults, Fault{f.Path, fmt.Sprintf("has %d lines", f.Lines), fmt.Sprintf("a file has %d lines at most", MaxLines)})
 		}
 		for _, d := range f.Syntax.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
-				faults = append(faults, Fault{f.Path, "has an init function", "what a package needs is given to it by its caller"})
+				faults = append(faults, Fault{f.Path, "has an init function", "a package gets its values from its caller"})
 			}
 		}
 		if within(f.Dir(), "actors") && !within(f.Dir(), "actors/actorstest") && !f.Test {
@@ -78,7 +79,7 @@ func waiting(f source.File) []Fault {
 	return faults
 }
 
-// skips finds the tests of a file that skip in another way than by testenv.
+// skips finds tests that skip without testenv.
 func skips(f source.File) []Fault {
 	var faults []Fault
 	for n := range ast.Preorder(f.Syntax) {

@@ -33,7 +33,7 @@ func Tables() string {
 	return b.String()
 }
 
-// quoted returns folders and packages as code, modules by their short names.
+// quoted returns folders and packages as code, and modules by their short names.
 func quoted(paths []string) []string {
 	var out []string
 	for _, p := range paths {

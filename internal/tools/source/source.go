@@ -31,8 +31,8 @@ func (f File) Dir() string { return path.Dir(f.Path) }
 // Line returns the line of a position.
 func (f File) Line(p token.Pos) int { return f.Set.Position(p).Line }
 
-// Load parses every Go file below root that the go command would build: not
-// what stands in testdata, in hidden folders, or in a module of its own.
+// Load parses every Go file below root that the go command would build: no file in
+// testdata, in hidden folders, or in a module of its own.
 func Load(root fs.FS) ([]File, error) {
 	var files []File
 	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {

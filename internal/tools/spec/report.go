@@ -43,18 +43,18 @@ func shorten(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-// count prints how many rows of each prefix have a test, in the order of the
-// document, and the sum.
+// count prints the number of rows of each prefix that have a test, in the order of
+// the document, and the total.
 func count(w io.Writer, rows []row, named map[string][]string) {
-	type sum struct{ rows, tested int }
+	type summary struct{ rows, tested int }
 	var order []string
-	sums := map[string]*sum{}
-	total := sum{}
+	summaries := map[string]*summary{}
+	total := summary{}
 	for _, r := range rows {
-		s := sums[r.prefix()]
+		s := summaries[r.prefix()]
 		if s == nil {
-			s = &sum{}
-			sums[r.prefix()] = s
+			s = &summary{}
+			summaries[r.prefix()] = s
 			order = append(order, r.prefix())
 		}
 		s.rows++
@@ -68,7 +68,7 @@ func count(w io.Writer, rows []row, named map[string][]string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\trows\ttested\topen\t")
 	for _, p := range order {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", p, sums[p].rows, sums[p].tested, sums[p].rows-sums[p].tested)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", p, summaries[p].rows, summaries[p].tested, summaries[p].rows-summaries[p].tested)
 	}
 	fmt.Fprintf(table, "all\t%d\t%d\t%d\t\n", total.rows, total.tested, total.rows-total.tested)
 	table.Flush()

@@ -46,7 +46,7 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ doc, want string }{
-		"an ID that stands twice": {"| QA-1 | a | b |\n| QA-1 | c | d |\n", "line 2: QA-1 stands on line 1 already"},
+		"an ID that exists twice": {"| QA-1 | a | b |\n| QA-1 | c | d |\n", "line 2: QA-1 is on line 1 already"},
 		"a document without rows": {"# nothing\n", "no rows"},
 	} {
 		t.Run(name, func(t *testing.T) {
