@@ -62,13 +62,13 @@ func Start(cmd *exec.Cmd, calls []uintptr) (*Program, error) {
 		return nil, err
 	}
 	_ = theirs.Close()
-	listener, err := receive(pair[0])
+	listener, err := receiveListener(pair[0])
 	if err != nil {
 		_ = cmd.Wait()
 		return nil, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	p := &Program{Cmd: cmd}
-	go p.answer(listener, program)
+	go p.answerCalls(listener, program)
 	return p, nil
 }
 
@@ -87,8 +87,8 @@ func (p *Program) End() (hits int) {
 	return p.hits
 }
 
-// fails returns the errno with which a call fails, 0 if it does not fail.
-func (p *Program) fails(n *notification, program string) syscall.Errno {
+// matchFault returns the errno with which a call fails, 0 if it does not fail.
+func (p *Program) matchFault(n *notification, program string) syscall.Errno {
 	p.mu.Lock()
 	f := p.fault
 	p.mu.Unlock()
@@ -129,8 +129,8 @@ type (
 	}
 )
 
-// answer answers each call until no process with the filter is left.
-func (p *Program) answer(listener int, program string) {
+// answerCalls answers each call until no process with the filter is left.
+func (p *Program) answerCalls(listener int, program string) {
 	defer unix.Close(listener)
 	for {
 		ready := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
@@ -141,18 +141,18 @@ func (p *Program) answer(listener int, program string) {
 			return
 		}
 		n := &notification{}
-		if ready[0].Revents&unix.POLLIN == 0 || control(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n)) != nil {
+		if ready[0].Revents&unix.POLLIN == 0 || callIoctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n)) != nil {
 			continue // the process was killed meanwhile
 		}
 		r := &response{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-		if errno := p.fails(n, program); errno != 0 {
+		if errno := p.matchFault(n, program); errno != 0 {
 			r.errno, r.flags = -int32(errno), 0
 		}
-		_ = control(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(r)) // the process may have been killed meanwhile
+		_ = callIoctl(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(r)) // the process may have been killed meanwhile
 	}
 }
 
-func control(fd int, request uintptr, arg unsafe.Pointer) error {
+func callIoctl(fd int, request uintptr, arg unsafe.Pointer) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg)); errno != 0 {
 		return errno
 	}
@@ -166,11 +166,11 @@ func Launch() {
 	if calls == "" {
 		return
 	}
-	fmt.Fprintln(os.Stderr, launch(strings.Fields(calls)))
+	fmt.Fprintln(os.Stderr, execFiltered(strings.Fields(calls)))
 	os.Exit(1)
 }
 
-func launch(calls []string) error {
+func execFiltered(calls []string) error {
 	runtime.LockOSThread() // the filter is of this thread, which executes the program
 	listener, err := setFilter(calls)
 	if err != nil {
@@ -211,8 +211,8 @@ func setFilter(calls []string) (listener int, err error) {
 	return int(fd), nil
 }
 
-// receive returns the listener that the launcher sends.
-func receive(socket int) (listener int, err error) {
+// receiveListener returns the listener that the launcher sends.
+func receiveListener(socket int) (listener int, err error) {
 	var b [1]byte
 	control := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(socket, b[:], control, unix.MSG_CMSG_CLOEXEC)

@@ -16,10 +16,10 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// Texts returns the texts of faults in the module at root, sorted: the texts of
+// FaultTexts returns the texts of faults in the module at root, sorted: the texts of
 // exported sentinel errors and of failures of commands (internal/process), and the
 // names of problems.
-func Texts(root fs.FS) ([]string, error) {
+func FaultTexts(root fs.FS) ([]string, error) {
 	files, err := source.Load(root)
 	if err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func callText(e ast.Expr, function string, at int) []string {
 	return []string{text}
 }
 
-// Missing returns the texts that no row of the section's table begins with.
-func Missing(document, section string, texts []string) ([]string, error) {
+// MissingTexts returns the texts that no row of the section's table begins with.
+func MissingTexts(document, section string, texts []string) ([]string, error) {
 	_, body, found := strings.Cut(document, "\n## "+section+"\n")
 	if !found {
 		return nil, fmt.Errorf("no section %q", section)

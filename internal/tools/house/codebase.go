@@ -28,8 +28,8 @@ func newCodebase(files []source.File) codebase {
 	return c
 }
 
-// folders returns the source files by folder.
-func (c codebase) folders() map[string][]source.File {
+// sourceByFolder returns the source files by folder.
+func (c codebase) sourceByFolder() map[string][]source.File {
 	folders := map[string][]source.File{}
 	for _, f := range c.source {
 		folders[f.Dir()] = append(folders[f.Dir()], f)

@@ -53,7 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		code.printTable(stdout, base)
 		return 0
 	}
-	found, ok := findType(code.types(), *typeName)
+	found, ok := findType(code.listTypes(), *typeName)
 	if !ok {
 		fmt.Fprintf(stderr, "house: no type %s\n", *typeName)
 		return 1

@@ -31,14 +31,14 @@ func newGraph(files []source.File) graph {
 	return g
 }
 
-// cycles returns the first cycle between the parts of internal/; a part is a folder
+// findCycles returns the first cycle between the parts of internal/; a part is a folder
 // with all folders below it. The compiler refuses cycles between packages only.
-func (g graph) cycles() []Fault {
+func (g graph) findCycles() []Fault {
 	parts := graph{}
 	for folder, edges := range g {
-		from := part(folder)
+		from := partOf(folder)
 		for imported, file := range edges {
-			to := part(strings.TrimPrefix(imported, Module+"/"))
+			to := partOf(strings.TrimPrefix(imported, Module+"/"))
 			if from == "" || to == "" || from == to {
 				continue
 			}
@@ -49,7 +49,7 @@ func (g graph) cycles() []Fault {
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(parts)) {
-		if path, file := parts.path(p, func(imported string) bool { return imported == Module+"/"+p }); path != nil {
+		if path, file := parts.findPath(p, func(imported string) bool { return imported == Module+"/"+p }); path != nil {
 			return []Fault{{
 				file, "closes the cycle " + strings.Join(append(path, p), " → "),
 				"the parts of internal/ must not import each other in a cycle",
@@ -59,8 +59,8 @@ func (g graph) cycles() []Fault {
 	return nil
 }
 
-// part returns the first two elements of a folder in internal/, else "".
-func part(folder string) string {
+// partOf returns the first two elements of a folder in internal/, else "".
+func partOf(folder string) string {
 	elements := strings.SplitN(folder, "/", 3)
 	if len(elements) < 2 || elements[0] != "internal" {
 		return ""
@@ -68,19 +68,19 @@ func part(folder string) string {
 	return "internal/" + elements[1]
 }
 
-// reach returns a fault if target is imported by root or by a package of the module
+// checkReach returns a fault if target is imported by root or by a package of the module
 // that root links.
-func (g graph) reach(root, target, why string) []Fault {
-	path, file := g.path(root, func(imported string) bool { return imported == target })
+func (g graph) checkReach(root, target, why string) []Fault {
+	path, file := g.findPath(root, func(imported string) bool { return imported == target })
 	if path == nil {
 		return nil
 	}
 	return []Fault{{file, "imports " + target + " for " + strings.Join(path, " → "), why}}
 }
 
-// path returns a shortest path from root, over folders of the module, to a wanted
+// findPath returns a shortest path from root, over folders of the module, to a wanted
 // import, and the file that has this import.
-func (g graph) path(root string, wanted func(imported string) bool) (path []string, file string) {
+func (g graph) findPath(root string, wanted func(imported string) bool) (path []string, file string) {
 	queue := [][]string{{root}}
 	seen := map[string]bool{root: true}
 	for len(queue) > 0 {

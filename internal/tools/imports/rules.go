@@ -38,7 +38,7 @@ type Fault struct {
 func (f Fault) String() string { return f.File + " " + f.What + ": " + f.Why }
 
 // rule holds the allowed imports of a folder and the folders below it, beside the
-// standard library and the folder itself.
+// isStandard library and the folder itself.
 type rule struct {
 	folder  string
 	may     []string // folders of this module
@@ -135,24 +135,24 @@ func Check(files []source.File) []Fault {
 	var faults []Fault
 	for _, f := range files {
 		for _, imported := range f.Imports {
-			if why := forbidden(f, imported); why != "" {
+			if why := checkImport(f, imported); why != "" {
 				faults = append(faults, Fault{f.Path, "imports " + imported, why})
 			}
 		}
 	}
 	graph := newGraph(files)
-	faults = append(faults, graph.cycles()...)
+	faults = append(faults, graph.findCycles()...)
 	for _, root := range []string{"supervisor", "cmd/supervisor"} {
-		faults = append(faults, graph.reach(root, sql, "the supervisor links no SQL; the control plane is a program of its own")...)
+		faults = append(faults, graph.checkReach(root, sql, "the supervisor links no SQL; the control plane is a program of its own")...)
 	}
 	for _, root := range []string{"internal/control", "internal/controlplane", "internal/external"} {
-		faults = append(faults, graph.reach(root, bbolt, "a record is decoded by internal/record; only programs that open a database link bbolt")...)
+		faults = append(faults, graph.checkReach(root, bbolt, "a record is decoded by internal/record; only programs that open a database link bbolt")...)
 	}
 	return faults
 }
 
-// forbidden returns why f may not import a package, or "".
-func forbidden(f source.File, imported string) string {
+// checkImport returns why f may not import a package, or "".
+func checkImport(f source.File, imported string) string {
 	if !f.Test && !slices.Contains(testPackages, Module+"/"+f.Dir()) {
 		if withinAny(imported, testLibraries) || withinAny(imported, testPackages) {
 			return "it is for tests only"
@@ -172,7 +172,7 @@ func forbidden(f source.File, imported string) string {
 	case withinAny(imported, r.never):
 	case isOurs:
 		ok = within(folder, r.folder) || withinAny(folder, r.may)
-	case standard(imported):
+	case isStandard(imported):
 		ok = true
 	default:
 		ok = slices.Equal(r.modules, anyModule) || withinAny(imported, r.modules) || f.Test && withinAny(imported, testLibraries)
@@ -190,9 +190,9 @@ func withinAny(p string, folders []string) bool {
 	return slices.ContainsFunc(folders, func(folder string) bool { return within(p, folder) })
 }
 
-// standard reports whether a package is of the standard library: the first
+// isStandard reports whether a package is of the standard library: the first
 // element of its path has no dot.
-func standard(p string) bool {
+func isStandard(p string) bool {
 	first, _, _ := strings.Cut(p, "/")
 	return first != Module && !strings.Contains(first, ".")
 }

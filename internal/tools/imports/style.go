@@ -38,17 +38,17 @@ func CheckStyle(files []source.File) []Fault {
 			}
 		}
 		if within(f.Dir(), "actors") && !within(f.Dir(), "actors/actorstest") && !f.Test {
-			faults = append(faults, waiting(f)...)
+			faults = append(faults, checkWaiting(f)...)
 		}
 		if f.Test || within(f.Dir(), "actors/actorstest") {
-			faults = append(faults, skips(f)...)
+			faults = append(faults, checkSkips(f)...)
 		}
 	}
 	return faults
 }
 
-// waiting finds the uses of noWaiting in a file.
-func waiting(f source.File) []Fault {
+// checkWaiting finds the uses of noWaiting in a file.
+func checkWaiting(f source.File) []Fault {
 	names := map[string]map[string]string{} // by the name the file gives the package
 	for _, spec := range f.Syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
@@ -79,8 +79,8 @@ func waiting(f source.File) []Fault {
 	return faults
 }
 
-// skips finds tests that skip without testenv.
-func skips(f source.File) []Fault {
+// checkSkips finds tests that skip without testenv.
+func checkSkips(f source.File) []Fault {
 	var faults []Fault
 	for n := range ast.Preorder(f.Syntax) {
 		sel, ok := n.(*ast.SelectorExpr)

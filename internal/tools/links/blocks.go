@@ -20,8 +20,8 @@ const (
 	sourcePrefix = "<!-- source: "
 )
 
-// blocks returns the fenced blocks of a document.
-func blocks(document string) []block {
+// parseBlocks returns the fenced blocks of a document.
+func parseBlocks(document string) []block {
 	var all []block
 	var b block
 	open, before, at := false, "", 0
@@ -49,7 +49,7 @@ func blocks(document string) []block {
 // SetBlock returns the document with text in each block that stands below
 // <!-- output: NAME -->. It is an error when there is none.
 func SetBlock(document, name, text string) (string, error) {
-	all := blocks(document)
+	all := parseBlocks(document)
 	found := false
 	for i := len(all) - 1; i >= 0; i-- {
 		if b := all[i]; b.owner == name {
@@ -62,15 +62,15 @@ func SetBlock(document, name, text string) (string, error) {
 	return document, nil
 }
 
-// Unowned returns the first lines of the blocks that show output and that no
+// UnownedBlocks returns the first lines of the blocks that show output and that no
 // test keeps true: neither the block nor the whole document says by which test
 // it is written. A block with a language shows no output.
-func Unowned(document string) []string {
+func UnownedBlocks(document string) []string {
 	if strings.Contains(document, "<!-- Written by: go test ") {
 		return nil
 	}
 	var lines []string
-	for _, b := range blocks(document) {
+	for _, b := range parseBlocks(document) {
 		if b.language == "" && b.owner == "" {
 			first, _, _ := strings.Cut(strings.TrimSpace(b.text), "\n")
 			lines = append(lines, first)

@@ -27,11 +27,11 @@ func TestSetBlock(t *testing.T) {
 	}
 }
 
-func TestUnowned(t *testing.T) {
-	if diff := cmp.Diff([]string{"indented"}, Unowned(example)); diff != "" {
+func TestUnownedBlocks(t *testing.T) {
+	if diff := cmp.Diff([]string{"indented"}, UnownedBlocks(example)); diff != "" {
 		t.Errorf("blocks (-want +got):\n%s", diff)
 	}
-	if got := Unowned("<!-- Written by: go test ./x -->\n" + example); got != nil {
+	if got := UnownedBlocks("<!-- Written by: go test ./x -->\n" + example); got != nil {
 		t.Errorf("a document that a test writes has the blocks %q, want none", got)
 	}
 }
@@ -64,10 +64,10 @@ func TestOutputHasAnOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		document := filepath.Base(path)
-		for _, first := range Unowned(string(text)) {
+		for _, first := range UnownedBlocks(string(text)) {
 			found = append(found, document+": "+first)
 		}
-		for _, b := range blocks(string(text)) {
+		for _, b := range parseBlocks(string(text)) {
 			if b.owner != "" && !known(b.owner) {
 				t.Errorf("%s: no test writes the block %q", document, b.owner)
 			}

@@ -50,7 +50,7 @@ func TestDocs(t *testing.T) {
 			t.Fatal(err)
 		}
 		document := string(text)
-		for _, b := range blocks(document) {
+		for _, b := range parseBlocks(document) {
 			file, function, found := strings.Cut(b.source, " ")
 			if !found {
 				continue

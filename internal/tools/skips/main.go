@@ -33,16 +33,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "usage: skips [-list LIST] FILE")
 		return 2
 	}
-	if err := check(*list, flags.Arg(0), stdout); err != nil {
+	if err := checkSkipped(*list, flags.Arg(0), stdout); err != nil {
 		fmt.Fprintln(stderr, "skips:", err)
 		return 1
 	}
 	return 0
 }
 
-// check prints the skipped tests of a file of results. It returns an error that
+// checkSkipped prints the skipped tests of a file of results. It returns an error that
 // names those which the file list does not allow and those which do not exist.
-func check(list, file string, w io.Writer) error {
+func checkSkipped(list, file string, w io.Writer) error {
 	allowed, err := readFile(list, parseList)
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	o.bin = bin
 	fmt.Fprintf(stderr, "%d kills, %d plugins, seed %d\n", o.kills, o.plugins, o.seed)
-	work := soak
+	work := soakSupervisor
 	switch {
 	case o.upgrades > 0:
 		work = soakUpgrades

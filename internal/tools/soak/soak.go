@@ -72,7 +72,7 @@ func (w *world) randomInt(n int) int {
 	return w.rand.IntN(n)
 }
 
-func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
+func soakSupervisor(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	if w.log == "" {
 		w.log = filepath.Join(in.Root, "supervisor.log")
 	}
-	if err := w.install(ctx); err != nil {
+	if err := w.installPlugins(ctx); err != nil {
 		return nil, err
 	}
 	if w.controlPlane, w.url, err = testbed.StartControlPlane(ctx, o.bin, in.Root); err != nil {
@@ -126,7 +126,7 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 	return w.tally, err
 }
 
-func (w *world) install(ctx context.Context) error {
+func (w *world) installPlugins(ctx context.Context) error {
 	program := filepath.Join(w.in.Root, "sampledaemon")
 	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return err

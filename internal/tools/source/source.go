@@ -39,12 +39,12 @@ func Load(root fs.FS) ([]File, error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && !built(root, p):
+		case d.IsDir() && !isBuilt(root, p):
 			return fs.SkipDir
 		case d.IsDir() || path.Ext(p) != ".go":
 			return nil
 		}
-		f, err := load(root, p)
+		f, err := parseFile(root, p)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func Load(root fs.FS) ([]File, error) {
 	return files, nil
 }
 
-func built(root fs.FS, dir string) bool {
+func isBuilt(root fs.FS, dir string) bool {
 	if dir == "." {
 		return true
 	}
@@ -69,7 +69,7 @@ func built(root fs.FS, dir string) bool {
 	return err != nil
 }
 
-func load(root fs.FS, p string) (File, error) {
+func parseFile(root fs.FS, p string) (File, error) {
 	text, err := fs.ReadFile(root, p)
 	if err != nil {
 		return File{}, err

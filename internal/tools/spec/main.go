@@ -45,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "spec:", err)
 		return 2
 	}
-	required, err := prefixes(*require, rows)
+	required, err := parsePrefixes(*require, rows)
 	if err != nil {
 		fmt.Fprintln(stderr, "spec:", err)
 		return 2
@@ -60,8 +60,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	for _, o := range open {
 		reasons[o.id] = o.reason
 	}
-	list(stdout, rows, named, reasons)
-	count(stdout, rows, named)
+	printRows(stdout, rows, named, reasons)
+	printSummary(stdout, rows, named)
 	code := printFaults(stderr, required, rows, named, reasons)
 	for _, fault := range checkOpen(open, rows, named) {
 		fmt.Fprintf(stderr, "spec: %s, %s\n", *openList, fault)
@@ -76,16 +76,16 @@ func readRows(path string) ([]row, error) {
 		return nil, fmt.Errorf("open specification: %w", err)
 	}
 	defer f.Close()
-	rows, err := parse(f)
+	rows, err := parseRows(f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return rows, nil
 }
 
-// prefixes splits the -require flag; all means every prefix of the rows. A prefix
+// parsePrefixes splits the -require flag; all means every prefix of the rows. A prefix
 // without a row is an error, because it would require nothing.
-func prefixes(flag string, rows []row) ([]string, error) {
+func parsePrefixes(flag string, rows []row) ([]string, error) {
 	if flag == "" {
 		return nil, nil
 	}
@@ -115,7 +115,7 @@ func printFaults(w io.Writer, required []string, rows []row, named map[string][]
 			code = 1
 		}
 	}
-	for _, id := range unknown(rows, named) {
+	for _, id := range unknownIDs(rows, named) {
 		fmt.Fprintf(w, "spec: %s names %s, which is no row\n", named[id][0], id)
 		if slices.Contains(required, prefixOf(id)) {
 			code = 1

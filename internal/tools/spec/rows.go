@@ -26,9 +26,9 @@ func prefixOf(id string) string {
 // A cell may hold \|, which does not end the cell.
 var rowLine = regexp.MustCompile(`^\| ([A-Z]{2}-[0-9]+) \|((?:[^|\\]|\\.)*)\|`)
 
-// parse reads the rows in the order of the document. An ID that exists twice is an
+// parseRows reads the rows in the order of the document. An ID that exists twice is an
 // error, because a test that names it would be ambiguous.
-func parse(r io.Reader) ([]row, error) {
+func parseRows(r io.Reader) ([]row, error) {
 	var rows []row
 	section := ""
 	lineOf := map[string]int{}
