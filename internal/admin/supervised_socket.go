@@ -108,7 +108,7 @@ func (b *boundSocket) closeAndRemove() error {
 	return errors.Join(b.Close(), err)
 }
 
-// EnsureSocket recreates the socket if its file is gone, and moves it to its first path
+// EnsureSocket creates the socket if its file is gone, and moves it to its first path
 // when that becomes possible. The error says why the socket is not there. Only
 // one goroutine at a time may call it.
 func (s *Socket) EnsureSocket() error {
