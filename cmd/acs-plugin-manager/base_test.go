@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/internal/config"
 )
 
-// certificateOf writes the certificate of a server to a file.
-func certificateOf(t *testing.T, server *httptest.Server) string {
+// writeCertificate writes the certificate of a server to a file.
+func writeCertificate(t *testing.T, server *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
@@ -25,7 +25,7 @@ func certificateOf(t *testing.T, server *httptest.Server) string {
 // belongs to, and never an empty place beside it (CL-19).
 func TestLocate(t *testing.T) {
 	h := newSamplesHost(t)
-	installation, empty, other := h.root(t, "argy_1.0.zip"), h.root(t), h.root(t)
+	installation, empty, other := h.newRoot(t, "argy_1.0.zip"), h.newRoot(t), h.newRoot(t)
 	config := filepath.Join(t.TempDir(), "supervisor.yaml")
 	if err := os.WriteFile(config, []byte("root: "+installation+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestReach(t *testing.T) {
 		t.Run("CL-19 "+name, func(t *testing.T) {
 			cfg, _, err := config.Load(config.Sources{Environ: test.environ})
 			if err == nil {
-				err = reach(&cfg, test.environ, test.executable)
+				err = setControlPlane(&cfg, test.environ, test.executable)
 			}
 			plane, proxy := cfg.ControlPlane, ""
 			if plane.Proxy != nil {

@@ -33,20 +33,20 @@ var recordedDifferences = map[string]struct {
 	"-e --file FILES/arr.zip -p 1":          {237, "config.json is an object (CL-11)"},
 }
 
-// onHost are the samples that are installed before a recorded command line.
-var onHost = []string{"argy_1.0.zip", "sh_1.0.zip", "psh_1.0.zip", "shorty_1.0.zip", "slowst.zip", "tool_1.0.zip"}
+// installedSamples are the samples that are installed before a recorded command line.
+var installedSamples = []string{"argy_1.0.zip", "sh_1.0.zip", "psh_1.0.zip", "shorty_1.0.zip", "slowst.zip", "tool_1.0.zip"}
 
 // installedBefore returns what was installed when a command line was recorded.
 func installedBefore(line string) []string {
 	switch {
 	case line == "-e --local -P psh -p x": // it had been removed
-		return slices.DeleteFunc(slices.Clone(onHost), func(s string) bool { return s == "psh_1.0.zip" })
+		return slices.DeleteFunc(slices.Clone(installedSamples), func(s string) bool { return s == "psh_1.0.zip" })
 	case line == "-e --local -P argy -n 1.0 -p x": // another version was there
-		return append(slices.Clone(onHost[1:]), "argy_0.5.zip")
+		return append(slices.Clone(installedSamples[1:]), "argy_0.5.zip")
 	case strings.Contains(line, "alpha 2") || strings.Contains(line, "alpha --pluginVersion 2.0") || line == "-e -P alpha -p --status" || line == "-r -P alpha":
-		return append(slices.Clone(onHost), "alpha_1.0.zip")
+		return append(slices.Clone(installedSamples), "alpha_1.0.zip")
 	}
-	return onHost
+	return installedSamples
 }
 
 // TestRecorded runs every command line that was recorded of the existing program,
@@ -83,7 +83,7 @@ func TestRecorded(t *testing.T) {
 				for i, a := range args {
 					args[i] = strings.Replace(a, "FILES", h.files, 1)
 				}
-				code, stdout, stderr := invoke(t, h.invocation(h.root(t, installedBefore(line)...), args...))
+				code, stdout, stderr := invoke(t, h.invocation(h.newRoot(t, installedBefore(line)...), args...))
 				if code != want || c.Stdout != nil && stdout != *c.Stdout {
 					t.Errorf("exit %d, want %d; stdout %.300q, want %.300v; stderr %s", code, want, stdout, c.Stdout, stderr)
 				}
@@ -105,5 +105,5 @@ func TestRecorded(t *testing.T) {
 			t.Errorf("%s: was not recorded", line)
 		}
 	}
-	document(t, "recorded command lines", table.String())
+	compareTable(t, "recorded command lines", table.String())
 }

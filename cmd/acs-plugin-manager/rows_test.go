@@ -23,8 +23,8 @@ import (
 func TestTreeEnds(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	put(t, root, "hung", "Once", "1", "#!/bin/sh\nsleep 600 & echo $! >$PLUGIN_DIR/pid\ntrap '' TERM\nwait; sleep 600\n")
-	if code, _, stderr := call(t, root, "-e", "--local", "-P", "hung"); code != exitTimeout {
+	putPlugin(t, root, "hung", "Once", "1", "#!/bin/sh\nsleep 600 & echo $! >$PLUGIN_DIR/pid\ntrap '' TERM\nwait; sleep 600\n")
+	if code, _, stderr := runOnRoot(t, root, "-e", "--local", "-P", "hung"); code != exitTimeout {
 		t.Errorf("exit %d; %s", code, stderr)
 	}
 	b, err := os.ReadFile(filepath.Join(root, "plugin", "hung", "1.0", "pid"))
@@ -43,15 +43,15 @@ func TestTreeEnds(t *testing.T) {
 // TestRemove: a veto keeps the plugin and starts it again; without one it is
 // recorded as removed, told, and gone (CL-10).
 func TestRemove(t *testing.T) {
-	s := newStage(t)
+	s := newTraceHost(t)
 	verbs := filepath.Join(s.root, "verbs")
 	for name, code := range map[string]string{"veto": "9", "goes": "0"} {
-		s.installed(name, "1.0", "Persist", map[string]any{"addSysTag": true}, "#!/bin/sh\necho "+name+" $1 >>"+verbs+"\n[ \"$1\" = --uninstall ] && exit "+code+"\nexit 0\n")
+		s.installPlugin(name, "1.0", "Persist", map[string]any{"addSysTag": true}, "#!/bin/sh\necho "+name+" $1 >>"+verbs+"\n[ \"$1\" = --uninstall ] && exit "+code+"\nexit 0\n")
 	}
-	s.expect(s.server.URL, 9, "--uninstall", "-r", "-P", "veto")
-	s.untouched("veto", "1.0")
-	s.heard = nil
-	s.expect(s.server.URL, 0, "", "-r", "-P", "goes")
+	s.expectExit(s.server.URL, 9, "--uninstall", "-r", "-P", "veto")
+	s.expectUnchanged("veto", "1.0")
+	s.received = nil
+	s.expectExit(s.server.URL, 0, "", "-r", "-P", "goes")
 	b, err := os.ReadFile(verbs)
 	if err != nil || string(b) != "veto --stop\nveto --uninstall\nveto --start\ngoes --stop\ngoes --uninstall\n" {
 		t.Errorf("verbs %q, %v", b, err)
@@ -68,10 +68,10 @@ func TestRemove(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(s.root, "plugin", "goes")); !os.IsNotExist(err) {
 		t.Errorf("its folder: %v", err)
 	}
-	if len(s.heard) != 1 {
-		t.Fatalf("told %v", s.heard)
+	if len(s.received) != 1 {
+		t.Fatalf("told %v", s.received)
 	}
-	entry := s.heard[0].Body.(map[string]any)["plugin"].([]any)[0].(map[string]any)
+	entry := s.received[0].Body.(map[string]any)["plugin"].([]any)[0].(map[string]any)
 	if entry["status"] != "REMOVED" || entry["sysTagType"] != "remove" {
 		t.Errorf("told %v", entry)
 	}
@@ -102,8 +102,8 @@ func TestRemoveDaemon(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			put(t, root, "daemon", "Persist", "1", fmt.Sprintf(daemonScript, tt.onTERM))
-			if code, _, stderr := call(t, root, "-e", "--local", "-P", "daemon", "-p", "--start"); code != 0 {
+			putPlugin(t, root, "daemon", "Persist", "1", fmt.Sprintf(daemonScript, tt.onTERM))
+			if code, _, stderr := runOnRoot(t, root, "-e", "--local", "-P", "daemon", "-p", "--start"); code != 0 {
 				t.Fatalf("start: exit %d, stderr %s", code, stderr)
 			}
 			text, err := os.ReadFile(filepath.Join(root, "pid"))
@@ -115,7 +115,7 @@ func TestRemoveDaemon(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer syscall.Kill(pid, syscall.SIGKILL)
-			code, _, stderr := call(t, root, "-r", "-P", "daemon", "--fetchTimeout", "20")
+			code, _, stderr := runOnRoot(t, root, "-r", "-P", "daemon", "--fetchTimeout", "20")
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 			lives := err == nil && !strings.Contains(string(stat), ") Z ")
 			_, err = os.Stat(filepath.Join(root, "plugin", "daemon", "1.0", "main.sh"))
@@ -128,21 +128,21 @@ func TestRemoveDaemon(t *testing.T) {
 	}
 }
 
-// unwritable is an output that is full.
-type unwritable struct{}
+// fullOutput is an output that is full.
+type fullOutput struct{}
 
-func (unwritable) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+func (fullOutput) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// standing is an output that is not read until it is closed.
-type standing chan struct{}
+// blockedOutput is an output that is not read until it is closed.
+type blockedOutput chan struct{}
 
-func (s standing) Write(p []byte) (int, error) { <-s; return len(p), nil }
+func (s blockedOutput) Write(p []byte) (int, error) { <-s; return len(p), nil }
 
 // TestUnread: output of this program that is not read keeps no lock held
 // (EV-27).
 func TestUnread(t *testing.T) {
-	root, unread := t.TempDir(), make(standing)
-	put(t, root, "fails", "Once", "5", "#!/bin/sh\nkill -KILL $$\n")
+	root, unread := t.TempDir(), make(blockedOutput)
+	putPlugin(t, root, "fails", "Once", "5", "#!/bin/sh\nkill -KILL $$\n")
 	i := invocation{args: []string{"-r", "-P", "fails"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: unread, stderr: unread}}
 	code, flush := runQueued(t.Context(), i)
 	if code != 0 {
@@ -152,7 +152,7 @@ func TestUnread(t *testing.T) {
 	if code := flush(0); code != 0 {
 		t.Errorf("flush: exit %d", code)
 	}
-	code, flush = runQueued(t.Context(), invocation{args: []string{"-v"}, streams: streams{stdout: unwritable{}, stderr: unwritable{}}})
+	code, flush = runQueued(t.Context(), invocation{args: []string{"-v"}, streams: streams{stdout: fullOutput{}, stderr: fullOutput{}}})
 	if code = flush(code); code != exitUsage {
 		t.Errorf("unwritable: exit %d", code)
 	}
@@ -161,7 +161,7 @@ func TestUnread(t *testing.T) {
 // TestVersionLock: who waits goes on when the holder is done, whatever came of
 // that (CL-12).
 func TestVersionLock(t *testing.T) {
-	s := newStage(t)
+	s := newTraceHost(t)
 	release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(s.root, "p_up", "1.0"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestVersionLock(t *testing.T) {
 	if code, _, _ := invoke(t, i); code != 0 || said.do != nil {
 		t.Errorf("exit %d, said %q", code, said.String())
 	}
-	s.untouched("p_up", "1.0")
+	s.expectUnchanged("p_up", "1.0")
 }
 
 // doOnText is an output that does something once a text was written to it.
@@ -194,19 +194,19 @@ func (d *doOnText) Write(b []byte) (int, error) {
 // TestSupervisorBeside: while another starts a plugin it is run, while another
 // changes it that is waited for (RS-11).
 func TestSupervisorBeside(t *testing.T) {
-	s := newStage(t)
+	s := newTraceHost(t)
 	release, _, err := lock.Shared(t.Context(), layout.NameLock(s.root, "once_ok"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
+	s.expectExit(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
 	release()
 	if release, _, err = lock.Exclusive(t.Context(), layout.NameLock(s.root, "once_ok"), nil); err != nil {
 		t.Fatal(err)
 	}
-	s.expect(s.server.URL, 232, "lock", "-e", "--local", "-P", "once_ok", "--fetchTimeout", "1")
+	s.expectExit(s.server.URL, 232, "lock", "-e", "--local", "-P", "once_ok", "--fetchTimeout", "1")
 	time.AfterFunc(100*time.Millisecond, release)
-	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
+	s.expectExit(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
 }
 
 // entry is one of a package.
@@ -232,10 +232,10 @@ func TestRefusedWhole(t *testing.T) {
 		"large file": {{"large", 0o644, strings.Repeat("0123456789abcdef", 8<<10)}},
 	} {
 		t.Run("CL-13 "+name, func(t *testing.T) {
-			s := newStage(t)
+			s := newTraceHost(t)
 			var b bytes.Buffer
 			w := zip.NewWriter(&b)
-			for _, e := range append([]entry{{"config.json", 0o644, good}, {"main.sh", 0o755, "#!/bin/sh\n"}}, bad...) {
+			for _, e := range append([]entry{{"config.json", 0o644, goodConfig}, {"main.sh", 0o755, "#!/bin/sh\n"}}, bad...) {
 				h := &zip.FileHeader{Name: e.name, Method: zip.Deflate}
 				h.SetMode(e.mode)
 				f, err := w.CreateHeader(h)
@@ -261,7 +261,7 @@ func TestRefusedWhole(t *testing.T) {
 			if code != exitUnzip {
 				t.Errorf("exit %d; %s", code, said)
 			}
-			s.untouched("filed", "")
+			s.expectUnchanged("filed", "")
 			for _, out := range []string{filepath.Join(s.root, "plugin", "filed"), filepath.Join(s.root, "out"), "/tmp/out-of-a-package"} {
 				if _, err := os.Lstat(out); !os.IsNotExist(err) {
 					t.Errorf("%s: %v", out, err)

@@ -31,10 +31,10 @@ type sample struct {
 }
 
 const (
-	// printsArguments is the sample "argy": its output is recorded.
-	printsArguments = "#!/bin/bash\necho \"args=$#\"; for a in \"$@\"; do echo \"<$a>\"; done\n"
-	// obeys is the sample "sh", which does what its first argument says.
-	obeys = `#!/bin/bash
+	// argumentsScript is the sample "argy": its output is recorded.
+	argumentsScript = "#!/bin/bash\necho \"args=$#\"; for a in \"$@\"; do echo \"<$a>\"; done\n"
+	// verbScript is the sample "sh", which does what its first argument says.
+	verbScript = `#!/bin/bash
 case "$1" in
 both) echo out1; echo err1 >&2; echo out2;;
 big) head -c 6000000 /dev/zero | tr '\0' x; echo; echo last;;
@@ -49,11 +49,11 @@ daemon) setsid sleep 3 >/dev/null 2>&1 & echo daemonized;;
 *) echo "main $*";;
 esac
 `
-	sleeps = "#!/bin/bash\nsleep ${1:-1}\n"
+	sleepScript = "#!/bin/bash\nsleep ${1:-1}\n"
 )
 
-// configOf returns a config.json as the samples have it.
-func configOf(name, version string, more map[string]any) map[string]any {
+// sampleConfig returns a config.json as the samples have it.
+func sampleConfig(name, version string, more map[string]any) map[string]any {
 	config := map[string]any{
 		"name": name, "version": version, "arch": "all", "osType": "linux", "runPath": "main.sh", "timeout": "20",
 		"publisher": "lab", "pluginType": "Once", "heartbeatInterval": 10,
@@ -72,14 +72,14 @@ type fields = map[string]any
 // samplePackages returns the packages of the recorded command lines by their file names.
 func samplePackages() map[string]sample {
 	plain := func(name string, more fields) sample {
-		return sample{config: configOf(name, "1.0", more), script: obeys}
+		return sample{config: sampleConfig(name, "1.0", more), script: verbScript}
 	}
-	inFolder, _ := json.Marshal(configOf("top", "1.0", nil))
-	atBOM, _ := json.Marshal(configOf("bom", "1.0", nil))
+	inFolder, _ := json.Marshal(sampleConfig("top", "1.0", nil))
+	atBOM, _ := json.Marshal(sampleConfig("bom", "1.0", nil))
 	return map[string]sample{
-		"argy_1.0.zip":     {config: configOf("argy", "1.0", nil), script: printsArguments},
-		"argy_2.0.zip":     {config: configOf("argy", "2.0", nil), script: printsArguments},
-		"argy_0.5.zip":     {config: configOf("argy", "0.5", nil), script: printsArguments},
+		"argy_1.0.zip":     {config: sampleConfig("argy", "1.0", nil), script: argumentsScript},
+		"argy_2.0.zip":     {config: sampleConfig("argy", "2.0", nil), script: argumentsScript},
+		"argy_0.5.zip":     {config: sampleConfig("argy", "0.5", nil), script: argumentsScript},
 		"sh_1.0.zip":       plain("sh", nil),
 		"psh_1.0.zip":      plain("psh", fields{"pluginType": "Persist"}),
 		"shorty_1.0.zip":   plain("shorty", fields{"timeout": "2"}),
@@ -87,44 +87,44 @@ func samplePackages() map[string]sample {
 		"badtime_1.0.zip":  plain("badtime", fields{"timeout": "abc"}),
 		"bothos_1.0.zip":   plain("bothos", fields{"osType": "both"}),
 		"winos_1.0.zip":    plain("winos", fields{"osType": "windows"}),
-		"noexec_1.0.zip":   {config: configOf("noexec", "1.0", nil), script: "echo hi\n", mode: 0o644},
-		"modeless_1.0.zip": {config: configOf("modeless", "1.0", nil), script: printsArguments, mode: 0o644},
-		"norun_1.0.zip":    {config: configOf("norun", "1.0", fields{"runPath": "nope.sh"}), script: obeys},
-		"nocfg_1.0.zip":    {script: obeys},
-		"badcfg_1.0.zip":   {config: "{nope", script: obeys},
+		"noexec_1.0.zip":   {config: sampleConfig("noexec", "1.0", nil), script: "echo hi\n", mode: 0o644},
+		"modeless_1.0.zip": {config: sampleConfig("modeless", "1.0", nil), script: argumentsScript, mode: 0o644},
+		"norun_1.0.zip":    {config: sampleConfig("norun", "1.0", fields{"runPath": "nope.sh"}), script: verbScript},
+		"nocfg_1.0.zip":    {script: verbScript},
+		"badcfg_1.0.zip":   {config: "{nope", script: verbScript},
 		"uni_1.0.zip":      plain("插件", nil),
-		"sub_1.0.zip":      {config: configOf("sub", "1.0", fields{"runPath": "bin/run.sh"}), more: map[string]string{"bin/run.sh": obeys}},
-		"top_1.0.zip":      {more: map[string]string{"top/config.json": string(inFolder), "top/main.sh": obeys}},
+		"sub_1.0.zip":      {config: sampleConfig("sub", "1.0", fields{"runPath": "bin/run.sh"}), more: map[string]string{"bin/run.sh": verbScript}},
+		"top_1.0.zip":      {more: map[string]string{"top/config.json": string(inFolder), "top/main.sh": verbScript}},
 		"dotrun_1.0.zip":   plain("dotrun", fields{"runPath": "./main.sh"}),
-		"longver.zip":      {config: configOf("lv", "1.0.0.20230101120000-build.77777777777777", nil), script: obeys},
-		"to2h.zip":         {config: configOf("to2h", "1.0", fields{"timeout": "7200"}), script: sleeps},
-		"to0.zip":          {config: configOf("to0", "1.0", fields{"timeout": "0"}), script: sleeps},
-		"toneg.zip":        {config: configOf("toneg", "1.0", fields{"timeout": "-5"}), script: sleeps},
-		"tofl.zip":         {config: configOf("tofl", "1.0", fields{"timeout": "3.5"}), script: sleeps},
-		"strm.zip":         {config: configOf("strm", "1.0", nil), script: "#!/bin/bash\nfor i in 1 2 3; do echo tick $i; sleep 0.1; done\n"},
-		"slowst.zip":       {config: configOf("slowst", "1.0", fields{"pluginType": "Persist"}), script: "#!/bin/bash\ncase $1 in --status) sleep 1;; *) echo did $1;; esac\n"},
-		"ps1.zip":          {config: configOf("ps1", "1.0", fields{"runPath": "main.ps1"}), more: map[string]string{"main.ps1": "x"}},
-		"winzip.zip":       {config: configOf("winzip", "1.0", nil), script: obeys, mode: withoutMode},
-		"dupent.zip":       {config: configOf("dupent", "1.0", nil), script: obeys, more: map[string]string{"README": "a", "readme": "b"}},
+		"longver.zip":      {config: sampleConfig("lv", "1.0.0.20230101120000-build.77777777777777", nil), script: verbScript},
+		"to2h.zip":         {config: sampleConfig("to2h", "1.0", fields{"timeout": "7200"}), script: sleepScript},
+		"to0.zip":          {config: sampleConfig("to0", "1.0", fields{"timeout": "0"}), script: sleepScript},
+		"toneg.zip":        {config: sampleConfig("toneg", "1.0", fields{"timeout": "-5"}), script: sleepScript},
+		"tofl.zip":         {config: sampleConfig("tofl", "1.0", fields{"timeout": "3.5"}), script: sleepScript},
+		"strm.zip":         {config: sampleConfig("strm", "1.0", nil), script: "#!/bin/bash\nfor i in 1 2 3; do echo tick $i; sleep 0.1; done\n"},
+		"slowst.zip":       {config: sampleConfig("slowst", "1.0", fields{"pluginType": "Persist"}), script: "#!/bin/bash\ncase $1 in --status) sleep 1;; *) echo did $1;; esac\n"},
+		"ps1.zip":          {config: sampleConfig("ps1", "1.0", fields{"runPath": "main.ps1"}), more: map[string]string{"main.ps1": "x"}},
+		"winzip.zip":       {config: sampleConfig("winzip", "1.0", nil), script: verbScript, mode: withoutMode},
+		"dupent.zip":       {config: sampleConfig("dupent", "1.0", nil), script: verbScript, more: map[string]string{"README": "a", "readme": "b"}},
 		"nover.zip":        plain("nover", fields{"version": nil}),
 		"noname.zip":       plain("noname", fields{"name": nil}),
 		"nametilde.zip":    plain("acs@plug", nil),
-		"bom.zip":          {config: "\ufeff" + string(atBOM), script: obeys},
-		"arr.zip":          {config: "[]", script: obeys},
+		"bom.zip":          {config: "\ufeff" + string(atBOM), script: verbScript},
+		"arr.zip":          {config: "[]", script: verbScript},
 		"blank.zip":        plain("my plugin", fields{"version": "1.0 beta"}),
 		"tagged.zip":       plain("tagged", fields{"pluginType": "Persist", "addSysTag": true}),
 		"tool_1.0.zip":     plain("tool", nil),
 		"alpha_1.0.zip":    plain("alpha", fields{"pluginType": "Persist"}),
-		"alpha_2.0.zip":    {config: configOf("alpha", "2.0", fields{"pluginType": "Persist"}), script: obeys},
-		"numver.zip":       {config: configOf("numver", "", fields{"version": 1.1, "timeout": 30}), script: obeys},
+		"alpha_2.0.zip":    {config: sampleConfig("alpha", "2.0", fields{"pluginType": "Persist"}), script: verbScript},
+		"numver.zip":       {config: sampleConfig("numver", "", fields{"version": 1.1, "timeout": 30}), script: verbScript},
 	}
 }
 
 // withoutMode is the mode of a file in an archive that has none.
 const withoutMode = 0xffff
 
-// pack writes the package to a file.
-func (s sample) pack(t testing.TB, path string) {
+// writeZip writes the package to a file.
+func (s sample) writeZip(t testing.TB, path string) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
@@ -179,8 +179,8 @@ func (s sample) configText(t testing.TB) string {
 	}
 }
 
-// install puts the sample on a host, as it is after an installation.
-func (s sample) install(t testing.TB, root string) {
+// installOn puts the sample on a host, as it is after an installation.
+func (s sample) installOn(t testing.TB, root string) {
 	t.Helper()
 	c, err := record.DecodePackageConfig([]byte(s.configText(t)))
 	if err != nil {
@@ -212,7 +212,7 @@ type samplesHost struct {
 func newSamplesHost(t *testing.T) *samplesHost {
 	h := &samplesHost{files: t.TempDir(), all: samplePackages()}
 	for name, s := range h.all {
-		s.pack(t, filepath.Join(h.files, name))
+		s.writeZip(t, filepath.Join(h.files, name))
 	}
 	if err := os.WriteFile(filepath.Join(h.files, "notzip.zip"), []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func (h *samplesHost) handler(t *testing.T) http.Handler {
 		for _, file := range []string{"tool_1.0.zip", "alpha_1.0.zip", "alpha_2.0.zip", "tagged.zip"} {
 			c := h.all[file].config.(map[string]any)
 			if (q.PluginName == "" || q.PluginName == c["name"]) && (q.Version == "" || q.Version == c["version"]) {
-				found = append(found, h.listed(t, file))
+				found = append(found, h.listingOf(t, file))
 			}
 		}
 		_ = json.NewEncoder(w).Encode(fields{"code": 200, "pluginList": found})
@@ -260,8 +260,8 @@ func (h *samplesHost) note(t *testing.T, r *http.Request) []byte {
 	return b
 }
 
-// received returns the requests that contain all the parts.
-func (h *samplesHost) received(parts ...string) (found []string) {
+// findRequests returns the requests that contain all the parts.
+func (h *samplesHost) findRequests(parts ...string) (found []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range h.requests {
@@ -272,8 +272,8 @@ func (h *samplesHost) received(parts ...string) (found []string) {
 	return found
 }
 
-// listed returns what the control plane says of a package.
-func (h *samplesHost) listed(t *testing.T, file string) fields {
+// listingOf returns what the control plane says of a package.
+func (h *samplesHost) listingOf(t *testing.T, file string) fields {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(h.files, file))
 	if err != nil {
@@ -288,8 +288,8 @@ func (h *samplesHost) listed(t *testing.T, file string) fields {
 	return listed
 }
 
-// root returns a new root on which the packages are installed.
-func (h *samplesHost) root(t *testing.T, installed ...string) string {
+// newRoot returns a new root on which the packages are installed.
+func (h *samplesHost) newRoot(t *testing.T, installed ...string) string {
 	t.Helper()
 	root, err := os.MkdirTemp("", "root") // short: a socket has to fit below it
 	if err != nil {
@@ -297,7 +297,7 @@ func (h *samplesHost) root(t *testing.T, installed ...string) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	for _, file := range installed {
-		h.all[file].install(t, root)
+		h.all[file].installOn(t, root)
 	}
 	return root
 }
@@ -307,8 +307,8 @@ func (h *samplesHost) invocation(root string, args ...string) invocation {
 	return invocation{args: args, environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_CONTROL_PLANE_URL=" + h.plane.URL}}
 }
 
-// recorded returns the record of a plugin.
-func recorded(t *testing.T, root, name string) record.Record {
+// readRecord returns the record of a plugin.
+func readRecord(t *testing.T, root, name string) record.Record {
 	t.Helper()
 	r, _, err := registry.New(registry.Options{Root: root}).Find(t.Context(), name)
 	if err != nil {

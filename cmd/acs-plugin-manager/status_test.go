@@ -20,29 +20,29 @@ import (
 func TestStatusForAgent(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	put(t, root, "healthy", "Persist", "20", "#!/bin/sh\necho said; echo failed >&2\n")
+	putPlugin(t, root, "healthy", "Persist", "20", "#!/bin/sh\necho said; echo failed >&2\n")
 	for _, hung := range []string{"hung1", "hung2", "hung3"} {
-		put(t, root, hung, "Persist", "1", "#!/bin/sh\ntrap '' TERM\nsleep 600\n")
+		putPlugin(t, root, hung, "Persist", "1", "#!/bin/sh\ntrap '' TERM\nsleep 600\n")
 	}
-	put(t, root, "missing", "Persist", "20", "")
-	put(t, root, "format", "Persist", "20", "neither a script nor a program")
-	put(t, root, "mode", "Persist", "20", "#!/bin/sh\n")
-	put(t, root, "odd", "Persist", "20", "#!/bin/sh\n")
-	put(t, root, "once", "Once", "20", "#!/bin/sh\n")
+	putPlugin(t, root, "missing", "Persist", "20", "")
+	putPlugin(t, root, "format", "Persist", "20", "neither a script nor a program")
+	putPlugin(t, root, "mode", "Persist", "20", "#!/bin/sh\n")
+	putPlugin(t, root, "odd", "Persist", "20", "#!/bin/sh\n")
+	putPlugin(t, root, "once", "Once", "20", "#!/bin/sh\n")
 	if err := os.Chmod(filepath.Join(root, "plugin", "mode", "1.0", "main.sh"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	spoil(t, root)
+	addDamagedRecords(t, root)
 	for _, args := range [][]string{{"--status"}, {"-S"}, {"--status", "--nonsense", "x"}} {
 		t.Run("CL-18 "+strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			both, began := create(t, "both"), time.Now()
+			both, began := createOutput(t, "both"), time.Now()
 			code, _, _ := invoke(t, invocation{
 				args: args, environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_NONSENSE=1"}, streams: streams{stdout: both, stderr: both},
 			})
 			var list []struct{ Name, Status, Version string }
-			if err := json.Unmarshal([]byte(content(t, both)), &list); err != nil || code != 0 {
-				t.Fatalf("exit %d, %v: %s", code, err, content(t, both))
+			if err := json.Unmarshal([]byte(readOutput(t, both)), &list); err != nil || code != 0 {
+				t.Fatalf("exit %d, %v: %s", code, err, readOutput(t, both))
 			}
 			got := map[string]string{}
 			for _, p := range list {
@@ -63,15 +63,15 @@ func TestStatusForAgent(t *testing.T) {
 	}
 	t.Run("CL-18 with -V the reasons are said", func(t *testing.T) {
 		t.Parallel()
-		code, stdout, stderr := call(t, root, "--status", "-V")
+		code, stdout, stderr := runOnRoot(t, root, "--status", "-V")
 		if code != 0 || !json.Valid([]byte(stdout)) || !strings.Contains(stderr, "missing") || !strings.Contains(stderr, "record") {
 			t.Errorf("exit %d; stdout %s; stderr %s", code, stdout, stderr)
 		}
 	})
 }
 
-// spoil adds records that cannot be used to the plugin database.
-func spoil(t *testing.T, root string) {
+// addDamagedRecords adds records that cannot be used to the plugin database.
+func addDamagedRecords(t *testing.T, root string) {
 	t.Helper()
 	db, err := bbolt.Open(layout.Database(root), 0o640, nil)
 	if err != nil {
@@ -97,7 +97,7 @@ func spoil(t *testing.T, root string) {
 func TestNoStatus(t *testing.T) {
 	t.Parallel()
 	locked := t.TempDir()
-	put(t, locked, "healthy", "Persist", "20", "#!/bin/sh\n")
+	putPlugin(t, locked, "healthy", "Persist", "20", "#!/bin/sh\n")
 	db, err := bbolt.Open(layout.Database(locked), 0o640, nil) // as another program that hangs
 	if err != nil {
 		t.Fatal(err)
@@ -127,8 +127,8 @@ func TestNoStatus(t *testing.T) {
 // TestStatusUnprinted: an output that cannot be written is an error (CL-18).
 func TestStatusUnprinted(t *testing.T) {
 	root := t.TempDir()
-	put(t, root, "healthy", "Persist", "20", "#!/bin/sh\n")
-	i := invocation{args: []string{"--status"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: unwritable{}, stderr: io.Discard}}
+	putPlugin(t, root, "healthy", "Persist", "20", "#!/bin/sh\n")
+	i := invocation{args: []string{"--status"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: fullOutput{}, stderr: io.Discard}}
 	if code, _, _ := invoke(t, i); code != exitDatabaseRead {
 		t.Errorf("exit %d", code)
 	}

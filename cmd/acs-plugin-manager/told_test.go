@@ -22,8 +22,8 @@ func TestTold(t *testing.T) {
 	}))
 	defer plane.Close()
 	root := t.TempDir()
-	put(t, root, "once", "Once", "20", "#!/bin/sh\nexit 42\n")
-	put(t, root, "daemon", "Persist", "20", "#!/bin/sh\nexit 0\n")
+	putPlugin(t, root, "once", "Once", "20", "#!/bin/sh\nexit 42\n")
+	putPlugin(t, root, "daemon", "Persist", "20", "#!/bin/sh\nexit 0\n")
 	for _, c := range []struct {
 		name string
 		args []string

@@ -42,16 +42,16 @@ type request struct {
 	Body         any
 }
 
-// differences are the traces that we do not repeat exactly, and why. The rest
+// traceDifferences are the traces that we do not repeat exactly, and why. The rest
 // is the same but for diagnostics, which the existing program prints to standard
 // output, too.
-var differences = map[string]string{
+var traceDifferences = map[string]string{
 	"13-exec-local-hung-start-rc7": "the status that hangs is reported as failed, not at all (CL-03)",
 	"35-verify-http":               "the package is tried in staging, not among the plugins (CL-14)",
 }
 
-// machine is what of a recorded standard output is for machines.
-func machine(stdout string) string {
+// machineOutput is what of a recorded standard output is for machines.
+func machineOutput(stdout string) string {
 	if i := strings.Index(stdout, "ExecutePluginFromFile UNMARSHAL_ERR"); i >= 0 {
 		stdout = stdout[:i] // it shows the file
 	}
@@ -71,42 +71,42 @@ func machine(stdout string) string {
 	return kept.String()
 }
 
-// stage is a host as it was when the traces were recorded, with its control plane.
-type stage struct {
+// traceHost is a host as it was when the traces were recorded, with its control plane.
+type traceHost struct {
 	t           *testing.T
 	root, files string
 	server      *httptest.Server
 	packages    map[string]map[string]any // listed, by plugin and asked version
 
-	mu    sync.Mutex
-	heard []request
+	mu       sync.Mutex
+	received []request
 }
 
 const (
-	says  = "#!/bin/sh\necho \"%s args=[$*] PLUGIN_DIR=$PLUGIN_DIR PRE_PLUGIN_DIR=$PRE_PLUGIN_DIR%s\"\n"
-	local = "x64" // of the machine the traces are from
+	traceScript  = "#!/bin/sh\necho \"%s args=[$*] PLUGIN_DIR=$PLUGIN_DIR PRE_PLUGIN_DIR=$PRE_PLUGIN_DIR%s\"\n"
+	recordedArch = "x64" // of the machine the traces are from
 )
 
-func newStage(t *testing.T) *stage {
-	s := &stage{t: t, root: t.TempDir(), files: t.TempDir(), packages: map[string]map[string]any{}}
+func newTraceHost(t *testing.T) *traceHost {
+	s := &traceHost{t: t, root: t.TempDir(), files: t.TempDir(), packages: map[string]map[string]any{}}
 	s.server = httptest.NewServer(s)
 	t.Cleanup(s.server.Close)
-	s.installed("once_ok", "1.0", "Once", map[string]any{"publisher": "aliyun", "osType": "LINUX", "arch": strings.ToUpper(local)}, fmt.Sprintf(says, "once_ok", " cwd=$(pwd)"))
-	s.installed("p_healthy", "1.1", "Persist", map[string]any{"osType": "linux", "arch": "all"}, "#!/bin/sh\n[ \"$1\" = --uninstall ] && exit 9\nexit 0\n")
-	s.installed("p_dead", "2.0", "Persist", map[string]any{"osType": "", "arch": ""},
+	s.installPlugin("once_ok", "1.0", "Once", map[string]any{"publisher": "aliyun", "osType": "LINUX", "arch": strings.ToUpper(recordedArch)}, fmt.Sprintf(traceScript, "once_ok", " cwd=$(pwd)"))
+	s.installPlugin("p_healthy", "1.1", "Persist", map[string]any{"osType": "linux", "arch": "all"}, "#!/bin/sh\n[ \"$1\" = --uninstall ] && exit 9\nexit 0\n")
+	s.installPlugin("p_dead", "2.0", "Persist", map[string]any{"osType": "", "arch": ""},
 		"#!/bin/sh\ncase $1 in --start) echo started; : >\"$PLUGIN_DIR/up\";; --status) [ -e \"$PLUGIN_DIR/up\" ];; esac\n")
-	s.installed("p_hung", "3.0", "Persist", map[string]any{"timeout": "1"}, "#!/bin/sh\n[ \"$1\" = --start ] && exit 7\nsleep 600\n")
-	s.installed("p_garbage", "4.0", "Persist", nil, "#!/bin/sh\nhead -c 100 /dev/urandom\n")
-	s.installed("p_removed", "5.0", "Persist", nil, "#!/bin/sh\n")
+	s.installPlugin("p_hung", "3.0", "Persist", map[string]any{"timeout": "1"}, "#!/bin/sh\n[ \"$1\" = --start ] && exit 7\nsleep 600\n")
+	s.installPlugin("p_garbage", "4.0", "Persist", nil, "#!/bin/sh\nhead -c 100 /dev/urandom\n")
+	s.installPlugin("p_removed", "5.0", "Persist", nil, "#!/bin/sh\n")
 	if err := registry.New(registry.Options{Root: s.root}).MarkRemoved(t.Context(), "p_removed"); err != nil {
 		t.Fatal(err)
 	}
-	s.installed("p_weird", "6.0", "Weird", nil, "#!/bin/sh\n")
-	s.installed("p_nofile", "7.0", "Persist", nil, "")
-	s.listed("p_up", "", "1.0", map[string]any{"osType": "LINUX", "arch": "ALL"})
-	s.listed("p_up", "2.0", "2.0", map[string]any{"addSysTag": true})
-	s.listed("p_up", "3.0", "3.0", map[string]any{"md5": "deadbeef"})
-	s.listed("o_once", "", "1.0", map[string]any{"pluginType": "Once"})
+	s.installPlugin("p_weird", "6.0", "Weird", nil, "#!/bin/sh\n")
+	s.installPlugin("p_nofile", "7.0", "Persist", nil, "")
+	s.listPackage("p_up", "", "1.0", map[string]any{"osType": "LINUX", "arch": "ALL"})
+	s.listPackage("p_up", "2.0", "2.0", map[string]any{"addSysTag": true})
+	s.listPackage("p_up", "3.0", "3.0", map[string]any{"md5": "deadbeef"})
+	s.listPackage("o_once", "", "1.0", map[string]any{"pluginType": "Once"})
 	for name, content := range map[string][]byte{"bad.zip": []byte("no zip")} {
 		if err := os.WriteFile(filepath.Join(s.files, name), content, 0o600); err != nil {
 			t.Fatal(err)
@@ -117,10 +117,10 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// installed puts a plugin on the host.
-func (s *stage) installed(name, version, kind string, more map[string]any, script string) {
+// installPlugin puts a plugin on the host.
+func (s *traceHost) installPlugin(name, version, kind string, more map[string]any, script string) {
 	s.t.Helper()
-	config := map[string]any{"name": name, "version": version, "publisher": "acme", "runPath": "main.sh", "pluginType": kind, "timeout": "20", "osType": "linux", "arch": local}
+	config := map[string]any{"name": name, "version": version, "publisher": "acme", "runPath": "main.sh", "pluginType": kind, "timeout": "20", "osType": "linux", "arch": recordedArch}
 	for k, v := range more {
 		config[k] = v
 	}
@@ -146,10 +146,10 @@ func (s *stage) installed(name, version, kind string, more map[string]any, scrip
 	}
 }
 
-// listed has the control plane list a package when that version is asked for.
-func (s *stage) listed(name, asked, version string, more map[string]any) {
+// listPackage has the control plane list a package when that version is asked for.
+func (s *traceHost) listPackage(name, asked, version string, more map[string]any) {
 	s.t.Helper()
-	kind, script := "Persist", fmt.Sprintf(says, name+" v"+version, "")
+	kind, script := "Persist", fmt.Sprintf(traceScript, name+" v"+version, "")
 	if more["pluginType"] == "Once" {
 		kind, script = "Once", "#!/bin/sh\necho \"o_once args=[$*] n=$#\"; exit 42\n"
 	}
@@ -180,15 +180,15 @@ func (s *stage) listed(name, asked, version string, more map[string]any) {
 	s.packages[name+"@"+asked] = record
 }
 
-func (s *stage) pack(name string, files map[string]string) {
+func (s *traceHost) pack(name string, files map[string]string) {
 	s.t.Helper()
-	if err := os.Rename(packed(s.t, files), filepath.Join(s.files, name)); err != nil {
+	if err := os.Rename(writeTempZip(s.t, files), filepath.Join(s.files, name)); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 // ServeHTTP is the control plane.
-func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *traceHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +205,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		body = map[string]any{"eventId": e["eventId"], "keywords": keywords}
 	}
-	s.heard = append(s.heard, request{r.Method, r.URL.Path, body})
+	s.received = append(s.received, request{r.Method, r.URL.Path, body})
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/files/"):
 		http.ServeFile(w, r, filepath.Join(s.files, filepath.Base(r.URL.Path)))
@@ -227,8 +227,8 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// prepare brings about what was different on the host from that trace on.
-func (s *stage) prepare(trace string) {
+// prepareHost brings about what was different on the host from that trace on.
+func (s *traceHost) prepareHost(trace string) {
 	switch trace[:2] {
 	case "27":
 		for _, arch := range []string{"arm", "x86"} {
@@ -238,13 +238,13 @@ func (s *stage) prepare(trace string) {
 		delete(s.packages, "newp@arm")
 		delete(s.packages, "newp@x86")
 	case "48":
-		s.installed("sig", "1.0", "Persist", nil, "#!/bin/sh\n[ \"$1\" = --status ] && exit 1\nkill -KILL $$\n")
-		s.installed("noexec", "1.0", "Persist", nil, "neither a script nor a program")
+		s.installPlugin("sig", "1.0", "Persist", nil, "#!/bin/sh\n[ \"$1\" = --status ] && exit 1\nkill -KILL $$\n")
+		s.installPlugin("noexec", "1.0", "Persist", nil, "neither a script nor a program")
 	}
 }
 
-// args are those of a recorded command line.
-func (s *stage) args(cmd string) []string {
+// splitCommand are those of a recorded command line.
+func (s *traceHost) splitCommand(cmd string) []string {
 	cmd = strings.ReplaceAll(strings.ReplaceAll(cmd, "FILES/", s.files+"/"), "http://127.0.0.1:18080", s.server.URL)
 	var args, last []string
 	if before, value, found := strings.Cut(cmd, " --paramsV2 "); found { // it was one argument
@@ -273,42 +273,42 @@ func TestTraces(t *testing.T) {
 		t.Fatal(err)
 	}
 	var traces []trace
-	if err := json.Unmarshal(bytes.ReplaceAll(b, []byte(local), []byte(platform.LocalArch())), &traces); err != nil {
+	if err := json.Unmarshal(bytes.ReplaceAll(b, []byte(recordedArch), []byte(platform.LocalArch())), &traces); err != nil {
 		t.Fatal(err)
 	}
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(t)
+	s := newTraceHost(t)
 	var table strings.Builder
 	for _, tr := range traces {
 		t.Run(tr.Trace, func(t *testing.T) {
-			s.prepare(tr.Trace)
+			s.prepareHost(tr.Trace)
 			s.mu.Lock()
-			s.heard = []request{}
+			s.received = []request{}
 			s.mu.Unlock()
-			rc, stdout, stderr := s.call(s.server.URL, s.args(tr.Cmd)...)
+			rc, stdout, stderr := s.runProgram(s.server.URL, s.splitCommand(tr.Cmd)...)
 			if rc != tr.RC {
 				t.Errorf("exit %d, recorded %d; stderr %s", rc, tr.RC, stderr)
 			}
 			out := strings.NewReplacer(s.root, "BASE", "cwd="+here, "cwd=RUN").Replace(stdout)
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			outSame := cmp.Diff(machine(tr.Stdout), out)
-			heardSame := cmp.Diff(tr.HTTP, s.heard)
-			why, known := differences[tr.Trace]
+			outSame := cmp.Diff(machineOutput(tr.Stdout), out)
+			heardSame := cmp.Diff(tr.HTTP, s.received)
+			why, known := traceDifferences[tr.Trace]
 			if same := outSame == "" && heardSame == ""; same == known {
 				t.Errorf("standard output recorded (-), ours (+):\n%s\nrequests:\n%s\nstderr %s", outSame, heardSame, stderr)
 			}
-			if why == "" && machine(tr.Stdout) != tr.Stdout {
+			if why == "" && machineOutput(tr.Stdout) != tr.Stdout {
 				why = "the diagnostics are on standard error"
 			}
 			fmt.Fprintf(&table, "| %s | `%s` | %d | %s |\n", tr.Trace[:2], strings.TrimPrefix(tr.Cmd, "acs-plugin-manager "), tr.RC, why)
 		})
 	}
 	unknown := []string{}
-	for name := range differences {
+	for name := range traceDifferences {
 		if !slices.ContainsFunc(traces, func(tr trace) bool { return tr.Trace == name }) {
 			unknown = append(unknown, name)
 		}
@@ -316,11 +316,11 @@ func TestTraces(t *testing.T) {
 	if len(unknown) > 0 {
 		t.Errorf("no such traces: %q", unknown)
 	}
-	document(t, "traces", "| | arguments | exit | what differs |\n|---|---|---|---|\n"+table.String())
+	compareTable(t, "traces", "| | arguments | exit | what differs |\n|---|---|---|---|\n"+table.String())
 }
 
-// document compares the table of that name with the one in the documents.
-func document(t *testing.T, name, table string) {
+// compareTable compares the table of that name with the one in the documents.
+func compareTable(t *testing.T, name, table string) {
 	t.Helper()
 	path, begin, end := "../../docs/drop-in.md", "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
 	b, err := os.ReadFile(path)

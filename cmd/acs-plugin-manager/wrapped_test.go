@@ -47,13 +47,13 @@ func TestWrapped(t *testing.T) {
 	})
 	is := func(status string) {
 		t.Helper()
-		if code, stdout, stderr := call(t, root, "--status"); code != 0 || !strings.Contains(stdout, `"status": "`+status+`"`) || stderr != "" {
+		if code, stdout, stderr := runOnRoot(t, root, "--status"); code != 0 || !strings.Contains(stdout, `"status": "`+status+`"`) || stderr != "" {
 			t.Fatalf("exit %d, %s%s; want %s", code, stdout, stderr, status)
 		}
 	}
 	do := func(want int, args ...string) {
 		t.Helper()
-		if code, stdout, stderr := call(t, root, args...); code != want {
+		if code, stdout, stderr := runOnRoot(t, root, args...); code != want {
 			t.Fatalf("%v: exit %d, %s%s", args, code, stdout, stderr)
 		}
 	}
