@@ -42,8 +42,8 @@ func openTerminal(t *testing.T) (ours, theirs *os.File) {
 
 const terminalRoot = "TEST_TERMINAL_ROOT"
 
-// TestForeground: with --experimental-foreground a plugin reads from the terminal,
-// and afterwards the program that called us has it again (CL-17).
+// TestForeground checks that with --experimental-foreground a plugin reads from the
+// terminal, and that the caller gets it back afterwards (CL-17).
 func TestForeground(t *testing.T) {
 	if root := os.Getenv(terminalRoot); root != "" { // on the terminal
 		code := run(t.Context(), invocation{
@@ -55,7 +55,7 @@ func TestForeground(t *testing.T) {
 		return
 	}
 	root := t.TempDir()
-	putPlugin(t, root, "asks", "Once", "20", "#!/bin/bash\n[ -t 0 ] && read -r line && echo \"read $line\"\nexit 3\n")
+	installScript(t, root, "asks", "Once", "20", "#!/bin/bash\n[ -t 0 ] && read -r line && echo \"read $line\"\nexit 3\n")
 	ours, theirs := openTerminal(t)
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestForeground$")
 	cmd.Env = append(os.Environ(), terminalRoot+"="+root)
@@ -72,27 +72,28 @@ func TestForeground(t *testing.T) {
 	}
 	theirs.Close()
 	b, err := io.ReadAll(ours)
-	if said := string(b); !errors.Is(err, syscall.EIO) || !strings.Contains(said, "read typed") || !strings.Contains(said, "exit 3, back true <nil>.") {
-		t.Errorf("%v; on the terminal: %s", err, said)
+	if text := string(b); !errors.Is(err, syscall.EIO) || !strings.Contains(text, "read typed") || !strings.Contains(text, "exit 3, back true <nil>.") {
+		t.Errorf("error %v; text on the terminal: %s", err, text)
 	}
 }
 
-// TestLeavesProcess: what a plugin leaves in its process group stays (CL-17).
+// TestLeavesProcess checks that processes of a finished plugin's group keep running
+// (CL-17).
 func TestLeavesProcess(t *testing.T) {
 	root := t.TempDir()
-	putPlugin(t, root, "leaves", "Once", "20", "#!/bin/sh\nsleep 30 >/dev/null 2>&1 &\necho $!\n")
+	installScript(t, root, "leaves", "Once", "20", "#!/bin/sh\nsleep 30 >/dev/null 2>&1 &\necho $!\n")
 	code, stdout, stderr := runOnRoot(t, root, "-e", "--local", "-P", "leaves")
 	var pid int
 	if _, err := fmt.Sscan(stdout, &pid); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v; stderr %s", code, err, stderr)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Errorf("it has been ended: %v", err)
+		t.Errorf("the process was killed: %v", err)
 	}
 }
 
-// TestLockOfRun: a run that installed holds the name lock shared, so that others
-// run the plugin and none removes it (CL-22).
+// TestLockOfRun checks that a run that installed the plugin holds the name lock shared:
+// others can run the plugin and none can remove it (CL-22).
 func TestLockOfRun(t *testing.T) {
 	h := newSamplesHost(t)
 	s := &differenceHost{h, t, h.newRoot(t)}
@@ -116,9 +117,9 @@ func TestLockOfRun(t *testing.T) {
 	s.expectExit(0, "-r", "-P", "waits")
 }
 
-// TestKeepNoticesChange: a plugin that was removed or replaced while the lock
-// changed hands is not run (CL-22).
-func TestKeepNoticesChange(t *testing.T) {
+// TestLockInstalledDetectsChange checks that a plugin is not run when it was removed or
+// replaced between the two locks (CL-22).
+func TestLockInstalledDetectsChange(t *testing.T) {
 	h := newSamplesHost(t)
 	root := h.newRoot(t, "argy_2.0.zip")
 	m, err := newManager(options{}, invocation{environ: []string{"SUPERVISOR_ROOT=" + root}})
@@ -137,7 +138,7 @@ func TestKeepNoticesChange(t *testing.T) {
 	} {
 		change()
 		if _, err := m.lockInstalled(t.Context(), p); err == nil {
-			t.Errorf("%s: kept", name)
+			t.Errorf("%s: no error", name)
 		} else if code, _ := exitCode(err); code != exitNotFound {
 			t.Errorf("%s: %v", name, err)
 		}

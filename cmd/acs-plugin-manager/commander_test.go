@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// CL-21: the record of a Commander has what the existing agent starts it by, of
-// a file and of a listed package, the first time and at every upgrade.
+// CL-21: the record of a Commander has the data by which the existing agent starts it,
+// for a file and a listed package, after the installation and each upgrade.
 func TestCommander(t *testing.T) {
 	t.Parallel()
 	h := newSamplesHost(t)
@@ -17,7 +17,7 @@ func TestCommander(t *testing.T) {
 			s.more["axt-commander.json"] = info
 		}
 		h.all[file] = s
-		s.writeZip(t, filepath.Join(h.files, file))
+		s.writeTo(t, filepath.Join(h.files, file))
 	}
 	pack("tool_1.0.zip", "1.0", `{"pidFile":"one.pid","apiVersion":1}`) // which the control plane lists
 	pack("two.zip", "2.0", `{"pidFile":"two.pid","new":[]}`)

@@ -18,17 +18,16 @@ import (
 	"pluginsupervisor/internal/version"
 )
 
-// difference is one of those that were found when both programs ran side by
-// side, and how it is decided.
+// difference is one difference that was found between both programs, and the decision.
 type difference struct {
 	what     string
 	existing string
-	ours     string // "": as the existing program
-	why      string // "": made equal
+	ours     string // "": like the existing program
+	why      string // "": no difference
 	check    func(t *testing.T, s *differenceHost)
 }
 
-// differenceHost is a host on which our program runs.
+// differenceHost is a host on which this program runs.
 type differenceHost struct {
 	*samplesHost
 	t    *testing.T
@@ -41,7 +40,7 @@ func (s *differenceHost) runProgram(args ...string) (code int, stdout, stderr st
 	return invoke(s.t, s.invocation(s.root, args...))
 }
 
-// expectExit runs the program and compares the exit code.
+// expectExit runs the program and checks the exit code.
 func (s *differenceHost) expectExit(want int, args ...string) (stdout, stderr string) {
 	s.t.Helper()
 	code, stdout, stderr := s.runProgram(args...)
@@ -51,7 +50,7 @@ func (s *differenceHost) expectExit(want int, args ...string) (stdout, stderr st
 	return stdout, stderr
 }
 
-// expectOutput runs the program and compares what it prints.
+// expectOutput runs the program and checks its output.
 func (s *differenceHost) expectOutput(want string, args ...string) {
 	s.t.Helper()
 	if got, _ := s.expectExit(0, args...); got != want {
@@ -62,7 +61,7 @@ func (s *differenceHost) expectOutput(want string, args ...string) {
 // samplePath returns the path of a sample.
 func (s *differenceHost) samplePath(name string) string { return filepath.Join(s.files, name) }
 
-// writeSample returns the path of a package with that script.
+// writeSample writes a package with that script and returns its path.
 func (s *differenceHost) writeSample(name, kind, script string, more fields) string {
 	s.t.Helper()
 	config := fields{"pluginType": kind}
@@ -70,7 +69,7 @@ func (s *differenceHost) writeSample(name, kind, script string, more fields) str
 		config[k] = v
 	}
 	path := filepath.Join(s.t.TempDir(), name+".zip")
-	sample{config: sampleConfig(name, "1.0", config), script: script}.writeZip(s.t, path)
+	sample{config: sampleConfig(name, "1.0", config), script: script}.writeTo(s.t, path)
 	return path
 }
 
@@ -87,20 +86,20 @@ const (
 	pathEvent  = "/luban/api/metrics"
 )
 
-// waitScript is a script that says so and goes on once the file "go" is there.
+// waitScript is a script that waits for the file "go".
 const waitScript = "#!/bin/sh\necho begins\nwhile ! test -e \"$PLUGIN_DIR/go\"; do sleep 0.01; done\necho ends\n"
 
 // waitFor waits until the condition holds.
-func waitFor(t *testing.T, what string, holds func() bool) {
+func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("not in 10 s: %s", what)
+			t.Fatalf("timeout of 10 s waiting for %s", what)
 		}
 	}
 }
 
-// decidedDifferences are all that were found, in the order in which they were numbered.
+// decidedDifferences holds all differences that were found, in the order of their numbers.
 var decidedDifferences = [...]difference{
 	{"no configuration, the program is in BASE/<version>", "BASE is the parent of its folder", "", "", func(t *testing.T, s *differenceHost) {
 		i := invocation{args: []string{"--list", "--local"}, executable: filepath.Join(s.root, "2.2.3.578", "acs-plugin-manager")}
@@ -109,7 +108,7 @@ var decidedDifferences = [...]difference{
 		}
 	}},
 	{"`ALIYUN_ASSIST_SERVER_HOST`, `_CERT_PATH`, `_PROXY` alone are set", "used", "", "", func(t *testing.T, s *differenceHost) {
-		plane := httptest.NewTLSServer(s.handler(t))
+		plane := httptest.NewTLSServer(s)
 		defer plane.Close()
 		code, stdout, stderr := invoke(t, invocation{args: []string{"--list"}, environ: []string{
 			"SUPERVISOR_ROOT=" + s.root, envServerHost + "=" + plane.Listener.Addr().String(), envCertPath + "=" + writeCertificate(t, plane),
@@ -126,22 +125,22 @@ var decidedDifferences = [...]difference{
 	}},
 	{"an unknown long flag", "ignored, exit 0", "", "", func(t *testing.T, s *differenceHost) {
 		if _, stderr := s.expectExit(0, "--list", "--local", "--nonsense", "value"); !strings.Contains(stderr, "--nonsense") {
-			t.Errorf("nothing is said of it: %s", stderr)
+			t.Errorf("no warning of the unknown flag: %s", stderr)
 		}
 	}},
-	{"`--paramsV2 \"a b\" -P x`, `--paramsV2=\"a\"`", "one value, split as a shell does, other flags go on", "", "", func(t *testing.T, s *differenceHost) {
+	{"`--paramsV2 \"a b\" -P x`, `--paramsV2=\"a\"`", "one value, split as by a shell; other flags may follow", "", "", func(t *testing.T, s *differenceHost) {
 		s.expectOutput("args=2\n<a>\n<b c>\n", "-e", "-L", "--paramsV2", "a 'b c'", "-P", "argy")
 		s.expectOutput("args=1\n<a>\n", "-e", "-L", "-P", "argy", "--paramsV2=a")
 	}},
-	{"`-p 'a b,c'`, quotes, backslash, `a,,b`, blanks", "separators become blanks, then split as a shell does", "", "", func(t *testing.T, s *differenceHost) {
+	{"`-p 'a b,c'`, quotes, backslash, `a,,b`, blanks", "separators become blanks, then split as by a shell", "", "", func(t *testing.T, s *differenceHost) {
 		s.expectOutput("args=3\n<a>\n<b>\n<c>\n", "-e", "-L", "-P", "argy", "-p", "a b,c")
 		s.expectOutput("args=2\n<a b>\n<c,d>\n", "-e", "-L", "-P", "argy", "-s", ";", "-p", `'a b';;"c,d"`)
 		s.expectOutput("args=1\n<a b>\n", "-e", "-L", "-P", "argy", "-p", `a\ b`)
 	}},
-	{"executable 0644 (0600) in the package", "may be executed once installed", "", "", func(t *testing.T, s *differenceHost) {
+	{"executable 0644 (0600) in the package", "made executable by the installation", "", "", func(t *testing.T, s *differenceHost) {
 		s.expectOutput("args=1\n<x>\n", "-e", "-F", s.samplePath("modeless_1.0.zip"), "-p", "x")
 	}},
-	{"`timeout` above 3600 in record or config.json", "obeyed", "", "", func(t *testing.T, s *differenceHost) {
+	{"`timeout` above 3600 in record or config.json", "applied", "", "", func(t *testing.T, s *differenceHost) {
 		if d := (options{}).commandTimeout("7200"); d != 2*time.Hour {
 			t.Errorf("deadline %s", d)
 		}
@@ -190,19 +189,19 @@ var decidedDifferences = [...]difference{
 			t.Errorf("exit %d, %s", code, readOutput(t, out))
 		}
 	}},
-	{"output of more than 4 MiB", "all of it", "", "", func(t *testing.T, s *differenceHost) {
+	{"output of more than 4 MiB", "complete", "", "", func(t *testing.T, s *differenceHost) {
 		if stdout, _ := s.expectExit(0, "-e", "-L", "-P", "sh", "-p", "big"); len(stdout) != 6000000+len("\nlast\n") {
 			t.Errorf("%d bytes", len(stdout))
 		}
 	}},
-	{"a second command for a plugin while the run that installed it goes on", "runs", "", "", func(t *testing.T, s *differenceHost) {
+	{"a second command for a plugin during the run that installed it", "runs", "", "", func(t *testing.T, s *differenceHost) {
 		file, done := s.writeSample("waits", "Once", waitScript, nil), make(chan int)
 		i := s.invocation(s.root, "-e", "-F", file)
 		out := createOutput(t, "stdout")
 		i.in, i.out, i.err, i.stdout, i.stderr = out, out, out, out, out
 		go func() { done <- run(t.Context(), i) }()
 		waitFor(t, "the first", func() bool { return strings.Contains(readOutput(t, out), "begins") })
-		s.expectExit(exitTimeout, "-e", "-L", "-P", "waits", "--fetchTimeout", "1", "--timeout", "1") // it ran
+		s.expectExit(exitTimeout, "-e", "-L", "-P", "waits", "--fetchTimeout", "1", "--timeout", "1") // it ran until the timeout
 		s.continueScript("waits")
 		if code := <-done; code != 0 {
 			t.Errorf("exit %d", code)
@@ -215,7 +214,7 @@ var decidedDifferences = [...]difference{
 			t.Errorf("reported %q", got)
 		}
 	}},
-	{"a status report fails", "1 + 3 tries, 2 s apart; then it is lost", "1 + 3 tries, 2 s apart; then it is left to the supervisor", "a report is delivered (CL-20)", func(t *testing.T, s *differenceHost) {
+	{"a status report fails", "1 + 3 tries, 2 s apart; then it is lost", "1 + 3 tries, 2 s apart; then it is queued for the supervisor", "a report is delivered (CL-20)", func(t *testing.T, s *differenceHost) {
 		plane, tries := startFailingPlane(t)
 		code, _, stderr := invoke(t, invocation{
 			args: []string{"-r", "-P", "psh"}, environ: []string{"SUPERVISOR_ROOT=" + s.root, "SUPERVISOR_CONTROL_PLANE_URL=" + plane},
@@ -246,7 +245,7 @@ var decidedDifferences = [...]difference{
 	{"`--file z -P other`, `--file z -n 9`", "`-P` and `-n` are ignored", "", "", func(t *testing.T, s *differenceHost) {
 		s.expectOutput("args=0\n", "-e", "-F", s.samplePath("argy_2.0.zip"), "-P", "other", "-n", "9")
 	}},
-	{"`--file`, osType both", "238", "installed", "osType both is for every system (spec, section 1)", func(t *testing.T, s *differenceHost) {
+	{"`--file`, osType both", "238", "installed", "osType both means every system (spec, section 1)", func(t *testing.T, s *differenceHost) {
 		s.expectExit(0, "-e", "-F", s.samplePath("bothos_1.0.zip"), "-p", "a")
 	}},
 	{"names and versions with blanks, CJK, `@ : ~`; none at all", "installed", "installed; without a name or a version 238", "a record without a name or a version cannot be removed again (ST-15)", func(t *testing.T, s *differenceHost) {
@@ -257,7 +256,7 @@ var decidedDifferences = [...]difference{
 		s.expectExit(exitPackage, "-e", "-F", s.samplePath("nover.zip"))
 		s.expectExit(exitPackage, "-e", "-F", s.samplePath("noname.zip"))
 	}},
-	{"symbolic link, doubled case, backslash in a package", "a file of it, installed, 238", "236", "such a name means two things (CL-13)", func(t *testing.T, s *differenceHost) {
+	{"symbolic link, names that differ only in case, backslash in a package", "written as a file, installed, 238", "236", "such a name is ambiguous (CL-13)", func(t *testing.T, s *differenceHost) {
 		s.expectExit(exitUnzip, "-e", "-F", s.samplePath("dupent.zip"))
 	}},
 	{"config.json is `[]`", "a plugin without a name", "237", "config.json is an object (CL-11)", func(t *testing.T, s *differenceHost) {
@@ -294,7 +293,7 @@ var decidedDifferences = [...]difference{
 			t.Errorf("events %q", got)
 		}
 	}},
-	{"two commands (`--list --status`)", "--version, --list, --verify, --status, --exec, --remove: the first counts", "", "", func(t *testing.T, s *differenceHost) {
+	{"two commands (`--list --status`)", "the first of --version, --list, --verify, --status, --exec, --remove is run", "", "", func(t *testing.T, s *differenceHost) {
 		if stdout, _ := s.expectExit(0, "--status", "--list", "--local"); !strings.HasPrefix(stdout, "Name") {
 			t.Errorf("stdout %q", stdout)
 		}
@@ -321,14 +320,14 @@ var decidedDifferences = [...]difference{
 			t.Errorf("stdout %s", stdout)
 		}
 	}},
-	{"`--version`, also in the User-Agent", "`2.2.3.578`", "the version of this program", "two programs that call themselves the same could not be told apart", func(t *testing.T, s *differenceHost) {
+	{"`--version`, also in the User-Agent", "`2.2.3.578`", "the version of this program", "two programs with the same version could not be distinguished", func(t *testing.T, s *differenceHost) {
 		s.expectOutput(version.String()+"\n", "--version")
 	}},
 	{"`--verify -u /a/path.zip`", "240, a file has a file: URL", "", "", func(t *testing.T, s *differenceHost) {
 		s.expectExit(exitDownload, "-f", "-u", s.samplePath("argy_1.0.zip"))
 		s.expectOutput("args=1\n<a>\n", "-f", "-u", "file:"+s.samplePath("argy_1.0.zip"), "-p", "a")
 	}},
-	{"`--verify`: the server refuses", "one try", "", "", func(t *testing.T, s *differenceHost) {
+	{"`--verify`: the server closes the connection", "one try", "", "", func(t *testing.T, s *differenceHost) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -348,7 +347,7 @@ var decidedDifferences = [...]difference{
 			t.Errorf("%d tries", n)
 		}
 	}},
-	{"TERM or INT to the program", "the plugin runs on", "the plugin is ended, 246", "what a caller gives up holds no lock", func(t *testing.T, s *differenceHost) {
+	{"TERM or INT to the program", "the plugin keeps running", "the plugin is killed, 246", "a canceled run must not hold a lock", func(t *testing.T, s *differenceHost) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(300*time.Millisecond, cancel)
 		i, out := s.invocation(s.root, "-e", "-L", "-P", "sh", "-p", "sleep,60"), createOutput(t, "stdout")
@@ -365,11 +364,11 @@ var decidedDifferences = [...]difference{
 		s.expectExit(255, "-e", "-L", "-P", "sh", "-p", "sig")
 		s.expectRequest(pathEvent, `\"exitCode\":\"-1\"`)
 	}},
-	{"the plugin exits 246 or 247", "event with an errorCode", "errorCode \"\"", "an errorCode says that the plugin did not run", func(t *testing.T, s *differenceHost) {
+	{"the plugin exits 246 or 247", "event with an errorCode", "errorCode \"\"", "an errorCode means that the plugin did not run", func(t *testing.T, s *differenceHost) {
 		s.expectExit(246, "-e", "-L", "-P", "sh", "-p", "rc,246")
 		s.expectRequest(pathEvent, `\"exitCode\":\"246\"`, `\"errorCode\":\"\"`)
 	}},
-	{"errorCode of an event", "LOCKING_ERR, LOAD_INSTALLEDPLUGINS_ERR, DUMP_INSTALLEDPLUGINS_ERR, GET_ONLINE_PACKAGE_INFO_ERR, EXECUTABLE_PERMISSION_ERR, and what the system said", "", "", func(t *testing.T, s *differenceHost) {
+	{"errorCode of an event", "LOCKING_ERR, LOAD_INSTALLEDPLUGINS_ERR, DUMP_INSTALLEDPLUGINS_ERR, GET_ONLINE_PACKAGE_INFO_ERR, EXECUTABLE_PERMISSION_ERR, and the system error", "", "", func(t *testing.T, s *differenceHost) {
 		for want, f := range map[string]error{
 			"LOCKING_ERR.ResourceTemporarilyUnavailable":      failWith(exitLock, "lock: %w", context.DeadlineExceeded),
 			"LOAD_INSTALLEDPLUGINS_ERR.PermissionDenied":      failWith(exitDatabaseRead, "open: %w", os.NewSyscallError("open", syscall.EACCES)),
@@ -386,7 +385,7 @@ var decidedDifferences = [...]difference{
 			}
 		}
 	}},
-	{"event of a `--file` that is refused", "with pluginName and pluginVersion", "", "", func(t *testing.T, s *differenceHost) {
+	{"event of a rejected `--file`", "with pluginName and pluginVersion", "", "", func(t *testing.T, s *differenceHost) {
 		for file, name := range map[string]string{"winos_1.0.zip": "winos", "norun_1.0.zip": "norun"} {
 			s.expectExit(exitPackage, "-e", "-F", s.samplePath(file))
 			s.expectRequest(pathEvent, `\"pluginName\":\"`+name+`\"`, `\"pluginVersion\":\"1.0\"`, `\"pluginType\":\"\"`, "PLUGIN_FORMAT_ERR")
@@ -403,10 +402,10 @@ var decidedDifferences = [...]difference{
 		}
 		s.expectExit(0, "-e", "-F", s.samplePath("alpha_2.0.zip"), "-p", "a")
 		if r := readRecord(t, s.root, "alpha"); r.PluginID != "id-alpha_1.0.zip" || r.Version != "2.0" {
-			t.Errorf("file over what is listed: %+v", r)
+			t.Errorf("record of a file that replaces a listed version: %+v", r)
 		}
 	}},
-	{"lines for people (`Plugin[x] installed!`, `RemovePlugin …`, errors)", "standard output", "standard error, in other words", "standard output is for machines", func(t *testing.T, s *differenceHost) {
+	{"messages (`Plugin[x] installed!`, `RemovePlugin …`, errors)", "standard output", "standard error, with other texts", "standard output is for programs", func(t *testing.T, s *differenceHost) {
 		s.expectOutput("args=0\n", "-e", "-F", s.samplePath("argy_2.0.zip"))
 		if stdout, stderr := s.expectExit(0, "-r", "-P", "argy"); stdout != "" || stderr == "" {
 			t.Errorf("stdout %q, stderr %q", stdout, stderr)
@@ -414,7 +413,7 @@ var decidedDifferences = [...]difference{
 	}},
 }
 
-// continueScript has the plugin with the script waits go on.
+// continueScript lets a plugin with waitScript continue.
 func (s *differenceHost) continueScript(name string) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.root, "plugin", name, "1.0", "go"), nil, 0o600); err != nil {
@@ -422,8 +421,8 @@ func (s *differenceHost) continueScript(name string) {
 	}
 }
 
-// startFailingPlane returns the address of a control plane that refuses all reports, and
-// counts them.
+// startFailingPlane returns the URL of a control plane that fails all requests, and a
+// function that counts them.
 func startFailingPlane(t *testing.T) (address string, tries func() int) {
 	counted := make(chan struct{}, 100)
 	plane := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -434,10 +433,8 @@ func startFailingPlane(t *testing.T) (address string, tries func() int) {
 	return plane.URL, func() int { return len(counted) }
 }
 
-// TestDifferences shows how each difference that was found beside the existing
-// program is decided, and keeps the table in the documents true (CL-15, CL-16,
-// CL-17, CL-18, CL-19, CL-20, CL-21,
-// CL-22, CL-23).
+// TestDifferences checks the decision of each difference to the existing program, and the
+// table in the documents (CL-15, CL-16, CL-17, CL-18, CL-19, CL-20, CL-21, CL-22, CL-23).
 func TestDifferences(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| | what | existing program | ours |\n|---|---|---|---|\n")

@@ -15,20 +15,20 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// TestStatusForAgent reads `--status` as the existing agent does: both streams are
-// one buffer, which has to be JSON, whatever is wrong with the plugins (CL-18).
+// TestStatusForAgent reads `--status` as the existing agent does: both streams are one
+// buffer, which must be JSON for every failure of a plugin (CL-18).
 func TestStatusForAgent(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	putPlugin(t, root, "healthy", "Persist", "20", "#!/bin/sh\necho said; echo failed >&2\n")
+	installScript(t, root, "healthy", "Persist", "20", "#!/bin/sh\necho said; echo failed >&2\n")
 	for _, hung := range []string{"hung1", "hung2", "hung3"} {
-		putPlugin(t, root, hung, "Persist", "1", "#!/bin/sh\ntrap '' TERM\nsleep 600\n")
+		installScript(t, root, hung, "Persist", "1", "#!/bin/sh\ntrap '' TERM\nsleep 600\n")
 	}
-	putPlugin(t, root, "missing", "Persist", "20", "")
-	putPlugin(t, root, "format", "Persist", "20", "neither a script nor a program")
-	putPlugin(t, root, "mode", "Persist", "20", "#!/bin/sh\n")
-	putPlugin(t, root, "odd", "Persist", "20", "#!/bin/sh\n")
-	putPlugin(t, root, "once", "Once", "20", "#!/bin/sh\n")
+	installScript(t, root, "missing", "Persist", "20", "")
+	installScript(t, root, "format", "Persist", "20", "neither a script nor a program")
+	installScript(t, root, "mode", "Persist", "20", "#!/bin/sh\n")
+	installScript(t, root, "odd", "Persist", "20", "#!/bin/sh\n")
+	installScript(t, root, "once", "Once", "20", "#!/bin/sh\n")
 	if err := os.Chmod(filepath.Join(root, "plugin", "mode", "1.0", "main.sh"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +57,11 @@ func TestStatusForAgent(t *testing.T) {
 				}
 			}
 			if took := time.Since(began); took > 30*time.Second {
-				t.Errorf("the ones that hang were waited for one after the other: %s", took)
+				t.Errorf("took %s: hanging plugins were probed one after the other", took)
 			}
 		})
 	}
-	t.Run("CL-18 with -V the reasons are said", func(t *testing.T) {
+	t.Run("CL-18 with -V the reasons are printed", func(t *testing.T) {
 		t.Parallel()
 		code, stdout, stderr := runOnRoot(t, root, "--status", "-V")
 		if code != 0 || !json.Valid([]byte(stdout)) || !strings.Contains(stderr, "missing") || !strings.Contains(stderr, "record") {
@@ -70,7 +70,7 @@ func TestStatusForAgent(t *testing.T) {
 	})
 }
 
-// addDamagedRecords adds records that cannot be used to the plugin database.
+// addDamagedRecords adds invalid records to the plugin database.
 func addDamagedRecords(t *testing.T, root string) {
 	t.Helper()
 	db, err := bbolt.Open(layout.Database(root), 0o640, nil)
@@ -92,13 +92,13 @@ func addDamagedRecords(t *testing.T, root string) {
 	}
 }
 
-// TestNoStatus: where no list can be made nothing is on standard output, and the
-// reason on standard error (CL-18).
+// TestNoStatus checks that without a list standard output is empty and standard error
+// has the reason (CL-18).
 func TestNoStatus(t *testing.T) {
 	t.Parallel()
 	locked := t.TempDir()
-	putPlugin(t, locked, "healthy", "Persist", "20", "#!/bin/sh\n")
-	db, err := bbolt.Open(layout.Database(locked), 0o640, nil) // as another program that hangs
+	installScript(t, locked, "healthy", "Persist", "20", "#!/bin/sh\n")
+	db, err := bbolt.Open(layout.Database(locked), 0o640, nil) // like another program that hangs
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,10 +124,10 @@ func TestNoStatus(t *testing.T) {
 	})
 }
 
-// TestStatusUnprinted: an output that cannot be written is an error (CL-18).
+// TestStatusUnprinted checks that an output that cannot be written is an error (CL-18).
 func TestStatusUnprinted(t *testing.T) {
 	root := t.TempDir()
-	putPlugin(t, root, "healthy", "Persist", "20", "#!/bin/sh\n")
+	installScript(t, root, "healthy", "Persist", "20", "#!/bin/sh\n")
 	i := invocation{args: []string{"--status"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: fullOutput{}, stderr: io.Discard}}
 	if code, _, _ := invoke(t, i); code != exitDatabaseRead {
 		t.Errorf("exit %d", code)
