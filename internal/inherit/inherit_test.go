@@ -24,7 +24,7 @@ func must(err error) {
 	}
 }
 
-// EV-30: what the process was started with does not go on.
+// EV-30: inherited descriptors and umask are not passed on.
 func TestDrop(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0"`, os.Args[0])
 	cmd.Env = append(os.Environ(), helperKey+"=1")
