@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/internal/control"
 )
 
-// listedRecord is what a test looks at of a listed package.
+// listedRecord holds the checked fields of a listed package.
 type listedRecord struct{ Name, Version, OSType, Arch, URL, SHA256, Manifest string }
 
 func (f fleet) listRecords(body string) []listedRecord {
