@@ -91,7 +91,7 @@ func TestBaseURL(t *testing.T) {
 		"forwarded":                  {Links{Proxies: proxy}, forwardedBy("Proto", "https", "Host", "cp.example"), "https://cp.example"},
 		"forwarded, the name kept":   {Links{Proxies: proxy}, func(r *http.Request) { forwardedBy("Proto", "HTTPS")(r); r.Host = "cp.example" }, "https://cp.example"},
 		"forwarded twice":            {Links{Proxies: proxy}, forwardedBy("For", "203.0.113.7, 10.0.0.2", "Proto", "https, http", "Host", "cp.example:8443, inner"), "https://cp.example:8443"},
-		"forwarded twice, said once": {Links{Proxies: proxy}, forwardedBy("For", "203.0.113.7, 10.0.0.2", "Proto", "https", "Host", "cp.example"), "https://cp.example"},
+		"forwarded twice, one value": {Links{Proxies: proxy}, forwardedBy("For", "203.0.113.7, 10.0.0.2", "Proto", "https", "Host", "cp.example"), "https://cp.example"},
 		"a host that pretends":       {Links{Proxies: proxy}, forwardedBy("For", "198.51.100.1, 203.0.113.7", "Proto", "http, https", "Host", "evil.example, cp.example"), "https://cp.example"},
 		"forwarded to IPv6":          {Links{Proxies: proxy}, forwardedBy("Proto", "http", "Host", "[2001:db8::1]:80"), "http://[2001:db8::1]:80"},
 		"forwarded nonsense":         {Links{Proxies: proxy}, forwardedBy("Proto", "javascript", "Host", "a/b?c"), ""},

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
@@ -23,8 +24,8 @@ import (
 // quickService is a service.yaml whose program is ready soon.
 const quickService = "command: [PROGRAM, idle]\nready: {after: 50ms}\nstop: {timeout: 5s}\n"
 
-// AP-01, AP-02, AP-03: a program goes through its whole life.
-func TestLife(t *testing.T) {
+// AP-01, AP-02, AP-03: a program is started, checked, restarted and stopped.
+func TestLifecycle(t *testing.T) {
 	address := freeAddress(t)
 	p := newPackage(t, fmt.Sprintf("command: [PROGRAM, http, %q]\nready: {http: 'http://%s/'}\nhealth: {http: 'http://%s/', interval: 100ms, failures: 2}\n", address, address, address))
 	p.runVerb(1, "--status", "not running")
@@ -49,7 +50,10 @@ func TestLife(t *testing.T) {
 	if err := syscall.Kill(second, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	p.waitFor("no process is left", func() bool { return len(p.findProcesses()) == 0 })
+	p.waitFor("the process has exited", func() bool {
+		stat, err := procfs.ReadStat(second) // the files of /proc about its program are gone before it is
+		return err != nil || !stat.Live()
+	})
 	p.runVerb(1, "--status", fmt.Sprintf("not running: process %d of the last start has exited", second))
 	p.runVerb(0, "--start")
 	p.runVerb(0, "--stop")
