@@ -214,7 +214,7 @@ func TestExistingAgent(t *testing.T) {
 				f.addPackage("package", string(packPlugin(t, p[0], p[1], "linux", "x64", "")))
 			}
 			if code, text := f.sendRequest(http.MethodPost, "/api/offers", "", `{"name":"p_up","version":"2.0"}`); code != http.StatusCreated {
-				t.Fatalf("offer answered %d %s", code, text)
+				t.Fatalf("offer answered %d %s, want 201", code, text)
 			}
 			base, web := tc.front(t, server.Handler(true))
 			t.Cleanup(web.Close)
@@ -284,6 +284,6 @@ func (a *agentHost) replayRest() {
 	}
 	report := `{"plugin":[{"name":"p_up","status":"PERSIST_RUNNING","version":"2.0"}]}`
 	if code, text := a.sendRecorded(http.MethodPost, a.base+control.PathReport, report, a.id); code != 200 {
-		a.t.Errorf("a report after them answered %d %s", code, text)
+		a.t.Errorf("a report after them answered %d %s, want 200", code, text)
 	}
 }

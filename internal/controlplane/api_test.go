@@ -40,7 +40,7 @@ func TestSettingsAPI(t *testing.T) {
 				current = step.want
 				sameJSON(t, text, current)
 			} else if !strings.Contains(text, step.want) {
-				t.Errorf("says %s, want %q", text, step.want)
+				t.Errorf("message %s, want %q", text, step.want)
 			}
 			_, text = f.sendRequest(http.MethodGet, "/api/settings", "", "")
 			sameJSON(t, text, current)
@@ -59,12 +59,12 @@ func TestOffersAPI(t *testing.T) {
 
 	code, text := post(`{"name":"log","version":"2.0","timeout":90}`)
 	if code != http.StatusCreated {
-		t.Fatalf("answered %d %s", code, text)
+		t.Fatalf("answered %d %s, want 201", code, text)
 	}
 	sameJSON(t, text, `{"name":"log","version":"2.0","timeout":90,`+made+`}`)
 	for _, body := range []string{`{"name":"log","version":"2.1"}`, `{"name":"log","version":"1.0","host":"h"}`} {
 		if code, text := post(body); code != http.StatusCreated {
-			t.Fatalf("answered %d %s", code, text)
+			t.Fatalf("answered %d %s, want 201", code, text)
 		}
 	}
 	_, text = f.sendRequest(http.MethodGet, "/api/offers", "", "")
@@ -94,7 +94,7 @@ func TestOffersAPI(t *testing.T) {
 	}
 	for _, query := range []string{"name=log&version=2.1", "name=log&host=h"} {
 		if code, text := withdraw(query); code != http.StatusNoContent {
-			t.Errorf("withdrawing %s answered %d %s", query, code, text)
+			t.Errorf("withdrawing %s answered %d %s, want 204", query, code, text)
 		}
 	}
 	_, text = f.sendRequest(http.MethodGet, "/api/offers", "", "")

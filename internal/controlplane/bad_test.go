@@ -19,7 +19,7 @@ func TestBadInput(t *testing.T) {
 	for _, tc := range []struct {
 		name, method, path, body string
 		code                     int
-		says                     string
+		message                  string
 	}{
 		{"not JSON", "POST", control.PathReport, `{"plugin":[}`, 400, "not JSON: invalid character '}'"},
 		{"empty", "POST", control.PathReport, ``, 400, "not JSON: unexpected end"},
@@ -57,8 +57,8 @@ func TestBadInput(t *testing.T) {
 		t.Run("CP-13 "+tc.name, func(t *testing.T) {
 			code, text := f.sendRequest(tc.method, tc.path, "bad", tc.body)
 			text = strings.ReplaceAll(text, `\"`, `"`)
-			if code != tc.code || !strings.Contains(text, tc.says) {
-				t.Errorf("answered %d %.200s, want %d and %q", code, text, tc.code, tc.says)
+			if code != tc.code || !strings.Contains(text, tc.message) {
+				t.Errorf("answered %d %.200s, want %d and %q", code, text, tc.code, tc.message)
 			}
 		})
 	}

@@ -34,7 +34,7 @@ func TestKillDuringUpload(t *testing.T) {
 	kind, body := multipartBody(t, "package", string(content), "manifest", "m")
 	code, text := sendRequest(t, http.MethodPost, url+"/api/packages", body, setHeader("Content-Type", kind))
 	if code != 201 {
-		t.Fatalf("answered %d %s", code, text)
+		t.Fatalf("answered %d %s, want 201", code, text)
 	}
 	kept := listPackageFiles(t, database)
 

@@ -78,7 +78,7 @@ func TestDownload(t *testing.T) {
 	}
 	t.Run("CP-06 signed later", func(t *testing.T) {
 		if answer, _ := f.getURL("GET", p.urlPath()+".sig"); answer.StatusCode != 404 {
-			t.Errorf("answered %s", answer.Status)
+			t.Errorf("answered %s, want 404", answer.Status)
 		}
 		f.uploadPackage("package", content, "manifest", "signed\n")
 		answer, body := f.getURL("GET", p.urlPath()+".sig")
@@ -96,7 +96,7 @@ func TestDownload(t *testing.T) {
 			"/packages/log/1.0/" + strings.ToUpper(p.SHA256) + ".zip", "/packages/log/1.0/.zip", "/packages/log/1.0/%00.zip",
 		} {
 			if answer, _ := f.getURL("GET", path); answer.StatusCode != 404 {
-				t.Errorf("%s answered %s", path, answer.Status)
+				t.Errorf("%s answered %s, want 404", path, answer.Status)
 			}
 		}
 	})
@@ -105,10 +105,10 @@ func TestDownload(t *testing.T) {
 			t.Fatal(err)
 		}
 		if answer, _ := f.getURL("GET", p.urlPath()); answer.StatusCode != 500 {
-			t.Errorf("answered %s", answer.Status)
+			t.Errorf("answered %s, want 500", answer.Status)
 		}
 		if code, text := f.uploadPackage("package", content); code != 200 {
-			t.Errorf("upload answered %d %s", code, text)
+			t.Errorf("upload answered %d %s, want 200", code, text)
 		}
 		if answer, body := f.getURL("GET", p.urlPath()); answer.StatusCode != 200 || body != content {
 			t.Errorf("answered %s", answer.Status)
@@ -117,10 +117,10 @@ func TestDownload(t *testing.T) {
 	t.Run("CP-06 a replacement has another URL", func(t *testing.T) {
 		other := f.addPackage("package", string(packPlugin(t, "log", "1.0", "", "", "other")), "replace", "true")
 		if answer, _ := f.getURL("GET", p.urlPath()); answer.StatusCode != 404 {
-			t.Errorf("the old one answered %s", answer.Status)
+			t.Errorf("the old one answered %s, want 404", answer.Status)
 		}
 		if answer, _ := f.getURL("GET", other.urlPath()); answer.StatusCode != 200 {
-			t.Errorf("the new one answered %s", answer.Status)
+			t.Errorf("the new one answered %s, want 200", answer.Status)
 		}
 		if got := f.listRecords(`{}`); len(got) != 1 || got[0].SHA256 != other.SHA256 || got[0].Manifest != "" {
 			t.Errorf("list %+v", got)

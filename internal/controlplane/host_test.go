@@ -23,7 +23,7 @@ func TestReport(t *testing.T) {
 			"            \"version\": \"1.0\",\n            \"sysTagType\": \"add\"\n        }\n    ]\n}\n"
 		code, text := f.sendRequest(http.MethodPost, "/luban/api/v1/plugin/report_status", "i-1", body)
 		if code != 200 {
-			t.Fatalf("answered %d %s", code, text)
+			t.Fatalf("answered %d %s, want 200", code, text)
 		}
 		sameJSON(t, text, `{"instanceId":"i-1","code":0,"scanInterval":0,"pullInterval":0,"refreshInterval":0,"reportType":0}`)
 	})
@@ -169,7 +169,7 @@ func TestUpdateCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			code, text := f.sendRequest(http.MethodPost, "/luban/api/v2/plugin/update_check", tc.host, `{"os":"linux","arch":"x64","plugin":[`+tc.has+`]}`)
 			if code != 200 {
-				t.Fatalf("answered %d %s", code, text)
+				t.Fatalf("answered %d %s, want 200", code, text)
 			}
 			sameJSON(t, text, `{"instanceId":"`+tc.host+`","nextInterval":1801,"plugin":[`+tc.want+`]}`)
 		})
@@ -199,7 +199,7 @@ func TestEvent(t *testing.T) {
 	code, text := f.sendRequest(http.MethodPost, "/luban/api/metrics", "h", `{"eventId":"agent.plugin.execute","category":"PLUGIN","subCategory":"","eventLevel":"INFO",`+
 		`"eventTime":1795402604238,"common":"{}","keywords":"{\"exitCode\":\"0\",\"pluginName\":\"once_ok\"}"}`)
 	if code != 200 {
-		t.Fatalf("CP-01 answered %d %s", code, text)
+		t.Fatalf("CP-01 answered %d %s, want 200", code, text)
 	}
 	events, err := f.store.ListEvents(context.Background(), 10)
 	if err != nil {

@@ -124,7 +124,7 @@ func reportUntilKilled(t *testing.T, database string, run int) map[string]string
 				}
 				answer.Body.Close()
 				if answer.StatusCode != http.StatusOK {
-					t.Errorf("answered %s", answer.Status)
+					t.Errorf("answered %s, want 200", answer.Status)
 					return
 				}
 				mu.Lock()

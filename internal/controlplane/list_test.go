@@ -34,7 +34,7 @@ func TestListRecord(t *testing.T) {
 	code, text := f.sendRequest(http.MethodPost, control.PathList, "h", `{"pluginName":"p_up"}`)
 	var a map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != 200 {
-		t.Fatalf("CP-01 answered %d %s: %v", code, text, err)
+		t.Fatalf("CP-01 answered %d %s: %v, want 200", code, text, err)
 	}
 	sameJSON(t, string(a["pluginList"]), fmt.Sprintf(`[{
 		"pluginId":"","name":"p_up","arch":"all","osType":"linux","version":"1.0","publisher":"acme",

@@ -85,7 +85,7 @@ func (f fleet) addPackage(pairs ...string) Package {
 	code, text := f.uploadPackage(pairs...)
 	var p Package
 	if err := json.Unmarshal([]byte(text), &p); err != nil || code != http.StatusCreated {
-		f.t.Fatalf("answered %d %s: %v", code, text, err)
+		f.t.Fatalf("answered %d %s: %v, want 201", code, text, err)
 	}
 	return p
 }

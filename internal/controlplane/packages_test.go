@@ -14,14 +14,14 @@ func TestRemovePackages(t *testing.T) {
 	offer := func(body string) {
 		t.Helper()
 		if code, text := f.sendRequest(http.MethodPost, "/api/offers", "", body); code != 201 {
-			t.Fatalf("offer answered %d %s", code, text)
+			t.Fatalf("offer answered %d %s, want 201", code, text)
 		}
 	}
 	offer(`{"name":"log","version":"2.0","host":"only-this"}`)
 	for _, step := range []struct {
 		name, query string
 		code        int
-		says        string
+		message     string
 		left        []Package // nil: as before
 	}{
 		{"nameless", "version=1.0", 400, "name or version is missing", nil},
@@ -37,8 +37,8 @@ func TestRemovePackages(t *testing.T) {
 	} {
 		t.Run("CP-06 "+step.name, func(t *testing.T) {
 			code, text := f.sendRequest(http.MethodDelete, "/api/packages?"+step.query, "", "")
-			if code != step.code || !strings.Contains(text, step.says) {
-				t.Errorf("answered %d %s, want %d and %s", code, text, step.code, step.says)
+			if code != step.code || !strings.Contains(text, step.message) {
+				t.Errorf("answered %d %s, want %d and %s", code, text, step.code, step.message)
 			}
 			if step.left == nil {
 				return
@@ -57,7 +57,7 @@ func TestPackageForms(t *testing.T) {
 	}
 	kind, body := multipartBody(t, "package", string(packPlugin(t, "log", "1.0", "linux", "", "<b>")), "manifest", "m")
 	if code, text := send("/packages", kind, body); code != 303 {
-		t.Fatalf("CP-06 upload answered %d %s", code, text)
+		t.Fatalf("CP-06 upload answered %d %s, want 303", code, text)
 	}
 	p := f.listRecords(`{}`)[0]
 	_, page := f.sendRequest(http.MethodGet, "/", "", "")
@@ -82,7 +82,7 @@ func TestPackageForms(t *testing.T) {
 	}
 	const plain = "application/x-www-form-urlencoded"
 	if code, _ := send("/offers", plain, encodeForm("name", "log", "version", "1.0")); code != 303 {
-		t.Fatalf("offer answered %d", code)
+		t.Fatalf("offer answered %d, want 303", code)
 	}
 	which := encodeForm("name", "log", "version", "1.0", "os", "linux", "arch", "all")
 	if code, text := send("/packages/remove", plain, which); code != 409 || !strings.Contains(text, "log 1.0 is offered") {
@@ -90,7 +90,7 @@ func TestPackageForms(t *testing.T) {
 	}
 	send("/offers/withdraw", plain, encodeForm("name", "log", "version", "1.0"))
 	if code, text := send("/packages/remove", plain, which); code != 303 {
-		t.Errorf("CP-06 removing answered %d %s", code, text)
+		t.Errorf("CP-06 removing answered %d %s, want 303", code, text)
 	}
 	if err := f.checkFiles(); err != nil {
 		t.Error(err)
@@ -104,6 +104,6 @@ func TestPackageForms(t *testing.T) {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 	})
 	if code != 403 {
-		t.Errorf("CP-02 another site's upload answered %d", code)
+		t.Errorf("CP-02 another site's upload answered %d, want 403", code)
 	}
 }

@@ -19,7 +19,7 @@ func TestPage(t *testing.T) {
 	page := func() string {
 		code, text := f.sendRequest(http.MethodGet, "/", "", "")
 		if code != 200 {
-			t.Fatalf("answered %d %s", code, text)
+			t.Fatalf("answered %d %s, want 200", code, text)
 		}
 		return collapseSpaces(text)
 	}
@@ -33,10 +33,10 @@ func TestPage(t *testing.T) {
 	f.sendReport("web-1", "log", "1.0", "PERSIST_FAIL")
 	if code, text := f.sendRequest(http.MethodPost, control.PathEvent, "web-1",
 		`{"eventId":"agent.plugin.update","keywords":"{\"name\":\"log\",\"version\":\"2.0\",\"status\":\"2\",\"exitCode\":\"-1\"}"}`); code != 200 {
-		t.Fatalf("event answered %d %s", code, text)
+		t.Fatalf("event answered %d %s, want 200", code, text)
 	}
 	if code, text := f.sendRequest(http.MethodPost, "/api/offers", "", `{"name":"log","version":"2.0","timeout":90}`); code != 201 {
-		t.Fatalf("offer answered %d %s", code, text)
+		t.Fatalf("offer answered %d %s, want 201", code, text)
 	}
 	now = now.Add(5 * time.Minute)
 

@@ -89,12 +89,12 @@ func TestInventedHosts(t *testing.T) {
 	}
 	for _, host := range []string{"known", "new-0"} {
 		if code := report(host); code != http.StatusOK {
-			t.Errorf("%s answered %d", host, code)
+			t.Errorf("%s answered %d, want 200", host, code)
 		}
 	}
 	for _, path := range []string{control.PathUpdate, control.PathEvent} {
 		if code, text := f.sendRequest(http.MethodPost, path, "new-9", `{"plugin":[],"eventId":"e"}`); code != http.StatusTooManyRequests {
-			t.Errorf("%s answered %d %s", path, code, text)
+			t.Errorf("%s answered %d %s, want 429", path, code, text)
 		}
 	}
 	var n newHosts
@@ -103,7 +103,7 @@ func TestInventedHosts(t *testing.T) {
 	}
 	now = now.Add(newHostsWindow)
 	if code := report("new-9"); code != http.StatusOK {
-		t.Errorf("a minute later answered %d", code)
+		t.Errorf("a minute later answered %d, want 200", code)
 	}
 }
 

@@ -111,7 +111,7 @@ func (f fleet) sendReport(host, name, version, word string) {
 	f.t.Helper()
 	body := fmt.Sprintf(`{"plugin":[{"name":%q,"status":%q,"version":%q}]}`, name, word, version)
 	if code, text := f.sendRequest(http.MethodPost, control.PathReport, host, body); code != 200 {
-		f.t.Fatalf("report answered %d %s", code, text)
+		f.t.Fatalf("report answered %d %s, want 200", code, text)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestServeStopsGracefully(t *testing.T) {
 	}
 	// Connections are accepted in order: when a later one is served, the first is accepted.
 	if code, _ := sendRequest(t, http.MethodGet, "http://"+address+"/api/hosts", "", nil); code != 200 {
-		t.Fatalf("hosts answered %d", code)
+		t.Fatalf("hosts answered %d, want 200", code)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()

@@ -193,7 +193,7 @@ func TestManyHostsAtOnce(t *testing.T) {
 				body := fmt.Sprintf(`{"plugin":[{"name":"a","status":"PERSIST_RUNNING","version":"%d"},{"name":"b","status":"PERSIST_FAIL","version":"1"}]}`, n)
 				code, text := f.sendRequest(http.MethodPost, control.PathReport, host, body)
 				if code != 200 {
-					t.Errorf("%s report %d answered %d %s", host, n, code, text)
+					t.Errorf("%s report %d answered %d %s, want 200", host, n, code, text)
 				}
 			}
 		})

@@ -27,11 +27,11 @@ func TestUpload(t *testing.T) {
 	}
 	second := string(packPlugin(t, "log", "1.0", "linux", "x64", "second"))
 	for _, step := range []struct {
-		name  string
-		form  []string
-		code  int
-		says  string
-		count int // packages afterwards
+		name    string
+		form    []string
+		code    int
+		message string
+		count   int // packages afterwards
 	}{
 		{"the same again", []string{"package", first}, 200, `"manifest":"signed text\n"`, 1},
 		{"the same, manifest and all", []string{"manifest", "signed text\n", "package", first}, 200, p.SHA256, 1},
@@ -48,8 +48,8 @@ func TestUpload(t *testing.T) {
 	} {
 		t.Run("CP-06 "+step.name, func(t *testing.T) {
 			code, text := f.uploadPackage(step.form...)
-			if code != step.code || !strings.Contains(text, step.says) {
-				t.Errorf("answered %d %s, want %d and %s", code, text, step.code, step.says)
+			if code != step.code || !strings.Contains(text, step.message) {
+				t.Errorf("answered %d %s, want %d and %s", code, text, step.code, step.message)
 			}
 			if got := f.listFiles(); len(got) != step.count {
 				t.Errorf("files %v, want %d", got, step.count)
@@ -65,10 +65,10 @@ func TestRejectedUploadsLeaveNothing(t *testing.T) {
 	}
 	good := entry{"config.json", packageConfig("log", "1", "", ""), 0o644}
 	for _, tc := range []struct {
-		name string
-		form []string
-		code int
-		says string
+		name    string
+		form    []string
+		code    int
+		message string
 	}{
 		{"no package", []string{"manifest", "m"}, 400, "package is missing"},
 		{"an empty package", []string{"package", ""}, 400, "package is missing"},
@@ -85,8 +85,8 @@ func TestRejectedUploadsLeaveNothing(t *testing.T) {
 		t.Run("CP-06 "+tc.name, func(t *testing.T) {
 			code, text := f.uploadPackage(tc.form...)
 			text = strings.ReplaceAll(text, `\"`, `"`)
-			if code != tc.code || !strings.Contains(text, tc.says) {
-				t.Errorf("answered %d %s, want %d and %q", code, text, tc.code, tc.says)
+			if code != tc.code || !strings.Contains(text, tc.message) {
+				t.Errorf("answered %d %s, want %d and %q", code, text, tc.code, tc.message)
 			}
 			if err := f.checkFiles(); err != nil {
 				t.Error(err)
@@ -135,7 +135,7 @@ func TestAcceptedPackages(t *testing.T) {
 	for _, a := range pkgchecktest.Acceptances(t) {
 		t.Run("CP-06 "+a.Name, func(t *testing.T) {
 			if code, text := f.uploadPackage("package", string(a.Package), "replace", "true"); code != 201 {
-				t.Errorf("answered %d %s", code, text)
+				t.Errorf("answered %d %s, want 201", code, text)
 			}
 		})
 	}
@@ -189,7 +189,7 @@ func TestConcurrentUploads(t *testing.T) {
 	t.Run("CP-13 more than allowed at once", func(t *testing.T) {
 		f := newFleetWith(t, func(s *Server) { s.uploads = make(chan struct{}) })
 		if code, text := f.uploadPackage("package", string(packPlugin(t, "a", "1", "", "", ""))); code != 429 {
-			t.Errorf("answered %d %s", code, text)
+			t.Errorf("answered %d %s, want 429", code, text)
 		}
 	})
 }
