@@ -1,5 +1,5 @@
-// Package inherit resets what a process inherited and its children must not inherit
-// (EV-30).
+// Package inherit resets the descriptors, umask and ignored signals that a process
+// inherited and its children must not inherit (EV-30).
 package inherit
 
 import (
