@@ -17,11 +17,11 @@ func TestScripts(t *testing.T) {
 	}
 	shim := pkgcheck.Script{Name: "plugin-shim", Interpreter: "/bin/sh"}
 	for text, want := range map[string][]pkgcheck.Script{
-		"#!/bin/sh":                            {shim, {Name: "bin/script", Interpreter: "/bin/sh"}},
-		"#! /usr/bin/env\tpython3 -u\nimport":  {shim, {Name: "bin/script", Interpreter: "/usr/bin/env", Argument: "python3 -u"}},
+		"#!/bin/sh":                             {shim, {Name: "bin/script", Interpreter: "/bin/sh"}},
+		"#! /usr/bin/env\tpython3 -u\nimport":   {shim, {Name: "bin/script", Interpreter: "/usr/bin/env", Argument: "python3 -u"}},
 		"#!/usr/bin/perl -w \t\n# CR LF is\r\n": {shim, {Name: "bin/script", Interpreter: "/usr/bin/perl", Argument: "-w"}},
-		"\x7fELF":                              {shim},
-		"":                                     {shim},
+		"\x7fELF":                               {shim},
+		"":                                      {shim},
 	} {
 		z := pkgchecktest.Zip(t, wrapped(text)...)
 		p, err := pkgcheck.Check(bytes.NewReader(z), int64(len(z)), pkgcheck.Limits{})
