@@ -18,6 +18,9 @@ const beatRemedy = `write Unix seconds to the file at least that often: date +%s
 // checkHeartbeat waits for two heartbeats. A plugin whose config.json sets no
 // heartbeatInterval need not write any; the one that it writes must be of now.
 func checkHeartbeat(ctx context.Context, s *subject) (verdict, error) {
+	if failed, err := s.ensureRunning(ctx); failed != nil || err != nil {
+		return orFailed(failed, err)
+	}
 	promised, err := s.promisesHeartbeats()
 	if err != nil {
 		return verdict{}, err

@@ -67,10 +67,10 @@ func checkStart(ctx context.Context, s *subject) (verdict, error) {
 		return cannotRun(plugin.VerbStart, r)
 	case r.TimedOut && s.plugin.Type == plugin.Persist:
 		return fail(fmt.Sprintf("--start returns within %v and leaves the daemon in the background", verb.Deadline(s.plugin)),
-			"--start does not return: it runs in the foreground, or waits for something"+printed(r.Output),
+			"--start does not return: it runs in the foreground, or waits for something"+s.printed(r.Output),
 			"start the program in the background, in a session of its own (setsid), or let `supervisor plugin wrap` make the plugin"+deadlineRemedy)
 	case r.Err != nil:
-		return fail("--start exits 0", "--start: "+r.Err.Error()+printed(r.Output), "run it by hand: PLUGIN_DIR=$PWD ./"+s.plugin.RunPath+" --start")
+		return fail("--start exits 0", "--start: "+r.Err.Error()+s.printed(r.Output), "run it by hand: PLUGIN_DIR=$PWD ./"+s.plugin.RunPath+" --start")
 	}
 	return pass()
 }
@@ -98,7 +98,7 @@ func checkStatusAfter(ctx context.Context, s *subject) (verdict, error) {
 func checkDaemon(ctx context.Context, s *subject) (verdict, error) {
 	if s.plugin.Type == plugin.Once {
 		if left := s.waitDaemons(ctx, 0, settles); len(left) > 0 {
-			return fail("a plugin of type Once leaves no process", describeAll(left)+" runs after --start",
+			return fail("a plugin of type Once leaves no process", s.describe(left...)+" runs after --start",
 				"let --start wait for its work, or set pluginType to Persist in config.json")
 		}
 		return pass()
@@ -117,7 +117,7 @@ func checkDaemon(ctx context.Context, s *subject) (verdict, error) {
 	}
 	for _, p := range left {
 		if stat, err := procfs.ReadStat(p.PID); err == nil && stat.Session == own {
-			return fail("the daemon has a session of its own", describe(p)+" is in the session of its starter, and may be killed with it",
+			return fail("the daemon has a session of its own", s.describe(p)+" is in the session of its starter, and may be killed with it",
 				"start it by setsid: setsid ./program </dev/null &")
 		}
 	}
@@ -130,14 +130,15 @@ func checkStartTwice(ctx context.Context, s *subject) (verdict, error) {
 	after := s.waitDaemons(ctx, len(before), settles)
 	if len(after) > len(before) {
 		added := slices.DeleteFunc(after, func(p plugin.Process) bool { return slices.Contains(before, p) })
+		names := s.describe(added...)
 		if err := s.killAll(ctx); err != nil { // stop is about one daemon
 			return verdict{}, err
 		}
-		return fail("a second --start leaves the plugin as it is", "it started a second daemon: "+describeAll(added),
+		return fail("a second --start leaves the plugin as it is", "it started a second daemon: "+names,
 			"let --start exit 0 at once when the daemon runs; hold a lock (flock) from that check until it is recorded")
 	}
 	if r.Err != nil {
-		return fail("a second --start exits 0", "--start: "+r.Err.Error()+printed(r.Output), "let --start exit 0 when the daemon runs already")
+		return fail("a second --start exits 0", "--start: "+r.Err.Error()+s.printed(r.Output), "let --start exit 0 when the daemon runs already")
 	}
 	return pass()
 }
@@ -148,19 +149,19 @@ func checkStop(ctx context.Context, s *subject) (verdict, error) {
 	}
 	r := s.run(ctx, plugin.VerbStop)
 	left := s.waitStopped(ctx, native.DefaultGrace)
-	names := describeAll(left)
+	names := s.describe(left...)
 	if err := s.killAll(ctx); err != nil {
 		return verdict{}, err
 	}
 	switch {
 	case r.TimedOut:
-		return fail(fmt.Sprintf("--stop returns within %v", verb.Deadline(s.plugin)), "--stop hangs"+printed(r.Output),
+		return fail(fmt.Sprintf("--stop returns within %v", verb.Deadline(s.plugin)), "--stop hangs"+s.printed(r.Output),
 			"send TERM, wait some seconds, then send KILL, and return"+deadlineRemedy)
 	case len(left) > 0:
 		return fail("--stop leaves no process", fmt.Sprintf("%s still runs %v later", names, native.DefaultGrace),
 			"stop all processes: start the daemon by setsid and signal its process group, kill -TERM -- -PID; then send KILL")
 	case r.Err != nil:
-		return fail("--stop exits 0", "--stop: "+r.Err.Error()+printed(r.Output), "exit 0 in --stop when the daemon has exited")
+		return fail("--stop exits 0", "--stop: "+r.Err.Error()+s.printed(r.Output), "exit 0 in --stop when the daemon has exited")
 	}
 	return pass()
 }
@@ -224,7 +225,7 @@ func checkStartKilled(ctx context.Context, s *subject) (verdict, error) {
 	case running:
 		cause = "--status exits 0, and no process runs"
 	}
-	return fail("--start starts the plugin after kill -9", "it does not run: "+cause+printed(r.Output),
+	return fail("--start starts the plugin after kill -9", "it does not run: "+cause+s.printed(r.Output),
 		"let --start check that the process of the pid file is alive, and replace the file when it is not")
 }
 
@@ -235,7 +236,7 @@ func checkRestart(ctx context.Context, s *subject) (verdict, error) {
 	before := s.waitDaemons(ctx, 1, settles)
 	r := s.run(ctx, plugin.VerbRestart)
 	if r.Err != nil {
-		return fail("--restart exits 0", "--restart: "+r.Err.Error()+printed(r.Output), "let --restart do --stop, then --start")
+		return fail("--restart exits 0", "--restart: "+r.Err.Error()+s.printed(r.Output), "let --restart do --stop, then --start")
 	}
 	running, cause, err := s.isRunning(ctx, true)
 	if err != nil {
@@ -248,9 +249,9 @@ func checkRestart(ctx context.Context, s *subject) (verdict, error) {
 	case !running || len(after) == 0:
 		return fail("the plugin runs after --restart", "it does not: "+cause+s.explainExit(), remedy)
 	case len(same) > 0:
-		return fail("--restart replaces the process", describeAll(same)+" runs as before", remedy)
+		return fail("--restart replaces the process", s.describe(same...)+" runs as before", remedy)
 	case len(after) > len(before):
-		return fail("one daemon runs after --restart", "two run: "+describeAll(after), remedy+", and wait until the old one has exited")
+		return fail("one daemon runs after --restart", "two run: "+s.describe(after...), remedy+", and wait until the old one has exited")
 	}
 	return pass()
 }
@@ -280,11 +281,11 @@ func checkUpgrade(ctx context.Context, s *subject) (verdict, error) {
 	after := s.waitDaemons(ctx, len(before), settles)
 	switch {
 	case result.Err != nil:
-		return fail("the new version runs, and the old one is stopped", result.Err.Error()+printed(result.Output), remedy)
+		return fail("the new version runs, and the old one is stopped", result.Err.Error()+s.printed(result.Output), remedy)
 	case result.Status != plugin.StatusRunning || len(after) == 0:
 		return fail("the new version runs", "it does not run after the upgrade"+s.explainExit(), remedy)
 	case len(after) > len(before):
-		return fail("only the new version runs", describeAll(after)+" run after the upgrade", remedy)
+		return fail("only the new version runs", s.describe(after...)+" run after the upgrade", remedy)
 	}
 	return pass()
 }
@@ -300,7 +301,7 @@ func checkUninstall(ctx context.Context, s *subject) (verdict, error) {
 		if strings.Contains(result.Err.Error(), "--stop") {
 			remedy = "let --stop end the plugin; it is not removed while it runs"
 		}
-		return fail("the plugin can be removed", result.Err.Error()+printed(result.Output), remedy)
+		return fail("the plugin can be removed", result.Err.Error()+s.printed(result.Output), remedy)
 	}
 	return pass()
 }

@@ -17,6 +17,9 @@ import (
 // given is bounded while the daemon writes it (AP-07), which works for a file that
 // is open for append only. A file of the plugin's own grows for ever.
 func checkLog(ctx context.Context, s *subject) (verdict, error) {
+	if failed, err := s.ensureRunning(ctx); failed != nil || err != nil {
+		return orFailed(failed, err)
+	}
 	const remedy = "let the daemon keep the output that --start was given when that is a regular file, and do not open it again"
 	log := layout.Log(s.root, s.plugin.Name)
 	for _, p := range s.processes(ctx) {
@@ -25,9 +28,9 @@ func checkLog(ctx context.Context, s *subject) (verdict, error) {
 			switch {
 			case !isFile:
 			case path == log && flags&unix.O_APPEND == 0:
-				return fail("output is appended to the log", describe(p)+" writes the log without O_APPEND, so that it cannot be bounded", remedy)
+				return fail("output is appended to the log", s.describe(p)+" writes the log without O_APPEND, so that it cannot be bounded", remedy)
 			case path != log:
-				return fail("output goes to the log that --start was given, or to /dev/null", fmt.Sprintf("the output of %s goes to %s, which nothing bounds", describe(p), s.short(path)), remedy)
+				return fail("output goes to the log that --start was given, or to /dev/null", fmt.Sprintf("the output of %s goes to %s, which nothing bounds", s.describe(p), s.short(path)), remedy)
 			}
 		}
 	}
@@ -55,12 +58,4 @@ func openFile(p plugin.Process, fd int) (path string, flags int64, isFile bool) 
 		}
 	}
 	return path, flags, err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY
-}
-
-// short returns a path as the author of the plugin knows it.
-func (s *subject) short(path string) string {
-	if inside, ok := strings.CutPrefix(path, layout.Version(s.root, s.plugin.Name, s.plugin.Version)+"/"); ok {
-		return "$PLUGIN_DIR/" + inside
-	}
-	return path
 }

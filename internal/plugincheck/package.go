@@ -132,7 +132,7 @@ func checkInstall(ctx context.Context, s *subject) (verdict, error) {
 	case !result.Started:
 		return cannotRun(plugin.VerbInstall, result)
 	case result.Err != nil:
-		return fail("--install exits 0", "--install: "+result.Err.Error()+printed(result.Output), "exit 0 in --install when there is nothing to do or all is done")
+		return fail("--install exits 0", "--install: "+result.Err.Error()+s.printed(result.Output), "exit 0 in --install when there is nothing to do or all is done")
 	}
 	return pass1(s.ensureStopped(ctx)) // --install may have started it
 }

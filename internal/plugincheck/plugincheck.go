@@ -121,16 +121,24 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 
 // apply runs one rule, unless there is a reason to skip it.
 func (s *subject) apply(ctx context.Context, rule Rule, before []Result) (verdict, error) {
-	if s.pkg != nil && len(rule.types) > 0 && !slices.Contains(rule.types, s.pkg.Config.Type) {
+	if !s.applies(rule) {
 		return skip(fmt.Sprintf("not for plugins of type %v", s.pkg.Config.Type)), nil
 	}
-	for _, need := range rule.needs {
-		i := slices.IndexFunc(before, func(r Result) bool { return r.Rule == need })
-		if i < 0 || before[i].Outcome != Passed {
-			return skip("needs rule " + need), nil
+	for _, r := range before {
+		if slices.Contains(rule.needs, r.Rule) && r.Outcome != Passed && !s.inapplicable[r.Rule] {
+			return skip("needs rule " + r.Rule), nil
 		}
 	}
 	return rule.check(ctx, s)
+}
+
+// applies reports whether a rule is about plugins of the type of this one.
+func (s *subject) applies(rule Rule) bool {
+	if s.pkg == nil || len(rule.types) == 0 || slices.Contains(rule.types, s.pkg.Config.Type) {
+		return true
+	}
+	s.inapplicable[rule.ID] = true
+	return false
 }
 
 // verdict is what a rule found out.

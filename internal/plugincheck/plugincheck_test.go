@@ -1,11 +1,14 @@
 package plugincheck
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,8 +16,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"pluginsupervisor/internal/pack"
 	"pluginsupervisor/internal/procfs"
+	"pluginsupervisor/plugin"
 )
 
 // The test binary runs itself as a checker: with this variable set it checks the
@@ -25,6 +31,10 @@ const sourceKey = "PLUGINCHECK_SOURCE"
 func TestMain(m *testing.M) {
 	if source, ok := os.LookupEnv(sourceKey); ok {
 		os.Exit(runChecker(source))
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // checks wait most of the time
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
@@ -112,4 +122,104 @@ func writeFolder(t *testing.T, files map[string]string) string {
 		}
 	}
 	return dir
+}
+
+// A check that is cut short leaves nothing, in whatever stage it is.
+func TestCutShort(t *testing.T) {
+	for _, stage := range []string{"install", "status-after", "start-killed", "inherited-files"} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			cmd, temp := checker(t, writeFolder(t, map[string]string{"zoo.sh": goodPlugin, "config.json": goodConfig}))
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stderr)
+			for lines.Scan() && lines.Text() != stage {
+				continue
+			}
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			for lines.Scan() {
+				said = lines.Text()
+			}
+			if err := cmd.Wait(); err == nil || !strings.HasPrefix(said, "check cut short: ") {
+				t.Errorf("exited with %v and said %q", err, said)
+			}
+			mustLeaveNothing(t, temp)
+		})
+	}
+}
+
+// A check whose plugin is killed from outside all the time comes to an end, and
+// leaves nothing.
+func TestKilledFromOutside(t *testing.T) {
+	t.Parallel()
+	cmd, temp := checker(t, writeFolder(t, map[string]string{"zoo.sh": goodPlugin, "config.json": goodConfig}))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-exited:
+			if err != nil {
+				t.Error(err)
+			}
+			mustLeaveNothing(t, temp)
+			return
+		case <-time.After(70 * time.Millisecond):
+		}
+		pids, err := procfs.PIDs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range pids {
+			if dir, ok := procfs.Variable(pid, "PLUGIN_DIR"); ok && strings.HasPrefix(dir, temp) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// What cannot be checked at all is an error, and nothing is left.
+func TestNoPlugin(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	if _, err := Run(t.Context(), Options{Source: filepath.Join(temp, "none")}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	mustLeaveNothing(t, temp)
+	t.Setenv("TMPDIR", filepath.Join(temp, "none"))
+	if _, err := Run(t.Context(), Options{Source: temp}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A package is checked as a folder is, also one in which everything is in a folder
+// that is named after the version.
+func TestPackageFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "zoo.zip")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = pack.Write(f, []pack.File{
+		{Name: "zoo-1.0/zoo.sh", Mode: 0o755, Body: []byte(goodPlugin)}, {Name: "zoo-1.0/config.json", Mode: 0o644, Body: []byte(goodConfig)},
+	})
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	report := check(t, file)
+	mustPass(t, report)
+	if report.Name != "zoo" || report.Version != "1.0" || report.Type != plugin.Persist {
+		t.Errorf("report of %s %s, %v", report.Name, report.Version, report.Type)
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
@@ -38,7 +37,7 @@ func checkInheritedFiles(ctx context.Context, s *subject) (verdict, error) {
 		return fail("--start exits 0 when its output is a pipe", "--start: "+r.Err.Error(), "run it in a shell: PLUGIN_DIR=$PWD ./"+s.plugin.RunPath+" --start | cat")
 	case isOpen:
 		return fail("the daemon closes the files that --start was given, but for a regular file as its log",
-			fmt.Sprintf("%s keeps the pipe of its starter open: the starter waits for it, and it is killed by SIGPIPE once the starter has exited", describeAll(s.processes(ctx))),
+			fmt.Sprintf("%s keeps the pipe of its starter open: the starter waits for it, and it is killed by SIGPIPE once the starter has exited", s.describe(s.daemons(ctx)...)),
 			"redirect the daemon's output when it is no regular file, and close other descriptors: setsid ./program </dev/null >/dev/null 2>&1 &")
 	}
 	return pass()
@@ -58,12 +57,12 @@ func (s *subject) startFromShell(ctx context.Context) (r process.Result, isOpen 
 		return r, false, err
 	}
 	defer output.Close()
-	dir := layout.Version(s.root, s.plugin.Name, s.plugin.Version)
+	s.noteExit(plugin.Exit{}) // of an earlier run
 	closed := make(chan error, 1)
 	go func() { closed <- drain(output) }()
 	r = s.runner.Run(ctx, process.Command{
-		Path: "/bin/sh", Args: []string{"-c", `"$0" "$1"; exit $?`, filepath.Join(dir, s.plugin.RunPath), string(plugin.VerbStart)},
-		Env:     slices.Concat(os.Environ(), process.PluginEnv(dir, "")),
+		Path: "/bin/sh", Args: []string{"-c", `"$0" "$1"; exit $?`, filepath.Join(s.dir(), s.plugin.RunPath), string(plugin.VerbStart)},
+		Env:     slices.Concat(os.Environ(), process.PluginEnv(s.dir(), "")),
 		Timeout: verb.Deadline(s.plugin), Streams: &process.Streams{In: null, Out: input, Err: input},
 	})
 	if err := errors.Join(input.Close(), output.SetReadDeadline(time.Now().Add(pipeWithin))); err != nil {

@@ -31,7 +31,7 @@ import (
 )
 
 // poll is the pause between two observations of the plugin.
-const poll = 50 * time.Millisecond
+const poll = 100 * time.Millisecond
 
 // proveFor is how long a new version must run before an upgrade counts.
 const proveFor = time.Second
@@ -43,10 +43,11 @@ type subject struct {
 	archive   string // the package file
 	subreaper bool
 
-	opened  *os.File          // the package; pkg reads from it
-	pkg     *pkgcheck.Package // nil: not acceptable
-	plugin  plugin.Plugin     // as installed; no name: it is not
-	answers bool              // --status can be believed: rule status-before passed
+	opened       *os.File          // the package; pkg reads from it
+	pkg          *pkgcheck.Package // nil: not acceptable
+	plugin       plugin.Plugin     // as installed; no name: it is not
+	answers      bool              // --status can be believed: rule status-before passed
+	inapplicable map[string]bool   // rules that are not about plugins of this type
 
 	installer *install.Installer
 	registry  *registry.Registry
@@ -73,7 +74,7 @@ func newSubject(o Options) (s *subject, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &subject{source: source, root: root, archive: source, subreaper: o.Subreaper}
+	s = &subject{source: source, root: root, archive: source, subreaper: o.Subreaper, inapplicable: map[string]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(root))
@@ -156,22 +157,33 @@ func (s *subject) explainExit() string {
 	if e.CauseKnown {
 		text = ": " + e.Cause()
 	}
-	return text + printed(logfile.Tail(layout.Log(s.root, s.plugin.Name), 4<<10))
+	return text + s.printed(logfile.Tail(layout.Log(s.root, s.plugin.Name), 4<<10))
 }
 
 // printed returns the last line of an output as the end of a sentence, "" for
 // none.
-func printed(output string) string {
+func (s *subject) printed(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	last := strings.TrimSpace(lines[len(lines)-1])
 	if last == "" {
 		return ""
 	}
-	return fmt.Sprintf("; it printed last: %s", plugin.TruncateText(last, 200))
+	return fmt.Sprintf("; it printed last: %s", plugin.TruncateText(s.short(last), 200))
 }
+
+// short returns a text with paths as the author of the plugin knows them.
+func (s *subject) short(text string) string {
+	return strings.ReplaceAll(text, s.dir(), "$PLUGIN_DIR")
+}
+
+// dir returns the folder of the installed version.
+func (s *subject) dir() string { return layout.Version(s.root, s.plugin.Name, s.plugin.Version) }
 
 // run runs a verb as a supervisor does.
 func (s *subject) run(ctx context.Context, v plugin.Verb) process.Result {
+	if v.MayLeaveDaemon() {
+		s.noteExit(plugin.Exit{}) // of an earlier run
+	}
 	return s.manager.Run(ctx, native.Run{Plugin: s.plugin, Args: []string{string(v)}})
 }
 
@@ -286,17 +298,8 @@ func (s *subject) ensureRunning(ctx context.Context) (failed *verdict, err error
 	return &v, nil
 }
 
-// describe names a process with its command line.
-func describe(p plugin.Process) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-	words := string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte(" ")))
-	if err != nil || words == "" {
-		return fmt.Sprintf("process %d", p.PID)
-	}
-	return fmt.Sprintf("process %d (%s)", p.PID, plugin.TruncateText(words, 100))
-}
-
-func describeAll(ps []plugin.Process) string {
+// describe names processes with their command lines.
+func (s *subject) describe(ps ...plugin.Process) string {
 	const most = 3
 	var texts []string
 	for i, p := range ps {
@@ -304,7 +307,12 @@ func describeAll(ps []plugin.Process) string {
 			texts = append(texts, fmt.Sprintf("%d more", len(ps)-most))
 			break
 		}
-		texts = append(texts, describe(p))
+		text := fmt.Sprintf("process %d", p.PID)
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+		if words := string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte(" "))); err == nil && words != "" {
+			text += " (" + plugin.TruncateText(strings.ReplaceAll(words, s.dir()+"/", ""), 100) + ")"
+		}
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, ", ")
 }
