@@ -98,7 +98,7 @@ spec: ## rows of docs/spec.md with the tests that name them (REQUIRE=all: fail w
 .PHONY: generate
 generate: ## write the parts of the documents that tests keep true
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
-	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service -update
+	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service ./internal/plugincheck -update
 	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
 
 .PHONY: build
