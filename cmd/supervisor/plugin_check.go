@@ -36,7 +36,7 @@ func pluginCheckCommand() *cobra.Command {
 		Use:   "check DIR|PACKAGE",
 		Short: "Test whether a plugin keeps the plugin contract",
 		Long: `Test whether a plugin keeps the plugin contract. The plugin is installed in a
-temporary folder and runs through its whole life: install, start, stop, kill -9,
+temporary folder and goes through every stage: install, start, stop, kill -9,
 restart, upgrade, remove. Each rule is one line; a rule that fails says what was
 expected, what happened, and what to do. Nothing of the plugin is left.
 

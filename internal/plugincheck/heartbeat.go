@@ -56,7 +56,7 @@ func checkHeartbeat(ctx context.Context, s *subject) (verdict, error) {
 			return fail(expected, fmt.Sprintf("there is no file heartbeat in PLUGIN_DIR %v after the start", late), beatRemedy+"; or remove heartbeatInterval from config.json")
 		}
 		if len(s.processes(ctx)) == 0 && ctx.Err() == nil {
-			return fail(expected, "the daemon has exited meanwhile"+s.explainExit(), "keep the daemon running until --stop")
+			return fail(expected, "the daemon exited meanwhile"+s.explainExit(), "keep the daemon running until --stop")
 		}
 		if err := pause.Sleep(ctx, poll); err != nil {
 			return verdict{}, err

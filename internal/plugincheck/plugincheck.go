@@ -1,6 +1,6 @@
 // Package plugincheck tests whether a plugin keeps the plugin contract (SPEC 2,
-// AP-11). It installs the plugin in a temporary root and runs it through its whole
-// life: install, start, stop, kill -9, restart, upgrade, remove. Each Rule gives
+// AP-11). It installs the plugin in a temporary root and runs it through every
+// stage: install, start, stop, kill -9, restart, upgrade, remove. Each Rule gives
 // one Result: passed, failed with what to do, or skipped.
 //
 // The package has no code of its own for what a host does. It installs with

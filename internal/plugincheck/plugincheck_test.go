@@ -156,7 +156,7 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
-// A check whose plugin is killed from outside all the time comes to an end, and
+// A check whose plugin is killed from outside all the time finishes, and
 // leaves nothing.
 func TestKilledFromOutside(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ type Rule struct {
 }
 
 // Rules returns the rules in the order in which they are checked: they are the
-// stages of one life of the plugin.
+// stages from the installation of the plugin to its removal.
 func Rules() []Rule {
 	var (
 		run     = []plugin.Type{plugin.Persist, plugin.Once}
