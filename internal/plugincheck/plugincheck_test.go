@@ -156,34 +156,38 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
-// A check whose plugin is killed from outside all the time finishes, and
-// leaves nothing.
+// A check whose plugin is killed from outside again and again finishes, and leaves
+// nothing.
 func TestKilledFromOutside(t *testing.T) {
 	t.Parallel()
 	cmd, temp := checker(t, writeFolder(t, map[string]string{"zoo.sh": goodPlugin, "config.json": goodConfig}))
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	for {
-		select {
-		case err := <-exited:
-			if err != nil {
-				t.Error(err)
-			}
-			mustLeaveNothing(t, temp)
-			return
-		case <-time.After(70 * time.Millisecond):
+	kills := 0
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		switch lines.Text() {
+		case "daemonize", "start-twice", "log", "start-killed", "inherited-files", "starter-death":
+			time.AfterFunc(20*time.Millisecond, func() { killBelow(temp) })
+			kills++
 		}
-		pids, err := procfs.PIDs()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, pid := range pids {
-			if dir, ok := procfs.Variable(pid, "PLUGIN_DIR"); ok && strings.HasPrefix(dir, temp) {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
+	}
+	if err := cmd.Wait(); err != nil || kills != 6 {
+		t.Errorf("%v after %d kills", err, kills)
+	}
+	mustLeaveNothing(t, temp)
+}
+
+// killBelow kills the processes of plugins below a folder.
+func killBelow(temp string) {
+	pids, _ := procfs.PIDs()
+	for _, pid := range pids {
+		if dir, ok := procfs.Variable(pid, "PLUGIN_DIR"); ok && strings.HasPrefix(dir, temp) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
 }
