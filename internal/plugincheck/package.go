@@ -134,14 +134,7 @@ func checkInstall(ctx context.Context, s *subject) (verdict, error) {
 	case result.Err != nil:
 		return fail("--install exits 0", "--install: "+result.Err.Error()+s.printed(result.Output), "exit 0 in --install when there is nothing to do or all is done")
 	}
-	return pass1(s.ensureStopped(ctx)) // --install may have started it
-}
-
-func pass1(err error) (verdict, error) {
-	if err != nil {
-		return verdict{}, err
-	}
-	return pass()
+	return passUnless(s.ensureStopped(ctx)) // --install may have started it
 }
 
 // anotherVersion is added to a version for an upgrade.

@@ -150,6 +150,14 @@ type verdict struct {
 
 func pass() (verdict, error) { return verdict{outcome: Passed}, nil }
 
+// passUnless returns a passed verdict, or the error.
+func passUnless(err error) (verdict, error) {
+	if err != nil {
+		return verdict{}, err
+	}
+	return pass()
+}
+
 func skip(reason string) verdict { return verdict{outcome: Skipped, reason: reason} }
 
 func fail(expected, got, remedy string) (verdict, error) {

@@ -80,7 +80,7 @@ func checkStatusAfter(ctx context.Context, s *subject) (verdict, error) {
 	began := time.Now()
 	first, err := s.status(ctx)
 	if err != nil || first.Status == plugin.StatusRunning {
-		return pass1(err)
+		return passUnless(err)
 	}
 	probe, err := s.confirm(ctx)
 	switch {
@@ -189,7 +189,7 @@ func checkStatusStopped(ctx context.Context, s *subject) (verdict, error) {
 	if err == nil && probe.Status == plugin.StatusRunning {
 		return fail("an exit status other than 0 after --stop", "--status exits 0", "let --stop remove the pid file, and --status check that the process is alive")
 	}
-	return pass1(err)
+	return passUnless(err)
 }
 
 func checkStatusKilled(ctx context.Context, s *subject) (verdict, error) {
@@ -204,7 +204,7 @@ func checkStatusKilled(ctx context.Context, s *subject) (verdict, error) {
 		return fail("an exit status other than 0 after the daemon was killed", "--status exits 0: it believes a stale pid file, or does not look for the process",
 			"let --status check that the recorded process is alive, by pid and start time: a pid may be reused")
 	}
-	return pass1(err)
+	return passUnless(err)
 }
 
 func checkStartKilled(ctx context.Context, s *subject) (verdict, error) {
