@@ -24,11 +24,11 @@ import (
 func pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Make plugins: wrap a program, begin a new one, pack a folder",
+		Short: "Make plugins: wrap a program, begin a new one, pack a folder, check it",
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(pluginWrapCommand(), pluginNewCommand(), pluginPackCommand())
+	cmd.AddCommand(pluginWrapCommand(), pluginNewCommand(), pluginPackCommand(), pluginCheckCommand())
 	return cmd
 }
 
