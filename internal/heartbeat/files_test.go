@@ -51,9 +51,9 @@ func startFollowLogged(t *testing.T, log *logrus.Logger, root string, ps ...plug
 	w := heartbeat.NewWatcher(heartbeat.New(root), log)
 	w.Watch(append(ps, briskPlugin()))
 	ctx, cancel := context.WithCancel(context.Background())
-	beatEvents, ended := make(chan plugin.HeartbeatEvent), make(chan error, 1)
+	beatEvents, returned := make(chan plugin.HeartbeatEvent), make(chan error, 1)
 	go func() {
-		ended <- w.Follow(ctx, func(p plugin.HeartbeatEvent) {
+		returned <- w.Follow(ctx, func(p plugin.HeartbeatEvent) {
 			select {
 			case beatEvents <- p:
 			case <-ctx.Done():
@@ -63,7 +63,7 @@ func startFollowLogged(t *testing.T, log *logrus.Logger, root string, ps ...plug
 	t.Cleanup(func() {
 		cancel()
 		select {
-		case err := <-ended:
+		case err := <-returned:
 			if err != nil {
 				t.Error(err)
 			}
@@ -328,9 +328,9 @@ func TestOneFollowAtATime(t *testing.T) {
 	var running atomic.Int32
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	reported, release, ended := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
+	reported, release, returned := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
 	once := func(ctx context.Context) {
-		ended <- w.Follow(ctx, func(plugin.HeartbeatEvent) {
+		returned <- w.Follow(ctx, func(plugin.HeartbeatEvent) {
 			if running.Add(1) > 1 {
 				t.Error("two Follow calls report at the same time")
 			}
@@ -352,7 +352,7 @@ func TestOneFollowAtATime(t *testing.T) {
 	cancel()
 	release <- struct{}{}
 	for range 3 {
-		if err := <-ended; err != nil {
+		if err := <-returned; err != nil {
 			t.Error(err)
 		}
 	}

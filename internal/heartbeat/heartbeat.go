@@ -93,7 +93,7 @@ func (r *Reader) readFile(p plugin.Plugin) (got reading) {
 	if err != nil {
 		return reading{err: err}
 	}
-	got, err = bounded.Run(&r.hung, dir, r.hung.Patience(answerLimit), func() reading { return readFolder(dir) }, nil)
+	got, err = bounded.Run(&r.hung, dir, r.hung.NextLimit(answerLimit), func() reading { return readFolder(dir) }, nil)
 	if err != nil {
 		return reading{found: true, err: fmt.Errorf("%s %w", dir, err)}
 	}

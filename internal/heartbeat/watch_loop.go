@@ -256,7 +256,7 @@ func (l *watchLoop) addWatch(dir *watchedDir, at target, path string, mask uint3
 		err   error
 	}
 	hung := &l.reader.hung
-	got, err := bounded.Run(hung, dir.dir, hung.Patience(answerLimit), func() (a added) {
+	got, err := bounded.Run(hung, dir.dir, hung.NextLimit(answerLimit), func() (a added) {
 		a.watch, a.err = l.queue.Add(path, mask)
 		return a
 	}, nil)

@@ -73,7 +73,7 @@ func writePackage(t testing.TB, b []byte) string {
 	return path
 }
 
-const live = "the version that runs"
+const live = "the running version"
 
 // newRoot returns a BASE where agent 1.0 is installed.
 func newRoot(t testing.TB) string {

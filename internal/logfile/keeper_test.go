@@ -87,14 +87,14 @@ func startKeeper(t *testing.T, folder string, l Limit) (p *problems, stop func()
 	p = &problems{now: map[string]string{}}
 	k := &Keeper{Folder: folder, Limit: l, Problem: p.record}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
+	returned := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(returned)
 		k.Run(ctx)
 	}()
 	stop = func() {
 		cancel()
-		<-ended
+		<-returned
 	}
 	t.Cleanup(stop)
 	return p, stop
@@ -250,16 +250,16 @@ func TestKeeperPolls(t *testing.T) {
 	k := &Keeper{Folder: folder, Limit: l, Problem: func(what string, err error) { t.Errorf("%s: %v", what, err) }, proc: "/proc"}
 	k.logs, k.strays, k.reported = map[string]*logState{}, map[fileID]*stray{}, map[string]bool{}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
+	returned := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(returned)
 		k.pollSizes(ctx)
 	}()
 	startDaemon(t, path, 5_000_000)
 	time.Sleep(time.Second)
 	checkBound(t, openReadWrite(t, path), l, 2*time.Second)
 	cancel()
-	<-ended
+	<-returned
 }
 
 // A log that cannot be limited is reported; the others are limited.

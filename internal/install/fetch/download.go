@@ -58,8 +58,8 @@ func (f *Fetcher) download(ctx context.Context, u *url.URL, s *sink) error {
 		if f.cfg.Jitter != nil {
 			next = f.cfg.Jitter(next)
 		}
-		if ended := pause.Sleep(ctx, next); ended != nil {
-			return failure.New(failure.Download, "download %s: %w (before that: %w)", u.Redacted(), ended, withoutURL(err))
+		if cancelled := pause.Sleep(ctx, next); cancelled != nil {
+			return failure.New(failure.Download, "download %s: %w (before that: %w)", u.Redacted(), cancelled, withoutURL(err))
 		}
 	}
 }
