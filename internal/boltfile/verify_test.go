@@ -53,17 +53,17 @@ func TestTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "cut.db")
-	refused := 0
+	rejected := 0
 	for size := 0; size < len(good); size += 512 {
 		if err := os.WriteFile(path, good[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if openAndUse(t, path) {
-			refused++
+			rejected++
 		}
 	}
-	if refused < 20 {
-		t.Errorf("%d of %d lengths rejected, want 20 or more", refused, len(good)/512)
+	if rejected < 20 {
+		t.Errorf("%d of %d lengths rejected, want 20 or more", rejected, len(good)/512)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestLoops(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "loop.db")
-	branches, refused := 0, 0
+	branches, rejected := 0, 0
 	for at := 2 * 4096; at+4096 <= len(good); at += 4096 {
 		if order.Uint16(good[at+8:]) != branchFlag {
 			continue
@@ -87,13 +87,13 @@ func TestLoops(t *testing.T) {
 			t.Fatal(err)
 		}
 		if openAndUse(t, path) { // else the page is free
-			refused++
+			rejected++
 		}
 		if order.Uint64(good[at:]) != uint64(at/4096) {
 			t.Errorf("page %d: wrong number, the test misreads the format", at/4096)
 		}
 	}
-	if refused == 0 {
+	if rejected == 0 {
 		t.Errorf("0 of %d loops rejected", branches)
 	}
 }
@@ -190,7 +190,7 @@ func TestContradictions(t *testing.T) {
 		}, "free and in use"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused := 0
+			rejected := 0
 			for at := 2 * page; at < len(good); at += page {
 				if order.Uint16(good[at+8:]) != tc.flags || order.Uint64(good[at:]) != uint64(at/page) {
 					continue
@@ -205,10 +205,10 @@ func TestContradictions(t *testing.T) {
 					t.Fatal(err)
 				}
 				if strings.Contains(err.Error(), tc.why) {
-					refused++
+					rejected++
 				}
 			}
-			if refused == 0 {
+			if rejected == 0 {
 				t.Errorf("never rejected with %q", tc.why)
 			}
 		})

@@ -30,11 +30,11 @@ func TestDelegated(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			said := strings.Split(runInCgroup(t, filepath.Join(service, c.sub), "open", t.TempDir(), controller), "\n")
-			if said[0] != service {
-				t.Errorf("the place is %s, want %s", said[0], service)
+			lines := strings.Split(runInCgroup(t, filepath.Join(service, c.sub), "open", t.TempDir(), controller), "\n")
+			if lines[0] != service {
+				t.Errorf("the place is %s, want %s", lines[0], service)
 			}
-			own, want := said[len(said)-1], c.after
+			own, want := lines[len(lines)-1], c.after
 			if controller == "" {
 				want = c.sub
 			}
@@ -42,8 +42,8 @@ func TestDelegated(t *testing.T) {
 				if controller == "" {
 					testenv.SkipWithout(t, testenv.Cgroup2Controllers, "it has none")
 				}
-				if said[1] != "<nil>" || said[2] != "true <nil>" {
-					t.Errorf("handing down %s: %v", controller, said[1:])
+				if lines[1] != "<nil>" || lines[2] != "true <nil>" {
+					t.Errorf("handing down %s: %v", controller, lines[1:])
 				}
 			})
 			if !strings.HasSuffix(own, filepath.Join("/", filepath.Base(service), want)) {
@@ -52,9 +52,9 @@ func TestDelegated(t *testing.T) {
 		})
 	}
 	t.Run("EV-02 not delegated", func(t *testing.T) {
-		said, _, _ := strings.Cut(runInCgroup(t, makeService(t, tree.place.dir), "open", t.TempDir(), ""), "\n")
-		if said != tree.place.dir {
-			t.Errorf("the place is %s, want %s", said, tree.place.dir)
+		lines, _, _ := strings.Cut(runInCgroup(t, makeService(t, tree.place.dir), "open", t.TempDir(), ""), "\n")
+		if lines != tree.place.dir {
+			t.Errorf("the place is %s, want %s", lines, tree.place.dir)
 		}
 	})
 }

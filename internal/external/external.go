@@ -38,7 +38,7 @@ type Registry interface {
 	Find(ctx context.Context, name string) (r record.Record, found bool, err error)
 }
 
-// Packages stages the package of a change: fetches, verifies and unpacks it. It also
+// Packages fetches, verifies and unpacks the package of a change into staging. It also
 // keeps the package file.
 type Packages interface {
 	Stage(ctx context.Context, c plugin.Change) (*install.Staged, error)

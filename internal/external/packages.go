@@ -16,8 +16,8 @@ func (m *Manager) Unsupported(c plugin.Change) error {
 	return nil
 }
 
-// Fetch stages and verifies the package that an operator named (UP-11); the program
-// installs it from there. The program itself fetches packages that the control plane
+// Fetch fetches and verifies the package that an operator named, into staging (UP-11);
+// the program installs it from there. The program itself fetches packages that the control plane
 // lists.
 func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 	if err := m.Unsupported(c); err != nil || c.Package == "" {

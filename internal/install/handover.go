@@ -95,12 +95,12 @@ func (s *Staged) checkHandedOver(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	var said handOver
-	if err := json.Unmarshal(text, &said); err != nil {
+	var claim handOver
+	if err := json.Unmarshal(text, &claim); err != nil {
 		return fmt.Errorf("read %s: %w", handOverFile, err)
 	}
-	if said.Name != r.Name || said.Version != r.Version {
-		return fmt.Errorf("it holds %s %s, requested was %s %s", said.Name, said.Version, r.Name, r.Version)
+	if claim.Name != r.Name || claim.Version != r.Version {
+		return fmt.Errorf("it holds %s %s, requested was %s %s", claim.Name, claim.Version, r.Name, r.Version)
 	}
 	archive, err := openOwnFile(s.Archive())
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Staged) checkHandedOver(ctx context.Context, r Request) error {
 	if s.sums, err = fetch.Digest(ctx, archive); err != nil {
 		return err
 	}
-	if s.sums.SHA256 != said.SHA256 {
+	if s.sums.SHA256 != claim.SHA256 {
 		return errors.New("its package was changed after it was staged")
 	}
 	// From now on it is an ordinary staging folder.

@@ -71,7 +71,7 @@ func TestHandOverIsVerified(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(t *testing.T, folder string, r *install.Request)
 		config func(*install.Config)
-		says   string
+		message   string
 	}{
 		"changed": {func(t *testing.T, folder string, _ *install.Request) {
 			if err := os.WriteFile(filepath.Join(folder, "package.zip"), other, 0o600); err != nil {
@@ -130,8 +130,8 @@ func TestHandOverIsVerified(t *testing.T) {
 			if err := s.Leave(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := newInstaller(t, root, tt.config).Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("staged: %v, want %q", err, tt.says)
+			if _, err := newInstaller(t, root, tt.config).Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), tt.message) {
+				t.Errorf("staged: %v, want %q", err, tt.message)
 			}
 		})
 	}

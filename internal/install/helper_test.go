@@ -140,11 +140,11 @@ func listFiles(t *testing.T, root string) (names []string) {
 	return names
 }
 
-func checkRefused(t *testing.T, err error, code int, says string) {
+func checkRefused(t *testing.T, err error, code int, message string) {
 	t.Helper()
 	var e *failure.Error
-	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), says) {
-		t.Errorf("got %v, want exit code %d and %q", err, code, says)
+	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), message) {
+		t.Errorf("got %v, want exit code %d and %q", err, code, message)
 	}
 	t.Logf("| %s | %d | %v |", t.Name(), code, err)
 }

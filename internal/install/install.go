@@ -136,13 +136,13 @@ func (i *Installer) Stage(ctx context.Context, r Request) (*Staged, error) {
 	if r.Staged == "" {
 		return i.stageSource(ctx, r)
 	}
-	s, refused := i.openHandedOver(ctx, r)
-	if refused == nil {
+	s, unusable := i.openHandedOver(ctx, r)
+	if unusable == nil {
 		return i.discardOnError(s, i.checkPackage(ctx, s.addSignature(r), s))
 	}
 	s, err := i.stageSource(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("%w (and the staged package cannot be used: %w)", err, refused)
+		return nil, fmt.Errorf("%w (and the staged package cannot be used: %w)", err, unusable)
 	}
 	return s, nil
 }

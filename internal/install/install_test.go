@@ -155,7 +155,7 @@ func TestHostChecks(t *testing.T) {
 		name string
 		zip  []byte
 		code int
-		says string
+		message string
 	}{
 		{"CL-11 empty", nil, 235, "not a zip"},
 		{"CL-11 wrong name", config("agent", "other").zip(t), 238, "holds other"},
@@ -167,7 +167,7 @@ func TestHostChecks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			root := newRoot(t)
 			_, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: writePackage(t, tt.zip), Name: "agent", Version: "1.0"})
-			checkRefused(t, err, tt.code, tt.says)
+			checkRefused(t, err, tt.code, tt.message)
 			checkUntouched(t, root)
 		})
 	}
@@ -181,7 +181,7 @@ func TestDigests(t *testing.T) {
 		r       install.Request
 		require bool
 		by      install.Verified
-		says    string
+		message    string
 	}{
 		{"CL-09 sha256", install.Request{SHA256: sha}, true, install.BySHA256, ""},
 		{"CL-09 any case", install.Request{SHA256: strings.ToUpper(sha)}, false, install.BySHA256, ""},
@@ -197,8 +197,8 @@ func TestDigests(t *testing.T) {
 			i := newInstaller(t, root, func(c *install.Config) { c.RequireSHA256 = tt.require })
 			tt.r.Source = writePackage(t, z)
 			s, err := i.Stage(t.Context(), tt.r)
-			if tt.says != "" {
-				checkRefused(t, err, 239, tt.says)
+			if tt.message != "" {
+				checkRefused(t, err, 239, tt.message)
 				checkUntouched(t, root)
 				return
 			}

@@ -30,7 +30,7 @@ func TestSignature(t *testing.T) {
 		name   string
 		key    manifest.PrivateKey
 		change func(*manifest.Manifest)
-		says   string
+		message   string
 	}{
 		{"signed", mine, func(*manifest.Manifest) {}, ""},
 		{"by the other key", old, func(*manifest.Manifest) {}, ""},
@@ -73,8 +73,8 @@ func TestSignature(t *testing.T) {
 					r.Source = startServer(t, z, text) + "/p%2F1.zip?from=here"
 				}
 				s, err := i.Stage(t.Context(), r)
-				if tt.says != "" {
-					checkRefused(t, err, 239, tt.says)
+				if tt.message != "" {
+					checkRefused(t, err, 239, tt.message)
 					checkUntouched(t, root)
 					return
 				}

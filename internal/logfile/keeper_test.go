@@ -218,15 +218,15 @@ func TestKeeperBoundsMovedAndDeletedLogs(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			checkBound(t, f, l, 1500*time.Millisecond)
-			said := func(p *problems) func() bool {
+			reported := func(p *problems) func() bool {
 				return func() bool { return c.want == "" || strings.Contains(p.current("log of p"), c.want) }
 			}
-			waitUntil(t, "the problem is reported", said(p))
+			waitUntil(t, "the problem is reported", reported(p))
 			stop()
 			p, _ = startKeeper(t, folder, l)
 			time.Sleep(time.Second)
 			checkBound(t, f, l, 1500*time.Millisecond)
-			waitUntil(t, "the problem is reported again", said(p))
+			waitUntil(t, "the problem is reported again", reported(p))
 			if c.want == "" && p.current("log of p") != "" {
 				t.Errorf("problem: %s", p.current("log of p"))
 			}

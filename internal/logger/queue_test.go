@@ -56,10 +56,10 @@ func TestQueueDropsLines(t *testing.T) {
 		close(to.reads)
 		synctest.Wait()
 		to.mu.Lock()
-		said := to.got.String()
+		written := to.got.String()
 		to.mu.Unlock()
-		if lines := strings.Count(said, "\n"); uint64(lines) != 1000-d.Lines+1 || !strings.Contains(said, fmt.Sprintf(`"lines":%d`, d.Lines)) {
-			t.Errorf("%d lines, the last %q", lines, said[max(0, len(said)-200):])
+		if lines := strings.Count(written, "\n"); uint64(lines) != 1000-d.Lines+1 || !strings.Contains(written, fmt.Sprintf(`"lines":%d`, d.Lines)) {
+			t.Errorf("%d lines, the last %q", lines, written[max(0, len(written)-200):])
 		}
 		if d := q.Dropped(); !strings.Contains(d.Why, "log lines dropped, the last at") {
 			t.Errorf("afterwards %+v", d)

@@ -96,7 +96,7 @@ func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 	if err = errors.Join(err, answer.Close()); err != nil {
 		t.Fatal(err)
 	}
-	refused, err := io.ReadAll(ready)
+	mountError, err := io.ReadAll(ready)
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -104,14 +104,14 @@ func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 		}
 		stopped = true
 		_ = stdin.Close()
-		if err := server.Wait(); err != nil && len(refused) == 0 {
+		if err := server.Wait(); err != nil && len(mountError) == 0 {
 			t.Errorf("serve the recorded folder: %v", err)
 			_ = unix.Unmount(folder, unix.MNT_DETACH)
 		}
 	}
-	if err != nil || len(refused) > 0 {
+	if err != nil || len(mountError) > 0 {
 		stop()
-		testenv.SkipWithout(t, testenv.Fuse, fmt.Sprintf("%s%v", refused, err))
+		testenv.SkipWithout(t, testenv.Fuse, fmt.Sprintf("%s%v", mountError, err))
 	}
 	return stop
 }

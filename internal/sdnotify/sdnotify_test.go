@@ -43,22 +43,22 @@ func TestRun(t *testing.T) {
 	t.Setenv("WATCHDOG_PID", "")
 	log := logger.Silent()
 
-	said := make(chan string, 1000)
+	notifications := make(chan string, 1000)
 	go func() {
 		buf := make([]byte, 4096)
 		for {
 			n, err := socket.Read(buf)
 			if err != nil {
-				close(said)
+				close(notifications)
 				return
 			}
-			said <- string(buf[:n])
+			notifications <- string(buf[:n])
 		}
 	}()
 	next := func() string {
 		t.Helper()
 		select {
-		case s := <-said:
+		case s := <-notifications:
 			return s
 		case <-time.After(20 * time.Second):
 			t.Fatal("no notification")
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 	a.silent.Store(true)
 	for quiet := false; !quiet; { // notifications in flight arrive, then none
 		select {
-		case <-said:
+		case <-notifications:
 		case <-time.After(300 * time.Millisecond):
 			quiet = true
 		}

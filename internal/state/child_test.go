@@ -146,16 +146,16 @@ func saveOnFullDisk(path string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 100_000, Max: limit.Max}); err != nil {
 		return err
 	}
-	refused := 0
+	failed := 0
 	for n := range 200 {
 		if s.Save(bigChange(n)) != nil {
-			refused++
+			failed++
 		}
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	fmt.Println(refused)
+	fmt.Println(failed)
 	return s.Save(bigChange(200))
 }
 
@@ -176,9 +176,9 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil || refused < 20 || refused > 180 {
-		t.Errorf("%d of 200 saves failed, want 20 to 180", refused)
+	failed, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || failed < 20 || failed > 180 {
+		t.Errorf("%d of 200 saves failed, want 20 to 180", failed)
 	}
 	if _, m := mustOpen(t, path); len(m.Events) != 201 {
 		t.Errorf("read %d events, want 201", len(m.Events))

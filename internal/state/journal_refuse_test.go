@@ -26,17 +26,17 @@ func TestJournalOnAFullFileSystem(t *testing.T) {
 	}
 	path := filepath.Join(dir, "state.db")
 	s, _ := mustOpen(t, path)
-	refused := 0
+	failed := 0
 	const last = 2000
 	for n := 1; n <= last; n++ {
 		if err := s.Save(journalChanges(n, n)); err != nil {
-			refused++
+			failed++
 			if !errors.Is(err, unix.ENOSPC) {
 				t.Fatalf("error %v, want no space", err)
 			}
 		}
 	}
-	if refused == 0 {
+	if failed == 0 {
 		t.Error("no Save failed on a full disk")
 	}
 	if got := mustRead(t, path, Filter{}); len(got) == 0 || len(got) >= last {

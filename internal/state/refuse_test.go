@@ -120,16 +120,16 @@ func TestFullFileSystem(t *testing.T) {
 	}
 	path := filepath.Join(dir, "state.db")
 	s, _ := mustOpen(t, path)
-	refused := 0
+	failed := 0
 	for n := range 200 {
 		if err := s.Save(bigChange(n)); err != nil {
-			refused++
+			failed++
 			if !errors.Is(err, unix.ENOSPC) {
 				t.Fatalf("error %v, want no space", err)
 			}
 		}
 	}
-	if refused == 0 {
+	if failed == 0 {
 		t.Error("no Save failed on a full disk")
 	}
 	if err := os.Remove(ballast); err != nil {

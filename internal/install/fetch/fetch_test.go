@@ -56,11 +56,11 @@ func checkWhole(t *testing.T, want, got []byte, sums fetch.Sums, err error) {
 	}
 }
 
-func checkRefused(t *testing.T, err error, code int, says string) {
+func checkRefused(t *testing.T, err error, code int, message string) {
 	t.Helper()
 	var e *failure.Error
-	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), says) {
-		t.Errorf("got %v, want exit code %d and %q", err, code, says)
+	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), message) {
+		t.Errorf("got %v, want exit code %d and %q", err, code, message)
 	}
 }
 
