@@ -69,9 +69,9 @@ func TestHandOver(t *testing.T) {
 func TestHandOverIsVerified(t *testing.T) {
 	other := sample().withFile("more", "x").zip(t)
 	for name, tt := range map[string]struct {
-		change func(t *testing.T, folder string, r *install.Request)
-		config func(*install.Config)
-		message   string
+		change  func(t *testing.T, folder string, r *install.Request)
+		config  func(*install.Config)
+		message string
 	}{
 		"changed": {func(t *testing.T, folder string, _ *install.Request) {
 			if err := os.WriteFile(filepath.Join(folder, "package.zip"), other, 0o600); err != nil {

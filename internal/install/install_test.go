@@ -152,9 +152,9 @@ func TestHostChecks(t *testing.T) {
 		return sample().withFile("config.json", strings.Replace(sample()["config.json"], old, new, 1))
 	}
 	for _, tt := range []struct {
-		name string
-		zip  []byte
-		code int
+		name    string
+		zip     []byte
+		code    int
 		message string
 	}{
 		{"CL-11 empty", nil, 235, "not a zip"},
@@ -181,7 +181,7 @@ func TestDigests(t *testing.T) {
 		r       install.Request
 		require bool
 		by      install.Verified
-		message    string
+		message string
 	}{
 		{"CL-09 sha256", install.Request{SHA256: sha}, true, install.BySHA256, ""},
 		{"CL-09 any case", install.Request{SHA256: strings.ToUpper(sha)}, false, install.BySHA256, ""},

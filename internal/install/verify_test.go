@@ -27,10 +27,10 @@ func TestSignature(t *testing.T) {
 	mine, old, foreign := newKey(t), newKey(t), newKey(t)
 	now := time.Unix(1_800_000_000, 0)
 	for _, tt := range []struct {
-		name   string
-		key    manifest.PrivateKey
-		change func(*manifest.Manifest)
-		message   string
+		name    string
+		key     manifest.PrivateKey
+		change  func(*manifest.Manifest)
+		message string
 	}{
 		{"signed", mine, func(*manifest.Manifest) {}, ""},
 		{"by the other key", old, func(*manifest.Manifest) {}, ""},
