@@ -70,7 +70,7 @@ func (o *ownFiles) run(ctx context.Context) error {
 
 func (o *ownFiles) check() {
 	for _, f := range o.files {
-		failed, err := bounded.Run(&o.hung, f.what, o.hung.Patience(fileLimit), f.keep, nil)
+		failed, err := bounded.Run(&o.hung, f.what, o.hung.NextLimit(fileLimit), f.keep, nil)
 		if err != nil {
 			failed = errors.New("the disk does not answer")
 		}

@@ -33,7 +33,7 @@ A file or URL is a package. NAME@VERSION is one that the control plane lists, or
 that is unpacked on this host; a NAME alone is the newest that the control plane
 lists, if that is newer than the one on this host.`,
 		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error) {
-			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.Remote(arg) {
+			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.IsRemote(arg) {
 				switch {
 				case strings.Contains(arg, "@"):
 					return versionWish(arg)
@@ -56,7 +56,7 @@ lists, if that is newer than the one on this host.`,
 // packageWish is the wish for the package at a file or URL, whose name and
 // version it has to be looked into for.
 func packageWish(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (wish, error) {
-	if !fetch.Remote(source) {
+	if !fetch.IsRemote(source) {
 		var err error
 		if source, err = filepath.Abs(source); err != nil {
 			return wish{}, err
