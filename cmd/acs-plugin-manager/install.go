@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/native"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -33,7 +33,7 @@ type installed struct {
 func (m *manager) installer() (*install.Installer, error) {
 	cfg := m.cfg
 	cfg.Install.FetchTimeout = cmp.Or(max(m.o.fetchTimeout, 0), cfg.Install.FetchTimeout)
-	i, err := supply.Installer(cfg)
+	i, err := packagesource.NewInstaller(cfg)
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
@@ -204,7 +204,7 @@ func (m *manager) mayChange(name string) error {
 // warnOfBan says that the supervisor refuses a version to the control plane for
 // a while, which does not bind who sits before the host.
 func (m *manager) warnOfBan(name, version string) {
-	if ban, banned := transaction.New(m.cfg.Root, nil).Banned(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
+	if ban, banned := transaction.New(m.cfg.Root, nil).FindQuarantined(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
 		m.say("the supervisor blocks %s %s until %s: %s", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
 	}
 }

@@ -113,7 +113,7 @@ func (t *Tree) leaf(folder, name string) (*Leaf, error) {
 
 // leafOf returns a plugin's leaf, which need not be there.
 func (t *Tree) leafOf(folder, name string) *Leaf {
-	l := &Leaf{t, folder, layout.LeafName(name)}
+	l := &Leaf{t, folder, layout.CgroupName(name)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if name == t.names[name] { // the name of a leaf whose plugin is not known
@@ -133,7 +133,7 @@ func (t *Tree) nameOf(leaf string) string {
 	switch {
 	case known:
 		return name
-	case layout.LeafName(leaf) != leaf:
+	case layout.CgroupName(leaf) != leaf:
 		t.names[leaf] = leaf
 	}
 	return leaf

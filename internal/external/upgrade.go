@@ -98,14 +98,14 @@ func sysTag(before, after record.Record) plugin.SysTag {
 // Unfinished returns nothing: the program finishes what it begins.
 func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }
 
-// Refused returns nothing: the program refuses no version for a while.
-func (m *Manager) Refused() ([]plugin.QuarantinedVersion, error) { return nil, nil }
+// ListQuarantined returns nothing: the program refuses no version for a while.
+func (m *Manager) ListQuarantined() ([]plugin.QuarantinedVersion, error) { return nil, nil }
 
 // Problems returns nothing: the external program removes folders and takes locks.
 func (m *Manager) Problems() []plugin.Problem { return nil }
 
-// TidyUp does nothing.
-func (m *Manager) TidyUp(context.Context) error { return nil }
+// CleanUp does nothing.
+func (m *Manager) CleanUp(context.Context) error { return nil }
 
 // ConfirmStart runs `--status` of a plugin that was started (RS-06). Nothing
 // is known of its processes, so it is not asked again.

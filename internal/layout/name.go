@@ -9,9 +9,9 @@ import (
 
 // The longest file name, and how much of a longer one is kept, in bytes (SPEC 1).
 const (
-	maxName  = 255
-	keptName = 200
-	sumName  = 8 // hex digits of the SHA-256, after a dash
+	maxName      = 255
+	keptName     = 200
+	digestDigits = 8 // hex digits of the SHA-256, after a dash
 )
 
 // FileName returns the name for a file of that name: itself, or when the file
@@ -22,7 +22,7 @@ func FileName(name string) string {
 	if len(name) <= maxName {
 		return name
 	}
-	return shortened(name, name)
+	return shorten(name, name)
 }
 
 // SuffixedName returns the name for a file that is made of a name and a suffix.
@@ -33,7 +33,7 @@ func SuffixedName(name, suffix string) string {
 	if len(name)+len(suffix) <= maxName && !looksShortened(name) {
 		return name + suffix
 	}
-	return shortened(name, name+suffix) + suffix
+	return shorten(name, name+suffix) + suffix
 }
 
 // PairName returns the name for what is about a version of a plugin:
@@ -43,15 +43,15 @@ func PairName(name, version string) string {
 	if strings.Count(pair, "@") == 1 {
 		return pair
 	}
-	return shortened(pair, name+"\x00"+version)
+	return shorten(pair, name+"\x00"+version)
 }
 
-// LeafName returns the name of a plugin's cgroup: its own, or the shortened form
+// CgroupName returns the name of a plugin's cgroup: its own, or the shortened form
 // where the kernel has files of such a name (SPEC 1).
-func LeafName(name string) string {
+func CgroupName(name string) string {
 	prefix, _, dotted := strings.Cut(name, ".")
 	if dotted && slices.Contains(kernelPrefixes[:], prefix) || slices.Contains(kernelFiles[:], name) {
-		return shortened(name, name)
+		return shorten(name, name)
 	}
 	return FileName(name)
 }
@@ -66,17 +66,17 @@ var (
 	kernelFiles = [...]string{"tasks", "notify_on_release", "release_agent"}
 )
 
-// shortened returns the first bytes of a name, a dash, and some of the digest of
+// shorten returns the first bytes of a name, a dash, and some of the digest of
 // what it stands for.
-func shortened(name, whole string) string {
+func shorten(name, whole string) string {
 	sum := sha256.Sum256([]byte(whole))
-	return name[:min(len(name), keptName)] + "-" + hex.EncodeToString(sum[:sumName/2])
+	return name[:min(len(name), keptName)] + "-" + hex.EncodeToString(sum[:digestDigits/2])
 }
 
 // looksShortened reports whether a name of a plugin has the length and the form
 // of one that was shortened.
 func looksShortened(name string) bool {
-	if len(name) != keptName+1+sumName || name[keptName] != '-' {
+	if len(name) != keptName+1+digestDigits || name[keptName] != '-' {
 		return false
 	}
 	return strings.Trim(name[keptName+1:], "0123456789abcdef") == ""

@@ -97,7 +97,7 @@ func TestEveryNameAtEveryPlace(t *testing.T) {
 		if half := filepath.Base(HalfRemoved(filepath.Join(root, name))); plugin.CheckName(half) == nil {
 			t.Errorf("%q is the name of a plugin", half)
 		}
-		make(name, filepath.Join(root, "leaves", LeafName(name)))
+		make(name, filepath.Join(root, "leaves", CgroupName(name)))
 	}
 }
 
@@ -131,7 +131,7 @@ func TestLeafName(t *testing.T) {
 		"p": true, "cgroups.x": true, "memoryx": true, "memory": true, "my.cpu": true,
 		"cgroup.procs": false, "memory.max": false, "cpu.x": false, "tasks": false,
 	} {
-		if got := LeafName(name); (got == name) != own {
+		if got := CgroupName(name); (got == name) != own {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

@@ -18,11 +18,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// discard removes a folder of a plugin. What is half removed has another name
+// removeFolder removes a folder of a plugin. What is half removed has another name
 // and is no plugin and no version any more. A folder that cannot be renamed, as
 // in a lower layer of its file system, is removed where it is (EV-32). The error
 // says what is left.
-func (m *Manager) discard(dir string) error {
+func (m *Manager) removeFolder(dir string) error {
 	left := layout.HalfRemoved(dir)
 	err := m.step.Before("set aside " + filepath.Base(dir))
 	if err == nil {
@@ -87,9 +87,9 @@ func (m *Manager) noteUndeleted(dir string, err error) error {
 	return err
 }
 
-// Undeleted returns the folders that could not be removed, in the order of their
+// listUndeleted returns the folders that could not be removed, in the order of their
 // paths.
-func (m *Manager) Undeleted() (problems []plugin.Problem) {
+func (m *Manager) listUndeleted() (problems []plugin.Problem) {
 	m.undeleted.mu.Lock()
 	defer m.undeleted.mu.Unlock()
 	for _, path := range slices.Sorted(maps.Keys(m.undeleted.each)) {
@@ -98,8 +98,8 @@ func (m *Manager) Undeleted() (problems []plugin.Problem) {
 	return problems
 }
 
-// joined is two notes as one.
-func joined(a, b string) string {
+// joinNotes is two notes as one.
+func joinNotes(a, b string) string {
 	if a == "" {
 		return b
 	}
@@ -127,12 +127,12 @@ func (m *Manager) pruneVersions(name, from, current string) (err error) {
 		if !e.IsDir() || plugin.CheckName(v) != nil || v == current || v == previous || previous == "" {
 			continue
 		}
-		dir := m.dir(name, v)
+		dir := m.versionFolder(name, v)
 		once := slices.Contains(installed, v)
 		if !once && plugin.CompareVersions(v, current) > 0 && install.VerifiedBy(dir, name, v) == plugin.VerifiedUnknown {
 			continue
 		}
-		if failed := m.discard(dir); failed != nil {
+		if failed := m.removeFolder(dir); failed != nil {
 			err = errors.Join(err, failed)
 			if once {
 				kept = append(kept, v)
@@ -142,16 +142,16 @@ func (m *Manager) pruneVersions(name, from, current string) (err error) {
 	if previous != "" {
 		kept = append(kept, previous)
 	}
-	if failed := m.changes.Remember(name, append(kept, current)); failed != nil {
+	if failed := m.changes.SaveHistory(name, append(kept, current)); failed != nil {
 		m.log.WithError(failed).WithField("plugin", name).Warn("History of the versions cannot be saved")
 	}
 	return err
 }
 
-// remember notes that one version replaced another.
-func (m *Manager) remember(name, from, to string) {
+// saveReplaced notes that one version replaced another.
+func (m *Manager) saveReplaced(name, from, to string) {
 	versions := slices.DeleteFunc(m.changes.History(name), func(v string) bool { return v == from || v == to })
-	if err := m.changes.Remember(name, append(versions, from, to)); err != nil {
+	if err := m.changes.SaveHistory(name, append(versions, from, to)); err != nil {
 		m.log.WithError(err).WithField("plugin", name).Warn("History of the versions cannot be saved")
 	}
 }

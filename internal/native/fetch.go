@@ -21,15 +21,15 @@ func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 	case plugin.ChangeRemove, plugin.ChangeRollback, plugin.ChangeResume:
 		return plugin.CheckName(c.Name)
 	}
-	if _, err := m.admit(ctx, c); err != nil {
+	if _, err := m.checkChange(ctx, c); err != nil {
 		return err
 	}
 	if m.packages == nil {
 		return nil
 	}
 	var distrust error // of what lies unpacked; a package that can be trusted takes its place
-	if c.Package == "" && isFolder(m.dir(c.Name, c.Version)) {
-		if distrust = m.distrust(ctx, c); distrust == nil {
+	if c.Package == "" && isFolder(m.versionFolder(c.Name, c.Version)) {
+		if distrust = m.checkTrust(ctx, c); distrust == nil {
 			return nil
 		}
 	}
@@ -48,9 +48,9 @@ func (m *Manager) Fetch(ctx context.Context, c plugin.Change) error {
 	return nil
 }
 
-// distrust returns why what lies unpacked of a version may not be installed as it
+// checkTrust returns why what lies unpacked of a version may not be installed as it
 // is, or nil. An operator may have it installed whatever it is.
-func (m *Manager) distrust(ctx context.Context, c plugin.Change) error {
+func (m *Manager) checkTrust(ctx context.Context, c plugin.Change) error {
 	if m.packages == nil || c.ByOperator() {
 		return nil
 	}

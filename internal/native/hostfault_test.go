@@ -44,22 +44,22 @@ func (h *faultyHost) fail(times int, verbs ...string) {
 // EV-24: a healthy plugin that the host cannot ask is left alone by whatever is
 // to be done about it.
 func TestHostFaultKillsNothing(t *testing.T) {
-	eachWatch(t, func(t *testing.T, b *bench) {
+	withEachWatchMethod(t, func(t *testing.T, b *fixture) {
 		host := &faultyHost{Runner: b.runner}
 		b.Manager.runner = host
-		p := b.install("p", "1.0", serves, "1")
+		p := b.install("p", "1.0", daemonByFile, "1")
 		if got := b.Start(t.Context(), p); got.Err != nil || len(got.Processes) == 0 {
 			t.Fatalf("started: %+v", got)
 		}
 		b.touch("plugin/p/1.0/running")
-		before := b.runs()
+		before := b.listProcesses()
 		time.Sleep(1100 * time.Millisecond) // it is older than its deadline: whatever said no would kill it
 		unhurt := func(t *testing.T, got plugin.Outcome) {
 			t.Helper()
 			if !got.HostFault {
 				t.Errorf("outcome %+v", got)
 			}
-			if after := b.runs(); len(after) == 0 || after[0] != before[0] {
+			if after := b.listProcesses(); len(after) == 0 || after[0] != before[0] {
 				t.Errorf("ran as %+v, runs as %+v", before, after)
 			}
 		}
@@ -85,20 +85,20 @@ func TestHostFaultKillsNothing(t *testing.T) {
 func TestHostFaultInUpgrade(t *testing.T) {
 	for _, verb := range []string{"--stop", "--upgrade", "--start"} {
 		t.Run("EV-24 "+verb, func(t *testing.T) {
-			b := newBench(t, func(o *Options) { o.Quarantine = time.Hour })
+			b := newFixture(t, func(o *Options) { o.Quarantine = time.Hour })
 			host := &faultyHost{Runner: b.runner}
 			b.Manager.runner = host
-			old := b.install("p", "1.0", wellBehaved, "20")
+			old := b.install("p", "1.0", okScript, "20")
 			if got := b.Start(t.Context(), old); got.Err != nil {
 				t.Fatal(got.Err)
 			}
-			b.unpack("p", "2.0", `[ "$1" = --upgrade ] && exit 0`+wellBehaved, "")
+			b.unpack("p", "2.0", `[ "$1" = --upgrade ] && exit 0`+okScript, "")
 			host.fail(1, verb)
-			got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.ChangePermit{})
+			got := b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.ChangePermit{})
 			if got.Err != nil || got.Plugin.Version != "2.0" || got.Status != plugin.StatusRunning {
 				t.Errorf("changed: %+v", got)
 			}
-			if bans, err := b.Refused(); err != nil || len(bans) > 0 {
+			if bans, err := b.ListQuarantined(); err != nil || len(bans) > 0 {
 				t.Errorf("quarantine %v, %v", bans, err)
 			}
 		})

@@ -32,7 +32,7 @@ func (m *Manager) Install(ctx context.Context, s *install.Staged, r record.Recor
 	if _, err = m.registry.Put(ctx, r); err != nil {
 		return errors.Join(fmt.Errorf("%s %w: %w", r.Name, ErrNotRecorded, err), s.Withdraw())
 	}
-	if err := m.changes.Accept(ctx, s.Config.Name, s.Sequence); err != nil {
+	if err := m.changes.SaveSequence(ctx, s.Config.Name, s.Sequence); err != nil {
 		if had {
 			_, err2 := m.registry.Put(ctx, old)
 			err = errors.Join(err, err2)
@@ -42,7 +42,7 @@ func (m *Manager) Install(ctx context.Context, s *install.Staged, r record.Recor
 		return failure.Because(failure.Storage, errors.Join(err, s.Withdraw()))
 	}
 	if had && old.Version != r.Version {
-		m.remember(r.Name, old.Version, r.Version)
+		m.saveReplaced(r.Name, old.Version, r.Version)
 	}
 	return nil
 }

@@ -24,15 +24,15 @@ func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 // FollowLeaves follows the plugins' cgroups beside Follow, until ctx ends.
 func (m *Manager) FollowLeaves(ctx context.Context) error { return m.tracker.FollowLeaves(ctx) }
 
-// makeRoom makes sure that nothing of a plugin that says it does not run is
+// waitForLeftovers makes sure that nothing of a plugin that says it does not run is
 // left when it is started: it must never run twice. What is younger than the
 // plugin's deadline may be a start in progress, by an earlier life of the
 // supervisor perhaps, and is given the rest of it; what is older is killed
 // (EV-07), unless the host could not run `--status` (EV-24). It reports whether
 // the plugin runs after all.
-func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
+func (m *Manager) waitForLeftovers(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
-		left, err := m.left(p)
+		left, err := m.listLeftovers(p)
 		if err != nil || len(left) == 0 {
 			return false, err
 		}
@@ -42,10 +42,10 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 		case plugin.StatusUnknown:
 			return false, verb.Unanswered(ctx, probe)
 		}
-		age := oldest(left)
+		age := findOldestAge(left)
 		if age >= verb.Deadline(p) {
-			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin says it does not run, what is left of it is killed")
-			return false, m.kill(ctx, p)
+			m.logFor(p).WithField("pids", listPIDs(left)).Warn("Plugin says it does not run, what is left of it is killed")
+			return false, m.killProcesses(ctx, p)
 		}
 		if err := pause.Sleep(ctx, min(pauses.Next(), verb.Deadline(p)-age)); err != nil {
 			return false, err
@@ -53,17 +53,17 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 	}
 }
 
-// clear kills what a plugin that was stopped leaves running.
-func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
+// killLeftovers kills what a plugin that was stopped leaves running.
+func (m *Manager) killLeftovers(ctx context.Context, p plugin.Plugin) error {
 	over := time.Now().Add(m.grace)
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
-		left, err := m.left(p)
+		left, err := m.listLeftovers(p)
 		if err != nil || len(left) == 0 {
 			return err
 		}
 		if time.Now().After(over) {
-			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin was stopped, what is left of it is killed")
-			return m.kill(ctx, p)
+			m.logFor(p).WithField("pids", listPIDs(left)).Warn("Plugin was stopped, what is left of it is killed")
+			return m.killProcesses(ctx, p)
 		}
 		if err := pauses.Sleep(ctx); err != nil {
 			return err
@@ -71,15 +71,15 @@ func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
 	}
 }
 
-func (m *Manager) kill(ctx context.Context, p plugin.Plugin) error {
+func (m *Manager) killProcesses(ctx context.Context, p plugin.Plugin) error {
 	if err := m.tracker.KillPlugin(ctx, p.Name); err != nil {
 		return fmt.Errorf("kill what is left of it: %w", err)
 	}
 	return nil
 }
 
-// left is what runs of a plugin, as far as is known.
-func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
+// listLeftovers is what runs of a plugin, as far as is known.
+func (m *Manager) listLeftovers(p plugin.Plugin) ([]plugin.Process, error) {
 	if m.tracker == nil || p.Duplicate {
 		return nil, nil
 	}
@@ -90,22 +90,22 @@ func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
 	return left, nil
 }
 
-// running adds to an outcome what runs now, for one that ran no verb of its own.
-func (m *Manager) running(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
+// addProcesses adds to an outcome what runs now, for one that ran no verb of its own.
+func (m *Manager) addProcesses(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
 	if m.tracker != nil && !p.Duplicate {
 		o.Processes, o.RunID, _ = m.tracker.ListProcesses(p.Name)
 	}
 	return o
 }
 
-func oldest(ps []plugin.Process) (age time.Duration) {
+func findOldestAge(ps []plugin.Process) (age time.Duration) {
 	for _, p := range ps {
 		age = max(age, process.Age(p))
 	}
 	return age
 }
 
-func pids(ps []plugin.Process) []int {
+func listPIDs(ps []plugin.Process) []int {
 	all := make([]int, len(ps))
 	for i, p := range ps {
 		all[i] = p.PID

@@ -80,27 +80,27 @@ type Packages interface {
 // goroutines at once; each call ends soon after its context, and with it the
 // processes it ran. It has nothing to close: the Runner is drained by its owner.
 type Manager struct {
-	root      string
-	runner    Runner
-	registry  *registry.Registry
-	tracker   *process.Tracker
-	parallel  int
-	patience  time.Duration // how long a probe counts against parallel
-	downgrade bool
-	grace     time.Duration
-	byProcess bool // see Options.GoneByProcesses
+	root          string
+	runner        Runner
+	registry      *registry.Registry
+	tracker       *process.Tracker
+	parallel      int
+	probePatience time.Duration // how long a probe counts against parallel
+	downgrade     bool
+	grace         time.Duration
+	byProcess     bool // see Options.GoneByProcesses
 
-	changes    *transaction.Store
-	staged     install.Kept
-	undeleted  undeleted
-	waits      lockWaits
-	quiet      time.Duration // see quietFor
-	opening    func(name string)
-	window     time.Duration // in which a new version proves itself
-	quarantine time.Duration
-	heartbeats Heartbeats
-	packages   Packages
-	step       failpoint.Step // asked before each step of a transaction; nil in production
+	changes     *transaction.Store
+	staged      install.Kept
+	undeleted   undeleted
+	waits       lockWaits
+	quietPeriod time.Duration // see quietFor
+	openingLock func(name string)
+	proveWindow time.Duration // in which a new version proves itself
+	quarantine  time.Duration
+	heartbeats  Heartbeats
+	packages    Packages
+	step        failpoint.Step // asked before each step of a transaction; nil in production
 
 	log      logrus.FieldLogger
 	os, arch string
@@ -112,10 +112,10 @@ type Manager struct {
 // New returns a manager. It touches no file.
 func New(o Options) *Manager {
 	m := &Manager{
-		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: verb.Parallel(o.Parallel), patience: verb.Patience,
+		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: verb.Parallel(o.Parallel), probePatience: verb.Patience,
 		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
-		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
-		quiet: quietFor, opening: o.OpeningLock,
+		origins: newOrigins(), changes: transaction.New(o.Root, nil), proveWindow: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
+		quietPeriod: defaultQuietPeriod, openingLock: o.OpeningLock,
 	}
 	if m.grace <= 0 {
 		m.grace = DefaultGrace
@@ -136,20 +136,20 @@ func (m *Manager) List(ctx context.Context) (plugin.List, error) {
 	if err != nil {
 		return list, err
 	}
-	m.origins.add(m.root, list.Plugins)
-	m.origins.keep(m.root, list.Plugins)
+	m.origins.addVerified(m.root, list.Plugins)
+	m.origins.forgetOthers(m.root, list.Plugins)
 	return list, nil
 }
 
-// Refused are the versions in quarantine. The error is that there may be more.
-func (m *Manager) Refused() ([]plugin.QuarantinedVersion, error) {
-	return m.changes.Bans(time.Now(), m.quarantine)
+// ListQuarantined are the versions in quarantine. The error is that there may be more.
+func (m *Manager) ListQuarantined() ([]plugin.QuarantinedVersion, error) {
+	return m.changes.ListQuarantined(time.Now(), m.quarantine)
 }
 
-// TidyUp forgets the quarantines that are over, and ends the exchanges of
+// CleanUp forgets the quarantines that are over, and ends the exchanges of
 // folders that a killed process left; before anybody upgrades.
-func (m *Manager) TidyUp(ctx context.Context) error {
-	return errors.Join(m.changes.SweepBans(time.Now(), m.quarantine), m.endExchanges(ctx))
+func (m *Manager) CleanUp(ctx context.Context) error {
+	return errors.Join(m.changes.RemoveExpired(time.Now(), m.quarantine), m.endExchanges(ctx))
 }
 
 // endExchanges ends those that no transaction knows of, as those of a command
@@ -160,7 +160,7 @@ func (m *Manager) endExchanges(ctx context.Context) error {
 		if _, found, err := m.changes.Find(name); found || err != nil {
 			continue
 		}
-		soon, cancel := context.WithTimeout(ctx, exchangeLimit)
+		soon, cancel := context.WithTimeout(ctx, exchangeLockTimeout)
 		l, _, err := m.takeLock(soon, name, "ending an exchange of folders")
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -175,11 +175,11 @@ func (m *Manager) endExchanges(ctx context.Context) error {
 	return failed
 }
 
-// exchangeLimit is how long another program is waited for, that has the plugin
+// exchangeLockTimeout is how long another program is waited for, that has the plugin
 // whose exchange was cut short.
-const exchangeLimit = 100 * time.Millisecond
+const exchangeLockTimeout = 100 * time.Millisecond
 
-// dir is the folder of one version of a plugin. Name and version are checked by the caller.
-func (m *Manager) dir(name, version string) string {
+// versionFolder is the folder of one version of a plugin. Name and version are checked by the caller.
+func (m *Manager) versionFolder(name, version string) string {
 	return layout.Version(m.root, name, version)
 }

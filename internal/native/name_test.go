@@ -19,13 +19,13 @@ import (
 // SPEC 1: a plugin with any allowed name and version is installed, installed
 // again, quarantined and removed.
 func TestPluginsOfEveryName(t *testing.T) {
-	b := newBench(t, func(o *Options) {
+	b := newFixture(t, func(o *Options) {
 		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(i.Close)
-		o.Packages, o.Quarantine = packaged{i}, time.Hour
+		o.Packages, o.Quarantine = packageInstaller{i}, time.Hour
 	})
 	long := strings.Repeat("n", 255)
 	release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(b.root, "x", "1.0"), nil)
@@ -69,19 +69,19 @@ func TestPluginsOfEveryName(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if got := b.make(t.Context(), o, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
+			if got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 				t.Errorf("%q %q: %+v", name, version, got)
 			}
 		}
-		if err := b.changes.Ban(plugin.QuarantinedVersion{Name: name, Version: version, Until: time.Now().Add(time.Minute)}); err != nil {
+		if err := b.changes.Quarantine(plugin.QuarantinedVersion{Name: name, Version: version, Until: time.Now().Add(time.Minute)}); err != nil {
 			t.Error(err)
 		}
 		offered := plugin.Change{Name: name, Version: version}
-		if got := b.make(t.Context(), offered, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
+		if got := b.fetchAndChange(t.Context(), offered, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
 			t.Errorf("%q %q, refused: %+v", name, version, got)
 		}
 		removal := plugin.Change{Name: name, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}
-		if got := b.make(t.Context(), removal, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
+		if got := b.fetchAndChange(t.Context(), removal, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 			t.Errorf("%q %q, removed: %+v", name, version, got)
 		}
 	}

@@ -14,10 +14,10 @@ import (
 // EV-24: a version folder on a file system that does not answer does not delay
 // the list, and what is known of the other packages is in it.
 func TestListBesideHungFileSystem(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	for _, name := range []string{"hung", "p"} {
-		b.install(name, "1.0", wellBehaved, "20")
-		writeOrigin(t, b.dir(name, "1.0"), name, plugin.BySHA256)
+		b.install(name, "1.0", okScript, "20")
+		writeOrigin(t, b.versionFolder(name, "1.0"), name, plugin.BySHA256)
 	}
 	verified := func() map[string]plugin.Verified {
 		began := time.Now()
@@ -32,7 +32,7 @@ func TestListBesideHungFileSystem(t *testing.T) {
 		return got
 	}
 	verified()
-	testenv.MountHung(t, b.dir("hung", "1.0"))
+	testenv.MountHung(t, b.versionFolder("hung", "1.0"))
 	for range 3 {
 		if got := verified(); got["hung"] != plugin.BySHA256 || got["p"] != plugin.BySHA256 {
 			t.Errorf("remembered: %v", got)
@@ -52,11 +52,11 @@ func TestListBesideHungFileSystem(t *testing.T) {
 
 // A file that takes the place of the one that was read is read, too.
 func TestOriginIsReadAgain(t *testing.T) {
-	b := newBench(t)
-	b.install("p", "1.0", wellBehaved, "20")
+	b := newFixture(t)
+	b.install("p", "1.0", okScript, "20")
 	for _, by := range []plugin.Verified{plugin.ByMD5, plugin.BySHA256} {
-		writeOrigin(t, b.dir("p", "1.0"), "p", by)
-		if got := b.verified("p"); got != by {
+		writeOrigin(t, b.versionFolder("p", "1.0"), "p", by)
+		if got := b.listVerified("p"); got != by {
 			t.Errorf("verified by %q, want %q", got, by)
 		}
 	}

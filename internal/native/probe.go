@@ -15,11 +15,11 @@ import (
 // had answered: what was cut short is not handed over. One that the host could
 // not ask is, with its status unknown (EV-24).
 func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
-	return verb.Each(ctx, ps, m.parallel, m.patience, m.Check, each)
+	return verb.Each(ctx, ps, m.parallel, m.probePatience, m.Check, each)
 }
 
 // Check runs `--status` of one plugin (RS-06). A call that ctx cut short, or
 // that the host could not make, leaves the status unknown.
 func (m *Manager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
-	return verb.Probe(p, time.Now(), m.ask(ctx, p))
+	return verb.Probe(p, time.Now(), m.runStatus(ctx, p))
 }

@@ -16,9 +16,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// hangs never answers, and has a child that does not either. One word of the
+// hangingScript never answers, and has a child that does not either. One word of the
 // parent's number tells the test whom to look for.
-const hangs = `
+const hangingScript = `
 trap '' TERM
 echo $$ > "$PLUGIN_DIR/parent"
 sleep 1000 &
@@ -27,7 +27,7 @@ wait
 `
 
 func TestCheck(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	tests := map[string]struct {
 		script string
 		spoil  func(dir string)
@@ -106,11 +106,11 @@ func TestCheck(t *testing.T) {
 // SC-08: hung probes give their slots back; SC-09: the others are handed over
 // while those hang.
 func TestProbeBesideHungOnes(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Parallel = 2 })
-	b.patience = 10 * time.Millisecond
+	b := newFixture(t, func(o *Options) { o.Parallel = 2 })
+	b.probePatience = 10 * time.Millisecond
 	var ps []plugin.Plugin
 	for i := range 2 { // as many as there are slots, and first
-		ps = append(ps, b.install(fmt.Sprintf("hung%d", i), "1.0", hangs, "3600"))
+		ps = append(ps, b.install(fmt.Sprintf("hung%d", i), "1.0", hangingScript, "3600"))
 	}
 	for i := range 6 {
 		ps = append(ps, b.install(fmt.Sprintf("ok%d", i), "1.0", "exit 0", "60"))
@@ -141,8 +141,8 @@ func TestProbeBesideHungOnes(t *testing.T) {
 
 // SC-09: at its deadline the whole tree of a hung probe is ended.
 func TestHungProbeLeavesNothing(t *testing.T) {
-	b := newBench(t)
-	ps := []plugin.Plugin{b.install("hung", "1.0", hangs, "1"), b.install("ok", "1.0", "exit 0", "60")}
+	b := newFixture(t)
+	ps := []plugin.Plugin{b.install("hung", "1.0", hangingScript, "1"), b.install("ok", "1.0", "exit 0", "60")}
 	got := map[string]string{}
 	if err := b.Probe(t.Context(), ps, func(p plugin.Probe) { got[p.Plugin.Name] = p.Cause }); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestHungProbeLeavesNothing(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, who := range []string{"parent", "child"} {
-		if alive(t, filepath.Join(b.root, "plugin", "hung", "1.0", who)) {
+		if isAlive(t, filepath.Join(b.root, "plugin", "hung", "1.0", who)) {
 			t.Errorf("%s is left over", who)
 		}
 	}
@@ -159,8 +159,8 @@ func TestHungProbeLeavesNothing(t *testing.T) {
 
 // SC-08: never more at once than the bound, while none is slow.
 func TestProbeIsBounded(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Parallel = 3 })
-	b.patience = time.Minute
+	b := newFixture(t, func(o *Options) { o.Parallel = 3 })
+	b.probePatience = time.Minute
 	// Each takes a number of its own by mkdir; a fourth fails.
 	script := `for i in 1 2 3; do mkdir "` + b.root + `/slot$i" 2>/dev/null && break; i=; done
 test -n "$i" || exit 9
@@ -182,8 +182,8 @@ sleep 0.05; rmdir "` + b.root + `/slot$i"`
 }
 
 func TestProbeCancelled(t *testing.T) {
-	b := newBench(t)
-	p := b.install("hung", "1.0", hangs, "60")
+	b := newFixture(t)
+	p := b.install("hung", "1.0", hangingScript, "60")
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
@@ -196,7 +196,7 @@ func TestProbeCancelled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if alive(t, filepath.Join(b.root, "plugin", "hung", "1.0", "child")) {
+	if isAlive(t, filepath.Join(b.root, "plugin", "hung", "1.0", "child")) {
 		t.Error("a process is left over")
 	}
 	if got := b.Check(ctx, p); got.Status != plugin.StatusUnknown {

@@ -18,16 +18,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// order is one verb of one plugin.
-type order struct {
+// verbCall is one verb of one plugin.
+type verbCall struct {
 	plugin   plugin.Plugin
 	verb     plugin.Verb
 	previous string        // folder of the version before, in an upgrade
 	timeout  time.Duration // not positive: the plugin's own
 }
 
-// run carries an order out. What keeps it from beginning is a Result with Err alone.
-func (m *Manager) run(ctx context.Context, o order) process.Result {
+// callVerb carries an order out. What keeps it from beginning is a Result with Err alone.
+func (m *Manager) callVerb(ctx context.Context, o verbCall) process.Result {
 	return m.Run(ctx, Run{Plugin: o.plugin, Args: []string{string(o.verb)}, Previous: o.previous, Timeout: o.timeout})
 }
 
@@ -45,9 +45,9 @@ type Run struct {
 func (m *Manager) Run(ctx context.Context, r Run) process.Result {
 	p := r.Plugin
 	if r.Folder == "" {
-		r.Folder = m.dir(p.Name, p.Version)
+		r.Folder = m.versionFolder(p.Name, p.Version)
 	}
-	path, err := executableIn(r.Folder, p)
+	path, err := findExecutableIn(r.Folder, p)
 	if err != nil {
 		return process.Result{ExitCode: -1, Err: err}
 	}
@@ -67,13 +67,13 @@ func (m *Manager) Run(ctx context.Context, r Run) process.Result {
 	return m.runner.Run(ctx, c)
 }
 
-// do runs a verb that changes something. How it ended is logged for whoever
+// callVerbLogged runs a verb that changes something. How it ended is logged for whoever
 // follows the steps; what it means, the caller knows and says.
-func (m *Manager) do(ctx context.Context, o order) plugin.Outcome {
+func (m *Manager) callVerbLogged(ctx context.Context, o verbCall) plugin.Outcome {
 	if err := m.step.Before(string(o.verb) + " " + o.plugin.Version); err != nil {
-		return failed(o.verb, err)
+		return failedOutcome(o.verb, err)
 	}
-	r := m.run(ctx, o)
+	r := m.callVerb(ctx, o)
 	outcome := verb.Outcome(o.verb, r)
 	m.logFor(o.plugin).WithFields(logrus.Fields{
 		"verb": string(o.verb), "took": r.Took.Round(time.Millisecond).String(), "cause": outcome.Cause(),
@@ -87,15 +87,15 @@ type missingError struct{}
 func (missingError) Error() string        { return "executable missing" }
 func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// executable returns the path of an installed plugin's executable.
-func (m *Manager) executable(p plugin.Plugin) (string, error) {
-	return executableIn(m.dir(p.Name, p.Version), p)
+// findExecutable returns the path of an installed plugin's executable.
+func (m *Manager) findExecutable(p plugin.Plugin) (string, error) {
+	return findExecutableIn(m.versionFolder(p.Name, p.Version), p)
 }
 
-// executableIn returns the path of a plugin's executable, if there is one inside
+// findExecutableIn returns the path of a plugin's executable, if there is one inside
 // the folder. A symbolic link that leads out of the folder is refused, as runPath
 // itself is when it does (SPEC 1, ST-15); the folder may be a link.
-func executableIn(dir string, p plugin.Plugin) (string, error) {
+func findExecutableIn(dir string, p plugin.Plugin) (string, error) {
 	if err := plugin.CheckName(p.Name); err != nil {
 		return "", err
 	}

@@ -15,7 +15,7 @@ import (
 // or recorded another version meanwhile, `--status` is asked first, and a
 // plugin that runs already is left alone (RS-11).
 func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbStart, func(l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome {
+	return m.withNameLock(ctx, p, plugin.VerbStart, func(l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome {
 		return m.startAlone(ctx, l, p, touched)
 	})
 }
@@ -23,9 +23,9 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 // ForceStart is Start that does not wait for the name lock: `--status` is asked,
 // and a plugin that does not run is started, whatever program holds the lock.
 func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	p, err := m.recorded(ctx, p)
+	p, err := m.findRecorded(ctx, p)
 	if err != nil {
-		return failed(plugin.VerbStart, err)
+		return failedOutcome(plugin.VerbStart, err)
 	}
 	return m.startAlone(ctx, nil, p, true)
 }
@@ -35,32 +35,32 @@ func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcom
 func (m *Manager) startAlone(ctx context.Context, l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome {
 	for look := 1; ; look++ {
 		if !l.isExclusive() {
-			err := l.regain(ctx)
+			err := l.reacquire(ctx)
 			if err == nil {
-				l.shareSoon()
-				p, err = m.recorded(ctx, p)
+				l.scheduleShare()
+				p, err = m.findRecorded(ctx, p)
 			}
 			if err != nil {
-				return failed(plugin.VerbStart, err)
+				return failedOutcome(plugin.VerbStart, err)
 			}
 			touched = true
 		}
 		if touched {
 			switch probe := m.Check(ctx, p); probe.Status {
 			case plugin.StatusRunning:
-				return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
+				return m.addProcesses(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 			case plugin.StatusUnknown:
-				return failed(plugin.VerbStart, verb.Unanswered(ctx, probe))
+				return failedOutcome(plugin.VerbStart, verb.Unanswered(ctx, probe))
 			}
 		}
-		switch runs, err := m.makeRoom(ctx, p); {
+		switch runs, err := m.waitForLeftovers(ctx, p); {
 		case err != nil:
-			return failed(plugin.VerbStart, err)
+			return failedOutcome(plugin.VerbStart, err)
 		case runs:
-			return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
+			return m.addProcesses(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 		}
-		if l.isExclusive() || look == maxLooks {
-			return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+		if l.isExclusive() || look == maxRechecks {
+			return m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStart})
 		}
 	}
 }
@@ -68,18 +68,18 @@ func (m *Manager) startAlone(ctx context.Context, l *nameLock, p plugin.Plugin, 
 // Stop runs `--stop`, and gives a plugin whose `--stop` returns early the
 // grace to be gone. Whether it is, the caller asks `--status`.
 func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbStop, func(_ *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
-		outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
+	return m.withNameLock(ctx, p, plugin.VerbStop, func(_ *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
+		outcome := m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStop})
 		if outcome.HostFault { // it was not asked to stop: nothing of it is killed (EV-24)
 			return outcome
 		}
 		if outcome.Err == nil {
-			if err := m.gone(ctx, p, m.grace); hostfault.Is(err) {
-				return failed(plugin.VerbStop, err)
+			if err := m.waitUntilStopped(ctx, p, m.grace); hostfault.Is(err) {
+				return failedOutcome(plugin.VerbStop, err)
 			}
 		}
-		if err := m.clear(ctx, p); err != nil && outcome.Err == nil {
-			outcome = failed(plugin.VerbStop, err)
+		if err := m.killLeftovers(ctx, p); err != nil && outcome.Err == nil {
+			outcome = failedOutcome(plugin.VerbStop, err)
 		}
 		return outcome
 	})
@@ -88,34 +88,34 @@ func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 // Restart ends the plugin and starts it again (PL-17). It is not started while
 // `--status` still says running: the outcome is then that of `--stop`.
 func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbRestart, func(l *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
-		if stopped := m.end(ctx, p); stopped.Err != nil {
+	return m.withNameLock(ctx, p, plugin.VerbRestart, func(l *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
+		if stopped := m.stopAndWait(ctx, p); stopped.Err != nil {
 			return stopped
 		}
 		return m.startAlone(ctx, l, p, false)
 	})
 }
 
-// end runs `--stop` and waits until the plugin is gone. The outcome's Err is
+// stopAndWait runs `--stop` and waits until the plugin is gone. The outcome's Err is
 // nil when it is, however `--stop` itself ended.
-func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
+func (m *Manager) stopAndWait(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	outcome := m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStop})
 	if outcome.Err != nil && (ctx.Err() != nil || outcome.HostFault) {
 		return outcome
 	}
-	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
+	err := m.waitUntilStopped(ctx, p, max(verb.Deadline(p), m.grace))
 	if hostfault.Is(err) { // nothing is killed of what could not be asked (EV-24)
-		return failed(plugin.VerbStop, err)
+		return failedOutcome(plugin.VerbStop, err)
 	}
 	if err != nil && m.byProcess {
 		outcome.Err = err
 		return outcome
 	}
-	if left, failed := m.left(p); len(left) > 0 || failed != nil {
-		if killed := m.clear(ctx, p); killed != nil {
+	if left, failed := m.listLeftovers(p); len(left) > 0 || failed != nil {
+		if killed := m.killLeftovers(ctx, p); killed != nil {
 			err = killed
 		} else {
-			err = m.gone(ctx, p, m.grace)
+			err = m.waitUntilStopped(ctx, p, m.grace)
 		}
 	}
 	if err != nil && outcome.Err != nil {
@@ -131,12 +131,12 @@ const (
 	lastPause  = time.Second
 )
 
-// gone asks `--status` until it says not running, or for the given time.
-func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
+// waitUntilStopped asks `--status` until it says not running, or for the given time.
+func (m *Manager) waitUntilStopped(ctx context.Context, p plugin.Plugin, within time.Duration) error {
 	over := time.Now().Add(within)
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		if m.byProcess {
-			if left, err := m.left(p); err == nil && len(left) == 0 {
+			if left, err := m.listLeftovers(p); err == nil && len(left) == 0 {
 				return nil
 			}
 		}
@@ -155,7 +155,7 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 	}
 }
 
-// failed returns the outcome of a verb that was not run because of err.
-func failed(v plugin.Verb, err error) plugin.Outcome {
+// failedOutcome returns the outcome of a verb that was not run because of err.
+func failedOutcome(v plugin.Verb, err error) plugin.Outcome {
 	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: hostfault.Is(err)}
 }

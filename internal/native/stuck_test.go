@@ -15,13 +15,13 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// freezer runs nothing, and does not return for the plugin frozen until it thaws.
-type freezer struct {
+// frozenRunner runs nothing, and does not return for the plugin frozen until it thaws.
+type frozenRunner struct {
 	thaw  chan struct{}
 	asked atomic.Int32
 }
 
-func (f *freezer) Run(_ context.Context, c process.Command) process.Result {
+func (f *frozenRunner) Run(_ context.Context, c process.Command) process.Result {
 	if c.Plugin == "frozen" {
 		f.asked.Add(1)
 		<-f.thaw
@@ -33,13 +33,13 @@ func (f *freezer) Run(_ context.Context, c process.Command) process.Result {
 // does not answer, says nothing about its plugin; it holds up neither the scan nor the next one, and does not pile up.
 func TestProbeThatCannotBeEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		runner := &freezer{thaw: make(chan struct{})}
+		runner := &frozenRunner{thaw: make(chan struct{})}
 		m := New(Options{Root: t.TempDir(), Runner: runner})
 		var ps []plugin.Plugin
 		for _, name := range []string{"frozen", "fine"} {
 			p := plugin.Plugin{Name: name, Version: "1", RunPath: "run", Type: plugin.Persist, Timeout: 2 * time.Second}
 			ps = append(ps, p)
-			path := filepath.Join(m.dir(p.Name, p.Version), p.RunPath)
+			path := filepath.Join(m.versionFolder(p.Name, p.Version), p.RunPath)
 			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755)); err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestProbeThatCannotBeEnded(t *testing.T) {
 			if f := got["frozen"]; f.Status != plugin.StatusUnknown || !f.HostFault || !strings.Contains(f.Cause, "cannot be ended") {
 				t.Errorf("round %d: frozen is %v: %s", round, f.Status, f.Cause)
 			}
-			if took := time.Since(began); took > 2*time.Second+DefaultGrace+unkillable {
+			if took := time.Since(began); took > 2*time.Second+DefaultGrace+unkillableGrace {
 				t.Errorf("round %d took %v", round, took)
 			}
 		}

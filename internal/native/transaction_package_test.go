@@ -16,23 +16,23 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// packaged stages what the offer names, with a real installer.
-type packaged struct{ *install.Installer }
+// packageInstaller stages what the offer names, with a real installer.
+type packageInstaller struct{ *install.Installer }
 
-func (p packaged) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
+func (p packageInstaller) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	return p.Installer.Stage(ctx, install.Request{Source: o.Package, Name: o.Name, Version: o.Version})
 }
 
-// packageBench is a changeBench whose 2.0 comes as a package.
-func packageBench(t *testing.T, step failpoint.Step) (*bench, plugin.Change) {
+// newPackageFixture is a changeBench whose 2.0 comes as a package.
+func newPackageFixture(t *testing.T, step failpoint.Step) (*fixture, plugin.Change) {
 	t.Helper()
-	b := changeBench(t, daemon, func(o *Options) {
+	b := newChangeFixture(t, daemonScript, func(o *Options) {
 		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(i.Close)
-		o.Packages, o.Prove = packaged{i}, 50*time.Millisecond
+		o.Packages, o.Prove = packageInstaller{i}, 50*time.Millisecond
 	})
 	path := filepath.Join(t.TempDir(), "p.zip")
 	f, err := os.Create(path)
@@ -40,15 +40,15 @@ func packageBench(t *testing.T, step failpoint.Step) (*bench, plugin.Change) {
 		t.Fatal(err)
 	}
 	w := zip.NewWriter(f)
-	err = errors.Join(w.AddFS(os.DirFS(b.dir("p", "2.0"))), w.Close(), f.Close(), os.RemoveAll(b.dir("p", "2.0")))
+	err = errors.Join(w.AddFS(os.DirFS(b.versionFolder("p", "2.0"))), w.Close(), f.Close(), os.RemoveAll(b.versionFolder("p", "2.0")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b, plugin.Change{Name: "p", Version: "2.0", Package: path, Timeout: time.Minute}
 }
 
-// swept has the leftovers of the dead removed, and checks that nothing is staged.
-func (b *bench) swept() {
+// checkSwept has the leftovers of the dead removed, and checks that nothing is staged.
+func (b *fixture) checkSwept() {
 	b.t.Helper()
 	i, err := install.New(install.Config{Root: b.root})
 	if err != nil {
@@ -58,10 +58,10 @@ func (b *bench) swept() {
 	if _, err := i.Sweep(b.t.Context()); err != nil {
 		b.t.Error(err)
 	}
-	b.nothingStaged()
+	b.checkNothingStaged()
 }
 
-func (b *bench) nothingStaged() {
+func (b *fixture) checkNothingStaged() {
 	b.t.Helper()
 	left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "staging"))
 	if len(left) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -81,29 +81,29 @@ func TestPackageCutShort(t *testing.T) {
 			cut = cut || at > 0 && len(passed) == at
 			return cut
 		}
-		b, o := packageBench(t, func(name string) error {
+		b, o := newPackageFixture(t, func(name string) error {
 			if pass(name) {
 				return killedAt
 			}
 			return nil
 		})
-		b.hook(func(point string) error {
+		b.setStep(func(point string) error {
 			if pass(point) {
-				panic(killed{})
+				panic(processKilled{})
 			}
 			return nil
 		})
-		b.killable(func(ctx context.Context) { b.make(ctx, o, plugin.ChangePermit{}) })
+		b.runKillable(func(ctx context.Context) { b.fetchAndChange(ctx, o, plugin.ChangePermit{}) })
 		if at == 0 {
 			points = len(passed)
 			t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 		} else if !cut {
 			t.Fatalf("not cut short at %d", at)
 		}
-		b.nextAndStart()
-		b.settledAfter(passed[max(at, 1)-1], true)
-		b.swept()
-		if r, _, err := b.registry.Find(t.Context(), "p"); err != nil || r.Version == "1.0" && isFolder(b.dir("p", "2.0")) {
+		b.restartAndStart()
+		b.checkSettledAfter(passed[max(at, 1)-1], true)
+		b.checkSwept()
+		if r, _, err := b.registry.Find(t.Context(), "p"); err != nil || r.Version == "1.0" && isFolder(b.versionFolder("p", "2.0")) {
 			t.Errorf("2.0 is left, and %s recorded: %v", r.Version, err)
 		}
 		if t.Failed() {
@@ -119,7 +119,7 @@ const killedAt = syscall.EINTR // what a step answers once the process is killed
 func TestPackageDiskFull(t *testing.T) {
 	for at, done := 1, false; !done; at++ {
 		n, where := 0, ""
-		b, o := packageBench(t, func(name string) error {
+		b, o := newPackageFixture(t, func(name string) error {
 			if strings.HasPrefix(name, "remove ") { // takes no room
 				return nil
 			}
@@ -129,23 +129,23 @@ func TestPackageDiskFull(t *testing.T) {
 			}
 			return nil
 		})
-		got := b.make(t.Context(), o, plugin.ChangePermit{})
+		got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{})
 		if done = where == ""; !done {
 			if !errors.Is(got.Err, syscall.ENOSPC) || !strings.Contains(got.Cause(), "the disk is full") {
 				t.Errorf("full at %q: %+v", where, got)
 			}
-			b.settled("1.0")
-			b.nothingStaged()
-			if isFolder(b.dir("p", "2.0")) {
+			b.checkSettled("1.0")
+			b.checkNothingStaged()
+			if isFolder(b.versionFolder("p", "2.0")) {
 				t.Errorf("full at %q: 2.0 is left", where)
 			}
-			got = b.make(t.Context(), o, plugin.ChangePermit{})
+			got = b.fetchAndChange(t.Context(), o, plugin.ChangePermit{})
 		}
 		if got.Err != nil {
 			t.Fatalf("with room after %q: %+v", where, got)
 		}
-		b.settled("2.0")
-		b.nothingStaged()
+		b.checkSettled("2.0")
+		b.checkNothingStaged()
 	}
 }
 
@@ -156,22 +156,22 @@ func TestJournalDiskFull(t *testing.T) {
 		for _, step := range []string{"prepared", "switching", "proving", "committed", "undoing"} {
 			t.Run("UP-06 "+name+", "+step, func(t *testing.T) {
 				full := false
-				b := changeBench(t, v.script, nil)
-				b.hook(func(point string) error {
+				b := newChangeFixture(t, v.script, nil)
+				b.setStep(func(point string) error {
 					if point == "write "+step { // into what takes nothing
 						full = os.Symlink("/dev/full", filepath.Join(b.root, "supervisor", "transactions", "p.json.new")) == nil
 					}
 					return nil
 				})
-				got := b.make(t.Context(), offer, plugin.ChangePermit{})
+				got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{})
 				if step == "prepared" || step == "switching" {
 					if !full || !errors.Is(got.Err, syscall.ENOSPC) {
 						t.Errorf("full before anything is changed: %+v", got)
 					}
-					b.settled("1.0")
+					b.checkSettled("1.0")
 				}
-				b.nextAndStart()
-				b.settledAfter("write "+step, v.stays)
+				b.restartAndStart()
+				b.checkSettledAfter("write "+step, v.stays)
 			})
 		}
 	}
@@ -180,24 +180,24 @@ func TestJournalDiskFull(t *testing.T) {
 // UP-06: an operator's word lifts a quarantine when the version is tried again,
 // not when its package cannot be had.
 func TestForceThatFails(t *testing.T) {
-	b, o := packageBench(t, nil)
+	b, o := newPackageFixture(t, nil)
 	ban := plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it ended"}
-	if err := b.changes.Ban(ban); err != nil {
+	if err := b.changes.Quarantine(ban); err != nil {
 		t.Fatal(err)
 	}
 	missing := o
 	o.Origin, missing.Origin, missing.Package = plugin.FromOperator, plugin.FromOperator, o.Package+".gone"
-	if got := b.make(t.Context(), missing, plugin.ChangePermit{}); got.Err == nil {
+	if got := b.fetchAndChange(t.Context(), missing, plugin.ChangePermit{}); got.Err == nil {
 		t.Errorf("upgraded to nothing: %+v", got)
 	}
-	if refused, err := b.Refused(); len(refused) != 1 || err != nil {
+	if refused, err := b.ListQuarantined(); len(refused) != 1 || err != nil {
 		t.Errorf("refused: %v, %v", refused, err)
 	}
-	if got := b.make(t.Context(), o, plugin.ChangePermit{}); got.Err != nil {
+	if got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{}); got.Err != nil {
 		t.Errorf("upgraded: %+v", got)
 	}
-	if refused, err := b.Refused(); len(refused) != 0 || err != nil {
+	if refused, err := b.ListQuarantined(); len(refused) != 0 || err != nil {
 		t.Errorf("refused: %v, %v", refused, err)
 	}
-	b.settled("2.0")
+	b.checkSettled("2.0")
 }

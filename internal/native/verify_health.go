@@ -13,14 +13,14 @@ import (
 // and `--status` is asked at first after the first of these, then each time
 // after twice as long, at most after the last.
 const (
-	provePause = 100 * time.Millisecond
-	askFirst   = 500 * time.Millisecond
-	askLast    = 10 * time.Second
+	proveInterval    = 100 * time.Millisecond
+	firstStatusCheck = 500 * time.Millisecond
+	lastStatusCheck  = 10 * time.Second
 )
 
-// preflight runs `--status` of the new version before anything is touched: any
+// runPreflight runs `--status` of the new version before anything is touched: any
 // answer in time will do, that it can be run at all is the point (SPEC 11).
-func (c *change) preflight(ctx context.Context) error {
+func (c *change) runPreflight(ctx context.Context) error {
 	p := c.t.To.Plugin()
 	if p.Type != plugin.Persist { // nothing is known of what others do when they are asked
 		return nil
@@ -41,25 +41,25 @@ func (c *change) preflight(ctx context.Context) error {
 	return nil
 }
 
-// prove watches the new version for the window, and returns what is wrong with
+// watchNew watches the new version for the window, and returns what is wrong with
 // it: a process that ended, a `--status` that fails, a heartbeat overdue. The
 // interruption by an operator ends it at once (UP-12).
-func (c *change) prove(ctx context.Context) error {
-	if c.window <= 0 {
+func (c *change) watchNew(ctx context.Context) error {
+	if c.proveWindow <= 0 {
 		return nil
 	}
 	if err := c.step.Before("prove"); err != nil {
 		return err
 	}
-	ctx, stop := c.interrupt.context(ctx)
+	ctx, stop := c.interrupt.newContext(ctx)
 	defer stop()
 	p, began := c.result.Plugin, time.Now()
-	over := time.NewTimer(c.window)
+	over := time.NewTimer(c.proveWindow)
 	defer over.Stop()
-	look := time.NewTicker(provePause)
+	look := time.NewTicker(proveInterval)
 	defer look.Stop()
-	before, life, _ := c.tracked(p)
-	ask := askFirst
+	before, life, _ := c.countProcesses(p)
+	ask := firstStatusCheck
 	for next := began.Add(ask); ; {
 		last := false
 		select {
@@ -69,28 +69,28 @@ func (c *change) prove(ctx context.Context) error {
 			last = true
 		case <-look.C:
 		}
-		if left, now, err := c.tracked(p); err == nil && before > 0 && (left == 0 || now != life) {
+		if left, now, err := c.countProcesses(p); err == nil && before > 0 && (left == 0 || now != life) {
 			return fmt.Errorf("%s ended %s after it was started", p.Version, time.Since(began).Round(10*time.Millisecond))
 		}
 		if !last && time.Now().Before(next) {
 			continue
 		}
-		ask = min(2*ask, askLast)
+		ask = min(2*ask, lastStatusCheck)
 		next = time.Now().Add(ask)
 		probe := c.Check(ctx, p)
 		if probe.HostFault { // it lives: the window ends with the next answer (EV-24)
 			if last {
-				over.Reset(hostPause)
+				over.Reset(hostFaultPause)
 			}
 			continue
 		}
 		if ctx.Err() == nil && probe.Status != plugin.StatusRunning {
 			return fmt.Errorf("%s does not run any more after %s: %s", p.Version, time.Since(began).Round(10*time.Millisecond), probe.Cause)
 		}
-		if c.t.Beat && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace {
-			switch beats, unread := c.beats(ctx, p); {
+		if c.t.HeartbeatFresh && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace {
+			switch beats, unread := c.checkHeartbeat(ctx, p); {
 			case unread && last:
-				over.Reset(hostPause)
+				over.Reset(hostFaultPause)
 				continue
 			case !beats && !unread:
 				return fmt.Errorf("%s does not beat, %s did", p.Version, c.t.From.Version)
@@ -102,9 +102,9 @@ func (c *change) prove(ctx context.Context) error {
 	}
 }
 
-// tracked is how many processes of a plugin run, and its life; none where
+// countProcesses is how many processes of a plugin run, and its life; none where
 // nobody follows them.
-func (c *change) tracked(p plugin.Plugin) (n int, life uint64, err error) {
+func (c *change) countProcesses(p plugin.Plugin) (n int, life uint64, err error) {
 	if c.tracker == nil {
 		return 0, 0, nil
 	}
@@ -112,9 +112,9 @@ func (c *change) tracked(p plugin.Plugin) (n int, life uint64, err error) {
 	return len(ps), life, err
 }
 
-// beats reports whether a plugin's heartbeat is in time, and whether the host
+// checkHeartbeat reports whether a plugin's heartbeat is in time, and whether the host
 // could not read it.
-func (m *Manager) beats(ctx context.Context, p plugin.Plugin) (beats, unread bool) {
+func (m *Manager) checkHeartbeat(ctx context.Context, p plugin.Plugin) (beats, unread bool) {
 	if m.heartbeats == nil {
 		return false, false
 	}
@@ -123,45 +123,45 @@ func (m *Manager) beats(ctx context.Context, p plugin.Plugin) (beats, unread boo
 	return b.Found && b.Err == nil && b.StatusAt(now) == plugin.StatusRunning, b.HostFault
 }
 
-// bringUp makes sure that a Persist plugin runs: `--status`, and if that fails
+// ensureRunning makes sure that a Persist plugin runs: `--status`, and if that fails
 // `--start` and `--status` again. The outcome has no Err where it runs, and for
 // plugins that are not Persist.
-func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+func (m *Manager) ensureRunning(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	if p.Type != plugin.Persist {
 		return plugin.Outcome{}
 	}
-	return retryHostFault(ctx, func() plugin.Outcome { return m.tryBringUp(ctx, p) })
+	return retryHostFault(ctx, func() plugin.Outcome { return m.tryEnsureRunning(ctx, p) })
 }
 
-func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+func (m *Manager) tryEnsureRunning(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	switch probe := m.Check(ctx, p); probe.Status {
 	case plugin.StatusRunning:
 		return plugin.Outcome{}
 	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
+		return failedOutcome(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	}
-	switch runs, err := m.makeRoom(ctx, p); {
+	switch runs, err := m.waitForLeftovers(ctx, p); {
 	case err != nil:
-		return failed(plugin.VerbStart, err)
+		return failedOutcome(plugin.VerbStart, err)
 	case runs:
 		return plugin.Outcome{}
 	}
-	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+	outcome := m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStart})
 	probe := m.ConfirmStart(ctx, p)
 	switch {
 	case probe.Status == plugin.StatusRunning: // it has the last word
 		outcome.Err, outcome.HostFault = nil, false
 	case probe.HostFault:
-		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
+		return failedOutcome(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	case outcome.Err == nil:
 		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
 	}
 	return outcome
 }
 
-// confirmAgain is when `--status` is asked again, after it said no for the
+// confirmDelays is when `--status` is asked again, after it said no for the
 // first time, as long as something of the plugin lives (RS-06).
-var confirmAgain = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second}
+var confirmDelays = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second}
 
 // ConfirmStart runs `--status` after `--start` has ended. A `--start` may return
 // before the plugin says that it runs, before its pid file is there perhaps: as
@@ -170,11 +170,11 @@ var confirmAgain = [...]time.Duration{100 * time.Millisecond, 300 * time.Millise
 func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	began := time.Now()
 	probe := m.Check(ctx, p)
-	for _, after := range confirmAgain {
+	for _, after := range confirmDelays {
 		if probe.Status != plugin.StatusFailed {
 			break
 		}
-		if left, err := m.left(p); err == nil && len(left) == 0 {
+		if left, err := m.listLeftovers(p); err == nil && len(left) == 0 {
 			break
 		}
 		select {
@@ -192,8 +192,8 @@ func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Prob
 	return probe
 }
 
-// statusOf returns how a plugin is now: for a Persist plugin what `--status` says.
-func (m *Manager) statusOf(ctx context.Context, p plugin.Plugin) plugin.Status {
+// queryStatus returns how a plugin is now: for a Persist plugin what `--status` says.
+func (m *Manager) queryStatus(ctx context.Context, p plugin.Plugin) plugin.Status {
 	switch p.Type {
 	case plugin.Persist:
 		return m.Check(ctx, p).Status

@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// waitProblem is after how long a wait for a name lock is a problem (RS-11).
-const waitProblem = time.Minute
+// longWait is after how long a wait for a name lock is a problem (RS-11).
+const longWait = time.Minute
 
 // lockWait is the wait of one start, stop or change for a name lock.
 type lockWait struct {
@@ -25,34 +25,34 @@ type lockWait struct {
 
 // lockWaits are the waits under way. The zero value is ready to use.
 type lockWaits struct {
-	mu   sync.Mutex
-	each []*lockWait
+	mu    sync.Mutex
+	waits []*lockWait
 }
 
-// begin notes a wait until end is called, and logs it now and when it lasts.
-func (w *lockWaits) begin(m *Manager, name, use string) (end func()) {
+// start notes a wait until end is called, and logs it now and when it lasts.
+func (w *lockWaits) start(m *Manager, name, use string) (end func()) {
 	wait := &lockWait{name, use, time.Now()}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.each = append(w.each, wait)
+	w.waits = append(w.waits, wait)
 	log := func(level logrus.Level) {
 		m.log.WithFields(logrus.Fields{"plugin": name, "for": use, "holders": lock.Holders(layout.NameLock(m.root, name))}).
 			Log(level, "Waiting for another program to let go of the plugin")
 	}
 	log(logrus.InfoLevel)
-	again := time.AfterFunc(waitProblem, func() { log(logrus.WarnLevel) })
+	again := time.AfterFunc(longWait, func() { log(logrus.WarnLevel) })
 	return func() {
 		again.Stop()
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.each = slices.DeleteFunc(w.each, func(other *lockWait) bool { return other == wait })
+		w.waits = slices.DeleteFunc(w.waits, func(other *lockWait) bool { return other == wait })
 	}
 }
 
 // Problems returns what an operator may have to do something about: folders that
 // could not be removed, and name locks that are waited for since long.
 func (m *Manager) Problems() []plugin.Problem {
-	return append(m.Undeleted(), m.longWaits(time.Now())...)
+	return append(m.listUndeleted(), m.longWaits(time.Now())...)
 }
 
 // longWaits returns the waits that are a problem, with the processes that are
@@ -60,8 +60,8 @@ func (m *Manager) Problems() []plugin.Problem {
 func (m *Manager) longWaits(now time.Time) (problems []plugin.Problem) {
 	m.waits.mu.Lock()
 	defer m.waits.mu.Unlock()
-	for _, w := range m.waits.each {
-		if now.Sub(w.since) < waitProblem {
+	for _, w := range m.waits.waits {
+		if now.Sub(w.since) < longWait {
 			continue
 		}
 		path := layout.NameLock(m.root, w.name)

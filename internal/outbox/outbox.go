@@ -31,8 +31,8 @@ const MaxSize = 1 << 20
 // and version take.
 const maxFile = 4 << 10
 
-// content is what a file holds.
-type content struct {
+// reportFile is what a file holds.
+type reportFile struct {
 	At      time.Time     `json:"at"`
 	Name    string        `json:"name"`
 	Version string        `json:"version"`
@@ -54,7 +54,7 @@ func Put(root string, at time.Time, e plugin.ReportEntry) error {
 	if err := durable.MakeFolder(folder, 0o750); err != nil {
 		return fmt.Errorf("leave report: %w", err)
 	}
-	older, err := read(folder)
+	older, err := readReports(folder)
 	if err != nil {
 		return fmt.Errorf("leave report: %w", err)
 	}
@@ -63,7 +63,7 @@ func Put(root string, at time.Time, e plugin.ReportEntry) error {
 			e.SysTag = r.SysTag
 		}
 	}
-	text, err := json.Marshal(content{at, e.Name, e.Version, e.Status, e.SysTag})
+	text, err := json.Marshal(reportFile{at, e.Name, e.Version, e.Status, e.SysTag})
 	if err == nil {
 		name := strconv.FormatInt(at.UnixNano(), 10) + "-" + strconv.Itoa(os.Getpid())
 		err = durable.WriteFile(filepath.Join(folder, name+".json"), text, 0o640, nil)
@@ -83,7 +83,7 @@ func Put(root string, at time.Time, e plugin.ReportEntry) error {
 // List returns the reports that were left, the oldest first, of each plugin the
 // newest. What is no report is removed.
 func List(root string) ([]Report, error) {
-	all, err := read(layout.Outbox(root))
+	all, err := readReports(layout.Outbox(root))
 	if err != nil {
 		return nil, fmt.Errorf("read reports that were left: %w", err)
 	}
@@ -110,9 +110,9 @@ func (r Report) Remove() error {
 	return nil
 }
 
-// read returns all reports in the folder, the oldest first. A file that is none
+// readReports returns all reports in the folder, the oldest first. A file that is none
 // is removed, but for one that is being written.
-func read(folder string) (all []Report, err error) {
+func readReports(folder string) (all []Report, err error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -126,7 +126,7 @@ func read(folder string) (all []Report, err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var c content
+		var c reportFile
 		if err == nil {
 			err = json.Unmarshal(text, &c)
 		}

@@ -60,5 +60,5 @@ func contentError(f *zip.File, err error) error {
 	if isDiskError(err) {
 		return fmt.Errorf("read package: %w", err)
 	}
-	return refuse(BadEntry, "package entry %q: %w", short(f.Name), err)
+	return newError(BadEntry, "package entry %q: %w", shortenName(f.Name), err)
 }

@@ -81,7 +81,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the error behind the refusal.
 func (e *Error) Unwrap() error { return e.Err }
 
-func refuse(r Reason, format string, args ...any) error {
+func newError(r Reason, format string, args ...any) error {
 	return &Error{Reason: r, Err: fmt.Errorf(format, args...)}
 }
 
@@ -125,27 +125,27 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	return p, nil
 }
 
-// directoryRoom is the share of one entry in the bound of a zip's list of
+// bytesPerEntry is the share of one entry in the bound of a zip's list of
 // entries, in bytes. An entry takes 46 bytes and its name: many with long names
 // are allowed, millions of short ones would fill the memory before they are
 // counted.
-const directoryRoom = 512
+const bytesPerEntry = 512
 
 // openZip reads the list of entries, and no more of it than the limit of entries
 // needs.
 func openZip(r io.ReaderAt, size int64, limits Limits) (*zip.Reader, error) {
-	bounded := &boundedReader{ReaderAt: r, left: int64(limits.Entries)*directoryRoom + 256<<10}
+	bounded := &boundedReader{ReaderAt: r, left: int64(limits.Entries)*bytesPerEntry + 256<<10}
 	z, err := zip.NewReader(bounded, size)
 	switch {
 	case err == nil, errors.Is(err, zip.ErrInsecurePath): // checkName has a stricter rule
 		bounded.left = -1 // the content has its own bounds
 		return z, nil
 	case errors.Is(err, errDirectory):
-		return nil, refuse(BadEntry, "package has more than %d entries: %w", limits.Entries, err)
+		return nil, newError(BadEntry, "package has more than %d entries: %w", limits.Entries, err)
 	case isDiskError(err):
 		return nil, fmt.Errorf("read package: %w", err)
 	default:
-		return nil, refuse(NotZip, "package is not a zip file")
+		return nil, newError(NotZip, "package is not a zip file")
 	}
 }
 

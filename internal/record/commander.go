@@ -29,13 +29,13 @@ func (c PackageConfig) WithCommander(text []byte) (PackageConfig, error) {
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "pidfile":
-			known.PidFile = l.text(f)
+			known.PidFile = l.readText(f)
 		case "endpointtype":
-			known.EndpointType = l.text(f)
+			known.EndpointType = l.readText(f)
 		case "endpointfile":
-			known.EndpointFile = l.text(f)
+			known.EndpointFile = l.readText(f)
 		case "apiversion":
-			known.APIVersion = l.text(f)
+			known.APIVersion = l.readText(f)
 		default:
 			unknown = append(unknown, f)
 		}
@@ -45,7 +45,7 @@ func (c PackageConfig) WithCommander(text []byte) (PackageConfig, error) {
 	}
 	b, err := json.Marshal(known)
 	if err == nil {
-		c.commander, err = appendFields(b, unknown)
+		c.commanderInfo, err = appendFields(b, unknown)
 	}
 	if err != nil {
 		return c, fmt.Errorf("decode axt-commander.json: %w", err)

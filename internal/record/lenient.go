@@ -84,23 +84,23 @@ func whereNotJSON(b []byte) string {
 // fits no rule; what that one yields is the zero value.
 type lenient struct{ err error }
 
-func (l *lenient) fail(f field, wanted string) {
+func (l *lenient) failField(f field, wanted string) {
 	if l.err == nil {
 		l.err = fmt.Errorf("%w: %s is %.40s, not %s", ErrMalformed, f.key, f.value, wanted)
 	}
 }
 
-// text reads a string, a number as it was written, true, false or null.
-func (l *lenient) text(f field) string {
+// readText reads a string, a number as it was written, true, false or null.
+func (l *lenient) readText(f field) string {
 	switch f.value[0] {
 	case '"':
 		var s string
 		if err := json.Unmarshal(f.value, &s); err != nil {
-			l.fail(f, "text")
+			l.failField(f, "text")
 		}
 		return s
 	case '{', '[':
-		l.fail(f, "text")
+		l.failField(f, "text")
 		return ""
 	case 'n':
 		return ""
@@ -109,29 +109,29 @@ func (l *lenient) text(f field) string {
 	}
 }
 
-// integer reads a number or a string that holds one, without its fraction;
+// readInteger reads a number or a string that holds one, without its fraction;
 // nothing is 0.
-func (l *lenient) integer(f field) int {
-	s := strings.TrimSpace(l.text(f))
+func (l *lenient) readInteger(f field) int {
+	s := strings.TrimSpace(l.readText(f))
 	if s == "" {
 		return 0
 	}
 	n, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(math.Abs(n) <= math.MaxInt32) { // so that NaN fails as well
-		l.fail(f, "a number")
+		l.failField(f, "a number")
 		return 0
 	}
 	return int(n)
 }
 
-// boolean reads true or false, also as a string, or a number that is not 0.
-func (l *lenient) boolean(f field) bool {
-	switch s := strings.ToLower(strings.TrimSpace(l.text(f))); s {
+// readBoolean reads true or false, also as a string, or a number that is not 0.
+func (l *lenient) readBoolean(f field) bool {
+	switch s := strings.ToLower(strings.TrimSpace(l.readText(f))); s {
 	case "true":
 		return true
 	case "false", "":
 		return false
 	default:
-		return l.integer(f) != 0
+		return l.readInteger(f) != 0
 	}
 }

@@ -30,8 +30,8 @@ type PackageConfig struct {
 	HeartbeatInterval int // seconds, always positive once decoded
 	AddSysTag         bool
 
-	rawType   json.RawMessage // pluginType as it was
-	commander json.RawMessage // see WithCommander
+	rawType       json.RawMessage // pluginType as it was
+	commanderInfo json.RawMessage // see WithCommander
 }
 
 // DecodePackageConfig reads a config.json. The error wraps ErrMalformed: not a
@@ -47,25 +47,25 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "name":
-			c.Name = l.text(f)
+			c.Name = l.readText(f)
 		case "arch":
-			c.Arch = l.text(f)
+			c.Arch = l.readText(f)
 		case "ostype":
-			c.OSType = l.text(f)
+			c.OSType = l.readText(f)
 		case "runpath":
-			c.RunPath = l.text(f)
+			c.RunPath = l.readText(f)
 		case "timeout":
-			c.Timeout = l.text(f)
+			c.Timeout = l.readText(f)
 		case "publisher":
-			c.Publisher = l.text(f)
+			c.Publisher = l.readText(f)
 		case "version":
-			c.Version = l.text(f)
+			c.Version = l.readText(f)
 		case "plugintype":
 			c.rawType, c.Type = f.value, decodeType(f.value)
 		case "heartbeatinterval":
-			c.HeartbeatInterval = l.integer(f)
+			c.HeartbeatInterval = l.readInteger(f)
 		case "addsystag":
-			c.AddSysTag = l.boolean(f)
+			c.AddSysTag = l.readBoolean(f)
 		}
 	}
 	if l.err != nil {
@@ -115,14 +115,14 @@ func (c PackageConfig) Record() Record {
 		Name: c.Name, Version: c.Version, Arch: c.Arch, OSType: c.OSType,
 		RunPath: c.RunPath, Timeout: c.Timeout, Publisher: c.Publisher,
 		Type: c.Type, rawType: c.rawType,
-		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag, CommanderInfo: c.commander,
+		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag, CommanderInfo: c.commanderInfo,
 	}
 }
 
-// Accepted tells why the package is not for this host, or nil: osType is "",
+// CheckHost tells why the package is not for this host, or nil: osType is "",
 // both or the local one, arch is "", all or the local one, in any case (SPEC
 // 1). The local words are those of SPEC 3; Go's and the machine's are understood.
-func (c PackageConfig) Accepted(goos, goarch string) error {
+func (c PackageConfig) CheckHost(goos, goarch string) error {
 	if !platform.FitsOS(c.OSType, goos) {
 		return fmt.Errorf("package %s is for %s, this is %s", c.Name, c.OSType, goos)
 	}

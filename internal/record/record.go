@@ -59,35 +59,35 @@ func Decode(b []byte) (Record, error) {
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "pluginid":
-			r.PluginID = l.text(f)
+			r.PluginID = l.readText(f)
 		case "name":
-			r.Name = l.text(f)
+			r.Name = l.readText(f)
 		case "arch":
-			r.Arch = l.text(f)
+			r.Arch = l.readText(f)
 		case "ostype":
-			r.OSType = l.text(f)
+			r.OSType = l.readText(f)
 		case "version":
-			r.Version = l.text(f)
+			r.Version = l.readText(f)
 		case "publisher":
-			r.Publisher = l.text(f)
+			r.Publisher = l.readText(f)
 		case "url":
-			r.URL = l.text(f)
+			r.URL = l.readText(f)
 		case "md5":
-			r.MD5 = l.text(f)
+			r.MD5 = l.readText(f)
 		case "runpath":
-			r.RunPath = l.text(f)
+			r.RunPath = l.readText(f)
 		case "timeout":
-			r.Timeout = l.text(f)
+			r.Timeout = l.readText(f)
 		case "ispreinstalled":
-			r.IsPreInstalled = l.text(f)
+			r.IsPreInstalled = l.readText(f)
 		case "plugintype":
 			r.rawType, r.Type = f.value, decodeType(f.value)
 		case "heartbeatinterval":
-			r.HeartbeatInterval = l.integer(f)
+			r.HeartbeatInterval = l.readInteger(f)
 		case "isremoved":
-			r.Removed = l.boolean(f)
+			r.Removed = l.readBoolean(f)
 		case "addsystag":
-			r.AddSysTag = l.boolean(f)
+			r.AddSysTag = l.readBoolean(f)
 		case "commanderinfo":
 			r.CommanderInfo = f.value
 		default:

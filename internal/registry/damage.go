@@ -8,27 +8,27 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxPast bounds how many past damages are kept: on a disk that goes on
+// maxPastDamage bounds how many past damages are kept: on a disk that goes on
 // damaging the file the latest say it all.
-const maxPast = 100
+const maxPastDamage = 100
 
-// remember keeps what became of damaged files: an operator who looks later
+// rememberDamage keeps what became of damaged files: an operator who looks later
 // shall still see it (ST-07).
-func (r *Registry) remember(damaged ...plugin.Damage) {
+func (r *Registry) rememberDamage(damaged ...plugin.Damage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.past = append(r.past, damaged...)
-	if over := len(r.past) - maxPast; over > 0 {
-		r.past = slices.Delete(r.past, 0, over)
+	r.pastDamage = append(r.pastDamage, damaged...)
+	if over := len(r.pastDamage) - maxPastDamage; over > 0 {
+		r.pastDamage = slices.Delete(r.pastDamage, 0, over)
 	}
 }
 
-// report adds what is remembered to what a list found, and logs what the list
+// reportDamage adds what is remembered to what a list found, and logs what the list
 // before did not have (ST-06).
-func (r *Registry) report(found []plugin.Damage) []plugin.Damage {
+func (r *Registry) reportDamage(found []plugin.Damage) []plugin.Damage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := slices.Concat(r.past, found)
+	all := slices.Concat(r.pastDamage, found)
 	logged := make(map[plugin.Damage]bool, len(all))
 	for _, d := range all {
 		if !r.logged[d] && !logged[d] {

@@ -118,7 +118,7 @@ func TestST07TransactionFaults(t *testing.T) { // ST-07
 			r, _ := fleet(t)
 			rawPut(t, r.path, minimal("a", "1"))
 			cut := false
-			err := r.do(t.Context(), write, func(db *database) error {
+			err := r.withDatabase(t.Context(), write, func(db *database) error {
 				if !cut {
 					cut = true
 					if err := os.Truncate(r.path, int64(2*os.Getpagesize())); err != nil {
@@ -126,9 +126,9 @@ func TestST07TransactionFaults(t *testing.T) { // ST-07
 					}
 				}
 				if write {
-					return db.apply([]change{{value: []byte(minimal("b", "1"))}})
+					return db.applyChanges([]change{{value: []byte(minimal("b", "1"))}})
 				}
-				_, _, err := db.records()
+				_, _, err := db.readRecords()
 				return err
 			}, nil)
 			if err != nil {

@@ -32,10 +32,10 @@ type change struct {
 	value []byte
 }
 
-// records reads all records in the order of their ids (ST-05: the order of the
+// readRecords reads all records in the order of their ids (ST-05: the order of the
 // keys is another), and tells which could not be used (ST-06, ST-15). Without
 // the bucket there are none (ST-11).
-func (db *database) records() ([]record.Record, []plugin.Damage, error) {
+func (db *database) readRecords() ([]record.Record, []plugin.Damage, error) {
 	found := make(map[uint64][]byte)
 	var damaged []plugin.Damage
 	var noBucket bool // something else has its name
@@ -77,8 +77,8 @@ func (db *database) records() ([]record.Record, []plugin.Damage, error) {
 	return records, damaged, nil
 }
 
-// apply writes all changes or none, and puts the ids that were taken into them.
-func (db *database) apply(changes []change) error {
+// applyChanges writes all changes or none, and puts the ids that were taken into them.
+func (db *database) applyChanges(changes []change) error {
 	taken := slices.Clone(changes)
 	err := db.Update(func(tx *bbolt.Tx) error {
 		bucket, err := tx.CreateBucketIfNotExists([]byte(bucketName))
@@ -101,7 +101,7 @@ func (db *database) apply(changes []change) error {
 
 func applyOne(bucket *bbolt.Bucket, c *change) error {
 	if c.value == nil {
-		return bucket.Delete(key(c.id))
+		return bucket.Delete(encodeKey(c.id))
 	}
 	for c.id == 0 {
 		id, err := bucket.NextSequence()
@@ -109,11 +109,11 @@ func applyOne(bucket *bbolt.Bucket, c *change) error {
 			return err
 		}
 		// A sequence that fell behind its records must not cost one of them.
-		if bucket.Get(key(id)) == nil {
+		if bucket.Get(encodeKey(id)) == nil {
 			c.id = id
 		}
 	}
-	return bucket.Put(key(c.id), c.value)
+	return bucket.Put(encodeKey(c.id), c.value)
 }
 
-func key(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }
+func encodeKey(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }

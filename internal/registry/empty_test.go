@@ -71,7 +71,7 @@ func migrated(t *testing.T, db *bbolt.DB) {
 		if err != nil {
 			return err
 		}
-		return b.Put(key(id), []byte(minimal("theirs", "1")))
+		return b.Put(encodeKey(id), []byte(minimal("theirs", "1")))
 	})
 	if err != nil || db.Close() != nil {
 		t.Fatal(err)

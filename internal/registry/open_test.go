@@ -58,7 +58,7 @@ func TestST09Locked(t *testing.T) { // ST-09
 func TestST09NothingHeld(t *testing.T) { // ST-09
 	r := root(t)
 	rawPut(t, r.path, minimal("a", "1"))
-	err := r.do(t.Context(), false, func(*database) error {
+	err := r.withDatabase(t.Context(), false, func(*database) error {
 		hasty := New(Options{Root: filepath.Dir(r.dir), Wait: 10 * time.Millisecond})
 		if _, err := hasty.List(t.Context()); err != nil {
 			t.Errorf("second reader: %v", err)

@@ -37,7 +37,7 @@ func sample(t testing.TB, path string) []byte {
 	rawPut(t, path, append(values, minimal("large", "1", `"url":"`+strings.Repeat("u", 20_000)+`"`))...)
 	raw(t, path, func(b *bbolt.Bucket) error {
 		for id := uint64(50); id < 200; id++ {
-			if err := b.Delete(key(id)); err != nil {
+			if err := b.Delete(encodeKey(id)); err != nil {
 				return err
 			}
 		}

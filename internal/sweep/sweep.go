@@ -58,33 +58,33 @@ func (f Found) String() string {
 // error is about what could not be removed; the rest is removed all the same.
 func Run(ctx context.Context, root string, since time.Time) (Found, error) {
 	s := &sweeper{ctx: ctx, since: since, found: Found{}}
-	s.folder(layout.Plugins(root), func(path string, e fs.DirEntry) {
+	s.walkFolder(layout.Plugins(root), func(path string, e fs.DirEntry) {
 		switch {
 		case layout.IsHalfRemoved(path):
-			s.remove(Removals, path, os.RemoveAll)
+			s.removeOld(Removals, path, os.RemoveAll)
 		case strings.HasPrefix(e.Name(), layout.TempDatabase):
-			s.remove(Databases, path, removeUnlocked)
+			s.removeOld(Databases, path, removeUnlocked)
 		case e.IsDir():
-			s.folder(path, func(path string, _ fs.DirEntry) {
+			s.walkFolder(path, func(path string, _ fs.DirEntry) {
 				if layout.IsHalfRemoved(path) {
-					s.remove(Removals, path, os.RemoveAll)
+					s.removeOld(Removals, path, os.RemoveAll)
 				}
 			})
 		}
 	})
 	own := layout.Supervisor(root)
-	s.folder(own, func(path string, e fs.DirEntry) {
+	s.walkFolder(own, func(path string, e fs.DirEntry) {
 		switch {
 		case e.Type() == fs.ModeSocket:
-			s.remove(Sockets, path, removeDead)
+			s.removeOld(Sockets, path, removeDeadSocket)
 		case e.Type().IsRegular() && (isTemp(path) || strings.HasPrefix(e.Name(), layout.WritableProbe)):
-			s.remove(Files, path, os.Remove)
+			s.removeOld(Files, path, os.Remove)
 		}
 	})
 	for _, notes := range []string{layout.Transactions, layout.Quarantine, layout.Sequences, layout.History} {
-		s.folder(layout.Notes(root, notes), func(path string, e fs.DirEntry) {
+		s.walkFolder(layout.Notes(root, notes), func(path string, e fs.DirEntry) {
 			if e.Type().IsRegular() && isTemp(path) {
-				s.remove(Files, path, os.Remove)
+				s.removeOld(Files, path, os.Remove)
 			}
 		})
 	}
@@ -99,11 +99,11 @@ type sweeper struct {
 	failed []error
 }
 
-// folder calls each with what is in a folder, if there is one.
-func (s *sweeper) folder(path string, each func(path string, e fs.DirEntry)) {
+// walkFolder calls each with what is in a folder, if there is one.
+func (s *sweeper) walkFolder(path string, each func(path string, e fs.DirEntry)) {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.fail(err)
+		s.addFailure(err)
 	}
 	for _, e := range entries {
 		if s.ctx.Err() != nil || s.total >= maxRemoved {
@@ -113,16 +113,16 @@ func (s *sweeper) folder(path string, each func(path string, e fs.DirEntry)) {
 	}
 }
 
-// coarse is how far the time stamps of a file system may be behind the clock.
-const coarse = 20 * time.Millisecond
+// timestampLag is how far the time stamps of a file system may be behind the clock.
+const timestampLag = 20 * time.Millisecond
 
 // errInUse says that a process uses what would be removed.
 var errInUse = errors.New("in use")
 
-// remove removes what is left of an earlier process.
-func (s *sweeper) remove(k Kind, path string, remove func(string) error) {
+// removeOld removes what is left of an earlier process.
+func (s *sweeper) removeOld(k Kind, path string, remove func(string) error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil || !time.Unix(st.Ctim.Unix()).Before(s.since.Add(-coarse)) {
+	if err := unix.Lstat(path, &st); err != nil || !time.Unix(st.Ctim.Unix()).Before(s.since.Add(-timestampLag)) {
 		return // gone, or of a process that lives
 	}
 	switch err := remove(path); {
@@ -130,14 +130,14 @@ func (s *sweeper) remove(k Kind, path string, remove func(string) error) {
 		s.found[k]++
 		s.total++
 	case !errors.Is(err, errInUse) && !errors.Is(err, fs.ErrNotExist):
-		s.fail(err)
+		s.addFailure(err)
 	}
 }
 
 // maxFailures bounds what the error says.
 const maxFailures = 10
 
-func (s *sweeper) fail(err error) {
+func (s *sweeper) addFailure(err error) {
 	if len(s.failed) < maxFailures {
 		s.failed = append(s.failed, err)
 	}
@@ -162,8 +162,8 @@ func removeUnlocked(path string) error {
 	return os.Remove(path)
 }
 
-// removeDead removes a socket that no process listens on.
-func removeDead(path string) error {
+// removeDeadSocket removes a socket that no process listens on.
+func removeDeadSocket(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		return errors.Join(errInUse, conn.Close())

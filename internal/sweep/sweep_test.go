@@ -83,7 +83,7 @@ func TestRun(t *testing.T) {
 		make1(t, layout.Note(root, layout.Quarantine, "p@1.0")+".damaged-20260101T000000Z"),
 		make1(t, layout.Log(root, "p")),
 	}
-	time.Sleep(2 * coarse)
+	time.Sleep(2 * timestampLag)
 	since := time.Now()
 	kept = append(kept, make1(t, durable.TempName(layout.Note(root, layout.Transactions, "now"))))
 

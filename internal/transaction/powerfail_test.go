@@ -26,13 +26,13 @@ type kept struct {
 // read reads it. It fails where anything is damaged.
 func (s *Store) read() (k kept, err error) {
 	t, _, err := s.Find("p")
-	pending, failed := s.Pending()
+	pending, failed := s.ListPending()
 	k.step = t.Step
 	if found := t.Step != ""; len(pending) > 1 || found != (len(pending) == 1) {
 		failed = errors.Join(failed, fmt.Errorf("%d transactions are pending", len(pending)))
 	}
-	_, k.banned = s.Banned("p", "2.0", began, time.Hour)
-	bans, unread := s.Bans(began, time.Hour)
+	_, k.banned = s.FindQuarantined("p", "2.0", began, time.Hour)
+	bans, unread := s.ListQuarantined(began, time.Hour)
 	if k.banned != (len(bans) == 1) {
 		unread = errors.Join(unread, fmt.Errorf("%d versions are in quarantine", len(bans)))
 	}
@@ -68,19 +68,19 @@ func TestPowerFailure(t *testing.T) {
 			}
 		}
 		accept := func(sequence uint64) func() error {
-			return func() error { return s.Accept(t.Context(), "p", sequence) }
+			return func() error { return s.SaveSequence(t.Context(), "p", sequence) }
 		}
 		for _, do := range []func() error{
-			at(Prepared), at(Switching), at(Undoing), func() error { return s.End("p") },
+			at(Prepared), at(Switching), at(Undoing), func() error { return s.Remove("p") },
 			func() error {
-				return s.Ban(plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: began.Add(time.Minute)})
+				return s.Quarantine(plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: began.Add(time.Minute)})
 			},
 			at(Prepared), at(Committed), accept(7), accept(8),
-			func() error { return s.Lift("p", "2.0") },
-			func() error { return s.Remember("p", []string{"1.0"}) },
-			func() error { return s.Remember("p", []string{"1.0", "2.0"}) },
-			func() error { return s.Forget("p") },
-			func() error { return s.End("p") },
+			func() error { return s.LiftQuarantine("p", "2.0") },
+			func() error { return s.SaveHistory("p", []string{"1.0"}) },
+			func() error { return s.SaveHistory("p", []string{"1.0", "2.0"}) },
+			func() error { return s.RemoveHistory("p") },
+			func() error { return s.Remove("p") },
 		} {
 			if err := do(); err != nil {
 				t.Fatal(err)

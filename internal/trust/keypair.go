@@ -24,7 +24,7 @@ type KeyPair struct {
 // they hold another certificate, with nil, and when they can no longer be used.
 func LoadKeyPair(certFile, keyFile string, changed func(error)) (*KeyPair, error) {
 	k := &KeyPair{certFile: certFile, keyFile: keyFile, changed: changed}
-	_, err := k.read()
+	_, err := k.readFiles()
 	return k, err
 }
 
@@ -34,7 +34,7 @@ func LoadKeyPair(certFile, keyFile string, changed func(error)) (*KeyPair, error
 func (k *KeyPair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	fresh, err := k.read()
+	fresh, err := k.readFiles()
 	switch {
 	case err != nil && err.Error() != k.failure:
 		k.failure = err.Error()
@@ -46,8 +46,8 @@ func (k *KeyPair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return k.current, nil
 }
 
-// read updates what is kept, and reports whether it is another certificate.
-func (k *KeyPair) read() (fresh bool, err error) {
+// readFiles updates what is kept, and reports whether it is another certificate.
+func (k *KeyPair) readFiles() (fresh bool, err error) {
 	cert, err := os.ReadFile(k.certFile)
 	if err != nil {
 		return false, fmt.Errorf("read TLS certificate: %w", err)

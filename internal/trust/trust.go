@@ -54,13 +54,13 @@ func Proxy(by *url.URL) func(*http.Request) (*url.URL, error) {
 
 // Check reads the file and reports what is wrong with it.
 func (t *Transport) Check() error {
-	_, err := t.transport()
+	_, err := t.currentTransport()
 	return err
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	transport, err := t.transport()
+	transport, err := t.currentTransport()
 	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper has to
@@ -80,8 +80,8 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// transport returns the one for what the file holds now.
-func (t *Transport) transport() (*http.Transport, error) {
+// currentTransport returns the one for what the file holds now.
+func (t *Transport) currentTransport() (*http.Transport, error) {
 	if t.from.File == "" {
 		return t.base, nil
 	}

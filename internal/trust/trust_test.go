@@ -82,7 +82,7 @@ func TestHostAuthorities(t *testing.T) {
 		t.Fatal(err)
 	}
 	host.AddCert(server.Certificate())
-	transport, err := New(&http.Transport{}, Authorities{File: file, Host: true}).transport()
+	transport, err := New(&http.Transport{}, Authorities{File: file, Host: true}).currentTransport()
 	if err != nil {
 		t.Fatal(err)
 	}

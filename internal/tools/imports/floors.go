@@ -33,7 +33,7 @@ var floors = []floor{
 	}},
 	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "shim", "transaction", "verb"}},
-	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "native", "supply"}},
+	{"whole sides: managers, server, sources of packages", []string{"controlplane", "external", "native", "packagesource"}},
 	{"tools", []string{
 		"tools/rig", "tools/rig/naive", "tools/rig/probe", "tools/links", "tools/skips", "tools/source", "tools/spec",
 	}},

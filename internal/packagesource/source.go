@@ -2,7 +2,7 @@
 // an offer tells, else from where the control plane lists them, with the limits,
 // trusted keys and deadlines that are configured. Every program that installs
 // packages gets them through it.
-package supply
+package packagesource
 
 import (
 	"context"
@@ -26,43 +26,43 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Supply is the source of packages.
-type Supply struct {
+// Source is the source of packages.
+type Source struct {
 	installer *install.Installer
-	plane     *control.Client
+	client    *control.Client
 	log       logrus.FieldLogger
-	onTheWay  onTheWay
+	fetches   activeFetches
 	packed    bool // a package is kept as it came, too: an external manager is given that
 }
 
 // New makes the source of packages that is configured.
-func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Supply, error) {
-	installer, err := Installer(cfg)
+func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Source, error) {
+	installer, err := NewInstaller(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Supply{installer: installer, plane: plane, log: log, packed: cfg.Manager != config.ManagerNative}, nil
+	return &Source{installer: installer, client: plane, log: log, packed: cfg.Manager != config.ManagerNative}, nil
 }
 
 // Close ends the connections that are kept.
-func (s *Supply) Close() { s.installer.Close() }
+func (s *Source) Close() { s.installer.Close() }
 
 // Sweep removes what installations that were cut short have left in staging,
 // and tells how much that was (internal/install).
-func (s *Supply) Sweep(ctx context.Context) (int, error) { return s.installer.Sweep(ctx) }
+func (s *Source) Sweep(ctx context.Context) (int, error) { return s.installer.Sweep(ctx) }
 
 // Fetches are the packages that are on their way at this moment.
-func (s *Supply) Fetches() []plugin.FetchProgress { return s.onTheWay.all() }
+func (s *Source) Fetches() []plugin.FetchProgress { return s.fetches.list() }
 
 // Trusts returns why what lies unpacked of a version may not be installed as it
 // is, or nil.
-func (s *Supply) Trusts(ctx context.Context, name, version string) error {
+func (s *Source) Trusts(ctx context.Context, name, version string) error {
 	return s.installer.Trusts(ctx, name, version)
 }
 
-// Installer makes the installer that is configured, for a package that somebody
+// NewInstaller makes the installer that is configured, for a package that somebody
 // names.
-func Installer(cfg config.Config) (*install.Installer, error) {
+func NewInstaller(cfg config.Config) (*install.Installer, error) {
 	var keys []manifest.PublicKey
 	for _, line := range cfg.Upgrade.TrustedKeys {
 		key, err := manifest.ParsePublicKey(line)
@@ -71,7 +71,7 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 		}
 		keys = append(keys, key)
 	}
-	own := Plane(cfg)
+	own := ClientConfig(cfg)
 	shown, err := own.TLSConfig()
 	if err != nil {
 		return nil, err
@@ -93,16 +93,16 @@ func Installer(cfg config.Config) (*install.Installer, error) {
 	})
 }
 
-// Dial makes the client of the control plane that is configured. id is who this
+// NewClient makes the client of the control plane that is configured. id is who this
 // host is to it, see config.InstanceID.
-func Dial(cfg config.Config, id string, log logrus.FieldLogger) (*control.Client, error) {
-	reach := Plane(cfg)
+func NewClient(cfg config.Config, id string, log logrus.FieldLogger) (*control.Client, error) {
+	reach := ClientConfig(cfg)
 	reach.InstanceID, reach.Version = id, version.String()
 	return control.New(reach, log)
 }
 
-// Plane is how the control plane is reached; who speaks is left to the caller.
-func Plane(cfg config.Config) control.Config {
+// ClientConfig is how the control plane is reached; who speaks is left to the caller.
+func ClientConfig(cfg config.Config) control.Config {
 	c := cfg.ControlPlane
 	return control.Config{
 		URL: c.URL, Timeout: c.Timeout, TokenFile: c.TokenFile, CertFile: c.CertFile, KeyFile: c.KeyFile,
@@ -113,14 +113,14 @@ func Plane(cfg config.Config) control.Config {
 // Stage gets the package of an offer. What was verified by less than a SHA-256
 // is said so. The error is a *plugin.PackageError when it is about the package,
 // not about the control plane that lists it.
-func (s *Supply) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
+func (s *Source) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	_, _ = s.installer.Sweep(ctx) // so that what commands leave does not pile up; the next one tries again
-	on, arrived := s.onTheWay.add(o.Name, o.Version)
+	on, arrived := s.fetches.start(o.Name, o.Version)
 	defer arrived()
 	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged, HandOver: s.packed}
 	var missing error
 	if r.Source == "" {
-		found, err := s.plane.FindPackage(ctx, o.Name, o.Version)
+		found, err := s.client.FindPackage(ctx, o.Name, o.Version)
 		if err != nil {
 			missing = fmt.Errorf("find a package of version %s: %w", o.Version, err)
 		}

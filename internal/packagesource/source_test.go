@@ -1,4 +1,4 @@
-package supply
+package packagesource
 
 import (
 	"archive/zip"
@@ -65,10 +65,10 @@ func plane(t *testing.T, version, sums string, body []byte, hold func()) config.
 	return cfg
 }
 
-func open(t *testing.T, cfg config.Config) (*Supply, *logtest.Hook) {
+func open(t *testing.T, cfg config.Config) (*Source, *logtest.Hook) {
 	t.Helper()
 	log, hook := logtest.NewNullLogger()
-	c, err := control.New(Plane(cfg), log)
+	c, err := control.New(ClientConfig(cfg), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,19 +161,19 @@ func TestFetches(t *testing.T) {
 }
 
 func TestOnTheWay(t *testing.T) {
-	var o onTheWay
-	b, bArrived := o.add("b", "1")
-	a, aArrived := o.add("a", "1")
+	var o activeFetches
+	b, bArrived := o.start("b", "1")
+	a, aArrived := o.start("a", "1")
 	b(1, 10)
 	a(2, -1)
 	want := []plugin.FetchProgress{{Name: "a", Version: "1", Done: 2, Total: -1}, {Name: "b", Version: "1", Done: 1, Total: 10}}
-	if diff := cmp.Diff(want, o.all()); diff != "" {
+	if diff := cmp.Diff(want, o.list()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	aArrived()
 	bArrived()
 	bArrived()
-	if left := o.all(); len(left) > 0 {
+	if left := o.list(); len(left) > 0 {
 		t.Errorf("left: %+v", left)
 	}
 }

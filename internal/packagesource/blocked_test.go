@@ -1,4 +1,4 @@
-package supply
+package packagesource
 
 import (
 	"errors"
@@ -46,12 +46,12 @@ func TestAvoid(t *testing.T) {
 	defer s.Close()
 	cfg := config.Default()
 	cfg.Root, cfg.ControlPlane.URL = t.TempDir(), s.URL
-	supply, _ := open(t, cfg)
+	source, _ := open(t, cfg)
 	change := plugin.Change{Name: "hello", Version: "2.0"}
 	try := func(wantFetched int) (id string) {
 		t.Helper()
 		before := fetched
-		_, err := supply.Stage(t.Context(), change)
+		_, err := source.Stage(t.Context(), change)
 		if fetched-before != wantFetched || errors.Is(err, plugin.ErrAvoided) != (wantFetched == 0 && change.Avoid != "") {
 			t.Errorf("fetched %d times, want %d: %v", fetched-before, wantFetched, err)
 		}
@@ -71,7 +71,7 @@ func TestAvoid(t *testing.T) {
 
 	s.Close()
 	var failed *plugin.PackageError
-	if _, err := supply.Stage(t.Context(), change); err == nil || errors.As(err, &failed) {
+	if _, err := source.Stage(t.Context(), change); err == nil || errors.As(err, &failed) {
 		t.Errorf("that the control plane is away is blamed on a package: %v", err)
 	}
 }
