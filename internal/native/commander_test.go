@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// SPEC 1, UP-02: a Commander is installed and upgraded with what the existing
-// agent starts it by; it has no status, and nothing starts it here.
+// SPEC 1, UP-02: a Commander is installed and upgraded with the axt-commander.json
+// that the existing agent starts it by. It has no status and is not started here.
 func TestCommander(t *testing.T) {
 	root := t.TempDir()
 	packages := newPackageFolder(t, root)
@@ -24,9 +24,6 @@ func TestCommander(t *testing.T) {
 			t.Fatal(err)
 		}
 		packages.add(change, dir)
-		if err := b.removeFolder(dir); err != nil {
-			t.Fatal(err)
-		}
 		got := b.fetchAndChange(t.Context(), change, plugin.ChangePermit{})
 		if got.Err != nil || got.Status != plugin.StatusUnknown || got.Plugin.Type != plugin.Commander || got.Plugin.Version != version {
 			t.Errorf("changed to %+v", got)

@@ -15,10 +15,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// UP-11: a package is fetched beside what is installed, without a lock, and is
-// gone when the change is made, discarded or cancelled.
+// UP-11: a package is fetched without changing the installed version, without a lock,
+// and is gone when the change is made, discarded or cancelled.
 func TestFetch(t *testing.T) {
-	t.Run("UP-11 beside what another program works on", func(t *testing.T) {
+	t.Run("UP-11 while another program works on the plugin", func(t *testing.T) {
 		b, o := newPackageFixture(t, nil)
 		release, _, err := lock.Exclusive(t.Context(), layout.NameLock(b.root, "p"), nil)
 		if err != nil {
@@ -39,14 +39,14 @@ func TestFetch(t *testing.T) {
 	t.Run("UP-11 discarded", func(t *testing.T) {
 		b, o := newPackageFixture(t, nil)
 		o.ID = 7
-		for range 2 { // the second replaces the first
+		for range 2 { // the second package replaces the first
 			if err := b.Fetch(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
 		}
-		b.Discard(plugin.Change{ID: 8, Name: "p"}) // another one
+		b.Discard(plugin.Change{ID: 8, Name: "p"}) // another change
 		if b.Manager.staged.Get(o) == nil {
-			t.Error("what was fetched is gone")
+			t.Error("the fetched package is gone")
 		}
 		b.Discard(o)
 		b.checkNothingStaged()
@@ -57,7 +57,7 @@ func TestFetch(t *testing.T) {
 	})
 	t.Run("UP-11 refused before it is fetched", func(t *testing.T) {
 		b, o := newPackageFixture(t, nil)
-		if err := b.changes.Quarantine(plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Minute), Cause: "it ended"}); err != nil {
+		if err := b.changes.Quarantine(plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Minute), Cause: "it exited"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Fetch(t.Context(), o); err == nil || !strings.Contains(err.Error(), "in quarantine until") {
@@ -65,9 +65,9 @@ func TestFetch(t *testing.T) {
 		}
 		b.checkNothingStaged()
 	})
-	t.Run("UP-11 what needs no package", func(t *testing.T) {
+	t.Run("UP-11 a change that needs no package", func(t *testing.T) {
 		b, _ := newPackageFixture(t, nil)
-		b.packages = nil // it would be missed
+		b.packages = nil
 		for _, c := range []plugin.Change{
 			{Name: "p", Version: "1.0"},
 			{Kind: plugin.ChangeRemove, Name: "p"},
@@ -81,7 +81,7 @@ func TestFetch(t *testing.T) {
 	})
 }
 
-// fetchGate lets packages come when all that are awaited are being fetched.
+// fetchGate returns packages once all that are expected are being fetched.
 type fetchGate struct {
 	packageInstaller
 	all *sync.WaitGroup
@@ -101,7 +101,7 @@ func TestFetchesSideBySide(t *testing.T) {
 	g := fetchGate{b.packages.(packageInstaller), new(sync.WaitGroup)}
 	b.packages = g
 	other := o
-	other.Name = "q" // the package is p's, and is refused: it came this far
+	other.Name = "q" // the package is p's: it is fetched and then refused
 	g.all.Add(2)
 	var fetches sync.WaitGroup
 	fetches.Go(func() {
@@ -111,7 +111,7 @@ func TestFetchesSideBySide(t *testing.T) {
 	})
 	fetches.Go(func() {
 		if err := b.Fetch(t.Context(), other); err == nil {
-			t.Error("p's package was taken for q's")
+			t.Error("the package of p was accepted for q")
 		}
 	})
 	fetches.Wait()

@@ -3,8 +3,10 @@ package native
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +16,8 @@ import (
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"pluginsupervisor/internal/failpoint"
+	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/pkgcheck/pkgchecktest"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
@@ -21,7 +25,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// fixture is a root with a manager on it, and plugins that are shell scripts.
+// fixture is a root with a manager, and plugins that are shell scripts.
 type fixture struct {
 	t        testing.TB
 	root     string
@@ -31,8 +35,8 @@ type fixture struct {
 	*Manager
 }
 
-// newFixture makes a root. Its plugins' processes are gone when the test ends:
-// all are children of verbs that the Runner ends.
+// newFixture makes a root. Its plugins' processes are gone when the test ends: all
+// are children of verbs that the Runner kills.
 func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Helper()
 	log, hook := logtest.NewNullLogger()
@@ -51,8 +55,8 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	return b
 }
 
-// okScript runs when the file `running` is in its folder. It writes each
-// verb down in ROOT/calls. Other scripts are put before it.
+// okScript runs while the file `running` is in its folder. Other scripts are put
+// before it.
 const okScript = `
 case "$1" in
 --status) test -e "$PLUGIN_DIR/running" ;;
@@ -62,8 +66,8 @@ case "$1" in
 esac
 `
 
-// unpack puts a package on the host without recording it. config replaces the
-// package's config.json if it is not empty.
+// unpack writes a version's folder without recording it. Its script writes each verb
+// to ROOT/calls. config replaces the package's config.json if it is not empty.
 func (b *fixture) unpack(name, version, script, config string) string {
 	b.t.Helper()
 	dir := filepath.Join(b.root, "plugin", name, version)
@@ -109,7 +113,7 @@ func (b *fixture) findPlugin(name string) plugin.Plugin {
 	return r.Plugin()
 }
 
-// readCalls are the verbs that were run, as "VERB VERSION from PREVIOUS".
+// readCalls returns the verbs that were run, as "VERB VERSION from PREVIOUS".
 func (b *fixture) readCalls() []string {
 	raw, err := os.ReadFile(filepath.Join(b.root, "calls"))
 	if err != nil {
@@ -118,9 +122,10 @@ func (b *fixture) readCalls() []string {
 	return strings.Split(strings.TrimSpace(strings.ReplaceAll(string(raw), "from \n", "from -\n")), "\n")
 }
 
-// setStep has the steps of transactions asked. It is called once the bench is ready.
+// setStep calls step before each step of a change. It is called once the fixture is
+// ready.
 func (b *fixture) setStep(step failpoint.Step) {
-	b.step, b.changes = step, transaction.New(b.root, step)
+	b.step, b.folders.step, *b.changes = step, step, *transaction.New(b.root, step)
 }
 
 // fetchAndChange fetches what a change needs and makes it, as the actors do.
@@ -156,15 +161,15 @@ func withTimeout(t testing.TB, d time.Duration) context.Context {
 // eventually polls until the condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for over := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(over) {
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
 			t.Fatalf("not within 20s: %s", what)
 		}
 	}
 }
 
-// isAlive tells whether the process whose number a script wrote into a file
-// lives; a zombie does not, and nobody whose number was never written.
+// isAlive reports whether the process whose pid a script wrote into a file runs. A
+// zombie does not, nor does a process whose pid was never written.
 func isAlive(t testing.TB, file string) bool {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -183,7 +188,7 @@ func isAlive(t testing.TB, file string) bool {
 	return !strings.HasPrefix(rest, " Z") && !strings.HasPrefix(rest, " X")
 }
 
-// makeFIFO makes a pipe with a name. Who waits at its end is let go when the test ends.
+// makeFIFO makes a named pipe. A reader that waits is released when the test ends.
 func makeFIFO(t testing.TB, path string) {
 	t.Helper()
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -195,4 +200,50 @@ func makeFIFO(t testing.TB, path string) {
 			f.Close()
 		}
 	})
+}
+
+// writePackage writes a package with these files, by name.
+func writePackage(t testing.TB, path string, files map[string]string) {
+	t.Helper()
+	var entries []pkgchecktest.Entry
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		entries = append(entries, pkgchecktest.Entry{Name: name, Body: files[name]})
+	}
+	if err := os.WriteFile(path, pkgchecktest.Zip(t, entries...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// packFolder writes the files of a version's folder as a package, and removes the
+// folder.
+func packFolder(t testing.TB, path, folder string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(text)
+	}
+	writePackage(t, path, files)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newInstaller returns an installer that is closed when the test ends.
+func newInstaller(t testing.TB, c install.Config) *install.Installer {
+	t.Helper()
+	c.OS, c.Arch = "linux", "x64"
+	i, err := install.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.Close)
+	return i
 }

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// faultyHost runs commands, but for those that the host cannot run.
+// faultyHost runs commands, except those that it makes fail.
 type faultyHost struct {
 	Runner
 	mu    sync.Mutex
@@ -41,8 +41,7 @@ func (h *faultyHost) fail(times int, verbs ...string) {
 	h.fails, h.times = verbs, times
 }
 
-// EV-24: a healthy plugin that the host cannot ask is left alone by whatever is
-// to be done about it.
+// EV-24: no operation kills a healthy plugin whose `--status` the host cannot run.
 func TestHostFaultKillsNothing(t *testing.T) {
 	withEachWatchMethod(t, func(t *testing.T, b *fixture) {
 		host := &faultyHost{Runner: b.runner}
@@ -53,8 +52,8 @@ func TestHostFaultKillsNothing(t *testing.T) {
 		}
 		b.touch("plugin/p/1.0/running")
 		before := b.listProcesses()
-		time.Sleep(1100 * time.Millisecond) // it is older than its deadline: whatever said no would kill it
-		unhurt := func(t *testing.T, got plugin.Outcome) {
+		time.Sleep(1100 * time.Millisecond) // it is older than its deadline: a failed --status would kill it
+		checkUnhurt := func(t *testing.T, got plugin.Outcome) {
 			t.Helper()
 			if !got.HostFault {
 				t.Errorf("outcome %+v", got)
@@ -73,15 +72,15 @@ func TestHostFaultKillsNothing(t *testing.T) {
 				t.Errorf("probes %+v", got)
 			}
 		})
-		t.Run("start", func(t *testing.T) { unhurt(t, b.Start(t.Context(), p)) })
+		t.Run("start", func(t *testing.T) { checkUnhurt(t, b.Start(t.Context(), p)) })
 		host.fail(0, "--status", "--stop", "--start")
-		t.Run("stop", func(t *testing.T) { unhurt(t, b.Stop(t.Context(), p)) })
-		t.Run("restart", func(t *testing.T) { unhurt(t, b.Restart(t.Context(), p)) })
+		t.Run("stop", func(t *testing.T) { checkUnhurt(t, b.Stop(t.Context(), p)) })
+		t.Run("restart", func(t *testing.T) { checkUnhurt(t, b.Restart(t.Context(), p)) })
 	})
 }
 
-// EV-24: in an upgrade, what the host cannot run for a moment is run when it
-// can; the new version is not to blame.
+// EV-24: in an upgrade, a verb that the host cannot run for a moment is retried; the
+// new version is not blamed.
 func TestHostFaultInUpgrade(t *testing.T) {
 	for _, verb := range []string{"--stop", "--upgrade", "--start"} {
 		t.Run("EV-24 "+verb, func(t *testing.T) {

@@ -17,7 +17,7 @@ func TestInstall(t *testing.T) {
 		o.Root, o.Registry = root, registry.New(registry.Options{Root: root})
 	})
 	packages.add(offer, b.unpack("p", "2.0", okScript, ""))
-	b.removeFolder(b.versionFolder("p", "2.0"))
+
 	stage := func() *install.Staged {
 		s, err := packages.Stage(t.Context(), offer)
 		if err != nil {
@@ -32,7 +32,7 @@ func TestInstall(t *testing.T) {
 	}
 	s := stage()
 	bad := s.Config.Record()
-	bad.RunPath = "../../out" // which the registry refuses
+	bad.RunPath = "../../out" // the registry refuses it
 	if err := b.Install(t.Context(), s, bad); !errors.Is(err, ErrNotRecorded) || isFolder(b.versionFolder("p", "2.0")) {
 		t.Errorf("installed: %v", err)
 	}

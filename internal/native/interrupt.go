@@ -6,14 +6,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// interrupt receives the interruption of a change by an operator (UP-12). It
-// belongs to the one goroutine that makes the change.
+// interrupt receives the interruption of a change by an operator (UP-12). Only
+// the goroutine that makes the change uses it.
 type interrupt struct {
 	requests <-chan plugin.Interruption // nil: the change cannot be interrupted
 	request  *plugin.Interruption       // nil: none was received yet
 }
 
-// isReceived reports whether the interruption was received by now.
+// isReceived reports whether the interruption has been received.
 func (i *interrupt) isReceived() bool {
 	if i.request == nil {
 		select {
@@ -35,7 +35,7 @@ func (i *interrupt) save(r plugin.Interruption, ok bool) {
 }
 
 // newContext returns a context that also ends when the interruption is received.
-// The caller calls stop before it uses i again.
+// The caller must call stop before it uses i again.
 func (i *interrupt) newContext(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	if i.isReceived() {

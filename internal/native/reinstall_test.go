@@ -1,63 +1,37 @@
 package native
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
-// newReinstallFixture has 1.0 installed, with data, and a package of 1.0 that is
-// another one. script is its executable.
+// newReinstallFixture returns a fixture with 1.0 installed, with data, and another
+// package of 1.0. script is its executable.
 func newReinstallFixture(t *testing.T, script string, step failpoint.Step) (*fixture, plugin.Change) {
 	t.Helper()
 	b := newChangeFixture(t, daemonScript, func(o *Options) {
-		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(i.Close)
-		o.Packages, o.Prove = packageInstaller{i}, 400*time.Millisecond
+		o.Packages, o.Prove = packageInstaller{newInstaller(t, install.Config{Root: o.Root, Step: step})}, 400*time.Millisecond
 	})
 	path := filepath.Join(t.TempDir(), "p.zip")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := zip.NewWriter(f)
-	for name, text := range map[string]string{
+	writePackage(t, path, map[string]string{
 		"config.json": `{"name":"p","version":"1.0","runPath":"run","pluginType":1,"timeout":"20"}`, "run": script, "new": "",
-	} {
-		file, err := w.Create(name)
-		if err == nil {
-			_, err = file.Write([]byte(text))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.Close(), f.Close(), os.WriteFile(filepath.Join(b.versionFolder("p", "1.0"), "data"), nil, 0o644)); err != nil {
-		t.Fatal(err)
-	}
+	})
+	b.touch("plugin", "p", "1.0", "data")
 	return b, plugin.Change{Name: "p", Version: "1.0", Package: path, Timeout: time.Minute, Kind: plugin.ChangeInstall}
 }
 
-// checkReinstalled checks that 1.0 is whole, the one before or the new one where that
-// stays, runs, and that nothing of an exchange is left. It returns whether it is
-// the new one.
+// checkReinstalled checks that 1.0 is whole and runs, and that no exchange is left. It
+// is the old package, or the new one where that stays. It reports whether it is the
+// new one.
 func (b *fixture) checkReinstalled(stays bool) bool {
 	b.t.Helper()
 	b.checkSettled("1.0")
@@ -74,8 +48,8 @@ func (b *fixture) checkReinstalled(stays bool) bool {
 	return has("new")
 }
 
-// UP-13: a package of the version that runs takes its place only if it is as
-// good; refused or rolled back, what was there is there, with its data.
+// UP-13: a package of the running version replaces it only if it is as good. When it
+// is refused or rolled back, the old folder is there, with its data.
 func TestReinstall(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-13 "+name, func(t *testing.T) {
@@ -85,7 +59,7 @@ func TestReinstall(t *testing.T) {
 				t.Errorf("reinstalled: %+v", got)
 			}
 			if b.checkReinstalled(v.stays) != v.stays {
-				t.Error("the wrong one is there")
+				t.Errorf("the new package is installed: %t, want %t", !v.stays, v.stays)
 			}
 			b.checkNothingStaged()
 		})
@@ -98,10 +72,10 @@ func TestReinstall(t *testing.T) {
 		}
 		b.checkReinstalled(false)
 		if calls := b.readCalls()[len(before):]; len(calls) != 1 {
-			t.Errorf("the one that runs was touched: %q", calls)
+			t.Errorf("ran %q, want one --status", calls)
 		}
 	})
-	t.Run("UP-12 an operator stops it meanwhile", func(t *testing.T) {
+	t.Run("UP-12 an operator stops it during --upgrade", func(t *testing.T) {
 		b, o := newReinstallFixture(t, "#!/bin/sh\n"+daemonScript, nil)
 		requests := make(chan plugin.Interruption, 1)
 		b.setStep(func(step string) error {
@@ -117,12 +91,12 @@ func TestReinstall(t *testing.T) {
 	})
 }
 
-// UP-13: killed at any point of a reinstallation, and at any of what the next
-// life then does, 1.0 is whole and runs.
+// UP-13: when the supervisor is killed at any step of a reinstallation, and the next
+// one at any step of its recovery, 1.0 is whole and runs.
 func TestReinstallCutShort(t *testing.T) {
 	for name, script := range map[string]string{"good": daemonScript, "never starts": "SICK=1" + daemonScript} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // they wait most of the time
+			t.Parallel() // both wait most of the time
 			points := 0
 			for at := 0; at <= points; at++ {
 				var passed []string
@@ -188,106 +162,4 @@ func (b *fixture) restartAndKill(steps int) {
 			b.fetchAndChange(ctx, o, plugin.ChangePermit{})
 		}
 	})
-}
-
-// EV-32: a folder that cannot be renamed is removed where it is, and one that
-// cannot be deleted is told.
-func TestDiscard(t *testing.T) {
-	b := newFixture(t)
-	b.install("p", "1.0", okScript, "20")
-	dir := b.versionFolder("p", "1.0")
-	b.setStep(func(step string) error {
-		if step == "set aside p" {
-			return unix.EXDEV
-		}
-		return nil
-	})
-	got := b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.ChangePermit{})
-	if got.Err != nil || got.Note != "" || isFolder(filepath.Dir(dir)) || len(b.listUndeleted()) > 0 {
-		t.Errorf("removed: %+v", got)
-	}
-	b.install("p", "1.0", okScript, "20")
-	b.setStep(func(step string) error {
-		if step == "remove p" {
-			return unix.EPERM
-		}
-		return nil
-	})
-	got = b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.ChangePermit{})
-	if got.Err != nil || !strings.Contains(got.Note, "could not be deleted: operation not permitted") || got.Status != plugin.StatusRemoved {
-		t.Errorf("removed: %+v", got)
-	}
-	if problems := b.listUndeleted(); len(problems) != 1 || !strings.Contains(problems[0].Why, filepath.Dir(dir)) {
-		t.Errorf("problems: %+v", problems)
-	}
-}
-
-// UP-15: the current version and the one before it by history stay, whatever
-// their order, and an operator goes back to that one.
-func TestVersionsStayByHistory(t *testing.T) {
-	b := newFixture(t)
-	b.install("p", "9", okScript, "20")
-	b.touch("plugin", "p", "9", "running")
-	for _, v := range []string{"8", "f00d", "7", "99-rc", "6"} {
-		b.unpack("p", v, okScript, "")
-		if got := b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Version: v}, plugin.ChangePermit{}); got.Err != nil {
-			t.Fatalf("%s: %+v", v, got)
-		}
-	}
-	b.unpack("p", "100", okScript, "") // never installed
-	versions := func() string {
-		entries, err := os.ReadDir(filepath.Join(b.root, "plugin", "p"))
-		var names []string
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return fmt.Sprint(names, err)
-	}
-	if got := versions(); got != "[100 6 99-rc] <nil>" {
-		t.Errorf("there are %s", got)
-	}
-	for _, want := range []string{"99-rc", "6"} {
-		got := b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRollback, Origin: plugin.FromOperator}, plugin.ChangePermit{})
-		if got.Err != nil || got.Plugin.Version != want {
-			t.Errorf("rolled back: %+v, want %s", got, want)
-		}
-	}
-	if got := versions(); got != "[100 6 99-rc] <nil>" {
-		t.Errorf("there are %s", got)
-	}
-	// The same version again does not make it its own predecessor.
-	if got := b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Version: "6"}, plugin.ChangePermit{}); got.Err != nil {
-		t.Errorf("again: %+v", got)
-	}
-	if got := versions(); got != "[100 6 99-rc] <nil>" {
-		t.Errorf("there are %s", got)
-	}
-}
-
-// EV-32: a command that installs by itself was killed between the two renames of
-// an exchange. The next supervisor brings the folder back, unless another
-// program works on the plugin.
-func TestEndExchanges(t *testing.T) {
-	b := newFixture(t)
-	b.install("p", "1.0", okScript, "20")
-	old := layout.Replaced(b.root, "p")
-	err := errors.Join(
-		os.MkdirAll(filepath.Dir(old), 0o700),
-		os.Rename(b.versionFolder("p", "1.0"), old),
-		os.Mkdir(filepath.Join(filepath.Dir(old), "torn.new"), 0o700), // whose it is is not known
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release, _, err := lock.Shared(t.Context(), layout.NameLock(b.root, "p"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.CleanUp(t.Context()); err != nil || isFolder(b.versionFolder("p", "1.0")) {
-		t.Errorf("under another's lock: %v, back %t", err, isFolder(b.versionFolder("p", "1.0")))
-	}
-	release()
-	if err := b.CleanUp(t.Context()); err != nil || !isFolder(b.versionFolder("p", "1.0")) || isFolder(old) {
-		t.Errorf("%v, back %t, left %t", err, isFolder(b.versionFolder("p", "1.0")), isFolder(old))
-	}
 }

@@ -17,8 +17,8 @@ import (
 
 const benchmarkPlugins = 200
 
-// BenchmarkScan200 probes 200 plugins that do nothing but exit 0. Its time
-// beside BenchmarkBare200's is what the manager costs over fork and exec.
+// BenchmarkScan200 probes 200 plugins that only exit 0. The difference to
+// BenchmarkBare200 is the cost of the manager over fork and exec.
 func BenchmarkScan200(b *testing.B) {
 	bench, ps := newBenchmarkFixture(b)
 	for b.Loop() {
@@ -34,7 +34,7 @@ func BenchmarkScan200(b *testing.B) {
 	}
 }
 
-// BenchmarkBare200 runs the same files by os/exec, as many at once.
+// BenchmarkBare200 runs the same files with os/exec, as many at once.
 func BenchmarkBare200(b *testing.B) {
 	bench, ps := newBenchmarkFixture(b)
 	for b.Loop() {
@@ -75,7 +75,7 @@ func newBenchmarkFixture(b *testing.B) (*fixture, []plugin.Plugin) {
 	return bench, ps
 }
 
-// exitZero is the smallest static executable: it ends with 0 at once.
+// exitZero returns the smallest static executable: it exits with 0 at once.
 func exitZero(b *testing.B) []byte {
 	var machine uint16
 	var code []byte

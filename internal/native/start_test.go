@@ -81,7 +81,7 @@ func TestStartFails(t *testing.T) {
 			t.Error(got.Err)
 		}
 	})
-	t.Run("not installed any more", func(t *testing.T) {
+	t.Run("removed", func(t *testing.T) {
 		p := b.install("gone", "1.0", okScript, "20")
 		if err := b.registry.MarkRemoved(t.Context(), "gone"); err != nil {
 			t.Fatal(err)
@@ -111,8 +111,8 @@ func TestStartFails(t *testing.T) {
 	})
 }
 
-// SPEC 11: what a daemon prints goes to its log, also after `--start` has
-// ended; a verb that leaves none has no log.
+// SPEC 11: a daemon's output goes to its log, also after `--start` has returned. A
+// verb that leaves no daemon has no log.
 func TestDaemonWritesToItsLog(t *testing.T) {
 	b := newFixture(t)
 	p := b.install("p", "1.0", `
@@ -131,14 +131,14 @@ esac`, "20")
 	if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil { // ends the daemon
 		t.Fatal(err)
 	}
-	eventually(t, "daemon's last words in its log", func() bool {
+	eventually(t, "the daemon's last line is in its log", func() bool {
 		raw, err := os.ReadFile(layout.Log(b.root, "p"))
 		return err == nil && string(raw) == "started\nlater\n"
 	})
 }
 
 func TestRestart(t *testing.T) {
-	// gone only when asked a third time
+	// It reports not running only at the third --status.
 	lingers := `
 if test "$1" = --stop; then touch "$PLUGIN_DIR/stopping"; exit 4; fi
 if test "$1" = --status && test -e "$PLUGIN_DIR/stopping"; then
@@ -154,12 +154,12 @@ fi` + okScript
 		code    int
 		started bool
 	}{
-		"PL-17 stopped and started":            {script: okScript, timeout: "60", verb: plugin.VerbStart, started: true},
-		"PL-17 waits until it is gone":         {script: lingers, timeout: "60", verb: plugin.VerbStart, started: true},
-		"PL-17 gone though its stop fails":     {script: `case "$1" in --stop) exit 5 ;; --status) exit 1 ;; esac`, timeout: "60", verb: plugin.VerbStart, started: true},
-		"PL-17 start fails":                    {script: `test "$1" = --stop || exit 6`, timeout: "60", verb: plugin.VerbStart, code: 6, cause: "exit 6", started: true},
-		"PL-17 never a second copy":            {script: `exit 0`, timeout: "3", verb: plugin.VerbStop, cause: "still running 3s after --stop"},
-		"PL-17 its stop fails and it runs yet": {script: `test "$1" != --stop || exit 5`, timeout: "3", verb: plugin.VerbStop, code: 5, cause: "exit 5: still running 3s after --stop"},
+		"PL-17 stopped and started":              {script: okScript, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 waits until it has stopped":       {script: lingers, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 stopped although its stop fails":  {script: `case "$1" in --stop) exit 5 ;; --status) exit 1 ;; esac`, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 start fails":                      {script: `test "$1" = --stop || exit 6`, timeout: "60", verb: plugin.VerbStart, code: 6, cause: "exit 6", started: true},
+		"PL-17 never a second copy":              {script: `exit 0`, timeout: "3", verb: plugin.VerbStop, cause: "still running 3s after --stop"},
+		"PL-17 its stop fails and it still runs": {script: `test "$1" != --stop || exit 5`, timeout: "3", verb: plugin.VerbStop, code: 5, cause: "exit 5: still running 3s after --stop"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

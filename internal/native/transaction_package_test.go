@@ -1,7 +1,6 @@
 package native
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
 	"os"
@@ -16,49 +15,37 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// packageInstaller stages what the offer names, with a real installer.
+// packageInstaller stages the package of the change with a real installer.
 type packageInstaller struct{ *install.Installer }
 
 func (p packageInstaller) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	return p.Installer.Stage(ctx, install.Request{Source: o.Package, Name: o.Name, Version: o.Version})
 }
 
-// newPackageFixture is a changeBench whose 2.0 comes as a package.
+// newPackageFixture returns a newChangeFixture whose 2.0 comes as a package.
 func newPackageFixture(t *testing.T, step failpoint.Step) (*fixture, plugin.Change) {
 	t.Helper()
 	b := newChangeFixture(t, daemonScript, func(o *Options) {
-		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(i.Close)
-		o.Packages, o.Prove = packageInstaller{i}, 50*time.Millisecond
+		o.Packages, o.Prove = packageInstaller{newInstaller(t, install.Config{Root: o.Root, Step: step})}, 50*time.Millisecond
 	})
 	path := filepath.Join(t.TempDir(), "p.zip")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := zip.NewWriter(f)
-	err = errors.Join(w.AddFS(os.DirFS(b.versionFolder("p", "2.0"))), w.Close(), f.Close(), os.RemoveAll(b.versionFolder("p", "2.0")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	packFolder(t, path, b.versionFolder("p", "2.0"))
 	return b, plugin.Change{Name: "p", Version: "2.0", Package: path, Timeout: time.Minute}
 }
 
-// checkSwept has the leftovers of the dead removed, and checks that nothing is staged.
+// checkSwept removes what killed processes left in staging, and checks that nothing
+// is staged.
 func (b *fixture) checkSwept() {
 	b.t.Helper()
-	i, err := install.New(install.Config{Root: b.root})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer i.Close()
-	if _, err := i.Sweep(b.t.Context()); err != nil {
-		b.t.Error(err)
-	}
-	b.checkNothingStaged()
+	i := newInstaller(b.t, install.Config{Root: b.root})
+	// A process that another test is forking may hold a staging lock for a moment.
+	eventually(b.t, "nothing is staged", func() bool {
+		if _, err := i.Sweep(b.t.Context()); err != nil {
+			b.t.Fatal(err)
+		}
+		left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "staging"))
+		return len(left) == 0 && (err == nil || errors.Is(err, os.ErrNotExist))
+	})
 }
 
 func (b *fixture) checkNothingStaged() {
@@ -69,8 +56,9 @@ func (b *fixture) checkNothingStaged() {
 	}
 }
 
-// UP-06: killed at any point of getting, placing and changing to a package, the
-// next life has one whole version recorded and running, and nothing staged.
+// UP-06: when the supervisor is killed at any step of fetching, placing and changing
+// to a package, the next one has one whole version recorded and running, and nothing
+// staged.
 func TestPackageCutShort(t *testing.T) {
 	points := 0
 	for at := 0; at <= points; at++ {
@@ -112,15 +100,15 @@ func TestPackageCutShort(t *testing.T) {
 	}
 }
 
-const killedAt = syscall.EINTR // what a step answers once the process is killed
+const killedAt = syscall.EINTR // returned by each step once the process is killed
 
-// UP-06: where the disk is full at one step of a package, the old version runs
-// on, the reason is said, and with room the next try succeeds.
+// UP-06: where the disk is full at one step of a package, the old version runs on,
+// the error says so, and with free space the next try succeeds.
 func TestPackageDiskFull(t *testing.T) {
 	for at, done := 1, false; !done; at++ {
 		n, where := 0, ""
 		b, o := newPackageFixture(t, func(name string) error {
-			if strings.HasPrefix(name, "remove ") { // takes no room
+			if strings.HasPrefix(name, "remove ") { // needs no space
 				return nil
 			}
 			if n++; n == at {
@@ -142,15 +130,15 @@ func TestPackageDiskFull(t *testing.T) {
 			got = b.fetchAndChange(t.Context(), o, plugin.ChangePermit{})
 		}
 		if got.Err != nil {
-			t.Fatalf("with room after %q: %+v", where, got)
+			t.Fatalf("with free space after %q: %+v", where, got)
 		}
 		b.checkSettled("2.0")
 		b.checkNothingStaged()
 	}
 }
 
-// UP-06: where the disk has no room for one entry of the journal, exactly one
-// version is recorded and runs, and the next life ends the change.
+// UP-06: where the disk has no space for one entry of the journal, exactly one
+// version is recorded and runs, and the next supervisor finishes the change.
 func TestJournalDiskFull(t *testing.T) {
 	for name, v := range newVersions {
 		for _, step := range []string{"prepared", "switching", "proving", "committed", "undoing"} {
@@ -158,7 +146,7 @@ func TestJournalDiskFull(t *testing.T) {
 				full := false
 				b := newChangeFixture(t, v.script, nil)
 				b.setStep(func(point string) error {
-					if point == "write "+step { // into what takes nothing
+					if point == "write "+step { // the write fails
 						full = os.Symlink("/dev/full", filepath.Join(b.root, "supervisor", "transactions", "p.json.new")) == nil
 					}
 					return nil
@@ -177,18 +165,18 @@ func TestJournalDiskFull(t *testing.T) {
 	}
 }
 
-// UP-06: an operator's word lifts a quarantine when the version is tried again,
-// not when its package cannot be had.
+// UP-06: an operator's request lifts a quarantine when the version is tried again,
+// not when its package cannot be fetched.
 func TestForceThatFails(t *testing.T) {
 	b, o := newPackageFixture(t, nil)
-	ban := plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it ended"}
+	ban := plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: time.Now().Add(time.Hour), Cause: "it exited"}
 	if err := b.changes.Quarantine(ban); err != nil {
 		t.Fatal(err)
 	}
 	missing := o
 	o.Origin, missing.Origin, missing.Package = plugin.FromOperator, plugin.FromOperator, o.Package+".gone"
 	if got := b.fetchAndChange(t.Context(), missing, plugin.ChangePermit{}); got.Err == nil {
-		t.Errorf("upgraded to nothing: %+v", got)
+		t.Errorf("upgraded without a package: %+v", got)
 	}
 	if refused, err := b.ListQuarantined(); len(refused) != 1 || err != nil {
 		t.Errorf("refused: %v, %v", refused, err)

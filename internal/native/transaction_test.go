@@ -19,8 +19,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// daemonScript is a plugin with a process. %s is put before what it does at --start.
-// The process ends after ten minutes, also when the test was killed.
+// daemonScript is a plugin with a process. The process exits after ten minutes, also
+// when the test was killed.
 const daemonScript = `
 pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
 case "$1" in
@@ -33,7 +33,7 @@ case "$1" in
 esac
 `
 
-// The new versions there are.
+// newVersions holds scripts of 2.0, and whether it stays.
 var newVersions = map[string]struct {
 	script string
 	stays  bool
@@ -43,7 +43,7 @@ var newVersions = map[string]struct {
 	"soon ends":    {strings.Replace(daemonScript, "for i in $(seq 12000); do sleep 0.05; done", "sleep 0.2", 1), false},
 }
 
-// newChangeFixture has 1.0 installed and running, and 2.0 unpacked.
+// newChangeFixture returns a fixture with 1.0 installed and running, and 2.0 unpacked.
 func newChangeFixture(t *testing.T, script string, change func(*Options)) *fixture {
 	t.Helper()
 	root := t.TempDir()
@@ -77,8 +77,8 @@ func newChangeFixture(t *testing.T, script string, change func(*Options)) *fixtu
 	return b
 }
 
-// listRunningVersions are those of which a daemon lives, one each: what a daemon has just
-// forked looks like another for a moment, and does not count.
+// listRunningVersions returns the versions with a running daemon. A child that a
+// daemon has just forked looks like another for a moment, and does not count.
 func (b *fixture) listRunningVersions() (living []string) {
 	b.t.Helper()
 	found := map[string]string{} // by pid
@@ -107,8 +107,8 @@ func (b *fixture) listRunningVersions() (living []string) {
 	return living
 }
 
-// checkSettled checks that exactly one version is recorded and runs, and that
-// nothing is left of the change.
+// checkSettled checks that exactly one version is recorded and runs, and that the
+// change is finished.
 func (b *fixture) checkSettled(want string) {
 	b.t.Helper()
 	if got := b.findPlugin("p").Version; got != want {
@@ -133,7 +133,7 @@ func TestChange(t *testing.T) {
 				}
 				b.checkSettled("2.0")
 				if isFolder(b.versionFolder("p", "0.9")) || !isFolder(b.versionFolder("p", "1.0")) {
-					t.Error("not the previous version alone is kept")
+					t.Error("want the previous version kept, and no other")
 				}
 				return
 			}
@@ -153,7 +153,7 @@ func TestChange(t *testing.T) {
 			b.checkSettled("1.0")
 		})
 	}
-	t.Run("what did not run before need not afterwards", func(t *testing.T) {
+	t.Run("a version that did not run is not restored", func(t *testing.T) {
 		b := newChangeFixture(t, newVersions["never starts"].script, nil)
 		if got := b.Stop(t.Context(), b.findPlugin("p")); got.Err != nil {
 			t.Fatal(got.Err)
@@ -176,7 +176,7 @@ func TestChange(t *testing.T) {
 		}
 		b.checkSettled("1.0")
 	})
-	t.Run("told to end while it proves itself, it goes on proving", func(t *testing.T) {
+	t.Run("shut down while it proves itself, the next supervisor goes on", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		b := newChangeFixture(t, daemonScript, func(o *Options) { o.Prove = time.Hour })
 		b.setStep(func(step string) error {
@@ -200,8 +200,8 @@ func TestChange(t *testing.T) {
 	})
 }
 
-// What cannot be undone yet is kept, and undone later: the record must not go
-// on naming a version that is dropped.
+// A change that cannot be undone yet is undone later: the record must not go on
+// naming a version that is removed.
 func TestUndoThatIsRefused(t *testing.T) {
 	var reader func()
 	b := newChangeFixture(t, newVersions["never starts"].script, func(o *Options) {
@@ -225,8 +225,8 @@ func TestUndoThatIsRefused(t *testing.T) {
 	b.checkSettled("1.0")
 }
 
-// A first version that is recorded already stays, whatever fails after that:
-// there is nothing better to run.
+// A first version that is recorded already stays, whatever fails after that: there
+// is no better version to run.
 func TestFirstVersionStays(t *testing.T) {
 	b := newFixture(t)
 	b.unpack("p", "2.0", okScript, "")
@@ -252,12 +252,12 @@ func mustRecord(t *testing.T, dir string) record.Record {
 	return config.Record()
 }
 
-// processKilled is what a point panics with at which the process is killed: nothing
-// of it runs any more, deferred calls but release locks.
+// processKilled is the panic of a step at which the process is killed. Deferred calls
+// only release locks.
 type processKilled struct{}
 
-// TestChangeCutShort kills the change at each of its points, and has the next
-// life go on.
+// TestChangeCutShort kills the change at each of its steps, and lets the next
+// supervisor continue.
 func TestChangeCutShort(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run(name, func(t *testing.T) {
@@ -290,7 +290,7 @@ func TestChangeCutShort(t *testing.T) {
 	}
 }
 
-// runKillable runs work up to where a step kills it.
+// runKillable runs work until a step kills it.
 func (b *fixture) runKillable(work func(ctx context.Context)) {
 	defer func() {
 		if r := recover(); r != nil && r != (processKilled{}) {
@@ -300,8 +300,8 @@ func (b *fixture) runKillable(work func(ctx context.Context)) {
 	work(b.t.Context())
 }
 
-// restartSupervisor is the next start of the supervisor: it resumes. Where an operator had
-// stopped the plugin it says so.
+// restartSupervisor resumes changes as the next supervisor does. stopped: an
+// operator has stopped the plugin.
 func (b *fixture) restartSupervisor(stopped bool) {
 	b.t.Helper()
 	b.Manager = New(b.options())
@@ -320,16 +320,16 @@ func (b *fixture) restartSupervisor(stopped bool) {
 	}
 }
 
-// options are those of the next life.
+// options returns the options of the next supervisor.
 func (b *fixture) options() Options {
 	return Options{
 		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.proveWindow,
-		Quarantine: b.quarantine, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
+		Quarantine: b.quarantine.duration, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
 	}
 }
 
-// restartAndStart is the next start of the supervisor, which then starts what does
-// not run.
+// restartAndStart resumes changes as the next supervisor does, and starts the plugin
+// if it does not run.
 func (b *fixture) restartAndStart() {
 	b.t.Helper()
 	b.restartSupervisor(false)
@@ -341,7 +341,8 @@ func (b *fixture) restartAndStart() {
 	}
 }
 
-// checkSettledAfter checks the one version that there is: the new one only if it is good.
+// checkSettledAfter checks that one version is installed, the new one only if it is
+// good.
 func (b *fixture) checkSettledAfter(where string, stays bool) {
 	b.t.Helper()
 	version := b.findPlugin("p").Version

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/install"
@@ -12,7 +11,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// undo puts the old version back, and bans the new one unless an operator
+// undo restores the old version, and quarantines the new one unless an operator
 // interrupted the change. Where there is no old one, the new one stays as it is.
 func (c *change) undo(ctx context.Context, cause error) {
 	if !c.lock.isExclusive() {
@@ -22,7 +21,7 @@ func (c *change) undo(ctx context.Context, cause error) {
 		}
 	}
 	cause = c.addInterruption(cause)
-	if c.result.Err == nil { // else it is the outcome of what failed
+	if c.result.Err == nil { // else it is the outcome of the failed verb
 		c.result.Outcome = failedOutcome(plugin.VerbUpgrade, cause)
 	}
 	c.result.Err = cause
@@ -31,7 +30,7 @@ func (c *change) undo(ctx context.Context, cause error) {
 	}
 	tried := c.mayHaveRun(ctx)
 	if !c.hasFallback() && !c.t.Interrupted {
-		if tried { // it is recorded: there is nothing better to run
+		if tried { // it is recorded: there is no better version to run
 			c.finish()
 		} else {
 			c.abandon(cause)
@@ -53,8 +52,8 @@ func (c *change) undo(ctx context.Context, cause error) {
 	}
 }
 
-// addInterruption adds to the cause that an operator wants the plugin, and
-// notes whether the old version may be started.
+// addInterruption adds to the cause that an operator interrupted the change, and
+// keeps in the transaction whether the old version may be started.
 func (c *change) addInterruption(cause error) error {
 	if !c.interrupt.isReceived() {
 		return cause
@@ -66,37 +65,37 @@ func (c *change) addInterruption(cause error) error {
 	return fmt.Errorf("%w; %w", cause, plugin.ErrInterrupted)
 }
 
-// saveUndoing saves that the change is undone, and how. Where that fails it is
-// undone without, and again when the transaction is found.
+// saveUndoing saves that the change is undone, and how. Where that fails the
+// change is undone all the same, and again when the transaction is found.
 func (c *change) saveUndoing() {
 	if err := c.saveStep(transaction.Undoing); err != nil {
-		c.logFor(c.t.To.Plugin()).WithError(err).Warn("Undoing an upgrade cannot be noted")
+		logFor(c.log, c.t.To.Plugin()).WithError(err).Warn("Cannot save the start of a rollback")
 	}
 }
 
-// restoreOld ends the new version, records the old one and starts it.
+// restoreOld stops the new version, records the old one and starts it.
 func (c *change) restoreOld(ctx context.Context, cause error, tried bool) {
 	old, bad := c.t.From.Plugin(), c.t.To.Plugin()
 	var failures []error
-	settled := true // the record is the old one's, and of the new one nothing runs
+	settled := true // the record is the old one's, and no process of the new one runs
 	if tried {
-		c.logFor(bad).WithField("cause", cause.Error()).Warn("Upgrade is rolled back")
+		logFor(c.log, bad).WithField("cause", cause.Error()).Warn("Rolling back the upgrade")
 		if stopped := c.stopPatiently(ctx, bad); stopped.Err != nil {
-			failures, settled = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err)), false
+			failures, settled = append(failures, fmt.Errorf("stop %s: %w", bad.Version, stopped.Err)), false
 		}
 	}
-	if c.t.Replaces && settled { // the folder that is needed now, or nearly nothing to do
+	if c.t.Replaces && settled { // the old version needs its folder now
 		if err := c.removeNew(bad.Version); err != nil {
-			failures, settled = append(failures, fmt.Errorf("put the folder of %s back: %w", bad.Version, err)), false
+			failures, settled = append(failures, fmt.Errorf("restore the folder of %s: %w", bad.Version, err)), false
 		}
 	}
 	if tried {
 		if _, err := c.writeRecord(ctx, *c.t.From); err != nil {
-			failures, settled = append(failures, fmt.Errorf("put the record of %s back: %w", old.Version, err)), false
+			failures, settled = append(failures, fmt.Errorf("restore the record of %s: %w", old.Version, err)), false
 		}
 	}
 	c.result.Plugin, c.result.SysTag = old, plugin.SysTagNone
-	if c.interrupt.leaveStopped() && !c.t.LeaveStopped { // received meanwhile
+	if c.interrupt.leaveStopped() && !c.t.LeaveStopped { // received while undoing
 		cause = c.addInterruption(cause)
 		c.result.Err = cause
 		c.saveUndoing()
@@ -117,13 +116,13 @@ func (c *change) restoreOld(ctx context.Context, cause error, tried bool) {
 		c.result.Err = fmt.Errorf("%w; %w", c.result.Err, err)
 	}
 	if !settled || ctx.Err() != nil {
-		return // not all is done: the next process goes on
+		return // the next process finishes it
 	}
-	_ = c.removeNew(bad.Version) // what a package replaced is back already
+	_ = c.removeNew(bad.Version) // a replaced folder is restored already
 	c.finish()
 }
 
-// keepNew ends an interrupted change that has no old version to go back to.
+// keepNew finishes an interrupted change that has no old version to go back to.
 func (c *change) keepNew(ctx context.Context, cause error) {
 	p := c.t.To.Plugin()
 	c.result.Plugin, c.result.SysTag = p, c.sysTag()
@@ -133,25 +132,23 @@ func (c *change) keepNew(ctx context.Context, cause error) {
 			c.result.Err = fmt.Errorf("%w; --stop: %w", c.result.Err, stopped.Err)
 		}
 		if ctx.Err() != nil {
-			return // the next process goes on
+			return // the next process finishes it
 		}
 	}
 	c.finish()
 }
 
-// quarantineNew keeps the new version from being tried again for a while, unless it was
-// the host that failed (EV-24).
+// quarantineNew puts the new version into quarantine, unless the host failed
+// (EV-24).
 func (c *change) quarantineNew(cause error) error {
-	if c.quarantine <= 0 || hostfault.Is(cause) {
+	if hostfault.Is(cause) {
 		return nil
 	}
-	return c.changes.Quarantine(plugin.QuarantinedVersion{
-		Name: c.t.Name, Version: c.t.To.Version, Until: time.Now().Add(c.quarantine), Cause: cause.Error(),
-	})
+	return c.quarantine.block(c.t.Name, c.t.To.Version, cause.Error())
 }
 
 // mayHaveRun reports whether the new version may have been run: the record names
-// it, or where that is of both, its package is in place.
+// it, or where both have the same version, its package is in place.
 func (c *change) mayHaveRun(ctx context.Context) bool {
 	if c.t.Replaces && c.t.From != nil && c.t.From.Version == c.t.To.Version {
 		return c.isPlaced()
@@ -160,26 +157,26 @@ func (c *change) mayHaveRun(ctx context.Context) bool {
 	return err != nil || found && r.Version == c.t.To.Version
 }
 
-// abandon ends a change that has touched nothing.
+// abandon finishes a change that has changed nothing.
 func (c *change) abandon(cause error) {
 	if c.result.Err == nil {
 		c.result.Outcome = failedOutcome(plugin.VerbUpgrade, cause)
 	}
 	if err := c.removeNew(c.t.To.Version); err != nil {
-		c.result.Err = fmt.Errorf("%w; put the folder of %s back: %w", c.result.Err, c.t.To.Version, err)
-		return // the next process goes on
+		c.result.Err = fmt.Errorf("%w; restore the folder of %s: %w", c.result.Err, c.t.To.Version, err)
+		return // the next process finishes it
 	}
 	c.finish()
 }
 
-// removeNew removes the new version's folder, if it is this change's and not the one
-// that stays, or puts the folder back that a package has replaced.
+// removeNew removes the new version's folder, if this change made it and it does not
+// stay. Where a package has replaced a folder, it restores that.
 func (c *change) removeNew(version string) error {
 	switch {
 	case c.t.Replaces:
 		return install.PutBack(c.root, c.t.Name, version, c.t.Staged, c.step)
 	case c.t.Made && (c.t.From == nil || c.t.From.Version != version):
-		c.addNote(c.removeFolder(c.folderOf(version)))
+		c.addNote(c.folders.remove(c.folderOf(version)))
 	}
 	return nil
 }

@@ -15,10 +15,10 @@ import (
 )
 
 // Change makes a change (UP-06, UP-08, CL-10), all of it under the plugin's
-// name lock. It is a transaction, see type change: whatever cuts it short, a
-// later call about the plugin finishes or undoes it. One that an earlier process
-// left is finished first, also when the change then turns out to be none. What
-// the change needs was fetched before, with Fetch.
+// name lock. It is a transaction, see type change: if it is interrupted, a later
+// call for the plugin finishes or undoes it. One that an earlier process left is
+// finished first, also when the change is then refused. Fetch must have fetched the
+// package that the change needs.
 func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.ChangePermit) plugin.ChangeResult {
 	defer m.Discard(c)
 	g := permittedChange{Change: c, statusBefore: p.StatusBefore, interrupt: &interrupt{requests: p.Interrupt}}
@@ -35,7 +35,7 @@ func (m *Manager) Change(ctx context.Context, c plugin.Change, p plugin.ChangePe
 // permittedChange is a change that the caller permits.
 type permittedChange struct {
 	plugin.Change
-	statusBefore   plugin.Status // of the plugin when it was granted; StatusUnknown: ask
+	statusBefore   plugin.Status // of the plugin when it was granted; StatusUnknown: run --status
 	heartbeatFresh bool          // its heartbeat was in time then
 	interrupt      *interrupt
 	lock           *nameLock
@@ -50,8 +50,8 @@ func (m *Manager) performChange(ctx context.Context, g permittedChange) plugin.C
 	if u.old, u.installed, err = m.registry.Find(ctx, g.Name); err != nil && g.Kind != plugin.ChangeResume {
 		return u.refusedResult(err)
 	}
-	beats, _ := m.checkHeartbeat(ctx, u.old.Plugin()) // before anything is waited for
-	g.heartbeatFresh = g.statusBefore == plugin.StatusRunning && beats
+	inTime, _ := m.checkHeartbeat(ctx, u.old.Plugin()) // before any wait
+	g.heartbeatFresh = g.statusBefore == plugin.StatusRunning && inTime
 	if g.lock, err = m.lockForChange(ctx, g); err != nil {
 		return u.refusedResult(err)
 	}
@@ -61,7 +61,7 @@ func (m *Manager) performChange(ctx context.Context, g permittedChange) plugin.C
 	case g.Kind == plugin.ChangeResume:
 		return m.resumedResult(ctx, g, left, found)
 	case found && left.Err != nil:
-		m.log.WithError(left.Err).WithField("plugin", g.Name).Warn("Upgrade that was cut short did not end well")
+		m.log.WithError(left.Err).WithField("plugin", g.Name).Warn("Interrupted upgrade failed")
 	}
 	if err := g.lock.reacquire(ctx); err != nil {
 		return u.refusedResult(err)
@@ -80,14 +80,13 @@ func (m *Manager) performChange(ctx context.Context, g permittedChange) plugin.C
 	default:
 		result = m.upgradeTo(ctx, g)
 	}
-	if found && result.Status == plugin.StatusUnknown { // refused, after the earlier one had touched the plugin
+	if found && result.Status == plugin.StatusUnknown { // refused, after the earlier one had changed the plugin
 		result.Status = left.Status
 	}
 	return result
 }
 
-// upgradeTo makes another version the one that is recorded and runs, or leaves
-// everything as it was.
+// upgradeTo switches the plugin to another version, or leaves everything as it was.
 func (m *Manager) upgradeTo(ctx context.Context, g permittedChange) plugin.ChangeResult {
 	u, err := m.planUpgrade(ctx, g)
 	if err != nil {
@@ -96,21 +95,17 @@ func (m *Manager) upgradeTo(ctx context.Context, g permittedChange) plugin.Chang
 	return m.withProcesses(m.runUpgrade(ctx, u))
 }
 
-// rollBack switches to the version before the recorded one, and keeps the
-// control plane from offering the present one again for a while.
+// rollBack switches to the previous version, and quarantines the current one.
 func (m *Manager) rollBack(ctx context.Context, g permittedChange) plugin.ChangeResult {
 	var err error
-	if g.Version, err = m.findPrevious(ctx, g.Name); err != nil {
+	if g.Version, err = m.versions.findPrevious(ctx, g.Name); err != nil {
 		return upgrade{permittedChange: g}.refusedResult(err)
 	}
 	g.Kind, g.Origin = plugin.ChangeUpgrade, plugin.FromOperator
 	result := m.upgradeTo(ctx, g)
-	if result.Err == nil && m.quarantine > 0 {
-		err := m.changes.Quarantine(plugin.QuarantinedVersion{
-			Name: g.Name, Version: result.Previous, Until: time.Now().Add(m.quarantine), Cause: "rolled back by an operator",
-		})
-		if err != nil {
-			m.log.WithError(err).WithField("plugin", g.Name).Warn("The version that was rolled back may be offered again")
+	if result.Err == nil {
+		if err := m.quarantine.block(g.Name, result.Previous, "rolled back by an operator"); err != nil {
+			m.log.WithError(err).WithField("plugin", g.Name).Warn("Cannot quarantine the rolled-back version; the server may assign it again")
 		}
 	}
 	return result
@@ -126,24 +121,24 @@ func (m *Manager) resumedResult(ctx context.Context, g permittedChange, left plu
 	return plugin.ChangeResult{Plugin: r.Plugin(), Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, Err: err}}
 }
 
-// withProcesses adds to a result what runs now.
-func (m *Manager) withProcesses(u plugin.ChangeResult) plugin.ChangeResult {
-	u.Outcome = m.addProcesses(u.Plugin, u.Outcome)
-	return u
+// withProcesses adds the running processes to a result.
+func (m *Manager) withProcesses(r plugin.ChangeResult) plugin.ChangeResult {
+	r.Outcome = m.addProcesses(r.Plugin, r.Outcome)
+	return r
 }
 
-// Unfinished are the upgrades that an earlier process left, as offers to
+// Unfinished returns the upgrades that an earlier process left, as changes to
 // resume. The error names those that cannot be read.
 func (m *Manager) Unfinished() ([]plugin.Change, error) {
 	pending, err := m.changes.ListPending()
-	var offers []plugin.Change
+	var changes []plugin.Change
 	for _, t := range pending {
-		offers = append(offers, plugin.Change{Name: t.Name, Version: t.To.Version, Kind: plugin.ChangeResume, Origin: plugin.FromRecovery})
+		changes = append(changes, plugin.Change{Name: t.Name, Version: t.To.Version, Kind: plugin.ChangeResume, Origin: plugin.FromRecovery})
 	}
-	return offers, err
+	return changes, err
 }
 
-// upgrade is what a change comes to on this host.
+// upgrade is a permitted change with the records of both versions.
 type upgrade struct {
 	permittedChange
 	old       record.Record // the record before; the zero value if there is none
@@ -153,72 +148,72 @@ type upgrade struct {
 	staged *install.Staged
 }
 
-// checkChange refuses what may not be done.
-func (m *Manager) checkChange(ctx context.Context, o plugin.Change) (u upgrade, err error) {
-	u.Change = o
-	if err := plugin.CheckName(o.Name); err != nil {
+// checkChange returns an error for a change that is not allowed.
+func (m *Manager) checkChange(ctx context.Context, c plugin.Change) (u upgrade, err error) {
+	u.Change = c
+	if err := plugin.CheckName(c.Name); err != nil {
 		return u, err
 	}
-	if err := plugin.CheckName(o.Version); err != nil {
+	if err := plugin.CheckName(c.Version); err != nil {
 		return u, fmt.Errorf("version: %w", err)
 	}
-	if u.old, u.installed, err = m.registry.Find(ctx, o.Name); err != nil {
+	if u.old, u.installed, err = m.registry.Find(ctx, c.Name); err != nil {
 		return u, err
 	}
-	if u.installed && !m.downgrade && plugin.CompareVersions(o.Version, u.old.Version) <= 0 {
-		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", o.Version, u.old.Version)
+	if u.installed && !m.downgrade && plugin.CompareVersions(c.Version, u.old.Version) <= 0 {
+		return u, fmt.Errorf("version %s is not newer than the installed %s, and upgrade.allow_downgrade is off", c.Version, u.old.Version)
 	}
-	if ban, banned := m.changes.FindQuarantined(o.Name, o.Version, time.Now(), m.quarantine); banned && !o.ByOperator() {
-		return u, ban
+	if q, blocked := m.quarantine.find(c.Name, c.Version); blocked && !c.ByOperator() {
+		return u, q
 	}
 	return u, nil
 }
 
-// planUpgrade finds out what there is to do, and refuses what may not or cannot be
-// done: what Fetch admitted may have changed.
+// planUpgrade returns the upgrade that a change asks for, or an error where it is
+// not allowed or not possible. It checks again what Fetch checked.
 func (m *Manager) planUpgrade(ctx context.Context, g permittedChange) (u upgrade, err error) {
-	o := g.Change
-	if u, err = m.checkChange(ctx, o); err != nil {
+	c := g.Change
+	if u, err = m.checkChange(ctx, c); err != nil {
 		return u, err
 	}
 	u.permittedChange = g
 	var config record.PackageConfig
-	switch u.staged = m.staged.Get(o); {
+	switch u.staged = m.staged.Get(c); {
 	case u.staged != nil:
 		config = u.staged.Config
 		err = u.staged.CheckSequence(ctx)
-	case o.Package != "":
-		return u, fmt.Errorf("package %s was not fetched", o.Package)
+	case c.Package != "":
+		return u, fmt.Errorf("package %s was not fetched", c.Package)
 	default:
-		if config, err = record.ReadPackageConfig(m.versionFolder(o.Name, o.Version)); err == nil {
-			err = m.checkTrust(ctx, o)
+		if config, err = record.ReadPackageConfig(m.versionFolder(c.Name, c.Version)); err == nil {
+			err = m.checkTrust(ctx, c)
 		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return u, fmt.Errorf("version %s is not unpacked on this host: %w", o.Version, err)
+		return u, fmt.Errorf("version %s is not unpacked on this host: %w", c.Version, err)
 	case err != nil:
 		return u, err
-	case config.Name != o.Name || config.Version != o.Version:
-		return u, fmt.Errorf("package is %s %s, not %s %s", config.Name, config.Version, o.Name, o.Version)
+	case config.Name != c.Name || config.Version != c.Version:
+		return u, fmt.Errorf("package is %s %s, not %s %s", config.Name, config.Version, c.Name, c.Version)
 	}
 	if err := config.CheckHost(m.os, m.arch); err != nil {
 		return u, err
 	}
 	u.next = config.Record()
-	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // a package does not tell
+	u.next.PluginID, u.next.IsPreInstalled = u.old.PluginID, u.old.IsPreInstalled // not part of a package
 	if u.staged == nil {
 		if _, err = m.findExecutable(u.next.Plugin()); err != nil {
 			return u, err
 		}
 	}
-	if o.ByOperator() { // not before it is sure that it can be tried
-		err = m.changes.LiftQuarantine(o.Name, o.Version)
+	if c.ByOperator() { // not before it is certain that the upgrade can be tried
+		err = m.quarantine.lift(c.Name, c.Version)
 	}
 	return u, err
 }
 
-// refusedResult is the result when nothing was touched.
+// refusedResult returns the result of a change that changed nothing.
 func (u upgrade) refusedResult(err error) plugin.ChangeResult {
 	r := plugin.ChangeResult{Previous: u.old.Version, Outcome: failedOutcome(plugin.VerbUpgrade, err)}
 	if u.installed {
@@ -227,7 +222,7 @@ func (u upgrade) refusedResult(err error) plugin.ChangeResult {
 	return r
 }
 
-// runUpgrade does what was planned.
+// runUpgrade makes a planned upgrade.
 func (m *Manager) runUpgrade(ctx context.Context, u upgrade) plugin.ChangeResult {
 	t := transaction.Transaction{Name: u.Name, To: u.next, Began: time.Now()}
 	if u.installed {

@@ -21,7 +21,7 @@ import (
 
 var offer = plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}
 
-// upgradeCase is an upgrade of p, and what it leads to.
+// upgradeCase is an upgrade of p, and its expected result.
 type upgradeCase struct {
 	script     string // of 2.0
 	config     string
@@ -43,7 +43,7 @@ func TestUpgrade(t *testing.T) {
 	ran := plugin.Outcome{Verb: plugin.VerbUpgrade}
 	back := []string{"--stop 2.0 from -", "--status 2.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
 	whole := []string{
-		"--status 1.0 from -", "--status 2.0 from -", // it runs, and the new one can be run
+		"--status 1.0 from -", "--status 2.0 from -", // the old one runs, and the new one can be run
 		"--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -",
 	}
 	for name, tt := range map[string]upgradeCase{
@@ -79,7 +79,7 @@ func TestUpgrade(t *testing.T) {
 		},
 		"UP-06 does not run": {
 			script:  `test "$1" != --status`,
-			outcome: plugin.Outcome{Verb: plugin.VerbStart}, cause: "rolled back to 1.0: --start of 2.0: not running afterwards: exit 1",
+			outcome: plugin.Outcome{Verb: plugin.VerbStart}, cause: "rolled back to 1.0: --start of 2.0: --status fails after --start: exit 1",
 			status: plugin.StatusRunning, rolledBack: true, installed: "1.0",
 			calls: append(whole[:6:6], append([]string{"--start 2.0 from -", "--status 2.0 from -"}, back...)...),
 		},
@@ -157,7 +157,7 @@ func (tt upgradeCase) check(t *testing.T) {
 	if after.Version != tt.installed || !tt.nothing && after.ID != before.ID { // ST-14
 		t.Errorf("recorded %+v", after)
 	}
-	if tt.status == plugin.StatusRunning { // UP-13: it has the last word
+	if tt.status == plugin.StatusRunning { // UP-13: --status at the end
 		tt.calls = append(tt.calls[:len(tt.calls):len(tt.calls)], "--status "+tt.installed+" from -")
 	}
 	if diff := cmp.Diff(tt.calls, b.readCalls()); diff != "" {
@@ -214,17 +214,17 @@ func TestUpgradeRefused(t *testing.T) {
 				t.Errorf("got %+v, want cause %q", got, tt.cause)
 			}
 			if after := b.findPlugin("p"); after != before || b.readCalls() != nil {
-				t.Errorf("touched: %+v, %q", after, b.readCalls())
+				t.Errorf("changed: %+v, %q", after, b.readCalls())
 			}
 			event := plugin.NewUpdateEvent(time.Now(), tt.offer, got)
 			if event.Keywords["status"] != "1" {
-				t.Errorf("event says status %s", event.Keywords["status"])
+				t.Errorf("status %s in the event, want 1", event.Keywords["status"])
 			}
 		})
 	}
 }
 
-func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
+func TestUpgradeKeepsOldVersionThatDoesNotStop(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	before := b.install("p", "1.0", `test "$1" != --stop || exit 5`, "3")
@@ -242,7 +242,7 @@ func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
 	}
 }
 
-func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
+func TestUpgradeKeepsOldVersionWhenRecordIsLocked(t *testing.T) {
 	b := newFixture(t)
 	before := b.install("p", "1.0", okScript, "60")
 	b.touch("plugin", "p", "1.0", "running")
@@ -252,7 +252,7 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}) // may read the database, and not write
+	got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}) // the database can be read, and not written
 	reader()
 	want := plugin.ChangeResult{Outcome: failedOutcome(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
 	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
@@ -264,7 +264,7 @@ func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
 	}
 }
 
-// A shutdown in between: whatever is recorded is what the next start has to run.
+// After a shutdown during an upgrade, the next start runs the recorded version.
 func TestUpgradeCancelled(t *testing.T) {
 	const oldHangs = `if test "$1" = --stop; then ` + hangingScript + `fi` + okScript
 	const newHangs = `if test "$1" = --upgrade; then ` + hangingScript + `fi` + okScript
@@ -272,9 +272,9 @@ func TestUpgradeCancelled(t *testing.T) {
 		old, next, hung, recorded string
 		verb                      plugin.Verb
 	}{
-		"while the old one is stopped":   {oldHangs, okScript, "1.0", "1.0", plugin.VerbStop},
-		"while the new one is upgraded":  {okScript, newHangs, "2.0", "2.0", plugin.VerbUpgrade},
-		"while it waits for the program": {okScript, okScript, "", "1.0", plugin.VerbUpgrade},
+		"while the old one is stopped":         {oldHangs, okScript, "1.0", "1.0", plugin.VerbStop},
+		"while the new one is upgraded":        {okScript, newHangs, "2.0", "2.0", plugin.VerbUpgrade},
+		"while it waits for the other program": {okScript, okScript, "", "1.0", plugin.VerbUpgrade},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestUpgradeCancelled(t *testing.T) {
 			if isAlive(t, child) {
 				t.Error("a process is left over")
 			}
-			if got := b.Start(t.Context(), b.findPlugin("p")); got.Err != nil { // what the next start does
+			if got := b.Start(t.Context(), b.findPlugin("p")); got.Err != nil { // as the next start does
 				t.Errorf("recovery: %+v", got)
 			}
 		})

@@ -10,8 +10,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// earlyStartScript is a daemon whose --start returns before its pid file is there. That
-// comes soon after --status was asked for the first time.
+// earlyStartScript is a daemon whose --start returns before its pid file is there. The
+// file appears soon after the first --status.
 const earlyStartScript = `
 pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
 case "$1" in
@@ -41,45 +41,45 @@ func TestConfirmStart(t *testing.T) {
 			t.Errorf("confirmed: %+v", got)
 		}
 		if len(b.findLogged(returnedEarly)) != 1 {
-			t.Error("its author is not warned")
+			t.Error("want one warning in the log")
 		}
 		if got = b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusRunning || got.SlowStart {
 			t.Errorf("confirmed when it runs: %+v", got)
 		}
 	})
-	t.Run("RS-06 an upgrade waits for it too", func(t *testing.T) {
+	t.Run("RS-06 an upgrade waits too", func(t *testing.T) {
 		b := newChangeFixture(t, `test "$1" = --upgrade && exit`+earlyStartScript, nil)
 		if got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}); got.Err != nil || got.Status != plugin.StatusRunning {
 			t.Errorf("upgraded: %+v", got)
 		}
 		if len(b.findLogged(returnedEarly)) != 1 {
-			t.Error("its author is not warned")
+			t.Error("want one warning in the log")
 		}
 		b.checkSettled("2.0")
 	})
-	t.Run("RS-06 nothing of it lives", func(t *testing.T) {
+	t.Run("RS-06 no process runs", func(t *testing.T) {
 		b := newFixture(t)
 		p := b.install("p", "1.0", okScript, "20")
 		if got := b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusFailed || got.SlowStart || len(b.readCalls()) != 1 {
 			t.Errorf("confirmed: %+v after %q", got, b.readCalls())
 		}
 	})
-	t.Run("RS-06 it lives and never runs", func(t *testing.T) {
+	t.Run("RS-06 a process runs and --status fails", func(t *testing.T) {
 		b := newChangeFixture(t, daemonScript, nil)
 		p := b.findPlugin("p")
-		b.unpack("p", "1.0", "exit 1", "") // its daemon lives
+		b.unpack("p", "1.0", "exit 1", "") // its daemon runs
 		began, before := time.Now(), len(b.readCalls())
 		got := b.ConfirmStart(t.Context(), p)
 		if got.Status != plugin.StatusFailed || got.SlowStart || len(b.readCalls())-before != 1+len(confirmDelays) {
 			t.Errorf("confirmed: %+v after %q", got, b.readCalls()[before:])
 		}
 		if took := time.Since(began); took < confirmDelays[len(confirmDelays)-1] {
-			t.Errorf("given up after %s", took)
+			t.Errorf("returned after %s, want %s at least", took, confirmDelays[len(confirmDelays)-1])
 		}
 	})
 }
 
-// UP-13: the status at the end is what is true then.
+// UP-13: the status of the result is the status at the end.
 func TestStatusAtTheEnd(t *testing.T) {
 	soonEnds := newVersions["soon ends"].script
 	t.Run("UP-13 a first version that fails its proof", func(t *testing.T) {
@@ -93,14 +93,14 @@ func TestStatusAtTheEnd(t *testing.T) {
 			t.Errorf("installed: %+v", got)
 		}
 	})
-	t.Run("UP-13 one that did not run before", func(t *testing.T) {
+	t.Run("UP-13 a plugin that did not run before", func(t *testing.T) {
 		b := newChangeFixture(t, soonEnds, nil)
 		got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusFailed}) // though it runs now
 		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
-	t.Run("UP-13 the old one died after the grant", func(t *testing.T) {
+	t.Run("UP-13 the old version exits after the permit", func(t *testing.T) {
 		b := newChangeFixture(t, soonEnds, nil)
 		if err := b.tracker.KillPlugin(t.Context(), "p"); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestStatusAtTheEnd(t *testing.T) {
 		}
 		b.checkSettled("1.0")
 	})
-	t.Run("UP-13 it dies while old versions are deleted", func(t *testing.T) {
+	t.Run("UP-13 it exits while old versions are deleted", func(t *testing.T) {
 		b := newChangeFixture(t, daemonScript, func(o *Options) { o.Prove = 50 * time.Millisecond })
 		b.setStep(func(step string) error {
 			if step == "set aside 0.9" {
@@ -126,8 +126,8 @@ func TestStatusAtTheEnd(t *testing.T) {
 	})
 }
 
-// secondUnread are heartbeats of a plugin that beats. The host cannot read the
-// second one.
+// secondUnread returns fresh heartbeats, except the second one, which the host
+// cannot read.
 type secondUnread struct{ reads atomic.Int32 }
 
 func (s *secondUnread) Read(_ context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {

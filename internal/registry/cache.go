@@ -8,17 +8,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// cachedRecords is what was last read of the database. It holds as long as the file
-// is the same to the last bit that changes with a transaction: the database is
-// read before each start of a plugin, and decoding it would take longer than
-// all the rest.
+// cachedRecords holds the records that were last read. They are valid as long as the
+// stamp of the file is the same, which changes with each transaction. The database is
+// read before each start of a plugin, and decoding takes longer than all the rest.
 type cachedRecords struct {
 	stamp   boltfile.Stamp
-	records []record.Record // shared by all who read: never changed
+	records []record.Record // shared by all callers: never changed
 	damaged []plugin.Damage
 }
 
-// findCached is what was read of the file before, if it is as it was.
+// findCached returns the cached records, if the file has not changed.
 func (r *Registry) findCached(f *boltfile.File) (cachedRecords, bool) {
 	s, ok := f.Stamp()
 	r.mu.Lock()
@@ -26,7 +25,7 @@ func (r *Registry) findCached(f *boltfile.File) (cachedRecords, bool) {
 	return r.cached, ok && s == r.cached.stamp
 }
 
-// storeCached notes what was just read of the file, which is still locked.
+// storeCached stores the records that were just read; the file is still locked.
 func (r *Registry) storeCached(f *boltfile.File, records []record.Record, damaged []plugin.Damage) {
 	s, ok := f.Stamp()
 	r.mu.Lock()

@@ -24,10 +24,10 @@ import (
 // maxLegacySize is the largest legacy list that is read, in bytes.
 const maxLegacySize = 16 << 20
 
-// createDatabase makes the database that is missing, with the records of the legacy
-// list, which stays as it is (ST-02, ST-03). It is built under another name and
-// linked into place complete: when another process was faster the link fails,
-// and that process' database is the one (ST-04).
+// createDatabase creates the missing database with the records of the legacy list,
+// which stays as it is (ST-02, ST-03). It is built under another name and linked to
+// its place when complete: when another process was faster, the link fails, and the
+// database of that process is used (ST-04).
 func (r *Registry) createDatabase(ctx context.Context) error {
 	if err := durable.MakeFolder(r.dir, 0o755); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (r *Registry) createDatabase(ctx context.Context) error {
 }
 
 // readLegacy reads the legacy list. One that is missing, empty or invalid holds no
-// records (ST-03); one that cannot be read is an error, lest its plugins be forgotten.
+// records (ST-03); one that cannot be read is an error, so that no plugin is forgotten.
 func (r *Registry) readLegacy() ([]record.Record, []plugin.Damage, error) {
 	b, err := record.ReadRegularFile(r.legacy, maxLegacySize)
 	switch {
@@ -69,8 +69,8 @@ func (r *Registry) readLegacy() ([]record.Record, []plugin.Damage, error) {
 	return records, damaged, nil
 }
 
-// decodeLegacy reads {"pluginList":[record…]}, in order. What cannot be used is
-// left out and told.
+// decodeLegacy reads {"pluginList":[record…]}, in order. It returns the unusable
+// records as damage.
 func decodeLegacy(b []byte) ([]record.Record, []plugin.Damage) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, nil

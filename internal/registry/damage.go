@@ -8,23 +8,23 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxPastDamage bounds how many past damages are kept: on a disk that goes on
-// damaging the file the latest say it all.
+// maxPastDamage bounds how many past damages are kept. On a disk that keeps damaging
+// the file the latest are enough.
 const maxPastDamage = 100
 
-// rememberDamage keeps what became of damaged files: an operator who looks later
-// shall still see it (ST-07).
+// rememberDamage keeps the damage of files that were replaced, so that an operator
+// can see it later (ST-07).
 func (r *Registry) rememberDamage(damaged ...plugin.Damage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pastDamage = append(r.pastDamage, damaged...)
-	if over := len(r.pastDamage) - maxPastDamage; over > 0 {
-		r.pastDamage = slices.Delete(r.pastDamage, 0, over)
+	if excess := len(r.pastDamage) - maxPastDamage; excess > 0 {
+		r.pastDamage = slices.Delete(r.pastDamage, 0, excess)
 	}
 }
 
-// reportDamage adds what is remembered to what a list found, and logs what the list
-// before did not have (ST-06).
+// reportDamage adds the past damage to the damage that a list found, and logs what
+// the previous list did not have (ST-06).
 func (r *Registry) reportDamage(found []plugin.Damage) []plugin.Damage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -33,7 +33,7 @@ func (r *Registry) reportDamage(found []plugin.Damage) []plugin.Damage {
 	for _, d := range all {
 		if !r.logged[d] && !logged[d] {
 			r.log.WithFields(logrus.Fields{"database": r.path, "where": d.Where, "cause": d.Why}).
-				Warn("Plugin database holds something that cannot be used")
+				Warn("Plugin database has an unusable record")
 		}
 		logged[d] = true
 	}

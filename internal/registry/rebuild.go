@@ -32,16 +32,16 @@ func (r *Registry) rebuildDatabase(ctx context.Context, f *boltfile.File, cause 
 		return fail(err)
 	}
 	defer os.Remove(fresh)
-	aside, err := r.replaceDamaged(f, fresh, errors.Is(cause, boltfile.ErrEmpty))
+	kept, err := r.replaceDamaged(f, fresh, errors.Is(cause, boltfile.ErrEmpty))
 	if err != nil {
 		return fail(err)
 	}
 	what := plugin.Damage{
 		Where: r.path,
-		Why:   fmt.Sprintf("%v; kept as %s, rebuilt with %d plugins found installed", cause, filepath.Base(aside), len(records)),
+		Why:   fmt.Sprintf("%v; kept as %s, rebuilt with %d plugins found installed", cause, filepath.Base(kept), len(records)),
 	}
 	r.rememberDamage(append(damaged, what)...)
-	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": aside, "records": len(records)}).
+	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": kept, "records": len(records)}).
 		Error("Plugin database damaged, rebuilt from the installed packages")
 	if err := durable.FlushFolder(r.dir); err != nil {
 		return fail(err)
@@ -49,12 +49,12 @@ func (r *Registry) rebuildDatabase(ctx context.Context, f *boltfile.File, cause 
 	return errReplaced
 }
 
-// replaceDamaged puts the database fresh in the place of the damaged one, which gets a
-// second name first. An empty one is not replaced but filled, and an empty file
-// left as a trace: a process that is about to create the database has the file
-// open, and what it writes next must not go into a file without a name.
-func (r *Registry) replaceDamaged(f *boltfile.File, fresh string, empty bool) (aside string, err error) {
-	aside, err = boltfile.PlaceAside(r.path, r.now(), func(aside string) error {
+// replaceDamaged replaces the damaged database by fresh, after giving it a second
+// name. An empty one is filled instead, and an empty file is kept: a process that is
+// about to create the database has the file open, and must not write to a file
+// without a name.
+func (r *Registry) replaceDamaged(f *boltfile.File, fresh string, empty bool) (kept string, err error) {
+	kept, err = boltfile.PlaceAside(r.path, r.now(), func(aside string) error {
 		if !empty {
 			return os.Link(r.path, aside)
 		}
@@ -69,15 +69,15 @@ func (r *Registry) replaceDamaged(f *boltfile.File, fresh string, empty bool) (a
 		err = os.Rename(fresh, r.path)
 	}
 	if err != nil {
-		_ = os.Remove(aside) // it still is the database
+		_ = os.Remove(kept) // it is still the database
 	}
-	return aside, err
+	return kept, err
 }
 
-// findPackages looks at every BASE/plugin/<name>/<version>/config.json and makes
-// one record a name: the version that our own state knows, else the highest by
-// SPEC 12 (ST-07). Folders that hold no usable package are told; one that
-// cannot be read is an error, lest its plugin be forgotten.
+// findPackages reads every BASE/plugin/<name>/<version>/config.json and returns one
+// record for each name: the version of the supervisor's own state, else the highest
+// by SPEC 12 (ST-07). Folders without a usable package are damage; one that cannot
+// be read is an error, so that no plugin is forgotten.
 func (r *Registry) findPackages() ([]record.Record, []plugin.Damage, error) {
 	names, err := listFolders(r.dir)
 	if err != nil {
@@ -141,7 +141,7 @@ func listFolders(dir string) ([]string, error) {
 		}
 		info, err := os.Stat(filepath.Join(dir, e.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone meanwhile, or a link that leads nowhere
+			continue // just removed, or a dangling link
 		}
 		if err != nil {
 			return nil, err

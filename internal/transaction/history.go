@@ -9,14 +9,14 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// history is the file of a plugin's versions that were installed, the oldest first.
+// history is the content of the file of a plugin's installed versions, the oldest first.
 type history struct {
 	Name     string   `json:"name"`
 	Versions []string `json:"versions"`
 }
 
 // History returns the versions of a plugin that were installed, the oldest first.
-// What cannot be read is as if it was never known.
+// A history that cannot be read is empty.
 func (s *Store) History(name string) []string {
 	var h history
 	text, err := os.ReadFile(s.filePath(layout.History, name))
@@ -44,7 +44,7 @@ func (s *Store) SaveHistory(name string, versions []string) error {
 		err = s.writeFile(layout.History, name, text, "history")
 	}
 	if err != nil {
-		return fmt.Errorf("remember the versions of %s: %w", name, err)
+		return fmt.Errorf("save version history of %s: %w", name, err)
 	}
 	return nil
 }

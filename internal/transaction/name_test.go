@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// SPEC 1: whatever a plugin and its version are called, they are changed,
-// quarantined and given a sequence, and what a killed process left is swept.
+// SPEC 1: a change, a quarantine and a sequence are saved for a plugin and a version of
+// any name, and the temporary files of a killed process are removed.
 func TestEveryName(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Now()
 	names := []string{"a@b", "云 助手", "x.new", strings.Repeat("云", 85)}
@@ -40,7 +40,7 @@ func TestEveryName(t *testing.T) {
 			if err := s.Quarantine(plugin.QuarantinedVersion{Name: name, Version: version, Until: now.Add(time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
-			if _, banned := s.FindQuarantined(name, version, now, time.Hour); !banned {
+			if _, blocked := s.FindQuarantined(name, version, now, time.Hour); !blocked {
 				t.Error("not in quarantine")
 			}
 			if err := s.LiftQuarantine(name, version); err != nil {
@@ -66,8 +66,8 @@ func TestEveryName(t *testing.T) {
 	}
 }
 
-// SPEC 1: where a @ is in a name, the versions of two plugins stay apart.
-func TestBansAreApart(t *testing.T) {
+// SPEC 1: names with a @ do not mix up the versions of two plugins.
+func TestQuarantinesAreSeparate(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Now()
 	for _, b := range []plugin.QuarantinedVersion{{Name: "a@b", Version: "c"}, {Name: "a", Version: "b@c"}} {
 		b.Until = now.Add(time.Minute)
@@ -75,7 +75,7 @@ func TestBansAreApart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if bans, err := s.ListQuarantined(now, time.Hour); len(bans) != 2 || err != nil {
-		t.Errorf("%+v, %v", bans, err)
+	if all, err := s.ListQuarantined(now, time.Hour); len(all) != 2 || err != nil {
+		t.Errorf("quarantine %+v, %v; want two versions", all, err)
 	}
 }

@@ -25,7 +25,7 @@ func newRecord(t testing.TB, version string) record.Record {
 	return r
 }
 
-// What is saved is found, with the fields of the record that nobody knows.
+// A saved transaction is found, with the unknown fields of its records.
 func TestSaveAndFind(t *testing.T) {
 	s := New(t.TempDir(), nil)
 	from, to := newRecord(t, "1.0"), newRecord(t, "2.0")
@@ -59,11 +59,11 @@ func TestSaveAndFind(t *testing.T) {
 	if err := s.Remove("p"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove("p"); err != nil { // nothing to end
+	if err := s.Remove("p"); err != nil { // there is none
 		t.Fatal(err)
 	}
 	if _, found, err := s.Find("p"); found || err != nil {
-		t.Errorf("found after its end: %v", err)
+		t.Errorf("found after its removal: %v", err)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// A file that says nothing is kept, and in nobody's way.
+// A damaged file is moved aside and kept.
 func TestDamaged(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "cut": `{"name":"p","to":{"na`, "no step": `{"name":"p","to":{"name":"p","version":"1"}}`,
@@ -158,34 +158,34 @@ func TestQuarantine(t *testing.T) {
 		version string
 		now     time.Time
 		longest time.Duration
-		banned  bool
+		blocked bool
 	}{
 		"UP-06 in time":                    {"2.0", now, 2 * time.Hour, true},
 		"UP-06 another version":            {"2.1", now, 2 * time.Hour, false},
-		"UP-06 over":                       {"2.0", now.Add(time.Hour), 2 * time.Hour, false},
+		"UP-06 expired":                    {"2.0", now.Add(time.Hour), 2 * time.Hour, false},
 		"UP-06 the clock was set backward": {"2.0", now.Add(-24 * time.Hour), 2 * time.Hour, false},
 	} {
-		if got, banned := s.FindQuarantined("p", tt.version, tt.now, tt.longest); banned != tt.banned || banned && !cmp.Equal(got, b) {
-			t.Errorf("%s: %t %+v", what, banned, got)
+		if got, blocked := s.FindQuarantined("p", tt.version, tt.now, tt.longest); blocked != tt.blocked || blocked && !cmp.Equal(got, b) {
+			t.Errorf("%s: blocked %t, want %t: %+v", what, blocked, tt.blocked, got)
 		}
 	}
 	if all, err := s.ListQuarantined(now, 2*time.Hour); err != nil || !cmp.Equal(all, []plugin.QuarantinedVersion{b}) {
-		t.Errorf("bans %+v %v", all, err)
+		t.Errorf("quarantine %+v, %v; want %+v", all, err, b)
 	}
 	if all, err := s.ListQuarantined(now.Add(time.Hour), 2*time.Hour); err != nil || len(all) != 0 {
-		t.Errorf("bans that are over %+v %v", all, err)
+		t.Errorf("expired, but listed: %+v %v", all, err)
 	}
 	if err := s.RemoveExpired(now, 2*time.Hour); err != nil {
 		t.Error(err)
 	}
-	if _, banned := s.FindQuarantined("p", "2.0", now, 2*time.Hour); !banned {
-		t.Error("one that holds was swept")
+	if _, blocked := s.FindQuarantined("p", "2.0", now, 2*time.Hour); !blocked {
+		t.Error("an active quarantine was removed")
 	}
 	if err := s.RemoveExpired(now.Add(time.Hour), 2*time.Hour); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(layout.Notes(s.root, layout.Quarantine)); err != nil || len(left) != 0 {
-		t.Errorf("swept when it was over: %v, %v", left, err)
+		t.Errorf("expired, but not removed: %v, %v", left, err)
 	}
 	if err := s.LiftQuarantine("p", "2.0"); err != nil {
 		t.Error(err)
