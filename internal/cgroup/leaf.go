@@ -15,7 +15,7 @@ import (
 type Leaf struct {
 	tree   *Tree
 	folder string
-	name   string // of the leaf, see layout.LeafName
+	name   string // of the leaf, see layout.CgroupName
 }
 
 // Dir is where the leaf is in the v2 hierarchy.

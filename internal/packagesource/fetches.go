@@ -9,44 +9,45 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// activeFetches is what is being fetched; the zero value is nothing.
+// activeFetches holds the packages that are being fetched. The zero value is ready to
+// use.
 type activeFetches struct {
 	mu    sync.Mutex
 	added uint64
 	byID  map[uint64]plugin.FetchProgress
 }
 
-// start begins to follow a package until it arrived, or will not.
-func (o *activeFetches) start(name, version string) (on fetch.Progress, arrived func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.byID == nil {
-		o.byID = map[uint64]plugin.FetchProgress{}
+// start adds a package until end is called.
+func (a *activeFetches) start(name, version string) (progress fetch.Progress, end func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byID == nil {
+		a.byID = map[uint64]plugin.FetchProgress{}
 	}
-	o.added++
-	id := o.added
-	o.byID[id] = plugin.FetchProgress{Name: name, Version: version, Total: -1}
-	on = func(done, total int64) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.byID[id] = plugin.FetchProgress{Name: name, Version: version, Done: done, Total: total}
+	a.added++
+	id := a.added
+	a.byID[id] = plugin.FetchProgress{Name: name, Version: version, Total: -1}
+	progress = func(done, total int64) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.byID[id] = plugin.FetchProgress{Name: name, Version: version, Done: done, Total: total}
 	}
-	return on, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		delete(o.byID, id)
+	return progress, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.byID, id)
 	}
 }
 
-// list are sorted by name.
-func (o *activeFetches) list() (fetches []plugin.FetchProgress) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, f := range o.byID {
+// list returns the packages, sorted by name and version.
+func (a *activeFetches) list() (fetches []plugin.FetchProgress) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range a.byID {
 		fetches = append(fetches, f)
 	}
-	slices.SortFunc(fetches, func(a, b plugin.FetchProgress) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+	slices.SortFunc(fetches, func(x, y plugin.FetchProgress) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Version, y.Version))
 	})
 	return fetches
 }

@@ -1,7 +1,6 @@
-// Package supply gets plugins' packages as the configuration says: from where
-// an offer tells, else from where the control plane lists them, with the limits,
-// trusted keys and deadlines that are configured. Every program that installs
-// packages gets them through it.
+// Package packagesource gets plugins' packages as configured: from the place that a
+// change names, else from the place that the control plane lists, with the configured
+// limits, trusted keys and deadlines. Every program that installs packages uses it.
 package packagesource
 
 import (
@@ -26,16 +25,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Source is the source of packages.
+// Source gets packages.
 type Source struct {
 	installer *install.Installer
 	client    *control.Client
 	log       logrus.FieldLogger
 	fetches   activeFetches
-	packed    bool // a package is kept as it came, too: an external manager is given that
+	packed    bool // the package file is kept too, for an external manager
 }
 
-// New makes the source of packages that is configured.
+// New returns the source of packages for a configuration.
 func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Source, error) {
 	installer, err := NewInstaller(cfg)
 	if err != nil {
@@ -44,23 +43,23 @@ func New(cfg config.Config, plane *control.Client, log logrus.FieldLogger) (*Sou
 	return &Source{installer: installer, client: plane, log: log, packed: cfg.Manager != config.ManagerNative}, nil
 }
 
-// Close ends the connections that are kept.
+// Close closes the connections that are kept open.
 func (s *Source) Close() { s.installer.Close() }
 
-// Sweep removes what installations that were cut short have left in staging,
-// and tells how much that was (internal/install).
+// Sweep removes what interrupted installations have left in staging, and returns how
+// many folders it removed (internal/install).
 func (s *Source) Sweep(ctx context.Context) (int, error) { return s.installer.Sweep(ctx) }
 
-// Fetches are the packages that are on their way at this moment.
+// Fetches returns the packages that are being fetched, sorted by name and version.
 func (s *Source) Fetches() []plugin.FetchProgress { return s.fetches.list() }
 
-// Trusts returns why what lies unpacked of a version may not be installed as it
-// is, or nil.
+// Trusts returns why the unpacked folder of a version may not be installed as it is,
+// or nil.
 func (s *Source) Trusts(ctx context.Context, name, version string) error {
 	return s.installer.Trusts(ctx, name, version)
 }
 
-// NewInstaller makes the installer that is configured, for a package that somebody
+// NewInstaller returns the installer for a configuration, for a package that a command
 // names.
 func NewInstaller(cfg config.Config) (*install.Installer, error) {
 	var keys []manifest.PublicKey
@@ -71,13 +70,13 @@ func NewInstaller(cfg config.Config) (*install.Installer, error) {
 		}
 		keys = append(keys, key)
 	}
-	own := ClientConfig(cfg)
-	shown, err := own.TLSConfig()
+	client := ClientConfig(cfg)
+	withCert, err := client.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
-	own.CertFile, own.KeyFile = "", ""
-	anonymous, err := own.TLSConfig()
+	client.CertFile, client.KeyFile = "", ""
+	anonymous, err := client.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func NewInstaller(cfg config.Config) (*install.Installer, error) {
 		Root: cfg.Root, OS: platform.LocalOS(), Arch: platform.LocalArch(),
 		Fetch: fetch.Config{
 			Timeout: cfg.Install.FetchTimeout, Stall: cfg.Install.Stall, MinRate: int64(cfg.Install.MinRate),
-			Tries: cfg.Install.Tries, TLS: anonymous, Origin: cfg.ControlPlane.URL, OriginTLS: shown, CA: own.CA, Proxy: own.Proxy,
+			Tries: cfg.Install.Tries, TLS: anonymous, Origin: cfg.ControlPlane.URL, OriginTLS: withCert, CA: client.CA, Proxy: client.Proxy,
 			Jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) },
 		},
 		Limits:        pkgcheck.Limits{Size: int64(cfg.Install.MaxSize), Entries: cfg.Install.MaxEntries, Ratio: int64(cfg.Install.MaxRatio)},
@@ -93,15 +92,16 @@ func NewInstaller(cfg config.Config) (*install.Installer, error) {
 	})
 }
 
-// NewClient makes the client of the control plane that is configured. id is who this
-// host is to it, see config.InstanceID.
+// NewClient returns the client of the configured control plane. id identifies this host
+// to it, see config.InstanceID.
 func NewClient(cfg config.Config, id string, log logrus.FieldLogger) (*control.Client, error) {
-	reach := ClientConfig(cfg)
-	reach.InstanceID, reach.Version = id, version.String()
-	return control.New(reach, log)
+	c := ClientConfig(cfg)
+	c.InstanceID, c.Version = id, version.String()
+	return control.New(c, log)
 }
 
-// ClientConfig is how the control plane is reached; who speaks is left to the caller.
+// ClientConfig returns the configuration of a client of the control plane, without the
+// identity of this host.
 func ClientConfig(cfg config.Config) control.Config {
 	c := cfg.ControlPlane
 	return control.Config{
@@ -110,19 +110,19 @@ func ClientConfig(cfg config.Config) control.Config {
 	}
 }
 
-// Stage gets the package of an offer. What was verified by less than a SHA-256
-// is said so. The error is a *plugin.PackageError when it is about the package,
-// not about the control plane that lists it.
-func (s *Source) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
-	_, _ = s.installer.Sweep(ctx) // so that what commands leave does not pile up; the next one tries again
-	on, arrived := s.fetches.start(o.Name, o.Version)
-	defer arrived()
-	r := install.Request{Source: o.Package, Name: o.Name, Version: o.Version, Progress: on, Resume: true, Staged: o.Staged, HandOver: s.packed}
+// Stage gets the package of a change. It logs a warning for a package that is verified
+// by less than a SHA-256. The error is a *plugin.PackageError when it is about the
+// package, not about the control plane that lists it.
+func (s *Source) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
+	_, _ = s.installer.Sweep(ctx) // so that leftovers of commands do not pile up; the next call retries
+	progress, end := s.fetches.start(c.Name, c.Version)
+	defer end()
+	r := install.Request{Source: c.Package, Name: c.Name, Version: c.Version, Progress: progress, Resume: true, Staged: c.Staged, HandOver: s.packed}
 	var missing error
 	if r.Source == "" {
-		found, err := s.client.FindPackage(ctx, o.Name, o.Version)
+		found, err := s.client.FindPackage(ctx, c.Name, c.Version)
 		if err != nil {
-			missing = fmt.Errorf("find a package of version %s: %w", o.Version, err)
+			missing = fmt.Errorf("find a package of version %s: %w", c.Version, err)
 		}
 		if err != nil && !errors.Is(err, control.ErrNotListed) {
 			return nil, missing
@@ -130,8 +130,8 @@ func (s *Source) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 		r.Source, r.SHA256, r.MD5, r.Manifest = found.URL, found.SHA256, found.MD5, found.Manifest
 	}
 	switch {
-	case o.Avoid == r.ID():
-		return nil, &plugin.PackageError{Package: o.Avoid, Err: plugin.ErrAvoided}
+	case c.Avoid == r.ID():
+		return nil, &plugin.PackageError{Package: c.Avoid, Err: plugin.ErrAvoided}
 	case missing != nil:
 		return nil, &plugin.PackageError{Package: r.ID(), Err: missing}
 	}
@@ -143,10 +143,10 @@ func (s *Source) Stage(ctx context.Context, o plugin.Change) (*install.Staged, e
 		return nil, err
 	}
 	log := s.log.WithFields(logrus.Fields{
-		"plugin": o.Name, "version": o.Version, "source": r.Source, "bytes": staged.Size, "verified": string(staged.Verified), "key": staged.Key,
+		"plugin": c.Name, "version": c.Version, "source": r.Source, "bytes": staged.Size, "verified": string(staged.Verified), "key": staged.Key,
 	})
 	if staged.Verified.IsUnverified() {
-		log.Warn("Package is staged, weakly verified")
+		log.Warn("Package is staged without a SHA-256 or a signature that verifies it")
 	} else {
 		log.Info("Package is staged")
 	}

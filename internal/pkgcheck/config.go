@@ -13,8 +13,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// topFolder returns the only folder that everything is in, as many archives are
-// made, or "".
+// topFolder returns the single folder that holds all entries, as in many archives,
+// or "".
 func topFolder(entries []*zip.File) string {
 	var top string
 	for _, e := range entries {
@@ -27,7 +27,7 @@ func topFolder(entries []*zip.File) string {
 	return top
 }
 
-// entryName returns the name of an entry by its path below the top folder.
+// entryName returns the name of the entry with that path below the top folder.
 func (p *Package) entryName(name string) string { return path.Join(p.Top, name) }
 
 // findFile returns the file with that path below the top folder, or nil.
@@ -58,7 +58,7 @@ func (p *Package) readConfig() (record.PackageConfig, error) {
 	return c, nil
 }
 
-// readCommander reads what the existing agent starts a Commander by.
+// readCommander reads the axt-commander.json of a Commander, for the existing agent.
 func (p *Package) readCommander() error {
 	f := p.findFile(layout.Commander)
 	if f == nil {
@@ -77,7 +77,7 @@ func (p *Package) readCommander() error {
 	return nil
 }
 
-// readFile returns the content of a file, at most so many bytes of it.
+// readFile returns the content of a file, at most that many bytes.
 func readFile(f *zip.File, most int64) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
@@ -91,7 +91,7 @@ func readFile(f *zip.File, most int64) ([]byte, error) {
 	return text, nil
 }
 
-// checkConfig checks what config.json says, alone and against the package.
+// checkConfig checks the fields of config.json, and that they fit the package.
 func (p *Package) checkConfig() (err error) {
 	c := p.Config
 	if err := plugin.CheckName(c.Name); err != nil {

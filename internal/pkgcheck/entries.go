@@ -15,15 +15,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The bounds of a name. Deeper or longer ones are of no use to a package, and of
-// some use against the programs that walk it.
+// The bounds of a name. A package needs no deeper or longer ones, and they can harm
+// the programs that walk it.
 const (
 	maxDepth   = 32
 	maxPath    = 1024 // bytes
 	maxElement = 255  // bytes
 )
 
-// What stat(2) and the zip format say in numbers.
+// Constants of stat(2) and of the zip format.
 const (
 	formatMask = 0o170000
 	formatFile = 0o100000
@@ -36,12 +36,12 @@ const (
 	extraASi    = 0x756e // likewise
 )
 
-// freeSize is what a package may unpack to whatever its ratio, in bytes: a small
-// package of text shrinks well and harms no host.
+// freeSize is the unpacked size up to which the ratio is not checked, in bytes: a
+// small package of text compresses well and harms no host.
 const freeSize = 1 << 20
 
-// checkEntries refuses what the list of entries says must not be unpacked. It
-// returns the folders, parents before children, and the files.
+// checkEntries checks the list of entries. It returns the folders, parents before
+// children, and the files.
 func checkEntries(entries []*zip.File, packed int64, limits Limits) (folders []string, files []*zip.File, err error) {
 	if len(entries) == 0 {
 		return nil, nil, newError(BadEntry, "package is empty")
@@ -75,9 +75,9 @@ func checkEntries(entries []*zip.File, packed int64, limits Limits) (folders []s
 	return n.folders, files, nil
 }
 
-// withoutDebris returns the entries without those that macOS adds by itself.
-// They are not unpacked, so no rule is about them.
-func withoutDebris(entries []*zip.File) []*zip.File {
+// withoutMacFiles returns the entries without those that macOS adds by itself. They
+// are not unpacked, so no rule applies to them.
+func withoutMacFiles(entries []*zip.File) []*zip.File {
 	return slices.DeleteFunc(slices.Clone(entries), func(e *zip.File) bool {
 		return strings.HasPrefix(e.Name, "__MACOSX/") || path.Base(e.Name) == ".DS_Store"
 	})
@@ -170,8 +170,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// names makes sure that every name means one thing, also where case does not
-// count.
+// names checks that every name is unique, also on file systems that ignore case.
 type names struct {
 	spelling map[string]string // in lower case → as first seen
 	isFolder map[string]bool   // by the name as first seen
@@ -234,10 +233,10 @@ func newClashError(first, second string) error {
 	return fmt.Errorf("differs from %q only in case", shortenName(first))
 }
 
-// maxShown is the most that a message shows of a name, in bytes.
+// maxShown is how much of a name a message shows, in bytes.
 const maxShown = 100
 
-// shortenName returns a name as a message shows it.
+// shortenName returns a name for a message.
 func shortenName(name string) string {
 	if len(name) > maxShown {
 		return plugin.TruncateText(name, maxShown) + "…"

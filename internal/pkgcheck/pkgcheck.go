@@ -1,23 +1,23 @@
-// Package pkgcheck holds the rules for what a plugin package may hold. Hosts
-// check with it before and while they unpack a package; the control plane checks
-// with it at upload. So both refuse the same packages, in the same words.
+// Package pkgcheck holds the rules for the content of a plugin package. Hosts use it
+// before and while they unpack a package, the control plane at upload. So both refuse
+// the same packages, in the same words.
 //
 // A package is a zip that is not trusted (CL-13). Check reads its list of
 // entries and its config.json, and refuses:
 //
-//   - names that leave the package or mean two things, entries that are not
+//   - names that leave the package or are not unique, entries that are not
 //     plain files and folders, more entries, bytes or compression than Limits;
 //   - a config.json that is missing, malformed, or not acceptable: its name,
 //     version, osType, arch and runPath, and the executable that it names (CL-11);
 //   - where that is our shim, a service.yaml that is missing or wrong (AP-12).
 //
-// What macOS adds to a zip, __MACOSX/ and .DS_Store, is left out.
+// Entries that macOS adds to a zip, __MACOSX/ and .DS_Store, are left out.
 //
 // A zip may hold damaged content, or more of it than it declares. Only reading it
 // shows that: Package.ReadFiles refuses it then.
 //
-// What depends on the host is not checked here: whether the package is for this
-// host, is the one that was asked for, and is signed.
+// The host itself checks whether the package is for it, is the requested one, and is
+// signed.
 package pkgcheck
 
 import (
@@ -31,14 +31,14 @@ import (
 	"pluginsupervisor/internal/service"
 )
 
-// Limits bounds what a package may hold. Zero means the default.
+// Limits bounds the content of a package. Zero means the default.
 type Limits struct {
 	Size    int64 // of all files together, in bytes
 	Entries int   // files and folders
 	Ratio   int64 // bytes unpacked for one byte of the package
 }
 
-// DefaultLimits returns the limits of a host that is configured with no others.
+// DefaultLimits returns the limits of a host without configured ones.
 func DefaultLimits() Limits { return Limits{Size: 512 << 20, Entries: 10_000, Ratio: 200} }
 
 // WithDefaults returns the limits with the default for each that is not positive.
@@ -67,7 +67,7 @@ const (
 	NotAcceptable                   // config.json is missing, or what it says is not acceptable (CL-11)
 )
 
-// Error is a refusal: the package breaks a rule.
+// Error means that the package breaks a rule.
 type Error struct {
 	Reason Reason
 	Err    error
@@ -75,10 +75,10 @@ type Error struct {
 	Name, Version string // of the package, where its config.json could be read
 }
 
-// Error returns the refusal in the words that hosts and control plane share.
+// Error returns the text that hosts and control plane share.
 func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error behind the refusal.
+// Unwrap returns the wrapped error.
 func (e *Error) Unwrap() error { return e.Err }
 
 func newError(r Reason, format string, args ...any) error {
@@ -89,14 +89,14 @@ func newError(r Reason, format string, args ...any) error {
 type Package struct {
 	Config   record.PackageConfig
 	Service  *service.Service // of a package whose executable is our shim; else nil
-	OS, Arch string           // what it is for: osType and arch in lower case, "both" and "all" for any
-	Top      string           // the folder that everything is in, "" for none
+	OS, Arch string           // of the hosts that it is for: osType and arch in lower case, "both" and "all" for any
+	Top      string           // the folder that holds all entries, "" for none
 	Folders  []string         // parents before children
 	Files    []*zip.File      // Mode returns the mode of one
 }
 
-// Check reads the package of that size in bytes and returns it if it breaks no
-// rule. A refusal is an *Error; any other error is one of reading the archive.
+// Check reads the package of that size in bytes and returns it if it breaks no rule. A
+// broken rule is an *Error; any other error is one of reading the archive.
 func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	limits = limits.WithDefaults()
 	z, err := openZip(archive, size, limits)
@@ -104,7 +104,7 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 		return nil, err
 	}
 	p := &Package{}
-	entries := withoutDebris(z.File)
+	entries := withoutMacFiles(z.File)
 	if p.Folders, p.Files, err = checkEntries(entries, size, limits); err != nil {
 		return nil, err
 	}
@@ -125,10 +125,9 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	return p, nil
 }
 
-// bytesPerEntry is the share of one entry in the bound of a zip's list of
-// entries, in bytes. An entry takes 46 bytes and its name: many with long names
-// are allowed, millions of short ones would fill the memory before they are
-// counted.
+// bytesPerEntry is the share of one entry in the bound of a zip's list of entries. An
+// entry takes 46 bytes and its name: many with long names are allowed, millions of
+// short ones would fill the memory before they are counted.
 const bytesPerEntry = 512
 
 // openZip reads the list of entries, and no more of it than the limit of entries
@@ -149,7 +148,7 @@ func openZip(r io.ReaderAt, size int64, limits Limits) (*zip.Reader, error) {
 	}
 }
 
-// isDiskError reports whether an error comes from a file, and not from what is in it.
+// isDiskError reports whether an error comes from reading a file, not from its content.
 func isDiskError(err error) bool {
 	var disk *fs.PathError
 	return errors.As(err, &disk)
@@ -157,7 +156,7 @@ func isDiskError(err error) bool {
 
 var errDirectory = errors.New("central directory is too large")
 
-// boundedReader ends with errDirectory after so many bytes.
+// boundedReader returns errDirectory after that many bytes.
 type boundedReader struct {
 	io.ReaderAt
 	left int64 // bytes that may be read; negative: any

@@ -13,7 +13,7 @@ import (
 )
 
 // checkService checks the service.yaml of a package whose executable is our shim
-// (AP-12). In any other package a file of that name is none of ours.
+// (AP-12). In any other package a file of that name has no meaning.
 func (p *Package) checkService() error {
 	if path.Base(p.Config.RunPath) != layout.Shim {
 		return nil

@@ -81,7 +81,7 @@ func TestReadPackageConfig(t *testing.T) {
 	}
 }
 
-func TestAccepted(t *testing.T) {
+func TestCheckHost(t *testing.T) {
 	for _, tc := range []struct {
 		osType, arch, goarch string
 		want                 bool

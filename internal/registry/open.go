@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	errMissing  = errors.New("no plugin database")           // nothing has its name
+	errMissing  = errors.New("no plugin database")           // there is no such file
 	errReplaced = errors.New("plugin database was replaced") // open it again
 )
 
@@ -60,9 +60,9 @@ func (r *Registry) withDatabase(ctx context.Context, write bool, work func(*data
 	return fmt.Errorf("plugin database %s: found missing, replaced or damaged %d times in a row", r.path, maxTries)
 }
 
-// openAndRun opens the database as it is, locked, runs work on it and closes it. The
-// error wraps boltfile.ErrDamaged for damage; but with a suspicion the database
-// is locked exclusively and rebuilt, and the error is errAgain.
+// openAndRun locks and opens the database, calls work and closes it. The error wraps
+// boltfile.ErrDamaged for damage. When suspect is not nil, it locks the database
+// exclusively, and rebuilds a damaged one; the error is then errReplaced.
 func (r *Registry) openAndRun(ctx context.Context, write bool, suspect error, until time.Time, work func(*database) error, cached func(*boltfile.File) bool) error {
 	f, err := boltfile.Lock(ctx, r.path, boltfile.Options{Wait: max(0, time.Until(until)), ReadOnly: !write && suspect == nil})
 	switch {

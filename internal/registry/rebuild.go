@@ -17,10 +17,10 @@ import (
 )
 
 // rebuildDatabase replaces the damaged database f, which is locked exclusively, by one
-// made from the installed packages, keeps it under another name (ST-07), and
-// returns errAgain. Until the new one is complete nothing is touched, and at no
-// moment does the database's name lead nowhere: another process would take it
-// for a fresh installation.
+// made from the installed packages. It keeps the damaged one under another name
+// (ST-07), and returns errReplaced. Nothing is changed until the new one is complete,
+// and the name of the database always exists: else another process would assume a
+// new installation.
 func (r *Registry) rebuildDatabase(ctx context.Context, f *boltfile.File, cause error) error {
 	fail := func(err error) error { return fmt.Errorf("%v; cannot be rebuilt: %w", cause, err) }
 	records, damaged, err := r.findPackages()

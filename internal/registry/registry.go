@@ -35,7 +35,7 @@ type Options struct {
 type Registry struct {
 	dir       string // BASE/plugin
 	path      string // the database
-	legacy    string // the list from before the database
+	legacy    string // the older list of plugins
 	wait      time.Duration
 	preferred func(name string) (string, bool)
 	log       logrus.FieldLogger

@@ -1,6 +1,6 @@
-// Package sweep removes what a killed process left behind: folders that were
-// being removed, temporary files and databases, sockets that no process listens
-// on. All of it lies where the next process would leave it for ever.
+// Package sweep removes what a killed process left behind: folders that were being
+// removed, temporary files and databases, sockets that no process listens on. Without
+// it they would stay for ever.
 package sweep
 
 import (
@@ -22,13 +22,13 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// maxRemoved bounds what one sweep removes. The next start goes on.
+// maxRemoved bounds how much one sweep removes. The next start removes the rest.
 const maxRemoved = 10_000
 
-// Found counts what was removed, by what it was.
+// Found counts what was removed, by kind.
 type Found map[Kind]int
 
-// Kind is what a killed process left.
+// Kind names a kind of leftovers.
 type Kind string
 
 // The kinds, as they are named in the journal.
@@ -39,7 +39,7 @@ const (
 	Sockets   Kind = "dead sockets"
 )
 
-// kinds is their order in a text.
+// kinds holds the kinds in the order of a text.
 var kinds = []Kind{Removals, Databases, Files, Sockets}
 
 // String returns the counts as words; "" for none.
@@ -53,9 +53,10 @@ func (f Found) String() string {
 	return strings.Join(words, ", ")
 }
 
-// Run removes from a root what no living process uses: what has not changed
-// since the given time, the start of this process. It stops when ctx ends. The
-// error is about what could not be removed; the rest is removed all the same.
+// Run removes leftovers from a root. It keeps everything that has changed since the
+// given time, the start of this process, and that a running process uses. It stops
+// when ctx ends. The error names what could not be removed; the rest is removed all
+// the same.
 func Run(ctx context.Context, root string, since time.Time) (Found, error) {
 	s := &sweeper{ctx: ctx, since: since, found: Found{}}
 	s.walkFolder(layout.Plugins(root), func(path string, e fs.DirEntry) {
@@ -99,7 +100,7 @@ type sweeper struct {
 	failed []error
 }
 
-// walkFolder calls each with what is in a folder, if there is one.
+// walkFolder calls each for every entry of a folder, if it exists.
 func (s *sweeper) walkFolder(path string, each func(path string, e fs.DirEntry)) {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -113,17 +114,18 @@ func (s *sweeper) walkFolder(path string, each func(path string, e fs.DirEntry))
 	}
 }
 
-// timestampLag is how far the time stamps of a file system may be behind the clock.
+// timestampLag bounds how far the timestamps of a file system are behind the clock.
 const timestampLag = 20 * time.Millisecond
 
-// errInUse says that a process uses what would be removed.
+// errInUse means that a process uses the file.
 var errInUse = errors.New("in use")
 
-// removeOld removes what is left of an earlier process.
+// removeOld calls remove for a path that has not changed since the start of this
+// process.
 func (s *sweeper) removeOld(k Kind, path string, remove func(string) error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil || !time.Unix(st.Ctim.Unix()).Before(s.since.Add(-timestampLag)) {
-		return // gone, or of a process that lives
+		return // removed already, or of a running process
 	}
 	switch err := remove(path); {
 	case err == nil:
@@ -134,7 +136,7 @@ func (s *sweeper) removeOld(k Kind, path string, remove func(string) error) {
 	}
 }
 
-// maxFailures bounds what the error says.
+// maxFailures bounds how many failures the error names.
 const maxFailures = 10
 
 func (s *sweeper) addFailure(err error) {
@@ -143,8 +145,8 @@ func (s *sweeper) addFailure(err error) {
 	}
 }
 
-// isTemp reports whether durable.TempName returns such a path: no other file of
-// those folders ends so.
+// isTemp reports whether a path is one of durable.TempName. No other file in these
+// folders has its suffix.
 func isTemp(path string) bool { return strings.HasSuffix(path, durable.TempSuffix) }
 
 // removeUnlocked removes a database that no process has open.
@@ -169,7 +171,7 @@ func removeDeadSocket(path string) error {
 		return errors.Join(errInUse, conn.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return errInUse // it may be: its queue is full, say
+		return errInUse // a process may listen: its queue may be full
 	}
 	return os.Remove(path)
 }
