@@ -80,14 +80,14 @@ func TestShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := try(path, false, nil); err == nil {
+	if _, err := tryPath(path, false, nil); err == nil {
 		t.Fatal("shared beside exclusive")
 	}
 	if err := h.Share(); err != nil {
 		t.Fatal(err)
 	}
 	mustLock(t, Shared, path)()
-	if _, err := try(path, true, nil); err == nil {
+	if _, err := tryPath(path, true, nil); err == nil {
 		t.Error("exclusive beside shared")
 	}
 	h.Release()
