@@ -67,7 +67,7 @@ func TestHeldErrorHasPIDOfHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Wait()
-	release, err := TryExclusive(path) // the kernel let go for the dead
+	release, err := TryExclusive(path) // the kernel released the lock
 	if err != nil {
 		t.Fatal(err)
 	}

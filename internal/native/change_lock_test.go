@@ -12,8 +12,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// heldExclusively reports whether another program's shared lock would have to wait.
-func (b *fixture) heldExclusively(name string) bool {
+// isHeldExclusively reports whether another program would have to wait for a shared
+// lock.
+func (b *fixture) isHeldExclusively(name string) bool {
 	f, err := os.Open(layout.NameLock(b.root, name))
 	if err != nil {
 		b.t.Error(err)
@@ -27,12 +28,12 @@ func (b *fixture) heldExclusively(name string) bool {
 	return err != nil
 }
 
-// RS-11: a change holds the lock exclusively for the switch and to undo, and
-// shares it while the new version is proved.
+// RS-11: a change holds the lock exclusively for the switch and for undoing, and shares
+// it while the new version proves itself.
 func TestChangeSharesTheLockForTheProof(t *testing.T) {
 	for name, script := range map[string]string{
 		"RS-11 it stays": okScript,
-		"RS-11 undone":   `test "$1" = --status && test -e "$PLUGIN_DIR/running" && test -e "$PLUGIN_DIR/sick" && exit 1` + "\n" + okScript,
+		"RS-11 undone":   `test "$1" = --status && test -e "$PLUGIN_DIR/running" && test -e "$PLUGIN_DIR/unhealthy" && exit 1` + "\n" + okScript,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newFixture(t, func(o *Options) { o.Prove = 300 * time.Millisecond })
@@ -42,9 +43,9 @@ func TestChangeSharesTheLockForTheProof(t *testing.T) {
 			undone := name == "RS-11 undone"
 			exclusive := map[string]bool{}
 			b.setStep(func(step string) error {
-				exclusive[step] = b.heldExclusively("p")
+				exclusive[step] = b.isHeldExclusively("p")
 				if undone && step == "prove" {
-					b.touch("plugin", "p", "2.0", "sick")
+					b.touch("plugin", "p", "2.0", "unhealthy")
 				}
 				return nil
 			})
@@ -52,15 +53,15 @@ func TestChangeSharesTheLockForTheProof(t *testing.T) {
 				t.Errorf("changed: %+v", got)
 			}
 			for step, want := range map[string]bool{"--stop 1.0": true, "record 2.0": true, "--upgrade 2.0": true, "prove": false} {
-				if got, asked := exclusive[step]; got != want || !asked {
-					t.Errorf("%s: held exclusively %t, asked %t", step, got, asked)
+				if got, reached := exclusive[step]; got != want || !reached {
+					t.Errorf("%s: held exclusively %t, want %t, step reached %t", step, got, want, reached)
 				}
 			}
 			if undone && !exclusive["record 1.0"] {
 				t.Error("undone under the shared lock")
 			}
-			if b.heldExclusively("p") {
-				t.Error("held afterwards")
+			if b.isHeldExclusively("p") {
+				t.Error("the lock is held after the change")
 			}
 		})
 	}
@@ -73,12 +74,12 @@ func TestRollbackDoesNotWaitForEver(t *testing.T) {
 	b := newFixture(t, func(o *Options) { o.Prove = 300 * time.Millisecond })
 	b.install("p", "1.0", okScript, "20")
 	b.touch("plugin", "p", "1.0", "running")
-	b.unpack("p", "2.0", `test "$1" = --status && test -e "$PLUGIN_DIR/sick" && exit 1`+"\n"+okScript, "")
+	b.unpack("p", "2.0", `test "$1" = --status && test -e "$PLUGIN_DIR/unhealthy" && exit 1`+"\n"+okScript, "")
 	var began time.Time
 	b.setStep(func(step string) error {
 		if step == "prove" {
 			b.holdLock("p", false)
-			b.touch("plugin", "p", "2.0", "sick")
+			b.touch("plugin", "p", "2.0", "unhealthy")
 			began = time.Now()
 		}
 		return nil
@@ -92,9 +93,9 @@ func TestRollbackDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-// RS-11: what another program makes of the plugin during the proof stays: it is
-// neither undone nor committed.
-func TestChangeIsOvertaken(t *testing.T) {
+// RS-11: a change of another program during the proof stays: the own change is neither
+// undone nor committed.
+func TestChangeIsSuperseded(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do      func(*fixture) error
 		version string
@@ -127,7 +128,7 @@ func TestChangeIsOvertaken(t *testing.T) {
 			}
 			var pending []transaction.Transaction
 			if pending, _ = b.changes.ListPending(); len(pending) > 0 {
-				t.Errorf("left: %+v", pending)
+				t.Errorf("pending: %+v, want none", pending)
 			}
 		})
 	}

@@ -184,7 +184,7 @@ func TestInterruptedRemoval(t *testing.T) {
 // UP-12: the process is killed at each step after an interruption. The next one does
 // not start the old version, because the journal says so or because it gets the
 // operator's request again.
-func TestInterruptedAndCutShort(t *testing.T) {
+func TestInterruptedAndKilled(t *testing.T) {
 	points := 0
 	for at := 0; at <= points; at++ {
 		var passed []string
@@ -220,7 +220,7 @@ func TestInterruptedAndCutShort(t *testing.T) {
 		b.checkRunsAs("1.0", false)
 		b.checkNotQuarantined()
 		if t.Failed() {
-			t.Fatalf("cut short at %d, %q", at, where)
+			t.Fatalf("killed at step %d, %q", at, where)
 		}
 	}
 }

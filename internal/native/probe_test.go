@@ -203,7 +203,7 @@ func TestProbeCancelled(t *testing.T) {
 		t.Error("a process is left over")
 	}
 	if got := b.Check(ctx, p); got.Status != plugin.StatusUnknown {
-		t.Errorf("check with an ended context: %v", got.Status)
+		t.Errorf("check with a cancelled context: %v", got.Status)
 	}
 }
 

@@ -93,14 +93,14 @@ func TestReinstall(t *testing.T) {
 
 // UP-13: when the supervisor is killed at any step of a reinstallation, and the next
 // one at any step of its recovery, 1.0 is whole and runs.
-func TestReinstallCutShort(t *testing.T) {
-	for name, script := range map[string]string{"good": daemonScript, "never starts": "SICK=1" + daemonScript} {
+func TestReinstallKilled(t *testing.T) {
+	for name, script := range map[string]string{"good": daemonScript, "never starts": "BROKEN=1" + daemonScript} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // both wait most of the time
 			points := 0
 			for at := 0; at <= points; at++ {
 				var passed []string
-				fetched, cut := false, false // TestPackageCutShort kills while it is fetched
+				fetched, cut := false, false // TestPackageKilled kills while it is fetched
 				pass := func(point string) bool {
 					if fetched {
 						passed = append(passed, point)
@@ -130,14 +130,14 @@ func TestReinstallCutShort(t *testing.T) {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 				} else if !cut {
-					t.Fatalf("not cut short at %d", at)
+					t.Fatalf("not killed at step %d", at)
 				}
 				b.restartAndKill(at % 5)
 				b.restartAndStart()
 				b.checkSwept()
 				b.checkReinstalled(script == daemonScript)
 				if t.Failed() {
-					t.Fatalf("cut short at %d, %q", at, passed[max(at, 1)-1])
+					t.Fatalf("killed at step %d, %q", at, passed[max(at, 1)-1])
 				}
 			}
 		})

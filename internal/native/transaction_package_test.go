@@ -59,7 +59,7 @@ func (b *fixture) checkNothingStaged() {
 // UP-06: when the supervisor is killed at any step of fetching, placing and changing
 // to a package, the next one has one whole version recorded and running, and nothing
 // staged.
-func TestPackageCutShort(t *testing.T) {
+func TestPackageKilled(t *testing.T) {
 	points := 0
 	for at := 0; at <= points; at++ {
 		var passed []string
@@ -86,7 +86,7 @@ func TestPackageCutShort(t *testing.T) {
 			points = len(passed)
 			t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 		} else if !cut {
-			t.Fatalf("not cut short at %d", at)
+			t.Fatalf("not killed at step %d", at)
 		}
 		b.restartAndStart()
 		b.checkSettledAfter(passed[max(at, 1)-1], true)
@@ -95,7 +95,7 @@ func TestPackageCutShort(t *testing.T) {
 			t.Errorf("2.0 is left, and %s recorded: %v", r.Version, err)
 		}
 		if t.Failed() {
-			t.Fatalf("cut short at %d, %q", at, passed[max(at, 1)-1])
+			t.Fatalf("killed at step %d, %q", at, passed[max(at, 1)-1])
 		}
 	}
 }

@@ -26,7 +26,7 @@ pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
 case "$1" in
 --status) test -n "$pid" && kill -0 "$pid" 2>/dev/null && grep -q daemon "/proc/$pid/cmdline" ;;
 --start|--upgrade)
-	test -n "$SICK" && exit 9
+	test -n "$BROKEN" && exit 9
 	setsid sh -c 'echo $$ > "$PLUGIN_DIR/pid"; for i in $(seq 12000); do sleep 0.05; done' daemon >/dev/null 2>&1 &
 	while ! test -s "$PLUGIN_DIR/pid" || test "$(cat "$PLUGIN_DIR/pid")" = "$pid"; do sleep 0.01; done ;;
 --stop) test -z "$pid" || kill "$pid"; rm -f "$PLUGIN_DIR/pid" ;;
@@ -39,7 +39,7 @@ var newVersions = map[string]struct {
 	stays  bool
 }{
 	"good":         {daemonScript, true},
-	"never starts": {"SICK=1" + daemonScript, false},
+	"never starts": {"BROKEN=1" + daemonScript, false},
 	"soon ends":    {strings.Replace(daemonScript, "for i in $(seq 12000); do sleep 0.05; done", "sleep 0.2", 1), false},
 }
 
@@ -256,9 +256,9 @@ func mustRecord(t *testing.T, dir string) record.Record {
 // only release locks.
 type processKilled struct{}
 
-// TestChangeCutShort kills the change at each of its steps, and lets the next
+// TestChangeKilled kills the change at each of its steps, and lets the next
 // supervisor continue.
-func TestChangeCutShort(t *testing.T) {
+func TestChangeKilled(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run(name, func(t *testing.T) {
 			points := 0
@@ -277,13 +277,13 @@ func TestChangeCutShort(t *testing.T) {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 				} else if !cut {
-					t.Fatalf("not cut short at %d", at)
+					t.Fatalf("not killed at step %d", at)
 				}
 				where := passed[len(passed)-1]
 				b.restartAndStart()
 				b.checkSettledAfter(where, v.stays)
 				if t.Failed() {
-					t.Fatalf("cut short at %d, %q", at, where)
+					t.Fatalf("killed at step %d, %q", at, where)
 				}
 			}
 		})

@@ -79,7 +79,7 @@ func TestUnpackedVersionIsTrustedLikeItsPackage(t *testing.T) {
 // UP-06: the sequence of a package that cannot be run, or that is rolled back, is not
 // saved: packages with lower ones are no replays.
 func TestSequenceIsSavedOnCommit(t *testing.T) {
-	for name, script := range map[string]string{"cannot be run": "\x7fELF", "is rolled back": "#!/bin/sh\nSICK=1" + daemonScript} {
+	for name, script := range map[string]string{"cannot be run": "\x7fELF", "is rolled back": "#!/bin/sh\nBROKEN=1" + daemonScript} {
 		t.Run(name, func(t *testing.T) {
 			b, signed := newTrustFixture(t)
 			if got := b.fetchAndChange(t.Context(), signed("2.0", script, 100), plugin.ChangePermit{}); got.Err == nil {

@@ -58,7 +58,7 @@ func TestPluginType(t *testing.T) { // ST-12
 			}
 		})
 	}
-	r := Record{Name: "p", Version: "1", Type: plugin.Unknown} // unknown by our own word
+	r := Record{Name: "p", Version: "1", Type: plugin.Unknown} // unknown, not decoded
 	b, err := r.Encode()
 	if again, derr := Decode(b); err != nil || derr != nil || again.Type != plugin.Unknown {
 		t.Errorf("%s %v %v", b, err, derr)

@@ -55,7 +55,7 @@ func TestST07Rebuilt(t *testing.T) { // ST-07
 			overwriteFile(t, path, []byte(strings.Repeat("not a database. ", 4096)))
 		},
 		"ST-07 a few bytes": func(t *testing.T, path string) { overwriteFile(t, path, []byte("x")) },
-		"ST-07 cut short": func(t *testing.T, path string) {
+		"ST-07 truncated": func(t *testing.T, path string) {
 			putRaw(t, path, minimalRecord("a", "1"), minimalRecord("b", strings.Repeat("1", 100)))
 			if err := os.Truncate(path, int64(3*os.Getpagesize())); err != nil {
 				t.Fatal(err)
