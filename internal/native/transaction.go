@@ -42,7 +42,7 @@ type change struct {
 	staged    *install.Staged // the new version's package; nil: it is in its place already
 	interrupt *interrupt
 	lock      *nameLock
-	changed   bool // the plugin may not be as it was before
+	changed   bool // the plugin may have been changed
 	result    plugin.ChangeResult
 }
 
@@ -69,7 +69,7 @@ func (m *Manager) finishPending(ctx context.Context, name string, i *interrupt, 
 		return plugin.ChangeResult{}, false
 	}
 	c := m.newChange(t, i, l)
-	if t.Made || t.Replaces && c.isPlaced() { // a package came
+	if t.Made || t.Replaces && c.isPlaced() { // its package was fetched
 		c.result.Verified = install.VerifiedBy(m.versionFolder(name, t.To.Version), name, t.To.Version)
 	}
 	logFor(m.log, t.To.Plugin()).WithField("step", string(t.Step)).Warn("Finishing an interrupted upgrade")
