@@ -89,7 +89,7 @@ const usedPeriod = time.Minute
 // the lock is free: the caller must have handled the first one.
 const reportDelay = 50 * time.Millisecond
 
-// OpenOwn notes that this process is about to open a plugin's name lock.
+// OpenOwn records that this process is about to open a plugin's name lock.
 func (o *Others) OpenOwn(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
