@@ -250,7 +250,7 @@ func TestUpdatesTakenOver(t *testing.T) {
 	taken, following := make(chan string, 100), make(chan error, 1)
 	go func() {
 		following <- s.Follow(ctx, func(e plugin.Entry) {
-			if e.Cause == "update to 2.0 taken over by the update handler" {
+			if e.Cause == "update to 2.0 handled by the update handler" {
 				select {
 				case taken <- e.Plugin:
 				default: // enough
