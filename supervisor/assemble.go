@@ -26,12 +26,12 @@ import (
 	"pluginsupervisor/internal/logfile"
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/others"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/sdnotify"
 	"pluginsupervisor/internal/state"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/version"
 	"pluginsupervisor/plugin"
 )
@@ -57,12 +57,12 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 
 	// What an operator gets wrong shows before anything is touched.
 	about := aboutUs(cfg, log)
-	plane, err := supply.Dial(cfg, about.InstanceID, log)
+	plane, err := packagesource.NewClient(cfg, about.InstanceID, log)
 	if err != nil {
 		return err
 	}
 	defer plane.Close()
-	packages, err := supply.New(cfg, plane, log)
+	packages, err := packagesource.New(cfg, plane, log)
 	if err != nil {
 		return err
 	}
@@ -269,7 +269,7 @@ func tidyUp(ctx context.Context, manager pluginManager, log logrus.FieldLogger) 
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
 		}
 		found <- left
-		if err := manager.TidyUp(ctx); err != nil {
+		if err := manager.CleanUp(ctx); err != nil {
 			log.WithError(err).Warn("Some of what an earlier process left cannot be tidied up")
 		}
 		return none
@@ -314,11 +314,11 @@ func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 // the status of the supervisor ask of it.
 type pluginManager interface {
 	actors.Manager
-	Unfinished() ([]plugin.Change, error)          // changes that an earlier process left
-	Refused() ([]plugin.QuarantinedVersion, error) // versions in quarantine
-	TidyUp(context.Context) error                  // ends what an earlier process left half done
-	Problems() []plugin.Problem                    // what an operator may have to do something about
-	Unsupported(plugin.Change) error               // why such a change cannot be made
+	Unfinished() ([]plugin.Change, error)                  // changes that an earlier process left
+	ListQuarantined() ([]plugin.QuarantinedVersion, error) // versions in quarantine
+	CleanUp(context.Context) error                         // ends what an earlier process left half done
+	Problems() []plugin.Problem                            // what an operator may have to do something about
+	Unsupported(plugin.Change) error                       // why such a change cannot be made
 }
 
 // manager is the native one, or the external program that is configured (SPEC

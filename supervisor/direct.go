@@ -9,15 +9,15 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
 // Direct makes changes of plugins in this process where no supervisor runs,
 // under the same locks. It is for the programs of this module.
 type Direct struct {
-	packages *supply.Supply
+	packages *packagesource.Source
 	given    *givenPackage
 	manager  pluginManager
 	closers  []func() error
@@ -35,12 +35,12 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 	if err := PrepareRoot(cfg.Root); err != nil {
 		return d, err
 	}
-	plane, err := supply.Dial(cfg, identify(cfg, log), log)
+	plane, err := packagesource.NewClient(cfg, identify(cfg, log), log)
 	if err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, func() error { plane.Close(); return nil })
-	if d.packages, err = supply.New(cfg, plane, log); err != nil {
+	if d.packages, err = packagesource.New(cfg, plane, log); err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, func() error { d.packages.Close(); return nil })
@@ -49,7 +49,7 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 		return d, err
 	}
 	d.closers = append(d.closers, tracker.Close)
-	d.given = &givenPackage{Supply: d.packages}
+	d.given = &givenPackage{Source: d.packages}
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
 	d.manager, _, _ = manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), d.given, log)
 	return d, nil
@@ -79,7 +79,7 @@ func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.St
 
 // givenPackage is a source of packages, of which one may be there already.
 type givenPackage struct {
-	*supply.Supply
+	*packagesource.Source
 	staged *install.Staged // nil: none is
 }
 
@@ -88,5 +88,5 @@ func (g *givenPackage) Stage(ctx context.Context, c plugin.Change) (*install.Sta
 	if g.staged != nil {
 		return g.staged, nil
 	}
-	return g.Supply.Stage(ctx, c)
+	return g.Source.Stage(ctx, c)
 }

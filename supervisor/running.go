@@ -7,8 +7,8 @@ import (
 
 	"pluginsupervisor/actors"
 	"pluginsupervisor/internal/logger"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/state"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
@@ -20,7 +20,7 @@ import (
 type running struct {
 	*actors.System
 	log      logQueue // nil where the log is not queued
-	packages *supply.Supply
+	packages *packagesource.Source
 	manager  pluginManager
 	watched  interface {
 		Unwatched() (plugins, limit int, since time.Time)
@@ -39,7 +39,7 @@ func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
 		return s, err
 	}
 	s.Fetches = d.packages.Fetches()
-	refused, err := d.manager.Refused()
+	refused, err := d.manager.ListQuarantined()
 	if err != nil { // no reason to tell nothing
 		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
 	}

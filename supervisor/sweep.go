@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pluginsupervisor/actors"
-	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/sweep"
 )
 
@@ -20,7 +20,7 @@ const (
 
 // sweepLeftovers removes what processes left that were killed before started,
 // beside the work of the supervisor, and notes it as one entry of the journal.
-func sweepLeftovers(ctx context.Context, root string, packages *supply.Supply, started time.Time, system *actors.System) {
+func sweepLeftovers(ctx context.Context, root string, packages *packagesource.Source, started time.Time, system *actors.System) {
 	ctx, cancel := context.WithTimeout(ctx, sweepFor)
 	defer cancel()
 	found, err := sweep.Run(ctx, root, started)

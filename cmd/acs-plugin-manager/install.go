@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/native"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
@@ -33,7 +33,7 @@ type installed struct {
 func (m *manager) newInstaller() (*install.Installer, error) {
 	cfg := m.cfg
 	cfg.Install.FetchTimeout = cmp.Or(max(m.o.fetchTimeout, 0), cfg.Install.FetchTimeout)
-	i, err := supply.Installer(cfg)
+	i, err := packagesource.NewInstaller(cfg)
 	if err != nil {
 		return nil, failWith(exitUsage, "%w", err)
 	}
@@ -203,7 +203,7 @@ func (m *manager) checkNoUpgrade(name string) error {
 // warnBlocked prints a warning when the supervisor blocks a version of the control
 // plane. It does not bind a user of this program.
 func (m *manager) warnBlocked(name, version string) {
-	if ban, banned := transaction.New(m.cfg.Root, nil).Banned(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
+	if ban, banned := transaction.New(m.cfg.Root, nil).FindQuarantined(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
 		m.printLine("the supervisor blocks %s %s until %s: %s", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/owner"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
@@ -69,7 +69,7 @@ func newManager(o options, i invocation) (*manager, error) {
 	if err != nil {
 		log.WithField("cause", err).Warn("Cannot save the instance id")
 	}
-	if m.plane, err = supply.Dial(cfg, who.ID, log); err != nil {
+	if m.plane, err = packagesource.NewClient(cfg, who.ID, log); err != nil {
 		return nil, failWith(exitUsage, "%w", err)
 	}
 	return m, nil

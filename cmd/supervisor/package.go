@@ -20,7 +20,7 @@ import (
 	"pluginsupervisor/internal/install/fetch"
 	"pluginsupervisor/internal/install/manifest"
 	"pluginsupervisor/internal/owner"
-	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/plugin"
 	"pluginsupervisor/supervisor"
 )
@@ -82,7 +82,7 @@ func look(ctx context.Context, cfg config.Config, source string, progress fetch.
 
 // stage gets a package into staging; the caller discards it.
 func stage(ctx context.Context, cfg config.Config, r install.Request) (*install.Staged, error) {
-	installer, err := supply.Installer(cfg)
+	installer, err := packagesource.NewInstaller(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/supply"
+	"pluginsupervisor/internal/packagesource"
 )
 
 // planeFlag names the flag of commands that ask the control plane by themselves.
@@ -24,7 +24,7 @@ func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context
 	log := logrus.New()
 	log.SetOutput(cmd.ErrOrStderr())
 	log.SetLevel(logrus.ErrorLevel)
-	plane, err := supply.Dial(cfg, knownID(cfg), log)
+	plane, err := packagesource.NewClient(cfg, knownID(cfg), log)
 	if err != nil {
 		return answer, exit(exitUsage, err)
 	}

@@ -15,7 +15,7 @@ import (
 type Leaf struct {
 	tree   *Tree
 	folder string
-	name   string // of the leaf, see layout.LeafName
+	name   string // of the leaf, see layout.CgroupName
 }
 
 // Dir returns the folder of the leaf in the v2 hierarchy.

@@ -112,7 +112,7 @@ func (t *Tree) makeLeaf(folder, name string) (*Leaf, error) {
 
 // leafOf returns a plugin's leaf, which may not exist.
 func (t *Tree) leafOf(folder, name string) *Leaf {
-	l := &Leaf{t, folder, layout.LeafName(name)}
+	l := &Leaf{t, folder, layout.CgroupName(name)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if name == t.names[name] { // the name of a leaf of an unknown plugin
@@ -132,7 +132,7 @@ func (t *Tree) nameOf(leaf string) string {
 	switch {
 	case known:
 		return name
-	case layout.LeafName(leaf) != leaf:
+	case layout.CgroupName(leaf) != leaf:
 		t.names[leaf] = leaf
 	}
 	return leaf

@@ -99,14 +99,14 @@ func sysTagChange(before, after record.Record) plugin.SysTag {
 // Unfinished returns nothing: the program finishes what it begins.
 func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }
 
-// Refused returns nothing: the program refuses no version for a while.
-func (m *Manager) Refused() ([]plugin.QuarantinedVersion, error) { return nil, nil }
+// ListQuarantined returns nothing: the program refuses no version for a while.
+func (m *Manager) ListQuarantined() ([]plugin.QuarantinedVersion, error) { return nil, nil }
 
 // Problems returns nothing: the external program removes folders and takes locks.
 func (m *Manager) Problems() []plugin.Problem { return nil }
 
-// TidyUp does nothing.
-func (m *Manager) TidyUp(context.Context) error { return nil }
+// CleanUp does nothing.
+func (m *Manager) CleanUp(context.Context) error { return nil }
 
 // ConfirmStart runs `--status` of a started plugin once (RS-06): its processes are
 // unknown, so a second run would show nothing more.

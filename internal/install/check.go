@@ -44,7 +44,7 @@ func checkAccount(p *pkgcheck.Package) error {
 // checkIdentity compares a package with this host, with the request and with the
 // signed manifest.
 func (i *Installer) checkIdentity(c record.PackageConfig, r Request, signed *manifest.Manifest) error {
-	if err := c.Accepted(i.cfg.OS, i.cfg.Arch); err != nil {
+	if err := c.CheckHost(i.cfg.OS, i.cfg.Arch); err != nil {
 		return failure.Because(failure.Package, err)
 	}
 	if r.Name != "" && r.Name != c.Name || r.Version != "" && r.Version != c.Version {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Other programs and later versions of this one find these files: a path that
-// changes is an installation that is lost.
+// Other programs and later versions of this one use these files: a changed path would
+// lose an installation.
 func TestPaths(t *testing.T) {
 	version := Version("/base", "p", "1.0")
 	for _, tc := range []struct{ got, want string }{

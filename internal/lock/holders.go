@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Holders returns the processes other than this one that hold the lock of the
-// file at path, shared or exclusively, in the order of their numbers. It takes no
-// lock. What cannot be seen is not returned: a process of another namespace, or
-// any where /proc is missing.
+// Holders returns the processes other than this one that hold the lock of the file at
+// path, shared or exclusively, sorted by pid. It takes no lock. It does not find
+// processes of other namespaces, nor any where /proc is missing.
 func Holders(path string) (pids []int) { return ReadTable().Holders(path) }
 
 // Table is the list of all flock locks of the host, as read from /proc/locks. The
@@ -39,7 +38,7 @@ func (t Table) Holders(path string) (pids []int) {
 }
 
 // IsAwaited reports whether a process other than this one waited for the lock of a
-// file. A process that tries again and again does not count.
+// file. A process that polls for it does not count.
 func (t Table) IsAwaited(path string) bool {
 	return slices.ContainsFunc(t.waiting[inodeOf(path)], func(pid int) bool { return pid != os.Getpid() })
 }
@@ -53,12 +52,12 @@ func inodeOf(path string) uint64 {
 	return file.Ino
 }
 
-// ReadTable reads /proc/locks, twice: the kernel returns a page at most at once, and
-// leaves out a lock when one before it goes between two pages. The table is empty
-// where it cannot be read.
+// ReadTable reads /proc/locks, twice: each read returns a page at most, and a lock is
+// missing when one before it is released between two pages. The table is empty where
+// it cannot be read.
 func ReadTable() Table {
 	t := Table{map[uint64][]int{}, map[uint64][]int{}}
-	page := make([]byte, 64<<10) // so that each read returns as much as it can
+	page := make([]byte, 64<<10) // larger than what a read returns
 	for range 2 {
 		f, err := os.Open("/proc/locks")
 		if err != nil {
@@ -103,8 +102,8 @@ func (t Table) add(text []byte) {
 	}
 }
 
-// mayHaveOpen reports whether a process has a file of that name open, as far as
-// that can be seen. One that has exited handed its lock down to a child.
+// mayHaveOpen reports whether a process has a file of that name open, or its files
+// cannot be read. A lock of a process that has exited is held by a child of it.
 func mayHaveOpen(pid int, name string) bool {
 	folder := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	open, err := os.ReadDir(folder)

@@ -34,7 +34,7 @@ func flockElsewhere(t *testing.T, path, how string) (pid int, release func()) {
 	return cmd.Process.Pid, release
 }
 
-// EV-21: who holds a lock is seen without taking it; this process does not count.
+// EV-21: the holders of a lock are found without taking it; this process does not count.
 func TestHolders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.lock")
 	if got := Holders(path); got != nil {
@@ -55,12 +55,12 @@ func TestHolders(t *testing.T) {
 	flockElsewhere(t, other, "-x")
 	releaseOne()
 	if got := Holders(path); !slices.Equal(got, []int{two}) {
-		t.Errorf("after one let go: %v, want %d", got, two)
+		t.Errorf("after one release: %v, want %d", got, two)
 	}
 }
 
-// EV-21: who holds a lock and who waits for it are told apart; other lines of the
-// list do not count.
+// EV-21: holders of a lock and processes that wait for it are distinguished; other
+// lines do not count.
 func TestTable(t *testing.T) {
 	table := Table{map[uint64][]int{}, map[uint64][]int{}}
 	for range 2 { // the list is read twice
@@ -86,15 +86,15 @@ func TestIsAwaited(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.lock")
 	release := mustLock(t, Exclusive, path)
 	if ReadTable().IsAwaited(path) {
-		t.Error("no process waits")
+		t.Error("IsAwaited is true, but no process waits")
 	}
 	cmd := exec.Command("flock", path, "true")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for over := time.Now().Add(20 * time.Second); !ReadTable().IsAwaited(path); time.Sleep(time.Millisecond) {
-		if time.Now().After(over) {
-			t.Fatal("a process waits, and is not seen within 20s")
+	for deadline := time.Now().Add(20 * time.Second); !ReadTable().IsAwaited(path); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the waiting process is not found within 20s")
 		}
 	}
 	if got := Holders(path); got != nil {
@@ -105,7 +105,7 @@ func TestIsAwaited(t *testing.T) {
 		t.Error(err)
 	}
 	if ReadTable().IsAwaited(path) {
-		t.Error("no process waits any more")
+		t.Error("IsAwaited is true after the wait")
 	}
 }
 
@@ -116,20 +116,20 @@ func TestShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := try(path, false, nil); err == nil {
+	if _, err := tryPath(path, false, nil); err == nil {
 		t.Fatal("shared beside exclusive")
 	}
 	if err := h.Share(); err != nil {
 		t.Fatal(err)
 	}
 	mustLock(t, Shared, path)()
-	if _, err := try(path, true, nil); err == nil {
+	if _, err := tryPath(path, true, nil); err == nil {
 		t.Error("exclusive beside shared")
 	}
 	h.Release()
 	h.Release()
 	defer mustLock(t, Exclusive, path)()
 	if err := h.Share(); err == nil {
-		t.Error("a lock that was let go is shared")
+		t.Error("a released lock was shared")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/pause"
@@ -13,25 +15,33 @@ import (
 )
 
 const (
-	// exclusiveFor is how long a start or a stop may hold the name lock
+	// maxExclusive is how long a start or a stop may hold the name lock
 	// exclusively. After that it goes on under the shared lock, so that a `--start`
-	// which does not return keeps no other program out (RS-11).
-	exclusiveFor = 5 * time.Second
-	// undoWithin is how long the undoing of a change waits for the exclusive lock
-	// before it goes on under the shared one.
-	undoWithin = 5 * time.Second
-	// quietFor is how long a start waits after another program has let go of the
-	// lock: a `--stop` by the existing command line may be followed by its
-	// `--start`, which takes the lock anew.
-	quietFor = 2500 * time.Millisecond
-	// maxLooks bounds how often a start begins anew because the lock was shared
-	// while it asked `--status`.
-	maxLooks = 3
+	// that does not return blocks no other program (RS-11).
+	maxExclusive = 5 * time.Second
+	// undoLockTimeout is how long a rollback waits for the exclusive lock before it
+	// goes on under the shared one.
+	undoLockTimeout = 5 * time.Second
+	// defaultQuietPeriod is how long a start waits after another program has released
+	// the lock: the existing command line may follow a `--stop` with a `--start`,
+	// under a new lock.
+	defaultQuietPeriod = 2500 * time.Millisecond
+	// maxRechecks bounds how often a start begins again because the lock was shared
+	// while `--status` ran.
+	maxRechecks = 3
 )
 
-// nameLock is a plugin's name lock in the hands of one start, stop or change.
+// nameLocks takes the name locks of plugins.
+type nameLocks struct {
+	root    string            // BASE
+	opening func(name string) // see Options.OpeningLock
+	log     logrus.FieldLogger
+	waits   lockWaits
+}
+
+// nameLock is a plugin's name lock for one start, stop or change.
 type nameLock struct {
-	m         *Manager
+	locks     *nameLocks
 	name, use string
 
 	mu        sync.Mutex
@@ -40,28 +50,28 @@ type nameLock struct {
 	sharing   *time.Timer // nil: it stays exclusive until share is called
 }
 
-// takeLock takes the name lock exclusively, once no other program holds it in
-// any mode (RS-11). use says what for. waited reports whether it had to wait.
-func (m *Manager) takeLock(ctx context.Context, name, use string) (l *nameLock, waited bool, err error) {
+// take takes the name lock exclusively, once no other program holds it in any
+// mode (RS-11). use says what for. waited reports whether it had to wait.
+func (n *nameLocks) take(ctx context.Context, name, use string) (l *nameLock, waited bool, err error) {
 	if err := plugin.CheckName(name); err != nil {
 		return nil, false, err
 	}
-	l = &nameLock{m: m, name: name, use: use}
-	waited, err = l.take(ctx, true)
+	l = &nameLock{locks: n, name: name, use: use}
+	waited, err = l.acquire(ctx, true)
 	return l, waited, err
 }
 
-// take takes the lock. Where its file cannot be made the plugin's folder stands in
-// (EV-28). Nothing may be held.
-func (l *nameLock) take(ctx context.Context, exclusive bool) (waited bool, err error) {
+// acquire takes the lock, which must not be held. Where its file cannot be made, the
+// plugin's folder is locked instead (EV-28).
+func (l *nameLock) acquire(ctx context.Context, exclusive bool) (waited bool, err error) {
 	end := func() {}
-	held, waited, err := lock.Take(ctx, layout.NameLock(l.m.root, l.name), layout.Plugin(l.m.root, l.name), exclusive, lock.Hooks{
+	held, waited, err := lock.Take(ctx, layout.NameLock(l.locks.root, l.name), layout.Plugin(l.locks.root, l.name), exclusive, lock.Hooks{
 		Opening: func() {
-			if l.m.opening != nil {
-				l.m.opening(l.name)
+			if l.locks.opening != nil {
+				l.locks.opening(l.name)
 			}
 		},
-		Waiting: func() { end = l.m.waits.begin(l.m, l.name, l.use) },
+		Waiting: func() { end = l.locks.startWait(l.name, l.use) },
 	})
 	end()
 	l.mu.Lock()
@@ -83,48 +93,48 @@ func (l *nameLock) share(ctx context.Context) {
 	}
 }
 
-// shareSoon shares the lock after exclusiveFor, unless it was released before.
-func (l *nameLock) shareSoon() {
+// scheduleShare shares the lock after maxExclusive, unless it is released before.
+func (l *nameLock) scheduleShare() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held := l.held
-	l.sharing = time.AfterFunc(exclusiveFor, func() {
+	l.sharing = time.AfterFunc(maxExclusive, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.held == held && l.exclusive {
 			l.exclusive = false
-			_ = held.Share() // where that fails nothing is held: no second time would be sooner
+			_ = held.Share() // if that fails the lock is lost: nothing to retry
 		}
 	})
 }
 
-// regain takes the exclusive lock again where it was shared, by the rules of
-// takeLock. The caller looks at the plugin again: another program may have worked
-// on it.
-func (l *nameLock) regain(ctx context.Context) error {
+// reacquire takes the exclusive lock again where it was shared, by the rules of
+// take. The caller checks the plugin again: another program may have changed it.
+func (l *nameLock) reacquire(ctx context.Context) error {
 	if l.isExclusive() {
 		return nil
 	}
 	l.release()
-	_, err := l.take(ctx, true)
+	_, err := l.acquire(ctx, true)
 	return err
 }
 
-// regainToUndo is regain that goes on under the shared lock after undoWithin.
-func (l *nameLock) regainToUndo(ctx context.Context) {
-	limited, cancel := context.WithTimeout(ctx, undoWithin)
+// reacquireToUndo is reacquire that goes on under the shared lock after
+// undoLockTimeout.
+func (l *nameLock) reacquireToUndo(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, undoLockTimeout)
 	defer cancel()
-	if l.regain(limited) == nil || ctx.Err() != nil {
+	if l.reacquire(limited) == nil || ctx.Err() != nil {
 		return
 	}
-	l.m.log.WithField("plugin", l.name).Warn("Another program holds the name lock, the change is undone all the same")
-	limited, cancel = context.WithTimeout(ctx, undoWithin)
+	l.locks.log.WithField("plugin", l.name).Warn("Rolling back although another program holds the plugin's lock")
+	limited, cancel = context.WithTimeout(ctx, undoLockTimeout)
 	defer cancel()
-	_, _ = l.take(limited, false)
+	_, _ = l.acquire(limited, false)
 }
 
 // isExclusive reports whether the lock is held exclusively. A nil lock is that of
-// a start that goes on without (see ForceStart).
+// a start without a lock (see ForceStart).
 func (l *nameLock) isExclusive() bool {
 	if l == nil {
 		return true
@@ -134,7 +144,7 @@ func (l *nameLock) isExclusive() bool {
 	return l.exclusive
 }
 
-// release lets go of the lock. It may be called more than once.
+// release releases the lock. It may be called more than once.
 func (l *nameLock) release() {
 	if l == nil {
 		return
@@ -150,43 +160,43 @@ func (l *nameLock) release() {
 	l.held, l.exclusive = nil, false
 }
 
-// hold does work on the plugin as it is recorded then, under its name lock:
-// exclusively for exclusiveFor, then shared. touched: another program may have
-// worked on the plugin since the caller looked.
-func (m *Manager) hold(
-	ctx context.Context, p plugin.Plugin, v plugin.Verb, work func(l *nameLock, p plugin.Plugin, touched bool) plugin.Outcome,
+// withNameLock calls do under the plugin's name lock, with the plugin as it is
+// recorded then: exclusively for maxExclusive, then shared. changed reports that
+// another program may have changed the plugin since the caller checked it.
+func (m *Manager) withNameLock(
+	ctx context.Context, p plugin.Plugin, v plugin.Verb, do func(l *nameLock, p plugin.Plugin, changed bool) plugin.Outcome,
 ) plugin.Outcome {
-	l, touched, err := m.takeLock(ctx, p.Name, string(v))
-	if err == nil && touched && v == plugin.VerbStart {
+	l, changed, err := m.locks.take(ctx, p.Name, string(v))
+	if err == nil && changed && v == plugin.VerbStart {
 		l.release()
-		if err = pause.Sleep(ctx, m.quiet); err == nil {
-			_, err = l.take(ctx, true)
+		if err = pause.Sleep(ctx, m.quietPeriod); err == nil {
+			_, err = l.acquire(ctx, true)
 		}
 	}
 	if err != nil {
-		return failed(v, err)
+		return failedOutcome(v, err)
 	}
 	defer l.release()
-	if left, found := m.finish(ctx, p.Name, &interrupt{}, l); found {
+	if left, found := m.finishPending(ctx, p.Name, &interrupt{}, l); found {
 		if ctx.Err() != nil {
-			return failed(v, left.Err)
+			return failedOutcome(v, left.Err)
 		}
-		touched = true
-		if err := l.regain(ctx); err != nil {
-			return failed(v, err)
+		changed = true
+		if err := l.reacquire(ctx); err != nil {
+			return failedOutcome(v, err)
 		}
 	}
-	l.shareSoon()
-	current, err := m.recorded(ctx, p)
+	l.scheduleShare()
+	current, err := m.findRecorded(ctx, p)
 	if err != nil {
-		return failed(v, err)
+		return failedOutcome(v, err)
 	}
-	return work(l, current, touched || current.Version != p.Version)
+	return do(l, current, changed || current.Version != p.Version)
 }
 
-// recorded is the plugin as it is in the database now. A duplicate has no
-// record that can be found by its name, and is taken as given.
-func (m *Manager) recorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin, error) {
+// findRecorded returns the plugin as it is in the database now. A duplicate
+// cannot be found there by its name, and is returned as given.
+func (m *Manager) findRecorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin, error) {
 	if p.Duplicate {
 		return p, nil
 	}
@@ -201,21 +211,21 @@ func (m *Manager) recorded(ctx context.Context, p plugin.Plugin) (plugin.Plugin,
 }
 
 // lockForChange takes the plugin's name lock exclusively. An interruption ends the
-// wait for it, unless there is something to finish or undo.
-func (m *Manager) lockForChange(ctx context.Context, g grant) (l *nameLock, err error) {
-	if g.Kind == plugin.ChangeResume {
-		l, _, err = m.takeLock(ctx, g.Name, g.Change.String())
+// wait, unless an earlier change is to be finished or undone.
+func (m *Manager) lockForChange(ctx context.Context, c permittedChange) (l *nameLock, err error) {
+	if c.Kind == plugin.ChangeResume {
+		l, _, err = m.locks.take(ctx, c.Name, c.Change.String())
 		return l, err
 	}
-	waiting, stop := g.interrupt.context(ctx)
-	l, _, err = m.takeLock(waiting, g.Name, g.Change.String())
+	waiting, stop := c.interrupt.newContext(ctx)
+	l, _, err = m.locks.take(waiting, c.Name, c.Change.String())
 	stop()
-	if err != nil && ctx.Err() == nil && g.interrupt.received() {
+	if err != nil && ctx.Err() == nil && c.interrupt.isReceived() {
 		err = plugin.ErrInterrupted
 	}
 	return l, err
 }
 
-// errOvertaken is the cause when another program has removed the plugin, or has
+// errSuperseded is the cause when another program has removed the plugin, or has
 // recorded another version of it, during a change.
-var errOvertaken = errors.New("another program has changed the plugin meanwhile")
+var errSuperseded = errors.New("another program changed the plugin during the upgrade")

@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// waitProblem is after how long a wait for a name lock is a problem (RS-11).
-const waitProblem = time.Minute
+// longWait is after how long a wait for a name lock is a problem (RS-11).
+const longWait = time.Minute
 
 // lockWait is the wait of one start, stop or change for a name lock.
 type lockWait struct {
@@ -23,48 +23,43 @@ type lockWait struct {
 	since     time.Time
 }
 
-// lockWaits are the waits under way. The zero value is ready to use.
+// lockWaits holds the waits in progress. The zero value is ready to use.
 type lockWaits struct {
-	mu   sync.Mutex
-	each []*lockWait
+	mu    sync.Mutex
+	waits []*lockWait
 }
 
-// begin notes a wait until end is called, and logs it now and when it lasts.
-func (w *lockWaits) begin(m *Manager, name, use string) (end func()) {
-	wait := &lockWait{name, use, time.Now()}
+// startWait adds a wait until end is called. It logs the wait now, and again when
+// it lasts.
+func (n *nameLocks) startWait(name, use string) (end func()) {
+	w, wait := &n.waits, &lockWait{name, use, time.Now()}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.each = append(w.each, wait)
+	w.waits = append(w.waits, wait)
 	log := func(level logrus.Level) {
-		m.log.WithFields(logrus.Fields{"plugin": name, "for": use, "holders": lock.Holders(layout.NameLock(m.root, name))}).
-			Log(level, "Waiting for another program to let go of the plugin")
+		n.log.WithFields(logrus.Fields{"plugin": name, "for": use, "holders": lock.Holders(layout.NameLock(n.root, name))}).
+			Log(level, "Waiting for another program to release the plugin's lock")
 	}
 	log(logrus.InfoLevel)
-	again := time.AfterFunc(waitProblem, func() { log(logrus.WarnLevel) })
+	again := time.AfterFunc(longWait, func() { log(logrus.WarnLevel) })
 	return func() {
 		again.Stop()
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.each = slices.DeleteFunc(w.each, func(other *lockWait) bool { return other == wait })
+		w.waits = slices.DeleteFunc(w.waits, func(other *lockWait) bool { return other == wait })
 	}
 }
 
-// Problems returns what an operator may have to do something about: folders that
-// could not be removed, and name locks that are waited for since long.
-func (m *Manager) Problems() []plugin.Problem {
-	return append(m.Undeleted(), m.longWaits(time.Now())...)
-}
-
-// longWaits returns the waits that are a problem, with the processes that are
-// waited for.
-func (m *Manager) longWaits(now time.Time) (problems []plugin.Problem) {
-	m.waits.mu.Lock()
-	defer m.waits.mu.Unlock()
-	for _, w := range m.waits.each {
-		if now.Sub(w.since) < waitProblem {
+// longWaits returns the waits that are a problem, with the processes that hold the
+// locks.
+func (n *nameLocks) longWaits(now time.Time) (problems []plugin.Problem) {
+	n.waits.mu.Lock()
+	defer n.waits.mu.Unlock()
+	for _, w := range n.waits.waits {
+		if now.Sub(w.since) < longWait {
 			continue
 		}
-		path := layout.NameLock(m.root, w.name)
+		path := layout.NameLock(n.root, w.name)
 		holder := "another program"
 		if pids := lock.Holders(path); len(pids) > 0 {
 			holder = "pid " + strings.Trim(fmt.Sprint(pids), "[]")

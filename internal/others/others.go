@@ -1,10 +1,10 @@
-// Package others notices what other programs do on the same root: which plugins'
+// Package others observes what other programs do on the same root: which plugins'
 // name locks they hold, and that they change the plugin database (EV-21, EV-22).
 //
-// Nothing is taken for that and nothing is polled: opening and closing a lock file
-// are events of its folder, and /proc/locks says which process holds a lock. A lock
-// that is opened and closed before it was looked at counts as held. The locks of
-// this process do not count.
+// It takes no lock and does not poll: opening and closing a lock file are events of
+// its folder, and /proc/locks lists the processes that hold a lock. A lock file that
+// was opened and closed before its lock was checked counts as held. The locks of this
+// process do not count.
 package others
 
 import (
@@ -29,7 +29,7 @@ import (
 
 const lockSuffix = ".lock"
 
-// Others notices other programs on one root. It may be used by several goroutines
+// Others observes other programs on one root. It may be used by several goroutines
 // at once.
 type Others struct {
 	root string
@@ -37,25 +37,25 @@ type Others struct {
 
 	mu     sync.Mutex
 	locks  map[string]*lockState // by name of the lock file
-	due    map[string]*lockState // those of them that are to be looked at, see lockState.at
+	due    map[string]*lockState // the locks with a next check, see lockState.nextAt
 	queue  *inotify.Queue        // nil: the locks are not followed
-	asked  uint64                // number of the last question for what is in the queue
-	served chan struct{}         // closed when the last question is answered; nil: there is none
-	table  lock.Table            // as it was read last
-	read   time.Time             // when that was
+	asked  uint64                // number of the last request to drain the queue
+	served chan struct{}         // closed when that is done; nil: there is no request
+	table  lock.Table            // as last read
+	read   time.Time             // when it was read
 }
 
-// lockState is what is known of one lock file.
+// lockState is the state of one lock file.
 type lockState struct {
-	plugin string    // "": as the file says
-	held   bool      // another program held it when it was looked at last
-	last   time.Time // when it was seen held last
-	due    time.Time // when it is to be reported, once it is free; zero: not before it was seen held
-	looks  int       // further looks, as an event says that it may change hands
-	next   time.Time // when the next of them is
-	used   time.Time // when another program opened it last, or was seen to hold it or to wait for it
-	own    int       // events to come of this process's opening it
-	opened time.Time // when this process opened it last
+	plugin string    // "": by the name of the file
+	held   bool      // another program held it at the last check
+	last   time.Time // when another program last held it
+	due    time.Time // when a free lock is reported; zero: once it was held and is free
+	checks int       // checks that are left after an event
+	next   time.Time // when the next of them is due
+	used   time.Time // when another program last opened it, held it or waited for it
+	own    int       // expected events of this process's own opening
+	opened time.Time // when this process last opened it
 }
 
 // New returns the Others of a root. It touches no file.
@@ -63,38 +63,37 @@ func New(root string) *Others {
 	return &Others{root: root, now: time.Now, locks: map[string]*lockState{}, due: map[string]*lockState{}}
 }
 
-// A lock file is opened before it is locked, and closed before the lock is gone:
-// after an event that is not this process's own the lock is looked at this often, at first after firstLook, then
-// each time after four times as long.
+// A lock file is opened before it is locked, and closed before the lock is released:
+// after an event of another program the lock is checked maxChecks times, first after
+// firstCheck, then each time after four times as long.
 const (
-	maxLooks  = 5
-	firstLook = time.Millisecond
+	maxChecks  = 5
+	firstCheck = time.Millisecond
 )
 
 const (
-	// fresh is how old what was read of all locks may be: many plugins may exit
-	// together.
-	fresh = 2 * time.Millisecond
-	// drainWithin bounds how long WorkOn waits for the events that have come.
-	drainWithin = 100 * time.Millisecond
-	// forgetOwn is after how long events of this process's own opening are no
+	// tableMaxAge is for how long a read table is used: many plugins may exit at once.
+	tableMaxAge = 2 * time.Millisecond
+	// drainTimeout bounds how long WorkOn waits for the events in the queue.
+	drainTimeout = 100 * time.Millisecond
+	// ownEventTimeout is after how long events of this process's own opening are no
 	// longer expected: the kernel merges some.
-	forgetOwn = 10 * time.Second
+	ownEventTimeout = 10 * time.Second
 )
 
-// keepUsed is for how long after another program has used a lock each event of it may
-// be that program's: it may hold the file open and try again and again to take the lock.
-const keepUsed = time.Minute
+// usedPeriod is for how long after another program has used a lock an event may be that
+// program's: it may keep the file open and retry to take the lock.
+const usedPeriod = time.Minute
 
-// onItsWay is after how long who decides knows what WorkOn has reported: not before
-// that it is reported that the lock is free.
-const onItsWay = 50 * time.Millisecond
+// reportDelay is the least time between a WorkOn that reports true and the report that
+// the lock is free: the caller must have handled the first one.
+const reportDelay = 50 * time.Millisecond
 
-// OpenOwn says that this process is about to open a plugin's name lock.
+// OpenOwn records that this process is about to open a plugin's name lock.
 func (o *Others) OpenOwn(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := o.state(filepath.Base(layout.NameLock(o.root, name)))
+	s := o.findOrAdd(filepath.Base(layout.NameLock(o.root, name)))
 	s.own++
 	s.opened = o.now()
 }
@@ -103,19 +102,19 @@ func (o *Others) OpenOwn(name string) {
 // that time.
 func (o *Others) WorkOn(name string, within time.Duration) bool {
 	path := layout.NameLock(o.root, name)
-	table := o.refresh()
+	table := o.refreshTable()
 	holders := table.Holders(path)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s, now := o.state(filepath.Base(path)), o.now()
+	s, now := o.findOrAdd(filepath.Base(path)), o.now()
 	s.plugin = name
 	if len(holders) > 0 {
 		s.held, s.last, s.used = true, now, now
 	}
 	works := len(holders) > 0 || !s.last.IsZero() && now.Sub(s.last) < within
 	if works {
-		s.due = now.Add(onItsWay)
-		s.looks, s.next = maxLooks, now
+		s.due = now.Add(reportDelay)
+		s.checks, s.next = maxChecks, now
 		o.schedule(filepath.Base(path), s)
 		if o.queue != nil {
 			o.queue.Interrupt()
@@ -124,11 +123,10 @@ func (o *Others) WorkOn(name string, within time.Duration) bool {
 	return works
 }
 
-// refresh returns which locks are held, after what has happened to them has been
-// noted.
-func (o *Others) refresh() lock.Table {
+// refreshTable returns which locks are held, after all events in the queue are handled.
+func (o *Others) refreshTable() lock.Table {
 	o.mu.Lock()
-	if o.now().Sub(o.read) < fresh {
+	if o.now().Sub(o.read) < tableMaxAge {
 		defer o.mu.Unlock()
 		return o.table
 	}
@@ -145,7 +143,7 @@ func (o *Others) refresh() lock.Table {
 	if served != nil {
 		select {
 		case <-served:
-		case <-time.After(drainWithin):
+		case <-time.After(drainTimeout):
 		}
 	}
 	table := lock.ReadTable()
@@ -155,7 +153,7 @@ func (o *Others) refresh() lock.Table {
 	return table
 }
 
-func (o *Others) state(file string) *lockState {
+func (o *Others) findOrAdd(file string) *lockState {
 	s := o.locks[file]
 	if s == nil {
 		s = &lockState{}
@@ -164,8 +162,9 @@ func (o *Others) state(file string) *lockState {
 	return s
 }
 
-// FollowLocks reports each plugin whose name lock another program has let go, until
-// ctx ends: of what it holds when WorkOn reports true, once at least.
+// FollowLocks calls freed for each plugin whose name lock another program has released,
+// until ctx ends. For a lock that is held when WorkOn reports true, it does so at least
+// once.
 func (o *Others) FollowLocks(ctx context.Context, freed func(name string)) error {
 	folder := filepath.Dir(layout.NameLock(o.root, "any"))
 	queue, err := o.openQueue(ctx, folder, 0o750, unix.IN_OPEN|unix.IN_CLOSE)
@@ -183,26 +182,26 @@ func (o *Others) FollowLocks(ctx context.Context, freed func(name string)) error
 		o.queue = nil
 	}()
 	for {
-		asked, until := o.nextLook()
+		asked, until := o.nextCheck()
 		events, err := queue.Read(until)
 		if ctx.Err() != nil || err != nil {
 			return err
 		}
 		if len(events) == 0 {
-			o.serve(asked)
+			o.answerRequest(asked)
 		}
-		if err := o.note(events); err != nil {
+		if err := o.noteEvents(events); err != nil {
 			return err
 		}
-		for _, name := range o.look() {
+		for _, name := range o.checkDue() {
 			freed(name)
 		}
 	}
 }
 
-// serve answers the questions up to a number: all events that had come then are
-// noted.
-func (o *Others) serve(asked uint64) {
+// answerRequest answers the requests up to a number: all events that were in the queue then
+// are handled.
+func (o *Others) answerRequest(asked uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.served != nil && asked == o.asked {
@@ -211,9 +210,9 @@ func (o *Others) serve(asked uint64) {
 	}
 }
 
-// openQueue returns a queue of events of a folder of the root, which is made with
-// mode perm if it is not there. Where that fails it tries again until ctx ends: what
-// cannot be made no other program uses.
+// openQueue returns a queue of events of a folder of the root, which is made with mode
+// perm if it does not exist. Where that fails it retries until ctx ends: no other
+// program uses a folder that cannot be made.
 func (o *Others) openQueue(ctx context.Context, folder string, perm fs.FileMode, mask uint32) (*inotify.Queue, error) {
 	for {
 		_, err := os.Stat(o.root)
@@ -237,15 +236,15 @@ func (o *Others) openQueue(ctx context.Context, folder string, perm fs.FileMode,
 	return queue, nil
 }
 
-// errFolder is the error when the watched folder is not where it was.
+// errFolder means that the watched folder was removed or moved.
 var errFolder = errors.New("its folder was removed or replaced")
 
 func isFolderGone(e inotify.Event) bool {
 	return e.Mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0
 }
 
-// note has the locks looked at of which events came.
-func (o *Others) note(events []inotify.Event) error {
+// noteEvents schedules checks of the locks that have events.
+func (o *Others) noteEvents(events []inotify.Event) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
@@ -255,16 +254,16 @@ func (o *Others) note(events []inotify.Event) error {
 			return errFolder
 		case e.Mask&unix.IN_Q_OVERFLOW != 0:
 			for file, s := range o.locks {
-				s.used, s.looks, s.next = now, maxLooks, now
+				s.used, s.checks, s.next = now, maxChecks, now
 				o.schedule(file, s)
 			}
 		case strings.HasSuffix(e.Name, lockSuffix):
-			s := o.state(e.Name)
+			s := o.findOrAdd(e.Name)
 			if e.Mask&unix.IN_OPEN != 0 {
 				s.noteOpened(now)
 			}
-			if now.Sub(s.used) < keepUsed || !s.due.IsZero() {
-				s.looks, s.next = maxLooks, now
+			if now.Sub(s.used) < usedPeriod || !s.due.IsZero() {
+				s.checks, s.next = maxChecks, now
 			}
 			o.schedule(e.Name, s)
 		}
@@ -272,10 +271,10 @@ func (o *Others) note(events []inotify.Event) error {
 	return nil
 }
 
-// noteOpened notes that a program has opened the lock file: this one, as it said,
-// or another one, which holds it now or did.
+// noteOpened notes that a program has opened the lock file: this one, after OpenOwn, or
+// another one, which then holds the lock or held it.
 func (s *lockState) noteOpened(now time.Time) {
-	if now.Sub(s.opened) > forgetOwn {
+	if now.Sub(s.opened) > ownEventTimeout {
 		s.own = 0
 	}
 	if s.own > 0 {
@@ -285,26 +284,25 @@ func (s *lockState) noteOpened(now time.Time) {
 	}
 }
 
-// nextLook returns until when events are waited for: until a lock is to be looked at
-// next; the zero time: until one comes. asked is the number of the last question.
-func (o *Others) nextLook() (asked uint64, until time.Time) {
+// nextCheck returns the time of the next check, until which events are waited for; the
+// zero time means no limit. asked is the number of the last request.
+func (o *Others) nextCheck() (asked uint64, until time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.served != nil {
 		return o.asked, o.now()
 	}
 	for _, s := range o.due {
-		if at := s.at(); !at.IsZero() && (until.IsZero() || at.Before(until)) {
+		if at := s.nextAt(); !at.IsZero() && (until.IsZero() || at.Before(until)) {
 			until = at
 		}
 	}
 	return o.asked, until
 }
 
-// at returns when the lock is to be looked at next; the zero time: when an event
-// comes.
-func (s *lockState) at() (at time.Time) {
-	if s.looks > 0 {
+// nextAt returns when the lock is checked next; the zero time: after the next event.
+func (s *lockState) nextAt() (at time.Time) {
+	if s.checks > 0 {
 		at = s.next
 	}
 	if !s.due.IsZero() && !s.held && (at.IsZero() || s.due.Before(at)) {
@@ -313,48 +311,47 @@ func (s *lockState) at() (at time.Time) {
 	return at
 }
 
-// look looks at the locks that are due, and returns the plugins whose lock became
-// free.
-func (o *Others) look() (freed []string) {
+// checkDue checks the locks that are due, and returns the plugins whose lock became free.
+func (o *Others) checkDue() (freed []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
 	due := maps.Clone(o.due)
-	maps.DeleteFunc(due, func(_ string, s *lockState) bool { return s.at().After(now) })
+	maps.DeleteFunc(due, func(_ string, s *lockState) bool { return s.nextAt().After(now) })
 	if len(due) == 0 {
 		return nil
 	}
-	table := lock.ReadTable() // once for all that are due: it holds every lock of the host
+	table := lock.ReadTable() // once for all locks that are due
 	folder := filepath.Dir(layout.NameLock(o.root, "any"))
 	for file, s := range due {
 		path := filepath.Join(folder, file)
-		if s.look(now, len(table.Holders(path)) > 0, table.IsAwaited(path)) {
-			freed = append(freed, s.name(file))
+		if s.update(now, len(table.Holders(path)) > 0, table.IsAwaited(path)) {
+			freed = append(freed, s.pluginName(file))
 		}
 		o.schedule(file, s)
 	}
 	return freed
 }
 
-// schedule has a lock looked at when lockState.at says, and forgets what nothing is
-// known of. It is called after each change of the lock's state.
+// schedule adds a lock to those that are due, by lockState.nextAt, and forgets one without
+// any state. It is called after each change of the state.
 func (o *Others) schedule(file string, s *lockState) {
-	if s.at().IsZero() {
+	if s.nextAt().IsZero() {
 		delete(o.due, file)
 	} else {
 		o.due[file] = s
 	}
-	if s.looks == 0 && s.last.IsZero() && s.own == 0 {
+	if s.checks == 0 && s.last.IsZero() && s.own == 0 {
 		delete(o.locks, file)
 	}
 }
 
-// look notes whether another program holds the lock or waits for it, and reports
-// whether it became free, or is free when that is to be reported.
-func (s *lockState) look(now time.Time, held, awaited bool) (free bool) {
-	if s.looks > 0 {
-		s.looks--
-		s.next = now.Add(firstLook << (2 * (maxLooks - 1 - s.looks)))
+// update stores whether another program holds the lock or waits for it, and reports
+// whether it became free, or is free when that is due to be reported.
+func (s *lockState) update(now time.Time, held, awaited bool) (free bool) {
+	if s.checks > 0 {
+		s.checks--
+		s.next = now.Add(firstCheck << (2 * (maxChecks - 1 - s.checks)))
 	}
 	if held || s.held {
 		s.last = now
@@ -371,15 +368,15 @@ func (s *lockState) look(now time.Time, held, awaited bool) (free bool) {
 	return free
 }
 
-// name returns the plugin of a lock file.
-func (s *lockState) name(file string) string {
+// pluginName returns the plugin of a lock file.
+func (s *lockState) pluginName(file string) string {
 	if s.plugin != "" {
 		return s.plugin
 	}
 	return strings.TrimSuffix(file, lockSuffix)
 }
 
-// FollowRecords reports that the plugin database has changed, until ctx ends.
+// FollowRecords calls changed for each change of the plugin database, until ctx ends.
 func (o *Others) FollowRecords(ctx context.Context, changed func()) error {
 	database := layout.Database(o.root)
 	queue, err := o.openQueue(ctx, filepath.Dir(database), 0o755, unix.IN_MODIFY|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE)
@@ -394,14 +391,14 @@ func (o *Others) FollowRecords(ctx context.Context, changed func()) error {
 		if ctx.Err() != nil || err != nil {
 			return err
 		}
-		concerns := false
+		relevant := false
 		for _, e := range events {
 			if isFolderGone(e) {
 				return errFolder
 			}
-			concerns = concerns || e.Name == filepath.Base(database) || e.Mask&unix.IN_Q_OVERFLOW != 0
+			relevant = relevant || e.Name == filepath.Base(database) || e.Mask&unix.IN_Q_OVERFLOW != 0
 		}
-		if concerns {
+		if relevant {
 			changed()
 		}
 	}

@@ -18,7 +18,8 @@ import (
 
 const recently = 2 * time.Second
 
-// holdLock has another process hold a plugin's name lock until release is called.
+// holdLock starts another process that holds a plugin's name lock until release is
+// called.
 func holdLock(t *testing.T, root, name string) (release func()) {
 	t.Helper()
 	cmd := exec.Command("flock", "-o", "-s", layout.NameLock(root, name), "sh", "-c", "echo held; read -r line")
@@ -55,7 +56,7 @@ func follow(t *testing.T, run func(ctx context.Context) error) {
 				t.Error(err)
 			}
 		case <-time.After(10 * time.Second):
-			t.Error("does not end with its context")
+			t.Error("did not return when its context ended")
 		}
 	})
 }
@@ -98,7 +99,7 @@ func wantFreed(t *testing.T, freed chan string, name string) {
 }
 
 // EV-21: another program works on a plugin while it holds its name lock, and for 2 s
-// after that; that it has let go is reported.
+// after that; the release of the lock is reported.
 func TestWorkOn(t *testing.T) {
 	o, freed := watched(t)
 	if o.WorkOn("p", recently) {
@@ -117,17 +118,17 @@ func TestWorkOn(t *testing.T) {
 	wantFreed(t, freed, "p")
 	let := time.Now()
 	if !o.WorkOn("p", recently) {
-		t.Error("it was held a moment ago")
+		t.Error("WorkOn is false, but the lock was held a moment ago")
 	}
 	wantFreed(t, freed, "p") // as it was reported to be worked on
 	eventually(t, "it is long ago", func() bool { return !o.WorkOn("p", recently) })
 	if took := time.Since(let); took < recently-200*time.Millisecond {
-		t.Errorf("forgotten after %v", took)
+		t.Errorf("WorkOn is false after %v", took)
 	}
 }
 
-// EV-21: that a lock was held shortly before is known though no question was asked
-// meanwhile.
+// EV-21: a lock that was held shortly before counts, also when WorkOn was not called
+// then.
 func TestWorkOnWasSeen(t *testing.T) {
 	o, freed := watched(t)
 	release := holdLock(t, o.root, "p")
@@ -139,12 +140,11 @@ func TestWorkOnWasSeen(t *testing.T) {
 	release()
 	wantFreed(t, freed, "p")
 	if !o.WorkOn("p", recently) {
-		t.Error("it was held a moment ago")
+		t.Error("WorkOn is false, but the lock was held a moment ago")
 	}
 }
 
-// EV-21: a program that was quicker than any look at its lock has worked on the
-// plugin.
+// EV-21: a program that released its lock before any check has worked on the plugin.
 func TestShortWorkIsNoticed(t *testing.T) {
 	o, _ := watched(t)
 	path := layout.NameLock(o.root, "p")
@@ -165,7 +165,7 @@ func TestShortWorkIsNoticed(t *testing.T) {
 		if o.WorkOn("p", recently) {
 			t.Fatal("this process opened it")
 		}
-		time.Sleep(2 * fresh)
+		time.Sleep(2 * tableMaxAge)
 	}
 	f, err := os.Open(path) // as another program
 	if err != nil {
@@ -187,12 +187,12 @@ func TestOwnLocksDoNotCount(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o.WorkOn("p", recently) {
-			t.Error("held by this process, counted as another's")
+			t.Error("the lock of this process counts")
 		}
 		release()
 	}
 	eventually(t, "nothing is looked at any more", func() bool {
-		_, until := o.nextLook()
+		_, until := o.nextCheck()
 		return until.IsZero()
 	})
 	select {
@@ -202,7 +202,7 @@ func TestOwnLocksDoNotCount(t *testing.T) {
 	}
 }
 
-// EV-22: a change of the plugin database is noticed, a read of it is not.
+// EV-22: a change of the plugin database is reported, a read of it is not.
 func TestFollowRecords(t *testing.T) {
 	root := t.TempDir()
 	o, changed := New(root), make(chan bool, 100)
@@ -249,8 +249,8 @@ func TestFollowRecords(t *testing.T) {
 	}
 }
 
-// What is followed is said to fail when its folder goes away, so that it is
-// followed anew.
+// Following fails when the folder is removed or moved, so that the caller follows the
+// new one.
 func TestFolderIsReplaced(t *testing.T) {
 	root := t.TempDir()
 	o := New(root)

@@ -34,7 +34,7 @@ func (p *Package) readScripts() error {
 		}
 	}
 	for _, name := range names {
-		f := p.find(name)
+		f := p.findFile(name)
 		if f == nil { // reported by who looks for it
 			continue
 		}
@@ -61,7 +61,7 @@ func readScript(name string, f *zip.File) (s Script, isScript bool, err error) {
 	line, _, _ = strings.Cut(line, "\n")
 	s = Script{Name: name}
 	if err := s.parse(line); err != nil {
-		return s, true, refuse(NotAcceptable, "package is not acceptable: %s: %w", short(name), err)
+		return s, true, newError(NotAcceptable, "package is not acceptable: %s: %w", shortenName(name), err)
 	}
 	return s, true, nil
 }
@@ -80,7 +80,7 @@ func (s *Script) parse(line string) error {
 	case s.Interpreter == "":
 		return errors.New("its first line names no interpreter; begin it with #!/bin/sh, for example")
 	case !strings.HasPrefix(s.Interpreter, "/"):
-		return fmt.Errorf("its interpreter %q is not an absolute path; begin it with #!/bin/sh, for example", short(s.Interpreter))
+		return fmt.Errorf("its interpreter %q is not an absolute path; begin it with #!/bin/sh, for example", shortenName(s.Interpreter))
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ func Refusals(t testing.TB) []Refusal {
 	return slices.Concat(badEntries(t), badContents(t), badConfigs(t), badServices(t))
 }
 
-// Words returns what pkgcheck says of a package, with the default limits: every
-// side that takes packages must refuse it in these words.
+// Words returns the error of pkgcheck for a package, with the default limits. Host and
+// control plane must refuse the package in these words.
 func Words(t testing.TB, z []byte) string {
 	t.Helper()
 	p, err := pkgcheck.Check(bytes.NewReader(z), int64(len(z)), pkgcheck.Limits{})
@@ -38,7 +38,7 @@ func Words(t testing.TB, z []byte) string {
 	return fmt.Sprint(err)
 }
 
-// badEntries returns packages that hold one entry too many, or too many.
+// badEntries returns packages with a bad entry, or with too many.
 func badEntries(t testing.TB) (all []Refusal) {
 	header := func(change func(*zip.FileHeader)) []Entry {
 		return []Entry{{Name: "b", Mode: 0o100644, Header: change}}
@@ -94,7 +94,7 @@ func badEntries(t testing.TB) (all []Refusal) {
 	return append(all, Refusal{"CL-13 no entries", Zip(t), pkgcheck.BadEntry, "package is empty"})
 }
 
-// manyEntries returns n entries with that end of their names.
+// manyEntries returns n entries whose names have that suffix.
 func manyEntries(n int, end string) (all []Entry) {
 	for i := range n {
 		all = append(all, Entry{Name: fmt.Sprint(i, end)})
@@ -128,7 +128,8 @@ func badContents(t testing.TB) []Refusal {
 	}
 }
 
-// badConfigs returns packages whose config.json, or what it names, is not acceptable.
+// badConfigs returns packages whose config.json, or a file that it names, is not
+// acceptable.
 func badConfigs(t testing.TB) (all []Refusal) {
 	with := func(old, new string) []Entry { return Package(strings.Replace(agentConfig(), old, new, 1)) }
 	script := func(text string) []Entry {

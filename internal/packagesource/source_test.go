@@ -1,8 +1,6 @@
-package supply
+package packagesource
 
 import (
-	"archive/zip"
-	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
 	"fmt"
@@ -18,36 +16,20 @@ import (
 
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
+	"pluginsupervisor/internal/pkgcheck/pkgchecktest"
 	"pluginsupervisor/plugin"
 )
 
-// pack is a package of hello.
+// pack returns a package of hello.
 func pack(t *testing.T, version string) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for name, text := range map[string]string{
-		"config.json": fmt.Sprintf(`{"name":"hello","version":%q,"runPath":"run","pluginType":1}`, version), "run": "#!/bin/sh\n",
-	} {
-		h := &zip.FileHeader{Name: name}
-		h.SetMode(0o755)
-		w, err := z.CreateHeader(h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	config := fmt.Sprintf(`{"name":"hello","version":%q,"runPath":"bin/run","pluginType":1}`, version)
+	return pkgchecktest.Zip(t, pkgchecktest.Package(config)...)
 }
 
-// plane is a control plane that lists one package, with what sums says, and
-// serves it after hold returned.
-func plane(t *testing.T, version, sums string, body []byte, hold func()) config.Config {
+// serveControlPlane starts a control plane that lists one package with the members
+// sums, and serves it after hold returned. It returns a configuration for it.
+func serveControlPlane(t *testing.T, version, sums string, body []byte, hold func()) config.Config {
 	t.Helper()
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,10 +47,10 @@ func plane(t *testing.T, version, sums string, body []byte, hold func()) config.
 	return cfg
 }
 
-func open(t *testing.T, cfg config.Config) (*Supply, *logtest.Hook) {
+func open(t *testing.T, cfg config.Config) (*Source, *logtest.Hook) {
 	t.Helper()
 	log, hook := logtest.NewNullLogger()
-	c, err := control.New(Plane(cfg), log)
+	c, err := control.New(ClientConfig(cfg), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +63,8 @@ func open(t *testing.T, cfg config.Config) (*Supply, *logtest.Hook) {
 	return s, hook
 }
 
-// CL-07, CL-09: a package that the control plane lists is verified by the best
-// that it offers, and what is weak is said to be.
+// CL-07, CL-09: a package that the control plane lists is verified by its best digest,
+// and one without a SHA-256 is logged.
 func TestStageFromTheControlPlane(t *testing.T) {
 	body := pack(t, "2.0")
 	sha, sum := fmt.Sprintf("%x", sha256.Sum256(body)), fmt.Sprintf("%x", md5.Sum(body))
@@ -98,7 +80,7 @@ func TestStageFromTheControlPlane(t *testing.T) {
 		"CL-09 the better one does": {fmt.Sprintf(`,"md5":%q,"sha256":"00"`, sum), "", "SHA-256"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := plane(t, "2.0", c.sums, body, func() {})
+			cfg := serveControlPlane(t, "2.0", c.sums, body, func() {})
 			s, log := open(t, cfg)
 			staged, err := s.Stage(t.Context(), plugin.Change{Name: "hello", Version: "2.0"})
 			if c.want != "" {
@@ -114,15 +96,15 @@ func TestStageFromTheControlPlane(t *testing.T) {
 			if staged.Verified != c.by || staged.Config.Version != "2.0" {
 				t.Errorf("verified by %q: %+v", staged.Verified, staged.Config)
 			}
-			if said := log.LastEntry().Message; strings.Contains(said, "weakly") != c.by.IsUnverified() {
-				t.Errorf("said %q of %s", said, c.by)
+			if line := log.LastEntry().Message; strings.Contains(line, "without a SHA-256") != c.by.IsUnverified() {
+				t.Errorf("verified by %q, logged %q", c.by, line)
 			}
 		})
 	}
 }
 
-func TestStageWhatIsNotListed(t *testing.T) {
-	s, _ := open(t, plane(t, "2.0", "", nil, func() {}))
+func TestStageUnlistedVersion(t *testing.T) {
+	s, _ := open(t, serveControlPlane(t, "2.0", "", nil, func() {}))
 	if _, err := s.Stage(t.Context(), plugin.Change{Name: "hello", Version: "3.0"}); err == nil || !strings.Contains(err.Error(), "no such package") {
 		t.Errorf("CL-08 not listed: %v", err)
 	}
@@ -131,49 +113,49 @@ func TestStageWhatIsNotListed(t *testing.T) {
 	}
 }
 
-// What is on its way can be seen while it is, and not after.
+// A package is listed while it is being fetched, and not afterwards.
 func TestFetches(t *testing.T) {
 	asked, resume := make(chan struct{}), make(chan struct{})
-	cfg := plane(t, "2.0", "", pack(t, "2.0"), func() { close(asked); <-resume })
+	cfg := serveControlPlane(t, "2.0", "", pack(t, "2.0"), func() { close(asked); <-resume })
 	s, _ := open(t, cfg)
-	ended := make(chan error, 1)
+	finished := make(chan error, 1)
 	go func() {
 		staged, err := s.Stage(t.Context(), plugin.Change{Name: "hello", Version: "2.0"})
 		if err == nil {
 			err = staged.Discard()
 		}
-		ended <- err
+		finished <- err
 	}()
 	<-asked
 	if diff := cmp.Diff([]plugin.FetchProgress{{Name: "hello", Version: "2.0", Total: -1}}, s.Fetches()); diff != "" {
-		t.Errorf("on its way (-want +got):\n%s", diff)
+		t.Errorf("fetches (-want +got):\n%s", diff)
 	}
 	close(resume)
-	if err := <-ended; err != nil {
+	if err := <-finished; err != nil {
 		t.Fatal(err)
 	}
 	if left := s.Fetches(); len(left) > 0 {
-		t.Errorf("still on its way: %+v", left)
+		t.Errorf("after the fetch: %+v", left)
 	}
 	if left, err := os.ReadDir(filepath.Join(cfg.Root, "supervisor", "staging")); err != nil || len(left) > 0 {
 		t.Errorf("left in staging: %v, %v", left, err)
 	}
 }
 
-func TestOnTheWay(t *testing.T) {
-	var o onTheWay
-	b, bArrived := o.add("b", "1")
-	a, aArrived := o.add("a", "1")
+func TestActiveFetches(t *testing.T) {
+	var o activeFetches
+	b, bArrived := o.start("b", "1")
+	a, aArrived := o.start("a", "1")
 	b(1, 10)
 	a(2, -1)
 	want := []plugin.FetchProgress{{Name: "a", Version: "1", Done: 2, Total: -1}, {Name: "b", Version: "1", Done: 1, Total: 10}}
-	if diff := cmp.Diff(want, o.all()); diff != "" {
+	if diff := cmp.Diff(want, o.list()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	aArrived()
 	bArrived()
 	bArrived()
-	if left := o.all(); len(left) > 0 {
+	if left := o.list(); len(left) > 0 {
 		t.Errorf("left: %+v", left)
 	}
 }

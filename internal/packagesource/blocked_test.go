@@ -1,4 +1,4 @@
-package supply
+package packagesource
 
 import (
 	"errors"
@@ -20,14 +20,13 @@ func packageOf(t *testing.T, err error) string {
 	t.Helper()
 	var failed *plugin.PackageError
 	if !errors.As(err, &failed) || failed.Package == "" {
-		t.Fatalf("%v is about no package", err)
+		t.Fatalf("error %v, want one about a package", err)
 	}
 	return failed.Package
 }
 
-// UP-14: a package that must not be fetched now is not; one at another place, or
-// with another digest, is. What is not listed is no package, and the same one
-// each time.
+// UP-14: a package that must not be fetched now is not; one at another place, or with
+// another digest, is. A version that is not listed has the same package ID each time.
 func TestAvoid(t *testing.T) {
 	fetched, listed := 0, true
 	var s *httptest.Server
@@ -46,12 +45,12 @@ func TestAvoid(t *testing.T) {
 	defer s.Close()
 	cfg := config.Default()
 	cfg.Root, cfg.ControlPlane.URL = t.TempDir(), s.URL
-	supply, _ := open(t, cfg)
+	source, _ := open(t, cfg)
 	change := plugin.Change{Name: "hello", Version: "2.0"}
 	try := func(wantFetched int) (id string) {
 		t.Helper()
 		before := fetched
-		_, err := supply.Stage(t.Context(), change)
+		_, err := source.Stage(t.Context(), change)
 		if fetched-before != wantFetched || errors.Is(err, plugin.ErrAvoided) != (wantFetched == 0 && change.Avoid != "") {
 			t.Errorf("fetched %d times, want %d: %v", fetched-before, wantFetched, err)
 		}
@@ -71,13 +70,13 @@ func TestAvoid(t *testing.T) {
 
 	s.Close()
 	var failed *plugin.PackageError
-	if _, err := supply.Stage(t.Context(), change); err == nil || errors.As(err, &failed) {
-		t.Errorf("that the control plane is away is blamed on a package: %v", err)
+	if _, err := source.Stage(t.Context(), change); err == nil || errors.As(err, &failed) {
+		t.Errorf("without the control plane: %v, want no error about a package", err)
 	}
 }
 
-// UP-14: what came of a download is kept for the next process, by the bounds
-// that are configured.
+// UP-14: an incomplete download is kept for the next process, within the configured
+// bounds.
 func TestDownloadsAreKept(t *testing.T) {
 	body := pack(t, "2.0")
 	ranges := []string{}
