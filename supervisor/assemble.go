@@ -36,12 +36,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// drainWithin is how long the end may take after SIGTERM (EV-16).
-const drainWithin = 10 * time.Second
+// drainTimeout is how long the end may take after SIGTERM (EV-16).
+const drainTimeout = 10 * time.Second
 
-// supervise assembles the parts and runs them until ctx ends, then drains them.
+// assembleAndRun assembles the parts and runs them until ctx ends, then drains them.
 // The error says why the supervisor could not start or cannot continue.
-func (s *Supervisor) supervise(ctx context.Context) (err error) {
+func (s *Supervisor) assembleAndRun(ctx context.Context) (err error) {
 	cfg, log := *s.loaded, s.log
 	for _, w := range s.warnings {
 		log.WithField("cause", w.String()).Warn("Configuration warning")
@@ -56,7 +56,7 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	defer held.Release()
 
 	// What an operator gets wrong shows before anything is touched.
-	about := aboutUs(cfg, log)
+	about := describeSupervisor(cfg, log)
 	plane, err := supply.Dial(cfg, about.InstanceID, log)
 	if err != nil {
 		return err
@@ -85,24 +85,24 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 		return fmt.Errorf("open own state: %w", err)
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
-	tracker, unlimited, err := track(cfg, s.subreaper, log)
+	tracker, unlimited, err := newTracker(cfg, s.subreaper, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
-	policy := policy(cfg, about)
-	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
-	policy.UnfinishedChanges = tidyUp(ctx, manager, log)
+	policy := newActorConfig(cfg, about)
+	manager, watcher, others := newManager(cfg, runner, tracker, memory, beats, packages, log)
+	policy.UnfinishedChanges = removeLeftovers(ctx, manager, log)
 	policy.UnenforcedLimits = unlimited
 	files := newOwnFiles(cfg.Root, held, socket, memory, log)
 	handler := s.handler
 	if len(cfg.Upgrade.Hook) > 0 {
 		hook := updateHook{
-			command: cfg.Upgrade.Hook, timeout: cfg.Upgrade.HookTimeout, root: cfg.Root, packages: plane, runner: runner, note: files.note, log: log,
+			command: cfg.Upgrade.Hook, timeout: cfg.Upgrade.HookTimeout, root: cfg.Root, packages: plane, runner: runner, note: files.noteResult, log: log,
 		}
-		handler = firstOf(s.handler, hook.offer)
+		handler = firstOf(s.handler, hook.handleUpdate)
 	}
 	system, err := actors.Start(policy, remembered, actors.Ports{
 		Manager:         manager,
@@ -134,39 +134,39 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	seen.log, _ = log.Out.(logQueue)
 	s.setRunning(seen, "")
 	var parts group
-	parts.run(ctx, "admin socket", func(ctx context.Context) error {
+	parts.runPart(ctx, "admin socket", func(ctx context.Context) error {
 		return socket.Serve(ctx, admin.NewHandler(seen, layout.Supervisor(cfg.Root)), log)
 	})
-	parts.run(ctx, "own files", files.run)
+	parts.runPart(ctx, "own files", files.keepFiles)
 	if metrics != nil {
-		parts.run(ctx, "metrics", func(ctx context.Context) error {
+		parts.runPart(ctx, "metrics", func(ctx context.Context) error {
 			return admin.Serve(ctx, metrics, admin.MetricsHandler(seen, about.Version, meter), log)
 		})
 	}
-	parts.run(ctx, "clock", func(ctx context.Context) error {
+	parts.runPart(ctx, "clock", func(ctx context.Context) error {
 		if err := clock.Watch(ctx, system.ClockStepped); err != nil {
 			log.WithError(err).Warn("A step of the clock will not be noticed")
 		}
 		<-ctx.Done()
 		return nil
 	})
-	parts.run(ctx, "logs, leftovers and left reports", func(ctx context.Context) error {
+	parts.runPart(ctx, "logs, leftovers and left reports", func(ctx context.Context) error {
 		limit := logfile.Limit{MaxSize: int64(cfg.Logs.MaxSize), Keep: cfg.Logs.Keep}
 		keeper := &logfile.Keeper{Folder: layout.Logs(cfg.Root), Limit: limit, Problem: system.NoteProblem}
 		go keeper.Run(ctx) // a disk that does not answer must not delay the end
-		go leftReports{root: cfg.Root, to: system, log: log}.run(ctx)
+		go outboxReader{root: cfg.Root, to: system, log: log}.enqueueUntilDone(ctx)
 		go sweepLeftovers(ctx, cfg.Root, packages, about.Started, system)
 		<-ctx.Done()
 		return nil
 	})
 	if s.serviceManager {
-		parts.run(ctx, "service manager", func(ctx context.Context) error {
+		parts.runPart(ctx, "service manager", func(ctx context.Context) error {
 			sdnotify.Run(ctx, system, log)
 			<-ctx.Done()
 			return nil
 		})
 	}
-	parts.run(ctx, "actors", func(ctx context.Context) error {
+	parts.runPart(ctx, "actors", func(ctx context.Context) error {
 		select {
 		case <-system.Done(): // a vital actor ended (EV-19)
 			return system.Err()
@@ -174,25 +174,25 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 			return nil
 		}
 	})
-	failed := parts.wait(ctx)
+	failed := parts.waitFailed(ctx)
 	if failed != nil {
 		log.WithError(failed).Error("Cannot go on; plugins keep running, the next start takes over")
 	}
-	return errors.Join(failed, drain(context.WithoutCancel(ctx), &parts, system, runner, log))
+	return errors.Join(failed, drainParts(context.WithoutCancel(ctx), &parts, system, runner, log))
 }
 
-// drain ends the actors first, who end what they run, and then waits for the
+// drainParts ends the actors first, who end what they run, and then waits for the
 // last process of a verb to be gone (EV-16).
-func drain(ctx context.Context, parts *group, system *actors.System, runner *process.Runner, log logrus.FieldLogger) error {
-	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+func drainParts(ctx context.Context, parts *group, system *actors.System, runner *process.Runner, log logrus.FieldLogger) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	err := errors.Join(system.Drain(ctx), runner.Drain(ctx), parts.end(ctx))
+	err := errors.Join(system.Drain(ctx), runner.Drain(ctx), parts.stopParts(ctx))
 	log.Info("Supervisor ended")
 	return err
 }
 
-// diskLimit is how long the disk is waited for at each step of the start.
-const diskLimit = 2 * time.Second
+// diskTimeout is how long the disk is waited for at each step of the start.
+const diskTimeout = 2 * time.Second
 
 // takeRoot creates the root and the folder that is ours alone, and takes the
 // root's lock (EV-15). A disk that refuses or does not answer is no error, as
@@ -202,7 +202,7 @@ func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
 		return nil, fmt.Errorf("cannot use root %s: %w", root, err)
 	}
 	var hung bounded.Set
-	err, late := bounded.Run(&hung, "folder", diskLimit, func() error { return prepareFolder(layout.Supervisor(root)) }, nil)
+	err, late := bounded.Run(&hung, "folder", diskTimeout, func() error { return prepareFolder(layout.Supervisor(root)) }, nil)
 	switch err = errors.Join(err, late); {
 	case late != nil, durable.IsRefused(err):
 		log.WithError(err).WithField("root", root).Error("The root cannot be written, goes on without")
@@ -211,7 +211,7 @@ func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
 	}
 	held, err := lock.TakeRoot(root, layout.SupervisorLock(root))
 	if err == nil {
-		err, _ = bounded.Run(&hung, "lock", diskLimit, held.Keep, nil) // else ownFiles tries again
+		err, _ = bounded.Run(&hung, "lock", diskTimeout, held.Keep, nil) // else ownFiles tries again
 		if errors.As(err, new(*lock.HeldError)) {
 			held.Release()
 		} else {
@@ -259,11 +259,11 @@ func prepareFolder(own string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// tidyUp removes what an earlier process left behind, and returns the changes
+// removeLeftovers removes what an earlier process left behind, and returns the changes
 // that it left. Neither is waited for on a disk that does not answer.
-func tidyUp(ctx context.Context, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
+func removeLeftovers(ctx context.Context, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
 	found := make(chan []plugin.Change, 1)
-	_, err := bounded.Run(&bounded.Set{}, "", diskLimit, func() (none struct{}) {
+	_, err := bounded.Run(&bounded.Set{}, "", diskTimeout, func() (none struct{}) {
 		left, err := manager.Unfinished()
 		if err != nil {
 			log.WithError(err).Error("An upgrade that was cut short cannot be read")
@@ -292,21 +292,21 @@ func realPath(path string) string {
 	return path
 }
 
-// identify returns the name of this host at the control plane.
-func identify(cfg config.Config, log logrus.FieldLogger) string {
+// resolveInstanceID returns the name of this host at the control plane.
+func resolveInstanceID(cfg config.Config, log logrus.FieldLogger) string {
 	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
 		log.WithError(err).Warn("This host will have another id after the next start")
 	}
-	if who.Renewed {
+	if who.Recreated {
 		log.WithField("instance", who.ID).Warn("The machine or the root was copied: this host has a new instance id")
 	}
 	return who.ID
 }
 
-func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
+func describeSupervisor(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 	return plugin.Supervisor{
-		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: identify(cfg, log), Started: time.Now(),
+		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: resolveInstanceID(cfg, log), Started: time.Now(),
 	}
 }
 
@@ -321,10 +321,10 @@ type pluginManager interface {
 	Unsupported(plugin.Change) error               // why such a change cannot be made
 }
 
-// manager is the native one, or the external program that is configured (SPEC
+// newManager is the native one, or the external program that is configured (SPEC
 // 11), whose plugins are not watched (EV-04), and whose own work cannot be told from
 // that of other programs.
-func manager(
+func newManager(
 	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
 ) (pluginManager, actors.Watcher, actors.OtherPrograms) {
 	options := registry.Options{Root: cfg.Root, Log: log}
@@ -348,7 +348,7 @@ func manager(
 	return native, native, others
 }
 
-func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
+func newActorConfig(cfg config.Config, about plugin.Supervisor) actors.Config {
 	f, r := cfg.FirstRun, cfg.Restart
 	return actors.Config{
 		Intervals:   cfg.Intervals,

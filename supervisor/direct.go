@@ -18,7 +18,7 @@ import (
 // under the same locks. It is for the programs of this module.
 type Direct struct {
 	packages *supply.Supply
-	given    *givenPackage
+	prepared *preparedPackage
 	manager  pluginManager
 	closers  []func() error
 }
@@ -35,7 +35,7 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 	if err := PrepareRoot(cfg.Root); err != nil {
 		return d, err
 	}
-	plane, err := supply.Dial(cfg, identify(cfg, log), log)
+	plane, err := supply.Dial(cfg, resolveInstanceID(cfg, log), log)
 	if err != nil {
 		return d, err
 	}
@@ -44,14 +44,14 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 		return d, err
 	}
 	d.closers = append(d.closers, func() error { d.packages.Close(); return nil })
-	tracker, _, err := track(cfg, true, log)
+	tracker, _, err := newTracker(cfg, true, log)
 	if err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, tracker.Close)
-	d.given = &givenPackage{Supply: d.packages}
+	d.prepared = &preparedPackage{Supply: d.packages}
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	d.manager, _, _ = manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), d.given, log)
+	d.manager, _, _ = newManager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), d.prepared, log)
 	return d, nil
 }
 
@@ -70,21 +70,21 @@ func (d *Direct) Fetches() []plugin.FetchProgress { return d.packages.Fetches() 
 
 // Change makes a change. staged is its package, nil if that is to be fetched.
 func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.Staged) plugin.ChangeResult {
-	d.given.staged = staged
+	d.prepared.staged = staged
 	if err := d.manager.Fetch(ctx, c); err != nil {
 		return plugin.FailedChange(err)
 	}
 	return d.manager.Change(ctx, c, plugin.ChangePermit{})
 }
 
-// givenPackage is a source of packages, of which one may be there already.
-type givenPackage struct {
+// preparedPackage is a source of packages, of which one may be there already.
+type preparedPackage struct {
 	*supply.Supply
 	staged *install.Staged // nil: none is
 }
 
 // Stage implements native.Packages.
-func (g *givenPackage) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
+func (g *preparedPackage) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
 	if g.staged != nil {
 		return g.staged, nil
 	}

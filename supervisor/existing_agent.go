@@ -44,13 +44,13 @@ func (s *Supervisor) refuseExistingAgent(root string) error {
 // symbolic links: its executable is below the root, or in a version's folder
 // beside the root, or it has a file below the root open.
 func runsOn(agent process.Found, root string) bool {
-	if below(agent.Executable, root) || filepath.Dir(filepath.Dir(agent.Executable)) == filepath.Dir(root) {
+	if isBelow(agent.Executable, root) || filepath.Dir(filepath.Dir(agent.Executable)) == filepath.Dir(root) {
 		return true
 	}
-	return slices.ContainsFunc(process.OpenFiles(agent.PID), func(path string) bool { return below(path, root) })
+	return slices.ContainsFunc(process.OpenFiles(agent.PID), func(path string) bool { return isBelow(path, root) })
 }
 
-// below reports whether a path is a folder or in it.
-func below(path, folder string) bool {
+// isBelow reports whether a path is a folder or in it.
+func isBelow(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
 }

@@ -16,9 +16,9 @@ type group struct {
 	cancels []context.CancelFunc
 }
 
-// run starts a part. It ends with its context, and by itself only when it
+// runPart starts a part. It ends with its context, and by itself only when it
 // cannot go on.
-func (g *group) run(ctx context.Context, name string, part func(context.Context) error) {
+func (g *group) runPart(ctx context.Context, name string, part func(context.Context) error) {
 	g.once.Do(func() { g.first = make(chan error, 1) })
 	// Not ctx itself: who is told to end still answers questions while the
 	// rest is drained.
@@ -39,8 +39,8 @@ func (g *group) run(ctx context.Context, name string, part func(context.Context)
 	})
 }
 
-// wait waits until a part cannot go on, or ctx ends, which is no error.
-func (g *group) wait(ctx context.Context) error {
+// waitFailed waits until a part cannot go on, or ctx ends, which is no error.
+func (g *group) waitFailed(ctx context.Context) error {
 	select {
 	case err := <-g.first:
 		return err
@@ -49,8 +49,8 @@ func (g *group) wait(ctx context.Context) error {
 	}
 }
 
-// end tells the parts to end and waits until they have, or ctx ends.
-func (g *group) end(ctx context.Context) error {
+// stopParts tells the parts to end and waits until they have, or ctx ends.
+func (g *group) stopParts(ctx context.Context) error {
 	for _, cancel := range g.cancels {
 		cancel()
 	}

@@ -15,12 +15,12 @@ func TestGroupEndsWithThePartThatCannotGoOn(t *testing.T) {
 		"part: it ended": func(context.Context) error { return nil },
 	} {
 		var g group
-		g.run(t.Context(), "good", func(ctx context.Context) error { <-ctx.Done(); return nil })
-		g.run(t.Context(), "part", part)
-		if err := g.wait(t.Context()); err == nil || err.Error() != name {
+		g.runPart(t.Context(), "good", func(ctx context.Context) error { <-ctx.Done(); return nil })
+		g.runPart(t.Context(), "part", part)
+		if err := g.waitFailed(t.Context()); err == nil || err.Error() != name {
 			t.Errorf("got %v, want %s", err, name)
 		}
-		if err := g.end(t.Context()); err != nil {
+		if err := g.stopParts(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -31,13 +31,13 @@ func TestGroupOutlivesItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var g group
 	ended := make(chan struct{})
-	g.run(ctx, "part", func(ctx context.Context) error {
+	g.runPart(ctx, "part", func(ctx context.Context) error {
 		<-ctx.Done()
 		close(ended)
 		return ctx.Err()
 	})
 	cancel()
-	if err := g.wait(ctx); err != nil {
+	if err := g.waitFailed(ctx); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -45,7 +45,7 @@ func TestGroupOutlivesItsContext(t *testing.T) {
 		t.Fatal("the part ended before it was told")
 	default:
 	}
-	if err := g.end(t.Context()); err != nil {
+	if err := g.stopParts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	<-ended
@@ -54,10 +54,10 @@ func TestGroupOutlivesItsContext(t *testing.T) {
 func TestGroupDoesNotWaitForEver(t *testing.T) {
 	var g group
 	release := make(chan struct{})
-	g.run(t.Context(), "deaf", func(context.Context) error { <-release; return nil })
+	g.runPart(t.Context(), "deaf", func(context.Context) error { <-release; return nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := g.end(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "end the parts") {
+	if err := g.stopParts(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "end the parts") {
 		t.Errorf("got %v", err)
 	}
 	close(release)

@@ -17,8 +17,8 @@ import (
 const (
 	// problemHook is an update hook that cannot be run, or hangs.
 	problemHook = "update hook"
-	// hookOutput is how much of what a hook prints is kept, in bytes.
-	hookOutput = 4 << 10
+	// maxHookOutput is how much of what a hook prints is kept, in bytes.
+	maxHookOutput = 4 << 10
 )
 
 // updateHook is the command of upgrade.hook, which may take over an update that
@@ -38,16 +38,16 @@ type packageFinder interface {
 	FindPackage(ctx context.Context, name, version string) (control.Package, error)
 }
 
-// offer runs the command, and reports whether it took the update over. One that
+// handleUpdate runs the command, and reports whether it took the update over. One that
 // cannot be run or does not end in time did not, and is a problem in status.
-func (h updateHook) offer(ctx context.Context, u plugin.AssignedUpdate) bool {
+func (h updateHook) handleUpdate(ctx context.Context, u plugin.AssignedUpdate) bool {
 	log := h.log.WithFields(logrus.Fields{"plugin": u.Name, "version": u.Version, "hook": h.command[0]})
 	listed, err := h.packages.FindPackage(ctx, u.Name, u.Version)
 	if err != nil {
 		log.WithError(err).Warn("The update hook is not given the URL of the package")
 	}
 	r := h.runner.Run(ctx, process.Command{
-		Path: h.command[0], Args: h.command[1:], Timeout: h.timeout, Keep: hookOutput,
+		Path: h.command[0], Args: h.command[1:], Timeout: h.timeout, Keep: maxHookOutput,
 		Env: append(os.Environ(),
 			"UPDATE_NAME="+u.Name, "UPDATE_VERSION="+u.Version, "UPDATE_INSTALLED="+u.Installed,
 			"UPDATE_TIMEOUT="+strconv.Itoa(int(u.Timeout/time.Second)), "UPDATE_ROOT="+h.root,

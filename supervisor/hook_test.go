@@ -81,7 +81,7 @@ func TestUpdateHook(t *testing.T) {
 				},
 			}
 			began := time.Now()
-			taken := h.offer(t.Context(), update)
+			taken := h.handleUpdate(t.Context(), update)
 			if taken != c.taken || noted != 1 || (problem == "") != (c.problem == "") || !strings.Contains(problem, c.problem) {
 				t.Errorf("taken over: %v, %d notes, problem %q; want %v, 1 note, problem %q", taken, noted, problem, c.taken, c.problem)
 			}
@@ -115,7 +115,7 @@ func TestUpdateHookIsCanceled(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if h.offer(ctx, plugin.AssignedUpdate{}) {
+	if h.handleUpdate(ctx, plugin.AssignedUpdate{}) {
 		t.Error("taken over")
 	}
 }

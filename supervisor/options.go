@@ -29,8 +29,8 @@ type options struct {
 	given map[string]bool // names of the Options so far
 }
 
-// once reports an Option that is given a second time.
-func (o *options) once(name string) error {
+// markGiven reports an Option that is given a second time.
+func (o *options) markGiven(name string) error {
 	if o.given[name] {
 		return fmt.Errorf("%s is given twice", name)
 	}
@@ -38,8 +38,8 @@ func (o *options) once(name string) error {
 	return nil
 }
 
-// set adds a key of the configuration; where is the Option that sets it.
-func (o *options) set(key, value, where string) error {
+// addSetting adds a key of the configuration; where is the Option that sets it.
+func (o *options) addSetting(key, value, where string) error {
 	for _, s := range o.settings {
 		if s.Key == key {
 			return fmt.Errorf("%s is set twice: %q by %s and %q by %s", key, s.Text, s.Where, value, where)
@@ -52,19 +52,19 @@ func (o *options) set(key, value, where string) error {
 // WithRoot sets the folder of the installation, an absolute path. It is created
 // if it does not exist. The root is required.
 func WithRoot(path string) Option {
-	return func(o *options) error { return o.set("root", path, "WithRoot") }
+	return func(o *options) error { return o.addSetting("root", path, "WithRoot") }
 }
 
 // WithControlPlane sets the URL of the control plane, which is required. The
 // control plane need not be reachable.
 func WithControlPlane(url string) Option {
-	return func(o *options) error { return o.set("control_plane.url", url, "WithControlPlane") }
+	return func(o *options) error { return o.addSetting("control_plane.url", url, "WithControlPlane") }
 }
 
 // WithSetting sets a key of docs/configuration.md, such as "intervals.scan" to
 // "5m". The value is written as in an environment variable.
 func WithSetting(key, value string) Option {
-	return func(o *options) error { return o.set(key, value, fmt.Sprintf("WithSetting(%q)", key)) }
+	return func(o *options) error { return o.addSetting(key, value, fmt.Sprintf("WithSetting(%q)", key)) }
 }
 
 // WithConfigFile reads the configuration from a YAML file, which must exist. The
@@ -75,7 +75,7 @@ func WithConfigFile(path string) Option {
 			return errors.New("WithConfigFile: the path is empty")
 		}
 		o.file = path
-		return o.once("WithConfigFile")
+		return o.markGiven("WithConfigFile")
 	}
 }
 
@@ -85,7 +85,7 @@ func WithConfigFile(path string) Option {
 func WithConfig(cfg config.Config, warnings ...config.Warning) Option {
 	return func(o *options) error {
 		o.loaded, o.warnings = &cfg, warnings
-		return o.once("WithConfig")
+		return o.markGiven("WithConfig")
 	}
 }
 
@@ -98,7 +98,7 @@ func WithLogger(log *logrus.Logger) Option {
 			return errors.New("WithLogger: the logger is nil")
 		}
 		o.log = log
-		return o.once("WithLogger")
+		return o.markGiven("WithLogger")
 	}
 }
 
@@ -112,7 +112,7 @@ func WithUpdateHandler(h plugin.UpdateHandler) Option {
 			return errors.New("WithUpdateHandler: the handler is nil")
 		}
 		o.handler = h
-		return o.once("WithUpdateHandler")
+		return o.markGiven("WithUpdateHandler")
 	}
 }
 
@@ -123,7 +123,7 @@ func WithUpdateHandler(h plugin.UpdateHandler) Option {
 func WithSubreaper() Option {
 	return func(o *options) error {
 		o.subreaper = true
-		return o.once("WithSubreaper")
+		return o.markGiven("WithSubreaper")
 	}
 }
 
@@ -133,7 +133,7 @@ func WithSubreaper() Option {
 func WithServiceManager() Option {
 	return func(o *options) error {
 		o.serviceManager = true
-		return o.once("WithServiceManager")
+		return o.markGiven("WithServiceManager")
 	}
 }
 
@@ -142,7 +142,7 @@ func WithServiceManager() Option {
 func WithExistingAgent() Option {
 	return func(o *options) error {
 		o.besideAgent = true
-		return o.once("WithExistingAgent")
+		return o.markGiven("WithExistingAgent")
 	}
 }
 

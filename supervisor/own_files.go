@@ -19,9 +19,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// ownFilesEvery is how often the supervisor's own files are checked: what another
+// ownFilesInterval is how often the supervisor's own files are checked: what another
 // program removed is noticed within 10 s (EV-29).
-const ownFilesEvery = 5 * time.Second
+const ownFilesInterval = 5 * time.Second
 
 // ownFiles keeps the files that the supervisor itself uses where they belong.
 // What cannot be made, as the disk is full, read-only or does not answer, is a
@@ -51,15 +51,15 @@ func newOwnFiles(root string, held *lock.Root, socket *admin.Socket, memory *sta
 	}}
 }
 
-// fileLimit is how long one of them is waited for.
-const fileLimit = 2 * time.Second
+// fileTimeout is how long one of them is waited for.
+const fileTimeout = 2 * time.Second
 
-// run checks the files until ctx ends.
-func (o *ownFiles) run(ctx context.Context) error {
-	tick := time.NewTicker(ownFilesEvery)
+// keepFiles checks the files until ctx ends.
+func (o *ownFiles) keepFiles(ctx context.Context) error {
+	tick := time.NewTicker(ownFilesInterval)
 	defer tick.Stop()
 	for {
-		o.check()
+		o.checkFiles()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -68,17 +68,17 @@ func (o *ownFiles) run(ctx context.Context) error {
 	}
 }
 
-func (o *ownFiles) check() {
+func (o *ownFiles) checkFiles() {
 	for _, f := range o.files {
-		failed, err := bounded.Run(&o.hung, f.what, o.hung.Patience(fileLimit), f.keep, nil)
+		failed, err := bounded.Run(&o.hung, f.what, o.hung.Patience(fileTimeout), f.keep, nil)
 		if err != nil {
 			failed = errors.New("the disk does not answer")
 		}
-		o.note(f.what, failed, time.Now())
+		o.noteResult(f.what, failed, time.Now())
 	}
 }
 
-func (o *ownFiles) note(what string, failed error, now time.Time) {
+func (o *ownFiles) noteResult(what string, failed error, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	known, was := o.problems[what]

@@ -15,8 +15,8 @@ func TestOwnFilesProblems(t *testing.T) {
 	log, hook := test.NewNullLogger()
 	failed := errors.New("no space left")
 	o := &ownFiles{log: log, problems: map[string]plugin.Problem{}, files: []ownFile{{"socket", func() error { return failed }}}}
-	o.check()
-	o.check()
+	o.checkFiles()
+	o.checkFiles()
 	if got := o.addTo(nil); len(got) != 1 || got[0].Why != "no space left" || len(hook.AllEntries()) != 1 {
 		t.Errorf("%+v, %d lines", got, len(hook.AllEntries()))
 	}
@@ -24,7 +24,7 @@ func TestOwnFilesProblems(t *testing.T) {
 		t.Errorf("twice: %+v", got)
 	}
 	failed = nil
-	o.check()
+	o.checkFiles()
 	if got := o.addTo(nil); len(got) != 0 || len(hook.AllEntries()) != 2 {
 		t.Errorf("%+v", got)
 	}

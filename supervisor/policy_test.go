@@ -17,7 +17,7 @@ func TestActorsAreTestedWithTheDefaultsOfTheConfiguration(t *testing.T) {
 	about := plugin.Supervisor{Version: "1.0"}
 	want := actors.DefaultConfig()
 	want.LocalArch, want.LocalOS, want.About = platform.LocalArch(), platform.LocalOS(), about
-	if diff := cmp.Diff(want, policy(config.Default(), about)); diff != "" {
+	if diff := cmp.Diff(want, newActorConfig(config.Default(), about)); diff != "" {
 		t.Errorf("actors.DefaultConfig (-) and config.Default as it is wired (+) differ:\n%s", diff)
 	}
 }
@@ -42,7 +42,7 @@ func TestPolicyTakesEveryValue(t *testing.T) {
 		},
 		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(),
 	}
-	if diff := cmp.Diff(want, policy(cfg, plugin.Supervisor{})); diff != "" {
+	if diff := cmp.Diff(want, newActorConfig(cfg, plugin.Supervisor{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

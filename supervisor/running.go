@@ -43,7 +43,7 @@ func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
 	if err != nil { // no reason to tell nothing
 		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
 	}
-	addRefused(s.Plugins, refused)
+	addQuarantined(s.Plugins, refused)
 	if n, limit, since := d.watched.Unwatched(); n > 0 { // EV-31
 		s.Problems = append(s.Problems, plugin.Problem{
 			What: "open files", Since: since,
@@ -79,7 +79,7 @@ func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
 	return d.System.ChangePlugin(ctx, c)
 }
 
-func addRefused(views []plugin.View, refused []plugin.QuarantinedVersion) {
+func addQuarantined(views []plugin.View, refused []plugin.QuarantinedVersion) {
 	for i := range views {
 		v := &views[i]
 		for _, b := range refused {

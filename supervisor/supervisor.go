@@ -65,7 +65,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("run supervisor: canceled before the start: %w", err)
 	}
-	return s.supervise(ctx)
+	return s.assembleAndRun(ctx)
 }
 
 // Started returns a channel that is closed when the Supervisor has started and
@@ -82,8 +82,8 @@ func (s *Supervisor) setRunning(r *running, phase string) {
 	}
 }
 
-// current returns what answers requests.
-func (s *Supervisor) current(ctx context.Context) (*running, error) {
+// getRunning returns what answers requests.
+func (s *Supervisor) getRunning(ctx context.Context) (*running, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -95,9 +95,9 @@ func (s *Supervisor) current(ctx context.Context) (*running, error) {
 	return s.now, nil
 }
 
-// request passes a request on to what answers it.
-func (s *Supervisor) request(ctx context.Context, what string, pass func(*running) error) error {
-	r, err := s.current(ctx)
+// withRunning passes a request on to what answers it.
+func (s *Supervisor) withRunning(ctx context.Context, what string, pass func(*running) error) error {
+	r, err := s.getRunning(ctx)
 	if err == nil {
 		err = pass(r)
 	}
@@ -109,7 +109,7 @@ func (s *Supervisor) request(ctx context.Context, what string, pass func(*runnin
 
 // Status returns the state of the supervisor and of all its plugins.
 func (s *Supervisor) Status(ctx context.Context) (status plugin.Snapshot, err error) {
-	err = s.request(ctx, "supervisor status", func(r *running) error { status, err = r.Status(ctx); return err })
+	err = s.withRunning(ctx, "supervisor status", func(r *running) error { status, err = r.Status(ctx); return err })
 	return status, err
 }
 
@@ -117,24 +117,24 @@ func (s *Supervisor) Status(ctx context.Context) (status plugin.Snapshot, err er
 // that the request was accepted; Status and Follow show what became of it. The
 // error wraps plugin.ErrNoPlugin where there is no such plugin.
 func (s *Supervisor) StartPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "start "+name, func(r *running) error { return r.StartPlugin(ctx, name) })
+	return s.withRunning(ctx, "start "+name, func(r *running) error { return r.StartPlugin(ctx, name) })
 }
 
 // ForceStartPlugin is StartPlugin that does not wait for another program that
 // holds the plugin's lock (RS-11).
 func (s *Supervisor) ForceStartPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "start "+name, func(r *running) error { return r.ForceStartPlugin(ctx, name) })
+	return s.withRunning(ctx, "start "+name, func(r *running) error { return r.ForceStartPlugin(ctx, name) })
 }
 
 // StopPlugin stops a plugin, which then stays stopped until StartPlugin or
 // RestartPlugin (EV-14). The error is as for StartPlugin.
 func (s *Supervisor) StopPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "stop "+name, func(r *running) error { return r.StopPlugin(ctx, name) })
+	return s.withRunning(ctx, "stop "+name, func(r *running) error { return r.StopPlugin(ctx, name) })
 }
 
 // RestartPlugin stops and starts a plugin. The error is as for StartPlugin.
 func (s *Supervisor) RestartPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "restart "+name, func(r *running) error { return r.RestartPlugin(ctx, name) })
+	return s.withRunning(ctx, "restart "+name, func(r *running) error { return r.RestartPlugin(ctx, name) })
 }
 
 // InstallPlugin installs a version of a plugin, or switches an installed plugin
@@ -167,24 +167,24 @@ func (s *Supervisor) RemovePlugin(ctx context.Context, name string) error {
 // ChangePlugin makes a change of which version of a plugin is on the host. The
 // error is as for StartPlugin.
 func (s *Supervisor) ChangePlugin(ctx context.Context, c plugin.Change) error {
-	return s.request(ctx, "change "+c.Name, func(r *running) error { return r.ChangePlugin(ctx, c) })
+	return s.withRunning(ctx, "change "+c.Name, func(r *running) error { return r.ChangePlugin(ctx, c) })
 }
 
 // CancelChange cancels the change of a plugin that is under way: a fetch is
 // canceled, a switch is undone (UP-12). The error is as for StartPlugin.
 func (s *Supervisor) CancelChange(ctx context.Context, name string) error {
-	return s.request(ctx, "cancel the change of "+name, func(r *running) error { return r.CancelChange(ctx, name) })
+	return s.withRunning(ctx, "cancel the change of "+name, func(r *running) error { return r.CancelChange(ctx, name) })
 }
 
 // CheckUpdates asks the control plane for updates now.
 func (s *Supervisor) CheckUpdates(ctx context.Context) error {
-	return s.request(ctx, "check for updates", func(r *running) error { return r.CheckUpdates(ctx) })
+	return s.withRunning(ctx, "check for updates", func(r *running) error { return r.CheckUpdates(ctx) })
 }
 
 // Follow calls each with every new entry of the event journal, until ctx ends,
 // which is no error. each must not block.
 func (s *Supervisor) Follow(ctx context.Context, each func(plugin.Entry)) error {
-	return s.request(ctx, "follow the events", func(r *running) error {
+	return s.withRunning(ctx, "follow the events", func(r *running) error {
 		if each == nil {
 			return errors.New("the function is nil")
 		}

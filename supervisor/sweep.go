@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// sweepFor bounds a sweep; the next start goes on where it stopped.
-	sweepFor = 5 * time.Minute
+	// sweepTimeout bounds a sweep; the next start goes on where it stopped.
+	sweepTimeout = 5 * time.Minute
 	// problemSweep is a sweep that could not remove everything.
 	problemSweep = "removal of leftovers"
 )
@@ -21,7 +21,7 @@ const (
 // sweepLeftovers removes what processes left that were killed before started,
 // beside the work of the supervisor, and notes it as one entry of the journal.
 func sweepLeftovers(ctx context.Context, root string, packages *supply.Supply, started time.Time, system *actors.System) {
-	ctx, cancel := context.WithTimeout(ctx, sweepFor)
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	found, err := sweep.Run(ctx, root, started)
 	staged, stagedErr := packages.Sweep(ctx)

@@ -14,14 +14,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// lastOutput is how much of a plugin's log goes with its exit, in bytes.
-const lastOutput = 4 << 10
+// maxExitOutput is how much of a plugin's log goes with its exit, in bytes.
+const maxExitOutput = 4 << 10
 
-// track makes what follows the plugins' processes: by their cgroups where
+// newTracker makes what follows the plugins' processes: by their cgroups where
 // there are any (EV-02), by pidfds elsewhere (EV-03). With subreap, the process
 // becomes the parent of what its children leave behind. unlimited holds what of
 // the configured limits cannot be enforced, by plugin (EV-17).
-func track(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.Tracker, unlimited map[string][]string, err error) {
+func newTracker(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.Tracker, unlimited map[string][]string, err error) {
 	root, err := filepath.EvalSymlinks(cfg.Root)
 	if err != nil {
 		return nil, nil, err
@@ -35,7 +35,7 @@ func track(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.
 	}
 	t, err = process.NewTracker(process.TrackerOptions{
 		Tree: tree, Plugins: layout.Plugins(cfg.Root), Log: log,
-		Output: func(name string) string { return logfile.Tail(layout.Log(cfg.Root, name), lastOutput) },
+		Output: func(name string) string { return logfile.Tail(layout.Log(cfg.Root, name), maxExitOutput) },
 	})
 	if err != nil {
 		return nil, nil, err

@@ -9,14 +9,14 @@ func TestVersionWish(t *testing.T) {
 	for arg, want := range map[string][2]string{
 		"p@1.0": {"p", "1.0"}, "a@b@1.0": {"a@b", "1.0"}, "@a@1": {"@a", "1"}, "云 助手@1:0~rc": {"云 助手", "1:0~rc"},
 	} {
-		w, err := versionWish(arg)
-		if got := [2]string{w.offer.Name, w.offer.Version}; err != nil || got != want {
+		w, err := requestVersion(arg)
+		if got := [2]string{w.change.Name, w.change.Version}; err != nil || got != want {
 			t.Errorf("%s: %q, %v", arg, got, err)
 		}
 	}
 	for _, arg := range []string{"@", "p@", "@1.0", "p @1.0", "p@..", "a/b@1"} {
-		_, err := versionWish(arg)
-		if code, _ := exitOf(err); code != exitUsage {
+		_, err := requestVersion(arg)
+		if code, _ := splitExitCode(err); code != exitUsage {
 			t.Errorf("%s: %v", arg, err)
 		}
 	}

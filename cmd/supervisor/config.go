@@ -7,27 +7,27 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func configCommand() *cobra.Command {
+func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check the configuration, or show what holds",
-		Args:  arguments(cobra.NoArgs),
+		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(configCheckCommand(), configShowCommand())
+	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
 	return cmd
 }
 
-func configCheckCommand() *cobra.Command {
+func newConfigCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration: exit 0, or 2 with one line for each mistake",
-		Args:  arguments(cobra.NoArgs),
+		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, warnings, err := settings.load(cmd)
+		_, warnings, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
@@ -43,16 +43,16 @@ func configCheckCommand() *cobra.Command {
 	return cmd
 }
 
-func configShowCommand() *cobra.Command {
+func newConfigShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show the configuration that holds: defaults, file, environment and flags together",
-		Args:  arguments(cobra.NoArgs),
+		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/demo"
 )
 
-func demoCommand() *cobra.Command {
+func newDemoCommand() *cobra.Command {
 	var o demo.Options
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -23,7 +23,7 @@ upgraded, and the control plane goes away and comes back.
 
 With --for it ends by itself when everything was shown, and exits 0 only if
 everything that it showed really happened. Without, it goes on until Ctrl-C.`,
-		Args: arguments(cobra.NoArgs),
+		Args: checkArguments(cobra.NoArgs),
 	}
 	cmd.Flags().DurationVar(&o.For, "for", 0, "end after this `time`, or when all was shown if that is later")
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave the root for a look afterwards")
@@ -33,7 +33,7 @@ everything that it showed really happened. Without, it goes on until Ctrl-C.`,
 			return fmt.Errorf("find own executable: %w", err)
 		}
 		if o.For < 0 {
-			return exit(exitUsage, fmt.Errorf("--for %v: a time cannot be negative", o.For))
+			return withExitCode(exitUsage, fmt.Errorf("--for %v: a time cannot be negative", o.For))
 		}
 		// Nothing may stay behind, so also a closed terminal and a reader that
 		// went away end it in order.

@@ -16,11 +16,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// againAfter is how long a command that outlives the supervisor waits before
+// reconnectDelay is how long a command that outlives the supervisor waits before
 // it asks again.
-const againAfter = 250 * time.Millisecond
+const reconnectDelay = 250 * time.Millisecond
 
-func eventsCommand() *cobra.Command {
+func newEventsCommand() *cobra.Command {
 	var (
 		filter state.Filter
 		since  time.Duration
@@ -33,22 +33,22 @@ func eventsCommand() *cobra.Command {
 state and what the supervisor decided. Without a supervisor the journal's files
 tell. With -f it goes on until it is interrupted, over the end of the supervisor
 and the start of the next; with -o json each entry is a line.`,
-		Args: arguments(cobra.NoArgs),
+		Args: checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
+	settings := addRootSettings(cmd)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
 	cmd.Flags().StringVar(&filter.Plugin, "plugin", "", "only this plugin's, by its `name`")
 	cmd.Flags().DurationVar(&since, "since", 0, "only those of the last `time`, such as 90s or 2h")
 	cmd.Flags().IntVarP(&filter.Limit, "number", "n", 50, "show at most so many, the newest; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("plugin", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+		return completeNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if filter.Limit < 0 || since < 0 {
-			return exit(exitUsage, errors.New("-n and --since must not be negative (try --help)"))
+			return withExitCode(exitUsage, errors.New("-n and --since must not be negative (try --help)"))
 		}
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ and the start of the next; with -o json each entry is a line.`,
 			filter.Since = time.Now().Add(-since)
 		}
 		out := cmd.OutOrStdout()
-		tell := func(e plugin.Entry) error { return view.Event(out, e, view.PaintFor(out)) }
+		tell := func(e plugin.Entry) error { return view.WriteEvent(out, e, view.PaintFor(out)) }
 		if *output == asJSON {
 			lines := json.NewEncoder(out)
 			lines.SetEscapeHTML(false)
@@ -65,9 +65,9 @@ and the start of the next; with -o json each entry is a line.`,
 		if follow {
 			return followEvents(cmd, cfg, filter, tell)
 		}
-		entries, err := history(cmd, cfg, filter)
+		entries, err := readHistory(cmd, cfg, filter)
 		if err == nil && len(entries) == 0 && filter.Plugin != "" {
-			err = mustExist(cmd.Context(), cfg, filter.Plugin)
+			err = checkInstalled(cmd.Context(), cfg, filter.Plugin)
 		}
 		for _, e := range entries {
 			err = errors.Join(err, tell(e))
@@ -103,7 +103,7 @@ func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell fu
 			said = true
 		}
 		if first {
-			entries, err := written(cmd.ErrOrStderr(), cfg, f)
+			entries, err := readJournalFiles(cmd.ErrOrStderr(), cfg, f)
 			for _, e := range entries {
 				err = errors.Join(err, each(e))
 			}
@@ -112,7 +112,7 @@ func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell fu
 			}
 		}
 		f.Limit = 0 // from here on, all that is new
-		if pause.Sleep(ctx, againAfter) != nil {
+		if pause.Sleep(ctx, reconnectDelay) != nil {
 			return nil
 		}
 	}

@@ -32,11 +32,11 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// exit makes err end the program with code.
-func exit(code exitCode, err error) error { return &exitError{code, err} }
+// withExitCode makes err end the program with code.
+func withExitCode(code exitCode, err error) error { return &exitError{code, err} }
 
-// exitOf is the code an error ends the program with, and what is to be said.
-func exitOf(err error) (code exitCode, say error) {
+// splitExitCode is the code an error ends the program with, and what is to be said.
+func splitExitCode(err error) (code exitCode, say error) {
 	var known *exitError
 	switch {
 	case err == nil:

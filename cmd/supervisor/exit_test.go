@@ -16,11 +16,11 @@ func TestExitOf(t *testing.T) {
 	}{
 		{"no error", nil, exitOK, nil},
 		{"any error", broken, exitFailed, broken},
-		{"with a code", exit(exitNone, broken), exitNone, broken},
-		{"with a code and nothing to say", exit(exitNotRunning, nil), exitNotRunning, nil},
-		{"wrapped", fmt.Errorf("while: %w", exit(exitUsage, broken)), exitUsage, broken},
+		{"with a code", withExitCode(exitNone, broken), exitNone, broken},
+		{"with a code and nothing to say", withExitCode(exitNotRunning, nil), exitNotRunning, nil},
+		{"wrapped", fmt.Errorf("while: %w", withExitCode(exitUsage, broken)), exitUsage, broken},
 	} {
-		code, say := exitOf(c.err)
+		code, say := splitExitCode(c.err)
 		if code != c.code || !errors.Is(say, c.say) || (say == nil) != (c.say == nil) {
 			t.Errorf("%s: %d, %v", c.name, code, say)
 		}

@@ -22,7 +22,7 @@ type logLine struct {
 	Line   string `json:"line"`
 }
 
-func logsCommand() *cobra.Command {
+func newLogsCommand() *cobra.Command {
 	var (
 		number int
 		follow bool
@@ -38,25 +38,25 @@ interrupted; with -o json each line is an object.
 It exits 4 when there is no such plugin.`,
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	onePlugin(cmd, settings)
+	settings := addRootSettings(cmd)
+	acceptOnePlugin(cmd, settings)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is printed from now on")
 	cmd.Flags().IntVarP(&number, "number", "n", 100, "show at most so many lines, the last; 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := args[0]
 		if number < 0 {
-			return exit(exitUsage, errors.New("-n must not be negative (try --help)"))
+			return withExitCode(exitUsage, errors.New("-n must not be negative (try --help)"))
 		}
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		if plugin.CheckName(name) != nil { // nor may it be a part of a path
-			return noPlugin(name)
+			return noPluginError(name)
 		}
 		out := cmd.OutOrStdout()
 		tell := func(line string) error {
-			_, err := fmt.Fprintln(out, view.Text(line))
+			_, err := fmt.Fprintln(out, view.CleanText(line))
 			return err
 		}
 		if *output == asJSON {
@@ -67,7 +67,7 @@ It exits 4 when there is no such plugin.`,
 		path := layout.Log(cfg.Root, name)
 		_, err = os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) { // a plugin that is gone may have left one
-			if err := mustExist(cmd.Context(), cfg, name); err != nil {
+			if err := checkInstalled(cmd.Context(), cfg, name); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s has printed nothing yet\n", name)
@@ -75,7 +75,7 @@ It exits 4 when there is no such plugin.`,
 		if follow {
 			err = tail.Follow(cmd.Context(), path, number, tell)
 		} else {
-			err = tail.Lines(path, number, tell)
+			err = tail.ReadLines(path, number, tell)
 		}
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, context.Canceled) {
 			return nil

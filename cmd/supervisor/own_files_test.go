@@ -17,16 +17,16 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// supervised is a supervisor that runs on a root of its own.
-type supervised struct {
+// testSupervisor is a supervisor that runs on a root of its own.
+type testSupervisor struct {
 	t    *testing.T
 	root string
 	cmd  *exec.Cmd
 }
 
-func startSupervisor(t *testing.T, root string) *supervised {
+func startSupervisor(t *testing.T, root string) *testSupervisor {
 	t.Helper()
-	s := &supervised{t: t, root: root, cmd: command(root, "run", "--first-run-jitter", "0s", "--intervals-scan", "5s", "--avoid-window", "1s",
+	s := &testSupervisor{t: t, root: root, cmd: newCommand(root, "run", "--first-run-jitter", "0s", "--intervals-scan", "5s", "--avoid-window", "1s",
 		"--control-plane-url", "http://127.0.0.1:1")}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -39,16 +39,16 @@ func startSupervisor(t *testing.T, root string) *supervised {
 	return s
 }
 
-func command(root, name string, args ...string) *exec.Cmd {
+func newCommand(root, name string, args ...string) *exec.Cmd {
 	return exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), append([]string{name, "--root", root}, args...)...)
 }
 
-// status waits until `status` says what is wanted.
-func (s *supervised) status(want string, good func(text string) bool) {
+// waitForStatus waits until `status` says what is wanted.
+func (s *testSupervisor) waitForStatus(want string, good func(text string) bool) {
 	s.t.Helper()
 	var out []byte
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		out, _ = command(s.root, "status").CombinedOutput()
+	for end := time.Now().Add(timeLimit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		out, _ = newCommand(s.root, "status").CombinedOutput()
 		if good(string(out)) {
 			return
 		}
@@ -56,10 +56,10 @@ func (s *supervised) status(want string, good func(text string) bool) {
 	s.t.Fatalf("status never %s; it is:\n%s", want, out)
 }
 
-// wellAgain waits until everything is where it belongs.
-func (s *supervised) wellAgain() {
+// waitUntilWell waits until everything is where it belongs.
+func (s *testSupervisor) waitUntilWell() {
 	s.t.Helper()
-	s.status("all well", func(text string) bool {
+	s.waitForStatus("all well", func(text string) bool {
 		pid, _ := os.ReadFile(layout.SupervisorLock(s.root))
 		_, err := os.Stat(layout.Socket(s.root))
 		_, saved := os.Stat(layout.State(s.root))
@@ -68,8 +68,8 @@ func (s *supervised) wellAgain() {
 	})
 }
 
-// smallRoot mounts a small file system.
-func smallRoot(t *testing.T) string {
+// mountSmallRoot mounts a small file system.
+func mountSmallRoot(t *testing.T) string {
 	t.Helper()
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
@@ -95,19 +95,19 @@ func TestStartWhereNothingCanBeWritten(t *testing.T) {
 		refuse func(root string) error
 		allow  func(root string) error
 	}{
-		"full":               {false, fillUp, makeRoom},
-		"full, not new":      {true, fillUp, makeRoom},
+		"full":               {false, fillDisk, freeSpace},
+		"full, not new":      {true, fillDisk, freeSpace},
 		"read-only":          {false, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
 		"read-only, not new": {true, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
-		"no inodes":          {false, noInodes, makeRoom},
-		"no inodes, not new": {true, noInodes, makeRoom},
+		"no inodes":          {false, useAllInodes, freeSpace},
+		"no inodes, not new": {true, useAllInodes, freeSpace},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := smallRoot(t)
+			root := mountSmallRoot(t)
 			if c.before {
 				s := startSupervisor(t, root)
-				s.wellAgain()
+				s.waitUntilWell()
 				if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 					t.Fatal(err)
 				}
@@ -119,15 +119,15 @@ func TestStartWhereNothingCanBeWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := startSupervisor(t, root)
-			s.status("a problem", func(text string) bool { return strings.Contains(text, "problem:") })
-			out, err := command(root, "run").CombinedOutput()
+			s.waitForStatus("a problem", func(text string) bool { return strings.Contains(text, "problem:") })
+			out, err := newCommand(root, "run").CombinedOutput()
 			if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
 				t.Errorf("a second one: %v, %s", err, out)
 			}
 			if err := c.allow(root); err != nil {
 				t.Fatal(err)
 			}
-			s.wellAgain()
+			s.waitUntilWell()
 		})
 	}
 }
@@ -136,7 +136,7 @@ func remount(root string, flags uintptr) error {
 	return unix.Mount("", root, "", unix.MS_REMOUNT|flags, "")
 }
 
-func fillUp(root string) error {
+func fillDisk(root string) error {
 	err := os.WriteFile(filepath.Join(root, "ballast"), make([]byte, 2<<20), 0o600)
 	if errors.Is(err, unix.ENOSPC) {
 		return nil
@@ -144,12 +144,12 @@ func fillUp(root string) error {
 	return fmt.Errorf("not full: %w", err)
 }
 
-func makeRoom(root string) error {
+func freeSpace(root string) error {
 	return errors.Join(os.RemoveAll(filepath.Join(root, "ballast")), unix.Mount("", root, "", unix.MS_REMOUNT, "nr_inodes=0"))
 }
 
-// noInodes leaves none.
-func noInodes(root string) error {
+// useAllInodes leaves none.
+func useAllInodes(root string) error {
 	if err := os.Mkdir(filepath.Join(root, "ballast"), 0o700); err != nil {
 		return err
 	}
@@ -173,18 +173,18 @@ func TestOwnFilesRemoved(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(root) })
 	s := startSupervisor(t, root)
-	s.wellAgain()
+	s.waitUntilWell()
 	for _, path := range []string{layout.Socket(root), layout.SupervisorLock(root), layout.State(root), layout.Supervisor(root)} {
 		// The supervisor may write into its folder while that is removed.
-		for end := time.Now().Add(patience); os.RemoveAll(path) != nil; {
+		for end := time.Now().Add(timeLimit); os.RemoveAll(path) != nil; {
 			if time.Now().After(end) {
 				t.Fatalf("%s cannot be removed", path)
 			}
 		}
-		out, err := command(root, "run").CombinedOutput()
+		out, err := newCommand(root, "run").CombinedOutput()
 		if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("a second one without %s: %v, %s", path, err, out)
 		}
-		s.wellAgain()
+		s.waitUntilWell()
 	}
 }

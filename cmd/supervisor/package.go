@@ -25,54 +25,54 @@ import (
 	"pluginsupervisor/supervisor"
 )
 
-func installCommand() *cobra.Command {
-	return change{
-		use: "install FILE|URL|NAME[@VERSION]", short: "Install a plugin, or upgrade it to another version", asksPlane: true,
+func newInstallCommand() *cobra.Command {
+	return changeCommand{
+		use: "install FILE|URL|NAME[@VERSION]", short: "Install a plugin, or upgrade it to another version", asksControlPlane: true,
 		more: `
 A file or URL is a package. NAME@VERSION is one that the control plane lists, or
 that is unpacked on this host; a NAME alone is the newest that the control plane
 lists, if that is newer than the one on this host.`,
-		wanted: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error) {
+		parse: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (request, error) {
 			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.Remote(arg) {
 				switch {
 				case strings.Contains(arg, "@"):
-					return versionWish(arg)
+					return requestVersion(arg)
 				case plugin.CheckName(arg) == nil:
-					w, err := newestWish(cmd, cfg, arg, false)
+					w, err := requestNewest(cmd, cfg, arg, false)
 					if errors.Is(err, control.ErrNotListed) {
-						err = exit(exitNone, fmt.Errorf("%w, nor is there such a file", err))
+						err = withExitCode(exitNone, fmt.Errorf("%w, nor is there such a file", err))
 					}
 					return w, err
 				}
 			}
 			if err := supervisor.PrepareRoot(cfg.Root); err != nil {
-				return wish{}, err
+				return request{}, err
 			}
-			return packageWish(cmd.Context(), cfg, arg, fetchedOn(bar, arg))
+			return requestPackage(cmd.Context(), cfg, arg, progressOn(bar, arg))
 		},
-	}.command()
+	}.build()
 }
 
-// packageWish is the wish for the package at a file or URL, whose name and
+// requestPackage is the wish for the package at a file or URL, whose name and
 // version it has to be looked into for.
-func packageWish(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (wish, error) {
+func requestPackage(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (request, error) {
 	if !fetch.Remote(source) {
 		var err error
 		if source, err = filepath.Abs(source); err != nil {
-			return wish{}, err
+			return request{}, err
 		}
 	}
-	staged, err := stage(ctx, cfg, install.Request{Source: source, Progress: progress, Resume: true, HandOver: true})
+	staged, err := stagePackage(ctx, cfg, install.Request{Source: source, Progress: progress, Resume: true, HandOver: true})
 	if err != nil {
-		return wish{}, err
+		return request{}, err
 	}
 	offer := plugin.Change{Name: staged.Config.Name, Version: staged.Config.Version, Package: source, Kind: plugin.ChangeInstall, Origin: plugin.FromOperator}
-	return wish{offer: offer, staged: staged}, nil
+	return request{change: offer, staged: staged}, nil
 }
 
-// look stages a package, has it seen, and leaves nothing of it (CL-14).
-func look(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) error {
-	staged, err := stage(ctx, cfg, install.Request{Source: source, Progress: progress})
+// inspectPackage stages a package, has it seen, and leaves nothing of it (CL-14).
+func inspectPackage(ctx context.Context, cfg config.Config, source string, progress fetch.Progress, see func(*install.Staged)) error {
+	staged, err := stagePackage(ctx, cfg, install.Request{Source: source, Progress: progress})
 	if err != nil {
 		return err
 	}
@@ -80,8 +80,8 @@ func look(ctx context.Context, cfg config.Config, source string, progress fetch.
 	return staged.Discard()
 }
 
-// stage gets a package into staging; the caller discards it.
-func stage(ctx context.Context, cfg config.Config, r install.Request) (*install.Staged, error) {
+// stagePackage gets a package into staging; the caller discards it.
+func stagePackage(ctx context.Context, cfg config.Config, r install.Request) (*install.Staged, error) {
 	installer, err := supply.Installer(cfg)
 	if err != nil {
 		return nil, err
@@ -91,8 +91,8 @@ func stage(ctx context.Context, cfg config.Config, r install.Request) (*install.
 	return installer.Stage(ctx, r)
 }
 
-// verified is what `verify` tells of a package.
-type verified struct {
+// verifyResult is what `verify` tells of a package.
+type verifyResult struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
 	Type     string `json:"type"`
@@ -104,7 +104,7 @@ type verified struct {
 	Key      string `json:"key,omitempty"`
 }
 
-func verifyCommand() *cobra.Command {
+func newVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE|URL",
 		Short: "Fetch a package, verify and check it, and leave nothing of it",
@@ -113,12 +113,12 @@ func verifyCommand() *cobra.Command {
 With upgrade.trusted_keys set it has to be signed by one of them; the signature
 is in PACKAGE.sig beside it. It exits 0 when the package could be installed, 1
 when it could not.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
+	settings := addRootSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
@@ -128,11 +128,11 @@ when it could not.`,
 		if err := supervisor.PrepareRoot(cfg.Root); err != nil {
 			return err
 		}
-		var v verified
-		bar := view.BarOn(cmd.ErrOrStderr())
+		var v verifyResult
+		bar := view.NewBar(cmd.ErrOrStderr())
 		defer bar.Clear()
-		err = look(cmd.Context(), cfg, args[0], fetchedOn(bar, args[0]), func(s *install.Staged) {
-			v = verified{
+		err = inspectPackage(cmd.Context(), cfg, args[0], progressOn(bar, args[0]), func(s *install.Staged) {
+			v = verifyResult{
 				Name: s.Config.Name, Version: s.Config.Version, Type: s.Config.Type.String(), OS: s.Config.OSType, Arch: s.Config.Arch,
 				Size: s.Size, Verified: string(s.Verified), Sum: s.Sum, Key: s.Key,
 			}
@@ -154,14 +154,14 @@ when it could not.`,
 	return cmd
 }
 
-func keygenCommand() *cobra.Command {
+func newKeygenCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "Make a key that packages are signed with",
 		Long: `Make a key that packages are signed with: the private one into FILE, which must
 not be there yet and only you may read, the public one onto the terminal, for
 upgrade.trusted_keys.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: checkArguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := manifest.GenerateKey()
 			if err != nil {
@@ -176,7 +176,7 @@ upgrade.trusted_keys.`,
 	}
 }
 
-func signCommand() *cobra.Command {
+func newSignCommand() *cobra.Command {
 	var (
 		keys     []string
 		valid    time.Duration
@@ -189,19 +189,19 @@ func signCommand() *cobra.Command {
 the signature holds, and a sequence. A host refuses a lower sequence than the
 last one it installed of that plugin. Several keys make several signatures, of
 which a host needs one.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "private key `file`, as made by keygen; may be given again")
-	cmd.Flags().DurationVar(&valid, "valid", validFor, "for how `long` the signature holds")
+	cmd.Flags().DurationVar(&valid, "valid", defaultValidity, "for how `long` the signature holds")
 	cmd.Flags().Uint64Var(&sequence, "sequence", uint64(time.Now().Unix()), "a number that grows with each package; the time, if none is given")
-	settings := addPlace(cmd)
+	settings := addRootSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		if len(keys) == 0 || valid <= 0 {
-			return exit(exitUsage, errors.New("--key is needed, and --valid must be positive (try --help)"))
+			return withExitCode(exitUsage, errors.New("--key is needed, and --valid must be positive (try --help)"))
 		}
 		m, err := signPackage(cmd.Context(), cfg, args[0], keys, manifest.Manifest{NotAfter: time.Now().Add(valid).Unix(), Sequence: sequence})
 		if err != nil {
@@ -213,8 +213,8 @@ which a host needs one.`,
 	return cmd
 }
 
-// validFor is how long a signature holds unless the command says otherwise.
-const validFor = 365 * 24 * time.Hour
+// defaultValidity is how long a signature holds unless the command says otherwise.
+const defaultValidity = 365 * 24 * time.Hour
 
 // signPackage writes PACKAGE.sig beside a package and returns what it signed: what
 // m says, and what the package is.
@@ -233,7 +233,7 @@ func signPackage(ctx context.Context, cfg config.Config, file string, keys []str
 		return m, err
 	}
 	defer os.RemoveAll(cfg.Root)
-	err = look(ctx, cfg, file, nil, func(s *install.Staged) {
+	err = inspectPackage(ctx, cfg, file, nil, func(s *install.Staged) {
 		m.Name, m.Version, m.OS, m.Arch, m.Size, m.SHA256 = s.Config.Name, s.Config.Version, s.Config.OSType, s.Config.Arch, s.Size, s.Sum
 	})
 	if err != nil {
@@ -246,11 +246,11 @@ func signPackage(ctx context.Context, cfg config.Config, file string, keys []str
 	return m, os.WriteFile(file+".sig", text, 0o644)
 }
 
-// fetchedOn shows how a download gets on.
-func fetchedOn(bar *view.Bar, source string) fetch.Progress {
+// progressOn shows how a download gets on.
+func progressOn(bar *view.Bar, source string) fetch.Progress {
 	what := path.Base(source)
 	if u, err := url.Parse(source); err == nil { // it may have a password in its query
 		what = path.Base(u.Path)
 	}
-	return func(done, total int64) { bar.Fetched(what, done, total) }
+	return func(done, total int64) { bar.ShowFetched(what, done, total) }
 }

@@ -21,43 +21,43 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-func pluginCommand() *cobra.Command {
+func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
 		Short: "Make plugins: wrap a program, begin a new one, pack a folder",
-		Args:  arguments(cobra.NoArgs),
+		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(pluginWrapCommand(), pluginNewCommand(), pluginPackCommand())
+	cmd.AddCommand(newPluginWrapCommand(), newPluginNewCommand(), newPluginPackCommand())
 	return cmd
 }
 
-// packaging holds the flags of the commands that write a package.
-type packaging struct {
+// packageFlags holds the flags of the commands that write a package.
+type packageFlags struct {
 	output string
 	keys   []string
 }
 
-func addPackaging(cmd *cobra.Command) *packaging {
-	p := &packaging{}
+func addPackageFlags(cmd *cobra.Command) *packageFlags {
+	p := &packageFlags{}
 	cmd.Flags().StringVar(&p.output, "output", "", "package `file`; NAME-VERSION-linux-ARCH.zip in the current folder, if none is given")
 	cmd.Flags().StringArrayVar(&p.keys, "sign", nil, "sign the package with this private key `file`, into PACKAGE.sig beside it; may be given again")
 	return p
 }
 
-// write writes and checks a package, signs it if it is to be, and says so.
-func (p *packaging) write(cmd *cobra.Command, files []pack.File) error {
+// writePackage writes and checks a package, signs it if it is to be, and says so.
+func (p *packageFlags) writePackage(cmd *cobra.Command, files []pack.File) error {
 	made, err := pack.Make(cmd.Context(), files, p.output)
 	if err != nil {
-		return refusedPackage(err)
+		return withExitRefused(err)
 	}
-	for _, w := range hostWarnings(made) {
+	for _, w := range findWarnings(made) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: warning: "+w)
 	}
 	signed := ""
 	if len(p.keys) > 0 {
 		now := time.Now()
-		m := manifest.Manifest{NotAfter: now.Add(validFor).Unix(), Sequence: uint64(now.Unix())}
+		m := manifest.Manifest{NotAfter: now.Add(defaultValidity).Unix(), Sequence: uint64(now.Unix())}
 		if m, err = signPackage(cmd.Context(), config.Default(), made.Path, p.keys, m); err != nil {
 			return err
 		}
@@ -67,8 +67,8 @@ func (p *packaging) write(cmd *cobra.Command, files []pack.File) error {
 	return err
 }
 
-// hostWarnings returns what may not work on a host, as far as can be seen on this one.
-func hostWarnings(made *pack.Made) (warnings []string) {
+// findWarnings returns what may not work on a host, as far as can be seen on this one.
+func findWarnings(made *pack.Made) (warnings []string) {
 	if made.Service == nil {
 		return nil
 	}
@@ -81,20 +81,20 @@ func hostWarnings(made *pack.Made) (warnings []string) {
 	return warnings
 }
 
-// refusedPackage gives what a host would refuse the exit status that says so.
-func refusedPackage(err error) error {
+// withExitRefused gives what a host would refuse the exit status that says so.
+func withExitRefused(err error) error {
 	if refusal := (*pkgcheck.Error)(nil); errors.As(err, &refusal) {
-		return exit(exitRefused, err)
+		return withExitCode(exitRefused, err)
 	}
 	if mistake := (*yamlfile.Mistake)(nil); errors.As(err, &mistake) {
-		return exit(exitRefused, err)
+		return withExitCode(exitRefused, err)
 	}
 	return err
 }
 
-// packageConfig returns the config.json of a plugin whose program the shim runs
+// marshalPackageConfig returns the config.json of a plugin whose program the shim runs
 // (AP-08). The arch is a word of packages.
-func packageConfig(name, version, arch string, s service.Service) ([]byte, error) {
+func marshalPackageConfig(name, version, arch string, s service.Service) ([]byte, error) {
 	text, err := json.MarshalIndent(struct {
 		Name       string `json:"name"`
 		Version    string `json:"version"`
@@ -108,9 +108,9 @@ func packageConfig(name, version, arch string, s service.Service) ([]byte, error
 	return append(text, '\n'), err
 }
 
-// shimFile returns the shim for a machine: the file that was named, or the one
+// findShim returns the shim for a machine: the file that was named, or the one
 // beside our executable.
-func shimFile(named, arch string) (pack.File, error) {
+func findShim(named, arch string) (pack.File, error) {
 	f := pack.File{Name: layout.Shim, Mode: 0o755, Path: named}
 	if named == "" {
 		self, err := os.Executable()
@@ -124,22 +124,22 @@ func shimFile(named, arch string) (pack.File, error) {
 	case err != nil:
 		return f, fmt.Errorf("no shim for %s: %w; `make build` makes it, --shim FILE names it", arch, err)
 	case program.Arch != "" && program.Arch != arch:
-		return f, exit(exitUsage, fmt.Errorf("%s is for %s, the package for %s", f.Path, program.Arch, arch))
+		return f, withExitCode(exitUsage, fmt.Errorf("%s is for %s, the package for %s", f.Path, program.Arch, arch))
 	}
 	return f, nil
 }
 
-// addShim adds the flags --shim and --arch.
-func addShim(cmd *cobra.Command) (shim, arch *string) {
+// addShimFlags adds the flags --shim and --arch.
+func addShimFlags(cmd *cobra.Command) (shim, arch *string) {
 	shim = cmd.Flags().String("shim", "", "plugin-shim `file` for the package; plugin-shim-ARCH beside this program, if none is given")
 	arch = cmd.Flags().String("arch", runtime.GOARCH, "machine that the package is for: amd64 or arm64")
 	return shim, arch
 }
 
-// packageArch returns the word of packages for a machine.
-func packageArch(arch string) (string, error) {
+// parseArch returns the word of packages for a machine.
+func parseArch(arch string) (string, error) {
 	if arch != "amd64" && arch != "arm64" {
-		return "", exit(exitUsage, fmt.Errorf("--arch %q; allowed: amd64, arm64", arch))
+		return "", withExitCode(exitUsage, fmt.Errorf("--arch %q; allowed: amd64, arm64", arch))
 	}
 	return platform.Arch(arch), nil
 }

@@ -27,26 +27,26 @@ import (
 //go:embed all:skeleton
 var skeletons embed.FS
 
-func pluginNewCommand() *cobra.Command {
+func newPluginNewCommand() *cobra.Command {
 	var lang, shim string
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Begin a plugin: a folder that can be packed as it is",
 		Long: `Begin a plugin: a folder NAME with a small program, the service.yaml by which it
 is run, config.json and a README. It can be packed as it is.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&lang, "lang", "sh", "`language` of the program: sh or go")
 	cmd.Flags().StringVar(&shim, "shim", "", "plugin-shim `file`; plugin-shim-ARCH beside this program, if none is given")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := args[0]
 		if err := pack.CheckNames(name, "0"); err != nil {
-			return exit(exitUsage, err)
+			return withExitCode(exitUsage, err)
 		}
 		if lang != "sh" && lang != "go" {
-			return exit(exitUsage, fmt.Errorf("--lang %q; allowed: sh, go", lang))
+			return withExitCode(exitUsage, fmt.Errorf("--lang %q; allowed: sh, go", lang))
 		}
-		if err := newPlugin(name, lang, shim); err != nil {
+		if err := createPlugin(name, lang, shim); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: see %s/README.md; pack it by `supervisor plugin pack %s`\n", name, name, name)
@@ -55,9 +55,9 @@ is run, config.json and a README. It can be packed as it is.`,
 	return cmd
 }
 
-// newPlugin makes the folder of a plugin. After an error it is removed.
-func newPlugin(name, lang, shim string) (err error) {
-	from, err := shimFile(shim, runtime.GOARCH)
+// createPlugin makes the folder of a plugin. After an error it is removed.
+func createPlugin(name, lang, shim string) (err error) {
+	from, err := findShim(shim, runtime.GOARCH)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,12 @@ func newPlugin(name, lang, shim string) (err error) {
 		if strings.HasPrefix(to, "bin/") {
 			mode = 0o755
 		}
-		return writeNew(filepath.Join(name, to), []byte(strings.ReplaceAll(string(text), "NAME", name)), mode)
+		return createFile(filepath.Join(name, to), []byte(strings.ReplaceAll(string(text), "NAME", name)), mode)
 	})
 	if err != nil {
 		return err
 	}
-	config, err := packageConfig(name, "0.1.0", platform.LocalArch(), service.Default()) // the shim is for this machine
+	config, err := marshalPackageConfig(name, "0.1.0", platform.LocalArch(), service.Default()) // the shim is for this machine
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func newPlugin(name, lang, shim string) (err error) {
 		return err
 	}
 	if err := errors.Join(
-		writeNew(filepath.Join(name, layout.PackageConfig), config, 0o644), writeNew(filepath.Join(name, layout.Shim), body, 0o755)); err != nil {
+		createFile(filepath.Join(name, layout.PackageConfig), config, 0o644), createFile(filepath.Join(name, layout.Shim), body, 0o755)); err != nil {
 		return err
 	}
 	if lang == "go" {
@@ -106,7 +106,7 @@ func newPlugin(name, lang, shim string) (err error) {
 	return nil
 }
 
-func writeNew(path string, text []byte, mode fs.FileMode) error {
+func createFile(path string, text []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
-	if err := build(bin); err != nil {
+	if err := buildPrograms(bin); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -38,7 +38,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-func build(bin string) error {
+func buildPrograms(bin string) error {
 	program := func(to, pkg string, flags ...string) error {
 		args := append([]string{"build", "-o", filepath.Join(bin, to)}, flags...)
 		cmd := exec.Command("go", append(args, "pluginsupervisor/"+pkg)...)

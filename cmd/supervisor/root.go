@@ -13,7 +13,7 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-const about = `Keeps the plugins of this host running and tells the control plane about them.
+const longHelp = `Keeps the plugins of this host running and tells the control plane about them.
 
 Every setting is a key in the configuration file, an environment variable
 SUPERVISOR_… and a flag; a flag wins over the environment, which wins over the
@@ -25,7 +25,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) exitC
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	code, say := exitOf(root.ExecuteContext(ctx))
+	code, say := splitExitCode(root.ExecuteContext(ctx))
 	stderr = root.ErrOrStderr() // run has put a queue before it
 	if say != nil {
 		for line := range strings.SplitSeq(say.Error(), "\n") {
@@ -42,35 +42,35 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "supervisor",
 		Short:         "Keeps the plugins of this host running",
-		Long:          about,
+		Long:          longHelp,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		// An unknown command would otherwise show the help and exit 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return exit(exitUsage, fmt.Errorf("no such command: %s (try --help)", args[0]))
+				return withExitCode(exitUsage, fmt.Errorf("no such command: %s (try --help)", args[0]))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
+		return withExitCode(exitUsage, fmt.Errorf("%w (try --help)", err))
 	})
-	root.AddCommand(runCommand(), demoCommand(),
-		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
-		startCommand(), stopCommand(), restartCommand(), waitCommand(),
-		installCommand(), upgradeCommand(), rollbackCommand(), removeCommand(), cancelCommand(),
-		pluginCommand(), verifyCommand(), keygenCommand(), signCommand(),
-		configCommand(), versionCommand())
+	root.AddCommand(newRunCommand(), newDemoCommand(),
+		newStatusCommand(), newWhyCommand(), newEventsCommand(), newLogsCommand(), newListCommand(),
+		newStartCommand(), newStopCommand(), newRestartCommand(), newWaitCommand(),
+		newInstallCommand(), newUpgradeCommand(), newRollbackCommand(), newRemoveCommand(), newCancelCommand(),
+		newPluginCommand(), newVerifyCommand(), newKeygenCommand(), newSignCommand(),
+		newConfigCommand(), newVersionCommand())
 	return root
 }
 
-// arguments makes what is wrong with a command's arguments a usage error.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+// checkArguments makes what is wrong with a command's arguments a usage error.
+func checkArguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
+			return withExitCode(exitUsage, fmt.Errorf("%w (try --help)", err))
 		}
 		return nil
 	}

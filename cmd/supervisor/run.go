@@ -20,7 +20,7 @@ import (
 	"pluginsupervisor/supervisor"
 )
 
-func runCommand() *cobra.Command {
+func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the supervisor until SIGTERM or SIGINT",
@@ -30,19 +30,19 @@ running when it ends.
 It exits 0 when it was told to end, 1 when it could not go on, 2 on a wrong
 configuration. There is no reload: starting it again is safe. It does not start
 while the existing agent runs on the same root (docs/drop-in.md).`,
-		Args: arguments(cobra.NoArgs),
+		Args: checkArguments(cobra.NoArgs),
 	}
 	settings := addSettings(cmd)
 	force := cmd.Flags().Bool("force", false, "start although the existing agent runs on the same root")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		inherited := inherit.Drop()
-		cfg, warnings, err := settings.load(cmd)
+		cfg, warnings, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 		if err != nil {
-			return exit(exitUsage, err)
+			return withExitCode(exitUsage, err)
 		}
 		logger.KeepWithoutReader()
 		out := logger.QueueLog(log)
@@ -50,8 +50,8 @@ while the existing agent runs on the same root (docs/drop-in.md).`,
 		if inherited != nil {
 			log.WithError(inherited).Warn("Plugins get the descriptors that the supervisor was started with")
 		}
-		beSmall()
-		ctx, stop := untilTold(cmd.Context(), log, out)
+		tuneRuntime()
+		ctx, stop := withSignals(cmd.Context(), log, out)
 		defer stop()
 		options := []supervisor.Option{
 			supervisor.WithConfig(cfg, warnings...), supervisor.WithLogger(log), supervisor.WithSubreaper(), supervisor.WithServiceManager(),
@@ -72,11 +72,11 @@ while the existing agent runs on the same root (docs/drop-in.md).`,
 	return cmd
 }
 
-// beSmall has the garbage collector trade some CPU, of which a supervisor uses
+// tuneRuntime has the garbage collector trade some CPU, of which a supervisor uses
 // next to none, for memory, which it holds on every host; and it settles for two
 // CPUs at once, so that the runtime needs not look each second how many there
 // are. GOGC and GOMAXPROCS in the environment go first.
-func beSmall() {
+func tuneRuntime() {
 	const percent, cpus = 50, 2
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(min(cpus, runtime.GOMAXPROCS(0)))
@@ -102,9 +102,9 @@ func newLogger(cfg config.Log, to io.Writer) (*logrus.Logger, error) {
 	return log, nil
 }
 
-// untilTold is a context that ends with the first SIGTERM or SIGINT. A second
+// withSignals is a context that ends with the first SIGTERM or SIGINT. A second
 // one ends the process at once; SIGHUP is no request to end, nor to reload.
-func untilTold(ctx context.Context, log logrus.FieldLogger, out *logger.Queue) (context.Context, context.CancelFunc) {
+func withSignals(ctx context.Context, log logrus.FieldLogger, out *logger.Queue) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)

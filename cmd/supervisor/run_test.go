@@ -36,7 +36,7 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	killer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	killer := time.AfterFunc(timeLimit, func() { _ = cmd.Process.Kill() })
 	defer killer.Stop()
 	lines := bufio.NewScanner(stderr)
 	var started struct{ Msg, Metrics, Level, Root string }
@@ -47,7 +47,7 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }()
 	for path, want := range map[string]string{"/healthz": `"ok"`, "/readyz": `"ok"`, "/metrics": "\nsupervisor_up 1\n"} {
-		if err := await("http://"+started.Metrics+path, want); err != nil {
+		if err := awaitPage("http://"+started.Metrics+path, want); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -59,10 +59,10 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	}
 }
 
-// await waits until the page has the text: /readyz is 503 before the first scan.
-func await(url, want string) error {
+// awaitPage waits until the page has the text: /readyz is 503 before the first scan.
+func awaitPage(url, want string) error {
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var resp *http.Response
 		if resp, err = http.Get(url); err != nil {
 			continue

@@ -50,12 +50,12 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// patience is longer than any machine is slow.
-const patience = 90 * time.Second
+// timeLimit is longer than any machine is slow.
+const timeLimit = 90 * time.Second
 
-func until(ts *testscript.TestScript, what string, ask func() error) {
+func retryUntil(ts *testscript.TestScript, what string, ask func() error) {
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err = ask(); err == nil {
 			return
 		}
@@ -63,7 +63,7 @@ func until(ts *testscript.TestScript, what string, ask func() error) {
 	ts.Fatalf("%s: %v", what, err)
 }
 
-func need(ts *testscript.TestScript, ok bool, usage string) {
+func checkUsage(ts *testscript.TestScript, ok bool, usage string) {
 	if !ok {
 		ts.Fatalf("usage: %s", usage)
 	}
@@ -71,7 +71,7 @@ func need(ts *testscript.TestScript, ok bool, usage string) {
 
 // exitcode N PROGRAM ARGS… runs a program that ends with code N.
 func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 2, "exitcode N PROGRAM ARGS…")
+	checkUsage(ts, !neg && len(args) >= 2, "exitcode N PROGRAM ARGS…")
 	code := 0
 	err := ts.Exec(args[1], args[2:]...)
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -86,7 +86,7 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 
 // install NAME VERSION [FILE [TIMEOUT]] installs a sample, or FILE as a plugin.
 func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 2, "install NAME VERSION [FILE [TIMEOUT]]")
+	checkUsage(ts, !neg && len(args) >= 2, "install NAME VERSION [FILE [TIMEOUT]]")
 	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", args[0])
 	program, config, timeout := filepath.Join(sample, args[0]), []byte(`{"pluginType":"Persist","heartbeatInterval":60}`), ""
 	if len(args) > 2 {
@@ -134,7 +134,7 @@ func installProgram(root, name, version, program string, config []byte, timeout 
 
 // pack FILE NAME VERSION [PROGRAM] makes a package of a sample, or of PROGRAM.
 func cmdPack(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 3, "pack FILE NAME VERSION [PROGRAM]")
+	checkUsage(ts, !neg && len(args) >= 3, "pack FILE NAME VERSION [PROGRAM]")
 	name := args[1]
 	program := filepath.Join(os.Getenv("TEST_BIN"), "examples", name, name)
 	if len(args) > 3 {
@@ -148,7 +148,7 @@ func cmdPack(ts *testscript.TestScript, neg bool, args []string) {
 
 // packsample FILE NAME makes a package of all files of a sample, as they are.
 func cmdPackSample(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 2, "packsample FILE NAME")
+	checkUsage(ts, !neg && len(args) == 2, "packsample FILE NAME")
 	dir := filepath.Join(os.Getenv("TEST_BIN"), "examples", args[1])
 	entries, err := os.ReadDir(dir)
 	ts.Check(err)
@@ -188,13 +188,13 @@ func writePackage(ts *testscript.TestScript, path string, files ...packed) {
 
 // trust FILE trusts the public key in it.
 func cmdTrust(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "trust FILE")
+	checkUsage(ts, !neg && len(args) == 1, "trust FILE")
 	ts.Setenv("SUPERVISOR_UPGRADE_TRUSTED_KEYS", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // many N NAME FILE TIMEOUT installs FILE as the plugins NAME1 … NAMEN.
 func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 4, "many N NAME FILE TIMEOUT")
+	checkUsage(ts, !neg && len(args) == 4, "many N NAME FILE TIMEOUT")
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	for i := range n {
@@ -205,18 +205,18 @@ func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
 // await NAME STATE [VERSION] waits until the plugin is in the state; await
 // scanned or pulled until that was done; await owed N until N statuses are owed.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) > 0, "await NAME STATE [VERSION] | scanned | pulled | owed N")
+	checkUsage(ts, !neg && len(args) > 0, "await NAME STATE [VERSION] | scanned | pulled | owed N")
 	client := admin.Dial(filepath.Join(ts.Getenv("ROOT"), "supervisor", "supervisor.sock"))
-	until(ts, "await "+strings.Join(args, " "), func() error {
+	retryUntil(ts, "await "+strings.Join(args, " "), func() error {
 		s, err := client.Status(context.Background())
-		if err == nil && !seen(s, args) {
+		if err == nil && !matchesStatus(s, args) {
 			err = fmt.Errorf("saw %+v, reports %+v", s.Plugins, s.Reports)
 		}
 		return err
 	})
 }
 
-func seen(s plugin.Snapshot, args []string) bool {
+func matchesStatus(s plugin.Snapshot, args []string) bool {
 	switch args[0] {
 	case "scanned":
 		return s.Counters.Scans > 1 // one is counted when it begins
@@ -236,7 +236,7 @@ func seen(s plugin.Snapshot, args []string) bool {
 // awaitaddress FILE waits for the file a control plane writes its address to,
 // and puts the address into ADDRESS.
 func cmdAwaitAddress(ts *testscript.TestScript, _ bool, args []string) {
-	until(ts, "await the control plane's address", func() error {
+	retryUntil(ts, "await the control plane's address", func() error {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		ts.Setenv("ADDRESS", strings.TrimSpace(string(b)))
 		return err
@@ -247,7 +247,7 @@ func cmdAwaitAddress(ts *testscript.TestScript, _ bool, args []string) {
 // of the plugin.
 func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
 	want := fmt.Sprintf(`"name":%q,"version":"1.0","status":%q`, args[0], args[1])
-	until(ts, "await at the control plane "+want, func() error {
+	retryUntil(ts, "await at the control plane "+want, func() error {
 		resp, err := http.Get("http://" + ts.Getenv("ADDRESS") + "/api/hosts")
 		if err != nil {
 			return err
@@ -264,8 +264,8 @@ func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
 // pidof VAR NAME VERSION [NOT] waits for the plugin's one daemon, with another
 // pid than NOT, and puts its pid into VAR.
 func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
-	until(ts, "pid of "+strings.Join(args[1:], " "), func() error {
+	checkUsage(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
+	retryUntil(ts, "pid of "+strings.Join(args[1:], " "), func() error {
 		dir := filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2])
 		b, err := os.ReadFile(filepath.Join(dir, "daemon.pid"))
 		pid, _, _ := strings.Cut(string(b), " ")
@@ -278,7 +278,7 @@ func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
 			return err
 		}
 		n, err := strconv.Atoi(pid)
-		if err != nil || len(args) > 3 && pid == args[3] || !lives(n) {
+		if err != nil || len(args) > 3 && pid == args[3] || !isRunning(n) {
 			return fmt.Errorf("pid file says %q", b)
 		}
 		ts.Setenv(args[0], pid)
@@ -288,7 +288,7 @@ func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
 
 // same A B is that two values are the same.
 func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
-	if need(ts, len(args) == 2, "same A B"); neg == (args[0] == args[1]) {
+	if checkUsage(ts, len(args) == 2, "same A B"); neg == (args[0] == args[1]) {
 		ts.Fatalf("%q and %q", args[0], args[1])
 	}
 }
@@ -296,9 +296,9 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 // signal SIGNAL PID|PROGRAM sends a signal to a process, or to the latest
 // program of that name that runs beside the script.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 2, "signal SIGNAL PID|PROGRAM")
+	checkUsage(ts, !neg && len(args) == 2, "signal SIGNAL PID|PROGRAM")
 	sig, ok := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}[args[0]]
-	need(ts, ok, "signal KILL|TERM|HUP|INT …")
+	checkUsage(ts, ok, "signal KILL|TERM|HUP|INT …")
 	pid, err := strconv.Atoi(args[1])
 	if err != nil {
 		for _, cmd := range ts.BackgroundCmds() {
@@ -307,7 +307,7 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}
-	need(ts, pid > 0, "signal to a program that runs")
+	checkUsage(ts, pid > 0, "signal to a program that runs")
 	ts.Check(syscall.Kill(pid, sig))
 }
 
@@ -317,8 +317,8 @@ func cmdMkfifo(ts *testscript.TestScript, _ bool, args []string) {
 
 // awaitfile PATTERN waits for a file.
 func cmdAwaitFile(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "awaitfile PATTERN")
-	until(ts, "await file "+args[0], func() error {
+	checkUsage(ts, !neg && len(args) == 1, "awaitfile PATTERN")
+	retryUntil(ts, "await file "+args[0], func() error {
 		if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || len(found) == 0 {
 			return fmt.Errorf("found %v, %w", found, err)
 		}
@@ -328,8 +328,8 @@ func cmdAwaitFile(ts *testscript.TestScript, neg bool, args []string) {
 
 // awaitgone FILE waits until there is no such file.
 func cmdAwaitGone(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "awaitgone FILE")
-	until(ts, "await the end of "+args[0], func() error {
+	checkUsage(ts, !neg && len(args) == 1, "awaitgone FILE")
+	retryUntil(ts, "await the end of "+args[0], func() error {
 		if _, err := os.Stat(ts.MkAbs(args[0])); !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("it is there: %w", err)
 		}
@@ -339,8 +339,8 @@ func cmdAwaitGone(ts *testscript.TestScript, neg bool, args []string) {
 
 // awaittext FILE TEXT waits until the file holds the text.
 func cmdAwaitText(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 2, "awaittext FILE TEXT")
-	until(ts, "await "+args[1]+" in "+args[0], func() error {
+	checkUsage(ts, !neg && len(args) == 2, "awaittext FILE TEXT")
+	retryUntil(ts, "await "+args[1]+" in "+args[0], func() error {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && !strings.Contains(string(b), args[1]) {
 			err = fmt.Errorf("it says %s", b)
@@ -351,7 +351,7 @@ func cmdAwaitText(ts *testscript.TestScript, neg bool, args []string) {
 
 // empty FOLDER
 func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, len(args) == 1, "empty FOLDER")
+	checkUsage(ts, len(args) == 1, "empty FOLDER")
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	if (len(entries) == 0) == neg {
@@ -362,25 +362,25 @@ func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {
 // nothing runs from FOLDER: no process runs a program of it, or was given a
 // path of it.
 func cmdNothing(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 3, "nothing runs from FOLDER")
-	until(ts, "nothing runs from "+args[2], func() error {
-		if left := processesOf(args[2]); len(left) > 0 {
+	checkUsage(ts, !neg && len(args) == 3, "nothing runs from FOLDER")
+	retryUntil(ts, "nothing runs from "+args[2], func() error {
+		if left := listProcesses(args[2]); len(left) > 0 {
 			return fmt.Errorf("processes %v do", left)
 		}
 		return nil
 	})
 }
 
-// lives tells whether the process runs: a zombie does not.
-func lives(pid int) bool {
+// isRunning tells whether the process runs: a zombie does not.
+func isRunning(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, ok := strings.Cut(string(b), ") ")
 	return err == nil && ok && rest[0] != 'Z' && rest[0] != 'X'
 }
 
-// processesOf lists the processes that have to do with a folder: by their
+// listProcesses lists the processes that have to do with a folder: by their
 // program, their arguments, or their PLUGIN_DIR.
-func processesOf(dir string) (pids []int) {
+func listProcesses(dir string) (pids []int) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
 		exe, _ := os.Readlink(filepath.Join(proc, "exe"))
@@ -390,16 +390,16 @@ func processesOf(dir string) (pids []int) {
 			!strings.Contains(string(environ), "PLUGIN_DIR="+dir+"/") {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && pid != os.Getpid() && lives(pid) {
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && pid != os.Getpid() && isRunning(pid) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-// endAll ends them.
-func endAll(dir string) {
-	for left := processesOf(dir); len(left) > 0; left = processesOf(dir) {
+// killAll ends them.
+func killAll(dir string) {
+	for left := listProcesses(dir); len(left) > 0; left = listProcesses(dir) {
 		for _, pid := range left {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}

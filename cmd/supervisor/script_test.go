@@ -39,7 +39,7 @@ func TestScript(t *testing.T) {
 			} {
 				e.Setenv(set[0], set[1])
 			}
-			e.Defer(func() { endAll(e.WorkDir) })
+			e.Defer(func() { killAll(e.WorkDir) })
 			return nil
 		},
 		Cmds: scriptCommands(),

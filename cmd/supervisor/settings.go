@@ -20,17 +20,17 @@ func addSettings(cmd *cobra.Command, names ...string) *settings {
 	return s
 }
 
-// addPlace gives a command the flags that say which supervisor is meant.
-func addPlace(cmd *cobra.Command) *settings { return addSettings(cmd, "root", "admin.socket") }
+// addRootSettings gives a command the flags that say which supervisor is meant.
+func addRootSettings(cmd *cobra.Command) *settings { return addSettings(cmd, "root", "admin.socket") }
 
-// load reads the configuration. A mistake is a usage error with one line for
+// loadConfig reads the configuration. A mistake is a usage error with one line for
 // each.
-func (s *settings) load(cmd *cobra.Command) (config.Config, []config.Warning, error) {
+func (s *settings) loadConfig(cmd *cobra.Command) (config.Config, []config.Warning, error) {
 	cfg, warnings, err := config.Load(config.Sources{
 		File: s.file, FileNamed: cmd.Flags().Changed("config"), Environ: os.Environ(), Flags: cmd.Flags(),
 	})
 	if err != nil {
-		return cfg, nil, exit(exitUsage, err)
+		return cfg, nil, withExitCode(exitUsage, err)
 	}
 	return cfg, warnings, nil
 }

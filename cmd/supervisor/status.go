@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func statusCommand() *cobra.Command {
+func newStatusCommand() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
@@ -24,46 +24,46 @@ It exits 0 when all is well, 3 when a plugin is not running as it should, and 4
 when there is no such plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
+	settings := addRootSettings(cmd)
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the supervisor itself and its timers")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+		return completeNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
 	}
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		snapshot, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Status(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
-			return exit(exitNone, err)
+			return withExitCode(exitNone, err)
 		}
 		if err != nil {
 			return err
 		}
-		missing := choose(&snapshot, names)
+		missing := selectPlugins(&snapshot, names)
 		out := cmd.OutOrStdout()
 		if *output == asJSON {
 			err = writeJSON(out, snapshot)
 		} else if len(snapshot.Plugins) > 0 || len(names) == 0 {
-			err = view.Status(out, snapshot, view.StatusOptions{Paint: view.PaintFor(out), Verbose: verbose})
+			err = view.WriteStatus(out, snapshot, view.StatusOptions{Paint: view.PaintFor(out), Verbose: verbose})
 		}
 		switch {
 		case err != nil:
 			return err
 		case missing != nil:
-			return exit(exitNone, missing)
+			return withExitCode(exitNone, missing)
 		case slices.ContainsFunc(snapshot.Plugins, func(v plugin.View) bool { return !v.IsHealthy() }):
-			return exit(exitNotRunning, nil)
+			return withExitCode(exitNotRunning, nil)
 		}
 		return nil
 	}
 	return cmd
 }
 
-// choose keeps the named plugins, all of them without a name, and says which
+// selectPlugins keeps the named plugins, all of them without a name, and says which
 // names nobody has.
-func choose(s *plugin.Snapshot, names []string) (missing error) {
+func selectPlugins(s *plugin.Snapshot, names []string) (missing error) {
 	if len(names) == 0 {
 		return nil
 	}

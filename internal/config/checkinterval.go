@@ -35,12 +35,12 @@ func readCheckInterval(root string) ([]setting, []Warning) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, []Warning{{Where: path, Text: "ignored: " + cause(err)}}
+		return nil, []Warning{{Where: path, Text: "ignored: " + describeCause(err)}}
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxCheckInterval))
 	if err != nil {
-		return nil, []Warning{{Where: path, Text: "ignored: " + cause(err)}}
+		return nil, []Warning{{Where: path, Text: "ignored: " + describeCause(err)}}
 	}
 	return parseCheckInterval(path, string(text))
 }
@@ -55,7 +55,7 @@ func parseCheckInterval(path, text string) ([]setting, []Warning) {
 		if pair == "" {
 			continue
 		}
-		s, why := checkIntervalPair(pair)
+		s, why := parsePair(pair)
 		if why != "" {
 			warnings = append(warnings, Warning{Where: path, Text: fmt.Sprintf("%q skipped: %s", yamlfile.Shorten(pair), why)})
 			continue
@@ -66,10 +66,10 @@ func parseCheckInterval(path, text string) ([]setting, []Warning) {
 	return set, warnings
 }
 
-func checkIntervalPair(pair string) (s setting, why string) {
+func parsePair(pair string) (s setting, why string) {
 	name, seconds, ok := strings.Cut(pair, "=")
 	name, seconds = strings.TrimSpace(name), strings.TrimSpace(seconds)
-	k, known := keyNamed(checkIntervalKeys[name])
+	k, known := findKeyNamed(checkIntervalKeys[name])
 	switch {
 	case !ok:
 		return s, "not key=seconds"
@@ -79,14 +79,14 @@ func checkIntervalPair(pair string) (s setting, why string) {
 		return s, "not a whole number of seconds"
 	}
 	text := seconds + "s"
-	if err := k.set(new(Config), text); err != nil {
+	if err := k.setText(new(Config), text); err != nil {
 		return s, err.Error()
 	}
 	return setting{key: k, text: text}, ""
 }
 
-// cause is what is behind an error of the file system, without the path.
-func cause(err error) string {
+// describeCause is what is behind an error of the file system, without the path.
+func describeCause(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err.Error()

@@ -39,7 +39,7 @@ func TestPluginCheckInterval(t *testing.T) {
 		"two equals": {"pluginHealthScanInterval=5=6", nil, []string{`"pluginHealthScanInterval=5=6" skipped: not a whole number of seconds`}},
 	} {
 		t.Run("TM-06 "+name, func(t *testing.T) {
-			path := write(t, layout.CheckIntervals(""), test.text)
+			path := writeFile(t, layout.CheckIntervals(""), test.text)
 			root := filepath.Dir(filepath.Dir(path))
 			// A window that no interval of the table conflicts with.
 			c, warnings, err := Load(Sources{Environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_AVOID_WINDOW=1s"}})
@@ -50,8 +50,8 @@ func TestPluginCheckInterval(t *testing.T) {
 				if other, ok := test.want[key]; ok {
 					want = other
 				}
-				if k, _ := keyNamed(key); k.get(&c) != want {
-					t.Errorf("%s: %s, want %s", key, k.get(&c), want)
+				if k, _ := findKeyNamed(key); k.formatValue(&c) != want {
+					t.Errorf("%s: %s, want %s", key, k.formatValue(&c), want)
 				}
 			}
 			var got []string
@@ -84,7 +84,7 @@ func FuzzPluginCheckInterval(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		set, warnings := parseCheckInterval("FILE", text)
 		for _, s := range set {
-			if err := s.key.set(new(Config), s.text); err != nil {
+			if err := s.key.setText(new(Config), s.text); err != nil {
 				t.Errorf("%s: %q %v", s.key.name, s.text, err)
 			}
 		}

@@ -6,9 +6,9 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// conflicts finds what is wrong about keys together, though each by itself is
+// findConflicts finds what is wrong about keys together, though each by itself is
 // allowed.
-func (c *Config) conflicts() []*yamlfile.Mistake {
+func (c *Config) findConflicts() []*yamlfile.Mistake {
 	var mistakes []*yamlfile.Mistake
 	wrong := func(text string, keys ...string) {
 		m := &yamlfile.Mistake{Key: keys[0], Text: text}
@@ -36,8 +36,8 @@ func (c *Config) conflicts() []*yamlfile.Mistake {
 	return mistakes
 }
 
-// oddities finds what is allowed and hardly meant.
-func (c *Config) oddities() []Warning {
+// findOddities finds what is allowed and hardly meant.
+func (c *Config) findOddities() []Warning {
 	var odd []Warning
 	if c.Intervals.Scan <= c.AvoidWindow {
 		w := Warning{Key: "avoid_window", Text: fmt.Sprintf(

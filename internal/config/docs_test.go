@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/configuration.md")
 
-const reference = "../../docs/configuration.md"
+const referenceFile = "../../docs/configuration.md"
 
 // TestDocs keeps docs/configuration.md true: it is what the table of keys says.
 func TestDocs(t *testing.T) {
@@ -21,11 +21,11 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *update {
-		if err := os.WriteFile(reference, []byte(want), 0o644); err != nil {
+		if err := os.WriteFile(referenceFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(reference)
+	got, err := os.ReadFile(referenceFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,23 +89,23 @@ func writeReference() (string, error) {
 	fmt.Fprintf(&b, intro, strings.Join(example, "\n"), shown)
 	for _, k := range keys {
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", k.name, k.help)
-		if k.fileOnly() {
-			limitsReference(&b)
+		if k.isFileOnly() {
+			writeLimits(&b)
 			continue
 		}
-		value := k.get(&c)
+		value := k.formatValue(&c)
 		if value == "" {
 			value = `""`
 		}
 		if k.kind.Word() == "list" {
 			value = "[]"
 		}
-		fmt.Fprintf(&b, "- default: `%s`\n- allowed: %s\n- flag: `--%s`, variable: `%s`\n", value, k.kind.Allowed(), k.flag(), k.variable())
+		fmt.Fprintf(&b, "- default: `%s`\n- allowed: %s\n- flag: `--%s`, variable: `%s`\n", value, k.kind.Allowed(), k.flagName(), k.variableName())
 	}
 	return b.String(), nil
 }
 
-func limitsReference(b *strings.Builder) {
+func writeLimits(b *strings.Builder) {
 	b.WriteString("In the file only; by default none. *Read and checked, without effect in this version.*\n\n")
 	b.WriteString("```yaml\nplugins:\n  NAME:\n    limits: {cpu: 0.5, memory: 256MiB, pids: 64}\n```\n\n")
 	for _, l := range limits {

@@ -19,8 +19,8 @@ const MachineIDFile = "/etc/machine-id"
 
 // Instance is who this host is at the control plane.
 type Instance struct {
-	ID      string
-	Renewed bool // the root has another id than before: it is a copy, or the machine is one
+	ID        string
+	Recreated bool // the root has another id than before: it is a copy, or the machine is one
 }
 
 // InstanceID returns who this host is: what is configured, else what is kept in
@@ -40,25 +40,25 @@ func InstanceID(root, configured, machineIDPath string) (Instance, error) {
 		return Instance{ID: configured}, nil
 	}
 	machine := readID(machineIDPath)
-	mark := identify("pluginsupervisor instance mark", machine, realPath(root))
+	mark := hashID("pluginsupervisor instance mark", machine, resolvePath(root))
 	kept, keptMark := readInstance(layout.InstanceID(root))
 	switch {
 	case keptMark == mark || keptMark != "" && machine == "": // without a machine id nothing speaks against it
 		return Instance{ID: kept}, nil
 	case keptMark != "":
-		id := newInstance(machine, root)
-		return Instance{ID: id, Renewed: true}, keepInstance(root, id, mark)
+		id := makeID(machine, root)
+		return Instance{ID: id, Recreated: true}, saveInstance(root, id, mark)
 	}
-	id := olderInstance(root, machine, kept)
+	id := findOlderID(root, machine, kept)
 	if id == "" {
-		id = newInstance(machine, root)
+		id = makeID(machine, root)
 	}
-	return Instance{ID: id}, keepInstance(root, id, mark)
+	return Instance{ID: id}, saveInstance(root, id, mark)
 }
 
-// olderInstance returns the id that an older version reported under, "" when
+// findOlderID returns the id that an older version reported under, "" when
 // none did: that of the machine, or where there was none, a random one.
-func olderInstance(root, machine, kept string) string {
+func findOlderID(root, machine, kept string) string {
 	if machine == "" {
 		return kept
 	}
@@ -72,19 +72,19 @@ func olderInstance(root, machine, kept string) string {
 	return hex.EncodeToString(sum[:idBytes])
 }
 
-func newInstance(machine, root string) string {
+func makeID(machine, root string) string {
 	random := rand.Text()
-	return identify("pluginsupervisor instance", machine, realPath(root), random)
+	return hashID("pluginsupervisor instance", machine, resolvePath(root), random)
 }
 
-// identify returns the digest of the parts, as an id.
-func identify(parts ...string) string {
+// hashID returns the digest of the parts, as an id.
+func hashID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:idBytes])
 }
 
-// realPath returns the path without symbolic links, as far as it exists.
-func realPath(path string) string {
+// resolvePath returns the path without symbolic links, as far as it exists.
+func resolvePath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
@@ -94,8 +94,8 @@ func realPath(path string) string {
 	return path
 }
 
-// keepInstance writes the id, and on a second line the mark of what it is for.
-func keepInstance(root, id, mark string) error {
+// saveInstance writes the id, and on a second line the mark of what it is for.
+func saveInstance(root, id, mark string) error {
 	path := layout.InstanceID(root)
 	err := durable.MakeFolder(filepath.Dir(path), 0o755)
 	if err == nil {

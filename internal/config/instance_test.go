@@ -15,15 +15,15 @@ const (
 	olderHash = "9c5a0f75e3fbb451edd4b227f3124513" // of machineID, by an older version
 )
 
-// instance returns the id of a root, which must be kept.
-func instance(t *testing.T, root, machine string) string {
+// readInstanceID returns the id of a root, which must be kept.
+func readInstanceID(t *testing.T, root, machine string) string {
 	t.Helper()
 	return instanceOf(t, root, machine).ID
 }
 
 func instanceOf(t *testing.T, root, machine string) Instance {
 	t.Helper()
-	got, err := InstanceID(root, "", write(t, "machine-id", machine))
+	got, err := InstanceID(root, "", writeFile(t, "machine-id", machine))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,17 +46,17 @@ func TestInstanceIDConfigured(t *testing.T) {
 // F9: one root of one machine has one id, and no other has it.
 func TestInstanceIDIsUnique(t *testing.T) {
 	root := t.TempDir()
-	id := instance(t, root, machineID)
-	if again := instance(t, root, machineID+"\n"); again != id {
+	id := readInstanceID(t, root, machineID)
+	if again := readInstanceID(t, root, machineID+"\n"); again != id {
 		t.Errorf("the same root is %q and %q", id, again)
 	}
-	if other := instance(t, t.TempDir(), machineID); other == id {
+	if other := readInstanceID(t, t.TempDir(), machineID); other == id {
 		t.Error("two roots of one machine have one id")
 	}
 	for name, text := range map[string]string{
 		"uninitialized": "uninitialized\n", "zeros": "00000000000000000000000000000000", "short": "abc", "empty": "",
 	} {
-		if again := instanceOf(t, root, text); again.ID != id || again.Renewed {
+		if again := instanceOf(t, root, text); again.ID != id || again.Recreated {
 			t.Errorf("%s: not the one that is kept: %+v", name, again)
 		}
 	}
@@ -64,7 +64,7 @@ func TestInstanceIDIsUnique(t *testing.T) {
 	if err := os.Symlink(root, link); err != nil {
 		t.Fatal(err)
 	}
-	if again := instance(t, link, machineID); again != id {
+	if again := readInstanceID(t, link, machineID); again != id {
 		t.Error("the root has another id by another path")
 	}
 }
@@ -72,25 +72,25 @@ func TestInstanceIDIsUnique(t *testing.T) {
 // F9: a machine that was cloned, and a root that was copied, has an id of its own.
 func TestInstanceIDOfACopy(t *testing.T) {
 	root := t.TempDir()
-	id := instance(t, root, machineID)
+	id := readInstanceID(t, root, machineID)
 	clone := instanceOf(t, root, strings.Repeat("ab", 16))
-	if clone.ID == id || !clone.Renewed {
+	if clone.ID == id || !clone.Recreated {
 		t.Errorf("the clone is %+v", clone)
 	}
-	if again := instanceOf(t, root, strings.Repeat("ab", 16)); again.ID != clone.ID || again.Renewed {
+	if again := instanceOf(t, root, strings.Repeat("ab", 16)); again.ID != clone.ID || again.Recreated {
 		t.Errorf("the clone is %+v the next time", again)
 	}
 	other := t.TempDir()
 	if err := os.CopyFS(filepath.Join(other, "copy"), os.DirFS(root)); err != nil {
 		t.Fatal(err)
 	}
-	if beside := instance(t, filepath.Join(other, "copy"), strings.Repeat("ab", 16)); beside == clone.ID {
+	if beside := readInstanceID(t, filepath.Join(other, "copy"), strings.Repeat("ab", 16)); beside == clone.ID {
 		t.Error("the copied root has the id of the first")
 	}
 	// An image that was prepared without a machine id.
 	image := t.TempDir()
-	prepared := instance(t, image, "")
-	if booted := instanceOf(t, image, machineID); booted.ID == prepared || !booted.Renewed {
+	prepared := readInstanceID(t, image, "")
+	if booted := instanceOf(t, image, machineID); booted.ID == prepared || !booted.Recreated {
 		t.Errorf("all machines of an image are %q", prepared)
 	}
 }
@@ -122,22 +122,22 @@ func TestInstanceIDOfAnOlderVersion(t *testing.T) {
 		"a random one":            {older(random+"\n", true), "", random},
 	} {
 		for range 2 {
-			if got := instanceOf(t, test.root, test.machine); got.ID != test.want || got.Renewed {
+			if got := instanceOf(t, test.root, test.machine); got.ID != test.want || got.Recreated {
 				t.Errorf("%s: %+v, want %s", name, got, test.want)
 			}
 		}
 	}
-	if got := instance(t, older("", false), machineID); got == olderHash {
+	if got := readInstanceID(t, older("", false), machineID); got == olderHash {
 		t.Error("a root that never reported has the id of the machine")
 	}
-	if got := instance(t, older("damaged", false), ""); got == random {
+	if got := readInstanceID(t, older("damaged", false), ""); got == random {
 		t.Errorf("after damage: %q", got)
 	}
 }
 
 // An id that cannot be kept is good for this process.
 func TestInstanceIDCannotBeKept(t *testing.T) {
-	root := write(t, "file", "")
+	root := writeFile(t, "file", "")
 	id, err := InstanceID(root, "", filepath.Join(root, "none"))
 	if err == nil || len(id.ID) != 32 {
 		t.Errorf("id %+v, error %v", id, err)

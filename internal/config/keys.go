@@ -18,11 +18,11 @@ type key struct {
 	field func(*Config) any // a pointer, of the type the kind works on
 }
 
-// flag is the key's name on the command line, without dashes before it.
-func (k key) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(k.name) }
+// flagName is the key's name on the command line, without dashes before it.
+func (k key) flagName() string { return strings.NewReplacer(".", "-", "_", "-").Replace(k.name) }
 
-// variable is the key's name in the environment.
-func (k key) variable() string {
+// variableName is the key's name in the environment.
+func (k key) variableName() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
 
@@ -116,25 +116,25 @@ var limits = []limit{
 	{"pids", "Number of processes and threads.", service.PIDLimit, func(l *service.Limits) any { return &l.PIDs }},
 }
 
-func (k key) get(c *Config) string             { return k.kind.Text(k.field(c)) }
-func (k key) set(c *Config, text string) error { return k.kind.Set(k.field(c), text) }
-func (k key) isPath() bool                     { return k.kind.Word() == pathWord }
+func (k key) formatValue(c *Config) string         { return k.kind.Text(k.field(c)) }
+func (k key) setText(c *Config, text string) error { return k.kind.Set(k.field(c), text) }
+func (k key) isPath() bool                         { return k.kind.Word() == pathWord }
 
-// fileOnly tells whether the key is neither a flag nor a variable.
-func (k key) fileOnly() bool { return k.name == pluginsKey }
+// isFileOnly tells whether the key is neither a flag nor a variable.
+func (k key) isFileOnly() bool { return k.name == pluginsKey }
 
-func keyNamed(name string) (key, bool) {
-	return find(func(k key) bool { return k.name == name })
+func findKeyNamed(name string) (key, bool) {
+	return findKey(func(k key) bool { return k.name == name })
 }
 
-func find(is func(key) bool) (key, bool) {
+func findKey(is func(key) bool) (key, bool) {
 	if i := slices.IndexFunc(keys, is); i >= 0 {
 		return keys[i], true
 	}
 	return key{}, false
 }
 
-func keyNames() []string {
+func listKeyNames() []string {
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = k.name

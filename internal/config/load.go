@@ -29,14 +29,14 @@ type Setting struct {
 	Where     string // what sets it, for errors
 }
 
-// programSettings returns the settings of a program, and a mistake for each key
+// resolveSettings returns the settings of a program, and a mistake for each key
 // that does not exist.
-func programSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mistake) {
+func resolveSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mistake) {
 	for _, s := range given {
-		k, ok := keyNamed(s.Key)
+		k, ok := findKeyNamed(s.Key)
 		if !ok {
 			text := fmt.Sprintf("%q is no key of the configuration", s.Key)
-			if near := yamlfile.Suggest(s.Key, keyNames()); near != "" {
+			if near := yamlfile.Suggest(s.Key, listKeyNames()); near != "" {
 				text += fmt.Sprintf("; did you mean %s?", near)
 			}
 			mistakes = append(mistakes, &yamlfile.Mistake{Where: s.Where, Text: text})
@@ -53,22 +53,22 @@ func programSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mista
 // there is no configuration.
 func Load(src Sources) (Config, []Warning, error) {
 	doc := readFile(src)
-	environment, warnings := environmentSettings(src.Environ)
-	program, unknown := programSettings(src.Settings)
-	given := slices.Concat(doc.settings, environment, flagSettings(src.Flags), program)
+	environment, warnings := readEnvironment(src.Environ)
+	program, unknown := resolveSettings(src.Settings)
+	given := slices.Concat(doc.settings, environment, readFlags(src.Flags), program)
 
 	c := Default()
 	c.origins = map[string]string{}
 	mistakes := append(doc.Mistakes, unknown...)
 	for _, s := range given { // the root comes first: a file below it may set more
 		if s.key.name == "root" {
-			_ = s.key.set(&c, s.text)
+			_ = s.key.setText(&c, s.text)
 		}
 	}
 	intervals, odd := readCheckInterval(c.Root)
 	warnings = append(warnings, odd...)
 	for _, s := range slices.Concat(intervals, given) {
-		if err := s.key.set(&c, s.text); err != nil {
+		if err := s.key.setText(&c, s.text); err != nil {
 			mistakes = append(mistakes, &yamlfile.Mistake{Where: s.where, Text: yamlfile.BadValue(s.text, err, s.key.kind)})
 			continue
 		}
@@ -79,12 +79,12 @@ func Load(src Sources) (Config, []Warning, error) {
 		c.origins[name] = where
 	}
 	if len(mistakes) == 0 {
-		mistakes = c.conflicts()
+		mistakes = c.findConflicts()
 	}
 	if err := yamlfile.Join(mistakes); err != nil {
 		return Config{}, warnings, err
 	}
-	return c, append(warnings, c.oddities()...), nil
+	return c, append(warnings, c.findOddities()...), nil
 }
 
 // readFile reads the YAML file, if there is one.
@@ -92,18 +92,18 @@ func readFile(src Sources) *document {
 	if src.File == "" {
 		return parseFile("", nil)
 	}
-	text, err := readSome(src.File)
+	text, err := readBounded(src.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !src.FileNamed:
 		return parseFile(src.File, nil)
 	case err != nil:
-		return &document{Document: yamlfile.Document{Mistakes: []*yamlfile.Mistake{{Where: src.File, Text: "cannot read the configuration: " + cause(err)}}}}
+		return &document{Document: yamlfile.Document{Mistakes: []*yamlfile.Mistake{{Where: src.File, Text: "cannot read the configuration: " + describeCause(err)}}}}
 	}
 	return parseFile(src.File, text)
 }
 
-// readSome reads a file as far as it matters to tell whether it is too long.
-func readSome(path string) ([]byte, error) {
+// readBounded reads a file as far as it matters to tell whether it is too long.
+func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

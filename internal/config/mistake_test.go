@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// lines are the mistakes of an error, one a line, without the file's path.
-func lines(t testing.TB, err error, file string) []string {
+// splitMistakes are the mistakes of an error, one a line, without the file's path.
+func splitMistakes(t testing.TB, err error, file string) []string {
 	t.Helper()
 	if err == nil {
 		t.Fatal("no error")
@@ -89,9 +89,9 @@ func TestMistakesInFile(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := write(t, "s.yaml", test.text)
+			file := writeFile(t, "s.yaml", test.text)
 			c, _, err := Load(Sources{File: file})
-			if diff := cmp.Diff(test.want, lines(t, err, file)); diff != "" {
+			if diff := cmp.Diff(test.want, splitMistakes(t, err, file)); diff != "" {
 				t.Errorf("mistakes (-want +got):\n%s", diff)
 			}
 			if c.Root != "" {
@@ -103,9 +103,9 @@ func TestMistakesInFile(t *testing.T) {
 
 func TestNotYAML(t *testing.T) {
 	for _, text := range []string{"a: b: c", "\t", "root: [", "root: 'x", "{", "\x00", "a: *nowhere", "root: /a\n--- \n{"} {
-		file := write(t, "s.yaml", text)
+		file := writeFile(t, "s.yaml", text)
 		_, _, err := Load(Sources{File: file})
-		got := lines(t, err, file)
+		got := splitMistakes(t, err, file)
 		if last := got[len(got)-1]; !strings.HasPrefix(last, "FILE:") || !strings.Contains(last, ": not YAML: ") {
 			t.Errorf("%q: %q", text, got)
 		}
@@ -115,7 +115,7 @@ func TestNotYAML(t *testing.T) {
 func TestMistakesElsewhere(t *testing.T) {
 	_, _, err := Load(Sources{
 		Environ: []string{"SUPERVISOR_LOG_LEVEL=loud", "SUPERVISOR_ROOT=", "SUPERVISOR_LOG_FORMAT=json"},
-		Flags:   flags(t, "--probe-parallel", "x", "--restart-on-hang=maybe", "--socket", "/"+strings.Repeat("s", 107)),
+		Flags:   parseFlags(t, "--probe-parallel", "x", "--restart-on-hang=maybe", "--socket", "/"+strings.Repeat("s", 107)),
 	})
 	want := []string{
 		`SUPERVISOR_ROOT: "" is not an absolute path; allowed: an absolute path`,
@@ -124,7 +124,7 @@ func TestMistakesElsewhere(t *testing.T) {
 		`--restart-on-hang: "maybe" is neither true nor false; allowed: true or false`,
 		`--socket: "/` + strings.Repeat("s", 107) + `" socket path too long (108 bytes, at most 107); allowed: an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`,
 	}
-	if diff := cmp.Diff(want, lines(t, err, "FILE")); diff != "" {
+	if diff := cmp.Diff(want, splitMistakes(t, err, "FILE")); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
 	}
 	var m *yamlfile.Mistake
@@ -161,7 +161,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	huge := write(t, "huge.yaml", strings.Repeat("# long\n", 200_000))
+	huge := writeFile(t, "huge.yaml", strings.Repeat("# long\n", 200_000))
 	if _, _, err := Load(Sources{File: huge}); err == nil || err.Error() != huge+":1: the file is larger than 1MiB" {
 		t.Errorf("error %v", err)
 	}
@@ -170,7 +170,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	_, warnings, err := Load(Sources{
 		Environ: []string{"SUPERVISOR_LOG_LEVLE=info", "SUPERVISOR_ENABLED=1", "SUPERVISOR_PLUGINS=x", "SUPERVISORX=1", "OTHER"},
-		Flags:   flags(t, "--intervals-scan=30s"),
+		Flags:   parseFlags(t, "--intervals-scan=30s"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func FuzzFile(f *testing.F) {
 			}
 			return
 		}
-		c, _, err := Load(Sources{File: write(t, "fuzz.yaml", string(text)), FileNamed: true})
+		c, _, err := Load(Sources{File: writeFile(t, "fuzz.yaml", string(text)), FileNamed: true})
 		if err != nil {
 			return // of what is wrong about keys together only
 		}
@@ -223,11 +223,11 @@ func FuzzFile(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _, err := Load(Sources{File: write(t, "again.yaml", string(shown)), FileNamed: true})
+		again, _, err := Load(Sources{File: writeFile(t, "again.yaml", string(shown)), FileNamed: true})
 		if err != nil {
 			t.Fatalf("shown, but not read again: %v\n%s", err, shown)
 		}
-		if diff := cmp.Diff(c, again, values); diff != "" {
+		if diff := cmp.Diff(c, again, ignoreOrigins); diff != "" {
 			t.Errorf("shown and read again (-want +got):\n%s", diff)
 		}
 	})

@@ -17,11 +17,11 @@ import (
 func (c Config) YAML() ([]byte, error) {
 	var tree yamlfile.Tree
 	for _, k := range keys {
-		if k.fileOnly() {
-			tree.Put(k.name, c.pluginsYAML())
+		if k.isFileOnly() {
+			tree.Put(k.name, c.buildPluginsNode())
 			continue
 		}
-		tree.Put(k.name, c.commented(k.name, yamlfile.Node(k.kind, k.field(&c))))
+		tree.Put(k.name, c.addOrigin(k.name, yamlfile.Node(k.kind, k.field(&c))))
 	}
 	b, err := tree.Encode()
 	if err != nil {
@@ -30,7 +30,7 @@ func (c Config) YAML() ([]byte, error) {
 	return b, nil
 }
 
-func (c *Config) pluginsYAML() *yaml.Node {
+func (c *Config) buildPluginsNode() *yaml.Node {
 	all := yamlfile.NewSection()
 	if len(c.Plugins) == 0 {
 		all.Style = yaml.FlowStyle // {}
@@ -41,7 +41,7 @@ func (c *Config) pluginsYAML() *yaml.Node {
 		for _, l := range limits {
 			key := pluginsKey + "." + name + ".limits." + l.name
 			if c.origins[key] != "" {
-				yamlfile.Add(set, l.name, c.commented(key, yamlfile.Node(l.kind, l.field(&p.Limits))))
+				yamlfile.Add(set, l.name, c.addOrigin(key, yamlfile.Node(l.kind, l.field(&p.Limits))))
 			}
 		}
 		if len(set.Content) == 0 {
@@ -54,7 +54,7 @@ func (c *Config) pluginsYAML() *yaml.Node {
 	return all
 }
 
-func (c *Config) commented(key string, n *yaml.Node) *yaml.Node {
+func (c *Config) addOrigin(key string, n *yaml.Node) *yaml.Node {
 	if at := c.origins[key]; at != "" {
 		if strings.ContainsFunc(at, func(r rune) bool { return !strconv.IsPrint(r) }) {
 			at = strconv.Quote(at) // a line break would end the comment

@@ -38,12 +38,12 @@ const pathWord = "path"
 // The kinds of text.
 var (
 	absoluteKind = textKind{pathWord, "an absolute path", checkAbsolute}
-	fileKind     = textKind{pathWord, `an absolute path, or "" for none`, orEmpty(checkAbsolute)}
-	socketKind   = textKind{pathWord, `an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`, orEmpty(checkSocket)}
+	fileKind     = textKind{pathWord, `an absolute path, or "" for none`, allowEmpty(checkAbsolute)}
+	socketKind   = textKind{pathWord, `an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`, allowEmpty(checkSocket)}
 	managerKind  = textKind{pathWord, ManagerNative + ", or the absolute path of an acs-plugin-manager program", checkManager}
 	urlKind      = textKind{"url", "http:// or https:// with a host, without user, query or fragment", checkURL}
-	idKind       = textKind{"text", `1 to 255 printable ASCII characters without blanks, or "" for the host's own`, orEmpty(checkID)}
-	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, orEmpty(checkListen)}
+	idKind       = textKind{"text", `1 to 255 printable ASCII characters without blanks, or "" for the host's own`, allowEmpty(checkID)}
+	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, allowEmpty(checkListen)}
 )
 
 // commandKind is a program with its arguments.
@@ -57,7 +57,7 @@ var commandKind = yamlfile.List{Rule: "an absolute path and arguments, or nothin
 	return nil
 }}
 
-func orEmpty(check func(string) (string, error)) func(string) (string, error) {
+func allowEmpty(check func(string) (string, error)) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if s == "" {
 			return "", nil
@@ -118,7 +118,7 @@ func checkURL(s string) (string, error) {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
 		return "", errors.New("has a query or fragment")
 	}
-	if p := u.Port(); p != "" && !validPort(p) {
+	if p := u.Port(); p != "" && !isPort(p) {
 		return "", errors.New("has an impossible port")
 	}
 	return s, nil
@@ -142,7 +142,7 @@ func bracketIPv6(s string) string {
 	// What follows the last colon is a port where the rest is an address too:
 	// ::1:8700 is both, and no one has a control plane at such an address.
 	i := strings.LastIndexByte(host, ':')
-	if before, port := host[:i], host[i+1:]; validPort(port) && net.ParseIP(before) != nil {
+	if before, port := host[:i], host[i+1:]; isPort(port) && net.ParseIP(before) != nil {
 		return scheme + "://[" + before + "]:" + port + path
 	}
 	if net.ParseIP(host) == nil {
@@ -151,7 +151,7 @@ func bracketIPv6(s string) string {
 	return scheme + "://[" + host + "]" + path
 }
 
-func validPort(s string) bool {
+func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n <= 65535
 }
@@ -173,7 +173,7 @@ func checkListen(s string) (string, error) {
 	if err != nil {
 		return "", errors.New("is not host:port")
 	}
-	if !validPort(port) {
+	if !isPort(port) {
 		return "", errors.New("has an impossible port")
 	}
 	return s, nil

@@ -13,21 +13,21 @@ import (
 
 // child is a program the demo runs: the supervisor or the control plane.
 type child struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	name   string
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it has ended
 }
 
-// spawn starts a program in a process group of its own, so that Ctrl-C reaches
+// spawnChild starts a program in a process group of its own, so that Ctrl-C reaches
 // the demo alone, which then ends everything in order. What it prints goes to
 // the log file.
-func spawn(name, program, log string, args ...string) (*child, error) {
+func spawnChild(name, program, log string, args ...string) (*child, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open log of %s: %w", name, err)
 	}
 	defer out.Close()
-	c := &child{name: name, cmd: exec.Command(program, args...), done: make(chan struct{})}
+	c := &child{name: name, cmd: exec.Command(program, args...), exited: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.cmd.Env = cleanEnvironment()
@@ -36,7 +36,7 @@ func spawn(name, program, log string, args ...string) (*child, error) {
 	}
 	go func() {
 		_ = c.cmd.Wait() // how it ended is in ProcessState
-		close(c.done)
+		close(c.exited)
 	}()
 	return c, nil
 }
@@ -52,19 +52,19 @@ func cleanEnvironment() []string {
 	return env
 }
 
-// ended tells how the child ended, or nil while it runs.
-func (c *child) ended() error {
+// exitError tells how the child ended, or nil while it runs.
+func (c *child) exitError() error {
 	select {
-	case <-c.done:
+	case <-c.exited:
 		return fmt.Errorf("%s ended by itself: %v", c.name, c.cmd.ProcessState)
 	default:
 		return nil
 	}
 }
 
-// stop asks the child to end, and makes it if it does not.
-func (c *child) stop(ctx context.Context) error {
-	if c == nil || c.ended() != nil {
+// stopProcess asks the child to end, and makes it if it does not.
+func (c *child) stopProcess(ctx context.Context) error {
+	if c == nil || c.exitError() != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // it drains within 10
@@ -73,14 +73,14 @@ func (c *child) stop(ctx context.Context) error {
 		return fmt.Errorf("stop %s: %w", c.name, err)
 	}
 	select {
-	case <-c.done:
+	case <-c.exited:
 		if !c.cmd.ProcessState.Success() {
 			return fmt.Errorf("%s, told to stop: %v", c.name, c.cmd.ProcessState)
 		}
 		return nil
 	case <-ctx.Done():
 		_ = c.cmd.Process.Kill()
-		<-c.done
+		<-c.exited
 		return fmt.Errorf("%s did not stop when told to and was killed", c.name)
 	}
 }

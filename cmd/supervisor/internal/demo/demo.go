@@ -32,7 +32,7 @@ type Options struct {
 	Keep bool          // leave the root for a look afterwards
 	Out  io.Writer
 
-	patience time.Duration // for one claim to come true; 0: a minute
+	timeout time.Duration // for one claim to come true; 0: a minute
 }
 
 // FailedError says which claims of the demo did not come true.
@@ -44,35 +44,35 @@ func (e *FailedError) Error() string { return "this did not happen: " + strings.
 // *FailedError when something was not, and another error when it could not be
 // given or, with Options.For, was interrupted.
 func Run(ctx context.Context, o Options) (err error) {
-	if o.patience == 0 {
-		o.patience = time.Minute
+	if o.timeout == 0 {
+		o.timeout = time.Minute
 	}
 	if err := checkBuilt(o.Bin); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tell := newNarrator(o.Out, cancel)
-	defer tell.end()
-	st, err := newStage(o.Bin)
+	tell := newPrinter(o.Out, cancel)
+	defer tell.close()
+	st, err := newEnv(o.Bin)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		tell.section("The end")
-		err = errors.Join(err, st.clear(context.WithoutCancel(ctx), o.Keep))
+		tell.printTitle("The end")
+		err = errors.Join(err, st.cleanUp(context.WithoutCancel(ctx), o.Keep))
 		if o.Keep {
-			tell.line("kept: " + st.root)
+			tell.printLine("kept: " + st.root)
 		} else if err == nil {
-			tell.line("plugins stopped, processes ended, " + st.root + " removed")
+			tell.printLine("plugins stopped, processes ended, " + st.root + " removed")
 		}
 	}()
-	p := &play{stage: st, tell: tell, patience: o.patience, look: newEyes(st)}
-	err = p.perform(ctx)
+	p := &scenario{env: st, out: tell, timeout: o.timeout, observer: newObserver(st)}
+	err = p.runAll(ctx)
 	failed := (*FailedError)(nil)
 	switch {
 	case errors.As(err, &failed):
-		tell.quote("the end of the supervisor's log", tail(st.logFile("supervisor"), 15))
+		tell.printQuote("the end of the supervisor's log", readTail(st.logFile("supervisor"), 15))
 		return err
 	case ctx.Err() != nil && o.For == 0:
 		return nil // Ctrl-C is how it is meant to end
@@ -86,27 +86,27 @@ func Run(ctx context.Context, o Options) (err error) {
 		defer cancel()
 	}
 	if o.For == 0 || tell.elapsed() < o.For {
-		p.linger(ctx, o.For == 0)
+		p.showStatusUntilDone(ctx, o.For == 0)
 	}
 	return nil
 }
 
-// linger keeps the show open until ctx ends.
-func (p *play) linger(ctx context.Context, forEver bool) {
-	p.tell.section("Look around")
-	p.tell.line("the page: " + p.tell.paint.Link(p.stage.page()))
-	p.tell.line("the table: " + typed(filepath.Join(p.stage.bin, "supervisor")) + " status --root " + p.stage.root)
+// showStatusUntilDone keeps the show open until ctx ends.
+func (p *scenario) showStatusUntilDone(ctx context.Context, forEver bool) {
+	p.out.printTitle("Look around")
+	p.out.printLine("the page: " + p.out.paint.Link(p.env.pageURL()))
+	p.out.printLine("the table: " + shortenPath(filepath.Join(p.env.bin, "supervisor")) + " status --root " + p.env.root)
 	if forEver {
-		p.tell.line("Ctrl-C ends it and cleans up")
+		p.out.printLine("Ctrl-C ends it and cleans up")
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		if snapshot, err := p.look.admin.Status(ctx); err == nil {
-			if p.tell.terminal {
-				p.tell.live(snapshot)
+		if snapshot, err := p.observer.admin.Status(ctx); err == nil {
+			if p.out.terminal {
+				p.out.redrawTable(snapshot)
 			} else {
-				p.tell.changes(snapshot)
+				p.out.printChanges(snapshot)
 			}
 		}
 		select {
@@ -117,19 +117,19 @@ func (p *play) linger(ctx context.Context, forEver bool) {
 	}
 }
 
-// status shows the table as `supervisor status` does.
-func (p *play) status(ctx context.Context) {
-	snapshot, err := p.look.admin.Status(ctx)
+// printStatus shows the table as `supervisor status` does.
+func (p *scenario) printStatus(ctx context.Context) {
+	snapshot, err := p.observer.admin.Status(ctx)
 	if err != nil {
 		return // a claim will tell
 	}
 	var b strings.Builder
-	_ = view.Status(&b, snapshot, view.StatusOptions{Paint: p.tell.paint})
-	p.tell.quote("supervisor status", b.String())
+	_ = view.WriteStatus(&b, snapshot, view.StatusOptions{Paint: p.out.paint})
+	p.out.printQuote("supervisor status", b.String())
 }
 
-// typed is a program's path as one would type it here.
-func typed(program string) string {
+// shortenPath is a program's path as one would type it here.
+func shortenPath(program string) string {
 	here, err := os.Getwd()
 	if err != nil {
 		return program
@@ -140,4 +140,4 @@ func typed(program string) string {
 	return program
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+func formatSeconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

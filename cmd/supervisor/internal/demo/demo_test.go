@@ -43,7 +43,7 @@ const listens = `while [ $# -gt 0 ]; do [ "$1" = --address-file ] && echo 127.0.
 // waits until it is told to end.
 const waits = `trap 'exit 0' TERM; while :; do sleep 0.1; done`
 
-func give(t *testing.T, o Options) (string, error) {
+func runDemo(t *testing.T, o Options) (string, error) {
 	t.Helper()
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -57,7 +57,7 @@ func give(t *testing.T, o Options) (string, error) {
 }
 
 func TestNotBuilt(t *testing.T) {
-	_, err := give(t, Options{Bin: t.TempDir()})
+	_, err := runDemo(t, Options{Bin: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "make build") || !strings.Contains(err.Error(), "examples/hang/hang") {
 		t.Errorf("got %v", err)
 	}
@@ -65,7 +65,7 @@ func TestNotBuilt(t *testing.T) {
 
 func TestSupervisorThatEndsFailsTheDemo(t *testing.T) {
 	bin := fakeBin(t, "echo 'root: is not to my taste' >&2; exit 2", listens)
-	out, err := give(t, Options{Bin: bin, For: time.Second})
+	out, err := runDemo(t, Options{Bin: bin, For: time.Second})
 	failed := (*FailedError)(nil)
 	if !errors.As(err, &failed) || len(failed.Claims) != 1 {
 		t.Fatalf("got %v", err)
@@ -79,7 +79,7 @@ func TestSupervisorThatEndsFailsTheDemo(t *testing.T) {
 
 func TestClaimThatDoesNotComeTrueIsNamed(t *testing.T) {
 	bin := fakeBin(t, waits, listens)
-	_, err := give(t, Options{Bin: bin, For: time.Second, patience: 300 * time.Millisecond})
+	_, err := runDemo(t, Options{Bin: bin, For: time.Second, timeout: 300 * time.Millisecond})
 	failed := (*FailedError)(nil)
 	if !errors.As(err, &failed) || len(failed.Claims) < 2 || !strings.Contains(err.Error(), "crash is in a crash loop") {
 		t.Fatalf("got %v", err)
@@ -87,7 +87,7 @@ func TestClaimThatDoesNotComeTrueIsNamed(t *testing.T) {
 }
 
 func TestControlPlaneThatEndsEndsTheDemo(t *testing.T) {
-	_, err := give(t, Options{Bin: fakeBin(t, waits, "exit 7"), For: time.Second})
+	_, err := runDemo(t, Options{Bin: fakeBin(t, waits, "exit 7"), For: time.Second})
 	if err == nil || !strings.Contains(err.Error(), "control plane ended by itself: exit status 7") {
 		t.Fatalf("got %v", err)
 	}
@@ -95,12 +95,12 @@ func TestControlPlaneThatEndsEndsTheDemo(t *testing.T) {
 
 // All versions of a sample are one program; the package says which it is.
 func TestUnpackOtherVersion(t *testing.T) {
-	s := &stage{bin: fakeBin(t, "", ""), root: t.TempDir()}
+	s := &env{bin: fakeBin(t, "", ""), root: t.TempDir()}
 	s.registry = registry.New(registry.Options{Root: s.root})
-	if err := s.install(t.Context(), "hello", "1.0"); err != nil {
+	if err := s.installSample(t.Context(), "hello", "1.0"); err != nil {
 		t.Fatal(err)
 	}
-	config, err := s.unpack("hello", "2.0")
+	config, err := s.unpackSample("hello", "2.0")
 	if err != nil || config.Version != "2.0" || config.Type != plugin.Persist {
 		t.Fatalf("%+v, %v", config, err)
 	}
@@ -124,23 +124,23 @@ func TestDaemonsAreFoundByTheirProgram(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, b, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	c, err := spawn("sleep", program, filepath.Join(root, "log"), "600")
+	c, err := spawnChild("sleep", program, filepath.Join(root, "log"), "600")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := daemons(root)
+	found, err := listDaemons(root)
 	if err != nil || len(found) != 1 || found[0] != (daemon{c.cmd.Process.Pid, "plugin/sleep/1.0/sleep"}) {
 		t.Errorf("found %+v, %v", found, err)
 	}
-	if pid := only(found, "sleep", "1.0"); pid != 0 {
+	if pid := findOnlyPID(found, "sleep", "1.0"); pid != 0 {
 		t.Errorf("a verb passes for a daemon: %d", pid)
 	}
-	s := &stage{root: root}
+	s := &env{root: root}
 	if err := s.stopPlugins(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	<-c.done
-	if c.stop(t.Context()) != nil {
+	<-c.exited
+	if c.stopProcess(t.Context()) != nil {
 		t.Error("stopping what has ended is an error")
 	}
 }
@@ -162,7 +162,7 @@ func TestOutputIsNotRead(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	failed := (*FailedError)(nil)
-	err = Run(t.Context(), Options{Bin: fakeBin(t, waits, listens), Out: write, patience: time.Second})
+	err = Run(t.Context(), Options{Bin: fakeBin(t, waits, listens), Out: write, timeout: time.Second})
 	if !errors.As(err, &failed) {
 		t.Errorf("ended with %v", err)
 	}

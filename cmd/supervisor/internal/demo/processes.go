@@ -16,9 +16,9 @@ type daemon struct {
 	program string // path below the root
 }
 
-// daemons lists the processes whose program lies below root: the kernel's own
+// listDaemons lists the processes whose program lies below root: the kernel's own
 // word on what runs, whoever started it and whatever its pid file says.
-func daemons(root string) ([]daemon, error) {
+func listDaemons(root string) ([]daemon, error) {
 	all, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
@@ -41,9 +41,9 @@ func daemons(root string) ([]daemon, error) {
 	return found, nil
 }
 
-// only is the pid of the one process of that version of a plugin that is a
+// findOnlyPID is the pid of the one process of that version of a plugin that is a
 // daemon, and 0 if there is none or more than one.
-func only(all []daemon, name, version string) int {
+func findOnlyPID(all []daemon, name, version string) int {
 	program := filepath.Join(layout.Version("", name, version), name)
 	mine := slices.DeleteFunc(slices.Clone(all), func(d daemon) bool { return d.program != program || isVerb(d.pid) })
 	if len(mine) != 1 {

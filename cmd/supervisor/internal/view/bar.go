@@ -26,9 +26,9 @@ type Bar struct {
 	drawn time.Time // so long ago
 }
 
-// BarOn is a bar on w if that is a terminal which can go back to the beginning
+// NewBar is a bar on w if that is a terminal which can go back to the beginning
 // of a line, else nil.
-func BarOn(w io.Writer) *Bar {
+func NewBar(w io.Writer) *Bar {
 	if !logger.IsTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
@@ -43,28 +43,28 @@ func BarOn(w io.Writer) *Bar {
 }
 
 // A bar is drawn anew at most this often: a fast download would do nothing else.
-const redrawAfter = 100 * time.Millisecond
+const redrawInterval = 100 * time.Millisecond
 
-// Say shows a text.
-func (b *Bar) Say(text string) {
+// ShowText shows a text.
+func (b *Bar) ShowText(text string) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.show(func(int) string { return text })
+	b.drawText(func(int) string { return text })
 }
 
-// Fetched shows how much of a package has come; total is not positive when that
+// ShowFetched shows how much of a package has come; total is not positive when that
 // is not known.
-func (b *Bar) Fetched(what string, done, total int64) {
+func (b *Bar) ShowFetched(what string, done, total int64) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.show(func(columns int) string {
-		about, size := "fetching "+Line(what)+"  ", Fetched(done, total)
+	b.drawText(func(columns int) string {
+		about, size := "fetching "+CleanLine(what)+"  ", FormatFetched(done, total)
 		const longest = len("100 %, 1234.5 of 1234.5 MB") // so that the bar does not jump
 		cells := min(columns-utf8.RuneCountInString(about)-longest-len("[]  "), 40)
 		if total <= 0 || cells < 10 {
@@ -82,24 +82,24 @@ func (b *Bar) Clear() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.erase()
+	b.eraseText()
 	b.drawn = time.Time{}
 }
 
-func (b *Bar) show(what func(columns int) string) {
+func (b *Bar) drawText(what func(columns int) string) {
 	now := b.now()
-	if now.Sub(b.drawn) < redrawAfter {
+	if now.Sub(b.drawn) < redrawInterval {
 		return
 	}
 	columns := b.width() - 1 // the last one would make the next line begin
-	text := cut(what(columns), columns)
+	text := cutText(what(columns), columns)
 	if text != b.text {
 		fmt.Fprint(b.w, "\r"+text+"\x1b[K")
 	}
 	b.text, b.drawn = text, now
 }
 
-func (b *Bar) erase() {
+func (b *Bar) eraseText() {
 	if b.text != "" {
 		fmt.Fprint(b.w, "\r\x1b[K")
 	}
@@ -112,17 +112,17 @@ func (b *Bar) Above(w io.Writer) io.Writer {
 	if b == nil {
 		return w
 	}
-	return above{b}
+	return barWriter{b}
 }
 
-type above struct{ *Bar }
+type barWriter struct{ *Bar }
 
 // Write implements io.Writer.
-func (a above) Write(p []byte) (int, error) {
+func (a barWriter) Write(p []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	text := a.text
-	a.erase()
+	a.eraseText()
 	n, err := a.w.Write(p)
 	if text != "" {
 		fmt.Fprint(a.w, "\r"+text+"\x1b[K")
@@ -131,8 +131,8 @@ func (a above) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// cut shortens a text to so many columns.
-func cut(text string, columns int) string {
+// cutText shortens a text to so many columns.
+func cutText(text string, columns int) string {
 	if r := []rune(text); len(r) > columns {
 		return string(r[:max(columns-1, 0)]) + "…"
 	}

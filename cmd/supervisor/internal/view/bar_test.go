@@ -41,27 +41,27 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// barOn is a bar on a screen, and a clock that each look puts on.
-func barOn(columns int) (*Bar, *screen) {
+// newTestBar is a bar on a screen, and a clock that each look puts on.
+func newTestBar(columns int) (*Bar, *screen) {
 	s, at := &screen{}, time.Unix(1e9, 0)
 	return &Bar{w: s, width: func() int { return columns }, now: func() time.Time {
-		at = at.Add(redrawAfter)
+		at = at.Add(redrawInterval)
 		return at
 	}}, s
 }
 
 func TestBar(t *testing.T) {
-	b, s := barOn(70)
+	b, s := newTestBar(70)
 	for _, step := range []struct {
 		do   func()
 		want string
 	}{
-		{func() { b.Fetched("hello 1.0", 5e6, 20e6) }, "fetching hello 1.0  [####...............]  25 %, 5.0 of 20.0 MB"},
-		{func() { b.Fetched("hello 1.0", 20e6, 20e6) }, "fetching hello 1.0  [###################]  100 %, 20.0 of 20.0 MB"},
-		{func() { b.Fetched("hello 1.0", 20e6, -1) }, "fetching hello 1.0  20.0 MB"},
-		{func() { b.Say("hello: upgrade to 1.0") }, "hello: upgrade to 1.0"},
-		{func() { b.Say("short") }, "short"},
-		{func() { b.Say(strings.Repeat("long", 20)) }, strings.Repeat("long", 20)[:68] + "…"},
+		{func() { b.ShowFetched("hello 1.0", 5e6, 20e6) }, "fetching hello 1.0  [####...............]  25 %, 5.0 of 20.0 MB"},
+		{func() { b.ShowFetched("hello 1.0", 20e6, 20e6) }, "fetching hello 1.0  [###################]  100 %, 20.0 of 20.0 MB"},
+		{func() { b.ShowFetched("hello 1.0", 20e6, -1) }, "fetching hello 1.0  20.0 MB"},
+		{func() { b.ShowText("hello: upgrade to 1.0") }, "hello: upgrade to 1.0"},
+		{func() { b.ShowText("short") }, "short"},
+		{func() { b.ShowText(strings.Repeat("long", 20)) }, strings.Repeat("long", 20)[:68] + "…"},
 		{func() { fmt.Fprintln(b.Above(io.Discard), "a line of the log") }, strings.Repeat("long", 20)[:68] + "…"},
 		{func() { b.Clear() }, ""},
 		{func() { b.Clear() }, ""},
@@ -80,9 +80,9 @@ func TestBar(t *testing.T) {
 func TestBarFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		columns := rapid.IntRange(1, 200).Draw(t, "columns")
-		b, s := barOn(columns)
+		b, s := newTestBar(columns)
 		total := rapid.Int64Range(-1, 1<<40).Draw(t, "total")
-		b.Fetched(rapid.String().Draw(t, "what"), rapid.Int64Range(0, 1<<40).Draw(t, "done"), total)
+		b.ShowFetched(rapid.String().Draw(t, "what"), rapid.Int64Range(0, 1<<40).Draw(t, "done"), total)
 		if n := len(s.line); n >= columns && n > 1 || len(s.gone) > 0 {
 			t.Fatalf("%d columns of %d: %q", n, columns, string(s.line))
 		}
@@ -96,7 +96,7 @@ func TestBarIsDrawnSeldom(t *testing.T) {
 	b := &Bar{w: &out, width: func() int { return 80 }, now: func() time.Time { return at }}
 	for i := range 1000 {
 		at = at.Add(time.Millisecond)
-		b.Fetched("p", int64(i)*1e6, 1e9)
+		b.ShowFetched("p", int64(i)*1e6, 1e9)
 	}
 	if n := strings.Count(out.String(), "\r"); n > 11 {
 		t.Errorf("drawn %d times in a second", n)
@@ -106,9 +106,9 @@ func TestBarIsDrawnSeldom(t *testing.T) {
 // Where there is no terminal nothing is shown, and lines go where they went.
 func TestNoBar(t *testing.T) {
 	var out bytes.Buffer
-	b := BarOn(&out)
-	b.Say("x")
-	b.Fetched("x", 1, 2)
+	b := NewBar(&out)
+	b.ShowText("x")
+	b.ShowFetched("x", 1, 2)
 	fmt.Fprint(b.Above(&out), "a line")
 	b.Clear()
 	if b != nil || out.String() != "a line" {

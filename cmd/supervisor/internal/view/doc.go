@@ -35,7 +35,7 @@ const (
 	blue   colour = "34"
 )
 
-func (p Paint) in(c colour, s string) string {
+func (p Paint) colourText(c colour, s string) string {
 	if !p.on {
 		return s
 	}
@@ -43,16 +43,16 @@ func (p Paint) in(c colour, s string) string {
 }
 
 // Good is for what went well.
-func (p Paint) Good(s string) string { return p.in(green, s) }
+func (p Paint) Good(s string) string { return p.colourText(green, s) }
 
 // Bad is for what an operator has to look at.
-func (p Paint) Bad(s string) string { return p.in(red, s) }
+func (p Paint) Bad(s string) string { return p.colourText(red, s) }
 
 // Note is for what is on its way.
-func (p Paint) Note(s string) string { return p.in(yellow, s) }
+func (p Paint) Note(s string) string { return p.colourText(yellow, s) }
 
 // Link is for where to look.
-func (p Paint) Link(s string) string { return p.in(blue, s) }
+func (p Paint) Link(s string) string { return p.colourText(blue, s) }
 
 // Faint is for what may be skipped.
 func (p Paint) Faint(s string) string {

@@ -22,8 +22,8 @@ import (
 // samples are the plugins of examples/ that the demo installs.
 var samples = [...]string{"hello", "crash", "hang", "once"}
 
-// stage is where the show takes place: the root and the programs that run.
-type stage struct {
+// env is where the show takes place: the root and the programs that run.
+type env struct {
 	bin          string
 	root         string
 	registry     *registry.Registry
@@ -50,7 +50,7 @@ func checkBuilt(bin string) error {
 	return nil
 }
 
-func newStage(bin string) (*stage, error) {
+func newEnv(bin string) (*env, error) {
 	root, err := os.MkdirTemp("", "supervisor-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("create the demo's root: %w", err)
@@ -59,20 +59,20 @@ func newStage(bin string) (*stage, error) {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, fmt.Errorf("find the demo's root: %w", err)
 	}
-	return &stage{bin: bin, root: root, registry: registry.New(registry.Options{Root: root})}, nil
+	return &env{bin: bin, root: root, registry: registry.New(registry.Options{Root: root})}, nil
 }
 
-func (s *stage) logFile(name string) string { return filepath.Join(s.root, name+".log") }
-func (s *stage) page() string               { return "http://" + s.address + "/" }
-func (s *stage) socket() string             { return layout.Socket(s.root) }
+func (s *env) logFile(name string) string { return filepath.Join(s.root, name+".log") }
+func (s *env) pageURL() string            { return "http://" + s.address + "/" }
+func (s *env) socketPath() string         { return layout.Socket(s.root) }
 
-// unpack puts a version of a sample where a package's files are.
-func (s *stage) unpack(name, version string) (record.PackageConfig, error) {
+// unpackSample puts a version of a sample where a package's files are.
+func (s *env) unpackSample(name, version string) (record.PackageConfig, error) {
 	return s.unpackAs(name, version, name)
 }
 
 // unpackAs does so with the program of another sample.
-func (s *stage) unpackAs(name, version, program string) (record.PackageConfig, error) {
+func (s *env) unpackAs(name, version, program string) (record.PackageConfig, error) {
 	from := filepath.Join(s.bin, "examples")
 	to := layout.Version(s.root, name, version)
 	if err := os.MkdirAll(to, 0o755); err != nil {
@@ -87,7 +87,7 @@ func (s *stage) unpackAs(name, version, program string) (record.PackageConfig, e
 			return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 		}
 		if f.name == layout.PackageConfig {
-			if b, err = withVersion(b, version); err != nil {
+			if b, err = replaceVersion(b, version); err != nil {
 				return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 			}
 		}
@@ -98,9 +98,9 @@ func (s *stage) unpackAs(name, version, program string) (record.PackageConfig, e
 	return record.ReadPackageConfig(to)
 }
 
-// withVersion is a config.json with another version: all versions of a sample
+// replaceVersion is a config.json with another version: all versions of a sample
 // are the same program.
-func withVersion(config []byte, version string) ([]byte, error) {
+func replaceVersion(config []byte, version string) ([]byte, error) {
 	fields := map[string]any{}
 	if err := json.Unmarshal(config, &fields); err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
@@ -109,9 +109,9 @@ func withVersion(config []byte, version string) ([]byte, error) {
 	return json.MarshalIndent(fields, "", "  ")
 }
 
-// install unpacks a version of a sample and records it in the plugin database.
-func (s *stage) install(ctx context.Context, name, version string) error {
-	config, err := s.unpack(name, version)
+// installSample unpacks a version of a sample and records it in the plugin database.
+func (s *env) installSample(ctx context.Context, name, version string) error {
+	config, err := s.unpackSample(name, version)
 	if err != nil {
 		return err
 	}
@@ -123,30 +123,30 @@ func (s *stage) install(ctx context.Context, name, version string) error {
 
 // runControlPlane starts the control plane: on a free port, and the next time
 // on the same, with what it knew.
-func (s *stage) runControlPlane(ctx context.Context) error {
+func (s *env) runControlPlane(ctx context.Context) error {
 	listen := s.address
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
 	file := filepath.Join(s.root, "controlplane.address")
-	c, err := spawn("control plane", filepath.Join(s.bin, "controlplane"), s.logFile("controlplane"),
+	c, err := spawnChild("control plane", filepath.Join(s.bin, "controlplane"), s.logFile("controlplane"),
 		"serve", "--listen", listen, "--address-file", file, "--database", filepath.Join(s.root, "controlplane.db"))
 	if err != nil {
 		return err
 	}
 	s.controlPlane = c
-	return eventually(ctx, 30*time.Second, func() (bool, error) {
+	return waitUntil(ctx, 30*time.Second, func() (bool, error) {
 		b, err := os.ReadFile(file)
 		s.address = strings.TrimSpace(string(b))
 		if errors.Is(err, fs.ErrNotExist) {
-			return false, c.ended()
+			return false, c.exitError()
 		}
 		return s.address != "", err
 	})
 }
 
 // runSupervisor starts the supervisor with periods short enough to watch.
-func (s *stage) runSupervisor() error {
+func (s *env) runSupervisor() error {
 	config := filepath.Join(s.root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: demo
@@ -160,16 +160,16 @@ upgrade: {prove: 3s}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	c, err := spawn("supervisor", filepath.Join(s.bin, "supervisor"), s.logFile("supervisor"), "run", "--config", config)
+	c, err := spawnChild("supervisor", filepath.Join(s.bin, "supervisor"), s.logFile("supervisor"), "run", "--config", config)
 	s.supervisor = c
 	return err
 }
 
-// clear ends all that the demo started, the plugins too, and removes the root.
-func (s *stage) clear(ctx context.Context, keep bool) error {
+// cleanUp ends all that the demo started, the plugins too, and removes the root.
+func (s *env) cleanUp(ctx context.Context, keep bool) error {
 	// The supervisor first, or it would start again what is stopped here.
-	failed := s.supervisor.stop(ctx)
-	failed = errors.Join(failed, s.stopPlugins(ctx), s.controlPlane.stop(ctx))
+	failed := s.supervisor.stopProcess(ctx)
+	failed = errors.Join(failed, s.stopPlugins(ctx), s.controlPlane.stopProcess(ctx))
 	if keep {
 		return failed
 	}
@@ -181,7 +181,7 @@ func (s *stage) clear(ctx context.Context, keep bool) error {
 
 // stopPlugins has every plugin stop itself. What runs then still, a verb that
 // was under way or a daemon that would not hear, is ended by the kernel's list.
-func (s *stage) stopPlugins(ctx context.Context) error {
+func (s *env) stopPlugins(ctx context.Context) error {
 	runner := process.NewRunner(process.Options{})
 	programs, err := filepath.Glob(filepath.Join(layout.Plugins(s.root), "*", "*", "*"))
 	if err != nil {
@@ -198,8 +198,8 @@ func (s *stage) stopPlugins(ctx context.Context) error {
 			Env: append(os.Environ(), process.PluginEnv(dir, "")...),
 		})
 	}
-	return eventually(ctx, 10*time.Second, func() (bool, error) {
-		left, err := daemons(s.root)
+	return waitUntil(ctx, 10*time.Second, func() (bool, error) {
+		left, err := listDaemons(s.root)
 		for _, d := range left {
 			_ = syscall.Kill(d.pid, syscall.SIGKILL)
 		}
@@ -207,12 +207,12 @@ func (s *stage) stopPlugins(ctx context.Context) error {
 	})
 }
 
-// errNotSeen says that something did not come true in time.
-var errNotSeen = errors.New("not seen")
+// errTimeout says that something did not come true in time.
+var errTimeout = errors.New("not seen")
 
-// eventually asks until the answer is yes, an error, or patience is at its end.
-func eventually(ctx context.Context, patience time.Duration, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w within %v", errNotSeen, patience))
+// waitUntil asks until the answer is yes, an error, or patience is at its end.
+func waitUntil(ctx context.Context, patience time.Duration, ask func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w within %v", errTimeout, patience))
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -228,8 +228,8 @@ func eventually(ctx context.Context, patience time.Duration, ask func() (bool, e
 	}
 }
 
-// silence is how long a plugin's heartbeat has not changed; 0 if there is none.
-func (s *stage) silence(name, version string) time.Duration {
+// heartbeatAge is how long a plugin's heartbeat has not changed; 0 if there is none.
+func (s *env) heartbeatAge(name, version string) time.Duration {
 	info, err := os.Stat(filepath.Join(layout.Version(s.root, name, version), layout.Heartbeat))
 	if err != nil {
 		return 0
@@ -237,8 +237,8 @@ func (s *stage) silence(name, version string) time.Duration {
 	return time.Since(info.ModTime())
 }
 
-// tail is the last n lines of a file.
-func tail(path string, n int) string {
+// readTail is the last n lines of a file.
+func readTail(path string, n int) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()

@@ -15,26 +15,26 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// leftReportsAgain is after how long the folder of left reports is checked where no
+// outboxRetry is after how long the folder of left reports is checked where no
 // events of it come, or a report could not be taken.
-const leftReportsAgain = 900 * time.Millisecond
+const outboxRetry = 900 * time.Millisecond
 
-// reportTaker takes a report over; when it returns without an error the report is
+// reportQueue takes a report over; when it returns without an error the report is
 // saved.
-type reportTaker interface {
+type reportQueue interface {
 	EnqueueReport(ctx context.Context, r plugin.LateReport) error
 }
 
-// leftReports takes the reports that commands could not deliver and left in the
+// outboxReader takes the reports that commands could not deliver and left in the
 // outbox of a root (CL-20).
-type leftReports struct {
+type outboxReader struct {
 	root string
-	to   reportTaker
+	to   reportQueue
 	log  logrus.FieldLogger
 }
 
-// run takes those that are there, and each new one at once, until ctx ends.
-func (l leftReports) run(ctx context.Context) {
+// enqueueUntilDone takes those that are there, and each new one at once, until ctx ends.
+func (l outboxReader) enqueueUntilDone(ctx context.Context) {
 	queue, err := inotify.Open()
 	if err == nil {
 		defer queue.Close()
@@ -43,28 +43,28 @@ func (l leftReports) run(ctx context.Context) {
 		l.log.WithError(err).Warn("Reports that commands leave are not noticed by event")
 	}
 	for ctx.Err() == nil {
-		watched := queue != nil && l.watch(queue)
-		if l.take(ctx) && watched {
+		watched := queue != nil && l.watchOutbox(queue)
+		if l.enqueueReports(ctx) && watched {
 			if _, err := queue.Read(time.Time{}); err == nil {
 				continue
 			}
 		}
-		_ = pause.Sleep(ctx, leftReportsAgain)
+		_ = pause.Sleep(ctx, outboxRetry)
 		if !watched { // not at once: it may be being removed
 			_ = durable.MakeFolder(layout.Outbox(l.root), 0o750) // tried again
 		}
 	}
 }
 
-// watch follows the folder. It reports whether events will come.
-func (l leftReports) watch(queue *inotify.Queue) bool {
+// watchOutbox follows the folder. It reports whether events will come.
+func (l outboxReader) watchOutbox(queue *inotify.Queue) bool {
 	_, err := queue.Add(layout.Outbox(l.root), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
 	return err == nil
 }
 
-// take takes all reports that are there, and reports whether it could. One that
+// enqueueReports takes all reports that are there, and reports whether it could. One that
 // could not be taken stays for the next time.
-func (l leftReports) take(ctx context.Context) bool {
+func (l outboxReader) enqueueReports(ctx context.Context) bool {
 	left, err := outbox.List(l.root)
 	if err != nil {
 		l.log.WithError(err).Warn("Reports that commands left cannot all be read")

@@ -38,7 +38,7 @@ func TestStatusTellsOfPackages(t *testing.T) {
 		{Name: "new", Version: "1.0", Cause: "404", Tries: 4, Since: s.At.Add(-4 * time.Hour), Next: until},
 	}
 	var b bytes.Buffer
-	if err := Status(&b, s, StatusOptions{}); err != nil {
+	if err := WriteStatus(&b, s, StatusOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	_, below, _ := strings.Cut(b.String(), "fetching:")

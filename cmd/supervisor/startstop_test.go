@@ -12,24 +12,24 @@ import (
 
 // EV-14: what an operator says is accepted or not, and by --wait seen done.
 func TestOrderCommands(t *testing.T) {
-	f := newFake(t, shown("hello", plugin.StateRunning), shown("stuck", plugin.StateUpgrading), shown("broken", plugin.StateStopped))
-	f.ordered = func(order, name string) error {
+	f := newFake(t, newView("hello", plugin.StateRunning), newView("stuck", plugin.StateUpgrading), newView("broken", plugin.StateStopped))
+	f.onCommand = func(order, name string) error {
 		switch {
 		case name == "stuck":
 			return errors.New("stuck is being upgraded")
 		case name == "broken":
-			f.move(t, name, plugin.StateStarting, "started by an operator")
-			f.move(t, name, plugin.StateCrashLoop, "exit 3")
+			f.setState(t, name, plugin.StateStarting, "started by an operator")
+			f.setState(t, name, plugin.StateCrashLoop, "exit 3")
 		case order == "stop":
-			f.move(t, name, plugin.StateStopping, "stopped by an operator")
-			f.move(t, name, plugin.StateStopped, "stopped by an operator")
+			f.setState(t, name, plugin.StateStopping, "stopped by an operator")
+			f.setState(t, name, plugin.StateStopped, "stopped by an operator")
 		default:
-			f.move(t, name, plugin.StateStarting, order+"ed by an operator")
-			f.move(t, name, plugin.StateRunning, "")
+			f.setState(t, name, plugin.StateStarting, order+"ed by an operator")
+			f.setState(t, name, plugin.StateRunning, "")
 		}
 		return nil
 	}
-	if code, _, errs := f.supervisor(t.Context(), "stop", "hello"); code != exitNone || !strings.Contains(errs, "cannot reach the supervisor") {
+	if code, _, errs := f.runCommandLine(t.Context(), "stop", "hello"); code != exitNone || !strings.Contains(errs, "cannot reach the supervisor") {
 		t.Errorf("without a supervisor: exit %d, %q", code, errs)
 	}
 	f.serve(t)
@@ -54,7 +54,7 @@ func TestOrderCommands(t *testing.T) {
 		{"stop", exitUsage, "", "accepts 1 arg"},
 		{"stop hello --timeout 0s", exitUsage, "", "must be positive"},
 	} {
-		code, out, errs := f.supervisor(t.Context(), strings.Fields(c.args)...)
+		code, out, errs := f.runCommandLine(t.Context(), strings.Fields(c.args)...)
 		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || (c.errs == "") != (errs == "") {
 			t.Errorf("%s: exit %d, %q, %q", c.args, code, out, errs)
 		}
@@ -62,8 +62,8 @@ func TestOrderCommands(t *testing.T) {
 }
 
 func TestWaitCommand(t *testing.T) {
-	f := newFake(t, shown("hello", plugin.StateStarting))
-	if code, _, _ := f.supervisor(t.Context(), "wait", "hello", "--for=running"); code != exitNone {
+	f := newFake(t, newView("hello", plugin.StateStarting))
+	if code, _, _ := f.runCommandLine(t.Context(), "wait", "hello", "--for=running"); code != exitNone {
 		t.Errorf("without a supervisor: exit %d", code)
 	}
 	end := f.serve(t)
@@ -80,7 +80,7 @@ func TestWaitCommand(t *testing.T) {
 		{"wait hello --for=dancing", exitUsage, "", "one of installed, starting, running"},
 		{"wait hello", exitUsage, "", "--for must be given"},
 	} {
-		code, out, errs := f.supervisor(t.Context(), strings.Fields(c.args)...)
+		code, out, errs := f.runCommandLine(t.Context(), strings.Fields(c.args)...)
 		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || (c.errs == "") != (errs == "") {
 			t.Errorf("%s: exit %d, %q, %q", c.args, code, out, errs)
 		}
@@ -88,16 +88,16 @@ func TestWaitCommand(t *testing.T) {
 
 	// A state that is left again at once counts, and the end of the supervisor
 	// does not end the wait.
-	for len(f.came) > 0 {
-		<-f.came
+	for len(f.followed) > 0 {
+		<-f.followed
 	}
-	next, code := lines(t, f, io.Discard, "wait", "hello", "--for=crash-loop")
-	<-f.came
+	next, code := followCommand(t, f, io.Discard, "wait", "hello", "--for=crash-loop")
+	<-f.followed
 	end()
 	f.serve(t)
-	<-f.came
-	f.move(t, "hello", plugin.StateCrashLoop, "exit 3")
-	f.move(t, "hello", plugin.StateRunning, "")
+	<-f.followed
+	f.setState(t, "hello", plugin.StateCrashLoop, "exit 3")
+	f.setState(t, "hello", plugin.StateRunning, "")
 	if line := next(); line != "hello is crash-loop" {
 		t.Errorf("told %q", line)
 	}
@@ -108,22 +108,22 @@ func TestWaitCommand(t *testing.T) {
 
 // Names are completed from the supervisor; scenario no_supervisor has the rest.
 func TestCompletion(t *testing.T) {
-	f := newFake(t, shown("hello", plugin.StateRunning), shown("crash", plugin.StateCrashLoop))
+	f := newFake(t, newView("hello", plugin.StateRunning), newView("crash", plugin.StateCrashLoop))
 	f.serve(t)
 	for _, command := range []string{"why", "logs", "wait", "start", "stop", "restart"} {
-		if out := completed(t, f, command, ""); !strings.HasPrefix(out, "hello\ncrash\n") {
+		if out := completeArgs(t, f, command, ""); !strings.HasPrefix(out, "hello\ncrash\n") {
 			t.Errorf("%s: %q", command, out)
 		}
 	}
-	if out := completed(t, f, "wait", "hello", "--for", ""); !strings.Contains(out, "crash-loop\n") {
+	if out := completeArgs(t, f, "wait", "hello", "--for", ""); !strings.Contains(out, "crash-loop\n") {
 		t.Errorf("--for: %q", out)
 	}
-	if out := completed(t, f, "stop", "hello", ""); strings.Contains(out, "crash") {
+	if out := completeArgs(t, f, "stop", "hello", ""); strings.Contains(out, "crash") {
 		t.Errorf("a second name: %q", out)
 	}
 }
 
-func completed(t *testing.T, f *fake, args ...string) string {
+func completeArgs(t *testing.T, f *fakeSupervisor, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
 	execute(t.Context(), append([]string{"__complete", args[0], "--root", f.root}, args[1:]...), &out, io.Discard)

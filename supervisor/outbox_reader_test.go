@@ -54,8 +54,8 @@ func TestLeftReports(t *testing.T) {
 		}
 	}
 	leave("before")
-	l := leftReports{root: root, to: k, log: logger.Silent()}
-	l.take(t.Context())
+	l := outboxReader{root: root, to: k, log: logger.Silent()}
+	l.enqueueReports(t.Context())
 	if left, err := outbox.List(root); err != nil || len(left) != 1 {
 		t.Fatalf("what was refused: %v, %v", left, err)
 	}
@@ -63,7 +63,7 @@ func TestLeftReports(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		l.run(ctx)
+		l.enqueueUntilDone(ctx)
 	}()
 	expect("before")
 	leave("first")

@@ -20,12 +20,12 @@ import (
 	"pluginsupervisor/supervisor"
 )
 
-// changed waits for the end of the change, showing how it gets on, and tells
+// waitForChange waits for the end of the change, showing how it gets on, and tells
 // how it was.
-func (a *awaitable) changed(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
+func (a *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	defer showing(limited, bar, o, prove, func(ctx context.Context) []plugin.FetchProgress {
+	defer showProgress(limited, bar, o, prove, func(ctx context.Context) []plugin.FetchProgress {
 		s, err := a.client.Status(ctx)
 		if err != nil { // it is waited for all the same
 			return nil
@@ -49,33 +49,33 @@ func (a *awaitable) changed(ctx context.Context, o plugin.Change, bar *view.Bar,
 		case !errors.Is(err, admin.ErrNoSupervisor):
 			return "", false, err
 		}
-		_ = pause.Sleep(limited, againAfter)
+		_ = pause.Sleep(limited, reconnectDelay)
 	}
 }
 
-// lookAfter is how often it is looked how a change gets on.
-const lookAfter = 250 * time.Millisecond
+// progressInterval is how often it is looked how a change gets on.
+const progressInterval = 250 * time.Millisecond
 
-// showing keeps the bar up to date, until the end it returns is called. prove
+// showProgress keeps the bar up to date, until the end it returns is called. prove
 // is for how long a new version is watched.
-func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.FetchProgress) (end func()) {
+func showProgress(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.FetchProgress) (end func()) {
 	if bar == nil {
 		return func() {}
 	}
 	more := ""
 	if prove > 0 && o.Kind != plugin.ChangeRemove {
-		more = "; it has to prove itself for " + view.Span(prove)
+		more = "; it has to prove itself for " + view.FormatSpan(prove)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {
-		for began := time.Now(); ctx.Err() == nil; _ = pause.Sleep(ctx, lookAfter) {
+		for began := time.Now(); ctx.Err() == nil; _ = pause.Sleep(ctx, progressInterval) {
 			now := fetches(ctx)
 			i := slices.IndexFunc(now, func(f plugin.FetchProgress) bool { return f.Name == o.Name })
 			if i >= 0 && now[i].Done != now[i].Total {
-				bar.Fetched(now[i].Name+" "+now[i].Version, now[i].Done, now[i].Total)
+				bar.ShowFetched(now[i].Name+" "+now[i].Version, now[i].Done, now[i].Total)
 			} else if ctx.Err() == nil {
-				bar.Say(fmt.Sprintf("%s: %s, %s so far%s", o.Name, o, view.Span(time.Since(began)), more))
+				bar.ShowText(fmt.Sprintf("%s: %s, %s so far%s", o.Name, o, view.FormatSpan(time.Since(began)), more))
 			}
 		}
 	})
@@ -87,7 +87,7 @@ func showing(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Dur
 }
 
 // changeDirectly does it in this process: no supervisor runs.
-func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar) (result string, failed bool, err error) {
+func changeDirectly(cmd *cobra.Command, cfg config.Config, w request, bar *view.Bar) (result string, failed bool, err error) {
 	log, err := newLogger(cfg.Log, bar.Above(cmd.ErrOrStderr()))
 	if err != nil {
 		return "", false, err
@@ -100,10 +100,10 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar
 		return "", false, err
 	}
 	defer func() { err = errors.Join(err, direct.Close()) }()
-	o := w.offer
-	ctx, stop := untilTold(cmd.Context(), log, out)
+	o := w.change
+	ctx, stop := withSignals(cmd.Context(), log, out)
 	defer stop()
-	defer showing(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.FetchProgress { return direct.Fetches() })()
+	defer showProgress(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.FetchProgress { return direct.Fetches() })()
 	up := direct.Change(ctx, o, w.staged)
 	switch {
 	case up.Err != nil:

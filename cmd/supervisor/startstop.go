@@ -13,14 +13,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// obeyed is the answer of an order, for programs.
-type obeyed struct {
+// commandResult is the answer of an order, for programs.
+type commandResult struct {
 	Accepted string       `json:"accepted"`
 	State    plugin.State `json:"state,omitzero"` // with --wait
 }
 
-func startCommand() *cobra.Command {
-	cmd, order := orderCommand(admin.CommandStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
+func newStartCommand() *cobra.Command {
+	cmd, order := newLifecycleCommand(admin.CommandStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
 	cmd.Long += `
 
 A plugin that another program works on is started when that has ended: it holds
@@ -35,19 +35,19 @@ already.`
 	return cmd
 }
 
-func stopCommand() *cobra.Command {
-	cmd, _ := orderCommand(admin.CommandStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
+func newStopCommand() *cobra.Command {
+	cmd, _ := newLifecycleCommand(admin.CommandStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
 	return cmd
 }
 
-func restartCommand() *cobra.Command {
-	cmd, _ := orderCommand(admin.CommandRestart, plugin.StateRunning, "Stop a plugin and start it")
+func newRestartCommand() *cobra.Command {
+	cmd, _ := newLifecycleCommand(admin.CommandRestart, plugin.StateRunning, "Stop a plugin and start it")
 	return cmd
 }
 
-// orderCommand has the supervisor do something to a plugin, after which it is
+// newLifecycleCommand has the supervisor do something to a plugin, after which it is
 // in the state want (EV-14). The order may be set anew until it is run.
-func orderCommand(o admin.Command, want plugin.State, short string) (cmd *cobra.Command, order *admin.Command) {
+func newLifecycleCommand(o admin.Command, want plugin.State, short string) (cmd *cobra.Command, order *admin.Command) {
 	var (
 		wait    bool
 		timeout time.Duration
@@ -63,34 +63,34 @@ plugin is ` + want.String() + `; 1 when it has not, or is not; 4 when there is n
 or no supervisor.`,
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	onePlugin(cmd, settings)
+	settings := addRootSettings(cmd)
+	acceptOnePlugin(cmd, settings)
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "with --wait: no longer than this `time`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if timeout <= 0 {
-			return exit(exitUsage, errors.New("--timeout must be positive (try --help)"))
+			return withExitCode(exitUsage, errors.New("--timeout must be positive (try --help)"))
 		}
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
-		a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
+		a := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
 		if wait { // what comes after this is the order's doing
-			if err := a.begin(cmd.Context()); err != nil {
+			if err := a.skipPast(cmd.Context()); err != nil {
 				return err
 			}
 		}
-		var done obeyed
+		var done commandResult
 		if done.Accepted, err = a.client.SendCommand(cmd.Context(), *order, a.name); err != nil {
-			return noneOf(err)
+			return withExitNone(err)
 		}
 		out := cmd.OutOrStdout()
 		if *output == asText {
 			fmt.Fprintln(out, "accepted:", done.Accepted)
 		}
 		if wait {
-			if err := a.done(cmd.Context(), want, timeout); err != nil {
+			if err := a.waitForCommand(cmd.Context(), want, timeout); err != nil {
 				return err
 			}
 			done.State = want
@@ -106,18 +106,18 @@ or no supervisor.`,
 	return cmd, order
 }
 
-// done waits until the order was carried out.
-func (a *awaitable) done(ctx context.Context, want plugin.State, timeout time.Duration) error {
+// waitForCommand waits until the order was carried out.
+func (a *waiter) waitForCommand(ctx context.Context, want plugin.State, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := a.reach(limited, want, func(e plugin.Entry) error {
+	err := a.waitForState(limited, want, func(e plugin.Entry) error {
 		if want == plugin.StateRunning && (e.To == plugin.StateCrashLoop || e.To == plugin.StateRemoved) {
-			return fmt.Errorf("%s is %s: %s", a.name, e.To, view.Line(e.Cause))
+			return fmt.Errorf("%s is %s: %s", a.name, e.To, view.CleanLine(e.Cause))
 		}
 		return nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return a.late(ctx, timeout)
+		return a.timeoutError(ctx, timeout)
 	}
 	return err
 }

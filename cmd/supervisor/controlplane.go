@@ -15,18 +15,18 @@ import (
 	"pluginsupervisor/internal/supply"
 )
 
-// planeFlag names the flag of commands that ask the control plane by themselves.
-const planeFlag = "control_plane.url"
+// controlPlaneKey names the flag of commands that ask the control plane by themselves.
+const controlPlaneKey = "control_plane.url"
 
-// askPlane has a command ask the control plane, as the host it runs on. An
+// askControlPlane has a command ask the control plane, as the host it runs on. An
 // error says where the control plane was looked for.
-func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context.Context, plane *control.Client) (T, error)) (answer T, err error) {
+func askControlPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context.Context, plane *control.Client) (T, error)) (answer T, err error) {
 	log := logrus.New()
 	log.SetOutput(cmd.ErrOrStderr())
 	log.SetLevel(logrus.ErrorLevel)
-	plane, err := supply.Dial(cfg, knownID(cfg), log)
+	plane, err := supply.Dial(cfg, readInstanceID(cfg), log)
 	if err != nil {
-		return answer, exit(exitUsage, err)
+		return answer, withExitCode(exitUsage, err)
 	}
 	defer plane.Close()
 	answer, err = ask(cmd.Context(), plane)
@@ -36,9 +36,9 @@ func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context
 	return answer, err
 }
 
-// knownID is who this host is to the control plane, "" where no supervisor has
+// readInstanceID is who this host is to the control plane, "" where no supervisor has
 // made up an id yet: to ask is no reason to begin an installation.
-func knownID(cfg config.Config) string {
+func readInstanceID(cfg config.Config) string {
 	if _, err := os.Stat(layout.Supervisor(cfg.Root)); err != nil && cfg.InstanceID == "" {
 		return ""
 	}

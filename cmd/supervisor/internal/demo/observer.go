@@ -13,19 +13,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// eyes see what is, from three sides.
-type eyes struct {
-	stage *stage
+// observer see what is, from three sides.
+type observer struct {
+	env   *env
 	admin *admin.Client
 	http  *http.Client
 }
 
-func newEyes(s *stage) *eyes {
-	return &eyes{stage: s, admin: admin.Dial(s.socket()), http: &http.Client{Timeout: 5 * time.Second}}
+func newObserver(s *env) *observer {
+	return &observer{env: s, admin: admin.Dial(s.socketPath()), http: &http.Client{Timeout: 5 * time.Second}}
 }
 
-// sight is what was seen at one moment.
-type sight struct {
+// observation is what was seen at one moment.
+type observation struct {
 	plugin.Snapshot            // what the supervisor says
 	reported        []reported // what the control plane says; nil when it is away
 	daemons         []daemon   // what the kernel says
@@ -39,24 +39,24 @@ type reported struct {
 	Reported time.Time     `json:"reported"`
 }
 
-// see looks once. Only a supervisor that ended is an error: one that does not
+// observe looks once. Only a supervisor that ended is an error: one that does not
 // answer yet is seen as knowing nothing.
-func (e *eyes) see(ctx context.Context) (sight, error) {
-	if err := e.stage.supervisor.ended(); err != nil {
-		return sight{}, err
+func (e *observer) observe(ctx context.Context) (observation, error) {
+	if err := e.env.supervisor.exitError(); err != nil {
+		return observation{}, err
 	}
-	var s sight
+	var s observation
 	s.Snapshot, _ = e.admin.Status(ctx)
-	s.reported, _ = e.hosts(ctx)
+	s.reported, _ = e.listReported(ctx)
 	var err error
-	if s.daemons, err = daemons(e.stage.root); err != nil {
-		return sight{}, fmt.Errorf("list processes: %w", err)
+	if s.daemons, err = listDaemons(e.env.root); err != nil {
+		return observation{}, fmt.Errorf("list processes: %w", err)
 	}
 	return s, nil
 }
 
-// view is a plugin in the supervisor's words.
-func (s sight) view(name string) plugin.View {
+// findView is a plugin in the supervisor's words.
+func (s observation) findView(name string) plugin.View {
 	for _, v := range s.Plugins {
 		if v.Name == name && !v.Duplicate {
 			return v
@@ -65,8 +65,8 @@ func (s sight) view(name string) plugin.View {
 	return plugin.View{}
 }
 
-// told is a plugin in the control plane's words.
-func (s sight) told(name string) reported {
+// findReported is a plugin in the control plane's words.
+func (s observation) findReported(name string) reported {
 	for _, r := range s.reported {
 		if r.Name == name {
 			return r
@@ -75,17 +75,17 @@ func (s sight) told(name string) reported {
 	return reported{}
 }
 
-// pid is the one daemon of a plugin's version, else 0.
-func (s sight) pid(name, version string) int { return only(s.daemons, name, version) }
+// findPID is the one daemon of a plugin's version, else 0.
+func (s observation) findPID(name, version string) int { return findOnlyPID(s.daemons, name, version) }
 
-// hosts asks the control plane what it was told: by the one host there is.
-func (e *eyes) hosts(ctx context.Context) ([]reported, error) {
+// listReported asks the control plane what it was told: by the one host there is.
+func (e *observer) listReported(ctx context.Context) ([]reported, error) {
 	var answer struct {
 		Hosts []struct {
 			Plugins []reported `json:"plugins"`
 		} `json:"hosts"`
 	}
-	if err := e.call(ctx, http.MethodGet, "api/hosts", nil, &answer); err != nil {
+	if err := e.callControlPlane(ctx, http.MethodGet, "api/hosts", nil, &answer); err != nil {
 		return nil, err
 	}
 	if len(answer.Hosts) == 0 {
@@ -94,20 +94,20 @@ func (e *eyes) hosts(ctx context.Context) ([]reported, error) {
 	return answer.Hosts[0].Plugins, nil
 }
 
-// offer has the control plane offer a version.
-func (e *eyes) offer(ctx context.Context, name, version string) error {
+// assignVersion has the control plane offer a version.
+func (e *observer) assignVersion(ctx context.Context, name, version string) error {
 	body := map[string]any{"name": name, "version": version, "timeout": 30}
-	return e.call(ctx, http.MethodPost, "api/offers", body, nil)
+	return e.callControlPlane(ctx, http.MethodPost, "api/offers", body, nil)
 }
 
-func (e *eyes) call(ctx context.Context, method, path string, body, into any) error {
+func (e *observer) callControlPlane(ctx context.Context, method, path string, body, into any) error {
 	var b bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&b).Encode(body); err != nil {
 			return fmt.Errorf("ask the control plane: %w", err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, e.stage.page()+path, &b)
+	req, err := http.NewRequestWithContext(ctx, method, e.env.pageURL()+path, &b)
 	if err != nil {
 		return fmt.Errorf("ask the control plane: %w", err)
 	}
