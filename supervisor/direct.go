@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Direct makes changes of plugins in this process where no supervisor runs,
-// under the same locks. It is for the programs of this module.
+// Direct makes changes of plugins in this process while no supervisor runs, under
+// the same locks. It is for the programs of this module.
 type Direct struct {
 	packages *supply.Supply
 	prepared *preparedPackage
@@ -23,8 +23,8 @@ type Direct struct {
 	closers  []func() error
 }
 
-// OpenDirect opens the parts that a change needs, with the process as the parent
-// of what it leaves behind. Close closes them.
+// OpenDirect opens the parts that a change needs and makes the process a child
+// subreaper. Close closes them.
 func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error) {
 	d = &Direct{}
 	defer func() {
@@ -35,12 +35,12 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 	if err := PrepareRoot(cfg.Root); err != nil {
 		return d, err
 	}
-	plane, err := supply.Dial(cfg, resolveInstanceID(cfg, log), log)
+	client, err := supply.Dial(cfg, resolveInstanceID(cfg, log), log)
 	if err != nil {
 		return d, err
 	}
-	d.closers = append(d.closers, func() error { plane.Close(); return nil })
-	if d.packages, err = supply.New(cfg, plane, log); err != nil {
+	d.closers = append(d.closers, func() error { client.Close(); return nil })
+	if d.packages, err = supply.New(cfg, client, log); err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, func() error { d.packages.Close(); return nil })
@@ -55,7 +55,7 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 	return d, nil
 }
 
-// Close closes the parts, the last one first.
+// Close closes the parts in reverse order.
 func (d *Direct) Close() (err error) {
 	for len(d.closers) > 0 {
 		last := len(d.closers) - 1
@@ -68,7 +68,7 @@ func (d *Direct) Close() (err error) {
 // Fetches returns the packages that are being fetched.
 func (d *Direct) Fetches() []plugin.FetchProgress { return d.packages.Fetches() }
 
-// Change makes a change. staged is its package, nil if that is to be fetched.
+// Change makes a change. staged is its package, or nil if it must be fetched.
 func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.Staged) plugin.ChangeResult {
 	d.prepared.staged = staged
 	if err := d.manager.Fetch(ctx, c); err != nil {
@@ -77,10 +77,10 @@ func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.St
 	return d.manager.Change(ctx, c, plugin.ChangePermit{})
 }
 
-// preparedPackage is a source of packages, of which one may be there already.
+// preparedPackage is a source of packages of which one may be staged already.
 type preparedPackage struct {
 	*supply.Supply
-	staged *install.Staged // nil: none is
+	staged *install.Staged // nil for none
 }
 
 // Stage implements native.Packages.

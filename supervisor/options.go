@@ -14,7 +14,7 @@ import (
 // Option is a setting of a Supervisor, for New. Each may be given once.
 type Option func(*options) error
 
-// options holds what the Options say.
+// options holds the values of the Options.
 type options struct {
 	file           string
 	settings       []config.Setting
@@ -26,10 +26,10 @@ type options struct {
 	serviceManager bool
 	besideAgent    bool
 
-	given map[string]bool // names of the Options so far
+	given map[string]bool // names of the Options that were applied
 }
 
-// markGiven reports an Option that is given a second time.
+// markGiven returns an error for an Option that is given a second time.
 func (o *options) markGiven(name string) error {
 	if o.given[name] {
 		return fmt.Errorf("%s is given twice", name)
@@ -38,7 +38,7 @@ func (o *options) markGiven(name string) error {
 	return nil
 }
 
-// addSetting adds a key of the configuration; where is the Option that sets it.
+// addSetting adds the value of a key; where is the Option that sets it.
 func (o *options) addSetting(key, value, where string) error {
 	for _, s := range o.settings {
 		if s.Key == key {
@@ -90,8 +90,8 @@ func WithConfig(cfg config.Config, warnings ...config.Warning) Option {
 }
 
 // WithLogger sets where the Supervisor logs; without it, nothing is logged. The
-// level and the format are those of the logger. Its writer should not block:
-// everything waits for it.
+// level and the format are those of the logger. Its writer must not block: the
+// Supervisor waits for it.
 func WithLogger(log *logrus.Logger) Option {
 	return func(o *options) error {
 		if log == nil {
@@ -102,10 +102,10 @@ func WithLogger(log *logrus.Logger) Option {
 	}
 }
 
-// WithUpdateHandler sets the function that may take over updates which the
-// control plane assigned (UP-05). It is called for one update at a time, before
-// the command of upgrade.hook. Other updates wait for it; ctx ends when Run
-// does. A handler that panics takes nothing over.
+// WithUpdateHandler sets the function that may handle an update which the control
+// plane assigned itself (UP-05). It is called for one update at a time, before the
+// command of upgrade.hook. Other updates wait for it; its context ends when Run
+// returns. An update whose handler panics is made by the Supervisor.
 func WithUpdateHandler(h plugin.UpdateHandler) Option {
 	return func(o *options) error {
 		if h == nil {
@@ -116,10 +116,10 @@ func WithUpdateHandler(h plugin.UpdateHandler) Option {
 	}
 }
 
-// WithSubreaper makes the process the parent of what plugins leave behind, so
-// that exit codes of their daemons are known (EV-03). All child processes of the
-// process are then reaped by the Supervisor: it is only for programs that start
-// none themselves, and for one Supervisor in a process.
+// WithSubreaper makes the process a child subreaper: it becomes the parent of the
+// daemons that plugins start, so that their exit codes are known (EV-03). The
+// Supervisor then reaps all child processes of the process. It is only for programs
+// that start none themselves and run one Supervisor.
 func WithSubreaper() Option {
 	return func(o *options) error {
 		o.subreaper = true
@@ -128,8 +128,8 @@ func WithSubreaper() Option {
 }
 
 // WithServiceManager makes the Supervisor report readiness, status and the
-// watchdog of the process to systemd (EV-20). It is for a process whose service
-// is the Supervisor.
+// watchdog of the process to systemd (EV-20). It is for a process that is the main
+// process of a systemd service.
 func WithServiceManager() Option {
 	return func(o *options) error {
 		o.serviceManager = true
@@ -146,8 +146,8 @@ func WithExistingAgent() Option {
 	}
 }
 
-// readOptions returns the options with the configuration loaded and checked. The
-// error joins everything that is wrong.
+// readOptions applies the Options, and loads and checks the configuration. The
+// error joins all mistakes.
 func readOptions(list []Option) (*options, error) {
 	o := &options{given: map[string]bool{}}
 	var errs []error

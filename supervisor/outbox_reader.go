@@ -15,32 +15,31 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// outboxRetry is after how long the folder of left reports is checked where no
-// events of it come, or a report could not be taken.
+// outboxRetry is the delay before the outbox is checked again where it cannot be
+// watched or a report was not enqueued.
 const outboxRetry = 900 * time.Millisecond
 
-// reportQueue takes a report over; when it returns without an error the report is
-// saved.
+// reportQueue enqueues a report. The report is saved when the error is nil.
 type reportQueue interface {
 	EnqueueReport(ctx context.Context, r plugin.LateReport) error
 }
 
-// outboxReader takes the reports that commands could not deliver and left in the
-// outbox of a root (CL-20).
+// outboxReader enqueues the reports that commands could not deliver and wrote to
+// the outbox of a root (CL-20).
 type outboxReader struct {
 	root string
 	to   reportQueue
 	log  logrus.FieldLogger
 }
 
-// enqueueUntilDone takes those that are there, and each new one at once, until ctx ends.
+// enqueueUntilDone enqueues the reports that exist, and each new one, until ctx ends.
 func (l outboxReader) enqueueUntilDone(ctx context.Context) {
 	queue, err := inotify.Open()
 	if err == nil {
 		defer queue.Close()
 		defer context.AfterFunc(ctx, queue.Interrupt)()
 	} else {
-		l.log.WithError(err).Warn("Reports that commands leave are not noticed by event")
+		l.log.WithError(err).Warn("Cannot watch the outbox: it is checked each 0.9s")
 	}
 	for ctx.Err() == nil {
 		watched := queue != nil && l.watchOutbox(queue)
@@ -50,32 +49,32 @@ func (l outboxReader) enqueueUntilDone(ctx context.Context) {
 			}
 		}
 		_ = pause.Sleep(ctx, outboxRetry)
-		if !watched { // not at once: it may be being removed
-			_ = durable.MakeFolder(layout.Outbox(l.root), 0o750) // tried again
+		if !watched { // after the delay: another program may be removing it
+			_ = durable.MakeFolder(layout.Outbox(l.root), 0o750) // retried
 		}
 	}
 }
 
-// watchOutbox follows the folder. It reports whether events will come.
+// watchOutbox adds a watch of the outbox and reports whether events will come.
 func (l outboxReader) watchOutbox(queue *inotify.Queue) bool {
 	_, err := queue.Add(layout.Outbox(l.root), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
 	return err == nil
 }
 
-// enqueueReports takes all reports that are there, and reports whether it could. One that
-// could not be taken stays for the next time.
+// enqueueReports enqueues all reports of the outbox and reports whether it could.
+// A report that was not enqueued stays.
 func (l outboxReader) enqueueReports(ctx context.Context) bool {
 	left, err := outbox.List(l.root)
 	if err != nil {
-		l.log.WithError(err).Warn("Reports that commands left cannot all be read")
+		l.log.WithError(err).Warn("Cannot read all reports in the outbox")
 	}
 	for _, r := range left {
 		if err := l.to.EnqueueReport(ctx, r.LateReport); err != nil {
-			l.log.WithError(err).WithField("plugin", r.Name).Warn("Report that a command left is not taken")
+			l.log.WithError(err).WithField("plugin", r.Name).Warn("Cannot enqueue a report of the outbox, retrying")
 			return false
 		}
 		if err = r.Remove(); err != nil {
-			l.log.WithError(err).Warn("Report that a command left was taken, and stays")
+			l.log.WithError(err).Warn("Cannot remove an enqueued report from the outbox")
 		}
 	}
 	return err == nil

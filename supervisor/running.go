@@ -12,17 +12,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// running is a supervisor that runs, as it is asked from outside. To what the Coordinator
-// knows it adds what others know better at the moment of the question: the
-// versions in quarantine, which are files, the packages on their way, how its own
-// files are, the plugins that cannot be watched by event, and how many log lines
-// were dropped.
+// running answers requests to a supervisor that runs. It adds to the answers of the
+// Coordinator the state that other parts own: versions in quarantine, packages
+// being fetched, problems of the own files, plugins that are not watched by event,
+// and the number of dropped log lines.
 type running struct {
 	*actors.System
 	log      logQueue // nil where the log is not queued
 	packages *supply.Supply
 	manager  pluginManager
-	watched  interface {
+	tracker  interface {
 		Unwatched() (plugins, limit int, since time.Time)
 	}
 	files  *ownFiles
@@ -32,19 +31,19 @@ type running struct {
 // logQueue counts the log lines that were dropped: a *logger.Queue.
 type logQueue interface{ Dropped() logger.Drops }
 
-// Status is everything that is known.
+// Status returns the state of the supervisor and of all its plugins.
 func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
 	s, err := d.System.Status(ctx)
 	if err != nil {
 		return s, err
 	}
 	s.Fetches = d.packages.Fetches()
-	refused, err := d.manager.Refused()
-	if err != nil { // no reason to tell nothing
+	quarantined, err := d.manager.Refused()
+	if err != nil { // the rest of the status is good
 		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
 	}
-	addQuarantined(s.Plugins, refused)
-	if n, limit, since := d.watched.Unwatched(); n > 0 { // EV-31
+	addQuarantined(s.Plugins, quarantined)
+	if n, limit, since := d.tracker.Unwatched(); n > 0 { // EV-31
 		s.Problems = append(s.Problems, plugin.Problem{
 			What: "open files", Since: since,
 			Why: fmt.Sprintf("%d plugins are watched by scan, every 10 s: the limit of open files (%d) is too low", n, limit),
@@ -63,8 +62,8 @@ func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
 	return s, nil
 }
 
-// ChangePlugin rejects a bad name, and what the manager cannot do, before it is
-// accepted.
+// ChangePlugin requests a change. It rejects a bad name, and a change that the
+// manager does not support, before the request is accepted.
 func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
 	err := plugin.CheckName(c.Name)
 	if err == nil && (c.Version != "" || c.Kind == plugin.ChangeInstall || c.Kind == plugin.ChangeUpgrade) {
@@ -79,10 +78,11 @@ func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
 	return d.System.ChangePlugin(ctx, c)
 }
 
-func addQuarantined(views []plugin.View, refused []plugin.QuarantinedVersion) {
+// addQuarantined adds the versions in quarantine to the view of their plugin.
+func addQuarantined(views []plugin.View, quarantined []plugin.QuarantinedVersion) {
 	for i := range views {
 		v := &views[i]
-		for _, b := range refused {
+		for _, b := range quarantined {
 			if b.Name == v.Name && !v.Duplicate {
 				v.Quarantined = append(v.Quarantined, b)
 			}

@@ -21,8 +21,8 @@ import (
 	"pluginsupervisor/supervisor"
 )
 
-// patience is how long a test waits for what takes a moment.
-const patience = 20 * time.Second
+// timeLimit bounds each wait of a test.
+const timeLimit = 20 * time.Second
 
 func TestNewRejects(t *testing.T) {
 	root, plane := supervisor.WithRoot("/var/lib/x"), supervisor.WithControlPlane("http://127.0.0.1:1")
@@ -56,7 +56,8 @@ func TestNewRejects(t *testing.T) {
 	}
 }
 
-// newSupervisor returns a Supervisor on a root short enough for a socket.
+// newSupervisor returns a Supervisor on a new root, whose path is short enough for
+// a socket.
 func newSupervisor(t *testing.T, more ...supervisor.Option) (s *supervisor.Supervisor, root string) {
 	t.Helper()
 	root, err := os.MkdirTemp("", "sv")
@@ -76,7 +77,7 @@ func newOn(t *testing.T, root string, more ...supervisor.Option) *supervisor.Sup
 	return s
 }
 
-// run runs s until stop is called, which returns the result of Run.
+// run starts s; stop stops it and returns the result of Run.
 func run(t *testing.T, s *supervisor.Supervisor) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,7 +87,7 @@ func run(t *testing.T, s *supervisor.Supervisor) (stop func() error) {
 	case <-s.Started():
 	case err := <-result:
 		t.Fatalf("Run: %v", err)
-	case <-time.After(patience):
+	case <-time.After(timeLimit):
 		t.Fatal("not started")
 	}
 	return func() error {
@@ -94,13 +95,13 @@ func run(t *testing.T, s *supervisor.Supervisor) (stop func() error) {
 		select {
 		case err := <-result:
 			return err
-		case <-time.After(patience):
+		case <-time.After(timeLimit):
 			return errors.New("run does not return")
 		}
 	}
 }
 
-// wantNotRunning checks that every request is answered by ErrNotRunning and why.
+// wantNotRunning checks that every request returns ErrNotRunning with the reason.
 func wantNotRunning(t *testing.T, s *supervisor.Supervisor, why string) {
 	t.Helper()
 	ctx := t.Context()
@@ -123,10 +124,10 @@ func TestRequestsOutsideOfRun(t *testing.T) {
 	stop := run(t, s)
 	status, err := s.Status(t.Context())
 	if err != nil || status.Supervisor.PID != os.Getpid() {
-		t.Errorf("status of a running one: %+v, %v", status.Supervisor, err)
+		t.Errorf("Status while it runs: %+v, %v; want the own pid", status.Supervisor, err)
 	}
 	if err := s.StopPlugin(t.Context(), "none"); !errors.Is(err, plugin.ErrNoPlugin) {
-		t.Errorf("stop of a plugin that does not exist: %v", err)
+		t.Errorf("StopPlugin of a plugin that is not installed: got %v, want ErrNoPlugin", err)
 	}
 	for name, err := range map[string]error{
 		"bad name": s.UpgradePlugin(t.Context(), "../a", "1"), "no version": s.UpgradePlugin(t.Context(), "a", ""), "nil function": s.Follow(t.Context(), nil),
@@ -136,14 +137,14 @@ func TestRequestsOutsideOfRun(t *testing.T) {
 		}
 	}
 	if err := s.Run(t.Context()); !errors.Is(err, supervisor.ErrAlreadyRun) {
-		t.Errorf("a second Run: %v", err)
+		t.Errorf("a second Run: got %v, want ErrAlreadyRun", err)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	wantNotRunning(t, s, "Run has returned")
 	if err := s.Run(t.Context()); !errors.Is(err, supervisor.ErrAlreadyRun) {
-		t.Errorf("Run after the end: %v", err)
+		t.Errorf("Run after it has returned: got %v, want ErrAlreadyRun", err)
 	}
 }
 
@@ -153,10 +154,10 @@ func TestRunRejects(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := s.Run(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "before the start") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want context.Canceled, before the start", err)
 		}
 		if files, _ := os.ReadDir(root); len(files) > 0 {
-			t.Errorf("it made %v", files)
+			t.Errorf("Run created %v, want nothing", files)
 		}
 		wantNotRunning(t, s, "Run has returned")
 	})
@@ -170,7 +171,7 @@ func TestRunRejects(t *testing.T) {
 			t.Errorf("Status: got %v", err)
 		}
 	})
-	t.Run("EV-15 a root that another one runs on", func(t *testing.T) {
+	t.Run("EV-15 a root that another supervisor uses", func(t *testing.T) {
 		s, root := newSupervisor(t)
 		stop := run(t, s)
 		if err := newOn(t, root).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another supervisor has root "+root) {
@@ -180,7 +181,7 @@ func TestRunRejects(t *testing.T) {
 			t.Error(err)
 		}
 		if err := run(t, newOn(t, root))(); err != nil {
-			t.Errorf("the next one on the root: %v", err)
+			t.Errorf("a Supervisor after that on the same root: %v", err)
 		}
 	})
 }
@@ -209,9 +210,9 @@ func TestTwoInOneProcess(t *testing.T) {
 	}
 }
 
-// UP-05: the handler of the program is asked first, then upgrade.hook; what the
-// one or the other takes over is in the journal, with nothing done about it.
-func TestUpdatesTakenOver(t *testing.T) {
+// UP-05: the handler of the program is asked first, then upgrade.hook. An update
+// that one of them handles is in the journal, and the supervisor does not make it.
+func TestUpdatesHandledOutside(t *testing.T) {
 	plane := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == control.PathUpdate {
 			fmt.Fprint(w, `{"plugin":[{"name":"byhandler","version":"2.0"},{"name":"byhook","version":"2.0"}]}`)
@@ -245,25 +246,25 @@ func TestUpdatesTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := run(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
-	taken, following := make(chan string, 100), make(chan error, 1)
+	handled, following := make(chan string, 100), make(chan error, 1)
 	go func() {
 		following <- s.Follow(ctx, func(e plugin.Entry) {
 			if e.Cause == "update to 2.0 taken over by the update handler" {
 				select {
-				case taken <- e.Plugin:
-				default: // enough
+				case handled <- e.Plugin:
+				default: // more than the test needs
 				}
 			}
 		})
 	}()
 	for seen := map[string]bool{}; len(seen) < 2; {
-		if err := s.CheckUpdates(ctx); err != nil { // again: Follow may not have begun
-			t.Fatalf("taken over %v, then: %v", seen, err)
+		if err := s.CheckUpdates(ctx); err != nil { // repeated, as Follow may not have begun
+			t.Fatalf("handled %v, then: %v", seen, err)
 		}
 		select {
-		case name := <-taken:
+		case name := <-handled:
 			seen[name] = true
 		case <-time.After(200 * time.Millisecond):
 		}

@@ -13,8 +13,8 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// checkIntervalKeys are the keys of the file of the existing product that sets
-// intervals, see layout.CheckIntervals (TM-06).
+// checkIntervalKeys maps the keys of the existing product's file of intervals, see
+// layout.CheckIntervals, to ours (TM-06).
 var checkIntervalKeys = map[string]string{
 	"pluginHealthScanInterval":  "intervals.scan",
 	"pluginHealthPullInterval":  "intervals.pull",
@@ -22,11 +22,11 @@ var checkIntervalKeys = map[string]string{
 	"pluginListReportInterval":  "intervals.inventory",
 }
 
-// maxCheckInterval is how much of it is read, in bytes.
+// maxCheckInterval bounds how much of the file is read, in bytes.
 const maxCheckInterval = 64 << 10
 
-// readCheckInterval reads the file below root, if there is one. It is not ours
-// and never prevents the start: what is wrong is skipped with a warning.
+// readCheckInterval reads the file below root, if it exists. Another program writes
+// it, so it never prevents the start: a malformed part is skipped with a warning.
 func readCheckInterval(root string) ([]setting, []Warning) {
 	path := layout.CheckIntervals(root)
 	// Without O_NONBLOCK a pipe in the file's place would block for ever.
@@ -45,8 +45,8 @@ func readCheckInterval(root string) ([]setting, []Warning) {
 	return parseCheckInterval(path, string(text))
 }
 
-// parseCheckInterval reads key=seconds pairs with commas between them; a line
-// break does as well. Of a key that is given twice the last one counts.
+// parseCheckInterval parses key=seconds pairs, separated by commas or line breaks.
+// The last pair of a key wins.
 func parseCheckInterval(path, text string) ([]setting, []Warning) {
 	var set []setting
 	var warnings []Warning
@@ -66,6 +66,7 @@ func parseCheckInterval(path, text string) ([]setting, []Warning) {
 	return set, warnings
 }
 
+// parsePair parses key=seconds. why is "" if it is valid.
 func parsePair(pair string) (s setting, why string) {
 	name, seconds, ok := strings.Cut(pair, "=")
 	name, seconds = strings.TrimSpace(name), strings.TrimSpace(seconds)
@@ -85,7 +86,7 @@ func parsePair(pair string) (s setting, why string) {
 	return setting{key: k, text: text}, ""
 }
 
-// describeCause is what is behind an error of the file system, without the path.
+// describeCause returns the text of a file system error without the path.
 func describeCause(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {

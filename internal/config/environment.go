@@ -7,9 +7,9 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// readEnvironment are the variables that are set, in the order of the
-// table. One that begins like ours and is none is worth a warning only: other
-// programs use the prefix as well.
+// readEnvironment returns the settings of the environment, in the order of the
+// table. An unknown variable with our prefix is only a warning: other programs use
+// the prefix as well.
 func readEnvironment(environ []string) ([]setting, []Warning) {
 	values := map[string]string{}
 	var warnings []Warning
@@ -23,7 +23,7 @@ func readEnvironment(environ []string) ([]setting, []Warning) {
 			values[name] = text
 			continue
 		}
-		w := Warning{Where: name, Text: "is no setting"}
+		w := Warning{Where: name, Text: "is not a setting"}
 		if s := yamlfile.Suggest(strings.ToLower(name), names); s != "" {
 			w.Text += fmt.Sprintf("; did you mean %s?", strings.ToUpper(s))
 		}
@@ -38,7 +38,8 @@ func readEnvironment(environ []string) ([]setting, []Warning) {
 	return set, warnings
 }
 
-// listVariables are the names in lower case, as suggest wants them.
+// listVariables returns the names of the variables in lower case, for
+// yamlfile.Suggest.
 func listVariables() []string {
 	var names []string
 	for _, k := range keys {

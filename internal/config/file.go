@@ -11,29 +11,29 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// setting is a value for a key and where it comes from.
+// setting is the value of a key and where it was set.
 type setting struct {
 	key   key
 	text  string
 	where string
 }
 
-// document is what a file says.
+// document holds the settings of a file.
 type document struct {
 	yamlfile.Document
 	settings []setting
 	plugins  map[string]Plugin
-	limits   map[string]string // where each limit was set, by its whole name
+	limits   map[string]string // where each limit was set, by its full name
 }
 
-// parseFile reads the text of a file; name is what mistakes call it.
+// parseFile parses the text of a file; mistakes contain name.
 func parseFile(name string, text []byte) *document {
 	d := &document{Document: yamlfile.Document{Name: name}, plugins: map[string]Plugin{}, limits: map[string]string{}}
 	d.Section("", d.Parse(text), listKeyNames(), d.readValue)
 	return d
 }
 
-// readValue reads one key's value.
+// readValue reads the value of one key.
 func (d *document) readValue(name string, n *yaml.Node) {
 	k, _ := findKeyNamed(name)
 	if k.isFileOnly() {
@@ -45,7 +45,7 @@ func (d *document) readValue(name string, n *yaml.Node) {
 	}
 }
 
-// readPlugin reads what is set for one plugin.
+// readPlugin reads the settings of one plugin.
 func (d *document) readPlugin(name string, k, v *yaml.Node) {
 	if err := plugin.CheckName(name); err != nil {
 		d.Wrong(k.Line, pluginsKey, fmt.Sprintf("%v; allowed: %s", err, plugin.NameRule))
@@ -65,6 +65,7 @@ func (d *document) readPlugin(name string, k, v *yaml.Node) {
 	d.plugins[name] = p
 }
 
+// readLimit reads one limit of a plugin.
 func (d *document) readLimit(into *service.Limits, prefix, word string, k, v *yaml.Node) {
 	for _, l := range limits {
 		if l.name != word {

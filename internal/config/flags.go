@@ -7,12 +7,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagAliases are second names of flags.
+// flagAliases maps flags to their second names.
 var flagAliases = map[string]string{"admin-socket": "socket"}
 
-// AddFlags adds a flag for each named key, or for every key when none is
-// named; a name that is no key panics. What the flags are given is judged by
-// Load, together with everything else.
+// AddFlags adds a flag for each named key, or for every key when none is named. It
+// panics for a name that is not a key. Load checks the values of the flags.
 func AddFlags(fs *pflag.FlagSet, names ...string) {
 	defaults := Default()
 	for _, name := range names {
@@ -35,15 +34,15 @@ func AddFlags(fs *pflag.FlagSet, names ...string) {
 	}
 }
 
-// flagText is a flag that keeps what it was given.
+// flagText is a flag that keeps its text.
 type flagText struct{ text, word string }
 
 func (f *flagText) String() string     { return f.text }
 func (f *flagText) Set(s string) error { f.text = s; return nil }
 func (f *flagText) Type() string       { return f.word }
 
-// readFlags are the flags that were given. Relative paths are meant from
-// where the command was typed.
+// readFlags returns the settings of the flags that were given. Relative paths are
+// resolved from the current folder.
 func readFlags(fs *pflag.FlagSet) []setting {
 	if fs == nil {
 		return nil

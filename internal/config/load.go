@@ -13,12 +13,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Sources are where a configuration is read from. The zero value gives the
-// defaults, and what BASE/config/PluginCheckInterval says.
+// Sources names the sources of a configuration. The zero value stands for the
+// defaults and BASE/config/PluginCheckInterval.
 type Sources struct {
 	File      string         // the YAML file; "" for none
-	FileNamed bool           // somebody named it, so it must exist
-	Environ   []string       // as os.Environ has it
+	FileNamed bool           // the file must exist
+	Environ   []string       // in the form of os.Environ
 	Flags     *pflag.FlagSet // parsed, with the flags of AddFlags; may be nil
 	Settings  []Setting      // of a program that embeds the supervisor
 }
@@ -26,16 +26,16 @@ type Sources struct {
 // Setting is the value of a key that a program sets.
 type Setting struct {
 	Key, Text string
-	Where     string // what sets it, for errors
+	Where     string // for errors, such as the name of a function
 }
 
-// resolveSettings returns the settings of a program, and a mistake for each key
-// that does not exist.
+// resolveSettings returns the settings of a program, and a mistake for each unknown
+// key.
 func resolveSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mistake) {
 	for _, s := range given {
 		k, ok := findKeyNamed(s.Key)
 		if !ok {
-			text := fmt.Sprintf("%q is no key of the configuration", s.Key)
+			text := fmt.Sprintf("%q is not a key of the configuration", s.Key)
 			if near := yamlfile.Suggest(s.Key, listKeyNames()); near != "" {
 				text += fmt.Sprintf("; did you mean %s?", near)
 			}
@@ -48,9 +48,9 @@ func resolveSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mista
 }
 
 // Load reads the sources, each overriding the one before: defaults,
-// PluginCheckInterval (TM-06), file, environment, flags, settings. The error joins one
-// *yamlfile.Mistake for everything that is wrong, also where it was overridden; then
-// there is no configuration.
+// PluginCheckInterval (TM-06), file, environment, flags, settings. The error joins a
+// *yamlfile.Mistake for each mistake, also of an overridden value; then the
+// configuration is empty.
 func Load(src Sources) (Config, []Warning, error) {
 	doc := readFile(src)
 	environment, warnings := readEnvironment(src.Environ)
@@ -60,7 +60,7 @@ func Load(src Sources) (Config, []Warning, error) {
 	c := Default()
 	c.origins = map[string]string{}
 	mistakes := append(doc.Mistakes, unknown...)
-	for _, s := range given { // the root comes first: a file below it may set more
+	for _, s := range given { // the root first: PluginCheckInterval is below it
 		if s.key.name == "root" {
 			_ = s.key.setText(&c, s.text)
 		}
@@ -87,7 +87,7 @@ func Load(src Sources) (Config, []Warning, error) {
 	return c, append(warnings, c.findOddities()...), nil
 }
 
-// readFile reads the YAML file, if there is one.
+// readFile reads the YAML file, if it exists.
 func readFile(src Sources) *document {
 	if src.File == "" {
 		return parseFile("", nil)
@@ -102,7 +102,7 @@ func readFile(src Sources) *document {
 	return parseFile(src.File, text)
 }
 
-// readBounded reads a file as far as it matters to tell whether it is too long.
+// readBounded reads a file up to one byte more than is allowed.
 func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// writeFile puts text into a file of the given name and returns its path.
+// writeFile writes text to a new file of the given name and returns its path.
 func writeFile(t testing.TB, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -67,13 +67,13 @@ func TestNothingSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(Default(), mustLoad(t, src), ignoreOrigins); diff != "" {
-				t.Errorf("not the defaults (-want +got):\n%s", diff)
+				t.Errorf("differs from the defaults (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// The defaults are those of the design, and none is what validation refuses.
+// The defaults are those of the design, and all are valid.
 func TestDefaults(t *testing.T) {
 	c := Default()
 	for _, k := range keys {
@@ -82,14 +82,14 @@ func TestDefaults(t *testing.T) {
 		}
 		var other Config
 		if err := k.setText(&other, k.formatValue(&c)); err != nil {
-			t.Errorf("%s: default %q %v", k.name, k.formatValue(&c), err)
+			t.Errorf("%s: default %q is rejected: %v", k.name, k.formatValue(&c), err)
 		}
 		if got := k.formatValue(&other); got != k.formatValue(&c) {
-			t.Errorf("%s: %q became %q", k.name, k.formatValue(&c), got)
+			t.Errorf("%s: default %q is read as %q", k.name, k.formatValue(&c), got)
 		}
 	}
 	if m := c.findConflicts(); m != nil {
-		t.Errorf("conflicts: %v", m)
+		t.Errorf("the defaults conflict: %v", m)
 	}
 	for name, want := range map[string]string{
 		"intervals.scan": "15m", "intervals.pull": "5m", "intervals.update": "30m", "intervals.inventory": "24h",
@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 		"install.stall": "30s", "install.min_rate": "1KiB", "install.fetch_timeout": "6h", "logs.max_size": "10MiB", "logs.keep": "3",
 	} {
 		if k, _ := findKeyNamed(name); k.formatValue(&c) != want {
-			t.Errorf("%s is %s by default, want %s", name, k.formatValue(&c), want)
+			t.Errorf("default of %s is %s, want %s", name, k.formatValue(&c), want)
 		}
 	}
 }
@@ -132,8 +132,8 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TM-06: the file is looked for below the root that the other sources name.
-func TestRootDecidesAboutPluginCheckInterval(t *testing.T) {
+// TM-06: PluginCheckInterval is read from the root that the other sources set.
+func TestPluginCheckIntervalIsBelowTheRoot(t *testing.T) {
 	root := filepath.Dir(filepath.Dir(writeFile(t, "config/PluginCheckInterval", "pluginHealthScanInterval=77")))
 	other := writeFile(t, "s.yaml", "root: /nowhere\n")
 	for name, src := range map[string]Sources{
@@ -147,8 +147,8 @@ func TestRootDecidesAboutPluginCheckInterval(t *testing.T) {
 	}
 }
 
-// Every key can be set in the file, in the environment and by a flag, and is
-// shown with where it was set; what is shown means the same when it is read.
+// Every key can be set in the file, in the environment and by a flag, and is shown
+// with its origin; the shown text is read as the same configuration.
 func TestEveryKey(t *testing.T) {
 	samples := map[string]string{
 		"root": "/srv/x", "instance_id": "host-7", "control_plane.url": "https://cp.example:8443/base", "manager": "/opt/acs",
@@ -171,7 +171,7 @@ func TestEveryKey(t *testing.T) {
 				text = "/some/file"
 			}
 		}
-		fix := map[string]string{ // the other half of what goes together only
+		fix := map[string]string{ // the other key of a pair
 			"control_plane.cert_file": "control_plane.key_file", "control_plane.key_file": "control_plane.cert_file",
 			"restart.backoff_initial": "restart.backoff_max",
 		}
@@ -248,7 +248,7 @@ func TestSocketPath(t *testing.T) {
 	}
 }
 
-// Paths on the command line are meant from where it was typed.
+// Relative paths on the command line are resolved from the current folder.
 func TestRelativeFlags(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// YAML writes every key with the value in effect, as a file that Load reads
-// again. Behind what was set, a comment tells where.
+// YAML formats every key with its effective value, as a file that Load reads. A
+// comment names the origin of a value that is not a default.
 func (c Config) YAML() ([]byte, error) {
 	var tree yamlfile.Tree
 	for _, k := range keys {
@@ -30,6 +30,7 @@ func (c Config) YAML() ([]byte, error) {
 	return b, nil
 }
 
+// buildPluginsNode returns the section of the plugins.
 func (c *Config) buildPluginsNode() *yaml.Node {
 	all := yamlfile.NewSection()
 	if len(c.Plugins) == 0 {
@@ -54,6 +55,7 @@ func (c *Config) buildPluginsNode() *yaml.Node {
 	return all
 }
 
+// addOrigin adds the origin of a key as a comment, unless it is a default.
 func (c *Config) addOrigin(key string, n *yaml.Node) *yaml.Node {
 	if at := c.origins[key]; at != "" {
 		if strings.ContainsFunc(at, func(r rune) bool { return !strconv.IsPrint(r) }) {

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// textKind is text that a function checks, and may bring into its usual form.
+// textKind is the kind of a text that a function checks and may normalize.
 type textKind struct {
 	name  string
 	allow string
@@ -32,7 +32,7 @@ func (textKind) Text(field any) string { return *field.(*string) }
 func (k textKind) Allowed() string     { return k.allow }
 func (k textKind) Word() string        { return k.name }
 
-// pathWord is the word of kinds that hold a path.
+// pathWord is the word of the kinds of paths.
 const pathWord = "path"
 
 // The kinds of text.
@@ -46,7 +46,7 @@ var (
 	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, allowEmpty(checkListen)}
 )
 
-// commandKind is a program with its arguments.
+// commandKind is the kind of a program with its arguments.
 var commandKind = yamlfile.List{Rule: "an absolute path and arguments, or nothing; ", Check: func(entries []string) error {
 	if len(entries) == 0 {
 		return nil
@@ -57,6 +57,7 @@ var commandKind = yamlfile.List{Rule: "an absolute path and arguments, or nothin
 	return nil
 }}
 
+// allowEmpty returns a check that also allows "".
 func allowEmpty(check func(string) (string, error)) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if s == "" {
@@ -76,7 +77,7 @@ func checkAbsolute(s string) (string, error) {
 	return filepath.Clean(s), nil
 }
 
-// maxSocketPath is what the kernel leaves for the path of a unix socket, in bytes.
+// maxSocketPath is the kernel's limit for the path of a unix socket, in bytes.
 const maxSocketPath = 107
 
 func checkSocket(s string) (string, error) {
@@ -112,20 +113,20 @@ func checkURL(s string) (string, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "", errors.New("is neither http:// nor https://")
 	case u.Hostname() == "":
-		return "", errors.New("names no host")
+		return "", errors.New("has no host")
 	case u.User != nil:
 		return "", errors.New("holds a user; use control_plane.token_file or cert_file")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
 		return "", errors.New("has a query or fragment")
 	}
 	if p := u.Port(); p != "" && !isPort(p) {
-		return "", errors.New("has an impossible port")
+		return "", errors.New("has an invalid port")
 	}
 	return s, nil
 }
 
-// bracketIPv6 returns the URL with its host in brackets, as it has to be where
-// that is an IPv6 address, perhaps with a port; "" where it is none, or has them.
+// bracketIPv6 returns the URL with its IPv6 address in brackets. It returns "" if the
+// host is not an IPv6 address or has brackets.
 func bracketIPv6(s string) string {
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {
@@ -139,8 +140,8 @@ func bracketIPv6(s string) string {
 	if strings.Count(host, ":") < 2 || strings.ContainsAny(host, "[]@") {
 		return ""
 	}
-	// What follows the last colon is a port where the rest is an address too:
-	// ::1:8700 is both, and no one has a control plane at such an address.
+	// The text behind the last colon is a port if the rest is an address too:
+	// ::1:8700 is both, and is not the address of a control plane.
 	i := strings.LastIndexByte(host, ':')
 	if before, port := host[:i], host[i+1:]; isPort(port) && net.ParseIP(before) != nil {
 		return scheme + "://[" + before + "]:" + port + path
@@ -174,7 +175,7 @@ func checkListen(s string) (string, error) {
 		return "", errors.New("is not host:port")
 	}
 	if !isPort(port) {
-		return "", errors.New("has an impossible port")
+		return "", errors.New("has an invalid port")
 	}
 	return s, nil
 }

@@ -14,14 +14,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxExitOutput is how much of a plugin's log goes with its exit, in bytes.
+// maxExitOutput is how much of a plugin's log is kept with its exit, in bytes.
 const maxExitOutput = 4 << 10
 
-// newTracker makes what follows the plugins' processes: by their cgroups where
-// there are any (EV-02), by pidfds elsewhere (EV-03). With subreap, the process
-// becomes the parent of what its children leave behind. unlimited holds what of
-// the configured limits cannot be enforced, by plugin (EV-17).
-func newTracker(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.Tracker, unlimited map[string][]string, err error) {
+// newTracker returns the tracker of the plugins' processes: by cgroup where there
+// are cgroups (EV-02), else by pidfd (EV-03). With subreap, the process becomes a
+// child subreaper. unenforced holds the configured limits that cannot be enforced,
+// by plugin (EV-17).
+func newTracker(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *process.Tracker, unenforced map[string][]string, err error) {
 	root, err := filepath.EvalSymlinks(cfg.Root)
 	if err != nil {
 		return nil, nil, err
@@ -29,9 +29,9 @@ func newTracker(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *pro
 	tree, err := cgroup.Open(cgroup.Options{Root: root, Log: log})
 	switch {
 	case errors.Is(err, cgroup.ErrNone):
-		log.WithField("cause", err.Error()).Info("No cgroups for plugins, their processes are watched one by one")
+		log.WithField("cause", err.Error()).Info("No cgroups for plugins: their processes are watched one by one")
 	case err != nil:
-		log.WithError(err).Warn("No cgroups for plugins, their processes are watched one by one")
+		log.WithError(err).Warn("No cgroups for plugins: their processes are watched one by one")
 	}
 	t, err = process.NewTracker(process.TrackerOptions{
 		Tree: tree, Plugins: layout.Plugins(cfg.Root), Log: log,
@@ -41,17 +41,17 @@ func newTracker(cfg config.Config, subreap bool, log logrus.FieldLogger) (t *pro
 		return nil, nil, err
 	}
 	if !subreap {
-		log.Debug("Orphans of plugins go to init, their exit codes are not known")
+		log.Debug("Not a child subreaper: exit codes of daemons are unknown")
 	} else if err := t.Subreap(); err != nil {
-		log.WithError(err).Warn("Orphans of plugins go to init, their ends are seen later")
+		log.WithError(err).Warn("Cannot become a child subreaper: exit codes of daemons are unknown")
 	}
-	unlimited = map[string][]string{}
+	unenforced = map[string][]string{}
 	for name, p := range cfg.Plugins {
 		limits := plugin.Limits{CPU: p.Limits.CPU, Memory: int64(p.Limits.Memory), PIDs: p.Limits.PIDs}
 		if why := t.SetLimits(name, limits); len(why) > 0 {
-			unlimited[name] = why
+			unenforced[name] = why
 			log.WithFields(logrus.Fields{"plugin": name, "cause": why}).Warn("Limits are not enforced")
 		}
 	}
-	return t, unlimited, nil
+	return t, unenforced, nil
 }
