@@ -16,17 +16,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// errReached ends the wait for a state.
+// errReached stops following events: the awaited event has come.
 var errReached = errors.New("reached")
 
-// waiter waits for what happens to one plugin.
+// waiter waits for events of one plugin.
 type waiter struct {
 	client *admin.Client
 	name   string
-	after  uint64 // the last entry that was looked at
+	after  uint64 // number of the last known entry of the journal
 }
 
-// skipPast takes what happened until now as known.
+// skipPast marks the entries until now as known.
 func (a *waiter) skipPast(ctx context.Context) error {
 	newest, err := a.client.ReadEvents(ctx, state.Filter{Limit: 1})
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
@@ -38,7 +38,7 @@ func (a *waiter) skipPast(ctx context.Context) error {
 	return nil
 }
 
-// readView is the plugin as it is.
+// readView returns the current state of the plugin.
 func (a *waiter) readView(ctx context.Context) (plugin.View, error) {
 	snapshot, err := a.client.Status(ctx)
 	if err != nil {
@@ -51,9 +51,9 @@ func (a *waiter) readView(ctx context.Context) (plugin.View, error) {
 	return *v, nil
 }
 
-// waitForState waits until the plugin comes into the state, or judge says that it
-// will not. A supervisor that ends is waited for as well.
-func (a *waiter) waitForState(ctx context.Context, want plugin.State, judge func(plugin.Entry) error) error {
+// waitForState waits until the plugin reaches the state or check returns an error.
+// If the supervisor exits, it waits for the next one.
+func (a *waiter) waitForState(ctx context.Context, want plugin.State, check func(plugin.Entry) error) error {
 	for {
 		err := a.client.FollowEvents(ctx, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
 			a.after = e.Seq
@@ -63,7 +63,7 @@ func (a *waiter) waitForState(ctx context.Context, want plugin.State, judge func
 			case e.To == want:
 				return errReached
 			default:
-				return judge(e)
+				return check(e)
 			}
 		})
 		switch {
@@ -78,7 +78,7 @@ func (a *waiter) waitForState(ctx context.Context, want plugin.State, judge func
 	}
 }
 
-// timeoutError says in which state the plugin is instead, after all the time there was.
+// timeoutError returns an error with the state of the plugin after the timeout.
 func (a *waiter) timeoutError(ctx context.Context, waited time.Duration) error {
 	v, err := a.readView(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func (a *waiter) timeoutError(ctx context.Context, waited time.Duration) error {
 	return fmt.Errorf("%s is %s after %s%s", a.name, v.State, waited, why)
 }
 
-// withExitNone makes the lack of a supervisor end the program with exitNone.
+// withExitNone gives an error for a missing supervisor or plugin the code exitNone.
 func withExitNone(err error) error {
 	if errors.Is(err, admin.ErrNoSupervisor) || errors.Is(err, plugin.ErrNoPlugin) {
 		return withExitCode(exitNone, err)
@@ -127,7 +127,7 @@ func listStateNames() (names []string) {
 	return names
 }
 
-// waitResult is the good answer of `wait`, for programs.
+// waitResult is the JSON output of wait.
 type waitResult struct {
 	Name  string       `json:"name"`
 	State plugin.State `json:"state"`
@@ -140,21 +140,22 @@ func newWaitCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "wait NAME --for=STATE",
-		Short: "Wait until a plugin is in a state",
-		Long: `Wait until a plugin is in a state, or has been in it since this command began.
+		Short: "Wait for a plugin to reach a state",
+		Long: `Wait for a plugin to reach a state. A state that it reached and left again while
+this command ran counts.
 
-It exits 0 then, 1 when the time is over, 4 when there is no such plugin or no
-supervisor.`,
+Exit status: 0 when the state is reached, 1 after the timeout, 4 for no such
+plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
 	settings := addRootSettings(cmd)
 	acceptOnePlugin(cmd, settings)
-	cmd.Flags().Var(&want, "for", "the `state`, such as running, stopped or crash-loop")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "wait no longer than this `time`")
+	cmd.Flags().Var(&want, "for", "`state` to wait for, such as running, stopped or crash-loop")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "longest `time` to wait")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(listStateNames(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if want.state == nil || timeout <= 0 {
-			return withExitCode(exitUsage, errors.New("--for must be given, and --timeout be positive (try --help)"))
+			return withExitCode(exitUsage, errors.New("--for is required, and --timeout must be positive (try --help)"))
 		}
 		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {

@@ -11,13 +11,15 @@ import (
 func newCancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel NAME",
-		Short: "Cancel the installation or upgrade of a plugin that is under way",
-		Long: `Cancel the installation, upgrade or rollback of a plugin that is under way.
+		Short: "Cancel an installation or upgrade",
+		Long: `Cancel the current installation, upgrade or rollback of a plugin.
 
-While the package is being fetched, the fetch ends and the plugin is not touched.
-While the version is being switched or proved, the old version is put back.
-It exits 0 when the supervisor has accepted the command; 1 when nothing is under
-way; 4 when there is no such plugin or no supervisor.`,
+While the package is being fetched, the fetch is stopped and the plugin is not
+touched. While the version is being switched or proved, the old version is
+restored.
+
+Exit status: 0 when the supervisor has accepted the command, 1 when there is
+nothing to cancel, 4 for no such plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
 	settings := addRootSettings(cmd)

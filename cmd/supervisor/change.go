@@ -19,14 +19,14 @@ import (
 
 func newUpgradeCommand() *cobra.Command {
 	return changeCommand{
-		use: "upgrade NAME[@VERSION]", short: "Make another version of a plugin the one that runs", asksControlPlane: true,
+		use: "upgrade NAME[@VERSION]", short: "Switch a plugin to another version", asksControlPlane: true,
 		more: `
-Without a VERSION it is the newest that the control plane has, if that is newer
-than the one on this host.
+Without a VERSION, the newest version of the control plane is installed if it is
+newer than the installed one.
 
-The new version has to prove itself for upgrade.prove. If it is worse than the
-old one was, that comes back, and the new one is refused for upgrade.quarantine,
-unless an operator names it again.`,
+The new version must run well for upgrade.prove. If it does worse than the old
+version, the old one is restored and the new one is blocked for
+upgrade.quarantine, unless an operator names it again.`,
 		parse: func(cmd *cobra.Command, cfg config.Config, _ *view.Bar, arg string) (request, error) {
 			if !strings.Contains(arg, "@") {
 				return requestNewest(cmd, cfg, arg, true)
@@ -36,13 +36,13 @@ unless an operator names it again.`,
 	}.build()
 }
 
-// request is what an operator wants of a plugin.
+// request is a change of a plugin that an operator requests.
 type request struct {
 	change plugin.Change
-	staged *install.Staged // its package, where that had to be looked into; nil: it had not
+	staged *install.Staged // its package, if that was inspected; else nil
 }
 
-// discardStaged removes the package, unless it was put in place.
+// discardStaged removes the staged package, unless it was installed.
 func (w request) discardStaged() error {
 	if w.staged == nil {
 		return nil
@@ -50,8 +50,8 @@ func (w request) discardStaged() error {
 	return w.staged.Discard()
 }
 
-// send has the supervisor do it. A package that was looked into is handed over
-// with the order, so that nothing can become of it before it is installed.
+// send sends the request to the supervisor. A package that was inspected is handed
+// over with it, so that the same package is installed.
 func (w request) send(ctx context.Context, client *admin.Client) (accepted string, err error) {
 	o := w.change
 	if w.staged != nil {
@@ -65,8 +65,8 @@ func (w request) send(ctx context.Context, client *admin.Client) (accepted strin
 	return accepted, err
 }
 
-// requestVersion is an operator's wish for NAME@VERSION, where only NAME may hold a
-// further @ (SPEC 1).
+// requestVersion returns the request for NAME@VERSION, where NAME may contain an @
+// (SPEC 1).
 func requestVersion(arg string) (request, error) {
 	at := strings.LastIndexByte(arg, '@')
 	name, version := arg[:at], arg[at+1:]
@@ -78,10 +78,10 @@ func requestVersion(arg string) (request, error) {
 
 func newRollbackCommand() *cobra.Command {
 	return changeCommand{
-		use: "rollback NAME", short: "Make the version before the one that runs",
+		use: "rollback NAME", short: "Go back to a plugin's previous version",
 		more: `
-The version that is left is not installed again for upgrade.quarantine, whatever
-the control plane offers, unless an operator says so.`,
+The replaced version is blocked for upgrade.quarantine, even if the control plane
+assigns it, unless an operator names it again.`,
 		parse: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (request, error) {
 			return request{change: plugin.Change{Kind: plugin.ChangeRollback, Name: arg, Origin: plugin.FromOperator}}, checkName(arg)
 		},
@@ -92,8 +92,8 @@ func newRemoveCommand() *cobra.Command {
 	return changeCommand{
 		use: "remove NAME", short: "Remove a plugin from this host",
 		more: `
-It is stopped, and asked by --uninstall; if it refuses, it stays and is started
-again.`,
+The plugin is stopped and its --uninstall is run. If that fails, the plugin stays
+installed and is started again.`,
 		parse: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (request, error) {
 			return request{change: plugin.Change{Name: arg, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}}, checkName(arg)
 		},
@@ -107,19 +107,20 @@ func checkName(arg string) error {
 	return nil
 }
 
-// changeResult is how a change ended, for programs.
+// changeResult is the result of a change, as JSON output.
 type changeResult struct {
 	Accepted string `json:"accepted,omitempty"`
 	Result   string `json:"result,omitempty"` // with --wait, or without a supervisor
 	Failed   bool   `json:"failed,omitempty"`
 }
 
-// changeCommand is a command that changes which version of a plugin is on the host:
-// by the supervisor, or without one by itself, under the same locks.
+// changeCommand is a command that changes the installed version of a plugin: by the
+// supervisor or, if none runs, in this process under the same locks.
 type changeCommand struct {
 	use, short, more string
-	asksControlPlane bool // the control plane, to know what is wanted
-	// parse is what the argument comes to. It is errNewest if there is nothing to do.
+	asksControlPlane bool // the argument may need a request to the control plane
+	// parse returns the request for the argument, or an upToDateError if there is
+	// nothing to do.
 	parse func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (request, error)
 }
 
@@ -134,9 +135,12 @@ func (c changeCommand) build() *cobra.Command {
 		Long: c.short + `.
 ` + c.more + `
 
-Done by the supervisor, if one runs: then it exits 0 when that has accepted the
-order, and with --wait when it is done. Without one it is done at once. It exits
-1 when it was refused or failed, 4 when there is no such plugin.`,
+If a supervisor runs, it makes the change, and this command exits when the request
+is accepted, or with --wait when the change is finished. Otherwise this command
+makes the change itself.
+
+Exit status: 0 on success, 1 when the change is rejected or fails, 4 for no such
+plugin.`,
 		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	place := []string{"root", "admin.socket"}
@@ -145,8 +149,8 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd, place...)
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: no longer than this `time`")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the change is finished")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: longest `time` to wait")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if timeout <= 0 {
 			return withExitCode(exitUsage, errors.New("--timeout must be positive (try --help)"))
@@ -174,14 +178,15 @@ order, and with --wait when it is done. Without one it is done at once. It exits
 			return withExitNone(err)
 		}
 		if *output == asText && done.Result == "" && bar != nil {
-			defer fmt.Fprintf(cmd.ErrOrStderr(), "It goes on by itself: `supervisor status %s` shows how, --wait waits.\n", wanted.change.Name)
+			defer fmt.Fprintf(cmd.ErrOrStderr(), "The supervisor makes the change: `supervisor status %s` shows its progress, --wait waits for its end.\n", wanted.change.Name)
 		}
 		return done.print(cmd, *output)
 	}
 	return cmd
 }
 
-// makeChange has the supervisor do it, or does it.
+// makeChange sends the request to the supervisor, or makes the change itself if
+// none runs.
 func makeChange(cmd *cobra.Command, cfg config.Config, w request, bar *view.Bar, wait bool, timeout time.Duration) (done changeResult, err error) {
 	o := w.change
 	a := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
@@ -189,19 +194,20 @@ func makeChange(cmd *cobra.Command, cfg config.Config, w request, bar *view.Bar,
 		done.Accepted, err = w.send(cmd.Context(), a.client)
 	}
 	switch {
-	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs, so it has to do it
+	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs: only it may make the change
 		err = withExitNone(err)
 	case errors.Is(err, admin.ErrNoSupervisor):
 		done.Result, done.Failed, err = changeDirectly(cmd, cfg, w, bar)
 	case err == nil && wait:
 		if bar == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is done\n", done.Accepted)
+			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is finished\n", done.Accepted)
 		}
 		done.Result, done.Failed, err = a.waitForChange(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
 	}
 	return done, err
 }
 
+// print prints the result. A failed change is an error.
 func (c changeResult) print(cmd *cobra.Command, as format) error {
 	out := cmd.OutOrStdout()
 	switch {

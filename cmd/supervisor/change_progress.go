@@ -20,14 +20,14 @@ import (
 	"pluginsupervisor/supervisor"
 )
 
-// waitForChange waits for the end of the change, showing how it gets on, and tells
-// how it was.
+// waitForChange waits until the change is finished, shows its progress, and returns
+// its result.
 func (a *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	defer showProgress(limited, bar, o, prove, func(ctx context.Context) []plugin.FetchProgress {
 		s, err := a.client.Status(ctx)
-		if err != nil { // it is waited for all the same
+		if err != nil { // only the progress is not shown
 			return nil
 		}
 		return s.Fetches
@@ -45,7 +45,7 @@ func (a *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.B
 		case errors.Is(err, errReached):
 			return result, failed, nil
 		case limited.Err() != nil && ctx.Err() == nil:
-			return "", false, fmt.Errorf("not done within %s, it goes on", within)
+			return "", false, fmt.Errorf("not finished within %s; the supervisor continues", within)
 		case !errors.Is(err, admin.ErrNoSupervisor):
 			return "", false, err
 		}
@@ -53,18 +53,18 @@ func (a *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.B
 	}
 }
 
-// progressInterval is how often it is looked how a change gets on.
+// progressInterval is how often the progress of a change is read.
 const progressInterval = 250 * time.Millisecond
 
-// showProgress keeps the bar up to date, until the end it returns is called. prove
-// is for how long a new version is watched.
-func showProgress(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.FetchProgress) (end func()) {
+// showProgress updates the bar until the returned function is called. prove is how
+// long a new version must run well.
+func showProgress(ctx context.Context, bar *view.Bar, o plugin.Change, prove time.Duration, fetches func(context.Context) []plugin.FetchProgress) (stop func()) {
 	if bar == nil {
 		return func() {}
 	}
 	more := ""
 	if prove > 0 && o.Kind != plugin.ChangeRemove {
-		more = "; it has to prove itself for " + view.FormatSpan(prove)
+		more = "; the new version must run well for " + view.FormatSpan(prove)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -86,7 +86,7 @@ func showProgress(ctx context.Context, bar *view.Bar, o plugin.Change, prove tim
 	}
 }
 
-// changeDirectly does it in this process: no supervisor runs.
+// changeDirectly makes the change in this process, while no supervisor runs.
 func changeDirectly(cmd *cobra.Command, cfg config.Config, w request, bar *view.Bar) (result string, failed bool, err error) {
 	log, err := newLogger(cfg.Log, bar.Above(cmd.ErrOrStderr()))
 	if err != nil {
@@ -94,7 +94,7 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w request, bar *view.
 	}
 	logger.KeepWithoutReader()
 	out := logger.QueueLog(log)
-	defer func() { _ = out.Close(logger.FlushWithin) }() // nothing is left to say so to
+	defer func() { _ = out.Close(logger.FlushWithin) }() // there is no other place to report it
 	direct, err := supervisor.OpenDirect(cfg, log)
 	if err != nil {
 		return "", false, err

@@ -10,7 +10,7 @@ import (
 func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check the configuration, or show what holds",
+		Short: "Check or print the effective configuration",
 		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -21,7 +21,7 @@ func newConfigCommand() *cobra.Command {
 func newConfigCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check the configuration: exit 0, or 2 with one line for each mistake",
+		Short: "Check the configuration: exit 0, or 2 with one line per mistake",
 		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
@@ -37,7 +37,7 @@ func newConfigCheckCommand() *cobra.Command {
 		if *output == asJSON {
 			return writeJSON(cmd.OutOrStdout(), map[string]bool{"ok": true})
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is good")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
 		return err
 	}
 	return cmd
@@ -46,7 +46,7 @@ func newConfigCheckCommand() *cobra.Command {
 func newConfigShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Show the configuration that holds: defaults, file, environment and flags together",
+		Short: "Print the effective configuration: defaults, file, environment and flags combined",
 		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)

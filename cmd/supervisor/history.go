@@ -16,25 +16,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// readHistory is what the journal holds, the oldest first: as the supervisor tells
-// it, or, when it does not answer, as its files do.
+// readHistory returns the entries of the journal, oldest first: from the supervisor
+// or, if it does not answer, from the files.
 func readHistory(cmd *cobra.Command, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
 	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ReadEvents(cmd.Context(), f)
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v\nsupervisor: reading the journal's files instead\n", err)
+		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v\nsupervisor: reading the files of the journal instead\n", err)
 		return readJournalFiles(cmd.ErrOrStderr(), cfg, f)
 	}
 	return entries, printDamage(cmd.ErrOrStderr(), err)
 }
 
-// readJournalFiles is what the journal's files hold.
+// readJournalFiles returns the entries in the files of the journal.
 func readJournalFiles(stderr io.Writer, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
 	entries, err := state.ReadJournal(layout.Supervisor(cfg.Root), f)
 	return entries, printDamage(stderr, err)
 }
 
-// printDamage says that there is damage, and makes it no error: what could be read
-// is good.
+// printDamage prints the error of damaged entries and returns nil for it: the other
+// entries are good.
 func printDamage(stderr io.Writer, err error) error {
 	if damage := (*state.SkippedError)(nil); errors.As(err, &damage) {
 		fmt.Fprintln(stderr, "supervisor:", damage)
@@ -43,7 +43,7 @@ func printDamage(stderr io.Writer, err error) error {
 	return err
 }
 
-// listNames are those of the installed plugins.
+// listNames returns the names of the installed plugins.
 func listNames(ctx context.Context, cfg config.Config) ([]string, error) {
 	list, err := listInstalled(ctx, cfg)
 	if err != nil {
@@ -58,8 +58,7 @@ func listNames(ctx context.Context, cfg config.Config) ([]string, error) {
 	return names, nil
 }
 
-// checkInstalled is an error that ends the program with exitNone unless the plugin
-// is installed.
+// checkInstalled returns an error with exitNone unless the plugin is installed.
 func checkInstalled(ctx context.Context, cfg config.Config, name string) error {
 	known, err := listNames(ctx, cfg)
 	if err == nil && !slices.Contains(known, name) {
@@ -68,12 +67,12 @@ func checkInstalled(ctx context.Context, cfg config.Config, name string) error {
 	return err
 }
 
-// noPluginError ends the program with exitNone.
+// noPluginError returns the error of a missing plugin, with exitNone.
 func noPluginError(name string) error {
 	return withExitCode(exitNone, fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name))
 }
 
-// acceptOnePlugin makes a command take one plugin's name, which the shell completes.
+// acceptOnePlugin makes a command accept one plugin name, which the shell completes.
 func acceptOnePlugin(cmd *cobra.Command, settings *settings) {
 	cmd.Args = checkArguments(cobra.ExactArgs(1))
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -84,8 +83,7 @@ func acceptOnePlugin(cmd *cobra.Command, settings *settings) {
 	}
 }
 
-// completeNames are what the shell completes a plugin's name with; none when
-// nothing can be known.
+// completeNames returns the plugin names for shell completion, none on an error.
 func completeNames(cmd *cobra.Command, settings *settings) []string {
 	cfg, _, err := settings.loadConfig(cmd)
 	if err != nil {

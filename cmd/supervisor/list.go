@@ -22,12 +22,12 @@ func newListCommand() *cobra.Command {
 	var remote bool
 	cmd := &cobra.Command{
 		Use:   "list [--remote [NAME]]",
-		Short: "List the installed plugins, or what the control plane has for this host",
-		Long: `List the installed plugins, with or without a supervisor running.
+		Short: "List installed plugins, or with --remote available ones",
+		Long: `List the installed plugins. Without a supervisor the plugin database is read.
 
-With --remote it lists the packages that the control plane has for this host, the
-newest version of each plugin first; of one plugin, if a NAME is given. It exits 4
-then when there is none.`,
+With --remote, list the packages that the control plane has for this host, newest
+version first, or only those of the plugin NAME. Exit status: 4 if there are none
+of NAME.`,
 		Args: checkArguments(func(cmd *cobra.Command, args []string) error {
 			if remote {
 				return cobra.MaximumNArgs(1)(cmd, args)
@@ -37,7 +37,7 @@ then when there is none.`,
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd, "root", "admin.socket", controlPlaneKey)
-	cmd.Flags().BoolVar(&remote, "remote", false, "list what the control plane has")
+	cmd.Flags().BoolVar(&remote, "remote", false, "list available plugins: packages of the control plane")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
@@ -48,7 +48,7 @@ then when there is none.`,
 		}
 		list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ListPlugins(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
-			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: no supervisor is running; this is what the plugin database says")
+			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: no supervisor is running; the list comes from the plugin database")
 			list, err = listRecorded(cmd.Context(), cfg)
 		}
 		if err != nil {
@@ -63,8 +63,8 @@ then when there is none.`,
 	return cmd
 }
 
-// listInstalled is what is installed: as the supervisor tells it, or, when it does
-// not answer, as the plugin database does.
+// listInstalled returns the installed plugins: from the supervisor or, if it does
+// not answer, from the plugin database.
 func listInstalled(ctx context.Context, cfg config.Config) (admin.List, error) {
 	list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ListPlugins(ctx)
 	if err != nil {
@@ -73,8 +73,8 @@ func listInstalled(ctx context.Context, cfg config.Config) (admin.List, error) {
 	return list, nil
 }
 
-// listRecorded is what the plugin database lists. Where there is no installation at
-// all, none is begun.
+// listRecorded returns the plugins of the plugin database. It creates nothing if
+// there is no installation.
 func listRecorded(ctx context.Context, cfg config.Config) (admin.List, error) {
 	if _, err := os.Stat(layout.Plugins(cfg.Root)); errors.Is(err, fs.ErrNotExist) {
 		return admin.List{Plugins: []admin.Installed{}}, nil

@@ -24,7 +24,7 @@ import (
 func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Make plugins: wrap a program, begin a new one, pack a folder",
+		Short: "Make packages: wrap a program, create a plugin, pack a folder",
 		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -32,7 +32,7 @@ func newPluginCommand() *cobra.Command {
 	return cmd
 }
 
-// packageFlags holds the flags of the commands that write a package.
+// packageFlags holds the flags of commands that write a package.
 type packageFlags struct {
 	output string
 	keys   []string
@@ -40,12 +40,13 @@ type packageFlags struct {
 
 func addPackageFlags(cmd *cobra.Command) *packageFlags {
 	p := &packageFlags{}
-	cmd.Flags().StringVar(&p.output, "output", "", "package `file`; NAME-VERSION-linux-ARCH.zip in the current folder, if none is given")
-	cmd.Flags().StringArrayVar(&p.keys, "sign", nil, "sign the package with this private key `file`, into PACKAGE.sig beside it; may be given again")
+	cmd.Flags().StringVar(&p.output, "output", "", "package `file`; by default NAME-VERSION-linux-ARCH.zip in the current folder")
+	cmd.Flags().StringArrayVar(&p.keys, "sign", nil, "sign the package with this private key `file`: write PACKAGE.sig beside it; can be repeated")
 	return p
 }
 
-// writePackage writes and checks a package, signs it if it is to be, and says so.
+// writePackage writes and checks a package, signs it if there are keys, and prints
+// the result.
 func (p *packageFlags) writePackage(cmd *cobra.Command, files []pack.File) error {
 	made, err := pack.Make(cmd.Context(), files, p.output)
 	if err != nil {
@@ -67,7 +68,7 @@ func (p *packageFlags) writePackage(cmd *cobra.Command, files []pack.File) error
 	return err
 }
 
-// findWarnings returns what may not work on a host, as far as can be seen on this one.
+// findWarnings returns possible problems on hosts, as far as this host shows them.
 func findWarnings(made *pack.Made) (warnings []string) {
 	if made.Service == nil {
 		return nil
@@ -76,12 +77,12 @@ func findWarnings(made *pack.Made) (warnings []string) {
 		warnings = append(warnings, err.Error())
 	}
 	if needs, has := made.Service.VerbTimeout(), made.Config.Record().Plugin().Timeout; has < needs {
-		warnings = append(warnings, fmt.Sprintf("config.json: timeout is %v, starting and stopping may take %v by service.yaml", has, needs))
+		warnings = append(warnings, fmt.Sprintf("config.json: timeout is %v, but service.yaml allows %v for starting and stopping", has, needs))
 	}
 	return warnings
 }
 
-// withExitRefused gives what a host would refuse the exit status that says so.
+// withExitRefused gives the error of a package that hosts reject its exit status.
 func withExitRefused(err error) error {
 	if refusal := (*pkgcheck.Error)(nil); errors.As(err, &refusal) {
 		return withExitCode(exitRefused, err)
@@ -92,8 +93,8 @@ func withExitRefused(err error) error {
 	return err
 }
 
-// marshalPackageConfig returns the config.json of a plugin whose program the shim runs
-// (AP-08). The arch is a word of packages.
+// marshalPackageConfig returns the config.json of a plugin that the shim runs (AP-08).
+// arch is in the form of packages.
 func marshalPackageConfig(name, version, arch string, s service.Service) ([]byte, error) {
 	text, err := json.MarshalIndent(struct {
 		Name       string `json:"name"`
@@ -108,8 +109,8 @@ func marshalPackageConfig(name, version, arch string, s service.Service) ([]byte
 	return append(text, '\n'), err
 }
 
-// findShim returns the shim for a machine: the file that was named, or the one
-// beside our executable.
+// findShim returns the shim for an architecture: the named file, or the one beside
+// this executable.
 func findShim(named, arch string) (pack.File, error) {
 	f := pack.File{Name: layout.Shim, Mode: 0o755, Path: named}
 	if named == "" {
@@ -122,21 +123,21 @@ func findShim(named, arch string) (pack.File, error) {
 	program, err := pack.ReadProgram(f.Path)
 	switch {
 	case err != nil:
-		return f, fmt.Errorf("no shim for %s: %w; `make build` makes it, --shim FILE names it", arch, err)
+		return f, fmt.Errorf("cannot read the shim for %s: %w; run `make build`, or name it by --shim FILE", arch, err)
 	case program.Arch != "" && program.Arch != arch:
-		return f, withExitCode(exitUsage, fmt.Errorf("%s is for %s, the package for %s", f.Path, program.Arch, arch))
+		return f, withExitCode(exitUsage, fmt.Errorf("%s is built for %s, but the package is for %s", f.Path, program.Arch, arch))
 	}
 	return f, nil
 }
 
 // addShimFlags adds the flags --shim and --arch.
 func addShimFlags(cmd *cobra.Command) (shim, arch *string) {
-	shim = cmd.Flags().String("shim", "", "plugin-shim `file` for the package; plugin-shim-ARCH beside this program, if none is given")
-	arch = cmd.Flags().String("arch", runtime.GOARCH, "machine that the package is for: amd64 or arm64")
+	shim = cmd.Flags().String("shim", "", "plugin-shim `file` for the package; by default plugin-shim-ARCH beside this program")
+	arch = cmd.Flags().String("arch", runtime.GOARCH, "architecture of the hosts: amd64 or arm64")
 	return shim, arch
 }
 
-// parseArch returns the word of packages for a machine.
+// parseArch returns an architecture in the form of packages.
 func parseArch(arch string) (string, error) {
 	if arch != "amd64" && arch != "arm64" {
 		return "", withExitCode(exitUsage, fmt.Errorf("--arch %q; allowed: amd64, arm64", arch))

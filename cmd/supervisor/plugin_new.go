@@ -20,9 +20,8 @@ import (
 	"pluginsupervisor/internal/service"
 )
 
-// skeletons holds a folder for each language, with NAME where the plugin's name
-// belongs, also in the names of files. A file that ends in .tmpl is one that Go
-// would take for its own.
+// skeletons holds a folder per language. NAME stands for the name of the plugin, also
+// in file names. Files that the go command must not read end in .tmpl.
 //
 //go:embed all:skeleton
 var skeletons embed.FS
@@ -31,13 +30,13 @@ func newPluginNewCommand() *cobra.Command {
 	var lang, shim string
 	cmd := &cobra.Command{
 		Use:   "new NAME",
-		Short: "Begin a plugin: a folder that can be packed as it is",
-		Long: `Begin a plugin: a folder NAME with a small program, the service.yaml by which it
-is run, config.json and a README. It can be packed as it is.`,
+		Short: "Create the folder of a new plugin",
+		Long: `Create a folder NAME with a small program, a service.yaml that says how to run it,
+config.json and a README. The folder can be packed without changes.`,
 		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&lang, "lang", "sh", "`language` of the program: sh or go")
-	cmd.Flags().StringVar(&shim, "shim", "", "plugin-shim `file`; plugin-shim-ARCH beside this program, if none is given")
+	cmd.Flags().StringVar(&shim, "shim", "", "plugin-shim `file`; by default plugin-shim-ARCH beside this program")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := args[0]
 		if err := pack.CheckNames(name, "0"); err != nil {
@@ -49,13 +48,13 @@ is run, config.json and a README. It can be packed as it is.`,
 		if err := createPlugin(name, lang, shim); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: see %s/README.md; pack it by `supervisor plugin pack %s`\n", name, name, name)
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: see %s/README.md; pack it with `supervisor plugin pack %s`\n", name, name, name)
 		return err
 	}
 	return cmd
 }
 
-// createPlugin makes the folder of a plugin. After an error it is removed.
+// createPlugin creates the folder of a plugin, and removes it after an error.
 func createPlugin(name, lang, shim string) (err error) {
 	from, err := findShim(shim, runtime.GOARCH)
 	if err != nil {
@@ -106,6 +105,7 @@ func createPlugin(name, lang, shim string) (err error) {
 	return nil
 }
 
+// createFile writes a new file, and the folders that it needs.
 func createFile(path string, text []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

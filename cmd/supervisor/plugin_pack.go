@@ -20,10 +20,10 @@ import (
 func newPluginPackCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pack DIR",
-		Short: "Pack a folder as a package",
-		Long: `Pack a folder as a package, with the mode bits of its files, and check it as hosts
-do. Left out is what is no part of a package: .git and the like, and what a run
-of the plugin in that folder left.`,
+		Short: "Pack a folder into a package",
+		Long: `Pack a folder into a package, with the mode bits of its files, and check it as
+hosts do. Files that do not belong in a package are left out: .git and the like,
+and files of a run of the plugin in that folder.`,
 		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	packaging := addPackageFlags(cmd)
@@ -38,7 +38,7 @@ of the plugin in that folder left.`,
 		}
 		files = slices.DeleteFunc(files, func(f pack.File) bool {
 			isOlder := strings.HasPrefix(f.Name, name+"-") && (strings.HasSuffix(f.Name, ".zip") || strings.HasSuffix(f.Name, ".zip.sig"))
-			if isOlder { // made here before
+			if isOlder { // an earlier package of this command
 				left = append(left, f.Name)
 			}
 			return isOlder
@@ -51,8 +51,8 @@ of the plugin in that folder left.`,
 	return cmd
 }
 
-// checkFolder returns the name of the plugin in a folder, or what is wrong with the
-// folder, with all mistakes of its service.yaml.
+// checkFolder returns the name of the plugin in a folder. The error joins all
+// mistakes of its service.yaml.
 func checkFolder(dir string) (name string, err error) {
 	c, err := record.ReadPackageConfig(dir)
 	switch {

@@ -16,20 +16,21 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// remoteList is the answer of `list --remote`, for programs.
+// remoteList is the JSON output of list --remote.
 type remoteList struct {
 	Packages []view.Available `json:"packages"`
 }
 
-// listRemote shows what the control plane has for this host; name "" is any.
+// listRemote prints the packages that the control plane has for this host, with an
+// empty name those of all plugins.
 func listRemote(cmd *cobra.Command, cfg config.Config, name string, as format) error {
 	if name != "" {
 		if err := checkName(name); err != nil {
 			return err
 		}
 	}
-	found, err := askControlPlane(cmd, cfg, func(ctx context.Context, plane *control.Client) ([]control.Package, error) {
-		return plane.ListPackages(ctx, name, "")
+	found, err := askControlPlane(cmd, cfg, func(ctx context.Context, client *control.Client) ([]control.Package, error) {
+		return client.ListPackages(ctx, name, "")
 	})
 	if err != nil {
 		return err
@@ -61,7 +62,7 @@ func listRemote(cmd *cobra.Command, cfg config.Config, name string, as format) e
 	return err
 }
 
-// findVersion is the version of a plugin that is installed, "" if none is.
+// findVersion returns the installed version of a plugin, "" for none.
 func findVersion(l admin.List, name string) string {
 	i := slices.IndexFunc(l.Plugins, func(p admin.Installed) bool { return p.Name == name && !p.Duplicate && p.State != plugin.StateRemoved })
 	if i < 0 {
@@ -70,16 +71,15 @@ func findVersion(l admin.List, name string) string {
 	return l.Plugins[i].Version
 }
 
-// upToDateError says that there is nothing to do.
+// upToDateError says that no newer version is available.
 type upToDateError struct{ text string }
 
 func (e upToDateError) Error() string { return e.text }
 
-// requestNewest is an operator's wish for the newest version of a plugin that
-// the control plane has. It is errNewest when nothing newer than the installed
-// one is there: nobody who names no version wants an older one. The plugin has
-// to be on the host if mustBe.
-func requestNewest(cmd *cobra.Command, cfg config.Config, name string, mustBe bool) (request, error) {
+// requestNewest returns the request for the newest version of the control plane. It
+// returns an upToDateError if that is not newer than the installed one: a command
+// without a version never downgrades. With mustExist, the plugin must be installed.
+func requestNewest(cmd *cobra.Command, cfg config.Config, name string, mustExist bool) (request, error) {
 	if err := checkName(name); err != nil {
 		return request{}, err
 	}
@@ -88,11 +88,11 @@ func requestNewest(cmd *cobra.Command, cfg config.Config, name string, mustBe bo
 		return request{}, err
 	}
 	here := findVersion(list, name)
-	if here == "" && mustBe {
+	if here == "" && mustExist {
 		return request{}, noPluginError(name)
 	}
-	newest, err := askControlPlane(cmd, cfg, func(ctx context.Context, plane *control.Client) (control.Package, error) {
-		return plane.NewestPackage(ctx, name)
+	newest, err := askControlPlane(cmd, cfg, func(ctx context.Context, client *control.Client) (control.Package, error) {
+		return client.NewestPackage(ctx, name)
 	})
 	switch {
 	case errors.Is(err, control.ErrNotListed):
@@ -100,9 +100,9 @@ func requestNewest(cmd *cobra.Command, cfg config.Config, name string, mustBe bo
 	case err != nil:
 		return request{}, err
 	case here == newest.Version:
-		return request{}, upToDateError{fmt.Sprintf("%s: %s is the newest there is, and installed", name, here)}
+		return request{}, upToDateError{fmt.Sprintf("%s: the newest version, %s, is installed", name, here)}
 	case here != "" && plugin.CompareVersions(newest.Version, here) <= 0:
-		return request{}, upToDateError{fmt.Sprintf("%s: %s is installed, the control plane has nothing newer than %s", name, here, newest.Version)}
+		return request{}, upToDateError{fmt.Sprintf("%s: %s is installed; the newest version of the control plane is %s", name, here, newest.Version)}
 	}
 	return request{change: plugin.Change{Name: name, Version: newest.Version, Origin: plugin.FromOperator}}, nil
 }

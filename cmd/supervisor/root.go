@@ -13,27 +13,28 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-const longHelp = `Keeps the plugins of this host running and tells the control plane about them.
+const longHelp = `Keeps the plugins of this host running and reports their state to the control
+plane.
 
-Every setting is a key in the configuration file, an environment variable
-SUPERVISOR_… and a flag; a flag wins over the environment, which wins over the
-file. ` + "`supervisor config show`" + ` prints what holds.`
+Every setting is a key of the configuration file, an environment variable
+SUPERVISOR_… and a flag. A flag overrides the environment, which overrides the
+file. ` + "`supervisor config show`" + ` prints the effective configuration.`
 
-// execute is the program: data on stdout, everything else on stderr.
+// execute runs the command line: data on stdout, everything else on stderr.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) exitCode {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	code, say := splitExitCode(root.ExecuteContext(ctx))
-	stderr = root.ErrOrStderr() // run has put a queue before it
-	if say != nil {
-		for line := range strings.SplitSeq(say.Error(), "\n") {
+	code, shown := splitExitCode(root.ExecuteContext(ctx))
+	stderr = root.ErrOrStderr() // a queue, if run has set one
+	if shown != nil {
+		for line := range strings.SplitSeq(shown.Error(), "\n") {
 			fmt.Fprintln(stderr, "supervisor: "+line)
 		}
 	}
 	if queue, ok := stderr.(*logger.Queue); ok {
-		_ = queue.Close(logger.FlushWithin) // nothing is left to say so to
+		_ = queue.Close(logger.FlushWithin) // there is no other place to report it
 	}
 	return code
 }
@@ -45,7 +46,7 @@ func newRoot() *cobra.Command {
 		Long:          longHelp,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		// An unknown command would otherwise show the help and exit 0.
+		// Without this, an unknown command prints the help and exits 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return withExitCode(exitUsage, fmt.Errorf("no such command: %s (try --help)", args[0]))
@@ -66,7 +67,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// checkArguments makes what is wrong with a command's arguments a usage error.
+// checkArguments returns check with its error as a usage error.
 func checkArguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -96,15 +97,15 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
-// addOutput gives a command the flag -o.
+// addOutput adds the flag -o to a command.
 func addOutput(cmd *cobra.Command) *format {
 	f := asText
-	cmd.Flags().VarP(&f, "output", "o", "text or json")
+	cmd.Flags().VarP(&f, "output", "o", "output `format`: text or json")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return &f
 }
 
-// writeJSON writes v for programs, and for people who look at it.
+// writeJSON writes v as indented JSON.
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

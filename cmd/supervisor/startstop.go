@@ -13,60 +13,58 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// commandResult is the answer of an order, for programs.
+// commandResult is the JSON output of a command to the supervisor.
 type commandResult struct {
 	Accepted string       `json:"accepted"`
 	State    plugin.State `json:"state,omitzero"` // with --wait
 }
 
 func newStartCommand() *cobra.Command {
-	cmd, order := newLifecycleCommand(admin.CommandStart, plugin.StateRunning, "Start a plugin, also one that an operator stopped")
+	cmd, sent := newLifecycleCommand(admin.CommandStart, plugin.StateRunning, "Start a plugin, also a stopped one")
 	cmd.Long += `
 
-A plugin that another program works on is started when that has ended: it holds
-the plugin's name lock. With --force it is started all the same, unless it runs
-already.`
-	force := cmd.Flags().Bool("force", false, "do not wait for a program that works on the plugin")
+A plugin whose name lock another program holds is started when the lock is free.
+With --force it is started without waiting, unless it runs already.`
+	force := cmd.Flags().Bool("force", false, "do not wait for a program that holds the lock of the plugin")
 	cmd.PreRun = func(*cobra.Command, []string) {
 		if *force {
-			*order = admin.CommandForce
+			*sent = admin.CommandForce
 		}
 	}
 	return cmd
 }
 
 func newStopCommand() *cobra.Command {
-	cmd, _ := newLifecycleCommand(admin.CommandStop, plugin.StateStopped, "Stop a plugin; it stays so until it is started again")
+	cmd, _ := newLifecycleCommand(admin.CommandStop, plugin.StateStopped, "Stop a plugin; it stays stopped until it is started")
 	return cmd
 }
 
 func newRestartCommand() *cobra.Command {
-	cmd, _ := newLifecycleCommand(admin.CommandRestart, plugin.StateRunning, "Stop a plugin and start it")
+	cmd, _ := newLifecycleCommand(admin.CommandRestart, plugin.StateRunning, "Restart a plugin")
 	return cmd
 }
 
-// newLifecycleCommand has the supervisor do something to a plugin, after which it is
-// in the state want (EV-14). The order may be set anew until it is run.
-func newLifecycleCommand(o admin.Command, want plugin.State, short string) (cmd *cobra.Command, order *admin.Command) {
+// newLifecycleCommand returns a command that requests the state want of a plugin
+// (EV-14). The returned request may be changed until the command runs.
+func newLifecycleCommand(o admin.Command, want plugin.State, short string) (cmd *cobra.Command, sent *admin.Command) {
 	var (
 		wait    bool
 		timeout time.Duration
 	)
-	order = &o
+	sent = &o
 	cmd = &cobra.Command{
 		Use:   string(o) + " NAME",
 		Short: short,
 		Long: short + `.
 
-It exits 0 when the supervisor has accepted the order, and with --wait when the
-plugin is ` + want.String() + `; 1 when it has not, or is not; 4 when there is no such plugin
-or no supervisor.`,
+Exit status: 0 when the supervisor has accepted the command, with --wait when the
+plugin is ` + want.String() + `; 1 otherwise; 4 for no such plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
 	settings := addRootSettings(cmd)
 	acceptOnePlugin(cmd, settings)
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "with --wait: no longer than this `time`")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the plugin is "+want.String())
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "with --wait: longest `time` to wait")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if timeout <= 0 {
 			return withExitCode(exitUsage, errors.New("--timeout must be positive (try --help)"))
@@ -76,13 +74,13 @@ or no supervisor.`,
 			return err
 		}
 		a := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
-		if wait { // what comes after this is the order's doing
+		if wait { // later entries are results of the command
 			if err := a.skipPast(cmd.Context()); err != nil {
 				return err
 			}
 		}
 		var done commandResult
-		if done.Accepted, err = a.client.SendCommand(cmd.Context(), *order, a.name); err != nil {
+		if done.Accepted, err = a.client.SendCommand(cmd.Context(), *sent, a.name); err != nil {
 			return withExitNone(err)
 		}
 		out := cmd.OutOrStdout()
@@ -103,10 +101,10 @@ or no supervisor.`,
 		}
 		return nil
 	}
-	return cmd, order
+	return cmd, sent
 }
 
-// waitForCommand waits until the order was carried out.
+// waitForCommand waits until the plugin is in the state want.
 func (a *waiter) waitForCommand(ctx context.Context, want plugin.State, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

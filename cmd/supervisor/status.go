@@ -16,16 +16,17 @@ func newStatusCommand() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
-		Short: "Show how the plugins are, why, and what comes next",
-		Long: `Show how the plugins are, why, and what comes next; below them, whatever else
-an operator has to know.
+		Short: "Show every plugin, why, and what comes next",
+		Long: `Show every plugin, why it is in its state, and what comes next. Lines below the
+table show pending reports, problems, and packages that are fetched, unverified or
+blocked.
 
-It exits 0 when all is well, 3 when a plugin is not running as it should, and 4
-when there is no such plugin or no supervisor.`,
+Exit status: 0 when all is well, 3 when a plugin does not run as it should, 4 for
+no such plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
 	settings := addRootSettings(cmd)
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the supervisor itself and its timers")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the supervisor and its timers")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return completeNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
 	}
@@ -61,8 +62,8 @@ when there is no such plugin or no supervisor.`,
 	return cmd
 }
 
-// selectPlugins keeps the named plugins, all of them without a name, and says which
-// names nobody has.
+// selectPlugins removes all but the named plugins, none if there are no names. The
+// error has the names that no plugin has.
 func selectPlugins(s *plugin.Snapshot, names []string) (missing error) {
 	if len(names) == 0 {
 		return nil

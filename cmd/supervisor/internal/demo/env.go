@@ -19,10 +19,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// samples are the plugins of examples/ that the demo installs.
+// samples holds the plugins of examples/ that the demo installs.
 var samples = [...]string{"hello", "crash", "hang", "once"}
 
-// env is where the show takes place: the root and the programs that run.
+// env is the environment of the demo: its root and programs.
 type env struct {
 	bin          string
 	root         string
@@ -32,7 +32,7 @@ type env struct {
 	address      string // of the control plane, host:port
 }
 
-// checkBuilt tells what is missing in bin, and how to get it.
+// checkBuilt returns an error with the files that are missing in bin.
 func checkBuilt(bin string) error {
 	var missing []string
 	need := []string{"supervisor", "controlplane"}
@@ -53,28 +53,28 @@ func checkBuilt(bin string) error {
 func newEnv(bin string) (*env, error) {
 	root, err := os.MkdirTemp("", "supervisor-demo-")
 	if err != nil {
-		return nil, fmt.Errorf("create the demo's root: %w", err)
+		return nil, fmt.Errorf("create the root of the demo: %w", err)
 	}
-	// As the kernel will tell it of the processes in there.
+	// The path that the kernel reports for its processes.
 	if root, err = filepath.EvalSymlinks(root); err != nil {
-		return nil, fmt.Errorf("find the demo's root: %w", err)
+		return nil, fmt.Errorf("resolve the root of the demo: %w", err)
 	}
 	return &env{bin: bin, root: root, registry: registry.New(registry.Options{Root: root})}, nil
 }
 
-func (s *env) logFile(name string) string { return filepath.Join(s.root, name+".log") }
-func (s *env) pageURL() string            { return "http://" + s.address + "/" }
-func (s *env) socketPath() string         { return layout.Socket(s.root) }
+func (e *env) logFile(name string) string { return filepath.Join(e.root, name+".log") }
+func (e *env) pageURL() string            { return "http://" + e.address + "/" }
+func (e *env) socketPath() string         { return layout.Socket(e.root) }
 
-// unpackSample puts a version of a sample where a package's files are.
-func (s *env) unpackSample(name, version string) (record.PackageConfig, error) {
-	return s.unpackAs(name, version, name)
+// unpackSample copies a version of a sample to the folder of its package.
+func (e *env) unpackSample(name, version string) (record.PackageConfig, error) {
+	return e.unpackAs(name, version, name)
 }
 
-// unpackAs does so with the program of another sample.
-func (s *env) unpackAs(name, version, program string) (record.PackageConfig, error) {
-	from := filepath.Join(s.bin, "examples")
-	to := layout.Version(s.root, name, version)
+// unpackAs copies a version of a sample with the program of another sample.
+func (e *env) unpackAs(name, version, program string) (record.PackageConfig, error) {
+	from := filepath.Join(e.bin, "examples")
+	to := layout.Version(e.root, name, version)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return record.PackageConfig{}, fmt.Errorf("unpack %s: %w", name, err)
 	}
@@ -98,8 +98,8 @@ func (s *env) unpackAs(name, version, program string) (record.PackageConfig, err
 	return record.ReadPackageConfig(to)
 }
 
-// replaceVersion is a config.json with another version: all versions of a sample
-// are the same program.
+// replaceVersion returns a config.json with another version: all versions of a sample
+// have the same program.
 func replaceVersion(config []byte, version string) ([]byte, error) {
 	fields := map[string]any{}
 	if err := json.Unmarshal(config, &fields); err != nil {
@@ -110,44 +110,44 @@ func replaceVersion(config []byte, version string) ([]byte, error) {
 }
 
 // installSample unpacks a version of a sample and records it in the plugin database.
-func (s *env) installSample(ctx context.Context, name, version string) error {
-	config, err := s.unpackSample(name, version)
+func (e *env) installSample(ctx context.Context, name, version string) error {
+	config, err := e.unpackSample(name, version)
 	if err != nil {
 		return err
 	}
-	if _, err := s.registry.Put(ctx, config.Record()); err != nil {
+	if _, err := e.registry.Put(ctx, config.Record()); err != nil {
 		return fmt.Errorf("record %s: %w", name, err)
 	}
 	return nil
 }
 
-// runControlPlane starts the control plane: on a free port, and the next time
-// on the same, with what it knew.
-func (s *env) runControlPlane(ctx context.Context) error {
-	listen := s.address
+// runControlPlane starts the control plane on a free port, and after that on the same
+// port, with the same database.
+func (e *env) runControlPlane(ctx context.Context) error {
+	listen := e.address
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	file := filepath.Join(s.root, "controlplane.address")
-	c, err := spawnChild("control plane", filepath.Join(s.bin, "controlplane"), s.logFile("controlplane"),
-		"serve", "--listen", listen, "--address-file", file, "--database", filepath.Join(s.root, "controlplane.db"))
+	file := filepath.Join(e.root, "controlplane.address")
+	c, err := spawnChild("control plane", filepath.Join(e.bin, "controlplane"), e.logFile("controlplane"),
+		"serve", "--listen", listen, "--address-file", file, "--database", filepath.Join(e.root, "controlplane.db"))
 	if err != nil {
 		return err
 	}
-	s.controlPlane = c
+	e.controlPlane = c
 	return waitUntil(ctx, 30*time.Second, func() (bool, error) {
 		b, err := os.ReadFile(file)
-		s.address = strings.TrimSpace(string(b))
+		e.address = strings.TrimSpace(string(b))
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, c.exitError()
 		}
-		return s.address != "", err
+		return e.address != "", err
 	})
 }
 
-// runSupervisor starts the supervisor with periods short enough to watch.
-func (s *env) runSupervisor() error {
-	config := filepath.Join(s.root, "supervisor.yaml")
+// runSupervisor starts the supervisor with short intervals.
+func (e *env) runSupervisor() error {
+	config := filepath.Join(e.root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: demo
 control_plane: {url: %q}
@@ -156,34 +156,35 @@ first_run: {scan: 500ms, pull: 2s, update: 3s, inventory: 4s, jitter: 0s}
 avoid_window: 0s
 restart: {stagger: 500ms, backoff_initial: 1s, backoff_max: 5s, healthy_after: 3s}
 upgrade: {prove: 3s}
-`, s.root, "http://"+s.address)
+`, e.root, "http://"+e.address)
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	c, err := spawnChild("supervisor", filepath.Join(s.bin, "supervisor"), s.logFile("supervisor"), "run", "--config", config)
-	s.supervisor = c
+	c, err := spawnChild("supervisor", filepath.Join(e.bin, "supervisor"), e.logFile("supervisor"), "run", "--config", config)
+	e.supervisor = c
 	return err
 }
 
-// cleanUp ends all that the demo started, the plugins too, and removes the root.
-func (s *env) cleanUp(ctx context.Context, keep bool) error {
-	// The supervisor first, or it would start again what is stopped here.
-	failed := s.supervisor.stopProcess(ctx)
-	failed = errors.Join(failed, s.stopPlugins(ctx), s.controlPlane.stopProcess(ctx))
+// cleanUp stops all processes of the demo, plugins included, and removes the root
+// unless keep is set.
+func (e *env) cleanUp(ctx context.Context, keep bool) error {
+	// The supervisor first, or it restarts the stopped plugins.
+	failed := e.supervisor.stopProcess(ctx)
+	failed = errors.Join(failed, e.stopPlugins(ctx), e.controlPlane.stopProcess(ctx))
 	if keep {
 		return failed
 	}
-	if err := os.RemoveAll(s.root); err != nil {
-		failed = errors.Join(failed, fmt.Errorf("remove the demo's root: %w", err))
+	if err := os.RemoveAll(e.root); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("remove the root of the demo: %w", err))
 	}
 	return failed
 }
 
-// stopPlugins has every plugin stop itself. What runs then still, a verb that
-// was under way or a daemon that would not hear, is ended by the kernel's list.
-func (s *env) stopPlugins(ctx context.Context) error {
+// stopPlugins runs --stop of every plugin, and then kills all processes that still
+// run a program of the root.
+func (e *env) stopPlugins(ctx context.Context) error {
 	runner := process.NewRunner(process.Options{})
-	programs, err := filepath.Glob(filepath.Join(layout.Plugins(s.root), "*", "*", "*"))
+	programs, err := filepath.Glob(filepath.Join(layout.Plugins(e.root), "*", "*", "*"))
 	if err != nil {
 		return fmt.Errorf("find plugins: %w", err)
 	}
@@ -192,14 +193,14 @@ func (s *env) stopPlugins(ctx context.Context) error {
 		if filepath.Base(program) != filepath.Base(filepath.Dir(dir)) {
 			continue
 		}
-		// That it failed is seen below.
+		// After a failure the process is killed below.
 		runner.Run(ctx, process.Command{
 			Path: program, Args: []string{string(plugin.VerbStop)}, Timeout: 10 * time.Second,
 			Env: append(os.Environ(), process.PluginEnv(dir, "")...),
 		})
 	}
 	return waitUntil(ctx, 10*time.Second, func() (bool, error) {
-		left, err := listDaemons(s.root)
+		left, err := listDaemons(e.root)
 		for _, d := range left {
 			_ = syscall.Kill(d.pid, syscall.SIGKILL)
 		}
@@ -207,17 +208,17 @@ func (s *env) stopPlugins(ctx context.Context) error {
 	})
 }
 
-// errTimeout says that something did not come true in time.
-var errTimeout = errors.New("not seen")
+// errTimeout is wrapped by the error of waitUntil after its timeout.
+var errTimeout = errors.New("not true")
 
-// waitUntil asks until the answer is yes, an error, or patience is at its end.
-func waitUntil(ctx context.Context, patience time.Duration, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w within %v", errTimeout, patience))
+// waitUntil calls check until it returns true or an error, or until the timeout.
+func waitUntil(ctx context.Context, timeout time.Duration, check func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w within %v", errTimeout, timeout))
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if yes, err := ask(); yes || err != nil {
+		if done, err := check(); done || err != nil {
 			return err
 		}
 		select {
@@ -228,16 +229,16 @@ func waitUntil(ctx context.Context, patience time.Duration, ask func() (bool, er
 	}
 }
 
-// heartbeatAge is how long a plugin's heartbeat has not changed; 0 if there is none.
-func (s *env) heartbeatAge(name, version string) time.Duration {
-	info, err := os.Stat(filepath.Join(layout.Version(s.root, name, version), layout.Heartbeat))
+// heartbeatAge returns how long ago a plugin wrote its heartbeat, 0 if it never did.
+func (e *env) heartbeatAge(name, version string) time.Duration {
+	info, err := os.Stat(filepath.Join(layout.Version(e.root, name, version), layout.Heartbeat))
 	if err != nil {
 		return 0
 	}
 	return time.Since(info.ModTime())
 }
 
-// readTail is the last n lines of a file.
+// readTail returns the last n lines of a file.
 func readTail(path string, n int) string {
 	b, err := os.ReadFile(path)
 	if err != nil {

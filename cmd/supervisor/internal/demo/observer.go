@@ -13,7 +13,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// observer see what is, from three sides.
+// observer reads the state from the supervisor, the control plane and the kernel.
 type observer struct {
 	env   *env
 	admin *admin.Client
@@ -24,14 +24,14 @@ func newObserver(s *env) *observer {
 	return &observer{env: s, admin: admin.Dial(s.socketPath()), http: &http.Client{Timeout: 5 * time.Second}}
 }
 
-// observation is what was seen at one moment.
+// observation holds the state at one moment.
 type observation struct {
-	plugin.Snapshot            // what the supervisor says
-	reported        []reported // what the control plane says; nil when it is away
-	daemons         []daemon   // what the kernel says
+	plugin.Snapshot            // of the supervisor
+	reported        []reported // at the control plane; nil if it does not answer
+	daemons         []daemon   // of the kernel
 }
 
-// reported is one plugin as the control plane shows it.
+// reported is one plugin at the control plane.
 type reported struct {
 	Name     string        `json:"name"`
 	Version  string        `json:"version"`
@@ -39,23 +39,23 @@ type reported struct {
 	Reported time.Time     `json:"reported"`
 }
 
-// observe looks once. Only a supervisor that ended is an error: one that does not
-// answer yet is seen as knowing nothing.
-func (e *observer) observe(ctx context.Context) (observation, error) {
-	if err := e.env.supervisor.exitError(); err != nil {
+// observe reads the state once. It is an error if the supervisor has exited; while it
+// does not answer yet, its part is empty.
+func (o *observer) observe(ctx context.Context) (observation, error) {
+	if err := o.env.supervisor.exitError(); err != nil {
 		return observation{}, err
 	}
 	var s observation
-	s.Snapshot, _ = e.admin.Status(ctx)
-	s.reported, _ = e.listReported(ctx)
+	s.Snapshot, _ = o.admin.Status(ctx)
+	s.reported, _ = o.listReported(ctx)
 	var err error
-	if s.daemons, err = listDaemons(e.env.root); err != nil {
+	if s.daemons, err = listDaemons(o.env.root); err != nil {
 		return observation{}, fmt.Errorf("list processes: %w", err)
 	}
 	return s, nil
 }
 
-// findView is a plugin in the supervisor's words.
+// findView returns the state of a plugin at the supervisor.
 func (s observation) findView(name string) plugin.View {
 	for _, v := range s.Plugins {
 		if v.Name == name && !v.Duplicate {
@@ -65,7 +65,7 @@ func (s observation) findView(name string) plugin.View {
 	return plugin.View{}
 }
 
-// findReported is a plugin in the control plane's words.
+// findReported returns the state of a plugin at the control plane.
 func (s observation) findReported(name string) reported {
 	for _, r := range s.reported {
 		if r.Name == name {
@@ -75,17 +75,17 @@ func (s observation) findReported(name string) reported {
 	return reported{}
 }
 
-// findPID is the one daemon of a plugin's version, else 0.
+// findPID returns the pid of the only daemon of a version, else 0.
 func (s observation) findPID(name, version string) int { return findOnlyPID(s.daemons, name, version) }
 
-// listReported asks the control plane what it was told: by the one host there is.
-func (e *observer) listReported(ctx context.Context) ([]reported, error) {
+// listReported returns the plugins of the only host at the control plane.
+func (o *observer) listReported(ctx context.Context) ([]reported, error) {
 	var answer struct {
 		Hosts []struct {
 			Plugins []reported `json:"plugins"`
 		} `json:"hosts"`
 	}
-	if err := e.callControlPlane(ctx, http.MethodGet, "api/hosts", nil, &answer); err != nil {
+	if err := o.callControlPlane(ctx, http.MethodGet, "api/hosts", nil, &answer); err != nil {
 		return nil, err
 	}
 	if len(answer.Hosts) == 0 {
@@ -94,32 +94,34 @@ func (e *observer) listReported(ctx context.Context) ([]reported, error) {
 	return answer.Hosts[0].Plugins, nil
 }
 
-// assignVersion has the control plane offer a version.
-func (e *observer) assignVersion(ctx context.Context, name, version string) error {
+// assignVersion makes the control plane assign a version to its hosts.
+func (o *observer) assignVersion(ctx context.Context, name, version string) error {
 	body := map[string]any{"name": name, "version": version, "timeout": 30}
-	return e.callControlPlane(ctx, http.MethodPost, "api/offers", body, nil)
+	return o.callControlPlane(ctx, http.MethodPost, "api/offers", body, nil)
 }
 
-func (e *observer) callControlPlane(ctx context.Context, method, path string, body, into any) error {
+// callControlPlane sends a request and decodes the answer into into, unless that is
+// nil.
+func (o *observer) callControlPlane(ctx context.Context, method, path string, body, into any) error {
 	var b bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&b).Encode(body); err != nil {
-			return fmt.Errorf("ask the control plane: %w", err)
+			return fmt.Errorf("request to the control plane: %w", err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, e.env.pageURL()+path, &b)
+	req, err := http.NewRequestWithContext(ctx, method, o.env.pageURL()+path, &b)
 	if err != nil {
-		return fmt.Errorf("ask the control plane: %w", err)
+		return fmt.Errorf("request to the control plane: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := e.http.Do(req)
+	resp, err := o.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the control plane: %w", err)
+		return fmt.Errorf("request to the control plane: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
 	if err != nil {
-		return fmt.Errorf("ask the control plane: %w", err)
+		return fmt.Errorf("request to the control plane: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("the control plane answered %s: %s", resp.Status, answer)
@@ -128,7 +130,7 @@ func (e *observer) callControlPlane(ctx context.Context, method, path string, bo
 		return nil
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("read the control plane's answer: %w", err)
+		return fmt.Errorf("parse the answer of the control plane: %w", err)
 	}
 	return nil
 }

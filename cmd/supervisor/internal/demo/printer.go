@@ -12,15 +12,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// printer tells what happens, each line with the time since the beginning.
-// When its output cannot be written, the demo is cancelled.
+// printer prints the progress of the demo, each line with the time since its start.
+// If the output cannot be written, the demo is canceled.
 type printer struct {
-	out        *logger.Queue // so that nothing waits for a reader that stands still
+	out        *logger.Queue // nothing waits for a reader that does not read
 	paint      view.Paint
 	terminal   bool
 	began      time.Time
-	states     map[string]plugin.State // last told, by name and version
-	tableLines int                     // lines of the live table that is on the screen
+	states     map[string]plugin.State // last printed, by name and version
+	tableLines int                     // of the table on the screen
 }
 
 func newPrinter(out io.Writer, lost context.CancelFunc) *printer {
@@ -31,55 +31,55 @@ func newPrinter(out io.Writer, lost context.CancelFunc) *printer {
 	}
 }
 
-func (n *printer) elapsed() time.Duration { return time.Since(n.began) }
+func (p *printer) elapsed() time.Duration { return time.Since(p.began) }
 
-func (n *printer) write(s string) { _, _ = io.WriteString(n.out, s) }
+func (p *printer) write(s string) { _, _ = io.WriteString(p.out, s) }
 
-// close has the rest printed.
-func (n *printer) close() { _ = n.out.Close(logger.FlushWithin) }
+// close prints the rest of the queue.
+func (p *printer) close() { _ = p.out.Close(logger.FlushWithin) }
 
-// printLine tells one thing.
-func (n *printer) printLine(text string) {
-	n.write(n.paint.Faint(fmt.Sprintf("%6.1fs", n.elapsed().Seconds())) + "  " + text + "\n")
+// printLine prints a line with the time.
+func (p *printer) printLine(text string) {
+	p.write(p.paint.Faint(fmt.Sprintf("%6.1fs", p.elapsed().Seconds())) + "  " + text + "\n")
 }
 
-// printTitle begins a new part.
-func (n *printer) printTitle(title string) { n.write("\n" + n.paint.Bold(title) + "\n") }
+// printTitle prints the title of a part.
+func (p *printer) printTitle(title string) { p.write("\n" + p.paint.Bold(title) + "\n") }
 
-// printQuote shows something that was printed elsewhere.
-func (n *printer) printQuote(what, text string) {
+// printQuote prints the output of a command.
+func (p *printer) printQuote(what, text string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n         %s\n", n.paint.Faint("$ "+what))
+	fmt.Fprintf(&b, "\n         %s\n", p.paint.Faint("$ "+what))
 	for l := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
 		b.WriteString("         " + l)
 	}
-	n.write(b.String() + "\n")
+	p.write(b.String() + "\n")
 }
 
-// printVerified tells that a claim came true.
-func (n *printer) printVerified(claim string) {
+// printVerified prints a claim that was verified.
+func (p *printer) printVerified(claim string) {
 	mark := "ok"
-	if n.terminal {
+	if p.terminal {
 		mark = "✔"
 	}
-	n.printLine(n.paint.Good(mark + " " + claim))
+	p.printLine(p.paint.Good(mark + " " + claim))
 }
 
-// printFailed tells that it did not.
-func (n *printer) printFailed(claim string, err error) {
+// printFailed prints a claim that failed.
+func (p *printer) printFailed(claim string, err error) {
 	mark := "FAILED"
-	if n.terminal {
+	if p.terminal {
 		mark = "✘"
 	}
-	n.printLine(n.paint.Bad(mark+" "+claim) + ": " + view.CleanLine(err.Error()))
+	p.printLine(p.paint.Bad(mark+" "+claim) + ": " + view.CleanLine(err.Error()))
 }
 
-// printChanges tells which plugins changed their state since it was last asked.
-func (n *printer) printChanges(s plugin.Snapshot) {
+// printChanges prints the plugins whose state has changed since the last call.
+func (p *printer) printChanges(s plugin.Snapshot) {
 	for _, v := range s.Plugins {
 		key := v.Name + " " + v.Version
-		was, known := n.states[key]
-		n.states[key] = v.State
+		was, known := p.states[key]
+		p.states[key] = v.State
 		if known && was == v.State {
 			continue
 		}
@@ -90,22 +90,22 @@ func (n *printer) printChanges(s plugin.Snapshot) {
 		if v.Next != "" && v.NextAt.After(s.At) {
 			text += fmt.Sprintf(" · %s in %s", view.CleanLine(v.Next), formatSeconds(v.NextAt.Sub(s.At)))
 		}
-		n.printLine(text)
+		p.printLine(text)
 	}
 }
 
-// redrawTable draws the table over the one it drew before.
-func (n *printer) redrawTable(s plugin.Snapshot) {
+// redrawTable draws the table over the last one.
+func (p *printer) redrawTable(s plugin.Snapshot) {
 	var b strings.Builder
-	if n.tableLines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", n.tableLines) // up, and clear to the end
+	if p.tableLines > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", p.tableLines) // up, and clear the rest of the screen
 	} else {
 		b.WriteByte('\n')
 	}
 	begin := b.Len()
-	b.WriteString("\x1b[?7l") // a line that wrapped would count for two
-	_ = view.WriteStatus(&b, s, view.StatusOptions{Paint: n.paint})
+	b.WriteString("\x1b[?7l") // no wrapping: it would change the number of lines
+	_ = view.WriteStatus(&b, s, view.StatusOptions{Paint: p.paint})
 	b.WriteString("\x1b[?7h")
-	n.tableLines = strings.Count(b.String()[begin:], "\n")
-	n.write(b.String())
+	p.tableLines = strings.Count(b.String()[begin:], "\n")
+	p.write(b.String())
 }

@@ -11,136 +11,137 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scenario is the show.
+// scenario is the course of the demo.
 type scenario struct {
 	env             *env
 	out             *printer
 	observer        *observer
 	timeout         time.Duration
-	hangPID         int  // pid of the hang that is going to be stuck
-	heartbeatMissed bool // it was seen alive and without a heartbeat
+	hangPID         int  // pid of the daemon of hang that will hang
+	heartbeatMissed bool // that daemon was seen running without a heartbeat
 	failed          []string
 }
 
-// runAll shows everything, scene after scene. A claim that does not come true
-// does not end the play, unless nothing could be shown after it.
-func (p *scenario) runAll(ctx context.Context) error {
-	if err := p.startPrograms(ctx); err != nil {
+// runAll runs all parts of the demo. A failed claim does not stop it, unless the
+// supervisor has exited.
+func (s *scenario) runAll(ctx context.Context) error {
+	if err := s.startPrograms(ctx); err != nil {
 		return err
 	}
-	for _, scene := range []func(context.Context) error{
-		p.showStart, p.showCrashLoop, p.showKill, p.showUpgrade, p.showRollback, p.showHang, p.showOutage,
+	for _, part := range []func(context.Context) error{
+		s.showStart, s.showCrashLoop, s.showKill, s.showUpgrade, s.showRollback, s.showHang, s.showOutage,
 	} {
-		if err := scene(ctx); err != nil {
-			return errors.Join(p.failedClaims(), err)
+		if err := part(ctx); err != nil {
+			return errors.Join(s.failedClaims(), err)
 		}
 	}
-	p.printStatus(ctx)
+	s.printStatus(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := p.failedClaims(); err != nil {
+	if err := s.failedClaims(); err != nil {
 		return err
 	}
-	p.out.printLine("all of it really happened")
+	s.out.printLine("all checks passed")
 	return nil
 }
 
-// checkClaim waits until what it says is seen to be true, and tells it. The error
-// is for the end of the play only.
-func (p *scenario) checkClaim(ctx context.Context, what string, is func(observation) bool) error {
-	err := waitUntil(ctx, p.timeout, func() (bool, error) {
-		s, err := p.observer.observe(ctx)
+// checkClaim waits until a claim is true and prints the result. A non-nil error stops
+// the demo.
+func (s *scenario) checkClaim(ctx context.Context, what string, isTrue func(observation) bool) error {
+	err := waitUntil(ctx, s.timeout, func() (bool, error) {
+		o, err := s.observer.observe(ctx)
 		if err != nil {
 			return false, err
 		}
-		p.out.printChanges(s.Snapshot)
-		// The hang's scene is late, what it shows may be early.
-		p.heartbeatMissed = p.heartbeatMissed || p.hangPID != 0 && s.findPID("hang", "1.0") == p.hangPID && p.env.heartbeatAge("hang", "1.0") > 3*time.Second
-		return is(s), nil
+		s.out.printChanges(o.Snapshot)
+		// The part of hang comes late, but the heartbeat may be missed early.
+		s.heartbeatMissed = s.heartbeatMissed || s.hangPID != 0 && o.findPID("hang", "1.0") == s.hangPID && s.env.heartbeatAge("hang", "1.0") > 3*time.Second
+		return isTrue(o), nil
 	})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err == nil:
-		p.out.printVerified(what)
+		s.out.printVerified(what)
 		return nil
 	}
-	p.out.printFailed(what, err)
-	p.failed = append(p.failed, what)
+	s.out.printFailed(what, err)
+	s.failed = append(s.failed, what)
 	if !errors.Is(err, errTimeout) {
 		return err
 	}
 	return nil
 }
 
-// failedClaims is nil as long as all claims came true.
-func (p *scenario) failedClaims() error {
-	if len(p.failed) == 0 {
+// failedClaims returns a *FailedError, or nil if no claim has failed.
+func (s *scenario) failedClaims() error {
+	if len(s.failed) == 0 {
 		return nil
 	}
-	return &FailedError{p.failed}
+	return &FailedError{s.failed}
 }
 
-func (p *scenario) startPrograms(ctx context.Context) error {
-	p.out.printTitle("A host with four plugins")
-	p.out.printLine("root " + p.env.root)
+func (s *scenario) startPrograms(ctx context.Context) error {
+	s.out.printTitle("A host with four plugins")
+	s.out.printLine("root " + s.env.root)
 	for _, name := range samples {
-		if err := p.env.installSample(ctx, name, "1.0"); err != nil {
+		if err := s.env.installSample(ctx, name, "1.0"); err != nil {
 			return err
 		}
 	}
-	p.out.printLine("installed hello (healthy), crash (fails again and again), hang (gets stuck), once (no daemon)")
-	if err := p.env.runControlPlane(ctx); err != nil {
+	s.out.printLine("installed hello (healthy), crash (keeps crashing), hang (stops responding), once (no daemon)")
+	if err := s.env.runControlPlane(ctx); err != nil {
 		return err
 	}
-	p.out.printLine("control plane runs; its page: " + p.out.paint.Link(p.env.pageURL()))
-	if err := p.env.runSupervisor(); err != nil {
+	s.out.printLine("control plane runs; fleet page: " + s.out.paint.Link(s.env.pageURL()))
+	if err := s.env.runSupervisor(); err != nil {
 		return err
 	}
-	p.out.printLine(fmt.Sprintf("supervisor runs as pid %d; it looks every 3 s, here, instead of every 15 min", p.env.supervisor.cmd.Process.Pid))
+	s.out.printLine(fmt.Sprintf("supervisor runs as pid %d; here it scans every 3 s instead of every 15 min", s.env.supervisor.cmd.Process.Pid))
 	return nil
 }
 
-// showStart: what did not run was found and started, and the control plane told.
-// Nothing of the root ran before, and nobody but the supervisor starts anything.
-func (p *scenario) showStart(ctx context.Context) error {
-	err := p.checkClaim(ctx, "hello, crash and hang were found not running, and started", func(s observation) bool {
-		p.hangPID = s.findPID("hang", "1.0")
-		crash := s.findView("crash").State
-		return s.findView("hello").State == plugin.StateRunning && s.findPID("hello", "1.0") != 0 &&
-			s.findView("hang").State == plugin.StateRunning && p.hangPID != 0 &&
+// showStart shows that plugins that do not run are started and reported. No process
+// of the root ran before, and no other program starts one.
+func (s *scenario) showStart(ctx context.Context) error {
+	err := s.checkClaim(ctx, "hello, crash and hang did not run and were started", func(o observation) bool {
+		s.hangPID = o.findPID("hang", "1.0")
+		crash := o.findView("crash").State
+		return o.findView("hello").State == plugin.StateRunning && o.findPID("hello", "1.0") != 0 &&
+			o.findView("hang").State == plugin.StateRunning && s.hangPID != 0 &&
 			(crash == plugin.StateRunning || crash == plugin.StateCrashLoop)
 	})
 	if err != nil {
 		return err
 	}
-	err = p.checkClaim(ctx, "the control plane was told", func(s observation) bool {
-		return s.findReported("hello").Status == plugin.StatusRunning && s.findReported("once").Status == plugin.StatusInstalled
+	err = s.checkClaim(ctx, "the control plane has received tsuccessor state", func(o observation) bool {
+		return o.findReported("hello").Status == plugin.StatusRunning && o.findReported("once").Status == plugin.StatusInstalled
 	})
 	if err != nil {
 		return err
 	}
-	p.printStatus(ctx)
+	s.printStatus(ctx)
 	return nil
 }
 
-// showCrashLoop: one that fails again and again is not started for ever at full speed.
-func (p *scenario) showCrashLoop(ctx context.Context) error {
-	p.out.printTitle("A plugin that will not stay up")
-	return p.checkClaim(ctx, "crash is in a crash loop: it has to wait before it is started again", func(s observation) bool {
-		v := s.findView("crash")
-		return v.State == plugin.StateCrashLoop && v.Failures >= 2 && v.NextAt.After(s.At)
+// showCrashLoop shows that a plugin that keeps crashing is restarted with a growing
+// delay.
+func (s *scenario) showCrashLoop(ctx context.Context) error {
+	s.out.printTitle("A plugin keeps crashing")
+	return s.checkClaim(ctx, "crash is in a crash loop: its next restart is delayed", func(o observation) bool {
+		v := o.findView("crash")
+		return v.State == plugin.StateCrashLoop && v.Failures >= 2 && v.NextAt.After(o.At)
 	})
 }
 
-// showKill: a daemon that is killed comes back.
-func (p *scenario) showKill(ctx context.Context) error {
-	p.out.printTitle("A daemon is killed")
+// showKill shows that a killed daemon is restarted.
+func (s *scenario) showKill(ctx context.Context) error {
+	s.out.printTitle("A daemon is killed")
 	var victim, before int
-	if err := p.checkClaim(ctx, "hello is well", func(s observation) bool {
-		v := s.findView("hello")
-		victim, before = s.findPID("hello", "1.0"), v.Restarts
+	if err := s.checkClaim(ctx, "hello is running", func(o observation) bool {
+		v := o.findView("hello")
+		victim, before = o.findPID("hello", "1.0"), v.Restarts
 		return victim != 0 && v.State == plugin.StateRunning
 	}); err != nil || victim == 0 {
 		return err
@@ -149,95 +150,95 @@ func (p *scenario) showKill(ctx context.Context) error {
 		return fmt.Errorf("kill hello: %w", err)
 	}
 	killed := time.Now()
-	p.out.printLine(fmt.Sprintf("kill -9 %d (hello)", victim))
-	var heir int
-	if err := p.checkClaim(ctx, "its death was seen, and it was started again", func(s observation) bool {
-		heir = s.findPID("hello", "1.0")
-		v := s.findView("hello")
-		return heir != 0 && heir != victim && v.Restarts > before && v.State == plugin.StateRunning
-	}); err != nil || heir == 0 {
+	s.out.printLine(fmt.Sprintf("kill -9 %d (hello)", victim))
+	var successor int
+	if err := s.checkClaim(ctx, "the exit was detected, and hello was restarted", func(o observation) bool {
+		successor = o.findPID("hello", "1.0")
+		v := o.findView("hello")
+		return successor != 0 && successor != victim && v.Restarts > before && v.State == plugin.StateRunning
+	}); err != nil || successor == 0 {
 		return err
 	}
-	p.out.printLine(fmt.Sprintf("its pid is now %d, seen here %s after the kill", heir, formatSeconds(time.Since(killed))))
+	s.out.printLine(fmt.Sprintf("its pid is now %d, verified %s after the kill", successor, formatSeconds(time.Since(killed))))
 	return nil
 }
 
-// showUpgrade: the control plane offers a version and gets it.
-func (p *scenario) showUpgrade(ctx context.Context) error {
-	p.out.printTitle("An upgrade")
-	if _, err := p.env.unpackSample("hello", "2.0"); err != nil {
+// showUpgrade shows that a version that the control plane assigns is installed.
+func (s *scenario) showUpgrade(ctx context.Context) error {
+	s.out.printTitle("An upgrade")
+	if _, err := s.env.unpackSample("hello", "2.0"); err != nil {
 		return err
 	}
-	if err := p.observer.assignVersion(ctx, "hello", "2.0"); err != nil {
-		p.out.printLine(err.Error())
+	if err := s.observer.assignVersion(ctx, "hello", "2.0"); err != nil {
+		s.out.printLine(err.Error())
 	}
-	p.out.printLine("the control plane offers hello 2.0 to its hosts")
-	if err := p.checkClaim(ctx, "hello 2.0 runs, and 1.0 does not any more", func(s observation) bool {
-		v := s.findView("hello")
-		return v.Version == "2.0" && v.State == plugin.StateRunning && s.findPID("hello", "2.0") != 0 && s.findPID("hello", "1.0") == 0
+	s.out.printLine("the control plane assigns hello 2.0 to its hosts")
+	if err := s.checkClaim(ctx, "hello 2.0 runs, and 1.0 does not", func(o observation) bool {
+		v := o.findView("hello")
+		return v.Version == "2.0" && v.State == plugin.StateRunning && o.findPID("hello", "2.0") != 0 && o.findPID("hello", "1.0") == 0
 	}); err != nil {
 		return err
 	}
-	return p.checkClaim(ctx, "and the control plane was told", func(s observation) bool {
-		t := s.findReported("hello")
+	return s.checkClaim(ctx, "the control plane has received 2.0 as running", func(o observation) bool {
+		t := o.findReported("hello")
 		return t.Version == "2.0" && t.Status == plugin.StatusRunning
 	})
 }
 
-// showRollback: a version that does not prove itself is not kept.
-func (p *scenario) showRollback(ctx context.Context) error {
-	p.out.printTitle("A bad upgrade")
-	if _, err := p.env.unpackAs("hello", "3.0", "crash"); err != nil {
+// showRollback shows that a bad version is rolled back.
+func (s *scenario) showRollback(ctx context.Context) error {
+	s.out.printTitle("A bad upgrade")
+	if _, err := s.env.unpackAs("hello", "3.0", "crash"); err != nil {
 		return err
 	}
-	if err := p.observer.assignVersion(ctx, "hello", "3.0"); err != nil {
-		p.out.printLine(err.Error())
+	if err := s.observer.assignVersion(ctx, "hello", "3.0"); err != nil {
+		s.out.printLine(err.Error())
 	}
-	p.out.printLine("the control plane offers hello 3.0, which will not stay up")
-	if err := p.checkClaim(ctx, "hello 3.0 was tried and rolled back: 2.0 runs again", func(s observation) bool {
-		v := s.findView("hello")
+	s.out.printLine("the control plane assigns hello 3.0, which crashes")
+	if err := s.checkClaim(ctx, "hello 3.0 was tried and rolled back: 2.0 is running", func(o observation) bool {
+		v := o.findView("hello")
 		return strings.Contains(v.Why, "rolled back to 2.0") && v.Version == "2.0" && v.State == plugin.StateRunning &&
-			s.findPID("hello", "2.0") != 0 && s.findPID("hello", "3.0") == 0
+			o.findPID("hello", "2.0") != 0 && o.findPID("hello", "3.0") == 0
 	}); err != nil {
 		return err
 	}
-	return p.checkClaim(ctx, "and the control plane knows 2.0 as running", func(s observation) bool {
-		t := s.findReported("hello")
+	return s.checkClaim(ctx, "the control plane shows 2.0 as running", func(o observation) bool {
+		t := o.findReported("hello")
 		return t.Version == "2.0" && t.Status == plugin.StatusRunning
 	})
 }
 
-// showHang: a process that lives but does nothing is noticed by its heartbeat.
-func (p *scenario) showHang(ctx context.Context) error {
-	p.out.printTitle("A plugin that hangs")
-	return p.checkClaim(ctx, "hang lived, but its heartbeat had stopped: it was ended and started again", func(s observation) bool {
-		pid := s.findPID("hang", "1.0")
-		return s.findView("hang").State == plugin.StateRunning && pid != 0 && pid != p.hangPID && p.heartbeatMissed
+// showHang shows that a plugin that runs without a heartbeat is restarted.
+func (s *scenario) showHang(ctx context.Context) error {
+	s.out.printTitle("A plugin hangs")
+	return s.checkClaim(ctx, "hang ran without a heartbeat: it was killed and restarted", func(o observation) bool {
+		pid := o.findPID("hang", "1.0")
+		return o.findView("hang").State == plugin.StateRunning && pid != 0 && pid != s.hangPID && s.heartbeatMissed
 	})
 }
 
-// showOutage: what the control plane misses while it is away it is told afterwards.
-func (p *scenario) showOutage(ctx context.Context) error {
-	p.out.printTitle("The control plane is away")
-	if err := p.env.controlPlane.stopProcess(ctx); err != nil {
+// showOutage shows that a report is kept while the control plane does not answer.
+func (s *scenario) showOutage(ctx context.Context) error {
+	s.out.printTitle("The control plane stops")
+	if err := s.env.controlPlane.stopProcess(ctx); err != nil {
 		return err
 	}
-	p.out.printLine("control plane stopped")
-	if err := p.env.installSample(ctx, "once", "1.1"); err != nil {
+	s.out.printLine("control plane stopped")
+	if err := s.env.installSample(ctx, "once", "1.1"); err != nil {
 		return err
 	}
-	p.out.printLine("meanwhile, once 1.1 is installed")
-	if err := p.checkClaim(ctx, "the supervisor found it, could not tell, and keeps it as owed", func(s observation) bool {
-		v := s.findView("once")
-		return v.Version == "1.1" && v.Pending && s.Reports.LastError != ""
+	s.out.printLine("once 1.1 is installed")
+	if err := s.checkClaim(ctx, "the supervisor detected it, could not report it, and queued the report", func(o observation) bool {
+		v := o.findView("once")
+		return v.Version == "1.1" && v.Pending && o.Reports.LastError != ""
 	}); err != nil {
 		return err
 	}
-	if err := p.env.runControlPlane(ctx); err != nil {
+	if err := s.env.runControlPlane(ctx); err != nil {
 		return err
 	}
-	p.out.printLine("control plane runs again")
-	return p.checkClaim(ctx, "what was owed has arrived", func(s observation) bool {
-		return s.findReported("once").Version == "1.1" && !s.findView("once").Pending
+	s.out.printLine("control plane started again")
+	return s.checkClaim(ctx, "the pending report was delivered", func(o observation) bool {
+		return o.findReported("once").Version == "1.1" && !o.findView("once").Pending
 	})
 }

@@ -41,7 +41,7 @@ func TestLines(t *testing.T) {
 		{"", 0, nil},
 		{"a\nb\nc\n", 0, []string{"a", "b", "c"}},
 		{"a\nb\nc\n", 2, []string{"b", "c"}},
-		{"a\nb\nc", 2, []string{"b", "c"}}, // the last one has no end yet
+		{"a\nb\nc", 2, []string{"b", "c"}}, // the last line has no line break
 		{"\n\n", 5, []string{"", ""}},
 	} {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
@@ -68,24 +68,24 @@ func TestNotAFile(t *testing.T) {
 	}
 }
 
-// startFollowing follows a file and hands over what it is told.
+// startFollowing follows a file; next checks the next lines.
 func startFollowing(t *testing.T, path string, n int) (next func(want ...string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	lines, ended := make(chan string, 1000), make(chan error, 1)
+	lines, result := make(chan string, 1000), make(chan error, 1)
 	go func() {
-		ended <- Follow(ctx, path, n, func(line string) error {
+		result <- Follow(ctx, path, n, func(line string) error {
 			lines <- line
 			return nil
 		})
 	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("following ended: %v", err)
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("Follow returned %v, want context.Canceled", err)
 		}
 		if len(lines) > 0 {
-			t.Errorf("%d lines more, the first is %q", len(lines), <-lines)
+			t.Errorf("%d unexpected lines, the first is %q", len(lines), <-lines)
 		}
 	})
 	return func(want ...string) {
@@ -94,16 +94,16 @@ func startFollowing(t *testing.T, path string, n int) (next func(want ...string)
 			select {
 			case got := <-lines:
 				if got != w {
-					t.Fatalf("told %q, want %q", got, w)
+					t.Fatalf("line %q, want %q", got, w)
 				}
 			case <-time.After(30 * time.Second):
-				t.Fatalf("never told %q", w)
+				t.Fatalf("no line within 30 s, want %q", w)
 			}
 		}
 	}
 }
 
-// boundLog drops the oldest part of a log.
+// boundLog removes the oldest part of a log.
 func boundLog(t *testing.T, path string, size int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -134,7 +134,7 @@ func TestLinesOfRotatedLog(t *testing.T) {
 	}
 }
 
-// The last lines are found however long they are.
+// The last lines are found, however long they are.
 func TestLastLongLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	long := []string{"first", strings.Repeat("a", 9*lineGuess), strings.Repeat("b", 20*lineGuess)}
@@ -151,15 +151,15 @@ func TestLastLongLines(t *testing.T) {
 	}
 }
 
-// AP-07: who follows a log that is bounded again and again gets each line once,
-// in order, and no line is missing.
+// AP-07: following a log that is bounded repeatedly gives each line once, in order,
+// and no line is missing.
 func TestFollowWhileBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	next := startFollowing(t, path, 0)
 	all := numberedLines(1, 12_000)
 	for n := 0; n < len(all); n += 1000 {
 		appendText(t, path, joinLines(all[n:n+500]))
-		next(all[n : n+500]...) // at the latest now: the next step drops half of it
+		next(all[n : n+500]...) // before half of them is removed
 		appendText(t, path, joinLines(all[n+500:n+1000]))
 		boundLog(t, path, 120_000)
 		next(all[n+500 : n+1000]...)
@@ -177,12 +177,12 @@ func joinLines(lines []string) string { return strings.Join(lines, "\n") + "\n" 
 
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	next := startFollowing(t, path, 2) // it is not there yet
+	next := startFollowing(t, path, 2) // the file does not exist yet
 	appendText(t, path, "half ")
 	appendText(t, path, "a line\n")
 	next("half a line")
 
-	t.Run("its oldest part dropped", func(t *testing.T) {
+	t.Run("oldest part removed", func(t *testing.T) {
 		before := numberedLines(1, 900)
 		appendText(t, path, joinLines(before))
 		next(before...)
@@ -194,8 +194,8 @@ func TestFollow(t *testing.T) {
 		if err := os.Rename(path, path+".1"); err != nil {
 			t.Fatal(err)
 		}
-		appendText(t, path+".1", "the writer goes on\n")
-		next("the writer goes on")
+		appendText(t, path+".1", "the writer continues\n")
+		next("the writer continues")
 		appendText(t, path, "the next writer\n")
 		next("the next writer")
 		appendText(t, path+".1", "both\n")
@@ -210,7 +210,7 @@ func TestFollow(t *testing.T) {
 		}
 		next(more...)
 	})
-	t.Run("removed and begun anew", func(t *testing.T) {
+	t.Run("removed and created", func(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}

@@ -11,16 +11,16 @@ import (
 type Available struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`
-	Installed bool   `json:"installed"`      // this version is the one on the host
-	OS        string `json:"os,omitempty"`   // "": any
-	Arch      string `json:"arch,omitempty"` // "": any
+	Installed bool   `json:"installed"`      // this version is installed
+	OS        string `json:"os,omitempty"`   // "" for any
+	Arch      string `json:"arch,omitempty"` // "" for any
 	MD5       string `json:"md5,omitempty"`
 	SHA256    string `json:"sha256,omitempty"`
 	Signed    bool   `json:"signed"`
 	URL       string `json:"url"`
 }
 
-// describeVerification is what it can be verified by.
+// describeVerification returns the ways to verify the package.
 func (a Available) describeVerification() string {
 	var by []string
 	switch {
@@ -38,7 +38,7 @@ func (a Available) describeVerification() string {
 	return strings.Join(by, ", ")
 }
 
-// WritePackages writes what the control plane has as a table.
+// WritePackages writes the packages of the control plane as a table.
 func WritePackages(w io.Writer, all []Available, p Paint) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "the control plane has no packages for this host")

@@ -14,25 +14,23 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-// Bar is the last line of a terminal, which tells how something gets on and is
-// gone when that is done. It may be used by several at once. A nil Bar shows
-// nothing: where there is no terminal, nobody looks.
+// Bar is the last line of a terminal, which shows progress until it is cleared. It
+// may be used by several goroutines. A nil Bar shows nothing.
 type Bar struct {
 	mu    sync.Mutex
 	w     io.Writer
 	width func() int // of the terminal, in columns
 	now   func() time.Time
-	text  string    // as it is shown; "" when it is not
-	drawn time.Time // so long ago
+	text  string    // the text on the screen, "" for none
+	drawn time.Time // when the text was drawn
 }
 
-// NewBar is a bar on w if that is a terminal which can go back to the beginning
-// of a line, else nil.
+// NewBar returns a bar on w, or nil unless w is a terminal that can redraw a line.
 func NewBar(w io.Writer) *Bar {
 	if !logger.IsTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
-	f, _ := w.(*os.File) // as Terminal has seen
+	f, _ := w.(*os.File) // as logger.IsTerminal has checked
 	return &Bar{w: w, now: time.Now, width: func() int {
 		size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 		if err != nil || size.Col == 0 {
@@ -42,7 +40,7 @@ func NewBar(w io.Writer) *Bar {
 	}}
 }
 
-// A bar is drawn anew at most this often: a fast download would do nothing else.
+// redrawInterval bounds how often a bar is drawn.
 const redrawInterval = 100 * time.Millisecond
 
 // ShowText shows a text.
@@ -55,8 +53,8 @@ func (b *Bar) ShowText(text string) {
 	b.drawText(func(int) string { return text })
 }
 
-// ShowFetched shows how much of a package has come; total is not positive when that
-// is not known.
+// ShowFetched shows how much of a package is fetched; total is not positive if it is
+// unknown.
 func (b *Bar) ShowFetched(what string, done, total int64) {
 	if b == nil {
 		return
@@ -65,7 +63,7 @@ func (b *Bar) ShowFetched(what string, done, total int64) {
 	defer b.mu.Unlock()
 	b.drawText(func(columns int) string {
 		about, size := "fetching "+CleanLine(what)+"  ", FormatFetched(done, total)
-		const longest = len("100 %, 1234.5 of 1234.5 MB") // so that the bar does not jump
+		const longest = len("100 %, 1234.5 of 1234.5 MB") // keeps the length of the bar constant
 		cells := min(columns-utf8.RuneCountInString(about)-longest-len("[]  "), 40)
 		if total <= 0 || cells < 10 {
 			return about + size
@@ -75,7 +73,7 @@ func (b *Bar) ShowFetched(what string, done, total int64) {
 	})
 }
 
-// Clear takes it off the terminal, until something is shown again.
+// Clear removes the bar from the terminal until something is shown again.
 func (b *Bar) Clear() {
 	if b == nil {
 		return
@@ -86,12 +84,13 @@ func (b *Bar) Clear() {
 	b.drawn = time.Time{}
 }
 
+// drawText draws a text unless the last one was drawn a moment ago.
 func (b *Bar) drawText(what func(columns int) string) {
 	now := b.now()
 	if now.Sub(b.drawn) < redrawInterval {
 		return
 	}
-	columns := b.width() - 1 // the last one would make the next line begin
+	columns := b.width() - 1 // the last column would start the next line
 	text := cutText(what(columns), columns)
 	if text != b.text {
 		fmt.Fprint(b.w, "\r"+text+"\x1b[K")
@@ -106,8 +105,8 @@ func (b *Bar) eraseText() {
 	b.text = ""
 }
 
-// Above is where whole lines go to the same terminal: above the bar. Without a
-// bar it is w itself.
+// Above returns a writer for whole lines on the same terminal, which puts them above
+// the bar. A nil Bar returns w.
 func (b *Bar) Above(w io.Writer) io.Writer {
 	if b == nil {
 		return w
@@ -115,6 +114,7 @@ func (b *Bar) Above(w io.Writer) io.Writer {
 	return barWriter{b}
 }
 
+// barWriter writes lines above a bar.
 type barWriter struct{ *Bar }
 
 // Write implements io.Writer.
@@ -131,7 +131,7 @@ func (a barWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// cutText shortens a text to so many columns.
+// cutText cuts a text to a number of columns.
 func cutText(text string, columns int) string {
 	if r := []rune(text); len(r) > columns {
 		return string(r[:max(columns-1, 0)]) + "…"

@@ -11,12 +11,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// screen is a terminal of one line: what a person sees on it, and the lines
-// that have gone by above.
+// screen is a terminal of one line, with the lines above it.
 type screen struct {
-	gone []string
-	line []rune
-	at   int
+	above []string
+	line  []rune
+	at    int
 }
 
 func (s *screen) Write(p []byte) (int, error) {
@@ -32,7 +31,7 @@ func (s *screen) Write(p []byte) (int, error) {
 		case '\r':
 			s.at = 0
 		case '\n':
-			s.gone, s.line, s.at = append(s.gone, string(s.line)), nil, 0
+			s.above, s.line, s.at = append(s.above, string(s.line)), nil, 0
 		default:
 			s.line = append(s.line[:min(s.at, len(s.line))], append([]rune{r}, s.line[min(s.at+1, len(s.line)):]...)...)
 			s.at++
@@ -41,7 +40,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newTestBar is a bar on a screen, and a clock that each look puts on.
+// newTestBar returns a bar on a screen, with a clock that each reading advances.
 func newTestBar(columns int) (*Bar, *screen) {
 	s, at := &screen{}, time.Unix(1e9, 0)
 	return &Bar{w: s, width: func() int { return columns }, now: func() time.Time {
@@ -71,26 +70,26 @@ func TestBar(t *testing.T) {
 			t.Errorf("shown %q, want %q", string(s.line), step.want)
 		}
 	}
-	if got := strings.Join(s.gone, "|"); got != "a line of the log|another" {
-		t.Errorf("above it: %q", got)
+	if got := strings.Join(s.above, "|"); got != "a line of the log|another" {
+		t.Errorf("lines above the bar: %q", got)
 	}
 }
 
-// It never comes to the end of the terminal's line, where the next would begin.
+// The bar never fills the line, which would start the next one.
 func TestBarFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		columns := rapid.IntRange(1, 200).Draw(t, "columns")
 		b, s := newTestBar(columns)
 		total := rapid.Int64Range(-1, 1<<40).Draw(t, "total")
 		b.ShowFetched(rapid.String().Draw(t, "what"), rapid.Int64Range(0, 1<<40).Draw(t, "done"), total)
-		if n := len(s.line); n >= columns && n > 1 || len(s.gone) > 0 {
-			t.Fatalf("%d columns of %d: %q", n, columns, string(s.line))
+		if n := len(s.line); n >= columns && n > 1 || len(s.above) > 0 {
+			t.Fatalf("the bar has %d columns of %d: %q", n, columns, string(s.line))
 		}
 	})
 }
 
-// It is not drawn more often than anybody can see.
-func TestBarIsDrawnSeldom(t *testing.T) {
+// The bar is drawn at most ten times a second.
+func TestBarIsDrawnAtIntervals(t *testing.T) {
 	var out bytes.Buffer
 	at := time.Unix(1e9, 0)
 	b := &Bar{w: &out, width: func() int { return 80 }, now: func() time.Time { return at }}
@@ -99,11 +98,11 @@ func TestBarIsDrawnSeldom(t *testing.T) {
 		b.ShowFetched("p", int64(i)*1e6, 1e9)
 	}
 	if n := strings.Count(out.String(), "\r"); n > 11 {
-		t.Errorf("drawn %d times in a second", n)
+		t.Errorf("drawn %d times in a second, want at most 11", n)
 	}
 }
 
-// Where there is no terminal nothing is shown, and lines go where they went.
+// Without a terminal the bar is nil and shows nothing.
 func TestNoBar(t *testing.T) {
 	var out bytes.Buffer
 	b := NewBar(&out)
@@ -112,6 +111,6 @@ func TestNoBar(t *testing.T) {
 	fmt.Fprint(b.Above(&out), "a line")
 	b.Clear()
 	if b != nil || out.String() != "a line" {
-		t.Errorf("%v, %q", b, out.String())
+		t.Errorf("bar %v, output %q; want nil and one line", b, out.String())
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the examples of output in README.md and docs/operations.md")
 
-// TestDocs keeps the examples of output in the documents true.
+// TestDocs checks the examples of output in the documents, which it generates.
 func TestDocs(t *testing.T) {
 	setUTC(t)
 	at := time.Date(2026, 3, 1, 3, 14, 50, 0, time.UTC)

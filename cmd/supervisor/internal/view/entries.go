@@ -9,37 +9,37 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// stamp is a time of the day, and date one of another day.
+// Formats of a time of today, and of another day.
 const (
 	timeFormat = "15:04:05"
 	dateFormat = "Jan _2 15:04:05"
 )
 
-// WriteEvent is an entry of the journal on one line: when, who, what, why, what was
-// decided and what comes next.
+// WriteEvent writes an entry of the journal on one line: time, plugin, event, cause,
+// decision and next step.
 func WriteEvent(w io.Writer, e plugin.Entry, p Paint) error {
 	who := CleanLine(strings.TrimSpace(e.Plugin + " " + e.Version))
 	if who == "" {
 		who = "-"
 	}
 	line := fmt.Sprintf("%s  %-20s  %s", e.At.Local().Format("2006-01-02 15:04:05"), who, describeEntry(e, p))
-	if then := describeNext(e, e.At); then != "" {
-		line += " → " + then
+	if next := describeNext(e, e.At); next != "" {
+		line += " → " + next
 	}
 	_, err := fmt.Fprintln(w, line)
 	return err
 }
 
-// WhyOptions say how the history of a plugin is shown.
+// WhyOptions holds how the history of a plugin is shown.
 type WhyOptions struct {
 	Paint  Paint
 	Now    time.Time
-	Output int // at most so many lines of what the plugin printed, the last ones
+	Output int // largest number of lines of the plugin's output, the last ones
 }
 
-// WriteWhy writes what happened to a plugin, the newest first, and below each entry
-// what was decided and what the plugin printed last. v is what it is now, nil
-// where nobody knows.
+// WriteWhy writes the history of a plugin, newest first, with the decision and the
+// last lines of the plugin's output below each entry. v is the current state of the
+// plugin, nil if it is unknown.
 func WriteWhy(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions) error {
 	var b strings.Builder
 	if v != nil {
@@ -48,7 +48,7 @@ func WriteWhy(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions)
 			about += fmt.Sprintf(", %s since it was healthy", formatCount(v.Failures, "failure", "failures"))
 		}
 		fmt.Fprintf(&b, "%s %s  %s %s\n", o.Paint.Bold(CleanLine(v.Name)), CleanLine(v.Version), o.Paint.colourText(viewColour(*v), v.State.String()), about)
-		if now := describeReason(o.Now, *v); now != "" {
+		if now := describeReason(o.Now, *v, 0); now != "" {
 			fmt.Fprintf(&b, "%s\n", now)
 		}
 		if len(entries) > 0 {
@@ -62,8 +62,8 @@ func WriteWhy(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions)
 	indent := strings.Repeat(" ", agoWide+len(" ago  ")+clockWide+2)
 	for _, e := range entries {
 		fmt.Fprintf(&b, "%*s ago  %*s  %s\n", agoWide, formatSince(o.Now, e.At), clockWide, formatTime(o.Now, e.At), describeEntry(e, o.Paint))
-		if then := describeNext(e, o.Now); then != "" {
-			fmt.Fprintf(&b, "%s→ %s\n", indent, then)
+		if next := describeNext(e, o.Now); next != "" {
+			fmt.Fprintf(&b, "%s→ %s\n", indent, next)
 		}
 		for _, line := range lastLines(e, o.Output) {
 			fmt.Fprintf(&b, "%s%s %s\n", indent, o.Paint.Faint("|"), line)
@@ -73,7 +73,7 @@ func WriteWhy(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions)
 	return err
 }
 
-// formatTime is a time as a clock shows it, with the date if that is another day.
+// formatTime returns a time, with the date if that is another day than now.
 func formatTime(now, t time.Time) string {
 	now, t = now.Local(), t.Local()
 	if now.YearDay() != t.YearDay() || now.Year() != t.Year() {
@@ -82,16 +82,20 @@ func formatTime(now, t time.Time) string {
 	return t.Format(timeFormat)
 }
 
-// describeEntry is what happened, and why.
+// describeEntry returns the event and its cause.
 func describeEntry(e plugin.Entry, p Paint) string {
 	var what string
 	switch e.Kind {
 	case plugin.EntryState:
 		what = fmt.Sprintf("%s → %s", e.From, p.colourText(stateColour(e.To), e.To.String()))
 	case plugin.EntryExit:
-		what = p.Bad("ended")
-		if e.Exit != nil && e.Exit.Partial {
-			what = p.Bad("partly ended")
+		switch {
+		case e.Exit != nil && e.Exit.Late:
+			what = p.Bad(fmt.Sprintf("exit cause of pid %d (late)", e.Exit.PID))
+		case e.Exit != nil && e.Exit.Partial:
+			what = p.Bad("partly exited")
+		default:
+			what = p.Bad("exited")
 		}
 	default:
 		what = CleanLine(string(e.Kind))
@@ -100,7 +104,7 @@ func describeEntry(e plugin.Entry, p Paint) string {
 	if e.Exit != nil {
 		why = append(why, describeExit(*e.Exit))
 	}
-	if cause := CleanLine(e.Cause); cause != "" && (e.Exit == nil || e.Cause != e.Exit.Cause()) {
+	if cause := CleanLine(e.Cause); cause != "" && (e.Exit == nil || !e.Exit.Late && e.Cause != e.Exit.Cause()) {
 		why = append(why, cause)
 	}
 	if len(why) == 0 {
@@ -109,25 +113,22 @@ func describeEntry(e plugin.Entry, p Paint) string {
 	return what + ": " + strings.Join(why, "; ")
 }
 
-// describeExit is how a process ended: its code or signal, and which it was.
+// describeExit returns the exit code or signal of a process, and its pid.
 func describeExit(e plugin.Exit) string {
 	how := e.Cause()
-	if e.Partial { // it names the process
+	if e.Partial { // the cause has the pid
 		return how
 	}
 	if !e.CauseKnown && !e.OOM {
-		how = "cause unknown" // that it ended is said already
+		how = "cause unknown"
 	}
-	if e.PID > 0 {
+	if e.PID > 0 && !e.Late {
 		how += fmt.Sprintf(" (pid %d)", e.PID)
-	}
-	if e.Late {
-		how += ", as was known later"
 	}
 	return how
 }
 
-// describeNext is what was decided, and what comes next.
+// describeNext returns the decision and the next step.
 func describeNext(e plugin.Entry, now time.Time) string {
 	var parts []string
 	if e.Decision != "" {
@@ -147,7 +148,7 @@ func describeNext(e plugin.Entry, now time.Time) string {
 	return strings.Join(parts, "; ")
 }
 
-// lastLines are the last n lines of what the plugin printed, without empty ones.
+// lastLines returns the last n lines of the plugin's output, without empty ones.
 func lastLines(e plugin.Entry, n int) []string {
 	output := e.Output
 	if e.Exit != nil && e.Exit.Output != "" {

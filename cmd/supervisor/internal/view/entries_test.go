@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// crashEntries is a crash, as the journal has it, the newest first.
+// crashEntries returns the entries of a crash, newest first.
 func crashEntries() []plugin.Entry {
 	return []plugin.Entry{
 		{
@@ -33,7 +33,7 @@ func crashEntries() []plugin.Entry {
 		},
 		{
 			Seq: 1, At: timeBefore(31 * time.Hour), Kind: plugin.EntryExit, Plugin: "metrics",
-			Cause: "out of memory, killed by the kernel", Exit: &plugin.Exit{OOM: true, PID: 3, Late: true},
+			Cause: "the exit before: out of memory, killed by the kernel", Exit: &plugin.Exit{OOM: true, PID: 3, Late: true},
 		},
 	}
 }
@@ -44,7 +44,7 @@ func setUTC(t *testing.T) {
 	t.Cleanup(func() { time.Local = local })
 }
 
-// EV-12, EV-10: the chain, newest first, with how it ended and what it printed last.
+// EV-12, EV-10: the entries, newest first, with the exit cause and the last output.
 func TestWhy(t *testing.T) {
 	setUTC(t)
 	v := sampleSnapshot().Plugins[1]
@@ -59,14 +59,14 @@ exit 3: ·[2Jcannot open /etc/x.conf, retry in 38s
 
  10s ago         02:59:50  starting → crash-loop: exit 3
                            → failure 8, backoff 48s; next: retry at 03:00:38 (in 38s)
- 11s ago         02:59:49  ended: exit 3 (pid 4711)
+ 11s ago         02:59:49  exited: exit 3 (pid 4711)
                            | two
                            |     cannot open ·[31m/etc/x.conf
-  2h ago         01:00:00  ended: cause unknown; while the supervisor was away
+  2h ago         01:00:00  exited: cause unknown; while the supervisor was away
                            → restart
 1d6h ago  Feb 27 21:00:00  attempt: did not return within 1m0s
                            | ` + strings.Repeat("x", 159) + `…
-1d7h ago  Feb 27 20:00:00  ended: out of memory, killed by the kernel (pid 3), as was known later
+1d7h ago  Feb 27 20:00:00  exit cause of pid 3 (late): out of memory, killed by the kernel
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), b.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -99,8 +99,8 @@ func TestEvent(t *testing.T) {
 	}
 	want := `
 2026-03-01 02:59:50  metrics 1.9.0         starting → crash-loop: exit 3 → failure 8, backoff 48s; next: retry at 03:00:38 (in 48s)
-2026-03-01 02:59:49  metrics 1.9.0         ended: exit 3 (pid 4711)
-2026-03-01 01:00:00  metrics 1.9.0         ended: cause unknown; while the supervisor was away → restart
+2026-03-01 02:59:49  metrics 1.9.0         exited: exit 3 (pid 4711)
+2026-03-01 01:00:00  metrics 1.9.0         exited: cause unknown; while the supervisor was away → restart
 2026-03-01 03:00:00  -                     host: disk full·]0;· → go on
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), b.String()); diff != "" {

@@ -9,7 +9,7 @@ import (
 	"pluginsupervisor/internal/admin"
 )
 
-// WriteList writes what is installed as a table, and what is damaged below it.
+// WriteList writes the installed plugins as a table, and damaged records below it.
 func WriteList(w io.Writer, l admin.List, p Paint) error {
 	var b strings.Builder
 	if len(l.Plugins) == 0 {

@@ -9,7 +9,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// writeProblems are the lines below the table.
+// writeProblems writes the lines below the table.
 func writeProblems(w io.Writer, s plugin.Snapshot, p Paint) {
 	r := s.Reports
 	if r.Pending > 0 || r.Events > 0 {
@@ -30,7 +30,7 @@ func writeProblems(w io.Writer, s plugin.Snapshot, p Paint) {
 		if !r.NextTry.IsZero() {
 			line += fmt.Sprintf(", try %d in %s", r.Attempts+1, FormatSpan(r.NextTry.Sub(s.At).Round(time.Second)))
 		}
-		fmt.Fprintln(w, p.Note("owed:"), line)
+		fmt.Fprintln(w, p.Note("pending:"), line)
 	}
 	for _, v := range s.Plugins {
 		for _, limit := range v.UnenforcedLimits { // "memory: no controller" (EV-17)
@@ -47,8 +47,8 @@ func writeProblems(w io.Writer, s plugin.Snapshot, p Paint) {
 	}
 }
 
-// writePackageLines are the lines about packages: those on their way, those that were
-// not well verified, and versions that are refused for now or could not be taken.
+// writePackageLines writes the lines about packages: those that are being fetched,
+// unverified ones, and blocked versions.
 func writePackageLines(w io.Writer, s plugin.Snapshot, p Paint) {
 	for _, f := range s.Fetches {
 		fmt.Fprintf(w, "%s %s %s: %s\n", p.Note("fetching:"), CleanLine(f.Name), CleanLine(f.Version), FormatFetched(f.Done, f.Total))
@@ -58,25 +58,26 @@ func writePackageLines(w io.Writer, s plugin.Snapshot, p Paint) {
 			fmt.Fprintf(w, "%s %s: %s, %s for %s\n", p.Note("change:"), CleanLine(v.Name), CleanLine(c.What), c.Phase, formatSince(s.At, c.Since))
 		}
 	}
-	weak := map[plugin.Verified][]string{}
+	unverified := map[plugin.Verified][]string{}
 	for _, v := range s.ListUnverified() {
-		weak[v.Verified] = append(weak[v.Verified], CleanLine(v.Name)+" "+CleanLine(v.Version))
+		unverified[v.Verified] = append(unverified[v.Verified], CleanLine(v.Name)+" "+CleanLine(v.Version))
 	}
 	for _, by := range []plugin.Verified{plugin.ByMD5, plugin.ByNothing} {
-		if some := weak[by]; len(some) > 0 {
-			fmt.Fprintf(w, "%s %s: %s\n", p.Note("weak:"), joinNames(some), by.Describe())
+		if some := unverified[by]; len(some) > 0 {
+			fmt.Fprintf(w, "%s %s: %s\n", p.Note("unverified:"), joinNames(some), by.Describe())
 		}
 	}
 	for _, v := range s.Plugins {
 		for _, b := range v.Quarantined {
-			fmt.Fprintf(w, "%s version %s of %s is refused until %s (for %s): %s\n", p.Note("refused:"), CleanLine(b.Version), CleanLine(b.Name),
+			fmt.Fprintf(w, "%s version %s of %s until %s (for %s): %s\n", p.Note("blocked:"), CleanLine(b.Version), CleanLine(b.Name),
 				b.Until.Local().Format("2006-01-02 15:04"), FormatSpan(b.Until.Sub(s.At)), CleanLine(b.Cause))
 		}
 	}
 	writeBlocked(w, s, p)
 }
 
-// writeBlocked are the lines about assigned versions that could not be taken (UP-14).
+// writeBlocked writes the lines about assigned versions that cannot be installed
+// (UP-14).
 func writeBlocked(w io.Writer, s plugin.Snapshot, p Paint) {
 	for _, b := range s.Blocked {
 		next := "at the next update check"
@@ -88,7 +89,7 @@ func writeBlocked(w io.Writer, s plugin.Snapshot, p Paint) {
 	}
 }
 
-// maxNames is how many names one line has.
+// maxNames bounds the names in one line.
 const maxNames = 8
 
 func joinNames(names []string) string {
@@ -98,8 +99,8 @@ func joinNames(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// FormatFetched says how much of a package has come; total is not positive when that
-// is not known.
+// FormatFetched returns how much of a package is fetched; total is not positive if it
+// is unknown.
 func FormatFetched(done, total int64) string {
 	if total <= 0 {
 		return fmt.Sprintf("%.1f MB", toMegabytes(done))

@@ -10,16 +10,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// StatusOptions say how a snapshot is shown.
+// StatusOptions holds how a snapshot is shown.
 type StatusOptions struct {
 	Paint   Paint
-	Verbose bool // also the supervisor itself and its timers
+	Verbose bool // also the supervisor and its timers
 }
 
-// WriteStatus writes the plugins of the snapshot as a table, and below it, as short
-// lines, whatever is wrong beyond the plugins: what the control plane was not
-// told, what cannot be read, what is tried again. Times are relative to the
-// snapshot's.
+// WriteStatus writes the plugins of the snapshot as a table, and below it lines about
+// pending reports, packages, problems and damage. Times are relative to that of the
+// snapshot.
 func WriteStatus(w io.Writer, s plugin.Snapshot, o StatusOptions) error {
 	var b strings.Builder
 	if o.Verbose {
@@ -50,11 +49,11 @@ func writeTable(w io.Writer, s plugin.Snapshot, p Paint) {
 	fmt.Fprintf(tw, "NAME\tVERSION\t%s\tSINCE\tRESTARTS\tHEALTH\tWHY / NEXT\n", p.colourText(plain, "STATE"))
 	for _, v := range s.Plugins {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", CleanLine(v.Name), CleanLine(v.Version),
-			p.colourText(viewColour(v), v.State.String()), formatSince(s.At, v.Since), v.Restarts, describeHealth(s.At, v), describeReason(s.At, v))
+			p.colourText(viewColour(v), v.State.String()), formatSince(s.At, v.Since), v.Restarts, describeHealth(s.At, v), describeReason(s.At, v, scanInterval(s)))
 	}
 	_ = tw.Flush() // into memory
 	for line := range strings.Lines(b.String()) {
-		fmt.Fprintln(w, strings.TrimRight(line, " \n")) // the last cell may be empty
+		fmt.Fprintln(w, strings.TrimRight(line, " \n")) // without the blanks of an empty last cell
 	}
 }
 
@@ -85,8 +84,19 @@ func describeHealth(now time.Time, v plugin.View) string {
 	return fmt.Sprintf("heartbeat %s/%gs", formatSince(now, v.LastHeartbeat), v.HeartbeatInterval)
 }
 
-// describeReason is what brought the plugin here, and what will happen next.
-func describeReason(now time.Time, v plugin.View) string {
+// scanInterval returns the interval of the scans, 0 if it is unknown.
+func scanInterval(s plugin.Snapshot) time.Duration {
+	for _, t := range s.Timers {
+		if t.Name == "scan" {
+			return time.Duration(t.Seconds * float64(time.Second))
+		}
+	}
+	return 0
+}
+
+// describeReason returns the cause of the plugin's state and the next step. scans is
+// the interval of the scans, 0 if it is unknown.
+func describeReason(now time.Time, v plugin.View, scans time.Duration) string {
 	var parts []string
 	if v.Duplicate {
 		parts = append(parts, "duplicate record")
@@ -102,12 +112,16 @@ func describeReason(now time.Time, v plugin.View) string {
 		parts = append(parts, CleanLine(v.Next)+" in "+FormatSpan(v.NextAt.Sub(now).Round(time.Second)))
 	}
 	if isUnwatched(v) {
-		parts = append(parts, "its end is noticed by scan only")
+		text := "exit detected at the next scan only"
+		if scans > 0 {
+			text += " (≤ " + FormatSpan(scans) + ")"
+		}
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, ", ")
 }
 
-// isUnwatched tells whether the plugin runs and no event will tell of its end (EV-04).
+// isUnwatched reports whether the plugin runs and its exit causes no event (EV-04).
 func isUnwatched(v plugin.View) bool {
 	return v.Type == plugin.Persist && !v.Duplicate && v.Watch == plugin.WatchScan &&
 		(v.State == plugin.StateRunning || v.State == plugin.StateDegraded)

@@ -42,7 +42,7 @@ func sampleSnapshot() plugin.Snapshot {
 	}
 }
 
-// SC-18, ST-06: what is owed and what is damaged is told without being asked for.
+// SC-18, ST-06: status shows pending reports and damage.
 func TestStatusTable(t *testing.T) {
 	var b bytes.Buffer
 	if err := WriteStatus(&b, sampleSnapshot(), StatusOptions{}); err != nil {
@@ -53,7 +53,7 @@ NAME       VERSION  STATE       SINCE  RESTARTS  HEALTH            WHY / NEXT
 log-agent  2.4.1    running     3d4h   0         heartbeat 4s/60s  found running
 metrics    1.9.0    crash-loop  12m    7         -                 exit 3: ·[2Jcannot open /etc/x.conf, retry in 38s
 metrics    1.8.0    installed   0s     0         -                 duplicate record
-owed: 2 statuses and 1 event not reported yet for 3m: control plane answered 503, try 4 in 12s
+pending: 2 statuses and 1 event not reported yet for 3m: control plane answered 503, try 4 in 12s
 problem: state file: no space left on device (for 2m)
 damaged: record 9: not a JSON object
 `
@@ -80,9 +80,9 @@ func TestStatusVerbose(t *testing.T) {
 	}
 }
 
-// EV-04, EV-17: status says where an exit is not seen by an event, and which
-// limits are not enforced.
-func TestStatusSaysWhatIsNotDone(t *testing.T) {
+// EV-04, EV-17: status shows plugins whose exit causes no event, and limits that are
+// not enforced.
+func TestStatusShowsUnwatchedAndUnlimited(t *testing.T) {
 	view := func(name string, state plugin.State, watch plugin.WatchMethod) plugin.View {
 		return plugin.View{Name: name, Version: "1", Type: plugin.Persist, State: state, Since: now, Watch: watch}
 	}
@@ -93,13 +93,13 @@ func TestStatusSaysWhatIsNotDone(t *testing.T) {
 	var b bytes.Buffer
 	err := WriteStatus(&b, plugin.Snapshot{At: now, Plugins: []plugin.View{
 		view("handed", plugin.StateRunning, plugin.WatchScan), limited, once, view("down", plugin.StateCrashLoop, plugin.WatchScan),
-	}}, StatusOptions{})
+	}, Timers: []plugin.Timer{{Name: "scan", Seconds: 900}}}, StatusOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `
 NAME     VERSION  STATE       SINCE  RESTARTS  HEALTH  WHY / NEXT
-handed   1        running     0s     0         -       its end is noticed by scan only
+handed   1        running     0s     0         -       exit detected at the next scan only (≤ 15m)
 limited  1        running     0s     0         -
 once     1        running     0s     0         -
 down     1        crash-loop  0s     0         -
@@ -111,7 +111,7 @@ limit: pids of limited not enforced: ·no
 	}
 }
 
-// Colour changes nothing but colour: without the escapes the table is the same.
+// Colours do not change the columns: without the escapes the table is the same.
 func TestColourKeepsTheColumns(t *testing.T) {
 	var coloured, bare bytes.Buffer
 	if err := WriteStatus(&coloured, sampleSnapshot(), StatusOptions{Paint: Paint{on: true}}); err != nil {
@@ -125,7 +125,7 @@ func TestColourKeepsTheColumns(t *testing.T) {
 		t.Errorf("(-bare +coloured):\n%s", diff)
 	}
 	if !strings.Contains(coloured.String(), "\x1b[31mcrash-loop") {
-		t.Error("a crash loop is not red")
+		t.Error("the state crash-loop is not red")
 	}
 }
 
@@ -136,7 +136,7 @@ func TestColourOnlyOnATerminal(t *testing.T) {
 	}
 	defer f.Close()
 	if PaintFor(f).on || PaintFor(&bytes.Buffer{}).on {
-		t.Error("colour in a file")
+		t.Error("colours for a file or a buffer")
 	}
 	if got := PaintFor(f).Good("x") + PaintFor(f).Bold("x") + PaintFor(f).Faint("x"); got != "xxx" {
 		t.Errorf("without colour: %q", got)

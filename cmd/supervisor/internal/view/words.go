@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// FormatSpan says a length of time in at most two units: 4s, 12m, 3h12m, 3d4h.
+// FormatSpan returns a duration in at most two units: 4s, 12m, 3h12m, 3d4h.
 func FormatSpan(d time.Duration) string {
 	d = max(d, 0)
 	s := int64(d / time.Second)
@@ -30,7 +30,7 @@ func FormatSpan(d time.Duration) string {
 	}
 }
 
-// formatSince is the span from t to now, or a dash where t is not known.
+// formatSince returns the span from t to now, a dash for the zero time.
 func formatSince(now, t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -38,23 +38,23 @@ func formatSince(now, t time.Time) string {
 	return FormatSpan(now.Sub(t))
 }
 
-// maxLine is how much of somebody else's words is shown, in characters.
+// maxLine bounds the text of other programs in a line, in characters.
 const maxLine = 160
 
-// CleanLine is s as one line that a terminal shows as it is: no control
-// characters, no line ends, blanks joined, cut at maxLine characters.
+// CleanLine returns s as one line for a terminal: without control characters and line
+// breaks, with single blanks, cut to maxLine characters.
 func CleanLine(s string) string {
 	return cutLine(strings.Join(strings.Fields(CleanText(s)), " "))
 }
 
-// CleanText is one line of s as a terminal shows it: no control characters, a tab
-// as blanks. It is not cut.
+// CleanText returns s for a terminal: without control characters, tabs as blanks. It
+// does not cut.
 func CleanText(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
-		case !unicode.IsPrint(r): // also the marks that turn the writing direction
+		case !unicode.IsPrint(r): // also marks of the writing direction
 			return '·'
 		default:
 			return r
