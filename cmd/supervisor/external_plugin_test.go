@@ -18,16 +18,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// externalPlugin is a plugin that is started by another program than the supervisor.
+// externalPlugin is a plugin that another program than the supervisor starts.
 type externalPlugin struct {
 	name          string
 	program       []byte
-	withPluginDir bool // by PLUGIN_DIR what it is of
+	withPluginDir bool // its environment has PLUGIN_DIR
 }
 
-// EV-07, EV-01: what another program has started is watched by event from the
-// next scan on: its death is answered at once, though scans are an hour apart.
-func TestStartedOutside(t *testing.T) {
+// EV-07, EV-01: a plugin that another program has started is watched by event from the
+// next scan on: after its exit it is restarted at once, with scans an hour apart.
+func TestStartedByAnotherProgram(t *testing.T) {
 	binary, err := os.ReadFile(filepath.Join(os.Getenv("TEST_BIN"), "examples", "hello", "hello"))
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func (o externalPlugin) run(t *testing.T) {
 	killer := time.AfterFunc(timeLimit, func() { _ = run.Process.Kill() })
 	defer killer.Stop()
 	if pids := o.waitForStatus(t, root, first); !slices.Contains(pids, first) {
-		t.Fatalf("runs as %v, started as %d", pids, first)
+		t.Fatalf("status has the pids %v, started as %d", pids, first)
 	}
 	began := time.Now()
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
@@ -91,12 +91,12 @@ func (o externalPlugin) run(t *testing.T) {
 	}
 	second := o.waitForPID(t, root, first)
 	took := time.Since(began)
-	t.Logf("started again after %v", took)
+	t.Logf("restarted after %v", took)
 	if took > 5*time.Second {
-		t.Errorf("started again after %v", took)
+		t.Errorf("restarted after %v, want at most 5s", took)
 	}
 	if pids := o.waitForStatus(t, root, second); !slices.Contains(pids, second) {
-		t.Errorf("runs as %v, started as %d", pids, second)
+		t.Errorf("status has the pids %v, started as %d", pids, second)
 	}
 	if err := run.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -106,27 +106,27 @@ func (o externalPlugin) run(t *testing.T) {
 	}
 }
 
-// waitForPID waits for the daemon, another one than not.
+// waitForPID waits until the daemon runs with another pid than not.
 func (o externalPlugin) waitForPID(t *testing.T, root string, not int) int {
 	t.Helper()
-	said := ""
+	text := ""
 	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for _, file := range []string{"run.pid", "daemon.pid"} {
 			b, err := os.ReadFile(filepath.Join(root, "plugin", o.name, "1.0", file))
 			if err != nil {
 				continue
 			}
-			said, _, _ = strings.Cut(strings.TrimSpace(string(b)), " ")
-			if pid, err := strconv.Atoi(said); err == nil && pid != not && isRunning(pid) {
+			text, _, _ = strings.Cut(strings.TrimSpace(string(b)), " ")
+			if pid, err := strconv.Atoi(text); err == nil && pid != not && isRunning(pid) {
 				return pid
 			}
 		}
 	}
-	t.Fatalf("no daemon runs, pid file says %q", said)
+	t.Fatalf("no daemon runs, the pid file contains %q", text)
 	return 0
 }
 
-// waitForStatus waits until status names the process, and returns what it names.
+// waitForStatus waits until status has the pid, and returns the pids of status.
 func (o externalPlugin) waitForStatus(t *testing.T, root string, pid int) (pids []int) {
 	t.Helper()
 	why := error(nil)

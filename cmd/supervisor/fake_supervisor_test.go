@@ -17,22 +17,22 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// fakeSupervisor is a supervisor without actors: it knows what it is told to know, and
-// has a journal.
+// fakeSupervisor is a supervisor without actors, with a given snapshot and a journal.
 type fakeSupervisor struct {
 	root  string
 	store *state.Store
-	// onCommand is what an order does; nil accepts it.
-	onCommand func(order, name string) error
+	// onCommand handles a command; nil accepts each.
+	onCommand func(command, name string) error
 
 	mu        sync.Mutex
 	snapshot  plugin.Snapshot
 	last      uint64
 	followers map[*func(plugin.Entry)]bool
-	followed  chan struct{} // a follower came
+	followed  chan struct{} // receives a value for each new follower
 }
 
-// newFake has a root with a path short enough for a socket.
+// newFake returns a fakeSupervisor on a new root, whose path is short enough for a
+// socket.
 func newFake(t *testing.T, views ...plugin.View) *fakeSupervisor {
 	t.Helper()
 	root, err := os.MkdirTemp("", "sv")
@@ -56,7 +56,7 @@ func (f *fakeSupervisor) socket() string {
 	return filepath.Join(f.root, "supervisor", "supervisor.sock")
 }
 
-// serve answers on the root's socket until end is called.
+// serve answers on the socket of the root until end is called.
 func (f *fakeSupervisor) serve(t *testing.T) (end func()) {
 	t.Helper()
 	l, err := admin.Listen(f.socket())
@@ -74,7 +74,7 @@ func (f *fakeSupervisor) serve(t *testing.T) (end func()) {
 	return end
 }
 
-// serveSnapshot serves the snapshot and returns the socket.
+// serveSnapshot serves a snapshot and returns the path of the socket.
 func serveSnapshot(t *testing.T, s plugin.Snapshot) string {
 	t.Helper()
 	f := newFake(t)
@@ -127,17 +127,17 @@ func (f *fakeSupervisor) ChangePlugin(_ context.Context, o plugin.Change) error 
 	return f.handleCommand(o.String(), o.Name)
 }
 
-func (f *fakeSupervisor) handleCommand(order, name string) error {
+func (f *fakeSupervisor) handleCommand(command, name string) error {
 	if s, _ := f.Status(context.Background()); findView(s, name) == nil {
 		return fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name)
 	}
 	if f.onCommand == nil {
 		return nil
 	}
-	return f.onCommand(order, name)
+	return f.onCommand(command, name)
 }
 
-// writeEntry saves an entry under the next number, and tells the followers.
+// writeEntry saves an entry under the next number, and passes it to the followers.
 func (f *fakeSupervisor) writeEntry(t *testing.T, e plugin.Entry) {
 	t.Helper()
 	f.mu.Lock()
@@ -152,7 +152,7 @@ func (f *fakeSupervisor) writeEntry(t *testing.T, e plugin.Entry) {
 	}
 }
 
-// setState changes a plugin's state, and writes so.
+// setState changes the state of a plugin and writes the entry of it.
 func (f *fakeSupervisor) setState(t *testing.T, name string, to plugin.State, cause string) {
 	t.Helper()
 	f.mu.Lock()
@@ -163,17 +163,17 @@ func (f *fakeSupervisor) setState(t *testing.T, name string, to plugin.State, ca
 	f.writeEntry(t, e)
 }
 
-// runCommandLine runs the command line with the fake's root.
+// runCommandLine runs a command line with the root of the fake.
 func (f *fakeSupervisor) runCommandLine(ctx context.Context, args ...string) (code exitCode, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = execute(ctx, append(args, "--root", f.root, "--config", os.DevNull), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
-// limitTime is a context that ends before the test does.
+// limitTime returns a context that ends after timeLimit.
 func limitTime(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), timeLimit, errors.New("no end"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), timeLimit, errors.New("the test has timed out"))
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// writeCrash is what the journal has of a plugin that crashed, and of another.
+// writeCrash writes entries of a plugin that crashed, and of another plugin.
 func writeCrash(t *testing.T, f *fakeSupervisor) {
 	t.Helper()
 	at := f.snapshot.At.Add(-time.Minute)
@@ -31,8 +31,8 @@ func writeCrash(t *testing.T, f *fakeSupervisor) {
 	f.writeEntry(t, plugin.Entry{At: time.Now(), Kind: plugin.EntryState, Plugin: "good", From: plugin.StateStarting, To: plugin.StateRunning})
 }
 
-// EV-12: `why` prints the chain, newest first, with a supervisor and, from the
-// files, without one.
+// EV-12: why prints the entries, newest first, from the supervisor and without one
+// from the files.
 func TestWhyCommand(t *testing.T) {
 	f := newFake(t, newView("good", plugin.StateRunning), newView("bad", plugin.StateCrashLoop), newView("new", plugin.StateInstalled))
 	writeCrash(t, f)
@@ -47,7 +47,7 @@ func TestWhyCommand(t *testing.T) {
 			rest = after
 		}
 	}
-	chain := []string{"starting → crash-loop: exit 3\n", "→ next: retry at ", "ended: killed by SIGSEGV (pid 7)\n", "→ restart\n", "| one\n", "| two ·[31m<red>\n"}
+	chain := []string{"starting → crash-loop: exit 3\n", "→ next: retry at ", "exited: killed by SIGSEGV (pid 7)\n", "→ restart\n", "| one\n", "| two ·[31m<red>\n"}
 
 	code, out, errs := f.runCommandLine(t.Context(), "why", "bad")
 	if code != exitOK || !strings.Contains(errs, "cannot reach the supervisor at ") || !strings.Contains(errs, "files") {
@@ -55,7 +55,7 @@ func TestWhyCommand(t *testing.T) {
 	}
 	inOrder(t, out, chain...)
 	if strings.Contains(out, "good") || strings.Contains(out, "started") {
-		t.Errorf("it shows what was not asked for:\n%s", out)
+		t.Errorf("why bad shows other entries:\n%s", out)
 	}
 
 	f.serve(t)
@@ -116,8 +116,8 @@ func TestEventsCommand(t *testing.T) {
 	}
 }
 
-// Damaged lines are told of on standard error, and the rest is shown, from the
-// supervisor as from the files.
+// Damaged lines are reported on standard error and the other entries are shown, from
+// the supervisor as from the files.
 func TestEventsOfADamagedJournal(t *testing.T) {
 	f := newFake(t)
 	writeCrash(t, f)
@@ -140,8 +140,8 @@ func TestEventsOfADamagedJournal(t *testing.T) {
 	}
 }
 
-// followCommand runs a command that goes on until its context ends, and hands over
-// what it prints, line by line.
+// followCommand runs a command until its context ends; next returns the next line of
+// its output.
 func followCommand(t *testing.T, f *fakeSupervisor, stderr io.Writer, args ...string) (next func() string, end func() exitCode) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(limitTime(t))
@@ -151,7 +151,7 @@ func followCommand(t *testing.T, f *fakeSupervisor, stderr io.Writer, args ...st
 		code <- execute(ctx, append(args, "--root", f.root, "--config", os.DevNull), w, stderr)
 		_ = w.Close()
 	}()
-	told := make(chan string, 100)
+	printed := make(chan string, 100)
 	go func() {
 		for d := []byte{}; ; {
 			b := make([]byte, 4096)
@@ -162,7 +162,7 @@ func followCommand(t *testing.T, f *fakeSupervisor, stderr io.Writer, args ...st
 				if !ok {
 					break
 				}
-				told <- line
+				printed <- line
 				d = []byte(rest)
 			}
 			if err != nil {
@@ -173,18 +173,18 @@ func followCommand(t *testing.T, f *fakeSupervisor, stderr io.Writer, args ...st
 	next = func() string {
 		t.Helper()
 		select {
-		case line := <-told:
+		case line := <-printed:
 			return line
 		case <-time.After(timeLimit):
-			t.Fatal("nothing more is told")
+			t.Fatal("no further line is printed")
 			return ""
 		}
 	}
 	return next, func() exitCode { cancel(); return <-code }
 }
 
-// EV-12: events -f begins with the files where no supervisor runs, and outlives
-// the end of one; each entry is told once.
+// EV-12: events -f begins with the files if no supervisor runs, and continues when
+// the supervisor is restarted; each entry is printed once.
 func TestEventsFollow(t *testing.T) {
 	f := newFake(t, newView("a", plugin.StateInstalled))
 	f.writeEntry(t, plugin.Entry{Kind: plugin.EntryHost, Cause: "one"})
@@ -192,7 +192,7 @@ func TestEventsFollow(t *testing.T) {
 	see := func(cause string) {
 		t.Helper()
 		if line := next(); !strings.HasSuffix(line, ": "+cause) {
-			t.Fatalf("told %q, want %q", line, cause)
+			t.Fatalf("printed %q, want %q", line, cause)
 		}
 	}
 	see("one")
@@ -211,7 +211,7 @@ func TestEventsFollow(t *testing.T) {
 	}
 }
 
-// What a plugin printed, with and without a supervisor.
+// logs prints the output of a plugin, with and without a supervisor.
 func TestLogsCommand(t *testing.T) {
 	f := newFake(t, newView("hello", plugin.StateRunning), newView("silent", plugin.StateRunning))
 	path := layout.Log(f.root, "hello")
@@ -240,13 +240,13 @@ func TestLogsCommand(t *testing.T) {
 	}
 	next, end := followCommand(t, f, io.Discard, "logs", "-f", "-n", "2", "hello")
 	if a, b := next(), next(); a != "two" || b != "    three·[2J" {
-		t.Errorf("followed from %q, %q", a, b)
+		t.Errorf("logs -f begins with %q, %q", a, b)
 	}
-	if err := os.WriteFile(path, []byte("anew\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("new\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if line := next(); line != "anew" {
-		t.Errorf("after it was begun anew: %q", line)
+	if line := next(); line != "new" {
+		t.Errorf("after the log was rewritten: %q", line)
 	}
 	if code := end(); code != exitOK {
 		t.Errorf("exit %d", code)

@@ -17,7 +17,7 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// testSupervisor is a supervisor that runs on a root of its own.
+// testSupervisor is a supervisor process with its own root.
 type testSupervisor struct {
 	t    *testing.T
 	root string
@@ -43,7 +43,7 @@ func newCommand(root, name string, args ...string) *exec.Cmd {
 	return exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), append([]string{name, "--root", root}, args...)...)
 }
 
-// waitForStatus waits until `status` says what is wanted.
+// waitForStatus waits until the output of status is good.
 func (s *testSupervisor) waitForStatus(want string, good func(text string) bool) {
 	s.t.Helper()
 	var out []byte
@@ -53,13 +53,13 @@ func (s *testSupervisor) waitForStatus(want string, good func(text string) bool)
 			return
 		}
 	}
-	s.t.Fatalf("status never %s; it is:\n%s", want, out)
+	s.t.Fatalf("status is not %s:\n%s", want, out)
 }
 
-// waitUntilWell waits until everything is where it belongs.
+// waitUntilWell waits until all own files exist and status shows no problem.
 func (s *testSupervisor) waitUntilWell() {
 	s.t.Helper()
-	s.waitForStatus("all well", func(text string) bool {
+	s.waitForStatus("without a problem", func(text string) bool {
 		pid, _ := os.ReadFile(layout.SupervisorLock(s.root))
 		_, err := os.Stat(layout.Socket(s.root))
 		_, saved := os.Stat(layout.State(s.root))
@@ -68,7 +68,7 @@ func (s *testSupervisor) waitUntilWell() {
 	})
 }
 
-// mountSmallRoot mounts a small file system.
+// mountSmallRoot returns a new root on a file system of 1 MiB.
 func mountSmallRoot(t *testing.T) string {
 	t.Helper()
 	root, err := os.MkdirTemp("/tmp", "sv")
@@ -87,12 +87,12 @@ func mountSmallRoot(t *testing.T) string {
 	return root
 }
 
-// EV-28: on a root that is full or read-only the supervisor starts, says what is
-// wrong, is the only one (EV-15), and mends itself when there is room.
-func TestStartWhereNothingCanBeWritten(t *testing.T) {
+// EV-28: on a root that is full or read-only the supervisor starts, reports the
+// problem, is the only one (EV-15), and recovers when there is space.
+func TestStartOnUnwritableRoot(t *testing.T) {
 	for name, c := range map[string]struct {
-		before bool // a supervisor ran on it when it was well
-		refuse func(root string) error
+		before bool // a supervisor has run on the root before
+		deny   func(root string) error
 		allow  func(root string) error
 	}{
 		"full":               {false, fillDisk, freeSpace},
@@ -115,14 +115,14 @@ func TestStartWhereNothingCanBeWritten(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := c.refuse(root); err != nil {
+			if err := c.deny(root); err != nil {
 				t.Fatal(err)
 			}
 			s := startSupervisor(t, root)
-			s.waitForStatus("a problem", func(text string) bool { return strings.Contains(text, "problem:") })
+			s.waitForStatus("with a problem", func(text string) bool { return strings.Contains(text, "problem:") })
 			out, err := newCommand(root, "run").CombinedOutput()
 			if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
-				t.Errorf("a second one: %v, %s", err, out)
+				t.Errorf("a second supervisor: %v, %s; want that the root is locked", err, out)
 			}
 			if err := c.allow(root); err != nil {
 				t.Fatal(err)
@@ -148,7 +148,7 @@ func freeSpace(root string) error {
 	return errors.Join(os.RemoveAll(filepath.Join(root, "ballast")), unix.Mount("", root, "", unix.MS_REMOUNT, "nr_inodes=0"))
 }
 
-// useAllInodes leaves none.
+// useAllInodes creates files until no inode is free.
 func useAllInodes(root string) error {
 	if err := os.Mkdir(filepath.Join(root, "ballast"), 0o700); err != nil {
 		return err
@@ -161,10 +161,11 @@ func useAllInodes(root string) error {
 			return nil
 		}
 	}
-	return errors.New("there still are inodes")
+	return errors.New("inodes are still free")
 }
 
-// EV-29: what another program removes is made anew, with the lock held all the time.
+// EV-29: a file that another program removes is made again, and the lock is held all
+// the time.
 func TestOwnFilesRemoved(t *testing.T) {
 	t.Parallel()
 	root, err := os.MkdirTemp("/tmp", "sv")
@@ -183,7 +184,7 @@ func TestOwnFilesRemoved(t *testing.T) {
 		}
 		out, err := newCommand(root, "run").CombinedOutput()
 		if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
-			t.Errorf("a second one without %s: %v, %s", path, err, out)
+			t.Errorf("a second supervisor without %s: %v, %s; want that the root is locked", path, err, out)
 		}
 		s.waitUntilWell()
 	}

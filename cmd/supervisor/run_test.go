@@ -19,8 +19,8 @@ import (
 	"pluginsupervisor/internal/config"
 )
 
-// The log of a supervisor that runs is JSON lines if so configured, and its
-// metrics and health are where metrics.listen says.
+// With log.format json the log is JSON lines, and metrics.listen serves metrics and
+// health.
 func TestRunServesMetricsAndHealth(t *testing.T) {
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
@@ -55,11 +55,12 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("told to end: %v", err)
+		t.Errorf("exit after SIGTERM: %v", err)
 	}
 }
 
-// awaitPage waits until the page has the text: /readyz is 503 before the first scan.
+// awaitPage waits until the page contains the text: /readyz is 503 before the first
+// scan.
 func awaitPage(url, want string) error {
 	var err error
 	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -86,6 +87,6 @@ func TestNewLogger(t *testing.T) {
 		t.Errorf("formatter is %T", log.Formatter)
 	}
 	if _, err := newLogger(config.Log{Level: "loud"}, io.Discard); err == nil {
-		t.Error("a level that does not exist is taken")
+		t.Error("an unknown level is accepted")
 	}
 }

@@ -10,21 +10,21 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-14: what an operator says is accepted or not, and by --wait seen done.
-func TestOrderCommands(t *testing.T) {
+// EV-14: a command is accepted or rejected; --wait waits for its result.
+func TestLifecycleCommands(t *testing.T) {
 	f := newFake(t, newView("hello", plugin.StateRunning), newView("stuck", plugin.StateUpgrading), newView("broken", plugin.StateStopped))
-	f.onCommand = func(order, name string) error {
+	f.onCommand = func(command, name string) error {
 		switch {
 		case name == "stuck":
 			return errors.New("stuck is being upgraded")
 		case name == "broken":
 			f.setState(t, name, plugin.StateStarting, "started by an operator")
 			f.setState(t, name, plugin.StateCrashLoop, "exit 3")
-		case order == "stop":
+		case command == "stop":
 			f.setState(t, name, plugin.StateStopping, "stopped by an operator")
 			f.setState(t, name, plugin.StateStopped, "stopped by an operator")
 		default:
-			f.setState(t, name, plugin.StateStarting, order+"ed by an operator")
+			f.setState(t, name, plugin.StateStarting, command+"ed by an operator")
 			f.setState(t, name, plugin.StateRunning, "")
 		}
 		return nil
@@ -78,7 +78,7 @@ func TestWaitCommand(t *testing.T) {
 		{"wait hello --for=running --timeout=50ms", exitFailed, "", "supervisor: hello is starting after 50ms\n"},
 		{"wait nobody --for=running", exitNone, "", "no such plugin: nobody"},
 		{"wait hello --for=dancing", exitUsage, "", "one of installed, starting, running"},
-		{"wait hello", exitUsage, "", "--for must be given"},
+		{"wait hello", exitUsage, "", "--for is required"},
 	} {
 		code, out, errs := f.runCommandLine(t.Context(), strings.Fields(c.args)...)
 		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || (c.errs == "") != (errs == "") {
@@ -86,8 +86,8 @@ func TestWaitCommand(t *testing.T) {
 		}
 	}
 
-	// A state that is left again at once counts, and the end of the supervisor
-	// does not end the wait.
+	// A state that the plugin leaves at once counts, and wait continues when the
+	// supervisor is restarted.
 	for len(f.followed) > 0 {
 		<-f.followed
 	}
@@ -99,14 +99,15 @@ func TestWaitCommand(t *testing.T) {
 	f.setState(t, "hello", plugin.StateCrashLoop, "exit 3")
 	f.setState(t, "hello", plugin.StateRunning, "")
 	if line := next(); line != "hello is crash-loop" {
-		t.Errorf("told %q", line)
+		t.Errorf("printed %q, want that hello is crash-loop", line)
 	}
 	if code := code(); code != exitOK {
 		t.Errorf("exit %d", code)
 	}
 }
 
-// Names are completed from the supervisor; scenario no_supervisor has the rest.
+// Names are completed from the supervisor; the scenario no_supervisor checks the
+// completion without one.
 func TestCompletion(t *testing.T) {
 	f := newFake(t, newView("hello", plugin.StateRunning), newView("crash", plugin.StateCrashLoop))
 	f.serve(t)

@@ -51,7 +51,7 @@ func TestStatusExitCodes(t *testing.T) {
 	}
 }
 
-// The command's JSON is the API's, field for field.
+// The JSON of the command has the fields of the API.
 func TestStatusJSONIsTheSnapshot(t *testing.T) {
 	want := plugin.Snapshot{
 		At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{newView("good", plugin.StateRunning)},

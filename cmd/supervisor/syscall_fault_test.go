@@ -31,17 +31,17 @@ type callFault struct {
 	name   string
 	call   uintptr
 	errnos []syscall.Errno
-	// written is for calls that write to a descriptor: they fail for our own
-	// files only.
+	// written marks calls that write to a descriptor: they fail only for files of
+	// the root.
 	written bool
-	// rare says why the call may not be made while it fails.
+	// rare says why the call may not occur during the fault.
 	rare string
 }
 
-// callFaults has the calls by which the supervisor touches what is around it,
-// and what each may answer. What the Go runtime itself cannot live without is
-// left out: futex, mmap, madvise, epoll_pwait; clone fails only where it forks,
-// not for threads; writes fail by file, as the runtime wakes itself by one.
+// callFaults holds the system calls of the supervisor and the errors that each may
+// return. Calls that the Go runtime itself needs are left out: futex, mmap, madvise,
+// epoll_pwait. clone fails for processes, not for threads; writes fail by file, as the
+// runtime wakes itself by one.
 var callFaults = [...][]callFault{
 	{
 		{name: "clone3", call: unix.SYS_CLONE3, errnos: []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM}, rare: "plugins have no cgroup"},
@@ -64,9 +64,9 @@ var callFaults = [...][]callFault{
 	{
 		{name: "renameat", call: unix.SYS_RENAMEAT, errnos: []syscall.Errno{syscall.EROFS, syscall.ENOSPC, syscall.EIO}},
 		{name: "renameat2", call: unix.SYS_RENAMEAT2, errnos: []syscall.Errno{syscall.EROFS, syscall.EIO}, rare: "only packages are exchanged by it"},
-		{name: "mkdirat", call: unix.SYS_MKDIRAT, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EROFS}, rare: "most folders are there"},
+		{name: "mkdirat", call: unix.SYS_MKDIRAT, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EROFS}, rare: "most folders exist"},
 		{name: "inotify_add_watch", call: unix.SYS_INOTIFY_ADD_WATCH, errnos: []syscall.Errno{syscall.ENOSPC, syscall.ENOMEM}},
-		{name: "inotify_init1", call: unix.SYS_INOTIFY_INIT1, errnos: []syscall.Errno{syscall.EMFILE}, rare: "its queues are made at the start"},
+		{name: "inotify_init1", call: unix.SYS_INOTIFY_INIT1, errnos: []syscall.Errno{syscall.EMFILE}, rare: "queues are made at the start"},
 		{name: "socket", call: unix.SYS_SOCKET, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}, rare: "reports wait for their next try"},
 		{name: "flock", call: unix.SYS_FLOCK, errnos: []syscall.Errno{syscall.ENOLCK, syscall.EAGAIN}},
 		{name: "accept4", call: unix.SYS_ACCEPT4, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}},
@@ -84,7 +84,7 @@ func listCalls() (all []uintptr) {
 	return all
 }
 
-// matches reports whether a call is one that fails.
+// matches returns a function that reports whether a call fails, nil for all calls.
 func (h *faultyHost) matches(f callFault) func(pid int, args [6]uint64) bool {
 	switch {
 	case f.call == unix.SYS_CLONE:
@@ -110,9 +110,9 @@ func makesThread(pid int, at uintptr) bool {
 	return err != nil || n != len(flags) || binary.NativeEndian.Uint64(flags)&unix.CLONE_THREAD != 0
 }
 
-// EV-24: whatever system call fails for a second, no other plugin is touched,
-// what was accepted is done, all goes on by itself, and a supervisor that is
-// killed and started again finds it so.
+// EV-24: while a system call fails for a second, no other plugin is touched, accepted
+// commands are carried out, everything recovers, and a supervisor that is killed and
+// restarted has the same state.
 func TestSystemCallFaults(t *testing.T) {
 	for i, faults := range callFaults {
 		t.Run(faults[0].name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestSystemCallFaults(t *testing.T) {
 			h := newFaultyHost(t)
 			rows := 0
 			for _, f := range faults {
-				if !testenv.All() { // one of each, so that all tests stay quick
+				if !testenv.All() { // one error of each call, to keep the test short
 					f.errnos = f.errnos[:1]
 				}
 				for _, errno := range f.errnos {
@@ -133,7 +133,7 @@ func TestSystemCallFaults(t *testing.T) {
 	}
 }
 
-// faultyHost is a supervisor with plugins, whose system calls fail.
+// faultyHost is a supervisor with plugins whose system calls fail.
 type faultyHost struct {
 	*testing.T
 	root   string
@@ -141,16 +141,16 @@ type faultyHost struct {
 	log    bytes.Buffer
 	exited chan error
 	client *admin.Client
-	plane  *httptest.Server
+	server *httptest.Server
 
 	rows    int
 	failed  int
-	stopped bool   // an operator stopped the plugin stop
+	stopped bool   // the plugin stop is stopped
 	version string // of the plugin change
 }
 
-// bystanders are plugins to which nothing happens; one of them is the victim of
-// each row.
+// bystanders is the number of plugins that must not be touched; each row kills one of
+// them.
 const bystanders = 4
 
 func newFaultyHost(t *testing.T) *faultyHost {
@@ -167,8 +167,8 @@ func newFaultyHost(t *testing.T) *faultyHost {
 			t.Logf("log of the supervisor:\n%s", h.log.String())
 		}
 	})
-	h.plane = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
-	t.Cleanup(h.plane.Close)
+	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+	t.Cleanup(h.server.Close)
 	names := []string{"stop", "change"}
 	for i := range bystanders {
 		names = append(names, h.bystanderName(i))
@@ -178,7 +178,7 @@ func newFaultyHost(t *testing.T) *faultyHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, of := range append([]string{"change 2.0"}, names...) { // the last one of a name is what is recorded
+	for _, of := range append([]string{"change 2.0"}, names...) { // the last version of a name is recorded
 		name, version, given := strings.Cut(of, " ")
 		if !given {
 			version = "1.0"
@@ -199,7 +199,7 @@ func (h *faultyHost) startSupervisor() {
 	cmd := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "run", "--root", h.root)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "SUPERVISOR_FIRST_RUN_JITTER=0s", "SUPERVISOR_INTERVALS_SCAN=500ms",
 		"SUPERVISOR_INTERVALS_PULL=700ms", "SUPERVISOR_AVOID_WINDOW=0s", "SUPERVISOR_RESTART_STAGGER=0s", "SUPERVISOR_RESTART_BACKOFF_INITIAL=100ms",
-		"SUPERVISOR_RESTART_BACKOFF_MAX=1s", "SUPERVISOR_UPGRADE_PROVE=200ms", "SUPERVISOR_CONTROL_PLANE_URL="+h.plane.URL)
+		"SUPERVISOR_RESTART_BACKOFF_MAX=1s", "SUPERVISOR_UPGRADE_PROVE=200ms", "SUPERVISOR_CONTROL_PLANE_URL="+h.server.URL)
 	cmd.Stderr = &h.log
 	run, err := callfault.Start(cmd, listCalls())
 	switch {
@@ -212,7 +212,7 @@ func (h *faultyHost) startSupervisor() {
 	go func(exited chan<- error) { exited <- cmd.Wait() }(h.exited)
 }
 
-// restartSupervisor kills the supervisor and starts it again.
+// restartSupervisor kills the supervisor and starts it.
 func (h *faultyHost) restartSupervisor() {
 	if err := h.run.Cmd.Process.Kill(); err != nil {
 		h.Fatal(err)
@@ -221,7 +221,7 @@ func (h *faultyHost) restartSupervisor() {
 	h.startSupervisor()
 }
 
-// checkRunning fails the test if the supervisor has exited by itself.
+// checkRunning fails the test if the supervisor has exited.
 func (h *faultyHost) checkRunning(when string) {
 	h.Helper()
 	select {
@@ -231,8 +231,8 @@ func (h *faultyHost) checkRunning(when string) {
 	}
 }
 
-// waitForStatus waits until what status says is as it should be.
-func (h *faultyHost) waitForStatus(what string, within time.Duration, judge func(plugin.Snapshot) error) {
+// waitForStatus waits until check accepts the status.
+func (h *faultyHost) waitForStatus(what string, within time.Duration, check func(plugin.Snapshot) error) {
 	h.Helper()
 	var err error
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -242,7 +242,7 @@ func (h *faultyHost) waitForStatus(what string, within time.Duration, judge func
 		s, err = h.client.Status(ctx)
 		cancel()
 		if err == nil {
-			err = judge(s)
+			err = check(s)
 		}
 		if err == nil {
 			return
@@ -251,7 +251,7 @@ func (h *faultyHost) waitForStatus(what string, within time.Duration, judge func
 	h.Fatalf("%s: not within %v: %v", what, within, err)
 }
 
-// checkPlugins returns an error unless status says that the plugins run, and they do.
+// checkPlugins returns an error unless the plugins run, also by status.
 func (h *faultyHost) checkPlugins(s plugin.Snapshot, names ...string) error {
 	for _, name := range names {
 		found := false
@@ -271,7 +271,7 @@ func (h *faultyHost) checkPlugins(s plugin.Snapshot, names ...string) error {
 	return nil
 }
 
-// readPID returns the pid of a plugin's daemon, 0 if none lives.
+// readPID returns the pid of a plugin's daemon, 0 if none runs.
 func (h *faultyHost) readPID(name, version string) int {
 	b, _ := os.ReadFile(filepath.Join(layout.Version(h.root, name, version), "daemon.pid"))
 	text, _, _ := strings.Cut(string(b), " ")
@@ -282,8 +282,8 @@ func (h *faultyHost) readPID(name, version string) int {
 	return pid
 }
 
-// testFault has the call fail for a second, in which a plugin is killed and an
-// operator gives orders, and checks what came of it.
+// testFault makes the call fail for a second. Meanwhile it kills a plugin and sends
+// commands; then it checks the results.
 func (h *faultyHost) testFault(f callFault, errno syscall.Errno) {
 	h.Helper()
 	row := fmt.Sprintf("%s fails (%v)", f.name, errno)
@@ -304,7 +304,7 @@ func (h *faultyHost) testFault(f callFault, errno syscall.Errno) {
 	hits := h.run.End()
 	h.failed += hits
 	if hits == 0 && f.rare == "" {
-		h.Errorf("%s: it was not called", row)
+		h.Errorf("%s: the call did not occur", row)
 	}
 	h.checkRunning(row)
 
@@ -337,7 +337,7 @@ func (h *faultyHost) testFault(f callFault, errno syscall.Errno) {
 	}
 }
 
-// readStates returns in what state each bystander is, and since when.
+// readStates returns the state of each bystander, with its time.
 func (h *faultyHost) readStates() map[string]string {
 	h.Helper()
 	all := map[string]string{}
@@ -352,35 +352,35 @@ func (h *faultyHost) readStates() map[string]string {
 	return all
 }
 
-// retryCommand gives an order that was not accepted before, until it is.
-func (h *faultyHost) retryCommand(what string, order func() bool) {
+// retryCommand sends a rejected command until it is accepted.
+func (h *faultyHost) retryCommand(what string, send func() bool) {
 	h.Helper()
 	h.waitForStatus(what, 30*time.Second, func(plugin.Snapshot) error {
-		if !order() {
+		if !send() {
 			return errors.New("not accepted")
 		}
 		return nil
 	})
 }
 
-// toggleStop has an operator stop a plugin or start it again, and returns
-// whether that was accepted.
+// toggleStop stops the plugin stop, or starts it, and reports whether the command was
+// accepted.
 func (h *faultyHost) toggleStop() bool {
-	order := admin.CommandStop
+	command := admin.CommandStop
 	if h.stopped {
-		order = admin.CommandStart
+		command = admin.CommandStart
 	}
 	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := h.client.SendCommand(ctx, order, "stop"); err != nil {
+	if _, err := h.client.SendCommand(ctx, command, "stop"); err != nil {
 		return false
 	}
 	h.stopped = !h.stopped
 	return true
 }
 
-// toggleVersion has an operator switch a plugin to its other version, and
-// returns whether that was accepted.
+// toggleVersion upgrades the plugin change to its other version, and reports whether
+// the command was accepted.
 func (h *faultyHost) toggleVersion() bool {
 	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[h.version]
 	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
@@ -392,12 +392,12 @@ func (h *faultyHost) toggleVersion() bool {
 	return true
 }
 
-// waitForCommands waits until all orders are carried out. A change that the fault
-// made fail was said to have failed, and succeeds when it is ordered again.
+// waitForCommands waits until all commands are carried out. A change that has failed
+// because of the fault is requested once more.
 func (h *faultyHost) waitForCommands(row string) {
 	h.Helper()
 	again := false
-	h.waitForStatus(row+": orders are carried out", 40*time.Second, func(s plugin.Snapshot) error {
+	h.waitForStatus(row+": commands are carried out", 40*time.Second, func(s plugin.Snapshot) error {
 		for _, v := range s.Plugins {
 			switch {
 			case v.Name == "stop" && h.stopped && (v.State != plugin.StateStopped || h.readPID("stop", "1.0") != 0):
@@ -425,7 +425,7 @@ func (h *faultyHost) waitForCommands(row string) {
 	})
 }
 
-// waitForNoProblem waits until status says of no problem any more, and all was reported.
+// waitForNoProblem waits until status shows no problem and no pending report.
 func (h *faultyHost) waitForNoProblem(row string) {
 	h.Helper()
 	h.waitForStatus(row+": no problem is left", 60*time.Second, func(s plugin.Snapshot) error {

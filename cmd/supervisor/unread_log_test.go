@@ -15,16 +15,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// unreadLog is a supervisor whose log nobody reads.
+// unreadLog is a supervisor whose log is not read.
 type unreadLog struct {
 	t    *testing.T
 	root string
-	log  *os.File // the end that is to be read
+	log  *os.File // the reading end
 	cmd  *exec.Cmd
 	done chan error
 }
 
-// startUnreadLog starts one with a plugin, and a pipe of 4 KiB for its log.
+// startUnreadLog starts a supervisor whose log is a pipe of 4 KiB.
 func startUnreadLog(t *testing.T) *unreadLog {
 	t.Helper()
 	root, err := os.MkdirTemp("/tmp", "sv")
@@ -56,7 +56,7 @@ func startUnreadLog(t *testing.T) *unreadLog {
 	return u
 }
 
-// readStatus asks the supervisor; it fails the test when it does not answer.
+// readStatus returns the status. It fails the test if the supervisor does not answer.
 func (u *unreadLog) readStatus() plugin.Snapshot {
 	u.t.Helper()
 	for deadline := time.Now().Add(timeLimit); ; time.Sleep(50 * time.Millisecond) {
@@ -71,8 +71,8 @@ func (u *unreadLog) readStatus() plugin.Snapshot {
 	}
 }
 
-// stopSupervisor ends it by SIGTERM, within the time that EV-16 allows and the flush of
-// the log takes.
+// stopSupervisor sends SIGTERM and waits for the time of EV-16 and of flushing the
+// log.
 func (u *unreadLog) stopSupervisor() {
 	u.t.Helper()
 	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -81,33 +81,33 @@ func (u *unreadLog) stopSupervisor() {
 	select {
 	case err := <-u.done:
 		if err != nil {
-			u.t.Errorf("told to end: %v", err)
+			u.t.Errorf("exit after SIGTERM: %v", err)
 		}
 	case <-time.After(12 * time.Second):
-		u.t.Error("SIGTERM did not end it within 12 s")
+		u.t.Error("no exit within 12 s of SIGTERM")
 	}
 }
 
-// EV-27: whoever reads the log stands still: the supervisor goes on, says how
-// many lines it dropped, and ends when it is told to.
+// EV-27: the reader of the log does not read: the supervisor continues, reports how
+// many lines it dropped, and exits after SIGTERM.
 func TestLogIsNotRead(t *testing.T) {
 	u := startUnreadLog(t)
 	u.readStatus()
 	u.fillLog(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
 	s := u.readStatus()
-	said := ""
+	problem := ""
 	for _, p := range s.Problems {
 		if p.What == plugin.ProblemLog {
-			said = p.String()
+			problem = p.String()
 		}
 	}
-	if !strings.Contains(said, " log lines dropped: nothing reads the log") {
+	if !strings.Contains(problem, " log lines dropped: nothing reads the log") {
 		t.Errorf("problems %v", s.Problems)
 	}
 	u.stopSupervisor()
 }
 
-// EV-27: the reader of the log exits: the supervisor goes on.
+// EV-27: the reader of the log exits: the supervisor continues.
 func TestLogReaderExits(t *testing.T) {
 	u := startUnreadLog(t)
 	u.readStatus()
@@ -121,7 +121,7 @@ func TestLogReaderExits(t *testing.T) {
 	u.stopSupervisor()
 }
 
-// fillLog has the supervisor log until enough is true. SIGHUP is a line each.
+// fillLog makes the supervisor log until enough returns true: each SIGHUP is a line.
 func (u *unreadLog) fillLog(enough func(plugin.Snapshot) bool) {
 	u.t.Helper()
 	for deadline := time.Now().Add(timeLimit); !enough(u.readStatus()); {

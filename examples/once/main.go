@@ -1,5 +1,5 @@
-// Command once is the sample of a Once plugin: it does its work when told and
-// leaves nothing running.
+// Command once is the sample of a Once plugin: it does its work when it is started and
+// leaves no process.
 package main
 
 import (
