@@ -87,7 +87,7 @@ soak: build ## kill a supervisor KILLS times (1000), and count the faults
 	go run ./internal/tools/soak -upgrades $$(( ($(KILLS) + 3) / 4 ))
 
 .PHONY: house
-house: ## print code metrics (ARGS='-type actors.coordinator')
+house: ## print code metrics (ARGS='-base DIR': compare with another version)
 	@go run ./internal/tools/house $(ARGS)
 
 .PHONY: spec
@@ -99,6 +99,7 @@ generate: ## write the generated parts of the documents, which tests check
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
 	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service -update
 	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
+	go test -count 1 -run '^TestDocs$$' ./internal/tools/links -update
 
 .PHONY: build
 build: ## build programs and sample plugins into bin/

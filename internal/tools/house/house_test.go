@@ -70,11 +70,34 @@ one-word function names; mean length         75 %; 4.8
 doc "returns/reports" : "tells"/"is what"    1 : 2
 source >= 100 lines with a test of its name  0 %
 source with a test of its name               50 %
+tests without a source of their name         0 %
 biggest type: fields / methods / lines       box.Box 4 / 2 / 9
 init(); godoc examples                       1; 1
 `
 	if diff := cmp.Diff(want, stdout.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// TestBase compares two versions of a module.
+func TestBase(t *testing.T) {
+	now, before := tree(t), tree(t)
+	if err := os.Remove(filepath.Join(before, "box", "box_test.go")); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"-dir", now, "-base", before}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	var found []string
+	for line := range strings.Lines(stdout.String()) {
+		if strings.Contains(line, "before") || strings.HasPrefix(line, "source with a test") || strings.HasPrefix(line, "init()") {
+			found = append(found, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	want := []string{"before now", "source with a test of its name 0 % 50 %", "init(); godoc examples 1; 0 1; 1"}
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }
 
@@ -97,6 +120,7 @@ func TestType(t *testing.T) {
 		"a type":              {[]string{"-type", "box.Box"}, 0, want, ""},
 		"no type":             {[]string{"-type", "box.Bag"}, 1, "", "house: no type box.Bag\n"},
 		"a folder that fails": {[]string{"-dir", filepath.Join(root, "none")}, 1, "", "house: load the module's files: "},
+		"a base that fails":   {[]string{"-base", filepath.Join(root, "none")}, 1, "", "house: load the module's files: "},
 		"an unknown flag":     {[]string{"-typ", "x"}, 2, "", "-typ"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,11 +138,11 @@ func TestType(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestCountWords(t *testing.T) {
 	for name, want := range map[string]int{
 		"settle": 1, "grantSlot": 2, "String": 1, "URL": 1, "parseURL": 2, "URLPath": 2, "onHTTPError": 3, "sha256": 1, "Test_name": 2, "x": 1, "newV2Leaf": 3,
 	} {
-		if got := words(name); got != want {
+		if got := countWords(name); got != want {
 			t.Errorf("%s has %d words, want %d", name, got, want)
 		}
 	}

@@ -139,14 +139,14 @@ func TestCheckWhole(t *testing.T) {
 		tree  map[string]string
 		fault string
 	}{
-		"a circle of parts": {
+		"a cycle of parts": {
 			map[string]string{
 				"internal/a/a.go":     "pluginsupervisor/internal/b/low",
 				"internal/b/low/b.go": "fmt",
 				"internal/b/b.go":     "pluginsupervisor/internal/c",
 				"internal/c/c.go":     "pluginsupervisor/internal/a",
 			},
-			"internal/c/c.go closes the circle internal/a → internal/b → internal/c → internal/a",
+			"internal/c/c.go closes the cycle internal/a → internal/b → internal/c → internal/a",
 		},
 		"tests close no circle": {
 			map[string]string{

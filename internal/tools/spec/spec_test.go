@@ -30,7 +30,7 @@ Text that names QA-3 is no row.
 `
 
 func TestParse(t *testing.T) {
-	got, err := parse(strings.NewReader(document))
+	got, err := parseRows(strings.NewReader(document))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +46,11 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ doc, want string }{
-		"an ID that stands twice": {"| QA-1 | a | b |\n| QA-1 | c | d |\n", "line 2: QA-1 stands on line 1 already"},
+		"an ID that exists twice": {"| QA-1 | a | b |\n| QA-1 | c | d |\n", "line 2: QA-1 is on line 1 already"},
 		"a document without rows": {"# nothing\n", "no rows"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := parse(strings.NewReader(c.doc)); err == nil || err.Error() != c.want {
+			if _, err := parseRows(strings.NewReader(c.doc)); err == nil || err.Error() != c.want {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
@@ -121,14 +121,14 @@ func TestRun(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	rows, err := parse(strings.NewReader(document))
+	rows, err := parseRows(strings.NewReader(document))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	named := map[string][]string{"QA-10": {"a_test.go", "b_test.go"}, "QB-01": {"c.txtar"}}
-	list(&out, rows, named, map[string]string{"QA-1": "a reason that is a little longer than forty letters"})
-	count(&out, rows, named)
+	printRows(&out, rows, named, map[string]string{"QA-1": "a reason that is a little longer than forty letters"})
+	printSummary(&out, rows, named)
 	want := `
 1. First
   QA-1   open: a reason that is a little longer than f…  a thing happens

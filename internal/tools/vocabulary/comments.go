@@ -58,7 +58,7 @@ func CheckDocs(files []source.File) []Fault {
 		for _, d := range f.Syntax.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if d.Recv == nil || ast.IsExported(receiver(d)) {
+				if d.Recv == nil || ast.IsExported(receiverName(d)) {
 					check(d.Name, d.Doc)
 				}
 			case *ast.GenDecl:
@@ -106,8 +106,8 @@ func docFault(name, text string) string {
 	return ""
 }
 
-// receiver returns the name of a method's type.
-func receiver(fn *ast.FuncDecl) string {
+// receiverName returns the name of a method's type.
+func receiverName(fn *ast.FuncDecl) string {
 	for n := range ast.Preorder(fn.Recv.List[0].Type) {
 		if id, ok := n.(*ast.Ident); ok {
 			return id.Name
