@@ -17,7 +17,7 @@ import (
 const (
 	// problemHook is the name of the problem that the update hook fails or hangs.
 	problemHook = "update hook"
-	// maxHookOutput is how much of a hook's output is kept, in bytes.
+	// maxHookOutput bounds the output of a hook that is kept, in bytes.
 	maxHookOutput = 4 << 10
 )
 

@@ -19,8 +19,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// ownFilesInterval is how often the supervisor's own files are checked: a file that
-// another program removed is made again within 10 s (EV-29).
+// ownFilesInterval is the interval between checks of the supervisor's own files: a
+// file that another program removed is made again within 10 s (EV-29).
 const ownFilesInterval = 5 * time.Second
 
 // ownFiles makes the supervisor's own files again when they are missing. A file

@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxExitOutput is how much of a plugin's log is kept with its exit, in bytes.
+// maxExitOutput bounds the output of a plugin that is kept with its exit, in bytes.
 const maxExitOutput = 4 << 10
 
 // newTracker returns the tracker of the plugins' processes: by cgroup where there

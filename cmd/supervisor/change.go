@@ -178,7 +178,7 @@ plugin.`,
 			return withExitNone(err)
 		}
 		if *output == asText && done.Result == "" && bar != nil {
-			defer fmt.Fprintf(cmd.ErrOrStderr(), "The supervisor makes the change: `supervisor status %s` shows its progress, --wait waits for its end.\n", wanted.change.Name)
+			defer fmt.Fprintf(cmd.ErrOrStderr(), "The supervisor makes the change: `supervisor status %s` shows its progress, --wait waits until it is finished.\n", wanted.change.Name)
 		}
 		return done.print(cmd, *output)
 	}

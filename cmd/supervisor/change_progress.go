@@ -53,7 +53,7 @@ func (a *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.B
 	}
 }
 
-// progressInterval is how often the progress of a change is read.
+// progressInterval is the interval at which the progress of a change is read.
 const progressInterval = 250 * time.Millisecond
 
 // showProgress updates the bar until the returned function is called. prove is how

@@ -16,8 +16,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// reconnectDelay is how long a command waits before it connects again to a
-// supervisor that has exited.
+// reconnectDelay is the delay before a command connects again to a supervisor that
+// has exited.
 const reconnectDelay = 250 * time.Millisecond
 
 func newEventsCommand() *cobra.Command {

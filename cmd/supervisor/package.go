@@ -30,8 +30,8 @@ func newInstallCommand() *cobra.Command {
 		use: "install FILE|URL|NAME[@VERSION]", short: "Install a package, or upgrade a plugin", asksControlPlane: true,
 		more: `
 FILE or URL is a package. NAME@VERSION is a version that the control plane has or
-that is unpacked on this host. A NAME alone is the newest version of the control
-plane, if it is newer than the installed one.`,
+that is unpacked on this host. A NAME alone is the newest version of the plugin at
+the control plane, if it is newer than the installed one.`,
 		parse: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (request, error) {
 			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.Remote(arg) {
 				switch {
@@ -214,7 +214,7 @@ make several signatures; a host needs one of them.`,
 	return cmd
 }
 
-// defaultValidity is how long a signature is valid by default.
+// defaultValidity is the default validity of a signature.
 const defaultValidity = 365 * 24 * time.Hour
 
 // signPackage writes PACKAGE.sig beside a package and returns the signed manifest:

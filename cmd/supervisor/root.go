@@ -13,8 +13,8 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-const longHelp = `Keeps the plugins of this host running and reports their state to the control
-plane.
+const longHelp = `Keeps the plugins of this host running and reports their state to a
+control plane.
 
 Every setting is a key of the configuration file, an environment variable
 SUPERVISOR_… and a flag. A flag overrides the environment, which overrides the

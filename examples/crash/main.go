@@ -10,10 +10,10 @@ import (
 	"pluginsupervisor/pluginkit"
 )
 
-func main() { pluginkit.Main(pluginkit.Plugin{Daemon: crash}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: runCrash}) }
 
-// crash runs for the time in the file crash_after of its folder.
-func crash(ctx context.Context, d *pluginkit.Daemon) error {
+// runCrash runs for the time in the file crash_after of its folder.
+func runCrash(ctx context.Context, d *pluginkit.Daemon) error {
 	runtime, err := d.ReadDuration("crash_after", 2*time.Second)
 	if err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 	"pluginsupervisor/pluginkit"
 )
 
-func main() { pluginkit.Main(pluginkit.Plugin{Daemon: hang}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: runHang}) }
 
-// hang writes heartbeats for the time in the file hang_after of its folder.
-func hang(ctx context.Context, d *pluginkit.Daemon) error {
+// runHang writes heartbeats for the time in the file hang_after of its folder.
+func runHang(ctx context.Context, d *pluginkit.Daemon) error {
 	good, err := d.ReadDuration("hang_after", 5*time.Second)
 	if err != nil {
 		return err

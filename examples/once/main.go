@@ -10,9 +10,9 @@ import (
 	"pluginsupervisor/pluginkit"
 )
 
-func main() { pluginkit.Main(pluginkit.Plugin{Once: once}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Once: runOnce}) }
 
-func once(_ context.Context, dir string) error {
+func runOnce(_ context.Context, dir string) error {
 	fmt.Printf("once %s did its work\n", filepath.Base(dir))
 	return nil
 }

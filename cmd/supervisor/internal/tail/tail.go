@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// checkInterval is how often a followed log is checked.
+	// checkInterval is the interval between checks of a followed log.
 	checkInterval = 200 * time.Millisecond
-	// readSize is how much is read at once, in bytes.
+	// readSize is the size of one read, in bytes.
 	readSize = 256 << 10
 	// lineGuess is the assumed length of a line, in bytes: the last n lines are first
 	// searched in n times as much.
