@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
@@ -25,27 +28,35 @@ import (
 const timeLimit = 20 * time.Second
 
 func TestNewRejects(t *testing.T) {
-	root, plane := supervisor.WithRoot("/var/lib/x"), supervisor.WithControlPlane("http://127.0.0.1:1")
+	root, controlPlane := supervisor.WithRoot("/var/lib/x"), supervisor.WithControlPlane("http://127.0.0.1:1")
+	handler := func(context.Context, plugin.AssignedUpdate) bool { return false }
 	for name, c := range map[string]struct {
 		options []supervisor.Option
 		want    string // in the error
 	}{
-		"no options":        {nil, "root is not set: use WithRoot"},
-		"no control plane":  {[]supervisor.Option{root}, "control_plane.url is not set: use WithControlPlane"},
-		"root twice":        {[]supervisor.Option{root, plane, supervisor.WithRoot("/y")}, `root is set twice: "/var/lib/x" by WithRoot and "/y" by WithRoot`},
-		"root as a setting": {[]supervisor.Option{root, plane, supervisor.WithSetting("root", "/y")}, `by WithSetting("root")`},
-		"relative root":     {[]supervisor.Option{supervisor.WithRoot("x"), plane}, `WithRoot: "x" is not an absolute path`},
-		"empty root":        {[]supervisor.Option{supervisor.WithRoot(""), plane}, "is not an absolute path"},
-		"no URL":            {[]supervisor.Option{root, supervisor.WithControlPlane("::")}, "WithControlPlane: "},
-		"no such key":       {[]supervisor.Option{root, plane, supervisor.WithSetting("intervals.scann", "5m")}, "did you mean intervals.scan?"},
-		"bad value":         {[]supervisor.Option{root, plane, supervisor.WithSetting("intervals.scan", "soon")}, `"soon" is not a duration`},
-		"plugins as text":   {[]supervisor.Option{root, plane, supervisor.WithSetting("plugins", "a")}, "can be set in the file only"},
-		"missing file":      {[]supervisor.Option{root, plane, supervisor.WithConfigFile("/nonexistent/x.yaml")}, "cannot read the configuration"},
-		"empty file":        {[]supervisor.Option{root, plane, supervisor.WithConfigFile("")}, "WithConfigFile: the path is empty"},
-		"nil handler":       {[]supervisor.Option{root, plane, supervisor.WithUpdateHandler(nil)}, "WithUpdateHandler: the handler is nil"},
-		"nil logger":        {[]supervisor.Option{root, plane, supervisor.WithLogger(nil)}, "WithLogger: the logger is nil"},
-		"nil option":        {[]supervisor.Option{root, nil, plane}, "option 2 is nil"},
-		"subreaper twice":   {[]supervisor.Option{root, plane, supervisor.WithSubreaper(), supervisor.WithSubreaper()}, "WithSubreaper is given twice"},
+		"no options":          {nil, "root is not set: use WithRoot"},
+		"no control plane":    {[]supervisor.Option{root}, "control_plane.url is not set: use WithControlPlane"},
+		"root twice":          {[]supervisor.Option{root, controlPlane, supervisor.WithRoot("/y")}, `root is set twice: "/var/lib/x" by WithRoot and "/y" by WithRoot`},
+		"control plane twice": {[]supervisor.Option{root, controlPlane, controlPlane}, "control_plane.url is set twice"},
+		"long root":           {[]supervisor.Option{supervisor.WithRoot("/" + strings.Repeat("x", 120)), controlPlane}, "socket path too long"},
+		"root as a setting":   {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("root", "/y")}, `by WithSetting("root")`},
+		"relative root":       {[]supervisor.Option{supervisor.WithRoot("x"), controlPlane}, `WithRoot: "x" is not an absolute path`},
+		"empty root":          {[]supervisor.Option{supervisor.WithRoot(""), controlPlane}, "is not an absolute path"},
+		"no URL":              {[]supervisor.Option{root, supervisor.WithControlPlane("::")}, "WithControlPlane: "},
+		"no such key":         {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("intervals.scann", "5m")}, "did you mean intervals.scan?"},
+		"bad value":           {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("intervals.scan", "soon")}, `"soon" is not a duration`},
+		"plugins as text":     {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("plugins", "a")}, "can be set in the file only"},
+		"missing file":        {[]supervisor.Option{root, controlPlane, supervisor.WithConfigFile("/nonexistent/x.yaml")}, "cannot read the configuration"},
+		"empty file":          {[]supervisor.Option{root, controlPlane, supervisor.WithConfigFile("")}, "WithConfigFile: the path is empty"},
+		"nil handler":         {[]supervisor.Option{root, controlPlane, supervisor.WithUpdateHandler(nil)}, "WithUpdateHandler: the handler is nil"},
+		"nil logger":          {[]supervisor.Option{root, controlPlane, supervisor.WithLogger(nil)}, "WithLogger: the logger is nil"},
+		"nil option":          {[]supervisor.Option{root, nil, controlPlane}, "option 2 is nil"},
+		"handler twice":       {[]supervisor.Option{root, controlPlane, supervisor.WithUpdateHandler(handler), supervisor.WithUpdateHandler(handler)}, "WithUpdateHandler is given twice"},
+		"logger twice":        {[]supervisor.Option{root, controlPlane, supervisor.WithLogger(logrus.New()), supervisor.WithLogger(logrus.New())}, "WithLogger is given twice"},
+		"file twice":          {[]supervisor.Option{root, controlPlane, supervisor.WithConfigFile("/a"), supervisor.WithConfigFile("/b")}, "WithConfigFile is given twice"},
+		"config and root":     {[]supervisor.Option{supervisor.WithConfig(config.Default()), root}, "WithConfig excludes WithConfigFile, WithSetting, WithRoot and WithControlPlane"},
+		"two mistakes":        {[]supervisor.Option{supervisor.WithLogger(nil), supervisor.WithUpdateHandler(nil)}, "the logger is nil\nWithUpdateHandler: the handler is nil"},
+		"subreaper twice":     {[]supervisor.Option{root, controlPlane, supervisor.WithSubreaper(), supervisor.WithSubreaper()}, "WithSubreaper is given twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := supervisor.New(c.options...)
@@ -158,6 +169,17 @@ func TestRunRejects(t *testing.T) {
 		}
 		if files, _ := os.ReadDir(root); len(files) > 0 {
 			t.Errorf("Run created %v, want nothing", files)
+		}
+		wantNotRunning(t, s, "Run has returned")
+	})
+	t.Run("a root that is a file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := newOn(t, path)
+		if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot use root "+path) {
+			t.Errorf("got %v, want an error that names the root", err)
 		}
 		wantNotRunning(t, s, "Run has returned")
 	})
