@@ -40,7 +40,7 @@ restarted. With -o json each entry is one line.`,
 	output := addOutput(cmd)
 	settings := addRootSettings(cmd)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show new entries until interrupted")
-	cmd.Flags().StringVar(&filter.Plugin, "plugin", "", "show only entries of the plugin `name`")
+	cmd.Flags().StringVar(&filter.Plugin, "plugin", "", "show only entries of the plugin with this `name`")
 	cmd.Flags().DurationVar(&since, "since", 0, "show only entries of the last `time`, such as 90s or 2h")
 	cmd.Flags().IntVarP(&filter.Limit, "number", "n", 50, "show at most this many entries, the newest; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("plugin", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -193,8 +193,9 @@ make several signatures; a host needs one of them.`,
 		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "private key `file` of keygen; can be repeated")
-	cmd.Flags().DurationVar(&valid, "valid", defaultValidity, "how `long` the signature is valid")
-	cmd.Flags().Uint64Var(&sequence, "sequence", uint64(time.Now().Unix()), "sequence `number`, which grows with each package; by default the time")
+	cmd.Flags().DurationVar(&valid, "valid", defaultValidity, "`duration` until the signature expires")
+	cmd.Flags().Uint64Var(&sequence, "sequence", uint64(time.Now().Unix()), "sequence `number`, which grows with each package")
+	cmd.Flags().Lookup("sequence").DefValue = "the Unix time"
 	settings := addRootSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, _, err := settings.loadConfig(cmd)

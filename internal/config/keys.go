@@ -46,7 +46,7 @@ var (
 
 // keys is the table of keys, in the order of the file.
 var keys = []key{
-	{"root", "Installation directory, BASE.", absoluteKind, func(c *Config) any { return &c.Root }},
+	{"root", "Installation directory.", absoluteKind, func(c *Config) any { return &c.Root }},
 	{"instance_id", "ID of this host at the control plane; by default generated once for this root and machine, and saved in ROOT/supervisor/instance-id.", idKind, func(c *Config) any { return &c.InstanceID }},
 	{"control_plane.url", "URL of the control plane.", urlKind, func(c *Config) any { return &c.ControlPlane.URL }},
 	{"control_plane.timeout", "Maximum duration of one request.", timeout, func(c *Config) any { return &c.ControlPlane.Timeout }},
