@@ -47,7 +47,7 @@ func TestUpdateHook(t *testing.T) {
 			handled: true,
 		},
 		"no control plane": {script: `[ -z "$UPDATE_URL" ]`, unreachable: true, handled: true},
-		"refuses":          {script: "exit 3"},
+		"leaves it":        {script: "exit 3"},
 		"hangs":            {script: `sleep 300 & echo $! > "$0.child"; sleep 300`, timeout: 200 * time.Millisecond, problem: "a 2.0: did not return within 200ms"},
 		"ignores SIGTERM":  {script: `trap "" TERM; sleep 300 & echo $! > "$0.child"; while :; do sleep 1; done`, timeout: 200 * time.Millisecond, problem: "did not return within 200ms"},
 		"missing":          {problem: "missing"},

@@ -81,7 +81,7 @@ func TestWhyCommand(t *testing.T) {
 	if got.Plugin == nil || got.Plugin.Name != "bad" || len(got.Entries) != 2 || got.Entries[1].Exit.Signal != "SIGSEGV" {
 		t.Errorf("as JSON:\n%s", out)
 	}
-	for name, want := range map[string]exitCode{"new": exitOK, "nobody": exitNone} {
+	for name, want := range map[string]exitCode{"new": exitOK, "missing": exitNone} {
 		if code, out, errs := f.runCommandLine(t.Context(), "why", name); code != want {
 			t.Errorf("%s: exit %d, %q, %q", name, code, out, errs)
 		}
@@ -109,7 +109,7 @@ func TestEventsCommand(t *testing.T) {
 			t.Errorf("events %s: exit %d, %q\n%s", c.args, code, errs, out)
 		}
 	}
-	for args, want := range map[string]exitCode{"--plugin nobody": exitNone, "-n -1": exitUsage, "--since x": exitUsage} {
+	for args, want := range map[string]exitCode{"--plugin missing": exitNone, "-n -1": exitUsage, "--since x": exitUsage} {
 		if code, _, _ := f.runCommandLine(t.Context(), append([]string{"events"}, strings.Fields(args)...)...); code != want {
 			t.Errorf("events %s: exit %d, want %d", args, code, want)
 		}
@@ -233,7 +233,7 @@ func TestLogsCommand(t *testing.T) {
 			t.Errorf("logs %s: exit %d, %q, %q", args, code, out, errs)
 		}
 	}
-	for _, name := range []string{"nobody", "../supervisor", ""} {
+	for _, name := range []string{"missing", "../supervisor", ""} {
 		if code, out, errs := f.runCommandLine(t.Context(), "logs", name); code != exitNone || out != "" || !strings.Contains(errs, "no such plugin") {
 			t.Errorf("logs %q: exit %d, %q, %q", name, code, out, errs)
 		}

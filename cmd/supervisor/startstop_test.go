@@ -47,7 +47,7 @@ func TestLifecycleCommands(t *testing.T) {
 		{"start hello -o json", exitOK, "{\n  \"accepted\": \"start hello\"\n}\n", ""},
 		{"stop hello -o json --wait", exitOK, "{\n  \"accepted\": \"stop hello\",\n  \"state\": \"stopped\"\n}\n", ""},
 		{"stop stuck", exitFailed, "", "stuck is being upgraded"},
-		{"stop nobody", exitNone, "", "no such plugin: nobody"},
+		{"stop missing", exitNone, "", "no such plugin: missing"},
 		{"stop ../x", exitNone, "", "no such plugin: ../x"},
 		{"start broken --wait", exitFailed, "accepted: start broken\n", "supervisor: broken is crash-loop: exit 3\n"},
 		{"stop broken --wait --timeout 50ms", exitFailed, "accepted: stop broken\n", "broken is crash-loop after 50ms: exit 3"},
@@ -76,7 +76,7 @@ func TestWaitCommand(t *testing.T) {
 		{"wait hello --for=starting", exitOK, "hello is starting\n", ""},
 		{"wait hello --for=starting -o json", exitOK, "{\n  \"name\": \"hello\",\n  \"state\": \"starting\"\n}\n", ""},
 		{"wait hello --for=running --timeout=50ms", exitFailed, "", "supervisor: hello is starting after 50ms\n"},
-		{"wait nobody --for=running", exitNone, "", "no such plugin: nobody"},
+		{"wait missing --for=running", exitNone, "", "no such plugin: missing"},
 		{"wait hello --for=dancing", exitUsage, "", "one of installed, starting, running"},
 		{"wait hello", exitUsage, "", "--for is required"},
 	} {

@@ -31,16 +31,16 @@ func TestStatusExitCodes(t *testing.T) {
 		{"good upgrading", exitOK, ""},
 		{"good bad", exitNotRunning, ""},
 		{"stopped", exitNotRunning, ""},
-		{"nobody", exitNone, "supervisor: no such plugin: nobody\n"},
-		{"bad nobody noone", exitNone, "supervisor: no such plugin: nobody\nsupervisor: no such plugin: noone\n"},
+		{"missing", exitNone, "supervisor: no such plugin: missing\n"},
+		{"bad missing absent", exitNone, "supervisor: no such plugin: missing\nsupervisor: no such plugin: absent\n"},
 	} {
 		var out, errs bytes.Buffer
 		code := execute(t.Context(), append([]string{"status", "--socket", socket}, strings.Fields(c.names)...), &out, &errs)
 		if code != c.code || errs.String() != c.stderr {
 			t.Errorf("status %s: exit %d, stderr %q", c.names, code, errs.String())
 		}
-		if c.names == "nobody" && out.Len() > 0 {
-			t.Errorf("status nobody printed %q", out.String())
+		if c.names == "missing" && out.Len() > 0 {
+			t.Errorf("status missing printed %q", out.String())
 		}
 		for line := range strings.Lines(out.String()) {
 			name, _, _ := strings.Cut(line, " ")

@@ -7,7 +7,7 @@
 // Each claim is verified in the status of the supervisor, at the control plane, and in
 // the list of processes. A claim that fails makes the demo fail, so it is a test too.
 //
-// The demo always stops its processes, and removes its root unless told to keep it.
+// The demo always stops its processes, and removes its root unless Options.Keep is set.
 package demo
 
 import (

@@ -25,7 +25,7 @@ func crashEntries() []plugin.Entry {
 		},
 		{
 			Seq: 6, At: timeBefore(2 * time.Hour), Kind: plugin.EntryExit, Plugin: "metrics", Version: "1.9.0",
-			Cause: "while the supervisor was away", Decision: "restart", Exit: &plugin.Exit{},
+			Cause: "while the supervisor was not running", Decision: "restart", Exit: &plugin.Exit{},
 		},
 		{
 			Seq: 2, At: timeBefore(30 * time.Hour), Kind: plugin.EntryAttempt, Plugin: "metrics", Version: "1.8.0",
@@ -62,7 +62,7 @@ exit 3: ·[2Jcannot open /etc/x.conf, retry in 38s
  11s ago         02:59:49  exited: exit 3 (pid 4711)
                            | two
                            |     cannot open ·[31m/etc/x.conf
-  2h ago         01:00:00  exited: cause unknown; while the supervisor was away
+  2h ago         01:00:00  exited: cause unknown; while the supervisor was not running
                            → restart
 1d6h ago  Feb 27 21:00:00  attempt: did not return within 1m0s
                            | ` + strings.Repeat("x", 159) + `…
@@ -91,7 +91,7 @@ func TestWhyWithoutASupervisor(t *testing.T) {
 func TestEvent(t *testing.T) {
 	setUTC(t)
 	var b bytes.Buffer
-	host := plugin.Entry{At: now, Kind: plugin.EntryHost, Cause: "disk full\x1b]0;\a", Decision: "go on"}
+	host := plugin.Entry{At: now, Kind: plugin.EntryHost, Cause: "disk full\x1b]0;\a", Decision: "continue"}
 	for _, e := range append(crashEntries()[:3], host) {
 		if err := WriteEvent(&b, e, Paint{}); err != nil {
 			t.Fatal(err)
@@ -100,8 +100,8 @@ func TestEvent(t *testing.T) {
 	want := `
 2026-03-01 02:59:50  metrics 1.9.0         starting → crash-loop: exit 3 → failure 8, backoff 48s; next: retry at 03:00:38 (in 48s)
 2026-03-01 02:59:49  metrics 1.9.0         exited: exit 3 (pid 4711)
-2026-03-01 01:00:00  metrics 1.9.0         exited: cause unknown; while the supervisor was away → restart
-2026-03-01 03:00:00  -                     host: disk full·]0;· → go on
+2026-03-01 01:00:00  metrics 1.9.0         exited: cause unknown; while the supervisor was not running → restart
+2026-03-01 03:00:00  -                     host: disk full·]0;· → continue
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), b.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
