@@ -32,39 +32,39 @@ type running struct {
 type logQueue interface{ Dropped() logger.Drops }
 
 // Status returns the state of the supervisor and of all its plugins.
-func (d *running) Status(ctx context.Context) (plugin.Snapshot, error) {
-	s, err := d.System.Status(ctx)
+func (r *running) Status(ctx context.Context) (plugin.Snapshot, error) {
+	s, err := r.System.Status(ctx)
 	if err != nil {
 		return s, err
 	}
-	s.Fetches = d.packages.Fetches()
-	quarantined, err := d.manager.Refused()
+	s.Fetches = r.packages.Fetches()
+	quarantined, err := r.manager.Refused()
 	if err != nil { // the rest of the status is good
 		s.Problems = append(s.Problems, plugin.Problem{What: "quarantine", Why: err.Error(), Since: s.At})
 	}
 	addQuarantined(s.Plugins, quarantined)
-	if n, limit, since := d.tracker.Unwatched(); n > 0 { // EV-31
+	if n, limit, since := r.tracker.Unwatched(); n > 0 { // EV-31
 		s.Problems = append(s.Problems, plugin.Problem{
 			What: "open files", Since: since,
 			Why: fmt.Sprintf("%d plugins are watched by scan, every 10 s: the limit of open files (%d) is too low", n, limit),
 		})
 	}
-	s.Problems = d.files.addTo(s.Problems)
-	s.Damaged = append(s.Damaged, d.memory.Damaged(s.At)...)
-	if d.log != nil {
-		drops := d.log.Dropped()
+	s.Problems = r.files.addTo(s.Problems)
+	s.Damaged = append(s.Damaged, r.memory.Damaged(s.At)...)
+	if r.log != nil {
+		drops := r.log.Dropped()
 		s.Counters.LogLinesDropped = drops.Lines
 		if drops.Why != "" {
 			s.Problems = append(s.Problems, plugin.Problem{What: plugin.ProblemLog, Why: drops.Why, Since: drops.Since})
 		}
 	}
-	s.Problems = append(s.Problems, d.manager.Problems()...)
+	s.Problems = append(s.Problems, r.manager.Problems()...)
 	return s, nil
 }
 
 // ChangePlugin requests a change. It rejects a bad name, and a change that the
 // manager does not support, before the request is accepted.
-func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
+func (r *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
 	err := plugin.CheckName(c.Name)
 	if err == nil && (c.Version != "" || c.Kind == plugin.ChangeInstall || c.Kind == plugin.ChangeUpgrade) {
 		err = plugin.CheckName(c.Version)
@@ -72,10 +72,10 @@ func (d *running) ChangePlugin(ctx context.Context, c plugin.Change) error {
 	if err != nil {
 		return err
 	}
-	if err := d.manager.Unsupported(c); err != nil {
+	if err := r.manager.Unsupported(c); err != nil {
 		return err
 	}
-	return d.System.ChangePlugin(ctx, c)
+	return r.System.ChangePlugin(ctx, c)
 }
 
 // addQuarantined adds the versions in quarantine to the view of their plugin.

@@ -27,36 +27,36 @@ type waiter struct {
 }
 
 // skipPast marks the entries until now as known.
-func (a *waiter) skipPast(ctx context.Context) error {
-	newest, err := a.client.ReadEvents(ctx, state.Filter{Limit: 1})
+func (w *waiter) skipPast(ctx context.Context) error {
+	newest, err := w.client.ReadEvents(ctx, state.Filter{Limit: 1})
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
 		return withExitNone(err)
 	}
 	if len(newest) > 0 {
-		a.after = newest[0].Seq
+		w.after = newest[0].Seq
 	}
 	return nil
 }
 
 // readView returns the current state of the plugin.
-func (a *waiter) readView(ctx context.Context) (plugin.View, error) {
-	snapshot, err := a.client.Status(ctx)
+func (w *waiter) readView(ctx context.Context) (plugin.View, error) {
+	snapshot, err := w.client.Status(ctx)
 	if err != nil {
 		return plugin.View{}, withExitNone(err)
 	}
-	v := findView(snapshot, a.name)
+	v := findView(snapshot, w.name)
 	if v == nil {
-		return plugin.View{}, noPluginError(a.name)
+		return plugin.View{}, noPluginError(w.name)
 	}
 	return *v, nil
 }
 
 // waitForState waits until the plugin reaches the state or check returns an error.
 // If the supervisor exits, it waits for the next one.
-func (a *waiter) waitForState(ctx context.Context, want plugin.State, check func(plugin.Entry) error) error {
+func (w *waiter) waitForState(ctx context.Context, want plugin.State, check func(plugin.Entry) error) error {
 	for {
-		err := a.client.FollowEvents(ctx, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
-			a.after = e.Seq
+		err := w.client.FollowEvents(ctx, state.Filter{Plugin: w.name, After: w.after}, func(e plugin.Entry) error {
+			w.after = e.Seq
 			switch {
 			case e.Kind != plugin.EntryState:
 				return nil
@@ -79,8 +79,8 @@ func (a *waiter) waitForState(ctx context.Context, want plugin.State, check func
 }
 
 // timeoutError returns an error with the state of the plugin after the timeout.
-func (a *waiter) timeoutError(ctx context.Context, waited time.Duration) error {
-	v, err := a.readView(ctx)
+func (w *waiter) timeoutError(ctx context.Context, waited time.Duration) error {
+	v, err := w.readView(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *waiter) timeoutError(ctx context.Context, waited time.Duration) error {
 	if v.Why != "" {
 		why = ": " + view.CleanLine(v.Why)
 	}
-	return fmt.Errorf("%s is %s after %s%s", a.name, v.State, waited, why)
+	return fmt.Errorf("%s is %s after %s%s", w.name, v.State, waited, why)
 }
 
 // withExitNone gives an error for a missing supervisor or plugin the code exitNone.
@@ -163,24 +163,24 @@ plugin or no supervisor.`,
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		a := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
-		if err := a.skipPast(ctx); err != nil {
+		w := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
+		if err := w.skipPast(ctx); err != nil {
 			return err
 		}
-		v, err := a.readView(ctx)
+		v, err := w.readView(ctx)
 		if err == nil && v.State != *want.state {
-			err = a.waitForState(ctx, *want.state, func(plugin.Entry) error { return nil })
+			err = w.waitForState(ctx, *want.state, func(plugin.Entry) error { return nil })
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			return a.timeoutError(cmd.Context(), timeout)
+			return w.timeoutError(cmd.Context(), timeout)
 		}
 		if err != nil {
 			return err
 		}
 		if *output == asJSON {
-			return writeJSON(cmd.OutOrStdout(), waitResult{a.name, *want.state})
+			return writeJSON(cmd.OutOrStdout(), waitResult{w.name, *want.state})
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", a.name, *want.state)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", w.name, *want.state)
 		return err
 	}
 	return cmd

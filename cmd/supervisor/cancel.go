@@ -15,8 +15,7 @@ func newCancelCommand() *cobra.Command {
 		Long: `Cancel the current installation, upgrade or rollback of a plugin.
 
 While the package is being fetched, the fetch is stopped and the plugin is not
-touched. While the version is being switched or proved, the old version is
-restored.
+touched. After that, and until upgrade.prove is over, the old version is restored.
 
 Exit status: 0 when the supervisor has accepted the command, 1 when there is
 nothing to cancel, 4 for no such plugin or no supervisor.`,

@@ -43,24 +43,24 @@ type request struct {
 }
 
 // discardStaged removes the staged package, unless it was installed.
-func (w request) discardStaged() error {
-	if w.staged == nil {
+func (r request) discardStaged() error {
+	if r.staged == nil {
 		return nil
 	}
-	return w.staged.Discard()
+	return r.staged.Discard()
 }
 
 // send sends the request to the supervisor. A package that was inspected is handed
 // over with it, so that the same package is installed.
-func (w request) send(ctx context.Context, client *admin.Client) (accepted string, err error) {
-	o := w.change
-	if w.staged != nil {
-		if o.Staged, err = w.staged.HandOver(); err != nil {
+func (r request) send(ctx context.Context, client *admin.Client) (accepted string, err error) {
+	o := r.change
+	if r.staged != nil {
+		if o.Staged, err = r.staged.HandOver(); err != nil {
 			return "", err
 		}
 	}
-	if accepted, err = client.RequestChange(ctx, o); err == nil && w.staged != nil {
-		err = w.staged.Leave()
+	if accepted, err = client.RequestChange(ctx, o); err == nil && r.staged != nil {
+		err = r.staged.Leave()
 	}
 	return accepted, err
 }
@@ -187,22 +187,22 @@ plugin.`,
 
 // makeChange sends the request to the supervisor, or makes the change itself if
 // none runs.
-func makeChange(cmd *cobra.Command, cfg config.Config, w request, bar *view.Bar, wait bool, timeout time.Duration) (done changeResult, err error) {
-	o := w.change
-	a := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
-	if err = a.skipPast(cmd.Context()); err == nil {
-		done.Accepted, err = w.send(cmd.Context(), a.client)
+func makeChange(cmd *cobra.Command, cfg config.Config, r request, bar *view.Bar, wait bool, timeout time.Duration) (done changeResult, err error) {
+	o := r.change
+	w := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
+	if err = w.skipPast(cmd.Context()); err == nil {
+		done.Accepted, err = r.send(cmd.Context(), w.client)
 	}
 	switch {
 	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs: only it may make the change
 		err = withExitNone(err)
 	case errors.Is(err, admin.ErrNoSupervisor):
-		done.Result, done.Failed, err = changeDirectly(cmd, cfg, w, bar)
+		done.Result, done.Failed, err = changeDirectly(cmd, cfg, r, bar)
 	case err == nil && wait:
 		if bar == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is finished\n", done.Accepted)
 		}
-		done.Result, done.Failed, err = a.waitForChange(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
+		done.Result, done.Failed, err = w.waitForChange(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
 	}
 	return done, err
 }

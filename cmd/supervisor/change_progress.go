@@ -22,23 +22,23 @@ import (
 
 // waitForChange waits until the change is finished, shows its progress, and returns
 // its result.
-func (a *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
+func (w *waiter) waitForChange(ctx context.Context, o plugin.Change, bar *view.Bar, prove, within time.Duration) (result string, failed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	defer showProgress(limited, bar, o, prove, func(ctx context.Context) []plugin.FetchProgress {
-		s, err := a.client.Status(ctx)
+		s, err := w.client.Status(ctx)
 		if err != nil { // only the progress is not shown
 			return nil
 		}
 		return s.Fetches
 	})()
 	for {
-		err := a.client.FollowEvents(limited, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
-			a.after = e.Seq
+		err := w.client.FollowEvents(limited, state.Filter{Plugin: w.name, After: w.after}, func(e plugin.Entry) error {
+			w.after = e.Seq
 			if e.Kind != plugin.EntryUpgrade {
 				return nil
 			}
-			result, failed = a.name+": "+e.Cause, e.Failed
+			result, failed = w.name+": "+e.Cause, e.Failed
 			return errReached
 		})
 		switch {
@@ -87,7 +87,7 @@ func showProgress(ctx context.Context, bar *view.Bar, o plugin.Change, prove tim
 }
 
 // changeDirectly makes the change in this process, while no supervisor runs.
-func changeDirectly(cmd *cobra.Command, cfg config.Config, w request, bar *view.Bar) (result string, failed bool, err error) {
+func changeDirectly(cmd *cobra.Command, cfg config.Config, r request, bar *view.Bar) (result string, failed bool, err error) {
 	log, err := newLogger(cfg.Log, bar.Above(cmd.ErrOrStderr()))
 	if err != nil {
 		return "", false, err
@@ -100,11 +100,11 @@ func changeDirectly(cmd *cobra.Command, cfg config.Config, w request, bar *view.
 		return "", false, err
 	}
 	defer func() { err = errors.Join(err, direct.Close()) }()
-	o := w.change
+	o := r.change
 	ctx, stop := withSignals(cmd.Context(), log, out)
 	defer stop()
 	defer showProgress(ctx, bar, o, cfg.Upgrade.Prove, func(context.Context) []plugin.FetchProgress { return direct.Fetches() })()
-	up := direct.Change(ctx, o, w.staged)
+	up := direct.Change(ctx, o, r.staged)
 	switch {
 	case up.Err != nil:
 		return o.Name + ": " + up.Cause(), true, nil

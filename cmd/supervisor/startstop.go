@@ -73,14 +73,14 @@ plugin is ` + want.String() + `; 1 otherwise; 4 for no such plugin or no supervi
 		if err != nil {
 			return err
 		}
-		a := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
+		w := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
 		if wait { // later entries are results of the command
-			if err := a.skipPast(cmd.Context()); err != nil {
+			if err := w.skipPast(cmd.Context()); err != nil {
 				return err
 			}
 		}
 		var done commandResult
-		if done.Accepted, err = a.client.SendCommand(cmd.Context(), *sent, a.name); err != nil {
+		if done.Accepted, err = w.client.SendCommand(cmd.Context(), *sent, w.name); err != nil {
 			return withExitNone(err)
 		}
 		out := cmd.OutOrStdout()
@@ -88,12 +88,12 @@ plugin is ` + want.String() + `; 1 otherwise; 4 for no such plugin or no supervi
 			fmt.Fprintln(out, "accepted:", done.Accepted)
 		}
 		if wait {
-			if err := a.waitForCommand(cmd.Context(), want, timeout); err != nil {
+			if err := w.waitForCommand(cmd.Context(), want, timeout); err != nil {
 				return err
 			}
 			done.State = want
 			if *output == asText {
-				fmt.Fprintf(out, "%s is %s\n", a.name, want)
+				fmt.Fprintf(out, "%s is %s\n", w.name, want)
 			}
 		}
 		if *output == asJSON {
@@ -105,17 +105,17 @@ plugin is ` + want.String() + `; 1 otherwise; 4 for no such plugin or no supervi
 }
 
 // waitForCommand waits until the plugin is in the state want.
-func (a *waiter) waitForCommand(ctx context.Context, want plugin.State, timeout time.Duration) error {
+func (w *waiter) waitForCommand(ctx context.Context, want plugin.State, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := a.waitForState(limited, want, func(e plugin.Entry) error {
+	err := w.waitForState(limited, want, func(e plugin.Entry) error {
 		if want == plugin.StateRunning && (e.To == plugin.StateCrashLoop || e.To == plugin.StateRemoved) {
-			return fmt.Errorf("%s is %s: %s", a.name, e.To, view.CleanLine(e.Cause))
+			return fmt.Errorf("%s is %s: %s", w.name, e.To, view.CleanLine(e.Cause))
 		}
 		return nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return a.timeoutError(ctx, timeout)
+		return w.timeoutError(ctx, timeout)
 	}
 	return err
 }
