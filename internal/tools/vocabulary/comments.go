@@ -13,10 +13,10 @@ import (
 var verbs = wordSet(`
 	is are was has holds contains keeps lists names describes identifies represents distinguishes means says
 	returns reports gets finds counts compares reads parses decodes encodes formats prints writes renders shows
-	runs starts stops restarts kills ends calls executes drives does performs applies works changes carries handles serves answers asks queries requests orders
-	makes creates builds opens closes sets fills adds appends inserts registers records stores saves remembers marks
+	runs supervises starts stops restarts kills ends calls executes drives does performs applies works changes carries handles serves answers asks queries requests orders
+	makes creates recreates builds opens closes sets fills adds appends inserts registers records stores saves remembers marks
 	removes deletes empties clears drops forgets discards releases cancels resets undoes reverts restores rolls
-	copies moves renames replaces swaps links mounts locks unlocks joins splits folds merges commits
+	copies moves renames replaces swaps switches links mounts locks unlocks joins splits folds merges commits
 	waits blocks watches follows notices detects observes monitors polls probes checks verifies validates tests measures
 	fetches downloads uploads installs uninstalls upgrades unpacks packs signs sends receives queues enqueues dispatches delivers
 	decides chooses selects picks allows lets limits bounds caps shortens refuses rejects fails ignores hides skips

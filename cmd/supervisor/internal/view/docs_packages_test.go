@@ -23,7 +23,7 @@ func packageExamples(t *testing.T) map[string]string {
 
 	undone := time.Date(2026, 3, 1, 3, 12, 40, 0, time.UTC)
 	now := undone.Add(2 * time.Minute)
-	const fault = "2.0 ended 2s after it was started"
+	const fault = "2.0 exited 2s after its start"
 	const cause = "upgrade to 2.0 rolled back to 1.9.0: " + fault
 	metrics := plugin.View{
 		Name: "metrics", Version: "1.9.0", Type: plugin.Persist, State: plugin.StateRunning, Since: undone, Why: cause,
