@@ -12,8 +12,13 @@ import (
 const helperKey = "INHERIT_TEST_DROPS"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(helperKey) != "" {
-		os.Exit(drops())
+	switch os.Getenv(helperKey) {
+	case "drops":
+		os.Exit(runDrop())
+	case "ignores":
+		os.Exit(ignoreSignals())
+	case "resets":
+		os.Exit(runReset())
 	}
 	os.Exit(m.Run())
 }
@@ -24,10 +29,10 @@ func must(err error) {
 	}
 }
 
-// EV-30: what the process was started with does not go on.
+// EV-30: inherited descriptors and umask are not passed on.
 func TestDrop(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0"`, os.Args[0])
-	cmd.Env = append(os.Environ(), helperKey+"=1")
+	cmd.Env = append(os.Environ(), helperKey+"=drops")
 	cmd.ExtraFiles = []*os.File{os.Stdout}
 	out, err := cmd.CombinedOutput()
 	if want := "before 0 77, after 1 22"; err != nil || string(out) != want {
@@ -35,8 +40,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// drops is the helper of TestDrop.
-func drops() int {
+// runDrop is the helper process of TestDrop.
+func runDrop() int {
 	now := func() (flags, mask int) {
 		flags, err := unix.FcntlInt(3, unix.F_GETFD, 0)
 		must(err)

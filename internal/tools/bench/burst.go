@@ -41,7 +41,7 @@ func (r *daemonTestbed) measureBurst(ctx context.Context, rounds int, restart fu
 		}
 		var last time.Duration
 		for _, dir := range r.dirs {
-			back, err := waitStarted(ctx, dir, first)
+			back, err := waitStarted(ctx, dir, first, scaleWithin)
 			if err != nil {
 				return nil, err
 			}

@@ -19,9 +19,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// healthyAfter is the healthy time of the measured plugins: an exit after it is
-// answered by a restart at once.
-const healthyAfter = 300 * time.Millisecond
+// Healthy times of the measured plugins: an exit after it is answered by a restart at
+// once.
+const (
+	soonHealthy = 300 * time.Millisecond // to restart a plugin again and again
+	lateHealthy = 20 * time.Second       // no check of health falls into what is measured
+)
+
+// aloneWithin is the limit for the restart of a plugin that alone was killed.
+const aloneWithin = 10 * time.Second
 
 // steady is the record of the measured daemons.
 var steady = record.Record{
@@ -46,12 +52,14 @@ type daemonTestbed struct {
 	dirs       []string // of the plugins' versions
 	bin        string
 	config     string
+
+	healthyAfter time.Duration
 }
 
 // startDaemonTestbed starts a supervisor with a number of plugins, and waits until
 // all run.
 func startDaemonTestbed(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonTestbed, err error) {
-	r, err := prepareDaemonTestbed(ctx, o, plugins, stagger)
+	r, err := prepareDaemonTestbed(ctx, o, plugins, stagger, soonHealthy)
 	if err != nil {
 		return nil, err
 	}
@@ -65,13 +73,13 @@ func startDaemonTestbed(ctx context.Context, o options, plugins int, stagger tim
 }
 
 // prepareDaemonTestbed installs the plugins without starting a supervisor.
-func prepareDaemonTestbed(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonTestbed, err error) {
+func prepareDaemonTestbed(ctx context.Context, o options, plugins int, stagger, healthyAfter time.Duration) (_ *daemonTestbed, err error) {
 	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
 	r := &daemonTestbed{
-		in: in, bin: o.bin, config: filepath.Join(in.Root, "supervisor.yaml"),
+		in: in, bin: o.bin, healthyAfter: healthyAfter, config: filepath.Join(in.Root, "supervisor.yaml"),
 		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
@@ -129,7 +137,7 @@ func (r *daemonTestbed) waitHealthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	for {
-		if err := r.supervisor.Pass(ctx, healthyAfter+3*time.Second); err != nil {
+		if err := r.supervisor.Pass(ctx, r.healthyAfter+3*time.Second); err != nil {
 			return fmt.Errorf("%d of %d plugins run: %w", r.countPlugins(ctx, isRunning), len(r.dirs), err)
 		}
 		if r.countPlugins(ctx, func(v plugin.View) bool { return isRunning(v) && v.Failures == 0 }) == len(r.dirs) {
@@ -176,14 +184,14 @@ func killDaemon(dir string) (time.Duration, error) {
 
 // waitStarted waits for the first daemon that was started after a time, and
 // returns the time of its first instruction, which the daemon wrote itself.
-func waitStarted(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
-	const timeout, pause = 10 * time.Second, 200 * time.Microsecond
-	for deadline := time.Now().Add(timeout); ; time.Sleep(pause) {
+func waitStarted(ctx context.Context, dir string, after, within time.Duration) (time.Duration, error) {
+	const pause = 200 * time.Microsecond
+	for deadline := time.Now().Add(within); ; time.Sleep(pause) {
 		if at, err := readNumber(dir, "born"); err == nil && time.Duration(at) > after {
 			return time.Duration(at), nil
 		}
 		if ctx.Err() != nil || time.Now().After(deadline) {
-			return 0, errors.Join(fmt.Errorf("the plugin in %s was not started within %s", dir, timeout), context.Cause(ctx))
+			return 0, errors.Join(fmt.Errorf("the plugin in %s was not started within %s", dir, within), context.Cause(ctx))
 		}
 	}
 }
@@ -203,7 +211,7 @@ func (r *daemonTestbed) measureSingleRestarts(ctx context.Context, deaths int) (
 		if err != nil {
 			return nil, err
 		}
-		back, err := waitStarted(ctx, dir, died)
+		back, err := waitStarted(ctx, dir, died, aloneWithin)
 		if err != nil {
 			return nil, err
 		}

@@ -81,7 +81,7 @@ func (r *daemonTestbed) measureUpgrades(ctx context.Context, upgrade func(ctx co
 			return nil, err
 		}
 		at := <-died
-		back, err := waitStarted(ctx, dir, 0)
+		back, err := waitStarted(ctx, dir, 0, aloneWithin)
 		if err != nil {
 			return nil, err
 		}

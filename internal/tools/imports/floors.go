@@ -31,7 +31,7 @@ var floors = []floor{
 	{"one kind of file or kernel object each; packages for tests", []string{
 		"cgroup", "config", "heartbeat", "install/fetch", "install/manifest", "logfile", "others", "outbox", "pack", "pkgcheck/pkgchecktest", "powerfail", "sweep",
 	}},
-	{"one kind of store or process each", []string{"controlplane/depot", "install/unpack", "process", "registry", "state"}},
+	{"one kind of store or process each", []string{"controlplane/packagestore", "install/unpack", "process", "registry", "state"}},
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "shim", "transaction", "verb"}},
 	{"managers, server, sources of packages", []string{"controlplane", "external", "native", "supply"}},
 	{"tools", []string{
