@@ -76,7 +76,7 @@ func TestScan(t *testing.T) {
 		w := newWorld(persist(1, "a"), persist(2, "hung"), persist(3, "slow"))
 		w.probeTime = map[string]time.Duration{"hung": time.Hour, "slow": 20 * time.Second}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Minute + scanPatience + time.Second)
+			pass(time.Minute + scanTimeout + time.Second)
 			wantReports(t, w.takeReports(), "a=running")
 			pass(20 * time.Second)
 			wantReports(t, w.takeReports(), "slow=running")

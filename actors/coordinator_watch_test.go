@@ -104,7 +104,7 @@ func TestExitsOfMany(t *testing.T) {
 				t.Errorf("started at %v", at)
 			}
 			// EV-13: they failed together: one event.
-			if got := w.told(plugin.EntryHost, ""); !slices.Equal(got, []string{"5 plugins failed within 10s | restarts go through the host's budget"}) {
+			if got := w.told(plugin.EntryHost, ""); !slices.Equal(got, []string{"5 plugins failed within 10s | restarts are limited by the restart budget of the host"}) {
 				t.Errorf("journal %q", got)
 			}
 		})
@@ -155,7 +155,7 @@ func TestExitOfStoppedPlugin(t *testing.T) {
 			if n := w.count("--start", "a"); n != 1 {
 				t.Errorf("%d starts", n)
 			}
-			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 0 | none, a stop is under way"}) {
+			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 0 | nothing to do, already stopping"}) {
 				t.Errorf("journal %q", got)
 			}
 			if r := w.saved.Restarts["a"]; !r.Stopped || !r.RunningSince.IsZero() {
@@ -172,7 +172,7 @@ func TestExitCauseKnownLater(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			pass(settled + time.Second)
 			w.die(plugin.Exit{}, "a")
-			if v := view(t, s, "a"); v.Why != "ended, cause unknown" {
+			if v := view(t, s, "a"); v.Why != "exited, cause unknown" {
 				t.Errorf("%+v", v)
 			}
 			w.die(plugin.Exit{Late: true, CauseKnown: true, Signal: "SIGKILL", OOM: true}, "a")
@@ -231,10 +231,10 @@ func TestTakeOver(t *testing.T) {
 		cfg.FirstRun.Scan = time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			pass(time.Second)
-			if v := view(t, s, "alive"); v.State != plugin.StateRunning || v.Why != "adopted after supervisor restart" || !slices.Equal(v.PIDs, []int{50}) {
+			if v := view(t, s, "alive"); v.State != plugin.StateRunning || v.Why != "re-attached after supervisor restart" || !slices.Equal(v.PIDs, []int{50}) {
 				t.Errorf("%+v", v)
 			}
-			if v := view(t, s, "ended"); v.State != plugin.StateRunning || v.Why != "restarted after: ended while the supervisor was away" {
+			if v := view(t, s, "ended"); v.State != plugin.StateRunning || v.Why != "restarted after: exited while the supervisor was not running" {
 				t.Errorf("%+v", v)
 			}
 			wantState(t, s, "new", plugin.StateInstalled)
@@ -244,7 +244,7 @@ func TestTakeOver(t *testing.T) {
 			if got := w.watched.targets; len(got) != 3 || got[0].Processes[0].PID != 50 {
 				t.Errorf("looked for %+v", got)
 			}
-			if got := w.told(plugin.EntrySupervisor, ""); len(got) != 1 || !strings.Contains(got[0], "1 plugins adopted, 1 had ended") {
+			if got := w.told(plugin.EntrySupervisor, ""); len(got) != 1 || !strings.Contains(got[0], "re-attached to 1 running plugins, 1 have exited") {
 				t.Errorf("journal %q", got)
 			}
 			w.die(known(9), "alive")
@@ -422,7 +422,7 @@ func TestJournal(t *testing.T) {
 			w.die(known(1), "a")
 			w.set(func() { w.saveErr = nil })
 			pass(time.Minute)
-			if got := w.told(plugin.EntryHost, ""); len(got) != 1 || got[0] != "state file works again" {
+			if got := w.told(plugin.EntryHost, ""); len(got) != 1 || got[0] != "state file recovered" {
 				t.Errorf("journal %q", got) // the entry before it is the store's to keep
 			}
 		})

@@ -83,7 +83,7 @@ func TestWorkersCrash(t *testing.T) {
 						if _, ok := c.Message().(*actor.Started); ok {
 							panic("bug")
 						}
-					}, guarded)
+					}, withPanicLogging)
 				}
 				return real(a)
 			}

@@ -48,7 +48,7 @@ func (p *probeActor) Receive(c actor.Context) {
 }
 
 func (p *probeActor) props() *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return p }, guarded)
+	return actor.PropsFromProducer(func() actor.Actor { return p }, withPanicLogging)
 }
 
 // take waits until everybody is idle and hands over what was recorded.

@@ -33,7 +33,7 @@ func TestNoteProblem(t *testing.T) {
 		if got := status(t, s).Problems; len(got) != 0 {
 			t.Errorf("problems that are over: %+v", got)
 		}
-		want := []string{"log of a does not work: is a folder|will be tried again", "log of a works again|", "1 socket|removed"}
+		want := []string{"log of a failed: is a folder|retrying", "log of a recovered|", "1 socket|removed"}
 		for _, entry := range want {
 			n := 0
 			for _, e := range journal {

@@ -90,7 +90,7 @@ func tableConfig() Config {
 // keepBeating has each plugin that runs beat, but those that hang until they
 // were restarted.
 func (w *world) keepBeating(ctx context.Context, hangFrom time.Duration) {
-	for pause(ctx, 20*time.Second) {
+	for waitFor(ctx, 20*time.Second) {
 		w.mu.Lock()
 		restarted := map[string]bool{}
 		for _, a := range w.did {
@@ -195,7 +195,7 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 	}
 	if !f.once && may.passing == "" {
 		for _, e := range noted {
-			if strings.Contains(e, "works again") {
+			if strings.Contains(e, "recovered") {
 				r.errorf("said to work while it did not: %s", e)
 			}
 		}

@@ -26,7 +26,7 @@ func TestProcessExit(t *testing.T) {
 			if got := w.when("--start", "a"); len(got) != 1 || got[0] > settled+time.Second {
 				t.Errorf("started at %v", got)
 			}
-			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001 killed by SIGKILL, others live on | ask --status"}) {
+			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001: killed by SIGKILL, others are still running | run --status"}) {
 				t.Errorf("journal %q", got)
 			}
 			wantState(t, s, "a", plugin.StateRunning)

@@ -68,7 +68,7 @@ func TestRetryOfDelivery(t *testing.T) {
 			if got := retryAfter(test.err); got != test.after {
 				t.Errorf("quiet for %v, want %v", got, test.after)
 			}
-			if got := finalRefusal(test.err); got != test.final {
+			if got := isFinalRefusal(test.err); got != test.final {
 				t.Errorf("final %v, want %v", got, test.final)
 			}
 		})

@@ -172,7 +172,7 @@ func TestRestarterConfirms(t *testing.T) {
 
 func TestRestarterFindsItRunning(t *testing.T) {
 	t.Run("EV-07 running already: not started, and with a doubt asked for 2 s before that is believed", func(t *testing.T) {
-		for doubt, want := range map[bool]time.Duration{false: 0, true: doubtFor} {
+		for doubt, want := range map[bool]time.Duration{false: 0, true: confirmFor} {
 			w := newWorld(persist(1, "a"))
 			attempt := messages.Attempt{ID: 7, Plugin: persist(1, "a"), Kind: messages.KindStart, Delay: time.Second, CheckFirst: true, ConfirmRunning: doubt}
 			withRestarter(t, w, attempt, always, func(t *testing.T, parent *probeActor, _ func(any)) {

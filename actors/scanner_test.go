@@ -73,7 +73,7 @@ func TestScanner(t *testing.T) {
 			if r := got[2]; r.completed == nil || r.endedAt != 5*time.Second || !slices.Equal(r.names, []string{"b"}) {
 				t.Errorf("the second order: %+v", r)
 			}
-			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanPatience}) {
+			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanTimeout}) {
 				t.Errorf("the first order: %+v", r)
 			}
 			pass(time.Hour)
@@ -123,7 +123,7 @@ func TestScannerSlow(t *testing.T) {
 			if want := []time.Duration{8 * time.Second}; !slices.Equal(r.slowAt, want) { // 2 s after the last answer
 				t.Errorf("slow at %v, want %v", r.slowAt, want)
 			}
-			if len(r.progress) < 3 || r.progress[0] != scanPatience || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
+			if len(r.progress) < 3 || r.progress[0] != scanTimeout || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
 				t.Errorf("progress %+v", r)
 			}
 		})

@@ -79,7 +79,7 @@ func TestWatcher(t *testing.T) {
 		withWorker(t, newWatcher(slowAdoption{exits{w}}, nil, nil, w), func(t *testing.T, parent *probeActor, order func(any)) {
 			order(messages.Adopt{Gen: 1})
 			pass(time.Minute)
-			if got := of[messages.Adopted](parent.take()); len(got) != 1 || got[0].Gen != 1 || got[0].At.Sub(epoch) != adoptWithin {
+			if got := of[messages.Adopted](parent.take()); len(got) != 1 || got[0].Gen != 1 || got[0].At.Sub(epoch) != adoptTimeout {
 				t.Errorf("adopted %+v", got)
 			}
 		})

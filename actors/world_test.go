@@ -208,7 +208,7 @@ func elapse(ctx context.Context, d time.Duration) bool {
 	if d == 0 {
 		return ctx.Err() == nil
 	}
-	return pause(ctx, d)
+	return waitFor(ctx, d)
 }
 
 func (w *world) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {

@@ -3,16 +3,16 @@ package messages
 import "pluginsupervisor/plugin"
 
 type (
-	// GetStatus asks for everything the Coordinator knows.
+	// GetStatus asks for the state of the supervisor.
 	GetStatus struct{}
 	// Status answers it.
 	Status struct{ Snapshot plugin.Snapshot }
 )
 
-// Commands of operators, and what their programs leave; each is answered with Accepted or Rejected.
+// Commands of operators and of their programs; each is answered with Accepted or Rejected.
 type (
-	// StartPlugin ends an operator's stop and starts the plugin, with Force whatever
-	// program holds its name lock (RS-11).
+	// StartPlugin ends an operator's stop and starts the plugin. With Force it does
+	// not wait for the name lock (RS-11).
 	StartPlugin struct {
 		Name  string
 		Force bool
@@ -23,15 +23,15 @@ type (
 	RestartPlugin struct{ Name string }
 	// ChangePlugin installs, upgrades, rolls back or removes a plugin.
 	ChangePlugin struct{ Change plugin.Change }
-	// CancelChange ends the change of a plugin that is under way (UP-12).
+	// CancelChange cancels the change of a plugin that is in progress (UP-12).
 	CancelChange struct{ Name string }
 	// CheckUpdatesNow makes the update check due now.
 	CheckUpdatesNow struct{}
-	// EnqueueReport hands over a status that a command could not deliver (CL-20).
+	// EnqueueReport holds a status that a command could not deliver (CL-20).
 	EnqueueReport struct{ Report plugin.LateReport }
-	// Accepted says what will be done.
+	// Accepted says that a command will be carried out.
 	Accepted struct{ What string }
-	// Rejected says why nothing will be done.
+	// Rejected says why a command is not carried out.
 	Rejected struct {
 		Why     string
 		Unknown bool // no plugin of that name is installed

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// stopPatience is how long `--stop` waits after TERM before it sends KILL, and
-// after KILL before it fails.
-const stopPatience = 2 * time.Second
+// stopTimeout is the time from TERM to KILL in `--stop`, and from KILL until it
+// fails.
+const stopTimeout = 2 * time.Second
 
 // The files that the daemon inherits from `--start`, after the standard three.
 const (
@@ -50,7 +50,7 @@ func startDaemon(dir string) error {
 	daemon.Stdout, daemon.Stderr = regularFile(os.Stdout), regularFile(os.Stderr)
 	daemon.ExtraFiles = []*os.File{ready, lock}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := dropInherited(); err != nil {
+	if err := closeInheritedOnExec(); err != nil {
 		return err
 	}
 	err = daemon.Start()
@@ -64,8 +64,8 @@ func startDaemon(dir string) error {
 	return daemon.Process.Release()
 }
 
-// dropInherited keeps the files that the starter has inherited from the daemon.
-func dropInherited() error {
+// closeInheritedOnExec prevents that the daemon inherits the starter's open files.
+func closeInheritedOnExec() error {
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return fmt.Errorf("list open files: %w", err)
@@ -108,7 +108,7 @@ func regularFile(f *os.File) io.Writer {
 	return nil
 }
 
-// Daemon is what the daemon knows and reports of itself.
+// Daemon holds the folder and version of the daemon, and reports for it.
 type Daemon struct {
 	Dir     string // the version's folder, PLUGIN_DIR
 	Version string // the folder's name
@@ -116,7 +116,7 @@ type Daemon struct {
 	lock    *os.File
 }
 
-// runDaemon runs the daemon from its first instruction to its exit.
+// runDaemon runs the daemon, in its own process.
 func (p Plugin) runDaemon(ctx context.Context, dir string) error {
 	if p.Daemon == nil {
 		return errors.New("a Once plugin has no daemon")
@@ -131,7 +131,7 @@ func (p Plugin) runDaemon(ctx context.Context, dir string) error {
 	// Programs that the daemon runs must not inherit these two.
 	syscall.CloseOnExec(fdReady)
 	syscall.CloseOnExec(fdLock)
-	self, _, err := identify(os.Getpid())
+	self, _, err := identifyProcess(os.Getpid())
 	if err != nil {
 		return err
 	}
@@ -158,8 +158,8 @@ func (d *Daemon) startedByVerb() bool {
 	return err == nil && os.SameFile(lock, want)
 }
 
-// ReportReady makes `--start` return: the daemon is ready. It is called once.
-// It fails when the starter no longer waits, because it was killed; the daemon
+// ReportReady reports that the daemon is ready: `--start` returns. It must be called
+// once. It fails when the starter no longer waits, because it was killed; the daemon
 // must then exit with the error.
 func (d *Daemon) ReportReady() error {
 	if _, err := d.ready.Write([]byte{'+'}); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// identity is one process for all time: the kernel reuses a pid, but not with
-// the same start time in the same boot.
+// identity identifies a process: the kernel reuses a pid, but not with the same
+// start time in the same boot.
 type identity struct {
 	pid   int
 	start uint64 // clock ticks after boot
@@ -37,8 +37,8 @@ func parseIdentity(s string) (identity, error) {
 
 func pidFile(dir string) string { return filepath.Join(dir, "daemon.pid") }
 
-// readDaemon returns the process of the pid file, and reports whether it is
-// alive. A file that cannot be read or understood names no process.
+// readDaemon returns the process in the pid file, and reports whether it is alive. A
+// file that cannot be read or parsed has no process.
 func readDaemon(dir string) (id identity, alive bool) {
 	b, err := os.ReadFile(pidFile(dir))
 	if err != nil {
@@ -47,48 +47,48 @@ func readDaemon(dir string) (id identity, alive bool) {
 	if id, err = parseIdentity(string(b)); err != nil {
 		return identity{}, false
 	}
-	return id, id.alive()
+	return id, id.isAlive()
 }
 
-// alive reports whether exactly this process is running. A process that is
+// isAlive reports whether exactly this process is running. A process that is
 // exiting is not running, nor is a zombie.
-func (id identity) alive() bool {
-	now, zombie, err := identify(id.pid)
+func (id identity) isAlive() bool {
+	now, zombie, err := identifyProcess(id.pid)
 	return err == nil && now == id && !zombie
 }
 
-// end stops the process and returns when it has exited: it sends TERM, and KILL
-// when patience is over.
-func (id identity) end(ctx context.Context, patience time.Duration) error {
-	// The handle (a pidfd) is the process, not its number. The identity is
-	// checked after it was opened, so it cannot become another process.
+// stopProcess stops the process and returns when it has exited: it sends TERM, and
+// KILL after timeout.
+func (id identity) stopProcess(ctx context.Context, timeout time.Duration) error {
+	// The handle (a pidfd) refers to the process, not to its pid. The identity is
+	// checked after the handle was opened, so that it cannot be another process.
 	p, err := os.FindProcess(id.pid)
 	if err != nil {
 		return fmt.Errorf("find process %d: %w", id.pid, err)
 	}
 	defer func() { _ = p.Release() }()
-	if !id.alive() {
+	if !id.isAlive() {
 		return nil
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("send %v to process %d: %w", sig, id.pid, err)
 		}
-		if id.gone(ctx, patience) {
+		if id.waitExit(ctx, timeout) {
 			return nil
 		}
 	}
 	return fmt.Errorf("process %d did not exit", id.pid)
 }
 
-// gone waits at most patience for the exit of the process, and reports whether
-// it has exited.
-func (id identity) gone(ctx context.Context, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// waitExit waits at most timeout for the exit of the process, and reports whether it
+// has exited.
+func (id identity) waitExit(ctx context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	check := time.NewTicker(10 * time.Millisecond)
 	defer check.Stop()
-	for id.alive() {
+	for id.isAlive() {
 		select {
 		case <-ctx.Done():
 			return false
@@ -98,8 +98,8 @@ func (id identity) gone(ctx context.Context, patience time.Duration) bool {
 	return true
 }
 
-// identify returns the process that has the pid now.
-func identify(pid int) (id identity, zombie bool, err error) {
+// identifyProcess returns the process that has the pid now.
+func identifyProcess(pid int) (id identity, zombie bool, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return identity{}, false, fmt.Errorf("identify process: %w", err)

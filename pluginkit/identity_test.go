@@ -34,13 +34,13 @@ func TestZombieIsNotAlive(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	id, _, err := identify(cmd.Process.Pid)
+	id, _, err := identifyProcess(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is a zombie", func() bool { return !id.alive() })
-	if _, zombie, err := identify(id.pid); err != nil || !zombie {
-		t.Errorf("identify: zombie %v, %v", zombie, err)
+	eventually(t, "it is a zombie", func() bool { return !id.isAlive() })
+	if _, zombie, err := identifyProcess(id.pid); err != nil || !zombie {
+		t.Errorf("identifyProcess: zombie %v, %v", zombie, err)
 	}
 	_ = cmd.Wait()
 }

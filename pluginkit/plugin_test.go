@@ -347,7 +347,7 @@ plugin_uninstall() { [ ! -e veto ] && [ ! -e "$PLUGIN_DIR/veto" ]; }`)
 // FuzzShellPidFile writes anything into the pid file: no content stops a
 // process, is taken for a daemon, or makes the verbs print or leave anything.
 func FuzzShellPidFile(f *testing.F) {
-	me, _, err := identify(os.Getpid())
+	me, _, err := identifyProcess(os.Getpid())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -365,7 +365,7 @@ func FuzzShellPidFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content string) {
 		s := *sample
 		s.t = t
-		if id, err := parseIdentity(content); err == nil && id.alive() {
+		if id, err := parseIdentity(content); err == nil && id.isAlive() {
 			return // the one content that is a daemon
 		}
 		if err := os.WriteFile(pidFile(s.dir), []byte(content), 0o600); err != nil {

@@ -39,14 +39,14 @@ import (
 	"path/filepath"
 )
 
-// Plugin is what an author writes: exactly one of the two functions.
+// Plugin holds the work of a plugin: exactly one of the two functions.
 type Plugin struct {
 	// Daemon is the work of a Persist plugin. It calls d.ReportReady when it is
 	// ready and d.RunHeartbeat or d.WriteHeartbeat more often than the
 	// heartbeatInterval of its config.json, and returns when ctx ends (SIGTERM).
 	Daemon func(ctx context.Context, d *Daemon) error
-	// Once is the work of a Once plugin. `--start` runs it to its end in the
-	// plugin's folder dir; no process remains.
+	// Once is the work of a Once plugin. `--start` runs it in the plugin's folder dir
+	// and waits until it returns; no process remains.
 	Once func(ctx context.Context, dir string) error
 }
 
@@ -73,9 +73,8 @@ func Main(p Plugin) {
 
 // Run runs the verb args[0] and returns the exit code: 0 on success, 1 when the
 // verb failed or the plugin is not running, 2 when the verb is unknown. Errors
-// are written to stderr. It is for programs whose main function does more than
-// to call Main; the executable must reach Run when it is called with one
-// argument.
+// are written to stderr. It is for programs whose main function does more than call
+// Main; such a program must call Run when it has one argument.
 func Run(ctx context.Context, p Plugin, args []string, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, "usage: --status | --start | --stop | --restart | --install | --uninstall | --upgrade")
@@ -137,7 +136,7 @@ func findPluginDir() (string, error) {
 
 func (p Plugin) checkStatus(_ context.Context, dir string) error {
 	if p.Daemon == nil {
-		return nil // a Once plugin is always well when it is installed
+		return nil // an installed Once plugin is always healthy
 	}
 	if _, alive := readDaemon(dir); !alive {
 		return errNotRunning
@@ -157,7 +156,7 @@ func (p Plugin) stop(ctx context.Context, dir string) error {
 	if !alive {
 		return nil
 	}
-	return id.end(ctx, stopPatience)
+	return id.stopProcess(ctx, stopTimeout)
 }
 
 func (p Plugin) restart(ctx context.Context, dir string) error {

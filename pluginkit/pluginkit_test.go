@@ -75,7 +75,7 @@ func TestStartsAtOnceMakeOneDaemon(t *testing.T) {
 }
 
 func TestStalePidFile(t *testing.T) {
-	me, _, err := identify(os.Getpid())
+	me, _, err := identifyProcess(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

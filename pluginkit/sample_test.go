@@ -79,7 +79,7 @@ func newSampleOf(t testing.TB, program, dir string, env ...string) *sample {
 	t.Cleanup(func() {
 		if id, alive := readDaemon(s.dir); alive {
 			_ = syscall.Kill(id.pid, syscall.SIGKILL)
-			id.gone(context.Background(), 10*time.Second)
+			id.waitExit(context.Background(), 10*time.Second)
 		}
 	})
 	return s

@@ -273,7 +273,7 @@ func TestUpdatesHandledOutside(t *testing.T) {
 	handled, following := make(chan string, 100), make(chan error, 1)
 	go func() {
 		following <- s.Follow(ctx, func(e plugin.Entry) {
-			if e.Cause == "update to 2.0 taken over by the update handler" {
+			if e.Cause == "update to 2.0 handled by the update handler" {
 				select {
 				case handled <- e.Plugin:
 				default: // more than the test needs

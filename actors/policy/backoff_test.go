@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The n-th wait: doubled with each try, a fifth off either way, never beyond
-// the longest, and never the last.
+// The n-th wait doubles with each try, with a jitter of a fifth, up to the longest.
 func TestBackoff(t *testing.T) {
 	const second = time.Second
 	for _, test := range []struct {
@@ -31,24 +30,24 @@ func TestBackoff(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 1))
 			b := NewBackoff(test.initial, test.longest, r)
 			for range test.n - 1 {
-				b.Next()
+				b.NextWait()
 			}
 			low, high := test.want*8/10, min(test.want*12/10, test.longest)
-			if got := b.Next(); got < low || got > high {
+			if got := b.NextWait(); got < low || got > high {
 				t.Errorf("Next: %v, want %v to %v", got, low, high)
 			}
 			if got := nthBackoff(test.n, test.initial, test.longest, r); got < low || got > high {
 				t.Errorf("nthBackoff: %v, want %v to %v", got, low, high)
 			}
 			b.Reset()
-			if got := b.Next(); got > min(test.initial*12/10, test.longest) {
-				t.Errorf("after Reset: %v", got)
+			if got := b.NextWait(); got > min(test.initial*12/10, test.longest) {
+				t.Errorf("NextWait after Reset: %v, want about %v", got, test.initial)
 			}
 		})
 	}
 	t.Run("RS-05 far beyond any number of tries", func(t *testing.T) {
 		if got := nthBackoff(1<<40, second, 10*second, rand.New(rand.NewPCG(1, 1))); got < 8*second || got > 10*second {
-			t.Errorf("%v", got)
+			t.Errorf("wait %v, want 8s to 10s", got)
 		}
 	})
 }
@@ -60,7 +59,7 @@ func TestBackoffIsSpread(t *testing.T) { // RS-05: with jitter
 		seen[nthBackoff(3, time.Second, time.Minute, r)] = true
 	}
 	if len(seen) < 90 {
-		t.Errorf("RS-05: %d different waits of 100", len(seen))
+		t.Errorf("RS-05: %d different waits of 100, want at least 90", len(seen))
 	}
 }
 
@@ -71,8 +70,8 @@ func TestWithin(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.bound), func(t *testing.T) {
 			for range 1000 {
-				if d := Within(test.bound, r); d < 0 || d >= test.most {
-					t.Fatalf("%v", d)
+				if d := RandomWithin(test.bound, r); d < 0 || d >= test.most {
+					t.Fatalf("RandomWithin(%v) = %v, want 0 to below %v", test.bound, d, test.most)
 				}
 			}
 		})

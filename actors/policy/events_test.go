@@ -33,7 +33,7 @@ func TestEvents(t *testing.T) {
 		if e.Count() != 2 {
 			t.Errorf("%d events", e.Count())
 		}
-		e.Delivered(first) // too late to matter
+		e.MarkDelivered(first) // replaced already
 		if _, id := nextEvent(e); id != plugin.EventUpdate {
 			t.Errorf("next %q", id)
 		}
@@ -42,9 +42,9 @@ func TestEvents(t *testing.T) {
 		e := eventsOf("one", "two")
 		seq, _ := nextEvent(e)
 		if _, _, ok := e.Next(); ok {
-			t.Error("two are on their way")
+			t.Error("two events are sent at once")
 		}
-		e.Delivered(seq)
+		e.MarkDelivered(seq)
 		if _, id := nextEvent(e); id != "two" {
 			t.Errorf("next %q", id)
 		}
@@ -52,46 +52,46 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventsRefused(t *testing.T) {
-	t.Run("SC-20 a refused event does not hold up the others, and is tried on the next occasion", func(t *testing.T) {
+	t.Run("SC-20 a rejected event does not delay the others, and is retried on the next occasion", func(t *testing.T) {
 		e := eventsOf("one", "two")
 		seq, _ := nextEvent(e)
-		e.Failed(seq)
+		e.MarkRefused(seq)
 		seq, id := nextEvent(e)
 		if id != "two" {
 			t.Errorf("next %q", id)
 		}
-		e.Delivered(seq)
+		e.MarkDelivered(seq)
 		if _, _, ok := e.Next(); ok {
-			t.Error("a refused event was tried without an occasion")
+			t.Error("a rejected event was retried without an occasion")
 		}
-		e.Retry()
+		e.RetryRefused()
 		if _, id := nextEvent(e); id != "one" {
 			t.Errorf("next %q", id)
 		}
 	})
-	t.Run("SC-20 of many that were refused one is tried at an occasion, the others when that was taken", func(t *testing.T) {
+	t.Run("SC-20 of many rejected events one is retried, the others when that was accepted", func(t *testing.T) {
 		e := eventsOf("one", "two", "three")
 		for range 3 {
 			seq, _ := nextEvent(e)
-			e.Failed(seq)
+			e.MarkRefused(seq)
 		}
-		for range 2 { // it is refused again
-			e.Retry()
-			e.Retry()
+		for range 2 { // it is rejected again
+			e.RetryRefused()
+			e.RetryRefused()
 			seq, id := nextEvent(e)
 			if id != "one" {
 				t.Errorf("tried %q", id)
 			}
-			e.Failed(seq)
+			e.MarkRefused(seq)
 			if _, _, ok := e.Next(); ok {
 				t.Error("a second one is tried at the same occasion")
 			}
 		}
-		e.Retry()
+		e.RetryRefused()
 		var order []string
 		for seq, ev, ok := e.Next(); ok; seq, ev, ok = e.Next() {
 			order = append(order, ev.ID)
-			e.Delivered(seq)
+			e.MarkDelivered(seq)
 		}
 		if !slices.Equal(order, []string{"one", "two", "three"}) {
 			t.Errorf("order %v", order)
@@ -99,13 +99,13 @@ func TestEventsRefused(t *testing.T) {
 	})
 	t.Run("held back, and sent again", func(t *testing.T) {
 		e := eventsOf("one")
-		e.Hold()
+		e.HoldBack()
 		if _, _, ok := e.Next(); ok {
-			t.Error("sent while it is held back")
+			t.Error("an event is sent while events are held back")
 		}
 		e.Release()
 		first, _ := nextEvent(e)
-		e.Resend() // the Reporter has forgotten it
+		e.ResendInFlight() // the Reporter has lost it
 		if again, _ := nextEvent(e); again != first {
 			t.Errorf("sent %d, then %d", first, again)
 		}
@@ -113,7 +113,7 @@ func TestEventsRefused(t *testing.T) {
 }
 
 func TestEventsKept(t *testing.T) {
-	t.Run("full: the oldest goes", func(t *testing.T) {
+	t.Run("full: the oldest is dropped", func(t *testing.T) {
 		e := eventsOf()
 		for i := range MaxEvents {
 			if dropped := e.Add(event(fmt.Sprint(i))); dropped != nil {
@@ -127,12 +127,12 @@ func TestEventsKept(t *testing.T) {
 			t.Errorf("%d events", e.Count())
 		}
 	})
-	t.Run("EV-11 begins with what was saved", func(t *testing.T) {
+	t.Run("EV-11 begins with the saved events", func(t *testing.T) {
 		e := NewEvents(plugin.Memory{Events: map[uint64]plugin.Event{7: event("a"), 9: event("b")}}, &Batch{})
 		var order []uint64
 		for seq, _, ok := e.Next(); ok; seq, _, ok = e.Next() {
 			order = append(order, seq)
-			e.Delivered(seq)
+			e.MarkDelivered(seq)
 		}
 		if !slices.Equal(order, []uint64{7, 9}) {
 			t.Errorf("order %v", order)
@@ -146,12 +146,12 @@ func TestEventsKept(t *testing.T) {
 		b := &Batch{}
 		e := NewEvents(plugin.Memory{}, b)
 		e.Add(event("one"))
-		if c, dirty := b.Changes(nil); !dirty || !c.Sync || c.Events[1] == nil {
+		if c, dirty := b.CollectChanges(nil); !dirty || !c.Sync || c.Events[1] == nil {
 			t.Errorf("%+v", c)
 		}
-		b.Written()
-		e.Delivered(1)
-		if c, dirty := b.Changes(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
+		b.MarkWritten()
+		e.MarkDelivered(1)
+		if c, dirty := b.CollectChanges(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
 			t.Errorf("%+v", c)
 		}
 	})

@@ -13,7 +13,7 @@ var epoch = time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
 
 const minute = time.Minute
 
-// moment is that long after the host was booted.
+// moment returns the moment d after the boot of the host.
 func moment(d time.Duration) plugin.Moment {
 	return plugin.Moment{Wall: epoch.Add(d), BootID: "b", Uptime: d}
 }
@@ -26,7 +26,7 @@ func once(id uint64, name string) plugin.Plugin {
 	return plugin.Plugin{ID: id, Name: name, Version: "1.0", Type: plugin.Once}
 }
 
-// subject is one plugin of a test, and what its facts led to.
+// subject is one plugin of a test, with the effects of its last fact.
 type subject struct {
 	*testing.T
 	l       *Lifecycle
@@ -44,9 +44,9 @@ func newSubject(t *testing.T, r plugin.RestartRecord) *subject {
 	}
 }
 
-// tell hands facts over, one after the other, and keeps the effects of the
+// apply hands facts over, one after the other, and keeps the effects of the
 // last one.
-func (s *subject) tell(facts ...Fact) *subject {
+func (s *subject) apply(facts ...Fact) *subject {
 	s.Helper()
 	for _, f := range facts {
 		s.seq++
@@ -61,7 +61,7 @@ func (s *subject) tell(facts ...Fact) *subject {
 	return s
 }
 
-func (s *subject) pass(d time.Duration) *subject {
+func (s *subject) advance(d time.Duration) *subject {
 	s.now = s.now.Add(d)
 	return s
 }
@@ -75,7 +75,7 @@ func (s *subject) setClock(d time.Duration) *subject {
 func (s *subject) want(phase PhaseKind, state plugin.State) *subject {
 	s.Helper()
 	if s.l.Phase() != phase || s.l.State() != state {
-		s.Fatalf("it is %s (%s, %q), want %s (%s)", s.l.State(), s.l.Phase(), s.l.why, state, phase)
+		s.Fatalf("the plugin is %s (%s, %q), want %s (%s)", s.l.State(), s.l.Phase(), s.l.why, state, phase)
 	}
 	return s
 }
@@ -90,8 +90,8 @@ func effect[E Effect](s *subject) (last E, found bool) {
 	return last, found
 }
 
-// spawned returns the attempt that was made.
-func (s *subject) spawned(kind messages.AttemptKind) messages.Attempt {
+// wantSpawn returns the attempt that was made.
+func (s *subject) wantSpawn(kind messages.AttemptKind) messages.Attempt {
 	s.Helper()
 	e, ok := effect[Spawn](s)
 	if !ok || e.Attempt.Kind != kind {
@@ -100,8 +100,8 @@ func (s *subject) spawned(kind messages.AttemptKind) messages.Attempt {
 	return e.Attempt
 }
 
-// reported checks the last report; StatusUnknown: there was none.
-func (s *subject) reported(want plugin.Status) *subject {
+// wantReport checks the last report; StatusUnknown: there was none.
+func (s *subject) wantReport(want plugin.Status) *subject {
 	s.Helper()
 	if e, _ := effect[Report](s); e.Status != want {
 		s.Errorf("reported %s, want %s", e.Status, want)
@@ -109,7 +109,7 @@ func (s *subject) reported(want plugin.Status) *subject {
 	return s
 }
 
-// The facts that tests tell most.
+// The facts that tests use most.
 var (
 	seenRunning = Fact{Kind: SeenRunning, Scan: true}
 	seenDead    = Fact{Kind: SeenDead, Scan: true, Cause: "--status: exit 3"}
@@ -123,22 +123,22 @@ var (
 	granted     = Fact{Kind: ChangeGranted, Change: plugin.Change{ID: 5, Name: "a", Version: "2.0"}}
 )
 
-func (s *subject) starts(run uint64) Fact {
+func (s *subject) startSucceeds(run uint64) Fact {
 	return Fact{Kind: StartSucceeded, At: s.now, Outcome: plugin.Outcome{RunID: run, Processes: daemon}, Probe: plugin.Probe{Status: plugin.StatusRunning}}
 }
 
-func exits(run uint64) Fact {
+func exitOf(run uint64) Fact {
 	return Fact{Kind: Exited, Exit: plugin.Exit{RunID: run, CauseKnown: true, Code: 3, At: epoch}}
 }
 
 func (s *subject) completed(done plugin.ChangeResult) Fact {
-	return Fact{Kind: ChangeCompleted, At: s.now, Change: granted.Change, Changed: done}
+	return Fact{Kind: ChangeCompleted, At: s.now, Change: granted.Change, Result: done}
 }
 
 // newRunning returns a plugin that is running and healthy.
 func newRunning(t *testing.T) *subject {
 	s := newSubject(t, plugin.RestartRecord{})
-	return s.tell(seenDead, begun, s.starts(1)).pass(2 * minute).tell(seenRunning)
+	return s.apply(seenDead, begun, s.startSucceeds(1)).advance(2 * minute).apply(seenRunning)
 }
 
 func version2() plugin.Plugin {
@@ -149,24 +149,24 @@ func version2() plugin.Plugin {
 
 func TestStaleAnswers(t *testing.T) {
 	s := newSubject(t, plugin.RestartRecord{}) // listed by order 1, facts begin with 11
-	s.tell(seenRunning)
-	if s.l.StaleProbe(5, "1.0") {
-		t.Error("EV-26 a mere look is no newer knowledge")
+	s.apply(seenRunning)
+	if s.l.IsStaleProbe(5, "1.0") {
+		t.Error("EV-26 a check makes no answer stale")
 	}
-	s.tell(exits(1)) // 12
-	if !s.l.StaleProbe(5, "1.0") || s.l.StaleProbe(12, "1.0") || !s.l.StaleProbe(12, "0.9") {
+	s.apply(exitOf(1)) // 12
+	if !s.l.IsStaleProbe(5, "1.0") || s.l.IsStaleProbe(12, "1.0") || !s.l.IsStaleProbe(12, "0.9") {
 		t.Error("EV-26 a --status asked before an exit, or of another version, is stale")
 	}
-	if s.l.StaleRecord(1) || !s.l.StaleRecord(0) {
+	if s.l.IsStaleRecord(1) || !s.l.IsStaleRecord(0) {
 		t.Error("EV-26 a list that is older than the one that has the plugin is stale")
 	}
-	s.tell(Fact{Kind: Recorded, Plugin: version2(), Gen: 8})
-	if !s.l.StaleRecord(7) || s.l.StaleRecord(8) {
+	s.apply(Fact{Kind: Recorded, Plugin: version2(), Gen: 8})
+	if !s.l.IsStaleRecord(7) || s.l.IsStaleRecord(8) {
 		t.Error("EV-26 a list that is older than the one that has another version is stale")
 	}
-	s.tell(cancelled, granted) // 14, 15
-	s.tell(cancelled, s.completed(plugin.ChangeResult{Plugin: version2(), Status: plugin.StatusRunning}))
-	if !s.l.StaleRecord(16) || !s.l.StaleProbe(16, "2.0") || s.l.StaleRecord(18) {
+	s.apply(cancelled, granted) // 14, 15
+	s.apply(cancelled, s.completed(plugin.ChangeResult{Plugin: version2(), Status: plugin.StatusRunning}))
+	if !s.l.IsStaleRecord(16) || !s.l.IsStaleProbe(16, "2.0") || s.l.IsStaleRecord(18) {
 		t.Error("EV-26 a list asked for before the end of a change is stale")
 	}
 }

@@ -9,34 +9,34 @@ import (
 
 func TestRecordGone(t *testing.T) {
 	gone := Fact{Kind: RecordGone}
-	t.Run("SC-17 what is pending of it becomes REMOVED, and it is forgotten", func(t *testing.T) {
-		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, gone).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
-		_, pending := effect[ReportGone](s)
+	t.Run("SC-17 its pending status becomes REMOVED, and it is forgotten", func(t *testing.T) {
+		s := newSubject(t, plugin.RestartRecord{}).apply(seenRunning, gone).want(Removed, plugin.StateRemoved).wantReport(plugin.StatusUnknown)
+		_, pending := effect[ReportRemoved](s)
 		_, forgotten := effect[Forget](s)
 		if _, saved := effect[Save](s); !pending || !forgotten || saved {
 			t.Errorf("%+v", s.effects)
 		}
 	})
-	t.Run("SC-17 the end of its attempt is not reported", func(t *testing.T) {
+	t.Run("SC-17 the result of its attempt is not reported", func(t *testing.T) {
 		for _, end := range []Fact{cancelled, startFails, {Kind: StartSucceeded}} {
-			s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, begun, gone).want(Cancelling, plugin.StateRemoved)
-			s.tell(end).want(Removed, plugin.StateRemoved).reported(plugin.StatusUnknown)
+			s := newSubject(t, plugin.RestartRecord{}).apply(seenDead, begun, gone).want(Cancelling, plugin.StateRemoved)
+			s.apply(end).want(Removed, plugin.StateRemoved).wantReport(plugin.StatusUnknown)
 		}
 	})
-	t.Run("SC-17 a command while it leaves starts nothing", func(t *testing.T) {
-		newSubject(t, plugin.RestartRecord{}).tell(seenDead, gone, operStart, cancelled).want(Removed, plugin.StateRemoved)
+	t.Run("SC-17 a command while its attempt is cancelled starts nothing", func(t *testing.T) {
+		newSubject(t, plugin.RestartRecord{}).apply(seenDead, gone, operStart, cancelled).want(Removed, plugin.StateRemoved)
 	})
-	t.Run("EV-14 a record that comes back does not start what was stopped", func(t *testing.T) {
-		s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, operStop, gone, Fact{Kind: Recorded, Plugin: persist(1, "a")})
-		s.tell(cancelled).want(Stopping, plugin.StateStopping)
+	t.Run("EV-14 a record that is back does not start a stopped plugin", func(t *testing.T) {
+		s := newSubject(t, plugin.RestartRecord{}).apply(seenRunning, operStop, gone, Fact{Kind: Recorded, Plugin: persist(1, "a")})
+		s.apply(cancelled).want(Stopping, plugin.StateStopping)
 	})
 	t.Run("a plugin that is no longer Persist is forgotten", func(t *testing.T) {
-		newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: Recorded, Plugin: once(1, "a")}).want(Removed, plugin.StateRemoved)
+		newSubject(t, plugin.RestartRecord{}).apply(seenRunning, Fact{Kind: Recorded, Plugin: once(1, "a")}).want(Removed, plugin.StateRemoved)
 	})
 }
 
-func TestTimersOfAPluginThatLeaves(t *testing.T) {
-	s := newSubject(t, plugin.RestartRecord{}).tell(seenRunning, Fact{Kind: RecordGone})
+func TestTimersOfForgottenPlugin(t *testing.T) {
+	s := newSubject(t, plugin.RestartRecord{}).apply(seenRunning, Fact{Kind: RecordGone})
 	stopped := map[TimerKind]bool{}
 	for _, e := range s.effects {
 		if d, ok := e.(Disarm); ok {
@@ -44,20 +44,20 @@ func TestTimersOfAPluginThatLeaves(t *testing.T) {
 		}
 	}
 	if !stopped[TimerHealthy] || !stopped[TimerSilence] || !stopped[TimerRefresh] {
-		t.Errorf("timers that go on: effects %v", s.effects)
+		t.Errorf("timers are not stopped: effects %v", s.effects)
 	}
 }
 
 func TestOtherVersionRecorded(t *testing.T) {
 	t.Run("RS-09 another version is recorded while its start waits", func(t *testing.T) {
-		s := newSubject(t, plugin.RestartRecord{}).tell(seenDead, Fact{Kind: Recorded, Plugin: version2()}).want(Cancelling, plugin.StateStarting)
-		if a := s.tell(cancelled).spawned(messages.KindStart); a.Plugin.Version != "2.0" {
+		s := newSubject(t, plugin.RestartRecord{}).apply(seenDead, Fact{Kind: Recorded, Plugin: version2()}).want(Cancelling, plugin.StateStarting)
+		if a := s.apply(cancelled).wantSpawn(messages.KindStart); a.Plugin.Version != "2.0" {
 			t.Errorf("%+v", a)
 		}
 	})
 	t.Run("RS-09 … and while an operator's restart waits", func(t *testing.T) {
-		s := newRunning(t).tell(operRestart, Fact{Kind: Recorded, Plugin: version2()}).want(Cancelling, plugin.StateStarting)
-		if a := s.tell(cancelled).spawned(messages.KindRestart); a.Plugin.Version != "2.0" {
+		s := newRunning(t).apply(operRestart, Fact{Kind: Recorded, Plugin: version2()}).want(Cancelling, plugin.StateStarting)
+		if a := s.apply(cancelled).wantSpawn(messages.KindRestart); a.Plugin.Version != "2.0" {
 			t.Errorf("%+v", a)
 		}
 	})

@@ -9,14 +9,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// unheard is for tests that do not check what was settled.
-func unheard(string, plugin.PendingReport) {}
+// ignoreAck is for tests that do not check the acknowledged statuses.
+func ignoreAck(string, plugin.PendingReport) {}
 
 func newReports(m plugin.Memory) *Reports { return NewReports(m, &Batch{}) }
 
-// composed makes a report for a purpose.
+// composed requests and composes a report for a purpose.
 func (r *Reports) composed(gen uint64, p Purpose, pulled []string) plugin.Report {
-	r.Want(p, pulled)
+	r.RequestReport(p, pulled)
 	return r.Compose(gen, moment(0))
 }
 
@@ -29,8 +29,8 @@ func reportsOf(n int) *Reports {
 	return r
 }
 
-// What is pending and what is saved of it when a status is added, by what the
-// control plane has acknowledged and what was pending before.
+// The pending status and its saved part when a status is added, by the acknowledged
+// and the pending status before.
 func TestReportsAdd(t *testing.T) {
 	const running, failed = plugin.StatusRunning, plugin.StatusFailed
 	status := func(version string, s plugin.Status, tag plugin.SysTag) *plugin.PendingReport {
@@ -80,10 +80,10 @@ func TestReportsAdd(t *testing.T) {
 				t.Errorf("pending %+v, want tag %q since %v", got, test.wantTag, since)
 			}
 			if n := r.Count(); n != 1 {
-				t.Errorf("%d pending", n)
+				t.Errorf("%d pending, want 1", n)
 			}
 			saved := "nothing"
-			if changes, dirty := batch.Changes(nil); dirty {
+			if changes, dirty := batch.CollectChanges(nil); dirty {
 				switch o, ok := changes.Pending["a"]; {
 				case ok && o != nil && changes.Sync:
 					saved = "pending"
@@ -101,17 +101,17 @@ func TestReportsAdd(t *testing.T) {
 }
 
 func TestReportsAcknowledged(t *testing.T) {
-	t.Run("SC-17 what became pending after a report stays pending when that is acknowledged", func(t *testing.T) {
+	t.Run("SC-17 a status that became pending after a report stays pending when that is acknowledged", func(t *testing.T) {
 		r := reportsOf(2)
 		r.composed(1, ForScan, nil)
 		r.Add(epoch, persist(1, "p0"), plugin.StatusFailed, "")
-		if p, ok := r.Acknowledge(1, unheard); !ok || p != ForScan {
+		if p, ok := r.Acknowledge(1, ignoreAck); !ok || p != ForScan {
 			t.Errorf("acknowledged %v %v", p, ok)
 		}
 		if r.Count() != 1 || r.pending["p0"].Status != plugin.StatusFailed {
 			t.Errorf("pending %v", r.pending)
 		}
-		if acked, pending := r.Acked("p0"); acked.Status != plugin.StatusRunning || !pending {
+		if acked, pending := r.LastAcked("p0"); acked.Status != plugin.StatusRunning || !pending {
 			t.Errorf("acknowledged %v", acked)
 		}
 	})
@@ -120,26 +120,26 @@ func TestReportsAcknowledged(t *testing.T) {
 		r.composed(1, ForScan, nil)
 		r.composed(2, ForPull, []string{"p0"})
 		r.composed(3, ForChange, nil)
-		if p, _ := r.Acknowledge(2, unheard); p != ForScan|ForPull {
+		if p, _ := r.Acknowledge(2, ignoreAck); p != ForScan|ForPull {
 			t.Errorf("purpose %v", p)
 		}
-		if p, _ := r.Acknowledge(3, unheard); p != ForChange {
+		if p, _ := r.Acknowledge(3, ignoreAck); p != ForChange {
 			t.Errorf("purpose of the third %v", p)
 		}
-		if _, ok := r.Acknowledge(1, unheard); ok {
+		if _, ok := r.Acknowledge(1, ignoreAck); ok {
 			t.Error("a replaced report was acknowledged")
 		}
 	})
-	t.Run("SC-20 a refused report passes nothing on", func(t *testing.T) {
+	t.Run("SC-20 the purpose of a rejected report is not inherited", func(t *testing.T) {
 		r := reportsOf(1)
 		r.composed(1, ForPull, []string{"p0"})
-		r.Drop(1)
+		r.Discard(1)
 		r.composed(2, ForChange, nil)
-		if p, _ := r.Acknowledge(2, unheard); p != ForChange || r.pullAcked {
+		if p, _ := r.Acknowledge(2, ignoreAck); p != ForChange || r.pullAcked {
 			t.Errorf("purpose %v, pull acknowledged %v", p, r.pullAcked)
 		}
 	})
-	t.Run("SC-17 a tag that was not delivered yet is not lost to a newer status", func(t *testing.T) {
+	t.Run("SC-17 a newer status keeps an undelivered tag", func(t *testing.T) {
 		r := newReports(plugin.Memory{})
 		r.Add(epoch, persist(1, "a"), plugin.StatusRunning, plugin.SysTagAdd)
 		r.Add(epoch, persist(1, "a"), plugin.StatusFailed, "")
@@ -150,24 +150,24 @@ func TestReportsAcknowledged(t *testing.T) {
 }
 
 func TestReportsSaved(t *testing.T) {
-	t.Run("SC-18 only what the control plane does not know yet is saved", func(t *testing.T) {
+	t.Run("SC-18 only statuses that are not acknowledged are saved", func(t *testing.T) {
 		r := reportsOf(1)
 		r.composed(1, ForScan, nil)
-		r.Acknowledge(1, unheard)
-		r.batch.Written()
+		r.Acknowledge(1, ignoreAck)
+		r.batch.MarkWritten()
 		r.Add(epoch, persist(1, "p0"), plugin.StatusRunning, "")
-		if _, dirty := r.batch.Changes(nil); dirty {
+		if _, dirty := r.batch.CollectChanges(nil); dirty {
 			t.Errorf("saves %+v", r.batch)
 		}
 		r.Add(epoch, persist(1, "p0"), plugin.StatusFailed, "")
-		if c, _ := r.batch.Changes(nil); c.Pending["p0"] == nil || !c.Sync {
+		if c, _ := r.batch.CollectChanges(nil); c.Pending["p0"] == nil || !c.Sync {
 			t.Errorf("saves %+v", c)
 		}
 	})
-	t.Run("SC-18 what an earlier process left is sent, of plugins that are gone too", func(t *testing.T) {
+	t.Run("SC-18 reports of an earlier process are sent, also of removed plugins", func(t *testing.T) {
 		r := newReports(plugin.Memory{Pending: map[string]plugin.PendingReport{"a": {Name: "a", Version: "1.0", Status: plugin.StatusFailed, Since: epoch}}})
-		if !r.Oldest().Equal(epoch) {
-			t.Errorf("pending since %v", r.Oldest())
+		if !r.OldestPending().Equal(epoch) {
+			t.Errorf("pending since %v", r.OldestPending())
 		}
 		if got := r.composed(1, ForChange, nil).Entries; len(got) != 1 || got[0].Name != "a" || got[0].Status != plugin.StatusFailed {
 			t.Errorf("%+v", got)
@@ -189,63 +189,63 @@ func TestReportsContent(t *testing.T) {
 			t.Errorf("order %q", got)
 		}
 	})
-	t.Run("SC-17 what is pending of a plugin that is gone becomes REMOVED", func(t *testing.T) {
+	t.Run("SC-17 the pending status of a plugin that is gone becomes REMOVED", func(t *testing.T) {
 		r := reportsOf(2)
-		r.Gone("p0", persist(1, "p0"), true, epoch)
-		r.Gone("unknown", persist(3, "unknown"), false, epoch) // nothing was reported: nothing is
+		r.AddRemoved("p0", persist(1, "p0"), true, epoch)
+		r.AddRemoved("unknown", persist(3, "unknown"), false, epoch) // nothing was reported: nothing is
 		got := r.composed(1, ForChange, nil).Entries
 		if len(got) != 2 || got[0].Status != plugin.StatusRemoved || got[1].Status != plugin.StatusRunning {
 			t.Errorf("%+v", got)
 		}
-		if acked, _ := reportsOf(0).Acked("unknown"); acked != (plugin.Acked{}) {
+		if acked, _ := reportsOf(0).LastAcked("unknown"); acked != (plugin.Acked{}) {
 			t.Errorf("%+v", acked)
 		}
 	})
-	t.Run("EV-22 what was acknowledged of a plugin that is gone becomes REMOVED", func(t *testing.T) {
+	t.Run("EV-22 the acknowledged status of a plugin that is gone becomes REMOVED", func(t *testing.T) {
 		r := reportsOf(3)
 		r.composed(1, ForScan, nil)
-		r.Acknowledge(1, unheard)
-		r.Gone("p0", persist(1, "p0"), false, epoch)
-		r.Gone("p1", persist(2, "p1"), true, epoch) // of another type now
+		r.Acknowledge(1, ignoreAck)
+		r.AddRemoved("p0", persist(1, "p0"), false, epoch)
+		r.AddRemoved("p1", persist(2, "p1"), true, epoch) // of another type now
 		got := r.composed(2, ForChange, nil).Entries
 		if len(got) != 1 || got[0].Name != "p0" || got[0].Version != "1.0" || got[0].Status != plugin.StatusRemoved {
 			t.Errorf("%+v", got)
 		}
-		r.Acknowledge(2, unheard)
-		if r.Gone("p0", persist(1, "p0"), false, epoch); r.Count() > 0 {
+		r.Acknowledge(2, ignoreAck)
+		if r.AddRemoved("p0", persist(1, "p0"), false, epoch); r.Count() > 0 {
 			t.Error("reported twice")
 		}
 	})
 }
 
 func TestReportsMemory(t *testing.T) {
-	t.Run("the memory of a plugin that is gone is forgotten, but not before it was delivered", func(t *testing.T) {
+	t.Run("the acknowledged status of a plugin that is gone is deleted, but not while another is pending", func(t *testing.T) {
 		r := reportsOf(1)
 		r.composed(1, ForScan, nil)
-		r.Acknowledge(1, unheard)
+		r.Acknowledge(1, ignoreAck)
 		none := func(string) bool { return false }
 		r.Add(epoch, persist(1, "p0"), plugin.StatusRemoved, "")
-		if r.Forget(none); r.acked["p0"].Status != plugin.StatusRunning {
-			t.Error("forgotten while something is pending of it")
+		if r.ForgetRemoved(none); r.acked["p0"].Status != plugin.StatusRunning {
+			t.Error("deleted while another status is pending")
 		}
 		r.composed(2, ForChange, nil)
-		r.Acknowledge(2, unheard)
-		if r.Forget(none); len(r.acked) != 0 {
+		r.Acknowledge(2, ignoreAck)
+		if r.ForgetRemoved(none); len(r.acked) != 0 {
 			t.Errorf("acknowledged %v", r.acked)
 		}
 	})
 	t.Run("SC-25 a restarted plugin is reported again when its restart was acknowledged", func(t *testing.T) {
 		r := reportsOf(2)
-		r.Restarted("p0")
-		if keys := r.Refreshes(); len(keys) != 0 {
+		r.MarkRestarted("p0")
+		if keys := r.TakeRefreshes(); len(keys) != 0 {
 			t.Errorf("refresh %v before it was acknowledged", keys)
 		}
 		r.composed(1, ForChange, nil)
-		r.Acknowledge(1, unheard)
-		if keys := r.Refreshes(); len(keys) != 1 || keys[0] != "p0" {
+		r.Acknowledge(1, ignoreAck)
+		if keys := r.TakeRefreshes(); len(keys) != 1 || keys[0] != "p0" {
 			t.Errorf("refresh %v", keys)
 		}
-		if keys := r.Refreshes(); len(keys) != 0 {
+		if keys := r.TakeRefreshes(); len(keys) != 0 {
 			t.Errorf("refresh %v twice", keys)
 		}
 	})
@@ -253,9 +253,9 @@ func TestReportsMemory(t *testing.T) {
 
 func TestGoneIsNotRefreshed(t *testing.T) { // SC-25
 	r := NewReports(plugin.Memory{}, &Batch{})
-	r.Restarted("a")
-	r.Gone("a", persist(1, "a"), false, epoch)
-	if keys := r.Refreshes(); len(keys) != 0 {
+	r.MarkRestarted("a")
+	r.AddRemoved("a", persist(1, "a"), false, epoch)
+	if keys := r.TakeRefreshes(); len(keys) != 0 {
 		t.Errorf("to be reported again: %v", keys)
 	}
 }
@@ -264,27 +264,27 @@ func TestGathering(t *testing.T) {
 	r := newReports(plugin.Memory{})
 	wanted := func(at plugin.Moment, send bool, after time.Duration) {
 		t.Helper()
-		if s, a := r.Wanted(at); s != send || a != after {
+		if s, a := r.IsDue(at); s != send || a != after {
 			t.Errorf("SC-17 at %v: send %v, after %v", at.Uptime, s, a)
 		}
 	}
-	r.Want(ForChange, nil)
+	r.RequestReport(ForChange, nil)
 	wanted(moment(0), false, 0) // nothing is pending
-	if r.IsWanted() {
+	if r.IsRequested() {
 		t.Error("an empty report is still wanted")
 	}
 	r.Add(epoch, persist(1, "a"), plugin.StatusRunning, "")
 	wanted(moment(0), false, 0) // not asked for
-	r.Want(ForChange, nil)
+	r.RequestReport(ForChange, nil)
 	wanted(moment(0), true, 0) // the first one goes at once
 	r.Compose(1, moment(0))
-	r.Want(ForChange, nil)
+	r.RequestReport(ForChange, nil)
 	wanted(moment(100*time.Millisecond), false, 400*time.Millisecond)
 	back := moment(100 * time.Millisecond)
 	back.Wall = back.Wall.Add(-5 * time.Hour) // the clock is set back
 	wanted(back, false, 400*time.Millisecond)
 	wanted(moment(GatherFor), true, 0)
-	r.Want(ForScan, nil)
+	r.RequestReport(ForScan, nil)
 	wanted(moment(100*time.Millisecond), true, 0) // a scan's goes at once
 }
 
@@ -316,7 +316,7 @@ func TestLazyDecision(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			settings := plugin.Settings{PullAcked: !test.never, PulledKeys: test.pulled}
 			r := newReports(plugin.Memory{Settings: settings, Acked: test.acked, Pending: test.pending})
-			if got := r.AddPull(epoch, test.entries, true); got != test.want || r.IsWanted() != test.want {
+			if got := r.AddPull(epoch, test.entries, true); got != test.want || r.IsRequested() != test.want {
 				t.Errorf("to be sent: %v", got)
 			}
 			if test.want && len(r.Compose(1, moment(0)).Entries) != len(test.entries) {
@@ -332,34 +332,34 @@ func TestLazyDecision(t *testing.T) {
 		r.AddPull(epoch, all, true)
 		r.Compose(1, moment(0))
 		var before, after plugin.Settings
-		r.Save(&before)
-		r.Acknowledge(1, unheard)
-		r.Save(&after)
+		r.SaveSettings(&before)
+		r.Acknowledge(1, ignoreAck)
+		r.SaveSettings(&after)
 		if before.PullAcked || !after.PullAcked || strings.Join(after.PulledKeys, " ") != "a b" {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
 	})
 }
 
-// A replaced report is forgotten, so that what waits for an answer does not
-// grow while the control plane is away.
+// A replaced report is forgotten, so that the reports that wait for an answer do not
+// grow while the control plane is not reachable.
 func TestReplacedReportsAreForgotten(t *testing.T) {
 	r := newReports(plugin.Memory{})
 	for gen := range uint64(1000) {
 		r.Add(epoch, persist(1, "a"), plugin.StatusRunning, "")
 		r.composed(gen+1, ForScan, nil)
-		r.Drop(gen)
+		r.Discard(gen)
 	}
 	if len(r.sent) != 1 {
 		t.Errorf("%d reports are awaited", len(r.sent))
 	}
-	if p, _ := r.Acknowledge(1000, unheard); p != ForScan {
+	if p, _ := r.Acknowledge(1000, ignoreAck); p != ForScan {
 		t.Errorf("purpose %v", p)
 	}
 }
 
-// CL-20: a status that a command could not deliver is pending unless something
-// later is known of the plugin; its tag is delivered in any case.
+// CL-20: a status that a command could not deliver is pending unless a later one of
+// the plugin is known; its tag is delivered in any case.
 func TestAddLate(t *testing.T) {
 	late := func(at time.Time, s plugin.Status, tag plugin.SysTag) plugin.PendingReport {
 		return plugin.PendingReport{Name: "a", Version: "2.0", Status: s, SysTag: tag, Since: at}
@@ -391,7 +391,7 @@ func TestAddLate(t *testing.T) {
 		r := newReports(plugin.Memory{})
 		r.Add(epoch.Add(time.Second), persist(1, "a"), plugin.StatusFailed, "")
 		r.composed(1, ForScan, nil)
-		r.Acknowledge(1, unheard)
+		r.Acknowledge(1, ignoreAck)
 		if r.AddLate("a", late(epoch, plugin.StatusRunning, "")) || r.Count() > 0 {
 			t.Errorf("pending %+v", r.pending)
 		}

@@ -11,9 +11,9 @@ func TestSlots(t *testing.T) { // RS-03
 	s := NewStarts(2, 1, 0)
 	now := moment(0)
 	request := func(attempt uint64) []uint64 {
-		granted, refill := s.Request(attempt, false, now)
+		granted, refill := s.RequestStart(attempt, false, now)
 		if refill != 0 {
-			t.Errorf("attempt %d waits %v for a budget that has no bound", attempt, refill)
+			t.Errorf("attempt %d waits %v for a budget without a limit", attempt, refill)
 		}
 		return granted
 	}
@@ -27,8 +27,8 @@ func TestSlots(t *testing.T) { // RS-03
 		{"and another", request, 2, []uint64{2}},
 		{"none is free: it waits", request, 3, nil},
 		{"behind that", request, 4, nil},
-		{"has a slot and asks again", request, 1, nil},
-		{"waits and asks again", request, 3, nil},
+		{"has a slot and requests one again", request, 1, nil},
+		{"waits and requests one again", request, 3, nil},
 		{"leaves the line", s.Release, 4, nil},
 		{"the first in line gets the slot", s.Release, 1, []uint64{3}},
 		{"released twice", s.Release, 1, nil},
@@ -55,9 +55,9 @@ func TestBudget(t *testing.T) { // EV-13
 	s := NewStarts(1000, 2, 10)
 	now := moment(time.Hour)
 	request := func(attempt uint64) func() ([]uint64, time.Duration) {
-		return func() ([]uint64, time.Duration) { return s.Request(attempt, false, now) }
+		return func() ([]uint64, time.Duration) { return s.RequestStart(attempt, false, now) }
 	}
-	refill := func() ([]uint64, time.Duration) { return s.Refill(now) }
+	refill := func() ([]uint64, time.Duration) { return s.RefillBudget(now) }
 	const tenth = 100 * time.Millisecond
 	for _, step := range []struct {
 		what    string
@@ -70,18 +70,18 @@ func TestBudget(t *testing.T) { // EV-13
 		{"its last", 0, request(2), []uint64{2}, 0},
 		{"nothing is left", 0, request(3), nil, tenth},
 		{"behind the one that waits already", 0, request(4), nil, 0},
-		{"an operator's does not wait", 0, func() ([]uint64, time.Duration) { return s.Request(99, true, now) }, []uint64{99}, 0},
+		{"an operator's does not wait", 0, func() ([]uint64, time.Duration) { return s.RequestStart(99, true, now) }, []uint64{99}, 0},
 		{"a clock that was set gives nothing", 0, func() ([]uint64, time.Duration) {
 			set := now
 			set.Wall = set.Wall.Add(24 * time.Hour)
-			return s.Refill(set)
+			return s.RefillBudget(set)
 		}, nil, tenth},
 		{"one at a time, in order", tenth, refill, []uint64{3}, tenth},
 		{"cancelled while it waits", 0, func() ([]uint64, time.Duration) { return s.Release(4), 0 }, nil, 0},
-		{"it has cost nothing", 24 * time.Hour, refill, nil, 0},
+		{"the cancelled one did not use the budget", 24 * time.Hour, refill, nil, 0},
 		{"the burst again", 0, request(5), []uint64{5}, 0},
 		{"its last", 0, request(6), []uint64{6}, 0},
-		{"however long it was not used", 0, request(7), nil, tenth},
+		{"the budget is at most the burst", 0, request(7), nil, tenth},
 	} {
 		now = now.Add(step.pass)
 		if granted, refill := step.do(); !slices.Equal(granted, step.granted) || refill != step.refill {
@@ -92,21 +92,21 @@ func TestBudget(t *testing.T) { // EV-13
 
 func TestBurst(t *testing.T) { // EV-13
 	var b Burst
-	tell := func(after time.Duration, key string, want int) {
+	add := func(after time.Duration, key string, want int) {
 		t.Helper()
 		if n := b.Add(moment(after), key); n != want {
 			t.Errorf("after %v %s: %d, want %d", after, key, n, want)
 		}
 	}
 	for i := range 4 {
-		tell(time.Duration(i)*time.Second, fmt.Sprint(i), 0)
+		add(time.Duration(i)*time.Second, fmt.Sprint(i), 0)
 	}
-	tell(4*time.Second, "3", 0) // the same again is no fifth
-	tell(5*time.Second, "4", 5)
-	tell(6*time.Second, "5", 0) // reported once
-	tell(minute, "1", 0)
+	add(4*time.Second, "3", 0) // the same plugin again does not count
+	add(5*time.Second, "4", 5)
+	add(6*time.Second, "5", 0) // reported once
+	add(minute, "1", 0)
 	for i := range 3 {
-		tell(minute, fmt.Sprint(10+i), 0)
+		add(minute, fmt.Sprint(10+i), 0)
 	}
-	tell(minute, "x", 5)
+	add(minute, "x", 5)
 }

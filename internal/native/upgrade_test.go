@@ -185,7 +185,7 @@ func TestUpgradeRefused(t *testing.T) {
 		"other arch":     {offer: offer, config: `{"name":"p","version":"2.0","runPath":"run","arch":"arm"}`, cause: "arm"},
 		"ST-15 runPath":  {offer: offer, config: `{"name":"p","version":"2.0","runPath":"../1.0/run"}`, cause: "leaves the package"},
 		"no executable":  {offer: offer, spoil: func(dir string) { os.Remove(filepath.Join(dir, "run")) }, cause: "executable missing"},
-		"ST-15 name":     {offer: plugin.Change{Name: "..", Version: "2.0"}, cause: "is a folder's own"},
+		"ST-15 name":     {offer: plugin.Change{Name: "..", Version: "2.0"}, cause: "is reserved for folders"},
 		"ST-15 version":  {offer: plugin.Change{Name: "p", Version: "../2.0"}, cause: "version"},
 		"UP-08 same version where that is off": {
 			offer: plugin.Change{Name: "p", Version: "1.0"}, options: func(o *Options) { o.AllowDowngrade = false },
