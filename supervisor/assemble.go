@@ -36,12 +36,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// drainWithin is how long the end may take after SIGTERM (EV-16).
-const drainWithin = 10 * time.Second
+// drainTimeout bounds the shutdown after SIGTERM (EV-16).
+const drainTimeout = 10 * time.Second
 
-// supervise assembles the parts and runs them until ctx ends, then drains them.
+// assembleAndRun assembles the parts, runs them until ctx ends, and drains them.
 // The error says why the supervisor could not start or cannot continue.
-func (s *Supervisor) supervise(ctx context.Context) (err error) {
+func (s *Supervisor) assembleAndRun(ctx context.Context) (err error) {
 	cfg, log := *s.loaded, s.log
 	for _, w := range s.warnings {
 		log.WithField("cause", w.String()).Warn("Configuration warning")
@@ -55,14 +55,14 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	}
 	defer held.Release()
 
-	// What an operator gets wrong shows before anything is touched.
-	about := aboutUs(cfg, log)
-	plane, err := packagesource.NewClient(cfg, about.InstanceID, log)
+	// Mistakes of the configuration are found before anything is changed.
+	about := describeSupervisor(cfg, log)
+	client, err := packagesource.NewClient(cfg, about.InstanceID, log)
 	if err != nil {
 		return err
 	}
-	defer plane.Close()
-	packages, err := packagesource.New(cfg, plane, log)
+	defer client.Close()
+	packages, err := packagesource.New(cfg, client, log)
 	if err != nil {
 		return err
 	}
@@ -80,38 +80,38 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 		defer metrics.Close()
 	}
 
-	memory, remembered, err := state.Open(layout.State(cfg.Root), log)
+	memory, saved, err := state.Open(layout.State(cfg.Root), log)
 	if err != nil {
-		return fmt.Errorf("open own state: %w", err)
+		return fmt.Errorf("open the state file: %w", err)
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
-	tracker, unlimited, err := track(cfg, s.subreaper, log)
+	tracker, unenforced, err := newTracker(cfg, s.subreaper, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
 	beats, meter := heartbeat.New(cfg.Root), admin.NewMeter()
-	policy := policy(cfg, about)
-	manager, watcher, others := manager(cfg, runner, tracker, memory, beats, packages, log)
-	policy.UnfinishedChanges = tidyUp(ctx, manager, log)
-	policy.UnenforcedLimits = unlimited
+	actorConfig := newActorConfig(cfg, about)
+	manager, watcher, others := newManager(cfg, runner, tracker, memory, beats, packages, log)
+	actorConfig.UnfinishedChanges = removeLeftovers(ctx, manager, log)
+	actorConfig.UnenforcedLimits = unenforced
 	files := newOwnFiles(cfg.Root, held, socket, memory, log)
 	handler := s.handler
 	if len(cfg.Upgrade.Hook) > 0 {
 		hook := updateHook{
-			command: cfg.Upgrade.Hook, timeout: cfg.Upgrade.HookTimeout, root: cfg.Root, packages: plane, runner: runner, note: files.note, log: log,
+			command: cfg.Upgrade.Hook, timeout: cfg.Upgrade.HookTimeout, root: cfg.Root, packages: client, runner: runner, note: files.noteResult, log: log,
 		}
-		handler = firstOf(s.handler, hook.offer)
+		handler = firstOf(s.handler, hook.handleUpdate)
 	}
-	system, err := actors.Start(policy, remembered, actors.Ports{
+	system, err := actors.Start(actorConfig, saved, actors.Ports{
 		Manager:         manager,
 		Heartbeats:      beats,
 		Watcher:         watcher,
 		HeartbeatEvents: heartbeat.NewWatcher(beats, log),
 		OtherPrograms:   others,
 		Meter:           meter,
-		ControlPlane:    plane,
+		ControlPlane:    client,
 		Memory:          memory,
 		Clock:           clock.Wall{},
 		Rand:            rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
@@ -130,88 +130,88 @@ func (s *Supervisor) supervise(ctx context.Context) (err error) {
 	}
 	started.Info("Supervisor started")
 
-	seen := &running{System: system, packages: packages, manager: manager, watched: tracker, files: files, memory: memory}
-	seen.log, _ = log.Out.(logQueue)
-	s.setRunning(seen, "")
+	live := &running{System: system, packages: packages, manager: manager, tracker: tracker, files: files, memory: memory}
+	live.log, _ = log.Out.(logQueue)
+	s.setRunning(live, "")
 	var parts group
-	parts.run(ctx, "admin socket", func(ctx context.Context) error {
-		return socket.Serve(ctx, admin.NewHandler(seen, layout.Supervisor(cfg.Root)), log)
+	parts.runPart(ctx, "admin socket", func(ctx context.Context) error {
+		return socket.Serve(ctx, admin.NewHandler(live, layout.Supervisor(cfg.Root)), log)
 	})
-	parts.run(ctx, "own files", files.run)
+	parts.runPart(ctx, "own files", files.keepFiles)
 	if metrics != nil {
-		parts.run(ctx, "metrics", func(ctx context.Context) error {
-			return admin.Serve(ctx, metrics, admin.MetricsHandler(seen, about.Version, meter), log)
+		parts.runPart(ctx, "metrics", func(ctx context.Context) error {
+			return admin.Serve(ctx, metrics, admin.MetricsHandler(live, about.Version, meter), log)
 		})
 	}
-	parts.run(ctx, "clock", func(ctx context.Context) error {
+	parts.runPart(ctx, "clock", func(ctx context.Context) error {
 		if err := clock.Watch(ctx, system.ClockStepped); err != nil {
-			log.WithError(err).Warn("A step of the clock will not be noticed")
+			log.WithError(err).Warn("Cannot watch the clock: its steps are not detected")
 		}
 		<-ctx.Done()
 		return nil
 	})
-	parts.run(ctx, "logs, leftovers and left reports", func(ctx context.Context) error {
+	parts.runPart(ctx, "logs, leftovers and outbox", func(ctx context.Context) error {
 		limit := logfile.Limit{MaxSize: int64(cfg.Logs.MaxSize), Keep: cfg.Logs.Keep}
 		keeper := &logfile.Keeper{Folder: layout.Logs(cfg.Root), Limit: limit, Problem: system.NoteProblem}
-		go keeper.Run(ctx) // a disk that does not answer must not delay the end
-		go leftReports{root: cfg.Root, to: system, log: log}.run(ctx)
+		go keeper.Run(ctx) // a disk that does not answer must not delay the shutdown
+		go outboxReader{root: cfg.Root, to: system, log: log}.enqueueUntilDone(ctx)
 		go sweepLeftovers(ctx, cfg.Root, packages, about.Started, system)
 		<-ctx.Done()
 		return nil
 	})
 	if s.serviceManager {
-		parts.run(ctx, "service manager", func(ctx context.Context) error {
+		parts.runPart(ctx, "service manager", func(ctx context.Context) error {
 			sdnotify.Run(ctx, system, log)
 			<-ctx.Done()
 			return nil
 		})
 	}
-	parts.run(ctx, "actors", func(ctx context.Context) error {
+	parts.runPart(ctx, "actors", func(ctx context.Context) error {
 		select {
-		case <-system.Done(): // a vital actor ended (EV-19)
+		case <-system.Done(): // a vital actor stopped (EV-19)
 			return system.Err()
 		case <-ctx.Done():
 			return nil
 		}
 	})
-	failed := parts.wait(ctx)
+	failed := parts.waitFailed(ctx)
 	if failed != nil {
-		log.WithError(failed).Error("Cannot go on; plugins keep running, the next start takes over")
+		log.WithError(failed).Error("Supervisor failed; plugins keep running, the next start re-attaches to them")
 	}
-	return errors.Join(failed, drain(context.WithoutCancel(ctx), &parts, system, runner, log))
+	return errors.Join(failed, drainParts(context.WithoutCancel(ctx), &parts, system, runner, log))
 }
 
-// drain ends the actors first, who end what they run, and then waits for the
-// last process of a verb to be gone (EV-16).
-func drain(ctx context.Context, parts *group, system *actors.System, runner *process.Runner, log logrus.FieldLogger) error {
-	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+// drainParts stops the actors first, which stop their workers, and then waits
+// until the last process of a verb has exited (EV-16).
+func drainParts(ctx context.Context, parts *group, system *actors.System, runner *process.Runner, log logrus.FieldLogger) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	err := errors.Join(system.Drain(ctx), runner.Drain(ctx), parts.end(ctx))
-	log.Info("Supervisor ended")
+	err := errors.Join(system.Drain(ctx), runner.Drain(ctx), parts.stopParts(ctx))
+	log.Info("Supervisor stopped")
 	return err
 }
 
-// diskLimit is how long the disk is waited for at each step of the start.
-const diskLimit = 2 * time.Second
+// diskTimeout bounds the wait for the disk at each step of the start.
+const diskTimeout = 2 * time.Second
 
-// takeRoot creates the root and the folder that is ours alone, and takes the
-// root's lock (EV-15). A disk that refuses or does not answer is no error, as
-// long as the root is there: plugins are supervised all the same (EV-28).
+// takeRoot creates the root and the supervisor's own folder, and takes the lock of
+// the root (EV-15). A disk that cannot be written or does not answer is no error
+// if the root exists: plugins are supervised all the same (EV-28).
 func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
 	if err := makeRoot(root); err != nil {
 		return nil, fmt.Errorf("cannot use root %s: %w", root, err)
 	}
 	var hung bounded.Set
-	err, late := bounded.Run(&hung, "folder", diskLimit, func() error { return prepareFolder(layout.Supervisor(root)) }, nil)
+	err, late := bounded.Run(&hung, "folder", diskTimeout, func() error { return prepareFolder(layout.Supervisor(root)) }, nil)
 	switch err = errors.Join(err, late); {
 	case late != nil, durable.IsRefused(err):
-		log.WithError(err).WithField("root", root).Error("The root cannot be written, goes on without")
+		log.WithError(err).WithField("root", root).Error("Cannot write to the root, continuing without")
 	case err != nil:
 		return nil, fmt.Errorf("cannot use root %s: %w", root, err)
 	}
 	held, err := lock.TakeRoot(root, layout.SupervisorLock(root))
 	if err == nil {
-		err, _ = bounded.Run(&hung, "lock", diskLimit, held.Keep, nil) // else ownFiles tries again
+		err, _ = bounded.Run(&hung, "lock", diskTimeout, held.Keep, nil) // ownFiles retries
 		if errors.As(err, new(*lock.HeldError)) {
 			held.Release()
 		} else {
@@ -219,10 +219,10 @@ func takeRoot(root string, log logrus.FieldLogger) (*lock.Root, error) {
 		}
 	}
 	if other := (*lock.HeldError)(nil); errors.As(err, &other) {
-		return nil, fmt.Errorf("another supervisor has root %s: %w", root, other) // which names its pid (EV-15)
+		return nil, fmt.Errorf("another supervisor has root %s: %w", root, other) // the cause names its pid (EV-15)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("take root %s: %w", root, err)
+		return nil, fmt.Errorf("lock root %s: %w", root, err)
 	}
 	return held, nil
 }
@@ -240,10 +240,10 @@ func PrepareRoot(root string) error {
 	return nil
 }
 
-// makeRoot creates the root: plugins that give up root read their own files below it.
+// makeRoot creates the root, readable by plugins that run as another user.
 func makeRoot(root string) error { return durable.MakeFolder(root, 0o755) }
 
-// prepareFolder creates our folder and makes sure that it can be written.
+// prepareFolder creates the supervisor's own folder and checks that it is writable.
 func prepareFolder(own string) error {
 	if err := durable.MakeFolder(own, 0o750); err != nil {
 		return err
@@ -252,30 +252,30 @@ func prepareFolder(own string) error {
 	if err != nil {
 		var path *fs.PathError
 		if errors.As(err, &path) {
-			err = path.Err // the name of the probe says nothing to anybody
+			err = path.Err // without the name of the probe file
 		}
 		return fmt.Errorf("its folder supervisor is not writable: %w", err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// tidyUp removes what an earlier process left behind, and returns the changes
-// that it left. Neither is waited for on a disk that does not answer.
-func tidyUp(ctx context.Context, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
+// removeLeftovers removes temporary files of an earlier process and returns its
+// unfinished changes. It does not wait for a disk that does not answer.
+func removeLeftovers(ctx context.Context, manager pluginManager, log logrus.FieldLogger) (unfinished []plugin.Change) {
 	found := make(chan []plugin.Change, 1)
-	_, err := bounded.Run(&bounded.Set{}, "", diskLimit, func() (none struct{}) {
+	_, err := bounded.Run(&bounded.Set{}, "", diskTimeout, func() (none struct{}) {
 		left, err := manager.Unfinished()
 		if err != nil {
-			log.WithError(err).Error("An upgrade that was cut short cannot be read")
+			log.WithError(err).Error("Cannot read interrupted changes")
 		}
 		found <- left
 		if err := manager.CleanUp(ctx); err != nil {
-			log.WithError(err).Warn("Some of what an earlier process left cannot be tidied up")
+			log.WithError(err).Warn("Cannot remove all leftovers of an earlier process")
 		}
 		return none
 	}, nil)
 	if err != nil {
-		log.WithError(err).Error("Disk hangs, what an earlier process left is tidied up later")
+		log.WithError(err).Error("Disk does not answer: leftovers of an earlier process are removed later")
 	}
 	select {
 	case unfinished = <-found:
@@ -284,7 +284,8 @@ func tidyUp(ctx context.Context, manager pluginManager, log logrus.FieldLogger) 
 	return unfinished
 }
 
-// realPath returns the path without symbolic links, where that is known.
+// realPath returns the path without symbolic links, or path where it cannot be
+// resolved.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -292,39 +293,39 @@ func realPath(path string) string {
 	return path
 }
 
-// identify returns the name of this host at the control plane.
-func identify(cfg config.Config, log logrus.FieldLogger) string {
+// resolveInstanceID returns the ID of this host at the control plane.
+func resolveInstanceID(cfg config.Config, log logrus.FieldLogger) string {
 	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
-		log.WithError(err).Warn("This host will have another id after the next start")
+		log.WithError(err).Warn("Cannot save the instance ID: the next start uses another one")
 	}
-	if who.Renewed {
-		log.WithField("instance", who.ID).Warn("The machine or the root was copied: this host has a new instance id")
+	if who.Recreated {
+		log.WithField("instance", who.ID).Warn("Machine or root was copied: this host has a new instance ID")
 	}
 	return who.ID
 }
 
-func aboutUs(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
+func describeSupervisor(cfg config.Config, log logrus.FieldLogger) plugin.Supervisor {
 	return plugin.Supervisor{
-		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: identify(cfg, log), Started: time.Now(),
+		Version: version.String(), PID: os.Getpid(), Root: cfg.Root, Manager: cfg.Manager, InstanceID: resolveInstanceID(cfg, log), Started: time.Now(),
 	}
 }
 
-// pluginManager is a manager, native or external, with what only the start and
-// the status of the supervisor ask of it.
+// pluginManager is a manager, native or external, with the methods that only the
+// start and the status of the supervisor use.
 type pluginManager interface {
 	actors.Manager
-	Unfinished() ([]plugin.Change, error)                  // changes that an earlier process left
+	Unfinished() ([]plugin.Change, error)                  // changes that an earlier process did not finish
 	ListQuarantined() ([]plugin.QuarantinedVersion, error) // versions in quarantine
-	CleanUp(context.Context) error                         // ends what an earlier process left half done
-	Problems() []plugin.Problem                            // what an operator may have to do something about
-	Unsupported(plugin.Change) error                       // why such a change cannot be made
+	CleanUp(context.Context) error                         // finishes or removes leftovers of an earlier process
+	Problems() []plugin.Problem                            // for the status
+	Unsupported(plugin.Change) error                       // nil if the manager can make such a change
 }
 
-// manager is the native one, or the external program that is configured (SPEC
-// 11), whose plugins are not watched (EV-04), and whose own work cannot be told from
-// that of other programs.
-func manager(
+// newManager returns the native manager, or the configured external program (SPEC
+// 11). Plugins of an external program are not watched (EV-04), and its own work is
+// not distinguished from that of other programs.
+func newManager(
 	cfg config.Config, runner *process.Runner, tracker *process.Tracker, memory *state.Store, beats *heartbeat.Reader, packages native.Packages, log logrus.FieldLogger,
 ) (pluginManager, actors.Watcher, actors.OtherPrograms) {
 	options := registry.Options{Root: cfg.Root, Log: log}
@@ -346,19 +347,4 @@ func manager(
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),
 	})
 	return native, native, others
-}
-
-func policy(cfg config.Config, about plugin.Supervisor) actors.Config {
-	f, r := cfg.FirstRun, cfg.Restart
-	return actors.Config{
-		Intervals:   cfg.Intervals,
-		FirstRun:    actors.FirstRun{Scan: f.Scan, Pull: f.Pull, Update: f.Update, Inventory: f.Inventory, Jitter: f.Jitter},
-		AvoidWindow: cfg.AvoidWindow,
-		Restart: actors.RestartPolicy{
-			Stagger: r.Stagger, Parallel: r.Parallel, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax,
-			HealthyAfter: r.HealthyAfter, OnHang: r.OnHang, OncePerScan: cfg.Manager != config.ManagerNative,
-			Burst: r.Burst, Rate: float64(r.Rate),
-		},
-		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(), About: about,
-	}
 }

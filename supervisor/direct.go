@@ -14,17 +14,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Direct makes changes of plugins in this process where no supervisor runs,
-// under the same locks. It is for the programs of this module.
+// Direct makes changes of plugins in this process while no supervisor runs, under
+// the same locks. It is for the programs of this module.
 type Direct struct {
 	packages *packagesource.Source
-	given    *givenPackage
+	prepared *preparedPackage
 	manager  pluginManager
 	closers  []func() error
 }
 
-// OpenDirect opens the parts that a change needs, with the process as the parent
-// of what it leaves behind. Close closes them.
+// OpenDirect opens the parts that a change needs and makes the process a child
+// subreaper. Close closes them.
 func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error) {
 	d = &Direct{}
 	defer func() {
@@ -35,27 +35,27 @@ func OpenDirect(cfg config.Config, log logrus.FieldLogger) (d *Direct, err error
 	if err := PrepareRoot(cfg.Root); err != nil {
 		return d, err
 	}
-	plane, err := packagesource.NewClient(cfg, identify(cfg, log), log)
+	client, err := packagesource.NewClient(cfg, resolveInstanceID(cfg, log), log)
 	if err != nil {
 		return d, err
 	}
-	d.closers = append(d.closers, func() error { plane.Close(); return nil })
-	if d.packages, err = packagesource.New(cfg, plane, log); err != nil {
+	d.closers = append(d.closers, func() error { client.Close(); return nil })
+	if d.packages, err = packagesource.New(cfg, client, log); err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, func() error { d.packages.Close(); return nil })
-	tracker, _, err := track(cfg, true, log)
+	tracker, _, err := newTracker(cfg, true, log)
 	if err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, tracker.Close)
-	d.given = &givenPackage{Source: d.packages}
+	d.prepared = &preparedPackage{Source: d.packages}
 	runner := process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Tracker: tracker, Log: log})
-	d.manager, _, _ = manager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), d.given, log)
+	d.manager, _, _ = newManager(cfg, runner, tracker, nil, heartbeat.New(cfg.Root), d.prepared, log)
 	return d, nil
 }
 
-// Close closes the parts, the last one first.
+// Close closes the parts in reverse order.
 func (d *Direct) Close() (err error) {
 	for len(d.closers) > 0 {
 		last := len(d.closers) - 1
@@ -68,23 +68,23 @@ func (d *Direct) Close() (err error) {
 // Fetches returns the packages that are being fetched.
 func (d *Direct) Fetches() []plugin.FetchProgress { return d.packages.Fetches() }
 
-// Change makes a change. staged is its package, nil if that is to be fetched.
+// Change makes a change. staged is its package, or nil if it must be fetched.
 func (d *Direct) Change(ctx context.Context, c plugin.Change, staged *install.Staged) plugin.ChangeResult {
-	d.given.staged = staged
+	d.prepared.staged = staged
 	if err := d.manager.Fetch(ctx, c); err != nil {
 		return plugin.FailedChange(err)
 	}
 	return d.manager.Change(ctx, c, plugin.ChangePermit{})
 }
 
-// givenPackage is a source of packages, of which one may be there already.
-type givenPackage struct {
+// preparedPackage is a source of packages of which one may be staged already.
+type preparedPackage struct {
 	*packagesource.Source
-	staged *install.Staged // nil: none is
+	staged *install.Staged // nil for none
 }
 
 // Stage implements native.Packages.
-func (g *givenPackage) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
+func (g *preparedPackage) Stage(ctx context.Context, c plugin.Change) (*install.Staged, error) {
 	if g.staged != nil {
 		return g.staged, nil
 	}

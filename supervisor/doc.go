@@ -1,5 +1,5 @@
-// Package supervisor runs a plugin supervisor inside a Go program. It is the
-// assembly that the program cmd/supervisor runs:
+// Package supervisor runs a plugin supervisor inside a Go program. The program
+// cmd/supervisor runs the same assembly:
 //
 //	s, err := supervisor.New(
 //		supervisor.WithRoot("/var/lib/agent"),

@@ -40,17 +40,17 @@ func (s *Supervisor) refuseExistingAgent(root string) error {
 	return err
 }
 
-// runsOn reports whether an agent works on the root, which is a path without
-// symbolic links: its executable is below the root, or in a version's folder
-// beside the root, or it has a file below the root open.
+// runsOn reports whether an agent uses the root, a path without symbolic links:
+// its executable is below the root or in a version folder beside it, or it has a
+// file below the root open.
 func runsOn(agent process.Found, root string) bool {
-	if below(agent.Executable, root) || filepath.Dir(filepath.Dir(agent.Executable)) == filepath.Dir(root) {
+	if isBelow(agent.Executable, root) || filepath.Dir(filepath.Dir(agent.Executable)) == filepath.Dir(root) {
 		return true
 	}
-	return slices.ContainsFunc(process.OpenFiles(agent.PID), func(path string) bool { return below(path, root) })
+	return slices.ContainsFunc(process.OpenFiles(agent.PID), func(path string) bool { return isBelow(path, root) })
 }
 
-// below reports whether a path is a folder or in it.
-func below(path, folder string) bool {
+// isBelow reports whether a path is the folder or is inside it.
+func isBelow(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
 }

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// group runs the parts of the process beside each other. The zero value is
-// ready.
+// group runs the parts of the supervisor concurrently. The zero value is ready
+// to use.
 type group struct {
 	running sync.WaitGroup
 	first   chan error
@@ -16,31 +16,30 @@ type group struct {
 	cancels []context.CancelFunc
 }
 
-// run starts a part. It ends with its context, and by itself only when it
-// cannot go on.
-func (g *group) run(ctx context.Context, name string, part func(context.Context) error) {
+// runPart starts a part, which returns when its context ends, or earlier when it
+// fails.
+func (g *group) runPart(ctx context.Context, name string, part func(context.Context) error) {
 	g.once.Do(func() { g.first = make(chan error, 1) })
-	// Not ctx itself: who is told to end still answers questions while the
-	// rest is drained.
+	// The part outlives ctx: it answers requests while the actors are drained.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	g.cancels = append(g.cancels, cancel)
 	g.running.Go(func() {
 		err := part(ctx)
 		if ctx.Err() != nil {
-			return // it was told to
+			return // by stopParts
 		}
 		if err == nil {
-			err = errors.New("it ended")
+			err = errors.New("stopped without an error")
 		}
 		select {
 		case g.first <- fmt.Errorf("%s: %w", name, err):
-		default: // one is enough to end the process
+		default: // one error is enough
 		}
 	})
 }
 
-// wait waits until a part cannot go on, or ctx ends, which is no error.
-func (g *group) wait(ctx context.Context) error {
+// waitFailed waits until a part fails or ctx ends, which is no error.
+func (g *group) waitFailed(ctx context.Context) error {
 	select {
 	case err := <-g.first:
 		return err
@@ -49,20 +48,20 @@ func (g *group) wait(ctx context.Context) error {
 	}
 }
 
-// end tells the parts to end and waits until they have, or ctx ends.
-func (g *group) end(ctx context.Context) error {
+// stopParts cancels the parts and waits until they return or ctx ends.
+func (g *group) stopParts(ctx context.Context) error {
 	for _, cancel := range g.cancels {
 		cancel()
 	}
-	ended := make(chan struct{})
+	stopped := make(chan struct{})
 	go func() {
 		g.running.Wait()
-		close(ended)
+		close(stopped)
 	}()
 	select {
-	case <-ended:
+	case <-stopped:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("end the parts: %w", ctx.Err())
+		return fmt.Errorf("stop the parts: %w", ctx.Err())
 	}
 }

@@ -8,57 +8,57 @@ import (
 	"time"
 )
 
-func TestGroupEndsWithThePartThatCannotGoOn(t *testing.T) {
+func TestGroupReturnsTheErrorOfAPart(t *testing.T) {
 	broken := errors.New("broken")
 	for name, part := range map[string]func(context.Context) error{
-		"part: broken":   func(context.Context) error { return broken },
-		"part: it ended": func(context.Context) error { return nil },
+		"part: broken":                   func(context.Context) error { return broken },
+		"part: stopped without an error": func(context.Context) error { return nil },
 	} {
 		var g group
-		g.run(t.Context(), "good", func(ctx context.Context) error { <-ctx.Done(); return nil })
-		g.run(t.Context(), "part", part)
-		if err := g.wait(t.Context()); err == nil || err.Error() != name {
+		g.runPart(t.Context(), "good", func(ctx context.Context) error { <-ctx.Done(); return nil })
+		g.runPart(t.Context(), "part", part)
+		if err := g.waitFailed(t.Context()); err == nil || err.Error() != name {
 			t.Errorf("got %v, want %s", err, name)
 		}
-		if err := g.end(t.Context()); err != nil {
+		if err := g.stopParts(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// Who is told to end still answers until the rest is drained.
+// A part runs on until stopParts, so that it answers requests during the drain.
 func TestGroupOutlivesItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var g group
-	ended := make(chan struct{})
-	g.run(ctx, "part", func(ctx context.Context) error {
+	stopped := make(chan struct{})
+	g.runPart(ctx, "part", func(ctx context.Context) error {
 		<-ctx.Done()
-		close(ended)
+		close(stopped)
 		return ctx.Err()
 	})
 	cancel()
-	if err := g.wait(ctx); err != nil {
+	if err := g.waitFailed(ctx); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-ended:
-		t.Fatal("the part ended before it was told")
+	case <-stopped:
+		t.Fatal("the part stopped before stopParts was called")
 	default:
 	}
-	if err := g.end(t.Context()); err != nil {
+	if err := g.stopParts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	<-ended
+	<-stopped
 }
 
-func TestGroupDoesNotWaitForEver(t *testing.T) {
+func TestStopPartsIsBounded(t *testing.T) {
 	var g group
 	release := make(chan struct{})
-	g.run(t.Context(), "deaf", func(context.Context) error { <-release; return nil })
+	g.runPart(t.Context(), "hung", func(context.Context) error { <-release; return nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := g.end(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "end the parts") {
-		t.Errorf("got %v", err)
+	if err := g.stopParts(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stop the parts") {
+		t.Errorf("got %v, want a deadline error that says \"stop the parts\"", err)
 	}
 	close(release)
 	g.running.Wait()

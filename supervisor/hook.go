@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	// problemHook is an update hook that cannot be run, or hangs.
+	// problemHook is the name of the problem that the update hook fails or hangs.
 	problemHook = "update hook"
-	// hookOutput is how much of what a hook prints is kept, in bytes.
-	hookOutput = 4 << 10
+	// maxHookOutput bounds the output of a hook that is kept, in bytes.
+	maxHookOutput = 4 << 10
 )
 
-// updateHook is the command of upgrade.hook, which may take over an update that
-// the control plane assigned (UP-05).
+// updateHook is the command of upgrade.hook, which may handle an update that the
+// control plane assigned itself (UP-05).
 type updateHook struct {
 	command  []string
 	timeout  time.Duration
 	root     string
 	packages packageFinder
 	runner   *process.Runner
-	note     func(what string, failed error, now time.Time) // sets or solves a problem
+	note     func(what string, failed error, now time.Time) // sets or clears a problem
 	log      logrus.FieldLogger
 }
 
@@ -38,16 +38,16 @@ type packageFinder interface {
 	FindPackage(ctx context.Context, name, version string) (control.Package, error)
 }
 
-// offer runs the command, and reports whether it took the update over. One that
-// cannot be run or does not end in time did not, and is a problem in status.
-func (h updateHook) offer(ctx context.Context, u plugin.AssignedUpdate) bool {
+// handleUpdate runs the command and reports whether it handled the update. A
+// command that cannot be run or does not exit in time is a problem in status.
+func (h updateHook) handleUpdate(ctx context.Context, u plugin.AssignedUpdate) bool {
 	log := h.log.WithFields(logrus.Fields{"plugin": u.Name, "version": u.Version, "hook": h.command[0]})
 	listed, err := h.packages.FindPackage(ctx, u.Name, u.Version)
 	if err != nil {
-		log.WithError(err).Warn("The update hook is not given the URL of the package")
+		log.WithError(err).Warn("Cannot find the package at the control plane: the update hook gets no URL")
 	}
 	r := h.runner.Run(ctx, process.Command{
-		Path: h.command[0], Args: h.command[1:], Timeout: h.timeout, Keep: hookOutput,
+		Path: h.command[0], Args: h.command[1:], Timeout: h.timeout, Keep: maxHookOutput,
 		Env: append(os.Environ(),
 			"UPDATE_NAME="+u.Name, "UPDATE_VERSION="+u.Version, "UPDATE_INSTALLED="+u.Installed,
 			"UPDATE_TIMEOUT="+strconv.Itoa(int(u.Timeout/time.Second)), "UPDATE_ROOT="+h.root,
@@ -57,11 +57,11 @@ func (h updateHook) offer(ctx context.Context, u plugin.AssignedUpdate) bool {
 	case r.Cancelled:
 		return false
 	case r.Err == nil:
-		log.Info("The update hook took the update over")
+		log.Info("Update hook handles the update itself")
 	case r.ExitCode > 0:
-		log.WithFields(logrus.Fields{"exitCode": r.ExitCode, "output": r.Output}).Info("The update hook did not take the update over")
+		log.WithFields(logrus.Fields{"exitCode": r.ExitCode, "output": r.Output}).Info("Update hook leaves the update to the supervisor")
 	default:
-		log.WithError(r.Err).WithField("output", r.Output).Warn("The update hook failed, the supervisor makes the update")
+		log.WithError(r.Err).WithField("output", r.Output).Warn("Update hook failed, the supervisor makes the update")
 		h.note(problemHook, fmt.Errorf("%s for %s %s: %w", h.command[0], u.Name, u.Version, r.Err), time.Now())
 		return false
 	}
@@ -69,8 +69,8 @@ func (h updateHook) offer(ctx context.Context, u plugin.AssignedUpdate) bool {
 	return r.Err == nil
 }
 
-// firstOf returns a handler that asks the second one for what the first, which
-// may be nil, does not take over.
+// firstOf returns a handler that asks first, which may be nil, and then second if
+// first does not handle the update.
 func firstOf(first, second plugin.UpdateHandler) plugin.UpdateHandler {
 	if first == nil {
 		return second

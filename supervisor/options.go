@@ -14,7 +14,7 @@ import (
 // Option is a setting of a Supervisor, for New. Each may be given once.
 type Option func(*options) error
 
-// options holds what the Options say.
+// options holds the values of the Options.
 type options struct {
 	file           string
 	settings       []config.Setting
@@ -26,11 +26,11 @@ type options struct {
 	serviceManager bool
 	besideAgent    bool
 
-	given map[string]bool // names of the Options so far
+	given map[string]bool // names of the Options that were applied
 }
 
-// once reports an Option that is given a second time.
-func (o *options) once(name string) error {
+// markGiven returns an error for an Option that is given a second time.
+func (o *options) markGiven(name string) error {
 	if o.given[name] {
 		return fmt.Errorf("%s is given twice", name)
 	}
@@ -38,8 +38,8 @@ func (o *options) once(name string) error {
 	return nil
 }
 
-// set adds a key of the configuration; where is the Option that sets it.
-func (o *options) set(key, value, where string) error {
+// addSetting adds the value of a key; where is the Option that sets it.
+func (o *options) addSetting(key, value, where string) error {
 	for _, s := range o.settings {
 		if s.Key == key {
 			return fmt.Errorf("%s is set twice: %q by %s and %q by %s", key, s.Text, s.Where, value, where)
@@ -52,19 +52,19 @@ func (o *options) set(key, value, where string) error {
 // WithRoot sets the folder of the installation, an absolute path. It is created
 // if it does not exist. The root is required.
 func WithRoot(path string) Option {
-	return func(o *options) error { return o.set("root", path, "WithRoot") }
+	return func(o *options) error { return o.addSetting("root", path, "WithRoot") }
 }
 
 // WithControlPlane sets the URL of the control plane, which is required. The
 // control plane need not be reachable.
 func WithControlPlane(url string) Option {
-	return func(o *options) error { return o.set("control_plane.url", url, "WithControlPlane") }
+	return func(o *options) error { return o.addSetting("control_plane.url", url, "WithControlPlane") }
 }
 
 // WithSetting sets a key of docs/configuration.md, such as "intervals.scan" to
 // "5m". The value is written as in an environment variable.
 func WithSetting(key, value string) Option {
-	return func(o *options) error { return o.set(key, value, fmt.Sprintf("WithSetting(%q)", key)) }
+	return func(o *options) error { return o.addSetting(key, value, fmt.Sprintf("WithSetting(%q)", key)) }
 }
 
 // WithConfigFile reads the configuration from a YAML file, which must exist. The
@@ -75,7 +75,7 @@ func WithConfigFile(path string) Option {
 			return errors.New("WithConfigFile: the path is empty")
 		}
 		o.file = path
-		return o.once("WithConfigFile")
+		return o.markGiven("WithConfigFile")
 	}
 }
 
@@ -85,55 +85,55 @@ func WithConfigFile(path string) Option {
 func WithConfig(cfg config.Config, warnings ...config.Warning) Option {
 	return func(o *options) error {
 		o.loaded, o.warnings = &cfg, warnings
-		return o.once("WithConfig")
+		return o.markGiven("WithConfig")
 	}
 }
 
 // WithLogger sets where the Supervisor logs; without it, nothing is logged. The
-// level and the format are those of the logger. Its writer should not block:
-// everything waits for it.
+// level and the format are those of the logger. Its writer must not block: the
+// Supervisor waits for it.
 func WithLogger(log *logrus.Logger) Option {
 	return func(o *options) error {
 		if log == nil {
 			return errors.New("WithLogger: the logger is nil")
 		}
 		o.log = log
-		return o.once("WithLogger")
+		return o.markGiven("WithLogger")
 	}
 }
 
-// WithUpdateHandler sets the function that may take over updates which the
-// control plane assigned (UP-05). It is called for one update at a time, before
-// the command of upgrade.hook. Other updates wait for it; ctx ends when Run
-// does. A handler that panics takes nothing over.
+// WithUpdateHandler sets the function that may handle an update which the control
+// plane assigned itself (UP-05). It is called for one update at a time, before the
+// command of upgrade.hook. Other updates wait for it; its context ends when Run
+// returns. An update whose handler panics is made by the Supervisor.
 func WithUpdateHandler(h plugin.UpdateHandler) Option {
 	return func(o *options) error {
 		if h == nil {
 			return errors.New("WithUpdateHandler: the handler is nil")
 		}
 		o.handler = h
-		return o.once("WithUpdateHandler")
+		return o.markGiven("WithUpdateHandler")
 	}
 }
 
-// WithSubreaper makes the process the parent of what plugins leave behind, so
-// that exit codes of their daemons are known (EV-03). All child processes of the
-// process are then reaped by the Supervisor: it is only for programs that start
-// none themselves, and for one Supervisor in a process.
+// WithSubreaper makes the process a child subreaper: it becomes the parent of the
+// daemons that plugins start, so that their exit codes are known (EV-03). The
+// Supervisor then reaps all child processes of the process. It is only for programs
+// that start none themselves and run one Supervisor.
 func WithSubreaper() Option {
 	return func(o *options) error {
 		o.subreaper = true
-		return o.once("WithSubreaper")
+		return o.markGiven("WithSubreaper")
 	}
 }
 
 // WithServiceManager makes the Supervisor report readiness, status and the
-// watchdog of the process to systemd (EV-20). It is for a process whose service
-// is the Supervisor.
+// watchdog of the process to systemd (EV-20). It is for a process that is the main
+// process of a systemd service.
 func WithServiceManager() Option {
 	return func(o *options) error {
 		o.serviceManager = true
-		return o.once("WithServiceManager")
+		return o.markGiven("WithServiceManager")
 	}
 }
 
@@ -142,12 +142,12 @@ func WithServiceManager() Option {
 func WithExistingAgent() Option {
 	return func(o *options) error {
 		o.besideAgent = true
-		return o.once("WithExistingAgent")
+		return o.markGiven("WithExistingAgent")
 	}
 }
 
-// readOptions returns the options with the configuration loaded and checked. The
-// error joins everything that is wrong.
+// readOptions applies the Options, and loads and checks the configuration. The
+// error joins all mistakes.
 func readOptions(list []Option) (*options, error) {
 	o := &options{given: map[string]bool{}}
 	var errs []error

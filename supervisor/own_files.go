@@ -19,13 +19,13 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// ownFilesEvery is how often the supervisor's own files are checked: what another
-// program removed is noticed within 10 s (EV-29).
-const ownFilesEvery = 5 * time.Second
+// ownFilesInterval is the interval between checks of the supervisor's own files: a
+// file that another program removed is made again within 10 s (EV-29).
+const ownFilesInterval = 5 * time.Second
 
-// ownFiles keeps the files that the supervisor itself uses where they belong.
-// What cannot be made, as the disk is full, read-only or does not answer, is a
-// problem in status and is tried again (EV-28).
+// ownFiles makes the supervisor's own files again when they are missing. A file
+// that cannot be made, because the disk is full, read-only or does not answer, is a
+// problem in status and is retried (EV-28).
 type ownFiles struct {
 	files []ownFile
 	log   logrus.FieldLogger
@@ -35,8 +35,8 @@ type ownFiles struct {
 	problems map[string]plugin.Problem
 }
 
-// ownFile is one of them: what it is called, and what makes it anew where that is
-// needed.
+// ownFile is a file or folder of the supervisor, with the function that makes it
+// again if needed.
 type ownFile struct {
 	what string
 	keep func() error
@@ -51,15 +51,15 @@ func newOwnFiles(root string, held *lock.Root, socket *admin.Socket, memory *sta
 	}}
 }
 
-// fileLimit is how long one of them is waited for.
-const fileLimit = 2 * time.Second
+// fileTimeout bounds the check of one file.
+const fileTimeout = 2 * time.Second
 
-// run checks the files until ctx ends.
-func (o *ownFiles) run(ctx context.Context) error {
-	tick := time.NewTicker(ownFilesEvery)
+// keepFiles checks the files until ctx ends.
+func (o *ownFiles) keepFiles(ctx context.Context) error {
+	tick := time.NewTicker(ownFilesInterval)
 	defer tick.Stop()
 	for {
-		o.check()
+		o.checkFiles()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -68,17 +68,19 @@ func (o *ownFiles) run(ctx context.Context) error {
 	}
 }
 
-func (o *ownFiles) check() {
+// checkFiles checks each file and notes the result.
+func (o *ownFiles) checkFiles() {
 	for _, f := range o.files {
-		failed, err := bounded.Run(&o.hung, f.what, o.hung.NextLimit(fileLimit), f.keep, nil)
+		failed, err := bounded.Run(&o.hung, f.what, o.hung.NextLimit(fileTimeout), f.keep, nil)
 		if err != nil {
 			failed = errors.New("the disk does not answer")
 		}
-		o.note(f.what, failed, time.Now())
+		o.noteResult(f.what, failed, time.Now())
 	}
 }
 
-func (o *ownFiles) note(what string, failed error, now time.Time) {
+// noteResult sets the problem of a file, or clears it if failed is nil.
+func (o *ownFiles) noteResult(what string, failed error, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	known, was := o.problems[what]
@@ -86,7 +88,7 @@ func (o *ownFiles) note(what string, failed error, now time.Time) {
 	case failed == nil && !was:
 	case failed == nil:
 		delete(o.problems, what)
-		o.log.WithFields(logrus.Fields{"what": what, "since": known.Since}).Info("Works again")
+		o.log.WithFields(logrus.Fields{"what": what, "since": known.Since}).Info("Recovered")
 	case was && known.Why == failed.Error():
 	default:
 		since := now
@@ -94,11 +96,11 @@ func (o *ownFiles) note(what string, failed error, now time.Time) {
 			since = known.Since
 		}
 		o.problems[what] = plugin.Problem{What: what, Why: failed.Error(), Since: since}
-		o.log.WithError(failed).WithField("what", what).Error("Does not work, will be tried again")
+		o.log.WithError(failed).WithField("what", what).Error("Write failed, retrying")
 	}
 }
 
-// addTo adds the problems to those that are known already, by what they are about.
+// addTo adds the problems whose subject is not in the list yet.
 func (o *ownFiles) addTo(problems []plugin.Problem) []plugin.Problem {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -8,16 +8,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// UP-06: each plugin's view has the versions of it that are refused; a duplicate
-// record, which nobody upgrades, has none.
-func TestRefusedVersionsAreThePlugins(t *testing.T) {
+// UP-06: the view of each plugin has its versions in quarantine; that of a duplicate
+// record, which is never upgraded, has none.
+func TestAddQuarantined(t *testing.T) {
 	duplicate := plugin.View{Name: "a"}
 	duplicate.Duplicate = true
 	views := []plugin.View{{Name: "a"}, {Name: "b"}, duplicate}
-	bans := []plugin.QuarantinedVersion{{Name: "a", Version: "2.0"}, {Name: "a", Version: "2.1"}, {Name: "gone", Version: "1"}}
-	addRefused(views, bans)
+	quarantined := []plugin.QuarantinedVersion{{Name: "a", Version: "2.0"}, {Name: "a", Version: "2.1"}, {Name: "gone", Version: "1"}}
+	addQuarantined(views, quarantined)
 	got := [][]plugin.QuarantinedVersion{views[0].Quarantined, views[1].Quarantined, views[2].Quarantined}
-	if diff := cmp.Diff([][]plugin.QuarantinedVersion{bans[:2], nil, nil}, got); diff != "" {
+	if diff := cmp.Diff([][]plugin.QuarantinedVersion{quarantined[:2], nil, nil}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

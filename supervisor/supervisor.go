@@ -24,8 +24,8 @@ type Supervisor struct {
 	started chan struct{}
 
 	mu    sync.Mutex
-	phase string   // what Run has done so far, for errors
-	now   *running // nil unless it runs
+	phase string   // for errors: why it does not answer requests
+	now   *running // nil unless it answers requests
 }
 
 // The phases of a Supervisor that does not answer requests.
@@ -45,9 +45,9 @@ func New(list ...Option) (*Supervisor, error) {
 	return &Supervisor{options: o, started: make(chan struct{}), phase: phaseNew}, nil
 }
 
-// Run supervises until ctx ends, which is no error, or until it cannot continue.
-// It returns at most 10 s after ctx ends; plugins keep running. The error says
-// why the supervisor could not start or stopped.
+// Run runs the supervisor until ctx ends, which is no error, or until it cannot
+// continue. It returns at most 10 s after ctx ends; plugins keep running. The error
+// says why the supervisor could not start or stopped.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if ctx == nil {
 		return errors.New("run supervisor: the context is nil")
@@ -65,14 +65,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("run supervisor: canceled before the start: %w", err)
 	}
-	return s.supervise(ctx)
+	return s.assembleAndRun(ctx)
 }
 
 // Started returns a channel that is closed when the Supervisor has started and
 // answers requests. It stays open when Run fails before that.
 func (s *Supervisor) Started() <-chan struct{} { return s.started }
 
-// setRunning sets what answers requests, nil for nothing.
+// setRunning sets the value that answers requests. With nil, requests fail with
+// ErrNotRunning and the phase.
 func (s *Supervisor) setRunning(r *running, phase string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,8 +83,8 @@ func (s *Supervisor) setRunning(r *running, phase string) {
 	}
 }
 
-// current returns what answers requests.
-func (s *Supervisor) current(ctx context.Context) (*running, error) {
+// getRunning returns the value that answers requests, or ErrNotRunning.
+func (s *Supervisor) getRunning(ctx context.Context) (*running, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -95,9 +96,10 @@ func (s *Supervisor) current(ctx context.Context) (*running, error) {
 	return s.now, nil
 }
 
-// request passes a request on to what answers it.
-func (s *Supervisor) request(ctx context.Context, what string, pass func(*running) error) error {
-	r, err := s.current(ctx)
+// withRunning calls pass with the value that answers requests. what names the
+// request in the error.
+func (s *Supervisor) withRunning(ctx context.Context, what string, pass func(*running) error) error {
+	r, err := s.getRunning(ctx)
 	if err == nil {
 		err = pass(r)
 	}
@@ -109,32 +111,32 @@ func (s *Supervisor) request(ctx context.Context, what string, pass func(*runnin
 
 // Status returns the state of the supervisor and of all its plugins.
 func (s *Supervisor) Status(ctx context.Context) (status plugin.Snapshot, err error) {
-	err = s.request(ctx, "supervisor status", func(r *running) error { status, err = r.Status(ctx); return err })
+	err = s.withRunning(ctx, "supervisor status", func(r *running) error { status, err = r.Status(ctx); return err })
 	return status, err
 }
 
 // StartPlugin starts a plugin now, also one that was stopped. A nil error says
-// that the request was accepted; Status and Follow show what became of it. The
-// error wraps plugin.ErrNoPlugin where there is no such plugin.
+// that the request was accepted; Status and Follow show its result. The error wraps
+// plugin.ErrNoPlugin if the plugin is not installed.
 func (s *Supervisor) StartPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "start "+name, func(r *running) error { return r.StartPlugin(ctx, name) })
+	return s.withRunning(ctx, "start "+name, func(r *running) error { return r.StartPlugin(ctx, name) })
 }
 
-// ForceStartPlugin is StartPlugin that does not wait for another program that
-// holds the plugin's lock (RS-11).
+// ForceStartPlugin starts a plugin like StartPlugin, but does not wait for another
+// program that holds the lock of the plugin (RS-11).
 func (s *Supervisor) ForceStartPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "start "+name, func(r *running) error { return r.ForceStartPlugin(ctx, name) })
+	return s.withRunning(ctx, "start "+name, func(r *running) error { return r.ForceStartPlugin(ctx, name) })
 }
 
 // StopPlugin stops a plugin, which then stays stopped until StartPlugin or
 // RestartPlugin (EV-14). The error is as for StartPlugin.
 func (s *Supervisor) StopPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "stop "+name, func(r *running) error { return r.StopPlugin(ctx, name) })
+	return s.withRunning(ctx, "stop "+name, func(r *running) error { return r.StopPlugin(ctx, name) })
 }
 
 // RestartPlugin stops and starts a plugin. The error is as for StartPlugin.
 func (s *Supervisor) RestartPlugin(ctx context.Context, name string) error {
-	return s.request(ctx, "restart "+name, func(r *running) error { return r.RestartPlugin(ctx, name) })
+	return s.withRunning(ctx, "restart "+name, func(r *running) error { return r.RestartPlugin(ctx, name) })
 }
 
 // InstallPlugin installs a version of a plugin, or switches an installed plugin
@@ -147,14 +149,14 @@ func (s *Supervisor) InstallPlugin(ctx context.Context, name, version, source st
 	})
 }
 
-// UpgradePlugin switches a plugin to another version. The error is as for
+// UpgradePlugin changes a plugin to another version. The error is as for
 // StartPlugin.
 func (s *Supervisor) UpgradePlugin(ctx context.Context, name, version string) error {
 	return s.ChangePlugin(ctx, plugin.Change{Origin: plugin.FromOperator, Name: name, Version: version})
 }
 
-// RollbackPlugin goes back to the previous version of a plugin. The error is as
-// for StartPlugin.
+// RollbackPlugin restores the previous version of a plugin. The error is as for
+// StartPlugin.
 func (s *Supervisor) RollbackPlugin(ctx context.Context, name string) error {
 	return s.ChangePlugin(ctx, plugin.Change{Kind: plugin.ChangeRollback, Origin: plugin.FromOperator, Name: name})
 }
@@ -164,27 +166,27 @@ func (s *Supervisor) RemovePlugin(ctx context.Context, name string) error {
 	return s.ChangePlugin(ctx, plugin.Change{Kind: plugin.ChangeRemove, Origin: plugin.FromOperator, Name: name})
 }
 
-// ChangePlugin makes a change of which version of a plugin is on the host. The
-// error is as for StartPlugin.
+// ChangePlugin requests a change of the installed version of a plugin. The error
+// is as for StartPlugin.
 func (s *Supervisor) ChangePlugin(ctx context.Context, c plugin.Change) error {
-	return s.request(ctx, "change "+c.Name, func(r *running) error { return r.ChangePlugin(ctx, c) })
+	return s.withRunning(ctx, "change "+c.Name, func(r *running) error { return r.ChangePlugin(ctx, c) })
 }
 
-// CancelChange cancels the change of a plugin that is under way: a fetch is
-// canceled, a switch is undone (UP-12). The error is as for StartPlugin.
+// CancelChange cancels the current change of a plugin: a fetch is stopped, a switch
+// is undone (UP-12). The error is as for StartPlugin.
 func (s *Supervisor) CancelChange(ctx context.Context, name string) error {
-	return s.request(ctx, "cancel the change of "+name, func(r *running) error { return r.CancelChange(ctx, name) })
+	return s.withRunning(ctx, "cancel the change of "+name, func(r *running) error { return r.CancelChange(ctx, name) })
 }
 
 // CheckUpdates asks the control plane for updates now.
 func (s *Supervisor) CheckUpdates(ctx context.Context) error {
-	return s.request(ctx, "check for updates", func(r *running) error { return r.CheckUpdates(ctx) })
+	return s.withRunning(ctx, "check for updates", func(r *running) error { return r.CheckUpdates(ctx) })
 }
 
 // Follow calls each with every new entry of the event journal, until ctx ends,
 // which is no error. each must not block.
 func (s *Supervisor) Follow(ctx context.Context, each func(plugin.Entry)) error {
-	return s.request(ctx, "follow the events", func(r *running) error {
+	return s.withRunning(ctx, "follow the events", func(r *running) error {
 		if each == nil {
 			return errors.New("the function is nil")
 		}

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
+	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
@@ -21,31 +24,39 @@ import (
 	"pluginsupervisor/supervisor"
 )
 
-// patience is how long a test waits for what takes a moment.
-const patience = 20 * time.Second
+// timeLimit bounds each wait of a test.
+const timeLimit = 20 * time.Second
 
 func TestNewRejects(t *testing.T) {
-	root, plane := supervisor.WithRoot("/var/lib/x"), supervisor.WithControlPlane("http://127.0.0.1:1")
+	root, controlPlane := supervisor.WithRoot("/var/lib/x"), supervisor.WithControlPlane("http://127.0.0.1:1")
+	handler := func(context.Context, plugin.AssignedUpdate) bool { return false }
 	for name, c := range map[string]struct {
 		options []supervisor.Option
 		want    string // in the error
 	}{
-		"no options":        {nil, "root is not set: use WithRoot"},
-		"no control plane":  {[]supervisor.Option{root}, "control_plane.url is not set: use WithControlPlane"},
-		"root twice":        {[]supervisor.Option{root, plane, supervisor.WithRoot("/y")}, `root is set twice: "/var/lib/x" by WithRoot and "/y" by WithRoot`},
-		"root as a setting": {[]supervisor.Option{root, plane, supervisor.WithSetting("root", "/y")}, `by WithSetting("root")`},
-		"relative root":     {[]supervisor.Option{supervisor.WithRoot("x"), plane}, `WithRoot: "x" is not an absolute path`},
-		"empty root":        {[]supervisor.Option{supervisor.WithRoot(""), plane}, "is not an absolute path"},
-		"no URL":            {[]supervisor.Option{root, supervisor.WithControlPlane("::")}, "WithControlPlane: "},
-		"no such key":       {[]supervisor.Option{root, plane, supervisor.WithSetting("intervals.scann", "5m")}, "did you mean intervals.scan?"},
-		"bad value":         {[]supervisor.Option{root, plane, supervisor.WithSetting("intervals.scan", "soon")}, `"soon" is not a duration`},
-		"plugins as text":   {[]supervisor.Option{root, plane, supervisor.WithSetting("plugins", "a")}, "can be set in the file only"},
-		"missing file":      {[]supervisor.Option{root, plane, supervisor.WithConfigFile("/nonexistent/x.yaml")}, "cannot read the configuration"},
-		"empty file":        {[]supervisor.Option{root, plane, supervisor.WithConfigFile("")}, "WithConfigFile: the path is empty"},
-		"nil handler":       {[]supervisor.Option{root, plane, supervisor.WithUpdateHandler(nil)}, "WithUpdateHandler: the handler is nil"},
-		"nil logger":        {[]supervisor.Option{root, plane, supervisor.WithLogger(nil)}, "WithLogger: the logger is nil"},
-		"nil option":        {[]supervisor.Option{root, nil, plane}, "option 2 is nil"},
-		"subreaper twice":   {[]supervisor.Option{root, plane, supervisor.WithSubreaper(), supervisor.WithSubreaper()}, "WithSubreaper is given twice"},
+		"no options":          {nil, "root is not set: use WithRoot"},
+		"no control plane":    {[]supervisor.Option{root}, "control_plane.url is not set: use WithControlPlane"},
+		"root twice":          {[]supervisor.Option{root, controlPlane, supervisor.WithRoot("/y")}, `root is set twice: "/var/lib/x" by WithRoot and "/y" by WithRoot`},
+		"control plane twice": {[]supervisor.Option{root, controlPlane, controlPlane}, "control_plane.url is set twice"},
+		"long root":           {[]supervisor.Option{supervisor.WithRoot("/" + strings.Repeat("x", 120)), controlPlane}, "socket path too long"},
+		"root as a setting":   {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("root", "/y")}, `by WithSetting("root")`},
+		"relative root":       {[]supervisor.Option{supervisor.WithRoot("x"), controlPlane}, `WithRoot: "x" is not an absolute path`},
+		"empty root":          {[]supervisor.Option{supervisor.WithRoot(""), controlPlane}, "is not an absolute path"},
+		"no URL":              {[]supervisor.Option{root, supervisor.WithControlPlane("::")}, "WithControlPlane: "},
+		"no such key":         {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("intervals.scann", "5m")}, "did you mean intervals.scan?"},
+		"bad value":           {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("intervals.scan", "soon")}, `"soon" is not a duration`},
+		"plugins as text":     {[]supervisor.Option{root, controlPlane, supervisor.WithSetting("plugins", "a")}, "can be set in the file only"},
+		"missing file":        {[]supervisor.Option{root, controlPlane, supervisor.WithConfigFile("/nonexistent/x.yaml")}, "cannot read the configuration"},
+		"empty file":          {[]supervisor.Option{root, controlPlane, supervisor.WithConfigFile("")}, "WithConfigFile: the path is empty"},
+		"nil handler":         {[]supervisor.Option{root, controlPlane, supervisor.WithUpdateHandler(nil)}, "WithUpdateHandler: the handler is nil"},
+		"nil logger":          {[]supervisor.Option{root, controlPlane, supervisor.WithLogger(nil)}, "WithLogger: the logger is nil"},
+		"nil option":          {[]supervisor.Option{root, nil, controlPlane}, "option 2 is nil"},
+		"handler twice":       {[]supervisor.Option{root, controlPlane, supervisor.WithUpdateHandler(handler), supervisor.WithUpdateHandler(handler)}, "WithUpdateHandler is given twice"},
+		"logger twice":        {[]supervisor.Option{root, controlPlane, supervisor.WithLogger(logrus.New()), supervisor.WithLogger(logrus.New())}, "WithLogger is given twice"},
+		"file twice":          {[]supervisor.Option{root, controlPlane, supervisor.WithConfigFile("/a"), supervisor.WithConfigFile("/b")}, "WithConfigFile is given twice"},
+		"config and root":     {[]supervisor.Option{supervisor.WithConfig(config.Default()), root}, "WithConfig excludes WithConfigFile, WithSetting, WithRoot and WithControlPlane"},
+		"two mistakes":        {[]supervisor.Option{supervisor.WithLogger(nil), supervisor.WithUpdateHandler(nil)}, "the logger is nil\nWithUpdateHandler: the handler is nil"},
+		"subreaper twice":     {[]supervisor.Option{root, controlPlane, supervisor.WithSubreaper(), supervisor.WithSubreaper()}, "WithSubreaper is given twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := supervisor.New(c.options...)
@@ -56,7 +67,8 @@ func TestNewRejects(t *testing.T) {
 	}
 }
 
-// newSupervisor returns a Supervisor on a root short enough for a socket.
+// newSupervisor returns a Supervisor on a new root, whose path is short enough for
+// a socket.
 func newSupervisor(t *testing.T, more ...supervisor.Option) (s *supervisor.Supervisor, root string) {
 	t.Helper()
 	root, err := os.MkdirTemp("", "sv")
@@ -76,7 +88,7 @@ func newOn(t *testing.T, root string, more ...supervisor.Option) *supervisor.Sup
 	return s
 }
 
-// run runs s until stop is called, which returns the result of Run.
+// run starts s; stop stops it and returns the result of Run.
 func run(t *testing.T, s *supervisor.Supervisor) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,7 +98,7 @@ func run(t *testing.T, s *supervisor.Supervisor) (stop func() error) {
 	case <-s.Started():
 	case err := <-result:
 		t.Fatalf("Run: %v", err)
-	case <-time.After(patience):
+	case <-time.After(timeLimit):
 		t.Fatal("not started")
 	}
 	return func() error {
@@ -94,13 +106,13 @@ func run(t *testing.T, s *supervisor.Supervisor) (stop func() error) {
 		select {
 		case err := <-result:
 			return err
-		case <-time.After(patience):
+		case <-time.After(timeLimit):
 			return errors.New("run does not return")
 		}
 	}
 }
 
-// wantNotRunning checks that every request is answered by ErrNotRunning and why.
+// wantNotRunning checks that every request returns ErrNotRunning with the reason.
 func wantNotRunning(t *testing.T, s *supervisor.Supervisor, why string) {
 	t.Helper()
 	ctx := t.Context()
@@ -123,10 +135,10 @@ func TestRequestsOutsideOfRun(t *testing.T) {
 	stop := run(t, s)
 	status, err := s.Status(t.Context())
 	if err != nil || status.Supervisor.PID != os.Getpid() {
-		t.Errorf("status of a running one: %+v, %v", status.Supervisor, err)
+		t.Errorf("Status while it runs: %+v, %v; want the own pid", status.Supervisor, err)
 	}
 	if err := s.StopPlugin(t.Context(), "none"); !errors.Is(err, plugin.ErrNoPlugin) {
-		t.Errorf("stop of a plugin that does not exist: %v", err)
+		t.Errorf("StopPlugin of a plugin that is not installed: got %v, want ErrNoPlugin", err)
 	}
 	for name, err := range map[string]error{
 		"bad name": s.UpgradePlugin(t.Context(), "../a", "1"), "no version": s.UpgradePlugin(t.Context(), "a", ""), "nil function": s.Follow(t.Context(), nil),
@@ -136,14 +148,14 @@ func TestRequestsOutsideOfRun(t *testing.T) {
 		}
 	}
 	if err := s.Run(t.Context()); !errors.Is(err, supervisor.ErrAlreadyRun) {
-		t.Errorf("a second Run: %v", err)
+		t.Errorf("a second Run: got %v, want ErrAlreadyRun", err)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	wantNotRunning(t, s, "Run has returned")
 	if err := s.Run(t.Context()); !errors.Is(err, supervisor.ErrAlreadyRun) {
-		t.Errorf("Run after the end: %v", err)
+		t.Errorf("Run after it has returned: got %v, want ErrAlreadyRun", err)
 	}
 }
 
@@ -153,10 +165,21 @@ func TestRunRejects(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := s.Run(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "before the start") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want context.Canceled, before the start", err)
 		}
 		if files, _ := os.ReadDir(root); len(files) > 0 {
-			t.Errorf("it made %v", files)
+			t.Errorf("Run created %v, want nothing", files)
+		}
+		wantNotRunning(t, s, "Run has returned")
+	})
+	t.Run("a root that is a file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := newOn(t, path)
+		if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot use root "+path) {
+			t.Errorf("got %v, want an error that names the root", err)
 		}
 		wantNotRunning(t, s, "Run has returned")
 	})
@@ -170,7 +193,7 @@ func TestRunRejects(t *testing.T) {
 			t.Errorf("Status: got %v", err)
 		}
 	})
-	t.Run("EV-15 a root that another one runs on", func(t *testing.T) {
+	t.Run("EV-15 a root that another supervisor uses", func(t *testing.T) {
 		s, root := newSupervisor(t)
 		stop := run(t, s)
 		if err := newOn(t, root).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another supervisor has root "+root) {
@@ -180,7 +203,7 @@ func TestRunRejects(t *testing.T) {
 			t.Error(err)
 		}
 		if err := run(t, newOn(t, root))(); err != nil {
-			t.Errorf("the next one on the root: %v", err)
+			t.Errorf("a Supervisor after that on the same root: %v", err)
 		}
 	})
 }
@@ -209,9 +232,9 @@ func TestTwoInOneProcess(t *testing.T) {
 	}
 }
 
-// UP-05: the handler of the program is asked first, then upgrade.hook; what the
-// one or the other takes over is in the journal, with nothing done about it.
-func TestUpdatesTakenOver(t *testing.T) {
+// UP-05: the handler of the program is asked first, then upgrade.hook. An update
+// that one of them handles is in the journal, and the supervisor does not make it.
+func TestUpdatesHandledOutside(t *testing.T) {
 	plane := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == control.PathUpdate {
 			fmt.Fprint(w, `{"plugin":[{"name":"byhandler","version":"2.0"},{"name":"byhook","version":"2.0"}]}`)
@@ -245,25 +268,25 @@ func TestUpdatesTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := run(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
-	taken, following := make(chan string, 100), make(chan error, 1)
+	handled, following := make(chan string, 100), make(chan error, 1)
 	go func() {
 		following <- s.Follow(ctx, func(e plugin.Entry) {
 			if e.Cause == "update to 2.0 handled by the update handler" {
 				select {
-				case taken <- e.Plugin:
-				default: // enough
+				case handled <- e.Plugin:
+				default: // more than the test needs
 				}
 			}
 		})
 	}()
 	for seen := map[string]bool{}; len(seen) < 2; {
-		if err := s.CheckUpdates(ctx); err != nil { // again: Follow may not have begun
-			t.Fatalf("taken over %v, then: %v", seen, err)
+		if err := s.CheckUpdates(ctx); err != nil { // repeated, as Follow may not have begun
+			t.Fatalf("handled %v, then: %v", seen, err)
 		}
 		select {
-		case name := <-taken:
+		case name := <-handled:
 			seen[name] = true
 		case <-time.After(200 * time.Millisecond):
 		}

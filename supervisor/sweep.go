@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// sweepFor bounds a sweep; the next start goes on where it stopped.
-	sweepFor = 5 * time.Minute
-	// problemSweep is a sweep that could not remove everything.
+	// sweepTimeout bounds a sweep; the next start sweeps the rest.
+	sweepTimeout = 5 * time.Minute
+	// problemSweep is the name of the problem that leftovers could not be removed.
 	problemSweep = "removal of leftovers"
 )
 
-// sweepLeftovers removes what processes left that were killed before started,
-// beside the work of the supervisor, and notes it as one entry of the journal.
+// sweepLeftovers removes files of processes that were killed before started, while
+// the supervisor works, and notes the result as one entry of the journal.
 func sweepLeftovers(ctx context.Context, root string, packages *packagesource.Source, started time.Time, system *actors.System) {
-	ctx, cancel := context.WithTimeout(ctx, sweepFor)
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	found, err := sweep.Run(ctx, root, started)
 	staged, stagedErr := packages.Sweep(ctx)
@@ -33,9 +33,9 @@ func sweepLeftovers(ctx context.Context, root string, packages *packagesource.So
 		what += fmt.Sprintf("%d folders of packages", staged)
 	}
 	if what != "" {
-		system.NoteHostEvent("left by a process that was killed: "+what, "removed")
+		system.NoteHostEvent("leftovers of a killed process: "+what, "removed")
 	}
 	if err := errors.Join(err, stagedErr); err != nil && ctx.Err() == nil {
-		system.NoteProblem(problemSweep, fmt.Errorf("at the next start: %w", err))
+		system.NoteProblem(problemSweep, fmt.Errorf("retried at the next start: %w", err))
 	}
 }

@@ -21,43 +21,44 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-func pluginCommand() *cobra.Command {
+func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Make plugins: wrap a program, begin a new one, pack a folder, check it",
-		Args:  arguments(cobra.NoArgs),
+		Short: "Make packages: wrap a program, create a plugin, pack a folder, check it",
+		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(pluginWrapCommand(), pluginNewCommand(), pluginPackCommand(), pluginCheckCommand())
+	cmd.AddCommand(newPluginWrapCommand(), newPluginNewCommand(), newPluginPackCommand(), newPluginCheckCommand())
 	return cmd
 }
 
-// packaging holds the flags of the commands that write a package.
-type packaging struct {
+// packageFlags holds the flags of commands that write a package.
+type packageFlags struct {
 	output string
 	keys   []string
 }
 
-func addPackaging(cmd *cobra.Command) *packaging {
-	p := &packaging{}
-	cmd.Flags().StringVar(&p.output, "output", "", "package `file`; NAME-VERSION-linux-ARCH.zip in the current folder, if none is given")
-	cmd.Flags().StringArrayVar(&p.keys, "sign", nil, "sign the package with this private key `file`, into PACKAGE.sig beside it; may be given again")
+func addPackageFlags(cmd *cobra.Command) *packageFlags {
+	p := &packageFlags{}
+	cmd.Flags().StringVar(&p.output, "output", "", "package `file`; by default NAME-VERSION-linux-ARCH.zip in the current folder")
+	cmd.Flags().StringArrayVar(&p.keys, "sign", nil, "sign the package with this private key `file`: write PACKAGE.sig beside it; can be repeated")
 	return p
 }
 
-// write writes and checks a package, signs it if it is to be, and says so.
-func (p *packaging) write(cmd *cobra.Command, files []pack.File) error {
+// writePackage writes and checks a package, signs it if there are keys, and prints
+// the result.
+func (p *packageFlags) writePackage(cmd *cobra.Command, files []pack.File) error {
 	made, err := pack.Make(cmd.Context(), files, p.output)
 	if err != nil {
-		return refusedPackage(err)
+		return withExitRefused(err)
 	}
-	for _, w := range hostWarnings(made) {
+	for _, w := range findWarnings(made) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: warning: "+w)
 	}
 	signed := ""
 	if len(p.keys) > 0 {
 		now := time.Now()
-		m := manifest.Manifest{NotAfter: now.Add(validFor).Unix(), Sequence: uint64(now.Unix())}
+		m := manifest.Manifest{NotAfter: now.Add(defaultValidity).Unix(), Sequence: uint64(now.Unix())}
 		if m, err = signPackage(cmd.Context(), config.Default(), made.Path, p.keys, m); err != nil {
 			return err
 		}
@@ -67,8 +68,8 @@ func (p *packaging) write(cmd *cobra.Command, files []pack.File) error {
 	return err
 }
 
-// hostWarnings returns what may not work on a host, as far as can be seen on this one.
-func hostWarnings(made *pack.Made) (warnings []string) {
+// findWarnings returns possible problems on hosts, as far as this host shows them.
+func findWarnings(made *pack.Made) (warnings []string) {
 	if made.Service == nil {
 		return nil
 	}
@@ -76,25 +77,25 @@ func hostWarnings(made *pack.Made) (warnings []string) {
 		warnings = append(warnings, err.Error())
 	}
 	if needs, has := made.Service.VerbTimeout(), made.Config.Record().Plugin().Timeout; has < needs {
-		warnings = append(warnings, fmt.Sprintf("config.json: timeout is %v, starting and stopping may take %v by service.yaml", has, needs))
+		warnings = append(warnings, fmt.Sprintf("config.json: timeout is %v, but service.yaml allows %v for starting and stopping", has, needs))
 	}
 	return warnings
 }
 
-// refusedPackage gives what a host would refuse the exit status that says so.
-func refusedPackage(err error) error {
+// withExitRefused gives the error of a package that hosts reject its exit status.
+func withExitRefused(err error) error {
 	if refusal := (*pkgcheck.Error)(nil); errors.As(err, &refusal) {
-		return exit(exitRefused, err)
+		return withExitCode(exitRefused, err)
 	}
 	if mistake := (*yamlfile.Mistake)(nil); errors.As(err, &mistake) {
-		return exit(exitRefused, err)
+		return withExitCode(exitRefused, err)
 	}
 	return err
 }
 
-// packageConfig returns the config.json of a plugin whose program the shim runs
-// (AP-08). The arch is a word of packages.
-func packageConfig(name, version, arch string, s service.Service) ([]byte, error) {
+// marshalPackageConfig returns the config.json of a plugin that the shim runs (AP-08).
+// arch is in the form of packages.
+func marshalPackageConfig(name, version, arch string, s service.Service) ([]byte, error) {
 	text, err := json.MarshalIndent(struct {
 		Name       string `json:"name"`
 		Version    string `json:"version"`
@@ -108,9 +109,9 @@ func packageConfig(name, version, arch string, s service.Service) ([]byte, error
 	return append(text, '\n'), err
 }
 
-// shimFile returns the shim for a machine: the file that was named, or the one
-// beside our executable.
-func shimFile(named, arch string) (pack.File, error) {
+// findShim returns the shim for an architecture: the named file, or the one beside
+// this executable.
+func findShim(named, arch string) (pack.File, error) {
 	f := pack.File{Name: layout.Shim, Mode: 0o755, Path: named}
 	if named == "" {
 		self, err := os.Executable()
@@ -122,24 +123,24 @@ func shimFile(named, arch string) (pack.File, error) {
 	program, err := pack.ReadProgram(f.Path)
 	switch {
 	case err != nil:
-		return f, fmt.Errorf("no shim for %s: %w; `make build` makes it, --shim FILE names it", arch, err)
+		return f, fmt.Errorf("cannot read the shim for %s: %w; run `make build`, or name it by --shim FILE", arch, err)
 	case program.Arch != "" && program.Arch != arch:
-		return f, exit(exitUsage, fmt.Errorf("%s is for %s, the package for %s", f.Path, program.Arch, arch))
+		return f, withExitCode(exitUsage, fmt.Errorf("%s is built for %s, but the package is for %s", f.Path, program.Arch, arch))
 	}
 	return f, nil
 }
 
-// addShim adds the flags --shim and --arch.
-func addShim(cmd *cobra.Command) (shim, arch *string) {
-	shim = cmd.Flags().String("shim", "", "plugin-shim `file` for the package; plugin-shim-ARCH beside this program, if none is given")
-	arch = cmd.Flags().String("arch", runtime.GOARCH, "machine that the package is for: amd64 or arm64")
+// addShimFlags adds the flags --shim and --arch.
+func addShimFlags(cmd *cobra.Command) (shim, arch *string) {
+	shim = cmd.Flags().String("shim", "", "plugin-shim `file` for the package; by default plugin-shim-ARCH beside this program")
+	arch = cmd.Flags().String("arch", runtime.GOARCH, "architecture of the hosts: amd64 or arm64")
 	return shim, arch
 }
 
-// packageArch returns the word of packages for a machine.
-func packageArch(arch string) (string, error) {
+// parseArch returns an architecture in the form of packages.
+func parseArch(arch string) (string, error) {
 	if arch != "amd64" && arch != "arm64" {
-		return "", exit(exitUsage, fmt.Errorf("--arch %q; allowed: amd64, arm64", arch))
+		return "", withExitCode(exitUsage, fmt.Errorf("--arch %q; allowed: amd64, arm64", arch))
 	}
 	return platform.Arch(arch), nil
 }

@@ -30,7 +30,7 @@ func (f *checkFormat) Set(s string) error {
 	return nil
 }
 
-func pluginCheckCommand() *cobra.Command {
+func newPluginCheckCommand() *cobra.Command {
 	output := checkFormat(asText)
 	cmd := &cobra.Command{
 		Use:   "check DIR|PACKAGE",
@@ -41,7 +41,7 @@ restart, upgrade, remove. Each rule is one line; a rule that fails says what was
 expected, what happened, and what to do. Nothing of the plugin is left.
 
 Exit status: 0 if no rule failed, 1 if one did, 238 if hosts refuse the package.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().VarP(&output, "output", "o", "text, json or junit")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "junit"}, cobra.ShellCompDirectiveNoFileComp))
@@ -62,7 +62,7 @@ func checkPlugin(ctx context.Context, cmd *cobra.Command, source string, output 
 	}
 	report, err := plugincheck.Run(ctx, o)
 	if report.Package != nil {
-		for _, w := range hostWarnings(&pack.Made{Package: report.Package}) {
+		for _, w := range findWarnings(&pack.Made{Package: report.Package}) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: warning: "+w)
 		}
 	}
@@ -81,9 +81,9 @@ func checkPlugin(ctx context.Context, cmd *cobra.Command, source string, output 
 	case broken != nil || err != nil:
 		return errors.Join(broken, err)
 	case report.Package == nil:
-		return exit(exitRefused, nil)
+		return withExitCode(exitRefused, nil)
 	case !report.Passed:
-		return exit(exitFailed, nil)
+		return withExitCode(exitFailed, nil)
 	}
 	return nil
 }

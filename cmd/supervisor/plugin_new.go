@@ -20,44 +20,43 @@ import (
 	"pluginsupervisor/internal/service"
 )
 
-// skeletons holds a folder for each language, with NAME where the plugin's name
-// belongs, also in the names of files. A file that ends in .tmpl is one that Go
-// would take for its own.
+// skeletons holds a folder per language. NAME stands for the name of the plugin, also
+// in file names. Files that the go command must not read end in .tmpl.
 //
 //go:embed all:skeleton
 var skeletons embed.FS
 
-func pluginNewCommand() *cobra.Command {
+func newPluginNewCommand() *cobra.Command {
 	var lang, shim string
 	cmd := &cobra.Command{
 		Use:   "new NAME",
-		Short: "Begin a plugin: a folder that can be packed as it is",
-		Long: `Begin a plugin: a folder NAME with a small program, the service.yaml by which it
-is run, config.json and a README. It can be packed as it is.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Short: "Create the folder of a new plugin",
+		Long: `Create a folder NAME with a small program, a service.yaml that says how to run it,
+config.json and a README. The folder can be packed without changes.`,
+		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&lang, "lang", "sh", "`language` of the program: sh or go")
-	cmd.Flags().StringVar(&shim, "shim", "", "plugin-shim `file`; plugin-shim-ARCH beside this program, if none is given")
+	cmd.Flags().StringVar(&shim, "shim", "", "plugin-shim `file`; by default plugin-shim-ARCH beside this program")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := args[0]
 		if err := pack.CheckNames(name, "0"); err != nil {
-			return exit(exitUsage, err)
+			return withExitCode(exitUsage, err)
 		}
 		if lang != "sh" && lang != "go" {
-			return exit(exitUsage, fmt.Errorf("--lang %q; allowed: sh, go", lang))
+			return withExitCode(exitUsage, fmt.Errorf("--lang %q; allowed: sh, go", lang))
 		}
-		if err := newPlugin(name, lang, shim); err != nil {
+		if err := createPlugin(name, lang, shim); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: see %s/README.md; pack it by `supervisor plugin pack %s`\n", name, name, name)
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: see %s/README.md; pack it with `supervisor plugin pack %s`\n", name, name, name)
 		return err
 	}
 	return cmd
 }
 
-// newPlugin makes the folder of a plugin. After an error it is removed.
-func newPlugin(name, lang, shim string) (err error) {
-	from, err := shimFile(shim, runtime.GOARCH)
+// createPlugin creates the folder of a plugin, and removes it after an error.
+func createPlugin(name, lang, shim string) (err error) {
+	from, err := findShim(shim, runtime.GOARCH)
 	if err != nil {
 		return err
 	}
@@ -83,12 +82,12 @@ func newPlugin(name, lang, shim string) (err error) {
 		if strings.HasPrefix(to, "bin/") {
 			mode = 0o755
 		}
-		return writeNew(filepath.Join(name, to), []byte(strings.ReplaceAll(string(text), "NAME", name)), mode)
+		return createFile(filepath.Join(name, to), []byte(strings.ReplaceAll(string(text), "NAME", name)), mode)
 	})
 	if err != nil {
 		return err
 	}
-	config, err := packageConfig(name, "0.1.0", platform.LocalArch(), service.Default()) // the shim is for this machine
+	config, err := marshalPackageConfig(name, "0.1.0", platform.LocalArch(), service.Default()) // the shim is for this machine
 	if err != nil {
 		return err
 	}
@@ -97,7 +96,7 @@ func newPlugin(name, lang, shim string) (err error) {
 		return err
 	}
 	if err := errors.Join(
-		writeNew(filepath.Join(name, layout.PackageConfig), config, 0o644), writeNew(filepath.Join(name, layout.Shim), body, 0o755)); err != nil {
+		createFile(filepath.Join(name, layout.PackageConfig), config, 0o644), createFile(filepath.Join(name, layout.Shim), body, 0o755)); err != nil {
 		return err
 	}
 	if lang == "go" {
@@ -106,7 +105,8 @@ func newPlugin(name, lang, shim string) (err error) {
 	return nil
 }
 
-func writeNew(path string, text []byte, mode fs.FileMode) error {
+// createFile writes a new file, and the folders that it needs.
+func createFile(path string, text []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

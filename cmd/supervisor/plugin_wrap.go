@@ -20,29 +20,29 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// wrap is what `plugin wrap` was asked for.
-type wrap struct {
+// wrapCommand holds the arguments of plugin wrap.
+type wrapCommand struct {
 	name, version string
 	command       []string
 	files         []string // SRC or SRC:DST
-	ofHost        bool     // the command is a program of the host
+	ofHost        bool     // the command is a program that hosts have
 	arch          string   // as Go names it
 	shim          string
 	service       service.Service
 }
 
-func pluginWrapCommand() *cobra.Command {
-	w := wrap{service: service.Default()}
+func newPluginWrapCommand() *cobra.Command {
+	w := wrapCommand{service: service.Default()}
 	cmd := &cobra.Command{
 		Use:   "wrap NAME --version VERSION [flags] -- COMMAND ARG…",
 		Short: "Make a package of any program",
-		Long: `Make a package of any program that runs in the foreground. The package holds the
-program, a service.yaml that says how it is run, and plugin-shim, which speaks the
-plugin contract for it.
+		Long: `Make a package of any program that runs in the foreground. The package contains
+the program, a service.yaml that says how to run it, and plugin-shim, which
+implements the plugin contract for it.
 
-COMMAND is a file here, which is copied to bin/ of the package, or the path in the
-package of a file that --file puts there, or with --host-command the absolute path
-of a program that is installed on the hosts.`,
+COMMAND is a file on this machine, which is copied to bin/ of the package; or the
+path of a file that --file puts into the package; or with --host-command the
+absolute path of a program that is installed on the hosts.`,
 		Example: `  supervisor plugin wrap node-exporter --version 1.8.2 \
       --ready-http http://127.0.0.1:9100/metrics --health-http http://127.0.0.1:9100/metrics \
       -- ./node_exporter --web.listen-address=127.0.0.1:9100
@@ -50,28 +50,28 @@ of a program that is installed on the hosts.`,
       -- /usr/bin/redis-server --port 6379`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at != 1 || len(args) < 2 {
-				return exit(exitUsage, errors.New("one NAME, then --, then the COMMAND with its arguments (try --help)"))
+				return withExitCode(exitUsage, errors.New("expected one NAME, then --, then the COMMAND with its arguments (try --help)"))
 			}
 			return nil
 		},
 	}
-	packaging := addPackaging(cmd)
+	packaging := addPackageFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&w.version, "version", "", "`version` of the package")
-	f.StringArrayVar(&w.files, "file", nil, "put a `SRC[:DST]` file or folder into the package, at DST; may be given again")
+	f.StringArrayVar(&w.files, "file", nil, "add a file or folder `SRC[:DST]` to the package, at DST; can be repeated")
 	f.BoolVar(&w.ofHost, "host-command", false, "COMMAND is the absolute path of a program that is installed on the hosts")
-	shim, arch := addShim(cmd)
+	shim, arch := addShimFlags(cmd)
 	addServiceFlags(f, &w.service)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w.name, w.command, w.shim, w.arch = args[0], args[1:], *shim, *arch
-		files, notes, err := w.make()
+		files, notes, err := w.collectFiles()
 		if err != nil {
 			return err
 		}
 		for _, n := range notes {
 			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: "+n)
 		}
-		return packaging.write(cmd, files)
+		return packaging.writePackage(cmd, files)
 	}
 	return cmd
 }
@@ -82,13 +82,13 @@ func addServiceFlags(f *pflag.FlagSet, s *service.Service) {
 		if k.Name == "command" {
 			continue
 		}
-		help := strings.ReplaceAll(k.Help, "`", "") // what is in them pflag takes for the name of the value
+		help := strings.ReplaceAll(k.Help, "`", "") // pflag takes a text in backquotes for the name of the value
 		field := k.Field(s)
 		switch field.(type) {
 		case *[]string:
-			help += " One word each time it is given."
+			help += " One word per flag; can be repeated."
 		case *map[string]string:
-			help += " May be given again."
+			help += " Can be repeated."
 		}
 		f.Var(&serviceFlag{key: k, field: field}, strings.NewReplacer(".", "-", "_", "-").Replace(k.Name), help)
 	}
@@ -100,7 +100,7 @@ type serviceFlag struct {
 	field any
 }
 
-// String returns the value; it is asked of the zero value too, for the usage.
+// String returns the value. pflag also calls it on the zero value.
 func (f *serviceFlag) String() string {
 	if f.field == nil {
 		return ""
@@ -111,10 +111,10 @@ func (f *serviceFlag) String() string {
 	return f.key.Kind.Text(f.field)
 }
 
-// Type returns what the usage calls a value.
+// Type returns the name of a value in the help.
 func (f *serviceFlag) Type() string { return f.key.Kind.Word() }
 
-// Set reads a value, or for a command the next word.
+// Set parses a value; for a command it appends a word.
 func (f *serviceFlag) Set(text string) error {
 	if words, ok := f.field.(*[]string); ok && len(*words) > 0 {
 		*words = append(*words, text)
@@ -126,17 +126,17 @@ func (f *serviceFlag) Set(text string) error {
 	return nil
 }
 
-// make returns the files of the package, and what its author should know.
-func (w *wrap) make() (files []pack.File, notes []string, err error) {
+// collectFiles returns the files of the package, and notes for its author.
+func (w *wrapCommand) collectFiles() (files []pack.File, notes []string, err error) {
 	if err := pack.CheckNames(w.name, w.version); err != nil {
-		return nil, nil, exit(exitUsage, err)
+		return nil, nil, withExitCode(exitUsage, err)
 	}
-	arch, err := packageArch(w.arch)
+	arch, err := parseArch(w.arch)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, f := range w.files {
-		more, err := filesAt(f)
+		more, err := readFiles(f)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -154,7 +154,7 @@ func (w *wrap) make() (files []pack.File, notes []string, err error) {
 			continue
 		}
 		if program.Arch != "" && program.Arch != w.arch {
-			return nil, nil, exit(exitUsage, fmt.Errorf("%s is for %s, the package for %s; see --arch", f.Path, program.Arch, w.arch))
+			return nil, nil, withExitCode(exitUsage, fmt.Errorf("%s is built for %s, but the package is for %s; see --arch", f.Path, program.Arch, w.arch))
 		}
 		if needs := program.String(); needs != "" {
 			notes = append(notes, f.Name+" "+needs)
@@ -162,16 +162,16 @@ func (w *wrap) make() (files []pack.File, notes []string, err error) {
 	}
 	text, err := w.service.YAML()
 	if err == nil {
-		_, err = service.Parse(layout.Service, text) // what is wrong about keys together
+		_, err = service.Parse(layout.Service, text) // conflicts of keys
 	}
 	if err != nil {
-		return nil, nil, refusedPackage(err)
+		return nil, nil, withExitRefused(err)
 	}
-	config, err := packageConfig(w.name, w.version, arch, w.service)
+	config, err := marshalPackageConfig(w.name, w.version, arch, w.service)
 	if err != nil {
 		return nil, nil, err
 	}
-	shim, err := shimFile(w.shim, w.arch)
+	shim, err := findShim(w.shim, w.arch)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -180,13 +180,13 @@ func (w *wrap) make() (files []pack.File, notes []string, err error) {
 }
 
 // addCommand sets the command of the service, and adds its program to the files
-// where it is a file here and none of them.
-func (w *wrap) addCommand(files []pack.File) ([]pack.File, error) {
+// if it is a file of this machine that is not one of them.
+func (w *wrapCommand) addCommand(files []pack.File) ([]pack.File, error) {
 	name, args := w.command[0], w.command[1:]
 	setTo := func(program string) { w.service.Command = append([]string{program}, args...) }
 	if w.ofHost {
 		if !filepath.IsAbs(name) {
-			return nil, exit(exitUsage, fmt.Errorf("%s is not an absolute path, which --host-command needs", name))
+			return nil, withExitCode(exitUsage, fmt.Errorf("%s is not an absolute path, as --host-command requires", name))
 		}
 		setTo(filepath.Clean(name))
 		return files, nil
@@ -200,11 +200,11 @@ func (w *wrap) addCommand(files []pack.File) ([]pack.File, error) {
 		}
 		hint := ""
 		if found, lookErr := exec.LookPath(name); lookErr == nil && !strings.Contains(name, "/") {
-			hint = fmt.Sprintf("; %s is one, and with --host-command it may be that of the hosts", found)
+			hint = fmt.Sprintf("; to use %s of the hosts, add --host-command", found)
 		}
-		return nil, exit(exitUsage, fmt.Errorf("COMMAND %s is no file here, nor put into the package by --file%s", name, hint))
+		return nil, withExitCode(exitUsage, fmt.Errorf("COMMAND %s is not a file, and --file does not add it to the package%s", name, hint))
 	}
-	for _, f := range files { // --file has put it somewhere
+	for _, f := range files { // --file has added it
 		if packed, err := os.Stat(f.Path); err == nil && os.SameFile(packed, info) {
 			setTo(f.Name)
 			return files, nil
@@ -212,21 +212,21 @@ func (w *wrap) addCommand(files []pack.File) ([]pack.File, error) {
 	}
 	f := pack.File{Name: "bin/" + filepath.Base(name), Mode: info.Mode(), Path: name}
 	if info.Mode()&0o111 == 0 {
-		return nil, exit(exitRefused, fmt.Errorf("%s is not executable (mode %04o); run `chmod +x %s`", name, info.Mode().Perm(), name))
+		return nil, withExitCode(exitRefused, fmt.Errorf("%s is not executable (mode %04o); run `chmod +x %s`", name, info.Mode().Perm(), name))
 	}
 	setTo(f.Name)
 	return append(files, f), nil
 }
 
-// filesAt returns the files of SRC or SRC:DST.
-func filesAt(arg string) ([]pack.File, error) {
+// readFiles returns the files that SRC or SRC:DST names.
+func readFiles(arg string) ([]pack.File, error) {
 	src, dst := arg, ""
 	if i := strings.LastIndexByte(arg, ':'); i >= 0 {
 		src, dst = arg[:i], arg[i+1:]
 	}
 	info, err := os.Stat(src)
 	if err != nil {
-		return nil, exit(exitUsage, fmt.Errorf("--file %s: %w", arg, err))
+		return nil, withExitCode(exitUsage, fmt.Errorf("--file %s: %w", arg, err))
 	}
 	if strings.HasSuffix(dst, "/") && !info.IsDir() {
 		dst += filepath.Base(src)
@@ -235,17 +235,17 @@ func filesAt(arg string) ([]pack.File, error) {
 		dst = filepath.Base(filepath.Clean(src))
 	}
 	if dst = path.Clean(dst); !filepath.IsLocal(dst) {
-		return nil, exit(exitUsage, fmt.Errorf("--file %s: %s leaves the package", arg, dst))
+		return nil, withExitCode(exitUsage, fmt.Errorf("--file %s: %s leads out of the package", arg, dst))
 	}
 	if !info.IsDir() {
 		if !info.Mode().IsRegular() {
-			return nil, exit(exitUsage, fmt.Errorf("--file %s: %w", arg, fs.ErrInvalid))
+			return nil, withExitCode(exitUsage, fmt.Errorf("--file %s: %w", arg, fs.ErrInvalid))
 		}
 		return []pack.File{{Name: dst, Mode: info.Mode(), Path: src}}, nil
 	}
 	files, _, err := pack.Folder(src)
 	if err != nil {
-		return nil, exit(exitRefused, err)
+		return nil, withExitCode(exitRefused, err)
 	}
 	for i := range files {
 		files[i].Name = path.Join(dst, files[i].Name)

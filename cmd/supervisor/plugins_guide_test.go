@@ -28,7 +28,7 @@ func TestPluginsGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		endAll(work)
+		killAll(work)
 		if err := os.RemoveAll(work); err != nil {
 			t.Error(err)
 		}

@@ -1,6 +1,5 @@
-// Command embed is a program that embeds the supervisor: with its own log, its
-// own handler of updates, and its own signals. It prints the status every
-// interval.
+// Command embed is a program that embeds the supervisor, with its own log, update
+// handler and signals. It prints the status each interval.
 //
 //	embed ROOT CONTROL_PLANE_URL [INTERVAL]
 package main

@@ -8,11 +8,11 @@ import (
 	"pluginsupervisor/pluginkit"
 )
 
-func main() { pluginkit.Main(pluginkit.Plugin{Daemon: hello}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: runHello}) }
 
-func hello(ctx context.Context, d *pluginkit.Daemon) error {
+func runHello(ctx context.Context, d *pluginkit.Daemon) error {
 	fmt.Printf("hello %s is up\n", d.Version)
-	if err := d.WriteHeartbeat(); err != nil { // the last beat of a life before would look like silence
+	if err := d.WriteHeartbeat(); err != nil { // without it, the old heartbeat of an earlier run counts
 		return err
 	}
 	if err := d.ReportReady(); err != nil {

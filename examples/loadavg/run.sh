@@ -1,7 +1,7 @@
 #!/bin/sh
-# loadavg is the sample of a plugin written in shell: a daemon that prints the
-# load average of the host to its log, every 10 seconds or every as many as the
-# file `every` in its folder says.
+# loadavg is the sample of a plugin written in shell: a daemon that prints the load
+# average of the host to its log each 10 seconds, or each N seconds if the file
+# `every` in its folder contains N.
 . "${0%/*}/plugin.sh"
 
 plugin_daemon() {

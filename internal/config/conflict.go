@@ -6,13 +6,13 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// conflicts finds what is wrong about keys together, though each by itself is
-// allowed.
-func (c *Config) conflicts() []*yamlfile.Mistake {
+// findConflicts returns the mistakes of values that are valid alone but not in
+// combination.
+func (c *Config) findConflicts() []*yamlfile.Mistake {
 	var mistakes []*yamlfile.Mistake
 	wrong := func(text string, keys ...string) {
 		m := &yamlfile.Mistake{Key: keys[0], Text: text}
-		for _, k := range keys { // one of them was set, the defaults agree
+		for _, k := range keys { // one of them was set: the defaults do not conflict
 			if m.Where = c.origins[k]; m.Where != "" {
 				m.Key = k
 				break
@@ -36,12 +36,12 @@ func (c *Config) conflicts() []*yamlfile.Mistake {
 	return mistakes
 }
 
-// oddities finds what is allowed and hardly meant.
-func (c *Config) oddities() []Warning {
+// findOddities returns warnings for values that are valid but probably unintended.
+func (c *Config) findOddities() []Warning {
 	var odd []Warning
 	if c.Intervals.Scan <= c.AvoidWindow {
 		w := Warning{Key: "avoid_window", Text: fmt.Sprintf(
-			"avoid_window, %s, is not shorter than intervals.scan, %s: no pull ever takes place",
+			"avoid_window, %s, is not shorter than intervals.scan, %s: heartbeats are never pulled",
 			period.Text(&c.AvoidWindow), period.Text(&c.Intervals.Scan))}
 		for _, k := range []string{"intervals.scan", "avoid_window"} {
 			if w.Where = c.origins[k]; w.Where != "" {

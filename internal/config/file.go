@@ -11,33 +11,33 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// setting is a value for a key and where it comes from.
+// setting is the value of a key and where it was set.
 type setting struct {
 	key   key
 	text  string
 	where string
 }
 
-// document is what a file says.
+// document holds the settings of a file.
 type document struct {
 	yamlfile.Document
 	settings []setting
 	plugins  map[string]Plugin
-	limits   map[string]string // where each limit was set, by its whole name
+	limits   map[string]string // where each limit was set, by its full name
 }
 
-// parseFile reads the text of a file; name is what mistakes call it.
+// parseFile parses the text of a file; mistakes contain name.
 func parseFile(name string, text []byte) *document {
 	d := &document{Document: yamlfile.Document{Name: name}, plugins: map[string]Plugin{}, limits: map[string]string{}}
-	d.Section("", d.Parse(text), keyNames(), d.value)
+	d.Section("", d.Parse(text), listKeyNames(), d.readValue)
 	return d
 }
 
-// value reads one key's value.
-func (d *document) value(name string, n *yaml.Node) {
-	k, _ := keyNamed(name)
-	if k.fileOnly() {
-		d.Pairs(name, n, "a plugin's name", d.plugin)
+// readValue reads the value of one key.
+func (d *document) readValue(name string, n *yaml.Node) {
+	k, _ := findKeyNamed(name)
+	if k.isFileOnly() {
+		d.Pairs(name, n, "a plugin's name", d.readPlugin)
 		return
 	}
 	if text, ok := d.Value(name, k.kind, k.field(new(Config)), n); ok {
@@ -45,8 +45,8 @@ func (d *document) value(name string, n *yaml.Node) {
 	}
 }
 
-// plugin reads what is set for one plugin.
-func (d *document) plugin(name string, k, v *yaml.Node) {
+// readPlugin reads the settings of one plugin.
+func (d *document) readPlugin(name string, k, v *yaml.Node) {
 	if err := plugin.CheckName(name); err != nil {
 		d.Wrong(k.Line, pluginsKey, fmt.Sprintf("%v; allowed: %s", err, plugin.NameRule))
 		return
@@ -55,17 +55,18 @@ func (d *document) plugin(name string, k, v *yaml.Node) {
 	whole := pluginsKey + "." + name
 	d.Pairs(whole, v, "limits", func(word string, k, v *yaml.Node) {
 		if word != "limits" {
-			d.Unknown(k, whole+"."+word, []string{"limits"}, keyNames())
+			d.Unknown(k, whole+"."+word, []string{"limits"}, listKeyNames())
 			return
 		}
-		d.Pairs(whole+".limits", v, strings.Join(limitNames(), ", "), func(word string, k, v *yaml.Node) {
-			d.limit(&p.Limits, whole+".limits.", word, k, v)
+		d.Pairs(whole+".limits", v, strings.Join(listLimitNames(), ", "), func(word string, k, v *yaml.Node) {
+			d.readLimit(&p.Limits, whole+".limits.", word, k, v)
 		})
 	})
 	d.plugins[name] = p
 }
 
-func (d *document) limit(into *service.Limits, prefix, word string, k, v *yaml.Node) {
+// readLimit reads one limit of a plugin.
+func (d *document) readLimit(into *service.Limits, prefix, word string, k, v *yaml.Node) {
 	for _, l := range limits {
 		if l.name != word {
 			continue
@@ -75,10 +76,10 @@ func (d *document) limit(into *service.Limits, prefix, word string, k, v *yaml.N
 		}
 		return
 	}
-	d.Unknown(k, prefix+word, limitNames(), keyNames())
+	d.Unknown(k, prefix+word, listLimitNames(), listKeyNames())
 }
 
-func limitNames() []string {
+func listLimitNames() []string {
 	names := make([]string, len(limits))
 	for i, l := range limits {
 		names[i] = l.name

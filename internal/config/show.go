@@ -12,16 +12,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// YAML writes every key with the value in effect, as a file that Load reads
-// again. Behind what was set, a comment tells where.
+// YAML formats every key with its effective value, as a file that Load reads. A
+// comment names the origin of a value that is not a default.
 func (c Config) YAML() ([]byte, error) {
 	var tree yamlfile.Tree
 	for _, k := range keys {
-		if k.fileOnly() {
-			tree.Put(k.name, c.pluginsYAML())
+		if k.isFileOnly() {
+			tree.Put(k.name, c.buildPluginsNode())
 			continue
 		}
-		tree.Put(k.name, c.commented(k.name, yamlfile.Node(k.kind, k.field(&c))))
+		tree.Put(k.name, c.addOrigin(k.name, yamlfile.Node(k.kind, k.field(&c))))
 	}
 	b, err := tree.Encode()
 	if err != nil {
@@ -30,7 +30,8 @@ func (c Config) YAML() ([]byte, error) {
 	return b, nil
 }
 
-func (c *Config) pluginsYAML() *yaml.Node {
+// buildPluginsNode returns the section of the plugins.
+func (c *Config) buildPluginsNode() *yaml.Node {
 	all := yamlfile.NewSection()
 	if len(c.Plugins) == 0 {
 		all.Style = yaml.FlowStyle // {}
@@ -41,7 +42,7 @@ func (c *Config) pluginsYAML() *yaml.Node {
 		for _, l := range limits {
 			key := pluginsKey + "." + name + ".limits." + l.name
 			if c.origins[key] != "" {
-				yamlfile.Add(set, l.name, c.commented(key, yamlfile.Node(l.kind, l.field(&p.Limits))))
+				yamlfile.Add(set, l.name, c.addOrigin(key, yamlfile.Node(l.kind, l.field(&p.Limits))))
 			}
 		}
 		if len(set.Content) == 0 {
@@ -54,7 +55,8 @@ func (c *Config) pluginsYAML() *yaml.Node {
 	return all
 }
 
-func (c *Config) commented(key string, n *yaml.Node) *yaml.Node {
+// addOrigin adds the origin of a key as a comment, unless it is a default.
+func (c *Config) addOrigin(key string, n *yaml.Node) *yaml.Node {
 	if at := c.origins[key]; at != "" {
 		if strings.ContainsFunc(at, func(r rune) bool { return !strconv.IsPrint(r) }) {
 			at = strconv.Quote(at) // a line break would end the comment

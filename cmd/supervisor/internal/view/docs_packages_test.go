@@ -15,7 +15,7 @@ func packageExamples(t *testing.T) map[string]string {
 	var available, rolledBack bytes.Buffer
 
 	available.WriteString("$ supervisor list --remote\n")
-	try(t, Packages(&available, []Available{
+	mustSucceed(t, WritePackages(&available, []Available{
 		{Name: "log-agent", Version: "2.4.2", OS: "linux", Arch: "x64", SHA256: "5f0e", Signed: true},
 		{Name: "log-agent", Version: "2.4.1", OS: "linux", Arch: "x64", SHA256: "91c2", Signed: true, Installed: true},
 		{Name: "metrics", Version: "2.0", MD5: "7d3a"},
@@ -34,9 +34,9 @@ func packageExamples(t *testing.T) map[string]string {
 	failed := plugin.Entry{At: undone, Kind: plugin.EntryUpgrade, Cause: cause, Failed: true}
 	begun := plugin.Entry{At: undone.Add(-9 * time.Second), Kind: plugin.EntryState, From: plugin.StateRunning, To: plugin.StateUpgrading, Cause: "upgrade to 2.0"}
 	rolledBack.WriteString("$ supervisor why metrics -n 3\n")
-	try(t, Why(&rolledBack, &metrics, []plugin.Entry{back, failed, begun}, WhyOptions{Now: now}))
+	mustSucceed(t, WriteWhy(&rolledBack, &metrics, []plugin.Entry{back, failed, begun}, WhyOptions{Now: now}))
 	rolledBack.WriteString("$ supervisor status metrics\n")
-	try(t, Status(&rolledBack, plugin.Snapshot{At: now, Plugins: []plugin.View{metrics}}, StatusOptions{}))
+	mustSucceed(t, WriteStatus(&rolledBack, plugin.Snapshot{At: now, Plugins: []plugin.View{metrics}}, StatusOptions{}))
 
 	return map[string]string{"available": available.String(), "rolled back": rolledBack.String()}
 }

@@ -17,9 +17,9 @@ import (
 
 var update = flag.Bool("update", false, "write the examples of output in README.md and docs/operations.md")
 
-// TestDocs keeps the examples of output in the documents true.
+// TestDocs checks the examples of output in the documents, which it generates.
 func TestDocs(t *testing.T) {
-	inUTC(t)
+	setUTC(t)
 	at := time.Date(2026, 3, 1, 3, 14, 50, 0, time.UTC)
 	before := func(d time.Duration) time.Time { return at.Add(-d) }
 	metrics := plugin.View{
@@ -46,16 +46,16 @@ func TestDocs(t *testing.T) {
 
 	var status, why, events, changes bytes.Buffer
 	status.WriteString("$ supervisor status\n")
-	try(t, Status(&status, plugin.Snapshot{At: at, Plugins: []plugin.View{logAgent, metrics}}, StatusOptions{}))
+	mustSucceed(t, WriteStatus(&status, plugin.Snapshot{At: at, Plugins: []plugin.View{logAgent, metrics}}, StatusOptions{}))
 	why.WriteString("$ supervisor why metrics\n")
-	try(t, Why(&why, &metrics, []plugin.Entry{loop, exit, restart, killed, started}, WhyOptions{Now: at, Output: 10}))
+	mustSucceed(t, WriteWhy(&why, &metrics, []plugin.Entry{loop, exit, restart, killed, started}, WhyOptions{Now: at, Output: 10}))
 	events.WriteString("$ supervisor events --since 1h -n 3\n")
 	for _, e := range []plugin.Entry{restart, exit, loop} {
-		try(t, Event(&events, e, Paint{}))
+		mustSucceed(t, WriteEvent(&events, e, Paint{}))
 	}
 	switching := logAgent
 	switching.Change = &plugin.ChangeProgress{What: "upgrade to 2.4.2", Phase: "switching", Since: before(4 * time.Second)}
-	try(t, Status(&changes, plugin.Snapshot{
+	mustSucceed(t, WriteStatus(&changes, plugin.Snapshot{
 		At: at, Plugins: []plugin.View{switching}, Fetches: []plugin.FetchProgress{{Name: "metrics", Version: "2.0", Done: 1.6e6, Total: 14.1e6}},
 	}, StatusOptions{}))
 	_, below, found := strings.Cut(changes.String(), "fetching:")
@@ -70,21 +70,21 @@ func TestDocs(t *testing.T) {
 	} {
 		path := "../../../../" + document
 		b, err := os.ReadFile(path)
-		try(t, err)
+		mustSucceed(t, err)
 		want := string(b)
 		for name, text := range of {
 			want, err = links.SetBlock(want, name, text)
-			try(t, err)
+			mustSucceed(t, err)
 		}
 		if *update {
-			try(t, os.WriteFile(path, []byte(want), 0o644))
+			mustSucceed(t, os.WriteFile(path, []byte(want), 0o644))
 		} else if diff := cmp.Diff(want, string(b)); diff != "" {
 			t.Errorf("%s is stale; make generate writes it (-want +got):\n%s", document, diff)
 		}
 	}
 }
 
-func try(t *testing.T, err error) {
+func mustSucceed(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

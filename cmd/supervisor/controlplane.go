@@ -15,30 +15,30 @@ import (
 	"pluginsupervisor/internal/packagesource"
 )
 
-// planeFlag names the flag of commands that ask the control plane by themselves.
-const planeFlag = "control_plane.url"
+// controlPlaneKey is the key whose flag commands have that ask the control plane.
+const controlPlaneKey = "control_plane.url"
 
-// askPlane has a command ask the control plane, as the host it runs on. An
-// error says where the control plane was looked for.
-func askPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context.Context, plane *control.Client) (T, error)) (answer T, err error) {
+// askControlPlane calls ask with a client that identifies as this host. The error
+// has the URL of the control plane.
+func askControlPlane[T any](cmd *cobra.Command, cfg config.Config, ask func(ctx context.Context, client *control.Client) (T, error)) (answer T, err error) {
 	log := logrus.New()
 	log.SetOutput(cmd.ErrOrStderr())
 	log.SetLevel(logrus.ErrorLevel)
-	plane, err := packagesource.NewClient(cfg, knownID(cfg), log)
+	client, err := packagesource.NewClient(cfg, readInstanceID(cfg), log)
 	if err != nil {
-		return answer, exit(exitUsage, err)
+		return answer, withExitCode(exitUsage, err)
 	}
-	defer plane.Close()
-	answer, err = ask(cmd.Context(), plane)
+	defer client.Close()
+	answer, err = ask(cmd.Context(), client)
 	if err != nil && !errors.Is(err, control.ErrNotListed) {
 		err = fmt.Errorf("ask the control plane at %s (control_plane.url): %w", cfg.ControlPlane.URL, err)
 	}
 	return answer, err
 }
 
-// knownID is who this host is to the control plane, "" where no supervisor has
-// made up an id yet: to ask is no reason to begin an installation.
-func knownID(cfg config.Config) string {
+// readInstanceID returns the ID of this host at the control plane, "" if no
+// supervisor has generated one yet: a question must not create an installation.
+func readInstanceID(cfg config.Config) string {
 	if _, err := os.Stat(layout.Supervisor(cfg.Root)); err != nil && cfg.InstanceID == "" {
 		return ""
 	}

@@ -13,24 +13,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// taken passes on the reports that were taken; the first is refused.
-type taken struct {
-	reports chan plugin.LateReport
-	refused bool
+// fakeQueue sends on the reports that it enqueues. It rejects the first one.
+type fakeQueue struct {
+	reports  chan plugin.LateReport
+	rejected bool
 }
 
-func (k *taken) EnqueueReport(_ context.Context, r plugin.LateReport) error {
-	if !k.refused {
-		k.refused = true
+func (k *fakeQueue) EnqueueReport(_ context.Context, r plugin.LateReport) error {
+	if !k.rejected {
+		k.rejected = true
 		return errors.New("not now")
 	}
 	k.reports <- r
 	return nil
 }
 
-// CL-20: reports that commands left are taken at the start, and within a second
-// when they come, also after their folder was removed. One that was refused stays.
-func TestLeftReports(t *testing.T) {
+// CL-20: reports in the outbox are enqueued at the start, new ones within a second,
+// also after the outbox was removed. A report that was rejected stays.
+func TestOutboxReader(t *testing.T) {
 	root := t.TempDir()
 	leave := func(name string) {
 		t.Helper()
@@ -38,7 +38,7 @@ func TestLeftReports(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	k := &taken{reports: make(chan plugin.LateReport, 10)}
+	k := &fakeQueue{reports: make(chan plugin.LateReport, 10)}
 	expect := func(names ...string) {
 		t.Helper()
 		limit := time.After(3 * time.Second) // 1 s, on a machine that has other work
@@ -46,24 +46,24 @@ func TestLeftReports(t *testing.T) {
 			select {
 			case r := <-k.reports:
 				if r.Name != name || r.Status != plugin.StatusRemoved {
-					t.Errorf("taken %+v, want %s", r, name)
+					t.Errorf("enqueued %+v, want %s", r, name)
 				}
 			case <-limit:
-				t.Fatalf("%s is not taken", name)
+				t.Fatalf("the report of %s is not enqueued", name)
 			}
 		}
 	}
 	leave("before")
-	l := leftReports{root: root, to: k, log: logger.Silent()}
-	l.take(t.Context())
+	l := outboxReader{root: root, to: k, log: logger.Silent()}
+	l.enqueueReports(t.Context())
 	if left, err := outbox.List(root); err != nil || len(left) != 1 {
-		t.Fatalf("what was refused: %v, %v", left, err)
+		t.Fatalf("outbox after a rejected report: %v, %v; want one report", left, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
+	stopped := make(chan struct{})
 	go func() {
-		defer close(ended)
-		l.run(ctx)
+		defer close(stopped)
+		l.enqueueUntilDone(ctx)
 	}()
 	expect("before")
 	leave("first")
@@ -77,14 +77,14 @@ func TestLeftReports(t *testing.T) {
 		if left, err := outbox.List(root); err == nil && len(left) == 0 {
 			break
 		} else if time.Now().After(until) {
-			t.Errorf("left %v, %v", left, err)
+			t.Errorf("outbox holds %v, %v; want nothing", left, err)
 			break
 		}
 	}
 	cancel()
 	select {
-	case <-ended:
+	case <-stopped:
 	case <-time.After(10 * time.Second):
-		t.Error("does not end")
+		t.Error("enqueueUntilDone does not return")
 	}
 }

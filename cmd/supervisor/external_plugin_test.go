@@ -18,16 +18,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// outsider is a plugin that is started by another program than the supervisor.
-type outsider struct {
-	name    string
-	program []byte
-	told    bool // by PLUGIN_DIR what it is of
+// externalPlugin is a plugin that another program than the supervisor starts.
+type externalPlugin struct {
+	name          string
+	program       []byte
+	withPluginDir bool // its environment has PLUGIN_DIR
 }
 
-// EV-07, EV-01: what another program has started is watched by event from the
-// next scan on: its death is answered at once, though scans are an hour apart.
-func TestStartedOutside(t *testing.T) {
+// EV-07, EV-01: a plugin that another program has started is watched by event from the
+// next scan on: after its exit it is restarted at once, with scans an hour apart.
+func TestStartedByAnotherProgram(t *testing.T) {
 	binary, err := os.ReadFile(filepath.Join(os.Getenv("TEST_BIN"), "examples", "hello", "hello"))
 	if err != nil {
 		t.Fatal(err)
@@ -39,18 +39,18 @@ case "$1" in
 --stop) kill -9 "$(cat "$0.pid")" ;;
 esac
 `
-	for _, o := range []outsider{{"hello", binary, false}, {"script", []byte(script), true}} {
-		t.Run(o.name, o.test)
+	for _, o := range []externalPlugin{{"hello", binary, false}, {"script", []byte(script), true}} {
+		t.Run(o.name, o.run)
 	}
 }
 
-func (o outsider) test(t *testing.T) {
+func (o externalPlugin) run(t *testing.T) {
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		endAll(root)
+		killAll(root)
 		_ = os.RemoveAll(root)
 	})
 	dir := filepath.Join(root, "plugin", o.name, "1.0")
@@ -67,36 +67,36 @@ func (o outsider) test(t *testing.T) {
 	}
 	start := exec.Command(path, "--start")
 	start.Dir = dir
-	if o.told {
+	if o.withPluginDir {
 		start.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
 	}
 	if out, err := start.CombinedOutput(); err != nil {
 		t.Fatalf("start: %v\n%s", err, out)
 	}
-	first := o.pid(t, root, 0)
+	first := o.waitForPID(t, root, 0)
 
 	run := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "run", "--root", root, "--first-run-jitter", "0s",
 		"--intervals-scan", "1h", "--restart-stagger", "0s", "--control-plane-url", "http://127.0.0.1:1")
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
-	killer := time.AfterFunc(patience, func() { _ = run.Process.Kill() })
+	killer := time.AfterFunc(timeLimit, func() { _ = run.Process.Kill() })
 	defer killer.Stop()
-	if pids := o.seen(t, root, first); !slices.Contains(pids, first) {
-		t.Fatalf("runs as %v, started as %d", pids, first)
+	if pids := o.waitForStatus(t, root, first); !slices.Contains(pids, first) {
+		t.Fatalf("status has the pids %v, started as %d", pids, first)
 	}
 	began := time.Now()
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	second := o.pid(t, root, first)
+	second := o.waitForPID(t, root, first)
 	took := time.Since(began)
-	t.Logf("started again after %v", took)
+	t.Logf("restarted after %v", took)
 	if took > 5*time.Second {
-		t.Errorf("started again after %v", took)
+		t.Errorf("restarted after %v, want at most 5s", took)
 	}
-	if pids := o.seen(t, root, second); !slices.Contains(pids, second) {
-		t.Errorf("runs as %v, started as %d", pids, second)
+	if pids := o.waitForStatus(t, root, second); !slices.Contains(pids, second) {
+		t.Errorf("status has the pids %v, started as %d", pids, second)
 	}
 	if err := run.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -106,31 +106,31 @@ func (o outsider) test(t *testing.T) {
 	}
 }
 
-// pid waits for the daemon, another one than not.
-func (o outsider) pid(t *testing.T, root string, not int) int {
+// waitForPID waits until the daemon runs with another pid than not.
+func (o externalPlugin) waitForPID(t *testing.T, root string, not int) int {
 	t.Helper()
-	said := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	text := ""
+	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for _, file := range []string{"run.pid", "daemon.pid"} {
 			b, err := os.ReadFile(filepath.Join(root, "plugin", o.name, "1.0", file))
 			if err != nil {
 				continue
 			}
-			said, _, _ = strings.Cut(strings.TrimSpace(string(b)), " ")
-			if pid, err := strconv.Atoi(said); err == nil && pid != not && lives(pid) {
+			text, _, _ = strings.Cut(strings.TrimSpace(string(b)), " ")
+			if pid, err := strconv.Atoi(text); err == nil && pid != not && isRunning(pid) {
 				return pid
 			}
 		}
 	}
-	t.Fatalf("no daemon runs, pid file says %q", said)
+	t.Fatalf("no daemon runs, the pid file contains %q", text)
 	return 0
 }
 
-// seen waits until status names the process, and returns what it names.
-func (o outsider) seen(t *testing.T, root string, pid int) (pids []int) {
+// waitForStatus waits until status has the pid, and returns the pids of status.
+func (o externalPlugin) waitForStatus(t *testing.T, root string, pid int) (pids []int) {
 	t.Helper()
 	why := error(nil)
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		out, err := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "status", "-o", "json", "--root", root).Output()
 		var s plugin.Snapshot
 		if json.Unmarshal(out, &s) != nil || len(s.Plugins) != 1 {

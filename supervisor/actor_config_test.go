@@ -11,20 +11,20 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The actors are tested with the defaults that a host runs with: those of
-// internal/config, field by field. What the host itself says is not a default.
-func TestActorsAreTestedWithTheDefaultsOfTheConfiguration(t *testing.T) {
+// actors.DefaultConfig, which the tests of actors use, equals the defaults of
+// internal/config, but for the values of the host itself.
+func TestActorDefaultsAreThoseOfTheConfiguration(t *testing.T) {
 	about := plugin.Supervisor{Version: "1.0"}
 	want := actors.DefaultConfig()
 	want.LocalArch, want.LocalOS, want.About = platform.LocalArch(), platform.LocalOS(), about
-	if diff := cmp.Diff(want, policy(config.Default(), about)); diff != "" {
-		t.Errorf("actors.DefaultConfig (-) and config.Default as it is wired (+) differ:\n%s", diff)
+	if diff := cmp.Diff(want, newActorConfig(config.Default(), about)); diff != "" {
+		t.Errorf("actors.DefaultConfig (-) and newActorConfig of config.Default (+) differ:\n%s", diff)
 	}
 }
 
-// Every key of the configuration that the actors need reaches them: no value
-// is left at zero, and none is the default of another.
-func TestPolicyTakesEveryValue(t *testing.T) {
+// newActorConfig passes on every value: none stays zero, and none is that of
+// another key.
+func TestActorConfigTakesEveryValue(t *testing.T) {
 	var cfg config.Config
 	cfg.Intervals = plugin.Intervals{Scan: 1, Pull: 2, Update: 3, Inventory: 4}
 	cfg.FirstRun = config.FirstRun{Scan: 5, Pull: 6, Update: 7, Inventory: 8, Jitter: 9}
@@ -42,7 +42,7 @@ func TestPolicyTakesEveryValue(t *testing.T) {
 		},
 		LocalArch: platform.LocalArch(), LocalOS: platform.LocalOS(),
 	}
-	if diff := cmp.Diff(want, policy(cfg, plugin.Supervisor{})); diff != "" {
+	if diff := cmp.Diff(want, newActorConfig(cfg, plugin.Supervisor{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

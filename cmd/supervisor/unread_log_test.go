@@ -15,17 +15,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// unread is a supervisor whose log nobody reads.
-type unread struct {
+// unreadLog is a supervisor whose log is not read.
+type unreadLog struct {
 	t    *testing.T
 	root string
-	log  *os.File // the end that is to be read
+	log  *os.File // the reading end
 	cmd  *exec.Cmd
 	done chan error
 }
 
-// startUnread starts one with a plugin, and a pipe of 4 KiB for its log.
-func startUnread(t *testing.T) *unread {
+// startUnreadLog starts a supervisor whose log is a pipe of 4 KiB.
+func startUnreadLog(t *testing.T) *unreadLog {
 	t.Helper()
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
@@ -41,7 +41,7 @@ func startUnread(t *testing.T) *unread {
 	if _, err := unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
 		t.Fatal(err)
 	}
-	u := &unread{t: t, root: root, log: read, done: make(chan error, 1)}
+	u := &unreadLog{t: t, root: root, log: read, done: make(chan error, 1)}
 	u.cmd = exec.Command(filepath.Join(bin, "supervisor"), "run", "--root", root, "--log-level", "debug", "--first-run-jitter", "0s",
 		"--first-run-scan", "0s", "--restart-stagger", "0s", "--restart-burst", "1000", "--control-plane-url", "http://127.0.0.1:1")
 	u.cmd.Stderr = write
@@ -56,10 +56,10 @@ func startUnread(t *testing.T) *unread {
 	return u
 }
 
-// status asks the supervisor; it fails the test when it does not answer.
-func (u *unread) status() plugin.Snapshot {
+// readStatus returns the status. It fails the test if the supervisor does not answer.
+func (u *unreadLog) readStatus() plugin.Snapshot {
 	u.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeLimit); ; time.Sleep(50 * time.Millisecond) {
 		out, err := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "status", "--root", u.root, "-o", "json").Output()
 		var s plugin.Snapshot
 		if len(out) > 0 && json.Unmarshal(out, &s) == nil {
@@ -71,9 +71,9 @@ func (u *unread) status() plugin.Snapshot {
 	}
 }
 
-// stop ends it by SIGTERM, within the time that EV-16 allows and the flush of
-// the log takes.
-func (u *unread) stop() {
+// stopSupervisor sends SIGTERM and waits for the time of EV-16 and of flushing the
+// log.
+func (u *unreadLog) stopSupervisor() {
 	u.t.Helper()
 	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		u.t.Fatal(err)
@@ -81,50 +81,50 @@ func (u *unread) stop() {
 	select {
 	case err := <-u.done:
 		if err != nil {
-			u.t.Errorf("told to end: %v", err)
+			u.t.Errorf("exit after SIGTERM: %v", err)
 		}
 	case <-time.After(12 * time.Second):
-		u.t.Error("SIGTERM did not end it within 12 s")
+		u.t.Error("no exit within 12 s of SIGTERM")
 	}
 }
 
-// EV-27: whoever reads the log stands still: the supervisor goes on, says how
-// many lines it dropped, and ends when it is told to.
+// EV-27: the reader of the log does not read: the supervisor continues, reports how
+// many lines it dropped, and exits after SIGTERM.
 func TestLogIsNotRead(t *testing.T) {
-	u := startUnread(t)
-	u.status()
-	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
-	s := u.status()
-	said := ""
+	u := startUnreadLog(t)
+	u.readStatus()
+	u.fillLog(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
+	s := u.readStatus()
+	problem := ""
 	for _, p := range s.Problems {
 		if p.What == plugin.ProblemLog {
-			said = p.String()
+			problem = p.String()
 		}
 	}
-	if !strings.Contains(said, " log lines dropped: nothing reads the log") {
+	if !strings.Contains(problem, " log lines dropped: nothing reads the log") {
 		t.Errorf("problems %v", s.Problems)
 	}
-	u.stop()
+	u.stopSupervisor()
 }
 
-// EV-27: the reader of the log exits: the supervisor goes on.
+// EV-27: the reader of the log exits: the supervisor continues.
 func TestLogReaderExits(t *testing.T) {
-	u := startUnread(t)
-	u.status()
+	u := startUnreadLog(t)
+	u.readStatus()
 	if err := u.log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	u.chatter(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
-	if p := u.status().Problems; len(p) == 0 || !strings.Contains(p[0].Why, "broken pipe") {
+	u.fillLog(func(s plugin.Snapshot) bool { return s.Counters.LogLinesDropped > 0 })
+	if p := u.readStatus().Problems; len(p) == 0 || !strings.Contains(p[0].Why, "broken pipe") {
 		t.Errorf("problems %v", p)
 	}
-	u.stop()
+	u.stopSupervisor()
 }
 
-// chatter has the supervisor log until enough is true. SIGHUP is a line each.
-func (u *unread) chatter(enough func(plugin.Snapshot) bool) {
+// fillLog makes the supervisor log until enough returns true: each SIGHUP is a line.
+func (u *unreadLog) fillLog(enough func(plugin.Snapshot) bool) {
 	u.t.Helper()
-	for deadline := time.Now().Add(patience); !enough(u.status()); {
+	for deadline := time.Now().Add(timeLimit); !enough(u.readStatus()); {
 		if time.Now().After(deadline) {
 			u.t.Fatal("no line was dropped")
 		}
