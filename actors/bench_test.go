@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
@@ -31,7 +32,7 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 	list := plugin.List{Plugins: make([]plugin.Plugin, n)}
 	probes := make([]plugin.Probe, n)
 	for i := range n {
-		list.Plugins[i] = persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i))
+		list.Plugins[i] = actorstest.Persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i))
 		probes[i] = plugin.Probe{Plugin: list.Plugins[i], Status: plugin.StatusRunning}
 	}
 	log := logrus.New()

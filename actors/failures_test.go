@@ -10,18 +10,19 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
 // withCrew runs a supervisor some of whose workerProps are stand-ins.
-func withCrew(t *testing.T, w *world, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
+func withCrew(t *testing.T, w *actorstest.World, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ports := w.ports()
+		ports := worldPorts(w)
 		c := newWorkers(ports)
 		change(&c)
-		s, err := start(cfg, w.saved, ports, c)
+		s, err := start(cfg, w.Saved, ports, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,9 +33,9 @@ func withCrew(t *testing.T, w *world, cfg Config, change func(*workerProps), fn 
 
 // A worker that crashes costs one order: the next period gives it another.
 func TestWorkersCrash(t *testing.T) {
-	crash := func(n int, then func(c actor.Context, m any)) *probeActor {
-		p := &probeActor{}
-		p.then = func(c actor.Context, m any) {
+	crash := func(n int, then func(c actor.Context, m any)) *actorstest.Probe {
+		p := &actorstest.Probe{}
+		p.Answer = func(c actor.Context, m any) {
 			if n--; n >= 0 {
 				panic("bug")
 			}
@@ -43,14 +44,14 @@ func TestWorkersCrash(t *testing.T) {
 		return p
 	}
 	t.Run("Scanner", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		scanner := crash(1, func(c actor.Context, m any) {
 			list, _ := w.List(t.Context())
 			c.Respond(messages.ScanCompleted{Gen: m.(messages.Scan).Gen, Listed: true, List: list})
 		})
-		withCrew(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.props() }, func(t *testing.T, s *System) {
-			pass(time.Hour)
-			if n := len(of[messages.Scan](scanner.take())); n != 4 {
+		withCrew(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.Props() }, func(t *testing.T, s *System) {
+			actorstest.Advance(time.Hour)
+			if n := len(actorstest.Messages[messages.Scan](scanner.Take())); n != 4 {
 				t.Errorf("%d scans", n)
 			}
 			if got := status(t, s); got.Timers[0].Running || got.Counters.ScanErrors != 1 {
@@ -59,14 +60,14 @@ func TestWorkersCrash(t *testing.T) {
 		})
 	})
 	t.Run("Reporter: what it had is handed over again", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		reporter := crash(1, func(c actor.Context, m any) {
 			if r, ok := m.(messages.Report); ok {
 				c.Respond(messages.ReportDelivered{Gen: r.Gen})
 			}
 		})
-		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
+		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.Props() }, func(t *testing.T, s *System) {
+			actorstest.Advance(2 * time.Minute)
 			if got := status(t, s).Reports; got.Pending != 0 {
 				t.Errorf("still owed: %+v", got)
 			}
@@ -88,7 +89,7 @@ func TestWorkersCrash(t *testing.T) {
 				return real(a)
 			}
 		}, func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
+			actorstest.Advance(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n != 3 {
 				t.Errorf("%d Restarters", n)
@@ -96,12 +97,12 @@ func TestWorkersCrash(t *testing.T) {
 		})
 	})
 	t.Run("Puller, Inventory, Upgrader", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		var made []*probeActor
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		var made []*actorstest.Probe
 		member := func(answer func(c actor.Context, m any)) *actor.Props {
 			p := crash(1, answer)
 			made = append(made, p)
-			return p.props()
+			return p.Props()
 		}
 		cfg := testConfig()
 		cfg.FirstRun.Update, cfg.FirstRun.Inventory = time.Minute, time.Minute
@@ -116,9 +117,9 @@ func TestWorkersCrash(t *testing.T) {
 				c.Respond(messages.UpdatesOffered{Gen: m.(messages.CheckUpdates).Gen})
 			})
 		}, func(t *testing.T, s *System) {
-			pass(30 * time.Hour)
+			actorstest.Advance(30 * time.Hour)
 			for i, p := range made {
-				if n := len(p.take()); n < 2 {
+				if n := len(p.Take()); n < 2 {
 					t.Errorf("worker %d got %d orders", i, n)
 				}
 			}
@@ -130,15 +131,15 @@ func TestWorkersCrash(t *testing.T) {
 		})
 	})
 	t.Run("a port that panics is a failed order", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		ports := w.ports()
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		ports := worldPorts(w)
 		ports.Manager = panicking{w}
 		synctest.Test(t, func(t *testing.T) {
 			s, err := Start(testConfig(), plugin.Memory{}, ports)
 			if err != nil {
 				t.Fatal(err)
 			}
-			pass(40 * time.Minute)
+			actorstest.Advance(40 * time.Minute)
 			got := status(t, s)
 			if got.Counters.ScanErrors != 3 || got.Timers[0].Running {
 				t.Errorf("status %+v", got)
@@ -148,16 +149,16 @@ func TestWorkersCrash(t *testing.T) {
 	})
 }
 
-type panicking struct{ *world }
+type panicking struct{ *actorstest.World }
 
 func (panicking) Probe(context.Context, []plugin.Plugin, func(plugin.Probe)) error { panic("bug") }
 
 func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
-	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
+	actorstest.Run(t, func(t *testing.T, sys *actor.ActorSystem) {
 		var starts []time.Duration
 		child := actor.PropsFromFunc(func(c actor.Context) {
 			if _, ok := c.Message().(*actor.Started); ok {
-				starts = append(starts, since())
+				starts = append(starts, actorstest.Elapsed())
 				panic("bug")
 			}
 		})
@@ -166,7 +167,7 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 				c.Spawn(child)
 			}
 		}, actor.WithSupervisor(workerBackoff)))
-		pass(5 * time.Minute)
+		actorstest.Advance(5 * time.Minute)
 		synctest.Wait()
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
 		if len(starts) != len(want) {
@@ -184,15 +185,15 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 
 // EV-19: the Coordinator is not started again with its memory gone.
 func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
-	w := newWorld(persist(1, "a"))
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	synctest.Test(t, func(t *testing.T) {
-		ports := w.ports()
+		ports := worldPorts(w)
 		s, err := Start(testConfig(), plugin.Memory{}, ports)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.set(func() { w.saved.Pending = nil }) // Save will write to a nil map and panic in the Coordinator
-		pass(2 * time.Minute)
+		w.Set(func() { w.Saved.Pending = nil }) // Save will write to a nil map and panic in the Coordinator
+		actorstest.Advance(2 * time.Minute)
 		select {
 		case <-s.Done():
 		default:
@@ -206,52 +207,52 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 		if err := s.Drain(ctx); err != nil {
 			t.Error(err)
 		}
-		pass(time.Minute)
+		actorstest.Advance(time.Minute)
 	})
 }
 
 // EV-11: when the disk refuses, it goes on from memory, says so, and tries again.
 func TestSaveFails(t *testing.T) {
-	w := newWorld(persist(1, "a"))
-	w.saveErr = errors.New("no space left on device")
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+	w.SaveErr = errors.New("no space left on device")
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
-		wantReports(t, w.takeReports(), "a=running")
+		actorstest.Advance(2 * time.Minute)
+		wantReports(t, w.TakeReports(), "a=running")
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "state file" {
 			t.Errorf("problems %v", got)
 		}
-		w.set(func() { w.saveErr = nil })
-		pass(saveRetry)
+		w.Set(func() { w.SaveErr = nil })
+		actorstest.Advance(saveRetry)
 		if got := status(t, s).Problems; len(got) != 0 {
 			t.Errorf("problems %v", got)
 		}
-		if w.saved.Acked["a"].Status != plugin.StatusRunning || w.saved.Settings.LastCheck.IsZero() {
-			t.Errorf("saved %+v", w.saved)
+		if w.Saved.Acked["a"].Status != plugin.StatusRunning || w.Saved.Settings.LastCheck.IsZero() {
+			t.Errorf("saved %+v", w.Saved)
 		}
 	})
 }
 
 // What is owed is saved before it is sent (EV-11).
 func TestSavedBeforeActedOn(t *testing.T) {
-	w := newWorld(persist(1, "a"))
-	w.answer = func(int) (plugin.Answer, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.saved.Pending["a"].Status != plugin.StatusRunning {
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+	w.OnReport = func(int) (plugin.Answer, error) {
+		w.Lock()
+		defer w.Unlock()
+		if w.Saved.Pending["a"].Status != plugin.StatusRunning {
 			t.Error("sent before it was saved")
 		}
 		return plugin.Answer{}, nil
 	}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
-		wantReports(t, w.takeReports(), "a=running")
+		actorstest.Advance(2 * time.Minute)
+		wantReports(t, w.TakeReports(), "a=running")
 	})
 }
 
 func TestOperators(t *testing.T) {
-	w := newWorld(persist(1, "a"), once(2, "o"))
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Once(2, "o"))
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
+		actorstest.Advance(2 * time.Minute)
 		ctx := t.Context()
 		for name, want := range map[string]string{"nosuch": "no such plugin", "o": "not a persistent plugin"} {
 			if err := s.StopPlugin(ctx, name); err == nil || !strings.Contains(err.Error(), want) {
@@ -262,25 +263,25 @@ func TestOperators(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if w.count("--restart", "a") != 1 {
-			t.Errorf("did %v", w.did)
+		if w.CountCalls("--restart", "a") != 1 {
+			t.Errorf("did %v", w.Calls)
 		}
 		if err := s.StopPlugin(ctx, "a"); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
 		wantState(t, s, "a", plugin.StateStopped)
-		pass(10 * time.Hour)
+		actorstest.Advance(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
 	})
-	if !w.saved.Restarts["a"].Stopped {
+	if !w.Saved.Restarts["a"].Stopped {
 		t.Error("the stop was not saved")
 	}
-	w.did = nil
+	w.Calls = nil
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: also by the next process
-		pass(10 * time.Hour)
+		actorstest.Advance(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
-		if n := w.count("--start", "a"); n != 0 {
+		if n := w.CountCalls("--start", "a"); n != 0 {
 			t.Errorf("%d starts", n)
 		}
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
@@ -293,13 +294,13 @@ func TestOperators(t *testing.T) {
 
 // ST-06: damaged records are in status, and logged once.
 func TestDamageIsShown(t *testing.T) {
-	w := newWorld(persist(1, "a"))
-	w.damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+	w.Damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
-		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.damaged[0] {
+		actorstest.Advance(2 * time.Minute)
+		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.Damaged[0] {
 			t.Errorf("damaged %v", got)
 		}
-		wantReports(t, w.takeReports(), "a=running")
+		wantReports(t, w.TakeReports(), "a=running")
 	})
 }

@@ -5,25 +5,26 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
 // One plugin that hangs or does not stop delays no other.
 func TestHungChecks(t *testing.T) {
 	t.Run("SC-08 a hung --status does not delay what is done about a silent plugin", func(t *testing.T) {
-		w := newWorld(persist(1, "hung"), persist(2, "silent"))
-		w.plugins[0].Timeout = time.Hour
-		w.beats["hung"], w.beats["silent"] = epoch, epoch
-		w.probeTime["hung"] = 50 * time.Minute
+		w := actorstest.NewWorld(actorstest.Persist(1, "hung"), actorstest.Persist(2, "silent"))
+		w.Plugins[0].Timeout = time.Hour
+		w.LastHeartbeat["hung"], w.LastHeartbeat["silent"] = actorstest.Epoch, actorstest.Epoch
+		w.ProbeTime["hung"] = 50 * time.Minute
 		cfg := testConfig()
 		cfg.FirstRun.Scan, cfg.Intervals.Scan = 30*time.Second, 1000*time.Hour
 		cfg.FirstRun.Pull, cfg.Intervals.Pull = 2*time.Minute, time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(4 * time.Minute)
-			if n := w.count("--restart", "silent"); n != 1 {
+			actorstest.Advance(4 * time.Minute)
+			if n := w.CountCalls("--restart", "silent"); n != 1 {
 				t.Errorf("%d restarts of the silent plugin", n)
 			}
-			if n := w.count("--status", "hung"); n != 1 {
+			if n := w.CountCalls("--status", "hung"); n != 1 {
 				t.Errorf("the hung plugin is asked %d times at once", n)
 			}
 		})
@@ -34,22 +35,22 @@ func TestFailedStop(t *testing.T) {
 	t.Run("EV-14 a stop that fails is tried again until the plugin is down", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(3 * minute)
-			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRunning} }) // it does not stop
+			actorstest.Advance(3 * minute)
+			w.Set(func() { w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning} }) // it does not stop
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Minute)
+			actorstest.Advance(time.Minute)
 			if v := view(t, s, "a"); v.State != plugin.StateStopping || v.Next != "stop again" {
 				t.Errorf("%+v", v)
 			}
-			if n := w.count("--stop", "a"); n < 4 {
+			if n := w.CountCalls("--stop", "a"); n < 4 {
 				t.Errorf("tried %d times", n)
 			}
-			w.set(func() { w.says = nil })
-			pass(2 * time.Minute)
+			w.Set(func() { w.Statuses = nil })
+			actorstest.Advance(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateStopped)
-			if r := w.saved.Restarts["a"]; !r.Stopped || r.StopPending {
+			if r := w.Saved.Restarts["a"]; !r.Stopped || r.StopPending {
 				t.Errorf("saved %+v", r)
 			}
 		})
@@ -59,15 +60,15 @@ func TestFailedStop(t *testing.T) {
 		cfg := testConfig()
 		cfg.Restart.BackoffInitial, cfg.Restart.BackoffMax = 20*time.Minute, 20*time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(3 * minute)
-			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRunning} })
+			actorstest.Advance(3 * minute)
+			w.Set(func() { w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning} })
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
-			w.set(func() { w.says = nil })
-			w.die(known(0), "a")
-			pass(time.Second)
+			actorstest.Advance(time.Second)
+			w.Set(func() { w.Statuses = nil })
+			w.ExitPlugins(known(0), "a")
+			actorstest.Advance(time.Second)
 			wantState(t, s, "a", plugin.StateStopped)
 		})
 	})
@@ -75,32 +76,32 @@ func TestFailedStop(t *testing.T) {
 		t.Run(fmt.Sprintf("EV-14 started by another program after it was stopped: accepted, in the next process %v", again), func(t *testing.T) {
 			w := watchedWorld("a")
 			start := func() {
-				w.set(func() {
-					w.running["a"] = true
-					w.watched.left["a"] = []plugin.Process{{PID: 77, StartTicks: 1, BootID: "b"}}
+				w.Set(func() {
+					w.Running["a"] = true
+					w.Watched.Processes["a"] = []plugin.Process{{PID: 77, StartTicks: 1, BootID: "b"}}
 				})
 			}
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-				pass(3 * minute)
+				actorstest.Advance(3 * minute)
 				if err := s.StopPlugin(t.Context(), "a"); err != nil {
 					t.Fatal(err)
 				}
-				pass(time.Second)
+				actorstest.Advance(time.Second)
 				wantState(t, s, "a", plugin.StateStopped)
 				start()
 				if !again {
-					pass(15 * time.Minute)
+					actorstest.Advance(15 * time.Minute)
 					wantState(t, s, "a", plugin.StateRunning)
 				}
 			})
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-				stops := w.count("--stop", "a")
-				pass(30 * time.Minute)
+				stops := w.CountCalls("--stop", "a")
+				actorstest.Advance(30 * time.Minute)
 				wantState(t, s, "a", plugin.StateRunning)
-				if n := w.count("--stop", "a"); n != stops {
+				if n := w.CountCalls("--stop", "a"); n != stops {
 					t.Errorf("%d more stops", n-stops)
 				}
-				if r := w.saved.Restarts["a"]; r.Stopped {
+				if r := w.Saved.Restarts["a"]; r.Stopped {
 					t.Errorf("saved %+v", r)
 				}
 			})
@@ -115,16 +116,16 @@ func TestClockSetBack(t *testing.T) {
 		cfg := testConfig()
 		cfg.FirstRun.Pull = 1000 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(10 * time.Minute)
-			p := w.plugins[0]
-			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now()}})
-			w.set(func() { w.offset = -8 * time.Hour })
+			actorstest.Advance(10 * time.Minute)
+			p := w.Plugins[0]
+			w.ReportHeartbeat(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now()}})
+			w.Set(func() { w.WallOffset = -8 * time.Hour })
 			s.ClockStepped()
-			pass(66 * time.Second)
-			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now().Add(-66 * time.Second)}, Lost: true})
+			actorstest.Advance(66 * time.Second)
+			w.ReportHeartbeat(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: time.Now().Add(-66 * time.Second)}, Lost: true})
 			wantState(t, s, "a", plugin.StateDegraded)
-			pass(3 * time.Minute)
-			if n := w.count("--restart", "a"); n != 1 {
+			actorstest.Advance(3 * time.Minute)
+			if n := w.CountCalls("--restart", "a"); n != 1 {
 				t.Errorf("%d restarts of what hangs", n)
 			}
 		})
@@ -132,27 +133,27 @@ func TestClockSetBack(t *testing.T) {
 	t.Run("RS-05 invents no crash loop", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(minute + time.Second)
-			w.die(known(1), "a") // the first exit is not backed off
-			pass(4 * time.Hour)
-			w.set(func() { w.offset = -8 * time.Hour })
+			actorstest.Advance(minute + time.Second)
+			w.ExitPlugins(known(1), "a") // the first exit is not backed off
+			actorstest.Advance(4 * time.Hour)
+			w.Set(func() { w.WallOffset = -8 * time.Hour })
 			s.ClockStepped()
-			pass(30 * time.Minute)
-			w.die(known(1), "a")
-			pass(time.Second)
+			actorstest.Advance(30 * time.Minute)
+			w.ExitPlugins(known(1), "a")
+			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Failures != 0 {
 				t.Errorf("%+v", v)
 			}
 		})
 	})
 	t.Run("TM-07 a last check in the future is taken back", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.offset = 8 * time.Hour
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.WallOffset = 8 * time.Hour
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
-			w.set(func() { w.offset = 0 })
+			actorstest.Advance(2 * time.Minute)
+			w.Set(func() { w.WallOffset = 0 })
 			s.ClockStepped()
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			if at := status(t, s).Reports.LastCheck; at.After(time.Now()) {
 				t.Errorf("last check %v", at)
 			}
@@ -160,9 +161,9 @@ func TestClockSetBack(t *testing.T) {
 	})
 	t.Run("EV-07 adopted with a start in the future", func(t *testing.T) {
 		w := inherited()
-		w.saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: epoch.Add(5 * time.Hour)}, Failures: 1}
+		w.Saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: actorstest.Epoch.Add(5 * time.Hour)}, Failures: 1}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(3 * time.Minute)
+			actorstest.Advance(3 * time.Minute)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Failures != 0 {
 				t.Errorf("%+v", v)
 			}
@@ -176,23 +177,23 @@ func TestOldBeat(t *testing.T) {
 	cfg := testConfig()
 	cfg.Restart.OnHang = false
 	inBubble(t, w, cfg, func(t *testing.T, s *System) {
-		pass(150 * time.Second)
-		p, old := w.plugins[0], time.Now().Add(-5000*time.Second)
+		actorstest.Advance(150 * time.Second)
+		p, old := w.Plugins[0], time.Now().Add(-5000*time.Second)
 		for i := range 9 {
 			last := old.Add(time.Duration(i) * time.Second)
-			w.set(func() { w.beats["a"] = last })
-			w.pulse(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: last}, Lost: true})
-			pass(20 * time.Second)
+			w.Set(func() { w.LastHeartbeat["a"] = last })
+			w.ReportHeartbeat(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: last}, Lost: true})
+			actorstest.Advance(20 * time.Second)
 		}
-		w.takeReports()
-		pass(5 * time.Minute)
-		got := w.takeReports()
+		w.TakeReports()
+		actorstest.Advance(5 * time.Minute)
+		got := w.TakeReports()
 		if len(got) == 0 {
 			t.Fatal("no pull was reported")
 		}
 		for _, r := range got {
-			if r.short() != "a=failed" {
-				t.Errorf("reported %q", r.short())
+			if r.String() != "a=failed" {
+				t.Errorf("reported %q", r.String())
 			}
 		}
 	})
@@ -206,13 +207,13 @@ func TestNoFlood(t *testing.T) {
 			names = append(names, fmt.Sprintf("p%02d", i))
 		}
 		w := deadWorld(names...)
-		w.starts = func(string) bool { return false }
-		w.answer = failing(1<<30, &plugin.HTTPError{Code: 503})
+		w.StartWorks = func(string) bool { return false }
+		w.OnReport = failing(1<<30, &plugin.HTTPError{Code: 503})
 		cfg := testConfig()
 		cfg.FirstRun.Pull = 1000 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(time.Hour)
-			if n := len(w.takeReports()); n > 40 {
+			actorstest.Advance(time.Hour)
+			if n := len(w.TakeReports()); n > 40 {
 				t.Errorf("%d requests in an hour", n)
 			}
 		})
@@ -226,17 +227,17 @@ func TestNoFlood(t *testing.T) {
 		cfg := testConfig()
 		cfg.FirstRun.Pull = 1000 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(3 * time.Minute)
-			w.takeReports()
-			w.die(known(1), names...)
-			pass(10 * time.Second)
-			got := w.takeReports()
+			actorstest.Advance(3 * time.Minute)
+			w.TakeReports()
+			w.ExitPlugins(known(1), names...)
+			actorstest.Advance(10 * time.Second)
+			got := w.TakeReports()
 			if len(got) > 25 {
 				t.Errorf("%d requests for %d restarts", len(got), len(names))
 			}
 			told := map[string]bool{}
 			for _, r := range got {
-				for _, e := range r.entries {
+				for _, e := range r.Entries {
 					told[e.Name] = e.Status == plugin.StatusRunning
 				}
 			}
@@ -248,21 +249,21 @@ func TestNoFlood(t *testing.T) {
 		})
 	})
 	t.Run("SC-20 refused events are tried again one at a time", func(t *testing.T) {
-		w := newWorld()
+		w := actorstest.NewWorld()
 		for i := range uint64(500) {
-			w.saved.Events[i+1] = plugin.Event{ID: plugin.EventUpdate, At: epoch}
+			w.Saved.Events[i+1] = plugin.Event{ID: plugin.EventUpdate, At: actorstest.Epoch}
 		}
-		w.plugins = append(w.plugins, persist(1, "a"))
-		w.running["a"] = true
-		w.eventErr = func(int) error { return &plugin.HTTPError{Code: 404} }
+		w.Plugins = append(w.Plugins, actorstest.Persist(1, "a"))
+		w.Running["a"] = true
+		w.OnEvent = func(int) error { return &plugin.HTTPError{Code: 404} }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(24 * time.Hour)
-			n, reports := len(w.sent()), int(status(t, s).Counters.ReportsDelivered)
+			actorstest.Advance(24 * time.Hour)
+			n, reports := len(w.SentEvents()), int(status(t, s).Counters.ReportsDelivered)
 			if n > 500+reports+1 {
 				t.Errorf("%d requests for 500 events, with %d reports", n, reports)
 			}
-			w.set(func() { w.eventErr = nil })
-			pass(15 * time.Minute)
+			w.Set(func() { w.OnEvent = nil })
+			actorstest.Advance(15 * time.Minute)
 			if left := status(t, s).Reports.Events; left != 0 {
 				t.Errorf("%d events are left though they are taken again", left)
 			}

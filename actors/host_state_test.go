@@ -5,22 +5,23 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
 // What parts beside the actors report is in status as long as it lasts, and in
 // the journal once (AP-07: a log that cannot be bounded).
 func TestNoteProblem(t *testing.T) {
-	w := newWorld()
+	w := actorstest.NewWorld()
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 		var journal []string
 		go func() {
 			_ = s.Follow(t.Context(), func(e plugin.Entry) { journal = append(journal, e.Cause+"|"+e.Decision) })
 		}()
-		pass(time.Second)
+		actorstest.Advance(time.Second)
 		for range 3 {
 			s.NoteProblem("log of a", errors.New("is a folder"))
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 		}
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "log of a" || got[0].Why != "is a folder" {
 			t.Errorf("problems: %+v", got)
@@ -29,7 +30,7 @@ func TestNoteProblem(t *testing.T) {
 			s.NoteProblem("log of a", nil)
 		}
 		s.NoteHostEvent("1 socket", "removed")
-		pass(time.Second)
+		actorstest.Advance(time.Second)
 		if got := status(t, s).Problems; len(got) != 0 {
 			t.Errorf("problems that are over: %+v", got)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -21,11 +22,11 @@ func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.
 // EV-24: a worker that does not answer for minutes is a problem in status; the
 // others go on.
 func TestHungWorkerIsAProblem(t *testing.T) {
-	w := newWorld(persist(1, "a"))
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	synctest.Test(t, func(t *testing.T) {
-		ports := w.ports()
+		ports := worldPorts(w)
 		ports.Heartbeats = hangingHeartbeats{w}
-		s, err := Start(testConfig(), w.saved, ports)
+		s, err := Start(testConfig(), w.Saved, ports)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,12 +39,12 @@ func TestHungWorkerIsAProblem(t *testing.T) {
 			}
 			return all[i], true
 		}
-		pass(4 * time.Minute)
+		actorstest.Advance(4 * time.Minute)
 		if p, found := problem(); found {
 			t.Errorf("after a minute: %+v", p)
 		}
-		pass(2 * time.Minute)
-		if p, found := problem(); !found || !p.Since.Equal(epoch.Add(3*time.Minute)) {
+		actorstest.Advance(2 * time.Minute)
+		if p, found := problem(); !found || !p.Since.Equal(actorstest.Epoch.Add(3*time.Minute)) {
 			t.Errorf("after three minutes: %+v, %v", p, found)
 		}
 		wantState(t, s, "a", plugin.StateRunning)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -51,25 +52,26 @@ func (r *faulted) errorf(format string, args ...any) {
 	r.faults = append(r.faults, fmt.Sprintf(format, args...))
 }
 
-// tableWorld has the plugins of the table, all of which run.
-func tableWorld() *world {
-	w := newWorld(once(100, "once")).watch()
+// tableWorld returns a world with the plugins of the table, all of which run.
+// Updates are assigned from assignAt on.
+func tableWorld(assignAt time.Duration) *actorstest.World {
+	w := actorstest.NewWorld(actorstest.Once(100, "once")).WithEvents()
 	for _, side := range []string{left, right} {
 		for _, name := range append(slices.Sorted(maps.Keys(goals)), "well") {
-			p := persist(uint64(len(w.plugins)+1), side+name)
-			w.plugins = append(w.plugins, p)
-			w.running[p.Name] = true
-			w.watched.left[p.Name] = []plugin.Process{{PID: 100 + int(p.ID), StartTicks: 1, BootID: "b"}}
+			p := actorstest.Persist(uint64(len(w.Plugins)+1), side+name)
+			w.Plugins = append(w.Plugins, p)
+			w.Running[p.Name] = true
+			w.Watched.Processes[p.Name] = []plugin.Process{{PID: 100 + int(p.ID), StartTicks: 1, BootID: "b"}}
 		}
 	}
-	w.updates = func(int) (plugin.Updates, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+	w.OnUpdateCheck = func(int) (plugin.Updates, error) {
+		w.Lock()
+		defer w.Unlock()
 		var all plugin.Updates
-		if since() < w.assignAt {
+		if actorstest.Elapsed() < assignAt {
 			return all, nil
 		}
-		for _, p := range w.plugins {
+		for _, p := range w.Plugins {
 			if strings.HasSuffix(p.Name, "-update") && p.Version != "2.0" {
 				all.Changes = append(all.Changes, offer(p.Name, "2.0"))
 			}
@@ -87,81 +89,80 @@ func tableConfig() Config {
 	return cfg
 }
 
-// keepBeating has each plugin that runs beat, but those that hang until they
-// were restarted.
-func (w *world) keepBeating(ctx context.Context, hangFrom time.Duration) {
+// keepHeartbeats writes the heartbeat of each plugin that runs, except those that
+// hang until they were restarted.
+func keepHeartbeats(ctx context.Context, w *actorstest.World, hangFrom time.Duration) {
 	for pause(ctx, 20*time.Second) {
-		w.mu.Lock()
+		w.Lock()
 		restarted := map[string]bool{}
-		for _, a := range w.did {
-			restarted[a.name] = restarted[a.name] || a.verb == "--restart"
+		for _, a := range w.Calls {
+			restarted[a.Name] = restarted[a.Name] || a.Verb == "--restart"
 		}
-		for name, runs := range w.running {
-			if hangs := strings.HasSuffix(name, "-hang") && since() >= hangFrom && !restarted[name]; runs && !hangs {
-				w.beats[name] = time.Now()
+		for name, runs := range w.Running {
+			if hangs := strings.HasSuffix(name, "-hang") && actorstest.Elapsed() >= hangFrom && !restarted[name]; runs && !hangs {
+				w.LastHeartbeat[name] = time.Now()
 			}
 		}
-		w.mu.Unlock()
+		w.Unlock()
 	}
 }
 
 // runTable runs the plugins of the table through a fault.
 func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
-	w := tableWorld()
 	from := faultFrom
 	if atStart {
 		from = 0
 	}
-	w.assignAt = from + time.Minute
+	w := tableWorld(from + time.Minute)
 	synctest.Test(t, func(t *testing.T) {
 		f.began = make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go w.keepBeating(ctx, from+time.Minute)
+		go keepHeartbeats(ctx, w, from+time.Minute)
 		if atStart {
 			f.begin()
 		}
-		s, err := Start(tableConfig(), w.saved, w.faultyPorts(f))
+		s, err := Start(tableConfig(), w.Saved, faultyPorts(w, f))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !atStart {
-			pass(from)
+			actorstest.Advance(from)
 			f.begin()
 		}
 		r.lastFault(t, s, w, f)
-		pass(faultOver)
+		actorstest.Advance(faultOver)
 		r.judgeEnd(t, s, w)
 		drainAll(t, s)
 
-		verbs := w.verbs()
-		if s, err = Start(tableConfig(), w.saved, w.ports()); err != nil { // the next process knows it all
+		verbs := countVerbs(w)
+		if s, err = Start(tableConfig(), w.Saved, worldPorts(w)); err != nil { // the next process knows it all
 			t.Fatal(err)
 		}
-		pass(15 * time.Minute)
-		if again := w.verbs(); !maps.Equal(verbs, again) {
+		actorstest.Advance(15 * time.Minute)
+		if again := countVerbs(w); !maps.Equal(verbs, again) {
 			r.errorf("the next process ran verbs: %v, before %v", again, verbs)
 		}
 		r.judgeEnd(t, s, w)
 		drainAll(t, s)
 		r.verbs = verbs
 	})
-	r.reached = w.reached(from)
-	r.faults = append(r.faults, w.twice...)
+	r.reached = goalTimes(w, from)
+	r.faults = append(r.faults, w.Violations...)
 	return r
 }
 
 // lastFault has everything happen while the fault lasts.
-func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
+func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *injected) {
 	const step = 30 * time.Second
 	orders := map[string]func(string) error{}
 	for at := time.Duration(0); at < faultLasts; at += step {
 		for _, side := range []string{left, right} {
 			switch at {
 			case time.Minute:
-				w.dieQuietly(side+"exit", true)
+				exitQuietly(w, side+"exit", true)
 			case time.Minute + step:
-				w.dieQuietly(side+"quiet", false)
+				exitQuietly(w, side+"quiet", false)
 			case 2 * time.Minute:
 				orders[side+"stop"] = func(name string) error { return s.StopPlugin(t.Context(), name) }
 				orders[side+"op"] = func(name string) error { return s.RestartPlugin(t.Context(), name) }
@@ -169,7 +170,7 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 					return s.ChangePlugin(t.Context(), plugin.Change{Kind: plugin.ChangeUpgrade, Name: name, Version: "2.0"})
 				}
 			case 2*time.Minute + step:
-				w.loseBeat(side + "hang")
+				loseHeartbeat(w, side+"hang")
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(orders)) {
@@ -180,15 +181,15 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 				r.errorf("order for %s: %v", name, err)
 			}
 		}
-		pass(step)
+		actorstest.Advance(step)
 		if may := injectors[f.method]; f.once || f.method == "" || at < 6*time.Minute || may.silent+may.passing != "" {
 			continue
 		}
 		if got := status(t, s); !tells(got, f.errno) {
-			r.errorf("at %v it is not in status: %+v, %+v", since(), got.Problems, got.Reports)
+			r.errorf("at %v it is not in status: %+v, %+v", actorstest.Elapsed(), got.Problems, got.Reports)
 		}
 	}
-	noted := w.told(plugin.EntryHost, "")
+	noted := journalCauses(w, plugin.EntryHost, "")
 	may := injectors[f.method]
 	if may.passing != "" && !slices.ContainsFunc(noted, func(e string) bool { return strings.Contains(e, f.errno) }) {
 		r.errorf("it was never in status: %s", noted)
@@ -201,7 +202,7 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *world, f *injected) {
 		}
 	}
 	r.hits = f.end()
-	pass(step)
+	actorstest.Advance(step)
 	for _, name := range slices.Sorted(maps.Keys(orders)) { // what could not be accepted before
 		if err := orders[name](name); err != nil {
 			r.errorf("order for %s is not accepted: %v", name, err)
@@ -217,50 +218,50 @@ func tells(s plugin.Snapshot, errno string) bool {
 }
 
 // dieQuietly ends a plugin; the kernel says so if it is asked to and can.
-func (w *world) dieQuietly(name string, byEvent bool) {
-	w.mu.Lock()
-	w.running[name] = false
-	delete(w.watched.left, name)
-	e := plugin.Exit{Name: name, RunID: w.watched.lives[name], At: time.Now(), CauseKnown: true, Code: 1}
-	tell := w.watched.exited
-	w.mu.Unlock()
+func exitQuietly(w *actorstest.World, name string, byEvent bool) {
+	w.Lock()
+	w.Running[name] = false
+	delete(w.Watched.Processes, name)
+	e := plugin.Exit{Name: name, RunID: w.Watched.RunIDs[name], At: time.Now(), CauseKnown: true, Code: 1}
+	tell := w.Watched.ExitFollower
+	w.Unlock()
 	if byEvent && tell != nil {
 		tell(e)
 	}
 }
 
 // loseBeat tells that a beat is overdue, where that is followed.
-func (w *world) loseBeat(name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.plugins, func(p plugin.Plugin) bool { return p.Name == name })
-	if tell := w.watched.heard; tell != nil {
-		last := w.beats[name]
-		go tell(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: w.plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
+func loseHeartbeat(w *actorstest.World, name string) {
+	w.Lock()
+	defer w.Unlock()
+	i := slices.IndexFunc(w.Plugins, func(p plugin.Plugin) bool { return p.Name == name })
+	if tell := w.Watched.HeartbeatFollower; tell != nil {
+		last := w.LastHeartbeat[name]
+		go tell(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: w.Plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
 	}
 }
 
 // verbs returns how often each verb that changes something was run of a plugin.
-func (w *world) verbs() map[string]int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func countVerbs(w *actorstest.World) map[string]int {
+	w.Lock()
+	defer w.Unlock()
 	n := map[string]int{}
-	for _, a := range w.did {
-		switch a.verb {
+	for _, a := range w.Calls {
+		switch a.Verb {
 		case "--start", "--stop", "--restart", "upgrade 2.0":
-			n[a.verb+" "+a.name]++
+			n[a.Verb+" "+a.Name]++
 		}
 	}
 	return n
 }
 
 // reached returns when each goal was reached, since from.
-func (w *world) reached(from time.Duration) map[string]time.Duration {
+func goalTimes(w *actorstest.World, from time.Duration) map[string]time.Duration {
 	all := map[string]time.Duration{}
-	for _, a := range w.did {
-		_, goal, _ := strings.Cut(a.name, "-")
-		if _, known := all[a.name]; !known && a.at >= from && a.verb == goals[goal] {
-			all[a.name] = a.at - from
+	for _, a := range w.Calls {
+		_, goal, _ := strings.Cut(a.Name, "-")
+		if _, known := all[a.Name]; !known && a.At >= from && a.Verb == goals[goal] {
+			all[a.Name] = a.At - from
 		}
 	}
 	return all
@@ -268,29 +269,29 @@ func (w *world) reached(from time.Duration) map[string]time.Duration {
 
 // judgeEnd checks that all is as it should be: with each plugin, in status, in
 // the memory, and for the control plane.
-func (r *faulted) judgeEnd(t *testing.T, s *System, w *world) {
+func (r *faulted) judgeEnd(t *testing.T, s *System, w *actorstest.World) {
 	got := status(t, s)
 	if len(got.Problems) > 0 || len(got.Blocked) > 0 {
 		r.errorf("still in status: %+v %+v", got.Problems, got.Blocked)
 	}
-	if d := got.Reports; d.Pending != 0 || d.Events != 0 || d.LastError != "" || len(w.saved.Pending) != 0 || len(w.saved.Events) != 0 {
-		r.errorf("still pending: %+v, saved %v %v", d, w.saved.Pending, w.saved.Events)
+	if d := got.Reports; d.Pending != 0 || d.Events != 0 || d.LastError != "" || len(w.Saved.Pending) != 0 || len(w.Saved.Events) != 0 {
+		r.errorf("still pending: %+v, saved %v %v", d, w.Saved.Pending, w.Saved.Events)
 	}
 	if got.Counters.Defects > 0 {
 		r.errorf("%d defects", got.Counters.Defects)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.Lock()
+	defer w.Unlock()
 	told := map[string]string{}
-	for _, report := range w.reports {
-		for _, e := range report.entries {
+	for _, report := range w.Reports {
+		for _, e := range report.Entries {
 			told[e.Name] = e.Version + " " + e.Status.String()
 		}
 	}
 	updated := map[string]string{}
-	for _, e := range w.events {
-		if e.event.ID == plugin.EventUpdate {
-			updated[e.event.Keywords["name"]] = e.event.Keywords["status"]
+	for _, e := range w.Events {
+		if e.Event.ID == plugin.EventUpdate {
+			updated[e.Event.Keywords["name"]] = e.Event.Keywords["status"]
 		}
 	}
 	for _, v := range got.Plugins {
@@ -314,8 +315,8 @@ func (r *faulted) judgeEnd(t *testing.T, s *System, w *world) {
 			r.errorf("how the change of %s ended was not told", v.Name)
 		}
 	}
-	if len(got.Plugins) != len(w.plugins) {
-		r.errorf("%d plugins in status, want %d", len(got.Plugins), len(w.plugins))
+	if len(got.Plugins) != len(w.Plugins) {
+		r.errorf("%d plugins in status, want %d", len(got.Plugins), len(w.Plugins))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -116,39 +117,39 @@ func (f *injected) follow(ctx context.Context, method string, do func(context.Co
 // it could not read.
 type (
 	faultyManager struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 	faultyWatcher struct {
-		exits
+		actorstest.Watcher
 		f *injected
 	}
 	faultyPulses struct {
-		pulses
+		actorstest.HeartbeatEvents
 		f *injected
 	}
 	faultyOthers struct {
-		*otherPrograms
+		*actorstest.OtherPrograms
 		f *injected
 	}
 	faultyHeartbeats struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 	faultyControlPlane struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 	faultyMemory struct {
-		*world
+		*actorstest.World
 		f *injected
 	}
 )
 
-func (w *world) faultyPorts(f *injected) Ports {
-	p := w.ports()
+func faultyPorts(w *actorstest.World, f *injected) Ports {
+	p := worldPorts(w)
 	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
-	p.Watcher, p.HeartbeatEvents, p.OtherPrograms = faultyWatcher{exits{w}, f}, faultyPulses{pulses{w}, f}, faultyOthers{w.beside(), f}
+	p.Watcher, p.HeartbeatEvents, p.OtherPrograms = faultyWatcher{w.Watcher(), f}, faultyPulses{w.HeartbeatEvents(), f}, faultyOthers{w.WithOtherPrograms(), f}
 	return p
 }
 
@@ -156,7 +157,7 @@ func (m faultyManager) List(ctx context.Context) (plugin.List, error) {
 	if err := m.f.call("Manager.List")(""); err != nil {
 		return plugin.List{}, fmt.Errorf("read plugin database: %w", err)
 	}
-	return m.world.List(ctx)
+	return m.World.List(ctx)
 }
 
 func (m faultyManager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
@@ -169,34 +170,34 @@ func (m faultyManager) Probe(ctx context.Context, ps []plugin.Plugin, each func(
 			well = append(well, p)
 		}
 	}
-	return m.world.Probe(ctx, well, each)
+	return m.World.Probe(ctx, well, each)
 }
 
 func (m faultyManager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
-	return m.f.probe("Manager.Check", p, func() plugin.Probe { return m.world.Check(ctx, p) })
+	return m.f.probe("Manager.Check", p, func() plugin.Probe { return m.World.Check(ctx, p) })
 }
 
 func (m faultyManager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
-	return m.f.probe("Manager.ConfirmStart", p, func() plugin.Probe { return m.world.ConfirmStart(ctx, p) })
+	return m.f.probe("Manager.ConfirmStart", p, func() plugin.Probe { return m.World.ConfirmStart(ctx, p) })
 }
 
 func (m faultyManager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.f.outcome("Manager.Start", p, func() plugin.Outcome { return m.world.Start(ctx, p) })
+	return m.f.outcome("Manager.Start", p, func() plugin.Outcome { return m.World.Start(ctx, p) })
 }
 
 func (m faultyManager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.f.outcome("Manager.Stop", p, func() plugin.Outcome { return m.world.Stop(ctx, p) })
+	return m.f.outcome("Manager.Stop", p, func() plugin.Outcome { return m.World.Stop(ctx, p) })
 }
 
 func (m faultyManager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.f.outcome("Manager.Restart", p, func() plugin.Outcome { return m.world.Restart(ctx, p) })
+	return m.f.outcome("Manager.Restart", p, func() plugin.Outcome { return m.World.Restart(ctx, p) })
 }
 
 func (m faultyManager) Fetch(ctx context.Context, c plugin.Change) error {
 	if err := m.f.call("Manager.Fetch")(c.Name); err != nil {
 		return fmt.Errorf("fetch package: %w", err)
 	}
-	return m.world.Fetch(ctx, c)
+	return m.World.Fetch(ctx, c)
 }
 
 func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugin.ChangePermit) plugin.ChangeResult {
@@ -205,7 +206,7 @@ func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugi
 		failed.HostFault = true
 		return failed
 	}
-	return m.world.Change(ctx, c, permit)
+	return m.World.Change(ctx, c, permit)
 }
 
 func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
@@ -217,38 +218,38 @@ func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plu
 		}
 		well = append(well, t)
 	}
-	return w.exits.Adopt(ctx, well)
+	return w.Watcher.Adopt(ctx, well)
 }
 
 func (w faultyWatcher) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	return w.f.follow(ctx, "Watcher.Follow", func(ctx context.Context) error {
-		defer w.set(func() { w.watched.exited = nil })
-		return w.exits.Follow(ctx, exited)
+		defer w.Set(func() { w.Watched.ExitFollower = nil })
+		return w.Watcher.Follow(ctx, exited)
 	})
 }
 
 func (w faultyWatcher) FollowLeaves(ctx context.Context) error {
-	return w.f.follow(ctx, "Watcher.FollowLeaves", w.exits.FollowLeaves)
+	return w.f.follow(ctx, "Watcher.FollowLeaves", w.Watcher.FollowLeaves)
 }
 
 func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
 	return p.f.follow(ctx, "Pulses.Follow", func(ctx context.Context) error {
-		defer p.set(func() { p.watched.heard = nil })
-		return p.pulses.Follow(ctx, heard)
+		defer p.Set(func() { p.Watched.HeartbeatFollower = nil })
+		return p.HeartbeatEvents.Follow(ctx, heard)
 	})
 }
 
 func (o faultyOthers) FollowLocks(ctx context.Context, freed func(string)) error {
-	return o.f.follow(ctx, "Others.FollowLocks", func(ctx context.Context) error { return o.otherPrograms.FollowLocks(ctx, freed) })
+	return o.f.follow(ctx, "Others.FollowLocks", func(ctx context.Context) error { return o.OtherPrograms.FollowLocks(ctx, freed) })
 }
 
 func (o faultyOthers) FollowRecords(ctx context.Context, changed func()) error {
-	return o.f.follow(ctx, "Others.FollowRecords", func(ctx context.Context) error { return o.otherPrograms.FollowRecords(ctx, changed) })
+	return o.f.follow(ctx, "Others.FollowRecords", func(ctx context.Context) error { return o.OtherPrograms.FollowRecords(ctx, changed) })
 }
 
 func (h faultyHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
 	fails := h.f.call("Heartbeats.Read")
-	beats := h.world.Read(ctx, ps, now)
+	beats := h.World.Read(ctx, ps, now)
 	for i, p := range ps {
 		if err := fails(p.Name); err != nil {
 			beats[i] = plugin.Heartbeat{Plugin: p, Found: true, Err: err, HostFault: true}
@@ -261,28 +262,28 @@ func (c faultyControlPlane) Report(ctx context.Context, r plugin.Report) (plugin
 	if err := c.f.call("ControlPlane.Report")(""); err != nil {
 		return plugin.Answer{}, fmt.Errorf("send report: socket: %w", err)
 	}
-	return c.world.Report(ctx, r)
+	return c.World.Report(ctx, r)
 }
 
 func (c faultyControlPlane) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	if err := c.f.call("ControlPlane.CheckUpdates")(""); err != nil {
 		return plugin.Updates{}, fmt.Errorf("check for updates: socket: %w", err)
 	}
-	return c.world.CheckUpdates(ctx, ps)
+	return c.World.CheckUpdates(ctx, ps)
 }
 
 func (c faultyControlPlane) Send(ctx context.Context, e plugin.Event) error {
 	if err := c.f.call("ControlPlane.Send")(""); err != nil {
 		return fmt.Errorf("send event: socket: %w", err)
 	}
-	return c.world.Send(ctx, e)
+	return c.World.Send(ctx, e)
 }
 
 func (m faultyMemory) Save(c plugin.Changes) error {
 	if err := m.f.call("Memory.Save")(""); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
-	return m.world.Save(c)
+	return m.World.Save(c)
 }
 
 // injector says what a fault of a method may lead to.

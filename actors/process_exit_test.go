@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
@@ -16,17 +17,17 @@ func TestProcessExit(t *testing.T) {
 	t.Run("EV-23 the plugin says that it does not run: restarted at once", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
-			w.set(func() { w.did, w.running["a"] = nil, false })
-			w.losePart(helper, "a")
-			if got := w.when("--status", "a"); len(got) == 0 || got[0] != settled {
+			actorstest.Advance(settled)
+			w.Set(func() { w.Calls, w.Running["a"] = nil, false })
+			w.ExitProcess(helper, "a")
+			if got := w.CallTimes("--status", "a"); len(got) == 0 || got[0] != settled {
 				t.Errorf("asked at %v", got)
 			}
-			pass(time.Second)
-			if got := w.when("--start", "a"); len(got) != 1 || got[0] > settled+time.Second {
+			actorstest.Advance(time.Second)
+			if got := w.CallTimes("--start", "a"); len(got) != 1 || got[0] > settled+time.Second {
 				t.Errorf("started at %v", got)
 			}
-			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001 killed by SIGKILL, others live on | ask --status"}) {
+			if got := journalCauses(w, plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001 killed by SIGKILL, others live on | ask --status"}) {
 				t.Errorf("journal %q", got)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
@@ -35,11 +36,11 @@ func TestProcessExit(t *testing.T) {
 	t.Run("EV-23 it says that it runs: nothing else is done", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
-			w.set(func() { w.did = nil })
-			w.losePart(helper, "a")
-			pass(10 * time.Second)
-			if asked, started := w.count("--status", "a"), w.count("--start", "a"); asked != 1 || started != 0 {
+			actorstest.Advance(settled)
+			w.Set(func() { w.Calls = nil })
+			w.ExitProcess(helper, "a")
+			actorstest.Advance(10 * time.Second)
+			if asked, started := w.CountCalls("--status", "a"), w.CountCalls("--start", "a"); asked != 1 || started != 0 {
 				t.Errorf("asked %d times, started %d times", asked, started)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
@@ -48,30 +49,30 @@ func TestProcessExit(t *testing.T) {
 	t.Run("EV-23 EV-26 a --status that was asked for before does not count", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
-			w.set(func() { w.probeTime["a"] = 10 * time.Second })
-			pass(13*minute + 5*time.Second) // the scan of 16 min is under way
-			w.set(func() { w.did = nil })
-			w.losePart(helper, "a")
-			pass(6 * time.Second) // it has answered that the plugin runs
-			w.set(func() { w.running["a"] = false })
-			pass(30 * time.Second)
-			if got := w.count("--start", "a"); got != 1 {
-				t.Errorf("started %d times, did %v", got, w.did)
+			actorstest.Advance(settled)
+			w.Set(func() { w.ProbeTime["a"] = 10 * time.Second })
+			actorstest.Advance(13*minute + 5*time.Second) // the scan of 16 min is under way
+			w.Set(func() { w.Calls = nil })
+			w.ExitProcess(helper, "a")
+			actorstest.Advance(6 * time.Second) // it has answered that the plugin runs
+			w.Set(func() { w.Running["a"] = false })
+			actorstest.Advance(30 * time.Second)
+			if got := w.CountCalls("--start", "a"); got != 1 {
+				t.Errorf("started %d times, did %v", got, w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
 	t.Run("EV-23 of what was just started: asked when the start has ended", func(t *testing.T) {
 		w := watchedWorld("a")
-		w.probeTime["a"] = time.Second
+		w.ProbeTime["a"] = time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(minute + 1500*time.Millisecond) // the scan said no, it was started, --status is asked
-			w.losePart(helper, "a")
-			w.set(func() { w.did = nil })
-			pass(5 * time.Second)
-			if got := w.count("--status", "a"); got != 1 {
-				t.Errorf("asked %d times, did %v", got, w.did)
+			actorstest.Advance(minute + 1500*time.Millisecond) // the scan said no, it was started, --status is asked
+			w.ExitProcess(helper, "a")
+			w.Set(func() { w.Calls = nil })
+			actorstest.Advance(5 * time.Second)
+			if got := w.CountCalls("--status", "a"); got != 1 {
+				t.Errorf("asked %d times, did %v", got, w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -79,16 +80,16 @@ func TestProcessExit(t *testing.T) {
 	t.Run("EV-14 EV-23 of what an operator stopped: nothing", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
+			actorstest.Advance(settled)
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
-			w.set(func() { w.did = nil })
-			w.losePart(helper, "a")
-			pass(10 * time.Second)
-			if len(w.did) > 0 {
-				t.Errorf("did %v", w.did)
+			actorstest.Advance(time.Second)
+			w.Set(func() { w.Calls = nil })
+			w.ExitProcess(helper, "a")
+			actorstest.Advance(10 * time.Second)
+			if len(w.Calls) > 0 {
+				t.Errorf("did %v", w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})

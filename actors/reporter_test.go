@@ -9,20 +9,23 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-func testReporter(w *world) *actor.Props { return newReporter(w, w, rand.New(rand.NewPCG(1, 1))) }
+func testReporter(w *actorstest.World) *actor.Props {
+	return newReporter(w, w, rand.New(rand.NewPCG(1, 1)))
+}
 
 func reportOf(gen uint64) messages.Report {
 	return messages.Report{Gen: gen, Report: plugin.Report{Entries: []plugin.ReportEntry{{Name: "a"}}}}
 }
 
 // sentAt is when reports were sent.
-func (w *world) sentAt() (at []time.Duration) {
-	for _, r := range w.takeReports() {
-		at = append(at, r.at)
+func reportTimes(w *actorstest.World) (at []time.Duration) {
+	for _, r := range w.TakeReports() {
+		at = append(at, r.At)
 	}
 	return at
 }
@@ -79,25 +82,25 @@ func TestReporterBackoff(t *testing.T) {
 	t.Run("SC-17 newer reports during an outage do not begin the backoff anew", func(t *testing.T) {
 		for name, latency := range map[string]time.Duration{"one waits": 0, "one is on the wire": 7 * time.Second} {
 			t.Run(name, func(t *testing.T) {
-				w := newWorld()
-				w.answer, w.latency = failing(1<<30, &plugin.HTTPError{Code: 503}), latency
-				withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+				w := actorstest.NewWorld()
+				w.OnReport, w.Latency = failing(1<<30, &plugin.HTTPError{Code: 503}), latency
+				withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 					for gen := range uint64(1200) {
 						order(reportOf(gen))
-						pass(3 * time.Second)
+						actorstest.Advance(3 * time.Second)
 					}
-					at := w.sentAt()
+					at := reportTimes(w)
 					if len(at) < 15 || len(at) > 25 {
 						t.Errorf("%d requests in an hour, at %v", len(at), at)
 					}
 					if latency == 0 {
 						wantBackoff(t, at)
 					}
-					got := parent.take()
-					if f := of[messages.ReportFailed](got); len(f) == 0 || f[len(f)-1].Try != len(f) || f[len(f)-1].NextTry.IsZero() {
+					got := parent.Take()
+					if f := actorstest.Messages[messages.ReportFailed](got); len(f) == 0 || f[len(f)-1].Try != len(f) || f[len(f)-1].NextTry.IsZero() {
 						t.Errorf("%d failed, the last one %+v", len(f), f[len(f)-1])
 					}
-					if r := of[messages.ReportReplaced](got); len(r) != 1199 {
+					if r := actorstest.Messages[messages.ReportReplaced](got); len(r) != 1199 {
 						t.Errorf("%d replaced", len(r))
 					}
 				})
@@ -105,46 +108,46 @@ func TestReporterBackoff(t *testing.T) {
 		}
 	})
 	t.Run("SC-17 a success resets the backoff: the next one goes at once, and so does one that is on its way", func(t *testing.T) {
-		w := newWorld()
-		w.answer = failing(8, errAway)
-		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+		w := actorstest.NewWorld()
+		w.OnReport = failing(8, errAway)
+		withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(reportOf(1))
-			pass(20 * time.Minute)
-			wantBackoff(t, w.sentAt())
-			if d := of[messages.ReportDelivered](parent.take()); len(d) != 1 || d[0].Gen != 1 {
+			actorstest.Advance(20 * time.Minute)
+			wantBackoff(t, reportTimes(w))
+			if d := actorstest.Messages[messages.ReportDelivered](parent.Take()); len(d) != 1 || d[0].Gen != 1 {
 				t.Fatalf("delivered %v", d)
 			}
-			w.set(func() { w.latency, w.answer = 4*time.Second, nil })
+			w.Set(func() { w.Latency, w.OnReport = 4*time.Second, nil })
 			order(reportOf(2))
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			order(reportOf(3))
-			pass(10 * time.Second)
-			w.set(func() { w.answer = failing(1<<30, errAway) })
+			actorstest.Advance(10 * time.Second)
+			w.Set(func() { w.OnReport = failing(1<<30, errAway) })
 			order(reportOf(4))
-			pass(20 * time.Second)
+			actorstest.Advance(20 * time.Second)
 			base := 20 * time.Minute
-			at := w.sentAt()
+			at := reportTimes(w)
 			if len(at) < 4 || !slices.Equal(at[:3], []time.Duration{base, base + 4*time.Second, base + 11*time.Second}) {
 				t.Fatalf("sent at %v", at)
 			}
-			if gap := at[3] - at[2] - w.latency; gap > 3*time.Second {
+			if gap := at[3] - at[2] - w.Latency; gap > 3*time.Second {
 				t.Errorf("the first failure since was tried again after %v", gap)
 			}
 		})
 	})
 	t.Run("SC-17 Retry-After is honoured by newer reports, up to an hour", func(t *testing.T) {
 		for wish, want := range map[time.Duration]time.Duration{10 * time.Minute: 10 * time.Minute, 5 * time.Hour: time.Hour} {
-			w := newWorld()
-			w.answer = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: wish})
-			withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+			w := actorstest.NewWorld()
+			w.OnReport = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: wish})
+			withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 				order(reportOf(1))
-				pass(time.Minute)
+				actorstest.Advance(time.Minute)
 				order(reportOf(2))
-				pass(2 * time.Hour)
-				if at := w.sentAt(); !slices.Equal(at, []time.Duration{0, want}) {
+				actorstest.Advance(2 * time.Hour)
+				if at := reportTimes(w); !slices.Equal(at, []time.Duration{0, want}) {
 					t.Errorf("sent at %v, want the second at %v", at, want)
 				}
-				if d := of[messages.ReportDelivered](parent.take()); len(d) != 1 || d[0].Gen != 2 {
+				if d := actorstest.Messages[messages.ReportDelivered](parent.Take()); len(d) != 1 || d[0].Gen != 2 {
 					t.Errorf("delivered %v", d)
 				}
 			})
@@ -154,41 +157,41 @@ func TestReporterBackoff(t *testing.T) {
 
 func TestReporterRefusal(t *testing.T) {
 	t.Run("SC-20 a final refusal gives the report up, and newer ones do not go at full speed", func(t *testing.T) {
-		w := newWorld()
-		w.answer = failing(1<<30, &plugin.HTTPError{Code: 403})
-		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+		w := actorstest.NewWorld()
+		w.OnReport = failing(1<<30, &plugin.HTTPError{Code: 403})
+		withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(reportOf(1))
-			pass(time.Hour)
-			f := of[messages.ReportFailed](parent.take())
-			if len(f) != 1 || !f[0].NextTry.IsZero() || len(w.sentAt()) != 1 {
+			actorstest.Advance(time.Hour)
+			f := actorstest.Messages[messages.ReportFailed](parent.Take())
+			if len(f) != 1 || !f[0].NextTry.IsZero() || len(reportTimes(w)) != 1 {
 				t.Errorf("failed %+v", f)
 			}
 			for gen := range uint64(1200) {
 				order(reportOf(2 + gen))
-				pass(3 * time.Second)
+				actorstest.Advance(3 * time.Second)
 			}
-			if at := w.sentAt(); len(at) < 15 || len(at) > 25 {
+			if at := reportTimes(w); len(at) < 15 || len(at) > 25 {
 				t.Errorf("%d requests in an hour", len(at))
 			}
 		})
 	})
 	t.Run("LR-04 the final refusal of an event does not delay the next event", func(t *testing.T) {
-		w := newWorld()
-		w.eventErr = func(n int) error {
+		w := actorstest.NewWorld()
+		w.OnEvent = func(n int) error {
 			if n == 3 {
 				return nil
 			}
 			return &plugin.HTTPError{Code: 413}
 		}
-		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			for gen := range uint64(3) {
 				order(messages.SendEvent{Gen: gen})
 			}
-			got := parent.take()
-			if f := of[messages.EventFailed](got); len(f) != 2 || !f[1].NextTry.IsZero() {
+			got := parent.Take()
+			if f := actorstest.Messages[messages.EventFailed](got); len(f) != 2 || !f[1].NextTry.IsZero() {
 				t.Errorf("failed %+v", f)
 			}
-			if d := of[messages.EventDelivered](got); len(d) != 1 || d[0].Gen != 2 {
+			if d := actorstest.Messages[messages.EventDelivered](got); len(d) != 1 || d[0].Gen != 2 {
 				t.Errorf("delivered %+v", d)
 			}
 		})
@@ -197,52 +200,52 @@ func TestReporterRefusal(t *testing.T) {
 
 func TestReporter(t *testing.T) {
 	t.Run("a report that a newer one replaced is given up by name", func(t *testing.T) {
-		w := newWorld()
-		w.answer, w.latency = failing(1<<30, errAway), 3*time.Second
-		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+		w := actorstest.NewWorld()
+		w.OnReport, w.Latency = failing(1<<30, errAway), 3*time.Second
+		withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(reportOf(1))
-			pass(time.Second) // 1 is on the wire
+			actorstest.Advance(time.Second) // 1 is on the wire
 			order(reportOf(2))
 			order(reportOf(3)) // in the place of 2, which was never sent
-			pass(time.Second)
-			if got := of[messages.ReportReplaced](parent.take()); len(got) != 1 || got[0].Gen != 2 {
+			actorstest.Advance(time.Second)
+			if got := actorstest.Messages[messages.ReportReplaced](parent.Take()); len(got) != 1 || got[0].Gen != 2 {
 				t.Errorf("replaced %v", got)
 			}
-			pass(8 * time.Second) // 1 has failed, 3 follows 2 s later and fails
-			got := parent.take()
-			if r := of[messages.ReportReplaced](got); len(r) != 1 || r[0].Gen != 1 {
+			actorstest.Advance(8 * time.Second) // 1 has failed, 3 follows 2 s later and fails
+			got := parent.Take()
+			if r := actorstest.Messages[messages.ReportReplaced](got); len(r) != 1 || r[0].Gen != 1 {
 				t.Errorf("replaced %v", r)
 			}
-			f := of[messages.ReportFailed](got)
+			f := actorstest.Messages[messages.ReportFailed](got)
 			if len(f) != 2 || f[0].Gen != 1 || f[1].Gen != 3 || f[1].Try != 2 || f[1].NextTry.IsZero() {
 				t.Errorf("failed %v", f)
 			}
 			order(reportOf(4)) // 3 waits for its next try
-			if r := of[messages.ReportReplaced](parent.take()); len(r) != 1 || r[0].Gen != 3 {
+			if r := actorstest.Messages[messages.ReportReplaced](parent.Take()); len(r) != 1 || r[0].Gen != 3 {
 				t.Errorf("replaced %v", r)
 			}
-			pass(20 * time.Second)
-			if f := of[messages.ReportFailed](parent.take()); len(f) == 0 || f[0].Gen != 4 || f[0].Try != 3 {
+			actorstest.Advance(20 * time.Second)
+			if f := actorstest.Messages[messages.ReportFailed](parent.Take()); len(f) == 0 || f[0].Gen != 4 || f[0].Try != 3 {
 				t.Errorf("failed %v", f)
 			}
 		})
 	})
 	t.Run("a panic counts as a failed try, and stopped it sends nothing more", func(t *testing.T) {
-		w := newWorld()
-		w.answer = func(n int) (plugin.Answer, error) {
+		w := actorstest.NewWorld()
+		w.OnReport = func(n int) (plugin.Answer, error) {
 			if n == 1 {
 				panic("bug")
 			}
 			return plugin.Answer{}, errAway
 		}
-		withWorker(t, testReporter(w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(reportOf(1))
-			pass(3 * time.Second)
-			if f := of[messages.ReportFailed](parent.take()); len(f) != 2 || f[0].Try != 1 || f[1].Try != 2 {
+			actorstest.Advance(3 * time.Second)
+			if f := actorstest.Messages[messages.ReportFailed](parent.Take()); len(f) != 2 || f[0].Try != 1 || f[1].Try != 2 {
 				t.Errorf("failed %+v", f)
 			}
 		})
-		if n := w.asked; n != 2 {
+		if n := w.ReportCount; n != 2 {
 			t.Errorf("%d requests", n)
 		}
 	})

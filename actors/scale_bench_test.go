@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
@@ -81,7 +82,7 @@ type scaled struct {
 func newScaled(b *testing.B, n int, delivers bool) *scaled {
 	s := &scaled{started: make(chan struct{}, 2*n)}
 	for i := range n {
-		s.list.Plugins = append(s.list.Plugins, persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i)))
+		s.list.Plugins = append(s.list.Plugins, actorstest.Persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i)))
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -92,7 +93,7 @@ func newScaled(b *testing.B, n int, delivers bool) *scaled {
 		return actor.PropsFromFunc(func(c actor.Context) { f(c, c.Message()) })
 	}
 	system, err := start(cfg, plugin.Memory{}, Ports{
-		Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log, Watcher: exits{},
+		Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log, Watcher: actorstest.Watcher{},
 	}, workerProps{
 		inventory: answer(func(c actor.Context, m any) {
 			if m, ok := m.(messages.CollectInventory); ok {

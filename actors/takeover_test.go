@@ -6,15 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
 // inherited is a world in which "a" was left running by an earlier life.
-func inherited() *world {
+func inherited() *actorstest.World {
 	w := watchedWorld("a")
-	w.saved.Restarts["a"] = plugin.RestartRecord{Last: plugin.Moment{Wall: epoch.Add(-time.Hour)}, RunningSince: plugin.Moment{Wall: epoch.Add(-time.Hour)}}
-	w.running["a"] = true
-	w.watched.left["a"] = []plugin.Process{{PID: 50, StartTicks: 7, BootID: "b"}}
+	w.Saved.Restarts["a"] = plugin.RestartRecord{Last: plugin.Moment{Wall: actorstest.Epoch.Add(-time.Hour)}, RunningSince: plugin.Moment{Wall: actorstest.Epoch.Add(-time.Hour)}}
+	w.Running["a"] = true
+	w.Watched.Processes["a"] = []plugin.Process{{PID: 50, StartTicks: 7, BootID: "b"}}
 	return w
 }
 
@@ -22,10 +23,10 @@ func inherited() *world {
 func TestCutShort(t *testing.T) {
 	t.Run("EV-14 a stop that was accepted and not carried out is made up for", func(t *testing.T) {
 		w := inherited()
-		w.saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, StopPending: true, Cause: "stopped by an operator"}
+		w.Saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, StopPending: true, Cause: "stopped by an operator"}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
-			if stops, starts := w.count("--stop", "a"), w.count("--start", "a"); stops != 1 || starts != 0 {
+			actorstest.Advance(time.Second)
+			if stops, starts := w.CountCalls("--stop", "a"), w.CountCalls("--start", "a"); stops != 1 || starts != 0 {
 				t.Errorf("%d stops, %d starts", stops, starts)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
@@ -34,58 +35,58 @@ func TestCutShort(t *testing.T) {
 	t.Run("EV-07 started while it runs: nothing is started, and it is known as before", func(t *testing.T) {
 		w := inherited()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			if err := s.StartPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
-			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{50}) || w.count("--start", "a") != 0 {
+			actorstest.Advance(time.Second)
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{50}) || w.CountCalls("--start", "a") != 0 {
 				t.Errorf("%+v", v)
 			}
 		})
 	})
 	t.Run("EV-07 a start under way is no failure, and comes to its end", func(t *testing.T) {
 		w := inherited()
-		w.running["a"] = false // it does not say so yet
+		w.Running["a"] = false // it does not say so yet
 		cfg := testConfig()
 		cfg.FirstRun.Scan = 0
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			v := view(t, s, "a")
-			if v.State != plugin.StateRunning || v.Failures != 0 || w.count("--start", "a") != 1 {
+			if v.State != plugin.StateRunning || v.Failures != 0 || w.CountCalls("--start", "a") != 1 {
 				t.Errorf("%+v", v)
 			}
-			if got := shorts(w.takeReports()); slices.Contains(got, "a=failed") {
+			if got := actorstest.ReportTexts(w.TakeReports()); slices.Contains(got, "a=failed") {
 				t.Errorf("reports %q", got)
 			}
 		})
 	})
 	t.Run("EV-07 EV-01 what another program started is found when --status says that it runs, and watched", func(t *testing.T) {
 		w := watchedWorld("a", "b")
-		w.running["a"] = true
-		w.watched.outside = map[string][]plugin.Process{"a": {{PID: 70, StartTicks: 7, BootID: "b"}}}
+		w.Running["a"] = true
+		w.Watched.External = map[string][]plugin.Process{"a": {{PID: 70, StartTicks: 7, BootID: "b"}}}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(minute + 10*time.Second) // the first scan
-			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{70}) || w.count("--start", "a") != 0 {
+			actorstest.Advance(minute + 10*time.Second) // the first scan
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{70}) || w.CountCalls("--start", "a") != 0 {
 				t.Errorf("%+v", v)
 			}
-			w.set(func() { w.watched.outside = nil })
-			at := since()
-			w.die(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
-			pass(time.Second)
-			asked, started := w.when("--status", "a"), w.when("--start", "a")
+			w.Set(func() { w.Watched.External = nil })
+			at := actorstest.Elapsed()
+			w.ExitPlugins(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
+			actorstest.Advance(time.Second)
+			asked, started := w.CallTimes("--status", "a"), w.CallTimes("--start", "a")
 			if len(started) != 1 || started[0] != at || !slices.Contains(asked, at) {
 				t.Errorf("exited at %v, asked at %v, started at %v", at, asked, started)
 			}
 			// A plugin that another program has replaced by then is not started,
 			// and that is found.
-			w.set(func() { w.watched.outside = map[string][]plugin.Process{"a": {{PID: 71, StartTicks: 8, BootID: "b"}}} })
-			w.set(func() { w.says = map[string]plugin.Status{"a": plugin.StatusRunning} })
-			pass(2 * minute) // it is healthy
-			w.die(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
-			pass(3 * time.Second) // it is asked again for 2 s
-			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{71}) || w.count("--start", "a") != 1 {
-				t.Errorf("%+v after %d starts", v, w.count("--start", "a"))
+			w.Set(func() { w.Watched.External = map[string][]plugin.Process{"a": {{PID: 71, StartTicks: 8, BootID: "b"}}} })
+			w.Set(func() { w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning} })
+			actorstest.Advance(2 * minute) // it is healthy
+			w.ExitPlugins(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
+			actorstest.Advance(3 * time.Second) // it is asked again for 2 s
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{71}) || w.CountCalls("--start", "a") != 1 {
+				t.Errorf("%+v after %d starts", v, w.CountCalls("--start", "a"))
 			}
 		})
 	})
@@ -95,13 +96,13 @@ func TestCutShort(t *testing.T) {
 			names = append(names, fmt.Sprintf("p%d", i))
 		}
 		w := watchedWorld(names...)
-		w.watched.reach = 2
+		w.Watched.AdoptLimit = 2
 		for i, name := range names {
-			w.running[name] = true
-			w.watched.left[name] = []plugin.Process{{PID: 50 + i, StartTicks: 7, BootID: "b"}}
+			w.Running[name] = true
+			w.Watched.Processes[name] = []plugin.Process{{PID: 50 + i, StartTicks: 7, BootID: "b"}}
 		}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(2 * minute) // one scan
+			actorstest.Advance(2 * minute) // one scan
 			for i, name := range names {
 				if v := view(t, s, name); !slices.Equal(v.PIDs, []int{50 + i}) || v.Watch != plugin.WatchCgroup {
 					t.Errorf("%+v", v)
@@ -112,13 +113,13 @@ func TestCutShort(t *testing.T) {
 	t.Run("EV-07 what a plugin runs as by now is looked for at each scan", func(t *testing.T) {
 		w := inherited()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
-			w.set(func() { w.watched.left["a"] = []plugin.Process{{PID: 51, StartTicks: 8, BootID: "b"}} })
-			pass(20 * minute)
+			actorstest.Advance(time.Second)
+			w.Set(func() { w.Watched.Processes["a"] = []plugin.Process{{PID: 51, StartTicks: 8, BootID: "b"}} })
+			actorstest.Advance(20 * minute)
 			if v := view(t, s, "a"); !slices.Equal(v.PIDs, []int{51}) || v.Watch != plugin.WatchCgroup {
 				t.Errorf("%+v", v)
 			}
-			if got := w.saved.Restarts["a"].Processes; len(got) != 1 || got[0].PID != 51 {
+			if got := w.Saved.Restarts["a"].Processes; len(got) != 1 || got[0].PID != 51 {
 				t.Errorf("remembered %v", got)
 			}
 		})
@@ -147,18 +148,18 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 	for _, test := range tests {
 		t.Run("UP-12 "+test.name, func(t *testing.T) {
 			w := watchedWorld("a")
-			w.running["a"], w.startTime["a"] = !test.dead, 0
-			w.saved.Restarts["a"] = plugin.RestartRecord{Requested: test.request}
+			w.Running["a"], w.VerbTime["a"] = !test.dead, 0
+			w.Saved.Restarts["a"] = plugin.RestartRecord{Requested: test.request}
 			done := map[string]int{}
-			w.upgrade = func(c plugin.Change) plugin.ChangeResult {
-				p := persist(1, "a")
-				w.set(func() { done[c.Kind.String()]++ })
+			w.OnChange = func(c plugin.Change) plugin.ChangeResult {
+				p := actorstest.Persist(1, "a")
+				w.Set(func() { done[c.Kind.String()]++ })
 				if c.Kind == plugin.ChangeRemove {
 					p.Removed = true
-					w.set(func() { w.plugins = nil })
+					w.Set(func() { w.Plugins = nil })
 					return plugin.ChangeResult{Plugin: p, Status: plugin.StatusRemoved}
 				}
-				w.set(func() { w.running["a"] = true })
+				w.Set(func() { w.Running["a"] = true })
 				return plugin.ChangeResult{Plugin: p, Previous: "0.9", Status: plugin.StatusRunning}
 			}
 			cfg := testConfig()
@@ -168,12 +169,12 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 			}
 			for process := range 2 { // the second does nothing
 				inBubble(t, w, cfg, func(t *testing.T, s *System) {
-					pass(20 * time.Minute)
-					if got := done[test.verb] + w.count(test.verb, "a"); got != test.want {
+					actorstest.Advance(20 * time.Minute)
+					if got := done[test.verb] + w.CountCalls(test.verb, "a"); got != test.want {
 						t.Errorf("after process %d: %s %d times, want %d", process+1, test.verb, got, test.want)
 					}
 				})
-				if r := w.saved.Restarts["a"].Requested; r != plugin.RequestNone {
+				if r := w.Saved.Restarts["a"].Requested; r != plugin.RequestNone {
 					t.Errorf("after process %d: %q is still saved", process+1, r)
 				}
 				cfg.UnfinishedChanges = nil

@@ -7,46 +7,47 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
 // scansAt is when the scans of a run happened, told by the probes of one plugin.
-func scansAt(w *world, name string) []time.Duration { return w.when("--status", name) }
+func scansAt(w *actorstest.World, name string) []time.Duration { return w.CallTimes("--status", name) }
 
 func TestTimersOfWorkUnderWay(t *testing.T) {
 	t.Run("TM-01 a scan that is due while one runs is skipped and counted", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		cfg := testConfig()
 		cfg.FirstRun.Pull = 1000 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(time.Second)
-			w.set(func() { w.listTime = 40 * time.Minute }) // the database does not answer
-			pass(40 * time.Minute)
+			actorstest.Advance(time.Second)
+			w.Set(func() { w.ListTime = 40 * time.Minute }) // the database does not answer
+			actorstest.Advance(40 * time.Minute)
 			got := status(t, s)
 			if got.Timers[0].Skipped != 2 || got.Counters.TimersSkipped != 2 {
 				t.Errorf("skipped %+v", got.Timers[0])
 			}
-			w.set(func() { w.listTime = 0 })
-			pass(15 * time.Minute)
-			if n := w.count("--status", "a"); n != 1 { // nothing was queued
+			w.Set(func() { w.ListTime = 0 })
+			actorstest.Advance(15 * time.Minute)
+			if n := w.CountCalls("--status", "a"); n != 1 { // nothing was queued
 				t.Errorf("%d probes", n)
 			}
-			pass(2 * time.Minute)
-			if n := w.count("--status", "a"); n != 2 { // an interval after the report at 41 min was answered
+			actorstest.Advance(2 * time.Minute)
+			if n := w.CountCalls("--status", "a"); n != 2 { // an interval after the report at 41 min was answered
 				t.Errorf("%d probes", n)
 			}
 		})
 	})
 	t.Run("TM-01 a hung --status holds up neither the next scans nor other plugins", func(t *testing.T) {
-		w := newWorld(persist(1, "a"), persist(2, "b"))
-		w.plugins[0].Timeout = time.Hour
-		w.probeTime["a"] = time.Hour
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
+		w.Plugins[0].Timeout = time.Hour
+		w.ProbeTime["a"] = time.Hour
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(40 * time.Minute)
+			actorstest.Advance(40 * time.Minute)
 			if got := status(t, s); got.Timers[0].Skipped != 0 || got.Counters.Scans != 3 {
 				t.Errorf("skipped %+v, %d scans", got.Timers[0], got.Counters.Scans)
 			}
-			if a, b := w.count("--status", "a"), w.count("--status", "b"); a != 1 || b != 3 {
+			if a, b := w.CountCalls("--status", "a"), w.CountCalls("--status", "b"); a != 1 || b != 3 {
 				t.Errorf("%d probes of the hung plugin, %d of the other", a, b)
 			}
 		})
@@ -55,22 +56,22 @@ func TestTimersOfWorkUnderWay(t *testing.T) {
 
 func TestTimersFollowAnswers(t *testing.T) {
 	t.Run("TM-02 SC-21 SC-22 PL-16 answers set the intervals", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.answer = intervals(20*time.Minute, 2*time.Minute)
-		w.beats["a"] = epoch.Add(100 * time.Hour)
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.OnReport = intervals(20*time.Minute, 2*time.Minute)
+		w.LastHeartbeat["a"] = actorstest.Epoch.Add(100 * time.Hour)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(time.Minute + time.Second) // the scan at 1 min is answered at once
+			actorstest.Advance(time.Minute + time.Second) // the scan at 1 min is answered at once
 			got := status(t, s)
-			if want := epoch.Add(21 * time.Minute); !got.Timers[0].Due.Equal(want) {
+			if want := actorstest.Epoch.Add(21 * time.Minute); !got.Timers[0].Due.Equal(want) {
 				t.Errorf("scan due %v, want %v", got.Timers[0].Due, want)
 			}
 			// The pull never ran: its first run stays at 3 min, then every 2.
-			if want := epoch.Add(3 * time.Minute); !got.Timers[1].Due.Equal(want) {
+			if want := actorstest.Epoch.Add(3 * time.Minute); !got.Timers[1].Due.Equal(want) {
 				t.Errorf("pull due %v, want %v", got.Timers[1].Due, want)
 			}
-			pass(5 * time.Minute)
+			actorstest.Advance(5 * time.Minute)
 			got = status(t, s)
-			if want := epoch.Add(7 * time.Minute); !got.Timers[1].Due.Equal(want) {
+			if want := actorstest.Epoch.Add(7 * time.Minute); !got.Timers[1].Due.Equal(want) {
 				t.Errorf("pull due %v, want %v", got.Timers[1].Due, want)
 			}
 			if got.Timers[0].Interval != 20*time.Minute || got.Timers[1].Interval != 2*time.Minute {
@@ -79,9 +80,9 @@ func TestTimersFollowAnswers(t *testing.T) {
 		})
 	})
 	t.Run("SC-22 a pull interval told in a scan's answer is applied at once", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.beats["a"] = epoch.Add(100 * time.Hour)
-		w.answer = func(n int) (plugin.Answer, error) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.LastHeartbeat["a"] = actorstest.Epoch.Add(100 * time.Hour)
+		w.OnReport = func(n int) (plugin.Answer, error) {
 			if n == 1 {
 				return plugin.Answer{}, nil
 			}
@@ -90,30 +91,30 @@ func TestTimersFollowAnswers(t *testing.T) {
 		cfg := testConfig()
 		cfg.Intervals.Scan = 5 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(7 * time.Minute) // scan 1, pull 3, scan 6
-			if got := status(t, s).Timers[1]; !got.Due.Equal(epoch.Add(63 * time.Minute)) {
+			actorstest.Advance(7 * time.Minute) // scan 1, pull 3, scan 6
+			if got := status(t, s).Timers[1]; !got.Due.Equal(actorstest.Epoch.Add(63 * time.Minute)) {
 				t.Errorf("pull due %v", got.Due)
 			}
 		})
 	})
 	t.Run("TM-02 the answer to a restart's report stores, but never pushes later", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.running["a"] = false
-		w.startTime["a"] = 2 * time.Minute
-		w.answer = intervals(10*time.Hour, 0)
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.Running["a"] = false
+		w.VerbTime["a"] = 2 * time.Minute
+		w.OnReport = intervals(10*time.Hour, 0)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(5 * time.Minute)
+			actorstest.Advance(5 * time.Minute)
 			got := status(t, s).Timers[0]
-			if got.Interval != 10*time.Hour || !got.Due.Equal(epoch.Add(16*time.Minute)) {
+			if got.Interval != 10*time.Hour || !got.Due.Equal(actorstest.Epoch.Add(16*time.Minute)) {
 				t.Errorf("scan timer %+v", got)
 			}
 		})
 	})
 	t.Run("TM-03 failures and early returns keep the beat", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.answer = failing(1000, errAway)
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.OnReport = failing(1000, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(50 * time.Minute)
+			actorstest.Advance(50 * time.Minute)
 			want := []time.Duration{1 * minute, 16 * minute, 31 * minute, 46 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
 				t.Errorf("scans at %v", got)
@@ -124,10 +125,10 @@ func TestTimersFollowAnswers(t *testing.T) {
 		for said, want := range map[time.Duration]time.Duration{
 			-1: 15 * minute, 0: 15 * minute, 1: 10 * time.Second, 1<<63 - 1: 7 * 24 * time.Hour,
 		} {
-			w := newWorld(persist(1, "a"))
-			w.answer = intervals(said, said)
+			w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+			w.OnReport = intervals(said, said)
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-				pass(2 * time.Minute)
+				actorstest.Advance(2 * time.Minute)
 				got := status(t, s).Timers[0]
 				if got.Interval != want || got.Due.After(time.Now().Add(want)) {
 					t.Errorf("said %v: %+v", said, got)
@@ -142,8 +143,8 @@ func TestTimersOverLife(t *testing.T) {
 		var updates []time.Duration
 		for seed := range uint64(40) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(persist(1, "a"))
-				ports := w.ports()
+				w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+				ports := worldPorts(w)
 				ports.Rand = rand.New(rand.NewPCG(seed, 1))
 				s, err := Start(DefaultConfig(), plugin.Memory{}, ports)
 				if err != nil {
@@ -151,11 +152,11 @@ func TestTimersOverLife(t *testing.T) {
 				}
 				due := status(t, s).Timers
 				for i, bounds := range [][2]time.Duration{{0, minute}, {minute, 2 * minute}, {0, minute}, {3 * minute, 4 * minute}} {
-					if d := due[i].Due.Sub(epoch); d < bounds[0] || d >= bounds[1] {
+					if d := due[i].Due.Sub(actorstest.Epoch); d < bounds[0] || d >= bounds[1] {
 						t.Errorf("%s first due after %v", due[i].Name, d)
 					}
 				}
-				updates = append(updates, due[2].Due.Sub(epoch))
+				updates = append(updates, due[2].Due.Sub(actorstest.Epoch))
 				drainAll(t, s)
 			})
 		}
@@ -165,12 +166,12 @@ func TestTimersOverLife(t *testing.T) {
 		}
 	})
 	t.Run("TM-07 a suspended host makes up for one run at most", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
-			w.set(func() { w.offset = 5 * time.Hour }) // the wall clock went on while timers stood still
+			actorstest.Advance(2 * time.Minute)
+			w.Set(func() { w.WallOffset = 5 * time.Hour }) // the wall clock went on while timers stood still
 			s.ClockStepped()
-			pass(10 * time.Minute)
+			actorstest.Advance(10 * time.Minute)
 			want := []time.Duration{minute, 2 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
 				t.Errorf("scans at %v", got)
@@ -178,12 +179,12 @@ func TestTimersOverLife(t *testing.T) {
 		})
 	})
 	t.Run("TM-07 the clock set back: scans go on within one interval", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
-			w.set(func() { w.offset = -5 * time.Hour })
+			actorstest.Advance(2 * time.Minute)
+			w.Set(func() { w.WallOffset = -5 * time.Hour })
 			s.ClockStepped()
-			pass(20 * time.Minute)
+			actorstest.Advance(20 * time.Minute)
 			want := []time.Duration{minute, 17 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
 				t.Errorf("scans at %v", got)
@@ -194,30 +195,30 @@ func TestTimersOverLife(t *testing.T) {
 		})
 	})
 	t.Run("TM-08 nothing fires after a shutdown", func(t *testing.T) {
-		w := newWorld(persist(1, "a"), persist(2, "b"))
-		w.running["b"] = false
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
+		w.Running["b"] = false
 		cfg := testConfig()
 		cfg.Restart.Stagger = 30 * time.Minute
-		w.answer = failing(1000, errAway)
+		w.OnReport = failing(1000, errAway)
 		synctest.Test(t, func(t *testing.T) {
-			s, err := Start(cfg, plugin.Memory{}, w.ports())
+			s, err := Start(cfg, plugin.Memory{}, worldPorts(w))
 			if err != nil {
 				t.Fatal(err)
 			}
-			pass(90 * time.Second)
+			actorstest.Advance(90 * time.Second)
 			drainAll(t, s)
-			w.takeReports()
-			w.set(func() { w.did = nil })
-			pass(48 * time.Hour)
-			if w.count("--status", "")+w.count("--start", "")+len(w.takeReports())+len(w.checked()) != 0 {
-				t.Errorf("after the shutdown: %v", w.did)
+			w.TakeReports()
+			w.Set(func() { w.Calls = nil })
+			actorstest.Advance(48 * time.Hour)
+			if w.CountCalls("--status", "")+w.CountCalls("--start", "")+len(w.TakeReports())+len(w.UpdateCheckTimes()) != 0 {
+				t.Errorf("after the shutdown: %v", w.Calls)
 			}
 		})
 	})
 	t.Run("intervals the control plane set hold over a restart", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.answer = intervals(time.Hour, 0)
-		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { pass(2 * time.Minute) })
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.OnReport = intervals(time.Hour, 0)
+		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { actorstest.Advance(2 * time.Minute) })
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			if got := status(t, s).Timers[0].Interval; got != time.Hour {
 				t.Errorf("scan interval %v", got)
