@@ -233,18 +233,18 @@ func (w faultyWatcher) FollowLeaves(ctx context.Context) error {
 }
 
 func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
-	return p.f.follow(ctx, "Pulses.Follow", func(ctx context.Context) error {
+	return p.f.follow(ctx, "HeartbeatEvents.Follow", func(ctx context.Context) error {
 		defer p.Set(func() { p.Watched.HeartbeatFollower = nil })
 		return p.HeartbeatEvents.Follow(ctx, heard)
 	})
 }
 
 func (o faultyOthers) FollowLocks(ctx context.Context, freed func(string)) error {
-	return o.f.follow(ctx, "Others.FollowLocks", func(ctx context.Context) error { return o.OtherPrograms.FollowLocks(ctx, freed) })
+	return o.f.follow(ctx, "OtherPrograms.FollowLocks", func(ctx context.Context) error { return o.OtherPrograms.FollowLocks(ctx, freed) })
 }
 
 func (o faultyOthers) FollowRecords(ctx context.Context, changed func()) error {
-	return o.f.follow(ctx, "Others.FollowRecords", func(ctx context.Context) error { return o.OtherPrograms.FollowRecords(ctx, changed) })
+	return o.f.follow(ctx, "OtherPrograms.FollowRecords", func(ctx context.Context) error { return o.OtherPrograms.FollowRecords(ctx, changed) })
 }
 
 func (h faultyHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
@@ -313,9 +313,9 @@ var injectors = map[string]injector{
 	"Watcher.Adopt":             {silent: "what was not reached is searched for at the next scan", lateAtStart: []string{"exit"}},
 	"Watcher.Follow":            {late: []string{"exit"}}, // found by scans meanwhile
 	"Watcher.FollowLeaves":      {},
-	"Pulses.Follow":             {late: []string{"hang"}},          // found by pulls meanwhile
-	"Others.FollowLocks":        {},                                // the locks are looked at all the same
-	"Others.FollowRecords":      {},                                // what is changed is found by scans meanwhile
+	"HeartbeatEvents.Follow":             {late: []string{"hang"}},          // found by pulls meanwhile
+	"OtherPrograms.FollowLocks":        {},                                // the locks are looked at all the same
+	"OtherPrograms.FollowRecords":      {},                                // what is changed is found by scans meanwhile
 	"Heartbeats.Read":           {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
 	"ControlPlane.Report":       {},
 	"ControlPlane.CheckUpdates": {late: []string{"update"}},
@@ -326,9 +326,9 @@ var injectors = map[string]injector{
 // cannotFail has the methods that tell of no error.
 var cannotFail = map[string]string{
 	"Manager.ForceStart": "fails as Start does, in the same attempt",
-	"Others.WorkOn":      "what cannot be seen is no other program's work",
+	"OtherPrograms.WorkOn":      "what cannot be seen is no other program's work",
 	"Manager.Discard":    "deletes files, and what is left is swept later",
-	"Pulses.Watch":       "sets what Follow works with",
+	"HeartbeatEvents.Watch":       "sets what Follow works with",
 	"Meter.Observe":      "counts in memory",
 	"Clock.Now":          "reads a clock",
 	"Clock.Moment":       "reads clocks",

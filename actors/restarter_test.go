@@ -20,8 +20,10 @@ func withRestarter(t *testing.T, w *actorstest.World, a messages.Attempt, grant 
 		parent := &actorstest.Probe{Answer: func(c actor.Context, m any) {
 			switch m.(type) {
 			case messages.SlotRequested, messages.CheckRequested:
-				if grant(m) {
-					c.Send(c.Children()[0], messages.SlotGranted{Attempt: a.ID})
+				for _, restarter := range c.Children() { // none when it has stopped meanwhile
+					if grant(m) {
+						c.Send(restarter, messages.SlotGranted{Attempt: a.ID})
+					}
 				}
 			}
 		}}

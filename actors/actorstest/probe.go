@@ -14,11 +14,13 @@ import (
 // may answer. The zero Probe records and answers nothing.
 type Probe struct {
 	// Answer is called for each message, on the actor's goroutine; nil: the
-	// message is recorded only. It must not block.
+	// message is recorded only. It must not block. After a panic in it, Take and
+	// Expect panic with the same value.
 	Answer func(c actor.Context, msg any)
 
 	mu       sync.Mutex
 	received []Received
+	panicked any
 }
 
 // Received is a message that a Probe got.
@@ -43,15 +45,34 @@ func (p *Probe) Receive(c actor.Context) {
 	p.received = append(p.received, Received{Elapsed(), c.Message()})
 	p.mu.Unlock()
 	if p.Answer != nil {
+		defer p.recordPanic()
 		p.Answer(c, c.Message())
+	}
+}
+
+// recordPanic keeps a panic for the test, which an actor system would hide.
+func (p *Probe) recordPanic() {
+	if r := recover(); r != nil {
+		p.mu.Lock()
+		p.panicked = r
+		p.mu.Unlock()
+	}
+}
+
+// lock waits until all actors are idle, and locks the probe.
+func (p *Probe) lock() {
+	synctest.Wait()
+	p.mu.Lock()
+	if r := p.panicked; r != nil {
+		p.mu.Unlock()
+		panic(r)
 	}
 }
 
 // Take waits until all actors are idle, and returns what the probe got since
 // the last call.
 func (p *Probe) Take() []Received {
-	synctest.Wait()
-	p.mu.Lock()
+	p.lock()
 	defer p.mu.Unlock()
 	taken := p.received
 	p.received = nil
@@ -73,8 +94,7 @@ func Messages[T any](received []Received) (all []T) {
 // stay for later calls. The test ends if there is none, or more than one.
 func Expect[T any](t testing.TB, p *Probe) T {
 	t.Helper()
-	synctest.Wait()
-	p.mu.Lock()
+	p.lock()
 	defer p.mu.Unlock()
 	all := Messages[T](p.received)
 	if len(all) != 1 {

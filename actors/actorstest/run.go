@@ -73,8 +73,9 @@ func NewSystem() *actor.ActorSystem {
 }
 
 // CountDeadLetters returns a function that returns how many messages found no
-// receiver since the call. A message whose type implements
-// IgnoreDeadLetterLogging may come late and is not counted.
+// receiver since the call. Not counted are messages whose type implements
+// IgnoreDeadLetterLogging, which may come late, and those of the actor library
+// itself.
 func CountDeadLetters(system *actor.ActorSystem) func() int {
 	var n atomic.Int64
 	system.EventStream.Subscribe(func(e any) {
@@ -82,7 +83,9 @@ func CountDeadLetters(system *actor.ActorSystem) func() int {
 		if !ok {
 			return
 		}
-		if _, late := letter.Message.(actor.IgnoreDeadLetterLogging); !late {
+		switch letter.Message.(type) {
+		case actor.IgnoreDeadLetterLogging, actor.SystemMessage, *actor.DeadLetterResponse:
+		default:
 			n.Add(1)
 		}
 	})
