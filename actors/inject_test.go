@@ -301,37 +301,37 @@ type injector struct {
 
 // injectors has each method of the ports that can fail.
 var injectors = map[string]injector{
-	"Manager.List":              {late: []string{"quiet", "hang", "update"}, lateAtStart: []string{"exit", "stop", "op"}}, // about plugins that are not listed yet
-	"Manager.Probe":             {late: []string{"quiet", "hang"}},
-	"Manager.Check":             {late: []string{"exit", "quiet", "hang", "stop"}, passing: "a scan has asked instead"},
-	"Manager.Start":             {late: []string{"exit", "quiet"}},
-	"Manager.Stop":              {late: []string{"stop"}},
-	"Manager.Restart":           {late: []string{"hang", "op"}},
-	"Manager.ConfirmStart":      {passing: "the next attempt finds the plugin running"},
-	"Manager.Fetch":             {late: []string{"update", "order"}},
-	"Manager.Change":            {late: []string{"update", "order"}},
-	"Watcher.Adopt":             {silent: "what was not reached is searched for at the next scan", lateAtStart: []string{"exit"}},
-	"Watcher.Follow":            {late: []string{"exit"}}, // found by scans meanwhile
-	"Watcher.FollowLeaves":      {},
-	"HeartbeatEvents.Follow":             {late: []string{"hang"}},          // found by pulls meanwhile
-	"OtherPrograms.FollowLocks":        {},                                // the locks are looked at all the same
-	"OtherPrograms.FollowRecords":      {},                                // what is changed is found by scans meanwhile
-	"Heartbeats.Read":           {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
-	"ControlPlane.Report":       {},
-	"ControlPlane.CheckUpdates": {late: []string{"update"}},
-	"ControlPlane.Send":         {},
-	"Memory.Save":               {},
+	"Manager.List":                {late: []string{"quiet", "hang", "update"}, lateAtStart: []string{"exit", "stop", "op"}}, // about plugins that are not listed yet
+	"Manager.Probe":               {late: []string{"quiet", "hang"}},
+	"Manager.Check":               {late: []string{"exit", "quiet", "hang", "stop"}, passing: "a scan has asked instead"},
+	"Manager.Start":               {late: []string{"exit", "quiet"}},
+	"Manager.Stop":                {late: []string{"stop"}},
+	"Manager.Restart":             {late: []string{"hang", "op"}},
+	"Manager.ConfirmStart":        {passing: "the next attempt finds the plugin running"},
+	"Manager.Fetch":               {late: []string{"update", "order"}},
+	"Manager.Change":              {late: []string{"update", "order"}},
+	"Watcher.Adopt":               {silent: "what was not reached is searched for at the next scan", lateAtStart: []string{"exit"}},
+	"Watcher.Follow":              {late: []string{"exit"}}, // found by scans meanwhile
+	"Watcher.FollowLeaves":        {},
+	"HeartbeatEvents.Follow":      {late: []string{"hang"}},          // found by pulls meanwhile
+	"OtherPrograms.FollowLocks":   {},                                // the locks are looked at all the same
+	"OtherPrograms.FollowRecords": {},                                // what is changed is found by scans meanwhile
+	"Heartbeats.Read":             {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
+	"ControlPlane.Report":         {},
+	"ControlPlane.CheckUpdates":   {late: []string{"update"}},
+	"ControlPlane.Send":           {},
+	"Memory.Save":                 {},
 }
 
 // cannotFail has the methods that tell of no error.
 var cannotFail = map[string]string{
-	"Manager.ForceStart": "fails as Start does, in the same attempt",
-	"OtherPrograms.WorkOn":      "what cannot be seen is no other program's work",
-	"Manager.Discard":    "deletes files, and what is left is swept later",
-	"HeartbeatEvents.Watch":       "sets what Follow works with",
-	"Meter.Observe":      "counts in memory",
-	"Clock.Now":          "reads a clock",
-	"Clock.Moment":       "reads clocks",
+	"Manager.ForceStart":    "fails as Start does, in the same attempt",
+	"OtherPrograms.WorkOn":  "what cannot be seen is no other program's work",
+	"Manager.Discard":       "deletes files, and what is left is swept later",
+	"HeartbeatEvents.Watch": "sets what Follow works with",
+	"Meter.Observe":         "counts in memory",
+	"Clock.Now":             "reads a clock",
+	"Clock.Moment":          "reads clocks",
 }
 
 // portMethods returns the methods of all ports, each with whether it is about
