@@ -12,7 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Epoch is when virtual time begins in each test.
+// Epoch is the virtual time at which each test begins.
 var Epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Elapsed returns the virtual time since the test began.
