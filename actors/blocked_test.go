@@ -55,28 +55,28 @@ func TestBlocked(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(24 * time.Hour)
 			if n := m.take(); n != 6 { // at checks 0, 1, 3, 7, 15 and 31
-				t.Errorf("fetched %d times on the first day", n)
+				t.Errorf("fetched %d times on the first day, want 6", n)
 			}
 			if n := len(upgradeCauses(w, "a")); n != 6 {
-				t.Errorf("%d entries in the journal", n)
+				t.Errorf("%d entries in the journal, want 6", n)
 			}
 			if n := len(takeEvents(w)); n < 47 { // UP-07
-				t.Errorf("%d events for %d checks", n, len(w.UpdateCheckTimes()))
+				t.Errorf("%d events for %d checks, want at least 47", n, len(w.UpdateCheckTimes()))
 			}
 			v := view(t, s, "a")
 			if v.State != plugin.StateRunning || v.Since.After(actorstest.Epoch.Add(2*time.Minute)) {
-				t.Errorf("%s since %v", v.State, v.Since)
+				t.Errorf("%s since %v; want state running, since not after %v", v.State, v.Since, actorstest.Epoch.Add(2*time.Minute))
 			}
 		})
 		w.WallOffset = 24 * time.Hour // each bubble begins at the epoch
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			blocked := status(t, s).Blocked
 			if len(blocked) != 1 || blocked[0].Tries != 6 || !strings.Contains(blocked[0].Cause, "MD5") {
-				t.Fatalf("after a restart: %+v", blocked)
+				t.Fatalf("after a restart: %+v; want 1 blocked, tries 6, cause with \"MD5\"", blocked)
 			}
 			actorstest.Advance(time.Hour)
 			if n := m.take(); n != 0 {
-				t.Errorf("fetched %d times in the next hour", n)
+				t.Errorf("fetched %d times in the next hour, want 0", n)
 			}
 		})
 	})
@@ -89,10 +89,10 @@ func TestBlocked(t *testing.T) {
 			w.Set(func() { m.id, m.fails = "two", false })
 			actorstest.Advance(30 * time.Minute)
 			if n := m.take(); n != 1 || view(t, s, "a").Version != "2.0" {
-				t.Errorf("fetched %d times, runs %s", n, view(t, s, "a").Version)
+				t.Errorf("fetched %d times, runs %s; want 1, version \"2.0\"", n, view(t, s, "a").Version)
 			}
 			if blocked := status(t, s).Blocked; len(blocked) != 0 || len(w.Saved.Blocked) != 0 {
-				t.Errorf("still blocked: %+v, saved %+v", blocked, w.Saved.Blocked)
+				t.Errorf("still blocked: %+v, saved %+v; want no blocked, no blocked", blocked, w.Saved.Blocked)
 			}
 		})
 	})
@@ -108,7 +108,7 @@ func TestBlocked(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if after := status(t, s).Blocked; m.take() != 1 || after[0] != before[0] {
-				t.Errorf("an operator's failure counts: %+v", after)
+				t.Errorf("an operator's failure counts: %+v; want take 1, after[0] = %v", after, before[0])
 			}
 			w.Set(func() { m.fails = false })
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "2.0"}); err != nil {
@@ -116,7 +116,7 @@ func TestBlocked(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if view(t, s, "a").Version != "2.0" || len(status(t, s).Blocked) != 0 {
-				t.Errorf("runs %s, blocked %+v", view(t, s, "a").Version, status(t, s).Blocked)
+				t.Errorf("runs %s, blocked %+v; want version \"2.0\", no blocked", view(t, s, "a").Version, status(t, s).Blocked)
 			}
 		})
 	})
@@ -132,7 +132,7 @@ func TestBlocked(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(8 * time.Hour)
 			if n := m.take(); n != 5 {
-				t.Errorf("fetched %d times", n)
+				t.Errorf("fetched %d times, want 5", n)
 			}
 		})
 	})
@@ -143,11 +143,11 @@ func TestBlocked(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
 			if len(status(t, s).Blocked) != 1 {
-				t.Error("nothing is blocked")
+				t.Error("nothing is blocked, want 1 blocked")
 			}
 			actorstest.Advance(time.Hour)
 			if blocked := status(t, s).Blocked; len(blocked) != 0 {
-				t.Errorf("blocked: %+v", blocked)
+				t.Errorf("blocked: %+v, want no blocked", blocked)
 			}
 		})
 	})
@@ -167,14 +167,14 @@ func TestSlowDownload(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(4 * time.Hour)
 			if n := len(w.UpdateCheckTimes()); n != 8 {
-				t.Errorf("%d checks", n)
+				t.Errorf("%d checks, want 8", n)
 			}
 			if got := view(t, s, "b").Version; got != "2.8" {
-				t.Errorf("b is %s", got)
+				t.Errorf("b is %s, want \"2.8\"", got)
 			}
 			actorstest.Advance(90 * time.Minute)
 			if n := w.CountCalls("fetch 2.0", "a"); n != 1 || view(t, s, "a").Version != "2.0" {
-				t.Errorf("a was fetched %d times and is %s", n, view(t, s, "a").Version)
+				t.Errorf("a was fetched %d times and is %s; want 1, version \"2.0\"", n, view(t, s, "a").Version)
 			}
 		})
 	})
@@ -193,23 +193,23 @@ func TestSlowDownload(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(10 * time.Minute)
 			if n := w.CountCalls("fetch 2.0", ""); n != 4 {
-				t.Fatalf("%d downloads", n)
+				t.Fatalf("%d downloads, want 4", n)
 			}
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "mine", Version: "3.0"}); err != nil {
 				t.Fatal(err)
 			}
 			actorstest.Advance(time.Second)
 			if got := view(t, s, "mine").Version; got != "3.0" {
-				t.Errorf("mine is %s", got)
+				t.Errorf("mine is %s, want \"3.0\"", got)
 			}
 			actorstest.Advance(5 * time.Hour)
 			for _, p := range ps {
 				if got := view(t, s, p.Name).Version; got != "2.0" {
-					t.Errorf("%s is %s", p.Name, got)
+					t.Errorf("%s is %s, want \"2.0\"", p.Name, got)
 				}
 			}
 			if n := w.CountCalls("fetch 2.0", ""); n != 6 {
-				t.Errorf("%d downloads, one of them twice", n)
+				t.Errorf("%d downloads, one of them twice, want 6", n)
 			}
 			for _, e := range w.SentEvents() {
 				if e.Event.ID == plugin.EventUpdate && e.Event.Keywords["status"] != "0" {
@@ -241,7 +241,7 @@ func TestSlowDownload(t *testing.T) {
 			}
 			actorstest.Advance(5 * time.Hour)
 			if got := view(t, s, "p3").Version; got != "1.0" {
-				t.Errorf("p3 is %s", got)
+				t.Errorf("p3 is %s, want \"1.0\"", got)
 			}
 		})
 	})

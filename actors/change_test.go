@@ -71,10 +71,10 @@ func TestChange(t *testing.T) {
 				got[v.Name] = v.Verified
 			}
 			if got["a"] != plugin.ByMD5 || got["b"] != plugin.BySHA256 || got["c"] != plugin.VerifiedUnknown || got["d"] != plugin.ByNothing {
-				t.Errorf("verified by %v", got)
+				t.Errorf("verified by %v; want of a md5, of b sha256, of c %v, of d nothing", got, plugin.VerifiedUnknown)
 			}
 			if n := snapshot.Counters.UnverifiedInstalls; n != 1 {
-				t.Errorf("%d weak installs counted", n)
+				t.Errorf("%d weak installs counted, want 1", n)
 			}
 			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
 			wantEnded(t, w, "b", "upgraded from 1.0 to 2.0")
@@ -118,7 +118,7 @@ func TestChange(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchCgroup {
-				t.Errorf("%s, its end is noticed by %s", v.State, v.Watch)
+				t.Errorf("%s, its end is noticed by %s; want state running, watch %v", v.State, v.Watch, plugin.WatchCgroup)
 			}
 		})
 	})

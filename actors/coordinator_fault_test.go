@@ -30,21 +30,21 @@ func TestHostFault(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(minute + time.Second)
 			if got := fault(t, s); got != "a: --status: "+cause {
-				t.Errorf("problem %q", got)
+				t.Errorf("problem %q, want %q", got, "a: --status: "+cause)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateInstalled || len(w.Reports) > 0 {
-				t.Errorf("%+v, reports %v", v, w.Reports)
+				t.Errorf("%+v, reports %v; want state installed, no reports", v, w.Reports)
 			}
 			w.Set(func() { w.HostFaults = nil })
 			actorstest.Advance(recheckAfter)
 			if got := fault(t, s); got != "" {
-				t.Errorf("still a problem: %q", got)
+				t.Errorf("still a problem: %q, want none", got)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateRunning {
-				t.Errorf("it can be asked again: %+v", v)
+				t.Errorf("it can be asked again: %+v, want state running", v)
 			}
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 		})
 	})
@@ -55,15 +55,15 @@ func TestHostFault(t *testing.T) {
 			actorstest.Advance(minute + 5*minute)
 			v := view(t, s, "a")
 			if n := w.CountCalls("--start", "a"); n < 25 || v.State != plugin.StateStarting || v.Failures != 0 || v.Restarts != 0 {
-				t.Errorf("%d starts, %+v", n, v)
+				t.Errorf("%d starts, %+v; want at least 25, state starting, failures 0, restarts 0", n, v)
 			}
 			if got := fault(t, s); got != "a: start: "+cause {
-				t.Errorf("problem %q", got)
+				t.Errorf("problem %q, want %q", got, "a: start: "+cause)
 			}
 			w.Set(func() { w.HostFaults = nil })
 			actorstest.Advance(15 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || fault(t, s) != "" {
-				t.Errorf("the host can run it again: %+v, problem %q", v, fault(t, s))
+				t.Errorf("the host can run it again: %+v, problem %q; want state running, no fault", v, fault(t, s))
 			}
 		})
 	})
@@ -75,12 +75,12 @@ func TestHostFault(t *testing.T) {
 			w.Set(func() { w.HostFaults, w.Running["a"] = map[string]bool{"--status": true}, true })
 			actorstest.Advance(minute)
 			if n := w.CountCalls("--start", "a"); n != 1 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 1", n)
 			}
 			w.Set(func() { w.HostFaults = nil })
 			actorstest.Advance(15 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || w.CountCalls("--start", "a") != 1 {
-				t.Errorf("%d starts, %+v", w.CountCalls("--start", "a"), v)
+				t.Errorf("%d starts, %+v; want state running, 1 call of --start of a", w.CountCalls("--start", "a"), v)
 			}
 		})
 	})
@@ -94,12 +94,12 @@ func TestHostFault(t *testing.T) {
 			}
 			actorstest.Advance(minute)
 			if v := view(t, s, "a"); w.CountCalls("--stop", "a") < 5 || v.State != plugin.StateStopping {
-				t.Errorf("%d stops, %+v", w.CountCalls("--stop", "a"), v)
+				t.Errorf("%d stops, %+v; want at least 5 calls of --stop of a, state stopping", w.CountCalls("--stop", "a"), v)
 			}
 			w.Set(func() { w.HostFaults = nil })
 			actorstest.Advance(15 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateStopped || fault(t, s) != "" {
-				t.Errorf("%+v, problem %q", v, fault(t, s))
+				t.Errorf("%+v, problem %q; want state stopped, no fault", v, fault(t, s))
 			}
 		})
 	})

@@ -41,7 +41,7 @@ func TestPullWindow(t *testing.T) {
 			actorstest.Advance(10 * time.Minute)
 			got := w.TakeReports()
 			if len(got) != 3 || got[1].At != 2*time.Minute || got[2].At != 7*time.Minute {
-				t.Errorf("reports %v", got)
+				t.Errorf("reports %v; want 3 entries, at %v, at %v", got, 2*time.Minute, 7*time.Minute)
 			}
 		})
 	})
@@ -53,7 +53,7 @@ func TestPullWindow(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(10 * time.Minute)
 			if got := status(t, s).Counters; got.Pulls != 0 || got.Scans < 10 {
-				t.Errorf("counters %+v", got)
+				t.Errorf("counters %+v; want pulls 0, scans at least 10", got)
 			}
 		})
 	})
@@ -65,10 +65,10 @@ func TestPullWindow(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(10*time.Minute + 50*time.Second)
 			if got := status(t, s).Counters.Pulls; got != 0 {
-				t.Errorf("%d pulls", got)
+				t.Errorf("%d pulls, want 0", got)
 			}
 			if got := status(t, s).Timers[1]; !got.Due.Equal(actorstest.Epoch.Add(15*time.Minute + 30*time.Second)) {
-				t.Errorf("due %v", got.Due)
+				t.Errorf("due %v, want due %v", got.Due, actorstest.Epoch.Add(15*time.Minute + 30*time.Second))
 			}
 		})
 	})
@@ -80,7 +80,7 @@ func TestPullWindow(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(15 * time.Minute)
 			if got := status(t, s).Counters.Pulls; got != 0 {
-				t.Errorf("%d pulls", got)
+				t.Errorf("%d pulls, want 0", got)
 			}
 		})
 	})
@@ -95,7 +95,7 @@ func TestPull(t *testing.T) {
 			actorstest.Advance(5 * time.Minute)
 			wantReports(t, w.TakeReports())
 			if got := status(t, s); got.Counters.Pulls != 2 || len(got.Problems) != 1 {
-				t.Errorf("status %+v", got)
+				t.Errorf("status %+v; want pulls 2, 1 problem", got)
 			}
 		})
 	})
@@ -114,7 +114,7 @@ func TestPull(t *testing.T) {
 			wantReports(t, w.TakeReports(), "fresh=running old=failed")
 			actorstest.Advance(5 * time.Minute) // not lazy: always
 			if got := w.TakeReports(); len(got) == 0 || got[0].String() != "fresh=failed old=failed" {
-				t.Errorf("reports %q", actorstest.ReportTexts(got))
+				t.Errorf("reports %q; want some entries, \"fresh=failed old=failed\"", actorstest.ReportTexts(got))
 			}
 		})
 	})
@@ -167,7 +167,7 @@ func TestPullLazy(t *testing.T) {
 			w.Set(func() { w.Plugins[0].Version = "1.1" })
 			wantReports(t, next("a"), "a@1.1=running b=failed") // PL-14: a version
 			if got := status(t, s).Counters.ReportsSuppressed; got != 2 {
-				t.Errorf("%d suppressed", got)
+				t.Errorf("%d suppressed, want 2", got)
 			}
 		})
 	})
@@ -184,12 +184,12 @@ func TestPullLazy(t *testing.T) {
 			w.Set(func() { w.OnReport = failing(1<<30, errAway) })
 			actorstest.Advance(30 * time.Minute) // silent now
 			if w.Saved.Pending["a"].Status != plugin.StatusFailed || w.Saved.Acked["a"].Status != plugin.StatusRunning {
-				t.Errorf("saved owed %v, acknowledged %v", w.Saved.Pending, w.Saved.Acked)
+				t.Errorf("saved owed %v, acknowledged %v; want status failed, status running", w.Saved.Pending, w.Saved.Acked)
 			}
 			w.Set(func() { w.OnReport = lazy })
 			actorstest.Advance(10 * time.Minute)
 			if w.Saved.Acked["a"].Status != plugin.StatusFailed || len(w.Saved.Pending) != 0 {
-				t.Errorf("saved owed %v, acknowledged %v", w.Saved.Pending, w.Saved.Acked)
+				t.Errorf("saved owed %v, acknowledged %v; want status failed, no pending", w.Saved.Pending, w.Saved.Acked)
 			}
 		})
 	})
@@ -221,7 +221,7 @@ func TestPullOverdue(t *testing.T) {
 			w.Set(func() { w.LastHeartbeat["a"], w.Running["a"] = actorstest.Epoch, false })
 			actorstest.Advance(minute + time.Second)
 			if starts := w.CallTimes("--start", "a"); len(starts) != 1 || starts[0] != 3*minute {
-				t.Errorf("starts at %v", starts)
+				t.Errorf("starts at %v; want 1 start, starts[0] = %v", starts, 3*minute)
 			}
 			wantReports(t, w.TakeReports()[1:], "a=failed", "a=running")
 		})
@@ -237,15 +237,15 @@ func TestPullOverdue(t *testing.T) {
 				actorstest.Advance(140 * time.Second)
 				wantState(t, s, "a", plugin.StateDegraded)
 				if n := w.CountCalls("--restart", "a"); n != 0 {
-					t.Errorf("%d restarts", n)
+					t.Errorf("%d restarts, want 0", n)
 				}
 				actorstest.Advance(111 * time.Second) // 251 s: the pull at 250 s finds 200 s of silence
 				if n := w.CountCalls("--restart", "a"); (n == 1) != on {
-					t.Errorf("on_hang %v: %d restarts", on, n)
+					t.Errorf("on_hang %v: %d restarts, want n == 1 = %v", on, n, on)
 				}
 				actorstest.Advance(150 * time.Second) // three intervals from the restart are not over
 				if n := w.CountCalls("--restart", "a"); n > 1 {
-					t.Errorf("%d restarts", n)
+					t.Errorf("%d restarts, want at most 1", n)
 				}
 			})
 		}

@@ -42,7 +42,7 @@ func TestReportRetries(t *testing.T) {
 				want = min(2*want, 5*time.Minute)
 			}
 			if r := status(t, s).Reports; r.Pending != 0 || r.LastError != "" {
-				t.Errorf("still owed: %+v", r)
+				t.Errorf("still owed: %+v; want pending 0, no last error", r)
 			}
 		})
 	})
@@ -56,7 +56,7 @@ func TestReportRetries(t *testing.T) {
 				actorstest.Advance(test.want + 2*time.Minute)
 				got := w.TakeReports()
 				if len(got) != 2 || got[1].At-got[0].At < test.want || got[1].At-got[0].At > test.want+time.Second {
-					t.Errorf("wish %v: reports %v", test.wish, got)
+					t.Errorf("wish %v: reports %v; want 2 entries, at least %v, at most %v", test.wish, got, test.want, test.want+time.Second)
 				}
 			})
 		}
@@ -72,7 +72,7 @@ func TestReportRetries(t *testing.T) {
 			actorstest.Advance(4 * time.Minute) // a pull says failed
 			got := w.TakeReports()
 			if got[0].String() != "o=installed a=running" {
-				t.Errorf("first %q", got[0].String())
+				t.Errorf("first %q, want \"o=installed a=running\"", got[0].String())
 			}
 			if last := got[len(got)-1].String(); last != "a=failed" && last != "o=installed a=failed" {
 				t.Errorf("last %q", last)
@@ -88,21 +88,21 @@ func TestReportPending(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			if r := status(t, s).Reports; r.Pending != 1 || r.LastError == "" || r.NextTry.IsZero() || r.PendingSince.IsZero() {
-				t.Errorf("status %+v", r)
+				t.Errorf("status %+v; want pending 1, last error, a next try, a pending since", r)
 			}
 			if !view(t, s, "a").Pending {
-				t.Error("the plugin is not shown as owed")
+				t.Error("the plugin is not shown as owed, want pending")
 			}
 		})
 		if o := w.Saved.Pending["a"]; o.Status != plugin.StatusRunning {
-			t.Fatalf("saved %+v", w.Saved.Pending)
+			t.Fatalf("saved %+v, want status running", w.Saved.Pending)
 		}
 		w.Plugins, w.Reports, w.OnReport = nil, nil, nil // even if the plugin is gone by then
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(pendingSpread)
 			wantReports(t, w.TakeReports(), "a=running")
 			if len(w.Saved.Pending) != 0 {
-				t.Errorf("still saved: %v", w.Saved.Pending)
+				t.Errorf("still saved: %v, want no pending", w.Saved.Pending)
 			}
 		})
 	})
@@ -118,11 +118,11 @@ func TestReportPending(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
 			if r := status(t, s).Reports; r.Events != 1 || r.LastError != errAway.Error() {
-				t.Errorf("reports %+v", r)
+				t.Errorf("reports %+v; want events 1, last error %v", r, errAway.Error())
 			}
 			actorstest.Advance(30 * time.Second)
 			if r := status(t, s).Reports; r.Events != 0 || r.LastError != "" {
-				t.Errorf("reports %+v", r)
+				t.Errorf("reports %+v; want events 0, no last error", r)
 			}
 		})
 	})
@@ -137,10 +137,10 @@ func TestReportAnswers(t *testing.T) {
 			wantReports(t, w.TakeReports(), "a=running")
 			got := status(t, s)
 			if got.Reports.Pending != 0 || got.Timers[0].Interval != 15*time.Minute || got.Reports.Lazy {
-				t.Errorf("status %+v", got)
+				t.Errorf("status %+v; want pending 0, interval %v, not lazy", got, 15*time.Minute)
 			}
 			if due := got.Timers[0].Due; !due.Equal(actorstest.Epoch.Add(16 * time.Minute)) {
-				t.Errorf("due %v", due)
+				t.Errorf("due %v, want due %v", due, actorstest.Epoch.Add(16 * time.Minute))
 			}
 		})
 	})
@@ -151,14 +151,14 @@ func TestReportAnswers(t *testing.T) {
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 				actorstest.Advance(5 * time.Minute)
 				if n := len(w.TakeReports()); (n > 1) != again {
-					t.Errorf("status %d: %d tries", code, n)
+					t.Errorf("status %d: %d tries, want n > 1 = %v", code, n, again)
 				}
 				if r := status(t, s).Reports; !again && r.Pending != 1 {
 					t.Errorf("status %d: owed %d", code, r.Pending)
 				}
 				actorstest.Advance(15 * time.Minute) // the next report carries it
 				if r := status(t, s).Reports; r.Pending != 0 {
-					t.Errorf("status %d: never delivered", code)
+					t.Errorf("status %d: never delivered, want pending 0", code)
 				}
 			})
 		}
@@ -190,7 +190,7 @@ func TestAnswers(t *testing.T) {
 				w.Set(func() { mode = step.mode })
 				actorstest.Advance(15 * time.Minute)
 				if got := status(t, s).Reports.Lazy; got != step.lazy {
-					t.Errorf("after mode %d lazy is %v", step.mode, got)
+					t.Errorf("after mode %d lazy is %v, want %v", step.mode, got, step.lazy)
 				}
 			}
 		})
@@ -203,7 +203,7 @@ func TestAnswers(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			if got := status(t, s).Timers[0].Interval; got != time.Minute {
-				t.Errorf("scan interval %v", got)
+				t.Errorf("scan interval %v, want %v", got, time.Minute)
 			}
 		})
 	})
@@ -216,7 +216,7 @@ func TestAnswers(t *testing.T) {
 				actorstest.Advance(14 * time.Minute)
 				got := w.TakeReports()
 				if len(got) != want {
-					t.Fatalf("refresh %v: %d reports %v", refresh, len(got), actorstest.ReportTexts(got))
+					t.Fatalf("refresh %v: %d reports %v, want %v entries", refresh, len(got), actorstest.ReportTexts(got), want)
 				}
 				if want == 2 && got[1].At-got[0].At != refresh {
 					t.Errorf("refresh %v: told again after %v", refresh, got[1].At-got[0].At)
@@ -239,7 +239,7 @@ func TestReportsDoNotOvertake(t *testing.T) {
 		got := w.TakeReports()
 		wantReports(t, got, "a=running", "a=running b=running")
 		if got[1].At-got[0].At != w.Latency {
-			t.Errorf("the second was sent %v after the first", got[1].At-got[0].At)
+			t.Errorf("the second was sent %v after the first, want %v", got[1].At-got[0].At, w.Latency)
 		}
 	})
 }
@@ -266,7 +266,7 @@ func TestEnqueueReport(t *testing.T) {
 			got = append(got, r.Entries...)
 		}
 		if len(got) != 1 || got[0] != late.ReportEntry {
-			t.Errorf("reported %+v", got)
+			t.Errorf("reported %+v; want 1 entry, got[0] = %v", got, late.ReportEntry)
 		}
 	})
 }

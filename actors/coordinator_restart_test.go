@@ -29,11 +29,11 @@ func TestRestart(t *testing.T) {
 			actorstest.Advance(2 * time.Minute)
 			starts := w.CallTimes("--start", "")
 			if len(starts) != len(names) {
-				t.Fatalf("starts at %v", starts)
+				t.Fatalf("starts at %v, want %v starts", starts, len(names))
 			}
 			slices.Sort(starts)
 			if starts[0] < minute || starts[7] >= minute+10*time.Second || starts[7]-starts[0] < 3*time.Second {
-				t.Errorf("starts at %v", starts)
+				t.Errorf("starts at %v; want starts[0] at least %v, starts[7] less than %v, at least %v", starts, minute, minute+10*time.Second, 3*time.Second)
 			}
 		})
 	})
@@ -49,14 +49,14 @@ func TestRestart(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(minute + 500*time.Millisecond)
 			if n := len(w.CallTimes("--start", "")); n != 2 {
-				t.Errorf("%d starts at once", n)
+				t.Errorf("%d starts at once, want 2", n)
 			}
 			actorstest.Advance(5 * time.Second)
 			if n := len(w.CallTimes("--start", "")); n != 6 {
-				t.Errorf("%d starts while two take long", n)
+				t.Errorf("%d starts while two take long, want 6", n)
 			}
 			if w.MaxParallel > 4 {
-				t.Errorf("%d starts at once", w.MaxParallel)
+				t.Errorf("%d starts at once, want max parallel at most 4", w.MaxParallel)
 			}
 		})
 	})
@@ -66,10 +66,10 @@ func TestRestart(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(39 * time.Minute) // scans at 1, 16, 31
 			if n := w.CountCalls("--start", "a"); n != 1 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 1", n)
 			}
 			if w.MaxParallel != 1 {
-				t.Errorf("%d at once", w.MaxParallel)
+				t.Errorf("%d at once, want max parallel 1", w.MaxParallel)
 			}
 		})
 	})
@@ -83,7 +83,7 @@ func TestRestartBackoff(t *testing.T) {
 			actorstest.Advance(minute + 10*time.Second)
 			v := view(t, s, "a")
 			if v.State != plugin.StateCrashLoop || v.Next != "retry" || !v.NextAt.After(time.Now()) || v.Why != "start: exit 3" {
-				t.Errorf("view %+v", v)
+				t.Errorf("view %+v; want state crash loop, next \"retry\", next at after %v, why \"start: exit 3\"", v, time.Now())
 			}
 			actorstest.Advance(3 * time.Hour)
 			starts := w.CallTimes("--start", "a")
@@ -96,7 +96,7 @@ func TestRestartBackoff(t *testing.T) {
 				want = min(want*2, 5*minute)
 			}
 			if len(starts) < 40 {
-				t.Errorf("%d starts in 3 h", len(starts))
+				t.Errorf("%d starts in 3 h, want at least 40 starts", len(starts))
 			}
 			// it recovers by itself when starting works again (RS-07)
 			w.Set(func() { w.StartWorks = nil })
@@ -116,15 +116,15 @@ func TestRestartBackoff(t *testing.T) {
 			actorstest.Advance(4 * time.Hour)
 			starts := w.CallTimes("--start", "hangs")
 			if len(starts) < 14 || len(starts) > 16 { // a scan each 15 min
-				t.Errorf("%d starts in 4 h: %v", len(starts), starts)
+				t.Errorf("%d starts in 4 h: %v; want at least 14 starts, at most 16 starts", len(starts), starts)
 			}
 			for i := 1; i < len(starts); i++ {
 				if gap := starts[i] - starts[i-1]; gap < 15*minute {
-					t.Errorf("start %d came %v after the one before", i+1, gap)
+					t.Errorf("start %d came %v after the one before, want at least %v", i+1, gap, 15*minute)
 				}
 			}
 			if n := len(w.CallTimes("--start", "dead")); n < 40 {
-				t.Errorf("%d starts of a plugin that answers", n)
+				t.Errorf("%d starts of a plugin that answers, want at least 40", n)
 			}
 			at := actorstest.Elapsed()
 			if err := s.StartPlugin(t.Context(), "hangs"); err != nil {
@@ -132,7 +132,7 @@ func TestRestartBackoff(t *testing.T) {
 			}
 			actorstest.Advance(10 * time.Second)
 			if starts := w.CallTimes("--start", "hangs"); starts[len(starts)-1] < at {
-				t.Error("an operator's start waits for the next scan")
+				t.Errorf("an operator's start waits for the next scan, want starts[len(starts)-1] at least %v", at)
 			}
 			w.Violations = nil // the world counts a second copy: what a hung plugin has left is not known
 		})
@@ -150,10 +150,10 @@ func TestRestartBackoff(t *testing.T) {
 			}
 			actorstest.Advance(2 * minute) // now it runs through
 			if v := view(t, s, "a"); v.Failures != 0 || v.State != plugin.StateRunning || v.Restarts != 3 {
-				t.Errorf("view %+v", v)
+				t.Errorf("view %+v; want failures 0, state running, restarts 3", v)
 			}
 			if n := w.Saved.Restarts["a"].Failures; n != 0 {
-				t.Errorf("saved failures %d", n)
+				t.Errorf("saved failures %d, want 0", n)
 			}
 		})
 	})
@@ -163,14 +163,14 @@ func TestRestartBackoff(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { actorstest.Advance(10 * minute) })
 		n := w.Saved.Restarts["a"].Failures
 		if n < 7 {
-			t.Fatalf("saved failures %d", n)
+			t.Fatalf("saved failures %d, want at least 7", n)
 		}
 		w.Calls = nil
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(minute + 30*time.Second)
 			wantState(t, s, "a", plugin.StateCrashLoop)
 			if starts := w.CountCalls("--start", "a"); starts != 0 {
-				t.Errorf("%d starts at once after the supervisor's own", starts)
+				t.Errorf("%d starts at once after the supervisor's own, want 0", starts)
 			}
 		})
 	})
@@ -187,7 +187,7 @@ func TestRestartReported(t *testing.T) {
 			actorstest.Advance(10 * time.Second)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if len(got) < 2 || got[0] != "a=failed" || got[len(got)-1] != "a=running" {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q; want at least 2 entries, got[0] = \"a=failed\", got[len(got)-1] = \"a=running\"", got)
 			}
 		})
 	})
@@ -215,12 +215,12 @@ func TestRestartCancelled(t *testing.T) {
 			}
 			actorstest.Advance(time.Hour)
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if len(got) == 0 || got[0] != "a=failed" { // EV-14: told truthfully
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q; want some entries, got[0] = \"a=failed\"", got)
 			}
 			if err := s.StartPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
@@ -240,7 +240,7 @@ func TestRestartCancelled(t *testing.T) {
 			}
 			synctest.Wait()
 			if w.CountCalls("cancelled --start", "a") != 1 || w.CountCalls("--stop", "a") != 1 {
-				t.Errorf("did %v", w.Calls)
+				t.Errorf("did %v; want 1 call of cancelled --start of a, 1 call of --stop of a", w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})
@@ -255,13 +255,13 @@ func TestRestartCancelled(t *testing.T) {
 			w.Set(func() { w.Plugins[0].Removed = true })
 			actorstest.Advance(10 * time.Hour)
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts of a removed plugin", n)
+				t.Errorf("%d starts of a removed plugin, want 0", n)
 			}
 			if got := status(t, s).Plugins; len(got) != 1 || got[0].Name != "b" {
-				t.Errorf("plugins %+v", got)
+				t.Errorf("plugins %+v; want 1 entry, name \"b\"", got)
 			}
 			if n := w.CountCalls("--start", "b"); n != 1 {
-				t.Errorf("%d starts of the other", n)
+				t.Errorf("%d starts of the other, want 1", n)
 			}
 		})
 	})
@@ -283,10 +283,10 @@ func TestRestartCancelled(t *testing.T) {
 						t.Fatal(err)
 					}
 					if took := time.Since(before); took != 0 {
-						t.Errorf("drained in %v", took)
+						t.Errorf("drained in %v, want 0", took)
 					}
 					if n := w.CountCalls("cancelled --start", "a"); (n == 1) != (name == "running") {
-						t.Errorf("%d cancelled", n)
+						t.Errorf("%d cancelled, want n == 1 = %v", n, (name == "running"))
 					}
 					actorstest.Advance(time.Minute)
 				})
@@ -305,7 +305,7 @@ func TestRestartNotNeeded(t *testing.T) {
 			w.Set(func() { w.Running["a"] = true })
 			actorstest.Advance(24 * time.Hour)
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -319,10 +319,10 @@ func TestRestartNotNeeded(t *testing.T) {
 			w.Set(func() { w.Running["a"] = true })
 			actorstest.Advance(2 * time.Minute)
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Restarts != 0 {
-				t.Errorf("view %+v", v)
+				t.Errorf("view %+v; want state running, restarts 0", v)
 			}
 		})
 	})
@@ -332,10 +332,10 @@ func TestRestartNotNeeded(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			if n := w.CountCalls("--start", "a"); n != 1 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 1", n)
 			}
 			if n := len(status(t, s).Plugins); n != 2 {
-				t.Errorf("%d plugins listed", n)
+				t.Errorf("%d plugins listed, want 2", n)
 			}
 		})
 	})

@@ -15,10 +15,10 @@ func TestScan(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(61 * time.Second)
 			if got := status(t, s).Reports.LastCheck; !got.Equal(actorstest.Epoch.Add(time.Minute)) {
-				t.Errorf("last check %v", got)
+				t.Errorf("last check %v, want %v", got, actorstest.Epoch.Add(time.Minute))
 			}
 			if got := w.Saved.Settings.LastCheck; !got.Equal(actorstest.Epoch.Add(time.Minute)) {
-				t.Errorf("saved last check %v", got)
+				t.Errorf("saved last check %v, want %v", got, actorstest.Epoch.Add(time.Minute))
 			}
 		})
 	})
@@ -28,14 +28,14 @@ func TestScan(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			if got := status(t, s); len(got.Problems) != 1 || got.Problems[0].What != "plugin database" {
-				t.Errorf("problems %v", got.Problems)
+				t.Errorf("problems %v; want 1 problem, what \"plugin database\"", got.Problems)
 			}
 			wantReports(t, w.TakeReports())
 			w.Set(func() { w.ListErr = nil })
 			actorstest.Advance(15 * time.Minute)
 			wantReports(t, w.TakeReports(), "a=running")
 			if got := status(t, s); len(got.Problems) != 0 {
-				t.Errorf("problems %v", got.Problems)
+				t.Errorf("problems %v, want no problems", got.Problems)
 			}
 		})
 	})
@@ -44,7 +44,7 @@ func TestScan(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
 			if n := w.CountCalls("--status", ""); n != 0 {
-				t.Errorf("%d probes", n)
+				t.Errorf("%d probes, want 0", n)
 			}
 			wantReports(t, w.TakeReports())
 		})
@@ -58,7 +58,7 @@ func TestScan(t *testing.T) {
 			wantReports(t, w.TakeReports(), "o1=installed o2=installed a=running b=running")
 			for _, name := range []string{"gone", "odd", "boss", "o1"} {
 				if n := w.CountCalls("--status", name); n != 0 {
-					t.Errorf("%s was probed", name)
+					t.Errorf("%s was probed, want 0", name)
 				}
 			}
 		})
@@ -69,7 +69,7 @@ func TestScan(t *testing.T) {
 			actorstest.Advance(2 * time.Minute)
 			wantReports(t, w.TakeReports(), "o=installed")
 			if n := w.CountCalls("--status", ""); n != 0 {
-				t.Errorf("%d probes", n)
+				t.Errorf("%d probes, want 0", n)
 			}
 		})
 	})
@@ -97,10 +97,10 @@ func TestScan(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(150 * time.Second)
 			if got := w.TakeReports(); len(got) == 0 || got[0].String() != "o=installed" {
-				t.Errorf("reports %q", actorstest.ReportTexts(got))
+				t.Errorf("reports %q; want some entries, \"o=installed\"", actorstest.ReportTexts(got))
 			}
 			if got := status(t, s); len(got.Problems) != 1 || got.Counters.ScanErrors != 1 {
-				t.Errorf("problems %v, %d scan errors", got.Problems, got.Counters.ScanErrors)
+				t.Errorf("problems %v, %d scan errors; want 1 problem, scan errors 1", got.Problems, got.Counters.ScanErrors)
 			}
 		})
 	})
@@ -111,7 +111,7 @@ func TestScan(t *testing.T) {
 			actorstest.Advance(2 * time.Minute)
 			wantReports(t, w.TakeReports(), "b=running")
 			if n := w.CountCalls("--start", ""); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 		})
 	})

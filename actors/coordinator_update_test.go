@@ -65,12 +65,12 @@ func TestUpdateChecks(t *testing.T) {
 			w.Set(func() { w.ListErr = errors.New("locked") })
 			actorstest.Advance(time.Hour)
 			if len(w.UpdateCheckTimes()) != 0 {
-				t.Errorf("checks at %v", w.UpdateCheckTimes())
+				t.Errorf("checks at %v, want no update checks", w.UpdateCheckTimes())
 			}
 			w.Set(func() { w.ListErr = nil; w.Plugins[2].Type = plugin.Commander })
 			actorstest.Advance(time.Hour)
 			if len(w.UpdateCheckTimes()) != 2 {
-				t.Errorf("%d checks", len(w.UpdateCheckTimes()))
+				t.Errorf("%d checks, want 2 update checks", len(w.UpdateCheckTimes()))
 			}
 		})
 	})
@@ -80,16 +80,16 @@ func TestUpdateChecks(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(20 * time.Minute)
 			if len(w.UpdateCheckTimes()) != 3 {
-				t.Fatalf("checks at %v", w.UpdateCheckTimes())
+				t.Fatalf("checks at %v, want 3 update checks", w.UpdateCheckTimes())
 			}
 			for i := 1; i < 3; i++ {
 				if gap := w.UpdateCheckTimes()[i].Sub(w.UpdateCheckTimes()[i-1]); gap < 2*time.Second || gap > 4*time.Second {
-					t.Errorf("try %d after %v", i+1, gap)
+					t.Errorf("try %d after %v; want at least %v, at most %v", i+1, gap, 2*time.Second, 4*time.Second)
 				}
 			}
 			actorstest.Advance(20 * time.Minute)
 			if len(w.UpdateCheckTimes()) != 6 || !w.UpdateCheckTimes()[3].Equal(actorstest.Epoch.Add(32*time.Minute)) {
-				t.Errorf("checks at %v", w.UpdateCheckTimes())
+				t.Errorf("checks at %v; want 6 update checks, w.UpdateCheckTimes()[3] = %v", w.UpdateCheckTimes(), actorstest.Epoch.Add(32*time.Minute))
 			}
 		})
 	})
@@ -104,11 +104,11 @@ func TestUpdateChecks(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(20 * time.Minute)
 			if p := status(t, s).Problems; len(p) != 1 || p[0].What != "update check" || p[0].Why != errAway.Error() {
-				t.Errorf("problems %v", p)
+				t.Errorf("problems %v; want 1 entry, what \"update check\", why %v", p, errAway.Error())
 			}
 			actorstest.Advance(40 * time.Minute)
 			if p := status(t, s).Problems; len(p) != 0 {
-				t.Errorf("problems %v", p)
+				t.Errorf("problems %v, want none", p)
 			}
 		})
 	})
@@ -120,7 +120,7 @@ func TestUpdateChecks(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(20 * time.Minute)
 			if len(w.UpdateCheckTimes()) != 1 {
-				t.Errorf("checks at %v", w.UpdateCheckTimes())
+				t.Errorf("checks at %v, want 1 update check", w.UpdateCheckTimes())
 			}
 		})
 	})
@@ -143,13 +143,13 @@ func TestUpdateOffers(t *testing.T) {
 			}
 			actorstest.Advance(5 * time.Minute)
 			if !slices.Equal(asked, []string{"a@2.0", "b@2.0"}) {
-				t.Errorf("handler asked for %v", asked)
+				t.Errorf("handler asked for %v, want asked %q", asked, []string{"a@2.0", "b@2.0"})
 			}
 			if w.CountCalls("upgrade 2.0", "a") != 0 || w.CountCalls("upgrade 2.0", "b") != 1 {
-				t.Errorf("did %v", w.Calls)
+				t.Errorf("did %v; want no calls of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
 			}
 			if got := takeEvents(w); !slices.Equal(got, []string{"agent.plugin.update b@2.0 status 0 "}) {
-				t.Errorf("events %q", got)
+				t.Errorf("events %q, want %q", got, []string{"agent.plugin.update b@2.0 status 0 "})
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 			drainAll(t, s)
@@ -173,7 +173,7 @@ func TestUpdateOffers(t *testing.T) {
 			slices.Sort(got)
 			slices.Sort(want)
 			if !slices.Equal(got, want) {
-				t.Errorf("events %q", got)
+				t.Errorf("events %q, want %v", got, want)
 			}
 			told := map[string]bool{}
 			for _, r := range w.TakeReports() {
@@ -182,13 +182,13 @@ func TestUpdateOffers(t *testing.T) {
 				}
 			}
 			if len(told) != 3 || !told["a@2.0=running"] || !told["c@0.9=running"] || !told["b=running"] {
-				t.Errorf("reported %v", told)
+				t.Errorf("reported %v; want 3 told, told of a@2.0=running, told of c@0.9=running, told of b=running", told)
 			}
 			if at := w.CallTimes("upgrade 0.9", "c"); len(at) != 1 || at[0] != 2*minute {
-				t.Errorf("the other plugin's change waited until %v", at)
+				t.Errorf("the other plugin's change waited until %v; want 1 entry, at[0] = %v", at, 2*minute)
 			}
 			if got := status(t, s).Counters; got.Upgrades != 4 || got.UpgradesFailed != 1 {
-				t.Errorf("counters %+v", got)
+				t.Errorf("counters %+v; want upgrades 4, upgrades failed 1", got)
 			}
 		})
 	})
@@ -200,7 +200,7 @@ func TestUpdateOffers(t *testing.T) {
 			actorstest.Advance(5 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if got := takeEvents(w); len(got) != 1 {
-				t.Errorf("events %q", got)
+				t.Errorf("events %q, want 1 entry", got)
 			}
 		})
 	})
@@ -211,7 +211,7 @@ func TestUpdateOffers(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(10 * time.Minute)
 			if got := status(t, s).Timers[2]; got.Interval != 50*time.Minute || !got.Due.Equal(actorstest.Epoch.Add(56*time.Minute)) {
-				t.Errorf("timer %+v", got)
+				t.Errorf("timer %+v; want interval %v, due %v", got, 50*time.Minute, actorstest.Epoch.Add(56*time.Minute))
 			}
 		})
 	})
@@ -235,11 +235,11 @@ func TestUpdateAndRestarter(t *testing.T) {
 			actorstest.Advance(25 * time.Minute)
 			for _, r := range w.TakeReports() {
 				if r.String() != "b=running" {
-					t.Errorf("reported %q", r.String())
+					t.Errorf("reported %q, want \"b=running\"", r.String())
 				}
 			}
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 			actorstest.Advance(6 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
@@ -253,10 +253,10 @@ func TestUpdateAndRestarter(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(40 * time.Minute)
 			if w.CountCalls("upgrade 2.0", "a") != 1 || w.CountCalls("--start", "a") != 0 {
-				t.Errorf("did %v", w.Calls)
+				t.Errorf("did %v; want 1 call of upgrade 2.0 of a, no calls of --start of a", w.Calls)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Version != "2.0" {
-				t.Errorf("view %+v", v)
+				t.Errorf("view %+v; want state running, version \"2.0\"", v)
 			}
 		})
 	})
@@ -277,7 +277,7 @@ func TestUpdateAndRestarter(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if !slices.Contains(got, "a@2.0=failed") {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q, want \"a@2.0=failed\" among them", got)
 			}
 		})
 	})
@@ -295,7 +295,7 @@ func TestUpdateReported(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
 			if got := actorstest.ReportTexts(w.TakeReports()); !slices.Contains(got, "a@2.0=running+add") {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q, want \"a@2.0=running+add\" among them", got)
 			}
 		})
 	})
@@ -308,7 +308,7 @@ func TestUpdateReported(t *testing.T) {
 			}
 			synctest.Wait()
 			if len(w.UpdateCheckTimes()) != 1 {
-				t.Errorf("%d checks", len(w.UpdateCheckTimes()))
+				t.Errorf("%d checks, want 1 update check", len(w.UpdateCheckTimes()))
 			}
 		})
 	})
@@ -331,18 +331,18 @@ func TestInventory(t *testing.T) {
 			actorstest.Advance(48 * time.Hour)
 			events := w.SentEvents()
 			if len(events) != 2 || events[0].At != 3*time.Minute || events[1].At != 24*time.Hour+3*time.Minute {
-				t.Fatalf("events %v", events)
+				t.Fatalf("events %v; want 2 events, at %v, at %v", events, 3*time.Minute, 24*time.Hour+3*time.Minute)
 			}
 			e := events[0].Event
 			if e.ID != plugin.EventLocalList || e.Keywords["localArch"] != "x64" || e.Keywords["localOsType"] != "linux" {
-				t.Errorf("event %+v", e)
+				t.Errorf("event %+v; want id %v, keywords of localArch \"x64\", keywords of localOsType \"linux\"", e, plugin.EventLocalList)
 			}
 			var list map[string][]string
 			if err := json.Unmarshal([]byte(e.Keywords["pluginList"]), &list); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(list["name"], []string{"a", "o", "odd"}) || list["os"][0] != "linux" || list["arch"][0] != "all" {
-				t.Errorf("list %v", list)
+				t.Errorf("list %v; want list of name %q, list[\"os\"][0] = \"linux\", list[\"arch\"][0] = \"all\"", list, []string{"a", "o", "odd"})
 			}
 		})
 	})
@@ -351,7 +351,7 @@ func TestInventory(t *testing.T) {
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
 			actorstest.Advance(48 * time.Hour)
 			if events := w.SentEvents(); len(events) != 0 {
-				t.Errorf("events %v", events)
+				t.Errorf("events %v, want no events", events)
 			}
 		})
 	})
@@ -361,17 +361,17 @@ func TestInventory(t *testing.T) {
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
 			if n := len(w.SentEvents()); n < 10 {
-				t.Errorf("%d tries", n)
+				t.Errorf("%d tries, want at least 10", n)
 			}
 			if got := status(t, s).Reports.Events; got != 1 {
-				t.Errorf("%d owed", got)
+				t.Errorf("%d owed, want 1", got)
 			}
 		})
 		w.OnEvent, w.Events = nil, nil
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
 			actorstest.Advance(pendingSpread)
 			if events := w.SentEvents(); len(events) != 1 || len(w.Saved.Events) != 0 {
-				t.Errorf("events %v, saved %v", events, w.Saved.Events)
+				t.Errorf("events %v, saved %v; want 1 event, no events", events, w.Saved.Events)
 			}
 		})
 	})
@@ -399,11 +399,11 @@ func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
 		w.Set(func() { w.Plugins = w.Plugins[1:] })
 		actorstest.Advance(5 * time.Minute)
 		if w.CountCalls("upgrade 2.0", "a") != 1 || w.CountCalls("upgrade 2.0", "b") != 1 {
-			t.Errorf("did %v", w.Calls)
+			t.Errorf("did %v; want 1 call of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
 		}
 		wantState(t, s, "a", plugin.StateRunning)
 		if got := status(t, s).Timers[2]; got.Running {
-			t.Error("the update check never ended")
+			t.Error("the update check never ended, want not running")
 		}
 	})
 }

@@ -47,14 +47,14 @@ func TestExit(t *testing.T) {
 			actorstest.Advance(3 * minute)
 			w.ExitPlugins(known(3), "a")
 			if at := w.CallTimes("--start", "a"); len(at) != 2 || at[1] != 3*minute {
-				t.Errorf("started at %v", at)
+				t.Errorf("started at %v; want 2 entries, at[1] = %v", at, 3*minute)
 			}
 			v := view(t, s, "a")
 			if v.State != plugin.StateRunning || v.Why != "restarted after: exit 3" || v.Watch != plugin.WatchCgroup || len(v.PIDs) != 1 {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, why \"restarted after: exit 3\", watch %v, 1 pid", v, plugin.WatchCgroup)
 			}
 			if got := journalCauses(w, plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 3 | restart at once"}) {
-				t.Errorf("journal %q", got)
+				t.Errorf("journal %q, want %q", got, []string{"exit 3 | restart at once"})
 			}
 		})
 	})
@@ -68,17 +68,17 @@ func TestExit(t *testing.T) {
 			}
 			at := w.CallTimes("--start", "a")
 			if len(at) != 4 || at[1] != minute+time.Second || at[2] <= minute+11*time.Second || at[3]-(minute+21*time.Second) <= at[2]-(minute+11*time.Second) {
-				t.Errorf("started at %v", at)
+				t.Errorf("started at %v; want 4 entries, at[1] = %v, at[2] more than %v, more than %v", at, minute+time.Second, minute+11*time.Second, at[2]-(minute+11*time.Second))
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 			w.ExitPlugins(known(1), "a")
 			wantState(t, s, "a", plugin.StateCrashLoop)
 			if v := view(t, s, "a"); v.Next != "retry" || v.Why != "exit 1" {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want next \"retry\", why \"exit 1\"", v)
 			}
 			// Down for a while is told; a restart at once is not worth a word before its end.
 			if got := actorstest.ReportTexts(w.TakeReports()); got[len(got)-1] != "a=failed" {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q, want got[len(got)-1] = \"a=failed\"", got)
 			}
 		})
 	})
@@ -102,7 +102,7 @@ func TestExitsOfMany(t *testing.T) {
 			at := w.CallTimes("--start", "")
 			slices.Sort(at)
 			if len(at) != 40 || at[0] != 3*minute || at[39] > 3*minute+2*time.Second || at[39] == at[0] {
-				t.Errorf("started at %v", at)
+				t.Errorf("started at %v; want 40 entries, at[0] = %v, at[39] at most %v, at[39] not %v", at, 3*minute, 3*minute+2*time.Second, at[0])
 			}
 			// EV-13: they failed together: one event.
 			if got := journalCauses(w, plugin.EntryHost, ""); !slices.Equal(got, []string{"5 plugins failed within 10s | restarts go through the host's budget"}) {
@@ -126,15 +126,15 @@ func TestExitsOfMany(t *testing.T) {
 			actorstest.Advance(3 * minute)
 			w.ExitPlugins(known(1), names...)
 			if n := w.CountCalls("--start", ""); n != 10 {
-				t.Errorf("%d starts at once", n)
+				t.Errorf("%d starts at once, want 10", n)
 			}
 			actorstest.Advance(5*time.Second + time.Millisecond)
 			if n := w.CountCalls("--start", ""); n != 20 {
-				t.Errorf("%d starts after 5 s", n)
+				t.Errorf("%d starts after 5 s, want 20", n)
 			}
 			actorstest.Advance(6 * time.Second)
 			if n := w.CountCalls("--start", ""); n != 30 {
-				t.Errorf("%d starts in the end", n)
+				t.Errorf("%d starts in the end, want 30", n)
 			}
 		})
 	})
@@ -154,13 +154,13 @@ func TestExitOfStoppedPlugin(t *testing.T) {
 			actorstest.Advance(time.Hour)
 			wantState(t, s, "a", plugin.StateStopped)
 			if n := w.CountCalls("--start", "a"); n != 1 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 1", n)
 			}
 			if got := journalCauses(w, plugin.EntryExit, "a"); !slices.Equal(got, []string{"exit 0 | none, a stop is under way"}) {
-				t.Errorf("journal %q", got)
+				t.Errorf("journal %q, want %q", got, []string{"exit 0 | none, a stop is under way"})
 			}
 			if r := w.Saved.Restarts["a"]; !r.Stopped || !r.RunningSince.IsZero() {
-				t.Errorf("saved %+v", r)
+				t.Errorf("saved %+v; want stopped, no running since", r)
 			}
 		})
 	})
@@ -174,12 +174,12 @@ func TestExitCauseKnownLater(t *testing.T) {
 			actorstest.Advance(settled + time.Second)
 			w.ExitPlugins(plugin.Exit{}, "a")
 			if v := view(t, s, "a"); v.Why != "ended, cause unknown" {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v, want why \"ended, cause unknown\"", v)
 			}
 			w.ExitPlugins(plugin.Exit{Late: true, CauseKnown: true, Signal: "SIGKILL", OOM: true}, "a")
 			actorstest.Advance(5 * time.Second)
 			if v := view(t, s, "a"); v.Why != "restarted after: out of memory, killed by the kernel" {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v, want why \"restarted after: out of memory, killed by the kernel\"", v)
 			}
 		})
 	})
@@ -195,10 +195,10 @@ func TestExitCountsOnce(t *testing.T) {
 			tell(plugin.Exit{Name: "a", RunID: 2, At: time.Now(), CauseKnown: true, Code: 7})
 			actorstest.Advance(3 * time.Second)
 			if n := w.CountCalls("--start", "a"); n != 2 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 2", n)
 			}
 			if got := journalCauses(w, plugin.EntryExit, "a"); len(got) != 1 || !strings.HasPrefix(got[0], "exit 7") {
-				t.Errorf("journal %q", got)
+				t.Errorf("journal %q; want 1 entry, got[0] that begins with \"exit 7\"", got)
 			}
 		})
 	})
@@ -210,7 +210,7 @@ func TestExitCountsOnce(t *testing.T) {
 			w.Watched.ExitFollower(plugin.Exit{Name: "b", RunID: 1, CauseKnown: true})
 			actorstest.Advance(time.Minute)
 			if n := w.CountCalls("--start", ""); n != 1 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 1", n)
 			}
 		})
 	})
@@ -233,25 +233,25 @@ func TestTakeOver(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "alive"); v.State != plugin.StateRunning || v.Why != "adopted after supervisor restart" || !slices.Equal(v.PIDs, []int{50}) {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, why \"adopted after supervisor restart\", pids %v", v, []int{50})
 			}
 			if v := view(t, s, "ended"); v.State != plugin.StateRunning || v.Why != "restarted after: ended while the supervisor was away" {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, why \"restarted after: ended while the supervisor was away\"", v)
 			}
 			wantState(t, s, "new", plugin.StateInstalled)
 			if at := w.CallTimes("--start", ""); len(at) != 1 || at[0] > time.Second {
-				t.Errorf("started at %v", at)
+				t.Errorf("started at %v; want 1 entry, at[0] at most %v", at, time.Second)
 			}
 			if got := w.Watched.Targets; len(got) != 3 || got[0].Processes[0].PID != 50 {
-				t.Errorf("looked for %+v", got)
+				t.Errorf("looked for %+v; want 3 entries, pid 50", got)
 			}
 			if got := journalCauses(w, plugin.EntrySupervisor, ""); len(got) != 1 || !strings.Contains(got[0], "1 plugins adopted, 1 had ended") {
-				t.Errorf("journal %q", got)
+				t.Errorf("journal %q; want 1 entry, got[0] with \"1 plugins adopted, 1 had ended\"", got)
 			}
 			w.ExitPlugins(known(9), "alive")
 			wantState(t, s, "alive", plugin.StateRunning)
 			if n := w.CountCalls("--start", "alive"); n != 1 {
-				t.Errorf("%d starts of the adopted", n)
+				t.Errorf("%d starts of the adopted, want 1", n)
 			}
 		})
 	})
@@ -264,10 +264,10 @@ func TestTakeOver(t *testing.T) {
 			wantState(t, s, "a", plugin.StateStarting)
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchScan {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, watch %v", v, plugin.WatchScan)
 			}
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 		})
 	})
@@ -279,7 +279,7 @@ func TestTakeOver(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
 			if n := status(t, s).Counters.Scans; n != 1 {
-				t.Errorf("%d scans", n)
+				t.Errorf("%d scans, want 1", n)
 			}
 		})
 	})
@@ -289,7 +289,7 @@ func TestTakeOver(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})
@@ -316,11 +316,11 @@ func TestPulse(t *testing.T) {
 			wantState(t, s, "a", plugin.StateDegraded)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if got[len(got)-1] != "a=failed" {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q, want got[len(got)-1] = \"a=failed\"", got)
 			}
 			actorstest.Advance(2 * minute)
 			if n := w.CountCalls("--restart", "a"); n != 1 {
-				t.Errorf("%d restarts of what hangs", n)
+				t.Errorf("%d restarts of what hangs, want 1", n)
 			}
 		})
 	})
@@ -337,7 +337,7 @@ func TestPulse(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if got[len(got)-1] != "a=running" {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q, want got[len(got)-1] = \"a=running\"", got)
 			}
 		})
 	})
@@ -356,7 +356,7 @@ func TestPulse(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
 				if strings.Contains(r, "failed") {
-					t.Errorf("reported %q", r)
+					t.Errorf("reported %q, want text without \"failed\"", r)
 				}
 			}
 		})
@@ -368,7 +368,7 @@ func TestPulse(t *testing.T) {
 			w.Set(func() { w.Plugins = w.Plugins[1:] })
 			actorstest.Advance(15 * minute)
 			if got := w.Watched.HeartbeatsOf; len(got) != 1 || got[0].Name != "b" {
-				t.Errorf("followed: %+v", got)
+				t.Errorf("followed: %+v; want 1 entry, name \"b\"", got)
 			}
 		})
 	})
@@ -391,7 +391,7 @@ func TestJournal(t *testing.T) {
 			w.Set(func() {
 				for i, e := range w.Journal {
 					if e.Seq != uint64(42+i) {
-						t.Errorf("entry %d has number %d", i, e.Seq)
+						t.Errorf("entry %d has number %d, want seq %v", i, e.Seq, uint64(42+i))
 					}
 					lines = append(lines, string(e.Kind)+" "+e.String())
 				}
@@ -405,13 +405,13 @@ func TestJournal(t *testing.T) {
 			} {
 				i := strings.Index(all[at:], want)
 				if i < 0 {
-					t.Fatalf("no %q in the rest of the chain:\n%s", want, all)
+					t.Fatalf("no %q in the rest of the chain:\n%s, want at least 0", want, all)
 				}
 				at += i + len(want)
 			}
 			// The first may have been written before it was followed.
 			if n := len(followed); n < len(lines)-1 || followed[n-1] != 41+uint64(len(lines)) || followed[n-1]-followed[0] != uint64(n-1) {
-				t.Errorf("followed %v of %d", followed, len(lines))
+				t.Errorf("followed %v of %d; want at least %v, followed[n-1] = %v, %v", followed, len(lines), len(lines)-1, 41+uint64(len(lines)), uint64(n-1))
 			}
 		})
 	})
@@ -424,7 +424,7 @@ func TestJournal(t *testing.T) {
 			w.Set(func() { w.SaveErr = nil })
 			actorstest.Advance(time.Minute)
 			if got := journalCauses(w, plugin.EntryHost, ""); len(got) != 1 || got[0] != "state file works again" {
-				t.Errorf("journal %q", got) // the entry before it is the store's to keep
+				t.Errorf("journal %q; want 1 entry, got[0] \"state file works again\"", got) // the entry before it is the store's to keep
 			}
 		})
 	})

@@ -52,10 +52,10 @@ func TestWorkersCrash(t *testing.T) {
 		withCrew(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.Props() }, func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
 			if n := len(actorstest.Messages[messages.Scan](scanner.Take())); n != 4 {
-				t.Errorf("%d scans", n)
+				t.Errorf("%d scans, want 4", n)
 			}
 			if got := status(t, s); got.Timers[0].Running || got.Counters.ScanErrors != 1 {
-				t.Errorf("status %+v", got)
+				t.Errorf("status %+v; want not running, scan errors 1", got)
 			}
 		})
 	})
@@ -69,7 +69,7 @@ func TestWorkersCrash(t *testing.T) {
 		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.Props() }, func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			if got := status(t, s).Reports; got.Pending != 0 {
-				t.Errorf("still owed: %+v", got)
+				t.Errorf("still owed: %+v, want pending 0", got)
 			}
 		})
 	})
@@ -92,7 +92,7 @@ func TestWorkersCrash(t *testing.T) {
 			actorstest.Advance(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n != 3 {
-				t.Errorf("%d Restarters", n)
+				t.Errorf("%d Restarters, want 3", n)
 			}
 		})
 	})
@@ -120,12 +120,12 @@ func TestWorkersCrash(t *testing.T) {
 			actorstest.Advance(30 * time.Hour)
 			for i, p := range made {
 				if n := len(p.Take()); n < 2 {
-					t.Errorf("worker %d got %d orders", i, n)
+					t.Errorf("worker %d got %d orders, want at least 2", i, n)
 				}
 			}
 			for _, timer := range status(t, s).Timers {
 				if timer.Running {
-					t.Errorf("%s never ended", timer.Name)
+					t.Errorf("%s never ended, want not running", timer.Name)
 				}
 			}
 		})
@@ -142,7 +142,7 @@ func TestWorkersCrash(t *testing.T) {
 			actorstest.Advance(40 * time.Minute)
 			got := status(t, s)
 			if got.Counters.ScanErrors != 3 || got.Timers[0].Running {
-				t.Errorf("status %+v", got)
+				t.Errorf("status %+v; want scan errors 3, not running", got)
 			}
 			drainAll(t, s)
 		})
@@ -171,11 +171,11 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 		synctest.Wait()
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
 		if len(starts) != len(want) {
-			t.Fatalf("starts at %v", starts)
+			t.Fatalf("starts at %v, want %v starts", starts, len(want))
 		}
 		for i := range want {
 			if starts[i] != want[i]*time.Second {
-				t.Errorf("starts at %v", starts)
+				t.Errorf("starts at %v, want starts[i] = %v", starts, want[i]*time.Second)
 				break
 			}
 		}
@@ -200,7 +200,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 			t.Fatal("the system goes on")
 		}
 		if err := s.Err(); err == nil || !strings.Contains(err.Error(), "coordinator panicked") {
-			t.Errorf("err %v", err)
+			t.Errorf("err %v; want an error, error with \"coordinator panicked\"", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -219,15 +219,15 @@ func TestSaveFails(t *testing.T) {
 		actorstest.Advance(2 * time.Minute)
 		wantReports(t, w.TakeReports(), "a=running")
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "state file" {
-			t.Errorf("problems %v", got)
+			t.Errorf("problems %v; want 1 entry, what \"state file\"", got)
 		}
 		w.Set(func() { w.SaveErr = nil })
 		actorstest.Advance(saveRetry)
 		if got := status(t, s).Problems; len(got) != 0 {
-			t.Errorf("problems %v", got)
+			t.Errorf("problems %v, want none", got)
 		}
 		if w.Saved.Acked["a"].Status != plugin.StatusRunning || w.Saved.Settings.LastCheck.IsZero() {
-			t.Errorf("saved %+v", w.Saved)
+			t.Errorf("saved %+v; want status running, a last check", w.Saved)
 		}
 	})
 }
@@ -239,7 +239,7 @@ func TestSavedBeforeActedOn(t *testing.T) {
 		w.Lock()
 		defer w.Unlock()
 		if w.Saved.Pending["a"].Status != plugin.StatusRunning {
-			t.Error("sent before it was saved")
+			t.Error("sent before it was saved, want status running")
 		}
 		return plugin.Answer{}, nil
 	}
@@ -256,7 +256,7 @@ func TestOperators(t *testing.T) {
 		ctx := t.Context()
 		for name, want := range map[string]string{"nosuch": "no such plugin", "o": "not a persistent plugin"} {
 			if err := s.StopPlugin(ctx, name); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("stop %s: %v", name, err)
+				t.Errorf("stop %s: %v; want an error, error with %v", name, err, want)
 			}
 		}
 		if err := s.RestartPlugin(ctx, "a"); err != nil {
@@ -264,7 +264,7 @@ func TestOperators(t *testing.T) {
 		}
 		synctest.Wait()
 		if w.CountCalls("--restart", "a") != 1 {
-			t.Errorf("did %v", w.Calls)
+			t.Errorf("did %v, want 1 call of --restart of a", w.Calls)
 		}
 		if err := s.StopPlugin(ctx, "a"); err != nil {
 			t.Error(err)
@@ -275,14 +275,14 @@ func TestOperators(t *testing.T) {
 		wantState(t, s, "a", plugin.StateStopped)
 	})
 	if !w.Saved.Restarts["a"].Stopped {
-		t.Error("the stop was not saved")
+		t.Error("the stop was not saved, want stopped")
 	}
 	w.Calls = nil
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: also by the next process
 		actorstest.Advance(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
 		if n := w.CountCalls("--start", "a"); n != 0 {
-			t.Errorf("%d starts", n)
+			t.Errorf("%d starts, want 0", n)
 		}
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
 			t.Error(err)
@@ -299,7 +299,7 @@ func TestDamageIsShown(t *testing.T) {
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 		actorstest.Advance(2 * time.Minute)
 		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.Damaged[0] {
-			t.Errorf("damaged %v", got)
+			t.Errorf("damaged %v; want 1 entry, got[0] = %v", got, w.Damaged[0])
 		}
 		wantReports(t, w.TakeReports(), "a=running")
 	})

@@ -22,10 +22,10 @@ func TestHungChecks(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(4 * time.Minute)
 			if n := w.CountCalls("--restart", "silent"); n != 1 {
-				t.Errorf("%d restarts of the silent plugin", n)
+				t.Errorf("%d restarts of the silent plugin, want 1", n)
 			}
 			if n := w.CountCalls("--status", "hung"); n != 1 {
-				t.Errorf("the hung plugin is asked %d times at once", n)
+				t.Errorf("the hung plugin is asked %d times at once, want 1", n)
 			}
 		})
 	})
@@ -42,16 +42,16 @@ func TestFailedStop(t *testing.T) {
 			}
 			actorstest.Advance(time.Minute)
 			if v := view(t, s, "a"); v.State != plugin.StateStopping || v.Next != "stop again" {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state stopping, next \"stop again\"", v)
 			}
 			if n := w.CountCalls("--stop", "a"); n < 4 {
-				t.Errorf("tried %d times", n)
+				t.Errorf("tried %d times, want at least 4", n)
 			}
 			w.Set(func() { w.Statuses = nil })
 			actorstest.Advance(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateStopped)
 			if r := w.Saved.Restarts["a"]; !r.Stopped || r.StopPending {
-				t.Errorf("saved %+v", r)
+				t.Errorf("saved %+v; want stopped, not stop pending", r)
 			}
 		})
 	})
@@ -99,10 +99,10 @@ func TestFailedStop(t *testing.T) {
 				actorstest.Advance(30 * time.Minute)
 				wantState(t, s, "a", plugin.StateRunning)
 				if n := w.CountCalls("--stop", "a"); n != stops {
-					t.Errorf("%d more stops", n-stops)
+					t.Errorf("%d more stops, want %v", n-stops, stops)
 				}
 				if r := w.Saved.Restarts["a"]; r.Stopped {
-					t.Errorf("saved %+v", r)
+					t.Errorf("saved %+v, want not stopped", r)
 				}
 			})
 		})
@@ -126,7 +126,7 @@ func TestClockSetBack(t *testing.T) {
 			wantState(t, s, "a", plugin.StateDegraded)
 			actorstest.Advance(3 * time.Minute)
 			if n := w.CountCalls("--restart", "a"); n != 1 {
-				t.Errorf("%d restarts of what hangs", n)
+				t.Errorf("%d restarts of what hangs, want 1", n)
 			}
 		})
 	})
@@ -142,7 +142,7 @@ func TestClockSetBack(t *testing.T) {
 			w.ExitPlugins(known(1), "a")
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Failures != 0 {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, failures 0", v)
 			}
 		})
 	})
@@ -155,7 +155,7 @@ func TestClockSetBack(t *testing.T) {
 			s.ClockStepped()
 			actorstest.Advance(time.Second)
 			if at := status(t, s).Reports.LastCheck; at.After(time.Now()) {
-				t.Errorf("last check %v", at)
+				t.Errorf("last check %v, want not after %v", at, time.Now())
 			}
 		})
 	})
@@ -165,7 +165,7 @@ func TestClockSetBack(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Failures != 0 {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, failures 0", v)
 			}
 		})
 	})
@@ -193,7 +193,7 @@ func TestOldBeat(t *testing.T) {
 		}
 		for _, r := range got {
 			if r.String() != "a=failed" {
-				t.Errorf("reported %q", r.String())
+				t.Errorf("reported %q, want \"a=failed\"", r.String())
 			}
 		}
 	})
@@ -214,7 +214,7 @@ func TestNoFlood(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
 			if n := len(w.TakeReports()); n > 40 {
-				t.Errorf("%d requests in an hour", n)
+				t.Errorf("%d requests in an hour, want at most 40", n)
 			}
 		})
 	})
@@ -233,7 +233,7 @@ func TestNoFlood(t *testing.T) {
 			actorstest.Advance(10 * time.Second)
 			got := w.TakeReports()
 			if len(got) > 25 {
-				t.Errorf("%d requests for %d restarts", len(got), len(names))
+				t.Errorf("%d requests for %d restarts, want at most 25 entries", len(got), len(names))
 			}
 			told := map[string]bool{}
 			for _, r := range got {
@@ -243,7 +243,7 @@ func TestNoFlood(t *testing.T) {
 			}
 			for _, name := range names {
 				if !told[name] {
-					t.Errorf("%s was not reported running", name)
+					t.Errorf("%s was not reported running, want told[name]", name)
 				}
 			}
 		})
@@ -260,12 +260,12 @@ func TestNoFlood(t *testing.T) {
 			actorstest.Advance(24 * time.Hour)
 			n, reports := len(w.SentEvents()), int(status(t, s).Counters.ReportsDelivered)
 			if n > 500+reports+1 {
-				t.Errorf("%d requests for 500 events, with %d reports", n, reports)
+				t.Errorf("%d requests for 500 events, with %d reports, want at most %v", n, reports, 500+reports+1)
 			}
 			w.Set(func() { w.OnEvent = nil })
 			actorstest.Advance(15 * time.Minute)
 			if left := status(t, s).Reports.Events; left != 0 {
-				t.Errorf("%d events are left though they are taken again", left)
+				t.Errorf("%d events are left though they are taken again, want 0", left)
 			}
 		})
 	})

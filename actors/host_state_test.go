@@ -24,7 +24,7 @@ func TestNoteProblem(t *testing.T) {
 			actorstest.Advance(time.Second)
 		}
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "log of a" || got[0].Why != "is a folder" {
-			t.Errorf("problems: %+v", got)
+			t.Errorf("problems: %+v; want 1 entry, what \"log of a\", why \"is a folder\"", got)
 		}
 		for range 2 {
 			s.NoteProblem("log of a", nil)
@@ -32,7 +32,7 @@ func TestNoteProblem(t *testing.T) {
 		s.NoteHostEvent("1 socket", "removed")
 		actorstest.Advance(time.Second)
 		if got := status(t, s).Problems; len(got) != 0 {
-			t.Errorf("problems that are over: %+v", got)
+			t.Errorf("problems that are over: %+v, want none", got)
 		}
 		want := []string{"log of a does not work: is a folder|will be tried again", "log of a works again|", "1 socket|removed"}
 		for _, entry := range want {
@@ -43,7 +43,7 @@ func TestNoteProblem(t *testing.T) {
 				}
 			}
 			if n != 1 {
-				t.Errorf("%q is in the journal %d times: %q", entry, n, journal)
+				t.Errorf("%q is in the journal %d times: %q, want 1", entry, n, journal)
 			}
 		}
 	})

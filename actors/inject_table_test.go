@@ -397,7 +397,7 @@ func (r *faulted) judge(t *testing.T, usual faulted, f *injected, atStart bool) 
 	}
 	for what, n := range r.verbs {
 		if usual.verbs[what] == 0 {
-			t.Errorf("%s %d times, usually never", what, n)
+			t.Errorf("%s %d times, usually never, want usual.verbs[what] not 0", what, n)
 		}
 	}
 }

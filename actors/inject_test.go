@@ -367,7 +367,7 @@ func TestEachPortHasItsFault(t *testing.T) {
 		_, fails := injectors[m]
 		reason := cannotFail[m]
 		if fails == (reason != "") {
-			t.Errorf("%s: it needs an injector, or the reason why it cannot fail", m)
+			t.Errorf("%s: it needs an injector, or the reason why it cannot fail, want not %v", m, (reason != ""))
 		}
 	}
 	for m := range injectors {

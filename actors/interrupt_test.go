@@ -33,18 +33,18 @@ func TestFetchBesideThePlugin(t *testing.T) {
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Change == nil || v.Change.Phase != "fetching" {
-				t.Errorf("%+v, change %+v", v, v.Change)
+				t.Errorf("%+v, change %+v; want state running, change, phase \"fetching\"", v, v.Change)
 			}
 			starts := w.CountCalls("--start", "a")
 			w.ExitPlugins(known(1), "a")
 			actorstest.Advance(time.Second)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n := w.CountCalls("--start", "a"); n != starts+1 {
-				t.Errorf("%d starts after its exit", n-starts)
+				t.Errorf("%d starts after its exit, want %v", n-starts, starts+1)
 			}
 			actorstest.Advance(10 * time.Minute)
 			if v := view(t, s, "a"); v.Version != "2.0" || v.State != plugin.StateRunning {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want version \"2.0\", state running", v)
 			}
 		})
 	})
@@ -57,7 +57,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "b"); v.Version != "2.0" {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v, want version \"2.0\"", v)
 			}
 		})
 	})
@@ -77,7 +77,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 			w := fetchingWorld()
 			w.OnChange = func(c plugin.Change) plugin.ChangeResult {
 				if c.Kind == plugin.ChangeUpgrade {
-					t.Errorf("%s is made though it was cancelled", c)
+					t.Errorf("%s is made though it was cancelled, want kind not %v", c, plugin.ChangeUpgrade)
 				}
 				return plugin.FailedChange(errors.New("not here"))
 			}
@@ -88,10 +88,10 @@ func TestFetchBesideThePlugin(t *testing.T) {
 				}
 				actorstest.Advance(20 * time.Minute)
 				if got := journalCauses(w, plugin.EntryUpgrade, "a"); len(got) == 0 || !strings.Contains(got[0], "cancelled: ") {
-					t.Errorf("journal %q", got)
+					t.Errorf("journal %q; want some entries, got[0] with \"cancelled: \"", got)
 				}
 				if v := view(t, s, "a"); v.Version != "1.0" || v.Change != nil {
-					t.Errorf("%+v", v)
+					t.Errorf("%+v; want version \"1.0\", no change", v)
 				}
 			})
 		})
@@ -120,14 +120,14 @@ func TestInterruptedChange(t *testing.T) {
 			w.Set(func() { saved = w.Saved.Restarts["a"] })
 			actorstest.Advance(time.Second)
 			if len(w.Interrupts) == 0 || !saved.Stopped {
-				t.Errorf("accepted and not saved: %+v", saved)
+				t.Errorf("accepted and not saved: %+v; want some interrupts, stopped", saved)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 			if w.Running["a"] || w.CountCalls("--start", "a") != starts || !slices.Equal(w.Interrupts, []bool{true}) {
-				t.Errorf("runs %v, starts %d, interrupts %v", w.Running["a"], w.CountCalls("--start", "a")-starts, w.Interrupts)
+				t.Errorf("runs %v, starts %d, interrupts %v; want not running of a, %v calls of --start of a, interrupts %v", w.Running["a"], w.CountCalls("--start", "a")-starts, w.Interrupts, starts, []bool{true})
 			}
 			if r := w.Saved.Restarts["a"]; r.Requested != plugin.RequestNone || r.StopPending {
-				t.Errorf("saved %+v", r)
+				t.Errorf("saved %+v; want requested %v, not stop pending", r, plugin.RequestNone)
 			}
 		})
 	})
@@ -141,7 +141,7 @@ func TestInterruptedChange(t *testing.T) {
 			actorstest.Advance(time.Second)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n := w.CountCalls("--restart", "a"); n != 1 || !slices.Equal(w.Interrupts, []bool{false}) {
-				t.Errorf("%d restarts, interrupts %v", n, w.Interrupts)
+				t.Errorf("%d restarts, interrupts %v; want 1, interrupts %v", n, w.Interrupts, []bool{false})
 			}
 		})
 	})
@@ -164,11 +164,11 @@ func TestInterruptedChange(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			for _, v := range status(t, s).Plugins {
 				if v.Name == "a" {
-					t.Errorf("%+v", v)
+					t.Errorf("%+v, want name not \"a\"", v)
 				}
 			}
 			if n := w.CountCalls("--start", "a"); n != starts || !slices.Equal(w.Interrupts, []bool{true}) {
-				t.Errorf("%d starts, interrupts %v", n-starts, w.Interrupts)
+				t.Errorf("%d starts, interrupts %v; want %v, interrupts %v", n-starts, w.Interrupts, starts, []bool{true})
 			}
 		})
 	})
@@ -182,7 +182,7 @@ func TestInterruptedChange(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			wantState(t, s, "a", plugin.StateStopped)
 			if w.Running["a"] || !slices.Equal(w.Interrupts, []bool{true}) {
-				t.Errorf("runs %v, interrupts %v", w.Running["a"], w.Interrupts)
+				t.Errorf("runs %v, interrupts %v; want not running of a, interrupts %v", w.Running["a"], w.Interrupts, []bool{true})
 			}
 		})
 	})
@@ -200,7 +200,7 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 		}
 		actorstest.Advance(10 * time.Second) // the start is being cancelled
 		if v := view(t, s, "a"); v.Change == nil || v.Change.Phase != "waiting" {
-			t.Fatalf("%+v, change %+v", v, v.Change)
+			t.Fatalf("%+v, change %+v; want change, phase \"waiting\"", v, v.Change)
 		}
 		if err := s.CancelChange(t.Context(), "a"); err != nil {
 			t.Fatal(err)
@@ -208,10 +208,10 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 		w.Set(func() { w.VerbTime["a"] = time.Second })
 		actorstest.Advance(5 * time.Minute)
 		if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Version != "1.0" || v.Change != nil {
-			t.Errorf("%+v, change %+v", v, v.Change)
+			t.Errorf("%+v, change %+v; want state running, version \"1.0\", no change", v, v.Change)
 		}
 		if n := w.CountCalls("upgrade 2.0", "a"); n != 0 {
-			t.Errorf("the change was made %d times", n)
+			t.Errorf("the change was made %d times, want 0", n)
 		}
 	})
 }
@@ -238,7 +238,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			starts := w.CountCalls("--start", "a")
 			actorstest.Advance(5 * time.Second)
 			if n := w.CountCalls("--start", "a"); n != starts+1 {
-				t.Errorf("%d starts after its exit", n-starts)
+				t.Errorf("%d starts after its exit, want %v", n-starts, starts+1)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -266,7 +266,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 				t.Errorf("%+v", v)
 			}
 			if got := actorstest.ReportTexts(w.TakeReports()); len(got) == 0 || got[0] != "a@2.0=failed" {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q; want some entries, got[0] = \"a@2.0=failed\"", got)
 			}
 		})
 	})
@@ -279,7 +279,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			w.ExitPlugins(known(1), "a") // once, while the package is fetched
 			actorstest.Advance(10 * time.Minute)
 			if !slices.Equal(w.StatusesBefore, []plugin.Status{plugin.StatusRunning}) {
-				t.Errorf("granted with status %v", w.StatusesBefore)
+				t.Errorf("granted with status %v, want statuses before %v", w.StatusesBefore, []plugin.Status{plugin.StatusRunning})
 			}
 		})
 	})

@@ -21,7 +21,7 @@ func TestExitBesideOthers(t *testing.T) {
 			inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
 				actorstest.Advance(3 * minute)
 				if at := w.CallTimes("--start", "a"); len(at) != 1 {
-					t.Fatalf("started at %v", at)
+					t.Fatalf("started at %v, want 1 entry", at)
 				}
 				w.TakeReports()
 				do(t, s, w)
@@ -38,7 +38,7 @@ func TestExitBesideOthers(t *testing.T) {
 		w.WorkFor("a", 2*time.Second, func() { w.Running["a"] = true })
 		wantState(t, s, "a", plugin.StateRunning)
 		if v := view(t, s, "a"); v.Why != "found running, started by another program" {
-			t.Errorf("why %q", v.Why)
+			t.Errorf("why %q, want why \"found running, started by another program\"", v.Why)
 		}
 		actorstest.Advance(20 * minute)
 		started(t, w)
@@ -47,7 +47,7 @@ func TestExitBesideOthers(t *testing.T) {
 	run("what it stopped is left to the next scan", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.WorkFor("a", 2*time.Second, func() {})
 		if v := view(t, s, "a"); v.State != plugin.StateInstalled || !strings.Contains(v.Why, "while another program worked on it") {
-			t.Errorf("%+v", v)
+			t.Errorf("%+v; want state installed, why with \"while another program worked on it\"", v)
 		}
 		wantReports(t, w.TakeReports(), "a=failed")
 		actorstest.Advance(7 * minute)
@@ -99,7 +99,7 @@ func TestExitBesideOthers(t *testing.T) {
 		actorstest.Advance(minute)
 		wantState(t, s, "a", plugin.StateRunning)
 		if w.ForcedStarts != 1 {
-			t.Errorf("forced %d times", w.ForcedStarts)
+			t.Errorf("forced %d times, want forced starts 1", w.ForcedStarts)
 		}
 	})
 }
@@ -115,7 +115,7 @@ func TestExitMissedBesideOthers(t *testing.T) {
 		inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(30 * time.Second)
 			if at := w.CallTimes("--start", "a"); len(at) != starts {
-				t.Errorf("EV-21 another program works on it: %t, started at %v", works, at)
+				t.Errorf("EV-21 another program works on it: %t, started at %v, want %v entries", works, at, starts)
 			}
 		})
 	}
@@ -147,7 +147,7 @@ func TestRecordsChanged(t *testing.T) {
 		}
 		actorstest.Advance(time.Hour)
 		if at := w.CallTimes("--start", "a"); len(at) != 1 {
-			t.Errorf("started at %v", at)
+			t.Errorf("started at %v, want 1 entry", at)
 		}
 		wantReports(t, w.TakeReports(), "a=removed")
 	})
@@ -162,7 +162,7 @@ func TestRecordsChanged(t *testing.T) {
 		actorstest.Advance(time.Hour)
 		reports := w.TakeReports()
 		if last := reports[len(reports)-1]; len(last.Entries) != 1 || last.Entries[0].Status != plugin.StatusRemoved {
-			t.Errorf("reports %q", actorstest.ReportTexts(reports))
+			t.Errorf("reports %q; want 1 entry, status removed", actorstest.ReportTexts(reports))
 		}
 		if known(t, s, "a") {
 			t.Error("a plugin that was removed in its crash loop is still in status")
@@ -187,7 +187,7 @@ func TestRecordsChanged(t *testing.T) {
 		wantState(t, s, "c", plugin.StateRunning)
 		actorstest.Advance(time.Hour)
 		if at := w.CallTimes("--start", "c"); len(at) != 0 {
-			t.Errorf("started at %v", at)
+			t.Errorf("started at %v, want none", at)
 		}
 	})
 	run("a database that could not be read is read again", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
@@ -207,7 +207,7 @@ func TestRecordsChanged(t *testing.T) {
 		}
 		actorstest.Advance(time.Second)
 		if n := w.ListCount - before; n < 1 || n > 6 {
-			t.Errorf("%d lists", n)
+			t.Errorf("%d lists; want at least 1, at most 6", n)
 		}
 	})
 }

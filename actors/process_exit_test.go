@@ -21,14 +21,14 @@ func TestProcessExit(t *testing.T) {
 			w.Set(func() { w.Calls, w.Running["a"] = nil, false })
 			w.ExitProcess(helper, "a")
 			if got := w.CallTimes("--status", "a"); len(got) == 0 || got[0] != settled {
-				t.Errorf("asked at %v", got)
+				t.Errorf("asked at %v; want some entries, got[0] = %v", got, settled)
 			}
 			actorstest.Advance(time.Second)
 			if got := w.CallTimes("--start", "a"); len(got) != 1 || got[0] > settled+time.Second {
-				t.Errorf("started at %v", got)
+				t.Errorf("started at %v; want 1 entry, got[0] at most %v", got, settled+time.Second)
 			}
 			if got := journalCauses(w, plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001 killed by SIGKILL, others live on | ask --status"}) {
-				t.Errorf("journal %q", got)
+				t.Errorf("journal %q, want %q", got, []string{"process 1001 killed by SIGKILL, others live on | ask --status"})
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -41,7 +41,7 @@ func TestProcessExit(t *testing.T) {
 			w.ExitProcess(helper, "a")
 			actorstest.Advance(10 * time.Second)
 			if asked, started := w.CountCalls("--status", "a"), w.CountCalls("--start", "a"); asked != 1 || started != 0 {
-				t.Errorf("asked %d times, started %d times", asked, started)
+				t.Errorf("asked %d times, started %d times; want 1, 0", asked, started)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -58,7 +58,7 @@ func TestProcessExit(t *testing.T) {
 			w.Set(func() { w.Running["a"] = false })
 			actorstest.Advance(30 * time.Second)
 			if got := w.CountCalls("--start", "a"); got != 1 {
-				t.Errorf("started %d times, did %v", got, w.Calls)
+				t.Errorf("started %d times, did %v, want 1", got, w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -72,7 +72,7 @@ func TestProcessExit(t *testing.T) {
 			w.Set(func() { w.Calls = nil })
 			actorstest.Advance(5 * time.Second)
 			if got := w.CountCalls("--status", "a"); got != 1 {
-				t.Errorf("asked %d times, did %v", got, w.Calls)
+				t.Errorf("asked %d times, did %v, want 1", got, w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
@@ -89,7 +89,7 @@ func TestProcessExit(t *testing.T) {
 			w.ExitProcess(helper, "a")
 			actorstest.Advance(10 * time.Second)
 			if len(w.Calls) > 0 {
-				t.Errorf("did %v", w.Calls)
+				t.Errorf("did %v, want no calls", w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})

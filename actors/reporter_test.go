@@ -91,17 +91,17 @@ func TestReporterBackoff(t *testing.T) {
 					}
 					at := reportTimes(w)
 					if len(at) < 15 || len(at) > 25 {
-						t.Errorf("%d requests in an hour, at %v", len(at), at)
+						t.Errorf("%d requests in an hour, at %v; want at least 15 entries, at most 25 entries", len(at), at)
 					}
 					if latency == 0 {
 						wantBackoff(t, at)
 					}
 					got := parent.Take()
 					if f := actorstest.Messages[messages.ReportFailed](got); len(f) == 0 || f[len(f)-1].Try != len(f) || f[len(f)-1].NextTry.IsZero() {
-						t.Errorf("%d failed, the last one %+v", len(f), f[len(f)-1])
+						t.Errorf("%d failed, the last one %+v; want some entries, try %v, a next try", len(f), f[len(f)-1], len(f))
 					}
 					if r := actorstest.Messages[messages.ReportReplaced](got); len(r) != 1199 {
-						t.Errorf("%d replaced", len(r))
+						t.Errorf("%d replaced, want 1199 entries", len(r))
 					}
 				})
 			})
@@ -115,7 +115,7 @@ func TestReporterBackoff(t *testing.T) {
 			actorstest.Advance(20 * time.Minute)
 			wantBackoff(t, reportTimes(w))
 			if d := actorstest.Messages[messages.ReportDelivered](parent.Take()); len(d) != 1 || d[0].Gen != 1 {
-				t.Fatalf("delivered %v", d)
+				t.Fatalf("delivered %v; want 1 entry, gen 1", d)
 			}
 			w.Set(func() { w.Latency, w.OnReport = 4*time.Second, nil })
 			order(reportOf(2))
@@ -128,10 +128,10 @@ func TestReporterBackoff(t *testing.T) {
 			base := 20 * time.Minute
 			at := reportTimes(w)
 			if len(at) < 4 || !slices.Equal(at[:3], []time.Duration{base, base + 4*time.Second, base + 11*time.Second}) {
-				t.Fatalf("sent at %v", at)
+				t.Fatalf("sent at %v; want at least 4 entries, %v", at, []time.Duration{base, base + 4*time.Second, base + 11*time.Second})
 			}
 			if gap := at[3] - at[2] - w.Latency; gap > 3*time.Second {
-				t.Errorf("the first failure since was tried again after %v", gap)
+				t.Errorf("the first failure since was tried again after %v, want at most %v", gap, 3*time.Second)
 			}
 		})
 	})
@@ -148,7 +148,7 @@ func TestReporterBackoff(t *testing.T) {
 					t.Errorf("sent at %v, want the second at %v", at, want)
 				}
 				if d := actorstest.Messages[messages.ReportDelivered](parent.Take()); len(d) != 1 || d[0].Gen != 2 {
-					t.Errorf("delivered %v", d)
+					t.Errorf("delivered %v; want 1 entry, gen 2", d)
 				}
 			})
 		}
@@ -164,14 +164,14 @@ func TestReporterRefusal(t *testing.T) {
 			actorstest.Advance(time.Hour)
 			f := actorstest.Messages[messages.ReportFailed](parent.Take())
 			if len(f) != 1 || !f[0].NextTry.IsZero() || len(reportTimes(w)) != 1 {
-				t.Errorf("failed %+v", f)
+				t.Errorf("failed %+v; want 1 entry, no next try, 1 report time", f)
 			}
 			for gen := range uint64(1200) {
 				order(reportOf(2 + gen))
 				actorstest.Advance(3 * time.Second)
 			}
 			if at := reportTimes(w); len(at) < 15 || len(at) > 25 {
-				t.Errorf("%d requests in an hour", len(at))
+				t.Errorf("%d requests in an hour; want at least 15 entries, at most 25 entries", len(at))
 			}
 		})
 	})
@@ -189,10 +189,10 @@ func TestReporterRefusal(t *testing.T) {
 			}
 			got := parent.Take()
 			if f := actorstest.Messages[messages.EventFailed](got); len(f) != 2 || !f[1].NextTry.IsZero() {
-				t.Errorf("failed %+v", f)
+				t.Errorf("failed %+v; want 2 entries, no next try", f)
 			}
 			if d := actorstest.Messages[messages.EventDelivered](got); len(d) != 1 || d[0].Gen != 2 {
-				t.Errorf("delivered %+v", d)
+				t.Errorf("delivered %+v; want 1 entry, gen 2", d)
 			}
 		})
 	})
@@ -209,24 +209,24 @@ func TestReporter(t *testing.T) {
 			order(reportOf(3)) // in the place of 2, which was never sent
 			actorstest.Advance(time.Second)
 			if got := actorstest.Messages[messages.ReportReplaced](parent.Take()); len(got) != 1 || got[0].Gen != 2 {
-				t.Errorf("replaced %v", got)
+				t.Errorf("replaced %v; want 1 entry, gen 2", got)
 			}
 			actorstest.Advance(8 * time.Second) // 1 has failed, 3 follows 2 s later and fails
 			got := parent.Take()
 			if r := actorstest.Messages[messages.ReportReplaced](got); len(r) != 1 || r[0].Gen != 1 {
-				t.Errorf("replaced %v", r)
+				t.Errorf("replaced %v; want 1 entry, gen 1", r)
 			}
 			f := actorstest.Messages[messages.ReportFailed](got)
 			if len(f) != 2 || f[0].Gen != 1 || f[1].Gen != 3 || f[1].Try != 2 || f[1].NextTry.IsZero() {
-				t.Errorf("failed %v", f)
+				t.Errorf("failed %v; want 2 entries, gen 1, gen 3, try 2, a next try", f)
 			}
 			order(reportOf(4)) // 3 waits for its next try
 			if r := actorstest.Messages[messages.ReportReplaced](parent.Take()); len(r) != 1 || r[0].Gen != 3 {
-				t.Errorf("replaced %v", r)
+				t.Errorf("replaced %v; want 1 entry, gen 3", r)
 			}
 			actorstest.Advance(20 * time.Second)
 			if f := actorstest.Messages[messages.ReportFailed](parent.Take()); len(f) == 0 || f[0].Gen != 4 || f[0].Try != 3 {
-				t.Errorf("failed %v", f)
+				t.Errorf("failed %v; want some entries, gen 4, try 3", f)
 			}
 		})
 	})
@@ -242,11 +242,11 @@ func TestReporter(t *testing.T) {
 			order(reportOf(1))
 			actorstest.Advance(3 * time.Second)
 			if f := actorstest.Messages[messages.ReportFailed](parent.Take()); len(f) != 2 || f[0].Try != 1 || f[1].Try != 2 {
-				t.Errorf("failed %+v", f)
+				t.Errorf("failed %+v; want 2 entries, try 1, try 2", f)
 			}
 		})
 		if n := w.ReportCount; n != 2 {
-			t.Errorf("%d requests", n)
+			t.Errorf("%d requests, want 2", n)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func TestRestarter(t *testing.T) {
 				case messages.RestartSucceeded:
 					order = append(order, "succeeded at "+s.At.String())
 					if m.Attempt != 7 || m.Key != "a" || m.Probe.Status != plugin.StatusRunning {
-						t.Errorf("succeeded %+v", m)
+						t.Errorf("succeeded %+v; want attempt 7, key \"a\", status running", m)
 					}
 				}
 			}
@@ -89,13 +89,13 @@ func TestRestarter(t *testing.T) {
 		withRestarter(t, w, a, starts, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(6 * time.Second)
 			if n := w.CountCalls("--status", "a"); n != 0 {
-				t.Errorf("%d checks before its slot", n)
+				t.Errorf("%d checks before its slot, want 0", n)
 			}
 			actorstest.Advance(time.Second)
 			got := parent.Take()
 			returned, ended := actorstest.Messages[messages.SlotReturned](got), actorstest.Messages[messages.RestartSucceeded](got)
 			if len(returned) != 1 || len(ended) != 1 || w.CountCalls("--status", "a") != 1 {
-				t.Errorf("got %v", got)
+				t.Errorf("got %v; want 1 returned, 1 ended, 1 call of --status of a", got)
 			}
 		})
 	})
@@ -104,7 +104,7 @@ func TestRestarter(t *testing.T) {
 		withRestarter(t, w, a, never, func(t *testing.T, _ *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(time.Hour)
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 0", n)
 			}
 		})
 	})
@@ -121,7 +121,7 @@ func TestRestarterConfirms(t *testing.T) {
 					t.Errorf("%s: confirmed %d times, want %d", kind, n, want)
 				}
 				if n := w.CountCalls("--status", "a"); n != 1 {
-					t.Errorf("%s: %d runs of --status", kind, n)
+					t.Errorf("%s: %d runs of --status, want 1", kind, n)
 				}
 			})
 		}
@@ -132,11 +132,11 @@ func TestRestarterConfirms(t *testing.T) {
 		withRestarter(t, w, of7(messages.KindStart), always, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(4 * time.Second)
 			if got := parent.Take(); len(actorstest.Messages[messages.SlotReturned](got)) != 1 || len(actorstest.Messages[messages.RestartSucceeded](got)) != 0 {
-				t.Errorf("got %v", got)
+				t.Errorf("got %v; want 1 SlotReturned message, no RestartSucceeded messages", got)
 			}
 			actorstest.Advance(time.Second)
 			if got := actorstest.Messages[messages.RestartSucceeded](parent.Take()); len(got) != 1 {
-				t.Errorf("succeeded %v", got)
+				t.Errorf("succeeded %v, want 1 entry", got)
 			}
 		})
 	})
@@ -147,7 +147,7 @@ func TestRestarterConfirms(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			got := actorstest.Messages[messages.RestartFailed](parent.Take())
 			if len(got) != 1 || got[0].Cause != "start: exit 3" || got[0].Probe.Status != plugin.StatusFailed {
-				t.Errorf("failed %+v", got)
+				t.Errorf("failed %+v; want 1 entry, cause \"start: exit 3\", status failed", got)
 			}
 		})
 	})
@@ -157,7 +157,7 @@ func TestRestarterConfirms(t *testing.T) {
 		withRestarter(t, w, of7(messages.KindStop), always, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			got := actorstest.Messages[messages.RestartFailed](parent.Take())
 			if len(got) != 1 || got[0].Kind != messages.KindStop || got[0].Cause != "still running after stop" {
-				t.Errorf("failed %+v", got)
+				t.Errorf("failed %+v; want 1 entry, kind stop, cause \"still running after stop\"", got)
 			}
 		})
 	})
@@ -173,7 +173,7 @@ func TestRestarterFindsItRunning(t *testing.T) {
 				got := parent.Take()
 				ended := actorstest.Messages[messages.RestartSucceeded](got)
 				if len(ended) != 1 || !ended[0].Outcome.Skipped || w.CountCalls("--start", "a") != 0 {
-					t.Fatalf("doubt %v: got %v", doubt, got)
+					t.Fatalf("doubt %v: got %v; want 1 ended, skipped, no calls of --start of a", doubt, got)
 				}
 				if took := ended[0].At.Sub(actorstest.Epoch) - time.Second; took != want {
 					t.Errorf("doubt %v: believed after %v, want %v", doubt, took, want)
@@ -189,7 +189,7 @@ func TestRestarterFindsItRunning(t *testing.T) {
 			w.Set(func() { w.Running["a"] = false })
 			actorstest.Advance(time.Minute)
 			if n := w.CountCalls("--start", "a"); n != 1 || len(actorstest.Messages[messages.RestartSucceeded](parent.Take())) != 1 {
-				t.Errorf("did %v", w.Calls)
+				t.Errorf("did %v; want 1, 1 RestartSucceeded message", w.Calls)
 			}
 		})
 	})
@@ -212,14 +212,14 @@ func TestRestarterCancelled(t *testing.T) {
 				order(messages.Cancel{Attempt: 99}) // of another attempt
 				order(messages.Cancel{Attempt: a.ID})
 				if got := actorstest.Messages[messages.RestartCancelled](parent.Take()); len(got) != 1-test.started {
-					t.Errorf("cancelled %v while its processes end", got)
+					t.Errorf("cancelled %v while its processes end, want %v entries", got, 1-test.started)
 				}
 				actorstest.Advance(time.Hour)
 				if got := actorstest.Messages[messages.RestartCancelled](parent.Take()); len(got) != test.started {
-					t.Errorf("cancelled %v", got)
+					t.Errorf("cancelled %v, want %v entries", got, test.started)
 				}
 				if n := w.CountCalls("--start", "a"); n != test.started || w.Running["a"] {
-					t.Errorf("%d starts, running %v", n, w.Running["a"])
+					t.Errorf("%d starts, running %v; want %v, not running of a", n, w.Running["a"], test.started)
 				}
 			})
 		})

@@ -72,14 +72,14 @@ func TestScanner(t *testing.T) {
 			order(messages.Scan{Gen: 2, Only: []string{"b"}})
 			got := resultsOf(parent.Take())
 			if r := got[2]; r.completed == nil || r.endedAt != 5*time.Second || !slices.Equal(r.names, []string{"b"}) {
-				t.Errorf("the second order: %+v", r)
+				t.Errorf("the second order: %+v; want completed, ended at %v, names %q", r, 5*time.Second, []string{"b"})
 			}
 			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanPatience}) {
-				t.Errorf("the first order: %+v", r)
+				t.Errorf("the first order: %+v; want no completed, names %q, slow at %v", r, []string{"a", "b"}, []time.Duration{scanPatience})
 			}
 			actorstest.Advance(time.Hour)
 			if r := resultsOf(parent.Take())[1]; r.completed == nil || !slices.Equal(r.names, []string{"hung"}) {
-				t.Errorf("the first order ended with %+v", r)
+				t.Errorf("the first order ended with %+v; want completed, names %q", r, []string{"hung"})
 			}
 		})
 	})
@@ -92,20 +92,20 @@ func TestScanner(t *testing.T) {
 			order(messages.Scan{Gen: 3, Only: []string{"hung"}})
 			got := resultsOf(parent.Take())
 			if r := got[2]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) || len(r.completed.List.Plugins) != 2 {
-				t.Errorf("the second scan: %+v", r)
+				t.Errorf("the second scan: %+v; want completed, names %q, 2 plugins", r, []string{"a"})
 			}
 			if r := got[3]; r.completed == nil || len(r.names) != 0 {
-				t.Errorf("the order of the hung one alone: %+v", r)
+				t.Errorf("the order of the hung one alone: %+v; want completed, no names", r)
 			}
 			if n := w.CountCalls("--status", "hung"); n != 1 {
-				t.Errorf("%d probes of the hung one", n)
+				t.Errorf("%d probes of the hung one, want 1", n)
 			}
 			actorstest.Advance(2 * time.Hour)
 			w.Set(func() { delete(w.ProbeTime, "hung") })
 			parent.Take()
 			order(messages.Scan{Gen: 4})
 			if r := resultsOf(parent.Take())[4]; !slices.Equal(r.names, []string{"a", "hung"}) {
-				t.Errorf("after it answered: %+v", r)
+				t.Errorf("after it answered: %+v, want names %q", r, []string{"a", "hung"})
 			}
 		})
 	})
@@ -125,7 +125,7 @@ func TestScannerSlow(t *testing.T) {
 				t.Errorf("slow at %v, want %v", r.slowAt, want)
 			}
 			if len(r.progress) < 3 || r.progress[0] != scanPatience || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
-				t.Errorf("progress %+v", r)
+				t.Errorf("progress %+v; want at least 3 progress, r.progress[0] = %v, names %q", r, scanPatience, []string{"a", "b", "c", "d"})
 			}
 		})
 	})
@@ -156,7 +156,7 @@ func TestScannerResults(t *testing.T) {
 				t.Errorf("progress %v, slow %v, want %v", r.progress, r.slowAt, want)
 			}
 			if !slices.Equal(r.names, []string{"a", "b"}) || w.CountCalls("--status", "c") != 0 {
-				t.Errorf("results of %v", r.names)
+				t.Errorf("results of %v; want names %q, no calls of --status of c", r.names, []string{"a", "b"})
 			}
 		})
 	})
@@ -166,15 +166,15 @@ func TestScannerResults(t *testing.T) {
 		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
 			if r := resultsOf(parent.Take())[1]; r.completed == nil || r.completed.Listed || r.completed.Err == nil {
-				t.Errorf("%+v", r.completed)
+				t.Errorf("%+v; want completed, not listed, an error", r.completed)
 			}
 			w.Set(func() { w.ListErr = nil })
 			order(messages.Scan{Gen: 2})
 			if r := resultsOf(parent.Take())[2]; r.completed == nil || !r.completed.Listed || r.completed.Err != nil || len(r.completed.List.Plugins) != 1 {
-				t.Errorf("%+v", r.completed)
+				t.Errorf("%+v; want completed, listed, no error, 1 plugin", r.completed)
 			}
 			if n := w.CountCalls("--status", ""); n != 0 {
-				t.Errorf("%d probes", n)
+				t.Errorf("%d probes, want 0", n)
 			}
 		})
 	})
@@ -188,18 +188,18 @@ func TestScannerEnds(t *testing.T) {
 			order(messages.Scan{Gen: 2, Only: []string{"b"}})
 			got := resultsOf(parent.Take())
 			if r := got[2]; r.completed == nil || r.completed.Err == nil || !r.completed.Listed {
-				t.Errorf("the order that panicked: %+v", r)
+				t.Errorf("the order that panicked: %+v; want completed, an error, listed", r)
 			}
 			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a"}) {
-				t.Errorf("the other: %+v", r)
+				t.Errorf("the other: %+v; want no completed, names %q", r, []string{"a"})
 			}
 			actorstest.Advance(time.Hour)
 			if r := resultsOf(parent.Take())[1]; r.completed == nil || r.completed.Err != nil || !slices.Equal(r.names, []string{"hung"}) {
-				t.Errorf("the other ended with %+v", r)
+				t.Errorf("the other ended with %+v; want completed, no error, names %q", r, []string{"hung"})
 			}
 			order(messages.Scan{Gen: 3, Only: []string{"b"}}) // it is not taken for one that is still probed
 			if r := resultsOf(parent.Take())[3]; r.completed == nil || r.completed.Err == nil {
-				t.Errorf("the next one: %+v", r)
+				t.Errorf("the next one: %+v; want completed, an error", r)
 			}
 		})
 	})
@@ -211,7 +211,7 @@ func TestScannerEnds(t *testing.T) {
 			order(messages.Scan{Gen: 2, Only: []string{"slow"}})
 		})
 		if got := w.CalledPlugins("cancelled --status"); !slices.Equal(got, []string{"hung", "slow"}) {
-			t.Errorf("cancelled %v", got)
+			t.Errorf("cancelled %v, want %q", got, []string{"hung", "slow"})
 		}
 	})
 	t.Run("a crash loses all orders, and the next ones are carried out", func(t *testing.T) {
@@ -227,13 +227,13 @@ func TestScannerEnds(t *testing.T) {
 			actorstest.Advance(2 * time.Hour)
 			got := resultsOf(parent.Take())
 			if len(got) != 1 {
-				t.Errorf("lost orders answered: %+v", got)
+				t.Errorf("lost orders answered: %+v, want 1 entry", got)
 			}
 			if r := got[3]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) {
-				t.Errorf("the next: %+v", r)
+				t.Errorf("the next: %+v; want completed, names %q", r, []string{"a"})
 			}
 			if n := w.CountCalls("cancelled --status", "hung"); n != 1 {
-				t.Errorf("%d probes cancelled", n)
+				t.Errorf("%d probes cancelled, want 1", n)
 			}
 		})
 	})

@@ -57,16 +57,16 @@ func TestYear(t *testing.T) {
 				len(actorstest.Alive(s.actors)), heap[quarter])
 		}
 		if n := len(actorstest.Alive(s.actors)); n != 8 {
-			t.Errorf("%d actors at the end: %v", n, actorstest.Alive(s.actors))
+			t.Errorf("%d actors at the end: %v, want 8", n, actorstest.Alive(s.actors))
 		}
 		drainAll(t, s)
 	})
 	t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
 	if heap[3] > heap[0]*3/2+1024 {
-		t.Errorf("the heap grew from %d to %d KiB", heap[0], heap[3])
+		t.Errorf("the heap grew from %d to %d KiB, want heap[3] at most %v", heap[0], heap[3], heap[0]*3/2+1024)
 	}
 	if len(w.Violations) > 0 {
-		t.Errorf("touched twice: %v", w.Violations)
+		t.Errorf("touched twice: %v, want no violations", w.Violations)
 	}
 }
 
@@ -169,18 +169,18 @@ func chaos(t *testing.T, r *rand.Rand) {
 		for _, name := range names {
 			wantState(t, s, name, plugin.StateRunning)
 			if !w.Running[name] || told[name] != plugin.StatusRunning {
-				t.Errorf("%s runs %v, the control plane was told %v", name, w.Running[name], told[name])
+				t.Errorf("%s runs %v, the control plane was told %v; want w.Running[name], told[name] = running", name, w.Running[name], told[name])
 			}
 		}
 		if told["o"] != plugin.StatusInstalled {
-			t.Errorf("the control plane was told %v of o", told["o"])
+			t.Errorf("the control plane was told %v of o, want told of o installed", told["o"])
 		}
 		if got := status(t, s).Reports; got.Pending != 0 || len(w.Saved.Pending) != 0 {
-			t.Errorf("still owed: %+v %v", got, w.Saved.Pending)
+			t.Errorf("still owed: %+v %v; want pending 0, no pending", got, w.Saved.Pending)
 		}
 		drainAll(t, s)
 	})
 	if len(w.Violations) > 0 {
-		t.Errorf("touched twice: %v", w.Violations)
+		t.Errorf("touched twice: %v, want no violations", w.Violations)
 	}
 }

@@ -51,11 +51,11 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 			actorstest.Advance(14 * time.Minute)
 			for _, v := range status(t, s).Plugins {
 				if v.Name == "a" {
-					t.Errorf("it is back: %+v", v)
+					t.Errorf("it is back: %+v, want name not \"a\"", v)
 				}
 			}
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts of what was removed", n)
+				t.Errorf("%d starts of what was removed, want 0", n)
 			}
 			var last string
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
@@ -64,7 +64,7 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 				}
 			}
 			if last != "a=removed" {
-				t.Errorf("last report of it %q", last)
+				t.Errorf("last report of it %q, want \"a=removed\"", last)
 			}
 		})
 	})
@@ -88,7 +88,7 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 			actorstest.Advance(8 * time.Minute)
 			for _, v := range status(t, s).Plugins {
 				if v.Name == "a" {
-					t.Errorf("it is back: %+v", v)
+					t.Errorf("it is back: %+v, want name not \"a\"", v)
 				}
 			}
 		})
@@ -117,11 +117,11 @@ func TestStaleAnswers(t *testing.T) {
 			w.TakeReports()
 			actorstest.Advance(3 * time.Minute) // the scan ends
 			if v := view(t, s, "a"); v.Version != "2.0" || v.State != plugin.StateRunning {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want version \"2.0\", state running", v)
 			}
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
 				if strings.Contains(r, "a=") {
-					t.Errorf("reported %q", r)
+					t.Errorf("reported %q, want text without \"a=\"", r)
 				}
 			}
 		})
@@ -142,7 +142,7 @@ func TestStaleAnswers(t *testing.T) {
 			wantState(t, s, "new", plugin.StateRunning)
 			w.ExitPlugins(known(1), "new")
 			if n := w.CountCalls("--start", "new"); n != 1 {
-				t.Errorf("its exit was answered by %d starts", n)
+				t.Errorf("its exit was answered by %d starts, want 1", n)
 			}
 		})
 	})
@@ -162,7 +162,7 @@ func TestStaleAnswers(t *testing.T) {
 			w.Set(func() { w.Statuses = nil; w.ProbeTime["a"] = 0 })
 			actorstest.Advance(30 * time.Second) // and is answered
 			if v := view(t, s, "a"); v.State == plugin.StateRunning {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v, want state not running", v)
 			}
 		})
 	})
@@ -182,14 +182,14 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 			actorstest.Advance(30 * time.Minute)
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
 				if strings.Contains(r, "a=") {
-					t.Errorf("reported %q", r)
+					t.Errorf("reported %q, want text without \"a=\"", r)
 				}
 			}
 			if r, ok := w.Saved.Restarts["a"]; ok {
 				t.Errorf("its memory is saved again: %+v", r)
 			}
 			if n := w.CountCalls("cancelled --start", "a"); n != 1 {
-				t.Errorf("its start was cancelled %d times", n)
+				t.Errorf("its start was cancelled %d times, want 1", n)
 			}
 		})
 	})
@@ -223,7 +223,7 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 			actorstest.Advance(20 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n := w.CountCalls("--start", "a"); n != 1 {
-				t.Errorf("%d starts", n)
+				t.Errorf("%d starts, want 1", n)
 			}
 		})
 	})
@@ -239,7 +239,7 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 			n := w.CountCalls("--status", "a")
 			actorstest.Advance(10 * time.Minute)
 			if more := w.CountCalls("--status", "a"); more != n {
-				t.Errorf("asked %d times after it was gone", more-n)
+				t.Errorf("asked %d times after it was gone, want %v", more-n, n)
 			}
 			if r, ok := w.Saved.Restarts["a"]; ok {
 				t.Errorf("still remembered: %+v", r)

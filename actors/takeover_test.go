@@ -27,7 +27,7 @@ func TestCutShort(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
 			if stops, starts := w.CountCalls("--stop", "a"), w.CountCalls("--start", "a"); stops != 1 || starts != 0 {
-				t.Errorf("%d stops, %d starts", stops, starts)
+				t.Errorf("%d stops, %d starts; want 1, 0", stops, starts)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})
@@ -41,7 +41,7 @@ func TestCutShort(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{50}) || w.CountCalls("--start", "a") != 0 {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, pids %v, no calls of --start of a", v, []int{50})
 			}
 		})
 	})
@@ -54,7 +54,7 @@ func TestCutShort(t *testing.T) {
 			actorstest.Advance(time.Second)
 			v := view(t, s, "a")
 			if v.State != plugin.StateRunning || v.Failures != 0 || w.CountCalls("--start", "a") != 1 {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, failures 0, 1 call of --start of a", v)
 			}
 			if got := actorstest.ReportTexts(w.TakeReports()); slices.Contains(got, "a=failed") {
 				t.Errorf("reports %q", got)
@@ -68,7 +68,7 @@ func TestCutShort(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(minute + 10*time.Second) // the first scan
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{70}) || w.CountCalls("--start", "a") != 0 {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state running, pids %v, no calls of --start of a", v, []int{70})
 			}
 			w.Set(func() { w.Watched.External = nil })
 			at := actorstest.Elapsed()
@@ -76,7 +76,7 @@ func TestCutShort(t *testing.T) {
 			actorstest.Advance(time.Second)
 			asked, started := w.CallTimes("--status", "a"), w.CallTimes("--start", "a")
 			if len(started) != 1 || started[0] != at || !slices.Contains(asked, at) {
-				t.Errorf("exited at %v, asked at %v, started at %v", at, asked, started)
+				t.Errorf("exited at %v, asked at %v, started at %v; want 1 started, started[0] = %v, %v among them", at, asked, started, at, at)
 			}
 			// A plugin that another program has replaced by then is not started,
 			// and that is found.
@@ -86,7 +86,7 @@ func TestCutShort(t *testing.T) {
 			w.ExitPlugins(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
 			actorstest.Advance(3 * time.Second) // it is asked again for 2 s
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{71}) || w.CountCalls("--start", "a") != 1 {
-				t.Errorf("%+v after %d starts", v, w.CountCalls("--start", "a"))
+				t.Errorf("%+v after %d starts; want state running, pids %v, 1 call of --start of a", v, w.CountCalls("--start", "a"), []int{71})
 			}
 		})
 	})
@@ -105,7 +105,7 @@ func TestCutShort(t *testing.T) {
 			actorstest.Advance(2 * minute) // one scan
 			for i, name := range names {
 				if v := view(t, s, name); !slices.Equal(v.PIDs, []int{50 + i}) || v.Watch != plugin.WatchCgroup {
-					t.Errorf("%+v", v)
+					t.Errorf("%+v; want pids %v, watch %v", v, []int{50 + i}, plugin.WatchCgroup)
 				}
 			}
 		})
@@ -117,10 +117,10 @@ func TestCutShort(t *testing.T) {
 			w.Set(func() { w.Watched.Processes["a"] = []plugin.Process{{PID: 51, StartTicks: 8, BootID: "b"}} })
 			actorstest.Advance(20 * minute)
 			if v := view(t, s, "a"); !slices.Equal(v.PIDs, []int{51}) || v.Watch != plugin.WatchCgroup {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want pids %v, watch %v", v, []int{51}, plugin.WatchCgroup)
 			}
 			if got := w.Saved.Restarts["a"].Processes; len(got) != 1 || got[0].PID != 51 {
-				t.Errorf("remembered %v", got)
+				t.Errorf("remembered %v; want 1 entry, pid 51", got)
 			}
 		})
 	})
@@ -175,7 +175,7 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 					}
 				})
 				if r := w.Saved.Restarts["a"].Requested; r != plugin.RequestNone {
-					t.Errorf("after process %d: %q is still saved", process+1, r)
+					t.Errorf("after process %d: %q is still saved, want %v", process+1, r, plugin.RequestNone)
 				}
 				cfg.UnfinishedChanges = nil
 			}

@@ -25,16 +25,16 @@ func TestTimersOfWorkUnderWay(t *testing.T) {
 			actorstest.Advance(40 * time.Minute)
 			got := status(t, s)
 			if got.Timers[0].Skipped != 2 || got.Counters.TimersSkipped != 2 {
-				t.Errorf("skipped %+v", got.Timers[0])
+				t.Errorf("skipped %+v; want skipped 2, timers skipped 2", got.Timers[0])
 			}
 			w.Set(func() { w.ListTime = 0 })
 			actorstest.Advance(15 * time.Minute)
 			if n := w.CountCalls("--status", "a"); n != 1 { // nothing was queued
-				t.Errorf("%d probes", n)
+				t.Errorf("%d probes, want 1", n)
 			}
 			actorstest.Advance(2 * time.Minute)
 			if n := w.CountCalls("--status", "a"); n != 2 { // an interval after the report at 41 min was answered
-				t.Errorf("%d probes", n)
+				t.Errorf("%d probes, want 2", n)
 			}
 		})
 	})
@@ -45,10 +45,10 @@ func TestTimersOfWorkUnderWay(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(40 * time.Minute)
 			if got := status(t, s); got.Timers[0].Skipped != 0 || got.Counters.Scans != 3 {
-				t.Errorf("skipped %+v, %d scans", got.Timers[0], got.Counters.Scans)
+				t.Errorf("skipped %+v, %d scans; want skipped 0, scans 3", got.Timers[0], got.Counters.Scans)
 			}
 			if a, b := w.CountCalls("--status", "a"), w.CountCalls("--status", "b"); a != 1 || b != 3 {
-				t.Errorf("%d probes of the hung plugin, %d of the other", a, b)
+				t.Errorf("%d probes of the hung plugin, %d of the other; want 1, 3", a, b)
 			}
 		})
 	})
@@ -75,7 +75,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 				t.Errorf("pull due %v, want %v", got.Timers[1].Due, want)
 			}
 			if got.Timers[0].Interval != 20*time.Minute || got.Timers[1].Interval != 2*time.Minute {
-				t.Errorf("intervals %v %v", got.Timers[0].Interval, got.Timers[1].Interval)
+				t.Errorf("intervals %v %v; want interval %v, interval %v", got.Timers[0].Interval, got.Timers[1].Interval, 20*time.Minute, 2*time.Minute)
 			}
 		})
 	})
@@ -93,7 +93,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(7 * time.Minute) // scan 1, pull 3, scan 6
 			if got := status(t, s).Timers[1]; !got.Due.Equal(actorstest.Epoch.Add(63 * time.Minute)) {
-				t.Errorf("pull due %v", got.Due)
+				t.Errorf("pull due %v, want due %v", got.Due, actorstest.Epoch.Add(63 * time.Minute))
 			}
 		})
 	})
@@ -106,7 +106,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 			actorstest.Advance(5 * time.Minute)
 			got := status(t, s).Timers[0]
 			if got.Interval != 10*time.Hour || !got.Due.Equal(actorstest.Epoch.Add(16*time.Minute)) {
-				t.Errorf("scan timer %+v", got)
+				t.Errorf("scan timer %+v; want interval %v, due %v", got, 10*time.Hour, actorstest.Epoch.Add(16*time.Minute))
 			}
 		})
 	})
@@ -117,7 +117,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 			actorstest.Advance(50 * time.Minute)
 			want := []time.Duration{1 * minute, 16 * minute, 31 * minute, 46 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
-				t.Errorf("scans at %v", got)
+				t.Errorf("scans at %v, want %v", got, want)
 			}
 		})
 	})
@@ -131,7 +131,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 				actorstest.Advance(2 * time.Minute)
 				got := status(t, s).Timers[0]
 				if got.Interval != want || got.Due.After(time.Now().Add(want)) {
-					t.Errorf("said %v: %+v", said, got)
+					t.Errorf("said %v: %+v; want interval %v, due not after %v", said, got, want, time.Now().Add(want))
 				}
 			})
 		}
@@ -153,7 +153,7 @@ func TestTimersOverLife(t *testing.T) {
 				due := status(t, s).Timers
 				for i, bounds := range [][2]time.Duration{{0, minute}, {minute, 2 * minute}, {0, minute}, {3 * minute, 4 * minute}} {
 					if d := due[i].Due.Sub(actorstest.Epoch); d < bounds[0] || d >= bounds[1] {
-						t.Errorf("%s first due after %v", due[i].Name, d)
+						t.Errorf("%s first due after %v; want at least %v, less than %v", due[i].Name, d, bounds[0], bounds[1])
 					}
 				}
 				updates = append(updates, due[2].Due.Sub(actorstest.Epoch))
@@ -162,7 +162,7 @@ func TestTimersOverLife(t *testing.T) {
 		}
 		slices.Sort(updates)
 		if len(slices.Compact(updates)) < 40 || updates[0] == 0 || updates[39]-updates[0] < 45*time.Second {
-			t.Errorf("first update checks are not spread: %v", updates)
+			t.Errorf("first update checks are not spread: %v; want at least 40 compact, updates[0] not 0, at least %v", updates, 45*time.Second)
 		}
 	})
 	t.Run("TM-07 a suspended host makes up for one run at most", func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestTimersOverLife(t *testing.T) {
 			actorstest.Advance(10 * time.Minute)
 			want := []time.Duration{minute, 2 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
-				t.Errorf("scans at %v", got)
+				t.Errorf("scans at %v, want %v", got, want)
 			}
 		})
 	})
@@ -187,10 +187,10 @@ func TestTimersOverLife(t *testing.T) {
 			actorstest.Advance(20 * time.Minute)
 			want := []time.Duration{minute, 17 * minute}
 			if got := scansAt(w, "a"); !slices.Equal(got, want) {
-				t.Errorf("scans at %v", got)
+				t.Errorf("scans at %v, want %v", got, want)
 			}
 			if last := status(t, s).Reports.LastCheck; last.After(w.Now()) {
-				t.Errorf("last check %v lies in the future", last)
+				t.Errorf("last check %v lies in the future, want last not after %v", last, w.Now())
 			}
 		})
 	})
@@ -211,7 +211,7 @@ func TestTimersOverLife(t *testing.T) {
 			w.Set(func() { w.Calls = nil })
 			actorstest.Advance(48 * time.Hour)
 			if w.CountCalls("--status", "")+w.CountCalls("--start", "")+len(w.TakeReports())+len(w.UpdateCheckTimes()) != 0 {
-				t.Errorf("after the shutdown: %v", w.Calls)
+				t.Errorf("after the shutdown: %v, want 0", w.Calls)
 			}
 		})
 	})
@@ -221,7 +221,7 @@ func TestTimersOverLife(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { actorstest.Advance(2 * time.Minute) })
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			if got := status(t, s).Timers[0].Interval; got != time.Hour {
-				t.Errorf("scan interval %v", got)
+				t.Errorf("scan interval %v, want %v", got, time.Hour)
 			}
 		})
 	})

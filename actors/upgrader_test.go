@@ -32,12 +32,12 @@ func TestUpdateCheck(t *testing.T) {
 			order(messages.CheckUpdates{Gen: 2})
 			got := actorstest.Messages[messages.UpdatesOffered](parent.Take())
 			if len(got) != 2 || got[0].Asked != 0 || got[0].Err != nil || got[1].Gen != 2 || got[1].Err == nil {
-				t.Errorf("offered %+v", got)
+				t.Errorf("offered %+v; want 2 entries, asked 0, no error, gen 2, an error", got)
 			}
 			w.Set(func() { w.ListErr = nil; w.Plugins = append(w.Plugins, actorstest.Persist(2, "a")) })
 			order(messages.CheckUpdates{Gen: 3})
 			if got := actorstest.Messages[messages.UpdatesOffered](parent.Take()); len(got) != 1 || got[0].Asked != 1 || len(w.UpdateCheckTimes()) != 1 {
-				t.Errorf("offered %+v", got)
+				t.Errorf("offered %+v; want 1 entry, asked 1, 1 update check", got)
 			}
 		})
 	})
@@ -49,10 +49,10 @@ func TestUpdateCheck(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			at := w.UpdateCheckTimes()
 			if len(at) != 3 || at[2].Sub(at[0]) < 4*time.Second || at[2].Sub(at[0]) > 8*time.Second {
-				t.Errorf("checks at %v", at)
+				t.Errorf("checks at %v; want 3 entries, sub at least %v, sub at most %v", at, 4*time.Second, 8*time.Second)
 			}
 			if got := actorstest.Messages[messages.UpdatesOffered](parent.Take()); len(got) != 1 || !errors.Is(got[0].Err, errAway) {
-				t.Errorf("offered %+v", got)
+				t.Errorf("offered %+v; want 1 entry, error %v", got, errAway)
 			}
 		})
 	})
@@ -78,7 +78,7 @@ func TestUpdateCheck(t *testing.T) {
 			}
 			got := actorstest.Messages[messages.UpdatesOffered](parent.Take())
 			if len(got) != 1 || got[0].Err != nil || len(got[0].Updates.Changes) != 3 || !slices.Equal(got[0].Handled, []plugin.Change{changeTo(0, "c")}) {
-				t.Errorf("offered %+v", got)
+				t.Errorf("offered %+v; want 1 entry, no error, 3 changes, handled %v", got, []plugin.Change{changeTo(0, "c")})
 			}
 		})
 	})
@@ -96,7 +96,7 @@ func TestFetches(t *testing.T) {
 			got := actorstest.Messages[messages.Fetched](parent.Take())
 			slices.SortFunc(got, func(a, b messages.Fetched) int { return int(a.Change.ID) - int(b.Change.ID) })
 			if len(got) != 2 || got[0].Change != changeTo(1, "a") || got[1].Change != changeTo(2, "b") || got[0].Err != nil {
-				t.Errorf("fetched %+v", got)
+				t.Errorf("fetched %+v; want 2 entries, change %v, change %v, no error", got, changeTo(1, "a"), changeTo(2, "b"))
 			}
 		})
 	})
@@ -110,10 +110,10 @@ func TestFetches(t *testing.T) {
 			order(messages.CancelFetch{Change: changeTo(4, "p")}) // Discard panics: it costs nothing else
 			got := parent.Take()
 			if f := actorstest.Messages[messages.Fetched](got); len(f) != 2 || f[0].Err == nil || f[0].Change.ID != 1 || !errors.Is(f[1].Err, w.FetchErr) {
-				t.Errorf("fetched %+v", f)
+				t.Errorf("fetched %+v; want 2 entries, an error, id 1, error %v", f, w.FetchErr)
 			}
 			if ch := actorstest.Messages[messages.ChangeCompleted](got); len(ch) != 1 || ch[0].Result.Err == nil || ch[0].Change.ID != 3 {
-				t.Errorf("changes %+v", ch)
+				t.Errorf("changes %+v; want 1 entry, an error, id 3", ch)
 			}
 		})
 	})
@@ -126,14 +126,14 @@ func TestFetches(t *testing.T) {
 			actorstest.Advance(time.Second)
 			order(messages.CancelFetch{Change: changeTo(1, "a")})
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 1 || got[0].Change.ID != 1 || got[0].Err == nil {
-				t.Errorf("fetched %+v", got)
+				t.Errorf("fetched %+v; want 1 entry, id 1, an error", got)
 			}
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 1 || got[0].Change.ID != 2 || got[0].Err != nil {
-				t.Errorf("the other: %+v", got)
+				t.Errorf("the other: %+v; want 1 entry, id 2, no error", got)
 			}
 			if got := w.CalledPlugins("discard 2.0"); len(got) != 0 {
-				t.Errorf("discarded %v", got)
+				t.Errorf("discarded %v, want none", got)
 			}
 		})
 	})
@@ -148,10 +148,10 @@ func TestFetches(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			got := actorstest.Messages[messages.Fetched](parent.Take())
 			if len(got) != 2 || got[0].Err != nil || !errors.Is(got[1].Err, context.Canceled) {
-				t.Errorf("fetched %+v", got)
+				t.Errorf("fetched %+v; want 2 entries, no error, error %v", got, context.Canceled)
 			}
 			if got := w.CalledPlugins("discard 2.0"); !slices.Equal(got, []string{"a", "b"}) {
-				t.Errorf("discarded %v", got)
+				t.Errorf("discarded %v, want %q", got, []string{"a", "b"})
 			}
 		})
 	})
@@ -165,15 +165,15 @@ func TestFetches(t *testing.T) {
 			clock.crash() // when the first is answered
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 0 {
-				t.Errorf("fetched %+v", got)
+				t.Errorf("fetched %+v, want none", got)
 			}
 			if got := w.CalledPlugins("discard 2.0"); !slices.Equal(got, []string{"b"}) {
-				t.Errorf("discarded %v", got)
+				t.Errorf("discarded %v, want %q", got, []string{"b"})
 			}
 			order(messages.Fetch{Change: changeTo(3, "c")})
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 1 || got[0].Err != nil {
-				t.Errorf("the next: %+v", got)
+				t.Errorf("the next: %+v; want 1 entry, no error", got)
 			}
 		})
 	})
@@ -192,13 +192,13 @@ func TestChanges(t *testing.T) {
 			actorstest.Advance(10 * time.Second)
 			got := actorstest.Messages[messages.ChangeCompleted](parent.Take())
 			if len(got) != 2 || got[0].Result.Err != nil || got[1].Result.Err != nil || got[0].Result.Plugin.Version != "2.0" {
-				t.Errorf("completed %+v", got)
+				t.Errorf("completed %+v; want 2 entries, no error, no error, version \"2.0\"", got)
 			}
 			if m.got["a"].StatusBefore != plugin.StatusRunning || m.got["b"].StatusBefore != plugin.StatusFailed {
-				t.Errorf("permits %+v", m.got)
+				t.Errorf("permits %+v; want status before running, status before failed", m.got)
 			}
 			if len(w.Violations) != 0 || len(w.CalledPlugins("discard 2.0")) != 0 {
-				t.Errorf("did %v, twice %v", w.Calls, w.Violations)
+				t.Errorf("did %v, twice %v; want no violations, no called plugins", w.Calls, w.Violations)
 			}
 		})
 	})
@@ -212,7 +212,7 @@ func TestChanges(t *testing.T) {
 			order(messages.ApplyChange{Change: changeTo(2, "b")})
 			order(messages.InterruptChange{Change: changeTo(1, "a"), LeaveStopped: true})
 			if i := <-m.got["a"].Interrupt; !i.LeaveStopped {
-				t.Error("an older interruption came")
+				t.Error("an older interruption came, want leave stopped")
 			}
 			order(messages.InterruptChange{Change: changeTo(1, "a")})
 			select {
@@ -226,11 +226,11 @@ func TestChanges(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			for _, ch := range actorstest.Messages[messages.ChangeCompleted](parent.Take()) {
 				if errors.Is(ch.Result.Err, plugin.ErrInterrupted) != (ch.Change.Name == "b") {
-					t.Errorf("completed %+v", ch)
+					t.Errorf("completed %+v, want is %v", ch, (ch.Change.Name == "b"))
 				}
 			}
 			if w.Running["b"] {
-				t.Error("b was to be left stopped")
+				t.Error("b was to be left stopped, want not running of b")
 			}
 		})
 	})
@@ -241,7 +241,7 @@ func TestChanges(t *testing.T) {
 			order(messages.CancelFetch{Change: changeTo(1, "a")})
 			order(messages.ApplyChange{Change: changeTo(1, "a")})
 			if got := actorstest.Messages[messages.ChangeCompleted](parent.Take()); len(got) != 1 || got[0].Result.Err != nil {
-				t.Errorf("completed %+v", got)
+				t.Errorf("completed %+v; want 1 entry, no error", got)
 			}
 		})
 	})
@@ -259,10 +259,10 @@ func TestChanges(t *testing.T) {
 			actorstest.Advance(time.Second)
 		})
 		if ended["change"] != time.Second || ended["fetch"] != time.Second {
-			t.Errorf("ended at %v", ended)
+			t.Errorf("ended at %v; want ended of change %v, ended of fetch %v", ended, time.Second, time.Second)
 		}
 		if n := len(w.UpdateChecks); n != 1 {
-			t.Errorf("%d requests", n)
+			t.Errorf("%d requests, want 1", n)
 		}
 	})
 }

@@ -23,13 +23,13 @@ func TestWatcher(t *testing.T) {
 			w.ReportHeartbeat(plugin.HeartbeatEvent{})
 			got := parent.Take()
 			if e := actorstest.Messages[messages.PluginExited](got); len(e) != 1 || e[0].Exit.Name != "a" {
-				t.Errorf("exits %+v", e)
+				t.Errorf("exits %+v; want 1 entry, name \"a\"", e)
 			}
 			if len(actorstest.Messages[messages.HeartbeatLost](got)) != 1 || len(actorstest.Messages[messages.HeartbeatSeen](got)) != 1 {
-				t.Errorf("heartbeats %+v", got)
+				t.Errorf("heartbeats %+v; want 1 HeartbeatLost message, 1 HeartbeatSeen message", got)
 			}
 			if len(w.Watched.HeartbeatsOf) != 1 {
-				t.Errorf("heartbeats are followed of %v", w.Watched.HeartbeatsOf)
+				t.Errorf("heartbeats are followed of %v, want 1 heartbeats of", w.Watched.HeartbeatsOf)
 			}
 		})
 	})
@@ -43,7 +43,7 @@ func TestWatcher(t *testing.T) {
 			}
 			failed := actorstest.Messages[messages.WatchFailed](parent.Take())
 			if len(failed) != 4 || failed[3].Err != nil { // it works again once, when it does
-				t.Fatalf("failed %+v", failed)
+				t.Fatalf("failed %+v; want 4 failed, no error", failed)
 			}
 			for i, why := range []string{"no inotify instances", "panic: bug", "the source stopped"} {
 				if f := failed[i]; f.What != "heartbeat events" || f.Err == nil || !strings.Contains(f.Err.Error(), why) {
@@ -54,7 +54,7 @@ func TestWatcher(t *testing.T) {
 			w.ReportHeartbeat(plugin.HeartbeatEvent{})
 			got := parent.Take()
 			if len(actorstest.Messages[messages.PluginExited](got)) != 1 || len(actorstest.Messages[messages.HeartbeatSeen](got)) != 1 {
-				t.Errorf("got %+v", got)
+				t.Errorf("got %+v; want 1 PluginExited message, 1 HeartbeatSeen message", got)
 			}
 		})
 	})
@@ -71,7 +71,7 @@ func TestWatcher(t *testing.T) {
 				t.Errorf("failed %+v", failed)
 			}
 			if len(actorstest.Messages[messages.PluginExited](got)) != 1 || len(actorstest.Messages[messages.ProcessExited](got)) != 1 {
-				t.Errorf("got %+v", got)
+				t.Errorf("got %+v; want 1 PluginExited message, 1 ProcessExited message", got)
 			}
 		})
 	})
@@ -81,13 +81,13 @@ func TestWatcher(t *testing.T) {
 			order(messages.Adopt{Gen: 1})
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Adopted](parent.Take()); len(got) != 1 || got[0].Gen != 1 || got[0].At.Sub(actorstest.Epoch) != adoptWithin {
-				t.Errorf("adopted %+v", got)
+				t.Errorf("adopted %+v; want 1 entry, gen 1, sub %v", got, adoptWithin)
 			}
 		})
 		withWorker(t, newWatcher(nil, nil, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Adopt{Gen: 2})
 			if got := actorstest.Messages[messages.Adopted](parent.Take()); len(got) != 1 || got[0].Err != nil {
-				t.Errorf("adopted %+v", got)
+				t.Errorf("adopted %+v; want 1 entry, no error", got)
 			}
 		})
 	})
