@@ -68,7 +68,7 @@ func TestPullWindow(t *testing.T) {
 				t.Errorf("%d pulls, want 0", got)
 			}
 			if got := status(t, s).Timers[1]; !got.Due.Equal(actorstest.Epoch.Add(15*time.Minute + 30*time.Second)) {
-				t.Errorf("due %v, want due %v", got.Due, actorstest.Epoch.Add(15*time.Minute + 30*time.Second))
+				t.Errorf("due %v, want due %v", got.Due, actorstest.Epoch.Add(15*time.Minute+30*time.Second))
 			}
 		})
 	})

@@ -140,7 +140,7 @@ func TestReportAnswers(t *testing.T) {
 				t.Errorf("status %+v; want pending 0, interval %v, not lazy", got, 15*time.Minute)
 			}
 			if due := got.Timers[0].Due; !due.Equal(actorstest.Epoch.Add(16 * time.Minute)) {
-				t.Errorf("due %v, want due %v", due, actorstest.Epoch.Add(16 * time.Minute))
+				t.Errorf("due %v, want due %v", due, actorstest.Epoch.Add(16*time.Minute))
 			}
 		})
 	})

@@ -93,7 +93,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(7 * time.Minute) // scan 1, pull 3, scan 6
 			if got := status(t, s).Timers[1]; !got.Due.Equal(actorstest.Epoch.Add(63 * time.Minute)) {
-				t.Errorf("pull due %v, want due %v", got.Due, actorstest.Epoch.Add(63 * time.Minute))
+				t.Errorf("pull due %v, want due %v", got.Due, actorstest.Epoch.Add(63*time.Minute))
 			}
 		})
 	})

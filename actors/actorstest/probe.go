@@ -14,13 +14,12 @@ import (
 // may answer. The zero Probe records and answers nothing.
 type Probe struct {
 	// Answer is called for each message, on the actor's goroutine; nil: the
-	// message is recorded only. It must not block. After a panic in it, Take and
-	// Expect panic with the same value.
+	// message is recorded only. It must not block. A panic in it crashes the
+	// actor, as in a real one.
 	Answer func(c actor.Context, msg any)
 
 	mu       sync.Mutex
 	received []Received
-	panicked any
 }
 
 // Received is a message that a Probe got.
@@ -45,34 +44,15 @@ func (p *Probe) Receive(c actor.Context) {
 	p.received = append(p.received, Received{Elapsed(), c.Message()})
 	p.mu.Unlock()
 	if p.Answer != nil {
-		defer p.recordPanic()
 		p.Answer(c, c.Message())
-	}
-}
-
-// recordPanic keeps a panic for the test, which an actor system would hide.
-func (p *Probe) recordPanic() {
-	if r := recover(); r != nil {
-		p.mu.Lock()
-		p.panicked = r
-		p.mu.Unlock()
-	}
-}
-
-// lock waits until all actors are idle, and locks the probe.
-func (p *Probe) lock() {
-	synctest.Wait()
-	p.mu.Lock()
-	if r := p.panicked; r != nil {
-		p.mu.Unlock()
-		panic(r)
 	}
 }
 
 // Take waits until all actors are idle, and returns what the probe got since
 // the last call.
 func (p *Probe) Take() []Received {
-	p.lock()
+	synctest.Wait()
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	taken := p.received
 	p.received = nil
@@ -94,7 +74,8 @@ func Messages[T any](received []Received) (all []T) {
 // stay for later calls. The test ends if there is none, or more than one.
 func Expect[T any](t testing.TB, p *Probe) T {
 	t.Helper()
-	p.lock()
+	synctest.Wait()
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := Messages[T](p.received)
 	if len(all) != 1 {
