@@ -11,12 +11,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// mirror is where the packages of a world come from. Each is known by its ID.
+// mirror is the source of the packages of a world. Each package has an ID.
 type mirror struct {
 	w       *actorstest.World
 	id      string
 	fails   bool
-	fetched []time.Duration // when one was really fetched
+	fetched []time.Duration // when packages were fetched
 }
 
 func newMirror(w *actorstest.World) *mirror {
@@ -40,7 +40,7 @@ func (m *mirror) take() (n int) {
 	return n
 }
 
-// assigning assigns a@2.0 at each check of a world.
+// assigning makes the control plane assign a@2.0 at each check.
 func assigning(w *actorstest.World) *mirror {
 	w.OnUpdateCheck = func(int) (plugin.Updates, error) {
 		return plugin.Updates{Changes: []plugin.Change{offer("a", "2.0")}}, nil
@@ -49,7 +49,7 @@ func assigning(w *actorstest.World) *mirror {
 }
 
 func TestBlocked(t *testing.T) {
-	t.Run("UP-14 what cannot be taken is fetched ever more seldom, and shown, over a restart too", func(t *testing.T) {
+	t.Run("UP-14 a package that cannot be installed is fetched less and less often and shown, also after a restart", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		m := assigning(w)
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
@@ -65,10 +65,10 @@ func TestBlocked(t *testing.T) {
 			}
 			v := view(t, s, "a")
 			if v.State != plugin.StateRunning || v.Since.After(actorstest.Epoch.Add(2*time.Minute)) {
-				t.Errorf("%s since %v; want state running, since not after %v", v.State, v.Since, actorstest.Epoch.Add(2*time.Minute))
+				t.Errorf("%s since %v; want running, since 2m after the start or before", v.State, v.Since)
 			}
 		})
-		w.WallOffset = 24 * time.Hour // each bubble begins at the epoch
+		w.WallOffset = 24 * time.Hour // each bubble begins at Epoch
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			blocked := status(t, s).Blocked
 			if len(blocked) != 1 || blocked[0].Tries != 6 || !strings.Contains(blocked[0].Cause, "MD5") {
@@ -80,7 +80,7 @@ func TestBlocked(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-14 another package of the version is tried at once, and what can be taken is forgotten", func(t *testing.T) {
+	t.Run("UP-14 another package of the version is tried at once, and an installed one is not blocked any more", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		m := assigning(w)
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
@@ -92,7 +92,7 @@ func TestBlocked(t *testing.T) {
 				t.Errorf("fetched %d times, runs %s; want 1, version \"2.0\"", n, view(t, s, "a").Version)
 			}
 			if blocked := status(t, s).Blocked; len(blocked) != 0 || len(w.Saved.Blocked) != 0 {
-				t.Errorf("still blocked: %+v, saved %+v; want no blocked, no blocked", blocked, w.Saved.Blocked)
+				t.Errorf("still blocked: %+v, saved %+v; want none, none", blocked, w.Saved.Blocked)
 			}
 		})
 	})
@@ -108,7 +108,7 @@ func TestBlocked(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if after := status(t, s).Blocked; m.take() != 1 || after[0] != before[0] {
-				t.Errorf("an operator's failure counts: %+v; want take 1, after[0] = %v", after, before[0])
+				t.Errorf("blocked after an operator's failure: %+v; want one fetch, unchanged %+v", after, before[0])
 			}
 			w.Set(func() { m.fails = false })
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "2.0"}); err != nil {
@@ -120,7 +120,7 @@ func TestBlocked(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-14 what is fetched and cannot be put in place is not fetched at each check either", func(t *testing.T) {
+	t.Run("UP-14 a package that is fetched and cannot be installed is not fetched at each check", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		m := assigning(w)
 		m.fails = false
@@ -136,25 +136,25 @@ func TestBlocked(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-14 what is not assigned any more is forgotten", func(t *testing.T) {
+	t.Run("UP-14 a version that is not assigned any more is not blocked any more", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		newMirror(w)
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
 			if len(status(t, s).Blocked) != 1 {
-				t.Error("nothing is blocked, want 1 blocked")
+				t.Error("nothing is blocked, want one version")
 			}
 			actorstest.Advance(time.Hour)
 			if blocked := status(t, s).Blocked; len(blocked) != 0 {
-				t.Errorf("blocked: %+v, want no blocked", blocked)
+				t.Errorf("blocked: %+v, want none", blocked)
 			}
 		})
 	})
 }
 
 func TestSlowDownload(t *testing.T) {
-	t.Run("UP-14 a download of hours does not hold up the next checks, nor is it begun twice", func(t *testing.T) {
+	t.Run("UP-14 a download of hours does not delay the next checks, and does not begin twice", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.FetchTime = map[string]time.Duration{"a": 5*time.Hour + minute} // between two checks
 		w.OnUpdateCheck = func(n int) (plugin.Updates, error) {
@@ -178,7 +178,7 @@ func TestSlowDownload(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-11 an operator's change does not wait for slow downloads, which go on afterwards", func(t *testing.T) {
+	t.Run("UP-11 an operator's change does not wait for slow downloads, which are continued afterwards", func(t *testing.T) {
 		var ps []plugin.Plugin
 		var offers []plugin.Change
 		w := actorstest.NewWorld()
@@ -209,16 +209,16 @@ func TestSlowDownload(t *testing.T) {
 				}
 			}
 			if n := w.CountCalls("fetch 2.0", ""); n != 6 {
-				t.Errorf("%d downloads, one of them twice, want 6", n)
+				t.Errorf("%d downloads, want 6, one of them twice", n)
 			}
 			for _, e := range w.SentEvents() {
 				if e.Event.ID == plugin.EventUpdate && e.Event.Keywords["status"] != "0" {
-					t.Errorf("reported %v", e.Event.Keywords)
+					t.Errorf("reported %v, want status 0", e.Event.Keywords)
 				}
 			}
 		})
 	})
-	t.Run("UP-12 a download that makes way can be cancelled", func(t *testing.T) {
+	t.Run("UP-12 a download that was put back for an operator's change can be cancelled", func(t *testing.T) {
 		w := actorstest.NewWorld()
 		var offers []plugin.Change
 		for n := range 4 {

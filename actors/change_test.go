@@ -9,7 +9,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// ended are the journal's entries about how upgrades of a plugin ended.
+// upgradeCauses returns the causes in the journal of the upgrades of a plugin.
 func upgradeCauses(w *actorstest.World, name string) (causes []string) {
 	w.Lock()
 	defer w.Unlock()
@@ -26,23 +26,24 @@ func upgradeCauses(w *actorstest.World, name string) (causes []string) {
 	return causes
 }
 
-func wantEnded(t *testing.T, w *actorstest.World, name string, want ...string) {
+// wantUpgrades checks the causes in the journal of the upgrades of a plugin.
+func wantUpgrades(t *testing.T, w *actorstest.World, name string, want ...string) {
 	t.Helper()
 	got := upgradeCauses(w, name)
 	if len(got) != len(want) {
-		t.Fatalf("%s: %q, want %q", name, got, want)
+		t.Fatalf("upgrades of %s: %q, want %q", name, got, want)
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("%s: %q, want %q", name, got[i], want[i])
+			t.Errorf("upgrade %d of %s: %q, want %q", i+1, name, got[i], want[i])
 		}
 	}
 }
 
 func TestChange(t *testing.T) {
-	t.Run("CL-09 weak packages are counted and told, unknown ones are not", func(t *testing.T) {
+	t.Run("CL-09 unverified packages are counted and shown, unknown ones are not", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"), actorstest.Persist(3, "c"), actorstest.Persist(4, "d"))
-		w.Plugins[3].Verified = plugin.ByNothing // installed by an earlier life
+		w.Plugins[3].Verified = plugin.ByNothing // installed by an earlier process
 		by := map[string]plugin.Verified{"a": plugin.ByMD5, "b": plugin.BySHA256, "c": plugin.ByMD5}
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"), offer("b", "2.0"), offer("c", "2.0"))
 		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
@@ -74,14 +75,14 @@ func TestChange(t *testing.T) {
 				t.Errorf("verified by %v; want of a md5, of b sha256, of c %v, of d nothing", got, plugin.VerifiedUnknown)
 			}
 			if n := snapshot.Counters.UnverifiedInstalls; n != 1 {
-				t.Errorf("%d weak installs counted, want 1", n)
+				t.Errorf("%d unverified installs counted, want 1", n)
 			}
-			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
-			wantEnded(t, w, "b", "upgraded from 1.0 to 2.0")
-			wantEnded(t, w, "c", "failed: upgrade to 2.0 rolled back to 1.0: exit 3")
+			wantUpgrades(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
+			wantUpgrades(t, w, "b", "upgraded from 1.0 to 2.0")
+			wantUpgrades(t, w, "c", "failed: upgrade to 2.0 rolled back to 1.0: exit 3")
 		})
 	})
-	t.Run("UP-08 what becomes of a plugin that was not on the host is told, also when nothing does", func(t *testing.T) {
+	t.Run("UP-08 the installation of a new plugin is in the journal, also when it fails", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
 			if o.Name == "bad" {
@@ -99,12 +100,12 @@ func TestChange(t *testing.T) {
 				}
 			}
 			actorstest.Advance(time.Second)
-			wantEnded(t, w, "bad", "failed: installation of 1.0 failed: no such package")
-			wantEnded(t, w, "good", "installed 1.0")
+			wantUpgrades(t, w, "bad", "failed: installation of 1.0 failed: no such package")
+			wantUpgrades(t, w, "good", "installed 1.0")
 			wantState(t, s, "good", plugin.StateRunning)
 		})
 	})
-	t.Run("EV-01 the first plugin of a host is watched by event, and said to be", func(t *testing.T) {
+	t.Run("EV-01 the first plugin of a host is watched by event, and status shows it", func(t *testing.T) {
 		w := actorstest.NewWorld().WithEvents()
 		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
 			p := actorstest.Persist(1, o.Name)
@@ -118,11 +119,11 @@ func TestChange(t *testing.T) {
 			}
 			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchCgroup {
-				t.Errorf("%s, its end is noticed by %s; want state running, watch %v", v.State, v.Watch, plugin.WatchCgroup)
+				t.Errorf("%s, exits are noticed by %s; want state running, watch %v", v.State, v.Watch, plugin.WatchCgroup)
 			}
 		})
 	})
-	t.Run("EV-14 an upgrade that is left out is told of", func(t *testing.T) {
+	t.Run("EV-14 an upgrade that a stop cancels is in the journal", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.VerbTime["a"] = 10 * time.Minute
 		w.FetchTime = map[string]time.Duration{"b": time.Minute}
@@ -137,8 +138,8 @@ func TestChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			actorstest.Advance(20 * time.Minute)
-			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0")
-			wantEnded(t, w, "b", "failed: upgrade to 2.0 failed: cancelled: stopped by an operator")
+			wantUpgrades(t, w, "a", "upgraded from 1.0 to 2.0")
+			wantUpgrades(t, w, "b", "failed: upgrade to 2.0 failed: cancelled: stopped by an operator")
 			wantState(t, s, "b", plugin.StateStopped)
 		})
 	})

@@ -8,8 +8,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// fault returns the problem that the host cannot run commands of plugins, "" if
-// there is none.
+// fault returns why the host cannot run commands of plugins, "" if it can.
 func fault(t *testing.T, s *System) string {
 	t.Helper()
 	for _, p := range status(t, s).Problems {
@@ -24,7 +23,7 @@ func TestHostFault(t *testing.T) {
 	const cause = "cannot start: too many open files"
 	cfg := testConfig()
 	cfg.FirstRun.Pull = 1000 * time.Hour
-	t.Run("EV-24 a status that cannot be asked changes nothing, and is a problem", func(t *testing.T) {
+	t.Run("EV-24 a --status that the host cannot run changes nothing, and is a problem", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.HostFaults = map[string]bool{"--status": true}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -38,18 +37,18 @@ func TestHostFault(t *testing.T) {
 			w.Set(func() { w.HostFaults = nil })
 			actorstest.Advance(recheckAfter)
 			if got := fault(t, s); got != "" {
-				t.Errorf("still a problem: %q, want none", got)
+				t.Errorf("problem %q after the host recovered, want none", got)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateRunning {
-				t.Errorf("it can be asked again: %+v, want state running", v)
+				t.Errorf("after the host recovered: %+v, want state running", v)
 			}
 			if n := w.CountCalls("--start", "a"); n != 0 {
 				t.Errorf("%d starts, want 0", n)
 			}
 		})
 	})
-	t.Run("EV-24 a start that cannot be made is made again, and is no failure", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("EV-24 a --start that the host cannot run is repeated, and is no failure of the plugin", func(t *testing.T) {
+		w := stoppedWorld("a")
 		w.HostFaults = map[string]bool{"--start": true}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(minute + 5*minute)
@@ -63,12 +62,12 @@ func TestHostFault(t *testing.T) {
 			w.Set(func() { w.HostFaults = nil })
 			actorstest.Advance(15 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || fault(t, s) != "" {
-				t.Errorf("the host can run it again: %+v, problem %q; want state running, no fault", v, fault(t, s))
+				t.Errorf("after the host recovered: %+v, problem %q; want state running, no fault", v, fault(t, s))
 			}
 		})
 	})
-	t.Run("EV-24 what may run is not started", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("EV-24 a plugin that may run is not started", func(t *testing.T) {
+		w := stoppedWorld("a")
 		w.HostFaults = map[string]bool{"--start": true}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(minute + time.Second)
@@ -84,7 +83,7 @@ func TestHostFault(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-24 a stop that cannot be made is made again", func(t *testing.T) {
+	t.Run("EV-24 a --stop that the host cannot run is repeated", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(minute + time.Second)

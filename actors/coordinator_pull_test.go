@@ -9,13 +9,13 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// lazy makes the control plane ask for lazy reports.
+// lazy returns an answer that asks for lazy reports.
 func lazy(int) (plugin.Answer, error) {
 	m := plugin.ReportLazy
 	return plugin.Answer{ReportMode: &m}, nil
 }
 
-// beating keeps the heartbeats of a world fresh.
+// setHeartbeats writes heartbeats of plugins now.
 func setHeartbeats(w *actorstest.World, names ...string) {
 	w.Set(func() {
 		for _, name := range names {
@@ -24,7 +24,7 @@ func setHeartbeats(w *actorstest.World, names ...string) {
 	})
 }
 
-// pullConfig scans at 1 min and then hardly ever, and pulls at 3, 8, 13, … min.
+// pullConfig returns a configuration with one scan at 1 min and pulls at 3, 8, 13, … min.
 func pullConfig() Config {
 	cfg := testConfig()
 	cfg.Intervals.Scan = 1000 * time.Hour
@@ -57,7 +57,7 @@ func TestPullWindow(t *testing.T) {
 			}
 		})
 	})
-	t.Run("PL-02 a pull near the next scan is left out", func(t *testing.T) {
+	t.Run("PL-02 a pull near the next scan is skipped", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.LastHeartbeat["a"] = actorstest.Epoch.Add(100 * time.Hour)
 		cfg := pullConfig()
@@ -72,7 +72,7 @@ func TestPullWindow(t *testing.T) {
 			}
 		})
 	})
-	t.Run("PL-03 never scanned: left out", func(t *testing.T) {
+	t.Run("PL-03 a pull before the first scan is skipped", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.LastHeartbeat["a"] = actorstest.Epoch
 		cfg := pullConfig()
@@ -87,7 +87,7 @@ func TestPullWindow(t *testing.T) {
 }
 
 func TestPull(t *testing.T) {
-	t.Run("PL-04 a database error or no records", func(t *testing.T) {
+	t.Run("PL-04 no pull report after a database error or without records", func(t *testing.T) {
 		w := actorstest.NewWorld()
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(4 * time.Minute)
@@ -99,7 +99,7 @@ func TestPull(t *testing.T) {
 			}
 		})
 	})
-	t.Run("PL-05 PL-06 PL-07 PL-08 PL-12 what is told of heartbeats", func(t *testing.T) {
+	t.Run("PL-05 PL-06 PL-07 PL-08 PL-12 which heartbeats are reported", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "fresh"), actorstest.Persist(2, "old"), actorstest.Persist(3, "none"), actorstest.Persist(4, "bad"), actorstest.Once(5, "o"))
 		w.BadHeartbeat["bad"] = true
 		w.Running["old"] = true
@@ -118,7 +118,7 @@ func TestPull(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-14 what an operator stopped is told as failed, though its last beat is young", func(t *testing.T) {
+	t.Run("EV-14 a plugin that an operator stopped is reported as failed, though its last heartbeat is recent", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.Running["a"], w.Running["b"] = true, true
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
@@ -134,7 +134,7 @@ func TestPull(t *testing.T) {
 			wantReports(t, w.TakeReports(), "a=failed b=running")
 		})
 	})
-	t.Run("PL-11 nobody has a heartbeat: nothing sent", func(t *testing.T) {
+	t.Run("PL-11 no plugin has a heartbeat: nothing is sent", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
@@ -162,16 +162,16 @@ func TestPullLazy(t *testing.T) {
 			}
 			wantReports(t, next("a", "b"), "a=running b=running") // PL-18: no pull was acknowledged
 			wantReports(t, next("a", "b"))                        // PL-13
-			wantReports(t, next("a"), "a=running b=failed")       // PL-14: b is silent
+			wantReports(t, next("a"), "a=running b=failed")       // PL-14: no heartbeat of b
 			wantReports(t, next("a"))
 			w.Set(func() { w.Plugins[0].Version = "1.1" })
 			wantReports(t, next("a"), "a@1.1=running b=failed") // PL-14: a version
 			if got := status(t, s).Counters.ReportsSuppressed; got != 2 {
-				t.Errorf("%d suppressed, want 2", got)
+				t.Errorf("%d reports suppressed, want 2", got)
 			}
 		})
 	})
-	t.Run("PL-15 a change that could not be told is told again until acknowledged", func(t *testing.T) {
+	t.Run("PL-15 a change that could not be reported is reported again until acknowledged", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = lazy
 		cfg := pullConfig()
@@ -182,18 +182,18 @@ func TestPullLazy(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			w.TakeReports()
 			w.Set(func() { w.OnReport = failing(1<<30, errAway) })
-			actorstest.Advance(30 * time.Minute) // silent now
+			actorstest.Advance(30 * time.Minute) // no heartbeat
 			if w.Saved.Pending["a"].Status != plugin.StatusFailed || w.Saved.Acked["a"].Status != plugin.StatusRunning {
-				t.Errorf("saved owed %v, acknowledged %v; want status failed, status running", w.Saved.Pending, w.Saved.Acked)
+				t.Errorf("saved as pending %v, acknowledged %v; want status failed, status running", w.Saved.Pending, w.Saved.Acked)
 			}
 			w.Set(func() { w.OnReport = lazy })
 			actorstest.Advance(10 * time.Minute)
 			if w.Saved.Acked["a"].Status != plugin.StatusFailed || len(w.Saved.Pending) != 0 {
-				t.Errorf("saved owed %v, acknowledged %v; want status failed, no pending", w.Saved.Pending, w.Saved.Acked)
+				t.Errorf("saved as pending %v, acknowledged %v; want status failed, no pending", w.Saved.Pending, w.Saved.Acked)
 			}
 		})
 	})
-	t.Run("PL-15 also over the supervisor's own end", func(t *testing.T) {
+	t.Run("PL-15 a pending change is reported by the next process", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = lazy
 		cfg := pullConfig()
@@ -214,7 +214,7 @@ func TestPullLazy(t *testing.T) {
 }
 
 func TestPullOverdue(t *testing.T) {
-	t.Run("PL-17 overdue and dead: probed at once, restarted", func(t *testing.T) {
+	t.Run("PL-17 heartbeat overdue and stopped: probed at once, restarted", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, pullConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
@@ -226,7 +226,7 @@ func TestPullOverdue(t *testing.T) {
 			wantReports(t, w.TakeReports()[1:], "a=failed", "a=running")
 		})
 	})
-	t.Run("PL-17 running but silent: degraded, after three intervals restarted", func(t *testing.T) {
+	t.Run("PL-17 runs without heartbeats: degraded, restarted after three intervals", func(t *testing.T) {
 		for _, on := range []bool{true, false} {
 			w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 			w.LastHeartbeat["a"] = actorstest.Epoch.Add(50 * time.Second)
@@ -239,9 +239,9 @@ func TestPullOverdue(t *testing.T) {
 				if n := w.CountCalls("--restart", "a"); n != 0 {
 					t.Errorf("%d restarts, want 0", n)
 				}
-				actorstest.Advance(111 * time.Second) // 251 s: the pull at 250 s finds 200 s of silence
+				actorstest.Advance(111 * time.Second) // 251 s: the pull at 250 s finds a heartbeat of 200 s ago
 				if n := w.CountCalls("--restart", "a"); (n == 1) != on {
-					t.Errorf("on_hang %v: %d restarts, want n == 1 = %v", on, n, on)
+					t.Errorf("on_hang %v: %d restarts, want one only with on_hang", on, n)
 				}
 				actorstest.Advance(150 * time.Second) // three intervals from the restart are not over
 				if n := w.CountCalls("--restart", "a"); n > 1 {
@@ -250,7 +250,7 @@ func TestPullOverdue(t *testing.T) {
 			})
 		}
 	})
-	t.Run("PL-17 beats again: no longer degraded", func(t *testing.T) {
+	t.Run("PL-17 a new heartbeat: no longer degraded", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.LastHeartbeat["a"] = actorstest.Epoch
 		cfg := pullConfig()

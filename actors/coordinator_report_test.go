@@ -11,7 +11,7 @@ import (
 
 var errAway = errors.New("connection refused")
 
-// failing answers the first n reports with an error.
+// failing returns an OnReport that fails for the first n reports.
 func failing(n int, err error) func(int) (plugin.Answer, error) {
 	return func(i int) (plugin.Answer, error) {
 		if i <= n {
@@ -42,47 +42,47 @@ func TestReportRetries(t *testing.T) {
 				want = min(2*want, 5*time.Minute)
 			}
 			if r := status(t, s).Reports; r.Pending != 0 || r.LastError != "" {
-				t.Errorf("still owed: %+v; want pending 0, no last error", r)
+				t.Errorf("after the delivery: %+v; want pending 0, no last error", r)
 			}
 		})
 	})
 	t.Run("SC-17 Retry-After is honoured, up to an hour, by newer reports too", func(t *testing.T) {
-		for _, test := range []struct{ wish, want time.Duration }{{10 * time.Minute, 10 * time.Minute}, {5 * time.Hour, time.Hour}} {
+		for _, test := range []struct{ retryAfter, want time.Duration }{{10 * time.Minute, 10 * time.Minute}, {5 * time.Hour, time.Hour}} {
 			w := actorstest.NewWorld(actorstest.Persist(1, "a"))
-			w.OnReport = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: test.wish})
+			w.OnReport = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: test.retryAfter})
 			cfg := testConfig()
 			cfg.Intervals.Scan = 7 * time.Minute
 			inBubble(t, w, cfg, func(t *testing.T, s *System) {
 				actorstest.Advance(test.want + 2*time.Minute)
 				got := w.TakeReports()
 				if len(got) != 2 || got[1].At-got[0].At < test.want || got[1].At-got[0].At > test.want+time.Second {
-					t.Errorf("wish %v: reports %v; want 2 entries, at least %v, at most %v", test.wish, got, test.want, test.want+time.Second)
+					t.Errorf("Retry-After %v: reports %v; want the second at least %v and at most %v after the first", test.retryAfter, got, test.want, test.want+time.Second)
 				}
 			})
 		}
 	})
-	t.Run("SC-17 a new report carries everything still owed, the newest status winning", func(t *testing.T) {
+	t.Run("SC-17 a new report contains everything that is pending, with the newest status", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Once(2, "o"))
 		w.OnReport = failing(3, errAway)
 		cfg := testConfig()
 		cfg.Restart.OnHang = false
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			actorstest.Advance(61 * time.Second) // the scan's report fails at 60 s, tried again about 62 s
+			actorstest.Advance(61 * time.Second) // the scan's report fails at 60 s, and is repeated at about 62 s
 			w.Set(func() { w.LastHeartbeat["a"] = actorstest.Epoch })
-			actorstest.Advance(4 * time.Minute) // a pull says failed
+			actorstest.Advance(4 * time.Minute) // a pull finds it failed
 			got := w.TakeReports()
 			if got[0].String() != "o=installed a=running" {
-				t.Errorf("first %q, want \"o=installed a=running\"", got[0].String())
+				t.Errorf("first report %q, want \"o=installed a=running\"", got[0].String())
 			}
 			if last := got[len(got)-1].String(); last != "a=failed" && last != "o=installed a=failed" {
-				t.Errorf("last %q", last)
+				t.Errorf("last report %q, want a=failed", last)
 			}
 		})
 	})
 }
 
 func TestReportPending(t *testing.T) {
-	t.Run("SC-18 owed is shown, saved, and told by the next process", func(t *testing.T) {
+	t.Run("SC-18 a pending report is shown, saved, and delivered by the next process", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = failing(1000, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -91,22 +91,22 @@ func TestReportPending(t *testing.T) {
 				t.Errorf("status %+v; want pending 1, last error, a next try, a pending since", r)
 			}
 			if !view(t, s, "a").Pending {
-				t.Error("the plugin is not shown as owed, want pending")
+				t.Error("the plugin is not shown as pending, want pending")
 			}
 		})
 		if o := w.Saved.Pending["a"]; o.Status != plugin.StatusRunning {
 			t.Fatalf("saved %+v, want status running", w.Saved.Pending)
 		}
-		w.Plugins, w.Reports, w.OnReport = nil, nil, nil // even if the plugin is gone by then
+		w.Plugins, w.Reports, w.OnReport = nil, nil, nil // also when the plugin is removed by then
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(pendingSpread)
 			wantReports(t, w.TakeReports(), "a=running")
 			if len(w.Saved.Pending) != 0 {
-				t.Errorf("still saved: %v, want no pending", w.Saved.Pending)
+				t.Errorf("saved as pending after the delivery: %v, want none", w.Saved.Pending)
 			}
 		})
 	})
-	t.Run("SC-26 why an event is pending stands in status, until it was delivered", func(t *testing.T) {
+	t.Run("SC-26 status shows why an event is pending, until it is delivered", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.Saved.Events[1] = plugin.Event{ID: plugin.EventUpdate, At: actorstest.Epoch}
 		w.OnEvent = func(n int) error {
@@ -129,7 +129,7 @@ func TestReportPending(t *testing.T) {
 }
 
 func TestReportAnswers(t *testing.T) {
-	t.Run("SC-19 delivered although the answer is not understood", func(t *testing.T) {
+	t.Run("SC-19 a report counts as delivered although the answer cannot be parsed", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = func(int) (plugin.Answer, error) { return plugin.Answer{ParseErr: errors.New("not JSON")}, nil }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -144,26 +144,26 @@ func TestReportAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-20 which refusals are tried again", func(t *testing.T) {
+	t.Run("SC-20 which refused reports are sent again", func(t *testing.T) {
 		for code, again := range map[int]bool{301: true, 400: false, 401: false, 403: false, 404: false, 408: true, 425: true, 429: true, 500: true, 503: true} {
 			w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 			w.OnReport = failing(1, &plugin.HTTPError{Code: code})
 			inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 				actorstest.Advance(5 * time.Minute)
 				if n := len(w.TakeReports()); (n > 1) != again {
-					t.Errorf("status %d: %d tries, want n > 1 = %v", code, n, again)
+					t.Errorf("status %d: %d tries; want more than one: %v", code, n, again)
 				}
 				if r := status(t, s).Reports; !again && r.Pending != 1 {
-					t.Errorf("status %d: owed %d", code, r.Pending)
+					t.Errorf("status %d: %d pending, want 1", code, r.Pending)
 				}
-				actorstest.Advance(15 * time.Minute) // the next report carries it
+				actorstest.Advance(15 * time.Minute) // the next report contains it
 				if r := status(t, s).Reports; r.Pending != 0 {
-					t.Errorf("status %d: never delivered, want pending 0", code)
+					t.Errorf("status %d: still pending, want that it is delivered", code)
 				}
 			})
 		}
 	})
-	t.Run("SC-20 what was refused goes with the next scan, even one that has nothing of its own", func(t *testing.T) {
+	t.Run("SC-20 a refused report is sent again with the next scan, also one without news", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.Running["a"], w.StartWorks = false, func(string) bool { return true }
 		w.OnReport = failing(1, &plugin.HTTPError{Code: 403})
@@ -195,7 +195,7 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-24 a code is a warning, the rest is used", func(t *testing.T) {
+	t.Run("SC-24 an unknown code is a warning, the rest of the answer is used", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = func(int) (plugin.Answer, error) {
 			return plugin.Answer{Code: 7, ScanInterval: time.Minute}, nil
@@ -207,7 +207,7 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-25 a restarted plugin is told again, if scan and pull come later", func(t *testing.T) {
+	t.Run("SC-25 a restarted plugin is reported again, if scan and pull come later", func(t *testing.T) {
 		for refresh, want := range map[time.Duration]int{0: 1, 30 * time.Second: 2, 10 * time.Minute: 1} {
 			w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 			w.Running["a"] = false
@@ -216,17 +216,17 @@ func TestAnswers(t *testing.T) {
 				actorstest.Advance(14 * time.Minute)
 				got := w.TakeReports()
 				if len(got) != want {
-					t.Fatalf("refresh %v: %d reports %v, want %v entries", refresh, len(got), actorstest.ReportTexts(got), want)
+					t.Fatalf("refresh %v: %d reports %v, want %d", refresh, len(got), actorstest.ReportTexts(got), want)
 				}
 				if want == 2 && got[1].At-got[0].At != refresh {
-					t.Errorf("refresh %v: told again after %v", refresh, got[1].At-got[0].At)
+					t.Errorf("refresh %v: reported again after %v, want after the refresh", refresh, got[1].At-got[0].At)
 				}
 			})
 		}
 	})
 }
 
-// A report on the wire is not overtaken by a newer one.
+// A newer report waits until the one under way is answered.
 func TestReportsDoNotOvertake(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 	w.Running["b"] = false

@@ -10,8 +10,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// deadWorld has plugins that do not run.
-func deadWorld(names ...string) *actorstest.World {
+// stoppedWorld returns a world with plugins that do not run.
+func stoppedWorld(names ...string) *actorstest.World {
 	w := actorstest.NewWorld()
 	for i, name := range names {
 		w.Plugins = append(w.Plugins, actorstest.Persist(uint64(i+1), name))
@@ -22,23 +22,23 @@ func deadWorld(names ...string) *actorstest.World {
 func TestRestart(t *testing.T) {
 	t.Run("RS-01 starts after a random part of the stagger", func(t *testing.T) {
 		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
-		w := deadWorld(names...)
+		w := stoppedWorld(names...)
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Second
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			starts := w.CallTimes("--start", "")
 			if len(starts) != len(names) {
-				t.Fatalf("starts at %v, want %v starts", starts, len(names))
+				t.Fatalf("starts at %v, want %d starts", starts, len(names))
 			}
 			slices.Sort(starts)
 			if starts[0] < minute || starts[7] >= minute+10*time.Second || starts[7]-starts[0] < 3*time.Second {
-				t.Errorf("starts at %v; want starts[0] at least %v, starts[7] less than %v, at least %v", starts, minute, minute+10*time.Second, 3*time.Second)
+				t.Errorf("starts at %v; want all from %v to %v, spread over 3s or more", starts, minute, minute+10*time.Second)
 			}
 		})
 	})
-	t.Run("RS-03 at most so many at once, a slow one gives its slot back", func(t *testing.T) {
-		w := deadWorld("a", "b", "c", "d", "e", "f")
+	t.Run("RS-03 a limited number of starts at once; a slow one returns its slot", func(t *testing.T) {
+		w := stoppedWorld("a", "b", "c", "d", "e", "f")
 		for _, p := range w.Plugins {
 			w.VerbTime[p.Name] = 800 * time.Millisecond
 		}
@@ -56,12 +56,12 @@ func TestRestart(t *testing.T) {
 				t.Errorf("%d starts while two take long, want 6", n)
 			}
 			if w.MaxParallel > 4 {
-				t.Errorf("%d starts at once, want max parallel at most 4", w.MaxParallel)
+				t.Errorf("%d starts at once, want at most 4", w.MaxParallel)
 			}
 		})
 	})
 	t.Run("RS-04 no second Restarter for a plugin", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.VerbTime["a"] = 40 * time.Minute
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(39 * time.Minute) // scans at 1, 16, 31
@@ -69,21 +69,21 @@ func TestRestart(t *testing.T) {
 				t.Errorf("%d starts, want 1", n)
 			}
 			if w.MaxParallel != 1 {
-				t.Errorf("%d at once, want max parallel 1", w.MaxParallel)
+				t.Errorf("%d starts at once, want 1", w.MaxParallel)
 			}
 		})
 	})
 }
 
 func TestRestartBackoff(t *testing.T) {
-	t.Run("RS-05 RS-07 keeps failing: exponential backoff, capped, visible, never given up", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("RS-05 RS-07 a plugin that keeps failing: exponential backoff, capped, shown, without end", func(t *testing.T) {
+		w := stoppedWorld("a")
 		w.StartWorks = func(string) bool { return false }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(minute + 10*time.Second)
 			v := view(t, s, "a")
 			if v.State != plugin.StateCrashLoop || v.Next != "retry" || !v.NextAt.After(time.Now()) || v.Why != "start: exit 3" {
-				t.Errorf("view %+v; want state crash loop, next \"retry\", next at after %v, why \"start: exit 3\"", v, time.Now())
+				t.Errorf("view %+v; want state crash loop, a retry in the future, why \"start: exit 3\"", v)
 			}
 			actorstest.Advance(3 * time.Hour)
 			starts := w.CallTimes("--start", "a")
@@ -96,16 +96,16 @@ func TestRestartBackoff(t *testing.T) {
 				want = min(want*2, 5*minute)
 			}
 			if len(starts) < 40 {
-				t.Errorf("%d starts in 3 h, want at least 40 starts", len(starts))
+				t.Errorf("%d starts in 3 h, want at least 40", len(starts))
 			}
-			// it recovers by itself when starting works again (RS-07)
+			// it recovers without a command when --start works (RS-07)
 			w.Set(func() { w.StartWorks = nil })
 			actorstest.Advance(5 * minute)
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("RS-05 external manager: a plugin whose --status hangs is started at most once a scan", func(t *testing.T) {
-		w := deadWorld("hangs", "dead")
+	t.Run("RS-05 external manager: a plugin whose --status hangs is started at most once per scan", func(t *testing.T) {
+		w := stoppedWorld("hangs", "dead")
 		w.ProbeTime["hangs"] = 2 * time.Minute
 		w.StartWorks = func(name string) bool { return name == "hangs" }
 		w.Plugins[0].Timeout = 3 * time.Second
@@ -116,7 +116,7 @@ func TestRestartBackoff(t *testing.T) {
 			actorstest.Advance(4 * time.Hour)
 			starts := w.CallTimes("--start", "hangs")
 			if len(starts) < 14 || len(starts) > 16 { // a scan each 15 min
-				t.Errorf("%d starts in 4 h: %v; want at least 14 starts, at most 16 starts", len(starts), starts)
+				t.Errorf("%d starts in 4 h: %v; want 14 to 16", len(starts), starts)
 			}
 			for i := 1; i < len(starts); i++ {
 				if gap := starts[i] - starts[i-1]; gap < 15*minute {
@@ -132,23 +132,23 @@ func TestRestartBackoff(t *testing.T) {
 			}
 			actorstest.Advance(10 * time.Second)
 			if starts := w.CallTimes("--start", "hangs"); starts[len(starts)-1] < at {
-				t.Errorf("an operator's start waits for the next scan, want starts[len(starts)-1] at least %v", at)
+				t.Errorf("last start at %v, want an operator's start at %v or later: it does not wait for a scan", starts[len(starts)-1], at)
 			}
-			w.Violations = nil // the world counts a second copy: what a hung plugin has left is not known
+			w.Violations = nil // a start of a hung plugin counts as one: the world knows that it runs
 		})
 	})
-	t.Run("RS-05 dead again before it was healthy: backed off; healthy time forgets", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("RS-05 exits again before it was healthy: longer backoff; a healthy run resets it", func(t *testing.T) {
+		w := stoppedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(minute + time.Second)
 			for want := 1; want <= 3; want++ {
-				w.Set(func() { w.Running["a"] = false }) // dies 1 s after its start, found when its healthy time is over
+				w.Set(func() { w.Running["a"] = false }) // exits 1 s after its start, found when it would be healthy
 				actorstest.Advance(minute + 10*time.Second)
 				if v := view(t, s, "a"); v.Failures != want {
 					t.Errorf("failures %d, want %d", v.Failures, want)
 				}
 			}
-			actorstest.Advance(2 * minute) // now it runs through
+			actorstest.Advance(2 * minute) // it stays running
 			if v := view(t, s, "a"); v.Failures != 0 || v.State != plugin.StateRunning || v.Restarts != 3 {
 				t.Errorf("view %+v; want failures 0, state running, restarts 3", v)
 			}
@@ -157,8 +157,8 @@ func TestRestartBackoff(t *testing.T) {
 			}
 		})
 	})
-	t.Run("RS-05 the backoff goes on after a restart of the supervisor", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("RS-05 the backoff continues after a restart of the supervisor", func(t *testing.T) {
+		w := stoppedWorld("a")
 		w.StartWorks = func(string) bool { return false }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { actorstest.Advance(10 * minute) })
 		n := w.Saved.Restarts["a"].Failures
@@ -170,7 +170,7 @@ func TestRestartBackoff(t *testing.T) {
 			actorstest.Advance(minute + 30*time.Second)
 			wantState(t, s, "a", plugin.StateCrashLoop)
 			if starts := w.CountCalls("--start", "a"); starts != 0 {
-				t.Errorf("%d starts at once after the supervisor's own, want 0", starts)
+				t.Errorf("%d starts right after the start of the supervisor, want 0", starts)
 			}
 		})
 	})
@@ -178,7 +178,7 @@ func TestRestartBackoff(t *testing.T) {
 
 func TestRestartReported(t *testing.T) {
 	t.Run("RS-06 every attempt is reported, whatever its outcome", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		works := false
 		w.StartWorks = func(string) bool { return works }
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -187,12 +187,12 @@ func TestRestartReported(t *testing.T) {
 			actorstest.Advance(10 * time.Second)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if len(got) < 2 || got[0] != "a=failed" || got[len(got)-1] != "a=running" {
-				t.Errorf("reports %q; want at least 2 entries, got[0] = \"a=failed\", got[len(got)-1] = \"a=running\"", got)
+				t.Errorf("reports %q; want a=failed first, a=running last", got)
 			}
 		})
 	})
-	t.Run("RS-06 a start that hangs is reported when it ends", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("RS-06 a start that hangs is reported when it returns", func(t *testing.T) {
+		w := stoppedWorld("a")
 		w.VerbTime["a"] = 3 * time.Minute
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
@@ -204,8 +204,8 @@ func TestRestartReported(t *testing.T) {
 }
 
 func TestRestartCancelled(t *testing.T) {
-	t.Run("RS-09 stopped by an operator while it waits: the start never happens", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("RS-09 a plugin stopped by an operator while it waits is not started", func(t *testing.T) {
+		w := stoppedWorld("a")
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -219,8 +219,8 @@ func TestRestartCancelled(t *testing.T) {
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 			got := actorstest.ReportTexts(w.TakeReports())
-			if len(got) == 0 || got[0] != "a=failed" { // EV-14: told truthfully
-				t.Errorf("reports %q; want some entries, got[0] = \"a=failed\"", got)
+			if len(got) == 0 || got[0] != "a=failed" { // EV-14: reported as it is
+				t.Errorf("reports %q, want a=failed first", got)
 			}
 			if err := s.StartPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
@@ -229,8 +229,8 @@ func TestRestartCancelled(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("RS-09 stopped while its start runs: cancelled, then stopped", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("RS-09 a plugin stopped while its start runs: the start is cancelled, then it is stopped", func(t *testing.T) {
+		w := stoppedWorld("a")
 		w.VerbTime["a"] = 30 * time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(70 * time.Second)
@@ -240,13 +240,13 @@ func TestRestartCancelled(t *testing.T) {
 			}
 			synctest.Wait()
 			if w.CountCalls("cancelled --start", "a") != 1 || w.CountCalls("--stop", "a") != 1 {
-				t.Errorf("did %v; want 1 call of cancelled --start of a, 1 call of --stop of a", w.Calls)
+				t.Errorf("calls %v; want 1 call of cancelled --start of a, 1 call of --stop of a", w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})
 	})
-	t.Run("RS-09 removed while it waits", func(t *testing.T) {
-		w := deadWorld("a", "b")
+	t.Run("RS-09 a plugin removed while it waits is not started", func(t *testing.T) {
+		w := stoppedWorld("a", "b")
 		cfg := testConfig()
 		cfg.Restart.Stagger = 2 * time.Hour
 		cfg.Intervals.Scan = 5 * time.Minute
@@ -265,10 +265,10 @@ func TestRestartCancelled(t *testing.T) {
 			}
 		})
 	})
-	t.Run("RS-10 shutdown: waiting ones end at once, running ones are cancelled", func(t *testing.T) {
+	t.Run("RS-10 shutdown: waiting starts end at once, running ones are cancelled", func(t *testing.T) {
 		for name, stagger := range map[string]time.Duration{"waiting": 10 * time.Hour, "running": 0} {
 			t.Run(name, func(t *testing.T) {
-				w := deadWorld("a")
+				w := stoppedWorld("a")
 				w.VerbTime["a"] = time.Hour
 				cfg := testConfig()
 				cfg.Restart.Stagger = stagger
@@ -286,7 +286,7 @@ func TestRestartCancelled(t *testing.T) {
 						t.Errorf("drained in %v, want 0", took)
 					}
 					if n := w.CountCalls("cancelled --start", "a"); (n == 1) != (name == "running") {
-						t.Errorf("%d cancelled, want n == 1 = %v", n, (name == "running"))
+						t.Errorf("%d starts cancelled; want one only if it runs", n)
 					}
 					actorstest.Advance(time.Minute)
 				})
@@ -296,8 +296,8 @@ func TestRestartCancelled(t *testing.T) {
 }
 
 func TestRestartNotNeeded(t *testing.T) {
-	t.Run("found running while its restart waits: not started", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("a plugin found running while its restart waits is not started", func(t *testing.T) {
+		w := stoppedWorld("a")
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -310,8 +310,8 @@ func TestRestartNotNeeded(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("started by somebody else during the wait: the attempt looks first", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("a plugin that another program starts during the wait is checked first", func(t *testing.T) {
+		w := stoppedWorld("a")
 		cfg := testConfig()
 		cfg.Restart.Stagger, cfg.Intervals.Scan = time.Minute, time.Hour
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -327,7 +327,7 @@ func TestRestartNotNeeded(t *testing.T) {
 		})
 	})
 	t.Run("ST-10 duplicates are probed, never started", func(t *testing.T) {
-		w := deadWorld("a", "a")
+		w := stoppedWorld("a", "a")
 		w.Plugins[1].Version, w.Plugins[1].Duplicate = "2.0", true
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestScan(t *testing.T) {
-	t.Run("SC-01 the start of a scan is the last check, even if nothing is done", func(t *testing.T) {
+	t.Run("SC-01 the last check is the start of a scan, also of one without plugins", func(t *testing.T) {
 		w := actorstest.NewWorld()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(61 * time.Second)
@@ -22,7 +22,7 @@ func TestScan(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-02 a database error is no report, and the timer goes on", func(t *testing.T) {
+	t.Run("SC-02 no report after a database error, and the timer continues", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.ListErr = errors.New("locked")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -35,11 +35,11 @@ func TestScan(t *testing.T) {
 			actorstest.Advance(15 * time.Minute)
 			wantReports(t, w.TakeReports(), "a=running")
 			if got := status(t, s); len(got.Problems) != 0 {
-				t.Errorf("problems %v, want no problems", got.Problems)
+				t.Errorf("problems %v, want none", got.Problems)
 			}
 		})
 	})
-	t.Run("SC-03 SC-07 no records: nothing is executed, nothing sent", func(t *testing.T) {
+	t.Run("SC-03 SC-07 no records: nothing is run, nothing is sent", func(t *testing.T) {
 		w := actorstest.NewWorld()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
@@ -58,12 +58,12 @@ func TestScan(t *testing.T) {
 			wantReports(t, w.TakeReports(), "o1=installed o2=installed a=running b=running")
 			for _, name := range []string{"gone", "odd", "boss", "o1"} {
 				if n := w.CountCalls("--status", name); n != 0 {
-					t.Errorf("%s was probed, want 0", name)
+					t.Errorf("--status of %s ran %d times, want 0", name, n)
 				}
 			}
 		})
 	})
-	t.Run("SC-07 only Once plugins: reported, nothing executed", func(t *testing.T) {
+	t.Run("SC-07 only Once plugins: reported, nothing is run", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Once(1, "o"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
@@ -73,7 +73,7 @@ func TestScan(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-09 a hung probe delays nobody else's report", func(t *testing.T) {
+	t.Run("SC-09 a hung --status delays no other plugin's report", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "hung"), actorstest.Persist(3, "slow"))
 		w.ProbeTime = map[string]time.Duration{"hung": time.Hour, "slow": 20 * time.Second}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -85,11 +85,11 @@ func TestScan(t *testing.T) {
 			wantReports(t, w.TakeReports())
 			actorstest.Advance(30 * time.Second)
 			if n := w.CountCalls("--start", "hung"); n != 1 {
-				t.Errorf("the hung one was started %d times, want once after its deadline", n)
+				t.Errorf("the hung plugin was started %d times, want once after its deadline", n)
 			}
 		})
 	})
-	t.Run("SC-11 a status output that says nothing: Once plugins are still reported", func(t *testing.T) {
+	t.Run("SC-11 unreadable output of the status command: Once plugins are still reported", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Once(1, "o"))
 		w.Plugins = append(w.Plugins, actorstest.Persist(2, "a"))
 		w.ProbeErr = errors.New("no JSON array in the output")
@@ -97,7 +97,7 @@ func TestScan(t *testing.T) {
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(150 * time.Second)
 			if got := w.TakeReports(); len(got) == 0 || got[0].String() != "o=installed" {
-				t.Errorf("reports %q; want some entries, \"o=installed\"", actorstest.ReportTexts(got))
+				t.Errorf("reports %q, want o=installed first", actorstest.ReportTexts(got))
 			}
 			if got := status(t, s); len(got.Problems) != 1 || got.Counters.ScanErrors != 1 {
 				t.Errorf("problems %v, %d scan errors; want 1 problem, scan errors 1", got.Problems, got.Counters.ScanErrors)
@@ -115,13 +115,13 @@ func TestScan(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-14 SC-15 not running: restarted, not in this report", func(t *testing.T) {
+	t.Run("SC-14 SC-15 a plugin that does not run is restarted, and is not in this report", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.Running["a"] = false
 		w.VerbTime["a"] = 5 * time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(61 * time.Second)
-			wantReports(t, w.TakeReports()) // SC-15: no HTTP, the restart happens
+			wantReports(t, w.TakeReports()) // SC-15: no request, and the plugin is restarted
 			wantState(t, s, "a", plugin.StateStarting)
 			actorstest.Advance(10 * time.Second)
 			wantReports(t, w.TakeReports(), "a=running")

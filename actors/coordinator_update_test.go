@@ -146,7 +146,7 @@ func TestUpdateOffers(t *testing.T) {
 				t.Errorf("handler asked for %v, want asked %q", asked, []string{"a@2.0", "b@2.0"})
 			}
 			if w.CountCalls("upgrade 2.0", "a") != 0 || w.CountCalls("upgrade 2.0", "b") != 1 {
-				t.Errorf("did %v; want no calls of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
+				t.Errorf("calls %v; want no calls of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
 			}
 			if got := takeEvents(w); !slices.Equal(got, []string{"agent.plugin.update b@2.0 status 0 "}) {
 				t.Errorf("events %q, want %q", got, []string{"agent.plugin.update b@2.0 status 0 "})
@@ -246,14 +246,14 @@ func TestUpdateAndRestarter(t *testing.T) {
 		})
 	})
 	t.Run("RS-09 an upgrade waits until the plugin's Restarter is gone", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		cfg := updateConfig()
 		cfg.Restart.Stagger = 20 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(40 * time.Minute)
 			if w.CountCalls("upgrade 2.0", "a") != 1 || w.CountCalls("--start", "a") != 0 {
-				t.Errorf("did %v; want 1 call of upgrade 2.0 of a, no calls of --start of a", w.Calls)
+				t.Errorf("calls %v; want 1 call of upgrade 2.0 of a, no calls of --start of a", w.Calls)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Version != "2.0" {
 				t.Errorf("view %+v; want state running, version \"2.0\"", v)
@@ -380,7 +380,7 @@ func TestInventory(t *testing.T) {
 // A plugin whose record went away while its Restarter ran, and for which an
 // offer comes before that has ended: the queue goes on, and the plugin is back.
 func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
-	w := deadWorld("a", "b")
+	w := stoppedWorld("a", "b")
 	w.VerbTime["a"], w.KillTime = 3*time.Minute, 3*time.Second
 	w.OnUpdateCheck = offering(0, offer("a", "2.0"), offer("b", "2.0"))
 	w.OnChange = func(o plugin.Change) plugin.ChangeResult {
@@ -399,7 +399,7 @@ func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
 		w.Set(func() { w.Plugins = w.Plugins[1:] })
 		actorstest.Advance(5 * time.Minute)
 		if w.CountCalls("upgrade 2.0", "a") != 1 || w.CountCalls("upgrade 2.0", "b") != 1 {
-			t.Errorf("did %v; want 1 call of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
+			t.Errorf("calls %v; want 1 call of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
 		}
 		wantState(t, s, "a", plugin.StateRunning)
 		if got := status(t, s).Timers[2]; got.Running {

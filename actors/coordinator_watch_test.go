@@ -12,7 +12,7 @@ import (
 )
 
 // watchedWorld has plugins that do not run yet, and tells of their ends.
-func watchedWorld(names ...string) *actorstest.World { return deadWorld(names...).WithEvents() }
+func watchedWorld(names ...string) *actorstest.World { return stoppedWorld(names...).WithEvents() }
 
 // told are the causes in the journal, of one plugin or all.
 func journalCauses(w *actorstest.World, kind plugin.EntryKind, name string) (all []string) {

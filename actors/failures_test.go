@@ -74,7 +74,7 @@ func TestWorkersCrash(t *testing.T) {
 		})
 	})
 	t.Run("Restarter: its plugin is cared for by the next one", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		n := 0
 		withCrew(t, w, testConfig(), func(c *workerProps) {
 			real := c.restarter
@@ -264,7 +264,7 @@ func TestOperators(t *testing.T) {
 		}
 		synctest.Wait()
 		if w.CountCalls("--restart", "a") != 1 {
-			t.Errorf("did %v, want 1 call of --restart of a", w.Calls)
+			t.Errorf("calls %v, want 1 call of --restart of a", w.Calls)
 		}
 		if err := s.StopPlugin(ctx, "a"); err != nil {
 			t.Error(err)

@@ -206,7 +206,7 @@ func TestNoFlood(t *testing.T) {
 		for i := range 50 {
 			names = append(names, fmt.Sprintf("p%02d", i))
 		}
-		w := deadWorld(names...)
+		w := stoppedWorld(names...)
 		w.StartWorks = func(string) bool { return false }
 		w.OnReport = failing(1<<30, &plugin.HTTPError{Code: 503})
 		cfg := testConfig()

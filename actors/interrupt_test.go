@@ -191,7 +191,7 @@ func TestInterruptedChange(t *testing.T) {
 // A change that is ready waits until the plugin's attempt has ended. Cancelled
 // in that time, it is not made, and the plugin is started after all.
 func TestCancelledBeforeItBegan(t *testing.T) {
-	w := deadWorld("a")
+	w := stoppedWorld("a")
 	w.VerbTime["a"], w.KillTime = time.Hour, 30*time.Second
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 		actorstest.Advance(90 * time.Second) // its start runs

@@ -89,7 +89,7 @@ func TestProcessExit(t *testing.T) {
 			w.ExitProcess(helper, "a")
 			actorstest.Advance(10 * time.Second)
 			if len(w.Calls) > 0 {
-				t.Errorf("did %v, want no calls", w.Calls)
+				t.Errorf("calls %v, want no calls", w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})

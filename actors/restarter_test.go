@@ -57,7 +57,7 @@ func start7() messages.Attempt {
 func TestRestarter(t *testing.T) {
 	a := start7()
 	t.Run("RS-01 RS-03 asks for its slot when the wait is over, again for the check, and reports", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.VerbTime["a"] = 3 * time.Second
 		withRestarter(t, w, a, always, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(10 * time.Second)
@@ -84,7 +84,7 @@ func TestRestarter(t *testing.T) {
 		})
 	})
 	t.Run("RS-03 checks without a slot when it gets none within a second", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.VerbTime["a"] = 100 * time.Millisecond
 		withRestarter(t, w, a, starts, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(6 * time.Second)
@@ -100,7 +100,7 @@ func TestRestarter(t *testing.T) {
 		})
 	})
 	t.Run("RS-03 does nothing without its slot", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		withRestarter(t, w, a, never, func(t *testing.T, _ *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(time.Hour)
 			if n := w.CountCalls("--start", "a"); n != 0 {
@@ -114,7 +114,7 @@ func TestRestarterConfirms(t *testing.T) {
 	a := start7()
 	t.Run("RS-06 a start is confirmed, whatever its outcome, a stop is checked", func(t *testing.T) {
 		for kind, want := range map[messages.AttemptKind]int{messages.KindStart: 1, messages.KindRestart: 1, messages.KindStop: 0} {
-			w := deadWorld("a")
+			w := stoppedWorld("a")
 			w.StartWorks = func(string) bool { return false }
 			withRestarter(t, w, of7(kind), always, func(t *testing.T, _ *actorstest.Probe, _ func(any)) {
 				if n := w.CountCalls("confirm start", "a"); n != want {
@@ -127,7 +127,7 @@ func TestRestarterConfirms(t *testing.T) {
 		}
 	})
 	t.Run("RS-06 a confirmation that takes long gives its slot back", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.ProbeTime["a"] = 4400 * time.Millisecond
 		withRestarter(t, w, of7(messages.KindStart), always, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(4 * time.Second)
@@ -141,7 +141,7 @@ func TestRestarterConfirms(t *testing.T) {
 		})
 	})
 	t.Run("RS-06 RS-07 a failed start says why", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.StartWorks = func(string) bool { return false }
 		withRestarter(t, w, a, always, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(time.Minute)
@@ -189,7 +189,7 @@ func TestRestarterFindsItRunning(t *testing.T) {
 			w.Set(func() { w.Running["a"] = false })
 			actorstest.Advance(time.Minute)
 			if n := w.CountCalls("--start", "a"); n != 1 || len(actorstest.Messages[messages.RestartSucceeded](parent.Take())) != 1 {
-				t.Errorf("did %v; want 1, 1 RestartSucceeded message", w.Calls)
+				t.Errorf("calls %v; want 1, 1 RestartSucceeded message", w.Calls)
 			}
 		})
 	})
@@ -205,7 +205,7 @@ func TestRestarterCancelled(t *testing.T) {
 		"it waits": {time.Second, never, 0}, "it asks for a slot": {6 * time.Second, never, 0}, "its verb runs": {6 * time.Second, always, 1},
 	} {
 		t.Run("RS-09 RS-10 cancelled while "+name, func(t *testing.T) {
-			w := deadWorld("a")
+			w := stoppedWorld("a")
 			w.VerbTime["a"], w.KillTime = 30*time.Second, 3*time.Second
 			withRestarter(t, w, a, test.grant, func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 				actorstest.Advance(test.after)

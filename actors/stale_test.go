@@ -171,7 +171,7 @@ func TestStaleAnswers(t *testing.T) {
 // What is pending of a plugin that is gone, and the end of its attempt.
 func TestReportsOfRemovedPlugins(t *testing.T) {
 	t.Run("EV-26 the end of an attempt is not reported of a plugin that is gone", func(t *testing.T) {
-		w := deadWorld("a", "b")
+		w := stoppedWorld("a", "b")
 		w.VerbTime["a"], w.KillTime = 5*time.Minute, 3*time.Second
 		cfg := testConfig()
 		cfg.FirstRun.Inventory = 2 * time.Minute
@@ -228,7 +228,7 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 		})
 	})
 	t.Run("a plugin that goes takes its timers and its memory along", func(t *testing.T) {
-		w := deadWorld("a")
+		w := stoppedWorld("a")
 		w.OnReport = func(int) (plugin.Answer, error) { return plugin.Answer{RefreshInterval: 5 * time.Minute}, nil }
 		cfg := testConfig()
 		cfg.FirstRun.Pull, cfg.FirstRun.Inventory = 1000*time.Hour, 90*time.Second
