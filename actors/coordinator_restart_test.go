@@ -105,7 +105,7 @@ func TestRestartBackoff(t *testing.T) {
 		})
 	})
 	t.Run("RS-05 external manager: a plugin whose --status hangs is started at most once per scan", func(t *testing.T) {
-		w := stoppedWorld("hangs", "dead")
+		w := stoppedWorld("hangs", "stopped")
 		w.ProbeTime["hangs"] = 2 * time.Minute
 		w.StartWorks = func(name string) bool { return name == "hangs" }
 		w.Plugins[0].Timeout = 3 * time.Second
@@ -123,7 +123,7 @@ func TestRestartBackoff(t *testing.T) {
 					t.Errorf("start %d came %v after the one before, want at least %v", i+1, gap, 15*minute)
 				}
 			}
-			if n := len(w.CallTimes("--start", "dead")); n < 40 {
+			if n := len(w.CallTimes("--start", "stopped")); n < 40 {
 				t.Errorf("%d starts of a plugin that answers, want at least 40", n)
 			}
 			at := actorstest.Elapsed()

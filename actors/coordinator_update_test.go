@@ -15,7 +15,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// updateConfig checks for updates at 2 min and does little else.
+// updateConfig returns a configuration that checks for updates at 2 min, and scans and
+// pulls later.
 func updateConfig() Config {
 	cfg := testConfig()
 	cfg.FirstRun.Update = 2 * time.Minute
@@ -28,7 +29,7 @@ func offer(name, version string) plugin.Change {
 	return plugin.Change{Name: name, Version: version, Timeout: time.Minute}
 }
 
-// offering answers the first update check with these offers.
+// offering returns an OnUpdateCheck that assigns these changes at the first check.
 func offering(next time.Duration, os ...plugin.Change) func(int) (plugin.Updates, error) {
 	return func(n int) (plugin.Updates, error) {
 		if n > 1 {
@@ -38,12 +39,13 @@ func offering(next time.Duration, os ...plugin.Change) func(int) (plugin.Updates
 	}
 }
 
-// eventLine is an update event in short form.
+// eventLine returns an update event in one line.
 func eventLine(e plugin.Event) string {
 	k := e.Keywords
 	return fmt.Sprintf("%s %s@%s status %s %s", e.ID, k["name"], k["version"], k["status"], k["errMsg"])
 }
 
+// takeEvents returns the events that were received since the last call.
 func takeEvents(w *actorstest.World) (lines []string) {
 	synctest.Wait()
 	w.Lock()
@@ -56,7 +58,7 @@ func takeEvents(w *actorstest.World) (lines []string) {
 }
 
 func TestUpdateChecks(t *testing.T) {
-	t.Run("UP-01 UP-02 only upgradable plugins are asked for; none, or an error: no HTTP", func(t *testing.T) {
+	t.Run("UP-01 UP-02 only upgradable plugins are in the request; no request without any, or after an error", func(t *testing.T) {
 		gone, unknown := actorstest.Persist(2, "gone"), actorstest.Persist(3, "odd")
 		gone.Removed, unknown.Type = true, plugin.Unknown
 		w := actorstest.NewWorld(actorstest.Once(1, "o"), gone, unknown)
@@ -65,12 +67,12 @@ func TestUpdateChecks(t *testing.T) {
 			w.Set(func() { w.ListErr = errors.New("locked") })
 			actorstest.Advance(time.Hour)
 			if len(w.UpdateCheckTimes()) != 0 {
-				t.Errorf("checks at %v, want no update checks", w.UpdateCheckTimes())
+				t.Errorf("checks at %v, want none", w.UpdateCheckTimes())
 			}
 			w.Set(func() { w.ListErr = nil; w.Plugins[2].Type = plugin.Commander })
 			actorstest.Advance(time.Hour)
 			if len(w.UpdateCheckTimes()) != 2 {
-				t.Errorf("%d checks, want 2 update checks", len(w.UpdateCheckTimes()))
+				t.Errorf("%d checks, want 2", len(w.UpdateCheckTimes()))
 			}
 		})
 	})
@@ -80,7 +82,7 @@ func TestUpdateChecks(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(20 * time.Minute)
 			if len(w.UpdateCheckTimes()) != 3 {
-				t.Fatalf("checks at %v, want 3 update checks", w.UpdateCheckTimes())
+				t.Fatalf("checks at %v, want 3", w.UpdateCheckTimes())
 			}
 			for i := 1; i < 3; i++ {
 				if gap := w.UpdateCheckTimes()[i].Sub(w.UpdateCheckTimes()[i-1]); gap < 2*time.Second || gap > 4*time.Second {
@@ -89,11 +91,11 @@ func TestUpdateChecks(t *testing.T) {
 			}
 			actorstest.Advance(20 * time.Minute)
 			if len(w.UpdateCheckTimes()) != 6 || !w.UpdateCheckTimes()[3].Equal(actorstest.Epoch.Add(32*time.Minute)) {
-				t.Errorf("checks at %v; want 6 update checks, w.UpdateCheckTimes()[3] = %v", w.UpdateCheckTimes(), actorstest.Epoch.Add(32*time.Minute))
+				t.Errorf("checks at %v; want 6, the fourth at %v", w.UpdateCheckTimes(), actorstest.Epoch.Add(32*time.Minute))
 			}
 		})
 	})
-	t.Run("SC-26 why update checks fail stands in status until one succeeds", func(t *testing.T) {
+	t.Run("SC-26 status shows why update checks fail, until one succeeds", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = func(n int) (plugin.Updates, error) {
 			if n <= 3 {
@@ -112,7 +114,7 @@ func TestUpdateChecks(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-04 an answer not understood waits for the next period", func(t *testing.T) {
+	t.Run("UP-04 after an answer that cannot be parsed, the next check is a period later", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = func(int) (plugin.Updates, error) {
 			return plugin.Updates{}, fmt.Errorf("decode: %w", plugin.ErrUnreadableAnswer)
@@ -120,14 +122,14 @@ func TestUpdateChecks(t *testing.T) {
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(20 * time.Minute)
 			if len(w.UpdateCheckTimes()) != 1 {
-				t.Errorf("checks at %v, want 1 update check", w.UpdateCheckTimes())
+				t.Errorf("checks at %v, want 1", w.UpdateCheckTimes())
 			}
 		})
 	})
 }
 
 func TestUpdateOffers(t *testing.T) {
-	t.Run("UP-05 a handler takes an offer over: nothing else is done about it", func(t *testing.T) {
+	t.Run("UP-05 a change that the update handler handles is not made", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"), offer("b", "2.0"))
 		ports := worldPorts(w)
@@ -143,7 +145,7 @@ func TestUpdateOffers(t *testing.T) {
 			}
 			actorstest.Advance(5 * time.Minute)
 			if !slices.Equal(asked, []string{"a@2.0", "b@2.0"}) {
-				t.Errorf("handler asked for %v, want asked %q", asked, []string{"a@2.0", "b@2.0"})
+				t.Errorf("handler called for %v, want %q", asked, []string{"a@2.0", "b@2.0"})
 			}
 			if w.CountCalls("upgrade 2.0", "a") != 0 || w.CountCalls("upgrade 2.0", "b") != 1 {
 				t.Errorf("calls %v; want no calls of upgrade 2.0 of a, 1 call of upgrade 2.0 of b", w.Calls)
@@ -155,11 +157,11 @@ func TestUpdateOffers(t *testing.T) {
 			drainAll(t, s)
 		})
 	})
-	t.Run("UP-06 UP-07 UP-08 UP-11 offers side by side, each with its event, a failure stops nothing", func(t *testing.T) {
+	t.Run("UP-06 UP-07 UP-08 UP-11 changes are made in parallel, each with its event; a failed one stops no other", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"), actorstest.Persist(3, "c"))
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"), offer("nosuch", "1.0"), offer("c", "0.9"), offer("b", "1.0"))
 		for _, name := range []string{"a", "b", "c"} {
-			w.VerbTime[name] = 5 * time.Minute // fetching may take longer than the verb's deadline
+			w.VerbTime[name] = 5 * time.Minute // a fetch may take longer than the deadline of a verb
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(119 * time.Second)
@@ -173,19 +175,19 @@ func TestUpdateOffers(t *testing.T) {
 			slices.Sort(got)
 			slices.Sort(want)
 			if !slices.Equal(got, want) {
-				t.Errorf("events %q, want %v", got, want)
+				t.Errorf("events %q, want %q", got, want)
 			}
-			told := map[string]bool{}
+			reported := map[string]bool{}
 			for _, r := range w.TakeReports() {
 				for _, word := range strings.Fields(r.String()) {
-					told[word] = true
+					reported[word] = true
 				}
 			}
-			if len(told) != 3 || !told["a@2.0=running"] || !told["c@0.9=running"] || !told["b=running"] {
-				t.Errorf("reported %v; want 3 told, told of a@2.0=running, told of c@0.9=running, told of b=running", told)
+			if len(reported) != 3 || !reported["a@2.0=running"] || !reported["c@0.9=running"] || !reported["b=running"] {
+				t.Errorf("reported %v; want a@2.0=running, c@0.9=running, b=running", reported)
 			}
 			if at := w.CallTimes("upgrade 0.9", "c"); len(at) != 1 || at[0] != 2*minute {
-				t.Errorf("the other plugin's change waited until %v; want 1 entry, at[0] = %v", at, 2*minute)
+				t.Errorf("the change of the other plugin was made at %v, want %v", at, 2*minute)
 			}
 			if got := status(t, s).Counters; got.Upgrades != 4 || got.UpgradesFailed != 1 {
 				t.Errorf("counters %+v; want upgrades 4, upgrades failed 1", got)
@@ -204,7 +206,7 @@ func TestUpdateOffers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-09 the answer's interval is stored, due counts from the end", func(t *testing.T) {
+	t.Run("UP-09 the interval of an answer is stored, and counts from the end of the check", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = offering(50*time.Minute, offer("a", "2.0"))
 		w.VerbTime["a"] = 4 * time.Minute
@@ -245,7 +247,7 @@ func TestUpdateAndRestarter(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("RS-09 an upgrade waits until the plugin's Restarter is gone", func(t *testing.T) {
+	t.Run("RS-09 an upgrade waits until the Restarter of the plugin has stopped", func(t *testing.T) {
 		w := stoppedWorld("a")
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		cfg := updateConfig()
@@ -260,7 +262,7 @@ func TestUpdateAndRestarter(t *testing.T) {
 			}
 		})
 	})
-	t.Run("after a failed upgrade the plugin is brought back", func(t *testing.T) {
+	t.Run("a plugin is restarted after a failed upgrade", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		w.OnChange = func(plugin.Change) plugin.ChangeResult {
@@ -284,7 +286,7 @@ func TestUpdateAndRestarter(t *testing.T) {
 }
 
 func TestUpdateReported(t *testing.T) {
-	t.Run("SPEC 3: an upgrade's tag goes with the report", func(t *testing.T) {
+	t.Run("SPEC 3: the tag of an upgrade is in the report", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		w.OnChange = func(plugin.Change) plugin.ChangeResult {
@@ -299,7 +301,7 @@ func TestUpdateReported(t *testing.T) {
 			}
 		})
 	})
-	t.Run("an operator may ask for updates now", func(t *testing.T) {
+	t.Run("an operator can make the update check due now", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
@@ -308,7 +310,7 @@ func TestUpdateReported(t *testing.T) {
 			}
 			synctest.Wait()
 			if len(w.UpdateCheckTimes()) != 1 {
-				t.Errorf("%d checks, want 1 update check", len(w.UpdateCheckTimes()))
+				t.Errorf("%d checks, want 1", len(w.UpdateCheckTimes()))
 			}
 		})
 	})
@@ -321,7 +323,7 @@ func TestInventory(t *testing.T) {
 		cfg.FirstRun.Scan, cfg.FirstRun.Pull = 1000*time.Hour, 1000*time.Hour
 		return cfg
 	}
-	t.Run("LR-01 LR-02 all that is installed, os and arch in lower case", func(t *testing.T) {
+	t.Run("LR-01 LR-02 all installed plugins, os and arch in lower case", func(t *testing.T) {
 		gone := actorstest.Persist(3, "gone")
 		gone.Removed = true
 		odd := actorstest.Persist(4, "odd")
@@ -342,7 +344,7 @@ func TestInventory(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.Equal(list["name"], []string{"a", "o", "odd"}) || list["os"][0] != "linux" || list["arch"][0] != "all" {
-				t.Errorf("list %v; want list of name %q, list[\"os\"][0] = \"linux\", list[\"arch\"][0] = \"all\"", list, []string{"a", "o", "odd"})
+				t.Errorf("list %v; want names %q, os \"linux\", arch \"all\"", list, []string{"a", "o", "odd"})
 			}
 		})
 	})
@@ -355,7 +357,7 @@ func TestInventory(t *testing.T) {
 			}
 		})
 	})
-	t.Run("LR-04 tried until delivered, and by the next process", func(t *testing.T) {
+	t.Run("LR-04 the event is sent until it is delivered, also by the next process", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnEvent = func(int) error { return errAway }
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
@@ -364,7 +366,7 @@ func TestInventory(t *testing.T) {
 				t.Errorf("%d tries, want at least 10", n)
 			}
 			if got := status(t, s).Reports.Events; got != 1 {
-				t.Errorf("%d owed, want 1", got)
+				t.Errorf("%d events pending, want 1", got)
 			}
 		})
 		w.OnEvent, w.Events = nil, nil
@@ -377,9 +379,9 @@ func TestInventory(t *testing.T) {
 	})
 }
 
-// A plugin whose record went away while its Restarter ran, and for which an
-// offer comes before that has ended: the queue goes on, and the plugin is back.
-func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
+// The record of a plugin is removed while its Restarter runs, and an update is
+// assigned before that stops: the queue continues, and the plugin is installed again.
+func TestUpdateOfRemovedPlugin(t *testing.T) {
 	w := stoppedWorld("a", "b")
 	w.VerbTime["a"], w.KillTime = 3*time.Minute, 3*time.Second
 	w.OnUpdateCheck = offering(0, offer("a", "2.0"), offer("b", "2.0"))
@@ -395,7 +397,7 @@ func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
 	cfg := updateConfig()
 	cfg.FirstRun.Inventory = 119 * time.Second
 	inBubble(t, w, cfg, func(t *testing.T, s *System) {
-		actorstest.Advance(90 * time.Second) // a's start runs
+		actorstest.Advance(90 * time.Second) // --start of a runs
 		w.Set(func() { w.Plugins = w.Plugins[1:] })
 		actorstest.Advance(5 * time.Minute)
 		if w.CountCalls("upgrade 2.0", "a") != 1 || w.CountCalls("upgrade 2.0", "b") != 1 {
@@ -403,7 +405,7 @@ func TestOfferForAPluginThatIsBeingLost(t *testing.T) {
 		}
 		wantState(t, s, "a", plugin.StateRunning)
 		if got := status(t, s).Timers[2]; got.Running {
-			t.Error("the update check never ended, want not running")
+			t.Error("the update check still runs, want that it ended")
 		}
 	})
 }

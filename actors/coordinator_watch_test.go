@@ -11,10 +11,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// watchedWorld has plugins that do not run yet, and tells of their ends.
+// watchedWorld returns a world with plugins that do not run yet, and reports their
+// exits.
 func watchedWorld(names ...string) *actorstest.World { return stoppedWorld(names...).WithEvents() }
 
-// told are the causes in the journal, of one plugin or all.
+// journalCauses returns the causes and decisions in the journal, of one plugin or all.
 func journalCauses(w *actorstest.World, kind plugin.EntryKind, name string) (all []string) {
 	w.Set(func() {
 		for _, e := range w.Journal {
@@ -30,15 +31,16 @@ func journalCauses(w *actorstest.World, kind plugin.EntryKind, name string) (all
 	return all
 }
 
+// known returns an exit whose cause is known.
 func known(code int) plugin.Exit {
 	return plugin.Exit{CauseKnown: true, Code: code, PID: 1001, Output: "cannot open"}
 }
 
-// settled is when a plugin that was scanned after a minute has been healthy.
+// settled is the time at which a plugin that was started after a minute is healthy.
 const settled = 2*minute + time.Second
 
 func TestExit(t *testing.T) {
-	t.Run("EV-05 an exit after healthy time is answered at once", func(t *testing.T) {
+	t.Run("EV-05 a plugin that exits after a healthy run is restarted at once", func(t *testing.T) {
 		w := watchedWorld("a")
 		cfg := testConfig()
 		cfg.Restart.Stagger = 10 * time.Second
@@ -47,7 +49,7 @@ func TestExit(t *testing.T) {
 			actorstest.Advance(3 * minute)
 			w.ExitPlugins(known(3), "a")
 			if at := w.CallTimes("--start", "a"); len(at) != 2 || at[1] != 3*minute {
-				t.Errorf("started at %v; want 2 entries, at[1] = %v", at, 3*minute)
+				t.Errorf("started at %v; want 2 starts, the second at %v", at, 3*minute)
 			}
 			v := view(t, s, "a")
 			if v.State != plugin.StateRunning || v.Why != "restarted after: exit 3" || v.Watch != plugin.WatchCgroup || len(v.PIDs) != 1 {
@@ -58,7 +60,7 @@ func TestExit(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-05 the first exit since first started is not backed off, the next are", func(t *testing.T) {
+	t.Run("EV-05 no backoff after the first exit since the first start, a backoff after the next", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(minute + time.Second)
@@ -68,7 +70,7 @@ func TestExit(t *testing.T) {
 			}
 			at := w.CallTimes("--start", "a")
 			if len(at) != 4 || at[1] != minute+time.Second || at[2] <= minute+11*time.Second || at[3]-(minute+21*time.Second) <= at[2]-(minute+11*time.Second) {
-				t.Errorf("started at %v; want 4 entries, at[1] = %v, at[2] more than %v, more than %v", at, minute+time.Second, minute+11*time.Second, at[2]-(minute+11*time.Second))
+				t.Errorf("started at %v; want 4 starts, the second at %v, then with longer and longer backoffs", at, minute+time.Second)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 			w.ExitPlugins(known(1), "a")
@@ -76,16 +78,16 @@ func TestExit(t *testing.T) {
 			if v := view(t, s, "a"); v.Next != "retry" || v.Why != "exit 1" {
 				t.Errorf("%+v; want next \"retry\", why \"exit 1\"", v)
 			}
-			// Down for a while is told; a restart at once is not worth a word before its end.
+			// That it does not run for a while is reported; a restart at once is reported at its end.
 			if got := actorstest.ReportTexts(w.TakeReports()); got[len(got)-1] != "a=failed" {
-				t.Errorf("reports %q, want got[len(got)-1] = \"a=failed\"", got)
+				t.Errorf("reports %q, want a=failed last", got)
 			}
 		})
 	})
 }
 
 func TestExitsOfMany(t *testing.T) {
-	t.Run("EV-05 the stagger grows with the restarts pending", func(t *testing.T) {
+	t.Run("EV-05 the stagger grows with the number of pending restarts", func(t *testing.T) {
 		var names []string
 		for i := range 40 {
 			names = append(names, fmt.Sprintf("p%02d", i))
@@ -102,15 +104,15 @@ func TestExitsOfMany(t *testing.T) {
 			at := w.CallTimes("--start", "")
 			slices.Sort(at)
 			if len(at) != 40 || at[0] != 3*minute || at[39] > 3*minute+2*time.Second || at[39] == at[0] {
-				t.Errorf("started at %v; want 40 entries, at[0] = %v, at[39] at most %v, at[39] not %v", at, 3*minute, 3*minute+2*time.Second, at[0])
+				t.Errorf("started at %v; want 40 starts, from %v to at most %v, not all at once", at, 3*minute, 3*minute+2*time.Second)
 			}
-			// EV-13: they failed together: one event.
+			// EV-13: many failures at once are one event.
 			if got := journalCauses(w, plugin.EntryHost, ""); !slices.Equal(got, []string{"5 plugins failed within 10s | restarts go through the host's budget"}) {
-				t.Errorf("journal %q", got)
+				t.Errorf("journal %q, want one entry for the 5 failures", got)
 			}
 		})
 	})
-	t.Run("EV-13 restarts go through a budget, none is dropped", func(t *testing.T) {
+	t.Run("EV-13 restarts wait for the budget, none is dropped", func(t *testing.T) {
 		var names []string
 		for i := range 30 {
 			names = append(names, fmt.Sprintf("p%02d", i))
@@ -141,7 +143,7 @@ func TestExitsOfMany(t *testing.T) {
 }
 
 func TestExitOfStoppedPlugin(t *testing.T) {
-	t.Run("EV-14 what an operator stopped stays so, also when it exits by itself", func(t *testing.T) {
+	t.Run("EV-14 a plugin that an operator stops stays stopped, also when it exits before its stop", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(settled)
@@ -160,14 +162,14 @@ func TestExitOfStoppedPlugin(t *testing.T) {
 				t.Errorf("journal %q, want %q", got, []string{"exit 0 | none, a stop is under way"})
 			}
 			if r := w.Saved.Restarts["a"]; !r.Stopped || !r.RunningSince.IsZero() {
-				t.Errorf("saved %+v; want stopped, no running since", r)
+				t.Errorf("saved %+v; want stopped, without RunningSince", r)
 			}
 		})
 	})
 }
 
 func TestExitCauseKnownLater(t *testing.T) {
-	t.Run("EV-10 a cause that is known later is told later", func(t *testing.T) {
+	t.Run("EV-10 a cause that becomes known later is shown later", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.VerbTime["a"] = time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -186,11 +188,11 @@ func TestExitCauseKnownLater(t *testing.T) {
 }
 
 func TestExitCountsOnce(t *testing.T) {
-	t.Run("an exit between the start and the look at it is handled once", func(t *testing.T) {
+	t.Run("an exit between --start and the --status after it is handled once", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.ProbeTime["a"] = time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			actorstest.Advance(minute + 1500*time.Millisecond) // scanned, started, --status under way
+			actorstest.Advance(minute + 1500*time.Millisecond) // scanned, started, --status runs
 			tell := w.Watched.ExitFollower
 			tell(plugin.Exit{Name: "a", RunID: 2, At: time.Now(), CauseKnown: true, Code: 7})
 			actorstest.Advance(3 * time.Second)
@@ -198,11 +200,11 @@ func TestExitCountsOnce(t *testing.T) {
 				t.Errorf("%d starts, want 2", n)
 			}
 			if got := journalCauses(w, plugin.EntryExit, "a"); len(got) != 1 || !strings.HasPrefix(got[0], "exit 7") {
-				t.Errorf("journal %q; want 1 entry, got[0] that begins with \"exit 7\"", got)
+				t.Errorf("journal %q; want 1 entry, which begins with \"exit 7\"", got)
 			}
 		})
 	})
-	t.Run("an exit of an earlier life, or of nobody, changes nothing", func(t *testing.T) {
+	t.Run("an exit of an earlier run, or of an unknown plugin, changes nothing", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(settled)
@@ -216,14 +218,14 @@ func TestExitCountsOnce(t *testing.T) {
 	})
 }
 
-// What was running is taken over; what ended meanwhile is an exit.
-func TestTakeOver(t *testing.T) {
+// The supervisor re-attaches to plugins that run; a plugin that stopped meanwhile has exited.
+func TestReattach(t *testing.T) {
 	up := func(w *actorstest.World, names ...string) {
 		for i, name := range names {
 			w.Saved.Restarts[name] = plugin.RestartRecord{Last: plugin.Moment{Wall: actorstest.Epoch.Add(-time.Hour)}, RunningSince: plugin.Moment{Wall: actorstest.Epoch.Add(-time.Hour)}, Processes: []plugin.Process{{PID: 50 + i, StartTicks: 7, BootID: "b"}}}
 		}
 	}
-	t.Run("EV-07 EV-09 adopted, ended while away, and neither", func(t *testing.T) {
+	t.Run("EV-07 EV-09 one plugin runs, one exited while no supervisor ran, one never ran", func(t *testing.T) {
 		w := watchedWorld("alive", "ended", "new")
 		up(w, "alive", "ended")
 		w.Running["alive"] = true
@@ -240,22 +242,22 @@ func TestTakeOver(t *testing.T) {
 			}
 			wantState(t, s, "new", plugin.StateInstalled)
 			if at := w.CallTimes("--start", ""); len(at) != 1 || at[0] > time.Second {
-				t.Errorf("started at %v; want 1 entry, at[0] at most %v", at, time.Second)
+				t.Errorf("started at %v; want 1 start, at most at %v", at, time.Second)
 			}
 			if got := w.Watched.Targets; len(got) != 3 || got[0].Processes[0].PID != 50 {
-				t.Errorf("looked for %+v; want 3 entries, pid 50", got)
+				t.Errorf("adopted %+v; want 3 plugins, the first with pid 50", got)
 			}
 			if got := journalCauses(w, plugin.EntrySupervisor, ""); len(got) != 1 || !strings.Contains(got[0], "1 plugins adopted, 1 had ended") {
-				t.Errorf("journal %q; want 1 entry, got[0] with \"1 plugins adopted, 1 had ended\"", got)
+				t.Errorf("journal %q; want 1 entry, with \"1 plugins adopted, 1 had ended\"", got)
 			}
 			w.ExitPlugins(known(9), "alive")
 			wantState(t, s, "alive", plugin.StateRunning)
 			if n := w.CountCalls("--start", "alive"); n != 1 {
-				t.Errorf("%d starts of the adopted, want 1", n)
+				t.Errorf("%d starts of the plugin that ran, want 1 after its exit", n)
 			}
 		})
 	})
-	t.Run("EV-07 nothing is to be seen, but --status says running: asked for 2 s, then believed", func(t *testing.T) {
+	t.Run("EV-07 no process is found, but --status says running: accepted after 2 s of the same answer", func(t *testing.T) {
 		w := watchedWorld("a")
 		up(w, "a")
 		w.Running["a"] = true
@@ -271,7 +273,7 @@ func TestTakeOver(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-07 the first scan waits until it is known what runs", func(t *testing.T) {
+	t.Run("EV-07 the first scan waits until it is known which plugins run", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.Running["a"] = true
 		cfg := testConfig()
@@ -283,7 +285,7 @@ func TestTakeOver(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-14 an operator's stop holds over it", func(t *testing.T) {
+	t.Run("EV-14 a plugin that an operator stopped stays stopped in the next process", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.Saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, Cause: "stopped by an operator", RunningSince: plugin.Moment{Wall: actorstest.Epoch}}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -296,13 +298,13 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
-func TestPulse(t *testing.T) {
+func TestHeartbeatEvents(t *testing.T) {
 	begin := func(w *actorstest.World) plugin.Plugin {
 		p := w.Plugins[0]
 		w.Running[p.Name] = true
 		return p
 	}
-	t.Run("EV-06 a missed beat is noticed at its deadline, and a hang at its own", func(t *testing.T) {
+	t.Run("EV-06 a missed heartbeat is noticed at its deadline, and a hang at its own", func(t *testing.T) {
 		w := watchedWorld("a")
 		p := begin(w)
 		cfg := testConfig()
@@ -316,15 +318,15 @@ func TestPulse(t *testing.T) {
 			wantState(t, s, "a", plugin.StateDegraded)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if got[len(got)-1] != "a=failed" {
-				t.Errorf("reports %q, want got[len(got)-1] = \"a=failed\"", got)
+				t.Errorf("reports %q, want a=failed last", got)
 			}
 			actorstest.Advance(2 * minute)
 			if n := w.CountCalls("--restart", "a"); n != 1 {
-				t.Errorf("%d restarts of what hangs, want 1", n)
+				t.Errorf("%d restarts of the plugin that hangs, want 1", n)
 			}
 		})
 	})
-	t.Run("EV-06 a plugin that beats again is well", func(t *testing.T) {
+	t.Run("EV-06 a plugin with a new heartbeat is running", func(t *testing.T) {
 		w := watchedWorld("a")
 		p := begin(w)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -337,11 +339,11 @@ func TestPulse(t *testing.T) {
 			wantState(t, s, "a", plugin.StateRunning)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if got[len(got)-1] != "a=running" {
-				t.Errorf("reports %q, want got[len(got)-1] = \"a=running\"", got)
+				t.Errorf("reports %q, want a=running last", got)
 			}
 		})
 	})
-	t.Run("EV-06 a clock step makes no false alarm", func(t *testing.T) {
+	t.Run("EV-06 a clock step makes no heartbeat overdue", func(t *testing.T) {
 		w := watchedWorld("a")
 		p := begin(w)
 		w.LastHeartbeat["a"] = actorstest.Epoch.Add(2*minute + 50*time.Second)
@@ -361,7 +363,7 @@ func TestPulse(t *testing.T) {
 			}
 		})
 	})
-	t.Run("whose heartbeats are followed is what is installed", func(t *testing.T) {
+	t.Run("the heartbeats of the installed plugins are followed", func(t *testing.T) {
 		w := watchedWorld("a", "b")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * minute)
@@ -391,7 +393,7 @@ func TestJournal(t *testing.T) {
 			w.Set(func() {
 				for i, e := range w.Journal {
 					if e.Seq != uint64(42+i) {
-						t.Errorf("entry %d has number %d, want seq %v", i, e.Seq, uint64(42+i))
+						t.Errorf("entry %d has number %d, want %d", i, e.Seq, uint64(42+i))
 					}
 					lines = append(lines, string(e.Kind)+" "+e.String())
 				}
@@ -405,17 +407,17 @@ func TestJournal(t *testing.T) {
 			} {
 				i := strings.Index(all[at:], want)
 				if i < 0 {
-					t.Fatalf("no %q in the rest of the chain:\n%s, want at least 0", want, all)
+					t.Fatalf("journal from here:\n%[2]s\nwant an entry with %[1]q", want, all)
 				}
 				at += i + len(want)
 			}
-			// The first may have been written before it was followed.
+			// The first entries may have been written before Follow began.
 			if n := len(followed); n < len(lines)-1 || followed[n-1] != 41+uint64(len(lines)) || followed[n-1]-followed[0] != uint64(n-1) {
-				t.Errorf("followed %v of %d; want at least %v, followed[n-1] = %v, %v", followed, len(lines), len(lines)-1, 41+uint64(len(lines)), uint64(n-1))
+				t.Errorf("followed %v of %d entries; want all but the first at most, without a gap, up to %d", followed, len(lines), 41+uint64(len(lines)))
 			}
 		})
 	})
-	t.Run("EV-11 a disk that refuses loses no entry and doubles none", func(t *testing.T) {
+	t.Run("EV-11 after a failed write no entry is lost and none is doubled", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * minute)

@@ -15,8 +15,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// withCrew runs a supervisor some of whose workerProps are stand-ins.
-func withCrew(t *testing.T, w *actorstest.World, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
+// withWorkers runs a supervisor in which change replaces some workers by mocks.
+func withWorkers(t *testing.T, w *actorstest.World, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ports := worldPorts(w)
@@ -31,7 +31,7 @@ func withCrew(t *testing.T, w *actorstest.World, cfg Config, change func(*worker
 	})
 }
 
-// A worker that crashes costs one order: the next period gives it another.
+// A worker that crashes loses one order: the next period sends it another.
 func TestWorkersCrash(t *testing.T) {
 	crash := func(n int, then func(c actor.Context, m any)) *actorstest.Probe {
 		p := &actorstest.Probe{}
@@ -49,7 +49,7 @@ func TestWorkersCrash(t *testing.T) {
 			list, _ := w.List(t.Context())
 			c.Respond(messages.ScanCompleted{Gen: m.(messages.Scan).Gen, Listed: true, List: list})
 		})
-		withCrew(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.Props() }, func(t *testing.T, s *System) {
+		withWorkers(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.Props() }, func(t *testing.T, s *System) {
 			actorstest.Advance(time.Hour)
 			if n := len(actorstest.Messages[messages.Scan](scanner.Take())); n != 4 {
 				t.Errorf("%d scans, want 4", n)
@@ -59,24 +59,24 @@ func TestWorkersCrash(t *testing.T) {
 			}
 		})
 	})
-	t.Run("Reporter: what it had is handed over again", func(t *testing.T) {
+	t.Run("Reporter: its reports are sent to it again", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		reporter := crash(1, func(c actor.Context, m any) {
 			if r, ok := m.(messages.Report); ok {
 				c.Respond(messages.ReportDelivered{Gen: r.Gen})
 			}
 		})
-		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.Props() }, func(t *testing.T, s *System) {
+		withWorkers(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.Props() }, func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
 			if got := status(t, s).Reports; got.Pending != 0 {
-				t.Errorf("still owed: %+v, want pending 0", got)
+				t.Errorf("reports %+v, want none pending", got)
 			}
 		})
 	})
-	t.Run("Restarter: its plugin is cared for by the next one", func(t *testing.T) {
+	t.Run("Restarter: the next one restarts its plugin", func(t *testing.T) {
 		w := stoppedWorld("a")
 		n := 0
-		withCrew(t, w, testConfig(), func(c *workerProps) {
+		withWorkers(t, w, testConfig(), func(c *workerProps) {
 			real := c.restarter
 			c.restarter = func(a messages.Attempt) *actor.Props {
 				if n++; n <= 2 {
@@ -106,7 +106,7 @@ func TestWorkersCrash(t *testing.T) {
 		}
 		cfg := testConfig()
 		cfg.FirstRun.Update, cfg.FirstRun.Inventory = time.Minute, time.Minute
-		withCrew(t, w, cfg, func(c *workerProps) {
+		withWorkers(t, w, cfg, func(c *workerProps) {
 			c.puller = member(func(c actor.Context, m any) {
 				c.Respond(messages.PullCompleted{Gen: m.(messages.Pull).Gen})
 			})
@@ -125,12 +125,12 @@ func TestWorkersCrash(t *testing.T) {
 			}
 			for _, timer := range status(t, s).Timers {
 				if timer.Running {
-					t.Errorf("%s never ended, want not running", timer.Name)
+					t.Errorf("%s still runs, want that it ended", timer.Name)
 				}
 			}
 		})
 	})
-	t.Run("a port that panics is a failed order", func(t *testing.T) {
+	t.Run("a panic of a port is a failed order", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		ports := worldPorts(w)
 		ports.Manager = panicking{w}
@@ -171,11 +171,11 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 		synctest.Wait()
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
 		if len(starts) != len(want) {
-			t.Fatalf("starts at %v, want %v starts", starts, len(want))
+			t.Fatalf("starts at %v, want %d starts", starts, len(want))
 		}
 		for i := range want {
 			if starts[i] != want[i]*time.Second {
-				t.Errorf("starts at %v, want starts[i] = %v", starts, want[i]*time.Second)
+				t.Errorf("start %d at %v, want %v", i+1, starts[i], want[i]*time.Second)
 				break
 			}
 		}
@@ -183,7 +183,7 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 	})
 }
 
-// EV-19: the Coordinator is not started again with its memory gone.
+// EV-19: a Coordinator that panicked has lost its state, and is not restarted.
 func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	synctest.Test(t, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Set(func() { w.Saved.Pending = nil }) // Save will write to a nil map and panic in the Coordinator
+		w.Set(func() { w.Saved.Pending = nil }) // Save writes to a nil map, and panics in the Coordinator
 		actorstest.Advance(2 * time.Minute)
 		select {
 		case <-s.Done():
@@ -200,7 +200,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 			t.Fatal("the system goes on")
 		}
 		if err := s.Err(); err == nil || !strings.Contains(err.Error(), "coordinator panicked") {
-			t.Errorf("err %v; want an error, error with \"coordinator panicked\"", err)
+			t.Errorf("error %v, want one with \"coordinator panicked\"", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -211,7 +211,8 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 	})
 }
 
-// EV-11: when the disk refuses, it goes on from memory, says so, and tries again.
+// EV-11: when a save fails, the supervisor continues with its memory, reports the
+// problem and tries again.
 func TestSaveFails(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	w.SaveErr = errors.New("no space left on device")
@@ -227,19 +228,19 @@ func TestSaveFails(t *testing.T) {
 			t.Errorf("problems %v, want none", got)
 		}
 		if w.Saved.Acked["a"].Status != plugin.StatusRunning || w.Saved.Settings.LastCheck.IsZero() {
-			t.Errorf("saved %+v; want status running, a last check", w.Saved)
+			t.Errorf("saved %+v; want a running, a time of the last check", w.Saved)
 		}
 	})
 }
 
-// What is owed is saved before it is sent (EV-11).
-func TestSavedBeforeActedOn(t *testing.T) {
+// A pending report is saved before it is sent (EV-11).
+func TestSavedBeforeSent(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	w.OnReport = func(int) (plugin.Answer, error) {
 		w.Lock()
 		defer w.Unlock()
 		if w.Saved.Pending["a"].Status != plugin.StatusRunning {
-			t.Error("sent before it was saved, want status running")
+			t.Error("a report was sent before it was saved, want it saved first")
 		}
 		return plugin.Answer{}, nil
 	}
@@ -249,14 +250,14 @@ func TestSavedBeforeActedOn(t *testing.T) {
 	})
 }
 
-func TestOperators(t *testing.T) {
+func TestOperatorCommands(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Once(2, "o"))
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 		actorstest.Advance(2 * time.Minute)
 		ctx := t.Context()
 		for name, want := range map[string]string{"nosuch": "no such plugin", "o": "not a persistent plugin"} {
 			if err := s.StopPlugin(ctx, name); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("stop %s: %v; want an error, error with %v", name, err, want)
+				t.Errorf("stop %s: %v, want an error with %q", name, err, want)
 			}
 		}
 		if err := s.RestartPlugin(ctx, "a"); err != nil {
@@ -275,10 +276,10 @@ func TestOperators(t *testing.T) {
 		wantState(t, s, "a", plugin.StateStopped)
 	})
 	if !w.Saved.Restarts["a"].Stopped {
-		t.Error("the stop was not saved, want stopped")
+		t.Error("the stop was not saved, want it saved")
 	}
 	w.Calls = nil
-	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: also by the next process
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: it stays stopped in the next process
 		actorstest.Advance(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
 		if n := w.CountCalls("--start", "a"); n != 0 {
@@ -293,7 +294,7 @@ func TestOperators(t *testing.T) {
 }
 
 // ST-06: damaged records are in status, and logged once.
-func TestDamageIsShown(t *testing.T) {
+func TestDamagedRecordsAreShown(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	w.Damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {

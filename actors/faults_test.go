@@ -9,34 +9,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// One plugin that hangs or does not stop delays no other.
+// A plugin that hangs delays no other.
 func TestHungChecks(t *testing.T) {
-	t.Run("SC-08 a hung --status does not delay what is done about a silent plugin", func(t *testing.T) {
-		w := actorstest.NewWorld(actorstest.Persist(1, "hung"), actorstest.Persist(2, "silent"))
+	t.Run("SC-08 a hung --status does not delay the restart of a plugin without heartbeats", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "hung"), actorstest.Persist(2, "noheartbeat"))
 		w.Plugins[0].Timeout = time.Hour
-		w.LastHeartbeat["hung"], w.LastHeartbeat["silent"] = actorstest.Epoch, actorstest.Epoch
+		w.LastHeartbeat["hung"], w.LastHeartbeat["noheartbeat"] = actorstest.Epoch, actorstest.Epoch
 		w.ProbeTime["hung"] = 50 * time.Minute
 		cfg := testConfig()
 		cfg.FirstRun.Scan, cfg.Intervals.Scan = 30*time.Second, 1000*time.Hour
 		cfg.FirstRun.Pull, cfg.Intervals.Pull = 2*time.Minute, time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(4 * time.Minute)
-			if n := w.CountCalls("--restart", "silent"); n != 1 {
-				t.Errorf("%d restarts of the silent plugin, want 1", n)
+			if n := w.CountCalls("--restart", "noheartbeat"); n != 1 {
+				t.Errorf("%d restarts of the plugin without heartbeats, want 1", n)
 			}
 			if n := w.CountCalls("--status", "hung"); n != 1 {
-				t.Errorf("the hung plugin is asked %d times at once, want 1", n)
+				t.Errorf("--status of the hung plugin runs %d times at once, want 1", n)
 			}
 		})
 	})
 }
 
 func TestFailedStop(t *testing.T) {
-	t.Run("EV-14 a stop that fails is tried again until the plugin is down", func(t *testing.T) {
+	t.Run("EV-14 a stop that fails is repeated until the plugin has stopped", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * minute)
-			w.Set(func() { w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning} }) // it does not stop
+			w.Set(func() { w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning} }) // it keeps running
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
@@ -45,17 +45,17 @@ func TestFailedStop(t *testing.T) {
 				t.Errorf("%+v; want state stopping, next \"stop again\"", v)
 			}
 			if n := w.CountCalls("--stop", "a"); n < 4 {
-				t.Errorf("tried %d times, want at least 4", n)
+				t.Errorf("--stop ran %d times, want at least 4", n)
 			}
 			w.Set(func() { w.Statuses = nil })
 			actorstest.Advance(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateStopped)
 			if r := w.Saved.Restarts["a"]; !r.Stopped || r.StopPending {
-				t.Errorf("saved %+v; want stopped, not stop pending", r)
+				t.Errorf("saved %+v; want stopped, no stop pending", r)
 			}
 		})
 	})
-	t.Run("EV-14 it is stopped as soon as it dies by itself", func(t *testing.T) {
+	t.Run("EV-14 a plugin to be stopped that exits is stopped", func(t *testing.T) {
 		w := watchedWorld("a")
 		cfg := testConfig()
 		cfg.Restart.BackoffInitial, cfg.Restart.BackoffMax = 20*time.Minute, 20*time.Minute
@@ -73,7 +73,7 @@ func TestFailedStop(t *testing.T) {
 		})
 	})
 	for _, again := range []bool{false, true} {
-		t.Run(fmt.Sprintf("EV-14 started by another program after it was stopped: accepted, in the next process %v", again), func(t *testing.T) {
+		t.Run(fmt.Sprintf("EV-14 a plugin that another program starts after a stop is accepted, in the next process %v", again), func(t *testing.T) {
 			w := watchedWorld("a")
 			start := func() {
 				w.Set(func() {
@@ -99,7 +99,7 @@ func TestFailedStop(t *testing.T) {
 				actorstest.Advance(30 * time.Minute)
 				wantState(t, s, "a", plugin.StateRunning)
 				if n := w.CountCalls("--stop", "a"); n != stops {
-					t.Errorf("%d more stops, want %v", n-stops, stops)
+					t.Errorf("%d more stops, want 0", n-stops)
 				}
 				if r := w.Saved.Restarts["a"]; r.Stopped {
 					t.Errorf("saved %+v, want not stopped", r)
@@ -109,9 +109,9 @@ func TestFailedStop(t *testing.T) {
 	}
 }
 
-// A wall clock that is set back by hours (TM-07, PL-17, RS-05).
+// The wall clock is set back by hours (TM-07, PL-17, RS-05).
 func TestClockSetBack(t *testing.T) {
-	t.Run("PL-17 hides no hang", func(t *testing.T) {
+	t.Run("PL-17 a hang is still noticed", func(t *testing.T) {
 		w := watchedWorld("a")
 		cfg := testConfig()
 		cfg.FirstRun.Pull = 1000 * time.Hour
@@ -126,15 +126,15 @@ func TestClockSetBack(t *testing.T) {
 			wantState(t, s, "a", plugin.StateDegraded)
 			actorstest.Advance(3 * time.Minute)
 			if n := w.CountCalls("--restart", "a"); n != 1 {
-				t.Errorf("%d restarts of what hangs, want 1", n)
+				t.Errorf("%d restarts of the plugin that hangs, want 1", n)
 			}
 		})
 	})
-	t.Run("RS-05 invents no crash loop", func(t *testing.T) {
+	t.Run("RS-05 no crash loop is found", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(minute + time.Second)
-			w.ExitPlugins(known(1), "a") // the first exit is not backed off
+			w.ExitPlugins(known(1), "a") // no backoff after the first exit
 			actorstest.Advance(4 * time.Hour)
 			w.Set(func() { w.WallOffset = -8 * time.Hour })
 			s.ClockStepped()
@@ -146,7 +146,7 @@ func TestClockSetBack(t *testing.T) {
 			}
 		})
 	})
-	t.Run("TM-07 a last check in the future is taken back", func(t *testing.T) {
+	t.Run("TM-07 a last check in the future is corrected", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.WallOffset = 8 * time.Hour
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -159,8 +159,8 @@ func TestClockSetBack(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-07 adopted with a start in the future", func(t *testing.T) {
-		w := inherited()
+	t.Run("EV-07 a plugin with a start in the future is re-attached", func(t *testing.T) {
+		w := worldWithRunningPlugin()
 		w.Saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: actorstest.Epoch.Add(5 * time.Hour)}, Failures: 1}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
@@ -171,8 +171,8 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
-// PL-08: a heartbeat counts by its age, not by its arrival.
-func TestOldBeat(t *testing.T) {
+// PL-08: the age of a heartbeat counts, not its arrival.
+func TestOldHeartbeat(t *testing.T) {
 	w := watchedWorld("a")
 	cfg := testConfig()
 	cfg.Restart.OnHang = false
@@ -189,7 +189,7 @@ func TestOldBeat(t *testing.T) {
 		actorstest.Advance(5 * time.Minute)
 		got := w.TakeReports()
 		if len(got) == 0 {
-			t.Fatal("no pull was reported")
+			t.Fatal("no report of a pull, want at least one")
 		}
 		for _, r := range got {
 			if r.String() != "a=failed" {
@@ -199,9 +199,9 @@ func TestOldBeat(t *testing.T) {
 	})
 }
 
-// What fails, fails often: the control plane is not flooded.
+// Many failures make few requests.
 func TestNoFlood(t *testing.T) {
-	t.Run("SC-17 new reports do not start the backoff anew", func(t *testing.T) {
+	t.Run("SC-17 new reports do not reset the backoff", func(t *testing.T) {
 		var names []string
 		for i := range 50 {
 			names = append(names, fmt.Sprintf("p%02d", i))
@@ -233,22 +233,22 @@ func TestNoFlood(t *testing.T) {
 			actorstest.Advance(10 * time.Second)
 			got := w.TakeReports()
 			if len(got) > 25 {
-				t.Errorf("%d requests for %d restarts, want at most 25 entries", len(got), len(names))
+				t.Errorf("%d requests for %d restarts, want at most 25", len(got), len(names))
 			}
-			told := map[string]bool{}
+			reported := map[string]bool{}
 			for _, r := range got {
 				for _, e := range r.Entries {
-					told[e.Name] = e.Status == plugin.StatusRunning
+					reported[e.Name] = e.Status == plugin.StatusRunning
 				}
 			}
 			for _, name := range names {
-				if !told[name] {
-					t.Errorf("%s was not reported running, want told[name]", name)
+				if !reported[name] {
+					t.Errorf("%s was not reported running, want it reported", name)
 				}
 			}
 		})
 	})
-	t.Run("SC-20 refused events are tried again one at a time", func(t *testing.T) {
+	t.Run("SC-20 refused events are sent again one at a time", func(t *testing.T) {
 		w := actorstest.NewWorld()
 		for i := range uint64(500) {
 			w.Saved.Events[i+1] = plugin.Event{ID: plugin.EventUpdate, At: actorstest.Epoch}
@@ -260,12 +260,12 @@ func TestNoFlood(t *testing.T) {
 			actorstest.Advance(24 * time.Hour)
 			n, reports := len(w.SentEvents()), int(status(t, s).Counters.ReportsDelivered)
 			if n > 500+reports+1 {
-				t.Errorf("%d requests for 500 events, with %d reports, want at most %v", n, reports, 500+reports+1)
+				t.Errorf("%d requests for 500 events and %d reports, want at most %d", n, reports, 500+reports+1)
 			}
 			w.Set(func() { w.OnEvent = nil })
 			actorstest.Advance(15 * time.Minute)
 			if left := status(t, s).Reports.Events; left != 0 {
-				t.Errorf("%d events are left though they are taken again, want 0", left)
+				t.Errorf("%d events are still pending after the control plane accepts them, want 0", left)
 			}
 		})
 	})

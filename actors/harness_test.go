@@ -16,7 +16,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// testConfig has no randomness in its first runs and staggers nothing.
+// testConfig returns a configuration without random first runs and without a stagger.
 func testConfig() Config {
 	cfg := DefaultConfig()
 	cfg.FirstRun = FirstRun{Scan: time.Minute, Pull: 3 * time.Minute, Update: 1000 * time.Hour, Inventory: 1000 * time.Hour}
@@ -25,6 +25,7 @@ func testConfig() Config {
 	return cfg
 }
 
+// worldPorts returns the ports of a world.
 func worldPorts(w *actorstest.World) Ports {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -41,8 +42,8 @@ func worldPorts(w *actorstest.World) Ports {
 	return p
 }
 
-// inBubble runs fn against a supervisor in virtual time, drains it, and
-// proves that nothing is left of it.
+// inBubble runs fn with a supervisor in virtual time, then drains it and checks that
+// nothing is left behind.
 func inBubble(t *testing.T, w *actorstest.World, cfg Config, fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -55,6 +56,7 @@ func inBubble(t *testing.T, w *actorstest.World, cfg Config, fn func(t *testing.
 	})
 }
 
+// drainAll drains a supervisor and checks that no actor is left behind.
 func drainAll(t *testing.T, s *System) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -65,7 +67,7 @@ func drainAll(t *testing.T, s *System) {
 	actorstest.CheckEmpty(t, s.actors)
 }
 
-// status asks the running supervisor.
+// status returns the status of the supervisor once all actors are idle.
 func status(t *testing.T, s *System) plugin.Snapshot {
 	t.Helper()
 	synctest.Wait()
@@ -76,6 +78,7 @@ func status(t *testing.T, s *System) plugin.Snapshot {
 	return got
 }
 
+// view returns the status of one plugin.
 func view(t *testing.T, s *System, name string) plugin.View {
 	t.Helper()
 	for _, v := range status(t, s).Plugins {
@@ -83,10 +86,11 @@ func view(t *testing.T, s *System, name string) plugin.View {
 			return v
 		}
 	}
-	t.Fatalf("no plugin %s in status\n%s", name, debug.Stack())
+	t.Fatalf("no plugin %s in status, want it there\n%s", name, debug.Stack())
 	return plugin.View{}
 }
 
+// wantState checks the state of a plugin.
 func wantState(t *testing.T, s *System, name string, want plugin.State) {
 	t.Helper()
 	if v := view(t, s, name); v.State != want {
@@ -94,6 +98,7 @@ func wantState(t *testing.T, s *System, name string, want plugin.State) {
 	}
 }
 
+// wantReports checks reports, each in one line.
 func wantReports(t *testing.T, got []actorstest.SentReport, want ...string) {
 	t.Helper()
 	if !slices.Equal(actorstest.ReportTexts(got), want) {
@@ -101,6 +106,7 @@ func wantReports(t *testing.T, got []actorstest.SentReport, want ...string) {
 	}
 }
 
+// intervals returns an OnReport that sets the intervals of scan and pull.
 func intervals(scan, pull time.Duration) func(int) (plugin.Answer, error) {
 	return func(int) (plugin.Answer, error) {
 		return plugin.Answer{ScanInterval: scan, PullInterval: pull}, nil

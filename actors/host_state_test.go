@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// What parts beside the actors report is in status as long as it lasts, and in
-// the journal once (AP-07: a log that cannot be bounded).
+// A problem that other parts of the process report is in status as long as it lasts,
+// and in the journal once (AP-07: a log file whose size cannot be limited).
 func TestNoteProblem(t *testing.T) {
 	w := actorstest.NewWorld()
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -32,7 +32,7 @@ func TestNoteProblem(t *testing.T) {
 		s.NoteHostEvent("1 socket", "removed")
 		actorstest.Advance(time.Second)
 		if got := status(t, s).Problems; len(got) != 0 {
-			t.Errorf("problems that are over: %+v, want none", got)
+			t.Errorf("problems after they are over: %+v, want none", got)
 		}
 		want := []string{"log of a does not work: is a folder|will be tried again", "log of a works again|", "1 socket|removed"}
 		for _, entry := range want {

@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// hangingHeartbeats answer no pull until it is cancelled.
+// hangingHeartbeats is a port whose Read returns only when it is cancelled.
 type hangingHeartbeats struct{ Heartbeats }
 
 func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Heartbeat {
@@ -20,7 +20,7 @@ func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.
 }
 
 // EV-24: a worker that does not answer for minutes is a problem in status; the
-// others go on.
+// others continue.
 func TestHungWorkerIsAProblem(t *testing.T) {
 	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	synctest.Test(t, func(t *testing.T) {
@@ -41,11 +41,11 @@ func TestHungWorkerIsAProblem(t *testing.T) {
 		}
 		actorstest.Advance(4 * time.Minute)
 		if p, found := problem(); found {
-			t.Errorf("after a minute: %+v", p)
+			t.Errorf("problem after a minute: %+v, want none", p)
 		}
 		actorstest.Advance(2 * time.Minute)
 		if p, found := problem(); !found || !p.Since.Equal(actorstest.Epoch.Add(3*time.Minute)) {
-			t.Errorf("after three minutes: %+v, %v", p, found)
+			t.Errorf("problem after three minutes: %+v, found %v; want one since 3m", p, found)
 		}
 		wantState(t, s, "a", plugin.StateRunning)
 	})

@@ -15,37 +15,37 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Each plugin of the table is there twice, on the left and on the right. A
-// fault of some plugins is one of those on the left.
+// Each plugin of the table exists twice, on the left and on the right. A fault of
+// some plugins is a fault of those on the left.
 const (
 	left  = "x-"
 	right = "y-"
 )
 
-// goals has what happens to the plugins of the table, and the one verb that has
-// to follow. Beside them there is one to which nothing happens.
+// goals are what happens to the plugins of the table, each with the verb that has to
+// follow. Nothing happens to one more plugin.
 var goals = map[string]string{
-	"exit":   "--start",     // it exits, and the kernel says so
+	"exit":   "--start",     // it exits, and the kernel reports it
 	"quiet":  "--start",     // it exits, and only a scan can find that
-	"hang":   "--restart",   // it runs and stops beating
+	"hang":   "--restart",   // it runs without heartbeats
 	"stop":   "--stop",      // an operator stops it
 	"op":     "--restart",   // an operator restarts it
 	"update": "upgrade 2.0", // the control plane assigns another version
-	"order":  "upgrade 2.0", // an operator orders one
+	"order":  "upgrade 2.0", // an operator requests one
 }
 
 const (
-	faultFrom  = 20 * time.Minute // when the fault begins that is not there from the start
+	faultFrom  = 20 * time.Minute // when a fault begins that does not exist from the start
 	faultLasts = 10 * time.Minute
-	faultOver  = 20 * time.Minute // after the fault all is as it was
+	faultOver  = 20 * time.Minute // the time for recovery after the fault
 )
 
-// faulted is what came of a run of the table.
+// faulted is the result of a run of the table.
 type faulted struct {
 	reached map[string]time.Duration // when the verb of a plugin's goal was first run, since the fault began
 	verbs   map[string]int           // how often each verb was run of a plugin
 	hits    int
-	faults  []string // what must not be
+	faults  []string // what was wrong
 }
 
 func (r *faulted) errorf(format string, args ...any) {
@@ -107,7 +107,7 @@ func keepHeartbeats(ctx context.Context, w *actorstest.World, hangFrom time.Dura
 	}
 }
 
-// runTable runs the plugins of the table through a fault.
+// runTable runs the plugins of the table while a fault lasts.
 func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 	from := faultFrom
 	if atStart {
@@ -132,18 +132,18 @@ func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 		}
 		r.lastFault(t, s, w, f)
 		actorstest.Advance(faultOver)
-		r.judgeEnd(t, s, w)
+		r.checkEnd(t, s, w)
 		drainAll(t, s)
 
 		verbs := countVerbs(w)
-		if s, err = Start(tableConfig(), w.Saved, worldPorts(w)); err != nil { // the next process knows it all
+		if s, err = Start(tableConfig(), w.Saved, worldPorts(w)); err != nil { // the next process continues with the saved state
 			t.Fatal(err)
 		}
 		actorstest.Advance(15 * time.Minute)
 		if again := countVerbs(w); !maps.Equal(verbs, again) {
-			r.errorf("the next process ran verbs: %v, before %v", again, verbs)
+			r.errorf("the next process ran verbs: %v, want none after %v", again, verbs)
 		}
-		r.judgeEnd(t, s, w)
+		r.checkEnd(t, s, w)
 		drainAll(t, s)
 		r.verbs = verbs
 	})
@@ -152,7 +152,7 @@ func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 	return r
 }
 
-// lastFault has everything happen while the fault lasts.
+// lastFault makes everything of the table happen while the fault lasts.
 func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *injected) {
 	const step = 30 * time.Second
 	orders := map[string]func(string) error{}
@@ -178,70 +178,70 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *inj
 			case err == nil:
 				delete(orders, name)
 			case errors.Is(err, plugin.ErrNoPlugin):
-				r.errorf("order for %s: %v", name, err)
+				r.errorf("request for %s: %v, want it accepted", name, err)
 			}
 		}
 		actorstest.Advance(step)
 		if may := injectors[f.method]; f.once || f.method == "" || at < 6*time.Minute || may.silent+may.passing != "" {
 			continue
 		}
-		if got := status(t, s); !tells(got, f.errno) {
-			r.errorf("at %v it is not in status: %+v, %+v", actorstest.Elapsed(), got.Problems, got.Reports)
+		if got := status(t, s); !showsFault(got, f.errno) {
+			r.errorf("at %v the fault is not in status: problems %+v, reports %+v", actorstest.Elapsed(), got.Problems, got.Reports)
 		}
 	}
 	noted := journalCauses(w, plugin.EntryHost, "")
 	may := injectors[f.method]
 	if may.passing != "" && !slices.ContainsFunc(noted, func(e string) bool { return strings.Contains(e, f.errno) }) {
-		r.errorf("it was never in status: %s", noted)
+		r.errorf("the fault was never in status: %s", noted)
 	}
 	if !f.once && may.passing == "" {
 		for _, e := range noted {
 			if strings.Contains(e, "works again") {
-				r.errorf("said to work while it did not: %s", e)
+				r.errorf("reported as recovered while the fault lasted: %s", e)
 			}
 		}
 	}
 	r.hits = f.end()
 	actorstest.Advance(step)
-	for _, name := range slices.Sorted(maps.Keys(orders)) { // what could not be accepted before
+	for _, name := range slices.Sorted(maps.Keys(orders)) { // requests that were rejected before
 		if err := orders[name](name); err != nil {
-			r.errorf("order for %s is not accepted: %v", name, err)
+			r.errorf("request for %s after the fault: %v, want it accepted", name, err)
 		}
 	}
 }
 
-// tells reports whether status says that something fails for that reason.
-func tells(s plugin.Snapshot, errno string) bool {
+// showsFault reports whether status shows a failure with that reason.
+func showsFault(s plugin.Snapshot, errno string) bool {
 	return strings.Contains(s.Reports.LastError, errno) ||
 		slices.ContainsFunc(s.Problems, func(p plugin.Problem) bool { return strings.Contains(p.Why, errno) }) ||
 		slices.ContainsFunc(s.Blocked, func(b plugin.Blocked) bool { return strings.Contains(b.Cause, errno) })
 }
 
-// dieQuietly ends a plugin; the kernel says so if it is asked to and can.
+// exitQuietly makes a plugin exit; the exit is reported if byEvent and if exits are followed.
 func exitQuietly(w *actorstest.World, name string, byEvent bool) {
 	w.Lock()
 	w.Running[name] = false
 	delete(w.Watched.Processes, name)
 	e := plugin.Exit{Name: name, RunID: w.Watched.RunIDs[name], At: time.Now(), CauseKnown: true, Code: 1}
-	tell := w.Watched.ExitFollower
+	report := w.Watched.ExitFollower
 	w.Unlock()
-	if byEvent && tell != nil {
-		tell(e)
+	if byEvent && report != nil {
+		report(e)
 	}
 }
 
-// loseBeat tells that a beat is overdue, where that is followed.
+// loseHeartbeat reports that a heartbeat is overdue, if heartbeats are followed.
 func loseHeartbeat(w *actorstest.World, name string) {
 	w.Lock()
 	defer w.Unlock()
 	i := slices.IndexFunc(w.Plugins, func(p plugin.Plugin) bool { return p.Name == name })
-	if tell := w.Watched.HeartbeatFollower; tell != nil {
+	if report := w.Watched.HeartbeatFollower; report != nil {
 		last := w.LastHeartbeat[name]
-		go tell(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: w.Plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
+		go report(plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: w.Plugins[i], Found: true, Last: last}, At: time.Now(), Age: time.Since(last), Lost: true})
 	}
 }
 
-// verbs returns how often each verb that changes something was run of a plugin.
+// countVerbs returns how often each verb that changes something was run of a plugin.
 func countVerbs(w *actorstest.World) map[string]int {
 	w.Lock()
 	defer w.Unlock()
@@ -255,7 +255,7 @@ func countVerbs(w *actorstest.World) map[string]int {
 	return n
 }
 
-// reached returns when each goal was reached, since from.
+// goalTimes returns how long after from each goal was reached.
 func goalTimes(w *actorstest.World, from time.Duration) map[string]time.Duration {
 	all := map[string]time.Duration{}
 	for _, a := range w.Calls {
@@ -267,25 +267,25 @@ func goalTimes(w *actorstest.World, from time.Duration) map[string]time.Duration
 	return all
 }
 
-// judgeEnd checks that all is as it should be: with each plugin, in status, in
-// the memory, and for the control plane.
-func (r *faulted) judgeEnd(t *testing.T, s *System, w *actorstest.World) {
+// checkEnd checks the end of a run: each plugin, status, the saved state, and what
+// was reported to the control plane.
+func (r *faulted) checkEnd(t *testing.T, s *System, w *actorstest.World) {
 	got := status(t, s)
 	if len(got.Problems) > 0 || len(got.Blocked) > 0 {
-		r.errorf("still in status: %+v %+v", got.Problems, got.Blocked)
+		r.errorf("after the fault: problems %+v, blocked %+v; want none", got.Problems, got.Blocked)
 	}
 	if d := got.Reports; d.Pending != 0 || d.Events != 0 || d.LastError != "" || len(w.Saved.Pending) != 0 || len(w.Saved.Events) != 0 {
-		r.errorf("still pending: %+v, saved %v %v", d, w.Saved.Pending, w.Saved.Events)
+		r.errorf("after the fault: pending %+v, saved %v %v; want none", d, w.Saved.Pending, w.Saved.Events)
 	}
 	if got.Counters.Defects > 0 {
-		r.errorf("%d defects", got.Counters.Defects)
+		r.errorf("%d defects, want 0", got.Counters.Defects)
 	}
 	w.Lock()
 	defer w.Unlock()
-	told := map[string]string{}
+	reported := map[string]string{}
 	for _, report := range w.Reports {
 		for _, e := range report.Entries {
-			told[e.Name] = e.Version + " " + e.Status.String()
+			reported[e.Name] = e.Version + " " + e.Status.String()
 		}
 	}
 	updated := map[string]string{}
@@ -308,11 +308,11 @@ func (r *faulted) judgeEnd(t *testing.T, s *System, w *actorstest.World) {
 		if v.State != state || v.Version != version || v.Failures != 0 {
 			r.errorf("%s %s is %s with %d failures (%s), want %s %s", v.Name, v.Version, v.State, v.Failures, v.Why, version, state)
 		}
-		if want := version + " " + says.String(); told[v.Name] != want {
-			r.errorf("%s was reported as %s, want %s", v.Name, told[v.Name], want)
+		if want := version + " " + says.String(); reported[v.Name] != want {
+			r.errorf("%s was reported as %s, want %s", v.Name, reported[v.Name], want)
 		}
 		if (goal == "update" || goal == "order") && updated[v.Name] == "" {
-			r.errorf("how the change of %s ended was not told", v.Name)
+			r.errorf("the result of the change of %s was not reported", v.Name)
 		}
 	}
 	if len(got.Plugins) != len(w.Plugins) {
@@ -320,18 +320,18 @@ func (r *faulted) judgeEnd(t *testing.T, s *System, w *actorstest.World) {
 	}
 }
 
-// EV-24: whatever call of the ports fails for want of something, nothing
-// healthy is touched, nothing is lost, no other plugin waits, and all recovers
-// by itself.
+// EV-24: when any call of a port fails because the host lacks something, no healthy
+// plugin is touched, no report is lost, no other plugin waits, and the supervisor
+// recovers without help.
 func TestFaultOfEachPort(t *testing.T) {
 	rows, runs := 0, 0
 	for _, atStart := range []bool{false, true} {
 		usual := runTable(t, &injected{}, atStart)
-		usual.judge(t, usual, &injected{}, atStart)
+		usual.compare(t, usual, &injected{}, atStart)
 		names := portMethods()
 		for _, method := range slices.Sorted(maps.Keys(injectors)) {
 			for i, errno := range errnos {
-				if underRace && (runs+i)%len(errnos) != 0 { // it is slow: one of them, which is another each time
+				if underRace && (runs+i)%len(errnos) != 0 { // slow: one of them, another each time
 					continue
 				}
 				rows++
@@ -344,7 +344,7 @@ func TestFaultOfEachPort(t *testing.T) {
 						runs++
 						t.Run(fmt.Sprintf("%s, at start %v", f, atStart), func(t *testing.T) {
 							got := runTable(t, f, atStart)
-							got.judge(t, usual, f, atStart)
+							got.compare(t, usual, f, atStart)
 						})
 					}
 				}
@@ -365,13 +365,13 @@ func (f *injected) String() string {
 	return fmt.Sprintf("%s of %s, %s, %s", f.errno, f.method, many, whom)
 }
 
-// judge compares a run with the one without a fault.
-func (r *faulted) judge(t *testing.T, usual faulted, f *injected, atStart bool) {
+// compare checks a run against the run without a fault.
+func (r *faulted) compare(t *testing.T, usual faulted, f *injected, atStart bool) {
 	for _, fault := range r.faults {
 		t.Error(fault)
 	}
 	if f.method != "" && r.hits == 0 {
-		t.Error("nothing failed")
+		t.Error("no call failed, want at least one")
 	}
 	may := injectors[f.method].late
 	if atStart {
@@ -387,17 +387,17 @@ func (r *faulted) judge(t *testing.T, usual faulted, f *injected, atStart bool) 
 			}
 			failedOrder := goal == "order" && f.method != "" && slices.Contains(may, goal) // the operator got the error
 			if reached && at > bound || !reached && !failedOrder {
-				t.Errorf("%s of %s after %v, usually after %v", verb, name, at, usual.reached[name])
+				t.Errorf("%s of %s after %v, want about %v as without a fault", verb, name, at, usual.reached[name])
 			}
 			want := usual.verbs[verb+" "+name]
 			if n := r.verbs[verb+" "+name]; want != 1 || n != want && !(n == 0 && failedOrder) {
-				t.Errorf("%s of %s %d times, usually %d times", verb, name, n, want)
+				t.Errorf("%s of %s %d times, want %d as without a fault", verb, name, n, want)
 			}
 		}
 	}
 	for what, n := range r.verbs {
 		if usual.verbs[what] == 0 {
-			t.Errorf("%s %d times, usually never, want usual.verbs[what] not 0", what, n)
+			t.Errorf("%s %d times, want 0 as without a fault", what, n)
 		}
 	}
 }

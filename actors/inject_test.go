@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// errnos are what the kernel answers when the host lacks something, or when
-// what is touched is not usable for now (EV-24).
+// errnos are the errors of the kernel when the host lacks something, or when a file
+// cannot be used for now (EV-24).
 var errnos = [...]string{
 	"resource temporarily unavailable", // EAGAIN
 	"cannot allocate memory",           // ENOMEM
@@ -53,8 +53,8 @@ func (f *injected) end() (hits int) {
 	return f.hits
 }
 
-// call begins a call of a method, and returns how it fails for a plugin; "" is
-// for what is about none.
+// call begins a call of a method, and returns a function that returns its error for a
+// plugin; "" is for a method about no plugin.
 func (f *injected) call(method string) func(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,7 +86,7 @@ func (f *injected) probe(method string, p plugin.Plugin, do func() plugin.Probe)
 	return do()
 }
 
-// follow runs a source of events, which the fault breaks off.
+// follow runs a source of events until the fault makes it fail.
 func (f *injected) follow(ctx context.Context, method string, do func(context.Context) error) error {
 	fails := f.call(method)
 	if err := fails(""); err != nil {
@@ -112,9 +112,9 @@ func (f *injected) follow(ctx context.Context, method string, do func(context.Co
 	return <-ended
 }
 
-// The world's ports, with the fault. The real parts wrap the errors likewise:
-// internal/process marks what the host could not run, internal/heartbeat what
-// it could not read.
+// The ports of a world, with the fault. The real parts wrap the errors in the same way:
+// internal/process marks commands that the host could not run, internal/heartbeat
+// files that it could not read.
 type (
 	faultyManager struct {
 		*actorstest.World
@@ -124,11 +124,11 @@ type (
 		actorstest.Watcher
 		f *injected
 	}
-	faultyPulses struct {
+	faultyHeartbeatEvents struct {
 		actorstest.HeartbeatEvents
 		f *injected
 	}
-	faultyOthers struct {
+	faultyOtherPrograms struct {
 		*actorstest.OtherPrograms
 		f *injected
 	}
@@ -149,7 +149,7 @@ type (
 func faultyPorts(w *actorstest.World, f *injected) Ports {
 	p := worldPorts(w)
 	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
-	p.Watcher, p.HeartbeatEvents, p.OtherPrograms = faultyWatcher{w.Watcher(), f}, faultyPulses{w.HeartbeatEvents(), f}, faultyOthers{w.WithOtherPrograms(), f}
+	p.Watcher, p.HeartbeatEvents, p.OtherPrograms = faultyWatcher{w.Watcher(), f}, faultyHeartbeatEvents{w.HeartbeatEvents(), f}, faultyOtherPrograms{w.WithOtherPrograms(), f}
 	return p
 }
 
@@ -214,7 +214,7 @@ func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plu
 	var well []plugin.WatchTarget
 	for _, t := range ts {
 		if fails(t.Plugin.Name) != nil {
-			break // those that were not reached are missing at the end
+			break // plugins that were not reached are missing at the end
 		}
 		well = append(well, t)
 	}
@@ -232,18 +232,18 @@ func (w faultyWatcher) FollowLeaves(ctx context.Context) error {
 	return w.f.follow(ctx, "Watcher.FollowLeaves", w.Watcher.FollowLeaves)
 }
 
-func (p faultyPulses) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
+func (p faultyHeartbeatEvents) Follow(ctx context.Context, heard func(plugin.HeartbeatEvent)) error {
 	return p.f.follow(ctx, "HeartbeatEvents.Follow", func(ctx context.Context) error {
 		defer p.Set(func() { p.Watched.HeartbeatFollower = nil })
 		return p.HeartbeatEvents.Follow(ctx, heard)
 	})
 }
 
-func (o faultyOthers) FollowLocks(ctx context.Context, freed func(string)) error {
+func (o faultyOtherPrograms) FollowLocks(ctx context.Context, freed func(string)) error {
 	return o.f.follow(ctx, "OtherPrograms.FollowLocks", func(ctx context.Context) error { return o.OtherPrograms.FollowLocks(ctx, freed) })
 }
 
-func (o faultyOthers) FollowRecords(ctx context.Context, changed func()) error {
+func (o faultyOtherPrograms) FollowRecords(ctx context.Context, changed func()) error {
 	return o.f.follow(ctx, "OtherPrograms.FollowRecords", func(ctx context.Context) error { return o.OtherPrograms.FollowRecords(ctx, changed) })
 }
 
@@ -286,36 +286,36 @@ func (m faultyMemory) Save(c plugin.Changes) error {
 	return m.World.Save(c)
 }
 
-// injector says what a fault of a method may lead to.
+// injector holds the permitted effects of a fault of a method.
 type injector struct {
-	// late are the goals that may be reached late for plugins that the fault
+	// late are the goals that may be reached late, for plugins that the fault
 	// names, or for all if it names none.
 	late        []string
-	lateAtStart []string // and those if it is there from the start
-	// passing says why status need not tell of the fault as long as it lasts;
-	// once it has to.
+	lateAtStart []string // the same for a fault that exists from the start
+	// passing is the reason why status need not show the fault as long as it lasts;
+	// it must show it once.
 	passing string
-	// silent says why status need not tell of the fault.
+	// silent is the reason why status need not show the fault.
 	silent string
 }
 
-// injectors has each method of the ports that can fail.
+// injectors holds each method of the ports that can fail.
 var injectors = map[string]injector{
 	"Manager.List":                {late: []string{"quiet", "hang", "update"}, lateAtStart: []string{"exit", "stop", "op"}}, // about plugins that are not listed yet
 	"Manager.Probe":               {late: []string{"quiet", "hang"}},
-	"Manager.Check":               {late: []string{"exit", "quiet", "hang", "stop"}, passing: "a scan has asked instead"},
+	"Manager.Check":               {late: []string{"exit", "quiet", "hang", "stop"}, passing: "a scan ran --status instead"},
 	"Manager.Start":               {late: []string{"exit", "quiet"}},
 	"Manager.Stop":                {late: []string{"stop"}},
 	"Manager.Restart":             {late: []string{"hang", "op"}},
 	"Manager.ConfirmStart":        {passing: "the next attempt finds the plugin running"},
 	"Manager.Fetch":               {late: []string{"update", "order"}},
 	"Manager.Change":              {late: []string{"update", "order"}},
-	"Watcher.Adopt":               {silent: "what was not reached is searched for at the next scan", lateAtStart: []string{"exit"}},
+	"Watcher.Adopt":               {silent: "plugins that were not reached are searched for at the next scan", lateAtStart: []string{"exit"}},
 	"Watcher.Follow":              {late: []string{"exit"}}, // found by scans meanwhile
 	"Watcher.FollowLeaves":        {},
 	"HeartbeatEvents.Follow":      {late: []string{"hang"}},          // found by pulls meanwhile
-	"OtherPrograms.FollowLocks":   {},                                // the locks are looked at all the same
-	"OtherPrograms.FollowRecords": {},                                // what is changed is found by scans meanwhile
+	"OtherPrograms.FollowLocks":   {},                                // the locks are checked anyway
+	"OtherPrograms.FollowRecords": {},                                // changes are found by scans meanwhile
 	"Heartbeats.Read":             {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
 	"ControlPlane.Report":         {},
 	"ControlPlane.CheckUpdates":   {late: []string{"update"}},
@@ -323,19 +323,19 @@ var injectors = map[string]injector{
 	"Memory.Save":                 {},
 }
 
-// cannotFail has the methods that tell of no error.
+// cannotFail holds the methods that return no error, each with the reason.
 var cannotFail = map[string]string{
 	"Manager.ForceStart":    "fails as Start does, in the same attempt",
-	"OtherPrograms.WorkOn":  "what cannot be seen is no other program's work",
-	"Manager.Discard":       "deletes files, and what is left is swept later",
-	"HeartbeatEvents.Watch": "sets what Follow works with",
+	"OtherPrograms.WorkOn":  "a lock that cannot be checked counts as free",
+	"Manager.Discard":       "deletes files, and leftovers are deleted later",
+	"HeartbeatEvents.Watch": "sets the plugins for Follow",
 	"Meter.Observe":         "counts in memory",
 	"Clock.Now":             "reads a clock",
 	"Clock.Moment":          "reads clocks",
 }
 
-// portMethods returns the methods of all ports, each with whether it is about
-// plugins that its arguments name.
+// portMethods returns the methods of all ports, and for each whether its arguments
+// name plugins.
 func portMethods() map[string]bool {
 	about := map[reflect.Type]bool{
 		reflect.TypeFor[plugin.Plugin](): true, reflect.TypeFor[plugin.Change](): true, reflect.TypeFor[plugin.WatchTarget](): true,
@@ -367,12 +367,12 @@ func TestEachPortHasItsFault(t *testing.T) {
 		_, fails := injectors[m]
 		reason := cannotFail[m]
 		if fails == (reason != "") {
-			t.Errorf("%s: it needs an injector, or the reason why it cannot fail, want not %v", m, (reason != ""))
+			t.Errorf("%s has an injector: %v, a reason why it cannot fail: %v; want exactly one", m, fails, reason != "")
 		}
 	}
 	for m := range injectors {
 		if _, known := methods[m]; !known {
-			t.Errorf("%s has an injector and is no port's", m)
+			t.Errorf("%s has an injector, want it to be a method of a port", m)
 		}
 	}
 }

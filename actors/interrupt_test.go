@@ -12,8 +12,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// fetchingWorld has an update of "a" that takes 5 min to fetch, from 2 min on,
-// and 1 min to switch.
+// fetchingWorld returns a world with an update of "a" from 2 min on: the fetch takes
+// 5 min, the switch 1 min.
 func fetchingWorld() *actorstest.World {
 	w := watchedWorld("a", "b")
 	w.OnUpdateCheck = offering(0, offer("a", "2.0"))
@@ -22,13 +22,13 @@ func fetchingWorld() *actorstest.World {
 	return w
 }
 
-func TestFetchBesideThePlugin(t *testing.T) {
+func TestFetchWhilePluginRuns(t *testing.T) {
 	config := func() Config {
 		cfg := updateConfig()
 		cfg.FirstRun.Scan = time.Minute
 		return cfg
 	}
-	t.Run("UP-11 a plugin is cared for while its package is fetched", func(t *testing.T) {
+	t.Run("UP-11 a plugin is supervised while its package is fetched", func(t *testing.T) {
 		w := fetchingWorld()
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
@@ -40,7 +40,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 			actorstest.Advance(time.Second)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n := w.CountCalls("--start", "a"); n != starts+1 {
-				t.Errorf("%d starts after its exit, want %v", n-starts, starts+1)
+				t.Errorf("%d starts after its exit, want 1", n-starts)
 			}
 			actorstest.Advance(10 * time.Minute)
 			if v := view(t, s, "a"); v.Version != "2.0" || v.State != plugin.StateRunning {
@@ -48,7 +48,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 			}
 		})
 	})
-	t.Run("UP-11 other plugins' changes do not wait for it, and an operator's goes first", func(t *testing.T) {
+	t.Run("UP-11 changes of other plugins do not wait for the fetch, and an operator's change goes first", func(t *testing.T) {
 		w := fetchingWorld()
 		inBubble(t, w, config(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
@@ -77,7 +77,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 			w := fetchingWorld()
 			w.OnChange = func(c plugin.Change) plugin.ChangeResult {
 				if c.Kind == plugin.ChangeUpgrade {
-					t.Errorf("%s is made though it was cancelled, want kind not %v", c, plugin.ChangeUpgrade)
+					t.Errorf("%s is made though it was cancelled, want no upgrade", c)
 				}
 				return plugin.FailedChange(errors.New("not here"))
 			}
@@ -88,7 +88,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 				}
 				actorstest.Advance(20 * time.Minute)
 				if got := journalCauses(w, plugin.EntryUpgrade, "a"); len(got) == 0 || !strings.Contains(got[0], "cancelled: ") {
-					t.Errorf("journal %q; want some entries, got[0] with \"cancelled: \"", got)
+					t.Errorf("journal %q, want \"cancelled: \" in the first entry", got)
 				}
 				if v := view(t, s, "a"); v.Version != "1.0" || v.Change != nil {
 					t.Errorf("%+v; want version \"1.0\", no change", v)
@@ -99,7 +99,7 @@ func TestFetchBesideThePlugin(t *testing.T) {
 }
 
 func TestInterruptedChange(t *testing.T) {
-	// switchingWorld has an update of "a" that is being switched from 2 min on
+	// switchingWorld returns a world with an update of "a" whose switch begins at 2 min
 	// and can be interrupted at any time.
 	switchingWorld := func() *actorstest.World {
 		w := fetchingWorld()
@@ -120,18 +120,18 @@ func TestInterruptedChange(t *testing.T) {
 			w.Set(func() { saved = w.Saved.Restarts["a"] })
 			actorstest.Advance(time.Second)
 			if len(w.Interrupts) == 0 || !saved.Stopped {
-				t.Errorf("accepted and not saved: %+v; want some interrupts, stopped", saved)
+				t.Errorf("saved when the stop was accepted: %+v, want stopped", saved)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 			if w.Running["a"] || w.CountCalls("--start", "a") != starts || !slices.Equal(w.Interrupts, []bool{true}) {
-				t.Errorf("runs %v, starts %d, interrupts %v; want not running of a, %v calls of --start of a, interrupts %v", w.Running["a"], w.CountCalls("--start", "a")-starts, w.Interrupts, starts, []bool{true})
+				t.Errorf("runs %v, starts %d, interrupts %v; want false, 0, one that leaves it stopped", w.Running["a"], w.CountCalls("--start", "a")-starts, w.Interrupts)
 			}
 			if r := w.Saved.Restarts["a"]; r.Requested != plugin.RequestNone || r.StopPending {
-				t.Errorf("saved %+v; want requested %v, not stop pending", r, plugin.RequestNone)
+				t.Errorf("saved %+v; want no request, no stop pending", r)
 			}
 		})
 	})
-	t.Run("UP-12 a restart is done when the old version is back", func(t *testing.T) {
+	t.Run("UP-12 a restart is made when the old version is back", func(t *testing.T) {
 		w := switchingWorld()
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
@@ -141,7 +141,7 @@ func TestInterruptedChange(t *testing.T) {
 			actorstest.Advance(time.Second)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n := w.CountCalls("--restart", "a"); n != 1 || !slices.Equal(w.Interrupts, []bool{false}) {
-				t.Errorf("%d restarts, interrupts %v; want 1, interrupts %v", n, w.Interrupts, []bool{false})
+				t.Errorf("%d restarts, interrupts %v; want 1, one that starts the old version", n, w.Interrupts)
 			}
 		})
 	})
@@ -164,15 +164,15 @@ func TestInterruptedChange(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			for _, v := range status(t, s).Plugins {
 				if v.Name == "a" {
-					t.Errorf("%+v, want name not \"a\"", v)
+					t.Errorf("%+v is in status, want it removed", v)
 				}
 			}
 			if n := w.CountCalls("--start", "a"); n != starts || !slices.Equal(w.Interrupts, []bool{true}) {
-				t.Errorf("%d starts, interrupts %v; want %v, interrupts %v", n-starts, w.Interrupts, starts, []bool{true})
+				t.Errorf("%d starts, interrupts %v; want 0, one that leaves it stopped", n-starts, w.Interrupts)
 			}
 		})
 	})
-	t.Run("UP-12 a stop that was accepted during a change holds over the end of the supervisor", func(t *testing.T) {
+	t.Run("UP-12 a stop that was accepted during a change is kept by the next process", func(t *testing.T) {
 		w := switchingWorld()
 		w.Saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, StopPending: true, Requested: plugin.RequestStop, Cause: "stopped by an operator"}
 		w.Running["a"] = true
@@ -182,19 +182,19 @@ func TestInterruptedChange(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			wantState(t, s, "a", plugin.StateStopped)
 			if w.Running["a"] || !slices.Equal(w.Interrupts, []bool{true}) {
-				t.Errorf("runs %v, interrupts %v; want not running of a, interrupts %v", w.Running["a"], w.Interrupts, []bool{true})
+				t.Errorf("runs %v, interrupts %v; want false, one that leaves it stopped", w.Running["a"], w.Interrupts)
 			}
 		})
 	})
 }
 
-// A change that is ready waits until the plugin's attempt has ended. Cancelled
-// in that time, it is not made, and the plugin is started after all.
+// A change that is ready waits until the plugin's attempt has ended. When it is
+// cancelled in that time, it is not made, and the plugin is started.
 func TestCancelledBeforeItBegan(t *testing.T) {
 	w := stoppedWorld("a")
 	w.VerbTime["a"], w.KillTime = time.Hour, 30*time.Second
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		actorstest.Advance(90 * time.Second) // its start runs
+		actorstest.Advance(90 * time.Second) // its --start runs
 		if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "2.0"}); err != nil {
 			t.Fatal(err)
 		}
@@ -216,8 +216,8 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 	})
 }
 
-func TestJudgedAfterTheChange(t *testing.T) {
-	t.Run("UP-13 an exit at the end of a change is answered when that is over", func(t *testing.T) {
+func TestExitDuringChange(t *testing.T) {
+	t.Run("UP-13 an exit at the end of a change is handled after the change", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		w.OnChange = func(c plugin.Change) plugin.ChangeResult {
@@ -227,7 +227,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			w.Lock()
 			outcome := w.AddProcesses(plugin.Outcome{Verb: plugin.VerbUpgrade}, "a")
 			w.Unlock()
-			w.Watched.ExitFollower(plugin.Exit{Name: "a", RunID: outcome.RunID, At: time.Now(), CauseKnown: true, Code: 9}) // before the answer is there
+			w.Watched.ExitFollower(plugin.Exit{Name: "a", RunID: outcome.RunID, At: time.Now(), CauseKnown: true, Code: 9}) // before the result of the change
 			w.Set(func() { w.Running["a"] = false })
 			return plugin.ChangeResult{Outcome: outcome, Plugin: p, Previous: "1.0", Status: plugin.StatusRunning}
 		}
@@ -238,12 +238,12 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			starts := w.CountCalls("--start", "a")
 			actorstest.Advance(5 * time.Second)
 			if n := w.CountCalls("--start", "a"); n != starts+1 {
-				t.Errorf("%d starts after its exit, want %v", n-starts, starts+1)
+				t.Errorf("%d starts after its exit, want 1", n-starts)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("UP-13 a failed proof is failed, reported so, and restarted", func(t *testing.T) {
+	t.Run("UP-13 a plugin that fails its health check after a change is reported failed, and restarted", func(t *testing.T) {
 		w := watchedWorld("a")
 		w.OnUpdateCheck = offering(0, offer("a", "2.0"))
 		w.OnChange = func(c plugin.Change) plugin.ChangeResult {
@@ -263,14 +263,14 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			w.Set(func() { w.StartWorks = func(string) bool { return false } })
 			actorstest.Advance(10 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateCrashLoop || v.IsHealthy() {
-				t.Errorf("%+v", v)
+				t.Errorf("%+v; want state crash loop, not healthy", v)
 			}
 			if got := actorstest.ReportTexts(w.TakeReports()); len(got) == 0 || got[0] != "a@2.0=failed" {
-				t.Errorf("reports %q; want some entries, got[0] = \"a@2.0=failed\"", got)
+				t.Errorf("reports %q, want a@2.0=failed first", got)
 			}
 		})
 	})
-	t.Run("UP-13 the status at the grant decides about a rollback", func(t *testing.T) {
+	t.Run("UP-13 the status at the start of a change decides about a rollback", func(t *testing.T) {
 		w := fetchingWorld()
 		cfg := updateConfig()
 		cfg.FirstRun.Scan = time.Minute
@@ -279,7 +279,7 @@ func TestJudgedAfterTheChange(t *testing.T) {
 			w.ExitPlugins(known(1), "a") // once, while the package is fetched
 			actorstest.Advance(10 * time.Minute)
 			if !slices.Equal(w.StatusesBefore, []plugin.Status{plugin.StatusRunning}) {
-				t.Errorf("granted with status %v, want statuses before %v", w.StatusesBefore, []plugin.Status{plugin.StatusRunning})
+				t.Errorf("status before the change %v, want running", w.StatusesBefore)
 			}
 		})
 	})

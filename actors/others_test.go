@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-21: an exit while another program works on the plugin.
-func TestExitBesideOthers(t *testing.T) {
+// EV-21: a plugin exits while another program works on it.
+func TestExitWhileOtherProgramWorks(t *testing.T) {
 	run := func(name string, do func(t *testing.T, s *System, w *actorstest.OtherPrograms)) {
 		t.Run("EV-21 "+name, func(t *testing.T) {
 			w := watchedWorld("a").WithOtherPrograms()
@@ -21,7 +21,7 @@ func TestExitBesideOthers(t *testing.T) {
 			inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
 				actorstest.Advance(3 * minute)
 				if at := w.CallTimes("--start", "a"); len(at) != 1 {
-					t.Fatalf("started at %v, want 1 entry", at)
+					t.Fatalf("started at %v, want once", at)
 				}
 				w.TakeReports()
 				do(t, s, w)
@@ -34,17 +34,17 @@ func TestExitBesideOthers(t *testing.T) {
 			t.Errorf("started again at %v, want %v", at[1:], want)
 		}
 	}
-	run("that program starts it again", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("the other program starts it again", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.WorkFor("a", 2*time.Second, func() { w.Running["a"] = true })
 		wantState(t, s, "a", plugin.StateRunning)
 		if v := view(t, s, "a"); v.Why != "found running, started by another program" {
-			t.Errorf("why %q, want why \"found running, started by another program\"", v.Why)
+			t.Errorf("why %q, want \"found running, started by another program\"", v.Why)
 		}
 		actorstest.Advance(20 * minute)
 		started(t, w)
 		wantReports(t, w.TakeReports()[:1], "a=running")
 	})
-	run("what it stopped is left to the next scan", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("a plugin that it stopped is restarted by the next scan", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.WorkFor("a", 2*time.Second, func() {})
 		if v := view(t, s, "a"); v.State != plugin.StateInstalled || !strings.Contains(v.Why, "while another program worked on it") {
 			t.Errorf("%+v; want state installed, why with \"while another program worked on it\"", v)
@@ -56,7 +56,7 @@ func TestExitBesideOthers(t *testing.T) {
 		started(t, w, 11*minute+5*time.Second)
 		wantState(t, s, "a", plugin.StateRunning)
 	})
-	run("a scan soon after leaves it the time to start it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("a scan soon after does not start it: the other program may still do so", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		actorstest.Advance(8*minute - time.Second) // a scan at 11 min
 		w.WorkFor("a", 500*time.Millisecond, func() {})
 		actorstest.Advance(3 * time.Second)
@@ -65,8 +65,8 @@ func TestExitBesideOthers(t *testing.T) {
 		started(t, w)
 		wantState(t, s, "a", plugin.StateRunning)
 	})
-	run("a scan finds it down while that program works on it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
-		w.Set(func() { w.Works["a"], w.Running["a"] = true, false }) // no event tells
+	run("a scan finds it stopped while the other program works on it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.Set(func() { w.Works["a"], w.Running["a"] = true, false }) // without an event
 		actorstest.Advance(8*minute + 3*time.Second)                 // a scan at 11 min
 		started(t, w)
 		actorstest.Advance(3 * time.Second)
@@ -77,7 +77,7 @@ func TestExitBesideOthers(t *testing.T) {
 		w.ExitPlugins(known(3), "a")
 		started(t, w, 3*minute)
 	})
-	run("an operator starts what was left", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("an operator starts it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.WorkFor("a", time.Second, func() {})
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestExitBesideOthers(t *testing.T) {
 		synctest.Wait()
 		wantState(t, s, "a", plugin.StateRunning)
 	})
-	run("and forces what waits for that program", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("an operator forces a start that waits for the other program", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.Set(func() { w.VerbTime["a"] = time.Hour })
 		w.WorkFor("a", time.Second, func() {})
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
@@ -99,13 +99,13 @@ func TestExitBesideOthers(t *testing.T) {
 		actorstest.Advance(minute)
 		wantState(t, s, "a", plugin.StateRunning)
 		if w.ForcedStarts != 1 {
-			t.Errorf("forced %d times, want forced starts 1", w.ForcedStarts)
+			t.Errorf("forced %d times, want 1", w.ForcedStarts)
 		}
 	})
 }
 
-// EV-21: what exited while the supervisor was away and another program works on it.
-func TestExitMissedBesideOthers(t *testing.T) {
+// EV-21: a plugin exited while no supervisor ran, and another program works on it.
+func TestMissedExitWhileOtherProgramWorks(t *testing.T) {
 	for works, starts := range map[bool]int{false: 1, true: 0} {
 		w := watchedWorld("a").WithOtherPrograms()
 		w.Works["a"] = works
@@ -115,13 +115,13 @@ func TestExitMissedBesideOthers(t *testing.T) {
 		inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(30 * time.Second)
 			if at := w.CallTimes("--start", "a"); len(at) != starts {
-				t.Errorf("EV-21 another program works on it: %t, started at %v, want %v entries", works, at, starts)
+				t.Errorf("EV-21 another program works on it: %t, started at %v, want %d starts", works, at, starts)
 			}
 		})
 	}
 }
 
-// EV-22: what other programs change of the plugin database.
+// EV-22: another program changes the plugin database.
 func TestRecordsChanged(t *testing.T) {
 	run := func(name string, do func(t *testing.T, s *System, w *actorstest.OtherPrograms)) {
 		t.Run("EV-22 "+name, func(t *testing.T) {
@@ -138,20 +138,20 @@ func TestRecordsChanged(t *testing.T) {
 	known := func(t *testing.T, s *System, name string) bool {
 		return slices.ContainsFunc(status(t, s).Plugins, func(v plugin.View) bool { return v.Name == name })
 	}
-	run("a removal is seen within 1 s, and REMOVED is the last report", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("a removal is noticed within 1 s, and REMOVED is the last report", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.WorkFor("a", time.Second, func() { w.DeletePlugin("a") })
 		w.RecordFollower()
 		actorstest.Advance(time.Second)
 		if known(t, s, "a") {
-			t.Error("it is still in status")
+			t.Error("the plugin is still in status, want it removed")
 		}
 		actorstest.Advance(time.Hour)
 		if at := w.CallTimes("--start", "a"); len(at) != 1 {
-			t.Errorf("started at %v, want 1 entry", at)
+			t.Errorf("started at %v, want once", at)
 		}
 		wantReports(t, w.TakeReports(), "a=removed")
 	})
-	run("what is pending of it becomes REMOVED", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("a pending report of it becomes REMOVED", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.Set(func() {
 			w.OnReport = func(int) (plugin.Answer, error) { return plugin.Answer{}, &plugin.HTTPError{Code: 503} }
 		})
@@ -165,19 +165,19 @@ func TestRecordsChanged(t *testing.T) {
 			t.Errorf("reports %q; want 1 entry, status removed", actorstest.ReportTexts(reports))
 		}
 		if known(t, s, "a") {
-			t.Error("a plugin that was removed in its crash loop is still in status")
+			t.Error("a plugin that was removed in its crash loop is still in status, want it removed")
 		}
 	})
-	run("an attempt that finds it removed is its end", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("it is forgotten when an attempt finds it removed", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.Set(func() { w.NotInstalled = map[string]bool{"a": true} })
 		w.ExitPlugins(plugin.Exit{}, "a")
 		actorstest.Advance(time.Second)
 		if known(t, s, "a") {
-			t.Error("it is still in status")
+			t.Error("the plugin is still in status, want it removed")
 		}
 		wantReports(t, w.TakeReports(), "a=removed")
 	})
-	run("an installation is seen, and left to the program that makes it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("an installation is noticed, and the program that makes it starts the plugin", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		w.ChangeRecords(func() { w.Plugins = append(w.Plugins, actorstest.Persist(3, "c")); w.Works["c"] = true })
 		actorstest.Advance(time.Second)
 		wantState(t, s, "c", plugin.StateInstalled)
@@ -196,10 +196,10 @@ func TestRecordsChanged(t *testing.T) {
 		w.Set(func() { w.ListErr = nil })
 		actorstest.Advance(10 * time.Second)
 		if known(t, s, "a") {
-			t.Error("it is still in status")
+			t.Error("the plugin is still in status, want it removed")
 		}
 	})
-	run("many changes are few lists", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+	run("many changes make few lists", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
 		before := w.ListCount
 		for range 100 {
 			w.RecordFollower()

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scanResults is what the Scanner said of one order.
+// scanResults holds the answers of the Scanner to one order.
 type scanResults struct {
 	names     []string        // of the plugins that answered, sorted
 	slowAt    []time.Duration // of each ScanProgressed that was slow
@@ -21,7 +21,7 @@ type scanResults struct {
 	endedAt   time.Duration
 }
 
-// resultsOf sums up what was recorded, by the order's Gen.
+// resultsOf returns the results of each order, by its Gen.
 func resultsOf(all []actorstest.Received) map[uint64]scanResults {
 	by := map[uint64]scanResults{}
 	for _, s := range all {
@@ -51,7 +51,8 @@ func (r scanResults) add(probes []plugin.Probe) scanResults {
 	return r
 }
 
-// hungWorld has a plugin whose `--status` takes its whole hour.
+// hungWorld returns a world with a plugin whose `--status` takes its whole timeout of an
+// hour.
 func hungWorld(names ...string) *actorstest.World {
 	w := actorstest.NewWorld()
 	for i, name := range append(names, "hung") {
@@ -75,11 +76,11 @@ func TestScanner(t *testing.T) {
 				t.Errorf("the second order: %+v; want completed, ended at %v, names %q", r, 5*time.Second, []string{"b"})
 			}
 			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanPatience}) {
-				t.Errorf("the first order: %+v; want no completed, names %q, slow at %v", r, []string{"a", "b"}, []time.Duration{scanPatience})
+				t.Errorf("the first order: %+v; want not completed, names %q, slow at %v", r, []string{"a", "b"}, []time.Duration{scanPatience})
 			}
 			actorstest.Advance(time.Hour)
 			if r := resultsOf(parent.Take())[1]; r.completed == nil || !slices.Equal(r.names, []string{"hung"}) {
-				t.Errorf("the first order ended with %+v; want completed, names %q", r, []string{"hung"})
+				t.Errorf("the end of the first order: %+v; want completed, names %q", r, []string{"hung"})
 			}
 		})
 	})
@@ -95,10 +96,10 @@ func TestScanner(t *testing.T) {
 				t.Errorf("the second scan: %+v; want completed, names %q, 2 plugins", r, []string{"a"})
 			}
 			if r := got[3]; r.completed == nil || len(r.names) != 0 {
-				t.Errorf("the order of the hung one alone: %+v; want completed, no names", r)
+				t.Errorf("the order of the hung plugin alone: %+v; want completed, no names", r)
 			}
 			if n := w.CountCalls("--status", "hung"); n != 1 {
-				t.Errorf("%d probes of the hung one, want 1", n)
+				t.Errorf("%d probes of the hung plugin, want 1", n)
 			}
 			actorstest.Advance(2 * time.Hour)
 			w.Set(func() { delete(w.ProbeTime, "hung") })
@@ -125,11 +126,11 @@ func TestScannerSlow(t *testing.T) {
 				t.Errorf("slow at %v, want %v", r.slowAt, want)
 			}
 			if len(r.progress) < 3 || r.progress[0] != scanPatience || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
-				t.Errorf("progress %+v; want at least 3 progress, r.progress[0] = %v, names %q", r, scanPatience, []string{"a", "b", "c", "d"})
+				t.Errorf("progress %+v; want at least 3 times, the first %v, names %q", r, scanPatience, []string{"a", "b", "c", "d"})
 			}
 		})
 	})
-	t.Run("TM-01 once slow, it stays slow", func(t *testing.T) {
+	t.Run("TM-01 a scan that was slow stays slow", func(t *testing.T) {
 		w := hungWorld("a")
 		w.ProbeTime["a"] = 19 * time.Second
 		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -144,7 +145,7 @@ func TestScannerSlow(t *testing.T) {
 }
 
 func TestScannerResults(t *testing.T) {
-	t.Run("results of single probes are handed over at once", func(t *testing.T) {
+	t.Run("results of single probes are sent at once", func(t *testing.T) {
 		w := hungWorld("a", "b", "c")
 		w.ProbeTime["b"] = 700 * time.Millisecond
 		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -160,7 +161,7 @@ func TestScannerResults(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-02 SC-07 no list, no target", func(t *testing.T) {
+	t.Run("SC-02 SC-07 nothing is probed without a list", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Once(1, "o"))
 		w.ListErr = errors.New("locked")
 		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -180,7 +181,7 @@ func TestScannerResults(t *testing.T) {
 	})
 }
 
-func TestScannerEnds(t *testing.T) {
+func TestScannerFails(t *testing.T) {
 	t.Run("a panic in the manager ends that order only", func(t *testing.T) {
 		w := hungWorld("a", "b")
 		withWorker(t, newScanner(panicsOn{w, "b"}, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -191,19 +192,19 @@ func TestScannerEnds(t *testing.T) {
 				t.Errorf("the order that panicked: %+v; want completed, an error, listed", r)
 			}
 			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a"}) {
-				t.Errorf("the other: %+v; want no completed, names %q", r, []string{"a"})
+				t.Errorf("the other order: %+v; want not completed, names %q", r, []string{"a"})
 			}
 			actorstest.Advance(time.Hour)
 			if r := resultsOf(parent.Take())[1]; r.completed == nil || r.completed.Err != nil || !slices.Equal(r.names, []string{"hung"}) {
-				t.Errorf("the other ended with %+v; want completed, no error, names %q", r, []string{"hung"})
+				t.Errorf("the end of the other order: %+v; want completed, no error, names %q", r, []string{"hung"})
 			}
-			order(messages.Scan{Gen: 3, Only: []string{"b"}}) // it is not taken for one that is still probed
+			order(messages.Scan{Gen: 3, Only: []string{"b"}}) // b does not count as still being probed
 			if r := resultsOf(parent.Take())[3]; r.completed == nil || r.completed.Err == nil {
-				t.Errorf("the next one: %+v; want completed, an error", r)
+				t.Errorf("the next order: %+v; want completed, an error", r)
 			}
 		})
 	})
-	t.Run("stopped, it cancels the probes of all orders", func(t *testing.T) {
+	t.Run("a stopped Scanner cancels the probes of all orders", func(t *testing.T) {
 		w := hungWorld("a", "slow")
 		w.ProbeTime["slow"] = 50 * time.Second
 		withWorker(t, newScanner(w, nil, w), func(t *testing.T, _ *actorstest.Probe, order func(any)) {
@@ -214,7 +215,7 @@ func TestScannerEnds(t *testing.T) {
 			t.Errorf("cancelled %v, want %q", got, []string{"hung", "slow"})
 		}
 	})
-	t.Run("a crash loses all orders, and the next ones are carried out", func(t *testing.T) {
+	t.Run("a crash loses all orders, and the next ones are executed", func(t *testing.T) {
 		w := hungWorld("a")
 		clock := &crashing{World: w}
 		withWorker(t, newScanner(w, nil, clock), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -227,10 +228,10 @@ func TestScannerEnds(t *testing.T) {
 			actorstest.Advance(2 * time.Hour)
 			got := resultsOf(parent.Take())
 			if len(got) != 1 {
-				t.Errorf("lost orders answered: %+v, want 1 entry", got)
+				t.Errorf("answers to %+v, want to the last order only", got)
 			}
 			if r := got[3]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) {
-				t.Errorf("the next: %+v; want completed, names %q", r, []string{"a"})
+				t.Errorf("the next order: %+v; want completed, names %q", r, []string{"a"})
 			}
 			if n := w.CountCalls("cancelled --status", "hung"); n != 1 {
 				t.Errorf("%d probes cancelled, want 1", n)

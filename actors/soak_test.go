@@ -12,9 +12,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// TestYear lives a virtual year with 20 plugins, two of them flapping, and
-// prints what each quarter cost. Nothing may pile up. Under the race detector
-// the quarters are of two weeks.
+// TestYear runs for a virtual year with 20 plugins, two of them flapping, and prints
+// the cost of each quarter. Nothing may accumulate. With the race detector a quarter
+// is two weeks.
 func TestYear(t *testing.T) {
 	var names []string
 	w := actorstest.NewWorld()
@@ -52,7 +52,7 @@ func TestYear(t *testing.T) {
 			runtime.ReadMemStats(&m)
 			heap = append(heap, m.HeapAlloc/1024)
 			got := status(t, s)
-			t.Logf("quarter %d: %d scans, %d pulls (%d told nothing new), %d restarts, %d reports, %d actors, heap %d KiB",
+			t.Logf("quarter %d: %d scans, %d pulls (%d without news), %d restarts, %d reports, %d actors, heap %d KiB",
 				quarter+1, got.Counters.Scans, got.Counters.Pulls, got.Counters.ReportsSuppressed, got.Counters.Restarts, got.Counters.ReportsDelivered,
 				len(actorstest.Alive(s.actors)), heap[quarter])
 		}
@@ -63,31 +63,31 @@ func TestYear(t *testing.T) {
 	})
 	t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
 	if heap[3] > heap[0]*3/2+1024 {
-		t.Errorf("the heap grew from %d to %d KiB, want heap[3] at most %v", heap[0], heap[3], heap[0]*3/2+1024)
+		t.Errorf("the heap grew from %d to %d KiB, want at most %d", heap[0], heap[3], heap[0]*3/2+1024)
 	}
 	if len(w.Violations) > 0 {
-		t.Errorf("touched twice: %v, want no violations", w.Violations)
+		t.Errorf("violations %v, want none", w.Violations)
 	}
 }
 
-// TestChaos lets everything go wrong at random, over the supervisor's own
-// restarts too, and then checks what must hold whatever happened: no plugin
-// was ever touched twice at once or started while it ran, and once the trouble
-// is over all run and the control plane knows it.
+// TestChaos makes things fail at random, also over restarts of the supervisor. Then it
+// checks what must always hold: no two verbs of a plugin ran at once, no plugin was
+// started while it ran, and in the end all run and the control plane knows it.
 func TestChaos(t *testing.T) {
 	for seed := range uint64(12) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { chaos(t, rand.New(rand.NewPCG(seed, 99))) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { runChaos(t, rand.New(rand.NewPCG(seed, 99))) })
 	}
 }
 
-func chaos(t *testing.T, r *rand.Rand) {
+// runChaos runs one case of TestChaos.
+func runChaos(t *testing.T, r *rand.Rand) {
 	names := []string{"a", "b", "c", "d", "e", "f"}
 	w := actorstest.NewWorld(actorstest.Once(10, "o"))
 	for i, name := range names {
 		w.Plugins = append(w.Plugins, actorstest.Persist(uint64(i+1), name))
 	}
-	told := map[string]plugin.Status{}
-	luck := rand.New(rand.NewPCG(r.Uint64(), 7)) // of the world, used under its lock
+	reported := map[string]plugin.Status{}
+	luck := rand.New(rand.NewPCG(r.Uint64(), 7)) // for the world, used under its lock
 	var broken bool
 	w.OnReport = func(int) (plugin.Answer, error) {
 		w.Lock()
@@ -96,7 +96,7 @@ func chaos(t *testing.T, r *rand.Rand) {
 			return plugin.Answer{}, [...]error{errAway, &plugin.HTTPError{Code: 403}, &plugin.HTTPError{Code: 503, RetryAfter: time.Minute}}[luck.IntN(3)]
 		}
 		for _, e := range w.Reports[len(w.Reports)-1].Entries {
-			told[e.Name] = e.Status
+			reported[e.Name] = e.Status
 		}
 		mode := plugin.ReportMode(luck.IntN(2))
 		return plugin.Answer{ReportMode: &mode, RefreshInterval: time.Duration(luck.IntN(90)) * time.Second}, nil
@@ -113,7 +113,7 @@ func chaos(t *testing.T, r *rand.Rand) {
 	w.Latency = time.Second
 	cfg := DefaultConfig()
 	cfg.Intervals.Update = 10 * time.Minute
-	for range 4 { // lives of the supervisor
+	for range 4 { // processes of the supervisor
 		synctest.Test(t, func(t *testing.T) {
 			s, err := Start(cfg, w.Saved, worldPorts(w))
 			if err != nil {
@@ -143,7 +143,7 @@ func chaos(t *testing.T, r *rand.Rand) {
 				actorstest.Advance(time.Duration(r.IntN(600)) * time.Second)
 			}
 			drainAll(t, s)
-			w.Set(func() { clear(w.Busy) }) // what was cut off by the end
+			w.Set(func() { clear(w.Busy) }) // verbs that the end of the process cut off
 		})
 	}
 	w.Set(func() {
@@ -168,19 +168,19 @@ func chaos(t *testing.T, r *rand.Rand) {
 		}
 		for _, name := range names {
 			wantState(t, s, name, plugin.StateRunning)
-			if !w.Running[name] || told[name] != plugin.StatusRunning {
-				t.Errorf("%s runs %v, the control plane was told %v; want w.Running[name], told[name] = running", name, w.Running[name], told[name])
+			if !w.Running[name] || reported[name] != plugin.StatusRunning {
+				t.Errorf("%s runs %v, reported as %v; want true, running", name, w.Running[name], reported[name])
 			}
 		}
-		if told["o"] != plugin.StatusInstalled {
-			t.Errorf("the control plane was told %v of o, want told of o installed", told["o"])
+		if reported["o"] != plugin.StatusInstalled {
+			t.Errorf("o was reported as %v, want installed", reported["o"])
 		}
 		if got := status(t, s).Reports; got.Pending != 0 || len(w.Saved.Pending) != 0 {
-			t.Errorf("still owed: %+v %v; want pending 0, no pending", got, w.Saved.Pending)
+			t.Errorf("reports %+v, saved as pending %v; want none pending", got, w.Saved.Pending)
 		}
 		drainAll(t, s)
 	})
 	if len(w.Violations) > 0 {
-		t.Errorf("touched twice: %v, want no violations", w.Violations)
+		t.Errorf("violations %v, want none", w.Violations)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scanningWorld has a scan under way from 1 min on that ends at 11 min, with
-// the list that it read at its beginning.
+// scanningWorld returns a world in which a scan runs from 1 min to 11 min, with the list
+// that it read at its start.
 func scanningWorld(names ...string) *actorstest.World {
 	w := actorstest.NewWorld()
 	for i, name := range names {
@@ -51,11 +51,11 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 			actorstest.Advance(14 * time.Minute)
 			for _, v := range status(t, s).Plugins {
 				if v.Name == "a" {
-					t.Errorf("it is back: %+v, want name not \"a\"", v)
+					t.Errorf("the removed plugin is in status: %+v, want it removed", v)
 				}
 			}
 			if n := w.CountCalls("--start", "a"); n != 0 {
-				t.Errorf("%d starts of what was removed, want 0", n)
+				t.Errorf("%d starts of the removed plugin, want 0", n)
 			}
 			var last string
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
@@ -64,11 +64,11 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 				}
 			}
 			if last != "a=removed" {
-				t.Errorf("last report of it %q, want \"a=removed\"", last)
+				t.Errorf("last report of the plugin %q, want \"a=removed\"", last)
 			}
 		})
 	})
-	t.Run("EV-26 nor does the list of a pull that was under way", func(t *testing.T) {
+	t.Run("EV-26 a late list of a pull does not bring a removed plugin back", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
 			p := actorstest.Persist(1, "a")
@@ -88,7 +88,7 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 			actorstest.Advance(8 * time.Minute)
 			for _, v := range status(t, s).Plugins {
 				if v.Name == "a" {
-					t.Errorf("it is back: %+v, want name not \"a\"", v)
+					t.Errorf("the removed plugin is in status: %+v, want it removed", v)
 				}
 			}
 		})
@@ -96,7 +96,7 @@ func TestStaleListOfRemovedPlugin(t *testing.T) {
 }
 
 func TestStaleAnswers(t *testing.T) {
-	t.Run("EV-26 a heartbeat of another version says nothing", func(t *testing.T) {
+	t.Run("EV-26 a heartbeat of another version does not count", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, withoutPulls(), func(t *testing.T, s *System) {
 			actorstest.Advance(3 * time.Minute)
@@ -121,7 +121,7 @@ func TestStaleAnswers(t *testing.T) {
 			}
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
 				if strings.Contains(r, "a=") {
-					t.Errorf("reported %q, want text without \"a=\"", r)
+					t.Errorf("reported %q, want no text with \"a=\"", r)
 				}
 			}
 		})
@@ -142,11 +142,11 @@ func TestStaleAnswers(t *testing.T) {
 			wantState(t, s, "new", plugin.StateRunning)
 			w.ExitPlugins(known(1), "new")
 			if n := w.CountCalls("--start", "new"); n != 1 {
-				t.Errorf("its exit was answered by %d starts, want 1", n)
+				t.Errorf("%d starts after its exit, want 1", n)
 			}
 		})
 	})
-	t.Run("EV-26 a --status that was asked before an exit does not say running after it", func(t *testing.T) {
+	t.Run("EV-26 a --status that began before an exit does not count after it", func(t *testing.T) {
 		w := watchedWorld("a", "b")
 		cfg := withoutPulls()
 		cfg.Restart.BackoffInitial = 10 * time.Minute
@@ -157,10 +157,10 @@ func TestStaleAnswers(t *testing.T) {
 				w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning}
 				w.StartWorks = func(string) bool { return false }
 			})
-			actorstest.Advance(11*time.Minute + time.Second) // the second scan asks
+			actorstest.Advance(11*time.Minute + time.Second) // the second scan runs --status
 			w.ExitPlugins(known(1), "a")
 			w.Set(func() { w.Statuses = nil; w.ProbeTime["a"] = 0 })
-			actorstest.Advance(30 * time.Second) // and is answered
+			actorstest.Advance(30 * time.Second) // and it answers
 			if v := view(t, s, "a"); v.State == plugin.StateRunning {
 				t.Errorf("%+v, want state not running", v)
 			}
@@ -168,32 +168,32 @@ func TestStaleAnswers(t *testing.T) {
 	})
 }
 
-// What is pending of a plugin that is gone, and the end of its attempt.
+// Pending reports and the attempt of a plugin that was removed.
 func TestReportsOfRemovedPlugins(t *testing.T) {
-	t.Run("EV-26 the end of an attempt is not reported of a plugin that is gone", func(t *testing.T) {
+	t.Run("EV-26 the end of an attempt is not reported for a removed plugin", func(t *testing.T) {
 		w := stoppedWorld("a", "b")
 		w.VerbTime["a"], w.KillTime = 5*time.Minute, 3*time.Second
 		cfg := testConfig()
 		cfg.FirstRun.Inventory = 2 * time.Minute
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			actorstest.Advance(90 * time.Second) // its start runs
+			actorstest.Advance(90 * time.Second) // its --start runs
 			w.TakeReports()
 			w.Set(func() { w.Plugins = w.Plugins[1:] })
 			actorstest.Advance(30 * time.Minute)
 			for _, r := range actorstest.ReportTexts(w.TakeReports()) {
 				if strings.Contains(r, "a=") {
-					t.Errorf("reported %q, want text without \"a=\"", r)
+					t.Errorf("reported %q, want no text with \"a=\"", r)
 				}
 			}
 			if r, ok := w.Saved.Restarts["a"]; ok {
-				t.Errorf("its memory is saved again: %+v", r)
+				t.Errorf("saved again: %+v, want nothing about the removed plugin", r)
 			}
 			if n := w.CountCalls("cancelled --start", "a"); n != 1 {
 				t.Errorf("its start was cancelled %d times, want 1", n)
 			}
 		})
 	})
-	t.Run("SC-17 what was pending of it in an outage becomes REMOVED", func(t *testing.T) {
+	t.Run("SC-17 a pending report of it becomes REMOVED in an outage", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.OnReport = failing(1<<30, errAway)
 		cfg := testConfig()
@@ -207,17 +207,17 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 			actorstest.Advance(10 * time.Minute)
 			got := actorstest.ReportTexts(w.TakeReports())
 			if len(got) == 0 || !strings.Contains(got[len(got)-1]+got[0], "a=removed") || slices.ContainsFunc(got, func(r string) bool { return strings.Contains(r, "a=running") }) {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q; want a=removed first or last, never a=running", got)
 			}
 		})
 	})
-	t.Run("the memory of a plugin that is gone does not come back with a new one of its name", func(t *testing.T) {
+	t.Run("a new plugin does not get the saved state of a removed one of its name", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "b"))
 		w.Saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, Cause: "stopped by an operator", Failures: 5}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(5 * time.Minute)
 			if r, ok := w.Saved.Restarts["a"]; ok {
-				t.Errorf("still remembered: %+v", r)
+				t.Errorf("saved: %+v, want nothing about the removed plugin", r)
 			}
 			w.Set(func() { w.Plugins = append(w.Plugins, actorstest.Persist(2, "a")) })
 			actorstest.Advance(20 * time.Minute)
@@ -227,7 +227,7 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a plugin that goes takes its timers and its memory along", func(t *testing.T) {
+	t.Run("the timers and the saved state of a removed plugin are deleted", func(t *testing.T) {
 		w := stoppedWorld("a")
 		w.OnReport = func(int) (plugin.Answer, error) { return plugin.Answer{RefreshInterval: 5 * time.Minute}, nil }
 		cfg := testConfig()
@@ -235,14 +235,14 @@ func TestReportsOfRemovedPlugins(t *testing.T) {
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
 			actorstest.Advance(80 * time.Second) // started
 			w.Set(func() { w.Plugins = nil })
-			actorstest.Advance(20 * time.Second) // the inventory finds it gone
+			actorstest.Advance(20 * time.Second) // the inventory finds it removed
 			n := w.CountCalls("--status", "a")
 			actorstest.Advance(10 * time.Minute)
 			if more := w.CountCalls("--status", "a"); more != n {
-				t.Errorf("asked %d times after it was gone, want %v", more-n, n)
+				t.Errorf("--status ran %d times after the removal, want 0", more-n)
 			}
 			if r, ok := w.Saved.Restarts["a"]; ok {
-				t.Errorf("still remembered: %+v", r)
+				t.Errorf("saved: %+v, want nothing about the removed plugin", r)
 			}
 		})
 	})

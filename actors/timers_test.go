@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scansAt is when the scans of a run happened, told by the probes of one plugin.
+// scansAt returns when scans ran, by the probes of one plugin.
 func scansAt(w *actorstest.World, name string) []time.Duration { return w.CallTimes("--status", name) }
 
 func TestTimersOfWorkUnderWay(t *testing.T) {
@@ -33,12 +33,12 @@ func TestTimersOfWorkUnderWay(t *testing.T) {
 				t.Errorf("%d probes, want 1", n)
 			}
 			actorstest.Advance(2 * time.Minute)
-			if n := w.CountCalls("--status", "a"); n != 2 { // an interval after the report at 41 min was answered
+			if n := w.CountCalls("--status", "a"); n != 2 { // an interval after the answer to the report of 41 min
 				t.Errorf("%d probes, want 2", n)
 			}
 		})
 	})
-	t.Run("TM-01 a hung --status holds up neither the next scans nor other plugins", func(t *testing.T) {
+	t.Run("TM-01 a hung --status delays neither the next scans nor other plugins", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.Plugins[0].Timeout = time.Hour
 		w.ProbeTime["a"] = time.Hour
@@ -79,7 +79,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SC-22 a pull interval told in a scan's answer is applied at once", func(t *testing.T) {
+	t.Run("SC-22 a pull interval in the answer to a scan is applied at once", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.LastHeartbeat["a"] = actorstest.Epoch.Add(100 * time.Hour)
 		w.OnReport = func(n int) (plugin.Answer, error) {
@@ -97,7 +97,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("TM-02 the answer to a restart's report stores, but never pushes later", func(t *testing.T) {
+	t.Run("TM-02 the answer to the report of a restart sets the interval, and never moves a timer later", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.Running["a"] = false
 		w.VerbTime["a"] = 2 * time.Minute
@@ -110,7 +110,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("TM-03 failures and early returns keep the beat", func(t *testing.T) {
+	t.Run("TM-03 failures and early returns keep the interval", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = failing(1000, errAway)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
@@ -121,7 +121,7 @@ func TestTimersFollowAnswers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("TM-04 intervals out of bounds are clamped, and never kill the timer", func(t *testing.T) {
+	t.Run("TM-04 intervals out of bounds are clamped, and the timer continues", func(t *testing.T) {
 		for said, want := range map[time.Duration]time.Duration{
 			-1: 15 * minute, 0: 15 * minute, 1: 10 * time.Second, 1<<63 - 1: 7 * 24 * time.Hour,
 		} {
@@ -131,15 +131,15 @@ func TestTimersFollowAnswers(t *testing.T) {
 				actorstest.Advance(2 * time.Minute)
 				got := status(t, s).Timers[0]
 				if got.Interval != want || got.Due.After(time.Now().Add(want)) {
-					t.Errorf("said %v: %+v; want interval %v, due not after %v", said, got, want, time.Now().Add(want))
+					t.Errorf("interval %v of the server: %+v; want interval %v, due not after %v", said, got, want, time.Now().Add(want))
 				}
 			})
 		}
 	})
 }
 
-func TestTimersOverLife(t *testing.T) {
-	t.Run("TM-05 nothing happens at second 0, first runs are spread", func(t *testing.T) {
+func TestTimersOfProcess(t *testing.T) {
+	t.Run("TM-05 nothing runs at second 0, first runs are spread", func(t *testing.T) {
 		var updates []time.Duration
 		for seed := range uint64(40) {
 			synctest.Test(t, func(t *testing.T) {
@@ -162,14 +162,14 @@ func TestTimersOverLife(t *testing.T) {
 		}
 		slices.Sort(updates)
 		if len(slices.Compact(updates)) < 40 || updates[0] == 0 || updates[39]-updates[0] < 45*time.Second {
-			t.Errorf("first update checks are not spread: %v; want at least 40 compact, updates[0] not 0, at least %v", updates, 45*time.Second)
+			t.Errorf("first update checks are not spread: %v; want 40 different times, not 0, spread over 45s or more", updates)
 		}
 	})
-	t.Run("TM-07 a suspended host makes up for one run at most", func(t *testing.T) {
+	t.Run("TM-07 after a suspend, at most one missed run is made", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
-			w.Set(func() { w.WallOffset = 5 * time.Hour }) // the wall clock went on while timers stood still
+			w.Set(func() { w.WallOffset = 5 * time.Hour }) // the wall clock continued while timers stood still
 			s.ClockStepped()
 			actorstest.Advance(10 * time.Minute)
 			want := []time.Duration{minute, 2 * minute}
@@ -178,7 +178,7 @@ func TestTimersOverLife(t *testing.T) {
 			}
 		})
 	})
-	t.Run("TM-07 the clock set back: scans go on within one interval", func(t *testing.T) {
+	t.Run("TM-07 the clock set back: the next scan is within one interval", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(2 * time.Minute)
@@ -190,7 +190,7 @@ func TestTimersOverLife(t *testing.T) {
 				t.Errorf("scans at %v, want %v", got, want)
 			}
 			if last := status(t, s).Reports.LastCheck; last.After(w.Now()) {
-				t.Errorf("last check %v lies in the future, want last not after %v", last, w.Now())
+				t.Errorf("last check %v, want not after %v", last, w.Now())
 			}
 		})
 	})
@@ -211,11 +211,11 @@ func TestTimersOverLife(t *testing.T) {
 			w.Set(func() { w.Calls = nil })
 			actorstest.Advance(48 * time.Hour)
 			if w.CountCalls("--status", "")+w.CountCalls("--start", "")+len(w.TakeReports())+len(w.UpdateCheckTimes()) != 0 {
-				t.Errorf("after the shutdown: %v, want 0", w.Calls)
+				t.Errorf("after the shutdown: calls %v, want none", w.Calls)
 			}
 		})
 	})
-	t.Run("intervals the control plane set hold over a restart", func(t *testing.T) {
+	t.Run("intervals that the control plane set are kept over a restart", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnReport = intervals(time.Hour, 0)
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) { actorstest.Advance(2 * time.Minute) })

@@ -15,16 +15,18 @@ import (
 	"pluginsupervisor/plugin"
 )
 
+// testUpgrader returns an Upgrader with a manager, and a world as its control plane.
 func testUpgrader(m Manager, w *actorstest.World, clock Clock, h plugin.UpdateHandler) *actor.Props {
 	return newUpgrader(m, w, h, clock, rand.New(rand.NewPCG(1, 1)))
 }
 
+// changeTo returns a change of a plugin to 2.0.
 func changeTo(id uint64, name string) plugin.Change {
 	return plugin.Change{ID: id, Name: name, Version: "2.0"}
 }
 
 func TestUpdateCheck(t *testing.T) {
-	t.Run("UP-01 UP-02 only upgradable plugins are asked for; none, or an error: no HTTP", func(t *testing.T) {
+	t.Run("UP-01 UP-02 only upgradable plugins are in the request; no request without any, or after an error", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Once(1, "o"))
 		withWorker(t, testUpgrader(w, w, w, nil), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.CheckUpdates{Gen: 1})
@@ -49,14 +51,14 @@ func TestUpdateCheck(t *testing.T) {
 			actorstest.Advance(time.Minute)
 			at := w.UpdateCheckTimes()
 			if len(at) != 3 || at[2].Sub(at[0]) < 4*time.Second || at[2].Sub(at[0]) > 8*time.Second {
-				t.Errorf("checks at %v; want 3 entries, sub at least %v, sub at most %v", at, 4*time.Second, 8*time.Second)
+				t.Errorf("checks at %v; want 3, the last from %v to %v after the first", at, 4*time.Second, 8*time.Second)
 			}
 			if got := actorstest.Messages[messages.UpdatesOffered](parent.Take()); len(got) != 1 || !errors.Is(got[0].Err, errAway) {
 				t.Errorf("offered %+v; want 1 entry, error %v", got, errAway)
 			}
 		})
 	})
-	t.Run("UP-05 the update handler is asked about one change after the other", func(t *testing.T) {
+	t.Run("UP-05 the update handler is called for one change after the other", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		w.OnUpdateCheck = func(int) (plugin.Updates, error) {
 			return plugin.Updates{Changes: []plugin.Change{changeTo(0, "a"), changeTo(0, "b"), changeTo(0, "c")}}, nil
@@ -74,7 +76,7 @@ func TestUpdateCheck(t *testing.T) {
 			order(messages.CheckUpdates{Gen: 1})
 			actorstest.Advance(time.Minute)
 			if want := []string{"1s a 1.0→2.0", "2s b →2.0", "3s c →2.0"}; !slices.Equal(asked, want) {
-				t.Errorf("asked %v, want %v", asked, want)
+				t.Errorf("handler called for %v, want %v", asked, want)
 			}
 			got := actorstest.Messages[messages.UpdatesOffered](parent.Take())
 			if len(got) != 1 || got[0].Err != nil || len(got[0].Updates.Changes) != 3 || !slices.Equal(got[0].Handled, []plugin.Change{changeTo(0, "c")}) {
@@ -85,7 +87,7 @@ func TestUpdateCheck(t *testing.T) {
 }
 
 func TestFetches(t *testing.T) {
-	t.Run("UP-11 several run side by side", func(t *testing.T) {
+	t.Run("UP-11 several fetches run in parallel", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.FetchTime = map[string]time.Duration{"a": 10 * time.Second, "b": 10 * time.Second}
 		withWorker(t, testUpgrader(w, w, w, nil), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -107,7 +109,7 @@ func TestFetches(t *testing.T) {
 			order(messages.Fetch{Change: changeTo(1, "p")})
 			order(messages.Fetch{Change: changeTo(2, "a")})
 			order(messages.ApplyChange{Change: changeTo(3, "p")})
-			order(messages.CancelFetch{Change: changeTo(4, "p")}) // Discard panics: it costs nothing else
+			order(messages.CancelFetch{Change: changeTo(4, "p")}) // Discard panics: nothing else is lost
 			got := parent.Take()
 			if f := actorstest.Messages[messages.Fetched](got); len(f) != 2 || f[0].Err == nil || f[0].Change.ID != 1 || !errors.Is(f[1].Err, w.FetchErr) {
 				t.Errorf("fetched %+v; want 2 entries, an error, id 1, error %v", f, w.FetchErr)
@@ -130,14 +132,14 @@ func TestFetches(t *testing.T) {
 			}
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 1 || got[0].Change.ID != 2 || got[0].Err != nil {
-				t.Errorf("the other: %+v; want 1 entry, id 2, no error", got)
+				t.Errorf("the other fetch: %+v; want 1 entry, id 2, no error", got)
 			}
 			if got := w.CalledPlugins("discard 2.0"); len(got) != 0 {
 				t.Errorf("discarded %v, want none", got)
 			}
 		})
 	})
-	t.Run("what was fetched is discarded, also when the cancellation comes too late", func(t *testing.T) {
+	t.Run("a fetched package is discarded, also when the cancellation comes too late", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		withWorker(t, testUpgrader(stubborn{w}, w, w, nil), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Fetch{Change: changeTo(1, "a")})
@@ -155,14 +157,14 @@ func TestFetches(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a crash loses all orders: what they fetched is discarded", func(t *testing.T) {
+	t.Run("a crash loses all orders: fetched packages are discarded", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		clock := &crashing{World: w}
 		withWorker(t, testUpgrader(stubborn{w}, w, clock, nil), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Fetch{Change: changeTo(1, "a")})
 			actorstest.Advance(time.Second / 2)
 			order(messages.Fetch{Change: changeTo(2, "b")})
-			clock.crash() // when the first is answered
+			clock.crash() // at the end of the first
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 0 {
 				t.Errorf("fetched %+v, want none", got)
@@ -173,14 +175,14 @@ func TestFetches(t *testing.T) {
 			order(messages.Fetch{Change: changeTo(3, "c")})
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Fetched](parent.Take()); len(got) != 1 || got[0].Err != nil {
-				t.Errorf("the next: %+v; want 1 entry, no error", got)
+				t.Errorf("the next fetch: %+v; want 1 entry, no error", got)
 			}
 		})
 	})
 }
 
 func TestChanges(t *testing.T) {
-	t.Run("several run side by side, each with the status that it was granted with", func(t *testing.T) {
+	t.Run("several changes run in parallel, each with the status of its permit", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.VerbTime = map[string]time.Duration{"a": 10 * time.Second, "b": 10 * time.Second}
 		m := &permits{World: w, got: map[string]plugin.ChangePermit{}}
@@ -192,17 +194,17 @@ func TestChanges(t *testing.T) {
 			actorstest.Advance(10 * time.Second)
 			got := actorstest.Messages[messages.ChangeCompleted](parent.Take())
 			if len(got) != 2 || got[0].Result.Err != nil || got[1].Result.Err != nil || got[0].Result.Plugin.Version != "2.0" {
-				t.Errorf("completed %+v; want 2 entries, no error, no error, version \"2.0\"", got)
+				t.Errorf("completed %+v; want 2 entries, no errors, version \"2.0\"", got)
 			}
 			if m.got["a"].StatusBefore != plugin.StatusRunning || m.got["b"].StatusBefore != plugin.StatusFailed {
-				t.Errorf("permits %+v; want status before running, status before failed", m.got)
+				t.Errorf("permits %+v; want a before running, b before failed", m.got)
 			}
 			if len(w.Violations) != 0 || len(w.CalledPlugins("discard 2.0")) != 0 {
-				t.Errorf("did %v, twice %v; want no violations, no called plugins", w.Calls, w.Violations)
+				t.Errorf("calls %v, violations %v; want no discard, none", w.Calls, w.Violations)
 			}
 		})
 	})
-	t.Run("UP-12 an interruption reaches its change, the newest wins, and none comes twice", func(t *testing.T) {
+	t.Run("UP-12 a change gets the newest interruption for it, once", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.VerbTime = map[string]time.Duration{"a": 10 * time.Second, "b": 10 * time.Second}
 		m := &permits{World: w, got: map[string]plugin.ChangePermit{}}
@@ -212,29 +214,29 @@ func TestChanges(t *testing.T) {
 			order(messages.ApplyChange{Change: changeTo(2, "b")})
 			order(messages.InterruptChange{Change: changeTo(1, "a"), LeaveStopped: true})
 			if i := <-m.got["a"].Interrupt; !i.LeaveStopped {
-				t.Error("an older interruption came, want leave stopped")
+				t.Error("the older interruption was received, want the newest")
 			}
 			order(messages.InterruptChange{Change: changeTo(1, "a")})
 			select {
 			case <-m.got["a"].Interrupt:
-				t.Error("a second interruption came")
+				t.Error("a second interruption was received, want one")
 			case <-m.got["b"].Interrupt:
-				t.Error("another change was interrupted")
+				t.Error("the other change was interrupted, want only b")
 			default:
 			}
 			order(messages.InterruptChange{Change: changeTo(2, "b"), LeaveStopped: true})
 			actorstest.Advance(time.Minute)
 			for _, ch := range actorstest.Messages[messages.ChangeCompleted](parent.Take()) {
 				if errors.Is(ch.Result.Err, plugin.ErrInterrupted) != (ch.Change.Name == "b") {
-					t.Errorf("completed %+v, want is %v", ch, (ch.Change.Name == "b"))
+					t.Errorf("completed %+v; want that only b is interrupted", ch)
 				}
 			}
 			if w.Running["b"] {
-				t.Error("b was to be left stopped, want not running of b")
+				t.Error("b runs, want it left stopped")
 			}
 		})
 	})
-	t.Run("an interruption ends with its fetch", func(t *testing.T) {
+	t.Run("an interruption during the fetch does not interrupt the change", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		withWorker(t, testUpgrader(w, w, w, nil), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.InterruptChange{Change: changeTo(1, "a")})
@@ -245,7 +247,7 @@ func TestChanges(t *testing.T) {
 			}
 		})
 	})
-	t.Run("stopped, it cancels everything", func(t *testing.T) {
+	t.Run("a stopped Upgrader cancels all work", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
 		w.VerbTime["a"], w.FetchTime["b"] = time.Hour, time.Hour
 		w.OnUpdateCheck = func(int) (plugin.Updates, error) {
@@ -259,7 +261,7 @@ func TestChanges(t *testing.T) {
 			actorstest.Advance(time.Second)
 		})
 		if ended["change"] != time.Second || ended["fetch"] != time.Second {
-			t.Errorf("ended at %v; want ended of change %v, ended of fetch %v", ended, time.Second, time.Second)
+			t.Errorf("ended at %v, want both at 1s", ended)
 		}
 		if n := len(w.UpdateChecks); n != 1 {
 			t.Errorf("%d requests, want 1", n)
@@ -267,7 +269,7 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// panicsFor is a manager that panics when it is to change one plugin.
+// panicsFor is a manager that panics when it changes one plugin.
 type panicsFor struct {
 	*actorstest.World
 	name string
@@ -305,7 +307,7 @@ func (m *permits) Change(ctx context.Context, ch plugin.Change, p plugin.ChangeP
 	return m.World.Change(ctx, ch, p)
 }
 
-// endings is a manager that notes when its work ended.
+// endings is a manager that records when its work ended.
 type endings struct {
 	*actorstest.World
 	at map[string]time.Duration

@@ -29,7 +29,7 @@ func TestWatcher(t *testing.T) {
 				t.Errorf("heartbeats %+v; want 1 HeartbeatLost message, 1 HeartbeatSeen message", got)
 			}
 			if len(w.Watched.HeartbeatsOf) != 1 {
-				t.Errorf("heartbeats are followed of %v, want 1 heartbeats of", w.Watched.HeartbeatsOf)
+				t.Errorf("heartbeats are followed of %v, want 1 plugin", w.Watched.HeartbeatsOf)
 			}
 		})
 	})
@@ -42,15 +42,15 @@ func TestWatcher(t *testing.T) {
 				t.Errorf("followed at %v, want %v", source.at, want)
 			}
 			failed := actorstest.Messages[messages.WatchFailed](parent.Take())
-			if len(failed) != 4 || failed[3].Err != nil { // it works again once, when it does
-				t.Fatalf("failed %+v; want 4 failed, no error", failed)
+			if len(failed) != 4 || failed[3].Err != nil { // the last one: it works again
+				t.Fatalf("failed %+v; want 4, the last without an error", failed)
 			}
 			for i, why := range []string{"no inotify instances", "panic: bug", "the source stopped"} {
 				if f := failed[i]; f.What != "heartbeat events" || f.Err == nil || !strings.Contains(f.Err.Error(), why) {
 					t.Errorf("failed %+v, want %q", f, why)
 				}
 			}
-			w.ExitPlugins(plugin.Exit{}, "a") // the other source was not touched
+			w.ExitPlugins(plugin.Exit{}, "a") // the other source is not affected
 			w.ReportHeartbeat(plugin.HeartbeatEvent{})
 			got := parent.Take()
 			if len(actorstest.Messages[messages.PluginExited](got)) != 1 || len(actorstest.Messages[messages.HeartbeatSeen](got)) != 1 {
@@ -60,7 +60,7 @@ func TestWatcher(t *testing.T) {
 	})
 	t.Run("EV-01 exits are reported while cgroups cannot be followed", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a")).WithEvents()
-		withWorker(t, newWatcher(blindLeaves{w.Watcher()}, w.HeartbeatEvents(), nil, w), func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
+		withWorker(t, newWatcher(noCgroups{w.Watcher()}, w.HeartbeatEvents(), nil, w), func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(2 * time.Minute)
 			w.ExitPlugins(plugin.Exit{CauseKnown: true, Code: 1}, "a")
 			w.ExitProcess(plugin.Exit{}, "a")
@@ -68,20 +68,20 @@ func TestWatcher(t *testing.T) {
 			failed := actorstest.Messages[messages.WatchFailed](got)
 			works := func(f messages.WatchFailed) bool { return f.What != "cgroup events" || f.Err == nil }
 			if len(failed) != 7 || slices.ContainsFunc(failed, works) {
-				t.Errorf("failed %+v", failed)
+				t.Errorf("failed %+v; want 7, none of them recovered", failed)
 			}
 			if len(actorstest.Messages[messages.PluginExited](got)) != 1 || len(actorstest.Messages[messages.ProcessExited](got)) != 1 {
 				t.Errorf("got %+v; want 1 PluginExited message, 1 ProcessExited message", got)
 			}
 		})
 	})
-	t.Run("EV-07 adoption is bounded, and there may be no source", func(t *testing.T) {
+	t.Run("EV-07 the time of Adopt is limited, and there may be no source", func(t *testing.T) {
 		w := actorstest.NewWorld().WithEvents()
 		withWorker(t, newWatcher(slowAdoption{w.Watcher()}, nil, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Adopt{Gen: 1})
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Adopted](parent.Take()); len(got) != 1 || got[0].Gen != 1 || got[0].At.Sub(actorstest.Epoch) != adoptWithin {
-				t.Errorf("adopted %+v; want 1 entry, gen 1, sub %v", got, adoptWithin)
+				t.Errorf("adopted %+v; want 1 entry, gen 1, after %v", got, adoptWithin)
 			}
 		})
 		withWorker(t, newWatcher(nil, nil, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
@@ -93,7 +93,7 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
-// failingSource fails three times, each in its own way, then works.
+// failingSource fails three times in different ways, then works.
 type failingSource struct {
 	actorstest.HeartbeatEvents
 	at []time.Duration
@@ -112,10 +112,10 @@ func (s *failingSource) Follow(ctx context.Context, heard func(plugin.HeartbeatE
 	return s.HeartbeatEvents.Follow(ctx, heard)
 }
 
-// blindLeaves cannot follow cgroups.
-type blindLeaves struct{ actorstest.Watcher }
+// noCgroups is a Watcher that cannot follow cgroups.
+type noCgroups struct{ actorstest.Watcher }
 
-func (blindLeaves) FollowLeaves(context.Context) error { return errors.New("no inotify watch left") }
+func (noCgroups) FollowLeaves(context.Context) error { return errors.New("no inotify watch left") }
 
 type slowAdoption struct{ actorstest.Watcher }
 

@@ -10,8 +10,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// inherited is a world in which "a" was left running by an earlier life.
-func inherited() *actorstest.World {
+// worldWithRunningPlugin returns a world in which "a" runs since an earlier process.
+func worldWithRunningPlugin() *actorstest.World {
 	w := watchedWorld("a")
 	w.Saved.Restarts["a"] = plugin.RestartRecord{Last: plugin.Moment{Wall: actorstest.Epoch.Add(-time.Hour)}, RunningSince: plugin.Moment{Wall: actorstest.Epoch.Add(-time.Hour)}}
 	w.Running["a"] = true
@@ -19,10 +19,10 @@ func inherited() *actorstest.World {
 	return w
 }
 
-// What was under way when the supervisor was killed comes to its end.
-func TestCutShort(t *testing.T) {
-	t.Run("EV-14 a stop that was accepted and not carried out is made up for", func(t *testing.T) {
-		w := inherited()
+// Work that a killed supervisor had under way is finished by the next one.
+func TestWorkOfKilledProcess(t *testing.T) {
+	t.Run("EV-14 a stop that was accepted and not made is made", func(t *testing.T) {
+		w := worldWithRunningPlugin()
 		w.Saved.Restarts["a"] = plugin.RestartRecord{Stopped: true, StopPending: true, Cause: "stopped by an operator"}
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
@@ -32,8 +32,8 @@ func TestCutShort(t *testing.T) {
 			wantState(t, s, "a", plugin.StateStopped)
 		})
 	})
-	t.Run("EV-07 started while it runs: nothing is started, and it is known as before", func(t *testing.T) {
-		w := inherited()
+	t.Run("EV-07 a start of a plugin that runs: nothing is started, and it is watched", func(t *testing.T) {
+		w := worldWithRunningPlugin()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
 			if err := s.StartPlugin(t.Context(), "a"); err != nil {
@@ -45,9 +45,9 @@ func TestCutShort(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-07 a start under way is no failure, and comes to its end", func(t *testing.T) {
-		w := inherited()
-		w.Running["a"] = false // it does not say so yet
+	t.Run("EV-07 a start under way is no failure, and is finished", func(t *testing.T) {
+		w := worldWithRunningPlugin()
+		w.Running["a"] = false // --status does not report running yet
 		cfg := testConfig()
 		cfg.FirstRun.Scan = 0
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
@@ -57,11 +57,11 @@ func TestCutShort(t *testing.T) {
 				t.Errorf("%+v; want state running, failures 0, 1 call of --start of a", v)
 			}
 			if got := actorstest.ReportTexts(w.TakeReports()); slices.Contains(got, "a=failed") {
-				t.Errorf("reports %q", got)
+				t.Errorf("reports %q, want no a=failed", got)
 			}
 		})
 	})
-	t.Run("EV-07 EV-01 what another program started is found when --status says that it runs, and watched", func(t *testing.T) {
+	t.Run("EV-07 EV-01 a plugin that another program started is found by --status, and watched", func(t *testing.T) {
 		w := watchedWorld("a", "b")
 		w.Running["a"] = true
 		w.Watched.External = map[string][]plugin.Process{"a": {{PID: 70, StartTicks: 7, BootID: "b"}}}
@@ -76,21 +76,21 @@ func TestCutShort(t *testing.T) {
 			actorstest.Advance(time.Second)
 			asked, started := w.CallTimes("--status", "a"), w.CallTimes("--start", "a")
 			if len(started) != 1 || started[0] != at || !slices.Contains(asked, at) {
-				t.Errorf("exited at %v, asked at %v, started at %v; want 1 started, started[0] = %v, %v among them", at, asked, started, at, at)
+				t.Errorf("exited at %v, --status at %v, started at %v; want both at the exit", at, asked, started)
 			}
-			// A plugin that another program has replaced by then is not started,
-			// and that is found.
+			// A plugin that another program starts by then is not started but
+			// found.
 			w.Set(func() { w.Watched.External = map[string][]plugin.Process{"a": {{PID: 71, StartTicks: 8, BootID: "b"}}} })
 			w.Set(func() { w.Statuses = map[string]plugin.Status{"a": plugin.StatusRunning} })
 			actorstest.Advance(2 * minute) // it is healthy
 			w.ExitPlugins(plugin.Exit{CauseKnown: true, Signal: "SIGKILL", External: true}, "a")
-			actorstest.Advance(3 * time.Second) // it is asked again for 2 s
+			actorstest.Advance(3 * time.Second) // --status is repeated for 2 s
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || !slices.Equal(v.PIDs, []int{71}) || w.CountCalls("--start", "a") != 1 {
 				t.Errorf("%+v after %d starts; want state running, pids %v, 1 call of --start of a", v, w.CountCalls("--start", "a"), []int{71})
 			}
 		})
 	})
-	t.Run("EV-03 EV-07 what was not reached in time is looked up next", func(t *testing.T) {
+	t.Run("EV-03 EV-07 plugins that were not reached in time are searched for at the next scan", func(t *testing.T) {
 		var names []string
 		for i := range 7 {
 			names = append(names, fmt.Sprintf("p%d", i))
@@ -110,8 +110,8 @@ func TestCutShort(t *testing.T) {
 			}
 		})
 	})
-	t.Run("EV-07 what a plugin runs as by now is looked for at each scan", func(t *testing.T) {
-		w := inherited()
+	t.Run("EV-07 the processes of a plugin are searched for at each scan", func(t *testing.T) {
+		w := worldWithRunningPlugin()
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 			actorstest.Advance(time.Second)
 			w.Set(func() { w.Watched.Processes["a"] = []plugin.Process{{PID: 51, StartTicks: 8, BootID: "b"}} })
@@ -120,20 +120,20 @@ func TestCutShort(t *testing.T) {
 				t.Errorf("%+v; want pids %v, watch %v", v, []int{51}, plugin.WatchCgroup)
 			}
 			if got := w.Saved.Restarts["a"].Processes; len(got) != 1 || got[0].PID != 51 {
-				t.Errorf("remembered %v; want 1 entry, pid 51", got)
+				t.Errorf("saved processes %v, want pid 51 only", got)
 			}
 		})
 	})
 }
 
-// What an operator asked for during a change that a killed process had under
-// way is done once by the next process, and not again by the one after it.
+// An operator's request during a change that a killed process had under way is done
+// once by the next process, and not again by the one after it.
 func TestRequestsOfAnEarlierProcess(t *testing.T) {
 	tests := []struct {
 		name       string
 		request    plugin.Request
-		dead       bool
-		unfinished bool // the change itself is left too
+		stopped    bool
+		unfinished bool // the change is unfinished too
 		verb       string
 		want       int // how often the first process does it
 	}{
@@ -148,7 +148,7 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 	for _, test := range tests {
 		t.Run("UP-12 "+test.name, func(t *testing.T) {
 			w := watchedWorld("a")
-			w.Running["a"], w.VerbTime["a"] = !test.dead, 0
+			w.Running["a"], w.VerbTime["a"] = !test.stopped, 0
 			w.Saved.Restarts["a"] = plugin.RestartRecord{Requested: test.request}
 			done := map[string]int{}
 			w.OnChange = func(c plugin.Change) plugin.ChangeResult {
@@ -175,7 +175,7 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 					}
 				})
 				if r := w.Saved.Restarts["a"].Requested; r != plugin.RequestNone {
-					t.Errorf("after process %d: %q is still saved, want %v", process+1, r, plugin.RequestNone)
+					t.Errorf("after process %d: %q is saved, want no request", process+1, r)
 				}
 				cfg.UnfinishedChanges = nil
 			}
