@@ -99,7 +99,7 @@ func TestWorkersCrash(t *testing.T) {
 	t.Run("Puller, Inventory, Upgrader", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		var made []*actorstest.Probe
-		member := func(answer func(c actor.Context, m any)) *actor.Props {
+		newMock := func(answer func(c actor.Context, m any)) *actor.Props {
 			p := crash(1, answer)
 			made = append(made, p)
 			return p.Props()
@@ -107,13 +107,13 @@ func TestWorkersCrash(t *testing.T) {
 		cfg := testConfig()
 		cfg.FirstRun.Update, cfg.FirstRun.Inventory = time.Minute, time.Minute
 		withWorkers(t, w, cfg, func(c *workerProps) {
-			c.puller = member(func(c actor.Context, m any) {
+			c.puller = newMock(func(c actor.Context, m any) {
 				c.Respond(messages.PullCompleted{Gen: m.(messages.Pull).Gen})
 			})
-			c.inventory = member(func(c actor.Context, m any) {
+			c.inventory = newMock(func(c actor.Context, m any) {
 				c.Respond(messages.InventoryCollected{Gen: m.(messages.CollectInventory).Gen})
 			})
-			c.upgrader = member(func(c actor.Context, m any) {
+			c.upgrader = newMock(func(c actor.Context, m any) {
 				c.Respond(messages.UpdatesOffered{Gen: m.(messages.CheckUpdates).Gen})
 			})
 		}, func(t *testing.T, s *System) {
@@ -197,7 +197,7 @@ func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
 		select {
 		case <-s.Done():
 		default:
-			t.Fatal("the system goes on")
+			t.Fatal("the system still runs, want that it stopped")
 		}
 		if err := s.Err(); err == nil || !strings.Contains(err.Error(), "coordinator panicked") {
 			t.Errorf("error %v, want one with \"coordinator panicked\"", err)

@@ -25,13 +25,13 @@ const (
 // goals are what happens to the plugins of the table, each with the verb that has to
 // follow. Nothing happens to one more plugin.
 var goals = map[string]string{
-	"exit":   "--start",     // it exits, and the kernel reports it
-	"quiet":  "--start",     // it exits, and only a scan can find that
-	"hang":   "--restart",   // it runs without heartbeats
-	"stop":   "--stop",      // an operator stops it
-	"op":     "--restart",   // an operator restarts it
-	"update": "upgrade 2.0", // the control plane assigns another version
-	"order":  "upgrade 2.0", // an operator requests one
+	"exit":    "--start",     // it exits, and the kernel reports it
+	"quiet":   "--start",     // it exits, and only a scan can find that
+	"hang":    "--restart",   // it runs without heartbeats
+	"stop":    "--stop",      // an operator stops it
+	"op":      "--restart",   // an operator restarts it
+	"update":  "upgrade 2.0", // the control plane assigns another version
+	"request": "upgrade 2.0", // an operator requests one
 }
 
 const (
@@ -57,7 +57,7 @@ func (r *faulted) errorf(format string, args ...any) {
 func tableWorld(assignAt time.Duration) *actorstest.World {
 	w := actorstest.NewWorld(actorstest.Once(100, "once")).WithEvents()
 	for _, side := range []string{left, right} {
-		for _, name := range append(slices.Sorted(maps.Keys(goals)), "well") {
+		for _, name := range append(slices.Sorted(maps.Keys(goals)), "healthy") {
 			p := actorstest.Persist(uint64(len(w.Plugins)+1), side+name)
 			w.Plugins = append(w.Plugins, p)
 			w.Running[p.Name] = true
@@ -155,7 +155,7 @@ func runTable(t *testing.T, f *injected, atStart bool) (r faulted) {
 // lastFault makes everything of the table happen while the fault lasts.
 func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *injected) {
 	const step = 30 * time.Second
-	orders := map[string]func(string) error{}
+	requests := map[string]func(string) error{}
 	for at := time.Duration(0); at < faultLasts; at += step {
 		for _, side := range []string{left, right} {
 			switch at {
@@ -164,19 +164,19 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *inj
 			case time.Minute + step:
 				exitQuietly(w, side+"quiet", false)
 			case 2 * time.Minute:
-				orders[side+"stop"] = func(name string) error { return s.StopPlugin(t.Context(), name) }
-				orders[side+"op"] = func(name string) error { return s.RestartPlugin(t.Context(), name) }
-				orders[side+"order"] = func(name string) error {
+				requests[side+"stop"] = func(name string) error { return s.StopPlugin(t.Context(), name) }
+				requests[side+"op"] = func(name string) error { return s.RestartPlugin(t.Context(), name) }
+				requests[side+"request"] = func(name string) error {
 					return s.ChangePlugin(t.Context(), plugin.Change{Kind: plugin.ChangeUpgrade, Name: name, Version: "2.0"})
 				}
 			case 2*time.Minute + step:
 				loseHeartbeat(w, side+"hang")
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(orders)) {
-			switch err := orders[name](name); {
+		for _, name := range slices.Sorted(maps.Keys(requests)) {
+			switch err := requests[name](name); {
 			case err == nil:
-				delete(orders, name)
+				delete(requests, name)
 			case errors.Is(err, plugin.ErrNoPlugin):
 				r.errorf("request for %s: %v, want it accepted", name, err)
 			}
@@ -203,8 +203,8 @@ func (r *faulted) lastFault(t *testing.T, s *System, w *actorstest.World, f *inj
 	}
 	r.hits = f.end()
 	actorstest.Advance(step)
-	for _, name := range slices.Sorted(maps.Keys(orders)) { // requests that were rejected before
-		if err := orders[name](name); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(requests)) { // requests that were rejected before
+		if err := requests[name](name); err != nil {
 			r.errorf("request for %s after the fault: %v, want it accepted", name, err)
 		}
 	}
@@ -302,7 +302,7 @@ func (r *faulted) checkEnd(t *testing.T, s *System, w *actorstest.World) {
 			state, says = plugin.StateInstalled, plugin.StatusInstalled
 		case goal == "stop":
 			state, says = plugin.StateStopped, plugin.StatusFailed
-		case goal == "update", goal == "order" && updated[v.Name] == "0":
+		case goal == "update", goal == "request" && updated[v.Name] == "0":
 			version = "2.0"
 		}
 		if v.State != state || v.Version != version || v.Failures != 0 {
@@ -311,7 +311,7 @@ func (r *faulted) checkEnd(t *testing.T, s *System, w *actorstest.World) {
 		if want := version + " " + says.String(); reported[v.Name] != want {
 			r.errorf("%s was reported as %s, want %s", v.Name, reported[v.Name], want)
 		}
-		if (goal == "update" || goal == "order") && updated[v.Name] == "" {
+		if (goal == "update" || goal == "request") && updated[v.Name] == "" {
 			r.errorf("the result of the change of %s was not reported", v.Name)
 		}
 	}
@@ -385,12 +385,12 @@ func (r *faulted) compare(t *testing.T, usual faulted, f *injected, atStart bool
 			if slices.Contains(may, goal) && (side == left || !f.some) {
 				bound = faultLasts + 10*time.Minute
 			}
-			failedOrder := goal == "order" && f.method != "" && slices.Contains(may, goal) // the operator got the error
-			if reached && at > bound || !reached && !failedOrder {
+			failedRequest := goal == "request" && f.method != "" && slices.Contains(may, goal) // the operator got the error
+			if reached && at > bound || !reached && !failedRequest {
 				t.Errorf("%s of %s after %v, want about %v as without a fault", verb, name, at, usual.reached[name])
 			}
 			want := usual.verbs[verb+" "+name]
-			if n := r.verbs[verb+" "+name]; want != 1 || n != want && !(n == 0 && failedOrder) {
+			if n := r.verbs[verb+" "+name]; want != 1 || n != want && !(n == 0 && failedRequest) {
 				t.Errorf("%s of %s %d times, want %d as without a fault", verb, name, n, want)
 			}
 		}

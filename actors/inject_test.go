@@ -162,15 +162,15 @@ func (m faultyManager) List(ctx context.Context) (plugin.List, error) {
 
 func (m faultyManager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
 	fails := m.f.call("Manager.Probe")
-	var well []plugin.Plugin
+	var healthy []plugin.Plugin
 	for _, p := range ps {
 		if err := fails(p.Name); err != nil {
 			each(plugin.Probe{Plugin: p, At: time.Now(), Cause: err.Error(), HostFault: true})
 		} else {
-			well = append(well, p)
+			healthy = append(healthy, p)
 		}
 	}
-	return m.World.Probe(ctx, well, each)
+	return m.World.Probe(ctx, healthy, each)
 }
 
 func (m faultyManager) Check(ctx context.Context, p plugin.Plugin) plugin.Probe {
@@ -211,14 +211,14 @@ func (m faultyManager) Change(ctx context.Context, c plugin.Change, permit plugi
 
 func (w faultyWatcher) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
 	fails := w.f.call("Watcher.Adopt")
-	var well []plugin.WatchTarget
+	var healthy []plugin.WatchTarget
 	for _, t := range ts {
 		if fails(t.Plugin.Name) != nil {
 			break // plugins that were not reached are missing at the end
 		}
-		well = append(well, t)
+		healthy = append(healthy, t)
 	}
-	return w.Watcher.Adopt(ctx, well)
+	return w.Watcher.Adopt(ctx, healthy)
 }
 
 func (w faultyWatcher) Follow(ctx context.Context, exited func(plugin.Exit)) error {
@@ -308,8 +308,8 @@ var injectors = map[string]injector{
 	"Manager.Stop":                {late: []string{"stop"}},
 	"Manager.Restart":             {late: []string{"hang", "op"}},
 	"Manager.ConfirmStart":        {passing: "the next attempt finds the plugin running"},
-	"Manager.Fetch":               {late: []string{"update", "order"}},
-	"Manager.Change":              {late: []string{"update", "order"}},
+	"Manager.Fetch":               {late: []string{"update", "request"}},
+	"Manager.Change":              {late: []string{"update", "request"}},
 	"Watcher.Adopt":               {silent: "plugins that were not reached are searched for at the next scan", lateAtStart: []string{"exit"}},
 	"Watcher.Follow":              {late: []string{"exit"}}, // found by scans meanwhile
 	"Watcher.FollowLeaves":        {},

@@ -138,9 +138,9 @@ func TestReporterBackoff(t *testing.T) {
 		})
 	})
 	t.Run("SC-17 Retry-After is honoured by newer reports, up to an hour", func(t *testing.T) {
-		for wish, want := range map[time.Duration]time.Duration{10 * time.Minute: 10 * time.Minute, 5 * time.Hour: time.Hour} {
+		for after, want := range map[time.Duration]time.Duration{10 * time.Minute: 10 * time.Minute, 5 * time.Hour: time.Hour} {
 			w := actorstest.NewWorld()
-			w.OnReport = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: wish})
+			w.OnReport = failing(1, &plugin.HTTPError{Code: 503, RetryAfter: after})
 			withWorker(t, testReporter(w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 				order(reportOf(1))
 				actorstest.Advance(time.Minute)

@@ -62,25 +62,25 @@ func TestRestarter(t *testing.T) {
 		w.VerbTime["a"] = 3 * time.Second
 		withRestarter(t, w, a, always, func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(10 * time.Second)
-			var order []string
+			var steps []string
 			for _, s := range parent.Take() {
 				switch m := s.Msg.(type) {
 				case messages.SlotRequested:
-					order = append(order, "slot requested at "+s.At.String())
+					steps = append(steps, "slot requested at "+s.At.String())
 				case messages.SlotReturned:
-					order = append(order, "slot returned at "+s.At.String())
+					steps = append(steps, "slot returned at "+s.At.String())
 				case messages.CheckRequested:
-					order = append(order, "check requested at "+s.At.String())
+					steps = append(steps, "check requested at "+s.At.String())
 				case messages.RestartSucceeded:
-					order = append(order, "succeeded at "+s.At.String())
+					steps = append(steps, "succeeded at "+s.At.String())
 					if m.Attempt != 7 || m.Key != "a" || m.Probe.Status != plugin.StatusRunning {
 						t.Errorf("succeeded %+v; want attempt 7, key \"a\", status running", m)
 					}
 				}
 			}
 			want := []string{"slot requested at 5s", "slot returned at 6s", "check requested at 8s", "succeeded at 8s"}
-			if !slices.Equal(order, want) {
-				t.Errorf("messages %q, want %q", order, want)
+			if !slices.Equal(steps, want) {
+				t.Errorf("messages %q, want %q", steps, want)
 			}
 		})
 	})
