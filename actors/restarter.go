@@ -11,10 +11,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// slotPatience is how long an attempt may keep its slot, so that a hung start
-// does not hold up the others (RS-03). It is also how long the starts of other
-// plugins may hold up the `--status` after the verb.
-const slotPatience = time.Second
+const (
+	// slotPatience is how long an attempt may keep its slot, so that a hung start
+	// does not hold up the others (RS-03).
+	slotPatience = time.Second
+	// checkPatience is how long the starts of other plugins may hold up the `--status`
+	// after the verb: a plugin that is not started is worse off than one that is not
+	// checked.
+	checkPatience = 10 * time.Second
+)
 
 // restarter lives for one attempt at one plugin. It waits the time it was
 // given, asks for a slot, runs its verb, asks for a slot again, runs
@@ -75,7 +80,7 @@ func (r *restarter) Receive(c actor.Context) {
 	case verbEnded:
 		r.verbDone = true
 		r.timer.Stop()
-		r.timer = alarm(c, slotPatience, takesLong{})
+		r.timer = alarm(c, checkPatience, takesLong{})
 		c.Send(c.Parent(), messages.CheckRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
 	case messages.Cancel:
 		r.cancel(c, m)

@@ -12,8 +12,13 @@ import (
 const helperKey = "INHERIT_TEST_DROPS"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(helperKey) != "" {
+	switch os.Getenv(helperKey) {
+	case "drops":
 		os.Exit(drops())
+	case "ignores":
+		os.Exit(ignores())
+	case "resets":
+		os.Exit(resets())
 	}
 	os.Exit(m.Run())
 }
@@ -27,7 +32,7 @@ func must(err error) {
 // EV-30: what the process was started with does not go on.
 func TestDrop(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0"`, os.Args[0])
-	cmd.Env = append(os.Environ(), helperKey+"=1")
+	cmd.Env = append(os.Environ(), helperKey+"=drops")
 	cmd.ExtraFiles = []*os.File{os.Stdout}
 	out, err := cmd.CombinedOutput()
 	if want := "before 0 77, after 1 22"; err != nil || string(out) != want {

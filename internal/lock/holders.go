@@ -1,13 +1,11 @@
 package lock
 
 import (
-	"bufio"
 	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,16 +16,20 @@ import (
 // any where /proc is missing.
 func Holders(path string) (pids []int) { return ReadTable().Holders(path) }
 
-// Table is what /proc/locks said.
-type Table struct{ locks []byte }
+// Table is the list of all flock locks of the host, as read from /proc/locks. The
+// zero value is an empty list.
+//
+// Locks are found by the inode number of their file alone: on layered file systems
+// the device in /proc/locks is not the one that stat returns.
+type Table struct {
+	holders map[uint64][]int // by inode number
+	waiting map[uint64][]int
+}
 
-// Holders returns who held the lock of a file, as the function Holders does.
+// Holders returns the processes that held the lock of a file, as the function
+// Holders does.
 func (t Table) Holders(path string) (pids []int) {
-	var file unix.Stat_t
-	if unix.Stat(path, &file) != nil {
-		return nil
-	}
-	for _, pid := range flockers(t.locks, file.Ino) {
+	for _, pid := range t.holders[inodeOf(path)] {
 		if pid != os.Getpid() && !slices.Contains(pids, pid) && mayHaveOpen(pid, filepath.Base(path)) {
 			pids = append(pids, pid)
 		}
@@ -36,43 +38,69 @@ func (t Table) Holders(path string) (pids []int) {
 	return pids
 }
 
+// IsAwaited reports whether a process other than this one waited for the lock of a
+// file. A process that tries again and again does not count.
+func (t Table) IsAwaited(path string) bool {
+	return slices.ContainsFunc(t.waiting[inodeOf(path)], func(pid int) bool { return pid != os.Getpid() })
+}
+
+// inodeOf returns the inode number of the file at path, 0 if there is none.
+func inodeOf(path string) uint64 {
+	var file unix.Stat_t
+	if unix.Stat(path, &file) != nil {
+		return 0
+	}
+	return file.Ino
+}
+
 // ReadTable reads /proc/locks, twice: the kernel returns a page at most at once, and
 // leaves out a lock when one before it goes between two pages. The table is empty
 // where it cannot be read.
 func ReadTable() Table {
-	var all bytes.Buffer
+	t := Table{map[uint64][]int{}, map[uint64][]int{}}
 	page := make([]byte, 64<<10) // so that each read returns as much as it can
 	for range 2 {
 		f, err := os.Open("/proc/locks")
 		if err != nil {
 			return Table{}
 		}
+		var all []byte
 		for n := 1; n > 0; {
 			n, _ = f.Read(page)
-			all.Write(page[:n])
+			all = append(all, page[:n]...)
 		}
 		f.Close()
+		t.add(all)
 	}
-	return Table{all.Bytes()}
+	return t
 }
 
-// flockers returns the processes that hold a flock of a file with the inode
-// number. The device is left out: on layered file systems it is not the one that
-// stat returns.
-func flockers(locks []byte, inode uint64) (pids []int) {
-	lines := bufio.NewScanner(bytes.NewReader(locks))
-	for lines.Scan() {
-		// 1: FLOCK  ADVISORY  WRITE 4711 08:01:1234567 0 EOF; one that waits has "->" second.
-		word := strings.Fields(lines.Text())
-		if len(word) < 6 || word[1] != "FLOCK" {
+// add adds the locks of a text like that of /proc/locks, which may be in the table
+// already:
+//
+//	1: FLOCK  ADVISORY  WRITE 4711 08:01:1234567 0 EOF
+//	1: -> FLOCK  ADVISORY  WRITE 4712 08:01:1234567 0 EOF
+//
+// The second process waits for the lock of the first.
+func (t Table) add(text []byte) {
+	for line := range bytes.Lines(text) {
+		words := bytes.Fields(line)
+		into := t.holders
+		if len(words) > 1 && string(words[1]) == "->" {
+			words, into = words[1:], t.waiting
+		}
+		if len(words) < 6 || string(words[1]) != "FLOCK" {
 			continue
 		}
-		pid, err := strconv.Atoi(word[4])
-		if err == nil && pid > 0 && strings.HasSuffix(word[5], ":"+strconv.FormatUint(inode, 10)) {
-			pids = append(pids, pid)
+		pid, err := strconv.Atoi(string(words[4]))
+		if err != nil || pid <= 0 {
+			continue
+		}
+		inode, err := strconv.ParseUint(string(words[5][bytes.LastIndexByte(words[5], ':')+1:]), 10, 64)
+		if err == nil && !slices.Contains(into[inode], pid) {
+			into[inode] = append(into[inode], pid)
 		}
 	}
-	return pids
 }
 
 // mayHaveOpen reports whether a process has a file of that name open, as far as

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 // flockElsewhere holds a lock in another process until release is called.
@@ -58,18 +59,53 @@ func TestHolders(t *testing.T) {
 	}
 }
 
-// EV-21: an inode number of another file system does not count, a lock that is
-// only waited for neither.
-func TestFlockers(t *testing.T) {
-	locks := "1: FLOCK  ADVISORY  WRITE 11 08:01:77 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 12 08:01:77 0 EOF\n" +
-		"2: POSIX  ADVISORY  WRITE 13 08:01:77 0 EOF\n3: FLOCK  ADVISORY  READ  14 00:2f:77 0 EOF\n4: FLOCK ADVISORY READ 15 08:01:177 0 EOF\n5: FLOCK\n6: FLOCK A B -1 08:01:77 0 EOF\n"
-	if got := flockers([]byte(locks), 77); fmt.Sprint(got) != "[11 14]" {
-		t.Errorf("%v", got)
+// EV-21: who holds a lock and who waits for it are told apart; other lines of the
+// list do not count.
+func TestTable(t *testing.T) {
+	table := Table{map[uint64][]int{}, map[uint64][]int{}}
+	for range 2 { // the list is read twice
+		table.add([]byte("1: FLOCK  ADVISORY  WRITE 11 08:01:77 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 12 08:01:77 0 EOF\n" +
+			"2: POSIX  ADVISORY  WRITE 13 08:01:77 0 EOF\n3: FLOCK  ADVISORY  READ  14 00:2f:77 0 EOF\n4: FLOCK ADVISORY READ 15 08:01:177 0 EOF\n" +
+			"5: FLOCK\n6: FLOCK A B -1 08:01:77 0 EOF\n7: FLOCK ADVISORY READ 16 77x 0 EOF\n8: ->\n"))
+	}
+	if got, want := fmt.Sprint(table.holders), "map[77:[11 14] 177:[15]]"; got != want {
+		t.Errorf("holders %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(table.waiting), "map[77:[12]]"; got != want {
+		t.Errorf("waiting %s, want %s", got, want)
 	}
 	for pid, want := range map[int]bool{os.Getpid(): false, 1 << 29: true} {
 		if mayHaveOpen(pid, "no file of this name") != want {
 			t.Errorf("pid %d: not %t", pid, want)
 		}
+	}
+}
+
+// EV-21: a process that waits for a lock does not hold it.
+func TestIsAwaited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.lock")
+	release := mustLock(t, Exclusive, path)
+	if ReadTable().IsAwaited(path) {
+		t.Error("no process waits")
+	}
+	cmd := exec.Command("flock", path, "true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for over := time.Now().Add(20 * time.Second); !ReadTable().IsAwaited(path); time.Sleep(time.Millisecond) {
+		if time.Now().After(over) {
+			t.Fatal("a process waits, and is not seen within 20s")
+		}
+	}
+	if got := Holders(path); got != nil {
+		t.Errorf("holders %v, want none", got)
+	}
+	release()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if ReadTable().IsAwaited(path) {
+		t.Error("no process waits any more")
 	}
 }
 

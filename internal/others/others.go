@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,7 @@ type Others struct {
 
 	mu     sync.Mutex
 	locks  map[string]*lockState // by name of the lock file
+	due    map[string]*lockState // those of them that are to be looked at, see lockState.at
 	queue  *inotify.Queue        // nil: the locks are not followed
 	asked  uint64                // number of the last question for what is in the queue
 	served chan struct{}         // closed when the last question is answered; nil: there is none
@@ -51,17 +53,18 @@ type lockState struct {
 	due    time.Time // when it is to be reported, once it is free; zero: not before it was seen held
 	looks  int       // further looks, as an event says that it may change hands
 	next   time.Time // when the next of them is
+	used   time.Time // when another program opened it last, or was seen to hold it or to wait for it
 	own    int       // events to come of this process's opening it
 	opened time.Time // when this process opened it last
 }
 
 // New returns the Others of a root. It touches no file.
 func New(root string) *Others {
-	return &Others{root: root, now: time.Now, locks: map[string]*lockState{}}
+	return &Others{root: root, now: time.Now, locks: map[string]*lockState{}, due: map[string]*lockState{}}
 }
 
 // A lock file is opened before it is locked, and closed before the lock is gone:
-// after an event the lock is looked at this often, at first after firstLook, then
+// after an event that is not this process's own the lock is looked at this often, at first after firstLook, then
 // each time after four times as long.
 const (
 	maxLooks  = 5
@@ -78,6 +81,10 @@ const (
 	// longer expected: the kernel merges some.
 	forgetOwn = 10 * time.Second
 )
+
+// keepUsed is for how long after another program has used a lock each event of it may
+// be that program's: it may hold the file open and try again and again to take the lock.
+const keepUsed = time.Minute
 
 // onItsWay is after how long who decides knows what WorkOn has reported: not before
 // that it is reported that the lock is free.
@@ -103,12 +110,13 @@ func (o *Others) WorkOn(name string, within time.Duration) bool {
 	s, now := o.state(filepath.Base(path)), o.now()
 	s.plugin = name
 	if len(holders) > 0 {
-		s.held, s.last = true, now
+		s.held, s.last, s.used = true, now, now
 	}
 	works := len(holders) > 0 || !s.last.IsZero() && now.Sub(s.last) < within
 	if works {
 		s.due = now.Add(onItsWay)
 		s.looks, s.next = maxLooks, now
+		o.schedule(filepath.Base(path), s)
 		if o.queue != nil {
 			o.queue.Interrupt()
 		}
@@ -246,15 +254,19 @@ func (o *Others) note(events []inotify.Event) error {
 		case isFolderGone(e):
 			return errFolder
 		case e.Mask&unix.IN_Q_OVERFLOW != 0:
-			for _, s := range o.locks {
-				s.looks, s.next = maxLooks, now
+			for file, s := range o.locks {
+				s.used, s.looks, s.next = now, maxLooks, now
+				o.schedule(file, s)
 			}
 		case strings.HasSuffix(e.Name, lockSuffix):
 			s := o.state(e.Name)
-			s.looks, s.next = maxLooks, now
 			if e.Mask&unix.IN_OPEN != 0 {
 				s.noteOpened(now)
 			}
+			if now.Sub(s.used) < keepUsed || !s.due.IsZero() {
+				s.looks, s.next = maxLooks, now
+			}
+			o.schedule(e.Name, s)
 		}
 	}
 	return nil
@@ -269,7 +281,7 @@ func (s *lockState) noteOpened(now time.Time) {
 	if s.own > 0 {
 		s.own--
 	} else {
-		s.last = now
+		s.used, s.last = now, now
 	}
 }
 
@@ -281,7 +293,7 @@ func (o *Others) nextLook() (asked uint64, until time.Time) {
 	if o.served != nil {
 		return o.asked, o.now()
 	}
-	for _, s := range o.locks {
+	for _, s := range o.due {
 		if at := s.at(); !at.IsZero() && (until.IsZero() || at.Before(until)) {
 			until = at
 		}
@@ -306,32 +318,57 @@ func (s *lockState) at() (at time.Time) {
 func (o *Others) look() (freed []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for file, s := range o.locks {
-		now, at := o.now(), s.at()
-		if at.IsZero() || at.After(now) {
-			continue
-		}
-		if s.looks > 0 {
-			s.looks--
-			s.next = now.Add(firstLook << (2 * (maxLooks - 1 - s.looks)))
-		}
-		held := len(lock.Holders(filepath.Join(filepath.Dir(layout.NameLock(o.root, "any")), file))) > 0
-		if held || s.held {
-			s.last = now
-		}
-		isDue := !s.due.IsZero() && !s.due.After(now)
-		if !held && (s.held || isDue) {
+	now := o.now()
+	due := maps.Clone(o.due)
+	maps.DeleteFunc(due, func(_ string, s *lockState) bool { return s.at().After(now) })
+	if len(due) == 0 {
+		return nil
+	}
+	table := lock.ReadTable() // once for all that are due: it holds every lock of the host
+	folder := filepath.Dir(layout.NameLock(o.root, "any"))
+	for file, s := range due {
+		path := filepath.Join(folder, file)
+		if s.look(now, len(table.Holders(path)) > 0, table.IsAwaited(path)) {
 			freed = append(freed, s.name(file))
 		}
-		if !held && isDue {
-			s.due = time.Time{}
-		}
-		s.held = held
-		if s.looks == 0 && s.last.IsZero() && s.own == 0 {
-			delete(o.locks, file)
-		}
+		o.schedule(file, s)
 	}
 	return freed
+}
+
+// schedule has a lock looked at when lockState.at says, and forgets what nothing is
+// known of. It is called after each change of the lock's state.
+func (o *Others) schedule(file string, s *lockState) {
+	if s.at().IsZero() {
+		delete(o.due, file)
+	} else {
+		o.due[file] = s
+	}
+	if s.looks == 0 && s.last.IsZero() && s.own == 0 {
+		delete(o.locks, file)
+	}
+}
+
+// look notes whether another program holds the lock or waits for it, and reports
+// whether it became free, or is free when that is to be reported.
+func (s *lockState) look(now time.Time, held, awaited bool) (free bool) {
+	if s.looks > 0 {
+		s.looks--
+		s.next = now.Add(firstLook << (2 * (maxLooks - 1 - s.looks)))
+	}
+	if held || s.held {
+		s.last = now
+	}
+	if held || awaited {
+		s.used = now
+	}
+	isDue := !s.due.IsZero() && !s.due.After(now)
+	free = !held && (s.held || isDue)
+	if !held && isDue {
+		s.due = time.Time{}
+	}
+	s.held = held
+	return free
 }
 
 // name returns the plugin of a lock file.

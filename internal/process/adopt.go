@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
@@ -97,6 +98,12 @@ func (t *Tracker) adoptPlugin(target plugin.WatchTarget, leaf bool, began time.T
 	return s
 }
 
+// leftovers are the probes of one plugin that an earlier run of the supervisor left.
+type leftovers struct {
+	processes []plugin.Process
+	kill      *time.Timer // at the plugin's deadline
+}
+
 // killProbesLater kills the probes that an earlier run of the supervisor left, after the plugin's timeout.
 // Nobody waits for their answers.
 func (t *Tracker) killProbesLater(tr *tracked, after time.Duration) {
@@ -104,14 +111,39 @@ func (t *Tracker) killProbesLater(tr *tracked, after time.Duration) {
 	if err != nil || len(pids) == 0 || tr.probeCommands > 0 {
 		return
 	}
-	left := t.filterLive(pids)
-	time.AfterFunc(after, func() {
-		for _, p := range left {
-			if err := signalProcess(p, syscall.SIGKILL); err != nil {
-				t.log.WithError(err).WithField("plugin", tr.name).Warn("Left over probe cannot be ended")
-			}
+	left := &leftovers{processes: t.filterLive(pids)}
+	left.kill = time.AfterFunc(after, func() { t.killLeftovers(tr.name, left) })
+	tr.leftovers = left
+}
+
+func (t *Tracker) killLeftovers(name string, left *leftovers) {
+	for _, p := range left.processes {
+		if err := signalProcess(p, syscall.SIGKILL); err != nil {
+			t.log.WithError(err).WithField("plugin", name).Warn("Cannot kill a probe of an earlier run")
 		}
-	})
+	}
+}
+
+// killProbesNow kills the probes that killProbesLater has not killed yet, and waits up to a second until
+// they have exited: their cgroup cannot be removed before. mu must be held.
+func (t *Tracker) killProbesNow() {
+	const patience = time.Second
+	var killed []plugin.Process
+	for _, tr := range t.tracked {
+		if tr.leftovers != nil && tr.leftovers.kill.Stop() {
+			t.killLeftovers(tr.name, tr.leftovers)
+			killed = append(killed, tr.leftovers.processes...)
+		}
+	}
+	for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(minPoll) {
+		killed = slices.DeleteFunc(killed, func(p plugin.Process) bool {
+			stat, err := procfs.ReadStat(p.PID)
+			return err != nil || stat.Born != p.StartTicks || !stat.Live()
+		})
+		if len(killed) == 0 {
+			return
+		}
+	}
 }
 
 // removeLeaf removes the leaf of a plugin that does not exist any more.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,29 +126,49 @@ func TestAdoptLeaves(t *testing.T) {
 	}
 }
 
-// EV-07: a status probe that a killed supervisor left is killed at its deadline.
+// EV-07: a status probe that a killed supervisor left is killed at its deadline, or when the next
+// supervisor stops before that.
 func TestAdoptProbes(t *testing.T) {
-	r := newTestbed(t, plugin.WatchCgroup)
-	probes, err := r.tracker.tree.Probes("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := r.daemonCommand("a", "hang")
-	probe := exec.Command(c.Path)
-	probe.Env = c.Env
-	err = probes.Fork(func(fd int) error {
-		probe.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
-		return probe.Start()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a")})
-	if len(got[0].Processes) > 0 {
-		t.Errorf("adopted %+v, want no probe", got)
-	}
-	if err := probe.Wait(); err == nil || probe.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Errorf("status of the probe: %v, want killed", err)
+	for name, c := range map[string]struct {
+		deadline time.Duration
+		closed   bool
+	}{
+		"at its deadline":                {50 * time.Millisecond, false},
+		"when the next supervisor stops": {time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestbed(t, plugin.WatchCgroup)
+			probes, err := r.tracker.tree.Probes("a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := r.daemonCommand("a", "hang")
+			probe := exec.Command(command.Path)
+			probe.Env = command.Env
+			err = probes.Fork(func(fd int) error {
+				probe.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
+				return probe.Start()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			adopted := newTarget("a")
+			adopted.Plugin.Timeout = c.deadline
+			if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{adopted}); len(got[0].Processes) > 0 {
+				t.Errorf("adopted %+v, want no probe", got)
+			}
+			exited := make(chan error, 1)
+			go func() { exited <- probe.Wait() }()
+			if c.closed {
+				r.end()
+				if _, err := os.Stat(probes.Dir()); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the cgroup of the probes: %v, want none", err)
+				}
+			}
+			if err := <-exited; err == nil || probe.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Errorf("status of the probe: %v, want killed", err)
+			}
+		})
 	}
 }
 

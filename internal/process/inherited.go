@@ -3,10 +3,11 @@ package process
 import (
 	"bytes"
 	"os"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/inherit"
 )
 
 // inherited describes what this process was started with and must not pass to its children (EV-30).
@@ -17,12 +18,7 @@ type inherited struct {
 
 // readInherited returns what this process was started with.
 var readInherited = sync.OnceValue(func() (in inherited) {
-	status, _ := os.ReadFile("/proc/self/status")
-	for line := range bytes.Lines(status) {
-		if mask, ok := bytes.CutPrefix(line, []byte("SigIgn:")); ok {
-			in.ignored, _ = strconv.ParseUint(string(bytes.TrimSpace(mask)), 16, 64)
-		}
-	}
+	in.ignored = inherit.IgnoredSignals()
 	const normal = 20 // what the system call returns for a nice value of 0
 	priority, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	in.nice = err == nil && priority != normal

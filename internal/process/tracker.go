@@ -63,6 +63,7 @@ type tracked struct {
 	name           string
 	leaf           *cgroup.Leaf // of Daemon commands and what they leave; nil: none has run yet
 	probes         *cgroup.Leaf // of probes
+	leftovers      *leftovers   // probes of an earlier run of the supervisor; nil: none
 	limits         plugin.Limits
 	daemonCommands int           // running commands that may leave a daemon
 	probeCommands  int           // running commands that may not
@@ -114,7 +115,8 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 	}, nil
 }
 
-// Close stops the tracking. It leaves processes and their leaves alone, and removes empty leaves.
+// Close stops the tracking. It leaves plugins and their leaves alone, removes empty leaves, and kills the
+// probes that an earlier run of the supervisor left.
 func (t *Tracker) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,6 +138,7 @@ func (t *Tracker) Close() error {
 	if t.tree == nil {
 		return err
 	}
+	t.killProbesNow()
 	names, _ := t.tree.Names()
 	for _, name := range names {
 		_ = t.tree.Remove(name) // fails where a process runs

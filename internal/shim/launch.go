@@ -3,11 +3,11 @@ package shim
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/internal/service"
 	"pluginsupervisor/plugin"
@@ -62,15 +62,15 @@ func becomeOrFail(args []string, said *os.File) error {
 			appendOnly(f)
 		}
 	}
-	// What is ignored stays ignored over execve, what is handled does not.
-	// Of the others, Go ignores none.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 	if err := s.becomeUser(); err != nil {
 		return err
 	}
 	path := s.path(words[0])
 	if dir := s.path(s.service.WorkingDir); os.Chdir(dir) != nil {
 		return fmt.Errorf("working_dir %s: %w", s.service.WorkingDir, s.explainFolder(dir))
+	}
+	if err := inherit.ResetSignals(); err != nil {
+		return err
 	}
 	err = unix.Exec(path, append([]string{path}, words[1:]...), os.Environ())
 	return fmt.Errorf("%s: %w", words[0], s.explain(path, err))

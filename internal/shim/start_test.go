@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
@@ -49,7 +50,10 @@ func TestLife(t *testing.T) {
 	if err := syscall.Kill(second, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	p.eventually("it is gone", func() bool { return len(p.processes()) == 0 })
+	p.eventually("it is gone", func() bool {
+		stat, err := procfs.ReadStat(second) // the files of /proc about its program are gone before it is
+		return err != nil || !stat.Live()
+	})
 	p.want(1, "--status", fmt.Sprintf("not running: process %d of the last start is gone", second))
 	p.want(0, "--start")
 	p.want(0, "--stop")

@@ -19,9 +19,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// healthyAfter is the time that the supervisor takes a plugin of these to be on
-// probation: its next restart is at once only after that.
-const healthyAfter = 300 * time.Millisecond
+// How long a plugin must run before its next restart is at once.
+const (
+	soonHealthy = 300 * time.Millisecond // so that one is restarted again and again
+	lateHealthy = 20 * time.Second       // so that no check of health falls into what is measured
+)
 
 // steady is the record of a plugin like the daemons that are measured.
 var steady = record.Record{
@@ -46,11 +48,13 @@ type daemonRig struct {
 	dirs       []string // of the plugins' versions
 	bin        string
 	config     string
+
+	healthyAfter time.Duration
 }
 
 // newDaemonRig starts a supervisor with that many plugins, and waits until all run.
 func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
-	r, err := prepareDaemonRig(ctx, o, plugins, stagger)
+	r, err := prepareDaemonRig(ctx, o, plugins, stagger, soonHealthy)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +68,13 @@ func newDaemonRig(ctx context.Context, o options, plugins int, stagger time.Dura
 }
 
 // prepareDaemonRig installs the plugins, and starts nothing.
-func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger time.Duration) (_ *daemonRig, err error) {
+func prepareDaemonRig(ctx context.Context, o options, plugins int, stagger, healthyAfter time.Duration) (_ *daemonRig, err error) {
 	in, err := rig.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
 	r := &daemonRig{
-		in: in, bin: o.bin, config: filepath.Join(in.Root, "supervisor.yaml"),
+		in: in, bin: o.bin, healthyAfter: healthyAfter, config: filepath.Join(in.Root, "supervisor.yaml"),
 		client: admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
@@ -128,7 +132,7 @@ func (r *daemonRig) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
 	defer cancel()
 	for {
-		if err := r.supervisor.Pass(ctx, healthyAfter+3*time.Second); err != nil {
+		if err := r.supervisor.Pass(ctx, r.healthyAfter+3*time.Second); err != nil {
 			return fmt.Errorf("%d of %d plugins run: %w", r.count(ctx, running), len(r.dirs), err)
 		}
 		if r.count(ctx, func(v plugin.View) bool { return running(v) && v.Failures == 0 }) == len(r.dirs) {
@@ -136,6 +140,9 @@ func (r *daemonRig) settle(ctx context.Context) error {
 		}
 	}
 }
+
+// aloneWithin is the limit for a plugin that alone was killed to run again.
+const aloneWithin = 10 * time.Second
 
 // running reports whether a plugin runs and is watched.
 func running(v plugin.View) bool { return v.State == plugin.StateRunning && len(v.PIDs) > 0 }
@@ -174,14 +181,14 @@ func kill(dir string) (time.Duration, error) {
 
 // born waits for the first daemon that was started after a moment, and returns when
 // it was: at its first instruction, by its own word.
-func born(ctx context.Context, dir string, after time.Duration) (time.Duration, error) {
-	const patience, pause = 10 * time.Second, 200 * time.Microsecond
-	for over := time.Now().Add(patience); ; time.Sleep(pause) {
+func born(ctx context.Context, dir string, after, within time.Duration) (time.Duration, error) {
+	const pause = 200 * time.Microsecond
+	for over := time.Now().Add(within); ; time.Sleep(pause) {
 		if at, err := numberIn(dir, "born"); err == nil && time.Duration(at) > after {
 			return time.Duration(at), nil
 		}
 		if ctx.Err() != nil || time.Now().After(over) {
-			return 0, errors.Join(fmt.Errorf("the plugin in %s did not come back in %s", dir, patience), context.Cause(ctx))
+			return 0, errors.Join(fmt.Errorf("the plugin in %s did not come back in %s", dir, within), context.Cause(ctx))
 		}
 	}
 }
@@ -201,7 +208,7 @@ func (r *daemonRig) single(ctx context.Context, deaths int) (spans, error) {
 		if err != nil {
 			return nil, err
 		}
-		back, err := born(ctx, dir, died)
+		back, err := born(ctx, dir, died, aloneWithin)
 		if err != nil {
 			return nil, err
 		}

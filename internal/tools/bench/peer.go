@@ -58,7 +58,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 	for i := range deaths {
 		if i%services == 0 {
 			for _, dir := range dirs {
-				if _, err := born(ctx, dir, 0); err != nil {
+				if _, err := born(ctx, dir, 0, aloneWithin); err != nil {
 					return nil, err
 				}
 			}
@@ -71,7 +71,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 		if err != nil {
 			return nil, err
 		}
-		back, err := born(ctx, dir, died)
+		back, err := born(ctx, dir, died, aloneWithin)
 		if err != nil {
 			return nil, err
 		}

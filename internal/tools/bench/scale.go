@@ -46,7 +46,7 @@ func addScale(ctx context.Context, o options, t *table, progress io.Writer) erro
 }
 
 func addSupervisorOf(ctx context.Context, o options, n int, t *table) (err error) {
-	r, err := prepareDaemonRig(ctx, o, n, 0)
+	r, err := prepareDaemonRig(ctx, o, n, 0, lateHealthy)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,25 @@ func addSupervisorOf(ctx context.Context, o options, n int, t *table) (err error
 		return err
 	}
 	t.add("all killed at once → all run", seconds(back[0]), "")
-	return r.addFiles(t)
+	if err := r.addFiles(t); err != nil {
+		return err
+	}
+	return r.addBareLoop(ctx, t)
+}
+
+// addBareLoop ends the supervisor, and measures how long a bare loop takes to start
+// all plugins after they were killed: what the host needs for that at least.
+func (r *daemonRig) addBareLoop(ctx context.Context, t *table) error {
+	if err := r.supervisor.Stop(); err != nil {
+		return err
+	}
+	r.supervisor = nil
+	back, err := r.together(ctx, 1, r.startAll)
+	if err != nil {
+		return err
+	}
+	t.add("beside: all killed at once → all started by a bare loop", seconds(back[0]), "")
+	return nil
 }
 
 // awaitAll waits until every plugin runs and is watched.

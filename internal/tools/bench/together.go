@@ -42,7 +42,7 @@ func (r *daemonRig) together(ctx context.Context, rounds int, restart func(conte
 		}
 		var last time.Duration
 		for _, dir := range r.dirs {
-			back, err := born(ctx, dir, first)
+			back, err := born(ctx, dir, first, scaleWithin)
 			if err != nil {
 				return nil, err
 			}

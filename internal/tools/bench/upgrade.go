@@ -81,7 +81,7 @@ func (r *daemonRig) upgraded(ctx context.Context, upgrade func(ctx context.Conte
 			return nil, err
 		}
 		at := <-died
-		back, err := born(ctx, dir, 0)
+		back, err := born(ctx, dir, 0, aloneWithin)
 		if err != nil {
 			return nil, err
 		}
