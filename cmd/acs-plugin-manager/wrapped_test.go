@@ -16,8 +16,7 @@ import (
 	"pluginsupervisor/internal/service"
 )
 
-// AP-01, AP-02, AP-03: a wrapped program goes through its life under this program
-// alone, without a supervisor.
+// AP-01, AP-02, AP-03: this program manages a wrapped program without a supervisor.
 func TestWrapped(t *testing.T) {
 	dir := t.TempDir()
 	shim := filepath.Join(dir, "plugin-shim")
@@ -43,17 +42,17 @@ func TestWrapped(t *testing.T) {
 	t.Cleanup(func() {
 		cmd := exec.Command(shim, "--stop")
 		cmd.Env = append(os.Environ(), "PLUGIN_DIR="+version)
-		_ = cmd.Run() // it was stopped if all went well
+		_ = cmd.Run() // stopped already if the test passed
 	})
 	is := func(status string) {
 		t.Helper()
-		if code, stdout, stderr := call(t, root, "--status"); code != 0 || !strings.Contains(stdout, `"status": "`+status+`"`) || stderr != "" {
+		if code, stdout, stderr := runOnRoot(t, root, "--status"); code != 0 || !strings.Contains(stdout, `"status": "`+status+`"`) || stderr != "" {
 			t.Fatalf("exit %d, %s%s; want %s", code, stdout, stderr, status)
 		}
 	}
 	do := func(want int, args ...string) {
 		t.Helper()
-		if code, stdout, stderr := call(t, root, args...); code != want {
+		if code, stdout, stderr := runOnRoot(t, root, args...); code != want {
 			t.Fatalf("%v: exit %d, %s%s", args, code, stdout, stderr)
 		}
 	}
@@ -64,7 +63,7 @@ func TestWrapped(t *testing.T) {
 		t.Fatal(err)
 	}
 	if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", run.PID)); err != nil || string(args) != "/bin/sh\x00"+version+"/bin/loop\x00a b\x00" {
-		t.Errorf("it runs as %q, %v", args, err)
+		t.Errorf("command line of the process: %q, %v", args, err)
 	}
 	if err := syscall.Kill(run.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -74,7 +73,7 @@ func TestWrapped(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("it lives on after SIGKILL")
+			t.Fatal("still running after SIGKILL")
 		}
 	}
 	is("PERSIST_FAIL")
@@ -95,6 +94,6 @@ func TestWrapped(t *testing.T) {
 	do(0, "-r", "-P", "looper")
 	is("REMOVED")
 	if _, err := os.Stat(version); !os.IsNotExist(err) {
-		t.Errorf("its folder: %v", err)
+		t.Errorf("folder of the removed version: %v, want none", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Command plugin-shim speaks the plugin contract for a program that does not
-// (SPEC 16): the service.yaml beside it says how the program is run.
+// Command plugin-shim implements the plugin contract for a program without it (SPEC 16).
+// The service.yaml beside it describes how to run the program.
 package main
 
 import (

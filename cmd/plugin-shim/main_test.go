@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// build builds the program as `make build` does.
-func build(t *testing.T) string {
+// buildProgram builds the program as `make build` does.
+func buildProgram(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plugin-shim")
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
@@ -24,15 +24,15 @@ func build(t *testing.T) string {
 	return path
 }
 
-// AP-14: the shim is small, static and quick.
+// AP-14: the shim is small, static and fast.
 func TestSizeAndSpeed(t *testing.T) {
-	shim := build(t)
+	shim := buildProgram(t)
 	info, err := os.Stat(shim)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info.Size() > 4_000_000 {
-		t.Errorf("%d bytes", info.Size())
+		t.Errorf("%d bytes, want at most 4000000", info.Size())
 	}
 	f, err := elf.Open(shim)
 	if err != nil {
@@ -40,7 +40,7 @@ func TestSizeAndSpeed(t *testing.T) {
 	}
 	defer f.Close()
 	if libraries, err := f.ImportedLibraries(); len(libraries) > 0 || slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		t.Errorf("it is not static: %v, %v", libraries, err)
+		t.Errorf("not static: libraries %v, error %v", libraries, err)
 	}
 
 	dir := filepath.Dir(shim)
@@ -49,7 +49,7 @@ func TestSizeAndSpeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	verb := func(verb string) error {
-		if out, err := exec.Command(shim, verb).CombinedOutput(); err != nil { // its folder is that of the executable
+		if out, err := exec.Command(shim, verb).CombinedOutput(); err != nil { // without PLUGIN_DIR its folder is that of the executable
 			return fmt.Errorf("%s: %w: %s", verb, err, out)
 		}
 		return nil
@@ -75,8 +75,7 @@ func TestSizeAndSpeed(t *testing.T) {
 	}
 	slices.Sort(took)
 	slices.Sort(bare)
-	// The median, and beyond what a program costs that does nothing: the machine
-	// may be busy.
+	// The median, minus that of an empty program: the machine may be busy.
 	if t.Logf("%d bytes, --status %v, /bin/true %v", info.Size(), took[25], bare[25]); took[25]-bare[25] > 5*time.Millisecond {
 		t.Errorf("--status takes %v, /bin/true %v", took[25], bare[25])
 	}

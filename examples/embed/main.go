@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer tick.Stop()
 	for {
 		select {
-		case err := <-result: // ctx has ended, or the supervisor cannot continue
+		case err := <-result: // ctx is done, or the supervisor cannot continue
 			return err
 		case <-tick.C:
 			printStatus(ctx, stdout, s)

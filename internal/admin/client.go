@@ -110,9 +110,9 @@ func (c *Client) ListPlugins(ctx context.Context) (List, error) {
 	return l, err
 }
 
-// SendCommand sends a command for a plugin and returns what was accepted: it will be
-// done, but is not done yet. The error wraps plugin.ErrNoPlugin when there is no
-// plugin of that name, and ErrNoSupervisor when no process listens.
+// SendCommand sends a command for a plugin and returns the accepted command, which is not
+// complete yet. The error wraps plugin.ErrNoPlugin when there is no plugin of that name,
+// and ErrNoSupervisor when no process listens.
 func (c *Client) SendCommand(ctx context.Context, o Command, name string) (string, error) {
 	return c.postCommand(ctx, name, string(o), nil)
 }

@@ -21,8 +21,8 @@ const (
 	CommandCancel  Command = "cancel" // the running change of its version
 )
 
-// acceptedBody is the body of the answer to an accepted command: it will be done,
-// but is not done yet.
+// acceptedBody is the body of the answer to an accepted command, which is not complete
+// yet.
 type acceptedBody struct {
 	Accepted string `json:"accepted"`
 }

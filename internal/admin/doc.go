@@ -3,7 +3,7 @@
 // monitoring, on an address of their own.
 //
 // The socket belongs to the supervisor's user, mode 0600, and each request is
-// checked again by the peer's user id from the kernel. The pages of
+// also checked by the peer's user id from the kernel. The pages of
 // [MetricsHandler] are open to any client that reaches the address; they contain
 // no secrets and change nothing.
 //
@@ -23,7 +23,7 @@
 //	POST /v1/plugins/{name}/restart  stop and start it
 //	POST /v1/plugins/{name}/change   install another version, or remove it: {"version", "package", "staged", "remove"}
 //
-// An accepted command is answered 202 {"accepted": "…"}: it will be done. An
+// An accepted command is answered 202 {"accepted": "…"} before it is complete. An
 // unknown plugin is 404, a rejected command 409.
 //
 // An answer other than 2xx has the body {"error": "…"}.
@@ -46,8 +46,8 @@ type Supervisor interface {
 	// Follow calls each for every entry of the journal after it was saved, until
 	// ctx ends. A slow callback does not delay the supervisor.
 	Follow(ctx context.Context, each func(plugin.Entry)) error
-	// The error of a command says why it was rejected. It wraps
-	// plugin.ErrNoPlugin when there is no such plugin.
+	// A command returns an error when it is rejected. The error wraps
+	// plugin.ErrNoPlugin for an unknown plugin.
 	StartPlugin(ctx context.Context, name string) error
 	ForceStartPlugin(ctx context.Context, name string) error
 	StopPlugin(ctx context.Context, name string) error

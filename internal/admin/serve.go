@@ -12,9 +12,9 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Serve serves h on l until ctx ends. Then it waits up to two seconds for the
-// requests in progress, and ends those that follow the journal. It closes l. The
-// end of ctx is no error.
+// Serve serves h on l until ctx is done. Then it waits up to two seconds for the
+// requests in progress, and ends those that follow the journal. It closes l. A done ctx
+// is not an error.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.FieldLogger) error {
 	srv := newServer(ctx, h, log)
 	served := make(chan error, 1)
@@ -62,8 +62,8 @@ func shutDown(ctx context.Context, srv *http.Server) {
 // closingKey is the key of the context that ends when Serve begins to shut down.
 type closingKey struct{}
 
-// untilClosing returns a request's context that also ends when Serve begins to
-// shut down. It is for answers without an end of their own.
+// untilClosing returns a request's context that is also done when Serve begins to shut
+// down. It is for answers that otherwise do not end.
 func untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	closing, ok := ctx.Value(closingKey{}).(context.Context)

@@ -23,7 +23,7 @@ const maxSocketPath = 107
 var ErrSocketTaken = errors.New("another process listens on it")
 
 // Listen opens the admin socket. A missing folder is created with mode 0750. The
-// socket is created with mode 0600, whatever the umask. A socket file that no
+// socket is created with mode 0600 for every umask. A socket file that no
 // process listens on is replaced. Closing the listener removes the file.
 func Listen(path string) (net.Listener, error) {
 	l, err := listenLocked(path, "")

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestListenIsPrivateWhateverTheUmask(t *testing.T) {
+func TestListenIsPrivateForEveryUmask(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	path := filepath.Join(socketDir(t), "new", "s.sock")

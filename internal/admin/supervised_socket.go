@@ -108,9 +108,9 @@ func (b *boundSocket) closeAndRemove() error {
 	return errors.Join(b.Close(), err)
 }
 
-// EnsureSocket recreates the socket if its file is gone, and moves it to its first path
-// when that becomes possible. The error says why the socket is not there. Only
-// one goroutine at a time may call it.
+// EnsureSocket creates the socket again if its file is missing, and moves it to its first
+// path when that becomes possible. It returns an error while the socket is missing or at
+// the second path. Only one goroutine at a time may call it.
 func (s *Socket) EnsureSocket() error {
 	s.mu.Lock()
 	bound := s.bound

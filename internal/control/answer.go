@@ -53,7 +53,7 @@ func clampTimeout(d time.Duration) time.Duration {
 }
 
 // decodeObject reads one JSON object. The error wraps plugin.ErrUnreadableAnswer when
-// the body is none. An incomplete body is not read.
+// the body is not an object. An incomplete body is not read.
 func decodeObject(r response, into any) error {
 	var err error
 	switch {

@@ -51,7 +51,7 @@ func (p Package) FitsHost(osType, arch string) bool {
 }
 
 // readPackages reads the answer to a PackageQuery. Records are read as
-// leniently as those on a host (SPEC 3): what is no record is left out, and a
+// leniently as those on a host (SPEC 3): values that are not records are left out, and a
 // field of a wrong type counts as absent.
 func readPackages(r response) (found []Package, err error) {
 	var a struct {

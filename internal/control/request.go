@@ -84,15 +84,15 @@ func (c *Client) sendRequest(ctx context.Context, path string, content any) (res
 			Code: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header, time.Now()), Location: redirectTarget(resp),
 		}
 	}
-	if caller.Err() != nil && err != nil { // the caller gave up before the answer could be checked
+	if caller.Err() != nil && err != nil { // canceled before the answer could be checked
 		return response{}, err
 	}
 	return response{body: answer, err: err}, nil
 }
 
 // isWebPage reports whether a body is a web page: it begins with "<" after
-// blanks, or it is sent as text/html and is neither empty nor JSON. incomplete
-// is the error that ended the reading, or nil.
+// blanks, or it is sent as text/html and is neither empty nor JSON. incomplete is the
+// error that stopped the reading, or nil.
 func isWebPage(h http.Header, body []byte, incomplete error) bool {
 	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte(utf8BOM)), " \t\r\n\v\f")
 	if bytes.HasPrefix(body, []byte("<")) {
@@ -109,7 +109,7 @@ func isWebPage(h http.Header, body []byte, incomplete error) bool {
 const utf8BOM = "\ufeff"
 
 // redirectTarget returns the target of a redirect up to its path, because the
-// rest may be a secret. It returns "" when the answer is no redirect.
+// rest may be a secret. It returns "" when the answer is not a redirect.
 func redirectTarget(resp *http.Response) string {
 	if resp.StatusCode < 300 || resp.StatusCode > 399 {
 		return ""
@@ -121,7 +121,7 @@ func redirectTarget(resp *http.Response) string {
 	return plugin.TruncateText((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
 }
 
-// requestError returns why a request failed.
+// requestError returns the cause of a failed request.
 func requestError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -29,8 +29,8 @@ func newTransport(cfg Config, timeout time.Duration) (*trust.Transport, error) {
 	}
 	t := trust.New(&http.Transport{
 		Proxy: trust.Proxy(cfg.Proxy),
-		// A dial outlives a request that gave up, because the next request can
-		// use the connection: it needs a timeout of its own.
+		// A dial continues after its request was canceled, because the next request
+		// can use the connection: it needs its own timeout.
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSHandshakeTimeout:    timeout,
 		TLSClientConfig:        secure,

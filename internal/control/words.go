@@ -27,8 +27,7 @@ func StatusWord(s plugin.Status) string {
 	}
 }
 
-// ParseStatus returns the status that a word of the wire stands for, and false
-// for any other word.
+// ParseStatus returns the status of a word of the wire, and false for an unknown word.
 func ParseStatus(word string) (plugin.Status, bool) {
 	switch word {
 	case StatusRunning:

@@ -1,5 +1,5 @@
-// Package inherit drops what a process was started with and is not to hand on
-// (EV-30).
+// Package inherit resets the descriptors, umask and ignored signals that a process
+// inherited and its children must not inherit (EV-30).
 package inherit
 
 import (
@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Drop makes this process independent of who started it, as far as
-// its own files go (EV-30): descriptors that were left open for it are closed
-// in its children, and the umask is 022. It is called first thing.
+// Drop marks inherited descriptors to be closed in children and sets the umask to 022
+// (EV-30). It is the first call of a program.
 func Drop() error {
 	unix.Umask(0o022)
 	const first = 3

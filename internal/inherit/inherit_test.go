@@ -14,11 +14,11 @@ const helperKey = "INHERIT_TEST_DROPS"
 func TestMain(m *testing.M) {
 	switch os.Getenv(helperKey) {
 	case "drops":
-		os.Exit(drops())
+		os.Exit(runDrop())
 	case "ignores":
-		os.Exit(ignores())
+		os.Exit(ignoreSignals())
 	case "resets":
-		os.Exit(resets())
+		os.Exit(runReset())
 	}
 	os.Exit(m.Run())
 }
@@ -29,7 +29,7 @@ func must(err error) {
 	}
 }
 
-// EV-30: what the process was started with does not go on.
+// EV-30: inherited descriptors and umask are not passed on.
 func TestDrop(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0"`, os.Args[0])
 	cmd.Env = append(os.Environ(), helperKey+"=drops")
@@ -40,8 +40,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// drops is the helper of TestDrop.
-func drops() int {
+// runDrop is the helper process of TestDrop.
+func runDrop() int {
 	now := func() (flags, mask int) {
 		flags, err := unix.FcntlInt(3, unix.F_GETFD, 0)
 		must(err)

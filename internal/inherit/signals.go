@@ -11,7 +11,7 @@ import (
 )
 
 // IgnoredSignals returns the signals that this process ignores, 1 << (number - 1)
-// each; 0 where /proc is missing. A program that it executes ignores them too.
+// each; 0 without /proc. Programs that it executes ignore them, too.
 func IgnoredSignals() (mask uint64) {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range bytes.Lines(status) {
@@ -22,10 +22,9 @@ func IgnoredSignals() (mask uint64) {
 	return mask
 }
 
-// ResetSignals gives each signal that this process ignores its default action
-// (EV-30). It is called just before another program is executed: package os/signal
-// does not know of the change. That package cannot reset signal 32, which C libraries
-// use for themselves.
+// ResetSignals sets each signal that this process ignores to its default action
+// (EV-30). It is called just before execve: package os/signal does not notice the
+// change. That package cannot reset signal 32, which C libraries reserve.
 func ResetSignals() error {
 	const last = 64
 	ignored := IgnoredSignals()

@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ignored are the signals that TestResetSignals has a process ignore.
+// ignored holds the signals that the process of TestResetSignals ignores.
 const ignored uint64 = 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1) | 1<<(32-1) // Go sets handlers for all others
 
-// ignores is a helper that executes this program again, with signals ignored.
-func ignores() int {
+// ignoreSignals is a helper process that executes this program again with ignored
+// signals.
+func ignoreSignals() int {
 	ignore := struct{ handler, flags, restorer, mask uintptr }{handler: 1} // SIG_IGN
 	for sig := uintptr(1); sig <= 64; sig++ {
 		if ignored&(1<<(sig-1)) != 0 {
@@ -30,15 +31,15 @@ func ignores() int {
 	return 1
 }
 
-// resets is a helper that executes a program which prints the signals it ignores.
-func resets() int {
+// runReset is a helper process that executes a program which prints its ignored signals.
+func runReset() int {
 	fmt.Printf("before %x\n", IgnoredSignals())
 	must(ResetSignals())
 	must(syscall.Exec("/bin/grep", []string{"grep", "SigIgn", "/proc/self/status"}, nil))
 	return 1
 }
 
-// EV-30: a program does not ignore signals because the starter of this process did.
+// EV-30: a program does not inherit the ignored signals of this process.
 func TestResetSignals(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), helperKey+"=ignores")

@@ -1,6 +1,6 @@
-// Package pack makes packages of files, for authors of plugins (SPEC 16). The
-// same files make the same bytes, and what it made passes package pkgcheck, by
-// which hosts judge it.
+// Package pack makes packages of files, for authors of plugins (SPEC 16). The same files
+// make the same bytes. Each package it makes passes the check of hosts, package
+// pkgcheck.
 package pack
 
 import (
@@ -27,24 +27,24 @@ import (
 type File struct {
 	Name string // path in the package, with slashes
 	Mode fs.FileMode
-	Path string // where the content is; "": in Body
+	Path string // the file with the content; "": Body has it
 	Body []byte
 }
 
-// open returns the content.
-func (f File) open() (io.ReadCloser, error) {
+// openContent returns the content.
+func (f File) openContent() (io.ReadCloser, error) {
 	if f.Path == "" {
 		return io.NopCloser(bytes.NewReader(f.Body)), nil
 	}
 	return os.Open(f.Path)
 }
 
-// leftOut are files that are no part of a package, wherever they are in a folder:
-// what version control, a run of the plugin, its installation and macOS leave.
-var leftOut = []string{".git", ".hg", ".svn", layout.ServiceFolder, layout.Origin, ".DS_Store", "__MACOSX"}
+// excludedNames holds the names of files, at any depth, that do not belong to a package:
+// those of version control, a run of the plugin, its installation and macOS.
+var excludedNames = []string{".git", ".hg", ".svn", layout.ServiceFolder, layout.Origin, ".DS_Store", "__MACOSX"}
 
-// Folder returns the files of a folder, and those that are left out. What is no
-// plain file or folder is refused.
+// Folder returns the files of a folder, and the names of those that are left out. It
+// fails for anything but regular files and folders.
 func Folder(dir string) (files []File, left []string, err error) {
 	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -55,8 +55,8 @@ func Folder(dir string) (files []File, left []string, err error) {
 			return err
 		}
 		name = filepath.ToSlash(name)
-		isRun := name == layout.Heartbeat // written by the plugin when it was tried here
-		if slices.Contains(leftOut, path.Base(name)) || isRun {
+		isRun := name == layout.Heartbeat // written by a run of the plugin in this folder
+		if slices.Contains(excludedNames, path.Base(name)) || isRun {
 			left = append(left, name)
 			if e.IsDir() {
 				return fs.SkipDir
@@ -70,7 +70,7 @@ func Folder(dir string) (files []File, left []string, err error) {
 		case info.IsDir():
 			return nil
 		case info.Mode()&fs.ModeSymlink != 0:
-			return fmt.Errorf("%s is a symbolic link, which hosts refuse; put the file in its place", p)
+			return fmt.Errorf("%s is a symbolic link, which hosts reject; replace it by the file", p)
 		case !info.Mode().IsRegular():
 			return fmt.Errorf("%s is neither a file nor a folder", p)
 		}
@@ -80,7 +80,7 @@ func Folder(dir string) (files []File, left []string, err error) {
 	return files, left, err
 }
 
-// Write writes a package of the files, by name, with their mode bits.
+// Write writes a package of the files, sorted by name, with their modes.
 func Write(w io.Writer, files []File) error {
 	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	z := zip.NewWriter(w)
@@ -91,7 +91,7 @@ func Write(w io.Writer, files []File) error {
 		if err != nil {
 			return fmt.Errorf("pack %s: %w", f.Name, err)
 		}
-		from, err := f.open()
+		from, err := f.openContent()
 		if err == nil {
 			_, err = io.Copy(to, from)
 			err = errors.Join(err, from.Close())
@@ -103,16 +103,16 @@ func Write(w io.Writer, files []File) error {
 	return z.Close()
 }
 
-// Made is a package that was made.
+// Made is a package file that was made.
 type Made struct {
 	*pkgcheck.Package
 	Path string
 	Size int64 // in bytes
 }
 
-// Make writes a package of the files and checks it as hosts do. Its path is out,
-// or where that is empty FileName in the working directory. After an error there
-// is no new file.
+// Make writes a package of the files and checks it as hosts do. Its path is out, or
+// FileName in the working directory if out is empty. After an error there is no new
+// file.
 func Make(ctx context.Context, files []File, out string) (*Made, error) {
 	dir := filepath.Dir(out) // "." for ""
 	f, err := os.CreateTemp(dir, ".package-*")
@@ -153,12 +153,12 @@ func Make(ctx context.Context, files []File, out string) (*Made, error) {
 	return &Made{p, out, size}, nil
 }
 
-// FileName returns the name of the package file; arch is the word of a package.
+// FileName returns the name of the package file; arch is that of config.json.
 func FileName(name, version, arch string) string {
 	return fmt.Sprintf("%s-%s-linux-%s.zip", name, version, GoArch(arch))
 }
 
-// GoArch returns Go's word for the machine of a package: amd64 for x64.
+// GoArch returns Go's name of a package's arch: amd64 for x64.
 func GoArch(arch string) string {
 	switch arch {
 	case "x64":
@@ -172,19 +172,21 @@ func GoArch(arch string) string {
 	}
 }
 
-// CheckNames returns why a package that we make may not have that name or version,
-// or nil: they keep to what every file system, URL and shell takes (SPEC 1).
+// CheckNames returns an error for a name or version with characters that some file
+// systems, URLs or shells do not accept (SPEC 1).
 func CheckNames(name, version string) error {
 	for what, s := range map[string]string{"name": name, "version": version} {
 		if err := plugin.CheckName(s); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		other := func(r rune) bool { return !isWord(r) && !strings.ContainsRune("._-+", r) }
-		if strings.ContainsFunc(s, other) || !isWord(rune(s[0])) {
+		other := func(r rune) bool { return !isWordChar(r) && !strings.ContainsRune("._-+", r) }
+		if strings.ContainsFunc(s, other) || !isWordChar(rune(s[0])) {
 			return fmt.Errorf("%s %q; allowed: ASCII letters, digits, '.', '_', '-' and '+', first a letter or digit", what, s)
 		}
 	}
 	return nil
 }
 
-func isWord(r rune) bool { return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' }
+func isWordChar(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+}

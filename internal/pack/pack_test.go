@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// folder writes a plugin's folder.
-func folder(t *testing.T) string {
+// writeFolder writes a plugin's folder.
+func writeFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -38,10 +38,10 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// AP-10: a folder becomes a package of its files, with their mode bits, without what
-// is none of it, and the same files make the same bytes.
+// AP-10: a package of a folder has its files and modes, without the excluded files, and
+// the same files make the same bytes.
 func TestMake(t *testing.T) {
-	dir := folder(t)
+	dir := writeFolder(t)
 	files, left, err := Folder(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -77,12 +77,12 @@ func TestMake(t *testing.T) {
 		t.Fatal(err)
 	}
 	if second, err := os.ReadFile(out); err != nil || !bytes.Equal(first, second) {
-		t.Errorf("made again it differs, %v", err)
+		t.Errorf("the second package differs, error %v", err)
 	}
 }
 
-// AP-10: what a host would refuse is not made, and leaves nothing.
-func TestMakeRefuses(t *testing.T) {
+// AP-10: a package that hosts would reject is not made, and no file is left.
+func TestMakeRejects(t *testing.T) {
 	config := func(name string) File {
 		return File{Name: "config.json", Mode: 0o644, Body: []byte(`{"name": "` + name + `", "version": "1.0", "runPath": "run"}`)}
 	}
@@ -106,9 +106,9 @@ func TestMakeRefuses(t *testing.T) {
 	}
 	for _, make := range []func(path string) error{
 		func(path string) error { return os.Symlink("config.json", path) },
-		func(path string) error { return mkfifo(path) },
+		func(path string) error { return makeFIFO(path) },
 	} {
-		dir := folder(t)
+		dir := writeFolder(t)
 		if err := make(filepath.Join(dir, "odd")); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestCheckNames(t *testing.T) {
 	}
 }
 
-// AP-08: what a program needs is read of it.
+// AP-08: the requirements of a program are read from its file.
 func TestReadProgram(t *testing.T) {
 	p, err := ReadProgram("/bin/sh")
 	if err != nil || p.Loader == "" || !strings.HasPrefix(p.String(), "is linked dynamically and needs on each host: /lib") || !strings.Contains(p.String(), "libc") {
@@ -145,11 +145,11 @@ func TestReadProgram(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if _, err := ReadProgram("/not/there"); err == nil {
-		t.Error("a file that is not there was read")
+		t.Error("a missing file is no error")
 	}
 	if err := Write(io.Discard, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }
+func makeFIFO(path string) error { return syscall.Mkfifo(path, 0o600) }

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Program is what an executable file says about itself.
+// Program holds the requirements of an executable file.
 type Program struct {
-	Arch   string // as Go names it; "" for a script, or a machine that has no package
-	Loader string // of a program that is linked dynamically, else ""
+	Arch   string // Go's name; "" for a script, or a machine without packages
+	Loader string // of a dynamically linked program, else ""
 	Needs  []string
 }
 
-// ReadProgram reads the head of an executable file. One that is no ELF program,
-// as a script, says nothing.
+// ReadProgram reads the ELF header of an executable file. It returns an empty Program for
+// a file that is not ELF, such as a script.
 func ReadProgram(path string) (Program, error) {
 	f, err := elf.Open(path)
 	var format *elf.FormatError
@@ -42,11 +42,11 @@ func ReadProgram(path string) (Program, error) {
 			}
 		}
 	}
-	p.Needs, _ = f.ImportedLibraries() // what is damaged there is not ours to judge
+	p.Needs, _ = f.ImportedLibraries() // a damaged list is ignored
 	return p, nil
 }
 
-// String says what the program needs of a host, "" for nothing.
+// String returns the requirements for a host, "" for none.
 func (p Program) String() string {
 	if p.Loader == "" {
 		return ""

@@ -1,5 +1,5 @@
-// Package procfs reads what the kernel says about the host's processes: which
-// there are, how each is, and what it was started with.
+// Package procfs reads the processes of the host from /proc: their pids, states and
+// environments.
 package procfs
 
 import (
@@ -32,8 +32,8 @@ func PIDs() ([]int, error) {
 	return pids, nil
 }
 
-// Variable returns the value of a variable in the environment that a process
-// was started with. It is not there for a process that is gone, or of another user.
+// Variable returns the value of a variable in the environment that a process was started
+// with. ok is false also for a process that is gone or of another user.
 func Variable(pid int, name string) (value string, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
@@ -47,7 +47,7 @@ func Variable(pid int, name string) (value string, ok bool) {
 	return "", false
 }
 
-// BootID returns the kernel's id of this boot of the host.
+// BootID returns the kernel's id of the current boot.
 func BootID() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -56,15 +56,15 @@ func BootID() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// TicksPerSecond is the unit of the start time in /proc/PID/stat: USER_HZ,
-// which is 100 on every architecture we build for.
+// TicksPerSecond is the unit of the start time in /proc/PID/stat: USER_HZ, which is 100
+// on every supported architecture.
 const TicksPerSecond = 100
 
-// BootTicks returns the time since boot as /proc/PID/stat counts it, at least 1.
+// BootTicks returns the time since boot in the unit of /proc/PID/stat, at least 1.
 func BootTicks() uint64 {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		return 1<<64 - 1 // unknown: every member counts
+		return 1<<64 - 1 // unknown: later than every start time
 	}
 	return max(1, uint64(now.Nano())/(1e9/TicksPerSecond))
 }

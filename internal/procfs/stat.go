@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stat is what /proc/PID/stat says about a process.
+// Stat holds the state of a process, from /proc/PID/stat.
 type Stat struct {
 	State   byte
 	Parent  int
@@ -18,8 +18,8 @@ type Stat struct {
 	Born    uint64 // ticks since boot
 }
 
-// Live reports whether the process still runs anything. A zombie with more than
-// one thread is a process of which only the first thread has exited.
+// Live reports whether a thread of the process still runs. In a zombie with more than one
+// thread only the first thread has exited.
 func (s Stat) Live() bool {
 	switch s.State {
 	case 'Z', 'X', 'x':
@@ -44,8 +44,8 @@ func ReadStat(pid int) (Stat, error) {
 	return ParseStat(buf[:n])
 }
 
-// The fields of /proc/PID/stat that are read, counted from the one after the
-// name, which is the second of proc(5)'s count.
+// Indexes of fields of /proc/PID/stat, counted from the field after the name, which is
+// the second one in proc(5).
 const (
 	fieldState   = 0
 	fieldParent  = 1
@@ -55,8 +55,8 @@ const (
 	fieldBorn    = 19
 )
 
-// ParseStat reads the line of /proc/PID/stat. The name, in parentheses, may
-// hold anything, parentheses and spaces too.
+// ParseStat parses the line of /proc/PID/stat. The name, in parentheses, may contain any
+// character, including parentheses and spaces.
 func ParseStat(line []byte) (Stat, error) {
 	end := bytes.LastIndexByte(line, ')')
 	if end < 0 {

@@ -46,7 +46,7 @@ func FuzzParseStat(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// The name says nothing, whatever it looks like.
+		// The name must not change the result.
 		rest := line[bytes.LastIndexByte(line, ')')+1:]
 		renamed, err := ParseStat(append([]byte("1 (x) Z 1 1) "), rest...))
 		if err != nil || renamed != s {
@@ -67,7 +67,7 @@ func TestStatLive(t *testing.T) {
 	}
 }
 
-// What a process was started with and when is known of it.
+// The state, environment and start time of the own process.
 func TestOwnProcess(t *testing.T) {
 	pids, err := PIDs()
 	if err != nil || !slices.Contains(pids, os.Getpid()) {
@@ -81,7 +81,7 @@ func TestOwnProcess(t *testing.T) {
 		t.Errorf("PATH is %q, %t", path, ok)
 	}
 	if v, ok := Variable(os.Getpid(), "PAT"); ok {
-		t.Errorf("a variable that is not there is %q", v)
+		t.Errorf("an unset variable is %q", v)
 	}
 	if boot, err := BootID(); err != nil || len(boot) != 36 {
 		t.Errorf("boot %q, %v", boot, err)

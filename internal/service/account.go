@@ -8,15 +8,15 @@ import (
 	"strconv"
 )
 
-// Account is what the program runs as.
+// Account holds the user and groups that the program runs as.
 type Account struct {
 	UID, GID int
-	Groups   []int // all of them
+	Groups   []int // all groups
 	User     *user.User
 }
 
-// Account returns what the program runs as, nil for what the caller is. The error
-// is a *yamlfile.Mistake: there is no such user or group on this host.
+// Account returns the account of the program, nil for that of the caller. The error
+// is a *yamlfile.Mistake for a user or group that is not on this host.
 func (s Service) Account() (*Account, error) {
 	if s.User == "" && s.Group == "" {
 		return nil, nil
@@ -25,10 +25,10 @@ func (s Service) Account() (*Account, error) {
 	if s.User != "" {
 		u, err := findUser(s.User)
 		if err != nil {
-			return nil, s.Mistake("user", fmt.Sprintf("there is no user %q on this host; allowed: %s", s.User, account.allow))
+			return nil, s.Mistake("user", fmt.Sprintf("there is no user %q on this host; allowed: %s", s.User, accountKind.allow))
 		}
 		a.User = u
-		a.UID, _ = strconv.Atoi(u.Uid) // on Linux both are numbers
+		a.UID, _ = strconv.Atoi(u.Uid) // both are numbers on Linux
 		a.GID, _ = strconv.Atoi(u.Gid)
 		ids, err := u.GroupIds()
 		if err != nil {
@@ -46,7 +46,7 @@ func (s Service) Account() (*Account, error) {
 			g, err = user.LookupGroupId(s.Group)
 		}
 		if err != nil {
-			return nil, s.Mistake("group", fmt.Sprintf("there is no group %q on this host; allowed: %s", s.Group, account.allow))
+			return nil, s.Mistake("group", fmt.Sprintf("there is no group %q on this host; allowed: %s", s.Group, accountKind.allow))
 		}
 		a.GID, _ = strconv.Atoi(g.Gid)
 		a.Groups = append(a.Groups, a.GID)
@@ -62,15 +62,15 @@ func findUser(name string) (*user.User, error) {
 	return u, err
 }
 
-// IsCaller reports whether who runs this is what the account says already.
+// IsCaller reports whether this process has the account already.
 func (a *Account) IsCaller() bool {
 	return a == nil || a.UID == os.Geteuid() && a.GID == os.Getegid()
 }
 
-// errNeedsRoot is the error where the account is another and may not be taken on.
+// errNeedsRoot is returned when the account is another and the caller is not root.
 var errNeedsRoot = errors.New("only root can start a program as another user or group")
 
-// CheckCaller returns why the caller cannot start the program as the account, or nil.
+// CheckCaller returns an error when the caller cannot start the program as the account.
 func (a *Account) CheckCaller() error {
 	if a.IsCaller() || os.Geteuid() == 0 {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// AP-12: a user or group that does not exist is said with its place.
+// AP-12: the error for an unknown user or group has its file and line.
 func TestAccount(t *testing.T) {
 	for text, want := range map[string]string{
 		"user: no-such-user":               `service.yaml:2: user: there is no user "no-such-user" on this host; allowed: a name or number`,

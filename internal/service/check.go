@@ -14,21 +14,20 @@ import (
 )
 
 // Runner runs the command of a check, in the environment of the program, and
-// returns nil when it exits 0. It stops the command when ctx ends.
+// returns nil when it exits 0. It stops the command when ctx is done.
 type Runner func(ctx context.Context, words []string) error
 
-// Run makes the check once. It returns nil when the check passes, else why not,
-// and takes no longer than timeout.
+// Run runs the check once, for at most timeout. It returns nil when the check passes.
 func (c Check) Run(ctx context.Context, timeout time.Duration, run Runner) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var err error
 	switch {
 	case c.HTTP != "":
-		err = get(ctx, c.HTTP)
+		err = requestURL(ctx, c.HTTP)
 	case c.TCP != "":
 		var conn net.Conn
-		if conn, err = dial(ctx, c.TCP); err == nil {
+		if conn, err = dialTCP(ctx, c.TCP); err == nil {
 			err = conn.Close()
 		}
 	case len(c.Command) > 0:
@@ -43,29 +42,28 @@ func (c Check) Run(ctx context.Context, timeout time.Duration, run Runner) error
 	return nil
 }
 
-func dial(ctx context.Context, address string) (net.Conn, error) {
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	var failed *net.OpError
-	if errors.As(err, &failed) { // its own text repeats the address
+	if errors.As(err, &failed) { // the text of OpError repeats the address
 		return nil, failed.Err
 	}
 	return conn, err
 }
 
-// How much of an answer is read, in bytes.
+// Limits of an answer, in bytes.
 const (
 	maxLine   = 4 << 10
 	maxHeader = 64 << 10
 	maxBody   = 1 << 20
 )
 
-// get asks for a URL and returns nil when the answer is 200 to 299. Redirects are
-// not followed. The body is read, as many programs log an error otherwise, but
-// no more than maxBody of it.
+// requestURL requests a URL and returns nil when the answer is 200 to 299. It does not
+// follow redirects. It reads up to maxBody of the body, since many programs log an error
+// when the client does not.
 //
-// Package net/http would make the shim, which does little else, 3 MB larger than
-// it may be (AP-14).
-func get(ctx context.Context, raw string) error {
+// Package net/http would make the shim 3 MB larger than allowed (AP-14).
+func requestURL(ctx context.Context, raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return err
@@ -74,7 +72,7 @@ func get(ctx context.Context, raw string) error {
 	if port == "" {
 		port = "80"
 	}
-	conn, err := dial(ctx, net.JoinHostPort(u.Hostname(), port))
+	conn, err := dialTCP(ctx, net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return err
 	}
@@ -86,14 +84,14 @@ func get(ctx context.Context, raw string) error {
 	}
 	r := bufio.NewReaderSize(conn, maxLine)
 	for {
-		a, err := readAnswer(r)
+		a, err := readResponse(r)
 		switch {
 		case err != nil:
 			return err
 		case a.code >= 100 && a.code < 200: // another answer follows
 			continue
 		case a.code >= 300 && a.code < 400:
-			return fmt.Errorf("answered %s, a redirect to %q; redirects are not followed, name the final address", a.status, a.location)
+			return fmt.Errorf("answered %s, a redirect to %q; redirects are not followed, use the final address", a.status, a.location)
 		case a.code < 200 || a.code > 299:
 			return fmt.Errorf("answered %s", a.status)
 		}
@@ -102,14 +100,14 @@ func get(ctx context.Context, raw string) error {
 			n = min(n, a.length)
 		}
 		if _, err := io.CopyN(io.Discard, r, n); err != nil && (a.length >= 0 || err != io.EOF) {
-			return fmt.Errorf("answered %s, and not all of it came: %w", a.status, err)
+			return fmt.Errorf("answered %s, but the body is incomplete: %w", a.status, err)
 		}
 		return nil
 	}
 }
 
-// answer is the head of an answer.
-type answer struct {
+// responseHead is the status line and header of an answer.
+type responseHead struct {
 	code     int
 	status   string // with the code
 	location string
@@ -118,8 +116,8 @@ type answer struct {
 
 var errNotHTTP = errors.New("answer is not HTTP")
 
-func readAnswer(r *bufio.Reader) (answer, error) {
-	a := answer{length: -1}
+func readResponse(r *bufio.Reader) (responseHead, error) {
+	a := responseHead{length: -1}
 	line, err := readLine(r)
 	if err != nil {
 		return a, err
@@ -131,7 +129,7 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 	if a.code, err = strconv.Atoi(status[:3]); err != nil || a.code < 100 {
 		return a, errNotHTTP
 	}
-	a.status = fmt.Sprintf("%.100s", strings.Map(printable, status))
+	a.status = fmt.Sprintf("%.100s", strings.Map(dropUnprintable, status))
 	for left := maxHeader; ; {
 		line, err := readLine(r)
 		if err != nil {
@@ -155,8 +153,8 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 	}
 }
 
-// readLine returns the next line without its end; one that is cut off by the end
-// of the answer, or too long, is no HTTP.
+// readLine returns the next line without its line end. A line that is incomplete or too
+// long is errNotHTTP.
 func readLine(r *bufio.Reader) (string, error) {
 	line, err := r.ReadSlice('\n')
 	switch {
@@ -170,7 +168,7 @@ func readLine(r *bufio.Reader) (string, error) {
 	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
-func printable(r rune) rune {
+func dropUnprintable(r rune) rune {
 	if strconv.IsPrint(r) {
 		return r
 	}

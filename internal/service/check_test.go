@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// AP-12: whatever a health URL answers, the check ends in time and says why it
-// failed.
+// AP-12: the check of a URL returns in time for every answer, with the cause of a
+// failure.
 func TestCheckHTTP(t *testing.T) {
-	ended := make(chan struct{})
-	defer close(ended)
+	finished := make(chan struct{})
+	defer close(finished)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ok", func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == "" || r.URL.RawQuery != "a=b%20c" {
@@ -34,10 +34,10 @@ func TestCheckHTTP(t *testing.T) {
 	})
 	mux.HandleFunc("/500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) })
-	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-ended })
+	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-finished })
 	mux.HandleFunc("/hang-later", func(w http.ResponseWriter, _ *http.Request) {
 		w.(http.Flusher).Flush()
-		<-ended
+		<-finished
 	})
 	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) {
 		b := make([]byte, 1<<20)
@@ -56,7 +56,7 @@ func TestCheckHTTP(t *testing.T) {
 		"/hints":      "",
 		"/large":      "",
 		"/500":        "answered 500 Internal Server Error",
-		"/redirect":   `answered 302 Found, a redirect to "/login"; redirects are not followed, name the final address`,
+		"/redirect":   `answered 302 Found, a redirect to "/login"; redirects are not followed, use the final address`,
 		"/hang":       "no answer in 300ms",
 		"/hang-later": "no answer in 300ms",
 	} {
@@ -77,14 +77,14 @@ func TestCheckHTTP(t *testing.T) {
 	}
 }
 
-// AP-12: what answers otherwise than HTTP is not healthy.
+// AP-12: a program with an answer that is not HTTP is not healthy.
 func TestCheckHTTPOtherAnswers(t *testing.T) {
 	for answer, want := range map[string]string{
 		"": "connection closed without an answer", "-ERR unknown command\r\n": "answer is not HTTP", "HTTP/1.1 OK\r\n\r\n": "answer is not HTTP",
 		"HTTP/1.1 200": "answer is not HTTP", "HTTP/1.1 200 OK\r\nA: b": "answer is not HTTP", "HTTP/1.0 204\n\n": "",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("a: "+strings.Repeat("b", 4000)+"\r\n", 100) + "\r\n": "answer is not HTTP",
 		strings.Repeat("x", 10_000):                              "answer is not HTTP",
-		"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort":     "answered 200 OK, and not all of it came: EOF",
+		"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort":     "answered 200 OK, but the body is incomplete: EOF",
 		"HTTP/1.1 503 \x1b[31mno\r\n\r\n":                        "answered 503 [31mno",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Gone\r\n\r\n": "answered 404 Gone",
 	} {
@@ -141,13 +141,13 @@ func TestCheckCommand(t *testing.T) {
 	}
 }
 
-// FuzzAnswer: any answer ends the check.
+// FuzzAnswer checks that every answer is parsed or rejected.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 302 x\r\nLocation: y\r\nContent-Length: -1\r\n\r\n", "\n", "HTTP/1.1 1"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		a, err := readAnswer(newReader(text))
+		a, err := readResponse(newReader(text))
 		if err == nil && (a.code < 100 || a.code > 999 || len(a.status) > 500) {
 			t.Errorf("%+v", a)
 		}

@@ -12,7 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the keys of docs/plugins.md")
 
-// TestDocs keeps the keys of docs/plugins.md true: they are what the table says.
+// TestDocs checks the keys of docs/plugins.md against the table, or writes them with
+// -update.
 func TestDocs(t *testing.T) {
 	const page, end = "../../docs/plugins.md", "<!-- end of the keys -->"
 	b, err := os.ReadFile(page)
@@ -53,7 +54,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestDocsExample keeps the example of docs/plugins.md one that is read.
+// TestDocsExample checks that the example of docs/plugins.md is valid.
 func TestDocsExample(t *testing.T) {
 	b, err := os.ReadFile("../../docs/plugins.md")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // Words is the kind of a command: a list of words.
 type Words struct{}
 
-// Set reads a command of one word.
+// Set sets a command of one word.
 func (Words) Set(field any, text string) error {
 	*field.(*[]string) = []string{text}
 	return checkWords(*field.(*[]string))
@@ -27,19 +27,19 @@ func (Words) Set(field any, text string) error {
 // Text returns the words with blanks between them.
 func (Words) Text(field any) string { return strings.Join(*field.(*[]string), " ") }
 
-// Allowed says what a command is.
+// Allowed describes a command.
 func (Words) Allowed() string {
 	return "a list of words, the first a program: its path in the package, or an absolute path of the host"
 }
 
-// Word returns what the usage of a flag calls a value.
+// Word returns the name of a value in the usage of a flag.
 func (Words) Word() string { return "word" }
 
-// checkWords returns why words are no command, or nil.
+// checkWords returns an error when words are not a command.
 func checkWords(words []string) error {
 	switch {
 	case len(words) == 0 || words[0] == "":
-		return errors.New("names no program")
+		return errors.New("has no program")
 	case strings.Contains(strings.Join(words, ""), "\x00"):
 		return errors.New("holds a zero byte")
 	case !filepath.IsAbs(words[0]) && (!filepath.IsLocal(words[0]) || filepath.Clean(words[0]) == "."):
@@ -68,40 +68,40 @@ func (Variables) Set(field any, text string) error {
 	return nil
 }
 
-// Text returns how many variables there are.
+// Text returns the number of variables.
 func (Variables) Text(field any) string { return strconv.Itoa(len(*field.(*map[string]string))) }
 
-// Allowed says what a variable is.
+// Allowed describes variables.
 func (Variables) Allowed() string {
 	return "names of letters, digits and _, with a text each; not PLUGIN_DIR and PRE_PLUGIN_DIR"
 }
 
-// Word returns what the usage of a flag calls a value.
+// Word returns the name of a value in the usage of a flag.
 func (Variables) Word() string { return "NAME=VALUE" }
 
-// checkVariable returns why there is no such variable, or nil.
+// checkVariable returns an error when a variable is not allowed.
 func checkVariable(name, value string) error {
 	isOther := func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	}
 	switch {
 	case name == "" || strings.ContainsFunc(name, isOther) || name[0] >= '0' && name[0] <= '9':
-		return errors.New("is no name of a variable")
+		return errors.New("is not a name of a variable")
 	case name == plugin.EnvDir || name == plugin.EnvPreviousDir:
-		return errors.New("is set by who starts the plugin")
+		return errors.New("is set by the supervisor")
 	case strings.Contains(value, "\x00"):
 		return errors.New("holds a zero byte")
 	}
 	return nil
 }
 
-// signals is the kind of a signal.
-type signals struct{}
+// signalKind is the kind of a signal.
+type signalKind struct{}
 
-// signalNames are the signals that programs take as the order to exit.
+// signalNames holds the signals that ask programs to exit.
 var signalNames = []string{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "KILL"}
 
-func (signals) Set(field any, text string) error {
+func (signalKind) Set(field any, text string) error {
 	name := strings.TrimPrefix(strings.ToUpper(text), "SIG")
 	for _, known := range signalNames {
 		if name == known {
@@ -112,19 +112,19 @@ func (signals) Set(field any, text string) error {
 	return errors.New("is none of them")
 }
 
-func (signals) Text(field any) string {
+func (signalKind) Text(field any) string {
 	return strings.TrimPrefix(unix.SignalName(*field.(*syscall.Signal)), "SIG")
 }
-func (signals) Allowed() string { return strings.Join(signalNames, ", ") }
-func (signals) Word() string    { return "signal" }
+func (signalKind) Allowed() string { return strings.Join(signalNames, ", ") }
+func (signalKind) Word() string    { return "signal" }
 
-// text is text that a function checks.
-type text struct {
+// textKind is a text that a function checks.
+type textKind struct {
 	name, allow string
 	check       func(string) error
 }
 
-func (t text) Set(field any, s string) error {
+func (t textKind) Set(field any, s string) error {
 	if err := t.check(s); err != nil {
 		return err
 	}
@@ -132,20 +132,20 @@ func (t text) Set(field any, s string) error {
 	return nil
 }
 
-func (text) Text(field any) string { return *field.(*string) }
-func (t text) Allowed() string     { return t.allow }
-func (t text) Word() string        { return t.name }
+func (textKind) Text(field any) string { return *field.(*string) }
+func (t textKind) Allowed() string     { return t.allow }
+func (t textKind) Word() string        { return t.name }
 
 var (
-	account = text{"name", "a name or number of /etc/passwd or /etc/group", checkAccount}
-	folder  = text{"path", "a path in the package", checkFolder}
-	httpURL = text{"url", "http:// with a host; for https write a command", checkURL}
-	address = text{"address", "host:port, such as 127.0.0.1:6379", checkAddress}
+	accountKind = textKind{"name", "a name or number of /etc/passwd or /etc/group", checkAccount}
+	folderKind  = textKind{"path", "a path in the package", checkFolder}
+	urlKind     = textKind{"url", "http:// with a host; for https use a command", checkURL}
+	addressKind = textKind{"address", "host:port, such as 127.0.0.1:6379", checkAddress}
 )
 
 func checkAccount(s string) error {
 	if s == "" || len(s) > 256 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == ':' || r == '/' || r == 0x7f }) {
-		return errors.New("is no name of a user or group")
+		return errors.New("is not a name of a user or group")
 	}
 	return nil
 }
@@ -166,11 +166,11 @@ func checkURL(s string) error {
 	case err != nil:
 		return errors.New("is not a URL")
 	case u.Scheme == "https":
-		return errors.New("is https://, which is checked by a command only")
+		return errors.New("is https://, which only a command can check")
 	case u.Scheme != "http":
 		return errors.New("is not http://")
 	case u.Hostname() == "":
-		return errors.New("names no host")
+		return errors.New("has no host")
 	case u.User != nil:
 		return errors.New("holds a user; use a command")
 	case u.Port() != "" && !isPort(u.Port()):
@@ -187,7 +187,7 @@ func checkAddress(s string) error {
 	case err != nil:
 		return errors.New("is not host:port")
 	case host == "":
-		return errors.New("names no host")
+		return errors.New("has no host")
 	case !isPort(port):
 		return errors.New("has an impossible port")
 	}

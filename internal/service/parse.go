@@ -28,14 +28,14 @@ func Read(dir string) (Service, error) {
 	return Parse(path, text)
 }
 
-// Parse reads the text of a service.yaml; name is what mistakes call it. The
-// error joins a *yamlfile.Mistake for everything that is wrong.
+// Parse parses the text of a service.yaml; name is the file in mistakes. The error
+// joins a *yamlfile.Mistake for each fault.
 func Parse(name string, text []byte) (Service, error) {
 	p := parser{Document: yamlfile.Document{Name: name}, s: Default()}
 	p.s.file, p.s.lines = name, map[string]int{}
 	names := Names()
-	p.Section("", p.Parse(text), names, p.value)
-	p.together()
+	p.Section("", p.Parse(text), names, p.readKey)
+	p.checkCombinations()
 	if err := yamlfile.Join(p.Mistakes); err != nil {
 		return Service{}, err
 	}
@@ -56,23 +56,23 @@ type parser struct {
 	s Service
 }
 
-// value reads the value of one key.
-func (p *parser) value(name string, v *yaml.Node) {
+// readKey sets the value of one key.
+func (p *parser) readKey(name string, v *yaml.Node) {
 	keys := Keys()
 	k := keys[slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })]
 	p.s.lines[name] = v.Line
 	switch field := k.Field(&p.s).(type) {
 	case *[]string:
-		p.words(k, field, v)
+		p.readCommand(k, field, v)
 	case *map[string]string:
-		p.variables(k, field, v)
+		p.readVariables(k, field, v)
 	default:
 		p.Value(name, k.Kind, field, v)
 	}
 }
 
-// words reads a command. Numbers and words such as true are texts in it.
-func (p *parser) words(k Key, field *[]string, v *yaml.Node) {
+// readCommand sets a command. Numbers and words such as true are texts in it.
+func (p *parser) readCommand(k Key, field *[]string, v *yaml.Node) {
 	if v.Kind != yaml.SequenceNode {
 		p.Wrong(v.Line, k.Name, fmt.Sprintf("%s where a list belongs; allowed: %s", yamlfile.Describe(v), k.Kind.Allowed()))
 		return
@@ -85,7 +85,7 @@ func (p *parser) words(k Key, field *[]string, v *yaml.Node) {
 		}
 		words = append(words, e.Value)
 	}
-	if len(words) == 0 && k.Name != "command" { // [] as in the example: no hook
+	if len(words) == 0 && k.Name != "command" { // [] is no hook
 		return
 	}
 	if err := checkWords(words); err != nil {
@@ -95,7 +95,7 @@ func (p *parser) words(k Key, field *[]string, v *yaml.Node) {
 	*field = words
 }
 
-func (p *parser) variables(k Key, field *map[string]string, v *yaml.Node) {
+func (p *parser) readVariables(k Key, field *map[string]string, v *yaml.Node) {
 	p.Pairs(k.Name, v, "names of variables", func(name string, key, v *yaml.Node) {
 		whole := k.Name + "." + name
 		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
@@ -113,14 +113,14 @@ func (p *parser) variables(k Key, field *map[string]string, v *yaml.Node) {
 	})
 }
 
-// together finds what is wrong about keys together.
-func (p *parser) together() {
+// checkCombinations adds a mistake for each invalid combination of keys.
+func (p *parser) checkCombinations() {
 	s := &p.s
 	if len(s.Command) == 0 && s.lines["command"] == 0 {
 		p.Wrong(1, "command", "is missing; allowed: "+Words{}.Allowed())
 	}
-	p.one("ready", s.Ready.Check, "after")
-	p.one("health", s.Health.Check)
+	p.checkOneOf("ready", s.Ready.Check, "after")
+	p.checkOneOf("health", s.Health.Check)
 	if !s.Health.IsSet() {
 		for _, name := range []string{"health.interval", "health.timeout", "health.failures"} {
 			if line := s.lines[name]; line > 0 {
@@ -139,8 +139,8 @@ func (p *parser) together() {
 	}
 }
 
-// one notes where more than one of the checks of a section is set.
-func (p *parser) one(section string, c Check, others ...string) {
+// checkOneOf adds a mistake when more than one check of a section is set.
+func (p *parser) checkOneOf(section string, c Check, others ...string) {
 	words := append([]string{"http", "tcp", "command"}, others...)
 	set := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return p.s.lines[section+"."+w] == 0 })
 	if len(set) > 1 {
@@ -149,10 +149,10 @@ func (p *parser) one(section string, c Check, others ...string) {
 	}
 }
 
-// CheckFiles checks the service against the files of its package: its programs
-// are files that may be executed, its working directory is a folder. stat
-// returns the mode of a path in the package, or an error that wraps
-// fs.ErrNotExist. The error joins a *yamlfile.Mistake for each that is not.
+// CheckFiles checks the service against the files of its package: its programs must be
+// executable files, its working directory a folder. stat returns the mode of a path in
+// the package, or an error that wraps fs.ErrNotExist. The error joins a
+// *yamlfile.Mistake for each fault.
 func (s Service) CheckFiles(stat func(path string) (fs.FileMode, error)) error {
 	d := yamlfile.Document{Name: s.file}
 	for _, k := range Keys() {
@@ -187,7 +187,7 @@ func (s Service) Mistake(key, text string) error {
 	return &yamlfile.Mistake{Where: d.At(max(1, s.lines[key])), Key: key, Text: text}
 }
 
-// YAML returns the text of a service.yaml that holds what differs from Default.
+// YAML returns the text of a service.yaml with the values that differ from Default.
 func (s Service) YAML() ([]byte, error) {
 	var tree yamlfile.Tree
 	unset := Default()

@@ -68,14 +68,14 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// AP-12: what is wrong is said with file, line, key and what is allowed.
+// AP-12: a mistake has file, line, key and the allowed values.
 func TestParseMistakes(t *testing.T) {
 	const sleep = "command: [/bin/sleep, 9]\n"
 	for _, tt := range []struct{ text, want string }{
 		{"", "service.yaml:1: command: is missing; allowed: a list of words, the first a program"},
 		{"# nothing", "service.yaml:1: command: is missing"},
 		{"command: sleep 9", `service.yaml:1: command: "sleep 9" where a list belongs; allowed: a list of words`},
-		{"command: []", "service.yaml:1: command: names no program"},
+		{"command: []", "service.yaml:1: command: has no program"},
 		{"command: [a, [b]]", "service.yaml:1: command: a list in a list"},
 		{"command: [a, null]", "service.yaml:1: command: nothing in a list"},
 		{"command:\n  - ../sh", `service.yaml:2: command: "../sh" leaves the package; allowed: a list of words, the first a program: its path in the package`},
@@ -87,19 +87,19 @@ func TestParseMistakes(t *testing.T) {
 		{sleep + "stop: {timeout: 3}", `service.yaml:2: stop.timeout: "3" is not a duration; allowed: a number with unit`},
 		{sleep + "stop: {signal: STOP}", `service.yaml:2: stop.signal: "STOP" is none of them; allowed: TERM, INT, QUIT`},
 		{sleep + "user: [a]", "service.yaml:2: user: a list where a value belongs"},
-		{sleep + "user: a b", `service.yaml:2: user: "a b" is no name of a user or group`},
+		{sleep + "user: a b", `service.yaml:2: user: "a b" is not a name of a user or group`},
 		{sleep + "working_dir: /tmp", `service.yaml:2: working_dir: "/tmp" leaves the package; allowed: a path in the package`},
 		{sleep + "working_dir: a/../..", `service.yaml:2: working_dir: "a/../.." leaves the package`},
 		{sleep + "environment: [a=b]", "service.yaml:2: environment: a list where a section belongs"},
-		{sleep + "environment: {PLUGIN_DIR: /x}", "service.yaml:2: environment.PLUGIN_DIR: is set by who starts the plugin"},
-		{sleep + "environment: {A-B: x}", "service.yaml:2: environment.A-B: is no name of a variable"},
+		{sleep + "environment: {PLUGIN_DIR: /x}", "service.yaml:2: environment.PLUGIN_DIR: is set by the supervisor"},
+		{sleep + "environment: {A-B: x}", "service.yaml:2: environment.A-B: is not a name of a variable"},
 		{sleep + "environment: {A: [x]}", "service.yaml:2: environment.A: a list where a text belongs"},
-		{sleep + "ready: {http: 'https://x/'}", `service.yaml:2: ready.http: "https://x/" is https://, which is checked by a command only; allowed: http:// with a host`},
+		{sleep + "ready: {http: 'https://x/'}", `service.yaml:2: ready.http: "https://x/" is https://, which only a command can check; allowed: http:// with a host`},
 		{sleep + "ready: {http: 'x:80'}", `is not http://`},
 		{sleep + "ready: {http: 'http://u:p@x'}", `holds a user`},
 		{sleep + "ready: {http: 'http://x:99999'}", `has an impossible port`},
 		{sleep + "ready: {tcp: '6379'}", `service.yaml:2: ready.tcp: "6379" is not host:port; allowed: host:port, such as 127.0.0.1:6379`},
-		{sleep + "ready: {tcp: ':6379'}", `names no host`},
+		{sleep + "ready: {tcp: ':6379'}", `has no host`},
 		{sleep + "ready:\n  tcp: h:1\n  after: 1s", "service.yaml:4: ready.after: is set beside ready.tcp; allowed: one of http, tcp, command, after"},
 		{sleep + "health:\n  tcp: h:1\n  http: http://h", "health.tcp: is set beside health.http; allowed: one of http, tcp, command"},
 		{sleep + "health: {interval: 3s}", "service.yaml:2: health.interval: is set without a check; allowed: with health.http"},
@@ -119,7 +119,7 @@ func TestParseMistakes(t *testing.T) {
 	}
 }
 
-// AP-12: a program that is missing, or cannot be run, is said with its key and line.
+// AP-12: the error for a missing or not executable program has its key and line.
 func TestCheckFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, mode := range map[string]fs.FileMode{"run": 0o755, "data": 0o644} {
@@ -168,8 +168,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// FuzzParse: any text is either a service, which is then written and read again
-// as the same one, or a list of mistakes of one line each.
+// FuzzParse checks that every text is either a service, which survives writing and
+// parsing, or a list of mistakes of one line each.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		example, "", "command: [a]", "a: b: c", "&a [*a]", "? {a: b}\n: c", "command: &x [a]\nhooks: {install: *x}",

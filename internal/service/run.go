@@ -14,9 +14,8 @@ import (
 // maxRun is the largest run record that is read, in bytes.
 const maxRun = 4 << 10
 
-// ReadRun returns the process that the program of the version folder dir was last
-// started as. Whether it still runs is not known here. The error wraps
-// fs.ErrNotExist when there is no record.
+// ReadRun returns the process of the last start of the program in the version folder
+// dir, which may have exited. The error wraps fs.ErrNotExist when there is no record.
 func ReadRun(dir string) (plugin.Process, error) {
 	text, err := record.ReadRegularFile(layout.Run(dir), maxRun)
 	if err != nil {
@@ -27,14 +26,14 @@ func ReadRun(dir string) (plugin.Process, error) {
 		return plugin.Process{}, fmt.Errorf("read run record: %w", err)
 	}
 	if p.PID <= 0 || p.StartTicks == 0 || p.BootID == "" {
-		return plugin.Process{}, fmt.Errorf("read run record: it names no process: %.100q", text)
+		return plugin.Process{}, fmt.Errorf("read run record: no process in %.100q", text)
 	}
 	return p, nil
 }
 
-// WriteRun records the process that the program was started as, in one step. It is
-// called before the first instruction of the program (AP-01). The record needs to
-// survive no loss of power: after that no process of it runs.
+// WriteRun records the process of the program atomically. It is called before the first
+// instruction of the program (AP-01). The record does not need to survive a power
+// failure: no process does.
 func WriteRun(dir string, p plugin.Process) error {
 	path := layout.Run(dir)
 	text, err := json.Marshal(p)

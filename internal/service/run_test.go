@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// AP-01: the run record is replaced in one step, and a damaged one is none.
+// AP-01: the run record is replaced atomically, and a damaged one is an error.
 func TestRunRecord(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := ReadRun(dir); !errors.Is(err, fs.ErrNotExist) {

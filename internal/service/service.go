@@ -1,7 +1,7 @@
-// Package service is a package's service.yaml: how a program that knows nothing
-// of the plugin contract is run as a plugin (SPEC 16). It parses and validates
-// the file (parse.go), checks whether the program is ready and healthy
-// (check.go), and knows what is kept about a run (run.go). It decides nothing.
+// Package service handles a package's service.yaml, which describes how a program
+// without the plugin contract runs as a plugin (SPEC 16). It parses and validates the
+// file (parse.go), checks whether the program is ready and healthy (check.go), and reads
+// and writes the record of a run (run.go).
 package service
 
 import (
@@ -12,12 +12,12 @@ import (
 	"pluginsupervisor/internal/yamlfile"
 )
 
-// Service is a service.yaml. Paths are relative to the package's folder, or
-// absolute where they are programs of the host.
+// Service holds the values of a service.yaml. Paths are relative to the package's
+// folder, or absolute for programs of the host.
 type Service struct {
 	Command     []string // the program and its arguments; no shell
 	Environment map[string]string
-	User, Group string // "" for that of who starts it
+	User, Group string // "" for that of the caller
 	WorkingDir  string
 	Stop        Stop
 	Ready       Ready
@@ -26,27 +26,27 @@ type Service struct {
 	Limits      Limits
 	Log         Log
 
-	file  string         // what mistakes call the file
-	lines map[string]int // where each key is
+	file  string         // the name of the file in mistakes
+	lines map[string]int // the line of each key
 }
 
-// Stop says how the program is asked to exit, and when it is killed.
+// Stop holds the signal that asks the program to exit, and the time until it is killed.
 type Stop struct {
 	Signal  syscall.Signal
 	Timeout time.Duration
 }
 
-// Check is one of its fields, or none.
+// Check holds one kind of check, or none.
 type Check struct {
 	HTTP    string   // a URL that answers 200 to 299
 	TCP     string   // host:port that accepts a connection
 	Command []string // that exits 0
 }
 
-// IsSet reports whether there is something to check.
+// IsSet reports whether there is a check.
 func (c Check) IsSet() bool { return c.HTTP != "" || c.TCP != "" || len(c.Command) > 0 }
 
-// String says what is checked.
+// String returns a description of the check.
 func (c Check) String() string {
 	switch {
 	case c.HTTP != "":
@@ -58,41 +58,41 @@ func (c Check) String() string {
 	}
 }
 
-// Ready says when a program that was started is ready: when the check passes, or
-// without one when it has run for After.
+// Ready holds when a started program is ready: when the check passes, or without a
+// check after it has run for After.
 type Ready struct {
 	Check
 	After   time.Duration
-	Timeout time.Duration // for all of it
+	Timeout time.Duration // from the start until ready
 }
 
-// Health says when a running program is healthy. Without a check it is.
+// Health holds when a running program is healthy. Without a check it always is.
 type Health struct {
 	Check
 	Interval time.Duration
 	Timeout  time.Duration // of one check
-	Failures int           // so many failed checks in a row make it unhealthy
+	Failures int           // failed checks in a row that make it unhealthy
 }
 
-// Hooks are the commands of the verbs of the same names; empty for none.
+// Hooks holds the commands of the verbs of the same names; empty for none.
 type Hooks struct {
 	Install, Uninstall, Upgrade []string
 }
 
-// Limits are the defaults of what the program may use; 0 means none.
+// Limits holds the default limits of the program; 0 means none.
 type Limits struct {
 	CPU    float64 // cores
 	Memory yamlfile.Size
 	PIDs   int
 }
 
-// Log bounds what the program prints: MaxSize × (Keep + 1) bytes.
+// Log limits the output that is kept to MaxSize × (Keep + 1) bytes.
 type Log struct {
 	MaxSize yamlfile.Size
 	Keep    int
 }
 
-// Default returns the service in which nothing is set, which lacks a command.
+// Default returns a service with the default of each key, without a command.
 func Default() Service {
 	return Service{
 		WorkingDir: ".",
@@ -103,14 +103,14 @@ func Default() Service {
 	}
 }
 
-// verbMargin is what a verb may take beside waiting for the program.
+// verbMargin is the time of a verb besides waiting for the program.
 const verbMargin = 10 * time.Second
 
-// MaxTimeout is the longest that starting and stopping may take together, which
-// is what one verb may take (SPEC 2).
+// MaxTimeout is the longest sum of the start and stop timeouts: one verb does both
+// (SPEC 2).
 const MaxTimeout = time.Hour - verbMargin
 
-// VerbTimeout returns the deadline that the package's config.json needs (AP-08).
+// VerbTimeout returns the timeout that the package's config.json needs (AP-08).
 func (s Service) VerbTimeout() time.Duration {
 	return max(time.Minute, s.Ready.Timeout+s.Stop.Timeout+verbMargin)
 }

@@ -18,23 +18,23 @@ type command struct {
 	path string
 	args []string
 	dir  string
-	out  *os.File // nil: its last line is in the error
+	out  *os.File // nil: the error has the last line of the output
 	err  *os.File
 }
 
-// lingerTime is how long a pipe is read after the command has exited, while
-// something holds it open.
+// lingerTime is the time that a pipe is read after the command has exited, while another
+// process holds it open.
 const lingerTime = 100 * time.Millisecond
 
-// run runs a command in a process group of its own and kills what it leaves in
-// it, also when ctx ends. The status is -1 for one that did not exit by itself.
-func (s *shim) run(ctx context.Context, c command) (status int, err error) {
+// runCommand runs a command in its own process group. When the command exits, or ctx is
+// done, it kills the group. The status is -1 unless the command exited by itself.
+func (s *shim) runCommand(ctx context.Context, c command) (status int, err error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return -1, err
 	}
 	defer null.Close()
-	printed := &tail{}
+	printed := &tailBuffer{}
 	var r *os.File
 	if c.out == nil {
 		var w *os.File
@@ -46,7 +46,7 @@ func (s *shim) run(ctx context.Context, c command) (status int, err error) {
 		c.out, c.err = w, w
 	}
 	p, err := os.StartProcess(c.path, append([]string{c.path}, c.args...), &os.ProcAttr{
-		Dir: c.dir, Env: append(s.environment(), checkVariable+"=1"), Files: []*os.File{null, c.out, c.err}, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Dir: c.dir, Env: append(s.buildEnvironment(), checkVariable+"=1"), Files: []*os.File{null, c.out, c.err}, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		return -1, s.explain(c.path, err)
@@ -60,7 +60,7 @@ func (s *shim) run(ctx context.Context, c command) (status int, err error) {
 		}
 	}()
 	exited := make(chan struct{})
-	go func() { // it stays a zombie, so that the number of its group cannot be reused
+	go func() { // the zombie stays, so that the id of its group cannot be reused
 		defer close(exited)
 		for unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 		}
@@ -80,7 +80,7 @@ func (s *shim) run(ctx context.Context, c command) (status int, err error) {
 	case err != nil:
 		return -1, err
 	case ctx.Err() != nil:
-		return -1, errors.New("did not end in time")
+		return -1, errors.New("did not exit in time")
 	case state.Success():
 		return 0, nil
 	}
@@ -94,13 +94,13 @@ func (s *shim) run(ctx context.Context, c command) (status int, err error) {
 	return state.ExitCode(), errors.New(how)
 }
 
-// tail keeps the end of what is written to it.
-type tail struct{ text []byte }
+// tailBuffer keeps the last tailSize bytes that are written to it.
+type tailBuffer struct{ text []byte }
 
 const tailSize = 4 << 10
 
-// Write keeps the last tailSize bytes.
-func (t *tail) Write(b []byte) (int, error) {
+// Write implements io.Writer.
+func (t *tailBuffer) Write(b []byte) (int, error) {
 	t.text = append(t.text, b...)
 	if extra := len(t.text) - tailSize; extra > 0 {
 		t.text = bytes.Clone(t.text[extra:])

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// explain says why a program cannot be executed: the system names neither the file
-// that it means nor what is wrong with it.
+// explain returns the cause why a program cannot be executed: the system error has
+// neither the file nor the fault.
 func (s *shim) explain(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
@@ -30,7 +30,8 @@ func (s *shim) explain(path string, err error) error {
 	}
 }
 
-// explainMissing says which file is missing: the program, or what it is run by.
+// explainMissing returns which file is missing: the program, its interpreter or its
+// loader.
 func explainMissing(path string, err error) error {
 	if _, statErr := os.Stat(path); statErr != nil {
 		return fmt.Errorf("%s does not exist", path)
@@ -63,9 +64,9 @@ func firstLine(path string) []byte {
 	return line
 }
 
-// explainDenied says which file or folder is closed to the user of the program.
+// explainDenied returns which file or folder the user of the program has no access to.
 func (s *shim) explainDenied(path string) error {
-	if err := s.closedFolder(filepath.Dir(path)); err != nil {
+	if err := s.findClosedFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
 	info, err := os.Stat(path)
@@ -80,17 +81,17 @@ func (s *shim) explainDenied(path string) error {
 	case unix.Statfs(path, &st) == nil && st.Flags&unix.ST_NOEXEC != 0:
 		return errors.New("its file system is mounted noexec")
 	case unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) != nil:
-		return fmt.Errorf("user %s may not execute it (mode %04o)", s.userName(), info.Mode().Perm())
+		return fmt.Errorf("user %s has no permission to execute it (mode %04o)", s.userName(), info.Mode().Perm())
 	default:
 		return fmt.Errorf("not permitted (mode %04o): check its interpreter and the security policy", info.Mode().Perm())
 	}
 }
 
-// closedFolder returns the first folder on the way to dir that the user may not
-// enter, as an error.
-func (s *shim) closedFolder(dir string) error {
+// findClosedFolder returns an error with the first folder on the path of dir that the
+// user has no access to.
+func (s *shim) findClosedFolder(dir string) error {
 	if dir != filepath.Dir(dir) {
-		if err := s.closedFolder(filepath.Dir(dir)); err != nil {
+		if err := s.findClosedFolder(filepath.Dir(dir)); err != nil {
 			return err
 		}
 	}
@@ -101,12 +102,12 @@ func (s *shim) closedFolder(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		mode = fmt.Sprintf(" (mode %04o)", info.Mode().Perm())
 	}
-	return fmt.Errorf("user %s may not enter folder %s%s", s.userName(), dir, mode)
+	return fmt.Errorf("user %s has no access to folder %s%s", s.userName(), dir, mode)
 }
 
-// explainFolder says why a folder cannot be the working directory.
+// explainFolder returns the cause why a folder cannot be the working directory.
 func (s *shim) explainFolder(dir string) error {
-	if err := s.closedFolder(dir); err != nil {
+	if err := s.findClosedFolder(dir); err != nil {
 		return err
 	}
 	info, err := os.Stat(dir)

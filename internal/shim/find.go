@@ -17,11 +17,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// checkVariable marks the commands of checks and hooks, which are given the
-// PLUGIN_DIR too and are no part of the program.
+// checkVariable marks the commands of checks and hooks, which have PLUGIN_DIR, too, but
+// do not belong to the program.
 const checkVariable = "PLUGIN_CHECK"
 
-// proc is a process as it was seen.
+// proc is a process at the time of a scan.
 type proc struct {
 	procfs.Stat
 	id plugin.Process
@@ -29,12 +29,12 @@ type proc struct {
 
 // run holds the live processes of the program.
 type run struct {
-	main *proc  // the program itself; nil if it does not run
-	tree []proc // all that belongs to it, the oldest first
+	main *proc  // the program; nil if it does not run
+	tree []proc // all processes of the program, the oldest first
 }
 
-// findMain returns the process of the program, nil if it does not run. Where the
-// record names a live process, no other is read.
+// findMain returns the process of the program, nil if it does not run. It reads only the
+// recorded process if that is live.
 func (s *shim) findMain() (*proc, error) {
 	if recorded, err := service.ReadRun(s.dir); err == nil {
 		boot, err := procfs.BootID()
@@ -45,12 +45,12 @@ func (s *shim) findMain() (*proc, error) {
 			return &proc{stat, recorded}, nil
 		}
 	}
-	r, err := s.find()
+	r, err := s.findProcesses()
 	return r.main, err
 }
 
-// find returns the live processes of the program.
-func (s *shim) find() (run, error) {
+// findProcesses returns the live processes of the program.
+func (s *shim) findProcesses() (run, error) {
 	boot, err := procfs.BootID()
 	if err != nil {
 		return run{}, err
@@ -70,11 +70,11 @@ func (s *shim) find() (run, error) {
 	if main, ok := all[recorded.PID]; ok && err == nil && main.id == recorded {
 		r.main = &main
 	}
-	own := r.excluded(all)
+	own := r.excludedProcesses(all)
 	mine := map[int]bool{}
 	for pid, p := range all {
 		if !own[pid] {
-			mine[pid] = r.main != nil && (p.Session == recorded.PID || p.Group == recorded.PID) || s.isGiven(pid)
+			mine[pid] = r.main != nil && (p.Session == recorded.PID || p.Group == recorded.PID) || s.hasPluginDir(pid)
 		}
 	}
 	if r.main == nil && recorded.BootID == boot {
@@ -86,34 +86,34 @@ func (s *shim) find() (run, error) {
 			r.tree = append(r.tree, all[pid])
 		}
 	}
-	slices.SortFunc(r.tree, older)
+	slices.SortFunc(r.tree, compareAge)
 	if r.main == nil {
-		// What a program that was killed left in its session are its helpers, also
-		// where they execute the same file.
+		// Processes left in the session of a killed program are its helpers, even if
+		// they execute the same file.
 		helpers := recorded.BootID == boot && all[recorded.PID].id.PID == 0
-		r.main = s.program(r.tree, func(p proc) bool { return !helpers || p.Session != recorded.PID && p.Group != recorded.PID })
+		r.main = s.findProgram(r.tree, func(p proc) bool { return !helpers || p.Session != recorded.PID && p.Group != recorded.PID })
 	}
 	return r, nil
 }
 
-// program returns the oldest that executes the program, of those that may be it.
-func (s *shim) program(tree []proc, may func(proc) bool) *proc {
+// findProgram returns the oldest candidate that executes the program.
+func (s *shim) findProgram(tree []proc, isCandidate func(proc) bool) *proc {
 	for _, p := range tree {
-		if may(p) && s.isProgram(p.id.PID) {
+		if isCandidate(p) && s.isProgram(p.id.PID) {
 			return &p
 		}
 	}
 	return nil
 }
 
-func older(a, b proc) int {
+func compareAge(a, b proc) int {
 	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.id.PID, b.id.PID))
 }
 
-// excluded returns the processes that are never signalled: this one, those it descends
-// from, and those of its session, which the program has left. Where the program
-// itself runs this verb, only this process is.
-func (r run) excluded(all map[int]proc) map[int]bool {
+// excludedProcesses returns the processes that never get a signal: this one, its
+// ancestors, and those of its session, which the program has left. When the program
+// itself runs this verb, only this process is excluded.
+func (r run) excludedProcesses(all map[int]proc) map[int]bool {
 	self := os.Getpid()
 	own := map[int]bool{self: true}
 	if r.main != nil && all[self].Session == r.main.id.PID {
@@ -130,9 +130,8 @@ func (r run) excluded(all map[int]proc) map[int]bool {
 	return own
 }
 
-// addSession adds what is left of the session of a recorded process that is gone.
-// Its number may be another's by now: members count if one of them was given our
-// PLUGIN_DIR.
+// addSession adds the session of a recorded process that is gone. The id may be in use by
+// another session now: members count if one of them has our PLUGIN_DIR.
 func addSession(all map[int]proc, own, mine map[int]bool, session int) {
 	if _, reused := all[session]; reused {
 		return
@@ -150,7 +149,7 @@ func addSession(all map[int]proc, own, mine map[int]bool, session int) {
 	}
 }
 
-// addDescendants adds the children of what is ours, and theirs.
+// addDescendants adds the descendants of our processes.
 func addDescendants(all map[int]proc, own, mine map[int]bool) {
 	for grown := true; grown; {
 		grown = false
@@ -162,9 +161,9 @@ func addDescendants(all map[int]proc, own, mine map[int]bool) {
 	}
 }
 
-// isGiven reports whether a process was started with our PLUGIN_DIR, and is
-// neither a verb, nor a check or hook of one.
-func (s *shim) isGiven(pid int) bool {
+// hasPluginDir reports whether a process was started with our PLUGIN_DIR and is neither a
+// verb, nor a check or hook.
+func (s *shim) hasPluginDir(pid int) bool {
 	dir, ok := procfs.Variable(pid, plugin.EnvDir)
 	if !ok || filepath.Clean(dir) != s.dir && !sameFolder(dir, s.dir) {
 		return false
@@ -175,7 +174,7 @@ func (s *shim) isGiven(pid int) bool {
 	return !isFile(pid, s.self) || isLaunch(pid)
 }
 
-// sameFolder reports whether two paths lead to one folder.
+// sameFolder reports whether two paths are the same folder.
 func sameFolder(a, b string) bool {
 	if filepath.Base(a) != filepath.Base(b) {
 		return false
@@ -188,23 +187,22 @@ func sameFolder(a, b string) bool {
 	return err == nil && os.SameFile(i, j)
 }
 
-// isProgram reports whether a process executes the program, or is about to.
+// isProgram reports whether a process executes the program, or will.
 func (s *shim) isProgram(pid int) bool {
 	path := s.path(s.service.Command[0])
 	if isFile(pid, path) || isFile(pid, s.self) && isLaunch(pid) {
 		return true
 	}
-	args := arguments(pid) // of a script, the interpreter is executed
+	args := readArguments(pid) // of a script, the interpreter runs
 	return len(args) > 1 && slices.Contains(args[1:min(len(args), 3)], path)
 }
 
 func isLaunch(pid int) bool {
-	args := arguments(pid)
+	args := readArguments(pid)
 	return len(args) > 1 && args[1] == launchWord
 }
 
-// isFile reports whether a process executes a file, also one that was replaced
-// since.
+// isFile reports whether a process executes a file, even if the file was replaced since.
 func isFile(pid int, path string) bool {
 	exe := fmt.Sprintf("/proc/%d/exe", pid)
 	if target, err := os.Readlink(exe); err == nil && strings.TrimSuffix(target, " (deleted)") == path {
@@ -218,7 +216,7 @@ func isFile(pid int, path string) bool {
 	return err == nil && os.SameFile(running, file)
 }
 
-func arguments(pid int) []string {
+func readArguments(pid int) []string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
 		return nil
@@ -230,14 +228,14 @@ func arguments(pid int) []string {
 	return args
 }
 
-// isLive reports whether this very process still runs.
+// isLive reports whether this process still runs, not another one with its pid.
 func (p proc) isLive() bool {
 	stat, err := procfs.ReadStat(p.id.PID)
 	return err == nil && stat.Born == p.Born && stat.Live()
 }
 
-// signal sends a signal to this very process.
-func (p proc) signal(sig syscall.Signal) {
+// sendSignal sends a signal to this process, never to another one with its pid.
+func (p proc) sendSignal(sig syscall.Signal) {
 	fd, err := unix.PidfdOpen(p.id.PID, 0)
 	if err != nil { // gone, or a kernel before 5.3
 		if err == unix.ENOSYS && p.isLive() {

@@ -26,8 +26,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// verbKey makes the test binary the shim. A copy of it that is named programName
-// is the program.
+// verbKey is the variable that makes the test binary the shim. A copy of the test binary
+// named programName is the program.
 const (
 	verbKey     = "SHIM_TEST_VERB"
 	programName = "program"
@@ -36,7 +36,7 @@ const (
 func TestMain(m *testing.M) {
 	switch exe, _ := os.Executable(); {
 	case filepath.Base(exe) == programName:
-		program(os.Args[1:])
+		runTestProgram(os.Args[1:])
 	case os.Getenv(verbKey) != "":
 		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
@@ -47,11 +47,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program is a program of several kinds, which the first argument names.
-func program(args []string) {
+// runTestProgram is the program; its first argument selects the behaviour.
+func runTestProgram(args []string) {
 	fmt.Println("begins", strings.Join(args, " "))
 	switch args[0] {
-	case "http": // address; answers 500 while there is a file sick
+	case "http": // with an address; answers 500 while a file "sick" exists
 		l, err := net.Listen("tcp", args[1])
 		if err != nil {
 			fmt.Println(err)
@@ -67,20 +67,20 @@ func program(args []string) {
 		code, _ := strconv.Atoi(args[1])
 		fmt.Println("cannot open the thing")
 		os.Exit(code)
-	case "deaf": // to TERM, with a child of its own session that is deaf too
+	case "deaf": // ignores TERM, and so does a child in its own session
 		signal.Ignore(syscall.SIGTERM)
 		if len(args) == 1 {
-			begin(&syscall.SysProcAttr{Setsid: true}, nil, "deaf", "child")
+			startChild(&syscall.SysProcAttr{Setsid: true}, nil, "deaf", "child")
 		}
-	case "family": // ends at TERM and leaves children: in its group, and without any environment in a session
-		begin(nil, os.Environ(), "idle")
-		begin(&syscall.SysProcAttr{Setsid: true}, []string{"A=b"}, "idle")
+	case "family": // exits on TERM and leaves children: in its group, and without PLUGIN_DIR in a new session
+		startChild(nil, os.Environ(), "idle")
+		startChild(&syscall.SysProcAttr{Setsid: true}, []string{"A=b"}, "idle")
 		terminated := make(chan os.Signal, 1)
 		signal.Notify(terminated, syscall.SIGTERM)
 		<-terminated
 		os.Exit(0)
-	case "background": // puts itself there
-		begin(&syscall.SysProcAttr{Setsid: true}, os.Environ(), args[1:]...)
+	case "background": // puts itself in the background
+		startChild(&syscall.SysProcAttr{Setsid: true}, os.Environ(), args[1:]...)
 		os.Exit(0)
 	case "renamed": // executes itself under another name
 		if len(args) == 1 {
@@ -94,7 +94,7 @@ func program(args []string) {
 		os.Stdout.Close()
 		os.Stderr.Close()
 	case "facts":
-		facts()
+		printFacts()
 	case "flood":
 		for n := 0; ; n++ {
 			fmt.Println(n, strings.Repeat("x", 1000))
@@ -103,7 +103,7 @@ func program(args []string) {
 	select {}
 }
 
-func begin(attr *syscall.SysProcAttr, env []string, args ...string) {
+func startChild(attr *syscall.SysProcAttr, env []string, args ...string) {
 	exe, err := os.Executable()
 	if err == nil {
 		_, err = os.StartProcess(exe, append([]string{exe}, args...), &os.ProcAttr{
@@ -115,8 +115,8 @@ func begin(attr *syscall.SysProcAttr, env []string, args ...string) {
 	}
 }
 
-// facts prints what the program was started with.
-func facts() {
+// printFacts prints the environment, descriptors, signals and user of the program.
+func printFacts() {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		if n, _ := strconv.Atoi(e.Name()); n > 2 {
@@ -174,40 +174,40 @@ func programPath(t testing.TB) string {
 	return filepath.Join(programFile.dir, programName)
 }
 
-// pack is one unpacked package.
-type pack struct {
+// testPackage is one unpacked package.
+type testPackage struct {
 	t   testing.TB
 	dir string
 	env []string
 }
 
-// newPackage unpacks a package with that service.yaml, in which PROGRAM is the
-// program.
-func newPackage(t testing.TB, yaml string) *pack {
+// newPackage returns an unpacked package with that service.yaml; PROGRAM in it stands for
+// the program.
+func newPackage(t testing.TB, yaml string) *testPackage {
 	t.Helper()
-	p := &pack{t: t, dir: t.TempDir()}
-	p.link(programName)
-	p.write("service.yaml", strings.ReplaceAll(yaml, "PROGRAM", programName), 0o644)
-	p.write("config.json", `{"name": "p", "version": "1.0", "runPath": "plugin-shim", "pluginType": "Persist", "timeout": "60"}`, 0o644)
+	p := &testPackage{t: t, dir: t.TempDir()}
+	p.linkProgram(programName)
+	p.writeFile("service.yaml", strings.ReplaceAll(yaml, "PROGRAM", programName), 0o644)
+	p.writeFile("config.json", `{"name": "p", "version": "1.0", "runPath": "plugin-shim", "pluginType": "Persist", "timeout": "60"}`, 0o644)
 	t.Cleanup(func() {
-		for _, pid := range p.processes() {
+		for _, pid := range p.findProcesses() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-		p.eventually("all is gone", func() bool { return len(p.processes()) == 0 })
+		p.waitFor("no process is left", func() bool { return len(p.findProcesses()) == 0 })
 	})
 	return p
 }
 
-// link puts the program into the package. It is a link, so that its path differs
-// from test to test and its content does not.
-func (p *pack) link(name string) {
+// linkProgram adds the program to the package, as a link: each test has another path of
+// the same content.
+func (p *testPackage) linkProgram(name string) {
 	p.t.Helper()
 	if err := os.Link(programPath(p.t), filepath.Join(p.dir, name)); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *pack) write(name, text string, mode os.FileMode) {
+func (p *testPackage) writeFile(name, text string, mode os.FileMode) {
 	p.t.Helper()
 	path := filepath.Join(p.dir, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode), os.Chmod(path, mode)); err != nil {
@@ -215,7 +215,7 @@ func (p *pack) write(name, text string, mode os.FileMode) {
 	}
 }
 
-func (p *pack) command(verb string) *exec.Cmd {
+func (p *testPackage) newCommand(verb string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	p.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], verb)
@@ -224,12 +224,12 @@ func (p *pack) command(verb string) *exec.Cmd {
 	return cmd
 }
 
-// run returns the exit status of a verb and what it printed, through a pipe: it
-// does not return while something else holds that open.
-func (p *pack) run(verb string) (code int, output string) {
+// runCommand returns the exit status and output of a verb. The output is a pipe, so it
+// does not return while another process holds that open.
+func (p *testPackage) runCommand(verb string) (code int, output string) {
 	p.t.Helper()
 	var out bytes.Buffer
-	cmd := p.command(verb)
+	cmd := p.newCommand(verb)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); cmd.ProcessState == nil {
 		p.t.Fatalf("%s: %v", verb, err)
@@ -237,12 +237,12 @@ func (p *pack) run(verb string) (code int, output string) {
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// want runs a verb and checks its exit status, and that it printed each of the words.
-func (p *pack) want(code int, verb string, words ...string) {
+// runVerb runs a verb and checks its exit status, and that its output has all the words.
+func (p *testPackage) runVerb(code int, verb string, words ...string) {
 	p.t.Helper()
-	got, output := p.run(verb)
+	got, output := p.runCommand(verb)
 	if got != code {
-		p.t.Fatalf("%s: exit %d, want %d; it printed:\n%s", verb, got, code, output)
+		p.t.Fatalf("%s: exit %d, want %d; output:\n%s", verb, got, code, output)
 	}
 	for _, w := range words {
 		if !strings.Contains(output, w) {
@@ -251,9 +251,9 @@ func (p *pack) want(code int, verb string, words ...string) {
 	}
 }
 
-// processes returns the live processes with the package's PLUGIN_DIR, or that execute a file of
-// the package.
-func (p *pack) processes() []int {
+// findProcesses returns the live processes with the package's PLUGIN_DIR, or that execute a
+// file of the package.
+func (p *testPackage) findProcesses() []int {
 	p.t.Helper()
 	pids, err := procfs.PIDs()
 	if err != nil {
@@ -270,8 +270,8 @@ func (p *pack) processes() []int {
 	return found
 }
 
-// pid returns the process of the run record, which must be alive.
-func (p *pack) pid() int {
+// recordedPID returns the process of the run record, which must be alive.
+func (p *testPackage) recordedPID() int {
 	p.t.Helper()
 	r, err := service.ReadRun(p.dir)
 	if err != nil {
@@ -283,21 +283,21 @@ func (p *pack) pid() int {
 	return r.PID
 }
 
-func (p *pack) log() string {
+func (p *testPackage) readLog() string {
 	b, _ := os.ReadFile(filepath.Join(p.dir, ".service/output.log"))
 	return string(b)
 }
 
-func (p *pack) eventually(what string, is func() bool) {
+func (p *testPackage) waitFor(what string, is func() bool) {
 	p.t.Helper()
 	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			p.t.Fatalf("not within 20 s: %s; its log:\n%s", what, p.log())
+			p.t.Fatalf("timeout of 20 s waiting until %s; log of the program:\n%s", what, p.readLog())
 		}
 	}
 }
 
-// freeAddress returns an address that nothing listens on.
+// freeAddress returns an address that no process listens on.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,38 +13,39 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The words by which a verb runs its own executable. They are no verbs of the
-// contract.
+// First arguments with which a verb runs its own executable. They are not verbs of
+// the contract.
 const (
 	launchWord = "--launch" // becomes the program
 	asWord     = "--as"     // becomes a command, as the user of the program
 )
 
-// fdSaid is the descriptor on which `--launch` says what went wrong.
-const fdSaid = 3
+// messageFD is the descriptor to which `--launch` writes errors and warnings.
+const messageFD = 3
 
-// failedWord begins the line that says why the program cannot run; other lines
-// are warnings.
+// failedWord is the prefix of the line with the cause why the program cannot run;
+// other lines are warnings.
 const failedWord = "failed: "
 
-// becomeProgram is the process that becomes the program, or the command of a check:
-// it takes on user, working directory and record, and executes it.
+// becomeProgram turns this process into the program, or the command of a check: it
+// writes the record, sets user and working directory, and executes it. It returns
+// only after an error.
 func becomeProgram(args []string) int {
-	said := os.Stderr
+	messages := os.Stderr
 	if args[0] == launchWord {
-		said = os.NewFile(fdSaid, "said")
+		messages = os.NewFile(messageFD, "messages")
 	}
-	unix.CloseOnExec(fdSaid)
-	if err := becomeOrFail(args, said); err != nil {
+	unix.CloseOnExec(messageFD)
+	if err := becomeOrFail(args, messages); err != nil {
 		if args[0] == launchWord {
-			fmt.Fprint(said, failedWord)
+			fmt.Fprint(messages, failedWord)
 		}
-		fmt.Fprintln(said, err)
+		fmt.Fprintln(messages, err)
 	}
 	return exitFailed
 }
 
-func becomeOrFail(args []string, said *os.File) error {
+func becomeOrFail(args []string, messages *os.File) error {
 	s, err := newShim(os.Stdout, os.Stderr)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func becomeOrFail(args []string, said *os.File) error {
 	if args[0] == launchWord {
 		words = s.service.Command
 		if err := recordSelf(s.dir); err != nil {
-			fmt.Fprintln(said, err) // without a record it is found all the same
+			fmt.Fprintln(messages, err) // the program is also found without a record
 		}
 		for _, f := range []*os.File{os.Stdout, os.Stderr} {
 			appendOnly(f)
@@ -76,7 +77,7 @@ func becomeOrFail(args []string, said *os.File) error {
 	return fmt.Errorf("%s: %w", words[0], s.explain(path, err))
 }
 
-// recordSelf writes the run record of this process, which becomes the program.
+// recordSelf writes the run record with this process, which becomes the program.
 func recordSelf(dir string) error {
 	stat, err := procfs.ReadStat(os.Getpid())
 	if err != nil {
@@ -89,8 +90,8 @@ func recordSelf(dir string) error {
 	return service.WriteRun(dir, plugin.Process{PID: os.Getpid(), StartTicks: stat.Born, BootID: boot})
 }
 
-// appendOnly makes each write to a file an append: a log that is bounded while it
-// is written needs that.
+// appendOnly makes each write to a file an append, which a log needs that is shortened
+// while it is written.
 func appendOnly(f *os.File) {
 	if !isRegular(f) {
 		return
@@ -101,7 +102,7 @@ func appendOnly(f *os.File) {
 	}
 }
 
-// becomeUser takes on the user and groups of the program.
+// becomeUser sets the user and groups of this process to those of the program.
 func (s *shim) becomeUser() error {
 	a := s.account
 	if a.IsCaller() {
@@ -115,7 +116,7 @@ func (s *shim) becomeUser() error {
 		err = syscall.Setuid(a.UID)
 	}
 	if err != nil {
-		return fmt.Errorf("become user %s: %w", s.userName(), err)
+		return fmt.Errorf("change to user %s: %w", s.userName(), err)
 	}
 	return nil
 }

@@ -1,19 +1,17 @@
-// Package shim speaks the plugin contract for the program of a service.yaml
-// (SPEC 16, AP-01 to AP-04). It is the whole of cmd/plugin-shim, the executable of
-// such a package; each verb exits, and no process of ours stays beside the
-// program.
+// Package shim implements the plugin contract for the program of a service.yaml
+// (SPEC 16, AP-01 to AP-04). It is the implementation of cmd/plugin-shim, the executable
+// of such a package. Each verb exits; no process of the shim runs beside the program.
 //
-// `--start` runs its own executable once more (launch.go). That process leaves
-// the session of its caller, records itself in .service/run.json and becomes the
-// program by execve, so that pid and start time in the record are those of the
-// program before its first instruction. Where the record is missing or stale, as
-// on a full disk or when a program put itself in the background, the process is
-// found by its executable and its PLUGIN_DIR (find.go).
+// `--start` runs its own executable again (launch.go). That process starts a new session,
+// records itself in .service/run.json and becomes the program by execve, so that the
+// record has the pid and start time of the program before its first instruction. If the
+// record is missing or stale, as on a full disk or when the program put itself in the
+// background, the process is found by its executable and its PLUGIN_DIR (find.go).
 //
-// What belongs to a run is its session and process group, what was given its
-// PLUGIN_DIR, and what descends from those; `--stop` stops all of it and nothing
-// else (stop.go). A pid alone is never believed: each process is held by pidfd
-// and compared with the start time that was read of it.
+// The processes of a run are those of its session and process group, those with its
+// PLUGIN_DIR, and their descendants; `--stop` stops all of them and no others (stop.go).
+// A pid alone is never trusted: each process is opened by pidfd and its start time is
+// compared.
 package shim
 
 import (
@@ -41,26 +39,26 @@ import (
 // The exit statuses of a verb; a hook's own is passed on.
 const (
 	exitOK     = 0
-	exitFailed = 1 // also: not running
+	exitFailed = 1 // also when the program is not running
 	exitUsage  = 2
 )
 
 const usage = `usage: plugin-shim --start | --stop | --restart | --status | --install | --uninstall | --upgrade
 
-Runs the program of the service.yaml in the folder PLUGIN_DIR, or without that
+Runs the program of service.yaml in the folder PLUGIN_DIR, or without that
 variable in the folder of this executable.`
 
-// shim is one verb.
+// shim runs one verb.
 type shim struct {
 	dir      string // the version folder
-	self     string // own executable
+	self     string // path of this executable
 	service  service.Service
 	account  *service.Account
 	deadline time.Time // of the verb
 	out, err *os.File
 }
 
-// Main carries out the verb and returns the exit status.
+// Main runs the verb and returns the exit status.
 func Main(args []string, stdout, stderr *os.File) int {
 	if len(args) > 0 && (args[0] == launchWord || args[0] == asWord) {
 		return becomeProgram(args)
@@ -96,25 +94,25 @@ func Main(args []string, stdout, stderr *os.File) int {
 	return exitOK
 }
 
-// writeLines writes each line with the name of the program before it.
+// writeLines writes each line with the prefix "plugin-shim: ".
 func writeLines(w io.Writer, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		fmt.Fprintln(w, "plugin-shim: "+line)
 	}
 }
 
-// verbs returns what is done for each verb (AP-04).
+// verbs returns the function of each verb (AP-04).
 func verbs() map[plugin.Verb]func(*shim, context.Context) error {
 	return map[plugin.Verb]func(*shim, context.Context) error{
-		plugin.VerbStart: (*shim).start, plugin.VerbStop: (*shim).stop, plugin.VerbRestart: (*shim).restart, plugin.VerbStatus: (*shim).status,
-		plugin.VerbInstall:   func(s *shim, ctx context.Context) error { return s.hook(ctx, s.service.Hooks.Install) },
-		plugin.VerbUninstall: func(s *shim, ctx context.Context) error { return s.hook(ctx, s.service.Hooks.Uninstall) },
-		plugin.VerbUpgrade:   func(s *shim, ctx context.Context) error { return s.hook(ctx, s.service.Hooks.Upgrade) },
+		plugin.VerbStart: (*shim).startProgram, plugin.VerbStop: (*shim).stopProgram, plugin.VerbRestart: (*shim).restartProgram, plugin.VerbStatus: (*shim).checkStatus,
+		plugin.VerbInstall:   func(s *shim, ctx context.Context) error { return s.runHook(ctx, s.service.Hooks.Install) },
+		plugin.VerbUninstall: func(s *shim, ctx context.Context) error { return s.runHook(ctx, s.service.Hooks.Uninstall) },
+		plugin.VerbUpgrade:   func(s *shim, ctx context.Context) error { return s.runHook(ctx, s.service.Hooks.Upgrade) },
 	}
 }
 
-// margin is what a verb keeps of its deadline to report the result.
-const margin = time.Second
+// reportReserve is the part of a verb's timeout that is reserved for its result.
+const reportReserve = time.Second
 
 func newShim(stdout, stderr *os.File) (*shim, error) {
 	began := time.Now()
@@ -136,7 +134,7 @@ func newShim(stdout, stderr *os.File) (*shim, error) {
 	if c, err := record.ReadPackageConfig(s.dir); err == nil {
 		timeout = plugin.ParseTimeout(c.Timeout)
 	}
-	s.deadline = began.Add(timeout - min(margin, timeout/10))
+	s.deadline = began.Add(timeout - min(reportReserve, timeout/10))
 	return s, nil
 }
 
@@ -144,15 +142,15 @@ func newShim(stdout, stderr *os.File) (*shim, error) {
 func versionFolder(self string) (string, error) {
 	if dir := os.Getenv(plugin.EnvDir); dir != "" {
 		if !filepath.IsAbs(dir) {
-			return "", fmt.Errorf("PLUGIN_DIR is %q, it must be an absolute path", dir)
+			return "", fmt.Errorf("PLUGIN_DIR is %q, but must be an absolute path", dir)
 		}
 		return filepath.Clean(dir), nil
 	}
 	return filepath.Dir(self), nil
 }
 
-// asAccount finds what the program runs as.
-func (s *shim) asAccount() (err error) {
+// loadAccount sets the account of the program.
+func (s *shim) loadAccount() (err error) {
 	if s.account, err = s.service.Account(); err != nil {
 		return err
 	}
@@ -162,22 +160,22 @@ func (s *shim) asAccount() (err error) {
 	return nil
 }
 
-// lock takes the lock of the version folder, which starting and stopping hold.
-// Where its file cannot be made, as on a full disk, the folder is locked.
-func (s *shim) lock(ctx context.Context) (release func(), err error) {
+// lockFolder takes the lock of the version folder, which starting and stopping need. If its
+// file cannot be created, as on a full disk, it locks the folder.
+func (s *shim) lockFolder(ctx context.Context) (release func(), err error) {
 	held, _, err := lock.Take(ctx, layout.ServiceLock(s.dir), s.dir, true, lock.Hooks{})
 	switch {
 	case err == nil:
 		return held.Release, nil
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("another start or stop is under way and did not end in time: %w", err)
+		return nil, fmt.Errorf("another start or stop of the program did not finish in time: %w", err)
 	default:
 		return nil, err
 	}
 }
 
-// environment returns the variables of the program and of its checks.
-func (s *shim) environment() []string {
+// buildEnvironment returns the environment of the program and its checks.
+func (s *shim) buildEnvironment() []string {
 	env := os.Environ()
 	set := func(name, value string) {
 		env = slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
@@ -206,18 +204,18 @@ func (s *shim) path(word string) string {
 	return filepath.Join(s.dir, word)
 }
 
-// boundLog drops the oldest part of the program's own log where it is too large.
+// boundLog removes the oldest part of the program's log when it is too large.
 func (s *shim) boundLog() {
 	f, err := os.OpenFile(layout.ServiceLog(s.dir), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	if _, err := s.limit().Bound(f); err != nil {
-		writeLines(s.err, "the log is not bounded: "+err.Error())
+	if _, err := s.logLimit().Bound(f); err != nil {
+		writeLines(s.err, "cannot limit the size of the log: "+err.Error())
 	}
 }
 
-func (s *shim) limit() logfile.Limit {
+func (s *shim) logLimit() logfile.Limit {
 	return logfile.Limit{MaxSize: int64(s.service.Log.MaxSize), Keep: s.service.Log.Keep}
 }

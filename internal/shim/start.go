@@ -19,15 +19,15 @@ import (
 	"pluginsupervisor/internal/service"
 )
 
-// start starts the program, unless it runs and is healthy, and returns when it is
+// startProgram starts the program unless it runs and is healthy, and waits until it is
 // ready (AP-01).
-func (s *shim) start(ctx context.Context) error {
-	release, err := s.lock(ctx)
+func (s *shim) startProgram(ctx context.Context) error {
+	release, err := s.lockFolder(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := s.asAccount(); err != nil {
+	if err := s.loadAccount(); err != nil {
 		return err
 	}
 	main, err := s.findMain()
@@ -39,33 +39,33 @@ func (s *shim) start(ctx context.Context) error {
 		if failed == nil {
 			return nil
 		}
-		writeLines(s.err, fmt.Sprintf("process %d runs and is not healthy, it is stopped first: %v", main.id.PID, failed))
+		writeLines(s.err, fmt.Sprintf("process %d runs but is not healthy, stopping it first: %v", main.id.PID, failed))
 	}
-	if err := s.end(ctx, s.service.Stop.Timeout); err != nil { // also what a killed program left: nothing runs twice
+	if err := s.stopProcesses(ctx, s.service.Stop.Timeout); err != nil { // also the rest of a killed program: nothing must run twice
 		return err
 	}
-	return s.launch(ctx)
+	return s.launchProgram(ctx)
 }
 
-// settle is how long a program has to go on running after it became ready, where
-// its address answered before it was started.
-const settle = time.Second
+// settleTime is the time that a program must run after it became ready, if its address
+// answered before the start.
+const settleTime = time.Second
 
-// launch starts the program and waits until it is ready. Otherwise nothing of it
-// is left running.
-func (s *shim) launch(ctx context.Context) error {
-	s.noteLimits()
+// launchProgram starts the program and waits until it is ready. After an error none of its
+// processes is left.
+func (s *shim) launchProgram(ctx context.Context) error {
+	s.warnLimits()
 	answered := s.answersAlready(ctx)
 	output, err := s.openOutput()
 	if err != nil {
 		return err
 	}
-	defer output.close()
-	c, err := s.spawn(ctx, output)
+	defer output.closeLog()
+	c, err := s.spawnProgram(ctx, output)
 	if err == nil {
 		err = s.waitReady(ctx, c)
 		if err == nil && answered {
-			err = s.waitAlive(ctx, c, settle)
+			err = s.waitRunning(ctx, c, settleTime)
 		}
 		if err != nil && answered {
 			err = fmt.Errorf("%w (%v answered before the program was started: is its port taken?)", err, s.service.Ready.Check)
@@ -74,32 +74,31 @@ func (s *shim) launch(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if line := lastLine(output.tail()); line != "" {
-		err = fmt.Errorf("%w; it printed last: %s", err, line)
+	if line := lastLine(output.readTail()); line != "" {
+		err = fmt.Errorf("%w; last output: %s", err, line)
 	}
-	if text := output.tail(); output.isOwn && strings.Contains(strings.TrimSpace(text), "\n") {
+	if text := output.readTail(); output.isOwn && strings.Contains(strings.TrimSpace(text), "\n") {
 		fmt.Fprintln(s.err, strings.TrimRight(text, "\n"))
 	}
 	if errors.Is(err, errNotStarted) {
 		return err
 	}
 	grace := s.service.Stop.Timeout
-	if ctx.Err() != nil { // the caller waits no longer
+	if ctx.Err() != nil { // the caller no longer waits
 		grace = 0
 	}
-	return errors.Join(err, s.end(context.WithoutCancel(ctx), grace))
+	return errors.Join(err, s.stopProcesses(context.WithoutCancel(ctx), grace))
 }
 
-// answersAlready reports whether the address by which the program will be ready
-// answers before it is started.
+// answersAlready reports whether the address of the ready check answers before the start.
 func (s *shim) answersAlready(ctx context.Context) bool {
 	c := s.service.Ready.Check
 	return c.IsSet() && len(c.Command) == 0 && c.Run(ctx, 250*time.Millisecond, nil) == nil
 }
 
-// noteLimits says where limits have no effect: the supervisor sets them on a
+// warnLimits prints a warning when limits have no effect: the supervisor sets them on the
 // cgroup that the shim is started in.
-func (s *shim) noteLimits() {
+func (s *shim) warnLimits() {
 	if s.service.Limits == (service.Limits{}) {
 		return
 	}
@@ -109,22 +108,22 @@ func (s *shim) noteLimits() {
 	}
 }
 
-// output is where the program prints to.
+// output holds the files that the program prints to.
 type output struct {
 	out, err *os.File
-	log      *os.File // of which the end is shown; nil: none
-	from     int64    // where this run begins in it
-	isOwn    bool     // the caller does not have it already
+	log      *os.File // the file whose end is shown; nil: none
+	from     int64    // offset of this run in log
+	isOwn    bool     // log is the program's log, not a file of the caller
 }
 
-// openOutput returns what the shim was given, where that is a regular file, else
-// the program's own log. One that cannot be opened does not prevent the start.
+// openOutput returns the standard streams of the shim if they are regular files, else the
+// program's log. A log that cannot be opened does not prevent the start.
 func (s *shim) openOutput() (*output, error) {
 	o := &output{out: s.out, err: s.err, log: s.out}
 	if !isRegular(s.out) || !isRegular(s.err) {
 		own, err := logfile.Open(layout.ServiceLog(s.dir))
 		if err != nil {
-			writeLines(s.err, "output is not logged: "+err.Error())
+			writeLines(s.err, "cannot log the output: "+err.Error())
 			if own, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
 				return nil, err
 			}
@@ -135,7 +134,7 @@ func (s *shim) openOutput() (*output, error) {
 		if !isRegular(s.err) {
 			o.err = own
 		}
-		if _, err := s.limit().Bound(own); err != nil {
+		if _, err := s.logLimit().Bound(own); err != nil {
 			s.boundLog()
 		}
 	}
@@ -147,14 +146,14 @@ func (s *shim) openOutput() (*output, error) {
 	return o, nil
 }
 
-func (o *output) close() {
+func (o *output) closeLog() {
 	if o.isOwn {
 		o.out.Close()
 	}
 }
 
-// tail returns the end of what was printed since the start.
-func (o *output) tail() string {
+// readTail returns the end of the output since the start.
+func (o *output) readTail() string {
 	if o.log == nil {
 		return ""
 	}
@@ -167,19 +166,19 @@ func isRegular(f *os.File) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// child is the program that was started.
+// child is the started program.
 type child struct {
 	pid    int
-	exited chan struct{} // closed when it has
+	exited chan struct{} // closed on exit
 	state  *os.ProcessState
 }
 
-// errNotStarted is beneath the error of a program that did not begin to run.
+// errNotStarted is wrapped by the error of a program that did not start.
 var errNotStarted = errors.New("cannot start")
 
-// spawn starts the program. It returns when the program's first instruction is next,
-// or with the reason why it cannot run.
-func (s *shim) spawn(ctx context.Context, o *output) (*child, error) {
+// spawnProgram starts the program. It returns just before the program's first
+// instruction, or with an error.
+func (s *shim) spawnProgram(ctx context.Context, o *output) (*child, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -191,7 +190,7 @@ func (s *shim) spawn(ctx context.Context, o *output) (*child, error) {
 	}
 	defer r.Close()
 	p, err := os.StartProcess(s.self, []string{s.self, launchWord}, &os.ProcAttr{
-		Dir: "/", Env: s.environment(), Files: []*os.File{null, o.out, o.err, w}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Dir: "/", Env: s.buildEnvironment(), Files: []*os.File{null, o.out, o.err, w}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	w.Close()
 	if err != nil {
@@ -205,13 +204,13 @@ func (s *shim) spawn(ctx context.Context, o *output) (*child, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = r.SetReadDeadline(deadline)
 	}
-	said, err := io.ReadAll(io.LimitReader(r, 8<<10)) // its end is closed by execve
+	messages, err := io.ReadAll(io.LimitReader(r, 8<<10)) // execve closes the other end
 	if err != nil {
 		_ = p.Kill()
 		return nil, fmt.Errorf("%w: %s: its file system does not answer", errNotStarted, s.service.Command[0])
 	}
 	var failed error
-	for line := range strings.Lines(string(said)) {
+	for line := range strings.Lines(string(messages)) {
 		if why, ok := strings.CutPrefix(strings.TrimSpace(line), failedWord); ok {
 			failed = fmt.Errorf("%w: %s", errNotStarted, why)
 			continue
@@ -226,30 +225,30 @@ func (s *shim) spawn(ctx context.Context, o *output) (*child, error) {
 	return c, nil
 }
 
-// firstTry and lastTry are the pauses between checks whether the program is ready.
+// Pauses between checks whether the program is ready.
 const (
-	firstTry = 10 * time.Millisecond
-	lastTry  = 250 * time.Millisecond
-	oneTry   = 5 * time.Second // longest time of one
+	firstReadyPause = 10 * time.Millisecond
+	maxReadyPause   = 250 * time.Millisecond
+	maxReadyCheck   = 5 * time.Second // timeout of one check
 )
 
-// waitReady waits until the program is ready. The error says why it is not.
+// waitReady waits until the program is ready. It returns an error when it is not in time.
 func (s *shim) waitReady(ctx context.Context, c *child) error {
 	ready := s.service.Ready
 	if !ready.IsSet() {
-		return s.waitAlive(ctx, c, ready.After)
+		return s.waitRunning(ctx, c, ready.After)
 	}
-	waiting, cancel := context.WithTimeout(ctx, max(0, min(ready.Timeout, time.Until(s.deadline)-killTime)))
+	waiting, cancel := context.WithTimeout(ctx, max(0, min(ready.Timeout, time.Until(s.deadline)-killReserve)))
 	defer cancel()
 	began := time.Now()
 	var last error
-	for pauses := pause.NewDoubling(firstTry, lastTry); ; {
-		if err := s.checkAlive(c); err != nil {
+	for pauses := pause.NewDoubling(firstReadyPause, maxReadyPause); ; {
+		if err := s.checkRunning(c); err != nil {
 			return err
 		}
-		err := ready.Run(waiting, oneTry, s.runCheck)
+		err := ready.Run(waiting, maxReadyCheck, s.runCheck)
 		if err == nil {
-			return s.checkAlive(c)
+			return s.checkRunning(c)
 		}
 		if last == nil || waiting.Err() == nil {
 			last = err
@@ -257,37 +256,37 @@ func (s *shim) waitReady(ctx context.Context, c *child) error {
 		next := time.NewTimer(pauses.Next())
 		select {
 		case <-waiting.Done():
-			return notReady(ctx, time.Since(began), last)
+			return notReadyError(ctx, time.Since(began), last)
 		case <-c.exited:
-			next.Reset(lastTry) // what it put in the background is looked at again, not at once
+			next.Reset(maxReadyPause) // a program in the background is checked again later
 			select {
 			case <-next.C:
 			case <-waiting.Done():
-				return notReady(ctx, time.Since(began), last)
+				return notReadyError(ctx, time.Since(began), last)
 			}
 		case <-next.C:
 		}
 	}
 }
 
-func notReady(ctx context.Context, after time.Duration, last error) error {
+func notReadyError(ctx context.Context, after time.Duration, last error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted before the program was ready: %w", last)
 	}
 	return fmt.Errorf("not ready within %v: %w", after.Round(10*time.Millisecond), last)
 }
 
-// waitAlive waits for so long, in which the program must not exit.
-func (s *shim) waitAlive(ctx context.Context, c *child, d time.Duration) error {
+// waitRunning waits for d and returns an error when the program exits before.
+func (s *shim) waitRunning(ctx context.Context, c *child, d time.Duration) error {
 	next := time.NewTimer(d)
 	defer next.Stop()
 	select {
 	case <-next.C:
 	case <-c.exited:
-		if err := s.checkAlive(c); err != nil {
+		if err := s.checkRunning(c); err != nil {
 			return err
 		}
-		select { // it went to the background
+		select { // it is in the background
 		case <-next.C:
 		case <-ctx.Done():
 		}
@@ -296,12 +295,12 @@ func (s *shim) waitAlive(ctx context.Context, c *child, d time.Duration) error {
 	if ctx.Err() != nil {
 		return errors.New("interrupted before the program was ready")
 	}
-	return s.checkAlive(c)
+	return s.checkRunning(c)
 }
 
-// checkAlive returns nil if the program runs. One that put itself in the
-// background is recorded under its new process.
-func (s *shim) checkAlive(c *child) error {
+// checkRunning returns nil if the program runs. If it put itself in the background, its new
+// process is recorded.
+func (s *shim) checkRunning(c *child) error {
 	select {
 	case <-c.exited:
 	default:
@@ -310,15 +309,15 @@ func (s *shim) checkAlive(c *child) error {
 		}
 		<-c.exited
 	}
-	r, err := s.find()
+	r, err := s.findProcesses()
 	if err != nil {
 		return err
 	}
-	if r.main == nil { // it may have stayed in its session
-		r.main = s.program(r.tree, func(proc) bool { return true })
+	if r.main == nil { // it may be in its session
+		r.main = s.findProgram(r.tree, func(proc) bool { return true })
 	}
 	if r.main != nil {
-		_ = service.WriteRun(s.dir, r.main.id) // else it is found as now
+		_ = service.WriteRun(s.dir, r.main.id) // without a record it is found like now
 		return nil
 	}
 	how := "exited"

@@ -21,68 +21,68 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// quick is a service.yaml that is ready soon.
-const quick = "command: [PROGRAM, idle]\nready: {after: 50ms}\nstop: {timeout: 5s}\n"
+// quickService is a service.yaml whose program is ready soon.
+const quickService = "command: [PROGRAM, idle]\nready: {after: 50ms}\nstop: {timeout: 5s}\n"
 
-// AP-01, AP-02, AP-03: a program goes through its whole life.
-func TestLife(t *testing.T) {
+// AP-01, AP-02, AP-03: a program is started, checked, restarted and stopped.
+func TestLifecycle(t *testing.T) {
 	address := freeAddress(t)
 	p := newPackage(t, fmt.Sprintf("command: [PROGRAM, http, %q]\nready: {http: 'http://%s/'}\nhealth: {http: 'http://%s/', interval: 100ms, failures: 2}\n", address, address, address))
-	p.want(1, "--status", "not running")
-	p.want(0, "--stop")
-	p.want(0, "--start")
-	first := p.pid()
-	p.want(0, "--status")
-	p.want(0, "--start")
-	if again := p.pid(); again != first || len(p.processes()) != 1 {
-		t.Errorf("a second start: process %d after %d, of %v", again, first, p.processes())
+	p.runVerb(1, "--status", "not running")
+	p.runVerb(0, "--stop")
+	p.runVerb(0, "--start")
+	first := p.recordedPID()
+	p.runVerb(0, "--status")
+	p.runVerb(0, "--start")
+	if again := p.recordedPID(); again != first || len(p.findProcesses()) != 1 {
+		t.Errorf("a second start: process %d after %d, of %v", again, first, p.findProcesses())
 	}
-	p.write("sick", "", 0o644)
-	p.want(1, "--status", fmt.Sprintf("process %d runs and is not healthy: GET http://%s/: answered 500 Internal Server Error", first, address))
+	p.writeFile("sick", "", 0o644)
+	p.runVerb(1, "--status", fmt.Sprintf("process %d runs but is not healthy: GET http://%s/: answered 500 Internal Server Error", first, address))
 	if err := os.Remove(filepath.Join(p.dir, "sick")); err != nil {
 		t.Fatal(err)
 	}
-	p.want(0, "--restart")
-	second := p.pid()
+	p.runVerb(0, "--restart")
+	second := p.recordedPID()
 	if second == first {
 		t.Error("restart started nothing")
 	}
 	if err := syscall.Kill(second, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	p.eventually("it is gone", func() bool {
+	p.waitFor("the process has exited", func() bool {
 		stat, err := procfs.ReadStat(second) // the files of /proc about its program are gone before it is
 		return err != nil || !stat.Live()
 	})
-	p.want(1, "--status", fmt.Sprintf("not running: process %d of the last start is gone", second))
-	p.want(0, "--start")
-	p.want(0, "--stop")
-	if left := p.processes(); len(left) > 0 {
+	p.runVerb(1, "--status", fmt.Sprintf("not running: process %d of the last start has exited", second))
+	p.runVerb(0, "--start")
+	p.runVerb(0, "--stop")
+	if left := p.findProcesses(); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	p.want(1, "--status")
+	p.runVerb(1, "--status")
 }
 
-// AP-01: a program that runs and is not healthy, as one that was stopped by
-// SIGSTOP, is stopped and started.
+// AP-01: a running program that is not healthy, such as one stopped by SIGSTOP, is stopped
+// and started.
 func TestStartUnhealthy(t *testing.T) {
 	address := freeAddress(t)
 	p := newPackage(t, fmt.Sprintf("command: [PROGRAM, http, %q]\nready: {tcp: %q}\nhealth: {http: 'http://%s/', interval: 100ms, timeout: 200ms, failures: 2}\n", address, address, address))
-	p.want(0, "--start")
-	first := p.pid()
+	p.runVerb(0, "--start")
+	first := p.recordedPID()
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	p.want(1, "--status", "no answer in 200ms")
-	p.want(0, "--start", "runs and is not healthy, it is stopped first")
-	if second := p.pid(); second == first || len(p.processes()) != 1 {
-		t.Errorf("%d after %d, of %v", second, first, p.processes())
+	p.runVerb(1, "--status", "no answer in 200ms")
+	p.runVerb(0, "--start", "runs but is not healthy, stopping it first")
+	if second := p.recordedPID(); second == first || len(p.findProcesses()) != 1 {
+		t.Errorf("%d after %d, of %v", second, first, p.findProcesses())
 	}
-	p.want(0, "--status")
+	p.runVerb(0, "--status")
 }
 
-// AP-01: what a program is started with.
-func TestStartedWith(t *testing.T) {
+// AP-01: the environment, descriptors, signals and user of a started program.
+func TestStartState(t *testing.T) {
 	p := newPackage(t, "command: [PROGRAM, facts]\nready: {after: 100ms}\nenvironment: {GREETING: 'a b'}\nworking_dir: data\n")
 	if err := os.Mkdir(filepath.Join(p.dir, "data"), 0o755); err != nil {
 		t.Fatal(err)
@@ -93,58 +93,58 @@ func TestStartedWith(t *testing.T) {
 	}
 	defer extra.Close()
 	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP INT; umask 077; exec "$@"`, "sh", os.Args[0], "--start")
-	cmd.Env = p.command("--start").Env
+	cmd.Env = p.newCommand("--start").Env
 	cmd.ExtraFiles = []*os.File{extra}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	p.eventually("it has printed", func() bool { return strings.Contains(p.log(), "that is all") })
+	p.waitFor("the program has printed", func() bool { return strings.Contains(p.readLog(), "that is all") })
 	groups, _ := os.Getgroups()
 	for _, want := range []string{
 		fmt.Sprintf("stdin /dev/null, dir %s/data, own session true, umask 22, uid %d, gid %d, groups %v\n", p.dir, os.Getuid(), os.Getgid(), groups),
 		"GREETING=a b true\n", "PLUGIN_DIR=" + p.dir + " true\n", "PRE_PLUGIN_DIR= true\n", "SigIgn:\t0000000000000000\n",
 	} {
-		if !strings.Contains(p.log(), want) {
+		if !strings.Contains(p.readLog(), want) {
 			t.Errorf("lacks %q", want)
 		}
 	}
-	if strings.Contains(p.log(), "descriptor") || t.Failed() {
-		t.Errorf("it printed:\n%s", p.log())
+	if strings.Contains(p.readLog(), "descriptor") || t.Failed() {
+		t.Errorf("output:\n%s", p.readLog())
 	}
 }
 
-// AP-01: a file that the shim was given takes the output, a pipe does not.
+// AP-01: the output goes to the shim's standard output if that is a file, not a pipe.
 func TestOutput(t *testing.T) {
-	p := newPackage(t, quick)
+	p := newPackage(t, quickService)
 	file, err := os.Create(filepath.Join(t.TempDir(), "given"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	cmd := p.command("--start")
+	cmd := p.newCommand("--start")
 	cmd.Stdout, cmd.Stderr = file, file
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	p.eventually("it has printed", func() bool {
+	p.waitFor("the program has printed", func() bool {
 		b, err := os.ReadFile(file.Name())
 		return err == nil && string(b) == "begins idle\n"
 	})
-	flags, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/1", p.pid()))
+	flags, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/1", p.recordedPID()))
 	if err != nil || !strings.Contains(string(flags), "flags:\t0102001") && !strings.Contains(string(flags), "flags:\t02001") && !strings.Contains(string(flags), "flags:\t02002") && !strings.Contains(string(flags), "flags:\t0102002") {
 		t.Errorf("not opened for append: %s, %v", flags, err)
 	}
-	if p.log() != "" {
-		t.Errorf("its own log: %q", p.log())
+	if p.readLog() != "" {
+		t.Errorf("its own log: %q", p.readLog())
 	}
-	p.want(0, "--restart")
-	p.eventually("it has printed", func() bool { return p.log() == "begins idle\n" })
+	p.runVerb(0, "--restart")
+	p.waitFor("the program has printed", func() bool { return p.readLog() == "begins idle\n" })
 }
 
-// AP-01: each verb bounds the log of a program that prints for ever.
+// AP-01: each verb limits the log of a program that prints without an end.
 func TestOutputBounded(t *testing.T) {
 	p := newPackage(t, "command: [PROGRAM, flood]\nready: {after: 10ms}\nlog: {max_size: 64KiB, keep: 1}\n")
-	p.want(0, "--start")
+	p.runVerb(0, "--start")
 	size := func() int64 {
 		info, err := os.Stat(filepath.Join(p.dir, ".service/output.log"))
 		if err != nil {
@@ -152,38 +152,38 @@ func TestOutputBounded(t *testing.T) {
 		}
 		return info.Size()
 	}
-	p.eventually("the log is too large", func() bool { return size() > 4<<20 })
-	if err := syscall.Kill(p.pid(), syscall.SIGSTOP); err != nil {
+	p.waitFor("the log is too large", func() bool { return size() > 4<<20 })
+	if err := syscall.Kill(p.recordedPID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	p.want(0, "--status")
+	p.runVerb(0, "--status")
 	if got := size(); got > 128<<10 {
 		t.Errorf("%d bytes", got)
 	}
 }
 
-// AP-01: two that start at once start one program.
+// AP-01: concurrent starts start one program.
 func TestStartTwice(t *testing.T) {
-	p := newPackage(t, quick)
+	p := newPackage(t, quickService)
 	var both sync.WaitGroup
 	for range 4 {
-		both.Go(func() { p.want(0, "--start") })
+		both.Go(func() { p.runVerb(0, "--start") })
 	}
 	both.Wait()
-	if n := len(p.processes()); n != 1 {
+	if n := len(p.findProcesses()); n != 1 {
 		t.Errorf("%d processes", n)
 	}
-	if strings.Count(p.log(), "begins") != 1 {
-		t.Errorf("it printed:\n%s", p.log())
+	if strings.Count(p.readLog(), "begins") != 1 {
+		t.Errorf("output:\n%s", p.readLog())
 	}
 }
 
-// AP-01: without a record, as after a full disk, nothing is started twice, and what
-// runs is found.
+// AP-01: without a record, as after a full disk, the running program is found and not
+// started twice.
 func TestRecordMissing(t *testing.T) {
-	p := newPackage(t, quick)
-	p.want(0, "--start")
-	pid := p.pid()
+	p := newPackage(t, quickService)
+	p.runVerb(0, "--start")
+	pid := p.recordedPID()
 	for _, stale := range []*plugin.Process{nil, {PID: pid, StartTicks: 1, BootID: "another"}, {PID: 1, StartTicks: 1, BootID: "another"}} {
 		if stale == nil {
 			if err := os.RemoveAll(filepath.Join(p.dir, ".service")); err != nil {
@@ -192,39 +192,39 @@ func TestRecordMissing(t *testing.T) {
 		} else if err := service.WriteRun(p.dir, *stale); err != nil {
 			t.Fatal(err)
 		}
-		p.want(0, "--status")
-		p.want(0, "--start")
-		if all := p.processes(); len(all) != 1 || all[0] != pid {
+		p.runVerb(0, "--status")
+		p.runVerb(0, "--start")
+		if all := p.findProcesses(); len(all) != 1 || all[0] != pid {
 			t.Fatalf("%v, was %d", all, pid)
 		}
 	}
-	p.want(0, "--stop")
-	if left := p.processes(); len(left) > 0 {
+	p.runVerb(0, "--stop")
+	if left := p.findProcesses(); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 }
 
-// AP-01, EV-30: the starter is killed at any moment, and no second program is started.
+// AP-01, EV-30: no second program is started when the starter is killed at any moment.
 func TestStarterKilled(t *testing.T) {
 	p := newPackage(t, "command: [PROGRAM, idle]\nready: {after: 300ms}\nstop: {timeout: 5s}\n")
 	for after := time.Duration(0); after < 40*time.Millisecond; after += 4 * time.Millisecond {
-		cmd := p.command("--start")
+		cmd := p.newCommand("--start")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(after)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		p.want(0, "--start")
-		p.eventually("it is recorded and executes the program", func() bool {
+		p.runVerb(0, "--start")
+		p.waitFor("the recorded process executes the program", func() bool {
 			r, err := service.ReadRun(p.dir)
 			exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", r.PID))
-			return err == nil && filepath.Base(exe) == programName && slices.Contains(p.processes(), r.PID)
+			return err == nil && filepath.Base(exe) == programName && slices.Contains(p.findProcesses(), r.PID)
 		})
-		if all := p.processes(); len(all) != 1 {
-			t.Fatalf("killed after %v: %v run, recorded is %d", after, all, p.pid())
+		if all := p.findProcesses(); len(all) != 1 {
+			t.Fatalf("killed after %v: %v run, recorded is %d", after, all, p.recordedPID())
 		}
-		p.want(0, "--stop")
+		p.runVerb(0, "--stop")
 	}
 }
 
@@ -254,33 +254,33 @@ func TestNotReady(t *testing.T) {
 	}{
 		"the port is taken": {
 			fmt.Sprintf("command: [PROGRAM, http, %q]\nready: {tcp: %q}", at, at),
-			[]string{"program exited with status 3 before it was ready", "is its port taken?", "it printed last: listen tcp " + at + ": bind: address already in use"},
+			[]string{"program exited with status 3 before it was ready", "is its port taken?", "last output: listen tcp " + at + ": bind: address already in use"},
 		},
 		"the port is taken, health": {
 			fmt.Sprintf("command: [PROGRAM, http, %q]\nready: {http: 'http://%s/'}", at, at),
-			[]string{"program exited with status 3 before it was ready", "it printed last: listen tcp " + at + ": bind: address already in use"},
+			[]string{"program exited with status 3 before it was ready", "last output: listen tcp " + at + ": bind: address already in use"},
 		},
 		"another port": {
 			fmt.Sprintf("command: [PROGRAM, idle]\nready: {tcp: %q, timeout: 500ms}", nothing),
-			[]string{"not ready within 50", "connect to " + nothing + ": connect: connection refused; it printed last: begins idle"},
+			[]string{"not ready within ", "connect to " + nothing + ": connect: connection refused; last output: begins idle"},
 		},
-		"dies": {"command: [PROGRAM, exit, 7]\nready: {command: [/bin/false]}", []string{"program exited with status 7 before it was ready; it printed last: cannot open the thing"}},
+		"dies": {"command: [PROGRAM, exit, 7]\nready: {command: [/bin/false]}", []string{"program exited with status 7 before it was ready; last output: cannot open the thing"}},
 		"dies while ready is awaited": {
-			"command: [PROGRAM, exit, 0]\nready: {after: 5s}", []string{"program exited with status 0 before it was ready; it printed last: cannot open the thing"},
+			"command: [PROGRAM, exit, 0]\nready: {after: 5s}", []string{"program exited with status 0 before it was ready; last output: cannot open the thing"},
 		},
 		"killed":  {"command: [/bin/sh, -c, 'kill -9 $$']\nready: {after: 5s}", []string{"/bin/sh was killed by SIGKILL before it was ready"}},
-		"command": {"command: [PROGRAM, deaf]\nready: {command: [/bin/sh, -c, 'echo not yet; exit 3'], timeout: 300ms}\nstop: {timeout: 100ms}", []string{"not ready within 30", "exit 3: not yet"}},
+		"command": {"command: [PROGRAM, deaf]\nready: {command: [/bin/sh, -c, 'echo not yet; exit 3'], timeout: 300ms}\nstop: {timeout: 100ms}", []string{"not ready within ", "exit 3: not yet"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPackage(t, tt.yaml)
-			p.want(1, "--start", tt.want...)
-			if left := p.processes(); len(left) > 0 {
+			p.runVerb(1, "--start", tt.want...)
+			if left := p.findProcesses(); len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
 			if _, err := service.ReadRun(p.dir); err == nil {
 				t.Error("a record is left")
 			}
-			p.want(1, "--status", "not running")
+			p.runVerb(1, "--status", "not running")
 		})
 	}
 }
@@ -288,23 +288,23 @@ func TestNotReady(t *testing.T) {
 // AP-01: a start that is interrupted by SIGTERM leaves nothing.
 func TestStartInterrupted(t *testing.T) {
 	p := newPackage(t, "command: [PROGRAM, deaf]\nready: {after: 30s}\nstop: {timeout: 20s}\n")
-	cmd := p.command("--start")
+	cmd := p.newCommand("--start")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.eventually("it runs with its child", func() bool { return strings.Count(p.log(), "begins") == 2 })
+	p.waitFor("the program and its child run", func() bool { return strings.Count(p.readLog(), "begins") == 2 })
 	began := time.Now()
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 1 || time.Since(began) > 3*time.Second {
 		t.Errorf("exit %d after %v", code, time.Since(began))
 	}
-	if left := p.processes(); len(left) > 0 {
+	if left := p.findProcesses(); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 }
 
-// AP-12: the error says why a program cannot be run.
+// AP-12: the error has the cause why a program cannot run.
 func TestCannotStart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		yaml, script string
@@ -324,9 +324,9 @@ func TestCannotStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPackage(t, tt.yaml)
-			p.write("run.sh", tt.script, tt.mode)
-			p.want(1, "--start", tt.want)
-			if left := p.processes(); len(left) > 0 {
+			p.writeFile("run.sh", tt.script, tt.mode)
+			p.runVerb(1, "--start", tt.want)
+			if left := p.findProcesses(); len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
 		})
@@ -345,8 +345,8 @@ var elfWithoutLoader = func() string {
 	return string(b) + "/lib/no-loader.so.1\x00"
 }()
 
-// AP-01, AP-12: the error names the folder or file that the user may not read; a
-// user that may gets its groups.
+// AP-01, AP-12: the error names the folder or file that the user has no access to; a user
+// with access gets its groups.
 func TestUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testenv.SkipWithout(t, testenv.Root, "not root")
@@ -363,32 +363,32 @@ func TestUser(t *testing.T) {
 		return filepath.Dir(p.dir)
 	}
 	closed := open(0o700)
-	p.want(1, "--start", fmt.Sprintf("cannot start: working_dir .: user nobody may not enter folder %s (mode 0700)", closed))
+	p.runVerb(1, "--start", fmt.Sprintf("cannot start: working_dir .: user nobody has no access to folder %s (mode 0700)", closed))
 	open(0o755)
 	if err := os.Chmod(programFile.dir+"/"+programName, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.want(1, "--start", "cannot start: program: user nobody may not execute it (mode 0700)")
+	p.runVerb(1, "--start", "cannot start: program: user nobody has no permission to execute it (mode 0700)")
 	if err := os.Chmod(programFile.dir+"/"+programName, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.want(0, "--start")
-	p.want(0, "--status")
-	p.eventually("it has printed", func() bool { return strings.Contains(p.log(), "that is all") })
-	if !strings.Contains(p.log(), "uid 65534, gid 65534, groups [65534]\n") || !strings.Contains(p.log(), "USER=nobody true\n") {
-		t.Errorf("it printed:\n%s", p.log())
+	p.runVerb(0, "--start")
+	p.runVerb(0, "--status")
+	p.waitFor("the program has printed", func() bool { return strings.Contains(p.readLog(), "that is all") })
+	if !strings.Contains(p.readLog(), "uid 65534, gid 65534, groups [65534]\n") || !strings.Contains(p.readLog(), "USER=nobody true\n") {
+		t.Errorf("output:\n%s", p.readLog())
 	}
-	p.want(0, "--stop")
+	p.runVerb(0, "--stop")
 }
 
-// AP-12: a full disk does not keep a program down.
+// AP-12: a program starts and stops on a full disk.
 func TestFullDisk(t *testing.T) {
 	small := t.TempDir()
 	if err := unix.Mount("small", small, "tmpfs", 0, "size=64k"); err != nil {
 		testenv.SkipWithout(t, testenv.Mount, err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(small, unix.MNT_DETACH) })
-	p := newPackage(t, strings.ReplaceAll(quick, "PROGRAM", programPath(t)))
+	p := newPackage(t, strings.ReplaceAll(quickService, "PROGRAM", programPath(t)))
 	for _, name := range []string{"service.yaml", "config.json"} {
 		b, err := os.ReadFile(filepath.Join(p.dir, name))
 		if err == nil {
@@ -409,20 +409,20 @@ func TestFullDisk(t *testing.T) {
 			break
 		}
 	}
-	p.want(0, "--start")
-	p.want(0, "--status")
-	p.want(0, "--start")
-	if n := len(p.processes()); n != 1 {
+	p.runVerb(0, "--start")
+	p.runVerb(0, "--status")
+	p.runVerb(0, "--start")
+	if n := len(p.findProcesses()); n != 1 {
 		t.Errorf("%d processes", n)
 	}
-	p.want(0, "--stop")
-	if n := len(p.processes()); n != 0 {
+	p.runVerb(0, "--stop")
+	if n := len(p.findProcesses()); n != 0 {
 		t.Errorf("%d processes", n)
 	}
 }
 
-// AP-01: where no supervisor sets the limits, the start says so.
+// AP-01: without a supervisor that sets the limits, the start prints a warning.
 func TestLimitsNotEnforced(t *testing.T) {
-	p := newPackage(t, quick+"limits: {pids: 10}\n")
-	p.want(0, "--start", "limits are not enforced: only the supervisor sets them")
+	p := newPackage(t, quickService+"limits: {pids: 10}\n")
+	p.runVerb(0, "--start", "limits are not enforced: only the supervisor sets them")
 }

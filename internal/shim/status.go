@@ -12,29 +12,28 @@ import (
 	"pluginsupervisor/internal/service"
 )
 
-// status returns nil if the program runs and is healthy, else which of both is
-// not so (AP-02).
-func (s *shim) status(ctx context.Context) error {
+// checkStatus returns an error when the program does not run or is not healthy (AP-02).
+func (s *shim) checkStatus(ctx context.Context) error {
 	main, err := s.findMain()
 	if err != nil {
 		return err
 	}
 	if main == nil {
-		return s.notRunning()
+		return s.notRunningError()
 	}
 	if !s.service.Health.IsSet() {
 		return nil
 	}
-	if err := s.asAccount(); err != nil {
+	if err := s.loadAccount(); err != nil {
 		return err
 	}
 	if err := s.checkHealth(ctx); err != nil {
-		return fmt.Errorf("process %d runs and is not healthy: %w", main.id.PID, err)
+		return fmt.Errorf("process %d runs but is not healthy: %w", main.id.PID, err)
 	}
 	return nil
 }
 
-func (s *shim) notRunning() error {
+func (s *shim) notRunningError() error {
 	p, err := service.ReadRun(s.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -42,19 +41,20 @@ func (s *shim) notRunning() error {
 	case err != nil:
 		return fmt.Errorf("not running (%w)", err)
 	default:
-		return fmt.Errorf("not running: process %d of the last start is gone", p.PID)
+		return fmt.Errorf("not running: process %d of the last start has exited", p.PID)
 	}
 }
 
-// betweenTries is the longest pause between two tries of a verb.
-const betweenTries = time.Second
+// maxTryPause is the longest pause between two health checks of a verb.
+const maxTryPause = time.Second
 
-// checkHealth checks the health so many times as may fail, within the deadline.
+// checkHealth runs the health check until it passes, at most Failures times and within the
+// deadline.
 func (s *shim) checkHealth(ctx context.Context) error {
 	h := s.service.Health
 	var failed error
 	for try := range h.Failures {
-		if try > 0 && pause.Sleep(ctx, min(h.Interval, betweenTries)) != nil {
+		if try > 0 && pause.Sleep(ctx, min(h.Interval, maxTryPause)) != nil {
 			break
 		}
 		left := time.Until(s.deadline)
@@ -68,18 +68,18 @@ func (s *shim) checkHealth(ctx context.Context) error {
 	return failed
 }
 
-// runCheck runs the command of a check as the program's user, in its working
-// directory. What it leaves running is killed.
+// runCheck runs the command of a check as the program's user, in its working directory. It
+// kills processes that the command leaves.
 func (s *shim) runCheck(ctx context.Context, words []string) error {
 	c := command{path: s.path(words[0]), args: words[1:], dir: s.path(s.service.WorkingDir)}
 	if !s.account.IsCaller() {
 		c.path, c.args, c.dir = s.self, append([]string{asWord}, words...), "/"
 	}
-	_, err := s.run(ctx, c)
+	_, err := s.runCommand(ctx, c)
 	return err
 }
 
-// lastLine returns the last line of a text that is not empty.
+// lastLine returns the last line of a text, without trailing empty lines.
 func lastLine(text string) string {
 	text = strings.TrimRight(text, "\r\n\t ")
 	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
@@ -90,13 +90,13 @@ type hookError struct{ code int }
 
 func (e *hookError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
-// hook runs the command of a verb as the caller, with the caller's streams; its
-// exit status is the verb's (AP-04).
-func (s *shim) hook(ctx context.Context, words []string) error {
+// runHook runs the command of a verb as the caller, with the caller's streams. Its exit
+// status is that of the verb (AP-04).
+func (s *shim) runHook(ctx context.Context, words []string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	status, err := s.run(ctx, command{path: s.path(words[0]), args: words[1:], dir: s.dir, out: s.out, err: s.err})
+	status, err := s.runCommand(ctx, command{path: s.path(words[0]), args: words[1:], dir: s.dir, out: s.out, err: s.err})
 	if status > 0 {
 		return &hookError{status}
 	}

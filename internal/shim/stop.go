@@ -14,97 +14,97 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// How often what is to end is looked at.
+// Pauses between checks whether the processes have exited.
 const (
-	firstLook = time.Millisecond
-	lastLook  = 100 * time.Millisecond
+	firstStopPause = time.Millisecond
+	maxStopPause   = 100 * time.Millisecond
 )
 
-// killTime is what a verb keeps of its deadline to kill what does not exit.
-const killTime = 3 * time.Second
+// killReserve is the part of a verb's timeout that is reserved for SIGKILL.
+const killReserve = 3 * time.Second
 
-// stop stops the program and all that belongs to it (AP-03).
-func (s *shim) stop(ctx context.Context) error {
-	release, err := s.lock(ctx)
+// stopProgram stops all processes of the program (AP-03).
+func (s *shim) stopProgram(ctx context.Context) error {
+	release, err := s.lockFolder(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return s.end(ctx, s.service.Stop.Timeout)
+	return s.stopProcesses(ctx, s.service.Stop.Timeout)
 }
 
-// end asks the program to exit, waits so long, and kills what is left. It returns
-// when no process of it is left.
-func (s *shim) end(ctx context.Context, grace time.Duration) error {
-	r, err := s.find()
+// stopProcesses asks the program to exit, waits for the grace period, kills what is left,
+// and returns when no process of the program is left.
+func (s *shim) stopProcesses(ctx context.Context, grace time.Duration) error {
+	r, err := s.findProcesses()
 	if err != nil {
 		return err
 	}
 	if len(r.tree) > 0 {
-		r.ask(s.service.Stop.Signal)
-		grace = max(0, min(grace, time.Until(s.deadline)-killTime))
+		r.requestExit(s.service.Stop.Signal)
+		grace = max(0, min(grace, time.Until(s.deadline)-killReserve))
 		waiting, cancel := context.WithTimeout(ctx, grace)
-		r, err = s.waitGone(waiting, r)
+		r, err = s.waitForExit(waiting, r)
 		cancel()
 		if err != nil {
 			return err
 		}
 	}
-	for pauses := pause.NewDoubling(firstLook, lastLook); len(r.tree) > 0; {
+	for pauses := pause.NewDoubling(firstStopPause, maxStopPause); len(r.tree) > 0; {
 		for _, p := range r.tree {
-			p.signal(syscall.SIGKILL)
+			p.sendSignal(syscall.SIGKILL)
 		}
 		if time.Now().After(s.deadline) {
-			return fmt.Errorf("process %d does not end after SIGKILL (state %c)", r.tree[0].id.PID, r.tree[0].State)
+			return fmt.Errorf("process %d does not exit after SIGKILL (state %c)", r.tree[0].id.PID, r.tree[0].State)
 		}
 		time.Sleep(pauses.Next())
-		if r, err = s.findAgain(r); err != nil {
+		if r, err = s.refreshRun(r); err != nil {
 			return err
 		}
 	}
 	if err := os.Remove(layout.Run(s.dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		writeLines(s.err, "the run record stays: "+err.Error())
+		writeLines(s.err, "cannot remove the run record: "+err.Error())
 	}
 	return nil
 }
 
-// ask sends the signal to the process group of the program, or where only other
-// processes are left to each of those. What is stopped sees it when it goes on.
-func (r run) ask(sig syscall.Signal) {
+// requestExit sends the signal to the process group of the program, or to each process if
+// only others are left. It continues stopped processes, so that they handle the signal.
+func (r run) requestExit(sig syscall.Signal) {
 	for _, sig := range []syscall.Signal{sig, syscall.SIGCONT} {
 		if m := r.main; m != nil && m.Group > 1 && m.Group != syscall.Getpgrp() && m.isLive() {
 			_ = syscall.Kill(-m.Group, sig)
 			continue
 		}
 		for _, p := range r.tree {
-			p.signal(sig)
+			p.sendSignal(sig)
 		}
 	}
 }
 
-// waitGone waits until no process of the program is left, or ctx ends, and returns
-// what is. What outlives the program is asked to exit by itself.
-func (s *shim) waitGone(ctx context.Context, r run) (run, error) {
+// waitForExit waits until no process of the program is left, or ctx is done, and returns the
+// rest. When the program exits first, it asks the others to exit.
+func (s *shim) waitForExit(ctx context.Context, r run) (run, error) {
 	asked := r.main == nil
-	for main, pauses := r.main, pause.NewDoubling(firstLook, lastLook); ; {
-		over := pauses.Sleep(ctx) != nil
-		if over || main == nil || !main.isLive() {
+	for main, pauses := r.main, pause.NewDoubling(firstStopPause, maxStopPause); ; {
+		timedOut := pauses.Sleep(ctx) != nil
+		if timedOut || main == nil || !main.isLive() {
 			var err error
-			if r, err = s.findAgain(r); err != nil || over || len(r.tree) == 0 {
+			if r, err = s.refreshRun(r); err != nil || timedOut || len(r.tree) == 0 {
 				return r, err
 			}
 			if !asked {
 				asked, r.main = true, nil
-				r.ask(s.service.Stop.Signal)
+				r.requestExit(s.service.Stop.Signal)
 			}
 		}
 	}
 }
 
-// findAgain returns the live processes of the program now. What was its child before is
-// still known, though the parent may be gone by which it was found.
-func (s *shim) findAgain(before run) (run, error) {
-	now, err := s.find()
+// refreshRun returns the live processes of the program now. It keeps the known ones: a
+// child can no longer be found after its parent has exited.
+func (s *shim) refreshRun(before run) (run, error) {
+	now, err := s.findProcesses()
 	for _, p := range before.tree {
 		if p.isLive() && !slices.ContainsFunc(now.tree, func(q proc) bool { return q.id == p.id }) {
 			now.tree = append(now.tree, p)
@@ -113,18 +113,18 @@ func (s *shim) findAgain(before run) (run, error) {
 	return now, err
 }
 
-// restart stops the program and starts it (AP-04).
-func (s *shim) restart(ctx context.Context) error {
-	release, err := s.lock(ctx)
+// restartProgram stops and starts the program (AP-04).
+func (s *shim) restartProgram(ctx context.Context) error {
+	release, err := s.lockFolder(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := s.asAccount(); err != nil {
+	if err := s.loadAccount(); err != nil {
 		return err
 	}
-	if err := s.end(ctx, s.service.Stop.Timeout); err != nil {
+	if err := s.stopProcesses(ctx, s.service.Stop.Timeout); err != nil {
 		return err
 	}
-	return s.launch(ctx)
+	return s.launchProgram(ctx)
 }

@@ -13,7 +13,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// AP-03, AP-12: whatever a program does, stop leaves nothing of it.
+// AP-03, AP-12: stop leaves no process, for every behaviour of a program.
 func TestStopLeavesNothing(t *testing.T) {
 	for name, tt := range map[string]struct {
 		yaml  string
@@ -30,35 +30,35 @@ func TestStopLeavesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPackage(t, tt.yaml+"\nready: {after: 100ms}\n")
-			p.want(0, "--start")
-			p.eventually("all began", func() bool { return strings.Count(p.log(), "begins") == tt.lines })
-			p.want(0, "--status")
-			p.want(0, "--start")
-			if got := strings.Count(p.log(), "begins"); got != tt.lines {
-				t.Errorf("started again:\n%s", p.log())
+			p.runVerb(0, "--start")
+			p.waitFor("all processes have started", func() bool { return strings.Count(p.readLog(), "begins") == tt.lines })
+			p.runVerb(0, "--status")
+			p.runVerb(0, "--start")
+			if got := strings.Count(p.readLog(), "begins"); got != tt.lines {
+				t.Errorf("started again:\n%s", p.readLog())
 			}
 			began := time.Now()
-			p.want(0, "--stop")
+			p.runVerb(0, "--stop")
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("took %v", took)
 			}
-			if left := p.processes(); len(left) > 0 {
+			if left := p.findProcesses(); len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
-			p.want(1, "--status")
-			p.want(0, "--stop")
+			p.runVerb(1, "--status")
+			p.runVerb(0, "--stop")
 		})
 	}
 }
 
-// AP-03: what a program that was killed left is stopped by stop, and before a start.
+// AP-03: the rest of a killed program is stopped by stop, and before a start.
 func TestStopAfterKill(t *testing.T) {
 	for _, verb := range []string{"--stop", "--start"} {
 		p := newPackage(t, "command: [PROGRAM, family]\nready: {after: 100ms}\nstop: {timeout: 200ms}\n")
-		p.want(0, "--start")
-		p.eventually("all began", func() bool { return strings.Count(p.log(), "begins") == 3 })
-		main, inGroup := p.pid(), 0
-		for _, pid := range p.processes() {
+		p.runVerb(0, "--start")
+		p.waitFor("all processes have started", func() bool { return strings.Count(p.readLog(), "begins") == 3 })
+		main, inGroup := p.recordedPID(), 0
+		for _, pid := range p.findProcesses() {
 			if s, err := procfs.ReadStat(pid); err == nil && s.Group == main && pid != main {
 				inGroup = pid
 			}
@@ -66,22 +66,25 @@ func TestStopAfterKill(t *testing.T) {
 		if err := syscall.Kill(main, syscall.SIGKILL); err != nil || inGroup == 0 {
 			t.Fatal(err, inGroup)
 		}
-		p.eventually("its children are left", func() bool { return len(p.processes()) == 2 })
-		p.want(0, verb)
+		p.waitFor("only its children run", func() bool {
+			stat, err := procfs.ReadStat(main) // the files of /proc about its program are gone before it is
+			return (err != nil || !stat.Live()) && len(p.findProcesses()) == 2
+		})
+		p.runVerb(0, verb)
 		if s, err := procfs.ReadStat(inGroup); err == nil && s.Live() {
-			t.Errorf("%s: process %d of its group is left", verb, inGroup)
+			t.Errorf("%s: process %d of the group is still running", verb, inGroup)
 		}
 	}
 }
 
-// AP-03: no other process is stopped: not the process that was given the number of the
-// recorded one, nor its session, nor the caller and what it runs beside.
+// AP-03: no other process is stopped: not a process that reuses the recorded pid, nor its
+// session, nor the caller and its other children.
 func TestStopOthers(t *testing.T) {
-	p := newPackage(t, quick)
+	p := newPackage(t, quickService)
 	other := exec.Command("/bin/sleep", "100")
 	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	beside := exec.Command("/bin/sleep", "100")
-	beside.Env = append(os.Environ(), "PLUGIN_DIR="+p.dir) // as from the shell that stop is called from
+	beside.Env = append(os.Environ(), "PLUGIN_DIR="+p.dir) // like a process of the shell that calls stop
 	for _, cmd := range []*exec.Cmd{other, beside} {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -105,13 +108,13 @@ func TestStopOthers(t *testing.T) {
 		if err := service.WriteRun(p.dir, stale); err != nil {
 			t.Fatal(err)
 		}
-		p.want(1, "--status")
-		p.want(0, "--stop")
+		p.runVerb(1, "--status")
+		p.runVerb(0, "--stop")
 		if err := service.WriteRun(p.dir, stale); err != nil {
 			t.Fatal(err)
 		}
-		p.want(0, "--start")
-		p.want(0, "--stop")
+		p.runVerb(0, "--start")
+		p.runVerb(0, "--stop")
 		for _, cmd := range []*exec.Cmd{other, beside} {
 			if s, err := procfs.ReadStat(cmd.Process.Pid); err != nil || !s.Live() {
 				t.Errorf("process %d was stopped: %v", cmd.Process.Pid, err)

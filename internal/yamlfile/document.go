@@ -1,6 +1,6 @@
-// Package yamlfile reads YAML files whose keys are known: strictly, each name
-// once, and with everything that is wrong in one pass. A Mistake is one line
-// that says where, which key, what is wrong and what is allowed.
+// Package yamlfile reads YAML files with known keys. It is strict: each key is allowed
+// once, and all faults are found in one pass. A Mistake is one line with the place, the
+// key, the fault and the allowed values.
 package yamlfile
 
 import (
@@ -16,16 +16,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxSize is the longest file that is read, in bytes.
+// MaxSize is the size of the largest file that is read, in bytes.
 const MaxSize = 1 << 20
 
-// Document is a file being read, with the mistakes found in it.
+// Document holds a file that is read, and the mistakes in it.
 type Document struct {
-	Name     string // what mistakes call the file
+	Name     string // the name of the file in mistakes
 	Mistakes []*Mistake
 }
 
-// Parse returns what the text of the file holds, nil for nothing or what is no YAML.
+// Parse returns the YAML of the text, nil for none. It adds a mistake for text that is
+// not YAML.
 func (d *Document) Parse(text []byte) *yaml.Node {
 	if len(text) > MaxSize {
 		d.Wrong(1, "", fmt.Sprintf("the file is larger than %s", Size(MaxSize)))
@@ -34,22 +35,21 @@ func (d *Document) Parse(text []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
 	if err := dec.Decode(&first); err != nil {
-		d.syntax(err)
+		d.addSyntaxError(err)
 		return nil
 	}
 	if err := dec.Decode(&second); err != nil {
-		d.syntax(err)
+		d.addSyntaxError(err)
 	} else {
 		d.Wrong(second.Content[0].Line, "", "a second document begins here; allowed: one")
 	}
 	return first.Content[0]
 }
 
-// At returns the place of a line, as mistakes have it.
+// At returns the place of a line, FILE:LINE.
 func (d *Document) At(line int) string { return d.Name + ":" + strconv.Itoa(line) }
 
-// Wrong notes a mistake. A key may be anything that was in the file, and is
-// kept to one line.
+// Wrong adds a mistake. The key may be any text of the file; it is shortened to one line.
 func (d *Document) Wrong(line int, key, text string) {
 	if key = Shorten(key); strings.ContainsFunc(key, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		key = strconv.Quote(key)
@@ -59,8 +59,8 @@ func (d *Document) Wrong(line int, key, text string) {
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// syntax notes an error of the YAML parser; the end of the file is none.
-func (d *Document) syntax(err error) {
+// addSyntaxError adds an error of the YAML parser, except io.EOF.
+func (d *Document) addSyntaxError(err error) {
 	if errors.Is(err, io.EOF) {
 		return
 	}
@@ -76,15 +76,15 @@ func (d *Document) syntax(err error) {
 	d.Wrong(line, "", "not YAML: "+text)
 }
 
-// Section reads a section, "" for the whole file, and the sections in it. all
-// are the names of all keys, with dots between sections; value is called with
-// each that is there.
+// Section reads a section, "" for the whole file, and the sections in it. all holds the
+// names of all keys, with dots between sections; value is called for each key that is
+// set.
 func (d *Document) Section(name string, n *yaml.Node, all []string, value func(name string, v *yaml.Node)) {
 	prefix := ""
 	if name != "" {
 		prefix = name + "."
 	}
-	names := children(all, name)
+	names := childNames(all, name)
 	d.Pairs(name, n, strings.Join(names, ", "), func(word string, k, v *yaml.Node) {
 		whole := prefix + word
 		switch {
@@ -92,7 +92,7 @@ func (d *Document) Section(name string, n *yaml.Node, all []string, value func(n
 			d.Unknown(k, whole, names, all)
 		case slices.Contains(all, whole):
 			value(whole, v)
-		case len(children(all, whole)) > 0:
+		case len(childNames(all, whole)) > 0:
 			d.Section(whole, v, all, value)
 		default:
 			d.Unknown(k, whole, names, all)
@@ -100,8 +100,8 @@ func (d *Document) Section(name string, n *yaml.Node, all []string, value func(n
 	})
 }
 
-// children returns the names directly below a section, "" for the top, in order.
-func children(all []string, section string) []string {
+// childNames returns the names directly below a section, "" for the whole file.
+func childNames(all []string, section string) []string {
 	var names []string
 	for _, rest := range all {
 		if section != "" {
@@ -118,9 +118,9 @@ func children(all []string, section string) []string {
 	return names
 }
 
-// Pairs hands over what a mapping holds, each name once; allowed says which
-// keys it may have. Nothing at all is an empty mapping: a section of which every
-// line is commented out.
+// Pairs calls each for every pair of a mapping, with a mistake for a key that is set
+// twice; allowed lists the allowed keys. No value counts as an empty mapping: all lines
+// of a section may be commented out.
 func (d *Document) Pairs(name string, n *yaml.Node, allowed string, each func(word string, k, v *yaml.Node)) {
 	switch {
 	case n == nil || isNull(n):
@@ -145,8 +145,8 @@ func (d *Document) Pairs(name string, n *yaml.Node, allowed string, each func(wo
 	}
 }
 
-// Unknown says that there is no such key, and which of those allowed here, or of
-// all keys, may have been meant.
+// Unknown adds a mistake for an unknown key, with a similar key of this section or of
+// all keys.
 func (d *Document) Unknown(k *yaml.Node, whole string, names, all []string) {
 	text := "unknown key;"
 	if s := Suggest(k.Value, names); s != "" {
@@ -162,10 +162,10 @@ func (d *Document) Unknown(k *yaml.Node, whole string, names, all []string) {
 	d.Wrong(k.Line, whole, text+" allowed: "+strings.Join(names, ", "))
 }
 
-// Value reads the value of a key into a field, and returns its text, for a list
-// with commas between its entries.
+// Value reads the value of a key into a field. It returns the text of the value, for a
+// list with commas between its entries.
 func (d *Document) Value(name string, k Kind, field any, n *yaml.Node) (text string, ok bool) {
-	if text, ok = d.scalar(name, k, n); !ok {
+	if text, ok = d.readScalar(name, k, n); !ok {
 		return "", false
 	}
 	if err := k.Set(field, text); err != nil {
@@ -175,7 +175,7 @@ func (d *Document) Value(name string, k Kind, field any, n *yaml.Node) (text str
 	return text, true
 }
 
-func (d *Document) scalar(name string, k Kind, n *yaml.Node) (text string, ok bool) {
+func (d *Document) readScalar(name string, k Kind, n *yaml.Node) (text string, ok bool) {
 	_, list := k.(List)
 	belongs := "value"
 	if list {
@@ -201,7 +201,7 @@ func (d *Document) scalar(name string, k Kind, n *yaml.Node) (text string, ok bo
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// Describe says what stands in the place of something else.
+// Describe returns a description of a value for mistakes.
 func Describe(n *yaml.Node) string {
 	switch {
 	case isNull(n):

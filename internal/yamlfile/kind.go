@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Kind is how the values of a key are written and what is allowed. The field
-// is a pointer to one.
+// Kind defines the text and the allowed values of a key. The field is a pointer to a
+// value.
 type Kind interface {
-	// Set reads a value. The error is the second half of a sentence that begins
-	// with the value.
+	// Set parses the text into the field. The error continues a sentence that begins
+	// with the text: "is too short".
 	Set(field any, text string) error
-	Text(field any) string // as Set reads it
+	Text(field any) string // in the form of Set
 	Allowed() string
-	Word() string // what the usage of a flag calls a value
+	Word() string // the name of a value in the usage of a flag
 }
 
-// Span is a duration.
+// Span is the kind of a duration.
 type Span struct{ Min, Max time.Duration }
 
 func (k Span) Set(field any, text string) error {
@@ -36,7 +36,7 @@ func (k Span) Set(field any, text string) error {
 	return nil
 }
 
-// Text drops the zeros Go writes: 15m, not 15m0s.
+// Text returns the duration without trailing zeros: 15m, not 15m0s.
 func (Span) Text(field any) string {
 	s := field.(*time.Duration).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -53,7 +53,7 @@ func (k Span) Allowed() string {
 }
 func (Span) Word() string { return "duration" }
 
-// SizeRange is a number of bytes.
+// SizeRange is the kind of a number of bytes.
 type SizeRange struct{ Min, Max Size }
 
 func (k SizeRange) Set(field any, text string) error {
@@ -76,7 +76,7 @@ func (k SizeRange) Allowed() string {
 }
 func (SizeRange) Word() string { return "size" }
 
-// Whole is a whole number.
+// Whole is the kind of a whole number.
 type Whole struct{ Min, Max int }
 
 func (k Whole) Set(field any, text string) error {
@@ -99,7 +99,7 @@ func (k Whole) Allowed() string {
 }
 func (Whole) Word() string { return "number" }
 
-// Real is a number with a fraction.
+// Real is the kind of a number with a fraction.
 type Real struct{ Min, Max float64 }
 
 func (k Real) Set(field any, text string) error {
@@ -123,7 +123,7 @@ func (k Real) Allowed() string {
 }
 func (Real) Word() string { return "number" }
 
-// Bool is yes or no.
+// Bool is the kind of true or false.
 type Bool struct{}
 
 func (Bool) Set(field any, text string) error {
@@ -138,7 +138,7 @@ func (Bool) Text(field any) string { return strconv.FormatBool(*field.(*bool)) }
 func (Bool) Allowed() string       { return "true or false" }
 func (Bool) Word() string          { return "bool" }
 
-// Word is one of a few words.
+// Word is the kind of one of a few words.
 type Word []string
 
 func (k Word) Set(field any, text string) error {
@@ -155,10 +155,10 @@ func (Word) Text(field any) string { return *field.(*string) }
 func (k Word) Allowed() string     { return strings.Join(k, ", ") }
 func (Word) Word() string          { return "word" }
 
-// List is a list of texts; with commas between them outside the file.
+// List is the kind of a list of texts; outside the file they have commas between them.
 type List struct {
 	Check func(entries []string) error // may be nil
-	Rule  string                       // of Check, for Allowed
+	Rule  string                       // the rule of Check, for Allowed
 }
 
 func (k List) Set(field any, text string) error {

@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// Mistake is one thing that is wrong in one place; its Error is one line.
+// Mistake is one fault in one place; its Error is one line.
 type Mistake struct {
 	Where string // file:line, variable or flag
-	Key   string // "" when Where names it
-	Text  string // what is wrong, and what is allowed
+	Key   string // "" when Where has it
+	Text  string // the fault and the allowed values
 }
 
 func (m *Mistake) Error() string { return Line(m.Where, m.Key, m.Text) }
 
-// Line joins the parts of one line, without the empty ones.
+// Line joins the parts of a line that are not empty.
 func Line(parts ...string) string {
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	return strings.Join(parts, ": ")
 }
 
-// BadValue says that a value is not what the key allows.
+// BadValue returns the text of a mistake for a value that the key does not allow.
 func BadValue(value string, why error, k Kind) string {
 	return fmt.Sprintf("%q %v; allowed: %s", Shorten(value), why, k.Allowed())
 }
 
-// Shorten keeps a line readable, whatever was written into the file.
+// Shorten limits a text of the file to 200 bytes.
 func Shorten(s string) string {
 	const most = 200
 	if len(s) <= most {
@@ -36,20 +36,20 @@ func Shorten(s string) string {
 	return s[:most] + "…"
 }
 
-// Suggest returns the name that was probably meant, "" if none is near.
+// Suggest returns the most similar name, "" if none is similar.
 func Suggest(name string, names []string) string {
 	best, nearest := "", min(2, len(name)/2)+1
 	for _, n := range names {
-		if d := distance(strings.ToLower(name), n); d < nearest {
+		if d := editDistance(strings.ToLower(name), n); d < nearest {
 			best, nearest = n, d
 		}
 	}
 	return best
 }
 
-// distance is how many letters have to be inserted, deleted, changed or
-// swapped with their neighbour to make b of a.
-func distance(a, b string) int {
+// editDistance returns the number of letters to insert, delete, change or swap with
+// their neighbor to turn a into b.
+func editDistance(a, b string) int {
 	const far = 1 << 20
 	if len(a) > 64 {
 		return far
@@ -77,7 +77,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Join is errors.Join of mistakes; nil without any.
+// Join returns errors.Join of the mistakes, nil for none.
 func Join(mistakes []*Mistake) error {
 	errs := make([]error, len(mistakes))
 	for i, m := range mistakes {

@@ -17,7 +17,7 @@ const (
 	TiB Size = 1 << 40
 )
 
-// sizeUnits are the units from the largest to the smallest.
+// sizeUnits holds the units, the largest first.
 var sizeUnits = [...]struct {
 	name  string
 	bytes Size
@@ -25,7 +25,7 @@ var sizeUnits = [...]struct {
 
 var errNotSize = errors.New("is not a size")
 
-// ParseSize reads a whole number of bytes, or with a unit: 1024, 512MiB.
+// ParseSize parses a whole number of bytes, with or without a unit: 1024, 512MiB.
 func ParseSize(s string) (Size, error) {
 	unit := Size(1)
 	for _, u := range sizeUnits {
@@ -41,7 +41,7 @@ func ParseSize(s string) (Size, error) {
 	return Size(n) * unit, nil
 }
 
-// String writes the size with the largest unit that divides it.
+// String returns the size with the largest unit that divides it.
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if s != 0 && s%u.bytes == 0 {

@@ -7,13 +7,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Tree holds the keys of a file that is to be written. The zero value is empty.
+// Tree holds the keys of a file to write. The zero value is empty.
 type Tree struct {
 	top      *yaml.Node
 	sections map[string]*yaml.Node
 }
 
-// Put adds a key, with a dot behind the section that it is in.
+// Put adds a key; the section of its name ends with a dot.
 func (t *Tree) Put(name string, v *yaml.Node) {
 	if t.top == nil {
 		t.top, t.sections = NewSection(), map[string]*yaml.Node{}
@@ -41,7 +41,7 @@ func (t *Tree) Encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Node returns a value as YAML has it.
+// Node returns the YAML of a value.
 func Node(k Kind, field any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: k.Text(field)}
 	switch k.(type) {
@@ -50,7 +50,7 @@ func Node(k Kind, field any) *yaml.Node {
 	case Whole:
 		n.Tag = "!!int"
 	case Real:
-		// The text of a whole one is that of an integer; YAML would tag it.
+		// No tag: the text of a whole number is that of an integer, and would be tagged.
 	case List:
 		n = &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for _, s := range *field.(*[]string) {

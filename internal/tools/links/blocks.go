@@ -7,19 +7,21 @@ import (
 
 // block is a fenced block of code of a document.
 type block struct {
-	owner    string // what stands in <!-- output: … --> on the line before, empty for none
+	owner    string // NAME of <!-- output: NAME --> on the line before, empty for none
+	source   string // "FILE FUNCTION" of <!-- source: FILE FUNCTION --> there, empty for none
 	language string
 	text     string
 	from, to int // of text in the document
 }
 
 const (
-	fence       = "```"
-	ownerPrefix = "<!-- output: "
+	fence        = "```"
+	ownerPrefix  = "<!-- output: "
+	sourcePrefix = "<!-- source: "
 )
 
-// blocks returns the fenced blocks of a document.
-func blocks(document string) []block {
+// parseBlocks returns the fenced blocks of a document.
+func parseBlocks(document string) []block {
 	var all []block
 	var b block
 	open, before, at := false, "", 0
@@ -30,6 +32,9 @@ func blocks(document string) []block {
 			open, b = true, block{language: text[len(fence):], from: at + len(line)}
 			if owner, found := strings.CutPrefix(before, ownerPrefix); found {
 				b.owner = strings.TrimSuffix(owner, " -->")
+			}
+			if source, found := strings.CutPrefix(before, sourcePrefix); found {
+				b.source = strings.TrimSuffix(source, " -->")
 			}
 		case text == fence:
 			open, b.to = false, at
@@ -44,7 +49,7 @@ func blocks(document string) []block {
 // SetBlock returns the document with text in each block that stands below
 // <!-- output: NAME -->. It is an error when there is none.
 func SetBlock(document, name, text string) (string, error) {
-	all := blocks(document)
+	all := parseBlocks(document)
 	found := false
 	for i := len(all) - 1; i >= 0; i-- {
 		if b := all[i]; b.owner == name {
@@ -57,15 +62,15 @@ func SetBlock(document, name, text string) (string, error) {
 	return document, nil
 }
 
-// Unowned returns the first lines of the blocks that show output and that no
+// UnownedBlocks returns the first lines of the blocks that show output and that no
 // test keeps true: neither the block nor the whole document says by which test
 // it is written. A block with a language shows no output.
-func Unowned(document string) []string {
+func UnownedBlocks(document string) []string {
 	if strings.Contains(document, "<!-- Written by: go test ") {
 		return nil
 	}
 	var lines []string
-	for _, b := range blocks(document) {
+	for _, b := range parseBlocks(document) {
 		if b.language == "" && b.owner == "" {
 			first, _, _ := strings.Cut(strings.TrimSpace(b.text), "\n")
 			lines = append(lines, first)

@@ -28,13 +28,13 @@ func Check(root fs.FS, documents []string) ([]string, error) {
 		}
 		for _, m := range link.FindAllSubmatch(text, -1) {
 			target := path.Join(path.Dir(document), string(m[1]))
-			if !exists(root, target) {
+			if !pathExists(root, target) {
 				faults = append(faults, fmt.Sprintf("%s links to %s, which does not exist", document, m[1]))
 			}
 		}
 		for _, m := range file.FindAllSubmatch(text, -1) {
 			target := strings.TrimSuffix(string(m[1]), "/")
-			if !exists(root, target) && !exists(root, path.Join(path.Dir(document), target)) {
+			if !pathExists(root, target) && !pathExists(root, path.Join(path.Dir(document), target)) {
 				faults = append(faults, fmt.Sprintf("%s names %s, which does not exist", document, target))
 			}
 		}
@@ -42,7 +42,7 @@ func Check(root fs.FS, documents []string) ([]string, error) {
 	return faults, nil
 }
 
-func exists(root fs.FS, name string) bool {
+func pathExists(root fs.FS, name string) bool {
 	if strings.HasPrefix(name, "../") {
 		return false
 	}

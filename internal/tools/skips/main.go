@@ -33,37 +33,37 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "usage: skips [-list LIST] FILE")
 		return 2
 	}
-	if err := check(*list, flags.Arg(0), stdout); err != nil {
+	if err := checkSkipped(*list, flags.Arg(0), stdout); err != nil {
 		fmt.Fprintln(stderr, "skips:", err)
 		return 1
 	}
 	return 0
 }
 
-// check prints the skipped tests of the file results. It returns an error that
+// checkSkipped prints the skipped tests of a file of results. It returns an error that
 // names those which the file list does not allow and those which do not exist.
-func check(list, results string, w io.Writer) error {
+func checkSkipped(list, file string, w io.Writer) error {
 	allowed, err := readFile(list, parseList)
 	if err != nil {
 		return err
 	}
-	ended, err := readFile(results, parseResults)
+	results, err := readFile(file, parseResults)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d tests skipped\n", countSkipped(ended))
+	fmt.Fprintf(w, "%d tests skipped\n", countSkipped(results))
 	var failed []error
-	for _, t := range slices.SortedFunc(maps.Keys(ended), test.compare) {
-		if !ended[t].skipped {
+	for _, t := range slices.SortedFunc(maps.Keys(results), test.compare) {
+		if !results[t].skipped {
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s\n", t, ended[t].reason)
+		fmt.Fprintf(w, "  %s: %s\n", t, results[t].reason)
 		if !allowed[t] {
 			failed = append(failed, fmt.Errorf("%s was skipped and is not in %s", t, list))
 		}
 	}
 	for _, t := range slices.SortedFunc(maps.Keys(allowed), test.compare) {
-		if _, ok := ended[t]; !ok && packageRan(ended, t.pkg) {
+		if _, ok := results[t]; !ok && packageRan(results, t.pkg) {
 			failed = append(failed, fmt.Errorf("%s is in %s and does not exist", t, list))
 		}
 	}

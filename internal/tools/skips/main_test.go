@@ -23,7 +23,7 @@ func TestRun(t *testing.T) {
 		"does not exist":       {"./plugin TestA\n./plugin TestGone\n", results, 1, "1 tests skipped\n", "./plugin TestGone is in "},
 		"of another package":   {"./plugin TestA\n./cmd TestC\n", results, 0, "1 tests skipped\n", ""},
 		"a list without order": {"./plugin\n", results, 1, "", "line 1: want a package and a test"},
-		"no results":           {"", "", 1, "", "holds no test that ended"},
+		"no results":           {"", "", 1, "", "it has no finished test"},
 		"damaged results":      {"", "{", 1, "", "event of go test"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,10 +28,10 @@ type result struct {
 	reason  string // what the test printed when it skipped
 }
 
-// parseResults reads the events of `go test -json` and returns each test that
-// ended. It fails when no test did.
+// parseResults reads the events of `go test -json` and returns the result of each
+// finished test. It fails when there is none.
 func parseResults(r io.Reader) (map[test]result, error) {
-	ended := map[test]result{}
+	results := map[test]result{}
 	printed := map[test]string{}
 	for d := json.NewDecoder(r); ; {
 		var e struct{ Action, Package, Test, Output string }
@@ -52,15 +52,15 @@ func parseResults(r io.Reader) (map[test]result, error) {
 				printed[t] = line
 			}
 		case "pass", "fail":
-			ended[t] = result{}
+			results[t] = result{}
 		case "skip":
-			ended[t] = result{skipped: true, reason: printed[t]}
+			results[t] = result{skipped: true, reason: printed[t]}
 		}
 	}
-	if len(ended) == 0 {
-		return nil, errors.New("it holds no test that ended")
+	if len(results) == 0 {
+		return nil, errors.New("it has no finished test")
 	}
-	return ended, nil
+	return results, nil
 }
 
 // parseList reads the tests that may be skipped.
@@ -88,8 +88,8 @@ func shortPackage(path string) string {
 	return path
 }
 
-func countSkipped(ended map[test]result) (n int) {
-	for _, r := range ended {
+func countSkipped(results map[test]result) (n int) {
+	for _, r := range results {
 		if r.skipped {
 			n++
 		}
@@ -98,8 +98,8 @@ func countSkipped(ended map[test]result) (n int) {
 }
 
 // packageRan reports whether the run had any test of a package.
-func packageRan(ended map[test]result, pkg string) bool {
-	for t := range maps.Keys(ended) {
+func packageRan(results map[test]result, pkg string) bool {
+	for t := range maps.Keys(results) {
 		if t.pkg == pkg {
 			return true
 		}

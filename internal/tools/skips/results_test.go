@@ -10,15 +10,15 @@ func FuzzParseResults(f *testing.F) {
 	f.Add(`{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: why\n"}` + "\n" + `{"Action":"skip","Package":"p","Test":"TestA"}`)
 	f.Add(`{"Action":`)
 	f.Fuzz(func(t *testing.T, s string) {
-		ended, err := parseResults(strings.NewReader(s))
-		if (err == nil) != (len(ended) > 0) {
-			t.Errorf("%d tests, %v", len(ended), err)
+		results, err := parseResults(strings.NewReader(s))
+		if (err == nil) != (len(results) > 0) {
+			t.Errorf("%d tests, %v", len(results), err)
 		}
 	})
 }
 
 func TestParseResultsKeepsTheReason(t *testing.T) {
-	ended, err := parseResults(strings.NewReader(`{"Action":"run","Package":"pluginsupervisor/plugin","Test":"TestA"}
+	results, err := parseResults(strings.NewReader(`{"Action":"run","Package":"pluginsupervisor/plugin","Test":"TestA"}
 {"Action":"output","Package":"pluginsupervisor/plugin","Test":"TestA","Output":"=== RUN   TestA\n"}
 {"Action":"output","Package":"pluginsupervisor/plugin","Test":"TestA","Output":"    a_test.go:7: needs root: no\n"}
 {"Action":"output","Package":"pluginsupervisor/plugin","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
@@ -29,10 +29,10 @@ func TestParseResultsKeepsTheReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := ended[test{"./plugin", "TestA"}]; !got.skipped || got.reason != "a_test.go:7: needs root: no" {
+	if got := results[test{"./plugin", "TestA"}]; !got.skipped || got.reason != "a_test.go:7: needs root: no" {
 		t.Errorf("TestA: %+v", got)
 	}
-	if got, ok := ended[test{"./plugin", "TestB"}]; !ok || got.skipped || len(ended) != 2 {
-		t.Errorf("TestB: %+v of %+v", got, ended)
+	if got, ok := results[test{"./plugin", "TestB"}]; !ok || got.skipped || len(results) != 2 {
+		t.Errorf("TestB: %+v of %+v", got, results)
 	}
 }

@@ -15,24 +15,24 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
-// existing works on plugins as the existing command-line program does: with its
+// existingProgram works on plugins as the existing command-line program does: with its
 // locks, its order of steps, and its reports. It holds a plugin's name lock shared
 // for a verb and for an upgrade, and exclusively for a removal.
-type existing struct {
-	in      *rig.Installation
-	plane   *control.Client
-	program string // of every version of every plugin
+type existingProgram struct {
+	in           *testbed.Installation
+	controlPlane *control.Client
+	program      string // of every version of every plugin
 }
 
 // errLocked is the error where the existing program exits with 232.
 var errLocked = errors.New("232: the name lock is held")
 
-// locked does work under a plugin's name lock, which is not waited for.
-func (e *existing) locked(name string, exclusive bool, work func() error) (err error) {
+// withLock does work under a plugin's name lock. It does not wait for the lock.
+func (e *existingProgram) withLock(name string, exclusive bool, work func() error) (err error) {
 	path := layout.NameLock(e.in.Root, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
@@ -54,15 +54,16 @@ func (e *existing) locked(name string, exclusive bool, work func() error) (err e
 	return work()
 }
 
-// verb runs a verb of a version. `--stop` is over when the plugin is.
-func (e *existing) verb(ctx context.Context, name, version string, verb plugin.Verb) error {
+// runVerb runs a verb of a version. After `--stop` it waits until the daemon has
+// exited.
+func (e *existingProgram) runVerb(ctx context.Context, name, version string, verb plugin.Verb) error {
 	dir := layout.Version(e.in.Root, name, version)
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "run"), string(verb))
 	cmd.Env = append(os.Environ(), "PLUGIN_DIR="+dir)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s of %s %s: %w", verb, name, version, err)
 	}
-	for verb == plugin.VerbStop && len(daemons(e.in.Root)[name]) > 0 {
+	for verb == plugin.VerbStop && len(findDaemons(e.in.Root)[name]) > 0 {
 		if err := pause.Sleep(ctx, time.Millisecond); err != nil {
 			return err
 		}
@@ -70,18 +71,18 @@ func (e *existing) verb(ctx context.Context, name, version string, verb plugin.V
 	return nil
 }
 
-// exec runs one verb: `--exec --local -P NAME -p VERB`.
-func (e *existing) exec(ctx context.Context, name string, verb plugin.Verb) error {
-	return e.locked(name, false, func() error {
+// execute runs one verb: `--exec --local -P NAME -p VERB`.
+func (e *existingProgram) execute(ctx context.Context, name string, verb plugin.Verb) error {
+	return e.withLock(name, false, func() error {
 		r, found, err := e.in.Registry.Find(ctx, name)
 		if err != nil || !found {
 			return fmt.Errorf("234: %s is not installed: %w", name, err)
 		}
-		if err := e.verb(ctx, name, r.Version, verb); err != nil && verb != plugin.VerbStatus {
+		if err := e.runVerb(ctx, name, r.Version, verb); err != nil && verb != plugin.VerbStatus {
 			return err
 		}
 		status := plugin.StatusRunning
-		if e.verb(ctx, name, r.Version, plugin.VerbStatus) != nil {
+		if e.runVerb(ctx, name, r.Version, plugin.VerbStatus) != nil {
 			status = plugin.StatusFailed
 		}
 		if verb != plugin.VerbStatus {
@@ -91,15 +92,14 @@ func (e *existing) exec(ctx context.Context, name string, verb plugin.Verb) erro
 	})
 }
 
-// upgrade makes another version, which is unpacked, the one that is recorded and
-// runs; nothing runs for the gap.
-func (e *existing) upgrade(ctx context.Context, name, version string, gap time.Duration) error {
-	return e.locked(name, false, func() error {
+// upgrade switches to another unpacked version. No daemon runs during the gap.
+func (e *existingProgram) upgrade(ctx context.Context, name, version string, gap time.Duration) error {
+	return e.withLock(name, false, func() error {
 		r, found, err := e.in.Registry.Find(ctx, name)
 		if err != nil || !found {
 			return fmt.Errorf("234: %s is not installed: %w", name, err)
 		}
-		if err := e.verb(ctx, name, r.Version, plugin.VerbStop); err != nil {
+		if err := e.runVerb(ctx, name, r.Version, plugin.VerbStop); err != nil {
 			return err
 		}
 		err = pause.Sleep(ctx, gap)
@@ -108,7 +108,7 @@ func (e *existing) upgrade(ctx context.Context, name, version string, gap time.D
 			_, err = e.in.Registry.Put(ctx, r)
 		}
 		if err == nil {
-			err = e.verb(ctx, name, version, plugin.VerbStart)
+			err = e.runVerb(ctx, name, version, plugin.VerbStart)
 		}
 		if err == nil {
 			e.report(ctx, name, version, plugin.StatusRunning)
@@ -117,17 +117,17 @@ func (e *existing) upgrade(ctx context.Context, name, version string, gap time.D
 	})
 }
 
-// remove takes a plugin off the host: its verbs, the record, the report, and then
+// remove removes a plugin: it runs the verbs, marks the record, reports, and deletes
 // the folder.
-func (e *existing) remove(ctx context.Context, name string) error {
-	return e.locked(name, true, func() error {
+func (e *existingProgram) remove(ctx context.Context, name string) error {
+	return e.withLock(name, true, func() error {
 		r, found, err := e.in.Registry.Find(ctx, name)
 		if err != nil || !found {
 			return fmt.Errorf("234: %s is not installed: %w", name, err)
 		}
-		err = e.verb(ctx, name, r.Version, plugin.VerbStop)
+		err = e.runVerb(ctx, name, r.Version, plugin.VerbStop)
 		if err == nil {
-			err = e.verb(ctx, name, r.Version, plugin.VerbUninstall)
+			err = e.runVerb(ctx, name, r.Version, plugin.VerbUninstall)
 		}
 		if err == nil {
 			err = e.in.Registry.MarkRemoved(ctx, name)
@@ -141,8 +141,8 @@ func (e *existing) remove(ctx context.Context, name string) error {
 }
 
 // install unpacks the versions of a plugin and records the first.
-func (e *existing) install(ctx context.Context, name string, versions ...string) error {
-	return e.locked(name, true, func() error {
+func (e *existingProgram) install(ctx context.Context, name string, versions ...string) error {
+	return e.withLock(name, true, func() error {
 		for _, v := range versions {
 			dir := layout.Version(e.in.Root, name, v)
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -161,10 +161,11 @@ func (e *existing) install(ctx context.Context, name string, versions ...string)
 	})
 }
 
-// report sends to the control plane, as often as the existing program tries.
-func (e *existing) report(ctx context.Context, name, version string, status plugin.Status) {
+// report sends a status to the control plane, with the tries of the existing
+// program.
+func (e *existingProgram) report(ctx context.Context, name, version string, status plugin.Status) {
 	for range 4 {
-		_, err := e.plane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{{Name: name, Version: version, Status: status}}})
+		_, err := e.controlPlane.Report(ctx, plugin.Report{Entries: []plugin.ReportEntry{{Name: name, Version: version, Status: status}}})
 		if err == nil || pause.Sleep(ctx, 2*time.Second) != nil {
 			return
 		}

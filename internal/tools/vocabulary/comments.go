@@ -13,10 +13,10 @@ import (
 var verbs = wordSet(`
 	is are was has holds contains keeps lists names describes identifies represents distinguishes means says
 	returns reports gets finds counts compares reads parses decodes encodes formats prints writes renders shows
-	runs starts stops restarts kills ends calls executes drives does performs applies works changes carries handles serves answers asks queries requests orders
-	makes creates builds opens closes sets fills adds appends inserts registers records stores saves remembers marks
+	runs supervises starts stops restarts kills ends calls executes drives does performs applies works changes carries handles serves answers asks queries requests orders
+	makes creates recreates builds opens closes sets fills adds appends inserts registers records stores saves remembers marks
 	removes deletes empties clears drops forgets discards releases cancels resets undoes reverts restores rolls
-	copies moves renames replaces swaps links mounts locks unlocks joins splits folds merges commits
+	copies moves renames replaces swaps switches links mounts locks unlocks joins splits folds merges commits
 	waits blocks watches follows notices detects observes monitors polls probes checks verifies validates tests measures
 	fetches downloads uploads installs uninstalls upgrades unpacks packs signs sends receives queues enqueues dispatches delivers
 	decides chooses selects picks allows lets limits bounds caps shortens refuses rejects fails ignores hides skips
@@ -58,7 +58,7 @@ func CheckDocs(files []source.File) []Fault {
 		for _, d := range f.Syntax.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if d.Recv == nil || ast.IsExported(receiver(d)) {
+				if d.Recv == nil || ast.IsExported(receiverName(d)) {
 					check(d.Name, d.Doc)
 				}
 			case *ast.GenDecl:
@@ -106,8 +106,8 @@ func docFault(name, text string) string {
 	return ""
 }
 
-// receiver returns the name of a method's type.
-func receiver(fn *ast.FuncDecl) string {
+// receiverName returns the name of a method's type.
+func receiverName(fn *ast.FuncDecl) string {
 	for n := range ast.Preorder(fn.Recv.List[0].Type) {
 		if id, ok := n.(*ast.Ident); ok {
 			return id.Name

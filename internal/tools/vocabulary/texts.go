@@ -50,7 +50,7 @@ func CheckTexts(root fs.FS, files []source.File) ([]Fault, error) {
 		if f.Test || within(f.Path, "internal/tools") {
 			continue
 		}
-		for text, at := range sentences(f) {
+		for text, at := range listSentences(f) {
 			for i, line := range strings.Split(text, "\n") {
 				check(f.Path, f.Line(at)+i, line)
 			}
@@ -84,10 +84,10 @@ func CheckTexts(root fs.FS, files []source.File) ([]Fault, error) {
 	return faults, nil
 }
 
-// sentences returns the texts of a file that a person may read, with their
+// listSentences returns the texts of a file that a person may read, with their
 // place: string literals of several words, and single ones that begin like a
 // sentence or end like a heading. Keys, flags and names on disk are neither.
-func sentences(f source.File) func(yield func(string, token.Pos) bool) {
+func listSentences(f source.File) func(yield func(string, token.Pos) bool) {
 	return func(yield func(string, token.Pos) bool) {
 		tags := map[*ast.BasicLit]bool{}
 		for n := range ast.Preorder(f.Syntax) {
@@ -153,7 +153,7 @@ func CheckNames(files []source.File) []Fault {
 		if f.Test || within(f.Path, "internal/tools/vocabulary") || ast.IsGenerated(f.Syntax) {
 			continue
 		}
-		for _, id := range declared(f) {
+		for _, id := range declaredNames(f) {
 			if !ast.IsExported(id.Name) {
 				continue
 			}
@@ -165,9 +165,9 @@ func CheckNames(files []source.File) []Fault {
 	return faults
 }
 
-// declared returns what a file declares for others: package-level names,
+// declaredNames returns what a file declares for others: package-level names,
 // methods, fields and the methods of interfaces.
-func declared(f source.File) []*ast.Ident {
+func declaredNames(f source.File) []*ast.Ident {
 	var ids []*ast.Ident
 	for _, d := range f.Syntax.Decls {
 		switch d := d.(type) {

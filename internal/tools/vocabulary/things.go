@@ -14,9 +14,9 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// MaxThings is the limit of different things that an identifier may name in a package:
-// of type, function, method, field, constant, variable of the package,
-// parameter or local variable, and imported package.
+// MaxThings is the limit of different things that an identifier may name in a
+// package: type, function, method, field, constant, variable of the package, local
+// variable or parameter, and imported package.
 const MaxThings = 3
 
 // CheckThings returns the identifiers that name more than MaxThings different

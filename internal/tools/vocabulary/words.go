@@ -53,8 +53,8 @@ var phrases = []phrase{
 	{pattern: `therefore otherwise|to be had|could not tell|really happened`, plain: "see the rewrites"},
 }
 
-// allowedPhrases holds what is good English although a private word is in it.
-var allowedPhrases = regexp.MustCompile(`(?i)\b(control[- ]planes?|data planes?|go mod tidy|looked up|round[- ]trips?|life ?cycles?|connection refused|is what it is)\b`)
+// allowedPhrases holds standard phrases that contain a private word.
+var allowedPhrases = regexp.MustCompile(`(?i)\b(control[- ]planes?|data planes?|go mod tidy|looked up|round[- ]trips?|life ?cycles?|connection refused|is what it is|user: nobody)\b`)
 
 var phrasePatterns = compilePhrases()
 
@@ -161,7 +161,7 @@ var nameWords = []nameWord{
 var allowedNames = [][2]string{{"drop", "in"}, {"control", "plane"}, {"data", "plane"}, {"round", "trip"}, {"cgroup", "leaf"}}
 
 // findNameWords returns the private words of a name in camel case. In
-// internal/cgroup a leaf is a leaf.
+// internal/cgroup, leaf is the standard term.
 func findNameWords(folder, name string) []wordFault {
 	words := splitName(name)
 	var faults []wordFault

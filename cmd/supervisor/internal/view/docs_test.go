@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -61,9 +62,11 @@ func TestDocs(t *testing.T) {
 	if !found {
 		t.Fatalf("status shows no fetch: %s", changes.String())
 	}
+	operations := packageExamples(t)
+	maps.Copy(operations, map[string]string{"status": status.String(), "why": why.String(), "events": events.String(), "changes": "fetching:" + below})
 	for document, of := range map[string]map[string]string{
 		"README.md":          {"status": status.String()},
-		"docs/operations.md": {"status": status.String(), "why": why.String(), "events": events.String(), "changes": "fetching:" + below},
+		"docs/operations.md": operations,
 	} {
 		path := "../../../../" + document
 		b, err := os.ReadFile(path)

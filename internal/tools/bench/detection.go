@@ -15,7 +15,7 @@ import (
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -32,17 +32,18 @@ func (s spans) quantile(q float64) time.Duration {
 	return s[min(int(q*float64(len(s))), len(s)-1)]
 }
 
-// monotonic is the clock the sample daemons write down their birth by.
-func monotonic() time.Duration {
+// readMonotonic returns the time of the clock by which the sample daemons record
+// their start.
+func readMonotonic() time.Duration {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // it cannot fail
 	return time.Duration(now.Nano())
 }
 
-// measureSeen kills daemons one after the other, and measures from the kill to
-// the moment at which their exit is reported (EV-01).
-func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
-	in, err := rig.NewInstallation()
+// measureDetection kills daemons one after the other, and measures the time from
+// the kill until the exit is reported (EV-01).
+func measureDetection(ctx context.Context, deaths int) (_ spans, by plugin.WatchMethod, err error) {
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -51,7 +52,7 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMetho
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return nil, 0, err
 	}
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return nil, 0, err
 	}
 	by = plugin.WatchCgroup
@@ -66,18 +67,18 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMetho
 		return nil, 0, err
 	}
 	following, stop := context.WithCancel(ctx)
-	told, ended := make(chan time.Duration, 1), make(chan error, 2)
-	go func() { ended <- tracker.FollowLeaves(following) }()
+	reported, finished := make(chan time.Duration, 1), make(chan error, 2)
+	go func() { finished <- tracker.FollowLeaves(following) }()
 	go func() {
-		ended <- tracker.Follow(following, func(e plugin.Exit) {
+		finished <- tracker.Follow(following, func(e plugin.Exit) {
 			if !e.Late && !e.Partial {
-				told <- monotonic()
+				reported <- readMonotonic()
 			}
 		})
 	}()
 	defer func() {
 		stop()
-		err = errors.Join(err, <-ended, <-ended, tracker.KillPlugin(context.WithoutCancel(ctx), "p"), tracker.Close())
+		err = errors.Join(err, <-finished, <-finished, tracker.KillPlugin(context.WithoutCancel(ctx), "p"), tracker.Close())
 	}()
 	runner := process.NewRunner(process.Options{Tracker: tracker})
 	var all spans
@@ -89,12 +90,12 @@ func measureSeen(ctx context.Context, deaths int) (_ spans, by plugin.WatchMetho
 		if res.Err != nil || len(res.Processes) != 1 {
 			return nil, by, fmt.Errorf("start: %v, left %v", res.Err, res.Processes)
 		}
-		killed := monotonic()
+		killed := readMonotonic()
 		if err := syscall.Kill(res.Processes[0].PID, syscall.SIGKILL); err != nil {
 			return nil, by, err
 		}
 		select {
-		case at := <-told:
+		case at := <-reported:
 			all = append(all, at-killed)
 		case <-time.After(10 * time.Second):
 			return nil, by, errors.New("an exit was not reported within 10 s")

@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func TestAgo(t *testing.T) {
+func TestFormatAge(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-2 * time.Hour:          "in 2 h",
 		-time.Second:            "just now",
@@ -25,18 +25,18 @@ func TestAgo(t *testing.T) {
 		999 * time.Millisecond:  "just now",
 		1001 * time.Millisecond: "1 s ago",
 	} {
-		if got := ago(d); got != want {
+		if got := formatAge(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }
 
-func TestSummary(t *testing.T) {
+func TestSummarizeEvent(t *testing.T) {
 	for name, tc := range map[string]struct{ id, keywords, want string }{
 		"upgraded":       {plugin.EventUpdate, `{"name":"log","version":"2","status":"0","exitCode":"0"}`, "log 2: done"},
 		"upgrade failed": {plugin.EventUpdate, `{"name":"log","version":"2","status":"1","exitCode":"3"}`, "log 2: failed, exit 3"},
 		"with a reason":  {plugin.EventUpdate, `{"name":"log","version":"2","status":"1","exitCode":"3","errMsg":"digest differs"}`, "log 2: failed: digest differs"},
-		"odd status":     {plugin.EventUpdate, `{"name":"log","version":"2","status":"9"}`, "log 2: ended with status 9"},
+		"odd status":     {plugin.EventUpdate, `{"name":"log","version":"2","status":"9"}`, "log 2: finished with status 9"},
 		"inventory":      {plugin.EventLocalList, `{"pluginList":"{\"name\":[\"a\",\"b\"],\"version\":[\"1\",\"2\"]}"}`, "2 installed: a 1, b 2"},
 		"odd inventory":  {plugin.EventLocalList, `{"pluginList":"{\"name\":[\"a\"],\"version\":[]}"}`, `pluginList={"name":["a"],"version":[]}`},
 		"command":        {plugin.EventExecute, `{"pluginName":"once","pluginVersion":"1","exitCode":"234","errorCode":"PACKAGE_NOT_FOUND"}`, "once 1: exit 234 PACKAGE_NOT_FOUND"},
@@ -45,27 +45,27 @@ func TestSummary(t *testing.T) {
 		"not JSON":       {"agent.other", `well`, "well"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := summary(Event{ID: tc.id, Keywords: tc.keywords}); got != tc.want {
+			if got := summarizeEvent(Event{ID: tc.id, Keywords: tc.keywords}); got != tc.want {
 				t.Errorf("%q, want %q", got, tc.want)
 			}
 		})
 	}
 }
 
-func TestCut(t *testing.T) {
+func TestShortenText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, n := rapid.String().Draw(t, "text"), rapid.IntRange(1, 40).Draw(t, "n")
-		got := cut(n, text)
+		got := shortenText(n, text)
 		if utf8.RuneCountInString(got) > n {
 			t.Fatalf("%q has more than %d characters", got, n)
 		}
 		if got != text && !strings.HasPrefix(text, strings.TrimSuffix(got, "…")) {
-			t.Fatalf("%q is no start of %q", got, text)
+			t.Fatalf("%q is not a prefix of %q", got, text)
 		}
 	})
 }
 
-func TestSecondsReadWhatTheyWrite(t *testing.T) {
+func TestSecondsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := Seconds(rapid.Int32().Draw(t, "seconds"))
 		if got, err := ParseSeconds(want.String()); err != nil || got != want {
@@ -82,7 +82,7 @@ func TestParseSeconds(t *testing.T) {
 	}
 	for _, text := range []string{"soon", "1.5s", "99999999999999999999s", "1e3", "9999999999"} {
 		if got, err := ParseSeconds(text); err == nil {
-			t.Errorf("%q was read as %d", text, got)
+			t.Errorf("%q was parsed as %d, want an error", text, got)
 		}
 	}
 }

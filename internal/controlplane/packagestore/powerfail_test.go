@@ -1,4 +1,4 @@
-package depot
+package packagestore
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"pluginsupervisor/internal/powerfail"
 )
 
-// A file that was kept survives a power failure, with the first one the folder,
-// and what has a name is whole.
+// A kept file survives a power failure, the folder survives with its first file,
+// and a file with a digest as its name is complete.
 func TestPowerFailure(t *testing.T) {
 	contents := []string{strings.Repeat("one", 1000), strings.Repeat("two", 1000)}
 	var digests []string
@@ -45,7 +45,7 @@ func TestPowerFailure(t *testing.T) {
 		}
 		defer d.Close()
 		for n, digest := range digests {
-			file, err := d.File(digest)
+			file, err := d.OpenFile(digest)
 			if errors.Is(err, os.ErrNotExist) && n >= i.Acknowledged {
 				continue
 			}

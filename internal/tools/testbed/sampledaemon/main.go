@@ -1,12 +1,15 @@
-// Command naive is a plugin that trusts its supervisor: `--start` starts a
-// daemon, whether one runs or not, and leaves it to others that there is only
-// one. The daemon writes its pid and when it began, in nanoseconds of the
-// monotonic clock, into `born`, adds both to `births`, with the word "copy" if
-// another daemon of the plugin runs at that instant, beats, and runs until
-// it is ended. One whose plugin's name begins with "flap" ends by itself, in
-// one way or another, unless there is a file `calm` in the root; one named
-// "slow" takes its time to start and stop, and one named "hang" does not come
-// to the end of one verb in five, unless there is that file.
+// Command sampledaemon is a plugin without protection against second copies:
+// `--start` starts a daemon, whether one runs or not. So a needless start by the
+// supervisor is visible.
+//
+// The daemon writes the time of its start, in nanoseconds of the monotonic clock,
+// into `born`. It adds its pid and this time to `births`, with the word "copy" if
+// another daemon of the plugin runs at that moment. It writes heartbeats until
+// it is stopped.
+//
+// The name of the plugin selects the behaviour: "flap…" exits by itself, "slow…"
+// delays its verbs, and "hang…" hangs in one verb of five. With a file `calm` in
+// the root, "flap…" and "hang…" behave well.
 package main
 
 import (
@@ -25,58 +28,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatEvery is the heartbeat interval of the daemon: a little before its interval of a
-// minute is over. Its second beat comes at any time before that, so that many
-// daemons do not beat together.
-const beatEvery = 55 * time.Second
+// heartbeatEvery is the time between two heartbeats, a little less than the
+// interval of a minute in the record. The second heartbeat comes at a random time
+// before that, so that many daemons do not write at the same time.
+const heartbeatEvery = 55 * time.Second
 
 func main() {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // before anything else
 	dir := os.Getenv("PLUGIN_DIR")
 	if len(os.Args) != 2 || dir == "" {
-		fail("usage: PLUGIN_DIR=… naive --start|--stop|--status|daemon")
+		fail("usage: PLUGIN_DIR=… sampledaemon --start|--stop|--status|daemon")
 	}
 	switch os.Args[1] {
 	case "--start":
-		linger(dir)
+		delayVerb(dir)
 		exe, err := os.Executable()
 		check(err)
 		daemon := exec.Command(exe, "daemon")
 		daemon.Stdout, daemon.Stderr = os.Stdout, os.Stderr
 		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(daemon.Start())
-		linger(dir)
-		// The pid is written before `--start` ends, so that `--status` knows it.
-		check(write(dir, "pid", daemon.Process.Pid))
-		linger(dir)
+		delayVerb(dir)
+		// The pid is written before `--start` returns, because `--status` reads it.
+		check(writeNumber(dir, "pid", daemon.Process.Pid))
+		delayVerb(dir)
 	case "--stop":
-		linger(dir)
-		if pid := alive(dir); pid != 0 {
+		delayVerb(dir)
+		if pid := findDaemon(dir); pid != 0 {
 			check(syscall.Kill(pid, syscall.SIGTERM))
 		}
 	case "--status":
-		linger(dir)
-		linger(dir)
-		if alive(dir) == 0 {
+		delayVerb(dir)
+		delayVerb(dir)
+		if findDaemon(dir) == 0 {
 			fail("not running")
 		}
 	case "daemon":
-		check(write(dir, "born", int(now.Nano())))
-		alone, err := takeAlone(dir)
+		check(writeNumber(dir, "born", int(now.Nano())))
+		alone, err := lockAlone(dir)
 		check(err)
-		check(note(dir, now.Nano(), alone))
+		check(recordStart(dir, now.Nano(), alone))
 		if isNamed(dir, "flap") {
-			go flap(dir)
+			go exitSoon(dir)
 		}
-		beat := time.NewTimer(rand.N(beatEvery))
+		next := time.NewTimer(rand.N(heartbeatEvery))
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
 		for {
-			check(write(dir, "heartbeat", int(time.Now().Unix())))
+			check(writeNumber(dir, "heartbeat", int(time.Now().Unix())))
 			select {
-			case <-beat.C:
-				beat.Reset(beatEvery)
+			case <-next.C:
+				next.Reset(heartbeatEvery)
 			case <-term:
 				return
 			}
@@ -89,16 +92,15 @@ func isNamed(dir, word string) bool {
 	return strings.HasPrefix(filepath.Base(filepath.Dir(dir)), word)
 }
 
-// isCalm reports whether the plugins of the root are to be well from now on.
+// isCalm reports whether the plugins of the root have to behave well.
 func isCalm(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "..", "..", "..", "calm"))
 	return err == nil
 }
 
-// linger lets time pass if the plugin's name begins with "slow": up to a third
-// of a second, so that much may happen to the process that waits for the verb. It may not
-// return if the name begins with "hang".
-func linger(dir string) {
+// delayVerb waits up to a third of a second if the plugin's name begins with
+// "slow", and sometimes never returns if it begins with "hang".
+func delayVerb(dir string) {
 	switch {
 	case isNamed(dir, "slow"):
 		time.Sleep(time.Duration(rand.IntN(333)) * time.Millisecond)
@@ -109,8 +111,8 @@ func linger(dir string) {
 	}
 }
 
-// write writes a number into a file of the plugin's folder, all of it or nothing.
-func write(dir, name string, n int) error {
+// writeNumber writes a number atomically into a file of the plugin's folder.
+func writeNumber(dir, name string, n int) error {
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path+".new", strconv.AppendInt(nil, int64(n), 10), 0o644); err != nil {
 		return err
@@ -118,9 +120,9 @@ func write(dir, name string, n int) error {
 	return os.Rename(path+".new", path)
 }
 
-// takeAlone takes the lock that a daemon holds as long as it runs; the kernel
-// lets go of it before anybody can see that the daemon has ended.
-func takeAlone(dir string) (alone bool, err error) {
+// lockAlone takes the lock that a daemon holds while it runs, and reports whether
+// it was free. The kernel releases it before the exit of the daemon is visible.
+func lockAlone(dir string) (alone bool, err error) {
 	fd, err := syscall.Open(filepath.Join(dir, "alone"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
 		return false, err
@@ -132,8 +134,8 @@ func takeAlone(dir string) (alone bool, err error) {
 	return err == nil, err
 }
 
-// note adds a birth to those there were.
-func note(dir string, born int64, alone bool) error {
+// recordStart adds a start to the file `births`.
+func recordStart(dir string, born int64, alone bool) error {
 	f, err := os.OpenFile(filepath.Join(dir, "births"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -147,8 +149,8 @@ func note(dir string, born int64, alone bool) error {
 	return err
 }
 
-// flap ends the daemon within three seconds.
-func flap(dir string) {
+// exitSoon exits within about three seconds: with 3, by SIGKILL, or with 0.
+func exitSoon(dir string) {
 	time.Sleep(time.Duration(50+rand.IntN(3000)) * time.Millisecond)
 	if isCalm(dir) {
 		return
@@ -163,8 +165,8 @@ func flap(dir string) {
 	}
 }
 
-// alive is the daemon's pid, 0 if it does not run.
-func alive(dir string) int {
+// findDaemon returns the pid of the daemon, 0 if it does not run.
+func findDaemon(dir string) int {
 	b, err := os.ReadFile(filepath.Join(dir, "pid"))
 	if err != nil {
 		return 0
@@ -191,6 +193,6 @@ func check(err error) {
 }
 
 func fail(why string) {
-	fmt.Fprintln(os.Stderr, "naive:", why)
+	fmt.Fprintln(os.Stderr, "sampledaemon:", why)
 	os.Exit(1)
 }

@@ -14,20 +14,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// together kills all plugins at once, and measures until the last is back. The
-// supervisor has to see that for itself, or if restart is given, which then does
-// it all, there is none.
-func (r *daemonRig) together(ctx context.Context, rounds int, restart func(context.Context) error) (spans, error) {
+// measureBurst kills all plugins at once, and measures the time until the last one
+// runs again. The supervisor restarts them; without a supervisor, restart does.
+func (r *daemonTestbed) measureBurst(ctx context.Context, rounds int, restart func(context.Context) error) (spans, error) {
 	var all spans
 	for range rounds {
 		if restart == nil {
-			if err := r.settle(ctx); err != nil {
+			if err := r.waitHealthy(ctx); err != nil {
 				return nil, err
 			}
 		}
 		var first time.Duration
 		for i, dir := range r.dirs {
-			died, err := kill(dir)
+			died, err := killDaemon(dir)
 			if err != nil {
 				return nil, err
 			}
@@ -42,22 +41,22 @@ func (r *daemonRig) together(ctx context.Context, rounds int, restart func(conte
 		}
 		var last time.Duration
 		for _, dir := range r.dirs {
-			back, err := born(ctx, dir, first, scaleWithin)
+			back, err := waitStarted(ctx, dir, first, scaleWithin)
 			if err != nil {
 				return nil, err
 			}
 			last = max(last, back)
 		}
 		all = append(all, last-first)
-		time.Sleep(time.Second) // they write their first beats
+		time.Sleep(time.Second) // they write their first heartbeats
 	}
 	slices.Sort(all)
 	return all, nil
 }
 
-// startAll does what a bare loop would do at the right moment: all are started, as
-// many at once as a supervisor starts, and the result is not checked.
-func (r *daemonRig) startAll(ctx context.Context) error {
+// startAllPlugins starts all plugins as a bare loop would: as many at the same time
+// as a supervisor starts, without a check of the result.
+func (r *daemonTestbed) startAllPlugins(ctx context.Context) error {
 	slots := make(chan struct{}, 8) // restart.parallel
 	errs := make([]error, len(r.dirs))
 	var starts sync.WaitGroup

@@ -20,7 +20,7 @@ func module(t *testing.T) []source.File {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if f.Path == "internal/tools/imports/imports_test.go" {
+		if f.Path == "internal/tools/imports/rules_test.go" {
 			return files
 		}
 	}
@@ -36,12 +36,6 @@ func TestImports(t *testing.T) {
 
 func TestFloors(t *testing.T) {
 	for _, fault := range imports.CheckFloors(module(t)) {
-		t.Error(fault)
-	}
-}
-
-func TestStyle(t *testing.T) {
-	for _, fault := range imports.CheckStyle(module(t)) {
 		t.Error(fault)
 	}
 }
@@ -129,98 +123,6 @@ func TestCheck(t *testing.T) {
 			}
 			if diff := cmp.Diff(strings.Fields(c.faults), got); diff != "" && c.faults+strings.Join(got, "") != "" {
 				t.Errorf("faults (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestCheckWhole(t *testing.T) {
-	for name, c := range map[string]struct {
-		tree  map[string]string
-		fault string
-	}{
-		"a circle of parts": {
-			map[string]string{
-				"internal/a/a.go":     "pluginsupervisor/internal/b/low",
-				"internal/b/low/b.go": "fmt",
-				"internal/b/b.go":     "pluginsupervisor/internal/c",
-				"internal/c/c.go":     "pluginsupervisor/internal/a",
-			},
-			"internal/c/c.go closes the circle internal/a → internal/b → internal/c → internal/a",
-		},
-		"tests close no circle": {
-			map[string]string{
-				"internal/a/a.go":      "pluginsupervisor/internal/b",
-				"internal/b/b_test.go": "pluginsupervisor/internal/a",
-			},
-			"",
-		},
-		"SQL over a detour": {
-			map[string]string{
-				"cmd/supervisor/main.go": "pluginsupervisor/internal/a",
-				"internal/a/a.go":        "pluginsupervisor/internal/b",
-				"internal/b/b.go":        "database/sql",
-			},
-			"internal/b/b.go imports database/sql for cmd/supervisor → internal/a → internal/b",
-		},
-		"a database to decode a record": {
-			map[string]string{
-				"internal/control/a.go":  "pluginsupervisor/internal/registry",
-				"internal/registry/a.go": "go.etcd.io/bbolt",
-				"internal/state/a.go":    "go.etcd.io/bbolt",
-			},
-			"internal/registry/a.go imports go.etcd.io/bbolt for internal/control → internal/registry",
-		},
-		"SQL for those who embed the supervisor": {
-			map[string]string{"supervisor/a.go": "pluginsupervisor/internal/a", "internal/a/a.go": "database/sql"},
-			"internal/a/a.go imports database/sql for supervisor → internal/a",
-		},
-		"SQL elsewhere": {
-			map[string]string{"cmd/controlplane/main.go": "database/sql", "cmd/supervisor/a_test.go": "database/sql"}, "",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := ""
-			if faults := imports.Check(load(t, c.tree)); len(faults) > 0 {
-				got = faults[0].File + " " + faults[0].What
-			}
-			if got != c.fault {
-				t.Errorf("got %q, want %q", got, c.fault)
-			}
-		})
-	}
-}
-
-func TestCheckStyle(t *testing.T) {
-	for name, c := range map[string]struct{ file, text, what string }{
-		"500 lines":        {"plugin/a.go", "package a\n" + strings.Repeat("\n", 499), ""},
-		"501 lines":        {"plugin/a.go", "package a\n" + strings.Repeat("\n", 500), "has 501 lines"},
-		"init":             {"plugin/a.go", "package a\nfunc init() {}\n", "has an init function"},
-		"a method init":    {"plugin/a.go", "package a\ntype t int\nfunc (t) init() {}\n", ""},
-		"mutex":            {"actors/a.go", "package a\nimport \"sync\"\nvar m sync.Mutex\n", "uses sync.Mutex"},
-		"mutex by alias":   {"actors/a.go", "package a\nimport s \"sync\"\ntype t struct{ s.RWMutex }\n", "uses s.RWMutex"},
-		"sleep":            {"actors/a.go", "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n", "uses time.Sleep"},
-		"sleep in a test":  {"actors/a_test.go", "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n", ""},
-		"mutex in fakes":   {"actors/actorstest/a.go", "package a\nimport \"sync\"\nvar m sync.Mutex\n", ""},
-		"mutex elsewhere":  {"internal/a/a.go", "package a\nimport \"sync\"\nvar m sync.Mutex\n", ""},
-		"another's Mutex":  {"actors/a.go", "package a\nimport sync \"plugin\"\nvar m sync.Mutex\n", ""},
-		"a skip":           {"internal/a/a_test.go", "package a\nfunc f(t *T) {\n\tt.Skipf(\"x\")\n}\n", "uses Skipf on line 3"},
-		"a skip by value":  {"internal/a/a_test.go", "package a\nfunc f(t *T) func() { return t.SkipNow }\n", "uses SkipNow on line 2"},
-		"no test":          {"internal/a/a.go", "package a\nfunc f(r *Reader) { r.Skip(1) }\n", ""},
-		"testenv":          {"internal/a/a_test.go", "package a\nfunc f(t *T) { testenv.SkipWithout(t, testenv.Mount, nil) }\n", ""},
-		"once is no mutex": {"actors/a.go", "package a\nimport \"sync\"\nvar o sync.Once\n", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			files, err := source.Load(fstest.MapFS{c.file: {Data: []byte(c.text)}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			if faults := imports.CheckStyle(files); len(faults) > 0 {
-				got = faults[0].What
-			}
-			if got != c.what {
-				t.Errorf("got %q, want %q", got, c.what)
 			}
 		})
 	}

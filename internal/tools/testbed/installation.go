@@ -1,7 +1,6 @@
-// Package rig sets up what the project's own measurements need: an
-// installation of plugins below a temporary root, and the built programs
-// running on it.
-package rig
+// Package testbed sets up installations for the project's own measurements:
+// plugins below a temporary root, and the built programs that run on it.
+package testbed
 
 import (
 	"context"
@@ -27,20 +26,22 @@ type Installation struct {
 	Registry *registry.Registry
 }
 
+// NewInstallation creates a root.
 func NewInstallation() (*Installation, error) {
 	root, err := os.MkdirTemp("", "supervisor-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("create root: %w", err)
 	}
-	// As the kernel reports it for the processes in there.
+	// The kernel reports the paths of processes without symbolic links.
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, fmt.Errorf("find root: %w", err)
 	}
 	return &Installation{Root: root, Registry: registry.New(registry.Options{Root: root})}, nil
 }
 
-// Install installs that many plugins like the record, all with the same
-// program, a file of the root, and returns the path each has it under.
+// Install installs count plugins like the record, all with the same program,
+// which is a file on the file system of the root. It returns the paths of their
+// programs.
 func (in *Installation) Install(ctx context.Context, count int, program string, like record.Record) ([]string, error) {
 	var programs []string
 	for i := range count {
@@ -61,10 +62,11 @@ func (in *Installation) Install(ctx context.Context, count int, program string, 
 	return programs, nil
 }
 
-// Clear ends what runs out of the root, and removes it and its cgroups.
+// Clear kills all processes whose programs are in the root, and removes the root
+// and its cgroups.
 func (in *Installation) Clear() error {
-	err := endAll(in.Root)
-	if _, failed := in.Leaves(true); failed != nil {
+	err := killAll(in.Root)
+	if _, failed := in.CgroupLeaves(true); failed != nil {
 		err = errors.Join(err, failed)
 	}
 	if failed := os.RemoveAll(in.Root); failed != nil {
@@ -73,15 +75,15 @@ func (in *Installation) Clear() error {
 	return err
 }
 
-// Leaves lists the plugins that have a cgroup, and removes these if asked to.
-// Nothing may be supervising the root.
-func (in *Installation) Leaves(remove bool) ([]string, error) {
+// CgroupLeaves lists the plugins that have a cgroup, and removes these cgroups if
+// remove is set. No supervisor may run on the root.
+func (in *Installation) CgroupLeaves(remove bool) ([]string, error) {
 	tree, err := cgroup.Open(cgroup.Options{Root: in.Root})
 	if errors.Is(err, cgroup.ErrNone) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for cgroups: %w", err)
+		return nil, fmt.Errorf("find cgroups: %w", err)
 	}
 	names, err := tree.Names()
 	for _, name := range names {
@@ -93,11 +95,11 @@ func (in *Installation) Leaves(remove bool) ([]string, error) {
 	return names, err
 }
 
-// endAll kills every process whose program lies below root, no matter which process started
-// it, and returns when none is left.
-func endAll(root string) error {
-	const patience, pause = 10 * time.Second, 20 * time.Millisecond
-	for over := time.Now().Add(patience); ; time.Sleep(pause) {
+// killAll kills every process whose program lies below root, and returns when
+// none is left.
+func killAll(root string) error {
+	const timeout, pause = 10 * time.Second, 20 * time.Millisecond
+	for deadline := time.Now().Add(timeout); ; time.Sleep(pause) {
 		left, err := killBelow(root)
 		if err != nil {
 			return err
@@ -105,13 +107,13 @@ func endAll(root string) error {
 		if left == 0 {
 			return nil
 		}
-		if time.Now().After(over) {
-			return fmt.Errorf("end plugins: %d processes of %s are left", left, root)
+		if time.Now().After(deadline) {
+			return fmt.Errorf("kill plugins: %d processes of %s are left", left, root)
 		}
 	}
 }
 
-// killBelow kills once, and returns the number of processes.
+// killBelow sends SIGKILL to each process once, and returns their number.
 func killBelow(root string) (found int, err error) {
 	all, err := os.ReadDir("/proc")
 	if err != nil {
@@ -122,31 +124,31 @@ func killBelow(root string) (found int, err error) {
 		if err != nil || !runsBelow(pid, root) {
 			continue
 		}
-		// The handle is the process itself. What it runs is looked at again
-		// after it was opened, in case the number went to another meanwhile.
+		// The handle identifies the process. Its program is read again after the
+		// handle was opened, because the pid may have been reused meanwhile.
 		p, err := os.FindProcess(pid)
 		if err != nil {
 			return found, fmt.Errorf("find process %d: %w", pid, err)
 		}
 		if runsBelow(pid, root) {
 			found++
-			_ = p.Signal(syscall.SIGKILL) // whether it helped shows the next time
+			_ = p.Signal(syscall.SIGKILL) // the next call finds a process that is left
 		}
 		_ = p.Release()
 	}
 	return found, nil
 }
 
-// runsBelow reports whether a process runs a program below root; one that has
-// ended runs none.
+// runsBelow reports whether a process runs a program below root. A process that
+// has exited does not.
 func runsBelow(pid int, root string) bool {
 	exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
 	return err == nil && strings.HasPrefix(exe, root+"/")
 }
 
-// Build builds a program of this folder as plugins are built: small and static.
+// Build builds a program of a folder below this one, small and static.
 func Build(ctx context.Context, program, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/rig/"+program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "pluginsupervisor/internal/tools/testbed/"+program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", program, err, out)

@@ -1,4 +1,4 @@
-package rig
+package testbed
 
 import (
 	"context"
@@ -16,15 +16,15 @@ import (
 // SettleWithin is the limit of the first runs.
 const SettleWithin = 2 * time.Minute
 
-// Child is a built program that is run: the supervisor or the control plane.
+// Child is a running program: the supervisor or the control plane.
 type Child struct {
 	cmd  *exec.Cmd
 	log  string
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when it has exited
 }
 
-// Spawn starts a program in a process group of its own, so that Ctrl-C reaches
-// us alone and everything is ended in order.
+// Spawn starts a program in a process group of its own, so that Ctrl-C does not
+// reach it and everything is stopped in order.
 func Spawn(program, log string, args ...string) (*Child, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -35,7 +35,7 @@ func Spawn(program, log string, args ...string) (*Child, error) {
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	for _, kv := range os.Environ() {
-		// The settings of another supervisor are not meant for this one.
+		// These are settings of another supervisor.
 		if !strings.HasPrefix(kv, "SUPERVISOR_") && !strings.HasPrefix(kv, "CONTROLPLANE_") {
 			c.cmd.Env = append(c.cmd.Env, kv)
 		}
@@ -44,19 +44,20 @@ func Spawn(program, log string, args ...string) (*Child, error) {
 		return nil, fmt.Errorf("start %s: %w", filepath.Base(program), err)
 	}
 	go func() {
-		_ = c.cmd.Wait() // how it ended is in ProcessState
+		_ = c.cmd.Wait() // the result is in ProcessState
 		close(c.done)
 	}()
 	return c, nil
 }
 
-// PID is that of its process.
+// PID returns the pid of the child.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-// ExitCode is that of its end; -1 if it was killed or still runs.
+// ExitCode returns the exit code of the child; -1 if it was killed or still runs.
 func (c *Child) ExitCode() int { return c.cmd.ProcessState.ExitCode() }
 
-// Pass lets time pass. The error says that ctx or the child ended meanwhile.
+// Pass waits for d. It returns an error if the child exits or ctx ends
+// meanwhile.
 func (c *Child) Pass(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -64,18 +65,18 @@ func (c *Child) Pass(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-c.done:
-		said, err := os.ReadFile(c.log)
-		return errors.Join(fmt.Errorf("%s ended: %v\n%s", filepath.Base(c.cmd.Path), c.cmd.ProcessState, said), err)
+		output, err := os.ReadFile(c.log)
+		return errors.Join(fmt.Errorf("%s exited: %v\n%s", filepath.Base(c.cmd.Path), c.cmd.ProcessState, output), err)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// Stop asks the child to end, and makes it if it does not.
+// Stop sends SIGTERM to the child, and kills it if it does not exit in time.
 func (c *Child) Stop() error {
-	const drains = 15 * time.Second // the supervisor promises 10
+	const timeout = 15 * time.Second // the supervisor needs at most 10 (EV-16)
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(drains)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-c.done:
@@ -116,7 +117,7 @@ func StartControlPlane(ctx context.Context, bin, root string) (_ *Child, url str
 	}
 }
 
-// Kill ends the child at once, with no warning.
+// Kill kills the child with SIGKILL and waits for it.
 func (c *Child) Kill() {
 	_ = c.cmd.Process.Kill()
 	<-c.done

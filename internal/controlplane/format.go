@@ -11,25 +11,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// stamp is a moment as the page says it: in words, with the exact time behind.
-type stamp struct{ Machine, Exact, Words string }
+// timestamp is a time on the page: a relative text, and the exact time.
+type timestamp struct{ Machine, Exact, Text string }
 
-func newStamp(t time.Time, words string) stamp {
-	return stamp{t.UTC().Format(time.RFC3339), t.UTC().Format("2006-01-02 15:04:05 UTC"), words}
+func newTimestamp(t time.Time, words string) timestamp {
+	return timestamp{t.UTC().Format(time.RFC3339), t.UTC().Format("2006-01-02 15:04:05 UTC"), words}
 }
 
-func ago(d time.Duration) string {
+func formatAge(d time.Duration) string {
 	switch {
 	case d < -time.Minute: // a host's clock may be ahead
-		return "in " + span(-d)
+		return "in " + formatSpan(-d)
 	case d < time.Second:
 		return "just now"
 	default:
-		return span(d) + " ago"
+		return formatSpan(d) + " ago"
 	}
 }
 
-func span(d time.Duration) string {
+func formatSpan(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", max(0, int(d/time.Second)))
@@ -42,8 +42,8 @@ func span(d time.Duration) string {
 	}
 }
 
-// size is a number of bytes in words.
-func size(bytes int64) string {
+// formatSize returns a number of bytes with a unit.
+func formatSize(bytes int64) string {
 	const kib, mib, gib = 1 << 10, 1 << 20, 1 << 30
 	in := func(unit float64, name string) string {
 		return fmt.Sprintf("%.1f %s", float64(bytes)/unit, name)
@@ -60,16 +60,16 @@ func size(bytes int64) string {
 	}
 }
 
-// cut shortens a text that a host sent to n characters.
-func cut(n int, text string) string {
+// shortenText shortens a text that a host sent to n characters.
+func shortenText(n int, text string) string {
 	if utf8.RuneCountInString(text) <= n {
 		return text
 	}
 	return string([]rune(text)[:n-1]) + "…"
 }
 
-// label is an event's id in words.
-func label(id string) string {
+// eventLabel returns the heading of an event.
+func eventLabel(id string) string {
 	switch id {
 	case plugin.EventUpdate:
 		return "Upgrade"
@@ -82,19 +82,20 @@ func label(id string) string {
 	}
 }
 
-// summary says an event in one line. Its keywords are a host's word: any text at all.
-func summary(e Event) string {
+// summarizeEvent returns an event in one line. Its keywords are untrusted: a host
+// may send any text.
+func summarizeEvent(e Event) string {
 	var k map[string]string
 	if json.Unmarshal([]byte(e.Keywords), &k) != nil {
 		return e.Keywords
 	}
 	switch e.ID {
 	case plugin.EventUpdate:
-		return strings.TrimSpace(k["name"]+" "+k["version"]) + ": " + upgradeEnd(k)
+		return strings.TrimSpace(k["name"]+" "+k["version"]) + ": " + describeUpgrade(k)
 	case plugin.EventExecute:
 		return strings.TrimSpace(k["pluginName"]+" "+k["pluginVersion"]) + ": exit " + strings.TrimSpace(k["exitCode"]+" "+k["errorCode"])
 	case plugin.EventLocalList:
-		if text, ok := inventory(k["pluginList"]); ok {
+		if text, ok := describeInventory(k["pluginList"]); ok {
 			return text
 		}
 	}
@@ -106,26 +107,26 @@ func summary(e Event) string {
 	return strings.Join(pairs, " ")
 }
 
-func upgradeEnd(k map[string]string) string {
-	end := "ended with status " + k["status"]
+func describeUpgrade(k map[string]string) string {
+	result := "finished with status " + k["status"]
 	switch k["status"] {
 	case "0":
 		return "done"
 	case "1":
-		end = "failed"
+		result = "failed"
 	case "2":
-		end = "out of time"
+		result = "timed out"
 	}
 	switch code := k["exitCode"]; {
 	case k["errMsg"] != "":
-		end += ": " + k["errMsg"]
+		result += ": " + k["errMsg"]
 	case code != "" && code != "0":
-		end += ", exit " + code
+		result += ", exit " + code
 	}
-	return end
+	return result
 }
 
-func inventory(list string) (string, bool) {
+func describeInventory(list string) (string, bool) {
 	var l struct{ Name, Version []string }
 	if json.Unmarshal([]byte(list), &l) != nil || len(l.Name) != len(l.Version) {
 		return "", false

@@ -1,4 +1,4 @@
-package depot
+package packagestore
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-func openDepot(t *testing.T, dir string) *Depot {
+func openTestStore(t *testing.T, dir string) *Store {
 	t.Helper()
 	d, err := Open(context.Background(), dir)
 	if err != nil {
@@ -29,8 +29,8 @@ func openDepot(t *testing.T, dir string) *Depot {
 	return d
 }
 
-// names lists the folder without its lock.
-func names(t *testing.T, d *Depot) []string {
+// listNames lists the folder without its lock.
+func listNames(t *testing.T, d *Store) []string {
 	t.Helper()
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
@@ -45,11 +45,11 @@ func names(t *testing.T, d *Depot) []string {
 	return all
 }
 
-func TestWhatIsKeptIsWhole(t *testing.T) {
-	d := openDepot(t, filepath.Join(t.TempDir(), "depot"))
+func TestKeptFileIsComplete(t *testing.T) {
+	d := openTestStore(t, filepath.Join(t.TempDir(), "packages"))
 	content := bytes.Repeat([]byte("package "), 100_000)
 	sha, sum := fmt.Sprintf("%x", sha256.Sum256(content)), fmt.Sprintf("%x", md5.Sum(content))
-	for range 2 { // the second time it is there already
+	for range 2 { // the second time the file exists
 		in, err := d.Receive(iotest.HalfReader(bytes.NewReader(content)), int64(len(content)))
 		if err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestWhatIsKeptIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f, err := d.File(sha)
+	f, err := d.OpenFile(sha)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,19 +69,19 @@ func TestWhatIsKeptIsWhole(t *testing.T) {
 	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("CP-06 read %d bytes: %v", len(got), err)
 	}
-	if got := names(t, d); len(got) != 1 || got[0] != sha {
+	if got := listNames(t, d); len(got) != 1 || got[0] != sha {
 		t.Errorf("folder holds %v", got)
 	}
 	if err := errors.Join(d.Remove(sha), d.Remove(sha)); err != nil {
 		t.Error(err)
 	}
-	if got := names(t, d); len(got) > 0 {
+	if got := listNames(t, d); len(got) > 0 {
 		t.Errorf("folder holds %v", got)
 	}
 }
 
-func TestWhatFailsLeavesNothing(t *testing.T) {
-	d := openDepot(t, filepath.Join(t.TempDir(), "depot"))
+func TestFailedReceiveLeavesNothing(t *testing.T) {
+	d := openTestStore(t, filepath.Join(t.TempDir(), "packages"))
 	gone := errors.New("client went away")
 	for name, tc := range map[string]struct {
 		source io.Reader
@@ -96,7 +96,7 @@ func TestWhatFailsLeavesNothing(t *testing.T) {
 			if _, err := d.Receive(tc.source, 4); !errors.Is(err, tc.want) {
 				t.Errorf("error %v, want %v", err, tc.want)
 			}
-			if got := names(t, d); len(got) > 0 {
+			if got := listNames(t, d); len(got) > 0 {
 				t.Errorf("left %v", got)
 			}
 		})
@@ -109,15 +109,15 @@ func TestWhatFailsLeavesNothing(t *testing.T) {
 		if err := in.Close(); err != nil {
 			t.Error(err)
 		}
-		if got := names(t, d); len(got) > 0 {
+		if got := listNames(t, d); len(got) > 0 {
 			t.Errorf("left %v", got)
 		}
 	})
 }
 
-func TestRubbishIsClearedAway(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "depot")
-	d := openDepot(t, dir)
+func TestOpenRemovesIncompleteFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "packages")
+	d := openTestStore(t, dir)
 	if _, err := d.Receive(strings.NewReader("neither kept nor closed"), 100); err != nil {
 		t.Fatal(err)
 	}
@@ -131,22 +131,22 @@ func TestRubbishIsClearedAway(t *testing.T) {
 		}
 	}
 	d.Close()
-	d = openDepot(t, dir)
-	if got := names(t, d); len(got) != 3 {
-		t.Errorf("CP-06 after opening again there is %v", got)
+	d = openTestStore(t, dir)
+	if got := listNames(t, d); len(got) != 3 {
+		t.Errorf("CP-06 files after the second Open: %v", got)
 	}
-	if err := d.Sweep(map[string]bool{digest("a"): true}); err != nil {
+	if err := d.RemoveUnwanted(map[string]bool{digest("a"): true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(names(t, d), " "); got != "README "+digest("a") && got != digest("a")+" README" {
-		t.Errorf("CP-06 swept to %s", got)
+	if got := strings.Join(listNames(t, d), " "); got != "README "+digest("a") && got != digest("a")+" README" {
+		t.Errorf("CP-06 files after RemoveUnwanted: %s", got)
 	}
 }
 
 func TestOnlyDigestsNameFiles(t *testing.T) {
-	d := openDepot(t, filepath.Join(t.TempDir(), "depot"))
+	d := openTestStore(t, filepath.Join(t.TempDir(), "packages"))
 	for _, name := range []string{"", ".", "..", lockName, "../" + strings.Repeat("a", 64), strings.Repeat("A", 64), strings.Repeat("a", 63)} {
-		if _, err := d.File(name); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := d.OpenFile(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q opens: %v", name, err)
 		}
 		if err := d.Remove(name); err == nil {
@@ -155,9 +155,9 @@ func TestOnlyDigestsNameFiles(t *testing.T) {
 	}
 }
 
-func TestOneOwner(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "depot")
-	openDepot(t, dir)
+func TestOneProcessAtATime(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "packages")
+	openTestStore(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := Open(ctx, dir)
