@@ -1,191 +1,136 @@
 package actors
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// otherPrograms are what other programs do in the world.
-type otherPrograms struct {
-	*world
-	works   map[string]bool // plugins that they work on
-	freed   func(name string)
-	changed func()
-}
-
-func (w *world) beside() *otherPrograms {
-	w.others = &otherPrograms{world: w, works: map[string]bool{}}
-	return w.others
-}
-
-func (o *otherPrograms) WorkOn(name string, _ time.Duration) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.works[name]
-}
-
-func (o *otherPrograms) FollowLocks(ctx context.Context, freed func(string)) error {
-	o.set(func() { o.freed = freed })
-	<-ctx.Done()
-	return nil
-}
-
-func (o *otherPrograms) FollowRecords(ctx context.Context, changed func()) error {
-	o.set(func() { o.changed = changed })
-	<-ctx.Done()
-	return nil
-}
-
-// work has another program work on a plugin for a while; do is what it does last.
-func (o *otherPrograms) work(name string, for_ time.Duration, do func()) {
-	o.set(func() { o.works[name] = true })
-	o.die(known(0), name)
-	pass(for_)
-	o.set(func() {
-		do()
-		o.works[name] = false
-	})
-	o.freed(name)
-	pass(time.Second)
-}
-
-// record changes the plugin database.
-func (o *otherPrograms) record(change func()) {
-	o.set(change)
-	o.changed()
-}
-
-func (o *otherPrograms) gone(name string) {
-	o.plugins = slices.DeleteFunc(o.plugins, func(p plugin.Plugin) bool { return p.Name == name })
-	o.running[name] = false
-}
-
-// EV-21: an exit while another program works on the plugin.
-func TestExitBesideOthers(t *testing.T) {
-	run := func(name string, do func(t *testing.T, s *System, w *otherPrograms)) {
+// EV-21: a plugin exits while another program works on it.
+func TestExitWhileOtherProgramWorks(t *testing.T) {
+	run := func(name string, do func(t *testing.T, s *System, w *actorstest.OtherPrograms)) {
 		t.Run("EV-21 "+name, func(t *testing.T) {
-			w := watchedWorld("a").beside()
+			w := watchedWorld("a").WithOtherPrograms()
 			cfg := testConfig()
 			cfg.Intervals.Scan, cfg.FirstRun.Pull = 10*minute, 10*time.Hour
-			inBubble(t, w.world, cfg, func(t *testing.T, s *System) {
-				pass(3 * minute)
-				if at := w.when("--start", "a"); len(at) != 1 {
-					t.Fatalf("started at %v", at)
+			inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
+				actorstest.Advance(3 * minute)
+				if at := w.CallTimes("--start", "a"); len(at) != 1 {
+					t.Fatalf("started at %v, want once", at)
 				}
-				w.takeReports()
+				w.TakeReports()
 				do(t, s, w)
 			})
 		})
 	}
-	started := func(t *testing.T, w *otherPrograms, want ...time.Duration) {
+	started := func(t *testing.T, w *actorstest.OtherPrograms, want ...time.Duration) {
 		t.Helper()
-		if at := w.when("--start", "a"); !slices.Equal(at[1:], want) {
+		if at := w.CallTimes("--start", "a"); !slices.Equal(at[1:], want) {
 			t.Errorf("started again at %v, want %v", at[1:], want)
 		}
 	}
-	run("that program starts it again", func(t *testing.T, s *System, w *otherPrograms) {
-		w.work("a", 2*time.Second, func() { w.running["a"] = true })
+	run("the other program starts it again", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.WorkFor("a", 2*time.Second, func() { w.Running["a"] = true })
 		wantState(t, s, "a", plugin.StateRunning)
 		if v := view(t, s, "a"); v.Why != "found running, started by another program" {
-			t.Errorf("why %q", v.Why)
+			t.Errorf("why %q, want \"found running, started by another program\"", v.Why)
 		}
-		pass(20 * minute)
+		actorstest.Advance(20 * minute)
 		started(t, w)
-		wantReports(t, w.takeReports()[:1], "a=running")
+		wantReports(t, w.TakeReports()[:1], "a=running")
 	})
-	run("what it stopped is left to the next scan", func(t *testing.T, s *System, w *otherPrograms) {
-		w.work("a", 2*time.Second, func() {})
+	run("a plugin that it stopped is restarted by the next scan", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.WorkFor("a", 2*time.Second, func() {})
 		if v := view(t, s, "a"); v.State != plugin.StateInstalled || !strings.Contains(v.Why, "while another program worked on it") {
-			t.Errorf("%+v", v)
+			t.Errorf("%+v; want state installed, why with \"while another program worked on it\"", v)
 		}
-		wantReports(t, w.takeReports(), "a=failed")
-		pass(7 * minute)
+		wantReports(t, w.TakeReports(), "a=failed")
+		actorstest.Advance(7 * minute)
 		started(t, w)
-		pass(2 * minute) // a scan at 11 min
+		actorstest.Advance(2 * minute) // a scan at 11 min
 		started(t, w, 11*minute+5*time.Second)
 		wantState(t, s, "a", plugin.StateRunning)
 	})
-	run("a scan soon after leaves it the time to start it", func(t *testing.T, s *System, w *otherPrograms) {
-		pass(8*minute - time.Second) // a scan at 11 min
-		w.work("a", 500*time.Millisecond, func() {})
-		pass(3 * time.Second)
-		w.set(func() { w.running["a"] = true })
-		pass(minute)
+	run("a scan soon after does not start it: the other program may still do so", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		actorstest.Advance(8*minute - time.Second) // a scan at 11 min
+		w.WorkFor("a", 500*time.Millisecond, func() {})
+		actorstest.Advance(3 * time.Second)
+		w.Set(func() { w.Running["a"] = true })
+		actorstest.Advance(minute)
 		started(t, w)
 		wantState(t, s, "a", plugin.StateRunning)
 	})
-	run("a scan finds it down while that program works on it", func(t *testing.T, s *System, w *otherPrograms) {
-		w.set(func() { w.works["a"], w.running["a"] = true, false }) // no event tells
-		pass(8*minute + 3*time.Second)                               // a scan at 11 min
+	run("a scan finds it stopped while the other program works on it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.Set(func() { w.Works["a"], w.Running["a"] = true, false }) // without an event
+		actorstest.Advance(8*minute + 3*time.Second)                 // a scan at 11 min
 		started(t, w)
-		pass(3 * time.Second)
+		actorstest.Advance(3 * time.Second)
 		started(t, w, 11*minute+5*time.Second)
 	})
-	run("no program works on it", func(t *testing.T, s *System, w *otherPrograms) {
-		w.freed("a")
-		w.die(known(3), "a")
+	run("no program works on it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.LockFollower("a")
+		w.ExitPlugins(known(3), "a")
 		started(t, w, 3*minute)
 	})
-	run("an operator starts what was left", func(t *testing.T, s *System, w *otherPrograms) {
-		w.work("a", time.Second, func() {})
+	run("an operator starts it", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.WorkFor("a", time.Second, func() {})
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		wantState(t, s, "a", plugin.StateRunning)
 	})
-	run("and forces what waits for that program", func(t *testing.T, s *System, w *otherPrograms) {
-		w.set(func() { w.startTime["a"] = time.Hour })
-		w.work("a", time.Second, func() {})
+	run("an operator forces a start that waits for the other program", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.Set(func() { w.VerbTime["a"] = time.Hour })
+		w.WorkFor("a", time.Second, func() {})
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		pass(minute)
+		actorstest.Advance(minute)
 		wantState(t, s, "a", plugin.StateStarting)
 		if err := s.ForceStartPlugin(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		pass(minute)
+		actorstest.Advance(minute)
 		wantState(t, s, "a", plugin.StateRunning)
-		if w.forced != 1 {
-			t.Errorf("forced %d times", w.forced)
+		if w.ForcedStarts != 1 {
+			t.Errorf("forced %d times, want 1", w.ForcedStarts)
 		}
 	})
 }
 
-// EV-21: what exited while the supervisor was away and another program works on it.
-func TestExitMissedBesideOthers(t *testing.T) {
+// EV-21: a plugin exited while no supervisor ran, and another program works on it.
+func TestMissedExitWhileOtherProgramWorks(t *testing.T) {
 	for works, starts := range map[bool]int{false: 1, true: 0} {
-		w := watchedWorld("a").beside()
-		w.works["a"] = works
-		w.saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: epoch}, Processes: []plugin.Process{{PID: 9, StartTicks: 1, BootID: "b"}}}
+		w := watchedWorld("a").WithOtherPrograms()
+		w.Works["a"] = works
+		w.Saved.Restarts["a"] = plugin.RestartRecord{RunningSince: plugin.Moment{Wall: actorstest.Epoch}, Processes: []plugin.Process{{PID: 9, StartTicks: 1, BootID: "b"}}}
 		cfg := testConfig()
 		cfg.FirstRun.Scan = time.Hour
-		inBubble(t, w.world, cfg, func(t *testing.T, s *System) {
-			pass(30 * time.Second)
-			if at := w.when("--start", "a"); len(at) != starts {
-				t.Errorf("EV-21 another program works on it: %t, started at %v", works, at)
+		inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
+			actorstest.Advance(30 * time.Second)
+			if at := w.CallTimes("--start", "a"); len(at) != starts {
+				t.Errorf("EV-21 another program works on it: %t, started at %v, want %d starts", works, at, starts)
 			}
 		})
 	}
 }
 
-// EV-22: what other programs change of the plugin database.
+// EV-22: another program changes the plugin database.
 func TestRecordsChanged(t *testing.T) {
-	run := func(name string, do func(t *testing.T, s *System, w *otherPrograms)) {
+	run := func(name string, do func(t *testing.T, s *System, w *actorstest.OtherPrograms)) {
 		t.Run("EV-22 "+name, func(t *testing.T) {
-			w := watchedWorld("a", "b").beside()
+			w := watchedWorld("a", "b").WithOtherPrograms()
 			cfg := testConfig()
 			cfg.Intervals.Scan, cfg.FirstRun.Pull = 10*time.Hour, 10*time.Hour
-			inBubble(t, w.world, cfg, func(t *testing.T, s *System) {
-				pass(3 * minute)
-				w.takeReports()
+			inBubble(t, w.World, cfg, func(t *testing.T, s *System) {
+				actorstest.Advance(3 * minute)
+				w.TakeReports()
 				do(t, s, w)
 			})
 		})
@@ -193,76 +138,76 @@ func TestRecordsChanged(t *testing.T) {
 	known := func(t *testing.T, s *System, name string) bool {
 		return slices.ContainsFunc(status(t, s).Plugins, func(v plugin.View) bool { return v.Name == name })
 	}
-	run("a removal is seen within 1 s, and REMOVED is the last report", func(t *testing.T, s *System, w *otherPrograms) {
-		w.work("a", time.Second, func() { w.gone("a") })
-		w.changed()
-		pass(time.Second)
+	run("a removal is noticed within 1 s, and REMOVED is the last report", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.WorkFor("a", time.Second, func() { w.DeletePlugin("a") })
+		w.RecordFollower()
+		actorstest.Advance(time.Second)
 		if known(t, s, "a") {
-			t.Error("it is still in status")
+			t.Error("the plugin is still in status, want it removed")
 		}
-		pass(time.Hour)
-		if at := w.when("--start", "a"); len(at) != 1 {
-			t.Errorf("started at %v", at)
+		actorstest.Advance(time.Hour)
+		if at := w.CallTimes("--start", "a"); len(at) != 1 {
+			t.Errorf("started at %v, want once", at)
 		}
-		wantReports(t, w.takeReports(), "a=removed")
+		wantReports(t, w.TakeReports(), "a=removed")
 	})
-	run("what is pending of it becomes REMOVED", func(t *testing.T, s *System, w *otherPrograms) {
-		w.set(func() {
-			w.answer = func(int) (plugin.Answer, error) { return plugin.Answer{}, &plugin.HTTPError{Code: 503} }
+	run("a pending report of it becomes REMOVED", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.Set(func() {
+			w.OnReport = func(int) (plugin.Answer, error) { return plugin.Answer{}, &plugin.HTTPError{Code: 503} }
 		})
-		w.set(func() { w.starts = func(string) bool { return false } })
-		w.die(plugin.Exit{}, "a")
-		pass(time.Second)
-		w.record(func() { w.gone("a"); w.answer = nil })
-		pass(time.Hour)
-		reports := w.takeReports()
-		if last := reports[len(reports)-1]; len(last.entries) != 1 || last.entries[0].Status != plugin.StatusRemoved {
-			t.Errorf("reports %q", shorts(reports))
+		w.Set(func() { w.StartWorks = func(string) bool { return false } })
+		w.ExitPlugins(plugin.Exit{}, "a")
+		actorstest.Advance(time.Second)
+		w.ChangeRecords(func() { w.DeletePlugin("a"); w.OnReport = nil })
+		actorstest.Advance(time.Hour)
+		reports := w.TakeReports()
+		if last := reports[len(reports)-1]; len(last.Entries) != 1 || last.Entries[0].Status != plugin.StatusRemoved {
+			t.Errorf("reports %q; want 1 entry, status removed", actorstest.ReportTexts(reports))
 		}
 		if known(t, s, "a") {
-			t.Error("a plugin that was removed in its crash loop is still in status")
+			t.Error("a plugin that was removed in its crash loop is still in status, want it removed")
 		}
 	})
-	run("an attempt that finds it removed is its end", func(t *testing.T, s *System, w *otherPrograms) {
-		w.set(func() { w.removed = map[string]bool{"a": true} })
-		w.die(plugin.Exit{}, "a")
-		pass(time.Second)
+	run("it is forgotten when an attempt finds it removed", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.Set(func() { w.NotInstalled = map[string]bool{"a": true} })
+		w.ExitPlugins(plugin.Exit{}, "a")
+		actorstest.Advance(time.Second)
 		if known(t, s, "a") {
-			t.Error("it is still in status")
+			t.Error("the plugin is still in status, want it removed")
 		}
-		wantReports(t, w.takeReports(), "a=removed")
+		wantReports(t, w.TakeReports(), "a=removed")
 	})
-	run("an installation is seen, and left to the program that makes it", func(t *testing.T, s *System, w *otherPrograms) {
-		w.record(func() { w.plugins = append(w.plugins, persist(3, "c")); w.works["c"] = true })
-		pass(time.Second)
+	run("an installation is noticed, and the program that makes it starts the plugin", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.ChangeRecords(func() { w.Plugins = append(w.Plugins, actorstest.Persist(3, "c")); w.Works["c"] = true })
+		actorstest.Advance(time.Second)
 		wantState(t, s, "c", plugin.StateInstalled)
-		w.set(func() { w.running["c"], w.works["c"] = true, false })
-		w.freed("c")
-		pass(time.Second)
+		w.Set(func() { w.Running["c"], w.Works["c"] = true, false })
+		w.LockFollower("c")
+		actorstest.Advance(time.Second)
 		wantState(t, s, "c", plugin.StateRunning)
-		pass(time.Hour)
-		if at := w.when("--start", "c"); len(at) != 0 {
-			t.Errorf("started at %v", at)
+		actorstest.Advance(time.Hour)
+		if at := w.CallTimes("--start", "c"); len(at) != 0 {
+			t.Errorf("started at %v, want none", at)
 		}
 	})
-	run("a database that could not be read is read again", func(t *testing.T, s *System, w *otherPrograms) {
-		w.record(func() { w.gone("a"); w.listErr = &plugin.HTTPError{Code: 500} })
-		pass(time.Second)
-		w.set(func() { w.listErr = nil })
-		pass(10 * time.Second)
+	run("a database that could not be read is read again", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		w.ChangeRecords(func() { w.DeletePlugin("a"); w.ListErr = &plugin.HTTPError{Code: 500} })
+		actorstest.Advance(time.Second)
+		w.Set(func() { w.ListErr = nil })
+		actorstest.Advance(10 * time.Second)
 		if known(t, s, "a") {
-			t.Error("it is still in status")
+			t.Error("the plugin is still in status, want it removed")
 		}
 	})
-	run("many changes are few lists", func(t *testing.T, s *System, w *otherPrograms) {
-		before := w.lists
+	run("many changes make few lists", func(t *testing.T, s *System, w *actorstest.OtherPrograms) {
+		before := w.ListCount
 		for range 100 {
-			w.changed()
-			pass(10 * time.Millisecond)
+			w.RecordFollower()
+			actorstest.Advance(10 * time.Millisecond)
 		}
-		pass(time.Second)
-		if n := w.lists - before; n < 1 || n > 6 {
-			t.Errorf("%d lists", n)
+		actorstest.Advance(time.Second)
+		if n := w.ListCount - before; n < 1 || n > 6 {
+			t.Errorf("%d lists; want at least 1, at most 6", n)
 		}
 	})
 }
