@@ -97,7 +97,7 @@ spec: ## list the rows of docs/spec.md with their tests (REQUIRE=all)
 .PHONY: generate
 generate: ## write the generated parts of the documents, which tests check
 	go test -count 1 -run '^TestPicture$$' ./actors/policy -update
-	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service -update
+	go test -count 1 -run '^TestDocs$$' ./cmd/supervisor/internal/view ./internal/config ./internal/service ./internal/plugincheck -update
 	go test -count 1 -run '^Test(Traces|Recorded|Differences)$$' ./cmd/acs-plugin-manager -update
 	go test -count 1 -run '^TestDocs$$' ./internal/tools/links -update
 

@@ -26,7 +26,7 @@ func newMirror(w *world) *mirror {
 		}
 		m.fetched = append(m.fetched, since())
 		if m.fails {
-			return &plugin.PackageError{Package: m.id, Err: errors.New("package has MD5 1, offered was 2")}
+			return &plugin.PackageError{Package: m.id, Err: errors.New("package has MD5 1, expected 2")}
 		}
 		return nil
 	}

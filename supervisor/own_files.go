@@ -71,7 +71,7 @@ func (o *ownFiles) keepFiles(ctx context.Context) error {
 // checkFiles checks each file and notes the result.
 func (o *ownFiles) checkFiles() {
 	for _, f := range o.files {
-		failed, err := bounded.Run(&o.hung, f.what, o.hung.Patience(fileTimeout), f.keep, nil)
+		failed, err := bounded.Run(&o.hung, f.what, o.hung.NextLimit(fileTimeout), f.keep, nil)
 		if err != nil {
 			failed = errors.New("the disk does not answer")
 		}

@@ -33,7 +33,7 @@ FILE or URL is a package. NAME@VERSION is a version that the control plane has o
 that is unpacked on this host. A NAME alone is the newest version of the plugin at
 the control plane, if it is newer than the installed one.`,
 		parse: func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (request, error) {
-			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.Remote(arg) {
+			if info, err := os.Stat(arg); (err != nil || info.IsDir()) && !fetch.IsRemote(arg) {
 				switch {
 				case strings.Contains(arg, "@"):
 					return requestVersion(arg)
@@ -56,7 +56,7 @@ the control plane, if it is newer than the installed one.`,
 // requestPackage returns the request for the package in a file or at a URL, which it
 // stages to read the name and version.
 func requestPackage(ctx context.Context, cfg config.Config, source string, progress fetch.Progress) (request, error) {
-	if !fetch.Remote(source) {
+	if !fetch.IsRemote(source) {
 		var err error
 		if source, err = filepath.Abs(source); err != nil {
 			return request{}, err

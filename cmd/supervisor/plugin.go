@@ -24,11 +24,11 @@ import (
 func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Make packages: wrap a program, create a plugin, pack a folder",
+		Short: "Make packages: wrap a program, create, pack or check a plugin",
 		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPluginWrapCommand(), newPluginNewCommand(), newPluginPackCommand())
+	cmd.AddCommand(newPluginWrapCommand(), newPluginNewCommand(), newPluginPackCommand(), newPluginCheckCommand())
 	return cmd
 }
 

@@ -13,8 +13,8 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// TestDelegated plays a service manager: it makes a cgroup for a service, marks
-// it as delegated and starts a supervisor in it or in a subgroup.
+// TestDelegated makes a cgroup for a service as a service manager does, marks it as
+// delegated and starts a supervisor in it or in a subgroup.
 func TestDelegated(t *testing.T) {
 	tree := openTree(t)
 	for name, c := range map[string]struct{ mark, sub, after string }{
@@ -23,18 +23,18 @@ func TestDelegated(t *testing.T) {
 		"EV-02 we are in its subgroup": {"trusted.delegate", "main", "main"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			controller := anyController(t, tree.place.dir)
-			service := serviceIn(t, tree.place.dir)
+			controller := enableAnyController(t, tree.place.dir)
+			service := makeService(t, tree.place.dir)
 			if err := unix.Setxattr(service, c.mark, []byte("1"), 0); errors.Is(err, unix.EOPNOTSUPP) {
 				testenv.SkipWithout(t, testenv.CgroupXattr, err)
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			said := strings.Split(ask(t, filepath.Join(service, c.sub), "open", t.TempDir(), controller), "\n")
-			if said[0] != service {
-				t.Errorf("the place is %s, want %s", said[0], service)
+			lines := strings.Split(runInCgroup(t, filepath.Join(service, c.sub), "open", t.TempDir(), controller), "\n")
+			if lines[0] != service {
+				t.Errorf("the place is %s, want %s", lines[0], service)
 			}
-			own, want := said[len(said)-1], c.after
+			own, want := lines[len(lines)-1], c.after
 			if controller == "" {
 				want = c.sub
 			}
@@ -42,8 +42,8 @@ func TestDelegated(t *testing.T) {
 				if controller == "" {
 					testenv.SkipWithout(t, testenv.Cgroup2Controllers, "it has none")
 				}
-				if said[1] != "<nil>" || said[2] != "true <nil>" {
-					t.Errorf("handing down %s: %v", controller, said[1:])
+				if lines[1] != "<nil>" || lines[2] != "true <nil>" {
+					t.Errorf("handing down %s: %v", controller, lines[1:])
 				}
 			})
 			if !strings.HasSuffix(own, filepath.Join("/", filepath.Base(service), want)) {
@@ -52,28 +52,28 @@ func TestDelegated(t *testing.T) {
 		})
 	}
 	t.Run("EV-02 not delegated", func(t *testing.T) {
-		said, _, _ := strings.Cut(ask(t, serviceIn(t, tree.place.dir), "open", t.TempDir(), ""), "\n")
-		if said != tree.place.dir {
-			t.Errorf("the place is %s, want %s", said, tree.place.dir)
+		lines, _, _ := strings.Cut(runInCgroup(t, makeService(t, tree.place.dir), "open", t.TempDir(), ""), "\n")
+		if lines != tree.place.dir {
+			t.Errorf("the place is %s, want %s", lines, tree.place.dir)
 		}
 	})
 }
 
-// serviceIn makes a cgroup for the time of the test. It is no leaf: the first
-// fork into one of those makes it anew, and a mark on it would be lost.
-func serviceIn(t *testing.T, place string) string {
+// makeService makes a cgroup for the time of the test. It is not a leaf, because the
+// first fork recreates a leaf, and its attributes would be lost.
+func makeService(t *testing.T, place string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(place, "test-*.service")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { eventually(t, dir+" is removed", func() bool { return remove(dir) == nil }) })
+	t.Cleanup(func() { waitUntil(t, dir+" is removed", func() bool { return removeTree(dir) == nil }) })
 	return dir
 }
 
-// anyController has the place hand one down until the test ends, "" if it has
-// none. Tests of other programs that do the same wait for us.
-func anyController(t *testing.T, place string) string {
+// enableAnyController enables a controller in the place until the test ends, and
+// returns it, "" if the place has none. Other test programs that do the same wait.
+func enableAnyController(t *testing.T, place string) string {
 	t.Helper()
 	lock, err := os.Open(place)
 	if err != nil {
@@ -92,25 +92,25 @@ func anyController(t *testing.T, place string) string {
 		return ""
 	}
 	controller := words[0]
-	if had, err := lists(place, "cgroup.subtree_control", controller); err != nil {
+	if had, err := fileContains(place, "cgroup.subtree_control", controller); err != nil {
 		t.Fatal(err)
 	} else if had {
 		return controller
 	}
-	if err := write(place, "cgroup.subtree_control", "+"+controller); err != nil {
+	if err := writeControl(place, "cgroup.subtree_control", "+"+controller); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// Somebody may have handed it on since, who then keeps it.
-		if err := write(place, "cgroup.subtree_control", "-"+controller); err != nil && !errors.Is(err, unix.EBUSY) {
+		// Another process may have enabled it further down, and then keeps it.
+		if err := writeControl(place, "cgroup.subtree_control", "-"+controller); err != nil && !errors.Is(err, unix.EBUSY) {
 			t.Error(err)
 		}
 	})
 	return controller
 }
 
-// ask runs a helper in a cgroup, which it makes, and gives what it prints.
-func ask(t *testing.T, dir, name string, args ...string) string {
+// runInCgroup makes a cgroup, runs a helper in it, and returns its output.
+func runInCgroup(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func ask(t *testing.T, dir, name string, args ...string) string {
 		t.Fatal(err)
 	}
 	defer cgroup.Close()
-	c := helper(name, args...)
+	c := helperCommand(name, args...)
 	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
 	b, err := c.Output()
 	if err != nil {

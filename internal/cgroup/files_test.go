@@ -21,14 +21,14 @@ func TestNumber(t *testing.T) {
 		{"oom_kill many\n", "oom_kill", 0, false},
 		{"", "oom_kill", 0, false},
 	} {
-		if got, ok := number(c.text, c.key); got != c.want || ok != c.ok {
-			t.Errorf("%s of %q: %d %v", c.key, c.text, got, ok)
+		if got, ok := parseNumber(c.text, c.key); got != c.want || ok != c.ok {
+			t.Errorf("%s of %q: %d %v, want %d %v", c.key, c.text, got, ok, c.want, c.ok)
 		}
 	}
 }
 
 func TestPids(t *testing.T) {
-	if diff := cmp.Diff([]int{12, 4194304}, pids("12\n0\n4194304\n-3\nx\n99999999999\n")); diff != "" {
+	if diff := cmp.Diff([]int{12, 4194304}, parsePIDs("12\n0\n4194304\n-3\nx\n99999999999\n")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -37,12 +37,12 @@ func FuzzNumber(f *testing.F) {
 	f.Add("populated 1\nfrozen 0\n", "populated")
 	f.Add("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n", "oom_kill")
 	f.Fuzz(func(t *testing.T, text, key string) {
-		if n, ok := number(text, key); !ok && n != 0 && n != 1<<64-1 {
-			t.Errorf("%d, but not known", n)
+		if n, ok := parseNumber(text, key); !ok && n != 0 && n != 1<<64-1 {
+			t.Errorf("number %d without ok, want 0", n)
 		}
-		for _, pid := range pids(text) {
+		for _, pid := range parsePIDs(text) {
 			if pid <= 0 {
-				t.Errorf("process %d", pid)
+				t.Errorf("pid %d, want positive numbers only", pid)
 			}
 		}
 	})

@@ -28,7 +28,7 @@ func TestParseMounts(t *testing.T) {
 			"36 25 0:31 / /sys/fs/cgroup rw,nosuid,nodev shared:10 master:3 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n",
 			[]mount{{"/", "/sys/fs/cgroup", kindV2, []string{"rw", "nsdelegate", "memory_recursiveprot"}}},
 		},
-		"part of it, at a place with a space": {
+		"part of it, mount point with a space": {
 			`36 25 0:31 /docker/1a /mnt/a\040b\134 ro - cgroup2 none rw`,
 			[]mount{{"/docker/1a", `/mnt/a b\`, kindV2, []string{"rw"}}},
 		},

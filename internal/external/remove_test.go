@@ -42,18 +42,18 @@ func TestRemove(t *testing.T) {
 		},
 		"exit 0 and nothing done": {
 			installed: true, calls: removed + checked,
-			want: plugin.ChangeResult{Status: plugin.StatusRunning}, cause: "plugin manager exited 0, and the plugin is still recorded",
+			want: plugin.ChangeResult{Status: plugin.StatusRunning}, cause: "plugin manager exited 0, but the plugin is still recorded",
 		},
 		"CL-10 not installed": {want: plugin.ChangeResult{Outcome: plugin.Outcome{ExitCode: -1}}, cause: "remove p: no such plugin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			script := tt.exit
 			if tt.put != "" {
-				script = put(t, tt.put) + tt.exit
+				script = putCommand(t, tt.put) + tt.exit
 			}
-			b := newBench(t, script)
+			b := newFixture(t, script)
 			if tt.installed {
-				p := b.record(record.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, AddSysTag: true})
+				p := b.putRecord(record.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, AddSysTag: true})
 				p.Removed = tt.want.Plugin.Removed
 				tt.want.Plugin, tt.want.Previous = p, p.Version
 			}
@@ -62,16 +62,16 @@ func TestRemove(t *testing.T) {
 			if d := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); d != "" || got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q\n%s", got.Cause(), tt.cause, d)
 			}
-			if b.calls() != tt.calls {
-				t.Errorf("called with %q, want %q", b.calls(), tt.calls)
+			if b.readCalls() != tt.calls {
+				t.Errorf("called with %q, want %q", b.readCalls(), tt.calls)
 			}
 		})
 	}
 }
 
-// SPEC 11: what the program does not know is refused before it is begun.
+// SPEC 11: a change that the program does not support fails before it begins.
 func TestUnsupported(t *testing.T) {
-	b := newBench(t, "")
+	b := newFixture(t, "")
 	rollback := plugin.Change{Name: "p", Kind: plugin.ChangeRollback}
 	for what, err := range map[string]error{
 		"asked": b.Unsupported(rollback), "fetched": b.Fetch(t.Context(), rollback), "changed": b.Change(t.Context(), rollback, plugin.ChangePermit{}).Err,
@@ -85,7 +85,7 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	if b.calls() != "" {
-		t.Errorf("called %q", b.calls())
+	if b.readCalls() != "" {
+		t.Errorf("called %q", b.readCalls())
 	}
 }

@@ -12,15 +12,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scenario is one plugin with its heartbeat file and both clocks, and its
-// beatDeadline. The interval is 10 s. The wall clock starts 0.3 s after a full
-// second, so a beat of the start is overdue 15.7 s later by its date (PL-08).
+// scenario is one plugin with its heartbeat file, both clocks and its beatDeadline.
+// The interval is 10 s. The wall clock starts 0.3 s after a full second, so a
+// heartbeat written at the start is overdue 15.7 s later (PL-08).
 type scenario struct {
 	d        *beatDeadline
 	now      instant
 	file     reading
 	reported []string
-	ages     []time.Duration // of the pulses
+	ages     []time.Duration // of the beatEvents
 	lostAt   []time.Duration
 }
 
@@ -30,7 +30,7 @@ func newScenario() *scenario {
 	return &scenario{d: newBeatDeadline(p, newWatchedDir(""), now), now: now}
 }
 
-// handleDue does what is due, as the watch loop does.
+// handleDue does the due work, as the watch loop does.
 func (s *scenario) handleDue() {
 	for s.d.due() <= s.now.mono {
 		if s.d.nextWatch <= s.now.mono || s.d.deadline <= s.now.mono {
@@ -109,7 +109,7 @@ func (s *scenario) remove() {
 
 const hour = time.Hour
 
-// reportCase is a scenario and what it has reported.
+// reportCase is a scenario and the expected reports.
 type reportCase struct {
 	name string
 	run  func(s *scenario)
@@ -147,7 +147,7 @@ func TestBeatDeadline(t *testing.T) {
 		}, []string{"0s beat", "15s beat", "30s beat", "45.7s lost"}},
 
 		{"PL-06 no file", func(s *scenario) { s.pass(hour); s.beat() }, []string{"1h0m0s beat"}},
-		{"PL-06 removed: neither lost nor seen", func(s *scenario) { s.beat(); s.pass(2 * time.Second); s.remove(); s.pass(hour) }, []string{"0s beat"}},
+		{"PL-06 removed: nothing is reported", func(s *scenario) { s.beat(); s.pass(2 * time.Second); s.remove(); s.pass(hour) }, []string{"0s beat"}},
 		{"PL-06 removed and written again", func(s *scenario) {
 			s.beat()
 			s.pass(2 * time.Second)
@@ -158,10 +158,10 @@ func TestBeatDeadline(t *testing.T) {
 	})
 }
 
-// PL-08 PL-09: the date in the file says how old a beat is.
+// PL-08 PL-09: the age of a heartbeat comes from the date in the file.
 func TestBeatDate(t *testing.T) {
 	checkReported(t, []reportCase{
-		// The age at the first sight, by the date.
+		// The age at the first read, by the date.
 		{"PL-08 found at first: its date counts", func(s *scenario) { s.write(5 * time.Second); s.pass(hour) }, []string{"0s beat", "10.7s lost"}},
 		{"PL-08 found at first, interval + 5 s old", func(s *scenario) { s.write(15 * time.Second); s.pass(hour) }, []string{"0s beat", "700ms lost"}},
 		{"PL-08 found at first, a second older", func(s *scenario) { s.write(16 * time.Second); s.pass(hour) }, []string{"0s lost"}},
@@ -191,7 +191,7 @@ func TestBeatDate(t *testing.T) {
 			s.event()
 			s.pass(hour)
 		}, []string{"0s lost"}},
-		{"PL-08 the last date repeated is no life", func(s *scenario) {
+		{"PL-08 repeating the last date is no beat", func(s *scenario) {
 			s.beat()
 			for range 9 {
 				s.pass(5 * time.Second)
@@ -285,8 +285,9 @@ func TestBeatErrors(t *testing.T) {
 	})
 }
 
-// PL-08: a pulse carries the age at arrival, or for a lost beat the age now.
-func TestPulseAge(t *testing.T) {
+// PL-08: an event carries the age at arrival, or the current age of a lost
+// heartbeat.
+func TestEventAge(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		run  func(s *scenario)
@@ -316,12 +317,12 @@ func TestPulseAge(t *testing.T) {
 	}
 }
 
-// EV-06: for any gaps between beats, a beat is lost when Status first calls it
+// EV-06: for any gaps between heartbeats, one is lost when its status becomes
 // failed, if the clock is not set.
 func TestLostWhenFailed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newScenario()
-		s.pass(0) // the file is not there yet
+		s.pass(0) // the file does not exist yet
 		var want []string
 		for _, gap := range rapid.SliceOfN(rapid.IntRange(1000, 40000), 1, 20).Draw(t, "gaps in ms") {
 			age := time.Duration(rapid.IntRange(0, 20).Draw(t, "age in s")) * time.Second
@@ -353,8 +354,8 @@ func TestLostWhenFailed(t *testing.T) {
 	})
 }
 
-// EV-06: a clock that is set at any time loses no plugin that beats in time, and
-// a plugin that hangs is lost at its deadline.
+// EV-06: when the clock is set at any time, a plugin that writes in time is not
+// lost, and a plugin that hangs is lost at its deadline.
 func TestClockSetAtAnyTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newScenario()
@@ -378,7 +379,7 @@ func TestClockSetAtAnyTime(t *testing.T) {
 		}
 		s.pass(time.Hour)
 		if len(s.lostAt) != 1 || s.lostAt[0] < lastBeat+15*time.Second-minClockStep || s.lostAt[0] > lastBeat+17*time.Second {
-			t.Fatalf("%q, the last beat was at %v", s.reported, lastBeat)
+			t.Fatalf("reported %q, want one loss 15 s to 17 s after the last beat at %v", s.reported, lastBeat)
 		}
 	})
 }
@@ -395,7 +396,7 @@ func TestExtremeIntervals(t *testing.T) {
 			want = 2
 		}
 		if len(s.reported) != want {
-			t.Errorf("%v: %q", interval, s.reported)
+			t.Errorf("interval %v: reported %q, want %d reports", interval, s.reported, want)
 		}
 	}
 }

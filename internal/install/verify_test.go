@@ -27,10 +27,10 @@ func TestSignature(t *testing.T) {
 	mine, old, foreign := newKey(t), newKey(t), newKey(t)
 	now := time.Unix(1_800_000_000, 0)
 	for _, tt := range []struct {
-		name   string
-		key    manifest.PrivateKey
-		change func(*manifest.Manifest)
-		says   string
+		name    string
+		key     manifest.PrivateKey
+		change  func(*manifest.Manifest)
+		message string
 	}{
 		{"signed", mine, func(*manifest.Manifest) {}, ""},
 		{"by the other key", old, func(*manifest.Manifest) {}, ""},
@@ -38,10 +38,10 @@ func TestSignature(t *testing.T) {
 		{"foreign key", foreign, func(*manifest.Manifest) {}, "no valid signature"},
 		{"expired", mine, func(m *manifest.Manifest) { m.NotAfter = now.Unix() - 1 }, "expired"},
 		{"replayed", mine, func(m *manifest.Manifest) { m.Sequence = 6 }, "replay"},
-		{"another package", mine, func(m *manifest.Manifest) { m.SHA256 = fmt.Sprintf("%064x", 1) }, "signed were"},
-		{"another size", mine, func(m *manifest.Manifest) { m.Size++ }, "signed were"},
-		{"another version", mine, func(m *manifest.Manifest) { m.Version = "2.0" }, "signed was agent 2.0"},
-		{"another name", mine, func(m *manifest.Manifest) { m.Name = "other" }, "signed was other"},
+		{"another package", mine, func(m *manifest.Manifest) { m.SHA256 = fmt.Sprintf("%064x", 1) }, "signed for"},
+		{"another size", mine, func(m *manifest.Manifest) { m.Size++ }, "signed for"},
+		{"another version", mine, func(m *manifest.Manifest) { m.Version = "2.0" }, "signature is for agent 2.0"},
+		{"another name", mine, func(m *manifest.Manifest) { m.Name = "other" }, "signature is for other"},
 		{"another arch", mine, func(m *manifest.Manifest) { m.Arch = "arm" }, "(linux arm)"},
 	} {
 		m := manifest.Manifest{
@@ -61,7 +61,7 @@ func TestSignature(t *testing.T) {
 					c.Accepted = sequences{"agent": 7}
 					c.Now = func() time.Time { return now }
 				})
-				r := install.Request{Source: write(t, z)}
+				r := install.Request{Source: writePackage(t, z)}
 				switch how {
 				case "offered":
 					r.Manifest = string(text)
@@ -70,12 +70,12 @@ func TestSignature(t *testing.T) {
 						t.Fatal(err)
 					}
 				default:
-					r.Source = serve(t, z, text) + "/p%2F1.zip?from=here"
+					r.Source = startServer(t, z, text) + "/p%2F1.zip?from=here"
 				}
 				s, err := i.Stage(t.Context(), r)
-				if tt.says != "" {
-					refused(t, err, 239, tt.says)
-					untouched(t, root)
+				if tt.message != "" {
+					checkRefused(t, err, 239, tt.message)
+					checkUntouched(t, root)
 					return
 				}
 				if err != nil {
@@ -90,7 +90,7 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-func serve(t *testing.T, z, sig []byte) string {
+func startServer(t *testing.T, z, sig []byte) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.RequestURI() {
@@ -106,41 +106,41 @@ func serve(t *testing.T, z, sig []byte) string {
 	return server.URL
 }
 
-// With keys trusted, a good digest alone is not enough.
+// With trusted keys a correct digest alone is not enough.
 func TestUnsigned(t *testing.T) {
 	z := sample().zip(t)
 	root := newRoot(t)
 	i := newInstaller(t, root, func(c *install.Config) {
 		c.TrustedKeys, c.Accepted = []manifest.PublicKey{newKey(t).Public()}, sequences{}
 	})
-	server := serve(t, z, nil)
-	for _, source := range []string{write(t, z), server + "/p%2F1.zip", server + "/p%2F1.zip?from=here"} {
+	server := startServer(t, z, nil)
+	for _, source := range []string{writePackage(t, z), server + "/p%2F1.zip", server + "/p%2F1.zip?from=here"} {
 		_, err := i.Stage(t.Context(), install.Request{Source: source, SHA256: fmt.Sprintf("%x", sha256.Sum256(z))})
 		code := 239
 		if source == server+"/p%2F1.zip" {
-			code = 240 // the package itself is not there
+			code = 240 // the package itself does not exist
 		}
-		refused(t, err, code, "")
-		untouched(t, root)
+		checkRefused(t, err, code, "")
+		checkUntouched(t, root)
 	}
 }
 
-// A file beside the package that is no signature is not read whole.
+// A signature file that is too large is not read completely.
 func TestHugeSignature(t *testing.T) {
 	root := newRoot(t)
 	i := newInstaller(t, root, func(c *install.Config) {
 		c.TrustedKeys, c.Accepted = []manifest.PublicKey{newKey(t).Public()}, sequences{}
 	})
-	source := write(t, sample().zip(t))
+	source := writePackage(t, sample().zip(t))
 	if err := os.WriteFile(source+".sig", make([]byte, manifest.MaxSize+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := i.Stage(t.Context(), install.Request{Source: source})
-	refused(t, err, 239, "cannot be had")
-	untouched(t, root)
+	checkRefused(t, err, 239, "cannot be fetched")
+	checkUntouched(t, root)
 }
 
-// UP-06: what lies unpacked is trusted as far as its package was.
+// UP-06: an unpacked version is trusted only if its package was.
 func TestTrusts(t *testing.T) {
 	z := sample().zip(t)
 	mine, foreign := newKey(t), newKey(t)
@@ -152,7 +152,7 @@ func TestTrusts(t *testing.T) {
 	if err := installer().Trusts(t.Context(), "agent", "1.0"); err != nil {
 		t.Errorf("no keys are trusted: %v", err)
 	}
-	refused(t, trusted.Trusts(t.Context(), "agent", "1.0"), 239, "no package that a trusted key signed")
+	checkRefused(t, trusted.Trusts(t.Context(), "agent", "1.0"), 239, "not from a package that a trusted key signed")
 	text, err := manifest.Sign(manifest.Manifest{
 		Name: "agent", Version: "1.0", OS: "linux", Arch: "x64", Size: int64(len(z)),
 		SHA256: fmt.Sprintf("%x", sha256.Sum256(z)), NotAfter: time.Now().Add(time.Hour).Unix(), Sequence: 8,
@@ -160,7 +160,7 @@ func TestTrusts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := trusted.Stage(t.Context(), install.Request{Source: write(t, z), Manifest: string(text)})
+	s, err := trusted.Stage(t.Context(), install.Request{Source: writePackage(t, z), Manifest: string(text)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,11 +170,11 @@ func TestTrusts(t *testing.T) {
 	if err := trusted.Trusts(t.Context(), "agent", "1.0"); err != nil {
 		t.Error(err)
 	}
-	refused(t, refusing.Trusts(t.Context(), "agent", "1.0"), 239, "no package that a trusted key signed")
+	checkRefused(t, refusing.Trusts(t.Context(), "agent", "1.0"), 239, "not from a package that a trusted key signed")
 	accepted["agent"] = 9
-	refused(t, trusted.Trusts(t.Context(), "agent", "1.0"), 239, "is a replay: its sequence is 8, 9 was accepted before")
+	checkRefused(t, trusted.Trusts(t.Context(), "agent", "1.0"), 239, "is a replay: its sequence is 8, 9 was accepted before")
 	if err := s.CheckSequence(t.Context()); err == nil {
-		t.Error("another one was accepted since it was staged, and it is taken")
+		t.Error("CheckSequence passed, want an error: a higher sequence was accepted meanwhile")
 	}
 	if err := s.Discard(); err != nil {
 		t.Error(err)

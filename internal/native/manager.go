@@ -155,7 +155,7 @@ func (m *Manager) TidyUp(ctx context.Context) error {
 // endExchanges ends those that no transaction knows of, as those of a command
 // that installs by itself. A plugin that another program works on is left to it.
 func (m *Manager) endExchanges(ctx context.Context) error {
-	names, failed := install.CutShort(m.root)
+	names, failed := install.ListInterrupted(m.root)
 	for _, name := range names {
 		if _, found, err := m.changes.Find(name); found || err != nil {
 			continue

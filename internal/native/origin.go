@@ -98,7 +98,7 @@ func (o *origins) read(dir string, p plugin.Plugin) {
 		defer o.mu.Unlock()
 		o.known[dir] = found
 	}
-	found, err := bounded.Run(&o.hung, dir, o.hung.Patience(originLimit), func() foundOrigin {
+	found, err := bounded.Run(&o.hung, dir, o.hung.NextLimit(originLimit), func() foundOrigin {
 		file := identify(filepath.Join(dir, layout.Origin))
 		if known && file == last.file {
 			return last

@@ -349,7 +349,7 @@ func (c *change) note(undeleted error) {
 // over forgets the transaction: it is all done.
 func (c *change) over() {
 	if c.t.Replaces {
-		c.note(c.noteUndeleted(layout.Replaced(c.root, c.t.Name), install.DropReplaced(c.root, c.t.Name, c.step)))
+		c.note(c.noteUndeleted(layout.Replaced(c.root, c.t.Name), install.RemoveReplaced(c.root, c.t.Name, c.step)))
 	}
 	if err := c.changes.End(c.t.Name); err != nil {
 		c.log.WithError(err).WithField("plugin", c.t.Name).Warn("Upgrade is done, but cannot be noted as done")

@@ -78,7 +78,7 @@ func trustBench(t *testing.T) (b *bench, signed func(version, script string, seq
 // been passed by a higher sequence, is not installed because it is offered.
 func TestUnpackedIsTrustedAsItsPackage(t *testing.T) {
 	b, signed := trustBench(t)
-	if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "no package that a trusted key signed") {
+	if got := b.make(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "not from a package that a trusted key signed") {
 		t.Errorf("never signed: %+v", got)
 	}
 	b.settled("1.0")

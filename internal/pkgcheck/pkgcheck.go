@@ -9,7 +9,9 @@
 //     plain files and folders, more entries, bytes or compression than Limits;
 //   - a config.json that is missing, malformed, or not acceptable: its name,
 //     version, osType, arch and runPath, and the executable that it names (CL-11);
-//   - where that is our shim, a service.yaml that is missing or wrong (AP-12).
+//   - where that is our shim, a service.yaml that is missing or wrong (AP-12);
+//   - a script among its programs whose first line no host can run: it ends in
+//     CR LF, or its interpreter is not an absolute path (AP-11).
 //
 // What macOS adds to a zip, __MACOSX/ and .DS_Store, is left out.
 //
@@ -89,6 +91,7 @@ func refuse(r Reason, format string, args ...any) error {
 type Package struct {
 	Config   record.PackageConfig
 	Service  *service.Service // of a package whose executable is our shim; else nil
+	Scripts  []Script         // its executable and the programs of Service that are scripts
 	OS, Arch string           // what it is for: osType and arch in lower case, "both" and "all" for any
 	Top      string           // the folder that everything is in, "" for none
 	Folders  []string         // parents before children
@@ -115,6 +118,9 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	err = p.checkConfig()
 	if err == nil {
 		err = p.checkService()
+	}
+	if err == nil {
+		err = p.readScripts()
 	}
 	if err != nil {
 		if refusal, ok := errors.AsType[*Error](err); ok {

@@ -12,12 +12,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// quiet is a logger that remembers what was logged.
-func quiet() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
+// newTestLog returns a logger that keeps its entries.
+func newTestLog() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
 
 func mustOpen(t testing.TB, path string) (*Store, plugin.Memory) {
 	t.Helper()
-	log, _ := quiet()
+	log, _ := newTestLog()
 	s, m, err := Open(path, log)
 	if err != nil {
 		t.Fatal(err)
@@ -33,17 +33,17 @@ func mustSave(t testing.TB, s *Store, c plugin.Changes) {
 	}
 }
 
-// open is Open with another size at which the log is folded.
-func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
+// openFoldingAt is Open with another foldAt.
+func openFoldingAt(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
 	s := newStore(path, log)
 	s.foldAt = foldAt
-	return s.open()
+	return s.openStore()
 }
 
-// kill lets the files go as the death of the process would: nothing is folded
-// or flushed.
-func (s *Store) kill() {
-	if s.end(endNow) == nil {
+// closeWithoutFold closes the files as a crash of the process does: it neither
+// folds nor flushes.
+func (s *Store) closeWithoutFold() {
+	if s.stopWriter(stopAtOnce) == nil {
 		<-s.done
 	}
 }
@@ -53,8 +53,8 @@ func statePath(t testing.TB) string {
 	return filepath.Join(t.TempDir(), "supervisor", "state.db")
 }
 
-// asides lists what was moved aside.
-func asides(t testing.TB, path string) []string {
+// listAsides returns the files that were moved aside.
+func listAsides(t testing.TB, path string) []string {
 	t.Helper()
 	names, err := filepath.Glob(path + ".*damaged-*")
 	if err != nil {
@@ -74,7 +74,7 @@ func wasLogged(hook *logtest.Hook, text string) bool {
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456789, time.UTC)
 
-// sample is one of everything.
+// sample returns changes with one of each kind.
 func sample() plugin.Changes {
 	return plugin.Changes{
 		Settings: &plugin.Settings{
@@ -95,20 +95,20 @@ func sample() plugin.Changes {
 	}
 }
 
-// applied is the plain model of what a Store remembers.
-func applied(m plugin.Memory, c plugin.Changes) plugin.Memory {
+// applyChanges returns the memory after changes: the model of a Store.
+func applyChanges(m plugin.Memory, c plugin.Changes) plugin.Memory {
 	if c.Settings != nil {
 		m.Settings = *c.Settings
 	}
-	m.Acked = merged(m.Acked, c.Acked)
-	m.Pending = merged(m.Pending, c.Pending)
-	m.Events = merged(m.Events, c.Events)
-	m.Restarts = merged(m.Restarts, c.Restarts)
-	m.Blocked = merged(m.Blocked, c.Blocked)
+	m.Acked = mergeEntries(m.Acked, c.Acked)
+	m.Pending = mergeEntries(m.Pending, c.Pending)
+	m.Events = mergeEntries(m.Events, c.Events)
+	m.Restarts = mergeEntries(m.Restarts, c.Restarts)
+	m.Blocked = mergeEntries(m.Blocked, c.Blocked)
 	return m
 }
 
-func merged[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
+func mergeEntries[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
 	r := map[K]V{}
 	for k, v := range m {
 		r[k] = v
@@ -123,4 +123,4 @@ func merged[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
 	return r
 }
 
-var nothing = applied(plugin.Memory{}, plugin.Changes{})
+var emptyMemory = applyChanges(plugin.Memory{}, plugin.Changes{})

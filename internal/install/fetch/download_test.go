@@ -15,7 +15,7 @@ func TestContentRange(t *testing.T) {
 		{"5-9/10", 5, 10, false},
 		{"", 0, 0, false},
 	} {
-		first, total, ok := contentRange(tt.header)
+		first, total, ok := parseContentRange(tt.header)
 		if ok != tt.ok || ok && (first != tt.first || total != tt.total) {
 			t.Errorf("%q is %d of %d, %v", tt.header, first, total, ok)
 		}
@@ -27,8 +27,8 @@ func FuzzContentRange(f *testing.F) {
 	f.Add("bytes 0-0/*")
 	f.Add("bytes -1--1/-2")
 	f.Fuzz(func(t *testing.T, header string) {
-		if first, total, ok := contentRange(header); ok && (first < 0 || total < -1 || total >= 0 && total < first) {
-			t.Errorf("%q is taken for %d of %d", header, first, total)
+		if first, total, ok := parseContentRange(header); ok && (first < 0 || total < -1 || total >= 0 && total < first) {
+			t.Errorf("%q is parsed as %d of %d", header, first, total)
 		}
 	})
 }

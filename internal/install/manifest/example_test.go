@@ -36,8 +36,7 @@ func Example() {
 	// the package is the signed one: true
 }
 
-// A signature of a key that is not trusted is an error of its own, different
-// from a text that is no manifest.
+// A signature of an untrusted key and a malformed text are different errors.
 func ExampleVerify() {
 	theirs, err := manifest.GenerateKey()
 	if err != nil {
@@ -58,7 +57,7 @@ func ExampleVerify() {
 	// no manifest: true
 }
 
-// Sign writes text: the canonical form, then one line a signature.
+// Sign returns text: the canonical form, then one line for each signature.
 func ExampleSign() {
 	key, err := manifest.GenerateKey()
 	if err != nil {

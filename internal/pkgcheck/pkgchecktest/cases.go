@@ -131,6 +131,16 @@ func badContents(t testing.TB) []Refusal {
 // badConfigs returns packages whose config.json, or what it names, is not acceptable.
 func badConfigs(t testing.TB) (all []Refusal) {
 	with := func(old, new string) []Entry { return Package(strings.Replace(agentConfig(), old, new, 1)) }
+	script := func(text string) []Entry {
+		return []Entry{{Name: "config.json", Mode: 0o100644, Body: agentConfig()}, {Name: "bin/run", Mode: 0o100755, Body: text}}
+	}
+	for name, c := range map[string]struct{ text, says string }{
+		"first line in CR LF":      {"#!/bin/sh\r\necho\r\n", "package is not acceptable: bin/run: its first line ends in CR LF"},
+		"interpreter not absolute": {"#! bin/sh -e\n", `package is not acceptable: bin/run: its interpreter "bin/sh" is not an absolute path`},
+		"no interpreter":           {"#! \t\n", "package is not acceptable: bin/run: its first line names no interpreter"},
+	} {
+		all = append(all, Refusal{"AP-11 " + name, Zip(t, script(c.text)...), pkgcheck.NotAcceptable, c.says})
+	}
 	for _, r := range []struct {
 		name    string
 		entries []Entry
@@ -192,6 +202,8 @@ func badServices(t testing.TB) (all []Refusal) {
 	} {
 		all = append(all, Refusal{"AP-12 " + r.name, Zip(t, Wrapped(r.service)...), pkgcheck.NotAcceptable, r.says})
 	}
+	crlf := Wrapped("command: [./bin/script]", Entry{Name: "bin/script", Mode: 0o100755, Body: "#!/bin/sh\r\n"})
+	all = append(all, Refusal{"AP-11 program in CR LF", Zip(t, crlf...), pkgcheck.NotAcceptable, "package is not acceptable: bin/script: its first line ends in CR LF"})
 	without := slices.DeleteFunc(Wrapped(""), func(e Entry) bool { return e.Name == "service.yaml" })
 	return append(all, Refusal{"AP-12 no service.yaml", Zip(t, without...), pkgcheck.NotAcceptable, "package lacks service.yaml, which its executable plugin-shim needs"})
 }

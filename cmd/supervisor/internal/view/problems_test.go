@@ -34,7 +34,7 @@ func TestStatusShowsPackages(t *testing.T) {
 	}
 	s.Fetches = []plugin.FetchProgress{{Name: "new", Version: "1.1", Done: 5e6, Total: 20e6}, {Name: "other", Version: "2", Done: 1e5, Total: -1}}
 	s.Blocked = []plugin.Blocked{
-		{Name: "one", Version: "3.0", Cause: "package has MD5 00,\noffered was 11", Tries: 1, Since: s.At.Add(-time.Minute), Next: s.At},
+		{Name: "one", Version: "3.0", Cause: "package has MD5 00,\nexpected 11", Tries: 1, Since: s.At.Add(-time.Minute), Next: s.At},
 		{Name: "new", Version: "1.0", Cause: "404", Tries: 4, Since: s.At.Add(-4 * time.Hour), Next: until},
 	}
 	var b bytes.Buffer
@@ -48,7 +48,7 @@ fetching: other 2: 0.1 MB
 unverified: one 1.0, p0 1.0, p1 1.0, p2 1.0, p3 1.0, p4 1.0, p5 1.0, p6 1.0 and 2 more: verified by MD5 only
 unverified: four 1.0: not verified
 blocked: version 2.0 of one until 2026-03-02 02:30 (for 23h): 2.0 exited 2s after it was started
-blocked: version 3.0 of one cannot be installed: package has MD5 00, offered was 11 (1 try for 1m), next try at the next update check
+blocked: version 3.0 of one cannot be installed: package has MD5 00, expected 11 (1 try for 1m), next try at the next update check
 blocked: version 1.0 of new cannot be installed: 404 (4 tries for 4h), next try not before 2026-03-02 02:30 (in 23h)
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), "fetching:"+below); diff != "" {
