@@ -24,7 +24,7 @@ import (
 func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Make packages: wrap a program, create a plugin, pack a folder, check it",
+		Short: "Make packages: wrap a program, create, pack or check a plugin",
 		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
