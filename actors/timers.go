@@ -99,7 +99,7 @@ func (t *timers) arm(key timerKey, after time.Duration) {
 	}
 	t.gen++
 	root, self, message := t.root, t.self, key.dueMessage(t.gen)
-	t.set[key] = setTimer{gen: t.gen, timer: time.AfterFunc(max(after, 0), func() { root.Send(self, message) })}
+	t.set[key] = setTimer{gen: t.gen, timer: callAfter(after, func() { root.Send(self, message) })}
 }
 
 // armOnce sets a timer, unless it is set.

@@ -227,8 +227,12 @@ func (w *World) Change(ctx context.Context, o plugin.Change, permit plugin.Chang
 	w.mu.Unlock()
 	ok := Elapse(ctx, took)
 	if o.Kind == plugin.ChangeUpgrade || o.Kind == plugin.ChangeResume {
-		proved := make(chan struct{}) // no time.After: in a bubble, of 0 it crashes the race detector of Go 1.26 at times
-		defer time.AfterFunc(proving, func() { close(proved) }).Stop()
+		proved := make(chan struct{})
+		if proving > 0 {
+			defer time.AfterFunc(proving, func() { close(proved) }).Stop()
+		} else { // in a bubble, a timer of 0 crashes the race detector of Go 1.26 at times
+			close(proved)
+		}
 		select {
 		case i := <-permit.Interrupt:
 			return w.undoChange(o, i)

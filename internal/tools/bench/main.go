@@ -151,7 +151,7 @@ func addSize(_ context.Context, o options, t *table, _ io.Writer) error {
 		return notMeasured("size", err)
 	}
 	t.addSection("size")
-	t.addLimited("supervisor's binary", toMegabytes(info.Size()), 15, "%.1f", "MB")
+	t.addLimited("supervisor's binary", toMegabytes(info.Size()), 16, "%.1f", "MB")
 	return nil
 }
 

@@ -25,7 +25,7 @@ func TestStatusShowsPackages(t *testing.T) {
 	}
 	until := time.Date(2026, 3, 2, 2, 30, 0, 0, time.Local)
 	s.At = until.Add(-23 * time.Hour)
-	add("one", plugin.ByMD5, plugin.QuarantinedVersion{Name: "one", Version: "2.0", Until: until, Cause: "2.0 exited 2s after\nit was started"})
+	add("one", plugin.ByMD5, plugin.QuarantinedVersion{Name: "one", Version: "2.0", Until: until, Cause: "2.0 exited 2s after\nits start"})
 	add("two", plugin.BySHA256)
 	add("three", plugin.VerifiedUnknown)
 	add("four", plugin.ByNothing)
