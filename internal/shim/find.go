@@ -33,15 +33,16 @@ type run struct {
 	tree []proc // all processes of the program, the oldest first
 }
 
-// findMain returns the process of the program, nil if it does not run. It reads only the
-// recorded process if that is live.
+// findMain returns the process of the program, nil if it does not run or is exiting, as
+// after kill -9. It reads only the recorded process if that is live.
 func (s *shim) findMain() (*proc, error) {
 	if recorded, err := service.ReadRun(s.dir); err == nil {
 		boot, err := procfs.BootID()
 		if err != nil {
 			return nil, err
 		}
-		if stat, err := procfs.ReadStat(recorded.PID); err == nil && stat.Live() && recorded.BootID == boot && recorded.StartTicks == stat.Born {
+		if stat, err := procfs.ReadStat(recorded.PID); err == nil && stat.Live() && recorded.BootID == boot && recorded.StartTicks == stat.Born &&
+			!procfs.IsExiting(recorded.PID) {
 			return &proc{stat, recorded}, nil
 		}
 	}
@@ -67,7 +68,7 @@ func (s *shim) findProcesses() (run, error) {
 	}
 	var r run
 	recorded, err := service.ReadRun(s.dir)
-	if main, ok := all[recorded.PID]; ok && err == nil && main.id == recorded {
+	if main, ok := all[recorded.PID]; ok && err == nil && main.id == recorded && !procfs.IsExiting(recorded.PID) {
 		r.main = &main
 	}
 	own := r.excludedProcesses(all)

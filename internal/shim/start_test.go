@@ -81,6 +81,22 @@ func TestStartUnhealthy(t *testing.T) {
 	p.runVerb(0, "--status")
 }
 
+// AP-01: a program that was killed a moment ago, and still looks alive, is started again.
+func TestStartAfterKill(t *testing.T) {
+	p := newPackage(t, "command: [PROGRAM, idle]\nready: {after: 1ms}\n")
+	p.runVerb(0, "--start")
+	for range 20 {
+		killed := p.recordedPID()
+		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		p.runVerb(0, "--start")
+		if started := p.recordedPID(); started == killed {
+			t.Fatalf("process %d was killed, and --start kept it", killed)
+		}
+	}
+}
+
 // AP-01: the environment, descriptors, signals and user of a started program.
 func TestStartState(t *testing.T) {
 	p := newPackage(t, "command: [PROGRAM, facts]\nready: {after: 100ms}\nenvironment: {GREETING: 'a b'}\nworking_dir: data\n")
