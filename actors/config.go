@@ -67,6 +67,7 @@ type Ports struct {
 	Heartbeats      Heartbeats
 	Watcher         Watcher         // may be nil: exits are found by scan and heartbeat only (EV-04)
 	HeartbeatEvents HeartbeatEvents // may be nil: heartbeats are found by pulls only
+	HealthChecks    HealthChecks    // may be nil: health is found by `--status` only
 	OtherPrograms   OtherPrograms   // may be nil: the work of other programs is found by scan only
 	Meter           Meter           // may be nil
 	ControlPlane    ControlPlane

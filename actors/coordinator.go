@@ -104,7 +104,7 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{}, blocked: policy.NewBlocked(m, batch),
 			lazy: m.Settings.Lazy, plugins: map[string]*policy.Lifecycle{}, absent: newAbsentPlugins(m.Restarts),
 			attempts: attempts{live: map[uint64]*liveAttempt{}}, scans: newScans(),
-			watching: watching{enabled: p.Watcher != nil || p.HeartbeatEvents != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
+			watching: watching{enabled: p.Watcher != nil || p.HeartbeatEvents != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil, health: healthWatches{}},
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
 		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
@@ -164,6 +164,10 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		c.onHeartbeat(m.Event)
 	case messages.HeartbeatSeen:
 		c.onHeartbeat(m.Event)
+	case messages.HealthChanged:
+		if l, fact := c.watching.health.fact(m.Event, c.plugins); l != nil {
+			c.applyFact(l, fact)
+		}
 	case messages.LockFreed:
 		if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left { // EV-21
 			c.applyFact(l, policy.Fact{Kind: policy.LockFreed})
@@ -312,6 +316,9 @@ func (c *coordinator) applyFact(l *policy.Lifecycle, f policy.Fact) {
 	}
 	for _, e := range effects {
 		c.carryOut(l, e)
+	}
+	if order, required := c.watching.health.update(l, c.seq); required {
+		c.runAfterSave(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, order) })
 	}
 }
 

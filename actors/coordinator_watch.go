@@ -25,6 +25,7 @@ type watching struct {
 	asked     []string           // keys in the last order
 	reread    uint64             // number of the last list that was ordered because the plugin database had changed
 	queued    []string           // keys for the next order
+	health    healthWatches
 }
 
 // watchPlugins orders the Watcher to follow the heartbeats of the plugins if their

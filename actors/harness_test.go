@@ -34,7 +34,7 @@ func worldPorts(w *actorstest.World) Ports {
 		Rand: rand.New(rand.NewPCG(1, 2)), Log: log,
 	}
 	if w.Watched != nil {
-		p.Watcher, p.HeartbeatEvents = w.Watcher(), w.HeartbeatEvents()
+		p.Watcher, p.HeartbeatEvents, p.HealthChecks = w.Watcher(), w.HeartbeatEvents(), w.HealthChecks()
 	}
 	if w.Others != nil {
 		p.OtherPrograms = w.Others

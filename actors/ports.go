@@ -84,6 +84,20 @@ type HeartbeatEvents interface {
 	Follow(ctx context.Context, received func(plugin.HeartbeatEvent)) error
 }
 
+// HealthChecks runs the health checks of plugins (AP-05).
+type HealthChecks interface {
+	// Watch checks the health of a plugin from now on. gen is the Gen of its events. If
+	// the plugin is checked with that gen already, its next check that passes is
+	// reported.
+	Watch(p plugin.Plugin, gen uint64)
+	// Unwatch ends the checks of a plugin.
+	Unwatch(p plugin.Plugin)
+	// Follow runs the checks until ctx ends. It reports the first check of a plugin that
+	// passes, and the first that passes after a failed one. It reports a failure when as
+	// many in a row have failed as the plugin's service.yaml allows, each time.
+	Follow(ctx context.Context, changed func(plugin.HealthEvent)) error
+}
+
 // OtherPrograms observes other programs that work on the same installation.
 type OtherPrograms interface {
 	// WorkOn reports whether another program holds the plugin's name lock, or did

@@ -44,7 +44,7 @@ func newWorkers(p Ports) workerProps {
 		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
 		inventory: newInventory(p.Manager, p.Clock),
 		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
-		watcher:   newWatcher(p.Watcher, p.HeartbeatEvents, p.OtherPrograms, p.Clock),
+		watcher:   newWatcher(p),
 		reporter:  newReporter(p.ControlPlane, p.Clock, fork()),
 		restarter: func(a messages.Attempt) *actor.Props { return newRestarter(a, p.Manager, p.Clock) },
 	}

@@ -21,16 +21,18 @@ const (
 	exitEvents      = "exit events"
 	leafEvents      = "cgroup events"
 	heartbeatEvents = "heartbeat events"
+	healthEvents    = "health checks"
 	lockEvents      = "name lock events"
 	recordEvents    = "plugin database events"
 )
 
-// watcher turns the events of its sources (exits, heartbeats, other programs) into
+// watcher turns the events of its sources (exits, heartbeats, health, other programs) into
 // messages to the Coordinator. It decides nothing. Each source runs and is retried
 // independently. Each port may be nil: then there are no such events.
 type watcher struct {
 	exits      Watcher
 	heartbeats HeartbeatEvents
+	health     HealthChecks
 	others     OtherPrograms
 	clock      Clock
 
@@ -40,10 +42,10 @@ type watcher struct {
 	unfollow context.CancelFunc // stops all sources
 }
 
-// newWatcher returns the Props of a Watcher.
-func newWatcher(exits Watcher, pulses HeartbeatEvents, others OtherPrograms, clock Clock) *actor.Props {
+// newWatcher returns the Props of a Watcher with these sources.
+func newWatcher(p Ports) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &watcher{exits: exits, heartbeats: pulses, others: others, clock: clock}
+		return &watcher{exits: p.Watcher, heartbeats: p.HeartbeatEvents, health: p.HealthChecks, others: p.OtherPrograms, clock: p.Clock}
 	}, withPanicLogging)
 }
 
@@ -75,6 +77,14 @@ func (w *watcher) Receive(c actor.Context) {
 	case messages.WatchHeartbeats:
 		if w.heartbeats != nil {
 			w.heartbeats.Watch(m.Plugins)
+		}
+	case messages.WatchHealth:
+		switch {
+		case w.health == nil:
+		case m.Gen == 0:
+			w.health.Unwatch(m.Plugin)
+		default:
+			w.health.Watch(m.Plugin, m.Gen)
 		}
 	case messages.Adopt:
 		if !w.work.isBusy() {
@@ -132,6 +142,11 @@ func (w *watcher) followSources(c actor.Context) {
 		})
 		go followSource(ctx, send, recordEvents, func(ctx context.Context) error {
 			return w.others.FollowRecords(ctx, func() { send(messages.RecordsChanged{}) })
+		})
+	}
+	if w.health != nil {
+		go followSource(ctx, send, healthEvents, func(ctx context.Context) error {
+			return w.health.Follow(ctx, func(e plugin.HealthEvent) { send(messages.HealthChanged{Event: e}) })
 		})
 	}
 	if w.heartbeats != nil {

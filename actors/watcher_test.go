@@ -16,7 +16,7 @@ import (
 func TestWatcher(t *testing.T) {
 	t.Run("EV-01 EV-06 events become messages", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a")).WithEvents()
-		withWorker(t, newWatcher(w.Watcher(), w.HeartbeatEvents(), nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
+		withWorker(t, newWatcher(worldPorts(w)), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.WatchHeartbeats{Plugins: w.Plugins})
 			w.ExitPlugins(plugin.Exit{CauseKnown: true, Code: 1}, "a")
 			w.ReportHeartbeat(plugin.HeartbeatEvent{Lost: true})
@@ -36,7 +36,9 @@ func TestWatcher(t *testing.T) {
 	t.Run("each source is retried by itself", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a")).WithEvents()
 		source := &failingSource{HeartbeatEvents: w.HeartbeatEvents()}
-		withWorker(t, newWatcher(w.Watcher(), source, nil, w), func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
+		ports := worldPorts(w)
+		ports.HeartbeatEvents = source
+		withWorker(t, newWatcher(ports), func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(12 * time.Second)
 			if want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second}; !slices.Equal(source.at, want) {
 				t.Errorf("followed at %v, want %v", source.at, want)
@@ -60,7 +62,9 @@ func TestWatcher(t *testing.T) {
 	})
 	t.Run("EV-01 exits are reported while cgroups cannot be followed", func(t *testing.T) {
 		w := actorstest.NewWorld(actorstest.Persist(1, "a")).WithEvents()
-		withWorker(t, newWatcher(noCgroups{w.Watcher()}, w.HeartbeatEvents(), nil, w), func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
+		ports := worldPorts(w)
+		ports.Watcher = noCgroups{w.Watcher()}
+		withWorker(t, newWatcher(ports), func(t *testing.T, parent *actorstest.Probe, _ func(any)) {
 			actorstest.Advance(2 * time.Minute)
 			w.ExitPlugins(plugin.Exit{CauseKnown: true, Code: 1}, "a")
 			w.ExitProcess(plugin.Exit{}, "a")
@@ -77,14 +81,14 @@ func TestWatcher(t *testing.T) {
 	})
 	t.Run("EV-07 the time of Adopt is limited, and there may be no source", func(t *testing.T) {
 		w := actorstest.NewWorld().WithEvents()
-		withWorker(t, newWatcher(slowAdoption{w.Watcher()}, nil, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
+		withWorker(t, newWatcher(Ports{Watcher: slowAdoption{w.Watcher()}, Clock: w}), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Adopt{Gen: 1})
 			actorstest.Advance(time.Minute)
 			if got := actorstest.Messages[messages.Adopted](parent.Take()); len(got) != 1 || got[0].Gen != 1 || got[0].At.Sub(actorstest.Epoch) != adoptTimeout {
 				t.Errorf("adopted %+v; want 1 entry, gen 1, after %v", got, adoptTimeout)
 			}
 		})
-		withWorker(t, newWatcher(nil, nil, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
+		withWorker(t, newWatcher(Ports{Clock: w}), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Adopt{Gen: 2})
 			if got := actorstest.Messages[messages.Adopted](parent.Take()); len(got) != 1 || got[0].Err != nil {
 				t.Errorf("adopted %+v; want 1 entry, no error", got)

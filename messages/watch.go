@@ -32,6 +32,15 @@ type (
 	HeartbeatLost struct{ Event plugin.HeartbeatEvent }
 	// HeartbeatSeen says that a plugin has written a heartbeat.
 	HeartbeatSeen struct{ Event plugin.HeartbeatEvent }
+	// WatchHealth orders the Watcher to check the health of a plugin from now on, or
+	// with Gen 0 no longer (AP-05). An order with the same Gen as before has the next
+	// check that passes reported.
+	WatchHealth struct {
+		Plugin plugin.Plugin
+		Gen    uint64
+	}
+	// HealthChanged says that the health of a plugin has changed.
+	HealthChanged struct{ Event plugin.HealthEvent }
 	// LockFreed says that another program has released a plugin's name lock (EV-21).
 	LockFreed struct{ Name string }
 	// RecordsChanged says that the plugin database has changed (EV-22).

@@ -136,3 +136,11 @@ type HeartbeatEvent struct {
 	Age  time.Duration
 	Lost bool // the deadline passed without a heartbeat
 }
+
+// HealthEvent is a change of a plugin's health, by the health check of its service.yaml (AP-05).
+type HealthEvent struct {
+	Plugin Plugin
+	Gen    uint64 // number of the order to check it
+	Failed bool   // as many checks in a row as its service.yaml allows have failed
+	Cause  string // of the last failure; "" if the check passes
+}

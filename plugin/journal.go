@@ -14,7 +14,7 @@ const (
 	EntryState      EntryKind = "state"      // a plugin changed state
 	EntryExit       EntryKind = "exit"       // a plugin's last process exited, and what was decided
 	EntryAttempt    EntryKind = "attempt"    // a start, stop or restart failed
-	EntryHeartbeat  EntryKind = "heartbeat"  // a heartbeat was missed, or resumed
+	EntryHeartbeat  EntryKind = "heartbeat"  // a heartbeat was missed or resumed, or a health check failed or passes again
 	EntryReport     EntryKind = "report"     // the control plane acknowledged a status
 	EntryOperator   EntryKind = "operator"   // an operator's command
 	EntryUpgrade    EntryKind = "upgrade"    // a change of the version, done or failed

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,16 @@ func (p Plugin) Key() string {
 	}
 	return p.Name + "@" + p.Version + "#" + strconv.FormatUint(p.ID, 10)
 }
+
+// Shim is the name of the executable that runs the program of a service.yaml (SPEC 16).
+const Shim = "plugin-shim"
+
+// HasService reports whether its executable is our shim, which runs the program of the
+// service.yaml in the version's folder.
+func (p Plugin) HasService() bool { return IsShim(p.RunPath) }
+
+// IsShim reports whether an executable is our shim.
+func IsShim(runPath string) bool { return path.Base(runPath) == Shim }
 
 // IsUpgradable reports whether the control plane is asked for updates of it (UP-02).
 func (p Plugin) IsUpgradable() bool {

@@ -20,6 +20,7 @@ import (
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/durable"
 	"pluginsupervisor/internal/external"
+	"pluginsupervisor/internal/health"
 	"pluginsupervisor/internal/heartbeat"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
@@ -104,11 +105,16 @@ func (s *Supervisor) assembleAndRun(ctx context.Context) (err error) {
 		}
 		handler = firstOf(s.handler, hook.handleUpdate)
 	}
+	var checks actors.HealthChecks
+	if cfg.Manager == config.ManagerNative {
+		checks = health.New(health.Options{Root: cfg.Root, Runner: runner, Parallel: cfg.Probe.Parallel, Grace: cfg.Restart.KillGrace, Log: log})
+	}
 	system, err := actors.Start(actorConfig, saved, actors.Ports{
 		Manager:         manager,
 		Heartbeats:      beats,
 		Watcher:         watcher,
 		HeartbeatEvents: heartbeat.NewWatcher(beats, log),
+		HealthChecks:    checks,
 		OtherPrograms:   others,
 		Meter:           meter,
 		ControlPlane:    client,

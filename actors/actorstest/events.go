@@ -16,21 +16,26 @@ type Watched struct {
 	AdoptLimit   int                         // how many plugins one Adopt reaches; 0: all
 	Targets      []plugin.WatchTarget        // of the first Adopt
 	HeartbeatsOf []plugin.Plugin             // whose heartbeats are watched
+	HealthOf     map[string]uint64           // whose health is checked, with the gen of the last Watch
+	HealthOrders int                         // calls of Watch
 
 	ExitFollower      func(plugin.Exit)           // nil: the actors do not follow exits
 	HeartbeatFollower func(plugin.HeartbeatEvent) // nil: the actors do not follow heartbeats
+	HealthFollower    func(plugin.HealthEvent)    // nil: the actors do not follow health
 }
 
 // WithEvents makes the World report exits and heartbeats by event, and returns it.
 func (w *World) WithEvents() *World {
-	w.Watched = &Watched{RunIDs: map[string]uint64{}, Processes: map[string][]plugin.Process{}, External: map[string][]plugin.Process{}}
+	w.Watched = &Watched{RunIDs: map[string]uint64{}, Processes: map[string][]plugin.Process{}, External: map[string][]plugin.Process{}, HealthOf: map[string]uint64{}}
 	return w
 }
 
-// Watcher is the port Watcher of a World, and HeartbeatEvents its port of that name.
+// Watcher is the port Watcher of a World, HeartbeatEvents and HealthChecks its ports of
+// these names.
 type (
 	Watcher         struct{ *World }
 	HeartbeatEvents struct{ *World }
+	HealthChecks    struct{ *World }
 )
 
 // Watcher returns the port that reports exits.
@@ -38,6 +43,9 @@ func (w *World) Watcher() Watcher { return Watcher{w} }
 
 // HeartbeatEvents returns the port that reports heartbeats.
 func (w *World) HeartbeatEvents() HeartbeatEvents { return HeartbeatEvents{w} }
+
+// HealthChecks returns the port that reports the health of plugins.
+func (w *World) HealthChecks() HealthChecks { return HealthChecks{w} }
 
 // Adopt returns what runs of each plugin.
 func (w Watcher) Adopt(_ context.Context, ts []plugin.WatchTarget) (all []plugin.Observed) {
@@ -135,5 +143,32 @@ func (w *World) ReportHeartbeat(e plugin.HeartbeatEvent) {
 	report := w.Watched.HeartbeatFollower
 	w.mu.Unlock()
 	report(e)
+	synctest.Wait()
+}
+
+// Watch records that the health of a plugin is checked.
+func (w HealthChecks) Watch(p plugin.Plugin, gen uint64) {
+	w.Set(func() { w.Watched.HealthOf[p.Key()], w.Watched.HealthOrders = gen, w.Watched.HealthOrders+1 })
+}
+
+// Unwatch records that the health of a plugin is no longer checked.
+func (w HealthChecks) Unwatch(p plugin.Plugin) {
+	w.Set(func() { delete(w.Watched.HealthOf, p.Key()) })
+}
+
+// Follow reports what ReportHealth reports.
+func (w HealthChecks) Follow(ctx context.Context, changed func(plugin.HealthEvent)) error {
+	w.Set(func() { w.Watched.HealthFollower = changed })
+	<-ctx.Done()
+	return nil
+}
+
+// ReportHealth reports that the health check of a plugin passes or, with a cause, fails,
+// and waits until all actors are idle.
+func (w *World) ReportHealth(p plugin.Plugin, cause string) {
+	w.mu.Lock()
+	report, gen := w.Watched.HealthFollower, w.Watched.HealthOf[p.Key()]
+	w.mu.Unlock()
+	report(plugin.HealthEvent{Plugin: p, Gen: gen, Failed: cause != "", Cause: cause})
 	synctest.Wait()
 }

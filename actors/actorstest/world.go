@@ -13,7 +13,7 @@ import (
 //
 //	actors.Ports{Manager: w, Heartbeats: w, ControlPlane: w, Memory: w, Clock: w, …}
 //
-// The ports Watcher and HeartbeatEvents are w.Watcher() and w.HeartbeatEvents()
+// The ports Watcher, HeartbeatEvents and HealthChecks are w.Watcher() and so on
 // after WithEvents, the port OtherPrograms is what WithOtherPrograms returns. A
 // test sets the fields of a new World before the actors start, and in Set while
 // they run.

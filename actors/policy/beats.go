@@ -66,20 +66,3 @@ func (t *turn) armSilence() {
 		t.emit(Arm{TimerSilence, after})
 	}
 }
-
-// degradeUnhealthy moves a plugin whose health check failed to degraded.
-func degradeUnhealthy(t *turn) {
-	cause := "health check failed: " + t.f.Cause
-	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: cause, Decision: "run --status"})
-	t.moveTo(degraded{t.uptime()}, cause)
-	t.emit(Report{Status: plugin.StatusFailed})
-	t.emit(Check{})
-}
-
-// recoverHealth ends the degradation of a plugin whose health check passes again.
-func recoverHealth(t *turn) {
-	t.addEntry(plugin.Entry{Kind: plugin.EntryHeartbeat, Cause: "health check passes again"})
-	t.moveTo(running{t.uptime()}, "health check passes again")
-	t.emit(Report{Status: plugin.StatusRunning})
-	t.proveHealthy()
-}

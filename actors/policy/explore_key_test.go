@@ -37,6 +37,7 @@ type attemptKey struct {
 
 type uptimeKey struct {
 	old, unproven, firstRun, reattached bool
+	health                              health
 }
 
 type thenKey struct {
@@ -110,7 +111,7 @@ func (n *node) key() nodeKey {
 // start and heartbeat matter.
 func (n *node) runningKey(k *nodeKey, up uptime) {
 	k.processes = len(n.l.processes) > 0
-	k.uptime = uptimeKey{n.now.Sub(up.since) >= exploreConfig.HealthyAfter, up.unproven, up.firstRun, up.reattached}
+	k.uptime = uptimeKey{n.now.Sub(up.since) >= exploreConfig.HealthyAfter, up.unproven, up.firstRun, up.reattached, up.health}
 	k.lastStart, k.beat = n.age(n.l.Record.Last), n.heartbeatAge()
 	k.afterStart = n.l.beat.isReadable() && n.l.beat.ageAt(n.now) < n.now.Sub(up.since)+heartbeatSlack
 }

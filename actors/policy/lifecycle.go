@@ -133,8 +133,18 @@ type uptime struct {
 	since      plugin.Moment
 	unproven   bool // not healthy yet since it was started (RS-05)
 	firstRun   bool // run of its first start (EV-05)
-	reattached bool // found at the start of the supervisor; `--status` has not said running yet (EV-07)
+	reattached bool // found at the start of the supervisor; nothing has said yet that it runs (EV-07)
+	health     health
 }
+
+// health is the result of the health checks of a run so far (AP-05).
+type health uint8
+
+const (
+	healthUnknown health = iota // no check has passed, or there are none
+	healthPassing               // fewer checks in a row have failed than are allowed
+	healthFailing
+)
 
 // then is the action that follows a cancelled attempt.
 type then struct {
@@ -319,6 +329,12 @@ func (l *Lifecycle) CurrentChange() (plugin.Change, bool) {
 // IsWatched reports whether its processes and heartbeat are watched.
 func (l *Lifecycle) IsWatched() bool {
 	return l.Plugin.IsProbed() && !l.Plugin.Duplicate && l.phase.phaseKind() != Removed && !l.isLeaving()
+}
+
+// IsHealthChecked reports whether the health of its program is checked: while it runs
+// (AP-05).
+func (l *Lifecycle) IsHealthChecked() bool {
+	return l.Plugin.HasService() && l.IsWatched() && (l.phase.phaseKind() == Running || l.phase.phaseKind() == Degraded)
 }
 
 // IsObservable reports whether its processes may be checked: no attempt or change

@@ -19,10 +19,15 @@ type cond struct {
 
 // The conditions.
 var (
-	ifUnsupervised  = cond{"not supervised", func(t *turn) bool { return !t.l.isSupervised() }}
-	ifStopPending   = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
-	ifOldExit       = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
-	ifNewerExit     = cond{"of the run that the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
+	ifUnsupervised = cond{"not supervised", func(t *turn) bool { return !t.l.isSupervised() }}
+	ifStopPending  = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
+	ifOldExit      = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
+	ifNewerExit    = cond{"of the run that the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
+	ifOverdue      = cond{"its heartbeat is overdue", func(t *turn) bool { return t.l.isOverdue(t.env.Now) }}
+	ifUnhealthy    = cond{"its health check fails", func(t *turn) bool { return t.uptime().health == healthFailing }}
+	ifStillHealthy = cond{"its health check has not failed as often as is allowed", func(t *turn) bool {
+		return t.l.isAlive() && t.uptime().health == healthPassing && !t.l.isOverdue(t.env.Now)
+	}}
 	ifHangs         = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.isSupervised() && t.l.isHung(t.env.Now) }}
 	ifSilent        = cond{"still silent", func(t *turn) bool { return t.l.isHung(t.env.Now) }}
 	ifReattached    = cond{"its start was under way", func(t *turn) bool { return t.l.isSupervised() && t.uptime().reattached }}
@@ -144,6 +149,7 @@ var table = [phaseCount][]rule{
 		{on: SeenDead, when: ifReattached, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
 		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
+		{on: SeenDead, when: ifStillHealthy, to: in(Degraded), do: degradeFailing},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Running), do: ignoreFact},
 		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
@@ -154,7 +160,7 @@ var table = [phaseCount][]rule{
 		{on: HeartbeatSeen, to: in(Running), do: handleTimelyHeartbeat},
 		{on: HeartbeatLate, when: ifJustStarted, to: in(Running), do: awaitHeartbeat},
 		{on: HeartbeatLate, to: in(Degraded), do: degradeSilent},
-		{on: HealthPassed, to: in(Running), do: ignoreFact},
+		{on: HealthPassed, to: in(Running), do: recordHealthy},
 		{on: HealthFailed, to: in(Degraded), do: degradeUnhealthy},
 		{on: OperatorStart, to: in(Waiting), do: applyCommand},
 		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
@@ -177,6 +183,8 @@ var table = [phaseCount][]rule{
 		{on: SeenDead, when: ifReattached, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
 		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
+		{on: SeenDead, when: ifStillHealthy, to: in(Degraded), do: ignoreFact},
+		{on: SeenDead, when: ifUnhealthy, to: in(Waiting), do: restartUnhealthy},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
 		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
@@ -184,10 +192,12 @@ var table = [phaseCount][]rule{
 		{on: ProcessExited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
 		{on: ProcessExited, to: in(Degraded), do: checkProcessExit},
 		{on: ExitExplained, to: in(Degraded), do: explainExit},
+		{on: HeartbeatSeen, when: ifUnhealthy, to: in(Degraded), do: recordHeartbeat},
 		{on: HeartbeatSeen, to: in(Degraded, Running), do: recoverFromSilence},
 		{on: HeartbeatLate, to: in(Degraded), do: stillSilent},
+		{on: HealthPassed, when: ifOverdue, to: in(Degraded), do: recordHealthy},
 		{on: HealthPassed, to: in(Running), do: recoverHealth},
-		{on: HealthFailed, to: in(Degraded), do: checkStatus},
+		{on: HealthFailed, to: in(Degraded), do: stillUnhealthy},
 		{on: OperatorStart, to: in(Waiting), do: applyCommand},
 		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
 		{on: OperatorStop, to: in(Stopping), do: applyCommand},

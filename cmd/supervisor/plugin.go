@@ -13,12 +13,12 @@ import (
 
 	"pluginsupervisor/internal/config"
 	"pluginsupervisor/internal/install/manifest"
-	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pack"
 	"pluginsupervisor/internal/pkgcheck"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/yamlfile"
+	"pluginsupervisor/plugin"
 )
 
 func newPluginCommand() *cobra.Command {
@@ -105,20 +105,20 @@ func marshalPackageConfig(name, version, arch string, s service.Service) ([]byte
 		Timeout    string `json:"timeout"`
 		Publisher  string `json:"publisher"`
 		PluginType string `json:"pluginType"`
-	}{name, version, arch, "linux", layout.Shim, fmt.Sprint(int(s.VerbTimeout().Seconds())), "", "Persist"}, "", "  ")
+	}{name, version, arch, "linux", plugin.Shim, fmt.Sprint(int(s.VerbTimeout().Seconds())), "", "Persist"}, "", "  ")
 	return append(text, '\n'), err
 }
 
 // findShim returns the shim for an architecture: the named file, or the one beside
 // this executable.
 func findShim(named, arch string) (pack.File, error) {
-	f := pack.File{Name: layout.Shim, Mode: 0o755, Path: named}
+	f := pack.File{Name: plugin.Shim, Mode: 0o755, Path: named}
 	if named == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return f, err
 		}
-		f.Path = filepath.Join(filepath.Dir(self), layout.Shim+"-"+arch)
+		f.Path = filepath.Join(filepath.Dir(self), plugin.Shim+"-"+arch)
 	}
 	program, err := pack.ReadProgram(f.Path)
 	switch {

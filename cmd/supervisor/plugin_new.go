@@ -18,6 +18,7 @@ import (
 	"pluginsupervisor/internal/pack"
 	"pluginsupervisor/internal/platform"
 	"pluginsupervisor/internal/service"
+	"pluginsupervisor/plugin"
 )
 
 // skeletons holds a folder per language. NAME stands for the name of the plugin, also
@@ -96,7 +97,7 @@ func createPlugin(name, lang, shim string) (err error) {
 		return err
 	}
 	if err := errors.Join(
-		createFile(filepath.Join(name, layout.PackageConfig), config, 0o644), createFile(filepath.Join(name, layout.Shim), body, 0o755)); err != nil {
+		createFile(filepath.Join(name, layout.PackageConfig), config, 0o644), createFile(filepath.Join(name, plugin.Shim), body, 0o755)); err != nil {
 		return err
 	}
 	if lang == "go" {

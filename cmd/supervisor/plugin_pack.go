@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pack"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/service"
+	"pluginsupervisor/plugin"
 )
 
 func newPluginPackCommand() *cobra.Command {
@@ -65,7 +65,7 @@ func checkFolder(dir string) (name string, err error) {
 	if info, err := os.Stat(run); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 == 0 {
 		return "", withExitCode(exitRefused, fmt.Errorf("%s is not executable (mode %04o); run `chmod +x %s` before packing", c.RunPath, info.Mode().Perm(), run))
 	}
-	if filepath.Base(c.RunPath) != layout.Shim {
+	if !plugin.IsShim(c.RunPath) {
 		return c.Name, nil
 	}
 	s, err := service.Read(dir)

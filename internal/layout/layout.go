@@ -15,7 +15,6 @@ const (
 	PackageConfig = "config.json"        // part of the package
 	Commander     = "axt-commander.json" // part of a package of type Commander, for the existing agent
 	Service       = "service.yaml"       // part of the package of a program that does not speak the plugin contract (SPEC 16)
-	Shim          = "plugin-shim"        // the executable of a package that has a Service
 	Origin        = ".origin.json"       // how its package was verified; absent where another program unpacked it
 )
 

@@ -3,24 +3,24 @@ package pkgcheck
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/service"
 	"pluginsupervisor/internal/yamlfile"
+	"pluginsupervisor/plugin"
 )
 
 // checkService checks the service.yaml of a package whose executable is our shim
 // (AP-12). In any other package a file of that name has no meaning.
 func (p *Package) checkService() error {
-	if path.Base(p.Config.RunPath) != layout.Shim {
+	if !plugin.IsShim(p.Config.RunPath) {
 		return nil
 	}
 	f := p.findFile(layout.Service)
 	if f == nil {
-		return newError(NotAcceptable, "package lacks %s, which its executable %s needs", layout.Service, layout.Shim)
+		return newError(NotAcceptable, "package lacks %s, which its executable %s needs", layout.Service, plugin.Shim)
 	}
 	text, err := readFile(f, yamlfile.MaxSize+1)
 	if err != nil {

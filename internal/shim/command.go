@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/service"
 )
 
 // command is the command of a check or a hook.
@@ -46,7 +48,7 @@ func (s *shim) runCommand(ctx context.Context, c command) (status int, err error
 		c.out, c.err = w, w
 	}
 	p, err := os.StartProcess(c.path, append([]string{c.path}, c.args...), &os.ProcAttr{
-		Dir: c.dir, Env: append(s.buildEnvironment(), checkVariable+"=1"), Files: []*os.File{null, c.out, c.err}, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Dir: c.dir, Env: append(s.buildEnvironment(), service.CheckVariable+"=1"), Files: []*os.File{null, c.out, c.err}, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		return -1, s.explain(c.path, err)
@@ -88,7 +90,7 @@ func (s *shim) runCommand(ctx context.Context, c command) (status int, err error
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		how = "killed by " + unix.SignalName(status.Signal())
 	}
-	if line := lastLine(string(printed.text)); line != "" {
+	if line := service.LastLine(string(printed.text)); line != "" {
 		how += ": " + line
 	}
 	return state.ExitCode(), errors.New(how)

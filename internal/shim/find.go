@@ -17,10 +17,6 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// checkVariable marks the commands of checks and hooks, which have PLUGIN_DIR, too, but
-// do not belong to the program.
-const checkVariable = "PLUGIN_CHECK"
-
 // proc is a process at the time of a scan.
 type proc struct {
 	procfs.Stat
@@ -169,7 +165,7 @@ func (s *shim) hasPluginDir(pid int) bool {
 	if !ok || filepath.Clean(dir) != s.dir && !sameFolder(dir, s.dir) {
 		return false
 	}
-	if _, isCheck := procfs.Variable(pid, checkVariable); isCheck {
+	if _, isCheck := procfs.Variable(pid, service.CheckVariable); isCheck {
 		return false
 	}
 	return !isFile(pid, s.self) || isLaunch(pid)

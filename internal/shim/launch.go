@@ -13,12 +13,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// First arguments with which a verb runs its own executable. They are not verbs of
-// the contract.
-const (
-	launchWord = "--launch" // becomes the program
-	asWord     = "--as"     // becomes a command, as the user of the program
-)
+// launchWord is the first argument with which a verb runs its own executable, which
+// becomes the program. Like service.RunAs, it is no verb of the contract.
+const launchWord = "--launch"
 
 // messageFD is the descriptor to which `--launch` writes errors and warnings.
 const messageFD = 3

@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -60,7 +59,7 @@ type shim struct {
 
 // Main runs the verb and returns the exit status.
 func Main(args []string, stdout, stderr *os.File) int {
-	if len(args) > 0 && (args[0] == launchWord || args[0] == asWord) {
+	if len(args) > 0 && (args[0] == launchWord || args[0] == service.RunAs) {
 		return becomeProgram(args)
 	}
 	if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
@@ -176,33 +175,11 @@ func (s *shim) lockFolder(ctx context.Context) (release func(), err error) {
 
 // buildEnvironment returns the environment of the program and its checks.
 func (s *shim) buildEnvironment() []string {
-	env := os.Environ()
-	set := func(name, value string) {
-		env = slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
-		env = append(env, name+"="+value)
-	}
-	if a := s.account; a != nil && a.User != nil {
-		set("HOME", a.User.HomeDir)
-		set("USER", a.User.Username)
-		set("LOGNAME", a.User.Username)
-	}
-	for name, value := range s.service.Environment {
-		set(name, value)
-	}
-	set(plugin.EnvDir, s.dir)
-	if os.Getenv(plugin.EnvPreviousDir) == "" {
-		set(plugin.EnvPreviousDir, "")
-	}
-	return env
+	return s.service.BuildEnvironment(os.Environ(), s.dir, os.Getenv(plugin.EnvPreviousDir), s.account)
 }
 
 // path returns the path of a program of the service.
-func (s *shim) path(word string) string {
-	if filepath.IsAbs(word) {
-		return filepath.Clean(word)
-	}
-	return filepath.Join(s.dir, word)
-}
+func (s *shim) path(word string) string { return service.ResolvePath(s.dir, word) }
 
 // boundLog removes the oldest part of the program's log when it is too large.
 func (s *shim) boundLog() {

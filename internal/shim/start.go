@@ -74,7 +74,7 @@ func (s *shim) launchProgram(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if line := lastLine(output.readTail()); line != "" {
+	if line := service.LastLine(output.readTail()); line != "" {
 		err = fmt.Errorf("%w; last output: %s", err, line)
 	}
 	if text := output.readTail(); output.isOwn && strings.Contains(strings.TrimSpace(text), "\n") {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"pluginsupervisor/internal/pause"
@@ -73,16 +72,10 @@ func (s *shim) checkHealth(ctx context.Context) error {
 func (s *shim) runCheck(ctx context.Context, words []string) error {
 	c := command{path: s.path(words[0]), args: words[1:], dir: s.path(s.service.WorkingDir)}
 	if !s.account.IsCaller() {
-		c.path, c.args, c.dir = s.self, append([]string{asWord}, words...), "/"
+		c.path, c.args, c.dir = s.self, append([]string{service.RunAs}, words...), "/"
 	}
 	_, err := s.runCommand(ctx, c)
 	return err
-}
-
-// lastLine returns the last line of a text, without trailing empty lines.
-func lastLine(text string) string {
-	text = strings.TrimRight(text, "\r\n\t ")
-	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 }
 
 // hookError is the exit status of a hook.

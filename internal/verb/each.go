@@ -25,24 +25,20 @@ func Each(
 	check func(context.Context, plugin.Plugin) plugin.Probe, each func(plugin.Probe),
 ) error {
 	var (
-		slots    = make(chan struct{}, Parallel(parallel))
+		slots    = NewSlots(parallel, patience)
 		all      sync.WaitGroup
 		mu       sync.Mutex // held during each; guards canceled
 		canceled error
 	)
 	defer all.Wait()
 	for _, p := range ps {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		release, err := slots.Take(ctx)
+		if err != nil {
+			return err
 		}
 		all.Go(func() {
-			releaseSlot := sync.OnceFunc(func() { <-slots })
-			timer := time.AfterFunc(patience, releaseSlot)
 			probe := check(ctx, p)
-			timer.Stop()
-			releaseSlot()
+			release()
 			mu.Lock()
 			defer mu.Unlock()
 			if probe.Status == plugin.StatusUnknown && !probe.HostFault {
