@@ -118,3 +118,24 @@ func TestHealthChecks(t *testing.T) {
 		})
 	})
 }
+
+// AP-06: a program that exits after healthy time is started without its shim.
+func TestDirectStart(t *testing.T) {
+	w := serviceWorld()
+	cfg := testConfig()
+	cfg.FirstRun.Pull = 10 * time.Hour
+	inBubble(t, w, cfg, func(t *testing.T, s *System) {
+		actorstest.Advance(3 * minute)
+		w.ExitPlugins(known(3), "a", "b")
+		if at := w.CallTimes("--start", "a"); w.DirectStarts != 1 || len(at) != 2 || at[1] != 3*minute {
+			t.Errorf("%d direct starts, started at %v; want 1, the second at %v", w.DirectStarts, at, 3*minute)
+		}
+		wantState(t, s, "a", plugin.StateRunning)
+		w.ExitPlugins(known(3), "a") // not healthy yet
+		actorstest.Advance(minute)
+		wantState(t, s, "a", plugin.StateRunning)
+		if w.DirectStarts != 1 || w.CountCalls("--start", "b") != 2 {
+			t.Errorf("%d direct starts, b started %d times; want 1 and 2", w.DirectStarts, w.CountCalls("--start", "b"))
+		}
+	})
+}

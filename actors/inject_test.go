@@ -128,6 +128,10 @@ type (
 		actorstest.HeartbeatEvents
 		f *injected
 	}
+	faultyHealthChecks struct {
+		actorstest.HealthChecks
+		f *injected
+	}
 	faultyOtherPrograms struct {
 		*actorstest.OtherPrograms
 		f *injected
@@ -150,6 +154,7 @@ func faultyPorts(w *actorstest.World, f *injected) Ports {
 	p := worldPorts(w)
 	p.Manager, p.Heartbeats, p.ControlPlane, p.Memory = faultyManager{w, f}, faultyHeartbeats{w, f}, faultyControlPlane{w, f}, faultyMemory{w, f}
 	p.Watcher, p.HeartbeatEvents, p.OtherPrograms = faultyWatcher{w.Watcher(), f}, faultyHeartbeatEvents{w.HeartbeatEvents(), f}, faultyOtherPrograms{w.WithOtherPrograms(), f}
+	p.HealthChecks = faultyHealthChecks{w.HealthChecks(), f}
 	return p
 }
 
@@ -239,6 +244,10 @@ func (p faultyHeartbeatEvents) Follow(ctx context.Context, heard func(plugin.Hea
 	})
 }
 
+func (h faultyHealthChecks) Follow(ctx context.Context, changed func(plugin.HealthEvent)) error {
+	return h.f.follow(ctx, "HealthChecks.Follow", func(ctx context.Context) error { return h.HealthChecks.Follow(ctx, changed) })
+}
+
 func (o faultyOtherPrograms) FollowLocks(ctx context.Context, freed func(string)) error {
 	return o.f.follow(ctx, "OtherPrograms.FollowLocks", func(ctx context.Context) error { return o.OtherPrograms.FollowLocks(ctx, freed) })
 }
@@ -314,6 +323,7 @@ var injectors = map[string]injector{
 	"Watcher.Follow":              {late: []string{"exit"}}, // found by scans meanwhile
 	"Watcher.FollowLeaves":        {},
 	"HeartbeatEvents.Follow":      {late: []string{"hang"}},          // found by pulls meanwhile
+	"HealthChecks.Follow":         {},                                // found by scans meanwhile
 	"OtherPrograms.FollowLocks":   {},                                // the locks are checked anyway
 	"OtherPrograms.FollowRecords": {},                                // changes are found by scans meanwhile
 	"Heartbeats.Read":             {late: []string{"quiet", "hang"}}, // a pull may find them before a scan
@@ -326,6 +336,9 @@ var injectors = map[string]injector{
 // cannotFail holds the methods that return no error, each with the reason.
 var cannotFail = map[string]string{
 	"Manager.ForceStart":    "fails as Start does, in the same attempt",
+	"Manager.StartDirectly": "fails as Start does, in the same attempt",
+	"HealthChecks.Watch":    "sets the plugins for Follow",
+	"HealthChecks.Unwatch":  "sets the plugins for Follow",
 	"OtherPrograms.WorkOn":  "a lock that cannot be checked counts as free",
 	"Manager.Discard":       "deletes files, and leftovers are deleted later",
 	"HeartbeatEvents.Watch": "sets the plugins for Follow",

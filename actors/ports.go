@@ -34,6 +34,9 @@ type Manager interface {
 	// was free (RS-02, RS-08, RS-11). When cancelled, it returns when its process tree
 	// has exited.
 	Start(ctx context.Context, p plugin.Plugin) plugin.Outcome
+	// StartDirectly is like Start, for a plugin that was healthy before it exited: the
+	// program of a service.yaml is started without its shim, if that is possible (AP-06).
+	StartDirectly(ctx context.Context, p plugin.Plugin) plugin.Outcome
 	// ForceStart is like Start, but does not wait for the name lock and runs
 	// `--status` first (RS-11).
 	ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome

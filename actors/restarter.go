@@ -142,11 +142,14 @@ func (r *restarter) runAttempt(ctx context.Context, send func(any), checkNow <-c
 	var outcome plugin.Outcome
 	switch r.attempt.Kind {
 	case messages.KindStart:
-		if r.attempt.Force {
-			outcome = r.manager.ForceStart(ctx, p)
-		} else {
-			outcome = r.manager.Start(ctx, p)
+		start := r.manager.Start
+		switch {
+		case r.attempt.Force:
+			start = r.manager.ForceStart
+		case r.attempt.Direct:
+			start = r.manager.StartDirectly
 		}
+		outcome = start(ctx, p)
 	case messages.KindRestart:
 		outcome = r.manager.Restart(ctx, p)
 	case messages.KindStop:

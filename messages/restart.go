@@ -34,6 +34,7 @@ type Attempt struct {
 	Kind           AttemptKind
 	Delay          time.Duration // how long to wait first (RS-01, RS-05)
 	Force          bool          // the start does not wait for the name lock (RS-11)
+	Direct         bool          // the start needs no shim: the plugin was healthy before it exited (AP-06)
 	CheckFirst     bool          // run `--status` before the verb: a plugin must not be started or stopped twice
 	ConfirmRunning bool          // with CheckFirst: no process of it was found, so `--status` has to say running for 2 s (EV-07)
 }

@@ -347,7 +347,7 @@ func newManager(
 	others := others.New(cfg.Root)
 	native := native.New(native.Options{
 		OpeningLock: others.OpenOwn,
-		Root:        cfg.Root, Runner: runner, Registry: installed, Tracker: tracker, Log: log,
+		Root:        cfg.Root, Runner: runner, Launcher: runner, Registry: installed, Tracker: tracker, Log: log,
 		Parallel: cfg.Probe.Parallel, AllowDowngrade: cfg.Upgrade.AllowDowngrade, Grace: cfg.Restart.KillGrace,
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),

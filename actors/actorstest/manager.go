@@ -99,6 +99,12 @@ func (w *World) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	})
 }
 
+// StartDirectly runs `--start` as Start does, and counts.
+func (w *World) StartDirectly(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	w.Set(func() { w.DirectStarts++ })
+	return w.Start(ctx, p)
+}
+
 // ForceStart runs `--start` at once.
 func (w *World) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	w.Set(func() {

@@ -55,6 +55,7 @@ type Verbs struct {
 
 	Calls        []Call
 	ForcedStarts int
+	DirectStarts int
 	MaxParallel  int            // verbs at once, at most
 	Busy         map[string]int // verbs under way, by plugin
 	Violations   []string       // two verbs of one plugin at once, or a start of a plugin that runs

@@ -55,10 +55,10 @@ func TestHealth(t *testing.T) {
 		s.apply(seenDead, failed, seenDead).want(Waiting, plugin.StateStarting).wantSpawn(messages.KindRestart)
 	})
 	t.Run("AP-02 dead without a passed check", func(t *testing.T) {
-		start(t).apply(seenDead).want(Waiting, plugin.StateStarting)
+		start(t).apply(seenDead).wantSpawn(messages.KindStart)
 	})
 	t.Run("AP-02 dead where one of its processes has exited", func(t *testing.T) {
-		start(t).apply(passed, Fact{Kind: ProcessExited, Exit: plugin.Exit{RunID: 1}}, seenDead).want(Waiting, plugin.StateStarting)
+		start(t).apply(passed, Fact{Kind: ProcessExited, Exit: plugin.Exit{RunID: 1}}, seenDead).wantSpawn(messages.KindStart)
 	})
 	t.Run("AP-05 heartbeats and health: degraded while one of them fails", func(t *testing.T) {
 		s := newSubject(t, plugin.RestartRecord{}).apply(seenRunning).heartbeat(0, true).apply(failed)
@@ -74,6 +74,36 @@ func TestHealth(t *testing.T) {
 		s.l.Plugin.RunPath = "bin/plugin-shim"
 		if !s.l.IsHealthChecked() || !s.apply(failed).l.IsHealthChecked() || s.apply(operStop).l.IsHealthChecked() {
 			t.Error("checked: want while it is running and degraded only")
+		}
+	})
+}
+
+func TestDirectStart(t *testing.T) {
+	start := func(t *testing.T, runPath string) *subject {
+		s := newSubject(t, plugin.RestartRecord{})
+		s.l.Plugin.RunPath = runPath
+		s.apply(seenDead, begun)
+		return s.apply(s.startSucceeds(1))
+	}
+	for name, tt := range map[string]struct {
+		s      *subject
+		direct bool
+	}{
+		"AP-06 after healthy time":                     {start(t, plugin.Shim).advance(minute).apply(seenRunning), true},
+		"AP-06 before it was healthy":                  {start(t, plugin.Shim), false},
+		"AP-06 a plugin that has no shim":              {start(t, "run").advance(minute).apply(seenRunning), false},
+		"AP-06 after healthy time, degraded meanwhile": {start(t, plugin.Shim).advance(minute).apply(seenRunning, Fact{Kind: HealthFailed}), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a := tt.s.apply(exitOf(1)).wantSpawn(messages.KindStart); a.Direct != tt.direct {
+				t.Errorf("%+v, want direct %t", a, tt.direct)
+			}
+		})
+	}
+	t.Run("AP-06 the next attempt uses the shim", func(t *testing.T) {
+		s := start(t, plugin.Shim).advance(minute).apply(seenRunning, exitOf(1), begun, startFails)
+		if a := s.wantSpawn(messages.KindStart); a.Direct {
+			t.Errorf("%+v, want not direct", a)
 		}
 	})
 }

@@ -39,10 +39,14 @@ func decideAfterExit(t *turn) {
 		return
 	}
 	t.l.exitedAt = t.f.Exit.At
+	up := t.uptime()
 	wait, decision := t.planRestart(t.f.Exit.Cause(), true)
 	t.addExitEntry(decision)
 	external := t.f.Exit.External // a replacement may not have been found, and its zombie may look alive
-	t.spawnRestarter(messages.Attempt{Kind: messages.KindStart, Delay: wait, CheckFirst: t.l.Record.Failures > 0 || external, ConfirmRunning: external}, attempt{}, t.f.Exit.Cause())
+	direct := !up.since.IsZero() && !up.unproven && !external && t.l.Plugin.HasService()
+	t.spawnRestarter(messages.Attempt{
+		Kind: messages.KindStart, Delay: wait, Direct: direct, CheckFirst: t.l.Record.Failures > 0 || external, ConfirmRunning: external,
+	}, attempt{}, t.f.Exit.Cause())
 }
 
 // restartMissed restarts a plugin that exited while no supervisor ran, after

@@ -111,6 +111,11 @@ func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.runAndLog(ctx, localCommand(p, plugin.VerbStart))
 }
 
+// StartDirectly is Start: the program runs the verb.
+func (m *Manager) StartDirectly(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.Start(ctx, p)
+}
+
 // ForceStart is Start: the program takes the locks.
 func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.Start(ctx, p)

@@ -29,7 +29,7 @@ type world struct {
 	began   time.Time
 }
 
-func service(name string) plugin.Plugin {
+func newPlugin(name string) plugin.Plugin {
 	return plugin.Plugin{Name: name, Version: "1.0", Type: plugin.Persist, RunPath: plugin.Shim}
 }
 
@@ -102,6 +102,13 @@ func (w *world) takeEvents() (events []string) {
 	return events
 }
 
+// count returns the number of checks of a plugin so far.
+func (w *world) count(name string) (n int) {
+	synctest.Wait()
+	w.set(func() { n = len(w.at[name]) })
+	return n
+}
+
 func (w *world) set(do func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,7 +125,7 @@ func (w *world) wantEvents(t *testing.T, want ...string) {
 func TestEvents(t *testing.T) {
 	t.Run("AP-05 failures in a row, and recovery", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
-			w.Watch(service("p"), 7)
+			w.Watch(newPlugin("p"), 7)
 			time.Sleep(30 * time.Second)
 			w.wantEvents(t, "p 7 passed")
 			w.set(func() { w.answer["p"] = errors.New("answered 500") })
@@ -138,10 +145,10 @@ func TestEvents(t *testing.T) {
 	})
 	t.Run("AP-02 watched again: the next check that passes is reported", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(30 * time.Second)
 			w.wantEvents(t, "p 1 passed")
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(11 * time.Second)
 			w.wantEvents(t, "p 1 passed")
 		})
@@ -149,22 +156,23 @@ func TestEvents(t *testing.T) {
 	t.Run("a new gen begins anew, and Unwatch ends the checks", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
 			w.set(func() { w.answer["p"] = errors.New("down") })
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(22 * time.Second) // two or three checks
 			w.takeEvents()
-			w.Watch(service("p"), 2)
+			w.Watch(newPlugin("p"), 2)
 			time.Sleep(20 * time.Second) // at most two checks
 			w.wantEvents(t)
 			time.Sleep(20 * time.Second)
 			w.wantEvents(t, "p 2 failed: down")
 			w.set(func() { w.takes["p"] = time.Second })
-			n := len(w.at["p"])
-			for synctest.Wait(); len(w.at["p"]) == n; time.Sleep(100 * time.Millisecond) {
+			n := w.count("p")
+			for w.count("p") == n {
+				time.Sleep(100 * time.Millisecond)
 			}
-			w.Unwatch(service("p")) // while a check runs
+			w.Unwatch(newPlugin("p")) // while a check runs
 			time.Sleep(time.Minute)
 			w.wantEvents(t)
-			if len(w.at["p"]) != n+1 {
+			if w.count("p") != n+1 {
 				t.Errorf("checks at %v, want none after Unwatch", w.at["p"])
 			}
 		})
@@ -172,7 +180,7 @@ func TestEvents(t *testing.T) {
 	t.Run("EV-24 a check that the host cannot run does not count", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
 			w.set(func() { w.answer["p"] = hostfault.New("too many open files") })
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(5 * time.Minute)
 			w.wantEvents(t)
 			w.set(func() { w.answer["p"] = errors.New("down") })
@@ -185,8 +193,8 @@ func TestEvents(t *testing.T) {
 func TestTimers(t *testing.T) {
 	t.Run("AP-05 each plugin at its interval, with jitter", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
-			w.Watch(service("p"), 1)
-			w.Watch(service("q"), 1)
+			w.Watch(newPlugin("p"), 1)
+			w.Watch(newPlugin("q"), 1)
 			w.Watch(plugin.Plugin{Name: "other", RunPath: "run"}, 1)
 			time.Sleep(5 * time.Minute)
 			synctest.Wait()
@@ -221,7 +229,7 @@ func TestTimers(t *testing.T) {
 				}
 			})
 			for i := range 10 {
-				w.Watch(service(fmt.Sprint(i)), 1)
+				w.Watch(newPlugin(fmt.Sprint(i)), 1)
 			}
 			time.Sleep(20 * time.Second)
 			if synctest.Wait(); w.most != 2 {
@@ -242,7 +250,7 @@ func TestTimers(t *testing.T) {
 	t.Run("no health check", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
 			w.set(func() { w.check.interval = 0 })
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(time.Hour)
 			if synctest.Wait(); len(w.at) > 0 {
 				t.Errorf("checked at %v", w.at)
@@ -252,7 +260,7 @@ func TestTimers(t *testing.T) {
 	t.Run("a service.yaml that cannot be read is read again", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
 			w.set(func() { w.loadErr = errors.New("input/output error") })
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(time.Minute)
 			w.wantEvents(t)
 			w.set(func() { w.loadErr = nil })
@@ -262,20 +270,20 @@ func TestTimers(t *testing.T) {
 	})
 	t.Run("a second Follow begins anew", func(t *testing.T) {
 		inBubble(t, Options{}, func(t *testing.T, w *world) {
-			w.Watch(service("p"), 1)
+			w.Watch(newPlugin("p"), 1)
 			time.Sleep(11 * time.Second)
 			w.wantEvents(t, "p 1 passed")
 			stop := w.followUntil(t)
 			time.Sleep(11 * time.Second)
 			w.wantEvents(t, "p 1 passed")
 			stop()
-			n := len(w.at["p"])
+			n := w.count("p")
 			time.Sleep(time.Minute)
-			if synctest.Wait(); len(w.at["p"]) != n {
+			if w.count("p") != n {
 				t.Error("checks run without Follow")
 			}
-			w.Watch(service("q"), 1)
-			w.Unwatch(service("q"))
+			w.Watch(newPlugin("q"), 1)
+			w.Unwatch(newPlugin("q"))
 		})
 	})
 }

@@ -26,30 +26,30 @@ func (ps programs) load(p plugin.Plugin) (loaded, error) {
 	if err != nil || !s.Health.IsSet() {
 		return loaded{}, err
 	}
-	account, _ := s.Account() // the shim names the mistake
-	c := checkCommand{
-		runner: ps.runner, plugin: p.Name, shim: filepath.Join(dir, p.RunPath),
-		env: append(s.BuildEnvironment(os.Environ(), dir, "", account), service.CheckVariable+"=1"),
-	}
+	run := NewCommandRunner(ps.runner, p, dir, s)
 	h := s.Health
 	return loaded{
 		interval: h.Interval, timeout: h.Timeout, failures: h.Failures,
-		run: func(ctx context.Context) error { return h.Run(ctx, h.Timeout, c.run) },
+		run: func(ctx context.Context) error { return h.Run(ctx, h.Timeout, run) },
 	}, nil
 }
 
-// checkCommand runs the command of a check.
-type checkCommand struct {
-	runner Runner
-	plugin string
-	shim   string // path of the shim
-	env    []string
+// NewCommandRunner returns a function that runs the commands of the checks of a plugin, in
+// the version folder dir, with that service.yaml. They run in the cgroup leaf of the
+// plugin's probes. The shim becomes the command, so that one place sets its user and
+// working directory.
+func NewCommandRunner(runner Runner, p plugin.Plugin, dir string, s service.Service) service.Runner {
+	account, _ := s.Account() // the shim names the mistake
+	shim := filepath.Join(dir, p.RunPath)
+	env := append(s.BuildEnvironment(os.Environ(), dir, "", account), service.CheckVariable+"=1")
+	return func(ctx context.Context, words []string) error {
+		r := runner.Run(ctx, process.Command{Path: shim, Args: append([]string{service.RunAs}, words...), Env: env, Plugin: p.Name})
+		return commandError(r)
+	}
 }
 
-// run runs the command in the cgroup leaf of the plugin's probes. The shim becomes the
-// command, so that one place sets its user and working directory.
-func (c checkCommand) run(ctx context.Context, words []string) error {
-	r := c.runner.Run(ctx, process.Command{Path: c.shim, Args: append([]string{service.RunAs}, words...), Env: c.env, Plugin: c.plugin})
+// commandError returns why the command of a check failed, or nil.
+func commandError(r process.Result) error {
 	switch {
 	case r.Err == nil:
 		return nil

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // unpack returns a root with a plugin that has this service.yaml.
 func unpack(t *testing.T, yaml string) (root string, p plugin.Plugin) {
 	t.Helper()
-	root, p = t.TempDir(), service("p")
+	root, p = t.TempDir(), newPlugin("p")
 	dir := filepath.Join(root, "plugin", "p", "1.0")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,8 @@ func withEachWatchMethod(t *testing.T, test func(t *testing.T, b *fixture)) {
 			}
 			b := newFixture(t, func(o *Options) {
 				o.Root, o.Tracker = root, tracker
-				o.Runner = process.NewRunner(process.Options{Grace: 50 * time.Millisecond, Tracker: tracker})
+				runner := process.NewRunner(process.Options{Grace: 50 * time.Millisecond, Tracker: tracker})
+				o.Runner, o.Launcher = runner, runner
 				o.Registry = registry.New(registry.Options{Root: root})
 			})
 			t.Cleanup(func() {

@@ -35,6 +35,7 @@ const DefaultGrace = 3 * time.Second
 type Options struct {
 	Root           string // BASE, absolute
 	Runner         Runner
+	Launcher       Launcher // starts programs without their shim (AP-06); nil: by `--start` only
 	Registry       *registry.Registry
 	Tracker        *process.Tracker  // follows what plugins leave running; nil: they are not followed
 	Parallel       int               // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
@@ -57,6 +58,11 @@ type Options struct {
 // Runner runs the verbs of plugins.
 type Runner interface {
 	Run(ctx context.Context, c process.Command) process.Result
+}
+
+// Launcher starts the program of a plugin, which goes on running.
+type Launcher interface {
+	Launch(ctx context.Context, c process.Command) (*process.Launched, error)
 }
 
 // Heartbeats reads the plugins' heartbeat files.
@@ -82,7 +88,8 @@ type Manager struct {
 	pluginProcesses
 	registry   *registry.Registry
 	downgrade  bool
-	byProcess  bool // see Options.GoneByProcesses
+	byProcess  bool     // see Options.GoneByProcesses
+	launcher   Launcher // see Options.Launcher
 	heartbeats Heartbeats
 	packages   Packages
 	os, arch   string
@@ -117,7 +124,7 @@ func New(o Options) *Manager {
 			parallel:   verb.Parallel(o.Parallel), probePatience: verb.Patience, overtime: o.Grace + unkillableGrace,
 		},
 		pluginProcesses: pluginProcesses{tracker: o.Tracker, grace: o.Grace, log: log},
-		registry:        o.Registry, downgrade: o.AllowDowngrade, byProcess: o.GoneByProcesses, heartbeats: o.Heartbeats, packages: o.Packages,
+		registry:        o.Registry, downgrade: o.AllowDowngrade, byProcess: o.GoneByProcesses, launcher: o.Launcher, heartbeats: o.Heartbeats, packages: o.Packages,
 		os: o.LocalOS, arch: o.LocalArch, log: log,
 		locks: nameLocks{root: o.Root, opening: o.OpeningLock, log: log}, quietPeriod: defaultQuietPeriod, proveWindow: o.Prove,
 		changes: changes, quarantine: quarantine{changes, o.Quarantine}, folders: folders, origins: newOrigins(),

@@ -16,7 +16,15 @@ import (
 // running plugin alone (RS-11).
 func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return m.withNameLock(ctx, p, plugin.VerbStart, func(l *nameLock, p plugin.Plugin, changed bool) plugin.Outcome {
-		return m.startOnce(ctx, l, p, changed)
+		return m.startOnce(ctx, l, p, changed, m.runStart)
+	})
+}
+
+// StartDirectly is Start of a plugin that was healthy before it exited: the program of a
+// service.yaml is started without its shim, if that is possible (AP-06).
+func (m *Manager) StartDirectly(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.withNameLock(ctx, p, plugin.VerbStart, func(l *nameLock, p plugin.Plugin, changed bool) plugin.Outcome {
+		return m.startOnce(ctx, l, p, changed, m.launchOrStart)
 	})
 }
 
@@ -27,12 +35,19 @@ func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcom
 	if err != nil {
 		return failedOutcome(plugin.VerbStart, err)
 	}
-	return m.startOnce(ctx, nil, p, true)
+	return m.startOnce(ctx, nil, p, true, m.runStart)
 }
 
-// startOnce runs `--start` unless the plugin runs already. Its checks are valid as
+// runStart runs `--start`.
+func (m *Manager) runStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStart})
+}
+
+// startOnce starts the plugin by start unless it runs already. Its checks are valid as
 // long as the lock is exclusive: else it begins again (RS-11).
-func (m *Manager) startOnce(ctx context.Context, l *nameLock, p plugin.Plugin, changed bool) plugin.Outcome {
+func (m *Manager) startOnce(
+	ctx context.Context, l *nameLock, p plugin.Plugin, changed bool, start func(context.Context, plugin.Plugin) plugin.Outcome,
+) plugin.Outcome {
 	for check := 1; ; check++ {
 		if !l.isExclusive() {
 			err := l.reacquire(ctx)
@@ -60,7 +75,7 @@ func (m *Manager) startOnce(ctx context.Context, l *nameLock, p plugin.Plugin, c
 			return m.addProcesses(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
 		}
 		if l.isExclusive() || check == maxRechecks {
-			return m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStart})
+			return start(ctx, p)
 		}
 	}
 }
@@ -92,7 +107,7 @@ func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 		if stopped := m.stopAndWait(ctx, p); stopped.Err != nil {
 			return stopped
 		}
-		return m.startOnce(ctx, l, p, false)
+		return m.startOnce(ctx, l, p, false, m.runStart)
 	})
 }
 

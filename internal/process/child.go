@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/procfs"
 )
 
@@ -19,6 +20,7 @@ type child struct {
 	pid    int
 	path   string
 	exited chan struct{} // closed when it has exited; it is a zombie until it is reaped
+	left   chan struct{} // closed when it is left running; nil: it is waited for
 	err    error         // of waiting for it; set before ended is closed
 	reaped bool
 }
@@ -91,8 +93,34 @@ func tryStart(cut <-chan struct{}, c Command, r *commandScope, out uintptr) (*ch
 
 func newChild(c Command, r *commandScope, pid int) *child {
 	p := &child{group: group{id: pid}, scope: r, pid: pid, path: c.Path, exited: make(chan struct{})}
-	go p.awaitExit()
+	if c.launched {
+		p.left = make(chan struct{})
+		go p.pollExit()
+	} else {
+		go p.awaitExit()
+	}
 	return p
+}
+
+// pollExit is awaitExit for a program that may be left running: a thread that waits in the kernel
+// could not be stopped.
+func (p *child) pollExit() {
+	for pauses := pause.NewDoubling(minPoll, maxPoll); ; {
+		var info unix.Siginfo
+		err := ignoringEINTR(func() error {
+			return unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		})
+		if err != nil || info.Signo != 0 {
+			p.err = err
+			close(p.exited)
+			return
+		}
+		select {
+		case <-p.left:
+			return
+		case <-time.After(pauses.Next()):
+		}
+	}
 }
 
 // awaitExit waits until the child exits, and leaves it as a zombie. The zombie keeps the group ID
@@ -144,7 +172,7 @@ func (p *child) reapStatus() (syscall.WaitStatus, error) {
 	<-p.exited
 	p.bornBy = procfs.BootTicks()
 	p.reaped = true
-	defer p.scope.markReaped(p.pid)
+	defer p.scope.removeCommand(p.pid)
 	if p.err != nil {
 		return 0, fmt.Errorf("wait for process %d: %w", p.pid, p.err)
 	}

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/vfork"
 	"pluginsupervisor/plugin"
 )
 
@@ -22,7 +23,18 @@ type Command struct {
 	// Log is the file that standard output and error are appended to. "" means a pipe, of which the
 	// last bytes are kept, and /dev/null for a Daemon, because a closed pipe would kill the daemon.
 	Log string
+
+	Session bool  // it begins a session of its own, not only a process group
+	User    *User // it runs as this user; nil: as this process
+	// BeforeExec is called with the process before its first instruction; nil: nothing is. If it
+	// does not return in time, the command fails.
+	BeforeExec func(plugin.Process)
+
+	launched bool // by Launch
 }
+
+// User holds the IDs of a user. Groups are all its groups.
+type User = vfork.User
 
 // Streams holds the files that a command gets as its standard input, output and error. Its output
 // does not pass through this process (CL-17).

@@ -117,8 +117,8 @@ func isCgroupError(err error) bool {
 	return false
 }
 
-// markReaped records that a command was reaped.
-func (r *commandScope) markReaped(pid int) {
+// removeCommand records that a command was reaped, or is left running and may be reaped.
+func (r *commandScope) removeCommand(pid int) {
 	t := r.tracker
 	if t == nil {
 		return

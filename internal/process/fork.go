@@ -42,11 +42,16 @@ func newFork(c Command, out uintptr) (*fork, error) {
 		Path: text(c.Path), Dir: text(c.Dir), Args: list(append([]string{c.Path}, c.Args...)),
 		Env:     list(commandEnv(c)),
 		Ignored: inherited.ignored, Renice: inherited.nice, ResetOOM: inherited.oom,
+		Session: c.Session, User: c.User, Gate: -1,
 	}}
 	if failed != nil {
 		return nil, syscall.EINVAL
 	}
-	if err := f.openStreams(c.Streams, out); err != nil {
+	err := f.openStreams(c.Streams, out)
+	if err == nil && c.BeforeExec != nil {
+		err = f.openGate(c.BeforeExec)
+	}
+	if err != nil {
 		f.closeStreams()
 		return nil, err
 	}
@@ -90,7 +95,7 @@ func commandEnv(c Command) []string {
 }
 
 func (f *fork) closeStreams() {
-	for _, fd := range []int{f.start.Stdin, f.start.Output, f.start.Errors} {
+	for _, fd := range []int{f.start.Stdin, f.start.Output, f.start.Errors, f.start.Gate} {
 		if fd >= 0 {
 			_ = unix.Close(fd)
 		}

@@ -43,6 +43,16 @@ func (t *Tracker) Subreap() error {
 	return nil
 }
 
+// isReaping reports whether orphans are reaped.
+func (t *Tracker) isReaping() bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reaping
+}
+
 func (t *Tracker) reapUntilClosed(died <-chan os.Signal) {
 	var since time.Time // since when a command hides others; zero: none does
 	for {

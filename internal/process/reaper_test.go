@@ -20,7 +20,7 @@ func TestReapBehindCommand(t *testing.T) {
 			if _, err := syscall.Wait4(command, &status, 0, nil); err != nil {
 				t.Error(err)
 			}
-			(&commandScope{tracker: r.tracker}).markReaped(command)
+			(&commandScope{tracker: r.tracker}).removeCommand(command)
 		},
 		"not reaped": func(*testing.T, *testbed, int) {},
 	} {

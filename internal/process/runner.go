@@ -109,17 +109,12 @@ func (r *Runner) runCommand(ctx context.Context, c Command, res *Result) {
 
 	r.awaitCommand(ctx, cut, c, p, res)
 	ours := res.TimedOut || res.Cancelled
+	var status syscall.WaitStatus
 	if ours {
-		r.terminateGroup(p)
+		status, err = r.endTree(p, syscall.SIGTERM, r.grace)
 	} else {
 		out.drainOutput()
-	}
-	if ours {
-		p.scope.killLeft()
-	}
-	status, err := r.killAndReap(p, ours || !c.Daemon)
-	for pauses := pause.NewDoubling(minPoll, maxPoll); ours && !p.isGone(); time.Sleep(pauses.Next()) {
-		p.scope.killLeft()
+		status, err = r.killAndReap(p, !c.Daemon)
 	}
 	out.drainOutput()
 	switch {
@@ -152,13 +147,26 @@ func (r *Runner) awaitCommand(ctx, cut context.Context, c Command, p *child, res
 	}
 }
 
-// terminateGroup sends SIGTERM to the group, and returns when it has exited or the grace has passed.
-func (r *Runner) terminateGroup(p *child) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // a stopped process handles SIGTERM after SIGCONT
+// endTree sends sig to the processes of the child, after the grace SIGKILL, and reaps the child. It
+// returns when no process is alive.
+func (r *Runner) endTree(p *child, sig syscall.Signal, grace time.Duration) (syscall.WaitStatus, error) {
+	p.terminate(sig, grace)
+	p.scope.killLeft()
+	status, err := r.killAndReap(p, true)
+	for pauses := pause.NewDoubling(minPoll, maxPoll); !p.isGone(); time.Sleep(pauses.Next()) {
+		p.scope.killLeft()
+	}
+	return status, err
+}
+
+// terminate sends sig to the group and the scope, and returns when they have exited or the grace
+// has passed.
+func (p *child) terminate(sig syscall.Signal, after time.Duration) {
+	for _, sig := range []syscall.Signal{sig, syscall.SIGCONT} { // a stopped process handles the signal after SIGCONT
 		p.signalGroup(sig)
 		p.signalScope(sig)
 	}
-	grace, cancel := context.WithTimeout(context.Background(), r.grace)
+	grace, cancel := context.WithTimeout(context.Background(), after)
 	defer cancel()
 	select {
 	case <-p.exited:

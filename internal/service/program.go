@@ -1,10 +1,15 @@
 package service
 
 import (
+	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
@@ -15,6 +20,23 @@ const RunAs = "--as"
 // CheckVariable marks the commands of checks and hooks, which have PLUGIN_DIR, too, but
 // do not belong to the program.
 const CheckVariable = "PLUGIN_CHECK"
+
+// KillReserve is the part of a verb's timeout that is reserved for SIGKILL.
+const KillReserve = 3 * time.Second
+
+// LockFolder takes the lock of the version folder dir, which starting and stopping need
+// (AP-01). If its file cannot be created, as on a full disk, it locks the folder.
+func LockFolder(ctx context.Context, dir string) (release func(), err error) {
+	held, _, err := lock.Take(ctx, layout.ServiceLock(dir), dir, true, lock.Hooks{})
+	switch {
+	case err == nil:
+		return held.Release, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("another start or stop of the program did not finish in time: %w", err)
+	default:
+		return nil, err
+	}
+}
 
 // BuildEnvironment returns the environment of the program in the version folder dir, and
 // of its checks. base is that of the caller, previous the folder of the previous version
@@ -30,6 +52,7 @@ func (s Service) BuildEnvironment(base []string, dir, previous string, a *Accoun
 		set("USER", a.User.Username)
 		set("LOGNAME", a.User.Username)
 	}
+	set("PWD", ResolvePath(dir, s.WorkingDir))
 	for name, value := range s.Environment {
 		set(name, value)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/plugin"
 )
@@ -29,6 +30,21 @@ func ReadRun(dir string) (plugin.Process, error) {
 		return plugin.Process{}, fmt.Errorf("read run record: no process in %.100q", text)
 	}
 	return p, nil
+}
+
+// ReadRunning returns the process of the run record, with its state, if it runs: not if it
+// is exiting, as after kill -9.
+func ReadRunning(dir string) (p plugin.Process, stat procfs.Stat, runs bool, err error) {
+	p, err = ReadRun(dir)
+	if err != nil {
+		return p, stat, false, nil
+	}
+	boot, err := procfs.BootID()
+	if err != nil {
+		return p, stat, false, err
+	}
+	stat, failed := procfs.ReadStat(p.PID)
+	return p, stat, failed == nil && stat.Live() && p.BootID == boot && p.StartTicks == stat.Born && !procfs.IsExiting(p.PID), nil
 }
 
 // WriteRun records the process of the program atomically. It is called before the first

@@ -32,15 +32,8 @@ type run struct {
 // findMain returns the process of the program, nil if it does not run or is exiting, as
 // after kill -9. It reads only the recorded process if that is live.
 func (s *shim) findMain() (*proc, error) {
-	if recorded, err := service.ReadRun(s.dir); err == nil {
-		boot, err := procfs.BootID()
-		if err != nil {
-			return nil, err
-		}
-		if stat, err := procfs.ReadStat(recorded.PID); err == nil && stat.Live() && recorded.BootID == boot && recorded.StartTicks == stat.Born &&
-			!procfs.IsExiting(recorded.PID) {
-			return &proc{stat, recorded}, nil
-		}
+	if recorded, stat, runs, err := service.ReadRunning(s.dir); runs || err != nil {
+		return &proc{stat, recorded}, err
 	}
 	r, err := s.findProcesses()
 	return r.main, err

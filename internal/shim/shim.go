@@ -28,7 +28,6 @@ import (
 
 	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/logfile"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/service"
@@ -157,20 +156,6 @@ func (s *shim) loadAccount() (err error) {
 		return s.service.Mistake("user", err.Error())
 	}
 	return nil
-}
-
-// lockFolder takes the lock of the version folder, which starting and stopping need. If its
-// file cannot be created, as on a full disk, it locks the folder.
-func (s *shim) lockFolder(ctx context.Context) (release func(), err error) {
-	held, _, err := lock.Take(ctx, layout.ServiceLock(s.dir), s.dir, true, lock.Hooks{})
-	switch {
-	case err == nil:
-		return held.Release, nil
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("another start or stop of the program did not finish in time: %w", err)
-	default:
-		return nil, err
-	}
 }
 
 // buildEnvironment returns the environment of the program and its checks.

@@ -10,11 +10,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/logfile"
-	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/internal/service"
 )
@@ -22,7 +19,7 @@ import (
 // startProgram starts the program unless it runs and is healthy, and waits until it is
 // ready (AP-01).
 func (s *shim) startProgram(ctx context.Context) error {
-	release, err := s.lockFolder(ctx)
+	release, err := service.LockFolder(ctx, s.dir)
 	if err != nil {
 		return err
 	}
@@ -47,15 +44,11 @@ func (s *shim) startProgram(ctx context.Context) error {
 	return s.launchProgram(ctx)
 }
 
-// settleTime is the time that a program must run after it became ready, if its address
-// answered before the start.
-const settleTime = time.Second
-
 // launchProgram starts the program and waits until it is ready. After an error none of its
 // processes is left.
 func (s *shim) launchProgram(ctx context.Context) error {
 	s.warnLimits()
-	answered := s.answersAlready(ctx)
+	answered := s.service.Ready.AnswersAlready(ctx)
 	output, err := s.openOutput()
 	if err != nil {
 		return err
@@ -63,20 +56,15 @@ func (s *shim) launchProgram(ctx context.Context) error {
 	defer output.closeLog()
 	c, err := s.spawnProgram(ctx, output)
 	if err == nil {
-		err = s.waitReady(ctx, c)
-		if err == nil && answered {
-			err = s.waitRunning(ctx, c, settleTime)
-		}
-		if err != nil && answered {
-			err = fmt.Errorf("%w (%v answered before the program was started: is its port taken?)", err, s.service.Ready.Check)
-		}
+		err = service.Starting{
+			Ready: s.service.Ready, Answered: answered, Limit: time.Until(s.deadline) - service.KillReserve,
+			Exited: c.exited, CheckRunning: func() error { return s.checkRunning(c) }, Run: s.runCheck,
+		}.Wait(ctx)
 	}
 	if err == nil {
 		return nil
 	}
-	if line := service.LastLine(output.readTail()); line != "" {
-		err = fmt.Errorf("%w; last output: %s", err, line)
-	}
+	err = service.WithLastOutput(err, output.readTail())
 	if text := output.readTail(); output.isOwn && strings.Contains(strings.TrimSpace(text), "\n") {
 		fmt.Fprintln(s.err, strings.TrimRight(text, "\n"))
 	}
@@ -88,12 +76,6 @@ func (s *shim) launchProgram(ctx context.Context) error {
 		grace = 0
 	}
 	return errors.Join(err, s.stopProcesses(context.WithoutCancel(ctx), grace))
-}
-
-// answersAlready reports whether the address of the ready check answers before the start.
-func (s *shim) answersAlready(ctx context.Context) bool {
-	c := s.service.Ready.Check
-	return c.IsSet() && len(c.Command) == 0 && c.Run(ctx, 250*time.Millisecond, nil) == nil
 }
 
 // warnLimits prints a warning when limits have no effect: the supervisor sets them on the
@@ -225,79 +207,6 @@ func (s *shim) spawnProgram(ctx context.Context, o *output) (*child, error) {
 	return c, nil
 }
 
-// Pauses between checks whether the program is ready.
-const (
-	firstReadyPause = 10 * time.Millisecond
-	maxReadyPause   = 250 * time.Millisecond
-	maxReadyCheck   = 5 * time.Second // timeout of one check
-)
-
-// waitReady waits until the program is ready. It returns an error when it is not in time.
-func (s *shim) waitReady(ctx context.Context, c *child) error {
-	ready := s.service.Ready
-	if !ready.IsSet() {
-		return s.waitRunning(ctx, c, ready.After)
-	}
-	waiting, cancel := context.WithTimeout(ctx, max(0, min(ready.Timeout, time.Until(s.deadline)-killReserve)))
-	defer cancel()
-	began := time.Now()
-	var last error
-	for pauses := pause.NewDoubling(firstReadyPause, maxReadyPause); ; {
-		if err := s.checkRunning(c); err != nil {
-			return err
-		}
-		err := ready.Run(waiting, maxReadyCheck, s.runCheck)
-		if err == nil {
-			return s.checkRunning(c)
-		}
-		if last == nil || waiting.Err() == nil {
-			last = err
-		}
-		next := time.NewTimer(pauses.Next())
-		select {
-		case <-waiting.Done():
-			return notReadyError(ctx, time.Since(began), last)
-		case <-c.exited:
-			next.Reset(maxReadyPause) // a program in the background is checked again later
-			select {
-			case <-next.C:
-			case <-waiting.Done():
-				return notReadyError(ctx, time.Since(began), last)
-			}
-		case <-next.C:
-		}
-	}
-}
-
-func notReadyError(ctx context.Context, after time.Duration, last error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted before the program was ready: %w", last)
-	}
-	return fmt.Errorf("not ready within %v: %w", after.Round(10*time.Millisecond), last)
-}
-
-// waitRunning waits for d and returns an error when the program exits before.
-func (s *shim) waitRunning(ctx context.Context, c *child, d time.Duration) error {
-	next := time.NewTimer(d)
-	defer next.Stop()
-	select {
-	case <-next.C:
-	case <-c.exited:
-		if err := s.checkRunning(c); err != nil {
-			return err
-		}
-		select { // it is in the background
-		case <-next.C:
-		case <-ctx.Done():
-		}
-	case <-ctx.Done():
-	}
-	if ctx.Err() != nil {
-		return errors.New("interrupted before the program was ready")
-	}
-	return s.checkRunning(c)
-}
-
 // checkRunning returns nil if the program runs. If it put itself in the background, its new
 // process is recorded.
 func (s *shim) checkRunning(c *child) error {
@@ -320,11 +229,9 @@ func (s *shim) checkRunning(c *child) error {
 		_ = service.WriteRun(s.dir, r.main.id) // without a record it is found like now
 		return nil
 	}
-	how := "exited"
-	if status, ok := c.state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		how = "was killed by " + unix.SignalName(status.Signal())
-	} else if ok {
-		how = fmt.Sprintf("exited with status %d", status.ExitStatus())
+	status, _ := c.state.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return service.ExitedEarlyError(s.service.Command[0], -1, status.Signal())
 	}
-	return fmt.Errorf("%s %s before it was ready", s.service.Command[0], how)
+	return service.ExitedEarlyError(s.service.Command[0], status.ExitStatus(), 0)
 }

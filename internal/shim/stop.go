@@ -12,6 +12,7 @@ import (
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pause"
+	"pluginsupervisor/internal/service"
 )
 
 // Pauses between checks whether the processes have exited.
@@ -20,12 +21,9 @@ const (
 	maxStopPause   = 100 * time.Millisecond
 )
 
-// killReserve is the part of a verb's timeout that is reserved for SIGKILL.
-const killReserve = 3 * time.Second
-
 // stopProgram stops all processes of the program (AP-03).
 func (s *shim) stopProgram(ctx context.Context) error {
-	release, err := s.lockFolder(ctx)
+	release, err := service.LockFolder(ctx, s.dir)
 	if err != nil {
 		return err
 	}
@@ -42,7 +40,7 @@ func (s *shim) stopProcesses(ctx context.Context, grace time.Duration) error {
 	}
 	if len(r.tree) > 0 {
 		r.requestExit(s.service.Stop.Signal)
-		grace = max(0, min(grace, time.Until(s.deadline)-killReserve))
+		grace = max(0, min(grace, time.Until(s.deadline)-service.KillReserve))
 		waiting, cancel := context.WithTimeout(ctx, grace)
 		r, err = s.waitForExit(waiting, r)
 		cancel()
@@ -115,7 +113,7 @@ func (s *shim) refreshRun(before run) (run, error) {
 
 // restartProgram stops and starts the program (AP-04).
 func (s *shim) restartProgram(ctx context.Context) error {
-	release, err := s.lockFolder(ctx)
+	release, err := service.LockFolder(ctx, s.dir)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ const (
 	setForeground = 0x5410 // TIOCSPGRP
 
 	closeOnExec = 0x80000 // O_CLOEXEC
+	interrupted = 4       // EINTR
 	writeOnly   = 1
 	atCWD       = ^uintptr(99) // AT_FDCWD, -100
 
@@ -92,6 +93,13 @@ type Start struct {
 	ResetOOM bool // sets the oom_score_adj of the child to 0
 
 	Foreground bool // the child's group becomes the foreground group of the terminal Stdin
+	Session    bool // the child begins a session of its own
+
+	// Gate, if it is above 2, is a socket at which the child waits just before it
+	// executes the program: it writes a byte and reads one.
+	Gate int
+	// User, if not nil, is the user that the child becomes.
+	User *User
 
 	pid     int32   // set by the kernel before the child runs
 	errno   uintptr // set by the child when a system call fails
@@ -100,6 +108,12 @@ type Start struct {
 	mask    uint64                                           // an empty signal mask
 	oomFile [len("/proc/self/oom_score_adj") + 1]byte
 	zero    [1]byte
+}
+
+// User holds the IDs of a user. Groups are all its groups.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32
 }
 
 // cloneArgs is the kernel's struct clone_args, as Linux 5.7 has it.
@@ -114,7 +128,7 @@ func (s *Start) PID() int { return int(atomic.LoadInt32(&s.pid)) }
 // Reset prepares a Start for another Run after its child was reaped.
 func (s *Start) Reset() { atomic.StoreInt32(&s.pid, 0) }
 
-// Run starts the program as a child in its own process group, with umask 022 and no
+// Run starts the program as a child in its own process group or session, with umask 022 and no
 // signal blocked, and returns when the program is executed or the child was killed. If
 // the program cannot be executed, errno is the reason and the caller must reap the child
 // pid; pid 0 means that there is no child.
@@ -175,6 +189,10 @@ func (s *Start) forkChild(trap, a1, a2, a3 uintptr) (pid, errno uintptr) {
 //go:norace
 //go:nocheckptr
 func (s *Start) setGroup() {
+	if s.Session {
+		rawSyscall(sysSetsid, 0, 0, 0, 0)
+		return
+	}
 	rawSyscall(sysSetpgid, 0, 0, 0, 0)
 	if s.Foreground {
 		rawSyscall(sysIoctl, uintptr(s.Stdin), setForeground, uintptr(unsafe.Pointer(&s.pid)), 0)
@@ -196,9 +214,6 @@ func (s *Start) execute() {
 		}
 	}
 	rawSyscall(sysUmask, childUmask, 0, 0, 0)
-	if _, s.errno = rawSyscall(sysChdir, uintptr(unsafe.Pointer(s.Dir)), 0, 0, 0); s.errno != 0 {
-		return
-	}
 	if _, s.errno = rawSyscall(sysDup3, uintptr(s.Stdin), 0, 0, 0); s.errno != 0 {
 		return
 	}
@@ -207,6 +222,12 @@ func (s *Start) execute() {
 	}
 	if _, s.errno = rawSyscall(sysDup3, uintptr(s.Errors), 2, 0, 0); s.errno != 0 {
 		return
+	}
+	if s.Gate > 2 {
+		rawSyscall(sysWrite, uintptr(s.Gate), uintptr(unsafe.Pointer(&s.zero)), 1, 0)
+		for errno := uintptr(interrupted); errno == interrupted; {
+			_, errno = rawSyscall(sysRead, uintptr(s.Gate), uintptr(unsafe.Pointer(&s.zero)), 1, 0)
+		}
 	}
 	rawSyscall(sysCloseRange, 3, 1<<32-1, 0, 0) // an older kernel closes them with the execve
 	if s.Renice {
@@ -220,5 +241,19 @@ func (s *Start) execute() {
 		}
 	}
 	rawSyscall(sysPrlimit, 0, noFile, uintptr(unsafe.Pointer(&openFiles)), 0)
+	if s.User != nil {
+		if _, s.errno = rawSyscall(sysSetgroups, uintptr(len(s.User.Groups)), uintptr(unsafe.Pointer(unsafe.SliceData(s.User.Groups))), 0, 0); s.errno != 0 {
+			return
+		}
+		if _, s.errno = rawSyscall(sysSetgid, uintptr(s.User.GID), 0, 0, 0); s.errno != 0 {
+			return
+		}
+		if _, s.errno = rawSyscall(sysSetuid, uintptr(s.User.UID), 0, 0, 0); s.errno != 0 {
+			return
+		}
+	}
+	if _, s.errno = rawSyscall(sysChdir, uintptr(unsafe.Pointer(s.Dir)), 0, 0, 0); s.errno != 0 {
+		return
+	}
 	_, s.errno = rawSyscall(sysExecve, uintptr(unsafe.Pointer(s.Path)), uintptr(unsafe.Pointer(s.Args)), uintptr(unsafe.Pointer(s.Env)), 0)
 }

@@ -33,7 +33,8 @@ var floors = []floor{
 	}},
 	{"one kind of store or process each", []string{"controlplane/packagestore", "install/unpack", "process", "registry", "state"}},
 	{"one job each: an API, a client, a package, a change, a verb", []string{"admin", "control", "install", "shim", "transaction", "verb"}},
-	{"managers, server, sources of packages", []string{"controlplane", "external", "health", "native", "packagesource"}},
+	{"the health of plugins", []string{"health"}},
+	{"managers, server, sources of packages", []string{"controlplane", "external", "native", "packagesource"}},
 	{"a whole plugin on a host of its own", []string{"plugincheck"}},
 	{"tools", []string{
 		"tools/testbed", "tools/testbed/noop", "tools/testbed/sampledaemon", "tools/links", "tools/skips", "tools/source", "tools/spec",
