@@ -1,7 +1,8 @@
 // Package service handles a package's service.yaml, which describes how a program
 // without the plugin contract runs as a plugin (SPEC 16). It parses and validates the
-// file (parse.go), checks whether the program is ready and healthy (check.go), and reads
-// and writes the record of a run (run.go).
+// file (parse.go), checks whether the program is ready and healthy (check.go, ready.go), has
+// the rules by which shim and supervisor start it (program.go), and reads and writes the
+// record of a run (run.go).
 package service
 
 import (
