@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/service"
@@ -57,6 +59,11 @@ func withReaper(t *testing.T, test func(t *testing.T, b *fixture)) {
 		if err := b.tracker.Subreap(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { // the other tests run without a reaper
+			if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+				t.Error(err)
+			}
+		})
 		test(t, b)
 	})
 }

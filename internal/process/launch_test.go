@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/procfs"
+	"pluginsupervisor/internal/testenv"
 	"pluginsupervisor/plugin"
 )
 
@@ -128,7 +129,7 @@ func TestLaunchNeedsReaper(t *testing.T) {
 // AP-06: the program runs as its user.
 func TestLaunchAsUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		testenv.SkipWithout(t, testenv.Root, nil)
 	}
 	if !inOwnProcess(t) {
 		return
