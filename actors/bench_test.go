@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
@@ -24,14 +25,14 @@ func (wallClock) Now() time.Time { return time.Now().Round(0) }
 
 func (c wallClock) Moment() plugin.Moment { return plugin.Moment{Wall: c.Now()} }
 
-// BenchmarkCoordinatorScan is what one scan result of 1,000 running plugins
-// costs the Coordinator, from one order to the next.
+// BenchmarkCoordinatorScan measures the cost of one scan result of 1,000 running
+// plugins to the Coordinator, from one order to the next.
 func BenchmarkCoordinatorScan(b *testing.B) {
 	const n = 1000
 	list := plugin.List{Plugins: make([]plugin.Plugin, n)}
 	probes := make([]plugin.Probe, n)
 	for i := range n {
-		list.Plugins[i] = persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i))
+		list.Plugins[i] = actorstest.Persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i))
 		probes[i] = plugin.Probe{Plugin: list.Plugins[i], Status: plugin.StatusRunning}
 	}
 	log := logrus.New()
@@ -39,7 +40,7 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 	scanned := make(chan struct{})
 	silent := actor.PropsFromFunc(func(actor.Context) {})
 	cfg := testConfig()
-	cfg.Intervals.Scan = time.Nanosecond // a scan follows the other
+	cfg.Intervals.Scan = time.Nanosecond // one scan follows another
 	cfg.FirstRun = FirstRun{Pull: 1000 * time.Hour, Update: 1000 * time.Hour, Inventory: 1000 * time.Hour}
 	s, err := start(cfg, plugin.Memory{}, Ports{Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log}, workerProps{
 		scanner: actor.PropsFromFunc(func(c actor.Context) {
@@ -63,7 +64,7 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 		select {
 		case <-scanned:
 		case <-s.Done():
-			b.Fatal("the actors have ended")
+			b.Fatal("the actors stopped, want that they run")
 		}
 	}
 	awaitScan()
@@ -72,7 +73,7 @@ func BenchmarkCoordinatorScan(b *testing.B) {
 		awaitScan()
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "plugins/s")
-	go func() { // the Scanner may have been asked once more
+	go func() { // one more order may be under way
 		for range scanned {
 		}
 	}()

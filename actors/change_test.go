@@ -5,14 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// ended are the journal's entries about how upgrades of a plugin ended.
-func (w *world) ended(name string) (causes []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.journal {
+// upgradeCauses returns the causes in the journal of the upgrades of a plugin.
+func upgradeCauses(w *actorstest.World, name string) (causes []string) {
+	w.Lock()
+	defer w.Unlock()
+	for _, e := range w.Journal {
 		if e.Kind != plugin.EntryUpgrade || e.Plugin != name {
 			continue
 		}
@@ -25,30 +26,31 @@ func (w *world) ended(name string) (causes []string) {
 	return causes
 }
 
-func wantEnded(t *testing.T, w *world, name string, want ...string) {
+// wantUpgrades checks the causes in the journal of the upgrades of a plugin.
+func wantUpgrades(t *testing.T, w *actorstest.World, name string, want ...string) {
 	t.Helper()
-	got := w.ended(name)
+	got := upgradeCauses(w, name)
 	if len(got) != len(want) {
-		t.Fatalf("%s: %q, want %q", name, got, want)
+		t.Fatalf("upgrades of %s: %q, want %q", name, got, want)
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("%s: %q, want %q", name, got[i], want[i])
+			t.Errorf("upgrade %d of %s: %q, want %q", i+1, name, got[i], want[i])
 		}
 	}
 }
 
 func TestChange(t *testing.T) {
-	t.Run("CL-09 weak packages are counted and told, unknown ones are not", func(t *testing.T) {
-		w := newWorld(persist(1, "a"), persist(2, "b"), persist(3, "c"), persist(4, "d"))
-		w.plugins[3].Verified = plugin.ByNothing // installed by an earlier life
+	t.Run("CL-09 unverified packages are counted and shown, unknown ones are not", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"), actorstest.Persist(3, "c"), actorstest.Persist(4, "d"))
+		w.Plugins[3].Verified = plugin.ByNothing // installed by an earlier process
 		by := map[string]plugin.Verified{"a": plugin.ByMD5, "b": plugin.BySHA256, "c": plugin.ByMD5}
-		w.updates = offering(0, offer("a", "2.0"), offer("b", "2.0"), offer("c", "2.0"))
-		w.upgrade = func(o plugin.Change) plugin.Changed {
-			u := plugin.Changed{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
-			w.set(func() {
-				for i := range w.plugins {
-					p := &w.plugins[i]
+		w.OnUpdateCheck = offering(0, offer("a", "2.0"), offer("b", "2.0"), offer("c", "2.0"))
+		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
+			u := plugin.ChangeResult{Previous: "1.0", Status: plugin.StatusRunning, Verified: by[o.Name]}
+			w.Set(func() {
+				for i := range w.Plugins {
+					p := &w.Plugins[i]
 					if p.Name != o.Name {
 						continue
 					}
@@ -63,70 +65,70 @@ func TestChange(t *testing.T) {
 			return u
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			pass(3 * time.Minute)
+			actorstest.Advance(3 * time.Minute)
 			snapshot := status(t, s)
 			got := map[string]plugin.Verified{}
 			for _, v := range snapshot.Plugins {
 				got[v.Name] = v.Verified
 			}
 			if got["a"] != plugin.ByMD5 || got["b"] != plugin.BySHA256 || got["c"] != plugin.VerifiedUnknown || got["d"] != plugin.ByNothing {
-				t.Errorf("verified by %v", got)
+				t.Errorf("verified by %v; want of a md5, of b sha256, of c %v, of d nothing", got, plugin.VerifiedUnknown)
 			}
-			if n := snapshot.Counters.Weak; n != 1 {
-				t.Errorf("%d weak installs counted", n)
+			if n := snapshot.Counters.UnverifiedInstalls; n != 1 {
+				t.Errorf("%d unverified installs counted, want 1", n)
 			}
-			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
-			wantEnded(t, w, "b", "upgraded from 1.0 to 2.0")
-			wantEnded(t, w, "c", "failed: upgrade to 2.0 rolled back to 1.0: exit 3")
+			wantUpgrades(t, w, "a", "upgraded from 1.0 to 2.0, verified by MD5 only")
+			wantUpgrades(t, w, "b", "upgraded from 1.0 to 2.0")
+			wantUpgrades(t, w, "c", "failed: upgrade to 2.0 rolled back to 1.0: exit 3")
 		})
 	})
-	t.Run("UP-08 what becomes of a plugin that was not on the host is told, also when nothing does", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.upgrade = func(o plugin.Change) plugin.Changed {
+	t.Run("UP-08 the installation of a new plugin is in the journal, also when it fails", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
 			if o.Name == "bad" {
 				return plugin.FailedChange(errors.New("no such package"))
 			}
-			p := persist(2, o.Name)
-			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
-			return plugin.Changed{Plugin: p, Status: plugin.StatusRunning}
+			p := actorstest.Persist(2, o.Name)
+			w.Set(func() { w.Plugins = append(w.Plugins, p); w.Running[o.Name] = true })
+			return plugin.ChangeResult{Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			for _, name := range []string{"bad", "good"} {
 				if err := s.ChangePlugin(t.Context(), plugin.Change{Name: name, Version: "1.0"}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			pass(time.Second)
-			wantEnded(t, w, "bad", "failed: installation of 1.0 failed: no such package")
-			wantEnded(t, w, "good", "installed 1.0")
+			actorstest.Advance(time.Second)
+			wantUpgrades(t, w, "bad", "failed: installation of 1.0 failed: no such package")
+			wantUpgrades(t, w, "good", "installed 1.0")
 			wantState(t, s, "good", plugin.StateRunning)
 		})
 	})
-	t.Run("EV-01 the first plugin of a host is watched by event, and said to be", func(t *testing.T) {
-		w := newWorld().watch()
-		w.upgrade = func(o plugin.Change) plugin.Changed {
-			p := persist(1, o.Name)
-			w.set(func() { w.plugins = append(w.plugins, p); w.running[o.Name] = true })
-			return plugin.Changed{Outcome: plugin.Outcome{Life: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
+	t.Run("EV-01 the first plugin of a host is watched by event, and status shows it", func(t *testing.T) {
+		w := actorstest.NewWorld().WithEvents()
+		w.OnChange = func(o plugin.Change) plugin.ChangeResult {
+			p := actorstest.Persist(1, o.Name)
+			w.Set(func() { w.Plugins = append(w.Plugins, p); w.Running[o.Name] = true })
+			return plugin.ChangeResult{Outcome: plugin.Outcome{RunID: 1, Processes: []plugin.Process{{PID: 7}}}, Plugin: p, Status: plugin.StatusRunning}
 		}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			pass(time.Minute)
+			actorstest.Advance(time.Minute)
 			if err := s.ChangePlugin(t.Context(), plugin.Change{Name: "a", Version: "1.0"}); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || v.Watch != plugin.WatchCgroup {
-				t.Errorf("%s, its end is noticed by %s", v.State, v.Watch)
+				t.Errorf("%s, exits are noticed by %s; want state running, watch %v", v.State, v.Watch, plugin.WatchCgroup)
 			}
 		})
 	})
-	t.Run("EV-14 an upgrade that is left out is told of", func(t *testing.T) {
-		w := newWorld(persist(1, "a"), persist(2, "b"))
-		w.startTime["a"] = 10 * time.Minute
-		w.fetchTime = map[string]time.Duration{"b": time.Minute}
+	t.Run("EV-14 an upgrade that a stop cancels is in the journal", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
+		w.VerbTime["a"] = 10 * time.Minute
+		w.FetchTime = map[string]time.Duration{"b": time.Minute}
 		inBubble(t, w, updateConfig(), func(t *testing.T, s *System) {
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			for _, name := range []string{"a", "b"} {
 				if err := s.ChangePlugin(t.Context(), plugin.Change{Name: name, Version: "2.0"}); err != nil {
 					t.Fatal(err)
@@ -135,9 +137,9 @@ func TestChange(t *testing.T) {
 			if err := s.StopPlugin(t.Context(), "b"); err != nil {
 				t.Fatal(err)
 			}
-			pass(20 * time.Minute)
-			wantEnded(t, w, "a", "upgraded from 1.0 to 2.0")
-			wantEnded(t, w, "b", "failed: upgrade to 2.0 failed: cancelled: stopped by an operator")
+			actorstest.Advance(20 * time.Minute)
+			wantUpgrades(t, w, "a", "upgraded from 1.0 to 2.0")
+			wantUpgrades(t, w, "b", "failed: upgrade to 2.0 failed: cancelled: stopped by an operator")
 			wantState(t, s, "b", plugin.StateStopped)
 		})
 	})

@@ -12,8 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// workerProps make the actors that the Coordinator works with; tests put
-// probes in their place.
+// workerProps holds the Props of the workers; tests use probes instead.
 type workerProps struct {
 	scanner   *actor.Props
 	puller    *actor.Props
@@ -24,21 +23,20 @@ type workerProps struct {
 	restarter func(messages.Attempt) *actor.Props
 }
 
-// workers are those actors. Each gets one order at a time, but the Scanner and
-// the Upgrader.
+// workers are the actors that carry out orders. Each gets one order at a time,
+// except for the Scanner and the Upgrader.
 type workers struct {
 	scanner, puller, inventory, upgrader, reporter, watcher worker
 }
 
-// worker is one of them, and the order that it has not answered yet.
+// worker is one worker, with the order that it has not answered yet.
 type worker struct {
 	pid   *actor.PID
 	gen   uint64        // 0: idle
 	since plugin.Moment // when the order was given
 }
 
-// isAnswer reports whether gen is the worker's outstanding order, and settles
-// it.
+// isAnswer reports whether gen is the worker's outstanding order, and completes it.
 func (w *worker) isAnswer(gen uint64) bool {
 	if w.gen == 0 || w.gen != gen {
 		return false
@@ -47,22 +45,22 @@ func (w *worker) isAnswer(gen uint64) bool {
 	return true
 }
 
-// oldest returns the number of the worker's outstanding order, or what comes
-// after last if there is none.
-func (w *worker) oldest(last uint64) uint64 {
+// oldestOrder returns the number of the worker's outstanding order, or last + 1 if
+// there is none.
+func (w *worker) oldestOrder(last uint64) uint64 {
 	if w.gen == 0 {
 		return last + 1
 	}
 	return w.gen
 }
 
-// coordinator owns everything that is decided by: what each plugin is doing,
-// when what is due, what the control plane knows and what is pending for it.
-// The decisions are policy's; the Coordinator receives, saves and sends.
+// coordinator owns the state of the supervisor: the lifecycle of each plugin, the
+// schedule, and the acknowledged and pending reports. Package policy decides; the
+// Coordinator receives, saves and sends.
 //
-// The handling of a message has three steps: policy decides and returns
-// effects; what has to survive is saved; then the rest is done (EV-11). So
-// nothing happens that a successor would not know of.
+// It handles a message in three steps: policy decides and returns effects, the
+// durable changes are saved, and the effects are carried out (EV-11). So the next
+// process knows everything that happened.
 type coordinator struct {
 	cfg     Config
 	ports   Ports
@@ -72,9 +70,9 @@ type coordinator struct {
 
 	now       plugin.Moment         // of the message that is handled
 	seq       uint64                // number of the last order, attempt or fact (EV-26)
-	batch     *policy.Batch         // what is to be saved
-	unsaved   bool                  // the last save was refused
-	afterSave []func(actor.Context) // what is done then, in order
+	batch     *policy.Batch         // changes to save
+	unsaved   bool                  // the last save failed
+	afterSave []func(actor.Context) // run after the save, in order
 	timers    timers
 
 	schedule *policy.Schedule
@@ -83,7 +81,7 @@ type coordinator struct {
 	events   *policy.Events
 	changes  *policy.Changes
 	blocked  *policy.Blocked
-	lazy     bool // pulls report changes only (SC-23)
+	lazy     bool // pulls report only changes (SC-23)
 
 	plugins  map[string]*policy.Lifecycle // by plugin.Key
 	absent   absentPlugins
@@ -94,8 +92,8 @@ type coordinator struct {
 	host     hostState
 }
 
-// newCoordinator returns the Props of the Coordinator. It begins with what an
-// earlier process remembered.
+// newCoordinator returns the Props of the Coordinator. m is the state that an
+// earlier process saved.
 func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		batch := &policy.Batch{}
@@ -106,21 +104,21 @@ func newCoordinator(cfg Config, m plugin.Memory, p Ports, props workerProps) *ac
 			reports:  policy.NewReports(m, batch), events: policy.NewEvents(m, batch), changes: &policy.Changes{}, blocked: policy.NewBlocked(m, batch),
 			lazy: m.Settings.Lazy, plugins: map[string]*policy.Lifecycle{}, absent: newAbsentPlugins(m.Restarts),
 			attempts: attempts{live: map[uint64]*liveAttempt{}}, scans: newScans(),
-			watching: watching{enabled: p.Watcher != nil || p.Pulses != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
+			watching: watching{enabled: p.Watcher != nil || p.HeartbeatEvents != nil, processes: p.Watcher != nil, adopting: p.Watcher != nil},
 		}
 		c.journal = journal{log: c.log, now: &c.now, last: m.Entries, unreported: map[string]bool{}}
 		c.host = hostState{journal: &c.journal, meter: p.Meter, problems: map[string]plugin.Problem{}}
-		c.host.faults = &hostFaults{of: map[string]hostFault{}, host: &c.host, timers: &c.timers}
+		c.host.faults = &hostFaults{byPlugin: map[string]hostFault{}, host: &c.host, timers: &c.timers}
 		return c
-	}, guarded)
+	}, withPanicLogging)
 }
 
 func (c *coordinator) Receive(ctx actor.Context) {
 	c.now = c.ports.Clock.Moment()
-	var answer any // to an operator
+	var answer any // to a command
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		c.start(ctx)
+		c.startWorkers(ctx)
 	case *actor.Stopping, *actor.Restarting:
 		c.timers.stopAll()
 		return
@@ -131,7 +129,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.UpdateDue:
 		c.onUpdateDue(m)
 	case messages.InventoryDue:
-		c.onInventoryDue(m)
+		if c.timers.takeFired(timerKey{kind: timerInventory}, m.Gen) {
+			c.collectInventory(false)
+		}
 	case messages.RefreshDue:
 		c.onPluginTimer(timerKey{timerRefresh, m.Key}, m.Gen, policy.RefreshDue)
 	case messages.HealthyDue:
@@ -141,13 +141,17 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.BudgetDue:
 		c.onBudgetDue(m)
 	case messages.SaveDue:
-		c.timers.fired(timerKey{kind: timerSave}, m.Gen) // commit tries again
+		c.timers.takeFired(timerKey{kind: timerSave}, m.Gen) // commit retries
 	case messages.RecheckDue:
 		if c.host.faults.recheck(m, &c.scans, c.plugins) && c.workers.inventory.gen == 0 {
-			c.order(&c.workers.inventory, collectInventory)
+			c.giveOrder(&c.workers.inventory, collectInventory)
 		}
 	case messages.ChecksDue:
-		c.timers.fired(timerKey{kind: timerChecks}, m.Gen) // commit orders what has gathered
+		c.timers.takeFired(timerKey{kind: timerChecks}, m.Gen) // commit orders the gathered checks
+	case messages.RecordsDue:
+		if c.timers.takeFired(timerKey{kind: timerRecords}, m.Gen) {
+			c.collectInventory(true)
+		}
 	case messages.PendingDue:
 		c.onPendingDue(m)
 	case messages.ClockStepped:
@@ -157,9 +161,15 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ProcessExited:
 		c.onExit(m.Exit)
 	case messages.HeartbeatLost:
-		c.onHeartbeat(m.Pulse)
+		c.onHeartbeat(m.Event)
 	case messages.HeartbeatSeen:
-		c.onHeartbeat(m.Pulse)
+		c.onHeartbeat(m.Event)
+	case messages.LockFreed:
+		if l, ok := c.plugins[m.Name]; ok && l.Phase() == policy.Left { // EV-21
+			c.applyFact(l, policy.Fact{Kind: policy.LockFreed})
+		}
+	case messages.RecordsChanged:
+		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	case messages.Adopted:
 		c.onAdopted(m)
 	case messages.WatchFailed:
@@ -167,7 +177,7 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ProblemNoted:
 		c.host.noteProblem(m.What, m.Err)
 	case messages.HostNoted:
-		c.log.WithField("cause", m.Cause).Info("Noted: " + m.Decision)
+		c.log.WithFields(logrus.Fields{"cause": m.Cause, "decision": m.Decision}).Info("Host event")
 		c.journal.noteHost(plugin.EntryHost, m.Cause, m.Decision)
 	case messages.ScanProgressed:
 		c.onScanProgressed(m)
@@ -184,9 +194,9 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.SlotReturned:
 		c.grantSlots(c.starts.Release(m.Attempt), 0)
 	case messages.RestartSucceeded:
-		c.onAttemptEnded(m.Attempt, succeeded(m))
+		c.onAttemptEnded(m.Attempt, successFact(m))
 	case messages.RestartFailed:
-		c.onAttemptEnded(m.Attempt, failed(m))
+		c.onAttemptEnded(m.Attempt, failureFact(m))
 	case messages.RestartCancelled:
 		c.onAttemptEnded(m.Attempt, policy.Fact{Kind: policy.AttemptCancelled})
 	case messages.ReportDelivered:
@@ -194,15 +204,15 @@ func (c *coordinator) Receive(ctx actor.Context) {
 	case messages.ReportFailed:
 		c.onReportFailed(m)
 	case messages.ReportReplaced:
-		c.reports.Drop(m.Gen)
+		c.reports.Discard(m.Gen)
 	case messages.EventDelivered:
-		c.events.Delivered(m.Gen)
+		c.events.MarkDelivered(m.Gen)
 		c.host.noteEvent(nil)
 	case messages.EventFailed:
 		c.onEventFailed(m)
 	case reporterLost:
-		c.events.Resend()
-		c.reports.Want(policy.ForChange, nil)
+		c.events.ResendInFlight()
+		c.reports.RequestReport(policy.ForChange, nil)
 	case messages.UpdatesOffered:
 		c.onUpdatesOffered(m)
 	case messages.Fetched:
@@ -213,31 +223,32 @@ func (c *coordinator) Receive(ctx actor.Context) {
 		ctx.Respond(messages.Status{Snapshot: c.snapshot()})
 		return
 	case messages.StartPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorStart, "start", "started by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorStart, Cause: "started by an operator", Force: m.Force}, "start")
 	case messages.StopPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorStop, "stop", "stopped by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorStop, Cause: "stopped by an operator"}, "stop")
 	case messages.RestartPlugin:
-		answer = c.onCommand(m.Name, policy.OperatorRestart, "restart", "restarted by an operator")
+		answer = c.onCommand(m.Name, policy.Fact{Kind: policy.OperatorRestart, Cause: "restarted by an operator"}, "restart")
 	case messages.ChangePlugin:
 		answer = c.onChangePlugin(m.Change)
 	case messages.CancelChange:
 		answer = c.onCancelChange(m.Name)
-	case messages.TakeReport:
-		answer = takeReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
-	case messages.LookForUpdates:
-		c.schedule.SetFirst(policy.UpdatePeriod, c.now.Wall)
+	case messages.EnqueueReport:
+		answer = enqueueReport(m.Report, c.reports, c.plugins[m.Report.Name], c.log)
+	case messages.CheckUpdatesNow:
+		c.schedule.SetDue(policy.UpdatePeriod, c.now.Wall)
 		answer = messages.Accepted{What: "update check"}
 	default:
 		return
 	}
-	if answer != nil { // once what was accepted is saved: it survives the supervisor (EV-14)
-		c.after(func(ctx actor.Context) { ctx.Respond(answer) })
+	if answer != nil { // after the save: an accepted command survives the supervisor (EV-14)
+		c.runAfterSave(func(ctx actor.Context) { ctx.Respond(answer) })
 	}
 	c.commit(ctx)
 }
 
-// start spawns the workers and sets when each period is due first.
-func (c *coordinator) start(ctx actor.Context) {
+// startWorkers spawns the workers, sets the first due time of each period, and lists
+// the plugins.
+func (c *coordinator) startWorkers(ctx actor.Context) {
 	c.timers.root, c.timers.self = ctx.ActorSystem().Root, ctx.Self()
 	w := &c.workers
 	w.scanner.pid = spawn(ctx, c.props.scanner, "scanner")
@@ -249,127 +260,127 @@ func (c *coordinator) start(ctx actor.Context) {
 
 	first := [policy.PeriodCount]time.Duration{c.cfg.FirstRun.Scan, c.cfg.FirstRun.Pull, c.cfg.FirstRun.Update, c.cfg.FirstRun.Inventory}
 	for p := range policy.PeriodCount {
-		c.schedule.SetFirst(p, c.now.Wall.Add(first[p]+policy.Within(c.cfg.FirstRun.Jitter, c.ports.Rand)))
+		c.schedule.SetDue(p, c.now.Wall.Add(first[p]+policy.RandomWithin(c.cfg.FirstRun.Jitter, c.ports.Rand)))
 	}
 	if c.reports.Count()+c.events.Count() > 0 {
-		c.events.Hold()
-		c.timers.arm(timerKey{kind: timerPending}, policy.Within(min(c.cfg.FirstRun.Jitter, pendingSpread), c.ports.Rand))
+		c.events.HoldBack()
+		c.timers.arm(timerKey{kind: timerPending}, policy.RandomWithin(min(c.cfg.FirstRun.Jitter, pendingSpread), c.ports.Rand))
 	}
 	if !c.watching.adopting {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started", "")
 	}
-	// What is installed is listed at once, so that status can show it.
-	c.order(&w.inventory, collectInventory)
+	// The plugins are listed at once, so that status can show them.
+	c.giveOrder(&w.inventory, collectInventory)
 }
 
-// spawn starts a child of the Coordinator under a name that is new.
+// spawn starts a child of the Coordinator. The name must be new.
 func spawn(ctx actor.Context, props *actor.Props, name string) *actor.PID {
 	pid, err := ctx.SpawnNamed(props, name)
 	if err != nil {
-		panic(fmt.Errorf("spawn %s: %w", name, err)) // the name is new: this cannot be
+		panic(fmt.Errorf("spawn %s: %w", name, err)) // cannot happen: the name is new
 	}
 	return pid
 }
 
-// after notes something to be done once what has changed is saved.
-func (c *coordinator) after(do func(actor.Context)) { c.afterSave = append(c.afterSave, do) }
+// runAfterSave has do run after the changes are saved.
+func (c *coordinator) runAfterSave(do func(actor.Context)) { c.afterSave = append(c.afterSave, do) }
 
-// send sends a message to a worker once what has changed is saved.
-func (c *coordinator) send(to *actor.PID, m any) {
-	c.after(func(ctx actor.Context) { ctx.Request(to, m) })
+// sendAfterSave sends a message to a worker after the changes are saved.
+func (c *coordinator) sendAfterSave(to *actor.PID, m any) {
+	c.runAfterSave(func(ctx actor.Context) { ctx.Request(to, m) })
 }
 
-// order gives a worker something to do; message gets the number that its
-// answer carries.
-func (c *coordinator) order(w *worker, message func(gen uint64) any) {
+// giveOrder sends an order to a worker; message gets the number that the answer
+// carries.
+func (c *coordinator) giveOrder(w *worker, message func(gen uint64) any) {
 	c.seq++
 	w.gen, w.since = c.seq, c.now
-	c.send(w.pid, message(c.seq))
+	c.sendAfterSave(w.pid, message(c.seq))
 }
 
-// apply hands a fact about a plugin to its lifecycle and takes the effects
-// over. A fact that the transition table does not have is a defect of ours: it
-// is counted, and changes nothing.
-func (c *coordinator) apply(l *policy.Lifecycle, f policy.Fact) {
+// applyFact applies a fact to the lifecycle of a plugin and carries out the effects.
+// A fact that the transition table does not have is a defect: it is counted and
+// logged, and changes nothing.
+func (c *coordinator) applyFact(l *policy.Lifecycle, f policy.Fact) {
 	c.seq++
 	effects, err := l.Apply(policy.Env{
-		Now: c.now, Seq: c.seq, Pending: c.attempts.pending, Config: c.cfg.Restart.policy(c.schedule.Every(policy.ScanPeriod)), Rand: c.ports.Rand,
+		Now: c.now, Seq: c.seq, Pending: c.attempts.countRestarts, Config: c.cfg.Restart.restartConfig(c.schedule.IntervalOf(policy.ScanPeriod)), Rand: c.ports.Rand,
 	}, f)
 	if err != nil {
 		c.host.counters.Defects++
-		c.log.WithError(err).WithField("plugin", l.Plugin.Key()).Error("Defect: unexpected fact about a plugin, ignored")
+		c.log.WithError(err).WithField("plugin", l.Plugin.Key()).Error("Defect: unexpected fact about a plugin ignored")
 	}
 	for _, e := range effects {
 		c.carryOut(l, e)
 	}
 }
 
-// carryOut does what one effect says, or notes it to be done after the save.
+// carryOut carries out one effect, or has that done after the save.
 func (c *coordinator) carryOut(l *policy.Lifecycle, e policy.Effect) {
 	key := l.Plugin.Key()
 	switch e := e.(type) {
 	case policy.Moved:
 		c.publishMove(l, e)
 	case policy.Note:
-		c.journal.note(l, e.Entry)
+		c.journal.notePlugin(l, e.Entry)
 	case policy.Save:
 		record := l.Record
 		c.batch.SetRestarts(key, &record, e.Sync)
 	case policy.Forget:
 		delete(c.plugins, key)
 		delete(c.journal.unreported, key)
-		c.absent.remove(key, c.seq)
+		c.absent.markRemoved(key, c.seq)
 		c.host.faults.solve(key)
 		c.batch.SetRestarts(key, nil, false)
 	case policy.Spawn:
 		live := c.attempts.add(e.Attempt.ID, l)
-		c.after(func(ctx actor.Context) {
+		c.runAfterSave(func(ctx actor.Context) {
 			live.pid = spawn(ctx, c.props.restarter(e.Attempt), fmt.Sprintf("restarter-%d", e.Attempt.ID))
 		})
 	case policy.Cancel:
 		if !e.Begun {
-			c.grantSlots(c.starts.Release(e.Attempt), 0) // or its place in a line
+			c.grantSlots(c.starts.Release(e.Attempt), 0) // also removes it from a queue
 		}
-		c.after(c.attempts.send(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
+		c.runAfterSave(c.attempts.sendTo(e.Attempt, messages.Cancel{Attempt: e.Attempt}))
 	case policy.Release:
 		c.attempts.release(e.Attempt)
 		c.grantSlots(c.starts.Release(e.Attempt), 0)
 	case policy.Check:
-		c.scans.want(key, e.Refresh)
+		c.scans.requestCheck(key, e.Refresh)
 	case policy.Report:
 		c.reports.Add(c.now.Wall, l.Plugin, e.Status, e.SysTag)
-		c.reports.Want(policy.ForChange, nil)
+		c.reports.RequestReport(policy.ForChange, nil)
 		if e.Restarted {
-			c.reports.Restarted(key)
+			c.reports.MarkRestarted(key)
 		}
-	case policy.ReportGone:
-		c.reports.Gone(key, c.now.Wall)
+	case policy.ReportRemoved:
+		c.reports.AddRemoved(key, l.Plugin, e.Still, c.now.Wall)
 	case policy.Arm:
 		c.timers.arm(timerKey{pluginTimers[e.Timer], key}, e.After)
 	case policy.Disarm:
 		c.timers.stop(timerKey{pluginTimers[e.Timer], key})
 	case policy.ApplyChange:
-		c.changes.Granted(e.Change.ID, c.now.Wall)
-		c.send(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, Before: e.Before})
+		c.changes.MarkApplying(e.Change.ID, c.now.Wall)
+		c.sendAfterSave(c.workers.upgrader.pid, messages.ApplyChange{Change: e.Change, StatusBefore: e.Before})
 	case policy.InterruptChange:
-		c.send(c.workers.upgrader.pid, messages.InterruptChange{Change: e.Change, LeaveStopped: e.LeaveStopped})
+		c.sendAfterSave(c.workers.upgrader.pid, messages.InterruptChange{Change: e.Change, LeaveStopped: e.LeaveStopped})
 	case policy.WatchChanged:
 		c.watching.changed = true
 	default:
-		c.host.count(l, e)
+		c.host.countEffect(l, e)
 	}
 }
 
-// commit saves what the message changed, then does what it brought about.
+// commit saves the changes of the message, then carries out what waits for that.
 func (c *coordinator) commit(ctx actor.Context) {
 	c.orderChecks()
 	c.watchPlugins()
 	c.sendPending()
-	for _, entry := range c.journal.finish() {
+	for _, entry := range c.journal.takeEntries() {
 		c.batch.AddEntry(entry)
-		c.after(func(ctx actor.Context) { ctx.ActorSystem().EventStream.Publish(messages.Recorded{Entry: entry}) })
+		c.runAfterSave(func(ctx actor.Context) { ctx.ActorSystem().EventStream.Publish(messages.Recorded{Entry: entry}) })
 	}
-	c.save()
+	c.saveChanges()
 	for len(c.afterSave) > 0 {
 		do := c.afterSave[0]
 		c.afterSave = c.afterSave[1:]
@@ -377,18 +388,20 @@ func (c *coordinator) commit(ctx actor.Context) {
 	}
 	c.afterSave = nil
 	for p, kind := range periodTimers {
-		c.timers.armAt(timerKey{kind: kind}, c.schedule.Due(policy.Period(p)), c.ports.Clock.Now())
+		c.timers.armAt(timerKey{kind: kind}, c.schedule.DueAt(policy.Period(p)), c.ports.Clock.Now())
 	}
 }
 
-// saveRetry is after how long a refused write is tried again, at the latest.
+// saveRetry is the longest time until a failed write is retried.
 const saveRetry = 10 * time.Second
 
-func (c *coordinator) save() {
-	changes, dirty := c.batch.Changes(func() plugin.Settings {
+// saveChanges writes the batch to the durable state. Changes that cannot be written
+// stay in it.
+func (c *coordinator) saveChanges() {
+	changes, dirty := c.batch.CollectChanges(func() plugin.Settings {
 		s := plugin.Settings{Lazy: c.lazy}
-		c.schedule.Save(&s)
-		c.reports.Save(&s)
+		c.schedule.SaveSettings(&s)
+		c.reports.SaveSettings(&s)
 		return s
 	})
 	if !dirty && !c.unsaved {
@@ -396,12 +409,12 @@ func (c *coordinator) save() {
 	}
 	if err := c.ports.Memory.Save(changes); err != nil {
 		c.unsaved = true
-		c.batch.Refused()
+		c.batch.MarkFailed()
 		c.host.addProblem("state file", err)
 		c.timers.arm(timerKey{kind: timerSave}, saveRetry)
 		return
 	}
-	c.batch.Written()
+	c.batch.MarkWritten()
 	c.unsaved = false
 	c.host.solveProblem("state file")
 }

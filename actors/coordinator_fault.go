@@ -9,80 +9,80 @@ import (
 )
 
 const (
-	// hostFaultProblem is the problem in status while a command of a plugin
-	// cannot be run (EV-24).
+	// hostFaultProblem names the problem in status while the host cannot run a
+	// command of a plugin (EV-24).
 	hostFaultProblem = "running commands of plugins"
-	// recheckAfter is after how long such plugins are asked again, and a plugin
-	// database that could not be read is read again.
+	// recheckAfter is the time until `--status` is run again for such plugins, and a
+	// plugin database that could not be read is read again.
 	recheckAfter = 10 * time.Second
 )
 
-// hostFault is about a plugin whose last command the host could not run.
+// hostFault describes the last command of a plugin that the host could not run.
 type hostFault struct {
-	attempt bool // the command was that of an attempt, which is made again
-	refresh bool // its status is to be reported again (SC-25)
+	attempt bool // the command belonged to an attempt, which is retried
+	refresh bool // the status is to be reported again (SC-25)
 }
 
-// hostFaults are the plugins whose last command the host could not run, by
-// plugin.Key.
+// hostFaults holds, by plugin.Key, the plugins whose last command the host could not
+// run.
 type hostFaults struct {
-	of     map[string]hostFault
-	host   *hostState
-	timers *timers
+	byPlugin map[string]hostFault
+	host     *hostState
+	timers   *timers
 }
 
-// add notes that the host could not run a command of a plugin. What is known of
-// the plugin stays as it is, and it is asked again.
+// add adds a plugin whose command the host could not run. The state of the plugin
+// does not change, and the command is retried.
 func (h *hostFaults) add(key, cause string, f hostFault) {
-	f.attempt, f.refresh = f.attempt || h.of[key].attempt, f.refresh || h.of[key].refresh
-	h.of[key] = f
+	f.attempt, f.refresh = f.attempt || h.byPlugin[key].attempt, f.refresh || h.byPlugin[key].refresh
+	h.byPlugin[key] = f
 	if _, known := h.host.problems[hostFaultProblem]; !known {
 		h.host.addProblem(hostFaultProblem, errors.New(key+": "+cause))
 	}
 	h.armRecheck()
 }
 
-// armRecheck has what could not be asked be asked again.
+// armRecheck sets the timer of the recheck, unless it is set.
 func (h *hostFaults) armRecheck() {
 	if due := (timerKey{kind: timerRecheck}); !h.timers.isArmed(due) {
 		h.timers.arm(due, recheckAfter)
 	}
 }
 
-// solve notes that a command of the plugin was run, or that the plugin is gone.
+// solve removes a plugin whose command was run, or which is gone.
 func (h *hostFaults) solve(key string) {
-	_, known := h.of[key]
-	if delete(h.of, key); known && len(h.of) == 0 {
+	_, known := h.byPlugin[key]
+	if delete(h.byPlugin, key); known && len(h.byPlugin) == 0 {
 		h.host.solveProblem(hostFaultProblem)
 	}
 }
 
-// solveProbe notes that `--status` of the plugin was run, and reports whether it
-// was to be reported again.
+// solveProbe removes a plugin whose `--status` was run, and reports whether its
+// status is to be reported again.
 func (h *hostFaults) solveProbe(key string) (refresh bool) {
-	f := h.of[key]
+	f := h.byPlugin[key]
 	if !f.attempt {
 		h.solve(key)
 	}
 	return f.refresh
 }
 
-// recheck has the plugins that could not be asked be asked again, and reports
-// whether the plugin database is to be read again, which could not be read.
+// recheck requests checks of the plugins whose `--status` could not be run, and
+// reports whether the plugin database could not be read and is to be read again.
 func (h *hostFaults) recheck(m messages.RecheckDue, scans *scans, plugins map[string]*policy.Lifecycle) (unread bool) {
-	if !h.timers.fired(timerKey{kind: timerRecheck}, m.Gen) {
+	if !h.timers.takeFired(timerKey{kind: timerRecheck}, m.Gen) {
 		return false
 	}
 	_, unread = h.host.problems[pluginDatabase]
-	if len(h.of) == 0 {
+	if len(h.byPlugin) == 0 {
 		return unread
 	}
-	for key, f := range h.of {
+	for key, f := range h.byPlugin {
 		switch _, known := plugins[key]; {
 		case !known:
 			h.solve(key)
 		case !f.attempt:
-			scans.want(key, false)
+			scans.requestCheck(key, false)
 		}
 	}
 	h.armRecheck()

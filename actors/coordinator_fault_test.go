@@ -4,11 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// fault returns the problem that the host cannot run commands of plugins, "" if
-// there is none.
+// fault returns why the host cannot run commands of plugins, "" if it can.
 func fault(t *testing.T, s *System) string {
 	t.Helper()
 	for _, p := range status(t, s).Problems {
@@ -23,82 +23,82 @@ func TestHostFault(t *testing.T) {
 	const cause = "cannot start: too many open files"
 	cfg := testConfig()
 	cfg.FirstRun.Pull = 1000 * time.Hour
-	t.Run("EV-24 a status that cannot be asked changes nothing, and is a problem", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		w.hostFails = map[string]bool{"--status": true}
+	t.Run("EV-24 a --status that the host cannot run changes nothing, and is a problem", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		w.HostFaults = map[string]bool{"--status": true}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(minute + time.Second)
+			actorstest.Advance(minute + time.Second)
 			if got := fault(t, s); got != "a: --status: "+cause {
-				t.Errorf("problem %q", got)
+				t.Errorf("problem %q, want %q", got, "a: --status: "+cause)
 			}
-			if v := view(t, s, "a"); v.State != plugin.StateInstalled || len(w.reports) > 0 {
-				t.Errorf("%+v, reports %v", v, w.reports)
+			if v := view(t, s, "a"); v.State != plugin.StateInstalled || len(w.Reports) > 0 {
+				t.Errorf("%+v, reports %v; want state installed, no reports", v, w.Reports)
 			}
-			w.set(func() { w.hostFails = nil })
-			pass(recheckAfter)
+			w.Set(func() { w.HostFaults = nil })
+			actorstest.Advance(recheckAfter)
 			if got := fault(t, s); got != "" {
-				t.Errorf("still a problem: %q", got)
+				t.Errorf("problem %q after the host recovered, want none", got)
 			}
 			if v := view(t, s, "a"); v.State != plugin.StateRunning {
-				t.Errorf("it can be asked again: %+v", v)
+				t.Errorf("after the host recovered: %+v, want state running", v)
 			}
-			if n := w.count("--start", "a"); n != 0 {
-				t.Errorf("%d starts", n)
+			if n := w.CountCalls("--start", "a"); n != 0 {
+				t.Errorf("%d starts, want 0", n)
 			}
 		})
 	})
-	t.Run("EV-24 a start that cannot be made is made again, and is no failure", func(t *testing.T) {
-		w := deadWorld("a")
-		w.hostFails = map[string]bool{"--start": true}
+	t.Run("EV-24 a --start that the host cannot run is repeated, and is no failure of the plugin", func(t *testing.T) {
+		w := stoppedWorld("a")
+		w.HostFaults = map[string]bool{"--start": true}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(minute + 5*minute)
+			actorstest.Advance(minute + 5*minute)
 			v := view(t, s, "a")
-			if n := w.count("--start", "a"); n < 25 || v.State != plugin.StateStarting || v.Failures != 0 || v.Restarts != 0 {
-				t.Errorf("%d starts, %+v", n, v)
+			if n := w.CountCalls("--start", "a"); n < 25 || v.State != plugin.StateStarting || v.Failures != 0 || v.Restarts != 0 {
+				t.Errorf("%d starts, %+v; want at least 25, state starting, failures 0, restarts 0", n, v)
 			}
 			if got := fault(t, s); got != "a: start: "+cause {
-				t.Errorf("problem %q", got)
+				t.Errorf("problem %q, want %q", got, "a: start: "+cause)
 			}
-			w.set(func() { w.hostFails = nil })
-			pass(15 * time.Second)
+			w.Set(func() { w.HostFaults = nil })
+			actorstest.Advance(15 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateRunning || fault(t, s) != "" {
-				t.Errorf("the host can run it again: %+v, problem %q", v, fault(t, s))
+				t.Errorf("after the host recovered: %+v, problem %q; want state running, no fault", v, fault(t, s))
 			}
 		})
 	})
-	t.Run("EV-24 what may run is not started", func(t *testing.T) {
-		w := deadWorld("a")
-		w.hostFails = map[string]bool{"--start": true}
+	t.Run("EV-24 a plugin that may run is not started", func(t *testing.T) {
+		w := stoppedWorld("a")
+		w.HostFaults = map[string]bool{"--start": true}
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(minute + time.Second)
-			w.set(func() { w.hostFails, w.running["a"] = map[string]bool{"--status": true}, true })
-			pass(minute)
-			if n := w.count("--start", "a"); n != 1 {
-				t.Errorf("%d starts", n)
+			actorstest.Advance(minute + time.Second)
+			w.Set(func() { w.HostFaults, w.Running["a"] = map[string]bool{"--status": true}, true })
+			actorstest.Advance(minute)
+			if n := w.CountCalls("--start", "a"); n != 1 {
+				t.Errorf("%d starts, want 1", n)
 			}
-			w.set(func() { w.hostFails = nil })
-			pass(15 * time.Second)
-			if v := view(t, s, "a"); v.State != plugin.StateRunning || w.count("--start", "a") != 1 {
-				t.Errorf("%d starts, %+v", w.count("--start", "a"), v)
+			w.Set(func() { w.HostFaults = nil })
+			actorstest.Advance(15 * time.Second)
+			if v := view(t, s, "a"); v.State != plugin.StateRunning || w.CountCalls("--start", "a") != 1 {
+				t.Errorf("%d starts, %+v; want state running, 1 call of --start of a", w.CountCalls("--start", "a"), v)
 			}
 		})
 	})
-	t.Run("EV-24 a stop that cannot be made is made again", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+	t.Run("EV-24 a --stop that the host cannot run is repeated", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		inBubble(t, w, cfg, func(t *testing.T, s *System) {
-			pass(minute + time.Second)
-			w.set(func() { w.hostFails = map[string]bool{"--stop": true} })
+			actorstest.Advance(minute + time.Second)
+			w.Set(func() { w.HostFaults = map[string]bool{"--stop": true} })
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			pass(minute)
-			if v := view(t, s, "a"); w.count("--stop", "a") < 5 || v.State != plugin.StateStopping {
-				t.Errorf("%d stops, %+v", w.count("--stop", "a"), v)
+			actorstest.Advance(minute)
+			if v := view(t, s, "a"); w.CountCalls("--stop", "a") < 5 || v.State != plugin.StateStopping {
+				t.Errorf("%d stops, %+v; want at least 5 calls of --stop of a, state stopping", w.CountCalls("--stop", "a"), v)
 			}
-			w.set(func() { w.hostFails = nil })
-			pass(15 * time.Second)
+			w.Set(func() { w.HostFaults = nil })
+			actorstest.Advance(15 * time.Second)
 			if v := view(t, s, "a"); v.State != plugin.StateStopped || fault(t, s) != "" {
-				t.Errorf("%+v, problem %q", v, fault(t, s))
+				t.Errorf("%+v, problem %q; want state stopped, no fault", v, fault(t, s))
 			}
 		})
 	})

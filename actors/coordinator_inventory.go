@@ -1,38 +1,74 @@
 package actors
 
 import (
+	"maps"
 	"slices"
+	"time"
 
 	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-func (c *coordinator) onInventoryDue(m messages.InventoryDue) {
-	if !c.timers.fired(timerKey{kind: timerInventory}, m.Gen) || !c.schedule.Fire(policy.InventoryPeriod, c.now.Wall) {
+const (
+	// gatherRecords is the time in which changes of the plugin database are gathered:
+	// programs write it several times in a row.
+	gatherRecords = 250 * time.Millisecond
+	// retryRecords is the time until a changed database that could not be read is read
+	// again.
+	retryRecords = 5 * time.Second
+)
+
+// collectInventory has the plugin database read, because the inventory is due or the
+// database has changed (EV-22).
+func (c *coordinator) collectInventory(changed bool) {
+	if !changed && !c.schedule.Fire(policy.InventoryPeriod, c.now.Wall) {
 		return
 	}
-	c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
-	if c.workers.inventory.gen == 0 { // else the list at the start is still under way, and will do
-		c.order(&c.workers.inventory, collectInventory)
+	if !changed {
+		c.schedule.Begin(policy.InventoryPeriod, c.now.Wall)
+	}
+	switch {
+	case c.workers.inventory.gen == 0:
+		c.giveOrder(&c.workers.inventory, collectInventory)
+		if changed {
+			c.watching.reread = c.workers.inventory.gen
+		}
+	case changed: // the current list may be older; that is good enough for the inventory
+		c.timers.armOnce(timerKey{kind: timerRecords}, gatherRecords)
 	}
 }
 
-// collectInventory returns the order to list what is installed.
+// collectInventory returns the order to list the installed plugins.
 func collectInventory(gen uint64) any { return messages.CollectInventory{Gen: gen} }
 
-// onInventoryCollected takes over what is installed, and announces it when the
-// inventory was due (LR-01).
+// onInventoryCollected updates the plugins by the list, and reports the inventory if
+// that was due (LR-01).
 func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 	if !c.workers.inventory.isAnswer(m.Gen) {
 		return
 	}
-	due := c.schedule.Running(policy.InventoryPeriod)
+	due := c.schedule.IsRunning(policy.InventoryPeriod)
 	c.schedule.End(policy.InventoryPeriod)
-	listed := c.takeList(m.Err == nil, m.List, m.Gen, m.Err)
+	reread := m.Gen == c.watching.reread
+	var known map[string]*policy.Lifecycle
+	if reread {
+		known = maps.Clone(c.plugins)
+	}
+	listed := c.handleList(m.Err == nil, m.List, m.Gen, m.Err)
+	if reread && !listed {
+		c.timers.armOnce(timerKey{kind: timerRecords}, retryRecords)
+	}
+	if reread && listed && !c.watching.adopting { // another program may be about to start what it installed
+		for key, l := range c.plugins {
+			if known[key] != l && l.Phase() == policy.Installed {
+				c.applyFact(l, policy.Fact{Kind: policy.InstalledNow})
+			}
+		}
+	}
 	if listed && c.watching.adopting && c.workers.watcher.gen == 0 { // the first list
 		c.watchPlugins()
-		c.findProcesses(c.watching.keys())
+		c.findProcesses(c.watching.watchedKeys())
 	}
 	if !listed || !due {
 		return
@@ -46,5 +82,5 @@ func (c *coordinator) onInventoryCollected(m messages.InventoryCollected) {
 		c.log.WithError(err).Error("Inventory not reported")
 		return
 	}
-	c.announce(event)
+	c.enqueueEvent(event)
 }

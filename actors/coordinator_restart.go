@@ -1,40 +1,42 @@
 package actors
 
 import (
+	"errors"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
+	"pluginsupervisor/plugin"
 )
 
-// attempts are the Restarters that are alive.
+// attempts holds the Restarters that run.
 type attempts struct {
 	live     map[uint64]*liveAttempt // by number
-	restarts int                     // how many of them are automatic restarts
+	restarts int                     // number of automatic restarts among them
 }
 
 type liveAttempt struct {
 	of      *policy.Lifecycle
 	pid     *actor.PID
-	restart bool // it is neither an operator's nor a stop
+	restart bool // an automatic restart
 }
 
-// pending returns how many restarts wait or run (EV-05).
-func (a *attempts) pending() int { return a.restarts }
+// countRestarts returns the number of restarts that wait or run (EV-05).
+func (a *attempts) countRestarts() int { return a.restarts }
 
-// find returns the plugin of an attempt that is still awaited, nil if none is.
+// find returns the plugin of an attempt, nil if the attempt is not awaited.
 func (a *attempts) find(id uint64) *policy.Lifecycle {
-	if live, ok := a.live[id]; ok && live.of.Attempt() == id {
+	if live, ok := a.live[id]; ok && live.of.AttemptID() == id {
 		return live.of
 	}
 	return nil
 }
 
-// add notes an attempt that the plugin's one Restarter is to make (RS-04).
+// add adds the attempt of the plugin's one Restarter (RS-04).
 func (a *attempts) add(id uint64, of *policy.Lifecycle) *liveAttempt {
-	live := &liveAttempt{of: of, restart: of.Pending()}
+	live := &liveAttempt{of: of, restart: of.IsRestartPending()}
 	a.live[id] = live
 	if live.restart {
 		a.restarts++
@@ -42,7 +44,7 @@ func (a *attempts) add(id uint64, of *policy.Lifecycle) *liveAttempt {
 	return live
 }
 
-// release forgets an attempt that has ended.
+// release removes a finished attempt.
 func (a *attempts) release(id uint64) {
 	if live, ok := a.live[id]; ok && live.restart {
 		a.restarts--
@@ -50,47 +52,47 @@ func (a *attempts) release(id uint64) {
 	delete(a.live, id)
 }
 
-// send returns what sends a message to an attempt.
-func (a *attempts) send(id uint64, m any) func(actor.Context) {
+// sendTo returns a function that sends a message to an attempt.
+func (a *attempts) sendTo(id uint64, m any) func(actor.Context) {
 	live := a.live[id]
 	return func(ctx actor.Context) { ctx.Send(live.pid, m) }
 }
 
-// onSlotRequested asks for a slot, and for the budget of the host (RS-03,
-// EV-13).
+// onSlotRequested requests a slot for an attempt, within the budget of the host
+// (RS-03, EV-13).
 func (c *coordinator) onSlotRequested(m messages.SlotRequested) {
 	l := c.attempts.find(m.Attempt)
 	if l == nil || !l.MayBegin() {
 		return
 	}
-	granted, refill := c.starts.Request(m.Attempt, l.Unbudgeted(), c.now)
+	granted, refill := c.starts.RequestStart(m.Attempt, l.IsUnbudgeted(), c.now)
 	c.grantSlots(granted, refill)
 }
 
-// onBudgetDue serves the attempts that wait for the restart budget (EV-13).
+// onBudgetDue lets attempts continue that wait for the restart budget (EV-13).
 func (c *coordinator) onBudgetDue(m messages.BudgetDue) {
-	if c.timers.fired(timerKey{kind: timerBudget}, m.Gen) {
-		granted, refill := c.starts.Refill(c.now)
+	if c.timers.takeFired(timerKey{kind: timerBudget}, m.Gen) {
+		granted, refill := c.starts.RefillBudget(c.now)
 		c.grantSlots(granted, refill)
 	}
 }
 
-// grantSlots lets attempts begin their verb, or run `--status` after it.
+// grantSlots allows attempts to run their verb, or `--status` after it.
 func (c *coordinator) grantSlots(ids []uint64, refill time.Duration) {
 	if refill > 0 {
 		c.timers.arm(timerKey{kind: timerBudget}, refill)
 	}
 	for _, id := range ids {
 		if l := c.attempts.find(id); l != nil {
-			if l.MayBegin() && !l.Begun() {
-				c.apply(l, policy.Fact{Kind: policy.AttemptBegun})
+			if l.MayBegin() && !l.HasBegun() {
+				c.applyFact(l, policy.Fact{Kind: policy.AttemptBegun})
 			}
-			c.after(c.attempts.send(id, messages.SlotGranted{Attempt: id}))
+			c.runAfterSave(c.attempts.sendTo(id, messages.SlotGranted{Attempt: id}))
 		}
 	}
 }
 
-// onAttemptEnded hands the end of an attempt to its plugin's lifecycle.
+// onAttemptEnded applies the result of an attempt to its plugin.
 func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
 	if l := c.attempts.find(id); l != nil {
 		f.At = c.now
@@ -100,15 +102,15 @@ func (c *coordinator) onAttemptEnded(id uint64, f policy.Fact) {
 		default:
 			c.host.faults.solve(l.Plugin.Key())
 		}
-		c.apply(l, f)
-		if f.Outcome.Skipped && l.Unseen() {
+		c.applyFact(l, f)
+		if f.Outcome.Skipped && l.LacksProcesses() {
 			c.observeProcesses([]string{l.Plugin.Key()})
 		}
 	}
 }
 
-// succeeded and failed return what the end of an attempt is a fact of.
-func succeeded(m messages.RestartSucceeded) policy.Fact {
+// successFact returns the fact of a successful attempt.
+func successFact(m messages.RestartSucceeded) policy.Fact {
 	f := policy.Fact{Kind: policy.StartSucceeded, Outcome: m.Outcome, Probe: m.Probe}
 	if m.Kind == messages.KindStop {
 		f.Kind = policy.StopSucceeded
@@ -116,23 +118,25 @@ func succeeded(m messages.RestartSucceeded) policy.Fact {
 	return f
 }
 
-func failed(m messages.RestartFailed) policy.Fact {
+// failureFact returns the fact of a failed attempt.
+func failureFact(m messages.RestartFailed) policy.Fact {
 	f := policy.Fact{Kind: policy.StartFailed, Cause: m.Cause, Outcome: m.Outcome, Probe: m.Probe, HostFault: m.HostFault}
+	f.Gone = errors.Is(m.Outcome.Err, plugin.ErrNotInstalled)
 	if m.Kind == messages.KindStop {
 		f.Kind = policy.StopFailed
 	}
 	return f
 }
 
-// onPluginTimer hands the timer of a single plugin to its lifecycle.
+// onPluginTimer applies the timer of a plugin to its lifecycle.
 func (c *coordinator) onPluginTimer(key timerKey, gen uint64, fact policy.FactKind) {
-	if l, ok := c.plugins[key.key]; c.timers.fired(key, gen) && ok {
-		c.apply(l, policy.Fact{Kind: fact})
+	if l, ok := c.plugins[key.key]; c.timers.takeFired(key, gen) && ok {
+		c.applyFact(l, policy.Fact{Kind: fact})
 	}
 }
 
-// policy returns what restarts are decided by; scan is the interval of the scans.
-func (r RestartPolicy) policy(scan time.Duration) policy.RestartConfig {
+// restartConfig returns the settings for policy; scan is the interval of the scans.
+func (r RestartPolicy) restartConfig(scan time.Duration) policy.RestartConfig {
 	p := policy.RestartConfig{
 		Stagger: r.Stagger, BackoffInitial: r.BackoffInitial, BackoffMax: r.BackoffMax, HealthyAfter: r.HealthyAfter, OnHang: r.OnHang,
 	}

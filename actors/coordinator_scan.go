@@ -10,35 +10,35 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// scans are the orders that the Scanner has not answered, and the single
-// checks between the periods, at most one a plugin.
+// scans holds the orders that the Scanner has not answered, and the checks of single
+// plugins between the scans, at most one a plugin.
 type scans struct {
 	open   map[uint64]*openScan
-	wanted map[string]bool        // single plugins to check next; true: to be reported again (SC-25)
-	checks map[string]singleCheck // those that the Scanner works on
+	wanted map[string]bool        // plugins to check next; true: to be reported again (SC-25)
+	checks map[string]singleCheck // checks that the Scanner works on
 }
 
 type openScan struct {
-	period   bool     // of the scan period
-	only     []string // else the plugins that are checked
-	learned  bool     // its list was taken over
-	reported bool     // its Once plugins are pending
-	over     bool     // all but the hung have answered (TM-01)
-	since    plugin.Moment
+	period    bool     // the periodic scan
+	only      []string // else the plugins that are checked
+	listTaken bool     // its list was handled
+	reported  bool     // its Once plugins are pending
+	finished  bool     // all but hung probes have answered (TM-01)
+	since     plugin.Moment
 }
 
 type singleCheck struct {
 	gen     uint64
 	refresh bool
-	again   bool // asked for once more meanwhile
+	again   bool // requested again meanwhile
 }
 
 func newScans() scans {
 	return scans{open: map[uint64]*openScan{}, wanted: map[string]bool{}, checks: map[string]singleCheck{}}
 }
 
-// want has `--status` of one plugin run.
-func (s *scans) want(key string, refresh bool) {
+// requestCheck requests `--status` of one plugin.
+func (s *scans) requestCheck(key string, refresh bool) {
 	if k, ok := s.checks[key]; ok {
 		k.again, k.refresh = true, k.refresh || refresh
 		s.checks[key] = k
@@ -47,9 +47,9 @@ func (s *scans) want(key string, refresh bool) {
 	s.wanted[key] = s.wanted[key] || refresh
 }
 
-// settle ends the check of one plugin by order gen, and reports whether it was
-// to be reported again. What was asked for meanwhile is asked next.
-func (s *scans) settle(key string, gen uint64) (refresh bool) {
+// endCheck completes the check of one plugin by order gen, and reports whether its
+// status is to be reported again. A check that was requested meanwhile is next.
+func (s *scans) endCheck(key string, gen uint64) (refresh bool) {
 	k, ok := s.checks[key]
 	if !ok || k.gen != gen {
 		return false
@@ -61,21 +61,21 @@ func (s *scans) settle(key string, gen uint64) (refresh bool) {
 	return k.refresh
 }
 
-// close ends an order: what has not answered it will not.
-func (s *scans) close(gen uint64) {
+// closeOrder removes an order, with the checks that it has not answered.
+func (s *scans) closeOrder(gen uint64) {
 	delete(s.open, gen)
 	for key, k := range s.checks {
 		if k.gen == gen {
-			s.settle(key, gen)
+			s.endCheck(key, gen)
 		}
 	}
 }
 
-// gatherChecks is how long checks are gathered after an order of some, so that
-// many of them are one order: each reads the whole plugin database.
+// gatherChecks is the time after an order in which checks are gathered, so that many
+// of them are one order: each order reads the whole plugin database.
 const gatherChecks = 200 * time.Millisecond
 
-// orderChecks has the Scanner run `--status` of single plugins.
+// orderChecks orders the requested checks of single plugins.
 func (c *coordinator) orderChecks() {
 	s := &c.scans
 	if len(s.wanted) == 0 || c.timers.isArmed(timerKey{kind: timerChecks}) {
@@ -98,27 +98,30 @@ func (c *coordinator) orderChecks() {
 	clear(s.wanted)
 }
 
-// pluginDatabase names the problem that the plugin database cannot be read.
+// pluginDatabase names the problem in status while the plugin database cannot be
+// read.
 const pluginDatabase = "plugin database"
 
+// orderScan orders a scan of all plugins, or of only those.
 func (c *coordinator) orderScan(only []string) (gen uint64) {
 	c.seq++
 	c.scans.open[c.seq] = &openScan{period: only == nil, only: only, since: c.now}
-	c.send(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
+	c.sendAfterSave(c.workers.scanner.pid, messages.Scan{Gen: c.seq, Only: only})
 	return c.seq
 }
 
+// onScanDue orders or postpones a scan.
 func (c *coordinator) onScanDue(m messages.ScanDue) {
-	if !c.timers.fired(timerKey{kind: timerScan}, m.Gen) {
+	if !c.timers.takeFired(timerKey{kind: timerScan}, m.Gen) {
 		return
 	}
-	if c.watching.adopting { // first what runs already (EV-07)
+	if c.watching.adopting { // running plugins are found first (EV-07)
 		c.watching.scanHeld = true
-		c.schedule.Postpone(policy.ScanPeriod, c.now.Wall.Add(2*adoptWithin))
+		c.schedule.Postpone(policy.ScanPeriod, c.now.Wall.Add(2*adoptTimeout))
 		return
 	}
 	if !c.schedule.Fire(policy.ScanPeriod, c.now.Wall) {
-		c.log.WithField("skipped", c.schedule.Skipped(policy.ScanPeriod)).Warn("Scan skipped, the last one still runs")
+		c.log.WithField("skipped", c.schedule.SkippedCount(policy.ScanPeriod)).Warn("Scan skipped, the previous one is still running")
 		return
 	}
 	c.schedule.Begin(policy.ScanPeriod, c.now.Wall) // SC-01
@@ -127,63 +130,64 @@ func (c *coordinator) onScanDue(m messages.ScanDue) {
 	c.orderScan(nil)
 }
 
+// onScanProgressed handles the results of a scan so far.
 func (c *coordinator) onScanProgressed(m messages.ScanProgressed) {
 	s, ok := c.scans.open[m.Gen]
 	if !ok {
 		return
 	}
-	c.observe(s, m.Gen, m.List, m.Probes)
+	c.handleProbes(s, m.Gen, m.List, m.Probes)
 	if m.Slow {
 		c.endScan(s)
 	}
 }
 
+// onScanCompleted handles the remaining results of a scan.
 func (c *coordinator) onScanCompleted(m messages.ScanCompleted) {
 	s, ok := c.scans.open[m.Gen]
 	if !ok {
 		return
 	}
-	defer c.scans.close(m.Gen)
+	defer c.scans.closeOrder(m.Gen)
 	c.endScan(s)
 	if s.period && m.Err != nil {
 		c.host.counters.ScanErrors++
 	}
 	if !m.Listed {
-		c.takeList(false, m.List, m.Gen, m.Err)
+		c.handleList(false, m.List, m.Gen, m.Err)
 		return
 	}
 	if s.period {
 		if m.Err != nil {
-			c.host.addProblem("status output", m.Err) // SC-11: the others count all the same
+			c.host.addProblem("status output", m.Err) // SC-11: the results count
 		} else {
 			c.host.solveProblem("status output")
 		}
 	}
-	c.observe(s, m.Gen, m.List, m.Probes)
+	c.handleProbes(s, m.Gen, m.List, m.Probes)
 	if s.period {
-		c.observeProcesses(c.watching.keys())
+		c.observeProcesses(c.watching.watchedKeys())
 	} else {
 		c.observeProcesses(s.only)
 	}
 }
 
-// endScan ends the work of the scan period, once: all but the hung have
-// answered.
+// endScan completes the periodic scan, once: all but hung probes have answered.
 func (c *coordinator) endScan(s *openScan) {
-	if s.period && !s.over {
-		s.over = true
+	if s.period && !s.finished {
+		s.finished = true
 		c.schedule.End(policy.ScanPeriod)
-		c.host.measure(plugin.MeasureScan, c.schedule.LastCheck())
+		c.host.observeSpan(plugin.MeasureScan, c.schedule.LastCheck())
 	}
 }
 
-// observe handles what `--status` said of plugins: Once plugins and running
-// ones are reported, dead ones restarted (SC-05, SC-13, SC-14). An answer that
-// is older than what is known of its plugin is dropped (EV-26).
-func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes []plugin.Probe) {
-	if !s.learned { // the list is the same in each message of an order
-		s.learned = true
-		c.takeList(true, list, gen, nil)
+// handleProbes handles the results of `--status`: Once plugins and running ones are
+// reported, dead ones restarted (SC-05, SC-13, SC-14). A result that is older than
+// the known state of its plugin is dropped (EV-26).
+func (c *coordinator) handleProbes(s *openScan, gen uint64, list plugin.List, probes []plugin.Probe) {
+	if !s.listTaken { // the list is the same in each message of an order
+		s.listTaken = true
+		c.handleList(true, list, gen, nil)
 	}
 	if s.period && !s.reported {
 		s.reported = true
@@ -192,7 +196,7 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 	for _, probe := range probes {
 		c.host.counters.Probes++
 		key := probe.Plugin.Key()
-		refresh := c.scans.settle(key, gen)
+		refresh := c.scans.endCheck(key, gen)
 		if probe.HostFault {
 			c.host.faults.add(key, "--status: "+probe.Cause, hostFault{refresh: refresh})
 			continue
@@ -202,22 +206,22 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 		if !ok {
 			continue
 		}
-		if l.StaleProbe(gen, probe.Plugin.Version) {
-			if l.Doubted() { // its check waited for this answer
-				c.scans.want(key, refresh)
+		if l.IsStaleProbe(gen, probe.Plugin.Version) {
+			if l.IsUnconfirmed() { // its check waited for this result
+				c.scans.requestCheck(key, refresh)
 			}
 			continue
 		}
 		switch probe.Status {
 		case plugin.StatusRunning:
-			c.apply(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
+			c.applyFact(l, policy.Fact{Kind: policy.SeenRunning, Scan: s.period, Refresh: refresh})
 		case plugin.StatusFailed:
-			c.apply(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause})
+			c.applyFact(l, policy.Fact{Kind: policy.SeenDead, Scan: s.period, Cause: "--status: " + probe.Cause, LockHeld: probe.LockHeld})
 		}
 	}
-	// What was not to be tried again before the next report goes with it (SC-20).
-	if s.period && (c.reports.IsWanted() || c.reports.Count() > 0 && !c.reports.Awaiting()) {
-		c.reports.Want(policy.ForScan, nil)
+	// Rejected statuses are sent again with this report (SC-20).
+	if s.period && (c.reports.IsRequested() || c.reports.Count() > 0 && !c.reports.IsAwaiting()) {
+		c.reports.RequestReport(policy.ForScan, nil)
 	}
 }
 
@@ -225,60 +229,60 @@ func (c *coordinator) observe(s *openScan, gen uint64, list plugin.List, probes 
 func (c *coordinator) reportInstalled(list plugin.List, gen uint64) {
 	for _, p := range list.Plugins {
 		l, ok := c.plugins[p.Key()]
-		if p.Type != plugin.Once || p.Removed || !ok || l.StaleRecord(gen) {
+		if p.Type != plugin.Once || p.Removed || !ok || l.IsStaleRecord(gen) {
 			continue
 		}
-		if _, changing := l.Change(); !changing { // UP-10
+		if _, changing := l.CurrentChange(); !changing { // UP-10
 			c.reports.Add(c.now.Wall, p, plugin.StatusInstalled, plugin.SysTagNone)
-			c.reports.Want(policy.ForChange, nil)
+			c.reports.RequestReport(policy.ForChange, nil)
 		}
 	}
 }
 
-// absentPlugins is what is remembered of plugins that are not known to be
+// absentPlugins holds the records and removals of plugins that are not known to be
 // installed.
 type absentPlugins struct {
-	records   map[string]plugin.Restarts // of an earlier process, until the first list
-	removedAt map[string]uint64          // number of the fact that removed a plugin (EV-26)
+	records   map[string]plugin.RestartRecord // saved by an earlier process, until the first list
+	removedAt map[string]uint64               // by key: number of the fact that removed a plugin (EV-26)
 }
 
-func newAbsentPlugins(records map[string]plugin.Restarts) absentPlugins {
+func newAbsentPlugins(records map[string]plugin.RestartRecord) absentPlugins {
 	return absentPlugins{records: maps.Clone(records), removedAt: map[string]uint64{}}
 }
 
-func (a *absentPlugins) remove(key string, seq uint64) { a.removedAt[key] = seq }
+func (a *absentPlugins) markRemoved(key string, seq uint64) { a.removedAt[key] = seq }
 
-// prune forgets removals that no list on its way can contradict any more: the
-// oldest order that is not answered is later.
-func (a *absentPlugins) prune(oldest uint64) {
+// pruneRemovals deletes removals that are older than the oldest order that is not
+// answered: no list can contradict them.
+func (a *absentPlugins) pruneRemovals(oldest uint64) {
 	maps.DeleteFunc(a.removedAt, func(_ string, at uint64) bool { return at < oldest })
 }
 
-// take returns what is remembered of a plugin that is installed now.
-func (a *absentPlugins) take(key string) plugin.Restarts {
+// takeRecord removes and returns the record of a plugin that is installed now.
+func (a *absentPlugins) takeRecord(key string) plugin.RestartRecord {
 	r := a.records[key]
 	delete(a.records, key)
 	delete(a.removedAt, key)
 	return r
 }
 
-// takeList takes over a list of plugins, or notes that the database could not
-// be read (SC-02), which is tried again soon.
-func (c *coordinator) takeList(listed bool, list plugin.List, gen uint64, err error) bool {
+// handleList updates the plugins by a list, or records that the database could not
+// be read (SC-02), which is retried soon. It reports whether there was a list.
+func (c *coordinator) handleList(listed bool, list plugin.List, gen uint64, err error) bool {
 	if !listed {
 		c.host.addProblem(pluginDatabase, err)
 		c.host.faults.armRecheck()
 		return false
 	}
 	c.host.solveProblem(pluginDatabase)
-	c.learn(list, gen)
+	c.updateInstalled(list, gen)
 	return true
 }
 
-// learn takes over what is installed: new plugins, new versions, and those
-// that are gone. The list was asked for by order gen; of a plugin of which
-// something newer is known it says nothing (EV-26).
-func (c *coordinator) learn(list plugin.List, gen uint64) {
+// updateInstalled updates the plugins by the list of order gen: new plugins, new
+// versions, and those that are gone. It skips a plugin of which something newer is
+// known (EV-26).
+func (c *coordinator) updateInstalled(list plugin.List, gen uint64) {
 	c.host.noteDamage(list.Damaged)
 	present := make(map[string]bool, len(list.Plugins))
 	for _, p := range list.Plugins {
@@ -291,27 +295,27 @@ func (c *coordinator) learn(list plugin.List, gen uint64) {
 		switch {
 		case !known && c.absent.removedAt[key] > gen:
 		case !known:
-			c.plugins[key] = policy.NewLifecycle(p, c.absent.take(key), gen, c.now.Wall)
+			c.plugins[key] = policy.NewLifecycle(p, c.absent.takeRecord(key), gen, c.now.Wall)
 			c.watching.changed = true
-		case !l.StaleRecord(gen) && (l.Plugin != p || l.State() == plugin.StateRemoved):
-			c.apply(l, policy.Fact{Kind: policy.Recorded, Plugin: p, Gen: gen})
+		case !l.IsStaleRecord(gen) && (l.Plugin != p || l.State() == plugin.StateRemoved):
+			c.applyFact(l, policy.Fact{Kind: policy.Recorded, Plugin: p, Gen: gen})
 		}
 	}
 	for key, l := range c.plugins {
-		if !present[key] && !l.StaleRecord(gen) {
-			c.apply(l, policy.Fact{Kind: policy.RecordGone})
+		if !present[key] && !l.IsStaleRecord(gen) {
+			c.applyFact(l, policy.Fact{Kind: policy.RecordGone})
 		}
 	}
-	c.reports.Forget(func(key string) bool { return present[key] || c.plugins[key] != nil })
-	if len(list.Damaged) == 0 { // else it may be one of those that could not be read
+	c.reports.ForgetRemoved(func(key string) bool { return present[key] || c.plugins[key] != nil })
+	if len(list.Damaged) == 0 { // else an absent plugin may have a damaged record
 		for key := range c.absent.records {
 			delete(c.absent.records, key)
 			c.batch.SetRestarts(key, nil, false)
 		}
 	}
-	oldest := min(c.workers.puller.oldest(c.seq), c.workers.inventory.oldest(c.seq))
+	oldest := min(c.workers.puller.oldestOrder(c.seq), c.workers.inventory.oldestOrder(c.seq))
 	for gen := range c.scans.open {
 		oldest = min(oldest, gen)
 	}
-	c.absent.prune(oldest)
+	c.absent.pruneRemovals(oldest)
 }

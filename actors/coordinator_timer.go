@@ -2,12 +2,12 @@ package actors
 
 import "pluginsupervisor/plugin"
 
-// onClockStepped recomputes all due times: at most one run each is made up for
+// onClockStepped corrects all due times: at most one missed run each is made
 // (TM-07).
 func (c *coordinator) onClockStepped() {
-	c.log.Info("Wall clock stepped or host resumed, due times recomputed")
-	c.journal.noteHost(plugin.EntryHost, "wall clock stepped or host resumed", "due times recomputed")
-	if c.schedule.Step(c.now.Wall) {
+	c.log.Info("Wall clock set or host resumed, due times corrected")
+	c.journal.noteHost(plugin.EntryHost, "wall clock set or host resumed", "due times corrected")
+	if c.schedule.AdjustToClock(c.now.Wall) {
 		c.batch.SetSettings()
 	}
 	c.timers.forgetDue()

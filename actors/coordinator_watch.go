@@ -13,21 +13,22 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// watching holds what the Watcher was ordered to watch.
+// watching holds the state of the orders to the Watcher.
 type watching struct {
-	enabled   bool            // exits or heartbeats are reported by event
-	processes bool            // exits are
-	how       plugin.Watch    // how exits are noticed at best
-	plugins   []plugin.Plugin // whose heartbeats are followed
-	changed   bool            // what is installed may have changed since
-	adopting  bool            // what runs already is still looked up …
-	scanHeld  bool            // … and the first scan waits for that
-	asked     []string        // keys that the Watcher was asked about last
-	later     []string        // and those that it will be asked about next
+	enabled   bool               // exits or heartbeats are reported by event
+	processes bool               // exits are reported by event
+	method    plugin.WatchMethod // best method so far by which exits are detected
+	plugins   []plugin.Plugin    // whose heartbeats are followed
+	changed   bool               // the plugins to watch may have changed since
+	adopting  bool               // running plugins are still being found …
+	scanHeld  bool               // … and the first scan waits for that
+	asked     []string           // keys in the last order
+	reread    uint64             // number of the last list that was ordered because the plugin database had changed
+	queued    []string           // keys for the next order
 }
 
-// watchPlugins has everything that is new watched: its processes once, and its
-// heartbeat whenever the set changes.
+// watchPlugins orders the Watcher to follow the heartbeats of the plugins if their
+// set has changed, and has their processes found.
 func (c *coordinator) watchPlugins() {
 	w := &c.watching
 	if !w.enabled || !w.changed {
@@ -36,7 +37,7 @@ func (c *coordinator) watchPlugins() {
 	w.changed = false
 	var all []plugin.Plugin
 	for _, key := range slices.Sorted(maps.Keys(c.plugins)) {
-		if l := c.plugins[key]; l.Watched() {
+		if l := c.plugins[key]; l.IsWatched() {
 			all = append(all, l.Plugin)
 		}
 	}
@@ -44,14 +45,14 @@ func (c *coordinator) watchPlugins() {
 		return
 	}
 	w.plugins = all
-	c.after(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchBeats{Plugins: all}) })
-	if w.how == plugin.WatchScan { // there was nothing yet by which to know better
-		c.observeProcesses(w.keys())
+	c.runAfterSave(func(ctx actor.Context) { ctx.Send(c.workers.watcher.pid, messages.WatchHeartbeats{Plugins: all}) })
+	if w.method == plugin.WatchScan { // the method is not known yet
+		c.observeProcesses(w.watchedKeys())
 	}
 }
 
-// keys returns the plugins that are watched.
-func (w *watching) keys() []string {
+// watchedKeys returns the keys of the watched plugins.
+func (w *watching) watchedKeys() []string {
 	keys := make([]string, len(w.plugins))
 	for i, p := range w.plugins {
 		keys[i] = p.Key()
@@ -59,25 +60,24 @@ func (w *watching) keys() []string {
 	return keys
 }
 
-// sameHeartbeat reports whether the heartbeats of both are watched in the same
-// way.
+// sameHeartbeat reports whether the heartbeats of both are watched in the same way.
 func sameHeartbeat(a, b plugin.Plugin) bool {
 	return a.Name == b.Name && a.Version == b.Version && a.HeartbeatInterval == b.HeartbeatInterval
 }
 
-// observeProcesses asks what plugins run as now: launchers exit, workers come
-// and go.
+// observeProcesses has the current processes of plugins found: launchers exit, and
+// workers start and exit.
 func (c *coordinator) observeProcesses(keys []string) {
 	if c.watching.adopting || !c.watching.processes {
 		return
 	}
 	if c.workers.watcher.gen != 0 {
-		c.watching.later = append(c.watching.later, keys...)
+		c.watching.queued = append(c.watching.queued, keys...)
 		return
 	}
 	var some []string
 	for _, key := range keys {
-		if l, known := c.plugins[key]; known && l.Watched() {
+		if l, known := c.plugins[key]; known && l.IsWatched() {
 			some = append(some, key)
 		}
 	}
@@ -86,67 +86,67 @@ func (c *coordinator) observeProcesses(keys []string) {
 	}
 }
 
-// findProcesses has the Watcher find what runs of the plugins. At the start
+// findProcesses orders the Watcher to find the processes of plugins. At the start
 // the first scan waits for the answer (EV-07).
 func (c *coordinator) findProcesses(keys []string) {
 	c.watching.asked = keys
-	targets := make([]plugin.Target, len(keys))
+	targets := make([]plugin.WatchTarget, len(keys))
 	for i, key := range keys {
 		l := c.plugins[key]
-		targets[i] = plugin.Target{Plugin: l.Plugin, Processes: l.Record.Processes, Outside: l.Unseen()}
+		targets[i] = plugin.WatchTarget{Plugin: l.Plugin, Processes: l.Record.Processes, IncludeExternal: l.LacksProcesses()}
 	}
-	c.order(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
+	c.giveOrder(&c.workers.watcher, func(gen uint64) any { return messages.Adopt{Gen: gen, Targets: targets} })
 }
 
-// onAdopted takes over what runs, and treats what has exited meanwhile as an
-// exit (EV-07, EV-09).
+// onAdopted stores the processes that were found. At the start it re-attaches to
+// running plugins, and handles the exits of plugins that ran before (EV-07, EV-09).
 func (c *coordinator) onAdopted(m messages.Adopted) {
 	if !c.workers.watcher.isAnswer(m.Gen) {
 		return
 	}
 	if m.Err != nil && c.watching.adopting {
-		c.log.WithError(m.Err).Error("What runs already is found by the scan only")
+		c.log.WithError(m.Err).Error("Cannot find running plugins, the next scan finds them")
 	}
 	running, missed := 0, 0
-	for _, s := range m.Sightings {
-		c.watching.how = max(c.watching.how, s.Watch)
+	for _, s := range m.Observed {
+		c.watching.method = max(c.watching.method, s.Watch)
 		l, ok := c.plugins[s.Name]
 		switch {
 		case !ok:
 		case !c.watching.adopting:
-			if l.Observable() {
-				c.apply(l, policy.Fact{Kind: policy.ProcessesSeen, Run: s.Life, Processes: s.Processes})
+			if l.IsObservable() {
+				c.applyFact(l, policy.Fact{Kind: policy.ProcessesSeen, RunID: s.RunID, Processes: s.Processes})
 			}
 		case len(s.Processes) > 0:
 			running++
-			c.apply(l, policy.Fact{Kind: policy.Adopted, Run: s.Life, Processes: s.Processes})
-		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else its exit is the scan's to find (EV-04)
+			c.applyFact(l, policy.Fact{Kind: policy.Reattached, RunID: s.RunID, Processes: s.Processes})
+		case len(l.Record.Processes) > 0 && s.Watch > plugin.WatchScan: // else the scan finds its exit (EV-04)
 			missed++
-			c.apply(l, policy.Fact{Kind: policy.ExitMissed, Run: s.Life})
+			c.applyFact(l, policy.Fact{Kind: policy.ExitMissed, RunID: s.RunID, LockHeld: s.LockHeld})
 		}
 	}
 	if c.watching.adopting {
 		c.journal.noteHost(plugin.EntrySupervisor, "supervisor "+c.cfg.About.Version+" started",
-			fmt.Sprintf("%d plugins adopted, %d had ended meanwhile", running, missed))
-		c.log.WithFields(logrus.Fields{"adopted": running, "ended": missed, "watched": c.watching.how.String()}).Info("Took over")
+			fmt.Sprintf("re-attached to %d running plugins, %d have exited", running, missed))
+		c.log.WithFields(logrus.Fields{"plugins": running, "exited": missed, "watched": c.watching.method.String()}).Info("Re-attached to running plugins")
 		c.watching.adopting = false
 		c.resumeChanges()
 		if c.watching.scanHeld { // now it may begin
 			c.watching.scanHeld = false
-			c.schedule.SetFirst(policy.ScanPeriod, c.now.Wall)
+			c.schedule.SetDue(policy.ScanPeriod, c.now.Wall)
 		}
 	}
-	next := c.watching.later
-	c.watching.later = nil
-	if reached := len(m.Sightings); reached > 0 { // it goes on where it stopped
+	next := c.watching.queued
+	c.watching.queued = nil
+	if reached := len(m.Observed); reached > 0 { // the missing ones are next
 		next = append(next, c.watching.asked[min(reached, len(c.watching.asked)):]...)
 	}
 	slices.Sort(next)
 	c.observeProcesses(slices.Compact(next))
 }
 
-// onExit hands an exit to its plugin's lifecycle: of the last process (EV-01),
-// how that ended (EV-10), or of one while others live on (EV-23).
+// onExit applies an exit to its plugin: of the last process (EV-01), of one while
+// others are still running (EV-23), or the late cause of an earlier one (EV-10).
 func (c *coordinator) onExit(e plugin.Exit) {
 	l, ok := c.plugins[e.Name]
 	if !ok {
@@ -159,27 +159,28 @@ func (c *coordinator) onExit(e plugin.Exit) {
 	case e.Late:
 		kind = policy.ExitExplained
 	}
-	c.apply(l, policy.Fact{Kind: kind, Exit: e})
+	c.applyFact(l, policy.Fact{Kind: kind, Exit: e})
 }
 
-// onHeartbeat hands a beat, or that it is overdue, to the plugin's lifecycle
-// (EV-06), unless it is of another version.
-func (c *coordinator) onHeartbeat(p plugin.Pulse) {
-	l, ok := c.plugins[p.Beat.Plugin.Key()]
-	if !ok || l.Plugin.Version != p.Beat.Plugin.Version {
+// onHeartbeat applies a heartbeat, or that it is overdue, to its plugin (EV-06),
+// unless it is of another version.
+func (c *coordinator) onHeartbeat(p plugin.HeartbeatEvent) {
+	l, ok := c.plugins[p.Heartbeat.Plugin.Key()]
+	if !ok || l.Plugin.Version != p.Heartbeat.Plugin.Version {
 		return
 	}
-	f := l.BeatFact(p.Beat, p.Age, true, c.now)
+	f := l.HeartbeatFact(p.Heartbeat, p.Age, true, c.now)
 	if p.Lost {
-		f.Kind = policy.BeatLate
+		f.Kind = policy.HeartbeatLate
 	}
-	c.apply(l, f)
+	c.applyFact(l, f)
 }
 
+// onWatchFailed records that a source of events failed or recovered.
 func (c *coordinator) onWatchFailed(m messages.WatchFailed) {
 	if m.Err != nil && m.What == heartbeatEvents {
 		for _, l := range c.plugins {
-			l.DistrustBeats()
+			l.DistrustHeartbeatEvents()
 		}
 	}
 	c.host.noteProblem(m.What, m.Err)

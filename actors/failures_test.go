@@ -10,18 +10,19 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// withCrew runs a supervisor some of whose workerProps are stand-ins.
-func withCrew(t *testing.T, w *world, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
+// withWorkers runs a supervisor in which change replaces some workers by mocks.
+func withWorkers(t *testing.T, w *actorstest.World, cfg Config, change func(*workerProps), fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ports := w.ports()
+		ports := worldPorts(w)
 		c := newWorkers(ports)
 		change(&c)
-		s, err := start(cfg, w.saved, ports, c)
+		s, err := start(cfg, w.Saved, ports, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,11 +31,11 @@ func withCrew(t *testing.T, w *world, cfg Config, change func(*workerProps), fn 
 	})
 }
 
-// A worker that crashes costs one order: the next period gives it another.
+// A worker that crashes loses one order: the next period sends it another.
 func TestWorkersCrash(t *testing.T) {
-	crash := func(n int, then func(c actor.Context, m any)) *probeActor {
-		p := &probeActor{}
-		p.then = func(c actor.Context, m any) {
+	crash := func(n int, then func(c actor.Context, m any)) *actorstest.Probe {
+		p := &actorstest.Probe{}
+		p.Answer = func(c actor.Context, m any) {
 			if n--; n >= 0 {
 				panic("bug")
 			}
@@ -43,39 +44,39 @@ func TestWorkersCrash(t *testing.T) {
 		return p
 	}
 	t.Run("Scanner", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		scanner := crash(1, func(c actor.Context, m any) {
 			list, _ := w.List(t.Context())
 			c.Respond(messages.ScanCompleted{Gen: m.(messages.Scan).Gen, Listed: true, List: list})
 		})
-		withCrew(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.props() }, func(t *testing.T, s *System) {
-			pass(time.Hour)
-			if n := len(of[messages.Scan](scanner.take())); n != 4 {
-				t.Errorf("%d scans", n)
+		withWorkers(t, w, testConfig(), func(c *workerProps) { c.scanner = scanner.Props() }, func(t *testing.T, s *System) {
+			actorstest.Advance(time.Hour)
+			if n := len(actorstest.Messages[messages.Scan](scanner.Take())); n != 4 {
+				t.Errorf("%d scans, want 4", n)
 			}
 			if got := status(t, s); got.Timers[0].Running || got.Counters.ScanErrors != 1 {
-				t.Errorf("status %+v", got)
+				t.Errorf("status %+v; want not running, scan errors 1", got)
 			}
 		})
 	})
-	t.Run("Reporter: what it had is handed over again", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
+	t.Run("Reporter: its reports are sent to it again", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 		reporter := crash(1, func(c actor.Context, m any) {
 			if r, ok := m.(messages.Report); ok {
 				c.Respond(messages.ReportDelivered{Gen: r.Gen})
 			}
 		})
-		withCrew(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.props() }, func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
-			if got := status(t, s).Reports; got.Owed != 0 {
-				t.Errorf("still owed: %+v", got)
+		withWorkers(t, w, testConfig(), func(c *workerProps) { c.reporter = reporter.Props() }, func(t *testing.T, s *System) {
+			actorstest.Advance(2 * time.Minute)
+			if got := status(t, s).Reports; got.Pending != 0 {
+				t.Errorf("reports %+v, want none pending", got)
 			}
 		})
 	})
-	t.Run("Restarter: its plugin is cared for by the next one", func(t *testing.T) {
-		w := deadWorld("a")
+	t.Run("Restarter: the next one restarts its plugin", func(t *testing.T) {
+		w := stoppedWorld("a")
 		n := 0
-		withCrew(t, w, testConfig(), func(c *workerProps) {
+		withWorkers(t, w, testConfig(), func(c *workerProps) {
 			real := c.restarter
 			c.restarter = func(a messages.Attempt) *actor.Props {
 				if n++; n <= 2 {
@@ -83,81 +84,81 @@ func TestWorkersCrash(t *testing.T) {
 						if _, ok := c.Message().(*actor.Started); ok {
 							panic("bug")
 						}
-					}, guarded)
+					}, withPanicLogging)
 				}
 				return real(a)
 			}
 		}, func(t *testing.T, s *System) {
-			pass(2 * time.Minute)
+			actorstest.Advance(2 * time.Minute)
 			wantState(t, s, "a", plugin.StateRunning)
 			if n != 3 {
-				t.Errorf("%d Restarters", n)
+				t.Errorf("%d Restarters, want 3", n)
 			}
 		})
 	})
 	t.Run("Puller, Inventory, Upgrader", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		var made []*probeActor
-		member := func(answer func(c actor.Context, m any)) *actor.Props {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		var made []*actorstest.Probe
+		newMock := func(answer func(c actor.Context, m any)) *actor.Props {
 			p := crash(1, answer)
 			made = append(made, p)
-			return p.props()
+			return p.Props()
 		}
 		cfg := testConfig()
 		cfg.FirstRun.Update, cfg.FirstRun.Inventory = time.Minute, time.Minute
-		withCrew(t, w, cfg, func(c *workerProps) {
-			c.puller = member(func(c actor.Context, m any) {
+		withWorkers(t, w, cfg, func(c *workerProps) {
+			c.puller = newMock(func(c actor.Context, m any) {
 				c.Respond(messages.PullCompleted{Gen: m.(messages.Pull).Gen})
 			})
-			c.inventory = member(func(c actor.Context, m any) {
+			c.inventory = newMock(func(c actor.Context, m any) {
 				c.Respond(messages.InventoryCollected{Gen: m.(messages.CollectInventory).Gen})
 			})
-			c.upgrader = member(func(c actor.Context, m any) {
+			c.upgrader = newMock(func(c actor.Context, m any) {
 				c.Respond(messages.UpdatesOffered{Gen: m.(messages.CheckUpdates).Gen})
 			})
 		}, func(t *testing.T, s *System) {
-			pass(30 * time.Hour)
+			actorstest.Advance(30 * time.Hour)
 			for i, p := range made {
-				if n := len(p.take()); n < 2 {
-					t.Errorf("worker %d got %d orders", i, n)
+				if n := len(p.Take()); n < 2 {
+					t.Errorf("worker %d got %d orders, want at least 2", i, n)
 				}
 			}
 			for _, timer := range status(t, s).Timers {
 				if timer.Running {
-					t.Errorf("%s never ended", timer.Name)
+					t.Errorf("%s still runs, want that it ended", timer.Name)
 				}
 			}
 		})
 	})
-	t.Run("a port that panics is a failed order", func(t *testing.T) {
-		w := newWorld(persist(1, "a"))
-		ports := w.ports()
+	t.Run("a panic of a port is a failed order", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+		ports := worldPorts(w)
 		ports.Manager = panicking{w}
 		synctest.Test(t, func(t *testing.T) {
 			s, err := Start(testConfig(), plugin.Memory{}, ports)
 			if err != nil {
 				t.Fatal(err)
 			}
-			pass(40 * time.Minute)
+			actorstest.Advance(40 * time.Minute)
 			got := status(t, s)
 			if got.Counters.ScanErrors != 3 || got.Timers[0].Running {
-				t.Errorf("status %+v", got)
+				t.Errorf("status %+v; want scan errors 3, not running", got)
 			}
 			drainAll(t, s)
 		})
 	})
 }
 
-type panicking struct{ *world }
+type panicking struct{ *actorstest.World }
 
 func (panicking) Probe(context.Context, []plugin.Plugin, func(plugin.Probe)) error { panic("bug") }
 
 func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
-	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
+	actorstest.Run(t, func(t *testing.T, sys *actor.ActorSystem) {
 		var starts []time.Duration
 		child := actor.PropsFromFunc(func(c actor.Context) {
 			if _, ok := c.Message().(*actor.Started); ok {
-				starts = append(starts, since())
+				starts = append(starts, actorstest.Elapsed())
 				panic("bug")
 			}
 		})
@@ -166,15 +167,15 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 				c.Spawn(child)
 			}
 		}, actor.WithSupervisor(workerBackoff)))
-		pass(5 * time.Minute)
+		actorstest.Advance(5 * time.Minute)
 		synctest.Wait()
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
 		if len(starts) != len(want) {
-			t.Fatalf("starts at %v", starts)
+			t.Fatalf("starts at %v, want %d starts", starts, len(want))
 		}
 		for i := range want {
 			if starts[i] != want[i]*time.Second {
-				t.Errorf("starts at %v", starts)
+				t.Errorf("start %d at %v, want %v", i+1, starts[i], want[i]*time.Second)
 				break
 			}
 		}
@@ -182,106 +183,107 @@ func TestWorkerBackoffIsExponentialAndCapped(t *testing.T) {
 	})
 }
 
-// EV-19: the Coordinator is not started again with its memory gone.
+// EV-19: a Coordinator that panicked has lost its state, and is not restarted.
 func TestCoordinatorPanicEndsTheSystem(t *testing.T) {
-	w := newWorld(persist(1, "a"))
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	synctest.Test(t, func(t *testing.T) {
-		ports := w.ports()
+		ports := worldPorts(w)
 		s, err := Start(testConfig(), plugin.Memory{}, ports)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.set(func() { w.saved.Owed = nil }) // Save will write to a nil map and panic in the Coordinator
-		pass(2 * time.Minute)
+		w.Set(func() { w.Saved.Pending = nil }) // Save writes to a nil map, and panics in the Coordinator
+		actorstest.Advance(2 * time.Minute)
 		select {
 		case <-s.Done():
 		default:
-			t.Fatal("the system goes on")
+			t.Fatal("the system still runs, want that it stopped")
 		}
 		if err := s.Err(); err == nil || !strings.Contains(err.Error(), "coordinator panicked") {
-			t.Errorf("err %v", err)
+			t.Errorf("error %v, want one with \"coordinator panicked\"", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := s.Drain(ctx); err != nil {
 			t.Error(err)
 		}
-		pass(time.Minute)
+		actorstest.Advance(time.Minute)
 	})
 }
 
-// EV-11: when the disk refuses, it goes on from memory, says so, and tries again.
+// EV-11: when a save fails, the supervisor continues with its memory, reports the
+// problem and tries again.
 func TestSaveFails(t *testing.T) {
-	w := newWorld(persist(1, "a"))
-	w.saveErr = errors.New("no space left on device")
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+	w.SaveErr = errors.New("no space left on device")
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
-		wantReports(t, w.takeReports(), "a=running")
+		actorstest.Advance(2 * time.Minute)
+		wantReports(t, w.TakeReports(), "a=running")
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "state file" {
-			t.Errorf("problems %v", got)
+			t.Errorf("problems %v; want 1 entry, what \"state file\"", got)
 		}
-		w.set(func() { w.saveErr = nil })
-		pass(saveRetry)
+		w.Set(func() { w.SaveErr = nil })
+		actorstest.Advance(saveRetry)
 		if got := status(t, s).Problems; len(got) != 0 {
-			t.Errorf("problems %v", got)
+			t.Errorf("problems %v, want none", got)
 		}
-		if w.saved.Acked["a"].Status != plugin.StatusRunning || w.saved.Settings.LastCheck.IsZero() {
-			t.Errorf("saved %+v", w.saved)
+		if w.Saved.Acked["a"].Status != plugin.StatusRunning || w.Saved.Settings.LastCheck.IsZero() {
+			t.Errorf("saved %+v; want a running, a time of the last check", w.Saved)
 		}
 	})
 }
 
-// What is owed is saved before it is sent (EV-11).
-func TestSavedBeforeActedOn(t *testing.T) {
-	w := newWorld(persist(1, "a"))
-	w.answer = func(int) (plugin.Answer, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.saved.Owed["a"].Status != plugin.StatusRunning {
-			t.Error("sent before it was saved")
+// A pending report is saved before it is sent (EV-11).
+func TestSavedBeforeSent(t *testing.T) {
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+	w.OnReport = func(int) (plugin.Answer, error) {
+		w.Lock()
+		defer w.Unlock()
+		if w.Saved.Pending["a"].Status != plugin.StatusRunning {
+			t.Error("a report was sent before it was saved, want it saved first")
 		}
 		return plugin.Answer{}, nil
 	}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
-		wantReports(t, w.takeReports(), "a=running")
+		actorstest.Advance(2 * time.Minute)
+		wantReports(t, w.TakeReports(), "a=running")
 	})
 }
 
-func TestOperators(t *testing.T) {
-	w := newWorld(persist(1, "a"), once(2, "o"))
+func TestOperatorCommands(t *testing.T) {
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Once(2, "o"))
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
+		actorstest.Advance(2 * time.Minute)
 		ctx := t.Context()
 		for name, want := range map[string]string{"nosuch": "no such plugin", "o": "not a persistent plugin"} {
 			if err := s.StopPlugin(ctx, name); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("stop %s: %v", name, err)
+				t.Errorf("stop %s: %v, want an error with %q", name, err, want)
 			}
 		}
 		if err := s.RestartPlugin(ctx, "a"); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if w.count("--restart", "a") != 1 {
-			t.Errorf("did %v", w.did)
+		if w.CountCalls("--restart", "a") != 1 {
+			t.Errorf("calls %v, want 1 call of --restart of a", w.Calls)
 		}
 		if err := s.StopPlugin(ctx, "a"); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
 		wantState(t, s, "a", plugin.StateStopped)
-		pass(10 * time.Hour)
+		actorstest.Advance(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
 	})
-	if !w.saved.Restarts["a"].Stopped {
-		t.Error("the stop was not saved")
+	if !w.Saved.Restarts["a"].Stopped {
+		t.Error("the stop was not saved, want it saved")
 	}
-	w.did = nil
-	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: also by the next process
-		pass(10 * time.Hour)
+	w.Calls = nil
+	inBubble(t, w, testConfig(), func(t *testing.T, s *System) { // EV-14: it stays stopped in the next process
+		actorstest.Advance(10 * time.Hour)
 		wantState(t, s, "a", plugin.StateStopped)
-		if n := w.count("--start", "a"); n != 0 {
-			t.Errorf("%d starts", n)
+		if n := w.CountCalls("--start", "a"); n != 0 {
+			t.Errorf("%d starts, want 0", n)
 		}
 		if err := s.StartPlugin(t.Context(), "a"); err != nil {
 			t.Error(err)
@@ -292,14 +294,14 @@ func TestOperators(t *testing.T) {
 }
 
 // ST-06: damaged records are in status, and logged once.
-func TestDamageIsShown(t *testing.T) {
-	w := newWorld(persist(1, "a"))
-	w.damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
+func TestDamagedRecordsAreShown(t *testing.T) {
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
+	w.Damaged = []plugin.Damage{{Where: "record 2", Why: "not a JSON object"}}
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-		pass(2 * time.Minute)
-		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.damaged[0] {
-			t.Errorf("damaged %v", got)
+		actorstest.Advance(2 * time.Minute)
+		if got := status(t, s).Damaged; len(got) != 1 || got[0] != w.Damaged[0] {
+			t.Errorf("damaged %v; want 1 entry, got[0] = %v", got, w.Damaged[0])
 		}
-		wantReports(t, w.takeReports(), "a=running")
+		wantReports(t, w.TakeReports(), "a=running")
 	})
 }

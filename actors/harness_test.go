@@ -3,76 +3,20 @@ package actors
 import (
 	"context"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// ------------------------------------------------------------------ probe --
-
-// probeActor is a stand-in: it records every user message with its virtual
-// time and may answer.
-type probeActor struct {
-	mu   sync.Mutex
-	got  []seen
-	then func(c actor.Context, m any)
-}
-
-type seen struct {
-	at  time.Time
-	msg any
-}
-
-func (p *probeActor) Receive(c actor.Context) {
-	switch c.Message().(type) {
-	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
-		return
-	}
-	p.mu.Lock()
-	p.got = append(p.got, seen{time.Now(), c.Message()})
-	p.mu.Unlock()
-	if p.then != nil {
-		p.then(c, c.Message())
-	}
-}
-
-func (p *probeActor) props() *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return p }, guarded)
-}
-
-// take waits until everybody is idle and hands over what was recorded.
-func (p *probeActor) take() []seen {
-	synctest.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	got := p.got
-	p.got = nil
-	return got
-}
-
-func of[T any](all []seen) (ms []T) {
-	for _, s := range all {
-		if m, ok := s.msg.(T); ok {
-			ms = append(ms, m)
-		}
-	}
-	return ms
-}
-
-// ----------------------------------------------------------------- bubble --
-
-// testConfig has no randomness in its first runs and staggers nothing.
+// testConfig returns a configuration without random first runs and without a stagger.
 func testConfig() Config {
 	cfg := DefaultConfig()
 	cfg.FirstRun = FirstRun{Scan: time.Minute, Pull: 3 * time.Minute, Update: 1000 * time.Hour, Inventory: 1000 * time.Hour}
@@ -81,25 +25,29 @@ func testConfig() Config {
 	return cfg
 }
 
-func (w *world) ports() Ports {
+// worldPorts returns the ports of a world.
+func worldPorts(w *actorstest.World) Ports {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	p := Ports{
 		Manager: w, Heartbeats: w, ControlPlane: w, Memory: w, Clock: w,
 		Rand: rand.New(rand.NewPCG(1, 2)), Log: log,
 	}
-	if w.watched != nil {
-		p.Watcher, p.Pulses = exits{w}, pulses{w}
+	if w.Watched != nil {
+		p.Watcher, p.HeartbeatEvents = w.Watcher(), w.HeartbeatEvents()
+	}
+	if w.Others != nil {
+		p.OtherPrograms = w.Others
 	}
 	return p
 }
 
-// inBubble runs fn against a supervisor in virtual time, drains it, and
-// proves that nothing is left of it.
-func inBubble(t *testing.T, w *world, cfg Config, fn func(t *testing.T, s *System)) {
+// inBubble runs fn with a supervisor in virtual time, then drains it and checks that
+// nothing is left behind.
+func inBubble(t *testing.T, w *actorstest.World, cfg Config, fn func(t *testing.T, s *System)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Start(cfg, w.saved, w.ports())
+		s, err := Start(cfg, w.Saved, worldPorts(w))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,12 +56,7 @@ func inBubble(t *testing.T, w *world, cfg Config, fn func(t *testing.T, s *Syste
 	})
 }
 
-// pass lets virtual time pass, and everybody finish what it brings.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
+// drainAll drains a supervisor and checks that no actor is left behind.
 func drainAll(t *testing.T, s *System) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -121,41 +64,10 @@ func drainAll(t *testing.T, s *System) {
 	if err := s.Drain(ctx); err != nil {
 		t.Error(err)
 	}
-	time.Sleep(time.Minute) // futures (10 s) and dead letter throttles (1 s) run out
-	synctest.Wait()
-	if left := alive(s.actors); len(left) > 0 {
-		t.Errorf("actors left behind: %v", left)
-	}
+	actorstest.CheckEmpty(t, s.actors)
 }
 
-// bareBubble runs fn on a bare actor system in virtual time.
-func bareBubble(t *testing.T, fn func(t *testing.T, sys *actor.ActorSystem)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		s := &System{done: make(chan struct{})}
-		s.actors = quietSystem()
-		fn(t, s.actors)
-		pass(time.Minute)
-		synctest.Wait()
-		if left := alive(s.actors); len(left) > 0 {
-			t.Errorf("actors left behind: %v", left)
-		}
-		s.actors.Shutdown()
-	})
-}
-
-func alive(sys *actor.ActorSystem) (ids []string) {
-	for _, b := range sys.ProcessRegistry.LocalPIDs.LocalPIDs {
-		for _, id := range b.Keys() {
-			if id != "eventstream" && id != "deadletter" && !strings.HasPrefix(id, "guardian") {
-				ids = append(ids, id)
-			}
-		}
-	}
-	return ids
-}
-
-// status asks the running supervisor.
+// status returns the status of the supervisor once all actors are idle.
 func status(t *testing.T, s *System) plugin.Snapshot {
 	t.Helper()
 	synctest.Wait()
@@ -166,6 +78,7 @@ func status(t *testing.T, s *System) plugin.Snapshot {
 	return got
 }
 
+// view returns the status of one plugin.
 func view(t *testing.T, s *System, name string) plugin.View {
 	t.Helper()
 	for _, v := range status(t, s).Plugins {
@@ -173,10 +86,11 @@ func view(t *testing.T, s *System, name string) plugin.View {
 			return v
 		}
 	}
-	t.Fatalf("no plugin %s in status\n%s", name, debug.Stack())
+	t.Fatalf("no plugin %s in status, want it there\n%s", name, debug.Stack())
 	return plugin.View{}
 }
 
+// wantState checks the state of a plugin.
 func wantState(t *testing.T, s *System, name string, want plugin.State) {
 	t.Helper()
 	if v := view(t, s, name); v.State != want {
@@ -184,23 +98,19 @@ func wantState(t *testing.T, s *System, name string, want plugin.State) {
 	}
 }
 
-func wantReports(t *testing.T, got []sentReport, want ...string) {
+// wantReports checks reports, each in one line.
+func wantReports(t *testing.T, got []actorstest.SentReport, want ...string) {
 	t.Helper()
-	if !slices.Equal(shorts(got), want) {
-		t.Errorf("reports %q, want %q", shorts(got), want)
+	if !slices.Equal(actorstest.ReportTexts(got), want) {
+		t.Errorf("reports %q, want %q", actorstest.ReportTexts(got), want)
 	}
 }
 
+// intervals returns an OnReport that sets the intervals of scan and pull.
 func intervals(scan, pull time.Duration) func(int) (plugin.Answer, error) {
 	return func(int) (plugin.Answer, error) {
 		return plugin.Answer{ScanInterval: scan, PullInterval: pull}, nil
 	}
-}
-
-func quietSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
 }
 
 const minute = time.Minute

@@ -12,21 +12,20 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// hostState is what is known of the host and of the supervisor itself.
+// hostState holds the state of the host and of the supervisor itself.
 type hostState struct {
 	journal  *journal
 	meter    Meter
 	problems map[string]plugin.Problem
 	damaged  []plugin.Damage
 	burst    policy.Burst
-	delivery plugin.Reports
-	event    string // why the last event was not delivered, "" if it was
+	delivery plugin.ReportStatus
+	event    string // error of the last event, "" if it was delivered
 	counters plugin.Counters
 	faults   *hostFaults // commands that the host could not run (EV-24)
 }
 
-// noteProblem notes something that does not work, or without an error that it
-// works again.
+// noteProblem adds a problem, or removes it if err is nil.
 func (h *hostState) noteProblem(what string, err error) {
 	if err == nil {
 		h.solveProblem(what)
@@ -35,31 +34,31 @@ func (h *hostState) noteProblem(what string, err error) {
 	h.addProblem(what, err)
 }
 
-// addProblem notes something that does not work, in status and, when it is
-// new, in the log.
+// addProblem adds a failure that is retried to status and, when it is new, to log
+// and journal.
 func (h *hostState) addProblem(what string, err error) {
 	p, known := h.problems[what]
 	if !known {
 		p.Since = h.journal.now.Wall
 	}
 	if !known || p.Why != err.Error() {
-		h.journal.log.WithError(err).WithField("what", what).Error("Does not work, will be tried again")
-		h.journal.noteHost(plugin.EntryHost, what+" does not work: "+err.Error(), "will be tried again")
+		h.journal.log.WithError(err).WithField("what", what).Error("Failed, retrying")
+		h.journal.noteHost(plugin.EntryHost, what+" failed: "+err.Error(), "retrying")
 	}
 	p.What, p.Why = what, err.Error()
 	h.problems[what] = p
 }
 
-// solveProblem notes that it works again.
+// solveProblem removes a problem that has recovered.
 func (h *hostState) solveProblem(what string) {
 	if p, known := h.problems[what]; known {
-		h.journal.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Works again")
-		h.journal.noteHost(plugin.EntryHost, what+" works again", "")
+		h.journal.log.WithFields(logrus.Fields{"what": what, "since": p.Since}).Info("Recovered")
+		h.journal.noteHost(plugin.EntryHost, what+" recovered", "")
 		delete(h.problems, what)
 	}
 }
 
-// noteEvent notes how the delivery of an event ended.
+// noteEvent records the result of the delivery of an event.
 func (h *hostState) noteEvent(err error) {
 	h.event = ""
 	if err != nil {
@@ -67,44 +66,45 @@ func (h *hostState) noteEvent(err error) {
 	}
 }
 
-// rejectUnknown returns why a command is rejected that is about a plugin which is
-// not known: it is not installed, or that cannot be read yet.
+// rejectUnknown returns the answer to a command for an unknown plugin: it is not
+// installed, or the plugin database could not be read yet.
 func (h *hostState) rejectUnknown(name string) messages.Rejected {
 	if p, unread := h.problems[pluginDatabase]; unread {
-		return messages.Rejected{Why: "cannot tell whether " + name + " is installed: " + p.String()}
+		return messages.Rejected{Why: "cannot check whether " + name + " is installed: " + p.String()}
 	}
 	return messages.Rejected{Why: name, Unknown: true}
 }
 
-// noteDamage takes over what of the plugin database could not be used.
+// noteDamage stores the damaged parts of the plugin database, and logs new ones.
 func (h *hostState) noteDamage(damaged []plugin.Damage) {
 	for _, d := range damaged {
 		if !slices.Contains(h.damaged, d) {
-			h.journal.log.WithFields(logrus.Fields{"where": d.Where, "cause": d.Why}).Error("Damaged, not used")
+			h.journal.log.WithFields(logrus.Fields{"where": d.Where, "cause": d.Why}).Error("Damaged record or file ignored")
 		}
 	}
 	h.damaged = damaged
 }
 
-// count counts and measures what a transition brought about.
-func (h *hostState) count(l *policy.Lifecycle, e policy.Effect) {
+// countEffect counts or measures an effect of a transition.
+func (h *hostState) countEffect(l *policy.Lifecycle, e policy.Effect) {
 	switch e := e.(type) {
 	case policy.CountExit:
 		h.counters.Exits++
 	case policy.CountRestart:
 		h.counters.Restarts++
 	case policy.CountFailedRestart:
-		h.counters.RestartsBad++
+		h.counters.RestartsFailed++
 	case policy.CountFailure:
 		h.countFailure(l.Plugin.Key())
 	case policy.Measure:
-		h.measure(e.What, e.From)
+		h.observeSpan(e.What, e.From)
 	case policy.Recovered:
-		h.journal.about(l).WithField("failures", e.Failures).Info("Plugin is healthy again")
+		h.journal.logFor(l).WithField("failures", e.Failures).Info("Plugin is healthy again")
 	}
 }
 
-// countFailure notices when many plugins fail together (EV-13).
+// countFailure counts a failure of a plugin, and records a host event when many
+// plugins fail at once (EV-13).
 func (h *hostState) countFailure(key string) {
 	n := h.burst.Add(*h.journal.now, key)
 	if n == 0 {
@@ -112,25 +112,25 @@ func (h *hostState) countFailure(key string) {
 	}
 	cause := fmt.Sprintf("%d plugins failed within %v", n, policy.BurstWithin)
 	h.counters.HostEvents++
-	h.journal.log.WithField("cause", cause).Error("Many plugins fail together")
-	h.journal.noteHost(plugin.EntryHost, cause, "restarts go through the host's budget")
+	h.journal.log.WithField("cause", cause).Error("Many plugins failed at once")
+	h.journal.noteHost(plugin.EntryHost, cause, "restarts are limited by the restart budget of the host")
 }
 
-// measure reports a span that the supervisor measured of itself (EV-18).
-func (h *hostState) measure(m plugin.Measure, from time.Time) {
+// observeSpan reports the duration since from to the meter (EV-18).
+func (h *hostState) observeSpan(m plugin.Measure, from time.Time) {
 	if h.meter != nil && !from.IsZero() {
 		h.meter.Observe(m, max(h.journal.now.Wall.Sub(from), 0))
 	}
 }
 
-// countChange counts a change that has ended.
-func (h *hostState) countChange(change plugin.Change, done plugin.Changed) {
+// countChange counts a finished change.
+func (h *hostState) countChange(change plugin.Change, done plugin.ChangeResult) {
 	h.counters.Upgrades++
 	switch {
 	case done.Err != nil:
-		h.counters.UpgradesBad++
-	case done.Verified.Weak():
-		h.counters.Weak++
+		h.counters.UpgradesFailed++
+	case done.Verified.IsUnverified():
+		h.counters.UnverifiedInstalls++
 	}
-	h.journal.log.WithFields(logrus.Fields{"plugin": change.Name, "change": change.String(), "cause": done.Cause()}).Info("Change ended")
+	h.journal.log.WithFields(logrus.Fields{"plugin": change.Name, "change": change.String(), "cause": done.Cause()}).Info("Change finished")
 }

@@ -5,35 +5,36 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// What parts beside the actors report is in status as long as it lasts, and in
-// the journal once (AP-07: a log that cannot be bounded).
+// A problem that other parts of the process report is in status as long as it lasts,
+// and in the journal once (AP-07: a log file whose size cannot be limited).
 func TestNoteProblem(t *testing.T) {
-	w := newWorld()
+	w := actorstest.NewWorld()
 	inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
 		var journal []string
 		go func() {
 			_ = s.Follow(t.Context(), func(e plugin.Entry) { journal = append(journal, e.Cause+"|"+e.Decision) })
 		}()
-		pass(time.Second)
+		actorstest.Advance(time.Second)
 		for range 3 {
 			s.NoteProblem("log of a", errors.New("is a folder"))
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 		}
 		if got := status(t, s).Problems; len(got) != 1 || got[0].What != "log of a" || got[0].Why != "is a folder" {
-			t.Errorf("problems: %+v", got)
+			t.Errorf("problems: %+v; want 1 entry, what \"log of a\", why \"is a folder\"", got)
 		}
 		for range 2 {
 			s.NoteProblem("log of a", nil)
 		}
-		s.NoteHost("1 socket", "removed")
-		pass(time.Second)
+		s.NoteHostEvent("1 socket", "removed")
+		actorstest.Advance(time.Second)
 		if got := status(t, s).Problems; len(got) != 0 {
-			t.Errorf("problems that are over: %+v", got)
+			t.Errorf("problems after they are over: %+v, want none", got)
 		}
-		want := []string{"log of a does not work: is a folder|will be tried again", "log of a works again|", "1 socket|removed"}
+		want := []string{"log of a failed: is a folder|retrying", "log of a recovered|", "1 socket|removed"}
 		for _, entry := range want {
 			n := 0
 			for _, e := range journal {
@@ -42,7 +43,7 @@ func TestNoteProblem(t *testing.T) {
 				}
 			}
 			if n != 1 {
-				t.Errorf("%q is in the journal %d times: %q", entry, n, journal)
+				t.Errorf("%q is in the journal %d times: %q, want 1", entry, n, journal)
 			}
 		}
 	})

@@ -7,25 +7,26 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// hangingHeartbeats answer no pull until it is cancelled.
+// hangingHeartbeats is a port whose Read returns only when it is cancelled.
 type hangingHeartbeats struct{ Heartbeats }
 
-func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Beat {
+func (h hangingHeartbeats) Read(ctx context.Context, ps []plugin.Plugin, _ time.Time) []plugin.Heartbeat {
 	<-ctx.Done()
 	return nil
 }
 
 // EV-24: a worker that does not answer for minutes is a problem in status; the
-// others go on.
+// others continue.
 func TestHungWorkerIsAProblem(t *testing.T) {
-	w := newWorld(persist(1, "a"))
+	w := actorstest.NewWorld(actorstest.Persist(1, "a"))
 	synctest.Test(t, func(t *testing.T) {
-		ports := w.ports()
+		ports := worldPorts(w)
 		ports.Heartbeats = hangingHeartbeats{w}
-		s, err := Start(testConfig(), w.saved, ports)
+		s, err := Start(testConfig(), w.Saved, ports)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,13 +39,13 @@ func TestHungWorkerIsAProblem(t *testing.T) {
 			}
 			return all[i], true
 		}
-		pass(4 * time.Minute)
+		actorstest.Advance(4 * time.Minute)
 		if p, found := problem(); found {
-			t.Errorf("after a minute: %+v", p)
+			t.Errorf("problem after a minute: %+v, want none", p)
 		}
-		pass(2 * time.Minute)
-		if p, found := problem(); !found || !p.Since.Equal(epoch.Add(3*time.Minute)) {
-			t.Errorf("after three minutes: %+v, %v", p, found)
+		actorstest.Advance(2 * time.Minute)
+		if p, found := problem(); !found || !p.Since.Equal(actorstest.Epoch.Add(3*time.Minute)) {
+			t.Errorf("problem after three minutes: %+v, found %v; want one since 3m", p, found)
 		}
 		wantState(t, s, "a", plugin.StateRunning)
 	})

@@ -8,8 +8,8 @@ import (
 	"pluginsupervisor/messages"
 )
 
-// inventory carries out CollectInventory orders: it lists the installed
-// plugins. It keeps nothing between two orders.
+// inventory carries out CollectInventory orders: it lists the installed plugins. It
+// has no state between two orders.
 type inventory struct {
 	lister Lister
 	clock  Clock
@@ -20,7 +20,7 @@ type inventory struct {
 
 // newInventory returns the Props of an Inventory.
 func newInventory(l Lister, clock Clock) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &inventory{lister: l, clock: clock} }, guarded)
+	return actor.PropsFromProducer(func() actor.Actor { return &inventory{lister: l, clock: clock} }, withPanicLogging)
 }
 
 func (i *inventory) Receive(c actor.Context) {
@@ -28,7 +28,7 @@ func (i *inventory) Receive(c actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		i.work.stop()
 	case messages.CollectInventory:
-		if !i.work.busy() {
+		if !i.work.isBusy() {
 			i.sender = c.Sender()
 			i.work.start(c, func(ctx context.Context, _ func(any)) any {
 				list, err := i.lister.List(ctx)
@@ -36,8 +36,8 @@ func (i *inventory) Receive(c actor.Context) {
 			}, func(err error) any { return messages.InventoryCollected{Gen: m.Gen, At: i.clock.Now(), Err: err} })
 		}
 	case messages.InventoryCollected:
-		if i.work.busy() {
-			i.work.done()
+		if i.work.isBusy() {
+			i.work.finish()
 			c.Send(i.sender, m)
 		}
 	}

@@ -7,27 +7,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// journal holds the entries that the message that is handled leads to. They
-// are numbered and completed when it has been handled, then saved and
-// published (EV-12).
+// journal holds the entries of the message that is handled. They are numbered and
+// completed when it has been handled, then saved and published (EV-12).
 type journal struct {
 	log        *logrus.Entry
 	now        *plugin.Moment // of the message that is handled
 	last       uint64         // number of the last entry
 	entries    []openEntry
-	unreported map[string]bool // plugins that changed since the control plane last acknowledged something of them
+	unreported map[string]bool // plugins that changed since their last acknowledgement
 }
 
-// openEntry is an entry; what comes next is known when the message has been
-// handled.
+// openEntry is an entry that lacks its next step, which is known when the message
+// has been handled.
 type openEntry struct {
 	plugin.Entry
-	about *policy.Lifecycle // whose plan comes next; nil: none
+	about *policy.Lifecycle // has the next step; nil: there is none
 }
 
-// note adds an entry about a plugin, and writes to the log what an operator
-// looks for there.
-func (j *journal) note(l *policy.Lifecycle, e plugin.Entry) {
+// notePlugin adds an entry about a plugin, and logs exits and failed attempts.
+func (j *journal) notePlugin(l *policy.Lifecycle, e plugin.Entry) {
 	key := l.Plugin.Key()
 	e.Plugin, e.Version, e.At = key, l.Plugin.Version, j.now.Wall
 	partial := e.Exit != nil && e.Exit.Partial
@@ -37,19 +35,19 @@ func (j *journal) note(l *policy.Lifecycle, e plugin.Entry) {
 	j.entries = append(j.entries, openEntry{e, l})
 	switch {
 	case partial:
-		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": e.Exit.PID, "decision": e.Decision}).Warn("Process of plugin exited")
+		j.logFor(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": e.Exit.PID, "decision": e.Decision}).Warn("Process of plugin exited")
 	case e.Kind == plugin.EntryExit && e.Decision != "":
 		pid := 0
 		if e.Exit != nil {
 			pid = e.Exit.PID
 		}
-		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": pid, "decision": e.Decision}).Warn("Plugin exited")
+		j.logFor(l).WithFields(logrus.Fields{"cause": e.Cause, "pid": pid, "decision": e.Decision}).Warn("Plugin exited")
 	case e.Kind == plugin.EntryAttempt:
-		j.about(l).WithFields(logrus.Fields{"cause": e.Cause, "output": e.Output}).Warn("Attempt failed")
+		j.logFor(l).WithFields(logrus.Fields{"cause": e.Cause, "output": e.Output}).Warn("Attempt failed")
 	}
 }
 
-// noteAbsent adds an entry about a plugin that is not on the host.
+// noteAbsent adds an entry about a plugin that is not installed.
 func (j *journal) noteAbsent(name, version string, e plugin.Entry) {
 	e.Plugin, e.Version, e.At = name, version, j.now.Wall
 	j.entries = append(j.entries, openEntry{Entry: e})
@@ -62,24 +60,24 @@ func (j *journal) noteHost(kind plugin.EntryKind, cause, decision string) {
 	})
 }
 
-// acknowledge notes that the control plane knows of a plugin what it has
-// acknowledged.
-func (j *journal) acknowledge(l *policy.Lifecycle, status plugin.Status) {
+// noteAcknowledged adds an entry for the first acknowledgement since the plugin
+// changed.
+func (j *journal) noteAcknowledged(l *policy.Lifecycle, status plugin.Status) {
 	key := l.Plugin.Key()
 	if j.unreported[key] {
 		delete(j.unreported, key)
-		j.note(l, plugin.Entry{Kind: plugin.EntryReport, Cause: "control plane acknowledged " + status.String()})
+		j.notePlugin(l, plugin.Entry{Kind: plugin.EntryReport, Cause: "control plane acknowledged " + status.String()})
 	}
 }
 
-// finish numbers and completes the entries and hands them over.
-func (j *journal) finish() []plugin.Entry {
+// takeEntries numbers, completes, removes and returns the entries.
+func (j *journal) takeEntries() []plugin.Entry {
 	done := make([]plugin.Entry, len(j.entries))
 	for i, e := range j.entries {
 		j.last++
 		e.Seq = j.last
 		if e.about != nil && (e.Kind == plugin.EntryState || e.Kind == plugin.EntryExit || e.Kind == plugin.EntryAttempt) {
-			e.Next, e.NextAt = e.about.Next()
+			e.Next, e.NextAt = e.about.NextStep()
 		}
 		done[i] = e.Entry
 	}
@@ -88,7 +86,7 @@ func (j *journal) finish() []plugin.Entry {
 	return done
 }
 
-// about returns the log with the plugin in it.
-func (j *journal) about(l *policy.Lifecycle) *logrus.Entry {
+// logFor returns the log with the plugin and its version as fields.
+func (j *journal) logFor(l *policy.Lifecycle) *logrus.Entry {
 	return j.log.WithFields(logrus.Fields{"plugin": l.Plugin.Key(), "version": l.Plugin.Version})
 }

@@ -5,90 +5,91 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/plugin"
 )
 
-// A process of a plugin exits and others live on: `--status` decides (EV-23).
+// A process of a plugin exits and others keep running: `--status` decides (EV-23).
 func TestProcessExit(t *testing.T) {
-	helper := plugin.Exit{Known: true, Signal: "SIGKILL", PID: 1001}
+	helper := plugin.Exit{CauseKnown: true, Signal: "SIGKILL", PID: 1001}
 	const settled = 3 * minute
 
-	t.Run("EV-23 the plugin says that it does not run: restarted at once", func(t *testing.T) {
+	t.Run("EV-23 --status reports failed: restarted at once", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
-			w.set(func() { w.did, w.running["a"] = nil, false })
-			w.losePart(helper, "a")
-			if got := w.when("--status", "a"); len(got) == 0 || got[0] != settled {
-				t.Errorf("asked at %v", got)
+			actorstest.Advance(settled)
+			w.Set(func() { w.Calls, w.Running["a"] = nil, false })
+			w.ExitProcess(helper, "a")
+			if got := w.CallTimes("--status", "a"); len(got) == 0 || got[0] != settled {
+				t.Errorf("--status at %v, want first at %v", got, settled)
 			}
-			pass(time.Second)
-			if got := w.when("--start", "a"); len(got) != 1 || got[0] > settled+time.Second {
-				t.Errorf("started at %v", got)
+			actorstest.Advance(time.Second)
+			if got := w.CallTimes("--start", "a"); len(got) != 1 || got[0] > settled+time.Second {
+				t.Errorf("started at %v, want once, at most at %v", got, settled+time.Second)
 			}
-			if got := w.told(plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001 killed by SIGKILL, others live on | ask --status"}) {
-				t.Errorf("journal %q", got)
+			if got := journalCauses(w, plugin.EntryExit, "a"); !slices.Equal(got, []string{"process 1001: killed by SIGKILL, others are still running | run --status"}) {
+				t.Errorf("journal %q, want %q", got, []string{"process 1001: killed by SIGKILL, others are still running | run --status"})
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("EV-23 it says that it runs: nothing else is done", func(t *testing.T) {
+	t.Run("EV-23 --status reports running: nothing is done", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
-			w.set(func() { w.did = nil })
-			w.losePart(helper, "a")
-			pass(10 * time.Second)
-			if asked, started := w.count("--status", "a"), w.count("--start", "a"); asked != 1 || started != 0 {
-				t.Errorf("asked %d times, started %d times", asked, started)
+			actorstest.Advance(settled)
+			w.Set(func() { w.Calls = nil })
+			w.ExitProcess(helper, "a")
+			actorstest.Advance(10 * time.Second)
+			if asked, started := w.CountCalls("--status", "a"), w.CountCalls("--start", "a"); asked != 1 || started != 0 {
+				t.Errorf("--status ran %d times, started %d times; want 1, 0", asked, started)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("EV-23 EV-26 a --status that was asked for before does not count", func(t *testing.T) {
+	t.Run("EV-23 EV-26 a --status that began before the exit does not count", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
-			w.set(func() { w.probeTime["a"] = 10 * time.Second })
-			pass(13*minute + 5*time.Second) // the scan of 16 min is under way
-			w.set(func() { w.did = nil })
-			w.losePart(helper, "a")
-			pass(6 * time.Second) // it has answered that the plugin runs
-			w.set(func() { w.running["a"] = false })
-			pass(30 * time.Second)
-			if got := w.count("--start", "a"); got != 1 {
-				t.Errorf("started %d times, did %v", got, w.did)
+			actorstest.Advance(settled)
+			w.Set(func() { w.ProbeTime["a"] = 10 * time.Second })
+			actorstest.Advance(13*minute + 5*time.Second) // the scan of 16 min runs
+			w.Set(func() { w.Calls = nil })
+			w.ExitProcess(helper, "a")
+			actorstest.Advance(6 * time.Second) // it has reported that the plugin runs
+			w.Set(func() { w.Running["a"] = false })
+			actorstest.Advance(30 * time.Second)
+			if got := w.CountCalls("--start", "a"); got != 1 {
+				t.Errorf("started %d times, want 1; calls %v", got, w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("EV-23 of what was just started: asked when the start has ended", func(t *testing.T) {
+	t.Run("EV-23 of a plugin that is being started: --status runs after --start", func(t *testing.T) {
 		w := watchedWorld("a")
-		w.probeTime["a"] = time.Second
+		w.ProbeTime["a"] = time.Second
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(minute + 1500*time.Millisecond) // the scan said no, it was started, --status is asked
-			w.losePart(helper, "a")
-			w.set(func() { w.did = nil })
-			pass(5 * time.Second)
-			if got := w.count("--status", "a"); got != 1 {
-				t.Errorf("asked %d times, did %v", got, w.did)
+			actorstest.Advance(minute + 1500*time.Millisecond) // the scan found it stopped, it was started, --status runs
+			w.ExitProcess(helper, "a")
+			w.Set(func() { w.Calls = nil })
+			actorstest.Advance(5 * time.Second)
+			if got := w.CountCalls("--status", "a"); got != 1 {
+				t.Errorf("--status ran %d times, want 1; calls %v", got, w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateRunning)
 		})
 	})
-	t.Run("EV-14 EV-23 of what an operator stopped: nothing", func(t *testing.T) {
+	t.Run("EV-14 EV-23 of a plugin that an operator stopped: nothing is done", func(t *testing.T) {
 		w := watchedWorld("a")
 		inBubble(t, w, testConfig(), func(t *testing.T, s *System) {
-			pass(settled)
+			actorstest.Advance(settled)
 			if err := s.StopPlugin(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
-			w.set(func() { w.did = nil })
-			w.losePart(helper, "a")
-			pass(10 * time.Second)
-			if len(w.did) > 0 {
-				t.Errorf("did %v", w.did)
+			actorstest.Advance(time.Second)
+			w.Set(func() { w.Calls = nil })
+			w.ExitProcess(helper, "a")
+			actorstest.Advance(10 * time.Second)
+			if len(w.Calls) > 0 {
+				t.Errorf("calls %v, want no calls", w.Calls)
 			}
 			wantState(t, s, "a", plugin.StateStopped)
 		})

@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// puller carries out Pull orders: it reads the heartbeats of all Persist
-// plugins. It keeps nothing between two orders.
+// puller carries out Pull orders: it reads the heartbeats of all Persist plugins. It
+// has no state between two orders.
 type puller struct {
 	lister     Lister
 	heartbeats Heartbeats
@@ -22,7 +22,7 @@ type puller struct {
 
 // newPuller returns the Props of a Puller.
 func newPuller(l Lister, h Heartbeats, clock Clock) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &puller{lister: l, heartbeats: h, clock: clock} }, guarded)
+	return actor.PropsFromProducer(func() actor.Actor { return &puller{lister: l, heartbeats: h, clock: clock} }, withPanicLogging)
 }
 
 func (p *puller) Receive(c actor.Context) {
@@ -30,20 +30,20 @@ func (p *puller) Receive(c actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		p.work.stop()
 	case messages.Pull:
-		if !p.work.busy() {
+		if !p.work.isBusy() {
 			p.sender = c.Sender()
 			p.work.start(c, func(ctx context.Context, _ func(any)) any { return p.readHeartbeats(ctx, m.Gen) },
 				func(err error) any { return messages.PullCompleted{Gen: m.Gen, At: p.clock.Now(), Err: err} })
 		}
 	case messages.PullCompleted:
-		if p.work.busy() {
-			p.work.done()
+		if p.work.isBusy() {
+			p.work.finish()
 			c.Send(p.sender, m)
 		}
 	}
 }
 
-// readHeartbeats is the order itself, off the actor's goroutine.
+// readHeartbeats carries out the order, outside of the actor's goroutine.
 func (p *puller) readHeartbeats(ctx context.Context, gen uint64) messages.PullCompleted {
 	list, err := p.lister.List(ctx)
 	now := p.clock.Now()
@@ -52,9 +52,9 @@ func (p *puller) readHeartbeats(ctx context.Context, gen uint64) messages.PullCo
 	}
 	var persistent []plugin.Plugin
 	for _, one := range list.Plugins {
-		if one.Probed() {
+		if one.IsProbed() {
 			persistent = append(persistent, one)
 		}
 	}
-	return messages.PullCompleted{Gen: gen, At: now, List: list, Beats: p.heartbeats.Read(ctx, persistent, now)}
+	return messages.PullCompleted{Gen: gen, At: now, List: list, Heartbeats: p.heartbeats.Read(ctx, persistent, now)}
 }

@@ -2,6 +2,6 @@
 
 package actors
 
-// underRace reports that the race detector is on, which makes everything many
-// times slower.
+// underRace reports that the race detector is on, which makes the tests much
+// slower.
 const underRace = true

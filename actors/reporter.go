@@ -21,8 +21,8 @@ const (
 	longestRetryAfter = time.Hour
 )
 
-// reporter delivers reports and events. It owns the one report and the one
-// event under way and their retries.
+// reporter delivers reports and events. It owns the current report, the current
+// event and their retries.
 type reporter struct {
 	reports lane
 	events  lane
@@ -34,7 +34,7 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 		return &reporter{
 			reports: lane{
 				clock: clock, retry: policy.NewBackoff(deliveryInitial, deliveryLongest, r),
-				send: func(ctx context.Context, o order) (plugin.Answer, error) { return cp.Report(ctx, o.report) },
+				send: func(ctx context.Context, o delivery) (plugin.Answer, error) { return cp.Report(ctx, o.report) },
 				delivered: func(gen uint64, at time.Time, a plugin.Answer) any {
 					return messages.ReportDelivered{Gen: gen, At: at, Answer: a}
 				},
@@ -45,7 +45,7 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 			},
 			events: lane{
 				clock: clock, retry: policy.NewBackoff(deliveryInitial, deliveryLongest, r),
-				send: func(ctx context.Context, o order) (plugin.Answer, error) {
+				send: func(ctx context.Context, o delivery) (plugin.Answer, error) {
 					return plugin.Answer{}, cp.Send(ctx, o.event)
 				},
 				delivered: func(gen uint64, at time.Time, _ plugin.Answer) any {
@@ -54,11 +54,11 @@ func newReporter(cp ControlPlane, clock Clock, r *rand.Rand) *actor.Props {
 				failed: func(gen uint64, at time.Time, try int, err error, next time.Time) any {
 					return messages.EventFailed{Gen: gen, At: at, Try: try, Err: err, NextTry: next}
 				},
-				replaced:    func(uint64) any { return nil }, // the sender of the newer one knows
+				replaced:    func(uint64) any { return nil }, // nothing is sent: the Coordinator sent the newer one
 				independent: true,
 			},
 		}
-	}, guarded)
+	}, withPanicLogging)
 }
 
 func (r *reporter) Receive(c actor.Context) {
@@ -67,18 +67,18 @@ func (r *reporter) Receive(c actor.Context) {
 		r.reports.stop()
 		r.events.stop()
 	case messages.Report:
-		r.reports.accept(c, order{gen: m.Gen, sender: c.Sender(), report: m.Report})
+		r.reports.acceptOrder(c, delivery{gen: m.Gen, sender: c.Sender(), report: m.Report})
 	case messages.SendEvent:
-		r.events.accept(c, order{gen: m.Gen, sender: c.Sender(), event: m.Event})
+		r.events.acceptOrder(c, delivery{gen: m.Gen, sender: c.Sender(), event: m.Event})
 	case tried:
 		m.lane.endTry(c, m)
 	case tryDue:
-		m.lane.proceed(c)
+		m.lane.sendOrWait(c)
 	}
 }
 
-// order is one thing to deliver.
-type order struct {
+// delivery is one report or event to deliver.
+type delivery struct {
 	gen    uint64
 	sender *actor.PID
 	report plugin.Report
@@ -100,58 +100,58 @@ func (tryDue) IgnoreDeadLetterLogging() {}
 
 // lane delivers one order at a time.
 //
-// A newer order takes the place of one that waits for its next try, and
-// inherits its number of tries and its next time, so that frequent reports do
-// not begin the backoff anew. A request that was sent is never cut short by a
-// newer order: the server may have it already, and two reports must not
-// overtake each other. The newer one follows it.
+// A newer order replaces one that waits for its next try. It inherits the number of
+// tries and the time of the next one, so that frequent reports do not reset the
+// backoff. A request that was sent is never cancelled for a newer order: the server
+// may have received it, and a report must not overtake another. The newer order
+// follows it.
 type lane struct {
 	clock     Clock
 	retry     *policy.Backoff
-	send      func(context.Context, order) (plugin.Answer, error)
+	send      func(context.Context, delivery) (plugin.Answer, error)
 	delivered func(gen uint64, at time.Time, a plugin.Answer) any
 	failed    func(gen uint64, at time.Time, try int, err error, next time.Time) any
 	replaced  func(gen uint64) any
-	// independent reports that orders have nothing to do with each other: the
-	// final refusal of one does not delay the next.
+	// independent reports whether the orders are independent: the final refusal of
+	// one does not delay the next.
 	independent bool
 
-	current *order    // being sent, or waiting for its next try
-	newer   *order    // follows current, which is being sent
+	current *delivery // being sent, or waiting for its next try
+	newer   *delivery // follows current, which is being sent
 	try     int       // tries since the last success
 	next    time.Time // nothing is sent before this time; zero after a success
 	work    work
 	timer   *time.Timer
 }
 
-// accept takes an order, which replaces the one that was not sent yet.
-func (l *lane) accept(c actor.Context, o order) {
+// acceptOrder accepts an order. It replaces the one that was not sent yet.
+func (l *lane) acceptOrder(c actor.Context, o delivery) {
 	place := &l.current
-	if l.work.busy() {
+	if l.work.isBusy() {
 		place = &l.newer
 	}
 	if *place != nil {
-		l.replace(c, **place)
+		l.reportReplaced(c, **place)
 	}
 	*place = &o
-	l.proceed(c)
+	l.sendOrWait(c)
 }
 
-// replace reports that an order will not be delivered, because a newer one is.
-func (l *lane) replace(c actor.Context, o order) {
+// reportReplaced reports that a newer order has replaced one.
+func (l *lane) reportReplaced(c actor.Context, o delivery) {
 	if m := l.replaced(o.gen); m != nil {
 		c.Send(o.sender, m)
 	}
 }
 
-// proceed sends the current order, or waits until that is allowed.
-func (l *lane) proceed(c actor.Context) {
-	if l.current == nil || l.work.busy() {
+// sendOrWait sends the current order, or sets a timer if it is not time yet.
+func (l *lane) sendOrWait(c actor.Context) {
+	if l.current == nil || l.work.isBusy() {
 		return
 	}
 	l.stopTimer()
 	if wait := time.Until(l.next); wait > 0 {
-		l.timer = alarm(c, wait, tryDue{l})
+		l.timer = sendAfter(c, wait, tryDue{l})
 		return
 	}
 	l.try++
@@ -162,33 +162,34 @@ func (l *lane) proceed(c actor.Context) {
 	}, func(err error) any { return tried{lane: l, err: err} })
 }
 
-// endTry handles the result of a try, and goes on with the newer order if
-// there is one.
+// endTry handles the result of a try, and continues with the newer order if there is
+// one.
 func (l *lane) endTry(c actor.Context, m tried) {
-	if !l.work.busy() { // stopped meanwhile
+	if !l.work.isBusy() { // stopped meanwhile
 		return
 	}
-	l.work.done()
+	l.work.finish()
 	if o := *l.current; m.err == nil {
 		l.reset()
 		c.Send(o.sender, l.delivered(o.gen, l.clock.Now(), m.answer))
 	} else {
-		l.fail(c, o, m.err)
+		l.scheduleRetry(c, o, m.err)
 	}
 	if l.newer != nil {
 		l.current, l.newer = l.newer, nil
 	}
-	l.proceed(c)
+	l.sendOrWait(c)
 }
 
-// fail sets the time of the next try, of this order or of the newer one.
-func (l *lane) fail(c actor.Context, o order, err error) {
-	wait, final := retryAfter(err), finalRefusal(err)
+// scheduleRetry sets the time of the next try, of this order or of the newer one, and
+// reports the failure.
+func (l *lane) scheduleRetry(c actor.Context, o delivery, err error) {
+	wait, final := retryAfter(err), isFinalRefusal(err)
 	try, now := l.try, l.clock.Now()
 	if final && l.independent {
 		l.reset()
 	} else {
-		wait = max(wait, l.retry.Next())
+		wait = max(wait, l.retry.NextWait())
 	}
 	l.next = time.Now().Add(wait)
 	if final && l.newer == nil {
@@ -198,11 +199,11 @@ func (l *lane) fail(c actor.Context, o order, err error) {
 	}
 	c.Send(o.sender, l.failed(o.gen, now, try, err, now.Add(wait)))
 	if l.newer != nil {
-		l.replace(c, o)
+		l.reportReplaced(c, o)
 	}
 }
 
-// reset forgets the order and the failures.
+// reset clears the order and the failures.
 func (l *lane) reset() {
 	l.stopTimer()
 	l.current, l.try, l.next = nil, 0, time.Time{}
@@ -222,16 +223,16 @@ func (l *lane) stopTimer() {
 	}
 }
 
-// finalRefusal reports whether sending the same again soon is useless (SC-20).
-func finalRefusal(err error) bool {
-	var refusal *plugin.Refusal
-	return errors.As(err, &refusal) && refusal.Final()
+// isFinalRefusal reports whether a retry soon is useless (SC-20).
+func isFinalRefusal(err error) bool {
+	var refusal *plugin.HTTPError
+	return errors.As(err, &refusal) && refusal.IsFinal()
 }
 
-// retryAfter returns how long the server asked to send nothing, at most
-// longestRetryAfter (SC-17).
+// retryAfter returns the Retry-After of the server, at most longestRetryAfter
+// (SC-17).
 func retryAfter(err error) time.Duration {
-	var refusal *plugin.Refusal
+	var refusal *plugin.HTTPError
 	if !errors.As(err, &refusal) {
 		return 0
 	}

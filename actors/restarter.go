@@ -11,14 +11,18 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// slotPatience is how long an attempt may keep its slot, so that a hung start
-// does not hold up the others (RS-03). It is also how long the starts of other
-// plugins may hold up the `--status` after the verb.
-const slotPatience = time.Second
+const (
+	// slotTimeout is the longest time that an attempt keeps its slot, so that a hung
+	// start does not delay the others (RS-03).
+	slotTimeout = time.Second
+	// checkTimeout is the longest time that starts of other plugins delay the
+	// `--status` after the verb: starts are more urgent than checks.
+	checkTimeout = 10 * time.Second
+)
 
-// restarter lives for one attempt at one plugin. It waits the time it was
-// given, asks for a slot, runs its verb, asks for a slot again, runs
-// `--status`, reports the result to its parent, and stops.
+// restarter makes one attempt at one plugin. It waits for the delay, requests a
+// slot, runs the verb, requests a slot again, runs `--status`, reports the result to
+// its parent, and stops.
 //
 //	waiting ──time is up──▶ SlotRequested ──SlotGranted──▶ verb ──▶ CheckRequested ──SlotGranted──▶ `--status` ──▶ RestartSucceeded | RestartFailed
 //	   └───────Cancel─────────────┴──────────Cancel─────────┴────────────┴─────────────Cancel──────────┴──────▶ RestartCancelled
@@ -30,16 +34,16 @@ type restarter struct {
 	work      work
 	timer     *time.Timer
 	checkNow  chan struct{} // closed when `--status` may run after the verb
-	verbDone  bool          // the verb has ended, and CheckRequested was sent
+	verbDone  bool          // the verb has finished, and CheckRequested was sent
 	cancelled bool          // cancelled while the verb ran
 }
 
 // newRestarter returns the Props of a Restarter.
 func newRestarter(a messages.Attempt, m Manager, clock Clock) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &restarter{attempt: a, manager: m, clock: clock} }, guarded)
+	return actor.PropsFromProducer(func() actor.Actor { return &restarter{attempt: a, manager: m, clock: clock} }, withPanicLogging)
 }
 
-// What a Restarter sends to itself.
+// The messages that a Restarter sends to itself.
 type (
 	waitOver     struct{}
 	takesLong    struct{}
@@ -59,7 +63,7 @@ func (attemptEnded) IgnoreDeadLetterLogging() {}
 func (r *restarter) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		r.timer = alarm(c, r.attempt.After, waitOver{})
+		r.timer = sendAfter(c, r.attempt.Delay, waitOver{})
 	case *actor.Stopping, *actor.Restarting:
 		r.timer.Stop()
 		r.work.stop()
@@ -75,31 +79,31 @@ func (r *restarter) Receive(c actor.Context) {
 	case verbEnded:
 		r.verbDone = true
 		r.timer.Stop()
-		r.timer = alarm(c, slotPatience, takesLong{})
+		r.timer = sendAfter(c, checkTimeout, takesLong{})
 		c.Send(c.Parent(), messages.CheckRequested{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key()})
 	case messages.Cancel:
-		r.cancel(c, m)
+		r.cancelAttempt(c, m)
 	case attemptEnded:
-		r.work.done()
+		r.work.finish()
 		r.reportResult(c, m)
 	}
 }
 
-// useSlot begins the attempt, or lets it go on to its final `--status`.
+// useSlot begins the attempt, or allows its final `--status`.
 func (r *restarter) useSlot(c actor.Context) {
 	r.timer.Stop()
-	r.timer = alarm(c, slotPatience, takesLong{})
-	if r.work.busy() {
+	r.timer = sendAfter(c, slotTimeout, takesLong{})
+	if r.work.isBusy() {
 		r.allowCheck()
 		return
 	}
 	checkNow := make(chan struct{})
 	r.checkNow = checkNow
-	r.work.start(c, func(ctx context.Context, send func(any)) any { return r.run(ctx, send, checkNow) },
+	r.work.start(c, func(ctx context.Context, send func(any)) any { return r.runAttempt(ctx, send, checkNow) },
 		func(err error) any { return attemptEnded{err: err} })
 }
 
-// allowCheck lets the attempt run its final `--status`, if its verb has ended.
+// allowCheck lets the attempt run its final `--status`, if its verb has finished.
 func (r *restarter) allowCheck() {
 	if r.verbDone && r.checkNow != nil {
 		close(r.checkNow)
@@ -107,25 +111,27 @@ func (r *restarter) allowCheck() {
 	}
 }
 
-func (r *restarter) cancel(c actor.Context, m messages.Cancel) {
+// cancelAttempt kills the verb that runs, or reports at once that the attempt is
+// cancelled.
+func (r *restarter) cancelAttempt(c actor.Context, m messages.Cancel) {
 	switch {
 	case m.Attempt != r.attempt.ID:
-	case r.work.busy():
+	case r.work.isBusy():
 		r.cancelled = true
-		r.work.cancel() // answered when the process tree is gone
+		r.work.cancel() // answered when the process tree has exited
 	default:
-		r.end(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key(), At: r.clock.Now()})
+		r.finishWith(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: r.attempt.Plugin.Key(), At: r.clock.Now()})
 	}
 }
 
-// run is the attempt itself, off the actor's goroutine.
-func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
+// runAttempt makes the attempt, outside of the actor's goroutine.
+func (r *restarter) runAttempt(ctx context.Context, send func(any), checkNow <-chan struct{}) attemptEnded {
 	p := r.attempt.Plugin
-	if r.attempt.Check && r.attempt.Kind != messages.KindRestart {
+	if r.attempt.CheckFirst && r.attempt.Kind != messages.KindRestart {
 		switch probe := r.checkBefore(ctx); {
-		case probe.Status == r.wanted():
+		case probe.Status == r.wantedStatus():
 			return attemptEnded{outcome: plugin.Outcome{Verb: plugin.VerbStart, Skipped: true}, probe: probe}
-		case probe.HostFault: // it may run: it is not started (EV-24)
+		case probe.HostFault: // not started, because it may be running (EV-24)
 			return attemptEnded{probe: probe}
 		}
 	}
@@ -136,7 +142,11 @@ func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan str
 	var outcome plugin.Outcome
 	switch r.attempt.Kind {
 	case messages.KindStart:
-		outcome = r.manager.Start(ctx, p)
+		if r.attempt.Force {
+			outcome = r.manager.ForceStart(ctx, p)
+		} else {
+			outcome = r.manager.Start(ctx, p)
+		}
 	case messages.KindRestart:
 		outcome = r.manager.Restart(ctx, p)
 	case messages.KindStop:
@@ -151,21 +161,21 @@ func (r *restarter) run(ctx context.Context, send func(any), checkNow <-chan str
 	return attemptEnded{outcome: outcome, probe: confirm(ctx, p)}
 }
 
-// A plugin whose `--status` says running, though no process of it was found,
-// is asked again for doubtFor before that is believed (EV-07).
+// If `--status` says running and no process of the plugin was found, it is repeated
+// for confirmFor before it counts (EV-07).
 const (
-	doubtFor   = 2 * time.Second
-	doubtPause = 250 * time.Millisecond
+	confirmFor   = 2 * time.Second
+	confirmPause = 250 * time.Millisecond
 )
 
 // checkBefore runs `--status` before the verb.
 func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	probe := r.manager.Check(ctx, r.attempt.Plugin)
-	if !r.attempt.Doubt {
+	if !r.attempt.ConfirmRunning {
 		return probe
 	}
-	for range doubtFor / doubtPause {
-		if probe.Status != plugin.StatusRunning || !pause(ctx, doubtPause) {
+	for range confirmFor / confirmPause {
+		if probe.Status != plugin.StatusRunning || !waitFor(ctx, confirmPause) {
 			break
 		}
 		probe = r.manager.Check(ctx, r.attempt.Plugin)
@@ -173,27 +183,27 @@ func (r *restarter) checkBefore(ctx context.Context) plugin.Probe {
 	return probe
 }
 
-// wanted returns what `--status` says after an attempt that has succeeded.
-func (r *restarter) wanted() plugin.Status {
+// wantedStatus returns the status after a successful attempt.
+func (r *restarter) wantedStatus() plugin.Status {
 	if r.attempt.Kind == messages.KindStop {
 		return plugin.StatusFailed
 	}
 	return plugin.StatusRunning
 }
 
-// reportResult sends the result of the attempt to the parent. What `--status`
-// said at the end decides.
+// reportResult sends the result of the attempt to the parent. The final `--status`
+// decides about success.
 func (r *restarter) reportResult(c actor.Context, m attemptEnded) {
 	key, now := r.attempt.Plugin.Key(), r.clock.Now()
 	switch {
 	case r.cancelled:
-		r.end(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: key, At: now})
-	case m.err == nil && m.probe.Status == r.wanted() && !(m.outcome.HostFault && r.attempt.Kind == messages.KindRestart):
-		r.end(c, messages.RestartSucceeded{
+		r.finishWith(c, messages.RestartCancelled{Attempt: r.attempt.ID, Key: key, At: now})
+	case m.err == nil && m.probe.Status == r.wantedStatus() && !(m.outcome.HostFault && r.attempt.Kind == messages.KindRestart):
+		r.finishWith(c, messages.RestartSucceeded{
 			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
 		})
 	default:
-		r.end(c, messages.RestartFailed{
+		r.finishWith(c, messages.RestartFailed{
 			Attempt: r.attempt.ID, Key: key, Kind: r.attempt.Kind, At: now, Outcome: m.outcome, Probe: m.probe,
 			Cause: r.failureCause(m), HostFault: m.probe.HostFault || m.outcome.HostFault,
 		})
@@ -217,8 +227,8 @@ func (r *restarter) failureCause(m attemptEnded) string {
 	}
 }
 
-// end sends the last message and stops.
-func (r *restarter) end(c actor.Context, m any) {
+// finishWith sends the last message to the parent and stops the Restarter.
+func (r *restarter) finishWith(c actor.Context, m any) {
 	c.Send(c.Parent(), m)
 	c.Stop(c.Self())
 }

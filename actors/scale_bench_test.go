@@ -11,50 +11,50 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// BenchmarkCoordinatorScale is what the Coordinator pays for what happens to
-// all plugins: with ten times as many, one round is to cost at most twelve times
-// as much.
+// BenchmarkCoordinatorScale measures the cost to the Coordinator of events of all
+// plugins: ten times as many plugins may cost at most twelve times as much.
 func BenchmarkCoordinatorScale(b *testing.B) {
 	for _, n := range []int{100, 1000, 3000} {
 		b.Run("all exit and are restarted/"+strconv.Itoa(n), func(b *testing.B) {
 			s := newScaled(b, n, true)
-			for life := uint64(1); b.Loop(); life++ {
+			for run := uint64(1); b.Loop(); run++ {
 				for i := range n {
-					s.exit(i, life)
+					s.exit(i, run)
 				}
 				s.await(n)
 			}
 		})
 		b.Run("one exits and is restarted/"+strconv.Itoa(n), func(b *testing.B) {
 			s := newScaled(b, n, true)
-			for life := uint64(1); b.Loop(); life++ {
-				s.exit(0, life)
+			for run := uint64(1); b.Loop(); run++ {
+				s.exit(0, run)
 				s.await(1)
 			}
 		})
 		b.Run("all exit while the control plane is away/"+strconv.Itoa(n), func(b *testing.B) {
 			s := newScaled(b, n, false)
-			for life := uint64(1); b.Loop(); life++ {
+			for run := uint64(1); b.Loop(); run++ {
 				for i := range n {
-					s.exit(i, life)
+					s.exit(i, run)
 				}
 				s.await(n)
 			}
 		})
-		b.Run("all miss a beat/"+strconv.Itoa(n), func(b *testing.B) {
+		b.Run("all miss a heartbeat/"+strconv.Itoa(n), func(b *testing.B) {
 			s := newScaled(b, n, true)
 			for b.Loop() {
 				for _, lost := range []bool{true, false} {
 					for _, p := range s.list.Plugins {
-						pulse := plugin.Pulse{Beat: plugin.Beat{Plugin: p, Found: true, Last: wallClock{}.Now()}, Lost: lost}
+						event := plugin.HeartbeatEvent{Heartbeat: plugin.Heartbeat{Plugin: p, Found: true, Last: wallClock{}.Now()}, Lost: lost}
 						if lost {
-							s.send(messages.HeartbeatLost{Pulse: pulse})
+							s.send(messages.HeartbeatLost{Event: event})
 						} else {
-							s.send(messages.HeartbeatSeen{Pulse: pulse})
+							s.send(messages.HeartbeatSeen{Event: event})
 						}
 					}
 				}
@@ -70,8 +70,7 @@ func BenchmarkCoordinatorScale(b *testing.B) {
 	}
 }
 
-// scaled is a Coordinator with n plugins that run, and workers that answer at
-// once.
+// scaled is a Coordinator with plugins that run, and workers that answer at once.
 type scaled struct {
 	*System
 	list    plugin.List
@@ -81,7 +80,7 @@ type scaled struct {
 func newScaled(b *testing.B, n int, delivers bool) *scaled {
 	s := &scaled{started: make(chan struct{}, 2*n)}
 	for i := range n {
-		s.list.Plugins = append(s.list.Plugins, persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i)))
+		s.list.Plugins = append(s.list.Plugins, actorstest.Persist(uint64(i+1), fmt.Sprintf("plugin-%04d", i)))
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -92,7 +91,7 @@ func newScaled(b *testing.B, n int, delivers bool) *scaled {
 		return actor.PropsFromFunc(func(c actor.Context) { f(c, c.Message()) })
 	}
 	system, err := start(cfg, plugin.Memory{}, Ports{
-		Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log, Watcher: exits{},
+		Memory: noMemory{}, Clock: wallClock{}, Rand: rand.New(rand.NewPCG(1, 1)), Log: log, Watcher: actorstest.Watcher{},
 	}, workerProps{
 		inventory: answer(func(c actor.Context, m any) {
 			if m, ok := m.(messages.CollectInventory); ok {
@@ -101,11 +100,11 @@ func newScaled(b *testing.B, n int, delivers bool) *scaled {
 		}),
 		watcher: answer(func(c actor.Context, m any) {
 			if m, ok := m.(messages.Adopt); ok {
-				all := make([]plugin.Sighting, len(m.Targets))
+				all := make([]plugin.Observed, len(m.Targets))
 				for i, t := range m.Targets {
-					all[i] = plugin.Sighting{Name: t.Plugin.Name, Watch: plugin.WatchCgroup, Life: 1, Processes: []plugin.Process{{PID: 1}}}
+					all[i] = plugin.Observed{Name: t.Plugin.Name, Watch: plugin.WatchCgroup, RunID: 1, Processes: []plugin.Process{{PID: 1}}}
 				}
-				c.Respond(messages.Adopted{Gen: m.Gen, Sightings: all})
+				c.Respond(messages.Adopted{Gen: m.Gen, Observed: all})
 				select {
 				case <-ready:
 				default:
@@ -158,18 +157,18 @@ func newScaled(b *testing.B, n int, delivers bool) *scaled {
 func (s *scaled) send(m any) { s.actors.Root.Send(s.coordinator, m) }
 
 // exit reports the exit of one plugin.
-func (s *scaled) exit(i int, life uint64) {
-	s.send(messages.PluginExited{Exit: plugin.Exit{Name: s.list.Plugins[i].Name, Life: life, Known: true, Code: 1}})
+func (s *scaled) exit(i int, runID uint64) {
+	s.send(messages.PluginExited{Exit: plugin.Exit{Name: s.list.Plugins[i].Name, RunID: runID, CauseKnown: true, Code: 1}})
 }
 
-// await waits until that many plugins were started again.
+// await waits until n plugins were restarted.
 func (s *scaled) await(n int) {
 	for range n {
 		<-s.started
 	}
 }
 
-// status waits until all before it is handled.
+// status waits until all messages before it are handled.
 func (s *scaled) status(b *testing.B) {
 	if _, err := s.Status(b.Context()); err != nil {
 		b.Fatal(err)

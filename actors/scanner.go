@@ -6,26 +6,27 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"pluginsupervisor/actors/policy"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// scanPatience is how long a scan waits for slow probes before it hands over
-// the results it has: a hung plugin must not delay the report of the others
-// (SC-09).
-const scanPatience = 2 * time.Second
+// scanTimeout is the time that a scan waits for slow probes before it sends the
+// results so far: a hung plugin must not delay the reports of the others (SC-09).
+const scanTimeout = 2 * time.Second
 
-// scanner carries out Scan orders. Orders overlap, so that a hung `--status` of
+// scanner carries out Scan orders. Orders may overlap, so that a hung `--status` of
 // one does not delay another. A plugin is probed by one order at a time.
 type scanner struct {
 	manager Manager
+	others  OtherPrograms // may be nil
 	clock   Clock
 
 	orders  map[*scanOrder]bool
 	probing map[string]bool // plugins whose `--status` has not answered, by plugin.Key
 }
 
-// scanOrder is one Scan under way.
+// scanOrder is one Scan in progress.
 type scanOrder struct {
 	messages.Scan
 	sender *actor.PID
@@ -34,22 +35,22 @@ type scanOrder struct {
 	list       plugin.List
 	listed     bool
 	waiting    map[string]bool // plugins probed for this order that have not answered
-	ready      []plugin.Probe  // results that were not handed over
+	ready      []plugin.Probe  // results that were not sent
 	progressed bool            // a ScanProgressed was sent
-	answered   time.Time       // when the last result came; before the first one, when the probes began
+	answered   time.Time       // time of the last result, or of the start of the probes
 	slow       bool            // see messages.ScanProgressed
 	timer      *time.Timer
 }
 
 // newScanner returns the Props of a Scanner.
-func newScanner(m Manager, clock Clock) *actor.Props {
+func newScanner(m Manager, others OtherPrograms, clock Clock) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &scanner{manager: m, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
-	}, guarded)
+		return &scanner{manager: m, others: others, clock: clock, orders: map[*scanOrder]bool{}, probing: map[string]bool{}}
+	}, withPanicLogging)
 }
 
-// What the work and the timer of an order send to the Scanner. The pointer
-// says which order: after a crash, messages of lost orders may still arrive.
+// The messages of the work and the timer of an order. The pointer identifies the
+// order: after a crash, messages of lost orders may still arrive.
 type (
 	scanListed struct {
 		order *scanOrder
@@ -101,11 +102,11 @@ func (s *scanner) Receive(c actor.Context) {
 	}
 }
 
-// readList begins an order.
+// readList begins an order: it reads the plugin database.
 func (s *scanner) readList(c actor.Context, m messages.Scan) {
 	o := &scanOrder{Scan: m, sender: c.Sender()}
 	s.orders[o] = true
-	o.timer = alarm(c, scanPatience, scanWaited{o})
+	o.timer = sendAfter(c, scanTimeout, scanWaited{o})
 	o.work.start(c, func(ctx context.Context, _ func(any)) any {
 		list, err := s.manager.List(ctx)
 		return scanListed{o, list, err}
@@ -126,13 +127,16 @@ func (s *scanner) probeTargets(c actor.Context, m scanListed) {
 		return
 	}
 	o.work.start(c, func(ctx context.Context, send func(any)) any {
-		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) { send(scanProbed{o, p}) })}
+		return scanEnded{o, s.manager.Probe(ctx, targets, func(p plugin.Probe) {
+			p.LockHeld = p.Status == plugin.StatusFailed && workOn(s.others, p.Plugin.Name, policy.OtherProgramGrace)
+			send(scanProbed{o, p})
+		})}
 	}, func(err error) any { return scanEnded{o, err} })
 }
 
-// takeTargets returns the plugins that the order probes: all Persist ones that
-// are not removed, or those that the order names, without the ones that an
-// earlier order still waits for.
+// takeTargets returns the plugins that the order probes: all Persist ones that are
+// not removed, or those that the order names, without the ones that an earlier order
+// still probes.
 func (s *scanner) takeTargets(o *scanOrder) (targets []plugin.Plugin) {
 	only := make(map[string]bool, len(o.Only))
 	for _, key := range o.Only {
@@ -141,7 +145,7 @@ func (s *scanner) takeTargets(o *scanOrder) (targets []plugin.Plugin) {
 	o.waiting = map[string]bool{}
 	for _, p := range o.list.Plugins {
 		key := p.Key()
-		if p.Probed() && !s.probing[key] && (len(only) == 0 || only[key]) {
+		if p.IsProbed() && !s.probing[key] && (len(only) == 0 || only[key]) {
 			s.probing[key], o.waiting[key] = true, true
 			targets = append(targets, p)
 		}
@@ -149,8 +153,8 @@ func (s *scanner) takeTargets(o *scanOrder) (targets []plugin.Plugin) {
 	return targets
 }
 
-// addResult keeps a result for the next ScanProgressed. An order of single
-// plugins hands it over at once.
+// addResult stores a result for the next ScanProgressed. An order of single plugins
+// sends it at once.
 func (s *scanner) addResult(c actor.Context, o *scanOrder, probe plugin.Probe) {
 	if key := probe.Plugin.Key(); o.waiting[key] {
 		delete(o.waiting, key)
@@ -158,36 +162,35 @@ func (s *scanner) addResult(c actor.Context, o *scanOrder, probe plugin.Probe) {
 	}
 	o.ready, o.answered = append(o.ready, probe), time.Now()
 	if len(o.Only) > 0 {
-		s.handOver(c, o)
+		s.sendResults(c, o)
 	}
 }
 
-// checkProgress hands over the results that came since the last time. The
-// first time it sends a message without any result too: the Once plugins need
-// no answer (SC-05).
+// checkProgress sends the results since the last time. The first time it also sends
+// a message without results: Once plugins need none (SC-05).
 func (s *scanner) checkProgress(c actor.Context, o *scanOrder) {
-	next := scanPatience
+	next := scanTimeout
 	if o.listed {
 		silent := time.Since(o.answered)
-		becameSlow := !o.slow && silent >= scanPatience
+		becameSlow := !o.slow && silent >= scanTimeout
 		o.slow = o.slow || becameSlow
 		if len(o.ready) > 0 || !o.progressed || becameSlow {
-			s.handOver(c, o)
+			s.sendResults(c, o)
 		}
 		if !o.slow {
-			next = scanPatience - silent
+			next = scanTimeout - silent
 		}
 	}
-	o.timer = alarm(c, next, scanWaited{o})
+	o.timer = sendAfter(c, next, scanWaited{o})
 }
 
-// handOver sends the results that were not sent yet.
-func (s *scanner) handOver(c actor.Context, o *scanOrder) {
+// sendResults sends the results that were not sent yet.
+func (s *scanner) sendResults(c actor.Context, o *scanOrder) {
 	c.Send(o.sender, messages.ScanProgressed{Gen: o.Gen, At: s.clock.Now(), List: o.list, Probes: o.ready, Slow: o.slow})
 	o.ready, o.progressed = nil, true
 }
 
-// completeOrder ends an order.
+// completeOrder completes an order.
 func (s *scanner) completeOrder(c actor.Context, o *scanOrder, err error) {
 	o.timer.Stop()
 	for key := range o.waiting {

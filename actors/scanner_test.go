@@ -7,11 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/actors/actorstest"
 	"pluginsupervisor/messages"
 	"pluginsupervisor/plugin"
 )
 
-// scanResults is what the Scanner said of one order.
+// scanResults holds the answers of the Scanner to one order.
 type scanResults struct {
 	names     []string        // of the plugins that answered, sorted
 	slowAt    []time.Duration // of each ScanProgressed that was slow
@@ -20,12 +21,12 @@ type scanResults struct {
 	endedAt   time.Duration
 }
 
-// resultsOf sums up what was recorded, by the order's Gen.
-func resultsOf(all []seen) map[uint64]scanResults {
+// resultsOf returns the results of each order, by its Gen.
+func resultsOf(all []actorstest.Received) map[uint64]scanResults {
 	by := map[uint64]scanResults{}
 	for _, s := range all {
-		at := s.at.Sub(epoch)
-		switch m := s.msg.(type) {
+		at := s.At
+		switch m := s.Msg.(type) {
 		case messages.ScanProgressed:
 			r := by[m.Gen]
 			r.progress = append(r.progress, at)
@@ -50,180 +51,190 @@ func (r scanResults) add(probes []plugin.Probe) scanResults {
 	return r
 }
 
-// hungWorld has a plugin whose `--status` takes its whole hour.
-func hungWorld(names ...string) *world {
-	w := newWorld()
+// hungWorld returns a world with a plugin whose `--status` takes its whole timeout of an
+// hour.
+func hungWorld(names ...string) *actorstest.World {
+	w := actorstest.NewWorld()
 	for i, name := range append(names, "hung") {
-		w.plugins = append(w.plugins, persist(uint64(i+1), name))
-		w.running[name] = true
+		w.Plugins = append(w.Plugins, actorstest.Persist(uint64(i+1), name))
+		w.Running[name] = true
 	}
-	w.plugins[len(names)].Timeout = time.Hour
-	w.probeTime["hung"] = 2 * time.Hour
+	w.Plugins[len(names)].Timeout = time.Hour
+	w.ProbeTime["hung"] = 2 * time.Hour
 	return w
 }
 
 func TestScanner(t *testing.T) {
 	t.Run("SC-09 a hung --status of one order does not delay another order", func(t *testing.T) {
 		w := hungWorld("a", "b")
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
-			pass(5 * time.Second)
+			actorstest.Advance(5 * time.Second)
 			order(messages.Scan{Gen: 2, Only: []string{"b"}})
-			got := resultsOf(parent.take())
+			got := resultsOf(parent.Take())
 			if r := got[2]; r.completed == nil || r.endedAt != 5*time.Second || !slices.Equal(r.names, []string{"b"}) {
-				t.Errorf("the second order: %+v", r)
+				t.Errorf("the second order: %+v; want completed, ended at %v, names %q", r, 5*time.Second, []string{"b"})
 			}
-			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanPatience}) {
-				t.Errorf("the first order: %+v", r)
+			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a", "b"}) || !slices.Equal(r.slowAt, []time.Duration{scanTimeout}) {
+				t.Errorf("the first order: %+v; want not completed, names %q, slow at %v", r, []string{"a", "b"}, []time.Duration{scanTimeout})
 			}
-			pass(time.Hour)
-			if r := resultsOf(parent.take())[1]; r.completed == nil || !slices.Equal(r.names, []string{"hung"}) {
-				t.Errorf("the first order ended with %+v", r)
+			actorstest.Advance(time.Hour)
+			if r := resultsOf(parent.Take())[1]; r.completed == nil || !slices.Equal(r.names, []string{"hung"}) {
+				t.Errorf("the end of the first order: %+v; want completed, names %q", r, []string{"hung"})
 			}
 		})
 	})
 	t.Run("a plugin is probed by one order at a time", func(t *testing.T) {
 		w := hungWorld("a")
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
-			pass(time.Second)
+			actorstest.Advance(time.Second)
 			order(messages.Scan{Gen: 2})
 			order(messages.Scan{Gen: 3, Only: []string{"hung"}})
-			got := resultsOf(parent.take())
+			got := resultsOf(parent.Take())
 			if r := got[2]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) || len(r.completed.List.Plugins) != 2 {
-				t.Errorf("the second scan: %+v", r)
+				t.Errorf("the second scan: %+v; want completed, names %q, 2 plugins", r, []string{"a"})
 			}
 			if r := got[3]; r.completed == nil || len(r.names) != 0 {
-				t.Errorf("the order of the hung one alone: %+v", r)
+				t.Errorf("the order of the hung plugin alone: %+v; want completed, no names", r)
 			}
-			if n := w.count("--status", "hung"); n != 1 {
-				t.Errorf("%d probes of the hung one", n)
+			if n := w.CountCalls("--status", "hung"); n != 1 {
+				t.Errorf("%d probes of the hung plugin, want 1", n)
 			}
-			pass(2 * time.Hour)
-			w.set(func() { delete(w.probeTime, "hung") })
-			parent.take()
+			actorstest.Advance(2 * time.Hour)
+			w.Set(func() { delete(w.ProbeTime, "hung") })
+			parent.Take()
 			order(messages.Scan{Gen: 4})
-			if r := resultsOf(parent.take())[4]; !slices.Equal(r.names, []string{"a", "hung"}) {
-				t.Errorf("after it answered: %+v", r)
+			if r := resultsOf(parent.Take())[4]; !slices.Equal(r.names, []string{"a", "hung"}) {
+				t.Errorf("after it answered: %+v, want names %q", r, []string{"a", "hung"})
 			}
 		})
 	})
+}
+
+func TestScannerSlow(t *testing.T) {
 	t.Run("TM-01 a scan whose results keep coming is not slow", func(t *testing.T) {
 		w := hungWorld("a", "b", "c", "d")
 		for i, name := range []string{"a", "b", "c", "d"} {
-			w.probeTime[name] = time.Duration(i+1) * 1500 * time.Millisecond
+			w.ProbeTime[name] = time.Duration(i+1) * 1500 * time.Millisecond
 		}
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
-			pass(time.Minute)
-			r := resultsOf(parent.take())[1]
+			actorstest.Advance(time.Minute)
+			r := resultsOf(parent.Take())[1]
 			if want := []time.Duration{8 * time.Second}; !slices.Equal(r.slowAt, want) { // 2 s after the last answer
 				t.Errorf("slow at %v, want %v", r.slowAt, want)
 			}
-			if len(r.progress) < 3 || r.progress[0] != scanPatience || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
-				t.Errorf("progress %+v", r)
+			if len(r.progress) < 3 || r.progress[0] != scanTimeout || !slices.Equal(r.names, []string{"a", "b", "c", "d"}) {
+				t.Errorf("progress %+v; want at least 3 times, the first %v, names %q", r, scanTimeout, []string{"a", "b", "c", "d"})
 			}
 		})
 	})
-	t.Run("TM-01 once slow, it stays slow", func(t *testing.T) {
+	t.Run("TM-01 a scan that was slow stays slow", func(t *testing.T) {
 		w := hungWorld("a")
-		w.probeTime["a"] = 19 * time.Second
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		w.ProbeTime["a"] = 19 * time.Second
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
-			pass(time.Minute)
-			r := resultsOf(parent.take())[1]
+			actorstest.Advance(time.Minute)
+			r := resultsOf(parent.Take())[1]
 			if want := []time.Duration{2 * time.Second, 20 * time.Second}; !slices.Equal(r.slowAt, want) {
 				t.Errorf("slow at %v, want %v", r.slowAt, want)
 			}
 		})
 	})
-	t.Run("results of single probes are handed over at once", func(t *testing.T) {
+}
+
+func TestScannerResults(t *testing.T) {
+	t.Run("results of single probes are sent at once", func(t *testing.T) {
 		w := hungWorld("a", "b", "c")
-		w.probeTime["b"] = 700 * time.Millisecond
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		w.ProbeTime["b"] = 700 * time.Millisecond
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1, Only: []string{"a", "b", "hung", "nosuch"}})
-			pass(time.Minute)
-			r := resultsOf(parent.take())[1]
+			actorstest.Advance(time.Minute)
+			r := resultsOf(parent.Take())[1]
 			want := []time.Duration{0, 700 * time.Millisecond, 2700 * time.Millisecond}
 			if !slices.Equal(r.progress, want) || !slices.Equal(r.slowAt, want[2:]) {
 				t.Errorf("progress %v, slow %v, want %v", r.progress, r.slowAt, want)
 			}
-			if !slices.Equal(r.names, []string{"a", "b"}) || w.count("--status", "c") != 0 {
-				t.Errorf("results of %v", r.names)
+			if !slices.Equal(r.names, []string{"a", "b"}) || w.CountCalls("--status", "c") != 0 {
+				t.Errorf("results of %v; want names %q, no calls of --status of c", r.names, []string{"a", "b"})
 			}
 		})
 	})
-	t.Run("SC-02 SC-07 no list, no target", func(t *testing.T) {
-		w := newWorld(once(1, "o"))
-		w.listErr = errors.New("locked")
-		withWorker(t, newScanner(w, w), func(t *testing.T, parent *probeActor, order func(any)) {
+	t.Run("SC-02 SC-07 nothing is probed without a list", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Once(1, "o"))
+		w.ListErr = errors.New("locked")
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
-			if r := resultsOf(parent.take())[1]; r.completed == nil || r.completed.Listed || r.completed.Err == nil {
-				t.Errorf("%+v", r.completed)
+			if r := resultsOf(parent.Take())[1]; r.completed == nil || r.completed.Listed || r.completed.Err == nil {
+				t.Errorf("%+v; want completed, not listed, an error", r.completed)
 			}
-			w.set(func() { w.listErr = nil })
+			w.Set(func() { w.ListErr = nil })
 			order(messages.Scan{Gen: 2})
-			if r := resultsOf(parent.take())[2]; r.completed == nil || !r.completed.Listed || r.completed.Err != nil || len(r.completed.List.Plugins) != 1 {
-				t.Errorf("%+v", r.completed)
+			if r := resultsOf(parent.Take())[2]; r.completed == nil || !r.completed.Listed || r.completed.Err != nil || len(r.completed.List.Plugins) != 1 {
+				t.Errorf("%+v; want completed, listed, no error, 1 plugin", r.completed)
 			}
-			if n := w.count("--status", ""); n != 0 {
-				t.Errorf("%d probes", n)
+			if n := w.CountCalls("--status", ""); n != 0 {
+				t.Errorf("%d probes, want 0", n)
 			}
 		})
 	})
+}
+
+func TestScannerFails(t *testing.T) {
 	t.Run("a panic in the manager ends that order only", func(t *testing.T) {
 		w := hungWorld("a", "b")
-		withWorker(t, newScanner(panicsOn{w, "b"}, w), func(t *testing.T, parent *probeActor, order func(any)) {
+		withWorker(t, newScanner(panicsOn{w, "b"}, nil, w), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1, Only: []string{"a", "hung"}})
 			order(messages.Scan{Gen: 2, Only: []string{"b"}})
-			got := resultsOf(parent.take())
+			got := resultsOf(parent.Take())
 			if r := got[2]; r.completed == nil || r.completed.Err == nil || !r.completed.Listed {
-				t.Errorf("the order that panicked: %+v", r)
+				t.Errorf("the order that panicked: %+v; want completed, an error, listed", r)
 			}
 			if r := got[1]; r.completed != nil || !slices.Equal(r.names, []string{"a"}) {
-				t.Errorf("the other: %+v", r)
+				t.Errorf("the other order: %+v; want not completed, names %q", r, []string{"a"})
 			}
-			pass(time.Hour)
-			if r := resultsOf(parent.take())[1]; r.completed == nil || r.completed.Err != nil || !slices.Equal(r.names, []string{"hung"}) {
-				t.Errorf("the other ended with %+v", r)
+			actorstest.Advance(time.Hour)
+			if r := resultsOf(parent.Take())[1]; r.completed == nil || r.completed.Err != nil || !slices.Equal(r.names, []string{"hung"}) {
+				t.Errorf("the end of the other order: %+v; want completed, no error, names %q", r, []string{"hung"})
 			}
-			order(messages.Scan{Gen: 3, Only: []string{"b"}}) // it is not taken for one that is still probed
-			if r := resultsOf(parent.take())[3]; r.completed == nil || r.completed.Err == nil {
-				t.Errorf("the next one: %+v", r)
+			order(messages.Scan{Gen: 3, Only: []string{"b"}}) // b does not count as still being probed
+			if r := resultsOf(parent.Take())[3]; r.completed == nil || r.completed.Err == nil {
+				t.Errorf("the next order: %+v; want completed, an error", r)
 			}
 		})
 	})
-	t.Run("stopped, it cancels the probes of all orders", func(t *testing.T) {
+	t.Run("a stopped Scanner cancels the probes of all orders", func(t *testing.T) {
 		w := hungWorld("a", "slow")
-		w.probeTime["slow"] = 50 * time.Second
-		withWorker(t, newScanner(w, w), func(t *testing.T, _ *probeActor, order func(any)) {
+		w.ProbeTime["slow"] = 50 * time.Second
+		withWorker(t, newScanner(w, nil, w), func(t *testing.T, _ *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1, Only: []string{"hung"}})
 			order(messages.Scan{Gen: 2, Only: []string{"slow"}})
 		})
-		if got := w.didVerbs("cancelled --status"); !slices.Equal(got, []string{"hung", "slow"}) {
-			t.Errorf("cancelled %v", got)
+		if got := w.CalledPlugins("cancelled --status"); !slices.Equal(got, []string{"hung", "slow"}) {
+			t.Errorf("cancelled %v, want %q", got, []string{"hung", "slow"})
 		}
 	})
-	t.Run("a crash loses all orders, and the next ones are carried out", func(t *testing.T) {
+	t.Run("a crash loses all orders, and the next ones are executed", func(t *testing.T) {
 		w := hungWorld("a")
-		clock := &crashing{world: w}
-		withWorker(t, newScanner(w, clock), func(t *testing.T, parent *probeActor, order func(any)) {
+		clock := &crashing{World: w}
+		withWorker(t, newScanner(w, nil, clock), func(t *testing.T, parent *actorstest.Probe, order func(any)) {
 			order(messages.Scan{Gen: 1})
-			pass(5 * time.Second)
-			parent.take()
+			actorstest.Advance(5 * time.Second)
+			parent.Take()
 			clock.crash()
 			order(messages.Scan{Gen: 2, Only: []string{"a"}})
 			order(messages.Scan{Gen: 3, Only: []string{"a"}})
-			pass(2 * time.Hour)
-			got := resultsOf(parent.take())
+			actorstest.Advance(2 * time.Hour)
+			got := resultsOf(parent.Take())
 			if len(got) != 1 {
-				t.Errorf("lost orders answered: %+v", got)
+				t.Errorf("answers to %+v, want to the last order only", got)
 			}
 			if r := got[3]; r.completed == nil || !slices.Equal(r.names, []string{"a"}) {
-				t.Errorf("the next: %+v", r)
+				t.Errorf("the next order: %+v; want completed, names %q", r, []string{"a"})
 			}
-			if n := w.count("cancelled --status", "hung"); n != 1 {
-				t.Errorf("%d probes cancelled", n)
+			if n := w.CountCalls("cancelled --status", "hung"); n != 1 {
+				t.Errorf("%d probes cancelled, want 1", n)
 			}
 		})
 	})
@@ -231,7 +242,7 @@ func TestScanner(t *testing.T) {
 
 // panicsOn is a manager that panics when it probes one plugin.
 type panicsOn struct {
-	*world
+	*actorstest.World
 	name string
 }
 
@@ -241,5 +252,5 @@ func (m panicsOn) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 			panic("bug")
 		}
 	}
-	return m.world.Probe(ctx, ps, each)
+	return m.World.Probe(ctx, ps, each)
 }

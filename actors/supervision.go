@@ -11,9 +11,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// guarded is the option every actor is made with: a panic in it is logged
-// with its stack, where it happened, and goes on to its supervisor.
-var guarded = actor.WithReceiverMiddleware(logPanics)
+// withPanicLogging is an option of every actor: a panic in it is logged with its
+// stack before it reaches the actor's supervisor.
+var withPanicLogging = actor.WithReceiverMiddleware(logPanics)
 
 func logPanics(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(c actor.ReceiverContext, e *actor.MessageEnvelope) {
@@ -28,18 +28,18 @@ func logPanics(next actor.ReceiverFunc) actor.ReceiverFunc {
 	}
 }
 
-// workerBackoff is how crashed workers come back: at once is no use, and never giving up is the point.
+// workerBackoff restarts crashed workers, without a limit of restarts.
 var workerBackoff = cappedBackoff{base: time.Second, max: time.Minute, window: 10 * time.Minute}
 
 // cappedBackoff restarts a crashed child after a delay that doubles with each
-// failure within the window, up to a cap. (The library's own strategies give
-// up silently, or grow without bound.) The child's mailbox waits meanwhile.
+// failure within the window, up to max. (The library's own strategies give up
+// silently, or have no limit of the delay.) The child's mailbox is kept meanwhile.
 type cappedBackoff struct{ base, max, window time.Duration }
 
 func (b cappedBackoff) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, _, _ any) {
 	n := rs.NumberOfFailures(b.window)
 	if n == 0 {
-		rs.Reset() // else the list of failure times grows for ever
+		rs.Reset() // else the list of failure times grows without limit
 	}
 	rs.Fail()
 	delay := b.max
@@ -49,14 +49,14 @@ func (b cappedBackoff) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor,
 	time.AfterFunc(delay, func() { sup.RestartChildren(child) })
 }
 
-// reporterLost says the Reporter crashed and forgot what it had in flight.
+// reporterLost says that the Reporter crashed and lost its current report and event.
 type reporterLost struct{}
 
 var _ actor.SupervisorStrategy = (*coordinator)(nil)
 
-// HandleFailure decides what becomes of a crashed child. Its orders count as
-// failed, else it would stay busy for ever; a worker comes back after a capped
-// delay, a Restarter does not: its plugin is cared for by the next attempt.
+// HandleFailure handles a crashed child. Its orders count as failed, or it would
+// stay busy for ever. A worker is restarted after a delay. A Restarter is stopped:
+// the next attempt starts its plugin.
 func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
 	err := fmt.Errorf("%s panicked: %v", child.Id, reason)
 	tell := func(fact any) { sys.Root.Send(c.timers.self, fact) }
@@ -83,11 +83,11 @@ func (c *coordinator) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor
 		tell(reporterLost{})
 	case child.Equal(w.upgrader.pid):
 		tell(messages.UpdatesOffered{Gen: w.upgrader.gen, At: at, Err: err})
-		for _, change := range c.changes.Fetching() {
+		for _, change := range c.changes.ListFetching() {
 			tell(messages.Fetched{Change: change, At: at, Err: err})
 		}
-		for _, change := range c.changes.Applying() {
-			tell(messages.ChangeCompleted{Change: change, At: at, Changed: plugin.FailedChange(err)})
+		for _, change := range c.changes.ListApplying() {
+			tell(messages.ChangeCompleted{Change: change, At: at, Result: plugin.FailedChange(err)})
 		}
 	}
 	workerBackoff.HandleFailure(sys, sup, child, rs, reason, message)

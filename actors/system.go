@@ -18,8 +18,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// System is the running supervisor, and the one door to it: nothing outside
-// this package knows that there are actors behind it.
+// System is the running supervisor, and its only interface: nothing outside of this
+// package uses actors.
 type System struct {
 	actors      *actor.ActorSystem
 	guardian    *actor.PID
@@ -29,39 +29,40 @@ type System struct {
 	err         error // set before done is closed
 }
 
-// Start brings the actors up. They begin with what an earlier process
-// remembered. The caller ends them with Drain, and watches Done.
-func Start(cfg Config, remembered plugin.Memory, p Ports) (*System, error) {
-	return start(cfg, remembered, p, newWorkers(p))
+// Start starts the actors with the state that an earlier process saved. The caller
+// stops them with Drain, and must watch Done.
+func Start(cfg Config, saved plugin.Memory, p Ports) (*System, error) {
+	return start(cfg, saved, p, newWorkers(p))
 }
 
-// newWorkers returns the workers that do real work through the ports. Each one
-// that needs randomness gets a source of its own, seeded by the one given.
+// newWorkers returns the workers that use the ports. Each one that needs randomness
+// gets a source of its own, seeded by the given one.
 func newWorkers(p Ports) workerProps {
 	fork := func() *rand.Rand { return rand.New(rand.NewPCG(p.Rand.Uint64(), p.Rand.Uint64())) }
 	return workerProps{
-		scanner:   newScanner(p.Manager, p.Clock),
+		scanner:   newScanner(p.Manager, p.OtherPrograms, p.Clock),
 		puller:    newPuller(p.Manager, p.Heartbeats, p.Clock),
 		inventory: newInventory(p.Manager, p.Clock),
 		upgrader:  newUpgrader(p.Manager, p.ControlPlane, p.UpdateHandler, p.Clock, fork()),
-		watcher:   newWatcher(p.Watcher, p.Pulses, p.Clock),
+		watcher:   newWatcher(p.Watcher, p.HeartbeatEvents, p.OtherPrograms, p.Clock),
 		reporter:  newReporter(p.ControlPlane, p.Clock, fork()),
 		restarter: func(a messages.Attempt) *actor.Props { return newRestarter(a, p.Manager, p.Clock) },
 	}
 }
 
-func start(cfg Config, remembered plugin.Memory, p Ports, workers workerProps) (*System, error) {
+// start starts the actors with these workers.
+func start(cfg Config, saved plugin.Memory, p Ports, workers workerProps) (*System, error) {
 	s := &System{done: make(chan struct{})}
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(logrusslog.NewHandler(p.Log, nil))
 	}))
-	shrink(s.actors.ProcessRegistry.LocalPIDs)
+	shrinkRegistry(s.actors.ProcessRegistry.LocalPIDs)
 	s.actors.EventStream.Subscribe(func(e any) {
 		if _, ok := e.(*actor.DeadLetterEvent); ok {
 			s.deadLetters.Add(1)
 		}
 	})
-	g := &guardian{system: s, coordinator: newCoordinator(cfg, remembered, p, workers), ready: make(chan struct{})}
+	g := &guardian{system: s, coordinator: newCoordinator(cfg, saved, p, workers), ready: make(chan struct{})}
 	pid, err := s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return g }), "supervisor")
 	if err != nil {
 		return nil, fmt.Errorf("start actors: %w", err)
@@ -71,10 +72,10 @@ func start(cfg Config, remembered plugin.Memory, p Ports, workers workerProps) (
 	return s, nil
 }
 
-// shrink leaves one of the thousand maps that an actor system keeps its actors
-// in, three quarters of all that an idle supervisor would hold. The one has
-// locks enough for a Restarter per plugin. Nothing may use the system yet.
-func shrink(r *actor.SliceMap) {
+// shrinkRegistry keeps one of the thousand maps in which an actor system has its
+// actors. They are three quarters of the memory of an idle supervisor, and one has
+// enough locks for a Restarter per plugin. The system must not be in use yet.
+func shrinkRegistry(r *actor.SliceMap) {
 	one := r.LocalPIDs[0]
 	for _, m := range r.LocalPIDs[1:] {
 		m.IterCb(func(id string, process any) { one.Set(id, process) })
@@ -82,18 +83,18 @@ func shrink(r *actor.SliceMap) {
 	r.LocalPIDs = slices.Clone(r.LocalPIDs[:1])
 }
 
-// guardian is the Coordinator's parent. The Coordinator is vital: when it
-// ends, the guardian does not start it again with its memory gone, it ends the
-// process, whose successor begins with what was saved (EV-19).
+// guardian is the Coordinator's parent. When the Coordinator stops, the guardian does
+// not restart it, because its memory is lost. It stops the process, and the next
+// process begins with the saved state (EV-19).
 type guardian struct {
 	system      *System
 	coordinator *actor.Props
-	ready       chan struct{} // closed when the Coordinator was spawned
+	ready       chan struct{} // closed when the Coordinator is spawned
 	draining    bool
-	cause       error
+	failure     error
 }
 
-// drain makes the guardian expect the Coordinator's end.
+// drain makes the guardian stop the Coordinator and itself.
 type drain struct{}
 
 func (g *guardian) Receive(c actor.Context) {
@@ -101,7 +102,7 @@ func (g *guardian) Receive(c actor.Context) {
 	case *actor.Started:
 		pid, err := c.SpawnNamed(g.coordinator, "coordinator")
 		if err != nil {
-			panic(fmt.Errorf("spawn coordinator: %w", err)) // a fresh system has no such name
+			panic(fmt.Errorf("spawn coordinator: %w", err)) // cannot happen: the name is new
 		}
 		g.system.coordinator = pid
 		close(g.ready)
@@ -110,23 +111,23 @@ func (g *guardian) Receive(c actor.Context) {
 		c.Stop(c.Self())
 	case *actor.Terminated:
 		if !g.draining {
-			g.system.err = cmp.Or(g.cause, errors.New("the coordinator ended"))
+			g.system.err = cmp.Or(g.failure, errors.New("the coordinator stopped"))
 			close(g.system.done)
 		}
 	}
 }
 
-// HandleFailure ends a Coordinator that panicked.
+// HandleFailure stops a Coordinator that panicked.
 func (g *guardian) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	g.cause = fmt.Errorf("the coordinator panicked: %v", reason)
+	g.failure = fmt.Errorf("the coordinator panicked: %v", reason)
 	sup.StopChildren(child)
 }
 
-// Done is closed when a vital actor ended; Err then says why. The process has
-// to end and be started again: its plugins keep running.
+// Done returns a channel that is closed when the Coordinator has stopped; Err returns
+// the cause. The process must exit and be started again: its plugins keep running.
 func (s *System) Done() <-chan struct{} { return s.done }
 
-// Err is why Done was closed, nil as long as it is not.
+// Err returns the reason why Done was closed, nil if it is not.
 func (s *System) Err() error {
 	select {
 	case <-s.done:
@@ -136,9 +137,9 @@ func (s *System) Err() error {
 	}
 }
 
-// Status is everything the Coordinator knows. It fails when ctx ends first.
+// Status returns the state of the supervisor. It fails when ctx ends first.
 func (s *System) Status(ctx context.Context) (plugin.Snapshot, error) {
-	answer, err := s.ask(ctx, messages.GetStatus{})
+	answer, err := s.askCoordinator(ctx, messages.GetStatus{})
 	if err != nil {
 		return plugin.Snapshot{}, err
 	}
@@ -150,51 +151,57 @@ func (s *System) Status(ctx context.Context) (plugin.Snapshot, error) {
 	return status.Snapshot, nil
 }
 
-// StartPlugin has a plugin started now, also one that an operator stopped. The
-// error says why it was rejected; nil means it will be done, not that it was.
+// StartPlugin starts a plugin, also one that an operator stopped. It returns when
+// the command is accepted, or an error when it is rejected.
 func (s *System) StartPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.StartPlugin{Name: name})
+	return s.sendCommand(ctx, messages.StartPlugin{Name: name})
 }
 
-// StopPlugin has a plugin stopped; it stays so until StartPlugin or RestartPlugin (EV-14).
+// ForceStartPlugin is like StartPlugin, but does not wait for another program that
+// holds the plugin's name lock (RS-11).
+func (s *System) ForceStartPlugin(ctx context.Context, name string) error {
+	return s.sendCommand(ctx, messages.StartPlugin{Name: name, Force: true})
+}
+
+// StopPlugin stops a plugin until StartPlugin or RestartPlugin (EV-14).
 func (s *System) StopPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.StopPlugin{Name: name})
+	return s.sendCommand(ctx, messages.StopPlugin{Name: name})
 }
 
-// RestartPlugin has a plugin stopped and started.
+// RestartPlugin stops and starts a plugin.
 func (s *System) RestartPlugin(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.RestartPlugin{Name: name})
+	return s.sendCommand(ctx, messages.RestartPlugin{Name: name})
 }
 
-// ChangePlugin has a plugin installed, upgraded, rolled back or removed, beside
-// changes of other plugins (UP-11).
+// ChangePlugin installs, upgrades, rolls back or removes a plugin. Changes of
+// several plugins run at the same time (UP-11).
 func (s *System) ChangePlugin(ctx context.Context, change plugin.Change) error {
-	return s.tell(ctx, messages.ChangePlugin{Change: change})
+	return s.sendCommand(ctx, messages.ChangePlugin{Change: change})
 }
 
-// CancelChange has the change of a plugin ended that is under way: a fetch is
-// cancelled, a switch is undone (UP-12).
+// CancelChange cancels the change of a plugin: a fetch is cancelled, a switch is
+// undone (UP-12).
 func (s *System) CancelChange(ctx context.Context, name string) error {
-	return s.tell(ctx, messages.CancelChange{Name: name})
+	return s.sendCommand(ctx, messages.CancelChange{Name: name})
 }
 
-// TakeReport has a status delivered that a command could not deliver, unless
-// something later is known (CL-20). It returns once that is saved.
-func (s *System) TakeReport(ctx context.Context, r plugin.LateReport) error {
-	return s.tell(ctx, messages.TakeReport{Report: r})
+// EnqueueReport makes a status pending that a command could not deliver, unless a
+// later one is known (CL-20). It returns when that is saved.
+func (s *System) EnqueueReport(ctx context.Context, r plugin.LateReport) error {
+	return s.sendCommand(ctx, messages.EnqueueReport{Report: r})
 }
 
 // CheckUpdates makes the update check due now.
 func (s *System) CheckUpdates(ctx context.Context) error {
-	return s.tell(ctx, messages.LookForUpdates{})
+	return s.sendCommand(ctx, messages.CheckUpdatesNow{})
 }
 
-// Follow tells every entry of the journal after it was saved, until ctx ends.
-// tell runs on the Coordinator's goroutine and must not block.
-func (s *System) Follow(ctx context.Context, tell func(plugin.Entry)) error {
+// Follow calls each with every entry of the journal after it was saved, until ctx
+// ends. each runs on the Coordinator's goroutine and must not block.
+func (s *System) Follow(ctx context.Context, each func(plugin.Entry)) error {
 	subscription := s.actors.EventStream.Subscribe(func(e any) {
 		if r, ok := e.(messages.Recorded); ok {
-			tell(r.Entry)
+			each(r.Entry)
 		}
 	})
 	defer s.actors.EventStream.Unsubscribe(subscription)
@@ -206,22 +213,23 @@ func (s *System) Follow(ctx context.Context, tell func(plugin.Entry)) error {
 	}
 }
 
-// ClockStepped tells that the wall clock was set or the host was suspended (TM-07).
+// ClockStepped reports that the wall clock was set or the host was suspended (TM-07).
 func (s *System) ClockStepped() { s.actors.Root.Send(s.coordinator, messages.ClockStepped{}) }
 
-// NoteProblem reports that a part of the supervisor does not work and is tried
-// again, or with a nil error that it works again: in status, journal and log.
+// NoteProblem adds a failure of a part of the supervisor, which is retried, to
+// status, journal and log. A nil error means that it has recovered.
 func (s *System) NoteProblem(what string, err error) {
 	s.actors.Root.Send(s.coordinator, messages.ProblemNoted{What: what, Err: err})
 }
 
-// NoteHost adds to the journal what was found on the host and what was done.
-func (s *System) NoteHost(cause, decision string) {
+// NoteHostEvent adds an observation of the host, and what was done, to the journal.
+func (s *System) NoteHostEvent(cause, decision string) {
 	s.actors.Root.Send(s.coordinator, messages.HostNoted{Cause: cause, Decision: decision})
 }
 
-func (s *System) tell(ctx context.Context, order any) error {
-	answer, err := s.ask(ctx, order)
+// sendCommand sends a command and returns nil if it was accepted.
+func (s *System) sendCommand(ctx context.Context, order any) error {
+	answer, err := s.askCoordinator(ctx, order)
 	if err != nil {
 		return err
 	}
@@ -234,12 +242,12 @@ func (s *System) tell(ctx context.Context, order any) error {
 	return nil
 }
 
-// longestAnswer is how long an answer is waited for when ctx has no end.
-const longestAnswer = 10 * time.Second
+// answerTimeout is the longest wait for an answer.
+const answerTimeout = 10 * time.Second
 
-// ask is the one place where a future is used: a goroutine outside the actors waits for an answer.
-func (s *System) ask(ctx context.Context, question any) (any, error) {
-	limit := longestAnswer
+// askCoordinator sends a question and waits for the answer. Nothing else uses futures.
+func (s *System) askCoordinator(ctx context.Context, question any) (any, error) {
+	limit := answerTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
@@ -256,9 +264,8 @@ func (s *System) ask(ctx context.Context, question any) (any, error) {
 	return answer, nil
 }
 
-// Drain ends all actors and waits until they are gone, or ctx ends. Waiting
-// restarts end at once, running ones are cancelled; plugins keep running and
-// what is owed stays saved (RS-10, TM-08).
+// Drain stops all actors and waits until they have stopped, or ctx ends. Restarts
+// are cancelled; plugins keep running and pending reports stay saved (RS-10, TM-08).
 func (s *System) Drain(ctx context.Context) error {
 	gone := make(chan struct{})
 	watcher := s.actors.Root.Spawn(actor.PropsFromFunc(func(c actor.Context) {

@@ -9,7 +9,7 @@ import (
 	"pluginsupervisor/messages"
 )
 
-// timerKind says what a timer is for.
+// timerKind is the kind of a timer.
 type timerKind uint8
 
 const (
@@ -25,6 +25,7 @@ const (
 	timerRecheck
 	timerPending
 	timerChecks
+	timerRecords
 )
 
 // periodTimers are the timers of the periods.
@@ -37,14 +38,13 @@ var pluginTimers = map[policy.TimerKind]timerKind{
 	policy.TimerHealthy: timerHealthy, policy.TimerSilence: timerSilence, policy.TimerRefresh: timerRefresh,
 }
 
-// timerKey identifies a timer; key is the plugin's, for timers that are about
-// one.
+// timerKey identifies a timer; key is the plugin's key for a timer of a plugin.
 type timerKey struct {
 	kind timerKind
 	key  string
 }
 
-// dueMessage is what the timer sends.
+// dueMessage returns the message that the timer sends.
 func (k timerKey) dueMessage(gen uint64) any {
 	switch k.kind {
 	case timerScan:
@@ -69,13 +69,15 @@ func (k timerKey) dueMessage(gen uint64) any {
 		return messages.RecheckDue{Gen: gen}
 	case timerChecks:
 		return messages.ChecksDue{Gen: gen}
+	case timerRecords:
+		return messages.RecordsDue{Gen: gen}
 	default:
 		return messages.PendingDue{Gen: gen}
 	}
 }
 
-// timers are the timers that are set, at most one for each key. One that was
-// set anew or stopped does not fire, even if its message is under way.
+// timers holds the timers that are set, at most one for each key. One that was set
+// anew or stopped does not fire, even if its message was sent already.
 type timers struct {
 	root *actor.RootContext
 	self *actor.PID
@@ -89,7 +91,7 @@ type setTimer struct {
 	timer *time.Timer
 }
 
-// arm sets a timer, in place of the one that was set before.
+// arm sets a timer; it replaces the one that was set before.
 func (t *timers) arm(key timerKey, after time.Duration) {
 	t.stop(key)
 	if t.set == nil {
@@ -97,10 +99,17 @@ func (t *timers) arm(key timerKey, after time.Duration) {
 	}
 	t.gen++
 	root, self, message := t.root, t.self, key.dueMessage(t.gen)
-	t.set[key] = setTimer{gen: t.gen, timer: time.AfterFunc(max(after, 0), func() { root.Send(self, message) })}
+	t.set[key] = setTimer{gen: t.gen, timer: callAfter(after, func() { root.Send(self, message) })}
 }
 
-// armAt sets the timer of a period, unless it is set for that due time already.
+// armOnce sets a timer, unless it is set.
+func (t *timers) armOnce(key timerKey, after time.Duration) {
+	if !t.isArmed(key) {
+		t.arm(key, after)
+	}
+}
+
+// armAt sets the timer of a period, unless it is set for that due time.
 func (t *timers) armAt(key timerKey, due, now time.Time) {
 	if s, ok := t.set[key]; ok && s.due.Equal(due) {
 		return
@@ -111,7 +120,8 @@ func (t *timers) armAt(key timerKey, due, now time.Time) {
 	t.set[key] = s
 }
 
-// forgetDue has the timers of the periods set anew: the wall clock was set.
+// forgetDue makes armAt set the timers of the periods anew, because the wall clock
+// was set.
 func (t *timers) forgetDue() {
 	for _, kind := range periodTimers {
 		if s, ok := t.set[timerKey{kind: kind}]; ok {
@@ -121,9 +131,9 @@ func (t *timers) forgetDue() {
 	}
 }
 
-// fired reports whether the message with this gen is from the timer as it is
-// set now, and takes it out.
-func (t *timers) fired(key timerKey, gen uint64) bool {
+// takeFired reports whether the message with this gen is from the current setting of
+// the timer, and removes the timer then.
+func (t *timers) takeFired(key timerKey, gen uint64) bool {
 	s, ok := t.set[key]
 	if !ok || s.gen != gen {
 		return false
@@ -144,7 +154,7 @@ func (t *timers) stop(key timerKey) {
 	}
 }
 
-// stopAll stops all timers: nothing fires after a shutdown (TM-08).
+// stopAll stops all timers: none fires after a shutdown (TM-08).
 func (t *timers) stopAll() {
 	for key := range t.set {
 		t.stop(key)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,40 +16,40 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// A failed update check is repeated until it was tried updateTries times, with
-// updateWait between two tries. Then the next period is waited for (UP-03).
+// A failed update check is tried updateTries times, with updateWait or more between
+// two tries. The next one is in the next period (UP-03).
 const (
 	updateTries = 3
 	updateWait  = 3 * time.Second
 )
 
 // upgrader checks for updates, fetches packages and makes changes. Fetches and
-// changes of different plugins run side by side; the Coordinator holds the
-// queue and bounds how many run. A change is known by its ID.
+// changes of different plugins run at the same time; the Coordinator holds the queue
+// and limits their number. A change is identified by its ID.
 type upgrader struct {
-	manager Manager
-	control ControlPlane
-	handler plugin.UpdateHandler
-	clock   Clock
-	rand    *rand.Rand
+	manager      Manager
+	controlPlane ControlPlane
+	handler      plugin.UpdateHandler
+	clock        Clock
+	rand         *rand.Rand
 
 	check   work
-	checker *actor.PID // who ordered the check
+	checker *actor.PID // sender of the order to check
 	fetches map[uint64]*changeWork
 	changes map[uint64]*changeWork
-	// interrupts holds the interruption of each change that is being made, and
-	// of each that was interrupted before that.
+	// interrupts holds the interruption of each change that is being made, or was
+	// interrupted before that.
 	interrupts map[uint64]*interruption
 }
 
-// interruption is how a change that is being made learns that an operator
-// wants its plugin (UP-12).
+// interruption passes an operator's interruption to a change that is being made
+// (UP-12).
 type interruption struct {
 	channel chan plugin.Interruption // of size 1, receives one value
 	sent    bool
 }
 
-// changeWork is a Fetch or an ApplyChange under way.
+// changeWork is a Fetch or an ApplyChange in progress.
 type changeWork struct {
 	change    plugin.Change
 	sender    *actor.PID
@@ -60,13 +61,13 @@ type changeWork struct {
 func newUpgrader(m Manager, cp ControlPlane, h plugin.UpdateHandler, clock Clock, r *rand.Rand) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &upgrader{
-			manager: m, control: cp, handler: h, clock: clock, rand: r,
+			manager: m, controlPlane: cp, handler: h, clock: clock, rand: r,
 			fetches: map[uint64]*changeWork{}, changes: map[uint64]*changeWork{}, interrupts: map[uint64]*interruption{},
 		}
-	}, guarded)
+	}, withPanicLogging)
 }
 
-// What an Upgrader's work sends to it. The pointer says which order: after a
+// The messages of an Upgrader's work. The pointer identifies the order: after a
 // crash, messages of lost orders may still arrive.
 type (
 	fetchEnded struct {
@@ -75,7 +76,7 @@ type (
 	}
 	changeEnded struct {
 		change *changeWork
-		result plugin.Changed
+		result plugin.ChangeResult
 	}
 )
 
@@ -89,8 +90,8 @@ func (u *upgrader) Receive(c actor.Context) {
 	case messages.CheckUpdates:
 		u.startCheck(c, m)
 	case messages.UpdatesOffered:
-		if u.check.busy() {
-			u.check.done()
+		if u.check.isBusy() {
+			u.check.finish()
 			c.Send(u.checker, m)
 		}
 	case messages.Fetch:
@@ -108,7 +109,7 @@ func (u *upgrader) Receive(c actor.Context) {
 	}
 }
 
-// stopWork cancels everything that is under way.
+// stopWork cancels the check, the fetches and the changes.
 func (u *upgrader) stopWork() {
 	u.check.stop()
 	for _, f := range u.fetches {
@@ -122,7 +123,7 @@ func (u *upgrader) stopWork() {
 // ------------------------------------------------------------------ check --
 
 func (u *upgrader) startCheck(c actor.Context, m messages.CheckUpdates) {
-	if u.check.busy() {
+	if u.check.isBusy() {
 		return
 	}
 	u.checker = c.Sender()
@@ -131,7 +132,7 @@ func (u *upgrader) startCheck(c actor.Context, m messages.CheckUpdates) {
 		func(err error) any { return messages.UpdatesOffered{Gen: m.Gen, At: u.clock.Now(), Err: err} })
 }
 
-// runCheck is the check itself, off the actor's goroutine.
+// runCheck makes the check, outside of the actor's goroutine.
 func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) messages.UpdatesOffered {
 	list, err := u.manager.List(ctx)
 	if err != nil {
@@ -139,7 +140,7 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 	}
 	var upgradable []plugin.Plugin
 	for _, p := range list.Plugins {
-		if p.Upgradable() {
+		if p.IsUpgradable() {
 			upgradable = append(upgradable, p)
 		}
 	}
@@ -147,48 +148,51 @@ func (u *upgrader) runCheck(ctx context.Context, gen uint64, log *slog.Logger) m
 		return messages.UpdatesOffered{Gen: gen, At: u.clock.Now()}
 	}
 	updates, err := u.requestUpdates(ctx, upgradable)
-	taken := u.offerToHandler(ctx, updates.Changes, log)
+	handled := u.offerToHandler(ctx, updates.Changes, upgradable, log)
 	return messages.UpdatesOffered{
-		Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, TakenOver: taken, Err: err,
+		Gen: gen, At: u.clock.Now(), Asked: len(upgradable), Updates: updates, Handled: handled, Err: err,
 	}
 }
 
-// requestUpdates makes the request, and repeats it when it fails. An answer
-// that was not understood is not asked for again (UP-04).
+// requestUpdates sends the request, and retries it when it fails, unless the answer
+// cannot be read (UP-04).
 func (u *upgrader) requestUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	for try := 1; ; try++ {
-		updates, err := u.control.CheckUpdates(ctx, ps)
-		if err == nil || errors.Is(err, plugin.ErrNotUnderstood) || try == updateTries {
+		updates, err := u.controlPlane.CheckUpdates(ctx, ps)
+		if err == nil || errors.Is(err, plugin.ErrUnreadableAnswer) || try == updateTries {
 			return updates, err
 		}
-		wait := policy.Jitter(updateWait, 2*updateWait, u.rand)
-		if !pause(ctx, max(wait, retryAfter(err))) {
+		wait := policy.AddJitter(updateWait, 2*updateWait, u.rand)
+		if !waitFor(ctx, max(wait, retryAfter(err))) {
 			return plugin.Updates{}, errors.Join(err, ctx.Err())
 		}
 	}
 }
 
-// offerToHandler asks the update handler about each change, in order, and
-// returns the ones that it took over (UP-05). A handler that panics took
-// nothing over.
-func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, log *slog.Logger) (taken []plugin.Change) {
+// offerToHandler calls the update handler for each change, in order, and returns the
+// handled ones (UP-05). A change whose handler panics is not handled.
+func (u *upgrader) offerToHandler(ctx context.Context, changes []plugin.Change, installed []plugin.Plugin, log *slog.Logger) (handled []plugin.Change) {
 	if u.handler == nil {
 		return nil
 	}
 	for _, ch := range changes {
 		if ctx.Err() != nil {
-			return taken
+			return handled
 		}
-		takes := false
-		err := recovered(func() error { takes = u.handler(ch.Name, ch.Version); return nil })
+		update := plugin.AssignedUpdate{Change: ch}
+		if i := slices.IndexFunc(installed, func(p plugin.Plugin) bool { return p.Name == ch.Name }); i >= 0 {
+			update.Installed = installed[i].Version
+		}
+		done := false
+		err := recoverPanics(func() error { done = u.handler(ctx, update); return nil })
 		if err != nil {
 			log.Error("Update handler panicked", "plugin", ch.Name, "version", ch.Version, "error", err)
 		}
-		if takes {
-			taken = append(taken, ch)
+		if done {
+			handled = append(handled, ch)
 		}
 	}
-	return taken
+	return handled
 }
 
 // ------------------------------------------------------------------ fetch --
@@ -205,15 +209,15 @@ func (u *upgrader) startFetch(c actor.Context, change plugin.Change) {
 
 func (u *upgrader) endFetch(c actor.Context, m fetchEnded) {
 	id := m.fetch.change.ID
-	if u.fetches[id] != m.fetch { // ordered before a crash of this actor
+	if u.fetches[id] != m.fetch { // of an order before a crash of this actor
 		if m.err == nil && u.fetches[id] == nil && u.changes[id] == nil {
-			u.discard(c, m.fetch.change)
+			u.discardPackage(c, m.fetch.change)
 		}
 		return
 	}
 	delete(u.fetches, id)
 	if m.fetch.cancelled && m.err == nil { // it was fetched before the cancellation took effect
-		u.discard(c, m.fetch.change)
+		u.discardPackage(c, m.fetch.change)
 		m.err = context.Canceled
 	}
 	c.Send(m.fetch.sender, messages.Fetched{Change: m.fetch.change, At: u.clock.Now(), Err: m.err})
@@ -229,14 +233,14 @@ func (u *upgrader) cancelFetch(c actor.Context, change plugin.Change) {
 		f.work.cancel()
 		return
 	}
-	u.discard(c, change)
+	u.discardPackage(c, change)
 }
 
-// discard drops what was fetched, in a goroutine of its own: it deletes files.
-func (u *upgrader) discard(c actor.Context, change plugin.Change) {
+// discardPackage deletes a fetched package, in a goroutine of its own.
+func (u *upgrader) discardPackage(c actor.Context, change plugin.Change) {
 	log := c.ActorSystem().Logger()
 	go func() {
-		if err := recovered(func() error { u.manager.Discard(change); return nil }); err != nil {
+		if err := recoverPanics(func() error { u.manager.Discard(change); return nil }); err != nil {
 			log.Error("Cannot discard package", "plugin", change.Name, "version", change.Version, "error", err)
 		}
 	}()
@@ -251,16 +255,16 @@ func (u *upgrader) startChange(c actor.Context, m messages.ApplyChange) {
 	}
 	ch := &changeWork{change: m.Change, sender: c.Sender()}
 	u.changes[id] = ch
-	permit := plugin.Permit{Before: m.Before, Interrupt: u.interruption(id).channel}
+	permit := plugin.ChangePermit{StatusBefore: m.StatusBefore, Interrupt: u.findInterruption(id).channel}
 	ch.work.start(c, func(ctx context.Context, _ func(any)) any {
 		return changeEnded{ch, u.manager.Change(ctx, m.Change, permit)}
 	}, func(err error) any { return changeEnded{ch, plugin.FailedChange(err)} })
 }
 
-// interruptChange passes an interruption on, now or when the change begins. A
-// newer one replaces one that was not received yet.
+// interruptChange passes an interruption to a change, now or when the change begins.
+// It replaces an interruption that was not received yet.
 func (u *upgrader) interruptChange(m messages.InterruptChange) {
-	i := u.interruption(m.Change.ID)
+	i := u.findInterruption(m.Change.ID)
 	if i.sent {
 		select {
 		case <-i.channel:
@@ -272,8 +276,8 @@ func (u *upgrader) interruptChange(m messages.InterruptChange) {
 	i.channel <- plugin.Interruption{LeaveStopped: m.LeaveStopped} // never blocks: this actor is the only sender
 }
 
-// interruption returns the interruption of a change, sent or not.
-func (u *upgrader) interruption(id uint64) *interruption {
+// findInterruption returns the interruption of a change, a new one if there is none.
+func (u *upgrader) findInterruption(id uint64) *interruption {
 	if u.interrupts[id] == nil {
 		u.interrupts[id] = &interruption{channel: make(chan plugin.Interruption, 1)}
 	}
@@ -282,10 +286,10 @@ func (u *upgrader) interruption(id uint64) *interruption {
 
 func (u *upgrader) endChange(c actor.Context, m changeEnded) {
 	id := m.change.change.ID
-	if u.changes[id] != m.change { // ordered before a crash of this actor
+	if u.changes[id] != m.change { // of an order before a crash of this actor
 		return
 	}
 	delete(u.changes, id)
 	delete(u.interrupts, id)
-	c.Send(m.change.sender, messages.ChangeCompleted{Change: m.change.change, At: u.clock.Now(), Changed: m.result})
+	c.Send(m.change.sender, messages.ChangeCompleted{Change: m.change.change, At: u.clock.Now(), Result: m.result})
 }

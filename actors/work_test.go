@@ -1,53 +1,30 @@
 package actors
 
 import (
-	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"pluginsupervisor/actors/actorstest"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
 // withWorker runs fn with one worker in virtual time. Its parent, which also
-// gives it orders and gets the answers, is a probe.
-func withWorker(t *testing.T, props *actor.Props, fn func(t *testing.T, parent *probeActor, order func(m any))) {
+// sends it the orders and gets the answers, is a probe.
+func withWorker(t *testing.T, props *actor.Props, fn func(t *testing.T, parent *actorstest.Probe, order func(m any))) {
 	t.Helper()
-	bareBubble(t, func(t *testing.T, sys *actor.ActorSystem) {
-		var worker *actor.PID
-		parent := &probeActor{then: func(c actor.Context, m any) {
-			if p, ok := m.(*actor.Props); ok {
-				worker = c.Spawn(p)
-			}
-		}}
-		self := sys.Root.Spawn(parent.props())
-		sys.Root.Send(self, props)
-		synctest.Wait()
-		fn(t, parent, func(m any) {
-			sys.Root.RequestWithCustomSender(worker, m, self)
-			synctest.Wait()
-		})
-		_ = sys.Root.StopFuture(self).Wait()
+	actorstest.Run(t, func(t *testing.T, system *actor.ActorSystem) {
+		parent := &actorstest.Probe{}
+		order, stop := actorstest.Spawn(system, parent, props)
+		defer stop()
+		fn(t, parent, order)
 	})
-}
-
-// didVerbs returns the plugins that a verb was run of, sorted.
-func (w *world) didVerbs(verb string) (names []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range w.did {
-		if a.verb == verb {
-			names = append(names, a.name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // crashing is a clock that makes the actor that reads it panic once.
 type crashing struct {
-	*world
+	*actorstest.World
 	armed atomic.Bool
 }
 
@@ -57,5 +34,5 @@ func (c *crashing) Now() time.Time {
 	if c.armed.CompareAndSwap(true, false) {
 		panic("bug")
 	}
-	return c.world.Now()
+	return c.World.Now()
 }

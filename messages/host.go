@@ -1,19 +1,19 @@
 package messages
 
 type (
-	// ProblemNoted says that a part of the supervisor beside the actors does not
-	// work and is tried again; without an error it works again.
+	// ProblemNoted says that a part of the supervisor outside of the actors failed
+	// and retries; without an error it has recovered.
 	ProblemNoted struct {
 		What string
 		Err  error
 	}
-	// HostNoted says what a part beside the actors found on the host, and did, for
-	// the journal.
+	// HostNoted holds an observation of a part outside of the actors, and what that
+	// part did, for the journal.
 	HostNoted struct{ Cause, Decision string }
 )
 
-// IgnoreDeadLetterLogging: see ClockStepped.
+// IgnoreDeadLetterLogging marks the message, see ClockStepped.
 func (ProblemNoted) IgnoreDeadLetterLogging() {}
 
-// IgnoreDeadLetterLogging: see ClockStepped.
+// IgnoreDeadLetterLogging marks the message, see ClockStepped.
 func (HostNoted) IgnoreDeadLetterLogging() {}

@@ -9,7 +9,7 @@ import (
 type (
 	// CollectInventory orders the Inventory to list what is installed.
 	CollectInventory struct{ Gen uint64 }
-	// InventoryCollected ends the order.
+	// InventoryCollected completes the order.
 	InventoryCollected struct {
 		Gen  uint64
 		At   time.Time
@@ -18,5 +18,5 @@ type (
 	}
 )
 
-// IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
+// IgnoreDeadLetterLogging marks the message, see ClockStepped.
 func (InventoryCollected) IgnoreDeadLetterLogging() {}

@@ -7,21 +7,21 @@ import (
 )
 
 type (
-	// Report orders the Reporter to deliver; it replaces the one before, which
-	// it contains as far as that is still owed (SC-17).
+	// Report orders the Reporter to deliver a report. It replaces the previous one,
+	// and contains all of it that is still pending (SC-17).
 	Report struct {
 		Gen    uint64
 		Report plugin.Report
 	}
-	// ReportDelivered says a report was answered with 2xx: only now the
-	// memory of what the control plane knows changes (PL-15).
+	// ReportDelivered says that a report was answered with 2xx: only now it counts
+	// as acknowledged (PL-15).
 	ReportDelivered struct {
 		Gen    uint64
 		At     time.Time
 		Answer plugin.Answer
 	}
-	// ReportFailed says one try failed. The Reporter tries again at NextTry; the zero
-	// time says it gave this report up, and everything in it stays owed (SC-20).
+	// ReportFailed says that one try failed. The Reporter retries at NextTry; the zero
+	// time says that it gave up, and the content of the report stays pending (SC-20).
 	ReportFailed struct {
 		Gen     uint64
 		At      time.Time
@@ -29,24 +29,24 @@ type (
 		Err     error
 		NextTry time.Time
 	}
-	// ReportReplaced says a newer report took this one's place before it was
-	// delivered: it will not be, and the newer one has all of it that is owed.
+	// ReportReplaced says that a newer report replaced this one, which will not be
+	// delivered.
 	ReportReplaced struct{ Gen uint64 }
 )
 
 type (
-	// SendEvent orders the Reporter to deliver an event (LR-04); it replaces an
-	// earlier one that is still tried.
+	// SendEvent orders the Reporter to deliver an event (LR-04). It replaces an
+	// earlier one that is not delivered yet.
 	SendEvent struct {
 		Gen   uint64
 		Event plugin.Event
 	}
-	// EventDelivered says the event was answered with 2xx.
+	// EventDelivered says that the event was answered with 2xx.
 	EventDelivered struct {
 		Gen uint64
 		At  time.Time
 	}
-	// EventFailed says one try failed; NextTry as in ReportFailed.
+	// EventFailed says that one try failed; NextTry as in ReportFailed.
 	EventFailed struct {
 		Gen     uint64
 		At      time.Time

@@ -6,17 +6,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Kind is what a Restarter is to do.
-type Kind uint8
+// AttemptKind is the verb of an attempt.
+type AttemptKind uint8
 
 // The kinds of attempt.
 const (
-	KindStart   Kind = iota // `--start`
-	KindRestart             // `--stop`, the end of what is left, `--start` (PL-17)
-	KindStop                // `--stop`, ordered by an operator
+	KindStart   AttemptKind = iota // `--start`
+	KindRestart                    // `--stop`, kill of what is left, `--start` (PL-17)
+	KindStop                       // `--stop`, requested by an operator
 )
 
-func (k Kind) String() string {
+func (k AttemptKind) String() string {
 	switch k {
 	case KindStart:
 		return "start"
@@ -27,58 +27,59 @@ func (k Kind) String() string {
 	}
 }
 
-// Attempt is what a Restarter is given when it is spawned: one try at one plugin.
+// Attempt is the order of a Restarter: one start, restart or stop of one plugin.
 type Attempt struct {
-	ID     uint64
-	Plugin plugin.Plugin
-	Kind   Kind
-	After  time.Duration // how long to wait first (RS-01, RS-05)
-	Check  bool          // run `--status` before the verb: a plugin must never run twice, nor be stopped twice
-	Doubt  bool          // with Check: no process of it was found, so `--status` has to say running for 2 s before it is believed (EV-07)
+	ID             uint64
+	Plugin         plugin.Plugin
+	Kind           AttemptKind
+	Delay          time.Duration // how long to wait first (RS-01, RS-05)
+	Force          bool          // the start does not wait for the name lock (RS-11)
+	CheckFirst     bool          // run `--status` before the verb: a plugin must not be started or stopped twice
+	ConfirmRunning bool          // with CheckFirst: no process of it was found, so `--status` has to say running for 2 s (EV-07)
 }
 
 type (
-	// SlotRequested asks the Coordinator to begin now that the wait is over (RS-03).
+	// SlotRequested asks the Coordinator for a slot when Delay has passed (RS-03).
 	SlotRequested struct {
 		Attempt uint64
 		Key     string
 	}
-	// CheckRequested asks for a slot again: the verb has ended and `--status`
-	// is left. Plugins that are still to be started go first.
+	// CheckRequested asks for a slot again, to run `--status` after the verb. Plugins
+	// that are not started yet go first.
 	CheckRequested struct {
 		Attempt uint64
 		Key     string
 	}
-	// SlotGranted lets the Restarter begin its verb, or run `--status` after it.
+	// SlotGranted allows the Restarter to run its verb, or `--status` after it.
 	SlotGranted struct{ Attempt uint64 }
-	// SlotReturned gives the slot back before the end, as the start takes long (RS-03).
+	// SlotReturned returns the slot early, because the verb takes long (RS-03).
 	SlotReturned struct{ Attempt uint64 }
-	// RestartSucceeded ends an attempt: the plugin runs, or after a stop does not.
+	// RestartSucceeded completes an attempt: the plugin runs, or is stopped.
 	RestartSucceeded struct {
 		Attempt uint64
 		Key     string
-		Kind    Kind
+		Kind    AttemptKind
 		At      time.Time
 		Outcome plugin.Outcome
-		Probe   plugin.Probe // what `--status` said afterwards (RS-06)
+		Probe   plugin.Probe // of `--status` afterwards (RS-06)
 	}
-	// RestartFailed ends an attempt that did not do what it was for.
+	// RestartFailed completes an attempt that failed.
 	RestartFailed struct {
 		Attempt uint64
 		Key     string
-		Kind    Kind
+		Kind    AttemptKind
 		At      time.Time
 		Outcome plugin.Outcome
 		Probe   plugin.Probe
 		Cause   string
-		// HostFault reports that the host could not run the verb, or `--status`
-		// after it: that is no failure of the plugin, and tried again (EV-24).
+		// HostFault reports whether the host could not run the verb, or `--status`
+		// after it. That is no failure of the plugin, and is retried (EV-24).
 		HostFault bool
 	}
-	// Cancel orders a Restarter to end: before its start if it still waits, else with its process tree.
+	// Cancel orders a Restarter to stop. A verb that runs is killed with its process tree.
 	Cancel struct{ Attempt uint64 }
-	// RestartCancelled answers Cancel when the attempt's process tree is gone;
-	// only then somebody else may touch the plugin (RS-09).
+	// RestartCancelled answers Cancel when the attempt's process tree has exited.
+	// Nothing else may touch the plugin before (RS-09).
 	RestartCancelled struct {
 		Attempt uint64
 		Key     string
@@ -86,8 +87,8 @@ type (
 	}
 )
 
-// IgnoreDeadLetterLogging: the Restarter may have ended meanwhile.
+// IgnoreDeadLetterLogging marks the message: the Restarter may have stopped.
 func (SlotGranted) IgnoreDeadLetterLogging() {}
 
-// IgnoreDeadLetterLogging: the Restarter may have ended meanwhile.
+// IgnoreDeadLetterLogging marks the message: the Restarter may have stopped.
 func (Cancel) IgnoreDeadLetterLogging() {}

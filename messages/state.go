@@ -7,17 +7,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// StateChanged is the one public event: a plugin went from one state into
-// another. The Coordinator publishes it; whoever follows must not block.
+// StateChanged is the one public event: a plugin changed its state. The
+// Coordinator publishes it; subscribers must not block.
 type StateChanged struct {
 	At      time.Time
 	Key     string
 	Version string
 	From    plugin.State
 	To      plugin.State
-	Cause   string    // what brought it about
-	Next    string    // what will happen next, "" if nothing is planned
-	NextAt  time.Time // and when
+	Cause   string
+	Next    string    // the planned next step, "" if there is none
+	NextAt  time.Time // time of the next step
 }
 
 func (s StateChanged) String() string {

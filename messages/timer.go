@@ -1,48 +1,49 @@
 package messages
 
-// Timers tell the Coordinator that something is due. Gen says which setting
-// of the timer fired: one that was set anew meanwhile is stale.
+// Messages of timers to the Coordinator. Gen is the number of the timer's setting:
+// the message of a timer that was set anew meanwhile is stale.
 type (
-	// ScanDue says the scan period ended (SPEC 4).
+	// ScanDue says that a scan is due (SPEC 4).
 	ScanDue struct{ Gen uint64 }
-	// PullDue says the pull period, or the avoid window it waited for, ended (PL-01).
+	// PullDue says that a pull is due, or that the avoid window has passed (PL-01).
 	PullDue struct{ Gen uint64 }
-	// UpdateDue says the update period ended.
+	// UpdateDue says that an update check is due.
 	UpdateDue struct{ Gen uint64 }
-	// InventoryDue says the inventory period ended.
+	// InventoryDue says that an inventory is due.
 	InventoryDue struct{ Gen uint64 }
-	// RecheckDue says the plugins that the host could not ask are to be asked again (EV-24).
+	// RecheckDue says that `--status` is to be run again where the host could not run it (EV-24).
 	RecheckDue struct{ Gen uint64 }
-	// RefreshDue says a restarted plugin is to be reported again (SC-25).
+	// RefreshDue says that a restarted plugin is to be reported again (SC-25).
 	RefreshDue struct {
 		Gen uint64
 		Key string
 	}
-	// SilenceDue says a plugin that does not beat has been silent for so long that it hangs (PL-17).
+	// SilenceDue says that a plugin has sent no heartbeat for so long that it hangs (PL-17).
 	SilenceDue struct {
 		Gen uint64
 		Key string
 	}
-	// BudgetDue says the host's restart budget has something again (EV-13).
+	// BudgetDue says that the restart budget of the host allows a restart again (EV-13).
 	BudgetDue struct{ Gen uint64 }
-	// HealthyDue says a restarted plugin has had the time to prove itself healthy (RS-05).
+	// HealthyDue says that a restarted plugin has run long enough to be healthy (RS-05).
 	HealthyDue struct {
 		Gen uint64
 		Key string
 	}
-	// SaveDue says durable state that could not be written is to be tried again.
+	// SaveDue says that a failed write of the durable state is to be retried.
 	SaveDue struct{ Gen uint64 }
-	// PendingDue says that what is pending for the control plane is to be sent:
-	// gathered changes, or what the process before this one left (SC-17, SC-18).
+	// PendingDue says that pending reports are to be sent: gathered changes, or those
+	// of an earlier process (SC-17, SC-18).
 	PendingDue struct{ Gen uint64 }
-	// ChecksDue says that the checks of single plugins which have gathered are to
-	// be ordered.
+	// RecordsDue says that the changed plugin database is to be read (EV-22).
+	RecordsDue struct{ Gen uint64 }
+	// ChecksDue says that the gathered checks of single plugins are to be ordered.
 	ChecksDue struct{ Gen uint64 }
 )
 
-// ClockStepped says the wall clock was set or the host was suspended (TM-07).
+// ClockStepped says that the wall clock was set or the host was suspended (TM-07).
 type ClockStepped struct{}
 
-// IgnoreDeadLetterLogging marks messages that may arrive after their receiver
-// has gone, which is normal during a stop.
+// IgnoreDeadLetterLogging marks messages that may arrive after their receiver has
+// stopped, which is normal during a shutdown.
 func (ClockStepped) IgnoreDeadLetterLogging() {}

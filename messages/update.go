@@ -9,55 +9,54 @@ import (
 type (
 	// CheckUpdates orders the Upgrader to ask the control plane for updates.
 	CheckUpdates struct{ Gen uint64 }
-	// UpdatesOffered ends the order.
+	// UpdatesOffered completes the order.
 	UpdatesOffered struct {
-		Gen       uint64
-		At        time.Time
-		Asked     int // plugins it was asked for; 0: there was nothing to ask (UP-01)
-		Updates   plugin.Updates
-		TakenOver []plugin.Change // of Updates: taken over by the update handler, asked in order (UP-05)
-		Err       error           // the database, the request after its retries, or the answer (UP-01, UP-03, UP-04)
+		Gen     uint64
+		At      time.Time
+		Asked   int // plugins in the request; 0: no request was needed (UP-01)
+		Updates plugin.Updates
+		Handled []plugin.Change // of Updates: handled by the update handler, in order (UP-05)
+		Err     error           // of the database, of the request after its retries, or of the answer (UP-01, UP-03, UP-04)
 	}
-	// Fetch orders the Upgrader to fetch and verify what a change needs, beside
-	// the running plugin (UP-11). Several may be under way, each of another
-	// change.
+	// Fetch orders the Upgrader to fetch and verify the package of a change while
+	// the plugin runs (UP-11). Several changes may be fetched at once.
 	Fetch struct{ Change plugin.Change }
-	// Fetched ends it. After an error nothing is kept of it.
+	// Fetched completes it. After an error nothing of it is kept.
 	Fetched struct {
 		Change plugin.Change
 		At     time.Time
 		Err    error
 	}
-	// CancelFetch orders the Upgrader to end a fetch, or to drop what was
-	// fetched for a change that will not be made. A fetch that was under way is
-	// still answered with Fetched, with an error.
+	// CancelFetch orders the Upgrader to cancel a fetch, or to discard the package
+	// of a change that will not be made. A cancelled fetch is still answered with
+	// Fetched, with an error.
 	CancelFetch struct{ Change plugin.Change }
 	// ApplyChange orders the Upgrader to make a change that was fetched. The
 	// Coordinator sends it when nothing else touches the plugin (UP-10).
 	ApplyChange struct {
-		Change plugin.Change
-		Before plugin.Status // of the plugin at this moment (UP-13)
+		Change       plugin.Change
+		StatusBefore plugin.Status // of the plugin when this is sent (UP-13)
 	}
-	// InterruptChange orders the Upgrader to have a change undone that is being
-	// made: an operator wants the plugin (UP-12). It may come before
-	// ApplyChange of the same change, and then holds from its beginning.
+	// InterruptChange orders the Upgrader to undo a change that is being made, for
+	// an operator's command (UP-12). It may come before ApplyChange of the same
+	// change, and then takes effect when that begins.
 	InterruptChange struct {
 		Change       plugin.Change
 		LeaveStopped bool // the old version is not started
 	}
-	// ChangeCompleted ends an ApplyChange.
+	// ChangeCompleted completes an ApplyChange.
 	ChangeCompleted struct {
-		Change  plugin.Change
-		At      time.Time
-		Changed plugin.Changed
+		Change plugin.Change
+		At     time.Time
+		Result plugin.ChangeResult
 	}
 )
 
-// IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
+// IgnoreDeadLetterLogging marks the message, see ClockStepped.
 func (UpdatesOffered) IgnoreDeadLetterLogging() {}
 
-// IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
+// IgnoreDeadLetterLogging marks the message, see ClockStepped.
 func (Fetched) IgnoreDeadLetterLogging() {}
 
-// IgnoreDeadLetterLogging: a result may come after its receiver was stopped.
+// IgnoreDeadLetterLogging marks the message, see ClockStepped.
 func (ChangeCompleted) IgnoreDeadLetterLogging() {}

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -15,7 +16,7 @@ const (
 	ChangeInstall                    // the same, ordered as an installation
 	ChangeRollback                   // go back to the previous version
 	ChangeRemove                     // remove the plugin from the host (CL-10)
-	ChangeResume                     // finish or undo a change that was interrupted by the end of the process
+	ChangeResume                     // finish or undo a change that the exit of the process interrupted
 )
 
 var changeKindNames = [...]string{"upgrade", "install", "rollback", "remove", "resume"}
@@ -46,7 +47,7 @@ const (
 	FromRecovery                   // found at the start of the supervisor
 )
 
-// Change is one order to change which version of a plugin is on the host.
+// Change is a request to change which version of a plugin is on the host.
 type Change struct {
 	ID      uint64 // number that the Coordinator gave it; 0 outside of the supervisor
 	Kind    ChangeKind
@@ -56,17 +57,17 @@ type Change struct {
 	Timeout time.Duration // deadline of `--upgrade`; 0: DefaultTimeout (UP-06)
 	Package string        // file or URL of the package; "": on this host, or the control plane lists it
 	Staged  string        // name in staging of that package, handed over by a command; "": it was not
-	Avoid   string        // ID of the package that is not to be fetched now (UP-14), see PackageError
+	Avoid   string        // ID of the package that must not be fetched now (UP-14), see PackageError
 }
 
 // ByOperator reports whether an operator asked for the change.
 func (c Change) ByOperator() bool { return c.Origin == FromOperator }
 
-// Starts reports whether the change ends with a running plugin, so that it
-// must not be made of a plugin that an operator stopped (EV-14).
-func (c Change) Starts() bool { return c.Kind != ChangeRemove }
+// StartsPlugin reports whether the plugin runs after the change. Such a change is
+// not made to a plugin that an operator stopped (EV-14).
+func (c Change) StartsPlugin() bool { return c.Kind != ChangeRemove }
 
-// String says what is to be done.
+// String returns the change in words.
 func (c Change) String() string {
 	switch c.Kind {
 	case ChangeRemove:
@@ -88,16 +89,15 @@ type Updates struct {
 	NextInterval time.Duration // ≤ 0: not given (UP-09)
 }
 
-// Permit is what the Coordinator knows and gives when it lets a change touch
-// its plugin.
-type Permit struct {
-	// Before is the status of the plugin when the change was granted:
-	// StatusRunning makes a new version that does not run be rolled back
-	// (UP-13). StatusUnknown: ask `--status`.
-	Before Status
-	// Interrupt receives at most one value: an operator wants the plugin, and
-	// the change has to be undone as soon as its running verb has ended
-	// (UP-12). nil: it cannot be interrupted.
+// ChangePermit is given to a change when the Coordinator lets it touch its plugin.
+type ChangePermit struct {
+	// StatusBefore is the status of the plugin when the change was granted. After
+	// StatusRunning, a new version that does not run is rolled back (UP-13).
+	// StatusUnknown: run `--status`.
+	StatusBefore Status
+	// Interrupt receives at most one value, when an operator's command requires
+	// that the change is undone as soon as its running verb has returned (UP-12).
+	// nil: it cannot be interrupted.
 	Interrupt <-chan Interruption
 }
 
@@ -106,38 +106,38 @@ type Interruption struct {
 	LeaveStopped bool // the old version is put back and not started
 }
 
-// ErrInterrupted is wrapped by the error of a change that was undone because an
-// operator wanted the plugin (UP-12).
+// ErrInterrupted is wrapped by the error of a change that an operator's command
+// interrupted, so that it was undone (UP-12).
 var ErrInterrupted = errors.New("interrupted by an operator")
 
-// Changed is the result of one change.
-type Changed struct {
+// ChangeResult is the result of one change.
+type ChangeResult struct {
 	Outcome         // of `--upgrade`, or of the step that failed
 	Plugin   Plugin // the record as it is afterwards; the zero value if there is none
 	Previous string // the version that was recorded before, "" if none
 	Status   Status // of the plugin at the end; StatusUnknown if it was not touched
-	// RolledBack reports that the new version was tried, and the old one is
+	// RolledBack reports whether the new version was tried and the old one put
 	// back.
 	RolledBack bool
-	SysTag     SysTag // what the next report says of the host's tag (SPEC 3)
-	// Verified is how the package that was fetched was verified;
-	// VerifiedUnknown if none was.
+	SysTag     SysTag // the host's tag in the next report (SPEC 3)
+	// Verified says how the fetched package was verified; VerifiedUnknown if none
+	// was fetched.
 	Verified Verified
-	// Package is the ID of the package that was fetched; "" if none was.
+	// Package is the ID of the fetched package; "" if none was fetched.
 	Package string
-	// Note says what is not as it should be although the change is done: a
-	// folder that could not be deleted (EV-32); "" if nothing.
+	// Note names a problem that is left after a successful change, such as a
+	// folder that could not be deleted (EV-32); "" if there is none.
 	Note string
 }
 
-// Summary says what a successful change did.
-func (c Changed) Summary() string {
+// Summary returns in words what a successful change did.
+func (c ChangeResult) Summary() string {
 	done := "installed " + c.Plugin.Version
 	if c.Previous != "" {
 		done = "upgraded from " + c.Previous + " to " + c.Plugin.Version
 	}
-	if c.Verified.Weak() {
-		done += ", " + c.Verified.Words()
+	if c.Verified.IsUnverified() {
+		done += ", " + c.Verified.Describe()
 	}
 	if c.Note != "" {
 		done += "; " + c.Note
@@ -146,10 +146,18 @@ func (c Changed) Summary() string {
 }
 
 // FailedChange returns the result of a change that touched nothing.
-func FailedChange(err error) Changed {
-	return Changed{Outcome: Outcome{Verb: VerbUpgrade, ExitCode: -1, Err: err}}
+func FailedChange(err error) ChangeResult {
+	return ChangeResult{Outcome: Outcome{Verb: VerbUpgrade, ExitCode: -1, Err: err}}
 }
 
-// UpdateHandler may take over an update that the control plane assigned: when
-// it returns true, the supervisor does nothing else about it (UP-05).
-type UpdateHandler func(name, version string) bool
+// AssignedUpdate is an update that the control plane assigned to this host.
+type AssignedUpdate struct {
+	Change
+	Installed string // version on this host, "" if the plugin is not installed
+}
+
+// UpdateHandler handles an update that the control plane assigned, or returns
+// false. When it returns true, the supervisor does nothing about the update
+// (UP-05). It is called at each update check that assigns the version, and must
+// return soon after ctx ends.
+type UpdateHandler func(ctx context.Context, u AssignedUpdate) bool

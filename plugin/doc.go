@@ -1,8 +1,7 @@
-// Package plugin holds the words of the domain: what a plugin is, what its
-// `--status` and its heartbeat told, what is reported about it, and what the
-// supervisor must not forget. Everything that crosses an edge — between the
-// actors and the programs, files and servers they work on — is said in these
-// words, so that neither side has to know the other.
+// Package plugin holds the types of the domain: a plugin, the results of its
+// `--status` and its heartbeat, the reports about it, and the durable state of
+// the supervisor. The actors and the packages that work on programs, files and
+// servers exchange these types, so that neither side has to know the other.
 //
-// It imports nothing but the standard library and does nothing by itself.
+// It imports the standard library only, and does nothing by itself.
 package plugin

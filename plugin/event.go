@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Event is something that happened, told to the control plane once.
+// Event is something that happened; it is reported to the control plane once.
 type Event struct {
 	ID       string            `json:"id"` // agent.plugin.update, agent.plugin.locallist, agent.plugin.execute
 	At       time.Time         `json:"at"`
@@ -23,7 +23,7 @@ const (
 	EventExecute   = "agent.plugin.execute"
 )
 
-// NewLocalListEvent is the inventory of SPEC 3: parallel arrays, os and arch
+// NewLocalListEvent returns the inventory of SPEC 3: parallel arrays, os and arch
 // in lower case (LR-02). The caller leaves removed plugins out (LR-01).
 func NewLocalListEvent(at time.Time, ps []Plugin, localArch, localOS string) (Event, error) {
 	list := struct {
@@ -47,12 +47,12 @@ func NewLocalListEvent(at time.Time, ps []Plugin, localArch, localOS string) (Ev
 	}}, nil
 }
 
-// MaxEventOutput is how much of a verb's output an update event carries, in bytes (SPEC 3).
+// MaxEventOutput is the limit of a verb's output in an update event, in bytes (SPEC 3).
 const MaxEventOutput = 1024
 
-// NewUpdateEvent returns the event that says how one change ended (UP-07): status 0 ok, 1 failed, 2
-// out of time; output cut to MaxEventOutput.
-func NewUpdateEvent(at time.Time, c Change, u Changed) Event {
+// NewUpdateEvent returns the event with the result of a change (UP-07): status 0 ok, 1 failed, 2
+// timed out; output cut to MaxEventOutput.
+func NewUpdateEvent(at time.Time, c Change, u ChangeResult) Event {
 	status, message := "0", ""
 	switch {
 	case u.TimedOut:
@@ -66,12 +66,12 @@ func NewUpdateEvent(at time.Time, c Change, u Changed) Event {
 	return Event{ID: EventUpdate, At: at, Keywords: map[string]string{
 		"name": c.Name, "version": c.Version,
 		"exitCode": strconv.Itoa(u.ExitCode), "status": status,
-		"errMsg": message, "output": Cut(u.Output, MaxEventOutput),
+		"errMsg": message, "output": TruncateText(u.Output, MaxEventOutput),
 	}}
 }
 
-// Cut shortens s to at most n bytes without splitting a character (SC-16).
-func Cut(s string, n int) string {
+// TruncateText shortens s to at most n bytes without splitting a character (SC-16).
+func TruncateText(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// ErrNoPlugin says that no plugin of that name is installed.
+// ErrNoPlugin is the error when no plugin of that name is installed.
 var ErrNoPlugin = errors.New("no such plugin")
 
-// Process identifies a process for good. A number alone is given out again;
-// number, start time and boot together are not (EV-08).
+// Process identifies a process. The kernel reuses a pid; pid, start time and boot
+// together are unique (EV-08).
 type Process struct {
-	PID  int    `json:"pid"`
-	Born uint64 `json:"born"` // clock ticks since boot, as /proc/PID/stat has it
-	Boot string `json:"boot"` // as /proc/sys/kernel/random/boot_id has it
+	PID        int    `json:"pid"`
+	StartTicks uint64 `json:"born"` // clock ticks since boot, as /proc/PID/stat has it
+	BootID     string `json:"boot"` // as /proc/sys/kernel/random/boot_id has it
 }
 
-// Watch says how the end of a plugin's processes is noticed.
-type Watch uint8
+// WatchMethod says how the exits of a plugin's processes are detected.
+type WatchMethod uint8
 
-// The ways, the least first.
+// The methods, the weakest first.
 const (
-	WatchScan   Watch = iota // by scan and heartbeat only (EV-04)
-	WatchPidfd               // an event of each process (EV-03)
-	WatchCgroup              // an event of the plugin's cgroup (EV-02)
+	WatchScan   WatchMethod = iota // by scan and heartbeat only (EV-04)
+	WatchPidfd                     // an event of each process (EV-03)
+	WatchCgroup                    // an event of the plugin's cgroup (EV-02)
 )
 
-func (w Watch) String() string {
+func (w WatchMethod) String() string {
 	switch w {
 	case WatchPidfd:
 		return "pidfd"
@@ -38,72 +38,77 @@ func (w Watch) String() string {
 	}
 }
 
-// MarshalText writes the way's name.
-func (w Watch) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+// MarshalText writes the method's name.
+func (w WatchMethod) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
-// UnmarshalText reads a way's name.
-func (w *Watch) UnmarshalText(b []byte) error {
-	for _, known := range []Watch{WatchScan, WatchPidfd, WatchCgroup} {
+// UnmarshalText reads a method's name.
+func (w *WatchMethod) UnmarshalText(b []byte) error {
+	for _, known := range []WatchMethod{WatchScan, WatchPidfd, WatchCgroup} {
 		if string(b) == known.String() {
 			*w = known
 			return nil
 		}
 	}
-	return fmt.Errorf("no such way to watch: %q", b)
+	return fmt.Errorf("unknown watch method %q", b)
 }
 
-// Target is a plugin whose processes are to be watched.
-type Target struct {
+// WatchTarget is a plugin whose processes are to be watched.
+type WatchTarget struct {
 	Plugin Plugin
-	// Processes are those it was last known to run as, by an earlier life of
-	// the supervisor perhaps.
+	// Processes are the last known ones, possibly from an earlier run of the
+	// supervisor.
 	Processes []Process
-	// Outside has what another program started looked for as well, by executable
-	// and PLUGIN_DIR among all processes: it says that it runs, and none is known.
-	Outside bool
+	// IncludeExternal has all processes searched, by executable and PLUGIN_DIR, for
+	// one that another program started: the plugin reports that it runs, and no
+	// process of it is known.
+	IncludeExternal bool
 }
 
-// Sighting is what there was of a plugin when its watching began.
-type Sighting struct {
+// Observed holds the processes of a plugin when it was checked.
+type Observed struct {
 	Name      string
-	Watch     Watch
-	Life      uint64    // of what runs; see Exit
-	Processes []Process // alive and watched; none: nothing of it runs as far as can be seen
+	Watch     WatchMethod
+	RunID     uint64    // of these processes; see Exit
+	Processes []Process // alive and watched; none: no process of it was found
+	LockHeld  bool      // without Processes: another program holds the plugin's name lock, or did shortly before (EV-21)
 }
 
-// Exit is the end of a plugin: its last process has ended, and it was not a
-// verb that was still running (EV-01). Marked Partial, it is the end of one of
-// its processes while others live on (EV-23).
+// Exit is the exit of a plugin's last process that was not a running verb
+// (EV-01). Marked Partial, it is the exit of one process while others of the
+// plugin are still running (EV-23).
 type Exit struct {
 	Name string `json:"-"`
-	// Life counts what was started of the plugin, within the life of this
-	// supervisor: an Exit is of what was started under the same number.
-	Life   uint64    `json:"-"`
-	At     time.Time `json:"at"`               // when the kernel told
-	PID    int       `json:"pid,omitzero"`     // of the process whose end is described, 0 if unknown
-	Known  bool      `json:"known"`            // the kernel told how it ended
-	Code   int       `json:"code"`             // if Known and there was no signal
-	Signal string    `json:"signal,omitempty"` // "SIGKILL", "SIGSEGV", …
-	OOM    bool      `json:"oom,omitzero"`     // the kernel ended it for want of memory
-	Output string    `json:"output,omitempty"` // the last 4 KiB of what the plugin printed
-	Late   bool      `json:"late,omitzero"`    // this Exit was told before, now its cause is known (EV-10)
-	// Partial says that other processes of the plugin live on.
+	// RunID is the number of the run that exited. Runs of a plugin are counted
+	// since the supervisor started.
+	RunID      uint64    `json:"-"`
+	At         time.Time `json:"at"`               // when the kernel reported it
+	PID        int       `json:"pid,omitzero"`     // of the process that exited, 0 if unknown
+	CauseKnown bool      `json:"known"`            // the kernel reported Code or Signal
+	Code       int       `json:"code"`             // if CauseKnown and there was no signal
+	Signal     string    `json:"signal,omitempty"` // "SIGKILL", "SIGSEGV", …
+	OOM        bool      `json:"oom,omitzero"`     // killed by the kernel because memory ran out
+	Output     string    `json:"output,omitempty"` // the last 4 KiB that the plugin printed
+	Late       bool      `json:"late,omitzero"`    // this Exit was reported before, now its cause is known (EV-10)
+	// Partial reports whether other processes of the plugin are still running.
 	Partial bool `json:"partial,omitzero"`
-	// Outside says that another program had started what exited: it may have
-	// been replaced by something that was not found.
-	Outside bool `json:"-"`
+	// LockHeld reports whether another program held the plugin's name lock then, or
+	// shortly before (EV-21).
+	LockHeld bool `json:"held,omitzero"`
+	// External reports whether another program had started the process: a
+	// replacement of it may not have been found.
+	External bool `json:"-"`
 }
 
-// Cause says in a few words how it ended.
+// Cause returns the cause of the exit in a few words.
 func (e Exit) Cause() string {
 	switch {
 	case e.Partial:
 		e.Partial = false
-		return fmt.Sprintf("process %d %s, others live on", e.PID, e.Cause())
+		return fmt.Sprintf("process %d: %s, others are still running", e.PID, e.Cause())
 	case e.OOM:
 		return "out of memory, killed by the kernel"
-	case !e.Known:
-		return "ended, cause unknown"
+	case !e.CauseKnown:
+		return "exited, cause unknown"
 	case e.Signal != "":
 		return "killed by " + e.Signal
 	default:
@@ -111,23 +116,23 @@ func (e Exit) Cause() string {
 	}
 }
 
-// Limits bound what a plugin may use; 0 is no bound (EV-17).
+// Limits holds the resource limits of a plugin; 0 is no limit (EV-17).
 type Limits struct {
 	CPU    float64 // cores
 	Memory int64   // bytes
 	PIDs   int     // processes and threads
 }
 
-// Any tells whether anything is bounded.
-func (l Limits) Any() bool { return l != Limits{} }
+// IsSet reports whether anything is limited.
+func (l Limits) IsSet() bool { return l != Limits{} }
 
-// Pulse is what is heard of a plugin's heartbeat between the pulls (EV-06).
-type Pulse struct {
-	Beat Beat
-	At   time.Time // when it came, or its deadline passed
-	// Age is how old the beat was by its own date when it came: the wall time of
-	// the arrival minus the date, 0 if that is ahead (PL-08). The age at a later
-	// time is Age plus the monotonic time since.
+// HeartbeatEvent is a heartbeat that was written, or missed, between the pulls (EV-06).
+type HeartbeatEvent struct {
+	Heartbeat Heartbeat
+	At        time.Time // when it arrived, or when its deadline passed
+	// Age is the age of the heartbeat at its arrival: the wall time of the arrival
+	// minus the date in the file, 0 if that is in the future (PL-08). The age at a
+	// later time is Age plus the monotonic time since.
 	Age  time.Duration
-	Lost bool // the deadline passed and no beat came
+	Lost bool // the deadline passed without a heartbeat
 }

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// EntryKind says what an Entry is about.
+// EntryKind names the subject of an Entry.
 type EntryKind string
 
-// The closed list of kinds.
+// All kinds.
 const (
 	EntryState      EntryKind = "state"      // a plugin changed state
-	EntryExit       EntryKind = "exit"       // a plugin's last process ended, and what was decided
-	EntryAttempt    EntryKind = "attempt"    // a start, stop or restart ended
-	EntryHeartbeat  EntryKind = "heartbeat"  // a beat was missed, or came again
-	EntryReport     EntryKind = "report"     // the control plane acknowledged, or refused
-	EntryOperator   EntryKind = "operator"   // somebody said what is to be done
-	EntryUpgrade    EntryKind = "upgrade"    // a version was switched, or not
+	EntryExit       EntryKind = "exit"       // a plugin's last process exited, and what was decided
+	EntryAttempt    EntryKind = "attempt"    // a start, stop or restart failed
+	EntryHeartbeat  EntryKind = "heartbeat"  // a heartbeat was missed, or resumed
+	EntryReport     EntryKind = "report"     // the control plane acknowledged a status
+	EntryOperator   EntryKind = "operator"   // an operator's command
+	EntryUpgrade    EntryKind = "upgrade"    // a change of the version, done or failed
 	EntryHost       EntryKind = "host"       // many plugins at once, the disk, the clock
-	EntrySupervisor EntryKind = "supervisor" // its own start and end
+	EntrySupervisor EntryKind = "supervisor" // its own start and stop
 )
 
 // Entry is one line of the journal: what happened, why, what was decided, and
 // what comes next (EV-12).
 type Entry struct {
-	Seq      uint64    `json:"seq"` // grows by one, over all lives of the supervisor
+	Seq      uint64    `json:"seq"` // grows by one, also over restarts of the supervisor
 	At       time.Time `json:"at"`
 	Kind     EntryKind `json:"kind"`
 	Plugin   string    `json:"plugin,omitempty"` // Key; "" is the host or the supervisor itself
@@ -34,14 +34,14 @@ type Entry struct {
 	To       State     `json:"to,omitzero"`   // … and after
 	Cause    string    `json:"cause,omitempty"`
 	Decision string    `json:"decision,omitempty"`
-	Failed   bool      `json:"failed,omitempty"` // of an upgrade, a removal: it is not as it was to be
+	Failed   bool      `json:"failed,omitempty"` // of an upgrade or a removal: it failed
 	Next     string    `json:"next,omitempty"`
 	NextAt   time.Time `json:"nextAt,omitzero"`
 	Exit     *Exit     `json:"exit,omitempty"`
 	Output   string    `json:"output,omitempty"` // the end of what a verb printed, at most 4 KiB
 }
 
-// String is the entry on one line, without its time.
+// String returns the entry on one line, without its time.
 func (e Entry) String() string {
 	parts := []string{}
 	add := func(s string) {

@@ -5,23 +5,21 @@ import (
 	"time"
 )
 
-// Moment is one point in time on two clocks: the wall clock, which people read
-// and which can be set, and the time since the host booted, which only grows
-// and also counts while the host is suspended.
+// Moment is a point in time on two clocks: the wall clock, which can be set, and
+// the time since boot, which only grows and includes time suspended.
 type Moment struct {
 	Wall   time.Time     `json:"wall,omitzero"`
-	Boot   string        `json:"boot,omitempty"`  // boot id of the host; "" where it is not known
+	BootID string        `json:"boot,omitempty"`  // boot id of the host; "" where it is not known
 	Uptime time.Duration `json:"uptime,omitzero"` // since that boot
 }
 
-// IsZero reports whether m is no moment at all.
+// IsZero reports whether m is unset.
 func (m Moment) IsZero() bool { return m.Wall.IsZero() }
 
-// Sub returns the time from earlier to m, never negative. Within one boot a
-// wall clock that was set does not matter; over a reboot the wall clock is all
-// there is.
+// Sub returns the time from earlier to m, never negative. Within one boot it
+// ignores the wall clock; over a reboot only the wall clock is known.
 func (m Moment) Sub(earlier Moment) time.Duration {
-	if m.Boot != "" && m.Boot == earlier.Boot {
+	if m.BootID != "" && m.BootID == earlier.BootID {
 		return max(m.Uptime-earlier.Uptime, 0)
 	}
 	return max(m.Wall.Sub(earlier.Wall), 0)
@@ -29,12 +27,12 @@ func (m Moment) Sub(earlier Moment) time.Duration {
 
 // Add returns the moment d after m.
 func (m Moment) Add(d time.Duration) Moment {
-	return Moment{Wall: m.Wall.Add(d), Boot: m.Boot, Uptime: m.Uptime + d}
+	return Moment{Wall: m.Wall.Add(d), BootID: m.BootID, Uptime: m.Uptime + d}
 }
 
 // After reports whether m is later than other.
 func (m Moment) After(other Moment) bool {
-	if m.Boot != "" && m.Boot == other.Boot {
+	if m.BootID != "" && m.BootID == other.BootID {
 		return m.Uptime > other.Uptime
 	}
 	return m.Wall.After(other.Wall)
@@ -42,11 +40,11 @@ func (m Moment) After(other Moment) bool {
 
 // Equal reports whether both are the same moment.
 func (m Moment) Equal(other Moment) bool {
-	return m.Wall.Equal(other.Wall) && m.Boot == other.Boot && m.Uptime == other.Uptime
+	return m.Wall.Equal(other.Wall) && m.BootID == other.BootID && m.Uptime == other.Uptime
 }
 
-// UnmarshalJSON reads a moment, or the wall time alone that earlier versions
-// wrote.
+// UnmarshalJSON reads a moment, or the wall time alone as earlier versions wrote
+// it.
 func (m *Moment) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
 		*m = Moment{}

@@ -11,12 +11,12 @@ import (
 // MaxNameLength is the longest plugin name or version, in bytes (SPEC 1).
 const MaxNameLength = 255
 
-// NameRule says in words what CheckName allows.
+// NameRule is the rule of CheckName in words.
 const NameRule = `1 to 255 bytes of UTF-8 without /, backslash and control characters, no blank at either end`
 
-// CheckName returns why a string may not be a plugin's name or version, or nil:
-// NameRule, and not a name that a folder of plugins has for something else
-// (SPEC 1, ST-15). What passes is safe as one element of a path.
+// CheckName returns an error if a string is no valid name or version of a plugin:
+// it breaks NameRule, or the plugin folder uses the name for something else
+// (SPEC 1, ST-15). A valid name is safe as one element of a path.
 func CheckName(s string) error {
 	switch {
 	case s == "":
@@ -26,7 +26,7 @@ func CheckName(s string) error {
 	case !utf8.ValidString(s):
 		return fmt.Errorf("name %q is not UTF-8", s)
 	case s == ".", s == "..":
-		return fmt.Errorf("name %q is a folder's own", s)
+		return fmt.Errorf("name %q is reserved for folders", s)
 	case strings.TrimSpace(s) != s:
 		return fmt.Errorf("name %q begins or ends with a blank", s)
 	}
@@ -43,8 +43,8 @@ func CheckName(s string) error {
 	return nil
 }
 
-// CheckRunPath tells why a path may not be a package's executable, or nil: it
-// is relative and stays inside the package (SPEC 1, ST-15).
+// CheckRunPath returns an error if a path is no valid executable of a package: it
+// must be relative and inside the package (SPEC 1, ST-15).
 func CheckRunPath(s string) error {
 	if s == "" {
 		return fmt.Errorf("no runPath")

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Verified is by what the package of an installed version was verified.
+// Verified says how the package of an installed version was verified.
 type Verified string
 
-// From the best to none. The zero value is not known: the version was on the
-// host before, or another program put it there.
+// The ways, from the best to none. The zero value is unknown: the version was on
+// the host before, or another program installed it.
 const (
 	VerifiedUnknown Verified = ""
 	BySignature     Verified = "signature" // a trusted key signed its SHA-256
 	BySHA256        Verified = "sha256"
-	ByMD5           Verified = "md5"  // proves an accident, not an attack
-	ByNothing       Verified = "none" // nothing was offered and nothing demanded
+	ByMD5           Verified = "md5"  // detects an accident, not an attack
+	ByNothing       Verified = "none" // nothing was given and nothing required
 )
 
-// Weak tells that an attacker could have changed the package unnoticed. What
-// is not known is not called weak.
-func (v Verified) Weak() bool { return v == ByMD5 || v == ByNothing }
+// IsUnverified reports whether an attacker could have changed the package unnoticed.
+// It is false for VerifiedUnknown.
+func (v Verified) IsUnverified() bool { return v == ByMD5 || v == ByNothing }
 
-// Words say it to a person.
-func (v Verified) Words() string {
+// Describe returns the text for users.
+func (v Verified) Describe() string {
 	switch v {
 	case VerifiedUnknown:
 		return "verification unknown"
@@ -39,21 +39,21 @@ func (v Verified) Words() string {
 	}
 }
 
-// Ban keeps a version of a plugin from being installed, unless an operator
-// wants it.
-type Ban struct {
+// QuarantinedVersion is a version of a plugin that is not installed before Until,
+// unless an operator requests it.
+type QuarantinedVersion struct {
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
 	Until   time.Time `json:"until"`
 	Cause   string    `json:"cause"`
 }
 
-func (b Ban) Error() string {
+func (b QuarantinedVersion) Error() string {
 	return fmt.Sprintf("version %s is in quarantine until %s: %s", b.Version, b.Until.Local().Format("2006-01-02 15:04"), b.Cause)
 }
 
-// Fetch is a package that is being fetched.
-type Fetch struct {
+// FetchProgress is a package that is being fetched.
+type FetchProgress struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Done    int64  `json:"done"`  // bytes
@@ -69,7 +69,7 @@ type Blocked struct {
 	Cause   string    `json:"cause"`   // of the last try
 	Tries   int       `json:"tries"`
 	Since   time.Time `json:"since"` // of the first try
-	Next    time.Time `json:"next"`  // not tried before
+	Next    time.Time `json:"next"`  // the next try
 }
 
 func (b Blocked) Error() string {
@@ -79,8 +79,8 @@ func (b Blocked) Error() string {
 // PackageError says that the package of a version could not be taken: fetched,
 // verified or checked.
 type PackageError struct {
-	// Package is the ID of the package: what tells it from another one of the
-	// same version, at another place or with another digest.
+	// Package is the ID of the package. It differs for another package of the same
+	// version, with another URL or digest.
 	Package string
 	Err     error
 }

@@ -15,7 +15,7 @@ const MaxTimeout = 3600 * time.Second
 // DefaultHeartbeatInterval replaces an interval that is absent or not positive (SPEC 1).
 const DefaultHeartbeatInterval = 60 * time.Second
 
-// Plugin is one installed package, as its record in the plugin database tells it.
+// Plugin is one installed package, as recorded in the plugin database.
 type Plugin struct {
 	ID        uint64 // key of the record; plugins are listed in its order (ST-05)
 	Name      string
@@ -26,16 +26,16 @@ type Plugin struct {
 	Publisher string
 	RunPath   string // the executable, relative to the version's folder
 
-	Timeout           time.Duration // deadline of each verb, already by the rule of SPEC 2
-	HeartbeatInterval time.Duration // how often the plugin promises to beat
-	AddSysTag         bool          // the control plane is told to tag the host
-	Removed           bool          // kept as a record only
+	Timeout           time.Duration // deadline of each verb, by the rule of SPEC 2
+	HeartbeatInterval time.Duration // interval between the plugin's heartbeats
+	AddSysTag         bool          // the host gets the plugin's tag in reports (SPEC 3)
+	Removed           bool          // only the record is left
 	Duplicate         bool          // not the first of its name: listed and probed, never touched (ST-10)
-	Verified          Verified      // by what its package was; kept with the version's folder, not in the record
+	Verified          Verified      // how its package was verified; kept in the version's folder, not in the record
 }
 
-// Key identifies the plugin in everything that is remembered about it: its
-// name, or for a duplicate also its version and record (ST-10).
+// Key returns the key of the plugin in all state: its name, for a duplicate with
+// its version and record (ST-10).
 func (p Plugin) Key() string {
 	if !p.Duplicate {
 		return p.Name
@@ -43,16 +43,16 @@ func (p Plugin) Key() string {
 	return p.Name + "@" + p.Version + "#" + strconv.FormatUint(p.ID, 10)
 }
 
-// Upgradable tells whether the control plane is asked for updates of it (UP-02).
-func (p Plugin) Upgradable() bool {
+// IsUpgradable reports whether the control plane is asked for updates of it (UP-02).
+func (p Plugin) IsUpgradable() bool {
 	return !p.Removed && !p.Duplicate && (p.Type == Persist || p.Type == Commander)
 }
 
-// Probed tells whether `--status` says anything about it (SC-06, SC-08).
-func (p Plugin) Probed() bool { return !p.Removed && p.Type == Persist }
+// IsProbed reports whether `--status` is run for it (SC-06, SC-08).
+func (p Plugin) IsProbed() bool { return !p.Removed && p.Type == Persist }
 
-// ParseTimeout reads a record's timeout, a string of whole seconds: missing,
-// not a number or not positive means a minute, above an hour an hour (SPEC 2).
+// ParseTimeout parses a record's timeout, a string of whole seconds: missing, no
+// number or not positive is DefaultTimeout, above MaxTimeout is that (SPEC 2).
 func ParseTimeout(s string) time.Duration {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
 	if err != nil || n <= 0 {
@@ -61,12 +61,12 @@ func ParseTimeout(s string) time.Duration {
 	return time.Duration(min(n, int(MaxTimeout/time.Second))) * time.Second
 }
 
-// Type says how a plugin lives.
+// Type says whether and how a plugin runs.
 type Type uint8
 
 // The types of SPEC 1. The zero value is Once, as a record without a type is.
 const (
-	Once      Type = iota // runs when told; installed is all there is to report
+	Once      Type = iota // runs when called; only reported as installed
 	Persist               // a daemon: probed, restarted, upgraded
 	Commander             // listed and offered for update, otherwise like Unknown
 	Unknown               // listed, never probed
@@ -100,14 +100,14 @@ func (t *Type) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// List is what is installed on the host, in the order of the records.
+// List holds the plugins installed on the host, in the order of the records.
 type List struct {
 	Plugins []Plugin
 	Damaged []Damage // records and files that could not be used (ST-06, ST-07, ST-15)
 }
 
-// Damage is something of the host's plugin database that could not be used,
-// kept in sight until it is gone.
+// Damage is a part of the plugin database that cannot be used; status shows it
+// until it is gone.
 type Damage struct {
 	Where string `json:"where"` // record id, folder or file
 	Why   string `json:"why"`

@@ -18,7 +18,7 @@ func TestParseTimeout(t *testing.T) {
 		"1.5": DefaultTimeout, "9223372036854775807": MaxTimeout, "1": time.Second, "3600": time.Hour, " 7 ": 7 * time.Second,
 	} {
 		if got := ParseTimeout(s); got != want {
-			t.Errorf("%q is %v, want %v", s, got, want)
+			t.Errorf("ParseTimeout(%q) = %v, want %v", s, got, want)
 		}
 	}
 }
@@ -27,7 +27,7 @@ func TestParseTimeout(t *testing.T) {
 func TestCheckName(t *testing.T) {
 	for _, ok := range []string{"a", "A-1_b.c+d", "1.0", strings.Repeat("x", 255), ".hidden", "a b", "ä", "云助手", "a@b:c~d", "-x", "...", "x.v1.0", "cgroup.procs", "removed-x"} {
 		if err := CheckName(ok); err != nil {
-			t.Errorf("%q: %v", ok, err)
+			t.Errorf("CheckName(%q) = %v, want nil", ok, err)
 		}
 	}
 	for _, bad := range []string{
@@ -35,50 +35,50 @@ func TestCheckName(t *testing.T) {
 		"installed_plugins", "installed_plugins.db", ".installed_plugins.db.1", ".removed-a",
 	} {
 		if CheckName(bad) == nil {
-			t.Errorf("%q is allowed", bad)
+			t.Errorf("CheckName(%q) = nil, want an error", bad)
 		}
 	}
 }
 
-// ST-15, SPEC 1: the executable stays inside its package.
+// ST-15, SPEC 1: the executable is inside its package.
 func TestCheckRunPath(t *testing.T) {
 	for _, ok := range []string{"run", "bin/run", "./run", "a/../run"} {
 		if err := CheckRunPath(ok); err != nil {
-			t.Errorf("%q: %v", ok, err)
+			t.Errorf("CheckRunPath(%q) = %v, want nil", ok, err)
 		}
 	}
 	for _, bad := range []string{"", ".", "..", "../x", "a/../../x", "/bin/sh"} {
 		if CheckRunPath(bad) == nil {
-			t.Errorf("%q is allowed", bad)
+			t.Errorf("CheckRunPath(%q) = nil, want an error", bad)
 		}
 	}
 }
 
-// PL-08: exactly interval + 5 s old is running.
-func TestBeatStatus(t *testing.T) {
+// PL-08: a heartbeat that is exactly interval + 5 s old is not late.
+func TestHeartbeatStatusAt(t *testing.T) {
 	last := time.Unix(1_000_000, 0)
-	b := Beat{Plugin: Plugin{HeartbeatInterval: time.Minute}, Found: true, Last: last}
+	b := Heartbeat{Plugin: Plugin{HeartbeatInterval: time.Minute}, Found: true, Last: last}
 	for late, want := range map[time.Duration]Status{
 		-time.Hour: StatusRunning, 0: StatusRunning, 65 * time.Second: StatusRunning,
 		65*time.Second + 999*time.Millisecond: StatusRunning, // whole seconds, as the file has them
 		66 * time.Second:                      StatusFailed,
 	} {
-		if got := b.Status(last.Add(late)); got != want {
-			t.Errorf("%v after the last beat: %v, want %v", late, got, want)
+		if got := b.StatusAt(last.Add(late)); got != want {
+			t.Errorf("%v after the last heartbeat: %v, want %v", late, got, want)
 		}
 	}
 }
 
 // SC-16: cut at a character boundary.
-func TestCut(t *testing.T) {
-	if got := Cut("aä", 2); got != "a" {
-		t.Errorf("%q", got)
+func TestTruncateText(t *testing.T) {
+	if got := TruncateText("aä", 2); got != "a" {
+		t.Errorf("TruncateText(%q, 2) = %q, want %q", "aä", got, "a")
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := rapid.String().Draw(t, "s"), rapid.IntRange(0, 40).Draw(t, "n")
-		got := Cut(s, n)
+		got := TruncateText(s, n)
 		if len(got) > n || !strings.HasPrefix(s, got) || !utf8.ValidString(got) {
-			t.Fatalf("%q", got)
+			t.Fatalf("TruncateText(%q, %d) = %q", s, n, got)
 		}
 	})
 }
@@ -86,92 +86,92 @@ func TestCut(t *testing.T) {
 func TestKey(t *testing.T) {
 	p := Plugin{ID: 7, Name: "a", Version: "1.0"}
 	if p.Key() != "a" {
-		t.Errorf("key %q", p.Key())
+		t.Errorf("key %q, want %q", p.Key(), "a")
 	}
 	p.Duplicate = true // ST-10
 	if p.Key() != "a@1.0#7" {
-		t.Errorf("key %q", p.Key())
+		t.Errorf("key of a duplicate %q, want %q", p.Key(), "a@1.0#7")
 	}
 }
 
-// UP-07: what an update event says.
+// UP-07: the content of an update event.
 func TestNewUpdateEvent(t *testing.T) {
 	o := Change{Name: "a", Version: "2.0"}
 	for name, test := range map[string]struct {
-		up     Changed
+		up     ChangeResult
 		status string
 	}{
-		"ok":          {Changed{}, "0"},
-		"failed":      {Changed{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
-		"out of time": {Changed{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("no end in 1m0s")}}, "2"},
+		"ok":        {ChangeResult{}, "0"},
+		"failed":    {ChangeResult{Outcome: Outcome{ExitCode: 3, Err: errors.New("exit 3")}}, "1"},
+		"timed out": {ChangeResult{Outcome: Outcome{ExitCode: -1, TimedOut: true, Err: errors.New("did not return within 1m0s")}}, "2"},
 	} {
 		test.up.Output = strings.Repeat("ü", MaxEventOutput)
 		k := NewUpdateEvent(time.Time{}, o, test.up).Keywords
 		if k["status"] != test.status || k["name"] != "a" || k["version"] != "2.0" || k["errMsg"] != test.up.Cause() {
-			t.Errorf("%s: %v", name, k)
+			t.Errorf("%s: keywords %v, want status %s and errMsg %q", name, k, test.status, test.up.Cause())
 		}
 		if len(k["output"]) != MaxEventOutput {
-			t.Errorf("%s: output of %d bytes", name, len(k["output"]))
+			t.Errorf("%s: output of %d bytes, want %d", name, len(k["output"]), MaxEventOutput)
 		}
 	}
 }
 
-// F23: of a start that does not return the cause says what is wanted.
-func TestCauseOfAStartThatStays(t *testing.T) {
-	late := errors.New("no end in 5s")
+// F23: the cause of a start that does not return says what to do.
+func TestOutcomeCause(t *testing.T) {
+	late := errors.New("did not return within 5s")
 	for verb, want := range map[Verb]string{
-		VerbStart: "no end in 5s (--start must put the daemon in the background and return)", VerbStop: "no end in 5s",
+		VerbStart: "did not return within 5s (--start must put the daemon in the background and return)", VerbStop: "did not return within 5s",
 	} {
 		if got := (Outcome{Verb: verb, TimedOut: true, Err: late}).Cause(); got != want {
-			t.Errorf("%s: %q", verb, got)
+			t.Errorf("%s: cause %q, want %q", verb, got, want)
 		}
 	}
 }
 
-func TestRefusal(t *testing.T) { // SC-20
+func TestHTTPErrorIsFinal(t *testing.T) { // SC-20
 	for code, final := range map[int]bool{301: false, 400: true, 404: true, 408: false, 425: false, 429: false, 499: true, 500: false} {
-		if got := (&Refusal{Code: code}).Final(); got != final {
-			t.Errorf("%d: final %v", code, got)
+		if got := (&HTTPError{Code: code}).IsFinal(); got != final {
+			t.Errorf("%d: final %v, want %v", code, got, final)
 		}
 	}
 }
 
-// What the API writes, it reads.
-func TestWords(t *testing.T) {
+// The names that the API writes can be read.
+func TestNamesInJSON(t *testing.T) {
 	for _, s := range States {
 		var back State
 		if b, err := json.Marshal(s); err != nil || json.Unmarshal(b, &back) != nil || back != s {
-			t.Errorf("state %v became %v", s, back)
+			t.Errorf("state %v is read as %v (%v)", s, back, err)
 		}
 	}
 	for s := StatusUnknown; s <= StatusRemoved; s++ {
 		var back Status
 		if b, err := json.Marshal(s); err != nil || json.Unmarshal(b, &back) != nil || back != s {
-			t.Errorf("status %v became %v", s, back)
+			t.Errorf("status %v is read as %v (%v)", s, back, err)
 		}
 	}
 	for y := Once; y <= Unknown; y++ {
 		var back Type
 		if b, err := json.Marshal(y); err != nil || json.Unmarshal(b, &back) != nil || back != y {
-			t.Errorf("type %v became %v", y, back)
+			t.Errorf("type %v is read as %v (%v)", y, back, err)
 		}
 	}
 	var s State
 	if json.Unmarshal([]byte(`"nosuch"`), &s) == nil {
-		t.Error("a state that does not exist was read")
+		t.Error(`no error for the unknown state "nosuch"`)
 	}
 }
 
-func TestHealthy(t *testing.T) {
+func TestIsHealthy(t *testing.T) {
 	for state, want := range map[State]bool{
 		StateRunning: true, StateUpgrading: true, StateRemoved: true,
 		StateStarting: false, StateDegraded: false, StateCrashLoop: false, StateStopped: false, StateInstalled: false,
 	} {
-		if got := (View{Type: Persist, State: state}).Healthy(); got != want {
-			t.Errorf("%v: %v", state, got)
+		if got := (View{Type: Persist, State: state}).IsHealthy(); got != want {
+			t.Errorf("%v: healthy %v, want %v", state, got, want)
 		}
 	}
-	if !(View{Type: Once, State: StateInstalled}).Healthy() {
-		t.Error("an installed Once plugin is all there is to have")
+	if !(View{Type: Once, State: StateInstalled}).IsHealthy() {
+		t.Error("an installed Once plugin is not healthy")
 	}
 }

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// SysTag tells the control plane to tag the host for a plugin, or to remove
-// that tag; only package operations send it (SPEC 3).
+// SysTag adds or removes a tag of the host for a plugin in the control plane; only
+// package operations send it (SPEC 3).
 type SysTag string
 
-// The tags' words on the wire.
+// The values on the wire.
 const (
 	SysTagNone   SysTag = ""
 	SysTagAdd    SysTag = "add"
 	SysTagRemove SysTag = "remove"
 )
 
-// ReportEntry is what one report says of one plugin.
+// ReportEntry is the status of one plugin in a report.
 type ReportEntry struct {
 	Name    string
 	Version string
@@ -25,19 +25,18 @@ type ReportEntry struct {
 	SysTag  SysTag
 }
 
-// LateReport is a status that a command could not deliver, and when it was so
-// (CL-20).
+// LateReport is a status that a command could not deliver, with its time (CL-20).
 type LateReport struct {
 	At time.Time
 	ReportEntry
 }
 
-// Report is what the control plane is told, in this order.
+// Report holds statuses for the control plane, in the order of the wire.
 type Report struct {
 	Entries []ReportEntry
 }
 
-// ReportMode is how the control plane wants pull reports (SC-23).
+// ReportMode is the mode of pull reports that the control plane sets (SC-23).
 type ReportMode int
 
 // The modes; any other value in an answer is ignored.
@@ -46,25 +45,25 @@ const (
 	ReportLazy   ReportMode = 1
 )
 
-// Answer is the control plane's answer to a report. Values it did not give
+// Answer is the control plane's answer to a report. Values that it does not have
 // are zero, ReportMode nil.
 type Answer struct {
-	Understood      error         // nil, or why the body could not be read: delivered all the same (SC-19)
+	ParseErr        error         // the body could not be read; the report counts as delivered (SC-19)
 	Code            int           // not 0: a warning (SC-24)
-	ScanInterval    time.Duration // ≤ 0: not said
-	PullInterval    time.Duration // ≤ 0: not said
-	RefreshInterval time.Duration // ≤ 0: not said (SC-25)
-	ReportMode      *ReportMode   // nil: not said
+	ScanInterval    time.Duration // ≤ 0: not given
+	PullInterval    time.Duration // ≤ 0: not given
+	RefreshInterval time.Duration // ≤ 0: not given (SC-25)
+	ReportMode      *ReportMode   // nil: not given
 }
 
-// Refusal is an answer other than 2xx.
-type Refusal struct {
+// HTTPError is an answer other than 2xx.
+type HTTPError struct {
 	Code       int           // HTTP status
-	RetryAfter time.Duration // the server's wish, 0 if it had none
-	Location   string        // where a redirect points to, which is not followed; "" otherwise
+	RetryAfter time.Duration // requested by the server, 0 if not
+	Location   string        // target of a redirect, which is not followed; "" otherwise
 }
 
-func (r *Refusal) Error() string {
+func (r *HTTPError) Error() string {
 	text := fmt.Sprintf("control plane answered %d", r.Code)
 	if r.Location != "" {
 		text += fmt.Sprintf(", it points to %s; set control_plane.url, unless that is a login page of a proxy or guest network", r.Location)
@@ -72,9 +71,9 @@ func (r *Refusal) Error() string {
 	return text
 }
 
-// Final tells whether sending the same again soon is useless: 4xx other than
-// 408, 425 and 429 (SC-20).
-func (r *Refusal) Final() bool {
+// IsFinal reports whether a retry soon is useless: 4xx other than 408, 425 and 429
+// (SC-20).
+func (r *HTTPError) IsFinal() bool {
 	switch r.Code {
 	case 408, 425, 429:
 		return false
@@ -83,5 +82,5 @@ func (r *Refusal) Final() bool {
 	}
 }
 
-// ErrNotUnderstood is wrapped by an error that says a 2xx answer could not be read (UP-04).
-var ErrNotUnderstood = errors.New("answer not understood")
+// ErrUnreadableAnswer is wrapped by an error that says a 2xx answer could not be read (UP-04).
+var ErrUnreadableAnswer = errors.New("answer not understood")

@@ -2,25 +2,25 @@ package plugin
 
 import "fmt"
 
-// State is what a plugin is doing, as the Coordinator sees it. The list is
-// closed; it changes by the one transition table (actors/policy).
+// State is the state of a plugin for users. It changes by the transition table of
+// actors/policy only.
 type State uint8
 
-// The states. A plugin starts as StateInstalled: recorded, not yet looked at.
+// The states. A plugin begins as StateInstalled: recorded, not checked yet.
 const (
 	StateInstalled State = iota
 	StateStarting
 	StateRunning
 	StateDegraded // `--status` says running, the heartbeat is overdue
 	StateStopping
-	StateStopped   // by an operator: nothing starts it but an operator
-	StateCrashLoop // it failed again before it was healthy, and waits out its backoff
-	StateUpgrading // its version is being switched, and the new one proved
+	StateStopped   // by an operator: only an operator starts it
+	StateCrashLoop // it failed again before it was healthy, and waits for its backoff
+	StateUpgrading // its version is being switched and verified
 	StateRemoving
 	StateRemoved
 )
 
-// States is the closed list, in the order of the constants.
+// States holds all states, in the order of the constants.
 var States = [...]State{
 	StateInstalled, StateStarting, StateRunning, StateDegraded, StateStopping,
 	StateStopped, StateCrashLoop, StateUpgrading, StateRemoving, StateRemoved,
@@ -64,5 +64,5 @@ func (s *State) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no such state: %q", b)
+	return fmt.Errorf("unknown state %q", b)
 }

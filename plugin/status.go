@@ -2,16 +2,16 @@ package plugin
 
 import "fmt"
 
-// Status is what is known, and reported, of a plugin's health. The words of
-// the wire (PERSIST_RUNNING …) are mapped in internal/control only.
+// Status is the status of a plugin in reports. The values on the wire
+// (PERSIST_RUNNING …) are in internal/control only.
 type Status uint8
 
-// The statuses. The zero value says nothing is known and is never sent.
+// The statuses. The zero value is unknown and is never sent.
 const (
 	StatusUnknown   Status = iota
 	StatusRunning          // a daemon that runs
 	StatusFailed           // a daemon that should run and does not
-	StatusInstalled        // a Once plugin: there is nothing more to say of it
+	StatusInstalled        // a Once plugin, which has no other status
 	StatusRemoved          // no longer installed
 )
 
@@ -41,5 +41,5 @@ func (s *Status) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no such status: %q", b)
+	return fmt.Errorf("unknown status %q", b)
 }

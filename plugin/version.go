@@ -2,10 +2,10 @@ package plugin
 
 import "strings"
 
-// CompareVersions orders two versions by SPEC 12: -1, 0 or +1. A version is
-// cut into runs of digits, single dots and other text; numbers compare by
-// value, text by bytes, and where kinds differ text < end < dot or number, so
-// that 1.2rc1 < 1.2 < 1.2.0.
+// CompareVersions returns the order of two versions by SPEC 12: -1, 0 or +1. A
+// version is split into runs of digits, single dots and other text. Numbers
+// compare by value, text by bytes; if the kinds differ, text < end < dot or
+// number, so that 1.2rc1 < 1.2 < 1.2.0.
 func CompareVersions(a, b string) int {
 	for a != "" || b != "" {
 		var x, y string
@@ -46,8 +46,8 @@ func compareRuns(x, y string) int {
 	return strings.Compare(x, y)
 }
 
-// The ranks of unlike runs. A dot and a number never stand against each other
-// in well-formed versions; a dot ranks lower so that the order stays total.
+// The ranks of different kinds of runs. In a valid version a dot is never compared
+// with a number; a dot ranks lower so that the order is total.
 const (
 	rankText = iota
 	rankEnd

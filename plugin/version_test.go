@@ -16,15 +16,15 @@ func TestCompareVersions(t *testing.T) {
 	for i, a := range ordered[1:] {
 		for _, b := range ordered[i+2:] {
 			if CompareVersions(a, b) != -1 || CompareVersions(b, a) != 1 {
-				t.Errorf("%q is not before %q", a, b)
+				t.Errorf("order of %q and %q: %d and %d, want -1 and 1", a, b, CompareVersions(a, b), CompareVersions(b, a))
 			}
 		}
 		if CompareVersions(a, a) != 0 {
-			t.Errorf("%q is not itself", a)
+			t.Errorf("%q differs from itself", a)
 		}
 	}
 	if CompareVersions("1.02", "1.2") != 0 {
-		t.Error("leading zeros count")
+		t.Error("1.02 differs from 1.2: leading zeros must not count")
 	}
 }
 
@@ -33,7 +33,7 @@ func TestCompareVersionsIsAnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := version.Draw(t, "a"), version.Draw(t, "b"), version.Draw(t, "c")
 		if CompareVersions(a, b) != -CompareVersions(b, a) {
-			t.Fatalf("%q and %q", a, b)
+			t.Fatalf("order of %q and %q: %d, the other way round %d", a, b, CompareVersions(a, b), CompareVersions(b, a))
 		}
 		three := []string{a, b, c}
 		slices.SortFunc(three, CompareVersions)
@@ -48,7 +48,7 @@ func FuzzCompareVersions(f *testing.F) {
 	f.Add("..1", "-")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if CompareVersions(a, b) != -CompareVersions(b, a) {
-			t.Errorf("%q and %q", a, b)
+			t.Errorf("order of %q and %q: %d, the other way round %d", a, b, CompareVersions(a, b), CompareVersions(b, a))
 		}
 	})
 }

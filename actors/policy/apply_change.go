@@ -7,17 +7,16 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// beginChange lets the Upgrader have the plugin.
+// beginChange lets the Upgrader touch the plugin.
 func beginChange(t *turn) {
 	applyChange(t, t.f.Change, t.statusNow(), t.l.phase)
 }
 
-// statusNow returns the status of the plugin at the grant of a change: a
-// plugin that ran and is being restarted for the first time counts as running
-// (UP-13).
+// statusNow returns the status of the plugin when a change is granted: a plugin
+// that ran and is being restarted for the first time counts as running (UP-13).
 func (t *turn) statusNow() plugin.Status {
 	l := t.l
-	if !l.supervised() {
+	if !l.isSupervised() {
 		return plugin.StatusUnknown
 	}
 	switch ph := l.phase.(type) {
@@ -29,7 +28,7 @@ func (t *turn) statusNow() plugin.Status {
 		}
 		return plugin.StatusFailed
 	case cancelling:
-		if ph.then.what == thenRunning || l.ran && l.Record.Failures == 0 {
+		if ph.then.kind == thenRunning || l.ran && l.Record.Failures == 0 {
 			return plugin.StatusRunning
 		}
 		return plugin.StatusFailed
@@ -40,40 +39,42 @@ func (t *turn) statusNow() plugin.Status {
 	}
 }
 
+// cancelForChange cancels the attempt; the change follows.
 func cancelForChange(t *turn) {
-	t.cancel(then{what: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}})
+	t.cancelAttempt(then{kind: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}})
 }
 
+// changeAfterCancel lets a change follow the attempt that is being cancelled.
 func changeAfterCancel(t *turn) {
-	next := then{what: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}}
-	if t.l.leaving() {
+	next := then{kind: thenChange, change: t.f.Change, before: t.statusNow(), was: installed{}}
+	if t.l.isLeaving() {
 		next.before, next.was = plugin.StatusUnknown, removed{}
 	}
 	t.replaceThen(next)
 }
 
-// dropChange forgets a change that waited for the attempt to end.
+// dropChange forgets a change that waited for a cancelled attempt.
 func dropChange(t *turn) {
-	if t.l.leaving() {
-		t.replaceThen(then{what: thenRemoved, cause: "no longer installed"})
+	if t.l.isLeaving() {
+		t.replaceThen(then{kind: thenRemoved, cause: "no longer installed"})
 		return
 	}
-	t.replaceThen(thenAgain(t, "its change was cancelled"))
+	t.replaceThen(thenResume(t, "its change was cancelled"))
 }
 
-// applyChange is the grant: from here on only the Upgrader touches the plugin
-// (UP-10).
+// applyChange grants the change: from here on only the Upgrader touches the
+// plugin (UP-10).
 func applyChange(t *turn, c plugin.Change, before plugin.Status, was phase) {
 	t.disarmAll()
-	t.move(changing{change: c, before: was}, c.String())
-	if t.l.Record.Stopped && c.Starts() { // an earlier process accepted the stop (UP-12)
+	t.moveTo(changing{change: c, before: was}, c.String())
+	if t.l.Record.Stopped && c.StartsPlugin() { // an earlier supervisor process accepted the stop (UP-12)
 		t.emit(InterruptChange{Change: c, LeaveStopped: true})
 	}
 	t.emit(ApplyChange{Change: c, Before: before})
 }
 
-// interruptChange keeps what an operator wants, and has the change undone
-// first (UP-12).
+// interruptChange stores an operator's command and has the change undone first
+// (UP-12).
 func interruptChange(t *turn) {
 	ph, r := t.l.phase.(changing), &t.l.Record
 	switch t.f.Kind {
@@ -88,17 +89,17 @@ func interruptChange(t *turn) {
 		r.Requested = plugin.RequestRestart
 	default:
 		r.Requested = t.f.Request
-		t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: t.f.Cause})
-		t.saveSynced()
+		t.addEntry(plugin.Entry{Kind: plugin.EntryOperator, Cause: t.f.Cause})
+		t.saveRecordSynced()
 	}
 	t.emit(InterruptChange{Change: ph.change, LeaveStopped: r.Stopped || r.Requested == plugin.RequestRemove})
 	t.l.next, t.l.nextAt = string(r.Requested), t.env.Now.Wall
 }
 
-// completeChange takes the plugin back from the Upgrader. What is true of it
-// is judged by the latest fact (UP-13).
+// completeChange handles the result of a change. The latest fact decides about
+// the state of the plugin (UP-13).
 func completeChange(t *turn) {
-	l, ph, done := t.l, t.l.phase.(changing), t.f.Changed
+	l, ph, done := t.l, t.l.phase.(changing), t.f.Result
 	l.recordAt = t.env.Seq
 	if done.Plugin.Name != "" {
 		if l.Plugin.Version != done.Plugin.Version {
@@ -110,19 +111,19 @@ func completeChange(t *turn) {
 	t.emit(Measure{plugin.MeasureUpgrade, l.since})
 	_, absent := ph.before.(removed)
 	cause := DescribeChange(t.f.Change, done, !absent)
-	t.note(plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Failed: done.Err != nil, Output: done.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryUpgrade, Cause: cause, Failed: done.Err != nil, Output: done.Output})
 	request := l.Record.Requested
 	if request != plugin.RequestNone {
 		l.Record.Requested = plugin.RequestNone
-		t.save()
+		t.saveRecord()
 	}
 	switch {
 	case done.Status == plugin.StatusRemoved || done.Plugin.Removed:
 		t.emit(Report{Status: plugin.StatusRemoved, SysTag: done.SysTag})
-		t.forget(cause)
+		t.forgetPlugin(cause)
 		return
-	case absent && done.Plugin.Name == "": // it was not installed, and still is not
-		t.forget(cause)
+	case absent && done.Plugin.Name == "": // it is still not installed
+		t.forgetPlugin(cause)
 		return
 	}
 	settleChange(t, ph, cause, request)
@@ -131,22 +132,22 @@ func completeChange(t *turn) {
 	}
 }
 
-// settleChange goes on with a plugin whose change has ended: with what an
-// operator asked for meanwhile, or by what is true of it.
+// settleChange sets the next phase after a change: by the command r that an
+// operator gave meanwhile, or by the status of the plugin.
 func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
-	l, done := t.l, t.f.Changed
-	if done.Status == plugin.StatusInstalled || !l.supervised() {
+	l, done := t.l, t.f.Result
+	if done.Status == plugin.StatusInstalled || !l.isSupervised() {
 		t.leaveRunning()
 		forgetStop(t)
-		t.move(installed{}, cause)
+		t.moveTo(installed{}, cause)
 		return
 	}
 	runs := done.Status == plugin.StatusRunning
 	switch before := ph.before.(type) {
 	case running, degraded:
-		if done.Status == plugin.StatusUnknown { // it was not touched
+		if done.Status == plugin.StatusUnknown { // the plugin was not touched
 			runs = true
-			t.move(before, cause)
+			t.moveTo(before, cause)
 			t.armHealthy()
 		}
 	}
@@ -155,59 +156,62 @@ func settleChange(t *turn, ph changing, cause string, r plugin.Request) {
 		t.f.Outcome = done.Outcome
 		t.enterStarted(uptime{since: t.f.At, unproven: true}, cause)
 	}
-	// What runs by the answer may have exited since: the exit is the later fact.
-	exited := runs && ph.exit != nil && ph.exit.Life >= max(done.Life, l.run)
+	// A plugin that runs by the result may have exited since.
+	exited := runs && ph.exit != nil && ph.exit.RunID >= max(done.RunID, l.run)
 	if exited {
-		l.run, l.processes = ph.exit.Life, nil
+		l.run, l.processes = ph.exit.RunID, nil
 	}
 	down := exited || done.Status == plugin.StatusFailed
 	switch {
 	case l.Record.Stopped && (down || !runs && !l.Record.StopPending):
 		t.leaveRunning()
 		t.finishStop()
-		t.move(stopped{}, l.Record.Cause)
+		t.moveTo(stopped{}, l.Record.Cause)
 	case l.Record.Stopped:
-		spawnCommand(t, messages.KindStop)
+		spawnCommand(t, messages.KindStop, false)
 	case r == plugin.RequestRestart:
-		spawnCommand(t, messages.KindRestart)
+		spawnCommand(t, messages.KindRestart, false)
 	case r == plugin.RequestStart && (exited || !runs):
-		spawnCommand(t, messages.KindStart)
+		spawnCommand(t, messages.KindStart, false)
 	case exited:
-		t.f = Fact{Kind: Exited, Exit: *ph.exit, Changed: done}
-		judgeExit(t)
+		t.f = Fact{Kind: Exited, Exit: *ph.exit, Result: done}
+		decideAfterExit(t)
 	case down:
 		t.restartAfter(messages.KindStart, cause, true)
 	case done.Status == plugin.StatusUnknown:
-		if !runs {
-			t.move(installed{}, cause)
+		switch _, wasLeft := ph.before.(left); {
+		case wasLeft:
+			t.moveTo(ph.before, cause)
+		case !runs:
+			t.moveTo(installed{}, cause)
 		}
 		t.emit(Check{})
 	}
 }
 
-// forgetStop forgets an operator's stop of a plugin that is not supervised any
-// more.
+// forgetStop clears an operator's stop of a plugin that is no longer supervised.
 func forgetStop(t *turn) {
 	if r := &t.l.Record; r.Stopped {
 		r.Stopped, r.StopPending = false, false
-		t.save()
+		t.saveRecord()
 	}
 }
 
-// statusAfter returns what is reported of the plugin after a change.
+// statusAfter returns the status that is reported after a change.
 func (t *turn) statusAfter() plugin.Status {
 	switch t.l.phase.(type) {
 	case running, degraded:
 		return plugin.StatusRunning
 	case installed:
-		return t.f.Changed.Status
+		return t.f.Result.Status
 	default:
 		return plugin.StatusFailed
 	}
 }
 
-// DescribeChange returns how a change ended; installed: the plugin was before.
-func DescribeChange(c plugin.Change, done plugin.Changed, installed bool) string {
+// DescribeChange returns the result of a change in words; installed reports
+// whether the plugin was installed before.
+func DescribeChange(c plugin.Change, done plugin.ChangeResult, installed bool) string {
 	what := "upgrade to " + c.Version
 	switch {
 	case c.Kind == plugin.ChangeRollback:

@@ -7,12 +7,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// beginAttempt notes that the attempt has its slot.
+// beginAttempt records that the attempt has its slot.
 func beginAttempt(t *turn) {
 	switch ph := t.l.phase.(type) {
 	case waiting:
 		ph.begun = true
-		t.move(working(ph), t.l.why)
+		t.moveTo(working(ph), t.l.why)
 	case stopping:
 		ph.begun = true
 		t.l.phase = ph
@@ -20,24 +20,24 @@ func beginAttempt(t *turn) {
 	}
 }
 
-// startSucceeded notes that the attempt brought the plugin up (RS-06).
+// startSucceeded handles an attempt that has started the plugin (RS-06).
 func startSucceeded(t *turn) {
-	exit := t.l.attempt().exit
-	t.takeStart()
-	if exit == nil || exit.Life < t.l.run {
+	exit := t.l.currentAttempt().exit
+	t.recordStart()
+	if exit == nil || exit.RunID < t.l.run {
 		t.emit(Report{Status: plugin.StatusRunning, Restarted: true})
 		return
 	}
-	// It exited again while `--status` was asked.
+	// It exited again while `--status` ran.
 	t.emit(Report{Status: plugin.StatusFailed})
 	t.f = Fact{Kind: Exited, Exit: *exit}
-	t.takeExit()
-	judgeExit(t)
+	t.recordExit()
+	decideAfterExit(t)
 }
 
-// takeStart notes what a successful attempt has left running.
-func (t *turn) takeStart() {
-	l, a := t.l, t.l.attempt()
+// recordStart records the result of a successful attempt.
+func (t *turn) recordStart() {
+	l, a := t.l, t.l.currentAttempt()
 	first := l.Record.Last.IsZero() && !l.ran // its first start ever is no restart
 	why := "restarted after: " + l.Record.Cause
 	switch {
@@ -61,36 +61,36 @@ func (t *turn) takeStart() {
 	t.enterStarted(uptime{since: t.f.At, unproven: true, firstRun: first}, why)
 }
 
-// enterStarted notes what a verb has left running.
+// enterStarted records the run that a verb has started, and moves to running.
 func (t *turn) enterStarted(up uptime, why string) {
 	l, o := t.l, t.f.Outcome
-	l.run = max(l.run, o.Life)
-	if !o.Skipped || len(o.Processes) > 0 { // else it runs on as what it was
+	l.run = max(l.run, o.RunID)
+	if !o.Skipped || len(o.Processes) > 0 { // else its processes are the same
 		l.processes = o.Processes
 	}
-	if l.doubt < l.run {
-		l.doubt = 0
-	} else if l.doubt > 0 {
+	if l.unconfirmed < l.run {
+		l.unconfirmed = 0
+	} else if l.unconfirmed > 0 {
 		t.emit(Check{})
 	}
 	t.emit(Measure{plugin.MeasureRestart, l.exitedAt})
 	l.exitedAt = time.Time{}
 	t.enterRunning(up, why)
-	t.save()
+	t.saveRecord()
 	t.armHealthy()
-	if l.beat.readable() {
+	if l.beat.isReadable() {
 		t.armSilence()
 	}
 }
 
-// takeFailure notes a failed attempt, whatever follows.
-func (t *turn) takeFailure() {
-	t.emit(Release{t.l.attempt().id})
+// recordFailure records a failed attempt.
+func (t *turn) recordFailure() {
+	t.emit(Release{t.l.currentAttempt().id})
 	t.emit(CountFailedRestart{})
-	t.note(plugin.Entry{Kind: plugin.EntryAttempt, Cause: t.f.Cause, Output: t.f.Outcome.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryAttempt, Cause: t.f.Cause, Output: t.f.Outcome.Output})
 }
 
-// reportProbe reports what `--status` said after a failed attempt (RS-06).
+// reportProbe reports the result of `--status` after a failed attempt (RS-06).
 func (t *turn) reportProbe() {
 	status := t.f.Probe.Status
 	if status != plugin.StatusRunning {
@@ -99,60 +99,68 @@ func (t *turn) reportProbe() {
 	t.emit(Report{Status: status})
 }
 
-// startFailed plans the next attempt, ever later (RS-05).
+// leaveAttempt ends the supervision of a plugin whose record was gone when the
+// attempt ran.
+func leaveAttempt(t *turn) {
+	t.emit(Release{t.l.currentAttempt().id})
+	leaveSupervision(t)
+}
+
+// startFailed plans the next attempt, after a longer backoff (RS-05).
 func startFailed(t *turn) {
-	t.takeFailure()
+	t.recordFailure()
 	t.reportProbe()
 	t.countFailedStart()
 	t.restartAfter(messages.KindStart, t.f.Cause, false)
 }
 
-// hostFaultPause is the least time until an attempt is made again that the
-// host could not make (EV-24). Those of several plugins are spread over as much.
+// hostFaultPause is the least time until an attempt is retried that the host could
+// not make (EV-24). Retries of several plugins are spread over the same time.
 const hostFaultPause = 5 * time.Second
 
-// retryAttempt has an attempt made again that the host could not make. It is
-// no failure, and nothing is reported: how the plugin is, is not known. If only
-// `--status` could not be run, its verb is not run again before that says so: a
-// plugin that was restarted is not restarted once more.
+// retryAttempt retries an attempt that the host could not make. It is no failure,
+// and nothing is reported, because the status of the plugin is unknown. If the verb
+// ran and only `--status` could not be run, the verb is not run again before
+// `--status` says that it is needed: a plugin is not restarted twice.
 func retryAttempt(t *turn) {
-	own, kind, ran := t.l.attempt(), t.l.attempt().verb, t.f.Outcome.Verb != "" && !t.f.Outcome.HostFault
+	own, kind, ran := t.l.currentAttempt(), t.l.currentAttempt().verb, t.f.Outcome.Verb != "" && !t.f.Outcome.HostFault
 	t.emit(Release{own.id})
 	own.begun, own.exit, own.retried = false, nil, true
 	own.made = own.made || ran && !t.f.Outcome.Skipped
 	if ran && len(t.f.Outcome.Processes) > 0 {
-		t.l.run, t.l.processes = max(t.l.run, t.f.Outcome.Life), t.f.Outcome.Processes
+		t.l.run, t.l.processes = max(t.l.run, t.f.Outcome.RunID), t.f.Outcome.Processes
 	}
 	if kind == messages.KindRestart && (ran || t.f.Probe.Status == plugin.StatusFailed) {
 		kind = messages.KindStart
 	}
-	wait := hostFaultPause + Within(hostFaultPause, t.env.Rand)
-	t.spawn(messages.Attempt{Kind: kind, After: wait, Check: kind == messages.KindStart || own.made}, own, t.f.Cause)
+	wait := hostFaultPause + RandomWithin(hostFaultPause, t.env.Rand)
+	t.spawnRestarter(messages.Attempt{Kind: kind, Delay: wait, CheckFirst: kind == messages.KindStart || own.made}, own, t.f.Cause)
 }
 
+// countFailedStart adds a failed start to the plugin's record.
 func (t *turn) countFailedStart() {
 	r := &t.l.Record
 	r.Count++
 	r.Failures++
 	r.Last, r.Cause = t.f.At, t.f.Cause
-	t.save()
+	t.saveRecord()
 }
 
-// stopSucceeded notes that an operator's stop was carried out (EV-14).
+// stopSucceeded records that an operator's stop was carried out (EV-14).
 func stopSucceeded(t *turn) {
-	t.emit(Release{t.l.attempt().id})
+	t.emit(Release{t.l.currentAttempt().id})
 	t.leaveRunning()
 	t.finishStop()
-	t.move(stopped{}, t.l.Record.Cause)
+	t.moveTo(stopped{}, t.l.Record.Cause)
 	t.emit(Report{Status: plugin.StatusFailed})
 }
 
-// stopFailed tries the stop again, ever later, until the plugin is down.
+// stopFailed retries the stop, after a longer backoff, until the plugin is down.
 func stopFailed(t *turn) {
-	t.takeFailure()
+	t.recordFailure()
 	t.reportProbe()
-	own := attempt{operator: true, tries: t.l.attempt().tries + 1}
+	own := attempt{operator: true, tries: t.l.currentAttempt().tries + 1}
 	wait := nthBackoff(own.tries, t.env.Config.BackoffInitial, t.env.Config.BackoffMax, t.env.Rand)
-	t.spawn(messages.Attempt{Kind: messages.KindStop, After: wait}, own, t.f.Cause)
+	t.spawnRestarter(messages.Attempt{Kind: messages.KindStop, Delay: wait}, own, t.f.Cause)
 	t.l.next = "stop again"
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// Backoff paces repeated tries: exponentially longer waits with jitter, never
-// beyond a cap. It never gives up by itself.
+// Backoff holds the waits between retries: they double, with jitter, up to a
+// limit. The number of retries is not limited.
 type Backoff struct {
 	policy *backoff.ExponentialBackOff
 	rand   *rand.Rand
 	max    time.Duration
 }
 
-// jitterShare is how far a wait is off the exact one, either way.
+// jitterShare is the share by which jitter makes a wait longer or shorter.
 const jitterShare = 0.2
 
 // NewBackoff returns a Backoff that waits initial first, then twice as long
@@ -32,31 +32,31 @@ func NewBackoff(initial, longest time.Duration, r *rand.Rand) *Backoff {
 	return &Backoff{policy: policy, rand: r, max: longest}
 }
 
-// Next returns how long to wait before the next try.
-func (b *Backoff) Next() time.Duration { return Jitter(b.policy.NextBackOff(), b.max, b.rand) }
+// NextWait returns the wait before the next try.
+func (b *Backoff) NextWait() time.Duration { return AddJitter(b.policy.NextBackOff(), b.max, b.rand) }
 
-// Reset starts over.
+// Reset sets the next wait to the initial one.
 func (b *Backoff) Reset() { b.policy.Reset() }
 
-// Jitter returns d changed by up to a fifth either way, at most longest.
-func Jitter(d, longest time.Duration, r *rand.Rand) time.Duration {
+// AddJitter returns d, longer or shorter by up to a fifth, at most longest.
+func AddJitter(d, longest time.Duration, r *rand.Rand) time.Duration {
 	factor := 1 + jitterShare*(2*r.Float64()-1)
 	return min(time.Duration(float64(d)*factor), longest)
 }
 
 // nthBackoff returns the wait before the n-th repeated start, n ≥ 1: initial,
-// doubled for each further one up to longest, with jitter (RS-05).
+// doubled for each further start up to longest, with jitter (RS-05).
 func nthBackoff(n int, initial, longest time.Duration, r *rand.Rand) time.Duration {
 	b := NewBackoff(initial, longest, r)
 	d := b.policy.NextBackOff()
 	for i := 1; i < n && d < longest; i++ {
 		d = b.policy.NextBackOff()
 	}
-	return Jitter(d, longest, r)
+	return AddJitter(d, longest, r)
 }
 
-// Within returns a random time in [0, d).
-func Within(d time.Duration, r *rand.Rand) time.Duration {
+// RandomWithin returns a random time in [0, d).
+func RandomWithin(d time.Duration, r *rand.Rand) time.Duration {
 	if d <= 0 {
 		return 0
 	}

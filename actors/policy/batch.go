@@ -2,15 +2,15 @@ package policy
 
 import "pluginsupervisor/plugin"
 
-// Batch collects what the handling of one message changed of the durable
-// memory, so that it is written at once before anything is done about it
-// (EV-11). What could not be written stays in it.
+// Batch collects the changes of the durable state by one message. They are
+// written together before the effects are carried out (EV-11). Changes that could
+// not be written stay in it.
 type Batch struct {
 	changes  plugin.Changes
-	settings bool // they changed; they are read when the batch is written
+	settings bool // changed; read when the batch is written
 }
 
-// SetSettings notes that the settings changed.
+// SetSettings marks the settings as changed.
 func (b *Batch) SetSettings() { b.settings = true }
 
 func (b *Batch) setAcked(key string, a *plugin.Acked) {
@@ -20,17 +20,17 @@ func (b *Batch) setAcked(key string, a *plugin.Acked) {
 	b.changes.Acked[key] = a
 }
 
-// setPending notes what is pending of a plugin, nil for nothing. was: something
-// may be on record. New ones are synced: they must survive the machine's death
-// too.
-func (b *Batch) setPending(key string, o *plugin.Owed, was bool) {
+// setPending sets the pending report of a plugin, nil for none. was reports
+// whether one may be stored already. A new one is synced to the disk: it must
+// survive a power failure.
+func (b *Batch) setPending(key string, o *plugin.PendingReport, was bool) {
 	if o == nil && !was {
 		return
 	}
-	if b.changes.Owed == nil {
-		b.changes.Owed = map[string]*plugin.Owed{}
+	if b.changes.Pending == nil {
+		b.changes.Pending = map[string]*plugin.PendingReport{}
 	}
-	b.changes.Owed[key] = o
+	b.changes.Pending[key] = o
 	b.changes.Sync = b.changes.Sync || o != nil
 }
 
@@ -42,7 +42,7 @@ func (b *Batch) setEvent(seq uint64, e *plugin.Event) {
 	b.changes.Sync = b.changes.Sync || e != nil
 }
 
-// setBlocked notes what is blocked of a plugin, nil for nothing.
+// setBlocked sets the blocked version of a plugin, nil for none.
 func (b *Batch) setBlocked(name string, blocked *plugin.Blocked) {
 	if b.changes.Blocked == nil {
 		b.changes.Blocked = map[string]*plugin.Blocked{}
@@ -50,30 +50,31 @@ func (b *Batch) setBlocked(name string, blocked *plugin.Blocked) {
 	b.changes.Blocked[name] = blocked
 }
 
-// SetRestarts notes the durable record of a plugin, nil to delete it.
-func (b *Batch) SetRestarts(key string, r *plugin.Restarts, sync bool) {
+// SetRestarts sets the durable record of a plugin, nil to delete it.
+func (b *Batch) SetRestarts(key string, r *plugin.RestartRecord, sync bool) {
 	if b.changes.Restarts == nil {
-		b.changes.Restarts = map[string]*plugin.Restarts{}
+		b.changes.Restarts = map[string]*plugin.RestartRecord{}
 	}
 	b.changes.Restarts[key] = r
 	b.changes.Sync = b.changes.Sync || sync
 }
 
-// AddEntry adds to the journal.
+// AddEntry adds an entry to the journal.
 func (b *Batch) AddEntry(e plugin.Entry) { b.changes.Entries = append(b.changes.Entries, e) }
 
-// Changes returns what is to be written, with the settings as they are now,
-// and whether there is anything.
-func (b *Batch) Changes(settings func() plugin.Settings) (plugin.Changes, bool) {
+// CollectChanges returns the changes to write, with the current settings, and
+// reports whether there are any.
+func (b *Batch) CollectChanges(settings func() plugin.Settings) (plugin.Changes, bool) {
 	if b.settings {
 		s := settings()
 		b.changes.Settings = &s
 	}
-	return b.changes, !b.changes.Empty()
+	return b.changes, !b.changes.IsEmpty()
 }
 
-// Written empties the batch.
-func (b *Batch) Written() { *b = Batch{} }
+// MarkWritten empties the batch after a write.
+func (b *Batch) MarkWritten() { *b = Batch{} }
 
-// Refused keeps all but the entries, which the journal keeps by itself.
-func (b *Batch) Refused() { b.changes.Entries = nil }
+// MarkFailed keeps the changes after a failed write, but for the entries, which
+// the journal keeps itself.
+func (b *Batch) MarkFailed() { b.changes.Entries = nil }

@@ -1,25 +1,24 @@
 package policy
 
-import (
-	"pluginsupervisor/plugin"
-)
+import "pluginsupervisor/plugin"
 
-// cancel ends the attempt; next follows when it has ended (RS-09).
-func (t *turn) cancel(next then) {
-	a := t.l.attempt()
+// cancelAttempt cancels the attempt; next follows when it has stopped (RS-09).
+func (t *turn) cancelAttempt(next then) {
+	a := t.l.currentAttempt()
 	t.emit(Cancel{Attempt: a.id, Begun: a.begun})
-	t.move(cancelling{attempt: a, then: next}, next.words(t.l))
+	t.moveTo(cancelling{attempt: a, then: next}, next.describe(t.l))
 }
 
 // replaceThen changes what follows the attempt that is being cancelled.
 func (t *turn) replaceThen(next then) {
 	ph := t.l.phase.(cancelling)
 	ph.then = next
-	t.move(ph, next.words(t.l))
+	t.moveTo(ph, next.describe(t.l))
 }
 
-func (th then) words(l *Lifecycle) string {
-	switch th.what {
+// describe returns the cause for the state while the attempt is being cancelled.
+func (th then) describe(l *Lifecycle) string {
+	switch th.kind {
 	case thenRunning:
 		return "found running, not started by the supervisor"
 	case thenChange:
@@ -31,47 +30,47 @@ func (th then) words(l *Lifecycle) string {
 	}
 }
 
-// cancelFoundRunning ends a start that is not needed: another program has
-// started the plugin, which must not run twice.
+// cancelFoundRunning cancels a start that is not needed: another program has
+// started the plugin, and it must not run twice.
 func cancelFoundRunning(t *turn) {
-	t.cancel(then{what: thenRunning, up: uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}})
+	t.cancelAttempt(then{kind: thenRunning, up: uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}})
 	t.l.ran = true
 	t.saveUp(t.env.Now)
 	t.reportSeen()
 }
 
-// restartAfterCancel restarts a plugin that went down before the attempt that
-// was not needed had ended.
+// restartAfterCancel restarts a plugin that exited while an attempt that it did
+// not need was being cancelled.
 func restartAfterCancel(t *turn) {
 	cause := t.f.Cause
 	if t.f.Kind == Exited {
 		cause = t.f.Exit.Cause()
-		t.takeExit()
-		t.writeExit("restart as soon as the attempt that was cancelled has ended")
+		t.recordExit()
+		t.addExitEntry("restart when the cancelled attempt has stopped")
 	}
 	t.saveDown()
-	t.replaceThen(then{what: thenRestart, cause: cause})
+	t.replaceThen(then{kind: thenRestart, cause: cause})
 }
 
-// cancelDoneStop ends the wait for another try at a stop: the plugin is down.
+// cancelDoneStop cancels the retry of a stop: the plugin is down.
 func cancelDoneStop(t *turn) {
 	if t.f.Kind == Exited {
 		noteExit(t)
 	}
-	t.cancel(then{what: thenStopped})
+	t.cancelAttempt(then{kind: thenStopped})
 }
 
-// finishCancel does what was to follow the attempt.
+// finishCancel releases the cancelled attempt and continues with what follows it.
 func finishCancel(t *turn) {
-	t.emit(Release{t.l.attempt().id})
+	t.emit(Release{t.l.currentAttempt().id})
 	followUp(t)
 }
 
-// startedThoughCancelled handles a start that ended before the word to cancel
-// it came.
+// startedThoughCancelled handles a start that succeeded before the cancellation
+// reached it.
 func startedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
-	switch ph.then.what {
+	switch ph.then.kind {
 	case thenRunning, thenRestart:
 		t.l.phase = working{ph.attempt}
 		startSucceeded(t)
@@ -81,10 +80,10 @@ func startedThoughCancelled(t *turn) {
 		l := t.l
 		t.emit(Release{ph.id})
 		l.Record.Last, l.ran = t.f.At, true
-		l.run, l.processes = max(l.run, t.f.Outcome.Life), t.f.Outcome.Processes
+		l.run, l.processes = max(l.run, t.f.Outcome.RunID), t.f.Outcome.Processes
 		t.saveUp(t.f.At)
-		t.save()
-		if ph.then.what == thenChange {
+		t.saveRecord()
+		if ph.then.kind == thenChange {
 			ph.then.before = plugin.StatusRunning
 			l.phase = ph
 		}
@@ -92,15 +91,19 @@ func startedThoughCancelled(t *turn) {
 	}
 }
 
-// failedThoughCancelled handles an attempt that failed before the word to
-// cancel it came.
+// failedThoughCancelled handles an attempt that failed before the cancellation
+// reached it.
 func failedThoughCancelled(t *turn) {
 	ph := t.l.phase.(cancelling)
-	if ph.then.what == thenRemoved {
+	switch {
+	case ph.then.kind == thenRemoved:
 		finishCancel(t)
 		return
+	case t.f.Gone && ph.then.kind != thenChange:
+		leaveAttempt(t)
+		return
 	}
-	if ph.then.what == thenRunning && t.f.Kind == StartFailed {
+	if ph.then.kind == thenRunning && t.f.Kind == StartFailed {
 		t.l.phase = working{ph.attempt}
 		if t.f.HostFault {
 			retryAttempt(t)
@@ -109,28 +112,28 @@ func failedThoughCancelled(t *turn) {
 		}
 		return
 	}
-	t.takeFailure()
+	t.recordFailure()
 	followUp(t)
 }
 
-// followUp does what was to follow an attempt that has ended.
+// followUp continues with what follows an attempt that has stopped.
 func followUp(t *turn) {
-	switch next := t.l.phase.(cancelling).then; next.what {
+	switch next := t.l.phase.(cancelling).then; next.kind {
 	case thenRunning:
 		t.enterRunning(next.up, t.l.why)
 		t.proveHealthy()
 	case thenRestart:
 		t.restartAfter(next.verb, next.cause, false)
 	case thenCommand:
-		spawnCommand(t, next.verb)
+		spawnCommand(t, next.verb, next.force)
 	case thenChange:
 		applyChange(t, next.change, next.before, next.was)
 	case thenStopped:
 		t.leaveRunning()
 		t.finishStop()
-		t.move(stopped{}, t.l.Record.Cause)
+		t.moveTo(stopped{}, t.l.Record.Cause)
 		t.emit(Report{Status: plugin.StatusFailed})
 	case thenRemoved:
-		t.forget(next.cause)
+		t.forgetPlugin(next.cause)
 	}
 }

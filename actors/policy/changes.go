@@ -8,19 +8,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxChanges is how many changes are fetched or made at once, each of another
-// plugin (UP-11).
+// MaxChanges is the limit of changes that are fetched or made at once, each of
+// another plugin (UP-11).
 const MaxChanges = 4
 
-// ChangePhase says how far a change has come.
+// ChangePhase is the progress of a change.
 type ChangePhase uint8
 
 // The phases of a change.
 const (
 	ChangeQueued     ChangePhase = iota
-	ChangeFetching               // its package is fetched, beside the running plugin
+	ChangeFetching               // its package is being fetched; the plugin runs
 	ChangeReady                  // it waits until nothing else touches the plugin
-	ChangeApplying               // the version is switched
+	ChangeApplying               // the version is being switched
 	ChangeCancelling             // its fetch is being cancelled
 )
 
@@ -28,77 +28,77 @@ var changePhaseNames = [...]string{"queued", "fetching", "waiting", "switching",
 
 func (p ChangePhase) String() string { return changePhaseNames[p] }
 
-// Changes is the queue of changes: an update check's, operators', and those
-// that an earlier process left. Changes of different plugins go side by side,
-// an operator's first; those of one plugin go one after the other (UP-11).
+// Changes is the queue of changes: of update checks, of operators, and unfinished
+// ones of an earlier process. Changes of different plugins run at the same time,
+// an operator's first; those of one plugin run one after the other (UP-11).
 type Changes struct {
-	list []*queuedChange // all that have not ended, in order of arrival
+	list []*queuedChange // all unfinished changes, in order of arrival
 	last uint64          // number of the last one
 
-	check updateCheck
-	asked bool            // an update check is asked for, and not answered
-	made  []plugin.Change // since then
+	check          updateCheck
+	checkRequested bool            // an update check is requested and not answered
+	completed      []plugin.Change // finished since that request
 }
 
 type queuedChange struct {
-	change plugin.Change
-	phase  ChangePhase
-	since  time.Time
-	check  bool // it came with the update check that is not done yet
-	why    error
-	// makesWay says of a fetch that is being cancelled that it goes back into
-	// the queue then.
-	makesWay bool
+	change      plugin.Change
+	phase       ChangePhase
+	since       time.Time
+	ofCheck     bool // it belongs to the unfinished update check
+	cancelCause error
+	// preempted reports whether the change goes back into the queue when its fetch
+	// has been cancelled.
+	preempted bool
 }
 
-// updateCheck is the update check whose changes have not all ended.
+// updateCheck is an update check with unfinished changes.
 type updateCheck struct {
 	open               bool
-	left               int
+	pending            int
 	offered, succeeded int
 	next               time.Duration
 }
 
 // Add queues a change and returns it with its number.
 func (c *Changes) Add(change plugin.Change, now time.Time) plugin.Change {
-	return c.add(change, now, false)
+	return c.enqueue(change, now, false)
 }
 
-func (c *Changes) add(change plugin.Change, now time.Time, check bool) plugin.Change {
+func (c *Changes) enqueue(change plugin.Change, now time.Time, check bool) plugin.Change {
 	c.last++
 	change.ID = c.last
-	c.list = append(c.list, &queuedChange{change: change, since: now, check: check})
+	c.list = append(c.list, &queuedChange{change: change, since: now, ofCheck: check})
 	return change
 }
 
-// BeginCheck says that an update check is asked for now.
-func (c *Changes) BeginCheck() { c.asked, c.made = true, nil }
+// BeginCheck records that an update check is requested now.
+func (c *Changes) BeginCheck() { c.checkRequested, c.completed = true, nil }
 
-// AddCheck queues what an update check was answered. takenOver of them need
-// nothing to be done, nor do those that an earlier check left under way, and
-// those that were made since it was asked for: the answer does not know of them.
-func (c *Changes) AddCheck(u plugin.Updates, takenOver []plugin.Change, now time.Time) {
+// AddCheck queues the changes of the answer to an update check. It skips the
+// handled ones, those that are in the queue already, and those that were made
+// since the request, which the answer does not know of.
+func (c *Changes) AddCheck(u plugin.Updates, handled []plugin.Change, now time.Time) {
 	c.check = updateCheck{open: true, offered: len(u.Changes), next: u.NextInterval}
 	before := slices.Clone(c.list)
 	for _, change := range u.Changes {
-		underWay := slices.ContainsFunc(before, func(q *queuedChange) bool {
-			return q.change.Name == change.Name && q.change.Version == change.Version && q.why == nil
+		queued := slices.ContainsFunc(before, func(q *queuedChange) bool {
+			return q.change.Name == change.Name && q.change.Version == change.Version && q.cancelCause == nil
 		})
-		made := slices.ContainsFunc(c.made, func(m plugin.Change) bool { return m.Name == change.Name && m.Version == change.Version })
-		if underWay || made || slices.Contains(takenOver, change) {
+		made := slices.ContainsFunc(c.completed, func(m plugin.Change) bool { return m.Name == change.Name && m.Version == change.Version })
+		if queued || made || slices.Contains(handled, change) {
 			continue
 		}
-		c.check.left++
-		c.add(change, now, true)
+		c.check.pending++
+		c.enqueue(change, now, true)
 	}
-	c.asked, c.made = false, nil
+	c.checkRequested, c.completed = false, nil
 }
 
-// CheckDone reports whether an update check has just come to its end: all of
-// its changes have. It returns how many there were, how many succeeded, and the
-// interval of the answer (UP-09).
-func (c *Changes) CheckDone() (offered, succeeded int, next time.Duration, done bool) {
-	if !c.check.open || c.check.left > 0 {
+// FinishCheck reports whether all changes of an update check have finished, once.
+// It returns how many there were, how many succeeded, and the interval of the
+// answer (UP-09).
+func (c *Changes) FinishCheck() (offered, succeeded int, next time.Duration, done bool) {
+	if !c.check.open || c.check.pending > 0 {
 		return 0, 0, 0, false
 	}
 	k := c.check
@@ -106,32 +106,32 @@ func (c *Changes) CheckDone() (offered, succeeded int, next time.Duration, done 
 	return k.offered, k.succeeded, k.next, true
 }
 
-// ReleaseCheck lets an update check end of which nothing is left but what is
-// being fetched, or waits for that: a slow download does not hold up the next
-// check (UP-14). It reports whether there was such a check.
+// ReleaseCheck finishes an update check whose remaining changes are only queued or
+// being fetched, so that a slow download does not delay the next check (UP-14). It
+// reports whether there was such a check.
 func (c *Changes) ReleaseCheck() bool {
 	if !c.check.open {
 		return false
 	}
 	for _, q := range c.list {
-		if q.check && (q.phase == ChangeReady || q.phase == ChangeApplying) {
+		if q.ofCheck && (q.phase == ChangeReady || q.phase == ChangeApplying) {
 			return false
 		}
 	}
 	for _, q := range c.list {
-		q.check = false
+		q.ofCheck = false
 	}
-	c.check.left = 0
+	c.check.pending = 0
 	return true
 }
 
-// Checking reports whether changes of an update check have not ended.
-func (c *Changes) Checking() bool { return c.check.open }
+// IsChecking reports whether changes of an update check are unfinished.
+func (c *Changes) IsChecking() bool { return c.check.open }
 
-// Start returns the changes whose fetch is to begin now.
-func (c *Changes) Start(now time.Time) (fetch []plugin.Change) {
+// StartFetches returns the changes that are to be fetched now.
+func (c *Changes) StartFetches(now time.Time) (fetch []plugin.Change) {
 	for {
-		next := c.startable()
+		next := c.findNext()
 		if next == nil {
 			return fetch
 		}
@@ -140,10 +140,10 @@ func (c *Changes) Start(now time.Time) (fetch []plugin.Change) {
 	}
 }
 
-// MakeWay returns a fetch of the control plane's that is to be cancelled because
-// an operator's change waits and all places are taken: a slow download does not
-// hold up an operator (UP-11). What came of it is kept, and it goes on later.
-func (c *Changes) MakeWay() (fetch plugin.Change, ok bool) {
+// PreemptFetch returns a change of the control plane whose fetch is to be cancelled
+// because an operator's change waits and MaxChanges are active: a slow download
+// does not delay an operator (UP-11). The partial download is kept for later.
+func (c *Changes) PreemptFetch() (fetch plugin.Change, ok bool) {
 	active, busy := 0, map[string]bool{}
 	for _, q := range c.list {
 		if q.phase != ChangeQueued {
@@ -158,7 +158,7 @@ func (c *Changes) MakeWay() (fetch plugin.Change, ok bool) {
 		case q.phase == ChangeQueued && q.change.ByOperator() && !busy[q.change.Name]:
 			waiting++
 			busy[q.change.Name] = true
-		case q.phase == ChangeCancelling: // its place is free soon
+		case q.phase == ChangeCancelling: // finished soon
 			waiting--
 		case q.phase == ChangeFetching && q.change.Origin == plugin.FromControlPlane:
 			last = q
@@ -167,23 +167,23 @@ func (c *Changes) MakeWay() (fetch plugin.Change, ok bool) {
 	if active < MaxChanges || waiting <= 0 || last == nil {
 		return plugin.Change{}, false
 	}
-	last.phase, last.makesWay = ChangeCancelling, true
+	last.phase, last.preempted = ChangeCancelling, true
 	return last.change, true
 }
 
-// MadeWay puts a fetch that MakeWay returned, and that has ended, back into the
-// queue. It reports whether the change is one of those.
-func (c *Changes) MadeWay(id uint64, now time.Time) bool {
-	q := c.find(id)
-	if q == nil || !q.makesWay {
+// RequeuePreempted puts a change that PreemptFetch returned back into the queue
+// when its fetch has stopped. It reports whether the change is one of those.
+func (c *Changes) RequeuePreempted(id uint64, now time.Time) bool {
+	q := c.findQueued(id)
+	if q == nil || !q.preempted {
 		return false
 	}
-	q.phase, q.since, q.makesWay = ChangeQueued, now, false
+	q.phase, q.since, q.preempted = ChangeQueued, now, false
 	return true
 }
 
-// startable returns the queued change that goes next, nil if none may.
-func (c *Changes) startable() *queuedChange {
+// findNext returns the queued change to fetch next, nil for none.
+func (c *Changes) findNext() *queuedChange {
 	active, busy := 0, map[string]bool{}
 	for _, q := range c.list {
 		if q.phase != ChangeQueued {
@@ -199,16 +199,16 @@ func (c *Changes) startable() *queuedChange {
 		if q.phase != ChangeQueued || busy[q.change.Name] {
 			continue
 		}
-		if next == nil || rank(q.change) < rank(next.change) {
+		if next == nil || rankOrigin(q.change) < rankOrigin(next.change) {
 			next = q
 		}
 	}
 	return next
 }
 
-// rank orders the changes that may go: what was left half done first, then
-// operators', then the control plane's.
-func rank(c plugin.Change) int {
+// rankOrigin returns the rank of a change in the queue: unfinished ones of an
+// earlier process first, then operators', then the control plane's.
+func rankOrigin(c plugin.Change) int {
 	switch c.Origin {
 	case plugin.FromRecovery:
 		return 0
@@ -219,10 +219,10 @@ func rank(c plugin.Change) int {
 	}
 }
 
-// Fetched notes that a change is ready to be made. It reports whether it still
-// is to be: false after it was cancelled.
-func (c *Changes) Fetched(id uint64, now time.Time) (change plugin.Change, wanted bool) {
-	q := c.find(id)
+// MarkReady marks a change as ready to be made, and reports whether it is still
+// wanted: false after it was cancelled.
+func (c *Changes) MarkReady(id uint64, now time.Time) (change plugin.Change, wanted bool) {
+	q := c.findQueued(id)
 	if q == nil || q.phase != ChangeFetching {
 		return plugin.Change{}, false
 	}
@@ -230,43 +230,43 @@ func (c *Changes) Fetched(id uint64, now time.Time) (change plugin.Change, wante
 	return q.change, true
 }
 
-// Granted notes that a change is being made.
-func (c *Changes) Granted(id uint64, now time.Time) {
-	if q := c.find(id); q != nil {
+// MarkApplying marks a change as being made.
+func (c *Changes) MarkApplying(id uint64, now time.Time) {
+	if q := c.findQueued(id); q != nil {
 		q.phase, q.since = ChangeApplying, now
 	}
 }
 
-// Finish takes a change out of the queue that has ended.
+// Finish removes a finished change from the queue.
 func (c *Changes) Finish(id uint64, succeeded bool) (change plugin.Change, known bool) {
-	q := c.find(id)
+	q := c.findQueued(id)
 	if q == nil {
 		return plugin.Change{}, false
 	}
 	c.list = slices.DeleteFunc(c.list, func(other *queuedChange) bool { return other == q })
-	if q.check {
-		c.check.left--
+	if q.ofCheck {
+		c.check.pending--
 		if succeeded {
 			c.check.succeeded++
 		}
 	}
-	if succeeded && c.asked {
-		c.made = append(c.made, q.change)
+	if succeeded && c.checkRequested {
+		c.completed = append(c.completed, q.change)
 	}
 	return q.change, true
 }
 
-// Find returns a change that has not ended.
+// Find returns an unfinished change.
 func (c *Changes) Find(id uint64) (change plugin.Change, phase ChangePhase, ok bool) {
-	if q := c.find(id); q != nil {
+	if q := c.findQueued(id); q != nil {
 		return q.change, q.phase, true
 	}
 	return plugin.Change{}, 0, false
 }
 
-// Of returns the change of a plugin that is under way, or else the next one in
-// the queue, and since when it is in its phase.
-func (c *Changes) Of(name string) (change plugin.Change, phase ChangePhase, since time.Time, ok bool) {
+// FindByPlugin returns the change of a plugin that is in progress, else the next
+// one in the queue, and since when it is in its phase.
+func (c *Changes) FindByPlugin(name string) (change plugin.Change, phase ChangePhase, since time.Time, ok bool) {
 	var first *queuedChange
 	for _, q := range c.list {
 		if q.change.Name != name {
@@ -282,16 +282,16 @@ func (c *Changes) Of(name string) (change plugin.Change, phase ChangePhase, sinc
 	return first.change, first.phase, first.since, true
 }
 
-// Cancelled is a change that Cancel has taken out of the queue, or will as
-// soon as its fetch has ended.
+// Cancelled is a change that CancelPending has removed from the queue, or that
+// leaves the queue when its fetch has stopped.
 type Cancelled struct {
 	Change   plugin.Change
-	Fetching bool // CancelFetch is to be sent; the end is Fetched
-	Fetched  bool // CancelFetch is to be sent, to drop what was fetched
+	Fetching bool // CancelFetch is to be sent; Fetched answers it
+	Fetched  bool // CancelFetch is to be sent, to discard the package
 }
 
-// Cancel drops all changes of a plugin that are not being made yet.
-func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
+// CancelPending cancels all changes of a plugin that are not being made yet.
+func (c *Changes) CancelPending(name string, why error) (all []Cancelled) {
 	for _, q := range slices.Clone(c.list) {
 		if q.change.Name != name {
 			continue
@@ -301,10 +301,10 @@ func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
 			all = append(all, Cancelled{Change: q.change})
 			c.Finish(q.change.ID, false)
 		case ChangeFetching:
-			q.phase, q.why = ChangeCancelling, why
+			q.phase, q.cancelCause = ChangeCancelling, why
 			all = append(all, Cancelled{Change: q.change, Fetching: true})
 		case ChangeCancelling:
-			q.makesWay, q.why = false, cmp.Or(q.why, why)
+			q.preempted, q.cancelCause = false, cmp.Or(q.cancelCause, why)
 		case ChangeReady:
 			all = append(all, Cancelled{Change: q.change, Fetched: true})
 			c.Finish(q.change.ID, false)
@@ -313,24 +313,24 @@ func (c *Changes) Cancel(name string, why error) (all []Cancelled) {
 	return all
 }
 
-// CancelCause returns why the fetch of a change was cancelled, nil if it was
-// not.
+// CancelCause returns the reason why the fetch of a change was cancelled, nil if it
+// was not.
 func (c *Changes) CancelCause(id uint64) error {
-	if q := c.find(id); q != nil {
-		return q.why
+	if q := c.findQueued(id); q != nil {
+		return q.cancelCause
 	}
 	return nil
 }
 
-// Applying returns the changes that are being made.
-func (c *Changes) Applying() (all []plugin.Change) { return c.inPhase(ChangeApplying) }
+// ListApplying returns the changes that are being made.
+func (c *Changes) ListApplying() (all []plugin.Change) { return c.listInPhase(ChangeApplying) }
 
-// Fetching returns the changes whose package is being fetched.
-func (c *Changes) Fetching() (all []plugin.Change) {
-	return append(c.inPhase(ChangeFetching), c.inPhase(ChangeCancelling)...)
+// ListFetching returns the changes that are being fetched.
+func (c *Changes) ListFetching() (all []plugin.Change) {
+	return append(c.listInPhase(ChangeFetching), c.listInPhase(ChangeCancelling)...)
 }
 
-func (c *Changes) inPhase(p ChangePhase) (all []plugin.Change) {
+func (c *Changes) listInPhase(p ChangePhase) (all []plugin.Change) {
 	for _, q := range c.list {
 		if q.phase == p {
 			all = append(all, q.change)
@@ -339,7 +339,7 @@ func (c *Changes) inPhase(p ChangePhase) (all []plugin.Change) {
 	return all
 }
 
-func (c *Changes) find(id uint64) *queuedChange {
+func (c *Changes) findQueued(id uint64) *queuedChange {
 	i := slices.IndexFunc(c.list, func(q *queuedChange) bool { return q.change.ID == id })
 	if i < 0 {
 		return nil

@@ -7,9 +7,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Effect is something that a transition brings about. The Coordinator saves
-// what changed first, and carries the effects out in order after that (EV-11).
-type Effect interface{ effect() }
+// Effect is one result of a transition. The Coordinator saves what changed, and
+// then carries out the effects in order (EV-11).
+type Effect interface{ isEffect() }
 
 // TimerKind names the timers of one plugin.
 type TimerKind uint8
@@ -30,22 +30,22 @@ type (
 	}
 	// Note adds an entry to the journal.
 	Note struct{ Entry plugin.Entry }
-	// Save writes the durable record of the plugin; Sync: on the disk itself,
-	// before anything is done about it.
+	// Save writes the durable record of the plugin. With Sync it is on the disk
+	// before the effects are carried out.
 	Save struct{ Sync bool }
-	// Forget drops the plugin and its durable record.
+	// Forget removes the plugin and its durable record.
 	Forget struct{}
-	// Spawn makes the one Restarter of the plugin.
+	// Spawn starts the one Restarter of the plugin.
 	Spawn struct {
 		Attempt  messages.Attempt
-		Operator bool // not bounded by the restart budget
+		Operator bool // not limited by the restart budget
 	}
-	// Cancel ends an attempt.
+	// Cancel cancels an attempt.
 	Cancel struct {
 		Attempt uint64
 		Begun   bool
 	}
-	// Release gives the slot of an attempt back that has ended.
+	// Release returns the slot of a finished attempt.
 	Release struct{ Attempt uint64 }
 	// Check runs `--status` of the plugin as soon as possible.
 	Check struct{ Refresh bool }
@@ -56,10 +56,11 @@ type (
 		// Restarted has the plugin reported once more later (SC-25).
 		Restarted bool
 	}
-	// ReportGone says that the plugin is no longer installed: what is pending of
-	// it becomes REMOVED (EV-22).
-	ReportGone struct{}
-	// Arm sets a timer of the plugin; Disarm stops it.
+	// ReportRemoved makes a pending status of the plugin REMOVED, because it is no
+	// longer installed. Unless it is Still installed as another type, an
+	// acknowledged status becomes REMOVED, too (EV-22).
+	ReportRemoved struct{ Still bool }
+	// Arm sets a timer of the plugin.
 	Arm struct {
 		Timer TimerKind
 		After time.Duration
@@ -68,18 +69,18 @@ type (
 	Disarm struct{ Timer TimerKind }
 	// CountFailure adds to the failures of the host (EV-13).
 	CountFailure struct{}
-	// CountExit, CountRestart and CountFailedRestart count for status.
+	// CountExit counts an exit.
 	CountExit struct{}
 	// CountRestart counts a restart.
 	CountRestart struct{}
 	// CountFailedRestart counts a failed attempt.
 	CountFailedRestart struct{}
-	// Measure reports a span of time (EV-18).
+	// Measure reports the duration since From (EV-18).
 	Measure struct {
 		What plugin.Measure
 		From time.Time
 	}
-	// Recovered says that the plugin was healthy for long enough to forget its
+	// Recovered says that the plugin was healthy for long enough to reset its
 	// failures (RS-05).
 	Recovered struct{ Failures int }
 	// ApplyChange lets the Upgrader touch the plugin.
@@ -87,33 +88,33 @@ type (
 		Change plugin.Change
 		Before plugin.Status
 	}
-	// InterruptChange has the change undone that is being made (UP-12).
+	// InterruptChange has the change in progress undone (UP-12).
 	InterruptChange struct {
 		Change       plugin.Change
 		LeaveStopped bool
 	}
-	// WatchChanged says that other processes or heartbeats are to be watched.
+	// WatchChanged says that the processes or heartbeats to watch have changed.
 	WatchChanged struct{}
 )
 
-func (Moved) effect()              {}
-func (Note) effect()               {}
-func (Save) effect()               {}
-func (Forget) effect()             {}
-func (Spawn) effect()              {}
-func (Cancel) effect()             {}
-func (Release) effect()            {}
-func (Check) effect()              {}
-func (Report) effect()             {}
-func (ReportGone) effect()         {}
-func (Arm) effect()                {}
-func (Disarm) effect()             {}
-func (CountFailure) effect()       {}
-func (CountExit) effect()          {}
-func (CountRestart) effect()       {}
-func (CountFailedRestart) effect() {}
-func (Measure) effect()            {}
-func (Recovered) effect()          {}
-func (ApplyChange) effect()        {}
-func (InterruptChange) effect()    {}
-func (WatchChanged) effect()       {}
+func (Moved) isEffect()              {}
+func (Note) isEffect()               {}
+func (Save) isEffect()               {}
+func (Forget) isEffect()             {}
+func (Spawn) isEffect()              {}
+func (Cancel) isEffect()             {}
+func (Release) isEffect()            {}
+func (Check) isEffect()              {}
+func (Report) isEffect()             {}
+func (ReportRemoved) isEffect()      {}
+func (Arm) isEffect()                {}
+func (Disarm) isEffect()             {}
+func (CountFailure) isEffect()       {}
+func (CountExit) isEffect()          {}
+func (CountRestart) isEffect()       {}
+func (CountFailedRestart) isEffect() {}
+func (Measure) isEffect()            {}
+func (Recovered) isEffect()          {}
+func (ApplyChange) isEffect()        {}
+func (InterruptChange) isEffect()    {}
+func (WatchChanged) isEffect()       {}

@@ -7,24 +7,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxEvents bounds the events that wait for delivery. Beyond it the oldest is
-// dropped, which is logged: a control plane that takes reports but no events
+// MaxEvents is the limit of events that wait for delivery. Above it the oldest is
+// dropped and that is logged: a control plane that accepts reports but no events
 // for months must not fill the disk.
 const MaxEvents = 1000
 
-// Events holds the events that wait for delivery, one of which is on its way
-// at a time (SPEC 3).
+// Events holds the events that wait for delivery. One of them is sent at a time
+// (SPEC 3).
 type Events struct {
-	waiting map[uint64]plugin.Event
-	seq     uint64
-	sending uint64          // sequence of the one on its way, 0 if none
-	held    bool            // nothing is sent yet
-	refused map[uint64]bool // not tried again before the next occasion (SC-20)
-	trial   uint64          // the refused one that is tried first at an occasion; 0: none
-	batch   *Batch
+	waiting  map[uint64]plugin.Event
+	seq      uint64
+	sending  uint64          // sequence of the one being sent, 0 for none
+	heldBack bool            // no event may be sent
+	refused  map[uint64]bool // rejected, not sent before RetryRefused (SC-20)
+	trial    uint64          // the rejected one that is retried first; 0: none
+	batch    *Batch
 }
 
-// NewEvents returns the events that an earlier process left.
+// NewEvents returns the events that an earlier process saved.
 func NewEvents(m plugin.Memory, batch *Batch) *Events {
 	e := &Events{waiting: map[uint64]plugin.Event{}, refused: map[uint64]bool{}, batch: batch}
 	maps.Copy(e.waiting, m.Events)
@@ -34,8 +34,8 @@ func NewEvents(m plugin.Memory, batch *Batch) *Events {
 	return e
 }
 
-// Add has an event delivered. A new inventory replaces the one that was not
-// delivered (LR-04). It returns what had to be dropped for it, if anything.
+// Add adds an event. A new inventory replaces an undelivered one (LR-04). It
+// returns the event that was dropped because of MaxEvents, if any.
 func (e *Events) Add(event plugin.Event) (dropped *plugin.Event) {
 	if event.ID == plugin.EventLocalList {
 		for seq, old := range e.waiting {
@@ -68,16 +68,16 @@ func (e *Events) remove(seq uint64) {
 	}
 }
 
-// Hold keeps events back until Release.
-func (e *Events) Hold() { e.held = true }
+// HoldBack makes Next return no event until Release.
+func (e *Events) HoldBack() { e.heldBack = true }
 
-// Release lets events be sent.
-func (e *Events) Release() { e.held = false }
+// Release allows events to be sent.
+func (e *Events) Release() { e.heldBack = false }
 
-// Next returns the oldest event to send; ok is false when one is on its way
-// already or there is nothing to send now.
+// Next returns the oldest event to send; ok is false when one is being sent or
+// there is none to send now.
 func (e *Events) Next() (seq uint64, event plugin.Event, ok bool) {
-	if e.sending != 0 || e.held {
+	if e.sending != 0 || e.heldBack {
 		return 0, plugin.Event{}, false
 	}
 	if seq = e.trial; seq == 0 {
@@ -94,9 +94,9 @@ func (e *Events) Next() (seq uint64, event plugin.Event, ok bool) {
 	return seq, e.waiting[seq], true
 }
 
-// Delivered settles an event. When it was the trial of those that had been
-// refused, the others are tried again too.
-func (e *Events) Delivered(seq uint64) {
+// MarkDelivered removes a delivered event. When it was the trial of rejected
+// events, the others are retried, too.
+func (e *Events) MarkDelivered(seq uint64) {
 	if _, ok := e.waiting[seq]; !ok {
 		return
 	}
@@ -106,9 +106,9 @@ func (e *Events) Delivered(seq uint64) {
 	e.remove(seq)
 }
 
-// Failed notes that an event was refused: the others go on, this one waits for
-// the next occasion.
-func (e *Events) Failed(seq uint64) {
+// MarkRefused marks an event as rejected: the others are sent, this one waits for
+// RetryRefused.
+func (e *Events) MarkRefused(seq uint64) {
 	if _, ok := e.waiting[seq]; ok {
 		e.refused[seq] = true
 	}
@@ -120,17 +120,17 @@ func (e *Events) Failed(seq uint64) {
 	}
 }
 
-// Retry is an occasion to try what was refused: the oldest of it, as a trial.
-func (e *Events) Retry() {
+// RetryRefused retries the oldest rejected event, as a trial.
+func (e *Events) RetryRefused() {
 	if e.trial != 0 || len(e.refused) == 0 {
 		return
 	}
 	e.trial = slices.Min(slices.Collect(maps.Keys(e.refused)))
 }
 
-// Resend has the event that was on its way sent again: the Reporter has
-// forgotten it.
-func (e *Events) Resend() { e.sending = 0 }
+// ResendInFlight makes Next return the event that was being sent again: the
+// Reporter has lost it.
+func (e *Events) ResendInFlight() { e.sending = 0 }
 
-// Count returns how many events wait.
+// Count returns the number of events that wait.
 func (e *Events) Count() int { return len(e.waiting) }

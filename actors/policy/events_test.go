@@ -8,103 +8,113 @@ import (
 	"pluginsupervisor/plugin"
 )
 
+func event(id string) plugin.Event { return plugin.Event{ID: id} }
+
+// eventsOf returns the queue with these events.
+func eventsOf(ids ...string) *Events {
+	e := NewEvents(plugin.Memory{}, &Batch{})
+	for _, id := range ids {
+		e.Add(event(id))
+	}
+	return e
+}
+
+func nextEvent(e *Events) (seq uint64, id string) {
+	seq, ev, _ := e.Next()
+	return seq, ev.ID
+}
+
 func TestEvents(t *testing.T) {
-	event := func(id string) plugin.Event { return plugin.Event{ID: id} }
-	fill := func(ids ...string) *Events {
-		e := NewEvents(plugin.Memory{}, &Batch{})
-		for _, id := range ids {
-			e.Add(event(id))
-		}
-		return e
-	}
-	next := func(t *testing.T, e *Events) (seq uint64, id string) {
-		seq, ev, _ := e.Next()
-		return seq, ev.ID
-	}
 	t.Run("LR-04 a newer inventory replaces the one not delivered", func(t *testing.T) {
-		e := fill(plugin.EventLocalList)
-		first, _ := next(t, e)
+		e := eventsOf(plugin.EventLocalList)
+		first, _ := nextEvent(e)
 		e.Add(event(plugin.EventUpdate))
 		e.Add(event(plugin.EventLocalList))
 		if e.Count() != 2 {
 			t.Errorf("%d events", e.Count())
 		}
-		e.Delivered(first) // too late to matter
-		if _, id := next(t, e); id != plugin.EventUpdate {
+		e.MarkDelivered(first) // replaced already
+		if _, id := nextEvent(e); id != plugin.EventUpdate {
 			t.Errorf("next %q", id)
 		}
 	})
 	t.Run("one at a time, in order", func(t *testing.T) {
-		e := fill("one", "two")
-		seq, _ := next(t, e)
+		e := eventsOf("one", "two")
+		seq, _ := nextEvent(e)
 		if _, _, ok := e.Next(); ok {
-			t.Error("two are on their way")
+			t.Error("two events are sent at once")
 		}
-		e.Delivered(seq)
-		if _, id := next(t, e); id != "two" {
+		e.MarkDelivered(seq)
+		if _, id := nextEvent(e); id != "two" {
 			t.Errorf("next %q", id)
 		}
 	})
-	t.Run("SC-20 a refused event does not hold up the others, and is tried on the next occasion", func(t *testing.T) {
-		e := fill("one", "two")
-		seq, _ := next(t, e)
-		e.Failed(seq)
-		seq, id := next(t, e)
+}
+
+func TestEventsRefused(t *testing.T) {
+	t.Run("SC-20 a rejected event does not delay the others, and is retried on the next occasion", func(t *testing.T) {
+		e := eventsOf("one", "two")
+		seq, _ := nextEvent(e)
+		e.MarkRefused(seq)
+		seq, id := nextEvent(e)
 		if id != "two" {
 			t.Errorf("next %q", id)
 		}
-		e.Delivered(seq)
+		e.MarkDelivered(seq)
 		if _, _, ok := e.Next(); ok {
-			t.Error("a refused event was tried without an occasion")
+			t.Error("a rejected event was retried without an occasion")
 		}
-		e.Retry()
-		if _, id := next(t, e); id != "one" {
+		e.RetryRefused()
+		if _, id := nextEvent(e); id != "one" {
 			t.Errorf("next %q", id)
 		}
 	})
-	t.Run("SC-20 of many that were refused one is tried at an occasion, the others when that was taken", func(t *testing.T) {
-		e := fill("one", "two", "three")
+	t.Run("SC-20 of many rejected events one is retried, the others when that was accepted", func(t *testing.T) {
+		e := eventsOf("one", "two", "three")
 		for range 3 {
-			seq, _ := next(t, e)
-			e.Failed(seq)
+			seq, _ := nextEvent(e)
+			e.MarkRefused(seq)
 		}
-		for range 2 { // it is refused again
-			e.Retry()
-			e.Retry()
-			seq, id := next(t, e)
+		for range 2 { // it is rejected again
+			e.RetryRefused()
+			e.RetryRefused()
+			seq, id := nextEvent(e)
 			if id != "one" {
 				t.Errorf("tried %q", id)
 			}
-			e.Failed(seq)
+			e.MarkRefused(seq)
 			if _, _, ok := e.Next(); ok {
 				t.Error("a second one is tried at the same occasion")
 			}
 		}
-		e.Retry()
+		e.RetryRefused()
 		var order []string
 		for seq, ev, ok := e.Next(); ok; seq, ev, ok = e.Next() {
 			order = append(order, ev.ID)
-			e.Delivered(seq)
+			e.MarkDelivered(seq)
 		}
 		if !slices.Equal(order, []string{"one", "two", "three"}) {
 			t.Errorf("order %v", order)
 		}
 	})
 	t.Run("held back, and sent again", func(t *testing.T) {
-		e := fill("one")
-		e.Hold()
+		e := eventsOf("one")
+		e.HoldBack()
 		if _, _, ok := e.Next(); ok {
-			t.Error("sent while it is held back")
+			t.Error("an event is sent while events are held back")
 		}
 		e.Release()
-		first, _ := next(t, e)
-		e.Resend() // the Reporter has forgotten it
-		if again, _ := next(t, e); again != first {
+		first, _ := nextEvent(e)
+		e.ResendInFlight() // the Reporter has lost it
+		if again, _ := nextEvent(e); again != first {
 			t.Errorf("sent %d, then %d", first, again)
 		}
 	})
-	t.Run("full: the oldest goes", func(t *testing.T) {
-		e := fill()
+}
+
+func TestEventsKept(t *testing.T) {
+	t.Run("full: the oldest is dropped", func(t *testing.T) {
+		e := eventsOf()
 		for i := range MaxEvents {
 			if dropped := e.Add(event(fmt.Sprint(i))); dropped != nil {
 				t.Fatalf("dropped %v", dropped)
@@ -117,18 +127,18 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%d events", e.Count())
 		}
 	})
-	t.Run("EV-11 begins with what was saved", func(t *testing.T) {
+	t.Run("EV-11 begins with the saved events", func(t *testing.T) {
 		e := NewEvents(plugin.Memory{Events: map[uint64]plugin.Event{7: event("a"), 9: event("b")}}, &Batch{})
 		var order []uint64
 		for seq, _, ok := e.Next(); ok; seq, _, ok = e.Next() {
 			order = append(order, seq)
-			e.Delivered(seq)
+			e.MarkDelivered(seq)
 		}
 		if !slices.Equal(order, []uint64{7, 9}) {
 			t.Errorf("order %v", order)
 		}
 		e.Add(event("c"))
-		if seq, _ := next(t, e); seq != 10 {
+		if seq, _ := nextEvent(e); seq != 10 {
 			t.Errorf("sequence %d", seq)
 		}
 	})
@@ -136,12 +146,12 @@ func TestEvents(t *testing.T) {
 		b := &Batch{}
 		e := NewEvents(plugin.Memory{}, b)
 		e.Add(event("one"))
-		if c, dirty := b.Changes(nil); !dirty || !c.Sync || c.Events[1] == nil {
+		if c, dirty := b.CollectChanges(nil); !dirty || !c.Sync || c.Events[1] == nil {
 			t.Errorf("%+v", c)
 		}
-		b.Written()
-		e.Delivered(1)
-		if c, dirty := b.Changes(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
+		b.MarkWritten()
+		e.MarkDelivered(1)
+		if c, dirty := b.CollectChanges(nil); !dirty || c.Sync || c.Events[1] != nil || len(c.Events) != 1 {
 			t.Errorf("%+v", c)
 		}
 	})

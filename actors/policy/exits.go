@@ -1,47 +1,45 @@
 package policy
 
-import (
-	"pluginsupervisor/plugin"
-)
+import "pluginsupervisor/plugin"
 
-// unexplained is the cause of an exit as long as the kernel has not told it.
-var unexplained = plugin.Exit{}.Cause()
+// unknownCause is the cause of an exit that the kernel has not explained.
+var unknownCause = plugin.Exit{}.Cause()
 
-// takeExit notes that what ran of the plugin is gone.
-func (t *turn) takeExit() {
-	t.l.run, t.l.processes = t.f.Exit.Life, nil
+// recordExit records that the plugin has no process any more.
+func (t *turn) recordExit() {
+	t.l.run, t.l.processes = t.f.Exit.RunID, nil
 	t.emit(Measure{plugin.MeasureDetection, t.f.Exit.At})
 	t.emit(CountExit{})
 }
 
-// writeExit adds an exit and what was decided to the journal.
-func (t *turn) writeExit(decision string) {
+// addExitEntry adds an exit and the decision to the journal.
+func (t *turn) addExitEntry(decision string) {
 	e := t.f.Exit
-	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Decision: decision, Exit: &e, Output: e.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Decision: decision, Exit: &e, Output: e.Output})
 }
 
-// noteExit notes an exit after which nothing has to be done.
+// noteExit records an exit that requires no action.
 func noteExit(t *turn) {
-	t.takeExit()
-	decision := "none"
+	t.recordExit()
+	decision := "nothing to do"
 	switch ph := t.l.phase.(type) {
 	case waiting:
-		decision += ", a " + ph.verb.String() + " is planned already"
-	case working:
-		decision += ", a " + ph.verb.String() + " is under way"
+		decision += ", a " + ph.verb.String() + " is already planned"
+	case working: // a start or a restart
+		decision += ", already " + ph.verb.String() + "ing"
 	case stopping:
-		decision += ", a stop is under way"
+		decision += ", already stopping"
 	case cancelling:
 		decision += ", a " + ph.verb.String() + " is being cancelled"
 	case stopped:
 		decision += ", " + t.l.Record.Cause
 	}
-	t.writeExit(decision)
+	t.addExitEntry(decision)
 	t.saveDown()
 }
 
-// keepExit keeps the exit of what the work under way has started; it is
-// judged when that has ended (UP-13).
+// keepExit stores an exit during an attempt or a change; it is decided when that
+// has finished (UP-13).
 func keepExit(t *turn) {
 	e := t.f.Exit
 	switch ph := t.l.phase.(type) {
@@ -51,35 +49,35 @@ func keepExit(t *turn) {
 	case changing:
 		ph.exit = &e
 		t.l.phase = ph
-		t.takeExit()
-		t.writeExit("none yet, " + ph.change.String() + " is under way")
+		t.recordExit()
+		t.addExitEntry("decide when the change has finished: " + ph.change.String())
 	}
 }
 
-// checkProcessExit has `--status` say what it means that one process has exited
-// while others live on (EV-23).
+// checkProcessExit has `--status` run, because one process has exited while others
+// are still running (EV-23).
 func checkProcessExit(t *turn) {
-	t.l.doubt = t.f.Exit.Life
-	t.writeExit("ask --status")
+	t.l.unconfirmed = t.f.Exit.RunID
+	t.addExitEntry("run --status")
 	t.emit(Check{})
 }
 
-// keepProcessExit has `--status` asked when the work under way has ended: the
-// process was started by that work.
+// keepProcessExit has `--status` run when the attempt or change has finished, which
+// started the process.
 func keepProcessExit(t *turn) {
-	t.l.doubt = t.f.Exit.Life
-	t.writeExit("ask --status, when the work under way has ended")
+	t.l.unconfirmed = t.f.Exit.RunID
+	t.addExitEntry("run --status when the attempt or change has finished")
 }
 
-// explainExit notes the cause of an exit that was reported before (EV-10).
+// explainExit records the cause of an exit that was reported before (EV-10).
 func explainExit(t *turn) {
 	e, l := t.f.Exit, t.l
-	if l.why == unexplained {
+	if l.why == unknownCause {
 		l.why = e.Cause()
 	}
-	if l.Record.Cause == unexplained {
+	if l.Record.Cause == unknownCause {
 		l.Record.Cause = e.Cause()
-		t.save()
+		t.saveRecord()
 	}
-	t.note(plugin.Entry{Kind: plugin.EntryExit, Cause: "the exit before: " + e.Cause(), Exit: &e, Output: e.Output})
+	t.addEntry(plugin.Entry{Kind: plugin.EntryExit, Cause: e.Cause(), Exit: &e, Output: e.Output})
 }

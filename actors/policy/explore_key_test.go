@@ -7,8 +7,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// nodeKey is a state without its times and numbers: two nodes with the same
-// key go on in the same way.
+// nodeKey is a node without its times and numbers: two nodes with the same key
+// behave in the same way.
 type nodeKey struct {
 	phase                PhaseKind
 	typ                  plugin.Type
@@ -24,30 +24,31 @@ type nodeKey struct {
 	before               PhaseKind // at the grant of the change
 	lastStart            ageKey
 	beat                 ageKey
-	afterStart           bool // it beat since it runs
+	afterStart           bool // a heartbeat came since it runs
 	world                world
 }
 
 type attemptKey struct {
-	verb            messages.Kind
+	verb            messages.AttemptKind
 	operator, begun bool
 	exit            int8
+	held            bool // the exit came while another program worked on the plugin
 }
 
 type uptimeKey struct {
-	old, unproven, firstRun, adopted bool
+	old, unproven, firstRun, reattached bool
 }
 
 type thenKey struct {
 	what     thenKind
-	verb     messages.Kind
+	verb     messages.AttemptKind
 	change   plugin.ChangeKind
 	before   plugin.Status
 	was      PhaseKind
 	unproven bool
 }
 
-// ageKey is a span of time: none, or as it matters for heartbeats.
+// ageKey is the class of an age, by the limits of heartbeats.
 type ageKey uint8
 
 const (
@@ -57,7 +58,7 @@ const (
 	ageHung
 )
 
-func ageOf(d time.Duration) ageKey {
+func classifyAge(d time.Duration) ageKey {
 	switch {
 	case d <= time.Minute+plugin.HeartbeatGrace:
 		return ageYoung
@@ -71,16 +72,16 @@ func ageOf(d time.Duration) ageKey {
 func (n *node) key() nodeKey {
 	l, r := n.l, n.l.Record
 	k := nodeKey{phase: l.Phase()}
-	if k.phase == Removed { // the end, or the one beginning
+	if k.phase == Removed { // the last node, or the start of an installation
 		return k
 	}
 	k.typ, k.duplicate = l.Plugin.Type, l.Plugin.Duplicate
-	k.stopped, k.stopPending, k.up, k.requested = r.Stopped, r.StopPending, !r.Up.IsZero(), r.Requested
+	k.stopped, k.stopPending, k.up, k.requested = r.Stopped, r.StopPending, !r.RunningSince.IsZero(), r.Requested
 	k.fails, k.ran, k.world = r.Failures > 0, l.ran, n.world
 	k.world.id = 0
-	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.beatAge(), ageYoung)
-	a := l.attempt()
-	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit)}
+	k.lastStart, k.beat = min(n.age(r.Last), ageYoung), min(n.heartbeatAge(), ageYoung)
+	a := l.currentAttempt()
+	k.attempt = attemptKey{verb: a.verb, begun: a.begun, exit: n.exitKey(a.exit), held: a.exit != nil && a.exit.LockHeld}
 	switch ph := l.phase.(type) {
 	case waiting:
 		k.attempt.operator = a.operator
@@ -88,53 +89,54 @@ func (n *node) key() nodeKey {
 		n.runningKey(&k, ph.uptime)
 	case degraded:
 		n.runningKey(&k, ph.uptime)
-	case installed, stopped:
+	case installed, left, stopped:
 		k.processes = len(l.processes) > 0
 	case cancelling:
-		k.then = thenKey{what: ph.then.what, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
-		switch ph.then.what {
+		k.then = thenKey{what: ph.then.kind, verb: ph.then.verb, change: ph.then.change.Kind, before: ph.then.before}
+		switch ph.then.kind {
 		case thenRunning:
 			k.then.unproven = ph.then.up.unproven
 		case thenChange:
-			k.then.was = ph.then.was.kind()
+			k.then.was = ph.then.was.phaseKind()
 		}
 	case changing:
-		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.kind(), n.exitKey(ph.exit)
+		k.change, k.before, k.attempt.exit = ph.change.Kind, ph.before.phaseKind(), n.exitKey(ph.exit)
+		k.attempt.held = ph.exit != nil && ph.exit.LockHeld
 	}
 	return k
 }
 
-// runningKey: how old the last start and beat are matters for what runs; a
-// plugin that does not run gets new ones first.
+// runningKey sets the fields of a plugin that runs, for which the ages of the last
+// start and heartbeat matter.
 func (n *node) runningKey(k *nodeKey, up uptime) {
 	k.processes = len(n.l.processes) > 0
-	k.uptime = uptimeKey{n.now.Sub(up.since) >= exploreConfig.HealthyAfter, up.unproven, up.firstRun, up.adopted}
-	k.lastStart, k.beat = n.age(n.l.Record.Last), n.beatAge()
-	k.afterStart = n.l.beat.readable() && n.l.beat.ageAt(n.now) < n.now.Sub(up.since)+beatSlack
+	k.uptime = uptimeKey{n.now.Sub(up.since) >= exploreConfig.HealthyAfter, up.unproven, up.firstRun, up.reattached}
+	k.lastStart, k.beat = n.age(n.l.Record.Last), n.heartbeatAge()
+	k.afterStart = n.l.beat.isReadable() && n.l.beat.ageAt(n.now) < n.now.Sub(up.since)+heartbeatSlack
 }
 
 func (n *node) age(of plugin.Moment) ageKey {
 	if of.IsZero() {
 		return ageNone
 	}
-	return ageOf(n.now.Sub(of))
+	return classifyAge(n.now.Sub(of))
 }
 
-func (n *node) beatAge() ageKey {
-	if !n.l.beat.readable() {
+func (n *node) heartbeatAge() ageKey {
+	if !n.l.beat.isReadable() {
 		return ageNone
 	}
-	return ageOf(n.l.beat.ageAt(n.now))
+	return classifyAge(n.l.beat.ageAt(n.now))
 }
 
-// exitKey says how an exit that is kept relates to the run that is known.
+// exitKey returns the relation of a stored exit to the known run.
 func (n *node) exitKey(e *plugin.Exit) int8 {
 	switch {
 	case e == nil:
 		return 0
-	case e.Life < n.l.run:
+	case e.RunID < n.l.run:
 		return 1
-	case e.Life == n.l.run:
+	case e.RunID == n.l.run:
 		return 2
 	default:
 		return 3

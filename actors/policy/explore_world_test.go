@@ -9,13 +9,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// world is what is outside of a plugin's lifecycle and decides which facts can
-// come: its Restarter, the change that is made of it, its timers, and what
-// really runs.
+// world is the part outside of a plugin's lifecycle that decides which facts are
+// possible: its Restarter, its change, its timers, and whether it runs.
 type world struct {
 	attempt attemptState
 	id      uint64 // of the attempt
-	verb    messages.Kind
+	verb    messages.AttemptKind
 	change  changeStep
 	kind    plugin.ChangeKind
 	armed   [2]bool // TimerHealthy, TimerSilence
@@ -42,7 +41,7 @@ const (
 	changeApplied
 )
 
-// node is one state of the search: a plugin and the world around it.
+// node is one state of the search: a plugin and its world.
 type node struct {
 	l     *Lifecycle
 	world world
@@ -50,34 +49,34 @@ type node struct {
 	seq   uint64
 }
 
-// Spans of time that a state may last: long enough to be healthy and to miss a
-// beat, and long enough to hang.
+// The times that may pass in a node: long enough to be healthy and to miss a
+// heartbeat, and long enough to hang.
 const (
-	passBeat = 70 * time.Second
-	passHang = 200 * time.Second
+	passHeartbeat = 70 * time.Second
+	passHang      = 200 * time.Second
 )
 
 var (
 	exploreConfig = RestartConfig{BackoffInitial: time.Second, BackoffMax: 5 * time.Minute, HealthyAfter: time.Minute, OnHang: true}
 	exploreRand   = rand.New(rand.NewPCG(1, 1))
-	exploreStart  = plugin.Moment{Wall: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Boot: "b", Uptime: time.Hour}
-	daemon        = []plugin.Process{{PID: 7, Born: 1, Boot: "b"}}
+	exploreStart  = plugin.Moment{Wall: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), BootID: "b", Uptime: time.Hour}
+	daemon        = []plugin.Process{{PID: 7, StartTicks: 1, BootID: "b"}}
 )
 
-// clone returns a copy that Apply may change. What a phase points to is never
-// changed in place, so it is shared.
+// clone returns a copy that Apply may change. The data of a phase is not changed in
+// place, so it is shared.
 func (l *Lifecycle) clone() *Lifecycle {
 	c := *l
 	return &c
 }
 
-// beginnings are the plugins that the search begins with.
-func beginnings() (all []*node) {
+// startNodes returns the plugins with which the search begins.
+func startNodes() (all []*node) {
 	persist := plugin.Plugin{ID: 1, Name: "a", Version: "1.0", Type: plugin.Persist, HeartbeatInterval: time.Minute}
 	once, duplicate := persist, persist
 	once.Type, duplicate.Duplicate = plugin.Once, true
-	was := plugin.Restarts{Last: exploreStart, Up: exploreStart, Processes: daemon}
-	stopped := plugin.Restarts{Stopped: true, Cause: "stopped by an operator"}
+	was := plugin.RestartRecord{Last: exploreStart, RunningSince: exploreStart, Processes: daemon}
+	stopped := plugin.RestartRecord{Stopped: true, Cause: "stopped by an operator"}
 	pending := was
 	pending.Stopped, pending.StopPending, pending.Cause = true, true, stopped.Cause
 	requested := pending
@@ -88,35 +87,35 @@ func beginnings() (all []*node) {
 		all = append(all, n)
 		return n
 	}
-	for _, r := range []plugin.Restarts{{}, was, pending, stopped, {Failures: 3, Last: exploreStart}} {
+	for _, r := range []plugin.RestartRecord{{}, was, pending, stopped, {Failures: 3, Last: exploreStart}} {
 		add(NewLifecycle(persist, r, 1, exploreStart.Wall))
 	}
-	// An earlier process was to stop it when a change had ended; that change is
-	// resumed before anything else.
+	// An earlier process was to stop it after a change; that change is resumed first.
 	resume := plugin.Change{Name: "a", Kind: plugin.ChangeResume, Origin: plugin.FromRecovery, Version: "2.0"}
 	resumed := add(NewLifecycle(persist, requested, 1, exploreStart.Wall))
-	next, _, _ := resumed.step(Fact{Kind: ChangeGranted, Change: resume})
+	next, _, _ := resumed.applyFact(Fact{Kind: ChangeGranted, Change: resume})
 	*resumed = *next
-	add(NewLifecycle(duplicate, plugin.Restarts{}, 1, exploreStart.Wall))
-	add(NewLifecycle(once, plugin.Restarts{}, 1, exploreStart.Wall))
+	add(NewLifecycle(duplicate, plugin.RestartRecord{}, 1, exploreStart.Wall))
+	add(NewLifecycle(once, plugin.RestartRecord{}, 1, exploreStart.Wall))
 	add(NewAbsent(plugin.Plugin{Name: "a", Version: "1.0", Type: plugin.Unknown}, exploreStart.Wall))
 	return all
 }
 
-// facts returns every fact that can come now.
-func (n *node) facts() (all []Fact) {
+// possibleFacts returns every fact that is possible now.
+func (n *node) possibleFacts() (all []Fact) {
 	add := func(fs ...Fact) { all = append(all, fs...) }
 	l, w := n.l, n.world
 	if l.Phase() == Removed { // it is about to be installed
-		return n.grants()
+		return n.grantFacts()
 	}
 	add(n.recordFacts()...)
-	if l.Plugin.Probed() {
+	if l.Plugin.IsProbed() {
 		add(
 			Fact{Kind: SeenRunning}, Fact{Kind: SeenRunning, Scan: true}, Fact{Kind: SeenRunning, Refresh: true},
 			Fact{Kind: SeenDead, Cause: "exit 3"}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true},
-			Fact{Kind: BeatSeen}, n.beat(BeatSeen, 0), n.beat(BeatLate, passBeat), n.beat(BeatLate, passHang),
-			Fact{Kind: BeatSeen, Beat: plugin.Beat{Found: true, Err: errors.New("not a number")}},
+			Fact{Kind: SeenDead, Cause: "exit 3", LockHeld: true}, Fact{Kind: SeenDead, Cause: "exit 3", Scan: true, LockHeld: true},
+			Fact{Kind: HeartbeatSeen}, n.heartbeatFact(HeartbeatSeen, 0), n.heartbeatFact(HeartbeatLate, passHeartbeat), n.heartbeatFact(HeartbeatLate, passHang),
+			Fact{Kind: HeartbeatSeen, Heartbeat: plugin.Heartbeat{Found: true, Err: errors.New("not a number")}},
 			Fact{Kind: HealthPassed}, Fact{Kind: HealthFailed, Cause: "exit 1"},
 		)
 	}
@@ -127,7 +126,7 @@ func (n *node) facts() (all []Fact) {
 	if w.armed[TimerSilence] {
 		add(Fact{Kind: SilenceDue})
 	}
-	if l.Plugin.Duplicate { // nothing else is known of it, or done with it
+	if l.Plugin.Duplicate { // it has no other facts
 		return all
 	}
 	add(n.processFacts()...)
@@ -138,16 +137,16 @@ func (n *node) facts() (all []Fact) {
 			Fact{Kind: OperatorRestart, Cause: "restarted by an operator"},
 		)
 	}
-	add(n.grants()...)
+	add(n.grantFacts()...)
 	add(n.changeFacts()...)
 	return all
 }
 
-func (n *node) beat(kind FactKind, age time.Duration) Fact {
-	return Fact{Kind: kind, Beat: plugin.Beat{Plugin: n.l.Plugin, Found: true}, Age: age, ByEvent: true}
+func (n *node) heartbeatFact(kind FactKind, age time.Duration) Fact {
+	return Fact{Kind: kind, Heartbeat: plugin.Heartbeat{Plugin: n.l.Plugin, Found: true}, Age: age, ByEvent: true}
 }
 
-// recordFacts: what a list of plugins may say.
+// recordFacts returns the possible facts of a list of plugins.
 func (n *node) recordFacts() []Fact {
 	same, other := n.l.Plugin, n.otherVersion()
 	same.Publisher = "another"
@@ -171,33 +170,41 @@ func (n *node) otherVersion() plugin.Plugin {
 	return p
 }
 
-// processFacts: what the Watcher may say. It may answer at any time what runs
-// of the plugin since before the supervisor was started.
+// processFacts returns the possible facts of the Watcher. It may find at any time
+// processes from before the start of the supervisor.
 func (n *node) processFacts() []Fact {
 	run := n.l.run
 	all := []Fact{
-		{Kind: Exited, Exit: plugin.Exit{Life: run - 1}},
-		{Kind: Exited, Exit: plugin.Exit{Life: run, Known: true}},
-		{Kind: Exited, Exit: plugin.Exit{Life: run + 1}},
-		{Kind: ProcessExited, Exit: plugin.Exit{Life: run - 1, Partial: true}},
-		{Kind: ProcessExited, Exit: plugin.Exit{Life: run, Partial: true}},
-		{Kind: ProcessExited, Exit: plugin.Exit{Life: run + 1, Partial: true}},
-		{Kind: ExitExplained, Exit: plugin.Exit{Life: run, Known: true}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run - 1}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run, CauseKnown: true}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run, CauseKnown: true, LockHeld: true}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run + 1}},
+		{Kind: Exited, Exit: plugin.Exit{RunID: run + 1, LockHeld: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run - 1, Partial: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run, Partial: true}},
+		{Kind: ProcessExited, Exit: plugin.Exit{RunID: run + 1, Partial: true}},
+		{Kind: ExitExplained, Exit: plugin.Exit{RunID: run, CauseKnown: true}},
 	}
-	all = append(all, Fact{Kind: Adopted, Run: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, Run: run})
-	if n.l.Plugin.Probed() && n.l.Observable() {
-		all = append(all, Fact{Kind: ProcessesSeen, Run: run, Processes: daemon}, Fact{Kind: ProcessesSeen, Run: run + 1, Processes: daemon})
+	all = append(all, Fact{Kind: Reattached, RunID: run + 1, Processes: daemon}, Fact{Kind: ExitMissed, RunID: run}, Fact{Kind: ExitMissed, RunID: run, LockHeld: true})
+	switch n.l.Phase() {
+	case Installed:
+		all = append(all, Fact{Kind: InstalledNow})
+	case Left:
+		all = append(all, Fact{Kind: LockFreed})
+	}
+	if n.l.Plugin.IsProbed() && n.l.IsObservable() {
+		all = append(all, Fact{Kind: ProcessesSeen, RunID: run, Processes: daemon}, Fact{Kind: ProcessesSeen, RunID: run + 1, Processes: daemon})
 	}
 	return all
 }
 
-// attemptFacts: how the Restarter goes on or ends.
+// attemptFacts returns the possible facts of the Restarter.
 func (n *node) attemptFacts() []Fact {
 	ended := func(kind FactKind, said plugin.Status) Fact {
 		return Fact{Kind: kind, At: n.now, Cause: "failed", Probe: plugin.Probe{Status: said}}
 	}
 	succeeded, skipped := ended(StartSucceeded, plugin.StatusRunning), ended(StartSucceeded, plugin.StatusRunning)
-	succeeded.Outcome = plugin.Outcome{Life: n.l.run + 1, Processes: daemon}
+	succeeded.Outcome = plugin.Outcome{RunID: n.l.run + 1, Processes: daemon}
 	skipped.Outcome.Skipped = true
 	failed, crashed := StartFailed, ended(StartFailed, plugin.StatusUnknown)
 	ends := []Fact{succeeded, skipped, ended(failed, plugin.StatusFailed)}
@@ -209,6 +216,9 @@ func (n *node) attemptFacts() []Fact {
 	for i := range ends[len(ends)-2:] { // EV-24
 		ends[len(ends)-1-i].HostFault = true
 	}
+	gone := ended(failed, plugin.StatusFailed)
+	gone.Gone = true
+	ends = append(ends, gone)
 	switch n.world.attempt {
 	case attemptWaits: // its actor may crash
 		return []Fact{{Kind: AttemptBegun}, crashed}
@@ -216,15 +226,15 @@ func (n *node) attemptFacts() []Fact {
 		return append(ends, crashed)
 	case attemptCancelled:
 		return []Fact{{Kind: AttemptCancelled}, crashed}
-	case attemptBegunCancelled: // it may have ended before the word came
+	case attemptBegunCancelled: // it may have finished before the cancellation
 		return append(ends, crashed, Fact{Kind: AttemptCancelled})
 	default:
 		return nil
 	}
 }
 
-// grants: a change is ready, at most one of a plugin.
-func (n *node) grants() (all []Fact) {
+// grantFacts returns the possible grants of changes: at most one a plugin.
+func (n *node) grantFacts() (all []Fact) {
 	if n.world.change != noChange {
 		return nil
 	}
@@ -243,8 +253,7 @@ func (n *node) grants() (all []Fact) {
 	return all
 }
 
-// changeFacts: how a change that is being made ends, and what an operator may
-// want meanwhile.
+// changeFacts returns the possible results of a change, and the commands meanwhile.
 func (n *node) changeFacts() []Fact {
 	switch n.world.change {
 	case noChange:
@@ -259,13 +268,13 @@ func (n *node) changeFacts() []Fact {
 	}
 	gone := old
 	gone.Removed = true
-	left := plugin.Outcome{Life: n.l.run + 1, Processes: daemon}
+	left := plugin.Outcome{RunID: n.l.run + 1, Processes: daemon}
 	failed := plugin.Outcome{Err: errors.New("exit 3")}
 	stopped := plugin.Outcome{Err: plugin.ErrInterrupted}
 	back := left
 	back.Err = failed.Err
 	var all []Fact
-	for _, done := range []plugin.Changed{
+	for _, done := range []plugin.ChangeResult{
 		{Plugin: other, Previous: "1.0", Status: plugin.StatusRunning, Outcome: left},  // it runs
 		{Plugin: other, Previous: "1.0", Status: plugin.StatusFailed, Outcome: failed}, // it does not, and there is nothing to go back to
 		{Plugin: old, Status: plugin.StatusRunning, Outcome: back, RolledBack: true},   // rolled back
@@ -283,7 +292,7 @@ func (n *node) changeFacts() []Fact {
 		if !isDaemon && (done.RolledBack || done.Plugin.Name != "" && (done.Status == plugin.StatusRunning || done.Status == plugin.StatusFailed)) {
 			continue // there was no version to go back to, or there is no such status of it
 		}
-		all = append(all, Fact{Kind: ChangeCompleted, At: n.now, Change: plugin.Change{Name: "a", Kind: n.world.kind, Version: "2.0"}, Changed: done})
+		all = append(all, Fact{Kind: ChangeCompleted, At: n.now, Change: plugin.Change{Name: "a", Kind: n.world.kind, Version: "2.0"}, Result: done})
 	}
 	if n.world.kind != plugin.ChangeRemove {
 		all = append(all, Fact{Kind: OperatorChange, Request: plugin.RequestRemove}, Fact{Kind: OperatorChange, Request: plugin.RequestCancel})
@@ -294,16 +303,16 @@ func (n *node) changeFacts() []Fact {
 	return all
 }
 
-// step applies a fact to a copy of the node, and has the world follow.
-func (n *node) step(f Fact) (next *node, effects []Effect, faults []string) {
+// applyFact applies a fact to a copy of the node and to its world.
+func (n *node) applyFact(f Fact) (next *node, effects []Effect, faults []string) {
 	next = &node{l: n.l.clone(), world: n.world, now: n.now, seq: n.seq + 1}
 	effects, err := next.l.Apply(n.env(), f)
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
-	next.world.before(n, f)
+	next.world.applyFact(n, f)
 	for _, e := range effects {
-		faults = append(faults, next.world.follow(next, e)...)
+		faults = append(faults, next.world.carryOut(next, e)...)
 	}
 	return next, effects, faults
 }
@@ -312,8 +321,8 @@ func (n *node) env() Env {
 	return Env{Now: n.now, Seq: n.seq + 1, Pending: func() int { return 1 }, Config: exploreConfig, Rand: exploreRand}
 }
 
-// before notes what a fact itself says of the world.
-func (w *world) before(n *node, f Fact) {
+// applyFact updates the world by a fact itself.
+func (w *world) applyFact(n *node, f Fact) {
 	switch f.Kind {
 	case AttemptBegun:
 		w.attempt = attemptBegun
@@ -335,29 +344,29 @@ func (w *world) before(n *node, f Fact) {
 		leaves := n.l.Plugin.Type == plugin.Persist && f.Plugin.Type != plugin.Persist // what is installed then is another plugin
 		w.gone = leaves && n.l.Phase() != Changing
 	}
-	w.learn(n, f)
+	w.updateRuns(n, f)
 }
 
-// learn notes what a fact says of whether the plugin runs.
-func (w *world) learn(n *node, f Fact) {
-	exit := n.l.attempt().exit
+// updateRuns updates whether the plugin runs by a fact.
+func (w *world) updateRuns(n *node, f Fact) {
+	exit := n.l.currentAttempt().exit
 	if ph, ok := n.l.phase.(changing); ok {
 		exit = ph.exit
 	}
-	exited := exit != nil && exit.Life >= max(n.l.run, f.Outcome.Life, f.Changed.Life)
+	exited := exit != nil && exit.RunID >= max(n.l.run, f.Outcome.RunID, f.Result.RunID)
 	switch f.Kind {
-	case SeenRunning, Adopted:
+	case SeenRunning, Reattached:
 		w.runs = true
-	case SeenDead, StopSucceeded, ExitMissed:
+	case SeenDead, StopSucceeded, ExitMissed, InstalledNow:
 		w.runs = false
 	case Exited:
-		if f.Exit.Life >= n.l.run {
+		if f.Exit.RunID >= n.l.run {
 			w.runs = false
 		}
 	case StartSucceeded, StartFailed, StopFailed:
-		w.take(f.Probe.Status, exited)
+		w.setRuns(f.Probe.Status, exited)
 	case ChangeCompleted:
-		w.take(f.Changed.Status, exited)
+		w.setRuns(f.Result.Status, exited)
 	case AttemptCancelled:
 		if n.world.attempt == attemptBegunCancelled {
 			w.runs = false
@@ -365,13 +374,12 @@ func (w *world) learn(n *node, f Fact) {
 	}
 }
 
-func (w *world) take(s plugin.Status, exited bool) {
+func (w *world) setRuns(s plugin.Status, exited bool) {
 	w.runs = s == plugin.StatusRunning && !exited
 }
 
-// follow has the world do what an effect says, and returns what is wrong with
-// it.
-func (w *world) follow(n *node, e Effect) (faults []string) {
+// carryOut applies an effect to the world, and returns its faults.
+func (w *world) carryOut(n *node, e Effect) (faults []string) {
 	fault := func(is bool, what string) {
 		if is {
 			faults = append(faults, what)
@@ -381,13 +389,13 @@ func (w *world) follow(n *node, e Effect) (faults []string) {
 	case Spawn:
 		fault(w.attempt != noAttempt, "a second attempt is made")
 		w.attempt, w.id, w.verb = attemptWaits, e.Attempt.ID, e.Attempt.Kind
-		fault(!n.l.supervised(), "an attempt is made at a plugin that is not supervised")
+		fault(!n.l.isSupervised(), "an attempt is made at a plugin that is not supervised")
 		if e.Attempt.Kind != messages.KindStop {
 			fault(n.l.Record.Stopped, "a plugin is started that an operator stopped")
 			fault(w.gone, "a plugin is started whose record is gone")
 			fault(w.change == changeApplied, "a plugin is started whose version is being changed")
 		}
-		fault(e.Attempt.Kind == messages.KindStart && !e.Attempt.Check && w.runs, "a plugin is started that runs, without asking it")
+		fault(e.Attempt.Kind == messages.KindStart && !e.Attempt.CheckFirst && w.runs, "a plugin is started that runs, without asking it")
 	case Cancel:
 		fault(w.id != e.Attempt || w.attempt != attemptWaits && w.attempt != attemptBegun, "an attempt is cancelled that is not alive")
 		fault(e.Begun != (w.attempt == attemptBegun), "an attempt is cancelled in the wrong way")

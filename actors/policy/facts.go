@@ -6,84 +6,88 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// FactKind is what a Fact is about.
+// FactKind is the kind of a Fact.
 type FactKind uint8
 
-// The facts that the transition table knows. The list is closed.
+// The facts of the transition table.
 const (
 	Recorded         FactKind = iota // the plugin's record is in the database
-	RecordGone                       // it is not any more
-	Adopted                          // processes of it were found at the start of the supervisor
-	ExitMissed                       // processes that were known are gone, no event told of it (EV-09)
-	ProcessesSeen                    // what it runs as now
+	RecordGone                       // its record is no longer in the database
+	Reattached                       // processes of it were found at the start of the supervisor
+	ExitMissed                       // processes that were known have exited without an event (EV-09)
+	InstalledNow                     // another program has just installed it (EV-22)
+	LockFreed                        // another program has released its name lock (EV-21)
+	ProcessesSeen                    // its current processes
 	SeenRunning                      // `--status` says running
 	SeenDead                         // `--status` says not running
 	Exited                           // its last process has exited
-	ProcessExited                    // one of its processes has exited, others live on (EV-23)
+	ProcessExited                    // one of its processes has exited, others are still running (EV-23)
 	ExitExplained                    // the cause of an exit became known later (EV-10)
-	BeatSeen                         // a heartbeat in time, or none at all
-	BeatLate                         // a heartbeat that is overdue
+	HeartbeatSeen                    // a heartbeat in time, or no heartbeat file
+	HeartbeatLate                    // a heartbeat that is overdue
 	HealthPassed                     // a health check passes again
-	HealthFailed                     // a health check failed as often as it may
-	AttemptBegun                     // the attempt got its slot, its verb runs
-	StartSucceeded                   // the attempt ended, the plugin runs
-	StartFailed                      // the attempt ended, the plugin does not run as it should
-	StopSucceeded                    // the stop ended, the plugin does not run
-	StopFailed                       // the stop ended, the plugin still runs
-	AttemptCancelled                 // the attempt was cancelled, nothing of its command is left
-	OperatorStart                    // an operator wants it to run
-	OperatorStop                     // an operator wants it stopped
-	OperatorRestart                  // an operator wants it restarted
-	OperatorChange                   // an operator wants another change than the one under way
+	HealthFailed                     // the health check failed as often as is allowed
+	AttemptBegun                     // the attempt has its slot, its verb runs
+	StartSucceeded                   // the attempt has finished, the plugin runs
+	StartFailed                      // the attempt has finished, the plugin does not run
+	StopSucceeded                    // the stop has finished, the plugin does not run
+	StopFailed                       // the stop has finished, the plugin still runs
+	AttemptCancelled                 // the attempt was cancelled, its processes have exited
+	OperatorStart                    // an operator's command to start it
+	OperatorStop                     // an operator's command to stop it
+	OperatorRestart                  // an operator's command to restart it
+	OperatorChange                   // an operator's command to make another change, or none
 	ChangeGranted                    // a change of its version is ready and may begin
-	ChangeDropped                    // a change that was granted and not begun is not wanted any more
-	ChangeCompleted                  // that change has ended
+	ChangeDropped                    // a change that was granted and not begun was cancelled
+	ChangeCompleted                  // that change has finished
 	HealthyDue                       // it was started HealthyAfter ago
-	SilenceDue                       // it has not beaten for so long that it hangs
+	SilenceDue                       // it has sent no heartbeat for so long that it hangs
 	RefreshDue                       // its status is to be reported again (SC-25)
 	factCount
 )
 
 var factNames = [factCount]string{
-	"Recorded", "RecordGone", "Adopted", "ExitMissed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
-	"BeatSeen", "BeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
+	"Recorded", "RecordGone", "Reattached", "ExitMissed", "InstalledNow", "LockFreed", "ProcessesSeen", "SeenRunning", "SeenDead", "Exited", "ProcessExited", "ExitExplained",
+	"HeartbeatSeen", "HeartbeatLate", "HealthPassed", "HealthFailed", "AttemptBegun", "StartSucceeded", "StartFailed", "StopSucceeded",
 	"StopFailed", "AttemptCancelled", "OperatorStart", "OperatorStop", "OperatorRestart", "OperatorChange", "ChangeGranted",
 	"ChangeDropped", "ChangeCompleted", "HealthyDue", "SilenceDue", "RefreshDue",
 }
 
 func (k FactKind) String() string { return factNames[k] }
 
-// learns reports whether a fact of this kind is newer knowledge than what was
-// asked before it: an answer to an older question is dropped (EV-26).
-func (k FactKind) learns() bool {
+// outdatesAnswers reports whether a fact of this kind makes answers to earlier
+// orders stale, so that they are dropped (EV-26).
+func (k FactKind) outdatesAnswers() bool {
 	switch k {
-	case Recorded, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, BeatSeen, BeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
+	case Recorded, InstalledNow, LockFreed, ProcessesSeen, SeenRunning, SeenDead, ExitExplained, HeartbeatSeen, HeartbeatLate, HealthPassed, HealthFailed, HealthyDue, SilenceDue, RefreshDue:
 		return false
 	default:
 		return true
 	}
 }
 
-// Fact is something that is now known of a plugin. Which fields are set
-// depends on Kind.
+// Fact is new information about a plugin. Kind says which fields are set.
 type Fact struct {
 	Kind      FactKind
-	Cause     string           // SeenDead, HealthFailed, StartFailed, StopFailed: why; Operator…: by whom
-	Scan      bool             // SeenRunning, SeenDead: by the periodic scan
-	Refresh   bool             // SeenRunning: asked for by RefreshDue
-	Exit      plugin.Exit      // Exited, ProcessExited, ExitExplained
-	Beat      plugin.Beat      // BeatSeen, BeatLate
-	Age       time.Duration    // BeatSeen, BeatLate: of the beat by its own date
-	ByEvent   bool             // BeatSeen, BeatLate: told by an event, so that Age is exact
-	Run       uint64           // Adopted, ExitMissed, ProcessesSeen: number of the run
-	Processes []plugin.Process // Adopted, ProcessesSeen
-	At        plugin.Moment    // StartSucceeded, StartFailed: when the attempt ended
-	Outcome   plugin.Outcome   // StartSucceeded, StartFailed, StopFailed
-	Probe     plugin.Probe     // StartFailed: what `--status` said afterwards
-	HostFault bool             // StartFailed, StopFailed: the host could not run it (EV-24)
-	Plugin    plugin.Plugin    // Recorded
-	Gen       uint64           // Recorded: number of the order that the list answers
-	Change    plugin.Change    // ChangeGranted, ChangeCompleted
-	Changed   plugin.Changed   // ChangeCompleted
-	Request   plugin.Request   // OperatorChange
+	Cause     string              // SeenDead, HealthFailed, StartFailed, StopFailed: the cause; Operator…: the command
+	Scan      bool                // SeenRunning, SeenDead: by the periodic scan
+	Force     bool                // OperatorStart: does not wait for the name lock (RS-11)
+	Refresh   bool                // SeenRunning: requested by RefreshDue
+	LockHeld  bool                // SeenDead, ExitMissed: another program works on it (EV-21)
+	Exit      plugin.Exit         // Exited, ProcessExited, ExitExplained
+	Heartbeat plugin.Heartbeat    // HeartbeatSeen, HeartbeatLate
+	Age       time.Duration       // HeartbeatSeen, HeartbeatLate: age by the date in the file
+	ByEvent   bool                // HeartbeatSeen, HeartbeatLate: reported by an event, so that Age is exact
+	RunID     uint64              // Reattached, ExitMissed, ProcessesSeen: number of the run
+	Processes []plugin.Process    // Reattached, ProcessesSeen
+	At        plugin.Moment       // StartSucceeded, StartFailed: when the attempt finished
+	Outcome   plugin.Outcome      // StartSucceeded, StartFailed, StopFailed
+	Probe     plugin.Probe        // StartFailed: of `--status` afterwards
+	HostFault bool                // StartFailed, StopFailed: the host could not run it (EV-24)
+	Gone      bool                // StartFailed, StopFailed: it was not run, its record is gone (EV-22)
+	Plugin    plugin.Plugin       // Recorded
+	Gen       uint64              // Recorded: number of the order that the list answers
+	Change    plugin.Change       // ChangeGranted, ChangeCompleted
+	Result    plugin.ChangeResult // ChangeCompleted
+	Request   plugin.Request      // OperatorChange
 }

@@ -10,76 +10,77 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// RestartConfig says how plugins are restarted.
+// RestartConfig holds the settings of restarts.
 type RestartConfig struct {
 	Stagger        time.Duration // a first restart waits a random part of it (RS-01)
 	BackoffInitial time.Duration // before the first repeated restart (RS-05)
 	BackoffMax     time.Duration // between any two
 	HealthyAfter   time.Duration // a plugin seen running this long after its start is healthy (RS-05)
-	OnHang         bool          // restart a plugin that runs but does not beat (PL-17)
-	NoAnswer       time.Duration // the least wait after a start of a plugin whose `--status` did not return
+	OnHang         bool          // restart a plugin that runs without heartbeats (PL-17)
+	NoAnswer       time.Duration // the least delay of a start when `--status` did not return
 }
 
-// Env is what a transition depends on beside the plugin and the fact.
+// Env holds the input of a transition besides the plugin and the fact.
 type Env struct {
 	Now     plugin.Moment
 	Seq     uint64     // number of this fact: larger than that of every order and fact before it
-	Pending func() int // restarts of other plugins that wait or run (EV-05)
+	Pending func() int // returns the number of restarts that wait or run (EV-05)
 	Config  RestartConfig
 	Rand    *rand.Rand
 }
 
-// Lifecycle is what is known of one plugin and what is being done about it.
-// It changes by Apply alone.
+// Lifecycle holds the state of one plugin and its current attempt or change. Only
+// Apply changes it.
 type Lifecycle struct {
 	Plugin plugin.Plugin
-	Record plugin.Restarts // what has to survive the supervisor
+	Record plugin.RestartRecord // durable
 
 	phase  phase
 	since  time.Time // of the state
-	why    string    // what led to the state
-	next   string    // what will happen next
+	why    string    // cause of the state
+	next   string    // planned next step
 	nextAt time.Time
 
 	beat      heartbeat
-	run       uint64           // number of the run that is known, or was last (plugin.Exit)
-	processes []plugin.Process // of that run, as far as known
+	run       uint64           // number of the current or last known run (plugin.Exit)
+	processes []plugin.Process // of that run, if known
 	ran       bool             // it was seen running
-	exitedAt  time.Time        // when the event of its exit came; zero once it runs again
+	exitedAt  time.Time        // when its exit was reported; zero once it runs again
 
-	doubt uint64 // number of the run of which a process exited while others live on; 0: `--status` has answered since (EV-23)
+	unconfirmed uint64 // number of the run of which one process has exited; 0: none, or `--status` has answered since (EV-23)
 
-	recordAt uint64 // number of the order or fact that told last what is installed (EV-26)
-	factAt   uint64 // number of the fact that told last what runs (EV-26)
+	recordAt uint64 // number of the last order or fact about the record (EV-26)
+	factAt   uint64 // number of the last fact about the processes (EV-26)
 }
 
-// PhaseKind names a phase: the states of the table. A phase is finer than
-// plugin.State, which is what people see.
+// PhaseKind names a phase: a state of the transition table. There are more phases
+// than plugin.State, the states for users.
 type PhaseKind uint8
 
 // The phases.
 const (
-	Installed  PhaseKind = iota // nothing is under way, and it is not known to run
-	Waiting                     // an attempt waits for its time or its slot
+	Installed  PhaseKind = iota // no attempt, and it is not known to run
+	Waiting                     // an attempt waits for its delay or its slot
 	Working                     // `--start` or `--restart` runs
 	Running                     // it runs
 	Degraded                    // it runs, and its heartbeat or health check fails
+	Left                        // it exited while another program worked on it: the next scan decides
 	Stopping                    // an operator's stop waits or runs
 	Stopped                     // an operator stopped it
-	Cancelling                  // an attempt is being cancelled, something else follows
+	Cancelling                  // an attempt is being cancelled, something follows
 	Changing                    // its version is being changed
-	Removed                     // it is no longer installed: the end
+	Removed                     // it is no longer installed
 	phaseCount
 )
 
 var phaseNames = [phaseCount]string{
-	"Installed", "Waiting", "Working", "Running", "Degraded", "Stopping", "Stopped", "Cancelling", "Changing", "Removed",
+	"Installed", "Waiting", "Working", "Running", "Degraded", "Left", "Stopping", "Stopped", "Cancelling", "Changing", "Removed",
 }
 
 func (k PhaseKind) String() string { return phaseNames[k] }
 
 // phase is a state with its data.
-type phase interface{ kind() PhaseKind }
+type phase interface{ phaseKind() PhaseKind }
 
 type (
 	installed  struct{}
@@ -87,6 +88,7 @@ type (
 	working    struct{ attempt }
 	running    struct{ uptime }
 	degraded   struct{ uptime }
+	left       struct{}
 	stopping   struct{ attempt }
 	stopped    struct{}
 	cancelling struct {
@@ -95,87 +97,88 @@ type (
 	}
 	changing struct {
 		change plugin.Change
-		before phase        // at the grant, one of Installed, Running, Degraded, Stopped, Removed
+		before phase        // at the grant, one of Installed, Running, Degraded, Left, Stopped, Removed
 		exit   *plugin.Exit // the last one since the grant
 	}
 	removed struct{}
 )
 
-func (installed) kind() PhaseKind  { return Installed }
-func (waiting) kind() PhaseKind    { return Waiting }
-func (working) kind() PhaseKind    { return Working }
-func (running) kind() PhaseKind    { return Running }
-func (degraded) kind() PhaseKind   { return Degraded }
-func (stopping) kind() PhaseKind   { return Stopping }
-func (stopped) kind() PhaseKind    { return Stopped }
-func (cancelling) kind() PhaseKind { return Cancelling }
-func (changing) kind() PhaseKind   { return Changing }
-func (removed) kind() PhaseKind    { return Removed }
+func (installed) phaseKind() PhaseKind  { return Installed }
+func (waiting) phaseKind() PhaseKind    { return Waiting }
+func (working) phaseKind() PhaseKind    { return Working }
+func (running) phaseKind() PhaseKind    { return Running }
+func (degraded) phaseKind() PhaseKind   { return Degraded }
+func (left) phaseKind() PhaseKind       { return Left }
+func (stopping) phaseKind() PhaseKind   { return Stopping }
+func (stopped) phaseKind() PhaseKind    { return Stopped }
+func (cancelling) phaseKind() PhaseKind { return Cancelling }
+func (changing) phaseKind() PhaseKind   { return Changing }
+func (removed) phaseKind() PhaseKind    { return Removed }
 
-// attempt is the one Restarter that is alive (RS-04).
+// attempt is the one Restarter of the plugin (RS-04).
 type attempt struct {
 	id       uint64
-	verb     messages.Kind
+	verb     messages.AttemptKind
 	operator bool
 	resumed  bool         // a start that an earlier process began (EV-07)
-	retried  bool         // the one before was not made, by a fault of the host (EV-24)
-	made     bool         // its verb has run, and whether the plugin runs could not be asked
+	retried  bool         // the previous one could not be made, by a fault of the host (EV-24)
+	made     bool         // its verb has run, and `--status` could not be run
 	begun    bool         // its verb runs
 	tries    int          // of a stop
-	exit     *plugin.Exit // of what the verb under way has started
+	exit     *plugin.Exit // of the run that its verb has started
 }
 
-// uptime is what is known of a plugin that runs.
+// uptime describes the run of a plugin.
 type uptime struct {
-	since    plugin.Moment
-	unproven bool // it was started and has not been healthy since (RS-05)
-	firstRun bool // it runs since its first start ever (EV-05)
-	adopted  bool // found at the start of the supervisor; has not said yet that it runs (EV-07)
+	since      plugin.Moment
+	unproven   bool // not healthy yet since it was started (RS-05)
+	firstRun   bool // run of its first start (EV-05)
+	reattached bool // found at the start of the supervisor; `--status` has not said running yet (EV-07)
 }
 
-// then says what follows a cancelled attempt.
+// then is the action that follows a cancelled attempt.
 type then struct {
-	what   thenKind
-	verb   messages.Kind // thenRestart, thenCommand
-	change plugin.Change // thenChange
-	before plugin.Status // thenChange: status at the grant
-	was    phase         // thenChange: what it goes back to if it was not touched
-	cause  string        // thenRestart
-	up     uptime        // thenRunning
+	kind   thenKind
+	verb   messages.AttemptKind // thenRestart, thenCommand
+	force  bool                 // thenCommand: see messages.Attempt
+	change plugin.Change        // thenChange
+	before plugin.Status        // thenChange: status at the grant
+	was    phase                // thenChange: the phase if the plugin was not touched
+	cause  string               // thenRestart
+	up     uptime               // thenRunning
 }
 
 type thenKind uint8
 
 const (
-	thenRunning thenKind = iota // it runs: another program started it
-	thenRestart                 // it has to be started
+	thenRunning thenKind = iota // none, it runs: another program started it
+	thenRestart                 // a start
 	thenCommand                 // an operator's command
 	thenChange                  // a change of its version
-	thenStopped                 // it is down, as an operator wants it
-	thenRemoved                 // nothing: its record is gone
+	thenStopped                 // none, it is down after an operator's stop
+	thenRemoved                 // none, its record is gone
 )
 
-// NewLifecycle returns the lifecycle of a plugin that is installed by the list
-// of order gen, with what an earlier process remembered of it.
-func NewLifecycle(p plugin.Plugin, remembered plugin.Restarts, gen uint64, now time.Time) *Lifecycle {
-	l := &Lifecycle{Plugin: p, Record: remembered, phase: installed{}, since: now, ran: !remembered.Up.IsZero(), recordAt: gen}
+// NewLifecycle returns the lifecycle of a plugin that the list of order gen has,
+// with the record that an earlier process saved.
+func NewLifecycle(p plugin.Plugin, remembered plugin.RestartRecord, gen uint64, now time.Time) *Lifecycle {
+	l := &Lifecycle{Plugin: p, Record: remembered, phase: installed{}, since: now, ran: !remembered.RunningSince.IsZero(), recordAt: gen}
 	if l.Record.Stopped {
-		// Earlier versions did not write StopPending: they cleared Up when the
-		// stop began.
-		l.Record.StopPending = l.Record.StopPending || !l.Record.Up.IsZero()
+		// Earlier versions did not write StopPending: they cleared RunningSince when
+		// the stop began.
+		l.Record.StopPending = l.Record.StopPending || !l.Record.RunningSince.IsZero()
 		l.phase, l.why = stopped{}, l.Record.Cause
 	}
 	return l
 }
 
-// NewAbsent returns the lifecycle of a plugin that is not installed and about
-// to be.
+// NewAbsent returns the lifecycle of a plugin that is about to be installed.
 func NewAbsent(p plugin.Plugin, now time.Time) *Lifecycle {
 	return &Lifecycle{Plugin: p, phase: removed{}, since: now}
 }
 
-// Unexpected is the error of a fact that the table does not have for the
-// phase. Nothing was changed.
+// Unexpected is the error of a fact that the table does not have for the phase.
+// Nothing was changed.
 type Unexpected struct {
 	Phase PhaseKind
 	Fact  FactKind
@@ -185,24 +188,24 @@ func (u *Unexpected) Error() string {
 	return fmt.Sprintf("fact %s is not expected in phase %s", u.Fact, u.Phase)
 }
 
-// Apply changes the plugin by one fact and returns the effects, in order. The
-// error is an *Unexpected, or says that a rule broke its own declaration.
+// Apply applies a fact and returns the effects, in order. The error is an
+// *Unexpected, or says that a rule led to a phase that it does not declare.
 func (l *Lifecycle) Apply(env Env, f Fact) ([]Effect, error) {
-	from := l.phase.kind()
+	from := l.phase.phaseKind()
 	t := &turn{l: l, env: env, f: f, state: l.State()}
 	for i := range table[from] {
 		r := &table[from][i]
 		if r.on != f.Kind || r.when.holds != nil && !r.when.holds(t) {
 			continue
 		}
-		if f.Kind.learns() {
+		if f.Kind.outdatesAnswers() {
 			l.factAt = env.Seq
 		}
 		r.do(t)
-		if t.dirty && l.phase.kind() != Removed {
+		if t.dirty && l.phase.phaseKind() != Removed {
 			t.emit(Save{Sync: t.sync})
 		}
-		if to := l.phase.kind(); !slices.Contains(r.to, to) {
+		if to := l.phase.phaseKind(); !slices.Contains(r.to, to) {
 			return t.out, fmt.Errorf("rule for %s in phase %s led to %s", f.Kind, from, to)
 		}
 		return t.out, nil
@@ -210,10 +213,10 @@ func (l *Lifecycle) Apply(env Env, f Fact) ([]Effect, error) {
 	return nil, &Unexpected{from, f.Kind}
 }
 
-// Phase returns the phase.
-func (l *Lifecycle) Phase() PhaseKind { return l.phase.kind() }
+// Phase returns the kind of the phase.
+func (l *Lifecycle) Phase() PhaseKind { return l.phase.phaseKind() }
 
-// State returns the state that people see.
+// State returns the state for users.
 func (l *Lifecycle) State() plugin.State {
 	switch ph := l.phase.(type) {
 	case waiting:
@@ -243,7 +246,7 @@ func (l *Lifecycle) State() plugin.State {
 }
 
 func (th then) state() plugin.State {
-	switch th.what {
+	switch th.kind {
 	case thenRunning:
 		return plugin.StateRunning
 	case thenCommand:
@@ -269,10 +272,10 @@ func changeState(c plugin.Change) plugin.State {
 	return plugin.StateUpgrading
 }
 
-// Attempt returns the number of the attempt that is alive; 0: none is.
-func (l *Lifecycle) Attempt() uint64 { return l.attempt().id }
+// AttemptID returns the number of the current attempt; 0: none.
+func (l *Lifecycle) AttemptID() uint64 { return l.currentAttempt().id }
 
-func (l *Lifecycle) attempt() attempt {
+func (l *Lifecycle) currentAttempt() attempt {
 	switch ph := l.phase.(type) {
 	case waiting:
 		return ph.attempt
@@ -287,84 +290,83 @@ func (l *Lifecycle) attempt() attempt {
 	}
 }
 
-// AttemptVerb returns what the attempt that is alive does.
-func (l *Lifecycle) AttemptVerb() messages.Kind { return l.attempt().verb }
+// AttemptVerb returns the verb of the current attempt.
+func (l *Lifecycle) AttemptVerb() messages.AttemptKind { return l.currentAttempt().verb }
 
 // MayBegin reports whether the attempt may get a slot: not one that is being
 // cancelled.
-func (l *Lifecycle) MayBegin() bool { return l.Attempt() != 0 && l.phase.kind() != Cancelling }
+func (l *Lifecycle) MayBegin() bool { return l.AttemptID() != 0 && l.phase.phaseKind() != Cancelling }
 
-// Begun reports whether the verb of the attempt runs.
-func (l *Lifecycle) Begun() bool { return l.attempt().begun }
+// HasBegun reports whether the verb of the attempt runs.
+func (l *Lifecycle) HasBegun() bool { return l.currentAttempt().begun }
 
-// Unbudgeted reports whether the attempt does not count against the restart
-// budget of the host: an operator's, every stop, and one that has paid already
-// (EV-13).
-func (l *Lifecycle) Unbudgeted() bool {
-	a := l.attempt()
+// IsUnbudgeted reports whether the attempt does not count against the restart
+// budget of the host: one of an operator, a stop, and a retry (EV-13).
+func (l *Lifecycle) IsUnbudgeted() bool {
+	a := l.currentAttempt()
 	return a.operator || a.retried || a.verb == messages.KindStop
 }
 
-// Pending reports whether a restart of the plugin waits or runs (EV-05).
-func (l *Lifecycle) Pending() bool { return l.Attempt() != 0 && !l.Unbudgeted() }
+// IsRestartPending reports whether a restart of the plugin waits or runs (EV-05).
+func (l *Lifecycle) IsRestartPending() bool { return l.AttemptID() != 0 && !l.IsUnbudgeted() }
 
-// Change returns the change that is being made of the plugin.
-func (l *Lifecycle) Change() (plugin.Change, bool) {
+// CurrentChange returns the change that is being made to the plugin.
+func (l *Lifecycle) CurrentChange() (plugin.Change, bool) {
 	ph, ok := l.phase.(changing)
 	return ph.change, ok
 }
 
-// Watched reports whether its processes and heartbeat are watched.
-func (l *Lifecycle) Watched() bool {
-	return l.Plugin.Probed() && !l.Plugin.Duplicate && l.phase.kind() != Removed && !l.leaving()
+// IsWatched reports whether its processes and heartbeat are watched.
+func (l *Lifecycle) IsWatched() bool {
+	return l.Plugin.IsProbed() && !l.Plugin.Duplicate && l.phase.phaseKind() != Removed && !l.isLeaving()
 }
 
-// Observable reports whether what runs of it may be looked up: nothing is
-// being done about it that would be seen half done.
-func (l *Lifecycle) Observable() bool { return l.Attempt() == 0 && l.phase.kind() != Changing }
+// IsObservable reports whether its processes may be checked: no attempt or change
+// is in progress.
+func (l *Lifecycle) IsObservable() bool { return l.AttemptID() == 0 && l.phase.phaseKind() != Changing }
 
-// Unseen reports whether it is said to run and no process of it is known.
-func (l *Lifecycle) Unseen() bool {
-	return len(l.processes) == 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
+// LacksProcesses reports whether it counts as running and no process of it is known.
+func (l *Lifecycle) LacksProcesses() bool {
+	return len(l.processes) == 0 && (l.phase.phaseKind() == Running || l.phase.phaseKind() == Degraded)
 }
 
-// leaving reports whether its record is gone.
-func (l *Lifecycle) leaving() bool {
+// isLeaving reports whether its record is gone.
+func (l *Lifecycle) isLeaving() bool {
 	ph, ok := l.phase.(cancelling)
 	if !ok {
 		return false
 	}
 	_, absent := ph.then.was.(removed)
-	return absent || ph.then.what == thenRemoved
+	return absent || ph.then.kind == thenRemoved
 }
 
-// StaleRecord reports whether a list that was asked for by order gen is older
-// than what is known of the plugin's record (EV-26).
-func (l *Lifecycle) StaleRecord(gen uint64) bool { return l.recordAt > gen }
+// IsStaleRecord reports whether the list of order gen is older than the known
+// record of the plugin (EV-26).
+func (l *Lifecycle) IsStaleRecord(gen uint64) bool { return l.recordAt > gen }
 
-// StaleProbe reports whether a `--status` that was asked for by order gen, of
-// that version, is older than what is known of the plugin (EV-26).
-func (l *Lifecycle) StaleProbe(gen uint64, version string) bool {
+// IsStaleProbe reports whether the `--status` of order gen, of that version, is
+// older than the known state of the plugin (EV-26).
+func (l *Lifecycle) IsStaleProbe(gen uint64, version string) bool {
 	return l.factAt > gen || l.recordAt > gen || version != l.Plugin.Version
 }
 
-// Doubted reports whether one of its processes has exited, and no `--status`
-// that was asked for after that has answered (EV-23).
-func (l *Lifecycle) Doubted() bool {
-	return l.doubt != 0 && (l.phase.kind() == Running || l.phase.kind() == Degraded)
+// IsUnconfirmed reports whether one of its processes has exited, and no later
+// `--status` has answered (EV-23).
+func (l *Lifecycle) IsUnconfirmed() bool {
+	return l.unconfirmed != 0 && (l.phase.phaseKind() == Running || l.phase.phaseKind() == Degraded)
 }
 
-// Status returns what is reported of the plugin in a pull, for a heartbeat
-// that can be read (PL-08).
-func (l *Lifecycle) Status(now plugin.Moment) plugin.Status {
-	if l.Record.Stopped || l.overdue(now) { // its last beat may be young (EV-14)
+// PullStatus returns the status of the plugin in a pull, for a heartbeat that can be
+// read (PL-08).
+func (l *Lifecycle) PullStatus(now plugin.Moment) plugin.Status {
+	if l.Record.Stopped || l.phase.phaseKind() == Left || l.isOverdue(now) { // the last heartbeat of a stopped one may be recent (EV-14)
 		return plugin.StatusFailed
 	}
 	return plugin.StatusRunning
 }
 
-// View returns the plugin as status shows it, without what the reports know.
-func (l *Lifecycle) View(how plugin.Watch) plugin.View {
+// View returns the plugin as status shows it, without the fields about reports.
+func (l *Lifecycle) View(method plugin.WatchMethod) plugin.View {
 	v := plugin.View{
 		Name: l.Plugin.Name, Version: l.Plugin.Version, Type: l.Plugin.Type,
 		State: l.State(), Since: l.since, Why: l.why, Next: l.next, NextAt: l.nextAt,
@@ -372,28 +374,27 @@ func (l *Lifecycle) View(how plugin.Watch) plugin.View {
 		Duplicate: l.Plugin.Duplicate, Verified: l.Plugin.Verified,
 	}
 	if len(l.processes) > 0 {
-		v.Watch = how
+		v.Watch = method
 		for _, p := range l.processes {
 			v.PIDs = append(v.PIDs, p.PID)
 		}
 	}
-	if l.beat.readable() && !l.beat.Last.Before(l.Record.Last.Wall.Truncate(time.Second)) { // not of the run before
-		v.Beat, v.Interval = l.beat.Last, l.Plugin.HeartbeatInterval.Seconds()
+	if l.beat.isReadable() && !l.beat.Last.Before(l.Record.Last.Wall.Truncate(time.Second)) { // not of an earlier run
+		v.LastHeartbeat, v.HeartbeatInterval = l.beat.Last, l.Plugin.HeartbeatInterval.Seconds()
 	}
 	return v
 }
 
-// Next returns what will happen next, and when.
-func (l *Lifecycle) Next() (what string, at time.Time) { return l.next, l.nextAt }
+// NextStep returns the planned next step, and its time.
+func (l *Lifecycle) NextStep() (what string, at time.Time) { return l.next, l.nextAt }
 
-// Since returns since when the plugin is in its state.
-func (l *Lifecycle) Since() time.Time { return l.since }
+// StateSince returns the time of the last change of state.
+func (l *Lifecycle) StateSince() time.Time { return l.since }
 
-// Run returns the number of the run that is known.
-func (l *Lifecycle) Run() uint64 { return l.run }
+// RunID returns the number of the current or last known run.
+func (l *Lifecycle) RunID() uint64 { return l.run }
 
-// ClearRequest forgets what an operator asked for while a change was under
-// way: it is being done.
+// ClearRequest clears and returns the command that waited for a change.
 func (l *Lifecycle) ClearRequest() plugin.Request {
 	r := l.Record.Requested
 	l.Record.Requested = plugin.RequestNone

@@ -6,72 +6,72 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// noteProcesses takes over what the plugin runs as, unless that is of an
-// earlier run.
+// noteProcesses stores the plugin's processes, unless they are of an earlier run.
 func noteProcesses(t *turn) {
 	l := t.l
-	if len(t.f.Processes) == 0 || t.f.Run < l.run || t.f.Run != l.run && len(l.processes) > 0 {
+	if len(t.f.Processes) == 0 || t.f.RunID < l.run || t.f.RunID != l.run && len(l.processes) > 0 {
 		return
 	}
-	l.run, l.processes = t.f.Run, t.f.Processes
+	l.run, l.processes = t.f.RunID, t.f.Processes
 	if up := t.uptime(); !up.since.IsZero() {
 		t.saveUp(up.since)
 	}
 }
 
-// adoptRunning takes over a plugin that an earlier process left running (EV-07).
-func adoptRunning(t *turn) {
+// reattachRunning re-attaches to a plugin that runs since an earlier supervisor process
+// (EV-07).
+func reattachRunning(t *turn) {
 	l, now := t.l, t.env.Now
-	since := l.Record.Up
+	since := l.Record.RunningSince
 	if since.IsZero() || since.After(now) {
 		since = now
 	}
-	l.run, l.processes = t.f.Run, t.f.Processes
-	up := uptime{since: since, adopted: true}
+	l.run, l.processes = t.f.RunID, t.f.Processes
+	up := uptime{since: since, reattached: true}
 	up.unproven = l.Record.Failures > 0 || now.Sub(since) < t.env.Config.HealthyAfter
-	t.enterRunning(up, "adopted after supervisor restart")
+	t.enterRunning(up, "re-attached after supervisor restart")
 	if up.unproven {
 		t.armHealthy()
 	}
 }
 
-// foundRunning notes a plugin that runs though it was not known to.
+// foundRunning moves a plugin to running that was not known to run.
 func foundRunning(t *turn) {
 	t.enterRunning(uptime{since: t.env.Now, unproven: t.l.Record.Failures > 0}, "found running")
 	t.proveHealthy()
 	t.reportSeen()
 }
 
-// acceptStarted takes an operator's stop back: another program started the
-// plugin after it had been stopped.
+// acceptStarted clears an operator's stop, because another program started the
+// plugin after the stop.
 func acceptStarted(t *turn) {
 	l := t.l
 	l.Record.Stopped, l.Record.StopPending = false, false
 	if len(t.f.Processes) > 0 {
-		l.run, l.processes = t.f.Run, t.f.Processes
+		l.run, l.processes = t.f.RunID, t.f.Processes
 	}
-	t.saveSynced()
-	t.note(plugin.Entry{Kind: plugin.EntryOperator, Cause: "started by another program after it had been stopped"})
+	t.saveRecordSynced()
+	t.addEntry(plugin.Entry{Kind: plugin.EntryOperator, Cause: "started by another program after it had been stopped"})
 	t.enterRunning(uptime{since: t.env.Now}, "found running, started by another program")
 	t.reportSeen()
 }
 
-// stillRunning notes that `--status` says running of one that is known to.
+// stillRunning records that `--status` says running of a running plugin.
 func stillRunning(t *turn) {
-	t.l.doubt = 0
-	t.changeUptime(func(up *uptime) { up.adopted = false })
+	t.l.unconfirmed = 0
+	t.changeUptime(func(up *uptime) { up.reattached = false })
 	t.proveHealthy()
 	t.reportSeen()
 }
 
-// reportSeen reports a plugin that was seen running, if that was asked for.
+// reportSeen reports a plugin that was seen running, if a scan or refresh asked.
 func (t *turn) reportSeen() {
 	if t.f.Scan || t.f.Refresh {
 		t.emit(Report{Status: plugin.StatusRunning})
 	}
 }
 
-// changeUptime changes the data of a plugin that runs.
+// changeUptime changes the uptime of a plugin that runs.
 func (t *turn) changeUptime(change func(*uptime)) {
 	switch ph := t.l.phase.(type) {
 	case running:
@@ -83,32 +83,32 @@ func (t *turn) changeUptime(change func(*uptime)) {
 	}
 }
 
-// proveHealthy forgets the failures of a plugin that was seen healthy for long
-// enough; only that does (RS-05).
+// proveHealthy resets the failures of a plugin that was healthy for long enough.
+// Nothing else does (RS-05).
 func (t *turn) proveHealthy() {
 	l, up := t.l, t.uptime()
-	if !l.healthy(up, t.env.Now, t.env.Config.HealthyAfter) || (!up.unproven && l.Record.Failures == 0) {
+	if !l.isHealthy(up, t.env.Now, t.env.Config.HealthyAfter) || (!up.unproven && l.Record.Failures == 0) {
 		return
 	}
 	t.changeUptime(func(up *uptime) { up.unproven = false })
 	if l.Record.Failures > 0 {
 		t.emit(Recovered{l.Record.Failures})
 		l.Record.Failures = 0
-		t.save()
+		t.saveRecord()
 	}
 }
 
-// foundDead notes that a plugin that is never started does not run.
+// foundDead records that a plugin that is never started does not run.
 func foundDead(t *turn) {
 	t.leaveRunning()
 	if t.l.Plugin.Duplicate {
-		t.move(installed{}, "not running ("+t.f.Cause+"), a duplicate is never started")
+		t.moveTo(installed{}, "not running ("+t.f.Cause+"), a duplicate is never started")
 		return
 	}
-	t.move(installed{}, "not running ("+t.f.Cause+")")
+	t.moveTo(installed{}, "not running ("+t.f.Cause+")")
 }
 
-// noteStopped notes that a plugin is down, as an operator wants it (EV-14).
+// noteStopped records that a plugin is down after an operator's stop (EV-14).
 func noteStopped(t *turn) {
 	t.saveDown()
 	t.finishStop()
@@ -117,43 +117,44 @@ func noteStopped(t *turn) {
 	}
 }
 
-// finishStop notes that an operator's stop was carried out.
+// finishStop records that an operator's stop was carried out.
 func (t *turn) finishStop() {
 	if t.l.Record.StopPending {
 		t.l.Record.StopPending = false
-		t.save()
+		t.saveRecord()
 	}
 }
 
-// enterRunning notes durably that the plugin runs, and since when.
+// enterRunning moves to running and saves since when.
 func (t *turn) enterRunning(up uptime, why string) {
 	t.l.ran = true
-	t.move(running{up}, why)
+	t.moveTo(running{up}, why)
 	t.saveUp(up.since)
 }
 
-// saveUp notes durably that the plugin runs, and as what.
+// saveUp saves that the plugin runs since that time, with its processes.
 func (t *turn) saveUp(since plugin.Moment) {
 	r := &t.l.Record
-	if r.Up.Equal(since) && slices.Equal(r.Processes, t.l.processes) {
+	if r.RunningSince.Equal(since) && slices.Equal(r.Processes, t.l.processes) {
 		return
 	}
-	r.Up, r.Processes = since, t.l.processes
-	t.save()
+	r.RunningSince, r.Processes = since, t.l.processes
+	t.saveRecord()
 }
 
-// saveDown notes durably that it does not. Processes that are known to run all
-// the same, whatever `--status` says, are forgotten when their exit is told.
+// saveDown saves that the plugin does not run. It does not clear the known
+// processes: those that still run, whatever `--status` says, are cleared by their
+// exit event.
 func (t *turn) saveDown() {
 	r := &t.l.Record
-	if r.Up.IsZero() && r.Processes == nil {
+	if r.RunningSince.IsZero() && r.Processes == nil {
 		return
 	}
-	r.Up, r.Processes = plugin.Moment{}, nil
-	t.save()
+	r.RunningSince, r.Processes = plugin.Moment{}, nil
+	t.saveRecord()
 }
 
-// leaveRunning ends what goes with a run.
+// leaveRunning stops the timers of a run and saves that the plugin is down.
 func (t *turn) leaveRunning() {
 	t.disarmAll()
 	t.saveDown()

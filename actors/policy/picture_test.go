@@ -18,8 +18,8 @@ const (
 	pictureEnd   = "<!-- end of the transition table -->\n"
 )
 
-// picture returns the transition table as a diagram: which facts lead from a
-// phase to another one, under which conditions.
+// picture returns the transition table as a diagram: the facts that lead from a phase
+// to another one, with their conditions.
 func picture() string {
 	var b strings.Builder
 	b.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> Installed : its record is read\n    [*] --> Changing : a version is installed\n")

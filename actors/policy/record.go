@@ -5,7 +5,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// updateRecord takes over what the database says of the plugin.
+// updateRecord stores the plugin's record of the database.
 func updateRecord(t *turn) {
 	l, p := t.l, t.f.Plugin
 	if l.Plugin.Version != p.Version {
@@ -17,73 +17,76 @@ func updateRecord(t *turn) {
 	l.Plugin, l.recordAt = p, max(l.recordAt, t.f.Gen)
 }
 
-// cancelOldVersion ends an attempt that was meant for another version (RS-09).
+// cancelOldVersion cancels an attempt that was for another version (RS-09).
 func cancelOldVersion(t *turn) {
 	updateRecord(t)
-	a := t.l.attempt()
-	next := then{what: thenRestart, verb: a.verb, cause: "version changed to " + t.f.Plugin.Version}
+	a := t.l.currentAttempt()
+	next := then{kind: thenRestart, verb: a.verb, cause: "version changed to " + t.f.Plugin.Version}
 	if a.operator {
-		next = then{what: thenCommand, verb: a.verb}
+		next = then{kind: thenCommand, verb: a.verb}
 	}
-	t.cancel(next)
+	t.cancelAttempt(next)
 }
 
 // leaveSupervision ends the supervision of a plugin whose record is gone.
 func leaveSupervision(t *turn) {
-	t.forget("no longer installed")
-	t.emit(ReportGone{})
+	t.forgetPlugin("no longer installed")
+	t.reportRemoved()
 }
 
-// forget ends a plugin, with its timers and what is remembered of it.
-func (t *turn) forget(cause string) {
+func (t *turn) reportRemoved() { t.emit(ReportRemoved{Still: t.f.Kind == Recorded}) }
+
+// forgetPlugin moves to removed, with the timers stopped and the record deleted.
+func (t *turn) forgetPlugin(cause string) {
 	t.disarmAll()
-	t.move(removed{}, cause)
+	t.moveTo(removed{}, cause)
 	t.emit(WatchChanged{})
 	t.emit(Forget{})
 }
 
+// cancelToLeave cancels the attempt of a plugin whose record is gone.
 func cancelToLeave(t *turn) {
 	t.disarmAll()
-	t.cancel(then{what: thenRemoved, cause: "no longer installed"})
+	t.cancelAttempt(then{kind: thenRemoved, cause: "no longer installed"})
 	t.emit(WatchChanged{})
-	t.emit(ReportGone{})
+	t.reportRemoved()
 }
 
-// leaveAfterCancel has the plugin forgotten when its attempt has ended.
+// leaveAfterCancel has the plugin forgotten when its attempt has stopped.
 func leaveAfterCancel(t *turn) {
-	if t.l.leaving() {
+	if t.l.isLeaving() {
 		return
 	}
 	t.disarmAll()
 	next := t.l.phase.(cancelling).then
-	if next.what == thenChange { // it is made all the same: what it leaves is installed
+	if next.kind == thenChange { // the change is still made, as an installation
 		next.before, next.was = plugin.StatusUnknown, removed{}
 	} else {
-		next = then{what: thenRemoved, cause: "no longer installed"}
+		next = then{kind: thenRemoved, cause: "no longer installed"}
 	}
 	t.replaceThen(next)
 	t.emit(WatchChanged{})
-	t.emit(ReportGone{})
+	t.reportRemoved()
 }
 
-// returnRecord takes back a plugin that was to be forgotten.
+// returnRecord keeps a plugin that was to be forgotten: its record is back.
 func returnRecord(t *turn) {
 	updateRecord(t)
 	next := t.l.phase.(cancelling).then
-	if next.what == thenChange {
+	if next.kind == thenChange {
 		next.was = installed{}
 	} else {
-		next = thenAgain(t, "installed again")
+		next = thenResume(t, "installed again")
 	}
 	t.replaceThen(next)
 	t.emit(WatchChanged{})
 }
 
-// thenAgain returns what follows a cancelled attempt when what it was
-// cancelled for is not wanted any more.
-func thenAgain(t *turn, cause string) then {
+// thenResume returns the action after a cancelled attempt when the reason for the
+// cancellation is gone.
+func thenResume(t *turn, cause string) then {
 	if t.l.Record.Stopped {
-		return then{what: thenCommand, verb: messages.KindStop}
+		return then{kind: thenCommand, verb: messages.KindStop}
 	}
-	return then{what: thenRestart, cause: cause}
+	return then{kind: thenRestart, cause: cause}
 }

@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Purpose says what work a report ends, so that its answer moves the right
-// timer (TM-02).
+// Purpose says which periodic work a report completes, so that its answer moves
+// the right timer (TM-02).
 type Purpose uint8
 
 // The purposes; a report may have several.
@@ -20,48 +20,47 @@ const (
 	ForChange Purpose = 0
 )
 
-// GatherFor is how long changes of status are gathered after a report was
-// sent, so that many of them are one request.
+// GatherFor is the time after a report in which changes of status are gathered, so
+// that many of them are one request.
 const GatherFor = 500 * time.Millisecond
 
-// Reports holds what the control plane knows and what is pending for it: what
-// it acknowledged last, by plugin.Key, and what it has not acknowledged yet. It
-// decides what a report contains and what a lazy pull may leave out. Each
-// change goes to the batch as well, to be saved.
+// Reports holds, by plugin.Key, the last acknowledged and the pending status of
+// each plugin. It decides the content of reports, and whether a lazy pull sends
+// one. It adds each change to the batch, to be saved.
 type Reports struct {
 	acked   map[string]plugin.Acked
-	pending map[string]plugin.Owed
+	pending map[string]plugin.PendingReport
 	sent    map[uint64]*sentReport // by Gen: reports that may still be acknowledged
 	seq     uint64
 	batch   *Batch
-	known   map[string]time.Time // by key: when the last status was learnt in this process
+	known   map[string]time.Time // by key: time of the last status in this process
 
 	pullAcked bool     // a pull was acknowledged (PL-13, PL-18)
-	pulled    []string // keys of the last one acknowledged, sorted
+	pulled    []string // keys of the last acknowledged pull, sorted
 
-	wanted    bool // a report is to be sent
+	requested bool // a report is to be sent
 	purpose   Purpose
-	pull      []string      // keys of the pull that it contains
-	lastSent  plugin.Moment // when one was sent last
-	restarted map[string]bool
+	pull      []string        // keys of the pull that it contains
+	lastSent  plugin.Moment   // when the last report was sent
+	restarted map[string]bool // to be reported once more (SC-25)
 }
 
-// sentReport is what one report carried.
+// sentReport holds the content of a report that was sent.
 type sentReport struct {
-	carried   map[string]plugin.Owed
+	carried   map[string]plugin.PendingReport
 	own       Purpose
-	inherited Purpose  // of reports it replaced before they were acknowledged
-	pulled    []string // keys of the pull it contains, sorted
+	inherited Purpose  // of reports that it replaced before they were acknowledged
+	pulled    []string // keys of the pull that it contains, sorted
 }
 
-// NewReports returns the reports that an earlier process left.
+// NewReports returns the reports that an earlier process saved.
 func NewReports(m plugin.Memory, batch *Batch) *Reports {
 	r := &Reports{
-		acked: map[string]plugin.Acked{}, pending: map[string]plugin.Owed{}, sent: map[uint64]*sentReport{},
-		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.Pulled, restarted: map[string]bool{}, known: map[string]time.Time{},
+		acked: map[string]plugin.Acked{}, pending: map[string]plugin.PendingReport{}, sent: map[uint64]*sentReport{},
+		batch: batch, pullAcked: m.Settings.PullAcked, pulled: m.Settings.PulledKeys, restarted: map[string]bool{}, known: map[string]time.Time{},
 	}
 	maps.Copy(r.acked, m.Acked)
-	for key, o := range m.Owed {
+	for key, o := range m.Pending {
 		r.seq++
 		o.Seq = r.seq
 		r.pending[key] = o
@@ -69,24 +68,26 @@ func NewReports(m plugin.Memory, batch *Batch) *Reports {
 	return r
 }
 
-// Save fills in what has to survive the process.
-func (r *Reports) Save(to *plugin.Settings) { to.PullAcked, to.Pulled = r.pullAcked, r.pulled }
-
-// Add makes a plugin's status pending. It replaces what was pending of it
-// before, but a tag that was not delivered yet stays (SC-17).
-func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag plugin.SysTag) {
-	o := plugin.Owed{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
-	r.known[p.Key()] = now
-	r.put(p.Key(), o)
+// SaveSettings fills in the durable settings about reports.
+func (r *Reports) SaveSettings(to *plugin.Settings) {
+	to.PullAcked, to.PulledKeys = r.pullAcked, r.pulled
 }
 
-// AddLate makes a status pending that a command has found at o.Since and could not
-// deliver. It reports false where something later is known of the plugin: then
-// only the tag is delivered, with that (CL-20).
-func (r *Reports) AddLate(key string, o plugin.Owed) bool {
+// Add makes a plugin's status pending. It replaces the pending status of the
+// plugin, but an undelivered tag stays (SC-17).
+func (r *Reports) Add(now time.Time, p plugin.Plugin, status plugin.Status, tag plugin.SysTag) {
+	o := plugin.PendingReport{Name: p.Name, Version: p.Version, Status: status, SysTag: tag, Since: now, ID: p.ID, Once: p.Type == plugin.Once}
+	r.known[p.Key()] = now
+	r.putPending(p.Key(), o)
+}
+
+// AddLate makes a status of o.Since pending that a command could not deliver. It
+// returns false if a later status of the plugin is known: then only the tag is
+// added to that one (CL-20).
+func (r *Reports) AddLate(key string, o plugin.PendingReport) bool {
 	if !r.known[key].After(o.Since) {
 		r.known[key] = o.Since
-		r.put(key, o)
+		r.putPending(key, o)
 		return true
 	}
 	later, pending := r.pending[key]
@@ -99,11 +100,11 @@ func (r *Reports) AddLate(key string, o plugin.Owed) bool {
 		return false
 	}
 	later.SysTag = o.SysTag
-	r.put(key, later)
+	r.putPending(key, later)
 	return false
 }
 
-func (r *Reports) put(key string, o plugin.Owed) {
+func (r *Reports) putPending(key string, o plugin.PendingReport) {
 	before, was := r.pending[key]
 	if o.SysTag == plugin.SysTagNone {
 		o.SysTag = before.SysTag
@@ -114,38 +115,45 @@ func (r *Reports) put(key string, o plugin.Owed) {
 	r.seq++
 	o.Seq = r.seq
 	r.pending[key] = o
-	r.batch.setPending(key, r.durable(key, o), was)
+	r.batch.setPending(key, r.toSave(key, o), was)
 }
 
-// Gone notes that a plugin is no longer installed: what is pending of it
-// becomes REMOVED (EV-22).
-func (r *Reports) Gone(key string, now time.Time) {
+// AddRemoved makes the pending status of a plugin REMOVED, because it is no longer
+// installed. Unless it is still installed as another type, its acknowledged status
+// becomes REMOVED, too: it may have been sent after the report of the program that
+// removed the plugin (EV-22).
+func (r *Reports) AddRemoved(key string, p plugin.Plugin, still bool, now time.Time) {
 	delete(r.restarted, key)
-	if o, ok := r.pending[key]; ok && o.Status != plugin.StatusRemoved {
+	o, pending := r.pending[key]
+	if acked, known := r.acked[key]; known && !pending && !still && !p.Duplicate {
+		o = plugin.PendingReport{Name: p.Name, Version: acked.Version, Status: acked.Status, ID: p.ID, Once: p.Type == plugin.Once}
+	}
+	if o.Name != "" && o.Status != plugin.StatusRemoved {
 		o.Status, o.Since = plugin.StatusRemoved, now
-		r.put(key, o)
-		r.Want(ForChange, nil)
+		r.known[key] = now
+		r.putPending(key, o)
+		r.RequestReport(ForChange, nil)
 	}
 }
 
-// durable returns what has to survive of something pending: nothing, if the
-// control plane has acknowledged the very same before (SC-18).
-func (r *Reports) durable(key string, o plugin.Owed) *plugin.Owed {
+// toSave returns the part of a pending status that is saved: nothing, if the
+// control plane has acknowledged the same version and status (SC-18).
+func (r *Reports) toSave(key string, o plugin.PendingReport) *plugin.PendingReport {
 	if o.SysTag == plugin.SysTagNone && r.acked[key] == (plugin.Acked{Version: o.Version, Status: o.Status}) {
 		return nil
 	}
 	return &o
 }
 
-// Restarted has a plugin reported once more some time after its restart was
-// acknowledged (SC-25).
-func (r *Reports) Restarted(key string) { r.restarted[key] = true }
+// MarkRestarted has a plugin reported once more after its restart was acknowledged
+// (SC-25).
+func (r *Reports) MarkRestarted(key string) { r.restarted[key] = true }
 
-// Refreshes returns the plugins whose restart has been acknowledged: they are
-// to be reported again after the interval that the answer named (SC-25).
-func (r *Reports) Refreshes() (keys []string) {
+// TakeRefreshes returns the plugins whose restart has been acknowledged, once: they
+// are reported again after the interval in the answer (SC-25).
+func (r *Reports) TakeRefreshes() (keys []string) {
 	for key := range r.restarted {
-		if _, pending := r.pending[key]; !pending { // else a later report will tell
+		if _, pending := r.pending[key]; !pending { // else after a later report
 			delete(r.restarted, key)
 			keys = append(keys, key)
 		}
@@ -154,22 +162,22 @@ func (r *Reports) Refreshes() (keys []string) {
 	return keys
 }
 
-// Want asks for a report of all that is pending. pulled are the plugins of a
-// pull report.
-func (r *Reports) Want(p Purpose, pulled []string) {
-	r.wanted = true
+// RequestReport requests a report of all pending statuses. pulled are the plugins
+// of a pull report.
+func (r *Reports) RequestReport(p Purpose, pulled []string) {
+	r.requested = true
 	r.purpose |= p
 	if pulled != nil {
 		r.pull = pulled
 	}
 }
 
-// Wanted reports whether a report is to be sent at once, or after which time.
-// A scan's and a pull's go at once; changes of single plugins that come soon
+// IsDue reports whether a report is to be sent now, else after which time, 0 for
+// none. Those of scans and pulls are sent at once; changes of single plugins soon
 // after a report are gathered.
-func (r *Reports) Wanted(now plugin.Moment) (send bool, after time.Duration) {
-	if !r.wanted || len(r.pending) == 0 {
-		r.wanted, r.purpose, r.pull = false, 0, nil
+func (r *Reports) IsDue(now plugin.Moment) (send bool, after time.Duration) {
+	if !r.requested || len(r.pending) == 0 {
+		r.requested, r.purpose, r.pull = false, 0, nil
 		return false, 0
 	}
 	if since := now.Sub(r.lastSent); r.purpose == ForChange && !r.lastSent.IsZero() && since < GatherFor {
@@ -178,15 +186,15 @@ func (r *Reports) Wanted(now plugin.Moment) (send bool, after time.Duration) {
 	return true, 0
 }
 
-// IsWanted reports whether a report was asked for and not sent yet.
-func (r *Reports) IsWanted() bool { return r.wanted }
+// IsRequested reports whether a report was requested and not sent yet.
+func (r *Reports) IsRequested() bool { return r.requested }
 
-// Compose returns the report of everything pending, Once plugins first, each
-// in the order of the records (SC-05, SC-17). What the reports before it were
-// for is now this one's too.
+// Compose returns the report of all pending statuses, Once plugins first, each in
+// the order of the records (SC-05, SC-17). It inherits the purposes of reports
+// that are not acknowledged.
 func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
 	s := &sentReport{carried: maps.Clone(r.pending), own: r.purpose, pulled: r.pull}
-	r.wanted, r.purpose, r.pull, r.lastSent = false, 0, nil, now
+	r.requested, r.purpose, r.pull, r.lastSent = false, 0, nil, now
 	for _, earlier := range r.sent {
 		s.inherited |= earlier.own | earlier.inherited
 		if s.pulled == nil {
@@ -194,7 +202,7 @@ func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
 		}
 	}
 	r.sent[gen] = s
-	all := slices.SortedFunc(maps.Values(r.pending), func(a, b plugin.Owed) int {
+	all := slices.SortedFunc(maps.Values(r.pending), func(a, b plugin.PendingReport) int {
 		if a.Once != b.Once {
 			if a.Once {
 				return -1
@@ -210,11 +218,10 @@ func (r *Reports) Compose(gen uint64, now plugin.Moment) plugin.Report {
 	return report
 }
 
-// Acknowledge settles what report gen carried: the control plane knows it now,
-// and what became pending since stays so (SC-17, PL-15). It returns what the
-// report was for; ok is false for one that is not awaited. each is called for
-// each plugin that it carried.
-func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.Owed)) (p Purpose, ok bool) {
+// Acknowledge records that report gen was acknowledged. Statuses that became pending
+// since stay pending (SC-17, PL-15). It returns the purpose of the report; ok is
+// false for a report that is not awaited. each is called for each plugin in it.
+func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.PendingReport)) (p Purpose, ok bool) {
 	s, ok := r.sent[gen]
 	if !ok {
 		return ForChange, false
@@ -240,27 +247,26 @@ func (r *Reports) Acknowledge(gen uint64, each func(key string, o plugin.Owed)) 
 	for other, later := range r.sent {
 		if other <= gen { // replaced by this one
 			delete(r.sent, other)
-		} else { // it no longer stands in for this one
+		} else { // its inherited purpose is done
 			later.inherited &^= p
 		}
 	}
 	return p, true
 }
 
-// Drop settles a report that will not be delivered: a newer one has taken its
-// place and its purpose (SC-17), or it was refused and all in it stays pending
-// (SC-20).
-func (r *Reports) Drop(gen uint64) { delete(r.sent, gen) }
+// Discard forgets a report that will not be delivered: a newer one has replaced it
+// (SC-17), or it was rejected and its content stays pending (SC-20).
+func (r *Reports) Discard(gen uint64) { delete(r.sent, gen) }
 
-// Awaiting reports whether a report is under way.
-func (r *Reports) Awaiting() bool { return len(r.sent) > 0 }
+// IsAwaiting reports whether a report is not answered yet.
+func (r *Reports) IsAwaiting() bool { return len(r.sent) > 0 }
 
-// Count returns how many plugins have something pending.
+// Count returns the number of plugins with a pending status.
 func (r *Reports) Count() int { return len(r.pending) }
 
-// Acked returns what the control plane acknowledged last of a plugin, and
-// whether something is pending of it.
-func (r *Reports) Acked(key string) (a plugin.Acked, pending bool) {
+// LastAcked returns the last acknowledged status of a plugin, and whether another
+// one is pending.
+func (r *Reports) LastAcked(key string) (a plugin.Acked, pending bool) {
 	_, pending = r.pending[key]
 	return r.acked[key], pending
 }
@@ -271,28 +277,28 @@ type PullEntry struct {
 	Status plugin.Status
 }
 
-// AddPull makes the statuses of a pull pending and asks for their report,
-// unless it is lazy and has no news: a pull was acknowledged before (PL-18),
-// version and status of each plugin are what was acknowledged of it in any
-// report, nothing else is pending of it, and no plugin is missing (PL-13,
-// PL-14). It reports whether there is anything to send.
+// AddPull makes the statuses of a pull pending and requests their report, unless it
+// is lazy and nothing has changed: a pull was acknowledged before (PL-18), version
+// and status of each plugin are the last acknowledged ones, no other status of it
+// is pending, and no plugin is missing (PL-13, PL-14). It reports whether there is
+// a report to send.
 func (r *Reports) AddPull(now time.Time, entries []PullEntry, lazy bool) bool {
 	keys := make([]string, 0, len(entries))
 	for _, e := range entries {
 		keys = append(keys, e.Plugin.Key())
 	}
 	slices.Sort(keys)
-	if lazy && r.pullAcked && slices.Equal(keys, r.pulled) && !slices.ContainsFunc(entries, r.isNews) {
+	if lazy && r.pullAcked && slices.Equal(keys, r.pulled) && !slices.ContainsFunc(entries, r.hasChanged) {
 		return false
 	}
 	for _, e := range entries {
 		r.Add(now, e.Plugin, e.Status, plugin.SysTagNone)
 	}
-	r.Want(ForPull, keys)
+	r.RequestReport(ForPull, keys)
 	return true
 }
 
-func (r *Reports) isNews(e PullEntry) bool {
+func (r *Reports) hasChanged(e PullEntry) bool {
 	key := e.Plugin.Key()
 	if r.acked[key] != (plugin.Acked{Version: e.Plugin.Version, Status: e.Status}) {
 		return true
@@ -301,9 +307,9 @@ func (r *Reports) isNews(e PullEntry) bool {
 	return ok && (o.Version != e.Plugin.Version || o.Status != e.Status)
 }
 
-// Forget drops the memory of plugins that are no longer installed. What is
-// pending of them stays until it was delivered.
-func (r *Reports) Forget(installed func(key string) bool) {
+// ForgetRemoved deletes the acknowledged status of plugins that are no longer
+// installed, unless another one is pending.
+func (r *Reports) ForgetRemoved(installed func(key string) bool) {
 	for key := range r.acked {
 		if _, pending := r.pending[key]; !pending && !installed(key) {
 			delete(r.acked, key)
@@ -312,8 +318,8 @@ func (r *Reports) Forget(installed func(key string) bool) {
 	}
 }
 
-// Oldest returns since when something is pending; the zero time if nothing is.
-func (r *Reports) Oldest() (since time.Time) {
+// OldestPending returns since when a status is pending; the zero time if none is.
+func (r *Reports) OldestPending() (since time.Time) {
 	for _, o := range r.pending {
 		if since.IsZero() || o.Since.Before(since) {
 			since = o.Since

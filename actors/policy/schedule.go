@@ -22,8 +22,8 @@ var periodNames = [PeriodCount]string{"scan", "pull", "update", "inventory"}
 
 func (p Period) String() string { return periodNames[p] }
 
-// Schedule says when scans, pulls, update checks and inventories are due, and
-// whose interval counts.
+// Schedule holds the due times of scans, pulls, update checks and inventories, and
+// their intervals, configured or set by the control plane.
 type Schedule struct {
 	configured plugin.Intervals
 	periods    [PeriodCount]period
@@ -31,53 +31,53 @@ type Schedule struct {
 	lastCheck  time.Time                  // start of the last scan (SC-01)
 }
 
-// NewSchedule returns a schedule with the configured intervals, or those that
-// the control plane set for an earlier process: a configuration that changed
-// since wins.
+// NewSchedule returns a schedule with the intervals that the control plane set in
+// an earlier process, or the configured ones, if the configuration has changed
+// since.
 func NewSchedule(configured plugin.Intervals, s plugin.Settings) *Schedule {
 	sc := &Schedule{configured: configured, lastCheck: s.LastCheck}
-	set := func(p Period, told, then, now time.Duration) {
+	set := func(p Period, fromServer, before, now time.Duration) {
 		sc.periods[p].interval = now
-		if told > 0 && then == now {
-			sc.periods[p].interval = told
+		if fromServer > 0 && before == now {
+			sc.periods[p].interval = fromServer
 		}
 		if sc.periods[p].interval != now {
-			sc.fromServer[p] = told
+			sc.fromServer[p] = fromServer
 		}
 	}
-	set(ScanPeriod, s.Told.Scan, s.Configured.Scan, configured.Scan)
-	set(PullPeriod, s.Told.Pull, s.Configured.Pull, configured.Pull)
-	set(UpdatePeriod, s.Told.Update, s.Configured.Update, configured.Update)
+	set(ScanPeriod, s.ServerIntervals.Scan, s.Configured.Scan, configured.Scan)
+	set(PullPeriod, s.ServerIntervals.Pull, s.Configured.Pull, configured.Pull)
+	set(UpdatePeriod, s.ServerIntervals.Update, s.Configured.Update, configured.Update)
 	set(InventoryPeriod, 0, 0, configured.Inventory)
 	return sc
 }
 
-// Save fills in what has to survive the process.
-func (s *Schedule) Save(to *plugin.Settings) {
+// SaveSettings fills in the durable settings of the schedule.
+func (s *Schedule) SaveSettings(to *plugin.Settings) {
 	to.LastCheck, to.Configured = s.lastCheck, s.configured
-	to.Told = plugin.Intervals{Scan: s.fromServer[ScanPeriod], Pull: s.fromServer[PullPeriod], Update: s.fromServer[UpdatePeriod]}
+	to.ServerIntervals = plugin.Intervals{Scan: s.fromServer[ScanPeriod], Pull: s.fromServer[PullPeriod], Update: s.fromServer[UpdatePeriod]}
 }
 
-// SetFirst sets when a period is due for the first time, or next.
-func (s *Schedule) SetFirst(p Period, at time.Time) { s.periods[p].first(at) }
+// SetDue sets the next due time of a period.
+func (s *Schedule) SetDue(p Period, at time.Time) { s.periods[p].setDue(at) }
 
-// Due returns when a period is due next.
-func (s *Schedule) Due(p Period) time.Time { return s.periods[p].due }
+// DueAt returns the next due time of a period.
+func (s *Schedule) DueAt(p Period) time.Time { return s.periods[p].due }
 
-// Running reports whether the work of a period has not ended.
-func (s *Schedule) Running(p Period) bool { return s.periods[p].running }
+// IsRunning reports whether the work of a period has not finished.
+func (s *Schedule) IsRunning(p Period) bool { return s.periods[p].running }
 
-// Every returns how often a period is due.
-func (s *Schedule) Every(p Period) time.Duration { return s.periods[p].interval }
+// IntervalOf returns the interval of a period.
+func (s *Schedule) IntervalOf(p Period) time.Duration { return s.periods[p].interval }
 
-// LastCheck returns the start of the last scan; zero: there was none.
+// LastCheck returns the start of the last scan; zero for none.
 func (s *Schedule) LastCheck() time.Time { return s.lastCheck }
 
-// Fire notes that a period is due, sets its next due time, and reports whether
-// its work may start: not while the last still runs (TM-01).
+// Fire sets the next due time of a period that is due, and reports whether its work
+// may start: not while the last one runs (TM-01).
 func (s *Schedule) Fire(p Period, now time.Time) bool { return s.periods[p].fire(now) }
 
-// Begin notes that the work of a period has started (SC-01).
+// Begin records that the work of a period has started (SC-01).
 func (s *Schedule) Begin(p Period, now time.Time) {
 	s.periods[p].begin(now)
 	if p == ScanPeriod {
@@ -85,44 +85,43 @@ func (s *Schedule) Begin(p Period, now time.Time) {
 	}
 }
 
-// End notes that the work of a period has ended.
+// End records that the work of a period has finished.
 func (s *Schedule) End(p Period) { s.periods[p].end() }
 
-// Answered notes the answer that ended the own work of a period: due is now +
-// interval (TM-02).
-func (s *Schedule) Answered(p Period, now time.Time) { s.periods[p].answered(now) }
+// MarkAnswered records the answer that completed the work of a period: it is due
+// at now + interval (TM-02).
+func (s *Schedule) MarkAnswered(p Period, now time.Time) { s.periods[p].dueAfterAnswer(now) }
 
-// Postpone makes the present due time come later without moving the ones after
-// it (PL-01).
+// Postpone moves the next due time without moving the ones after it (PL-01).
 func (s *Schedule) Postpone(p Period, to time.Time) { s.periods[p].postpone(to) }
 
-// Step is called when the wall clock jumped or the host slept (TM-07). It
-// reports whether the durable settings changed.
-func (s *Schedule) Step(now time.Time) (changed bool) {
+// AdjustToClock moves the due times after the wall clock was set or the host was
+// suspended (TM-07). It reports whether the durable settings changed.
+func (s *Schedule) AdjustToClock(now time.Time) (changed bool) {
 	if s.lastCheck.After(now) {
 		s.lastCheck, changed = now, true
 	}
 	for p := range s.periods {
-		s.periods[p].stepped(now)
+		s.periods[p].adjustToClock(now)
 	}
 	return changed
 }
 
-// Interval is what came of an interval from the control plane (TM-04).
+// Interval is the result of an interval from the control plane (TM-04).
 type Interval struct {
 	Used    time.Duration
 	Clamped bool // it was out of bounds
-	Changed bool // it is another one than before
+	Changed bool // it differs from the one before
 }
 
 // SetInterval applies an interval from the control plane to one period (TM-02,
-// TM-04). own: its answer ended this period's work; mayPush: it may make the
+// TM-04). own: the answer completed this period's work; mayPush: it may make the
 // due time later.
-func (s *Schedule) SetInterval(p Period, said time.Duration, own, mayPush bool, now time.Time) (i Interval) {
+func (s *Schedule) SetInterval(p Period, received time.Duration, own, mayPush bool, now time.Time) (i Interval) {
 	pe := &s.periods[p]
-	used, ok := clampInterval(said)
+	used, ok := clampInterval(received)
 	if ok {
-		i = Interval{Used: used, Clamped: used != said, Changed: used != s.fromServer[p] || used != pe.interval}
+		i = Interval{Used: used, Clamped: used != received, Changed: used != s.fromServer[p] || used != pe.interval}
 		s.fromServer[p] = used
 	}
 	switch {
@@ -130,9 +129,9 @@ func (s *Schedule) SetInterval(p Period, said time.Duration, own, mayPush bool, 
 		if ok {
 			pe.interval = used
 		}
-		pe.answered(now)
+		pe.dueAfterAnswer(now)
 	case ok:
-		pe.told(now, used, mayPush)
+		pe.changeInterval(now, used, mayPush)
 	}
 	return i
 }
@@ -150,11 +149,12 @@ func (s *Schedule) Timers() []plugin.Timer {
 	return timers
 }
 
-// Skipped returns how often a period was due while its work ran (TM-01).
-func (s *Schedule) Skipped(p Period) int { return s.periods[p].skipped }
+// SkippedCount returns the number of times a period was due while its work ran
+// (TM-01).
+func (s *Schedule) SkippedCount(p Period) int { return s.periods[p].skipped }
 
-// clampInterval returns an interval from the server within bounds. ok is false
-// when there is none (TM-04).
+// clampInterval returns an interval from the control plane within the bounds. ok is
+// false when there is none (TM-04).
 func clampInterval(d time.Duration) (clamped time.Duration, ok bool) {
 	if d <= 0 {
 		return 0, false
@@ -162,24 +162,25 @@ func clampInterval(d time.Duration) (clamped time.Duration, ok bool) {
 	return min(max(d, plugin.MinInterval), plugin.MaxInterval), true
 }
 
-// period is the arithmetic of one timer (SPEC 4): when it is due next. It
-// knows wall time only and sets no timer itself.
+// period computes the due times of one timer (SPEC 4), in wall time. It sets no
+// timer itself.
 type period struct {
 	interval time.Duration
-	due      time.Time // when it is due next
-	nominal  time.Time // the due time the next one is counted from: due, unless that was postponed
+	due      time.Time // next due time
+	nominal  time.Time // base of the due time after due: due, unless that was postponed
 	started  time.Time // start of its last work
-	running  bool      // its work has not ended
-	skipped  int       // times it was due while its work ran (TM-01)
+	running  bool      // its work has not finished
+	skipped  int       // number of times it was due while its work ran (TM-01)
 }
 
-// first sets the first due time.
-func (p *period) first(at time.Time) { p.due, p.nominal = at, at }
+// setDue sets the next due time.
+func (p *period) setDue(at time.Time) { p.due, p.nominal = at, at }
 
-// fire sets the next due time of a period that is due, and reports whether the work may start: not while the last still runs (TM-01). Due times
-// that are past already are left out, so that there is never a burst (TM-07).
+// fire sets the next due time of a period that is due, and reports whether the work
+// may start: not while the last one runs (TM-01). Due times in the past are
+// skipped, so that there is never a burst (TM-07).
 func (p *period) fire(now time.Time) bool {
-	p.advance(now)
+	p.advanceDue(now)
 	if p.running {
 		p.skipped++
 		return false
@@ -187,33 +188,33 @@ func (p *period) fire(now time.Time) bool {
 	return true
 }
 
-// advance sets the next due time by TM-03: the previous one + interval.
-func (p *period) advance(now time.Time) {
+// advanceDue sets the next due time by TM-03: the previous one + interval.
+func (p *period) advanceDue(now time.Time) {
 	next := p.nominal.Add(p.interval)
 	if !next.After(now) {
 		missed := now.Sub(next)/p.interval + 1
 		next = next.Add(missed * p.interval)
 	}
-	p.first(next)
+	p.setDue(next)
 }
 
-// postpone makes the present due time come later without moving the ones after it (PL-01).
+// postpone moves the next due time without moving the ones after it (PL-01).
 func (p *period) postpone(to time.Time) { p.due = to }
 
-// begin notes that the work started.
+// begin records that the work has started.
 func (p *period) begin(now time.Time) { p.running, p.started = true, now }
 
-// end notes that it ended.
+// end records that the work has finished.
 func (p *period) end() { p.running = false }
 
-// answered sets the due time after the answer that its own work ended with:
-// now + the interval, new or old (TM-02).
-func (p *period) answered(now time.Time) { p.first(now.Add(p.interval)) }
+// dueAfterAnswer sets the due time after the answer that completed its work: now +
+// the interval, new or old (TM-02).
+func (p *period) dueAfterAnswer(now time.Time) { p.setDue(now.Add(p.interval)) }
 
-// told sets a new interval from an answer that is not its own. Due becomes
-// the last start + new interval, at once if that is past (TM-02); an answer
-// that must not push it later only pulls it in.
-func (p *period) told(now time.Time, interval time.Duration, mayPush bool) {
+// changeInterval sets a new interval from an answer to other work. Due becomes the
+// last start + the new interval, or now if that is in the past (TM-02). Without
+// mayPush the due time does not become later.
+func (p *period) changeInterval(now time.Time, interval time.Duration, mayPush bool) {
 	if interval == p.interval {
 		return
 	}
@@ -226,32 +227,32 @@ func (p *period) told(now time.Time, interval time.Duration, mayPush bool) {
 		due = now
 	}
 	if mayPush || due.Before(p.due) {
-		p.first(due)
+		p.setDue(due)
 	}
 }
 
-// stepped corrects the due time after the wall clock jumped: it is never
-// further off than one interval, and one run at most is made up for (TM-07).
-func (p *period) stepped(now time.Time) {
+// adjustToClock corrects the due time after the wall clock was set: it is at most
+// one interval away, and at most one missed run is made (TM-07).
+func (p *period) adjustToClock(now time.Time) {
 	if latest := now.Add(p.interval); p.due.After(latest) {
-		p.first(latest)
+		p.setDue(latest)
 	}
 	if p.due.Before(now) {
-		p.first(now)
+		p.setDue(now)
 	}
 	if p.started.After(now) {
 		p.started = now
 	}
 }
 
-// PullDecision is what becomes of a pull that is due (PL-01 to PL-03).
+// PullDecision is the decision about a pull that is due (PL-01 to PL-03).
 type PullDecision struct {
 	Pull   bool
-	Again  time.Time // postponed to then, if not zero
-	Reason string    // why it is not pulled now
+	Again  time.Time // the pull is postponed to this time, if not zero
+	Reason string    // why there is no pull now
 }
 
-// DecidePull keeps a pull away from the scans around it.
+// DecidePull decides about a pull that is due: not within avoid of a scan.
 func (s *Schedule) DecidePull(now time.Time, avoid time.Duration) PullDecision {
 	return decidePull(now, s.lastCheck, s.periods[ScanPeriod].due, avoid)
 }

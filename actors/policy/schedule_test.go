@@ -14,7 +14,7 @@ func at(d time.Duration) time.Time { return epoch.Add(d) }
 func TestPeriod(t *testing.T) {
 	fresh := func() period {
 		p := period{interval: 10 * minute}
-		p.first(at(10 * minute))
+		p.setDue(at(10 * minute))
 		return p
 	}
 	t.Run("TM-01 due while its work runs: skipped and counted", func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestPeriod(t *testing.T) {
 	t.Run("TM-02 its own answer: due is now + interval", func(t *testing.T) {
 		p := fresh()
 		p.fire(at(10 * minute))
-		p.answered(at(13 * minute))
+		p.dueAfterAnswer(at(13 * minute))
 		if !p.due.Equal(at(23 * minute)) {
 			t.Errorf("due %v", p.due)
 		}
@@ -58,7 +58,7 @@ func TestPeriod(t *testing.T) {
 			if test.started >= 0 {
 				p.started = at(test.started)
 			}
-			p.told(at(test.now), test.interval, test.mayPush)
+			p.changeInterval(at(test.now), test.interval, test.mayPush)
 			if !p.due.Equal(at(test.want)) || p.interval != test.interval {
 				t.Errorf("due %v every %v", p.due.Sub(epoch), p.interval)
 			}
@@ -81,7 +81,7 @@ func TestPeriod(t *testing.T) {
 	})
 	t.Run("TM-07 suspended for hours: one run, no burst", func(t *testing.T) {
 		p := fresh()
-		p.stepped(at(300 * minute))
+		p.adjustToClock(at(300 * minute))
 		if !p.due.Equal(at(300 * minute)) {
 			t.Errorf("due %v", p.due)
 		}
@@ -93,12 +93,12 @@ func TestPeriod(t *testing.T) {
 	t.Run("TM-07 the clock set back by hours: due within one interval", func(t *testing.T) {
 		p := fresh()
 		p.started = at(5 * minute)
-		p.stepped(at(-300 * minute))
+		p.adjustToClock(at(-300 * minute))
 		if !p.due.Equal(at(-290*minute)) || p.started.After(at(-300*minute)) {
 			t.Errorf("due %v, started %v", p.due, p.started)
 		}
 	})
-	t.Run("TM-07 a late timer leaves out what is past", func(t *testing.T) {
+	t.Run("TM-07 a late timer skips due times in the past", func(t *testing.T) {
 		p := fresh()
 		p.fire(at(57 * minute))
 		if !p.due.Equal(at(60 * minute)) {
@@ -107,12 +107,12 @@ func TestPeriod(t *testing.T) {
 	})
 }
 
-// Whatever happens, a period is due within one interval and never in the past after it fired.
+// A period is always due within one interval, and never in the past after it fired.
 func TestPeriodProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := period{interval: rapid.Custom(drawInterval).Draw(t, "interval")}
 		now := epoch
-		p.first(now.Add(p.interval))
+		p.setDue(now.Add(p.interval))
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(30*time.Hour)).Draw(t, "passes")))
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
@@ -129,20 +129,20 @@ func TestPeriodProperty(t *testing.T) {
 			case 1:
 				p.end()
 			case 2:
-				p.answered(now)
+				p.dueAfterAnswer(now)
 			case 3:
-				p.told(now, rapid.Custom(drawInterval).Draw(t, "told"), rapid.Bool().Draw(t, "push"))
+				p.changeInterval(now, rapid.Custom(drawInterval).Draw(t, "told"), rapid.Bool().Draw(t, "push"))
 			case 4:
 				now = now.Add(-time.Duration(rapid.Int64Range(0, int64(90*time.Hour)).Draw(t, "back")))
-				p.stepped(now)
+				p.adjustToClock(now)
 				if p.due.Before(now) || p.due.Sub(now) > p.interval {
 					t.Fatalf("stepped to %v, due %v every %v", now, p.due, p.interval)
 				}
 			case 5:
 				before := p.due
-				p.told(now, rapid.Custom(drawInterval).Draw(t, "told"), false)
+				p.changeInterval(now, rapid.Custom(drawInterval).Draw(t, "told"), false)
 				if p.due.After(before) {
-					t.Fatal("pushed later")
+					t.Fatalf("due %v, later than %v before", p.due, before)
 				}
 			}
 		}
@@ -154,14 +154,14 @@ func drawInterval(t *rapid.T) time.Duration {
 }
 
 func TestClampInterval(t *testing.T) { // TM-04
-	for said, want := range map[time.Duration]time.Duration{
+	for received, want := range map[time.Duration]time.Duration{
 		0: 0, -time.Hour: 0, time.Nanosecond: plugin.MinInterval, 9 * time.Second: plugin.MinInterval,
 		10 * time.Second: 10 * time.Second, time.Hour: time.Hour,
 		plugin.MaxInterval + 1: plugin.MaxInterval, 1<<63 - 1: plugin.MaxInterval,
 	} {
-		got, ok := clampInterval(said)
-		if got != want || ok != (said > 0) {
-			t.Errorf("TM-04: %v became %v, %v", said, got, ok)
+		got, ok := clampInterval(received)
+		if got != want || ok != (received > 0) {
+			t.Errorf("TM-04: clampInterval(%v) = %v, %v, want %v", received, got, ok, want)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func TestDecidePull(t *testing.T) {
 				t.Errorf("decided %+v", d)
 			}
 			if !d.Pull && d.Reason == "" {
-				t.Error("no reason")
+				t.Error("a pull that is not made has no reason")
 			}
 		})
 	}
@@ -205,7 +205,7 @@ func TestScheduleOverRestart(t *testing.T) {
 	first.SetInterval(ScanPeriod, time.Hour, true, true, epoch)
 	first.SetInterval(UpdatePeriod, 2*time.Hour, true, true, epoch)
 	var saved plugin.Settings
-	first.Save(&saved)
+	first.SaveSettings(&saved)
 	now := was
 	now.Update = 45 * minute // a configuration that changed since wins
 	second := NewSchedule(now, saved)
@@ -237,7 +237,7 @@ func TestSetInterval(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewSchedule(plugin.Intervals{Scan: time.Hour, Pull: 10 * minute, Update: time.Hour, Inventory: time.Hour}, plugin.Settings{})
-			s.SetFirst(PullPeriod, at(10*minute))
+			s.SetDue(PullPeriod, at(10*minute))
 			s.Begin(PullPeriod, at(5*minute))
 			s.End(PullPeriod)
 			if got := s.SetInterval(PullPeriod, test.said, test.own, true, at(6*minute)); got != test.want {
@@ -252,12 +252,12 @@ func TestSetInterval(t *testing.T) {
 
 func TestScheduleStep(t *testing.T) { // TM-07
 	s := NewSchedule(plugin.Intervals{Scan: 15 * minute, Pull: minute, Update: minute, Inventory: minute}, plugin.Settings{})
-	s.SetFirst(ScanPeriod, at(15*minute))
+	s.SetDue(ScanPeriod, at(15*minute))
 	s.Begin(ScanPeriod, epoch)
-	if s.Step(at(minute)) {
+	if s.AdjustToClock(at(minute)) {
 		t.Error("TM-07 a step forward changed the last check")
 	}
-	if !s.Step(at(-5*time.Hour)) || !s.LastCheck().Equal(at(-5*time.Hour)) || s.Due(ScanPeriod).After(at(-5*time.Hour+15*minute)) {
-		t.Errorf("TM-07 last check %v, due %v", s.LastCheck(), s.Due(ScanPeriod))
+	if !s.AdjustToClock(at(-5*time.Hour)) || !s.LastCheck().Equal(at(-5*time.Hour)) || s.DueAt(ScanPeriod).After(at(-5*time.Hour+15*minute)) {
+		t.Errorf("TM-07 last check %v, due %v", s.LastCheck(), s.DueAt(ScanPeriod))
 	}
 }

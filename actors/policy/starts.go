@@ -9,21 +9,21 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Starts decides which attempts may run their verbs: at most so many at once
-// (RS-03), and automatic restarts within the budget of the host (EV-13).
-// Attempts whose verb has ended, and that only run `--status`, let the others
-// go first. None is dropped.
+// Starts decides which attempts may run their verbs: a limited number at once
+// (RS-03), and automatic restarts within the budget of the host (EV-13). Attempts
+// whose verb has finished and that only run `--status` come after the others. None
+// is dropped.
 type Starts struct {
-	free     int
-	taken    map[uint64]bool
-	toStart  []uint64 // wait for a slot
-	toCheck  []uint64 // wait for a slot to run `--status`
-	unfunded []uint64 // wait for the budget
-	budget   *rate.Limiter
+	free             int
+	taken            map[uint64]bool
+	toStart          []uint64 // wait for a slot
+	toCheck          []uint64 // wait for a slot to run `--status`
+	waitingForBudget []uint64
+	budget           *rate.Limiter
 }
 
-// NewStarts returns a Starts with that many slots, and a budget of burst
-// restarts at once and perSecond after that; perSecond ≤ 0: no bound.
+// NewStarts returns a Starts with that many slots, and a budget of burst restarts
+// at once and perSecond after that; perSecond ≤ 0: no limit.
 func NewStarts(slots, burst int, perSecond float64) *Starts {
 	limit := rate.Limit(perSecond)
 	if perSecond <= 0 {
@@ -32,43 +32,43 @@ func NewStarts(slots, burst int, perSecond float64) *Starts {
 	return &Starts{free: max(slots, 1), taken: map[uint64]bool{}, budget: rate.NewLimiter(limit, max(burst, 1))}
 }
 
-// Request asks for a slot to start. It returns the attempts that may go on
-// now, and, when the budget is used up, after which time Refill is to be
+// RequestStart requests a slot for a start. It returns the attempts that get one
+// now, and, when the budget is used up, the time after which RefillBudget is to be
 // called.
-func (s *Starts) Request(attempt uint64, unbudgeted bool, now plugin.Moment) (granted []uint64, refill time.Duration) {
-	if s.taken[attempt] || slices.Contains(s.toStart, attempt) || slices.Contains(s.unfunded, attempt) {
+func (s *Starts) RequestStart(attempt uint64, unbudgeted bool, now plugin.Moment) (granted []uint64, refill time.Duration) {
+	if s.taken[attempt] || slices.Contains(s.toStart, attempt) || slices.Contains(s.waitingForBudget, attempt) {
 		return nil, 0
 	}
 	if !unbudgeted {
-		if len(s.unfunded) > 0 {
-			s.unfunded = append(s.unfunded, attempt)
+		if len(s.waitingForBudget) > 0 {
+			s.waitingForBudget = append(s.waitingForBudget, attempt)
 			return nil, 0
 		}
-		if wait := s.spend(now); wait > 0 {
-			s.unfunded = append(s.unfunded, attempt)
+		if wait := s.spendBudget(now); wait > 0 {
+			s.waitingForBudget = append(s.waitingForBudget, attempt)
 			return nil, wait
 		}
 	}
 	s.toStart = append(s.toStart, attempt)
-	return s.grant(), 0
+	return s.grantFree(), 0
 }
 
-// Refill funds the attempts that wait for the budget, in order, as far as it
-// goes.
-func (s *Starts) Refill(now plugin.Moment) (granted []uint64, refill time.Duration) {
-	for len(s.unfunded) > 0 {
-		if wait := s.spend(now); wait > 0 {
-			return s.grant(), wait
+// RefillBudget lets the attempts that wait for the budget continue, in order, as far
+// as the budget allows. It returns the same as RequestStart.
+func (s *Starts) RefillBudget(now plugin.Moment) (granted []uint64, refill time.Duration) {
+	for len(s.waitingForBudget) > 0 {
+		if wait := s.spendBudget(now); wait > 0 {
+			return s.grantFree(), wait
 		}
-		s.toStart = append(s.toStart, s.unfunded[0])
-		s.unfunded = s.unfunded[1:]
+		s.toStart = append(s.toStart, s.waitingForBudget[0])
+		s.waitingForBudget = s.waitingForBudget[1:]
 	}
-	return s.grant(), 0
+	return s.grantFree(), 0
 }
 
-// spend takes one restart out of the budget, or returns how long there is
-// none. It counts on a clock that is never set.
-func (s *Starts) spend(now plugin.Moment) (wait time.Duration) {
+// spendBudget takes one restart from the budget, or returns the wait until there is
+// one. It uses the monotonic clock.
+func (s *Starts) spendBudget(now plugin.Moment) (wait time.Duration) {
 	at := time.Unix(0, 0).Add(now.Uptime)
 	r := s.budget.ReserveN(at, 1)
 	if wait = r.DelayFrom(at); wait > 0 {
@@ -77,24 +77,24 @@ func (s *Starts) spend(now plugin.Moment) (wait time.Duration) {
 	return wait
 }
 
-// RequestCheck gives the slot of an attempt back whose verb has ended, and
-// asks for one to run `--status`.
+// RequestCheck returns the slot of an attempt whose verb has finished, and requests
+// one to run `--status`.
 func (s *Starts) RequestCheck(attempt uint64) (granted []uint64) {
 	s.toCheck = append(s.toCheck, attempt)
-	s.free += s.giveBack(attempt)
-	return s.grant()
+	s.free += s.freeSlot(attempt)
+	return s.grantFree()
 }
 
-// Release gives the attempt's slot back, or its place in a line.
+// Release returns the attempt's slot, or removes it from its queue.
 func (s *Starts) Release(attempt uint64) (granted []uint64) {
 	it := func(a uint64) bool { return a == attempt }
-	s.unfunded = slices.DeleteFunc(s.unfunded, it)
+	s.waitingForBudget = slices.DeleteFunc(s.waitingForBudget, it)
 	s.toStart, s.toCheck = slices.DeleteFunc(s.toStart, it), slices.DeleteFunc(s.toCheck, it)
-	s.free += s.giveBack(attempt)
-	return s.grant()
+	s.free += s.freeSlot(attempt)
+	return s.grantFree()
 }
 
-func (s *Starts) giveBack(attempt uint64) int {
+func (s *Starts) freeSlot(attempt uint64) int {
 	if !s.taken[attempt] {
 		return 0
 	}
@@ -102,18 +102,18 @@ func (s *Starts) giveBack(attempt uint64) int {
 	return 1
 }
 
-// grant gives free slots to the first in line.
-func (s *Starts) grant() (granted []uint64) {
+// grantFree grants the free slots to the first in the queues.
+func (s *Starts) grantFree() (granted []uint64) {
 	for s.free > 0 {
-		line := &s.toStart
-		if len(*line) == 0 {
-			line = &s.toCheck
+		queue := &s.toStart
+		if len(*queue) == 0 {
+			queue = &s.toCheck
 		}
-		if len(*line) == 0 {
+		if len(*queue) == 0 {
 			break
 		}
-		next := (*line)[0]
-		*line = (*line)[1:]
+		next := (*queue)[0]
+		*queue = (*queue)[1:]
 		s.free--
 		s.taken[next] = true
 		granted = append(granted, next)
@@ -127,8 +127,8 @@ const (
 	BurstWithin = 10 * time.Second
 )
 
-// Burst notices when many plugins fail together. It reports that once, and
-// again only after a time without.
+// Burst detects that many plugins failed at once. It reports that once, and again
+// only after a time without.
 type Burst struct {
 	failures []failure                // in order, those of the last BurstWithin
 	last     map[string]plugin.Moment // the last failure of each plugin among them
@@ -140,8 +140,8 @@ type failure struct {
 	key string
 }
 
-// Add notes a failure and returns how many plugins failed together if that has
-// just become an event of the host, else 0.
+// Add adds a failure. It returns the number of plugins that failed within
+// BurstWithin if that has just become an event of the host, else 0.
 func (b *Burst) Add(now plugin.Moment, key string) int {
 	for len(b.failures) > 0 && now.Sub(b.failures[0].at) > BurstWithin {
 		if old := b.failures[0]; b.last[old.key] == old.at {

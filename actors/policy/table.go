@@ -11,7 +11,7 @@ type rule struct {
 	do   func(*turn)
 }
 
-// cond is a condition with the words it has in the picture.
+// cond is a condition with its label in the picture.
 type cond struct {
 	words string
 	holds func(*turn) bool
@@ -19,53 +19,62 @@ type cond struct {
 
 // The conditions.
 var (
-	ifUnsupervised = cond{"not supervised", func(t *turn) bool { return !t.l.supervised() }}
-	ifStopPending  = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
-	ifOldExit      = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.Life < t.l.run }}
-	ifNewerExit    = cond{"of what the attempt started", func(t *turn) bool { return t.f.Exit.Life > t.l.run }}
-	ifHangs        = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.supervised() && t.l.hangs(t.env.Now) }}
-	ifSilent       = cond{"still silent", func(t *turn) bool { return t.l.hangs(t.env.Now) }}
-	ifAdopted      = cond{"its start was under way", func(t *turn) bool { return t.l.supervised() && t.uptime().adopted }}
-	ifJustStarted  = cond{"just started", func(t *turn) bool { return !t.l.hadTimeToBeat(t.env.Now) }}
-	ifToStart      = cond{"to be started", func(t *turn) bool { return t.l.attempt().isStart() }}
-	ifOtherVersion = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
-	ifOtherType    = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
-	ifHostFault    = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
-	ifBegun        = cond{"its verb runs", func(t *turn) bool { return t.l.attempt().begun }}
-	ifWaitsForNone = cond{"it was to go on running", func(t *turn) bool { return t.l.phase.(cancelling).then.what == thenRunning }}
-	ifLeaving      = cond{"its record was gone", func(t *turn) bool { return t.l.leaving() }}
+	ifUnsupervised  = cond{"not supervised", func(t *turn) bool { return !t.l.isSupervised() }}
+	ifStopPending   = cond{"its stop is pending", func(t *turn) bool { return t.l.Record.StopPending }}
+	ifOldExit       = cond{"of an earlier run", func(t *turn) bool { return t.f.Exit.RunID < t.l.run }}
+	ifNewerExit     = cond{"of the run that the attempt started", func(t *turn) bool { return t.f.Exit.RunID > t.l.run }}
+	ifHangs         = cond{"hangs", func(t *turn) bool { return t.env.Config.OnHang && t.l.isSupervised() && t.l.isHung(t.env.Now) }}
+	ifSilent        = cond{"still silent", func(t *turn) bool { return t.l.isHung(t.env.Now) }}
+	ifReattached    = cond{"its start was under way", func(t *turn) bool { return t.l.isSupervised() && t.uptime().reattached }}
+	ifJustStarted   = cond{"just started", func(t *turn) bool { return !t.l.hadTimeForHeartbeat(t.env.Now) }}
+	ifToStart       = cond{"to be started", func(t *turn) bool { return t.l.currentAttempt().isStart() }}
+	ifOtherVersion  = cond{"another version", func(t *turn) bool { return t.f.Plugin.Version != t.l.Plugin.Version }}
+	ifOtherType     = cond{"no longer Persist", func(t *turn) bool { return t.l.Plugin.Type == plugin.Persist && t.f.Plugin.Type != plugin.Persist }}
+	ifLockHeld      = cond{"another program works on it", func(t *turn) bool { return t.f.LockHeld || t.f.Exit.LockHeld }}
+	ifNoScan        = cond{"not by a scan", func(t *turn) bool { return !t.f.Scan }}
+	ifStoppedSince  = cond{"another program has stopped it since", func(t *turn) bool { e := t.l.currentAttempt().exit; return e != nil && e.LockHeld }}
+	ifGone          = cond{"no longer installed", func(t *turn) bool { return t.f.Gone }}
+	ifHostFault     = cond{"the host could not run it", func(t *turn) bool { return t.f.HostFault }}
+	ifBegun         = cond{"its verb runs", func(t *turn) bool { return t.l.currentAttempt().begun }}
+	ifToGoOnRunning = cond{"it was to go on running", func(t *turn) bool { return t.l.phase.(cancelling).then.kind == thenRunning }}
+	ifLeaving       = cond{"its record was gone", func(t *turn) bool { return t.l.isLeaving() }}
 )
 
 func in(ps ...PhaseKind) []PhaseKind { return ps }
 
-// table is the one place that says what each fact leads to in each phase. The
-// first rule that fits holds. A fact that has none is a defect: it is counted
-// and logged, and changes nothing.
+// table is the transition table: what each fact leads to in each phase. The first
+// rule that matches applies. A fact without a rule is a defect: it is counted and
+// logged, and changes nothing.
 var table = [phaseCount][]rule{
 	Installed: {
 		{on: Recorded, when: ifOtherType, to: in(Removed), do: leaveSupervision},
 		{on: Recorded, to: in(Installed), do: updateRecord},
 		{on: RecordGone, to: in(Removed), do: leaveSupervision},
-		{on: Adopted, when: ifUnsupervised, to: in(Installed), do: noteProcesses},
-		{on: Adopted, to: in(Running), do: adoptRunning},
+		{on: Reattached, when: ifUnsupervised, to: in(Installed), do: noteProcesses},
+		{on: Reattached, to: in(Running), do: reattachRunning},
 		{on: ExitMissed, when: ifUnsupervised, to: in(Installed), do: ignoreFact},
+		{on: ExitMissed, when: ifLockHeld, to: in(Left), do: leaveMissed},
 		{on: ExitMissed, to: in(Waiting), do: restartMissed},
+		{on: InstalledNow, when: ifUnsupervised, to: in(Installed), do: ignoreFact},
+		{on: InstalledNow, to: in(Left), do: leaveNew},
 		{on: ProcessesSeen, to: in(Installed), do: noteProcesses},
 		{on: SeenRunning, to: in(Running), do: foundRunning},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
+		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Installed), do: ignoreFact},
 		{on: Exited, when: ifUnsupervised, to: in(Installed), do: noteExit},
+		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
 		{on: Exited, to: in(Waiting), do: restartExited},
 		{on: ProcessExited, to: in(Installed), do: ignoreFact},
 		{on: ExitExplained, to: in(Installed), do: explainExit},
-		{on: BeatSeen, to: in(Installed), do: noteBeat},
-		{on: BeatLate, to: in(Installed), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Installed), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Installed), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Installed), do: ignoreFact},
 		{on: HealthFailed, to: in(Installed), do: ignoreFact},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: RefreshDue, to: in(Installed), do: checkStatus},
 	},
@@ -74,7 +83,7 @@ var table = [phaseCount][]rule{
 		{on: Recorded, when: ifOtherVersion, to: in(Cancelling), do: cancelOldVersion},
 		{on: Recorded, to: in(Waiting), do: updateRecord},
 		{on: RecordGone, to: in(Cancelling), do: cancelToLeave},
-		{on: Adopted, to: in(Waiting), do: noteProcesses},
+		{on: Reattached, to: in(Waiting), do: noteProcesses},
 		{on: ExitMissed, to: in(Waiting), do: ignoreFact},
 		{on: SeenRunning, when: ifToStart, to: in(Cancelling), do: cancelFoundRunning},
 		{on: SeenRunning, to: in(Waiting), do: ignoreFact},
@@ -83,8 +92,8 @@ var table = [phaseCount][]rule{
 		{on: Exited, to: in(Waiting), do: noteExit},
 		{on: ProcessExited, to: in(Waiting), do: ignoreFact},
 		{on: ExitExplained, to: in(Waiting), do: explainExit},
-		{on: BeatSeen, to: in(Waiting), do: noteBeat},
-		{on: BeatLate, to: in(Waiting), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Waiting), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Waiting), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Waiting), do: ignoreFact},
 		{on: HealthFailed, to: in(Waiting), do: ignoreFact},
 		{on: AttemptBegun, to: in(Working), do: beginAttempt},
@@ -99,7 +108,7 @@ var table = [phaseCount][]rule{
 		{on: Recorded, when: ifOtherType, to: in(Cancelling), do: cancelToLeave},
 		{on: Recorded, to: in(Working), do: updateRecord},
 		{on: RecordGone, to: in(Cancelling), do: cancelToLeave},
-		{on: Adopted, to: in(Working), do: noteProcesses},
+		{on: Reattached, to: in(Working), do: noteProcesses},
 		{on: ExitMissed, to: in(Working), do: ignoreFact},
 		{on: SeenRunning, to: in(Working), do: ignoreFact},
 		{on: SeenDead, to: in(Working), do: ignoreFact},
@@ -109,11 +118,13 @@ var table = [phaseCount][]rule{
 		{on: ProcessExited, when: ifNewerExit, to: in(Working), do: keepProcessExit},
 		{on: ProcessExited, to: in(Working), do: ignoreFact},
 		{on: ExitExplained, to: in(Working), do: explainExit},
-		{on: BeatSeen, to: in(Working), do: noteBeat},
-		{on: BeatLate, to: in(Working), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Working), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Working), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Working), do: ignoreFact},
 		{on: HealthFailed, to: in(Working), do: ignoreFact},
-		{on: StartSucceeded, to: in(Running, Waiting), do: startSucceeded},
+		{on: StartSucceeded, to: in(Running, Waiting, Left), do: startSucceeded},
+		{on: StartFailed, when: ifGone, to: in(Removed), do: leaveAttempt},
+		{on: StartFailed, when: ifStoppedSince, to: in(Left), do: leaveStarted},
 		{on: StartFailed, when: ifHostFault, to: in(Waiting), do: retryAttempt},
 		{on: StartFailed, to: in(Waiting), do: startFailed},
 		{on: OperatorStart, to: in(Cancelling), do: cancelForCommand},
@@ -126,26 +137,28 @@ var table = [phaseCount][]rule{
 		{on: Recorded, when: ifOtherType, to: in(Removed), do: leaveSupervision},
 		{on: Recorded, to: in(Running), do: updateRecord},
 		{on: RecordGone, to: in(Removed), do: leaveSupervision},
-		{on: Adopted, to: in(Running), do: noteProcesses},
+		{on: Reattached, to: in(Running), do: noteProcesses},
 		{on: ExitMissed, to: in(Running), do: ignoreFact},
 		{on: ProcessesSeen, to: in(Running), do: noteProcesses},
 		{on: SeenRunning, to: in(Running), do: stillRunning},
-		{on: SeenDead, when: ifAdopted, to: in(Waiting), do: resumeStart},
+		{on: SeenDead, when: ifReattached, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
+		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Running), do: ignoreFact},
+		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
 		{on: Exited, to: in(Waiting), do: restartExited},
 		{on: ProcessExited, when: ifOldExit, to: in(Running), do: ignoreFact},
 		{on: ProcessExited, to: in(Running), do: checkProcessExit},
 		{on: ExitExplained, to: in(Running), do: explainExit},
-		{on: BeatSeen, to: in(Running), do: beatInTime},
-		{on: BeatLate, when: ifJustStarted, to: in(Running), do: awaitBeat},
-		{on: BeatLate, to: in(Degraded), do: degradeSilent},
+		{on: HeartbeatSeen, to: in(Running), do: handleTimelyHeartbeat},
+		{on: HeartbeatLate, when: ifJustStarted, to: in(Running), do: awaitHeartbeat},
+		{on: HeartbeatLate, to: in(Degraded), do: degradeSilent},
 		{on: HealthPassed, to: in(Running), do: ignoreFact},
 		{on: HealthFailed, to: in(Degraded), do: degradeUnhealthy},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: HealthyDue, to: in(Running), do: checkStatus},
 		{on: SilenceDue, when: ifSilent, to: in(Running), do: checkStatus},
@@ -156,37 +169,64 @@ var table = [phaseCount][]rule{
 		{on: Recorded, when: ifOtherType, to: in(Removed), do: leaveSupervision},
 		{on: Recorded, to: in(Degraded), do: updateRecord},
 		{on: RecordGone, to: in(Removed), do: leaveSupervision},
-		{on: Adopted, to: in(Degraded), do: noteProcesses},
+		{on: Reattached, to: in(Degraded), do: noteProcesses},
 		{on: ExitMissed, to: in(Degraded), do: ignoreFact},
 		{on: ProcessesSeen, to: in(Degraded), do: noteProcesses},
 		{on: SeenRunning, when: ifHangs, to: in(Waiting), do: restartHung},
 		{on: SeenRunning, to: in(Degraded), do: stillRunning},
-		{on: SeenDead, when: ifAdopted, to: in(Waiting), do: resumeStart},
+		{on: SeenDead, when: ifReattached, to: in(Waiting), do: resumeStart},
 		{on: SeenDead, when: ifUnsupervised, to: in(Installed), do: foundDead},
+		{on: SeenDead, when: ifLockHeld, to: in(Waiting), do: restartAfterOther},
 		{on: SeenDead, to: in(Waiting), do: restartDead},
 		{on: Exited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
+		{on: Exited, when: ifLockHeld, to: in(Left), do: leaveExited},
 		{on: Exited, to: in(Waiting), do: restartExited},
 		{on: ProcessExited, when: ifOldExit, to: in(Degraded), do: ignoreFact},
 		{on: ProcessExited, to: in(Degraded), do: checkProcessExit},
 		{on: ExitExplained, to: in(Degraded), do: explainExit},
-		{on: BeatSeen, to: in(Degraded, Running), do: beatAgain},
-		{on: BeatLate, to: in(Degraded), do: stillSilent},
-		{on: HealthPassed, to: in(Running), do: healthyAgain},
+		{on: HeartbeatSeen, to: in(Degraded, Running), do: recoverFromSilence},
+		{on: HeartbeatLate, to: in(Degraded), do: stillSilent},
+		{on: HealthPassed, to: in(Running), do: recoverHealth},
 		{on: HealthFailed, to: in(Degraded), do: checkStatus},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: HealthyDue, to: in(Degraded), do: checkStatus},
 		{on: SilenceDue, when: ifSilent, to: in(Degraded), do: checkStatus},
 		{on: SilenceDue, to: in(Degraded), do: ignoreFact},
 		{on: RefreshDue, to: in(Degraded), do: checkStatus},
 	},
+	Left: {
+		{on: Recorded, when: ifOtherType, to: in(Removed), do: leaveSupervision},
+		{on: Recorded, to: in(Left), do: updateRecord},
+		{on: RecordGone, to: in(Removed), do: leaveSupervision},
+		{on: Reattached, to: in(Running), do: reattachRunning},
+		{on: ExitMissed, to: in(Left), do: ignoreFact},
+		{on: LockFreed, to: in(Left), do: checkStatus},
+		{on: ProcessesSeen, to: in(Left), do: noteProcesses},
+		{on: SeenRunning, to: in(Running), do: foundStarted},
+		{on: SeenDead, when: ifNoScan, to: in(Left), do: foundLeftDown},
+		{on: SeenDead, to: in(Waiting), do: restartAfterOther},
+		{on: Exited, when: ifOldExit, to: in(Left), do: ignoreFact},
+		{on: Exited, to: in(Left), do: noteExit},
+		{on: ProcessExited, to: in(Left), do: ignoreFact},
+		{on: ExitExplained, to: in(Left), do: explainExit},
+		{on: HeartbeatSeen, to: in(Left), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Left), do: recordHeartbeat},
+		{on: HealthPassed, to: in(Left), do: ignoreFact},
+		{on: HealthFailed, to: in(Left), do: ignoreFact},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
+		{on: ChangeGranted, to: in(Changing), do: beginChange},
+		{on: RefreshDue, to: in(Left), do: checkStatus},
+	},
 	Stopping: {
 		{on: Recorded, when: ifOtherType, to: in(Cancelling), do: cancelToLeave},
 		{on: Recorded, to: in(Stopping), do: updateRecord},
 		{on: RecordGone, to: in(Cancelling), do: cancelToLeave},
-		{on: Adopted, to: in(Stopping), do: noteProcesses},
+		{on: Reattached, to: in(Stopping), do: noteProcesses},
 		{on: ExitMissed, to: in(Stopping), do: ignoreFact},
 		{on: SeenRunning, to: in(Stopping), do: ignoreFact},
 		{on: SeenDead, when: ifBegun, to: in(Stopping), do: ignoreFact},
@@ -196,12 +236,13 @@ var table = [phaseCount][]rule{
 		{on: Exited, to: in(Cancelling), do: cancelDoneStop},
 		{on: ProcessExited, to: in(Stopping), do: ignoreFact},
 		{on: ExitExplained, to: in(Stopping), do: explainExit},
-		{on: BeatSeen, to: in(Stopping), do: noteBeat},
-		{on: BeatLate, to: in(Stopping), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Stopping), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Stopping), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Stopping), do: ignoreFact},
 		{on: HealthFailed, to: in(Stopping), do: ignoreFact},
 		{on: AttemptBegun, to: in(Stopping), do: beginAttempt},
 		{on: StopSucceeded, to: in(Stopped), do: stopSucceeded},
+		{on: StopFailed, when: ifGone, to: in(Removed), do: leaveAttempt},
 		{on: StopFailed, when: ifHostFault, to: in(Stopping), do: retryAttempt},
 		{on: StopFailed, to: in(Stopping), do: stopFailed},
 		{on: OperatorStart, to: in(Cancelling), do: cancelForCommand},
@@ -215,8 +256,8 @@ var table = [phaseCount][]rule{
 		{on: Recorded, when: ifOtherType, to: in(Removed), do: leaveSupervision},
 		{on: Recorded, to: in(Stopped), do: updateRecord},
 		{on: RecordGone, to: in(Removed), do: leaveSupervision},
-		{on: Adopted, when: ifStopPending, to: in(Stopping), do: stopAgain},
-		{on: Adopted, to: in(Running), do: acceptStarted},
+		{on: Reattached, when: ifStopPending, to: in(Stopping), do: stopAgain},
+		{on: Reattached, to: in(Running), do: acceptStarted},
 		{on: ExitMissed, to: in(Stopped), do: noteStopped},
 		{on: ProcessesSeen, to: in(Stopped), do: noteProcesses},
 		{on: SeenRunning, when: ifStopPending, to: in(Stopping), do: stopAgain},
@@ -226,13 +267,13 @@ var table = [phaseCount][]rule{
 		{on: Exited, to: in(Stopped), do: noteExit},
 		{on: ProcessExited, to: in(Stopped), do: ignoreFact},
 		{on: ExitExplained, to: in(Stopped), do: explainExit},
-		{on: BeatSeen, to: in(Stopped), do: noteBeat},
-		{on: BeatLate, to: in(Stopped), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Stopped), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Stopped), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Stopped), do: ignoreFact},
 		{on: HealthFailed, to: in(Stopped), do: ignoreFact},
-		{on: OperatorStart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorRestart, to: in(Waiting), do: obeyCommand},
-		{on: OperatorStop, to: in(Stopping), do: obeyCommand},
+		{on: OperatorStart, to: in(Waiting), do: applyCommand},
+		{on: OperatorRestart, to: in(Waiting), do: applyCommand},
+		{on: OperatorStop, to: in(Stopping), do: applyCommand},
 		{on: ChangeGranted, to: in(Changing), do: beginChange},
 		{on: RefreshDue, to: in(Stopped), do: ignoreFact},
 	},
@@ -241,23 +282,23 @@ var table = [phaseCount][]rule{
 		{on: Recorded, when: ifLeaving, to: in(Cancelling), do: returnRecord},
 		{on: Recorded, to: in(Cancelling), do: updateRecord},
 		{on: RecordGone, to: in(Cancelling), do: leaveAfterCancel},
-		{on: Adopted, to: in(Cancelling), do: noteProcesses},
+		{on: Reattached, to: in(Cancelling), do: noteProcesses},
 		{on: ExitMissed, to: in(Cancelling), do: ignoreFact},
 		{on: SeenRunning, to: in(Cancelling), do: ignoreFact},
-		{on: SeenDead, when: ifWaitsForNone, to: in(Cancelling), do: restartAfterCancel},
+		{on: SeenDead, when: ifToGoOnRunning, to: in(Cancelling), do: restartAfterCancel},
 		{on: SeenDead, to: in(Cancelling), do: ignoreFact},
 		{on: Exited, when: ifOldExit, to: in(Cancelling), do: ignoreFact},
-		{on: Exited, when: ifWaitsForNone, to: in(Cancelling), do: restartAfterCancel},
+		{on: Exited, when: ifToGoOnRunning, to: in(Cancelling), do: restartAfterCancel},
 		{on: Exited, to: in(Cancelling), do: noteExit},
 		{on: ProcessExited, when: ifOldExit, to: in(Cancelling), do: ignoreFact},
-		{on: ProcessExited, when: ifWaitsForNone, to: in(Cancelling), do: checkProcessExit},
+		{on: ProcessExited, when: ifToGoOnRunning, to: in(Cancelling), do: checkProcessExit},
 		{on: ProcessExited, to: in(Cancelling), do: ignoreFact},
 		{on: ExitExplained, to: in(Cancelling), do: explainExit},
-		{on: BeatSeen, to: in(Cancelling), do: noteBeat},
-		{on: BeatLate, to: in(Cancelling), do: noteBeat},
+		{on: HeartbeatSeen, to: in(Cancelling), do: recordHeartbeat},
+		{on: HeartbeatLate, to: in(Cancelling), do: recordHeartbeat},
 		{on: HealthPassed, to: in(Cancelling), do: ignoreFact},
 		{on: HealthFailed, to: in(Cancelling), do: ignoreFact},
-		{on: StartSucceeded, to: in(Running, Waiting, Stopping, Changing, Removed), do: startedThoughCancelled},
+		{on: StartSucceeded, to: in(Running, Waiting, Left, Stopping, Changing, Removed), do: startedThoughCancelled},
 		{on: StartFailed, to: in(Waiting, Stopping, Changing, Removed), do: failedThoughCancelled},
 		{on: StopSucceeded, to: in(Waiting, Stopping, Changing, Removed), do: finishCancel},
 		{on: StopFailed, to: in(Waiting, Stopping, Stopped, Changing, Removed), do: failedThoughCancelled},
@@ -272,7 +313,7 @@ var table = [phaseCount][]rule{
 	Changing: {
 		{on: Recorded, to: in(Changing), do: ignoreFact},
 		{on: RecordGone, to: in(Changing), do: ignoreFact},
-		{on: Adopted, to: in(Changing), do: ignoreFact},
+		{on: Reattached, to: in(Changing), do: ignoreFact},
 		{on: ExitMissed, to: in(Changing), do: ignoreFact},
 		{on: SeenRunning, to: in(Changing), do: ignoreFact},
 		{on: SeenDead, to: in(Changing), do: ignoreFact},
@@ -281,15 +322,15 @@ var table = [phaseCount][]rule{
 		{on: ProcessExited, when: ifOldExit, to: in(Changing), do: ignoreFact},
 		{on: ProcessExited, to: in(Changing), do: keepProcessExit},
 		{on: ExitExplained, to: in(Changing), do: explainExit},
-		{on: BeatSeen, to: in(Changing), do: ignoreFact},
-		{on: BeatLate, to: in(Changing), do: ignoreFact},
+		{on: HeartbeatSeen, to: in(Changing), do: ignoreFact},
+		{on: HeartbeatLate, to: in(Changing), do: ignoreFact},
 		{on: HealthPassed, to: in(Changing), do: ignoreFact},
 		{on: HealthFailed, to: in(Changing), do: ignoreFact},
 		{on: OperatorStart, to: in(Changing), do: interruptChange},
 		{on: OperatorRestart, to: in(Changing), do: interruptChange},
 		{on: OperatorStop, to: in(Changing), do: interruptChange},
 		{on: OperatorChange, to: in(Changing), do: interruptChange},
-		{on: ChangeCompleted, to: in(Installed, Waiting, Running, Degraded, Stopping, Stopped, Removed), do: completeChange},
+		{on: ChangeCompleted, to: in(Installed, Waiting, Running, Degraded, Left, Stopping, Stopped, Removed), do: completeChange},
 		{on: RefreshDue, to: in(Changing), do: ignoreFact},
 	},
 	Removed: {

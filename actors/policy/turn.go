@@ -12,25 +12,26 @@ type turn struct {
 	l           *Lifecycle
 	env         Env
 	f           Fact
-	state       plugin.State // as people have seen it last
+	state       plugin.State // the last one that was published
 	out         []Effect
 	dirty, sync bool
 }
 
 func (t *turn) emit(e Effect) { t.out = append(t.out, e) }
 
-// save has the durable record written.
-func (t *turn) save() { t.dirty = true }
+// saveRecord has the durable record saved.
+func (t *turn) saveRecord() { t.dirty = true }
 
-// saveSynced has it written on the disk itself: an operator was promised it.
-func (t *turn) saveSynced() { t.dirty, t.sync = true, true }
+// saveRecordSynced has the record saved and synced to the disk, for an operator's
+// command.
+func (t *turn) saveRecordSynced() { t.dirty, t.sync = true, true }
 
-// note adds an entry to the journal.
-func (t *turn) note(e plugin.Entry) { t.emit(Note{e}) }
+// addEntry adds an entry to the journal.
+func (t *turn) addEntry(e plugin.Entry) { t.emit(Note{e}) }
 
-// move is the one place that changes the phase. It clears what was to come
-// next; who plans something sets it after.
-func (t *turn) move(to phase, cause string) {
+// moveTo changes the phase; nothing else does. It clears the planned next step,
+// which is set after it.
+func (t *turn) moveTo(to phase, cause string) {
 	l := t.l
 	l.phase = to
 	l.why, l.next, l.nextAt = cause, "", time.Time{}
@@ -43,13 +44,15 @@ func (t *turn) move(to phase, cause string) {
 
 func ignoreFact(t *turn) {}
 
-// supervised reports whether the supervisor starts the plugin: a Persist one
-// that is no duplicate (ST-10).
-func (l *Lifecycle) supervised() bool { return l.Plugin.Type == plugin.Persist && !l.Plugin.Duplicate }
+// isSupervised reports whether the supervisor starts the plugin: it is a Persist one
+// and no duplicate (ST-10).
+func (l *Lifecycle) isSupervised() bool {
+	return l.Plugin.Type == plugin.Persist && !l.Plugin.Duplicate
+}
 
 func (a attempt) isStart() bool { return a.id != 0 && a.verb == messages.KindStart }
 
-// uptime returns what is known of the run of a plugin that runs.
+// uptime returns the uptime of a plugin that runs, else the zero value.
 func (t *turn) uptime() uptime {
 	switch ph := t.l.phase.(type) {
 	case running:

@@ -12,22 +12,22 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// The environment of the existing product, which counts where the configuration
-// does not say otherwise (CL-19).
+// Environment variables of the existing product. The configuration overrides them
+// (CL-19).
 const (
-	envServerHost = "ALIYUN_ASSIST_SERVER_HOST" // host, with a port where it is not 443
-	envCertPath   = "ALIYUN_ASSIST_CERT_PATH"   // authorities in PEM, beside the host's own
+	envServerHost = "ALIYUN_ASSIST_SERVER_HOST" // host, with a port unless 443
+	envCertPath   = "ALIYUN_ASSIST_CERT_PATH"   // certificate authorities in PEM, added to those of the host
 	envProxy      = "ALIYUN_ASSIST_PROXY"       // URL
 )
 
-// versionFolder is the name of a folder that the existing product installs its
-// programs into, below BASE.
+// versionFolder matches the name of the folder below BASE with the programs of the
+// existing product.
 var versionFolder = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+$`)
 
-// locate sets where BASE is, if the configuration does not say: the parent of
-// the folder of this program where that is an installation, else the default
-// where that is one (CL-19).
-func locate(cfg *config.Config, executable string) error {
+// setRoot sets BASE unless the configuration does: to the parent of the folder of
+// this program if that is an installation, else to the default if that is one
+// (CL-19).
+func setRoot(cfg *config.Config, executable string) error {
 	if cfg.Origin("root") != "" {
 		return nil
 	}
@@ -35,45 +35,45 @@ func locate(cfg *config.Config, executable string) error {
 	switch parent := filepath.Dir(folder); {
 	case versionFolder.MatchString(filepath.Base(folder)) || hasDatabase(parent):
 		cfg.Root = parent
-	case hasDatabase(cfg.Root) || exists(layout.Supervisor(cfg.Root)):
+	case hasDatabase(cfg.Root) || fileExists(layout.Supervisor(cfg.Root)):
 	default:
-		return fail(exitDatabaseRead, "no installation found, neither %s nor %s holds a plugin database; set root in %s or SUPERVISOR_ROOT",
+		return failWith(exitDatabaseRead, "no installation found, neither %s nor %s holds a plugin database; set root in %s or SUPERVISOR_ROOT",
 			layout.Plugins(parent), layout.Plugins(cfg.Root), config.DefaultFile)
 	}
 	return nil
 }
 
-// mustExist returns an error where nothing was ever installed at BASE, which
+// checkInstallation returns an error when nothing was ever installed at BASE, which
 // would look like an installation without plugins (CL-19).
-func mustExist(cfg config.Config) error {
-	if exists(layout.Plugins(cfg.Root)) || cfg.Origin("root") != "" && exists(cfg.Root) {
+func checkInstallation(cfg config.Config) error {
+	if fileExists(layout.Plugins(cfg.Root)) || cfg.Origin("root") != "" && fileExists(cfg.Root) {
 		return nil
 	}
-	return fail(exitDatabaseRead, "no installation found: there is no %s", layout.Plugins(cfg.Root))
+	return failWith(exitDatabaseRead, "no installation found: there is no %s", layout.Plugins(cfg.Root))
 }
 
 func hasDatabase(root string) bool {
-	return exists(layout.Database(root)) || exists(layout.LegacyList(root))
+	return fileExists(layout.Database(root)) || fileExists(layout.LegacyList(root))
 }
 
-func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+func fileExists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-// reach sets how the control plane is reached, where the configuration does not
-// say, by the environment of the existing product (CL-19).
-func reach(cfg *config.Config, environ []string, executable string) error {
+// setControlPlane sets the URL, authorities and proxy of the control plane by the
+// environment of the existing product, unless the configuration sets them (CL-19).
+func setControlPlane(cfg *config.Config, environ []string, executable string) error {
 	set := map[string]string{}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		set[name] = value
 	}
-	plane := &cfg.ControlPlane
+	server := &cfg.ControlPlane
 	if host := set[envServerHost]; host != "" && cfg.Origin("control_plane.url") == "" {
-		plane.URL = "https://" + host
+		server.URL = "https://" + host
 	}
 	if cfg.Origin("control_plane.ca_file") == "" {
 		for _, file := range []string{set[envCertPath], filepath.Join(filepath.Dir(executable), "config", "GlobalSignRootCA.crt")} {
-			if file != "" && exists(file) {
-				plane.CAFile, plane.HostCAs = file, true
+			if file != "" && fileExists(file) {
+				server.CAFile, server.HostCAs = file, true
 				break
 			}
 		}
@@ -89,6 +89,6 @@ func reach(cfg *config.Config, environ []string, executable string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", envProxy, err)
 	}
-	plane.Proxy = proxy
+	server.Proxy = proxy
 	return nil
 }

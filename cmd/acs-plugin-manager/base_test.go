@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/internal/config"
 )
 
-// certificateOf writes the certificate of a server to a file.
-func certificateOf(t *testing.T, server *httptest.Server) string {
+// writeCertificate writes the certificate of a server to a file.
+func writeCertificate(t *testing.T, server *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
@@ -21,11 +21,11 @@ func certificateOf(t *testing.T, server *httptest.Server) string {
 	return path
 }
 
-// TestLocate: BASE is where the configuration says, else where this program
-// belongs to, and never an empty place beside it (CL-19).
-func TestLocate(t *testing.T) {
+// TestSetRoot checks that BASE is the configured root, else the installation of this
+// program, and never an empty folder (CL-19).
+func TestSetRoot(t *testing.T) {
 	h := newSamplesHost(t)
-	installation, empty, other := h.root(t, "argy_1.0.zip"), h.root(t), h.root(t)
+	installation, empty, other := h.newRoot(t, "argy_1.0.zip"), h.newRoot(t), h.newRoot(t)
 	config := filepath.Join(t.TempDir(), "supervisor.yaml")
 	if err := os.WriteFile(config, []byte("root: "+installation+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestLocate(t *testing.T) {
 	for name, test := range map[string]struct {
 		i    invocation
 		code int
-		says string // part of either output
+		want string // part of either output
 	}{
 		"beside the database":       {invocation{executable: filepath.Join(installation, "bin", "acs-plugin-manager")}, 0, "argy"},
 		"the configuration":         {invocation{executable: filepath.Join(empty, "1.0", "acs-plugin-manager"), config: config}, 0, "argy"},
@@ -41,27 +41,27 @@ func TestLocate(t *testing.T) {
 		"an empty root, configured": {invocation{environ: []string{"SUPERVISOR_ROOT=" + other}}, 0, "Name"},
 		"nothing installed yet":     {invocation{executable: filepath.Join(empty, "2.2.3.578", "acs-plugin-manager")}, exitDatabaseRead, filepath.Join(empty, "plugin")},
 		"no installation":           {invocation{executable: filepath.Join(empty, "bin", "acs-plugin-manager")}, exitDatabaseRead, filepath.Join(empty, "plugin")},
-		"a configured root that is not there": {
+		"a missing configured root": {
 			invocation{environ: []string{"SUPERVISOR_ROOT=" + filepath.Join(empty, "gone")}}, exitDatabaseRead, filepath.Join(empty, "gone", "plugin"),
 		},
 	} {
 		t.Run("CL-19 "+name, func(t *testing.T) {
 			test.i.args = []string{"--list", "--local"}
 			code, stdout, stderr := invoke(t, test.i)
-			if code != test.code || !strings.Contains(stdout+stderr, test.says) || code != 0 && stdout != "" {
-				t.Errorf("exit %d; stdout %s; stderr %s", code, stdout, stderr)
+			if code != test.code || !strings.Contains(stdout+stderr, test.want) || code != 0 && stdout != "" {
+				t.Errorf("exit %d, want %d and %q; stdout %s; stderr %s", code, test.code, test.want, stdout, stderr)
 			}
 		})
 	}
 	i := h.invocation(filepath.Join(empty, "new"), "-e", "-F", filepath.Join(h.files, "argy_1.0.zip"))
 	if code, _, stderr := invoke(t, i); code != 0 {
-		t.Errorf("an installation into a root that is not there: exit %d; %s", code, stderr)
+		t.Errorf("installation into a missing root: exit %d, want 0; stderr %s", code, stderr)
 	}
 }
 
-// TestReach: how the control plane is reached, where the configuration does not
-// say (CL-19).
-func TestReach(t *testing.T) {
+// TestSetControlPlane checks which environment variables set the control plane when the
+// configuration does not (CL-19).
+func TestSetControlPlane(t *testing.T) {
 	beside := filepath.Join(t.TempDir(), "2.2.3.578")
 	bundled := filepath.Join(beside, "config", "GlobalSignRootCA.crt")
 	if err := os.MkdirAll(filepath.Dir(bundled), 0o755); err != nil {
@@ -92,14 +92,14 @@ func TestReach(t *testing.T) {
 		t.Run("CL-19 "+name, func(t *testing.T) {
 			cfg, _, err := config.Load(config.Sources{Environ: test.environ})
 			if err == nil {
-				err = reach(&cfg, test.environ, test.executable)
+				err = setControlPlane(&cfg, test.environ, test.executable)
 			}
 			plane, proxy := cfg.ControlPlane, ""
 			if plane.Proxy != nil {
 				proxy = plane.Proxy.String()
 			}
 			if err != nil || plane.URL != test.url || plane.CAFile != test.ca || plane.HostCAs != (test.ca != "") || proxy != test.proxy {
-				t.Errorf("%+v, proxy %q, %v", plane, proxy, err)
+				t.Errorf("%+v, proxy %q, error %v; want URL %s, CA file %q, proxy %q", plane, proxy, err, test.url, test.ca, test.proxy)
 			}
 		})
 	}

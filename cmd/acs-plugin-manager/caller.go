@@ -14,18 +14,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// caller runs plugins' commands as the caller of this program expects: in the
-// caller's working directory, with the caller's standard streams (CL-17), and
-// with the deadline of the command line (SPEC 2).
-type caller struct {
+// callerRunner runs commands of plugins in the caller's working directory, with the
+// caller's standard streams (CL-17) and the timeout of the command line (SPEC 2).
+type callerRunner struct {
 	runner  *process.Runner
 	streams process.Streams
 	timeout time.Duration // not positive: none
 }
 
-// Run implements native.Runner. What the command leaves running in its group
-// stays, as with the existing program.
-func (c caller) Run(ctx context.Context, cmd process.Command) process.Result {
+// Run implements native.Runner. Processes that the command leaves in its group keep
+// running, as with the existing program.
+func (c callerRunner) Run(ctx context.Context, cmd process.Command) process.Result {
 	cmd.Dir, cmd.Timeout = workingFolder(), c.timeout
 	cmd.Streams, cmd.Log, cmd.Daemon = &c.streams, "", true
 	r := c.runner.Run(ctx, cmd)
@@ -35,25 +34,25 @@ func (c caller) Run(ctx context.Context, cmd process.Command) process.Result {
 	return r
 }
 
-// takeTerminal makes this program the foreground of the terminal again.
+// takeTerminal makes this program the foreground process of the terminal again.
 func takeTerminal(terminal *os.File) {
 	signal.Ignore(syscall.SIGTTOU) // we are in the background
 	defer signal.Reset(syscall.SIGTTOU)
-	_ = unix.IoctlSetPointerInt(int(terminal.Fd()), unix.TIOCSPGRP, unix.Getpgrp()) // else the caller does
+	_ = unix.IoctlSetPointerInt(int(terminal.Fd()), unix.TIOCSPGRP, unix.Getpgrp()) // on an error the caller does it
 }
 
-// asker runs the `--status` of plugins, of which nothing is printed.
-type asker struct {
+// statusRunner runs the `--status` of plugins without printing their output.
+type statusRunner struct {
 	runner *process.Runner
-	limit  time.Duration // of each, beside the plugin's own
+	limit  time.Duration // of each, besides the plugin's own timeout
 }
 
-// statusLimit is the longest that a `--status` may take. The existing agent gives
-// all of them together 120 s, and knows nothing of any plugin after that (CL-18).
+// statusLimit is the timeout of a `--status`. The existing agent waits 120 s for all
+// of them and then has no status of any plugin (CL-18).
 const statusLimit = 100 * time.Second
 
 // Run implements native.Runner.
-func (a asker) Run(ctx context.Context, cmd process.Command) process.Result {
+func (a statusRunner) Run(ctx context.Context, cmd process.Command) process.Result {
 	cmd.Dir, cmd.Timeout = workingFolder(), min(cmd.Timeout, a.limit)
 	return a.runner.Run(ctx, cmd)
 }
@@ -65,32 +64,32 @@ func workingFolder() string {
 	return "/"
 }
 
-// native returns the manager that runs plugins with r. tracker finds their
-// processes; nil where nobody asks for them.
-func (m *manager) native(r native.Runner, tracker *process.Tracker) *native.Manager {
+// newNative returns the manager that runs plugins with r. tracker finds their
+// processes; it may be nil when they are not needed.
+func (m *manager) newNative(r native.Runner, tracker *process.Tracker) *native.Manager {
 	return native.New(native.Options{
 		Root: m.cfg.Root, Runner: r, Registry: m.registry, Tracker: tracker, Log: m.log,
 		Grace: m.cfg.Restart.KillGrace, GoneByProcesses: tracker != nil,
 	})
 }
 
-// caller returns what runs the commands of a plugin with that timeout in its
-// record or its config.json.
-func (m *manager) caller(timeout string) caller {
-	return caller{m.runner, m.streams.forPlugins(m.o.foreground), m.o.deadline(timeout)}
+// newCallerRunner returns the runner of a plugin with that timeout in its record or
+// its config.json.
+func (m *manager) newCallerRunner(timeout string) callerRunner {
+	return callerRunner{m.runner, m.streams.forPlugins(m.o.foreground), m.o.commandTimeout(timeout)}
 }
 
-// run runs the executable of p in the folder, "" for where it is installed, with
-// the parameters of the command line.
-func (m *manager) run(ctx context.Context, p plugin.Plugin, timeout, folder, previous string) process.Result {
-	return m.native(m.caller(timeout), nil).Run(ctx, native.Run{Plugin: p, Args: m.o.params, Folder: folder, Previous: previous})
+// runPlugin runs the executable of p with the parameters of the command line, in
+// folder or, for "", in the installed version.
+func (m *manager) runPlugin(ctx context.Context, p plugin.Plugin, timeout, folder, previous string) process.Result {
+	return m.newNative(m.newCallerRunner(timeout), nil).Run(ctx, native.Run{Plugin: p, Args: m.o.params, Folder: folder, Previous: previous})
 }
 
-// ask runs the `--status` of p.
-func (m *manager) ask(ctx context.Context, p plugin.Plugin) plugin.Probe {
+// probeStatus runs the `--status` of p and returns the result.
+func (m *manager) probeStatus(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	limit := statusLimit
 	if m.o.timeout != nil && *m.o.timeout > 0 {
 		limit = min(limit, *m.o.timeout)
 	}
-	return m.native(asker{m.runner, limit}, nil).Check(ctx, p)
+	return m.newNative(statusRunner{m.runner, limit}, nil).Check(ctx, p)
 }

@@ -42,8 +42,8 @@ func openTerminal(t *testing.T) (ours, theirs *os.File) {
 
 const terminalRoot = "TEST_TERMINAL_ROOT"
 
-// TestForeground: with --experimental-foreground a plugin reads from the terminal,
-// and afterwards the program that called us has it again (CL-17).
+// TestForeground checks that with --experimental-foreground a plugin reads from the
+// terminal, and that the caller gets it back afterwards (CL-17).
 func TestForeground(t *testing.T) {
 	if root := os.Getenv(terminalRoot); root != "" { // on the terminal
 		code := run(t.Context(), invocation{
@@ -55,7 +55,7 @@ func TestForeground(t *testing.T) {
 		return
 	}
 	root := t.TempDir()
-	put(t, root, "asks", "Once", "20", "#!/bin/bash\n[ -t 0 ] && read -r line && echo \"read $line\"\nexit 3\n")
+	installScript(t, root, "asks", "Once", "20", "#!/bin/bash\n[ -t 0 ] && read -r line && echo \"read $line\"\nexit 3\n")
 	ours, theirs := openTerminal(t)
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestForeground$")
 	cmd.Env = append(os.Environ(), terminalRoot+"="+root)
@@ -72,61 +72,62 @@ func TestForeground(t *testing.T) {
 	}
 	theirs.Close()
 	b, err := io.ReadAll(ours)
-	if said := string(b); !errors.Is(err, syscall.EIO) || !strings.Contains(said, "read typed") || !strings.Contains(said, "exit 3, back true <nil>.") {
-		t.Errorf("%v; on the terminal: %s", err, said)
+	if text := string(b); !errors.Is(err, syscall.EIO) || !strings.Contains(text, "read typed") || !strings.Contains(text, "exit 3, back true <nil>.") {
+		t.Errorf("error %v; text on the terminal: %s", err, text)
 	}
 }
 
-// TestLeavesProcess: what a plugin leaves in its process group stays (CL-17).
+// TestLeavesProcess checks that processes of a finished plugin's group keep running
+// (CL-17).
 func TestLeavesProcess(t *testing.T) {
 	root := t.TempDir()
-	put(t, root, "leaves", "Once", "20", "#!/bin/sh\nsleep 30 >/dev/null 2>&1 &\necho $!\n")
-	code, stdout, stderr := call(t, root, "-e", "--local", "-P", "leaves")
+	installScript(t, root, "leaves", "Once", "20", "#!/bin/sh\nsleep 30 >/dev/null 2>&1 &\necho $!\n")
+	code, stdout, stderr := runOnRoot(t, root, "-e", "--local", "-P", "leaves")
 	var pid int
 	if _, err := fmt.Sscan(stdout, &pid); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v; stderr %s", code, err, stderr)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Errorf("it has been ended: %v", err)
+		t.Errorf("the process was killed: %v", err)
 	}
 }
 
-// TestLockOfRun: a run that installed holds the name lock shared, so that others
-// run the plugin and none removes it (CL-22).
+// TestLockOfRun checks that a run that installed the plugin holds the name lock shared:
+// others can run the plugin and none can remove it (CL-22).
 func TestLockOfRun(t *testing.T) {
 	h := newSamplesHost(t)
-	s := &side{h, t, h.root(t)}
-	i, out := s.invocation(s.base, "-e", "-F", s.written("waits", "Once", waits, nil)), create(t, "stdout")
+	s := &differenceHost{h, t, h.newRoot(t)}
+	i, out := s.invocation(s.root, "-e", "-F", s.writeSample("waits", "Once", waitScript, nil)), createOutput(t, "stdout")
 	i.in, i.out, i.err, i.stdout, i.stderr = out, out, out, out, out
 	done := make(chan int)
 	go func() { done <- run(t.Context(), i) }()
-	await(t, "the run", func() bool { return strings.Contains(content(t, out), "begins") })
-	for _, path := range []string{layout.NameLock(s.base, "waits"), layout.VersionLock(s.base, "waits", "1.0")} {
+	waitFor(t, "the run", func() bool { return strings.Contains(readOutput(t, out), "begins") })
+	for _, path := range []string{layout.NameLock(s.root, "waits"), layout.VersionLock(s.root, "waits", "1.0")} {
 		release, waited, err := lock.Shared(t.Context(), path, nil)
 		if err != nil || waited {
 			t.Fatalf("%s: waited %t, %v", filepath.Base(path), waited, err)
 		}
 		release()
 	}
-	s.exits(exitLock, "-r", "-P", "waits", "--fetchTimeout", "1")
-	s.proceed("waits")
+	s.expectExit(exitLock, "-r", "-P", "waits", "--fetchTimeout", "1")
+	s.continueScript("waits")
 	if code := <-done; code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	s.exits(0, "-r", "-P", "waits")
+	s.expectExit(0, "-r", "-P", "waits")
 }
 
-// TestKeepNoticesChange: a plugin that was removed or replaced while the lock
-// changed hands is not run (CL-22).
-func TestKeepNoticesChange(t *testing.T) {
+// TestLockInstalledDetectsChange checks that a plugin is not run when it was removed or
+// replaced between the two locks (CL-22).
+func TestLockInstalledDetectsChange(t *testing.T) {
 	h := newSamplesHost(t)
-	root := h.root(t, "argy_2.0.zip")
+	root := h.newRoot(t, "argy_2.0.zip")
 	m, err := newManager(options{}, invocation{environ: []string{"SUPERVISOR_ROOT=" + root}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := recorded(t, root, "argy").Plugin()
-	release, err := m.keep(t.Context(), p)
+	p := readRecord(t, root, "argy").Plugin()
+	release, err := m.lockInstalled(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +137,8 @@ func TestKeepNoticesChange(t *testing.T) {
 		"removed":  func() { p.Name = "gone" },
 	} {
 		change()
-		if _, err := m.keep(t.Context(), p); err == nil {
-			t.Errorf("%s: kept", name)
+		if _, err := m.lockInstalled(t.Context(), p); err == nil {
+			t.Errorf("%s: no error", name)
 		} else if code, _ := exitCode(err); code != exitNotFound {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -12,8 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// execution is what was run, as an event reports it: a plugin, its type as far as
-// that is known, and where it came from.
+// execution holds the plugin of an event, its type if known, and its source.
 type execution struct {
 	plugin   plugin.Plugin
 	kind     string
@@ -24,16 +23,16 @@ func newExecution(p plugin.Plugin, resource string) execution {
 	return execution{p, p.Type.String(), resource}
 }
 
-// Where a plugin comes from, in the words of the event.
+// Sources of a plugin in an event.
 const (
-	fromFile  = "LocalFile"
-	fromHost  = "LocalInstalled"
-	fromPlane = "Online"
+	resourceFile      = "LocalFile"
+	resourceInstalled = "LocalInstalled"
+	resourceOnline    = "Online"
 )
 
-// exec runs a plugin that is installed, one that the control plane lists, or
-// one from a package file, and tells the control plane (CL-02).
-func (m *manager) exec(ctx context.Context) error {
+// execPlugin runs an installed plugin, one that the control plane lists, or one from
+// a package file, and sends an event to the control plane (CL-02).
+func (m *manager) execPlugin(ctx context.Context) error {
 	run := m.execOnline
 	switch {
 	case m.o.file != "":
@@ -51,75 +50,75 @@ func (m *manager) execLocal(ctx context.Context) (execution, error) {
 	return m.execInstalled(ctx, m.o.plugin, m.o.pluginVersion)
 }
 
-// execInstalled runs an installed plugin, in any version if none is given. It
-// shares the name lock with all but who replaces or removes the plugin.
+// execInstalled runs an installed plugin, of any version if none is given. It holds
+// the name lock shared: no process replaces or removes the plugin meanwhile.
 func (m *manager) execInstalled(ctx context.Context, name, version string) (execution, error) {
 	what := newExecution(plugin.Plugin{Name: name, Version: version}, "")
 	if err := plugin.CheckName(name); err != nil {
-		return what, fail(exitNotFound, "plugin %q: %w", name, err)
+		return what, failWith(exitNotFound, "plugin %q: %w", name, err)
 	}
-	release, err := m.lock(ctx, lock.Shared, layout.NameLock(m.cfg.Root, name))
+	release, err := m.acquireLock(ctx, lock.Shared, layout.NameLock(m.cfg.Root, name))
 	if err != nil {
 		return what, err
 	}
 	defer release()
 	r, ok, err := m.registry.Find(ctx, name)
 	if err != nil {
-		return what, fail(exitDatabaseRead, "read plugin database: %w", err)
+		return what, failWith(exitDatabaseRead, "read plugin database: %w", err)
 	}
 	if !ok || version != "" && version != r.Version {
-		return what, fail(exitNotFound, "could not find local package [%s] version [%s]", name, version)
+		return what, failWith(exitNotFound, "could not find local package [%s] version [%s]", name, version)
 	}
-	what = newExecution(r.Plugin(), fromHost)
-	return what, m.execute(ctx, installed{plugin: what.plugin, timeout: r.Timeout})
+	what = newExecution(r.Plugin(), resourceInstalled)
+	return what, m.runAndReport(ctx, installed{plugin: what.plugin, timeout: r.Timeout})
 }
 
-// execOnline runs what the control plane lists, installing it first, unless
-// that is what is installed; and what is installed when nothing else is to be
-// had (CL-07, CL-08, CL-09).
+// execOnline runs the version that the control plane lists and installs it first if
+// needed. It runs the installed version when none is listed, or the list cannot be
+// read (CL-07, CL-08, CL-09).
 func (m *manager) execOnline(ctx context.Context) (execution, error) {
 	name, version := m.o.plugin, m.o.pluginVersion
 	what := newExecution(plugin.Plugin{Name: name, Version: version}, "")
 	if err := plugin.CheckName(name); err != nil {
-		return what, fail(exitNotFound, "plugin %q: %w", name, err)
+		return what, failWith(exitNotFound, "plugin %q: %w", name, err)
 	}
-	all, failed := m.listed(ctx, control.PackageQuery{PluginName: name, Version: version})
+	all, failed := m.queryPackages(ctx, control.PackageQuery{PluginName: name, Version: version})
 	local, here, err := m.registry.Find(ctx, name)
 	if err != nil {
-		return what, fail(exitDatabaseRead, "read plugin database: %w", err)
+		return what, failWith(exitDatabaseRead, "read plugin database: %w", err)
 	}
 	here = here && (version == "" || version == local.Version)
 	if failed != nil {
 		if !here {
 			return what, failed
 		}
-		m.say("%v; %s %s is installed", failed, name, local.Version)
+		m.printLine("%v; running the installed %s %s", failed, name, local.Version)
 		return m.execInstalled(ctx, name, version)
 	}
-	switch newest, found := m.newest(all); {
+	switch newest, found := m.selectNewest(all); {
 	case found && (!here || newest.Version != local.Version):
 		return m.execListed(ctx, newest)
 	case here:
 		return m.execInstalled(ctx, name, version)
 	case len(all) > 0:
-		return what, fail(exitNotFound, "could not find local package [%s] version [%s]; the control plane has it for arch %v, this is %s",
-			name, version, arches(all), platform.LocalArch())
+		return what, failWith(exitNotFound, "could not find local package [%s] version [%s]; the control plane has it for arch %v, this host is %s",
+			name, version, listArches(all), platform.LocalArch())
 	}
-	return what, fail(exitNotFound, "could not find package [%s] version [%s], neither on this host nor listed by the control plane", name, version)
+	return what, failWith(exitNotFound, "could not find package [%s] version [%s]: it is neither installed nor listed by the control plane", name, version)
 }
 
-// newest returns the package of the highest version for this host (CL-07).
-func (m *manager) newest(all []control.Package) (newest control.Package, found bool) {
+// selectNewest returns the package with the highest version for this host (CL-07).
+func (m *manager) selectNewest(all []control.Package) (newest control.Package, found bool) {
 	for _, p := range all {
-		if m.plane.Suits(p) && (!found || plugin.CompareVersions(p.Version, newest.Version) > 0) {
+		if m.plane.FitsThisHost(p) && (!found || plugin.CompareVersions(p.Version, newest.Version) > 0) {
 			newest, found = p, true
 		}
 	}
 	return newest, found
 }
 
-// arches are the architectures of packages, each once.
-func arches(ps []control.Package) []string {
+// listArches returns the architectures of packages, each once.
+func listArches(ps []control.Package) []string {
 	var all []string
 	for _, p := range ps {
 		all = append(all, p.Arch)
@@ -130,48 +129,48 @@ func arches(ps []control.Package) []string {
 
 // execListed installs a package of the control plane and runs it.
 func (m *manager) execListed(ctx context.Context, p control.Package) (execution, error) {
-	what := newExecution(plugin.Plugin{Name: p.Name, Version: p.Version}, fromPlane)
-	in, err := m.install(ctx, install.Request{
+	what := newExecution(plugin.Plugin{Name: p.Name, Version: p.Version}, resourceOnline)
+	in, err := m.installPackage(ctx, install.Request{
 		Source: p.URL, Name: p.Name, Version: p.Version, SHA256: p.SHA256, MD5: p.MD5, Manifest: p.Manifest,
-	}, listed(p))
+	}, recordListed(p))
 	if err != nil {
 		return what, err
 	}
 	defer in.release()
-	return newExecution(in.plugin, fromPlane), m.execute(ctx, in)
+	return newExecution(in.plugin, resourceOnline), m.runAndReport(ctx, in)
 }
 
 // execFile installs a package file and runs it (CL-11).
 func (m *manager) execFile(ctx context.Context) (execution, error) {
-	in, err := m.install(ctx, install.Request{Source: m.o.file}, filed)
+	in, err := m.installPackage(ctx, install.Request{Source: m.o.file}, recordFile)
 	if err != nil {
-		return execution{plugin: in.plugin, resource: fromFile}, err
+		return execution{plugin: in.plugin, resource: resourceFile}, err
 	}
 	defer in.release()
-	return newExecution(in.plugin, fromFile), m.execute(ctx, in)
+	return newExecution(in.plugin, resourceFile), m.runAndReport(ctx, in)
 }
 
-// execute runs a plugin with the parameters of the command line. What was just
-// installed is reported, and so is what a verb may have started or ended
+// runAndReport runs a plugin with the parameters of the command line. It reports the
+// status of a plugin that was just installed, or that a verb may have started or stopped
 // (CL-03, CL-07).
-func (m *manager) execute(ctx context.Context, in installed) error {
+func (m *manager) runAndReport(ctx context.Context, in installed) error {
 	p := in.plugin
 	fresh := in.release != nil
-	r := m.run(ctx, p, in.timeout, "", in.previous)
+	r := m.runPlugin(ctx, p, in.timeout, "", in.previous)
 	switch {
-	case p.Type == plugin.Persist && (fresh || r.Started && slices.ContainsFunc(m.o.params, changes)):
-		probe := m.ask(ctx, p)
-		if probe.Status != plugin.StatusUnknown || in.tag != plugin.SysTagNone { // else nothing is known (EV-24)
-			m.report(ctx, p, probe.Status, in.tag)
+	case p.Type == plugin.Persist && (fresh || r.Started && slices.ContainsFunc(m.o.params, isChangingVerb)):
+		probe := m.probeStatus(ctx, p)
+		if probe.Status != plugin.StatusUnknown || in.tag != plugin.SysTagNone { // unknown statuses are not reported (EV-24)
+			m.sendReport(ctx, p, probe.Status, in.tag)
 		}
 	case p.Type == plugin.Once && fresh:
-		m.report(ctx, p, plugin.StatusInstalled, in.tag)
+		m.sendReport(ctx, p, plugin.StatusInstalled, in.tag)
 	}
-	return ended(p, r)
+	return resultError(p, r)
 }
 
-// changes reports whether a parameter is a verb that is more than a question.
-func changes(param string) bool {
+// isChangingVerb reports whether a parameter is a verb that may change the status.
+func isChangingVerb(param string) bool {
 	switch plugin.Verb(param) {
 	case plugin.VerbInstall, plugin.VerbUninstall, plugin.VerbStart, plugin.VerbStop, plugin.VerbUpgrade, plugin.VerbRestart:
 		return true

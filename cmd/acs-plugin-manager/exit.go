@@ -29,8 +29,8 @@ const (
 	exitSignal        = 255
 )
 
-// exitError is an error with its exit code. With no error beneath, the plugin's
-// own exit code is all there is to say.
+// exitError is an error with an exit code. Without an inner error the code is the
+// plugin's, and nothing is printed.
 type exitError struct {
 	code int
 	err  error
@@ -45,13 +45,13 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// fail is an error with an exit code and a text as by fmt.Errorf.
-func fail(code int, format string, args ...any) error {
+// failWith returns an error with an exit code and the text of fmt.Errorf.
+func failWith(code int, format string, args ...any) error {
 	return &exitError{code: code, err: fmt.Errorf(format, args...)}
 }
 
-// exitCode is what the program exits with, and whether that is the plugin's own
-// end, of which there is no more to say.
+// exitCode returns the exit code of the program, and reports whether the plugin's exit
+// is its cause.
 func exitCode(err error) (code int, own bool) {
 	if err == nil {
 		return 0, true
@@ -65,17 +65,16 @@ func exitCode(err error) (code int, own bool) {
 	return exitUsage, false
 }
 
-// isPluginsOwn reports whether the exit code is the plugin's own, not that of a
-// signal.
-func isPluginsOwn(err error) bool {
+// isPluginExit reports whether the exit code is the plugin's, not one for a signal.
+func isPluginExit(err error) bool {
 	e, ok := errors.AsType[*exitError](err)
 	return ok && e.err == nil
 }
 
-// tell says on stderr why the program fails and returns its exit code.
-func tell(stderr io.Writer, err error) int {
+// printError prints the error to stderr and returns the exit code.
+func printError(stderr io.Writer, err error) int {
 	code, _ := exitCode(err)
-	if err != nil && !isPluginsOwn(err) {
+	if err != nil && !isPluginExit(err) {
 		fmt.Fprintf(stderr, "acs-plugin-manager: %v\n", err)
 	}
 	return code

@@ -14,39 +14,39 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/native"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/internal/transaction"
 	"pluginsupervisor/plugin"
 )
 
-// installed is a version of a plugin that was put in its place.
+// installed is an installed version of a plugin.
 type installed struct {
 	plugin   plugin.Plugin
 	timeout  string        // as recorded
-	previous string        // the folder of the version before; "": there was none
-	tag      plugin.SysTag // what the host's tag becomes (SPEC 3)
-	release  func()        // the shared lock of its name
+	previous string        // the folder of the previous version, "" for none
+	tag      plugin.SysTag // the change of the host's tag (SPEC 3)
+	release  func()        // releases the shared lock of its name; nil: not just installed
 }
 
-// installer fetches and checks packages as the configuration demands.
-func (m *manager) installer() (*install.Installer, error) {
+// newInstaller returns the installer of the configuration.
+func (m *manager) newInstaller() (*install.Installer, error) {
 	cfg := m.cfg
 	cfg.Install.FetchTimeout = cmp.Or(max(m.o.fetchTimeout, 0), cfg.Install.FetchTimeout)
-	i, err := supply.Installer(cfg)
+	i, err := packagesource.NewInstaller(cfg)
 	if err != nil {
-		return nil, fail(exitUsage, "%w", err)
+		return nil, failWith(exitUsage, "%w", err)
 	}
 	return i, nil
 }
 
-// recorder completes the record of a package with what is known of it beside
-// its config.json. old is the record that it replaces, if there is one.
-type recorder func(r *record.Record, s *install.Staged, old *record.Record)
+// completeRecord completes the record of a package with data that is not in its
+// config.json. old is the replaced record, nil for none.
+type completeRecord func(r *record.Record, s *install.Staged, old *record.Record)
 
-// listed returns the recorder of a package of the control plane: what is listed
+// recordListed returns a completeRecord for a package of the control plane. The list
 // takes precedence over config.json, as in the existing program (CL-21).
-func listed(p control.Package) recorder {
+func recordListed(p control.Package) completeRecord {
 	return func(r *record.Record, _ *install.Staged, _ *record.Record) {
 		r.URL, r.MD5, r.PluginID, r.IsPreInstalled = p.URL, p.MD5, p.PluginID, p.IsPreInstalled
 		r.OSType, r.Arch = cmp.Or(p.OSType, r.OSType), cmp.Or(p.Arch, r.Arch)
@@ -55,8 +55,8 @@ func listed(p control.Package) recorder {
 	}
 }
 
-// filed is the recorder of a package file, as in the existing program (CL-21).
-func filed(r *record.Record, s *install.Staged, old *record.Record) {
+// recordFile is the recorder of a package file, as in the existing program (CL-21).
+func recordFile(r *record.Record, s *install.Staged, old *record.Record) {
 	r.URL, r.MD5 = "local", s.MD5
 	r.PluginID = "local_" + r.Name + "_" + r.Version
 	timeout := "60"
@@ -69,17 +69,16 @@ func filed(r *record.Record, s *install.Staged, old *record.Record) {
 	}
 }
 
-// install gets a package, verifies and unpacks it, puts it in its place and
-// records it, unless this version is installed. Until the package is known to be
-// good nothing has changed but staging, and the version before stays on the host.
+// installPackage fetches, verifies, unpacks, places and records a package, unless this
+// version is installed. Nothing but staging changes before the package is verified,
+// and the previous version stays on the host.
 //
-// After an error the plugin is what the package says that it is, as far as that is
-// known.
+// After an error the plugin has the name and version of the package, if known.
 //
-// The plugin is locked alone until it is in its place, then shared until release
+// The name lock is exclusive until the package is in place, then shared until release
 // is called, so that no other program removes or replaces it meanwhile (CL-22).
-func (m *manager) install(ctx context.Context, r install.Request, complete recorder) (in installed, err error) {
-	i, err := m.installer()
+func (m *manager) installPackage(ctx context.Context, r install.Request, complete completeRecord) (in installed, err error) {
+	i, err := m.newInstaller()
 	if err != nil {
 		return in, err
 	}
@@ -92,14 +91,14 @@ func (m *manager) install(ctx context.Context, r install.Request, complete recor
 		}
 		return in, err
 	}
-	defer m.discard(staged)
-	release, err := m.lockAlone(ctx, staged.Config.Name, staged.Config.Version)
+	defer m.discardStaged(staged)
+	release, err := m.lockExclusive(ctx, staged.Config.Name, staged.Config.Version)
 	if err == nil {
-		in, err = m.replace(ctx, staged, complete)
+		in, err = m.replaceVersion(ctx, staged, complete)
 		release()
 	}
 	if err == nil {
-		in.release, err = m.keep(ctx, in.plugin)
+		in.release, err = m.lockInstalled(ctx, in.plugin)
 	}
 	if err != nil {
 		in.plugin = plugin.Plugin{Name: staged.Config.Name, Version: staged.Config.Version}
@@ -107,14 +106,14 @@ func (m *manager) install(ctx context.Context, r install.Request, complete recor
 	return in, err
 }
 
-// replace puts a package in its place and records it, unless this version is
-// installed. The locks are held.
-func (m *manager) replace(ctx context.Context, staged *install.Staged, complete recorder) (in installed, err error) {
+// replaceVersion places a package and records it, unless this version is installed.
+// The caller holds the locks.
+func (m *manager) replaceVersion(ctx context.Context, staged *install.Staged, complete completeRecord) (in installed, err error) {
 	old, had, err := m.registry.Find(ctx, staged.Config.Name)
 	if err != nil {
-		return in, fail(exitDatabaseRead, "read plugin database: %w", err)
+		return in, failWith(exitDatabaseRead, "read plugin database: %w", err)
 	}
-	if err := m.mayChange(staged.Config.Name); err != nil {
+	if err := m.checkNoUpgrade(staged.Config.Name); err != nil {
 		return in, err
 	}
 	if had && old.Version == staged.Config.Version {
@@ -126,14 +125,14 @@ func (m *manager) replace(ctx context.Context, staged *install.Staged, complete 
 	} else {
 		complete(&r, staged, nil)
 	}
-	m.warnOfBan(r.Name, r.Version)
-	if err := m.put(ctx, staged, r); err != nil {
+	m.warnBlocked(r.Name, r.Version)
+	if err := m.placePackage(ctx, staged, r); err != nil {
 		return in, err
 	}
 	fmt.Fprintf(m.stderr, "Plugin[%s] installed!\n", r.Name)
 	in = installed{plugin: r.Plugin(), timeout: r.Timeout}
 	if had {
-		in.previous = m.dir(old.Name, old.Version)
+		in.previous = m.versionDir(old.Name, old.Version)
 	}
 	switch {
 	case r.AddSysTag:
@@ -144,16 +143,16 @@ func (m *manager) replace(ctx context.Context, staged *install.Staged, complete 
 	return in, nil
 }
 
-// keep locks a plugin that was just installed, shared, and makes sure that no
-// other program has removed or replaced it in between.
-func (m *manager) keep(ctx context.Context, p plugin.Plugin) (release func(), err error) {
-	release, err = m.lock(ctx, lock.Shared, layout.NameLock(m.cfg.Root, p.Name))
+// lockInstalled takes the shared lock of a plugin that was just installed and fails
+// when another program has removed or replaced it in between.
+func (m *manager) lockInstalled(ctx context.Context, p plugin.Plugin) (release func(), err error) {
+	release, err = m.acquireLock(ctx, lock.Shared, layout.NameLock(m.cfg.Root, p.Name))
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.find(ctx, p.Name)
+	r, err := m.findRecord(ctx, p.Name)
 	if err == nil && r.Version != p.Version {
-		err = fail(exitNotFound, "%s %s was replaced by %s meanwhile", p.Name, p.Version, r.Version)
+		err = failWith(exitNotFound, "%s %s was replaced by %s meanwhile", p.Name, p.Version, r.Version)
 	}
 	if err != nil {
 		release()
@@ -162,22 +161,22 @@ func (m *manager) keep(ctx context.Context, p plugin.Plugin) (release func(), er
 	return release, nil
 }
 
-// put puts the package in its place and records it, or leaves all as it was.
-func (m *manager) put(ctx context.Context, staged *install.Staged, r record.Record) error {
-	err := m.native(m.runner, nil).Install(ctx, staged, r)
+// placePackage places the package and records it, or changes nothing.
+func (m *manager) placePackage(ctx context.Context, staged *install.Staged, r record.Record) error {
+	err := m.newNative(m.runner, nil).Install(ctx, staged, r)
 	if errors.Is(err, native.ErrNotRecorded) {
-		return fail(exitDatabaseWrite, "%w", err)
+		return failWith(exitDatabaseWrite, "%w", err)
 	}
 	return err
 }
 
-// lockAlone takes the locks of a name and a version of it (SPEC 1).
-func (m *manager) lockAlone(ctx context.Context, name, version string) (release func(), err error) {
-	byName, err := m.lock(ctx, lock.Exclusive, layout.NameLock(m.cfg.Root, name))
+// lockExclusive takes the exclusive locks of a name and a version (SPEC 1).
+func (m *manager) lockExclusive(ctx context.Context, name, version string) (release func(), err error) {
+	byName, err := m.acquireLock(ctx, lock.Exclusive, layout.NameLock(m.cfg.Root, name))
 	if err != nil {
 		return nil, err
 	}
-	byVersion, err := m.lock(ctx, lock.Exclusive, m.versionLock(name, version))
+	byVersion, err := m.acquireLock(ctx, lock.Exclusive, m.versionLockPath(name, version))
 	if err != nil {
 		byName()
 		return nil, err
@@ -188,30 +187,30 @@ func (m *manager) lockAlone(ctx context.Context, name, version string) (release 
 	}, nil
 }
 
-// mayChange refuses to change a plugin in the middle of an upgrade that was cut
-// short: the supervisor finishes or undoes it, and knows what from.
-func (m *manager) mayChange(name string) error {
+// checkNoUpgrade returns an error when an upgrade of the plugin was interrupted: the
+// supervisor has to finish or undo it first.
+func (m *manager) checkNoUpgrade(name string) error {
 	t, found, err := transaction.New(m.cfg.Root, nil).Find(name)
 	switch {
 	case err != nil:
-		return fail(exitLock, "whether an upgrade was cut short is not known: %w", err)
+		return failWith(exitLock, "cannot check for an interrupted upgrade: %w", err)
 	case found:
-		return fail(exitLock, "an upgrade of %s to %s was cut short: the supervisor brings it to its end when it is started", name, t.To.Version)
+		return failWith(exitLock, "an upgrade of %s to %s was interrupted: start the supervisor, which finishes it", name, t.To.Version)
 	}
 	return nil
 }
 
-// warnOfBan says that the supervisor refuses a version to the control plane for
-// a while, which does not bind who sits before the host.
-func (m *manager) warnOfBan(name, version string) {
-	if ban, banned := transaction.New(m.cfg.Root, nil).Banned(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
-		m.say("the supervisor blocks %s %s until %s: %s", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
+// warnBlocked prints a warning when the supervisor blocks a version of the control
+// plane. It does not bind a user of this program.
+func (m *manager) warnBlocked(name, version string) {
+	if ban, banned := transaction.New(m.cfg.Root, nil).FindQuarantined(name, version, time.Now(), m.cfg.Upgrade.Quarantine); banned {
+		m.printLine("the supervisor blocks %s %s until %s: %s", name, version, ban.Until.Format(time.RFC3339), ban.Cause)
 	}
 }
 
-// discard removes what was staged.
-func (m *manager) discard(s *install.Staged) {
+// discardStaged removes the staged package.
+func (m *manager) discardStaged(s *install.Staged) {
 	if err := s.Discard(); err != nil {
-		m.say("remove staging: %v", err)
+		m.printLine("remove staging: %v", err)
 	}
 }

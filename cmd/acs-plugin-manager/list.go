@@ -12,19 +12,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// list prints a table of what the control plane has for this host, or with
-// --local of what is installed.
-func (m *manager) list(ctx context.Context) error {
+// printList prints a table of the packages that the control plane has for this host,
+// or with --local of the installed plugins.
+func (m *manager) printList(ctx context.Context) error {
 	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "Name\tVersion\tPublisher\tOsType\tArch\tPluginType\t\n")
 	line := func(name, version, publisher, os, arch string, t plugin.Type) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, version, publisher, os, arch, t)
 	}
 	if m.o.local {
-		if err := mustExist(m.cfg); err != nil {
+		if err := checkInstallation(m.cfg); err != nil {
 			return err
 		}
-		all, err := m.records(ctx)
+		all, err := m.readRecords(ctx)
 		if err != nil {
 			return err
 		}
@@ -34,12 +34,12 @@ func (m *manager) list(ctx context.Context) error {
 			}
 		}
 	} else {
-		all, err := m.listed(ctx, control.PackageQuery{PluginName: m.o.plugin, Arch: platform.LocalArch()})
+		all, err := m.queryPackages(ctx, control.PackageQuery{PluginName: m.o.plugin, Arch: platform.LocalArch()})
 		if err != nil {
 			return err
 		}
 		for _, p := range all {
-			if m.plane.Suits(p) {
+			if m.plane.FitsThisHost(p) {
 				line(p.Name, p.Version, p.Publisher, p.OSType, p.Arch, p.Type)
 			}
 		}
@@ -48,42 +48,43 @@ func (m *manager) list(ctx context.Context) error {
 	return w.Flush()
 }
 
-// listed asks the control plane for packages.
-func (m *manager) listed(ctx context.Context, q control.PackageQuery) ([]control.Package, error) {
-	all, err := m.plane.Listed(ctx, q)
+// queryPackages returns the packages that the control plane lists.
+func (m *manager) queryPackages(ctx context.Context, q control.PackageQuery) ([]control.Package, error) {
+	all, err := m.plane.QueryPackages(ctx, q)
 	if err != nil {
-		return nil, fail(exitList, "%w", err)
+		return nil, failWith(exitList, "%w", err)
 	}
 	return all, nil
 }
 
-// records are the database's, the damaged ones told on stderr.
-func (m *manager) records(ctx context.Context) ([]plugin.Plugin, error) {
+// readRecords returns the plugins of the database and prints a line for each damaged
+// record.
+func (m *manager) readRecords(ctx context.Context) ([]plugin.Plugin, error) {
 	l, err := m.registry.List(ctx)
 	if err != nil {
-		return nil, fail(exitDatabaseRead, "read plugin database: %w", err)
+		return nil, failWith(exitDatabaseRead, "read plugin database: %w", err)
 	}
 	for _, d := range l.Damaged {
-		m.say("left out of the plugin database: %+v", d)
+		m.printLine("skipped a damaged record of the plugin database: %+v", d)
 	}
 	return l.Plugins, nil
 }
 
-// statusLine is what --status says of one plugin.
+// statusLine is one plugin in the output of --status.
 type statusLine struct {
 	Name    string `json:"name"`
 	Status  string `json:"status"`
 	Version string `json:"version"`
 }
 
-// status prints the status of the persistent plugins, in the order of the records
-// (CL-01). A removed one is reported without running anything, and one that hangs
-// does not delay the others for longer than it takes (CL-18).
-func (m *manager) status(ctx context.Context) error {
-	if err := mustExist(m.cfg); err != nil {
+// printStatus prints the status of the persistent plugins in the order of the records
+// (CL-01). Removed ones are not run, and the others are probed at the same time, so
+// that one that hangs does not delay them (CL-18).
+func (m *manager) printStatus(ctx context.Context) error {
+	if err := checkInstallation(m.cfg); err != nil {
 		return err
 	}
-	all, err := m.records(ctx)
+	all, err := m.readRecords(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,19 +92,19 @@ func (m *manager) status(ctx context.Context) error {
 	words := map[uint64]string{}
 	var probed []plugin.Plugin
 	for _, p := range all {
-		words[p.ID] = control.WordRemoved
-		if p.Probed() {
+		words[p.ID] = control.StatusRemoved
+		if p.IsProbed() {
 			probed = append(probed, p)
 		}
 	}
-	err = m.native(asker{m.runner, statusLimit}, nil).Probe(ctx, probed, func(probe plugin.Probe) {
-		words[probe.Plugin.ID] = control.Word(probe.Status)
+	err = m.newNative(statusRunner{m.runner, statusLimit}, nil).Probe(ctx, probed, func(probe plugin.Probe) {
+		words[probe.Plugin.ID] = control.StatusWord(probe.Status)
 		if probe.Cause != "" {
-			m.say("status of %s: %s", probe.Plugin.Name, probe.Cause)
+			m.printLine("status of %s: %s", probe.Plugin.Name, probe.Cause)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("ask for the status: %w", err)
+		return fmt.Errorf("probe plugins: %w", err)
 	}
 	lines := []statusLine{}
 	for _, p := range all {

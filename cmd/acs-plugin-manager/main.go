@@ -1,12 +1,11 @@
-// Command acs-plugin-manager works on the plugins of a host from the command
-// line, with the arguments, the machine output and the exit codes of the
-// program of that name that hosts already have (SPEC 11). It needs no running
-// supervisor and does not disturb one: they keep out of each other's way by the
-// lock files of SPEC 1.
+// Command acs-plugin-manager manages the plugins of a host from the command line. It
+// has the arguments, the machine-readable output and the exit codes of the existing
+// program of that name (SPEC 11). It needs no running supervisor and can run beside
+// one: both use the lock files of SPEC 1.
 //
-// Standard output carries what a machine reads, and what the plugin printed;
-// everything else goes to standard error. Root and control plane are those of
-// the supervisor's configuration, its environment variables included.
+// Standard output has the machine-readable output and the output of plugins; messages
+// go to standard error. Root and control plane are those of the supervisor's
+// configuration, including its environment variables.
 package main
 
 import (
@@ -20,13 +19,13 @@ import (
 	"time"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/logger"
-	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/version"
 )
 
 func main() {
-	if err := process.DropInherited(); err != nil {
+	if err := inherit.Drop(); err != nil {
 		fmt.Fprintln(os.Stderr, "acs-plugin-manager:", err)
 	}
 	executable, err := os.Executable()
@@ -39,11 +38,11 @@ func main() {
 		args: os.Args[1:], environ: os.Environ(), executable: executable, config: config.DefaultFile, pause: reportPause,
 		streams: streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, stdout: os.Stdout, stderr: os.Stderr},
 	})
-	stop() // the next signal ends a flush that nobody reads
+	stop() // the next signal kills the process if its output is not read
 	os.Exit(flush(code))
 }
 
-// invocation is how the program was called.
+// invocation holds the arguments and the environment of one run of the program.
 type invocation struct {
 	args, environ []string
 	executable    string        // path of this program
@@ -52,37 +51,37 @@ type invocation struct {
 	streams
 }
 
-// runQueued runs the program with queues before its outputs: a reader that
-// stands still must not keep locks from all others (EV-27). flush waits until
-// all is printed, and returns the exit code.
+// runQueued runs the program with queued outputs: locks must not stay held while a
+// reader is blocked (EV-27). flush waits until all is printed and returns the exit
+// code.
 func runQueued(ctx context.Context, i invocation) (code int, flush func(code int) int) {
 	out := logger.NewQueue(i.stdout, logger.QueueOptions{Most: math.MaxInt})
-	said := logger.NewQueue(i.stderr, logger.QueueOptions{Most: math.MaxInt})
-	i.stdout, i.stderr = out, said
+	messages := logger.NewQueue(i.stderr, logger.QueueOptions{Most: math.MaxInt})
+	i.stdout, i.stderr = out, messages
 	return run(ctx, i), func(code int) int {
 		if err := out.Close(0); err != nil && code == 0 {
-			code = tell(said, fmt.Errorf("print: %w", err))
+			code = printError(messages, fmt.Errorf("print: %w", err))
 		}
-		_ = said.Close(0) // nothing is left to say so to
+		_ = messages.Close(0) // no output is left for the error
 		return code
 	}
 }
 
-// run is the program: it returns the exit code.
+// run runs the program and returns the exit code.
 func run(ctx context.Context, i invocation) int {
-	o, err := parse(i.args)
+	o, err := parseOptions(i.args)
 	switch {
 	case err != nil:
-		return tell(i.stderr, fail(exitUsage, "%w", err))
-	case o.command == showHelp:
-		fmt.Fprint(i.stdout, usage())
+		return printError(i.stderr, failWith(exitUsage, "%w", err))
+	case o.command == commandHelp:
+		fmt.Fprint(i.stdout, usageText())
 		return 0
-	case o.command == showVersion:
+	case o.command == commandVersion:
 		fmt.Fprintln(i.stdout, version.String())
 		return 0
 	}
 	failures := i.stderr
-	if o.command == status && !o.verbose {
+	if o.command == commandStatus && !o.verbose {
 		i.stderr = io.Discard // the existing agent parses both streams as one (CL-18)
 	}
 	for _, name := range o.unknown {
@@ -90,11 +89,11 @@ func run(ctx context.Context, i invocation) int {
 	}
 	m, err := newManager(o, i)
 	if err == nil {
-		err = m.do(ctx)
+		err = m.runCommand(ctx)
 		m.close()
 	}
-	if o.command == status && err != nil {
-		err = fail(exitDatabaseRead, "%w", err) // there is no list (CL-18)
+	if o.command == commandStatus && err != nil {
+		err = failWith(exitDatabaseRead, "%w", err) // no list was printed (CL-18)
 	}
-	return tell(failures, err)
+	return printError(failures, err)
 }

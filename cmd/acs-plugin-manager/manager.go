@@ -14,25 +14,25 @@ import (
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/owner"
+	"pluginsupervisor/internal/packagesource"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
-	"pluginsupervisor/internal/supply"
 	"pluginsupervisor/plugin"
 )
 
-// manager carries out one command line.
+// manager runs one command line.
 type manager struct {
 	o        options
 	cfg      config.Config
 	registry *registry.Registry
 	runner   *process.Runner
-	plane    *control.Client // nil for commands that need none
+	plane    *control.Client // nil for commands that do not need it
 	log      logrus.FieldLogger
 	pause    time.Duration // between the tries of a report
 	streams
 }
 
-// newManager reads the configuration that the supervisor has (SPEC 11).
+// newManager returns a manager with the configuration of the supervisor (SPEC 11).
 func newManager(o options, i invocation) (*manager, error) {
 	log := logrus.New()
 	log.SetOutput(i.stderr)
@@ -41,58 +41,58 @@ func newManager(o options, i invocation) (*manager, error) {
 	config.AddFlags(flags)
 	cfg, warnings, err := config.Load(config.Sources{File: i.config, Environ: i.environ, Flags: flags})
 	if err == nil {
-		err = reach(&cfg, i.environ, i.executable)
+		err = setControlPlane(&cfg, i.environ, i.executable)
 	}
 	if err != nil {
-		return nil, fail(exitUsage, "%w", err)
+		return nil, failWith(exitUsage, "%w", err)
 	}
 	if o.verbose {
 		for _, w := range warnings {
 			fmt.Fprintf(i.stderr, "acs-plugin-manager: %s\n", w)
 		}
 	}
-	if err := locate(&cfg, i.executable); err != nil {
+	if err := setRoot(&cfg, i.executable); err != nil {
 		return nil, err
 	}
 	if err := owner.BecomeOf(cfg.Root); err != nil {
-		return nil, fail(exitUsage, "%w", err)
+		return nil, failWith(exitUsage, "%w", err)
 	}
 	m := &manager{
 		o: o, cfg: cfg, log: log, pause: i.pause, streams: i.streams,
 		registry: registry.New(registry.Options{Root: cfg.Root, Log: log}),
 		runner:   process.NewRunner(process.Options{Grace: cfg.Restart.KillGrace, Log: log}),
 	}
-	if !o.speaks() {
+	if !o.needsControlPlane() {
 		return m, nil
 	}
 	who, err := config.InstanceID(cfg.Root, cfg.InstanceID, config.MachineIDFile)
 	if err != nil {
-		log.WithField("cause", err).Warn("Instance id could not be kept")
+		log.WithField("cause", err).Warn("Cannot save the instance id")
 	}
-	if m.plane, err = supply.Dial(cfg, who.ID, log); err != nil {
-		return nil, fail(exitUsage, "%w", err)
+	if m.plane, err = packagesource.NewClient(cfg, who.ID, log); err != nil {
+		return nil, failWith(exitUsage, "%w", err)
 	}
 	return m, nil
 }
 
-// speaks reports whether the command line needs the control plane.
-func (o options) speaks() bool {
-	return o.command == execute || o.command == remove || o.command == list && !o.local
+// needsControlPlane reports whether the command line needs the control plane.
+func (o options) needsControlPlane() bool {
+	return o.command == commandExec || o.command == commandRemove || o.command == commandList && !o.local
 }
 
-// do carries out the command line.
-func (m *manager) do(ctx context.Context) error {
+// runCommand runs the command of the command line.
+func (m *manager) runCommand(ctx context.Context) error {
 	switch m.o.command {
-	case list:
-		return m.list(ctx)
-	case verify:
-		return m.verify(ctx)
-	case status:
-		return m.status(ctx)
-	case execute:
-		return m.exec(ctx)
+	case commandList:
+		return m.printList(ctx)
+	case commandVerify:
+		return m.verifyPackage(ctx)
+	case commandStatus:
+		return m.printStatus(ctx)
+	case commandExec:
+		return m.execPlugin(ctx)
 	default:
-		return m.remove(ctx)
+		return m.removePlugin(ctx)
 	}
 }
 
@@ -102,15 +102,15 @@ func (m *manager) close() {
 	}
 }
 
-// say prints a line for people.
-func (m *manager) say(format string, args ...any) {
+// printLine prints a message to stderr.
+func (m *manager) printLine(format string, args ...any) {
 	fmt.Fprintf(m.stderr, "acs-plugin-manager: "+format+"\n", args...)
 }
 
-// deadline returns how long a command of a plugin with that timeout may take, not
-// positive for ever: what the command line says, else the timeout as it is, and
-// the default where that is no number (SPEC 2).
-func (o options) deadline(timeout string) time.Duration {
+// commandTimeout returns the timeout of a plugin's command, not positive for none: of
+// the command line, else of the record, or the default if that is not a number
+// (SPEC 2).
+func (o options) commandTimeout(timeout string) time.Duration {
 	if o.timeout != nil {
 		return *o.timeout
 	}
@@ -121,29 +121,29 @@ func (o options) deadline(timeout string) time.Duration {
 	return toSeconds(n)
 }
 
-// dir is the folder of a version.
-func (m *manager) dir(name, version string) string {
+// versionDir returns the folder of a version.
+func (m *manager) versionDir(name, version string) string {
 	return layout.Version(m.cfg.Root, name, version)
 }
 
-// locker is lock.Shared or lock.Exclusive.
-type locker func(ctx context.Context, path string, waiting func()) (func(), bool, error)
+// lockFunc is lock.Shared or lock.Exclusive.
+type lockFunc func(ctx context.Context, path string, waiting func()) (func(), bool, error)
 
-// lockWait is how long a lock is waited for without --fetchTimeout.
-const lockWait = 20 * time.Second
+// lockTimeout is the timeout of a lock without --fetchTimeout.
+const lockTimeout = 20 * time.Second
 
-// lock takes a lock file, waiting for it as long as --fetchTimeout says (CL-12).
-func (m *manager) lock(ctx context.Context, take locker, path string) (func(), error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(m.o.fetchTimeout, 0), lockWait))
+// acquireLock takes a lock file and waits for it up to --fetchTimeout (CL-12).
+func (m *manager) acquireLock(ctx context.Context, take lockFunc, path string) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(m.o.fetchTimeout, 0), lockTimeout))
 	defer cancel()
-	release, _, err := take(ctx, path, func() { m.say("waiting for %s", path) })
+	release, _, err := take(ctx, path, func() { m.printLine("waiting for %s", path) })
 	if err != nil {
-		return nil, fail(exitLock, "lock %s: %w", path, err)
+		return nil, failWith(exitLock, "lock %s: %w", path, err)
 	}
 	return release, nil
 }
 
-// versionLock is the file who installs one version holds (SPEC 1).
-func (m *manager) versionLock(name, version string) string {
+// versionLockPath returns the lock file of an installation of one version (SPEC 1).
+func (m *manager) versionLockPath(name, version string) string {
 	return layout.VersionLock(m.cfg.Root, name, version)
 }

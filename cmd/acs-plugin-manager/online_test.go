@@ -12,37 +12,31 @@ import (
 
 	"pluginsupervisor/internal/install"
 	"pluginsupervisor/internal/install/manifest"
-	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/internal/transaction"
 )
 
-// call runs the program on the stage, with the control plane at that address.
-func (s *stage) call(plane string, args ...string) (code int, stdout, stderr string) {
+// runProgram runs the program on the host, with the control plane at that URL.
+func (s *traceHost) runProgram(url string, args ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
-	return invoke(s.t, invocation{args: args, environ: s.environ(plane)})
+	return invoke(s.t, invocation{args: args, environ: newEnviron(s.root, url)})
 }
 
-// environ is the environment of a call with the control plane at that address.
-func (s *stage) environ(plane string, more ...string) []string {
-	return append(more, "SUPERVISOR_ROOT="+s.root, "SUPERVISOR_CONTROL_PLANE_URL="+plane)
-}
-
-// expect is what a call must come to; said is part of either output.
-func (s *stage) expect(plane string, code int, said string, args ...string) {
+// expectExit runs the program and checks its exit code, and that part is in its output
+// or messages.
+func (s *traceHost) expectExit(url string, code int, part string, args ...string) {
 	s.t.Helper()
-	got, stdout, stderr := s.call(plane, args...)
-	if got != code || !strings.Contains(stdout+stderr, said) {
-		s.t.Errorf("%q: exit %d, want %d and %q; stdout %q, stderr %q", args, got, code, said, stdout, stderr)
+	got, stdout, stderr := s.runProgram(url, args...)
+	if got != code || !strings.Contains(stdout+stderr, part) {
+		s.t.Errorf("%q: exit %d, want %d and %q; stdout %q, stderr %q", args, got, code, part, stdout, stderr)
 	}
 }
 
-// untouched tells what is not as it must be after something was refused: the
-// recorded version, its folder, and nothing in staging.
-func (s *stage) untouched(name, version string) {
+// expectUnchanged checks the recorded version and its folder, and that staging is
+// empty, after a rejected change.
+func (s *traceHost) expectUnchanged(name, version string) {
 	s.t.Helper()
-	r, ok, err := registry.New(registry.Options{Root: s.root}).Find(s.t.Context(), name)
-	if err != nil || ok != (version != "") || r.Version != version {
-		s.t.Errorf("recorded is %q, want %q: %v", r.Version, version, err)
+	if r, ok := findRecord(s.t, s.root, name); ok != (version != "") || r.Version != version {
+		s.t.Errorf("recorded version %q, want %q", r.Version, version)
 	}
 	if _, err := os.Stat(filepath.Join(s.root, "plugin", name, version, "main.sh")); version != "" && err != nil {
 		s.t.Error(err)
@@ -58,67 +52,62 @@ func (s *stage) untouched(name, version string) {
 
 func TestOnline(t *testing.T) {
 	t.Parallel()
-	nobody := httptest.NewServer(http.NotFoundHandler())
-	refused := nobody.URL
-	nobody.Close()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
 	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer failing.Close()
 
 	t.Run("CL-07 first install", func(t *testing.T) {
-		s := newStage(t)
-		s.expect(s.server.URL, 0, "p_up v1.0 args=[--install]", "-e", "-P", "p_up", "-p", "--install")
-		s.untouched("p_up", "1.0")
-		r, _, err := registry.New(registry.Options{Root: s.root}).Find(t.Context(), "p_up")
-		if err != nil || !strings.HasSuffix(r.URL, "/files/p_up_1.0.zip") || r.MD5 == "" {
-			t.Errorf("recorded %+v, %v", r, err)
+		s := newTraceHost(t)
+		s.expectExit(s.URL, 0, "p_up v1.0 args=[--install]", "-e", "-P", "p_up", "-p", "--install")
+		s.expectUnchanged("p_up", "1.0")
+		if r := readRecord(t, s.root, "p_up"); !strings.HasSuffix(r.URL, "/files/p_up_1.0.zip") || r.MD5 == "" {
+			t.Errorf("record %+v, want the URL and the MD5 of the list", r)
 		}
 	})
 	t.Run("CL-08", func(t *testing.T) {
-		s := newStage(t)
-		s.installed("p_up", "1.0", "Persist", nil, "#!/bin/sh\necho here\n")
-		s.expect(s.server.URL, 0, "here", "-e", "-P", "p_up")               // equal: the local one
-		s.expect(s.server.URL, 0, "once_ok args=[]", "-e", "-P", "once_ok") // only local
-		s.expect(s.server.URL, 0, "p_up v2.0", "-e", "-P", "p_up", "-n", "2.0")
-		s.expect(s.server.URL, 0, "p_up v1.0", "-e", "-P", "p_up") // different: what is listed, told as it is
-		s.expect(s.server.URL, 234, "neither", "-e", "-P", "nope")
-		s.expect(s.server.URL, 234, "neither", "-e", "-P", "once_ok", "-n", "9")
-		s.prepare("27")
-		s.expect(s.server.URL, 234, "[arm x86]", "-e", "-P", "newp")
+		s := newTraceHost(t)
+		s.installPlugin("p_up", "1.0", "Persist", nil, "#!/bin/sh\necho here\n")
+		s.expectExit(s.URL, 0, "here", "-e", "-P", "p_up")               // equal: the local one
+		s.expectExit(s.URL, 0, "once_ok args=[]", "-e", "-P", "once_ok") // only local
+		s.expectExit(s.URL, 0, "p_up v2.0", "-e", "-P", "p_up", "-n", "2.0")
+		s.expectExit(s.URL, 0, "p_up v1.0", "-e", "-P", "p_up") // different: the listed one
+		s.expectExit(s.URL, 234, "neither", "-e", "-P", "nope")
+		s.expectExit(s.URL, 234, "neither", "-e", "-P", "once_ok", "-n", "9")
+		s.prepareHost("27")
+		s.expectExit(s.URL, 234, "[arm x86]", "-e", "-P", "newp")
 	})
 	t.Run("CL-09", func(t *testing.T) {
-		s := newStage(t)
-		s.installed("p_up", "1.0", "Persist", nil, "#!/bin/sh\necho here\n")
-		s.listed("p_up", "4.0", "4.0", map[string]any{"url": s.server.URL + "/files/none.zip"})
-		s.listed("p_up", "5.0", "5.0", map[string]any{"url": refused + "/x.zip"})
-		s.listed("p_up", "6.0", "6.0", map[string]any{"url": s.server.URL + "/files/p_up_2.0.zip", "md5": s.packages["p_up@2.0"]["md5"]})
+		s := newTraceHost(t)
+		s.installPlugin("p_up", "1.0", "Persist", nil, "#!/bin/sh\necho here\n")
+		s.listPackage("p_up", "4.0", "4.0", fields{"url": s.URL + "/files/none.zip"})
+		s.listPackage("p_up", "5.0", "5.0", fields{"url": closed.URL + "/x.zip"})
+		s.listPackage("p_up", "6.0", "6.0", fields{"url": s.URL + "/files/p_up_2.0.zip", "md5": s.packages["p_up@2.0"]["md5"]})
 		for version, code := range map[string]int{"3.0": 239, "4.0": 240, "5.0": 240, "6.0": 238} {
-			s.expect(s.server.URL, code, "acs-plugin-manager: ", "-e", "-P", "p_up", "-n", version, "--fetchTimeout", "3")
-			s.untouched("p_up", "1.0")
+			s.expectExit(s.URL, code, "acs-plugin-manager: ", "-e", "-P", "p_up", "-n", version, "--fetchTimeout", "3")
+			s.expectUnchanged("p_up", "1.0")
 		}
-		for _, plane := range []string{refused, failing.URL} {
-			s.expect(plane, 0, "here", "-e", "-P", "p_up")
-			s.expect(plane, 243, "list packages", "-e", "-P", "p_up", "-n", "2.0")
-			s.expect(plane, 243, "list packages", "-e", "-P", "other")
-			s.expect(plane, 243, "list packages", "--list")
+		for _, url := range []string{closed.URL, failing.URL} {
+			s.expectExit(url, 0, "here", "-e", "-P", "p_up")
+			s.expectExit(url, 243, "list packages", "-e", "-P", "p_up", "-n", "2.0")
+			s.expectExit(url, 243, "list packages", "-e", "-P", "other")
+			s.expectExit(url, 243, "list packages", "--list")
 		}
-		s.untouched("p_up", "1.0")
+		s.expectUnchanged("p_up", "1.0")
 	})
-	t.Run("an upgrade that was cut short is the supervisor's", func(t *testing.T) {
-		s := newStage(t)
-		s.installed("p_up", "1.0", "Persist", nil, "#!/bin/sh\n")
-		r, _, err := registry.New(registry.Options{Root: s.root}).Find(t.Context(), "p_up")
-		if err != nil {
-			t.Fatal(err)
-		}
+	t.Run("an interrupted upgrade is left to the supervisor", func(t *testing.T) {
+		s := newTraceHost(t)
+		s.installPlugin("p_up", "1.0", "Persist", nil, "#!/bin/sh\n")
+		r := readRecord(t, s.root, "p_up")
 		to := r
 		to.Version = "1.5"
 		changes := transaction.New(s.root, nil)
 		if err := changes.Save(transaction.Transaction{Name: "p_up", From: &r, To: to, Step: transaction.Switching}); err != nil {
 			t.Fatal(err)
 		}
-		s.expect(s.server.URL, 232, "cut short", "-e", "-P", "p_up", "-n", "2.0")
-		s.expect(s.server.URL, 232, "cut short", "-r", "-P", "p_up")
-		s.untouched("p_up", "1.0")
+		s.expectExit(s.URL, 232, "was interrupted", "-e", "-P", "p_up", "-n", "2.0")
+		s.expectExit(s.URL, 232, "was interrupted", "-r", "-P", "p_up")
+		s.expectUnchanged("p_up", "1.0")
 		files, err := filepath.Glob(filepath.Join(s.root, "supervisor", "transactions", "*"))
 		if err != nil || len(files) != 1 {
 			t.Fatalf("transactions %q, %v", files, err)
@@ -126,31 +115,31 @@ func TestOnline(t *testing.T) {
 		if err := os.WriteFile(files[0], []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.expect(s.server.URL, 232, "not known", "-e", "-P", "p_up", "-n", "2.0")
-		s.untouched("p_up", "1.0")
+		s.expectExit(s.URL, 232, "cannot check for an interrupted upgrade", "-e", "-P", "p_up", "-n", "2.0")
+		s.expectUnchanged("p_up", "1.0")
 	})
-	t.Run("keys are trusted: what is not signed is refused", func(t *testing.T) {
-		s := newStage(t)
+	t.Run("an unsigned package", func(t *testing.T) {
+		s := newTraceHost(t)
 		key, err := manifest.GenerateKey()
 		if err != nil {
 			t.Fatal(err)
 		}
-		code, _, said := invoke(t, invocation{
-			args: []string{"-e", "-P", "p_up"}, environ: s.environ(s.server.URL, "SUPERVISOR_UPGRADE_TRUSTED_KEYS="+key.Public().String()),
+		code, _, stderr := invoke(t, invocation{
+			args: []string{"-e", "-P", "p_up"}, environ: newEnviron(s.root, s.URL, "SUPERVISOR_UPGRADE_TRUSTED_KEYS="+key.Public().String()),
 		})
 		if code != exitDigest {
-			t.Errorf("exit %d; %s", code, said)
+			t.Errorf("exit %d, want %d; stderr %s", code, exitDigest, stderr)
 		}
-		s.untouched("p_up", "")
+		s.expectUnchanged("p_up", "")
 	})
-	t.Run("what cannot be recorded is taken away again", func(t *testing.T) {
-		s := newStage(t)
+	t.Run("a version that cannot be recorded is removed", func(t *testing.T) {
+		s := newTraceHost(t)
 		m, err := newManager(options{}, invocation{environ: []string{"SUPERVISOR_ROOT=" + s.root}, streams: streams{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.close()
-		i, err := m.installer()
+		i, err := m.newInstaller()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,16 +148,16 @@ func TestOnline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer m.discard(staged)
+		defer m.discardStaged(staged)
 		bad := staged.Config.Record()
-		bad.RunPath = "../../out" // which the registry refuses
-		if err := m.put(t.Context(), staged, bad); err == nil {
-			t.Error("recorded")
+		bad.RunPath = "../../out" // which the registry rejects
+		if err := m.placePackage(t.Context(), staged, bad); err == nil {
+			t.Error("a bad record is no error")
 		} else if e, ok := errors.AsType[*exitError](err); !ok || e.code != exitDatabaseWrite {
 			t.Error(err)
 		}
 		if _, err := os.Stat(filepath.Join(s.root, "plugin", "p_up")); !os.IsNotExist(err) {
-			t.Errorf("the folder of what is not recorded: %v", err)
+			t.Errorf("folder of the unrecorded version: %v, want none", err)
 		}
 	})
 }

@@ -10,53 +10,53 @@ import (
 	"github.com/google/shlex"
 )
 
-// command is what the program is to do.
+// command is a command of the program.
 type command int
 
-// The commands. Of several on one command line the first in this order counts,
-// as in the existing program (CL-16).
+// The commands. If a command line has several, the first in this order is run, as in
+// the existing program (CL-16).
 const (
-	showHelp command = iota
-	showVersion
-	list
-	verify
-	status
-	execute
-	remove
+	commandHelp command = iota
+	commandVersion
+	commandList
+	commandVerify
+	commandStatus
+	commandExec
+	commandRemove
 )
 
-// options are the command line.
+// options holds the parsed command line.
 type options struct {
 	command       command
 	local         bool
 	verbose       bool
-	foreground    bool // an interactive plugin gets the terminal
+	foreground    bool // gives the terminal to an interactive plugin
 	plugin        string
 	pluginVersion string
 	file, url     string
 	params        []string
 	timeout       *time.Duration // of the plugin's command, not positive: none; nil: the record's
 	fetchTimeout  time.Duration  // of a download or a wait for a lock; not positive: install.fetch_timeout, lockWait
-	unknown       []string       // flags that are ignored
+	unknown       []string       // unknown flags, which are ignored
 }
 
-// knownFlag is a flag that the program has.
+// knownFlag is a flag of the program.
 type knownFlag struct {
 	name  string
 	short string // one letter, "" for none
-	value string // what it takes, "" for nothing
+	value string // name of its value in the help, "" for no value
 	help  string
 }
 
 var flags = [...]knownFlag{
-	{"help", "h", "", "print this"},
+	{"help", "h", "", "print this help"},
 	{"version", "v", "", "print the version of this program"},
-	{"list", "l", "", "list the plugins that are available, with --local the installed ones"},
+	{"list", "l", "", "list available plugins, with --local the installed ones"},
 	{"status", "S", "", "print the status of the persistent plugins, as JSON"},
-	{"exec", "e", "", "run a plugin, installing it first where that is needed"},
+	{"exec", "e", "", "run a plugin, and install it first if needed"},
 	{"remove", "r", "", "remove a plugin"},
 	{"verify", "f", "", "run a package without installing it"},
-	{"local", "L", "", "use only what is installed"},
+	{"local", "L", "", "use installed plugins only"},
 	{"plugin", "P", "NAME", "name of the plugin"},
 	{"pluginVersion", "n", "VERSION", "version of the plugin"},
 	{"pluginId", "", "ID", "accepted and ignored"},
@@ -65,14 +65,14 @@ var flags = [...]knownFlag{
 	{"separator", "s", "TEXT", "separator of the arguments in --params (default ,)"},
 	{"file", "F", "FILE", "package file to install and run"},
 	{"url", "u", "URL", "http, https or file URL of the package to verify"},
-	{"timeout", "", "SECONDS", "how long the plugin's command may take, 0 for ever (default: the timeout of the plugin)"},
-	{"fetchTimeout", "", "SECONDS", "how long a download, or a wait for a lock, may take"},
-	{"experimental-foreground", "", "", "give the plugin the terminal, for one that is interactive"},
-	{"verbose", "V", "", "print more diagnostics, on standard error"},
+	{"timeout", "", "SECONDS", "timeout of the plugin's command, 0 for none (default: the timeout of the plugin)"},
+	{"fetchTimeout", "", "SECONDS", "timeout of a download and of a wait for a lock"},
+	{"experimental-foreground", "", "", "give the terminal to an interactive plugin"},
+	{"verbose", "V", "", "print more messages to standard error"},
 }
 
-// usage returns the help text.
-func usage() string {
+// usageText returns the help.
+func usageText() string {
 	var b strings.Builder
 	b.WriteString("Usage: acs-plugin-manager [flags]\n\n")
 	for _, f := range flags {
@@ -85,10 +85,10 @@ func usage() string {
 	return b.String()
 }
 
-// parse reads the command line, by the rules of the existing program (CL-16).
-func parse(args []string) (o options, err error) {
-	g := given{values: map[string]string{}}
-	if err := g.read(args); err != nil {
+// parseOptions parses the command line by the rules of the existing program (CL-16).
+func parseOptions(args []string) (o options, err error) {
+	g := parsedFlags{values: map[string]string{}}
+	if err := g.parseArgs(args); err != nil {
 		return o, err
 	}
 	o = options{
@@ -96,37 +96,37 @@ func parse(args []string) (o options, err error) {
 		plugin: g.values["plugin"], pluginVersion: g.values["pluginVersion"], file: g.values["file"], url: g.values["url"],
 		unknown: g.unknown,
 	}
-	if o.command = g.command(); o.command == showHelp {
+	if o.command = g.selectCommand(); o.command == commandHelp {
 		return o, nil
 	}
 	if text, ok := g.values["timeout"]; ok {
-		d, err := seconds("timeout", text)
+		d, err := parseSeconds("timeout", text)
 		if err != nil {
 			return o, err
 		}
 		o.timeout = &d
 	}
 	if text, ok := g.values["fetchTimeout"]; ok {
-		if o.fetchTimeout, err = seconds("fetchTimeout", text); err != nil {
+		if o.fetchTimeout, err = parseSeconds("fetchTimeout", text); err != nil {
 			return o, err
 		}
 	}
-	o.params = words(g.values["paramsV2"])
+	o.params = splitWords(g.values["paramsV2"])
 	if g.values["paramsV2"] == "" {
-		o.params = words(strings.ReplaceAll(g.values["params"], cmp.Or(g.values["separator"], ","), " "))
+		o.params = splitWords(strings.ReplaceAll(g.values["params"], cmp.Or(g.values["separator"], ","), " "))
 	}
 	return o, nil
 }
 
-// words splits text as a POSIX shell does (CL-15). A word whose quote is not
-// closed is lost, as in the existing program.
-func words(text string) []string {
+// splitWords splits text as a POSIX shell does (CL-15). It drops a word whose quote is
+// not closed, as the existing program does.
+func splitWords(text string) []string {
 	split, _ := shlex.Split(text)
 	return split
 }
 
-// seconds reads the value of a flag.
-func seconds(flag, text string) (time.Duration, error) {
+// parseSeconds parses the value of a flag.
+func parseSeconds(flag, text string) (time.Duration, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		return 0, fmt.Errorf("--%s %q is not a whole number of seconds", flag, text)
@@ -134,39 +134,39 @@ func seconds(flag, text string) (time.Duration, error) {
 	return toSeconds(n), nil
 }
 
-// toSeconds returns n seconds, or the longest time there is.
+// toSeconds returns n seconds, limited to the range of a Duration.
 func toSeconds(n int) time.Duration {
 	const most = int(1<<63-1) / int(time.Second)
 	return time.Duration(max(min(n, most), -most)) * time.Second
 }
 
-// given are the flags of a command line with their values.
-type given struct {
+// parsedFlags holds the flags of a command line and their values.
+type parsedFlags struct {
 	values  map[string]string // by the name of the flag
 	unknown []string
-	help    bool // the word help stands where no flag wants a value
+	help    bool // the argument "help" is given, not as the value of a flag
 }
 
-func (g *given) has(name string) bool { _, ok := g.values[name]; return ok }
+func (g *parsedFlags) has(name string) bool { _, ok := g.values[name]; return ok }
 
-// command returns what is to be done.
-func (g *given) command() command {
+// selectCommand returns the command to run.
+func (g *parsedFlags) selectCommand() command {
 	if g.help || g.has("help") {
-		return showHelp
+		return commandHelp
 	}
 	for i, name := range [...]string{"version", "list", "verify", "status", "exec", "remove"} {
 		if g.has(name) {
-			return showVersion + command(i)
+			return commandVersion + command(i)
 		}
 	}
-	return showHelp
+	return commandHelp
 }
 
-// read reads the arguments. The one after a flag that takes a value is the
-// value, whatever it looks like; others that are no flags say nothing.
-func (g *given) read(args []string) error {
-	wants := ""    // the flag whose value comes next
-	maybe := false // the flag before is unknown, and may take a value
+// parseArgs parses the arguments. Any argument after a flag with a value is its value;
+// other arguments that are not flags are ignored.
+func (g *parsedFlags) parseArgs(args []string) error {
+	wants := ""    // the flag whose value is the next argument
+	maybe := false // the previous flag is unknown and may have a value
 	for _, arg := range args {
 		if wants != "" {
 			g.values[wants], wants = arg, ""
@@ -177,7 +177,7 @@ func (g *given) read(args []string) error {
 			maybe = false
 			continue
 		}
-		f, value, err := g.flag(arg)
+		f, value, err := g.findFlag(arg)
 		switch {
 		case err != nil:
 			return err
@@ -193,10 +193,10 @@ func (g *given) read(args []string) error {
 	return nil
 }
 
-// flag returns the flag of an argument, and its value where that is in the
-// argument: --flag=value, --flag:value, and the same with one letter. An unknown
-// long one is returned without a help text.
-func (g *given) flag(arg string) (f knownFlag, value string, err error) {
+// findFlag returns the flag of an argument, and its value if that is in the argument:
+// --flag=value, --flag:value, and the same with one letter. An unknown long flag is
+// returned without a help text.
+func (g *parsedFlags) findFlag(arg string) (f knownFlag, value string, err error) {
 	name, value := arg, ""
 	if i := strings.IndexAny(arg, "=:"); i >= 0 {
 		name, value = arg[:i], arg[i+1:]
@@ -206,7 +206,7 @@ func (g *given) flag(arg string) (f knownFlag, value string, err error) {
 	case isLong && long == "":
 		return f, "", fmt.Errorf("-- is not supported")
 	case !isLong && len(name) != 2:
-		return f, "", fmt.Errorf("%s is not supported: one letter after a single dash", name)
+		return f, "", fmt.Errorf("%s is not supported: a single dash takes one letter", name)
 	}
 	f = knownFlag{name: long}
 	for _, known := range flags {

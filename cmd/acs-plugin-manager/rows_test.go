@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"fmt"
 	"io/fs"
@@ -18,14 +17,14 @@ import (
 	"pluginsupervisor/internal/registry"
 )
 
-// TestTreeEnds: at the deadline nothing is left of a command and what it
-// started, wherever that has gone in its group (CL-05).
-func TestTreeEnds(t *testing.T) {
+// TestTimeoutKillsProcessGroup checks that a timeout kills a command and all processes
+// of its group (CL-05).
+func TestTimeoutKillsProcessGroup(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	put(t, root, "hung", "Once", "1", "#!/bin/sh\nsleep 600 & echo $! >$PLUGIN_DIR/pid\ntrap '' TERM\nwait; sleep 600\n")
-	if code, _, stderr := call(t, root, "-e", "--local", "-P", "hung"); code != exitTimeout {
-		t.Errorf("exit %d; %s", code, stderr)
+	installScript(t, root, "hung", "Once", "1", "#!/bin/sh\nsleep 600 & echo $! >$PLUGIN_DIR/pid\ntrap '' TERM\nwait; sleep 600\n")
+	if code, _, stderr := runOnRoot(t, root, "-e", "--local", "-P", "hung"); code != exitTimeout {
+		t.Errorf("exit %d, want %d; stderr %s", code, exitTimeout, stderr)
 	}
 	b, err := os.ReadFile(filepath.Join(root, "plugin", "hung", "1.0", "pid"))
 	if err != nil {
@@ -36,22 +35,22 @@ func TestTreeEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if state, err := os.ReadFile(filepath.Join("/proc", string(bytes.TrimSpace(b)), "stat")); err == nil && syscall.Kill(pid, 0) == nil && !strings.Contains(string(state), ") Z ") {
-		t.Errorf("its child lives on: %s", state)
+		t.Errorf("the child process is still running: %s", state)
 	}
 }
 
-// TestRemove: a veto keeps the plugin and starts it again; without one it is
-// recorded as removed, told, and gone (CL-10).
+// TestRemove checks that a plugin is started again when its --uninstall fails, and
+// otherwise recorded as removed, reported and deleted (CL-10).
 func TestRemove(t *testing.T) {
-	s := newStage(t)
+	s := newTraceHost(t)
 	verbs := filepath.Join(s.root, "verbs")
 	for name, code := range map[string]string{"veto": "9", "goes": "0"} {
-		s.installed(name, "1.0", "Persist", map[string]any{"addSysTag": true}, "#!/bin/sh\necho "+name+" $1 >>"+verbs+"\n[ \"$1\" = --uninstall ] && exit "+code+"\nexit 0\n")
+		s.installPlugin(name, "1.0", "Persist", fields{"addSysTag": true}, "#!/bin/sh\necho "+name+" $1 >>"+verbs+"\n[ \"$1\" = --uninstall ] && exit "+code+"\nexit 0\n")
 	}
-	s.expect(s.server.URL, 9, "--uninstall", "-r", "-P", "veto")
-	s.untouched("veto", "1.0")
-	s.heard = nil
-	s.expect(s.server.URL, 0, "", "-r", "-P", "goes")
+	s.expectExit(s.URL, 9, "--uninstall", "-r", "-P", "veto")
+	s.expectUnchanged("veto", "1.0")
+	s.takeRequests()
+	s.expectExit(s.URL, 0, "", "-r", "-P", "goes")
 	b, err := os.ReadFile(verbs)
 	if err != nil || string(b) != "veto --stop\nveto --uninstall\nveto --start\ngoes --stop\ngoes --uninstall\n" {
 		t.Errorf("verbs %q, %v", b, err)
@@ -66,18 +65,14 @@ func TestRemove(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.root, "plugin", "goes")); !os.IsNotExist(err) {
-		t.Errorf("its folder: %v", err)
+		t.Errorf("folder of the removed plugin: %v, want none", err)
 	}
-	if len(s.heard) != 1 {
-		t.Fatalf("told %v", s.heard)
-	}
-	entry := s.heard[0].Body.(map[string]any)["plugin"].([]any)[0].(map[string]any)
-	if entry["status"] != "REMOVED" || entry["sysTagType"] != "remove" {
-		t.Errorf("told %v", entry)
+	if got := s.findRequests(); len(got) != 1 || !strings.Contains(got[0], `"status":"REMOVED"`) || !strings.Contains(got[0], `"sysTagType":"remove"`) {
+		t.Errorf("requests %q, want one with status REMOVED and sysTagType remove", got)
 	}
 }
 
-// daemonScript is a plugin with a process, which does %s when it gets SIGTERM.
+// daemonScript is a plugin with a process that runs %s on SIGTERM.
 const daemonScript = `#!/bin/sh
 pid=$(cat "$PLUGIN_DIR/../../../pid" 2>/dev/null)
 case "$1" in
@@ -89,8 +84,8 @@ case "$1" in
 esac
 `
 
-// TestRemoveDaemon: a plugin is not deleted under its living daemon. One that
-// takes its time is waited for, one that does not stop stays (CL-10).
+// TestRemoveDaemon checks that a removal waits for a slow daemon, and removes nothing
+// when the daemon does not stop (CL-10).
 func TestRemoveDaemon(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -102,8 +97,8 @@ func TestRemoveDaemon(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			put(t, root, "daemon", "Persist", "1", fmt.Sprintf(daemonScript, tt.onTERM))
-			if code, _, stderr := call(t, root, "-e", "--local", "-P", "daemon", "-p", "--start"); code != 0 {
+			installScript(t, root, "daemon", "Persist", "1", fmt.Sprintf(daemonScript, tt.onTERM))
+			if code, _, stderr := runOnRoot(t, root, "-e", "--local", "-P", "daemon", "-p", "--start"); code != 0 {
 				t.Fatalf("start: exit %d, stderr %s", code, stderr)
 			}
 			text, err := os.ReadFile(filepath.Join(root, "pid"))
@@ -115,34 +110,33 @@ func TestRemoveDaemon(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer syscall.Kill(pid, syscall.SIGKILL)
-			code, _, stderr := call(t, root, "-r", "-P", "daemon", "--fetchTimeout", "20")
+			code, _, stderr := runOnRoot(t, root, "-r", "-P", "daemon", "--fetchTimeout", "20")
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			lives := err == nil && !strings.Contains(string(stat), ") Z ")
+			running := err == nil && !strings.Contains(string(stat), ") Z ")
 			_, err = os.Stat(filepath.Join(root, "plugin", "daemon", "1.0", "main.sh"))
-			r, installed, findErr := registry.New(registry.Options{Root: root}).Find(t.Context(), "daemon")
-			stays := tt.code != 0
-			if code != tt.code || lives != stays || (err == nil) != stays || installed != stays || findErr != nil {
-				t.Errorf("exit %d, lives %t, its folder %v, its record %+v %v; stderr %s", code, lives, err, r, findErr, stderr)
+			_, installed := findRecord(t, root, "daemon")
+			want := tt.code != 0 // for all three
+			if code != tt.code || running != want || (err == nil) != want || installed != want {
+				t.Errorf("exit %d, want %d; running %t, folder error %v, installed %t, want %t; stderr %s", code, tt.code, running, err, installed, want, stderr)
 			}
 		})
 	}
 }
 
-// unwritable is an output that is full.
-type unwritable struct{}
+// fullOutput is an output on a full disk.
+type fullOutput struct{}
 
-func (unwritable) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+func (fullOutput) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// standing is an output that is not read until it is closed.
-type standing chan struct{}
+// blockedOutput is an output that blocks until it is closed.
+type blockedOutput chan struct{}
 
-func (s standing) Write(p []byte) (int, error) { <-s; return len(p), nil }
+func (s blockedOutput) Write(p []byte) (int, error) { <-s; return len(p), nil }
 
-// TestUnread: output of this program that is not read keeps no lock held
-// (EV-27).
-func TestUnread(t *testing.T) {
-	root, unread := t.TempDir(), make(standing)
-	put(t, root, "fails", "Once", "5", "#!/bin/sh\nkill -KILL $$\n")
+// TestUnreadOutput checks that unread output does not keep a lock held (EV-27).
+func TestUnreadOutput(t *testing.T) {
+	root, unread := t.TempDir(), make(blockedOutput)
+	installScript(t, root, "fails", "Once", "5", "#!/bin/sh\nkill -KILL $$\n")
 	i := invocation{args: []string{"-r", "-P", "fails"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: unread, stderr: unread}}
 	code, flush := runQueued(t.Context(), i)
 	if code != 0 {
@@ -152,33 +146,33 @@ func TestUnread(t *testing.T) {
 	if code := flush(0); code != 0 {
 		t.Errorf("flush: exit %d", code)
 	}
-	code, flush = runQueued(t.Context(), invocation{args: []string{"-v"}, streams: streams{stdout: unwritable{}, stderr: unwritable{}}})
+	code, flush = runQueued(t.Context(), invocation{args: []string{"-v"}, streams: streams{stdout: fullOutput{}, stderr: fullOutput{}}})
 	if code = flush(code); code != exitUsage {
 		t.Errorf("unwritable: exit %d", code)
 	}
 }
 
-// TestVersionLock: who waits goes on when the holder is done, whatever came of
-// that (CL-12).
+// TestVersionLock checks that a waiting program continues when the holder of the lock is
+// done, even without a result (CL-12).
 func TestVersionLock(t *testing.T) {
-	s := newStage(t)
+	s := newTraceHost(t)
 	release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(s.root, "p_up", "1.0"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := &doOnText{text: "waiting for", do: release} // the holder installed nothing
-	i := invocation{args: []string{"-e", "-P", "p_up", "-p", "--install"}, environ: s.environ(s.server.URL), streams: streams{stderr: said}}
-	if code, _, _ := invoke(t, i); code != 0 || said.do != nil {
-		t.Errorf("exit %d, said %q", code, said.String())
+	stderr := &doOnText{text: "waiting for", do: release} // the holder installed nothing
+	i := invocation{args: []string{"-e", "-P", "p_up", "-p", "--install"}, environ: newEnviron(s.root, s.URL), streams: streams{stderr: stderr}}
+	if code, _, _ := invoke(t, i); code != 0 || stderr.do != nil {
+		t.Errorf("exit %d, want 0 after a wait; stderr %q", code, stderr.String())
 	}
-	s.untouched("p_up", "1.0")
+	s.expectUnchanged("p_up", "1.0")
 }
 
-// doOnText is an output that does something once a text was written to it.
+// doOnText is an output that calls do once when text was written to it.
 type doOnText struct {
 	bytes.Buffer
 	text string
-	do   func() // nil: it was done
+	do   func() // nil: called
 }
 
 func (d *doOnText) Write(b []byte) (int, error) {
@@ -191,92 +185,67 @@ func (d *doOnText) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// TestSupervisorBeside: while another starts a plugin it is run, while another
-// changes it that is waited for (RS-11).
+// TestSupervisorBeside checks that a plugin runs while another process starts it, and
+// waits while another process changes it (RS-11).
 func TestSupervisorBeside(t *testing.T) {
-	s := newStage(t)
+	s := newTraceHost(t)
 	release, _, err := lock.Shared(t.Context(), layout.NameLock(s.root, "once_ok"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
+	s.expectExit(s.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
 	release()
 	if release, _, err = lock.Exclusive(t.Context(), layout.NameLock(s.root, "once_ok"), nil); err != nil {
 		t.Fatal(err)
 	}
-	s.expect(s.server.URL, 232, "lock", "-e", "--local", "-P", "once_ok", "--fetchTimeout", "1")
+	s.expectExit(s.URL, 232, "lock", "-e", "--local", "-P", "once_ok", "--fetchTimeout", "1")
 	time.AfterFunc(100*time.Millisecond, release)
-	s.expect(s.server.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
+	s.expectExit(s.URL, 0, "once_ok args", "-e", "--local", "-P", "once_ok")
 }
 
-// entry is one of a package.
-type entry struct {
-	name    string
-	mode    fs.FileMode
-	content string
-}
-
-// TestRefusedWhole: of a package with an entry that is refused nothing is
-// written, within or without (CL-13).
-func TestRefusedWhole(t *testing.T) {
-	for name, bad := range map[string][]entry{
-		"leaves":     {{"../out", 0o644, "x"}},
-		"absolute":   {{"/tmp/out-of-a-package", 0o644, "x"}},
-		"symlink":    {{"link", fs.ModeSymlink | 0o777, "/etc/passwd"}},
-		"device":     {{"dev", fs.ModeDevice | 0o644, ""}},
-		"setuid":     {{"su", fs.ModeSetuid | 0o755, "x"}},
-		"twice":      {{"x", 0o644, "a"}, {"x", 0o644, "b"}},
-		"two cases":  {{"x", 0o644, "a"}, {"X", 0o644, "b"}},
-		"ratio":      {{"zeros", 0o644, strings.Repeat("\x00", 4<<20)}},
-		"many":       {{"1", 0o644, ""}, {"2", 0o644, ""}, {"3", 0o644, ""}, {"4", 0o644, ""}},
-		"large file": {{"large", 0o644, strings.Repeat("0123456789abcdef", 8<<10)}},
+// TestRejectedPackageWritesNothing checks that no file of a package with a bad entry is
+// written, inside or outside of the root (CL-13).
+func TestRejectedPackageWritesNothing(t *testing.T) {
+	for name, bad := range map[string][]zipEntry{
+		"leaves":     {newZipEntry("../out", 0o644, "x")},
+		"absolute":   {newZipEntry("/tmp/out-of-a-package", 0o644, "x")},
+		"symlink":    {newZipEntry("link", fs.ModeSymlink|0o777, "/etc/passwd")},
+		"device":     {newZipEntry("dev", fs.ModeDevice|0o644, "")},
+		"setuid":     {newZipEntry("su", fs.ModeSetuid|0o755, "x")},
+		"twice":      {newZipEntry("x", 0o644, "a"), newZipEntry("x", 0o644, "b")},
+		"two cases":  {newZipEntry("x", 0o644, "a"), newZipEntry("X", 0o644, "b")},
+		"ratio":      {newZipEntry("zeros", 0o644, strings.Repeat("\x00", 4<<20))},
+		"many":       {newZipEntry("1", 0o644, ""), newZipEntry("2", 0o644, ""), newZipEntry("3", 0o644, ""), newZipEntry("4", 0o644, "")},
+		"large file": {newZipEntry("large", 0o644, strings.Repeat("0123456789abcdef", 8<<10))},
 	} {
 		t.Run("CL-13 "+name, func(t *testing.T) {
-			s := newStage(t)
-			var b bytes.Buffer
-			w := zip.NewWriter(&b)
-			for _, e := range append([]entry{{"config.json", 0o644, good}, {"main.sh", 0o755, "#!/bin/sh\n"}}, bad...) {
-				h := &zip.FileHeader{Name: e.name, Method: zip.Deflate}
-				h.SetMode(e.mode)
-				f, err := w.CreateHeader(h)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := f.Write([]byte(e.content)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
+			s := newTraceHost(t)
 			path := filepath.Join(s.files, "bad.zip")
-			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeZip(t, path, append([]zipEntry{newZipEntry("config.json", 0o644, goodConfig), newZipEntry("main.sh", 0o755, "#!/bin/sh\n")}, bad...)...)
 			limits := []string{"SUPERVISOR_INSTALL_MAX_ENTRIES=5", "SUPERVISOR_INSTALL_MAX_SIZE=100000"}
-			if name == "ratio" { // the size would be refused before
+			if name == "ratio" { // the size limit would reject it first
 				limits = []string{"SUPERVISOR_INSTALL_MAX_RATIO=10"}
 			}
-			code, _, said := invoke(t, invocation{args: []string{"-e", "-F", path}, environ: s.environ(s.server.URL, limits...)})
+			code, _, stderr := invoke(t, invocation{args: []string{"-e", "-F", path}, environ: newEnviron(s.root, s.URL, limits...)})
 			if code != exitUnzip {
-				t.Errorf("exit %d; %s", code, said)
+				t.Errorf("exit %d, want %d; stderr %s", code, exitUnzip, stderr)
 			}
-			s.untouched("filed", "")
+			s.expectUnchanged("filed", "")
 			for _, out := range []string{filepath.Join(s.root, "plugin", "filed"), filepath.Join(s.root, "out"), "/tmp/out-of-a-package"} {
 				if _, err := os.Lstat(out); !os.IsNotExist(err) {
-					t.Errorf("%s: %v", out, err)
+					t.Errorf("%s: %v, want no such file", out, err)
 				}
 			}
 		})
 	}
 }
 
-// TestExitCodes: each exit code beyond a plugin's own has its word in an event;
-// 233 is none of SPEC 11's, and nothing is told of removals.
+// TestExitCodes checks that each exit code of this program has an error code of events,
+// except 233, which SPEC 11 does not have, and that of removals, which send no event.
 func TestExitCodes(t *testing.T) {
 	for code := exitLock; code <= exitTimeout; code++ {
 		if errorCodes[code] == "" && code != 233 && code != exitRemoveFiles {
-			t.Errorf("exit %d has no word", code)
+			t.Errorf("exit %d has no error code", code)
 		}
 	}
 }

@@ -2,39 +2,29 @@ package main
 
 import (
 	"archive/zip"
-	"crypto/md5"
-	"encoding/hex"
+	"cmp"
 	"encoding/json"
-	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 
 	"pluginsupervisor/internal/control"
-	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/registry"
 )
 
-// sample is a package that recorded command lines name.
+// sample is a package of the recorded command lines.
 type sample struct {
-	config any // of config.json: a map, or a string as it is; nil: there is none
+	config any // config.json: fields, or its text; nil for none
 	script string
 	mode   uint32            // of main.sh, 0: 0755
 	more   map[string]string // other files
 }
 
 const (
-	// printsArguments is the sample "argy": its output is recorded.
-	printsArguments = "#!/bin/bash\necho \"args=$#\"; for a in \"$@\"; do echo \"<$a>\"; done\n"
-	// obeys is the sample "sh", which does what its first argument says.
-	obeys = `#!/bin/bash
+	// argumentsScript is the script of "argy"; its output is recorded.
+	argumentsScript = "#!/bin/bash\necho \"args=$#\"; for a in \"$@\"; do echo \"<$a>\"; done\n"
+	// verbScript is the script of "sh"; its first argument is the command.
+	verbScript = `#!/bin/bash
 case "$1" in
 both) echo out1; echo err1 >&2; echo out2;;
 big) head -c 6000000 /dev/zero | tr '\0' x; echo; echo last;;
@@ -49,11 +39,11 @@ daemon) setsid sleep 3 >/dev/null 2>&1 & echo daemonized;;
 *) echo "main $*";;
 esac
 `
-	sleeps = "#!/bin/bash\nsleep ${1:-1}\n"
+	sleepScript = "#!/bin/bash\nsleep ${1:-1}\n"
 )
 
-// configOf returns a config.json as the samples have it.
-func configOf(name, version string, more map[string]any) map[string]any {
+// sampleConfig returns the config.json of a sample.
+func sampleConfig(name, version string, more map[string]any) map[string]any {
 	config := map[string]any{
 		"name": name, "version": version, "arch": "all", "osType": "linux", "runPath": "main.sh", "timeout": "20",
 		"publisher": "lab", "pluginType": "Once", "heartbeatInterval": 10,
@@ -67,19 +57,17 @@ func configOf(name, version string, more map[string]any) map[string]any {
 	return config
 }
 
-type fields = map[string]any
-
-// samplePackages returns the packages of the recorded command lines by their file names.
+// samplePackages returns the packages of the recorded command lines by file name.
 func samplePackages() map[string]sample {
 	plain := func(name string, more fields) sample {
-		return sample{config: configOf(name, "1.0", more), script: obeys}
+		return sample{config: sampleConfig(name, "1.0", more), script: verbScript}
 	}
-	inFolder, _ := json.Marshal(configOf("top", "1.0", nil))
-	atBOM, _ := json.Marshal(configOf("bom", "1.0", nil))
+	inFolder, _ := json.Marshal(sampleConfig("top", "1.0", nil))
+	atBOM, _ := json.Marshal(sampleConfig("bom", "1.0", nil))
 	return map[string]sample{
-		"argy_1.0.zip":     {config: configOf("argy", "1.0", nil), script: printsArguments},
-		"argy_2.0.zip":     {config: configOf("argy", "2.0", nil), script: printsArguments},
-		"argy_0.5.zip":     {config: configOf("argy", "0.5", nil), script: printsArguments},
+		"argy_1.0.zip":     {config: sampleConfig("argy", "1.0", nil), script: argumentsScript},
+		"argy_2.0.zip":     {config: sampleConfig("argy", "2.0", nil), script: argumentsScript},
+		"argy_0.5.zip":     {config: sampleConfig("argy", "0.5", nil), script: argumentsScript},
 		"sh_1.0.zip":       plain("sh", nil),
 		"psh_1.0.zip":      plain("psh", fields{"pluginType": "Persist"}),
 		"shorty_1.0.zip":   plain("shorty", fields{"timeout": "2"}),
@@ -87,80 +75,64 @@ func samplePackages() map[string]sample {
 		"badtime_1.0.zip":  plain("badtime", fields{"timeout": "abc"}),
 		"bothos_1.0.zip":   plain("bothos", fields{"osType": "both"}),
 		"winos_1.0.zip":    plain("winos", fields{"osType": "windows"}),
-		"noexec_1.0.zip":   {config: configOf("noexec", "1.0", nil), script: "echo hi\n", mode: 0o644},
-		"modeless_1.0.zip": {config: configOf("modeless", "1.0", nil), script: printsArguments, mode: 0o644},
-		"norun_1.0.zip":    {config: configOf("norun", "1.0", fields{"runPath": "nope.sh"}), script: obeys},
-		"nocfg_1.0.zip":    {script: obeys},
-		"badcfg_1.0.zip":   {config: "{nope", script: obeys},
+		"noexec_1.0.zip":   {config: sampleConfig("noexec", "1.0", nil), script: "echo hi\n", mode: 0o644},
+		"modeless_1.0.zip": {config: sampleConfig("modeless", "1.0", nil), script: argumentsScript, mode: 0o644},
+		"norun_1.0.zip":    {config: sampleConfig("norun", "1.0", fields{"runPath": "nope.sh"}), script: verbScript},
+		"nocfg_1.0.zip":    {script: verbScript},
+		"badcfg_1.0.zip":   {config: "{nope", script: verbScript},
 		"uni_1.0.zip":      plain("插件", nil),
-		"sub_1.0.zip":      {config: configOf("sub", "1.0", fields{"runPath": "bin/run.sh"}), more: map[string]string{"bin/run.sh": obeys}},
-		"top_1.0.zip":      {more: map[string]string{"top/config.json": string(inFolder), "top/main.sh": obeys}},
+		"sub_1.0.zip":      {config: sampleConfig("sub", "1.0", fields{"runPath": "bin/run.sh"}), more: map[string]string{"bin/run.sh": verbScript}},
+		"top_1.0.zip":      {more: map[string]string{"top/config.json": string(inFolder), "top/main.sh": verbScript}},
 		"dotrun_1.0.zip":   plain("dotrun", fields{"runPath": "./main.sh"}),
-		"longver.zip":      {config: configOf("lv", "1.0.0.20230101120000-build.77777777777777", nil), script: obeys},
-		"to2h.zip":         {config: configOf("to2h", "1.0", fields{"timeout": "7200"}), script: sleeps},
-		"to0.zip":          {config: configOf("to0", "1.0", fields{"timeout": "0"}), script: sleeps},
-		"toneg.zip":        {config: configOf("toneg", "1.0", fields{"timeout": "-5"}), script: sleeps},
-		"tofl.zip":         {config: configOf("tofl", "1.0", fields{"timeout": "3.5"}), script: sleeps},
-		"strm.zip":         {config: configOf("strm", "1.0", nil), script: "#!/bin/bash\nfor i in 1 2 3; do echo tick $i; sleep 0.1; done\n"},
-		"slowst.zip":       {config: configOf("slowst", "1.0", fields{"pluginType": "Persist"}), script: "#!/bin/bash\ncase $1 in --status) sleep 1;; *) echo did $1;; esac\n"},
-		"ps1.zip":          {config: configOf("ps1", "1.0", fields{"runPath": "main.ps1"}), more: map[string]string{"main.ps1": "x"}},
-		"winzip.zip":       {config: configOf("winzip", "1.0", nil), script: obeys, mode: withoutMode},
-		"dupent.zip":       {config: configOf("dupent", "1.0", nil), script: obeys, more: map[string]string{"README": "a", "readme": "b"}},
+		"longver.zip":      {config: sampleConfig("lv", "1.0.0.20230101120000-build.77777777777777", nil), script: verbScript},
+		"to2h.zip":         {config: sampleConfig("to2h", "1.0", fields{"timeout": "7200"}), script: sleepScript},
+		"to0.zip":          {config: sampleConfig("to0", "1.0", fields{"timeout": "0"}), script: sleepScript},
+		"toneg.zip":        {config: sampleConfig("toneg", "1.0", fields{"timeout": "-5"}), script: sleepScript},
+		"tofl.zip":         {config: sampleConfig("tofl", "1.0", fields{"timeout": "3.5"}), script: sleepScript},
+		"strm.zip":         {config: sampleConfig("strm", "1.0", nil), script: "#!/bin/bash\nfor i in 1 2 3; do echo tick $i; sleep 0.1; done\n"},
+		"slowst.zip":       {config: sampleConfig("slowst", "1.0", fields{"pluginType": "Persist"}), script: "#!/bin/bash\ncase $1 in --status) sleep 1;; *) echo did $1;; esac\n"},
+		"ps1.zip":          {config: sampleConfig("ps1", "1.0", fields{"runPath": "main.ps1"}), more: map[string]string{"main.ps1": "x"}},
+		"winzip.zip":       {config: sampleConfig("winzip", "1.0", nil), script: verbScript, mode: withoutMode},
+		"dupent.zip":       {config: sampleConfig("dupent", "1.0", nil), script: verbScript, more: map[string]string{"README": "a", "readme": "b"}},
 		"nover.zip":        plain("nover", fields{"version": nil}),
 		"noname.zip":       plain("noname", fields{"name": nil}),
 		"nametilde.zip":    plain("acs@plug", nil),
-		"bom.zip":          {config: "\ufeff" + string(atBOM), script: obeys},
-		"arr.zip":          {config: "[]", script: obeys},
+		"bom.zip":          {config: "\ufeff" + string(atBOM), script: verbScript},
+		"arr.zip":          {config: "[]", script: verbScript},
 		"blank.zip":        plain("my plugin", fields{"version": "1.0 beta"}),
 		"tagged.zip":       plain("tagged", fields{"pluginType": "Persist", "addSysTag": true}),
 		"tool_1.0.zip":     plain("tool", nil),
 		"alpha_1.0.zip":    plain("alpha", fields{"pluginType": "Persist"}),
-		"alpha_2.0.zip":    {config: configOf("alpha", "2.0", fields{"pluginType": "Persist"}), script: obeys},
-		"numver.zip":       {config: configOf("numver", "", fields{"version": 1.1, "timeout": 30}), script: obeys},
+		"alpha_2.0.zip":    {config: sampleConfig("alpha", "2.0", fields{"pluginType": "Persist"}), script: verbScript},
+		"numver.zip":       {config: sampleConfig("numver", "", fields{"version": 1.1, "timeout": 30}), script: verbScript},
 	}
 }
 
-// withoutMode is the mode of a file in an archive that has none.
+// withoutMode stands for an archive without file modes.
 const withoutMode = 0xffff
 
-// pack writes the package to a file.
-func (s sample) pack(t testing.TB, path string) {
+// writeTo writes the package to a file.
+func (s sample) writeTo(t testing.TB, path string) {
 	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := zip.NewWriter(f)
-	add := func(name, content string, mode uint32) {
-		h := &zip.FileHeader{Name: name, Method: zip.Deflate, ExternalAttrs: mode << 16}
+	var entries []zipEntry
+	add := func(name string, mode uint32, content string) {
+		// A header without a creator, as in the recorded packages.
+		h := zip.FileHeader{Name: name, Method: zip.Deflate, ExternalAttrs: mode << 16}
 		if mode == withoutMode {
 			h.ExternalAttrs = 0x20
 		}
-		entry, err := w.CreateHeader(h)
-		if err == nil {
-			_, err = io.WriteString(entry, content)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		entries = append(entries, zipEntry{h, content})
 	}
 	if text := s.configText(t); text != "" {
-		add("config.json", text, 0o644)
+		add("config.json", 0o644, text)
 	}
 	if s.script != "" {
-		mode := uint32(0o755)
-		if s.mode != 0 {
-			mode = s.mode
-		}
-		add("main.sh", s.script, mode)
+		add("main.sh", cmp.Or(s.mode, 0o755), s.script)
 	}
 	for name, content := range s.more {
-		add(name, content, 0o600)
+		add(name, 0o600, content)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	writeZip(t, path, entries...)
 }
 
 func (s sample) configText(t testing.TB) string {
@@ -179,117 +151,42 @@ func (s sample) configText(t testing.TB) string {
 	}
 }
 
-// install puts the sample on a host, as it is after an installation.
-func (s sample) install(t testing.TB, root string) {
-	t.Helper()
-	c, err := record.DecodePackageConfig([]byte(s.configText(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(root, "plugin", c.Name, c.Version)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "main.sh"), []byte(s.script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := registry.New(registry.Options{Root: root}).Put(t.Context(), c.Record()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// samplesHost is where recorded command lines run: the packages as files, and a
-// control plane that lists some of them.
+// samplesHost has the recorded packages as files, and a control plane that lists some
+// of them.
 type samplesHost struct {
-	files string
-	plane *httptest.Server
-	all   map[string]sample
-
-	mu       sync.Mutex
-	requests []string // path and body of each that was not for a file
+	*fakeControlPlane
+	all map[string]sample
 }
 
 func newSamplesHost(t *testing.T) *samplesHost {
-	h := &samplesHost{files: t.TempDir(), all: samplePackages()}
+	h := &samplesHost{all: samplePackages()}
+	h.fakeControlPlane = startControlPlane(t, h.listSamples)
 	for name, s := range h.all {
-		s.pack(t, filepath.Join(h.files, name))
+		s.writeTo(t, filepath.Join(h.files, name))
 	}
 	if err := os.WriteFile(filepath.Join(h.files, "notzip.zip"), []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.plane = httptest.NewServer(h.handler(t))
-	t.Cleanup(h.plane.Close)
 	return h
 }
 
-// handler is the control plane. It lists the packages in the order of their
-// versions, the oldest first.
-func (h *samplesHost) handler(t *testing.T) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(h.files))))
-	mux.HandleFunc(control.PathList, func(w http.ResponseWriter, r *http.Request) {
-		var q control.PackageQuery
-		if err := json.Unmarshal(h.note(t, r), &q); err != nil {
-			t.Error(err)
-		}
-		found := []any{}
-		for _, file := range []string{"tool_1.0.zip", "alpha_1.0.zip", "alpha_2.0.zip", "tagged.zip"} {
-			c := h.all[file].config.(map[string]any)
-			if (q.PluginName == "" || q.PluginName == c["name"]) && (q.Version == "" || q.Version == c["version"]) {
-				found = append(found, h.listed(t, file))
-			}
-		}
-		_ = json.NewEncoder(w).Encode(fields{"code": 200, "pluginList": found})
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		h.note(t, r)
-		fmt.Fprint(w, `{"code":200}`)
-	})
-	return mux
-}
-
-// note keeps a request and returns its body.
-func (h *samplesHost) note(t *testing.T, r *http.Request) []byte {
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.requests = append(h.requests, r.URL.Path+" "+string(b))
-	return b
-}
-
-// received returns the requests that contain all the parts.
-func (h *samplesHost) received(parts ...string) (found []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range h.requests {
-		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(r, part) }) {
-			found = append(found, r)
+// listSamples lists packages, the oldest version first.
+func (h *samplesHost) listSamples(q control.PackageQuery) []fields {
+	found := []fields{}
+	for _, file := range []string{"tool_1.0.zip", "alpha_1.0.zip", "alpha_2.0.zip", "tagged.zip"} {
+		c := h.all[file].config.(fields)
+		if (q.PluginName == "" || q.PluginName == c["name"]) && (q.Version == "" || q.Version == c["version"]) {
+			listing := maps.Clone(c)
+			maps.Copy(listing, fields{"pluginId": "id-" + file, "isPreInstalled": "no", "publisher": "listed", "timeout": "33"})
+			h.addListing(listing, file)
+			found = append(found, listing)
 		}
 	}
 	return found
 }
 
-// listed returns what the control plane says of a package.
-func (h *samplesHost) listed(t *testing.T, file string) fields {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(h.files, file))
-	if err != nil {
-		t.Error(err)
-	}
-	sum := md5.Sum(b)
-	listed := maps.Clone(h.all[file].config.(map[string]any))
-	maps.Copy(listed, fields{
-		"pluginId": "id-" + file, "isPreInstalled": "no", "publisher": "listed", "timeout": "33",
-		"url": h.plane.URL + "/files/" + file, "md5": hex.EncodeToString(sum[:]),
-	})
-	return listed
-}
-
-// root returns a new root on which the packages are installed.
-func (h *samplesHost) root(t *testing.T, installed ...string) string {
+// newRoot returns a new root with the installed packages.
+func (h *samplesHost) newRoot(t *testing.T, installed ...string) string {
 	t.Helper()
 	root, err := os.MkdirTemp("", "root") // short: a socket has to fit below it
 	if err != nil {
@@ -297,22 +194,12 @@ func (h *samplesHost) root(t *testing.T, installed ...string) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	for _, file := range installed {
-		h.all[file].install(t, root)
+		installPlugin(t, root, h.all[file].config.(fields), h.all[file].script)
 	}
 	return root
 }
 
-// invocation returns how the program is called on a root.
+// invocation returns an invocation of the program on a root.
 func (h *samplesHost) invocation(root string, args ...string) invocation {
-	return invocation{args: args, environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_CONTROL_PLANE_URL=" + h.plane.URL}}
-}
-
-// recorded returns the record of a plugin.
-func recorded(t *testing.T, root, name string) record.Record {
-	t.Helper()
-	r, _, err := registry.New(registry.Options{Root: root}).Find(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return invocation{args: args, environ: newEnviron(root, h.URL)}
 }

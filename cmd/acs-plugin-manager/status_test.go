@@ -15,34 +15,34 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// TestStatusForAgent reads `--status` as the existing agent does: both streams are
-// one buffer, which has to be JSON, whatever is wrong with the plugins (CL-18).
+// TestStatusForAgent reads `--status` as the existing agent does: both streams are one
+// buffer, which must be JSON for every failure of a plugin (CL-18).
 func TestStatusForAgent(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	put(t, root, "healthy", "Persist", "20", "#!/bin/sh\necho said; echo failed >&2\n")
+	installScript(t, root, "healthy", "Persist", "20", "#!/bin/sh\necho said; echo failed >&2\n")
 	for _, hung := range []string{"hung1", "hung2", "hung3"} {
-		put(t, root, hung, "Persist", "1", "#!/bin/sh\ntrap '' TERM\nsleep 600\n")
+		installScript(t, root, hung, "Persist", "1", "#!/bin/sh\ntrap '' TERM\nsleep 600\n")
 	}
-	put(t, root, "missing", "Persist", "20", "")
-	put(t, root, "format", "Persist", "20", "neither a script nor a program")
-	put(t, root, "mode", "Persist", "20", "#!/bin/sh\n")
-	put(t, root, "odd", "Persist", "20", "#!/bin/sh\n")
-	put(t, root, "once", "Once", "20", "#!/bin/sh\n")
+	installScript(t, root, "missing", "Persist", "20", "")
+	installScript(t, root, "format", "Persist", "20", "neither a script nor a program")
+	installScript(t, root, "mode", "Persist", "20", "#!/bin/sh\n")
+	installScript(t, root, "odd", "Persist", "20", "#!/bin/sh\n")
+	installScript(t, root, "once", "Once", "20", "#!/bin/sh\n")
 	if err := os.Chmod(filepath.Join(root, "plugin", "mode", "1.0", "main.sh"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	spoil(t, root)
+	addDamagedRecords(t, root)
 	for _, args := range [][]string{{"--status"}, {"-S"}, {"--status", "--nonsense", "x"}} {
 		t.Run("CL-18 "+strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			both, began := create(t, "both"), time.Now()
+			both, began := createOutput(t, "both"), time.Now()
 			code, _, _ := invoke(t, invocation{
 				args: args, environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_NONSENSE=1"}, streams: streams{stdout: both, stderr: both},
 			})
 			var list []struct{ Name, Status, Version string }
-			if err := json.Unmarshal([]byte(content(t, both)), &list); err != nil || code != 0 {
-				t.Fatalf("exit %d, %v: %s", code, err, content(t, both))
+			if err := json.Unmarshal([]byte(readOutput(t, both)), &list); err != nil || code != 0 {
+				t.Fatalf("exit %d, %v: %s", code, err, readOutput(t, both))
 			}
 			got := map[string]string{}
 			for _, p := range list {
@@ -57,21 +57,21 @@ func TestStatusForAgent(t *testing.T) {
 				}
 			}
 			if took := time.Since(began); took > 30*time.Second {
-				t.Errorf("the ones that hang were waited for one after the other: %s", took)
+				t.Errorf("took %s: hanging plugins were probed one after the other", took)
 			}
 		})
 	}
-	t.Run("CL-18 with -V the reasons are said", func(t *testing.T) {
+	t.Run("CL-18 with -V the reasons are printed", func(t *testing.T) {
 		t.Parallel()
-		code, stdout, stderr := call(t, root, "--status", "-V")
+		code, stdout, stderr := runOnRoot(t, root, "--status", "-V")
 		if code != 0 || !json.Valid([]byte(stdout)) || !strings.Contains(stderr, "missing") || !strings.Contains(stderr, "record") {
 			t.Errorf("exit %d; stdout %s; stderr %s", code, stdout, stderr)
 		}
 	})
 }
 
-// spoil adds records that cannot be used to the plugin database.
-func spoil(t *testing.T, root string) {
+// addDamagedRecords adds invalid records to the plugin database.
+func addDamagedRecords(t *testing.T, root string) {
 	t.Helper()
 	db, err := bbolt.Open(layout.Database(root), 0o640, nil)
 	if err != nil {
@@ -92,13 +92,13 @@ func spoil(t *testing.T, root string) {
 	}
 }
 
-// TestNoStatus: where no list can be made nothing is on standard output, and the
-// reason on standard error (CL-18).
+// TestNoStatus checks that without a list standard output is empty and standard error
+// has the reason (CL-18).
 func TestNoStatus(t *testing.T) {
 	t.Parallel()
 	locked := t.TempDir()
-	put(t, locked, "healthy", "Persist", "20", "#!/bin/sh\n")
-	db, err := bbolt.Open(layout.Database(locked), 0o640, nil) // as another program that hangs
+	installScript(t, locked, "healthy", "Persist", "20", "#!/bin/sh\n")
+	db, err := bbolt.Open(layout.Database(locked), 0o640, nil) // like another program that hangs
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,11 +124,11 @@ func TestNoStatus(t *testing.T) {
 	})
 }
 
-// TestStatusUnprinted: an output that cannot be written is an error (CL-18).
+// TestStatusUnprinted checks that an output that cannot be written is an error (CL-18).
 func TestStatusUnprinted(t *testing.T) {
 	root := t.TempDir()
-	put(t, root, "healthy", "Persist", "20", "#!/bin/sh\n")
-	i := invocation{args: []string{"--status"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: unwritable{}, stderr: io.Discard}}
+	installScript(t, root, "healthy", "Persist", "20", "#!/bin/sh\n")
+	i := invocation{args: []string{"--status"}, environ: []string{"SUPERVISOR_ROOT=" + root}, streams: streams{stdout: fullOutput{}, stderr: io.Discard}}
 	if code, _, _ := invoke(t, i); code != exitDatabaseRead {
 		t.Errorf("exit %d", code)
 	}

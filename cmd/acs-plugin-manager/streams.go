@@ -8,16 +8,16 @@ import (
 	"pluginsupervisor/internal/process"
 )
 
-// streams are the caller's standard streams. Plugins get them as they are
-// (CL-17); what this program prints itself goes to stdout and stderr, which need
-// not be the same and wait for no reader (EV-27).
+// streams holds the caller's standard streams. Plugins get in, out and err unchanged
+// (CL-17); the program itself prints to stdout and stderr, which may be queues that do
+// not wait for a reader (EV-27).
 type streams struct {
 	in, out, err   *os.File
 	stdout, stderr io.Writer
 }
 
-// forPlugins returns the streams that a plugin gets. foreground is for one that
-// is interactive, and says nothing where the input is no terminal.
+// forPlugins returns the streams of a plugin. foreground is for an interactive one; it
+// has no effect when the input is not a terminal.
 func (s streams) forPlugins(foreground bool) process.Streams {
 	return process.Streams{In: s.in, Out: s.out, Err: s.err, Foreground: foreground && logger.IsTerminal(s.in)}
 }

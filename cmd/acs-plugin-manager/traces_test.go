@@ -2,58 +2,52 @@ package main
 
 import (
 	"bytes"
-	"crypto/md5"
-	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"pluginsupervisor/internal/control"
 	"pluginsupervisor/internal/platform"
-	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
 )
 
-var update = flag.Bool("update", false, "write the table of the documents anew")
+var update = flag.Bool("update", false, "write the tables of the documents")
 
-// trace is one run of the existing program that was recorded. BASE, RUN and
-// FILES stand for folders.
+// trace is one recorded run of the existing program. BASE, RUN and FILES stand for
+// folders.
 type trace struct {
 	Trace, Cmd, Stdout string
 	RC                 int
-	HTTP               []request
+	HTTP               []tracedRequest
 }
 
-// request is one that was heard: of an event what the program says, without
-// when and on which machine it does.
-type request struct {
+// tracedRequest is one recorded request. The body of an event has no time and no data
+// of the machine.
+type tracedRequest struct {
 	Method, Path string
 	Body         any
 }
 
-// differences are the traces that we do not repeat exactly, and why. The rest
-// is the same but for diagnostics, which the existing program prints to standard
-// output, too.
-var differences = map[string]string{
-	"13-exec-local-hung-start-rc7": "the status that hangs is reported as failed, not at all (CL-03)",
-	"35-verify-http":               "the package is tried in staging, not among the plugins (CL-14)",
+// traceDifferences holds the traces that this program does not repeat exactly, and why.
+// The others are the same except for messages, which the existing program prints to
+// standard output, too.
+var traceDifferences = map[string]string{
+	"13-exec-local-hung-start-rc7": "a --status that hangs is reported as failed; the existing program does not report it (CL-03)",
+	"35-verify-http":               "the package runs in staging, not in the plugin folder (CL-14)",
 }
 
-// machine is what of a recorded standard output is for machines.
-func machine(stdout string) string {
+// machineOutput returns the machine-readable part of a recorded standard output.
+func machineOutput(stdout string) string {
 	if i := strings.Index(stdout, "ExecutePluginFromFile UNMARSHAL_ERR"); i >= 0 {
-		stdout = stdout[:i] // it shows the file
+		stdout = stdout[:i] // the rest is the file
 	}
 	var kept strings.Builder
 	for line := range strings.Lines(stdout) {
@@ -71,183 +65,131 @@ func machine(stdout string) string {
 	return kept.String()
 }
 
-// stage is a host as it was when the traces were recorded, with its control plane.
-type stage struct {
-	t           *testing.T
-	root, files string
-	server      *httptest.Server
-	packages    map[string]map[string]any // listed, by plugin and asked version
-
-	mu    sync.Mutex
-	heard []request
+// traceHost is a host as it was when the traces were recorded, with its control plane.
+type traceHost struct {
+	*fakeControlPlane
+	root     string
+	packages map[string]fields // listed, by plugin and requested version
 }
 
 const (
-	says  = "#!/bin/sh\necho \"%s args=[$*] PLUGIN_DIR=$PLUGIN_DIR PRE_PLUGIN_DIR=$PRE_PLUGIN_DIR%s\"\n"
-	local = "x64" // of the machine the traces are from
+	traceScript  = "#!/bin/sh\necho \"%s args=[$*] PLUGIN_DIR=$PLUGIN_DIR PRE_PLUGIN_DIR=$PRE_PLUGIN_DIR%s\"\n"
+	recordedArch = "x64" // the machine of the traces
 )
 
-func newStage(t *testing.T) *stage {
-	s := &stage{t: t, root: t.TempDir(), files: t.TempDir(), packages: map[string]map[string]any{}}
-	s.server = httptest.NewServer(s)
-	t.Cleanup(s.server.Close)
-	s.installed("once_ok", "1.0", "Once", map[string]any{"publisher": "aliyun", "osType": "LINUX", "arch": strings.ToUpper(local)}, fmt.Sprintf(says, "once_ok", " cwd=$(pwd)"))
-	s.installed("p_healthy", "1.1", "Persist", map[string]any{"osType": "linux", "arch": "all"}, "#!/bin/sh\n[ \"$1\" = --uninstall ] && exit 9\nexit 0\n")
-	s.installed("p_dead", "2.0", "Persist", map[string]any{"osType": "", "arch": ""},
+func newTraceHost(t *testing.T) *traceHost {
+	s := &traceHost{root: t.TempDir(), packages: map[string]fields{}}
+	s.fakeControlPlane = startControlPlane(t, s.listPackages)
+	s.installPlugin("once_ok", "1.0", "Once", fields{"publisher": "aliyun", "osType": "LINUX", "arch": strings.ToUpper(recordedArch)}, fmt.Sprintf(traceScript, "once_ok", " cwd=$(pwd)"))
+	s.installPlugin("p_healthy", "1.1", "Persist", fields{"osType": "linux", "arch": "all"}, "#!/bin/sh\n[ \"$1\" = --uninstall ] && exit 9\nexit 0\n")
+	s.installPlugin("p_dead", "2.0", "Persist", fields{"osType": "", "arch": ""},
 		"#!/bin/sh\ncase $1 in --start) echo started; : >\"$PLUGIN_DIR/up\";; --status) [ -e \"$PLUGIN_DIR/up\" ];; esac\n")
-	s.installed("p_hung", "3.0", "Persist", map[string]any{"timeout": "1"}, "#!/bin/sh\n[ \"$1\" = --start ] && exit 7\nsleep 600\n")
-	s.installed("p_garbage", "4.0", "Persist", nil, "#!/bin/sh\nhead -c 100 /dev/urandom\n")
-	s.installed("p_removed", "5.0", "Persist", nil, "#!/bin/sh\n")
+	s.installPlugin("p_hung", "3.0", "Persist", fields{"timeout": "1"}, "#!/bin/sh\n[ \"$1\" = --start ] && exit 7\nsleep 600\n")
+	s.installPlugin("p_garbage", "4.0", "Persist", nil, "#!/bin/sh\nhead -c 100 /dev/urandom\n")
+	s.installPlugin("p_removed", "5.0", "Persist", nil, "#!/bin/sh\n")
 	if err := registry.New(registry.Options{Root: s.root}).MarkRemoved(t.Context(), "p_removed"); err != nil {
 		t.Fatal(err)
 	}
-	s.installed("p_weird", "6.0", "Weird", nil, "#!/bin/sh\n")
-	s.installed("p_nofile", "7.0", "Persist", nil, "")
-	s.listed("p_up", "", "1.0", map[string]any{"osType": "LINUX", "arch": "ALL"})
-	s.listed("p_up", "2.0", "2.0", map[string]any{"addSysTag": true})
-	s.listed("p_up", "3.0", "3.0", map[string]any{"md5": "deadbeef"})
-	s.listed("o_once", "", "1.0", map[string]any{"pluginType": "Once"})
-	for name, content := range map[string][]byte{"bad.zip": []byte("no zip")} {
-		if err := os.WriteFile(filepath.Join(s.files, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	s.installPlugin("p_weird", "6.0", "Weird", nil, "#!/bin/sh\n")
+	s.installPlugin("p_nofile", "7.0", "Persist", nil, "")
+	s.listPackage("p_up", "", "1.0", fields{"osType": "LINUX", "arch": "ALL"})
+	s.listPackage("p_up", "2.0", "2.0", fields{"addSysTag": true})
+	s.listPackage("p_up", "3.0", "3.0", fields{"md5": "deadbeef"})
+	s.listPackage("o_once", "", "1.0", fields{"pluginType": "Once"})
+	if err := os.WriteFile(filepath.Join(s.files, "bad.zip"), []byte("no zip"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	s.pack("n.zip", map[string]string{"x": "y"})
-	s.pack("n2.zip", map[string]string{"config.json": "{bad\n"})
+	writeZip(t, filepath.Join(s.files, "n.zip"), newZipEntries(map[string]string{"x": "y"})...)
+	writeZip(t, filepath.Join(s.files, "n2.zip"), newZipEntries(map[string]string{"config.json": "{bad\n"})...)
 	return s
 }
 
-// installed puts a plugin on the host.
-func (s *stage) installed(name, version, kind string, more map[string]any, script string) {
+// installPlugin installs a plugin with the default config.json and more.
+func (s *traceHost) installPlugin(name, version, kind string, more fields, script string) {
 	s.t.Helper()
-	config := map[string]any{"name": name, "version": version, "publisher": "acme", "runPath": "main.sh", "pluginType": kind, "timeout": "20", "osType": "linux", "arch": local}
-	for k, v := range more {
-		config[k] = v
-	}
-	dir := filepath.Join(s.root, "plugin", name, version)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if script != "" {
-		if err := os.WriteFile(filepath.Join(dir, "main.sh"), []byte(script), 0o755); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	b, err := json.Marshal(config)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	c, err := record.DecodePackageConfig(b)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := registry.New(registry.Options{Root: s.root}).Put(s.t.Context(), c.Record()); err != nil {
-		s.t.Fatal(err)
-	}
+	config := fields{"name": name, "version": version, "publisher": "acme", "runPath": "main.sh", "pluginType": kind, "timeout": "20", "osType": "linux", "arch": recordedArch}
+	maps.Copy(config, more)
+	installPlugin(s.t, s.root, config, script)
 }
 
-// listed has the control plane list a package when that version is asked for.
-func (s *stage) listed(name, asked, version string, more map[string]any) {
+// listPackage makes the control plane list a package when that version is requested.
+func (s *traceHost) listPackage(name, requested, version string, more fields) {
 	s.t.Helper()
-	kind, script := "Persist", fmt.Sprintf(says, name+" v"+version, "")
+	kind, script := "Persist", fmt.Sprintf(traceScript, name+" v"+version, "")
 	if more["pluginType"] == "Once" {
 		kind, script = "Once", "#!/bin/sh\necho \"o_once args=[$*] n=$#\"; exit 42\n"
 	}
-	config, err := json.Marshal(map[string]any{"name": name, "version": version, "publisher": "acme", "runPath": "main.sh", "pluginType": kind})
+	config, err := json.Marshal(fields{"name": name, "version": version, "publisher": "acme", "runPath": "main.sh", "pluginType": kind})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	of := version
+	file := name + "_" + version + ".zip"
 	if version == "3.0" {
-		of = "2.0"
+		file = name + "_2.0.zip"
+	} else {
+		writeZip(s.t, filepath.Join(s.files, file), newZipEntries(map[string]string{"config.json": string(config), "main.sh": script})...)
 	}
-	file := name + "_" + of + ".zip"
-	if of == version {
-		s.pack(file, map[string]string{"config.json": string(config), "main.sh": script})
-	}
-	b, err := os.ReadFile(filepath.Join(s.files, file))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	sum := md5.Sum(b)
-	record := map[string]any{
-		"name": name, "version": version, "publisher": "acme", "osType": "linux", "arch": "all", "pluginType": kind,
-		"url": s.server.URL + "/files/" + file, "md5": hex.EncodeToString(sum[:]),
-	}
-	for k, v := range more {
-		record[k] = v
-	}
-	s.packages[name+"@"+asked] = record
+	listing := fields{"name": name, "version": version, "publisher": "acme", "osType": "linux", "arch": "all", "pluginType": kind}
+	s.addListing(listing, file)
+	maps.Copy(listing, more)
+	s.packages[name+"@"+requested] = listing
 }
 
-func (s *stage) pack(name string, files map[string]string) {
-	s.t.Helper()
-	if err := os.Rename(packed(s.t, files), filepath.Join(s.files, name)); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// ServeHTTP is the control plane.
-func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b, _ := io.ReadAll(r.Body)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var body any
-	if len(b) > 0 {
-		if err := json.Unmarshal(b, &body); err != nil {
-			s.t.Errorf("%s: %v", r.URL.Path, err)
+// listPackages returns the packages that match a query.
+func (s *traceHost) listPackages(q control.PackageQuery) []fields {
+	found := []fields{}
+	for _, key := range []string{q.PluginName + "@" + q.Version, "newp@arm", "newp@x86"} {
+		if p, ok := s.packages[key]; ok && p["name"] == q.PluginName || ok && key == "p_up@" {
+			found = append(found, p)
 		}
 	}
-	if e, ok := body.(map[string]any); ok && r.URL.Path == "/luban/api/metrics" {
+	if q.PluginName == "" {
+		found = append(found, s.packages["p_up@"])
+	}
+	return found
+}
+
+// parseRequest returns a request as traces record it.
+func parseRequest(t *testing.T, r request) tracedRequest {
+	t.Helper()
+	parsed := tracedRequest{Method: r.method, Path: r.path}
+	if r.body == "" {
+		return parsed
+	}
+	if err := json.Unmarshal([]byte(r.body), &parsed.Body); err != nil {
+		t.Fatalf("%s: %v", r.path, err)
+	}
+	if e, ok := parsed.Body.(fields); ok && r.path == control.PathEvent {
 		var keywords any
 		if err := json.Unmarshal([]byte(e["keywords"].(string)), &keywords); err != nil {
-			s.t.Error(err)
+			t.Fatalf("keywords: %v", err)
 		}
-		body = map[string]any{"eventId": e["eventId"], "keywords": keywords}
+		parsed.Body = fields{"eventId": e["eventId"], "keywords": keywords}
 	}
-	s.heard = append(s.heard, request{r.Method, r.URL.Path, body})
-	switch {
-	case strings.HasPrefix(r.URL.Path, "/files/"):
-		http.ServeFile(w, r, filepath.Join(s.files, filepath.Base(r.URL.Path)))
-	case r.URL.Path == control.PathList:
-		var q control.PackageQuery
-		_ = json.Unmarshal(b, &q)
-		found := []any{}
-		for _, key := range []string{q.PluginName + "@" + q.Version, "newp@arm", "newp@x86"} {
-			if p, ok := s.packages[key]; ok && p["name"] == q.PluginName || ok && key == "p_up@" {
-				found = append(found, p)
-			}
-		}
-		if q.PluginName == "" {
-			found = append(found, s.packages["p_up@"])
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"code": 200, "pluginList": found})
-	default:
-		_, _ = io.WriteString(w, `{"code":200}`)
-	}
+	return parsed
 }
 
-// prepare brings about what was different on the host from that trace on.
-func (s *stage) prepare(trace string) {
+// prepareHost applies the changes that were made on the host before that trace.
+func (s *traceHost) prepareHost(trace string) {
 	switch trace[:2] {
 	case "27":
 		for _, arch := range []string{"arm", "x86"} {
-			s.packages["newp@"+arch] = map[string]any{"name": "newp", "version": "1.0", "osType": "linux", "arch": arch}
+			s.packages["newp@"+arch] = fields{"name": "newp", "version": "1.0", "osType": "linux", "arch": arch}
 		}
 	case "28":
 		delete(s.packages, "newp@arm")
 		delete(s.packages, "newp@x86")
 	case "48":
-		s.installed("sig", "1.0", "Persist", nil, "#!/bin/sh\n[ \"$1\" = --status ] && exit 1\nkill -KILL $$\n")
-		s.installed("noexec", "1.0", "Persist", nil, "neither a script nor a program")
+		s.installPlugin("sig", "1.0", "Persist", nil, "#!/bin/sh\n[ \"$1\" = --status ] && exit 1\nkill -KILL $$\n")
+		s.installPlugin("noexec", "1.0", "Persist", nil, "neither a script nor a program")
 	}
 }
 
-// args are those of a recorded command line.
-func (s *stage) args(cmd string) []string {
-	cmd = strings.ReplaceAll(strings.ReplaceAll(cmd, "FILES/", s.files+"/"), "http://127.0.0.1:18080", s.server.URL)
+// splitCommand returns the arguments of a recorded command line.
+func (s *traceHost) splitCommand(cmd string) []string {
+	cmd = strings.ReplaceAll(strings.ReplaceAll(cmd, "FILES/", s.files+"/"), "http://127.0.0.1:18080", s.URL)
 	var args, last []string
-	if before, value, found := strings.Cut(cmd, " --paramsV2 "); found { // it was one argument
+	if before, value, found := strings.Cut(cmd, " --paramsV2 "); found { // recorded as one argument
 		cmd, last = before, []string{"--paramsV2", value}
 	}
 	for i, part := range strings.Split(cmd, `"`) {
@@ -265,62 +207,63 @@ func (s *stage) args(cmd string) []string {
 	return append(args[1:], last...)
 }
 
-// TestTraces repeats what was recorded of the existing program, one after the
-// other on one host (CL-01 … CL-14), and keeps the table in the documents true.
+// TestTraces repeats the recorded runs of the existing program in their order on one host
+// (CL-01 … CL-14), and checks the table in the documents.
 func TestTraces(t *testing.T) {
 	b, err := os.ReadFile("testdata/traces.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var traces []trace
-	if err := json.Unmarshal(bytes.ReplaceAll(b, []byte(local), []byte(platform.LocalArch())), &traces); err != nil {
+	if err := json.Unmarshal(bytes.ReplaceAll(b, []byte(recordedArch), []byte(platform.LocalArch())), &traces); err != nil {
 		t.Fatal(err)
 	}
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(t)
+	s := newTraceHost(t)
 	var table strings.Builder
 	for _, tr := range traces {
 		t.Run(tr.Trace, func(t *testing.T) {
-			s.prepare(tr.Trace)
-			s.mu.Lock()
-			s.heard = []request{}
-			s.mu.Unlock()
-			rc, stdout, stderr := s.call(s.server.URL, s.args(tr.Cmd)...)
+			s.prepareHost(tr.Trace)
+			s.takeRequests()
+			rc, stdout, stderr := s.runProgram(s.URL, s.splitCommand(tr.Cmd)...)
 			if rc != tr.RC {
 				t.Errorf("exit %d, recorded %d; stderr %s", rc, tr.RC, stderr)
 			}
 			out := strings.NewReplacer(s.root, "BASE", "cwd="+here, "cwd=RUN").Replace(stdout)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			outSame := cmp.Diff(machine(tr.Stdout), out)
-			heardSame := cmp.Diff(tr.HTTP, s.heard)
-			why, known := differences[tr.Trace]
-			if same := outSame == "" && heardSame == ""; same == known {
-				t.Errorf("standard output recorded (-), ours (+):\n%s\nrequests:\n%s\nstderr %s", outSame, heardSame, stderr)
+			requests := []tracedRequest{}
+			for _, r := range s.takeRequests() {
+				requests = append(requests, parseRequest(t, r))
 			}
-			if why == "" && machine(tr.Stdout) != tr.Stdout {
-				why = "the diagnostics are on standard error"
+			outputDiff := cmp.Diff(machineOutput(tr.Stdout), out)
+			requestDiff := cmp.Diff(tr.HTTP, requests)
+			why, known := traceDifferences[tr.Trace]
+			if same := outputDiff == "" && requestDiff == ""; same == known {
+				t.Errorf("standard output recorded (-), ours (+):\n%s\nrequests:\n%s\nstderr %s", outputDiff, requestDiff, stderr)
+			}
+			if why == "" && machineOutput(tr.Stdout) != tr.Stdout {
+				why = "messages are on standard error"
 			}
 			fmt.Fprintf(&table, "| %s | `%s` | %d | %s |\n", tr.Trace[:2], strings.TrimPrefix(tr.Cmd, "acs-plugin-manager "), tr.RC, why)
 		})
 	}
 	unknown := []string{}
-	for name := range differences {
+	for name := range traceDifferences {
 		if !slices.ContainsFunc(traces, func(tr trace) bool { return tr.Trace == name }) {
 			unknown = append(unknown, name)
 		}
 	}
 	if len(unknown) > 0 {
-		t.Errorf("no such traces: %q", unknown)
+		t.Errorf("traceDifferences has unknown traces: %q", unknown)
 	}
-	document(t, "traces", "| | arguments | exit | what differs |\n|---|---|---|---|\n"+table.String())
+	compareTable(t, "traces", "| | arguments | exit | what differs |\n|---|---|---|---|\n"+table.String())
 }
 
-// document compares the table of that name with the one in the documents.
-func document(t *testing.T, name, table string) {
+// compareTable compares the table of that name with the one in the documents, or
+// writes it with -update.
+func compareTable(t *testing.T, name, table string) {
 	t.Helper()
 	path, begin, end := "../../docs/drop-in.md", "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
 	b, err := os.ReadFile(path)
@@ -328,8 +271,8 @@ func document(t *testing.T, name, table string) {
 		t.Fatal(err)
 	}
 	head, rest, found := strings.Cut(string(b), begin)
-	old, tail, ended := strings.Cut(rest, end)
-	if !found || !ended {
+	old, tail, closed := strings.Cut(rest, end)
+	if !found || !closed {
 		t.Fatalf("%s has no place for the table of %s", path, name)
 	}
 	if *update {

@@ -7,14 +7,14 @@ import (
 	"pluginsupervisor/internal/install"
 )
 
-// verify runs a package in its staging folder, which is gone afterwards (CL-14).
-// It is fetched by one try, from a URL.
-func (m *manager) verify(ctx context.Context) error {
+// verifyPackage fetches a package from a URL, in one try, runs it in its staging folder
+// and removes that (CL-14).
+func (m *manager) verifyPackage(ctx context.Context) error {
 	if scheme, _, found := strings.Cut(m.o.url, ":"); !found || scheme != "http" && scheme != "https" && scheme != "file" {
-		return fail(exitDownload, "%q is no http, https or file URL", m.o.url)
+		return failWith(exitDownload, "%q is not an http, https or file URL", m.o.url)
 	}
 	m.cfg.Install.Tries = 1
-	i, err := m.installer()
+	i, err := m.newInstaller()
 	if err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (m *manager) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer m.discard(staged)
+	defer m.discardStaged(staged)
 	r := staged.Config.Record()
-	return ended(r.Plugin(), m.run(ctx, r.Plugin(), r.Timeout, staged.Dir, ""))
+	return resultError(r.Plugin(), m.runPlugin(ctx, r.Plugin(), r.Timeout, staged.Dir, ""))
 }

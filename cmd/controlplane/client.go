@@ -15,18 +15,18 @@ import (
 	"pluginsupervisor/internal/trust"
 )
 
-// client speaks the admin API of a running server.
+// client is a client of the admin API of a running server.
 type client struct{ base, caFile string }
 
-// serverFlags let the command choose the server it speaks to.
+// serverFlags adds the flags that choose the server.
 func serverFlags(cmd *cobra.Command, c *client) {
 	cmd.Flags().StringVar(&c.base, "server", "http://"+defaultAddress, "`URL` of the running control plane")
-	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "PEM `file` with the authorities that are trusted for https; the system's if not given")
+	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "PEM `file` with the certificate authorities to trust for https (default: those of the system)")
 }
 
-// call sends a value, if there is one, and decodes the answer, if one is
-// wanted. Its error says in the server's words what it refused.
-func (c client) call(ctx context.Context, method, path string, send, receive any) error {
+// callAPI sends a value, unless nil, and decodes the answer, unless receive is nil.
+// A rejected request returns the server's message.
+func (c client) callAPI(ctx context.Context, method, path string, send, receive any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var body bytes.Buffer
@@ -40,20 +40,20 @@ func (c client) call(ctx context.Context, method, path string, send, receive any
 		return fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
-	return c.do(request, receive)
+	return c.sendRequest(request, receive)
 }
 
 func (c client) url(path string) string { return strings.TrimSuffix(c.base, "/") + path }
 
-func (c client) do(request *http.Request, receive any) error {
+func (c client) sendRequest(request *http.Request, receive any) error {
 	transport := trust.New(http.DefaultTransport.(*http.Transport).Clone(), trust.Authorities{File: c.caFile})
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the control plane: %w", err)
+		return fmt.Errorf("cannot reach the control plane at %s; is it running, or is --server different? %w", c.base, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode/100 != 2 {
-		return refusal(response)
+		return readError(response)
 	}
 	if receive == nil {
 		return nil
@@ -64,14 +64,14 @@ func (c client) do(request *http.Request, receive any) error {
 	return nil
 }
 
-func refusal(response *http.Response) error {
+func readError(response *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err != nil {
 		return fmt.Errorf("read the control plane's answer: %w", err)
 	}
-	var said struct{ Message string }
-	if json.Unmarshal(text, &said) != nil || said.Message == "" {
+	var answer struct{ Message string }
+	if json.Unmarshal(text, &answer) != nil || answer.Message == "" {
 		return fmt.Errorf("control plane answered %s", response.Status)
 	}
-	return fmt.Errorf("refused: %s", said.Message)
+	return fmt.Errorf("request rejected: %s", answer.Message)
 }

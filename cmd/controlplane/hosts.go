@@ -24,10 +24,10 @@ func hostsCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "text" && format != "json" {
-				return fmt.Errorf("output %q: text or json", format)
+				return fmt.Errorf("output %q is not known: want text or json", format)
 			}
 			var all controlplane.HostList
-			if err := c.call(cmd.Context(), http.MethodGet, "/api/hosts", nil, &all); err != nil {
+			if err := c.callAPI(cmd.Context(), http.MethodGet, "/api/hosts", nil, &all); err != nil {
 				return err
 			}
 			if format == "json" {
@@ -45,26 +45,27 @@ func hostsCommand() *cobra.Command {
 
 func printHosts(to io.Writer, hosts []controlplane.Host, now time.Time) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "HOST\tHEARD\tPLUGIN\tVERSION\tSTATE\tSINCE")
+	fmt.Fprintln(w, "HOST\tLAST SEEN\tPLUGIN\tVERSION\tSTATE\tSINCE")
 	for _, h := range hosts {
 		if len(h.Plugins) == 0 {
-			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\n", plain(h.ID), age(now, h.LastHeard))
+			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\n", printable(h.ID), formatAge(now, h.LastSeen))
 		}
 		for _, p := range h.Plugins {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n",
-				plain(h.ID), age(now, h.LastHeard), plain(p.Name), plain(p.Version), p.Status, age(now, p.Since))
+				printable(h.ID), formatAge(now, h.LastSeen), printable(p.Name), printable(p.Version), p.Status, formatAge(now, p.Since))
 		}
 	}
 	return w.Flush()
 }
 
-// age is how long ago something was, to the second.
-func age(now, then time.Time) string {
+// formatAge returns the time since then, in whole seconds.
+func formatAge(now, then time.Time) string {
 	return max(0, now.Sub(then)).Truncate(time.Second).String()
 }
 
-// plain keeps a host's words from steering the terminal or the table.
-func plain(text string) string {
+// printable returns a host's text without control characters, which could change
+// the terminal or the table.
+func printable(text string) string {
 	if text == "" {
 		return "-"
 	}

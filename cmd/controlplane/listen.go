@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/internal/trust"
 )
 
-// listen returns the listener that the options ask for, and the URL of its page.
-func (o serveOptions) listen(log *logrus.Logger) (net.Listener, string, error) {
+// openListener returns the listener of the options, and the URL of its page.
+func (o serveOptions) openListener(log *logrus.Logger) (net.Listener, string, error) {
 	var secure *tls.Config
 	scheme := "http"
 	if o.tlsCert != "" || o.tlsKey != "" {
@@ -35,14 +35,14 @@ func (o serveOptions) listen(log *logrus.Logger) (net.Listener, string, error) {
 
 func (o serveOptions) tlsConfig(log *logrus.Logger) (*tls.Config, error) {
 	if o.tlsCert == "" || o.tlsKey == "" {
-		return nil, errors.New("--tls-cert and --tls-key go together")
+		return nil, errors.New("--tls-cert and --tls-key must be given together")
 	}
 	pair, err := trust.LoadKeyPair(o.tlsCert, o.tlsKey, func(err error) {
 		if err != nil {
-			log.WithError(err).Warn("TLS certificate cannot be read again; the last one is used")
+			log.WithError(err).Warn("Cannot reload the TLS certificate, keeping the last one")
 			return
 		}
-		log.WithField("certificate", o.tlsCert).Info("TLS certificate read again")
+		log.WithField("certificate", o.tlsCert).Info("TLS certificate reloaded")
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // Controlplane is the reference control plane: the server that plugin
-// supervisors report to, with a page for operators, and the commands that work
-// on a running one.
+// supervisors report to, with a page for operators, and commands for a running
+// server.
 package main
 
 import (

@@ -21,9 +21,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitaddress": waitAddress,
-			"sigterm":     sigterm,
-			"pack":        pack,
-			"certificate": certificate,
+			"sigterm":     sendSIGTERM,
+			"pack":        packPlugin,
+			"certificate": makeCertificate,
 		},
 	})
 }
@@ -37,7 +37,7 @@ func waitAddress(ts *testscript.TestScript, neg bool, args []string) {
 	file := ts.MkAbs(args[0])
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if text, err := os.ReadFile(file); err == nil {
-			// Written atomically: once it is there, all of it is.
+			// Written atomically: it is never incomplete.
 			ts.Setenv(args[1], strings.TrimSuffix(string(text), "\n"))
 			return
 		}
@@ -47,9 +47,9 @@ func waitAddress(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sigterm sends SIGTERM, which testscript's own kill does not know, to what
-// runs in the background.
-func sigterm(ts *testscript.TestScript, neg bool, args []string) {
+// sendSIGTERM sends SIGTERM, which testscript's kill does not support, to the
+// programs in the background.
+func sendSIGTERM(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: sigterm")
 	}
@@ -58,9 +58,9 @@ func sigterm(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1, which is its own authority, and
-// its key: certificate CERT KEY
-func certificate(ts *testscript.TestScript, neg bool, args []string) {
+// makeCertificate makes a self-signed certificate for 127.0.0.1 and its key:
+// certificate CERT KEY
+func makeCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: certificate CERT KEY")
 	}
@@ -70,29 +70,29 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
 }
 
-func TestPlainTellsTheTerminalNothing(t *testing.T) {
+func TestPrintableRemovesControlCharacters(t *testing.T) {
 	for text, want := range map[string]string{"": "-", "log-agent": "log-agent", "ü ✓": "ü ✓", "a\x1b[2J\tb\nc": "a�[2J�b�c"} {
-		if got := plain(text); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
+		if got := printable(text); got != want {
+			t.Errorf("printable(%q) is %q, want %q", text, got, want)
 		}
 	}
 }
 
-// --keep takes days, as operators say it.
-func TestKeep(t *testing.T) {
+// --keep accepts days, too.
+func TestRetention(t *testing.T) {
 	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "12h": 12 * time.Hour, "0": 0, "0d": 0} {
-		k := keep(1)
+		k := retention(1)
 		if err := k.Set(text); err != nil || time.Duration(k) != want {
-			t.Errorf("%s: %v, %v", text, time.Duration(k), err)
+			t.Errorf("--keep %s is %v, %v; want %v", text, time.Duration(k), err, want)
 		}
 	}
 	for _, text := range []string{"", "d", "-1h", "-3d", "30", "1w", "99999d"} {
-		k := keep(time.Hour)
+		k := retention(time.Hour)
 		if err := k.Set(text); err == nil || k.String() != "1h0m0s" {
-			t.Errorf("%q is taken as %s", text, &k)
+			t.Errorf("--keep %q is accepted as %s (error %v), want an error", text, &k, err)
 		}
 	}
-	if k := keep(720 * time.Hour); k.String() != "30d" {
-		t.Error(k.String())
+	if k := retention(720 * time.Hour); k.String() != "30d" {
+		t.Errorf("720h is printed as %s, want 30d", &k)
 	}
 }

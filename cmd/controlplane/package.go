@@ -17,7 +17,7 @@ import (
 func packageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "package",
-		Short: "Add, list and remove the packages that hosts can get",
+		Short: "Add, list and remove the packages that hosts can download",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -31,24 +31,24 @@ func packageAddCommand() *cobra.Command {
 	var replace bool
 	cmd := &cobra.Command{
 		Use:   "add FILE",
-		Short: "Upload a package and print what it is",
-		Long: `Upload a package, a zip with a config.json that names the plugin, and print what
-it is. Adding the same again changes nothing. Other content for the same name,
-version, os and arch takes the place of what is there only with --replace.`,
+		Short: "Upload a package and print its name, version and digest",
+		Long: `Upload a package, a zip file with the plugin's config.json, and print its name,
+version, system, size and digest. Adding the same package again changes nothing.
+Other content for the same name, version, os and arch needs --replace.`,
 		Example: "  controlplane package add agent-2.4.2.zip --manifest agent-2.4.2.zip.sig",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var p controlplane.Package
-			if err := c.upload(cmd.Context(), args[0], manifest, replace, &p); err != nil {
+			if err := c.uploadPackage(cmd.Context(), args[0], manifest, replace, &p); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s/%s %d bytes sha256:%s\n", plain(p.Name), plain(p.Version), plain(p.OS), plain(p.Arch), p.Size, plain(p.SHA256))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s/%s %d bytes sha256:%s\n", printable(p.Name), printable(p.Version), printable(p.OS), printable(p.Arch), p.Size, printable(p.SHA256))
 			return err
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&manifest, "manifest", "", "`file` with the signed manifest of the package")
-	f.BoolVar(&replace, "replace", false, "take the place of a package with other content")
+	f.BoolVar(&replace, "replace", false, "overwrite an existing package with other content")
 	serverFlags(cmd, &c)
 	return cmd
 }
@@ -58,18 +58,18 @@ func packageListCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "list [NAME]",
-		Short: "List the packages, or those of one plugin, the newest first",
+		Short: "List all packages, or those of one plugin, newest version first",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
-				return fmt.Errorf("output %q: text or json", format)
+				return fmt.Errorf("output %q is not known: want text or json", format)
 			}
 			path := "/api/packages"
 			if len(args) == 1 {
 				path += "?" + url.Values{"name": args}.Encode()
 			}
 			var all controlplane.PackageList
-			if err := c.call(cmd.Context(), http.MethodGet, path, nil, &all); err != nil {
+			if err := c.callAPI(cmd.Context(), http.MethodGet, path, nil, &all); err != nil {
 				return err
 			}
 			if format == "json" {
@@ -94,7 +94,7 @@ func printPackages(to io.Writer, packages []controlplane.Package, now time.Time)
 			signed = "yes"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%.12s\t%s\t%s ago\n",
-			plain(p.Name), plain(p.Version), plain(p.OS), plain(p.Arch), p.Size, plain(p.SHA256), signed, age(now, p.Uploaded))
+			printable(p.Name), printable(p.Version), printable(p.OS), printable(p.Arch), p.Size, printable(p.SHA256), signed, formatAge(now, p.Uploaded))
 	}
 	return w.Flush()
 }
@@ -104,20 +104,20 @@ func packageRemoveCommand() *cobra.Command {
 	var which controlplane.Removal
 	cmd := &cobra.Command{
 		Use:   "remove NAME VERSION",
-		Short: "Remove a version's packages, for all systems unless one is named",
+		Short: "Remove the packages of a version, for all systems by default",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := url.Values{"name": {args[0]}, "version": {args[1]}, "os": {which.OS}, "arch": {which.Arch}}
 			if which.Force {
 				q.Set("force", "true")
 			}
-			return c.call(cmd.Context(), http.MethodDelete, "/api/packages?"+q.Encode(), nil, nil)
+			return c.callAPI(cmd.Context(), http.MethodDelete, "/api/packages?"+q.Encode(), nil, nil)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&which.OS, "os", "", "only the one for this `os`: linux, windows, freebsd or both")
 	f.StringVar(&which.Arch, "arch", "", "only the one for this `arch`: x64, x86, arm or all")
-	f.BoolVar(&which.Force, "force", false, "also when the version is offered")
+	f.BoolVar(&which.Force, "force", false, "remove even an offered version")
 	serverFlags(cmd, &c)
 	return cmd
 }

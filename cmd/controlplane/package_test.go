@@ -8,8 +8,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// pack makes a package: pack FILE NAME VERSION TEXT
-func pack(ts *testscript.TestScript, neg bool, args []string) {
+// packPlugin makes a package: pack FILE NAME VERSION TEXT
+func packPlugin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: pack FILE NAME VERSION TEXT")
 	}

@@ -11,16 +11,16 @@ import (
 	"pluginsupervisor/internal/version"
 )
 
-// defaultAddress is where serve listens and where the other commands look for it.
+// defaultAddress is the address that serve listens on and the other commands use.
 const defaultAddress = "127.0.0.1:8700"
 
 const about = `The reference control plane for plugin supervisors.
 
-There is no login yet: whoever reaches its address may change everything. It
-therefore listens on loopback (` + defaultAddress + `) unless told otherwise.`
+There is no login yet: any client that reaches the address can change all data.
+By default the server therefore listens on loopback (` + defaultAddress + `).`
 
-// run is the program: data on stdout, one line on stderr for what went wrong.
-// It returns the exit code.
+// run runs the program and returns its exit code. Data goes to stdout, one line
+// for an error to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)

@@ -29,31 +29,29 @@ type serveOptions struct {
 	publicURL                      string
 	tlsCert, tlsKey                string
 	trustedProxies                 []net.IPNet
-	trustForwarded                 bool   // refused
+	trustForwarded                 bool   // rejected
 	maxPackage                     uint16 // MiB
-	keep                           keep
+	keep                           retention
 	newHosts                       uint16
 }
 
 func serveCommand() *cobra.Command {
-	o := serveOptions{keep: keep(controlplane.DefaultLimits().Keep)}
+	o := serveOptions{keep: retention(controlplane.DefaultLimits().Keep)}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server until SIGTERM or SIGINT",
 		Long: `Run the server: hosts report to it, and GET / is the operators' page.
 
-There is no login yet: whoever reaches the address may change everything.
-Listen on loopback, and let hosts come through a tunnel or a proxy that checks
-who they are.
+There is no login yet: any client that reaches the address can change all data.
+Listen on loopback, and connect hosts through a tunnel or a proxy that
+authenticates them.
 
-Behind a proxy, name it with --trusted-proxy: its X-Forwarded-For says which
-host speaks, when the host sends no id, and its X-Forwarded-Proto and
-X-Forwarded-Host where hosts reach the server. What others write there is
-ignored.
+Behind a proxy, set --trusted-proxy: its X-Forwarded-For gives the address of a
+host that sends no id; its X-Forwarded-Proto and X-Forwarded-Host give the URL
+by which hosts reach the server. These headers are ignored from other senders.
 
-Uploaded packages are kept in a folder beside the database, of its name and
-"-packages". Hosts get them where they reached the server, or below
---public-url.`,
+Uploaded packages are stored in the folder DATABASE-packages. Hosts download
+them from the URL by which they reached the server, or from --public-url.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(cmd.ErrOrStderr(), o.logFormat, o.logLevel)
@@ -62,45 +60,45 @@ Uploaded packages are kept in a folder beside the database, of its name and
 			}
 			logger.KeepWithoutReader()
 			out := logger.QueueLog(log)
-			defer func() { _ = out.Close(logger.FlushWithin) }() // nothing is left to say so to
+			defer func() { _ = out.Close(logger.FlushWithin) }() // no log is left for the error
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the process at once
+			context.AfterFunc(ctx, stop) // a second signal kills the process
 			return serve(ctx, o, log)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.address, "listen", defaultAddress, "`address` to listen on; port 0 takes a free one")
 	f.StringVar(&o.database, "database", "controlplane.db", "SQLite `file`, created if missing")
-	f.StringVar(&o.publicURL, "public-url", "", "base `URL` that hosts get packages from; where they reached the server if not given. On loopback, people may use its name, too")
-	f.IPNetSliceVar(&o.trustedProxies, "trusted-proxy", nil, "`CIDR` of a proxy whose X-Forwarded-For, -Proto and -Host are believed, as 10.0.0.0/8; may be repeated")
+	f.StringVar(&o.publicURL, "public-url", "", "base `URL` of package downloads (default: the URL by which a host reached the server); its name may also be used for the page on loopback")
+	f.IPNetSliceVar(&o.trustedProxies, "trusted-proxy", nil, "`CIDR` of a proxy whose X-Forwarded-For, -Proto and -Host are trusted, such as 10.0.0.0/8; may be repeated")
 	f.Lookup("trusted-proxy").DefValue = "" // none, rather than []
-	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM `file` with the server's certificate chain, for TLS; read again when it changes")
-	f.StringVar(&o.tlsKey, "tls-key", "", "PEM `file` with the key of --tls-cert; read again when it changes")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM `file` with the server's certificate chain, for TLS; reloaded when it changes")
+	f.StringVar(&o.tlsKey, "tls-key", "", "PEM `file` with the key of --tls-cert; reloaded when it changes")
 	f.BoolVar(&o.trustForwarded, "trust-forwarded", false, "")
-	_ = f.MarkHidden("trust-forwarded") // replaced by --trusted-proxy; links says so
+	_ = f.MarkHidden("trust-forwarded") // replaced by --trusted-proxy, as parseLinks reports
 	f.Uint16Var(&o.maxPackage, "max-package", uint16(controlplane.DefaultLimits().Package>>20), "largest package that may be uploaded, in `MiB`")
-	f.Var(&o.keep, "keep", "how long silent hosts and removed plugins are kept, as in `30d` or 12h; 0 for ever")
-	f.Uint16Var(&o.newHosts, "new-hosts", uint16(controlplane.DefaultLimits().NewHosts), "how many new `hosts` one address may report within a minute; further ones are answered 429")
-	f.StringVar(&o.addressFile, "address-file", "", "`file` to write host:port to once listening; removed at the end")
+	f.Var(&o.keep, "keep", "time to keep silent hosts and removed plugins, such as `30d` or 12h; 0 keeps them forever")
+	f.Uint16Var(&o.newHosts, "new-hosts", uint16(controlplane.DefaultLimits().NewHosts), "maximum of new `hosts` from one address within a minute; more are answered 429")
+	f.StringVar(&o.addressFile, "address-file", "", "`file` to write host:port to when listening; removed on exit")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warning or error")
 	return cmd
 }
 
 func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) {
-	links, err := o.links()
+	links, err := o.parseLinks()
 	if err != nil {
 		return err
 	}
 	limits := controlplane.DefaultLimits()
 	limits.Package = int64(o.maxPackage) << 20
 	limits.Keep, limits.NewHosts = time.Duration(o.keep), int(o.newHosts)
-	// One from an earlier run would send readers to the wrong place.
+	// A file of an earlier run holds a wrong address.
 	if err := removeAddress(o.addressFile); err != nil {
 		return err
 	}
-	listener, page, err := o.listen(log)
+	listener, page, err := o.openListener(log)
 	if err != nil {
 		return err
 	}
@@ -118,21 +116,21 @@ func serve(ctx context.Context, o serveOptions, log *logrus.Logger) (err error) 
 		}
 		defer func() { err = errors.Join(err, removeAddress(o.addressFile)) }()
 	}
-	log.WithFields(logrus.Fields{"url": page, "database": o.database}).Info("Control plane listens")
+	log.WithFields(logrus.Fields{"url": page, "database": o.database}).Info("Control plane is listening")
 	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
-		log.WithField("address", address).Warn("No login protects this address: whoever reaches it may change everything")
+		log.WithField("address", address).Warn("No login protects this address: any client that reaches it can change everything")
 	}
 	err = controlplane.NewServer(store, log, limits, links).Serve(ctx, listener)
 	log.Info("Control plane stopped")
 	return err
 }
 
-// keep is a time as --keep has it: a duration as Go writes it, or whole days.
-type keep time.Duration
+// retention is the value of --keep: a duration in Go's form, or whole days.
+type retention time.Duration
 
-func (k *keep) Type() string { return "time" }
+func (k *retention) Type() string { return "time" }
 
-func (k *keep) String() string {
+func (k *retention) String() string {
 	d := time.Duration(*k)
 	if days := d / (24 * time.Hour); d > 0 && d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", days)
@@ -141,7 +139,7 @@ func (k *keep) String() string {
 }
 
 // Set implements pflag.Value.
-func (k *keep) Set(text string) error {
+func (k *retention) Set(text string) error {
 	var d time.Duration
 	var err error
 	if days, found := strings.CutSuffix(text, "d"); found {
@@ -154,21 +152,21 @@ func (k *keep) Set(text string) error {
 	if err != nil || d < 0 {
 		return errors.New("want a time such as 30d or 12h, or 0")
 	}
-	*k = keep(d)
+	*k = retention(d)
 	return nil
 }
 
-func (o serveOptions) links() (controlplane.Links, error) {
+func (o serveOptions) parseLinks() (controlplane.Links, error) {
 	links := controlplane.Links{Proxies: o.trustedProxies}
 	if o.trustForwarded {
-		return links, errors.New("--trust-forwarded believed any sender and is gone: name the proxy with --trusted-proxy, as in --trusted-proxy 127.0.0.1/32")
+		return links, errors.New("--trust-forwarded trusted any sender and was removed: set the proxy with --trusted-proxy, such as --trusted-proxy 127.0.0.1/32")
 	}
 	if o.publicURL == "" {
 		return links, nil
 	}
 	u, err := url.Parse(o.publicURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return links, fmt.Errorf("public URL %q: want http:// or https://, a host, and perhaps a path", o.publicURL)
+		return links, fmt.Errorf("public URL %q is not valid: want http:// or https://, a host, and optionally a path", o.publicURL)
 	}
 	links.Public = u
 	return links, nil
@@ -193,11 +191,11 @@ func newLogger(to io.Writer, format, level string) (*logrus.Logger, error) {
 	case "json":
 		log.SetFormatter(&logrus.JSONFormatter{})
 	default:
-		return nil, fmt.Errorf("log format %q: text or json", format)
+		return nil, fmt.Errorf("log format %q is not known: want text or json", format)
 	}
 	parsed, err := logrus.ParseLevel(level)
 	if err != nil {
-		return nil, fmt.Errorf("log level %q: debug, info, warning or error", level)
+		return nil, fmt.Errorf("log level %q is not known: want debug, info, warning or error", level)
 	}
 	log.SetLevel(parsed)
 	return log, nil

@@ -16,10 +16,10 @@ func setCommand() *cobra.Command {
 	var c client
 	cmd := &cobra.Command{
 		Use:   "set",
-		Short: "Set the intervals and how hosts report, and show what is set",
-		Long: `Set the intervals and how hosts report, and show what is set. What no flag
-names stays as it is; without flags nothing changes. Hosts follow intervals of
-10s to 168h; with 0 they keep their own.`,
+		Short: "Set the intervals and report mode of hosts, and show them",
+		Long: `Set the intervals and the report mode of hosts, and show the settings. Settings
+without a flag stay as they are; without flags the command only shows them.
+Intervals are 10s to 168h; 0 means the host's default.`,
 		Example: "  controlplane set --scan 5m --pull 1m --lazy\n  controlplane set --scan 0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,25 +32,25 @@ names stays as it is; without flags nothing changes. Hosts follow intervals of
 				method, send = http.MethodPut, change
 			}
 			var now controlplane.Settings
-			if err := c.call(cmd.Context(), method, "/api/settings", send, &now); err != nil {
+			if err := c.callAPI(cmd.Context(), method, "/api/settings", send, &now); err != nil {
 				return err
 			}
 			return printSettings(cmd.OutOrStdout(), now)
 		},
 	}
 	f := cmd.Flags()
-	f.Duration("scan", 0, "between two scans by --status")
-	f.Duration("pull", 0, "between two looks at the heartbeats")
-	f.Duration("refresh", 0, "after a restart, until the plugin is reported again")
-	f.Duration("update", 0, "between two update checks")
-	f.Bool("lazy", false, "pull reports only when something changed")
-	f.Bool("normal", false, "pull reports always")
+	f.Duration("scan", 0, "time between two scans by --status")
+	f.Duration("pull", 0, "time between two checks of the heartbeats")
+	f.Duration("refresh", 0, "time from a restart to the next report of the plugin")
+	f.Duration("update", 0, "time between two update checks")
+	f.Bool("lazy", false, "the pull sends a report only after a change")
+	f.Bool("normal", false, "the pull always sends a report")
 	cmd.MarkFlagsMutuallyExclusive("lazy", "normal")
 	serverFlags(cmd, &c)
 	return cmd
 }
 
-// settingsChange is the body that changes what the flags name and nothing else.
+// settingsChange returns the request body with the settings of the given flags.
 func settingsChange(cmd *cobra.Command) (map[string]any, error) {
 	change := map[string]any{}
 	for flag, field := range map[string]string{
@@ -64,7 +64,7 @@ func settingsChange(cmd *cobra.Command) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if change[field], err = seconds(flag, d); err != nil {
+		if change[field], err = wholeSeconds(flag, d); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +89,7 @@ func printSettings(to io.Writer, s controlplane.Settings) error {
 	}{{"scan", s.Scan}, {"pull", s.Pull}, {"refresh", s.Refresh}, {"update", s.Update}} {
 		text := line.value.String()
 		if text == "" {
-			text = "host's own"
+			text = "default"
 		}
 		fmt.Fprintf(w, "%s\t%s\n", line.name, text)
 	}

@@ -11,10 +11,9 @@ import (
 	"path/filepath"
 )
 
-// upload sends a package, and its manifest if that is not "", as the page's form
-// would. The package goes from the disk to the network without being held in
-// memory; it takes the time it takes.
-func (c client) upload(ctx context.Context, file, manifest string, replace bool, receive any) error {
+// uploadPackage sends a package, and its manifest unless "", in the same form as
+// the page. It streams the package from the disk, without a timeout.
+func (c client) uploadPackage(ctx context.Context, file, manifest string, replace bool, receive any) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("open package: %w", err)
@@ -33,7 +32,7 @@ func (c client) upload(ctx context.Context, file, manifest string, replace bool,
 			return fmt.Errorf("read manifest: %w", err)
 		}
 	}
-	// The form is made without the package, which then goes between its halves.
+	// The form is made without the package, which is then sent between its halves.
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	before, err := writeForm(w, &form, filepath.Base(file), string(signed), replace)
@@ -48,11 +47,11 @@ func (c client) upload(ctx context.Context, file, manifest string, replace bool,
 	}
 	request.ContentLength = int64(form.Len()) + info.Size()
 	request.Header.Set("Content-Type", w.FormDataContentType())
-	request.Header.Set("Expect", "100-continue") // so that a refusal comes before all of it was sent
-	return c.do(request, receive)
+	request.Header.Set("Expect", "100-continue") // so that a rejection comes before the whole body is sent
+	return c.sendRequest(request, receive)
 }
 
-// writeForm tells after how many bytes of the form the package belongs.
+// writeForm writes the form and returns the offset of the package in it.
 func writeForm(w *multipart.Writer, form *bytes.Buffer, file, manifest string, replace bool) (before int, err error) {
 	if replace {
 		if err := w.WriteField("replace", "true"); err != nil {

@@ -16,54 +16,54 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// errReached ends the wait for a state.
+// errReached stops following events: the awaited event has come.
 var errReached = errors.New("reached")
 
-// awaitable waits for what happens to one plugin.
-type awaitable struct {
+// waiter waits for events of one plugin.
+type waiter struct {
 	client *admin.Client
 	name   string
-	after  uint64 // the last entry that was looked at
+	after  uint64 // number of the last known entry of the journal
 }
 
-// begin takes what happened until now as known.
-func (a *awaitable) begin(ctx context.Context) error {
-	newest, err := a.client.Events(ctx, state.Filter{Limit: 1})
+// skipPast marks the entries until now as known.
+func (w *waiter) skipPast(ctx context.Context) error {
+	newest, err := w.client.ReadEvents(ctx, state.Filter{Limit: 1})
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
-		return noneOf(err)
+		return withExitNone(err)
 	}
 	if len(newest) > 0 {
-		a.after = newest[0].Seq
+		w.after = newest[0].Seq
 	}
 	return nil
 }
 
-// now is the plugin as it is.
-func (a *awaitable) now(ctx context.Context) (plugin.View, error) {
-	snapshot, err := a.client.Status(ctx)
+// readView returns the current state of the plugin.
+func (w *waiter) readView(ctx context.Context) (plugin.View, error) {
+	snapshot, err := w.client.Status(ctx)
 	if err != nil {
-		return plugin.View{}, noneOf(err)
+		return plugin.View{}, withExitNone(err)
 	}
-	v := viewOf(snapshot, a.name)
+	v := findView(snapshot, w.name)
 	if v == nil {
-		return plugin.View{}, noPlugin(a.name)
+		return plugin.View{}, noPluginError(w.name)
 	}
 	return *v, nil
 }
 
-// reach waits until the plugin comes into the state, or judge says that it
-// will not. A supervisor that ends is waited for as well.
-func (a *awaitable) reach(ctx context.Context, want plugin.State, judge func(plugin.Entry) error) error {
+// waitForState waits until the plugin reaches the state or check returns an error.
+// If the supervisor exits, it waits for the next one.
+func (w *waiter) waitForState(ctx context.Context, want plugin.State, check func(plugin.Entry) error) error {
 	for {
-		err := a.client.Follow(ctx, state.Filter{Plugin: a.name, After: a.after}, func(e plugin.Entry) error {
-			a.after = e.Seq
+		err := w.client.FollowEvents(ctx, state.Filter{Plugin: w.name, After: w.after}, func(e plugin.Entry) error {
+			w.after = e.Seq
 			switch {
 			case e.Kind != plugin.EntryState:
 				return nil
 			case e.To == want:
 				return errReached
 			default:
-				return judge(e)
+				return check(e)
 			}
 		})
 		switch {
@@ -74,112 +74,113 @@ func (a *awaitable) reach(ctx context.Context, want plugin.State, judge func(plu
 		case !errors.Is(err, admin.ErrNoSupervisor):
 			return err
 		}
-		_ = pause.Sleep(ctx, againAfter)
+		_ = pause.Sleep(ctx, reconnectDelay)
 	}
 }
 
-// late says in which state the plugin is instead, after all the time there was.
-func (a *awaitable) late(ctx context.Context, waited time.Duration) error {
-	v, err := a.now(ctx)
+// timeoutError returns an error with the state of the plugin after the timeout.
+func (w *waiter) timeoutError(ctx context.Context, waited time.Duration) error {
+	v, err := w.readView(ctx)
 	if err != nil {
 		return err
 	}
 	why := ""
 	if v.Why != "" {
-		why = ": " + view.Line(v.Why)
+		why = ": " + view.CleanLine(v.Why)
 	}
-	return fmt.Errorf("%s is %s after %s%s", a.name, v.State, waited, why)
+	return fmt.Errorf("%s is %s after %s%s", w.name, v.State, waited, why)
 }
 
-// noneOf makes the lack of a supervisor end the program with exitNone.
-func noneOf(err error) error {
+// withExitNone gives an error for a missing supervisor or plugin the code exitNone.
+func withExitNone(err error) error {
 	if errors.Is(err, admin.ErrNoSupervisor) || errors.Is(err, plugin.ErrNoPlugin) {
-		return exit(exitNone, err)
+		return withExitCode(exitNone, err)
 	}
 	return err
 }
 
-// wanted is the value of --for.
-type wanted struct{ state *plugin.State }
+// stateFlag is the value of --for.
+type stateFlag struct{ state *plugin.State }
 
-func (w wanted) String() string {
+func (w stateFlag) String() string {
 	if w.state == nil {
 		return ""
 	}
 	return w.state.String()
 }
 
-func (wanted) Type() string { return "state" }
+func (stateFlag) Type() string { return "state" }
 
 // Set implements pflag.Value.
-func (w *wanted) Set(s string) error {
+func (w *stateFlag) Set(s string) error {
 	w.state = new(plugin.State)
 	if err := w.state.UnmarshalText([]byte(s)); err != nil {
-		return fmt.Errorf("one of %s", strings.Join(stateNames(), ", "))
+		return fmt.Errorf("one of %s", strings.Join(listStateNames(), ", "))
 	}
 	return nil
 }
 
-func stateNames() (names []string) {
+func listStateNames() (names []string) {
 	for _, s := range plugin.States {
 		names = append(names, s.String())
 	}
 	return names
 }
 
-// reached is the good answer of `wait`, for programs.
-type reached struct {
+// waitResult is the JSON output of wait.
+type waitResult struct {
 	Name  string       `json:"name"`
 	State plugin.State `json:"state"`
 }
 
-func waitCommand() *cobra.Command {
+func newWaitCommand() *cobra.Command {
 	var (
-		want    wanted
+		want    stateFlag
 		timeout time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "wait NAME --for=STATE",
-		Short: "Wait until a plugin is in a state",
-		Long: `Wait until a plugin is in a state, or has been in it since this command began.
+		Short: "Wait for a plugin to reach a state",
+		Long: `Wait for a plugin to reach a state. A state that it reached and left again while
+this command ran counts.
 
-It exits 0 then, 1 when the time is over, 4 when there is no such plugin or no
-supervisor.`,
+Exit status: 0 when the state is reached, 1 after the timeout, 4 for no such
+plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	onePlugin(cmd, settings)
-	cmd.Flags().Var(&want, "for", "the `state`, such as running, stopped or crash-loop")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "wait no longer than this `time`")
-	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(stateNames(), cobra.ShellCompDirectiveNoFileComp))
+	settings := addRootSettings(cmd)
+	acceptOnePlugin(cmd, settings)
+	cmd.Flags().Var(&want, "for", "`state` to wait for, such as running, stopped or crash-loop")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "longest `time` to wait")
+	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(listStateNames(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if want.state == nil || timeout <= 0 {
-			return exit(exitUsage, errors.New("--for must be given, and --timeout be positive (try --help)"))
+			return withExitCode(exitUsage, errors.New("--for is required, and --timeout must be positive (try --help)"))
 		}
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
-		if err := a.begin(ctx); err != nil {
+		w := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: args[0]}
+		if err := w.skipPast(ctx); err != nil {
 			return err
 		}
-		v, err := a.now(ctx)
+		v, err := w.readView(ctx)
 		if err == nil && v.State != *want.state {
-			err = a.reach(ctx, *want.state, func(plugin.Entry) error { return nil })
+			err = w.waitForState(ctx, *want.state, func(plugin.Entry) error { return nil })
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			return a.late(cmd.Context(), timeout)
+			return w.timeoutError(cmd.Context(), timeout)
 		}
 		if err != nil {
 			return err
 		}
 		if *output == asJSON {
-			return writeJSON(cmd.OutOrStdout(), reached{a.name, *want.state})
+			return writeJSON(cmd.OutOrStdout(), waitResult{w.name, *want.state})
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", a.name, *want.state)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", w.name, *want.state)
 		return err
 	}
 	return cmd

@@ -8,31 +8,32 @@ import (
 	"pluginsupervisor/internal/admin"
 )
 
-func cancelCommand() *cobra.Command {
+func newCancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel NAME",
-		Short: "Cancel the installation or upgrade of a plugin that is under way",
-		Long: `Cancel the installation, upgrade or rollback of a plugin that is under way.
+		Short: "Cancel an installation or upgrade",
+		Long: `Cancel the current installation, upgrade or rollback of a plugin.
 
-While the package is being fetched, the fetch ends and the plugin is not touched.
-While the version is being switched or proved, the old version is put back.
-It exits 0 when the supervisor has accepted the command; 1 when nothing is under
-way; 4 when there is no such plugin or no supervisor.`,
+While the package is being fetched, the fetch is stopped and the plugin is not
+touched. After that, and until upgrade.prove is over, the old version is restored.
+
+Exit status: 0 when the supervisor has accepted the command, 1 when there is
+nothing to cancel, 4 for no such plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	onePlugin(cmd, settings)
+	settings := addRootSettings(cmd)
+	acceptOnePlugin(cmd, settings)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
-		accepted, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Order(cmd.Context(), admin.OrderCancel, args[0])
+		accepted, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).SendCommand(cmd.Context(), admin.CommandCancel, args[0])
 		if err != nil {
-			return noneOf(err)
+			return withExitNone(err)
 		}
 		if *output == asJSON {
-			return writeJSON(cmd.OutOrStdout(), obeyed{Accepted: accepted})
+			return writeJSON(cmd.OutOrStdout(), commandResult{Accepted: accepted})
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "accepted:", accepted)
 		return nil

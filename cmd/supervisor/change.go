@@ -17,113 +17,114 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func upgradeCommand() *cobra.Command {
-	return change{
-		use: "upgrade NAME[@VERSION]", short: "Make another version of a plugin the one that runs", asksPlane: true,
+func newUpgradeCommand() *cobra.Command {
+	return changeCommand{
+		use: "upgrade NAME[@VERSION]", short: "Switch a plugin to another version", asksControlPlane: true,
 		more: `
-Without a VERSION it is the newest that the control plane has, if that is newer
-than the one on this host.
+Without a VERSION, the newest version of the control plane is installed if it is
+newer than the installed one.
 
-The new version has to prove itself for upgrade.prove. If it is worse than the
-old one was, that comes back, and the new one is refused for upgrade.quarantine,
-unless an operator names it again.`,
-		wanted: func(cmd *cobra.Command, cfg config.Config, _ *view.Bar, arg string) (wish, error) {
+The new version must run well for upgrade.prove. If it does worse than the old
+version, the old one is restored and the new one is blocked for
+upgrade.quarantine, unless an operator names it again.`,
+		parse: func(cmd *cobra.Command, cfg config.Config, _ *view.Bar, arg string) (request, error) {
 			if !strings.Contains(arg, "@") {
-				return newestWish(cmd, cfg, arg, true)
+				return requestNewest(cmd, cfg, arg, true)
 			}
-			return versionWish(arg)
+			return requestVersion(arg)
 		},
-	}.command()
+	}.build()
 }
 
-// wish is what an operator wants of a plugin.
-type wish struct {
-	offer  plugin.Change
-	staged *install.Staged // its package, where that had to be looked into; nil: it had not
+// request is a change of a plugin that an operator requests.
+type request struct {
+	change plugin.Change
+	staged *install.Staged // its package, if that was inspected; else nil
 }
 
-// discard removes the package, unless it was put in place.
-func (w wish) discard() error {
-	if w.staged == nil {
+// discardStaged removes the staged package, unless it was installed.
+func (r request) discardStaged() error {
+	if r.staged == nil {
 		return nil
 	}
-	return w.staged.Discard()
+	return r.staged.Discard()
 }
 
-// order has the supervisor do it. A package that was looked into is handed over
-// with the order, so that nothing can become of it before it is installed.
-func (w wish) order(ctx context.Context, client *admin.Client) (accepted string, err error) {
-	o := w.offer
-	if w.staged != nil {
-		if o.Staged, err = w.staged.HandOver(); err != nil {
+// send sends the request to the supervisor. A package that was inspected is handed
+// over with it, so that the same package is installed.
+func (r request) send(ctx context.Context, client *admin.Client) (accepted string, err error) {
+	o := r.change
+	if r.staged != nil {
+		if o.Staged, err = r.staged.HandOver(); err != nil {
 			return "", err
 		}
 	}
-	if accepted, err = client.Change(ctx, o); err == nil && w.staged != nil {
-		err = w.staged.Leave()
+	if accepted, err = client.RequestChange(ctx, o); err == nil && r.staged != nil {
+		err = r.staged.Leave()
 	}
 	return accepted, err
 }
 
-// versionWish is an operator's wish for NAME@VERSION, where only NAME may hold a
-// further @ (SPEC 1).
-func versionWish(arg string) (wish, error) {
+// requestVersion returns the request for NAME@VERSION, where NAME may contain an @
+// (SPEC 1).
+func requestVersion(arg string) (request, error) {
 	at := strings.LastIndexByte(arg, '@')
 	name, version := arg[:at], arg[at+1:]
 	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
-		return wish{}, exit(exitUsage, err)
+		return request{}, withExitCode(exitUsage, err)
 	}
-	return wish{offer: plugin.Change{Name: name, Version: version, Origin: plugin.FromOperator}}, nil
+	return request{change: plugin.Change{Name: name, Version: version, Origin: plugin.FromOperator}}, nil
 }
 
-func rollbackCommand() *cobra.Command {
-	return change{
-		use: "rollback NAME", short: "Make the version before the one that runs",
+func newRollbackCommand() *cobra.Command {
+	return changeCommand{
+		use: "rollback NAME", short: "Go back to a plugin's previous version",
 		more: `
-The version that is left is not installed again for upgrade.quarantine, whatever
-the control plane offers, unless an operator says so.`,
-		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
-			return wish{offer: plugin.Change{Kind: plugin.ChangeRollback, Name: arg, Origin: plugin.FromOperator}}, checkName(arg)
+The replaced version is blocked for upgrade.quarantine, even if the control plane
+assigns it, unless an operator names it again.`,
+		parse: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (request, error) {
+			return request{change: plugin.Change{Kind: plugin.ChangeRollback, Name: arg, Origin: plugin.FromOperator}}, checkName(arg)
 		},
-	}.command()
+	}.build()
 }
 
-func removeCommand() *cobra.Command {
-	return change{
+func newRemoveCommand() *cobra.Command {
+	return changeCommand{
 		use: "remove NAME", short: "Remove a plugin from this host",
 		more: `
-It is stopped, and asked by --uninstall; if it refuses, it stays and is started
-again.`,
-		wanted: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (wish, error) {
-			return wish{offer: plugin.Change{Name: arg, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}}, checkName(arg)
+The plugin is stopped and its --uninstall is run. If that fails, the plugin stays
+installed and is started again.`,
+		parse: func(_ *cobra.Command, _ config.Config, _ *view.Bar, arg string) (request, error) {
+			return request{change: plugin.Change{Name: arg, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}}, checkName(arg)
 		},
-	}.command()
+	}.build()
 }
 
 func checkName(arg string) error {
 	if err := plugin.CheckName(arg); err != nil {
-		return exit(exitUsage, err)
+		return withExitCode(exitUsage, err)
 	}
 	return nil
 }
 
-// changed is how a change ended, for programs.
-type changed struct {
+// changeResult is the result of a change, as JSON output.
+type changeResult struct {
 	Accepted string `json:"accepted,omitempty"`
 	Result   string `json:"result,omitempty"` // with --wait, or without a supervisor
 	Failed   bool   `json:"failed,omitempty"`
 }
 
-// change is a command that changes which version of a plugin is on the host:
-// by the supervisor, or without one by itself, under the same locks.
-type change struct {
+// changeCommand is a command that changes the installed version of a plugin: by the
+// supervisor or, if none runs, in this process under the same locks.
+type changeCommand struct {
 	use, short, more string
-	asksPlane        bool // the control plane, to know what is wanted
-	// wanted is what the argument comes to. It is errNewest if there is nothing to do.
-	wanted func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (wish, error)
+	asksControlPlane bool // the argument may need a request to the control plane
+	// parse returns the request for the argument, or an upToDateError if there is
+	// nothing to do.
+	parse func(cmd *cobra.Command, cfg config.Config, bar *view.Bar, arg string) (request, error)
 }
 
-func (c change) command() *cobra.Command {
+func (c changeCommand) build() *cobra.Command {
 	var (
 		wait    bool
 		timeout time.Duration
@@ -134,75 +135,80 @@ func (c change) command() *cobra.Command {
 		Long: c.short + `.
 ` + c.more + `
 
-Done by the supervisor, if one runs: then it exits 0 when that has accepted the
-order, and with --wait when it is done. Without one it is done at once. It exits
-1 when it was refused or failed, 4 when there is no such plugin.`,
-		Args: arguments(cobra.ExactArgs(1)),
+If a supervisor runs, it makes the change, and this command exits when the request
+is accepted, or with --wait when the change is finished. Otherwise this command
+makes the change itself.
+
+Exit status: 0 on success, 1 when the change is rejected or fails, 4 for no such
+plugin.`,
+		Args: checkArguments(cobra.ExactArgs(1)),
 	}
 	place := []string{"root", "admin.socket"}
-	if c.asksPlane {
-		place = append(place, planeFlag)
+	if c.asksControlPlane {
+		place = append(place, controlPlaneKey)
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd, place...)
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: no longer than this `time`")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the change is finished")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "with --wait: longest `time` to wait")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if timeout <= 0 {
-			return exit(exitUsage, errors.New("--timeout must be positive (try --help)"))
+			return withExitCode(exitUsage, errors.New("--timeout must be positive (try --help)"))
 		}
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		if err := owner.BecomeOf(cfg.Root); err != nil {
 			return err
 		}
-		bar := view.BarOn(cmd.ErrOrStderr())
+		bar := view.NewBar(cmd.ErrOrStderr())
 		defer bar.Clear()
-		wanted, err := c.wanted(cmd, cfg, bar, args[0])
-		if nothing := (errNewest{}); errors.As(err, &nothing) {
-			return changed{Result: nothing.text}.tell(cmd, *output)
+		wanted, err := c.parse(cmd, cfg, bar, args[0])
+		if nothing := (upToDateError{}); errors.As(err, &nothing) {
+			return changeResult{Result: nothing.text}.print(cmd, *output)
 		}
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, wanted.discard()) }()
-		done, err := carryOut(cmd, cfg, wanted, bar, wait, timeout)
+		defer func() { err = errors.Join(err, wanted.discardStaged()) }()
+		done, err := makeChange(cmd, cfg, wanted, bar, wait, timeout)
 		bar.Clear()
 		if err != nil {
-			return noneOf(err)
+			return withExitNone(err)
 		}
 		if *output == asText && done.Result == "" && bar != nil {
-			defer fmt.Fprintf(cmd.ErrOrStderr(), "It goes on by itself: `supervisor status %s` shows how, --wait waits.\n", wanted.offer.Name)
+			defer fmt.Fprintf(cmd.ErrOrStderr(), "The supervisor makes the change: `supervisor status %s` shows its progress, --wait waits until it is finished.\n", wanted.change.Name)
 		}
-		return done.tell(cmd, *output)
+		return done.print(cmd, *output)
 	}
 	return cmd
 }
 
-// carryOut has the supervisor do it, or does it.
-func carryOut(cmd *cobra.Command, cfg config.Config, w wish, bar *view.Bar, wait bool, timeout time.Duration) (done changed, err error) {
-	o := w.offer
-	a := &awaitable{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
-	if err = a.begin(cmd.Context()); err == nil {
-		done.Accepted, err = w.order(cmd.Context(), a.client)
+// makeChange sends the request to the supervisor, or makes the change itself if
+// none runs.
+func makeChange(cmd *cobra.Command, cfg config.Config, r request, bar *view.Bar, wait bool, timeout time.Duration) (done changeResult, err error) {
+	o := r.change
+	w := &waiter{client: admin.DialRoot(cfg.Root, cfg.SocketPath()), name: o.Name}
+	if err = w.skipPast(cmd.Context()); err == nil {
+		done.Accepted, err = r.send(cmd.Context(), w.client)
 	}
 	switch {
-	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs, so it has to do it
-		err = noneOf(err)
+	case errors.Is(err, admin.ErrSocketGone): // a supervisor runs: only it may make the change
+		err = withExitNone(err)
 	case errors.Is(err, admin.ErrNoSupervisor):
-		done.Result, done.Failed, err = changeDirectly(cmd, cfg, w, bar)
+		done.Result, done.Failed, err = changeDirectly(cmd, cfg, r, bar)
 	case err == nil && wait:
 		if bar == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is done\n", done.Accepted)
+			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %s is accepted, waiting until it is finished\n", done.Accepted)
 		}
-		done.Result, done.Failed, err = a.changed(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
+		done.Result, done.Failed, err = w.waitForChange(cmd.Context(), o, bar, cfg.Upgrade.Prove, timeout)
 	}
 	return done, err
 }
 
-func (c changed) tell(cmd *cobra.Command, as format) error {
+// print prints the result. A failed change is an error.
+func (c changeResult) print(cmd *cobra.Command, as format) error {
 	out := cmd.OutOrStdout()
 	switch {
 	case as == asJSON:
@@ -210,14 +216,14 @@ func (c changed) tell(cmd *cobra.Command, as format) error {
 			return err
 		}
 	case c.Failed:
-		return exit(exitFailed, errors.New(view.Line(c.Result)))
+		return withExitCode(exitFailed, errors.New(view.CleanLine(c.Result)))
 	case c.Result != "":
-		fmt.Fprintln(out, view.Line(c.Result))
+		fmt.Fprintln(out, view.CleanLine(c.Result))
 	default:
 		fmt.Fprintln(out, "accepted:", c.Accepted)
 	}
 	if c.Failed {
-		return exit(exitFailed, nil)
+		return withExitCode(exitFailed, nil)
 	}
 	return nil
 }

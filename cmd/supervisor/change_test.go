@@ -5,19 +5,19 @@ import (
 )
 
 // SPEC 1: NAME@VERSION splits at the last @.
-func TestVersionWish(t *testing.T) {
+func TestRequestVersion(t *testing.T) {
 	for arg, want := range map[string][2]string{
 		"p@1.0": {"p", "1.0"}, "a@b@1.0": {"a@b", "1.0"}, "@a@1": {"@a", "1"}, "云 助手@1:0~rc": {"云 助手", "1:0~rc"},
 	} {
-		w, err := versionWish(arg)
-		if got := [2]string{w.offer.Name, w.offer.Version}; err != nil || got != want {
-			t.Errorf("%s: %q, %v", arg, got, err)
+		w, err := requestVersion(arg)
+		if got := [2]string{w.change.Name, w.change.Version}; err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", arg, got, err, want)
 		}
 	}
 	for _, arg := range []string{"@", "p@", "@1.0", "p @1.0", "p@..", "a/b@1"} {
-		_, err := versionWish(arg)
-		if code, _ := exitOf(err); code != exitUsage {
-			t.Errorf("%s: %v", arg, err)
+		_, err := requestVersion(arg)
+		if code, _ := splitExitCode(err); code != exitUsage {
+			t.Errorf("%s: got %v, want a usage error", arg, err)
 		}
 	}
 }

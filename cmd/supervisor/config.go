@@ -7,27 +7,27 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func configCommand() *cobra.Command {
+func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check the configuration, or show what holds",
-		Args:  arguments(cobra.NoArgs),
+		Short: "Check or print the effective configuration",
+		Args:  checkArguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(configCheckCommand(), configShowCommand())
+	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
 	return cmd
 }
 
-func configCheckCommand() *cobra.Command {
+func newConfigCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check the configuration: exit 0, or 2 with one line for each mistake",
-		Args:  arguments(cobra.NoArgs),
+		Short: "Check the configuration: exit 0, or 2 with one line per mistake",
+		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, warnings, err := settings.load(cmd)
+		_, warnings, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
@@ -37,22 +37,22 @@ func configCheckCommand() *cobra.Command {
 		if *output == asJSON {
 			return writeJSON(cmd.OutOrStdout(), map[string]bool{"ok": true})
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is good")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
 		return err
 	}
 	return cmd
 }
 
-func configShowCommand() *cobra.Command {
+func newConfigShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Show the configuration that holds: defaults, file, environment and flags together",
-		Args:  arguments(cobra.NoArgs),
+		Short: "Print the effective configuration: defaults, file, environment and flags combined",
+		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}

@@ -12,31 +12,32 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/demo"
 )
 
-func demoCommand() *cobra.Command {
+func newDemoCommand() *cobra.Command {
 	var o demo.Options
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show it all at work, in a temporary root that is removed afterwards",
-		Long: `Show it all at work, in a temporary root that is removed afterwards: sample
-plugins are installed and run, one is killed, one crashes, one hangs, one is
-upgraded, and the control plane goes away and comes back.
+		Short: "Show the supervisor at work in a temporary root",
+		Long: `Show the supervisor at work in a temporary root, which is removed afterwards.
+Sample plugins are installed and run; then one is killed, one crashes, one hangs,
+one is upgraded, and the control plane is stopped and started. Every "ok" is
+verified.
 
-With --for it ends by itself when everything was shown, and exits 0 only if
-everything that it showed really happened. Without, it goes on until Ctrl-C.`,
-		Args: arguments(cobra.NoArgs),
+With --for the demo stops by itself and exits 0 only if all checks passed. Without
+it, the demo runs until Ctrl-C.`,
+		Args: checkArguments(cobra.NoArgs),
 	}
-	cmd.Flags().DurationVar(&o.For, "for", 0, "end after this `time`, or when all was shown if that is later")
-	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave the root for a look afterwards")
+	cmd.Flags().DurationVar(&o.For, "for", 0, "stop after this `time`, but not before everything was shown")
+	cmd.Flags().BoolVar(&o.Keep, "keep", false, "do not remove the root")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		exe, err := os.Executable()
 		if err != nil {
 			return fmt.Errorf("find own executable: %w", err)
 		}
 		if o.For < 0 {
-			return exit(exitUsage, fmt.Errorf("--for %v: a time cannot be negative", o.For))
+			return withExitCode(exitUsage, fmt.Errorf("--for must not be negative: %v", o.For))
 		}
-		// Nothing may stay behind, so also a closed terminal and a reader that
-		// went away end it in order.
+		// A closed terminal and a closed pipe also stop the demo in order: it must
+		// clean up.
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 		defer stop()
 		o.Bin, o.Out = filepath.Dir(exe), cmd.OutOrStdout()

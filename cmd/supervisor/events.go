@@ -16,11 +16,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// againAfter is how long a command that outlives the supervisor waits before
-// it asks again.
-const againAfter = 250 * time.Millisecond
+// reconnectDelay is the delay before a command connects again to a supervisor that
+// has exited.
+const reconnectDelay = 250 * time.Millisecond
 
-func eventsCommand() *cobra.Command {
+func newEventsCommand() *cobra.Command {
 	var (
 		filter state.Filter
 		since  time.Duration
@@ -28,27 +28,29 @@ func eventsCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "Show what happened on this host, the oldest first",
-		Long: `Show what happened on this host, the oldest first: each change of a plugin's
-state and what the supervisor decided. Without a supervisor the journal's files
-tell. With -f it goes on until it is interrupted, over the end of the supervisor
-and the start of the next; with -o json each entry is a line.`,
-		Args: arguments(cobra.NoArgs),
+		Short: "Show what happened on this host, oldest first",
+		Long: `Show what happened on this host, oldest first: each change of a plugin's state
+and each decision of the supervisor. Without a supervisor the files of the journal
+are read.
+
+With -f it shows new entries until it is interrupted, also when the supervisor is
+restarted. With -o json each entry is one line.`,
+		Args: checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
-	cmd.Flags().StringVar(&filter.Plugin, "plugin", "", "only this plugin's, by its `name`")
-	cmd.Flags().DurationVar(&since, "since", 0, "only those of the last `time`, such as 90s or 2h")
-	cmd.Flags().IntVarP(&filter.Limit, "number", "n", 50, "show at most so many, the newest; 0 for all")
+	settings := addRootSettings(cmd)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show new entries until interrupted")
+	cmd.Flags().StringVar(&filter.Plugin, "plugin", "", "show only entries of the plugin with this `name`")
+	cmd.Flags().DurationVar(&since, "since", 0, "show only entries of the last `time`, such as 90s or 2h")
+	cmd.Flags().IntVarP(&filter.Limit, "number", "n", 50, "show at most this many entries, the newest; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("plugin", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+		return completeNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if filter.Limit < 0 || since < 0 {
-			return exit(exitUsage, errors.New("-n and --since must not be negative (try --help)"))
+			return withExitCode(exitUsage, errors.New("-n and --since must not be negative (try --help)"))
 		}
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
@@ -56,40 +58,39 @@ and the start of the next; with -o json each entry is a line.`,
 			filter.Since = time.Now().Add(-since)
 		}
 		out := cmd.OutOrStdout()
-		tell := func(e plugin.Entry) error { return view.Event(out, e, view.PaintFor(out)) }
+		show := func(e plugin.Entry) error { return view.WriteEvent(out, e, view.PaintFor(out)) }
 		if *output == asJSON {
 			lines := json.NewEncoder(out)
 			lines.SetEscapeHTML(false)
-			tell = func(e plugin.Entry) error { return lines.Encode(e) }
+			show = func(e plugin.Entry) error { return lines.Encode(e) }
 		}
 		if follow {
-			return followEvents(cmd, cfg, filter, tell)
+			return followEvents(cmd, cfg, filter, show)
 		}
-		entries, err := history(cmd, cfg, filter)
+		entries, err := readHistory(cmd, cfg, filter)
 		if err == nil && len(entries) == 0 && filter.Plugin != "" {
-			err = mustExist(cmd.Context(), cfg, filter.Plugin)
+			err = checkInstalled(cmd.Context(), cfg, filter.Plugin)
 		}
 		for _, e := range entries {
-			err = errors.Join(err, tell(e))
+			err = errors.Join(err, show(e))
 		}
 		return err
 	}
 	return cmd
 }
 
-// followEvents tells what there is and what comes, until the context ends. It
-// outlives the supervisor; where there is none it tells what the files have and
-// waits for one.
-func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell func(plugin.Entry) error) error {
+// followEvents shows the entries that exist and new ones, until the context ends.
+// If no supervisor runs it shows the entries of the files and waits for one.
+func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, show func(plugin.Entry) error) error {
 	ctx, client := cmd.Context(), admin.DialRoot(cfg.Root, cfg.SocketPath())
 	each := func(e plugin.Entry) error {
 		f.After = e.Seq
-		return tell(e)
+		return show(e)
 	}
-	said := false
+	isReported := false
 	for first := true; ; first = false {
-		err := client.Follow(ctx, f, func(e plugin.Entry) error {
-			said = false
+		err := client.FollowEvents(ctx, f, func(e plugin.Entry) error {
+			isReported = false
 			return each(e)
 		})
 		if ctx.Err() != nil {
@@ -98,12 +99,12 @@ func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell fu
 		if !errors.Is(err, admin.ErrNoSupervisor) {
 			return err
 		}
-		if !said {
+		if !isReported {
 			fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v; waiting for one\n", err)
-			said = true
+			isReported = true
 		}
 		if first {
-			entries, err := written(cmd.ErrOrStderr(), cfg, f)
+			entries, err := readJournalFiles(cmd.ErrOrStderr(), cfg, f)
 			for _, e := range entries {
 				err = errors.Join(err, each(e))
 			}
@@ -111,8 +112,8 @@ func followEvents(cmd *cobra.Command, cfg config.Config, f state.Filter, tell fu
 				return err
 			}
 		}
-		f.Limit = 0 // from here on, all that is new
-		if pause.Sleep(ctx, againAfter) != nil {
+		f.Limit = 0 // all new entries
+		if pause.Sleep(ctx, reconnectDelay) != nil {
 			return nil
 		}
 	}

@@ -5,21 +5,22 @@ import (
 	"fmt"
 )
 
-// exitCode is how the program ends; scripts depend on the numbers.
+// exitCode is the exit status of the program; scripts depend on the numbers.
 type exitCode int
 
 const (
 	exitOK         exitCode = 0 // also: `run` after SIGTERM or SIGINT
 	exitFailed     exitCode = 1
-	exitUsage      exitCode = 2 // wrong configuration, flags or arguments
-	exitNotRunning exitCode = 3 // `status`: something is not as it should be
-	exitNone       exitCode = 4 // no such plugin, or no supervisor
+	exitUsage      exitCode = 2   // wrong configuration, flags or arguments
+	exitNotRunning exitCode = 3   // `status`: a plugin does not run as it should
+	exitNone       exitCode = 4   // no such plugin, or no supervisor
+	exitRefused    exitCode = 238 // `plugin`: a package that hosts reject (AP-12)
 )
 
-// exitError is an error that knows how the program ends.
+// exitError is an error with the exit status of the program.
 type exitError struct {
 	code exitCode
-	err  error // nil: there is nothing more to say
+	err  error // nil: nothing is printed
 }
 
 func (e *exitError) Error() string {
@@ -31,11 +32,11 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// exit makes err end the program with code.
-func exit(code exitCode, err error) error { return &exitError{code, err} }
+// withExitCode returns err with the exit status of the program.
+func withExitCode(code exitCode, err error) error { return &exitError{code, err} }
 
-// exitOf is the code an error ends the program with, and what is to be said.
-func exitOf(err error) (code exitCode, say error) {
+// splitExitCode returns the exit status for an error, and the error to print.
+func splitExitCode(err error) (code exitCode, shown error) {
 	var known *exitError
 	switch {
 	case err == nil:

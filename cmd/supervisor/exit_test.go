@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-func TestExitOf(t *testing.T) {
+func TestSplitExitCode(t *testing.T) {
 	broken := errors.New("broken")
 	for _, c := range []struct {
-		name string
-		err  error
-		code exitCode
-		say  error
+		name  string
+		err   error
+		code  exitCode
+		shown error
 	}{
 		{"no error", nil, exitOK, nil},
 		{"any error", broken, exitFailed, broken},
-		{"with a code", exit(exitNone, broken), exitNone, broken},
-		{"with a code and nothing to say", exit(exitNotRunning, nil), exitNotRunning, nil},
-		{"wrapped", fmt.Errorf("while: %w", exit(exitUsage, broken)), exitUsage, broken},
+		{"with a code", withExitCode(exitNone, broken), exitNone, broken},
+		{"with a code and nothing to print", withExitCode(exitNotRunning, nil), exitNotRunning, nil},
+		{"wrapped", fmt.Errorf("while: %w", withExitCode(exitUsage, broken)), exitUsage, broken},
 	} {
-		code, say := exitOf(c.err)
-		if code != c.code || !errors.Is(say, c.say) || (say == nil) != (c.say == nil) {
-			t.Errorf("%s: %d, %v", c.name, code, say)
+		code, shown := splitExitCode(c.err)
+		if code != c.code || !errors.Is(shown, c.shown) || (shown == nil) != (c.shown == nil) {
+			t.Errorf("%s: got %d and %v, want %d and %v", c.name, code, shown, c.code, c.shown)
 		}
 	}
 }

@@ -16,26 +16,26 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// history is what the journal holds, the oldest first: as the supervisor tells
-// it, or, when it does not answer, as its files do.
-func history(cmd *cobra.Command, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
-	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Events(cmd.Context(), f)
+// readHistory returns the entries of the journal, oldest first: from the supervisor
+// or, if it does not answer, from the files.
+func readHistory(cmd *cobra.Command, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
+	entries, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ReadEvents(cmd.Context(), f)
 	if damage := (*state.SkippedError)(nil); err != nil && !errors.As(err, &damage) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v; this is what the journal's files say\n", err)
-		return written(cmd.ErrOrStderr(), cfg, f)
+		fmt.Fprintf(cmd.ErrOrStderr(), "supervisor: %v\nsupervisor: reading the files of the journal instead\n", err)
+		return readJournalFiles(cmd.ErrOrStderr(), cfg, f)
 	}
-	return entries, damaged(cmd.ErrOrStderr(), err)
+	return entries, printDamage(cmd.ErrOrStderr(), err)
 }
 
-// written is what the journal's files hold.
-func written(stderr io.Writer, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
+// readJournalFiles returns the entries in the files of the journal.
+func readJournalFiles(stderr io.Writer, cfg config.Config, f state.Filter) ([]plugin.Entry, error) {
 	entries, err := state.ReadJournal(layout.Supervisor(cfg.Root), f)
-	return entries, damaged(stderr, err)
+	return entries, printDamage(stderr, err)
 }
 
-// damaged says that there is damage, and makes it no error: what could be read
-// is good.
-func damaged(stderr io.Writer, err error) error {
+// printDamage prints the error of damaged entries and returns nil for it: the other
+// entries are good.
+func printDamage(stderr io.Writer, err error) error {
 	if damage := (*state.SkippedError)(nil); errors.As(err, &damage) {
 		fmt.Fprintln(stderr, "supervisor:", damage)
 		return nil
@@ -43,9 +43,9 @@ func damaged(stderr io.Writer, err error) error {
 	return err
 }
 
-// names are those of the installed plugins.
-func names(ctx context.Context, cfg config.Config) ([]string, error) {
-	list, err := installed(ctx, cfg)
+// listNames returns the names of the installed plugins.
+func listNames(ctx context.Context, cfg config.Config) ([]string, error) {
+	list, err := listInstalled(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -58,40 +58,38 @@ func names(ctx context.Context, cfg config.Config) ([]string, error) {
 	return names, nil
 }
 
-// mustExist is an error that ends the program with exitNone unless the plugin
-// is installed.
-func mustExist(ctx context.Context, cfg config.Config, name string) error {
-	known, err := names(ctx, cfg)
+// checkInstalled returns an error with exitNone unless the plugin is installed.
+func checkInstalled(ctx context.Context, cfg config.Config, name string) error {
+	known, err := listNames(ctx, cfg)
 	if err == nil && !slices.Contains(known, name) {
-		err = noPlugin(name)
+		err = noPluginError(name)
 	}
 	return err
 }
 
-// noPlugin ends the program with exitNone.
-func noPlugin(name string) error {
-	return exit(exitNone, fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name))
+// noPluginError returns the error of a missing plugin, with exitNone.
+func noPluginError(name string) error {
+	return withExitCode(exitNone, fmt.Errorf("%w: %s", plugin.ErrNoPlugin, name))
 }
 
-// onePlugin makes a command take one plugin's name, which the shell completes.
-func onePlugin(cmd *cobra.Command, settings *settings) {
-	cmd.Args = arguments(cobra.ExactArgs(1))
+// acceptOnePlugin makes a command accept one plugin name, which the shell completes.
+func acceptOnePlugin(cmd *cobra.Command, settings *settings) {
+	cmd.Args = checkArguments(cobra.ExactArgs(1))
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+		return completeNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-// installedNames are what the shell completes a plugin's name with; none when
-// nothing can be known.
-func installedNames(cmd *cobra.Command, settings *settings) []string {
-	cfg, _, err := settings.load(cmd)
+// completeNames returns the plugin names for shell completion, none on an error.
+func completeNames(cmd *cobra.Command, settings *settings) []string {
+	cfg, _, err := settings.loadConfig(cmd)
 	if err != nil {
 		return nil
 	}
-	found, err := names(cmd.Context(), cfg)
+	found, err := listNames(cmd.Context(), cfg)
 	if err != nil {
 		return nil
 	}

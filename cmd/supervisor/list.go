@@ -18,17 +18,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func listCommand() *cobra.Command {
+func newListCommand() *cobra.Command {
 	var remote bool
 	cmd := &cobra.Command{
 		Use:   "list [--remote [NAME]]",
-		Short: "List the installed plugins, or what the control plane has for this host",
-		Long: `List the installed plugins, with or without a supervisor running.
+		Short: "List installed plugins, or with --remote available ones",
+		Long: `List the installed plugins. Without a supervisor the plugin database is read.
 
-With --remote it lists the packages that the control plane has for this host, the
-newest version of each plugin first; of one plugin, if a NAME is given. It exits 4
-then when there is none.`,
-		Args: arguments(func(cmd *cobra.Command, args []string) error {
+With --remote, list the packages that the control plane has for this host, newest
+version first, or only those of the plugin NAME. Exit status: 4 if there are none
+of NAME.`,
+		Args: checkArguments(func(cmd *cobra.Command, args []string) error {
 			if remote {
 				return cobra.MaximumNArgs(1)(cmd, args)
 			}
@@ -36,20 +36,20 @@ then when there is none.`,
 		}),
 	}
 	output := addOutput(cmd)
-	settings := addSettings(cmd, "root", "admin.socket", planeFlag)
-	cmd.Flags().BoolVar(&remote, "remote", false, "list what the control plane has")
+	settings := addSettings(cmd, "root", "admin.socket", controlPlaneKey)
+	cmd.Flags().BoolVar(&remote, "remote", false, "list available plugins: packages of the control plane")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		if remote {
 			return listRemote(cmd, cfg, strings.Join(args, ""), *output)
 		}
-		list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Plugins(cmd.Context())
+		list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ListPlugins(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
-			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: no supervisor is running; this is what the plugin database says")
-			list, err = recorded(cmd.Context(), cfg)
+			fmt.Fprintln(cmd.ErrOrStderr(), "supervisor: no supervisor is running; the list comes from the plugin database")
+			list, err = listRecorded(cmd.Context(), cfg)
 		}
 		if err != nil {
 			return err
@@ -58,24 +58,24 @@ then when there is none.`,
 		if *output == asJSON {
 			return writeJSON(out, list)
 		}
-		return view.List(out, list, view.PaintFor(out))
+		return view.WriteList(out, list, view.PaintFor(out))
 	}
 	return cmd
 }
 
-// installed is what is installed: as the supervisor tells it, or, when it does
-// not answer, as the plugin database does.
-func installed(ctx context.Context, cfg config.Config) (admin.List, error) {
-	list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Plugins(ctx)
+// listInstalled returns the installed plugins: from the supervisor or, if it does
+// not answer, from the plugin database.
+func listInstalled(ctx context.Context, cfg config.Config) (admin.List, error) {
+	list, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).ListPlugins(ctx)
 	if err != nil {
-		return recorded(ctx, cfg)
+		return listRecorded(ctx, cfg)
 	}
 	return list, nil
 }
 
-// recorded is what the plugin database lists. Where there is no installation at
-// all, none is begun.
-func recorded(ctx context.Context, cfg config.Config) (admin.List, error) {
+// listRecorded returns the plugins of the plugin database. It creates nothing if
+// there is no installation.
+func listRecorded(ctx context.Context, cfg config.Config) (admin.List, error) {
 	if _, err := os.Stat(layout.Plugins(cfg.Root)); errors.Is(err, fs.ErrNotExist) {
 		return admin.List{Plugins: []admin.Installed{}}, nil
 	}

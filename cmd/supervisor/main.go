@@ -1,5 +1,5 @@
-// Command supervisor keeps the plugins of a host running and tells a control
-// plane about them. `supervisor demo` shows how.
+// Command supervisor keeps the plugins of a host running and reports their state to
+// a control plane. `supervisor demo` shows it at work.
 package main
 
 import (

@@ -11,24 +11,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus/hooks/test"
 	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/testenv"
-	"pluginsupervisor/plugin"
 )
 
-// supervised is a supervisor that runs on a root of its own.
-type supervised struct {
+// testSupervisor is a supervisor process with its own root.
+type testSupervisor struct {
 	t    *testing.T
 	root string
 	cmd  *exec.Cmd
 }
 
-func startSupervisor(t *testing.T, root string) *supervised {
+func startSupervisor(t *testing.T, root string) *testSupervisor {
 	t.Helper()
-	s := &supervised{t: t, root: root, cmd: command(root, "run", "--first-run-jitter", "0s", "--intervals-scan", "5s", "--avoid-window", "1s",
+	s := &testSupervisor{t: t, root: root, cmd: newCommand(root, "run", "--first-run-jitter", "0s", "--intervals-scan", "5s", "--avoid-window", "1s",
 		"--control-plane-url", "http://127.0.0.1:1")}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -41,27 +39,27 @@ func startSupervisor(t *testing.T, root string) *supervised {
 	return s
 }
 
-func command(root, name string, args ...string) *exec.Cmd {
+func newCommand(root, name string, args ...string) *exec.Cmd {
 	return exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), append([]string{name, "--root", root}, args...)...)
 }
 
-// status waits until `status` says what is wanted.
-func (s *supervised) status(want string, good func(text string) bool) {
+// waitForStatus waits until the output of status is good.
+func (s *testSupervisor) waitForStatus(want string, good func(text string) bool) {
 	s.t.Helper()
 	var out []byte
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		out, _ = command(s.root, "status").CombinedOutput()
+	for end := time.Now().Add(timeLimit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		out, _ = newCommand(s.root, "status").CombinedOutput()
 		if good(string(out)) {
 			return
 		}
 	}
-	s.t.Fatalf("status never %s; it is:\n%s", want, out)
+	s.t.Fatalf("status is not %s:\n%s", want, out)
 }
 
-// wellAgain waits until everything is where it belongs.
-func (s *supervised) wellAgain() {
+// waitUntilWell waits until all own files exist and status shows no problem.
+func (s *testSupervisor) waitUntilWell() {
 	s.t.Helper()
-	s.status("all well", func(text string) bool {
+	s.waitForStatus("without a problem", func(text string) bool {
 		pid, _ := os.ReadFile(layout.SupervisorLock(s.root))
 		_, err := os.Stat(layout.Socket(s.root))
 		_, saved := os.Stat(layout.State(s.root))
@@ -70,8 +68,8 @@ func (s *supervised) wellAgain() {
 	})
 }
 
-// smallRoot mounts a small file system.
-func smallRoot(t *testing.T) string {
+// mountSmallRoot returns a new root on a file system of 1 MiB.
+func mountSmallRoot(t *testing.T) string {
 	t.Helper()
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
@@ -89,27 +87,27 @@ func smallRoot(t *testing.T) string {
 	return root
 }
 
-// EV-28: on a root that is full or read-only the supervisor starts, says what is
-// wrong, is the only one (EV-15), and mends itself when there is room.
-func TestStartWhereNothingCanBeWritten(t *testing.T) {
+// EV-28: on a root that is full or read-only the supervisor starts, reports the
+// problem, is the only one (EV-15), and recovers when there is space.
+func TestStartOnUnwritableRoot(t *testing.T) {
 	for name, c := range map[string]struct {
-		before bool // a supervisor ran on it when it was well
-		refuse func(root string) error
+		before bool // a supervisor has run on the root before
+		deny   func(root string) error
 		allow  func(root string) error
 	}{
-		"full":               {false, fillUp, makeRoom},
-		"full, not new":      {true, fillUp, makeRoom},
+		"full":               {false, fillDisk, freeSpace},
+		"full, not new":      {true, fillDisk, freeSpace},
 		"read-only":          {false, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
 		"read-only, not new": {true, func(root string) error { return remount(root, unix.MS_RDONLY) }, func(root string) error { return remount(root, 0) }},
-		"no inodes":          {false, noInodes, makeRoom},
-		"no inodes, not new": {true, noInodes, makeRoom},
+		"no inodes":          {false, useAllInodes, freeSpace},
+		"no inodes, not new": {true, useAllInodes, freeSpace},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := smallRoot(t)
+			root := mountSmallRoot(t)
 			if c.before {
 				s := startSupervisor(t, root)
-				s.wellAgain()
+				s.waitUntilWell()
 				if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 					t.Fatal(err)
 				}
@@ -117,19 +115,19 @@ func TestStartWhereNothingCanBeWritten(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := c.refuse(root); err != nil {
+			if err := c.deny(root); err != nil {
 				t.Fatal(err)
 			}
 			s := startSupervisor(t, root)
-			s.status("a problem", func(text string) bool { return strings.Contains(text, "problem:") })
-			out, err := command(root, "run").CombinedOutput()
+			s.waitForStatus("with a problem", func(text string) bool { return strings.Contains(text, "problem:") })
+			out, err := newCommand(root, "run").CombinedOutput()
 			if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
-				t.Errorf("a second one: %v, %s", err, out)
+				t.Errorf("a second supervisor: %v, %s; want that the root is locked", err, out)
 			}
 			if err := c.allow(root); err != nil {
 				t.Fatal(err)
 			}
-			s.wellAgain()
+			s.waitUntilWell()
 		})
 	}
 }
@@ -138,7 +136,7 @@ func remount(root string, flags uintptr) error {
 	return unix.Mount("", root, "", unix.MS_REMOUNT|flags, "")
 }
 
-func fillUp(root string) error {
+func fillDisk(root string) error {
 	err := os.WriteFile(filepath.Join(root, "ballast"), make([]byte, 2<<20), 0o600)
 	if errors.Is(err, unix.ENOSPC) {
 		return nil
@@ -146,12 +144,12 @@ func fillUp(root string) error {
 	return fmt.Errorf("not full: %w", err)
 }
 
-func makeRoom(root string) error {
+func freeSpace(root string) error {
 	return errors.Join(os.RemoveAll(filepath.Join(root, "ballast")), unix.Mount("", root, "", unix.MS_REMOUNT, "nr_inodes=0"))
 }
 
-// noInodes leaves none.
-func noInodes(root string) error {
+// useAllInodes creates files until no inode is free.
+func useAllInodes(root string) error {
 	if err := os.Mkdir(filepath.Join(root, "ballast"), 0o700); err != nil {
 		return err
 	}
@@ -163,10 +161,11 @@ func noInodes(root string) error {
 			return nil
 		}
 	}
-	return errors.New("there still are inodes")
+	return errors.New("inodes are still free")
 }
 
-// EV-29: what another program removes is made anew, with the lock held all the time.
+// EV-29: a file that another program removes is made again, and the lock is held all
+// the time.
 func TestOwnFilesRemoved(t *testing.T) {
 	t.Parallel()
 	root, err := os.MkdirTemp("/tmp", "sv")
@@ -175,39 +174,18 @@ func TestOwnFilesRemoved(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(root) })
 	s := startSupervisor(t, root)
-	s.wellAgain()
+	s.waitUntilWell()
 	for _, path := range []string{layout.Socket(root), layout.SupervisorLock(root), layout.State(root), layout.Supervisor(root)} {
 		// The supervisor may write into its folder while that is removed.
-		for end := time.Now().Add(patience); os.RemoveAll(path) != nil; {
+		for end := time.Now().Add(timeLimit); os.RemoveAll(path) != nil; {
 			if time.Now().After(end) {
 				t.Fatalf("%s cannot be removed", path)
 			}
 		}
-		out, err := command(root, "run").CombinedOutput()
+		out, err := newCommand(root, "run").CombinedOutput()
 		if want := fmt.Sprintf("is locked by process %d", s.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
-			t.Errorf("a second one without %s: %v, %s", path, err, out)
+			t.Errorf("a second supervisor without %s: %v, %s; want that the root is locked", path, err, out)
 		}
-		s.wellAgain()
-	}
-}
-
-// A problem is told once, keeps the time when it began, and ends when what failed
-// works; one that is known already is not told twice.
-func TestOwnFilesProblems(t *testing.T) {
-	log, hook := test.NewNullLogger()
-	failed := errors.New("no space left")
-	o := &ownFiles{log: log, problems: map[string]plugin.Problem{}, files: []ownFile{{"socket", func() error { return failed }}}}
-	o.check()
-	o.check()
-	if got := o.addTo(nil); len(got) != 1 || got[0].Why != "no space left" || len(hook.AllEntries()) != 1 {
-		t.Errorf("%+v, %d lines", got, len(hook.AllEntries()))
-	}
-	if got := o.addTo([]plugin.Problem{{What: "socket"}}); len(got) != 1 {
-		t.Errorf("twice: %+v", got)
-	}
-	failed = nil
-	o.check()
-	if got := o.addTo(nil); len(got) != 0 || len(hook.AllEntries()) != 2 {
-		t.Errorf("%+v", got)
+		s.waitUntilWell()
 	}
 }

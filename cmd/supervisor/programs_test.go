@@ -6,14 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"testing"
 
 	"pluginsupervisor/internal/testenv/callfault"
 )
 
-// TestMain builds the programs as `make build` does, into a folder of its own:
-// what the tests run is what operators run.
+// TestMain builds the programs into a temporary folder; the tests run them.
 func TestMain(m *testing.M) {
 	callfault.Launch()
 	os.Exit(testMain(m))
@@ -26,7 +26,7 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
-	if err := build(bin); err != nil {
+	if err := buildPrograms(bin); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -37,7 +37,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-func build(bin string) error {
+func buildPrograms(bin string) error {
 	program := func(to, pkg string, flags ...string) error {
 		args := append([]string{"build", "-o", filepath.Join(bin, to)}, flags...)
 		cmd := exec.Command("go", append(args, "pluginsupervisor/"+pkg)...)
@@ -47,19 +47,23 @@ func build(bin string) error {
 		return nil
 	}
 	var flags []string
-	if underRace() { // then the supervisor that is run is watched for races, too
+	if underRace() { // check the supervisor process for races, too
 		flags = append(flags, "-race")
 	}
 	failed := errors.Join(program("supervisor", "cmd/supervisor", flags...), program("controlplane", "cmd/controlplane"),
+		program("plugin-shim-"+runtime.GOARCH, "cmd/plugin-shim"),
 		program("acs-plugin-manager", "cmd/acs-plugin-manager"))
 	for _, sample := range []string{"hello", "crash", "hang", "once"} {
 		failed = errors.Join(failed, program(filepath.Join("examples", sample, sample), "examples/"+sample),
 			copyFile(filepath.Join("..", "..", "examples", sample, "config.json"), filepath.Join(bin, "examples", sample, "config.json"), 0o644))
 	}
+	for from, mode := range map[string]os.FileMode{"examples/loadavg/run.sh": 0o755, "examples/loadavg/config.json": 0o644, "pluginkit/plugin.sh": 0o644} {
+		failed = errors.Join(failed, copyFile(filepath.Join("..", "..", from), filepath.Join(bin, "examples", "loadavg", filepath.Base(from)), mode))
+	}
 	return failed
 }
 
-// underRace tells whether the test was built with -race.
+// underRace reports whether the test was built with -race.
 func underRace() bool {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

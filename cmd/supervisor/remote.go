@@ -16,32 +16,33 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// available is the answer of `list --remote`, for programs.
-type available struct {
+// remoteList is the JSON output of list --remote.
+type remoteList struct {
 	Packages []view.Available `json:"packages"`
 }
 
-// listRemote shows what the control plane has for this host; name "" is any.
+// listRemote prints the packages that the control plane has for this host, with an
+// empty name those of all plugins.
 func listRemote(cmd *cobra.Command, cfg config.Config, name string, as format) error {
 	if name != "" {
 		if err := checkName(name); err != nil {
 			return err
 		}
 	}
-	found, err := askPlane(cmd, cfg, func(ctx context.Context, plane *control.Client) ([]control.Package, error) {
-		return plane.Packages(ctx, name, "")
+	found, err := askControlPlane(cmd, cfg, func(ctx context.Context, client *control.Client) ([]control.Package, error) {
+		return client.ListPackages(ctx, name, "")
 	})
 	if err != nil {
 		return err
 	}
-	here, err := installed(cmd.Context(), cfg)
+	here, err := listInstalled(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
-	all := available{Packages: make([]view.Available, 0, len(found))}
+	all := remoteList{Packages: make([]view.Available, 0, len(found))}
 	for _, p := range found {
 		all.Packages = append(all.Packages, view.Available{
-			Name: p.Name, Version: p.Version, Installed: versionOf(here, p.Name) == p.Version,
+			Name: p.Name, Version: p.Version, Installed: findVersion(here, p.Name) == p.Version,
 			OS: p.OSType, Arch: p.Arch, MD5: p.MD5, SHA256: p.SHA256, Signed: p.Manifest != "", URL: p.URL,
 		})
 	}
@@ -53,16 +54,16 @@ func listRemote(cmd *cobra.Command, cfg config.Config, name string, as format) e
 	case as == asJSON:
 		err = writeJSON(out, all)
 	case name == "" || len(found) > 0:
-		err = view.Packages(out, all.Packages, view.PaintFor(out))
+		err = view.WritePackages(out, all.Packages, view.PaintFor(out))
 	}
 	if err == nil && name != "" && len(found) == 0 {
-		err = exit(exitNone, fmt.Errorf("%s: %w", name, control.ErrNotListed))
+		err = withExitCode(exitNone, fmt.Errorf("%s: %w", name, control.ErrNotListed))
 	}
 	return err
 }
 
-// versionOf is the version of a plugin that is installed, "" if none is.
-func versionOf(l admin.List, name string) string {
+// findVersion returns the installed version of a plugin, "" for none.
+func findVersion(l admin.List, name string) string {
 	i := slices.IndexFunc(l.Plugins, func(p admin.Installed) bool { return p.Name == name && !p.Duplicate && p.State != plugin.StateRemoved })
 	if i < 0 {
 		return ""
@@ -70,39 +71,38 @@ func versionOf(l admin.List, name string) string {
 	return l.Plugins[i].Version
 }
 
-// errNewest says that there is nothing to do.
-type errNewest struct{ text string }
+// upToDateError says that no newer version is available.
+type upToDateError struct{ text string }
 
-func (e errNewest) Error() string { return e.text }
+func (e upToDateError) Error() string { return e.text }
 
-// newestWish is an operator's wish for the newest version of a plugin that
-// the control plane has. It is errNewest when nothing newer than the installed
-// one is there: nobody who names no version wants an older one. The plugin has
-// to be on the host if mustBe.
-func newestWish(cmd *cobra.Command, cfg config.Config, name string, mustBe bool) (wish, error) {
+// requestNewest returns the request for the newest version of the control plane. It
+// returns an upToDateError if that is not newer than the installed one: a command
+// without a version never downgrades. With mustExist, the plugin must be installed.
+func requestNewest(cmd *cobra.Command, cfg config.Config, name string, mustExist bool) (request, error) {
 	if err := checkName(name); err != nil {
-		return wish{}, err
+		return request{}, err
 	}
-	list, err := installed(cmd.Context(), cfg)
+	list, err := listInstalled(cmd.Context(), cfg)
 	if err != nil {
-		return wish{}, err
+		return request{}, err
 	}
-	here := versionOf(list, name)
-	if here == "" && mustBe {
-		return wish{}, noPlugin(name)
+	here := findVersion(list, name)
+	if here == "" && mustExist {
+		return request{}, noPluginError(name)
 	}
-	newest, err := askPlane(cmd, cfg, func(ctx context.Context, plane *control.Client) (control.Package, error) {
-		return plane.NewestPackage(ctx, name)
+	newest, err := askControlPlane(cmd, cfg, func(ctx context.Context, client *control.Client) (control.Package, error) {
+		return client.NewestPackage(ctx, name)
 	})
 	switch {
 	case errors.Is(err, control.ErrNotListed):
-		return wish{}, exit(exitNone, err)
+		return request{}, withExitCode(exitNone, err)
 	case err != nil:
-		return wish{}, err
+		return request{}, err
 	case here == newest.Version:
-		return wish{}, errNewest{fmt.Sprintf("%s: %s is the newest there is, and installed", name, here)}
+		return request{}, upToDateError{fmt.Sprintf("%s: the newest version, %s, is installed", name, here)}
 	case here != "" && plugin.CompareVersions(newest.Version, here) <= 0:
-		return wish{}, errNewest{fmt.Sprintf("%s: %s is installed, the control plane has nothing newer than %s", name, here, newest.Version)}
+		return request{}, upToDateError{fmt.Sprintf("%s: %s is installed; the newest version of the control plane is %s", name, here, newest.Version)}
 	}
-	return wish{offer: plugin.Change{Name: name, Version: newest.Version, Origin: plugin.FromOperator}}, nil
+	return request{change: plugin.Change{Name: name, Version: newest.Version, Origin: plugin.FromOperator}}, nil
 }

@@ -13,27 +13,28 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-const about = `Keeps the plugins of this host running and tells the control plane about them.
+const longHelp = `Keeps the plugins of this host running and reports their state to a
+control plane.
 
-Every setting is a key in the configuration file, an environment variable
-SUPERVISOR_… and a flag; a flag wins over the environment, which wins over the
-file. ` + "`supervisor config show`" + ` prints what holds.`
+Every setting is a key of the configuration file, an environment variable
+SUPERVISOR_… and a flag. A flag overrides the environment, which overrides the
+file. ` + "`supervisor config show`" + ` prints the effective configuration.`
 
-// execute is the program: data on stdout, everything else on stderr.
+// execute runs the command line: data on stdout, everything else on stderr.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) exitCode {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	code, say := exitOf(root.ExecuteContext(ctx))
-	stderr = root.ErrOrStderr() // run has put a queue before it
-	if say != nil {
-		for line := range strings.SplitSeq(say.Error(), "\n") {
+	code, shown := splitExitCode(root.ExecuteContext(ctx))
+	stderr = root.ErrOrStderr() // a queue, if run has set one
+	if shown != nil {
+		for line := range strings.SplitSeq(shown.Error(), "\n") {
 			fmt.Fprintln(stderr, "supervisor: "+line)
 		}
 	}
 	if queue, ok := stderr.(*logger.Queue); ok {
-		_ = queue.Close(logger.FlushWithin) // nothing is left to say so to
+		_ = queue.Close(logger.FlushWithin) // there is no other place to report it
 	}
 	return code
 }
@@ -42,35 +43,35 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "supervisor",
 		Short:         "Keeps the plugins of this host running",
-		Long:          about,
+		Long:          longHelp,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		// An unknown command would otherwise show the help and exit 0.
+		// Without this, an unknown command prints the help and exits 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return exit(exitUsage, fmt.Errorf("no such command: %s (try --help)", args[0]))
+				return withExitCode(exitUsage, fmt.Errorf("no such command: %s (try --help)", args[0]))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
+		return withExitCode(exitUsage, fmt.Errorf("%w (try --help)", err))
 	})
-	root.AddCommand(runCommand(), demoCommand(),
-		statusCommand(), whyCommand(), eventsCommand(), logsCommand(), listCommand(),
-		startCommand(), stopCommand(), restartCommand(), waitCommand(),
-		installCommand(), upgradeCommand(), rollbackCommand(), removeCommand(), cancelCommand(),
-		verifyCommand(), keygenCommand(), signCommand(),
-		configCommand(), versionCommand())
+	root.AddCommand(newRunCommand(), newDemoCommand(),
+		newStatusCommand(), newWhyCommand(), newEventsCommand(), newLogsCommand(), newListCommand(),
+		newStartCommand(), newStopCommand(), newRestartCommand(), newWaitCommand(),
+		newInstallCommand(), newUpgradeCommand(), newRollbackCommand(), newRemoveCommand(), newCancelCommand(),
+		newPluginCommand(), newVerifyCommand(), newKeygenCommand(), newSignCommand(),
+		newConfigCommand(), newVersionCommand())
 	return root
 }
 
-// arguments makes what is wrong with a command's arguments a usage error.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+// checkArguments returns check with its error as a usage error.
+func checkArguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return exit(exitUsage, fmt.Errorf("%w (try --help)", err))
+			return withExitCode(exitUsage, fmt.Errorf("%w (try --help)", err))
 		}
 		return nil
 	}
@@ -96,15 +97,15 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
-// addOutput gives a command the flag -o.
+// addOutput adds the flag -o to a command.
 func addOutput(cmd *cobra.Command) *format {
 	f := asText
-	cmd.Flags().VarP(&f, "output", "o", "text or json")
+	cmd.Flags().VarP(&f, "output", "o", "output `format`: text or json")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return &f
 }
 
-// writeJSON writes v for programs, and for people who look at it.
+// writeJSON writes v as indented JSON.
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

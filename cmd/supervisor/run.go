@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,61 +13,71 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/inherit"
 	"pluginsupervisor/internal/logger"
-	"pluginsupervisor/internal/process"
+	"pluginsupervisor/supervisor"
 )
 
-func runCommand() *cobra.Command {
+func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the supervisor until SIGTERM or SIGINT",
-		Long: `Run the supervisor until SIGTERM or SIGINT. Plugins that it started keep
-running when it ends.
+		Long: `Run the supervisor until SIGTERM or SIGINT. Plugins keep running when it stops; the
+next start re-attaches to them.
 
-It exits 0 when it was told to end, 1 when it could not go on, 2 on a wrong
-configuration. There is no reload: starting it again is safe. It does not start
-while the existing agent runs on the same root (docs/drop-in.md).`,
-		Args: arguments(cobra.NoArgs),
+Exit status: 0 after SIGTERM or SIGINT, 1 on a failure, 2 on a wrong configuration.
+There is no reload: restart it to read the configuration. It does not start while
+the existing agent runs on the same root (docs/drop-in.md).`,
+		Args: checkArguments(cobra.NoArgs),
 	}
 	settings := addSettings(cmd)
-	force := cmd.Flags().Bool("force", false, "start although the existing agent runs on the same root")
+	force := cmd.Flags().Bool("force", false, "start even if the existing agent runs on the same root")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		inherited := process.DropInherited()
-		cfg, warnings, err := settings.load(cmd)
+		inherited := inherit.Drop()
+		cfg, warnings, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 		if err != nil {
-			return exit(exitUsage, err)
+			return withExitCode(exitUsage, err)
 		}
 		logger.KeepWithoutReader()
 		out := logger.QueueLog(log)
-		cmd.Root().SetErr(out) // so what ends the process is written behind the log
-		for _, w := range warnings {
-			log.WithField("cause", w.String()).Warn("Configuration is odd")
-		}
+		cmd.Root().SetErr(out) // the last error is written behind the log
 		if inherited != nil {
-			log.WithError(inherited).Warn("Plugins get the descriptors that the supervisor was started with")
+			log.WithError(inherited).Warn("Cannot close inherited file descriptors: plugins inherit them")
 		}
-		beSmall()
-		if err := refuseBesideAgent(cfg.Root, *force, log); err != nil {
+		tuneRuntime()
+		ctx, stop := withSignals(cmd.Context(), log, out)
+		defer stop()
+		options := []supervisor.Option{
+			supervisor.WithConfig(cfg, warnings...), supervisor.WithLogger(log), supervisor.WithSubreaper(), supervisor.WithServiceManager(),
+		}
+		if *force {
+			options = append(options, supervisor.WithExistingAgent())
+		}
+		s, err := supervisor.New(options...)
+		if err != nil {
 			return err
 		}
-		ctx, stop := untilTold(cmd.Context(), log, out)
-		defer stop()
-		return supervise(ctx, cfg, log, out)
+		err = s.Run(ctx)
+		if errors.Is(err, supervisor.ErrExistingAgent) {
+			err = errors.Join(err, errors.New("stop it and the service that restarts it (systemctl stop aliyun.service; assist_daemon --stop), or use --force; see Handing over in docs/drop-in.md"))
+		}
+		return err
 	}
 	return cmd
 }
 
-// beSmall has the garbage collector trade some CPU, of which a supervisor uses
-// next to none, for memory, which it holds on every host; and it settles for two
-// CPUs at once, so that the runtime needs not look each second how many there
-// are. GOGC and GOMAXPROCS in the environment go first.
-func beSmall() {
+// tuneRuntime makes the garbage collector use more CPU, of which the supervisor needs
+// little, to save memory. It sets GOMAXPROCS to at most two, which also stops the
+// runtime from checking the number of CPUs each second. GOGC and GOMAXPROCS of the
+// environment take precedence.
+func tuneRuntime() {
 	const percent, cpus = 50, 2
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(min(cpus, runtime.GOMAXPROCS(0)))
@@ -92,30 +103,30 @@ func newLogger(cfg config.Log, to io.Writer) (*logrus.Logger, error) {
 	return log, nil
 }
 
-// untilTold is a context that ends with the first SIGTERM or SIGINT. A second
-// one ends the process at once; SIGHUP is no request to end, nor to reload.
-func untilTold(ctx context.Context, log logrus.FieldLogger, out *logger.Queue) (context.Context, context.CancelFunc) {
+// withSignals returns a context that ends with the first SIGTERM or SIGINT. A second
+// one exits the process immediately. SIGHUP is ignored.
+func withSignals(ctx context.Context, log logrus.FieldLogger, out *logger.Queue) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	over := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		told := false
+		stopping := false
 		for {
 			select {
-			case <-over:
+			case <-done:
 				return
 			case s := <-signals:
 				switch {
 				case s == syscall.SIGHUP:
-					log.Warn("SIGHUP ignored: there is no reload, start again to read the configuration")
-				case told:
-					log.WithField("signal", s.String()).Warn("Told to end a second time, ends at once")
-					_ = out.Close(logger.FlushWithin) // nothing is left to say so to
+					log.Warn("SIGHUP ignored: there is no reload, restart the supervisor to read the configuration")
+				case stopping:
+					log.WithField("signal", signalName(s)).Warn("Second signal, exiting now")
+					_ = out.Close(logger.FlushWithin) // there is no other place to report it
 					os.Exit(int(exitFailed))
 				default:
-					told = true
-					log.WithField("signal", s.String()).Info("Told to end")
+					stopping = true
+					log.WithField("signal", signalName(s)).Info("Shutting down")
 					cancel()
 				}
 			}
@@ -123,7 +134,15 @@ func untilTold(ctx context.Context, log logrus.FieldLogger, out *logger.Queue) (
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
-		close(over)
+		close(done)
 		cancel()
 	}
+}
+
+// signalName returns the name of a signal, such as SIGTERM.
+func signalName(s os.Signal) string {
+	if number, ok := s.(syscall.Signal); ok {
+		return unix.SignalName(number)
+	}
+	return s.String()
 }

@@ -19,8 +19,8 @@ import (
 	"pluginsupervisor/internal/config"
 )
 
-// The log of a supervisor that runs is JSON lines if so configured, and its
-// metrics and health are where metrics.listen says.
+// With log.format json the log is JSON lines, and metrics.listen serves metrics and
+// health.
 func TestRunServesMetricsAndHealth(t *testing.T) {
 	root, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	killer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	killer := time.AfterFunc(timeLimit, func() { _ = cmd.Process.Kill() })
 	defer killer.Stop()
 	lines := bufio.NewScanner(stderr)
 	var started struct{ Msg, Metrics, Level, Root string }
@@ -47,7 +47,7 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }()
 	for path, want := range map[string]string{"/healthz": `"ok"`, "/readyz": `"ok"`, "/metrics": "\nsupervisor_up 1\n"} {
-		if err := await("http://"+started.Metrics+path, want); err != nil {
+		if err := awaitPage("http://"+started.Metrics+path, want); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -55,14 +55,15 @@ func TestRunServesMetricsAndHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("told to end: %v", err)
+		t.Errorf("exit after SIGTERM: %v", err)
 	}
 }
 
-// await waits until the page has the text: /readyz is 503 before the first scan.
-func await(url, want string) error {
+// awaitPage waits until the page contains the text: /readyz is 503 before the first
+// scan.
+func awaitPage(url, want string) error {
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var resp *http.Response
 		if resp, err = http.Get(url); err != nil {
 			continue
@@ -86,6 +87,6 @@ func TestNewLogger(t *testing.T) {
 		t.Errorf("formatter is %T", log.Formatter)
 	}
 	if _, err := newLogger(config.Log{Level: "loud"}, io.Discard); err == nil {
-		t.Error("a level that does not exist is taken")
+		t.Error("an unknown level is accepted")
 	}
 }

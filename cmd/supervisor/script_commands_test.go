@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,16 +22,18 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/record"
 	"pluginsupervisor/internal/registry"
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/plugin"
 )
 
-// scriptCommands are what a scenario can say.
+// scriptCommands returns the commands of scenarios.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exitcode":     cmdExitCode,
 		"install":      cmdInstall,
 		"many":         cmdMany,
 		"pack":         cmdPack,
+		"packsample":   cmdPackSample,
 		"trust":        cmdTrust,
 		"await":        cmdAwait,
 		"awaitaddress": cmdAwaitAddress,
@@ -47,28 +50,28 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// patience is longer than any machine is slow.
-const patience = 90 * time.Second
+// timeLimit bounds each wait, also on a slow machine.
+const timeLimit = 90 * time.Second
 
-func until(ts *testscript.TestScript, what string, ask func() error) {
+func retryUntil(ts *testscript.TestScript, what string, check func() error) {
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if err = ask(); err == nil {
+	for deadline := time.Now().Add(timeLimit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = check(); err == nil {
 			return
 		}
 	}
 	ts.Fatalf("%s: %v", what, err)
 }
 
-func need(ts *testscript.TestScript, ok bool, usage string) {
+func checkUsage(ts *testscript.TestScript, ok bool, usage string) {
 	if !ok {
 		ts.Fatalf("usage: %s", usage)
 	}
 }
 
-// exitcode N PROGRAM ARGS… runs a program that ends with code N.
+// exitcode N PROGRAM ARGS… runs a program that exits with status N.
 func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 2, "exitcode N PROGRAM ARGS…")
+	checkUsage(ts, !neg && len(args) >= 2, "exitcode N PROGRAM ARGS…")
 	code := 0
 	err := ts.Exec(args[1], args[2:]...)
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -77,13 +80,13 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("exit code %d, want %s", code, args[0])
+		ts.Fatalf("exit status %d, want %s", code, args[0])
 	}
 }
 
 // install NAME VERSION [FILE [TIMEOUT]] installs a sample, or FILE as a plugin.
 func cmdInstall(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 2, "install NAME VERSION [FILE [TIMEOUT]]")
+	checkUsage(ts, !neg && len(args) >= 2, "install NAME VERSION [FILE [TIMEOUT]]")
 	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", args[0])
 	program, config, timeout := filepath.Join(sample, args[0]), []byte(`{"pluginType":"Persist","heartbeatInterval":60}`), ""
 	if len(args) > 2 {
@@ -131,7 +134,7 @@ func installProgram(root, name, version, program string, config []byte, timeout 
 
 // pack FILE NAME VERSION [PROGRAM] makes a package of a sample, or of PROGRAM.
 func cmdPack(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 3, "pack FILE NAME VERSION [PROGRAM]")
+	checkUsage(ts, !neg && len(args) >= 3, "pack FILE NAME VERSION [PROGRAM]")
 	name := args[1]
 	program := filepath.Join(os.Getenv("TEST_BIN"), "examples", name, name)
 	if len(args) > 3 {
@@ -139,32 +142,59 @@ func cmdPack(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	content, err := os.ReadFile(program)
 	ts.Check(err)
-	f, err := os.Create(ts.MkAbs(args[0]))
+	config := fmt.Appendf(nil, `{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","heartbeatInterval":60}`, name, args[2], name)
+	writePackage(ts, args[0], packed{"config.json", 0o644, config}, packed{name, 0o755, content})
+}
+
+// packsample FILE NAME makes a package of all files of a sample, unchanged.
+func cmdPackSample(ts *testscript.TestScript, neg bool, args []string) {
+	checkUsage(ts, !neg && len(args) == 2, "packsample FILE NAME")
+	dir := filepath.Join(os.Getenv("TEST_BIN"), "examples", args[1])
+	entries, err := os.ReadDir(dir)
+	ts.Check(err)
+	var files []packed
+	for _, e := range entries {
+		info, err := e.Info()
+		ts.Check(err)
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		ts.Check(err)
+		files = append(files, packed{e.Name(), info.Mode(), content})
+	}
+	writePackage(ts, args[0], files...)
+}
+
+// packed is a file of a package.
+type packed struct {
+	name    string
+	mode    os.FileMode
+	content []byte
+}
+
+func writePackage(ts *testscript.TestScript, path string, files ...packed) {
+	f, err := os.Create(ts.MkAbs(path))
 	ts.Check(err)
 	z := zip.NewWriter(f)
-	add := func(file string, mode os.FileMode, b []byte) {
-		h := &zip.FileHeader{Name: file, Method: zip.Deflate}
-		h.SetMode(mode)
+	for _, file := range files {
+		h := &zip.FileHeader{Name: file.name, Method: zip.Deflate}
+		h.SetMode(file.mode)
 		w, err := z.CreateHeader(h)
 		ts.Check(err)
-		_, err = w.Write(b)
+		_, err = w.Write(file.content)
 		ts.Check(err)
 	}
-	add("config.json", 0o644, fmt.Appendf(nil, `{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","heartbeatInterval":60}`, name, args[2], name))
-	add(name, 0o755, content)
 	ts.Check(z.Close())
 	ts.Check(f.Close())
 }
 
 // trust FILE trusts the public key in it.
 func cmdTrust(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "trust FILE")
+	checkUsage(ts, !neg && len(args) == 1, "trust FILE")
 	ts.Setenv("SUPERVISOR_UPGRADE_TRUSTED_KEYS", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // many N NAME FILE TIMEOUT installs FILE as the plugins NAME1 … NAMEN.
 func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 4, "many N NAME FILE TIMEOUT")
+	checkUsage(ts, !neg && len(args) == 4, "many N NAME FILE TIMEOUT")
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	for i := range n {
@@ -172,28 +202,28 @@ func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// await NAME STATE [VERSION] waits until the plugin is in the state; await
-// scanned or pulled until that was done; await owed N until N statuses are owed.
+// await NAME STATE [VERSION] waits until the plugin is in the state; await scanned
+// or pulled waits for a scan or pull; await pending N until N reports are pending.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) > 0, "await NAME STATE [VERSION] | scanned | pulled | owed N")
+	checkUsage(ts, !neg && len(args) > 0, "await NAME STATE [VERSION] | scanned | pulled | pending N")
 	client := admin.Dial(filepath.Join(ts.Getenv("ROOT"), "supervisor", "supervisor.sock"))
-	until(ts, "await "+strings.Join(args, " "), func() error {
+	retryUntil(ts, "await "+strings.Join(args, " "), func() error {
 		s, err := client.Status(context.Background())
-		if err == nil && !seen(s, args) {
+		if err == nil && !matchesStatus(s, args) {
 			err = fmt.Errorf("saw %+v, reports %+v", s.Plugins, s.Reports)
 		}
 		return err
 	})
 }
 
-func seen(s plugin.Snapshot, args []string) bool {
+func matchesStatus(s plugin.Snapshot, args []string) bool {
 	switch args[0] {
 	case "scanned":
-		return s.Counters.Scans > 1 // one is counted when it begins
+		return s.Counters.Scans > 1 // a scan is counted when it begins
 	case "pulled":
-		return s.Counters.Pulls > 1 // the second begins when the first has ended
-	case "owed":
-		return args[1] == strconv.Itoa(s.Reports.Owed)
+		return s.Counters.Pulls > 1 // the second begins when the first is finished
+	case "pending":
+		return args[1] == strconv.Itoa(s.Reports.Pending)
 	}
 	for _, v := range s.Plugins {
 		if v.Name == args[0] && v.State.String() == args[1] && (len(args) < 3 || v.Version == args[2]) {
@@ -203,21 +233,21 @@ func seen(s plugin.Snapshot, args []string) bool {
 	return false
 }
 
-// awaitaddress FILE waits for the file a control plane writes its address to,
-// and puts the address into ADDRESS.
+// awaitaddress FILE waits until a control plane has written its address to FILE, and
+// sets ADDRESS to it.
 func cmdAwaitAddress(ts *testscript.TestScript, _ bool, args []string) {
-	until(ts, "await the control plane's address", func() error {
+	retryUntil(ts, "await the control plane's address", func() error {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		ts.Setenv("ADDRESS", strings.TrimSpace(string(b)))
 		return err
 	})
 }
 
-// awaithost NAME STATUS waits until the control plane at ADDRESS was told so
-// of the plugin.
+// awaithost NAME STATUS waits until the control plane at ADDRESS shows the status of
+// the plugin.
 func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
 	want := fmt.Sprintf(`"name":%q,"version":"1.0","status":%q`, args[0], args[1])
-	until(ts, "await at the control plane "+want, func() error {
+	retryUntil(ts, "await at the control plane "+want, func() error {
 		resp, err := http.Get("http://" + ts.Getenv("ADDRESS") + "/api/hosts")
 		if err != nil {
 			return err
@@ -225,44 +255,50 @@ func cmdAwaitHost(ts *testscript.TestScript, _ bool, args []string) {
 		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
 		if err == nil && !strings.Contains(string(b), want) {
-			err = fmt.Errorf("it knows %s", b)
+			err = fmt.Errorf("it shows %s", b)
 		}
 		return err
 	})
 }
 
-// pidof VAR NAME VERSION [NOT] waits for the plugin's one daemon, with another
-// pid than NOT, and puts its pid into VAR.
+// pidof VAR NAME VERSION [NOT] waits for the only daemon of the plugin, with another
+// pid than NOT, and sets VAR to its pid.
 func cmdPidof(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
-	until(ts, "pid of "+strings.Join(args[1:], " "), func() error {
-		b, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2], "daemon.pid"))
+	checkUsage(ts, !neg && len(args) >= 3, "pidof VAR NAME VERSION [NOT]")
+	retryUntil(ts, "pid of "+strings.Join(args[1:], " "), func() error {
+		dir := filepath.Join(ts.Getenv("ROOT"), "plugin", args[1], args[2])
+		b, err := os.ReadFile(filepath.Join(dir, "daemon.pid"))
+		pid, _, _ := strings.Cut(string(b), " ")
+		if errors.Is(err, fs.ErrNotExist) { // a wrapped program
+			var run plugin.Process
+			run, err = service.ReadRun(dir)
+			pid = strconv.Itoa(run.PID)
+		}
 		if err != nil {
 			return err
 		}
-		pid, _, _ := strings.Cut(string(b), " ")
 		n, err := strconv.Atoi(pid)
-		if err != nil || len(args) > 3 && pid == args[3] || !lives(n) {
-			return fmt.Errorf("pid file says %q", b)
+		if err != nil || len(args) > 3 && pid == args[3] || !isRunning(n) {
+			return fmt.Errorf("pid file contains %q", b)
 		}
 		ts.Setenv(args[0], pid)
 		return nil
 	})
 }
 
-// same A B is that two values are the same.
+// same A B checks that two values are equal.
 func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
-	if need(ts, len(args) == 2, "same A B"); neg == (args[0] == args[1]) {
+	if checkUsage(ts, len(args) == 2, "same A B"); neg == (args[0] == args[1]) {
 		ts.Fatalf("%q and %q", args[0], args[1])
 	}
 }
 
-// signal SIGNAL PID|PROGRAM sends a signal to a process, or to the latest
-// program of that name that runs beside the script.
+// signal SIGNAL PID|PROGRAM sends a signal to a process, or to the last background
+// program of that name.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 2, "signal SIGNAL PID|PROGRAM")
+	checkUsage(ts, !neg && len(args) == 2, "signal SIGNAL PID|PROGRAM")
 	sig, ok := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}[args[0]]
-	need(ts, ok, "signal KILL|TERM|HUP|INT …")
+	checkUsage(ts, ok, "signal KILL|TERM|HUP|INT …")
 	pid, err := strconv.Atoi(args[1])
 	if err != nil {
 		for _, cmd := range ts.BackgroundCmds() {
@@ -271,7 +307,7 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}
-	need(ts, pid > 0, "signal to a program that runs")
+	checkUsage(ts, pid > 0, "signal SIGNAL PID|PROGRAM, which must run")
 	ts.Check(syscall.Kill(pid, sig))
 }
 
@@ -281,8 +317,8 @@ func cmdMkfifo(ts *testscript.TestScript, _ bool, args []string) {
 
 // awaitfile PATTERN waits for a file.
 func cmdAwaitFile(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "awaitfile PATTERN")
-	until(ts, "await file "+args[0], func() error {
+	checkUsage(ts, !neg && len(args) == 1, "awaitfile PATTERN")
+	retryUntil(ts, "await file "+args[0], func() error {
 		if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || len(found) == 0 {
 			return fmt.Errorf("found %v, %w", found, err)
 		}
@@ -290,32 +326,32 @@ func cmdAwaitFile(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// awaitgone FILE waits until there is no such file.
+// awaitgone FILE waits until the file does not exist.
 func cmdAwaitGone(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "awaitgone FILE")
-	until(ts, "await the end of "+args[0], func() error {
+	checkUsage(ts, !neg && len(args) == 1, "awaitgone FILE")
+	retryUntil(ts, "await the removal of "+args[0], func() error {
 		if _, err := os.Stat(ts.MkAbs(args[0])); !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("it is there: %w", err)
+			return fmt.Errorf("it exists: %w", err)
 		}
 		return nil
 	})
 }
 
-// awaittext FILE TEXT waits until the file holds the text.
+// awaittext FILE TEXT waits until the file contains the text.
 func cmdAwaitText(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 2, "awaittext FILE TEXT")
-	until(ts, "await "+args[1]+" in "+args[0], func() error {
+	checkUsage(ts, !neg && len(args) == 2, "awaittext FILE TEXT")
+	retryUntil(ts, "await "+args[1]+" in "+args[0], func() error {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && !strings.Contains(string(b), args[1]) {
-			err = fmt.Errorf("it says %s", b)
+			err = fmt.Errorf("it contains %s", b)
 		}
 		return err
 	})
 }
 
-// empty FOLDER
+// empty FOLDER checks that the folder is empty.
 func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, len(args) == 1, "empty FOLDER")
+	checkUsage(ts, len(args) == 1, "empty FOLDER")
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	if (len(entries) == 0) == neg {
@@ -323,28 +359,28 @@ func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// nothing runs from FOLDER: no process runs a program of it, or was given a
-// path of it.
+// nothing runs from FOLDER waits until no process runs a program of the folder or has
+// a path of it as an argument.
 func cmdNothing(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 3, "nothing runs from FOLDER")
-	until(ts, "nothing runs from "+args[2], func() error {
-		if left := processesOf(args[2]); len(left) > 0 {
-			return fmt.Errorf("processes %v do", left)
+	checkUsage(ts, !neg && len(args) == 3, "nothing runs from FOLDER")
+	retryUntil(ts, "nothing runs from "+args[2], func() error {
+		if left := listProcesses(args[2]); len(left) > 0 {
+			return fmt.Errorf("processes %v run", left)
 		}
 		return nil
 	})
 }
 
-// lives tells whether the process runs: a zombie does not.
-func lives(pid int) bool {
+// isRunning reports whether the process runs: a zombie does not.
+func isRunning(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, ok := strings.Cut(string(b), ") ")
 	return err == nil && ok && rest[0] != 'Z' && rest[0] != 'X'
 }
 
-// processesOf lists the processes that have to do with a folder: by their
-// program, their arguments, or their PLUGIN_DIR.
-func processesOf(dir string) (pids []int) {
+// listProcesses returns the processes whose program, arguments or PLUGIN_DIR are in
+// the folder.
+func listProcesses(dir string) (pids []int) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
 		exe, _ := os.Readlink(filepath.Join(proc, "exe"))
@@ -354,16 +390,16 @@ func processesOf(dir string) (pids []int) {
 			!strings.Contains(string(environ), "PLUGIN_DIR="+dir+"/") {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && pid != os.Getpid() && lives(pid) {
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && pid != os.Getpid() && isRunning(pid) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-// endAll ends them.
-func endAll(dir string) {
-	for left := processesOf(dir); len(left) > 0; left = processesOf(dir) {
+// killAll kills the processes that listProcesses returns, until there are none.
+func killAll(dir string) {
+	for left := listProcesses(dir); len(left) > 0; left = listProcesses(dir) {
 		for _, pid := range left {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}

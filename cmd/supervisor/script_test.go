@@ -8,12 +8,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The scenarios are in testdata/script, each headed by what it guards. They
-// run the real programs, with a root of their own; what they can say beyond
-// testscript's own commands is in script_commands_test.go.
+// The scenarios are in testdata/script; the first lines of each say what it checks.
+// They run the real programs, each with its own root. script_commands_test.go has
+// their additional commands.
 func TestScript(t *testing.T) {
 	bin := os.Getenv("TEST_BIN")
-	// A socket's path is short, and the scenarios' roots are below this folder.
+	// The roots are below this folder, and paths of sockets must be short.
 	work, err := os.MkdirTemp("/tmp", "sv")
 	if err != nil {
 		t.Fatal(err)
@@ -35,11 +35,11 @@ func TestScript(t *testing.T) {
 				{"SUPERVISOR_INTERVALS_SCAN", "500ms"},
 				{"SUPERVISOR_AVOID_WINDOW", "0s"},
 				{"SUPERVISOR_RESTART_STAGGER", "0s"},
-				{"SUPERVISOR_CONTROL_PLANE_URL", "http://127.0.0.1:1"}, // nobody is there
+				{"SUPERVISOR_CONTROL_PLANE_URL", "http://127.0.0.1:1"}, // no control plane
 			} {
 				e.Setenv(set[0], set[1])
 			}
-			e.Defer(func() { endAll(e.WorkDir) })
+			e.Defer(func() { killAll(e.WorkDir) })
 			return nil
 		},
 		Cmds: scriptCommands(),

@@ -8,11 +8,11 @@ import (
 	"pluginsupervisor/internal/config"
 )
 
-// settings are the flags by which a command finds its configuration.
+// settings holds the flags that locate the configuration of a command.
 type settings struct{ file string }
 
-// addSettings gives a command --config and a flag for each named setting, or
-// for all of them when none is named.
+// addSettings adds --config and a flag for each named key, or for every key if none
+// is named.
 func addSettings(cmd *cobra.Command, names ...string) *settings {
 	s := &settings{}
 	config.AddFlags(cmd.Flags(), names...)
@@ -20,17 +20,16 @@ func addSettings(cmd *cobra.Command, names ...string) *settings {
 	return s
 }
 
-// addPlace gives a command the flags that say which supervisor is meant.
-func addPlace(cmd *cobra.Command) *settings { return addSettings(cmd, "root", "admin.socket") }
+// addRootSettings adds the flags that select the supervisor.
+func addRootSettings(cmd *cobra.Command) *settings { return addSettings(cmd, "root", "admin.socket") }
 
-// load reads the configuration. A mistake is a usage error with one line for
-// each.
-func (s *settings) load(cmd *cobra.Command) (config.Config, []config.Warning, error) {
+// loadConfig reads the configuration. Mistakes are a usage error with one line each.
+func (s *settings) loadConfig(cmd *cobra.Command) (config.Config, []config.Warning, error) {
 	cfg, warnings, err := config.Load(config.Sources{
 		File: s.file, FileNamed: cmd.Flags().Changed("config"), Environ: os.Environ(), Flags: cmd.Flags(),
 	})
 	if err != nil {
-		return cfg, nil, exit(exitUsage, err)
+		return cfg, nil, withExitCode(exitUsage, err)
 	}
 	return cfg, warnings, nil
 }

@@ -12,58 +12,59 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func statusCommand() *cobra.Command {
+func newStatusCommand() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
-		Short: "Show how the plugins are, why, and what comes next",
-		Long: `Show how the plugins are, why, and what comes next; below them, whatever else
-an operator has to know.
+		Short: "Show every plugin, why, and what comes next",
+		Long: `Show every plugin, why it is in its state, and what comes next. Lines below the
+table show pending reports, problems, and packages that are fetched, unverified or
+blocked.
 
-It exits 0 when all is well, 3 when a plugin is not running as it should, and 4
-when there is no such plugin or no supervisor.`,
+Exit status: 0 when all is well, 3 when a plugin does not run as it should, 4 for
+no such plugin or no supervisor.`,
 	}
 	output := addOutput(cmd)
-	settings := addPlace(cmd)
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the supervisor itself and its timers")
+	settings := addRootSettings(cmd)
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the supervisor and its timers")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return installedNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
+		return completeNames(cmd, settings), cobra.ShellCompDirectiveNoFileComp
 	}
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		cfg, _, err := settings.load(cmd)
+		cfg, _, err := settings.loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		snapshot, err := admin.DialRoot(cfg.Root, cfg.SocketPath()).Status(cmd.Context())
 		if errors.Is(err, admin.ErrNoSupervisor) {
-			return exit(exitNone, err)
+			return withExitCode(exitNone, err)
 		}
 		if err != nil {
 			return err
 		}
-		missing := choose(&snapshot, names)
+		missing := selectPlugins(&snapshot, names)
 		out := cmd.OutOrStdout()
 		if *output == asJSON {
 			err = writeJSON(out, snapshot)
 		} else if len(snapshot.Plugins) > 0 || len(names) == 0 {
-			err = view.Status(out, snapshot, view.StatusOptions{Paint: view.PaintFor(out), Verbose: verbose})
+			err = view.WriteStatus(out, snapshot, view.StatusOptions{Paint: view.PaintFor(out), Verbose: verbose})
 		}
 		switch {
 		case err != nil:
 			return err
 		case missing != nil:
-			return exit(exitNone, missing)
-		case slices.ContainsFunc(snapshot.Plugins, func(v plugin.View) bool { return !v.Healthy() }):
-			return exit(exitNotRunning, nil)
+			return withExitCode(exitNone, missing)
+		case slices.ContainsFunc(snapshot.Plugins, func(v plugin.View) bool { return !v.IsHealthy() }):
+			return withExitCode(exitNotRunning, nil)
 		}
 		return nil
 	}
 	return cmd
 }
 
-// choose keeps the named plugins, all of them without a name, and says which
-// names nobody has.
-func choose(s *plugin.Snapshot, names []string) (missing error) {
+// selectPlugins removes all but the named plugins, none if there are no names. The
+// error has the names that no plugin has.
+func selectPlugins(s *plugin.Snapshot, names []string) (missing error) {
 	if len(names) == 0 {
 		return nil
 	}

@@ -12,14 +12,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func shown(name string, state plugin.State) plugin.View {
+func newView(name string, state plugin.State) plugin.View {
 	return plugin.View{Name: name, Version: "1.0", Type: plugin.Persist, State: state, Since: time.Unix(1e9, 0).UTC()}
 }
 
 func TestStatusExitCodes(t *testing.T) {
-	socket := answering(t, plugin.Snapshot{At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{
-		shown("good", plugin.StateRunning), shown("upgrading", plugin.StateUpgrading),
-		shown("bad", plugin.StateCrashLoop), shown("stopped", plugin.StateStopped),
+	socket := serveSnapshot(t, plugin.Snapshot{At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{
+		newView("good", plugin.StateRunning), newView("upgrading", plugin.StateUpgrading),
+		newView("bad", plugin.StateCrashLoop), newView("stopped", plugin.StateStopped),
 	}})
 	for _, c := range []struct {
 		names  string
@@ -31,16 +31,16 @@ func TestStatusExitCodes(t *testing.T) {
 		{"good upgrading", exitOK, ""},
 		{"good bad", exitNotRunning, ""},
 		{"stopped", exitNotRunning, ""},
-		{"nobody", exitNone, "supervisor: no such plugin: nobody\n"},
-		{"bad nobody noone", exitNone, "supervisor: no such plugin: nobody\nsupervisor: no such plugin: noone\n"},
+		{"missing", exitNone, "supervisor: no such plugin: missing\n"},
+		{"bad missing absent", exitNone, "supervisor: no such plugin: missing\nsupervisor: no such plugin: absent\n"},
 	} {
 		var out, errs bytes.Buffer
 		code := execute(t.Context(), append([]string{"status", "--socket", socket}, strings.Fields(c.names)...), &out, &errs)
 		if code != c.code || errs.String() != c.stderr {
 			t.Errorf("status %s: exit %d, stderr %q", c.names, code, errs.String())
 		}
-		if c.names == "nobody" && out.Len() > 0 {
-			t.Errorf("status nobody printed %q", out.String())
+		if c.names == "missing" && out.Len() > 0 {
+			t.Errorf("status missing printed %q", out.String())
 		}
 		for line := range strings.Lines(out.String()) {
 			name, _, _ := strings.Cut(line, " ")
@@ -51,14 +51,14 @@ func TestStatusExitCodes(t *testing.T) {
 	}
 }
 
-// The command's JSON is the API's, field for field.
+// The JSON of the command has the fields of the API.
 func TestStatusJSONIsTheSnapshot(t *testing.T) {
 	want := plugin.Snapshot{
-		At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{shown("good", plugin.StateRunning)},
-		Reports: plugin.Reports{Owed: 1, LastError: "<refused>"},
+		At: time.Unix(1e9, 0).UTC(), Plugins: []plugin.View{newView("good", plugin.StateRunning)},
+		Reports: plugin.ReportStatus{Pending: 1, LastError: "<refused>"},
 	}
 	var out, errs bytes.Buffer
-	if code := execute(t.Context(), []string{"status", "-o", "json", "--socket", answering(t, want)}, &out, &errs); code != exitOK {
+	if code := execute(t.Context(), []string{"status", "-o", "json", "--socket", serveSnapshot(t, want)}, &out, &errs); code != exitOK {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	var got plugin.Snapshot
@@ -74,7 +74,7 @@ func TestStatusJSONIsTheSnapshot(t *testing.T) {
 }
 
 func TestStatusCompletesNames(t *testing.T) {
-	socket := answering(t, plugin.Snapshot{Plugins: []plugin.View{shown("hello", plugin.StateRunning), shown("crash", plugin.StateCrashLoop)}})
+	socket := serveSnapshot(t, plugin.Snapshot{Plugins: []plugin.View{newView("hello", plugin.StateRunning), newView("crash", plugin.StateCrashLoop)}})
 	var out, errs bytes.Buffer
 	execute(t.Context(), []string{"__complete", "status", "--socket", socket, ""}, &out, &errs)
 	if !strings.HasPrefix(out.String(), "hello\ncrash\n") {

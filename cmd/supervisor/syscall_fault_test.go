@@ -31,17 +31,17 @@ type callFault struct {
 	name   string
 	call   uintptr
 	errnos []syscall.Errno
-	// written is for calls that write to a descriptor: they fail for our own
-	// files only.
+	// written marks calls that write to a descriptor: they fail only for files of
+	// the root.
 	written bool
-	// rare says why the call may not be made while it fails.
+	// rare says why the call may not occur during the fault.
 	rare string
 }
 
-// callFaults has the calls by which the supervisor touches what is around it,
-// and what each may answer. What the Go runtime itself cannot live without is
-// left out: futex, mmap, madvise, epoll_pwait; clone fails only where it forks,
-// not for threads; writes fail by file, as the runtime wakes itself by one.
+// callFaults holds the system calls of the supervisor and the errors that each may
+// return. Calls that the Go runtime itself needs are left out: futex, mmap, madvise,
+// epoll_pwait. clone fails for processes, not for threads; writes fail by file, as the
+// runtime wakes itself by one.
 var callFaults = [...][]callFault{
 	{
 		{name: "clone3", call: unix.SYS_CLONE3, errnos: []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM}, rare: "plugins have no cgroup"},
@@ -64,9 +64,9 @@ var callFaults = [...][]callFault{
 	{
 		{name: "renameat", call: unix.SYS_RENAMEAT, errnos: []syscall.Errno{syscall.EROFS, syscall.ENOSPC, syscall.EIO}},
 		{name: "renameat2", call: unix.SYS_RENAMEAT2, errnos: []syscall.Errno{syscall.EROFS, syscall.EIO}, rare: "only packages are exchanged by it"},
-		{name: "mkdirat", call: unix.SYS_MKDIRAT, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EROFS}, rare: "most folders are there"},
+		{name: "mkdirat", call: unix.SYS_MKDIRAT, errnos: []syscall.Errno{syscall.ENOSPC, syscall.EROFS}, rare: "most folders exist"},
 		{name: "inotify_add_watch", call: unix.SYS_INOTIFY_ADD_WATCH, errnos: []syscall.Errno{syscall.ENOSPC, syscall.ENOMEM}},
-		{name: "inotify_init1", call: unix.SYS_INOTIFY_INIT1, errnos: []syscall.Errno{syscall.EMFILE}, rare: "its queues are made at the start"},
+		{name: "inotify_init1", call: unix.SYS_INOTIFY_INIT1, errnos: []syscall.Errno{syscall.EMFILE}, rare: "queues are made at the start"},
 		{name: "socket", call: unix.SYS_SOCKET, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}, rare: "reports wait for their next try"},
 		{name: "flock", call: unix.SYS_FLOCK, errnos: []syscall.Errno{syscall.ENOLCK, syscall.EAGAIN}},
 		{name: "accept4", call: unix.SYS_ACCEPT4, errnos: []syscall.Errno{syscall.EMFILE, syscall.ENOMEM}},
@@ -74,8 +74,8 @@ var callFaults = [...][]callFault{
 	},
 }
 
-// calls returns the numbers of all system calls in the table.
-func calls() (all []uintptr) {
+// listCalls returns the numbers of all system calls in the table.
+func listCalls() (all []uintptr) {
 	for _, faults := range callFaults {
 		for _, f := range faults {
 			all = append(all, f.call)
@@ -84,7 +84,7 @@ func calls() (all []uintptr) {
 	return all
 }
 
-// matches reports whether a call is one that fails.
+// matches returns a function that reports whether a call fails, nil for all calls.
 func (h *faultyHost) matches(f callFault) func(pid int, args [6]uint64) bool {
 	switch {
 	case f.call == unix.SYS_CLONE:
@@ -110,9 +110,9 @@ func makesThread(pid int, at uintptr) bool {
 	return err != nil || n != len(flags) || binary.NativeEndian.Uint64(flags)&unix.CLONE_THREAD != 0
 }
 
-// EV-24: whatever system call fails for a second, no other plugin is touched,
-// what was accepted is done, all goes on by itself, and a supervisor that is
-// killed and started again finds it so.
+// EV-24: while a system call fails for a second, no other plugin is touched, accepted
+// commands are carried out, everything recovers, and a supervisor that is killed and
+// restarted has the same state.
 func TestSystemCallFaults(t *testing.T) {
 	for i, faults := range callFaults {
 		t.Run(faults[0].name, func(t *testing.T) {
@@ -120,12 +120,12 @@ func TestSystemCallFaults(t *testing.T) {
 			h := newFaultyHost(t)
 			rows := 0
 			for _, f := range faults {
-				if !testenv.All() { // one of each, so that all tests stay quick
+				if !testenv.All() { // one error of each call, to keep the test short
 					f.errnos = f.errnos[:1]
 				}
 				for _, errno := range f.errnos {
 					rows++
-					h.endure(f, errno)
+					h.testFault(f, errno)
 				}
 			}
 			t.Logf("group %d: %d rows, %d failed calls", i+1, rows, h.failed)
@@ -133,7 +133,7 @@ func TestSystemCallFaults(t *testing.T) {
 	}
 }
 
-// faultyHost is a supervisor with plugins, whose system calls fail.
+// faultyHost is a supervisor with plugins whose system calls fail.
 type faultyHost struct {
 	*testing.T
 	root   string
@@ -141,16 +141,16 @@ type faultyHost struct {
 	log    bytes.Buffer
 	exited chan error
 	client *admin.Client
-	plane  *httptest.Server
+	server *httptest.Server
 
 	rows    int
 	failed  int
-	stopped bool   // an operator stopped the plugin stop
+	stopped bool   // the plugin stop is stopped
 	version string // of the plugin change
 }
 
-// bystanders are plugins to which nothing happens; one of them is the victim of
-// each row.
+// bystanders is the number of plugins that must not be touched; each row kills one of
+// them.
 const bystanders = 4
 
 func newFaultyHost(t *testing.T) *faultyHost {
@@ -161,24 +161,24 @@ func newFaultyHost(t *testing.T) *faultyHost {
 	h := &faultyHost{T: t, root: filepath.Join(work, "root"), version: "1.0"}
 	h.client = admin.Dial(filepath.Join(h.root, "supervisor", "supervisor.sock"))
 	t.Cleanup(func() {
-		endAll(work)
+		killAll(work)
 		_ = os.RemoveAll(work)
 		if t.Failed() {
 			t.Logf("log of the supervisor:\n%s", h.log.String())
 		}
 	})
-	h.plane = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
-	t.Cleanup(h.plane.Close)
+	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+	t.Cleanup(h.server.Close)
 	names := []string{"stop", "change"}
 	for i := range bystanders {
-		names = append(names, h.bystander(i))
+		names = append(names, h.bystanderName(i))
 	}
 	sample := filepath.Join(os.Getenv("TEST_BIN"), "examples", "hello")
 	config, err := os.ReadFile(filepath.Join(sample, "config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, of := range append([]string{"change 2.0"}, names...) { // the last one of a name is what is recorded
+	for _, of := range append([]string{"change 2.0"}, names...) { // the last version of a name is recorded
 		name, version, given := strings.Cut(of, " ")
 		if !given {
 			version = "1.0"
@@ -187,21 +187,21 @@ func newFaultyHost(t *testing.T) *faultyHost {
 			t.Fatal(err)
 		}
 	}
-	h.start()
-	h.await("all run", 30*time.Second, func(s plugin.Snapshot) error { return h.running(s, names...) })
+	h.startSupervisor()
+	h.waitForStatus("all run", 30*time.Second, func(s plugin.Snapshot) error { return h.checkPlugins(s, names...) })
 	return h
 }
 
-func (h *faultyHost) bystander(i int) string { return fmt.Sprint("by", i%bystanders) }
+func (h *faultyHost) bystanderName(i int) string { return fmt.Sprint("by", i%bystanders) }
 
-func (h *faultyHost) start() {
+func (h *faultyHost) startSupervisor() {
 	h.Helper()
 	cmd := exec.Command(filepath.Join(os.Getenv("TEST_BIN"), "supervisor"), "run", "--root", h.root)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "SUPERVISOR_FIRST_RUN_JITTER=0s", "SUPERVISOR_INTERVALS_SCAN=500ms",
 		"SUPERVISOR_INTERVALS_PULL=700ms", "SUPERVISOR_AVOID_WINDOW=0s", "SUPERVISOR_RESTART_STAGGER=0s", "SUPERVISOR_RESTART_BACKOFF_INITIAL=100ms",
-		"SUPERVISOR_RESTART_BACKOFF_MAX=1s", "SUPERVISOR_UPGRADE_PROVE=200ms", "SUPERVISOR_CONTROL_PLANE_URL="+h.plane.URL)
+		"SUPERVISOR_RESTART_BACKOFF_MAX=1s", "SUPERVISOR_UPGRADE_PROVE=200ms", "SUPERVISOR_CONTROL_PLANE_URL="+h.server.URL)
 	cmd.Stderr = &h.log
-	run, err := callfault.Start(cmd, calls())
+	run, err := callfault.Start(cmd, listCalls())
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		testenv.SkipWithout(h, testenv.SeccompNotify, err)
@@ -212,17 +212,17 @@ func (h *faultyHost) start() {
 	go func(exited chan<- error) { exited <- cmd.Wait() }(h.exited)
 }
 
-// restart kills the supervisor and starts it again.
-func (h *faultyHost) restart() {
+// restartSupervisor kills the supervisor and starts it.
+func (h *faultyHost) restartSupervisor() {
 	if err := h.run.Cmd.Process.Kill(); err != nil {
 		h.Fatal(err)
 	}
 	<-h.exited
-	h.start()
+	h.startSupervisor()
 }
 
-// alive fails the test if the supervisor has exited by itself.
-func (h *faultyHost) alive(when string) {
+// checkRunning fails the test if the supervisor has exited.
+func (h *faultyHost) checkRunning(when string) {
 	h.Helper()
 	select {
 	case err := <-h.exited:
@@ -231,18 +231,18 @@ func (h *faultyHost) alive(when string) {
 	}
 }
 
-// await waits until what status says is as it should be.
-func (h *faultyHost) await(what string, within time.Duration, judge func(plugin.Snapshot) error) {
+// waitForStatus waits until check accepts the status.
+func (h *faultyHost) waitForStatus(what string, within time.Duration, check func(plugin.Snapshot) error) {
 	h.Helper()
 	var err error
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		h.alive(what)
+		h.checkRunning(what)
 		ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
 		var s plugin.Snapshot
 		s, err = h.client.Status(ctx)
 		cancel()
 		if err == nil {
-			err = judge(s)
+			err = check(s)
 		}
 		if err == nil {
 			return
@@ -251,8 +251,8 @@ func (h *faultyHost) await(what string, within time.Duration, judge func(plugin.
 	h.Fatalf("%s: not within %v: %v", what, within, err)
 }
 
-// running returns an error unless status says that the plugins run, and they do.
-func (h *faultyHost) running(s plugin.Snapshot, names ...string) error {
+// checkPlugins returns an error unless the plugins run, also by status.
+func (h *faultyHost) checkPlugins(s plugin.Snapshot, names ...string) error {
 	for _, name := range names {
 		found := false
 		for _, v := range s.Plugins {
@@ -260,7 +260,7 @@ func (h *faultyHost) running(s plugin.Snapshot, names ...string) error {
 				continue
 			}
 			found = true
-			if pid := h.pid(name, v.Version); v.State != plugin.StateRunning || pid == 0 {
+			if pid := h.readPID(name, v.Version); v.State != plugin.StateRunning || pid == 0 {
 				return fmt.Errorf("%s %s is %s (%s), pid %d", name, v.Version, v.State, v.Why, pid)
 			}
 		}
@@ -271,29 +271,29 @@ func (h *faultyHost) running(s plugin.Snapshot, names ...string) error {
 	return nil
 }
 
-// pid returns the pid of a plugin's daemon, 0 if none lives.
-func (h *faultyHost) pid(name, version string) int {
+// readPID returns the pid of a plugin's daemon, 0 if none runs.
+func (h *faultyHost) readPID(name, version string) int {
 	b, _ := os.ReadFile(filepath.Join(layout.Version(h.root, name, version), "daemon.pid"))
 	text, _, _ := strings.Cut(string(b), " ")
 	pid, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || !lives(pid) {
+	if err != nil || !isRunning(pid) {
 		return 0
 	}
 	return pid
 }
 
-// endure has the call fail for a second, in which a plugin is killed and an
-// operator gives orders, and checks what came of it.
-func (h *faultyHost) endure(f callFault, errno syscall.Errno) {
+// testFault makes the call fail for a second. Meanwhile it kills a plugin and sends
+// commands; then it checks the results.
+func (h *faultyHost) testFault(f callFault, errno syscall.Errno) {
 	h.Helper()
 	row := fmt.Sprintf("%s fails (%v)", f.name, errno)
-	victim := h.bystander(h.rows)
+	victim := h.bystanderName(h.rows)
 	h.rows++
 	before := map[string]int{}
 	for i := range bystanders {
-		before[h.bystander(i)] = h.pid(h.bystander(i), "1.0")
+		before[h.bystanderName(i)] = h.readPID(h.bystanderName(i), "1.0")
 	}
-	states := h.states()
+	states := h.readStates()
 	h.run.Begin(callfault.Fault{Call: f.call, Errno: errno, Matches: h.matches(f)})
 	if err := syscall.Kill(before[victim], syscall.SIGKILL); err != nil {
 		h.Fatalf("%s: kill %s: %v", row, victim, err)
@@ -304,44 +304,44 @@ func (h *faultyHost) endure(f callFault, errno syscall.Errno) {
 	hits := h.run.End()
 	h.failed += hits
 	if hits == 0 && f.rare == "" {
-		h.Errorf("%s: it was not called", row)
+		h.Errorf("%s: the call did not occur", row)
 	}
-	h.alive(row)
+	h.checkRunning(row)
 
-	h.await(row+": the killed plugin runs again", 30*time.Second, func(s plugin.Snapshot) error {
-		if pid := h.pid(victim, "1.0"); pid == before[victim] {
+	h.waitForStatus(row+": the killed plugin runs again", 30*time.Second, func(s plugin.Snapshot) error {
+		if pid := h.readPID(victim, "1.0"); pid == before[victim] {
 			return fmt.Errorf("pid %d", pid)
 		}
-		return h.running(s, victim)
+		return h.checkPlugins(s, victim)
 	})
 	if !stopDone {
-		h.mustDo(row+": stop or start", h.toggleStop)
+		h.retryCommand(row+": stop or start", h.toggleStop)
 	}
 	if !changeDone {
-		h.mustDo(row+": upgrade", h.toggleVersion)
+		h.retryCommand(row+": upgrade", h.toggleVersion)
 	}
-	h.awaitOrders(row)
-	h.awaitQuiet(row)
-	for name, since := range h.states() {
+	h.waitForCommands(row)
+	h.waitForNoProblem(row)
+	for name, since := range h.readStates() {
 		if name != victim && since != states[name] {
 			h.Errorf("%s: state of %s since %s, before %s", row, name, since, states[name])
 		}
 	}
-	h.restart()
-	h.awaitOrders(row + ", after kill -9")
+	h.restartSupervisor()
+	h.waitForCommands(row + ", after kill -9")
 	for i := range bystanders {
-		name := h.bystander(i)
-		if pid := h.pid(name, "1.0"); name != victim && pid != before[name] {
+		name := h.bystanderName(i)
+		if pid := h.readPID(name, "1.0"); name != victim && pid != before[name] {
 			h.Errorf("%s: pid of %s was %d and is %d", row, name, before[name], pid)
 		}
 	}
 }
 
-// states returns in what state each bystander is, and since when.
-func (h *faultyHost) states() map[string]string {
+// readStates returns the state of each bystander, with its time.
+func (h *faultyHost) readStates() map[string]string {
 	h.Helper()
 	all := map[string]string{}
-	h.await("status", 10*time.Second, func(s plugin.Snapshot) error {
+	h.waitForStatus("status", 10*time.Second, func(s plugin.Snapshot) error {
 		for _, v := range s.Plugins {
 			if strings.HasPrefix(v.Name, "by") {
 				all[v.Name] = fmt.Sprintf("%v %v (%s), %d restarts, %d failures", v.State, v.Since, v.Why, v.Restarts, v.Failures)
@@ -352,58 +352,58 @@ func (h *faultyHost) states() map[string]string {
 	return all
 }
 
-// mustDo gives an order that was not accepted before, until it is.
-func (h *faultyHost) mustDo(what string, order func() bool) {
+// retryCommand sends a rejected command until it is accepted.
+func (h *faultyHost) retryCommand(what string, send func() bool) {
 	h.Helper()
-	h.await(what, 30*time.Second, func(plugin.Snapshot) error {
-		if !order() {
+	h.waitForStatus(what, 30*time.Second, func(plugin.Snapshot) error {
+		if !send() {
 			return errors.New("not accepted")
 		}
 		return nil
 	})
 }
 
-// toggleStop has an operator stop a plugin or start it again, and returns
-// whether that was accepted.
+// toggleStop stops the plugin stop, or starts it, and reports whether the command was
+// accepted.
 func (h *faultyHost) toggleStop() bool {
-	order := admin.OrderStop
+	command := admin.CommandStop
 	if h.stopped {
-		order = admin.OrderStart
+		command = admin.CommandStart
 	}
 	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := h.client.Order(ctx, order, "stop"); err != nil {
+	if _, err := h.client.SendCommand(ctx, command, "stop"); err != nil {
 		return false
 	}
 	h.stopped = !h.stopped
 	return true
 }
 
-// toggleVersion has an operator switch a plugin to its other version, and
-// returns whether that was accepted.
+// toggleVersion upgrades the plugin change to its other version, and reports whether
+// the command was accepted.
 func (h *faultyHost) toggleVersion() bool {
 	other := map[string]string{"1.0": "2.0", "2.0": "1.0"}[h.version]
 	ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := h.client.Change(ctx, plugin.Change{Kind: plugin.ChangeUpgrade, Name: "change", Version: other}); err != nil {
+	if _, err := h.client.RequestChange(ctx, plugin.Change{Kind: plugin.ChangeUpgrade, Name: "change", Version: other}); err != nil {
 		return false
 	}
 	h.version = other
 	return true
 }
 
-// awaitOrders waits until all orders are carried out. A change that the fault
-// made fail was said to have failed, and succeeds when it is ordered again.
-func (h *faultyHost) awaitOrders(row string) {
+// waitForCommands waits until all commands are carried out. A change that has failed
+// because of the fault is requested once more.
+func (h *faultyHost) waitForCommands(row string) {
 	h.Helper()
 	again := false
-	h.await(row+": orders are carried out", 40*time.Second, func(s plugin.Snapshot) error {
+	h.waitForStatus(row+": commands are carried out", 40*time.Second, func(s plugin.Snapshot) error {
 		for _, v := range s.Plugins {
 			switch {
-			case v.Name == "stop" && h.stopped && (v.State != plugin.StateStopped || h.pid("stop", "1.0") != 0):
-				return fmt.Errorf("stop is %s (%s), pid %d", v.State, v.Why, h.pid("stop", "1.0"))
+			case v.Name == "stop" && h.stopped && (v.State != plugin.StateStopped || h.readPID("stop", "1.0") != 0):
+				return fmt.Errorf("stop is %s (%s), pid %d", v.State, v.Why, h.readPID("stop", "1.0"))
 			case v.Name == "stop" && !h.stopped:
-				if err := h.running(s, "stop"); err != nil {
+				if err := h.checkPlugins(s, "stop"); err != nil {
 					return err
 				}
 			case v.Name == "change" && v.Change != nil:
@@ -419,17 +419,17 @@ func (h *faultyHost) awaitOrders(row string) {
 		}
 		names := []string{"change"}
 		for i := range bystanders {
-			names = append(names, h.bystander(i))
+			names = append(names, h.bystanderName(i))
 		}
-		return h.running(s, names...)
+		return h.checkPlugins(s, names...)
 	})
 }
 
-// awaitQuiet waits until status says of no problem any more, and all was reported.
-func (h *faultyHost) awaitQuiet(row string) {
+// waitForNoProblem waits until status shows no problem and no pending report.
+func (h *faultyHost) waitForNoProblem(row string) {
 	h.Helper()
-	h.await(row+": no problem is left", 60*time.Second, func(s plugin.Snapshot) error {
-		if len(s.Problems) > 0 || len(s.Damaged) > 0 || s.Counters.Defects > 0 || s.Reports.Owed > 0 || s.Reports.Events > 0 {
+	h.waitForStatus(row+": no problem is left", 60*time.Second, func(s plugin.Snapshot) error {
+		if len(s.Problems) > 0 || len(s.Damaged) > 0 || s.Counters.Defects > 0 || s.Reports.Pending > 0 || s.Reports.Events > 0 {
 			return fmt.Errorf("%+v, %+v, %d defects, %+v", s.Problems, s.Damaged, s.Counters.Defects, s.Reports)
 		}
 		return nil

@@ -9,11 +9,11 @@ import (
 	"pluginsupervisor/internal/version"
 )
 
-func versionCommand() *cobra.Command {
+func newVersionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  arguments(cobra.NoArgs),
+		Args:  checkArguments(cobra.NoArgs),
 	}
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

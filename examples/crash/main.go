@@ -1,5 +1,5 @@
-// Command crash is the sample of a plugin that will not stay up: it starts
-// well, and fails a few seconds later, every time.
+// Command crash is the sample of a plugin that keeps crashing: it starts, and fails a
+// few seconds later, every time.
 package main
 
 import (
@@ -7,24 +7,24 @@ import (
 	"errors"
 	"time"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Daemon: crash}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: runCrash}) }
 
-// crash lives for as long as the file crash_after in its folder says.
-func crash(ctx context.Context, d *contract.Daemon) error {
-	life, err := d.Duration("crash_after", 2*time.Second)
+// runCrash runs for the time in the file crash_after of its folder.
+func runCrash(ctx context.Context, d *pluginkit.Daemon) error {
+	runtime, err := d.ReadDuration("crash_after", 2*time.Second)
 	if err != nil {
 		return err
 	}
-	if err := d.Ready(); err != nil {
+	if err := d.ReportReady(); err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-time.After(life):
+	case <-time.After(runtime):
 		return errors.New("cannot open /etc/crash.conf: no such file or directory")
 	}
 }

@@ -1,6 +1,5 @@
-// Command hang is the sample of a plugin that looks alive and is not: after a
-// while it is stuck. Its process is there and `--status` is content, but the
-// heartbeat has stopped. It does not hear SIGTERM either.
+// Command hang is the sample of a plugin that hangs after a while: its process runs
+// and `--status` returns 0, but it writes no heartbeat and ignores SIGTERM.
 package main
 
 import (
@@ -9,30 +8,30 @@ import (
 	"syscall"
 	"time"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Daemon: hang}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: runHang}) }
 
-// hang beats for as long as the file hang_after in its folder says.
-func hang(ctx context.Context, d *contract.Daemon) error {
-	good, err := d.Duration("hang_after", 5*time.Second)
+// runHang writes heartbeats for the time in the file hang_after of its folder.
+func runHang(ctx context.Context, d *pluginkit.Daemon) error {
+	good, err := d.ReadDuration("hang_after", 5*time.Second)
 	if err != nil {
 		return err
 	}
-	if err := d.Beat(); err != nil {
+	if err := d.WriteHeartbeat(); err != nil {
 		return err
 	}
-	if err := d.Ready(); err != nil {
+	if err := d.ReportReady(); err != nil {
 		return err
 	}
 	beating, cancel := context.WithTimeout(ctx, good)
 	defer cancel()
-	if err := d.BeatUntil(beating); err != nil || ctx.Err() != nil {
+	if err := d.RunHeartbeat(beating); err != nil || ctx.Err() != nil {
 		return err
 	}
 	signal.Ignore(syscall.SIGTERM)
-	for { // and nothing comes of it
+	for { // hangs
 		time.Sleep(time.Hour)
 	}
 }

@@ -5,18 +5,18 @@ import (
 	"context"
 	"fmt"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Daemon: hello}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Daemon: runHello}) }
 
-func hello(ctx context.Context, d *contract.Daemon) error {
+func runHello(ctx context.Context, d *pluginkit.Daemon) error {
 	fmt.Printf("hello %s is up\n", d.Version)
-	if err := d.Beat(); err != nil { // the last beat of a life before would look like silence
+	if err := d.WriteHeartbeat(); err != nil { // without it, the old heartbeat of an earlier run counts
 		return err
 	}
-	if err := d.Ready(); err != nil {
+	if err := d.ReportReady(); err != nil {
 		return err
 	}
-	return d.BeatUntil(ctx)
+	return d.RunHeartbeat(ctx)
 }

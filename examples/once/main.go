@@ -1,5 +1,5 @@
-// Command once is the sample of a Once plugin: it does its work when told and
-// leaves nothing running.
+// Command once is the sample of a Once plugin: it does its work when it is started and
+// leaves no process.
 package main
 
 import (
@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"pluginsupervisor/examples/internal/contract"
+	"pluginsupervisor/pluginkit"
 )
 
-func main() { contract.Main(contract.Plugin{Once: once}) }
+func main() { pluginkit.Main(pluginkit.Plugin{Once: runOnce}) }
 
-func once(_ context.Context, dir string) error {
+func runOnce(_ context.Context, dir string) error {
 	fmt.Printf("once %s did its work\n", filepath.Base(dir))
 	return nil
 }

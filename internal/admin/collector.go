@@ -9,9 +9,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// collector turns one snapshot into metrics, at the moment of the scrape.
+// collector makes metrics from one snapshot at each scrape.
 type collector struct {
-	supervisor Observed
+	supervisor StatusSource
 	up         *prometheus.Desc
 	state      *prometheus.Desc
 	restarts   *prometheus.Desc
@@ -26,16 +26,16 @@ type single struct {
 	value func(plugin.Snapshot) float64
 }
 
-func newCollector(s Observed) *collector {
+func newCollector(s StatusSource) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("supervisor_"+name, help, labels, nil)
 	}
 	c := &collector{
 		supervisor: s,
-		up:         desc("up", "1 if the supervisor answered this scrape, else 0 and nothing else is told."),
-		state:      desc("plugin_state", "Records of the plugin that are in the state: 1, or more for a duplicate name.", "plugin", "state"),
-		restarts:   desc("plugin_restarts_total", "Restarts of the plugin that were carried out, ever.", "plugin"),
-		beat:       desc("plugin_heartbeat_timestamp_seconds", "When the plugin's heartbeat was last seen to beat.", "plugin"),
+		up:         desc("up", "1 if the supervisor answered this scrape, else 0 without other metrics."),
+		state:      desc("plugin_state", "Records of the plugin in this state; more than 1 for a duplicate name.", "plugin", "state"),
+		restarts:   desc("plugin_restarts_total", "Completed restarts of the plugin.", "plugin"),
+		beat:       desc("plugin_heartbeat_timestamp_seconds", "Time of the plugin's last heartbeat.", "plugin"),
 	}
 	gauge := func(name, help string, value func(plugin.Snapshot) float64) {
 		c.single = append(c.single, single{desc(name, help), prometheus.GaugeValue, value})
@@ -45,47 +45,47 @@ func newCollector(s Observed) *collector {
 			return float64(value(s.Counters))
 		}})
 	}
-	gauge("damaged_records", "Records and files of the plugin database that cannot be used.",
+	gauge("damaged_records", "Damaged records and files of the plugin database.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Damaged)) })
-	gauge("problems", "Things that do not work and are tried again.",
+	gauge("problems", "Operations of the supervisor that fail and are retried.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Problems)) })
-	gauge("plugins_weakly_verified", "Plugins whose package was verified by MD5 only, or not at all; what is not known does not count.",
-		func(s plugin.Snapshot) float64 { return float64(len(s.Weak())) })
-	gauge("versions_refused", "Versions of plugins that are in quarantine, refused for a while.",
-		func(s plugin.Snapshot) float64 { return float64(s.Refused()) })
-	gauge("updates_blocked", "Versions that the control plane assigned and that could not be taken.",
+	gauge("plugins_weakly_verified", "Plugins whose package was verified by MD5 only, or not at all; unknown ones do not count.",
+		func(s plugin.Snapshot) float64 { return float64(len(s.ListUnverified())) })
+	gauge("versions_refused", "Versions of plugins that are blocked for a while because they failed.",
+		func(s plugin.Snapshot) float64 { return float64(s.CountQuarantined()) })
+	gauge("updates_blocked", "Versions that the control plane assigned and that could not be installed.",
 		func(s plugin.Snapshot) float64 { return float64(len(s.Blocked)) })
-	gauge("reports_owed", "Plugins with something the control plane has not acknowledged.",
-		func(s plugin.Snapshot) float64 { return float64(s.Reports.Owed) })
-	gauge("reports_owed_since_timestamp_seconds", "Since when the oldest of them is owed; 0 when nothing is.",
-		func(s plugin.Snapshot) float64 { return seconds(s.Reports.OwedSince) })
-	gauge("events_owed", "Events not delivered to the control plane yet.",
+	gauge("reports_owed", "Plugins with a report that the control plane has not acknowledged.",
+		func(s plugin.Snapshot) float64 { return float64(s.Reports.Pending) })
+	gauge("reports_owed_since_timestamp_seconds", "Time since which the oldest such report is pending; 0 without one.",
+		func(s plugin.Snapshot) float64 { return unixSeconds(s.Reports.PendingSince) })
+	gauge("events_owed", "Events that are not yet delivered to the control plane.",
 		func(s plugin.Snapshot) float64 { return float64(s.Reports.Events) })
-	gauge("last_scan_timestamp_seconds", "When the last scan started; 0 before the first.",
-		func(s plugin.Snapshot) float64 { return seconds(s.Reports.LastCheck) })
-	gauge("last_report_timestamp_seconds", "When a report was last delivered; 0 before the first.",
-		func(s plugin.Snapshot) float64 { return seconds(s.Reports.LastDelivered) })
-	gauge("start_timestamp_seconds", "When the supervisor started.",
-		func(s plugin.Snapshot) float64 { return seconds(s.Supervisor.Started) })
+	gauge("last_scan_timestamp_seconds", "Start of the last scan; 0 before the first.",
+		func(s plugin.Snapshot) float64 { return unixSeconds(s.Reports.LastCheck) })
+	gauge("last_report_timestamp_seconds", "Time of the last delivered report; 0 before the first.",
+		func(s plugin.Snapshot) float64 { return unixSeconds(s.Reports.LastDelivered) })
+	gauge("start_timestamp_seconds", "Start of the supervisor.",
+		func(s plugin.Snapshot) float64 { return unixSeconds(s.Supervisor.Started) })
 
 	count("scans_total", "Scans of the plugins.", func(n plugin.Counters) uint64 { return n.Scans })
-	count("scan_errors_total", "Scans that failed or told only a part.", func(n plugin.Counters) uint64 { return n.ScanErrors })
-	count("pulls_total", "Readings of the heartbeats.", func(n plugin.Counters) uint64 { return n.Pulls })
-	count("probes_total", "Plugins asked for their status.", func(n plugin.Counters) uint64 { return n.Probes })
-	count("exits_total", "Ends of plugins that were told by an event.", func(n plugin.Counters) uint64 { return n.Exits })
-	count("host_events_total", "Times when many plugins failed together.", func(n plugin.Counters) uint64 { return n.HostEvents })
-	count("restarts_total", "Restarts that were carried out.", func(n plugin.Counters) uint64 { return n.Restarts })
-	count("restarts_failed_total", "Restarts after which the plugin did not run.", func(n plugin.Counters) uint64 { return n.RestartsBad })
-	count("reports_delivered_total", "Reports the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.Reports })
-	count("reports_failed_total", "Tries to report that failed.", func(n plugin.Counters) uint64 { return n.ReportsBad })
-	count("reports_suppressed_total", "Lazy reports with nothing new, not sent.", func(n plugin.Counters) uint64 { return n.Suppressed })
-	count("upgrades_total", "Upgrades that were carried out.", func(n plugin.Counters) uint64 { return n.Upgrades })
-	count("upgrades_failed_total", "Upgrades that failed.", func(n plugin.Counters) uint64 { return n.UpgradesBad })
-	count("defects_total", "Facts about plugins that the transition table does not expect: defects of the supervisor.", func(n plugin.Counters) uint64 { return n.Defects })
-	count("weak_installs_total", "Packages installed that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.Weak })
-	count("timers_skipped_total", "Timers that came due while their work still ran.", func(n plugin.Counters) uint64 { return n.Skipped })
-	count("dead_letters_total", "Messages to actors that had ended.", func(n plugin.Counters) uint64 { return n.DeadLetters })
-	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogDropped })
+	count("scan_errors_total", "Scans that failed or were incomplete.", func(n plugin.Counters) uint64 { return n.ScanErrors })
+	count("pulls_total", "Pulls of the heartbeats.", func(n plugin.Counters) uint64 { return n.Pulls })
+	count("probes_total", "Status probes of plugins.", func(n plugin.Counters) uint64 { return n.Probes })
+	count("exits_total", "Exits of plugins that were detected by an event.", func(n plugin.Counters) uint64 { return n.Exits })
+	count("host_events_total", "Bursts: many plugins failed at once.", func(n plugin.Counters) uint64 { return n.HostEvents })
+	count("restarts_total", "Completed restarts.", func(n plugin.Counters) uint64 { return n.Restarts })
+	count("restarts_failed_total", "Failed restarts.", func(n plugin.Counters) uint64 { return n.RestartsFailed })
+	count("reports_delivered_total", "Reports that the control plane acknowledged.", func(n plugin.Counters) uint64 { return n.ReportsDelivered })
+	count("reports_failed_total", "Failed attempts to send a report.", func(n plugin.Counters) uint64 { return n.ReportsFailed })
+	count("reports_suppressed_total", "Lazy reports that were not sent because nothing changed.", func(n plugin.Counters) uint64 { return n.ReportsSuppressed })
+	count("upgrades_total", "Completed upgrades.", func(n plugin.Counters) uint64 { return n.Upgrades })
+	count("upgrades_failed_total", "Failed upgrades.", func(n plugin.Counters) uint64 { return n.UpgradesFailed })
+	count("defects_total", "Events that the transition table does not allow: defects of the supervisor.", func(n plugin.Counters) uint64 { return n.Defects })
+	count("weak_installs_total", "Installed packages that were verified by less than a SHA-256.", func(n plugin.Counters) uint64 { return n.UnverifiedInstalls })
+	count("timers_skipped_total", "Timers that fired while their work still ran.", func(n plugin.Counters) uint64 { return n.TimersSkipped })
+	count("dead_letters_total", "Messages to stopped actors.", func(n plugin.Counters) uint64 { return n.DeadLetters })
+	count("log_lines_dropped_total", "Log lines dropped because nothing read the log.", func(n plugin.Counters) uint64 { return n.LogLinesDropped })
 	return c
 }
 
@@ -102,7 +102,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	s, err := c.supervisor.Status(ctx)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, m := range c.single {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
 	}
-	// One series a plugin and state, or the whole scrape is refused: records
-	// of one name are counted together.
+	// Prometheus rejects a scrape with a duplicate series, so records of one
+	// name are counted together.
 	type inState struct {
 		name  string
 		state plugin.State
@@ -126,8 +126,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		out <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(v.Restarts), v.Name)
-		if !v.Beat.IsZero() {
-			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, seconds(v.Beat), v.Name)
+		if !v.LastHeartbeat.IsZero() {
+			out <- prometheus.MustNewConstMetric(c.beat, prometheus.GaugeValue, unixSeconds(v.LastHeartbeat), v.Name)
 		}
 	}
 	for in, n := range records {
@@ -135,7 +135,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func seconds(t time.Time) float64 {
+func unixSeconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0
 	}

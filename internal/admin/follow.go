@@ -15,34 +15,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Events asks for entries of the journal, the oldest first. As with
-// [state.ReadJournal] a *state.SkippedError comes with all that could be read.
-func (c *Client) Events(ctx context.Context, f state.Filter) ([]plugin.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+// ReadEvents returns entries of the journal, the oldest first. As with
+// [state.ReadJournal], a *state.SkippedError comes with the readable entries.
+func (c *Client) ReadEvents(ctx context.Context, f state.Filter) ([]plugin.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var found []plugin.Entry
-	err := c.events(ctx, f, false, func(e plugin.Entry) error {
+	err := c.streamEvents(ctx, f, false, func(e plugin.Entry) error {
 		found = append(found, e)
 		return nil
 	})
 	return found, err
 }
 
-// Follow asks for entries of the journal and then for each that comes, without
-// a gap and none twice. It ends with ctx, with the error of each, or with one
-// that wraps ErrNoSupervisor when the supervisor ended.
-func (c *Client) Follow(ctx context.Context, f state.Filter, each func(plugin.Entry) error) error {
-	return c.events(ctx, f, true, each)
+// FollowEvents calls each for the entries of the journal and then for every new one,
+// without a gap or a duplicate. It returns when ctx ends or each fails. The error
+// wraps ErrNoSupervisor when the supervisor stopped.
+func (c *Client) FollowEvents(ctx context.Context, f state.Filter, each func(plugin.Entry) error) error {
+	return c.streamEvents(ctx, f, true, each)
 }
 
-func (c *Client) events(ctx context.Context, f state.Filter, follow bool, each func(plugin.Entry) error) error {
-	resp, err := c.do(ctx, http.MethodGet, "/v1/events?"+query(f, follow).Encode(), nil)
+func (c *Client) streamEvents(ctx context.Context, f state.Filter, follow bool, each func(plugin.Entry) error) error {
+	resp, err := c.sendRequest(ctx, http.MethodGet, "/v1/events?"+encodeQuery(f, follow).Encode(), nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return refused(resp)
+		return answerError(resp)
 	}
 	for lines := json.NewDecoder(resp.Body); ; {
 		var e plugin.Entry
@@ -51,7 +51,7 @@ func (c *Client) events(ctx context.Context, f state.Filter, follow bool, each f
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case follow && err != nil:
-			return fmt.Errorf("%w any more: %s ended", ErrNoSupervisor, c.path)
+			return fmt.Errorf("%w at %s: it has stopped", ErrNoSupervisor, c.path)
 		case errors.Is(err, io.EOF):
 			if n, _ := strconv.Atoi(resp.Header.Get(skippedHeader)); n > 0 {
 				return &state.SkippedError{Lines: n}
@@ -66,7 +66,7 @@ func (c *Client) events(ctx context.Context, f state.Filter, follow bool, each f
 	}
 }
 
-func query(f state.Filter, follow bool) url.Values {
+func encodeQuery(f state.Filter, follow bool) url.Values {
 	q := url.Values{}
 	if f.Plugin != "" {
 		q.Set("plugin", f.Plugin)

@@ -8,8 +8,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Meter counts the spans the supervisor measures of itself as histograms
-// (EV-18). It is a collector of MetricsHandler.
+// Meter counts the supervisor's measured durations in histograms (EV-18). It is
+// a collector of MetricsHandler.
 type Meter struct {
 	spans [len(plugin.Measures)]prometheus.Histogram
 }
@@ -26,7 +26,7 @@ func NewMeter() *Meter {
 	return m
 }
 
-// Buckets, in seconds: for what the kernel tells, and for what takes its time.
+// Buckets in seconds: for kernel events, and for long operations.
 var (
 	quick = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}
 	slow  = []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900, 3600}
@@ -36,14 +36,14 @@ var spans = [...]struct {
 	help    string
 	buckets []float64
 }{
-	plugin.MeasureDetection: {"From the kernel's word that a plugin ended to the decision about it.", quick},
-	plugin.MeasureRestart:   {"From that word to the plugin running again, waits included.", append(quick[:len(quick):len(quick)], 10, 30, 60, 300)},
-	plugin.MeasureReportLag: {"From when something was to be told to the control plane's acknowledgement.", slow},
-	plugin.MeasureScan:      {"A whole scan.", slow},
-	plugin.MeasureUpgrade:   {"A whole upgrade.", slow},
+	plugin.MeasureDetection: {"From the exit of a plugin to the decision about it.", quick},
+	plugin.MeasureRestart:   {"From the exit of a plugin until it runs again, waits included.", append(quick[:len(quick):len(quick)], 10, 30, 60, 300)},
+	plugin.MeasureReportLag: {"From a change to the acknowledgement of its report by the control plane.", slow},
+	plugin.MeasureScan:      {"Duration of a scan.", slow},
+	plugin.MeasureUpgrade:   {"Duration of an upgrade.", slow},
 }
 
-// Observe counts one span.
+// Observe counts one duration.
 func (m *Meter) Observe(what plugin.Measure, took time.Duration) {
 	m.spans[what].Observe(took.Seconds())
 }

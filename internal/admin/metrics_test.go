@@ -13,7 +13,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func get(t *testing.T, h http.Handler, path string) (code int, body string) {
+func getPage(t *testing.T, h http.Handler, path string) (code int, body string) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
@@ -21,7 +21,7 @@ func get(t *testing.T, h http.Handler, path string) (code int, body string) {
 }
 
 func TestMetrics(t *testing.T) {
-	code, body := get(t, MetricsHandler(fake{snapshot: sampleSnapshot()}, "1.2.3", NewMeter()), "/metrics")
+	code, body := getPage(t, MetricsHandler(fakeSupervisor{snapshot: sampleSnapshot()}, "1.2.3", NewMeter()), "/metrics")
 	if code != http.StatusOK {
 		t.Fatalf("%d: %s", code, body)
 	}
@@ -50,36 +50,36 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// What cannot be known is not told: no zero that reads like good news.
+// An unknown value is left out: a zero would look like good news.
 func TestMetricsOfASupervisorThatDoesNotAnswer(t *testing.T) {
-	_, body := get(t, MetricsHandler(fake{err: errSick}, "1", NewMeter()), "/metrics")
+	_, body := getPage(t, MetricsHandler(fakeSupervisor{err: errFailed}, "1", NewMeter()), "/metrics")
 	if !strings.Contains(body, "\nsupervisor_up 0\n") || strings.Contains(body, "supervisor_problems") {
 		t.Errorf("got:\n%s", body)
 	}
 }
 
-// Every counter of the domain is a metric: one that is added there and
-// forgotten here fails this test.
+// Every field of plugin.Counters is a metric. A new counter without a metric
+// fails this test.
 func TestEveryCounterIsAMetric(t *testing.T) {
 	counters := reflect.TypeFor[plugin.Counters]()
 	for i := range counters.NumField() {
 		var s plugin.Snapshot
 		reflect.ValueOf(&s.Counters).Elem().Field(i).SetUint(41)
 		n := 0
-		for _, m := range newCollector(fake{}).single {
+		for _, m := range newCollector(fakeSupervisor{}).single {
 			if m.value(s) == 41 {
 				n++
 			}
 		}
 		if n != 1 {
-			t.Errorf("%s is told by %d metrics", counters.Field(i).Name, n)
+			t.Errorf("counter %s has %d metrics, want 1", counters.Field(i).Name, n)
 		}
 	}
 }
 
-func TestMetricsKeepTheConventions(t *testing.T) {
+func TestMetricsFollowNamingRules(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(newCollector(fake{snapshot: sampleSnapshot()}))
+	reg.MustRegister(newCollector(fakeSupervisor{snapshot: sampleSnapshot()}))
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil {
 		t.Fatal(err)
@@ -97,28 +97,28 @@ func TestHealthAndReadiness(t *testing.T) {
 	scanning := first
 	scanning.Timers = []plugin.Timer{{Name: "scan", Running: true}}
 	for name, c := range map[string]struct {
-		fake            fake
+		fake            fakeSupervisor
 		healthz, readyz int
 	}{
-		"all well":        {fake{snapshot: sampleSnapshot()}, 200, 200},
-		"not scanned yet": {fake{snapshot: unscanned}, 200, 503},
-		"first scan done": {fake{snapshot: first}, 200, 200},
-		"first scan runs": {fake{snapshot: scanning}, 200, 503},
-		"sick":            {fake{err: errSick}, 503, 503},
-		"stuck":           {fake{stuck: true}, 503, 503},
+		"all well":        {fakeSupervisor{snapshot: sampleSnapshot()}, 200, 200},
+		"not scanned yet": {fakeSupervisor{snapshot: unscanned}, 200, 503},
+		"first scan done": {fakeSupervisor{snapshot: first}, 200, 200},
+		"first scan runs": {fakeSupervisor{snapshot: scanning}, 200, 503},
+		"failed":          {fakeSupervisor{err: errFailed}, 503, 503},
+		"stuck":           {fakeSupervisor{stuck: true}, 503, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := MetricsHandler(c.fake, "1", NewMeter())
-			if code, body := get(t, h, "/healthz"); code != c.healthz {
-				t.Errorf("/healthz: %d %s", code, body)
+			if code, body := getPage(t, h, "/healthz"); code != c.healthz {
+				t.Errorf("/healthz: %d %s, want %d", code, body, c.healthz)
 			}
-			if code, body := get(t, h, "/readyz"); code != c.readyz {
-				t.Errorf("/readyz: %d %s", code, body)
+			if code, body := getPage(t, h, "/readyz"); code != c.readyz {
+				t.Errorf("/readyz: %d %s, want %d", code, body, c.readyz)
 			}
 		})
 	}
-	if code, _ := get(t, MetricsHandler(fake{}, "1", NewMeter()), "/v1/status"); code != http.StatusNotFound {
-		t.Errorf("the plugins are told to everybody: %d", code)
+	if code, _ := getPage(t, MetricsHandler(fakeSupervisor{}, "1", NewMeter()), "/v1/status"); code != http.StatusNotFound {
+		t.Errorf("/v1/status on the metrics address: status %d, want 404", code)
 	}
 }

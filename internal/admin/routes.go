@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// answerWithin bounds the wait for the supervisor's answer. A supervisor that
-// is slower than this is as good as stuck, and /healthz says so.
-const answerWithin = 2 * time.Second
+// answerTimeout is the timeout for the supervisor's answer. A slower supervisor
+// counts as unhealthy in /healthz.
+const answerTimeout = 2 * time.Second
 
-// maxBody bounds a request's body, in bytes.
+// maxBody limits the body of a request, in bytes.
 const maxBody = 64 << 10
 
-// access says who may use a route.
+// access is the access level of a route.
 type access int
 
 const (
-	owner  access = iota // the supervisor's own user and root, by the kernel's word
-	anyone               // whoever reaches the address
+	ownerOnly access = iota // the supervisor's user and root, checked by the peer's uid
+	anyClient               // any client that reaches the address
 )
 
-func (a access) allows(p peer, self int) bool {
-	return a == anyone || p.known && (p.uid == 0 || p.uid == self)
+func (a access) allowsPeer(p peer, self int) bool {
+	return a == anyClient || p.known && (p.uid == 0 || p.uid == self)
 }
 
-// route is one line of the API.
+// route is one route of the API.
 type route struct {
 	method string
 	path   string
@@ -36,36 +36,37 @@ type route struct {
 	answer http.HandlerFunc
 }
 
-// Handler is the API behind the admin socket. journal is the folder of the
+// NewHandler returns the API of the admin socket. journal is the folder of the
 // supervisor's journal.
-func Handler(s Supervisor, journal string) http.Handler {
-	return routes([]route{
-		{http.MethodGet, "/v1/status", owner, status(s)},
-		{http.MethodGet, "/v1/plugins", owner, plugins(s)},
-		{http.MethodGet, "/v1/events", owner, events(s, journal)},
-		{http.MethodPost, "/v1/plugins/{name}/start", owner, order(OrderStart, s.StartPlugin)},
-		{http.MethodPost, "/v1/plugins/{name}/stop", owner, order(OrderStop, s.StopPlugin)},
-		{http.MethodPost, "/v1/plugins/{name}/restart", owner, order(OrderRestart, s.RestartPlugin)},
-		{http.MethodPost, "/v1/plugins/{name}/cancel", owner, order(OrderCancel, s.CancelChange)},
-		{http.MethodPost, "/v1/plugins/{name}/change", owner, change(s)},
+func NewHandler(s Supervisor, journal string) http.Handler {
+	return newMux([]route{
+		{http.MethodGet, "/v1/status", ownerOnly, serveStatus(s)},
+		{http.MethodGet, "/v1/plugins", ownerOnly, servePlugins(s)},
+		{http.MethodGet, "/v1/events", ownerOnly, serveEvents(s, journal)},
+		{http.MethodPost, "/v1/plugins/{name}/start", ownerOnly, serveCommand(CommandStart, s.StartPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/force-start", ownerOnly, serveCommand(CommandForce, s.ForceStartPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/stop", ownerOnly, serveCommand(CommandStop, s.StopPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/restart", ownerOnly, serveCommand(CommandRestart, s.RestartPlugin)},
+		{http.MethodPost, "/v1/plugins/{name}/cancel", ownerOnly, serveCommand(CommandCancel, s.CancelChange)},
+		{http.MethodPost, "/v1/plugins/{name}/change", ownerOnly, serveChange(s)},
 	}, os.Getuid())
 }
 
-// routes serves the table; self is the supervisor's uid.
-func routes(table []route, self int) http.Handler {
+// newMux returns a handler for the table; self is the supervisor's uid.
+func newMux(table []route, self int) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, "no such path: "+r.URL.Path)
+		writeError(w, http.StatusNotFound, "no such path: "+r.URL.Path)
 	})
 	for _, rt := range table {
 		mux.HandleFunc(rt.path, func(w http.ResponseWriter, r *http.Request) {
 			who, _ := r.Context().Value(peerKey{}).(peer)
 			switch {
-			case !rt.access.allows(who, self):
-				fail(w, http.StatusForbidden, "only root and the supervisor's own user may ask")
+			case !rt.access.allowsPeer(who, self):
+				writeError(w, http.StatusForbidden, "permission denied: run as root or as the supervisor's user")
 			case r.Method != rt.method && !(r.Method == http.MethodHead && rt.method == http.MethodGet):
 				w.Header().Set("Allow", rt.method)
-				fail(w, http.StatusMethodNotAllowed, r.Method+" is not allowed here, "+rt.method+" is")
+				writeError(w, http.StatusMethodNotAllowed, "method "+r.Method+" is not allowed, use "+rt.method)
 			default:
 				rt.answer(w, r)
 			}
@@ -74,57 +75,57 @@ func routes(table []route, self int) http.Handler {
 	return http.MaxBytesHandler(mux, maxBody)
 }
 
-func status(s Observed) http.HandlerFunc {
+func serveStatus(s StatusSource) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 		defer cancel()
 		snapshot, err := s.Status(ctx)
 		if err != nil {
-			failAsk(w, err)
+			writeNoAnswer(w, err)
 			return
 		}
-		reply(w, http.StatusOK, snapshot)
+		writeJSON(w, http.StatusOK, snapshot)
 	}
 }
 
-func plugins(s Observed) http.HandlerFunc {
+func servePlugins(s StatusSource) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 		defer cancel()
 		snapshot, err := s.Status(ctx)
 		if err != nil {
-			failAsk(w, err)
+			writeNoAnswer(w, err)
 			return
 		}
-		reply(w, http.StatusOK, ListOf(snapshot))
+		writeJSON(w, http.StatusOK, ListOf(snapshot))
 	}
 }
 
-// failAsk says that the supervisor did not answer.
-func failAsk(w http.ResponseWriter, err error) {
+// writeNoAnswer writes the error of a supervisor that did not answer.
+func writeNoAnswer(w http.ResponseWriter, err error) {
 	if errors.Is(err, context.DeadlineExceeded) {
-		fail(w, http.StatusServiceUnavailable, "no answer from the supervisor within "+answerWithin.String())
+		writeError(w, http.StatusServiceUnavailable, "the supervisor did not answer within "+answerTimeout.String())
 		return
 	}
-	fail(w, http.StatusServiceUnavailable, err.Error())
+	writeError(w, http.StatusServiceUnavailable, err.Error())
 }
 
-func fail(w http.ResponseWriter, code int, message string) {
-	reply(w, code, failure{Error: message})
+func writeError(w http.ResponseWriter, code int, message string) {
+	writeJSON(w, code, errorBody{Error: message})
 }
 
-// failure is the body of every answer other than 2xx.
-type failure struct {
+// errorBody is the body of every answer other than 2xx.
+type errorBody struct {
 	Error string `json:"error"`
 }
 
-func reply(w http.ResponseWriter, code int, body any) {
+func writeJSON(w http.ResponseWriter, code int, body any) {
 	b, err := json.Marshal(body)
-	if err != nil { // a time outside the years JSON knows, say
+	if err != nil { // for example a time beyond the years that JSON allows
 		code, b = http.StatusInternalServerError, []byte(`{"error":"the answer could not be encoded"}`)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // who asked may be gone
+	_, _ = w.Write(append(b, '\n')) // the client may have disconnected
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Serve answers on l until ctx ends, and then finishes the requests in hand,
-// for at most two seconds; those that have no end of their own it ends. It
-// closes l. The error says why it could not go on; the end of ctx is none.
+// Serve serves h on l until ctx is done. Then it waits up to two seconds for the
+// requests in progress, and ends those that follow the journal. It closes l. A done ctx
+// is not an error.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.FieldLogger) error {
 	srv := newServer(ctx, h, log)
 	served := make(chan error, 1)
@@ -50,21 +50,20 @@ func newServer(ctx context.Context, h http.Handler, log logrus.FieldLogger) *htt
 	return srv
 }
 
-// shutDown finishes the requests in hand, for at most two seconds.
+// shutDown waits up to two seconds for the requests in progress.
 func shutDown(ctx context.Context, srv *http.Server) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(last); err != nil {
-		_ = srv.Close() // somebody does not take the answer
+		_ = srv.Close() // a client does not read its answer
 	}
 }
 
-// closingKey is where a request's context has the one that ends when Serve
-// begins to end.
+// closingKey is the key of the context that ends when Serve begins to shut down.
 type closingKey struct{}
 
-// untilClosing is a request's context for an answer that has no end of its
-// own: it ends when Serve begins to end as well.
+// untilClosing returns a request's context that is also done when Serve begins to shut
+// down. It is for answers that otherwise do not end.
 func untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	closing, ok := ctx.Value(closingKey{}).(context.Context)
@@ -75,10 +74,10 @@ func untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
-// logWriter hands what net/http has to say to the log.
+// logWriter writes the messages of net/http to the log.
 type logWriter struct{ log logrus.FieldLogger }
 
 func (w logWriter) Write(p []byte) (int, error) {
-	w.log.WithField("cause", string(p)).Warn("Local API had a problem with a request")
+	w.log.WithField("cause", string(p)).Warn("Local API: request failed")
 	return len(p), nil
 }

@@ -16,57 +16,56 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// maxSocketPath is what fits into the kernel's address, in bytes (unix(7)).
+// maxSocketPath is the longest socket path, in bytes (unix(7)).
 const maxSocketPath = 107
 
-// ErrSocketTaken says that somebody listens on the socket already.
+// ErrSocketTaken is returned when another process listens on the socket.
 var ErrSocketTaken = errors.New("another process listens on it")
 
-// Listen opens the admin socket: its folder is created with 0750 if need be,
-// the socket has mode 0600 from its first moment whatever the umask, and a
-// socket file that nobody listens on any more is replaced. Closing the
-// listener removes the file.
+// Listen opens the admin socket. A missing folder is created with mode 0750. The
+// socket is created with mode 0600 for every umask. A socket file that no
+// process listens on is replaced. Closing the listener removes the file.
 func Listen(path string) (net.Listener, error) {
-	l, err := listen(path, "")
+	l, err := listenLocked(path, "")
 	if err != nil {
 		return nil, err // not a nil listener in an interface
 	}
 	return l, nil
 }
 
-// folderWait is how long another process may hold the socket's folder.
-const folderWait = 2 * time.Second
+// folderTimeout is the timeout for the lock of the socket's folder.
+const folderTimeout = 2 * time.Second
 
-// listen is Listen where the caller may hold the lock of the folder held.
-func listen(path, held string) (*net.UnixListener, error) {
+// listenLocked opens the socket like Listen; the caller holds the lock of the folder held.
+func listenLocked(path, held string) (*net.UnixListener, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("admin socket %s: path of %d bytes, at most %d allowed; set admin.socket to a shorter one",
+		return nil, fmt.Errorf("admin socket %s: path has %d bytes, at most %d are allowed; set admin.socket to a shorter one",
 			path, len(path), maxSocketPath)
 	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create folder of admin socket: %w", err)
 	}
-	// Two that find the same dead socket must not both replace it: the second
-	// would remove the first one's.
-	if !isSame(dir, held) {
+	// Of two processes that find the same dead socket only one may replace it;
+	// else the second would remove the socket of the first.
+	if !isSameFolder(dir, held) {
 		folder, err := os.Open(dir)
 		if err != nil {
 			return nil, fmt.Errorf("open folder of admin socket: %w", err)
 		}
 		defer func() { _ = lock.ReleaseFile(folder) }()
-		ctx, cancel := context.WithTimeout(context.Background(), folderWait)
+		ctx, cancel := context.WithTimeout(context.Background(), folderTimeout)
 		defer cancel()
 		if err := lock.WaitFile(ctx, folder, true); err != nil {
 			return nil, fmt.Errorf("lock folder of admin socket: %w", err)
 		}
 	}
-	if err := removeDead(path); err != nil {
+	if err := removeDeadSocket(path); err != nil {
 		return nil, fmt.Errorf("admin socket %s: %w", path, err)
 	}
 	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// The file bind makes has the mode of the socket it is made from, so
-		// there is no moment at which others could connect.
+		// bind gives the file the mode of the socket, so that no other user can
+		// connect at any moment.
 		var chmod error
 		err := c.Control(func(fd uintptr) { chmod = unix.Fchmod(int(fd), 0o600) })
 		return errors.Join(err, chmod)
@@ -78,8 +77,8 @@ func listen(path, held string) (*net.UnixListener, error) {
 	return l.(*net.UnixListener), nil // always, for that network
 }
 
-// isSame reports whether both paths lead to one folder.
-func isSame(a, b string) bool {
+// isSameFolder reports whether both paths are the same folder.
+func isSameFolder(a, b string) bool {
 	one, err := os.Stat(a)
 	if err != nil {
 		return false
@@ -88,16 +87,16 @@ func isSame(a, b string) bool {
 	return err == nil && os.SameFile(one, other)
 }
 
-// removeDead removes a socket file that nobody listens on.
-func removeDead(path string) error {
+// removeDeadSocket removes a socket file that no process listens on.
+func removeDeadSocket(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at what is there: %w", err)
+		return fmt.Errorf("inspect the existing file: %w", err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return errors.New("something that is not a socket is in its place")
+		return errors.New("a file that is not a socket exists there; remove it")
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	switch {
@@ -107,21 +106,21 @@ func removeDead(path string) error {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, os.ErrDeadlineExceeded):
-		return ErrSocketTaken // its queue is full: somebody is there
+		return ErrSocketTaken // its queue is full: a process listens
 	default:
-		return fmt.Errorf("ask who listens: %w", err)
+		return fmt.Errorf("check whether a process listens: %w", err)
 	}
 }
 
-// peer is who is at the other end of a connection.
+// peer holds the user at the other end of a connection.
 type peer struct {
-	known bool // the kernel said so: a unix socket
+	known bool // the kernel reported it: a unix socket
 	uid   int
 }
 
 type peerKey struct{}
 
-// withPeer remembers the connection's peer for its requests.
+// withPeer stores the connection's peer in the context of its requests.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, peerOf(c))
 }

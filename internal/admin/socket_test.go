@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// TestMain makes the test binary a stranger as well, who asks the socket.
+// TestMain also runs the test binary as a client of the socket.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("ADMIN_TEST_ASK"); path != "" {
 		_, err := Dial(path).Status(context.Background())
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestListenIsPrivateWhateverTheUmask(t *testing.T) {
+func TestListenIsPrivateForEveryUmask(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	path := filepath.Join(socketDir(t), "new", "s.sock")
@@ -47,7 +47,7 @@ func TestListenIsPrivateWhateverTheUmask(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the socket file is left: %v", err)
+		t.Errorf("the socket file still exists: %v", err)
 	}
 }
 
@@ -58,7 +58,7 @@ func TestListenReplacesADeadSocketOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	left.SetUnlinkOnClose(false)
-	_ = left.Close() // as kill -9 leaves it
+	_ = left.Close() // as after kill -9
 
 	l, err := Listen(path)
 	if err != nil {
@@ -68,21 +68,21 @@ func TestListenReplacesADeadSocketOnly(t *testing.T) {
 	if _, err := Listen(path); !errors.Is(err, ErrSocketTaken) {
 		t.Errorf("over a live socket: %v", err)
 	}
-	connect(t, path) // and it is unharmed
+	dialSocket(t, path) // the live socket still works
 
 	file := filepath.Join(socketDir(t), "file")
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "not a socket") {
-		t.Errorf("over a file: %v", err)
+		t.Errorf("over a file: error %v, want one with \"not a socket\"", err)
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
 		t.Errorf("the file: %q, %v", b, err)
 	}
 }
 
-func TestListenManyAtOnceOneWins(t *testing.T) {
+func TestOnlyOneOfManyListens(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	var all sync.WaitGroup
 	var won atomic.Int32
@@ -100,12 +100,12 @@ func TestListenManyAtOnceOneWins(t *testing.T) {
 	}
 	all.Wait()
 	if won.Load() != 1 {
-		t.Fatalf("%d listen on the same socket", won.Load())
+		t.Fatalf("%d listen on the same socket, want 1", won.Load())
 	}
-	connect(t, path)
+	dialSocket(t, path)
 }
 
-func TestListenSaysThatThePathIsTooLong(t *testing.T) {
+func TestListenRejectsALongPath(t *testing.T) {
 	dir := socketDir(t) + "/"
 	if _, err := Listen(dir + strings.Repeat("x", 108-len(dir))); err == nil || !strings.Contains(err.Error(), "108 bytes, at most 107") {
 		t.Errorf("108 bytes: %v", err)
@@ -124,27 +124,27 @@ func TestAccess(t *testing.T) {
 		peer   peer
 		want   bool
 	}{
-		{"the same user", owner, peer{true, 1000}, true},
-		{"root", owner, peer{true, 0}, true},
-		{"another user", owner, peer{true, 1001}, false},
-		{"nobody knows who", owner, peer{}, false},
-		{"anyone", anyone, peer{}, true},
+		{"the same user", ownerOnly, peer{true, 1000}, true},
+		{"root", ownerOnly, peer{true, 0}, true},
+		{"another user", ownerOnly, peer{true, 1001}, false},
+		{"unknown user", ownerOnly, peer{}, false},
+		{"anyone", anyClient, peer{}, true},
 	} {
-		if got := c.access.allows(c.peer, 1000); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
+		if got := c.access.allowsPeer(c.peer, 1000); got != c.want {
+			t.Errorf("%s: allowed %v, want %v", c.name, got, c.want)
 		}
 	}
 }
 
-// Even where the file's mode lets a stranger connect, the kernel's word about
-// who it is decides. Only root can play the stranger.
-func TestStrangerIsRefused(t *testing.T) {
-	path := serve(t, fake{snapshot: sampleSnapshot()})
+// The peer's uid decides, even when the file's mode lets another user connect.
+// Only root can run as another user.
+func TestOtherUserIsRejected(t *testing.T) {
+	path := serveAPI(t, fakeSupervisor{snapshot: sampleSnapshot()})
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "ADMIN_TEST_ASK="+path)
 	want := "<nil>"
 	if os.Getuid() == 0 {
-		want = "only root and the supervisor's own user may ask"
+		want = "permission denied: run as root or as the supervisor's user"
 		cmd = exec.Command(publicCopy(t, os.Args[0]))
 		cmd.Env = append(os.Environ(), "ADMIN_TEST_ASK="+path)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -156,11 +156,11 @@ func TestStrangerIsRefused(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), want) {
-		t.Errorf("a stranger was answered %q, %v; want %q", out, err, want)
+		t.Errorf("another user got %q, error %v; want %q", out, err, want)
 	}
 }
 
-// publicCopy is a copy of the program that any user may run.
+// publicCopy returns a copy of the program that any user may run.
 func publicCopy(t *testing.T, program string) string {
 	t.Helper()
 	b, err := os.ReadFile(program)
@@ -168,7 +168,7 @@ func publicCopy(t *testing.T, program string) string {
 		t.Fatal(err)
 	}
 	dir := socketDir(t)
-	name := filepath.Join(dir, "stranger")
+	name := filepath.Join(dir, "client")
 	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(name, b, 0o755), os.Chmod(name, 0o755)); err != nil {
 		t.Fatal(err)
 	}

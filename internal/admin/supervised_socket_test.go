@@ -19,14 +19,14 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// serving serves a socket until the test ends.
-func serving(t *testing.T, s *Socket) {
+// runSocket runs Socket.Serve until the test ends.
+func runSocket(t *testing.T, s *Socket) {
 	t.Helper()
 	log := logrus.New()
 	log.SetLevel(logrus.PanicLevel)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, Handler(&fake{}, t.TempDir()), log) }()
+	go func() { served <- s.Serve(ctx, NewHandler(&fakeSupervisor{}, t.TempDir()), log) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -34,14 +34,14 @@ func serving(t *testing.T, s *Socket) {
 		}
 		for _, path := range s.paths {
 			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("left behind: %s, %v", path, err)
+				t.Errorf("%s still exists after Serve: %v", path, err)
 			}
 		}
 	})
 }
 
-// answers waits until something answers on the socket.
-func answers(t *testing.T, c *Client) {
+// waitForAnswer waits until a supervisor answers on the socket.
+func waitForAnswer(t *testing.T, c *Client) {
 	t.Helper()
 	var err error
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -52,19 +52,19 @@ func answers(t *testing.T, c *Client) {
 	t.Fatal(err)
 }
 
-// EV-29: a socket whose file was removed or replaced is made anew, and the file
-// of another is not removed.
-func TestSocketIsMadeAnew(t *testing.T) {
+// EV-29: a socket whose file was removed or replaced is recreated. A file of
+// another program is not removed.
+func TestSocketIsRecreated(t *testing.T) {
 	dir := socketDir(t)
 	path := filepath.Join(dir, "s.sock")
 	s, err := OpenSocket(dir, path, filepath.Join(dir, "second.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	serving(t, s)
+	runSocket(t, s)
 	c := Dial(path)
-	answers(t, c)
-	for what, spoil := range map[string]func() error{
+	waitForAnswer(t, c)
+	for what, damage := range map[string]func() error{
 		"removed": func() error { return os.Remove(path) },
 		"replaced by a dead socket": func() error {
 			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path + ".dead", Net: "unix"})
@@ -76,32 +76,32 @@ func TestSocketIsMadeAnew(t *testing.T) {
 		},
 		"untouched": func() error { return nil },
 	} {
-		if err := spoil(); err != nil {
+		if err := damage(); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Keep(); err != nil {
+		if err := s.EnsureSocket(); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		answers(t, c)
+		waitForAnswer(t, c)
 	}
 	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("precious"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Keep(); err == nil || !strings.Contains(err.Error(), "not a socket") {
-		t.Errorf("a file in its place: %v", err)
+	if err := s.EnsureSocket(); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("a file at its path: error %v, want one with \"not a socket\"", err)
 	}
-	answers(t, Dial(filepath.Join(dir, "second.sock")))
+	waitForAnswer(t, Dial(filepath.Join(dir, "second.sock")))
 	if b, err := os.ReadFile(path); string(b) != "precious" {
-		t.Errorf("the file of another holds %q, %v", b, err)
+		t.Errorf("the other program's file holds %q, %v", b, err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// EV-28: where the disk refuses the socket it is at its second path, and moves to
-// the first once that works.
-func TestSocketOnADiskThatRefuses(t *testing.T) {
+// EV-28: when the disk rejects the socket, it is opened at its second path. It
+// moves to the first path when that becomes possible.
+func TestSocketOnAReadOnlyDisk(t *testing.T) {
 	dir := socketDir(t)
 	path, second := filepath.Join(dir, "s.sock"), filepath.Join(dir, "second.sock")
 	s, refuse := newSocket(dir, path, second), true
@@ -109,28 +109,28 @@ func TestSocketOnADiskThatRefuses(t *testing.T) {
 		if at == path && refuse {
 			return nil, fmt.Errorf("bind: %w", unix.EROFS)
 		}
-		return listen(at, held)
+		return listenLocked(at, held)
 	}
-	if err := s.open(); err != nil {
+	if err := s.bindFirst(); err != nil {
 		t.Fatal(err)
 	}
-	serving(t, s)
-	c := dial(path, second, dir)
-	answers(t, c)
-	if err := s.Keep(); !errors.Is(err, unix.EROFS) || !strings.Contains(err.Error(), second) {
-		t.Errorf("problem %v", err)
+	runSocket(t, s)
+	c := newClient(path, second, dir)
+	waitForAnswer(t, c)
+	if err := s.EnsureSocket(); !errors.Is(err, unix.EROFS) || !strings.Contains(err.Error(), second) {
+		t.Errorf("error %v, want %v with the second path", err, unix.EROFS)
 	}
 	refuse = false
-	if err := s.Keep(); err != nil {
+	if err := s.EnsureSocket(); err != nil {
 		t.Fatal(err)
 	}
-	answers(t, Dial(path))
+	waitForAnswer(t, Dial(path))
 	if _, err := os.Lstat(second); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the second one is left: %v", err)
+		t.Errorf("the second socket still exists: %v", err)
 	}
 }
 
-// EV-28: what an operator has to change is an error at the start.
+// EV-28: a socket in use is an error at the start: an operator has to correct it.
 func TestSocketThatIsTaken(t *testing.T) {
 	dir := socketDir(t)
 	path := filepath.Join(dir, "s.sock")
@@ -140,7 +140,7 @@ func TestSocketThatIsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	if _, err := OpenSocket(dir, path, filepath.Join(dir, "second.sock")); !errors.Is(err, ErrSocketTaken) {
-		t.Errorf("error %v", err)
+		t.Errorf("error %v, want %v", err, ErrSocketTaken)
 	}
 }
 
@@ -158,6 +158,6 @@ func TestClientNamesTheHolder(t *testing.T) {
 	defer held.Release()
 	_, err = c.Status(t.Context())
 	if !errors.Is(err, ErrSocketGone) || !errors.Is(err, ErrNoSupervisor) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d holds this root, but its socket is gone", os.Getpid())) {
-		t.Errorf("with one: %v", err)
+		t.Errorf("with a supervisor: error %v, want %v with its pid", err, ErrSocketGone)
 	}
 }

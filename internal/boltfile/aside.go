@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetAside renames what is at path — file, folder or anything — so that a new
-// file can take its place, and returns the new name, see PlaceAside.
+// SetAside renames the file, folder or other entry at path, so that a new file can be
+// made there, and returns the new name, see PlaceAside.
 func SetAside(path string, now time.Time) (string, error) {
 	aside, err := PlaceAside(path, now, func(aside string) error { return renameToFree(path, aside) })
 	if err != nil {
@@ -21,10 +21,9 @@ func SetAside(path string, now time.Time) (string, error) {
 	return aside, nil
 }
 
-// PlaceAside finds a name for what is damaged at path and has it placed there:
-// path.damaged-TIME with the time in UTC, and a number behind it when that name
-// is taken. place fails with fs.ErrExist for a name that is taken, so that
-// nothing that was kept before is overwritten.
+// PlaceAside calls place with a name for the damaged file: path.damaged-TIME with the
+// time in UTC, followed by a number if that name exists. place fails with fs.ErrExist
+// for an existing name, so that no earlier file is overwritten.
 func PlaceAside(path string, now time.Time, place func(aside string) error) (string, error) {
 	base := path + asideMark + now.UTC().Format(asideTime)
 	aside := base
@@ -40,14 +39,14 @@ func PlaceAside(path string, now time.Time, place func(aside string) error) (str
 	}
 }
 
-// The end of the name of a file that was moved aside.
+// Suffix of the name of a file that was moved aside.
 const (
 	asideMark = ".damaged-"
 	asideTime = "20060102T150405Z"
 )
 
-// ParseAside returns where a file was that was moved aside to name, and when it
-// was; false if name is not that of such a file.
+// ParseAside returns the original path and the time of a file that was moved aside to
+// name; false if name is not of that form.
 func ParseAside(name string) (where string, at time.Time, ok bool) {
 	i := strings.LastIndex(name, asideMark)
 	if i < 0 {
@@ -58,10 +57,10 @@ func ParseAside(name string) (where string, at time.Time, ok bool) {
 	return name[:i], at, err == nil
 }
 
-// renameToFree renames a file; a name that is taken is fs.ErrExist.
+// renameToFree renames a file. It fails with fs.ErrExist if the new name exists.
 func renameToFree(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) { // it cannot be done in one step (EV-32)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) { // not supported in one step (EV-32)
 		return checkAndRename(from, to)
 	}
 	if err != nil {
@@ -70,7 +69,7 @@ func renameToFree(from, to string) error {
 	return nil
 }
 
-// checkAndRename does it in two steps.
+// checkAndRename does the same in two steps.
 func checkAndRename(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return fs.ErrExist

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What was set aside earlier is never overwritten, not within the same second.
+// A file that was set aside is never overwritten, not even within the same second.
 func TestSetAside(t *testing.T) {
 	dir := t.TempDir()
 	path, now := filepath.Join(dir, "a.db"), time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
@@ -35,7 +35,7 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("folder moved to %s, %v", got, err)
 	}
 	if _, err := SetAside(path, now); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("nothing there: error %v", err)
+		t.Errorf("missing file: error %v, want not exist", err)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestParseAside(t *testing.T) {
 	} {
 		where, when, ok := ParseAside(name)
 		if ok != (want != "") || ok && (where != want || !when.Equal(at)) {
-			t.Errorf("%s: %q at %v, %v", name, where, when, ok)
+			t.Errorf("%s: %q at %v, %v, want %q at %v", name, where, when, ok, want, at)
 		}
 	}
 }

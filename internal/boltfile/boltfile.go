@@ -12,25 +12,25 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// Options say how a file is opened. The zero value opens an existing file for
-// writing and does not wait for its lock.
+// Options configures Open and Lock. The zero value opens an existing file for writing
+// and does not wait for its lock.
 type Options struct {
-	Create   bool          // create a file that does not exist, whole; else that is fs.ErrNotExist. Its folder is not flushed
-	Mode     fs.FileMode   // of a created file, whatever the umask; 0 means 0640
-	Wait     time.Duration // how long to wait for another process's lock
-	ReadOnly bool          // share the lock with other readers; nothing can be changed
+	Create   bool          // creates a missing file atomically; else the error is fs.ErrNotExist. The folder is not flushed
+	Mode     fs.FileMode   // of a created file, regardless of the umask; 0 means 0640
+	Wait     time.Duration // maximum wait for another process's lock
+	ReadOnly bool          // shares the lock with other readers; writing is not possible
 }
 
 // DB is an open database file.
 type DB struct {
 	bolt   *bbolt.DB
-	file   *File // bolt closes it, too
-	broken bool  // a transaction panicked: bolt's locks may be held for ever
+	file   *File // closed by bolt too
+	broken bool  // a transaction panicked: bolt's locks may be held forever
 }
 
-// Open locks the file, verifies it and opens it. Errors wrap ErrLocked,
-// ErrDamaged, what the file system said, or the cause of ctx, which ends the
-// wait for the lock. What is not a regular file counts as damaged.
+// Open locks the file, verifies it and opens it. Errors wrap ErrLocked, ErrDamaged,
+// an error of the file system, or the cause of ctx, which ends the wait for the lock.
+// Anything but a regular file counts as damaged.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	f, err := Lock(ctx, path, o)
 	if errors.Is(err, ErrNotRegular) {
@@ -47,18 +47,18 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// View runs fn in a read transaction. Faults end as ErrDamaged.
+// View runs fn in a read transaction. Faults become ErrDamaged.
 func (d *DB) View(fn func(*bbolt.Tx) error) error {
-	return d.guard(func() error { return d.bolt.View(fn) })
+	return d.runGuarded(func() error { return d.bolt.View(fn) })
 }
 
-// Update runs fn in a write transaction, which is on the disk when it returns
-// nil. Faults end as ErrDamaged.
+// Update runs fn in a write transaction. After nil it is flushed to disk. Faults
+// become ErrDamaged.
 func (d *DB) Update(fn func(*bbolt.Tx) error) error {
-	return d.guard(func() error { return d.bolt.Update(fn) })
+	return d.runGuarded(func() error { return d.bolt.Update(fn) })
 }
 
-func (d *DB) guard(f func() error) error {
+func (d *DB) runGuarded(f func() error) error {
 	if d.broken {
 		return fmt.Errorf("%w: an earlier transaction faulted", ErrDamaged)
 	}
@@ -72,14 +72,14 @@ func (d *DB) guard(f func() error) error {
 	return err
 }
 
-// CheckPlace returns an error unless the file is still the one at its path.
+// CheckPlace fails unless the open file is still the one at its path.
 func (d *DB) CheckPlace() error { return lock.CheckPlace(d.file.file, d.file.file.Name()) }
 
 // Close releases the file and its lock.
 func (d *DB) Close() error {
 	if d.broken {
-		// bbolt's Close might wait for ever for the locks of the transaction that
-		// panicked. Its mapping is left behind.
+		// bbolt's Close might wait forever for the locks of the transaction that
+		// panicked. Its mapping stays.
 		return d.file.Close()
 	}
 	return d.bolt.Close()

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fill writes a database with a bucket of its own pages, an inline bucket and
-// a list of free pages, and returns its path.
-func fill(t testing.TB) string {
+// writeSample writes a database with a bucket of several pages, an inline bucket and a
+// list of free pages, and returns its path.
+func writeSample(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
 	db, err := Open(t.Context(), path, Options{Create: true})
@@ -25,14 +25,14 @@ func fill(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for round := range 3 {
+	for extra := range 3 {
 		if err := db.Update(func(tx *bbolt.Tx) error {
 			big, err := tx.CreateBucketIfNotExists([]byte("big"))
 			if err != nil {
 				return err
 			}
 			for n := range 300 {
-				if err := big.Put(fmt.Appendf(nil, "key%d", n), []byte(strings.Repeat("v", 40+round))); err != nil {
+				if err := big.Put(fmt.Appendf(nil, "key%d", n), []byte(strings.Repeat("v", 40+extra))); err != nil {
 					return err
 				}
 			}
@@ -51,8 +51,8 @@ func fill(t testing.TB) string {
 	return path
 }
 
-// count reads everything there is.
-func count(db *DB) (n int, err error) {
+// countBytes reads all keys and values and returns their size.
+func countBytes(db *DB) (n int, err error) {
 	err = db.View(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
 			return b.ForEach(func(k, v []byte) error { n += len(k) + len(v); return nil })
@@ -62,13 +62,13 @@ func count(db *DB) (n int, err error) {
 }
 
 func TestOpenGood(t *testing.T) {
-	path := fill(t)
+	path := writeSample(t)
 	for _, o := range []Options{{}, {Create: true}, {ReadOnly: true}} {
 		db, err := Open(t.Context(), path, o)
 		if err != nil {
 			t.Fatalf("%+v: %v", o, err)
 		}
-		if n, err := count(db); err != nil || n < 20_000 {
+		if n, err := countBytes(db); err != nil || n < 20_000 {
 			t.Errorf("%+v: %d bytes, %v", o, n, err)
 		}
 		if err := db.Close(); err != nil {
@@ -85,7 +85,7 @@ func TestOpenMissing(t *testing.T) {
 }
 
 func TestOpenDamaged(t *testing.T) {
-	good, err := os.ReadFile(fill(t))
+	good, err := os.ReadFile(writeSample(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestOpenDamaged(t *testing.T) {
 }
 
 func TestOpenLocked(t *testing.T) {
-	path := fill(t)
+	path := writeSample(t)
 	db, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -147,10 +147,10 @@ func TestOpenLocked(t *testing.T) {
 	}
 }
 
-// Who waited for the lock of a file that was moved aside meanwhile opens the
-// one that took its place.
+// A process that waits for the lock of a file that is moved aside meanwhile opens the
+// new file at the path.
 func TestOpenReplacedWhileWaiting(t *testing.T) {
-	path := fill(t)
+	path := writeSample(t)
 	db, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestOpenReplacedWhileWaiting(t *testing.T) {
 			return
 		}
 		defer second.Close()
-		n, _ := count(second)
+		n, _ := countBytes(second)
 		got <- n
 	}()
 	if _, err := SetAside(path, time.Now()); err != nil {
@@ -174,14 +174,14 @@ func TestOpenReplacedWhileWaiting(t *testing.T) {
 		t.Error(err)
 	}
 	if n := <-got; n != 0 {
-		t.Errorf("read %d bytes of the file that was moved aside", n)
+		t.Errorf("read %d bytes, want 0 from the new file", n)
 	}
 }
 
-// A file that is cut short while it is open faults; that ends neither the
-// process nor the lock's release.
+// A file that is truncated while it is open causes a fault. The process survives and
+// the lock is released.
 func TestFaultWhileOpen(t *testing.T) {
-	path := fill(t)
+	path := writeSample(t)
 	db, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestFaultWhileOpen(t *testing.T) {
 	if err := os.Truncate(path, 4096); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := count(db); !errors.Is(err, ErrDamaged) {
+	if _, err := countBytes(db); !errors.Is(err, ErrDamaged) {
 		t.Errorf("read: error %v, want damaged", err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("big")) })

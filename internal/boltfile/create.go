@@ -12,10 +12,10 @@ import (
 	"pluginsupervisor/internal/durable"
 )
 
-// Create makes an empty database in a new file with mode perm, whatever the
-// umask. While it is made it is a damaged one. The content is flushed, the folder
-// is not, and the mode with the first transaction, for which bbolt makes the file
-// longer.
+// Create makes an empty database in a new file with mode perm, regardless of the
+// umask. Until it returns, the file is a damaged database. The content is flushed, the
+// folder is not; the mode is flushed with the first transaction, which extends the
+// file.
 func Create(path string, perm fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -31,8 +31,8 @@ func Create(path string, perm fs.FileMode) error {
 	return errors.Join(f.Chmod(perm), db.Close())
 }
 
-// createWhole makes an empty database, unless there is something at path by then.
-// It appears complete or not at all, also after a power failure.
+// createWhole makes an empty database, unless path exists by then. The file appears
+// complete or not at all, also after a power failure.
 func createWhole(path string, perm fs.FileMode) error {
 	temp := durable.TempName(path + "." + rand.Text())
 	err := Create(temp, perm)

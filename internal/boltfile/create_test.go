@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// EV-30: a database has the mode that is meant, whatever the umask, and one that
-// is there is left alone.
+// EV-30: a new database has the given mode regardless of the umask; an existing one is
+// not changed.
 func TestCreate(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	path := filepath.Join(t.TempDir(), "f.db")
@@ -19,7 +19,7 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("file %v, %v, want mode 0640", info, err)
 	}
 	if err := Create(path, 0o600); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over an existing file: %v", err)
@@ -33,7 +33,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// Several that create a database at once get the same one, and leave nothing else.
+// Concurrent creators get the same database and leave no other file.
 func TestCreateWholeAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f.db")
@@ -47,6 +47,6 @@ func TestCreateWholeAtOnce(t *testing.T) {
 	}
 	creators.Wait()
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("files %v, %v, want 1", entries, err)
 	}
 }

@@ -16,19 +16,18 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// File is a database file that is locked, and of whose content nothing is
-// known yet.
+// File is a locked database file that is not verified yet.
 type File struct {
 	file     *os.File // carries the lock
 	readOnly bool
 }
 
-// maxPause is the longest pause between two tries for a lock.
+// maxPause is the longest pause between two attempts to lock.
 const maxPause = 50 * time.Millisecond
 
-// Lock opens and locks the file that is at path when the lock is held: the one
-// before may have been replaced meanwhile. Errors wrap ErrLocked,
-// ErrNotRegular, what the file system said, or the cause of ctx.
+// Lock opens and locks the file at path. If the file is replaced while it waits, it
+// locks the new one. Errors wrap ErrLocked, ErrNotRegular, an error of the file
+// system, or the cause of ctx.
 func Lock(ctx context.Context, path string, o Options) (*File, error) {
 	if o.Mode == 0 {
 		o.Mode = 0o640
@@ -63,7 +62,7 @@ func openFile(path string, o Options) (*File, error) {
 	if o.ReadOnly {
 		flag = os.O_RDONLY
 	}
-	// Without O_NONBLOCK a pipe in the file's place would block for ever.
+	// Without O_NONBLOCK a pipe at the path would block forever.
 	f, err := os.OpenFile(path, flag|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) && o.Create {
 		if err := createWhole(path, o.Mode); err != nil {
@@ -88,7 +87,8 @@ func openFile(path string, o Options) (*File, error) {
 	return &File{file: f, readOnly: o.ReadOnly}, nil
 }
 
-// tryLock reports whether the lock was free and the file still is at path.
+// tryLock takes the lock and reports whether it was free and the file is still at
+// path.
 func (f *File) tryLock(path string) (bool, error) {
 	err := lock.TryFile(f.file, !f.readOnly)
 	if errors.Is(err, lock.ErrHeld) {
@@ -108,9 +108,9 @@ func (f *File) tryLock(path string) (bool, error) {
 	return err == nil && os.SameFile(own, current), err
 }
 
-// Open verifies the file and opens it. After an error, and also after the DB was
-// found damaged, the file is still locked, until it or the DB is closed. Errors
-// wrap ErrDamaged, also ErrEmpty, or what the file system said.
+// Open verifies the file and opens it. The file stays locked until it or the DB is
+// closed, also after an error or damage. Errors wrap ErrDamaged, also ErrEmpty, or an
+// error of the file system.
 func (f *File) Open() (*DB, error) {
 	if err := verifyFile(f.file); err != nil {
 		return nil, err
@@ -131,8 +131,8 @@ func (f *File) Open() (*DB, error) {
 	return db, nil
 }
 
-// Close releases the file and its lock; a second call does nothing. The lock is
-// given back explicitly: a mapping that was left behind would keep it.
+// Close closes the file and releases its lock; a second call does nothing. It
+// releases the lock explicitly, because a remaining mapping would keep it.
 func (f *File) Close() error {
 	if err := lock.ReleaseFile(f.file); !errors.Is(err, os.ErrClosed) {
 		return err
@@ -140,15 +140,15 @@ func (f *File) Close() error {
 	return nil
 }
 
-// Fill copies the complete database at path from into an empty file. Until its
-// meta pages are written, at the end, the file is a damaged one; after an error
-// it is empty.
+// Fill copies the complete database at path from into an empty file. The file is a
+// damaged database until its meta pages are written, at the end. After an error it is
+// empty.
 func (f *File) Fill(from string) error {
 	image, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	metas := 2 * os.Getpagesize() // the size of a page that bbolt chooses
+	metas := 2 * os.Getpagesize() // bbolt uses the page size of the system
 	for _, part := range []struct{ from, to int }{{metas, len(image)}, {0, metas}} {
 		if _, err = f.file.WriteAt(image[part.from:part.to], int64(part.from)); err == nil {
 			err = f.file.Sync()
@@ -161,8 +161,8 @@ func (f *File) Fill(from string) error {
 	return nil
 }
 
-// Stamp distinguishes one state of a file from every other. What bbolt writes
-// has another transaction number; what anything else writes, another time.
+// Stamp identifies one state of a file. A write of bbolt changes the transaction
+// number, any other write the time.
 type Stamp struct {
 	device, inode    uint64
 	size             int64
@@ -170,7 +170,7 @@ type Stamp struct {
 	meta             meta
 }
 
-// Stamp returns the stamp of the file; false for one without a good meta page.
+// Stamp returns the stamp of the file; false for one without a valid meta page.
 func (f *File) Stamp() (Stamp, bool) {
 	info, err := f.file.Stat()
 	if err != nil {

@@ -19,9 +19,9 @@ func mustLock(t *testing.T, path string, o Options) *File {
 	return f
 }
 
-// What is found damaged stays locked until it is closed: its owner replaces it.
+// A damaged file stays locked until it is closed, so that its owner can replace it.
 func TestDamagedStaysLocked(t *testing.T) {
-	path := fill(t)
+	path := writeSample(t)
 	for name, spoil := range map[string]func(f *File) error{
 		"before it is opened": func(*File) error { return os.Truncate(path, 4096) },
 		"by a transaction": func(f *File) error {
@@ -32,12 +32,12 @@ func TestDamagedStaysLocked(t *testing.T) {
 			if err := os.Truncate(path, 2*4096); err != nil {
 				return err
 			}
-			_, err = count(db)
+			_, err = countBytes(db)
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path = fill(t)
+			path = writeSample(t)
 			f := mustLock(t, path, Options{})
 			err := spoil(f)
 			if err == nil {
@@ -64,7 +64,7 @@ func TestLockNotRegular(t *testing.T) {
 }
 
 func TestStamp(t *testing.T) {
-	path := fill(t)
+	path := writeSample(t)
 	stamp := func() (Stamp, bool) {
 		t.Helper()
 		f := mustLock(t, path, Options{ReadOnly: true})
@@ -73,7 +73,7 @@ func TestStamp(t *testing.T) {
 	}
 	first, ok := stamp()
 	if again, _ := stamp(); !ok || again != first {
-		t.Errorf("unchanged: %v, then %v", first, again)
+		t.Errorf("unchanged file: stamp %v, then %v", first, again)
 	}
 	before, err := os.Stat(path)
 	if err != nil {
@@ -91,18 +91,18 @@ func TestStamp(t *testing.T) {
 	}
 	second, ok := stamp()
 	if !ok || second.meta == first.meta {
-		t.Errorf("written: %v, was %v", second, first)
+		t.Errorf("stamp after a write: %v, want another than %v", second, first)
 	}
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
 	if s, ok := stamp(); ok {
-		t.Errorf("empty: %v", s)
+		t.Errorf("stamp of an empty file: %v, want none", s)
 	}
 }
 
 func TestFill(t *testing.T) {
-	from, path := fill(t), filepath.Join(t.TempDir(), "empty.db")
+	from, path := writeSample(t), filepath.Join(t.TempDir(), "empty.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestFill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if n, err := count(db); err != nil || n < 20_000 {
+	if n, err := countBytes(db); err != nil || n < 20_000 {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// Guard runs f and turns a memory fault or any other panic inside into an
-// error that wraps ErrDamaged. The fault of a mapped file is otherwise the end
-// of the process. It covers the calling goroutine only.
+// Guard runs f and converts a memory fault or other panic to an error that wraps
+// ErrDamaged. Otherwise a fault of a mapped file crashes the process. It covers the
+// calling goroutine only.
 func Guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -11,8 +11,8 @@ import (
 	"os"
 )
 
-// The file format of bbolt, as far as it has to be known to verify a file. All
-// numbers are in the byte order of the machine.
+// The parts of bbolt's file format that are needed to verify a file. All numbers are
+// in the byte order of the machine.
 //
 //	page      id u64, flags u16, count u16, overflow u32, then its elements
 //	meta      magic u32, version u32, page size u32, flags u32, root bucket
@@ -22,8 +22,8 @@ import (
 //	leaf      count × (flags u32, pos u32, key size u32, value size u32)
 //	freelist  count × page u64; a count of 0xFFFF: the first u64 is the count
 //
-// The value of a leaf element with flag 1 is a bucket: root page and sequence
-// as above, and with root page 0 the leaf page itself behind them.
+// The value of a leaf element with flag 1 is a bucket: root page and sequence as
+// above, and with root page 0 followed by the leaf page itself.
 const (
 	headerSize  = 16
 	metaSize    = 64
@@ -57,9 +57,9 @@ func damagedf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
 }
 
-// verifyFile reads every page in use, as bbolt will from the newest valid meta
-// page, and returns an error that wraps ErrDamaged for what bbolt would trip
-// over. Any other error is of a read that failed.
+// verifyFile reads every page in use, from the newest valid meta page as bbolt does.
+// The error wraps ErrDamaged if bbolt could crash on the file or read wrong data. Any
+// other error is a failed read.
 func verifyFile(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -73,26 +73,26 @@ func verifyFile(f *os.File) error {
 		return err
 	}
 	if have := uint64(info.Size()) / m.pageSize; have < m.end || m.end < 2 {
-		return damagedf("cut short, %d pages of %d", have, m.end)
+		return damagedf("truncated to %d of %d pages", have, m.end)
 	}
 	w := walk{f: f, meta: m, seen: map[uint64]bool{0: true, 1: true}}
-	if err := w.freelist(); err != nil {
+	if err := w.checkFreelist(); err != nil {
 		return err
 	}
 	w.todo = append(w.todo, subtree{root: m.root})
 	for len(w.todo) > 0 {
 		next := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
-		if err := w.page(next); err != nil {
+		if err := w.checkPage(next); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readMeta returns the meta page bbolt would use: the valid one of the later
-// transaction. The second one's place depends on the page size, which only a
-// valid first one has; without it every size is tried.
+// readMeta returns the meta page that bbolt uses: the valid one with the later
+// transaction. The offset of the second one depends on the page size, which is in the
+// first. If the first is invalid, every page size is tried.
 func readMeta(f io.ReaderAt) (meta, error) {
 	first, err := readMetaAt(f, 0)
 	if err == nil {
@@ -103,7 +103,7 @@ func readMeta(f io.ReaderAt) (meta, error) {
 		case err != nil:
 			return meta{}, err
 		case second.pageSize != first.pageSize:
-			return meta{}, damagedf("pages of %d and of %d bytes", first.pageSize, second.pageSize)
+			return meta{}, damagedf("two page sizes, %d and %d bytes", first.pageSize, second.pageSize)
 		case second.txid > first.txid:
 			return second, nil
 		}
@@ -128,7 +128,7 @@ func readMetaAt(f io.ReaderAt, at int64) (meta, error) {
 	var b [headerSize + metaSize]byte
 	switch _, err := f.ReadAt(b[:], at); {
 	case errors.Is(err, io.EOF):
-		return meta{}, damagedf("cut short inside its header")
+		return meta{}, damagedf("truncated in its header")
 	case err != nil:
 		return meta{}, fmt.Errorf("read header: %w", err)
 	}
@@ -145,7 +145,7 @@ func readMetaAt(f io.ReaderAt, at int64) (meta, error) {
 	case order.Uint64(c[56:]) != sum.Sum64():
 		return meta{}, damagedf("wrong checksum in its header")
 	case m.pageSize < minPageSize || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0:
-		return meta{}, damagedf("page size %d", m.pageSize)
+		return meta{}, damagedf("invalid page size %d", m.pageSize)
 	}
 	return m, nil
 }
@@ -158,15 +158,15 @@ type walk struct {
 	todo []subtree
 }
 
-// subtree is a page and all below it, whose keys are at least low and less than
-// high, where those are not nil.
+// subtree is a page with all pages below it. Its keys are at least low and less than
+// high, unless these are nil.
 type subtree struct {
 	root      uint64
 	low, high []byte
 }
 
-// read returns a page with what overflows it.
-func (w *walk) read(id uint64) ([]byte, error) {
+// readPage returns a page with its overflow pages.
+func (w *walk) readPage(id uint64) ([]byte, error) {
 	if id >= w.meta.end {
 		return nil, damagedf("page %d behind the last, %d", id, w.meta.end-1)
 	}
@@ -196,8 +196,8 @@ func (w *walk) read(id uint64) ([]byte, error) {
 
 func (w *walk) readAt(b []byte, id uint64) error {
 	_, err := w.f.ReadAt(b, int64(id*w.meta.pageSize))
-	if errors.Is(err, io.EOF) { // since its size was read
-		return damagedf("cut short inside page %d", id)
+	if errors.Is(err, io.EOF) { // truncated after its size was read
+		return damagedf("truncated in page %d", id)
 	}
 	if err != nil {
 		return fmt.Errorf("read page %d: %w", id, err)
@@ -205,18 +205,18 @@ func (w *walk) readAt(b []byte, id uint64) error {
 	return nil
 }
 
-// freelist checks the list of free pages: one that is in use as well would be
-// overwritten by the next transaction.
-func (w *walk) freelist() error {
+// checkFreelist checks the list of free pages: the next transaction would overwrite a
+// listed page that is in use.
+func (w *walk) checkFreelist() error {
 	if w.meta.freelist == noFreelist {
 		return nil
 	}
-	b, err := w.read(w.meta.freelist)
+	b, err := w.readPage(w.meta.freelist)
 	if err != nil {
 		return err
 	}
 	if order.Uint16(b[8:]) != freelistFlag {
-		return damagedf("page %d is no list of free pages", w.meta.freelist)
+		return damagedf("page %d is not a list of free pages", w.meta.freelist)
 	}
 	ids, count := b[headerSize:], uint64(order.Uint16(b[10:]))
 	if count == math.MaxUint16 {
@@ -235,19 +235,19 @@ func (w *walk) freelist() error {
 	return nil
 }
 
-// page checks one branch or leaf page and notes the pages below it.
-func (w *walk) page(t subtree) error {
-	b, err := w.read(t.root)
+// checkPage checks one branch or leaf page and adds the pages below it to todo.
+func (w *walk) checkPage(t subtree) error {
+	b, err := w.readPage(t.root)
 	if err != nil {
 		return err
 	}
 	switch order.Uint16(b[8:]) {
 	case leafFlag:
-		err = w.leaf(b, t)
+		err = w.checkLeaf(b, t)
 	case branchFlag:
-		err = w.branch(b, t)
+		err = w.checkBranch(b, t)
 	default:
-		err = damagedf("neither branch nor leaf")
+		err = damagedf("unknown page type")
 	}
 	if err != nil {
 		return fmt.Errorf("page %d: %w", t.root, err)
@@ -255,8 +255,8 @@ func (w *walk) page(t subtree) error {
 	return nil
 }
 
-func (w *walk) branch(b []byte, t subtree) error {
-	keys, err := elements(b)
+func (w *walk) checkBranch(b []byte, t subtree) error {
+	keys, err := allocateKeys(b)
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (w *walk) branch(b []byte, t subtree) error {
 	}
 	for n := range keys {
 		e := b[headerSize+n*elementSize:]
-		if keys[n], _, err = content(e, order.Uint32(e), order.Uint32(e[4:]), 0); err != nil {
+		if keys[n], _, err = elementData(e, order.Uint32(e), order.Uint32(e[4:]), 0); err != nil {
 			return err
 		}
 	}
@@ -276,32 +276,33 @@ func (w *walk) branch(b []byte, t subtree) error {
 		}
 		w.todo = append(w.todo, subtree{order.Uint64(b[headerSize+n*elementSize+8:]), key, high})
 	}
-	return ordered(keys, t)
+	return checkOrder(keys, t)
 }
 
-func (w *walk) leaf(b []byte, t subtree) error {
-	keys, err := elements(b)
+func (w *walk) checkLeaf(b []byte, t subtree) error {
+	keys, err := allocateKeys(b)
 	if err != nil {
 		return err
 	}
 	for n := range keys {
 		e := b[headerSize+n*elementSize:]
 		var value []byte
-		if keys[n], value, err = content(e, order.Uint32(e[4:]), order.Uint32(e[8:]), order.Uint32(e[12:])); err != nil {
+		if keys[n], value, err = elementData(e, order.Uint32(e[4:]), order.Uint32(e[8:]), order.Uint32(e[12:])); err != nil {
 			return err
 		}
 		if order.Uint32(e)&bucketFlag == 0 {
 			continue
 		}
-		if err := w.bucket(value); err != nil {
+		if err := w.checkBucket(value); err != nil {
 			return err
 		}
 	}
-	return ordered(keys, t)
+	return checkOrder(keys, t)
 }
 
-// bucket notes the root page of a bucket, or checks the leaf page inside it.
-func (w *walk) bucket(v []byte) error {
+// checkBucket adds the root page of a bucket to todo, or checks the leaf page inside
+// the bucket.
+func (w *walk) checkBucket(v []byte) error {
 	if len(v) < bucketSize {
 		return damagedf("bucket of %d bytes", len(v))
 	}
@@ -313,11 +314,12 @@ func (w *walk) bucket(v []byte) error {
 	if len(inline) < headerSize || order.Uint64(inline) != 0 || order.Uint16(inline[8:]) != leafFlag {
 		return damagedf("bucket of %d bytes without a page", len(v))
 	}
-	return w.leaf(inline, subtree{})
+	return w.checkLeaf(inline, subtree{})
 }
 
-// elements returns room for the keys of a page, whose elements are all inside.
-func elements(b []byte) (keys [][]byte, err error) {
+// allocateKeys returns a slice for the keys of a page. It fails if the elements do not
+// fit into the page.
+func allocateKeys(b []byte) (keys [][]byte, err error) {
 	count := int(order.Uint16(b[10:]))
 	if headerSize+count*elementSize > len(b) {
 		return nil, damagedf("%d elements in %d bytes", count, len(b))
@@ -325,9 +327,9 @@ func elements(b []byte) (keys [][]byte, err error) {
 	return make([][]byte, count), nil
 }
 
-// content returns the key and the value of an element, at pos from its
-// beginning e.
-func content(e []byte, pos, keySize, valueSize uint32) (key, value []byte, err error) {
+// elementData returns the key and the value of an element. They begin at pos in e, the
+// bytes from the element on.
+func elementData(e []byte, pos, keySize, valueSize uint32) (key, value []byte, err error) {
 	middle := uint64(pos) + uint64(keySize)
 	end := middle + uint64(valueSize)
 	if keySize == 0 || end > uint64(len(e)) {
@@ -336,9 +338,9 @@ func content(e []byte, pos, keySize, valueSize uint32) (key, value []byte, err e
 	return e[pos:middle], e[middle:end], nil
 }
 
-// ordered checks that keys ascend and are those of the subtree: bbolt would not
-// find one that is elsewhere.
-func ordered(keys [][]byte, t subtree) error {
+// checkOrder checks that keys ascend and are within the subtree: bbolt would not find
+// others.
+func checkOrder(keys [][]byte, t subtree) error {
 	for n, key := range keys {
 		switch {
 		case n == 0 && bytes.Compare(key, t.low) < 0,

@@ -17,9 +17,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// use opens a file and does with it what can be done; it returns whether the
-// file was refused. What passes must be usable to the end, without a fault.
-func use(t testing.TB, path string) (refused bool) {
+// openAndUse opens a file, reads and writes it, and reports whether it was rejected as
+// damaged. An accepted file must be usable without a fault.
+func openAndUse(t testing.TB, path string) (rejected bool) {
 	t.Helper()
 	db, err := Open(t.Context(), path, Options{})
 	if err != nil {
@@ -29,8 +29,8 @@ func use(t testing.TB, path string) (refused bool) {
 		return true
 	}
 	defer db.Close()
-	if _, err := count(db); err != nil {
-		t.Errorf("reading what was found good: %v", err)
+	if _, err := countBytes(db); err != nil {
+		t.Errorf("reading an accepted file: %v", err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists([]byte("new"))
@@ -45,37 +45,37 @@ func use(t testing.TB, path string) (refused bool) {
 	return false
 }
 
-// A file cut short at any length is either whole as far as it is in use, or
-// refused; bbolt alone faults on most of them.
-func TestCutShort(t *testing.T) {
-	good, err := os.ReadFile(fill(t))
+// A file truncated at any length is rejected, unless all pages in use are there; bbolt
+// alone faults on most of them.
+func TestTruncated(t *testing.T) {
+	good, err := os.ReadFile(writeSample(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "cut.db")
-	refused := 0
+	rejected := 0
 	for size := 0; size < len(good); size += 512 {
 		if err := os.WriteFile(path, good[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if use(t, path) {
-			refused++
+		if openAndUse(t, path) {
+			rejected++
 		}
 	}
-	if refused < 20 {
-		t.Errorf("only %d of %d lengths refused", refused, len(good)/512)
+	if rejected < 20 {
+		t.Errorf("%d of %d lengths rejected, want 20 or more", rejected, len(good)/512)
 	}
 }
 
-// Pages that point to themselves or at each other are refused: bbolt would
-// recurse until the stack ends the process.
+// Pages that point to themselves or to each other are rejected: bbolt would recurse
+// until the stack overflows.
 func TestLoops(t *testing.T) {
-	good, err := os.ReadFile(fill(t))
+	good, err := os.ReadFile(writeSample(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "loop.db")
-	branches, refused := 0, 0
+	branches, rejected := 0, 0
 	for at := 2 * 4096; at+4096 <= len(good); at += 4096 {
 		if order.Uint16(good[at+8:]) != branchFlag {
 			continue
@@ -86,20 +86,20 @@ func TestLoops(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if use(t, path) { // else the page is a free one
-			refused++
+		if openAndUse(t, path) { // else the page is free
+			rejected++
 		}
 		if order.Uint64(good[at:]) != uint64(at/4096) {
-			t.Errorf("page %d: format misread", at/4096)
+			t.Errorf("page %d: wrong number, the test misreads the format", at/4096)
 		}
 	}
-	if refused == 0 {
-		t.Errorf("none of %d loops refused", branches)
+	if rejected == 0 {
+		t.Errorf("0 of %d loops rejected", branches)
 	}
 }
 
-// No database that bbolt writes is taken for damaged, whatever is done to it.
-func TestAcceptsWhatBboltWrites(t *testing.T) {
+// No database that bbolt writes is rejected.
+func TestVerifyAcceptsBboltFiles(t *testing.T) {
 	dir := t.TempDir()
 	key := func(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }
 	rapid.Check(t, func(rt *rapid.T) {
@@ -144,11 +144,11 @@ func TestAcceptsWhatBboltWrites(t *testing.T) {
 	})
 }
 
-// What contradicts itself in one place is refused: bbolt would not find a key
-// that is elsewhere, would overwrite a page in use, or read another's bytes.
+// A file with one inconsistency is rejected: bbolt would not find a key, would
+// overwrite a page in use, or read wrong bytes.
 func TestContradictions(t *testing.T) {
 	const page = 4096
-	good, err := os.ReadFile(fill(t))
+	good, err := os.ReadFile(writeSample(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,32 +190,32 @@ func TestContradictions(t *testing.T) {
 		}, "free and in use"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused := 0
+			rejected := 0
 			for at := 2 * page; at < len(good); at += page {
 				if order.Uint16(good[at+8:]) != tc.flags || order.Uint64(good[at:]) != uint64(at/page) {
 					continue
 				}
 				bad := bytes.Clone(good)
 				tc.spoil(bad, at, int(order.Uint16(good[at+10:])))
-				err := verify(t, bad)
-				if err == nil { // the page is a free one, or this is its only neighbour
+				err := verifyImage(t, bad)
+				if err == nil { // the page is free, or has no neighbour
 					continue
 				}
 				if !errors.Is(err, ErrDamaged) {
 					t.Fatal(err)
 				}
 				if strings.Contains(err.Error(), tc.why) {
-					refused++
+					rejected++
 				}
 			}
-			if refused == 0 {
-				t.Errorf("never refused because of %q", tc.why)
+			if rejected == 0 {
+				t.Errorf("never rejected with %q", tc.why)
 			}
 		})
 	}
 }
 
-func verify(t *testing.T, image []byte) error {
+func verifyImage(t *testing.T, image []byte) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
 	if err := os.WriteFile(path, image, 0o600); err != nil {
@@ -243,7 +243,7 @@ func spoilMetas(good []byte, change func(n int, m []byte)) []byte {
 }
 
 func TestMetas(t *testing.T) {
-	good, err := os.ReadFile(fill(t))
+	good, err := os.ReadFile(writeSample(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,13 +257,13 @@ func TestMetas(t *testing.T) {
 				slices.Reverse(m[at:][:size])
 			}
 		}, "not a bbolt database"},
-		"of two page sizes":     {func(n int, m []byte) { order.PutUint32(m[8:], uint32(4096<<n)) }, "pages of 4096 and of 8192 bytes"},
-		"of another version":    {func(_ int, m []byte) { order.PutUint32(m[4:], 3) }, "not a bbolt database"},
-		"of an odd page size":   {func(_ int, m []byte) { order.PutUint32(m[8:], 4097) }, "page size"},
-		"of pages that are not": {func(_ int, m []byte) { order.PutUint64(m[40:], 1<<40) }, "cut short"},
+		"of two page sizes":   {func(n int, m []byte) { order.PutUint32(m[8:], uint32(4096<<n)) }, "two page sizes, 4096 and 8192 bytes"},
+		"of another version":  {func(_ int, m []byte) { order.PutUint32(m[4:], 3) }, "not a bbolt database"},
+		"of an odd page size": {func(_ int, m []byte) { order.PutUint32(m[8:], 4097) }, "page size"},
+		"of missing pages":    {func(_ int, m []byte) { order.PutUint64(m[40:], 1<<40) }, "truncated"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := verify(t, spoilMetas(good, tc.change))
+			err := verifyImage(t, spoilMetas(good, tc.change))
 			if tc.why == "" && err != nil || tc.why != "" && (!errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), tc.why)) {
 				t.Errorf("error %v, want %q", err, tc.why)
 			}
@@ -273,7 +273,7 @@ func TestMetas(t *testing.T) {
 
 // FuzzOpen overwrites bytes of a good file at one place.
 func FuzzOpen(f *testing.F) {
-	good, err := os.ReadFile(fill(f))
+	good, err := os.ReadFile(writeSample(f))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -294,6 +294,6 @@ func FuzzOpen(f *testing.F) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		use(t, path)
+		openAndUse(t, path)
 	})
 }

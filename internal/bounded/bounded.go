@@ -1,7 +1,7 @@
-// Package bounded runs operations that may never return, such as reading a file
-// on a file system whose server is gone. Nothing can end such an operation. Its
-// caller gives it up and goes on; it is not begun again before it has returned,
-// so that no more than a few goroutines wait for the same thing.
+// Package bounded runs operations that may never return, such as reading a file on a
+// file system whose server is gone. Nothing can stop such an operation. The caller
+// abandons it and continues. It is not started again before it has returned, so that
+// only a few goroutines wait for the same thing.
 package bounded
 
 import (
@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// ErrHung says that an operation has not returned in time, or that an earlier
-// one of the same key has not returned yet.
+// ErrHung is returned when an operation, or an earlier one of the same key, has not
+// returned in time.
 var ErrHung = errors.New("does not answer")
 
-// Set holds the operations that were given up and have not returned, by key.
-// The zero value is empty. It may be used by several goroutines at once.
+// Set holds the abandoned operations that have not returned, by key. The zero value is
+// empty. It is safe for concurrent use.
 type Set struct {
 	mu   sync.Mutex
 	hung map[string]int
 }
 
-// Run runs do in a goroutine of its own and returns its result. After limit it
-// gives do up and returns ErrHung. While an operation of the key hangs, Run
-// returns ErrHung at once and does not call do. late, if not nil, is called with
-// the result of an operation that was given up, once it has returned.
+// Run runs do in a goroutine and returns its result. After limit it abandons do and
+// returns ErrHung. While an operation of the key hangs, Run returns ErrHung at once and
+// does not call do. late, if not nil, is called with the result of an abandoned
+// operation once it has returned.
 func Run[T any](s *Set, key string, limit time.Duration, do func() T, late func(T)) (T, error) {
 	var none T
 	if s.Hangs(key) {
@@ -36,7 +36,7 @@ func Run[T any](s *Set, key string, limit time.Duration, do func() T, late func(
 		select {
 		case answer <- result:
 		case <-givenUp:
-			s.add(key, -1)
+			s.count(key, -1)
 			if late != nil {
 				late(result)
 			}
@@ -48,31 +48,29 @@ func Run[T any](s *Set, key string, limit time.Duration, do func() T, late func(
 	case result := <-answer:
 		return result, nil
 	case <-timer.C:
-		s.add(key, 1)
+		s.count(key, 1)
 		close(givenUp)
 		return none, ErrHung
 	}
 }
 
-// Hangs reports whether an operation of the key was given up and has not
-// returned.
+// Hangs reports whether an operation of the key was abandoned and has not returned.
 func (s *Set) Hangs(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hung[key] > 0
 }
 
-// Patience returns the limit for the next of many operations that are run one
-// after the other: the more hang, the shorter, down to a hundredth of longest.
-// So what is on one file system that does not answer does not delay the others
-// for long.
-func (s *Set) Patience(longest time.Duration) time.Duration {
+// NextLimit returns the limit for the next of many sequential operations: the more hang,
+// the shorter, down to a hundredth of longest. So many operations on a file system that
+// does not answer delay the others only a little.
+func (s *Set) NextLimit(longest time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return max(longest/time.Duration(1+len(s.hung)), longest/100)
 }
 
-func (s *Set) add(key string, n int) {
+func (s *Set) count(key string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hung == nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// EV-24: an operation that hangs is given up in time, is not begun again before
-// it has returned, and holds up no other.
+// EV-24: a hung operation is abandoned in time, is not started again before it has
+// returned, and does not delay others.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Set
@@ -37,21 +37,21 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// EV-24: the waits for many that hang add up to little.
-func TestPatience(t *testing.T) {
+// EV-24: the waits for many hung operations add up to little.
+func TestNextLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Set
 		thaw := make(chan struct{})
 		defer close(thaw)
 		began := time.Now()
 		for n := range 100 {
-			_, _ = Run(&s, fmt.Sprint(n), s.Patience(time.Second), func() int { <-thaw; return 0 }, nil)
+			_, _ = Run(&s, fmt.Sprint(n), s.NextLimit(time.Second), func() int { <-thaw; return 0 }, nil)
 		}
 		if took := time.Since(began); took > 6*time.Second {
-			t.Errorf("100 that hang took %v", took)
+			t.Errorf("100 hung operations took %v, want at most 6s", took)
 		}
-		if p := s.Patience(time.Second); p != 10*time.Millisecond {
-			t.Errorf("patience %v", p)
+		if p := s.NextLimit(time.Second); p != 10*time.Millisecond {
+			t.Errorf("next limit %v, want 10ms", p)
 		}
 	})
 }

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// BenchmarkFollow measures from the kill of a leaf's last process to the call
-// of changed (EV-01): p50-ms and p99-ms.
+// BenchmarkFollow measures the time from the kill of a leaf's last process to the
+// call of changed (EV-01): p50-ms and p99-ms.
 func BenchmarkFollow(b *testing.B) {
 	tree := openTree(b)
-	l := leafOf(b, tree, "measured")
-	heard, _ := follow(b, tree)
+	l := makeTestLeaf(b, tree, "measured")
+	received, _ := startFollow(b, tree)
 	var took []time.Duration
 	for b.Loop() {
-		launch(b, l, helper("hang"))
-		hear(b, heard, told{l.name, true})
-		time.Sleep(15 * time.Millisecond) // within 10 ms of an event the kernel holds the next back
+		startAndWait(b, l, helperCommand("hang"))
+		waitForChange(b, received, change{l.name, true})
+		time.Sleep(15 * time.Millisecond) // the kernel delays the next event within 10 ms
 		killed := time.Now()
 		if err := l.Kill(); err != nil {
 			b.Fatal(err)
 		}
-		hear(b, heard, told{l.name, false})
+		waitForChange(b, received, change{l.name, false})
 		took = append(took, time.Since(killed))
 	}
 	slices.Sort(took)

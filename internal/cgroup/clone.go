@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forkable tells why no process can be forked into a cgroup, or nil. Neither
-// the version of a kernel nor that of its headers says what a container's
-// filter lets through, so the kernel is asked, with arguments it must refuse:
-// one that knows of cgroups finds them invalid, an older one too long, an even
-// older one or a filter does not know the call.
-func forkable() error {
+// checkFork fails if no process can be forked into a cgroup. Kernel versions do not
+// show what the system call filter of a container permits, so checkFork calls
+// clone3 with arguments that the kernel must reject: EINVAL means that it supports
+// cgroups, E2BIG that it is older, ENOSYS or EPERM that the call is missing or
+// filtered.
+func checkFork() error {
 	args := struct {
 		flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize uint64
 		cgroup                                                                                   uint64

@@ -1,52 +1,51 @@
-// Package cgroup gives each plugin a cgroup of its own, tells when it is
-// empty, ends what is in it, and bounds what it may use (EV-01, EV-02, EV-17).
+// Package cgroup gives each plugin its own cgroup, reports when it is empty, kills
+// the processes in it, and limits their resources (EV-01, EV-02, EV-17).
 //
-// A cgroup is the one thing a process cannot leave by forking, calling setsid
-// or losing its parent, and the one thing that tells of the end of processes
-// that are nobody's children. It outlives the supervisor as well: the next
-// life of it finds the leaves, and in them what runs.
+// A process cannot leave a cgroup by forking, calling setsid or losing its parent.
+// Only a cgroup reports the exit of processes that are not our children. Cgroups
+// stay when the supervisor exits: its next process finds them with the running
+// plugins.
 //
 // # The place
 //
 // Everything is in one folder of the cgroup v2 hierarchy:
 //
-//	PLACE/supervisor-1a2b3c4d/NAME           a plugin's leaf: whatever may leave a daemon
-//	PLACE/supervisor-1a2b3c4d.probes/NAME    its sibling: what is only asked
+//	PLACE/supervisor-1a2b3c4d/NAME           a plugin's leaf: commands that may start a daemon
+//	PLACE/supervisor-1a2b3c4d.probes/NAME    its sibling: status probes
 //
 // where 1a2b3c4d are the first 8 hex digits of the SHA-256 of the supervisor's
-// root, so that two supervisors on one host do not meet. PLACE is the cgroup
-// that was delegated to us: our own, or its parent if the service manager put
-// us in a subgroup of it (DelegateSubgroup= of systemd). Without delegation it
-// is what is mounted, if we may write there. Hybrid hosts, which have a v2
-// hierarchy without controllers beside those of v1, are as good as any for all
-// but limits.
+// root, so that two supervisors on one host use different folders. PLACE is the
+// cgroup that is delegated to us: our own, or its parent if the service manager
+// put us in a subgroup of it (DelegateSubgroup= of systemd). Without delegation it
+// is the mount point, if we may write there. Hybrid hosts, with a v2 hierarchy
+// without controllers beside those of v1, support everything except limits in v2.
 //
-// Processes begin in their leaf: the kernel's fork puts them there (Linux 5.7;
-// before that there is no place, see ErrNone). Nothing is ever moved into one.
+// Processes start in their leaf: the kernel's fork puts them there (Linux 5.7;
+// before that there is no place, see ErrNone). No process is ever moved into a
+// leaf.
 //
 // # Events
 //
-// The kernel notifies of a change of the file cgroup.events at most once in 10
-// ms for a leaf, and then of the last state, never of none. A zombie is not a
-// process here. What Follow tells was true when it was read: who acts on it
-// and must be sure asks Populated. A plugin may make cgroups below its leaf;
-// they are part of it throughout.
+// For each leaf the kernel notifies of a change of cgroup.events at most once in
+// 10 ms. The last state is always notified. Zombies do not count as processes. The
+// state that Follow reports may be outdated; call Populated to be certain. Cgroups
+// that a plugin makes below its leaf are part of the leaf.
 //
 // # Limits
 //
-// A controller is in one hierarchy only. Where it is in v2 it is handed down
-// to the leaves when the first limit asks for it. The kernel refuses that as
-// long as a process is in PLACE itself: if it was delegated to us and we are
-// in it, we move to PLACE/supervisor. A service manager can then not start us
-// anew in PLACE as long as plugins live, so a unit with limits should say
-// DelegateSubgroup=supervisor, which comes to the same without moving.
+// A controller is in one hierarchy only. In v2 it is enabled for the leaves when the
+// first limit needs it. The kernel does not permit that while a process is in PLACE
+// itself: if PLACE is delegated to us and we are in it, we move to
+// PLACE/supervisor. A service manager can then not start us in PLACE again while
+// plugins run, so a unit with limits should set DelegateSubgroup=supervisor, which
+// has the same effect without moving.
 //
-// Where the controller is in v1, leaves with limits have counterparts below
-// our own v1 cgroup of that controller. A new process takes its v1 cgroups
-// from the thread that forks it, so that thread enters them before and goes
-// back after. It needs one more of the plugin's pids for that instant.
+// In v1, leaves with limits have counterparts below our own v1 cgroup of that
+// controller. A new process inherits its v1 cgroups from the thread that forks it,
+// so that thread enters them before and leaves them after. For that instant it uses
+// one of the plugin's pids.
 //
-// When a plugin reaches its memory limit, v2 kills all that is in the leaf
-// (memory.oom.group): what is left of half a plugin does no work, but hides the
-// exit. v1 can only kill one process.
+// When a plugin reaches its memory limit, v2 kills all processes in the leaf
+// (memory.oom.group), because remaining processes would do no work but hide the
+// exit. v1 can kill only one process.
 package cgroup

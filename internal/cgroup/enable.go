@@ -10,28 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enable hands a v2 controller down to the leaves of a folder.
-func (t *Tree) enable(folder, controller string) error {
+// enableController enables a v2 controller for the leaves of a folder.
+func (t *Tree) enableController(folder, controller string) error {
 	for _, dir := range []string{t.place.dir, filepath.Join(t.place.dir, folder)} {
-		if err := t.handDown(dir, controller); err != nil {
+		if err := t.enableIn(dir, controller); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *Tree) handDown(dir, controller string) error {
-	if done, err := lists(dir, "cgroup.subtree_control", controller); done || err != nil {
+func (t *Tree) enableIn(dir, controller string) error {
+	if done, err := fileContains(dir, "cgroup.subtree_control", controller); done || err != nil {
 		return err
 	}
-	if there, err := lists(dir, "cgroup.controllers", controller); err != nil {
+	if there, err := fileContains(dir, "cgroup.controllers", controller); err != nil {
 		return err
 	} else if !there {
 		return errNoController
 	}
-	err := write(dir, "cgroup.subtree_control", "+"+controller)
-	if errors.Is(err, unix.EBUSY) && t.stepAside() {
-		err = write(dir, "cgroup.subtree_control", "+"+controller)
+	err := writeControl(dir, "cgroup.subtree_control", "+"+controller)
+	if errors.Is(err, unix.EBUSY) && t.leaveRoot() {
+		err = writeControl(dir, "cgroup.subtree_control", "+"+controller)
 	}
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("processes are in %s itself: %w", dir, err)
@@ -39,9 +39,10 @@ func (t *Tree) handDown(dir, controller string) error {
 	return err
 }
 
-// stepAside moves us out of the place if it is ours and we are in it: a cgroup
-// with processes cannot hand controllers down. It tells whether we moved.
-func (t *Tree) stepAside() bool {
+// leaveRoot moves this process out of the place if the place is delegated to us and
+// we are in it, because controllers cannot be enabled below a cgroup with
+// processes. It reports whether it moved the process.
+func (t *Tree) leaveRoot() bool {
 	own, err := readMembership("/proc/self/cgroup")
 	if err != nil || !t.place.delegated {
 		return false
@@ -52,13 +53,13 @@ func (t *Tree) stepAside() bool {
 	aside := filepath.Join(t.place.dir, "supervisor")
 	err = os.Mkdir(aside, 0o755)
 	if err == nil || errors.Is(err, os.ErrExist) {
-		err = write(aside, "cgroup.procs", strconv.Itoa(os.Getpid()))
+		err = writeControl(aside, "cgroup.procs", strconv.Itoa(os.Getpid()))
 	}
 	log := t.log.WithField("cgroup", aside)
 	if err != nil {
 		log.WithError(err).Warn("Cannot leave the delegated cgroup, no limits can be set in it")
 		return false
 	}
-	log.Warn("Moved out of the delegated cgroup to set limits in it; DelegateSubgroup=supervisor in the unit is the better way")
+	log.Warn("Moved out of the delegated cgroup to set limits in it; better set DelegateSubgroup=supervisor in the unit")
 	return true
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// write sets a control file that exists: the kernel takes the value whole or
-// refuses it.
-func write(dir, file, value string) error {
+// writeControl writes a value to an existing control file. The kernel accepts the
+// whole value or rejects it.
+func writeControl(dir, file, value string) error {
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -23,14 +23,14 @@ func write(dir, file, value string) error {
 	return errors.Join(err, f.Close())
 }
 
-// gone tells of an error that it means: there is no such cgroup. One that is
-// removed while its file is open reads as no device.
-func gone(err error) bool {
+// isAbsent reports whether an error means that the cgroup does not exist. If it is
+// removed while its file is open, the error is ENODEV.
+func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV)
 }
 
-// number finds a key in a control file of lines "key number".
-func number(text, key string) (uint64, bool) {
+// parseNumber returns the number of a key in a control file of lines "key number".
+func parseNumber(text, key string) (uint64, bool) {
 	for line := range strings.Lines(text) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if k == key {
@@ -41,9 +41,9 @@ func number(text, key string) (uint64, bool) {
 	return 0, false
 }
 
-// pids are the numbers in a file like cgroup.procs. A 0 is a process of
-// another pid namespace, which cannot be named here.
-func pids(text string) []int {
+// parsePIDs returns the numbers in a file like cgroup.procs. It skips 0, a process
+// of another pid namespace.
+func parsePIDs(text string) []int {
 	var found []int
 	for word := range strings.FieldsSeq(text) {
 		if pid, err := strconv.ParseInt(word, 10, 32); err == nil && pid > 0 {
@@ -53,8 +53,8 @@ func pids(text string) []int {
 	return found
 }
 
-// lists tells whether a file holds that word, as cgroup.controllers does.
-func lists(dir, file, word string) (bool, error) {
+// fileContains reports whether a file like cgroup.controllers contains a word.
+func fileContains(dir, file, word string) (bool, error) {
 	b, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return false, err
@@ -62,17 +62,17 @@ func lists(dir, file, word string) (bool, error) {
 	return slices.Contains(strings.Fields(string(b)), word), nil
 }
 
-// exists tells whether there is such a cgroup.
-func exists(dir string) bool {
+// cgroupExists reports whether there is such a cgroup.
+func cgroupExists(dir string) bool {
 	info, err := os.Stat(dir)
 	return err == nil && info.IsDir()
 }
 
-// family is a cgroup and all below it, parents first. What vanishes meanwhile
-// is left out.
-func family(dir string) ([]string, error) {
+// listTree returns a cgroup and all below it, parents first. It skips those that are
+// removed meanwhile.
+func listTree(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
-	if gone(err) {
+	if isAbsent(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -83,7 +83,7 @@ func family(dir string) ([]string, error) {
 		if !e.IsDir() {
 			continue
 		}
-		below, err := family(filepath.Join(dir, e.Name()))
+		below, err := listTree(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return nil, err
 		}
@@ -92,14 +92,14 @@ func family(dir string) ([]string, error) {
 	return all, nil
 }
 
-// remove removes an empty cgroup and those below it.
-func remove(dir string) error {
-	all, err := family(dir)
+// removeTree removes an empty cgroup and all below it.
+func removeTree(dir string) error {
+	all, err := listTree(dir)
 	if err != nil {
 		return err
 	}
 	for _, d := range slices.Backward(all) {
-		if err := unix.Rmdir(d); err != nil && !gone(err) {
+		if err := unix.Rmdir(d); err != nil && !isAbsent(err) {
 			return &fs.PathError{Op: "rmdir", Path: d, Err: err}
 		}
 	}

@@ -13,18 +13,20 @@ import (
 	"pluginsupervisor/internal/inotify"
 )
 
-// told is one call of changed.
-type told struct {
+// change holds the arguments of one call of changed.
+type change struct {
 	name      string
 	populated bool
 }
 
-// follow runs Follow until the test or stop ends it.
-func follow(t testing.TB, tree *Tree) (heard chan told, stop func()) {
+// startFollow runs Follow until the end of the test or a call of stop.
+func startFollow(t testing.TB, tree *Tree) (received chan change, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	heard = make(chan told, 4096)
+	received = make(chan change, 4096)
 	done := make(chan error, 1)
-	go func() { done <- tree.Follow(ctx, func(name string, populated bool) { heard <- told{name, populated} }) }()
+	go func() {
+		done <- tree.Follow(ctx, func(name string, populated bool) { received <- change{name, populated} })
+	}()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -37,32 +39,32 @@ func follow(t testing.TB, tree *Tree) (heard chan told, stop func()) {
 		}
 	}
 	t.Cleanup(stop)
-	return heard, stop
+	return received, stop
 }
 
-// hear waits until that is told.
-func hear(t testing.TB, heard chan told, want told) {
+// waitForChange waits until the change is reported.
+func waitForChange(t testing.TB, received chan change, want change) {
 	t.Helper()
 	late := time.After(20 * time.Second)
 	for {
 		select {
-		case got := <-heard:
+		case got := <-received:
 			if got == want {
 				return
 			}
 		case <-late:
-			t.Fatalf("never told %v", want)
+			t.Fatalf("not reported within 20 s: %v", want)
 		}
 	}
 }
 
 func TestFollow(t *testing.T) {
 	tree := openTree(t)
-	before := leafOf(t, tree, "before")
-	launch(t, before, helper("hang"))
-	heard, stop := follow(t, tree)
-	t.Run("what is there at first", func(t *testing.T) {
-		hear(t, heard, told{"before", true})
+	before := makeTestLeaf(t, tree, "before")
+	startAndWait(t, before, helperCommand("hang"))
+	received, stop := startFollow(t, tree)
+	t.Run("leaves that exist at the start", func(t *testing.T) {
+		waitForChange(t, received, change{"before", true})
 	})
 	kill := func(t *testing.T, l *Leaf) {
 		t.Helper()
@@ -70,87 +72,86 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Run("EV-01 the last process ends", func(t *testing.T) {
-		launch(t, before, helper("hang"))
+	t.Run("EV-01 the last process exits", func(t *testing.T) {
+		startAndWait(t, before, helperCommand("hang"))
 		kill(t, before)
-		hear(t, heard, told{"before", false})
-		launch(t, before, helper("hang"))
-		hear(t, heard, told{"before", true})
+		waitForChange(t, received, change{"before", false})
+		startAndWait(t, before, helperCommand("hang"))
+		waitForChange(t, received, change{"before", true})
 	})
-	t.Run("EV-01 in a leaf made later, removed and made anew", func(t *testing.T) {
+	t.Run("EV-01 in a leaf made later, removed and made again", func(t *testing.T) {
 		for range 3 {
-			l := leafOf(t, tree, "later")
-			launch(t, l, helper("hang"))
-			hear(t, heard, told{"later", true})
+			l := makeTestLeaf(t, tree, "later")
+			startAndWait(t, l, helperCommand("hang"))
+			waitForChange(t, received, change{"later", true})
 			kill(t, l)
-			hear(t, heard, told{"later", false})
-			eventually(t, "removed", func() bool { return tree.Remove("later") == nil })
-			hear(t, heard, told{"later", false})
+			waitForChange(t, received, change{"later", false})
+			waitUntil(t, "removed", func() bool { return tree.Remove("later") == nil })
+			waitForChange(t, received, change{"later", false})
 		}
 	})
-	t.Run("EV-02 probes are not told of", func(t *testing.T) {
+	t.Run("EV-02 probes are not reported", func(t *testing.T) {
 		probe, err := tree.Probes("probed")
 		if err != nil {
 			t.Fatal(err)
 		}
-		launch(t, probe, helper("hang"))
+		startAndWait(t, probe, helperCommand("hang"))
 		kill(t, probe)
-		leafOf(t, tree, "mark") // and all that came before it
+		makeTestLeaf(t, tree, "mark") // reported after all earlier changes
 		for {
-			got := <-heard
+			got := <-received
 			if got.name == "probed" {
-				t.Error("told of a probe")
+				t.Error("a probe was reported")
 			}
 			if got.name == "mark" {
 				break
 			}
 		}
 	})
-	t.Run("anew after its end", func(t *testing.T) {
+	t.Run("again after it returned", func(t *testing.T) {
 		stop()
 		kill(t, before)
-		again, _ := follow(t, tree)
-		hear(t, again, told{"before", false})
-		launch(t, before, helper("hang"))
-		hear(t, again, told{"before", true})
+		again, _ := startFollow(t, tree)
+		waitForChange(t, again, change{"before", false})
+		startAndWait(t, before, helperCommand("hang"))
+		waitForChange(t, again, change{"before", true})
 	})
 }
 
 func TestFollowFolderRemoved(t *testing.T) {
 	tree := openTree(t)
-	heard, _ := follow(t, tree)
-	leafOf(t, tree, "a")
-	hear(t, heard, told{"a", false})
+	received, _ := startFollow(t, tree)
+	makeTestLeaf(t, tree, "a")
+	waitForChange(t, received, change{"a", false})
 	if err := tree.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Rmdir(tree.Dir()); err != nil {
 		t.Fatal(err)
 	}
-	l := leafOf(t, tree, "b")
-	launch(t, l, helper("hang"))
-	hear(t, heard, told{"b", true})
+	l := makeTestLeaf(t, tree, "b")
+	startAndWait(t, l, helperCommand("hang"))
+	waitForChange(t, received, change{"b", true})
 	if err := l.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	hear(t, heard, told{"b", false})
+	waitForChange(t, received, change{"b", false})
 }
 
-// The queue is made to overflow while the follower is busy, and with it what
-// it would have been told.
+// The queue overflows while Follow is busy. The lost changes are reported later.
 func TestFollowOverflow(t *testing.T) {
 	tree, queue := openTree(t), openQueue(t)
-	idle, gone := leafOf(t, tree, "idle"), leafOf(t, tree, "gone")
-	busy, release := make(chan told), make(chan struct{})
+	idle, gone := makeTestLeaf(t, tree, "idle"), makeTestLeaf(t, tree, "gone")
+	busy, release := make(chan change), make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
-	heard, done := make(chan told, 4096), make(chan error, 1)
+	received, done := make(chan change, 4096), make(chan error, 1)
 	go func() {
 		done <- tree.follow(ctx, queue, func(name string, populated bool) {
 			if name == "block" {
-				busy <- told{name, populated}
+				busy <- change{name, populated}
 				<-release
 			}
-			heard <- told{name, populated}
+			received <- change{name, populated}
 		})
 	}()
 	t.Cleanup(func() {
@@ -159,11 +160,11 @@ func TestFollowOverflow(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	hear(t, heard, told{"idle", false}) // and gone, before it
-	leafOf(t, tree, "block")
+	waitForChange(t, received, change{"idle", false}) // and gone, before it
+	makeTestLeaf(t, tree, "block")
 	<-busy
-	for len(heard) > 0 {
-		<-heard
+	for len(received) > 0 {
+		<-received
 	}
 	noise := t.TempDir()
 	watch, err := queue.Add(noise, unix.IN_CREATE|unix.IN_DELETE)
@@ -177,37 +178,37 @@ func TestFollowOverflow(t *testing.T) {
 		}
 	}
 	queue.Drop(watch)
-	launch(t, idle, helper("hang"))
+	startAndWait(t, idle, helperCommand("hang"))
 	if err := tree.Remove(gone.name); err != nil {
 		t.Fatal(err)
 	}
-	leafOf(t, tree, "new")
+	makeTestLeaf(t, tree, "new")
 	close(release)
-	want := map[told]bool{{"idle", true}: true, {"gone", false}: true, {"new", false}: true}
+	want := map[change]bool{{"idle", true}: true, {"gone", false}: true, {"new", false}: true}
 	for late := time.After(20 * time.Second); len(want) > 0; {
 		select {
-		case got := <-heard:
+		case got := <-received:
 			delete(want, got)
 		case got := <-busy:
-			t.Logf("told again of %v", got)
+			t.Logf("reported again: %v", got)
 		case <-late:
-			t.Fatalf("never told %v", want)
+			t.Fatalf("not reported within 20 s: %v", want)
 		}
 	}
 	if err := idle.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	hear(t, heard, told{"idle", false})
+	waitForChange(t, received, change{"idle", false})
 }
 
-// queueLength is how many events the kernel keeps at most.
+// queueLength returns the maximum number of events that the kernel queues.
 func queueLength(t *testing.T) int {
 	t.Helper()
 	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pids(string(b))[0]
+	return parsePIDs(string(b))[0]
 }
 
 func openQueue(t *testing.T) *inotify.Queue {
@@ -222,7 +223,7 @@ func openQueue(t *testing.T) *inotify.Queue {
 
 func TestFollowClosed(t *testing.T) {
 	tree := openTree(t)
-	leafOf(t, tree, "a")
+	makeTestLeaf(t, tree, "a")
 	queue := openQueue(t)
 	err := tree.follow(context.Background(), queue, func(string, bool) { _ = queue.Close() })
 	if !errors.Is(err, os.ErrClosed) {
@@ -231,6 +232,6 @@ func TestFollowClosed(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := tree.Follow(ctx, func(string, bool) {}); err != nil {
-		t.Errorf("after ctx ended: %v", err)
+		t.Errorf("after ctx ended: %v, want nil", err)
 	}
 }

@@ -8,49 +8,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fork calls start, which is to fork one process with CLONE_INTO_CGROUP into the
-// cgroup of the descriptor fd: it begins in the leaf, before its first
-// instruction, and where limits are set in v1 also in those cgroups (EV-02,
-// EV-17). If one of v1 cannot be entered the process is started without that
-// limit, which is logged. The error is start's, or says that there is no such
-// leaf. start may be called on another goroutine, and has to return.
+// Fork calls start, which must fork one process with CLONE_INTO_CGROUP into the
+// cgroup of the descriptor fd. The process is in the leaf before its first
+// instruction runs, and where limits are set in v1, also in those cgroups (EV-02,
+// EV-17). If a v1 cgroup cannot be entered, the process starts without that limit,
+// which is logged. Fork returns the error of start, or os.ErrNotExist if the leaf
+// does not exist. start may be called on another goroutine, and must return.
 func (l *Leaf) Fork(start func(fd int) error) error {
-	if !exists(l.Dir()) {
+	if !cgroupExists(l.Dir()) {
 		return fmt.Errorf("open cgroup %s: %w", l.Dir(), os.ErrNotExist)
 	}
-	l.tree.renew(l)
+	l.tree.recreate(l)
 	dir, err := os.OpenFile(l.Dir(), os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return fmt.Errorf("open cgroup: %w", err)
 	}
 	defer dir.Close()
 	fd := int(dir.Fd())
-	limited := l.limited()
+	limited := l.v1Hierarchies()
 	if len(limited) == 0 {
 		return start(fd)
 	}
-	onThread(func() (clean bool) {
-		back := l.enter(limited)
+	runOnOwnThread(func() (clean bool) {
+		back := l.enterCounterparts(limited)
 		err = start(fd)
 		return back()
 	})
 	return err
 }
 
-// limited are the v1 hierarchies in which the leaf has a counterpart.
-func (l *Leaf) limited() []hierarchy {
+// v1Hierarchies returns the v1 hierarchies in which the leaf has a counterpart.
+func (l *Leaf) v1Hierarchies() []hierarchy {
 	var found []hierarchy
 	for _, h := range l.tree.v1 {
-		if dir, _ := l.v1(h.controller); exists(dir) {
+		if dir, _ := l.v1(h.controller); cgroupExists(dir) {
 			found = append(found, h)
 		}
 	}
 	return found
 }
 
-// enter moves the calling thread into the leaf's counterparts. back moves it
-// to where it was, and tells whether it is there.
-func (l *Leaf) enter(limited []hierarchy) (back func() bool) {
+// enterCounterparts moves the calling thread into the leaf's counterparts. back
+// moves it to its previous cgroups, and reports whether that succeeded.
+func (l *Leaf) enterCounterparts(limited []hierarchy) (back func() bool) {
 	log := l.tree.log.WithField("plugin", l.name)
 	home, err := readMembership("/proc/thread-self/cgroup")
 	if err != nil {
@@ -60,11 +60,11 @@ func (l *Leaf) enter(limited []hierarchy) (back func() bool) {
 	for _, h := range limited {
 		from, ok := h.mount.dir(home[h.controller])
 		if !ok {
-			log.WithField("limit", h.controller).Warn("Plugin is started without a limit: there would be no way back from its cgroup")
+			log.WithField("limit", h.controller).Warn("Plugin is started without a limit: its own thread could not leave the plugin's cgroup again")
 			continue
 		}
 		to, _ := l.v1(h.controller)
-		if err := write(to, "tasks", "0"); err != nil { // 0: the thread that writes
+		if err := writeControl(to, "tasks", "0"); err != nil { // 0: the thread that writes
 			log.WithError(err).WithField("limit", h.controller).Warn("Plugin is started without a limit")
 			continue
 		}
@@ -73,8 +73,8 @@ func (l *Leaf) enter(limited []hierarchy) (back func() bool) {
 	return func() bool {
 		clean := true
 		for _, from := range left {
-			if err := write(from, "tasks", "0"); err != nil {
-				log.WithError(err).Warn("Thread cannot leave the cgroup of a plugin and is ended")
+			if err := writeControl(from, "tasks", "0"); err != nil {
+				log.WithError(err).Warn("A thread cannot leave the cgroup of a plugin, stopping the thread")
 				clean = false
 			}
 		}
@@ -82,20 +82,19 @@ func (l *Leaf) enter(limited []hierarchy) (back func() bool) {
 	}
 }
 
-// onThread runs f on a thread that nothing else runs on meanwhile. If f does
-// not say that it left the thread clean, the thread ends: the runtime ends that
-// of a goroutine which ends without unlocking it.
+// runOnOwnThread runs f on a locked thread. If f returns false, the thread exits:
+// the runtime stops the thread of a goroutine that returns without unlocking it.
 //
-// It is never the process's first thread. That one cannot end, and all memory
-// of the process is charged to where it is: for an instant the supervisor would
-// be under the plugin's limit, and first to be killed for it.
-func onThread(f func() (clean bool)) {
+// It never uses the first thread of the process. That one cannot exit, and the
+// kernel charges all memory of the process to its cgroup: the supervisor would be
+// under the plugin's memory limit for an instant and might be killed for it.
+func runOnOwnThread(f func() (clean bool)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			onThread(f) // gets another, as this one is taken
+			runOnOwnThread(f) // gets another thread, because this one is locked
 			runtime.UnlockOSThread()
 			return
 		}

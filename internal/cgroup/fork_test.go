@@ -15,11 +15,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// needV1 gives a leaf that has counterparts in v1.
-func needV1(t *testing.T, tree *Tree) *Leaf {
+// requireV1 returns a leaf with counterparts in v1, or skips the test.
+func requireV1(t *testing.T, tree *Tree) *Leaf {
 	t.Helper()
-	l := limited(t, tree, plugin.Limits{CPU: 1, Memory: 1 << 30, PIDs: 1000})
-	if len(l.limited()) == 0 {
+	l := makeLimited(t, tree, plugin.Limits{CPU: 1, Memory: 1 << 30, PIDs: 1000})
+	if len(l.v1Hierarchies()) == 0 {
 		testenv.SkipWithout(t, testenv.Cgroup1Controllers, "none of the leaf is limited there")
 	}
 	return l
@@ -27,20 +27,20 @@ func needV1(t *testing.T, tree *Tree) *Leaf {
 
 func TestForkV1(t *testing.T) {
 	tree := openTree(t)
-	l := needV1(t, tree)
-	t.Run("EV-17 the process begins under its limits, we stay where we were", func(t *testing.T) {
-		c := helper("hang")
-		launch(t, l, c)
-		if !in(t, c.Process.Pid, l) {
-			t.Error("not in its leaf")
+	l := requireV1(t, tree)
+	t.Run("EV-17 the process starts under its limits, the supervisor does not move", func(t *testing.T) {
+		c := helperCommand("hang")
+		startAndWait(t, l, c)
+		if !isIn(t, c.Process.Pid, l) {
+			t.Error("the process is not in its leaf")
 		}
-		its := memberships(t, strconv.Itoa(c.Process.Pid))
-		for _, h := range l.limited() {
+		its := readMemberships(t, strconv.Itoa(c.Process.Pid))
+		for _, h := range l.v1Hierarchies() {
 			if !strings.HasSuffix(its[h.controller], "/"+l.folder+"/"+l.name) {
-				t.Errorf("%s: it is in %s", h.controller, its[h.controller])
+				t.Errorf("%s: the process is in %s, want its leaf", h.controller, its[h.controller])
 			}
 		}
-		nobodyIn(t, l)
+		checkNoThreadIn(t, l)
 	})
 	t.Run("never on the first thread", func(t *testing.T) {
 		var group sync.WaitGroup
@@ -48,7 +48,7 @@ func TestForkV1(t *testing.T) {
 			group.Go(func() {
 				err := l.Fork(func(int) error {
 					if unix.Gettid() == unix.Getpid() {
-						t.Error("the process's memory is charged to the plugin")
+						t.Error("runs on the first thread: the memory of the process is charged to the plugin")
 					}
 					return nil
 				})
@@ -58,19 +58,20 @@ func TestForkV1(t *testing.T) {
 			})
 		}
 		group.Wait()
-		nobodyIn(t, l)
+		checkNoThreadIn(t, l)
 	})
-	t.Run("a failure to start is told", func(t *testing.T) {
+	t.Run("an error of start is returned", func(t *testing.T) {
 		want := errors.New("no such program")
 		if err := l.Fork(func(int) error { return want }); !errors.Is(err, want) {
-			t.Errorf("error %v", err)
+			t.Errorf("error %v, want %v", err, want)
 		}
-		nobodyIn(t, l)
+		checkNoThreadIn(t, l)
 	})
 }
 
-// nobodyIn sees to it that no thread of ours is in a counterpart of the leaf.
-func nobodyIn(t *testing.T, l *Leaf) {
+// checkNoThreadIn checks that no thread of this process is in a counterpart of the
+// leaf.
+func checkNoThreadIn(t *testing.T, l *Leaf) {
 	t.Helper()
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -79,7 +80,7 @@ func nobodyIn(t *testing.T, l *Leaf) {
 	for _, thread := range threads {
 		its, err := readMembership(filepath.Join("/proc/self/task", thread.Name(), "cgroup"))
 		if err != nil {
-			continue // it has ended
+			continue // the thread has exited
 		}
 		for _, path := range its {
 			if strings.Contains(path, l.folder) {
@@ -91,21 +92,21 @@ func nobodyIn(t *testing.T, l *Leaf) {
 
 func TestForkV1NoWayBack(t *testing.T) {
 	tree := openTree(t)
-	l := needV1(t, tree)
+	l := requireV1(t, tree)
 	h := tree.v1["pids"]
-	t.Run("the thread is ended, the process runs", func(t *testing.T) {
+	t.Run("the thread exits, the process runs", func(t *testing.T) {
 		lost := h
 		lost.mount.point = t.TempDir()
 		thread, ran := 0, false
-		onThread(func() bool {
-			back := l.enter([]hierarchy{lost})
+		runOnOwnThread(func() bool {
+			back := l.enterCounterparts([]hierarchy{lost})
 			thread, ran = unix.Gettid(), true
 			return back()
 		})
 		if !ran {
 			t.Fatal("not run")
 		}
-		eventually(t, "thread ended", func() bool {
+		waitUntil(t, "thread exited", func() bool {
 			_, err := os.Stat(filepath.Join("/proc/self/task", strconv.Itoa(thread)))
 			return err != nil
 		})
@@ -113,9 +114,9 @@ func TestForkV1NoWayBack(t *testing.T) {
 	t.Run("not entered if that is known before", func(t *testing.T) {
 		lost := h
 		lost.mount.root = "/elsewhere"
-		onThread(func() bool {
-			defer nobodyIn(t, l)
-			return l.enter([]hierarchy{lost})()
+		runOnOwnThread(func() bool {
+			defer checkNoThreadIn(t, l)
+			return l.enterCounterparts([]hierarchy{lost})()
 		})
 	})
 	t.Run("EV-17 the process runs if a limit cannot be entered", func(t *testing.T) {
@@ -125,9 +126,9 @@ func TestForkV1NoWayBack(t *testing.T) {
 		if dir, _ := other.v1("pids"); os.MkdirAll(dir, 0o755) != nil { // without a file "tasks"
 			t.Fatal("not made")
 		}
-		c := helper("hang")
-		launch(t, other, c)
-		if !in(t, c.Process.Pid, l) {
+		c := helperCommand("hang")
+		startAndWait(t, other, c)
+		if !isIn(t, c.Process.Pid, l) {
 			t.Error("not in its leaf")
 		}
 	})

@@ -25,45 +25,45 @@ const helperKey = "CGROUP_HELPER"
 
 func TestMain(m *testing.M) {
 	if name, ok := os.LookupEnv(helperKey); ok {
-		help(name, os.Args[1:])
+		runHelper(name, os.Args[1:])
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
-// help is what a helper does. Those that hang do so until the test ends or
-// dies, as that closes their standard input.
-func help(name string, args []string) {
+// runHelper runs a helper. Hanging helpers exit when the test exits, which closes
+// their standard input.
+func runHelper(name string, args []string) {
 	switch name {
 	case "hang":
 		fmt.Println("ready")
-	case "daemon": // forks twice, once with setsid, and ends
-		child := helper("orphan")
+	case "daemon": // forks twice, once with setsid, and exits
+		child := helperCommand("orphan")
 		child.Stdin, child.Stdout = os.Stdin, os.Stdout
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		must(child.Start())
+		exitOnError(child.Start())
 		return
 	case "orphan":
-		child := helper("hang")
+		child := helperCommand("hang")
 		child.Stdin, child.Stdout = os.Stdin, os.Stdout
-		must(child.Start())
+		exitOnError(child.Start())
 		return
 	case "nest": // in a cgroup that it makes below its own
-		must(os.Mkdir(args[0], 0o755))
-		must(write(args[0], "cgroup.procs", "0"))
+		exitOnError(os.Mkdir(args[0], 0o755))
+		exitOnError(writeControl(args[0], "cgroup.procs", "0"))
 		fmt.Println("ready")
-	case "allocate": // more than it may
+	case "allocate": // more than its limit
 		fmt.Println("ready")
 		b, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-		must(err)
+		exitOnError(err)
 		_ = unix.Mlock(b) // cannot be swapped out
 		for i := 0; i < len(b); i += 4096 {
 			b[i] = 1
 		}
-	case "open": // a tree for that root, and hand a controller down
-		open(args[0], args[1])
+	case "open": // opens a tree for that root and enables a controller
+		openInHelper(args[0], args[1])
 	case "readonly":
-		must(unix.Mount("", args[1], "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+		exitOnError(unix.Mount("", args[1], "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
 		_, err := Open(Options{Root: args[0]})
 		fmt.Println(errors.Is(err, ErrNone), err)
 		return
@@ -71,36 +71,36 @@ func help(name string, args []string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func open(root, controller string) {
+func openInHelper(root, controller string) {
 	tree, err := Open(Options{Root: root})
-	must(err)
+	exitOnError(err)
 	fmt.Println(tree.place.dir)
 	if controller != "" {
-		fmt.Println(tree.enable(tree.folder, controller))
-		fmt.Println(lists(tree.Dir(), "cgroup.subtree_control", controller))
+		fmt.Println(tree.enableController(tree.folder, controller))
+		fmt.Println(fileContains(tree.Dir(), "cgroup.subtree_control", controller))
 	}
 	own, err := readMembership("/proc/self/cgroup")
-	must(err)
+	exitOnError(err)
 	fmt.Println(own[""])
 	tree.Close()
 	os.Exit(0)
 }
 
-func must(err error) {
+func exitOnError(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(3)
 	}
 }
 
-func helper(name string, args ...string) *exec.Cmd {
+func helperCommand(name string, args ...string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe", args...)
 	c.Env = append(os.Environ(), helperKey+"="+name)
 	c.Stderr = os.Stderr
 	return c
 }
 
-// openTree opens a tree for a root of its own, and leaves no trace of it.
+// openTree opens a tree for a new root, and removes it at the end of the test.
 func openTree(t testing.TB) *Tree {
 	t.Helper()
 	log := logrus.New()
@@ -112,14 +112,14 @@ func openTree(t testing.TB) *Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { clear(t, tree) })
+	t.Cleanup(func() { removeAll(t, tree) })
 	return tree
 }
 
-func clear(t testing.TB, tree *Tree) {
+func removeAll(t testing.TB, tree *Tree) {
 	for _, folder := range []string{tree.folder, tree.folder + probes} {
 		dirs, err := os.ReadDir(filepath.Join(tree.place.dir, folder))
-		if err != nil && !gone(err) {
+		if err != nil && !isAbsent(err) {
 			t.Error(err)
 		}
 		for _, d := range dirs {
@@ -130,18 +130,18 @@ func clear(t testing.TB, tree *Tree) {
 			if err := l.Kill(); err != nil {
 				t.Error(err)
 			}
-			eventually(t, "removed", func() bool { return tree.Remove(tree.nameOf(l.name)) == nil })
+			waitUntil(t, "removed", func() bool { return tree.Remove(tree.nameOf(l.name)) == nil })
 		}
 	}
 	tree.Close()
-	for _, folder := range tree.folders() {
-		if exists(folder) {
-			t.Errorf("%s is left behind", folder)
+	for _, folder := range tree.allFolders() {
+		if cgroupExists(folder) {
+			t.Errorf("%s still exists, want it removed", folder)
 		}
 	}
 }
 
-func leafOf(t testing.TB, tree *Tree, name string) *Leaf {
+func makeTestLeaf(t testing.TB, tree *Tree, name string) *Leaf {
 	t.Helper()
 	l, err := tree.Leaf(name)
 	if err != nil {
@@ -150,21 +150,21 @@ func leafOf(t testing.TB, tree *Tree, name string) *Leaf {
 	return l
 }
 
-// launch starts a command in the leaf and waits until it says something.
-func launch(t testing.TB, l *Leaf, c *exec.Cmd) {
+// startAndWait starts a command in the leaf and waits for its first line.
+func startAndWait(t testing.TB, l *Leaf, c *exec.Cmd) {
 	t.Helper()
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin(t, l, c)
+	startIn(t, l, c)
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// begin starts a command in the leaf.
-func begin(t testing.TB, l *Leaf, c *exec.Cmd) {
+// startIn starts a command in a leaf.
+func startIn(t testing.TB, l *Leaf, c *exec.Cmd) {
 	t.Helper()
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -184,16 +184,16 @@ func begin(t testing.TB, l *Leaf, c *exec.Cmd) {
 	})
 }
 
-func eventually(t testing.TB, what string, is func() bool) {
+func waitUntil(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not so after 20 s: %s", what)
+			t.Fatalf("timeout after 20 s, waited until %s", what)
 		}
 	}
 }
 
-func populated(t testing.TB, l *Leaf) bool {
+func isPopulated(t testing.TB, l *Leaf) bool {
 	t.Helper()
 	is, err := l.Populated()
 	if err != nil {
@@ -202,8 +202,8 @@ func populated(t testing.TB, l *Leaf) bool {
 	return is
 }
 
-// memberships are those of a process or thread, as /proc has them.
-func memberships(t testing.TB, of string) map[string]string {
+// readMemberships returns the cgroups of a process or thread.
+func readMemberships(t testing.TB, of string) map[string]string {
 	t.Helper()
 	m, err := readMembership(filepath.Join("/proc", of, "cgroup"))
 	if err != nil {
@@ -212,7 +212,7 @@ func memberships(t testing.TB, of string) map[string]string {
 	return m
 }
 
-func in(t testing.TB, pid int, l *Leaf) bool {
+func isIn(t testing.TB, pid int, l *Leaf) bool {
 	t.Helper()
-	return strings.HasSuffix(memberships(t, strconv.Itoa(pid))[""], "/"+l.folder+"/"+l.name)
+	return strings.HasSuffix(readMemberships(t, strconv.Itoa(pid))[""], "/"+l.folder+"/"+l.name)
 }

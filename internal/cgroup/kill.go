@@ -8,21 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killRounds is how often a leaf is gone through before it is killed whole.
-// Two rounds are enough for all but a fork bomb.
-const killRounds = 100
+// maxKillPasses is the number of passes over a leaf before cgroup.kill is used.
+// Two are enough except for a fork bomb.
+const maxKillPasses = 100
 
-// Kill kills every process in the leaf and below it, those being forked
-// included. It does not wait for their end.
+// Kill kills every process in the leaf and below it, including those being forked.
+// It does not wait for their exit.
 //
-// They are killed one by one as long as that will do. The kernel's way to kill
-// them at once has a flaw: since Linux 6.14, and in later releases of older
-// ones, what is forked into a cgroup from outside after its cgroup.kill was
-// used is killed too, for as long as the cgroup is there.
+// It kills them one by one if possible, because cgroup.kill has a flaw: since Linux
+// 6.14, and in later releases of older kernels, every process that is forked into
+// the cgroup from outside afterwards is killed too, as long as the cgroup exists.
 func (l *Leaf) Kill() error {
-	err := l.killEach()
+	err := l.killOneByOne()
 	if err != nil {
-		if whole := l.killWhole(); whole == nil {
+		if whole := l.killAtOnce(); whole == nil {
 			return nil
 		}
 		return fmt.Errorf("kill cgroup: %w", err)
@@ -30,18 +29,18 @@ func (l *Leaf) Kill() error {
 	return nil
 }
 
-// killWhole uses cgroup.kill, which Linux has since 5.14. Fork makes the leaf
-// anew afterwards.
-func (l *Leaf) killWhole() error {
-	defer l.tree.stale(l)
-	return write(l.Dir(), "cgroup.kill", "1")
+// killAtOnce uses cgroup.kill, which exists since Linux 5.14. The next Fork
+// recreates the leaf.
+func (l *Leaf) killAtOnce() error {
+	defer l.tree.markStale(l)
+	return writeControl(l.Dir(), "cgroup.kill", "1")
 }
 
-// killEach is done when all that are in the leaf have been signalled: none of
-// them can fork any more.
-func (l *Leaf) killEach() error {
+// killOneByOne kills until all processes in the leaf have been signalled: then none
+// can fork any more.
+func (l *Leaf) killOneByOne() error {
 	killed := map[int]bool{}
-	for range killRounds {
+	for range maxKillPasses {
 		listed, err := l.Procs()
 		if err != nil {
 			return err
@@ -50,17 +49,16 @@ func (l *Leaf) killEach() error {
 		if len(listed) == 0 {
 			return nil
 		}
-		if err := l.killSure(listed, killed); err != nil {
+		if err := l.killHeld(listed, killed); err != nil {
 			return err
 		}
 	}
-	return errors.New("its processes multiply faster than they can be killed")
+	return errors.New("its processes fork faster than they can be killed")
 }
 
-// killSure kills those of the processes that are still in the leaf after a
-// hold was taken of them, so that it cannot be a stranger who got the number
-// since.
-func (l *Leaf) killSure(listed []int, killed map[int]bool) error {
+// killHeld opens a pidfd for each listed process, and kills those that are still in
+// the leaf then. So it never kills another process that got the same pid.
+func (l *Leaf) killHeld(listed []int, killed map[int]bool) error {
 	held := map[int]int{}
 	defer func() {
 		for _, fd := range held {

@@ -14,66 +14,66 @@ import (
 
 func TestLeaf(t *testing.T) {
 	tree := openTree(t)
-	t.Run("EV-02 a process begins in its plugin's leaf, a probe in the sibling", func(t *testing.T) {
-		plain := leafOf(t, tree, "plain")
+	t.Run("EV-02 a process starts in its plugin's leaf, a probe in the sibling", func(t *testing.T) {
+		plain := makeTestLeaf(t, tree, "plain")
 		probe, err := tree.Probes("plain")
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, b := helper("hang"), helper("hang")
-		launch(t, plain, a)
-		launch(t, probe, b)
-		if !in(t, a.Process.Pid, plain) || !in(t, b.Process.Pid, probe) {
+		a, b := helperCommand("hang"), helperCommand("hang")
+		startAndWait(t, plain, a)
+		startAndWait(t, probe, b)
+		if !isIn(t, a.Process.Pid, plain) || !isIn(t, b.Process.Pid, probe) {
 			t.Error("a process is not in its leaf")
 		}
 		if err := plain.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "empty", func() bool { return !populated(t, plain) })
-		if !populated(t, probe) {
+		waitUntil(t, "empty", func() bool { return !isPopulated(t, plain) })
+		if !isPopulated(t, probe) {
 			t.Error("the probe's leaf is empty too")
 		}
 	})
 	t.Run("EV-01 a zombie is not a process", func(t *testing.T) {
-		l := leafOf(t, tree, "zombie")
-		c := helper("hang")
-		launch(t, l, c)
+		l := makeTestLeaf(t, tree, "zombie")
+		c := helperCommand("hang")
+		startAndWait(t, l, c)
 		if err := c.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "empty", func() bool { return !populated(t, l) })
+		waitUntil(t, "empty", func() bool { return !isPopulated(t, l) })
 		if err := unix.Kill(c.Process.Pid, 0); err != nil {
-			t.Errorf("it was reaped by somebody: %v", err)
+			t.Errorf("the zombie was reaped: %v", err)
 		}
 		if found, err := l.Procs(); err != nil || len(found) != 0 {
-			t.Errorf("%v %v", found, err)
+			t.Errorf("processes %v %v, want none", found, err)
 		}
 	})
-	t.Run("EV-02 what double-forks and calls setsid stays in it", func(t *testing.T) {
-		l := leafOf(t, tree, "daemon")
-		c := helper("daemon")
-		launch(t, l, c)
+	t.Run("EV-02 a process that double-forks and calls setsid stays in it", func(t *testing.T) {
+		l := makeTestLeaf(t, tree, "daemon")
+		c := helperCommand("daemon")
+		startAndWait(t, l, c)
 		if _, err := c.Process.Wait(); err != nil { // c.Wait would close the daemon's standard input
 			t.Fatal(err)
 		}
 		var found []int
-		eventually(t, "one process", func() bool { found, _ = l.Procs(); return len(found) == 1 })
-		if found[0] == c.Process.Pid || !in(t, found[0], l) {
+		waitUntil(t, "one process", func() bool { found, _ = l.Procs(); return len(found) == 1 })
+		if found[0] == c.Process.Pid || !isIn(t, found[0], l) {
 			t.Errorf("found %v", found)
 		}
 	})
 	t.Run("EV-02 cgroups that a plugin makes below its leaf are part of it", func(t *testing.T) {
-		l := leafOf(t, tree, "nest")
-		c := helper("nest", filepath.Join(l.Dir(), "below"))
-		launch(t, l, c)
-		if in(t, c.Process.Pid, l) {
-			t.Fatal("it has not moved")
+		l := makeTestLeaf(t, tree, "nest")
+		c := helperCommand("nest", filepath.Join(l.Dir(), "below"))
+		startAndWait(t, l, c)
+		if isIn(t, c.Process.Pid, l) {
+			t.Fatal("the helper has not moved to its own cgroup")
 		}
 		found, err := l.Procs()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]int{c.Process.Pid}, found); diff != "" || !populated(t, l) {
+		if diff := cmp.Diff([]int{c.Process.Pid}, found); diff != "" || !isPopulated(t, l) {
 			t.Error(diff)
 		}
 		if err := tree.Remove("nest"); err == nil || !strings.Contains(err.Error(), "busy") {
@@ -82,8 +82,8 @@ func TestLeaf(t *testing.T) {
 		if err := l.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "empty", func() bool { return !populated(t, l) })
-		if err := tree.Remove("nest"); err != nil || exists(l.Dir()) {
+		waitUntil(t, "empty", func() bool { return !isPopulated(t, l) })
+		if err := tree.Remove("nest"); err != nil || cgroupExists(l.Dir()) {
 			t.Errorf("not removed: %v", err)
 		}
 	})
@@ -92,57 +92,57 @@ func TestLeaf(t *testing.T) {
 func TestKill(t *testing.T) {
 	tree := openTree(t)
 	for name, kill := range map[string]func(*Leaf) error{
-		"EV-02":                       (*Leaf).Kill,
-		"EV-02 whole, as a fork bomb": (*Leaf).killWhole,
+		"EV-02":                      (*Leaf).Kill,
+		"EV-02 at once, a fork bomb": (*Leaf).killAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := leafOf(t, tree, "killed")
-			for range 2 { // what is forked into it afterwards lives until it is killed
-				launch(t, l, helper("hang"))
-				launch(t, l, helper("daemon"))
-				launch(t, l, helper("nest", filepath.Join(l.Dir(), "below")))
-				if found := all(t, l); len(found) < 3 {
-					t.Fatalf("only %v run", found)
+			l := makeTestLeaf(t, tree, "killed")
+			for range 2 { // processes forked after the first kill must run
+				startAndWait(t, l, helperCommand("hang"))
+				startAndWait(t, l, helperCommand("daemon"))
+				startAndWait(t, l, helperCommand("nest", filepath.Join(l.Dir(), "below")))
+				if found := listProcs(t, l); len(found) < 3 {
+					t.Fatalf("processes %v, want 3 or more", found)
 				}
 				if err := kill(l); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, "empty", func() bool { return !populated(t, l) })
+				waitUntil(t, "empty", func() bool { return !isPopulated(t, l) })
 				_ = unix.Rmdir(filepath.Join(l.Dir(), "below"))
 			}
 			if err := tree.Remove("killed"); err != nil {
 				t.Error(err)
 			}
 			if err := l.Kill(); err != nil {
-				t.Errorf("a leaf that is gone: %v", err)
+				t.Errorf("kill a removed leaf: %v, want nil", err)
 			}
 		})
 	}
-	t.Run("EV-08 a stranger with the number of a member is spared", func(t *testing.T) {
-		l, other := leafOf(t, tree, "killed"), leafOf(t, tree, "stranger")
-		c, killed := helper("hang"), map[int]bool{}
-		launch(t, other, c)
-		if err := l.killSure([]int{c.Process.Pid}, killed); err != nil || len(killed) != 0 {
-			t.Errorf("%v %v", killed, err)
+	t.Run("EV-08 a process outside of the leaf is not killed", func(t *testing.T) {
+		l, other := makeTestLeaf(t, tree, "killed"), makeTestLeaf(t, tree, "stranger")
+		c, killed := helperCommand("hang"), map[int]bool{}
+		startAndWait(t, other, c)
+		if err := l.killHeld([]int{c.Process.Pid}, killed); err != nil || len(killed) != 0 {
+			t.Errorf("killed %v %v, want none", killed, err)
 		}
-		if err := other.killSure([]int{c.Process.Pid}, killed); err != nil || !killed[c.Process.Pid] {
-			t.Errorf("a member: %v %v", killed, err)
+		if err := other.killHeld([]int{c.Process.Pid}, killed); err != nil || !killed[c.Process.Pid] {
+			t.Errorf("in its own leaf: killed %v %v, want the process", killed, err)
 		}
 	})
-	t.Run("a leaf that was killed in an earlier life is made anew", func(t *testing.T) {
-		l := leafOf(t, tree, "old")
-		if err := write(l.Dir(), "cgroup.kill", "1"); err != nil {
+	t.Run("a leaf with a used cgroup.kill is recreated", func(t *testing.T) {
+		l := makeTestLeaf(t, tree, "old")
+		if err := writeControl(l.Dir(), "cgroup.kill", "1"); err != nil {
 			testenv.SkipWithout(t, testenv.CgroupKill, err)
 		}
-		c := helper("hang")
-		launch(t, l, c)
-		if !in(t, c.Process.Pid, l) {
+		c := helperCommand("hang")
+		startAndWait(t, l, c)
+		if !isIn(t, c.Process.Pid, l) {
 			t.Error("not in its leaf")
 		}
 	})
 }
 
-func all(t *testing.T, l *Leaf) []int {
+func listProcs(t *testing.T, l *Leaf) []int {
 	t.Helper()
 	found, err := l.Procs()
 	if err != nil {
@@ -153,10 +153,10 @@ func all(t *testing.T, l *Leaf) []int {
 
 func TestNames(t *testing.T) {
 	tree := openTree(t)
-	leafOf(t, tree, "b+1.0")
-	first, again := leafOf(t, tree, "a"), leafOf(t, tree, "a")
+	makeTestLeaf(t, tree, "b+1.0")
+	first, again := makeTestLeaf(t, tree, "a"), makeTestLeaf(t, tree, "a")
 	if *first != *again {
-		t.Error("not the same leaf")
+		t.Error("two calls return different leaves")
 	}
 	if _, err := tree.Probes("c"); err != nil {
 		t.Fatal(err)
@@ -171,42 +171,43 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if err := tree.Remove("../" + tree.folder); err == nil {
-		t.Error("removed what is no plugin")
+		t.Error("removed an invalid name, want an error")
 	}
 	for _, name := range []string{"a", "b+1.0", "c", "never was"[:5]} {
 		if err := tree.Remove(name); err != nil {
 			t.Error(err)
 		}
 	}
-	if names, err = tree.Names(); err != nil || len(names) != 0 || exists(filepath.Join(tree.Dir()+probes, "c")) {
-		t.Errorf("left: %v %v", names, err)
+	if names, err = tree.Names(); err != nil || len(names) != 0 || cgroupExists(filepath.Join(tree.Dir()+probes, "c")) {
+		t.Errorf("names %v %v after Remove, want none", names, err)
 	}
-	if populated(t, first) || len(all(t, first)) != 0 {
-		t.Error("a leaf that was removed holds processes")
+	if isPopulated(t, first) || len(listProcs(t, first)) != 0 {
+		t.Error("a removed leaf holds processes")
 	}
-	if err := first.Fork(func(int) error { t.Error("started"); return nil }); !gone(err) {
-		t.Errorf("fork into a leaf that was removed: %v", err)
+	if err := first.Fork(func(int) error { t.Error("started"); return nil }); !isAbsent(err) {
+		t.Errorf("fork into a removed leaf: %v, want an error", err)
 	}
 }
 
-// A second tree is what the next life of the supervisor has.
-func TestLivesOn(t *testing.T) {
+// A second tree of the same root finds the leaves, as after a restart of the
+// supervisor.
+func TestLeafSurvivesRestart(t *testing.T) {
 	tree := openTree(t)
-	l := leafOf(t, tree, "alive")
-	c := helper("hang")
-	launch(t, l, c)
+	l := makeTestLeaf(t, tree, "alive")
+	c := helperCommand("hang")
+	startAndWait(t, l, c)
 	tree.Close()
 	next := &Tree{log: tree.log, place: tree.place, folder: tree.folder, v1: tree.v1, fresh: map[Leaf]bool{}}
 	names, err := next.Names()
 	if err != nil || !slices.Contains(names, "alive") {
 		t.Fatalf("%v %v", names, err)
 	}
-	if found := all(t, leafOf(t, next, "alive")); !slices.Equal(found, []int{c.Process.Pid}) {
+	if found := listProcs(t, makeTestLeaf(t, next, "alive")); !slices.Equal(found, []int{c.Process.Pid}) {
 		t.Errorf("found %v", found)
 	}
-	again := helper("hang")
-	launch(t, leafOf(t, next, "alive"), again) // beside it, as a verb does
-	if found := all(t, l); len(found) != 2 {
+	again := helperCommand("hang")
+	startAndWait(t, makeTestLeaf(t, next, "alive"), again) // beside it, as a plugin command
+	if found := listProcs(t, l); len(found) != 2 {
 		t.Errorf("found %v", found)
 	}
 }

@@ -13,124 +13,125 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// errNoController says that a controller is nowhere to be had.
+// errNoController is returned when no hierarchy has the controller.
 var errNoController = errors.New("no controller")
 
-// cpuPeriod is the time in which a plugin may use its share of it, in µs.
+// cpuPeriod is the period of the CPU quota, in µs.
 const cpuPeriod = 100_000
 
-// bound is one limit as the kernel wants it told.
-type bound struct {
+// controllerLimit is one limit with its control files.
+type controllerLimit struct {
 	controller string
-	asked      bool
+	wanted     bool
 	v2, v1     []setting
 }
 
 // setting is a value for a control file.
 type setting struct{ file, value string }
 
-// bounds are the limits, or for those that are 0 what lifts them.
-func bounds(l plugin.Limits) []bound {
+// controllerLimits returns the settings for the limits. For a limit of 0 they
+// remove the limit.
+func controllerLimits(l plugin.Limits) []controllerLimit {
 	quota := int64(math.Round(l.CPU * cpuPeriod))
-	return []bound{
+	return []controllerLimit{
 		{
 			"cpu", l.CPU > 0,
-			[]setting{{"cpu.max", or(quota, "max") + " " + strconv.Itoa(cpuPeriod)}},
-			[]setting{{"cpu.cfs_period_us", strconv.Itoa(cpuPeriod)}, {"cpu.cfs_quota_us", or(quota, "-1")}},
+			[]setting{{"cpu.max", valueOr(quota, "max") + " " + strconv.Itoa(cpuPeriod)}},
+			[]setting{{"cpu.cfs_period_us", strconv.Itoa(cpuPeriod)}, {"cpu.cfs_quota_us", valueOr(quota, "-1")}},
 		},
 		{
 			"memory", l.Memory > 0,
-			[]setting{{"memory.oom.group", or(min(l.Memory, 1), "0")}, {"memory.max", or(l.Memory, "max")}},
-			[]setting{{"memory.limit_in_bytes", or(l.Memory, "-1")}},
+			[]setting{{"memory.oom.group", valueOr(min(l.Memory, 1), "0")}, {"memory.max", valueOr(l.Memory, "max")}},
+			[]setting{{"memory.limit_in_bytes", valueOr(l.Memory, "-1")}},
 		},
 		{
 			"pids", l.PIDs > 0,
-			[]setting{{"pids.max", or(int64(l.PIDs), "max")}},
-			[]setting{{"pids.max", or(int64(l.PIDs), "max")}},
+			[]setting{{"pids.max", valueOr(int64(l.PIDs), "max")}},
+			[]setting{{"pids.max", valueOr(int64(l.PIDs), "max")}},
 		},
 	}
 }
 
-func or(n int64, none string) string {
+func valueOr(n int64, none string) string {
 	if n <= 0 {
 		return none
 	}
 	return strconv.FormatInt(n, 10)
 }
 
-// Unlimited tells which of the limits cannot be enforced here, each with why:
-// "memory: no controller". If a limit can be once a controller is handed down
-// to our folder, that is done (EV-17).
+// Unlimited returns the limits that cannot be enforced on this host, each with the
+// reason: "memory: no controller". It enables controllers for our folder where that
+// is possible (EV-17).
 func (t *Tree) Unlimited(l plugin.Limits) []string {
 	var not []string
-	for _, b := range bounds(l) {
-		if !b.asked {
+	for _, b := range controllerLimits(l) {
+		if !b.wanted {
 			continue
 		}
-		if _, err := t.enforcer(t.folder, b.controller); err != nil {
+		if _, err := t.controllerVersion(t.folder, b.controller); err != nil {
 			not = append(not, b.controller+": "+err.Error())
 		}
 	}
 	return not
 }
 
-// Limit sets the limits that can be enforced here and lifts those that are 0.
-// It should be called with no limits as well, as an earlier life of the
-// supervisor may have set some. An error names the file of a value that the
-// kernel refused; the other limits are set nevertheless.
+// Limit sets the limits that can be enforced on this host and removes those that
+// are 0. It should be called without limits too, because an earlier supervisor
+// process may have set some. An error names the file of a value that the kernel
+// rejected; the other limits are still set.
 func (l *Leaf) Limit(limits plugin.Limits) error {
 	var failed []error
-	for _, b := range bounds(limits) {
-		if err := l.bound(b); err != nil {
+	for _, b := range controllerLimits(limits) {
+		if err := l.setLimit(b); err != nil {
 			failed = append(failed, fmt.Errorf("limit %s: %w", b.controller, err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-func (l *Leaf) bound(b bound) error {
+func (l *Leaf) setLimit(b controllerLimit) error {
 	v1, isV1 := l.v1(b.controller)
-	if !b.asked {
-		err := lift(l.Dir(), b.v2)
+	if !b.wanted {
+		err := resetSettings(l.Dir(), b.v2)
 		if isV1 {
-			err = errors.Join(err, lift(v1, b.v1))
+			err = errors.Join(err, resetSettings(v1, b.v1))
 		}
 		return err
 	}
-	switch version, err := l.tree.enforcer(l.folder, b.controller); {
+	switch version, err := l.tree.controllerVersion(l.folder, b.controller); {
 	case err != nil:
-		return nil // Unlimited tells
+		return nil // Unlimited reports it
 	case version == 2:
-		return apply(l.Dir(), b.v2)
+		return applySettings(l.Dir(), b.v2)
 	}
 	if err := os.MkdirAll(v1, 0o755); err != nil {
 		return err
 	}
-	return apply(v1, b.v1)
+	return applySettings(v1, b.v1)
 }
 
-func apply(dir string, settings []setting) error {
+func applySettings(dir string, settings []setting) error {
 	for _, s := range settings {
-		if err := write(dir, s.file, s.value); err != nil {
+		if err := writeControl(dir, s.file, s.value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lift is apply where there may be nothing to lift.
-func lift(dir string, settings []setting) error {
-	err := apply(dir, settings)
-	if gone(err) {
+// resetSettings applies settings. Missing control files are no error.
+func resetSettings(dir string, settings []setting) error {
+	err := applySettings(dir, settings)
+	if isAbsent(err) {
 		return nil
 	}
 	return err
 }
 
-// enforcer tells in which version of cgroups a controller can limit the leaves
-// of a folder: 1 or 2, or why in none.
-func (t *Tree) enforcer(folder, controller string) (version int, err error) {
-	err = t.enable(folder, controller)
+// controllerVersion returns the version of cgroups, 1 or 2, in which a controller
+// can limit the leaves of a folder. The error is the reason why neither can.
+func (t *Tree) controllerVersion(folder, controller string) (version int, err error) {
+	err = t.enableController(folder, controller)
 	if err == nil {
 		return 2, nil
 	}
@@ -144,5 +145,5 @@ func (t *Tree) enforcer(folder, controller string) (version int, err error) {
 	return 1, nil
 }
 
-// has tells whether a v1 mount is of that controller.
-func (m mount) has(controller string) bool { return slices.Contains(m.options, controller) }
+// hasController reports whether a v1 mount is of that controller.
+func (m mount) hasController(controller string) bool { return slices.Contains(m.options, controller) }

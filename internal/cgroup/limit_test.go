@@ -16,21 +16,21 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// limited gives a leaf with limits that are enforced.
-func limited(t *testing.T, tree *Tree, l plugin.Limits) *Leaf {
+// makeLimited returns a leaf with enforced limits.
+func makeLimited(t *testing.T, tree *Tree, l plugin.Limits) *Leaf {
 	t.Helper()
 	if not := tree.Unlimited(l); len(not) > 0 {
 		testenv.SkipWithout(t, testenv.Limits, not)
 	}
-	leaf := leafOf(t, tree, "limited")
+	leaf := makeTestLeaf(t, tree, "limited")
 	if err := leaf.Limit(l); err != nil {
 		t.Fatal(err)
 	}
 	return leaf
 }
 
-// value reads a control file of the leaf, of whichever version it has.
-func value(t *testing.T, l *Leaf, controller, v2, v1 string) string {
+// readValue reads a control file of the leaf, in v2 or v1.
+func readValue(t *testing.T, l *Leaf, controller, v2, v1 string) string {
 	t.Helper()
 	dir, _ := l.v1(controller)
 	for _, file := range []string{filepath.Join(l.Dir(), v2), filepath.Join(dir, v1)} {
@@ -45,12 +45,12 @@ func value(t *testing.T, l *Leaf, controller, v2, v1 string) string {
 func TestLimitMemory(t *testing.T) {
 	tree := openTree(t)
 	t.Run("EV-10 out of memory is counted", func(t *testing.T) {
-		l := limited(t, tree, plugin.Limits{Memory: 16 << 20})
+		l := makeLimited(t, tree, plugin.Limits{Memory: 16 << 20})
 		if n, known := l.OOMKills(); n != 0 || !known {
 			t.Fatalf("%d %v before", n, known)
 		}
-		c := helper("allocate")
-		begin(t, l, c)
+		c := helperCommand("allocate")
+		startIn(t, l, c)
 		exit := &exec.ExitError{}
 		if err := c.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
 			t.Fatalf("not killed: %v", err)
@@ -59,9 +59,9 @@ func TestLimitMemory(t *testing.T) {
 			t.Errorf("%d %v after", n, known)
 		}
 	})
-	t.Run("EV-10 without a limit it is not known", func(t *testing.T) {
-		l := leafOf(t, tree, "free")
-		if ok, err := lists(tree.Dir(), "cgroup.subtree_control", "memory"); err != nil {
+	t.Run("EV-10 without a limit it is unknown", func(t *testing.T) {
+		l := makeTestLeaf(t, tree, "free")
+		if ok, err := fileContains(tree.Dir(), "cgroup.subtree_control", "memory"); err != nil {
 			t.Fatal(err)
 		} else if ok {
 			testenv.SkipWithout(t, testenv.Cgroup2Bare, "it has memory")
@@ -73,29 +73,29 @@ func TestLimitMemory(t *testing.T) {
 }
 
 func TestLimitPIDs(t *testing.T) {
-	l := limited(t, openTree(t), plugin.Limits{PIDs: 8})
+	l := makeLimited(t, openTree(t), plugin.Limits{PIDs: 8})
 	t.Run("EV-17 no more processes than allowed", func(t *testing.T) {
-		// The shell goes on until it cannot fork.
+		// The shell forks until it fails.
 		c := exec.Command("/bin/sh", "-c", "while sleep 1000 & do :; done 2>/dev/null")
-		begin(t, l, c)
+		startIn(t, l, c)
 		exit := &exec.ExitError{}
 		if err := c.Wait(); !errors.As(err, &exit) || !exit.Exited() {
-			t.Fatalf("it could fork: %v", err)
+			t.Fatalf("the shell: %v, want an exit because it cannot fork", err)
 		}
-		if n := len(all(t, l)); n == 0 || n > 8 {
-			t.Errorf("%d processes", n)
+		if n := len(listProcs(t, l)); n == 0 || n > 8 {
+			t.Errorf("%d processes, want 1 to 8", n)
 		}
 	})
 }
 
-func TestLimitSetAndLifted(t *testing.T) {
+func TestLimitSetAndRemoved(t *testing.T) {
 	tree := openTree(t)
-	l := limited(t, tree, plugin.Limits{CPU: 0.5, Memory: 64 << 20, PIDs: 64})
+	l := makeLimited(t, tree, plugin.Limits{CPU: 0.5, Memory: 64 << 20, PIDs: 64})
 	read := func() []string {
 		return []string{
-			strings.TrimSuffix(value(t, l, "cpu", "cpu.max", "cpu.cfs_quota_us"), " 100000"),
-			value(t, l, "memory", "memory.max", "memory.limit_in_bytes"),
-			value(t, l, "pids", "pids.max", "pids.max"),
+			strings.TrimSuffix(readValue(t, l, "cpu", "cpu.max", "cpu.cfs_quota_us"), " 100000"),
+			readValue(t, l, "memory", "memory.max", "memory.limit_in_bytes"),
+			readValue(t, l, "pids", "pids.max", "pids.max"),
 		}
 	}
 	t.Run("EV-17 set", func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestLimitSetAndLifted(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("EV-17 one value is refused, the others are set", func(t *testing.T) {
+	t.Run("EV-17 one value is rejected, the others are set", func(t *testing.T) {
 		err := l.Limit(plugin.Limits{CPU: 0.001, Memory: 32 << 20, PIDs: 32})
 		if err == nil || !strings.Contains(err.Error(), "limit cpu: write ") || !strings.Contains(err.Error(), "/cpu.") {
 			t.Errorf("error %v", err)
@@ -112,13 +112,13 @@ func TestLimitSetAndLifted(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("EV-17 lifted", func(t *testing.T) {
+	t.Run("EV-17 removed", func(t *testing.T) {
 		if err := l.Limit(plugin.Limits{}); err != nil {
 			t.Fatal(err)
 		}
 		for i, got := range read() {
 			if got != "max" && got != "-1" && len(got) < len("9223372036854771712") {
-				t.Errorf("limit %d is %s", i, got)
+				t.Errorf("limit %d is %s, want none", i, got)
 			}
 		}
 	})
@@ -127,8 +127,8 @@ func TestLimitSetAndLifted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for controller := range tree.v1 {
-			if dir, _ := l.v1(controller); exists(dir) {
-				t.Errorf("%s is left", dir)
+			if dir, _ := l.v1(controller); cgroupExists(dir) {
+				t.Errorf("%s still exists", dir)
 			}
 		}
 	})
@@ -136,12 +136,12 @@ func TestLimitSetAndLifted(t *testing.T) {
 
 func TestNoLimitsNothingMade(t *testing.T) {
 	tree := openTree(t)
-	l := leafOf(t, tree, "free")
+	l := makeTestLeaf(t, tree, "free")
 	if err := l.Limit(plugin.Limits{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range tree.folders()[2:] {
-		if exists(folder) {
+	for _, folder := range tree.allFolders()[2:] {
+		if cgroupExists(folder) {
 			t.Errorf("%s was made", folder)
 		}
 	}
@@ -156,7 +156,7 @@ func TestUnlimited(t *testing.T) {
 	t.Run("EV-17 each limit that is not enforced, and why", func(t *testing.T) {
 		var want []string
 		for _, c := range []string{"cpu", "memory", "pids"} {
-			if ok, err := lists(tree.place.dir, "cgroup.controllers", c); err != nil {
+			if ok, err := fileContains(tree.place.dir, "cgroup.controllers", c); err != nil {
 				t.Fatal(err)
 			} else if !ok {
 				want = append(want, c+": no controller")
@@ -169,14 +169,14 @@ func TestUnlimited(t *testing.T) {
 		if diff := cmp.Diff(want, none.Unlimited(limits)); diff != "" {
 			t.Error(diff)
 		}
-		l := leafOf(t, none, "free")
+		l := makeTestLeaf(t, none, "free")
 		if err := l.Limit(limits); err != nil {
-			t.Errorf("what cannot be enforced failed: %v", err)
+			t.Errorf("Limit with limits that cannot be enforced: %v, want nil", err)
 		}
 	})
 }
 
-// The values as v2 wants them, also on hosts whose controllers are in v1.
+// The settings for v2, also on hosts whose controllers are in v1.
 func TestBounds(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits plugin.Limits
@@ -186,7 +186,7 @@ func TestBounds(t *testing.T) {
 			plugin.Limits{CPU: 1.255, Memory: 1 << 20, PIDs: 3},
 			map[string]string{"cpu.max": "125500 100000", "memory.max": "1048576", "memory.oom.group": "1", "pids.max": "3"},
 		},
-		"EV-17 lifted": {
+		"EV-17 removed": {
 			plugin.Limits{},
 			map[string]string{"cpu.max": "max 100000", "memory.max": "max", "memory.oom.group": "0", "pids.max": "max"},
 		},
@@ -198,8 +198,8 @@ func TestBounds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for _, b := range bounds(c.limits) {
-				if err := apply(dir, b.v2); err != nil {
+			for _, b := range controllerLimits(c.limits) {
+				if err := applySettings(dir, b.v2); err != nil {
 					t.Error(err)
 				}
 			}

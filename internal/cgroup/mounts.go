@@ -14,16 +14,16 @@ const (
 	kindV2 = "cgroup2"
 )
 
-// mount is a cgroup hierarchy as it is mounted somewhere.
+// mount is a mounted cgroup hierarchy.
 type mount struct {
-	root    string   // path in the hierarchy of what is mounted
-	point   string   // where
+	root    string   // path in the hierarchy of the mounted cgroup
+	point   string   // mount point
 	kind    string   // kindV1 or kindV2
-	options []string // of the hierarchy: in v1 the names of its controllers are among them
+	options []string // of the hierarchy; in v1 they include the names of its controllers
 }
 
-// dir is where the mount shows the cgroup with that path in the hierarchy. It
-// is false if the mount does not reach it, as from inside a cgroup namespace.
+// dir returns the folder of the cgroup with that path in the hierarchy. It returns
+// false if the mount does not contain it, as inside a cgroup namespace.
 func (m mount) dir(path string) (string, bool) {
 	below, ok := strings.CutPrefix(path, strings.TrimSuffix(m.root, "/"))
 	if !ok || !strings.HasPrefix(path, "/") || below != "" && below[0] != '/' ||
@@ -42,8 +42,8 @@ func readMounts(file string) ([]mount, error) {
 	return parseMounts(string(b)), nil
 }
 
-// parseMounts picks the cgroup mounts out of /proc/self/mountinfo, see
-// proc_pid_mountinfo(5). A line that it does not understand it leaves out.
+// parseMounts returns the cgroup mounts in the text of /proc/self/mountinfo, see
+// proc_pid_mountinfo(5). It skips lines that it does not understand.
 func parseMounts(text string) []mount {
 	var found []mount
 	for line := range strings.Lines(text) {
@@ -53,15 +53,16 @@ func parseMounts(text string) []mount {
 			continue
 		}
 		found = append(found, mount{
-			root: unescape(left[3]), point: unescape(left[4]),
+			root: unescapePath(left[3]), point: unescapePath(left[4]),
 			kind: right[0], options: strings.Split(right[len(right)-1], ","),
 		})
 	}
 	return found
 }
 
-// unescape undoes \040 and its like, by which the kernel keeps a path one word.
-func unescape(s string) string {
+// unescapePath replaces octal escapes such as \040, by which the kernel writes
+// spaces in paths.
+func unescapePath(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}
@@ -79,7 +80,7 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// readMembership reads where a process or thread is in each hierarchy.
+// readMembership reads the cgroup of a process or thread in each hierarchy.
 func readMembership(file string) (map[string]string, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -88,8 +89,8 @@ func readMembership(file string) (map[string]string, error) {
 	return parseMembership(string(b)), nil
 }
 
-// parseMembership reads /proc/PID/cgroup: the path in the hierarchy of each
-// controller of v1, and under "" that in v2.
+// parseMembership parses /proc/PID/cgroup: the path for each v1 controller, and
+// under "" the path in v2.
 func parseMembership(text string) map[string]string {
 	paths := map[string]string{}
 	for line := range strings.Lines(text) {

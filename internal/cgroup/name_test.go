@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// SPEC 1: every name that a plugin may have has a leaf, which is found and
-// removed by that name, also in the next life of the supervisor.
-func TestLeavesOfEveryName(t *testing.T) {
+// SPEC 1: every valid plugin name has a leaf, which is found and removed by that
+// name, also after a restart of the supervisor.
+func TestLeafOfEveryName(t *testing.T) {
 	tree := openTree(t)
 	names := []string{"cgroup.procs", "memory.max", "pids.max", "tasks", "云 助手", "a@b:c~d", ".hidden", strings.Repeat("n", 255)}
 	for _, name := range names {
@@ -23,11 +23,11 @@ func TestLeavesOfEveryName(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	tree.names = map[string]string{} // as in the next life
+	tree.names = map[string]string{} // as after a restart
 	if got, err := tree.Names(names...); err != nil || !slices.Equal(got, names) {
 		t.Errorf("leaves of %q, %v", got, err)
 	}
-	tree.names = map[string]string{} // as in a life that does not know the plugins
+	tree.names = map[string]string{} // as after a restart without known plugins
 	unknown, err := tree.Names()
 	if err != nil || len(unknown) != len(names) {
 		t.Fatalf("leaves of %q, %v", unknown, err)

@@ -19,17 +19,17 @@ type place struct {
 	delegated bool // to us, by the service manager
 }
 
-// places are the candidates, the best first. own is our path in v2.
-func places(mounts []mount, own string) []place {
+// findPlaces returns the candidates, the best first. own is our path in v2.
+func findPlaces(mounts []mount, own string) []place {
 	var given, roots []place
 	for _, m := range mounts {
 		if m.kind != kindV2 {
 			continue
 		}
 		if dir, ok := m.dir(own); ok {
-			if delegated(dir) {
+			if isDelegated(dir) {
 				given = append(given, place{m, dir, true})
-			} else if parent := filepath.Dir(dir); dir != m.point && delegated(parent) {
+			} else if parent := filepath.Dir(dir); dir != m.point && isDelegated(parent) {
 				given = append(given, place{m, parent, true})
 			}
 		}
@@ -38,8 +38,8 @@ func places(mounts []mount, own string) []place {
 	return append(given, roots...)
 }
 
-// delegated tells whether systemd marked a cgroup as its service's own.
-func delegated(dir string) bool {
+// isDelegated reports whether systemd marked a cgroup as delegated to its service.
+func isDelegated(dir string) bool {
 	for _, name := range []string{"user.delegate", "trusted.delegate"} {
 		value := make([]byte, 8)
 		if n, err := unix.Lgetxattr(dir, name, value); err == nil && string(value[:n]) == "1" {
@@ -49,8 +49,8 @@ func delegated(dir string) bool {
 	return false
 }
 
-// settle makes our folder in the place, or says why that is none.
-func (p place) settle(folder string) error {
+// ensureFolder makes our folder in the place. It fails if the place is unusable.
+func (p place) ensureFolder(folder string) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(p.dir, &fs); err != nil {
 		return fmt.Errorf("%s: %w", p.dir, err)
@@ -58,9 +58,9 @@ func (p place) settle(folder string) error {
 	if fs.Type != unix.CGROUP2_SUPER_MAGIC {
 		return fmt.Errorf("%s: another file system is mounted over it", p.dir)
 	}
-	// To fork into a leaf takes the right to move processes within the place.
+	// Forking into a leaf needs the permission to move processes in the place.
 	if err := unix.Faccessat(unix.AT_FDCWD, filepath.Join(p.dir, "cgroup.procs"), unix.W_OK, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("%s: may not move processes: %w", p.dir, err)
+		return fmt.Errorf("%s: cannot move processes: %w", p.dir, err)
 	}
 	dir := filepath.Join(p.dir, folder)
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
@@ -72,27 +72,28 @@ func (p place) settle(folder string) error {
 	}
 	if k := strings.TrimSpace(string(kind)); k != "domain" {
 		_ = unix.Rmdir(dir)
-		return fmt.Errorf("%s: a cgroup in it is of type %q", p.dir, k)
+		return fmt.Errorf("%s: a cgroup in it has type %q, want domain", p.dir, k)
 	}
 	return nil
 }
 
-// hierarchy is one of v1 that has a controller for limits.
+// hierarchy is a v1 hierarchy with a controller for limits.
 type hierarchy struct {
 	controller string
 	mount      mount
 	own        string // our cgroup in it
 }
 
-// hierarchies are those of the controllers that we can see our own cgroup in.
-func hierarchies(mounts []mount, own map[string]string) map[string]hierarchy {
+// findHierarchies returns the v1 hierarchies, by controller, in which our own cgroup
+// is visible.
+func findHierarchies(mounts []mount, own map[string]string) map[string]hierarchy {
 	found := map[string]hierarchy{}
-	for _, b := range bounds(plugin.Limits{}) {
+	for _, b := range controllerLimits(plugin.Limits{}) {
 		for _, m := range mounts {
-			if m.kind != kindV1 || !m.has(b.controller) {
+			if m.kind != kindV1 || !m.hasController(b.controller) {
 				continue
 			}
-			if dir, ok := m.dir(own[b.controller]); ok && exists(dir) {
+			if dir, ok := m.dir(own[b.controller]); ok && cgroupExists(dir) {
 				found[b.controller] = hierarchy{b.controller, m, dir}
 			}
 		}

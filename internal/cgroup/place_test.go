@@ -31,10 +31,10 @@ func TestOpenNone(t *testing.T) {
 		})
 	}
 	if _, err := Open(Options{Root: "/r", Mounts: "/no/such"}); !errors.Is(err, ErrNone) {
-		t.Errorf("no mounts to read: %v", err)
+		t.Errorf("unreadable mounts: %v, want ErrNone", err)
 	}
 	if _, err := Open(Options{}); err == nil {
-		t.Error("opened without a root")
+		t.Error("opened without a root, want an error")
 	}
 }
 
@@ -42,11 +42,11 @@ func TestFolder(t *testing.T) {
 	// printf %s /var/lib/supervisor | sha256sum
 	const want = "supervisor-adbe3791"
 	for _, root := range []string{"/var/lib/supervisor", "/var/lib/supervisor/"} {
-		if got := folderOf(root); got != want {
+		if got := folderName(root); got != want {
 			t.Errorf("%s: %s", root, got)
 		}
 	}
-	if folderOf("/other") == want {
+	if folderName("/other") == want {
 		t.Error("two supervisors share a folder")
 	}
 }
@@ -54,14 +54,14 @@ func TestFolder(t *testing.T) {
 func TestOpenReadOnly(t *testing.T) {
 	tree := openTree(t)
 	t.Run("EV-03 mounted read-only", func(t *testing.T) {
-		c := helper("readonly", t.TempDir(), tree.place.mount.point)
+		c := helperCommand("readonly", t.TempDir(), tree.place.mount.point)
 		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 		out, err := c.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := string(out); !strings.HasPrefix(got, "true ") || !strings.Contains(got, "read-only file system") {
-			t.Errorf("it says %s", got)
+			t.Errorf("Open prints %s, want ErrNone and read-only file system", got)
 		}
 	})
 }

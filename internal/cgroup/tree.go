@@ -17,21 +17,20 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// ErrNone says that leaves can be had nowhere. Open returns it together with
-// what was found instead.
+// ErrNone is returned by Open when no cgroup v2 hierarchy is usable. Open adds the
+// reasons.
 var ErrNone = errors.New("no writable cgroup v2 hierarchy")
 
 const probes = ".probes"
 
-// Options say whose leaves they are.
+// Options configures Open.
 type Options struct {
-	Root   string             // of the supervisor, always spelt the same: it names our folder
+	Root   string             // of the supervisor, always spelled the same: it names our folder
 	Log    logrus.FieldLogger // nil: nothing is logged
 	Mounts string             // default /proc/self/mountinfo
 }
 
-// Tree is the folder with a supervisor's leaves. Its methods may be called
-// from any goroutine, at the same time.
+// Tree is the folder with a supervisor's leaves. It is safe for concurrent use.
 type Tree struct {
 	log    logrus.FieldLogger
 	place  place
@@ -39,12 +38,12 @@ type Tree struct {
 	v1     map[string]hierarchy // by controller
 
 	mu    sync.Mutex
-	fresh map[Leaf]bool     // made since Open, or by renew
-	names map[string]string // of plugins, by the name of their leaf where that is another one
+	fresh map[Leaf]bool     // made since Open, or by recreate
+	names map[string]string // plugin names by leaf name, where the two differ
 }
 
-// Open finds the place and makes our folder there, and nothing else. The error
-// is ErrNone where there is no place.
+// Open finds the place and makes our folder there. The error is ErrNone if there
+// is no place.
 func Open(o Options) (*Tree, error) {
 	if o.Root == "" {
 		return nil, errors.New("open cgroups: no root given")
@@ -61,23 +60,23 @@ func Open(o Options) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	if err := forkable(); err != nil {
+	if err := checkFork(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	t := &Tree{log: o.Log, folder: folderOf(o.Root), v1: hierarchies(mounts, own), fresh: map[Leaf]bool{}, names: map[string]string{}}
-	if t.place, err = choose(places(mounts, own[""]), t.folder); err != nil {
+	t := &Tree{log: o.Log, folder: folderName(o.Root), v1: findHierarchies(mounts, own), fresh: map[Leaf]bool{}, names: map[string]string{}}
+	if t.place, err = choosePlace(findPlaces(mounts, own[""]), t.folder); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func folderOf(root string) string { return "supervisor-" + layout.RootID(root) }
+func folderName(root string) string { return "supervisor-" + layout.RootID(root) }
 
-// choose takes the first place that will have our folder.
-func choose(candidates []place, folder string) (place, error) {
+// choosePlace returns the first place in which our folder can be made.
+func choosePlace(candidates []place, folder string) (place, error) {
 	why := []string{}
 	for _, p := range candidates {
-		err := p.settle(folder)
+		err := p.ensureFolder(folder)
 		if err == nil {
 			return p, nil
 		}
@@ -89,18 +88,18 @@ func choose(candidates []place, folder string) (place, error) {
 	return place{}, fmt.Errorf("%w: %s", ErrNone, strings.Join(why, "; "))
 }
 
-// Dir is where the plugins' leaves are.
+// Dir returns the folder of the plugins' leaves.
 func (t *Tree) Dir() string { return filepath.Join(t.place.dir, t.folder) }
 
-// Leaf gives a plugin's leaf, making it if it is not there. The error is not
-// nil for what is no plugin's name.
-func (t *Tree) Leaf(name string) (*Leaf, error) { return t.leaf(t.folder, name) }
+// Leaf returns a plugin's leaf and makes it if missing. It fails for an invalid
+// plugin name.
+func (t *Tree) Leaf(name string) (*Leaf, error) { return t.makeLeaf(t.folder, name) }
 
-// Probes gives the leaf for what is run of a plugin only to ask it: in its own
-// leaf a probe that hangs would hide the plugin's end.
-func (t *Tree) Probes(name string) (*Leaf, error) { return t.leaf(t.folder+probes, name) }
+// Probes returns the leaf for status probes of a plugin. In the plugin's own leaf a
+// hung probe would hide the plugin's exit.
+func (t *Tree) Probes(name string) (*Leaf, error) { return t.makeLeaf(t.folder+probes, name) }
 
-func (t *Tree) leaf(folder, name string) (*Leaf, error) {
+func (t *Tree) makeLeaf(folder, name string) (*Leaf, error) {
 	if err := plugin.CheckName(name); err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
@@ -111,12 +110,12 @@ func (t *Tree) leaf(folder, name string) (*Leaf, error) {
 	return l, nil
 }
 
-// leafOf returns a plugin's leaf, which need not be there.
+// leafOf returns a plugin's leaf, which may not exist.
 func (t *Tree) leafOf(folder, name string) *Leaf {
-	l := &Leaf{t, folder, layout.LeafName(name)}
+	l := &Leaf{t, folder, layout.CgroupName(name)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if name == t.names[name] { // the name of a leaf whose plugin is not known
+	if name == t.names[name] { // the name of a leaf of an unknown plugin
 		l.name = name
 	} else if l.name != name {
 		t.names[l.name] = name
@@ -124,8 +123,8 @@ func (t *Tree) leafOf(folder, name string) *Leaf {
 	return l
 }
 
-// nameOf returns the plugin that a leaf belongs to. Where that is not known, it
-// is the name of the leaf itself, and leafOf finds it by that.
+// nameOf returns the plugin name of a leaf. If unknown, it returns the name of the
+// leaf, which leafOf accepts too.
 func (t *Tree) nameOf(leaf string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -133,16 +132,16 @@ func (t *Tree) nameOf(leaf string) string {
 	switch {
 	case known:
 		return name
-	case layout.LeafName(leaf) != leaf:
+	case layout.CgroupName(leaf) != leaf:
 		t.names[leaf] = leaf
 	}
 	return leaf
 }
 
-// Names are the plugins that have a leaf of either kind, of this life of the
-// supervisor or an earlier one, sorted. A leaf does not always have its plugin's
-// name (SPEC 1): of expected plugins, and of those that Leaf was asked for, the
-// plugin's is returned, of others the leaf's.
+// Names returns the sorted names of the plugins that have a leaf of either kind,
+// made by this supervisor process or an earlier one. A leaf does not always have
+// its plugin's name (SPEC 1): for expected plugins, and those passed to Leaf, Names
+// returns the plugin's name, for others the leaf's.
 func (t *Tree) Names(expected ...string) ([]string, error) {
 	for _, name := range expected {
 		t.leafOf(t.folder, name)
@@ -150,7 +149,7 @@ func (t *Tree) Names(expected ...string) ([]string, error) {
 	var names []string
 	for _, folder := range []string{t.folder, t.folder + probes} {
 		entries, err := os.ReadDir(filepath.Join(t.place.dir, folder))
-		if err != nil && !gone(err) {
+		if err != nil && !isAbsent(err) {
 			return nil, fmt.Errorf("list cgroups: %w", err)
 		}
 		for _, e := range entries {
@@ -163,23 +162,24 @@ func (t *Tree) Names(expected ...string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// Remove removes a plugin's leaves, and what it made below them. It fails if
-// a process is in one of them, and is content if there are none.
+// Remove removes a plugin's leaves and all cgroups below them. It fails if a
+// process is in one of them. Missing leaves are no error.
 func (t *Tree) Remove(name string) error {
 	if err := plugin.CheckName(name); err != nil {
 		return fmt.Errorf("remove cgroup: %w", err)
 	}
 	var failed []error
 	for _, folder := range []string{t.folder, t.folder + probes} {
-		if err := t.remove(t.leafOf(folder, name)); err != nil {
+		if err := t.removeLeaf(t.leafOf(folder, name)); err != nil {
 			failed = append(failed, fmt.Errorf("remove cgroup: %w", err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// remove leaves what is below a leaf alone if it cannot have all.
-func (t *Tree) remove(l *Leaf) error {
+// removeLeaf removes a leaf with all cgroups below it, or nothing if a process is in
+// one of them.
+func (t *Tree) removeLeaf(l *Leaf) error {
 	populated, err := l.Populated()
 	if err != nil {
 		return err
@@ -187,17 +187,18 @@ func (t *Tree) remove(l *Leaf) error {
 	if populated {
 		return fmt.Errorf("%s: %w", l.Dir(), unix.EBUSY)
 	}
-	t.stale(l)
-	err = remove(l.Dir())
+	t.markStale(l)
+	err = removeTree(l.Dir())
 	for controller := range t.v1 {
 		dir, _ := l.v1(controller)
-		err = errors.Join(err, remove(dir))
+		err = errors.Join(err, removeTree(dir))
 	}
 	return err
 }
 
-// folders are all that we may have made, in every hierarchy.
-func (t *Tree) folders() []string {
+// allFolders returns all folders that this package may have made, in every
+// hierarchy.
+func (t *Tree) allFolders() []string {
 	parents := []string{t.place.dir}
 	for _, h := range t.v1 {
 		parents = append(parents, h.own)
@@ -209,10 +210,9 @@ func (t *Tree) folders() []string {
 	return all
 }
 
-// Close removes our folders that have no leaves. Leaves stay, and what runs in
-// them.
+// Close removes our empty folders. Leaves and the processes in them stay.
 func (t *Tree) Close() {
-	for _, folder := range t.folders() {
-		_ = unix.Rmdir(folder) // refused while there are leaves in it
+	for _, folder := range t.allFolders() {
+		_ = unix.Rmdir(folder) // fails while leaves are in it
 	}
 }

@@ -1,9 +1,9 @@
 // Package clock returns the wall time, and reports when it was set.
 //
-// Timers run on the monotonic clock. It stops while the host is suspended, and
-// does not change when the time is set. Due times are kept in wall time, so
-// their owner must be notified of both (TM-07). The kernel reports them: Watch
-// sleeps until then and does not poll.
+// Timers run on the monotonic clock. It stops while the host is suspended, and does not
+// change when the time is set. Due times are kept in wall time, so their owner must be
+// notified of both (TM-07). Watch sleeps until the kernel reports one of them; it does
+// not poll.
 package clock
 
 import (
@@ -27,13 +27,13 @@ type Wall struct{}
 // two times is that of the wall clock, also over a suspend or a step.
 func (Wall) Now() time.Time { return time.Now().Round(0) }
 
-// Moment returns the present time on both clocks. The boot id is "" where the
-// kernel does not say it.
+// Moment returns the current time on both clocks. The boot id is "" if the kernel does
+// not provide it.
 func (Wall) Moment() plugin.Moment {
 	m := plugin.Moment{Wall: time.Now().Round(0)}
 	var up unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err == nil {
-		m.Uptime, m.Boot = time.Duration(up.Nano()), bootID()
+		m.Uptime, m.BootID = time.Duration(up.Nano()), bootID()
 	}
 	return m
 }
@@ -47,26 +47,26 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(id))
 })
 
-// Watch calls stepped each time the wall clock was set or the host resumed
-// from suspend; several at once may cause one call. Slewing, as NTP does for
-// small corrections, is no step. stepped runs on the caller's goroutine and
-// delays the next call. Watch returns nil when ctx ends, and an error when the
-// kernel cannot report steps.
+// Watch calls stepped each time the wall clock was set or the host resumed from
+// suspend; several such events may cause one call. Slewing, as NTP does for small
+// corrections, is not a step. stepped runs on the caller's goroutine and delays the next
+// call. Watch returns nil when ctx ends, and an error when the kernel cannot report
+// steps.
 func Watch(ctx context.Context, stepped func()) error {
-	alarm, err := arm()
+	alarm, err := newStepTimer()
 	if err != nil {
 		return err
 	}
-	return watch(ctx, alarm, stepped)
+	return watchTimer(ctx, alarm, stepped)
 }
 
 // never is later than any timer is needed, and before 2262, the end of the
 // kernel's count of nanoseconds.
 const never = 8_835_955_200 // 2250-01-01, in Unix seconds
 
-// arm returns a timer that never fires. The kernel cancels it when its clock is
-// set, and Watch waits for that (timerfd_create(2)).
-func arm() (*os.File, error) {
+// newStepTimer returns a timer that never fires. The kernel cancels it when the clock is
+// set, which Watch waits for (timerfd_create(2)).
+func newStepTimer() (*os.File, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("create clock timer: %w", err)
@@ -78,7 +78,7 @@ func arm() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "clock timer"), nil
 }
 
-func watch(ctx context.Context, alarm *os.File, stepped func()) error {
+func watchTimer(ctx context.Context, alarm *os.File, stepped func()) error {
 	defer alarm.Close()
 	defer context.AfterFunc(ctx, func() { alarm.SetReadDeadline(time.Unix(0, 1)) })()
 	var expirations [8]byte

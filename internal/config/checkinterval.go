@@ -10,10 +10,11 @@ import (
 	"syscall"
 
 	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/yamlfile"
 )
 
-// checkIntervalKeys are the keys of the file of the existing product that sets
-// intervals, see layout.CheckIntervals (TM-06).
+// checkIntervalKeys maps the keys of the existing product's file of intervals, see
+// layout.CheckIntervals, to ours (TM-06).
 var checkIntervalKeys = map[string]string{
 	"pluginHealthScanInterval":  "intervals.scan",
 	"pluginHealthPullInterval":  "intervals.pull",
@@ -21,11 +22,11 @@ var checkIntervalKeys = map[string]string{
 	"pluginListReportInterval":  "intervals.inventory",
 }
 
-// maxCheckInterval is how much of it is read, in bytes.
+// maxCheckInterval bounds how much of the file is read, in bytes.
 const maxCheckInterval = 64 << 10
 
-// readCheckInterval reads the file below root, if there is one. It is not ours
-// and never prevents the start: what is wrong is skipped with a warning.
+// readCheckInterval reads the file below root, if it exists. Another program writes
+// it, so it never prevents the start: a malformed part is skipped with a warning.
 func readCheckInterval(root string) ([]setting, []Warning) {
 	path := layout.CheckIntervals(root)
 	// Without O_NONBLOCK a pipe in the file's place would block for ever.
@@ -34,18 +35,18 @@ func readCheckInterval(root string) ([]setting, []Warning) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, []Warning{{Where: path, Text: "ignored: " + cause(err)}}
+		return nil, []Warning{{Where: path, Text: "ignored: " + describeCause(err)}}
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxCheckInterval))
 	if err != nil {
-		return nil, []Warning{{Where: path, Text: "ignored: " + cause(err)}}
+		return nil, []Warning{{Where: path, Text: "ignored: " + describeCause(err)}}
 	}
 	return parseCheckInterval(path, string(text))
 }
 
-// parseCheckInterval reads key=seconds pairs with commas between them; a line
-// break does as well. Of a key that is given twice the last one counts.
+// parseCheckInterval parses key=seconds pairs, separated by commas or line breaks.
+// The last pair of a key wins.
 func parseCheckInterval(path, text string) ([]setting, []Warning) {
 	var set []setting
 	var warnings []Warning
@@ -54,9 +55,9 @@ func parseCheckInterval(path, text string) ([]setting, []Warning) {
 		if pair == "" {
 			continue
 		}
-		s, why := checkIntervalPair(pair)
+		s, why := parsePair(pair)
 		if why != "" {
-			warnings = append(warnings, Warning{Where: path, Text: fmt.Sprintf("%q skipped: %s", shorten(pair), why)})
+			warnings = append(warnings, Warning{Where: path, Text: fmt.Sprintf("%q skipped: %s", yamlfile.Shorten(pair), why)})
 			continue
 		}
 		s.where = path
@@ -65,10 +66,11 @@ func parseCheckInterval(path, text string) ([]setting, []Warning) {
 	return set, warnings
 }
 
-func checkIntervalPair(pair string) (s setting, why string) {
+// parsePair parses key=seconds. why is "" if it is valid.
+func parsePair(pair string) (s setting, why string) {
 	name, seconds, ok := strings.Cut(pair, "=")
 	name, seconds = strings.TrimSpace(name), strings.TrimSpace(seconds)
-	k, known := keyNamed(checkIntervalKeys[name])
+	k, known := findKeyNamed(checkIntervalKeys[name])
 	switch {
 	case !ok:
 		return s, "not key=seconds"
@@ -78,14 +80,14 @@ func checkIntervalPair(pair string) (s setting, why string) {
 		return s, "not a whole number of seconds"
 	}
 	text := seconds + "s"
-	if err := k.set(new(Config), text); err != nil {
+	if err := k.setText(new(Config), text); err != nil {
 		return s, err.Error()
 	}
 	return setting{key: k, text: text}, ""
 }
 
-// cause is what is behind an error of the file system, without the path.
-func cause(err error) string {
+// describeCause returns the text of a file system error without the path.
+func describeCause(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err.Error()

@@ -11,12 +11,12 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// TM-06: what the existing product's file says, and what of it is skipped.
+// TM-06: the existing product's file sets intervals; malformed parts are skipped.
 func TestPluginCheckInterval(t *testing.T) {
 	all := map[string]string{"intervals.scan": "15m", "intervals.pull": "5m", "intervals.update": "30m", "intervals.inventory": "24h"}
 	for name, test := range map[string]struct {
 		text     string
-		want     map[string]string // what is not the default
+		want     map[string]string // without the defaults
 		warnings []string
 	}{
 		"all four": {
@@ -39,9 +39,9 @@ func TestPluginCheckInterval(t *testing.T) {
 		"two equals": {"pluginHealthScanInterval=5=6", nil, []string{`"pluginHealthScanInterval=5=6" skipped: not a whole number of seconds`}},
 	} {
 		t.Run("TM-06 "+name, func(t *testing.T) {
-			path := write(t, layout.CheckIntervals(""), test.text)
+			path := writeFile(t, layout.CheckIntervals(""), test.text)
 			root := filepath.Dir(filepath.Dir(path))
-			// A window that no interval of the table conflicts with.
+			// A window that is shorter than each interval of the table.
 			c, warnings, err := Load(Sources{Environ: []string{"SUPERVISOR_ROOT=" + root, "SUPERVISOR_AVOID_WINDOW=1s"}})
 			if err != nil {
 				t.Fatal(err)
@@ -50,8 +50,8 @@ func TestPluginCheckInterval(t *testing.T) {
 				if other, ok := test.want[key]; ok {
 					want = other
 				}
-				if k, _ := keyNamed(key); k.get(&c) != want {
-					t.Errorf("%s: %s, want %s", key, k.get(&c), want)
+				if k, _ := findKeyNamed(key); k.formatValue(&c) != want {
+					t.Errorf("%s: %s, want %s", key, k.formatValue(&c), want)
 				}
 			}
 			var got []string
@@ -65,7 +65,7 @@ func TestPluginCheckInterval(t *testing.T) {
 	}
 }
 
-// TM-06: what is in the file's place and no file never prevents the start.
+// TM-06: a folder in place of the file does not prevent the start.
 func TestPluginCheckIntervalUnreadable(t *testing.T) {
 	root := t.TempDir()
 	if err := os.MkdirAll(layout.CheckIntervals(root), 0o755); err != nil {
@@ -73,18 +73,18 @@ func TestPluginCheckIntervalUnreadable(t *testing.T) {
 	}
 	_, warnings, err := Load(Sources{Environ: []string{"SUPERVISOR_ROOT=" + root}})
 	if err != nil || len(warnings) != 1 || warnings[0].Text != "ignored: is a directory" {
-		t.Errorf("warnings %v, error %v", warnings, err)
+		t.Errorf("warnings %v, error %v; want one warning that it is a directory", warnings, err)
 	}
 }
 
-// FuzzPluginCheckInterval: whatever it says, what is taken of it is allowed.
+// FuzzPluginCheckInterval checks that each value taken from any text is allowed.
 func FuzzPluginCheckInterval(f *testing.F) {
 	f.Add("pluginHealthScanInterval=60,pluginHealthPullInterval=30")
 	f.Add("pluginHealthScanInterval=60=,=,,\x00pluginListReportInterval=00001")
 	f.Fuzz(func(t *testing.T, text string) {
 		set, warnings := parseCheckInterval("FILE", text)
 		for _, s := range set {
-			if err := s.key.set(new(Config), s.text); err != nil {
+			if err := s.key.setText(new(Config), s.text); err != nil {
 				t.Errorf("%s: %q %v", s.key.name, s.text, err)
 			}
 		}

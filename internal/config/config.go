@@ -6,20 +6,22 @@ import (
 
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pkgcheck"
+	"pluginsupervisor/internal/service"
+	"pluginsupervisor/internal/yamlfile"
 	"pluginsupervisor/plugin"
 )
 
-// DefaultFile is read when no file is named; it need not exist.
+// DefaultFile is the file that is read when none is named; it need not exist.
 const DefaultFile = "/etc/supervisor/supervisor.yaml"
 
 // ManagerNative is the value of Config.Manager for the manager inside this process.
 const ManagerNative = "native"
 
-// Config is everything that can be set. The keys' meaning and bounds are in
-// the table of keys and in docs/configuration.md.
+// Config holds the values of all keys. The table of keys and
+// docs/configuration.md describe their meaning and bounds.
 type Config struct {
 	Root         string // BASE
-	InstanceID   string // "" means the host's own, see InstanceID
+	InstanceID   string // "" for the one that the function InstanceID returns
 	ControlPlane ControlPlane
 	Manager      string // ManagerNative, or the path of an acs-plugin-manager program
 	Intervals    plugin.Intervals
@@ -35,22 +37,22 @@ type Config struct {
 	Admin        Admin
 	Metrics      Metrics
 
-	origins map[string]string // where each key that was set was set, by its name
+	origins map[string]string // where a key was set, by name; no entry for defaults
 }
 
-// ControlPlane says where the control plane is and how to prove who we are.
+// ControlPlane holds the address of the control plane and the credentials for it.
 type ControlPlane struct {
 	URL                                  string
 	Timeout                              time.Duration // of one request
 	TokenFile, CAFile, CertFile, KeyFile string        // "" for none
 
-	// What no key sets, but the environment of the existing product (CL-19).
-	HostCAs bool     // the host's own authorities count beside those of CAFile
-	Proxy   *url.URL // the proxy to go through; nil: that of the environment
+	// Set by the environment of the existing product, by no key (CL-19).
+	HostCAs bool     // trust the certificate authorities of the host beside those of CAFile
+	Proxy   *url.URL // nil for that of the environment
 }
 
-// FirstRun says when each timer fires for the first time: its value and a
-// random time up to Jitter.
+// FirstRun holds the delay until each timer fires for the first time, without a
+// random time of at most Jitter.
 type FirstRun struct {
 	Scan, Pull, Update, Inventory, Jitter time.Duration
 }
@@ -60,7 +62,7 @@ type Probe struct {
 	Parallel int // 0 means twice the CPUs, within 4–32
 }
 
-// Restart says how plugins that do not run are started again.
+// Restart holds the rules by which plugins that do not run are restarted.
 type Restart struct {
 	Stagger        time.Duration
 	Parallel       int
@@ -68,64 +70,59 @@ type Restart struct {
 	BackoffMax     time.Duration
 	HealthyAfter   time.Duration
 	OnHang         bool
-	Burst, Rate    int // the host-wide budget: restarts at once, and a second
+	Burst, Rate    int // budget of all plugins: restarts in a burst, and per second
 	KillGrace      time.Duration
 }
 
-// Upgrade says how new versions are taken on.
+// Upgrade holds the rules for new versions.
 type Upgrade struct {
 	Prove          time.Duration
 	AllowDowngrade bool
 	RequireSHA256  bool
 	TrustedKeys    []string
 	Quarantine     time.Duration
+	Hook           []string // command and arguments that may handle an update itself; empty for none
+	HookTimeout    time.Duration
 }
 
-// Install bounds what a package may be.
+// Install bounds packages and their downloads.
 type Install struct {
-	MaxSize      Size
+	MaxSize      yamlfile.Size
 	MaxEntries   int
 	MaxRatio     int
 	Stall        time.Duration
-	MinRate      Size // a second
+	MinRate      yamlfile.Size // per second
 	FetchTimeout time.Duration
-	Tries        int // of a download that brings nothing new; no key sets it; 0: as internal/install/fetch has it
+	Tries        int // of a download without progress; set by no key; 0 for the default of internal/install/fetch
 }
 
-// Logs bounds what each plugin prints: MaxSize × (Keep + 1) bytes.
+// Logs bounds the log of each plugin to MaxSize × (Keep + 1) bytes.
 type Logs struct {
-	MaxSize Size
+	MaxSize yamlfile.Size
 	Keep    int
 }
 
-// Plugin is what is set for one plugin by name.
+// Plugin holds the settings of one plugin.
 type Plugin struct {
-	Limits Limits
+	Limits service.Limits
 }
 
-// Limits are a plugin's; 0 means none.
-type Limits struct {
-	CPU    float64 // cores
-	Memory Size
-	PIDs   int
-}
-
-// Log says what is written to stderr.
+// Log holds the level and format of the log, which is written to stderr.
 type Log struct {
 	Level, Format string
 }
 
-// Admin is about the local API.
+// Admin holds the settings of the local API.
 type Admin struct {
-	Socket string // "" means inside Root, see SocketPath
+	Socket string // "" for the default, see SocketPath
 }
 
-// Metrics is about the Prometheus endpoint.
+// Metrics holds the settings of the Prometheus endpoint.
 type Metrics struct {
-	Listen string // "" means none
+	Listen string // "" for none
 }
 
-// Default is the configuration of a host where nothing is set.
+// Default returns the configuration of a host where nothing is set.
 func Default() Config {
 	limits := pkgcheck.DefaultLimits()
 	return Config{
@@ -142,17 +139,17 @@ func Default() Config {
 			BackoffInitial: time.Second, BackoffMax: 5 * time.Minute, HealthyAfter: time.Minute,
 			OnHang: true, Burst: 200, Rate: 20, KillGrace: 3 * time.Second,
 		},
-		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour},
+		Upgrade: Upgrade{Prove: 30 * time.Second, AllowDowngrade: true, Quarantine: 24 * time.Hour, HookTimeout: time.Minute},
 		Install: Install{
-			MaxSize: Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
-			Stall: 30 * time.Second, MinRate: kibibyte, FetchTimeout: 6 * time.Hour,
+			MaxSize: yamlfile.Size(limits.Size), MaxEntries: limits.Entries, MaxRatio: int(limits.Ratio),
+			Stall: 30 * time.Second, MinRate: yamlfile.KiB, FetchTimeout: 6 * time.Hour,
 		},
-		Logs: Logs{MaxSize: 10 * mebibyte, Keep: 3},
+		Logs: Logs{MaxSize: 10 * yamlfile.MiB, Keep: 3},
 		Log:  Log{Level: "info", Format: "text"},
 	}
 }
 
-// SocketPath is where the local API listens.
+// SocketPath returns the path of the socket of the local API.
 func (c Config) SocketPath() string {
 	if c.Admin.Socket != "" {
 		return c.Admin.Socket
@@ -160,6 +157,6 @@ func (c Config) SocketPath() string {
 	return layout.Socket(c.Root)
 }
 
-// Origin tells where a key was set: file and line, variable or flag; "" for a
-// default.
+// Origin returns where a key was set: file and line, variable or flag. It is "" for
+// a default.
 func (c Config) Origin(key string) string { return c.origins[key] }

@@ -1,14 +1,18 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
 
-// conflicts finds what is wrong about keys together, though each by itself is
-// allowed.
-func (c *Config) conflicts() []*Mistake {
-	var mistakes []*Mistake
+	"pluginsupervisor/internal/yamlfile"
+)
+
+// findConflicts returns the mistakes of values that are valid alone but not in
+// combination.
+func (c *Config) findConflicts() []*yamlfile.Mistake {
+	var mistakes []*yamlfile.Mistake
 	wrong := func(text string, keys ...string) {
-		m := &Mistake{Key: keys[0], Text: text}
-		for _, k := range keys { // one of them was set, the defaults agree
+		m := &yamlfile.Mistake{Key: keys[0], Text: text}
+		for _, k := range keys { // one of them was set: the defaults do not conflict
 			if m.Where = c.origins[k]; m.Where != "" {
 				m.Key = k
 				break
@@ -18,7 +22,7 @@ func (c *Config) conflicts() []*Mistake {
 	}
 	if r := c.Restart; r.BackoffInitial > r.BackoffMax {
 		wrong(fmt.Sprintf("restart.backoff_initial, %s, is longer than restart.backoff_max, %s; allowed: at most as long",
-			period.text(&r.BackoffInitial), period.text(&r.BackoffMax)),
+			period.Text(&r.BackoffInitial), period.Text(&r.BackoffMax)),
 			"restart.backoff_initial", "restart.backoff_max")
 	}
 	if p := c.ControlPlane; p.CertFile != "" && p.KeyFile == "" {
@@ -32,13 +36,13 @@ func (c *Config) conflicts() []*Mistake {
 	return mistakes
 }
 
-// oddities finds what is allowed and hardly meant.
-func (c *Config) oddities() []Warning {
+// findOddities returns warnings for values that are valid but probably unintended.
+func (c *Config) findOddities() []Warning {
 	var odd []Warning
 	if c.Intervals.Scan <= c.AvoidWindow {
 		w := Warning{Key: "avoid_window", Text: fmt.Sprintf(
-			"avoid_window, %s, is not shorter than intervals.scan, %s: no pull ever takes place",
-			period.text(&c.AvoidWindow), period.text(&c.Intervals.Scan))}
+			"avoid_window, %s, is not shorter than intervals.scan, %s: heartbeats are never pulled",
+			period.Text(&c.AvoidWindow), period.Text(&c.Intervals.Scan))}
 		for _, k := range []string{"intervals.scan", "avoid_window"} {
 			if w.Where = c.origins[k]; w.Where != "" {
 				w.Key = k

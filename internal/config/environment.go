@@ -3,45 +3,48 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"pluginsupervisor/internal/yamlfile"
 )
 
-// environmentSettings are the variables that are set, in the order of the
-// table. One that begins like ours and is none is worth a warning only: other
-// programs use the prefix as well.
-func environmentSettings(environ []string) ([]setting, []Warning) {
+// readEnvironment returns the settings of the environment, in the order of the
+// table. An unknown variable with our prefix is only a warning: other programs use
+// the prefix as well.
+func readEnvironment(environ []string) ([]setting, []Warning) {
 	values := map[string]string{}
 	var warnings []Warning
-	names := variables()
+	names := listVariables()
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, envPrefix) {
 			continue
 		}
-		if _, ok := find(func(k key) bool { return k.variable() == name && !k.fileOnly() }); ok {
+		if _, ok := findKey(func(k key) bool { return k.variableName() == name && !k.isFileOnly() }); ok {
 			values[name] = text
 			continue
 		}
-		w := Warning{Where: name, Text: "is no setting"}
-		if s := suggest(strings.ToLower(name), names); s != "" {
+		w := Warning{Where: name, Text: "is not a setting"}
+		if s := yamlfile.Suggest(strings.ToLower(name), names); s != "" {
 			w.Text += fmt.Sprintf("; did you mean %s?", strings.ToUpper(s))
 		}
 		warnings = append(warnings, w)
 	}
 	var set []setting
 	for _, k := range keys {
-		if text, ok := values[k.variable()]; ok {
-			set = append(set, setting{k, text, k.variable()})
+		if text, ok := values[k.variableName()]; ok {
+			set = append(set, setting{k, text, k.variableName()})
 		}
 	}
 	return set, warnings
 }
 
-// variables are the names in lower case, as suggest wants them.
-func variables() []string {
+// listVariables returns the names of the variables in lower case, for
+// yamlfile.Suggest.
+func listVariables() []string {
 	var names []string
 	for _, k := range keys {
-		if !k.fileOnly() {
-			names = append(names, strings.ToLower(k.variable()))
+		if !k.isFileOnly() {
+			names = append(names, strings.ToLower(k.variableName()))
 		}
 	}
 	return names

@@ -14,77 +14,78 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// MachineIDFile is where a host has its own id.
+// MachineIDFile is the file with the machine ID of a host.
 const MachineIDFile = "/etc/machine-id"
 
-// Instance is who this host is at the control plane.
+// Instance identifies this host at the control plane.
 type Instance struct {
-	ID      string
-	Renewed bool // the root has another id than before: it is a copy, or the machine is one
+	ID        string
+	Recreated bool // the root has a new ID: the root or the machine was copied
 }
 
-// InstanceID returns who this host is: what is configured, else what is kept in
-// root/supervisor/instance-id, which is made once, of the machine id, the root
-// and a random part. So two roots of one machine have two ids, and so have two
-// machines with one machine id that were set up apart. The machine id itself is
-// not to leave the host. Made ids are 32 hex digits.
+// InstanceID returns the configured ID, else the one in
+// root/supervisor/instance-id. That file is written once, with a digest of the
+// machine ID, the root and a random part: two roots of one machine differ, and so
+// do two machines that have the same machine ID but were set up separately. The
+// machine ID itself does not leave the host. A generated ID has 32 hex digits.
 //
-// The id is made anew when the machine id or the path of the root is not the one
-// it was made for: then the root, or the whole machine, was copied. A root whose
-// supervisor reported under the id of an older version keeps that.
+// The ID is recreated when the machine ID or the path of the root has changed: then
+// the root or the machine was copied. A root whose supervisor reported under the ID
+// of an older version keeps that ID.
 //
-// The error is that the id could not be kept; it is returned with the id, which
-// then is good for this process.
+// The error says that the ID could not be saved; the returned ID is then valid for
+// this process.
 func InstanceID(root, configured, machineIDPath string) (Instance, error) {
 	if configured != "" {
 		return Instance{ID: configured}, nil
 	}
 	machine := readID(machineIDPath)
-	mark := identify("pluginsupervisor instance mark", machine, realPath(root))
+	mark := hashID("pluginsupervisor instance mark", machine, resolvePath(root))
 	kept, keptMark := readInstance(layout.InstanceID(root))
 	switch {
-	case keptMark == mark || keptMark != "" && machine == "": // without a machine id nothing speaks against it
+	case keptMark == mark || keptMark != "" && machine == "": // without a machine ID the root is not known to be a copy
 		return Instance{ID: kept}, nil
 	case keptMark != "":
-		id := newInstance(machine, root)
-		return Instance{ID: id, Renewed: true}, keepInstance(root, id, mark)
+		id := makeID(machine, root)
+		return Instance{ID: id, Recreated: true}, saveInstance(root, id, mark)
 	}
-	id := olderInstance(root, machine, kept)
+	id := findOlderID(root, machine, kept)
 	if id == "" {
-		id = newInstance(machine, root)
+		id = makeID(machine, root)
 	}
-	return Instance{ID: id}, keepInstance(root, id, mark)
+	return Instance{ID: id}, saveInstance(root, id, mark)
 }
 
-// olderInstance returns the id that an older version reported under, "" when
-// none did: that of the machine, or where there was none, a random one.
-func olderInstance(root, machine, kept string) string {
+// findOlderID returns the ID that an older version reported under, "" for none: a
+// digest of the machine ID, or a random one where there was none.
+func findOlderID(root, machine, kept string) string {
 	if machine == "" {
 		return kept
 	}
 	if _, err := os.Stat(layout.State(root)); err != nil {
 		return ""
 	}
-	if _, err := os.Stat(layout.InstanceID(root)); err == nil && kept == "" { // a damaged one
+	if _, err := os.Stat(layout.InstanceID(root)); err == nil && kept == "" { // a damaged file
 		return ""
 	}
 	sum := sha256.Sum256([]byte("pluginsupervisor instance id\n" + machine))
 	return hex.EncodeToString(sum[:idBytes])
 }
 
-func newInstance(machine, root string) string {
+// makeID returns a new ID.
+func makeID(machine, root string) string {
 	random := rand.Text()
-	return identify("pluginsupervisor instance", machine, realPath(root), random)
+	return hashID("pluginsupervisor instance", machine, resolvePath(root), random)
 }
 
-// identify returns the digest of the parts, as an id.
-func identify(parts ...string) string {
+// hashID returns the digest of the parts as an ID.
+func hashID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:idBytes])
 }
 
-// realPath returns the path without symbolic links, as far as it exists.
-func realPath(path string) string {
+// resolvePath returns the absolute path, without symbolic links if it exists.
+func resolvePath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
@@ -94,23 +95,24 @@ func realPath(path string) string {
 	return path
 }
 
-// keepInstance writes the id, and on a second line the mark of what it is for.
-func keepInstance(root, id, mark string) error {
+// saveInstance writes the ID, and on a second line the digest of the machine ID and
+// root that it belongs to.
+func saveInstance(root, id, mark string) error {
 	path := layout.InstanceID(root)
 	err := durable.MakeFolder(filepath.Dir(path), 0o755)
 	if err == nil {
 		err = durable.WriteFile(path, []byte(id+"\n"+mark+"\n"), 0o644, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("keep instance id: %w", err)
+		return fmt.Errorf("save instance id: %w", err)
 	}
 	return nil
 }
 
 const idBytes = 16
 
-// readInstance reads what keepInstance wrote. mark is "" in the file of an older
-// version; both are "" where there is no such file, or it is damaged.
+// readInstance reads the file of saveInstance. mark is "" in the file of an older
+// version; both are "" if the file is missing or damaged.
 func readInstance(path string) (id, mark string) {
 	text := readSmallFile(path)
 	id, mark, marked := strings.Cut(text, "\n")
@@ -120,10 +122,10 @@ func readInstance(path string) (id, mark string) {
 	return id, parseID(mark)
 }
 
-// readID reads a file that holds one id; "" if it does not.
+// readID returns the ID in a file, "" for none.
 func readID(path string) string { return parseID(readSmallFile(path)) }
 
-// readSmallFile returns the text of a file, "" where it cannot be read.
+// readSmallFile returns the text of a file, "" if it cannot be read.
 func readSmallFile(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -137,8 +139,8 @@ func readSmallFile(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// parseID returns an id of 32 hex digits, "" if text is none. One of zeros only
-// stands in images that were not set up.
+// parseID returns an ID of 32 hex digits, "" if text is not one. Only zeros are not
+// an ID: images that were not set up have them.
 func parseID(text string) string {
 	id := strings.ToLower(strings.TrimSpace(text))
 	if raw, err := hex.DecodeString(id); err != nil || len(raw) != idBytes || strings.Trim(id, "0") == "" {

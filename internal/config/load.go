@@ -2,45 +2,74 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"slices"
 
+	"pluginsupervisor/internal/yamlfile"
+
 	"github.com/spf13/pflag"
 )
 
-// Sources are where a configuration is read from. The zero value gives the
-// defaults, and what BASE/config/PluginCheckInterval says.
+// Sources names the sources of a configuration. The zero value stands for the
+// defaults and BASE/config/PluginCheckInterval.
 type Sources struct {
 	File      string         // the YAML file; "" for none
-	FileNamed bool           // somebody named it, so it must exist
-	Environ   []string       // as os.Environ has it
+	FileNamed bool           // the file must exist
+	Environ   []string       // in the form of os.Environ
 	Flags     *pflag.FlagSet // parsed, with the flags of AddFlags; may be nil
+	Settings  []Setting      // of a program that embeds the supervisor
+}
+
+// Setting is the value of a key that a program sets.
+type Setting struct {
+	Key, Text string
+	Where     string // for errors, such as the name of a function
+}
+
+// resolveSettings returns the settings of a program, and a mistake for each unknown
+// key.
+func resolveSettings(given []Setting) (set []setting, mistakes []*yamlfile.Mistake) {
+	for _, s := range given {
+		k, ok := findKeyNamed(s.Key)
+		if !ok {
+			text := fmt.Sprintf("%q is not a key of the configuration", s.Key)
+			if near := yamlfile.Suggest(s.Key, listKeyNames()); near != "" {
+				text += fmt.Sprintf("; did you mean %s?", near)
+			}
+			mistakes = append(mistakes, &yamlfile.Mistake{Where: s.Where, Text: text})
+			continue
+		}
+		set = append(set, setting{k, s.Text, s.Where})
+	}
+	return set, mistakes
 }
 
 // Load reads the sources, each overriding the one before: defaults,
-// PluginCheckInterval (TM-06), file, environment, flags. The error joins one
-// *Mistake for everything that is wrong, also where it was overridden; then
-// there is no configuration.
+// PluginCheckInterval (TM-06), file, environment, flags, settings. The error joins a
+// *yamlfile.Mistake for each mistake, also of an overridden value; then the
+// configuration is empty.
 func Load(src Sources) (Config, []Warning, error) {
 	doc := readFile(src)
-	environment, warnings := environmentSettings(src.Environ)
-	given := slices.Concat(doc.settings, environment, flagSettings(src.Flags))
+	environment, warnings := readEnvironment(src.Environ)
+	program, unknown := resolveSettings(src.Settings)
+	given := slices.Concat(doc.settings, environment, readFlags(src.Flags), program)
 
 	c := Default()
 	c.origins = map[string]string{}
-	mistakes := doc.mistakes
-	for _, s := range given { // the root comes first: a file below it may set more
+	mistakes := append(doc.Mistakes, unknown...)
+	for _, s := range given { // the root first: PluginCheckInterval is below it
 		if s.key.name == "root" {
-			_ = s.key.set(&c, s.text)
+			_ = s.key.setText(&c, s.text)
 		}
 	}
 	intervals, odd := readCheckInterval(c.Root)
 	warnings = append(warnings, odd...)
 	for _, s := range slices.Concat(intervals, given) {
-		if err := s.key.set(&c, s.text); err != nil {
-			mistakes = append(mistakes, &Mistake{Where: s.where, Text: badValue(s.text, err, s.key.kind)})
+		if err := s.key.setText(&c, s.text); err != nil {
+			mistakes = append(mistakes, &yamlfile.Mistake{Where: s.where, Text: yamlfile.BadValue(s.text, err, s.key.kind)})
 			continue
 		}
 		c.origins[s.key.name] = s.where
@@ -50,35 +79,35 @@ func Load(src Sources) (Config, []Warning, error) {
 		c.origins[name] = where
 	}
 	if len(mistakes) == 0 {
-		mistakes = c.conflicts()
+		mistakes = c.findConflicts()
 	}
-	if err := join(mistakes); err != nil {
+	if err := yamlfile.Join(mistakes); err != nil {
 		return Config{}, warnings, err
 	}
-	return c, append(warnings, c.oddities()...), nil
+	return c, append(warnings, c.findOddities()...), nil
 }
 
-// readFile reads the YAML file, if there is one.
+// readFile reads the YAML file, if it exists.
 func readFile(src Sources) *document {
 	if src.File == "" {
 		return parseFile("", nil)
 	}
-	text, err := readSome(src.File)
+	text, err := readBounded(src.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !src.FileNamed:
 		return parseFile(src.File, nil)
 	case err != nil:
-		return &document{mistakes: []*Mistake{{Where: src.File, Text: "cannot read the configuration: " + cause(err)}}}
+		return &document{Document: yamlfile.Document{Mistakes: []*yamlfile.Mistake{{Where: src.File, Text: "cannot read the configuration: " + describeCause(err)}}}}
 	}
 	return parseFile(src.File, text)
 }
 
-// readSome reads a file as far as it matters to tell whether it is too long.
-func readSome(path string) ([]byte, error) {
+// readBounded reads a file up to one byte more than is allowed.
+func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
+	return io.ReadAll(io.LimitReader(f, yamlfile.MaxSize+1))
 }

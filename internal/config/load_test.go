@@ -8,13 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/service"
+	"pluginsupervisor/internal/yamlfile"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 )
 
-// write puts text into a file of the given name and returns its path.
-func write(t testing.TB, name, text string) string {
+// writeFile writes text to a new file of the given name and returns its path.
+func writeFile(t testing.TB, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -26,7 +29,7 @@ func write(t testing.TB, name, text string) string {
 	return path
 }
 
-func flags(t testing.TB, args ...string) *pflag.FlagSet {
+func parseFlags(t testing.TB, args ...string) *pflag.FlagSet {
 	t.Helper()
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	AddFlags(fs)
@@ -48,71 +51,71 @@ func mustLoad(t testing.TB, src Sources) Config {
 	return c
 }
 
-var values = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()}
+var ignoreOrigins = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()}
 
 func TestNothingSet(t *testing.T) {
-	empty := write(t, "empty.yaml", "")
+	empty := writeFile(t, "empty.yaml", "")
 	for name, src := range map[string]Sources{
 		"no source":            {},
-		"no flag given":        {Flags: flags(t)},
+		"no flag given":        {Flags: parseFlags(t)},
 		"missing default file": {File: filepath.Join(t.TempDir(), "none.yaml")},
 		"empty file":           {File: empty, FileNamed: true},
-		"only comments":        {File: write(t, "c.yaml", "# nothing\n\n"), FileNamed: true},
-		"empty document":       {File: write(t, "d.yaml", "---\n"), FileNamed: true},
-		"empty section":        {File: write(t, "s.yaml", "intervals:\n#  scan: 1s\nplugins:\n"), FileNamed: true},
+		"only comments":        {File: writeFile(t, "c.yaml", "# nothing\n\n"), FileNamed: true},
+		"empty document":       {File: writeFile(t, "d.yaml", "---\n"), FileNamed: true},
+		"empty section":        {File: writeFile(t, "s.yaml", "intervals:\n#  scan: 1s\nplugins:\n"), FileNamed: true},
 		"no flags of ours":     {Flags: pflag.NewFlagSet("", pflag.ContinueOnError)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(Default(), mustLoad(t, src), values); diff != "" {
-				t.Errorf("not the defaults (-want +got):\n%s", diff)
+			if diff := cmp.Diff(Default(), mustLoad(t, src), ignoreOrigins); diff != "" {
+				t.Errorf("differs from the defaults (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// The defaults are those of the design, and none is what validation refuses.
+// The defaults are those of the design, and all are valid.
 func TestDefaults(t *testing.T) {
 	c := Default()
 	for _, k := range keys {
-		if k.fileOnly() {
+		if k.isFileOnly() {
 			continue
 		}
 		var other Config
-		if err := k.set(&other, k.get(&c)); err != nil {
-			t.Errorf("%s: default %q %v", k.name, k.get(&c), err)
+		if err := k.setText(&other, k.formatValue(&c)); err != nil {
+			t.Errorf("%s: default %q is rejected: %v", k.name, k.formatValue(&c), err)
 		}
-		if got := k.get(&other); got != k.get(&c) {
-			t.Errorf("%s: %q became %q", k.name, k.get(&c), got)
+		if got := k.formatValue(&other); got != k.formatValue(&c) {
+			t.Errorf("%s: default %q is read as %q", k.name, k.formatValue(&c), got)
 		}
 	}
-	if m := c.conflicts(); m != nil {
-		t.Errorf("conflicts: %v", m)
+	if m := c.findConflicts(); m != nil {
+		t.Errorf("the defaults conflict: %v", m)
 	}
 	for name, want := range map[string]string{
 		"intervals.scan": "15m", "intervals.pull": "5m", "intervals.update": "30m", "intervals.inventory": "24h",
 		"first_run.scan": "0s", "first_run.jitter": "1m", "restart.backoff_max": "5m", "install.max_size": "512MiB",
 		"install.stall": "30s", "install.min_rate": "1KiB", "install.fetch_timeout": "6h", "logs.max_size": "10MiB", "logs.keep": "3",
 	} {
-		if k, _ := keyNamed(name); k.get(&c) != want {
-			t.Errorf("%s is %s by default, want %s", name, k.get(&c), want)
+		if k, _ := findKeyNamed(name); k.formatValue(&c) != want {
+			t.Errorf("default of %s is %s, want %s", name, k.formatValue(&c), want)
 		}
 	}
 }
 
 // TM-06: defaults < PluginCheckInterval < YAML < environment < flags.
 func TestPrecedence(t *testing.T) {
-	root := filepath.Dir(filepath.Dir(write(t, "config/PluginCheckInterval",
+	root := filepath.Dir(filepath.Dir(writeFile(t, "config/PluginCheckInterval",
 		"pluginHealthScanInterval=101,pluginHealthPullInterval=102,pluginUpdateCheckInterval=103\n")))
-	file := write(t, "s.yaml", "intervals: {scan: 201s, pull: 202s}\nroot: "+root+"\n")
+	file := writeFile(t, "s.yaml", "intervals: {scan: 201s, pull: 202s}\nroot: "+root+"\n")
 	c := mustLoad(t, Sources{
 		File: file, FileNamed: true,
 		Environ: []string{"PATH=/bin", "SUPERVISOR_INTERVALS_SCAN=301s"},
-		Flags:   flags(t, "--intervals-scan", "401s"),
+		Flags:   parseFlags(t, "--intervals-scan", "401s"),
 	})
 	got := map[string]string{}
 	for _, k := range []string{"scan", "pull", "update", "inventory"} {
-		row, _ := keyNamed("intervals." + k)
-		got[k] = row.get(&c) + " from " + c.Origin(row.name)
+		row, _ := findKeyNamed("intervals." + k)
+		got[k] = row.formatValue(&c) + " from " + c.Origin(row.name)
 	}
 	want := map[string]string{
 		"scan":      "6m41s from --intervals-scan",
@@ -129,14 +132,14 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TM-06: the file is looked for below the root that the other sources name.
-func TestRootDecidesAboutPluginCheckInterval(t *testing.T) {
-	root := filepath.Dir(filepath.Dir(write(t, "config/PluginCheckInterval", "pluginHealthScanInterval=77")))
-	other := write(t, "s.yaml", "root: /nowhere\n")
+// TM-06: PluginCheckInterval is read from the root that the other sources set.
+func TestPluginCheckIntervalIsBelowTheRoot(t *testing.T) {
+	root := filepath.Dir(filepath.Dir(writeFile(t, "config/PluginCheckInterval", "pluginHealthScanInterval=77")))
+	other := writeFile(t, "s.yaml", "root: /nowhere\n")
 	for name, src := range map[string]Sources{
-		"file":        {File: write(t, "r.yaml", "root: "+root), FileNamed: true},
+		"file":        {File: writeFile(t, "r.yaml", "root: "+root), FileNamed: true},
 		"environment": {File: other, Environ: []string{"SUPERVISOR_ROOT=" + root}},
-		"flag":        {File: other, Environ: []string{"SUPERVISOR_ROOT=/nowhere/else"}, Flags: flags(t, "--root="+root)},
+		"flag":        {File: other, Environ: []string{"SUPERVISOR_ROOT=/nowhere/else"}, Flags: parseFlags(t, "--root="+root)},
 	} {
 		if c := mustLoad(t, src); c.Intervals.Scan != 77*time.Second || c.Root != root {
 			t.Errorf("%s: scan %s, root %s", name, c.Intervals.Scan, c.Root)
@@ -144,22 +147,22 @@ func TestRootDecidesAboutPluginCheckInterval(t *testing.T) {
 	}
 }
 
-// Every key can be set in the file, in the environment and by a flag, and is
-// shown with where it was set; what is shown means the same when it is read.
+// Every key can be set in the file, in the environment and by a flag, and is shown
+// with its origin; the shown text is read as the same configuration.
 func TestEveryKey(t *testing.T) {
 	samples := map[string]string{
 		"root": "/srv/x", "instance_id": "host-7", "control_plane.url": "https://cp.example:8443/base", "manager": "/opt/acs",
 		"admin.socket": "/run/s.sock", "metrics.listen": "[::1]:9108", "log.level": "debug", "log.format": "json",
-		"upgrade.trusted_keys": "one,two", "restart.on_hang": "false", "upgrade.allow_downgrade": "false",
+		"upgrade.trusted_keys": "one,two", "upgrade.hook": "/one,two", "restart.on_hang": "false", "upgrade.allow_downgrade": "false",
 		"upgrade.require_sha256": "true", "install.max_size": "3GiB", "install.min_rate": "64KiB", "logs.max_size": "3GiB",
 	}
 	for _, k := range keys {
-		if k.fileOnly() {
+		if k.isFileOnly() {
 			continue
 		}
 		text := samples[k.name]
 		if text == "" {
-			switch k.kind.word() {
+			switch k.kind.Word() {
 			case "duration":
 				text = "7s"
 			case "number":
@@ -168,7 +171,7 @@ func TestEveryKey(t *testing.T) {
 				text = "/some/file"
 			}
 		}
-		fix := map[string]string{ // the other half of what goes together only
+		fix := map[string]string{ // the other key of a pair
 			"control_plane.cert_file": "control_plane.key_file", "control_plane.key_file": "control_plane.cert_file",
 			"restart.backoff_initial": "restart.backoff_max",
 		}
@@ -178,31 +181,31 @@ func TestEveryKey(t *testing.T) {
 			quoted = strconv.Quote(text)
 		}
 		inFile := k.name + ": " + quoted
-		if k.name == "upgrade.trusted_keys" {
-			inFile = "upgrade:\n  trusted_keys: [one, two]"
+		if k.kind.Word() == "list" {
+			inFile = section + ":\n  " + name + ": [" + text + "]"
 		} else if nested {
 			inFile = section + ":\n  " + name + ": " + quoted
 		}
-		args := []string{"--" + k.flag() + "=" + text}
-		environ := []string{k.variable() + "=" + text}
-		if other, ok := keyNamed(fix[k.name]); ok {
-			args = append(args, "--"+other.flag()+"="+text)
-			environ = append(environ, other.variable()+"="+text)
+		args := []string{"--" + k.flagName() + "=" + text}
+		environ := []string{k.variableName() + "=" + text}
+		if other, ok := findKeyNamed(fix[k.name]); ok {
+			args = append(args, "--"+other.flagName()+"="+text)
+			environ = append(environ, other.variableName()+"="+text)
 			_, otherName, _ := strings.Cut(other.name, ".")
 			inFile += "\n  " + otherName + ": " + text
 		}
-		file := write(t, "k.yaml", inFile)
+		file := writeFile(t, "k.yaml", inFile)
 		for where, src := range map[string]Sources{
-			file + ":":      {File: file},
-			k.variable():    {Environ: environ},
-			"--" + k.flag(): {Flags: flags(t, args...)},
+			file + ":":          {File: file},
+			k.variableName():    {Environ: environ},
+			"--" + k.flagName(): {Flags: parseFlags(t, args...)},
 		} {
 			c, _, err := Load(src)
 			if err != nil {
 				t.Errorf("%s: %v", k.name, err)
 				continue
 			}
-			if got := k.get(&c); got != text {
+			if got := k.formatValue(&c); got != text {
 				t.Errorf("%s from %s: %q, want %q", k.name, where, got, text)
 			}
 			if got := c.Origin(k.name); !strings.HasPrefix(got, where) {
@@ -216,7 +219,7 @@ func TestEveryKey(t *testing.T) {
 				t.Errorf("%s from %s: not shown:\n%s", k.name, where, shown)
 			}
 			again := mustRead(t, string(shown))
-			if diff := cmp.Diff(c, again, values); diff != "" {
+			if diff := cmp.Diff(c, again, ignoreOrigins); diff != "" {
 				t.Errorf("%s: shown and read again (-want +got):\n%s", k.name, diff)
 			}
 		}
@@ -225,7 +228,7 @@ func TestEveryKey(t *testing.T) {
 
 func mustRead(t testing.TB, text string) Config {
 	t.Helper()
-	c, _, err := Load(Sources{File: write(t, "again.yaml", text), FileNamed: true})
+	c, _, err := Load(Sources{File: writeFile(t, "again.yaml", text), FileNamed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,18 +241,18 @@ func TestSocketPath(t *testing.T) {
 		t.Errorf("default: %s", got)
 	}
 	for _, flag := range []string{"--socket", "--admin-socket"} {
-		c := mustLoad(t, Sources{Flags: flags(t, flag, "/run/x.sock")})
+		c := mustLoad(t, Sources{Flags: parseFlags(t, flag, "/run/x.sock")})
 		if got := c.SocketPath(); got != "/run/x.sock" || c.Origin("admin.socket") != flag {
 			t.Errorf("%s: %s from %s", flag, got, c.Origin("admin.socket"))
 		}
 	}
 }
 
-// Paths on the command line are meant from where it was typed.
+// Relative paths on the command line are resolved from the current folder.
 func TestRelativeFlags(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	c := mustLoad(t, Sources{Flags: flags(t, "--root", "base", "--manager", "native", "--control-plane-token-file=")})
+	c := mustLoad(t, Sources{Flags: parseFlags(t, "--root", "base", "--manager", "native", "--control-plane-token-file=")})
 	if c.Root != filepath.Join(dir, "base") || c.Manager != ManagerNative || c.ControlPlane.TokenFile != "" {
 		t.Errorf("root %s, manager %s, token %q", c.Root, c.Manager, c.ControlPlane.TokenFile)
 	}
@@ -269,13 +272,13 @@ func TestSomeFlags(t *testing.T) {
 }
 
 func TestLimitsOfPlugins(t *testing.T) {
-	c := mustLoad(t, Sources{File: write(t, "s.yaml", `
+	c := mustLoad(t, Sources{File: writeFile(t, "s.yaml", `
 plugins:
   b: {limits: {pids: 7}}
   a: {limits: {cpu: 0.5, memory: 64MiB}}
 `)})
 	if diff := cmp.Diff(map[string]Plugin{
-		"a": {Limits{CPU: 0.5, Memory: 64 * mebibyte}}, "b": {Limits{PIDs: 7}},
+		"a": {service.Limits{CPU: 0.5, Memory: 64 * yamlfile.MiB}}, "b": {service.Limits{PIDs: 7}},
 	}, c.Plugins); diff != "" {
 		t.Errorf("plugins (-want +got):\n%s", diff)
 	}
@@ -283,7 +286,7 @@ plugins:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(c, mustRead(t, string(shown)), values); diff != "" {
+	if diff := cmp.Diff(c, mustRead(t, string(shown)), ignoreOrigins); diff != "" {
 		t.Errorf("shown and read again (-want +got):\n%s", diff)
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"pluginsupervisor/internal/yamlfile"
+
 	"github.com/google/go-cmp/cmp"
 )
 
-// lines are the mistakes of an error, one a line, without the file's path.
-func lines(t testing.TB, err error, file string) []string {
+// splitMistakes returns the mistakes of an error, without the path of the file.
+func splitMistakes(t testing.TB, err error, file string) []string {
 	t.Helper()
 	if err == nil {
 		t.Fatal("no error")
@@ -53,6 +55,7 @@ func TestMistakesInFile(t *testing.T) {
 		"key no name":    {"[a]: b", []string{`FILE:1: a list where a key belongs; allowed: a name`}},
 		"no list":        {"upgrade: {trusted_keys: abc}", []string{`FILE:1: upgrade.trusted_keys: "abc" where a list belongs; allowed: texts without commas; outside the file with commas between them`}},
 		"list in list":   {"upgrade: {trusted_keys: [[a]]}", []string{`FILE:1: upgrade.trusted_keys: a list in a list; allowed: texts without commas; outside the file with commas between them`}},
+		"hook":           {"upgrade: {hook: [sh, -c]}", []string{`FILE:1: upgrade.hook: "sh,-c" names a program that is not an absolute path; allowed: an absolute path and arguments, or nothing; texts without commas; outside the file with commas between them`}},
 		"number":         {"probe: {parallel: many}", []string{`FILE:1: probe.parallel: "many" is not a whole number; allowed: a whole number, at least 0 and at most 1024`}},
 		"negative count": {"probe: {parallel: -1}", []string{`FILE:1: probe.parallel: "-1" is too small; allowed: a whole number, at least 0 and at most 1024`}},
 		"large count":    {"probe: {parallel: 1025}", []string{`FILE:1: probe.parallel: "1025" is too large; allowed: a whole number, at least 0 and at most 1024`}},
@@ -62,9 +65,9 @@ func TestMistakesInFile(t *testing.T) {
 		"relative root":  {"root: var/lib", []string{`FILE:1: root: "var/lib" is not an absolute path; allowed: an absolute path`}},
 		"manager":        {"manager: external", []string{`FILE:1: manager: "external" is not an absolute path; allowed: native, or the absolute path of an acs-plugin-manager program`}},
 		"url":            {"control_plane: {url: 'ftp://x'}", []string{`FILE:1: control_plane.url: "ftp://x" is neither http:// nor https://; allowed: http:// or https:// with a host, without user, query or fragment`}},
-		"url host":       {"control_plane: {url: 'http:///path'}", []string{`FILE:1: control_plane.url: "http:///path" names no host; allowed: http:// or https:// with a host, without user, query or fragment`}},
+		"url host":       {"control_plane: {url: 'http:///path'}", []string{`FILE:1: control_plane.url: "http:///path" has no host; allowed: http:// or https:// with a host, without user, query or fragment`}},
 		"listen":         {"metrics: {listen: '9108'}", []string{`FILE:1: metrics.listen: "9108" is not host:port; allowed: host:port such as 127.0.0.1:9108, or "" for none`}},
-		"port":           {"metrics: {listen: ':99999'}", []string{`FILE:1: metrics.listen: ":99999" has an impossible port; allowed: host:port such as 127.0.0.1:9108, or "" for none`}},
+		"port":           {"metrics: {listen: ':99999'}", []string{`FILE:1: metrics.listen: ":99999" has an invalid port; allowed: host:port such as 127.0.0.1:9108, or "" for none`}},
 		"instance":       {"instance_id: a b", []string{`FILE:1: instance_id: "a b" holds ' '; allowed: 1 to 255 printable ASCII characters without blanks, or "" for the host's own`}},
 		"socket":         {"admin: {socket: " + long + "}", []string{`FILE:1: admin.socket: "` + long + `" socket path too long (121 bytes, at most 107); allowed: an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`}},
 		"root's socket":  {"root: " + long, []string{`FILE:1: root: socket path too long (148 bytes, at most 107); allowed: a shorter root, or admin.socket set to a shorter path`}},
@@ -86,13 +89,13 @@ func TestMistakesInFile(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := write(t, "s.yaml", test.text)
+			file := writeFile(t, "s.yaml", test.text)
 			c, _, err := Load(Sources{File: file})
-			if diff := cmp.Diff(test.want, lines(t, err, file)); diff != "" {
+			if diff := cmp.Diff(test.want, splitMistakes(t, err, file)); diff != "" {
 				t.Errorf("mistakes (-want +got):\n%s", diff)
 			}
 			if c.Root != "" {
-				t.Errorf("a configuration all the same: %+v", c)
+				t.Errorf("got a configuration: %+v, want an empty one", c)
 			}
 		})
 	}
@@ -100,9 +103,9 @@ func TestMistakesInFile(t *testing.T) {
 
 func TestNotYAML(t *testing.T) {
 	for _, text := range []string{"a: b: c", "\t", "root: [", "root: 'x", "{", "\x00", "a: *nowhere", "root: /a\n--- \n{"} {
-		file := write(t, "s.yaml", text)
+		file := writeFile(t, "s.yaml", text)
 		_, _, err := Load(Sources{File: file})
-		got := lines(t, err, file)
+		got := splitMistakes(t, err, file)
 		if last := got[len(got)-1]; !strings.HasPrefix(last, "FILE:") || !strings.Contains(last, ": not YAML: ") {
 			t.Errorf("%q: %q", text, got)
 		}
@@ -112,7 +115,7 @@ func TestNotYAML(t *testing.T) {
 func TestMistakesElsewhere(t *testing.T) {
 	_, _, err := Load(Sources{
 		Environ: []string{"SUPERVISOR_LOG_LEVEL=loud", "SUPERVISOR_ROOT=", "SUPERVISOR_LOG_FORMAT=json"},
-		Flags:   flags(t, "--probe-parallel", "x", "--restart-on-hang=maybe", "--socket", "/"+strings.Repeat("s", 107)),
+		Flags:   parseFlags(t, "--probe-parallel", "x", "--restart-on-hang=maybe", "--socket", "/"+strings.Repeat("s", 107)),
 	})
 	want := []string{
 		`SUPERVISOR_ROOT: "" is not an absolute path; allowed: an absolute path`,
@@ -121,16 +124,16 @@ func TestMistakesElsewhere(t *testing.T) {
 		`--restart-on-hang: "maybe" is neither true nor false; allowed: true or false`,
 		`--socket: "/` + strings.Repeat("s", 107) + `" socket path too long (108 bytes, at most 107); allowed: an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`,
 	}
-	if diff := cmp.Diff(want, lines(t, err, "FILE")); diff != "" {
+	if diff := cmp.Diff(want, splitMistakes(t, err, "FILE")); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
 	}
-	var m *Mistake
+	var m *yamlfile.Mistake
 	if !errors.As(err, &m) || m.Where != "SUPERVISOR_ROOT" {
 		t.Errorf("mistake %+v", m)
 	}
 }
 
-// F23: an IPv6 address without brackets is named so, with how it is to be.
+// F23: the error of an IPv6 address without brackets has the corrected URL.
 func TestURLWithIPv6(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://::1:8700":             "write http://[::1]:8700",
@@ -158,7 +161,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	huge := write(t, "huge.yaml", strings.Repeat("# long\n", 200_000))
+	huge := writeFile(t, "huge.yaml", strings.Repeat("# long\n", 200_000))
 	if _, _, err := Load(Sources{File: huge}); err == nil || err.Error() != huge+":1: the file is larger than 1MiB" {
 		t.Errorf("error %v", err)
 	}
@@ -167,7 +170,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	_, warnings, err := Load(Sources{
 		Environ: []string{"SUPERVISOR_LOG_LEVLE=info", "SUPERVISOR_ENABLED=1", "SUPERVISOR_PLUGINS=x", "SUPERVISORX=1", "OTHER"},
-		Flags:   flags(t, "--intervals-scan=30s"),
+		Flags:   parseFlags(t, "--intervals-scan=30s"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,17 +180,17 @@ func TestWarnings(t *testing.T) {
 		got = append(got, w.String())
 	}
 	want := []string{
-		"SUPERVISOR_LOG_LEVLE: is no setting; did you mean SUPERVISOR_LOG_LEVEL?",
-		"SUPERVISOR_ENABLED: is no setting",
-		"SUPERVISOR_PLUGINS: is no setting",
-		"--intervals-scan: intervals.scan: avoid_window, 1m, is not shorter than intervals.scan, 30s: no pull ever takes place",
+		"SUPERVISOR_LOG_LEVLE: is not a setting; did you mean SUPERVISOR_LOG_LEVEL?",
+		"SUPERVISOR_ENABLED: is not a setting",
+		"SUPERVISOR_PLUGINS: is not a setting",
+		"--intervals-scan: intervals.scan: avoid_window, 1m, is not shorter than intervals.scan, 30s: heartbeats are never pulled",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 
-// FuzzFile: any text is either a configuration, which is then shown and read
+// FuzzFile checks that any text is either a configuration, which is shown and read
 // again as the same one, or a list of mistakes of one line each.
 func FuzzFile(f *testing.F) {
 	c := Default()
@@ -204,27 +207,27 @@ func FuzzFile(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if doc := parseFile("FILE", text); len(doc.mistakes) > 0 {
-			for _, l := range strings.Split(join(doc.mistakes).Error(), "\n") {
+		if doc := parseFile("FILE", text); len(doc.Mistakes) > 0 {
+			for _, l := range strings.Split(yamlfile.Join(doc.Mistakes).Error(), "\n") {
 				if !strings.HasPrefix(l, "FILE:") {
 					t.Errorf("mistake without a place: %q", l)
 				}
 			}
 			return
 		}
-		c, _, err := Load(Sources{File: write(t, "fuzz.yaml", string(text)), FileNamed: true})
+		c, _, err := Load(Sources{File: writeFile(t, "fuzz.yaml", string(text)), FileNamed: true})
 		if err != nil {
-			return // of what is wrong about keys together only
+			return // a conflict of keys
 		}
 		shown, err := c.YAML()
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _, err := Load(Sources{File: write(t, "again.yaml", string(shown)), FileNamed: true})
+		again, _, err := Load(Sources{File: writeFile(t, "again.yaml", string(shown)), FileNamed: true})
 		if err != nil {
 			t.Fatalf("shown, but not read again: %v\n%s", err, shown)
 		}
-		if diff := cmp.Diff(c, again, values); diff != "" {
+		if diff := cmp.Diff(c, again, ignoreOrigins); diff != "" {
 			t.Errorf("shown and read again (-want +got):\n%s", diff)
 		}
 	})

@@ -9,8 +9,7 @@ import (
 	"pluginsupervisor/internal/powerfail"
 )
 
-// A host whose id was made once has it over a power failure, also one at
-// the first start of the root.
+// A saved ID survives a power failure, also one at the first start of the root.
 func TestInstanceIDOverPowerFailure(t *testing.T) {
 	var id string
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
@@ -28,10 +27,10 @@ func TestInstanceIDOverPowerFailure(t *testing.T) {
 	})
 	flushes := powerfail.Flushes{}
 	recording.Check(t, flushes, func(i powerfail.Image) error {
-		// Without a machine id the other path of the root does not matter.
+		// Without a machine ID the other path of the root does not matter.
 		got, err := InstanceID(filepath.Join(i.Path, "root"), "", "/dev/null")
 		if err == nil && i.Acknowledged > 0 && got.ID != id {
-			err = fmt.Errorf("it has the id %s, want %s", got.ID, id)
+			err = fmt.Errorf("ID is %s, want %s", got.ID, id)
 		}
 		return err
 	})

@@ -1,70 +1,62 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"pluginsupervisor/internal/yamlfile"
+
 	"go.yaml.in/yaml/v3"
 )
 
-// YAML writes every key with the value in effect, as a file that Load reads
-// again. Behind what was set, a comment tells where.
+// YAML formats every key with its effective value, as a file that Load reads. A
+// comment names the origin of a value that is not a default.
 func (c Config) YAML() ([]byte, error) {
-	top := section()
-	sections := map[string]*yaml.Node{"": top}
+	var tree yamlfile.Tree
 	for _, k := range keys {
-		name, last, nested := strings.Cut(k.name, ".")
-		if !nested {
-			name, last = "", k.name
-		}
-		if sections[name] == nil {
-			sections[name] = section()
-			add(top, name, sections[name])
-		}
-		if k.fileOnly() {
-			add(sections[name], last, c.pluginsYAML())
+		if k.isFileOnly() {
+			tree.Put(k.name, c.buildPluginsNode())
 			continue
 		}
-		add(sections[name], last, c.commented(k.name, node(k.kind, k.field(&c))))
+		tree.Put(k.name, c.addOrigin(k.name, yamlfile.Node(k.kind, k.field(&c))))
 	}
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(top); err != nil {
+	b, err := tree.Encode()
+	if err != nil {
 		return nil, fmt.Errorf("write configuration as YAML: %w", err)
 	}
-	return b.Bytes(), nil
+	return b, nil
 }
 
-func (c *Config) pluginsYAML() *yaml.Node {
-	all := section()
+// buildPluginsNode returns the section of the plugins.
+func (c *Config) buildPluginsNode() *yaml.Node {
+	all := yamlfile.NewSection()
 	if len(c.Plugins) == 0 {
 		all.Style = yaml.FlowStyle // {}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
 		p := c.Plugins[name]
-		set := section()
+		set := yamlfile.NewSection()
 		for _, l := range limits {
 			key := pluginsKey + "." + name + ".limits." + l.name
 			if c.origins[key] != "" {
-				add(set, l.name, c.commented(key, node(l.kind, l.field(&p.Limits))))
+				yamlfile.Add(set, l.name, c.addOrigin(key, yamlfile.Node(l.kind, l.field(&p.Limits))))
 			}
 		}
 		if len(set.Content) == 0 {
 			set.Style = yaml.FlowStyle
 		}
-		one := section()
-		add(one, "limits", set)
-		add(all, name, one)
+		one := yamlfile.NewSection()
+		yamlfile.Add(one, "limits", set)
+		yamlfile.Add(all, name, one)
 	}
 	return all
 }
 
-func (c *Config) commented(key string, n *yaml.Node) *yaml.Node {
+// addOrigin adds the origin of a key as a comment, unless it is a default.
+func (c *Config) addOrigin(key string, n *yaml.Node) *yaml.Node {
 	if at := c.origins[key]; at != "" {
 		if strings.ContainsFunc(at, func(r rune) bool { return !strconv.IsPrint(r) }) {
 			at = strconv.Quote(at) // a line break would end the comment
@@ -72,31 +64,4 @@ func (c *Config) commented(key string, n *yaml.Node) *yaml.Node {
 		n.LineComment = "from " + at
 	}
 	return n
-}
-
-// node is a value as YAML has it.
-func node(k kind, field any) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Value: k.text(field)}
-	switch k.(type) {
-	case boolKind:
-		n.Tag = "!!bool"
-	case wholeKind:
-		n.Tag = "!!int"
-	case realKind:
-		// The text of a whole one is that of an integer; YAML would tag it.
-	case listKind:
-		n = &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for _, s := range *field.(*[]string) {
-			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s})
-		}
-	default:
-		n.Tag = "!!str"
-	}
-	return n
-}
-
-func section() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
-
-func add(to *yaml.Node, name string, v *yaml.Node) {
-	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, v)
 }

@@ -8,16 +8,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"pluginsupervisor/internal/yamlfile"
 )
 
-// textKind is text that a function checks, and may bring into its usual form.
+// textKind is the kind of a text that a function checks and may normalize.
 type textKind struct {
 	name  string
 	allow string
 	check func(string) (string, error)
 }
 
-func (k textKind) set(field any, text string) error {
+func (k textKind) Set(field any, text string) error {
 	text, err := k.check(text)
 	if err != nil {
 		return err
@@ -26,25 +28,37 @@ func (k textKind) set(field any, text string) error {
 	return nil
 }
 
-func (textKind) text(field any) string { return *field.(*string) }
-func (k textKind) allowed() string     { return k.allow }
-func (k textKind) word() string        { return k.name }
+func (textKind) Text(field any) string { return *field.(*string) }
+func (k textKind) Allowed() string     { return k.allow }
+func (k textKind) Word() string        { return k.name }
 
-// pathWord is the word of kinds that hold a path.
+// pathWord is the word of the kinds of paths.
 const pathWord = "path"
 
 // The kinds of text.
 var (
 	absoluteKind = textKind{pathWord, "an absolute path", checkAbsolute}
-	fileKind     = textKind{pathWord, `an absolute path, or "" for none`, orEmpty(checkAbsolute)}
-	socketKind   = textKind{pathWord, `an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`, orEmpty(checkSocket)}
+	fileKind     = textKind{pathWord, `an absolute path, or "" for none`, allowEmpty(checkAbsolute)}
+	socketKind   = textKind{pathWord, `an absolute path of at most 107 bytes, or "" for ROOT/supervisor/supervisor.sock`, allowEmpty(checkSocket)}
 	managerKind  = textKind{pathWord, ManagerNative + ", or the absolute path of an acs-plugin-manager program", checkManager}
 	urlKind      = textKind{"url", "http:// or https:// with a host, without user, query or fragment", checkURL}
-	idKind       = textKind{"text", `1 to 255 printable ASCII characters without blanks, or "" for the host's own`, orEmpty(checkID)}
-	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, orEmpty(checkListen)}
+	idKind       = textKind{"text", `1 to 255 printable ASCII characters without blanks, or "" for the host's own`, allowEmpty(checkID)}
+	listenKind   = textKind{"address", `host:port such as 127.0.0.1:9108, or "" for none`, allowEmpty(checkListen)}
 )
 
-func orEmpty(check func(string) (string, error)) func(string) (string, error) {
+// commandKind is the kind of a program with its arguments.
+var commandKind = yamlfile.List{Rule: "an absolute path and arguments, or nothing; ", Check: func(entries []string) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := checkAbsolute(entries[0]); err != nil {
+		return fmt.Errorf("names a program that %w", err)
+	}
+	return nil
+}}
+
+// allowEmpty returns a check that also allows "".
+func allowEmpty(check func(string) (string, error)) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if s == "" {
 			return "", nil
@@ -63,7 +77,7 @@ func checkAbsolute(s string) (string, error) {
 	return filepath.Clean(s), nil
 }
 
-// maxSocketPath is what the kernel leaves for the path of a unix socket, in bytes.
+// maxSocketPath is the kernel's limit for the path of a unix socket, in bytes.
 const maxSocketPath = 107
 
 func checkSocket(s string) (string, error) {
@@ -99,20 +113,20 @@ func checkURL(s string) (string, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "", errors.New("is neither http:// nor https://")
 	case u.Hostname() == "":
-		return "", errors.New("names no host")
+		return "", errors.New("has no host")
 	case u.User != nil:
 		return "", errors.New("holds a user; use control_plane.token_file or cert_file")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s, "#"):
 		return "", errors.New("has a query or fragment")
 	}
-	if p := u.Port(); p != "" && !validPort(p) {
-		return "", errors.New("has an impossible port")
+	if p := u.Port(); p != "" && !isPort(p) {
+		return "", errors.New("has an invalid port")
 	}
 	return s, nil
 }
 
-// bracketIPv6 returns the URL with its host in brackets, as it has to be where
-// that is an IPv6 address, perhaps with a port; "" where it is none, or has them.
+// bracketIPv6 returns the URL with its IPv6 address in brackets. It returns "" if the
+// host is not an IPv6 address or has brackets.
 func bracketIPv6(s string) string {
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {
@@ -126,10 +140,10 @@ func bracketIPv6(s string) string {
 	if strings.Count(host, ":") < 2 || strings.ContainsAny(host, "[]@") {
 		return ""
 	}
-	// What follows the last colon is a port where the rest is an address too:
-	// ::1:8700 is both, and no one has a control plane at such an address.
+	// The text behind the last colon is a port if the rest is an address too:
+	// ::1:8700 is both, and is not the address of a control plane.
 	i := strings.LastIndexByte(host, ':')
-	if before, port := host[:i], host[i+1:]; validPort(port) && net.ParseIP(before) != nil {
+	if before, port := host[:i], host[i+1:]; isPort(port) && net.ParseIP(before) != nil {
 		return scheme + "://[" + before + "]:" + port + path
 	}
 	if net.ParseIP(host) == nil {
@@ -138,7 +152,7 @@ func bracketIPv6(s string) string {
 	return scheme + "://[" + host + "]" + path
 }
 
-func validPort(s string) bool {
+func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n <= 65535
 }
@@ -160,32 +174,8 @@ func checkListen(s string) (string, error) {
 	if err != nil {
 		return "", errors.New("is not host:port")
 	}
-	if !validPort(port) {
-		return "", errors.New("has an impossible port")
+	if !isPort(port) {
+		return "", errors.New("has an invalid port")
 	}
 	return s, nil
 }
-
-// listKind is a list of texts; with commas between them outside the file.
-type listKind struct{}
-
-func (listKind) set(field any, text string) error {
-	var list []string
-	for s := range strings.SplitSeq(text, ",") {
-		s = strings.TrimSpace(s)
-		if s == "" && text != "" {
-			return errors.New("holds an empty entry")
-		}
-		if s != "" {
-			list = append(list, s)
-		}
-	}
-	*field.(*[]string) = list
-	return nil
-}
-
-func (listKind) text(field any) string { return strings.Join(*field.(*[]string), ",") }
-func (listKind) allowed() string {
-	return "texts without commas; outside the file with commas between them"
-}
-func (listKind) word() string { return "list" }

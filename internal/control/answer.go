@@ -9,12 +9,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// readStatus reads the answer to a report. One wrong type makes the whole of
-// it not understood, and then it says nothing (SC-19).
+// readStatus reads the answer to a report. One field of a wrong type makes the
+// whole answer not understood; none of its fields is used then (SC-19).
 func readStatus(r response) plugin.Answer {
 	var a StatusAnswer
-	if err := decode(r, &a); err != nil {
-		return plugin.Answer{Understood: err}
+	if err := decodeObject(r, &a); err != nil {
+		return plugin.Answer{ParseErr: err}
 	}
 	answer := plugin.Answer{
 		Code:            a.Code,
@@ -31,30 +31,30 @@ func readStatus(r response) plugin.Answer {
 // readUpdates reads the answer to an update check.
 func readUpdates(r response) (plugin.Updates, error) {
 	var a UpdateAnswer
-	if err := decode(r, &a); err != nil {
+	if err := decodeObject(r, &a); err != nil {
 		return plugin.Updates{}, err
 	}
 	u := plugin.Updates{NextInterval: a.NextInterval.Duration()}
 	for _, o := range a.Plugin {
 		u.Changes = append(u.Changes, plugin.Change{
-			Name: o.Name, Version: o.Version, Timeout: offerTimeout(o.Timeout.Duration()),
+			Name: o.Name, Version: o.Version, Timeout: clampTimeout(o.Timeout.Duration()),
 		})
 	}
 	return u, nil
 }
 
-// offerTimeout holds an offer's deadline to the rule a record's is held to
-// (SPEC 2, UP-06).
-func offerTimeout(d time.Duration) time.Duration {
+// clampTimeout returns the timeout of an offer. The limits are those of a
+// plugin record (SPEC 2, UP-06).
+func clampTimeout(d time.Duration) time.Duration {
 	if d <= 0 || d > plugin.MaxTimeout {
 		return plugin.DefaultTimeout
 	}
 	return d
 }
 
-// decode reads one JSON object; what is not one wraps plugin.ErrNotUnderstood.
-// A body that did not arrive completely is read no further.
-func decode(r response, into any) error {
+// decodeObject reads one JSON object. The error wraps plugin.ErrUnreadableAnswer when
+// the body is not an object. An incomplete body is not read.
+func decodeObject(r response, into any) error {
 	var err error
 	switch {
 	case r.err != nil:
@@ -65,7 +65,7 @@ func decode(r response, into any) error {
 		err = json.Unmarshal(r.body, into)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", plugin.ErrNotUnderstood, err)
+		return fmt.Errorf("%w: %w", plugin.ErrUnreadableAnswer, err)
 	}
 	return nil
 }

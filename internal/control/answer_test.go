@@ -20,42 +20,42 @@ func TestReportAnswers(t *testing.T) {
 	}
 	warned := full
 	warned.Code = 7
-	notUnderstood := plugin.Answer{Understood: plugin.ErrNotUnderstood}
+	notUnderstood := plugin.Answer{ParseErr: plugin.ErrUnreadableAnswer}
 	const rest = `"scanInterval":900,"pullInterval":300,"refreshInterval":60,"reportType":1}`
 	for name, test := range map[string]struct {
 		status int
 		body   string
 		want   plugin.Answer
 	}{
-		"all said":                       {200, `{"instanceId":"i-1","code":0,` + rest, full},
-		"another 2xx":                    {202, `{"code":0,` + rest, full},
-		"unknown keys":                   {200, `{"requestId":{"a":[1]},` + rest, full},
-		"nothing said":                   {200, `{}`, plugin.Answer{}},
-		"null says nothing":              {200, `{"code":null,"scanInterval":null,"reportType":null}`, plugin.Answer{}},
-		"SC-23 normal":                   {200, `{"reportType":0}`, plugin.Answer{ReportMode: &normal}},
-		"SC-23 another value":            {200, `{"reportType":2}`, plugin.Answer{}},
-		"SC-24 the rest is used":         {200, `{"code":7,` + rest, warned},
-		"SC-19 empty":                    {200, "", notUnderstood},
-		"SC-19 no content":               {204, "", notUnderstood},
-		"SC-19 not an object":            {200, `["scanInterval",900]`, notUnderstood},
-		"SC-19 cut short":                {200, `{"scanInterval":900`, notUnderstood},
-		"SC-19 two answers":              {200, `{"scanInterval":900}{}`, notUnderstood},
-		"SC-19 interval in a string":     {200, `{"scanInterval":900,"pullInterval":"300"}`, notUnderstood},
-		"SC-19 interval with a fraction": {200, `{"pullInterval":300,"scanInterval":0.5}`, notUnderstood},
-		"SC-19 interval in an object":    {200, `{"pullInterval":300,"scanInterval":{}}`, notUnderstood},
-		"SC-19 code in a string":         {200, `{"scanInterval":900,"code":"0"}`, notUnderstood},
-		"SC-19 report type is a truth":   {200, `{"scanInterval":900,"reportType":true}`, notUnderstood},
-		"SC-19 instance id is a number":  {200, `{"scanInterval":900,"instanceId":1}`, notUnderstood},
-		"TM-04 negative":                 {200, `{"scanInterval":-1}`, plugin.Answer{ScanInterval: -time.Second}},
-		"TM-04 more than a Duration has": {200, `{"pullInterval":9223372037}`, plugin.Answer{PullInterval: math.MaxInt64}},
-		"TM-04 all of 64 bits":           {200, `{"pullInterval":9223372036854775807}`, plugin.Answer{PullInterval: math.MaxInt64}},
-		"TM-04 more than 64 bits":        {200, `{"scanInterval":99999999999999999999}`, plugin.Answer{ScanInterval: math.MaxInt64}},
-		"TM-04 less than 64 bits":        {200, `{"scanInterval":-99999999999999999999}`, plugin.Answer{ScanInterval: math.MinInt64}},
-		"SC-19 too long":                 {200, strings.Repeat(" ", MaxAnswer-1) + "{}", notUnderstood},
-		"the longest answer":             {200, strings.Repeat(" ", MaxAnswer-2) + "{}", plugin.Answer{}},
+		"all fields":                       {200, `{"instanceId":"i-1","code":0,` + rest, full},
+		"another 2xx":                      {202, `{"code":0,` + rest, full},
+		"unknown keys":                     {200, `{"requestId":{"a":[1]},` + rest, full},
+		"no fields":                        {200, `{}`, plugin.Answer{}},
+		"null counts as absent":            {200, `{"code":null,"scanInterval":null,"reportType":null}`, plugin.Answer{}},
+		"SC-23 normal":                     {200, `{"reportType":0}`, plugin.Answer{ReportMode: &normal}},
+		"SC-23 another value":              {200, `{"reportType":2}`, plugin.Answer{}},
+		"SC-24 other fields used":          {200, `{"code":7,` + rest, warned},
+		"SC-19 empty":                      {200, "", notUnderstood},
+		"SC-19 no content":                 {204, "", notUnderstood},
+		"SC-19 not an object":              {200, `["scanInterval",900]`, notUnderstood},
+		"SC-19 cut short":                  {200, `{"scanInterval":900`, notUnderstood},
+		"SC-19 two answers":                {200, `{"scanInterval":900}{}`, notUnderstood},
+		"SC-19 interval in a string":       {200, `{"scanInterval":900,"pullInterval":"300"}`, notUnderstood},
+		"SC-19 interval with a fraction":   {200, `{"pullInterval":300,"scanInterval":0.5}`, notUnderstood},
+		"SC-19 interval in an object":      {200, `{"pullInterval":300,"scanInterval":{}}`, notUnderstood},
+		"SC-19 code in a string":           {200, `{"scanInterval":900,"code":"0"}`, notUnderstood},
+		"SC-19 report type is a bool":      {200, `{"scanInterval":900,"reportType":true}`, notUnderstood},
+		"SC-19 instance id is a number":    {200, `{"scanInterval":900,"instanceId":1}`, notUnderstood},
+		"TM-04 negative":                   {200, `{"scanInterval":-1}`, plugin.Answer{ScanInterval: -time.Second}},
+		"TM-04 more than a Duration holds": {200, `{"pullInterval":9223372037}`, plugin.Answer{PullInterval: math.MaxInt64}},
+		"TM-04 all of 64 bits":             {200, `{"pullInterval":9223372036854775807}`, plugin.Answer{PullInterval: math.MaxInt64}},
+		"TM-04 more than 64 bits":          {200, `{"scanInterval":99999999999999999999}`, plugin.Answer{ScanInterval: math.MaxInt64}},
+		"TM-04 less than 64 bits":          {200, `{"scanInterval":-99999999999999999999}`, plugin.Answer{ScanInterval: math.MinInt64}},
+		"SC-19 too long":                   {200, strings.Repeat(" ", MaxAnswer-1) + "{}", notUnderstood},
+		"the longest answer":               {200, strings.Repeat(" ", MaxAnswer-2) + "{}", plugin.Answer{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, got := serve(t, answering(test.status, test.body))
+			server, got := startServer(t, answerWith(test.status, test.body))
 			answer, err := newClient(t, Config{URL: server.URL}).Report(t.Context(), oneReport())
 			if err != nil {
 				t.Fatalf("not delivered: %v", err)
@@ -64,7 +64,7 @@ func TestReportAnswers(t *testing.T) {
 				t.Errorf("wanted (-), got (+):\n%s", diff)
 			}
 			<-got
-			none(t, got)
+			expectNoRequest(t, got)
 		})
 	}
 }
@@ -86,7 +86,7 @@ func TestUpdateAnswers(t *testing.T) {
 			nil,
 		},
 		"nothing offered":            {`{"plugin":[]}`, plugin.Updates{}, nil},
-		"nothing said":               {`{}`, plugin.Updates{}, nil},
+		"no fields":                  {`{}`, plugin.Updates{}, nil},
 		"UP-06 no timeout":           {`{"plugin":[{"name":"a","version":"2.0"}]}`, offer(time.Minute), nil},
 		"UP-06 timeout 0":            {`{"plugin":[{"name":"a","version":"2.0","timeout":0}]}`, offer(time.Minute), nil},
 		"UP-06 negative timeout":     {`{"plugin":[{"name":"a","version":"2.0","timeout":-3}]}`, offer(time.Minute), nil},
@@ -94,13 +94,13 @@ func TestUpdateAnswers(t *testing.T) {
 		"UP-06 more than an hour":    {`{"plugin":[{"name":"a","version":"2.0","timeout":3601}]}`, offer(time.Minute), nil},
 		"UP-06 more than 64 bits":    {`{"plugin":[{"name":"a","version":"2.0","timeout":1` + strings.Repeat("0", 30) + `}]}`, offer(time.Minute), nil},
 		"SC-26 a page":               {"<html>", plugin.Updates{}, ErrForeignAnswer},
-		"UP-04 empty":                {"", plugin.Updates{}, plugin.ErrNotUnderstood},
-		"UP-04 timeout in a string":  {`{"nextInterval":9,"plugin":[{"name":"a","version":"2.0","timeout":"60"}]}`, plugin.Updates{}, plugin.ErrNotUnderstood},
-		"UP-04 plugin is not a list": {`{"nextInterval":9,"plugin":{"name":"a"}}`, plugin.Updates{}, plugin.ErrNotUnderstood},
-		"UP-04 version is a number":  {`{"nextInterval":9,"plugin":[{"name":"a","version":2.0}]}`, plugin.Updates{}, plugin.ErrNotUnderstood},
+		"UP-04 empty":                {"", plugin.Updates{}, plugin.ErrUnreadableAnswer},
+		"UP-04 timeout in a string":  {`{"nextInterval":9,"plugin":[{"name":"a","version":"2.0","timeout":"60"}]}`, plugin.Updates{}, plugin.ErrUnreadableAnswer},
+		"UP-04 plugin is not a list": {`{"nextInterval":9,"plugin":{"name":"a"}}`, plugin.Updates{}, plugin.ErrUnreadableAnswer},
+		"UP-04 version is a number":  {`{"nextInterval":9,"plugin":[{"name":"a","version":2.0}]}`, plugin.Updates{}, plugin.ErrUnreadableAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, _ := serve(t, answering(200, test.body))
+			server, _ := startServer(t, answerWith(200, test.body))
 			updates, err := newClient(t, Config{URL: server.URL}).CheckUpdates(t.Context(), []plugin.Plugin{{Name: "a", Version: "1.0"}})
 			if !errors.Is(err, test.err) {
 				t.Errorf("error %v, want %v", err, test.err)
@@ -112,12 +112,12 @@ func TestUpdateAnswers(t *testing.T) {
 	}
 }
 
-// What a server says to an event is of no interest, if only it is 2xx.
+// The body of the answer to an event is ignored when the status is 2xx.
 func TestEventAnswers(t *testing.T) {
 	for _, body := range []string{"", "{}", "ok", "{", strings.Repeat("x", 2*MaxAnswer)} {
-		server, _ := serve(t, answering(200, body))
+		server, _ := startServer(t, answerWith(200, body))
 		if err := newClient(t, Config{URL: server.URL}).Send(t.Context(), plugin.Event{ID: "e"}); err != nil {
-			t.Errorf("answered %q: %v", body, err)
+			t.Errorf("body %q: error %v, want none", body, err)
 		}
 	}
 }

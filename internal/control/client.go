@@ -16,7 +16,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Client speaks to one control plane. It may be used by several at once.
+// Client sends requests to one control plane. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
 	header    http.Header
@@ -24,12 +24,12 @@ type Client struct {
 	timeout   time.Duration
 	http      *http.Client
 	common    Common
-	os, arch  string // the wire's words
+	os, arch  string // as the wire spells them
 	log       logrus.FieldLogger
 }
 
-// New checks the configuration, its files included, and sends nothing. An
-// error names the file or the value that is wrong.
+// New returns a client. It checks the configuration and its files, and sends
+// nothing. The error names the file or the value that is wrong.
 func New(cfg Config, log logrus.FieldLogger) (*Client, error) {
 	base, err := cfg.baseURL()
 	if err != nil {
@@ -42,8 +42,8 @@ func New(cfg Config, log logrus.FieldLogger) (*Client, error) {
 		if _, err := readToken(cfg.TokenFile); err != nil {
 			return nil, err
 		}
-		if base.Scheme == "http" && !loopback(base.Hostname()) {
-			log.WithField("url", base.String()).Warn("Token is sent to the control plane unencrypted")
+		if base.Scheme == "http" && !isLoopback(base.Hostname()) {
+			log.WithField("url", base.String()).Warn("Token is sent to the control plane without encryption; use an https URL")
 		}
 	}
 	timeout := cfg.Timeout
@@ -69,31 +69,31 @@ func New(cfg Config, log logrus.FieldLogger) (*Client, error) {
 		timeout:   timeout,
 		http: &http.Client{
 			Transport: transport,
-			// A report that was sent elsewhere is not delivered: a redirect is an answer.
+			// A redirect is not followed: the report would not reach the control plane.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		common: describe(os.DirFS("/"), platform.Uname(), runtime.GOARCH, cfg.InstanceID),
+		common: describeHost(os.DirFS("/"), platform.Uname(), runtime.GOARCH, cfg.InstanceID),
 		os:     platform.LocalOS(),
 		arch:   platform.LocalArch(),
 		log:    log,
 	}, nil
 }
 
-// Close ends the idle connections. Requests under way go on.
+// Close closes the idle connections. Requests in flight continue.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Report sends one report. An error means it may not have arrived; an answer
-// that could not be read is in Answer.Understood (SC-19).
+// Report sends one report. An error means that it may not have arrived. When
+// the answer cannot be read, Answer.Understood holds the reason (SC-19).
 func (c *Client) Report(ctx context.Context, r plugin.Report) (plugin.Answer, error) {
-	answer, err := c.post(ctx, PathReport, newReport(r))
+	answer, err := c.sendRequest(ctx, PathReport, newReport(r))
 	if err != nil {
 		return plugin.Answer{}, fmt.Errorf("report status: %w", err)
 	}
 	return readStatus(answer), nil
 }
 
-// newReport puts a report into the shape of the wire: names and versions cut
-// (SC-16), and plugins of which nothing is known left out (SPEC 3).
+// newReport returns a report in its wire form. Names and versions are cut
+// (SC-16); plugins of unknown status are left out (SPEC 3).
 func newReport(r plugin.Report) StatusReport {
 	report := StatusReport{Plugin: []StatusEntry{}}
 	for _, e := range r.Entries {
@@ -101,9 +101,9 @@ func newReport(r plugin.Report) StatusReport {
 			continue
 		}
 		report.Plugin = append(report.Plugin, StatusEntry{
-			Name:       plugin.Cut(e.Name, MaxReportName),
-			Status:     Word(e.Status),
-			Version:    plugin.Cut(e.Version, MaxReportVersion),
+			Name:       plugin.TruncateText(e.Name, MaxReportName),
+			Status:     StatusWord(e.Status),
+			Version:    plugin.TruncateText(e.Version, MaxReportVersion),
 			SysTagType: e.SysTag,
 		})
 	}
@@ -111,13 +111,13 @@ func newReport(r plugin.Report) StatusReport {
 }
 
 // CheckUpdates asks for newer versions of the plugins. The error wraps
-// plugin.ErrNotUnderstood when the answer could not be read (UP-04).
+// plugin.ErrUnreadableAnswer when the answer could not be read (UP-04).
 func (c *Client) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.Updates, error) {
 	check := UpdateCheck{OS: c.os, Arch: c.arch, Plugin: []UpdateSubject{}}
 	for _, p := range ps {
 		check.Plugin = append(check.Plugin, UpdateSubject{Name: p.Name, Version: p.Version})
 	}
-	answer, err := c.post(ctx, PathUpdate, check)
+	answer, err := c.sendRequest(ctx, PathUpdate, check)
 	if err != nil {
 		return plugin.Updates{}, fmt.Errorf("check for updates: %w", err)
 	}
@@ -128,12 +128,12 @@ func (c *Client) CheckUpdates(ctx context.Context, ps []plugin.Plugin) (plugin.U
 	return updates, nil
 }
 
-// Send sends one event. What a 2xx answer says is of no interest, if it is not
-// a web page (SC-26).
+// Send sends one event. The body of a 2xx answer is ignored, unless it is a web
+// page (SC-26).
 func (c *Client) Send(ctx context.Context, e plugin.Event) error {
 	event, err := newEvent(c.common, e)
 	if err == nil {
-		_, err = c.post(ctx, PathEvent, event)
+		_, err = c.sendRequest(ctx, PathEvent, event)
 	}
 	if err != nil {
 		return fmt.Errorf("send event %s: %w", e.ID, err)

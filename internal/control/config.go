@@ -11,24 +11,24 @@ import (
 	"pluginsupervisor/internal/trust"
 )
 
-// DefaultTimeout bounds one request where Config names no time.
+// DefaultTimeout is the timeout of one request when Config sets none.
 const DefaultTimeout = 5 * time.Second
 
-// Config tells where the control plane is and who speaks to it.
+// Config holds the address of the control plane and the identity of the client.
 type Config struct {
-	URL        string        // base URL, http or https; a path in it goes before the fixed ones
-	InstanceID string        // who we are; "" leaves it to the peer address
-	Version    string        // ours, for the User-Agent
-	Timeout    time.Duration // of one request, all of it; 0: DefaultTimeout
+	URL        string        // base URL, http or https; its path is put before the fixed paths
+	InstanceID string        // identity of this host; "": the server uses the peer address
+	Version    string        // of this program, for the User-Agent
+	Timeout    time.Duration // of one whole request; 0: DefaultTimeout
 
-	TokenFile string            // holds a bearer token, read anew for each request; "": none
-	CA        trust.Authorities // what a server is verified by
-	CertFile  string            // PEM: who we are over TLS, read anew for each connection; "": nobody
-	KeyFile   string            // PEM: the key of CertFile
-	Proxy     *url.URL          // the proxy to go through; nil: that of the environment
+	TokenFile string            // holds a bearer token, read for each request; "": none
+	CA        trust.Authorities // authorities that verify the server
+	CertFile  string            // PEM client certificate, read for each connection; "": none
+	KeyFile   string            // PEM key of CertFile
+	Proxy     *url.URL          // proxy to use; nil: that of the environment
 
-	// Transport carries the requests instead of the network, with CA, CertFile,
-	// KeyFile and Proxy of no effect. For tests; nil otherwise.
+	// Transport replaces the network in tests; CA, CertFile, KeyFile and Proxy
+	// have no effect then. nil otherwise.
 	Transport http.RoundTripper
 }
 
@@ -36,17 +36,17 @@ type Config struct {
 func (c Config) baseURL() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("control plane URL: %w", bare(err))
+		return nil, fmt.Errorf("control plane URL: %w", stripURL(err))
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
 		err = errors.New("must begin with http:// or https://")
 	case u.Hostname() == "":
-		err = errors.New("names no host")
+		err = errors.New("host is missing")
 	case u.User != nil:
-		err = errors.New("must not hold a user or password; put a token into a file")
+		err = errors.New("must not contain a user or password; put a token into a file instead")
 	case u.RawQuery != "" || u.Fragment != "":
-		err = errors.New("must end with its path: no query, no fragment")
+		err = errors.New("must not contain a query or fragment")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("control plane URL %q: %w", u.Redacted(), err)
@@ -54,26 +54,26 @@ func (c Config) baseURL() (*url.URL, error) {
 	return u, nil
 }
 
-// bare is the error without the URL net/http and net/url put before it: it is
-// the same each time, and may hold a password.
-func bare(err error) error {
+// stripURL returns the error without the URL that net/http and net/url put before
+// it: the URL may contain a password.
+func stripURL(err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		return outer.Err
 	}
 	return err
 }
 
-// checkHeader tells why a value cannot be sent in a header, or nil.
+// checkHeader returns an error when a value cannot be sent in a header.
 func checkHeader(what, value string) error {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {
-			return fmt.Errorf("%s holds a character that no header can carry, at byte %d", what, i+1)
+			return fmt.Errorf("%s contains a character that is not allowed in an HTTP header, at byte %d", what, i+1)
 		}
 	}
 	return nil
 }
 
-// loopback tells whether what is sent to host stays on this machine.
-func loopback(host string) bool {
+// isLoopback reports whether host is this machine.
+func isLoopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }

@@ -1,16 +1,16 @@
-// Package control speaks with the control plane: what is said on the wire, and
-// the HTTP client that says it (SPEC 3).
+// Package control is the HTTP client of the control plane, with the types of
+// the wire format (SPEC 3).
 //
-// One call is one request. The client never tries again, follows no redirect
-// and keeps nothing between calls but idle connections: when to send again, and
-// what is still owed, is decided by those who call. Three things can come back:
+// One call is one request. The client never retries, follows no redirect and
+// keeps only idle connections between calls: the caller decides what to send
+// again and when. A call has one of three results:
 //
-//   - an answer, when the status was 2xx. A body that could not be read is told
-//     beside it: what was sent has arrived all the same (SC-19);
-//   - a *plugin.Refusal, when the status was anything else (SC-20);
-//   - another error, when there was no complete answer in time.
+//   - an answer, when the status is 2xx. A body that cannot be read is reported
+//     with it: the request was delivered all the same (SC-19);
+//   - a *plugin.HTTPError, when the status is anything else (SC-20);
+//   - another error, when no complete answer came in time.
 //
-// The wire structs serve both sides: a server decodes with the types the client
-// encodes with. The wire's words for a status (PERSIST_RUNNING …) are mapped here
-// and nowhere else; those for hosts (x64 …) are in package platform.
+// Client and server use the same wire types. The wire's status words
+// (PERSIST_RUNNING …) are mapped only here; the words for hosts (x64 …) are in
+// package platform.
 package control

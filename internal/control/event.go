@@ -18,17 +18,17 @@ type Event struct {
 	Keywords    string `json:"keywords"`  // a flat map of strings with sorted keys, as JSON
 }
 
-// Common is what every event says of the host.
+// Common holds the facts about the host that every event carries.
 type Common struct {
-	Arch          string `json:"arch"` // Go's word, not the wire's: amd64
+	Arch          string `json:"arch"` // as Go spells it: amd64
 	InstanceID    string `json:"instanceId"`
-	OSVersion     string `json:"osVersion"`    // system_version_machine, as uname tells
+	OSVersion     string `json:"osVersion"`    // system_version_machine, from uname
 	VirtualType   string `json:"virtualType"`  // kvm, vmware …, or unknown
 	Distribution  string `json:"distribution"` // debian 12
 	KernelVersion string `json:"kernelVersion"`
 }
 
-// newEvent puts an event into the shape of the wire.
+// newEvent returns an event in its wire form.
 func newEvent(common Common, e plugin.Event) (Event, error) {
 	host, err := json.Marshal(common)
 	if err != nil {

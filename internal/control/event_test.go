@@ -25,8 +25,8 @@ func TestEventWithoutKeywords(t *testing.T) {
 	}
 }
 
-// Whatever a plugin printed, the server reads it back from under both layers of JSON.
-func TestEventKeywordsComeBack(t *testing.T) {
+// The server can decode any output of a plugin from both layers of JSON.
+func TestEventKeywordsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keywords := rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "keywords")
 		e, err := newEvent(Common{InstanceID: "i"}, plugin.Event{ID: "e", Keywords: keywords})
@@ -49,10 +49,10 @@ func TestEventKeywordsComeBack(t *testing.T) {
 			}
 		}
 		if event != e || common.InstanceID != "i" {
-			t.Fatalf("%+v came back as %+v with %+v", e, event, common)
+			t.Fatalf("event %+v was decoded as %+v with %+v", e, event, common)
 		}
 		if diff := cmp.Diff(keywords, words); diff != "" {
-			t.Fatalf("sent (-), came back (+):\n%s", diff)
+			t.Fatalf("keywords sent (-), decoded (+):\n%s", diff)
 		}
 	})
 }

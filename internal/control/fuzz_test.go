@@ -19,14 +19,14 @@ func FuzzStatusAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a := readStatus(response{body: body})
-		if a.Understood != nil {
-			if !errors.Is(a.Understood, plugin.ErrNotUnderstood) || a != (plugin.Answer{Understood: a.Understood}) {
-				t.Errorf("not understood, and yet %+v", a)
+		if a.ParseErr != nil {
+			if !errors.Is(a.ParseErr, plugin.ErrUnreadableAnswer) || a != (plugin.Answer{ParseErr: a.ParseErr}) {
+				t.Errorf("answer %+v is not understood, but has values", a)
 			}
 			return
 		}
 		if a.ReportMode != nil && *a.ReportMode != plugin.ReportNormal && *a.ReportMode != plugin.ReportLazy {
-			t.Errorf("report mode %d", *a.ReportMode)
+			t.Errorf("report mode %d, want 0 or 1", *a.ReportMode)
 		}
 	})
 }
@@ -40,7 +40,7 @@ func FuzzUpdateAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		u, err := readUpdates(response{body: body})
-		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || u.Changes != nil || u.NextInterval != 0) {
+		if err != nil && (!errors.Is(err, plugin.ErrUnreadableAnswer) || u.Changes != nil || u.NextInterval != 0) {
 			t.Errorf("error %v with %+v", err, u)
 		}
 		for _, o := range u.Changes {
@@ -58,8 +58,8 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("Wed, 21 Oct 2015 07:29:30 GMT", "Wed, 21 Oct 2015 07:29:00 GMT")
 	f.Fuzz(func(t *testing.T, value, date string) {
 		h := http.Header{"Retry-After": {value}, "Date": {date}}
-		if d := retryAfter(h, now); d < 0 {
-			t.Errorf("wait for %v", d)
+		if d := parseRetryAfter(h, now); d < 0 {
+			t.Errorf("wait %v, want 0 or more", d)
 		}
 	})
 }
@@ -69,7 +69,7 @@ func FuzzOSRelease(f *testing.F) {
 	f.Add("ID=\n=\nVERSION_ID")
 	f.Add("ID=' '")
 	f.Fuzz(func(t *testing.T, release string) {
-		if d := distribution(release); d == "" || strings.ContainsAny(d, "\n") {
+		if d := parseDistribution(release); d == "" || strings.ContainsAny(d, "\n") {
 			t.Errorf("distribution %q", d)
 		}
 	})

@@ -25,41 +25,42 @@ type recordedRequest struct {
 	Body    string            `json:"body"`
 }
 
-// recordedHost is the host the requests were recorded on.
+// recordedHost returns the facts about the host where the requests were recorded.
 func recordedHost() Common {
-	return describe(fstest.MapFS{
+	return describeHost(fstest.MapFS{
 		"etc/os-release": {Data: []byte("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n")},
 	}, platform.Names{
 		System: "Linux", Release: "6.18.44-fc-v657", Version: "#1 SMP PREEMPT_DYNAMIC @0", Machine: "x86_64",
 	}, "amd64", "i-fakeinstance001")
 }
 
-func report(es ...plugin.ReportEntry) func(context.Context, *Client) error {
+func sendReport(es ...plugin.ReportEntry) func(context.Context, *Client) error {
 	return func(ctx context.Context, c *Client) error {
 		_, err := c.Report(ctx, plugin.Report{Entries: es})
 		return err
 	}
 }
 
-func check(ps ...plugin.Plugin) func(context.Context, *Client) error {
+func sendCheck(ps ...plugin.Plugin) func(context.Context, *Client) error {
 	return func(ctx context.Context, c *Client) error {
 		_, err := c.CheckUpdates(ctx, ps)
 		return err
 	}
 }
 
-func send(e plugin.Event) func(context.Context, *Client) error {
+func sendEvent(e plugin.Event) func(context.Context, *Client) error {
 	return func(ctx context.Context, c *Client) error { return c.Send(ctx, e) }
 }
 
-func execute(ms int64, name, version, resource string) plugin.Event {
+func executeEvent(ms int64, name, version, resource string) plugin.Event {
 	return plugin.Event{ID: plugin.EventExecute, At: time.UnixMilli(ms), Keywords: map[string]string{
 		"pluginName": name, "pluginVersion": version, "pluginType": "Persist", "resource": resource,
 		"exitCode": "0", "errorCode": "", "localArch": "x64", "localOsType": "linux",
 	}}
 }
 
-// localList is an inventory as recorded, from records in other letters (LR-02).
+// localList returns the recorded inventory, made from records in other letter
+// case (LR-02).
 func localList(t *testing.T) plugin.Event {
 	e, err := plugin.NewLocalListEvent(time.UnixMilli(1795403030007), []plugin.Plugin{
 		{Name: "o1", Version: "1.0", OS: "Linux", Arch: "X64"},
@@ -71,44 +72,45 @@ func localList(t *testing.T) plugin.Event {
 	return e
 }
 
-// TestRecorded sends what the existing program was recorded sending, LR-02 among it.
+// TestRecorded compares requests with those recorded from the existing program
+// (LR-02).
 func TestRecorded(t *testing.T) {
 	updated := plugin.NewUpdateEvent(time.UnixMilli(1795403020879), plugin.Change{Name: "p_up", Version: "2.0"},
-		plugin.Changed{Outcome: plugin.Outcome{
+		plugin.ChangeResult{Outcome: plugin.Outcome{
 			Output: "p_up v2.0 args=[--upgrade] PLUGIN_DIR=BASE/plugin/p_up/2.0 PRE_PLUGIN_DIR=BASE/plugin/p_up/1.0\n",
 		}})
 	const running, failed, installed, removed = plugin.StatusRunning, plugin.StatusFailed, plugin.StatusInstalled, plugin.StatusRemoved
 	calls := map[string]func(context.Context, *Client) error{
-		"report start":   report(plugin.ReportEntry{Name: "p_dead", Version: "2.0", Status: running}),
-		"report upgrade": report(plugin.ReportEntry{Name: "p_up", Version: "2.0", Status: running, SysTag: plugin.SysTagAdd}),
-		"report remove persist": report(
+		"report start":   sendReport(plugin.ReportEntry{Name: "p_dead", Version: "2.0", Status: running}),
+		"report upgrade": sendReport(plugin.ReportEntry{Name: "p_up", Version: "2.0", Status: running, SysTag: plugin.SysTagAdd}),
+		"report remove persist": sendReport(
 			plugin.ReportEntry{Name: "p_up", Version: "2.0", Status: removed, SysTag: plugin.SysTagRemove}),
-		"report remove once": report(plugin.ReportEntry{Name: "o_once", Version: "1.0", Status: removed}),
-		"report pull": report(
+		"report remove once": sendReport(plugin.ReportEntry{Name: "o_once", Version: "1.0", Status: removed}),
+		"report pull": sendReport(
 			plugin.ReportEntry{Name: "p_healthy", Version: "1.1", Status: running},
 			plugin.ReportEntry{Name: "p_dead", Version: "2.0", Status: failed},
 			plugin.ReportEntry{Name: "p_garbage", Version: "4.0", Status: running}),
-		"report scan": report(
+		"report scan": sendReport(
 			plugin.ReportEntry{Name: "once_ok", Version: "1.0", Status: installed},
 			plugin.ReportEntry{Name: "p_healthy", Version: "1.1", Status: running},
 			plugin.ReportEntry{Name: "p_garbage", Version: "4.0", Status: running}),
-		"report scan refused": report(
+		"report scan refused": sendReport(
 			plugin.ReportEntry{Name: "o1", Version: "1.0", Status: installed},
 			plugin.ReportEntry{Name: "p_up", Version: "2.0", Status: running}),
-		"update check":                  check(plugin.Plugin{Name: "p_up", Version: "1.0"}),
-		"update check, nothing offered": check(plugin.Plugin{Name: "p_up", Version: "2.0"}),
-		"event execute":                 send(execute(1795402604885, "p_dead", "2.0", "LocalInstalled")),
-		"event execute online":          send(execute(1795402673992, "p_up", "2.0", "Online")),
-		"event update":                  send(updated),
-		"event locallist":               send(localList(t)),
+		"update check":                  sendCheck(plugin.Plugin{Name: "p_up", Version: "1.0"}),
+		"update check, nothing offered": sendCheck(plugin.Plugin{Name: "p_up", Version: "2.0"}),
+		"event execute":                 sendEvent(executeEvent(1795402604885, "p_dead", "2.0", "LocalInstalled")),
+		"event execute online":          sendEvent(executeEvent(1795402673992, "p_up", "2.0", "Online")),
+		"event update":                  sendEvent(updated),
+		"event locallist":               sendEvent(localList(t)),
 	}
-	for _, want := range recorded(t) {
+	for _, want := range readRecorded(t) {
 		t.Run(want.Name, func(t *testing.T) {
 			call, ok := calls[want.Name]
 			if !ok {
-				t.Fatal("nothing makes this request")
+				t.Fatalf("no call for the recorded request %q", want.Name)
 			}
-			server, got := serve(t, answering(200, "{}"))
+			server, got := startServer(t, answerWith(200, "{}"))
 			c := newClient(t, Config{URL: server.URL, Version: "2.2.3.578"})
 			c.common, c.os, c.arch = recordedHost(), "linux", "x64"
 			if err := call(t.Context(), c); err != nil {
@@ -119,7 +121,7 @@ func TestRecorded(t *testing.T) {
 				"Content-Type": r.Header.Get("Content-Type"), "User-Agent": r.Header.Get("User-Agent"),
 			}}
 			want.Headers["User-Agent"] = strings.Replace(want.Headers["User-Agent"], "amd64", runtime.GOARCH, 1)
-			var compact bytes.Buffer // compact bodies stay byte for byte what they are
+			var compact bytes.Buffer // compact bodies do not change
 			if err := json.Compact(&compact, []byte(want.Body)); err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +133,7 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-func recorded(t *testing.T) []recordedRequest {
+func readRecorded(t *testing.T) []recordedRequest {
 	b, err := os.ReadFile("testdata/recorded.json")
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +145,7 @@ func recorded(t *testing.T) []recordedRequest {
 		t.Fatal(err)
 	}
 	if len(file.Requests) == 0 {
-		t.Fatal("nothing recorded")
+		t.Fatal("testdata/recorded.json holds no requests")
 	}
 	return file.Requests
 }

@@ -8,36 +8,36 @@ import (
 	"pluginsupervisor/internal/platform"
 )
 
-// maxFact is the most that is read of a file that tells about the host, in bytes.
-const maxFact = 64 << 10
+// maxHostFile limits how much of a file with facts about the host is read, in bytes.
+const maxHostFile = 64 << 10
 
-// describe tells what events say of the host: by its names and the files below
-// root. What cannot be told is unknown.
-func describe(root fs.FS, n platform.Names, goarch, instanceID string) Common {
-	release := readFact(root, "etc/os-release")
-	if release == "" { // the second place os-release(5) names
-		release = readFact(root, "usr/lib/os-release")
+// describeHost returns the facts about the host, from its names and the files below
+// root. A fact that cannot be found is "unknown".
+func describeHost(root fs.FS, n platform.Names, goarch, instanceID string) Common {
+	release := readHostFile(root, "etc/os-release")
+	if release == "" { // the second path that os-release(5) names
+		release = readHostFile(root, "usr/lib/os-release")
 	}
 	return Common{
 		Arch:          goarch,
 		InstanceID:    instanceID,
 		OSVersion:     n.System + "_" + n.Version + "_" + n.Machine,
-		VirtualType:   virtualType(readFact(root, "sys/class/dmi/id/product_name")),
-		Distribution:  distribution(release),
+		VirtualType:   virtualType(readHostFile(root, "sys/class/dmi/id/product_name")),
+		Distribution:  parseDistribution(release),
 		KernelVersion: n.Release,
 	}
 }
 
-// distribution is ID and VERSION_ID of an os-release file: "debian 12".
-func distribution(release string) string {
+// parseDistribution returns ID and VERSION_ID of an os-release file: "debian 12".
+func parseDistribution(release string) string {
 	var id, version string
 	for line := range strings.Lines(release) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch key {
 		case "ID":
-			id = unquote(value)
+			id = unquoteValue(value)
 		case "VERSION_ID":
-			version = unquote(value)
+			version = unquoteValue(value)
 		}
 	}
 	if id == "" {
@@ -46,9 +46,9 @@ func distribution(release string) string {
 	return strings.TrimSpace(id + " " + version)
 }
 
-func unquote(value string) string { return strings.TrimSpace(strings.Trim(value, `"'`)) }
+func unquoteValue(value string) string { return strings.TrimSpace(strings.Trim(value, `"'`)) }
 
-// virtualType is what a machine's product name tells of who emulates it.
+// virtualType returns the hypervisor that a machine's product name stands for.
 func virtualType(product string) string {
 	p := strings.ToLower(product)
 	for _, v := range []struct{ part, name string }{
@@ -67,13 +67,13 @@ func virtualType(product string) string {
 	return platform.Unknown
 }
 
-func readFact(root fs.FS, name string) string {
+func readHostFile(root fs.FS, name string) string {
 	f, err := root.Open(name)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFact))
+	b, err := io.ReadAll(io.LimitReader(f, maxHostFile))
 	if err != nil {
 		return ""
 	}

@@ -15,8 +15,8 @@ func TestDistribution(t *testing.T) {
 		"arch":         "# rolling\n\nID=arch",
 		"unknown":      "VERSION_ID=12\nno assignment\n",
 	} {
-		if got := distribution(release); got != want {
-			t.Errorf("%q is %q, want %q", release, got, want)
+		if got := parseDistribution(release); got != want {
+			t.Errorf("distribution of %q is %q, want %q", release, got, want)
 		}
 	}
 }
@@ -28,27 +28,27 @@ func TestVirtualType(t *testing.T) {
 		"HVM domU\n": "xen", "Virtual Machine\n": "hyperv", "PowerEdge R740\n": "unknown", "": "unknown",
 	} {
 		if got := virtualType(product); got != want {
-			t.Errorf("product %q is %q, want %q", product, got, want)
+			t.Errorf("virtual type of product %q is %q, want %q", product, got, want)
 		}
 	}
 }
 
-// Where the host tells nothing, an event still has all its words; a file that
-// never ends is not read to its end.
-func TestDescribeLittle(t *testing.T) {
+// Without any file, an event still has all its keys. A very long file is read in
+// part only.
+func TestDescribeHostWithoutFiles(t *testing.T) {
 	n := platform.Names{System: "Linux", Release: "6.1.0", Version: "#1 SMP", Machine: "aarch64"}
 	want := Common{
 		Arch: "arm64", InstanceID: "i-1", OSVersion: "Linux_#1 SMP_aarch64",
 		VirtualType: "unknown", Distribution: "unknown", KernelVersion: "6.1.0",
 	}
-	if got := describe(fstest.MapFS{}, n, "arm64", "i-1"); got != want {
+	if got := describeHost(fstest.MapFS{}, n, "arm64", "i-1"); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	want.Distribution = "alpine 3.22"
 	root := fstest.MapFS{"usr/lib/os-release": {
-		Data: []byte("ID=alpine\nVERSION_ID=3.22\n" + strings.Repeat("#", maxFact) + "\nID=other\n"),
+		Data: []byte("ID=alpine\nVERSION_ID=3.22\n" + strings.Repeat("#", maxHostFile) + "\nID=other\n"),
 	}}
-	if got := describe(root, n, "arm64", "i-1"); got != want {
+	if got := describeHost(root, n, "arm64", "i-1"); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// PathList is where packages are listed (SPEC 3).
+// PathList is the path of the list of packages (SPEC 3).
 const PathList = "/luban/api/v1/plugin/list"
 
-// PackageQuery is the body of a question for packages; "" is any.
+// PackageQuery is the body of a query for packages; "" matches any value.
 type PackageQuery struct {
 	OSType     string `json:"osType"`
 	PluginName string `json:"pluginName"`
@@ -25,7 +25,7 @@ type PackageQuery struct {
 }
 
 // Package is a package as the control plane lists it. The last two fields are
-// additions of ours, which an existing server does not send.
+// an extension that an existing server does not send.
 type Package struct {
 	Name      string
 	Version   string
@@ -45,19 +45,19 @@ type Package struct {
 	Manifest string // signed; "": none
 }
 
-// For reports whether the package is for a host (SPEC 1).
-func (p Package) For(osType, arch string) bool {
+// FitsHost reports whether the package is for a host (SPEC 1).
+func (p Package) FitsHost(osType, arch string) bool {
 	return platform.FitsOS(p.OSType, osType) && platform.FitsArch(p.Arch, arch)
 }
 
-// readPackages reads the answer to a PackageQuery. A record is read as
-// leniently as those on a host (SPEC 3): what is no record is left out, and a
-// field of the wrong shape counts as absent.
+// readPackages reads the answer to a PackageQuery. Records are read as
+// leniently as those on a host (SPEC 3): values that are not records are left out, and a
+// field of a wrong type counts as absent.
 func readPackages(r response) (found []Package, err error) {
 	var a struct {
 		PluginList []json.RawMessage `json:"pluginList"`
 	}
-	if err := decode(r, &a); err != nil {
+	if err := decodeObject(r, &a); err != nil {
 		return nil, err
 	}
 	for _, raw := range a.PluginList {
@@ -65,21 +65,21 @@ func readPackages(r response) (found []Package, err error) {
 		if err != nil {
 			continue
 		}
-		var ours struct{ SHA256, Manifest text } // keys in any case
-		_ = json.Unmarshal(raw, &ours)           // it is an object
+		var extension struct{ SHA256, Manifest text } // keys in any case
+		_ = json.Unmarshal(raw, &extension)           // it is an object
 		found = append(found, Package{
 			Name: r.Name, Version: r.Version, Publisher: r.Publisher, OSType: r.OSType, Arch: r.Arch, Type: r.Type, AddSysTag: r.AddSysTag,
 			PluginID: r.PluginID, Timeout: r.Timeout, IsPreInstalled: r.IsPreInstalled,
-			URL: r.URL, MD5: r.MD5, SHA256: string(ours.SHA256), Manifest: string(ours.Manifest),
+			URL: r.URL, MD5: r.MD5, SHA256: string(extension.SHA256), Manifest: string(extension.Manifest),
 		})
 	}
 	return found, nil
 }
 
-// text is a JSON string, or a number, true or false as it is written.
+// text is a JSON string, or a number, true or false as written.
 type text string
 
-// UnmarshalJSON never fails: what is none of these is "".
+// UnmarshalJSON never fails: any other value becomes "".
 func (t *text) UnmarshalJSON(b []byte) error {
 	*t = ""
 	switch b[0] {
@@ -92,27 +92,26 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Packages asks which packages of a plugin there are for this host. "" is any
-// name, any version. They come sorted by name, the newest version first (SPEC
-// 12), and what could not be installed for its name or version is left out.
-func (c *Client) Packages(ctx context.Context, name, version string) ([]Package, error) {
-	found, err := c.Listed(ctx, PackageQuery{PluginName: name, Version: version})
+// ListPackages returns the packages for this host; "" matches any name or version.
+// They are sorted by name, the newest version first (SPEC 12). Packages whose
+// name or version is invalid are left out.
+func (c *Client) ListPackages(ctx context.Context, name, version string) ([]Package, error) {
+	found, err := c.QueryPackages(ctx, PackageQuery{PluginName: name, Version: version})
 	slices.SortStableFunc(found, func(a, b Package) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), plugin.CompareVersions(b.Version, a.Version))
 	})
-	return slices.DeleteFunc(found, func(p Package) bool { return !c.Suits(p) }), err
+	return slices.DeleteFunc(found, func(p Package) bool { return !c.FitsThisHost(p) }), err
 }
 
-// Suits tells whether the package is for this host.
-func (c *Client) Suits(p Package) bool { return p.For(c.os, c.arch) }
+// FitsThisHost reports whether the package is for this host.
+func (c *Client) FitsThisHost(p Package) bool { return p.FitsHost(c.os, c.arch) }
 
-// Listed asks for packages as q says, for this host's OSType unless q has
-// another. It returns them in the order of the answer, those for other systems
-// included, and without those that could not be installed for their name or
-// version.
-func (c *Client) Listed(ctx context.Context, q PackageQuery) ([]Package, error) {
+// QueryPackages returns the packages that match q, in the order of the answer. An empty
+// OSType means that of this host. Packages for other systems are included;
+// packages whose name or version is invalid are left out.
+func (c *Client) QueryPackages(ctx context.Context, q PackageQuery) ([]Package, error) {
 	q.OSType = cmp.Or(q.OSType, c.os)
-	answer, err := c.post(ctx, PathList, q)
+	answer, err := c.sendRequest(ctx, PathList, q)
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
@@ -126,15 +125,16 @@ func (c *Client) Listed(ctx context.Context, q PackageQuery) ([]Package, error) 
 	}), nil
 }
 
-// ErrNotListed says that the control plane has no such package for this host.
+// ErrNotListed is returned when the control plane has no such package for this
+// host.
 var ErrNotListed = errors.New("the control plane has no such package for this host")
 
-// FindPackage asks for the package of one version.
+// FindPackage returns the package of one version.
 func (c *Client) FindPackage(ctx context.Context, name, version string) (Package, error) {
 	if err := errors.Join(plugin.CheckName(name), plugin.CheckName(version)); err != nil {
 		return Package{}, err
 	}
-	found, err := c.Packages(ctx, name, version)
+	found, err := c.ListPackages(ctx, name, version)
 	switch {
 	case err != nil:
 		return Package{}, err
@@ -144,12 +144,12 @@ func (c *Client) FindPackage(ctx context.Context, name, version string) (Package
 	return found[0], nil
 }
 
-// NewestPackage asks for the newest version of a plugin (SPEC 12).
+// NewestPackage returns the package of a plugin's newest version (SPEC 12).
 func (c *Client) NewestPackage(ctx context.Context, name string) (Package, error) {
 	if err := plugin.CheckName(name); err != nil {
 		return Package{}, err
 	}
-	found, err := c.Packages(ctx, name, "")
+	found, err := c.ListPackages(ctx, name, "")
 	switch {
 	case err != nil:
 		return Package{}, err

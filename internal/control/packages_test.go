@@ -13,14 +13,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// listed is a package in the list of a control plane.
-func listed(name, version, osType, arch string) string {
+// listRecord returns a record in the package list of a control plane.
+func listRecord(name, version, osType, arch string) string {
 	return fmt.Sprintf(`{"name":%q,"version":%q,"osType":%q,"arch":%q,"url":"u","md5":"m"}`, name, version, osType, arch)
 }
 
-func lister(t *testing.T, records string) *Client {
+func newListClient(t *testing.T, records string) *Client {
 	t.Helper()
-	s, _ := serve(t, answering(http.StatusOK, `{"code":0,"pluginList":[`+records+`]}`))
+	s, _ := startServer(t, answerWith(http.StatusOK, `{"code":0,"pluginList":[`+records+`]}`))
 	return newClient(t, Config{URL: s.URL})
 }
 
@@ -29,10 +29,10 @@ func TestPackagesAreThoseForThisHost(t *testing.T) {
 	if platform.LocalArch() == foreign {
 		foreign = "x64"
 	}
-	c := lister(t, listed("b", "1.0", "", "")+","+listed("a", "1.10", "BOTH", "All")+","+listed("a", "1.9", "linux", platform.LocalArch())+
-		","+listed("a", "2.0", "windows", "")+","+listed("a", "2.0", "linux", foreign)+","+listed("a", "1.10rc1", "", "")+
-		","+listed("../a", "3", "", "")+","+listed("a", "..", "", "")+`,7,null,{"name":"c","version":1.1,"arch":{"x":[]},"md5":true,"SHA256":"f00"}`)
-	all, err := c.Packages(t.Context(), "", "")
+	c := newListClient(t, listRecord("b", "1.0", "", "")+","+listRecord("a", "1.10", "BOTH", "All")+","+listRecord("a", "1.9", "linux", platform.LocalArch())+
+		","+listRecord("a", "2.0", "windows", "")+","+listRecord("a", "2.0", "linux", foreign)+","+listRecord("a", "1.10rc1", "", "")+
+		","+listRecord("../a", "3", "", "")+","+listRecord("a", "..", "", "")+`,7,null,{"name":"c","version":1.1,"arch":{"x":[]},"md5":true,"SHA256":"f00"}`)
+	all, err := c.ListPackages(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestPackagesAreThoseForThisHost(t *testing.T) {
 }
 
 func TestNewestPackage(t *testing.T) {
-	c := lister(t, listed("a", "2.0.3.9", "", "")+","+listed("a", "2.0.3.12", "", "")+","+listed("a", "2.0.3.12rc1", "", "")+","+listed("b", "9", "", ""))
+	c := newListClient(t, listRecord("a", "2.0.3.9", "", "")+","+listRecord("a", "2.0.3.12", "", "")+","+listRecord("a", "2.0.3.12rc1", "", "")+","+listRecord("b", "9", "", ""))
 	if p, err := c.NewestPackage(t.Context(), "a"); err != nil || p.Version != "2.0.3.12" {
 		t.Errorf("newest of a: %+v, %v", p, err)
 	}
@@ -71,9 +71,9 @@ func TestNewestPackage(t *testing.T) {
 
 func TestPackagesNotUnderstood(t *testing.T) {
 	for _, body := range []string{"", "{", `[]`, `{"pluginList":{}}`} {
-		s, _ := serve(t, answering(http.StatusOK, body))
-		if _, err := newClient(t, Config{URL: s.URL}).Packages(t.Context(), "", ""); !errors.Is(err, plugin.ErrNotUnderstood) {
-			t.Errorf("%q: %v", body, err)
+		s, _ := startServer(t, answerWith(http.StatusOK, body))
+		if _, err := newClient(t, Config{URL: s.URL}).ListPackages(t.Context(), "", ""); !errors.Is(err, plugin.ErrUnreadableAnswer) {
+			t.Errorf("body %q: error %v, want %v", body, err, plugin.ErrUnreadableAnswer)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func FuzzPackages(f *testing.F) {
 	f.Add([]byte(`{"pluginList":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		found, err := readPackages(response{body: body})
-		if err != nil && (!errors.Is(err, plugin.ErrNotUnderstood) || found != nil) {
+		if err != nil && (!errors.Is(err, plugin.ErrUnreadableAnswer) || found != nil) {
 			t.Fatalf("%v with %+v", err, found)
 		}
 		for _, p := range found {

@@ -44,8 +44,8 @@ func TestReportEntries(t *testing.T) {
 	}
 }
 
-// SC-16: whatever the names are, what is sent is short enough and whole.
-func TestReportEntriesAreWhole(t *testing.T) {
+// SC-16: any name is cut to the limit, at the end of a character.
+func TestReportEntriesAreCutBetweenCharacters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := plugin.ReportEntry{
 			Name:    rapid.StringN(0, 300, 600).Draw(t, "name"),
@@ -67,8 +67,8 @@ func TestReportEntriesAreWhole(t *testing.T) {
 	})
 }
 
-// PERSIST_UNKNOWN is never sent (SPEC 3), and a report of nothing is a list.
-func TestReportLeavesOutTheUnknown(t *testing.T) {
+// PERSIST_UNKNOWN is never sent (SPEC 3). An empty report is an empty list.
+func TestReportLeavesOutUnknownStatus(t *testing.T) {
 	b, err := json.Marshal(newReport(plugin.Report{Entries: []plugin.ReportEntry{{Name: "a", Version: "1"}}}))
 	if err != nil {
 		t.Fatal(err)

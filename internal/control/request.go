@@ -17,27 +17,29 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxAnswer is the longest body of an answer that is read, in bytes (SPEC 3).
+// MaxAnswer limits the body of an answer, in bytes (SPEC 3).
 const MaxAnswer = 4 << 20
 
-// maxQuote is how much of a refusal's body a debug log line shows, in bytes.
+// maxQuote limits how much of a rejection's body a debug log line shows, in
+// bytes.
 const maxQuote = 256
 
-// maxLocation is how much of a redirect's target an error shows, in bytes.
+// maxLocation limits how much of a redirect's target an error shows, in bytes.
 const maxLocation = 512
 
-// ErrForeignAnswer reports a 2xx answer that is not the control plane's (SC-26).
+// ErrForeignAnswer is returned for a 2xx answer that did not come from the
+// control plane (SC-26).
 var ErrForeignAnswer = errors.New("answered by something else: a web page (a login page of a proxy or guest network?)")
 
 // response is the body of a 2xx answer.
 type response struct {
 	body []byte
-	err  error // why the body is not complete; nil when it is
+	err  error // why the body is incomplete; nil when it is complete
 }
 
-// post makes one request. The status decides: a 2xx answer is one, whatever
-// became of its body (SC-19), unless it is a web page (SC-26).
-func (c *Client) post(ctx context.Context, path string, content any) (response, error) {
+// sendRequest sends one request. It succeeds on any 2xx status, also when the body is
+// incomplete (SC-19), unless the body is a web page (SC-26).
+func (c *Client) sendRequest(ctx context.Context, path string, content any) (response, error) {
 	body, err := json.Marshal(content)
 	if err != nil {
 		return response{}, fmt.Errorf("encode request: %w", err)
@@ -60,37 +62,37 @@ func (c *Client) post(ctx context.Context, path string, content any) (response, 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return response{}, reason(ctx, err)
+		return response{}, requestError(ctx, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	switch {
 	case err != nil:
-		err = fmt.Errorf("read answer: %w", reason(ctx, err))
+		err = fmt.Errorf("read answer: %w", requestError(ctx, err))
 	case len(answer) > MaxAnswer:
-		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrNotUnderstood, MaxAnswer)
+		err = fmt.Errorf("%w: longer than %d bytes", plugin.ErrUnreadableAnswer, MaxAnswer)
 	}
 	refused := resp.StatusCode < 200 || resp.StatusCode > 299
 	if refused || isWebPage(resp.Header, answer, err) {
 		c.log.WithFields(logrus.Fields{
-			"path": path, "status": resp.StatusCode, "answer": plugin.Cut(string(answer), maxQuote),
-		}).Debug("Control plane refused a request")
+			"path": path, "status": resp.StatusCode, "answer": plugin.TruncateText(string(answer), maxQuote),
+		}).Debug("Control plane rejected a request")
 		if !refused {
 			return response{}, ErrForeignAnswer
 		}
-		return response{}, &plugin.Refusal{
-			Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()), Location: redirectTarget(resp),
+		return response{}, &plugin.HTTPError{
+			Code: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header, time.Now()), Location: redirectTarget(resp),
 		}
 	}
-	if caller.Err() != nil && err != nil { // the caller gave up before the answer was known to be no web page
+	if caller.Err() != nil && err != nil { // canceled before the answer could be checked
 		return response{}, err
 	}
 	return response{body: answer, err: err}, nil
 }
 
-// isWebPage reports whether a body is a web page: its first character that is
-// not blank is "<", or it is sent as text/html and is neither empty nor JSON.
-// incomplete is why it was not read to its end, or nil.
+// isWebPage reports whether a body is a web page: it begins with "<" after
+// blanks, or it is sent as text/html and is neither empty nor JSON. incomplete is the
+// error that stopped the reading, or nil.
 func isWebPage(h http.Header, body []byte, incomplete error) bool {
 	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte(utf8BOM)), " \t\r\n\v\f")
 	if bytes.HasPrefix(body, []byte("<")) {
@@ -103,11 +105,11 @@ func isWebPage(h http.Header, body []byte, incomplete error) bool {
 	return incomplete != nil || len(body) > 0 && !json.Valid(body)
 }
 
-// utf8BOM may stand before any text that was written under Windows.
+// utf8BOM is the byte order mark that Windows programs write before text.
 const utf8BOM = "\ufeff"
 
-// redirectTarget returns where a redirect points to, without what follows the
-// path: that may be a secret. "" where the answer is no redirect.
+// redirectTarget returns the target of a redirect up to its path, because the
+// rest may be a secret. It returns "" when the answer is not a redirect.
 func redirectTarget(resp *http.Response) string {
 	if resp.StatusCode < 300 || resp.StatusCode > 399 {
 		return ""
@@ -116,13 +118,13 @@ func redirectTarget(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	return plugin.Cut((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
+	return plugin.TruncateText((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxLocation)
 }
 
-// reason is why a request failed.
-func reason(ctx context.Context, err error) error {
+// requestError returns the cause of a failed request.
+func requestError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return bare(err)
+	return stripURL(err)
 }

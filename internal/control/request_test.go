@@ -17,8 +17,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// stalling sends the beginning of an answer and then nothing until the client has gone.
-func stalling(status int) http.HandlerFunc {
+// stallBody sends the beginning of an answer, then nothing until the client
+// disconnects.
+func stallBody(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		io.WriteString(w, `{"scanInterval":900,`)
@@ -27,8 +28,8 @@ func stalling(status int) http.HandlerFunc {
 	}
 }
 
-// closing promises an answer and hangs up in the middle of it.
-func closing(w http.ResponseWriter, _ *http.Request) {
+// closeMidway announces a body and closes the connection in the middle of it.
+func closeMidway(w http.ResponseWriter, _ *http.Request) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(err)
@@ -38,50 +39,50 @@ func closing(w http.ResponseWriter, _ *http.Request) {
 	conn.Close()
 }
 
-// TestNoAnswer is about exchanges without a status, and about those whose body
-// does not arrive (SC-19): one request, an error that says what happened, and
-// nothing taken from what did arrive.
+// TestNoAnswer covers requests without a status in the answer, and those whose
+// body does not arrive (SC-19): one request, an error that names the cause, and
+// no field used of a partial body.
 func TestNoAnswer(t *testing.T) {
 	const short = 200 * time.Millisecond
 	for name, test := range map[string]struct {
 		handler http.HandlerFunc
 		timeout time.Duration
 		want    error
-		says    string
+		message string
 		status  bool // a 2xx status arrived
 	}{
-		"silence": {
+		"no answer": {
 			func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, short,
 			context.DeadlineExceeded, "no complete answer in 200ms", false,
 		},
-		"a trickle":        {trickling, short, context.DeadlineExceeded, "no complete answer in 200ms", true},
-		"a stall":          {stalling(200), short, context.DeadlineExceeded, "no complete answer in 200ms", true},
-		"the end midway":   {closing, patience, io.ErrUnexpectedEOF, "read answer", true},
-		"too much":         {answering(200, strings.Repeat(" ", MaxAnswer-1)+"{}"), patience, plugin.ErrNotUnderstood, "longer than 4194304 bytes", true},
-		"headers too long": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 2*maxHeader)) }, patience, nil, "header", false},
+		"a trickle":        {trickleBody, short, context.DeadlineExceeded, "no complete answer in 200ms", true},
+		"a stall":          {stallBody(200), short, context.DeadlineExceeded, "no complete answer in 200ms", true},
+		"closed midway":    {closeMidway, testTimeout, io.ErrUnexpectedEOF, "read answer", true},
+		"too much":         {answerWith(200, strings.Repeat(" ", MaxAnswer-1)+"{}"), testTimeout, plugin.ErrUnreadableAnswer, "longer than 4194304 bytes", true},
+		"headers too long": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 2*maxHeader)) }, testTimeout, nil, "header", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, got := serve(t, test.handler)
+			server, got := startServer(t, test.handler)
 			c := newClient(t, Config{URL: server.URL, Timeout: test.timeout})
 			answer, err := c.Report(t.Context(), oneReport())
 			if test.status && err == nil {
-				err, answer.Understood = answer.Understood, nil
+				err, answer.ParseErr = answer.ParseErr, nil
 			}
-			if err == nil || (test.want != nil && !errors.Is(err, test.want)) || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %v, want %v and %q", err, test.want, test.says)
+			if err == nil || (test.want != nil && !errors.Is(err, test.want)) || !strings.Contains(err.Error(), test.message) {
+				t.Errorf("error %v, want %v and %q", err, test.want, test.message)
 			}
 			if answer != (plugin.Answer{}) {
-				t.Errorf("answer %+v", answer)
+				t.Errorf("answer %+v, want an empty one", answer)
 			}
-			if n := len(got); n > 1 { // none, where the machine is so busy that the time was up before
-				t.Errorf("%d requests", n)
+			if n := len(got); n > 1 { // none when a busy machine used up the time before
+				t.Errorf("%d requests, want 1", n)
 			}
 		})
 	}
 }
 
-// trickling sends byte after byte, each well within any time limit.
-func trickling(w http.ResponseWriter, r *http.Request) {
+// trickleBody sends single bytes, each within any timeout.
+func trickleBody(w http.ResponseWriter, r *http.Request) {
 	for r.Context().Err() == nil {
 		io.WriteString(w, " ")
 		http.NewResponseController(w).Flush()
@@ -92,16 +93,16 @@ func trickling(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// carrier is a transport that is no network.
-type carrier func(*http.Request) (*http.Response, error)
+// roundTripFunc is a function that serves as an http.RoundTripper.
+type roundTripFunc func(*http.Request) (*http.Response, error)
 
-func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) { return c(r) }
+func (c roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return c(r) }
 
-// Where no time limit is configured it is 5 s, of the whole exchange (SPEC 3).
+// The default timeout of a whole request is 5 s (SPEC 3).
 func TestDefaultTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, _ := logtest.NewNullLogger()
-		c, err := New(Config{URL: "http://h", Transport: carrier(func(r *http.Request) (*http.Response, error) {
+		c, err := New(Config{URL: "http://h", Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})}, log)
@@ -111,13 +112,13 @@ func TestDefaultTimeout(t *testing.T) {
 		start := time.Now()
 		_, err = c.Report(t.Context(), oneReport())
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 5*time.Second {
-			t.Errorf("error %v after %v", err, took)
+			t.Errorf("error %v after %v, want a timeout after 5s", err, took)
 		}
 	})
 }
 
 func TestConnectionRefused(t *testing.T) {
-	// Bound and not listened on: nobody else can take the port meanwhile.
+	// Bound but not listening: no other process can take the port meanwhile.
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -137,9 +138,9 @@ func TestConnectionRefused(t *testing.T) {
 	}
 }
 
-// The caller's end is told apart from the time limit.
-func TestCallerEnds(t *testing.T) {
-	server, got := serve(t, stalling(200))
+// A cancelled context is a different error from a timeout.
+func TestCallerCancels(t *testing.T) {
+	server, got := startServer(t, stallBody(200))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-got; cancel() }()
 	_, err := newClient(t, Config{URL: server.URL}).Report(ctx, oneReport())
@@ -148,11 +149,11 @@ func TestCallerEnds(t *testing.T) {
 	}
 }
 
-// An answer read to its end leaves the connection to the next request,
-// whatever the answer was; one that was too long does not.
+// After an answer that was read completely, the next request uses the same
+// connection. After one that was too long it does not.
 func TestConnectionsAreReused(t *testing.T) {
 	status, body := 200, "{}"
-	server, got := serve(t, func(w http.ResponseWriter, r *http.Request) { answering(status, body)(w, r) })
+	server, got := startServer(t, func(w http.ResponseWriter, r *http.Request) { answerWith(status, body)(w, r) })
 	c := newClient(t, Config{URL: server.URL + "/behind/a/path/"})
 	from := func() string {
 		c.Report(t.Context(), oneReport())
@@ -162,7 +163,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		}
 		return r.From
 	}
-	// One lost connection is a scheduler's whim, one lost after each request is a leak.
+	// The scheduler can cost one connection; a lost one after each request is a leak.
 	reused := func() bool {
 		for last, tries := from(), 0; tries < 20; tries++ {
 			again := from()
@@ -174,14 +175,14 @@ func TestConnectionsAreReused(t *testing.T) {
 		return false
 	}
 	if !reused() {
-		t.Error("a connection for each answer")
+		t.Error("each answer used a new connection")
 	}
 	status, body = 503, strings.Repeat("x", 1<<20)
 	if !reused() {
-		t.Error("a connection for each refusal")
+		t.Error("each refusal used a new connection")
 	}
 	status, body = 200, strings.Repeat("x", 4*MaxAnswer)
 	if last := from(); last == from() {
-		t.Error("the same connection after an answer that was too long")
+		t.Error("the connection was reused after an answer that was too long")
 	}
 }

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// retryAfter is how long a server asks to be left alone, as seconds or as a
-// date (SC-17). 0 if it does not say, or says something that cannot be read or
-// has passed. A date is taken against the server's own Date, so that a host
-// whose clock is wrong waits no longer than it should; now stands in for it.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+// parseRetryAfter returns how long the server asks the client to wait, given in
+// seconds or as a date (SC-17); 0 when the header is absent, unreadable or in
+// the past. A date is compared with the server's Date header, so that a wrong
+// clock of the host does not matter; without that header, with now.
+func parseRetryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
 		return 0
 	}
 	if strings.Trim(value, "0123456789") == "" {
 		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil { // too large: as long as there is
+		if err != nil { // too large: the longest duration
 			n = math.MaxInt64
 		}
 		return Seconds(n).Duration()
@@ -28,8 +28,8 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	if err != nil {
 		return 0
 	}
-	if served, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = served
+	if serverTime, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = serverTime
 	}
 	return max(0, date.Sub(now))
 }

@@ -14,20 +14,20 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// patience is how long a test waits for what must come at once.
-const patience = 30 * time.Second
+// testTimeout is the timeout for requests that are expected to succeed at once.
+const testTimeout = 30 * time.Second
 
-// request is what a test server was sent.
+// request is a request that a test server received.
 type request struct {
 	Method, Path string
 	Header       http.Header
 	Body         string
-	From         string // the peer's address: another one, another connection
+	From         string // the peer's address; it differs for each connection
 }
 
-// serve answers every request as handler does, on a real listener, and hands
-// over what it was sent.
-func serve(t *testing.T, handler http.HandlerFunc) (*httptest.Server, <-chan request) {
+// startServer starts a server with the handler on a real listener. The channel
+// receives the requests.
+func startServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, <-chan request) {
 	t.Helper()
 	got := make(chan request, 100)
 	s := httptest.NewServer(recordRequests(got, handler))
@@ -47,19 +47,20 @@ func recordRequests(got chan<- request, handler http.HandlerFunc) http.HandlerFu
 	}
 }
 
-// answering sends a status and a body.
-func answering(status int, body string) http.HandlerFunc {
+// answerWith returns a handler that sends a status and a body.
+func answerWith(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}
 }
 
-// newClient is a client of cfg that the test closes, with a time limit no test hits by accident.
+// newClient returns a client that is closed when the test ends. Its default
+// timeout is long.
 func newClient(t *testing.T, cfg Config) *Client {
 	t.Helper()
 	if cfg.Timeout == 0 {
-		cfg.Timeout = patience
+		cfg.Timeout = testTimeout
 	}
 	log, _ := logtest.NewNullLogger()
 	log.SetLevel(logrus.DebugLevel)
@@ -71,20 +72,20 @@ func newClient(t *testing.T, cfg Config) *Client {
 	return c
 }
 
-// oneReport is a report of which only the sending matters.
+// oneReport returns a report with one entry.
 func oneReport() plugin.Report {
 	return plugin.Report{Entries: []plugin.ReportEntry{{Name: "a", Version: "1.0", Status: plugin.StatusRunning}}}
 }
 
-// none fails the test if anything more was sent.
-func none(t *testing.T, got <-chan request) {
+// expectNoRequest fails the test if the server received another request.
+func expectNoRequest(t *testing.T, got <-chan request) {
 	t.Helper()
 	select {
 	case r := <-got:
-		t.Errorf("one request too many: %+v", r)
+		t.Errorf("unexpected request: %+v", r)
 	default:
 	}
 }
 
-// quiet keeps what a server says of failed handshakes out of the test's output.
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+// discardLog returns a logger that keeps failed handshakes out of the test's output.
+func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -17,20 +17,20 @@ import (
 const (
 	idleTimeout = 90 * time.Second
 	maxIdle     = 4        // a report, an update check and an event, and one to spare
-	maxHeader   = 64 << 10 // of an answer, in bytes
-	maxToken    = 16 << 10 // in bytes: what any server takes in a header
+	maxHeader   = 64 << 10 // headers of an answer, in bytes
+	maxToken    = 16 << 10 // in bytes: what any server accepts in a header
 )
 
-// newTransport is the network as Config wants it.
+// newTransport returns the HTTP transport that cfg describes.
 func newTransport(cfg Config, timeout time.Duration) (*trust.Transport, error) {
-	secure, err := cfg.TLS()
+	secure, err := cfg.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
 	t := trust.New(&http.Transport{
 		Proxy: trust.Proxy(cfg.Proxy),
-		// A dial goes on after the request that wanted it has given up, for the
-		// next one to use: it needs its own end.
+		// A dial continues after its request was canceled, because the next request
+		// can use the connection: it needs its own timeout.
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSHandshakeTimeout:    timeout,
 		TLSClientConfig:        secure,
@@ -43,23 +43,23 @@ func newTransport(cfg Config, timeout time.Duration) (*trust.Transport, error) {
 	return t, t.Check()
 }
 
-// TLS is how our certificate is shown; the server's is checked by CA, see
-// internal/trust.
-func (cfg Config) TLS() (*tls.Config, error) {
+// TLSConfig returns the TLS settings with the client certificate. The server's
+// certificate is verified by CA, see internal/trust.
+func (cfg Config) TLSConfig() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	switch {
 	case cfg.CertFile == "" && cfg.KeyFile == "":
 		return c, nil
 	case cfg.CertFile == "":
-		return nil, fmt.Errorf("key file %s is of no use without a certificate file", cfg.KeyFile)
+		return nil, fmt.Errorf("key file %s is set without a certificate file; set control_plane.cert_file as well", cfg.KeyFile)
 	case cfg.KeyFile == "":
-		return nil, fmt.Errorf("certificate file %s is of no use without a key file", cfg.CertFile)
+		return nil, fmt.Errorf("certificate file %s is set without a key file; set control_plane.key_file as well", cfg.CertFile)
 	}
 	if _, err := loadCertificate(cfg); err != nil {
 		return nil, err
 	}
-	// Handshakes are rare: reading the files at each of them is simpler than
-	// watching them, and a renewed certificate is in use with the next.
+	// Handshakes are rare: reading the files for each one is simpler than
+	// watching them, and a renewed certificate is used by the next handshake.
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return loadCertificate(cfg)
 	}
@@ -74,8 +74,8 @@ func loadCertificate(cfg Config) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// readToken reads the file anew, so that a rotated token is in use at once. No
-// error repeats what the file holds.
+// readToken returns the token in a file. It is called for each request, so that
+// a rotated token is used at once. No error contains the token.
 func readToken(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,9 +87,9 @@ func readToken(path string) (string, error) {
 	switch {
 	case err != nil:
 	case len(b) > maxToken:
-		err = errors.New("too large for a token")
+		err = fmt.Errorf("longer than %d bytes: too large for a token", maxToken)
 	case token == "":
-		err = errors.New("empty")
+		err = errors.New("file is empty")
 	default:
 		err = checkHeader("token", token)
 	}

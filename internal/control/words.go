@@ -2,44 +2,43 @@ package control
 
 import "pluginsupervisor/plugin"
 
-// The statuses of SPEC 3, as the wire has them. WordUnknown is never sent.
+// The status words of SPEC 3, as the wire spells them. WordUnknown is never sent.
 const (
-	WordRunning   = "PERSIST_RUNNING"
-	WordFailed    = "PERSIST_FAIL"
-	WordUnknown   = "PERSIST_UNKNOWN"
-	WordInstalled = "ONCE_INSTALLED"
-	WordRemoved   = "REMOVED"
+	StatusRunning   = "PERSIST_RUNNING"
+	StatusFailed    = "PERSIST_FAIL"
+	StatusUnknown   = "PERSIST_UNKNOWN"
+	StatusInstalled = "ONCE_INSTALLED"
+	StatusRemoved   = "REMOVED"
 )
 
-// Word is the wire's word for a status.
-func Word(s plugin.Status) string {
+// StatusWord returns the wire's word for a status.
+func StatusWord(s plugin.Status) string {
 	switch s {
 	case plugin.StatusRunning:
-		return WordRunning
+		return StatusRunning
 	case plugin.StatusFailed:
-		return WordFailed
+		return StatusFailed
 	case plugin.StatusInstalled:
-		return WordInstalled
+		return StatusInstalled
 	case plugin.StatusRemoved:
-		return WordRemoved
+		return StatusRemoved
 	default:
-		return WordUnknown
+		return StatusUnknown
 	}
 }
 
-// ParseWord is the status a word of the wire stands for; false if it is none
-// of the wire's words.
-func ParseWord(word string) (plugin.Status, bool) {
+// ParseStatus returns the status of a word of the wire, and false for an unknown word.
+func ParseStatus(word string) (plugin.Status, bool) {
 	switch word {
-	case WordRunning:
+	case StatusRunning:
 		return plugin.StatusRunning, true
-	case WordFailed:
+	case StatusFailed:
 		return plugin.StatusFailed, true
-	case WordUnknown:
+	case StatusUnknown:
 		return plugin.StatusUnknown, true
-	case WordInstalled:
+	case StatusInstalled:
 		return plugin.StatusInstalled, true
-	case WordRemoved:
+	case StatusRemoved:
 		return plugin.StatusRemoved, true
 	default:
 		return plugin.StatusUnknown, false

@@ -14,19 +14,19 @@ func TestWords(t *testing.T) {
 		"ONCE_INSTALLED":  plugin.StatusInstalled,
 		"REMOVED":         plugin.StatusRemoved,
 	} {
-		if got := Word(status); got != word {
-			t.Errorf("%v is %q, want %q", status, got, word)
+		if got := StatusWord(status); got != word {
+			t.Errorf("word for %v is %q, want %q", status, got, word)
 		}
-		if got, ok := ParseWord(word); got != status || !ok {
-			t.Errorf("%q is %v, %v, want %v", word, got, ok, status)
+		if got, ok := ParseStatus(word); got != status || !ok {
+			t.Errorf("status of word %q is %v, %v, want %v, true", word, got, ok, status)
 		}
 	}
 	for _, word := range []string{"", "running", "persist_running", "PERSIST_RUNNING "} {
-		if got, ok := ParseWord(word); got != plugin.StatusUnknown || ok {
-			t.Errorf("%q is %v, %v", word, got, ok)
+		if got, ok := ParseStatus(word); got != plugin.StatusUnknown || ok {
+			t.Errorf("status of word %q is %v, %v, want unknown, false", word, got, ok)
 		}
 	}
-	if got := Word(plugin.Status(99)); got != "PERSIST_UNKNOWN" {
-		t.Errorf("a status that is none is %q", got)
+	if got := StatusWord(plugin.Status(99)); got != "PERSIST_UNKNOWN" {
+		t.Errorf("word for an invalid status is %q, want PERSIST_UNKNOWN", got)
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// agentRequests is what was recorded of the existing agent and its command line.
+// agentRequests holds the recorded requests of the existing agent and its command line.
 type agentRequests struct {
 	Headers  map[string]map[string]string // by method
 	Requests []struct{ Trace, Method, Path, Body string }
@@ -40,31 +40,31 @@ func recordedAgent(t *testing.T) agentRequests {
 		t.Fatal(err)
 	}
 	if len(a.Requests) < 40 {
-		t.Fatalf("%d requests", len(a.Requests))
+		t.Fatalf("%d recorded requests, want at least 40", len(a.Requests))
 	}
 	return a
 }
 
-// agentHost is a host with the existing agent: it reaches the control plane by a
-// URL of its own, from the address 127.0.0.2.
+// agentHost is a host with the existing agent. It reaches the control plane by its
+// own URL, from the address 127.0.0.2.
 type agentHost struct {
 	t        *testing.T
 	recorded agentRequests
 	base     string
-	id       func(*http.Request) // sets the headers that say who it is
+	id       func(*http.Request) // sets the headers with the host's id
 	client   *http.Client
 	urls     map[string]string // of the packages that were listed, by NAME_VERSION.zip
 	sums     map[string]string // their MD5
 }
 
-func (a *agentHost) send(method, url, body string, adjust func(*http.Request)) (int, string) {
+func (a *agentHost) sendRecorded(method, url, body string, adjust func(*http.Request)) (int, string) {
 	a.t.Helper()
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		a.t.Fatal(err)
 	}
 	for name, value := range a.recorded.Headers[method] {
-		if name != "Accept-Encoding" { // the transport sets this one, and undoes what it brings
+		if name != "Accept-Encoding" { // set by the transport, which decodes the answer
 			r.Header.Set(name, value)
 		}
 	}
@@ -83,15 +83,15 @@ func (a *agentHost) send(method, url, body string, adjust func(*http.Request)) (
 	return answer.StatusCode, string(text)
 }
 
-// fetch gets a package as it was listed, and checks it as the existing program does.
-func (a *agentHost) fetch(file string) error {
+// fetchPackage downloads a listed package and checks it as the existing program does.
+func (a *agentHost) fetchPackage(file string) error {
 	if a.urls[file] == "" {
 		return fmt.Errorf("%s was not listed", file)
 	}
 	if !strings.HasPrefix(a.urls[file], a.base+"/packages/") {
 		return fmt.Errorf("%s is listed at %s, want it below %s", file, a.urls[file], a.base)
 	}
-	code, text := a.send(http.MethodGet, a.urls[file], "", nil) // without who it is
+	code, text := a.sendRecorded(http.MethodGet, a.urls[file], "", nil) // without the host's id
 	sum := md5.Sum([]byte(text))
 	if code != 200 || hex.EncodeToString(sum[:]) != a.sums[file] {
 		return fmt.Errorf("%s answered %d, %d bytes", a.urls[file], code, len(text))
@@ -99,8 +99,8 @@ func (a *agentHost) fetch(file string) error {
 	return nil
 }
 
-// learn remembers what a list has.
-func (a *agentHost) learn(text string) error {
+// readPackageURL stores the URLs and digests of a list.
+func (a *agentHost) readPackageURL(text string) error {
 	var list struct {
 		PluginList []struct{ Name, Version, URL, MD5 string }
 	}
@@ -114,21 +114,21 @@ func (a *agentHost) learn(text string) error {
 	return nil
 }
 
-// replay makes all recorded requests, as the host that is to be known by id.
-func (a *agentHost) replay(id string) {
+// replayRequest sends all recorded requests; the server must know the host as id.
+func (a *agentHost) replayRequest(id string) {
 	a.t.Helper()
-	if code, text := a.send(http.MethodGet, a.base+"/luban/api/connection_detect", "", nil); code != 200 || text != "ok" {
+	if code, text := a.sendRecorded(http.MethodGet, a.base+"/luban/api/connection_detect", "", nil); code != 200 || text != "ok" {
 		a.t.Fatalf("connection_detect answered %d %q", code, text)
 	}
 	updates := []string{`[{"name":"p_up","version":"2.0","timeout":60}]`, `[]`}
 	for _, r := range a.recorded.Requests {
 		if r.Method == http.MethodGet {
-			if err := a.fetch(path.Base(r.Path)); err != nil {
+			if err := a.fetchPackage(path.Base(r.Path)); err != nil {
 				a.t.Errorf("%s: %v", r.Trace, err)
 			}
 			continue
 		}
-		code, text := a.send(r.Method, a.base+r.Path, r.Body, a.id)
+		code, text := a.sendRecorded(r.Method, a.base+r.Path, r.Body, a.id)
 		var answer struct {
 			InstanceID string
 			Plugin     json.RawMessage
@@ -138,7 +138,7 @@ func (a *agentHost) replay(id string) {
 		}
 		switch r.Path {
 		case control.PathList:
-			if err := a.learn(text); err != nil {
+			if err := a.readPackageURL(text); err != nil {
 				a.t.Fatal(err)
 			}
 		case control.PathUpdate:
@@ -151,24 +151,25 @@ func (a *agentHost) replay(id string) {
 	}
 }
 
-// front returns how the agent reaches the handler: its URL, and where that leads.
+// front starts the way to the handler: it returns the URL that the agent uses, and
+// the server behind it.
 type front func(t *testing.T, server http.Handler) (base string, web *httptest.Server)
 
-func direct(t *testing.T, server http.Handler) (string, *httptest.Server) {
+func startDirect(t *testing.T, server http.Handler) (string, *httptest.Server) {
 	web := httptest.NewServer(server)
 	return web.URL, web
 }
 
-func directTLS(t *testing.T, server http.Handler) (string, *httptest.Server) {
+func startDirectTLS(t *testing.T, server http.Handler) (string, *httptest.Server) {
 	web := httptest.NewUnstartedServer(server)
 	web.EnableHTTP2 = true
 	web.StartTLS()
 	return web.URL, web
 }
 
-// proxied returns a proxy with TLS, named as the agent finds the server of its
-// region, before a server on loopback.
-func proxied(keepsHost bool) front {
+// startProxied returns a front with a TLS proxy, which has the name that the agent
+// uses for the server of its region, before a server on loopback.
+func startProxied(keepsHost bool) front {
 	return func(t *testing.T, server http.Handler) (string, *httptest.Server) {
 		behind := httptest.NewServer(server)
 		t.Cleanup(behind.Close)
@@ -188,39 +189,39 @@ func proxied(keepsHost bool) front {
 	}
 }
 
-// TestExistingAgent replays what the existing agent was recorded to say, over
-// each way that it may reach a control plane.
+// TestExistingAgent replays the recorded requests of the existing agent by each way
+// to reach a control plane.
 func TestExistingAgent(t *testing.T) {
-	byProxy := Links{Proxies: networks(t, "127.0.0.1/32")}
+	byProxy := Links{Proxies: parseNetworks(t, "127.0.0.1/32")}
 	for name, tc := range map[string]struct {
 		front front
 		links Links
 		id    func(*http.Request)
 		want  string // the host's id
 	}{
-		"direct, with its id":              {direct, Links{}, header("X-Client-Instance-ID", "i-lab0001"), "i-lab0001"},
-		"TLS, a managed host":              {directTLS, Links{}, header("x-acs-instance-id", "mi-lab0001"), "mi-lab0001"},
-		"TLS, without an id":               {directTLS, Links{}, nil, "127.0.0.2"},
-		"proxy, with its id":               {proxied(false), byProxy, header("X-Client-Instance-ID", "i-lab0001"), "i-lab0001"},
-		"proxy, without an id":             {proxied(false), byProxy, nil, "127.0.0.2"},
-		"proxy that keeps Host, with none": {proxied(true), byProxy, header("X-Client-Instance-ID", "unknown"), "127.0.0.2"},
-		"proxy that keeps Host, managed":   {proxied(true), byProxy, header("x-acs-instance-id", "mi-lab0001"), "mi-lab0001"},
+		"direct, with its id":              {startDirect, Links{}, setHeader("X-Client-Instance-ID", "i-lab0001"), "i-lab0001"},
+		"TLS, a managed host":              {startDirectTLS, Links{}, setHeader("x-acs-instance-id", "mi-lab0001"), "mi-lab0001"},
+		"TLS, without an id":               {startDirectTLS, Links{}, nil, "127.0.0.2"},
+		"proxy, with its id":               {startProxied(false), byProxy, setHeader("X-Client-Instance-ID", "i-lab0001"), "i-lab0001"},
+		"proxy, without an id":             {startProxied(false), byProxy, nil, "127.0.0.2"},
+		"proxy that keeps Host, with none": {startProxied(true), byProxy, setHeader("X-Client-Instance-ID", "unknown"), "127.0.0.2"},
+		"proxy that keeps Host, managed":   {startProxied(true), byProxy, setHeader("x-acs-instance-id", "mi-lab0001"), "mi-lab0001"},
 	} {
 		t.Run("CP-01 "+name, func(t *testing.T) {
 			var server *Server
 			f := newFleetWith(t, func(s *Server) { s.links, server = tc.links, s })
 			for _, p := range [][2]string{{"p_up", "1.0"}, {"p_up", "2.0"}, {"o_once", "1.0"}} {
-				f.add("package", string(pack(t, p[0], p[1], "linux", "x64", "")))
+				f.addPackage("package", string(packPlugin(t, p[0], p[1], "linux", "x64", "")))
 			}
-			if code, text := f.ask(http.MethodPost, "/api/offers", "", `{"name":"p_up","version":"2.0"}`); code != http.StatusCreated {
-				t.Fatalf("offer answered %d %s", code, text)
+			if code, text := f.sendRequest(http.MethodPost, "/api/offers", "", `{"name":"p_up","version":"2.0"}`); code != http.StatusCreated {
+				t.Fatalf("offer answered %d %s, want 201", code, text)
 			}
 			base, web := tc.front(t, server.Handler(true))
 			t.Cleanup(web.Close)
 			agent := newAgentHost(t, base, web, tc.id)
-			agent.replay(tc.want)
+			agent.replayRequest(tc.want)
 
-			hosts, err := f.store.Hosts(context.Background())
+			hosts, err := f.store.ListHosts(context.Background())
 			if err != nil || len(hosts) != 1 || hosts[0].ID != tc.want || hosts[0].Address != "127.0.0.2" || hosts[0].Agent != "linux_amd64/2.2.3.578" {
 				t.Fatalf("hosts %+v, %v", hosts, err)
 			}
@@ -237,13 +238,13 @@ func TestExistingAgent(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("plugins (-want +got):\n%s", diff)
 			}
-			agent.askTheRest()
+			agent.replayRest()
 		})
 	}
 }
 
-// newAgentHost returns a host whose requests come from 127.0.0.2 and reach web,
-// whatever the name in their URL.
+// newAgentHost returns a host whose requests come from 127.0.0.2 and reach web for
+// every name in the URL.
 func newAgentHost(t *testing.T, base string, web *httptest.Server, id func(*http.Request)) *agentHost {
 	t.Helper()
 	transport := web.Client().Transport.(*http.Transport).Clone()
@@ -252,7 +253,7 @@ func newAgentHost(t *testing.T, base string, web *httptest.Server, id func(*http
 		return dialer.DialContext(ctx, "tcp", web.Listener.Addr().String())
 	}
 	if transport.TLSClientConfig != nil {
-		transport.TLSClientConfig.ServerName = "example.com" // of the certificate that httptest has
+		transport.TLSClientConfig.ServerName = "example.com" // of the certificate of httptest
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &agentHost{
@@ -261,8 +262,8 @@ func newAgentHost(t *testing.T, base string, web *httptest.Server, id func(*http
 	}
 }
 
-// askTheRest makes the agent's requests that are none of the plugin manager's.
-func (a *agentHost) askTheRest() {
+// replayRest sends the agent's requests that are not the plugin manager's.
+func (a *agentHost) replayRest() {
 	a.t.Helper()
 	for _, r := range []struct{ method, path, body string }{
 		{"POST", "/luban/api/v1/update/update_check", `{"os":"linux"}`},
@@ -277,12 +278,12 @@ func (a *agentHost) askTheRest() {
 		{"POST", "/luban/api/instance/register", "{}"},
 		{"POST", "/luban/api/instance/put_inventory", `{"items":"` + strings.Repeat("i", 100<<10) + `"}`},
 	} {
-		if code, text := a.send(r.method, a.base+r.path, r.body, a.id); code != http.StatusNotFound {
+		if code, text := a.sendRecorded(r.method, a.base+r.path, r.body, a.id); code != http.StatusNotFound {
 			a.t.Errorf("%s answered %d %s, want 404", r.path, code, text)
 		}
 	}
 	report := `{"plugin":[{"name":"p_up","status":"PERSIST_RUNNING","version":"2.0"}]}`
-	if code, text := a.send(http.MethodPost, a.base+control.PathReport, report, a.id); code != 200 {
-		a.t.Errorf("a report after them answered %d %s", code, text)
+	if code, text := a.sendRecorded(http.MethodPost, a.base+control.PathReport, report, a.id); code != 200 {
+		a.t.Errorf("a report after them answered %d %s, want 200", code, text)
 	}
 }

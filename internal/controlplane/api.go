@@ -28,26 +28,26 @@ type PackageList struct {
 }
 
 func (s *Server) getHosts(w http.ResponseWriter, r *http.Request) error {
-	hosts, err := s.store.Hosts(r.Context())
+	hosts, err := s.store.ListHosts(r.Context())
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, HostList{hosts})
+	writeJSON(w, http.StatusOK, HostList{hosts})
 	return nil
 }
 
 func (s *Server) getSettings(w http.ResponseWriter, r *http.Request) error {
-	set, err := s.store.Settings(r.Context())
+	set, err := s.store.ReadSettings(r.Context())
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, set)
+	writeJSON(w, http.StatusOK, set)
 	return nil
 }
 
-// putSettings changes the fields that the body has and leaves the others as they are.
+// putSettings changes the fields in the body and keeps the others.
 func (s *Server) putSettings(w http.ResponseWriter, r *http.Request) error {
-	body, err := s.body(w, r)
+	body, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -56,21 +56,21 @@ func (s *Server) putSettings(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.log.WithFields(set.fields()).Info("Settings changed")
-	answer(w, http.StatusOK, set)
+	writeJSON(w, http.StatusOK, set)
 	return nil
 }
 
 func (s *Server) getOffers(w http.ResponseWriter, r *http.Request) error {
-	offers, err := s.store.Offers(r.Context())
+	offers, err := s.store.ListOffers(r.Context())
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, OfferList{offers})
+	writeJSON(w, http.StatusOK, OfferList{offers})
 	return nil
 }
 
 func (s *Server) postOffer(w http.ResponseWriter, r *http.Request) error {
-	body, err := s.body(w, r)
+	body, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -78,18 +78,18 @@ func (s *Server) postOffer(w http.ResponseWriter, r *http.Request) error {
 	if err := decodeStrict(body, &o); err != nil {
 		return err
 	}
-	if o, err = s.offer(r, o); err != nil {
+	if o, err = s.makeOffer(r, o); err != nil {
 		return err
 	}
-	answer(w, http.StatusCreated, o)
+	writeJSON(w, http.StatusCreated, o)
 	return nil
 }
 
-// offer makes an offer that an operator asked for.
-func (s *Server) offer(r *http.Request, o Offer) (Offer, error) {
+// makeOffer checks and stores an operator's offer.
+func (s *Server) makeOffer(r *http.Request, o Offer) (Offer, error) {
 	o.Made = s.now().UTC()
 	if err := o.Check(); err != nil {
-		return o, badf("%v", err)
+		return o, badRequest("%v", err)
 	}
 	if err := s.store.MakeOffer(r.Context(), o); err != nil {
 		return o, err
@@ -98,44 +98,44 @@ func (s *Server) offer(r *http.Request, o Offer) (Offer, error) {
 	return o, nil
 }
 
-// deleteOffer withdraws the offer that the query's name, version and host mean.
+// deleteOffer withdraws the offer with the query's name, version and host.
 func (s *Server) deleteOffer(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	if err := s.withdraw(r, q.Get("name"), q.Get("version"), q.Get("host")); err != nil {
+	if err := s.withdrawOffer(r, q.Get("name"), q.Get("version"), q.Get("host")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (s *Server) withdraw(r *http.Request, name, version, host string) error {
+func (s *Server) withdrawOffer(r *http.Request, name, version, host string) error {
 	if name == "" {
-		return badf("name is missing")
+		return badRequest("name is missing")
 	}
 	found, err := s.store.WithdrawOffer(r.Context(), name, version, host)
 	if err != nil {
 		return err
 	}
 	if !found {
-		return fault{http.StatusNotFound, "no such offer: " + strings.TrimSpace(name+" "+version+" "+host)}
+		return requestError{http.StatusNotFound, "offer not found: " + strings.TrimSpace(name+" "+version+" "+host)}
 	}
 	s.log.WithFields(logrus.Fields{"plugin": name, "version": version, "host": host}).Info("Offer withdrawn")
 	return nil
 }
 
 func (s *Server) getPackages(w http.ResponseWriter, r *http.Request) error {
-	all, err := s.store.Packages(r.Context(), r.URL.Query().Get("name"))
+	all, err := s.store.ListPackages(r.Context(), r.URL.Query().Get("name"))
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, PackageList{all})
+	writeJSON(w, http.StatusOK, PackageList{all})
 	return nil
 }
 
-// postPackage takes a form as upload reads it: 201 for a package that is new,
-// 200 for one that is there already.
+// postPackage stores a package from a form. It answers 201 for a new package, 200
+// for one that exists already.
 func (s *Server) postPackage(w http.ResponseWriter, r *http.Request) error {
-	p, added, err := s.upload(w, r)
+	p, added, err := s.receiveUpload(w, r)
 	if err != nil {
 		return err
 	}
@@ -143,15 +143,15 @@ func (s *Server) postPackage(w http.ResponseWriter, r *http.Request) error {
 	if added {
 		code = http.StatusCreated
 	}
-	answer(w, code, p)
+	writeJSON(w, code, p)
 	return nil
 }
 
-// deletePackages removes what the query's name and version, and perhaps os and
-// arch, mean; with force=true also when it is offered.
+// deletePackages removes the packages with the query's name and version, and os
+// and arch if given; with force=true also when the version is offered.
 func (s *Server) deletePackages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	err := s.remove(r, Removal{
+	err := s.removePackages(r, Removal{
 		Name: q.Get("name"), Version: q.Get("version"), OS: q.Get("os"), Arch: q.Get("arch"), Force: q.Get("force") == "true",
 	})
 	if err != nil {
@@ -161,32 +161,32 @@ func (s *Server) deletePackages(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) remove(r *http.Request, which Removal) error {
+func (s *Server) removePackages(r *http.Request, which Removal) error {
 	if which.Name == "" || which.Version == "" {
-		return badf("name or version is missing")
+		return badRequest("name or version is missing")
 	}
 	removed, err := s.store.RemovePackages(r.Context(), which)
 	if err != nil {
 		return err
 	}
 	if removed == 0 {
-		return fault{http.StatusNotFound, "no such package: " + strings.Join(strings.Fields(which.Name+" "+which.Version+" "+which.OS+" "+which.Arch), " ")}
+		return requestError{http.StatusNotFound, "package not found: " + strings.Join(strings.Fields(which.Name+" "+which.Version+" "+which.OS+" "+which.Arch), " ")}
 	}
 	s.log.WithFields(logrus.Fields{"plugin": which.Name, "version": which.Version, "os": which.OS, "arch": which.Arch, "removed": removed}).
 		Info("Packages removed")
 	return nil
 }
 
-// decodeStrict also refuses fields that are not known: an operator's typing
-// error must not pass for a change.
+// decodeStrict decodes a body and rejects unknown fields: a typing error must not
+// be ignored.
 func decodeStrict(body []byte, into any) error {
-	if err := decode(body, into); err != nil {
+	if err := decodeJSON(body, into); err != nil {
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return badf("%s", strings.TrimPrefix(err.Error(), "json: "))
+		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
 }

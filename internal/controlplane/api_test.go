@@ -32,7 +32,7 @@ func TestSettingsAPI(t *testing.T) {
 		{"not JSON", `lazy`, 400, "not JSON"},
 	} {
 		t.Run("CP-08 "+step.name, func(t *testing.T) {
-			code, text := f.ask(http.MethodPut, "/api/settings", "", step.body)
+			code, text := f.sendRequest(http.MethodPut, "/api/settings", "", step.body)
 			if code != step.code {
 				t.Fatalf("answered %d %s", code, text)
 			}
@@ -40,9 +40,9 @@ func TestSettingsAPI(t *testing.T) {
 				current = step.want
 				sameJSON(t, text, current)
 			} else if !strings.Contains(text, step.want) {
-				t.Errorf("says %s, want %q", text, step.want)
+				t.Errorf("message %s, want %q", text, step.want)
 			}
-			_, text = f.ask(http.MethodGet, "/api/settings", "", "")
+			_, text = f.sendRequest(http.MethodGet, "/api/settings", "", "")
 			sameJSON(t, text, current)
 		})
 	}
@@ -51,21 +51,23 @@ func TestSettingsAPI(t *testing.T) {
 func TestOffersAPI(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	f := newFleetAt(t, func() time.Time { return now })
-	post := func(body string) (int, string) { return f.ask(http.MethodPost, "/api/offers", "", body) }
-	withdraw := func(query string) (int, string) { return f.ask(http.MethodDelete, "/api/offers?"+query, "", "") }
+	post := func(body string) (int, string) { return f.sendRequest(http.MethodPost, "/api/offers", "", body) }
+	withdraw := func(query string) (int, string) {
+		return f.sendRequest(http.MethodDelete, "/api/offers?"+query, "", "")
+	}
 	const made = `"made":"2026-03-01T12:00:00Z"`
 
 	code, text := post(`{"name":"log","version":"2.0","timeout":90}`)
 	if code != http.StatusCreated {
-		t.Fatalf("answered %d %s", code, text)
+		t.Fatalf("answered %d %s, want 201", code, text)
 	}
 	sameJSON(t, text, `{"name":"log","version":"2.0","timeout":90,`+made+`}`)
 	for _, body := range []string{`{"name":"log","version":"2.1"}`, `{"name":"log","version":"1.0","host":"h"}`} {
 		if code, text := post(body); code != http.StatusCreated {
-			t.Fatalf("answered %d %s", code, text)
+			t.Fatalf("answered %d %s, want 201", code, text)
 		}
 	}
-	_, text = f.ask(http.MethodGet, "/api/offers", "", "")
+	_, text = f.sendRequest(http.MethodGet, "/api/offers", "", "")
 	sameJSON(t, text, `{"offers":[{"name":"log","version":"2.1","timeout":0,`+made+`},{"name":"log","version":"1.0","timeout":0,"host":"h",`+made+`}]}`)
 
 	for name, tc := range map[string]struct {
@@ -81,8 +83,8 @@ func TestOffersAPI(t *testing.T) {
 		}},
 		"typing error":    {400, "unknown field", func() (int, string) { return post(`{"nmae":"log"}`) }},
 		"nameless":        {400, "name is missing", func() (int, string) { return withdraw("version=1") }},
-		"another version": {404, "no such offer: log 2.0", func() (int, string) { return withdraw("name=log&version=2.0") }},
-		"another host":    {404, "no such offer", func() (int, string) { return withdraw("name=log&host=other") }},
+		"another version": {404, "offer not found: log 2.0", func() (int, string) { return withdraw("name=log&version=2.0") }},
+		"another host":    {404, "offer not found", func() (int, string) { return withdraw("name=log&host=other") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if code, text := tc.do(); code != tc.code || !strings.Contains(text, tc.text) {
@@ -92,37 +94,37 @@ func TestOffersAPI(t *testing.T) {
 	}
 	for _, query := range []string{"name=log&version=2.1", "name=log&host=h"} {
 		if code, text := withdraw(query); code != http.StatusNoContent {
-			t.Errorf("withdrawing %s answered %d %s", query, code, text)
+			t.Errorf("withdrawing %s answered %d %s, want 204", query, code, text)
 		}
 	}
-	_, text = f.ask(http.MethodGet, "/api/offers", "", "")
+	_, text = f.sendRequest(http.MethodGet, "/api/offers", "", "")
 	sameJSON(t, text, `{"offers":[]}`)
 }
 
 func TestHostsAPI(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	f := newFleetAt(t, func() time.Time { return now })
-	_, text := f.ask(http.MethodGet, "/api/hosts", "", "")
+	_, text := f.sendRequest(http.MethodGet, "/api/hosts", "", "")
 	sameJSON(t, text, `{"hosts":[]}`)
-	f.report("h", "log", "2.0", "PERSIST_FAIL")
-	if err := f.store.Heard(context.Background(), Caller{ID: "silent", Address: "10.0.0.9", Agent: "x"}, now); err != nil {
+	f.sendReport("h", "log", "2.0", "PERSIST_FAIL")
+	if err := f.store.RecordContact(context.Background(), Caller{ID: "silent", Address: "10.0.0.9", Agent: "x"}, now); err != nil {
 		t.Fatal(err)
 	}
 	const at = `"2026-03-01T12:00:00Z"`
-	_, text = f.ask(http.MethodGet, "/api/hosts", "", "")
+	_, text = f.sendRequest(http.MethodGet, "/api/hosts", "", "")
 	sameJSON(t, text, fmt.Sprintf(`{"hosts":[
 		{"id":"h","address":"127.0.0.1","agent":"Go-http-client/1.1","firstHeard":%[1]s,"lastHeard":%[1]s,
 		 "plugins":[{"name":"log","version":"2.0","status":"failed","since":%[1]s,"reported":%[1]s}]},
 		{"id":"silent","address":"10.0.0.9","agent":"x","firstHeard":%[1]s,"lastHeard":%[1]s,"plugins":[]}]}`, at))
 }
 
-func TestOtherSitesAreRefused(t *testing.T) {
+func TestOtherSitesAreRejected(t *testing.T) {
 	public, err := url.Parse("https://cp.example:8443/base")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFleetWith(t, func(s *Server) { s.links = Links{Public: public, Proxies: networks(t, "127.0.0.1/32")} })
-	zip := f.add("package", string(pack(t, "log", "1.0", "", "", ""))).path()
+	f := newFleetWith(t, func(s *Server) { s.links = Links{Public: public, Proxies: parseNetworks(t, "127.0.0.1/32")} })
+	zip := f.addPackage("package", string(packPlugin(t, "log", "1.0", "", "", ""))).urlPath()
 	const (
 		offer  = `{"name":"log","version":"2.0"}`
 		report = `{"plugin":[]}`
@@ -135,27 +137,27 @@ func TestOtherSitesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	page := header("Origin", "http://rebound.example:8700") // what a browser adds to a POST of a page there
+	page := setHeader("Origin", "http://rebound.example:8700") // what a browser adds to a POST of a page there
 	for name, tc := range map[string]struct {
 		method, path, body string
 		adjust             func(*http.Request)
 		want               int
 	}{
-		"another site's script":         {"POST", "/api/offers", offer, header("Sec-Fetch-Site", "cross-site"), 403},
-		"another origin":                {"POST", "/api/offers", offer, header("Origin", "https://evil.example"), 403},
-		"another site's form":           {"POST", "/settings", "scan=30s", header("Sec-Fetch-Site", "cross-site"), 403},
-		"forged report":                 {"POST", control.PathReport, report, header("Sec-Fetch-Site", "cross-site"), 403},
-		"our own page":                  {"POST", "/api/offers", offer, header("Sec-Fetch-Site", "same-origin"), 201},
+		"another site's script":         {"POST", "/api/offers", offer, setHeader("Sec-Fetch-Site", "cross-site"), 403},
+		"another origin":                {"POST", "/api/offers", offer, setHeader("Origin", "https://evil.example"), 403},
+		"another site's form":           {"POST", "/settings", "scan=30s", setHeader("Sec-Fetch-Site", "cross-site"), 403},
+		"forged report":                 {"POST", control.PathReport, report, setHeader("Sec-Fetch-Site", "cross-site"), 403},
+		"our own page":                  {"POST", "/api/offers", offer, setHeader("Sec-Fetch-Site", "same-origin"), 201},
 		"no browser":                    {"POST", "/api/offers", offer, nil, 201},
-		"a name that leads here":        {"GET", "/api/hosts", "", host("rebound.example"), 421},
-		"that name, with the port":      {"POST", "/api/offers", offer, host("rebound.example:80"), 421},
-		"localhost":                     {"GET", "/api/hosts", "", host("localhost:8700"), 200},
-		"IPv6 loopback":                 {"GET", "/api/hosts", "", host("[::1]"), 200},
-		"another address":               {"GET", "/api/hosts", "", host("10.0.0.1"), 421},
-		"no name":                       {"GET", "/api/hosts", "", host(" "), 421},
-		"the public name":               {"GET", "/api/hosts", "", host("CP.example"), 200},
-		"the public name, another port": {"GET", "/", "", host("cp.example:9443"), 200},
-		"a name that ends like it":      {"GET", "/", "", host("evil-cp.example"), 421},
+		"a name that leads here":        {"GET", "/api/hosts", "", setHost("rebound.example"), 421},
+		"that name, with the port":      {"POST", "/api/offers", offer, setHost("rebound.example:80"), 421},
+		"localhost":                     {"GET", "/api/hosts", "", setHost("localhost:8700"), 200},
+		"IPv6 loopback":                 {"GET", "/api/hosts", "", setHost("[::1]"), 200},
+		"another address":               {"GET", "/api/hosts", "", setHost("10.0.0.1"), 421},
+		"no name":                       {"GET", "/api/hosts", "", setHost(" "), 421},
+		"the public name":               {"GET", "/api/hosts", "", setHost("CP.example"), 200},
+		"the public name, another port": {"GET", "/", "", setHost("cp.example:9443"), 200},
+		"a name that ends like it":      {"GET", "/", "", setHost("evil-cp.example"), 421},
 
 		"CP-01 a host's report, any name":      {"POST", control.PathReport, report, rebound(), 200},
 		"CP-01 a host's check, any name":       {"POST", control.PathUpdate, report, rebound(), 200},
@@ -167,8 +169,8 @@ func TestOtherSitesAreRefused(t *testing.T) {
 		"CP-01 the rest of it, any name":       {"POST", "/luban/api/v1/task/list", "{}", rebound(), 404},
 		"a page's report":                      {"POST", control.PathReport, report, rebound(page), 421},
 		"a page's list":                        {"POST", control.PathList, "{}", rebound(page), 421},
-		"a page's fetch":                       {"GET", zip, "", rebound(header("Sec-Fetch-Site", "same-origin")), 421},
-		"a page that passes for a host":        {"GET", "/api/hosts", "", rebound(header("X-Client-Instance-ID", "i-1")), 421},
+		"a page's fetch":                       {"GET", zip, "", rebound(setHeader("Sec-Fetch-Site", "same-origin")), 421},
+		"a page that passes for a host":        {"GET", "/api/hosts", "", rebound(setHeader("X-Client-Instance-ID", "i-1")), 421},
 		"a page that passes for a proxy":       {"GET", "/api/hosts", "", rebound(forwardedBy("For", "203.0.113.7", "Host", "localhost")), 421},
 		"a page's way round":                   {"GET", "/luban/%2e%2e/api/hosts", "", rebound(), 404},
 		"a page's way round, by redirect":      {"GET", "/luban/../api/hosts", "", rebound(), 307},
@@ -178,20 +180,20 @@ func TestOtherSitesAreRefused(t *testing.T) {
 		"the operators' page":                  {"GET", "/", "", rebound(), 421},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if code, text := ask(t, tc.method, f.url+tc.path, tc.body, tc.adjust); code != tc.want {
+			if code, text := sendRequest(t, tc.method, f.url+tc.path, tc.body, tc.adjust); code != tc.want {
 				t.Errorf("answered %d %s, want %d", code, text, tc.want)
 			}
 		})
 	}
 }
 
-func header(name, value string) func(*http.Request) {
+func setHeader(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
-func host(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
+func setHost(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 
-func form(pairs ...string) string {
+func encodeForm(pairs ...string) string {
 	v := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		v.Set(pairs[i], pairs[i+1])

@@ -19,7 +19,7 @@ func TestBadInput(t *testing.T) {
 	for _, tc := range []struct {
 		name, method, path, body string
 		code                     int
-		says                     string
+		message                  string
 	}{
 		{"not JSON", "POST", control.PathReport, `{"plugin":[}`, 400, "not JSON: invalid character '}'"},
 		{"empty", "POST", control.PathReport, ``, 400, "not JSON: unexpected end"},
@@ -32,7 +32,7 @@ func TestBadInput(t *testing.T) {
 		{"no name", "POST", control.PathReport, `{"plugin":[{"status":"REMOVED"}]}`, 400, "plugin[0].name is missing"},
 		{"long name", "POST", control.PathReport, `{"plugin":[{"name":"` + long + `"}]}`, 400, "plugin[0].name has 256 bytes"},
 		{"long version", "POST", control.PathReport, `{"plugin":[{"name":"a","version":"` + long + `"}]}`, 400, "plugin[0].version has 256 bytes"},
-		{"no status", "POST", control.PathReport, `{"plugin":[{"name":"a"}]}`, 400, `plugin[0].status: "" is no status`},
+		{"no status", "POST", control.PathReport, `{"plugin":[{"name":"a"}]}`, 400, `plugin[0].status: "" is not a status`},
 		{"unknown status", "POST", control.PathReport, `{"plugin":[{"name":"a","status":"REMOVED"},{"name":"b","status":"FINE"}]}`, 400, `plugin[1].status: "FINE"`},
 		{"too many plugins", "POST", control.PathReport, many, 413, "plugin lists 50001 plugins"},
 		{"huge body", "POST", control.PathReport, strings.Repeat(" ", 4<<20+1), 413, "body has more than 4194304 bytes"},
@@ -55,28 +55,28 @@ func TestBadInput(t *testing.T) {
 		{"event wrong method", "GET", control.PathEvent, ``, 405, "Method Not Allowed"},
 	} {
 		t.Run("CP-13 "+tc.name, func(t *testing.T) {
-			code, text := f.ask(tc.method, tc.path, "bad", tc.body)
+			code, text := f.sendRequest(tc.method, tc.path, "bad", tc.body)
 			text = strings.ReplaceAll(text, `\"`, `"`)
-			if code != tc.code || !strings.Contains(text, tc.says) {
-				t.Errorf("answered %d %.200s, want %d and %q", code, text, tc.code, tc.says)
+			if code != tc.code || !strings.Contains(text, tc.message) {
+				t.Errorf("answered %d %.200s, want %d and %q", code, text, tc.code, tc.message)
 			}
 		})
 	}
 	t.Run("CP-13 long host id", func(t *testing.T) {
-		if code, text := f.ask("POST", control.PathReport, long, `{"plugin":[]}`); code != 400 || !strings.Contains(text, "host id has 256 bytes") {
+		if code, text := f.sendRequest("POST", control.PathReport, long, `{"plugin":[]}`); code != 400 || !strings.Contains(text, "host id has 256 bytes") {
 			t.Errorf("answered %d %s", code, text)
 		}
 	})
-	t.Run("CP-13 nothing of it was kept", func(t *testing.T) {
-		hosts, err := f.store.Hosts(context.Background())
+	t.Run("CP-13 nothing was stored", func(t *testing.T) {
+		hosts, err := f.store.ListHosts(context.Background())
 		if err != nil || len(hosts) > 0 {
-			t.Errorf("hosts %v, error %v", hosts, err)
+			t.Errorf("stored hosts %v, error %v; want none", hosts, err)
 		}
 	})
 }
 
-// stuck sends the start of a request and leaves it at that.
-func stuck(t *testing.T, address, start string) *bufio.Reader {
+// openStuckRequest sends only the start of a request.
+func openStuckRequest(t *testing.T, address, start string) *bufio.Reader {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -97,44 +97,44 @@ const halfReport = "POST " + control.PathReport + " HTTP/1.1\r\nHost: 127.0.0.1\
 func TestSlowClientIsCutOff(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Header, limits.Read = time.Second, time.Second
-	address, _ := serve(t, limits)
-	t.Run("CP-13 a body that does not come is 408", func(t *testing.T) {
-		r := stuck(t, address, halfReport)
+	address, _ := startServer(t, limits)
+	t.Run("CP-13 an incomplete body is 408", func(t *testing.T) {
+		r := openStuckRequest(t, address, halfReport)
 		answer, err := http.ReadResponse(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer answer.Body.Close()
 		if answer.StatusCode != http.StatusRequestTimeout {
-			t.Errorf("answered %s", answer.Status)
+			t.Errorf("answered %s, want 408", answer.Status)
 		}
 	})
-	t.Run("CP-13 a header that does not end closes the connection", func(t *testing.T) {
-		if text, err := stuck(t, address, "POST / HTTP/1.1\r\nHost: ").ReadString(0); err == nil || isTimeout(err) {
-			t.Errorf("read %q, error %v, want the end", text, err)
+	t.Run("CP-13 an incomplete header closes the connection", func(t *testing.T) {
+		if text, err := openStuckRequest(t, address, "POST / HTTP/1.1\r\nHost: ").ReadString(0); err == nil || isTimeout(err) {
+			t.Errorf("read %q, error %v, want a closed connection", text, err)
 		}
 	})
 	t.Run("CP-13 a huge header is 431", func(t *testing.T) {
-		r := stuck(t, address, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
+		r := openStuckRequest(t, address, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
 		answer, err := http.ReadResponse(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer answer.Body.Close()
 		if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("answered %s", answer.Status)
+			t.Errorf("answered %s, want 431", answer.Status)
 		}
 	})
 }
 
-func TestSlowClientsHarmNobody(t *testing.T) {
-	address, _ := serve(t, DefaultLimits())
+func TestSlowClientsDoNotBlockOthers(t *testing.T) {
+	address, _ := startServer(t, DefaultLimits())
 	for range 20 { // all of these are stuck while the next is served
-		stuck(t, address, halfReport)
+		openStuckRequest(t, address, halfReport)
 	}
-	code, text := ask(t, http.MethodPost, "http://"+address+control.PathReport, `{"plugin":[]}`, nil)
+	code, text := sendRequest(t, http.MethodPost, "http://"+address+control.PathReport, `{"plugin":[]}`, nil)
 	if code != 200 {
-		t.Errorf("CP-13 answered %d %s", code, text)
+		t.Errorf("CP-13 answered %d %s, want 200", code, text)
 	}
 }
 

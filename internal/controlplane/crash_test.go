@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// childFileSize limits, in bytes, the files a child may write.
+// childFileSize is the variable with the limit of a file of the child, in bytes.
 const childFileSize = "CONTROLPLANE_TEST_FILE_SIZE"
 
-// limitFiles makes the disk full for files beyond so many bytes.
+// limitFiles simulates a full disk for files beyond the number of bytes.
 func limitFiles(bytes string) error {
 	var limit syscall.Rlimit
 	if _, err := fmt.Sscan(bytes, &limit.Cur); err != nil {
@@ -27,18 +27,18 @@ func limitFiles(bytes string) error {
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
 }
 
-func TestKilledInTheMidstOfAnUpload(t *testing.T) {
+func TestKillDuringUpload(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "fleet.db")
 	cmd, url := startChild(t, database)
-	content := pack(t, "log", "1.0", "", "", "kept")
-	kind, body := multi(t, "package", string(content), "manifest", "m")
-	code, text := ask(t, http.MethodPost, url+"/api/packages", body, header("Content-Type", kind))
+	content := packPlugin(t, "log", "1.0", "", "", "kept")
+	kind, body := multipartBody(t, "package", string(content), "manifest", "m")
+	code, text := sendRequest(t, http.MethodPost, url+"/api/packages", body, setHeader("Content-Type", kind))
 	if code != 201 {
-		t.Fatalf("answered %d %s", code, text)
+		t.Fatalf("answered %d %s, want 201", code, text)
 	}
-	kept := filesBeside(t, database)
+	kept := listPackageFiles(t, database)
 
-	kind, body = multi(t, "package", strings.Repeat("x", 1<<20))
+	kind, body = multipartBody(t, "package", strings.Repeat("x", 1<<20))
 	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestKilledInTheMidstOfAnUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "a part of the package to be on the disk", func() bool {
-		for _, name := range filesBeside(t, database) {
+		for _, name := range listPackageFiles(t, database) {
 			info, err := os.Stat(filepath.Join(database+"-packages", name))
 			if err == nil && name != kept[0] && info.Size() > 0 {
 				return true
@@ -61,15 +61,15 @@ func TestKilledInTheMidstOfAnUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	// A file that was named, but whose package was not committed.
+	// A file without a committed row.
 	orphan := filepath.Join(database+"-packages", strings.Repeat("0", 64))
 	if err := os.WriteFile(orphan, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 
 	_, url = startChild(t, database)
-	if got := filesBeside(t, database); len(got) != 1 || got[0] != kept[0] {
-		t.Errorf("CP-06 after kill -9 there is %v, want %v", got, kept)
+	if got := listPackageFiles(t, database); len(got) != 1 || got[0] != kept[0] {
+		t.Errorf("CP-06 files after kill -9: %v, want %v", got, kept)
 	}
 	answer, err := http.Get(url + "/packages/log/1.0/" + kept[0] + ".zip")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestKilledInTheMidstOfAnUpload(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	if got, err := io.ReadAll(answer.Body); err != nil || !bytes.Equal(got, content) {
-		t.Errorf("CP-04 what was answered 201 is served as %s, %d bytes: %v", answer.Status, len(got), err)
+		t.Errorf("CP-04 the acknowledged package is served as %s, %d bytes: %v", answer.Status, len(got), err)
 	}
 }
 
@@ -86,25 +86,25 @@ func TestFullDisk(t *testing.T) {
 	t.Setenv(childFileSize, fmt.Sprint(2<<20))
 	_, url := startChild(t, database)
 	upload := func(content string) (int, string) {
-		kind, body := multi(t, "package", content)
-		return ask(t, http.MethodPost, url+"/api/packages", body, header("Content-Type", kind))
+		kind, body := multipartBody(t, "package", content)
+		return sendRequest(t, http.MethodPost, url+"/api/packages", body, setHeader("Content-Type", kind))
 	}
 	code, text := upload(strings.Repeat("x", 3<<20))
-	if code != http.StatusInsufficientStorage || !strings.Contains(text, "no room for the package") {
-		t.Errorf("CP-06 answered %d %s", code, text)
+	if code != http.StatusInsufficientStorage || !strings.Contains(text, "disk of the control plane is full") {
+		t.Errorf("CP-06 answered %d %s, want 507 for a full disk", code, text)
 	}
-	waitFor(t, "CP-06 nothing to be left", func() bool { return len(filesBeside(t, database)) == 0 })
-	if code, text := upload(string(pack(t, "log", "1.0", "", "", ""))); code != 201 {
-		t.Errorf("CP-06 a smaller one answered %d %s", code, text)
+	waitFor(t, "CP-06 the removal of the partial file", func() bool { return len(listPackageFiles(t, database)) == 0 })
+	if code, text := upload(string(packPlugin(t, "log", "1.0", "", "", ""))); code != 201 {
+		t.Errorf("CP-06 a smaller package answered %d %s, want 201", code, text)
 	}
 }
 
 func TestStuckUploadIsCutOff(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Read = time.Second
-	address, _ := serve(t, limits)
-	kind, body := multi(t, "package", strings.Repeat("x", 1<<10))
-	r := stuck(t, address, fmt.Sprintf("POST /api/packages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+	address, _ := startServer(t, limits)
+	kind, body := multipartBody(t, "package", strings.Repeat("x", 1<<10))
+	r := openStuckRequest(t, address, fmt.Sprintf("POST /api/packages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
 		kind, len(body), body[:512]))
 	answer, err := http.ReadResponse(r, nil)
 	if err != nil {
@@ -112,11 +112,11 @@ func TestStuckUploadIsCutOff(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusRequestTimeout {
-		t.Errorf("CP-13 answered %s", answer.Status)
+		t.Errorf("CP-13 answered %s, want 408", answer.Status)
 	}
 }
 
-// deadlines is a connection that only counts how often it was given more time.
+// deadlines is a connection that counts its read deadlines.
 type deadlines struct {
 	http.ResponseWriter
 	set int
@@ -127,13 +127,13 @@ func (d *deadlines) SetReadDeadline(time.Time) error {
 	return nil
 }
 
-func TestEachMiBHasItsTime(t *testing.T) {
+func TestPacedBodySetsADeadlinePerMiB(t *testing.T) {
 	var d deadlines
-	body := &paced{ReadCloser: io.NopCloser(bytes.NewReader(make([]byte, 3<<20))), rc: http.NewResponseController(&d), each: time.Second}
+	body := &pacedBody{ReadCloser: io.NopCloser(bytes.NewReader(make([]byte, 3<<20))), rc: http.NewResponseController(&d), perMiB: time.Second}
 	if n, err := io.Copy(io.Discard, body); n != 3<<20 || err != nil {
 		t.Fatalf("read %d: %v", n, err)
 	}
-	if d.set != 4 { // the last for the end
-		t.Errorf("CP-13 %d deadlines for 3 MiB", d.set)
+	if d.set != 4 { // the last for io.EOF
+		t.Errorf("CP-13 %d deadlines for 3 MiB, want 4", d.set)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// slowest is the slowest download that is waited for, in bytes a second.
-const slowest = 32 << 10
+// minDownloadRate is the rate below which a download is cut off, in bytes a second.
+const minDownloadRate = 32 << 10
 
-// servePackage serves SHA256.zip of a plugin's version, whole or the parts that
-// are asked for, and beside it the signed manifest as SHA256.zip.sig. What the
-// file's name says are its bytes for ever; a manifest may be given later.
+// servePackage serves SHA256.zip of a plugin's version, whole or in ranges, and
+// the signed manifest as SHA256.zip.sig. The bytes of a name never change; a
+// manifest may be added later.
 func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) error {
 	file, isManifest := strings.CutSuffix(r.PathValue("file"), ".sig")
 	digest, isZip := strings.CutSuffix(file, ".zip")
@@ -23,9 +23,9 @@ func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case !found || !isZip:
-		return fault{http.StatusNotFound, "no such package"}
+		return requestError{http.StatusNotFound, "package not found"}
 	case isManifest && p.Manifest == "":
-		return fault{http.StatusNotFound, "package is not signed"}
+		return requestError{http.StatusNotFound, "package is not signed"}
 	}
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -36,12 +36,12 @@ func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) error {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(p.Manifest))
 		return nil
 	}
-	content, err := s.store.depot.File(p.SHA256)
+	content, err := s.store.files.OpenFile(p.SHA256)
 	if err != nil {
 		return fmt.Errorf("open package: %w", err)
 	}
 	defer content.Close()
-	allowed := s.limits.Write + time.Duration(p.Size/slowest)*time.Second
+	allowed := s.limits.Write + time.Duration(p.Size/minDownloadRate)*time.Second
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
@@ -54,7 +54,7 @@ func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Store) findPackage(ctx context.Context, name, version, digest string) (p Package, found bool, err error) {
-	has, err := list(ctx, s.read, scanPackage, selectPackages+`WHERE name = ? AND version = ? AND sha256 = ?`, name, version, digest)
+	has, err := queryRows(ctx, s.read, scanPackage, selectPackages+`WHERE name = ? AND version = ? AND sha256 = ?`, name, version, digest)
 	if err != nil {
 		return p, false, fmt.Errorf("read package: %w", err)
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// get makes a request with these headers, pairs of name and value.
-func (f fleet) get(method, path string, headers ...string) (*http.Response, string) {
+// getURL sends a request with these headers, pairs of name and value.
+func (f fleet) getURL(method, path string, headers ...string) (*http.Response, string) {
 	f.t.Helper()
 	r, err := http.NewRequest(method, f.url+path, nil)
 	if err != nil {
@@ -35,11 +35,11 @@ func (f fleet) get(method, path string, headers ...string) (*http.Response, stri
 
 func TestDownload(t *testing.T) {
 	f := newFleet(t)
-	content := string(pack(t, "log", "1.0", "", "", strings.Repeat("x", 1000)))
-	p := f.add("package", content)
-	listed := f.list(`{}`)[0].URL
+	content := string(packPlugin(t, "log", "1.0", "", "", strings.Repeat("x", 1000)))
+	p := f.addPackage("package", content)
+	listed := f.listRecords(`{}`)[0].URL
 	u, err := url.Parse(listed)
-	if err != nil || u.Path != p.path() {
+	if err != nil || u.Path != p.urlPath() {
 		t.Fatalf("CP-06 listed %s: %v", listed, err)
 	}
 	etag := `"` + p.SHA256 + `"`
@@ -60,7 +60,7 @@ func TestDownload(t *testing.T) {
 		{"another than known", "GET", []string{"If-None-Match", `"other"`}, 200, content},
 	} {
 		t.Run("CP-06 "+tc.name, func(t *testing.T) {
-			answer, body := f.get(tc.method, p.path(), tc.headers...)
+			answer, body := f.getURL(tc.method, p.urlPath(), tc.headers...)
 			if answer.StatusCode != tc.code || tc.code < 300 && body != tc.body {
 				t.Fatalf("answered %s with %d bytes", answer.Status, len(body))
 			}
@@ -77,11 +77,11 @@ func TestDownload(t *testing.T) {
 		})
 	}
 	t.Run("CP-06 signed later", func(t *testing.T) {
-		if answer, _ := f.get("GET", p.path()+".sig"); answer.StatusCode != 404 {
-			t.Errorf("answered %s", answer.Status)
+		if answer, _ := f.getURL("GET", p.urlPath()+".sig"); answer.StatusCode != 404 {
+			t.Errorf("answered %s, want 404", answer.Status)
 		}
-		f.upload("package", content, "manifest", "signed\n")
-		answer, body := f.get("GET", p.path()+".sig")
+		f.uploadPackage("package", content, "manifest", "signed\n")
+		answer, body := f.getURL("GET", p.urlPath()+".sig")
 		if answer.StatusCode != 200 || body != "signed\n" || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") ||
 			answer.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("answered %s %q %v", answer.Status, body, answer.Header)
@@ -95,34 +95,34 @@ func TestDownload(t *testing.T) {
 			"/packages/log/1.0/%2e%2e%2f%2e%2e%2f" + p.SHA256 + ".zip", "/packages/..%2f..%2fetc/passwd/" + p.SHA256 + ".zip",
 			"/packages/log/1.0/" + strings.ToUpper(p.SHA256) + ".zip", "/packages/log/1.0/.zip", "/packages/log/1.0/%00.zip",
 		} {
-			if answer, _ := f.get("GET", path); answer.StatusCode != 404 {
-				t.Errorf("%s answered %s", path, answer.Status)
+			if answer, _ := f.getURL("GET", path); answer.StatusCode != 404 {
+				t.Errorf("%s answered %s, want 404", path, answer.Status)
 			}
 		}
 	})
-	t.Run("CP-06 a file that is lost is our fault, and mended by another upload", func(t *testing.T) {
+	t.Run("CP-06 a lost file is 500, and restored by another upload", func(t *testing.T) {
 		if err := os.Remove(filepath.Join(f.database+"-packages", p.SHA256)); err != nil {
 			t.Fatal(err)
 		}
-		if answer, _ := f.get("GET", p.path()); answer.StatusCode != 500 {
-			t.Errorf("answered %s", answer.Status)
+		if answer, _ := f.getURL("GET", p.urlPath()); answer.StatusCode != 500 {
+			t.Errorf("answered %s, want 500", answer.Status)
 		}
-		if code, text := f.upload("package", content); code != 200 {
-			t.Errorf("upload answered %d %s", code, text)
+		if code, text := f.uploadPackage("package", content); code != 200 {
+			t.Errorf("upload answered %d %s, want 200", code, text)
 		}
-		if answer, body := f.get("GET", p.path()); answer.StatusCode != 200 || body != content {
+		if answer, body := f.getURL("GET", p.urlPath()); answer.StatusCode != 200 || body != content {
 			t.Errorf("answered %s", answer.Status)
 		}
 	})
-	t.Run("CP-06 what replaces it is elsewhere", func(t *testing.T) {
-		other := f.add("package", string(pack(t, "log", "1.0", "", "", "other")), "replace", "true")
-		if answer, _ := f.get("GET", p.path()); answer.StatusCode != 404 {
-			t.Errorf("the old one answered %s", answer.Status)
+	t.Run("CP-06 a replacement has another URL", func(t *testing.T) {
+		other := f.addPackage("package", string(packPlugin(t, "log", "1.0", "", "", "other")), "replace", "true")
+		if answer, _ := f.getURL("GET", p.urlPath()); answer.StatusCode != 404 {
+			t.Errorf("the old one answered %s, want 404", answer.Status)
 		}
-		if answer, _ := f.get("GET", other.path()); answer.StatusCode != 200 {
-			t.Errorf("the new one answered %s", answer.Status)
+		if answer, _ := f.getURL("GET", other.urlPath()); answer.StatusCode != 200 {
+			t.Errorf("the new one answered %s, want 200", answer.Status)
 		}
-		if got := f.list(`{}`); len(got) != 1 || got[0].SHA256 != other.SHA256 || got[0].Manifest != "" {
+		if got := f.listRecords(`{}`); len(got) != 1 || got[0].SHA256 != other.SHA256 || got[0].Manifest != "" {
 			t.Errorf("list %+v", got)
 		}
 	})

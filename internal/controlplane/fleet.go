@@ -11,42 +11,42 @@ import (
 
 // Caller is the host that makes a request.
 type Caller struct {
-	ID      string // what it calls itself, else its address
+	ID      string // the id it sends, else its address
 	Address string // the peer's IP address
 	Agent   string // its User-Agent
 }
 
-// Host is one host as it was last heard.
+// Host is one host as last reported.
 type Host struct {
-	ID         string       `json:"id"`
-	Address    string       `json:"address"`
-	Agent      string       `json:"agent"`
-	FirstHeard time.Time    `json:"firstHeard"`
-	LastHeard  time.Time    `json:"lastHeard"`
-	Plugins    []HostPlugin `json:"plugins"` // by name
+	ID        string       `json:"id"`
+	Address   string       `json:"address"`
+	Agent     string       `json:"agent"`
+	FirstSeen time.Time    `json:"firstHeard"`
+	LastSeen  time.Time    `json:"lastHeard"`
+	Plugins   []HostPlugin `json:"plugins"` // by name
 }
 
-// HostPlugin is one plugin of a host as it was last reported. A report need
-// not name every plugin; one that is gone is reported as removed.
+// HostPlugin is one plugin of a host as last reported. A report may leave plugins
+// out; an uninstalled one is reported as removed.
 type HostPlugin struct {
 	Name     string        `json:"name"`
 	Version  string        `json:"version"`
 	Status   plugin.Status `json:"status"`
-	Since    time.Time     `json:"since"` // when this version came to this status
+	Since    time.Time     `json:"since"` // when this version got this status
 	Reported time.Time     `json:"reported"`
 }
 
-// Change is a plugin coming to another status or version.
+// Change is a change of a plugin's status or version.
 type Change struct {
 	Host, Plugin, Version string
 	Status                plugin.Status
-	First                 bool // it was never reported before: there is no Was
+	First                 bool // first report of the plugin: there is no Was
 	WasVersion            string
 	WasStatus             plugin.Status
 	At                    time.Time
 }
 
-// HasHost reports whether the host was heard before.
+// HasHost reports whether the host is known.
 func (s *Store) HasHost(ctx context.Context, id string) (bool, error) {
 	var n int
 	if err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM hosts WHERE id = ?`, id).Scan(&n); err != nil {
@@ -55,12 +55,12 @@ func (s *Store) HasHost(ctx context.Context, id string) (bool, error) {
 	return n > 0, nil
 }
 
-// Heard notes that the host spoke.
-func (s *Store) Heard(ctx context.Context, c Caller, at time.Time) error {
-	return s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error { return heard(ctx, tx, c, at) })
+// RecordContact stores the time of a request of the host.
+func (s *Store) RecordContact(ctx context.Context, c Caller, at time.Time) error {
+	return s.writer.applyChange(ctx, func(ctx context.Context, tx *sql.Tx) error { return writeHost(ctx, tx, c, at) })
 }
 
-func heard(ctx context.Context, tx *sql.Tx, c Caller, at time.Time) error {
+func writeHost(ctx context.Context, tx *sql.Tx, c Caller, at time.Time) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO hosts (id, address, agent, first_heard, last_heard) VALUES (?1, ?2, ?3, ?4, ?4)
 		ON CONFLICT (id) DO UPDATE SET address = excluded.address, agent = excluded.agent, last_heard = excluded.last_heard`,
 		c.ID, c.Address, c.Agent, at.UnixMilli())
@@ -70,23 +70,23 @@ func heard(ctx context.Context, tx *sql.Tx, c Caller, at time.Time) error {
 	return nil
 }
 
-// Report notes what the host says of its plugins and returns what changed.
-func (s *Store) Report(ctx context.Context, c Caller, entries []plugin.ReportEntry, at time.Time) ([]Change, error) {
+// RecordReport stores a host's report of its plugins and returns the changes.
+func (s *Store) RecordReport(ctx context.Context, c Caller, entries []plugin.ReportEntry, at time.Time) ([]Change, error) {
 	var changes []Change
-	err := s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		if err = heard(ctx, tx, c, at); err == nil {
-			changes, err = report(ctx, tx, c.ID, foremost(entries), at)
+	err := s.writer.applyChange(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if err = writeHost(ctx, tx, c, at); err == nil {
+			changes, err = writeReport(ctx, tx, c.ID, selectOnePerName(entries), at)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, err // changes may still be written to if ctx ended
+		return nil, err // changes may still be written to if ctx is done
 	}
 	return changes, nil
 }
 
-func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.ReportEntry, at time.Time) ([]Change, error) {
-	known, err := known(ctx, tx, host)
+func writeReport(ctx context.Context, tx *sql.Tx, host string, entries []plugin.ReportEntry, at time.Time) ([]Change, error) {
+	known, err := readPlugins(ctx, tx, host)
 	if err != nil {
 		return nil, fmt.Errorf("read plugins: %w", err)
 	}
@@ -94,7 +94,7 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 	if err != nil {
 		return nil, fmt.Errorf("write plugins: %w", err)
 	}
-	defer w.close()
+	defer w.closeStatements()
 	var changes []Change
 	for _, e := range entries {
 		was, found := known[e.Name]
@@ -103,7 +103,7 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 		if changed {
 			now.Since = at
 		}
-		if err := w.put(ctx, host, now); err != nil {
+		if err := w.writePlugin(ctx, host, now); err != nil {
 			return nil, fmt.Errorf("write plugin: %w", err)
 		}
 		if !changed {
@@ -121,9 +121,9 @@ func report(ctx context.Context, tx *sql.Tx, host string, entries []plugin.Repor
 	return changes, nil
 }
 
-// foremost leaves one entry a name: where a host has several plugins of one
-// name, the first that is not removed is the one that counts (ST-10).
-func foremost(entries []plugin.ReportEntry) []plugin.ReportEntry {
+// selectOnePerName returns one entry for each name: of several plugins of one
+// name, the first that is not removed (ST-10).
+func selectOnePerName(entries []plugin.ReportEntry) []plugin.ReportEntry {
 	at := make(map[string]int, len(entries))
 	var kept []plugin.ReportEntry
 	for _, e := range entries {
@@ -139,7 +139,7 @@ func foremost(entries []plugin.ReportEntry) []plugin.ReportEntry {
 	return kept
 }
 
-func known(ctx context.Context, tx *sql.Tx, host string) (map[string]HostPlugin, error) {
+func readPlugins(ctx context.Context, tx *sql.Tx, host string) (map[string]HostPlugin, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT name, version, status, since FROM plugins WHERE host = ?`, host)
 	if err != nil {
 		return nil, err
@@ -156,15 +156,15 @@ func known(ctx context.Context, tx *sql.Tx, host string) (map[string]HostPlugin,
 		if err := p.Status.UnmarshalText([]byte(status)); err != nil {
 			return nil, err
 		}
-		p.Since = milli(since)
+		p.Since = timeOfMillis(since)
 		all[p.Name] = p
 	}
 	return all, rows.Err()
 }
 
-// reportWriter holds the statements that a report carries out for each plugin:
-// prepared once, as one report may name very many.
-type reportWriter struct{ plugin, change, older *sql.Stmt }
+// reportWriter holds the statements that run for each plugin of a report, prepared
+// once: a report may list very many.
+type reportWriter struct{ plugin, change, deleteOld *sql.Stmt }
 
 func prepareReport(ctx context.Context, tx *sql.Tx) (w reportWriter, err error) {
 	for _, s := range []struct {
@@ -175,37 +175,37 @@ func prepareReport(ctx context.Context, tx *sql.Tx) (w reportWriter, err error) 
 			ON CONFLICT (host, name) DO UPDATE SET
 				version = excluded.version, status = excluded.status, since = excluded.since, reported = excluded.reported`},
 		{&w.change, `INSERT INTO changes (host, plugin, version, status, was_version, was_status, at) VALUES (?, ?, ?, ?, ?, ?, ?)`},
-		{&w.older, `DELETE FROM changes WHERE host = ?1 AND plugin = ?2 AND id <=
+		{&w.deleteOld, `DELETE FROM changes WHERE host = ?1 AND plugin = ?2 AND id <=
 			(SELECT id FROM changes WHERE host = ?1 AND plugin = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`},
 	} {
 		if *s.stmt, err = tx.PrepareContext(ctx, s.query); err != nil {
-			w.close()
+			w.closeStatements()
 			return reportWriter{}, err
 		}
 	}
 	return w, nil
 }
 
-func (w reportWriter) close() {
-	for _, s := range []*sql.Stmt{w.plugin, w.change, w.older} {
+func (w reportWriter) closeStatements() {
+	for _, s := range []*sql.Stmt{w.plugin, w.change, w.deleteOld} {
 		if s != nil {
 			_ = s.Close() // the transaction closes it as well
 		}
 	}
 }
 
-func (w reportWriter) put(ctx context.Context, host string, p HostPlugin) error {
+func (w reportWriter) writePlugin(ctx context.Context, host string, p HostPlugin) error {
 	_, err := w.plugin.ExecContext(ctx, host, p.Name, p.Version, p.Status.String(), p.Since.UnixMilli(), p.Reported.UnixMilli())
 	return err
 }
 
-// Hosts lists hosts with their plugins, by id.
-func (s *Store) Hosts(ctx context.Context) ([]Host, error) {
+// ListHosts lists hosts with their plugins, sorted by id.
+func (s *Store) ListHosts(ctx context.Context) ([]Host, error) {
 	type row struct {
 		host   Host
 		plugin *HostPlugin
 	}
-	rows, err := list(ctx, s.read, func(r *sql.Rows) (row, error) {
+	rows, err := queryRows(ctx, s.read, func(r *sql.Rows) (row, error) {
 		var h Host
 		var first, last int64
 		var name, version, status sql.NullString
@@ -214,11 +214,11 @@ func (s *Store) Hosts(ctx context.Context) ([]Host, error) {
 		if err != nil {
 			return row{}, err
 		}
-		h.FirstHeard, h.LastHeard, h.Plugins = milli(first), milli(last), []HostPlugin{}
+		h.FirstSeen, h.LastSeen, h.Plugins = timeOfMillis(first), timeOfMillis(last), []HostPlugin{}
 		if !name.Valid {
 			return row{host: h}, nil
 		}
-		p := HostPlugin{Name: name.String, Version: version.String, Since: milli(since.Int64), Reported: milli(reported.Int64)}
+		p := HostPlugin{Name: name.String, Version: version.String, Since: timeOfMillis(since.Int64), Reported: timeOfMillis(reported.Int64)}
 		return row{h, &p}, p.Status.UnmarshalText([]byte(status.String))
 	}, `SELECT h.id, h.address, h.agent, h.first_heard, h.last_heard, p.name, p.version, p.status, p.since, p.reported
 		FROM hosts h LEFT JOIN plugins p ON p.host = h.id ORDER BY h.id, p.name`)

@@ -8,62 +8,62 @@ import (
 	"strings"
 )
 
-// The forms of the page: what passes leads back to the page by a redirect, so
-// that a reload repeats nothing; what does not is shown again as it was filled
-// in, with the reason.
+// The forms of the page. A successful one redirects to the page, so that a reload
+// repeats nothing; a rejected one is shown again as it was filled in, with the
+// reason.
 
-func (s *Server) formOffer(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) submitOffer(w http.ResponseWriter, r *http.Request) error {
 	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
 	form := offerForm{
-		Name: field(r, "name"), Version: field(r, "version"), Timeout: field(r, "timeout"), Host: field(r, "host"),
+		Name: formValue(r, "name"), Version: formValue(r, "version"), Timeout: formValue(r, "timeout"), Host: formValue(r, "host"),
 	}
 	timeout, err := ParseSeconds(form.Timeout)
 	if err != nil {
-		err = badf("timeout: %v", err)
+		err = badRequest("timeout: %v", err)
 	} else {
-		_, err = s.offer(r, Offer{Name: form.Name, Version: form.Version, Timeout: timeout, Host: form.Host})
+		_, err = s.makeOffer(r, Offer{Name: form.Name, Version: form.Version, Timeout: timeout, Host: form.Host})
 	}
-	return s.afterForm(w, r, "offers", err, func(v *view, why string) {
+	return s.finishForm(w, r, "offers", err, func(v *view, why string) {
 		form.Error = why
 		v.OfferForm = form
 	})
 }
 
-func (s *Server) formWithdraw(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) submitWithdrawal(w http.ResponseWriter, r *http.Request) error {
 	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
-	err := s.withdraw(r, r.PostFormValue("name"), r.PostFormValue("version"), r.PostFormValue("host"))
-	return s.afterForm(w, r, "offers", err, func(v *view, why string) { v.OfferForm.Error = why })
+	err := s.withdrawOffer(r, r.PostFormValue("name"), r.PostFormValue("version"), r.PostFormValue("host"))
+	return s.finishForm(w, r, "offers", err, func(v *view, why string) { v.OfferForm.Error = why })
 }
 
-func (s *Server) formPackage(w http.ResponseWriter, r *http.Request) error {
-	_, _, err := s.upload(w, r)
-	return s.afterForm(w, r, "packages", err, func(v *view, why string) { v.PackageForm.Upload = why })
+func (s *Server) submitPackage(w http.ResponseWriter, r *http.Request) error {
+	_, _, err := s.receiveUpload(w, r)
+	return s.finishForm(w, r, "packages", err, func(v *view, why string) { v.PackageForm.Upload = why })
 }
 
-func (s *Server) formRemove(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) submitRemoval(w http.ResponseWriter, r *http.Request) error {
 	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
-	err := s.remove(r, Removal{
+	err := s.removePackages(r, Removal{
 		Name: r.PostFormValue("name"), Version: r.PostFormValue("version"), OS: r.PostFormValue("os"), Arch: r.PostFormValue("arch"),
 	})
-	return s.afterForm(w, r, "packages", err, func(v *view, why string) { v.PackageForm.Remove = why })
+	return s.finishForm(w, r, "packages", err, func(v *view, why string) { v.PackageForm.Remove = why })
 }
 
-func (s *Server) formSettings(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) submitSettings(w http.ResponseWriter, r *http.Request) error {
 	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
 	form := settingsForm{
-		Scan: field(r, "scan"), Pull: field(r, "pull"), Refresh: field(r, "refresh"), Update: field(r, "update"),
-		Lazy: field(r, "reports") == "lazy",
+		Scan: formValue(r, "scan"), Pull: formValue(r, "pull"), Refresh: formValue(r, "refresh"), Update: formValue(r, "update"),
+		Lazy: formValue(r, "reports") == "lazy",
 	}
 	err := s.changeSettings(r.Context(), form)
-	return s.afterForm(w, r, "settings", err, func(v *view, why string) {
+	return s.finishForm(w, r, "settings", err, func(v *view, why string) {
 		form.Error = why
 		v.SettingsForm = form
 	})
@@ -82,7 +82,7 @@ func (s *Server) changeSettings(ctx context.Context, form settingsForm) error {
 	} {
 		var err error
 		if *f.to, err = ParseSeconds(f.text); err != nil {
-			return badf("%s: %v", f.name, err)
+			return badRequest("%s: %v", f.name, err)
 		}
 	}
 	set, err := s.store.ChangeSettings(ctx, func(set *Settings) error {
@@ -97,13 +97,13 @@ func (s *Server) changeSettings(ctx context.Context, form settingsForm) error {
 
 func (s *Server) parseForm(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-	return bodyFault(r.ParseForm(), s.limits)
+	return bodyError(r.ParseForm(), s.limits)
 }
 
-// afterForm goes back to a part of the page, or shows it again with what refill
-// puts in when the form itself was at fault.
-func (s *Server) afterForm(w http.ResponseWriter, r *http.Request, part string, err error, refill func(v *view, why string)) error {
-	var f fault
+// finishForm redirects to a part of the page. When the form was rejected it shows
+// the page again, as refill fills in the form and the reason.
+func (s *Server) finishForm(w http.ResponseWriter, r *http.Request, part string, err error, refill func(v *view, why string)) error {
+	var f requestError
 	switch {
 	case err == nil:
 		http.Redirect(w, r, "/#"+part, http.StatusSeeOther)
@@ -111,12 +111,12 @@ func (s *Server) afterForm(w http.ResponseWriter, r *http.Request, part string, 
 	case !errors.As(err, &f):
 		return err
 	}
-	v, err := s.view(r.Context())
+	v, err := s.loadView(r.Context())
 	if err != nil {
 		return fmt.Errorf("show form again: %w", err)
 	}
 	refill(&v, f.text)
-	return s.render(w, f.code, v)
+	return s.renderPage(w, f.code, v)
 }
 
-func field(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+func formValue(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }

@@ -19,7 +19,7 @@ func FuzzDecodeReport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		entries, err := decodeReport(body)
 		if err != nil {
-			mustBeFault(t, err)
+			requireRequestError(t, err)
 			return
 		}
 		for _, e := range entries {
@@ -37,7 +37,7 @@ func FuzzDecodeUpdate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		has, err := decodeUpdate(body)
 		if err != nil {
-			mustBeFault(t, err)
+			requireRequestError(t, err)
 			return
 		}
 		for _, p := range has {
@@ -59,13 +59,13 @@ func FuzzDecodeEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, err := decodeEvent(body, time.Now())
 		if err != nil {
-			mustBeFault(t, err)
+			requireRequestError(t, err)
 			return
 		}
 		if _, err := e.At.MarshalJSON(); err != nil || e.ID == "" {
 			t.Errorf("accepted %+v: %v", e, err)
 		}
-		_ = cut(160, summary(e)) // must not panic on any keywords
+		_ = shortenText(160, summarizeEvent(e)) // must not panic on any keywords
 	})
 }
 
@@ -76,7 +76,7 @@ func FuzzParseSeconds(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := ParseSeconds(text)
 		if err != nil || s > math.MaxInt32 || s < math.MinInt32 {
-			return // what a duration can hold beyond that, Check refuses
+			return // Check rejects larger values
 		}
 		if again, err := ParseSeconds(s.String()); err != nil || again != s {
 			t.Errorf("%q is %d, written %q and read %d: %v", text, s, s.String(), again, err)
@@ -84,10 +84,10 @@ func FuzzParseSeconds(f *testing.F) {
 	})
 }
 
-func mustBeFault(t *testing.T, err error) {
+func requireRequestError(t *testing.T, err error) {
 	t.Helper()
-	var f fault
+	var f requestError
 	if !errors.As(err, &f) || f.text == "" || f.code < 400 || f.code > 499 {
-		t.Errorf("no fault of the request: %v", err)
+		t.Errorf("error %v is not a request error", err)
 	}
 }

@@ -15,36 +15,36 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// pathDetect is where the existing agent asks whether this is a control plane,
-// before it asks anything else.
+// pathDetect is the path of the existing agent's first request: it checks whether
+// this is a control plane.
 const pathDetect = "/luban/api/connection_detect"
 
-// detectConnection answers the one word that the existing agent takes.
+// detectConnection answers "ok", which the existing agent expects.
 func detectConnection(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "ok") // an error is the client's going away
+	_, _ = io.WriteString(w, "ok") // fails only when the client is gone
 	return nil
 }
 
-// caller returns who speaks: the host by the id it sends, else by its address
-// (SPEC 3).
-func (s *Server) caller(r *http.Request) (Caller, error) {
-	c := Caller{ID: instanceID(r.Header), Agent: plugin.Cut(strings.ToValidUTF8(r.UserAgent(), "�"), maxText)}
-	c.Address, _ = s.links.client(r)
+// identifyCaller returns the host that makes the request: by the id it sends,
+// else by its address (SPEC 3).
+func (s *Server) identifyCaller(r *http.Request) (Caller, error) {
+	c := Caller{ID: instanceID(r.Header), Agent: plugin.TruncateText(strings.ToValidUTF8(r.UserAgent(), "�"), maxText)}
+	c.Address, _ = s.links.clientAddress(r)
 	if c.ID == "" {
 		c.ID = c.Address
 	}
 	return c, checkHost(c.ID)
 }
 
-// The existing agent names a managed host in a header of its own, and a host
-// that it could not find the id of by a word that all such hosts share.
+// The existing agent sends the id of a managed host in its own header, and
+// unknownID for each host whose id it could not find.
 const (
 	headerManagedID = "X-Acs-Instance-Id"
 	unknownID       = "unknown"
 )
 
-// instanceID returns the id that a host says it has, or "".
+// instanceID returns the id that a host sends, or "".
 func instanceID(h http.Header) string {
 	for _, name := range []string{control.HeaderInstanceID, headerManagedID} {
 		if id := strings.TrimSpace(h.Get(name)); id != "" && id != unknownID {
@@ -54,39 +54,39 @@ func instanceID(h http.Header) string {
 	return ""
 }
 
-// hear reads what every request of a host has: who it is, and a body.
-func (s *Server) hear(w http.ResponseWriter, r *http.Request) (Caller, []byte, error) {
-	c, err := s.caller(r)
+// readHostRequest returns the host that makes the request and the body.
+func (s *Server) readHostRequest(w http.ResponseWriter, r *http.Request) (Caller, []byte, error) {
+	c, err := s.identifyCaller(r)
 	if err != nil {
 		return c, nil, err
 	}
-	body, err := s.body(w, r)
+	body, err := s.readBody(w, r)
 	if err == nil {
-		err = s.admit(r.Context(), c)
+		err = s.admitHost(r.Context(), c)
 	}
 	return c, body, err
 }
 
-// newHostsWithin is the span in which new hosts of a peer are counted.
-const newHostsWithin = time.Minute
+// newHostsWindow is the time in which new hosts of a peer are counted.
+const newHostsWindow = time.Minute
 
-// errNewHosts is when a peer names more new hosts than it may: come back later.
-var errNewHosts = errors.New("too many new hosts from this address within a minute")
+// errNewHosts is returned when a peer reports too many new hosts: retry later.
+var errNewHosts = errors.New("too many new hosts from this address within a minute; try again later")
 
-// newHosts counts the hosts that each peer named first, within one span. Known
-// hosts are not counted: they are admitted whatever a flood does.
+// newHosts counts the new hosts of each peer in one window. Known hosts are not
+// counted: a flood does not lock them out.
 type newHosts struct {
-	mu    sync.Mutex
-	began time.Time
-	peers map[string]int
+	mu          sync.Mutex
+	windowStart time.Time
+	peers       map[string]int
 }
 
-// add counts one, and reports whether the peer may name it.
-func (n *newHosts) add(peer string, now time.Time, most int) bool {
+// countHost counts a new host of the peer and reports whether it is allowed.
+func (n *newHosts) countHost(peer string, now time.Time, most int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if since := now.Sub(n.began); n.peers == nil || since >= newHostsWithin || since < 0 {
-		n.began, n.peers = now, map[string]int{}
+	if since := now.Sub(n.windowStart); n.peers == nil || since >= newHostsWindow || since < 0 {
+		n.windowStart, n.peers = now, map[string]int{}
 	}
 	if n.peers[peer] >= most {
 		return false
@@ -95,17 +95,17 @@ func (n *newHosts) add(peer string, now time.Time, most int) bool {
 	return true
 }
 
-// admit refuses a host that was never heard, when its peer named too many such.
-func (s *Server) admit(ctx context.Context, c Caller) error {
+// admitHost returns errNewHosts for an unknown host of a peer with too many of them.
+func (s *Server) admitHost(ctx context.Context, c Caller) error {
 	known, err := s.store.HasHost(ctx, c.ID)
-	if err != nil || known || s.newHosts.add(c.Address, s.now(), s.limits.NewHosts) {
+	if err != nil || known || s.newHosts.countHost(c.Address, s.now(), s.limits.NewHosts) {
 		return err
 	}
 	return errNewHosts
 }
 
-func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {
-	c, body, err := s.hear(w, r)
+func (s *Server) receiveReport(w http.ResponseWriter, r *http.Request) error {
+	c, body, err := s.readHostRequest(w, r)
 	if err != nil {
 		return err
 	}
@@ -113,14 +113,14 @@ func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	changes, err := s.store.Report(r.Context(), c, entries, s.now())
+	changes, err := s.store.RecordReport(r.Context(), c, entries, s.now())
 	if err != nil {
 		return err
 	}
 	for _, ch := range changes {
 		s.log.WithFields(logrus.Fields{"host": ch.Host, "plugin": ch.Plugin, "version": ch.Version, "status": ch.Status}).Info("Plugin changed")
 	}
-	set, err := s.store.Settings(r.Context())
+	set, err := s.store.ReadSettings(r.Context())
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {
 	if set.Lazy {
 		mode = plugin.ReportLazy
 	}
-	answer(w, http.StatusOK, control.StatusAnswer{
+	writeJSON(w, http.StatusOK, control.StatusAnswer{
 		InstanceID:      c.ID,
 		ScanInterval:    control.Seconds(set.Scan),
 		PullInterval:    control.Seconds(set.Pull),
@@ -138,8 +138,8 @@ func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) updateCheck(w http.ResponseWriter, r *http.Request) error {
-	c, body, err := s.hear(w, r)
+func (s *Server) answerUpdateCheck(w http.ResponseWriter, r *http.Request) error {
+	c, body, err := s.readHostRequest(w, r)
 	if err != nil {
 		return err
 	}
@@ -147,27 +147,27 @@ func (s *Server) updateCheck(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Heard(r.Context(), c, s.now()); err != nil {
+	if err := s.store.RecordContact(r.Context(), c, s.now()); err != nil {
 		return err
 	}
-	offers, err := s.store.Offers(r.Context())
+	offers, err := s.store.ListOffers(r.Context())
 	if err != nil {
 		return err
 	}
-	set, err := s.store.Settings(r.Context())
+	set, err := s.store.ReadSettings(r.Context())
 	if err != nil {
 		return err
 	}
 	a := control.UpdateAnswer{InstanceID: c.ID, NextInterval: control.Seconds(set.Update), Plugin: []control.UpdateOffer{}}
-	for _, o := range updates(offers, c.ID, has) {
-		a.Plugin = append(a.Plugin, control.UpdateOffer{Name: o.Name, Version: o.Version, Timeout: control.Seconds(o.timeout())})
+	for _, o := range selectOffers(offers, c.ID, has) {
+		a.Plugin = append(a.Plugin, control.UpdateOffer{Name: o.Name, Version: o.Version, Timeout: control.Seconds(o.hostTimeout())})
 	}
-	answer(w, http.StatusOK, a)
+	writeJSON(w, http.StatusOK, a)
 	return nil
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
-	c, body, err := s.hear(w, r)
+func (s *Server) receiveEvent(w http.ResponseWriter, r *http.Request) error {
+	c, body, err := s.readHostRequest(w, r)
 	if err != nil {
 		return err
 	}
@@ -178,6 +178,6 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 	if err := s.store.AddEvent(r.Context(), c, e); err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, eventAnswer{InstanceID: c.ID})
+	writeJSON(w, http.StatusOK, eventAnswer{InstanceID: c.ID})
 	return nil
 }

@@ -21,14 +21,14 @@ func TestReport(t *testing.T) {
 	t.Run("CP-01 recorded body of the existing program", func(t *testing.T) {
 		body := "{\n    \"plugin\": [\n        {\n            \"name\": \"p_up\",\n            \"status\": \"PERSIST_RUNNING\",\n" +
 			"            \"version\": \"1.0\",\n            \"sysTagType\": \"add\"\n        }\n    ]\n}\n"
-		code, text := f.ask(http.MethodPost, "/luban/api/v1/plugin/report_status", "i-1", body)
+		code, text := f.sendRequest(http.MethodPost, "/luban/api/v1/plugin/report_status", "i-1", body)
 		if code != 200 {
-			t.Fatalf("answered %d %s", code, text)
+			t.Fatalf("answered %d %s, want 200", code, text)
 		}
 		sameJSON(t, text, `{"instanceId":"i-1","code":0,"scanInterval":0,"pullInterval":0,"refreshInterval":0,"reportType":0}`)
 	})
-	t.Run("CP-01 without an instance id the peer's address speaks", func(t *testing.T) {
-		code, text := f.ask(http.MethodPost, "/luban/api/v1/plugin/report_status", "", `{"plugin":[{"name":"a","status":"ONCE_INSTALLED","version":"1"}]}`)
+	t.Run("CP-01 without an instance id the peer's address is the host", func(t *testing.T) {
+		code, text := f.sendRequest(http.MethodPost, "/luban/api/v1/plugin/report_status", "", `{"plugin":[{"name":"a","status":"ONCE_INSTALLED","version":"1"}]}`)
 		if code != 200 || !strings.Contains(text, `"instanceId":"127.0.0.1"`) {
 			t.Errorf("answered %d %s", code, text)
 		}
@@ -45,7 +45,7 @@ func TestReport(t *testing.T) {
 			"empty":               {[]string{"X-Client-Instance-ID", "", "x-acs-instance-id", " "}, "127.0.0.1"},
 			"a foreign forwarder": {[]string{"X-Forwarded-For", "203.0.113.7"}, "127.0.0.1"},
 		} {
-			_, text := ask(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, func(r *http.Request) {
+			_, text := sendRequest(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, func(r *http.Request) {
 				for i := 0; i < len(tc.pairs); i += 2 {
 					r.Header.Set(tc.pairs[i], tc.pairs[i+1])
 				}
@@ -55,13 +55,13 @@ func TestReport(t *testing.T) {
 			}
 		}
 	})
-	t.Run("CP-08 what is set is in every answer", func(t *testing.T) {
+	t.Run("CP-08 the settings are in every answer", func(t *testing.T) {
 		want := Settings{Scan: 30, Pull: 40, Refresh: 50, Update: 60, Lazy: true}
 		if _, err := f.store.ChangeSettings(context.Background(), func(s *Settings) error { *s = want; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		for _, host := range []string{"i-1", "i-2"} {
-			_, text := f.ask(http.MethodPost, control.PathReport, host, `{"plugin":[{"name":"a","status":"REMOVED","version":"1"}]}`)
+			_, text := f.sendRequest(http.MethodPost, control.PathReport, host, `{"plugin":[{"name":"a","status":"REMOVED","version":"1"}]}`)
 			sameJSON(t, text, `{"instanceId":"`+host+`","code":0,"scanInterval":30,"pullInterval":40,"refreshInterval":50,"reportType":1}`)
 		}
 	})
@@ -79,22 +79,22 @@ func TestReportHistory(t *testing.T) {
 		{"1.1", "PERSIST_RUNNING"},
 		{"1.1", "PERSIST_RUNNING"},
 	} {
-		f.report("h", "agent", step.version, step.word)
+		f.sendReport("h", "agent", step.version, step.word)
 		now = now.Add(time.Minute)
 	}
-	hosts, err := f.store.Hosts(context.Background())
+	hosts, err := f.store.ListHosts(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(minute int) time.Time { return start.Add(time.Duration(minute) * time.Minute) }
 	want := []Host{{
-		ID: "h", Address: "127.0.0.1", Agent: "Go-http-client/1.1", FirstHeard: at(0), LastHeard: at(5),
+		ID: "h", Address: "127.0.0.1", Agent: "Go-http-client/1.1", FirstSeen: at(0), LastSeen: at(5),
 		Plugins: []HostPlugin{{Name: "agent", Version: "1.1", Status: plugin.StatusRunning, Since: at(4), Reported: at(5)}},
 	}}
 	if diff := cmp.Diff(want, hosts); diff != "" {
 		t.Errorf("hosts (-want +got):\n%s", diff)
 	}
-	changes, err := f.store.Changes(context.Background(), 10)
+	changes, err := f.store.ListChanges(context.Background(), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestReportHistory(t *testing.T) {
 	}
 }
 
-func TestForemost(t *testing.T) {
+func TestSelectOnePerName(t *testing.T) {
 	entry := func(version string, s plugin.Status) plugin.ReportEntry {
 		return plugin.ReportEntry{Name: "a", Version: version, Status: s}
 	}
@@ -129,7 +129,7 @@ func TestForemost(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, foremost(tc.in)); diff != "" {
+			if diff := cmp.Diff(tc.want, selectOnePerName(tc.in)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -167,9 +167,9 @@ func TestUpdateCheck(t *testing.T) {
 		"CP-01 one host's own, not others": {"h1", `{"name":"zeta","version":"1"}`, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, text := f.ask(http.MethodPost, "/luban/api/v2/plugin/update_check", tc.host, `{"os":"linux","arch":"x64","plugin":[`+tc.has+`]}`)
+			code, text := f.sendRequest(http.MethodPost, "/luban/api/v2/plugin/update_check", tc.host, `{"os":"linux","arch":"x64","plugin":[`+tc.has+`]}`)
 			if code != 200 {
-				t.Fatalf("answered %d %s", code, text)
+				t.Fatalf("answered %d %s, want 200", code, text)
 			}
 			sameJSON(t, text, `{"instanceId":"`+tc.host+`","nextInterval":1801,"plugin":[`+tc.want+`]}`)
 		})
@@ -178,7 +178,7 @@ func TestUpdateCheck(t *testing.T) {
 
 func TestPluginList(t *testing.T) {
 	f := newFleet(t)
-	code, text := f.ask(http.MethodPost, "/luban/api/v1/plugin/list", "h", "{\n    \"osType\": \"linux\",\n    \"pluginName\": \"p_up\",\n    \"version\": \"\",\n    \"arch\": \"\"\n}\n")
+	code, text := f.sendRequest(http.MethodPost, "/luban/api/v1/plugin/list", "h", "{\n    \"osType\": \"linux\",\n    \"pluginName\": \"p_up\",\n    \"version\": \"\",\n    \"arch\": \"\"\n}\n")
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &answer); code != 200 || err != nil {
 		t.Fatalf("CP-01 answered %d %s: %v", code, text, err)
@@ -196,12 +196,12 @@ func TestPluginList(t *testing.T) {
 
 func TestEvent(t *testing.T) {
 	f := newFleet(t)
-	code, text := f.ask(http.MethodPost, "/luban/api/metrics", "h", `{"eventId":"agent.plugin.execute","category":"PLUGIN","subCategory":"","eventLevel":"INFO",`+
+	code, text := f.sendRequest(http.MethodPost, "/luban/api/metrics", "h", `{"eventId":"agent.plugin.execute","category":"PLUGIN","subCategory":"","eventLevel":"INFO",`+
 		`"eventTime":1795402604238,"common":"{}","keywords":"{\"exitCode\":\"0\",\"pluginName\":\"once_ok\"}"}`)
 	if code != 200 {
-		t.Fatalf("CP-01 answered %d %s", code, text)
+		t.Fatalf("CP-01 answered %d %s, want 200", code, text)
 	}
-	events, err := f.store.Events(context.Background(), 10)
+	events, err := f.store.ListEvents(context.Background(), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestEvent(t *testing.T) {
 	}
 	want := Event{
 		Host: "h", ID: "agent.plugin.execute", Level: "INFO", Keywords: `{"exitCode":"0","pluginName":"once_ok"}`,
-		At: milli(1795402604238), Received: events[0].Received,
+		At: timeOfMillis(1795402604238), Received: events[0].Received,
 	}
 	if diff := cmp.Diff(want, events[0]); diff != "" {
 		t.Error(diff)

@@ -19,14 +19,14 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-// childDatabase tells the test binary to serve that database and nothing else.
+// childDatabase is the variable that makes the test binary serve that database.
 const childDatabase = "CONTROLPLANE_TEST_DATABASE"
 
-// child prints its address and serves until it is killed, or orphaned.
-func child(database string) error {
+// runChild prints its address and serves until it is killed or its parent exits.
+func runChild(database string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go func() { // the parent's end of stdin closes with the parent
+	go func() { // stdin closes when the parent exits
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		cancel()
 	}()
@@ -79,27 +79,27 @@ func startChild(t *testing.T, database string) (cmd *exec.Cmd, url string) {
 func TestKilledServerLosesNothing(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "fleet.db")
 	answered := map[string]string{} // host to the last version that was answered 200
-	for round := range 3 {
-		for host, version := range reportUntilKilled(t, database, round) {
+	for run := range 3 {
+		for host, version := range reportUntilKilled(t, database, run) {
 			answered[host] = version
 		}
 		store := openStore(t, database)
-		kept := versions(t, store)
+		kept := readVersions(t, store)
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for host, version := range answered {
-			// The one after it may be kept as well: its answer was cut off.
+			// A later version may be stored, too: its answer was cut off.
 			if kept[host] < version {
-				t.Errorf("CP-04 round %d: %s was answered for %s, kept %q", round, host, version, kept[host])
+				t.Errorf("CP-04 run %d: version %[3]s of %[2]s was acknowledged, stored is %[4]q", run, host, version, kept[host])
 			}
 		}
 	}
 }
 
-// reportUntilKilled lets hosts report ever newer versions, kills the server
-// with -9 in the midst of that, and tells what each was last answered 200 for.
-func reportUntilKilled(t *testing.T, database string, round int) map[string]string {
+// reportUntilKilled reports ever newer versions of several hosts, kills the server
+// with -9, and returns the last version of each host that was answered 200.
+func reportUntilKilled(t *testing.T, database string, run int) map[string]string {
 	cmd, url := startChild(t, database)
 	var mu sync.Mutex
 	answered := map[string]string{}
@@ -110,7 +110,7 @@ func reportUntilKilled(t *testing.T, database string, round int) map[string]stri
 		hosts.Go(func() {
 			host := fmt.Sprintf("host-%d", i)
 			for n := 0; ; n++ {
-				version := fmt.Sprintf("%d.%06d", round, n) // ordered as text
+				version := fmt.Sprintf("%d.%06d", run, n) // sorts as text
 				r, err := http.NewRequest(http.MethodPost, url+control.PathReport,
 					strings.NewReader(`{"plugin":[{"name":"agent","status":"PERSIST_RUNNING","version":"`+version+`"}]}`))
 				if err != nil {
@@ -124,7 +124,7 @@ func reportUntilKilled(t *testing.T, database string, round int) map[string]stri
 				}
 				answer.Body.Close()
 				if answer.StatusCode != http.StatusOK {
-					t.Errorf("answered %s", answer.Status)
+					t.Errorf("answered %s, want 200", answer.Status)
 					return
 				}
 				mu.Lock()
@@ -146,9 +146,9 @@ func reportUntilKilled(t *testing.T, database string, round int) map[string]stri
 	return maps.Clone(answered)
 }
 
-func versions(t *testing.T, s *Store) map[string]string {
+func readVersions(t *testing.T, s *Store) map[string]string {
 	t.Helper()
-	hosts, err := s.Hosts(context.Background())
+	hosts, err := s.ListHosts(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

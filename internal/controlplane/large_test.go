@@ -12,8 +12,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// many returns n installed plugins.
-func many(n int) (all []plugin.Plugin) {
+// manyPlugins returns n installed plugins.
+func manyPlugins(n int) (all []plugin.Plugin) {
 	for i := range n {
 		all = append(all, plugin.Plugin{Name: fmt.Sprintf("plugin-number-%05d", i), Version: "1.0.0", OS: "linux", Arch: "x64", Type: plugin.Persist})
 	}
@@ -23,7 +23,7 @@ func many(n int) (all []plugin.Plugin) {
 // CP-13: a host with 20,000 plugins is served, by each of the endpoints, within
 // the time that a supervisor waits by default.
 func TestHostWithManyPlugins(t *testing.T) {
-	f, all := newFleet(t), many(20_000)
+	f, all := newFleet(t), manyPlugins(20_000)
 	client, err := control.New(control.Config{URL: f.url, InstanceID: "large", Timeout: time.Minute}, logger.Silent())
 	if err != nil {
 		t.Fatal(err)
@@ -55,12 +55,12 @@ func TestHostWithManyPlugins(t *testing.T) {
 		}
 		t.Logf("%s took %v", call.what, time.Since(began))
 	}
-	hosts, err := f.store.Hosts(t.Context())
+	hosts, err := f.store.ListHosts(t.Context())
 	if err != nil || len(hosts) != 1 || len(hosts[0].Plugins) != len(all) {
 		t.Errorf("%d hosts, %v", len(hosts), err)
 	}
 	began := time.Now()
-	code, page := f.ask(http.MethodGet, "/", "", "")
+	code, page := f.sendRequest(http.MethodGet, "/", "", "")
 	if code != 200 || len(page) > 100<<10 || !strings.Contains(page, "19980 more plugins are not shown here") {
 		t.Errorf("page answered %d, %d bytes", code, len(page))
 	}

@@ -8,29 +8,28 @@ import (
 	"strings"
 )
 
-// Links say how hosts reach the server: they decide the address that a request
-// counts as coming from, and the URLs of packages.
+// Links holds how hosts reach the server: it determines the client address of a
+// request and the URLs of packages.
 type Links struct {
-	// Public is the base of all URLs. When it is nil, they begin with the name
-	// that the host itself asked.
+	// Public is the base of all URLs; when nil, the name in the host's request is.
 	Public *url.URL
-	// Proxies are the networks of the proxies whose X-Forwarded-For, -Proto and
-	// -Host are believed. From any other sender they could say anything.
+	// Proxies holds the networks of the proxies whose X-Forwarded-For, -Proto and
+	// -Host are trusted. Other senders could forge them.
 	Proxies []net.IPNet
 }
 
-// client returns the address that the request comes from, and how many trusted
-// proxies it passed. X-Forwarded-For is read from its end, where the nearest
-// proxy wrote, up to the first address that is not a trusted proxy: what stands
-// before that was written by a stranger.
-func (l Links) client(r *http.Request) (address string, proxies int) {
+// clientAddress returns the address that the request comes from, and the number
+// of trusted proxies it passed. X-Forwarded-For is read from its end, where the
+// nearest proxy wrote, up to the first address that is not a trusted proxy: what
+// is before that cannot be trusted.
+func (l Links) clientAddress(r *http.Request) (address string, proxies int) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr, 0
 	}
 	at := peer.Addr().Unmap()
 	forwarded := headerList(r, "X-Forwarded-For")
-	for l.trusts(at) {
+	for l.isTrusted(at) {
 		proxies++
 		if proxies > len(forwarded) {
 			break
@@ -44,7 +43,7 @@ func (l Links) client(r *http.Request) (address string, proxies int) {
 	return at.String(), proxies
 }
 
-func (l Links) trusts(a netip.Addr) bool {
+func (l Links) isTrusted(a netip.Addr) bool {
 	for _, n := range l.Proxies {
 		if n.Contains(a.AsSlice()) {
 			return true
@@ -53,8 +52,8 @@ func (l Links) trusts(a netip.Addr) bool {
 	return false
 }
 
-// base returns the URL that the request's sender reaches the server by.
-func (l Links) base(r *http.Request) url.URL {
+// baseURL returns the URL by which the sender of the request reaches the server.
+func (l Links) baseURL(r *http.Request) url.URL {
 	if l.Public != nil {
 		return *l.Public
 	}
@@ -65,11 +64,11 @@ func (l Links) base(r *http.Request) url.URL {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && base.Host == "" { // HTTP/1.0
 		base.Host = local.String()
 	}
-	_, proxies := l.client(r)
-	if proto := strings.ToLower(forwarded(r, "X-Forwarded-Proto", proxies)); proto == "http" || proto == "https" {
+	_, proxies := l.clientAddress(r)
+	if proto := strings.ToLower(forwardedValue(r, "X-Forwarded-Proto", proxies)); proto == "http" || proto == "https" {
 		base.Scheme = proto
 	}
-	if host := forwarded(r, "X-Forwarded-Host", proxies); plainHost(host) {
+	if host := forwardedValue(r, "X-Forwarded-Host", proxies); isPlainHost(host) {
 		base.Host = host
 	}
 	return base
@@ -77,13 +76,12 @@ func (l Links) base(r *http.Request) url.URL {
 
 // isPublic reports whether a request's Host is the name in the public URL.
 func (l Links) isPublic(host string) bool {
-	return l.Public != nil && strings.EqualFold(hostname(host), l.Public.Hostname())
+	return l.Public != nil && strings.EqualFold(stripPort(host), l.Public.Hostname())
 }
 
-// forwarded returns what the outermost of the trusted proxies wrote into the
-// header, or "" when there is none. Each proxy may have added to the list or
-// left it as it is.
-func forwarded(r *http.Request, header string, proxies int) string {
+// forwardedValue returns the value that the outermost trusted proxy wrote into
+// the header, or "" without one. Each proxy may have added to the list or not.
+func forwardedValue(r *http.Request, header string, proxies int) string {
 	values := headerList(r, header)
 	if proxies == 0 || len(values) == 0 {
 		return ""
@@ -91,7 +89,7 @@ func forwarded(r *http.Request, header string, proxies int) string {
 	return values[max(0, len(values)-proxies)]
 }
 
-// headerList returns the elements of a header that is a list, over all its lines.
+// headerList returns the elements of a list header, of all its lines.
 func headerList(r *http.Request, header string) []string {
 	var list []string
 	for _, line := range r.Header.Values(header) {
@@ -104,14 +102,14 @@ func headerList(r *http.Request, header string) []string {
 	return list
 }
 
-// parseAddress reads an address as proxies write it: some add the port.
+// parseAddress parses an address as proxies write it: some add the port.
 func parseAddress(text string) (netip.Addr, bool) {
-	a, err := netip.ParseAddr(hostname(text))
+	a, err := netip.ParseAddr(stripPort(text))
 	return a.Unmap(), err == nil
 }
 
-// hostname returns a host without its port and brackets.
-func hostname(hostport string) string {
+// stripPort returns a host without its port and brackets.
+func stripPort(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
 	}
@@ -121,15 +119,15 @@ func hostname(hostport string) string {
 	return hostport
 }
 
-// isLoopback reports whether only this machine reaches the listener.
+// isLoopback reports whether only this machine can reach the listener.
 func isLoopback(addr net.Addr) bool {
 	a, err := netip.ParseAddrPort(addr.String())
 	return err == nil && a.Addr().Unmap().IsLoopback()
 }
 
-// localName reports whether a request's Host is a name of this machine alone.
-func localName(host string) bool {
-	name := hostname(host)
+// isLocalName reports whether a request's Host is a loopback name.
+func isLocalName(host string) bool {
+	name := stripPort(host)
 	if name == "localhost" {
 		return true
 	}
@@ -137,8 +135,8 @@ func localName(host string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// plainHost reports whether the text is a host, perhaps with a port, and nothing else.
-func plainHost(text string) bool {
+// isPlainHost reports whether the text is a host with an optional port only.
+func isPlainHost(text string) bool {
 	u, err := url.Parse("//" + text)
 	return err == nil && text != "" && u.Host == text && u.Hostname() != ""
 }

@@ -11,8 +11,8 @@ import (
 	"pluginsupervisor/internal/control"
 )
 
-// networks parses CIDRs.
-func networks(t testing.TB, cidrs ...string) []net.IPNet {
+// parseNetworks parses CIDRs.
+func parseNetworks(t testing.TB, cidrs ...string) []net.IPNet {
 	t.Helper()
 	var all []net.IPNet
 	for _, cidr := range cidrs {
@@ -34,8 +34,8 @@ func forwardedBy(pairs ...string) func(*http.Request) {
 	}
 }
 
-func TestClient(t *testing.T) {
-	links := Links{Proxies: networks(t, "10.0.0.0/8", "fd00::/8", "127.0.0.1/32")}
+func TestClientAddress(t *testing.T) {
+	links := Links{Proxies: parseNetworks(t, "10.0.0.0/8", "fd00::/8", "127.0.0.1/32")}
 	for name, tc := range map[string]struct {
 		peer    string
 		for_    []string // X-Forwarded-For, one a line
@@ -67,31 +67,31 @@ func TestClient(t *testing.T) {
 			for _, line := range tc.for_ {
 				r.Header.Add("X-Forwarded-For", line)
 			}
-			if got, proxies := links.client(r); got != tc.want || proxies != tc.proxies {
+			if got, proxies := links.clientAddress(r); got != tc.want || proxies != tc.proxies {
 				t.Errorf("client %s after %d proxies, want %s after %d", got, proxies, tc.want, tc.proxies)
 			}
 		})
 	}
 }
 
-func TestLinks(t *testing.T) {
+func TestBaseURL(t *testing.T) {
 	public, err := url.Parse("https://packages.example/cp/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := networks(t, "127.0.0.1/32", "10.0.0.0/8")
+	proxy := parseNetworks(t, "127.0.0.1/32", "10.0.0.0/8")
 	for name, tc := range map[string]struct {
 		links  Links
 		adjust func(*http.Request)
-		want   string // "": where the server is
+		want   string // "": the server's address
 	}{
-		"the request's host":         {Links{}, host("localhost:1234"), "http://localhost:1234"},
+		"the request's host":         {Links{}, setHost("localhost:1234"), "http://localhost:1234"},
 		"forwarded, not trusted":     {Links{}, forwardedBy("Proto", "https", "Host", "cp.example"), ""},
-		"forwarded by another":       {Links{Proxies: networks(t, "10.0.0.0/8")}, forwardedBy("Proto", "https", "Host", "cp.example"), ""},
+		"forwarded by another":       {Links{Proxies: parseNetworks(t, "10.0.0.0/8")}, forwardedBy("Proto", "https", "Host", "cp.example"), ""},
 		"forwarded":                  {Links{Proxies: proxy}, forwardedBy("Proto", "https", "Host", "cp.example"), "https://cp.example"},
 		"forwarded, the name kept":   {Links{Proxies: proxy}, func(r *http.Request) { forwardedBy("Proto", "HTTPS")(r); r.Host = "cp.example" }, "https://cp.example"},
 		"forwarded twice":            {Links{Proxies: proxy}, forwardedBy("For", "203.0.113.7, 10.0.0.2", "Proto", "https, http", "Host", "cp.example:8443, inner"), "https://cp.example:8443"},
-		"forwarded twice, said once": {Links{Proxies: proxy}, forwardedBy("For", "203.0.113.7, 10.0.0.2", "Proto", "https", "Host", "cp.example"), "https://cp.example"},
+		"forwarded twice, one value": {Links{Proxies: proxy}, forwardedBy("For", "203.0.113.7, 10.0.0.2", "Proto", "https", "Host", "cp.example"), "https://cp.example"},
 		"a host that pretends":       {Links{Proxies: proxy}, forwardedBy("For", "198.51.100.1, 203.0.113.7", "Proto", "http, https", "Host", "evil.example, cp.example"), "https://cp.example"},
 		"forwarded to IPv6":          {Links{Proxies: proxy}, forwardedBy("Proto", "http", "Host", "[2001:db8::1]:80"), "http://[2001:db8::1]:80"},
 		"forwarded nonsense":         {Links{Proxies: proxy}, forwardedBy("Proto", "javascript", "Host", "a/b?c"), ""},
@@ -101,8 +101,8 @@ func TestLinks(t *testing.T) {
 	} {
 		t.Run("CP-01 CP-06 "+name, func(t *testing.T) {
 			f := newFleetWith(t, func(s *Server) { s.links = tc.links })
-			p := f.add("package", string(pack(t, "log", "1+b", "", "", "")))
-			_, text := ask(t, http.MethodPost, f.url+control.PathList, `{}`, tc.adjust)
+			p := f.addPackage("package", string(packPlugin(t, "log", "1+b", "", "", "")))
+			_, text := sendRequest(t, http.MethodPost, f.url+control.PathList, `{}`, tc.adjust)
 			want := tc.want
 			if want == "" {
 				want = f.url
@@ -118,17 +118,17 @@ func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{"203.0.113.7", "10.0.0.2, 203.0.113.7:1", ", ,", "[fd00::1]", "fd00::1%eth0", "\xff", "]:[", "[]"} {
 		f.Add(seed)
 	}
-	links := Links{Proxies: networks(f, "10.0.0.0/8", "fd00::/8")}
+	links := Links{Proxies: parseNetworks(f, "10.0.0.0/8", "fd00::/8")}
 	f.Fuzz(func(t *testing.T, value string) {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.RemoteAddr = "10.0.0.1:80"
 		for _, header := range []string{"For", "Host", "Proto"} {
 			r.Header.Set("X-Forwarded-"+header, value)
 		}
-		if address, proxies := links.client(r); proxies < 1 || net.ParseIP(strings.Split(address, "%")[0]) == nil {
+		if address, proxies := links.clientAddress(r); proxies < 1 || net.ParseIP(strings.Split(address, "%")[0]) == nil {
 			t.Errorf("client %q after %d proxies", address, proxies)
 		}
-		if u := links.base(r); u.Scheme != "http" && u.Scheme != "https" || !plainHost(u.Host) {
+		if u := links.baseURL(r); u.Scheme != "http" && u.Scheme != "https" || !isPlainHost(u.Host) {
 			t.Errorf("base %v", &u)
 		}
 	})

@@ -18,13 +18,13 @@ type listAnswer struct {
 	Code       int               `json:"code"`
 	RequestID  string            `json:"requestId"`
 	InstanceID string            `json:"instanceId"`
-	PluginList []json.RawMessage `json:"pluginList"` // as Package.listed makes them; never null
+	PluginList []json.RawMessage `json:"pluginList"` // as Package.encodeListing returns them; never null
 }
 
-// pluginList tells which packages there are. All versions that fit come, the
-// newest first: who wants one takes the first that is for its machine.
-func (s *Server) pluginList(w http.ResponseWriter, r *http.Request) error {
-	c, body, err := s.hear(w, r)
+// answerPackageList lists all packages that match the query, the newest version
+// first: a host takes the first one for its machine.
+func (s *Server) answerPackageList(w http.ResponseWriter, r *http.Request) error {
+	c, body, err := s.readHostRequest(w, r)
 	if err != nil {
 		return err
 	}
@@ -32,62 +32,62 @@ func (s *Server) pluginList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Heard(r.Context(), c, s.now()); err != nil {
+	if err := s.store.RecordContact(r.Context(), c, s.now()); err != nil {
 		return err
 	}
-	all, err := s.store.Packages(r.Context(), wanted.PluginName)
+	all, err := s.store.ListPackages(r.Context(), wanted.PluginName)
 	if err != nil {
 		return err
 	}
-	records, err := s.records(all, wanted, s.links.base(r))
+	records, err := s.encodeRecords(all, wanted, s.links.baseURL(r))
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, listAnswer{RequestID: uuid.NewString(), InstanceID: c.ID, PluginList: records})
+	writeJSON(w, http.StatusOK, listAnswer{RequestID: uuid.NewString(), InstanceID: c.ID, PluginList: records})
 	return nil
 }
 
 // decodeQuery reads the body of a list request.
 func decodeQuery(body []byte) (control.PackageQuery, error) {
 	var q control.PackageQuery
-	if err := decode(body, &q); err != nil {
+	if err := decodeJSON(body, &q); err != nil {
 		return q, err
 	}
 	for _, f := range [...]struct{ name, value string }{
 		{"osType", q.OSType}, {"pluginName", q.PluginName}, {"version", q.Version}, {"arch", q.Arch},
 	} {
 		if len(f.value) > maxText {
-			return q, badf("%s has %d bytes, at most %d allowed", f.name, len(f.value), maxText)
+			return q, badRequest("%s has %d bytes, at most %d allowed", f.name, len(f.value), maxText)
 		}
 	}
 	return q, nil
 }
 
-// fits reports whether the query asks for the package. A machine also takes
-// what is for any (SPEC 1).
-func (p Package) fits(q control.PackageQuery) bool {
+// matchesQuery reports whether the query asks for the package. A package for any
+// system matches every machine (SPEC 1).
+func (p Package) matchesQuery(q control.PackageQuery) bool {
 	return (q.PluginName == "" || q.PluginName == p.Name) &&
 		(q.Version == "" || q.Version == p.Version) &&
 		(q.OSType == "" || platform.FitsOS(p.OS, q.OSType)) &&
 		(q.Arch == "" || platform.FitsArch(p.Arch, q.Arch))
 }
 
-// maxRecords is how many bytes of records one answer has: clients read no more
-// than control.MaxAnswer.
+// maxRecords is the largest total of records in one answer, in bytes: clients
+// read no more than control.MaxAnswer.
 const maxRecords = control.MaxAnswer - 64<<10
 
-func (s *Server) records(all []Package, wanted control.PackageQuery, base url.URL) ([]json.RawMessage, error) {
+func (s *Server) encodeRecords(all []Package, wanted control.PackageQuery, base url.URL) ([]json.RawMessage, error) {
 	records, size := []json.RawMessage{}, 0
 	for _, p := range all {
-		if !p.fits(wanted) {
+		if !p.matchesQuery(wanted) {
 			continue
 		}
-		text, err := p.listed(base)
+		text, err := p.encodeListing(base)
 		if err != nil {
 			return nil, fmt.Errorf("list %s %s: %w", p.Name, p.Version, err)
 		}
 		if size += len(text) + 1; size > maxRecords {
-			s.log.WithFields(logrus.Fields{"asked": wanted.PluginName, "listed": len(records)}).Warn("More packages than an answer may list")
+			s.log.WithFields(logrus.Fields{"asked": wanted.PluginName, "listed": len(records)}).Warn("Package list cut, too many packages for one answer")
 			break
 		}
 		records = append(records, text)
@@ -95,14 +95,14 @@ func (s *Server) records(all []Package, wanted control.PackageQuery, base url.UR
 	return records, nil
 }
 
-// listed is the package as a host records it (SPEC 1), with where it is and what
-// else it can be verified by.
-func (p Package) listed(base url.URL) (json.RawMessage, error) {
+// encodeListing returns the package as a host records it (SPEC 1), with its URL,
+// and its digest, manifest and size for verification.
+func (p Package) encodeListing(base url.URL) (json.RawMessage, error) {
 	rec, err := record.Decode(p.record)
 	if err != nil {
 		return nil, err
 	}
-	rec.URL = base.JoinPath(p.path()).String()
+	rec.URL = base.JoinPath(p.urlPath()).String()
 	text, err := rec.Encode()
 	if err != nil {
 		return nil, err
@@ -115,5 +115,5 @@ func (p Package) listed(base url.URL) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(append(text[:len(text)-1], ','), more[1:]...), nil // two objects made one
+	return append(append(text[:len(text)-1], ','), more[1:]...), nil // joins the two objects
 }

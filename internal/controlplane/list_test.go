@@ -11,12 +11,12 @@ import (
 	"pluginsupervisor/internal/control"
 )
 
-// listedRecord is what a test looks at of a listed package.
+// listedRecord holds the checked fields of a listed package.
 type listedRecord struct{ Name, Version, OSType, Arch, URL, SHA256, Manifest string }
 
-func (f fleet) list(body string) []listedRecord {
+func (f fleet) listRecords(body string) []listedRecord {
 	f.t.Helper()
-	code, text := f.ask(http.MethodPost, control.PathList, "h", body)
+	code, text := f.sendRequest(http.MethodPost, control.PathList, "h", body)
 	var a struct {
 		Code                  int
 		RequestID, InstanceID string
@@ -30,11 +30,11 @@ func (f fleet) list(body string) []listedRecord {
 
 func TestListRecord(t *testing.T) {
 	f := newFleet(t)
-	p := f.add("package", string(pack(t, "p_up", "1.0", "LINUX", "ALL", "")), "manifest", "signed\n<text>")
-	code, text := f.ask(http.MethodPost, control.PathList, "h", `{"pluginName":"p_up"}`)
+	p := f.addPackage("package", string(packPlugin(t, "p_up", "1.0", "LINUX", "ALL", "")), "manifest", "signed\n<text>")
+	code, text := f.sendRequest(http.MethodPost, control.PathList, "h", `{"pluginName":"p_up"}`)
 	var a map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != 200 {
-		t.Fatalf("CP-01 answered %d %s: %v", code, text, err)
+		t.Fatalf("CP-01 answered %d %s: %v, want 200", code, text, err)
 	}
 	sameJSON(t, string(a["pluginList"]), fmt.Sprintf(`[{
 		"pluginId":"","name":"p_up","arch":"all","osType":"linux","version":"1.0","publisher":"acme",
@@ -54,7 +54,7 @@ func TestListFilters(t *testing.T) {
 		{"newp", "1", "linux", "arm"},
 		{"newp", "1", "Linux", "X86"},
 	} {
-		f.add("package", string(pack(t, p[0], p[1], p[2], p[3], "")))
+		f.addPackage("package", string(packPlugin(t, p[0], p[1], p[2], p[3], "")))
 	}
 	const (
 		any12, any12Linux, arm12 = "log 2.0.3.12 both/all", "log 2.0.3.12 linux/all", "log 2.0.3.12 linux/arm"
@@ -79,7 +79,7 @@ func TestListFilters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, r := range f.list(tc.body) {
+			for _, r := range f.listRecords(tc.body) {
 				got = append(got, fmt.Sprintf("%s %s %s/%s", r.Name, r.Version, r.OSType, r.Arch))
 			}
 			if !slices.Equal(got, tc.want) {
@@ -93,13 +93,13 @@ func TestListFitsInAnAnswer(t *testing.T) {
 	f := newFleet(t)
 	manifest := strings.Repeat("m", maxManifest)
 	for i := range 70 {
-		f.add("package", string(pack(t, "log", fmt.Sprint(i), "", "", "")), "manifest", manifest)
+		f.addPackage("package", string(packPlugin(t, "log", fmt.Sprint(i), "", "", "")), "manifest", manifest)
 	}
-	_, text := f.ask(http.MethodPost, control.PathList, "h", `{}`)
+	_, text := f.sendRequest(http.MethodPost, control.PathList, "h", `{}`)
 	if len(text) > control.MaxAnswer {
 		t.Errorf("CP-01 answer of %d bytes", len(text))
 	}
-	if got := f.list(`{}`); len(got) < 60 || got[0].Version != "69" {
+	if got := f.listRecords(`{}`); len(got) < 60 || got[0].Version != "69" {
 		t.Errorf("CP-01 %d records, the first %s", len(got), got[0].Version)
 	}
 }
@@ -115,13 +115,13 @@ func FuzzDecodeList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		q, err := decodeQuery(body)
 		if err != nil {
-			mustBeFault(t, err)
+			requireRequestError(t, err)
 			return
 		}
 		if len(q.OSType) > maxText || len(q.PluginName) > maxText || len(q.Version) > maxText || len(q.Arch) > maxText {
 			t.Errorf("accepted %+v", q)
 		}
-		if p.fits(q) && (q.PluginName != "" && q.PluginName != "log" || q.Version != "" && q.Version != "1.0") {
+		if p.matchesQuery(q) && (q.PluginName != "" && q.PluginName != "log" || q.Version != "" && q.Version != "1.0") {
 			t.Errorf("%+v fits %+v", p, q)
 		}
 	})

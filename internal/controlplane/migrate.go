@@ -12,13 +12,13 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// ErrNewerSchema is when the database was written by a later version of this
-// program; opening it could lose what that version put there.
-var ErrNewerSchema = errors.New("database is of a newer version than this program")
+// ErrNewerSchema is returned when a later version of this program wrote the
+// database; opening it could lose data of that version.
+var ErrNewerSchema = errors.New("database was written by a newer version of this program")
 
-// migrate brings the database to the newest schema: the files of migrations in
-// the order of their names, each once. One transaction covers it all, so a
-// crash leaves the old schema and a second process waits for the first.
+// migrate upgrades the database to the newest schema: it runs the files of
+// migrations in the order of their names, each once. All run in one transaction:
+// a crash leaves the old schema, and a second process waits for the first.
 func migrate(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {

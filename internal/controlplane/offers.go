@@ -11,17 +11,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Offer is a version of a plugin that hosts are told to have. It stands until
-// it is withdrawn or another version of the plugin is offered in its place.
+// Offer is a version of a plugin that hosts are asked to install. It stays until
+// it is withdrawn or another version of the plugin replaces it.
 type Offer struct {
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
 	Timeout Seconds   `json:"timeout"`        // of the upgrade on the host; 0: plugin.DefaultTimeout
-	Host    string    `json:"host,omitempty"` // "" for every host; one made for a host goes before it
+	Host    string    `json:"host,omitempty"` // "" for every host; an offer for one host has priority
 	Made    time.Time `json:"made"`
 }
 
-// Check tells why the offer cannot be made, or nil.
+// Check returns an error when the offer is not valid.
 func (o Offer) Check() error {
 	if err := plugin.CheckName(o.Name); err != nil {
 		return fmt.Errorf("plugin name: %w", err)
@@ -30,7 +30,7 @@ func (o Offer) Check() error {
 		return fmt.Errorf("plugin version: %w", err)
 	}
 	if limit := Seconds(plugin.MaxTimeout / time.Second); o.Timeout < 0 || o.Timeout > limit {
-		return fmt.Errorf("timeout of %ds: hosts take at most %ds", o.Timeout, limit)
+		return fmt.Errorf("timeout of %ds is too long: hosts accept at most %ds", o.Timeout, limit)
 	}
 	if o.Host == "" {
 		return nil
@@ -38,15 +38,15 @@ func (o Offer) Check() error {
 	return checkHost(o.Host)
 }
 
-// timeout returns what hosts are answered. It is never 0, which the existing
-// agent takes as no time at all.
-func (o Offer) timeout() Seconds {
+// hostTimeout returns the timeout that hosts get. It is never 0, which the
+// existing agent takes as an expired timeout.
+func (o Offer) hostTimeout() Seconds {
 	return cmp.Or(o.Timeout, Seconds(plugin.DefaultTimeout/time.Second))
 }
 
-// MakeOffer makes the offer, in place of one for the same plugin and host.
+// MakeOffer stores the offer and replaces one for the same plugin and host.
 func (s *Store) MakeOffer(ctx context.Context, o Offer) error {
-	return s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.applyChange(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO offers (name, host, version, timeout, made) VALUES (?, ?, ?, ?, ?)`,
 			o.Name, o.Host, o.Version, o.Timeout, o.Made.UnixMilli())
 		if err != nil {
@@ -56,12 +56,11 @@ func (s *Store) MakeOffer(ctx context.Context, o Offer) error {
 	})
 }
 
-// WithdrawOffer takes the offer of a plugin for a host, or "" for every host,
-// back; only if it is of that version, unless version is "". It tells whether
-// there was one.
+// WithdrawOffer removes the offer of a plugin for a host, or "" for every host,
+// when it is of that version or version is "". It reports whether there was one.
 func (s *Store) WithdrawOffer(ctx context.Context, name, version, host string) (bool, error) {
 	var found int64
-	err := s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.writer.applyChange(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `DELETE FROM offers WHERE name = ?1 AND host = ?2 AND ?3 IN ('', version)`, name, host, version)
 		if err != nil {
 			return fmt.Errorf("delete offer: %w", err)
@@ -75,12 +74,12 @@ func (s *Store) WithdrawOffer(ctx context.Context, name, version, host string) (
 	return found > 0, nil
 }
 
-// Offers lists what is offered, by plugin and host.
-func (s *Store) Offers(ctx context.Context) ([]Offer, error) {
-	offers, err := list(ctx, s.read, func(r *sql.Rows) (o Offer, err error) {
+// ListOffers lists the offers, sorted by plugin and host.
+func (s *Store) ListOffers(ctx context.Context) ([]Offer, error) {
+	offers, err := queryRows(ctx, s.read, func(r *sql.Rows) (o Offer, err error) {
 		var made int64
 		err = r.Scan(&o.Name, &o.Version, &o.Timeout, &o.Host, &made)
-		o.Made = milli(made)
+		o.Made = timeOfMillis(made)
 		return o, err
 	}, `SELECT name, version, timeout, host, made FROM offers ORDER BY name, host`)
 	if err != nil {
@@ -89,9 +88,9 @@ func (s *Store) Offers(ctx context.Context) ([]Offer, error) {
 	return offers, nil
 }
 
-// updates picks what a host that has these plugins should change: an offer of
-// the same name and another version, one made for this host before one for all.
-func updates(offers []Offer, host string, has []control.UpdateSubject) []Offer {
+// selectOffers returns the offers for a host with these plugins: of the same
+// name and another version. An offer for this host has priority over one for all.
+func selectOffers(offers []Offer, host string, has []control.UpdateSubject) []Offer {
 	best := map[string]Offer{}
 	for _, o := range offers {
 		if o.Host == host || o.Host == "" && best[o.Name].Host == "" {
@@ -104,7 +103,7 @@ func updates(offers []Offer, host string, has []control.UpdateSubject) []Offer {
 		if !found || o.Version == p.Version {
 			continue
 		}
-		delete(best, p.Name) // once, should a host list the name twice
+		delete(best, p.Name) // once, even if a host lists the name twice
 		picked = append(picked, o)
 	}
 	return picked

@@ -20,7 +20,7 @@ type entry struct {
 	mode       fs.FileMode
 }
 
-func zipped(t testing.TB, entries ...entry) []byte {
+func zipEntries(t testing.TB, entries ...entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
@@ -41,24 +41,24 @@ func zipped(t testing.TB, entries ...entry) []byte {
 	return b.Bytes()
 }
 
-func config(name, version, os, arch string) string {
+func packageConfig(name, version, os, arch string) string {
 	return fmt.Sprintf(`{"name":%q,"version":%q,"osType":%q,"arch":%q,"runPath":"run","timeout":30,"publisher":"acme","pluginType":"Persist","heartbeatInterval":"20","addSysTag":true}`,
 		name, version, os, arch)
 }
 
-// pack is a package that hosts would take; text makes its bytes differ.
-func pack(t testing.TB, name, version, os, arch, text string) []byte {
+// packPlugin returns a package that hosts accept; text makes its bytes unique.
+func packPlugin(t testing.TB, name, version, os, arch, text string) []byte {
 	t.Helper()
-	return zipped(t, entry{"config.json", config(name, version, os, arch), 0o644}, entry{"run", "#!/bin/sh\n# " + text, 0o755})
+	return zipEntries(t, entry{"config.json", packageConfig(name, version, os, arch), 0o644}, entry{"run", "#!/bin/sh\n# " + text, 0o755})
 }
 
-// multi is a form of these fields.
-func multi(t testing.TB, pairs ...string) (contentType, body string) {
+// multipartBody returns a form of these fields.
+func multipartBody(t testing.TB, pairs ...string) (contentType, body string) {
 	t.Helper()
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	for i := 0; i < len(pairs); i += 2 {
-		f, err := w.CreateFormFile(pairs[i], "file") // to the server no other than a field
+		f, err := w.CreateFormFile(pairs[i], "file") // the server treats a file like a field
 		if err == nil {
 			_, err = f.Write([]byte(pairs[i+1]))
 		}
@@ -72,31 +72,31 @@ func multi(t testing.TB, pairs ...string) (contentType, body string) {
 	return w.FormDataContentType(), b.String()
 }
 
-// upload sends a form to the API.
-func (f fleet) upload(pairs ...string) (int, string) {
+// uploadPackage sends a form to the API.
+func (f fleet) uploadPackage(pairs ...string) (int, string) {
 	f.t.Helper()
-	kind, body := multi(f.t, pairs...)
-	return ask(f.t, http.MethodPost, f.url+"/api/packages", body, header("Content-Type", kind))
+	kind, body := multipartBody(f.t, pairs...)
+	return sendRequest(f.t, http.MethodPost, f.url+"/api/packages", body, setHeader("Content-Type", kind))
 }
 
-// add uploads a package, which must succeed.
-func (f fleet) add(pairs ...string) Package {
+// addPackage uploads a package, which must succeed.
+func (f fleet) addPackage(pairs ...string) Package {
 	f.t.Helper()
-	code, text := f.upload(pairs...)
+	code, text := f.uploadPackage(pairs...)
 	var p Package
 	if err := json.Unmarshal([]byte(text), &p); err != nil || code != http.StatusCreated {
-		f.t.Fatalf("answered %d %s: %v", code, text, err)
+		f.t.Fatalf("answered %d %s: %v, want 201", code, text, err)
 	}
 	return p
 }
 
-// files lists the folder of the packages without its lock.
-func (f fleet) files() []string {
+// listFiles lists the folder of the packages without its lock.
+func (f fleet) listFiles() []string {
 	f.t.Helper()
-	return filesBeside(f.t, f.database)
+	return listPackageFiles(f.t, f.database)
 }
 
-func filesBeside(t *testing.T, database string) []string {
+func listPackageFiles(t *testing.T, database string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(database + "-packages")
 	if err != nil {
@@ -111,14 +111,14 @@ func filesBeside(t *testing.T, database string) []string {
 	return names
 }
 
-// holds tells whether rows and files are those of these packages and no others.
-func (f fleet) holds(want ...Package) error {
-	all, err := f.store.Packages(context.Background(), "")
+// checkFiles returns an error unless rows and files are exactly those of these packages.
+func (f fleet) checkFiles(want ...Package) error {
+	all, err := f.store.ListPackages(context.Background(), "")
 	if err != nil {
 		return err
 	}
-	files := strings.Join(f.files(), " ")
-	if len(all) != len(want) || len(f.files()) != len(want) {
+	files := strings.Join(f.listFiles(), " ")
+	if len(all) != len(want) || len(f.listFiles()) != len(want) {
 		return fmt.Errorf("packages %+v, files %s; want %d", all, files, len(want))
 	}
 	for _, p := range want {

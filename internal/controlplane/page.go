@@ -25,34 +25,34 @@ var pageCSS string
 //go:embed page/page.js
 var pageJS string
 
-// page is the operators' page: one document with its style and script inside.
+// page is the operators' page: one document with its style and script.
 type page struct {
 	html   *template.Template
-	policy string // Content-Security-Policy: nothing but that style and script runs
+	policy string // Content-Security-Policy: allows that style and script only
 }
 
 func newPage() *page {
 	funcs := template.FuncMap{
-		"cut":     cut,
-		"summary": summary,
-		"label":   label,
-		"size":    size,
+		"cut":     shortenText,
+		"summary": summarizeEvent,
+		"label":   eventLabel,
+		"size":    formatSize,
 		"style":   func() template.CSS { return template.CSS(pageCSS) },
 		"script":  func() template.JS { return template.JS(pageJS) },
 	}
 	return &page{
 		html: template.Must(template.New("page").Funcs(funcs).Parse(pageHTML)),
 		policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; connect-src 'self'; "+
-			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", hash(pageCSS), hash(pageJS)),
+			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", hashSource(pageCSS), hashSource(pageJS)),
 	}
 }
 
-func hash(text string) string {
+func hashSource(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// How much of a large fleet one page shows.
+// Limits of what the page shows of a large fleet.
 const (
 	shownHosts    = 200
 	shownPlugins  = 20 // of a host
@@ -60,7 +60,7 @@ const (
 	shownLatest   = 15 // changes, and events
 )
 
-// view is what the page shows.
+// view holds the data of the page.
 type view struct {
 	now          time.Time
 	Hosts        []hostView
@@ -70,10 +70,10 @@ type view struct {
 	Offers       []Offer
 	Settings     Settings
 	Packages     []packageView
-	MorePackages int       // that the page leaves out
-	Names        []string  // of plugins and
+	MorePackages int       // not shown
+	Names        []string  // of plugins, to choose from in the forms
 	IDs          []string  // of hosts, to choose from in the forms
-	Versions     []Package // one of each name and version, likewise
+	Versions     []Package // one of each name and version, to choose from in the forms
 
 	OfferForm    offerForm
 	PackageForm  packageForm
@@ -86,12 +86,12 @@ type hostView struct {
 	Host
 	Failed  int
 	Plugins []pluginView
-	More    int // plugins that the page leaves out
+	More    int // plugins not shown
 }
 
 type pluginView struct {
 	HostPlugin
-	Offered string // the version it is told to change to, "" for none
+	Offered string // the version offered to the host, "" for none
 }
 
 type packageView struct {
@@ -99,9 +99,9 @@ type packageView struct {
 	Path string // where it is served
 }
 
-// The forms as they were filled in; Error is why that was refused.
+// The forms as they were filled in; Error is the reason of a rejection.
 type (
-	packageForm  struct{ Upload, Remove string } // why that was refused; files cannot be filled in again
+	packageForm  struct{ Upload, Remove string } // errors of the two forms; a file cannot be filled in again
 	offerForm    struct{ Name, Version, Timeout, Host, Error string }
 	settingsForm struct {
 		Scan, Pull, Refresh, Update string
@@ -110,16 +110,16 @@ type (
 	}
 )
 
-// view reads all that the page shows.
-func (s *Server) view(ctx context.Context) (v view, err error) {
+// loadView reads the data of the page.
+func (s *Server) loadView(ctx context.Context) (v view, err error) {
 	v.now = s.now()
-	hosts, hostsErr := s.store.Hosts(ctx)
-	packages, packagesErr := s.store.Packages(ctx, "")
+	hosts, hostsErr := s.store.ListHosts(ctx)
+	packages, packagesErr := s.store.ListPackages(ctx, "")
 	var errs [4]error
-	v.Offers, errs[0] = s.store.Offers(ctx)
-	v.Settings, errs[1] = s.store.Settings(ctx)
-	v.Changes, errs[2] = s.store.Changes(ctx, shownLatest)
-	v.Events, errs[3] = s.store.Events(ctx, shownLatest)
+	v.Offers, errs[0] = s.store.ListOffers(ctx)
+	v.Settings, errs[1] = s.store.ReadSettings(ctx)
+	v.Changes, errs[2] = s.store.ListChanges(ctx, shownLatest)
+	v.Events, errs[3] = s.store.ListEvents(ctx, shownLatest)
 	if err := errors.Join(append(errs[:], hostsErr, packagesErr)...); err != nil {
 		return v, err
 	}
@@ -147,7 +147,7 @@ func (s *Server) view(ctx context.Context) (v view, err error) {
 	}
 	v.MorePackages = max(0, len(packages)-shownPackages)
 	for _, p := range packages[:len(packages)-v.MorePackages] {
-		v.Packages = append(v.Packages, packageView{p, p.path()})
+		v.Packages = append(v.Packages, packageView{p, p.urlPath()})
 		if !names[p.Name] {
 			names[p.Name] = true
 			v.Names = append(v.Names, p.Name)
@@ -163,7 +163,8 @@ func (s *Server) view(ctx context.Context) (v view, err error) {
 	return v, nil
 }
 
-// newHostView shows shownPlugins of a host, those that failed before others.
+// newHostView returns a host with at most shownPlugins plugins, failed ones with
+// priority.
 func newHostView(h Host, offers []Offer) hostView {
 	hv := hostView{Host: h, More: max(0, len(h.Plugins)-shownPlugins)}
 	for _, p := range h.Plugins {
@@ -182,7 +183,7 @@ func newHostView(h Host, offers []Offer) hostView {
 		}
 		*left--
 		pv := pluginView{HostPlugin: p}
-		if o := updates(offers, h.ID, []control.UpdateSubject{{Name: p.Name, Version: p.Version}}); len(o) > 0 && p.Status != plugin.StatusRemoved {
+		if o := selectOffers(offers, h.ID, []control.UpdateSubject{{Name: p.Name, Version: p.Version}}); len(o) > 0 && p.Status != plugin.StatusRemoved {
 			pv.Offered = o[0].Version
 		}
 		hv.Plugins = append(hv.Plugins, pv)
@@ -190,24 +191,24 @@ func newHostView(h Host, offers []Offer) hostView {
 	return hv
 }
 
-// More is how many hosts the page leaves out.
+// More returns the number of hosts not shown.
 func (v view) More() int { return v.Counts.Hosts - len(v.Hosts) }
 
-// Ago is the moment t, said as how long ago it was.
-func (v view) Ago(t time.Time) stamp { return newStamp(t, ago(v.now.Sub(t))) }
+// Ago returns the time t as "3 min ago".
+func (v view) Ago(t time.Time) timestamp { return newTimestamp(t, formatAge(v.now.Sub(t))) }
 
-// For is the moment t, said as how long something has lasted since.
-func (v view) For(t time.Time) stamp { return newStamp(t, span(v.now.Sub(t))) }
+// For returns the time since t as "3 min".
+func (v view) For(t time.Time) timestamp { return newTimestamp(t, formatSpan(v.now.Sub(t))) }
 
 func (s *Server) showPage(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.view(r.Context())
+	v, err := s.loadView(r.Context())
 	if err != nil {
 		return err
 	}
-	return s.render(w, http.StatusOK, v)
+	return s.renderPage(w, http.StatusOK, v)
 }
 
-func (s *Server) render(w http.ResponseWriter, code int, v view) error {
+func (s *Server) renderPage(w http.ResponseWriter, code int, v view) error {
 	var html bytes.Buffer
 	if err := s.page.html.Execute(&html, v); err != nil {
 		return fmt.Errorf("render page: %w", err)
@@ -219,6 +220,6 @@ func (s *Server) render(w http.ResponseWriter, code int, v view) error {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = html.WriteTo(w) // an error is the browser's going away
+	_, _ = html.WriteTo(w) // fails only when the browser is gone
 	return nil
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// prunedAtOnce is how many hosts, or plugins, one transaction removes: reports
-// wait for it.
-const prunedAtOnce = 200
+// removalBatch limits the hosts, or plugins, that one transaction removes:
+// reports wait for it.
+const removalBatch = 200
 
-// pruneEvery is how often Limits.Keep is applied.
-const pruneEvery = time.Hour
+// removalInterval is the time between two applications of Limits.Keep.
+const removalInterval = time.Hour
 
-// Pruned is how much Prune removed.
-type Pruned struct{ Hosts, Plugins int64 }
+// RemovedCounts holds the numbers of rows that RemoveOld removed.
+type RemovedCounts struct{ Hosts, Plugins int64 }
 
-// Prune removes the hosts that were not heard since the time, with all that is
-// known of them, and the plugins that were reported as removed before it. Offers
-// stay: an operator made them.
-func (s *Store) Prune(ctx context.Context, since time.Time) (p Pruned, err error) {
+// RemoveOld removes the hosts last seen before the time, with all their data, and
+// the plugins that were reported as removed before it. Offers stay: an operator
+// made them.
+func (s *Store) RemoveOld(ctx context.Context, since time.Time) (p RemovedCounts, err error) {
 	for _, step := range []struct {
 		removed *int64
 		what    string
@@ -33,11 +33,11 @@ func (s *Store) Prune(ctx context.Context, since time.Time) (p Pruned, err error
 			(SELECT host, name FROM plugins WHERE status = 'removed' AND reported < ?1 LIMIT ?2)`},
 	} {
 		for {
-			n, err := s.delete(ctx, step.query, since.UnixMilli(), prunedAtOnce)
+			n, err := s.deleteRows(ctx, step.query, since.UnixMilli(), removalBatch)
 			if err != nil {
 				return p, fmt.Errorf("remove old %s: %w", step.what, err)
 			}
-			if *step.removed += n; n < prunedAtOnce {
+			if *step.removed += n; n < removalBatch {
 				break
 			}
 		}
@@ -45,10 +45,11 @@ func (s *Store) Prune(ctx context.Context, since time.Time) (p Pruned, err error
 	return p, nil
 }
 
-// delete carries out one statement and returns how many rows it removed itself.
-func (s *Store) delete(ctx context.Context, query string, args ...any) (int64, error) {
+// deleteRows runs one statement and returns the number of rows that it removed,
+// without those removed by cascade.
+func (s *Store) deleteRows(ctx context.Context, query string, args ...any) (int64, error) {
 	var n int64
-	err := s.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.writer.applyChange(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, query, args...)
 		if err == nil {
 			n, err = done.RowsAffected()
@@ -56,26 +57,26 @@ func (s *Store) delete(ctx context.Context, query string, args ...any) (int64, e
 		return err
 	})
 	if err != nil {
-		return 0, err // n may still be written to if ctx ended
+		return 0, err // n may still be written to if ctx is done
 	}
 	return n, nil
 }
 
-// pruneHourly applies Limits.Keep until ctx ends.
-func (s *Server) pruneHourly(ctx context.Context) {
+// removeOldHourly applies Limits.Keep until ctx is done.
+func (s *Server) removeOldHourly(ctx context.Context) {
 	if s.limits.Keep <= 0 {
 		return
 	}
-	tick := time.NewTicker(pruneEvery)
+	tick := time.NewTicker(removalInterval)
 	defer tick.Stop()
 	for {
-		switch p, err := s.store.Prune(ctx, s.now().Add(-s.limits.Keep)); {
+		switch p, err := s.store.RemoveOld(ctx, s.now().Add(-s.limits.Keep)); {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			s.log.WithError(err).Error("What is too old cannot be removed")
-		case p != (Pruned{}):
-			s.log.WithFields(logrus.Fields{"hosts": p.Hosts, "plugins": p.Plugins, "keep": s.limits.Keep}).Info("Silent hosts and removed plugins were removed")
+			s.log.WithError(err).Error("Cannot remove old hosts and plugins")
+		case p != (RemovedCounts{}):
+			s.log.WithFields(logrus.Fields{"hosts": p.Hosts, "plugins": p.Plugins, "keep": s.limits.Keep}).Info("Removed hosts not seen for long and plugins uninstalled long ago")
 		}
 		select {
 		case <-ctx.Done():

@@ -21,23 +21,23 @@ import (
 	"pluginsupervisor/internal/pkgcheck"
 )
 
-// Limits keep one client from harming the others (CP-13).
+// Limits holds the limits that keep one client from harming the others (CP-13).
 type Limits struct {
 	Header   time.Duration // for a request's header to arrive
 	Read     time.Duration // for a whole request to arrive
-	Write    time.Duration // for the answer to be taken, counted from the header's end
+	Write    time.Duration // for the answer to be received, counted from the end of the header
 	Idle     time.Duration // between two requests on one connection
 	Shutdown time.Duration // for requests in flight when the server stops
 	Body     int64         // bytes
-	Event    int64         // bytes of an event: an inventory has all plugins of a host, quoted twice
-	NewHosts int           // that one peer may name within a minute; the rest is answered 429
-	Keep     time.Duration // silent hosts and removed plugins go after this long; 0: never
+	Event    int64         // bytes of an event: an inventory lists all plugins of a host, quoted twice
+	NewHosts int           // of one peer within a minute; more are answered 429
+	Keep     time.Duration // after which silent hosts and removed plugins are deleted; 0: never
 	Headers  int           // bytes
 	Package  int64         // bytes; it may take Read and Write for each MiB
 	Uploads  int           // of packages at once
 }
 
-// DefaultLimits are those of SPEC 3 where it names them, generous otherwise.
+// DefaultLimits returns the limits of SPEC 3, and generous ones where it has none.
 func DefaultLimits() Limits {
 	return Limits{
 		Header: 5 * time.Second, Read: 15 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
@@ -56,11 +56,11 @@ type Server struct {
 	links  Links
 	page   *page
 
-	uploads  chan struct{} // of capacity Limits.Uploads; one in it for each under way
+	uploads  chan struct{} // of capacity Limits.Uploads; holds one item for each upload in progress
 	newHosts newHosts
 }
 
-// NewServer makes a server over the store, which stays the caller's to close.
+// NewServer returns a server that uses the store. The caller closes the store.
 func NewServer(store *Store, log *logrus.Logger, limits Limits, links Links) *Server {
 	return &Server{
 		store: store, log: log, now: time.Now, limits: limits, links: links, page: newPage(),
@@ -68,9 +68,9 @@ func NewServer(store *Store, log *logrus.Logger, limits Limits, links Links) *Se
 	}
 }
 
-// Serve answers on the listener until ctx ends, then takes no new requests and
-// gives those in flight their time; it closes the listener. Its error is nil
-// when it was told to end and everyone got an answer.
+// Serve serves requests on the listener until ctx is done, then waits up to
+// Limits.Shutdown for those in flight, and closes the listener. It returns nil
+// when all of them were answered.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler(isLoopback(listener.Addr())),
@@ -81,42 +81,42 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    s.limits.Headers,
 		ErrorLog:          slog.NewLogLogger(logslog.NewHandler(s.log, nil), slog.LevelWarn),
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
 	pruning, stop := context.WithCancel(ctx)
 	pruned := make(chan struct{})
 	go func() {
 		defer close(pruned)
-		s.pruneHourly(pruning)
+		s.removeOldHourly(pruning)
 	}()
 	defer func() { stop(); <-pruned }()
 	select {
-	case err := <-ended:
+	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Shutdown)
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Shutdown)
 	defer cancel()
-	if err := server.Shutdown(patience); err != nil {
+	if err := server.Shutdown(shutdownCtx); err != nil {
 		return fmt.Errorf("stop serving: %w", errors.Join(err, server.Close()))
 	}
 	return nil
 }
 
-// Handler returns the server without its listener. With local, a request has to
-// name this machine, by a local name or the public URL's: the name of a foreign
-// site can be made to point here, and the site's pages would then pass for ours.
-// A host's request may carry any name, as a proxy leaves it.
+// Handler returns the handler of all paths. With local, the Host of a request must
+// be a loopback name or that of the public URL: another site can point its name at
+// this address (DNS rebinding), and its pages would then pass for ours. Requests
+// of hosts may have any name, as a proxy may keep it.
 func (s *Server) Handler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range []struct {
 		pattern string
 		handle  func(http.ResponseWriter, *http.Request) error
 	}{
-		{"POST " + control.PathReport, s.reportStatus},
-		{"POST " + control.PathUpdate, s.updateCheck},
-		{"POST " + control.PathList, s.pluginList},
-		{"POST " + control.PathEvent, s.metrics},
+		{"POST " + control.PathReport, s.receiveReport},
+		{"POST " + control.PathUpdate, s.answerUpdateCheck},
+		{"POST " + control.PathList, s.answerPackageList},
+		{"POST " + control.PathEvent, s.receiveEvent},
 		{pathDetect, detectConnection},
 
 		{"GET /api/hosts", s.getHosts},
@@ -132,100 +132,100 @@ func (s *Server) Handler(local bool) http.Handler {
 		{"GET /packages/{name}/{version}/{file}", s.servePackage},
 
 		{"GET /{$}", s.showPage},
-		{"POST /offers", s.formOffer},
-		{"POST /offers/withdraw", s.formWithdraw},
-		{"POST /settings", s.formSettings},
-		{"POST /packages", s.formPackage},
-		{"POST /packages/remove", s.formRemove},
+		{"POST /offers", s.submitOffer},
+		{"POST /offers/withdraw", s.submitWithdrawal},
+		{"POST /settings", s.submitSettings},
+		{"POST /packages", s.submitPackage},
+		{"POST /packages/remove", s.submitRemoval},
 	} {
 		mux.HandleFunc(route.pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.handle(w, r); err != nil {
-				s.refuse(w, r, err)
+				s.writeError(w, r, err)
 			}
 		})
 	}
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, fault{http.StatusForbidden, "request comes from another site"})
+		s.writeError(w, r, requestError{http.StatusForbidden, "request comes from another site"})
 	}))
 	guarded := guard.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if local && !localName(r.Host) && !s.links.isPublic(r.Host) && !fromHost(r) {
-			s.refuse(w, r, fault{http.StatusMisdirectedRequest, fmt.Sprintf("this server is not %q: use its address or localhost, or name it with --public-url", r.Host)})
+		if local && !isLocalName(r.Host) && !s.links.isPublic(r.Host) && !isHostRequest(r) {
+			s.writeError(w, r, requestError{http.StatusMisdirectedRequest, fmt.Sprintf("this server is not called %q: use its address or localhost, or set --public-url", r.Host)})
 			return
 		}
 		guarded.ServeHTTP(w, r)
 	})
 }
 
-// fromHost reports whether the request is one that hosts make, and made by no
-// browser: browsers name the origin of what a page posts. What a page can get
-// without that is no secret, since it has to know a package's digest.
-func fromHost(r *http.Request) bool {
+// isHostRequest reports whether the request is a host's and no browser's: browsers
+// send the origin of a page's POST. A page can get a package without it, but it
+// has to know the digest.
+func isHostRequest(r *http.Request) bool {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	return (strings.HasPrefix(r.URL.Path, "/luban/") || reads && strings.HasPrefix(r.URL.Path, "/packages/")) &&
 		r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == ""
 }
 
-// refuse answers with what went wrong; a fault of ours is logged, not told.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	client, _ := s.links.client(r)
+// writeError answers with the error. An internal error is logged only.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	client, _ := s.links.clientAddress(r)
 	log := s.log.WithFields(logrus.Fields{"method": r.Method, "path": r.URL.Path, "peer": client})
-	var f fault
+	var f requestError
 	switch {
 	case errors.As(err, &f):
-		log.WithField("cause", f.text).Info("Request refused")
+		log.WithField("cause", f.text).Info("Request rejected")
 	case errors.Is(err, ErrBusy):
 		log.Warn("Too many requests")
 		w.Header().Set("Retry-After", "1")
-		f = fault{http.StatusTooManyRequests, ErrBusy.Error()}
+		f = requestError{http.StatusTooManyRequests, ErrBusy.Error()}
 	case errors.Is(err, errNewHosts):
 		log.Warn("Too many new hosts from one peer")
-		w.Header().Set("Retry-After", strconv.Itoa(int(newHostsWithin/time.Second)))
-		f = fault{http.StatusTooManyRequests, err.Error()}
+		w.Header().Set("Retry-After", strconv.Itoa(int(newHostsWindow/time.Second)))
+		f = requestError{http.StatusTooManyRequests, err.Error()}
 	case r.Context().Err() != nil:
-		log.Debug("Client gave up")
-		f = fault{http.StatusServiceUnavailable, "gave up"}
+		log.Debug("Request canceled by the client")
+		f = requestError{http.StatusServiceUnavailable, "request canceled"}
 	default:
 		log.WithError(err).Error("Request failed")
-		f = fault{http.StatusInternalServerError, "internal error, see the server's log"}
+		f = requestError{http.StatusInternalServerError, "internal error, see the server's log"}
 	}
-	answer(w, f.code, struct {
+	writeJSON(w, f.code, struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	}{f.code, f.text})
 }
 
-// answer writes a value as compact JSON. An error is the client's going away.
-func answer(w http.ResponseWriter, code int, value any) {
+// writeJSON writes a value as compact JSON. It fails only when the client is gone.
+func writeJSON(w http.ResponseWriter, code int, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-// body reads a request's body within the limits.
-func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody returns a request's body, up to the limits.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	most := s.limits.Body
 	if r.URL.Path == control.PathEvent {
 		most = s.limits.Event
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
-	return body, bodyFault(err, s.limits)
+	return body, bodyError(err, s.limits)
 }
 
-func bodyFault(err error, limits Limits) error {
+func bodyError(err error, limits Limits) error {
 	var large *http.MaxBytesError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &large):
-		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("body has more than %d bytes", large.Limit)}
+		return requestError{http.StatusRequestEntityTooLarge, fmt.Sprintf("body has more than %d bytes", large.Limit)}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fault{http.StatusRequestTimeout, fmt.Sprintf("body did not arrive within %v", limits.Read)}
+		return requestError{http.StatusRequestTimeout, fmt.Sprintf("body did not arrive within %v", limits.Read)}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return badf("body ends early")
+		return badRequest("body is incomplete")
 	default:
-		return badf("body cannot be read: %v", err)
+		return badRequest("body cannot be read: %v", err)
 	}
 }

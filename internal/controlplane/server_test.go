@@ -20,11 +20,10 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-// TestMain makes the test binary a server of its own when a test asks for one
-// that it can kill.
+// TestMain makes the test binary a server when a test starts it as a child to kill.
 func TestMain(m *testing.M) {
 	if database := os.Getenv(childDatabase); database != "" {
-		if err := child(database); err != nil {
+		if err := runChild(database); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -72,18 +71,18 @@ func newFleetWith(t *testing.T, adjust func(*Server)) fleet {
 	return fleet{t: t, url: web.URL, database: database, store: store}
 }
 
-// ask makes a request as host, or as nobody in particular if that is "", and
-// returns the answer's code and body.
-func (f fleet) ask(method, path, host, body string) (int, string) {
+// sendRequest sends a request as host, or without a host id for "", and returns the
+// status code and body of the answer.
+func (f fleet) sendRequest(method, path, host, body string) (int, string) {
 	f.t.Helper()
-	return ask(f.t, method, f.url+path, body, func(r *http.Request) {
+	return sendRequest(f.t, method, f.url+path, body, func(r *http.Request) {
 		if host != "" {
 			r.Header.Set(control.HeaderInstanceID, host)
 		}
 	})
 }
 
-func ask(t *testing.T, method, url, body string, adjust func(*http.Request)) (int, string) {
+func sendRequest(t *testing.T, method, url, body string, adjust func(*http.Request)) (int, string) {
 	t.Helper()
 	r, err := http.NewRequest(method, url, bytes.NewBufferString(body))
 	if err != nil {
@@ -107,12 +106,12 @@ func ask(t *testing.T, method, url, body string, adjust func(*http.Request)) (in
 	return answer.StatusCode, string(text)
 }
 
-// report makes a host report one plugin, which must succeed.
-func (f fleet) report(host, name, version, word string) {
+// sendReport reports one plugin of a host, which must succeed.
+func (f fleet) sendReport(host, name, version, word string) {
 	f.t.Helper()
 	body := fmt.Sprintf(`{"plugin":[{"name":%q,"status":%q,"version":%q}]}`, name, word, version)
-	if code, text := f.ask(http.MethodPost, control.PathReport, host, body); code != 200 {
-		f.t.Fatalf("report answered %d %s", code, text)
+	if code, text := f.sendRequest(http.MethodPost, control.PathReport, host, body); code != 200 {
+		f.t.Fatalf("report answered %d %s, want 200", code, text)
 	}
 }
 
@@ -133,8 +132,8 @@ func sameJSON(t *testing.T, got, want string) {
 	}
 }
 
-// serve runs a real server until stop, which returns Serve's error.
-func serve(t *testing.T, limits Limits) (address string, stop func() error) {
+// startServer runs a real server until stop, which returns Serve's error.
+func startServer(t *testing.T, limits Limits) (address string, stop func() error) {
 	t.Helper()
 	store := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -157,9 +156,9 @@ func serve(t *testing.T, limits Limits) (address string, stop func() error) {
 }
 
 func TestServeStopsGracefully(t *testing.T) {
-	address, stop := serve(t, DefaultLimits())
+	address, stop := startServer(t, DefaultLimits())
 
-	// A request is under way, its body half sent, when the server is told to stop.
+	// The body of a request is half sent when the server is stopped.
 	body, rest := io.Pipe()
 	answered := make(chan string, 1)
 	go func() {
@@ -171,12 +170,12 @@ func TestServeStopsGracefully(t *testing.T) {
 		answer.Body.Close()
 		answered <- answer.Status
 	}()
-	if _, err := rest.Write([]byte(`{"plugin":`)); err != nil { // taken, so the connection is there
+	if _, err := rest.Write([]byte(`{"plugin":`)); err != nil { // accepted, so the connection exists
 		t.Fatal(err)
 	}
-	// Connections are accepted in order: when a later one is served, that one is in.
-	if code, _ := ask(t, http.MethodGet, "http://"+address+"/api/hosts", "", nil); code != 200 {
-		t.Fatalf("hosts answered %d", code)
+	// Connections are accepted in order: when a later one is served, the first is accepted.
+	if code, _ := sendRequest(t, http.MethodGet, "http://"+address+"/api/hosts", "", nil); code != 200 {
+		t.Fatalf("hosts answered %d, want 200", code)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
@@ -192,7 +191,7 @@ func TestServeStopsGracefully(t *testing.T) {
 	}
 	rest.Close()
 	if got := <-answered; got != "200 OK" {
-		t.Errorf("request in flight got %s", got)
+		t.Errorf("request in flight was answered %s", got)
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
@@ -203,7 +202,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timeout waiting for %s", what)
 		}
 	}
 }

@@ -13,43 +13,43 @@ import (
 
 	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
 
-	"pluginsupervisor/internal/controlplane/depot"
+	"pluginsupervisor/internal/controlplane/packagestore"
 )
 
-// How much is kept of what hosts tell; the oldest goes first.
+// Limits of the stored history of hosts; the oldest is removed first.
 const (
-	keptChanges = 50  // status changes a plugin of a host
-	keptEvents  = 100 // events a host
-	// keptBytes is how much their keywords may have together, in bytes; the
-	// newest stays in any case.
-	keptBytes = 24 << 20
+	maxChanges = 50  // status changes a plugin of a host
+	maxEvents  = 100 // events a host
+	// maxEventBytes limits the keywords of a host's events in total; the newest
+	// always stays.
+	maxEventBytes = 24 << 20
 )
 
-// Store keeps what the hosts told and what operators decided, in one SQLite
+// Store holds the reports of hosts and the settings of operators in one SQLite
 // file, and packages in a folder beside it. Its methods may be called by several
-// goroutines at once. One that changes something returns nil only when the
-// change is on the disk (CP-04).
+// goroutines at once. A method that changes data returns nil only when the change
+// is on the disk (CP-04).
 type Store struct {
 	read   *sql.DB
 	writer *writer
 
 	packageMu sync.Mutex // held while packages change: rows and files change together
-	depot     *depot.Depot
+	files     *packagestore.Store
 }
 
-// Open opens the database file and creates it, readable by its owner alone,
-// where there is none; likewise the folder of that name and "-packages". It
-// fails with ErrNewerSchema on the file of a later version, and when another
-// process has it open.
+// Open opens the database file and the folder of that name and "-packages". It
+// creates what is missing, readable by the owner only. It fails with
+// ErrNewerSchema on the file of a later version, and when another process has it
+// open.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
+	s, err := openDatabase(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string) (*Store, error) {
+func openDatabase(ctx context.Context, path string) (*Store, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	// Immediate transactions: a writer waits for another process at BEGIN,
-	// where the busy timeout holds, not halfway through.
+	// where the busy timeout applies, not in the middle.
 	write, err := sql.Open("sqlite", dsn(abs, url.Values{
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_txlock": {"immediate"},
 	}))
@@ -80,7 +80,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	}
 	read.SetMaxOpenConns(4)
 	s := &Store{read: read, writer: newWriter(write)}
-	if err := s.keepPackages(ctx, abs+"-packages"); err != nil {
+	if err := s.openPackageFiles(ctx, abs+"-packages"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -92,18 +92,18 @@ func dsn(path string, params url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}).String()
 }
 
-// Close commits what is queued and closes the database. Changes asked for
-// afterwards fail with ErrClosed.
+// Close commits the queued changes and closes the database. Later changes fail
+// with ErrClosed.
 func (s *Store) Close() error {
 	err := errors.Join(s.writer.close(), s.read.Close())
-	if s.depot != nil { // it was not opened where that is why Open failed
-		s.depot.Close()
+	if s.files != nil { // nil when Open failed to open it
+		s.files.Close()
 	}
 	return err
 }
 
-// list runs a query and collects what scan makes of each row.
-func list[T any](ctx context.Context, db *sql.DB, scan func(row *sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+// queryRows runs a query and returns its rows, each read by scan.
+func queryRows[T any](ctx context.Context, db *sql.DB, scan func(row *sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -120,5 +120,5 @@ func list[T any](ctx context.Context, db *sql.DB, scan func(row *sql.Rows) (T, e
 	return all, rows.Err()
 }
 
-// milli reads a time as the database has it.
-func milli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+// timeOfMillis returns the time of Unix milliseconds, in UTC.
+func timeOfMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

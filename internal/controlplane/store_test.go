@@ -18,7 +18,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// content is all that a store holds.
+// content holds all data of a store.
 type content struct {
 	Hosts    []Host
 	Changes  []Change
@@ -27,15 +27,15 @@ type content struct {
 	Settings Settings
 }
 
-func contents(t *testing.T, s *Store) (c content) {
+func readContents(t *testing.T, s *Store) (c content) {
 	t.Helper()
 	ctx := context.Background()
 	var errs [5]error
-	c.Hosts, errs[0] = s.Hosts(ctx)
-	c.Changes, errs[1] = s.Changes(ctx, 1000)
-	c.Events, errs[2] = s.Events(ctx, 1000)
-	c.Offers, errs[3] = s.Offers(ctx)
-	c.Settings, errs[4] = s.Settings(ctx)
+	c.Hosts, errs[0] = s.ListHosts(ctx)
+	c.Changes, errs[1] = s.ListChanges(ctx, 1000)
+	c.Events, errs[2] = s.ListEvents(ctx, 1000)
+	c.Offers, errs[3] = s.ListOffers(ctx)
+	c.Settings, errs[4] = s.ReadSettings(ctx)
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}
@@ -43,24 +43,24 @@ func contents(t *testing.T, s *Store) (c content) {
 }
 
 func TestStoreSurvivesRestart(t *testing.T) {
-	// A name with all that a database's address could stumble over.
+	// A name with all characters that are special in a database URL.
 	path := filepath.Join(t.TempDir(), "fleet ?mode=memory&%41#x.db")
 	ctx, at := context.Background(), time.UnixMilli(1_700_000_000_123).UTC()
 	s := openStore(t, path)
 	entries := []plugin.ReportEntry{{Name: "a", Version: "1", Status: plugin.StatusFailed}, {Name: "a\x00b", Version: "ü\n'", Status: plugin.StatusUnknown}}
-	_, err := s.Report(ctx, Caller{ID: "h", Address: "10.0.0.1", Agent: "linux_amd64/1"}, entries, at)
+	_, err := s.RecordReport(ctx, Caller{ID: "h", Address: "10.0.0.1", Agent: "linux_amd64/1"}, entries, at)
 	_, settingsErr := s.ChangeSettings(ctx, func(set *Settings) error { *set = Settings{Scan: 30, Lazy: true}; return nil })
 	if err := errors.Join(err, settingsErr,
-		s.Heard(ctx, Caller{ID: "silent", Address: "10.0.0.2"}, at),
+		s.RecordContact(ctx, Caller{ID: "silent", Address: "10.0.0.2"}, at),
 		s.AddEvent(ctx, Caller{ID: "h", Address: "10.0.0.1"}, Event{ID: "e", Level: "INFO", Keywords: "{}", At: at, Received: at}),
 		s.MakeOffer(ctx, Offer{Name: "a", Version: "2", Timeout: 90, Made: at}),
-		s.MakeOffer(ctx, Offer{Name: "a", Version: "3", Host: "not heard yet", Made: at}),
+		s.MakeOffer(ctx, Offer{Name: "a", Version: "3", Host: "not reported yet", Made: at}),
 	); err != nil {
 		t.Fatal(err)
 	}
-	before := contents(t, s)
+	before := readContents(t, s)
 	if len(before.Hosts) != 2 || len(before.Hosts[0].Plugins) != 2 || len(before.Changes) != 2 || len(before.Events) != 1 || len(before.Offers) != 2 {
-		t.Fatalf("not all is there: %+v", before)
+		t.Fatalf("data is missing: %+v", before)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestStoreSurvivesRestart(t *testing.T) {
 	}
 	s = openStore(t, path)
 	defer s.Close()
-	if diff := cmp.Diff(before, contents(t, s)); diff != "" {
+	if diff := cmp.Diff(before, readContents(t, s)); diff != "" {
 		t.Errorf("after a restart (-before +after):\n%s", diff)
 	}
 }
@@ -94,25 +94,25 @@ func TestHistoryIsBounded(t *testing.T) {
 	defer s.Close()
 	ctx, now := context.Background(), time.Now()
 	quiet := Caller{ID: "quiet"}
-	_, err := s.Report(ctx, quiet, []plugin.ReportEntry{{Name: "a", Version: "1"}}, now)
+	_, err := s.RecordReport(ctx, quiet, []plugin.ReportEntry{{Name: "a", Version: "1"}}, now)
 	if err := errors.Join(err, s.AddEvent(ctx, quiet, Event{ID: "e", Received: now})); err != nil {
 		t.Fatal(err)
 	}
-	for i := range keptEvents + 20 {
+	for i := range maxEvents + 20 {
 		c := Caller{ID: "loud"}
-		_, err := s.Report(ctx, c, []plugin.ReportEntry{{Name: "a", Version: fmt.Sprint(i)}}, now)
+		_, err := s.RecordReport(ctx, c, []plugin.ReportEntry{{Name: "a", Version: fmt.Sprint(i)}}, now)
 		if err := errors.Join(err, s.AddEvent(ctx, c, Event{ID: fmt.Sprint(i), Received: now})); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all := contents(t, s)
-	if got := len(all.Changes); got != keptChanges+1 {
-		t.Errorf("kept %d changes, want %d of the loud host and 1 of the quiet one", got, keptChanges)
+	all := readContents(t, s)
+	if got := len(all.Changes); got != maxChanges+1 {
+		t.Errorf("kept %d changes, want %d of the loud host and 1 of the quiet one", got, maxChanges)
 	}
-	if got := len(all.Events); got != keptEvents+1 {
-		t.Errorf("kept %d events, want %d of the loud host and 1 of the quiet one", got, keptEvents)
+	if got := len(all.Events); got != maxEvents+1 {
+		t.Errorf("kept %d events, want %d of the loud host and 1 of the quiet one", got, maxEvents)
 	}
-	if newest := all.Events[0].ID; newest != fmt.Sprint(keptEvents+19) {
+	if newest := all.Events[0].ID; newest != fmt.Sprint(maxEvents+19) {
 		t.Errorf("newest event %s", newest)
 	}
 }
@@ -140,15 +140,15 @@ func TestOpenMigrates(t *testing.T) {
 	}
 	s := openStore(t, path)
 	defer s.Close()
-	if got := contents(t, s).Settings; got.Scan != 300 {
+	if got := readContents(t, s).Settings; got.Scan != 300 {
 		t.Errorf("settings became %+v", got)
 	}
-	if all, err := s.Packages(context.Background(), ""); err != nil || len(all) > 0 {
+	if all, err := s.ListPackages(context.Background(), ""); err != nil || len(all) > 0 {
 		t.Errorf("packages %v: %v", all, err)
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestOpenRejects(t *testing.T) {
 	t.Run("a later version's database", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "fleet.db")
 		s := openStore(t, path)
@@ -191,15 +191,15 @@ func TestManyHostsAtOnce(t *testing.T) {
 			host := fmt.Sprintf("host-%02d", h)
 			for n := range reports {
 				body := fmt.Sprintf(`{"plugin":[{"name":"a","status":"PERSIST_RUNNING","version":"%d"},{"name":"b","status":"PERSIST_FAIL","version":"1"}]}`, n)
-				code, text := f.ask(http.MethodPost, control.PathReport, host, body)
+				code, text := f.sendRequest(http.MethodPost, control.PathReport, host, body)
 				if code != 200 {
-					t.Errorf("%s report %d answered %d %s", host, n, code, text)
+					t.Errorf("%s report %d answered %d %s, want 200", host, n, code, text)
 				}
 			}
 		})
 	}
 	all.Wait()
-	got := contents(t, f.store)
+	got := readContents(t, f.store)
 	if len(got.Hosts) != hosts || len(got.Changes) != hosts*(reports+1) {
 		t.Errorf("CP-01 %d hosts with %d changes", len(got.Hosts), len(got.Changes))
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"pluginsupervisor/internal/controlplane/depot"
+	"pluginsupervisor/internal/controlplane/packagestore"
 )
 
 const (
@@ -21,20 +21,20 @@ const (
 	maxFraming  = 64 << 10 // bytes of an upload beside its package and manifest
 )
 
-// upload is what one upload is to bring, in fields of a form in any order.
-type upload struct {
-	in       *depot.Incoming // nil until there is one
+// uploadForm holds the fields of an upload, which come in any order.
+type uploadForm struct {
+	in       *packagestore.Incoming // nil before the package field
 	manifest string
 	replace  bool
 }
 
-// upload takes a package from the form in the request's body and keeps it. The
-// package goes straight to the disk and is checked there; what is refused, or
-// does not arrive whole, leaves nothing (CP-06).
-func (s *Server) upload(w http.ResponseWriter, r *http.Request) (p Package, added bool, err error) {
+// receiveUpload stores the package of the form in the request's body. The package
+// is written to the disk and checked there; a rejected or incomplete one is
+// removed (CP-06).
+func (s *Server) receiveUpload(w http.ResponseWriter, r *http.Request) (p Package, added bool, err error) {
 	most := s.limits.Package + maxManifest + maxFraming
-	if r.ContentLength > most { // told before it is sent in vain
-		return p, false, s.tooLarge()
+	if r.ContentLength > most { // before the client sends it for nothing
+		return p, false, s.packageTooLarge()
 	}
 	select {
 	case s.uploads <- struct{}{}:
@@ -43,24 +43,24 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) (p Package, adde
 		return p, false, ErrBusy
 	}
 	rc := http.NewResponseController(w)
-	// The time for the answer begins only at the end. An error means that it has none.
+	// The time for the answer begins after the upload. On an error there is no deadline.
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(s.limits.Write)) }()
-	r.Body = http.MaxBytesReader(w, &paced{ReadCloser: r.Body, rc: rc, each: s.limits.Read}, most)
+	r.Body = http.MaxBytesReader(w, &pacedBody{ReadCloser: r.Body, rc: rc, perMiB: s.limits.Read}, most)
 	form, err := r.MultipartReader()
 	if err != nil {
-		return p, false, badf("body is no multipart/form-data")
+		return p, false, badRequest("body is not multipart/form-data")
 	}
-	var u upload
+	var u uploadForm
 	defer func() {
 		if u.in == nil {
 			return
 		}
 		if err := u.in.Close(); err != nil {
-			s.log.WithError(err).Error("Upload cannot be cleared away")
+			s.log.WithError(err).Error("Cannot remove the file of an upload")
 		}
 	}()
-	if err := s.receive(form, &u); err != nil {
-		return p, false, s.uploadFault(err)
+	if err := s.readUploadForm(form, &u); err != nil {
+		return p, false, s.uploadError(err)
 	}
 	if p, err = newPackage(r.Context(), u.in, s.now().UTC()); err != nil {
 		return p, false, err
@@ -68,7 +68,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) (p Package, adde
 	p.Manifest = u.manifest
 	p, added, err = s.store.AddPackage(r.Context(), p, u.in, u.replace)
 	if err != nil {
-		return p, false, s.diskFault(err)
+		return p, false, s.diskError(err)
 	}
 	s.log.WithFields(logrus.Fields{
 		"plugin": p.Name, "version": p.Version, "os": p.OS, "arch": p.Arch, "sha256": p.SHA256, "size": p.Size, "added": added,
@@ -76,107 +76,107 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) (p Package, adde
 	return p, added, nil
 }
 
-// receive reads the form to its end: only then all of it has arrived.
-func (s *Server) receive(form *multipart.Reader, u *upload) error {
+// readUploadForm reads the whole form: only then the upload is complete.
+func (s *Server) readUploadForm(form *multipart.Reader, u *uploadForm) error {
 	for {
 		part, err := form.NextPart()
-		if err == io.EOF { // one that is wrapped is an early end
+		if err == io.EOF { // a wrapped one means that the body is incomplete
 			break
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.field(part, u); err != nil {
+		if err := s.readUploadField(part, u); err != nil {
 			return err
 		}
 	}
 	if u.in == nil {
-		return badf("package is missing")
+		return badRequest("package is missing")
 	}
 	return nil
 }
 
-func (s *Server) field(part *multipart.Part, u *upload) (err error) {
+func (s *Server) readUploadField(part *multipart.Part, u *uploadForm) (err error) {
 	switch name := part.FormName(); name {
 	case "package":
 		if u.in != nil {
-			return badf("package is there twice")
+			return badRequest("package is given twice")
 		}
 		content := bufio.NewReader(part)
-		if _, err := content.Peek(1); errors.Is(err, io.EOF) { // a page's form with no file chosen
-			return badf("package is missing")
+		if _, err := content.Peek(1); errors.Is(err, io.EOF) { // no file chosen in the page's form
+			return badRequest("package is missing")
 		}
-		u.in, err = s.store.depot.Receive(content, s.limits.Package)
+		u.in, err = s.store.files.Receive(content, s.limits.Package)
 		return err
 	case "manifest":
-		u.manifest, err = text(part, name, maxManifest)
+		u.manifest, err = readText(part, name, maxManifest)
 	case "replace":
-		var word string
-		word, err = text(part, name, 16)
-		u.replace = word == "true"
+		var value string
+		value, err = readText(part, name, 16)
+		u.replace = value == "true"
 	default:
-		return badf("field %.40q is not known", name)
+		return badRequest("unknown field %.40q", name)
 	}
 	return err
 }
 
-func text(part io.Reader, name string, most int) (string, error) {
+func readText(part io.Reader, name string, most int) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(part, int64(most)+1))
 	switch {
 	case err != nil:
 		return "", err
 	case len(b) > most:
-		return "", fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("%s has more than %d bytes", name, most)}
+		return "", requestError{http.StatusRequestEntityTooLarge, fmt.Sprintf("%s has more than %d bytes", name, most)}
 	case !utf8.Valid(b):
-		return "", badf("%s is not text in UTF-8", name)
+		return "", badRequest("%s is not text in UTF-8", name)
 	}
 	return string(b), nil
 }
 
-func (s *Server) tooLarge() error {
-	return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("package has more than %d bytes", s.limits.Package)}
+func (s *Server) packageTooLarge() error {
+	return requestError{http.StatusRequestEntityTooLarge, fmt.Sprintf("package has more than %d bytes", s.limits.Package)}
 }
 
-// uploadFault says in a fault why an upload did not arrive.
-func (s *Server) uploadFault(err error) error {
-	var f fault
+// uploadError returns the error of an incomplete upload for the client.
+func (s *Server) uploadError(err error) error {
+	var f requestError
 	var large *http.MaxBytesError
-	var disk *os.PathError // with which no network error comes
+	var disk *os.PathError // never a network error
 	switch {
 	case errors.As(err, &f):
 		return f
-	case errors.Is(err, depot.ErrTooLarge), errors.As(err, &large):
-		return s.tooLarge()
+	case errors.Is(err, packagestore.ErrTooLarge), errors.As(err, &large):
+		return s.packageTooLarge()
 	case errors.As(err, &disk):
-		return s.diskFault(err)
+		return s.diskError(err)
 	case errors.Is(err, io.EOF):
-		return badf("body ends early")
+		return badRequest("body is incomplete")
 	default:
-		return bodyFault(err, s.limits)
+		return bodyError(err, s.limits)
 	}
 }
 
-// diskFault lets an operator know when it is the disk that refuses a package.
-func (s *Server) diskFault(err error) error {
-	if !errors.Is(err, depot.ErrFull) {
+// diskError logs a full disk and returns the error for the client.
+func (s *Server) diskError(err error) error {
+	if !errors.Is(err, packagestore.ErrFull) {
 		return err
 	}
-	s.log.WithError(err).Error("No room for a package")
-	return fault{http.StatusInsufficientStorage, "the control plane has no room for the package on its disk"}
+	s.log.WithError(err).Error("Disk full, package not stored")
+	return requestError{http.StatusInsufficientStorage, "the disk of the control plane is full"}
 }
 
-// paced gives each MiB of a body, which may be too large for one deadline, time
-// of its own to arrive.
-type paced struct {
+// pacedBody sets a read deadline for each MiB of a body that may be too large for
+// one deadline.
+type pacedBody struct {
 	io.ReadCloser
-	rc   *http.ResponseController
-	each time.Duration
-	left int
+	rc     *http.ResponseController
+	perMiB time.Duration
+	left   int
 }
 
-func (p *paced) Read(b []byte) (int, error) {
+func (p *pacedBody) Read(b []byte) (int, error) {
 	if p.left <= 0 {
-		if err := p.rc.SetReadDeadline(time.Now().Add(p.each)); err != nil {
+		if err := p.rc.SetReadDeadline(time.Now().Add(p.perMiB)); err != nil {
 			return 0, fmt.Errorf("set deadline: %w", err)
 		}
 		p.left = 1 << 20

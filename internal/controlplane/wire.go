@@ -12,34 +12,34 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The bodies of SPEC 3 are internal/control's, where the client and this server
-// share them. The one below has no client there, nor have those of list.go.
+// The bodies of SPEC 3 are in internal/control, which the client and this server
+// share. The type below, and those of list.go, are used by the server only.
 
 type eventAnswer struct {
 	InstanceID string `json:"instanceId"`
 	Code       int    `json:"code"`
 }
 
-// Limits of what a host may say.
+// Limits of a host's requests.
 const (
 	maxEntries = 50_000 // plugins in one request
 	maxText    = 255    // bytes of a name, a version, an id
 )
 
-// fault is what is wrong with a request; its text is told to whoever made it.
-type fault struct {
+// requestError is a fault of a request; the client gets its text.
+type requestError struct {
 	code int // HTTP status
 	text string
 }
 
-func (f fault) Error() string { return f.text }
+func (f requestError) Error() string { return f.text }
 
-func badf(format string, args ...any) error {
-	return fault{code: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
+func badRequest(format string, args ...any) error {
+	return requestError{code: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 }
 
-// decode reads a body and names the fault in JSON's words rather than in Go's.
-func decode(body []byte, into any) error {
+// decodeJSON decodes a body; its errors use the terms of JSON, not of Go.
+func decodeJSON(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -47,20 +47,20 @@ func decode(body []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &syntax):
-		return badf("not JSON: %v at byte %d", syntax, syntax.Offset)
+		return badRequest("not JSON: %v at byte %d", syntax, syntax.Offset)
 	case errors.As(err, &kind) && kind.Field == "":
-		return badf("body is %s, want an object", article(kind.Value))
+		return badRequest("body is %s, want an object", withArticle(kind.Value))
 	case errors.As(err, &kind):
-		return badf("%s is %s, want %s", kind.Field, article(kind.Value), wanted(kind))
+		return badRequest("%s is %s, want %s", kind.Field, withArticle(kind.Value), wantedKind(kind))
 	default:
-		return badf("not JSON: %v", err)
+		return badRequest("not JSON: %v", err)
 	}
 }
 
-// decodeReport reads a status report.
+// decodeReport decodes a status report.
 func decodeReport(body []byte) ([]plugin.ReportEntry, error) {
 	var r control.StatusReport
-	if err := decode(body, &r); err != nil {
+	if err := decodeJSON(body, &r); err != nil {
 		return nil, err
 	}
 	if err := checkCount(r.Plugin); err != nil {
@@ -71,19 +71,19 @@ func decodeReport(body []byte) ([]plugin.ReportEntry, error) {
 		if err := checkInstalled(i, p.Name, p.Version); err != nil {
 			return nil, err
 		}
-		status, known := control.ParseWord(p.Status)
+		status, known := control.ParseStatus(p.Status)
 		if !known {
-			return nil, badf("plugin[%d].status: %q is no status", i, plugin.Cut(p.Status, 64))
+			return nil, badRequest("plugin[%d].status: %q is not a status", i, plugin.TruncateText(p.Status, 64))
 		}
 		entries = append(entries, plugin.ReportEntry{Name: p.Name, Version: p.Version, Status: status})
 	}
 	return entries, nil
 }
 
-// decodeUpdate reads an update check.
+// decodeUpdate decodes an update check.
 func decodeUpdate(body []byte) ([]control.UpdateSubject, error) {
 	var r control.UpdateCheck
-	if err := decode(body, &r); err != nil {
+	if err := decodeJSON(body, &r); err != nil {
 		return nil, err
 	}
 	if err := checkCount(r.Plugin); err != nil {
@@ -97,25 +97,25 @@ func decodeUpdate(body []byte) ([]control.UpdateSubject, error) {
 	return r.Plugin, nil
 }
 
-// lastMilli is the end of the year 9999, beyond which RFC 3339 ends.
+// lastMilli is the end of the year 9999, the last one of RFC 3339.
 const lastMilli = 253402300799999
 
-// decodeEvent reads an event; one without a time happened when it came.
+// decodeEvent decodes an event; one without a time gets the time of its arrival.
 func decodeEvent(body []byte, received time.Time) (Event, error) {
 	var r control.Event
-	if err := decode(body, &r); err != nil {
+	if err := decodeJSON(body, &r); err != nil {
 		return Event{}, err
 	}
-	e := Event{ID: r.EventID, Level: r.EventLevel, Keywords: r.Keywords, At: milli(r.EventTime), Received: received}
+	e := Event{ID: r.EventID, Level: r.EventLevel, Keywords: r.Keywords, At: timeOfMillis(r.EventTime), Received: received}
 	switch {
 	case r.EventID == "":
-		return Event{}, badf("eventId is missing")
+		return Event{}, badRequest("eventId is missing")
 	case len(r.EventID) > maxText:
-		return Event{}, badf("eventId has %d bytes, at most %d allowed", len(r.EventID), maxText)
+		return Event{}, badRequest("eventId has %d bytes, at most %d allowed", len(r.EventID), maxText)
 	case len(r.EventLevel) > maxText:
-		return Event{}, badf("eventLevel has %d bytes, at most %d allowed", len(r.EventLevel), maxText)
+		return Event{}, badRequest("eventLevel has %d bytes, at most %d allowed", len(r.EventLevel), maxText)
 	case r.EventTime < 0 || r.EventTime > lastMilli:
-		return Event{}, badf("eventTime %d is not in Unix milliseconds", r.EventTime)
+		return Event{}, badRequest("eventTime %d is not in Unix milliseconds", r.EventTime)
 	case r.EventTime == 0:
 		e.At = received
 	}
@@ -125,39 +125,39 @@ func decodeEvent(body []byte, received time.Time) (Event, error) {
 func checkCount[T any](all []T) error {
 	switch {
 	case all == nil:
-		return badf("plugin is missing, want a list")
+		return badRequest("plugin is missing, want a list")
 	case len(all) > maxEntries:
-		return fault{http.StatusRequestEntityTooLarge, fmt.Sprintf("plugin lists %d plugins, at most %d allowed", len(all), maxEntries)}
+		return requestError{http.StatusRequestEntityTooLarge, fmt.Sprintf("plugin lists %d plugins, at most %d allowed", len(all), maxEntries)}
 	}
 	return nil
 }
 
-// checkInstalled is lenient about what a name is made of: a host with an odd
-// name still gets its other plugins heard.
+// checkInstalled checks the lengths only: one invalid name must not lose the
+// report of the other plugins.
 func checkInstalled(i int, name, version string) error {
 	switch {
 	case name == "":
-		return badf("plugin[%d].name is missing", i)
+		return badRequest("plugin[%d].name is missing", i)
 	case len(name) > maxText:
-		return badf("plugin[%d].name has %d bytes, at most %d allowed", i, len(name), maxText)
+		return badRequest("plugin[%d].name has %d bytes, at most %d allowed", i, len(name), maxText)
 	case len(version) > maxText:
-		return badf("plugin[%d].version has %d bytes, at most %d allowed", i, len(version), maxText)
+		return badRequest("plugin[%d].version has %d bytes, at most %d allowed", i, len(version), maxText)
 	}
 	return nil
 }
 
-// checkHost tells why a host may not be called so, or nil.
+// checkHost returns an error when the host id is not valid.
 func checkHost(id string) error {
 	if len(id) > maxText {
-		return badf("host id has %d bytes, at most %d allowed", len(id), maxText)
+		return badRequest("host id has %d bytes, at most %d allowed", len(id), maxText)
 	}
 	if !utf8.ValidString(id) {
-		return badf("host id is not UTF-8")
+		return badRequest("host id is not UTF-8")
 	}
 	return nil
 }
 
-func article(kind string) string {
+func withArticle(kind string) string {
 	switch {
 	case kind == "array":
 		return "a list"
@@ -170,7 +170,7 @@ func article(kind string) string {
 	}
 }
 
-func wanted(e *json.UnmarshalTypeError) string {
+func wantedKind(e *json.UnmarshalTypeError) string {
 	switch e.Type.Kind().String() {
 	case "string":
 		return "a string"

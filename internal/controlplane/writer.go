@@ -7,43 +7,43 @@ import (
 	"fmt"
 )
 
-// ErrBusy is when more changes are queued than the disk keeps up with: come back later.
-var ErrBusy = errors.New("too many requests are waiting")
+// ErrBusy is returned when the queue of changes is full: retry later.
+var ErrBusy = errors.New("too many requests are waiting; try again later")
 
-// ErrClosed is when a change comes after Close.
+// ErrClosed is returned for a change after Close.
 var ErrClosed = errors.New("store is closed")
 
 const (
-	maxQueue = 512 // changes waiting, beyond which ErrBusy
+	maxQueue = 512 // changes waiting; beyond that ErrBusy
 	maxGroup = 128 // changes in one commit
 )
 
-// writer is the one that changes the database. A commit waits for the disk, so
-// it takes all that queued up during the one before: each change in a savepoint
-// of its own, that one's failure stays its own, and one commit for all (CP-04).
+// writer makes all changes to the database. A commit waits for the disk, so one
+// commit covers all changes that queued up during the last. Each change has its
+// own savepoint: when it fails, the others are kept (CP-04).
 type writer struct {
-	db    *sql.DB // one connection
-	queue chan write
-	quit  chan struct{} // closed by close
-	gone  chan struct{} // closed when nothing more is written
+	db      *sql.DB // one connection
+	queue   chan write
+	quit    chan struct{} // closed by close
+	stopped chan struct{} // closed when nothing more is written
 }
 
 type write struct {
 	change change
-	done   chan error // of capacity 1: the writer never waits for who asked
+	done   chan error // of capacity 1: the writer never waits for the caller
 }
 
 type change func(ctx context.Context, tx *sql.Tx) error
 
 func newWriter(db *sql.DB) *writer {
-	w := &writer{db: db, queue: make(chan write, maxQueue), quit: make(chan struct{}), gone: make(chan struct{})}
+	w := &writer{db: db, queue: make(chan write, maxQueue), quit: make(chan struct{}), stopped: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// do carries the change out and returns when it is committed. When ctx ends
+// applyChange runs the change and returns when it is committed. When ctx is done
 // first, the change may still happen.
-func (w *writer) do(ctx context.Context, c change) error {
+func (w *writer) applyChange(ctx context.Context, c change) error {
 	job := write{change: c, done: make(chan error, 1)}
 	select {
 	case <-w.quit:
@@ -60,34 +60,35 @@ func (w *writer) do(ctx context.Context, c change) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.gone:
+	case <-w.stopped:
 	}
 	select {
 	case err := <-job.done:
 		return err
-	default: // it was queued just when the writer left
+	default: // it was queued just when the writer stopped
 		return ErrClosed
 	}
 }
 
-// close may be called once; it returns when everything queued is committed.
+// close waits until all queued changes are committed and closes the database. It
+// may be called once.
 func (w *writer) close() error {
 	close(w.quit)
-	<-w.gone
+	<-w.stopped
 	return w.db.Close()
 }
 
 func (w *writer) run() {
-	defer close(w.gone)
+	defer close(w.stopped)
 	for {
 		select {
 		case first := <-w.queue:
-			w.commit(w.group(first))
+			w.commitGroup(w.collectGroup(first))
 		case <-w.quit:
 			for {
 				select {
 				case first := <-w.queue:
-					w.commit(w.group(first))
+					w.commitGroup(w.collectGroup(first))
 				default:
 					return
 				}
@@ -96,8 +97,8 @@ func (w *writer) run() {
 	}
 }
 
-// group is the change and those that wait behind it; nothing is waited for.
-func (w *writer) group(first write) []write {
+// collectGroup returns the change and those queued behind it, without waiting.
+func (w *writer) collectGroup(first write) []write {
 	group := []write{first}
 	for len(group) < maxGroup {
 		select {
@@ -110,10 +111,10 @@ func (w *writer) group(first write) []write {
 	return group
 }
 
-func (w *writer) commit(group []write) {
+func (w *writer) commitGroup(group []write) {
 	errs := make([]error, len(group))
-	// Not the requests' contexts: one that gives up must not undo the others.
-	if err := w.transact(context.Background(), group, errs); err != nil {
+	// Not the requests' contexts: a canceled one must not undo the others.
+	if err := w.runGroup(context.Background(), group, errs); err != nil {
 		for i := range errs {
 			errs[i] = err
 		}
@@ -123,8 +124,9 @@ func (w *writer) commit(group []write) {
 	}
 }
 
-// transact fills in each change's own error; the one it returns is everybody's.
-func (w *writer) transact(ctx context.Context, group []write, errs []error) error {
+// runGroup runs the changes in one transaction and sets the error of each. The
+// returned error applies to all of them.
+func (w *writer) runGroup(ctx context.Context, group []write, errs []error) error {
 	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

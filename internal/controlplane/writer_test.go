@@ -13,62 +13,62 @@ import (
 	"pluginsupervisor/internal/control"
 )
 
-// hold keeps the writer busy with one change until release is called.
-func hold(t *testing.T, w *writer) (release func()) {
+// blockWriter keeps the writer busy with one change until release is called.
+func blockWriter(t *testing.T, w *writer) (release func()) {
 	t.Helper()
-	started, end := make(chan struct{}), make(chan struct{})
+	started, unblock := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		done <- w.do(context.Background(), func(context.Context, *sql.Tx) error {
+		done <- w.applyChange(context.Background(), func(context.Context, *sql.Tx) error {
 			close(started)
-			<-end
+			<-unblock
 			return nil
 		})
 	}()
 	<-started
 	return func() {
-		close(end)
+		close(unblock)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-func insert(name string) change {
+func insertHost(name string) change {
 	return func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO hosts VALUES (?, '', '', 0, 0)`, name)
 		return err
 	}
 }
 
-func TestWriterTakesAllThatWait(t *testing.T) {
+func TestWriterGroupsQueuedChanges(t *testing.T) {
 	w := &writer{queue: make(chan write, maxQueue)}
 	for range 2*maxGroup - 1 {
 		w.queue <- write{}
 	}
 	var sizes []int
 	for len(w.queue) > 0 {
-		sizes = append(sizes, len(w.group(<-w.queue)))
+		sizes = append(sizes, len(w.collectGroup(<-w.queue)))
 	}
 	if diff := cmp.Diff([]int{maxGroup, maxGroup - 1}, sizes); diff != "" {
-		t.Errorf("CP-04 sizes of commits: %s", diff)
+		t.Errorf("CP-04 sizes of commits (-want +got):\n%s", diff)
 	}
 }
 
 func TestWriterIsolatesFailures(t *testing.T) {
 	s := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
 	defer s.Close()
-	ctx, ours := context.Background(), errors.New("ours alone")
-	release := hold(t, s.writer)
+	ctx, failure := context.Background(), errors.New("fails alone")
+	release := blockWriter(t, s.writer)
 	jobs := []write{
-		{insert("first"), make(chan error, 1)},
+		{insertHost("first"), make(chan error, 1)},
 		{func(ctx context.Context, tx *sql.Tx) error {
-			return errors.Join(insert("undone")(ctx, tx), ours)
+			return errors.Join(insertHost("undone")(ctx, tx), failure)
 		}, make(chan error, 1)},
-		{insert("first"), make(chan error, 1)}, // breaks the key
-		{insert("last"), make(chan error, 1)},
+		{insertHost("first"), make(chan error, 1)}, // duplicate key
+		{insertHost("last"), make(chan error, 1)},
 	}
-	for _, job := range jobs { // one after the other, all behind the one that is held
+	for _, job := range jobs { // queued behind the blocked change
 		s.writer.queue <- job
 	}
 	release()
@@ -76,22 +76,22 @@ func TestWriterIsolatesFailures(t *testing.T) {
 	for _, job := range jobs {
 		errs = append(errs, <-job.done)
 	}
-	if errs[0] != nil || !errors.Is(errs[1], ours) || errs[2] == nil || errs[3] != nil {
-		t.Errorf("CP-04 one change's failure is its own: %v", errs)
+	if errs[0] != nil || !errors.Is(errs[1], failure) || errs[2] == nil || errs[3] != nil {
+		t.Errorf("CP-04 errors %v, want only the second and third change to fail", errs)
 	}
-	hosts, err := s.Hosts(ctx)
+	hosts, err := s.ListHosts(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(hosts) != 2 || hosts[0].ID != "first" || hosts[1].ID != "last" {
-		t.Errorf("CP-04 kept %+v", hosts)
+		t.Errorf("CP-04 stored hosts %+v, want first and last", hosts)
 	}
 }
 
 func TestFlood(t *testing.T) {
 	f := newFleet(t)
-	release := hold(t, f.store.writer)
-	for range maxQueue { // nobody takes them while the writer is held
+	release := blockWriter(t, f.store.writer)
+	for range maxQueue { // they stay queued while the writer is blocked
 		f.store.writer.queue <- write{func(context.Context, *sql.Tx) error { return nil }, make(chan error, 1)}
 	}
 	r, err := http.Post(f.url+control.PathReport, "application/json", http.NoBody)
@@ -100,47 +100,47 @@ func TestFlood(t *testing.T) {
 	}
 	r.Body.Close()
 	if r.StatusCode != http.StatusBadRequest {
-		t.Errorf("CP-13 a bad request during a flood got %s", r.Status)
+		t.Errorf("CP-13 a bad request during a flood was answered %s, want 400", r.Status)
 	}
-	code, text := ask(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, nil)
+	code, text := sendRequest(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, nil)
 	if code != http.StatusTooManyRequests {
-		t.Errorf("CP-13 a report during a flood got %d %s", code, text)
+		t.Errorf("CP-13 a report during a flood was answered %d %s, want 429", code, text)
 	}
-	if code, _ := ask(t, http.MethodGet, f.url+"/", "", nil); code != 200 {
-		t.Errorf("CP-13 the page during a flood got %d", code)
+	if code, _ := sendRequest(t, http.MethodGet, f.url+"/", "", nil); code != 200 {
+		t.Errorf("CP-13 the page during a flood was answered %d, want 200", code)
 	}
 	release()
-	waitFor(t, "the flood to end", func() bool {
-		code, _ := ask(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, nil)
+	waitFor(t, "reports to be accepted again", func() bool {
+		code, _ := sendRequest(t, http.MethodPost, f.url+control.PathReport, `{"plugin":[]}`, nil)
 		return code == 200
 	})
 }
 
 func TestWriterAfterClose(t *testing.T) {
 	s := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
-	release := hold(t, s.writer)
-	job := write{insert("queued"), make(chan error, 1)}
+	release := blockWriter(t, s.writer)
+	job := write{insertHost("queued"), make(chan error, 1)}
 	s.writer.queue <- job
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	<-s.writer.quit
 	release()
 	if err := errors.Join(<-job.done, <-closed); err != nil {
-		t.Errorf("what was queued is committed: %v", err)
+		t.Errorf("the queued change failed: %v", err)
 	}
-	if err := s.writer.do(context.Background(), insert("late")); !errors.Is(err, ErrClosed) {
+	if err := s.writer.applyChange(context.Background(), insertHost("late")); !errors.Is(err, ErrClosed) {
 		t.Errorf("error %v, want ErrClosed", err)
 	}
 }
 
-func TestWriterAnswersOneThatGaveUp(t *testing.T) {
+func TestWriterReturnsWhenCanceled(t *testing.T) {
 	s := openStore(t, filepath.Join(t.TempDir(), "fleet.db"))
 	defer s.Close()
-	release := hold(t, s.writer)
+	release := blockWriter(t, s.writer)
 	defer release()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.writer.do(ctx, insert("h")); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
+	if err := s.writer.applyChange(ctx, insertHost("h")); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package durable writes files and folders so that a loss of power does not
-// undo what has returned without an error.
+// Package durable writes files and folders that survive a power failure once the call
+// has returned without an error.
 package durable
 
 import (
@@ -15,13 +15,13 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// WriteFile replaces the file at path in one step: at any moment, also after a
-// crash, the file is the old one or the new one. A new file has mode perm, less
-// the umask. step is asked before "write", "rename" and "flush".
+// WriteFile replaces the file at path in one step: at any moment, also after a crash,
+// the file is the old one or the new one. A new file has mode perm, less the umask.
+// step is called before "write", "rename" and "flush".
 //
-// A path has one writer at a time, in a folder that other users cannot write to.
-// The data is first written to TempName(path); the next writer overwrites what a
-// killed one left there.
+// A path has one writer at a time, in a folder that other users cannot write to. The
+// data is first written to TempName(path). The next writer overwrites a file that a
+// killed writer left there.
 func WriteFile(path string, data []byte, perm fs.FileMode, step failpoint.Step) error {
 	if err := step.Before("write"); err != nil {
 		return err
@@ -46,19 +46,18 @@ func WriteFile(path string, data []byte, perm fs.FileMode, step failpoint.Step) 
 	return FlushFolder(filepath.Dir(path))
 }
 
-// TempSuffix ends the name that WriteFile writes to before it renames.
+// TempSuffix is the suffix of the file that WriteFile writes before it renames it.
 const TempSuffix = ".new"
 
-// TempName returns that name: path and TempSuffix, the name shortened where the
-// file system would not take that.
+// TempName returns the path of that file: path and TempSuffix. A name that is too long
+// for the file system is shortened.
 func TempName(path string) string {
 	folder, name := filepath.Split(path)
 	return folder + layout.SuffixedName(name, TempSuffix)
 }
 
-// CreateFile writes a file that must not exist yet, with mode perm less the
-// umask. A file that could not be written as a whole is removed. Its folder is not
-// flushed.
+// CreateFile writes a file that must not exist yet, with mode perm less the umask. An
+// incomplete file is removed. The folder is not flushed.
 func CreateFile(path string, data []byte, perm fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -79,9 +78,9 @@ func writeFlushed(f *os.File, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// MakeFolder makes a folder with mode perm, whatever the umask, and the folders
-// above it that are missing, with the same mode. One that is there is left as it is.
-// What is made survives a loss of power, its mode once the folder is flushed.
+// MakeFolder makes a folder and its missing parents with mode perm, regardless of the
+// umask. Existing folders do not change. New folders survive a power failure, their
+// modes once the folder itself is flushed.
 func MakeFolder(path string, perm fs.FileMode) error {
 	err := os.Mkdir(path, perm)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -105,8 +104,7 @@ func MakeFolder(path string, perm fs.FileMode) error {
 	return FlushFolder(filepath.Dir(path))
 }
 
-// FlushFolder makes the names in a folder survive a loss of power: those that
-// were created, renamed and removed.
+// FlushFolder makes created, renamed and removed names in a folder durable.
 func FlushFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -135,8 +133,8 @@ func flushFolder(f *os.File) error {
 	return nil
 }
 
-// IsRefused reports whether an error says that the disk takes no write now: it is
-// full, read-only, or fails.
+// IsRefused reports whether an error means that the disk accepts no writes: it is full,
+// read-only, or fails.
 func IsRefused(err error) bool {
 	for _, refusal := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO} {
 		if errors.Is(err, refusal) {

@@ -42,13 +42,13 @@ func TestWriteFile(t *testing.T) {
 		wantFile(t, path, text)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("file %v, %v, want mode 0600", info, err)
 	}
 	wantNames(t, dir, "f")
 }
 
-// A name may have any length that the file system takes: the temporary file's
-// name is no longer.
+// A name may have the maximum length of the file system: the temporary file's name is
+// not longer.
 func TestWriteFileWithLongName(t *testing.T) {
 	for _, length := range []int{235, 236, 251, 252, 255} {
 		dir := t.TempDir()
@@ -60,9 +60,9 @@ func TestWriteFileWithLongName(t *testing.T) {
 	}
 }
 
-// A crash before any of the steps leaves the old file or the new one, and the
-// next writer leaves nothing of it.
-func TestWriteFileCutShort(t *testing.T) {
+// A crash before any step leaves the old file or the new one. The next writer leaves no
+// other file.
+func TestWriteFileInterrupted(t *testing.T) {
 	crash := errors.New("crash")
 	var passed []string
 	for _, point := range []string{"write", "rename", "flush"} {
@@ -106,7 +106,7 @@ func TestWriteFileOnFullDisk(t *testing.T) {
 		return nil
 	})
 	if err := WriteFile(path, []byte("new"), 0o600, full); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("got %v", err)
+		t.Errorf("error %v, want no space", err)
 	}
 	wantFile(t, path, "old")
 	wantNames(t, dir, "f")
@@ -147,13 +147,13 @@ func TestIsRefused(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOSPC}: true, syscall.EROFS: true, syscall.EACCES: false, errors.New("other"): false,
 	} {
 		if got := IsRefused(err); got != want {
-			t.Errorf("%v: %v", err, got)
+			t.Errorf("%v: refused %v, want %v", err, got, want)
 		}
 	}
 }
 
-// EV-30: a folder that is made has the mode that is meant, whatever the umask,
-// and so have those above it.
+// EV-30: new folders and their new parents have the given mode, regardless of the
+// umask.
 func TestMakeFolder(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	dir := t.TempDir()
@@ -170,12 +170,12 @@ func TestMakeFolder(t *testing.T) {
 		t.Error(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("one that was there: %v, %v", info, err)
+		t.Errorf("existing folder: %v, %v, want mode 0700", info, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := MakeFolder(filepath.Join(dir, "file"), 0o755); err == nil {
-		t.Error("a file is no folder")
+		t.Error("MakeFolder over a file succeeded, want an error")
 	}
 }

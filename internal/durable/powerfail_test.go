@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/internal/powerfail"
 )
 
-// What has returned survives a power failure, and a file is the old or the new one
-// before: with the folders above it, and their modes.
+// Completed writes survive a power failure, with the folders and their modes. Until
+// then a file is the old or the new one.
 func TestPowerFailure(t *testing.T) {
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
 		f.Settle()
@@ -48,11 +48,11 @@ func TestPowerFailure(t *testing.T) {
 			err = nil
 		}
 		created, missing := os.ReadFile(filepath.Join(folder, "created"))
-		if missing == nil && i.Acknowledged != 3 { // CreateFile may be cut short
+		if missing == nil && i.Acknowledged != 3 { // CreateFile may be interrupted
 			got += " " + string(created)
 		}
 		if want := after[i.Acknowledged:min(i.Acknowledged+2, len(after))]; err != nil || !slices.Contains(want, got) {
-			return fmt.Errorf("there is %q, %v, want one of %q", got, err, want)
+			return fmt.Errorf("files hold %q, %v, want one of %q", got, err, want)
 		}
 		if i.Acknowledged == 0 {
 			return nil

@@ -7,11 +7,11 @@ import (
 	"pluginsupervisor/internal/process"
 )
 
-// exitTimeout is the exit code of a plugin that had to be ended.
+// exitTimeout is the program's exit code for a plugin that it had to kill.
 const exitTimeout = 247
 
-// exitCodes are the program's own (SPEC 11). A plugin may exit with one of
-// them too, so the code itself is always said as well.
+// exitCodes holds the meanings of the program's own exit codes (SPEC 11). A plugin
+// may exit with the same code, so errors always contain the code too.
 var exitCodes = map[int]string{
 	232:         "plugin is locked",
 	234:         "plugin not found",
@@ -23,16 +23,16 @@ var exitCodes = map[int]string{
 	240:         "package cannot be downloaded",
 	241:         "plugin database cannot be read",
 	242:         "plugin database cannot be written",
-	243:         "list of packages cannot be had",
+	243:         "list of packages cannot be fetched",
 	244:         "no permission",
 	245:         "files cannot be removed",
 	246:         "executable cannot be run",
-	exitTimeout: "plugin did not end in time",
+	exitTimeout: "plugin did not exit in time",
 }
 
-// explain makes the reason of a failure readable: what the exit code stands
-// for, and that it was not the plugin which could not be run.
-func (m *Manager) explain(r process.Result) process.Result {
+// explainFailure adds the meaning of the exit code to the error, or the name of the
+// program if the program itself could not be run.
+func (m *Manager) explainFailure(r process.Result) process.Result {
 	switch {
 	case r.Err == nil, r.Cancelled, errors.Is(r.Err, process.ErrDraining):
 	case !r.Started:

@@ -20,8 +20,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// bench is a root with a manager that drives a shell script.
-type bench struct {
+// fixture is a root with a manager that drives a shell script.
+type fixture struct {
 	t        *testing.T
 	root     string
 	registry *registry.Registry
@@ -29,11 +29,11 @@ type bench struct {
 	*Manager
 }
 
-// newBench makes a program of the script. It finds its root in
-// SUPERVISOR_ROOT, and writes down what it was called with.
-func newBench(t *testing.T, script string) *bench {
+// newFixture makes a program from the script. The program finds its root in
+// SUPERVISOR_ROOT and logs its arguments to the file calls.
+func newFixture(t *testing.T, script string) *fixture {
 	t.Helper()
-	b := &bench{t: t, root: t.TempDir()}
+	b := &fixture{t: t, root: t.TempDir()}
 	path := filepath.Join(b.root, "acs-plugin-manager")
 	script = "#!/bin/sh\necho \"$@\" >> \"$SUPERVISOR_ROOT/calls\"\n" + script
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
@@ -45,7 +45,7 @@ func newBench(t *testing.T, script string) *bench {
 	return b
 }
 
-func (b *bench) record(r record.Record) plugin.Plugin {
+func (b *fixture) putRecord(r record.Record) plugin.Plugin {
 	b.t.Helper()
 	if _, err := b.registry.Put(b.t.Context(), r); err != nil {
 		b.t.Fatal(err)
@@ -57,7 +57,7 @@ func (b *bench) record(r record.Record) plugin.Plugin {
 	return found.Plugin()
 }
 
-func (b *bench) calls() string {
+func (b *fixture) readCalls() string {
 	raw, err := os.ReadFile(filepath.Join(b.root, "calls"))
 	if err != nil && !os.IsNotExist(err) {
 		b.t.Fatal(err)
@@ -65,7 +65,7 @@ func (b *bench) calls() string {
 	return string(raw)
 }
 
-func (b *bench) probe(ps ...plugin.Plugin) (got []string, err error) {
+func (b *fixture) probeAll(ps ...plugin.Plugin) (got []string, err error) {
 	err = b.Probe(b.t.Context(), ps, func(p plugin.Probe) {
 		if p.At.IsZero() {
 			b.t.Errorf("no time: %+v", p)
@@ -91,9 +91,9 @@ func TestProbe(t *testing.T) {
 	}
 	want := []string{
 		"p_healthy 1.1 running",
-		"p_dead 2.0 failed plugin manager says PERSIST_FAIL",
-		"p_removed 5.0 removed plugin manager says REMOVED", // SC-12: the Coordinator skips it
-		"p_nofile 7.0 failed plugin manager says PERSIST_FAIL",
+		"p_dead 2.0 failed plugin manager reports PERSIST_FAIL",
+		"p_removed 5.0 removed plugin manager reports REMOVED", // SC-12: the Coordinator skips it
+		"p_nofile 7.0 failed plugin manager reports PERSIST_FAIL",
 	}
 	print := "cat <<'END'\n" + string(recorded) + "END\n"
 	tests := map[string]struct {
@@ -110,8 +110,8 @@ func TestProbe(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, tt.script)
-			got, err := b.probe(given...)
+			b := newFixture(t, tt.script)
+			got, err := b.probeAll(given...)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -123,24 +123,24 @@ func TestProbe(t *testing.T) {
 			if tt.errs == nil && err != nil {
 				t.Error(err)
 			}
-			if b.calls() != "--status\n" { // one run a scan
-				t.Errorf("called with %q", b.calls())
+			if b.readCalls() != "--status\n" { // one run a scan
+				t.Errorf("called with %q", b.readCalls())
 			}
 		})
 	}
 	t.Run("SC-11 program missing", func(t *testing.T) {
-		b := newBench(t, "")
+		b := newFixture(t, "")
 		os.Remove(b.path)
-		if _, err := b.probe(given...); err == nil || !strings.Contains(err.Error(), b.path+": executable missing") {
-			t.Errorf("error %v", err)
+		if _, err := b.probeAll(given...); err == nil || !strings.Contains(err.Error(), b.path+": executable missing") {
+			t.Errorf("error %v, want executable missing", err)
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
-		b := newBench(t, print+"exec sleep 1000")
+		b := newFixture(t, print+"exec sleep 1000")
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			defer cancel()
-			for over := time.Now().Add(20 * time.Second); b.calls() == "" && time.Now().Before(over); {
+			for over := time.Now().Add(20 * time.Second); b.readCalls() == "" && time.Now().Before(over); {
 				time.Sleep(5 * time.Millisecond)
 			}
 		}()
@@ -151,9 +151,9 @@ func TestProbe(t *testing.T) {
 	})
 }
 
-// SC-11: the status of a thousand plugins is longer than what is kept of other commands.
+// SC-11: the status of a thousand plugins is longer than the limit for other commands.
 func TestProbeOfAThousand(t *testing.T) {
-	b := newBench(t, `cat "$SUPERVISOR_ROOT/status.json"`)
+	b := newFixture(t, `cat "$SUPERVISOR_ROOT/status.json"`)
 	var ps []plugin.Plugin
 	var rows []string
 	for i := range 1000 {
@@ -164,7 +164,7 @@ func TestProbeOfAThousand(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.root, "status.json"), []byte(out), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, err := b.probe(ps...)
+	got, err := b.probeAll(ps...)
 	if err != nil || len(got) != len(ps) || len(out) < 64<<10 {
 		t.Errorf("%d results of %d bytes, error %v", len(got), len(out), err)
 	}
@@ -172,56 +172,56 @@ func TestProbeOfAThousand(t *testing.T) {
 
 func TestVerbs(t *testing.T) {
 	tests := map[string]struct {
-		do     func(*bench) plugin.Outcome
+		do     func(*fixture) plugin.Outcome
 		script string
 		args   string
 		want   plugin.Outcome
 		cause  string
 	}{
 		"start": {
-			do:     func(b *bench) plugin.Outcome { return b.Start(b.t.Context(), p1) },
+			do:     func(b *fixture) plugin.Outcome { return b.Start(b.t.Context(), p1) },
 			script: "echo started", args: "-e --local -P p -p --start\n",
 			want: plugin.Outcome{Verb: plugin.VerbStart, Output: "started\n"},
 		},
 		"stop": {
-			do:   func(b *bench) plugin.Outcome { return b.Stop(b.t.Context(), p1) },
+			do:   func(b *fixture) plugin.Outcome { return b.Stop(b.t.Context(), p1) },
 			args: "-e --local -P p -p --stop\n", want: plugin.Outcome{Verb: plugin.VerbStop},
 		},
 		"PL-17 restart": {
-			do:   func(b *bench) plugin.Outcome { return b.Restart(b.t.Context(), p1) },
+			do:   func(b *fixture) plugin.Outcome { return b.Restart(b.t.Context(), p1) },
 			args: "-e --local -P p -p --restart\n", want: plugin.Outcome{Verb: plugin.VerbRestart},
 		},
 		"the plugin's exit code": {
-			do:     func(b *bench) plugin.Outcome { return b.Start(b.t.Context(), p1) },
+			do:     func(b *fixture) plugin.Outcome { return b.Start(b.t.Context(), p1) },
 			script: "exit 7", args: "-e --local -P p -p --start\n",
 			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: 7}, cause: "exit 7",
 		},
 		"RS-07 executable missing": {
-			do:     func(b *bench) plugin.Outcome { return b.Start(b.t.Context(), p1) },
+			do:     func(b *fixture) plugin.Outcome { return b.Start(b.t.Context(), p1) },
 			script: "exit 238", args: "-e --local -P p -p --start\n",
 			want:  plugin.Outcome{Verb: plugin.VerbStart, ExitCode: 238},
 			cause: "exit 238: package is not acceptable or its executable is missing",
 		},
 		"RS-08 deadline kept by the program": {
-			do:     func(b *bench) plugin.Outcome { return b.Start(b.t.Context(), p1) },
+			do:     func(b *fixture) plugin.Outcome { return b.Start(b.t.Context(), p1) },
 			script: "exit 247", args: "-e --local -P p -p --start\n",
-			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: 247, TimedOut: true}, cause: "exit 247: plugin did not end in time",
+			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: 247, TimedOut: true}, cause: "exit 247: plugin did not exit in time",
 		},
 		"RS-07 program missing": {
-			do: func(b *bench) plugin.Outcome {
+			do: func(b *fixture) plugin.Outcome {
 				os.Remove(b.path)
 				return b.Start(b.t.Context(), p1)
 			},
 			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: -1}, cause: "executable missing",
 		},
 		"ST-15 name": {
-			do:   func(b *bench) plugin.Outcome { return b.Start(b.t.Context(), plugin.Plugin{Name: "../p"}) },
+			do:   func(b *fixture) plugin.Outcome { return b.Start(b.t.Context(), plugin.Plugin{Name: "../p"}) },
 			want: plugin.Outcome{Verb: plugin.VerbStart, ExitCode: -1}, cause: "which is not allowed",
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, tt.script)
+			b := newFixture(t, tt.script)
 			got := tt.do(b)
 			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
 				t.Error(diff)
@@ -229,8 +229,8 @@ func TestVerbs(t *testing.T) {
 			if !strings.Contains(got.Cause(), tt.cause) || (got.Err == nil) != (tt.cause == "") {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
-			if b.calls() != tt.args {
-				t.Errorf("called with %q, want %q", b.calls(), tt.args)
+			if b.readCalls() != tt.args {
+				t.Errorf("called with %q, want %q", b.readCalls(), tt.args)
 			}
 			_, err := os.Stat(layout.Log(b.root, "p"))
 			if tt.args != "" && got.Verb.MayLeaveDaemon() != (err == nil) {
@@ -246,11 +246,11 @@ func TestDeadline(t *testing.T) {
 	for given, want := range map[time.Duration]time.Duration{
 		0: 2 * time.Minute, 20 * time.Second: 80 * time.Second, time.Hour: time.Hour + time.Minute,
 	} {
-		if got := m.command(order{name: "p", verb: plugin.VerbUpgrade, timeout: given}).Timeout; got != want {
+		if got := m.newCommand(command{name: "p", verb: plugin.VerbUpgrade, timeout: given}).Timeout; got != want {
 			t.Errorf("offer of %s: %s, want %s", given, got, want)
 		}
 		p := plugin.Plugin{Name: "p", Timeout: given}
-		if got := m.command(local(p, plugin.VerbStart)).Timeout; got != want {
+		if got := m.newCommand(localCommand(p, plugin.VerbStart)).Timeout; got != want {
 			t.Errorf("RS-02: plugin of %s: %s, want %s", given, got, want)
 		}
 	}
@@ -264,11 +264,11 @@ func TestCheck(t *testing.T) {
 		"exit 234": {Status: plugin.StatusFailed, Cause: "exit 234: plugin not found"},
 	} {
 		t.Run("RS-06 "+script, func(t *testing.T) {
-			b := newBench(t, script)
+			b := newFixture(t, script)
 			got := b.Check(t.Context(), p1)
 			want.Plugin, want.At = p1, got.At
-			if got != want || b.calls() != "-e --local -P p -p --status\n" {
-				t.Errorf("got %+v after %q", got, b.calls())
+			if got != want || b.readCalls() != "-e --local -P p -p --status\n" {
+				t.Errorf("got %+v after %q, want %+v", got, b.readCalls(), want)
 			}
 		})
 	}

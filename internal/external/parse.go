@@ -10,37 +10,36 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// line is what the program's `--status` says of one plugin.
-type line struct {
+// statusLine is the status of one plugin in the output of the program's `--status`.
+type statusLine struct {
 	Name    string `json:"name"`
 	Status  string `json:"status"`
 	Version string `json:"version"`
 }
 
-// errNoStatus is returned for output that holds no status of plugins (SC-11).
+// errNoStatus is returned for output without a status of plugins (SC-11).
 var errNoStatus = errors.New("no JSON array of plugins in the output")
 
-// Output full of brackets may be read over again this often, and some bytes
-// more, so that what is short is always read to the end.
+// Limits of repeated reads of output with many brackets: a factor of its length, plus
+// a number of bytes, so that short output is always read to the end.
 const (
-	maxEffort  = 4
-	someEffort = 4 << 20
+	maxRereads = 4
+	minReread  = 4 << 20
 )
 
-// parseStatus finds the JSON array in the program's output, which may have
-// anything around it (SC-11): the last well-formed one with an object in it
-// that has a name and a status, since diagnostics come first and a plugin's
-// own chatter is not from the end; else an empty array that has a line to itself.
-func parseStatus(out []byte) ([]line, error) {
-	var found []line
+// parseStatus finds the JSON array in the program's output, which may have other text
+// around it (SC-11): the last well-formed array with an object that has a name and a
+// status, because other output comes first; else an empty array on a line of its own.
+func parseStatus(out []byte) ([]statusLine, error) {
+	var found []statusLine
 	ok := false
-	for at, effort := 0, 0; effort <= maxEffort*len(out)+someEffort; {
+	for at, effort := 0, 0; effort <= maxRereads*len(out)+minReread; {
 		next := bytes.IndexByte(out[at:], '[')
 		if next < 0 {
 			break
 		}
 		at += next
-		if len(found) == 0 && emptyLine(out, at) {
+		if len(found) == 0 && isEmptyArrayLine(out, at) {
 			ok = true
 		}
 		lines, read, err := parseArray(out[at:])
@@ -60,18 +59,18 @@ func parseStatus(out []byte) ([]line, error) {
 	return found, nil
 }
 
-// parseArray reads the array at the beginning of b and returns the objects in
-// it that say something of a plugin, and how many bytes it looked at.
-func parseArray(b []byte) (lines []line, read int, err error) {
+// parseArray parses the array at the beginning of b. It returns the objects with a
+// name and a status, and the number of bytes it read.
+func parseArray(b []byte) (lines []statusLine, read int, err error) {
 	if inner := bytes.TrimLeft(b[1:], " \t\r\n"); len(inner) == 0 || inner[0] != '{' {
 		return nil, 1, errNoStatus
 	}
-	var all []line
+	var all []statusLine
 	d := json.NewDecoder(bytes.NewReader(b))
 	err = d.Decode(&all)
 	read = int(d.InputOffset())
 	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) { // of a field: what could be read counts
+	if errors.As(err, &mismatch) { // of one field: the others are used
 		err = nil
 	}
 	if err != nil {
@@ -89,9 +88,9 @@ func parseArray(b []byte) (lines []line, read int, err error) {
 	return lines, read, nil
 }
 
-// emptyLine tells whether the bracket at that place opens an empty array with
-// nothing else on its line: in a diagnostic, [] means nothing.
-func emptyLine(out []byte, at int) bool {
+// isEmptyArrayLine reports whether an empty array begins at that offset and is alone
+// on its line. Within other text [] has no meaning.
+func isEmptyArrayLine(out []byte, at int) bool {
 	begin := bytes.LastIndexByte(out[:at], '\n') + 1
 	row := out[begin:]
 	if end := bytes.IndexByte(row, '\n'); end >= 0 {
@@ -100,10 +99,10 @@ func emptyLine(out []byte, at int) bool {
 	return string(bytes.TrimSpace(row)) == "[]"
 }
 
-// status maps the program's word: what is neither running nor removed is to
-// be started (SC-12 to SC-14).
-func (l line) status() plugin.Status {
-	switch s, known := control.ParseWord(l.Status); {
+// pluginStatus converts the program's status: a plugin that is neither running nor
+// removed nor unknown has failed and is started (SC-12 to SC-14).
+func (l statusLine) pluginStatus() plugin.Status {
+	switch s, known := control.ParseStatus(l.Status); {
 	case known && (s == plugin.StatusRunning || s == plugin.StatusRemoved || s == plugin.StatusUnknown):
 		return s
 	default:

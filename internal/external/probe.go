@@ -13,20 +13,20 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Probe runs the program's `--status`, once for all plugins, and hands over what
-// it says of the given ones, whatever it exits with (SC-10). A plugin it says
-// nothing of is not handed over. The error is that its output could not be read
-// (SC-11), or ctx's.
+// Probe runs the program's `--status` once for all plugins, and calls each with the
+// status of the given ones, whatever the exit code (SC-10). It skips plugins that are
+// not in the output. It fails if the output cannot be parsed (SC-11), or with the
+// error of ctx.
 //
-// The program asks one plugin after the other and prints at the end. When that
-// does not come in time, because several of them hang, each plugin is asked by
-// itself, side by side, at once and as long as one of them hangs: so the others
-// are known of in the same scan.
+// The program checks one plugin after the other and prints at the end. If it does not
+// finish in time, because several plugins hang, Probe checks each plugin separately
+// and in parallel, now and as long as one of them hangs. So the status of the others
+// is known in the same scan.
 func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
-	if m.hung.any() {
+	if m.hung.isAny() {
 		return m.checkEach(ctx, ps, each)
 	}
-	r := m.explain(m.runner.Run(ctx, process.Command{
+	r := m.explainFailure(m.runner.Run(ctx, process.Command{
 		Path: m.path, Args: []string{"--status"}, Env: m.env, Timeout: m.statusTimeout, Keep: maxStatus,
 	}))
 	if r.Cancelled || !r.Started {
@@ -35,53 +35,53 @@ func (m *Manager) Probe(ctx context.Context, ps []plugin.Plugin, each func(plugi
 	lines, err := parseStatus([]byte(r.Output))
 	switch {
 	case err != nil && r.TimedOut:
-		m.log.WithField("cause", r.Err.Error()).Warn("Plugin manager did not return the status of all plugins, each is asked by itself")
+		m.log.WithField("cause", r.Err.Error()).Warn("Plugin manager did not return the status of all plugins in time, checking each separately")
 		return m.checkEach(ctx, ps, each)
 	case err != nil && r.Err != nil:
 		return fmt.Errorf("run --status: %w: %w", r.Err, err)
 	case err != nil:
 		return fmt.Errorf("run --status: %w", err)
 	case r.Err != nil:
-		m.log.WithField("cause", r.Err.Error()).Warn("Plugin manager failed to tell the status, what it printed is used")
+		m.log.WithField("cause", r.Err.Error()).Warn("Plugin manager failed after it printed the status, using what it printed")
 	}
 	at := time.Now()
-	for i, l := range match(ps, lines) {
+	for i, l := range matchLines(ps, lines) {
 		if l == nil {
 			continue
 		}
-		probe := plugin.Probe{Plugin: ps[i], Status: l.status(), At: at}
+		probe := plugin.Probe{Plugin: ps[i], Status: l.pluginStatus(), At: at}
 		if probe.Status != plugin.StatusRunning {
-			probe.Cause = "plugin manager says " + l.Status
-			probe.HostFault = probe.Status == plugin.StatusUnknown // it could not ask (EV-24)
+			probe.Cause = "plugin manager reports " + l.Status
+			probe.HostFault = probe.Status == plugin.StatusUnknown // it could not check (EV-24)
 		}
 		each(probe)
 	}
 	return nil
 }
 
-// checkEach asks each plugin by itself.
+// checkEach checks each plugin separately.
 func (m *Manager) checkEach(ctx context.Context, ps []plugin.Plugin, each func(plugin.Probe)) error {
 	return verb.Each(ctx, ps, m.parallel, verb.Patience, m.Check, func(p plugin.Probe) {
-		m.hung.note(p)
+		m.hung.update(p)
 		each(p)
 	})
 }
 
-// hung holds the plugins whose `--status` did not return the last time that they
-// were asked by themselves. The zero value is empty.
+// hung holds the plugins whose last separate `--status` did not return. The zero value
+// is empty.
 type hung struct {
 	mu   sync.Mutex
 	keys map[string]bool // by plugin.Key
 }
 
-func (h *hung) any() bool {
+func (h *hung) isAny() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.keys) > 0
 }
 
-// note takes over what one plugin said.
-func (h *hung) note(p plugin.Probe) {
+// update records the result of one plugin.
+func (h *hung) update(p plugin.Probe) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !p.NoAnswer {
@@ -94,27 +94,26 @@ func (h *hung) note(p plugin.Probe) {
 	h.keys[p.Plugin.Key()] = true
 }
 
-// keep forgets the plugins that are not installed any more.
-func (h *hung) keep(installed []plugin.Plugin) {
+// retain forgets the plugins that are no longer installed.
+func (h *hung) retain(installed []plugin.Plugin) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	maps.DeleteFunc(h.keys, func(key string, _ bool) bool {
-		return !slices.ContainsFunc(installed, func(p plugin.Plugin) bool { return p.Key() == key && p.Probed() })
+		return !slices.ContainsFunc(installed, func(p plugin.Plugin) bool { return p.Key() == key && p.IsProbed() })
 	})
 }
 
-// match finds the line of each plugin, nil where there is none. A name may
-// come more than once (ST-10), with a removed record too: a line of the same
-// version is preferred, and one that is not about a removed record before all.
-// Another version is taken for the plugin itself, which may just have been
-// upgraded, but not for a duplicate.
-func match(ps []plugin.Plugin, lines []line) []*line {
-	byName := make(map[string][]*line)
+// matchLines returns the line of each plugin, nil for none. A name may occur several
+// times (ST-10), also with a removed record: lines that are not removed come first,
+// then lines of the same version. A line of another version is accepted for a plugin
+// that may just have been upgraded, but not for a duplicate.
+func matchLines(ps []plugin.Plugin, lines []statusLine) []*statusLine {
+	byName := make(map[string][]*statusLine)
 	for i := range lines {
 		byName[lines[i].Name] = append(byName[lines[i].Name], &lines[i])
 	}
-	matched := make([]*line, len(ps))
-	used := make(map[*line]bool)
+	matched := make([]*statusLine, len(ps))
+	used := make(map[*statusLine]bool)
 	for _, removed := range []bool{false, true} {
 		for _, exact := range []bool{true, false} {
 			for i, p := range ps {
@@ -122,7 +121,7 @@ func match(ps []plugin.Plugin, lines []line) []*line {
 					continue
 				}
 				for _, l := range byName[p.Name] {
-					if !used[l] && (l.status() == plugin.StatusRemoved) == removed && (!exact || l.Version == p.Version) {
+					if !used[l] && (l.pluginStatus() == plugin.StatusRemoved) == removed && (!exact || l.Version == p.Version) {
 						matched[i], used[l] = l, true
 						break
 					}

@@ -14,11 +14,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// SC-09, SC-11: the program asks one plugin after the other, and some hang. The
-// others are known of in the same scan, and in the next one without waiting for
-// the program; when none hangs any more, the program is asked for all again.
-func TestProbeBesideHung(t *testing.T) {
-	b := newBench(t, `
+// SC-09, SC-11: the program checks one plugin after the other, and one hangs. The
+// status of the others is known in the same scan, and in the next one without waiting
+// for the program. Once none hangs, the program checks all again.
+func TestProbeWithHungPlugin(t *testing.T) {
+	b := newFixture(t, `
 case "$*" in
 --status) test -e "$SUPERVISOR_ROOT/well" || exec sleep 1000
 	echo '[{"name":"a","status":"PERSIST_RUNNING","version":"1"},{"name":"h","status":"PERSIST_RUNNING","version":"1"}]' ;;
@@ -28,14 +28,14 @@ esac
 	b.statusTimeout = 300 * time.Millisecond
 	var ps []plugin.Plugin
 	for _, name := range []string{"a", "h"} {
-		ps = append(ps, b.record(record.Record{Name: name, Version: "1", RunPath: "run", Type: plugin.Persist, Timeout: "20"}))
+		ps = append(ps, b.putRecord(record.Record{Name: name, Version: "1", RunPath: "run", Type: plugin.Persist, Timeout: "20"}))
 	}
 	scan := func() []string {
 		t.Helper()
 		if _, err := b.List(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got, err := b.probe(ps...)
+		got, err := b.probeAll(ps...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,16 +65,16 @@ esac
 		if d := cmp.Diff(step.want, scan()); d != "" {
 			t.Errorf("%s: %s", step.what, d)
 		}
-		calls := strings.SplitAfter(b.calls(), "\n")
+		calls := strings.SplitAfter(b.readCalls(), "\n")
 		slices.Sort(calls)
 		slices.Sort(step.calls)
 		if d := cmp.Diff(step.calls, calls[1:]); d != "" {
 			t.Errorf("%s: %s", step.what, d)
 		}
 	}
-	b.hung.note(plugin.Probe{Plugin: plugin.Plugin{Name: "removed", Type: plugin.Persist}, NoAnswer: true})
+	b.hung.update(plugin.Probe{Plugin: plugin.Plugin{Name: "removed", Type: plugin.Persist}, NoAnswer: true})
 	_ = os.Remove(filepath.Join(b.root, "calls"))
-	if scan(); b.calls() != all {
-		t.Errorf("called %q after a hung plugin was removed", b.calls())
+	if scan(); b.readCalls() != all {
+		t.Errorf("called %q after a hung plugin was removed", b.readCalls())
 	}
 }

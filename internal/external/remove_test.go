@@ -20,61 +20,61 @@ func TestRemove(t *testing.T) {
 	for name, tt := range map[string]struct {
 		installed bool
 		put, exit string
-		want      plugin.Changed
+		want      plugin.ChangeResult
 		cause     string
 		calls     string
 	}{
 		"CL-10 removed": {
 			installed: true, put: gone, calls: removed,
-			want: plugin.Changed{Status: plugin.StatusRemoved, SysTag: plugin.SysTagRemove, Plugin: plugin.Plugin{Removed: true}},
+			want: plugin.ChangeResult{Status: plugin.StatusRemoved, SysTag: plugin.SysTagRemove, Plugin: plugin.Plugin{Removed: true}},
 		},
 		"CL-10 files stay": {
 			installed: true, put: gone, exit: "exit 245", calls: removed,
-			want: plugin.Changed{
+			want: plugin.ChangeResult{
 				Status: plugin.StatusRemoved, SysTag: plugin.SysTagRemove, Plugin: plugin.Plugin{Removed: true},
 				Outcome: plugin.Outcome{ExitCode: 245}, Note: "exit 245: files cannot be removed",
 			},
 		},
 		"CL-10 a veto": {
 			installed: true, exit: `test "$1" != --remove || exit 9`, calls: removed + checked,
-			want:  plugin.Changed{Status: plugin.StatusRunning, Outcome: plugin.Outcome{ExitCode: 9}},
+			want:  plugin.ChangeResult{Status: plugin.StatusRunning, Outcome: plugin.Outcome{ExitCode: 9}},
 			cause: "exit 9",
 		},
 		"exit 0 and nothing done": {
 			installed: true, calls: removed + checked,
-			want: plugin.Changed{Status: plugin.StatusRunning}, cause: "plugin manager exited 0, and the plugin is still recorded",
+			want: plugin.ChangeResult{Status: plugin.StatusRunning}, cause: "plugin manager exited 0, but the plugin is still recorded",
 		},
-		"CL-10 not installed": {want: plugin.Changed{Outcome: plugin.Outcome{ExitCode: -1}}, cause: "remove p: no such plugin"},
+		"CL-10 not installed": {want: plugin.ChangeResult{Outcome: plugin.Outcome{ExitCode: -1}}, cause: "remove p: no such plugin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			script := tt.exit
 			if tt.put != "" {
-				script = put(t, tt.put) + tt.exit
+				script = putCommand(t, tt.put) + tt.exit
 			}
-			b := newBench(t, script)
+			b := newFixture(t, script)
 			if tt.installed {
-				p := b.record(record.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, AddSysTag: true})
+				p := b.putRecord(record.Record{Name: "p", Version: "1.0", RunPath: "run", Type: plugin.Persist, AddSysTag: true})
 				p.Removed = tt.want.Plugin.Removed
 				tt.want.Plugin, tt.want.Previous = p, p.Version
 			}
 			tt.want.Verb = plugin.VerbUninstall
-			got := b.Change(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.Permit{})
+			got := b.Change(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.ChangePermit{})
 			if d := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); d != "" || got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q\n%s", got.Cause(), tt.cause, d)
 			}
-			if b.calls() != tt.calls {
-				t.Errorf("called with %q, want %q", b.calls(), tt.calls)
+			if b.readCalls() != tt.calls {
+				t.Errorf("called with %q, want %q", b.readCalls(), tt.calls)
 			}
 		})
 	}
 }
 
-// SPEC 11: what the program does not know is refused before it is begun.
+// SPEC 11: a change that the program does not support fails before it begins.
 func TestUnsupported(t *testing.T) {
-	b := newBench(t, "")
+	b := newFixture(t, "")
 	rollback := plugin.Change{Name: "p", Kind: plugin.ChangeRollback}
 	for what, err := range map[string]error{
-		"asked": b.Unsupported(rollback), "fetched": b.Fetch(t.Context(), rollback), "changed": b.Change(t.Context(), rollback, plugin.Permit{}).Err,
+		"asked": b.Unsupported(rollback), "fetched": b.Fetch(t.Context(), rollback), "changed": b.Change(t.Context(), rollback, plugin.ChangePermit{}).Err,
 	} {
 		if err == nil || !strings.Contains(err.Error(), "cannot roll back: name the version to go back to, as in `supervisor upgrade p@VERSION`") {
 			t.Errorf("%s: %v", what, err)
@@ -85,7 +85,7 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	if b.calls() != "" {
-		t.Errorf("called %q", b.calls())
+	if b.readCalls() != "" {
+		t.Errorf("called %q", b.readCalls())
 	}
 }

@@ -8,26 +8,26 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Change has the program make a change, and then looks at what is recorded and
-// whether it runs. What the program does not know is refused, see Unsupported.
-func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.Permit) plugin.Changed {
+// Change runs the program to make a change, then checks the record and whether the
+// plugin runs. It fails for unsupported changes, see Unsupported.
+func (m *Manager) Change(ctx context.Context, c plugin.Change, _ plugin.ChangePermit) plugin.ChangeResult {
 	defer m.Discard(c)
 	err := m.Unsupported(c)
 	switch {
 	case err != nil:
 		return plugin.FailedChange(err)
 	case c.Kind == plugin.ChangeRemove:
-		return m.remove(ctx, c)
+		return m.removePlugin(ctx, c)
 	default:
-		return m.upgrade(ctx, c)
+		return m.upgradePlugin(ctx, c)
 	}
 }
 
-// upgrade has the program fetch, install and upgrade to the wanted version, or
-// install the package that an operator named (UP-06). The program decides whether
-// to do it, also for an older version (UP-08).
-func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.Changed {
-	u := plugin.Changed{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
+// upgradePlugin runs the program to fetch, install and upgrade to the wanted version,
+// or to install the package that an operator named (UP-06). The program decides
+// whether to do it, also for an older version (UP-08).
+func (m *Manager) upgradePlugin(ctx context.Context, o plugin.Change) plugin.ChangeResult {
+	u := plugin.ChangeResult{Outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1}}
 	if u.Err = plugin.CheckName(o.Version); u.Err != nil {
 		u.Err = fmt.Errorf("version: %w", u.Err)
 		return u
@@ -46,7 +46,7 @@ func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.Changed {
 		u.Err = err
 		return u
 	}
-	u.Outcome = m.do(ctx, order{
+	u.Outcome = m.runAndLog(ctx, command{
 		name: o.Name, version: o.Version, verb: plugin.VerbUpgrade, timeout: o.Timeout,
 		args: append(append([]string{"--exec"}, what...), "-p", string(plugin.VerbUpgrade)),
 	})
@@ -63,16 +63,16 @@ func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.Changed {
 	case !found:
 		u.Plugin = plugin.Plugin{}
 		if u.Err == nil {
-			u.Err = fmt.Errorf("plugin manager exited 0, and no version is recorded")
+			u.Err = fmt.Errorf("plugin manager exited 0, but no version is recorded")
 		}
 		return u
 	}
 	u.Plugin = after.Plugin()
 	switch {
 	case after.Version == o.Version:
-		u.SysTag = sysTag(before, after)
+		u.SysTag = sysTagChange(before, after)
 	case u.Err == nil:
-		u.Err = fmt.Errorf("plugin manager exited 0, and version %s is recorded", after.Version)
+		u.Err = fmt.Errorf("plugin manager exited 0, but version %s is recorded", after.Version)
 	}
 	switch u.Plugin.Type {
 	case plugin.Persist:
@@ -83,8 +83,9 @@ func (m *Manager) upgrade(ctx context.Context, o plugin.Change) plugin.Changed {
 	return u
 }
 
-// sysTag is what the host's tag becomes when after replaces before (SPEC 3).
-func sysTag(before, after record.Record) plugin.SysTag {
+// sysTagChange returns the change of the host's tag when after replaces before (SPEC
+// 3).
+func sysTagChange(before, after record.Record) plugin.SysTag {
 	switch {
 	case after.AddSysTag:
 		return plugin.SysTagAdd
@@ -98,17 +99,17 @@ func sysTag(before, after record.Record) plugin.SysTag {
 // Unfinished returns nothing: the program finishes what it begins.
 func (m *Manager) Unfinished() ([]plugin.Change, error) { return nil, nil }
 
-// Refused returns nothing: the program refuses no version for a while.
-func (m *Manager) Refused() ([]plugin.Ban, error) { return nil, nil }
+// ListQuarantined returns nothing: the program refuses no version for a while.
+func (m *Manager) ListQuarantined() ([]plugin.QuarantinedVersion, error) { return nil, nil }
 
-// Undeleted returns nothing: the external program removes folders.
-func (m *Manager) Undeleted() []plugin.Problem { return nil }
+// Problems returns nothing: the external program removes folders and takes locks.
+func (m *Manager) Problems() []plugin.Problem { return nil }
 
-// TidyUp does nothing.
-func (m *Manager) TidyUp(context.Context) error { return nil }
+// CleanUp does nothing.
+func (m *Manager) CleanUp(context.Context) error { return nil }
 
-// ConfirmStart runs `--status` of a plugin that was started (RS-06). Nothing
-// is known of its processes, so it is not asked again.
+// ConfirmStart runs `--status` of a started plugin once (RS-06): its processes are
+// unknown, so a second run would show nothing more.
 func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	return m.Check(ctx, p)
 }

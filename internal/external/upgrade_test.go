@@ -15,8 +15,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// envPut makes this test binary write the record it holds into the database of
-// SUPERVISOR_ROOT, for the program that pretends to upgrade.
+// envPut holds a record that this test binary writes into the database of
+// SUPERVISOR_ROOT, for a program that pretends to upgrade.
 const envPut = "EXTERNAL_TEST_PUT"
 
 func TestMain(m *testing.M) {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// put is the line of a script that has the record written.
-func put(t *testing.T, record string) string {
+// putCommand returns the line of a script that writes the record.
+func putCommand(t *testing.T, record string) string {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +57,8 @@ func TestUpgrade(t *testing.T) {
 	tests := map[string]struct {
 		old     record.Record
 		put     string
-		upgrade string // how the program goes on when it upgrades
-		status  string // and when it is asked for the status
+		upgrade string // script of an upgrade
+		status  string // script of `--status`
 		outcome plugin.Outcome
 		cause   string
 		result  plugin.Status
@@ -81,18 +81,18 @@ func TestUpgrade(t *testing.T) {
 		},
 		"UP-06 out of time": {
 			old: old, put: next, upgrade: "exit 247", outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 247, TimedOut: true},
-			cause: "exit 247: plugin did not end in time", result: plugin.StatusRunning, version: "2.0", calls: upgraded + checked,
+			cause: "exit 247: plugin did not exit in time", result: plugin.StatusRunning, version: "2.0", calls: upgraded + checked,
 		},
 		"cannot be fetched": {
 			old: oldTagged, upgrade: "exit 240", outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 240},
 			cause: "exit 240: package cannot be downloaded", result: plugin.StatusRunning, version: "1.0", calls: upgraded + checked,
 		},
 		"exit 0 and nothing done": {
-			old: old, outcome: ok, cause: "plugin manager exited 0, and version 1.0 is recorded",
+			old: old, outcome: ok, cause: "plugin manager exited 0, but version 1.0 is recorded",
 			result: plugin.StatusRunning, version: "1.0", calls: upgraded + checked,
 		},
 		"exit 0 and nothing there": {
-			outcome: ok, cause: "plugin manager exited 0, and no version is recorded", calls: upgraded,
+			outcome: ok, cause: "plugin manager exited 0, but no version is recorded", calls: upgraded,
 		},
 		"tag added": {
 			old: old, put: tagged, outcome: ok, result: plugin.StatusRunning, tag: plugin.SysTagAdd, version: "2.0", calls: upgraded + checked,
@@ -108,24 +108,24 @@ func TestUpgrade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			script := `case "$1" in -e) ` + tt.status + "\nexit ;; esac\n"
 			if tt.put != "" {
-				script += put(t, tt.put)
+				script += putCommand(t, tt.put)
 			}
-			b := newBench(t, script+tt.upgrade)
+			b := newFixture(t, script+tt.upgrade)
 			if tt.old.Name != "" {
-				b.record(tt.old)
+				b.putRecord(tt.old)
 			}
-			got := b.Change(t.Context(), plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}, plugin.Permit{})
+			got := b.Change(t.Context(), plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}, plugin.ChangePermit{})
 			if got.Cause() != tt.cause {
 				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
 			}
-			want := plugin.Changed{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
+			want := plugin.ChangeResult{Outcome: tt.outcome, Previous: tt.old.Version, Status: tt.result, SysTag: tt.tag}
 			if r, found, _ := b.registry.Find(t.Context(), "p"); found {
 				want.Plugin = r.Plugin()
 			}
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" || got.Plugin.Version != tt.version {
 				t.Errorf("recorded %q\n%s", got.Plugin.Version, diff)
 			}
-			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
+			if diff := cmp.Diff(tt.calls, b.readCalls()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -135,9 +135,9 @@ func TestUpgrade(t *testing.T) {
 		"ST-15 version": {Name: "p", Version: "-/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, "")
-			if got := b.Change(t.Context(), o, plugin.Permit{}); got.Err == nil || b.calls() != "" {
-				t.Errorf("got %+v after %q", got, b.calls())
+			b := newFixture(t, "")
+			if got := b.Change(t.Context(), o, plugin.ChangePermit{}); got.Err == nil || b.readCalls() != "" {
+				t.Errorf("got %+v after %q", got, b.readCalls())
 			}
 		})
 	}

@@ -1,18 +1,16 @@
-// Package failpoint is the seam at which a test stops work on files half-way.
+// Package failpoint lets tests fail a sequence of file operations at any step.
 //
-// Code whose order matters after a crash — write, fsync, rename, remove — asks
-// its Step before each such operation and does not do it when Step says no. In
-// production Step is nil and everything happens. A test that plays a crash
-// answers with an error at one step and at all that follow: then cleaning up
-// does not happen either, as it would not after SIGKILL. A test that plays a
-// full disk answers with ENOSPC once.
+// Code whose order matters after a crash (write, fsync, rename, remove) calls its Step
+// before each operation and skips the operation on an error. In production Step is nil.
+// A test of a crash returns an error at one step and all later ones, so that cleanup does
+// not run either, as after SIGKILL. A test of a full disk returns ENOSPC once.
 package failpoint
 
-// Step is asked before an operation, by its name. An error is returned in place
-// of the operation. A nil Step agrees to everything.
+// Step is called with the name of an operation before it. Its error is returned instead
+// of the operation. A nil Step allows everything.
 type Step func(name string) error
 
-// Before asks the step.
+// Before calls the step unless it is nil.
 func (s Step) Before(name string) error {
 	if s == nil {
 		return nil

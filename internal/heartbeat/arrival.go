@@ -16,22 +16,22 @@ type instant struct {
 	wall time.Time
 }
 
-// ageOf returns how old the beat is at a wall time by its date, which has whole
-// seconds. A date that is ahead by at most 5 s is 0 old; one further ahead was
+// ageOf returns the age of the heartbeat at a wall time. Its date has whole
+// seconds. The age of a date at most 5 s ahead is 0; a date further ahead was
 // replaced when the file was read (PL-09).
-func ageOf(b plugin.Beat, wall time.Time) time.Duration {
+func ageOf(b plugin.Heartbeat, wall time.Time) time.Duration {
 	return min(max(0, wall.Sub(b.Last.Truncate(time.Second))), longest)
 }
 
-// arrivalTime returns when the content of a file arrived that was modified
-// between two reads, by the file's own record of the wall time.
+// arrivalTime returns the time when a file that was modified between two reads was
+// written, from the file's modification time.
 //
-// If the wall clock was set between the reads, nothing tells whether that was
-// before or after the arrival. The file's record still has the wall time of the
-// arrival, as the date has it. Its monotonic time is then taken as that of the
-// second read, as a clock that is set must make no plugin late (EV-06). A record
-// that fits neither the old nor the new clock is ignored: a program set it, or
-// the file system has a clock of its own.
+// If the wall clock was set between the reads, it is unknown whether that was
+// before or after the write. The modification time is still the wall time of the
+// write, like the date in the file. The monotonic time is then that of the second
+// read, because setting the clock must not make a plugin late (EV-06). A
+// modification time that fits neither the old nor the new clock is ignored: a
+// program set it, or the file system has its own clock.
 func arrivalTime(modified time.Time, first, second instant) instant {
 	elapsed := second.mono - first.mono
 	clockSet := second.wall.Sub(first.wall) - elapsed

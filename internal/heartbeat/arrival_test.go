@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// EV-06: the file's own time is that of the arrival, also if the clock was set.
+// EV-06: the modification time is the arrival, also if the clock was set.
 func TestArrivalTime(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	for _, tc := range []struct {
@@ -13,7 +13,7 @@ func TestArrivalTime(t *testing.T) {
 		set      time.Duration // the wall clock, between two reads 60 s apart
 		modified time.Duration // by the clock of the first read
 		mono     time.Duration
-		ignored  bool // modified
+		ignored  bool // modified is not used
 	}{
 		{name: "EV-06 not set", modified: 20 * time.Second, mono: 20 * time.Second},
 		{name: "EV-06 set forward after the arrival", set: time.Hour, modified: 20 * time.Second, mono: time.Minute},
@@ -32,7 +32,7 @@ func TestArrivalTime(t *testing.T) {
 				want = second
 			}
 			if got := arrivalTime(start.Add(tc.modified), instant{wall: start}, second); got != want {
-				t.Errorf("%v, want %v", got, want)
+				t.Errorf("arrival %v, want %v", got, want)
 			}
 		})
 	}

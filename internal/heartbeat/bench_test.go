@@ -22,12 +22,12 @@ import (
 )
 
 // The test binary runs itself as a child. With this variable set it writes the
-// heartbeats of all plugins below a root, in the way that the variable names.
+// heartbeats of all plugins below a root, by the named method.
 const beaterKey = "HEARTBEAT_BEATER"
 
 func TestMain(m *testing.M) {
 	if way, ok := os.LookupEnv(beaterKey); ok {
-		if err := beatAll(ways[way], os.Args[1]); err != nil {
+		if err := beatAll(writeMethods[way], os.Args[1]); err != nil {
 			panic(err)
 		}
 		return
@@ -35,9 +35,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ways holds the ways in which plugins write their heartbeats. The file is
-// already open for writing.
-var ways = map[string]func(f *os.File, date string) error{
+// writeMethods holds the methods by which plugins write their heartbeats. The file
+// is already open for writing.
+var writeMethods = map[string]func(f *os.File, date string) error{
 	"rename": func(f *os.File, date string) error {
 		return errors.Join(os.WriteFile(f.Name()+".new", []byte(date), 0o600), os.Rename(f.Name()+".new", f.Name()))
 	},
@@ -48,12 +48,12 @@ var ways = map[string]func(f *os.File, date string) error{
 	},
 }
 
-// pace is the time between two beats: long enough for the watcher to sleep in
-// between, and for none of a hundred plugins to beat twice in a burst.
+// pace is the time between two heartbeats: long enough for the watcher to sleep in
+// between, and for no plugin of a hundred to write twice in a burst.
 const pace = 12 * time.Millisecond
 
-// beatAll writes the heartbeats of one plugin after the other. Each eight digits
-// of standard input are a number of beats to write.
+// beatAll writes the heartbeats of one plugin after the other. Each eight digits on
+// standard input are the number of heartbeats to write.
 func beatAll(way func(*os.File, string) error, root string) error {
 	paths, err := filepath.Glob(filepath.Join(root, "plugin/*/1.0/heartbeat"))
 	if err != nil {
@@ -87,15 +87,15 @@ func beatAll(way func(*os.File, string) error, root string) error {
 	}
 }
 
-// BenchmarkFollow measures the cost of a beat while another process writes the
-// heartbeats of a hundred plugins in turn: CPU time and wake-ups.
+// BenchmarkFollow measures CPU time and wake-ups for each heartbeat while another
+// process writes the heartbeats of a hundred plugins by turns.
 func BenchmarkFollow(b *testing.B) {
-	for _, way := range slices.Sorted(maps.Keys(ways)) {
+	for _, way := range slices.Sorted(maps.Keys(writeMethods)) {
 		b.Run(way, func(b *testing.B) {
 			root := b.TempDir()
 			var ps []plugin.Plugin
 			for i := range 100 {
-				p := minutely("plugin"+strconv.Itoa(i), "1.0")
+				p := minutelyPlugin("plugin"+strconv.Itoa(i), "1.0")
 				p.HeartbeatInterval = 1000 * time.Hour
 				dir := layout.Version(root, p.Name, p.Version)
 				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, layout.Heartbeat), []byte("1"), 0o600)); err != nil {
@@ -107,9 +107,9 @@ func BenchmarkFollow(b *testing.B) {
 			w := NewWatcher(New(root), log)
 			w.Watch(ps)
 			var reported atomic.Int64
-			all := make(chan struct{}, 2) // one element when the first pulse of each plugin was reported, one when all beats were
+			all := make(chan struct{}, 2) // one element when the first heartbeat event of each plugin was reported, one when all beats were
 			go func() {
-				err := w.Follow(b.Context(), func(plugin.Pulse) {
+				err := w.Follow(b.Context(), func(plugin.HeartbeatEvent) {
 					if n := reported.Add(1); n == int64(len(ps)) || n == int64(len(ps)+b.N) {
 						all <- struct{}{}
 					}
@@ -129,7 +129,7 @@ func BenchmarkFollow(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer func() { _, _ = in.Close(), c.Wait() }()
-			usage, woken := used(b)
+			usage, woken := usedCPU(b)
 			b.ResetTimer()
 			if _, err := fmt.Fprintf(in, "%08d", b.N); err != nil {
 				b.Fatal(err)
@@ -139,16 +139,16 @@ func BenchmarkFollow(b *testing.B) {
 			case <-time.After(time.Minute + time.Duration(b.N)*2*pace):
 				b.Fatalf("%d beats, %d reported", b.N, int(reported.Load())-len(ps))
 			}
-			cpu, wakes := used(b)
+			cpu, wakes := usedCPU(b)
 			b.ReportMetric(float64(cpu-usage)/float64(b.N)/1e3, "cpu-µs/beat")
 			b.ReportMetric(float64(wakes-woken)/float64(b.N), "switches/beat")
 		})
 	}
 }
 
-// used returns the CPU time of this process, and how often its threads waited.
-// The runtime waits three times to wake up and go to sleep again.
-func used(b *testing.B) (cpu time.Duration, waited int64) {
+// usedCPU returns the CPU time of this process and the number of waits of its
+// threads. The runtime waits three times for each wake-up.
+func usedCPU(b *testing.B) (cpu time.Duration, waited int64) {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)

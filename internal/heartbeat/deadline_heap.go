@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// deadlineHeap orders deadlines by when they are due; the first has index 0. So
-// one timer is enough for all of them.
+// deadlineHeap orders deadlines by their due time, the first at index 0. So one
+// timer is enough for all.
 type deadlineHeap []*beatDeadline
 
-// next returns when the first deadline is due.
+// next returns the due time of the first deadline.
 func (h deadlineHeap) next() time.Duration {
 	if len(h) == 0 {
 		return never
@@ -24,7 +24,7 @@ func (h *deadlineHeap) add(d *beatDeadline) {
 
 func (h *deadlineHeap) remove(d *beatDeadline) { heap.Remove(h, d.index) }
 
-// update moves a deadline whose due time may have changed to its new place.
+// update reorders a deadline whose due time may have changed.
 func (h *deadlineHeap) update(d *beatDeadline) {
 	if due := d.due(); due != d.wake {
 		d.wake = due
@@ -32,10 +32,11 @@ func (h *deadlineHeap) update(d *beatDeadline) {
 	}
 }
 
-// Len implements heap.Interface, as do the next four methods.
+// Len returns the number of deadlines. With the next four methods it implements
+// heap.Interface.
 func (h deadlineHeap) Len() int { return len(h) }
 
-// Less orders by when a deadline is due.
+// Less reports whether deadline i is due before j.
 func (h deadlineHeap) Less(i, j int) bool { return h[i].wake < h[j].wake }
 
 // Swap swaps two deadlines and updates their indexes.

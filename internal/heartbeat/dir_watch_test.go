@@ -26,9 +26,9 @@ type loopRun struct {
 	at       instant
 	reported int
 
-	mark   string // a path; creating it causes an event of watch marker
-	marker int
-	file   *os.File // the heartbeat
+	markPath string // a path; creating it causes an event of watch marker
+	marker   int
+	file     *os.File // the heartbeat
 }
 
 func newLoopRun(t *testing.T) *loopRun {
@@ -40,14 +40,14 @@ func newLoopRun(t *testing.T) *loopRun {
 	}
 	t.Cleanup(func() { _ = q.Close() })
 	w, mark := NewWatcher(New(t.TempDir()), log), t.TempDir()
-	p := minutely("p", "1")
+	p := minutelyPlugin("p", "1")
 	p.HeartbeatInterval = time.Hour
 	dir, err := w.reader.pluginDir(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &loopRun{t: t, path: filepath.Join(dir, layout.Heartbeat), date: time.Now().Unix() - 1000, at: instant{wall: w.wall()}, mark: filepath.Join(mark, "x")}
-	e.watchLoop = newWatchLoop(w, q, func(plugin.Pulse) { e.reported++ })
+	e := &loopRun{t: t, path: filepath.Join(dir, layout.Heartbeat), date: time.Now().Unix() - 1000, at: instant{wall: w.wall()}, markPath: filepath.Join(mark, "x")}
+	e.watchLoop = newWatchLoop(w, q, func(plugin.HeartbeatEvent) { e.reported++ })
 	if e.marker, err = q.Add(mark, unix.IN_CREATE); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func (e *loopRun) nextDate() []byte {
 	return strconv.AppendInt(nil, e.date, 10)
 }
 
-// handleAll lets some seconds pass and does all that is due by then.
+// handleAll lets some seconds pass and does all due work.
 func (e *loopRun) handleAll() {
 	e.at = instant{mono: e.at.mono + 3*burst, wall: e.at.wall.Add(3 * burst)}
 	for e.heap.next() <= e.at.mono {
@@ -73,12 +73,12 @@ func (e *loopRun) handleAll() {
 	}
 }
 
-// handleEvents handles the events in the queue. It returns their number and how
-// many beats were reported.
+// handleEvents handles the events in the queue. It returns their number and the
+// number of reported heartbeats.
 func (e *loopRun) handleEvents() (events, reported int) {
 	e.t.Helper()
 	before := e.reported
-	if err := errors.Join(os.Mkdir(e.mark, 0o700), os.Remove(e.mark)); err != nil {
+	if err := errors.Join(os.Mkdir(e.markPath, 0o700), os.Remove(e.markPath)); err != nil {
 		e.t.Fatal(err)
 	}
 	for {
@@ -97,8 +97,8 @@ func (e *loopRun) handleEvents() (events, reported int) {
 	}
 }
 
-// EV-06: each event wakes the supervisor. So a beat causes an event when it is
-// complete, and other files cause none.
+// EV-06: each event wakes the supervisor. So a heartbeat causes an event when it is
+// completely written, and other files cause none.
 func TestEventsOfBeats(t *testing.T) {
 	beside := func(e *loopRun, name string) string { return filepath.Join(filepath.Dir(e.path), name) }
 	put := func(name string) func(*loopRun) error {
@@ -139,7 +139,7 @@ func TestEventsOfBeats(t *testing.T) {
 			{put(layout.Heartbeat), 1, 1},
 		},
 		"EV-06 kept open":   {{open(0), 0, 0}, {fill, 1, 1}, {fill, 1, 1}, {end, 1, 0}},
-		"EV-06 made anew":   {{remove(layout.Heartbeat), 2, 0}, {put("log"), 1, 0}, {put(layout.Heartbeat), 4, 1}, {put("log2"), 0, 0}, {put(layout.Heartbeat), 3, 1}},
+		"EV-06 made again":  {{remove(layout.Heartbeat), 2, 0}, {put("log"), 1, 0}, {put(layout.Heartbeat), 4, 1}, {put("log2"), 0, 0}, {put(layout.Heartbeat), 3, 1}},
 		"EV-06 other names": {{func(e *loopRun) error { return os.Chmod(e.path, 0o640) }, 1, 0}, {func(e *loopRun) error { return os.Link(e.path, beside(e, "link")) }, 1, 0}, {put(layout.Heartbeat), 3, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestEventsOfBeats(t *testing.T) {
 					t.Fatal(err)
 				}
 				if events, beats := e.handleEvents(); events > s.events || beats != s.beats {
-					t.Errorf("step %d: %d events, at most %d expected; %d beats reported, %d expected", i+1, events, s.events, beats, s.beats)
+					t.Errorf("step %d: %d events, want at most %d; %d beats reported, want %d", i+1, events, s.events, beats, s.beats)
 				}
 			}
 		})

@@ -21,41 +21,41 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// timeout is how long a test waits for something that must happen at once.
+// timeout is the maximum wait for something that must happen at once.
 const timeout = 30 * time.Second
 
-// hourly returns a plugin that is never late within a test.
-func hourly(name string) plugin.Plugin {
-	p := daemon(name)
+// hourlyPlugin returns a plugin that is never late within a test.
+func hourlyPlugin(name string) plugin.Plugin {
+	p := testPlugin(name)
 	p.HeartbeatInterval = time.Hour
 	return p
 }
 
-// brisk returns a plugin without a heartbeat and with a short interval, so that
-// events do not gather for long.
-func brisk() plugin.Plugin {
-	p := daemon("brisk")
+// briskPlugin returns a plugin without a heartbeat and with a short interval, so
+// that events are not collected for long.
+func briskPlugin() plugin.Plugin {
+	p := testPlugin("brisk")
 	p.HeartbeatInterval = time.Second
 	return p
 }
 
-// follow watches the heartbeats of ps below root until the test ends.
-func follow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
+// startFollow watches the heartbeats of ps below root until the test ends.
+func startFollow(t *testing.T, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.HeartbeatEvent) {
 	t.Helper()
 	log, _ := test.NewNullLogger()
-	return followLogged(t, log, root, ps...)
+	return startFollowLogged(t, log, root, ps...)
 }
 
-func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.Pulse) {
+func startFollowLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Plugin) (*heartbeat.Watcher, <-chan plugin.HeartbeatEvent) {
 	t.Helper()
 	w := heartbeat.NewWatcher(heartbeat.New(root), log)
-	w.Watch(append(ps, brisk()))
+	w.Watch(append(ps, briskPlugin()))
 	ctx, cancel := context.WithCancel(context.Background())
-	pulses, ended := make(chan plugin.Pulse), make(chan error, 1)
+	beatEvents, returned := make(chan plugin.HeartbeatEvent), make(chan error, 1)
 	go func() {
-		ended <- w.Follow(ctx, func(p plugin.Pulse) {
+		returned <- w.Follow(ctx, func(p plugin.HeartbeatEvent) {
 			select {
-			case pulses <- p:
+			case beatEvents <- p:
 			case <-ctx.Done():
 			}
 		})
@@ -63,48 +63,49 @@ func followLogged(t *testing.T, log *logrus.Logger, root string, ps ...plugin.Pl
 	t.Cleanup(func() {
 		cancel()
 		select {
-		case err := <-ended:
+		case err := <-returned:
 			if err != nil {
 				t.Error(err)
 			}
 		case <-time.After(timeout):
-			t.Error("Follow does not end")
+			t.Error("Follow does not return after cancel")
 		}
 	})
-	return w, pulses
+	return w, beatEvents
 }
 
-func next(t *testing.T, pulses <-chan plugin.Pulse) plugin.Pulse {
+func nextEvent(t *testing.T, beatEvents <-chan plugin.HeartbeatEvent) plugin.HeartbeatEvent {
 	t.Helper()
 	select {
-	case p := <-pulses:
+	case p := <-beatEvents:
 		return p
 	case <-time.After(timeout):
-		t.Fatal("no pulse is reported")
-		return plugin.Pulse{}
+		t.Fatal("no heartbeat event is reported")
+		return plugin.HeartbeatEvent{}
 	}
 }
 
 // expectBeat waits for a beat of that date.
-func expectBeat(t *testing.T, pulses <-chan plugin.Pulse, date int64) {
+func expectBeat(t *testing.T, beatEvents <-chan plugin.HeartbeatEvent, date int64) {
 	t.Helper()
-	if p := next(t, pulses); p.Lost || p.Beat.Err != nil || !p.Beat.Found || p.Beat.Last.Unix() != date {
+	if p := nextEvent(t, beatEvents); p.Lost || p.Heartbeat.Err != nil || !p.Heartbeat.Found || p.Heartbeat.Last.Unix() != date {
 		t.Fatalf("%+v, want a beat of %d", p, date)
 	}
 }
 
-// watchedPlugin waits for a first beat, after which the directory is watched.
-func watchedPlugin(t *testing.T) (path string, pulses <-chan plugin.Pulse, date int64) {
+// watchedPlugin starts a watcher and waits for the first heartbeat; then the
+// directory is watched.
+func watchedPlugin(t *testing.T) (path string, beatEvents <-chan plugin.HeartbeatEvent, date int64) {
 	t.Helper()
-	root, path := place(t)
+	root, path := makePluginDir(t)
 	date = time.Now().Unix() - 10
-	write(t, path, strconv.FormatInt(date, 10))
-	_, pulses = follow(t, root, hourly("p"))
-	expectBeat(t, pulses, date)
-	return path, pulses, date
+	writeFile(t, path, strconv.FormatInt(date, 10))
+	_, beatEvents = startFollow(t, root, hourlyPlugin("p"))
+	expectBeat(t, beatEvents, date)
+	return path, beatEvents, date
 }
 
-// EV-06: in whatever way a plugin writes its heartbeat, the beat is reported.
+// EV-06: a heartbeat is reported, by whatever method it is written.
 func TestWaysToBeat(t *testing.T) {
 	for name, beat := range map[string]func(path, content string) error{
 		"EV-06 emptied and written": func(p, s string) error { return os.WriteFile(p, []byte(s), 0o600) },
@@ -128,43 +129,43 @@ func TestWaysToBeat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, pulses, date := watchedPlugin(t)
+			path, beatEvents, date := watchedPlugin(t)
 			for range 3 {
 				date++
 				if err := beat(path, strconv.FormatInt(date, 10)); err != nil {
 					t.Fatal(err)
 				}
-				expectBeat(t, pulses, date)
+				expectBeat(t, beatEvents, date)
 			}
 		})
 	}
 }
 
-// PL-08: a beat whose date is too old is not alive, although the file is written
-// again and again. The loss is reported once, and a date of now ends it.
+// PL-08: a heartbeat with a date that is too old is lost, even if it is written
+// again and again. The loss is reported once, and a current date clears it.
 func TestOldDates(t *testing.T) {
 	t.Parallel()
-	root, path := place(t)
-	p := daemon("p")
+	root, path := makePluginDir(t)
+	p := testPlugin("p")
 	p.HeartbeatInterval = 20 * time.Second
-	_, pulses := follow(t, root, p)
+	_, beatEvents := startFollow(t, root, p)
 	const age = 5000
-	write(t, path, strconv.FormatInt(time.Now().Unix()-age, 10))
-	if b := next(t, pulses); !b.Lost || b.Age < age*time.Second || b.Age > age*time.Second+timeout {
-		t.Fatalf("%+v", b)
+	writeFile(t, path, strconv.FormatInt(time.Now().Unix()-age, 10))
+	if b := nextEvent(t, beatEvents); !b.Lost || b.Age < age*time.Second || b.Age > age*time.Second+timeout {
+		t.Fatalf("event %+v, want a loss with an age of %d s", b, age)
 	}
 	for range 3 {
-		time.Sleep(1100 * time.Millisecond) // the pace of the plugin: each beat is read on its own
-		write(t, path, strconv.FormatInt(time.Now().Unix()-age, 10))
+		time.Sleep(1100 * time.Millisecond) // longer than burst: each write is read separately
+		writeFile(t, path, strconv.FormatInt(time.Now().Unix()-age, 10))
 	}
 	now := time.Now().Unix()
-	write(t, path, strconv.FormatInt(now, 10))
-	expectBeat(t, pulses, now)
+	writeFile(t, path, strconv.FormatInt(now, 10))
+	expectBeat(t, beatEvents, now)
 }
 
-// PL-08, PL-09: a pulse carries how old the beat was when it arrived.
+// PL-08, PL-09: an event carries the age of the heartbeat at its arrival.
 func TestAgeAtArrival(t *testing.T) {
-	path, pulses, _ := watchedPlugin(t)
+	path, beatEvents, _ := watchedPlugin(t)
 	for _, tc := range []struct {
 		name string
 		date int64 // from now
@@ -175,15 +176,15 @@ func TestAgeAtArrival(t *testing.T) {
 		{"PL-09 ahead", 4, 0},
 		{"PL-09 far ahead", 5000, 0},
 	} {
-		write(t, path, strconv.FormatInt(time.Now().Unix()+tc.date, 10))
-		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || b.Age < tc.want || b.Age > tc.want+timeout {
-			t.Errorf("%s: %+v", tc.name, b)
+		writeFile(t, path, strconv.FormatInt(time.Now().Unix()+tc.date, 10))
+		if b := nextEvent(t, beatEvents); b.Lost || b.Heartbeat.Err != nil || b.Age < tc.want || b.Age > tc.want+timeout {
+			t.Errorf("%s: event %+v, want an age of %v", tc.name, b, tc.want)
 		}
 	}
 }
 
 // PL-10: anything but a file is reported as an error, and the next file as a beat.
-func TestReplacedByNoFile(t *testing.T) {
+func TestReplacedByOtherKind(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
 		"PL-10 FIFO":      func(p string) error { return unix.Mkfifo(p, 0o600) },
 		"PL-10 directory": func(p string) error { return os.Mkdir(p, 0o755) },
@@ -191,54 +192,55 @@ func TestReplacedByNoFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, pulses, date := watchedPlugin(t)
+			path, beatEvents, date := watchedPlugin(t)
 			if err := errors.Join(os.Remove(path), make(path)); err != nil {
 				t.Fatal(err)
 			}
-			if p := next(t, pulses); p.Lost || p.Beat.Err == nil {
-				t.Fatalf("%+v", p)
+			if p := nextEvent(t, beatEvents); p.Lost || p.Heartbeat.Err == nil {
+				t.Fatalf("event %+v, want an error", p)
 			}
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-			write(t, path, strconv.FormatInt(date+1, 10))
-			expectBeat(t, pulses, date+1)
+			writeFile(t, path, strconv.FormatInt(date+1, 10))
+			expectBeat(t, beatEvents, date+1)
 		})
 	}
 }
 
-// EV-06, PL-09: a date in 2099 keeps no plugin healthy for ever; each write is a beat.
+// EV-06, PL-09: a date in 2099 does not keep a plugin healthy; each write is a
+// heartbeat.
 func TestBeatOf2099(t *testing.T) {
-	root, path := place(t)
-	p := daemon("p")
+	root, path := makePluginDir(t)
+	p := testPlugin("p")
 	p.HeartbeatInterval = -4 * time.Second // lost a second after a beat, at most two
-	_, pulses := follow(t, root, p)
+	_, beatEvents := startFollow(t, root, p)
 	for range 2 {
-		write(t, path, "4102444799")
-		if b := next(t, pulses); b.Lost || b.Beat.Err != nil || time.Since(b.Beat.Last) > timeout {
+		writeFile(t, path, "4102444799")
+		if b := nextEvent(t, beatEvents); b.Lost || b.Heartbeat.Err != nil || time.Since(b.Heartbeat.Last) > timeout {
 			t.Fatalf("%+v", b)
 		}
-		for b := next(t, pulses); !b.Lost; b = next(t, pulses) { // emptying and writing the file can be two beats by its time
-			if b.Beat.Err != nil {
+		for b := nextEvent(t, beatEvents); !b.Lost; b = nextEvent(t, beatEvents) { // emptying and writing the file can be two beats by its time
+			if b.Heartbeat.Err != nil {
 				t.Fatalf("%+v", b)
 			}
 		}
 	}
 }
 
-// EV-06: a directory that is moved away, deleted and created again, as upgrades
-// do it, is watched where it is now, also if Watch is not called. The kernel
-// removes such a watch by itself at any time.
+// EV-06: a directory that is moved, deleted and created again, as by upgrades, is
+// watched at its path, also if Watch is not called. The kernel may remove such a
+// watch at any time.
 func TestDirReplaced(t *testing.T) {
 	for name, callWatch := range map[string]bool{"EV-06 Watch is called": true, "EV-06 Watch is not called": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root, path := place(t)
+			root, path := makePluginDir(t)
 			dir, date := filepath.Dir(path), time.Now().Unix()-40
-			w, pulses := follow(t, root, hourly("p"))
+			w, beatEvents := startFollow(t, root, hourlyPlugin("p"))
 			watch := func() {
 				if callWatch {
-					w.Watch([]plugin.Plugin{hourly("p")})
+					w.Watch([]plugin.Plugin{hourlyPlugin("p")})
 				}
 			}
 			for range 3 {
@@ -249,16 +251,16 @@ func TestDirReplaced(t *testing.T) {
 					watch()
 				}
 				date++
-				write(t, path, strconv.FormatInt(date, 10))
+				writeFile(t, path, strconv.FormatInt(date, 10))
 				watch()
-				expectBeat(t, pulses, date)
+				expectBeat(t, beatEvents, date)
 			}
 		})
 	}
 }
 
-// EV-06: the kernel keeps a limited number of events, and reports that it dropped
-// others. The beats of the dropped events are found.
+// EV-06: the kernel queues a limited number of events and reports when it drops
+// others. Heartbeats of dropped events are found.
 func TestEventsLost(t *testing.T) {
 	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {
@@ -271,13 +273,13 @@ func TestEventsLost(t *testing.T) {
 	if queue > 1<<17 {
 		testenv.SkipWithout(t, testenv.ShortInotifyQueue, fmt.Sprintf("the kernel keeps %d events", queue))
 	}
-	root, path := place(t)
+	root, path := makePluginDir(t)
 	date := time.Now().Unix() - 10
-	write(t, path, strconv.FormatInt(date, 10))
+	writeFile(t, path, strconv.FormatInt(date, 10))
 	log, logged := test.NewNullLogger()
 	log.SetLevel(logrus.DebugLevel)
-	_, pulses := followLogged(t, log, root, hourly("p")) // the report of the first beat waits for expectBeat
-	poll(t, "the folder is watched", func() bool { return watches(t) > 0 })
+	_, beatEvents := startFollowLogged(t, log, root, hourlyPlugin("p")) // the report of the first beat waits for expectBeat
+	waitUntil(t, "the folder is watched", func() bool { return countWatches(t) > 0 })
 	one, two := filepath.Join(filepath.Dir(path), "one"), filepath.Join(filepath.Dir(path), "two")
 	if err := os.Mkdir(one, 0o755); err != nil {
 		t.Fatal(err)
@@ -287,13 +289,13 @@ func TestEventsLost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(t, path, strconv.FormatInt(date+1, 10))
-	expectBeat(t, pulses, date)
-	expectBeat(t, pulses, date+1)
-	poll(t, "the loss is logged", func() bool { return len(logged.AllEntries()) > 0 })
+	writeFile(t, path, strconv.FormatInt(date+1, 10))
+	expectBeat(t, beatEvents, date)
+	expectBeat(t, beatEvents, date+1)
+	waitUntil(t, "the loss is logged", func() bool { return len(logged.AllEntries()) > 0 })
 }
 
-func poll(t *testing.T, what string, done func() bool) {
+func waitUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(timeout); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -302,8 +304,8 @@ func poll(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// watches returns the number of inotify watches of this process.
-func watches(t *testing.T) (n int) {
+// countWatches returns the number of inotify watches of this process.
+func countWatches(t *testing.T) (n int) {
 	t.Helper()
 	infos, err := filepath.Glob("/proc/self/fdinfo/*")
 	if err != nil {
@@ -318,19 +320,19 @@ func watches(t *testing.T) (n int) {
 
 // A second Follow waits until the first has returned.
 func TestOneFollowAtATime(t *testing.T) {
-	root, path := place(t)
-	write(t, path, strconv.FormatInt(time.Now().Unix(), 10))
+	root, path := makePluginDir(t)
+	writeFile(t, path, strconv.FormatInt(time.Now().Unix(), 10))
 	log, _ := test.NewNullLogger()
 	w := heartbeat.NewWatcher(heartbeat.New(root), log)
-	w.Watch([]plugin.Plugin{hourly("p")})
+	w.Watch([]plugin.Plugin{hourlyPlugin("p")})
 	var running atomic.Int32
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	reported, release, ended := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
+	reported, release, returned := make(chan struct{}, 2), make(chan struct{}), make(chan error, 3)
 	once := func(ctx context.Context) {
-		ended <- w.Follow(ctx, func(plugin.Pulse) {
+		returned <- w.Follow(ctx, func(plugin.HeartbeatEvent) {
 			if running.Add(1) > 1 {
-				t.Error("two at a time")
+				t.Error("two Follow calls report at the same time")
 			}
 			reported <- struct{}{}
 			<-release
@@ -350,7 +352,7 @@ func TestOneFollowAtATime(t *testing.T) {
 	cancel()
 	release <- struct{}{}
 	for range 3 {
-		if err := <-ended; err != nil {
+		if err := <-returned; err != nil {
 			t.Error(err)
 		}
 	}

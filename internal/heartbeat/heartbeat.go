@@ -1,25 +1,24 @@
-// Package heartbeat reads and watches the files by which plugins report that
-// they are alive.
+// Package heartbeat reads and watches the heartbeat files of plugins.
 //
 // A plugin writes the time, as Unix seconds in decimal, to
-// BASE/plugin/<name>/<version>/heartbeat at each interval (SPEC 1). Plugins can
-// put anything there. So this package never blocks on a file: it opens only
-// small regular files and follows no links (PL-10). A file system may not answer
-// at all: each file has a deadline, and is left alone until the operation that
-// hangs has returned (EV-24).
+// BASE/plugin/<name>/<version>/heartbeat at each interval (SPEC 1). A plugin can
+// put anything there. So this package never blocks on a file: it opens only small
+// regular files and follows no links (PL-10). A file system may not answer at all:
+// each read has a deadline, and a hung folder is not accessed again until the
+// operation has returned (EV-24).
 //
-// A date in the future would keep a plugin healthy until the date has passed.
-// So a date more than 5 s ahead is replaced by the time when the file was last
-// written (PL-09). If that is ahead too, the time when its inode last changed
-// counts, which no program can set. If even that is ahead, the host's clock was
-// set back since, and the age is unknown: the beat is an error, and the plugin
-// is neither healthy nor failed until it writes again.
+// A date in the future would keep a plugin healthy until the date has passed. So a
+// date more than 5 s ahead is replaced by the file's modification time (PL-09). If
+// that is ahead too, the change time of the inode is used, which no program can
+// set. If even that is ahead, the host's clock was set back since, and the age is
+// unknown: the heartbeat is an error, and the plugin is neither healthy nor failed
+// until it writes again.
 //
-// A Reader reads the files when it is called, for pulls. A Watcher is notified
-// by the kernel when a file is written. It takes the age of a beat when it
-// arrives, and from then on counts on the monotonic clock. So an overdue
-// heartbeat is noticed at its deadline, and a clock that is set or a host that
-// was suspended makes no plugin late (EV-06).
+// A Reader reads the files when it is called, for pulls. A Watcher is notified by
+// the kernel when a file is written. It computes the age of a heartbeat when it
+// arrives, and from then on uses the monotonic clock. So an overdue heartbeat is
+// noticed at its deadline, and neither setting the clock nor suspending the host
+// makes a plugin late (EV-06).
 package heartbeat
 
 import (
@@ -45,14 +44,13 @@ import (
 const (
 	// maxSize is the largest size of a heartbeat file, in bytes (PL-10).
 	maxSize = 64
-	// tolerance is how far ahead a date may be (PL-09).
+	// tolerance is the maximum that a date may be ahead (PL-09).
 	tolerance = 5 * time.Second
-	// latest is the last second of the year 9999, the end of what package time compares.
+	// latest is the last second of the year 9999, the limit of package time.
 	latest = 253402300799
 )
 
-// Reader reads the heartbeat files below one root. It may be used by several
-// goroutines at once.
+// Reader reads the heartbeat files below one root. It is safe for concurrent use.
 type Reader struct {
 	root string
 	hung bounded.Set // folders of versions that do not answer
@@ -61,26 +59,26 @@ type Reader struct {
 // New returns a Reader of the plugins installed below root (BASE of SPEC 1).
 func New(root string) *Reader { return &Reader{root: root} }
 
-// answerLimit is how long a folder is waited for, the first time.
+// answerLimit is the maximum wait for a folder, the first time.
 const answerLimit = time.Second
 
-// Read returns one Beat per plugin, in order (PL-05). A plugin without the file
-// is not Found (PL-06). A Beat has an Err if the file has no date (PL-07,
-// PL-10), if the plugin's name or version cannot name a directory, if its file
-// system does not answer, or if ctx ended before the file was read.
-func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
-	beats := make([]plugin.Beat, len(ps))
+// Read returns one Heartbeat for each plugin, in order (PL-05). A plugin without
+// the file is not Found (PL-06). A Heartbeat has an Err if the file has no date
+// (PL-07, PL-10), if the plugin's name or version is no directory name, if its
+// file system does not answer, or if ctx ended before the file was read.
+func (r *Reader) Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
+	beats := make([]plugin.Heartbeat, len(ps))
 	for i, p := range ps {
 		if err := ctx.Err(); err != nil {
-			beats[i] = plugin.Beat{Plugin: p, Err: fmt.Errorf("read heartbeat: %w", err)}
+			beats[i] = plugin.Heartbeat{Plugin: p, Err: fmt.Errorf("read heartbeat: %w", err)}
 			continue
 		}
-		beats[i] = r.readFile(p).beat(p, now)
+		beats[i] = r.readFile(p).heartbeatAt(p, now)
 	}
 	return beats
 }
 
-// reading is what one read of a heartbeat file found.
+// reading is the result of one read of a heartbeat file.
 type reading struct {
 	found    bool
 	date     time.Time // the content
@@ -95,16 +93,16 @@ func (r *Reader) readFile(p plugin.Plugin) (got reading) {
 	if err != nil {
 		return reading{err: err}
 	}
-	got, err = bounded.Run(&r.hung, dir, r.hung.Patience(answerLimit), func() reading { return readIn(dir) }, nil)
+	got, err = bounded.Run(&r.hung, dir, r.hung.NextLimit(answerLimit), func() reading { return readFolder(dir) }, nil)
 	if err != nil {
 		return reading{found: true, err: fmt.Errorf("%s %w", dir, err)}
 	}
 	return got
 }
 
-// readIn reads the heartbeat file in a folder.
-func readIn(dir string) reading {
-	content, info, err := readSmall(filepath.Join(dir, layout.Heartbeat))
+// readFolder reads the heartbeat file in a folder.
+func readFolder(dir string) reading {
+	content, info, err := readSmallFile(filepath.Join(dir, layout.Heartbeat))
 	if isAbsent(err) {
 		return reading{}
 	}
@@ -116,12 +114,12 @@ func readIn(dir string) reading {
 	return got
 }
 
-// beat returns the Beat that was read, judged at a wall time.
-func (r reading) beat(p plugin.Plugin, now time.Time) plugin.Beat {
-	b := plugin.Beat{Plugin: p, Found: r.found}
+// heartbeatAt returns the Heartbeat that was read, evaluated at a wall time.
+func (r reading) heartbeatAt(p plugin.Plugin, now time.Time) plugin.Heartbeat {
+	b := plugin.Heartbeat{Plugin: p, Found: r.found}
 	err := r.err
 	if r.found && err == nil {
-		b.Last, err = r.lastBeat(now)
+		b.Last, err = r.beatTime(now)
 	}
 	if err != nil {
 		b.Err = fmt.Errorf("read heartbeat: %w", err)
@@ -130,9 +128,9 @@ func (r reading) beat(p plugin.Plugin, now time.Time) plugin.Beat {
 	return b
 }
 
-// lastBeat returns the date in the file, or else the first of the file's own
-// times that is not in the future (PL-09).
-func (r reading) lastBeat(now time.Time) (time.Time, error) {
+// beatTime returns the date in the file, the file's modification time or its
+// change time: the first that is not in the future (PL-09).
+func (r reading) beatTime(now time.Time) (time.Time, error) {
 	for _, t := range []time.Time{r.date, r.modified, r.changed} {
 		if t.Sub(now) <= tolerance {
 			return t, nil
@@ -141,13 +139,13 @@ func (r reading) lastBeat(now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("the date %s and the times of the file are in the future", r.date.UTC().Format(time.RFC3339))
 }
 
-// equal reports whether both readings are of a file that was not touched in between.
+// equal reports whether the file was not changed between both readings.
 func (r reading) equal(other reading) bool {
 	return r.found == other.found && r.err == nil && other.err == nil &&
 		r.date.Equal(other.date) && r.modified.Equal(other.modified) && r.changed.Equal(other.changed)
 }
 
-// pluginDir returns where the plugin's version is unpacked, always inside the root.
+// pluginDir returns the folder of the plugin's version, always inside the root.
 func (r *Reader) pluginDir(p plugin.Plugin) (string, error) {
 	for _, element := range []string{p.Name, p.Version} {
 		if err := plugin.CheckName(element); err != nil {
@@ -157,9 +155,9 @@ func (r *Reader) pluginDir(p plugin.Plugin) (string, error) {
 	return layout.Version(r.root, p.Name, p.Version), nil
 }
 
-// Parse returns the date in a heartbeat: Unix seconds in decimal, blanks around
-// it allowed (PL-05). For dates before 1970 or after 9999 it returns these
-// limits, which have the same status.
+// Parse returns the date in a heartbeat file: Unix seconds in decimal, with
+// optional white space around (PL-05). For dates before 1970 or after 9999 it
+// returns these limits, which have the same status.
 func Parse(b []byte) (time.Time, error) {
 	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 	if err != nil {
@@ -168,10 +166,10 @@ func Parse(b []byte) (time.Time, error) {
 	return time.Unix(min(max(n, 0), latest), 0), nil
 }
 
-// readSmall reads a regular file of at most maxSize bytes. It opens no other
-// kind of file, as opening a device can have effects. If the file is replaced by
-// another kind in between, O_NONBLOCK keeps the open from blocking.
-func readSmall(path string) ([]byte, os.FileInfo, error) {
+// readSmallFile reads a regular file of at most maxSize bytes. It opens no other
+// kind of file, because opening a device can have effects. If the file is replaced
+// meanwhile, O_NONBLOCK prevents that the open blocks.
+func readSmallFile(path string) ([]byte, os.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, nil, err
@@ -201,19 +199,19 @@ func readSmall(path string) ([]byte, os.FileInfo, error) {
 	return b[:n], info, nil
 }
 
-// checkKind returns an error unless the file is regular and small.
+// checkKind fails unless the file is regular and small.
 func checkKind(info os.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("not a regular file but %s", info.Mode().Type())
+		return fmt.Errorf("not a regular file (%s)", info.Mode().Type())
 	case info.Size() > maxSize:
-		return fmt.Errorf("%d bytes, at most %d can be a heartbeat", info.Size(), maxSize)
+		return fmt.Errorf("%d bytes, at most %d are allowed", info.Size(), maxSize)
 	default:
 		return nil
 	}
 }
 
-// changeTime returns when the inode last changed.
+// changeTime returns the change time of the inode.
 func changeTime(info os.FileInfo) time.Time {
 	st := info.Sys().(*syscall.Stat_t) // always, on Linux
 	return time.Unix(st.Ctim.Sec, st.Ctim.Nsec)

@@ -19,13 +19,13 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-func daemon(name string) plugin.Plugin {
+func testPlugin(name string) plugin.Plugin {
 	return plugin.Plugin{Name: name, Version: "1.0", Type: plugin.Persist, HeartbeatInterval: time.Minute}
 }
 
-// place makes the folder of the plugin "p" and returns the root and the path
-// of its heartbeat.
-func place(t *testing.T) (root, path string) {
+// makePluginDir makes the folder of the plugin "p" and returns the root and the
+// path of its heartbeat file.
+func makePluginDir(t *testing.T) (root, path string) {
 	t.Helper()
 	root = t.TempDir()
 	dir := layout.Version(root, "p", "1.0")
@@ -35,18 +35,18 @@ func place(t *testing.T) (root, path string) {
 	return root, filepath.Join(dir, layout.Heartbeat)
 }
 
-func write(t *testing.T, path, content string) {
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func readOne(t *testing.T, root string, now time.Time) plugin.Beat {
+func readOne(t *testing.T, root string, now time.Time) plugin.Heartbeat {
 	t.Helper()
-	beats := heartbeat.New(root).Read(t.Context(), []plugin.Plugin{daemon("p")}, now)
+	beats := heartbeat.New(root).Read(t.Context(), []plugin.Plugin{testPlugin("p")}, now)
 	if len(beats) != 1 {
-		t.Fatalf("%d beats of one plugin", len(beats))
+		t.Fatalf("%d heartbeats, want 1", len(beats))
 	}
 	return beats[0]
 }
@@ -72,14 +72,14 @@ func TestContent(t *testing.T) {
 		{"PL-10 65 bytes", strings.Repeat(" ", 55) + "1699999990", -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			root, path := place(t)
-			write(t, path, tc.content)
+			root, path := makePluginDir(t)
+			writeFile(t, path, tc.content)
 			b := readOne(t, root, now)
 			switch {
 			case !b.Found:
 				t.Error("not found")
 			case tc.want < 0 && b.Err == nil:
-				t.Errorf("taken for %v", b.Last)
+				t.Errorf("parsed as %v, want an error", b.Last)
 			case tc.want >= 0 && (b.Err != nil || b.Last.Unix() != tc.want):
 				t.Errorf("%v %v, want %d", b.Last.Unix(), b.Err, tc.want)
 			}
@@ -89,7 +89,7 @@ func TestContent(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	t.Run("PL-06 no heartbeat file", func(t *testing.T) {
-		root, _ := place(t)
+		root, _ := makePluginDir(t)
 		if b := readOne(t, root, time.Now()); b.Found || b.Err != nil {
 			t.Errorf("%+v", b)
 		}
@@ -100,11 +100,11 @@ func TestMissing(t *testing.T) {
 		}
 	})
 	t.Run("PL-06 a file in the folder's place", func(t *testing.T) {
-		root, path := place(t)
+		root, path := makePluginDir(t)
 		if err := os.Remove(filepath.Dir(path)); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Dir(path), "")
+		writeFile(t, filepath.Dir(path), "")
 		if b := readOne(t, root, time.Now()); b.Found || b.Err != nil {
 			t.Errorf("%+v", b)
 		}
@@ -116,17 +116,17 @@ func TestStatus(t *testing.T) { // PL-08
 		age  int64
 		want plugin.Status
 	}{
-		"PL-08 fresh":              {0, plugin.StatusRunning},
-		"PL-08 exactly at the end": {65, plugin.StatusRunning},
-		"PL-08 a second later":     {66, plugin.StatusFailed},
-		"PL-08 at the beginning":   {1_700_000_000, plugin.StatusFailed},
-		"PL-08 before it":          {1 << 62, plugin.StatusFailed},
+		"PL-08 fresh":             {0, plugin.StatusRunning},
+		"PL-08 exactly the limit": {65, plugin.StatusRunning},
+		"PL-08 a second later":    {66, plugin.StatusFailed},
+		"PL-08 date 1970":         {1_700_000_000, plugin.StatusFailed},
+		"PL-08 before 1970":       {1 << 62, plugin.StatusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root, path := place(t)
+			root, path := makePluginDir(t)
 			now := time.Unix(1_700_000_000, 999_999_999)
-			write(t, path, strconv.FormatInt(now.Unix()-tc.age, 10))
-			if got := readOne(t, root, now).Status(now); got != tc.want {
+			writeFile(t, path, strconv.FormatInt(now.Unix()-tc.age, 10))
+			if got := readOne(t, root, now).StatusAt(now); got != tc.want {
 				t.Errorf("%v, want %v", got, tc.want)
 			}
 		})
@@ -138,23 +138,23 @@ func TestFuture(t *testing.T) { // PL-09
 	for _, tc := range []struct {
 		name        string
 		beat, mtime time.Duration // from now
-		clock       time.Duration // what the reader's clock says, from now
+		clock       time.Duration // the reader's clock, from now
 		want        plugin.Status
 		fails       bool
 	}{
-		{name: "PL-09 five seconds ahead is believed", beat: 5 * time.Second, mtime: -time.Hour, want: plugin.StatusRunning},
-		{name: "PL-09 six are judged by the file: old", beat: 6 * time.Second, mtime: -time.Hour, want: plugin.StatusFailed},
-		{name: "PL-09 six are judged by the file: new", beat: 6 * time.Second, mtime: -time.Second, want: plugin.StatusRunning},
-		{name: "PL-09 no healthy plugin for ever", beat: 1 << 62, mtime: -time.Hour, want: plugin.StatusFailed},
-		{name: "PL-09 a date set by hand: the inode's counts", beat: time.Hour, mtime: time.Hour, want: plugin.StatusRunning},
+		{name: "PL-09 five seconds ahead is accepted", beat: 5 * time.Second, mtime: -time.Hour, want: plugin.StatusRunning},
+		{name: "PL-09 six seconds: the file's time is used, old", beat: 6 * time.Second, mtime: -time.Hour, want: plugin.StatusFailed},
+		{name: "PL-09 six seconds: the file's time is used, new", beat: 6 * time.Second, mtime: -time.Second, want: plugin.StatusRunning},
+		{name: "PL-09 far ahead is not healthy", beat: 1 << 62, mtime: -time.Hour, want: plugin.StatusFailed},
+		{name: "PL-09 modification time set by hand: the inode's is used", beat: time.Hour, mtime: time.Hour, want: plugin.StatusRunning},
 		{name: "PL-09 the same, an hour later", beat: 9 * time.Hour, mtime: 9 * time.Hour, clock: time.Hour, want: plugin.StatusFailed},
-		{name: "PL-09 the clock was set back: nothing is known", beat: 0, mtime: 0, clock: -time.Hour, fails: true},
+		{name: "PL-09 the clock was set back: unknown", beat: 0, mtime: 0, clock: -time.Hour, fails: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			root, path := place(t)
-			write(t, path, strconv.FormatInt(now.Add(tc.beat).Unix(), 10))
+			root, path := makePluginDir(t)
+			writeFile(t, path, strconv.FormatInt(now.Add(tc.beat).Unix(), 10))
 			if tc.beat == 1<<62 {
-				write(t, path, strconv.FormatInt(1<<62, 10))
+				writeFile(t, path, strconv.FormatInt(1<<62, 10))
 			}
 			if err := os.Chtimes(path, time.Time{}, now.Add(tc.mtime)); err != nil {
 				t.Fatal(err)
@@ -162,16 +162,16 @@ func TestFuture(t *testing.T) { // PL-09
 			b := readOne(t, root, now.Add(tc.clock))
 			switch {
 			case tc.fails && b.Err == nil:
-				t.Errorf("judged by %v", b.Last)
-			case !tc.fails && (b.Err != nil || b.Status(now.Add(tc.clock)) != tc.want):
-				t.Errorf("%v %v, want %v", b.Status(now.Add(tc.clock)), b.Err, tc.want)
+				t.Errorf("read %v, want an error", b.Last)
+			case !tc.fails && (b.Err != nil || b.StatusAt(now.Add(tc.clock)) != tc.want):
+				t.Errorf("%v %v, want %v", b.StatusAt(now.Add(tc.clock)), b.Err, tc.want)
 			}
 		})
 	}
 }
 
-// PL-10: whatever is there instead of a file, the answer comes.
-func TestNotAFile(t *testing.T) {
+// PL-10: Read returns an error for anything but a small regular file.
+func TestNotARegularFile(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
 		"PL-10 FIFO":      func(p string) error { return unix.Mkfifo(p, 0o600) },
 		"PL-10 directory": func(p string) error { return os.Mkdir(p, 0o755) },
@@ -183,45 +183,45 @@ func TestNotAFile(t *testing.T) {
 		"PL-10 sparse file, 10 GB": func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o600), os.Truncate(p, 10<<30)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			root, path := place(t)
+			root, path := makePluginDir(t)
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			omitted(t, root)
+			checkReadError(t, root)
 		})
 	}
 	t.Run("PL-10 socket", func(t *testing.T) {
-		root, path := place(t)
+		root, path := makePluginDir(t)
 		t.Chdir(filepath.Dir(path)) // a socket's path is short
 		l, err := net.Listen("unix", "heartbeat")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		omitted(t, root)
+		checkReadError(t, root)
 	})
 }
 
-func omitted(t *testing.T, root string) {
+func checkReadError(t *testing.T, root string) {
 	t.Helper()
-	answer := make(chan plugin.Beat, 1)
+	answer := make(chan plugin.Heartbeat, 1)
 	go func() {
-		answer <- heartbeat.New(root).Read(context.Background(), []plugin.Plugin{daemon("p")}, time.Now())[0]
+		answer <- heartbeat.New(root).Read(context.Background(), []plugin.Plugin{testPlugin("p")}, time.Now())[0]
 	}()
 	select {
 	case b := <-answer:
 		if !b.Found || b.Err == nil {
-			t.Errorf("%+v", b)
+			t.Errorf("heartbeat %+v, want found with an error", b)
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("Read blocks")
 	}
 }
 
-func TestOnePerPlugin(t *testing.T) {
-	root, path := place(t)
-	write(t, path, "1")
-	ps := []plugin.Plugin{daemon("missing"), daemon("p"), daemon(".."), {Name: "p", Version: "../1.0"}}
+func TestOneHeartbeatPerPlugin(t *testing.T) {
+	root, path := makePluginDir(t)
+	writeFile(t, path, "1")
+	ps := []plugin.Plugin{testPlugin("missing"), testPlugin("p"), testPlugin(".."), {Name: "p", Version: "../1.0"}}
 	got := heartbeat.New(root).Read(t.Context(), ps, time.Now())
 	for i, want := range []struct{ found, fails bool }{{}, {found: true}, {fails: true}, {fails: true}} {
 		if got[i].Plugin.Name != ps[i].Name || got[i].Found != want.found || (got[i].Err != nil) != want.fails {
@@ -232,12 +232,12 @@ func TestOnePerPlugin(t *testing.T) {
 	cancel()
 	for _, b := range heartbeat.New(root).Read(ctx, ps, time.Now()) {
 		if !errors.Is(b.Err, context.Canceled) {
-			t.Errorf("after the end: %+v", b)
+			t.Errorf("after cancel: %+v, want context.Canceled", b)
 		}
 	}
 }
 
-func TestParseWhatIsWritten(t *testing.T) {
+func TestParseWrittenDate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64Range(0, 253402300799).Draw(t, "seconds")
 		blanks := rapid.StringMatching(`[ \t\r\n]{0,9}`)

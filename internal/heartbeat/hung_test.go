@@ -41,10 +41,10 @@ func TestHungFileSystem(t *testing.T) {
 		began := time.Now()
 		beats := reader.Read(t.Context(), ps, time.Now())
 		if !errors.Is(beats[0].Err, bounded.ErrHung) || !beats[1].Found || beats[1].Err != nil {
-			t.Errorf("beats %+v", beats)
+			t.Errorf("heartbeats %+v, want a hung one and a found one", beats)
 		}
 		if took := time.Since(began); took > 10*answerLimit {
-			t.Errorf("took %v", took)
+			t.Errorf("took %v, want at most %v", took, 10*answerLimit)
 		}
 	}
 
@@ -52,11 +52,11 @@ func TestHungFileSystem(t *testing.T) {
 	w := NewWatcher(New(root), log)
 	w.Watch(ps)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	followed, heard := make(chan error, 1), make(chan plugin.Pulse, 10)
+	followed, received := make(chan error, 1), make(chan plugin.HeartbeatEvent, 10)
 	go func() {
-		followed <- w.Follow(ctx, func(p plugin.Pulse) {
-			if p.Beat.Plugin.Name == "fine" {
-				heard <- p
+		followed <- w.Follow(ctx, func(p plugin.HeartbeatEvent) {
+			if p.Heartbeat.Plugin.Name == "fine" {
+				received <- p
 			}
 		})
 	}()
@@ -68,33 +68,32 @@ func TestHungFileSystem(t *testing.T) {
 		thaw()
 	}()
 	select {
-	case p := <-heard:
-		if p.Lost || p.Beat.Err != nil {
-			t.Errorf("pulse %+v", p)
+	case p := <-received:
+		if p.Lost || p.Heartbeat.Err != nil {
+			t.Errorf("heartbeat event %+v", p)
 		}
 	case <-ctx.Done():
 		t.Error("the heartbeat of the other plugin was not reported")
 	}
 }
 
-// EV-24: a file that the host could not read is read again, though no event
-// tells that it can be.
-func TestUnreadByHost(t *testing.T) {
+// EV-24: a file that the host could not read is read again without an event.
+func TestHostCannotReadFile(t *testing.T) {
 	s := newScenario()
 	s.beat()
 	s.pass(5 * time.Second)
-	well := s.file
+	readable := s.file
 	s.file = reading{found: true, err: syscall.EMFILE}
 	s.event()
 	s.pass(10 * time.Second)
-	s.file = well
+	s.file = readable
 	s.pass(time.Hour)
 	if diff := cmp.Diff([]string{"0s beat", "6.06s error", "1m6.06s lost"}, s.reported); diff != "" {
 		t.Error("want (-), reported (+):\n", diff)
 	}
 	for err, host := range map[error]bool{syscall.EMFILE: true, bounded.ErrHung: true, syscall.EACCES: false, errors.New("no number"): false} {
-		if got := (reading{found: true, err: err}).beat(plugin.Plugin{}, time.Now()); got.HostFault != host {
-			t.Errorf("%v is the host's fault: %v", err, got.HostFault)
+		if got := (reading{found: true, err: err}).heartbeatAt(plugin.Plugin{}, time.Now()); got.HostFault != host {
+			t.Errorf("%v: HostFault %v, want %v", err, got.HostFault, host)
 		}
 	}
 }

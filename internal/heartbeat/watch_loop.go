@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// retryEvery is how often a directory that cannot be watched is tried again.
+	// retryEvery is the interval at which a failed watch is retried.
 	retryEvery = time.Minute
-	// maxRest is the longest time that the events of all plugins gather: to wake
-	// up costs more than to handle them.
+	// maxRest is the longest time for which the events of all plugins are
+	// collected: waking up costs more than handling them.
 	maxRest = 5 * time.Second
 )
 
-// queue holds the kernel's file events: an *inotify.Queue.
+// queue delivers the kernel's file events: an *inotify.Queue.
 type queue interface {
 	Add(path string, mask uint32) (watch int, err error)
 	Drop(watch int)
@@ -37,15 +37,15 @@ type queue interface {
 type watchLoop struct {
 	*Watcher
 	queue   queue
-	report  func(plugin.Pulse)
+	report  func(plugin.HeartbeatEvent)
 	start   time.Time
 	byKey   map[string]*beatDeadline
 	byDir   map[string]*watchedDir
-	byWatch map[int][]*watchedDir // most often one; directories that do not exist can share a parent
+	byWatch map[int][]*watchedDir // mostly one; missing directories can share the watch of their parent
 	heap    deadlineHeap
 }
 
-func newWatchLoop(w *Watcher, q queue, report func(plugin.Pulse)) *watchLoop {
+func newWatchLoop(w *Watcher, q queue, report func(plugin.HeartbeatEvent)) *watchLoop {
 	return &watchLoop{
 		Watcher: w, queue: q, report: report, start: time.Now(),
 		byKey: map[string]*beatDeadline{}, byDir: map[string]*watchedDir{}, byWatch: map[int][]*watchedDir{},
@@ -56,7 +56,7 @@ func (l *watchLoop) now() instant {
 	return instant{mono: time.Since(l.start), wall: l.wall()}
 }
 
-// run reports beats until ctx ends or the queue fails. It sleeps only in Read.
+// run reports heartbeats until ctx ends or the queue fails. It sleeps only in Read.
 func (l *watchLoop) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if ps, changed := l.takeSet(); changed {
@@ -82,9 +82,9 @@ func (l *watchLoop) run(ctx context.Context) error {
 	return nil
 }
 
-// restTime returns how long events may gather: at most a tenth of the shortest
-// interval, and while a beat is lost no longer than burst, so that its return
-// is reported soon.
+// restTime returns the time for which events may be collected: at most a tenth of
+// the shortest interval, and while a heartbeat is lost at most burst, so that its
+// return is reported soon.
 func (l *watchLoop) restTime() time.Duration {
 	rest := maxRest
 	for _, d := range l.byKey {
@@ -96,11 +96,11 @@ func (l *watchLoop) restTime() time.Duration {
 	return rest
 }
 
-// handleEvent handles an event of the kernel. An event of a watch that was
-// removed is ignored: the file was read after the removal.
+// handleEvent handles an event of the kernel. Events of removed watches are
+// ignored: the file was read after the removal.
 func (l *watchLoop) handleEvent(e inotify.Event, now instant) {
 	if e.Mask&unix.IN_Q_OVERFLOW != 0 {
-		l.log.Debug("Heartbeat events were lost, all files are read")
+		l.log.Debug("Heartbeat events were lost, reading all files")
 		for _, dir := range l.byDir {
 			l.noteEvent(dir, now)
 			l.scheduleWatch(dir, now.mono)
@@ -116,7 +116,7 @@ func (l *watchLoop) handleDirEvent(dir *watchedDir, e inotify.Event, now instant
 	if dir.countEvent(now) > maxEvents {
 		l.removeWatches(dir)
 		for _, d := range dir.deadlines {
-			d.notified = true // of what happens until the directory is watched again
+			d.notified = true // the file may change until the directory is watched again
 		}
 		l.scheduleWatch(dir, now.mono+burst)
 		return
@@ -126,7 +126,7 @@ func (l *watchLoop) handleDirEvent(dir *watchedDir, e inotify.Event, now instant
 		l.setWatch(dir, of, 0)
 	}
 	switch {
-	case of == parent && e.Name == filepath.Base(dir.dir), of == directory && e.Name == "": // it was created, moved or removed
+	case of == parent && e.Name == filepath.Base(dir.dir), of == directory && e.Name == "": // the directory was created, moved or removed
 		l.scheduleWatch(dir, now.mono)
 	case of == file && e.Mask&(unix.IN_MODIFY|unix.IN_CLOSE_WRITE) != 0:
 		if e.Mask&unix.IN_CLOSE_WRITE != 0 && !dir.usesClose && !dir.staysOpen {
@@ -139,8 +139,8 @@ func (l *watchLoop) handleDirEvent(dir *watchedDir, e inotify.Event, now instant
 	}
 }
 
-// checkFileReplaced notes an event if the heartbeat file is another one now, or
-// gone. A change of the file's mode or of its number of links is not a beat.
+// checkFileReplaced notes an event if the heartbeat file was replaced or removed. A
+// change of the file's mode or number of links is not a heartbeat.
 func (l *watchLoop) checkFileReplaced(dir *watchedDir, now instant) {
 	before := dir.watches[file]
 	if err := l.addWatches(dir); err != nil {
@@ -151,7 +151,7 @@ func (l *watchLoop) checkFileReplaced(dir *watchedDir, now instant) {
 	}
 }
 
-// noteEvent notes that something happened to the heartbeat file.
+// noteEvent notes an event of the heartbeat file.
 func (l *watchLoop) noteEvent(dir *watchedDir, now instant) {
 	for _, d := range dir.deadlines {
 		d.noteEvent(now)
@@ -159,7 +159,7 @@ func (l *watchLoop) noteEvent(dir *watchedDir, now instant) {
 	}
 }
 
-// scheduleWatch has the directory watched anew at a time.
+// scheduleWatch schedules when the directory is watched again.
 func (l *watchLoop) scheduleWatch(dir *watchedDir, at time.Duration) {
 	for _, d := range dir.deadlines {
 		d.nextWatch = at
@@ -167,23 +167,23 @@ func (l *watchLoop) scheduleWatch(dir *watchedDir, at time.Duration) {
 	}
 }
 
-// handleDue does what is due for a plugin: it watches the directory anew, reads
-// the file, and reports a beat or a lost one. When a deadline passes, another
-// directory may have taken the place of the watched one. So the directory is
-// watched anew and the file read before the beat is called lost.
+// handleDue does the work that is due for a plugin: it watches the directory again,
+// reads the file, and reports a heartbeat or its loss. When a deadline passes, the
+// watched directory may have been replaced. So the directory is watched again and
+// the file read before the heartbeat is reported as lost.
 func (l *watchLoop) handleDue(d *beatDeadline, now instant) {
 	var watchErr error
 	rewatch := d.nextWatch <= now.mono || d.deadline <= now.mono
 	if rewatch {
-		watchErr = l.renewWatches(d, now)
+		watchErr = l.watchAgain(d, now)
 		d.nextRead = now.mono
 	}
-	var pulse plugin.Pulse
+	var event plugin.HeartbeatEvent
 	var report bool
 	if d.nextRead <= now.mono {
 		r := l.reader.readFile(d.beat.Plugin)
 		cameAfterWatch := r.found && isAbsent(watchErr)
-		wentUnwatched := !r.found && d.beat.Found && !rewatch // another directory may have come
+		wentUnwatched := !r.found && d.beat.Found && !rewatch // the directory may have been replaced
 		if cameAfterWatch || wentUnwatched {
 			d.nextWatch = now.mono + minRetry
 		}
@@ -191,20 +191,20 @@ func (l *watchLoop) handleDue(d *beatDeadline, now instant) {
 			d.dir.usesClose, d.dir.staysOpen = false, true
 			l.scheduleWatch(d.dir, now.mono)
 		}
-		pulse, report = d.update(now, r)
+		event, report = d.update(now, r)
 	}
 	if lost, expired := d.expire(now); expired {
-		pulse, report, d.nextWatch = lost, true, now.mono+retryEvery
+		event, report, d.nextWatch = lost, true, now.mono+retryEvery
 	}
 	l.heap.update(d)
 	if report {
-		l.report(pulse)
+		l.report(event)
 	}
 }
 
-// renewWatches watches the directory and the file of a plugin, and schedules the
-// next try if that failed or the beat is lost.
-func (l *watchLoop) renewWatches(d *beatDeadline, now instant) error {
+// watchAgain watches the directory and the file of a plugin, and schedules the next
+// attempt if that failed or the heartbeat is lost.
+func (l *watchLoop) watchAgain(d *beatDeadline, now instant) error {
 	err := l.addWatches(d.dir)
 	l.logWatchError(d, err)
 	d.nextWatch = never
@@ -214,14 +214,14 @@ func (l *watchLoop) renewWatches(d *beatDeadline, now instant) error {
 	return err
 }
 
-// addWatches watches the directory and the heartbeat file in it. What is
-// watched already stays watched. The file must be read afterwards, as no event
-// reports what happened before. The error says why the directory or the file is
-// not watched; a heartbeat file that does not exist is no error.
+// addWatches watches the directory and the heartbeat file in it. Existing watches
+// stay. The caller must read the file afterwards, because earlier changes cause no
+// event. After an error the directory or the file is not watched; a missing
+// heartbeat file is no error.
 //
-// If the directory does not exist its parent is watched, and the directory is
-// tried once more, as it may have been created in between. The same holds for
-// the file and its directory.
+// If the directory does not exist, its parent is watched and the directory is tried
+// once more, because it may have been created in between. The same applies to the
+// file and its directory.
 func (l *watchLoop) addWatches(dir *watchedDir) error {
 	if dir.dir == "" {
 		return nil
@@ -247,16 +247,16 @@ func (l *watchLoop) addWatches(dir *watchedDir) error {
 	return err
 }
 
-// addWatch watches what is at the path now. On an error the target is not watched.
-// A watch that is added late, as the path did not answer, is used when the path
-// is watched again: it has the same number then. Until then its events are ignored.
+// addWatch watches the path. After an error the target is not watched. If the path
+// answers too late, the watch is used when the path is watched again: it then has
+// the same number. Until then its events are ignored.
 func (l *watchLoop) addWatch(dir *watchedDir, at target, path string, mask uint32) error {
 	type added struct {
 		watch int
 		err   error
 	}
 	hung := &l.reader.hung
-	got, err := bounded.Run(hung, dir.dir, hung.Patience(answerLimit), func() (a added) {
+	got, err := bounded.Run(hung, dir.dir, hung.NextLimit(answerLimit), func() (a added) {
 		a.watch, a.err = l.queue.Add(path, mask)
 		return a
 	}, nil)
@@ -274,7 +274,7 @@ func (l *watchLoop) removeWatches(dir *watchedDir) {
 	}
 }
 
-// setWatch sets the watch of a target and removes the one it had, unless other
+// setWatch sets the watch of a target and removes its old one, unless other
 // directories use that too.
 func (l *watchLoop) setWatch(dir *watchedDir, at target, watch int) {
 	before := dir.watches[at]
@@ -300,16 +300,16 @@ func (l *watchLoop) logWatchError(d *beatDeadline, err error) {
 	d.dir.errorLogged = err != nil && !isAbsent(err)
 	if d.dir.errorLogged && !logged {
 		l.log.WithFields(logrus.Fields{"plugin": d.beat.Plugin.Name, "version": d.beat.Plugin.Version}).
-			WithError(err).Warn("Heartbeat cannot be watched, its file is read at deadlines and each minute")
+			WithError(err).Warn("Cannot watch heartbeat file, reading it at deadlines and each minute")
 	}
 }
 
-// isAbsent reports whether the error says that a file does not exist.
+// isAbsent reports whether the error means that a file does not exist.
 func isAbsent(err error) bool {
 	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// replaceSet sets which plugins are watched.
+// replaceSet replaces the set of watched plugins.
 func (l *watchLoop) replaceSet(ps []plugin.Plugin, now instant) {
 	keep := make(map[string]*beatDeadline, len(ps))
 	for _, p := range ps {

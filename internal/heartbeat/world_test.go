@@ -24,8 +24,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// world runs a Watcher in virtual time. The files are real, but the events are
-// not: waiting for the kernel would stop the clock of the bubble.
+// world runs a Watcher in virtual time. The files are real, the events are not:
+// waiting for the kernel would stop the virtual clock.
 type world struct {
 	t       *testing.T
 	root    string
@@ -36,22 +36,22 @@ type world struct {
 	start   time.Time
 	aside   int // directories that were replaced
 
-	mu      sync.Mutex     // guards the fields below
-	skew    time.Duration  // of the wall clock
-	refuse  error          // returned by Add
-	last    int            // the last watch
-	numbers map[uint64]int // watches by inode
-	masks   map[int]uint32 // by watch
-	misses  int            // how many calls of Add return ENOENT
-	adds    int            // calls of Add for directories of a version 1
-	reports []string
-	pulses  []plugin.Pulse
-	rest    time.Duration // of the queue
+	mu         sync.Mutex     // guards the fields below
+	skew       time.Duration  // of the wall clock
+	refuse     error          // returned by Add
+	last       int            // the last watch
+	numbers    map[uint64]int // watches by inode
+	masks      map[int]uint32 // by watch
+	misses     int            // how many calls of Add return ENOENT
+	adds       int            // calls of Add for directories of a version 1
+	reports    []string
+	beatEvents []plugin.HeartbeatEvent
+	rest       time.Duration // of the queue
 }
 
-// inWorld runs a test in a bubble beside a Watcher. The test must let the other
-// goroutines block, by synctest.Wait or time.Sleep, before it uses their results.
-func inWorld(t *testing.T, run func(w *world)) {
+// runInWorld runs a test with a Watcher in a synctest bubble. The test calls
+// synctest.Wait or time.Sleep before it uses the results of other goroutines.
+func runInWorld(t *testing.T, run func(w *world)) {
 	t.Helper()
 	root := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,14 +84,14 @@ func inWorld(t *testing.T, run func(w *world)) {
 	})
 }
 
-// do runs f while the fields are locked.
-func (w *world) do(f func()) {
+// locked runs f while the fields are locked.
+func (w *world) locked(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f()
 }
 
-// pass lets time pass and waits until all that is due is done.
+// pass lets time pass and waits until all due work is done.
 func (w *world) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -142,13 +142,13 @@ func (w *world) Add(path string, mask uint32) (int, error) {
 }
 
 func (w *world) Drop(watch int) {
-	w.do(func() {
+	w.locked(func() {
 		delete(w.masks, watch)
 		maps.DeleteFunc(w.numbers, func(_ uint64, is int) bool { return is == watch })
 	})
 }
 
-func (w *world) Rest(d time.Duration) { w.do(func() { w.rest = d }) }
+func (w *world) Rest(d time.Duration) { w.locked(func() { w.rest = d }) }
 
 func (w *world) Read(until time.Time) ([]inotify.Event, error) {
 	var timer <-chan time.Time
@@ -164,18 +164,18 @@ func (w *world) Read(until time.Time) ([]inotify.Event, error) {
 	return nil, nil
 }
 
-func (w *world) report(p plugin.Pulse) {
+func (w *world) report(p plugin.HeartbeatEvent) {
 	what := "beat"
 	switch {
 	case p.Lost:
 		what = "lost"
-	case p.Beat.Err != nil:
+	case p.Heartbeat.Err != nil:
 		what = "error"
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reports = append(w.reports, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Beat.Plugin.Name, p.Beat.Plugin.Version, what))
-	w.pulses = append(w.pulses, p)
+	w.reports = append(w.reports, fmt.Sprintf("%v %s %s %s", time.Since(w.start), p.Heartbeat.Plugin.Name, p.Heartbeat.Plugin.Version, what))
+	w.beatEvents = append(w.beatEvents, p)
 }
 
 func (w *world) expect(want ...string) {
@@ -237,10 +237,10 @@ func (w *world) watch(ps ...plugin.Plugin) {
 	synctest.Wait()
 }
 
-// beat writes a date and sends the events that are watched for.
+// beat writes a date and sends the events that are watched.
 func (w *world) beat(p plugin.Plugin) {
 	w.t.Helper()
-	fresh := !exists(w.path(p))
+	fresh := !fileExists(w.path(p))
 	w.put(p, w.wall())
 	if fresh {
 		w.event(filepath.Dir(w.path(p)), unix.IN_CREATE, layout.Heartbeat)
@@ -248,12 +248,12 @@ func (w *world) beat(p plugin.Plugin) {
 	w.event(w.path(p), unix.IN_MODIFY, "")
 }
 
-func exists(path string) bool {
+func fileExists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
-// event sends an event of the file at the path if it is watched for, and reports
+// event sends an event of the file at the path if it is watched, and reports
 // whether it is.
 func (w *world) event(path string, mask uint32, name string) bool {
 	watch, asked := w.watched(path)
@@ -264,6 +264,6 @@ func (w *world) event(path string, mask uint32, name string) bool {
 	return asked&mask != 0
 }
 
-func minutely(name, version string) plugin.Plugin {
+func minutelyPlugin(name, version string) plugin.Plugin {
 	return plugin.Plugin{Name: name, Version: version, Type: plugin.Persist, HeartbeatInterval: time.Minute}
 }

@@ -1,5 +1,4 @@
-// Package hostfault tells what the host could not do from what is wrong with a
-// plugin (EV-24).
+// Package hostfault distinguishes failures of the host from failures of a plugin (EV-24).
 package hostfault
 
 import (
@@ -8,35 +7,32 @@ import (
 	"syscall"
 )
 
-// Err is beneath the error of what the host could not do for a plugin: it had
-// no process, memory or descriptor to spare, or a file system did not answer.
-// That says nothing about the plugin.
+// Err is wrapped by errors of the host: it had no free process, memory or descriptor, or
+// a file system did not answer. The plugin is not the cause.
 var Err = errors.New("the host cannot do it")
 
-// errnos are what the system answers then. An executable may be busy because it
-// is just being written; a file system may have failed beneath it, or be
-// read-only.
+// errnos holds the system errors of a failing host. An executable may be busy because it
+// is being written; its file system may have failed or be read-only.
 var errnos = [...]syscall.Errno{
 	syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.ETXTBSY,
 	syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT, syscall.EINTR, syscall.ENOLCK,
 }
 
-// fault is an error with a text of its own.
-type fault struct {
+// textError is an error with its own text.
+type textError struct {
 	text   string
 	causes []error
 }
 
-func (f *fault) Error() string   { return f.text }
-func (f *fault) Unwrap() []error { return f.causes }
+func (f *textError) Error() string   { return f.text }
+func (f *textError) Unwrap() []error { return f.causes }
 
-// New returns the error, with that text, of what the host could not do.
+// New returns an error of the host with that text.
 func New(text string, causes ...error) error {
-	return &fault{text, append([]error{Err}, causes...)}
+	return &textError{text, append([]error{Err}, causes...)}
 }
 
-// Is reports whether the error of something that we did for a plugin is the
-// host's fault, and not the plugin's.
+// Is reports whether the error is a fault of the host, not of the plugin.
 func Is(err error) bool {
 	return errors.Is(err, Err) || slices.ContainsFunc(errnos[:], func(e syscall.Errno) bool { return errors.Is(err, e) })
 }

@@ -1,17 +1,17 @@
 // Package inotify reads the kernel's queue of file events.
 //
-// A watch is of an inode, which is found once by its path. The watch stays with
-// the file when it is moved and ends when it is deleted, while the path may lead
-// to another file. So to follow a path, first add a watch, then read the file:
-// the read shows what changed before it, the queue holds what changes after it.
-// Adding the same inode again returns the same number. So a caller that adds a
-// path again learns whether it still leads to the watched file.
+// A watch is of an inode, found once by its path. It stays with the file when the file
+// is moved, and is removed when the file is deleted; the path may then lead to another
+// file. So to watch a path, first add a watch, then read the file: the read shows
+// earlier changes, the queue reports later ones. Adding the same inode again returns
+// the same number. So a caller can add a path again to see whether it still leads to
+// the watched file.
 //
-// The package adds three things to inotify(7). A Queue waits in the runtime's
-// poller, which needs no thread. A read ends at a given time or when another
-// goroutine interrupts it, so one goroutine can own all state that depends on
-// the events and waits in one place. Between two reads a Queue can rest: events
-// gather and the kernel does not wake the process for them.
+// The package adds three features to inotify(7). A Queue waits in the runtime's
+// poller, without a thread. A read returns at a given time or when another goroutine
+// interrupts it, so one goroutine can own all state that depends on events and wait in
+// one place. Between two reads a Queue can rest: events are collected, and the kernel
+// does not wake the process for them.
 package inotify
 
 import (
@@ -27,8 +27,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Queue holds watches and returns their events. Only one goroutine at a time may
-// call Read and Rest; the other methods may be called from any.
+// Queue holds watches and returns their events. Only one goroutine at a time may call
+// Read and Rest; the other methods are safe for concurrent use.
 type Queue struct {
 	// The runtime polls the gate, never the events. The gate is an epoll instance
 	// that reports events once, and then not until it is armed again.
@@ -49,7 +49,7 @@ type Queue struct {
 type Event struct {
 	Watch int    // the number that Add returned
 	Mask  uint32 // unix.IN_…
-	Name  string // the file in a watched directory that the event is about; else empty
+	Name  string // of the file in a watched directory; else empty
 }
 
 // Open returns a queue without watches.
@@ -92,16 +92,16 @@ func (q *Queue) openGate(events int) error {
 	return err
 }
 
-// Add watches the file at a path. For a file that is watched already, by any
-// path, it returns the same number and replaces the mask. Numbers are positive
-// and are not used again. The error is an *os.PathError.
+// Add watches the file at a path. For a file that is already watched, by any path, it
+// returns the same number and replaces the mask. Numbers are positive and never reused.
+// The error is an *os.PathError.
 func (q *Queue) Add(path string, mask uint32) (watch int, err error) {
 	var failed error
 	err = q.conn.Control(func(fd uintptr) { watch, failed = unix.InotifyAddWatch(int(fd), path, mask) })
 	if err == nil {
 		err = failed
 	}
-	if errors.Is(err, unix.ENOSPC) { // no disk is full
+	if errors.Is(err, unix.ENOSPC) { // does not mean a full disk
 		err = fmt.Errorf("no inotify watch left (limit fs.inotify.max_user_watches): %w", err)
 	}
 	if err != nil {
@@ -110,18 +110,18 @@ func (q *Queue) Add(path string, mask uint32) (watch int, err error) {
 	return watch, nil
 }
 
-// Drop removes a watch. The kernel may have removed it before, with its file.
-// Events that are in the queue stay there.
+// Drop removes a watch. The kernel may have removed it with its file. Queued events
+// stay.
 func (q *Queue) Drop(watch int) {
 	_ = q.conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(watch)) })
 }
 
-// Rest sets how long events gather after a Read returned some, before the next
-// returns more. The default is 0. It does not change a rest that has begun.
+// Rest sets the time for which events are collected after a Read returned some, before
+// the next returns more. The default is 0. It does not change a rest that has begun.
 func (q *Queue) Rest(d time.Duration) { q.rest = d }
 
-// Read waits for events and returns them in the kernel's order. It returns none
-// at the time until, which for the zero time is never, and after Interrupt.
+// Read waits for events and returns them in the kernel's order. It returns none at the
+// time until, where the zero time means never, and after Interrupt.
 func (q *Queue) Read(until time.Time) ([]Event, error) {
 	if end := q.rested; !end.IsZero() {
 		short := !until.IsZero() && until.Before(end)
@@ -133,11 +133,11 @@ func (q *Queue) Read(until time.Time) ([]Event, error) {
 		}
 		q.rested = time.Time{}
 	}
-	n, err := q.take()
+	n, err := q.readQueue()
 	if n == 0 && err == nil {
 		var came bool
 		if came, _, err = q.wait(until, true); came {
-			n, err = q.take()
+			n, err = q.readQueue()
 		}
 	}
 	if n == 0 || err != nil {
@@ -146,11 +146,11 @@ func (q *Queue) Read(until time.Time) ([]Event, error) {
 	if q.rest > 0 && n < len(q.buf)/2 { // else there may be more
 		q.rested = time.Now().Add(q.rest)
 	}
-	return parse(q.buf[:n]), nil
+	return parseEvents(q.buf[:n]), nil
 }
 
-// take reads the events that are in the queue.
-func (q *Queue) take() (n int, err error) {
+// readQueue reads the queued events into buf and returns the number of bytes.
+func (q *Queue) readQueue() (n int, err error) {
 	var failed error
 	err = q.conn.Control(func(fd uintptr) { n, failed = unix.Read(int(fd), q.buf[:]) })
 	switch {
@@ -165,7 +165,7 @@ func (q *Queue) take() (n int, err error) {
 
 // wait waits until a time for an Interrupt and, if armed, for events.
 func (q *Queue) wait(until time.Time, armed bool) (came, interrupted bool, err error) {
-	if err := q.arm(armed); err != nil {
+	if err := q.setArmed(armed); err != nil {
 		return false, false, err
 	}
 	if !until.Equal(q.until) {
@@ -180,8 +180,8 @@ func (q *Queue) wait(until time.Time, armed bool) (came, interrupted bool, err e
 		return false, true, nil
 	}
 	err = q.wakes.Read(func(fd uintptr) bool {
-		var told [1]unix.EpollEvent
-		n, _ := unix.EpollWait(int(fd), told[:], 0)
+		var ready [1]unix.EpollEvent
+		n, _ := unix.EpollWait(int(fd), ready[:], 0)
 		came = n > 0
 		return came
 	})
@@ -199,8 +199,8 @@ func (q *Queue) wait(until time.Time, armed bool) (came, interrupted bool, err e
 	}
 }
 
-// arm sets whether the gate reports events, once.
-func (q *Queue) arm(armed bool) error {
+// setArmed sets whether the gate reports events, once.
+func (q *Queue) setArmed(armed bool) error {
 	if q.armed == armed {
 		return nil
 	}
@@ -224,10 +224,10 @@ func (q *Queue) arm(armed bool) error {
 	return nil
 }
 
-// past is a deadline that has passed. Read is never called with it.
+// past is a deadline in the past. Read is never called with it.
 var past = time.Unix(1, 0)
 
-// Interrupt ends the Read that is waiting, or else the next one.
+// Interrupt makes the waiting Read return, or else the next one.
 func (q *Queue) Interrupt() {
 	q.interrupted.Store(true)
 	_ = q.gate.SetReadDeadline(past)
@@ -239,8 +239,8 @@ func (q *Queue) Close() error {
 	return errors.Join(q.gate.Close(), q.events.Close())
 }
 
-// parse decodes the events that were read from the queue, see inotify(7).
-func parse(b []byte) []Event {
+// parseEvents decodes the events that were read from the queue, see inotify(7).
+func parseEvents(b []byte) []Event {
 	var found []Event
 	for len(b) >= unix.SizeofInotifyEvent {
 		word := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }

@@ -10,8 +10,8 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// packageFailure returns err, from checking or unpacking a package, with the
-// reason that the command line has for it. A refusal keeps the words of pkgcheck.
+// packageFailure adds the failure.Reason to an error of checking or unpacking a
+// package. The text of a pkgcheck error does not change.
 func packageFailure(err error) error {
 	var refusal *pkgcheck.Error
 	if !errors.As(err, &refusal) {
@@ -29,21 +29,33 @@ func packageFailure(err error) error {
 	}
 }
 
-// checkIdentity compares what a package is with this host, with what was asked for and
-// with what was signed.
+// checkAccount fails when the user that service.yaml names does not exist on
+// this host (AP-12).
+func checkAccount(p *pkgcheck.Package) error {
+	if p.Service == nil {
+		return nil
+	}
+	if _, err := p.Service.Account(); err != nil {
+		return failure.New(failure.Package, "package is not acceptable: %w", err)
+	}
+	return nil
+}
+
+// checkIdentity compares a package with this host, with the request and with the
+// signed manifest.
 func (i *Installer) checkIdentity(c record.PackageConfig, r Request, signed *manifest.Manifest) error {
-	if err := c.Accepted(i.cfg.OS, i.cfg.Arch); err != nil {
+	if err := c.CheckHost(i.cfg.OS, i.cfg.Arch); err != nil {
 		return failure.Because(failure.Package, err)
 	}
 	if r.Name != "" && r.Name != c.Name || r.Version != "" && r.Version != c.Version {
-		return failure.New(failure.Package, "package holds %s %s, wanted was %s %s", c.Name, c.Version, r.Name, r.Version)
+		return failure.New(failure.Package, "package holds %s %s, requested was %s %s", c.Name, c.Version, r.Name, r.Version)
 	}
 	if signed == nil {
 		return nil
 	}
 	if signed.Name != c.Name || signed.Version != c.Version ||
 		!strings.EqualFold(signed.OS, c.OSType) || !strings.EqualFold(signed.Arch, c.Arch) {
-		return failure.New(failure.Signature, "package holds %s %s (%s %s), signed was %s %s (%s %s)",
+		return failure.New(failure.Signature, "package holds %s %s (%s %s), its signature is for %s %s (%s %s)",
 			c.Name, c.Version, c.OSType, c.Arch, signed.Name, signed.Version, signed.OS, signed.Arch)
 	}
 	return nil

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyFolder copies a folder with what it holds: modes, owners where they may be
-// given, times, symbolic links and FIFOs. Sockets are left out, as nothing can
-// listen on a copy. All of it is flushed.
+// copyFolder copies a folder with all its content: modes, owners where permitted,
+// times, symbolic links and FIFOs. Sockets are left out: no process can listen on
+// a copy. Everything is flushed to disk.
 func copyFolder(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -76,7 +76,8 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// copyAttributes comes last: writing changes the times.
+// copyAttributes copies owner, mode and times. It runs after the content is
+// written, because writing changes the times.
 func copyAttributes(from, to string) error {
 	info, err := os.Lstat(from)
 	if err == nil {
@@ -91,9 +92,10 @@ func copyAttributes(from, to string) error {
 	return syncFolder(nil, to)
 }
 
-// copyOwnerAndMode gives the owner first: that takes setuid bits away.
+// copyOwnerAndMode sets the owner before the mode, because a change of owner
+// clears setuid bits.
 func copyOwnerAndMode(info fs.FileInfo, to string) error {
-	if owner, ok := ownerOf(info); ok {
+	if owner, ok := fileOwner(info); ok {
 		if err := os.Lchown(to, owner.uid, owner.gid); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
@@ -103,7 +105,7 @@ func copyOwnerAndMode(info fs.FileInfo, to string) error {
 
 type owner struct{ uid, gid int }
 
-func ownerOf(info fs.FileInfo) (owner, bool) {
+func fileOwner(info fs.FileInfo) (owner, bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return owner{}, false

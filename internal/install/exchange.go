@@ -16,8 +16,8 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// A package that takes the place of a folder first moves to layout.Arriving;
-// that and the folder are exchanged in one step, and the old one is kept as
+// A package that replaces a version's folder first moves to layout.Arriving.
+// The two folders are exchanged in one step, and the old one is kept as
 // layout.Replaced:
 //
 //	                 arriving  version's folder  replaced
@@ -26,19 +26,19 @@ import (
 //	exchanged        old       new               –
 //	kept             –         new               old
 //
-// A file system that cannot exchange has the folder absent in between:
+// On a file system that cannot exchange, the folder is absent in between:
 //
 //	                 new       –                 old
 //
-// Where the folder cannot be renamed either, it is copied and removed, and may be
-// half removed in between:
+// Where the folder cannot be renamed either, it is copied and then removed. It
+// may be half removed in between:
 //
 //	                 new       old, or a part    old
 //
-// Both folders keep their place over a crash, so that any process can put the
-// old one back. Which of two folders is the new one, the id in its origin says.
+// Both folders survive a crash, so any process can put the old one back. The id
+// in the origin file shows which of the two is the new one.
 
-// exchange puts the package in the place of the folder that is there.
+// exchange replaces the existing folder with the package.
 func (s *Staged) exchange(to string) error {
 	step, arriving, old := s.cfg.Step, layout.Arriving(s.cfg.Root, s.Config.Name), layout.Replaced(s.cfg.Root, s.Config.Name)
 	if err := step.Before("mkdir replaced"); err != nil {
@@ -53,11 +53,11 @@ func (s *Staged) exchange(to string) error {
 	if err := moveFolder(step, "package aside", s.Dir, arriving); err != nil {
 		return err
 	}
-	err := renameWith(step, "exchange", arriving, to, unix.RENAME_EXCHANGE)
+	err := renameWithFlag(step, "exchange", arriving, to, unix.RENAME_EXCHANGE)
 	switch {
 	case err == nil:
 		err = moveFolder(step, "replaced folder aside", arriving, old)
-	case unsupported(err), errors.Is(err, unix.EXDEV):
+	case isUnsupported(err), errors.Is(err, unix.EXDEV):
 		if err = moveFolder(step, "folder aside", to, old); err == nil {
 			err = moveFolder(step, "package in place", arriving, to)
 		}
@@ -65,23 +65,23 @@ func (s *Staged) exchange(to string) error {
 	return err
 }
 
-// PutBack undoes a Place that kept the folder of a version, or one that was cut
-// short, as far as it came. id is that of the package (Staged.StagingID). The caller
-// holds the plugin's name lock alone.
+// PutBack undoes a Place with Keep, also an interrupted one. id is the
+// Staged.StagingID of the package. The caller holds the plugin's name lock
+// exclusively.
 func PutBack(root, name, version, id string, step failpoint.Step) error {
 	arriving, old, to := layout.Arriving(root, name), layout.Replaced(root, name), layout.Version(root, name, version)
-	if !exists(old) {
-		if !exists(arriving) || id == "" || StagedAs(to) != id {
-			return removeLeft(root, name, version, step)
+	if !pathExists(old) {
+		if !pathExists(arriving) || id == "" || StagedAs(to) != id {
+			return removeLeftovers(root, name, version, step)
 		}
-		if err := moveFolder(step, "replaced folder aside", arriving, old); err != nil { // they are exchanged
+		if err := moveFolder(step, "replaced folder aside", arriving, old); err != nil { // the exchange was done
 			return err
 		}
 	}
-	if err := syncFolder(step, filepath.Dir(old)); err != nil { // before the package goes
+	if err := syncFolder(step, filepath.Dir(old)); err != nil { // before the package is removed
 		return err
 	}
-	if exists(to) {
+	if pathExists(to) {
 		if err := hideFolder(step, "package out of place", to); err != nil {
 			return err
 		}
@@ -92,18 +92,18 @@ func PutBack(root, name, version, id string, step failpoint.Step) error {
 	if err := syncFolder(step, filepath.Dir(to)); err != nil {
 		return err
 	}
-	return removeLeft(root, name, version, step)
+	return removeLeftovers(root, name, version, step)
 }
 
-// removeLeft removes what a PutBack leaves. Until then the arriving package says
-// that the version's folder may be half removed.
-func removeLeft(root, name, version string, step failpoint.Step) error {
+// removeLeftovers removes what PutBack left. Until then the arriving package
+// marks the version's folder as possibly half removed.
+func removeLeftovers(root, name, version string, step failpoint.Step) error {
 	half := layout.HalfRemoved(layout.Version(root, name, version))
-	return errors.Join(removeFolder(step, "package", half), DropReplaced(root, name, step))
+	return errors.Join(removeFolder(step, "package", half), RemoveReplaced(root, name, step))
 }
 
-// DropReplaced removes the folder that was kept: the new one stays.
-func DropReplaced(root, name string, step failpoint.Step) error {
+// RemoveReplaced removes the old folder that Place kept. The new one stays.
+func RemoveReplaced(root, name string, step failpoint.Step) error {
 	arriving, old := layout.Arriving(root, name), layout.Replaced(root, name)
 	return errors.Join(
 		removeFolder(step, "replaced folder", old),
@@ -113,10 +113,10 @@ func DropReplaced(root, name string, step failpoint.Step) error {
 	)
 }
 
-// CutShort returns the plugins of which folders of an exchange are left. Of a
-// folder that is not whole nobody can tell whose it is; the next exchange of that
-// plugin removes it.
-func CutShort(root string) (names []string, err error) {
+// ListInterrupted returns the plugins with folders left over from an exchange. An
+// incomplete folder does not show its plugin and is not listed; the next exchange
+// of that plugin removes it.
+func ListInterrupted(root string) (names []string, err error) {
 	dir := filepath.Dir(layout.Replaced(root, "x"))
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -134,46 +134,46 @@ func CutShort(root string) (names []string, err error) {
 	return names, nil
 }
 
-// Recover ends an exchange that was cut short and that no transaction knows of:
-// the version's folder is the old one or the new one. The caller holds the
-// plugin's name lock alone.
+// Recover finishes an interrupted exchange that no transaction knows of: then the
+// version's folder is the old one or the new one. The caller holds the plugin's
+// name lock exclusively.
 func Recover(root, name string) error {
 	old := layout.Replaced(root, name)
 	if c, err := record.ReadPackageConfig(old); err == nil && c.Name == name {
-		// While the package still arrives the folder may be half removed, after it was
-		// copied.
-		if exists(layout.Arriving(root, name)) || !exists(layout.Version(root, name, c.Version)) {
+		// While layout.Arriving exists, the version's folder may be half removed after
+		// its copy.
+		if pathExists(layout.Arriving(root, name)) || !pathExists(layout.Version(root, name, c.Version)) {
 			if err := PutBack(root, name, c.Version, "", nil); err != nil {
 				return err
 			}
 		}
 	}
-	return DropReplaced(root, name, nil)
+	return RemoveReplaced(root, name, nil)
 }
 
-// moveFolder renames a folder to a name that is free; the error is fs.ErrExist
-// when it is not. Where the kernel cannot rename it, it is copied and removed.
-// The caller's lock keeps others from the two names.
+// moveFolder renames a folder to a free name; if the name exists, the error is
+// fs.ErrExist. Where the kernel cannot rename the folder, it is copied and
+// removed. The caller's lock keeps other processes away from both names.
 func moveFolder(step failpoint.Step, what, from, to string) error {
-	err := renameWith(step, "rename "+what, from, to, unix.RENAME_NOREPLACE)
-	if unsupported(err) {
-		if exists(to) {
+	err := renameWithFlag(step, "rename "+what, from, to, unix.RENAME_NOREPLACE)
+	if isUnsupported(err) {
+		if pathExists(to) {
 			err = unix.EEXIST
 		} else {
 			err = os.Rename(from, to)
 		}
 	}
 	if errors.Is(err, unix.EXDEV) {
-		if exists(to) {
+		if pathExists(to) {
 			return &os.PathError{Op: "rename", Path: to, Err: unix.EEXIST}
 		}
 		err = copyAndRemove(step, what, from, to)
 	}
-	return wrap("rename", to, err)
+	return wrapPathError("rename", to, err)
 }
 
-// copyAndRemove moves a folder between file systems, or out of a lower layer of
-// one. A copy that is not whole has the name of a half removed folder.
+// copyAndRemove moves a folder between file systems, or out of the lower layer of
+// an overlay. An incomplete copy has the name of a half removed folder.
 func copyAndRemove(step failpoint.Step, what, from, to string) error {
 	if err := step.Before("copy " + what); err != nil {
 		return err
@@ -192,19 +192,20 @@ func copyAndRemove(step failpoint.Step, what, from, to string) error {
 	if err := durable.FlushFolder(filepath.Dir(to)); err != nil {
 		return err
 	}
-	return removeAtOnce(step, what, from)
+	return hideAndRemove(step, what, from)
 }
 
-// removeAtOnce removes a folder that a later process must not take for whole.
-func removeAtOnce(step failpoint.Step, what, path string) error {
+// hideAndRemove renames a folder before it removes it, so that no later process
+// takes a half removed folder for a complete one.
+func hideAndRemove(step failpoint.Step, what, path string) error {
 	if err := hideFolder(step, what, path); err != nil {
 		return err
 	}
 	return removeFolder(step, what, layout.HalfRemoved(path))
 }
 
-// hideFolder gives a folder the name of a half removed one. Where it cannot be
-// renamed, it is removed.
+// hideFolder renames a folder to layout.HalfRemoved. Where it cannot be renamed,
+// it is removed.
 func hideFolder(step failpoint.Step, what, path string) error {
 	half := layout.HalfRemoved(path)
 	err := os.RemoveAll(half)
@@ -223,22 +224,23 @@ func hideFolder(step failpoint.Step, what, path string) error {
 	return syncFolder(step, filepath.Dir(path))
 }
 
-// renameWith is renameat2 with a flag. A step's error is what the kernel answers.
-func renameWith(step failpoint.Step, what, from, to string, flag uint) error {
+// renameWithFlag calls renameat2 with a flag. An error of step stands for an
+// error of the kernel.
+func renameWithFlag(step failpoint.Step, what, from, to string, flag uint) error {
 	if err := step.Before(what); err != nil {
 		return err
 	}
 	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flag)
 }
 
-// unsupported reports that a file system or the kernel does not know a flag of
-// renameat2 (EV-32).
-func unsupported(err error) bool {
+// isUnsupported reports whether the file system or the kernel does not support a
+// flag of renameat2 (EV-32).
+func isUnsupported(err error) bool {
 	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
 func removeFolder(step failpoint.Step, what, path string) error {
-	if !exists(path) {
+	if !pathExists(path) {
 		return nil
 	}
 	if err := step.Before("remove " + what); err != nil {
@@ -247,7 +249,7 @@ func removeFolder(step failpoint.Step, what, path string) error {
 	return os.RemoveAll(path)
 }
 
-func exists(path string) bool {
+func pathExists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }

@@ -14,24 +14,24 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// kernels are how file systems answer renameat2 with a flag.
+// kernels holds the results of renameat2 with a flag on several file systems.
 var kernels = map[string]func(step string) error{
 	"all flags": func(string) error { return nil },
 	"EV-32 EINVAL, no flag": func(step string) error {
-		return answers(unix.EINVAL, step, "exchange", "rename")
+		return failFor(unix.EINVAL, step, "exchange", "rename")
 	},
 	"EV-32 ENOSYS, no renameat2": func(step string) error {
-		return answers(unix.ENOSYS, step, "exchange", "rename")
+		return failFor(unix.ENOSYS, step, "exchange", "rename")
 	},
 	"EV-32 EXDEV, a lower layer": func(step string) error {
-		return answers(unix.EXDEV, step, "exchange", "rename folder aside", "hide folder aside", "hide package out of place")
+		return failFor(unix.EXDEV, step, "exchange", "rename folder aside", "hide folder aside", "hide package out of place")
 	},
 	"EV-32 EXDEV, another file system": func(step string) error {
-		return answers(unix.EXDEV, step, "exchange", "rename")
+		return failFor(unix.EXDEV, step, "exchange", "rename")
 	},
 }
 
-func answers(err error, step string, to ...string) error {
+func failFor(err error, step string, to ...string) error {
 	for _, prefix := range to {
 		if strings.HasPrefix(step, prefix) {
 			return err
@@ -40,9 +40,9 @@ func answers(err error, step string, to ...string) error {
 	return nil
 }
 
-// crashing is a step that answers as the kernel does, and stops all from its
-// n-th question on; 0 is never.
-func crashing(kernel func(string) error, n int, asked *[]string) failpoint.Step {
+// crashAt returns a step that returns the results of kernel, and errCrash from
+// its n-th call on; 0 is never.
+func crashAt(kernel func(string) error, n int, asked *[]string) failpoint.Step {
 	return func(step string) error {
 		*asked = append(*asked, step)
 		if n > 0 && len(*asked) >= n {
@@ -52,9 +52,9 @@ func crashing(kernel func(string) error, n int, asked *[]string) failpoint.Step 
 	}
 }
 
-// EV-32: on every file system a package takes the place of a folder, or of none.
+// EV-32: on every file system Place works with and without an existing folder.
 func TestPlaceOnEveryFileSystem(t *testing.T) {
-	source := write(t, sample().zip(t))
+	source := writePackage(t, sample().zip(t))
 	for name, kernel := range kernels {
 		for _, there := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
@@ -69,30 +69,30 @@ func TestPlaceOnEveryFileSystem(t *testing.T) {
 				}
 				_, err = s.Place(install.Refuse)
 				if there {
-					refused(t, err, 238, "installed already")
+					checkRefused(t, err, 238, "installed already")
 					_, err = s.Place(install.Replace)
 				}
 				if err := errors.Join(err, s.Discard()); err != nil {
 					t.Fatal(err)
 				}
-				newVersion(t, root)
+				checkNewVersion(t, root)
 			})
 		}
 	}
 }
 
-func newVersion(t *testing.T, root string) {
+func checkNewVersion(t *testing.T, root string) {
 	t.Helper()
 	const want = "plugin/agent/1.0/.origin.json plugin/agent/1.0/bin/run plugin/agent/1.0/config.json"
-	if got := strings.Join(tree(t, root), " "); got != want {
-		t.Errorf("there is %s", got)
+	if got := strings.Join(listFiles(t, root), " "); got != want {
+		t.Errorf("files %s, want %s", got, want)
 	}
 }
 
-// Cut short at any step of an exchange, of the return of the folder, or of the
-// end of both, a later process puts the old folder back, or ends what is done.
-func TestExchangeCutShort(t *testing.T) {
-	source := write(t, sample().zip(t))
+// After a crash at any step of an exchange or of PutBack, a later PutBack
+// restores the old folder.
+func TestExchangeInterrupted(t *testing.T) {
+	source := writePackage(t, sample().zip(t))
 	for name, kernel := range kernels {
 		t.Run(name, func(t *testing.T) {
 			for first, done := 0, false; !done; first++ {
@@ -102,7 +102,7 @@ func TestExchangeCutShort(t *testing.T) {
 					t.Fatal(err)
 				}
 				var asked []string
-				err = place(s, crashing(kernel, first+1, &asked))
+				err = placeWithStep(s, crashAt(kernel, first+1, &asked))
 				done = err == nil
 				if !done && !errors.Is(err, errCrash) {
 					t.Fatalf("step %d: %v", first, err)
@@ -113,14 +113,14 @@ func TestExchangeCutShort(t *testing.T) {
 					t.Fatal(err)
 				}
 				var back []string
-				err = install.PutBack(root, "agent", "1.0", id, crashing(kernel, 1+first%7, &back))
+				err = install.PutBack(root, "agent", "1.0", id, crashAt(kernel, 1+first%7, &back))
 				if err != nil && !errors.Is(err, errCrash) {
 					t.Fatalf("put back: %v", err)
 				}
 				if err := install.PutBack(root, "agent", "1.0", id, kernel); err != nil {
 					t.Errorf("put back: %v", err)
 				}
-				untouched(t, root)
+				checkUntouched(t, root)
 				if t.Failed() {
 					t.Fatalf("placed: %q, put back: %q", asked, back)
 				}
@@ -129,14 +129,14 @@ func TestExchangeCutShort(t *testing.T) {
 	}
 }
 
-// place places with other steps than those of the installer.
-func place(s *install.Staged, step failpoint.Step) error {
+// placeWithStep places a package with another step than its installer's.
+func placeWithStep(s *install.Staged, step failpoint.Step) error {
 	_, err := s.WithStep(step).Place(install.Keep)
 	return err
 }
 
-// What no transaction knows of is recovered: the folder that was moved aside is
-// back, or what is left of an exchange that was done is gone.
+// Recover restores a folder that was moved aside, and removes what a finished
+// exchange left.
 func TestRecover(t *testing.T) {
 	root := newRoot(t)
 	version, old := layout.Version(root, "agent", "1.0"), layout.Replaced(root, "agent")
@@ -147,8 +147,8 @@ func TestRecover(t *testing.T) {
 	if err := install.Recover(root, "agent"); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(tree(t, root), " "); got != "plugin/agent/1.0/config.json plugin/agent/1.0/old" {
-		t.Errorf("there is %s", got)
+	if got := strings.Join(listFiles(t, root), " "); got != "plugin/agent/1.0/config.json plugin/agent/1.0/old" {
+		t.Errorf("files %s, want the old version", got)
 	}
 	if err := errors.Join(os.MkdirAll(old, 0o700), os.MkdirAll(layout.Arriving(root, "agent"), 0o700), install.Recover(root, "agent")); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// A copy has what the original had.
+// A copied folder keeps modes, types and times.
 func TestCopyKeepsAttributes(t *testing.T) {
 	root := newRoot(t)
 	version := layout.Version(root, "agent", "1.0")
@@ -183,12 +183,12 @@ func TestCopyKeepsAttributes(t *testing.T) {
 		return all
 	}
 	before := attributes()
-	s, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: write(t, sample().zip(t))})
+	s, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: writePackage(t, sample().zip(t))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	kernel := kernels["EV-32 EXDEV, another file system"]
-	if err := errors.Join(place(s, kernel), s.Withdraw(), s.Discard()); err != nil {
+	if err := errors.Join(placeWithStep(s, kernel), s.Withdraw(), s.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	after := attributes()

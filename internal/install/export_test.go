@@ -2,7 +2,7 @@ package install
 
 import "pluginsupervisor/internal/failpoint"
 
-// WithStep returns the package with other steps than those of its installer.
+// WithStep sets the step of a staged package and returns it.
 func (s *Staged) WithStep(step failpoint.Step) *Staged {
 	s.cfg.Step = step
 	return s

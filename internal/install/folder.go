@@ -17,14 +17,14 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// folder is a staging folder and the flock that says it is in use.
+// folder is a staging folder with the flock that marks it as in use.
 type folder struct {
 	path string
 	lock *os.File // the folder itself
 }
 
-func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
-	release, err := i.openStaging(ctx)
+func (i *Installer) makeStagingFolder(ctx context.Context) (*folder, error) {
+	release, err := i.lockStaging(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +40,9 @@ func (i *Installer) newFolder(ctx context.Context) (*folder, error) {
 	return f, nil
 }
 
-// openStaging makes Staging, and keeps Sweep away until release is called.
-func (i *Installer) openStaging(ctx context.Context) (release func(), err error) {
+// lockStaging makes the folder staging and keeps Sweep out of it until release
+// is called.
+func (i *Installer) lockStaging(ctx context.Context) (release func(), err error) {
 	if err := i.cfg.Step.Before("mkdir staging"); err != nil {
 		return nil, failure.Because(failure.Storage, err)
 	}
@@ -55,20 +56,22 @@ func (i *Installer) openStaging(ctx context.Context) (release func(), err error)
 	return release, nil
 }
 
-// lockFolder fails with lock.ErrHeld when another process holds it.
+// lockFolder locks a folder. It fails with lock.ErrHeld when another process
+// holds the lock.
 func lockFolder(path string) (*folder, error) {
-	return lockFolderBy(path, func(f *os.File) error { return lock.TryFile(f, true) })
+	return lockFolderWith(path, func(f *os.File) error { return lock.TryFile(f, true) })
 }
 
-// lockFolderBy locks a folder, which must still be there then.
-func lockFolderBy(path string, take func(*os.File) error) (*folder, error) {
+// lockFolderWith locks a folder by take. It fails when the folder was removed
+// meanwhile.
+func lockFolderWith(path string, take func(*os.File) error) (*folder, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
 	err = take(f)
 	if err == nil {
-		err = isAt(f, path)
+		err = checkSameFolder(f, path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -76,8 +79,8 @@ func lockFolderBy(path string, take func(*os.File) error) (*folder, error) {
 	return &folder{path: path, lock: f}, nil
 }
 
-// isAt fails when the folder at a path is not the open one.
-func isAt(f *os.File, path string) error {
+// checkSameFolder fails when the folder at path is not the open one.
+func checkSameFolder(f *os.File, path string) error {
 	open, err := f.Stat()
 	if err != nil {
 		return err
@@ -92,7 +95,7 @@ func isAt(f *os.File, path string) error {
 	return nil
 }
 
-// remove ends the folder and its lock.
+// remove removes the folder and releases its lock.
 func (f *folder) remove(step failpoint.Step) error {
 	defer f.lock.Close()
 	if err := step.Before("remove staging"); err != nil {
@@ -104,8 +107,8 @@ func (f *folder) remove(step failpoint.Step) error {
 	return nil
 }
 
-// Discard removes what is staged, and the folder that it replaced unless that is
-// to be kept. It may be called after Place, and again.
+// Discard removes the staging folder. After Place with Replace it also removes
+// the old folder. It may be called several times.
 func (s *Staged) Discard() error {
 	if s.folder == nil {
 		return nil
@@ -113,16 +116,16 @@ func (s *Staged) Discard() error {
 	f := s.folder
 	s.folder = nil
 	err := f.remove(s.cfg.Step)
-	if s.placed != "" && s.exchanged && !s.keeps {
-		err = errors.Join(err, failure.Because(failure.Storage, DropReplaced(s.cfg.Root, s.Config.Name, s.cfg.Step)))
+	if s.placed != "" && s.exchanged && !s.keepReplaced {
+		err = errors.Join(err, failure.Because(failure.Storage, RemoveReplaced(s.cfg.Root, s.Config.Name, s.cfg.Step)))
 	}
 	return err
 }
 
-// Sweep removes the staging folders of processes that ended without doing so and
-// returns how many there were. One that is in use is never touched; one that was
-// handed over, and a part of a download, stay for a while. It waits while
-// another process makes or sweeps one, until ctx ends.
+// Sweep removes the staging folders that stopped processes left, and returns
+// their number. Folders in use are never touched; folders that were handed over
+// and partial downloads stay for a while. It waits while another process makes
+// or sweeps a folder, until ctx ends.
 func (i *Installer) Sweep(ctx context.Context) (int, error) {
 	if _, err := os.Lstat(layout.Staging(i.cfg.Root)); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -140,7 +143,7 @@ func (i *Installer) Sweep(ctx context.Context) (int, error) {
 	var failed []error
 	for _, e := range entries {
 		path := filepath.Join(layout.Staging(i.cfg.Root), e.Name())
-		removed, err := i.sweep(path, e.IsDir())
+		removed, err := i.sweepEntry(path, e.IsDir())
 		switch {
 		case removed:
 			swept++
@@ -151,24 +154,25 @@ func (i *Installer) Sweep(ctx context.Context) (int, error) {
 	return swept, failure.Because(failure.Storage, errors.Join(failed...))
 }
 
-func (i *Installer) sweep(path string, isFolder bool) (removed bool, err error) {
+func (i *Installer) sweepEntry(path string, isFolder bool) (removed bool, err error) {
 	if !isFolder {
-		err := os.Remove(path) // nothing of ours
+		err := os.Remove(path) // not made by this package
 		return err == nil, err
 	}
 	f, err := lockFolder(path)
 	if err != nil {
 		return false, err
 	}
-	if i.isYoung(f.path) {
+	if i.isKeptForLater(f.path) {
 		return false, f.lock.Close()
 	}
 	err = f.remove(i.cfg.Step)
 	return err == nil, err
 }
 
-// isYoung reports whether a folder that no process holds is kept for a later one.
-func (i *Installer) isYoung(path string) bool {
+// isKeptForLater reports whether a folder that no process holds is kept for a
+// later process.
+func (i *Installer) isKeptForLater(path string) bool {
 	switch {
 	case isPartial(path):
 		return i.cfg.Now().Sub(lastWrite(path)) < partialAge

@@ -25,22 +25,23 @@ import (
 )
 
 const (
-	handOverFile = "handover.json" // in a staging folder that is handed over
-	handOverAge  = 24 * time.Hour  // how long it waits for the supervisor
-	handOverWait = 10 * time.Second
-	maxHandOver  = 4 << 10 // bytes
+	handOverFile = "handover.json"  // in a staging folder that is handed over
+	handOverAge  = 24 * time.Hour   // after that Sweep removes the folder
+	handOverWait = 10 * time.Second // for the lock of the folder
+	maxHandOver  = 4 << 10          // bytes
 )
 
-// handOver is what the process that staged a package says of it.
+// handOver is the content of handOverFile, written by the process that staged
+// the package.
 type handOver struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	SHA256  string `json:"sha256"` // of the package
 }
 
-// HandOver makes ready what was staged with Request.HandOver for another process
-// of the same user, and returns the name that it has there as Request.Staged.
-// Until Leave the folder is still this process's.
+// HandOver prepares a package that was staged with Request.HandOver for another
+// process of the same user. It returns the name to pass in Request.Staged there.
+// Until Leave the folder still belongs to this process.
 func (s *Staged) HandOver() (name string, err error) {
 	text, err := json.Marshal(handOver{s.Config.Name, s.Config.Version, s.sums.SHA256})
 	if err == nil {
@@ -52,56 +53,56 @@ func (s *Staged) HandOver() (name string, err error) {
 	return filepath.Base(s.folder.path), nil
 }
 
-// Leave gives up a folder that was handed over; Discard then does nothing.
+// Leave releases a folder that was handed over. Discard then does nothing.
 func (s *Staged) Leave() error {
 	f := s.folder
 	s.folder = nil
 	return f.lock.Close()
 }
 
-// adopt takes over the folder that another process has handed over. Nothing that
-// it says is believed: the package is digested, and will be verified, checked
-// and unpacked anew. It may only be in Staging, and of our own user.
-func (i *Installer) adopt(ctx context.Context, r Request) (*Staged, error) {
+// openHandedOver opens the folder that another process handed over. It trusts
+// nothing in it: the package is digested, and later verified, checked and
+// unpacked again. The folder must be in staging and belong to our own user.
+func (i *Installer) openHandedOver(ctx context.Context, r Request) (*Staged, error) {
 	if err := plugin.CheckName(r.Staged); err != nil || isPartial(r.Staged) {
 		return nil, failure.New(failure.Storage, "%q is not the name of a staging folder", r.Staged)
 	}
 	waiting, cancel := context.WithTimeout(ctx, handOverWait)
 	defer cancel()
 	path := filepath.Join(layout.Staging(i.cfg.Root), r.Staged)
-	f, err := lockFolderBy(path, func(f *os.File) error { return lock.WaitFile(waiting, f, true) })
+	f, err := lockFolderWith(path, func(f *os.File) error { return lock.WaitFile(waiting, f, true) })
 	if err != nil {
-		return nil, failure.New(failure.Storage, "take over staging folder: %w", err)
+		return nil, failure.New(failure.Storage, "use staging folder %s: %w", r.Staged, err)
 	}
 	s := i.newStaged(f)
-	if err := s.takeOver(ctx, r); err != nil { // it stays what it is, until Sweep
-		return nil, failure.New(failure.Storage, "take over staging folder %s: %w", r.Staged, errors.Join(err, f.lock.Close()))
+	if err := s.checkHandedOver(ctx, r); err != nil { // the folder stays until Sweep
+		return nil, failure.New(failure.Storage, "use staging folder %s: %w", r.Staged, errors.Join(err, f.lock.Close()))
 	}
 	return s, nil
 }
 
-// takeOver checks whose the folder is and what it holds, and has s.sums of it.
-func (s *Staged) takeOver(ctx context.Context, r Request) error {
+// checkHandedOver checks the owner and the content of the folder, and sets s.sums.
+func (s *Staged) checkHandedOver(ctx context.Context, r Request) error {
 	info, err := s.folder.lock.Stat()
 	if err != nil {
 		return err
 	}
-	if err := isOurs(info); err != nil {
+	if err := checkOwner(info); err != nil {
 		return err
 	}
 	mark := filepath.Join(s.folder.path, handOverFile)
-	text, err := readOurs(mark, maxHandOver)
+	text, err := readOwnFile(mark, maxHandOver)
 	if err != nil {
 		return err
 	}
-	var said handOver
-	if err := json.Unmarshal(text, &said); err != nil {
+	var claim handOver
+	if err := json.Unmarshal(text, &claim); err != nil {
 		return fmt.Errorf("read %s: %w", handOverFile, err)
 	}
-	if said.Name != r.Name || said.Version != r.Version {
-		return fmt.Errorf("it is %s %s, wanted was %s %s", said.Name, said.Version, r.Name, r.Version)
+	if claim.Name != r.Name || claim.Version != r.Version {
+		return fmt.Errorf("it holds %s %s, requested was %s %s", claim.Name, claim.Version, r.Name, r.Version)
 	}
-	archive, err := openOurs(s.Archive())
+	archive, err := openOwnFile(s.Archive())
 	if err != nil {
 		return err
 	}
@@ -115,25 +116,25 @@ func (s *Staged) takeOver(ctx context.Context, r Request) error {
 	if s.sums, err = fetch.Digest(ctx, archive); err != nil {
 		return err
 	}
-	if s.sums.SHA256 != said.SHA256 {
-		return errors.New("the package in it was changed")
+	if s.sums.SHA256 != claim.SHA256 {
+		return errors.New("its package was changed after it was staged")
 	}
-	// From here on it is an ordinary staging folder.
+	// From now on it is an ordinary staging folder.
 	return errors.Join(os.RemoveAll(s.Dir), os.Remove(mark))
 }
 
-// handed returns the request for what was handed over: with the signature that
-// came along, if there is one.
-func (s *Staged) handed(r Request) Request {
-	if text, err := readOurs(s.signature(), manifest.MaxSize); err == nil && strings.TrimSpace(r.Manifest) == "" {
+// addSignature returns the request with the signature from the staging folder, if
+// the request has none.
+func (s *Staged) addSignature(r Request) Request {
+	if text, err := readOwnFile(s.signaturePath(), manifest.MaxSize); err == nil && strings.TrimSpace(r.Manifest) == "" {
 		r.Manifest = string(text)
 	}
 	return r
 }
 
-// readOurs reads a small file in a staging folder.
-func readOurs(path string, most int64) ([]byte, error) {
-	f, err := openOurs(path)
+// readOwnFile reads a small file in a staging folder.
+func readOwnFile(path string, most int64) ([]byte, error) {
+	f, err := openOwnFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +142,8 @@ func readOurs(path string, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
-// openOurs opens a regular file of our own user.
-func openOurs(path string) (*os.File, error) {
+// openOwnFile opens a regular file of our own user.
+func openOwnFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -152,7 +153,7 @@ func openOurs(path string) (*os.File, error) {
 		err = fmt.Errorf("%s is not a regular file", path)
 	}
 	if err == nil {
-		err = isOurs(info)
+		err = checkOwner(info)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -160,14 +161,15 @@ func openOurs(path string) (*os.File, error) {
 	return f, nil
 }
 
-// isOurs fails for a file or folder of another user, or that others may write to.
-func isOurs(info fs.FileInfo) error {
+// checkOwner fails for a file or folder that belongs to another user or that
+// others may write to.
+func checkOwner(info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !ok || int(stat.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to another user", info.Name())
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("%s may be written to by others", info.Name())
+		return fmt.Errorf("%s is writable by other users (mode %04o)", info.Name(), info.Mode().Perm())
 	}
 	return nil
 }

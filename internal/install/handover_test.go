@@ -12,11 +12,11 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// handedOver stages the sample as a command does, hands it over, and returns
-// the request of who takes it. The package that it came from is gone.
-func handedOver(t *testing.T, root string) (*install.Staged, install.Request) {
+// handOverSample stages the sample as a command does, hands it over, removes the
+// source, and returns the request of the receiver.
+func handOverSample(t *testing.T, root string) (*install.Staged, install.Request) {
 	t.Helper()
-	source := write(t, sample().zip(t))
+	source := writePackage(t, sample().zip(t))
 	s, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: source, HandOver: true})
 	if err != nil {
 		t.Fatal(err)
@@ -31,15 +31,15 @@ func handedOver(t *testing.T, root string) (*install.Staged, install.Request) {
 	return s, install.Request{Source: source, Name: "agent", Version: "1.0", Staged: name}
 }
 
-// UP-11: what a command has staged is taken over, also when its source is gone,
-// and is an ordinary staging folder from then on.
+// UP-11: the receiver uses a folder that was handed over, also without its source,
+// as an ordinary staging folder.
 func TestHandOver(t *testing.T) {
 	root := newRoot(t)
-	s, r := handedOver(t, root)
-	taker := newInstaller(t, root, nil)
+	s, r := handOverSample(t, root)
+	receiver := newInstaller(t, root, nil)
 	left := make(chan error)
-	go func() { left <- s.Leave() }() // who hands over still holds it for a moment
-	taken, err := taker.Stage(t.Context(), r)
+	go func() { left <- s.Leave() }() // the sender holds the lock a little longer
+	received, err := receiver.Stage(t.Context(), r)
 	if err := <-left; err != nil {
 		t.Fatal(err)
 	}
@@ -49,37 +49,37 @@ func TestHandOver(t *testing.T) {
 	if err := s.Discard(); err != nil {
 		t.Error(err)
 	}
-	if n, err := taker.Sweep(t.Context()); n != 0 || err != nil {
-		t.Errorf("swept %d, %v", n, err)
+	if n, err := receiver.Sweep(t.Context()); n != 0 || err != nil {
+		t.Errorf("swept %d, %v, want 0", n, err)
 	}
-	if _, err := taken.Place(install.Replace); err != nil {
+	if _, err := received.Place(install.Replace); err != nil {
 		t.Fatal(err)
 	}
-	if err := taken.Discard(); err != nil {
+	if err := received.Discard(); err != nil {
 		t.Fatal(err)
 	}
-	wholeVersion(t, root)
-	if _, err := taker.Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), "not found") {
-		t.Errorf("taken twice: %v", err)
+	checkWholeVersion(t, root)
+	if _, err := receiver.Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("staged a second time: %v, want not found", err)
 	}
 }
 
-// UP-11: what was handed over is not believed: it is compared with what the
-// command said of it, verified and checked by the rules of who takes it.
+// UP-11: the receiver trusts nothing in a folder that was handed over: it compares
+// it with the request, and verifies and checks it by its own rules.
 func TestHandOverIsVerified(t *testing.T) {
-	other := sample().with("more", "x").zip(t)
+	other := sample().withFile("more", "x").zip(t)
 	for name, tt := range map[string]struct {
-		change func(t *testing.T, folder string, r *install.Request)
-		config func(*install.Config)
-		says   string
+		change  func(t *testing.T, folder string, r *install.Request)
+		config  func(*install.Config)
+		message string
 	}{
 		"changed": {func(t *testing.T, folder string, _ *install.Request) {
 			if err := os.WriteFile(filepath.Join(folder, "package.zip"), other, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, "was changed"},
-		"another plugin":  {func(_ *testing.T, _ string, r *install.Request) { r.Name = "other" }, nil, "wanted was other 1.0"},
-		"another version": {func(_ *testing.T, _ string, r *install.Request) { r.Version = "2.0" }, nil, "wanted was agent 2.0"},
+		"another plugin":  {func(_ *testing.T, _ string, r *install.Request) { r.Name = "other" }, nil, "requested was other 1.0"},
+		"another version": {func(_ *testing.T, _ string, r *install.Request) { r.Version = "2.0" }, nil, "requested was agent 2.0"},
 		"outside":         {func(_ *testing.T, _ string, r *install.Request) { r.Staged = "../../plugin" }, nil, "not the name"},
 		"not there":       {func(_ *testing.T, _ string, r *install.Request) { r.Staged = "123" }, nil, "no such file"},
 		"a download":      {func(_ *testing.T, _ string, r *install.Request) { r.Staged = "partial-1" }, nil, "not the name"},
@@ -116,13 +116,13 @@ func TestHandOverIsVerified(t *testing.T) {
 			if err := os.Chmod(folder, 0o777); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, "written to by others"},
-		"weaker than who takes it demands": {nil, func(c *install.Config) { c.RequireSHA256 = true }, "without a SHA-256"},
-		"larger than who takes it allows":  {nil, func(c *install.Config) { c.Fetch.MaxSize = 10 }, "at most 10 allowed"},
+		}, nil, "writable by other users"},
+		"receiver requires a SHA-256": {nil, func(c *install.Config) { c.RequireSHA256 = true }, "no SHA-256"},
+		"too large for the receiver":  {nil, func(c *install.Config) { c.Fetch.MaxSize = 10 }, "at most 10 allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
-			s, r := handedOver(t, root)
+			s, r := handOverSample(t, root)
 			folder := filepath.Join(root, "supervisor", "staging", r.Staged)
 			if tt.change != nil {
 				tt.change(t, folder, &r)
@@ -130,20 +130,20 @@ func TestHandOverIsVerified(t *testing.T) {
 			if err := s.Leave(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := newInstaller(t, root, tt.config).Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("staged: %v, want %q", err, tt.says)
+			if _, err := newInstaller(t, root, tt.config).Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), tt.message) {
+				t.Errorf("staged: %v, want %q", err, tt.message)
 			}
 		})
 	}
 }
 
-// UP-11: a folder of another user is not taken over.
+// UP-11: a folder of another user is not used.
 func TestHandOverOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		testenv.SkipWithout(t, testenv.Root, "only root gives a file to another user")
 	}
 	root := newRoot(t)
-	s, r := handedOver(t, root)
+	s, r := handOverSample(t, root)
 	if err := os.Chown(filepath.Join(root, "supervisor", "staging", r.Staged), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
@@ -151,14 +151,14 @@ func TestHandOverOfAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := newInstaller(t, root, nil).Stage(t.Context(), r); err == nil || !strings.Contains(err.Error(), "another user") {
-		t.Errorf("staged: %v", err)
+		t.Errorf("staged: %v, want an error about another user", err)
 	}
 }
 
-// UP-11: where what was handed over cannot be used, the source is.
+// UP-11: if the folder that was handed over cannot be used, the source is.
 func TestHandOverFallsBack(t *testing.T) {
 	root := newRoot(t)
-	r := install.Request{Source: write(t, sample().zip(t)), Name: "agent", Version: "1.0", Staged: "123"}
+	r := install.Request{Source: writePackage(t, sample().zip(t)), Name: "agent", Version: "1.0", Staged: "123"}
 	s, err := newInstaller(t, root, nil).Stage(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -166,13 +166,13 @@ func TestHandOverFallsBack(t *testing.T) {
 	if err := s.Discard(); err != nil {
 		t.Fatal(err)
 	}
-	untouched(t, root)
+	checkUntouched(t, root)
 }
 
-// UP-11: what was handed over waits a day for who takes it.
-func TestSweepOfWhatWasHandedOver(t *testing.T) {
+// UP-11: Sweep keeps a folder that was handed over for a day.
+func TestSweepKeepsHandedOverFor24Hours(t *testing.T) {
 	root := newRoot(t)
-	s, _ := handedOver(t, root)
+	s, _ := handOverSample(t, root)
 	now := time.Now()
 	i := newInstaller(t, root, func(c *install.Config) { c.Now = func() time.Time { return now } })
 	if err := s.Leave(); err != nil {
@@ -184,5 +184,5 @@ func TestSweepOfWhatWasHandedOver(t *testing.T) {
 		}
 		now = now.Add(25 * time.Hour)
 	}
-	untouched(t, root)
+	checkUntouched(t, root)
 }

@@ -28,8 +28,8 @@ func sample() files {
 	}
 }
 
-// with is the files with one more or another.
-func (f files) with(name, body string) files {
+// withFile returns the files with one added or replaced.
+func (f files) withFile(name, body string) files {
 	more := files{name: body}
 	for n, b := range f {
 		if n != name {
@@ -63,8 +63,8 @@ func (f files) zip(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// write puts bytes into a new file and returns its path.
-func write(t testing.TB, b []byte) string {
+// writePackage writes a package to a new file and returns its path.
+func writePackage(t testing.TB, b []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "package.zip")
 	if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -73,9 +73,9 @@ func write(t testing.TB, b []byte) string {
 	return path
 }
 
-const live = "the version that runs"
+const live = "the running version"
 
-// newRoot is a BASE where agent 1.0 is installed and runs.
+// newRoot returns a BASE where agent 1.0 is installed.
 func newRoot(t testing.TB) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "base")
@@ -105,11 +105,12 @@ func newInstaller(t testing.TB, root string, change func(*install.Config)) *inst
 	return i
 }
 
-// untouched: the live folder is as it was, and nothing is beside it.
-func untouched(t *testing.T, root string) {
+// checkUntouched checks that the live folder is unchanged and no other file
+// exists.
+func checkUntouched(t *testing.T, root string) {
 	t.Helper()
 	want := []string{"plugin/agent/1.0/old"}
-	if got := tree(t, root); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := listFiles(t, root); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("left behind: %v, want %v", got, want)
 	}
 	if b, err := os.ReadFile(filepath.Join(root, want[0])); string(b) != live {
@@ -117,8 +118,8 @@ func untouched(t *testing.T, root string) {
 	}
 }
 
-// tree is every file below root but the guard, and what stands beside root.
-func tree(t *testing.T, root string) (names []string) {
+// listFiles returns every file below root and beside it, except staging.lock.
+func listFiles(t *testing.T, root string) (names []string) {
 	t.Helper()
 	outer := filepath.Dir(root)
 	err := filepath.WalkDir(outer, func(path string, d fs.DirEntry, err error) error {
@@ -139,16 +140,16 @@ func tree(t *testing.T, root string) (names []string) {
 	return names
 }
 
-func refused(t *testing.T, err error, code int, says string) {
+func checkRefused(t *testing.T, err error, code int, message string) {
 	t.Helper()
 	var e *failure.Error
-	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), says) {
-		t.Errorf("got %v, want exit code %d and %q", err, code, says)
+	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), message) {
+		t.Errorf("got %v, want exit code %d and %q", err, code, message)
 	}
 	t.Logf("| %s | %d | %v |", t.Name(), code, err)
 }
 
-// sequences remembers in memory.
+// sequences keeps sequences in memory.
 type sequences map[string]uint64
 
 func (s sequences) LastSequence(_ context.Context, name string) (uint64, error) { return s[name], nil }

@@ -28,15 +28,15 @@ func TestStageAndPlace(t *testing.T) {
 				packed[top+name] = body
 			}
 			i := newInstaller(t, root, nil)
-			s, err := i.Stage(t.Context(), install.Request{Source: write(t, packed.zip(t)), Name: "agent"})
+			s, err := i.Stage(t.Context(), install.Request{Source: writePackage(t, packed.zip(t)), Name: "agent"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Verified != install.ByNothing || !s.Verified.Weak() || s.Config.Version != "1.0" {
+			if s.Verified != install.ByNothing || !s.Verified.IsUnverified() || s.Config.Version != "1.0" {
 				t.Errorf("staged %+v", s)
 			}
 			_, err = s.Place(install.Refuse)
-			refused(t, err, 238, "installed already")
+			checkRefused(t, err, 238, "installed already")
 			dir, err := s.Place(install.Replace)
 			if err != nil || dir != filepath.Join(root, "plugin/agent/1.0") {
 				t.Fatalf("placed at %s, %v", dir, err)
@@ -45,7 +45,7 @@ func TestStageAndPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []string{"plugin/agent/1.0/.origin.json", "plugin/agent/1.0/bin/run", "plugin/agent/1.0/config.json"}
-			if diff := cmp.Diff(want, tree(t, root)); diff != "" {
+			if diff := cmp.Diff(want, listFiles(t, root)); diff != "" {
 				t.Error(diff)
 			}
 			info, err := os.Stat(dir)
@@ -56,15 +56,14 @@ func TestStageAndPlace(t *testing.T) {
 	}
 }
 
-// What was placed can be taken back: the folder is what it was, or gone with the
-// plugin's own.
+// Withdraw restores the version's folder, or removes it with the plugin's folder.
 func TestWithdraw(t *testing.T) {
 	root := newRoot(t)
 	i := newInstaller(t, root, nil)
 	for _, name := range []string{"agent", "other"} {
-		want := tree(t, root)
-		packed := sample().with("config.json", strings.Replace(sample()["config.json"], "agent", name, 1)).with("new", "x")
-		s, err := i.Stage(t.Context(), install.Request{Source: write(t, packed.zip(t))})
+		want := listFiles(t, root)
+		packed := sample().withFile("config.json", strings.Replace(sample()["config.json"], "agent", name, 1)).withFile("new", "x")
+		s, err := i.Stage(t.Context(), install.Request{Source: writePackage(t, packed.zip(t))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,20 +83,20 @@ func TestWithdraw(t *testing.T) {
 		if err := s.Discard(); err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff(want, tree(t, root)); diff != "" {
+		if diff := cmp.Diff(want, listFiles(t, root)); diff != "" {
 			t.Error(diff)
 		}
 		if _, err := os.Stat(filepath.Join(root, "plugin", "other")); !os.IsNotExist(err) {
-			t.Errorf("the folder of a plugin that is not here: %v", err)
+			t.Errorf("folder of a plugin that is not installed: %v, want none", err)
 		}
 	}
 }
 
-// CL-14: what is only verified leaves nothing.
+// CL-14: a package that is only verified leaves no file.
 func TestDiscard(t *testing.T) {
 	root := newRoot(t)
 	i := newInstaller(t, root, nil)
-	s, err := i.Stage(t.Context(), install.Request{Source: write(t, sample().zip(t))})
+	s, err := i.Stage(t.Context(), install.Request{Source: writePackage(t, sample().zip(t))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,29 +104,29 @@ func TestDiscard(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Discard(); err != nil {
-		t.Errorf("again: %v", err)
+		t.Errorf("second Discard: %v", err)
 	}
-	untouched(t, root)
+	checkUntouched(t, root)
 	if _, err := s.Place(install.Replace); err == nil {
 		t.Error("placed after Discard")
 	}
-	untouched(t, root)
+	checkUntouched(t, root)
 }
 
-// CL-11, CL-13: a host refuses what pkgcheck refuses, in its words, and nothing is
-// left of it.
+// CL-11, CL-13: a host refuses the packages that pkgcheck refuses, with the same
+// text, and no file is left.
 func TestRefusedPackages(t *testing.T) {
 	codes := map[pkgcheck.Reason]int{pkgcheck.NotZip: 235, pkgcheck.BadEntry: 236, pkgcheck.BadConfig: 237, pkgcheck.NotAcceptable: 238}
 	for _, r := range pkgchecktest.Refusals(t) {
 		t.Run(r.Name, func(t *testing.T) {
 			root := newRoot(t)
 			i := newInstaller(t, root, func(c *install.Config) { c.Limits = pkgcheck.Limits{} })
-			_, err := i.Stage(t.Context(), install.Request{Source: write(t, r.Package)})
-			refused(t, err, codes[r.Reason], r.Says)
+			_, err := i.Stage(t.Context(), install.Request{Source: writePackage(t, r.Package)})
+			checkRefused(t, err, codes[r.Reason], r.Says)
 			if want := pkgchecktest.Words(t, r.Package); err != nil && err.Error() != want {
-				t.Errorf("the words are %q, of pkgcheck %q", err, want)
+				t.Errorf("error %q, want that of pkgcheck: %q", err, want)
 			}
-			untouched(t, root)
+			checkUntouched(t, root)
 		})
 	}
 }
@@ -136,7 +135,7 @@ func TestAcceptedPackages(t *testing.T) {
 	for _, a := range pkgchecktest.Acceptances(t) {
 		t.Run(a.Name, func(t *testing.T) {
 			i := newInstaller(t, newRoot(t), nil)
-			s, err := i.Stage(t.Context(), install.Request{Source: write(t, a.Package), Name: "agent", Version: "1.0"})
+			s, err := i.Stage(t.Context(), install.Request{Source: writePackage(t, a.Package), Name: "agent", Version: "1.0"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,29 +146,29 @@ func TestAcceptedPackages(t *testing.T) {
 	}
 }
 
-// What only a host knows: its own platform, what was asked for, its limits.
-func TestHostile(t *testing.T) {
+// A host also checks its platform, the request and its limits.
+func TestHostChecks(t *testing.T) {
 	config := func(old, new string) files {
-		return sample().with("config.json", strings.Replace(sample()["config.json"], old, new, 1))
+		return sample().withFile("config.json", strings.Replace(sample()["config.json"], old, new, 1))
 	}
 	for _, tt := range []struct {
-		name string
-		zip  []byte
-		code int
-		says string
+		name    string
+		zip     []byte
+		code    int
+		message string
 	}{
 		{"CL-11 empty", nil, 235, "not a zip"},
 		{"CL-11 wrong name", config("agent", "other").zip(t), 238, "holds other"},
 		{"CL-11 wrong version", config("1.0", "1.1").zip(t), 238, "holds agent 1.1"},
 		{"CL-11 wrong arch", config("x64", "arm").zip(t), 238, "is for arm"},
 		{"CL-11 wrong os", config("linux", "windows").zip(t), 238, "is for windows"},
-		{"CL-13 size", sample().with("zeros", strings.Repeat("\x00", 9<<20)).zip(t), 236, "more than 8388608"},
+		{"CL-13 size", sample().withFile("zeros", strings.Repeat("\x00", 9<<20)).zip(t), 236, "more than 8388608"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := newRoot(t)
-			_, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: write(t, tt.zip), Name: "agent", Version: "1.0"})
-			refused(t, err, tt.code, tt.says)
-			untouched(t, root)
+			_, err := newInstaller(t, root, nil).Stage(t.Context(), install.Request{Source: writePackage(t, tt.zip), Name: "agent", Version: "1.0"})
+			checkRefused(t, err, tt.code, tt.message)
+			checkUntouched(t, root)
 		})
 	}
 }
@@ -182,39 +181,39 @@ func TestDigests(t *testing.T) {
 		r       install.Request
 		require bool
 		by      install.Verified
-		says    string
+		message string
 	}{
 		{"CL-09 sha256", install.Request{SHA256: sha}, true, install.BySHA256, ""},
 		{"CL-09 any case", install.Request{SHA256: strings.ToUpper(sha)}, false, install.BySHA256, ""},
-		{"CL-09 the better one counts", install.Request{SHA256: sha, MD5: "deadbeef"}, false, install.BySHA256, ""},
-		{"CL-09 md5 is weak", install.Request{MD5: strings.ToUpper(sum)}, false, install.ByMD5, ""},
+		{"CL-09 the stronger one counts", install.Request{SHA256: sha, MD5: "deadbeef"}, false, install.BySHA256, ""},
+		{"CL-09 md5 is unverified", install.Request{MD5: strings.ToUpper(sum)}, false, install.ByMD5, ""},
 		{"CL-09 none", install.Request{}, false, install.ByNothing, ""},
-		{"CL-09 md5 refused", install.Request{MD5: sum}, true, "", "without a SHA-256"},
-		{"CL-09 sha256 differs", install.Request{SHA256: sum, MD5: sum}, false, "", "offered was"},
-		{"CL-09 md5 differs", install.Request{MD5: "deadbeef"}, false, "", "offered was \"deadbeef\""},
+		{"CL-09 md5 refused", install.Request{MD5: sum}, true, "", "no SHA-256"},
+		{"CL-09 sha256 differs", install.Request{SHA256: sum, MD5: sum}, false, "", "expected \"" + sum},
+		{"CL-09 md5 differs", install.Request{MD5: "deadbeef"}, false, "", "expected \"deadbeef\""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := newRoot(t)
 			i := newInstaller(t, root, func(c *install.Config) { c.RequireSHA256 = tt.require })
-			tt.r.Source = write(t, z)
+			tt.r.Source = writePackage(t, z)
 			s, err := i.Stage(t.Context(), tt.r)
-			if tt.says != "" {
-				refused(t, err, 239, tt.says)
-				untouched(t, root)
+			if tt.message != "" {
+				checkRefused(t, err, 239, tt.message)
+				checkUntouched(t, root)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Discard()
-			if s.Verified != tt.by || s.Verified.Weak() != (tt.by == install.ByMD5 || tt.by == install.ByNothing) {
-				t.Errorf("verified by %s", s.Verified)
+			if s.Verified != tt.by || s.Verified.IsUnverified() != (tt.by == install.ByMD5 || tt.by == install.ByNothing) {
+				t.Errorf("verified by %s, want %s", s.Verified, tt.by)
 			}
 		})
 	}
 }
 
-// CL-09: what a server does wrong leaves nothing either.
+// CL-09: no file is left after an error of the server.
 func TestServer(t *testing.T) {
 	z := sample().zip(t)
 	for name, tt := range map[string]struct {
@@ -247,8 +246,8 @@ func TestServer(t *testing.T) {
 			root := newRoot(t)
 			i := newInstaller(t, root, func(c *install.Config) { c.Fetch.Stall = 200 * time.Millisecond })
 			_, err := i.Stage(t.Context(), install.Request{Source: server.URL + "/p.zip"})
-			refused(t, err, tt.code, "")
-			untouched(t, root)
+			checkRefused(t, err, tt.code, "")
+			checkUntouched(t, root)
 		})
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Kept holds the packages that were staged for changes that are not made yet.
-// The zero value is empty. It may be used by several at once.
+// Kept holds the staged packages of pending changes. The zero value is empty. It
+// is safe for concurrent use.
 type Kept struct {
-	mu   sync.Mutex
-	each map[keptKey]*Staged
+	mu       sync.Mutex
+	packages map[keptKey]*Staged
 }
 
 type keptKey struct {
@@ -22,22 +22,22 @@ type keptKey struct {
 func (k *Kept) Get(c plugin.Change) *Staged {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.each[keptKey{c.ID, c.Name}]
+	return k.packages[keptKey{c.ID, c.Name}]
 }
 
-// Swap keeps the package of a change, nil for none, and returns the one before.
+// Swap keeps the package of a change, nil for none, and returns the previous one.
 func (k *Kept) Swap(c plugin.Change, staged *Staged) (before *Staged) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := keptKey{c.ID, c.Name}
-	before = k.each[key]
+	before = k.packages[key]
 	if staged == nil {
-		delete(k.each, key)
+		delete(k.packages, key)
 		return before
 	}
-	if k.each == nil {
-		k.each = map[keptKey]*Staged{}
+	if k.packages == nil {
+		k.packages = map[keptKey]*Staged{}
 	}
-	k.each[key] = staged
+	k.packages[key] = staged
 	return before
 }

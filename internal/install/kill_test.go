@@ -12,7 +12,8 @@ import (
 	"pluginsupervisor/internal/install"
 )
 
-// A child process stages the package SOURCE under ROOT and stops at a step.
+// Environment of a child process that stages the package SOURCE under ROOT and
+// stops at a step.
 const (
 	envRoot   = "INSTALL_TEST_ROOT"
 	envSource = "INSTALL_TEST_SOURCE"
@@ -34,15 +35,15 @@ func TestMain(m *testing.M) {
 		},
 	})
 	if err == nil {
-		err = run(context.Background(), i, os.Getenv(envSource))
+		err = stageAndPlace(context.Background(), i, os.Getenv(envSource))
 	}
 	fmt.Println("not stopped:", err)
 	os.Exit(1)
 }
 
-// A process killed with −9 leaves its folder, which Sweep takes only then.
+// Sweep removes the folder of a process only after the process was killed.
 func TestKilled(t *testing.T) {
-	source := write(t, sample().zip(t))
+	source := writePackage(t, sample().zip(t))
 	for _, step := range []string{"fetch write", "unpack fsync", "rename package", "exchange", "fsync folder", "remove staging"} {
 		t.Run(step, func(t *testing.T) {
 			root := newRoot(t)
@@ -61,7 +62,7 @@ func TestKilled(t *testing.T) {
 			child.Process.Kill()
 			child.Wait()
 			if line != "there\n" || n != 0 || sweepErr != nil {
-				t.Fatalf("child said %q, %d swept while it lived, %v", line, n, sweepErr)
+				t.Fatalf("child printed %q, swept %d while it ran, %v, want 0", line, n, sweepErr)
 			}
 			if n, err := i.Sweep(t.Context()); n != 1 || err != nil {
 				t.Errorf("%d swept after it was killed, %v, want 1", n, err)
@@ -69,7 +70,7 @@ func TestKilled(t *testing.T) {
 			if err := install.Recover(root, "agent"); err != nil {
 				t.Error(err)
 			}
-			wholeVersion(t, root)
+			checkWholeVersion(t, root)
 		})
 	}
 }

@@ -14,12 +14,11 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxOrigin is how much is read of layout.Origin, in bytes. That file comes and
-// goes with the version's folder: one that another program puts there has none,
-// and so nothing is said of it that is not known.
+// maxOrigin is the maximum that is read of layout.Origin, in bytes. A version
+// folder that another program made has no such file.
 const maxOrigin = 4 << 10
 
-// origin is what is kept about the package of a version.
+// origin is the content of layout.Origin.
 type origin struct {
 	Name     string          `json:"name"`
 	Version  string          `json:"version"`
@@ -30,8 +29,8 @@ type origin struct {
 	Staged   string          `json:"staged,omitempty"` // Staged.StagingID
 }
 
-// writeOrigin puts it beside config.json, in place of whatever the package has
-// there.
+// writeOrigin writes the file beside config.json. It replaces any entry of the
+// package with that name.
 func (s *Staged) writeOrigin() error {
 	text, err := json.Marshal(origin{s.Config.Name, s.Config.Version, s.Verified, s.Sum, s.Key, s.Sequence, s.StagingID()})
 	if err != nil {
@@ -50,15 +49,15 @@ func (s *Staged) writeOrigin() error {
 	return syncFolder(s.cfg.Step, s.Dir)
 }
 
-// VerifiedBy is by what the package in a version's folder was verified:
-// plugin.VerifiedUnknown where nothing tells, or not of this version.
+// VerifiedBy returns how the package in a version's folder was verified, or
+// plugin.VerifiedUnknown if the folder has no origin of this name and version.
 func VerifiedBy(dir, name, version string) plugin.Verified {
-	o := originOf(readOrigin(dir), name, version)
+	o := parseOrigin(readOrigin(dir), name, version)
 	return o.Verified
 }
 
-// StagedAs returns the Staged.StagingID of the package in a version's folder; "" where
-// nothing tells.
+// StagedAs returns the Staged.StagingID of the package in a version's folder, ""
+// if unknown.
 func StagedAs(dir string) string {
 	var o origin
 	if json.Unmarshal(readOrigin(dir), &o) != nil {
@@ -67,14 +66,14 @@ func StagedAs(dir string) string {
 	return o.Staged
 }
 
-// readOrigin returns what the file holds, nil if it cannot be read.
+// readOrigin returns the content of the file, nil if it cannot be read.
 func readOrigin(dir string) []byte {
-	root, err := os.OpenRoot(dir) // the folder is the plugin's: a link in it leads nowhere else
+	root, err := os.OpenRoot(dir) // the plugin owns the folder: links must not lead out of it
 	if err != nil {
 		return nil
 	}
 	defer root.Close()
-	f, err := root.OpenFile(layout.Origin, os.O_RDONLY|unix.O_NONBLOCK, 0) // nor is a FIFO waited for
+	f, err := root.OpenFile(layout.Origin, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not block
 	if err != nil {
 		return nil
 	}
@@ -89,9 +88,9 @@ func readOrigin(dir string) []byte {
 	return text
 }
 
-// originOf returns what is told of a version, the zero value if that is nothing
-// or of another one.
-func originOf(text []byte, name, version string) origin {
+// parseOrigin returns the origin of a version, the zero value if the text is
+// malformed or of another version.
+func parseOrigin(text []byte, name, version string) origin {
 	var o origin
 	if json.Unmarshal(text, &o) != nil || o.Name != name || o.Version != version {
 		return origin{}

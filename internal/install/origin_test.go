@@ -15,7 +15,7 @@ import (
 func TestOrigin(t *testing.T) {
 	for _, by := range []plugin.Verified{plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing} {
 		s := &Staged{Dir: t.TempDir(), Verified: by, Sum: "abc", Config: record.PackageConfig{Name: "hello", Version: "1.0"}}
-		// What the package itself has there counts for nothing.
+		// An entry of the package with that name is ignored.
 		if err := os.MkdirAll(filepath.Join(s.Dir, layout.Origin, "x"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -23,15 +23,16 @@ func TestOrigin(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := VerifiedBy(s.Dir, "hello", "1.0"); got != by {
-			t.Errorf("%s became %q", by, got)
+			t.Errorf("verified by %q, want %q", got, by)
 		}
 		if got := VerifiedBy(s.Dir, "hello", "2.0"); got != plugin.VerifiedUnknown {
-			t.Errorf("a folder that was copied to another version: %q", got)
+			t.Errorf("folder copied to another version is verified by %q, want unknown", got)
 		}
 	}
 }
 
-// Whatever a plugin makes of the file, it is not followed, waited for or believed.
+// A plugin may replace the file by anything: it is not followed, does not block,
+// and is not trusted.
 func TestOriginUnknown(t *testing.T) {
 	dir := t.TempDir()
 	good := []byte(`{"name":"hello","version":"1.0","verified":"sha256"}`)
@@ -55,11 +56,11 @@ func TestOriginUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := VerifiedBy(dir, "hello", "1.0"); got != plugin.VerifiedUnknown {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: verified by %q, want unknown", name, got)
 		}
 	}
 	if got := VerifiedBy(filepath.Join(dir, "none"), "hello", "1.0"); got != plugin.VerifiedUnknown {
-		t.Errorf("no folder: %q", got)
+		t.Errorf("no folder: verified by %q, want unknown", got)
 	}
 }
 
@@ -68,10 +69,10 @@ func FuzzOrigin(f *testing.F) {
 	f.Add([]byte(`{"name":"hello","version":"1.0","verified":"blessed"}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		switch got := originOf(b, "hello", "1.0").Verified; got {
+		switch got := parseOrigin(b, "hello", "1.0").Verified; got {
 		case plugin.VerifiedUnknown, plugin.BySignature, plugin.BySHA256, plugin.ByMD5, plugin.ByNothing:
 		default:
-			t.Fatalf("%q is by nothing known", got)
+			t.Fatalf("verified by %q, want a known method", got)
 		}
 	})
 }

@@ -17,11 +17,11 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// A download that breaks off leaves what came in a folder of Staging, and a
-// later one of the same package goes on with it, also in another process
-// (UP-14). Such folders are bounded: the plugin's earlier ones go when another
-// package of it is fetched, the oldest ones go when there are too many, and each
-// goes when nothing was added to it for too long.
+// An interrupted download leaves its part in a folder of staging. A later
+// download of the same package resumes from it, also in another process (UP-14).
+// Such folders are removed when another package of the same plugin is fetched,
+// oldest first when there are more than maxPartials, and when nothing was added
+// for partialAge.
 const (
 	partialPrefix = "partial-"
 	maxPartials   = 8
@@ -30,17 +30,17 @@ const (
 
 func isPartial(path string) bool { return strings.HasPrefix(filepath.Base(path), partialPrefix) }
 
-// partialsOf is how the folders of a plugin's packages begin. Of a package whose
-// name is not known before it is there, an earlier one is not known either.
-func partialsOf(name string) string { return partialPrefix + fingerprint(name) + "-" }
+// partialNamePrefix returns the prefix of the folder names of a plugin's partial
+// downloads. All packages of unknown name share one prefix.
+func partialNamePrefix(name string) string { return partialPrefix + shortDigest(name) + "-" }
 
-// fetchTo brings the package to the new file archive.
+// fetchTo fetches the package into the new file archive.
 func (i *Installer) fetchTo(ctx context.Context, r Request, archive string) (fetch.Sums, error) {
-	if !r.Resume || !fetch.Remote(r.Source) {
+	if !r.Resume || !fetch.IsRemote(r.Source) {
 		return i.fetch.Fetch(ctx, r.Source, archive, r.Progress)
 	}
 	part, err := i.openPartial(ctx, r)
-	if errors.Is(err, lock.ErrHeld) { // another process fetches the same
+	if errors.Is(err, lock.ErrHeld) { // another process fetches the same package
 		return i.fetch.Fetch(ctx, r.Source, archive, r.Progress)
 	}
 	if err != nil {
@@ -64,21 +64,21 @@ func (i *Installer) fetchTo(ctx context.Context, r Request, archive string) (fet
 	return sums, err
 }
 
-// openPartial returns the folder for the download of a package, with what is
-// there of it, for this process alone. It makes room for it first.
+// openPartial returns the locked folder for the download of a package, with any
+// part that an earlier download left, and removes superseded ones.
 func (i *Installer) openPartial(ctx context.Context, r Request) (*folder, error) {
-	release, err := i.openStaging(ctx)
+	release, err := i.lockStaging(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	path := filepath.Join(layout.Staging(i.cfg.Root), partialsOf(r.Name)+fingerprint(r.Source, r.SHA256, r.MD5))
+	path := filepath.Join(layout.Staging(i.cfg.Root), partialNamePrefix(r.Name)+shortDigest(r.Source, r.SHA256, r.MD5))
 	for {
 		if err := i.cfg.Step.Before("mkdir partial"); err != nil {
 			return nil, failure.Because(failure.Storage, err)
 		}
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, failure.New(failure.Storage, "make folder of a download: %w", err)
+			return nil, failure.New(failure.Storage, "make download folder: %w", err)
 		}
 		f, err := lockFolder(path)
 		switch {
@@ -87,15 +87,15 @@ func (i *Installer) openPartial(ctx context.Context, r Request) (*folder, error)
 			return f, nil
 		case errors.Is(err, lock.ErrHeld):
 			return nil, err
-		case !errors.Is(err, fs.ErrNotExist): // else its last user has just removed it
-			return nil, failure.New(failure.Storage, "lock folder of a download: %w", err)
+		case !errors.Is(err, fs.ErrNotExist): // else another process has just removed it
+			return nil, failure.New(failure.Storage, "lock download folder: %w", err)
 		}
 	}
 }
 
-// trimPartials removes the parts of downloads that are superseded by the one at
-// keep, of the plugin of that name, and those that are too many. What cannot be
-// removed is left to Sweep.
+// trimPartials removes the other partial downloads of the plugin, and the oldest
+// ones above maxPartials; never the one at keep. Sweep removes what cannot be
+// removed here.
 func (i *Installer) trimPartials(name, keep string) {
 	staging := layout.Staging(i.cfg.Root)
 	entries, err := os.ReadDir(staging)
@@ -111,7 +111,7 @@ func (i *Installer) trimPartials(name, keep string) {
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(lastWrite(b).UnixNano(), lastWrite(a).UnixNano()) })
 	left := 1
 	for _, path := range paths {
-		superseded := name != "" && strings.HasPrefix(filepath.Base(path), partialsOf(name))
+		superseded := name != "" && strings.HasPrefix(filepath.Base(path), partialNamePrefix(name))
 		if path == keep {
 			continue
 		}
@@ -124,7 +124,7 @@ func (i *Installer) trimPartials(name, keep string) {
 	}
 }
 
-// lastWrite returns when something was last added to a download.
+// lastWrite returns the time of the last write to a download.
 func lastWrite(path string) (last time.Time) {
 	for _, file := range []string{path, filepath.Join(path, fetch.Data)} {
 		if info, err := os.Lstat(file); err == nil && info.ModTime().After(last) {

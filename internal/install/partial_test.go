@@ -17,8 +17,8 @@ import (
 	"pluginsupervisor/internal/install"
 )
 
-// mirror serves a package, and notes the ranges that were asked for. While it
-// is broken it breaks off after half of what is asked for, and then is away.
+// mirror serves a package and records the requested ranges. While it is broken,
+// it sends half of the package, then 404, by turns.
 type mirror struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -53,14 +53,15 @@ func newMirror(t *testing.T, body []byte) *mirror {
 	return m
 }
 
-func (m *mirror) mend() {
+func (m *mirror) repair() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.broken, m.ranges = false, nil
 }
 
-// partials are the parts of downloads that are kept.
-func partials(t *testing.T, root string) (names []string) {
+// listPartials returns the folders of partial downloads; staging must hold no
+// others.
+func listPartials(t *testing.T, root string) (names []string) {
 	t.Helper()
 	all, err := os.ReadDir(filepath.Join(root, "supervisor", "staging"))
 	if err != nil {
@@ -75,64 +76,64 @@ func partials(t *testing.T, root string) (names []string) {
 	return names
 }
 
-func fails(t *testing.T, i *install.Installer, r install.Request) {
+func checkStageFails(t *testing.T, i *install.Installer, r install.Request) {
 	t.Helper()
 	if _, err := i.Stage(t.Context(), r); err == nil {
-		t.Fatal("staged, though the mirror is broken")
+		t.Fatal("staged, want an error")
 	}
 }
 
-// UP-14: the part of a download outlives the try, a sweep and the process, and
-// nothing of it stays when the package is whole.
-func TestDownloadGoesOn(t *testing.T) {
-	z := sample().with("data", strings.Repeat("x", 100_000)).zip(t)
+// UP-14: a partial download survives the attempt, a sweep and the process. It is
+// removed when the package is complete.
+func TestDownloadResumes(t *testing.T) {
+	z := sample().withFile("data", strings.Repeat("x", 100_000)).zip(t)
 	root, m := newRoot(t), newMirror(t, z)
 	r := install.Request{Source: m.URL, Name: "agent", SHA256: fmt.Sprintf("%x", sha256.Sum256(z)), Resume: true}
-	fails(t, newInstaller(t, root, nil), r)
-	m.mend()
+	checkStageFails(t, newInstaller(t, root, nil), r)
+	m.repair()
 	later := newInstaller(t, root, nil)
-	if n, err := later.Sweep(t.Context()); n != 0 || err != nil || len(partials(t, root)) != 1 {
-		t.Fatalf("swept %d, %v, left %v", n, err, partials(t, root))
+	if n, err := later.Sweep(t.Context()); n != 0 || err != nil || len(listPartials(t, root)) != 1 {
+		t.Fatalf("swept %d, %v, left %v", n, err, listPartials(t, root))
 	}
 	s, err := later.Stage(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := fmt.Sprintf("bytes=%d-", len(z)/2); len(m.ranges) != 1 || m.ranges[0] != want {
-		t.Errorf("asked for %q, want %s", m.ranges, want)
+		t.Errorf("requested %q, want %s", m.ranges, want)
 	}
 	if err := s.Discard(); err != nil {
 		t.Fatal(err)
 	}
-	if left := partials(t, root); len(left) > 0 {
+	if left := listPartials(t, root); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
 }
 
-// UP-14: what is whole and is not what was promised is not gone on with.
-func TestBadDownloadBeginsAnew(t *testing.T) {
+// UP-14: a complete download with a wrong digest is not resumed.
+func TestBadDownloadIsNotResumed(t *testing.T) {
 	root, m := newRoot(t), newMirror(t, sample().zip(t))
-	m.mend()
+	m.repair()
 	r := install.Request{Source: m.URL, Name: "agent", MD5: "00", Resume: true}
 	for range 2 {
-		fails(t, newInstaller(t, root, nil), r)
-		if left := partials(t, root); len(left) > 0 {
+		checkStageFails(t, newInstaller(t, root, nil), r)
+		if left := listPartials(t, root); len(left) > 0 {
 			t.Errorf("left %v", left)
 		}
 	}
 	if fmt.Sprint(m.ranges) != "[ ]" {
-		t.Errorf("asked for %q", m.ranges)
+		t.Errorf("requested ranges %q, want two requests without a range", m.ranges)
 	}
 }
 
-// UP-14: without Resume nothing is kept.
+// UP-14: without Resume no partial download is kept.
 func TestNoResume(t *testing.T) {
 	root, m := newRoot(t), newMirror(t, sample().zip(t))
-	fails(t, newInstaller(t, root, nil), install.Request{Source: m.URL, Name: "agent"})
-	untouched(t, root)
+	checkStageFails(t, newInstaller(t, root, nil), install.Request{Source: m.URL, Name: "agent"})
+	checkUntouched(t, root)
 }
 
-// UP-14: two that fetch the same do not write to one file.
+// UP-14: two downloads of the same package do not write to the same file.
 func TestSameDownloadTwice(t *testing.T) {
 	root, i := newRoot(t), (*install.Installer)(nil)
 	z := sample().zip(t)
@@ -161,11 +162,11 @@ func TestSameDownloadTwice(t *testing.T) {
 	<-asked
 	close(resume)
 	both.Wait()
-	untouched(t, root)
+	checkUntouched(t, root)
 }
 
-// UP-14: parts of downloads are bounded: by a newer package of the plugin, by
-// number and by age.
+// UP-14: partial downloads are limited to one for each plugin, in number and in
+// age.
 func TestPartialsAreBounded(t *testing.T) {
 	root := newRoot(t)
 	z := sample().zip(t)
@@ -173,26 +174,26 @@ func TestPartialsAreBounded(t *testing.T) {
 	later := newInstaller(t, root, func(c *install.Config) { c.Now = func() time.Time { return now } })
 	part := func(name, version string) {
 		m := newMirror(t, z)
-		fails(t, later, install.Request{Source: m.URL + "/" + version, Name: name, Version: version, Resume: true})
+		checkStageFails(t, later, install.Request{Source: m.URL + "/" + version, Name: name, Version: version, Resume: true})
 	}
 	part("agent", "1")
 	part("agent", "2")
-	if left := partials(t, root); len(left) != 1 {
-		t.Errorf("of one plugin: %v", left)
+	if left := listPartials(t, root); len(left) != 1 {
+		t.Errorf("of one plugin: %v, want 1", left)
 	}
 	for n := range 10 {
-		part("", fmt.Sprint(n)) // of a package whose name nobody knows yet
+		part("", fmt.Sprint(n)) // packages of unknown name
 	}
-	if left := partials(t, root); len(left) != 8 {
-		t.Errorf("of many: %d", len(left))
+	if left := listPartials(t, root); len(left) != 8 {
+		t.Errorf("of many: %d, want 8", len(left))
 	}
 	now = now.Add(6 * 24 * time.Hour)
 	if n, err := later.Sweep(t.Context()); n != 0 || err != nil {
-		t.Errorf("young ones: swept %d, %v", n, err)
+		t.Errorf("after 6 days: swept %d, %v, want 0", n, err)
 	}
 	now = now.Add(2 * 24 * time.Hour)
 	if n, err := later.Sweep(t.Context()); n != 8 || err != nil {
-		t.Errorf("old ones: swept %d, %v", n, err)
+		t.Errorf("after 8 days: swept %d, %v, want 8", n, err)
 	}
-	untouched(t, root)
+	checkUntouched(t, root)
 }

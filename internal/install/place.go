@@ -13,22 +13,23 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// Existing is what to do with a version folder that is there already.
+// Existing selects how Place handles an existing version folder.
 type Existing int
 
-// The ways.
+// The choices.
 const (
 	Refuse  Existing = iota // fail with failure.Exists
 	Replace                 // exchange the folders in one step; Discard removes the old one
-	Keep                    // as Replace; the old one is kept until PutBack or DropReplaced
+	Keep                    // as Replace, but the old one stays until PutBack or RemoveReplaced
 )
 
 // Place renames the package to BASE/plugin/<name>/<version> and returns that
-// path. At any moment, also in a crash, that folder is whole: the old one, the
-// new one, or absent as before. When it succeeds the new one is on disk; after
-// an error things are as they were, as far as the disk lets them. The caller
-// holds the plugin's name lock alone. A file system that cannot exchange folders
-// has the folder absent for a moment (EV-32); PutBack and Recover bring it back.
+// path. At any moment, also after a crash, that folder is complete: the old one,
+// the new one, or absent as before. On success the new one is flushed to disk;
+// after an error the change is undone as far as the disk permits. The caller
+// holds the plugin's name lock exclusively. On a file system that cannot exchange
+// folders the folder is absent for a moment (EV-32); after a crash PutBack and
+// Recover restore it.
 func (s *Staged) Place(existing Existing) (string, error) {
 	if s.folder == nil {
 		return "", failure.New(failure.Storage, "place package: it was discarded")
@@ -38,27 +39,27 @@ func (s *Staged) Place(existing Existing) (string, error) {
 	to := layout.Version(s.cfg.Root, s.Config.Name, s.Config.Version)
 	made, err := s.makeParent(plugins, parent)
 	if err == nil {
-		err = s.into(parent, to, existing)
+		err = s.moveInto(parent, to, existing)
 	}
 	if err != nil {
 		if made && s.cfg.Step.Before("remove plugin folder") == nil {
-			os.Remove(parent) // only if empty, as it was made here
+			os.Remove(parent) // made here; fails unless empty
 		}
 		return "", failure.Because(failure.Storage, fmt.Errorf("place package: %w", err))
 	}
 	return to, nil
 }
 
-// into renames, and makes it last or undoes it.
-func (s *Staged) into(parent, to string, existing Existing) error {
+// moveInto moves the package to the folder to, and flushes or undoes the move.
+func (s *Staged) moveInto(parent, to string, existing Existing) error {
 	exchanged := false
 	err := moveFolder(s.cfg.Step, "package", s.Dir, to)
 	switch {
 	case errors.Is(err, fs.ErrExist) && existing == Refuse:
 		return failure.New(failure.Exists, "%s %s is installed already", s.Config.Name, s.Config.Version)
 	case errors.Is(err, fs.ErrExist):
-		if old := layout.Replaced(s.cfg.Root, s.Config.Name); exists(old) { // to be put back or dropped first
-			return fmt.Errorf("%s is left of a change that was cut short", old)
+		if old := layout.Replaced(s.cfg.Root, s.Config.Name); pathExists(old) { // PutBack or RemoveReplaced comes first
+			return fmt.Errorf("%s is left over from an interrupted change", old)
 		}
 		exchanged = true
 		err = s.exchange(to)
@@ -66,9 +67,9 @@ func (s *Staged) into(parent, to string, existing Existing) error {
 	if err == nil {
 		err = syncFolder(s.cfg.Step, parent)
 	}
-	s.placed, s.exchanged, s.keeps = to, exchanged, existing == Keep
-	if err != nil && (exchanged || !exists(s.Dir)) {
-		err = errors.Join(err, s.putBack())
+	s.placed, s.exchanged, s.keepReplaced = to, exchanged, existing == Keep
+	if err != nil && (exchanged || !pathExists(s.Dir)) {
+		err = errors.Join(err, s.undoPlace())
 	}
 	if err != nil {
 		s.placed = ""
@@ -76,24 +77,25 @@ func (s *Staged) into(parent, to string, existing Existing) error {
 	return err
 }
 
-// Withdraw undoes a Place that succeeded: the version's folder is what it was
-// before, and Discard removes the package.
+// Withdraw undoes a successful Place: it restores the version's folder. Discard
+// then removes the package.
 func (s *Staged) Withdraw() error {
 	if s.placed == "" {
 		return nil
 	}
-	if err := s.putBack(); err != nil {
+	if err := s.undoPlace(); err != nil {
 		return failure.Because(failure.Storage, fmt.Errorf("withdraw package: %w", err))
 	}
 	if !s.exchanged {
-		_ = os.Remove(filepath.Dir(s.placed)) // only if nothing else is in it
+		_ = os.Remove(filepath.Dir(s.placed)) // fails unless empty
 	}
 	s.placed = ""
 	return nil
 }
 
-// putBack undoes what into did, on the disk too: the package is going to be removed.
-func (s *Staged) putBack() error {
+// undoPlace undoes moveInto and flushes the result, because the package is
+// removed next.
+func (s *Staged) undoPlace() error {
 	if s.exchanged {
 		return PutBack(s.cfg.Root, s.Config.Name, s.Config.Version, s.StagingID(), s.cfg.Step)
 	}
@@ -107,16 +109,16 @@ func (s *Staged) makeParent(plugins, parent string) (made bool, err error) {
 	if err := s.cfg.Step.Before("mkdir plugin folder"); err != nil {
 		return false, err
 	}
-	made = !exists(parent)
+	made = !pathExists(parent)
 	for _, dir := range []string{plugins, parent} {
-		if err := durable.MakeFolder(dir, 0o755); err != nil { // for plugins that give up root too
+		if err := durable.MakeFolder(dir, 0o755); err != nil { // readable for plugins that do not run as root
 			return false, err
 		}
 	}
 	return made, nil
 }
 
-func wrap(what, path string, err error) error {
+func wrapPathError(what, path string, err error) error {
 	if err == nil {
 		return nil
 	}

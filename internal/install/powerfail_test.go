@@ -21,14 +21,14 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// What the folder of agent 1.0 is.
+// The content of the folder of agent 1.0.
 const (
 	absent = "absent"
 	older  = "the older package"
 	newer  = "the newer package"
 )
 
-// The two packages as they are unpacked: modes and contents by path.
+// The two unpacked packages: modes and content by path.
 var packages = map[string]map[string]string{
 	older: {
 		"config.json": "-rw-r--r-- " + sample()["config.json"],
@@ -41,8 +41,8 @@ var packages = map[string]map[string]string{
 	},
 }
 
-// versionIn returns which package the folder of agent 1.0 is, an error unless it
-// is whole.
+// versionIn returns the package in the folder of agent 1.0, an error if it is
+// incomplete.
 func versionIn(root string) (string, error) {
 	dir := layout.Version(root, "agent", "1.0")
 	found := map[string]string{}
@@ -78,7 +78,7 @@ func versionIn(root string) (string, error) {
 	return which, err
 }
 
-// unpackOlder places the older package as another program has.
+// unpackOlder makes the older package as another program does.
 func unpackOlder(t testing.TB, root string) {
 	t.Helper()
 	dir := layout.Version(root, "agent", "1.0")
@@ -89,14 +89,14 @@ func unpackOlder(t testing.TB, root string) {
 	}
 }
 
-// powerTest is what is done with a package, step by step, and which packages may be
-// in place over a failure after so many steps, once end has ended what was cut
-// short. After the last step there is nothing to end.
+// powerTest runs steps with a package. want[n] holds the packages that may be in
+// place after a power failure behind step n, once recover has run. After the last
+// step nothing is left to recover.
 type powerTest struct {
-	there, others bool // the older package is, or another version
-	do            []func(s *install.Staged, root string) error
-	end           func(root, id string, done int) error
-	want          [][]string
+	installed, others bool // the older package is, or another version
+	steps             []func(s *install.Staged, root string) error
+	recover           func(root, id string, done int) error
+	want              [][]string
 }
 
 func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfail.Flushes) {
@@ -104,7 +104,7 @@ func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfai
 	var id string
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
 		root := filepath.Join(f.Path, "base")
-		if p.there {
+		if p.installed {
 			unpackOlder(t, root)
 		}
 		if p.others {
@@ -115,12 +115,12 @@ func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfai
 		f.Settle()
 		unix.Umask(0o077)
 		i := newInstaller(t, root, func(c *install.Config) { c.Step = kernel })
-		s, err := i.Stage(t.Context(), install.Request{Source: write(t, sample().zip(t))})
+		s, err := i.Stage(t.Context(), install.Request{Source: writePackage(t, sample().zip(t))})
 		if err != nil {
 			t.Fatal(err)
 		}
 		id = s.StagingID()
-		for _, do := range p.do {
+		for _, do := range p.steps {
 			if err := do(s, root); err != nil {
 				t.Fatal(err)
 			}
@@ -132,12 +132,12 @@ func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfai
 	})
 	recording.Check(t, flushes, func(i powerfail.Image) error {
 		root := filepath.Join(i.Path, "base")
-		if i.Acknowledged == len(p.do) {
+		if i.Acknowledged == len(p.steps) {
 			if got, err := versionIn(root); err != nil || !slices.Contains(p.want[i.Acknowledged], got) {
-				return errors.Join(err, fmt.Errorf("before anything is ended, in place is %q", got))
+				return errors.Join(err, fmt.Errorf("before recovery %q is in place, want one of %q", got, p.want[i.Acknowledged]))
 			}
 		}
-		if err := p.end(root, id, i.Acknowledged); err != nil {
+		if err := p.recover(root, id, i.Acknowledged); err != nil {
 			return err
 		}
 		later, err := install.New(install.Config{Root: root})
@@ -153,30 +153,30 @@ func (p powerTest) run(t *testing.T, kernel func(string) error, flushes powerfai
 			return err
 		}
 		if want := p.want[i.Acknowledged]; !slices.Contains(want, got) {
-			return fmt.Errorf("in place is %s, want one of %q", got, want)
+			return fmt.Errorf("%s is in place, want one of %q", got, want)
 		}
 		return nil
 	})
 }
 
-func placing(existing install.Existing) func(*install.Staged, string) error {
+func placeAs(existing install.Existing) func(*install.Staged, string) error {
 	return func(s *install.Staged, _ string) error {
 		_, err := s.Place(existing)
 		return err
 	}
 }
 
-// recoverAgent ends what no transaction knows of.
+// recoverAgent recovers without a transaction.
 func recoverAgent(root, _ string, _ int) error { return install.Recover(root, "agent") }
 
-// CL-11, UP-06, EV-32: on every file system, over a power failure, the folder of a
-// version is whole, and is the one that was last put in place.
+// CL-11, UP-06, EV-32: on every file system, after a power failure, the folder of a
+// version is complete, and is the one last put in place.
 func TestPowerFailure(t *testing.T) {
 	flushes := powerfail.Flushes{}
 	for _, fileSystem := range []struct {
 		name      string
 		kernel    func(string) error
-		exchanges bool // it differs for what is exchanged only
+		exchanges bool // it differs for exchanged folders only
 	}{
 		{"all flags", kernels["all flags"], false},
 		{"no flag", kernels["EV-32 EINVAL, no flag"], true},
@@ -191,7 +191,7 @@ func TestPowerFailure(t *testing.T) {
 		}, false},
 	} {
 		for what, p := range powerTests(fileSystem.kernel) {
-			if p.there || !fileSystem.exchanges {
+			if p.installed || !fileSystem.exchanges {
 				t.Run(fileSystem.name+" "+what, func(t *testing.T) { p.run(t, fileSystem.kernel, flushes) })
 			}
 		}
@@ -204,8 +204,8 @@ func TestPowerFailure(t *testing.T) {
 		"flush of base/supervisor/staging/*/.removed-package/":                    withdrawn,
 		"flush of base/plugin/agent after chmod, create, rename":                  "of a package that is copied from staging, where it is removed next; Place flushes it again",
 		"flush of base/plugin/agent after create, rename":                         "the same",
-		"flush of base/plugin/agent after remove":                                 "of a folder that cannot be renamed; what takes its place is flushed next",
-		"flush of base/supervisor/replaced after remove":                          "what is removed was hidden before, and that flushed",
+		"flush of base/plugin/agent after remove":                                 "of a folder that cannot be renamed; its replacement is flushed next",
+		"flush of base/supervisor/replaced after remove":                          "the removed folder was hidden before, and that was flushed",
 	})
 }
 
@@ -213,29 +213,29 @@ func powerTests(kernel func(string) error) map[string]powerTest {
 	type steps = []func(*install.Staged, string) error
 	return map[string]powerTest{
 		"first": {
-			do: steps{placing(install.Refuse)}, end: recoverAgent,
+			steps: steps{placeAs(install.Refuse)}, recover: recoverAgent,
 			want: [][]string{{absent, newer}, {newer}},
 		},
 		"withdrawn": {
-			do: steps{placing(install.Refuse), func(s *install.Staged, _ string) error { return s.Withdraw() }}, end: recoverAgent,
+			steps: steps{placeAs(install.Refuse), func(s *install.Staged, _ string) error { return s.Withdraw() }}, recover: recoverAgent,
 			want: [][]string{{absent, newer}, {absent, newer}, {absent}},
 		},
 		"withdrawn beside another version": {
 			others: true,
-			do:     steps{placing(install.Refuse), func(s *install.Staged, _ string) error { return s.Withdraw() }}, end: recoverAgent,
+			steps:  steps{placeAs(install.Refuse), func(s *install.Staged, _ string) error { return s.Withdraw() }}, recover: recoverAgent,
 			want: [][]string{{absent, newer}, {absent, newer}, {absent}},
 		},
 		"replaced": {
-			there: true, do: steps{placing(install.Replace)}, end: recoverAgent,
+			installed: true, steps: steps{placeAs(install.Replace)}, recover: recoverAgent,
 			want: [][]string{{older, newer}, {newer}},
 		},
 		"kept and dropped": {
-			there: true,
-			do: steps{
-				placing(install.Keep), func(_ *install.Staged, root string) error { return install.DropReplaced(root, "agent", kernel) },
+			installed: true,
+			steps: steps{
+				placeAs(install.Keep), func(_ *install.Staged, root string) error { return install.RemoveReplaced(root, "agent", kernel) },
 			},
-			end: func(root, id string, done int) error {
-				if done == 0 { // the transaction is not further than the exchange
+			recover: func(root, id string, done int) error {
+				if done == 0 { // the transaction has not passed the exchange
 					return install.PutBack(root, "agent", "1.0", id, nil)
 				}
 				return install.Recover(root, "agent")
@@ -243,11 +243,11 @@ func powerTests(kernel func(string) error) map[string]powerTest {
 			want: [][]string{{older}, {newer}, {newer}},
 		},
 		"kept and put back": {
-			there: true,
-			do: steps{placing(install.Keep), func(s *install.Staged, root string) error {
+			installed: true,
+			steps: steps{placeAs(install.Keep), func(s *install.Staged, root string) error {
 				return install.PutBack(root, "agent", "1.0", s.StagingID(), kernel)
 			}},
-			end: func(root, id string, done int) error {
+			recover: func(root, id string, done int) error {
 				if done < 2 {
 					return install.PutBack(root, "agent", "1.0", id, nil)
 				}
@@ -258,28 +258,28 @@ func powerTests(kernel func(string) error) map[string]powerTest {
 	}
 }
 
-// UP-14: whatever a power failure leaves of a download, a later process gets the
-// package whole: at once, or when it has found that what was left is damaged.
+// UP-14: after a power failure during a download a later process gets the complete
+// package: at once, or after it has found the partial download damaged.
 func TestPowerFailureDuringDownload(t *testing.T) {
 	var r install.Request
 	var m *mirror
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
-		z := sample().with("data", strings.Repeat("x", 100_000)).zip(t)
+		z := sample().withFile("data", strings.Repeat("x", 100_000)).zip(t)
 		m = newMirror(t, z)
 		r = install.Request{Source: m.URL, Name: "agent", SHA256: fmt.Sprintf("%x", sha256.Sum256(z)), Resume: true}
 		f.Settle()
-		fails(t, newInstaller(t, filepath.Join(f.Path, "base"), nil), r)
+		checkStageFails(t, newInstaller(t, filepath.Join(f.Path, "base"), nil), r)
 	})
-	m.mend()
-	recording.Check(t, nil, func(i powerfail.Image) error { return stages(filepath.Join(i.Path, "base"), r, i.Holed) })
+	m.repair()
+	recording.Check(t, nil, func(i powerfail.Image) error { return stageAndRead(filepath.Join(i.Path, "base"), r, i.Holed) })
 }
 
-// UP-11: whatever a power failure leaves of a folder that was handed over, it is
-// taken over whole, or the source is used.
+// UP-11: after a power failure during a hand-over the receiver gets the complete
+// package from the folder or from the source.
 func TestPowerFailureDuringHandOver(t *testing.T) {
 	var r install.Request
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
-		r = install.Request{Source: write(t, sample().zip(t)), HandOver: true}
+		r = install.Request{Source: writePackage(t, sample().zip(t)), HandOver: true}
 		f.Settle()
 		s, err := newInstaller(t, filepath.Join(f.Path, "base"), nil).Stage(t.Context(), r)
 		if err != nil {
@@ -291,11 +291,12 @@ func TestPowerFailureDuringHandOver(t *testing.T) {
 		}
 		r = install.Request{Source: r.Source, Name: "agent", Version: "1.0", Staged: name}
 	})
-	recording.Check(t, nil, func(i powerfail.Image) error { return stages(filepath.Join(i.Path, "base"), r, false) })
+	recording.Check(t, nil, func(i powerfail.Image) error { return stageAndRead(filepath.Join(i.Path, "base"), r, false) })
 }
 
-// stages stages and places a package, at the second try if the first may fail.
-func stages(root string, r install.Request, mayFail bool) error {
+// stageAndRead stages and places a package and reads a file of it. With mayFail it
+// stages twice.
+func stageAndRead(root string, r install.Request, mayFail bool) error {
 	i, err := install.New(install.Config{Root: root, OS: "linux", Arch: "x64"})
 	if err != nil {
 		return err

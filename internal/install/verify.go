@@ -16,10 +16,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Verified is by what the bytes of a package were verified.
+// Verified is the method that verified the bytes of a package.
 type Verified = plugin.Verified
 
-// From the best to none.
+// The methods, from strongest to none.
 const (
 	BySignature = plugin.BySignature
 	BySHA256    = plugin.BySHA256
@@ -27,9 +27,10 @@ const (
 	ByNothing   = plugin.ByNothing
 )
 
-// verify judges what was fetched. The manifest is nil when none is demanded.
-func (i *Installer) verify(ctx context.Context, r Request, got fetch.Sums, s *Staged) (*manifest.Manifest, error) {
-	if err := i.verifySum(r, got, s); err != nil {
+// verifyPackage verifies the fetched package by digest and signature. The
+// manifest is nil when no keys are trusted.
+func (i *Installer) verifyPackage(ctx context.Context, r Request, got fetch.Sums, s *Staged) (*manifest.Manifest, error) {
+	if err := i.verifyDigest(r, got, s); err != nil {
 		return nil, err
 	}
 	if len(i.cfg.TrustedKeys) == 0 {
@@ -40,24 +41,25 @@ func (i *Installer) verify(ctx context.Context, r Request, got fetch.Sums, s *St
 		return nil, err
 	}
 	if m.SHA256 != got.SHA256 || m.Size != got.Size {
-		return nil, failure.New(failure.Digest, "package has %d bytes with SHA-256 %s, signed were %d with %s",
+		return nil, failure.New(failure.Digest, "package has %d bytes with SHA-256 %s, signed for %d bytes with %s",
 			got.Size, got.SHA256, m.Size, m.SHA256)
 	}
 	s.Verified, s.Sum = BySignature, got.SHA256
 	return &m, nil
 }
 
-// verifySum goes by the best sum that is offered (CL-09).
-func (i *Installer) verifySum(r Request, got fetch.Sums, s *Staged) error {
+// verifyDigest compares the package with the strongest digest in the request
+// (CL-09).
+func (i *Installer) verifyDigest(r Request, got fetch.Sums, s *Staged) error {
 	s.Verified, s.Sum = ByNothing, got.SHA256
 	want, kind := strings.TrimSpace(r.SHA256), "SHA-256"
 	switch {
 	case want != "":
 		s.Verified = BySHA256
-	case len(i.cfg.TrustedKeys) > 0: // the signature will tell, and better than MD5
+	case len(i.cfg.TrustedKeys) > 0: // the signature is checked, and stronger than MD5
 		return nil
 	case i.cfg.RequireSHA256:
-		return failure.New(failure.Digest, "package comes without a SHA-256, which is required")
+		return failure.New(failure.Digest, "package has no SHA-256 to compare with, upgrade.require_sha256 demands one")
 	case strings.TrimSpace(r.MD5) != "":
 		want, kind = strings.TrimSpace(r.MD5), "MD5"
 		s.Verified, s.Sum = ByMD5, got.MD5
@@ -65,17 +67,18 @@ func (i *Installer) verifySum(r Request, got fetch.Sums, s *Staged) error {
 		return nil
 	}
 	if !strings.EqualFold(want, s.Sum) {
-		return failure.New(failure.Digest, "package has %s %s, offered was %q", kind, s.Sum, want)
+		return failure.New(failure.Digest, "package has %s %s, expected %q", kind, s.Sum, want)
 	}
 	return nil
 }
 
-// verifySignature finds the signed manifest and judges all but the package.
+// verifySignature finds the signed manifest and checks its signature, expiry and
+// sequence.
 func (i *Installer) verifySignature(ctx context.Context, r Request, s *Staged) (manifest.Manifest, error) {
 	text := []byte(r.Manifest)
 	if r.Manifest == "" {
 		var err error
-		if text, err = i.beside(ctx, r.Source, s.signature()); err != nil {
+		if text, err = i.fetchSignature(ctx, r.Source, s.signaturePath()); err != nil {
 			return manifest.Manifest{}, err
 		}
 	}
@@ -93,12 +96,12 @@ func (i *Installer) verifySignature(ctx context.Context, r Request, s *Staged) (
 	return m, nil
 }
 
-// beside fetches PACKAGE.sig to a new file and reads it.
-func (i *Installer) beside(ctx context.Context, source, to string) ([]byte, error) {
-	if _, err := i.sig.Fetch(ctx, sigOf(source), to, nil); err != nil {
+// fetchSignature fetches PACKAGE.sig into a new file and returns its content.
+func (i *Installer) fetchSignature(ctx context.Context, source, to string) ([]byte, error) {
+	if _, err := i.sig.Fetch(ctx, signatureSource(source), to, nil); err != nil {
 		var e *failure.Error
 		if errors.As(err, &e) && e.Reason != failure.Storage {
-			return nil, failure.New(failure.Signature, "package is not signed, or its signature cannot be had: %w", e.Err)
+			return nil, failure.New(failure.Signature, "package is not signed, or its signature cannot be fetched: %w", e.Err)
 		}
 		return nil, err
 	}
@@ -109,9 +112,10 @@ func (i *Installer) beside(ctx context.Context, source, to string) ([]byte, erro
 	return text, nil
 }
 
-// sigOf is the source of PACKAGE.sig; a query stays where it is.
-func sigOf(source string) string {
-	if u, err := url.Parse(source); err == nil && fetch.Remote(source) {
+// signatureSource returns the source of PACKAGE.sig. A query of a URL stays
+// behind the path.
+func signatureSource(source string) string {
+	if u, err := url.Parse(source); err == nil && fetch.IsRemote(source) {
 		if u.RawPath != "" {
 			u.RawPath += ".sig"
 		}
@@ -121,23 +125,23 @@ func sigOf(source string) string {
 	return source + ".sig"
 }
 
-// Trusts returns why what lies unpacked in a version's folder may not be
-// installed as it is, or nil. Where keys are trusted it must be of a package that
-// one of them signed, with a sequence not below the last accepted one: otherwise
-// whoever offers it could have an older one run again.
+// Trusts returns an error if the unpacked package in a version's folder may not
+// be installed without fetching it again. Where keys are trusted, one of them
+// must have signed its package, with a sequence not below the last accepted one.
+// Otherwise an attacker could have an older version run again.
 func (i *Installer) Trusts(ctx context.Context, name, version string) error {
 	if len(i.cfg.TrustedKeys) == 0 {
 		return nil
 	}
-	o := originOf(readOrigin(layout.Version(i.cfg.Root, name, version)), name, version)
+	o := parseOrigin(readOrigin(layout.Version(i.cfg.Root, name, version)), name, version)
 	trusted := slices.ContainsFunc(i.cfg.TrustedKeys, func(k manifest.PublicKey) bool { return k.ID() == o.Key })
 	if o.Verified != BySignature || !trusted {
-		return failure.New(failure.Signature, "the unpacked %s %s is of no package that a trusted key signed", name, version)
+		return failure.New(failure.Signature, "the unpacked %s %s is not from a package that a trusted key signed", name, version)
 	}
 	return i.cfg.checkSequence(ctx, name, version, "unpacked ", o.Sequence)
 }
 
-// CheckSequence refuses a signed package when one with a higher sequence was
+// CheckSequence fails for a signed package if one with a higher sequence was
 // accepted since it was staged.
 func (s *Staged) CheckSequence(ctx context.Context) error {
 	if s.Key == "" {
@@ -146,7 +150,7 @@ func (s *Staged) CheckSequence(ctx context.Context) error {
 	return s.cfg.checkSequence(ctx, s.Config.Name, s.Config.Version, "", s.Sequence)
 }
 
-// checkSequence refuses a lower sequence than the last accepted one.
+// checkSequence fails for a sequence below the last accepted one.
 func (cfg Config) checkSequence(ctx context.Context, name, version, what string, sequence uint64) error {
 	last, err := cfg.Accepted.LastSequence(ctx, name)
 	if err != nil {

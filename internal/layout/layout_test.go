@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Other programs and later versions of this one find these files: a path that
-// changes is an installation that is lost.
+// Other programs and later versions of this one use these files: a changed path would
+// lose an installation.
 func TestPaths(t *testing.T) {
 	version := Version("/base", "p", "1.0")
 	for _, tc := range []struct{ got, want string }{
@@ -17,6 +17,10 @@ func TestPaths(t *testing.T) {
 		{filepath.Join(version, PackageConfig), "/base/plugin/p/1.0/config.json"},
 		{filepath.Join(version, Origin), "/base/plugin/p/1.0/.origin.json"},
 		{HalfRemoved(version), "/base/plugin/p/.removed-1.0"},
+		{filepath.Join(version, Service), "/base/plugin/p/1.0/service.yaml"},
+		{Run(version), "/base/plugin/p/1.0/.service/run.json"},
+		{ServiceLock(version), "/base/plugin/p/1.0/.service/lock"},
+		{ServiceLog(version), "/base/plugin/p/1.0/.service/output.log"},
 		{Database("/base"), "/base/plugin/installed_plugins.db"},
 		{LegacyList("/base"), "/base/plugin/installed_plugins"},
 		{CheckIntervals("/base"), "/base/config/PluginCheckInterval"},

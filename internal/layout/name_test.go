@@ -27,11 +27,11 @@ func TestFileName(t *testing.T) {
 		})
 	}
 	if a, b := FileName(long+"a"), FileName(long+"b"); a == b {
-		t.Errorf("two names, one file: %s", a)
+		t.Errorf("two names have the same file: %s", a)
 	}
 }
 
-// SPEC 1: names and versions that the specification allows.
+// allowedNames returns names and versions that SPEC 1 allows.
 func allowedNames() []string {
 	long := strings.Repeat("n", 255)
 	names := []string{
@@ -54,14 +54,14 @@ func allowedNames() []string {
 	return names
 }
 
-// SPEC 1: whatever name and version are allowed have files of their own, which
-// can be made, at every place.
+// SPEC 1: every allowed name and version has files of its own at every place, which
+// can be created.
 func TestEveryNameAtEveryPlace(t *testing.T) {
 	root, owners := t.TempDir(), map[string]string{}
 	make := func(owner, path string) {
 		t.Helper()
 		if other, taken := owners[path]; taken && other != owner {
-			t.Errorf("one file of %q and %q: %s", owner, other, path)
+			t.Errorf("%q and %q have the same file: %s", owner, other, path)
 		}
 		owners[path] = owner
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -80,7 +80,7 @@ func TestEveryNameAtEveryPlace(t *testing.T) {
 		make(name, NameLock(root, name))
 		make(name, Log(root, name))
 		if path := Log(root, name); filepath.Ext(path) != ".log" {
-			t.Errorf("%s is not found as a log", path)
+			t.Errorf("%s does not match the pattern of logs", path)
 		}
 		make(name, Replaced(root, name))
 		make(name, Arriving(root, name))
@@ -95,24 +95,24 @@ func TestEveryNameAtEveryPlace(t *testing.T) {
 		}
 		make(name, HalfRemoved(filepath.Join(root, "aside", name)))
 		if half := filepath.Base(HalfRemoved(filepath.Join(root, name))); plugin.CheckName(half) == nil {
-			t.Errorf("%q is the name of a plugin", half)
+			t.Errorf("%q is a valid name of a plugin", half)
 		}
-		make(name, filepath.Join(root, "leaves", LeafName(name)))
+		make(name, filepath.Join(root, "leaves", CgroupName(name)))
 	}
 }
 
-// SPEC 1: no plugin waits for itself. Its name lock and its version locks are
-// different files, also where one of them is another plugin's.
-func TestNameLockIsNoVersionLockOfItsOwn(t *testing.T) {
+// SPEC 1: the name lock of a plugin and its version locks are different files, also
+// where one of them belongs to another plugin. So no plugin waits for itself.
+func TestNameLockDiffersFromVersionLocks(t *testing.T) {
 	for _, name := range allowedNames() {
 		for _, version := range []string{"1.0", name, strings.Repeat("n", 255)} {
 			if NameLock("/", name) == VersionLock("/", name, version) {
-				t.Errorf("%q %q: one lock", name, version)
+				t.Errorf("%q %q: name lock and version lock are the same file", name, version)
 			}
 		}
 	}
 	if NameLock("/", "x.v1.0") != VersionLock("/", "x", "1.0") {
-		t.Error("the locks that the existing plugin manager knows have other names")
+		t.Error("the lock has not the name that the existing plugin manager uses")
 	}
 }
 
@@ -121,17 +121,17 @@ func TestPairName(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	if PairName("a@b", "c") == PairName("a", "b@c") {
-		t.Error("two versions have one name")
+		t.Error("two versions have the same name")
 	}
 }
 
-// SPEC 1: a plugin may be called like a file of the kernel; its cgroup is not.
-func TestLeafName(t *testing.T) {
+// SPEC 1: a plugin may have the name of a file of the kernel; its cgroup has another.
+func TestCgroupName(t *testing.T) {
 	for name, own := range map[string]bool{
 		"p": true, "cgroups.x": true, "memoryx": true, "memory": true, "my.cpu": true,
 		"cgroup.procs": false, "memory.max": false, "cpu.x": false, "tasks": false,
 	} {
-		if got := LeafName(name); (got == name) != own {
+		if got := CgroupName(name); (got == name) != own {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

@@ -11,20 +11,18 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// ErrHeld is the error when another open file holds a lock that excludes the
-// wanted one.
+// ErrHeld means that another open file holds a lock that excludes the wanted one.
 const ErrHeld = unix.EWOULDBLOCK
 
-// TryFile takes the lock of an open file or folder without waiting, shared with
-// others that share it, or for f alone. Closing f releases the lock, unless a
-// child process still has a copy of f: ReleaseFile releases it in any case. The
-// error may be ErrHeld.
+// TryFile takes the lock of an open file or folder without waiting, shared or
+// exclusively. Closing f releases the lock, unless a child process still has a copy
+// of f: ReleaseFile releases it in any case. The error may be ErrHeld.
 func TryFile(f *os.File, exclusive bool) error {
 	how := unix.LOCK_SH
 	if exclusive {
 		how = unix.LOCK_EX
 	}
-	return flock(f, how|unix.LOCK_NB)
+	return flockFile(f, how|unix.LOCK_NB)
 }
 
 // WaitFile is TryFile that waits until the lock is free, or ctx ends.
@@ -42,12 +40,12 @@ func WaitFile(ctx context.Context, f *os.File, exclusive bool) error {
 
 // ReleaseFile releases the lock of f and closes it.
 func ReleaseFile(f *os.File) error {
-	return errors.Join(flock(f, unix.LOCK_UN), f.Close())
+	return errors.Join(flockFile(f, unix.LOCK_UN), f.Close())
 }
 
-// flock works on the file's own reference: a file that is closed already never
-// turns into another one of the same number.
-func flock(f *os.File, how int) error {
+// flockFile calls flock(2) through the os.File: after Close it fails, and never locks
+// another file with the same descriptor.
+func flockFile(f *os.File, how int) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err

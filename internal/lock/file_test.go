@@ -27,7 +27,7 @@ func TestTryFile(t *testing.T) {
 		}
 	}
 	if err := TryFile(three, true); !errors.Is(err, ErrHeld) {
-		t.Fatalf("exclusive beside shared: %v", err)
+		t.Fatalf("exclusive while shared is held: %v", err)
 	}
 	if err := errors.Join(ReleaseFile(one), ReleaseFile(two), TryFile(three, true)); err != nil {
 		t.Fatalf("after both released: %v", err)
@@ -52,7 +52,7 @@ func TestWaitFile(t *testing.T) {
 		t.Fatalf("while it is held: %v", err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { ReleaseFile(holder) })
-	if err := WaitFile(ctxFor(t, 10*time.Second), waiter, true); err != nil {
+	if err := WaitFile(withTimeout(t, 10*time.Second), waiter, true); err != nil {
 		t.Errorf("after it was released: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func ctxFor(t *testing.T, d time.Duration) context.Context {
+func withTimeout(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
@@ -17,14 +17,14 @@ func ctxFor(t *testing.T, d time.Duration) context.Context {
 
 func mustLock(t *testing.T, how func(context.Context, string, func()) (func(), bool, error), path string) func() {
 	t.Helper()
-	release, waited, err := how(ctxFor(t, 10*time.Second), path, nil)
+	release, waited, err := how(withTimeout(t, 10*time.Second), path, nil)
 	if err != nil || waited {
 		t.Fatalf("free lock: waited %t, error %v", waited, err)
 	}
 	return release
 }
 
-func TestSharedTogetherExclusiveAlone(t *testing.T) {
+func TestSharedAndExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache", "plugin-manager", "p.lock")
 	one, two := mustLock(t, Shared, path), mustLock(t, Shared, path)
 
@@ -32,12 +32,12 @@ func TestSharedTogetherExclusiveAlone(t *testing.T) {
 	waits := 0
 	release, waited, err := Exclusive(ctx, path, func() { waits++; cancel() })
 	if release != nil || !waited || !errors.Is(err, context.Canceled) || waits != 1 {
-		t.Fatalf("exclusive beside shared: waited %t, told %d times, error %v", waited, waits, err)
+		t.Fatalf("exclusive while shared is held: waited %t, called %d times, error %v", waited, waits, err)
 	}
 
 	one()
-	one() // letting go twice is harmless
-	release, waited, err = Exclusive(ctxFor(t, 10*time.Second), path, two)
+	one() // a second release is harmless
+	release, waited, err = Exclusive(withTimeout(t, 10*time.Second), path, two)
 	if err != nil || !waited {
 		t.Fatalf("exclusive after shared: waited %t, error %v", waited, err)
 	}
@@ -54,7 +54,7 @@ func TestFileAndFolderAreMade(t *testing.T) {
 	}
 }
 
-func TestEndedContextTakesNothing(t *testing.T) {
+func TestCancelledContextTakesNoLock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path := filepath.Join(t.TempDir(), "p.lock")
@@ -66,7 +66,7 @@ func TestEndedContextTakesNothing(t *testing.T) {
 	}
 }
 
-func TestNoLockIsTakenOnAFileThatIsGone(t *testing.T) {
+func TestRemovedFileIsNotLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.lock")
 	old := mustLock(t, Exclusive, path)
 	if err := os.Remove(path); err != nil {

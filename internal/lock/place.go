@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// ErrReplaced says that another file, or none, is where an open file was.
+// ErrReplaced means that another file, or none, is at the path of an open file.
 var ErrReplaced = errors.New("removed or replaced by another program")
 
 // CheckPlace returns an error, which may be ErrReplaced, unless the open file is

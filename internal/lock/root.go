@@ -14,21 +14,20 @@ import (
 )
 
 // Root is the lock of an installation root, which one supervisor holds (EV-15).
-// It has two parts. The folder itself is locked, which needs no write and cannot
-// be undone by removing a file. The lock file names the holder, and is what
-// supervisors of earlier versions know; on a full or read-only disk it may have
-// to wait (EV-28).
+// It has two parts. The lock of the folder itself needs no write, and removing a file
+// does not undo it. The lock file names the holder, and supervisors of earlier versions
+// use it; on a full or read-only disk it may be taken later (EV-28).
 type Root struct {
 	path   string   // of the lock file
-	folder *os.File // nil where the file system has no locks of folders
+	folder *os.File // nil where the file system cannot lock folders
 
 	mu   sync.Mutex
-	file *os.File // nil while it cannot be held
+	file *os.File // nil while it is not locked
 }
 
 // TakeRoot takes the lock of the folder root, whose lock file is at path, without
-// waiting. Another holder is a *HeldError. The lock file may not be held yet:
-// call Keep.
+// waiting. If another process holds it, the error is a *HeldError. The lock file may
+// not be locked yet: call Keep.
 func TakeRoot(root, path string) (*Root, error) {
 	folder, err := tryAfterDead(path, func() (*os.File, error) { return tryFolder(root, true, nil) })
 	if held := (*HeldError)(nil); errors.As(err, &held) {
@@ -39,15 +38,15 @@ func TakeRoot(root, path string) (*Root, error) {
 	if err == nil {
 		return r, nil
 	}
-	if failed := r.Keep(); failed != nil { // the one part cannot be held: the other must be
+	if failed := r.Keep(); failed != nil { // without the folder, the file must be locked
 		return nil, errors.Join(err, failed)
 	}
 	return r, nil
 }
 
-// Keep takes the lock file, with our pid in it, unless that is done. One that was
-// removed is made anew (EV-29). The error says why that cannot be done now; it is
-// a *HeldError if another process has it.
+// Keep locks the lock file and writes our pid to it, unless that is done. It makes a
+// removed one again (EV-29). The error says why that is not possible now; it is a
+// *HeldError if another process holds the lock.
 func (r *Root) Keep() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,24 +55,24 @@ func (r *Root) Keep() error {
 		r.file = nil
 	}
 	if r.file == nil {
-		f, err := tryAfterDead(r.path, func() (*os.File, error) { return try(r.path, true) })
+		f, err := tryAfterDead(r.path, func() (*os.File, error) { return tryPath(r.path, true, nil) })
 		if err != nil {
 			return err
 		}
 		r.file = f
 	}
-	if named(r.file) == os.Getpid() {
+	if readPID(r.file) == os.Getpid() {
 		return nil
 	}
-	if err := r.name(); err != nil {
+	if err := r.writeOwnPID(); err != nil {
 		return fmt.Errorf("%s: write pid: %w", r.path, err)
 	}
 	return nil
 }
 
-// name writes our pid into the lock file. It may have been opened when the disk
-// was read-only.
-func (r *Root) name() error {
+// writeOwnPID writes our pid to the lock file. It opens the file again, as the disk may
+// have been read-only before.
+func (r *Root) writeOwnPID() error {
 	f, err := os.OpenFile(r.path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -81,7 +80,7 @@ func (r *Root) name() error {
 	if err := CheckPlace(f, r.path); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	return errors.Join(write(f), f.Close())
+	return errors.Join(writePID(f), f.Close())
 }
 
 // Release releases both parts. It may be called more than once.
@@ -96,8 +95,8 @@ func (r *Root) Release() {
 	}
 }
 
-// named returns the pid in a lock file, 0 if there is none.
-func named(f *os.File) int {
+// readPID returns the pid in a lock file, 0 if there is none.
+func readPID(f *os.File) int {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
@@ -107,13 +106,12 @@ func named(f *os.File) int {
 	return pid
 }
 
-// Holder returns the process that holds the root whose lock file is at path, 0 if
-// none does or it is not known. The kernel's table of locks knows it also when
-// the file does not.
+// Holder returns the process that holds the root whose lock file is at path, 0 if none
+// does or it is not known. It uses the file, and the kernel's table of locks.
 func Holder(root, path string) int {
-	said := 0
+	written := 0
 	if f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
-		said = named(f)
+		written = readPID(f)
 		f.Close()
 	}
 	for _, place := range []string{path, root} {
@@ -121,17 +119,17 @@ func Holder(root, path string) int {
 		if err != nil {
 			continue
 		}
-		if pid := locker(info.Sys().(*syscall.Stat_t), said); pid > 0 { // always a Stat_t, on Linux
+		if pid := findExclusiveHolder(info.Sys().(*syscall.Stat_t), written); pid > 0 { // always a Stat_t, on Linux
 			return pid
 		}
 	}
 	return 0
 }
 
-// locker returns the process that has a file locked for itself alone, by
-// /proc/locks. Some file systems report another device there: said is believed
-// then.
-func locker(file *syscall.Stat_t, said int) int {
+// findExclusiveHolder returns the process that has a file locked exclusively, by
+// /proc/locks. Some file systems report another device there: then only the pid that
+// is written in the file counts.
+func findExclusiveHolder(file *syscall.Stat_t, written int) int {
 	table, err := os.Open("/proc/locks")
 	if err != nil {
 		return 0
@@ -146,7 +144,7 @@ func locker(file *syscall.Stat_t, said int) int {
 			continue
 		}
 		on, ours := strings.CutSuffix(f[5], inode)
-		if pid, err := strconv.Atoi(f[4]); err == nil && ours && pid > 0 && (on == device || pid == said) && lives(pid) {
+		if pid, err := strconv.Atoi(f[4]); err == nil && ours && pid > 0 && (on == device || pid == written) && isRunning(pid) {
 			return pid
 		}
 	}

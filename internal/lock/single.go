@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HeldError says that another process holds a lock that was not waited for.
+// HeldError means that another process holds the lock.
 type HeldError struct {
 	Path string
-	PID  int // of the holder, as it wrote into the file; 0 when it did not
+	PID  int // of the holder, from the file; 0 if it is not there
 }
 
 func (e *HeldError) Error() string {
@@ -26,35 +26,33 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is locked by process %d", e.Path, e.PID)
 }
 
-// TryExclusive takes the lock at path without waiting and writes this
-// process's pid into it, so that the one who comes second can say who was
-// first (EV-15): that one gets a *HeldError. release lets go and may be called
-// more than once.
+// TryExclusive takes the lock at path without waiting and writes this process's pid to
+// it. If another process holds it, the error is a *HeldError with that one's pid
+// (EV-15). release releases the lock and may be called more than once.
 //
-// The lock of a process that was killed may outlive it for a moment, in a child
-// that was just being forked: as long as the holder is dead, it is waited for, at
-// most two seconds.
+// The lock of a process that was killed may outlive it for a moment, in a child that
+// was just being forked: TryExclusive waits up to two seconds while the holder is dead.
 func TryExclusive(path string) (release func(), err error) {
-	f, err := tryAfterDead(path, func() (*os.File, error) { return try(path, true) })
+	f, err := tryAfterDead(path, func() (*os.File, error) { return tryPath(path, true, nil) })
 	if held := (*HeldError)(nil); errors.As(err, &held) {
 		return nil, held
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := write(f); err != nil {
+	if err := writePID(f); err != nil {
 		_ = ReleaseFile(f)
 		return nil, fmt.Errorf("lock %s: write pid: %w", path, err)
 	}
 	return func() { releaseNamed(f) }, nil
 }
 
-// tryAfterDead takes a lock. One that a dead process holds is waited for. path is
-// that of the file that names the holder.
+// tryAfterDead calls try until the lock is free, while the holder is dead. path is the
+// file that names the holder.
 func tryAfterDead(path string, try func() (*os.File, error)) (*os.File, error) {
 	f, err := try()
-	for over := time.Now().Add(diesWithin); errors.Is(err, ErrHeld); f, err = try() {
-		if pid := holder(path); pid == 0 || lives(pid) || time.Now().After(over) {
+	for deadline := time.Now().Add(deathTimeout); errors.Is(err, ErrHeld); f, err = try() {
+		if pid := readHolder(path); pid == 0 || isRunning(pid) || time.Now().After(deadline) {
 			return nil, &HeldError{Path: path, PID: pid}
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -62,16 +60,16 @@ func tryAfterDead(path string, try func() (*os.File, error)) (*os.File, error) {
 	return f, err
 }
 
-// releaseNamed releases a file that holds our pid.
+// releaseNamed releases a lock file with our pid in it.
 func releaseNamed(f *os.File) {
-	f.Truncate(0) // nobody is named who does not hold it; fails once released
+	f.Truncate(0) // removes the pid; fails once released
 	_ = ReleaseFile(f)
 }
 
-const diesWithin = 2 * time.Second
+const deathTimeout = 2 * time.Second
 
-// lives tells whether a process runs; a zombie has let go of all it held.
-func lives(pid int) bool {
+// isRunning reports whether a process runs. A zombie does not: its locks are released.
+func isRunning(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH)
@@ -80,7 +78,7 @@ func lives(pid int) bool {
 	return i < 0 || i+2 >= len(b) || !bytes.ContainsAny(b[i+2:i+3], "ZX")
 }
 
-func write(f *os.File) error {
+func writePID(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
@@ -88,9 +86,9 @@ func write(f *os.File) error {
 	return err
 }
 
-// holder reads the pid in a lock file. The holder may just be about to write
-// it: an empty file is read again for a moment.
-func holder(path string) int {
+// readHolder returns the pid in a lock file. The holder may not have written it yet: an
+// empty file is read again for a moment.
+func readHolder(path string) int {
 	for range 20 {
 		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envHold makes this test binary the holder of the lock it names, until killed.
+// envHold makes this test binary hold the lock that it names, until it is killed.
 const envHold = "LOCK_TEST_HOLD"
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	time.Sleep(time.Minute) // killed long before
 }
 
-// holdElsewhere has another process hold the lock.
+// holdElsewhere starts another process that holds the lock.
 func holdElsewhere(t *testing.T, path string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -47,13 +47,13 @@ func holdElsewhere(t *testing.T, path string) *exec.Cmd {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
-		t.Fatalf("holder said %q, %v", line, err)
+		t.Fatalf("holder printed %q, %v", line, err)
 	}
 	return cmd
 }
 
-// EV-15, as far as the lock carries it.
-func TestSecondHolderIsToldThePidOfTheFirst(t *testing.T) {
+// EV-15: the error of the second process has the pid of the first.
+func TestHeldErrorHasPIDOfHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "supervisor", "supervisor.lock")
 	other := holdElsewhere(t, path)
 
@@ -67,33 +67,33 @@ func TestSecondHolderIsToldThePidOfTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Wait()
-	release, err := TryExclusive(path) // the kernel let go for the dead
+	release, err := TryExclusive(path) // the kernel released the lock
 	if err != nil {
 		t.Fatal(err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != fmt.Sprintln(os.Getpid()) {
-		t.Errorf("file says %q", b)
+		t.Errorf("file holds %q", b)
 	}
 	release()
 	release()
 	if b, _ := os.ReadFile(path); len(b) != 0 {
-		t.Errorf("after release the file says %q", b)
+		t.Errorf("after release the file holds %q", b)
 	}
 }
 
-// RS-11: the holder is another program, and its death frees the lock.
+// RS-11: the lock of another program is free when that was killed.
 func TestWaitForAnotherProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.lock")
 	other := holdElsewhere(t, path)
-	release, waited, err := Shared(ctxFor(t, 10*time.Second), path, func() { other.Process.Kill() })
+	release, waited, err := Shared(withTimeout(t, 10*time.Second), path, func() { other.Process.Kill() })
 	if err != nil || !waited {
 		t.Fatalf("waited %t, error %v", waited, err)
 	}
 	release()
 }
 
-// EV-07: a child that was being forked when the holder was killed holds the
-// lock until it executes its program.
+// EV-07: a child that was being forked when the holder was killed holds the lock until
+// it executes its program.
 func TestLockThatOutlivesItsHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "supervisor.lock")
 	other := holdElsewhere(t, path)

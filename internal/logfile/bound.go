@@ -12,30 +12,29 @@ import (
 	"pluginsupervisor/internal/durable"
 )
 
-// Limit bounds a log. It takes at most MaxSize × (Keep + 1) bytes; when it has
-// more, the oldest is dropped until MaxSize × Keep are left, of a log without
-// Keep half of MaxSize.
+// Limit is the size limit of a log: MaxSize × (Keep + 1) bytes. Above it the oldest
+// bytes are removed until MaxSize × Keep are left, or half of MaxSize without Keep.
 type Limit struct {
 	MaxSize int64
 	Keep    int
 }
 
-func (l Limit) total() int64 { return l.MaxSize * int64(l.Keep+1) }
+func (l Limit) maxTotal() int64 { return l.MaxSize * int64(l.Keep+1) }
 
-// remains returns how much is left at most when something was dropped.
-func (l Limit) remains() int64 {
+// remainingSize returns the maximum size after a removal.
+func (l Limit) remainingSize() int64 {
 	if l.Keep == 0 {
 		return l.MaxSize / 2
 	}
 	return l.MaxSize * int64(l.Keep)
 }
 
-// markedBy is the extended attribute of our logs: the path that the file was
-// opened by, without symbolic links. It stays with a file that is moved.
-const markedBy = "user.supervisor.log"
+// pathAttribute is the extended attribute with the original path of a log, without
+// symbolic links. It stays with a moved file.
+const pathAttribute = "user.supervisor.log"
 
-// Open opens a log for append, and creates it and its folder. What is not a
-// regular file is refused, symbolic links too, and a FIFO does not block.
+// Open opens a log for append, and creates it and its folder. It fails for anything
+// but a regular file, also for symbolic links, and never blocks on a FIFO.
 func Open(path string) (*os.File, error) {
 	if err := durable.MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("create log folder: %w", err)
@@ -46,35 +45,35 @@ func Open(path string) (*os.File, error) {
 	}
 	_, err = regularSize(f)
 	if err == nil {
-		err = unix.SetNonblock(int(f.Fd()), false) // the flag would be the plugin's too
+		err = unix.SetNonblock(int(f.Fd()), false) // the plugin would inherit the flag
 	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil { // not every file system has attributes
-		_ = unix.Fsetxattr(int(f.Fd()), markedBy, []byte(filepath.Join(folder, filepath.Base(path))), 0)
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil { // not every file system supports attributes
+		_ = unix.Fsetxattr(int(f.Fd()), pathAttribute, []byte(filepath.Join(folder, filepath.Base(path))), 0)
 	}
 	return f, nil
 }
 
-// Bound drops the oldest part of a log that is larger than the limit allows,
-// and returns its size. The file must be open for reading and writing; others
-// may append to it meanwhile.
+// Bound removes the oldest part of a log that exceeds the limit, and returns its
+// size. The file must be open for reading and writing. Others may append to it
+// meanwhile.
 func (l Limit) Bound(f *os.File) (size int64, err error) {
 	size, err = regularSize(f)
-	if err != nil || size <= l.total() {
+	if err != nil || size <= l.maxTotal() {
 		return size, err
 	}
 	m, err := readMark(f)
 	if err != nil {
 		return size, err
 	}
-	if !m.moving { // else an earlier move was cut short
-		err = collapse(f, m, size, l.remains())
+	if !m.moving { // else an earlier move was interrupted
+		err = collapseFront(f, m, size, l.remainingSize())
 	}
-	if m.moving || err != nil { // not supported, or no space for it: moving needs none
-		err = moveDown(f, m, l.remains())
+	if m.moving || err != nil { // collapsing is not supported or needs space; moving needs none
+		err = moveToFront(f, m, l.remainingSize())
 	}
 	if err != nil {
 		return size, err
@@ -82,24 +81,25 @@ func (l Limit) Bound(f *os.File) (size int64, err error) {
 	return regularSize(f)
 }
 
-// collapse takes whole blocks out of the file at the front, so that at most so
-// many bytes remain, in one step for those who read and write. The new mark is
-// written to where the file begins afterwards.
-func collapse(f *os.File, m mark, size, remains int64) error {
+// collapseFront removes whole blocks from the front of the file, so that at most
+// remains bytes are left. Readers and writers see one atomic step. The new mark is
+// written where the file begins afterwards.
+func collapseFront(f *os.File, m mark, size, remains int64) error {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil {
 		return fmt.Errorf("drop old output: %w", err)
 	}
 	block := max(1, fs.Bsize)
 	drop := (size - remains + block - 1) / block * block
-	if drop >= size || !collapses(f) {
+	if drop >= size || !canCollapse(f) {
 		return fmt.Errorf("drop old output: %w", unix.EOPNOTSUPP)
 	}
 	m.dropped += drop
 	if err := writeMark(f, m, drop); err != nil {
 		return err
 	}
-	// What stays must be on the disk before: flushed here, a writer need not wait for it.
+	// The kernel flushes the remaining bytes first. Flushing them here keeps writers
+	// from waiting for it.
 	_ = unix.SyncFileRange(int(f.Fd()), drop, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
 	if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, drop); err != nil {
 		return fmt.Errorf("drop old output: %w", err)
@@ -107,28 +107,27 @@ func collapse(f *os.File, m mark, size, remains int64) error {
 	return nil
 }
 
-// collapses reports whether the file system can take a range out of a file.
-// Where it can, it refuses a range that is no block as invalid.
-func collapses(f *os.File) bool {
+// canCollapse reports whether the file system can remove a range from a file. If it
+// can, it rejects a range that is not a block as invalid.
+func canCollapse(f *os.File) bool {
 	return errors.Is(unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, 1), unix.EINVAL)
 }
 
-// How a log is moved: how much at once, and how often what was written
-// meanwhile is moved too.
+// Block size of a move, and maximum number of passes over concurrently appended
+// bytes.
 const (
-	moveBlock  = 1 << 20
-	moveRounds = 16
+	moveBlock     = 1 << 20
+	maxMovePasses = 16
 )
 
-// lossLine is where something may be missing that was written while the file
-// was truncated.
+// lossLine marks the place where concurrent output may have been lost.
 const lossLine = "\n" + markBegin + "a line may be missing here ---\n"
 
-// moveDown moves the end of the file, about so many bytes, to its front and
-// truncates it behind that. What is appended during the move is moved too; lost
-// is only what is appended between the last check of the size and the
-// truncation, the next system call. A line says where.
-func moveDown(f *os.File, m mark, remains int64) error {
+// moveToFront moves about the last remains bytes of the file to its front and
+// truncates the rest. Bytes appended during the move are moved too. Only bytes
+// appended between the last check of the size and the truncation, the next system
+// call, are lost. A line marks the place.
+func moveToFront(f *os.File, m mark, remains int64) error {
 	size, err := regularSize(f)
 	if err != nil {
 		return err
@@ -139,7 +138,7 @@ func moveDown(f *os.File, m mark, remains int64) error {
 		return err
 	}
 	m = mark{dropped: m.dropped + from}
-	if err := writeMark(f, m, from); err != nil { // moved to the front as the rest, but last
+	if err := writeMark(f, m, from); err != nil { // it is moved to the front last
 		return err
 	}
 	head := make([]byte, markMax)
@@ -150,7 +149,7 @@ func moveDown(f *os.File, m mark, remains int64) error {
 	head = head[:n]
 	at := from + int64(n)
 	buf := make([]byte, moveBlock)
-	for range moveRounds {
+	for range maxMovePasses {
 		for at < size {
 			n, err := f.ReadAt(buf[:min(moveBlock, size-at)], at)
 			if err != nil {
@@ -171,18 +170,18 @@ func moveDown(f *os.File, m mark, remains int64) error {
 	if err != nil {
 		return fmt.Errorf("truncate log: %w", err)
 	}
-	if _, err := f.WriteAt(head, 0); err != nil { // with it, the content is in order again
+	if _, err := f.WriteAt(head, 0); err != nil { // now the content is in order again
 		return fmt.Errorf("mark log: %w", err)
 	}
 	line := []byte(lossLine)
 	if n, err := f.ReadAt(buf[:1], at-from-1); err == nil && buf[n-1] == '\n' {
 		line = line[1:]
 	}
-	return appendTo(f, line)
+	return appendText(f, line)
 }
 
-// appendTo appends as the daemon does.
-func appendTo(f *os.File, b []byte) error {
+// appendText appends text in append mode, as the daemon does.
+func appendText(f *os.File, b []byte) error {
 	w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return fmt.Errorf("mark log: %w", err)
@@ -194,7 +193,7 @@ func appendTo(f *os.File, b []byte) error {
 func regularSize(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return 0, fmt.Errorf("look at log: %w", err)
+		return 0, fmt.Errorf("get size of log: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return 0, fmt.Errorf("%s is not a regular file", f.Name())

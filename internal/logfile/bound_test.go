@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// folders are a folder of the file system that tests use, and one of a file
-// system that cannot take a range out of a file, where there is one.
-func folders(t *testing.T) map[string]string {
+// testFolders returns a folder on the file system of the tests, and one on a file
+// system that cannot collapse ranges, if there is one.
+func testFolders(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{"here": t.TempDir()}
 	if dir, err := os.MkdirTemp("/dev/shm", "logfile-"); err == nil {
@@ -26,9 +26,10 @@ func folders(t *testing.T) map[string]string {
 	return found
 }
 
-func line(n int) string { return fmt.Sprintf("line %d %s\n", n, strings.Repeat("x", n%3997)) }
+func numberedLine(n int) string { return fmt.Sprintf("line %d %s\n", n, strings.Repeat("x", n%3997)) }
 
-// appendLines appends numbered lines in blocks until stopped, and returns the last.
+// appendLines appends numbered lines in blocks until stopped, and returns the last
+// number.
 func appendLines(path string, first int, stop <-chan struct{}) (last int, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
@@ -43,7 +44,7 @@ func appendLines(path string, first int, stop <-chan struct{}) (last int, err er
 		}
 		var b []byte
 		for range 50 {
-			b = append(b, line(n)...)
+			b = append(b, numberedLine(n)...)
 			n++
 		}
 		if _, err := f.Write(b); err != nil {
@@ -52,7 +53,7 @@ func appendLines(path string, first int, stop <-chan struct{}) (last int, err er
 	}
 }
 
-func openBoth(t *testing.T, path string) *os.File {
+func openReadWrite(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -62,8 +63,8 @@ func openBoth(t *testing.T, path string) *os.File {
 	return f
 }
 
-// checkLines checks that a log holds whole lines in order up to the last, after
-// a mark, and returns how many places miss a line.
+// checkLines checks that a log holds a mark and then complete lines in order up to
+// the last. It returns the number of places where lines are missing.
 func checkLines(t *testing.T, b []byte, last int) (gaps int) {
 	t.Helper()
 	before, torn := 0, 0
@@ -72,7 +73,7 @@ func checkLines(t *testing.T, b []byte, last int) (gaps int) {
 	for n := 0; lines.Scan(); n++ {
 		text := lines.Text() + "\n"
 		var number int
-		if _, err := fmt.Sscanf(text, "line %d ", &number); err != nil || line(number) != text {
+		if _, err := fmt.Sscanf(text, "line %d ", &number); err != nil || numberedLine(number) != text {
 			if !strings.HasPrefix(text, markBegin) {
 				torn++
 			}
@@ -87,26 +88,25 @@ func checkLines(t *testing.T, b []byte, last int) (gaps int) {
 		before = number
 	}
 	if before != last {
-		t.Errorf("the last line is %d, %d was written", before, last)
+		t.Errorf("the last line is %d, want %d", before, last)
 	}
 	if !bytes.HasPrefix(b, []byte(markBegin)) {
-		t.Errorf("begins with %.100q, no mark", b)
+		t.Errorf("begins with %.100q, want a mark", b)
 	}
 	return gaps + torn
 }
 
-// AP-07: what is dropped is the oldest, marked by one line, and the writer
-// loses nothing; where a range cannot be taken out of a file, at most what it
-// wrote during one system call.
+// AP-07: the oldest bytes are removed, one line marks it, and no output is lost;
+// where ranges cannot be collapsed, at most the output during one system call.
 func TestBoundWhileAppended(t *testing.T) {
-	for name, dir := range folders(t) {
+	for name, dir := range testFolders(t) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, "log")
 			l := Limit{MaxSize: 64 << 10, Keep: 3}
 			if err := os.WriteFile(path, nil, 0o640); err != nil {
 				t.Fatal(err)
 			}
-			f, stop, last := openBoth(t, path), make(chan struct{}), make(chan int, 1)
+			f, stop, last := openReadWrite(t, path), make(chan struct{}), make(chan int, 1)
 			go func() {
 				n, err := appendLines(path, 1, stop)
 				if err != nil {
@@ -114,13 +114,13 @@ func TestBoundWhileAppended(t *testing.T) {
 				}
 				last <- n
 			}()
-			const rounds = 20
-			for bounded := 0; bounded < rounds; {
+			const want = 20
+			for bounded := 0; bounded < want; {
 				info, err := f.Stat()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if info.Size() <= l.total() {
+				if info.Size() <= l.maxTotal() {
 					continue
 				}
 				bounded++
@@ -131,7 +131,7 @@ func TestBoundWhileAppended(t *testing.T) {
 			close(stop)
 			n := <-last
 			size, err := l.Bound(f)
-			if err != nil || size > l.total() {
+			if err != nil || size > l.maxTotal() {
 				t.Errorf("%d bytes at the end: %v", size, err)
 			}
 			b, err := os.ReadFile(path)
@@ -139,24 +139,24 @@ func TestBoundWhileAppended(t *testing.T) {
 				t.Fatal(err)
 			}
 			gaps := checkLines(t, b, n)
-			if collapses(f) && gaps > 1 { // what follows the mark may be half a line
-				t.Errorf("%d gaps", gaps)
+			if canCollapse(f) && gaps > 1 { // half a line may follow the mark
+				t.Errorf("%d gaps, want at most 1", gaps)
 			}
 			if marks := bytes.Count(b, []byte(markDrop)); marks != 1 {
-				t.Errorf("%d lines say that something was dropped", marks)
+				t.Errorf("%d marks, want 1", marks)
 			}
 			end, err := End(f)
-			if err != nil || collapses(f) && end != written(n) {
-				t.Errorf("the end is at %d, %v; %d bytes were written", end, err, written(n))
+			if err != nil || canCollapse(f) && end != lineBytes(n) {
+				t.Errorf("end position %d, %v, want %d", end, err, lineBytes(n))
 			}
 		})
 	}
 }
 
-// written returns how many bytes the first n lines have.
-func written(n int) (bytes int64) {
+// lineBytes returns the number of bytes of the first n lines.
+func lineBytes(n int) (bytes int64) {
 	for i := 1; i <= n; i++ {
-		bytes += int64(len(line(i)))
+		bytes += int64(len(numberedLine(i)))
 	}
 	return bytes
 }
@@ -169,7 +169,7 @@ func TestBoundLeavesSmallLogsAlone(t *testing.T) {
 		if err := os.WriteFile(path, []byte(want), 0o640); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := l.Bound(openBoth(t, path)); err != nil || n != int64(size) {
+		if n, err := l.Bound(openReadWrite(t, path)); err != nil || n != int64(size) {
 			t.Errorf("%d bytes: %d, %v", size, n, err)
 		}
 		if b, err := os.ReadFile(path); err != nil || string(b) != want {
@@ -178,18 +178,19 @@ func TestBoundLeavesSmallLogsAlone(t *testing.T) {
 	}
 }
 
-// Every limit that can be configured holds, also for a log without lines.
+// Every limit that can be configured is enforced, also for a log without line
+// breaks.
 func TestBoundAnyLimit(t *testing.T) {
-	for name, dir := range folders(t) {
+	for name, dir := range testFolders(t) {
 		for _, l := range []Limit{{4096, 0}, {4096, 1}, {5000, 2}, {1 << 20, 0}} {
 			for _, content := range []string{"x", "a line of text\n", "\n"} {
 				path := filepath.Join(dir, "log")
-				b := bytes.Repeat([]byte(content), int(l.total()+70_000)/len(content))
+				b := bytes.Repeat([]byte(content), int(l.maxTotal()+70_000)/len(content))
 				if err := os.WriteFile(path, b, 0o640); err != nil {
 					t.Fatal(err)
 				}
-				size, err := l.Bound(openBoth(t, path))
-				if err != nil || size > l.total() || size < l.remains()-16<<10 || size == 0 {
+				size, err := l.Bound(openReadWrite(t, path))
+				if err != nil || size > l.maxTotal() || size < l.remainingSize()-16<<10 || size == 0 {
 					t.Errorf("%s, %+v, %q: %d bytes, %v", name, l, content, size, err)
 				}
 			}
@@ -197,17 +198,17 @@ func TestBoundAnyLimit(t *testing.T) {
 	}
 }
 
-// A move that was cut short is done again, and leaves nothing out of order marked as whole.
-func TestBoundAfterMoveCutShort(t *testing.T) {
+// An interrupted move is done again.
+func TestBoundAfterInterruptedMove(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l := Limit{MaxSize: 4096, Keep: 1}
-	text := mark{dropped: 700, moving: true}.line(nil, time.Now())
+	text := mark{dropped: 700, moving: true}.formatLine(nil, time.Now())
 	text = append(text, strings.Repeat("half\n", 5000)...)
 	if err := os.WriteFile(path, text, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	f := openBoth(t, path)
-	if size, err := l.Bound(f); err != nil || size > l.total() {
+	f := openReadWrite(t, path)
+	if size, err := l.Bound(f); err != nil || size > l.maxTotal() {
 		t.Fatalf("%d bytes, %v", size, err)
 	}
 	if m, err := readMark(f); err != nil || m.moving || m.dropped <= 700 {
@@ -215,7 +216,7 @@ func TestBoundAfterMoveCutShort(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesWhatIsNoFile(t *testing.T) {
+func TestOpenRejectsOtherKinds(t *testing.T) {
 	dir := t.TempDir()
 	fifo, link := filepath.Join(dir, "fifo"), filepath.Join(dir, "link")
 	if err := errors.Join(unix.Mkfifo(fifo, 0o640), os.Symlink(filepath.Join(dir, "file"), link)); err != nil {
@@ -224,14 +225,14 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	for _, path := range []string{dir, fifo, link, os.DevNull} {
 		if f, err := Open(path); err == nil {
 			f.Close()
-			t.Errorf("%s was opened", path)
+			t.Errorf("%s was opened, want an error", path)
 		}
 	}
 }
 
 func TestMark(t *testing.T) {
 	for _, m := range []mark{{}, {5, false}, {123456789012, true}} {
-		b := m.line(nil, time.Now())
+		b := m.formatLine(nil, time.Now())
 		if got, err := readMark(bytes.NewReader(b)); err != nil || got != m {
 			t.Errorf("%q is read as %+v, %v", b, got, err)
 		}
@@ -245,7 +246,7 @@ func TestMark(t *testing.T) {
 		}
 	}
 	follows := strings.Repeat("a", 200) + "\nb\n"
-	if got := (mark{dropped: 5}).line([]byte(follows), time.Now()); len(got) != 201 {
-		t.Errorf("%q does not end where the line ends", got)
+	if got := (mark{dropped: 5}).formatLine([]byte(follows), time.Now()); len(got) != 201 {
+		t.Errorf("mark %q, want it to end with the line", got)
 	}
 }

@@ -1,16 +1,15 @@
-// Package logfile holds what a plugin's daemon prints: one file for each
-// plugin, open for append by the daemon itself, bounded while it writes (SPEC
+// Package logfile keeps the output of plugins' daemons: one file for each plugin,
+// opened for append by the daemon itself, and limited in size while it writes (SPEC
 // 11, AP-07).
 //
-// A daemon keeps its file open for years and does not know that anybody bounds
-// it. So the file stays, and its oldest part is taken out at the front: with
-// FALLOC_FL_COLLAPSE_RANGE, which loses nothing of what is written meanwhile,
-// and where the file system cannot do that by moving the newest part to the
-// front and truncating the file behind it (bound.go). The first line then says
-// how many bytes are missing (mark.go). So each byte has a position that stays
-// the same when older ones are dropped, and a reader goes on where it was
+// A daemon keeps its file open for years and knows of no limit. So the file stays,
+// and its oldest part is removed from the front: by FALLOC_FL_COLLAPSE_RANGE, which
+// loses no concurrent write, or, where the file system does not support that, by
+// moving the newest part to the front and truncating the file (bound.go). The first
+// line then reports the number of removed bytes (mark.go). So each byte keeps its
+// position when older ones are removed, and a reader continues where it was
 // (read.go).
 //
-// Keeper does that for all logs of a folder, and for those that were moved or
-// deleted while a process writes to them (keeper.go, stray.go).
+// Keeper does this for all logs of a folder, and for logs that were moved or deleted
+// while a process writes to them (keeper.go, stray.go).
 package logfile

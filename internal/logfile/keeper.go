@@ -18,44 +18,45 @@ import (
 	"pluginsupervisor/internal/inotify"
 )
 
-// Keeper bounds the logs of a folder while they are written (AP-07). It does
-// nothing while nothing is written. Create one with its exported fields.
+// Keeper limits the logs of a folder while they are written (AP-07). It is idle
+// while nothing is written. Create one with its exported fields.
 type Keeper struct {
 	Folder string
 	Limit  Limit
-	// Problem is called with what does not work, and with a nil error when it
-	// works again; calls with the same error may be repeated.
+	// Problem is called with the name of a failing operation and its error, and
+	// with a nil error once it succeeds. Calls may be repeated.
 	Problem func(what string, err error)
 
-	logs   map[string]*log // of the folder, by file name
-	strays map[identity]*stray
-	wrong  map[string]bool // what Problem was called with
-	proc   string          // the folder of the processes; "" for /proc
+	logs     map[string]*logState // of the folder, by file name
+	strays   map[fileID]*stray
+	reported map[string]bool // what Problem was called with
+	proc     string          // the folder of the processes; "" for /proc
 }
 
-// log is what is known of one file.
-type log struct {
+// logState holds the last known state of one log.
+type logState struct {
 	size  int64
-	at    time.Time // when it was that large
-	due   time.Time // when it is checked again without an event; zero: not
+	at    time.Time // when size was measured
+	due   time.Time // of the next check without an event; zero: none
 	dirty bool
 }
 
 const (
-	// rest is how long events of writes gather. With the time that it takes to
-	// bound a log it is less than the second of AP-07.
-	rest = 600 * time.Millisecond
-	// hurry is when a log is checked again that may exceed the limit within a second.
-	hurry = 200 * time.Millisecond
-	// pollEvery is how often sizes are checked where the kernel does not report
-	// writes, and pollFor for how long until that is tried again.
+	// gatherTime is the time for which write events are collected. Together with
+	// the time to shorten a log it is less than the second of AP-07.
+	gatherTime = 600 * time.Millisecond
+	// soon is the delay of the next check of a log that may exceed the limit within
+	// a second.
+	soon = 200 * time.Millisecond
+	// pollEvery is the interval of size checks when the kernel reports no writes,
+	// and pollFor the time until events are tried again.
 	pollEvery, pollFor = 700 * time.Millisecond, 15 * time.Second
-	// strayEvery is how often the writers of moved and deleted logs are looked for
-	// while there are some.
+	// strayEvery is the interval at which the writers of moved and deleted logs are
+	// searched, while there are such logs.
 	strayEvery = time.Minute
 )
 
-// What Problem is called with.
+// Names of problems.
 const (
 	problemWatch  = "watch of the log folder"
 	problemFolder = "log folder"
@@ -64,34 +65,34 @@ const (
 // logSuffix ends the name of each log.
 const logSuffix = ".log"
 
-// errFolderGone says that the folder that was watched is not there any more.
+// errFolderGone is returned when the watched folder was moved or removed.
 var errFolderGone = errors.New("log folder was moved or removed")
 
-// Run bounds the logs until ctx ends.
+// Run limits the logs until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
-	k.logs, k.strays, k.wrong = map[string]*log{}, map[identity]*stray{}, map[string]bool{}
+	k.logs, k.strays, k.reported = map[string]*logState{}, map[fileID]*stray{}, map[string]bool{}
 	if k.proc == "" {
 		k.proc = "/proc"
 	}
 	for ctx.Err() == nil {
-		err := k.follow(ctx)
-		if ctx.Err() == nil && !errors.Is(err, errFolderGone) { // a new one is made at once
-			k.note(problemWatch, fmt.Errorf("sizes are checked each %v: %w", pollEvery, err))
-			k.poll(ctx)
+		err := k.followFolder(ctx)
+		if ctx.Err() == nil && !errors.Is(err, errFolderGone) { // a new folder is made at once
+			k.reportProblem(problemWatch, fmt.Errorf("checking sizes each %v instead: %w", pollEvery, err))
+			k.pollSizes(ctx)
 		}
 	}
 }
 
-// note reports a problem, and the end of one that was reported.
-func (k *Keeper) note(what string, err error) {
-	if err != nil || k.wrong[what] {
-		k.wrong[what] = err != nil
+// reportProblem reports an error, and once a success after a reported error.
+func (k *Keeper) reportProblem(what string, err error) {
+	if err != nil || k.reported[what] {
+		k.reported[what] = err != nil
 		k.Problem(what, err)
 	}
 }
 
-// poll checks all sizes for a while.
-func (k *Keeper) poll(ctx context.Context) {
+// pollSizes checks all sizes for a while.
+func (k *Keeper) pollSizes(ctx context.Context) {
 	end := time.After(pollFor)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -100,7 +101,7 @@ func (k *Keeper) poll(ctx context.Context) {
 		if err := k.makeFolder(); err == nil {
 			k.readFolder()
 		}
-		k.check(time.Now(), true)
+		k.checkDue(time.Now(), true)
 		select {
 		case <-ctx.Done():
 			return
@@ -116,41 +117,41 @@ func (k *Keeper) makeFolder() error {
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
-	k.note(problemFolder, err)
+	k.reportProblem(problemFolder, err)
 	return err
 }
 
-// readFolder learns which logs there are.
+// readFolder adds all logs of the folder.
 func (k *Keeper) readFolder() {
 	entries, err := os.ReadDir(k.Folder)
-	k.note(problemFolder, err)
+	k.reportProblem(problemFolder, err)
 	for _, e := range entries {
-		k.touch(e.Name())
+		k.markDirty(e.Name())
 	}
 }
 
-// touch has a log checked.
-func (k *Keeper) touch(name string) {
+// markDirty schedules a check of a log.
+func (k *Keeper) markDirty(name string) {
 	if !strings.HasSuffix(name, logSuffix) {
 		return
 	}
 	l := k.logs[name]
 	if l == nil {
-		l = &log{}
+		l = &logState{}
 		k.logs[name] = l
 	}
 	l.dirty = true
 }
 
 const (
-	folderEvents = unix.IN_MODIFY | comes | leaves | unix.IN_MOVE_SELF | unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
-	comes        = unix.IN_CREATE | unix.IN_MOVED_TO
-	leaves       = unix.IN_MOVED_FROM | unix.IN_DELETE
+	folderEvents = unix.IN_MODIFY | addEvents | removeEvents | unix.IN_MOVE_SELF | unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
+	addEvents    = unix.IN_CREATE | unix.IN_MOVED_TO
+	removeEvents = unix.IN_MOVED_FROM | unix.IN_DELETE
 )
 
-// follow bounds the logs as the kernel reports writes to them, until ctx ends
-// or no more is reported.
-func (k *Keeper) follow(ctx context.Context) error {
+// followFolder limits the logs when the kernel reports writes, until ctx ends or
+// watching fails.
+func (k *Keeper) followFolder(ctx context.Context) error {
 	if err := k.makeFolder(); err != nil {
 		return err
 	}
@@ -164,14 +165,14 @@ func (k *Keeper) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.note(problemWatch, nil)
+	k.reportProblem(problemWatch, nil)
 	k.readFolder()
-	k.strays = map[identity]*stray{} // their watches were another queue's
+	k.strays = map[fileID]*stray{} // their watches belong to the last queue
 	k.findStrays(q)
-	q.Rest(rest)
+	q.Rest(gatherTime)
 	for ctx.Err() == nil {
-		k.check(time.Now(), false)
-		events, err := q.Read(k.next())
+		k.checkDue(time.Now(), false)
+		events, err := q.Read(k.nextCheck())
 		if err != nil {
 			return err
 		}
@@ -186,11 +187,11 @@ func (k *Keeper) follow(ctx context.Context) error {
 				k.touchStrays(e.Watch)
 			case e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) != 0:
 				for name := range k.logs {
-					k.touch(name) // so that what is wrong with it is taken back
+					k.markDirty(name) // so that its problem is cleared
 				}
 				return errFolderGone
 			default:
-				k.touch(e.Name)
+				k.markDirty(e.Name)
 				moved = moved || e.Mask&^unix.IN_MODIFY != 0
 			}
 		}
@@ -201,9 +202,9 @@ func (k *Keeper) follow(ctx context.Context) error {
 	return nil
 }
 
-// next returns when something is to be checked without an event; the zero time
-// for never.
-func (k *Keeper) next() (at time.Time) {
+// nextCheck returns the time of the next check without an event; the zero time for
+// never.
+func (k *Keeper) nextCheck() (at time.Time) {
 	earlier := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
@@ -214,54 +215,54 @@ func (k *Keeper) next() (at time.Time) {
 	}
 	for _, s := range k.strays {
 		earlier(s.due)
-		earlier(s.sought.Add(strayEvery))
+		earlier(s.searchedAt.Add(strayEvery))
 	}
 	return at
 }
 
-// check bounds the logs that were written to or whose time has come, or all.
-func (k *Keeper) check(now time.Time, all bool) {
-	due := func(l *log) bool { return all || l.dirty || !l.due.IsZero() && !now.Before(l.due) }
+// checkDue checks the logs that were written or are due, or all.
+func (k *Keeper) checkDue(now time.Time, all bool) {
+	due := func(l *logState) bool { return all || l.dirty || !l.due.IsZero() && !now.Before(l.due) }
 	for _, name := range slices.Sorted(maps.Keys(k.logs)) {
 		if l := k.logs[name]; due(l) {
 			k.checkLog(name, l, now)
 		}
 	}
 	for _, s := range k.strays {
-		if due(&s.log) {
+		if due(&s.logState) {
 			k.checkStray(s, now)
 		}
 	}
 }
 
-func (k *Keeper) checkLog(name string, l *log, now time.Time) {
+func (k *Keeper) checkLog(name string, l *logState, now time.Time) {
 	path := filepath.Join(k.Folder, name)
-	what := problemOf(name)
+	what := problemName(name)
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		delete(k.logs, name)
 	case err == nil && !info.Mode().IsRegular():
-		err = fmt.Errorf("%s is not a regular file, it is not bounded", path)
+		err = fmt.Errorf("%s is not a regular file, its size is not limited", path)
 	case err == nil:
 		err = l.bound(k.Limit, path, unix.O_NOFOLLOW, info, now)
 	}
-	if errors.Is(err, fs.ErrNotExist) { // moved since
+	if errors.Is(err, fs.ErrNotExist) { // moved meanwhile
 		err = nil
 	}
-	if !k.isStray(name) { // else its problem is another
-		k.note(what, err)
+	if !k.isStray(name) { // a stray of that name reports its own problem
+		k.reportProblem(what, err)
 	}
 }
 
-// bound bounds a log if it has to be, and plans the next check. The file at the
-// path must be the one that info is about.
-func (l *log) bound(limit Limit, path string, flag int, info fs.FileInfo, now time.Time) error {
+// bound shortens a log if it exceeds the limit, and schedules the next check. info
+// must be of the file at the path.
+func (l *logState) bound(limit Limit, path string, flag int, info fs.FileInfo, now time.Time) error {
 	size, before, took := info.Size(), l.size, now.Sub(l.at)
 	l.dirty, l.due = false, time.Time{}
 	var failed error
-	if size > limit.total() {
-		if size, failed = boundAt(limit, path, flag, info); failed != nil {
+	if size > limit.maxTotal() {
+		if size, failed = openAndBound(limit, path, flag, info); failed != nil {
 			size = info.Size()
 		}
 	}
@@ -272,28 +273,29 @@ func (l *log) bound(limit Limit, path string, flag int, info fs.FileInfo, now ti
 	perSecond := int64(float64(grown) / took.Seconds())
 	if failed != nil {
 		l.due = now.Add(time.Second)
-	} else if size+perSecond > limit.total() {
-		l.due = now.Add(hurry)
+	} else if size+perSecond > limit.maxTotal() {
+		l.due = now.Add(soon)
 	}
 	l.size, l.at = size, now
 	return failed
 }
 
-func boundAt(limit Limit, path string, flag int, info fs.FileInfo) (int64, error) {
+// openAndBound shortens the log at the path and returns its new size.
+func openAndBound(limit Limit, path string, flag int, info fs.FileInfo) (int64, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK|flag, 0)
 	if err != nil {
-		return 0, fmt.Errorf("is not bounded: %w", err)
+		return 0, fmt.Errorf("cannot limit its size: %w", err)
 	}
 	defer f.Close()
 	if now, err := f.Stat(); err != nil || !os.SameFile(now, info) {
-		return 0, fmt.Errorf("is not bounded: %w", errors.Join(err, syscall.ESTALE))
+		return 0, fmt.Errorf("cannot limit its size: %w", errors.Join(err, syscall.ESTALE))
 	}
 	size, err := limit.Bound(f)
 	if err != nil {
-		return 0, fmt.Errorf("is not bounded: %w", err)
+		return 0, fmt.Errorf("cannot limit its size: %w", err)
 	}
 	return size, nil
 }
 
-// problemOf names the log of a file name as Problem is called with it.
-func problemOf(name string) string { return "log of " + strings.TrimSuffix(name, logSuffix) }
+// problemName returns the name of a log for Problem.
+func problemName(name string) string { return "log of " + strings.TrimSuffix(name, logSuffix) }

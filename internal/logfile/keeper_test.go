@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestMain makes the test binary a daemon as well, which prints numbered lines
-// at a rate, in bytes a second.
+// TestMain runs the tests, or with LOGFILE_TEST_RATE prints numbered lines at that
+// rate, in bytes a second.
 func TestMain(m *testing.M) {
 	rate, err := strconv.Atoi(os.Getenv("LOGFILE_TEST_RATE"))
 	if err != nil {
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	for begin, sent, n := time.Now(), 0, 1; ; {
 		var b []byte
 		for len(b) < rate/200 {
-			b = append(b, line(n)...)
+			b = append(b, numberedLine(n)...)
 			n++
 		}
 		if _, err := os.Stdout.Write(b); err != nil {
@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// daemon starts a process that prints to a log at a rate until it is stopped.
-func daemon(t *testing.T, path string, rate int) (stop func()) {
+// startDaemon starts a process that prints to a log at a rate until stop is called.
+func startDaemon(t *testing.T, path string, rate int) (stop func()) {
 	t.Helper()
 	f, err := Open(path)
 	if err != nil {
@@ -57,65 +57,64 @@ func daemon(t *testing.T, path string, rate int) (stop func()) {
 	return stop
 }
 
-// problems holds what a Keeper reported and has not taken back, and how often
-// it took something back.
+// problems holds the current problems of a Keeper, and the number of resolved ones.
 type problems struct {
-	mu   sync.Mutex
-	now  map[string]string
-	over int
+	mu       sync.Mutex
+	now      map[string]string
+	resolved int
 }
 
-func (p *problems) note(what string, err error) {
+func (p *problems) record(what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
-		p.over++
+		p.resolved++
 		delete(p.now, what)
 	} else {
 		p.now[what] = err.Error()
 	}
 }
 
-func (p *problems) of(what string) string {
+func (p *problems) current(what string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.now[what]
 }
 
-// keep runs a Keeper until the test ends, or stop is called.
-func keep(t *testing.T, folder string, l Limit) (p *problems, stop func()) {
+// startKeeper runs a Keeper until the end of the test or a call of stop.
+func startKeeper(t *testing.T, folder string, l Limit) (p *problems, stop func()) {
 	t.Helper()
 	p = &problems{now: map[string]string{}}
-	k := &Keeper{Folder: folder, Limit: l, Problem: p.note}
+	k := &Keeper{Folder: folder, Limit: l, Problem: p.record}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
+	returned := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(returned)
 		k.Run(ctx)
 	}()
 	stop = func() {
 		cancel()
-		<-ended
+		<-returned
 	}
 	t.Cleanup(stop)
 	return p, stop
 }
 
-func eventually(t *testing.T, what string, is func() bool) {
+func waitUntil(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("timeout after 20 s, waited until %s", what)
 		}
 	}
 }
 
-// slack is what a busy machine and its disk may delay a check, beside the second
-// of AP-07.
+// slack is the additional delay that a busy machine may cause, beside the second of
+// AP-07.
 const slack = 2 * time.Second
 
-// checkBound checks for a while that the open log takes at most the limit and
-// what was written in the last second, and that it was bounded at all.
+// checkBound checks for a while that the open log has at most the limit plus the
+// output of the last second, and that output was removed.
 func checkBound(t *testing.T, log *os.File, l Limit, during time.Duration) {
 	t.Helper()
 	type sample struct {
@@ -139,39 +138,39 @@ func checkBound(t *testing.T, log *os.File, l Limit, during time.Duration) {
 			samples = samples[1:]
 		}
 		recent := max(0, now.end-samples[0].end)
-		if now.at.Sub(samples[0].at) > time.Second && size > l.total()+recent {
+		if now.at.Sub(samples[0].at) > time.Second && size > l.maxTotal()+recent {
 			t.Fatalf("%d bytes, with %d written in the last second", size, recent)
 		}
 		largest = max(largest, size)
 	}
 	m, err := readMark(log)
 	if err != nil || m.dropped == 0 {
-		t.Errorf("nothing was dropped, %v", err)
+		t.Errorf("dropped 0 bytes, %v, want some", err)
 	}
 	t.Logf("at most %.1f MB, of %.1f MB written", float64(largest)/1e6, float64(samples[len(samples)-1].end)/1e6)
 }
 
-// AP-07: the limit holds at 50 MB/s and at once after the start, and the
-// program loses nothing.
+// AP-07: the limit is enforced at 50 MB/s and right after the start, and no output
+// is lost.
 func TestKeeperAtFiftyMegabytesASecond(t *testing.T) {
-	for name, dir := range folders(t) {
+	for name, dir := range testFolders(t) {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(dir, "logs")
 			path := filepath.Join(folder, "p.log")
 			l := Limit{MaxSize: 5 << 20, Keep: 3}
-			stop := daemon(t, path, 50_000_000)
-			f := openBoth(t, path)
-			eventually(t, "the log is too large", func() bool {
+			stop := startDaemon(t, path, 50_000_000)
+			f := openReadWrite(t, path)
+			waitUntil(t, "the log is too large", func() bool {
 				size, err := regularSize(f)
-				return err == nil && size > l.total()+l.total()/2
+				return err == nil && size > l.maxTotal()+l.maxTotal()/2
 			})
-			p, _ := keep(t, folder, l)
+			p, _ := startKeeper(t, folder, l)
 			time.Sleep(time.Second)
 			checkBound(t, f, l, 3*time.Second)
 			stop()
-			eventually(t, "the limit holds", func() bool {
+			waitUntil(t, "the limit holds", func() bool {
 				size, err := regularSize(f)
-				return err == nil && size <= l.total()
+				return err == nil && size <= l.maxTotal()
 			})
 			b, err := os.ReadFile(path)
 			if err != nil {
@@ -182,8 +181,8 @@ func TestKeeperAtFiftyMegabytesASecond(t *testing.T) {
 			if _, err := fmt.Sscanf(string(b[strings.LastIndex(string(b), "\nline")+1:]), "line %d", &last); err != nil {
 				t.Fatal(err)
 			}
-			if gaps := checkLines(t, b, last); gaps > 1 && collapses(f) {
-				t.Errorf("%d gaps", gaps)
+			if gaps := checkLines(t, b, last); gaps > 1 && canCollapse(f) {
+				t.Errorf("%d gaps, want at most 1", gaps)
 			}
 			if len(p.now) > 0 {
 				t.Errorf("problems: %v", p.now)
@@ -192,8 +191,8 @@ func TestKeeperAtFiftyMegabytesASecond(t *testing.T) {
 	}
 }
 
-// AP-07: a log that was moved or deleted is bounded all the same, also by a
-// supervisor that begins later, and where its output is not shown that is said.
+// AP-07: a moved or deleted log is limited too, also by a supervisor that starts
+// later. If `supervisor logs` does not show its output, that is reported.
 func TestKeeperBoundsMovedAndDeletedLogs(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -211,81 +210,81 @@ func TestKeeperBoundsMovedAndDeletedLogs(t *testing.T) {
 			folder := filepath.Join(dir, "logs")
 			path := filepath.Join(folder, "p.log")
 			l := Limit{MaxSize: 1 << 20, Keep: 1}
-			p, stop := keep(t, folder, l)
-			stopDaemon := daemon(t, path, 5_000_000)
-			f := openBoth(t, path)
+			p, stop := startKeeper(t, folder, l)
+			stopDaemon := startDaemon(t, path, 5_000_000)
+			f := openReadWrite(t, path)
 			if err := c.away(path, filepath.Join(dir, "elsewhere")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 			checkBound(t, f, l, 1500*time.Millisecond)
-			said := func(p *problems) func() bool {
-				return func() bool { return c.want == "" || strings.Contains(p.of("log of p"), c.want) }
+			reported := func(p *problems) func() bool {
+				return func() bool { return c.want == "" || strings.Contains(p.current("log of p"), c.want) }
 			}
-			eventually(t, "the problem is reported", said(p))
+			waitUntil(t, "the problem is reported", reported(p))
 			stop()
-			p, _ = keep(t, folder, l)
+			p, _ = startKeeper(t, folder, l)
 			time.Sleep(time.Second)
 			checkBound(t, f, l, 1500*time.Millisecond)
-			eventually(t, "the problem is reported again", said(p))
-			if c.want == "" && p.of("log of p") != "" {
-				t.Errorf("problem: %s", p.of("log of p"))
+			waitUntil(t, "the problem is reported again", reported(p))
+			if c.want == "" && p.current("log of p") != "" {
+				t.Errorf("problem: %s", p.current("log of p"))
 			}
 			p.mu.Lock()
-			if p.over > 0 {
-				t.Errorf("the problem came and went %d times", p.over)
+			if p.resolved > 0 {
+				t.Errorf("the problem was cleared %d times, want 0", p.resolved)
 			}
 			p.mu.Unlock()
 			stopDaemon()
-			daemon(t, path, 1000) // its successor opens the log anew
-			eventually(t, "the problem is over", func() bool { return p.of("log of p") == "" })
+			startDaemon(t, path, 1000) // its successor opens a new log
+			waitUntil(t, "the problem is cleared", func() bool { return p.current("log of p") == "" })
 		})
 	}
 }
 
-// Without events of the kernel the limit holds too.
+// The limit is enforced without events of the kernel too.
 func TestKeeperPolls(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "p.log")
 	l := Limit{MaxSize: 1 << 20, Keep: 1}
 	k := &Keeper{Folder: folder, Limit: l, Problem: func(what string, err error) { t.Errorf("%s: %v", what, err) }, proc: "/proc"}
-	k.logs, k.strays, k.wrong = map[string]*log{}, map[identity]*stray{}, map[string]bool{}
+	k.logs, k.strays, k.reported = map[string]*logState{}, map[fileID]*stray{}, map[string]bool{}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
+	returned := make(chan struct{})
 	go func() {
-		defer close(ended)
-		k.poll(ctx)
+		defer close(returned)
+		k.pollSizes(ctx)
 	}()
-	daemon(t, path, 5_000_000)
+	startDaemon(t, path, 5_000_000)
 	time.Sleep(time.Second)
-	checkBound(t, openBoth(t, path), l, 2*time.Second)
+	checkBound(t, openReadWrite(t, path), l, 2*time.Second)
 	cancel()
-	<-ended
+	<-returned
 }
 
-// What cannot be bounded is reported, and nothing else suffers.
-func TestKeeperReportsWhatItCannotBound(t *testing.T) {
+// A log that cannot be limited is reported; the others are limited.
+func TestKeeperReportsProblems(t *testing.T) {
 	folder := t.TempDir()
 	if err := errors.Join(os.Mkdir(filepath.Join(folder, "dir.log"), 0o750), os.Symlink("/etc/hostname", filepath.Join(folder, "link.log"))); err != nil {
 		t.Fatal(err)
 	}
-	writeEnd(t, filepath.Join(folder, "p.log"), strings.Repeat("x\n", 10_000))
-	p, _ := keep(t, folder, Limit{MaxSize: 4096})
+	appendToFile(t, filepath.Join(folder, "p.log"), strings.Repeat("x\n", 10_000))
+	p, _ := startKeeper(t, folder, Limit{MaxSize: 4096})
 	for _, what := range []string{"log of dir", "log of link"} {
-		eventually(t, what, func() bool { return strings.Contains(p.of(what), "not a regular file") })
+		waitUntil(t, what, func() bool { return strings.Contains(p.current(what), "not a regular file") })
 	}
-	eventually(t, "the other log is bounded", func() bool {
+	waitUntil(t, "the other log is bounded", func() bool {
 		info, err := os.Stat(filepath.Join(folder, "p.log"))
 		return err == nil && info.Size() <= 4096
 	})
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the folder is there again", func() bool {
+	waitUntil(t, "the folder exists again", func() bool {
 		info, err := os.Stat(folder)
 		return err == nil && info.IsDir()
 	})
 	for _, what := range []string{"log of dir", "log of link"} {
-		eventually(t, what+" is over", func() bool { return p.of(what) == "" })
+		waitUntil(t, what+" is cleared", func() bool { return p.current(what) == "" })
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// mark is the first line of a log of which something was dropped.
+// mark is the first line of a log from which output was removed.
 type mark struct {
 	dropped int64 // bytes, since the file was created
-	moving  bool  // the content is being moved: what follows is not in order
+	moving  bool  // the content is being moved: the following bytes are not in order
 }
 
 const (
@@ -21,13 +21,13 @@ const (
 	markDrop   = " bytes of older output were dropped here, "
 	markMoving = "more are being dropped"
 	markLast   = "the last at "
-	markMax    = 4 << 10 // the longest line that is made a mark
-	dropMax    = 1 << 60 // a plugin may print what it likes
+	markMax    = 4 << 10 // maximum length of a mark line
+	dropMax    = 1 << 60 // limits marks that a plugin printed
 )
 
-// line returns the mark as a line that takes the place of the beginning of
-// what follows it: it ends where a line of that ends, if there is one near.
-func (m mark) line(follows []byte, now time.Time) []byte {
+// formatLine returns the mark as a line. It overwrites the beginning of follows and
+// ends at a line break of it, if there is one near.
+func (m mark) formatLine(follows []byte, now time.Time) []byte {
 	what := markLast + now.UTC().Format(time.RFC3339)
 	if m.moving {
 		what = markMoving
@@ -39,20 +39,20 @@ func (m mark) line(follows []byte, now time.Time) []byte {
 	return append([]byte(text), '\n')
 }
 
-// writeMark writes the mark over what is at an offset.
+// writeMark overwrites the bytes at an offset with the mark.
 func writeMark(f *os.File, m mark, offset int64) error {
 	follows := make([]byte, markMax)
 	n, err := f.ReadAt(follows, offset)
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("read log: %w", err)
 	}
-	if _, err := f.WriteAt(m.line(follows[:n], time.Now()), offset); err != nil {
+	if _, err := f.WriteAt(m.formatLine(follows[:n], time.Now()), offset); err != nil {
 		return fmt.Errorf("mark log: %w", err)
 	}
 	return nil
 }
 
-// readMark returns the mark of a file; the zero mark where there is none.
+// readMark returns the mark of a file, the zero mark if it has none.
 func readMark(f io.ReaderAt) (mark, error) {
 	var b [len(markBegin) + 20 + len(markDrop) + len(markMoving)]byte
 	n, err := f.ReadAt(b[:], 0)

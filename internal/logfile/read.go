@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reader reads a log that may be appended to and bounded meanwhile. It returns
-// each byte once, in order; of what was dropped before it was read, the mark
-// that says so.
+// Reader reads a log while it is written and shortened. It returns each byte once
+// and in order. For bytes that were removed before they were read it returns the
+// mark.
 type Reader struct {
 	f    *os.File
 	pos  int64 // of the next byte
-	base int64 // position of the file's first byte when it was last read
+	base int64 // position of the file's first byte at the last read
 	gap  bool
 }
 
-// OpenReader opens a log to read it from its beginning.
+// OpenReader opens a log for reading from its beginning.
 func OpenReader(path string) (*Reader, error) { return openReader(path, unix.O_NOFOLLOW) }
 
 func openReader(path string, flag int) (*Reader, error) {
@@ -37,23 +37,23 @@ func openReader(path string, flag int) (*Reader, error) {
 // Close closes the file.
 func (r *Reader) Close() error { return r.f.Close() }
 
-// File returns the file that is read.
+// File returns the open file.
 func (r *Reader) File() *os.File { return r.f }
 
 // Position returns the position of the next byte.
 func (r *Reader) Position() int64 { return r.pos }
 
-// Gap reports whether what was read last does not follow what was read before.
+// Gap reports whether bytes are missing between the last two reads.
 func (r *Reader) Gap() bool { return r.gap }
 
-// How long a reader waits until a content that is moved is in order again.
+// Pause and number of retries while the content is being moved.
 const (
 	movePause = 5 * time.Millisecond
 	moveLimit = 400
 )
 
-// Read reads what comes next. At the end of the file it returns io.EOF; it may
-// be called again later.
+// Read reads the next bytes. At the end of the file it returns io.EOF; later calls
+// return what was appended.
 func (r *Reader) Read(b []byte) (int, error) {
 	for tries := 0; ; tries++ {
 		before, err := readMark(r.f)
@@ -70,7 +70,7 @@ func (r *Reader) Read(b []byte) (int, error) {
 			pos = before.dropped
 		case pos > end && before.dropped <= r.base: // another program truncated the file
 			pos = before.dropped
-		case pos > end: // something was lost when it was moved
+		case pos > end: // bytes were lost when the content was moved
 			pos = end
 		}
 		n, err := r.f.ReadAt(b, pos-before.dropped)
@@ -94,10 +94,10 @@ func (r *Reader) Read(b []byte) (int, error) {
 	}
 }
 
-// SeekLast goes to the last n bytes that are in the file now, and reports
-// whether there is something before them.
+// SeekLast sets the position to the last n bytes of the file, and reports whether
+// there are bytes before them.
 func (r *Reader) SeekLast(n int64) (bool, error) {
-	end, err := r.end()
+	end, err := r.endPosition()
 	if err != nil {
 		return false, err
 	}
@@ -106,9 +106,9 @@ func (r *Reader) SeekLast(n int64) (bool, error) {
 	return r.pos > m.dropped, err
 }
 
-// end returns the position of the file's end: the number of bytes that were
-// ever written to it.
-func (r *Reader) end() (int64, error) {
+// endPosition returns the position of the file's end: the number of all bytes ever
+// written to it.
+func (r *Reader) endPosition() (int64, error) {
 	for tries := 0; ; tries++ {
 		before, err := readMark(r.f)
 		if err != nil {
@@ -126,30 +126,31 @@ func (r *Reader) end() (int64, error) {
 	}
 }
 
-// End returns the position of the end of a log: the number of bytes that were
-// ever written to it. The log may be open for writing only.
+// End returns the position of the end of a log: the number of all bytes ever written
+// to it. The log may be open for writing only.
 func End(log *os.File) (int64, error) {
-	r, err := reopen(log)
+	r, err := reopenFile(log)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	return r.end()
+	return r.endPosition()
 }
 
-// TailFrom returns the end of what was written to a log from a position on, at
-// most limit bytes. The log may be open for writing only.
+// TailFrom returns the last bytes of a log behind a position, at most limit. The log
+// may be open for writing only.
 func TailFrom(log *os.File, from, limit int64) (string, error) {
-	r, err := reopen(log)
+	r, err := reopenFile(log)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	return r.tail(from, limit)
+	return r.readTail(from, limit)
 }
 
-// reopen opens a file that is open: its path may lead to another by now.
-func reopen(log *os.File) (*Reader, error) {
+// reopenFile opens an open file for reading. It does not use the path, where there
+// may be another file.
+func reopenFile(log *os.File) (*Reader, error) {
 	r, err := openReader(fmt.Sprintf("/proc/self/fd/%d", log.Fd()), 0)
 	if err != nil {
 		return nil, fmt.Errorf("open log for reading: %w", err)
@@ -157,22 +158,22 @@ func reopen(log *os.File) (*Reader, error) {
 	return r, nil
 }
 
-// Tail returns the end of a log, at most limit bytes; "" if there is none.
+// Tail returns the last bytes of a log, at most limit; "" if it cannot be read.
 func Tail(path string, limit int64) string {
 	r, err := OpenReader(path)
 	if err != nil {
 		return ""
 	}
 	defer r.Close()
-	s, err := r.tail(0, limit)
+	s, err := r.readTail(0, limit)
 	if err != nil {
 		return ""
 	}
 	return s
 }
 
-func (r *Reader) tail(from, limit int64) (string, error) {
-	end, err := r.end()
+func (r *Reader) readTail(from, limit int64) (string, error) {
+	end, err := r.endPosition()
 	if err != nil {
 		return "", err
 	}

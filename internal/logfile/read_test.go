@@ -25,7 +25,7 @@ func readAll(t *testing.T, r *Reader) string {
 	}
 }
 
-func writeEnd(t *testing.T, path, text string) {
+func appendToFile(t *testing.T, path, text string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err == nil {
@@ -36,15 +36,15 @@ func writeEnd(t *testing.T, path, text string) {
 	}
 }
 
-// AP-07: a reader goes on where it was, whatever was dropped, on every file
-// system; of what it missed it gets the mark.
-func TestReaderGoesOn(t *testing.T) {
-	for name, dir := range folders(t) {
+// AP-07: a reader continues where it was after a removal, on every file system. For
+// missed bytes it returns the mark.
+func TestReaderContinues(t *testing.T) {
+	for name, dir := range testFolders(t) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, "log")
 			l := Limit{MaxSize: 20_000}
 			old := strings.Repeat("the same line\n", 2000)
-			writeEnd(t, path, old)
+			appendToFile(t, path, old)
 			r, err := OpenReader(path)
 			if err != nil {
 				t.Fatal(err)
@@ -55,17 +55,17 @@ func TestReaderGoesOn(t *testing.T) {
 			}
 			bound := func() {
 				t.Helper()
-				if _, err := l.Bound(openBoth(t, path)); err != nil {
+				if _, err := l.Bound(openReadWrite(t, path)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			writeEnd(t, path, "new 1\n")
+			appendToFile(t, path, "new 1\n")
 			bound()
-			writeEnd(t, path, "new 2\n")
+			appendToFile(t, path, "new 2\n")
 			if got := strings.Replace(readAll(t, r), lossLine[1:], "", 1); got != "new 1\nnew 2\n" || r.Gap() {
 				t.Errorf("after a drop: %.200q, gap %v", got, r.Gap())
 			}
-			writeEnd(t, path, old)
+			appendToFile(t, path, old)
 			bound()
 			b := make([]byte, 100)
 			if n, err := r.Read(b); err != nil || !strings.HasPrefix(string(b[:n]), markBegin) || !r.Gap() {
@@ -75,8 +75,8 @@ func TestReaderGoesOn(t *testing.T) {
 			if err := os.Truncate(path, 0); err != nil {
 				t.Fatal(err)
 			}
-			writeEnd(t, path, "anew\n")
-			if got := readAll(t, r); got != "anew\n" {
+			appendToFile(t, path, "new 3\n")
+			if got := readAll(t, r); got != "new 3\n" {
 				t.Errorf("after another program truncated it: %.200q", got)
 			}
 		})
@@ -93,12 +93,12 @@ func TestTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	writeEnd(t, path, "before ")
+	appendToFile(t, path, "before ")
 	from, err := End(f)
 	if err != nil || from != 7 {
 		t.Fatalf("%d, %v", from, err)
 	}
-	writeEnd(t, path, "after")
+	appendToFile(t, path, "after")
 	for limit, want := range map[int64]string{3: "ter", 100: "after"} {
 		if got, err := TailFrom(f, from, limit); err != nil || got != want {
 			t.Errorf("%d bytes: %q, %v", limit, got, err)

@@ -16,30 +16,29 @@ import (
 	"pluginsupervisor/internal/inotify"
 )
 
-// stray is a log that a process writes to and that is not in its place any
-// more: it was moved or deleted.
+// stray is a moved or deleted log that a process still writes to.
 type stray struct {
-	log
-	name   string // that it was created with
-	where  string // its path; "" when it was deleted
-	opened string // the writer's descriptor, below /proc
-	pid    string
-	watch  int // 0 without
-	sought time.Time
+	logState
+	name       string // original file name
+	path       string // "" if it was deleted
+	descriptor string // of the writer, below /proc
+	pid        string // of the writer
+	watch      int    // 0 for none
+	searchedAt time.Time
 }
 
-// identity is that of a file.
-type identity struct{ dev, ino uint64 }
+// fileID identifies a file.
+type fileID struct{ dev, ino uint64 }
 
-const deleted = " (deleted)"
+const deletedSuffix = " (deleted)"
 
-// findStrays looks for writers of logs that are not in their place, in the
-// descriptors 1 and 2 of all processes, and forgets the strays that have none.
-// q watches what is found; nil: none does.
+// findStrays searches descriptors 1 and 2 of all processes for moved and deleted
+// logs, and forgets strays without a writer. It watches the found ones with q, unless
+// q is nil.
 func (k *Keeper) findStrays(q *inotify.Queue) {
 	now := time.Now()
-	found := map[identity]*stray{}
-	mount, folder, err := placeOf(k.Folder)
+	found := map[fileID]*stray{}
+	mount, folder, err := mountAndPath(k.Folder)
 	if err == nil {
 		pids, _ := os.ReadDir(k.proc)
 		for _, pid := range pids {
@@ -57,18 +56,18 @@ func (k *Keeper) findStrays(q *inotify.Queue) {
 	named := map[string]bool{}
 	for id, s := range found {
 		if before := k.strays[id]; before != nil {
-			s.log, s.watch = before.log, before.watch
+			s.logState, s.watch = before.logState, before.watch
 		} else {
 			s.dirty = true
 			if q != nil {
-				s.watch, _ = q.Add(s.opened, unix.IN_MODIFY)
+				s.watch, _ = q.Add(s.descriptor, unix.IN_MODIFY)
 			}
 		}
-		s.sought = now
+		s.searchedAt = now
 		if q != nil && s.watch == 0 {
-			s.dirty = true // checked with each search
+			s.dirty = true // not watched: checked with each search
 		}
-		named[problemOf(s.name)] = true
+		named[problemName(s.name)] = true
 	}
 	for id, s := range k.strays {
 		if found[id] != nil {
@@ -77,69 +76,70 @@ func (k *Keeper) findStrays(q *inotify.Queue) {
 		if q != nil && s.watch != 0 {
 			q.Drop(s.watch)
 		}
-		if what := problemOf(s.name); !named[what] {
-			k.note(what, nil)
+		if what := problemName(s.name); !named[what] {
+			k.reportProblem(what, nil)
 		}
 	}
 	k.strays = found
 }
 
-// placeOf returns the mount of a folder and its path without symbolic links.
-func placeOf(folder string) (mount, path string, err error) {
+// mountAndPath returns the mount id of a folder and its path without symbolic links.
+func mountAndPath(folder string) (mount, path string, err error) {
 	f, err := os.Open(folder)
 	if err != nil {
 		return "", "", err
 	}
 	defer f.Close()
-	info, err := readInfo("/proc/self", strconv.Itoa(int(f.Fd())))
+	info, err := readFDInfo("/proc/self", strconv.Itoa(int(f.Fd())))
 	if err == nil {
 		path, err = filepath.EvalSymlinks(folder)
 	}
 	return info.mount, path, err
 }
 
-// strayAt returns the stray that a process has open as a descriptor. Files of
-// other mounts are not touched: their file system may not answer.
-func (k *Keeper) strayAt(process, fd, mount, folder string) (*stray, identity, bool) {
+// strayAt returns the stray that a process has open as a descriptor. It does not
+// access files of other mounts: their file system may not answer.
+func (k *Keeper) strayAt(process, fd, mount, folder string) (*stray, fileID, bool) {
 	opened := filepath.Join(process, "fd", fd)
 	path, err := os.Readlink(opened)
 	if err != nil || !filepath.IsAbs(path) {
-		return nil, identity{}, false
+		return nil, fileID{}, false
 	}
-	path, gone := strings.CutSuffix(path, deleted)
+	path, gone := strings.CutSuffix(path, deletedSuffix)
 	inFolder := filepath.Dir(path) == folder
 	if inFolder && !gone && strings.HasSuffix(path, logSuffix) {
-		return nil, identity{}, false // in its place
+		return nil, fileID{}, false // neither moved nor deleted
 	}
-	if info, err := readInfo(process, fd); err != nil || info.mount != mount || info.flags&unix.O_ACCMODE == unix.O_RDONLY {
-		return nil, identity{}, false
+	if info, err := readFDInfo(process, fd); err != nil || info.mount != mount || info.flags&unix.O_ACCMODE == unix.O_RDONLY {
+		return nil, fileID{}, false
 	}
 	var st unix.Stat_t
 	if unix.Stat(opened, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, identity{}, false
+		return nil, fileID{}, false
 	}
-	s := &stray{name: filepath.Base(path), where: path, opened: opened}
+	s := &stray{name: filepath.Base(path), path: path, descriptor: opened}
 	var placed [unix.PathMax]byte
-	n, err := unix.Getxattr(opened, markedBy, placed[:])
+	n, err := unix.Getxattr(opened, pathAttribute, placed[:])
 	switch place := string(placed[:max(n, 0)]); {
 	case err == nil && filepath.Dir(place) == folder:
 		s.name = filepath.Base(place)
 	case !inFolder:
-		return nil, identity{}, false // the process's own, or of another root
+		return nil, fileID{}, false // not a log, or of another root
 	}
 	if gone {
-		s.where = ""
+		s.path = ""
 	}
-	return s, identity{st.Dev, st.Ino}, true
+	return s, fileID{st.Dev, st.Ino}, true
 }
 
-// fdInfo is what the kernel says of an open file without touching it.
+// fdInfo holds facts about an open file that the kernel reports without accessing
+// its file system.
 type fdInfo struct {
 	mount string
 	flags int64
 }
 
-func readInfo(process, fd string) (info fdInfo, err error) {
+func readFDInfo(process, fd string) (info fdInfo, err error) {
 	b, err := os.ReadFile(filepath.Join(process, "fdinfo", fd))
 	if err != nil {
 		return info, err
@@ -159,28 +159,28 @@ func readInfo(process, fd string) (info fdInfo, err error) {
 	return info, nil
 }
 
-// checkStray bounds a stray through its writer's descriptor, and reports where
-// the output goes if `supervisor logs` does not show it.
+// checkStray limits a stray through its writer's descriptor. It reports the path of
+// the output if `supervisor logs` does not show it.
 func (k *Keeper) checkStray(s *stray, now time.Time) {
-	info, err := os.Stat(s.opened)
+	info, err := os.Stat(s.descriptor)
 	if err == nil {
-		err = s.bound(k.Limit, s.opened, 0, info, now)
+		err = s.bound(k.Limit, s.descriptor, 0, info, now)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESTALE) {
-		s.dirty, s.due, s.sought = false, time.Time{}, time.Time{} // its writer is gone, or another process has its number: searched at once
+		s.dirty, s.due, s.searchedAt = false, time.Time{}, time.Time{} // its writer exited: search again at once
 		return
 	}
-	if err == nil && filepath.Dir(s.where) != filepath.Clean(k.Folder) {
-		where := s.where
+	if err == nil && filepath.Dir(s.path) != filepath.Clean(k.Folder) {
+		where := s.path
 		if where == "" {
 			where = "a deleted file"
 		}
 		err = fmt.Errorf("process %s writes to %s, restart the plugin to see what it prints", s.pid, where)
 	}
-	k.note(problemOf(s.name), err)
+	k.reportProblem(problemName(s.name), err)
 }
 
-// touchStrays has the stray of a watch checked, or all of them.
+// touchStrays schedules a check of the stray of a watch, or of all for 0.
 func (k *Keeper) touchStrays(watch int) {
 	for _, s := range k.strays {
 		if watch == 0 || s.watch == watch {
@@ -189,17 +189,17 @@ func (k *Keeper) touchStrays(watch int) {
 	}
 }
 
-// straysDue reports whether the writers of strays are to be looked for again.
+// straysDue reports whether the search for strays is due.
 func (k *Keeper) straysDue(now time.Time) bool {
 	for _, s := range k.strays {
-		if now.Sub(s.sought) >= strayEvery {
+		if now.Sub(s.searchedAt) >= strayEvery {
 			return true
 		}
 	}
 	return false
 }
 
-// isStray reports whether the log of that name is written elsewhere.
+// isStray reports whether the log of that name is a stray.
 func (k *Keeper) isStray(name string) bool {
 	for _, s := range k.strays {
 		if s.name == name {

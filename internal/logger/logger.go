@@ -1,6 +1,5 @@
-// Package logger holds what logs are written with: the queue that keeps a log
-// whose reader stands still from stopping a program, and the logger that writes
-// nothing, for the parts whose log is optional.
+// Package logger writes logs: through a queue, so that a blocked reader of a log does
+// not block the program, or to nowhere, for packages with an optional log.
 package logger
 
 import (
@@ -23,9 +22,9 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil
 }
 
-// KeepWithoutReader makes a write to a closed pipe an error, where it would end
-// the process: a program that works on must not die with the reader of its log.
-// Programs that it runs are not affected.
+// KeepWithoutReader makes a write to a closed pipe return an error instead of killing
+// the process, so that the program survives the reader of its log. Programs that it
+// runs are not affected.
 func KeepWithoutReader() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // Silent returns a logger that writes nothing.
@@ -35,7 +34,7 @@ func Silent() *logrus.Logger {
 	return log
 }
 
-// OrSilent returns log, or a silent logger where log is nil.
+// OrSilent returns log, or a silent logger if log is nil.
 func OrSilent(log logrus.FieldLogger) logrus.FieldLogger {
 	if log == nil {
 		return Silent()

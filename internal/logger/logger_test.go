@@ -18,6 +18,6 @@ func TestOrSilent(t *testing.T) {
 	}
 	silent, ok := OrSilent(nil).(*logrus.Logger)
 	if !ok || silent.Out != io.Discard {
-		t.Errorf("without a logger: %T writes", silent)
+		t.Errorf("without a logger: %T, want one that discards", silent)
 	}
 }

@@ -11,71 +11,70 @@ import (
 )
 
 const (
-	// DefaultQueue is how many bytes wait for a reader that stands still.
+	// DefaultQueue is the number of bytes that are queued for a blocked reader.
 	DefaultQueue = 512 << 10
-	// FlushWithin is how long the exit of a program waits for such a reader.
+	// FlushWithin is the maximum wait for a blocked reader when a program exits.
 	FlushWithin = time.Second
-	// shownFor is how long after the last dropped line Dropped reports it.
+	// shownFor is the time after the last dropped line for which Dropped reports it.
 	shownFor = time.Hour
 )
 
-// Queue is a writer that never waits: what is written to it is handed on by a
-// goroutine of its own. While the reader stands still, at most Most bytes wait;
-// further lines are dropped and counted (EV-27).
+// Queue is a writer that never blocks: its own goroutine writes the lines to the
+// output. While the reader is blocked, at most Most bytes are queued; further lines are
+// dropped and counted (EV-27).
 type Queue struct {
 	options QueueOptions
-	to      io.Writer
+	output  io.Writer
 
 	mu      sync.Mutex
 	changed *sync.Cond
 	lines   [][]byte // the first is being written
 	size    int      // bytes in lines
 	closing bool
-	idle    chan struct{} // closed when the goroutine ended
+	idle    chan struct{} // closed when the goroutine has returned
 	failed  error         // the first error of a write
 	failing error         // the error of the last write
 
-	total uint64    // lines that were dropped, ever
+	total uint64    // lines dropped since the start
 	since time.Time // of the first line dropped in this gap
 	last  time.Time // of the last line dropped
 	gap   uint64    // lines dropped since the queue was empty
 }
 
-// QueueOptions are optional.
+// QueueOptions configures a Queue. All fields are optional.
 type QueueOptions struct {
-	Most     int                  // bytes that wait; 0: DefaultQueue. One line waits, whatever its length.
+	Most     int                  // maximum of queued bytes; 0: DefaultQueue. One line of any length is always queued.
 	CaughtUp func(dropped uint64) // called after a gap, when the reader reads again
-	Failed   func(error)          // called for each write that fails
+	Failed   func(error)          // called for each failed write
 }
 
-// NewQueue returns a queue before to, and starts its goroutine. Close ends it.
+// NewQueue returns a queue that writes to the output to, and starts its goroutine.
+// Close stops it.
 func NewQueue(to io.Writer, o QueueOptions) *Queue {
 	if o.Most <= 0 {
 		o.Most = DefaultQueue
 	}
-	q := &Queue{options: o, to: to, idle: make(chan struct{})}
+	q := &Queue{options: o, output: to, idle: make(chan struct{})}
 	q.changed = sync.NewCond(&q.mu)
-	go q.run()
+	go q.writeLines()
 	return q
 }
 
-// QueueLog puts a queue before the output of log, so that nothing waits for
-// whatever reads it.
+// QueueLog makes log write through a queue, so that logging never waits for its reader.
 func QueueLog(log *logrus.Logger) *Queue {
 	q := NewQueue(log.Out, QueueOptions{CaughtUp: func(dropped uint64) {
-		log.WithField("lines", dropped).Warn("Log lines were dropped, nothing read them")
+		log.WithField("lines", dropped).Warn("Log lines were dropped because nothing read the log")
 	}})
 	log.SetOutput(q)
 	return q
 }
 
-// Write takes one line. It always succeeds: that the line was dropped is
-// counted.
+// Write queues one line. It always succeeds; a dropped line is counted.
 func (q *Queue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing || len(q.lines) > 0 && q.size+len(line) > q.options.Most {
-		q.drop()
+		q.countDrop()
 		return len(line), nil
 	}
 	q.lines = append(q.lines, append([]byte(nil), line...))
@@ -84,8 +83,8 @@ func (q *Queue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// drop counts a line that is lost. q.mu is held.
-func (q *Queue) drop() {
+// countDrop counts a dropped line. The caller holds q.mu.
+func (q *Queue) countDrop() {
 	q.last = time.Now()
 	if q.gap == 0 {
 		q.since = q.last
@@ -93,8 +92,8 @@ func (q *Queue) drop() {
 	q.total, q.gap = q.total+1, q.gap+1
 }
 
-// run writes the lines, one after the other, until the queue is closed.
-func (q *Queue) run() {
+// writeLines writes the queued lines until the queue is closed and empty.
+func (q *Queue) writeLines() {
 	defer close(q.idle)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -107,7 +106,7 @@ func (q *Queue) run() {
 		}
 		line := q.lines[0]
 		q.mu.Unlock()
-		_, err := q.to.Write(line)
+		_, err := q.output.Write(line)
 		if err != nil && q.options.Failed != nil {
 			q.options.Failed(err)
 		}
@@ -117,14 +116,15 @@ func (q *Queue) run() {
 		q.failing = err
 		if err != nil {
 			q.failed = cmp.Or(q.failed, err)
-			q.drop()
+			q.countDrop()
 		}
-		q.catchUp(err)
+		q.reportGapEnd(err)
 	}
 }
 
-// catchUp reports the end of a gap. q.mu is held.
-func (q *Queue) catchUp(err error) {
+// reportGapEnd calls CaughtUp when the queue is empty after a gap. The caller holds
+// q.mu.
+func (q *Queue) reportGapEnd(err error) {
 	if len(q.lines) > 0 || q.gap == 0 || err != nil {
 		return
 	}
@@ -137,14 +137,14 @@ func (q *Queue) catchUp(err error) {
 	}
 }
 
-// Drops says how many lines were dropped.
+// Drops holds the number of dropped lines.
 type Drops struct {
-	Lines uint64    // ever
-	Why   string    // "120 log lines dropped: …"; "" when none was lately
-	Since time.Time // of the first of them
+	Lines uint64    // since the start
+	Why   string    // "120 log lines dropped: …"; "" if none was dropped recently
+	Since time.Time // when the first line of the last gap was dropped
 }
 
-// Dropped returns what was dropped. Why is set while the reader stands still,
+// Dropped returns the number of dropped lines. Why is set while the reader is blocked,
 // and for an hour afterwards.
 func (q *Queue) Dropped() Drops {
 	q.mu.Lock()
@@ -168,9 +168,9 @@ func (q *Queue) Dropped() Drops {
 	return d
 }
 
-// Close has what waits written, and ends the goroutine. It gives up after
-// within; with 0 it waits for as long as it takes. It returns the first error
-// of a write, or that lines still wait.
+// Close waits until all queued lines are written, and stops the goroutine. It gives up
+// after within; 0 means no limit. It returns the first error of a write, or an error if
+// lines are left.
 func (q *Queue) Close(within time.Duration) error {
 	q.mu.Lock()
 	q.closing = true

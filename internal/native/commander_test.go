@@ -9,12 +9,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// SPEC 1, UP-02: a Commander is installed and upgraded with what the existing
-// agent starts it by; it has no status, and nothing starts it here.
+// SPEC 1, UP-02: a Commander is installed and upgraded with the axt-commander.json
+// that the existing agent starts it by. It has no status and is not started here.
 func TestCommander(t *testing.T) {
 	root := t.TempDir()
-	packages := newDepot(t, root)
-	b := newBench(t, func(o *Options) {
+	packages := newPackageFolder(t, root)
+	b := newFixture(t, func(o *Options) {
 		o.Root, o.Registry, o.Packages = root, registry.New(registry.Options{Root: root}), packages
 	})
 	for _, version := range []string{"1.0", "2.0"} {
@@ -24,10 +24,7 @@ func TestCommander(t *testing.T) {
 			t.Fatal(err)
 		}
 		packages.add(change, dir)
-		if err := b.discard(dir); err != nil {
-			t.Fatal(err)
-		}
-		got := b.make(t.Context(), change, plugin.Permit{})
+		got := b.fetchAndChange(t.Context(), change, plugin.ChangePermit{})
 		if got.Err != nil || got.Status != plugin.StatusUnknown || got.Plugin.Type != plugin.Commander || got.Plugin.Version != version {
 			t.Errorf("changed to %+v", got)
 		}
@@ -36,7 +33,7 @@ func TestCommander(t *testing.T) {
 			t.Errorf("recorded %s %v, want %s", r.CommanderInfo, err, want)
 		}
 	}
-	for _, call := range b.calls() {
+	for _, call := range b.readCalls() {
 		if call != "--upgrade 1.0 from -" && call != "--upgrade 2.0 from 1.0" {
 			t.Errorf("ran %s", call)
 		}

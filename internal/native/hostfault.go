@@ -8,24 +8,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// What the host cannot run in a change is tried again for hostPatience, as the
-// plugin may be down meanwhile (EV-24).
+// A verb that the host cannot run in a change is retried, as the plugin may be
+// down meanwhile (EV-24).
 const (
-	hostPatience = 30 * time.Second
-	hostPause    = time.Second
+	hostFaultTimeout = 30 * time.Second
+	hostFaultPause   = time.Second
 )
 
-// retryHostFault calls do until the host could run it, or its patience is over.
+// retryHostFault calls do until there is no host fault, for hostFaultTimeout at most.
 func retryHostFault(ctx context.Context, do func() plugin.Outcome) plugin.Outcome {
-	for over := time.Now().Add(hostPatience); ; {
+	for deadline := time.Now().Add(hostFaultTimeout); ; {
 		outcome := do()
-		if !outcome.HostFault || time.Now().After(over) || pause.Sleep(ctx, hostPause) != nil {
+		if !outcome.HostFault || time.Now().After(deadline) || pause.Sleep(ctx, hostFaultPause) != nil {
 			return outcome
 		}
 	}
 }
 
-// endPatiently ends a plugin that makes way for another version.
-func (c *change) endPatiently(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return retryHostFault(ctx, func() plugin.Outcome { return c.end(ctx, p) })
+// stopPatiently stops a plugin that another version replaces.
+func (c *change) stopPatiently(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	return retryHostFault(ctx, func() plugin.Outcome { return c.stopAndWait(ctx, p) })
 }

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// faultyHost runs commands, but for those that the host cannot run.
+// faultyHost runs commands, except those that it makes fail.
 type faultyHost struct {
 	Runner
 	mu    sync.Mutex
@@ -41,25 +41,24 @@ func (h *faultyHost) fail(times int, verbs ...string) {
 	h.fails, h.times = verbs, times
 }
 
-// EV-24: a healthy plugin that the host cannot ask is left alone by whatever is
-// to be done about it.
+// EV-24: no operation kills a healthy plugin whose `--status` the host cannot run.
 func TestHostFaultKillsNothing(t *testing.T) {
-	eachWatch(t, func(t *testing.T, b *bench) {
+	withEachWatchMethod(t, func(t *testing.T, b *fixture) {
 		host := &faultyHost{Runner: b.runner}
 		b.Manager.runner = host
-		p := b.install("p", "1.0", serves, "1")
+		p := b.install("p", "1.0", daemonByFile, "1")
 		if got := b.Start(t.Context(), p); got.Err != nil || len(got.Processes) == 0 {
 			t.Fatalf("started: %+v", got)
 		}
 		b.touch("plugin/p/1.0/running")
-		before := b.runs()
-		time.Sleep(1100 * time.Millisecond) // it is older than its deadline: whatever said no would kill it
-		unhurt := func(t *testing.T, got plugin.Outcome) {
+		before := b.listProcesses()
+		time.Sleep(1100 * time.Millisecond) // it is older than its deadline: a failed --status would kill it
+		checkUnhurt := func(t *testing.T, got plugin.Outcome) {
 			t.Helper()
 			if !got.HostFault {
 				t.Errorf("outcome %+v", got)
 			}
-			if after := b.runs(); len(after) == 0 || after[0] != before[0] {
+			if after := b.listProcesses(); len(after) == 0 || after[0] != before[0] {
 				t.Errorf("ran as %+v, runs as %+v", before, after)
 			}
 		}
@@ -73,32 +72,32 @@ func TestHostFaultKillsNothing(t *testing.T) {
 				t.Errorf("probes %+v", got)
 			}
 		})
-		t.Run("start", func(t *testing.T) { unhurt(t, b.Start(t.Context(), p)) })
+		t.Run("start", func(t *testing.T) { checkUnhurt(t, b.Start(t.Context(), p)) })
 		host.fail(0, "--status", "--stop", "--start")
-		t.Run("stop", func(t *testing.T) { unhurt(t, b.Stop(t.Context(), p)) })
-		t.Run("restart", func(t *testing.T) { unhurt(t, b.Restart(t.Context(), p)) })
+		t.Run("stop", func(t *testing.T) { checkUnhurt(t, b.Stop(t.Context(), p)) })
+		t.Run("restart", func(t *testing.T) { checkUnhurt(t, b.Restart(t.Context(), p)) })
 	})
 }
 
-// EV-24: in an upgrade, what the host cannot run for a moment is run when it
-// can; the new version is not to blame.
+// EV-24: in an upgrade, a verb that the host cannot run for a moment is retried; the
+// new version is not blamed.
 func TestHostFaultInUpgrade(t *testing.T) {
 	for _, verb := range []string{"--stop", "--upgrade", "--start"} {
 		t.Run("EV-24 "+verb, func(t *testing.T) {
-			b := newBench(t, func(o *Options) { o.Quarantine = time.Hour })
+			b := newFixture(t, func(o *Options) { o.Quarantine = time.Hour })
 			host := &faultyHost{Runner: b.runner}
 			b.Manager.runner = host
-			old := b.install("p", "1.0", wellBehaved, "20")
+			old := b.install("p", "1.0", okScript, "20")
 			if got := b.Start(t.Context(), old); got.Err != nil {
 				t.Fatal(got.Err)
 			}
-			b.unpack("p", "2.0", `[ "$1" = --upgrade ] && exit 0`+wellBehaved, "")
+			b.unpack("p", "2.0", `[ "$1" = --upgrade ] && exit 0`+okScript, "")
 			host.fail(1, verb)
-			got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.Permit{})
+			got := b.fetchAndChange(t.Context(), plugin.Change{Name: "p", Version: "2.0"}, plugin.ChangePermit{})
 			if got.Err != nil || got.Plugin.Version != "2.0" || got.Status != plugin.StatusRunning {
 				t.Errorf("changed: %+v", got)
 			}
-			if bans, err := b.Refused(); err != nil || len(bans) > 0 {
+			if bans, err := b.ListQuarantined(); err != nil || len(bans) > 0 {
 				t.Errorf("quarantine %v, %v", bans, err)
 			}
 		})

@@ -10,16 +10,16 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// ErrNotRecorded is wrapped by the error of an installation that was undone
-// because the plugin database could not be written.
+// ErrNotRecorded means that an installation was undone because the plugin database
+// could not be written.
 var ErrNotRecorded = errors.New("cannot be recorded")
 
-// Install puts a package in its place and records it, for a program that runs
+// Install moves a package to its place and records it, for a program that runs
 // the plugin in its own way. When it cannot be recorded, or its sequence cannot
-// be saved, what was there is put back: record and folder agree. The caller
-// holds the name lock alone.
+// be saved, the earlier record and folder are restored. The caller holds the name
+// lock alone.
 func (m *Manager) Install(ctx context.Context, s *install.Staged, r record.Record) error {
-	old, had, err := m.registry.Find(ctx, r.Name)
+	old, found, err := m.registry.Find(ctx, r.Name)
 	if err == nil {
 		err = install.Recover(m.root, r.Name)
 	}
@@ -32,8 +32,8 @@ func (m *Manager) Install(ctx context.Context, s *install.Staged, r record.Recor
 	if _, err = m.registry.Put(ctx, r); err != nil {
 		return errors.Join(fmt.Errorf("%s %w: %w", r.Name, ErrNotRecorded, err), s.Withdraw())
 	}
-	if err := m.changes.Accept(ctx, s.Config.Name, s.Sequence); err != nil {
-		if had {
+	if err := m.changes.SaveSequence(ctx, s.Config.Name, s.Sequence); err != nil {
+		if found {
 			_, err2 := m.registry.Put(ctx, old)
 			err = errors.Join(err, err2)
 		} else {
@@ -41,8 +41,8 @@ func (m *Manager) Install(ctx context.Context, s *install.Staged, r record.Recor
 		}
 		return failure.Because(failure.Storage, errors.Join(err, s.Withdraw()))
 	}
-	if had && old.Version != r.Version {
-		m.remember(r.Name, old.Version, r.Version)
+	if found && old.Version != r.Version {
+		m.versions.addReplaced(r.Name, old.Version, r.Version)
 	}
 	return nil
 }

@@ -6,19 +6,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// interrupt receives the interruption of a change by an operator (UP-12). It
-// belongs to the one goroutine that makes the change.
+// interrupt receives the interruption of a change by an operator (UP-12). Only
+// the goroutine that makes the change uses it.
 type interrupt struct {
 	requests <-chan plugin.Interruption // nil: the change cannot be interrupted
 	request  *plugin.Interruption       // nil: none was received yet
 }
 
-// received reports whether the interruption was received by now.
-func (i *interrupt) received() bool {
+// isReceived reports whether the interruption has been received.
+func (i *interrupt) isReceived() bool {
 	if i.request == nil {
 		select {
 		case r, ok := <-i.requests:
-			i.keep(r, ok)
+			i.save(r, ok)
 		default:
 		}
 	}
@@ -26,19 +26,19 @@ func (i *interrupt) received() bool {
 }
 
 // leaveStopped reports whether the old version must not be started.
-func (i *interrupt) leaveStopped() bool { return i.received() && i.request.LeaveStopped }
+func (i *interrupt) leaveStopped() bool { return i.isReceived() && i.request.LeaveStopped }
 
-func (i *interrupt) keep(r plugin.Interruption, ok bool) {
+func (i *interrupt) save(r plugin.Interruption, ok bool) {
 	if ok {
 		i.request = &r
 	}
 }
 
-// context returns a context that also ends when the interruption is received.
-// The caller calls stop before it uses i again.
-func (i *interrupt) context(parent context.Context) (ctx context.Context, stop func()) {
+// newContext returns a context that also ends when the interruption is received.
+// The caller must call stop before it uses i again.
+func (i *interrupt) newContext(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
-	if i.received() {
+	if i.isReceived() {
 		cancel()
 		return ctx, cancel
 	}
@@ -47,7 +47,7 @@ func (i *interrupt) context(parent context.Context) (ctx context.Context, stop f
 		defer close(stopped)
 		select {
 		case r, ok := <-i.requests:
-			if i.keep(r, ok); ok {
+			if i.save(r, ok); ok {
 				cancel()
 			}
 		case <-ctx.Done():

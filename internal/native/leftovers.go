@@ -5,34 +5,101 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
-// Adopt begins to watch the processes of plugins, and tells what runs of them (EV-07).
-func (m *Manager) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
-	return m.tracker.Adopt(ctx, ts)
+// pluginProcesses finds and kills the processes of plugins.
+type pluginProcesses struct {
+	tracker *process.Tracker // nil: no processes are known
+	grace   time.Duration    // see Options.Grace
+	log     logrus.FieldLogger
 }
 
-// Follow tells of each end of a plugin, until ctx ends (EV-01).
-func (m *Manager) Follow(ctx context.Context, exited func(plugin.Exit)) error {
-	return m.tracker.Follow(ctx, exited)
+// Adopt begins to watch the running processes of plugins, and returns them (EV-07).
+func (pp *pluginProcesses) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
+	return pp.tracker.Adopt(ctx, ts)
+}
+
+// Follow calls exited for each exit of a plugin, until ctx ends (EV-01).
+func (pp *pluginProcesses) Follow(ctx context.Context, exited func(plugin.Exit)) error {
+	return pp.tracker.Follow(ctx, exited)
 }
 
 // FollowLeaves follows the plugins' cgroups beside Follow, until ctx ends.
-func (m *Manager) FollowLeaves(ctx context.Context) error { return m.tracker.FollowLeaves(ctx) }
+func (pp *pluginProcesses) FollowLeaves(ctx context.Context) error {
+	return pp.tracker.FollowLeaves(ctx)
+}
 
-// makeRoom makes sure that nothing of a plugin that says it does not run is
-// left when it is started: it must never run twice. What is younger than the
-// plugin's deadline may be a start in progress, by an earlier life of the
-// supervisor perhaps, and is given the rest of it; what is older is killed
-// (EV-07), unless the host could not run `--status` (EV-24). It reports whether
-// the plugin runs after all.
-func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
+// killLeftovers kills the processes that a stopped plugin leaves running for the
+// grace.
+func (pp *pluginProcesses) killLeftovers(ctx context.Context, p plugin.Plugin) error {
+	deadline := time.Now().Add(pp.grace)
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
-		left, err := m.left(p)
+		left, err := pp.listLeftovers(p)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			logFor(pp.log, p).WithField("pids", listPIDs(left)).Warn("Killing the processes that --stop left running")
+			return pp.killProcesses(ctx, p)
+		}
+		if err := pauses.Sleep(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (pp *pluginProcesses) killProcesses(ctx context.Context, p plugin.Plugin) error {
+	if err := pp.tracker.KillPlugin(ctx, p.Name); err != nil {
+		return fmt.Errorf("kill leftover processes: %w", err)
+	}
+	return nil
+}
+
+// listLeftovers returns the running processes of a plugin, as far as they are known.
+func (pp *pluginProcesses) listLeftovers(p plugin.Plugin) ([]plugin.Process, error) {
+	if pp.tracker == nil || p.Duplicate {
+		return nil, nil
+	}
+	left, _, err := pp.tracker.ListProcesses(p.Name)
+	if err != nil {
+		return nil, fmt.Errorf("list leftover processes: %w", err)
+	}
+	return left, nil
+}
+
+// addProcesses adds the running processes of a plugin to an outcome.
+func (pp *pluginProcesses) addProcesses(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
+	if pp.tracker != nil && !p.Duplicate {
+		o.Processes, o.RunID, _ = pp.tracker.ListProcesses(p.Name)
+	}
+	return o
+}
+
+// countProcesses returns the number of a plugin's processes and their run ID;
+// zero without a tracker.
+func (pp *pluginProcesses) countProcesses(p plugin.Plugin) (n int, runID uint64, err error) {
+	if pp.tracker == nil {
+		return 0, 0, nil
+	}
+	ps, runID, err := pp.tracker.ListProcesses(p.Name)
+	return len(ps), runID, err
+}
+
+// waitForLeftovers makes sure that no process is left of a plugin whose
+// `--status` reports not running, before it is started: it must never run twice.
+// Processes younger than the plugin's deadline may be a start in progress,
+// perhaps of an earlier supervisor process: they get the rest of it. Older ones are
+// killed (EV-07), unless the host cannot run `--status` (EV-24). It reports whether
+// the plugin runs after all.
+func (m *Manager) waitForLeftovers(ctx context.Context, p plugin.Plugin) (runs bool, err error) {
+	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
+		left, err := m.listLeftovers(p)
 		if err != nil || len(left) == 0 {
 			return false, err
 		}
@@ -42,10 +109,10 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 		case plugin.StatusUnknown:
 			return false, verb.Unanswered(ctx, probe)
 		}
-		age := oldest(left)
+		age := findOldestAge(left)
 		if age >= verb.Deadline(p) {
-			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin says it does not run, what is left of it is killed")
-			return false, m.kill(ctx, p)
+			logFor(m.log, p).WithField("pids", listPIDs(left)).Warn("Plugin reports that it is not running; killing its leftover processes")
+			return false, m.killProcesses(ctx, p)
 		}
 		if err := pause.Sleep(ctx, min(pauses.Next(), verb.Deadline(p)-age)); err != nil {
 			return false, err
@@ -53,59 +120,14 @@ func (m *Manager) makeRoom(ctx context.Context, p plugin.Plugin) (runs bool, err
 	}
 }
 
-// clear kills what a plugin that was stopped leaves running.
-func (m *Manager) clear(ctx context.Context, p plugin.Plugin) error {
-	over := time.Now().Add(m.grace)
-	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
-		left, err := m.left(p)
-		if err != nil || len(left) == 0 {
-			return err
-		}
-		if time.Now().After(over) {
-			m.logFor(p).WithField("pids", pids(left)).Warn("Plugin was stopped, what is left of it is killed")
-			return m.kill(ctx, p)
-		}
-		if err := pauses.Sleep(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-func (m *Manager) kill(ctx context.Context, p plugin.Plugin) error {
-	if err := m.tracker.Kill(ctx, p.Name); err != nil {
-		return fmt.Errorf("kill what is left of it: %w", err)
-	}
-	return nil
-}
-
-// left is what runs of a plugin, as far as is known.
-func (m *Manager) left(p plugin.Plugin) ([]plugin.Process, error) {
-	if m.tracker == nil || p.Duplicate {
-		return nil, nil
-	}
-	left, _, err := m.tracker.Alive(p.Name)
-	if err != nil {
-		return nil, fmt.Errorf("see what is left of it: %w", err)
-	}
-	return left, nil
-}
-
-// running adds to an outcome what runs now, for one that ran no verb of its own.
-func (m *Manager) running(p plugin.Plugin, o plugin.Outcome) plugin.Outcome {
-	if m.tracker != nil && !p.Duplicate {
-		o.Processes, o.Life, _ = m.tracker.Alive(p.Name)
-	}
-	return o
-}
-
-func oldest(ps []plugin.Process) (age time.Duration) {
+func findOldestAge(ps []plugin.Process) (age time.Duration) {
 	for _, p := range ps {
 		age = max(age, process.Age(p))
 	}
 	return age
 }
 
-func pids(ps []plugin.Process) []int {
+func listPIDs(ps []plugin.Process) []int {
 	all := make([]int, len(ps))
 	for i, p := range ps {
 		all[i] = p.PID

@@ -17,17 +17,18 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// serves leaves a daemon, and runs when the file `running` is in its folder.
-const serves = `
+// daemonByFile leaves a daemon. It reports running while the file `running` is in
+// its folder.
+const daemonByFile = `
 case "$1" in
 --status) test -e "$PLUGIN_DIR/running" ;;
 --start)  setsid sh -c 'while :; do sleep 1000; done' >/dev/null 2>&1 & ;;
 esac
 `
 
-// eachWatch runs a test with a Tracker, by cgroups and without.
-func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
-	for _, way := range []plugin.Watch{plugin.WatchCgroup, plugin.WatchPidfd} {
+// withEachWatchMethod runs a test with a Tracker, with cgroups and without.
+func withEachWatchMethod(t *testing.T, test func(t *testing.T, b *fixture)) {
+	for _, way := range []plugin.WatchMethod{plugin.WatchCgroup, plugin.WatchPidfd} {
 		t.Run(way.String(), func(t *testing.T) {
 			root, log := t.TempDir(), logrus.New()
 			log.SetOutput(t.Output())
@@ -46,13 +47,13 @@ func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBench(t, func(o *Options) {
+			b := newFixture(t, func(o *Options) {
 				o.Root, o.Tracker = root, tracker
 				o.Runner = process.NewRunner(process.Options{Grace: 50 * time.Millisecond, Tracker: tracker})
 				o.Registry = registry.New(registry.Options{Root: root})
 			})
 			t.Cleanup(func() {
-				if err := tracker.Kill(context.WithoutCancel(t.Context()), "p"); err != nil {
+				if err := tracker.KillPlugin(context.WithoutCancel(t.Context()), "p"); err != nil {
 					t.Error(err)
 				}
 				if err := tracker.Close(); err != nil {
@@ -64,10 +65,10 @@ func eachWatch(t *testing.T, test func(t *testing.T, b *bench)) {
 	}
 }
 
-// runs are the processes of the plugin.
-func (b *bench) runs() []plugin.Process {
+// listProcesses returns the processes of the plugin.
+func (b *fixture) listProcesses() []plugin.Process {
 	b.t.Helper()
-	ps, _, err := b.tracker.Alive("p")
+	ps, _, err := b.tracker.ListProcesses("p")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -75,43 +76,43 @@ func (b *bench) runs() []plugin.Process {
 }
 
 func TestNeverTwice(t *testing.T) {
-	const killed = "Plugin says it does not run, what is left of it is killed"
-	eachWatch(t, func(t *testing.T, b *bench) {
-		p := b.install("p", "1.0", serves, "1")
-		t.Run("EV-07 what is left of it is killed at its deadline", func(t *testing.T) {
+	const killed = "Plugin reports that it is not running; killing its leftover processes"
+	withEachWatchMethod(t, func(t *testing.T, b *fixture) {
+		p := b.install("p", "1.0", daemonByFile, "1")
+		t.Run("EV-07 leftover processes are killed at the deadline", func(t *testing.T) {
 			first := b.Start(t.Context(), p)
 			if first.Err != nil || len(first.Processes) == 0 {
 				t.Fatalf("started: %+v", first)
 			}
 			second := b.Start(t.Context(), p)
-			if second.Err != nil || second.Skipped || len(second.Processes) == 0 || second.Life <= first.Life {
+			if second.Err != nil || second.Skipped || len(second.Processes) == 0 || second.RunID <= first.RunID {
 				t.Fatalf("started again: %+v", second)
 			}
 			for _, was := range first.Processes {
-				for _, is := range b.runs() {
+				for _, is := range b.listProcesses() {
 					if was == is {
 						t.Errorf("still there: %+v", was)
 					}
 				}
 			}
-			if len(b.logged(killed)) != 1 {
+			if len(b.findLogged(killed)) != 1 {
 				t.Error("not logged")
 			}
 		})
-		t.Run("EV-07 a start in progress is waited for", func(t *testing.T) {
-			before := b.runs()
+		t.Run("EV-07 waits for a start in progress", func(t *testing.T) {
+			before := b.listProcesses()
 			slow := p
 			slow.Timeout = time.Minute
 			time.AfterFunc(50*time.Millisecond, func() { b.touch("plugin/p/1.0/running") })
-			got, err := b.makeRoom(t.Context(), slow)
+			got, err := b.waitForLeftovers(t.Context(), slow)
 			if !got || err != nil {
 				t.Fatalf("runs: %t, %v", got, err)
 			}
-			if after := b.runs(); after[0] != before[0] {
+			if after := b.listProcesses(); after[0] != before[0] {
 				t.Errorf("ran as %+v, runs as %+v", before, after)
 			}
-			if len(b.logged(killed)) != 1 {
-				t.Error("it was killed")
+			if len(b.findLogged(killed)) != 1 {
+				t.Error("the start in progress was killed")
 			}
 		})
 		t.Run("EV-07 the wait ends with its context", func(t *testing.T) {
@@ -122,25 +123,25 @@ func TestNeverTwice(t *testing.T) {
 			slow.Timeout = time.Hour
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(50*time.Millisecond, cancel)
-			if runs, err := b.makeRoom(ctx, slow); runs || !errors.Is(err, context.Canceled) {
+			if runs, err := b.waitForLeftovers(ctx, slow); runs || !errors.Is(err, context.Canceled) {
 				t.Errorf("runs: %t, %v", runs, err)
 			}
 		})
-		t.Run("EV-02 a stop that leaves something is finished", func(t *testing.T) {
+		t.Run("EV-02 the leftovers of a stop are killed", func(t *testing.T) {
 			if got := b.Stop(t.Context(), p); got.Err != nil {
 				t.Errorf("stop: %+v", got)
 			}
-			if left := b.runs(); len(left) > 0 {
+			if left := b.listProcesses(); len(left) > 0 {
 				t.Errorf("left: %+v", left)
 			}
 		})
-		t.Run("EV-02 so is a restart's", func(t *testing.T) {
+		t.Run("EV-02 the leftovers of a restart are killed", func(t *testing.T) {
 			first := b.Start(t.Context(), p)
 			if first.Err != nil || len(first.Processes) == 0 {
 				t.Fatalf("started: %+v", first)
 			}
 			got := b.Restart(t.Context(), p)
-			if got.Err != nil || len(got.Processes) == 0 || got.Life <= first.Life || got.Processes[0] == first.Processes[0] {
+			if got.Err != nil || len(got.Processes) == 0 || got.RunID <= first.RunID || got.Processes[0] == first.Processes[0] {
 				t.Errorf("restarted %+v as %+v", first, got)
 			}
 		})

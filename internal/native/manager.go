@@ -1,12 +1,12 @@
-// Package native is the native manager: it finds plugins in the plugin database,
-// runs their verbs as processes of its own, and knows nothing of why it is told
-// to. Whoever calls it decides what is started, when, and how often.
+// Package native is the native manager: it finds plugins in the plugin database
+// and runs their verbs as processes of its own. It holds no policy: the caller
+// decides what is started, when, and how often.
 //
 // A plugin's executable is BASE/plugin/<name>/<version>/<runPath>. It gets one
 // verb, the caller's environment with PLUGIN_DIR and PRE_PLUGIN_DIR, and the
-// deadline of its record (SPEC 2). Starting and stopping hold the plugin's name
-// lock shared, an upgrade holds it alone, so that no other program works on
-// the plugin meanwhile and it never runs twice (RS-11).
+// deadline of its record (SPEC 2). A start, a stop, a removal and a change of
+// version hold the plugin's name lock exclusively, so that no other program works
+// on the plugin meanwhile and it never runs twice (RS-11).
 package native
 
 import (
@@ -19,11 +19,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"pluginsupervisor/internal/bounded"
-	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/registry"
@@ -32,28 +28,29 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// DefaultGrace is the least time a plugin has to be gone after its `--stop`.
+// DefaultGrace is the least time that a plugin has to stop after its `--stop`.
 const DefaultGrace = 3 * time.Second
 
-// Options say what the manager works on. Root, Runner and Registry are needed.
+// Options are the parts and settings of a manager. Root, Runner and Registry are needed.
 type Options struct {
 	Root           string // BASE, absolute
 	Runner         Runner
 	Registry       *registry.Registry
-	Tracker        *process.Tracker // follows what plugins leave running; nil: they are not followed
-	Parallel       int              // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
-	AllowDowngrade bool             // an offer of the same or an older version is carried out (UP-08)
-	Grace          time.Duration    // the least time to be gone after `--stop`; not positive: DefaultGrace
-	Prove          time.Duration    // for how long a new version must be healthy before the old one is given up
-	Quarantine     time.Duration    // for how long a version that was rolled back is refused; not positive: it is not
-	Packages       Packages         // where packages come from; nil: only what is unpacked here can be upgraded to
-	Heartbeats     Heartbeats       // what a new version is judged by as well; nil: it is not
+	Tracker        *process.Tracker  // follows what plugins leave running; nil: they are not followed
+	Parallel       int               // probes at once (SC-08); not positive: 2×CPU, within 4 and 32
+	AllowDowngrade bool              // the same or an older version is installed too (UP-08)
+	Grace          time.Duration     // the least time to stop after `--stop`; not positive: DefaultGrace
+	Prove          time.Duration     // for how long a new version must be healthy before the old one is given up
+	Quarantine     time.Duration     // for how long a version that was rolled back is blocked; not positive: it is not
+	Packages       Packages          // where packages come from; nil: only versions that are unpacked here can be installed
+	Heartbeats     Heartbeats        // of plugins, checked while a new version proves itself; nil: they are not
+	OpeningLock    func(name string) // called before a plugin's name lock is opened; may be nil
 	Log            logrus.FieldLogger
-	LocalOS        string // in the words of the wire (SPEC 3), for what packages are accepted
-	LocalArch      string
-	// GoneByProcesses judges a plugin that was stopped by its processes: it is gone
-	// when none is left, also when its `--status` says that it runs; and where one is
-	// left and `--status` says so, it is not killed. It needs a Tracker.
+	LocalOS        string // in the words of the wire (SPEC 3): a package must be for it
+	LocalArch      string // likewise
+	// GoneByProcesses makes the processes of a plugin decide whether it stopped: it
+	// did when none is left, also when its `--status` reports running. Where one is
+	// left and `--status` reports running, it is not killed. It needs a Tracker.
 	GoneByProcesses bool
 }
 
@@ -64,118 +61,128 @@ type Runner interface {
 
 // Heartbeats reads the plugins' heartbeat files.
 type Heartbeats interface {
-	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat
+	Read(ctx context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat
 }
 
-// Packages gets the package of an offer, verified and unpacked, into staging.
+// Packages gets the package of a change, verified and unpacked, into staging.
 // It touches nothing else.
 type Packages interface {
-	Stage(ctx context.Context, o plugin.Change) (*install.Staged, error)
-	// Trusts returns why what lies unpacked of a version may not be installed as
+	Stage(ctx context.Context, c plugin.Change) (*install.Staged, error)
+	// Trusts returns why the unpacked folder of a version may not be installed as
 	// it is, or nil.
 	Trusts(ctx context.Context, name, version string) error
 }
 
 // Manager works on the plugins of one root. It may be used by several
-// goroutines at once; each call ends soon after its context, and with it the
-// processes it ran. It has nothing to close: the Runner is drained by its owner.
+// goroutines at once; each call returns soon after its context ends, when the
+// processes that it ran are gone. There is nothing to close: the owner of the
+// Runner drains it.
 type Manager struct {
-	root      string
-	runner    Runner
-	registry  *registry.Registry
-	tracker   *process.Tracker
-	parallel  int
-	patience  time.Duration // how long a probe counts against parallel
-	downgrade bool
-	grace     time.Duration
-	byProcess bool // see Options.GoneByProcesses
-
-	changes    *transaction.Store
-	staged     install.Kept
-	undeleted  undeleted
-	window     time.Duration // in which a new version proves itself
-	quarantine time.Duration
+	prober
+	pluginProcesses
+	registry   *registry.Registry
+	downgrade  bool
+	byProcess  bool // see Options.GoneByProcesses
 	heartbeats Heartbeats
 	packages   Packages
-	step       failpoint.Step // asked before each step of a transaction; nil in production
+	os, arch   string
+	log        logrus.FieldLogger
 
-	log      logrus.FieldLogger
-	os, arch string
-	stuck    bounded.Set // plugins whose `--status` could not be ended
-	origins  origins
-	env      []string // the caller's, without what every verb gets of its own
+	locks       nameLocks
+	quietPeriod time.Duration // see defaultQuietPeriod
+	proveWindow time.Duration // see Options.Prove
+
+	changes    *transaction.Store
+	quarantine quarantine
+	staged     install.Kept
+	folders    *folderRemover
+	versions   versions
+	origins    origins
 }
 
 // New returns a manager. It touches no file.
 func New(o Options) *Manager {
-	m := &Manager{
-		root: o.Root, runner: o.Runner, registry: o.Registry, tracker: o.Tracker, parallel: verb.Parallel(o.Parallel), patience: verb.Patience,
-		downgrade: o.AllowDowngrade, grace: o.Grace, byProcess: o.GoneByProcesses, log: o.Log, os: o.LocalOS, arch: o.LocalArch,
-		origins: newOrigins(), changes: transaction.New(o.Root, nil), window: o.Prove, quarantine: o.Quarantine, heartbeats: o.Heartbeats, packages: o.Packages,
+	if o.Grace <= 0 {
+		o.Grace = DefaultGrace
 	}
-	if m.grace <= 0 {
-		m.grace = DefaultGrace
-	}
-	m.log = logger.OrSilent(m.log)
-	m.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
+	log := logger.OrSilent(o.Log)
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == process.EnvPluginDir || key == process.EnvPreviousPluginDir
+		return key == plugin.EnvDir || key == plugin.EnvPreviousDir
 	})
-	return m
+	changes, folders := transaction.New(o.Root, nil), &folderRemover{log: log}
+	return &Manager{
+		prober: prober{
+			verbRunner: verbRunner{root: o.Root, runner: o.Runner, env: env, log: log},
+			parallel:   verb.Parallel(o.Parallel), probePatience: verb.Patience, overtime: o.Grace + unkillableGrace,
+		},
+		pluginProcesses: pluginProcesses{tracker: o.Tracker, grace: o.Grace, log: log},
+		registry:        o.Registry, downgrade: o.AllowDowngrade, byProcess: o.GoneByProcesses, heartbeats: o.Heartbeats, packages: o.Packages,
+		os: o.LocalOS, arch: o.LocalArch, log: log,
+		locks: nameLocks{root: o.Root, opening: o.OpeningLock, log: log}, quietPeriod: defaultQuietPeriod, proveWindow: o.Prove,
+		changes: changes, quarantine: quarantine{changes, o.Quarantine}, folders: folders, origins: newOrigins(),
+		versions: versions{root: o.Root, registry: o.Registry, changes: changes, folders: folders, log: log},
+	}
 }
 
-// List reads the plugin database, and adds by what the installed versions'
-// packages were verified, as far as that is known. It waits for no plugin's
-// folder for long (EV-24).
+// List reads the plugin database, and adds how the packages of the installed
+// versions were verified, as far as that is known. It waits only briefly for the
+// folders of versions (EV-24).
 func (m *Manager) List(ctx context.Context) (plugin.List, error) {
 	list, err := m.registry.List(ctx)
 	if err != nil {
 		return list, err
 	}
-	m.origins.add(m.root, list.Plugins)
-	m.origins.keep(m.root, list.Plugins)
+	m.origins.addVerified(m.root, list.Plugins)
+	m.origins.forgetOthers(m.root, list.Plugins)
 	return list, nil
 }
 
-// Refused are the versions in quarantine. The error is that there may be more.
-func (m *Manager) Refused() ([]plugin.Ban, error) {
-	return m.changes.Bans(time.Now(), m.quarantine)
+// Problems returns what an operator may have to do something about: folders that
+// cannot be deleted, and long waits for name locks.
+func (m *Manager) Problems() []plugin.Problem {
+	return append(m.folders.listUndeleted(), m.locks.longWaits(time.Now())...)
 }
 
-// TidyUp forgets the quarantines that are over, and ends the exchanges of
-// folders that a killed process left; before anybody upgrades.
-func (m *Manager) TidyUp(ctx context.Context) error {
-	return errors.Join(m.changes.SweepBans(time.Now(), m.quarantine), m.endExchanges(ctx))
+// ListQuarantined returns the versions in quarantine. The error means that there
+// may be more.
+func (m *Manager) ListQuarantined() ([]plugin.QuarantinedVersion, error) { return m.quarantine.list() }
+
+// CleanUp removes expired quarantines and completes the exchanges of folders
+// that a killed process left. It is called before any change.
+func (m *Manager) CleanUp(ctx context.Context) error {
+	return errors.Join(m.quarantine.removeExpired(), m.endExchanges(ctx))
 }
 
-// endExchanges ends those that no transaction knows of, as those of a command
-// that installs by itself. A plugin that another program works on is left to it.
+// endExchanges completes the exchanges that belong to no transaction, such as
+// those of a command that installs by itself. A plugin that another program works
+// on is left alone.
 func (m *Manager) endExchanges(ctx context.Context) error {
-	names, failed := install.CutShort(m.root)
+	names, failed := install.ListInterrupted(m.root)
 	for _, name := range names {
 		if _, found, err := m.changes.Find(name); found || err != nil {
 			continue
 		}
-		soon, cancel := context.WithTimeout(ctx, exchangeLimit)
-		release, _, err := m.lock(soon, name, lock.ExclusiveOr)
+		soon, cancel := context.WithTimeout(ctx, exchangeLockTimeout)
+		l, _, err := m.locks.take(soon, name, "ending an exchange of folders")
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			continue
 		}
 		if err == nil {
 			err = install.Recover(m.root, name)
-			release()
+			l.release()
 		}
 		failed = errors.Join(failed, err)
 	}
 	return failed
 }
 
-// exchangeLimit is how long another program is waited for, that has the plugin
-// whose exchange was cut short.
-const exchangeLimit = 100 * time.Millisecond
+// exchangeLockTimeout bounds the wait for the name lock of a plugin whose
+// exchange was interrupted.
+const exchangeLockTimeout = 100 * time.Millisecond
 
-// dir is the folder of one version of a plugin. Name and version are checked by the caller.
-func (m *Manager) dir(name, version string) string {
-	return layout.Version(m.root, name, version)
+// logFor returns the log with the plugin and its version as fields.
+func logFor(log logrus.FieldLogger, p plugin.Plugin) logrus.FieldLogger {
+	return log.WithFields(logrus.Fields{"plugin": p.Name, "version": p.Version})
 }

@@ -1,45 +1,40 @@
 package native
 
 import (
-	"archive/zip"
 	"context"
 	"crypto/md5"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"pluginsupervisor/internal/install"
+	"pluginsupervisor/internal/layout"
+	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/internal/registry"
 	"pluginsupervisor/plugin"
 )
 
-// depot is where packages come from: zips of its folder, NAME-VERSION.zip, of
-// which nothing but an MD5 is known.
-type depot struct {
+// packageFolder is a source of packages: zips of its folder, NAME-VERSION.zip,
+// of which only the MD5 is known.
+type packageFolder struct {
 	t         *testing.T
 	dir       string
 	installer *install.Installer
 }
 
-func newDepot(t *testing.T, root string) *depot {
+func newPackageFolder(t *testing.T, root string) *packageFolder {
 	t.Helper()
-	i, err := install.New(install.Config{Root: root, OS: "linux", Arch: "x64"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(i.Close)
-	return &depot{t, t.TempDir(), i}
+	return &packageFolder{t, t.TempDir(), newInstaller(t, install.Config{Root: root})}
 }
 
-func (d *depot) file(o plugin.Change) string {
+func (d *packageFolder) file(o plugin.Change) string {
 	return filepath.Join(d.dir, o.Name+"-"+o.Version+".zip")
 }
 
-func (d *depot) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
+func (d *packageFolder) Stage(ctx context.Context, o plugin.Change) (*install.Staged, error) {
 	b, err := os.ReadFile(d.file(o))
 	if err != nil {
 		return nil, err
@@ -47,46 +42,18 @@ func (d *depot) Stage(ctx context.Context, o plugin.Change) (*install.Staged, er
 	return d.installer.Stage(ctx, install.Request{Source: d.file(o), MD5: fmt.Sprintf("%x", md5.Sum(b))})
 }
 
-func (d *depot) Trusts(ctx context.Context, name, version string) error {
+func (d *packageFolder) Trusts(ctx context.Context, name, version string) error {
 	return d.installer.Trusts(ctx, name, version)
 }
 
-// add packs what is unpacked in a folder.
-func (d *depot) add(o plugin.Change, folder string) {
+// add packs an unpacked folder, and removes it.
+func (d *packageFolder) add(o plugin.Change, folder string) {
 	d.t.Helper()
-	f, err := os.Create(d.file(o))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	z := zip.NewWriter(f)
-	for _, name := range []string{"config.json", "run", "axt-commander.json"} {
-		b, err := os.ReadFile(filepath.Join(folder, name))
-		if errors.Is(err, fs.ErrNotExist) && name == "axt-commander.json" {
-			continue
-		}
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		h := &zip.FileHeader{Name: name}
-		h.SetMode(0o755)
-		w, err := z.CreateHeader(h)
-		if err == nil {
-			_, err = w.Write(b)
-		}
-		if err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		d.t.Fatal(err)
-	}
+	packFolder(d.t, d.file(o), folder)
 }
 
-// verified is how a plugin is listed.
-func (b *bench) verified(name string) plugin.Verified {
+// listVerified returns how a plugin was verified, as listed.
+func (b *fixture) listVerified(name string) plugin.Verified {
 	b.t.Helper()
 	list, err := b.List(b.t.Context())
 	if err != nil {
@@ -100,83 +67,65 @@ func (b *bench) verified(name string) plugin.Verified {
 	return plugin.VerifiedUnknown
 }
 
-// CL-09: by what a version's package was verified is known as long as the
-// version is there, whoever asks; of one that came another way it is not.
+// CL-09: how a version's package was verified is known as long as the version is
+// there. Of a version that came another way it is not known.
 func TestVerifiedStaysWithTheVersion(t *testing.T) {
 	root := t.TempDir()
-	packages := newDepot(t, root)
-	b := newBench(t, func(o *Options) {
+	packages := newPackageFolder(t, root)
+	b := newFixture(t, func(o *Options) {
 		o.Root, o.Packages, o.Quarantine = root, packages, time.Hour
 		o.Registry = registry.New(registry.Options{Root: root})
 	})
-	b.install("p", "1.0", wellBehaved, "20")
-	packages.add(offer, b.unpack("p", "2.0", wellBehaved, ""))
-	if err := os.RemoveAll(b.dir("p", "2.0")); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.verified("p"); got != plugin.VerifiedUnknown {
-		t.Errorf("unpacked by somebody: %q", got)
+	b.install("p", "1.0", okScript, "20")
+	packages.add(offer, b.unpack("p", "2.0", okScript, ""))
+	if got := b.listVerified("p"); got != plugin.VerifiedUnknown {
+		t.Errorf("unpacked by another program: verified by %q, want unknown", got)
 	}
 	for _, step := range []struct {
-		what   string
-		offer  plugin.Change
-		came   plugin.Verified // of the package that came
-		is     plugin.Verified // of what is installed
-		change string
+		what      string
+		offer     plugin.Change
+		fetched   plugin.Verified // of the fetched package
+		installed plugin.Verified // of the installed version
+		summary   string
 	}{
 		{"it comes", offer, plugin.ByMD5, plugin.ByMD5, "upgraded from 1.0 to 2.0, verified by MD5 only"},
 		{"back to the old one", plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, "", plugin.VerifiedUnknown, "upgraded from 2.0 to 1.0"},
 		{"it is there already", plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, "", plugin.ByMD5, "upgraded from 1.0 to 2.0"},
 	} {
-		got := b.make(t.Context(), step.offer, plugin.Permit{})
-		if got.Err != nil || got.Verified != step.came || got.Plugin.Verified != step.is || got.Summary() != step.change {
-			t.Errorf("%s: %q, %v, came %q, is %q", step.what, got.Summary(), got.Err, got.Verified, got.Plugin.Verified)
+		got := b.fetchAndChange(t.Context(), step.offer, plugin.ChangePermit{})
+		if got.Err != nil || got.Verified != step.fetched || got.Plugin.Verified != step.installed || got.Summary() != step.summary {
+			t.Errorf("%s: %q, %v, fetched %q, installed %q; want %+v", step.what, got.Summary(), got.Err, got.Verified, got.Plugin.Verified, step)
 		}
-		if is := b.verified("p"); is != step.is {
-			t.Errorf("%s: listed as %q", step.what, is)
+		if listed := b.listVerified("p"); listed != step.installed {
+			t.Errorf("%s: listed as %q, want %q", step.what, listed, step.installed)
 		}
 	}
 }
 
-// UP-06: what is refused for now is told, an operator ends it, and what is over
-// is swept.
-func TestRefused(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Quarantine = time.Hour })
-	b.install("p", "1.0", wellBehaved, "20")
-	b.unpack("p", "2.0", wellBehaved, "")
-	refused := func() (versions []string) {
-		bans, err := b.Refused()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, ban := range bans {
-			versions = append(versions, ban.Name+" "+ban.Version+": "+ban.Cause)
-		}
-		return versions
-	}
-	if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err != nil || len(refused()) != 0 {
-		t.Fatalf("%v, refused %v", got.Err, refused())
-	}
-	if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRollback, Name: "p", Origin: plugin.FromOperator}, plugin.Permit{}); got.Err != nil {
-		t.Fatal(got.Err)
-	}
-	if got := refused(); len(got) != 1 || got[0] != "p 2.0: rolled back by an operator" {
-		t.Fatalf("refused %v", got)
-	}
-	if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil {
-		t.Error("an offer of a refused version was carried out")
-	}
-	if err := b.changes.Ban(plugin.Ban{Name: "p", Version: "3.0", Until: time.Now().Add(-time.Second)}); err != nil {
+// EV-32: a command that installs by itself was killed between the two renames of
+// an exchange. The next supervisor restores the folder, unless another program
+// works on the plugin.
+func TestEndExchanges(t *testing.T) {
+	b := newFixture(t)
+	b.install("p", "1.0", okScript, "20")
+	old := layout.Replaced(b.root, "p")
+	err := errors.Join(
+		os.MkdirAll(filepath.Dir(old), 0o700),
+		os.Rename(b.versionFolder("p", "1.0"), old),
+		os.Mkdir(filepath.Join(filepath.Dir(old), "torn.new"), 0o700), // its plugin is not known
+	)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.TidyUp(t.Context()); err != nil || len(refused()) != 1 {
-		t.Errorf("swept: %v, refused %v", err, refused())
+	release, _, err := lock.Shared(t.Context(), layout.NameLock(b.root, "p"), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	left, err := os.ReadDir(filepath.Join(b.root, "supervisor", "quarantine"))
-	if err != nil || len(left) != 1 {
-		t.Errorf("left: %v, %v", left, err)
+	if err := b.CleanUp(t.Context()); err != nil || isFolder(b.versionFolder("p", "1.0")) {
+		t.Errorf("while another program holds the lock: %v, restored %t", err, isFolder(b.versionFolder("p", "1.0")))
 	}
-	if got := b.make(t.Context(), plugin.Change{Name: "p", Version: "2.0", Origin: plugin.FromOperator}, plugin.Permit{}); got.Err != nil || len(refused()) != 0 {
-		t.Errorf("an operator's word: %v, refused %v", got.Err, refused())
+	release()
+	if err := b.CleanUp(t.Context()); err != nil || !isFolder(b.versionFolder("p", "1.0")) || isFolder(old) {
+		t.Errorf("%v, restored %t, left %t", err, isFolder(b.versionFolder("p", "1.0")), isFolder(old))
 	}
 }

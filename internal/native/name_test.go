@@ -1,9 +1,7 @@
 package native
 
 import (
-	"archive/zip"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,20 +17,15 @@ import (
 // SPEC 1: a plugin with any allowed name and version is installed, installed
 // again, quarantined and removed.
 func TestPluginsOfEveryName(t *testing.T) {
-	b := newBench(t, func(o *Options) {
-		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(i.Close)
-		o.Packages, o.Quarantine = packaged{i}, time.Hour
+	b := newFixture(t, func(o *Options) {
+		o.Packages, o.Quarantine = packageInstaller{newInstaller(t, install.Config{Root: o.Root})}, time.Hour
 	})
 	long := strings.Repeat("n", 255)
 	release, _, err := lock.Exclusive(t.Context(), layout.VersionLock(b.root, "x", "1.0"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release() // the name lock of x.v1.0, which needs it now
+	release() // it is also the name lock of x.v1.0
 	for _, names := range [][2]string{
 		{long, long},
 		{long[:247], long[:246]},
@@ -51,37 +44,21 @@ func TestPluginsOfEveryName(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := plugin.Change{Name: name, Version: version, Package: filepath.Join(t.TempDir(), "p.zip"), Origin: plugin.FromOperator}
-		f, err := os.Create(o.Package)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := zip.NewWriter(f)
-		for file, text := range map[string]string{"config.json": string(config), "run": "#!/bin/sh\n"} {
-			to, err := w.Create(file)
-			if err == nil {
-				_, err = to.Write([]byte(text))
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := errors.Join(w.Close(), f.Close()); err != nil {
-			t.Fatal(err)
-		}
+		writePackage(t, o.Package, map[string]string{"config.json": string(config), "run": "#!/bin/sh\n"})
 		for range 2 {
-			if got := b.make(t.Context(), o, plugin.Permit{}); got.Err != nil || got.Note != "" {
+			if got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 				t.Errorf("%q %q: %+v", name, version, got)
 			}
 		}
-		if err := b.changes.Ban(plugin.Ban{Name: name, Version: version, Until: time.Now().Add(time.Minute)}); err != nil {
+		if err := b.changes.Quarantine(plugin.QuarantinedVersion{Name: name, Version: version, Until: time.Now().Add(time.Minute)}); err != nil {
 			t.Error(err)
 		}
 		offered := plugin.Change{Name: name, Version: version}
-		if got := b.make(t.Context(), offered, plugin.Permit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
-			t.Errorf("%q %q, refused: %+v", name, version, got)
+		if got := b.fetchAndChange(t.Context(), offered, plugin.ChangePermit{}); got.Err == nil || !strings.Contains(got.Cause(), "quarantine") {
+			t.Errorf("%q %q, in quarantine: %+v", name, version, got)
 		}
 		removal := plugin.Change{Name: name, Kind: plugin.ChangeRemove, Origin: plugin.FromOperator}
-		if got := b.make(t.Context(), removal, plugin.Permit{}); got.Err != nil || got.Note != "" {
+		if got := b.fetchAndChange(t.Context(), removal, plugin.ChangePermit{}); got.Err != nil || got.Note != "" {
 			t.Errorf("%q %q, removed: %+v", name, version, got)
 		}
 	}

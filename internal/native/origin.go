@@ -14,46 +14,46 @@ import (
 )
 
 const (
-	// originLimit is how long the folder of one version is waited for.
-	originLimit = 200 * time.Millisecond
-	// listWait is how long a list waits for all of them. What is known later is
-	// in the next list.
-	listWait = 250 * time.Millisecond
+	// originTimeout bounds the wait for the folder of one version.
+	originTimeout = 200 * time.Millisecond
+	// listOriginTimeout bounds the wait of a list for all of them. What is known later
+	// is in the next list.
+	listOriginTimeout = 250 * time.Millisecond
 )
 
-// origins remembers by what the packages of installed versions were verified.
-// The file that says so is in the version's folder, which may be on a file
-// system that does not answer. So it is read off the list's path, once, and
-// again only when another file takes its place.
+// origins remembers how the packages of installed versions were verified. The
+// file that says so is in the version's folder, which may be on a file system that
+// does not answer. So it is read in the background, once, and again only when
+// another file replaces it.
 type origins struct {
 	turn chan struct{} // holds one element while folders are read
 	hung bounded.Set   // folders that do not answer
 
 	mu    sync.Mutex
-	known map[string]foundOrigin // by folder
+	known map[string]knownOrigin // by folder
 }
 
-// foundOrigin is what a file said, and which file that was.
-type foundOrigin struct {
+// knownOrigin holds the content of a file, and its identity.
+type knownOrigin struct {
 	file fileID
 	by   plugin.Verified
 }
 
-// fileID identifies a file and its content. The zero value is that of no file.
+// fileID identifies a file and its content. The zero value identifies no file.
 type fileID struct {
 	dev, inode uint64
 	changed    syscall.Timespec
 }
 
 func newOrigins() origins {
-	return origins{turn: make(chan struct{}, 1), known: map[string]foundOrigin{}}
+	return origins{turn: make(chan struct{}, 1), known: map[string]knownOrigin{}}
 }
 
-// add adds to the plugins by what they were verified, as far as that is known
-// in time.
-func (o *origins) add(root string, ps []plugin.Plugin) {
-	over := time.NewTimer(listWait)
-	defer over.Stop()
+// addVerified adds to the plugins how they were verified, as far as that is known in
+// time.
+func (o *origins) addVerified(root string, ps []plugin.Plugin) {
+	timeout := time.NewTimer(listOriginTimeout)
+	defer timeout.Stop()
 	select {
 	case o.turn <- struct{}{}:
 		read := make(chan struct{})
@@ -67,14 +67,14 @@ func (o *origins) add(root string, ps []plugin.Plugin) {
 			defer close(read)
 			defer func() { <-o.turn }()
 			for dir, p := range folders {
-				o.read(dir, p)
+				o.readFolder(dir, p)
 			}
 		}()
 		select {
 		case <-read:
-		case <-over.C:
+		case <-timeout.C:
 		}
-	case <-over.C:
+	case <-timeout.C:
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,37 +87,37 @@ func (o *origins) add(root string, ps []plugin.Plugin) {
 
 func hasOrigin(p plugin.Plugin) bool { return p.Name != "" && !p.Removed }
 
-// read reads the file in one folder, unless it is the one that is known. The
-// answer of a folder that takes too long is taken when it comes.
-func (o *origins) read(dir string, p plugin.Plugin) {
+// readFolder reads the file in one folder, unless it is known. The content of a
+// folder that takes too long is kept when it comes.
+func (o *origins) readFolder(dir string, p plugin.Plugin) {
 	o.mu.Lock()
 	last, known := o.known[dir]
 	o.mu.Unlock()
-	keep := func(found foundOrigin) {
+	keep := func(found knownOrigin) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.known[dir] = found
 	}
-	found, err := bounded.Run(&o.hung, dir, o.hung.Patience(originLimit), func() foundOrigin {
-		file := identify(filepath.Join(dir, layout.Origin))
+	found, err := bounded.Run(&o.hung, dir, o.hung.NextLimit(originTimeout), func() knownOrigin {
+		file := identifyFile(filepath.Join(dir, layout.Origin))
 		if known && file == last.file {
 			return last
 		}
-		return foundOrigin{file, install.VerifiedBy(dir, p.Name, p.Version)}
+		return knownOrigin{file, install.VerifiedBy(dir, p.Name, p.Version)}
 	}, keep)
 	if err == nil {
 		keep(found)
 	}
 }
 
-// keep forgets the folders of all but the given plugins.
-func (o *origins) keep(root string, ps []plugin.Plugin) {
+// forgetOthers forgets the folders of all but the given plugins.
+func (o *origins) forgetOthers(root string, ps []plugin.Plugin) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.known) <= len(ps) {
 		return
 	}
-	kept := make(map[string]foundOrigin, len(ps))
+	kept := make(map[string]knownOrigin, len(ps))
 	for _, p := range ps {
 		dir := layout.Version(root, p.Name, p.Version)
 		if found, known := o.known[dir]; known {
@@ -127,7 +127,7 @@ func (o *origins) keep(root string, ps []plugin.Plugin) {
 	o.known = kept
 }
 
-func identify(path string) fileID {
+func identifyFile(path string) fileID {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return fileID{}

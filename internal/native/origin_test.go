@@ -11,13 +11,13 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-24: a version folder on a file system that does not answer does not delay
-// the list, and what is known of the other packages is in it.
+// EV-24: a version folder on a file system that does not answer does not delay the
+// list, which has how the other packages were verified.
 func TestListBesideHungFileSystem(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	for _, name := range []string{"hung", "p"} {
-		b.install(name, "1.0", wellBehaved, "20")
-		writeOrigin(t, b.dir(name, "1.0"), name, plugin.BySHA256)
+		b.install(name, "1.0", okScript, "20")
+		writeOrigin(t, b.versionFolder(name, "1.0"), name, plugin.BySHA256)
 	}
 	verified := func() map[string]plugin.Verified {
 		began := time.Now()
@@ -32,7 +32,7 @@ func TestListBesideHungFileSystem(t *testing.T) {
 		return got
 	}
 	verified()
-	testenv.MountHung(t, b.dir("hung", "1.0"))
+	testenv.MountHung(t, b.versionFolder("hung", "1.0"))
 	for range 3 {
 		if got := verified(); got["hung"] != plugin.BySHA256 || got["p"] != plugin.BySHA256 {
 			t.Errorf("remembered: %v", got)
@@ -46,17 +46,17 @@ func TestListBesideHungFileSystem(t *testing.T) {
 		}
 	}
 	if got["hung"] != plugin.VerifiedUnknown || got["p"] != plugin.BySHA256 {
-		t.Errorf("at first sight: %v", got)
+		t.Errorf("by a new manager: %v", got)
 	}
 }
 
-// A file that takes the place of the one that was read is read, too.
+// A file that replaces the known one is read again.
 func TestOriginIsReadAgain(t *testing.T) {
-	b := newBench(t)
-	b.install("p", "1.0", wellBehaved, "20")
+	b := newFixture(t)
+	b.install("p", "1.0", okScript, "20")
 	for _, by := range []plugin.Verified{plugin.ByMD5, plugin.BySHA256} {
-		writeOrigin(t, b.dir("p", "1.0"), "p", by)
-		if got := b.verified("p"); got != by {
+		writeOrigin(t, b.versionFolder("p", "1.0"), "p", by)
+		if got := b.listVerified("p"); got != by {
 			t.Errorf("verified by %q, want %q", got, by)
 		}
 	}

@@ -8,17 +8,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"pluginsupervisor/internal/process"
 	"pluginsupervisor/plugin"
 )
 
-// hangs never answers, and has a child that does not either. One word of the
-// parent's number tells the test whom to look for.
-const hangs = `
+// hangingScript never returns, nor does its child. It writes the pids of both for
+// the test.
+const hangingScript = `
 trap '' TERM
 echo $$ > "$PLUGIN_DIR/parent"
 sleep 1000 &
@@ -27,7 +30,7 @@ wait
 `
 
 func TestCheck(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	tests := map[string]struct {
 		script string
 		spoil  func(dir string)
@@ -103,14 +106,14 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// SC-08: hung probes give their slots back; SC-09: the others are handed over
-// while those hang.
+// SC-08: hung probes free their slots; SC-09: the results of the others come while
+// those hang.
 func TestProbeBesideHungOnes(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Parallel = 2 })
-	b.patience = 10 * time.Millisecond
+	b := newFixture(t, func(o *Options) { o.Parallel = 2 })
+	b.probePatience = 10 * time.Millisecond
 	var ps []plugin.Plugin
 	for i := range 2 { // as many as there are slots, and first
-		ps = append(ps, b.install(fmt.Sprintf("hung%d", i), "1.0", hangs, "3600"))
+		ps = append(ps, b.install(fmt.Sprintf("hung%d", i), "1.0", hangingScript, "3600"))
 	}
 	for i := range 6 {
 		ps = append(ps, b.install(fmt.Sprintf("ok%d", i), "1.0", "exit 0", "60"))
@@ -119,7 +122,7 @@ func TestProbeBesideHungOnes(t *testing.T) {
 	busy, got := false, map[string]plugin.Status{}
 	err := b.Probe(ctx, ps, func(p plugin.Probe) {
 		if busy {
-			t.Error("two at once")
+			t.Error("two results at once")
 		}
 		busy = true
 		if got[p.Plugin.Name] = p.Status; len(got) == 6 {
@@ -139,10 +142,10 @@ func TestProbeBesideHungOnes(t *testing.T) {
 	}
 }
 
-// SC-09: at its deadline the whole tree of a hung probe is ended.
+// SC-09: at its deadline the whole process tree of a hung probe is killed.
 func TestHungProbeLeavesNothing(t *testing.T) {
-	b := newBench(t)
-	ps := []plugin.Plugin{b.install("hung", "1.0", hangs, "1"), b.install("ok", "1.0", "exit 0", "60")}
+	b := newFixture(t)
+	ps := []plugin.Plugin{b.install("hung", "1.0", hangingScript, "1"), b.install("ok", "1.0", "exit 0", "60")}
 	got := map[string]string{}
 	if err := b.Probe(t.Context(), ps, func(p plugin.Probe) { got[p.Plugin.Name] = p.Cause }); err != nil {
 		t.Fatal(err)
@@ -151,7 +154,7 @@ func TestHungProbeLeavesNothing(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, who := range []string{"parent", "child"} {
-		if alive(t, filepath.Join(b.root, "plugin", "hung", "1.0", who)) {
+		if isAlive(t, filepath.Join(b.root, "plugin", "hung", "1.0", who)) {
 			t.Errorf("%s is left over", who)
 		}
 	}
@@ -159,8 +162,8 @@ func TestHungProbeLeavesNothing(t *testing.T) {
 
 // SC-08: never more at once than the bound, while none is slow.
 func TestProbeIsBounded(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Parallel = 3 })
-	b.patience = time.Minute
+	b := newFixture(t, func(o *Options) { o.Parallel = 3 })
+	b.probePatience = time.Minute
 	// Each takes a number of its own by mkdir; a fourth fails.
 	script := `for i in 1 2 3; do mkdir "` + b.root + `/slot$i" 2>/dev/null && break; i=; done
 test -n "$i" || exit 9
@@ -177,13 +180,13 @@ sleep 0.05; rmdir "` + b.root + `/slot$i"`
 		t.Errorf("%d results", len(causes))
 	}
 	if slices.Contains(causes, "exit 9") {
-		t.Errorf("more than 3 ran at once")
+		t.Errorf("more than 3 probes ran at once")
 	}
 }
 
 func TestProbeCancelled(t *testing.T) {
-	b := newBench(t)
-	p := b.install("hung", "1.0", hangs, "60")
+	b := newFixture(t)
+	p := b.install("hung", "1.0", hangingScript, "60")
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
@@ -192,14 +195,75 @@ func TestProbeCancelled(t *testing.T) {
 			return len(raw) > 0
 		})
 	}()
-	err := b.Probe(ctx, []plugin.Plugin{p}, func(p plugin.Probe) { t.Errorf("handed over: %+v", p) })
+	err := b.Probe(ctx, []plugin.Plugin{p}, func(p plugin.Probe) { t.Errorf("unexpected result: %+v", p) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if alive(t, filepath.Join(b.root, "plugin", "hung", "1.0", "child")) {
+	if isAlive(t, filepath.Join(b.root, "plugin", "hung", "1.0", "child")) {
 		t.Error("a process is left over")
 	}
 	if got := b.Check(ctx, p); got.Status != plugin.StatusUnknown {
-		t.Errorf("check with an ended context: %v", got.Status)
+		t.Errorf("check with a cancelled context: %v", got.Status)
 	}
+}
+
+// frozenRunner runs nothing. For the plugin frozen it does not return until thaw is
+// closed.
+type frozenRunner struct {
+	thaw  chan struct{}
+	asked atomic.Int32
+}
+
+func (f *frozenRunner) Run(_ context.Context, c process.Command) process.Result {
+	if c.Plugin == "frozen" {
+		f.asked.Add(1)
+		<-f.thaw
+	}
+	return process.Result{}
+}
+
+// SC-09, EV-24: a `--status` that cannot be killed, as on a file system that does
+// not answer, leaves the status unknown. It delays no scan, and does not pile up.
+func TestProbeThatCannotBeKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runner := &frozenRunner{thaw: make(chan struct{})}
+		m := New(Options{Root: t.TempDir(), Runner: runner})
+		var ps []plugin.Plugin
+		for _, name := range []string{"frozen", "fine"} {
+			p := plugin.Plugin{Name: name, Version: "1", RunPath: "run", Type: plugin.Persist, Timeout: 2 * time.Second}
+			ps = append(ps, p)
+			path := filepath.Join(m.versionFolder(p.Name, p.Version), p.RunPath)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		scan := func() map[string]plugin.Probe {
+			got := map[string]plugin.Probe{}
+			if err := m.Probe(t.Context(), ps, func(p plugin.Probe) { got[p.Plugin.Name] = p }); err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		for scanned := range 3 {
+			began := time.Now()
+			got := scan()
+			if got["fine"].Status != plugin.StatusRunning {
+				t.Errorf("scan %d: fine is %v", scanned, got["fine"].Status)
+			}
+			if f := got["frozen"]; f.Status != plugin.StatusUnknown || !f.HostFault || !strings.Contains(f.Cause, "cannot be killed") {
+				t.Errorf("scan %d: frozen is %v: %s", scanned, f.Status, f.Cause)
+			}
+			if took := time.Since(began); took > 2*time.Second+DefaultGrace+unkillableGrace {
+				t.Errorf("scan %d took %v", scanned, took)
+			}
+		}
+		if n := runner.asked.Load(); n != 1 {
+			t.Errorf("%d --status of frozen were run, want 1", n)
+		}
+		close(runner.thaw)
+		synctest.Wait()
+		if got := scan(); got["frozen"].Status != plugin.StatusRunning {
+			t.Errorf("after it thawed: %v", got["frozen"].Status)
+		}
+	})
 }

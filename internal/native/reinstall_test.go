@@ -1,68 +1,42 @@
 package native
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/install"
-	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/lock"
 	"pluginsupervisor/plugin"
 )
 
-// reinstallBench has 1.0 installed, with data, and a package of 1.0 that is
-// another one. script is its executable.
-func reinstallBench(t *testing.T, script string, step failpoint.Step) (*bench, plugin.Change) {
+// newReinstallFixture returns a fixture with 1.0 installed, with data, and another
+// package of 1.0. script is its executable.
+func newReinstallFixture(t *testing.T, script string, step failpoint.Step) (*fixture, plugin.Change) {
 	t.Helper()
-	b := changeBench(t, daemon, func(o *Options) {
-		i, err := install.New(install.Config{Root: o.Root, OS: "linux", Arch: "x64", Step: step})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(i.Close)
-		o.Packages, o.Prove = packaged{i}, 400*time.Millisecond
+	b := newChangeFixture(t, daemonScript, func(o *Options) {
+		o.Packages, o.Prove = packageInstaller{newInstaller(t, install.Config{Root: o.Root, Step: step})}, 400*time.Millisecond
 	})
 	path := filepath.Join(t.TempDir(), "p.zip")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := zip.NewWriter(f)
-	for name, text := range map[string]string{
+	writePackage(t, path, map[string]string{
 		"config.json": `{"name":"p","version":"1.0","runPath":"run","pluginType":1,"timeout":"20"}`, "run": script, "new": "",
-	} {
-		file, err := w.Create(name)
-		if err == nil {
-			_, err = file.Write([]byte(text))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.Close(), f.Close(), os.WriteFile(filepath.Join(b.dir("p", "1.0"), "data"), nil, 0o644)); err != nil {
-		t.Fatal(err)
-	}
+	})
+	b.touch("plugin", "p", "1.0", "data")
 	return b, plugin.Change{Name: "p", Version: "1.0", Package: path, Timeout: time.Minute, Kind: plugin.ChangeInstall}
 }
 
-// reinstalled checks that 1.0 is whole, the one before or the new one where that
-// stays, runs, and that nothing of an exchange is left. It returns whether it is
-// the new one.
-func (b *bench) reinstalled(stays bool) bool {
+// checkReinstalled checks that 1.0 is whole and runs, and that no exchange is left. It
+// is the old package, or the new one where that stays. It reports whether it is the
+// new one.
+func (b *fixture) checkReinstalled(stays bool) bool {
 	b.t.Helper()
-	b.settled("1.0")
+	b.checkSettled("1.0")
 	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(b.dir("p", "1.0"), name))
+		_, err := os.Stat(filepath.Join(b.versionFolder("p", "1.0"), name))
 		return err == nil
 	}
 	if has("data") == has("new") || has("new") && !stays {
@@ -74,59 +48,59 @@ func (b *bench) reinstalled(stays bool) bool {
 	return has("new")
 }
 
-// UP-13: a package of the version that runs takes its place only if it is as
-// good; refused or rolled back, what was there is there, with its data.
+// UP-13: a package of the running version replaces it only if it is as good. When it
+// is refused or rolled back, the old folder is there, with its data.
 func TestReinstall(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-13 "+name, func(t *testing.T) {
-			b, o := reinstallBench(t, "#!/bin/sh\n"+v.script, nil)
-			got := b.make(t.Context(), o, plugin.Permit{})
+			b, o := newReinstallFixture(t, "#!/bin/sh\n"+v.script, nil)
+			got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{})
 			if (got.Err == nil) != v.stays || got.RolledBack == v.stays || got.Status != plugin.StatusRunning {
 				t.Errorf("reinstalled: %+v", got)
 			}
-			if b.reinstalled(v.stays) != v.stays {
-				t.Error("the wrong one is there")
+			if b.checkReinstalled(v.stays) != v.stays {
+				t.Errorf("the new package is installed: %t, want %t", !v.stays, v.stays)
 			}
-			b.nothingStaged()
+			b.checkNothingStaged()
 		})
 	}
 	t.Run("UP-13 an executable of another machine", func(t *testing.T) {
-		b, o := reinstallBench(t, "\x7fELF no program", nil)
-		before := b.calls()
-		if got := b.make(t.Context(), o, plugin.Permit{}); got.Err == nil || got.RolledBack || !strings.Contains(got.Cause(), "cannot be run") {
+		b, o := newReinstallFixture(t, "\x7fELF no program", nil)
+		before := b.readCalls()
+		if got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{}); got.Err == nil || got.RolledBack || !strings.Contains(got.Cause(), "cannot be run") {
 			t.Errorf("reinstalled: %+v", got)
 		}
-		b.reinstalled(false)
-		if calls := b.calls()[len(before):]; len(calls) != 1 {
-			t.Errorf("the one that runs was touched: %q", calls)
+		b.checkReinstalled(false)
+		if calls := b.readCalls()[len(before):]; len(calls) != 1 {
+			t.Errorf("ran %q, want one --status", calls)
 		}
 	})
-	t.Run("UP-12 an operator stops it meanwhile", func(t *testing.T) {
-		b, o := reinstallBench(t, "#!/bin/sh\n"+daemon, nil)
+	t.Run("UP-12 an operator stops it during --upgrade", func(t *testing.T) {
+		b, o := newReinstallFixture(t, "#!/bin/sh\n"+daemonScript, nil)
 		requests := make(chan plugin.Interruption, 1)
-		b.hook(func(step string) error {
+		b.setStep(func(step string) error {
 			if step == "--upgrade 1.0" {
 				requests <- plugin.Interruption{}
 			}
 			return nil
 		})
-		if got := b.make(t.Context(), o, plugin.Permit{Interrupt: requests}); !errors.Is(got.Err, plugin.ErrInterrupted) {
+		if got := b.fetchAndChange(t.Context(), o, plugin.ChangePermit{Interrupt: requests}); !errors.Is(got.Err, plugin.ErrInterrupted) {
 			t.Errorf("reinstalled: %+v", got)
 		}
-		b.reinstalled(false)
+		b.checkReinstalled(false)
 	})
 }
 
-// UP-13: killed at any point of a reinstallation, and at any of what the next
-// life then does, 1.0 is whole and runs.
-func TestReinstallCutShort(t *testing.T) {
-	for name, script := range map[string]string{"good": daemon, "never starts": "SICK=1" + daemon} {
+// UP-13: when the supervisor is killed at any step of a reinstallation, and the next
+// one at any step of its recovery, 1.0 is whole and runs.
+func TestReinstallKilled(t *testing.T) {
+	for name, script := range map[string]string{"good": daemonScript, "never starts": "BROKEN=1" + daemonScript} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // they wait most of the time
+			t.Parallel() // both wait most of the time
 			points := 0
 			for at := 0; at <= points; at++ {
 				var passed []string
-				fetched, cut := false, false // TestPackageCutShort kills while it is fetched
+				fetched, cut := false, false // TestPackageKilled kills while it is fetched
 				pass := func(point string) bool {
 					if fetched {
 						passed = append(passed, point)
@@ -134,16 +108,16 @@ func TestReinstallCutShort(t *testing.T) {
 					}
 					return cut
 				}
-				b, o := reinstallBench(t, "#!/bin/sh\n"+script, func(name string) error {
+				b, o := newReinstallFixture(t, "#!/bin/sh\n"+script, func(name string) error {
 					if pass(name) {
 						return killedAt
 					}
 					return nil
 				})
-				b.window = 20 * time.Millisecond
-				b.hook(func(point string) error {
+				b.proveWindow = 20 * time.Millisecond
+				b.setStep(func(point string) error {
 					if pass(point) {
-						panic(killed{})
+						panic(processKilled{})
 					}
 					return nil
 				})
@@ -151,32 +125,32 @@ func TestReinstallCutShort(t *testing.T) {
 					t.Fatal(err)
 				}
 				fetched = true
-				b.killable(func(ctx context.Context) { b.Change(ctx, o, plugin.Permit{}) })
+				b.runKillable(func(ctx context.Context) { b.Change(ctx, o, plugin.ChangePermit{}) })
 				if at == 0 {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 				} else if !cut {
-					t.Fatalf("not cut short at %d", at)
+					t.Fatalf("not killed at step %d", at)
 				}
-				b.killAgain(at % 5)
-				b.nextAndStart()
-				b.swept()
-				b.reinstalled(script == daemon)
+				b.restartAndKill(at % 5)
+				b.restartAndStart()
+				b.checkSwept()
+				b.checkReinstalled(script == daemonScript)
 				if t.Failed() {
-					t.Fatalf("cut short at %d, %q", at, passed[max(at, 1)-1])
+					t.Fatalf("killed at step %d, %q", at, passed[max(at, 1)-1])
 				}
 			}
 		})
 	}
 }
 
-// killAgain starts the supervisor and kills it after a few steps of what it resumes.
-func (b *bench) killAgain(steps int) {
-	b.killable(func(ctx context.Context) {
+// restartAndKill starts the supervisor and kills it after a few steps of what it resumes.
+func (b *fixture) restartAndKill(steps int) {
+	b.runKillable(func(ctx context.Context) {
 		b.Manager = New(b.options())
-		b.hook(func(string) error {
+		b.setStep(func(string) error {
 			if steps--; steps < 0 {
-				panic(killed{})
+				panic(processKilled{})
 			}
 			return nil
 		})
@@ -185,109 +159,7 @@ func (b *bench) killAgain(steps int) {
 			b.t.Error(err)
 		}
 		for _, o := range pending {
-			b.make(ctx, o, plugin.Permit{})
+			b.fetchAndChange(ctx, o, plugin.ChangePermit{})
 		}
 	})
-}
-
-// EV-32: a folder that cannot be renamed is removed where it is, and one that
-// cannot be deleted is told.
-func TestDiscard(t *testing.T) {
-	b := newBench(t)
-	b.install("p", "1.0", wellBehaved, "20")
-	dir := b.dir("p", "1.0")
-	b.hook(func(step string) error {
-		if step == "set aside p" {
-			return unix.EXDEV
-		}
-		return nil
-	})
-	got := b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.Permit{})
-	if got.Err != nil || got.Note != "" || isFolder(filepath.Dir(dir)) || len(b.Undeleted()) > 0 {
-		t.Errorf("removed: %+v", got)
-	}
-	b.install("p", "1.0", wellBehaved, "20")
-	b.hook(func(step string) error {
-		if step == "remove p" {
-			return unix.EPERM
-		}
-		return nil
-	})
-	got = b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRemove}, plugin.Permit{})
-	if got.Err != nil || !strings.Contains(got.Note, "could not be deleted: operation not permitted") || got.Status != plugin.StatusRemoved {
-		t.Errorf("removed: %+v", got)
-	}
-	if problems := b.Undeleted(); len(problems) != 1 || !strings.Contains(problems[0].Why, filepath.Dir(dir)) {
-		t.Errorf("problems: %+v", problems)
-	}
-}
-
-// UP-15: the current version and the one before it by history stay, whatever
-// their order, and an operator goes back to that one.
-func TestVersionsStayByHistory(t *testing.T) {
-	b := newBench(t)
-	b.install("p", "9", wellBehaved, "20")
-	b.touch("plugin", "p", "9", "running")
-	for _, v := range []string{"8", "f00d", "7", "99-rc", "6"} {
-		b.unpack("p", v, wellBehaved, "")
-		if got := b.make(t.Context(), plugin.Change{Name: "p", Version: v}, plugin.Permit{}); got.Err != nil {
-			t.Fatalf("%s: %+v", v, got)
-		}
-	}
-	b.unpack("p", "100", wellBehaved, "") // never installed
-	versions := func() string {
-		entries, err := os.ReadDir(filepath.Join(b.root, "plugin", "p"))
-		var names []string
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return fmt.Sprint(names, err)
-	}
-	if got := versions(); got != "[100 6 99-rc] <nil>" {
-		t.Errorf("there are %s", got)
-	}
-	for _, want := range []string{"99-rc", "6"} {
-		got := b.make(t.Context(), plugin.Change{Name: "p", Kind: plugin.ChangeRollback, Origin: plugin.FromOperator}, plugin.Permit{})
-		if got.Err != nil || got.Plugin.Version != want {
-			t.Errorf("rolled back: %+v, want %s", got, want)
-		}
-	}
-	if got := versions(); got != "[100 6 99-rc] <nil>" {
-		t.Errorf("there are %s", got)
-	}
-	// The same version again does not make it its own predecessor.
-	if got := b.make(t.Context(), plugin.Change{Name: "p", Version: "6"}, plugin.Permit{}); got.Err != nil {
-		t.Errorf("again: %+v", got)
-	}
-	if got := versions(); got != "[100 6 99-rc] <nil>" {
-		t.Errorf("there are %s", got)
-	}
-}
-
-// EV-32: a command that installs by itself was killed between the two renames of
-// an exchange. The next supervisor brings the folder back, unless another
-// program works on the plugin.
-func TestEndExchanges(t *testing.T) {
-	b := newBench(t)
-	b.install("p", "1.0", wellBehaved, "20")
-	old := layout.Replaced(b.root, "p")
-	err := errors.Join(
-		os.MkdirAll(filepath.Dir(old), 0o700),
-		os.Rename(b.dir("p", "1.0"), old),
-		os.Mkdir(filepath.Join(filepath.Dir(old), "torn.new"), 0o700), // whose it is is not known
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release, _, err := lock.Shared(t.Context(), layout.NameLock(b.root, "p"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.TidyUp(t.Context()); err != nil || isFolder(b.dir("p", "1.0")) {
-		t.Errorf("under another's lock: %v, back %t", err, isFolder(b.dir("p", "1.0")))
-	}
-	release()
-	if err := b.TidyUp(t.Context()); err != nil || !isFolder(b.dir("p", "1.0")) || isFolder(old) {
-		t.Errorf("%v, back %t, left %t", err, isFolder(b.dir("p", "1.0")), isFolder(old))
-	}
 }

@@ -12,48 +12,58 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/failpoint"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/verb"
 	"pluginsupervisor/plugin"
 )
 
-// order is one verb of one plugin.
-type order struct {
+// verbRunner runs the executables of plugins.
+type verbRunner struct {
+	root   string // BASE
+	runner Runner
+	env    []string       // the caller's, without the variables that each verb gets
+	step   failpoint.Step // called before each step of a change; nil in production
+	log    logrus.FieldLogger
+}
+
+// verbCall is one verb of one plugin.
+type verbCall struct {
 	plugin   plugin.Plugin
 	verb     plugin.Verb
-	previous string        // folder of the version before, in an upgrade
+	previous string        // the old version's folder, in an upgrade
 	timeout  time.Duration // not positive: the plugin's own
 }
 
-// run carries an order out. What keeps it from beginning is a Result with Err alone.
-func (m *Manager) run(ctx context.Context, o order) process.Result {
-	return m.Run(ctx, Run{Plugin: o.plugin, Args: []string{string(o.verb)}, Previous: o.previous, Timeout: o.timeout})
+// callVerb runs a verb. Where it cannot be started, the Result has Err alone.
+func (v *verbRunner) callVerb(ctx context.Context, c verbCall) process.Result {
+	return v.Run(ctx, Run{Plugin: c.plugin, Args: []string{string(c.verb)}, Previous: c.previous, Timeout: c.timeout})
 }
 
 // Run is one run of a plugin's executable.
 type Run struct {
 	Plugin   plugin.Plugin
 	Args     []string
-	Folder   string        // of the package; "": where the version is installed
-	Previous string        // folder of the version before, in an upgrade
+	Folder   string        // of the package; "": of the installed version
+	Previous string        // the old version's folder, in an upgrade
 	Timeout  time.Duration // not positive: the plugin's own
 }
 
-// Run runs a plugin's executable, without any lock. What keeps it from beginning
-// is a Result with Err alone.
-func (m *Manager) Run(ctx context.Context, r Run) process.Result {
+// Run runs a plugin's executable, without any lock. Where it cannot be started,
+// the Result has Err alone.
+func (v *verbRunner) Run(ctx context.Context, r Run) process.Result {
 	p := r.Plugin
 	if r.Folder == "" {
-		r.Folder = m.dir(p.Name, p.Version)
+		r.Folder = v.versionFolder(p.Name, p.Version)
 	}
-	path, err := executableIn(r.Folder, p)
+	path, err := findExecutableIn(r.Folder, p)
 	if err != nil {
 		return process.Result{ExitCode: -1, Err: err}
 	}
 	c := process.Command{
 		Path: path, Args: r.Args, Timeout: r.Timeout,
-		Env: slices.Concat(m.env, process.PluginEnv(r.Folder, r.Previous)),
+		Env: slices.Concat(v.env, process.PluginEnv(r.Folder, r.Previous)),
 	}
 	if !p.Duplicate {
 		c.Plugin = p.Name
@@ -62,40 +72,47 @@ func (m *Manager) Run(ctx context.Context, r Run) process.Result {
 		c.Timeout = verb.Deadline(p)
 	}
 	if len(r.Args) == 1 && plugin.Verb(r.Args[0]).MayLeaveDaemon() {
-		c.Daemon, c.Log = true, layout.Log(m.root, p.Name)
+		c.Daemon, c.Log = true, layout.Log(v.root, p.Name)
 	}
-	return m.runner.Run(ctx, c)
+	return v.runner.Run(ctx, c)
 }
 
-// do runs a verb that changes something. How it ended is logged for whoever
-// follows the steps; what it means, the caller knows and says.
-func (m *Manager) do(ctx context.Context, o order) plugin.Outcome {
-	if err := m.step.Before(string(o.verb) + " " + o.plugin.Version); err != nil {
-		return failed(o.verb, err)
+// callVerbLogged runs a verb that changes something, and logs the outcome for
+// debugging. The caller handles it.
+func (v *verbRunner) callVerbLogged(ctx context.Context, c verbCall) plugin.Outcome {
+	if err := v.step.Before(string(c.verb) + " " + c.plugin.Version); err != nil {
+		return failedOutcome(c.verb, err)
 	}
-	r := m.run(ctx, o)
-	outcome := verb.Outcome(o.verb, r)
-	m.logFor(o.plugin).WithFields(logrus.Fields{
-		"verb": string(o.verb), "took": r.Took.Round(time.Millisecond).String(), "cause": outcome.Cause(),
-	}).Debug("Verb ended")
+	r := v.callVerb(ctx, c)
+	outcome := verb.Outcome(c.verb, r)
+	logFor(v.log, c.plugin).WithFields(logrus.Fields{
+		"verb": string(c.verb), "took": r.Took.Round(time.Millisecond).String(), "cause": outcome.Cause(),
+	}).Debug("Verb finished")
 	return outcome
 }
 
-// missingError says what the runner would say too. It is fs.ErrNotExist.
+// versionFolder returns the folder of one version of a plugin. The caller has
+// checked name and version.
+func (v *verbRunner) versionFolder(name, version string) string {
+	return layout.Version(v.root, name, version)
+}
+
+// missingError has the words of the runner for a missing executable. It is
+// fs.ErrNotExist.
 type missingError struct{}
 
 func (missingError) Error() string        { return "executable missing" }
 func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// executable returns the path of an installed plugin's executable.
-func (m *Manager) executable(p plugin.Plugin) (string, error) {
-	return executableIn(m.dir(p.Name, p.Version), p)
+// findExecutable returns the path of an installed plugin's executable.
+func (v *verbRunner) findExecutable(p plugin.Plugin) (string, error) {
+	return findExecutableIn(v.versionFolder(p.Name, p.Version), p)
 }
 
-// executableIn returns the path of a plugin's executable, if there is one inside
-// the folder. A symbolic link that leads out of the folder is refused, as runPath
-// itself is when it does (SPEC 1, ST-15); the folder may be a link.
-func executableIn(dir string, p plugin.Plugin) (string, error) {
+// findExecutableIn returns the path of a plugin's executable in a folder, which
+// may be a link. A runPath or a symbolic link that leads out of the folder is an
+// error (SPEC 1, ST-15).
+func findExecutableIn(dir string, p plugin.Plugin) (string, error) {
 	if err := plugin.CheckName(p.Name); err != nil {
 		return "", err
 	}
@@ -117,8 +134,4 @@ func executableIn(dir string, p plugin.Plugin) (string, error) {
 		return "", fmt.Errorf("look for executable: %w", err)
 	}
 	return filepath.Join(dir, p.RunPath), nil
-}
-
-func (m *Manager) logFor(p plugin.Plugin) logrus.FieldLogger {
-	return m.log.WithFields(logrus.Fields{"plugin": p.Name, "version": p.Version})
 }

@@ -15,12 +15,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-const benchPlugins = 200
+const benchmarkPlugins = 200
 
-// BenchmarkScan200 probes 200 plugins that do nothing but exit 0. Its time
-// beside BenchmarkBare200's is what the manager costs over fork and exec.
+// BenchmarkScan200 probes 200 plugins that only exit 0. The difference to
+// BenchmarkBare200 is the cost of the manager over fork and exec.
 func BenchmarkScan200(b *testing.B) {
-	bench, ps := benchPackages(b)
+	bench, ps := newBenchmarkFixture(b)
 	for b.Loop() {
 		running := 0
 		err := bench.Probe(b.Context(), ps, func(p plugin.Probe) {
@@ -28,15 +28,15 @@ func BenchmarkScan200(b *testing.B) {
 				running++
 			}
 		})
-		if err != nil || running != benchPlugins {
+		if err != nil || running != benchmarkPlugins {
 			b.Fatalf("%d running, error %v", running, err)
 		}
 	}
 }
 
-// BenchmarkBare200 runs the same files by os/exec, as many at once.
+// BenchmarkBare200 runs the same files with os/exec, as many at once.
 func BenchmarkBare200(b *testing.B) {
-	bench, ps := benchPackages(b)
+	bench, ps := newBenchmarkFixture(b)
 	for b.Loop() {
 		slots := make(chan struct{}, bench.parallel)
 		var all sync.WaitGroup
@@ -46,7 +46,7 @@ func BenchmarkBare200(b *testing.B) {
 				defer func() { <-slots }()
 				ctx, cancel := context.WithTimeout(b.Context(), p.Timeout)
 				defer cancel()
-				cmd := exec.CommandContext(ctx, filepath.Join(bench.dir(p.Name, p.Version), p.RunPath), "--status")
+				cmd := exec.CommandContext(ctx, filepath.Join(bench.versionFolder(p.Name, p.Version), p.RunPath), "--status")
 				cmd.Dir = "/"
 				if out, err := cmd.CombinedOutput(); err != nil {
 					b.Errorf("%v: %s", err, out)
@@ -57,13 +57,13 @@ func BenchmarkBare200(b *testing.B) {
 	}
 }
 
-func benchPackages(b *testing.B) (*bench, []plugin.Plugin) {
-	bench := newBench(b)
+func newBenchmarkFixture(b *testing.B) (*fixture, []plugin.Plugin) {
+	bench := newFixture(b)
 	program := exitZero(b)
 	var ps []plugin.Plugin
-	for i := range benchPlugins {
+	for i := range benchmarkPlugins {
 		r := record.Record{Name: fmt.Sprintf("p%03d", i), Version: "1.0", RunPath: "run", Type: plugin.Persist, Timeout: "60"}
-		dir := bench.dir(r.Name, r.Version)
+		dir := bench.versionFolder(r.Name, r.Version)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			b.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func benchPackages(b *testing.B) (*bench, []plugin.Plugin) {
 	return bench, ps
 }
 
-// exitZero is the smallest static executable: it ends with 0 at once.
+// exitZero returns the smallest static executable: it exits with 0 at once.
 func exitZero(b *testing.B) []byte {
 	var machine uint16
 	var code []byte

@@ -12,79 +12,110 @@ import (
 )
 
 // Start runs `--start` (RS-02, RS-08). If another program held the name lock
-// or recorded another version meanwhile, `--status` is asked first, and a
-// plugin that runs already is left alone (RS-11).
+// or recorded another version meanwhile, it runs `--status` first, and leaves a
+// running plugin alone (RS-11).
 func (m *Manager) Start(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbStart, func(p plugin.Plugin, touched bool) plugin.Outcome {
-		if touched {
-			switch probe := m.Check(ctx, p); probe.Status {
-			case plugin.StatusRunning:
-				return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
-			case plugin.StatusUnknown:
-				return failed(plugin.VerbStart, verb.Unanswered(ctx, probe))
-			}
-		}
-		switch runs, err := m.makeRoom(ctx, p); {
-		case err != nil:
-			return failed(plugin.VerbStart, err)
-		case runs:
-			return m.running(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
-		}
-		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+	return m.withNameLock(ctx, p, plugin.VerbStart, func(l *nameLock, p plugin.Plugin, changed bool) plugin.Outcome {
+		return m.startOnce(ctx, l, p, changed)
 	})
 }
 
-// Stop runs `--stop`, and gives a plugin whose `--stop` returns early the
-// grace to be gone. Whether it is, the caller asks `--status`.
+// ForceStart is Start that does not wait for the name lock: it runs `--status`,
+// and starts a plugin that does not run, whatever program holds the lock.
+func (m *Manager) ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	p, err := m.findRecorded(ctx, p)
+	if err != nil {
+		return failedOutcome(plugin.VerbStart, err)
+	}
+	return m.startOnce(ctx, nil, p, true)
+}
+
+// startOnce runs `--start` unless the plugin runs already. Its checks are valid as
+// long as the lock is exclusive: else it begins again (RS-11).
+func (m *Manager) startOnce(ctx context.Context, l *nameLock, p plugin.Plugin, changed bool) plugin.Outcome {
+	for check := 1; ; check++ {
+		if !l.isExclusive() {
+			err := l.reacquire(ctx)
+			if err == nil {
+				l.scheduleShare()
+				p, err = m.findRecorded(ctx, p)
+			}
+			if err != nil {
+				return failedOutcome(plugin.VerbStart, err)
+			}
+			changed = true
+		}
+		if changed {
+			switch probe := m.Check(ctx, p); probe.Status {
+			case plugin.StatusRunning:
+				return m.addProcesses(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
+			case plugin.StatusUnknown:
+				return failedOutcome(plugin.VerbStart, verb.Unanswered(ctx, probe))
+			}
+		}
+		switch runs, err := m.waitForLeftovers(ctx, p); {
+		case err != nil:
+			return failedOutcome(plugin.VerbStart, err)
+		case runs:
+			return m.addProcesses(p, plugin.Outcome{Verb: plugin.VerbStart, Skipped: true})
+		}
+		if l.isExclusive() || check == maxRechecks {
+			return m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStart})
+		}
+	}
+}
+
+// Stop runs `--stop`, and waits for the grace until the plugin has stopped. The
+// caller runs `--status` to find out whether it has.
 func (m *Manager) Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbStop, func(p plugin.Plugin, _ bool) plugin.Outcome {
-		outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
-		if outcome.HostFault { // it was not asked to stop: nothing of it is killed (EV-24)
+	return m.withNameLock(ctx, p, plugin.VerbStop, func(_ *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
+		outcome := m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStop})
+		if outcome.HostFault { // --stop was not run: none of its processes is killed (EV-24)
 			return outcome
 		}
 		if outcome.Err == nil {
-			if err := m.gone(ctx, p, m.grace); hostfault.Is(err) {
-				return failed(plugin.VerbStop, err)
+			if err := m.waitUntilStopped(ctx, p, m.grace); hostfault.Is(err) {
+				return failedOutcome(plugin.VerbStop, err)
 			}
 		}
-		if err := m.clear(ctx, p); err != nil && outcome.Err == nil {
-			outcome = failed(plugin.VerbStop, err)
+		if err := m.killLeftovers(ctx, p); err != nil && outcome.Err == nil {
+			outcome = failedOutcome(plugin.VerbStop, err)
 		}
 		return outcome
 	})
 }
 
-// Restart ends the plugin and starts it again (PL-17). It is not started while
-// `--status` still says running: the outcome is then that of `--stop`.
+// Restart stops the plugin and starts it again (PL-17). It is not started while
+// `--status` still reports running: the outcome is then that of `--stop`.
 func (m *Manager) Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	return m.hold(ctx, p, plugin.VerbRestart, func(p plugin.Plugin, _ bool) plugin.Outcome {
-		if stopped := m.end(ctx, p); stopped.Err != nil {
+	return m.withNameLock(ctx, p, plugin.VerbRestart, func(l *nameLock, p plugin.Plugin, _ bool) plugin.Outcome {
+		if stopped := m.stopAndWait(ctx, p); stopped.Err != nil {
 			return stopped
 		}
-		return m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+		return m.startOnce(ctx, l, p, false)
 	})
 }
 
-// end runs `--stop` and waits until the plugin is gone. The outcome's Err is
-// nil when it is, however `--stop` itself ended.
-func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
-	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStop})
+// stopAndWait runs `--stop` and waits until the plugin has stopped. The outcome's Err
+// is nil when it has, even if `--stop` itself failed.
+func (m *Manager) stopAndWait(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+	outcome := m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStop})
 	if outcome.Err != nil && (ctx.Err() != nil || outcome.HostFault) {
 		return outcome
 	}
-	err := m.gone(ctx, p, max(verb.Deadline(p), m.grace))
-	if hostfault.Is(err) { // nothing is killed of what could not be asked (EV-24)
-		return failed(plugin.VerbStop, err)
+	err := m.waitUntilStopped(ctx, p, max(verb.Deadline(p), m.grace))
+	if hostfault.Is(err) { // --status was not run: none of its processes is killed (EV-24)
+		return failedOutcome(plugin.VerbStop, err)
 	}
 	if err != nil && m.byProcess {
 		outcome.Err = err
 		return outcome
 	}
-	if left, failed := m.left(p); len(left) > 0 || failed != nil {
-		if killed := m.clear(ctx, p); killed != nil {
+	if left, failed := m.listLeftovers(p); len(left) > 0 || failed != nil {
+		if killed := m.killLeftovers(ctx, p); killed != nil {
 			err = killed
 		} else {
-			err = m.gone(ctx, p, m.grace)
+			err = m.waitUntilStopped(ctx, p, m.grace)
 		}
 	}
 	if err != nil && outcome.Err != nil {
@@ -94,18 +125,19 @@ func (m *Manager) end(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	return outcome
 }
 
-// The wait between two questions whether a plugin is gone grows from the first to the last.
+// The pause between two checks doubles from the first to the last.
 const (
 	firstPause = 25 * time.Millisecond
 	lastPause  = time.Second
 )
 
-// gone asks `--status` until it says not running, or for the given time.
-func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duration) error {
-	over := time.Now().Add(within)
+// waitUntilStopped runs `--status` until it reports not running, for the given time
+// at most.
+func (m *Manager) waitUntilStopped(ctx context.Context, p plugin.Plugin, within time.Duration) error {
+	deadline := time.Now().Add(within)
 	for pauses := pause.NewDoubling(firstPause, lastPause); ; {
 		if m.byProcess {
-			if left, err := m.left(p); err == nil && len(left) == 0 {
+			if left, err := m.listLeftovers(p); err == nil && len(left) == 0 {
 				return nil
 			}
 		}
@@ -115,7 +147,7 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 		case plugin.StatusUnknown:
 			return verb.Unanswered(ctx, probe)
 		}
-		if time.Now().After(over) {
+		if time.Now().After(deadline) {
 			return fmt.Errorf("still running %s after --stop", within)
 		}
 		if err := pauses.Sleep(ctx); err != nil {
@@ -124,7 +156,7 @@ func (m *Manager) gone(ctx context.Context, p plugin.Plugin, within time.Duratio
 	}
 }
 
-// failed returns the outcome of a verb that was not run because of err.
-func failed(v plugin.Verb, err error) plugin.Outcome {
+// failedOutcome returns the outcome of a verb that was not run because of err.
+func failedOutcome(v plugin.Verb, err error) plugin.Outcome {
 	return plugin.Outcome{Verb: v, ExitCode: -1, Err: err, HostFault: hostfault.Is(err)}
 }

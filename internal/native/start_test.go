@@ -17,8 +17,8 @@ import (
 )
 
 func TestStartAndStop(t *testing.T) {
-	b := newBench(t)
-	p := b.install("p", "1.0", wellBehaved, "20")
+	b := newFixture(t)
+	p := b.install("p", "1.0", okScript, "20")
 	if got := b.Check(t.Context(), p); got.Status != plugin.StatusFailed {
 		t.Fatalf("before: %v", got.Status)
 	}
@@ -35,13 +35,13 @@ func TestStartAndStop(t *testing.T) {
 		"--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -",
 		"--stop 1.0 from -", "--status 1.0 from -",
 	}
-	if diff := cmp.Diff(want, b.calls()); diff != "" {
+	if diff := cmp.Diff(want, b.readCalls()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestStartFails(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	tests := map[string]struct {
 		script   string
 		spoil    bool
@@ -53,7 +53,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		"exit code":                {script: `echo cannot open /etc/x.conf >&2; exit 3`, cause: "exit 3", code: 3, output: "cannot open /etc/x.conf\n"},
 		"RS-07 executable missing": {spoil: true, cause: "executable missing", code: -1},
-		"RS-02 own deadline":       {script: hangs, timeout: "1", cause: "no end in 1s (--start must put the daemon in the background and return)", code: -1, timedOut: true},
+		"RS-02 own deadline":       {script: hangingScript, timeout: "1", cause: "did not return within 1s (--start must put the daemon in the background and return)", code: -1, timedOut: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestStartFails(t *testing.T) {
 				t.Errorf("got %+v, want %+v with cause %s", got, want, tt.cause)
 			}
 			for _, who := range []string{"parent", "child"} { // RS-08
-				if alive(t, filepath.Join(dir, who)) {
+				if isAlive(t, filepath.Join(dir, who)) {
 					t.Errorf("RS-08: %s is left over", who)
 				}
 			}
@@ -77,51 +77,51 @@ func TestStartFails(t *testing.T) {
 	}
 	t.Run("RS-07 recovers by itself", func(t *testing.T) {
 		b.unpack("RS-07_executable_missing", "1.0", "exit 0", "")
-		if got := b.Start(t.Context(), b.recorded("RS-07_executable_missing")); got.Err != nil {
+		if got := b.Start(t.Context(), b.findPlugin("RS-07_executable_missing")); got.Err != nil {
 			t.Error(got.Err)
 		}
 	})
-	t.Run("not installed any more", func(t *testing.T) {
-		p := b.install("gone", "1.0", wellBehaved, "20")
+	t.Run("removed", func(t *testing.T) {
+		p := b.install("gone", "1.0", okScript, "20")
 		if err := b.registry.MarkRemoved(t.Context(), "gone"); err != nil {
 			t.Fatal(err)
 		}
-		before := b.calls()
-		if got := b.Start(t.Context(), p); !errors.Is(got.Err, errNotInstalled) {
+		before := b.readCalls()
+		if got := b.Start(t.Context(), p); !errors.Is(got.Err, plugin.ErrNotInstalled) {
 			t.Errorf("got %+v", got)
 		}
-		if diff := cmp.Diff(before, b.calls()); diff != "" {
+		if diff := cmp.Diff(before, b.readCalls()); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
-		p := b.install("slow", "1.0", hangs, "3600")
+		p := b.install("slow", "1.0", hangingScript, "3600")
 		ctx, cancel := context.WithCancel(t.Context())
 		child := filepath.Join(b.root, "plugin", "slow", "1.0", "child")
 		go func() {
 			defer cancel()
-			eventually(t, "start runs", func() bool { return alive(t, child) })
+			eventually(t, "start runs", func() bool { return isAlive(t, child) })
 		}()
 		if got := b.Start(ctx, p); !errors.Is(got.Err, context.Canceled) || got.TimedOut {
 			t.Errorf("got %+v", got)
 		}
-		if alive(t, child) {
+		if isAlive(t, child) {
 			t.Error("a process is left over")
 		}
 	})
 }
 
-// SPEC 11: what a daemon prints goes to its log, also after `--start` has
-// ended; a verb that leaves none has no log.
+// SPEC 11: a daemon's output goes to its log, also after `--start` has returned. A
+// verb that leaves no daemon has no log.
 func TestDaemonWritesToItsLog(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	p := b.install("p", "1.0", `
 case "$1" in
 --start) (read x < "$PLUGIN_DIR/go"; echo later) & echo started ;;
 *) echo unseen ;;
 esac`, "20")
 	fifo := filepath.Join(b.root, "plugin", "p", "1.0", "go")
-	mkfifo(t, fifo)
+	makeFIFO(t, fifo)
 	if got := b.Start(t.Context(), p); got.Err != nil || got.Output != "started\n" {
 		t.Fatalf("start: %+v", got)
 	}
@@ -131,21 +131,21 @@ esac`, "20")
 	if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil { // ends the daemon
 		t.Fatal(err)
 	}
-	eventually(t, "daemon's last words in its log", func() bool {
+	eventually(t, "the daemon's last line is in its log", func() bool {
 		raw, err := os.ReadFile(layout.Log(b.root, "p"))
 		return err == nil && string(raw) == "started\nlater\n"
 	})
 }
 
 func TestRestart(t *testing.T) {
-	// gone only when asked a third time
+	// It reports not running only at the third --status.
 	lingers := `
 if test "$1" = --stop; then touch "$PLUGIN_DIR/stopping"; exit 4; fi
 if test "$1" = --status && test -e "$PLUGIN_DIR/stopping"; then
 	echo x >> "$PLUGIN_DIR/asked"
 	test $(wc -l < "$PLUGIN_DIR/asked") -lt 3
 	exit
-fi` + wellBehaved
+fi` + okScript
 	tests := map[string]struct {
 		script  string
 		timeout string
@@ -154,25 +154,25 @@ fi` + wellBehaved
 		code    int
 		started bool
 	}{
-		"PL-17 stopped and started":            {script: wellBehaved, timeout: "60", verb: plugin.VerbStart, started: true},
-		"PL-17 waits until it is gone":         {script: lingers, timeout: "60", verb: plugin.VerbStart, started: true},
-		"PL-17 gone though its stop fails":     {script: `case "$1" in --stop) exit 5 ;; --status) exit 1 ;; esac`, timeout: "60", verb: plugin.VerbStart, started: true},
-		"PL-17 start fails":                    {script: `test "$1" = --stop || exit 6`, timeout: "60", verb: plugin.VerbStart, code: 6, cause: "exit 6", started: true},
-		"PL-17 never a second copy":            {script: `exit 0`, timeout: "3", verb: plugin.VerbStop, cause: "still running 3s after --stop"},
-		"PL-17 its stop fails and it runs yet": {script: `test "$1" != --stop || exit 5`, timeout: "3", verb: plugin.VerbStop, code: 5, cause: "exit 5: still running 3s after --stop"},
+		"PL-17 stopped and started":              {script: okScript, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 waits until it has stopped":       {script: lingers, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 stopped although its stop fails":  {script: `case "$1" in --stop) exit 5 ;; --status) exit 1 ;; esac`, timeout: "60", verb: plugin.VerbStart, started: true},
+		"PL-17 start fails":                      {script: `test "$1" = --stop || exit 6`, timeout: "60", verb: plugin.VerbStart, code: 6, cause: "exit 6", started: true},
+		"PL-17 never a second copy":              {script: `exit 0`, timeout: "3", verb: plugin.VerbStop, cause: "still running 3s after --stop"},
+		"PL-17 its stop fails and it still runs": {script: `test "$1" != --stop || exit 5`, timeout: "3", verb: plugin.VerbStop, code: 5, cause: "exit 5: still running 3s after --stop"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
+			b := newFixture(t)
 			p := b.install("p", "1.0", tt.script, tt.timeout)
 			got := b.Restart(t.Context(), p)
 			if got.Verb != tt.verb || got.ExitCode != tt.code || got.Cause() != tt.cause {
 				t.Errorf("got %+v", got)
 			}
-			started := slices.Contains(b.calls(), "--start 1.0 from -")
+			started := slices.Contains(b.readCalls(), "--start 1.0 from -")
 			if started != tt.started {
-				t.Errorf("started %t: %q", started, b.calls())
+				t.Errorf("started %t: %q", started, b.readCalls())
 			}
 		})
 	}

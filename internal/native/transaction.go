@@ -13,143 +13,146 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// change is the transaction by which one version of a plugin takes another's
-// place. The caller holds the plugin's name lock exclusively:
+// change is the transaction that replaces one version of a plugin by another. It
+// is made under the plugin's name lock, which is exclusive up to the proof and for
+// undoing, and shared from the proof on (RS-11):
 //
 //	prepared ──▶ switching ─────────────────────────▶ proving ──▶ committed ──▶ (none)
-//	--status of   --stop the old one, exchange the    healthy     its sequence holds,
-//	the new one   folder of a package that was there, for a       old versions
+//	--status of   --stop the old one, exchange the    healthy     its sequence is
+//	the new one   folder of a package that was there, for a       saved, old versions
 //	              switch the record,                  window      are removed
 //	              --upgrade, --status, --start
 //	    │             │                                  │
 //	    ▼             └────────────── undoing ◀──────────┘
-//	 (none)           end the new one, put folder and record back, start the old one, ban the new one
+//	 (none)           stop the new one, restore folder and record, start the old one, quarantine the new one
 //
-// Each state is on the disk before anything of it is done. One that is found
-// there later belonged to somebody who was killed: finish goes on from it. So
-// at any moment the record names a version that is whole, and when all is
+// Each state is on the disk before any of its steps is done. One that is found
+// there later belonged to a process that was killed: finishPending goes on from
+// it. So at any moment the record names a version that is whole, and when all is
 // done exactly that one runs.
 //
-// The new version is undone when it is worse than the old one was: that ran
-// when the change was granted, and the new one does not, or not for long
-// (UP-13). It is undone too when an operator wants the plugin (UP-12): the
-// running verb ends first, and the version is not banned. What the control
-// plane says or does not say plays no part.
+// The new version is undone when the old one ran when the change was granted, and
+// the new one does not run, or not for long (UP-13). It is also undone when an
+// operator interrupts the change (UP-12): the running verb finishes first, and the
+// version is not quarantined. The control plane has no part in it.
 type change struct {
 	*Manager
 	t         transaction.Transaction
 	timeout   time.Duration   // of `--upgrade`; the other verbs have their record's (UP-06)
 	staged    *install.Staged // the new version's package; nil: it is in its place already
 	interrupt *interrupt
-	touched   bool // the plugin may not be as it was before
-	result    plugin.Changed
+	lock      *nameLock
+	changed   bool // the plugin may have been changed
+	result    plugin.ChangeResult
 }
 
-func (m *Manager) newChange(t transaction.Transaction, i *interrupt) *change {
-	c := &change{Manager: m, t: t, timeout: plugin.DefaultTimeout, interrupt: i}
+func (m *Manager) newChange(t transaction.Transaction, i *interrupt, l *nameLock) *change {
+	c := &change{Manager: m, t: t, timeout: plugin.DefaultTimeout, interrupt: i, lock: l}
 	if t.From != nil {
 		c.result.Previous, c.result.Plugin = t.From.Version, t.From.Plugin()
 	}
 	return c
 }
 
-// finish brings the transaction of a plugin to its end, if there is one.
-// Called with the name lock held alone.
-func (m *Manager) finish(ctx context.Context, name string, i *interrupt) (plugin.Changed, bool) {
+// finishPending finishes or undoes the transaction of a plugin, if there is one.
+// The caller holds the name lock exclusively; it may be shared afterwards.
+func (m *Manager) finishPending(ctx context.Context, name string, i *interrupt, l *nameLock) (plugin.ChangeResult, bool) {
 	t, found, err := m.changes.Find(name)
 	if err != nil { // moved aside: the record says what is installed
-		m.log.WithError(err).WithField("plugin", name).Error("Upgrade that was cut short is not known any more")
+		m.log.WithError(err).WithField("plugin", name).
+			Error("Cannot read the journal of an interrupted upgrade; the plugin database says which version is installed")
 	}
 	if !found {
 		if err := install.Recover(m.root, name); err != nil {
-			m.log.WithError(err).WithField("plugin", name).Warn("Exchange of a folder that was cut short cannot be ended")
+			m.log.WithError(err).WithField("plugin", name).Warn("Cannot restore a plugin folder after an interrupted exchange")
 		}
-		return plugin.Changed{}, false
+		return plugin.ChangeResult{}, false
 	}
-	c := m.newChange(t, i)
-	if t.Made || t.Replaces && c.placed() { // a package came
-		c.result.Verified = install.VerifiedBy(m.dir(name, t.To.Version), name, t.To.Version)
+	c := m.newChange(t, i, l)
+	if t.Made || t.Replaces && c.isPlaced() { // its package was fetched
+		c.result.Verified = install.VerifiedBy(m.versionFolder(name, t.To.Version), name, t.To.Version)
 	}
-	m.logFor(t.To.Plugin()).WithField("step", string(t.Step)).Warn("Upgrade was cut short, it is brought to its end")
-	c.goOn(ctx)
+	logFor(m.log, t.To.Plugin()).WithField("step", string(t.Step)).Warn("Finishing an interrupted upgrade")
+	c.resumeChange(ctx)
 	c.updateStatus(ctx)
 	return c.result, true
 }
 
-// goOn continues from the step at which an earlier process left the change.
-func (c *change) goOn(ctx context.Context) {
+// resumeChange continues from the step at which an earlier process left the change.
+func (c *change) resumeChange(ctx context.Context) {
 	interrupted := false
 	switch c.t.Step {
 	case transaction.Prepared, transaction.Switching, transaction.Proving:
-		interrupted = c.interrupted()
+		interrupted = c.checkInterrupted()
 	}
-	cause := c.cutShort()
+	cause := c.resumeCause()
 	if c.t.Step == transaction.Prepared {
 		c.abandon(cause)
 		return
 	}
-	c.touched = true
+	c.changed = true
 	switch c.t.Step {
 	case transaction.Proving, transaction.Committed:
 		c.result.Plugin, c.result.SysTag = c.t.To.Plugin(), c.sysTag()
 	}
 	switch {
 	case c.t.Step == transaction.Committed:
-		c.tidy(ctx)
-	case interrupted, c.t.Step != transaction.Proving && (c.fallback() || c.t.Interrupted || !c.placed()):
+		c.finishCommitted(ctx)
+	case interrupted, c.t.Step != transaction.Proving && (c.hasFallback() || c.t.Interrupted || !c.isPlaced()):
 		c.undo(ctx, cause)
 	case c.t.Step == transaction.Proving:
 		c.proveAndCommit(ctx)
 	default:
-		c.forward(ctx)
+		c.activateNew(ctx)
 	}
 }
 
-var errCutShort = errors.New("the supervisor ended meanwhile")
+var errStopped = errors.New("the supervisor stopped during the upgrade")
 
-// cutShort returns why a change that an earlier process left is undone.
-func (c *change) cutShort() error {
+// resumeCause returns why a change that an earlier process left is undone.
+func (c *change) resumeCause() error {
 	switch {
 	case c.t.Interrupted:
-		return fmt.Errorf("%w, %w", errCutShort, plugin.ErrInterrupted)
-	case c.t.Cause != "" && c.t.Cause != errCutShort.Error():
-		return fmt.Errorf("%w, %s", errCutShort, c.t.Cause)
+		return fmt.Errorf("%w, %w", errStopped, plugin.ErrInterrupted)
+	case c.t.Cause != "" && c.t.Cause != errStopped.Error():
+		return fmt.Errorf("%w, %s", errStopped, c.t.Cause)
 	}
-	return errCutShort
+	return errStopped
 }
 
-// interrupted reports whether an operator has interrupted the change by now,
-// and notes how it is to be undone.
-func (c *change) interrupted() bool {
-	if !c.interrupt.received() {
+// checkInterrupted reports whether an operator has interrupted the change, and
+// keeps in the transaction how it is to be undone.
+func (c *change) checkInterrupted() bool {
+	if !c.interrupt.isReceived() {
 		return false
 	}
 	c.t.Interrupted, c.t.LeaveStopped = true, c.t.LeaveStopped || c.interrupt.leaveStopped()
 	return true
 }
 
-// updateStatus asks how the plugin is when all is done: whatever was seen
-// before, it may have exited since (UP-13).
+// updateStatus runs `--status` when all is done: the plugin may have exited since
+// it was last checked (UP-13).
 func (c *change) updateStatus(ctx context.Context) {
-	if c.touched && ctx.Err() == nil {
-		c.result.Status = c.statusOf(ctx, c.result.Plugin)
+	if c.changed && ctx.Err() == nil {
+		c.result.Status = c.queryStatus(ctx, c.result.Plugin)
 	}
 }
 
-// carryOut makes the change from its beginning. before is the status of the
-// plugin when the change was granted, beat whether its heartbeat was in time then.
-func (c *change) carryOut(ctx context.Context, before plugin.Status, beat bool) {
-	if c.t.From != nil && c.t.From.Type == plugin.Persist && isFolder(c.folder(c.t.From.Version)) {
+// runChange makes the change from its beginning. before is the status of the
+// plugin when the change was granted; fresh reports whether its heartbeat was in
+// time then.
+func (c *change) runChange(ctx context.Context, before plugin.Status, fresh bool) {
+	if c.t.From != nil && c.t.From.Type == plugin.Persist && isFolder(c.folderOf(c.t.From.Version)) {
 		old := c.t.From.Plugin()
 		if before == plugin.StatusUnknown {
 			before = c.Check(ctx, old).Status
-			beats, _ := c.beats(ctx, old)
-			beat = before == plugin.StatusRunning && beats
+			inTime, _ := c.checkHeartbeat(ctx, old)
+			fresh = before == plugin.StatusRunning && inTime
 		}
-		c.t.Ran, c.t.Beat = before == plugin.StatusRunning, beat
+		c.t.OldRan, c.t.HeartbeatFresh = before == plugin.StatusRunning, fresh
 	}
 	if c.staged != nil {
-		c.t.Replaces = isFolder(c.folder(c.t.To.Version))
+		c.t.Replaces = isFolder(c.folderOf(c.t.To.Version))
 		c.t.Made = !c.t.Replaces
 		c.t.Staged, c.t.Sequence = c.staged.StagingID(), c.staged.Sequence
 	}
@@ -157,56 +160,56 @@ func (c *change) carryOut(ctx context.Context, before plugin.Status, beat bool) 
 		c.abandon(err)
 		return
 	}
-	c.touched = true
-	c.switchOver(ctx)
+	c.changed = true
+	c.switchVersions(ctx)
 	c.updateStatus(ctx)
 }
 
-// prepare does all that can be done while the old version runs untouched.
+// prepare does everything that is possible while the old version runs unchanged.
 func (c *change) prepare(ctx context.Context) error {
-	if err := c.advance(transaction.Prepared); err != nil {
+	if err := c.saveStep(transaction.Prepared); err != nil {
 		return err
 	}
 	if c.t.Made {
-		if err := c.place(install.Refuse); err != nil {
+		if err := c.placePackage(install.Refuse); err != nil {
 			return err
 		}
 	}
-	if err := c.preflight(ctx); err != nil {
+	if err := c.runPreflight(ctx); err != nil {
 		return err
 	}
-	if c.interrupted() {
+	if c.checkInterrupted() {
 		return plugin.ErrInterrupted
 	}
-	return c.advance(transaction.Switching)
+	return c.saveStep(transaction.Switching)
 }
 
-// switchOver stops the old version and makes the new one run.
-func (c *change) switchOver(ctx context.Context) {
-	if c.stops() {
+// switchVersions stops the old version and activates the new one.
+func (c *change) switchVersions(ctx context.Context) {
+	if c.mustStopOld() {
 		old := c.t.From.Plugin()
-		if outcome := c.endPatiently(ctx, old); outcome.Err != nil {
-			c.interrupted() // it is undone in any case
+		if outcome := c.stopPatiently(ctx, old); outcome.Err != nil {
+			c.checkInterrupted() // the change is undone in any case
 			c.result.Outcome = outcome
 			c.undo(ctx, fmt.Errorf("--stop of %s: %w", old.Version, outcome.Err))
 			return
 		}
 	}
-	if c.interrupted() {
+	if c.checkInterrupted() {
 		c.undo(ctx, plugin.ErrInterrupted)
 		return
 	}
 	if c.t.Replaces {
-		if err := c.place(install.Keep); err != nil {
+		if err := c.placePackage(install.Keep); err != nil {
 			c.undo(ctx, err)
 			return
 		}
 	}
-	c.forward(ctx)
+	c.activateNew(ctx)
 }
 
-// place puts the new version's package into its place.
-func (c *change) place(existing install.Existing) error {
+// placePackage moves the new version's package to its place.
+func (c *change) placePackage(existing install.Existing) error {
 	if err := c.step.Before("place"); err != nil {
 		return err
 	}
@@ -217,46 +220,46 @@ func (c *change) place(existing install.Existing) error {
 	return nil
 }
 
-// placed reports whether the package of the new version is in its place, if one
-// takes the place of another folder.
-func (c *change) placed() bool {
-	return !c.t.Replaces || install.StagedAs(c.folder(c.t.To.Version)) == c.t.Staged
+// isPlaced reports whether the package of the new version is in its place, if it
+// replaces another folder.
+func (c *change) isPlaced() bool {
+	return !c.t.Replaces || install.StagedAs(c.folderOf(c.t.To.Version)) == c.t.Staged
 }
 
-// record writes a version into the plugin database.
-func (c *change) record(ctx context.Context, r record.Record) (id uint64, err error) {
+// writeRecord writes a version into the plugin database.
+func (c *change) writeRecord(ctx context.Context, r record.Record) (id uint64, err error) {
 	if err := c.step.Before("record " + r.Version); err != nil {
 		return 0, err
 	}
 	return c.registry.Put(ctx, r)
 }
 
-// forward makes the new version the recorded one and runs it; the old one is stopped.
-func (c *change) forward(ctx context.Context) {
-	id, err := c.record(ctx, c.t.To)
+// activateNew records the new version and runs it. The old one is stopped.
+func (c *change) activateNew(ctx context.Context) {
+	id, err := c.writeRecord(ctx, c.t.To)
 	if err != nil {
 		c.undo(ctx, fmt.Errorf("switch the record: %w", err))
 		return
 	}
 	c.t.To.ID = id
 	c.result.Plugin, c.result.SysTag = c.t.To.Plugin(), c.sysTag()
-	upgrade := order{plugin: c.result.Plugin, verb: plugin.VerbUpgrade, previous: c.previous(), timeout: c.timeout}
-	c.result.Outcome = retryHostFault(ctx, func() plugin.Outcome { return c.do(ctx, upgrade) })
+	upgrade := verbCall{plugin: c.result.Plugin, verb: plugin.VerbUpgrade, previous: c.previousFolder(), timeout: c.timeout}
+	c.result.Outcome = retryHostFault(ctx, func() plugin.Outcome { return c.callVerbLogged(ctx, upgrade) })
 	if err := c.result.Err; err != nil {
 		c.result.Err = fmt.Errorf("--upgrade to %s: %w", c.t.To.Version, err)
 		if ctx.Err() != nil {
-			return // the next process finds it half done
+			return // the next process finishes it
 		}
 	}
 	switch {
-	case c.interrupted():
+	case c.checkInterrupted():
 		c.undo(ctx, plugin.ErrInterrupted)
 		return
-	case c.result.HostFault && c.fallback(): // it was not run, and is not run another time
+	case c.result.HostFault && c.hasFallback(): // --upgrade was not run, and is not run again
 		c.undo(ctx, c.result.Err)
 		return
 	}
-	if err := c.advance(transaction.Proving); err != nil {
+	if err := c.saveStep(transaction.Proving); err != nil {
 		c.undo(ctx, err)
 		return
 	}
@@ -265,16 +268,17 @@ func (c *change) forward(ctx context.Context) {
 
 // proveAndCommit decides whether the new version stays.
 func (c *change) proveAndCommit(ctx context.Context) {
-	started := c.bringUp(ctx, c.result.Plugin)
+	started := c.ensureRunning(ctx, c.result.Plugin)
 	if started.Err != nil {
 		started.Err = fmt.Errorf("%s of %s: %w", started.Verb, c.t.To.Version, started.Err)
 		if c.result.Err == nil {
 			c.result.Outcome = started
 		}
 	}
-	sick := started.Err
-	if sick == nil && c.result.Plugin.Type == plugin.Persist && !c.interrupted() {
-		sick = c.prove(ctx)
+	c.lock.share(ctx)
+	unhealthy := started.Err
+	if unhealthy == nil && c.result.Plugin.Type == plugin.Persist && !c.checkInterrupted() {
+		unhealthy = c.watchNew(ctx)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -282,99 +286,122 @@ func (c *change) proveAndCommit(ctx context.Context) {
 			c.result.Err = fmt.Errorf("%s has not proven itself yet: %w", c.t.To.Version, ctx.Err())
 		}
 		return // the next process goes on proving
-	case c.interrupted():
+	case c.endIfSuperseded(ctx):
+		return
+	case c.checkInterrupted():
 		c.undo(ctx, plugin.ErrInterrupted)
 		return
-	case sick != nil && c.fallback() && c.t.Ran:
-		c.undo(ctx, sick)
+	case unhealthy != nil && c.hasFallback() && c.t.OldRan:
+		c.undo(ctx, unhealthy)
 		return
-	case sick != nil && c.result.Err == nil:
-		c.result.Outcome = failed(plugin.VerbStatus, sick)
+	case unhealthy != nil && c.result.Err == nil:
+		c.result.Outcome = failedOutcome(plugin.VerbStatus, unhealthy)
 	}
-	if err := c.advance(transaction.Committed); err != nil {
-		c.logFor(c.result.Plugin).WithError(err).Warn("Upgrade is done, but cannot be noted as done")
+	if err := c.saveStep(transaction.Committed); err != nil {
+		logFor(c.log, c.result.Plugin).WithError(err).Warn("Upgrade succeeded, but its journal cannot be saved")
 		return
 	}
-	c.tidy(ctx)
+	c.finishCommitted(ctx)
 }
 
-// tidy makes what is committed last: the sequence of the package holds from now
-// on, and of the versions before only the previous one stays.
-func (c *change) tidy(ctx context.Context) {
+// finishCommitted finishes a committed change: it saves the sequence of the package
+// and removes all older versions but the previous one.
+func (c *change) finishCommitted(ctx context.Context) {
 	err := c.step.Before("accept")
 	if err == nil {
-		err = c.changes.Accept(ctx, c.t.Name, c.t.Sequence)
+		err = c.changes.SaveSequence(ctx, c.t.Name, c.t.Sequence)
 	}
-	if err != nil { // the transaction stays, so that it is tried again
-		c.logFor(c.t.To.Plugin()).WithError(err).Warn("Upgrade is done, but its sequence cannot be noted")
+	if err != nil { // the transaction stays, so that it is retried
+		logFor(c.log, c.t.To.Plugin()).WithError(err).Warn("Upgrade succeeded, but the package sequence cannot be saved")
 		return
 	}
 	previous := ""
 	if c.t.From != nil {
 		previous = c.t.From.Version
 	}
-	c.note(c.pruneVersions(c.t.Name, previous, c.t.To.Version))
-	c.over()
+	c.addNote(c.versions.prune(c.t.Name, previous, c.t.To.Version))
+	c.finish()
 }
 
-// note adds to the result what could not be deleted (EV-32).
-func (c *change) note(undeleted error) {
-	if undeleted != nil {
-		c.result.Note = joined(c.result.Note, undeleted.Error())
+// endIfSuperseded reports whether another program has removed the plugin, or
+// recorded another version, while the lock was shared. The change then finishes as
+// it is.
+func (c *change) endIfSuperseded(ctx context.Context) bool {
+	r, found, err := c.registry.Find(ctx, c.t.Name)
+	if err != nil || found && r.Version == c.t.To.Version {
+		return false
+	}
+	c.result.Plugin.Removed = true
+	if found {
+		c.result.Plugin = r.Plugin()
+	}
+	c.result.SysTag, c.result.Outcome = plugin.SysTagNone, failedOutcome(plugin.VerbUpgrade, errSuperseded)
+	c.finish()
+	return true
+}
+
+// addNote adds to the result what could not be deleted (EV-32).
+func (c *change) addNote(undeleted error) {
+	switch {
+	case undeleted == nil:
+	case c.result.Note == "":
+		c.result.Note = undeleted.Error()
+	default:
+		c.result.Note += "; " + undeleted.Error()
 	}
 }
 
-// over forgets the transaction: it is all done.
-func (c *change) over() {
+// finish removes the transaction: all is done.
+func (c *change) finish() {
 	if c.t.Replaces {
-		c.note(c.noteUndeleted(layout.Replaced(c.root, c.t.Name), install.DropReplaced(c.root, c.t.Name, c.step)))
+		c.addNote(c.folders.note(layout.Replaced(c.root, c.t.Name), install.RemoveReplaced(c.root, c.t.Name, c.step)))
 	}
-	if err := c.changes.End(c.t.Name); err != nil {
-		c.log.WithError(err).WithField("plugin", c.t.Name).Warn("Upgrade is done, but cannot be noted as done")
+	if err := c.changes.Remove(c.t.Name); err != nil {
+		c.log.WithError(err).WithField("plugin", c.t.Name).Warn("Upgrade is done, but its journal cannot be removed")
 	}
 }
 
-// advance notes how far it has come before anything of it is done.
-func (c *change) advance(step transaction.Step) error {
+// saveStep saves the step before anything of it is done.
+func (c *change) saveStep(step transaction.Step) error {
 	c.t.Step = step
 	return c.changes.Save(c.t)
 }
 
-// stops tells whether the old version is to be stopped.
-func (c *change) stops() bool {
-	return c.t.From != nil && c.t.From.Type == plugin.Persist && c.previous() != ""
+// mustStopOld reports whether the old version is to be stopped.
+func (c *change) mustStopOld() bool {
+	return c.t.From != nil && c.t.From.Type == plugin.Persist && c.previousFolder() != ""
 }
 
-// fallback reports whether there is an old version to come back to: another
-// one, or the folder that a package of the same version has replaced.
-func (c *change) fallback() bool {
+// hasFallback reports whether there is an old version to go back to: another one,
+// or the folder that a package of the same version has replaced.
+func (c *change) hasFallback() bool {
 	switch {
 	case c.t.From == nil:
 		return false
 	case c.t.From.Version == c.t.To.Version:
 		return c.t.Replaces
 	default:
-		return c.previous() != ""
+		return c.previousFolder() != ""
 	}
 }
 
-// previous returns the old version's folder, "" if there is none.
-func (c *change) previous() string {
+// previousFolder returns the old version's folder, "" if there is none.
+func (c *change) previousFolder() string {
 	if c.t.From == nil {
 		return ""
 	}
 	if kept := layout.Replaced(c.root, c.t.Name); c.t.Replaces && c.t.From.Version == c.t.To.Version && isFolder(kept) {
 		return kept
 	}
-	if dir := c.folder(c.t.From.Version); isFolder(dir) {
+	if dir := c.folderOf(c.t.From.Version); isFolder(dir) {
 		return dir
 	}
 	return ""
 }
 
-func (c *change) folder(version string) string { return c.dir(c.t.Name, version) }
+func (c *change) folderOf(version string) string { return c.versionFolder(c.t.Name, version) }
 
-// sysTag is what the host's tag becomes by the switch (SPEC 3).
+// sysTag returns the change of the host's tag by the switch (SPEC 3).
 func (c *change) sysTag() plugin.SysTag {
 	switch {
 	case c.t.To.AddSysTag:

@@ -19,39 +19,39 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// daemon is a plugin with a process. %s is put before what it does at --start.
-// The process ends after ten minutes, also when the test was killed.
-const daemon = `
+// daemonScript is a plugin with a process. The process exits after ten minutes, also
+// when the test was killed.
+const daemonScript = `
 pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
 case "$1" in
 --status) test -n "$pid" && kill -0 "$pid" 2>/dev/null && grep -q daemon "/proc/$pid/cmdline" ;;
 --start|--upgrade)
-	test -n "$SICK" && exit 9
+	test -n "$BROKEN" && exit 9
 	setsid sh -c 'echo $$ > "$PLUGIN_DIR/pid"; for i in $(seq 12000); do sleep 0.05; done' daemon >/dev/null 2>&1 &
 	while ! test -s "$PLUGIN_DIR/pid" || test "$(cat "$PLUGIN_DIR/pid")" = "$pid"; do sleep 0.01; done ;;
 --stop) test -z "$pid" || kill "$pid"; rm -f "$PLUGIN_DIR/pid" ;;
 esac
 `
 
-// The new versions there are.
+// newVersions holds scripts of 2.0, and whether it stays.
 var newVersions = map[string]struct {
 	script string
 	stays  bool
 }{
-	"good":         {daemon, true},
-	"never starts": {"SICK=1" + daemon, false},
-	"soon ends":    {strings.Replace(daemon, "for i in $(seq 12000); do sleep 0.05; done", "sleep 0.2", 1), false},
+	"good":         {daemonScript, true},
+	"never starts": {"BROKEN=1" + daemonScript, false},
+	"soon ends":    {strings.Replace(daemonScript, "for i in $(seq 12000); do sleep 0.05; done", "sleep 0.2", 1), false},
 }
 
-// changeBench has 1.0 installed and running, and 2.0 unpacked.
-func changeBench(t *testing.T, script string, change func(*Options)) *bench {
+// newChangeFixture returns a fixture with 1.0 installed and running, and 2.0 unpacked.
+func newChangeFixture(t *testing.T, script string, change func(*Options)) *fixture {
 	t.Helper()
 	root := t.TempDir()
 	tracker, err := process.NewTracker(process.TrackerOptions{Plugins: filepath.Join(root, "plugin")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t, func(o *Options) {
+	b := newFixture(t, func(o *Options) {
 		o.Root, o.Tracker = root, tracker
 		o.Runner = process.NewRunner(process.Options{Grace: 50 * time.Millisecond, Tracker: tracker})
 		o.Registry = registry.New(registry.Options{Root: root})
@@ -61,15 +61,15 @@ func changeBench(t *testing.T, script string, change func(*Options)) *bench {
 		}
 	})
 	t.Cleanup(func() {
-		if err := tracker.Kill(context.WithoutCancel(t.Context()), "p"); err != nil {
+		if err := tracker.KillPlugin(context.WithoutCancel(t.Context()), "p"); err != nil {
 			t.Error(err)
 		}
 		if err := tracker.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	p := b.install("p", "1.0", daemon, "20")
-	b.unpack("p", "0.9", daemon, "")
+	p := b.install("p", "1.0", daemonScript, "20")
+	b.unpack("p", "0.9", daemonScript, "")
 	b.unpack("p", "2.0", script, "")
 	if got := b.Start(t.Context(), p); got.Err != nil {
 		t.Fatalf("start: %+v", got)
@@ -77,9 +77,9 @@ func changeBench(t *testing.T, script string, change func(*Options)) *bench {
 	return b
 }
 
-// versions are those of which a daemon lives, one each: what a daemon has just
-// forked looks like another for a moment, and does not count.
-func (b *bench) versions() (living []string) {
+// listRunningVersions returns the versions with a running daemon. A child that a
+// daemon has just forked looks like another for a moment, and does not count.
+func (b *fixture) listRunningVersions() (living []string) {
 	b.t.Helper()
 	found := map[string]string{} // by pid
 	parent := map[string]string{}
@@ -107,14 +107,14 @@ func (b *bench) versions() (living []string) {
 	return living
 }
 
-// settled checks that exactly one version is recorded and runs, and that
-// nothing is left of the change.
-func (b *bench) settled(want string) {
+// checkSettled checks that exactly one version is recorded and runs, and that the
+// change is finished.
+func (b *fixture) checkSettled(want string) {
 	b.t.Helper()
-	if got := b.recorded("p").Version; got != want {
+	if got := b.findPlugin("p").Version; got != want {
 		b.t.Errorf("recorded: %s, want %s", got, want)
 	}
-	if got := b.versions(); !cmp.Equal(got, []string{want}) {
+	if got := b.listRunningVersions(); !cmp.Equal(got, []string{want}) {
 		b.t.Errorf("running: %v, want %s", got, want)
 	}
 	if pending, err := b.Unfinished(); len(pending) > 0 || err != nil {
@@ -125,95 +125,95 @@ func (b *bench) settled(want string) {
 func TestChange(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run("UP-06 "+name, func(t *testing.T) {
-			b := changeBench(t, v.script, nil)
-			got := b.make(t.Context(), offer, plugin.Permit{})
+			b := newChangeFixture(t, v.script, nil)
+			got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{})
 			if v.stays {
 				if got.Err != nil || got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" || len(got.Processes) == 0 {
 					t.Errorf("upgraded: %+v", got)
 				}
-				b.settled("2.0")
-				if isFolder(b.dir("p", "0.9")) || !isFolder(b.dir("p", "1.0")) {
-					t.Error("not the previous version alone is kept")
+				b.checkSettled("2.0")
+				if isFolder(b.versionFolder("p", "0.9")) || !isFolder(b.versionFolder("p", "1.0")) {
+					t.Error("want the previous version kept, and no other")
 				}
 				return
 			}
 			if got.Err == nil || !got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "1.0" {
 				t.Errorf("upgraded: %+v", got)
 			}
-			b.settled("1.0")
-			again := b.make(t.Context(), offer, plugin.Permit{})
+			b.checkSettled("1.0")
+			again := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{})
 			if again.Err == nil || !strings.Contains(again.Cause(), "in quarantine until") || again.Status != plugin.StatusUnknown {
 				t.Errorf("offered again: %+v", again)
 			}
 			forced := offer
 			forced.Origin = plugin.FromOperator
-			if again = b.make(t.Context(), forced, plugin.Permit{}); !again.RolledBack {
+			if again = b.fetchAndChange(t.Context(), forced, plugin.ChangePermit{}); !again.RolledBack {
 				t.Errorf("forced: %+v", again)
 			}
-			b.settled("1.0")
+			b.checkSettled("1.0")
 		})
 	}
-	t.Run("what did not run before need not afterwards", func(t *testing.T) {
-		b := changeBench(t, newVersions["never starts"].script, nil)
-		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
+	t.Run("a version that did not run is not restored", func(t *testing.T) {
+		b := newChangeFixture(t, newVersions["never starts"].script, nil)
+		if got := b.Stop(t.Context(), b.findPlugin("p")); got.Err != nil {
 			t.Fatal(got.Err)
 		}
-		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
+		if got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || got.RolledBack || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
 	t.Run("a new version that cannot be run is not tried", func(t *testing.T) {
-		b := changeBench(t, "", nil)
-		if err := os.WriteFile(filepath.Join(b.dir("p", "2.0"), "run"), []byte("no program"), 0o755); err != nil {
+		b := newChangeFixture(t, "", nil)
+		if err := os.WriteFile(filepath.Join(b.versionFolder("p", "2.0"), "run"), []byte("no program"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		before := len(b.calls())
-		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
+		before := len(b.readCalls())
+		if got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}); got.Err == nil || got.RolledBack || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
-		if calls := b.calls()[before:]; !cmp.Equal(calls, []string{"--status 1.0 from -"}) {
+		if calls := b.readCalls()[before:]; !cmp.Equal(calls, []string{"--status 1.0 from -"}) {
 			t.Errorf("ran %v", calls)
 		}
-		b.settled("1.0")
+		b.checkSettled("1.0")
 	})
-	t.Run("told to end while it proves itself, it goes on proving", func(t *testing.T) {
+	t.Run("shut down while it proves itself, the next supervisor goes on", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		b := changeBench(t, daemon, func(o *Options) { o.Prove = time.Hour })
-		b.hook(func(step string) error {
+		b := newChangeFixture(t, daemonScript, func(o *Options) { o.Prove = time.Hour })
+		b.setStep(func(step string) error {
 			if step == "prove" {
 				time.AfterFunc(50*time.Millisecond, cancel)
 			}
 			return nil
 		})
-		if got := b.make(ctx, offer, plugin.Permit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusUnknown {
+		if got := b.fetchAndChange(ctx, offer, plugin.ChangePermit{}); !errors.Is(got.Err, context.Canceled) || got.Status != plugin.StatusUnknown {
 			t.Errorf("upgraded: %+v", got)
 		}
 		pending, err := b.Unfinished()
 		if want := []plugin.Change{{Name: "p", Version: "2.0", Kind: plugin.ChangeResume, Origin: plugin.FromRecovery}}; err != nil || !cmp.Equal(pending, want) {
 			t.Fatalf("unfinished: %+v %v", pending, err)
 		}
-		b.window = 100 * time.Millisecond
-		if got := b.make(t.Context(), pending[0], plugin.Permit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
+		b.proveWindow = 100 * time.Millisecond
+		if got := b.fetchAndChange(t.Context(), pending[0], plugin.ChangePermit{}); got.Err != nil || got.Plugin.Version != "2.0" || got.Previous != "1.0" {
 			t.Errorf("resumed: %+v", got)
 		}
-		b.settled("2.0")
+		b.checkSettled("2.0")
 	})
 }
 
-// What cannot be undone yet is kept, and undone later: the record must not go
-// on naming a version that is dropped.
+// A change that cannot be undone yet is undone later: the record must not go on
+// naming a version that is removed.
 func TestUndoThatIsRefused(t *testing.T) {
 	var reader func()
-	b := changeBench(t, newVersions["never starts"].script, func(o *Options) {
+	b := newChangeFixture(t, newVersions["never starts"].script, func(o *Options) {
 		o.Registry = registry.New(registry.Options{Root: o.Root, Wait: 50 * time.Millisecond})
 	})
-	b.hook(func(step string) (err error) {
+	b.setStep(func(step string) (err error) {
 		if step == "record 1.0" && reader == nil {
 			reader, _, err = lock.Shared(t.Context(), filepath.Join(b.root, "plugin", "installed_plugins.db"), nil)
 		}
 		return err
 	})
-	got := b.make(t.Context(), offer, plugin.Permit{})
+	got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{})
 	if !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("upgraded: %+v", got)
 	}
@@ -221,22 +221,22 @@ func TestUndoThatIsRefused(t *testing.T) {
 	if pending, err := b.Unfinished(); len(pending) != 1 || err != nil {
 		t.Fatalf("unfinished: %+v %v", pending, err)
 	}
-	b.nextAndStart()
-	b.settled("1.0")
+	b.restartAndStart()
+	b.checkSettled("1.0")
 }
 
-// A first version that is recorded already stays, whatever fails after that:
-// there is nothing better to run.
+// A first version that is recorded already stays, whatever fails after that: there
+// is no better version to run.
 func TestFirstVersionStays(t *testing.T) {
-	b := newBench(t)
-	b.unpack("p", "2.0", wellBehaved, "")
-	c := b.newChange(transaction.Transaction{Name: "p", To: mustRecord(t, b.dir("p", "2.0")), Made: true, Step: transaction.Switching}, &interrupt{})
+	b := newFixture(t)
+	b.unpack("p", "2.0", okScript, "")
+	c := b.newChange(transaction.Transaction{Name: "p", To: mustRecord(t, b.versionFolder("p", "2.0")), Made: true, Step: transaction.Switching}, &interrupt{}, nil)
 	if _, err := b.registry.Put(t.Context(), c.t.To); err != nil {
 		t.Fatal(err)
 	}
 	c.undo(t.Context(), errors.New("disk full"))
-	if got := b.recorded("p").Version; got != "2.0" || !isFolder(b.dir("p", "2.0")) {
-		t.Errorf("recorded %q, its folder is there: %t", got, isFolder(b.dir("p", "2.0")))
+	if got := b.findPlugin("p").Version; got != "2.0" || !isFolder(b.versionFolder("p", "2.0")) {
+		t.Errorf("recorded %q, its folder is there: %t", got, isFolder(b.versionFolder("p", "2.0")))
 	}
 	if pending, err := b.Unfinished(); len(pending) > 0 || err != nil {
 		t.Errorf("unfinished: %+v %v", pending, err)
@@ -252,88 +252,88 @@ func mustRecord(t *testing.T, dir string) record.Record {
 	return config.Record()
 }
 
-// killed is what a point panics with at which the process is killed: nothing
-// of it runs any more, deferred calls but release locks.
-type killed struct{}
+// processKilled is the panic of a step at which the process is killed. Deferred calls
+// only release locks.
+type processKilled struct{}
 
-// TestChangeCutShort kills the change at each of its points, and has the next
-// life go on.
-func TestChangeCutShort(t *testing.T) {
+// TestChangeKilled kills the change at each of its steps, and lets the next
+// supervisor continue.
+func TestChangeKilled(t *testing.T) {
 	for name, v := range newVersions {
 		t.Run(name, func(t *testing.T) {
 			points := 0
 			for at := 0; at <= points; at++ {
 				passed, cut := []string{}, false
-				b := changeBench(t, v.script, nil)
-				b.hook(func(point string) error {
+				b := newChangeFixture(t, v.script, nil)
+				b.setStep(func(point string) error {
 					if passed = append(passed, point); cut || at > 0 && len(passed) == at {
 						cut = true
-						panic(killed{})
+						panic(processKilled{})
 					}
 					return nil
 				})
-				b.killable(func(ctx context.Context) { b.make(ctx, offer, plugin.Permit{}) })
+				b.runKillable(func(ctx context.Context) { b.fetchAndChange(ctx, offer, plugin.ChangePermit{}) })
 				if at == 0 {
 					points = len(passed)
 					t.Logf("%d points: %s", points, strings.Join(passed, ", "))
 				} else if !cut {
-					t.Fatalf("not cut short at %d", at)
+					t.Fatalf("not killed at step %d", at)
 				}
 				where := passed[len(passed)-1]
-				b.nextAndStart()
-				b.settledAfter(where, v.stays)
+				b.restartAndStart()
+				b.checkSettledAfter(where, v.stays)
 				if t.Failed() {
-					t.Fatalf("cut short at %d, %q", at, where)
+					t.Fatalf("killed at step %d, %q", at, where)
 				}
 			}
 		})
 	}
 }
 
-// killable runs work up to where a step kills it.
-func (b *bench) killable(work func(ctx context.Context)) {
+// runKillable runs work until a step kills it.
+func (b *fixture) runKillable(work func(ctx context.Context)) {
 	defer func() {
-		if r := recover(); r != nil && r != (killed{}) {
+		if r := recover(); r != nil && r != (processKilled{}) {
 			panic(r)
 		}
 	}()
 	work(b.t.Context())
 }
 
-// next is the next start of the supervisor: it resumes. Where an operator had
-// stopped the plugin it says so.
-func (b *bench) next(stopped bool) {
+// restartSupervisor resumes changes as the next supervisor does. stopped: an
+// operator has stopped the plugin.
+func (b *fixture) restartSupervisor(stopped bool) {
 	b.t.Helper()
 	b.Manager = New(b.options())
 	pending, err := b.Unfinished()
 	if err != nil {
 		b.t.Error(err)
 	}
-	var permit plugin.Permit
+	var permit plugin.ChangePermit
 	if stopped {
 		requests := make(chan plugin.Interruption, 1)
 		requests <- plugin.Interruption{LeaveStopped: true}
 		permit.Interrupt = requests
 	}
 	for _, o := range pending {
-		b.make(b.t.Context(), o, permit)
+		b.fetchAndChange(b.t.Context(), o, permit)
 	}
 }
 
-// options are those of the next life.
-func (b *bench) options() Options {
+// options returns the options of the next supervisor.
+func (b *fixture) options() Options {
 	return Options{
-		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.window,
-		Quarantine: b.quarantine, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
+		Root: b.root, Runner: b.runner, Registry: b.registry, Tracker: b.tracker, Grace: b.grace, Prove: b.proveWindow,
+		Quarantine: b.quarantine.duration, AllowDowngrade: true, Log: b.log, LocalOS: "linux", LocalArch: "x64",
 	}
 }
 
-// nextAndStart is the next start of the supervisor, which then starts what does
-// not run.
-func (b *bench) nextAndStart() {
+// restartAndStart resumes changes as the next supervisor does, and starts the plugin
+// if it does not run.
+func (b *fixture) restartAndStart() {
 	b.t.Helper()
-	b.next(false)
-	p := b.recorded("p")
+	b.restartSupervisor(false)
+	p := b.findPlugin("p")
 	if b.Check(b.t.Context(), p).Status != plugin.StatusRunning {
 		if got := b.Start(b.t.Context(), p); got.Err != nil {
 			b.t.Errorf("start of %s: %+v", p.Version, got)
@@ -341,15 +341,16 @@ func (b *bench) nextAndStart() {
 	}
 }
 
-// settledAfter checks the one version that there is: the new one only if it is good.
-func (b *bench) settledAfter(where string, stays bool) {
+// checkSettledAfter checks that one version is installed, the new one only if it is
+// good.
+func (b *fixture) checkSettledAfter(where string, stays bool) {
 	b.t.Helper()
-	version := b.recorded("p").Version
-	b.settled(version)
+	version := b.findPlugin("p").Version
+	b.checkSettled(version)
 	if version == "2.0" && !stays || version != "1.0" && version != "2.0" {
 		b.t.Errorf("after %q: %s", where, version)
 	}
-	if !isFolder(b.dir("p", version)) {
+	if !isFolder(b.versionFolder("p", version)) {
 		b.t.Errorf("after %q: no folder", where)
 	}
 }

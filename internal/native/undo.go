@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"pluginsupervisor/internal/hostfault"
 	"pluginsupervisor/internal/install"
@@ -12,21 +11,27 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// undo puts the old version back, and bans the new one unless an operator
+// undo restores the old version, and quarantines the new one unless an operator
 // interrupted the change. Where there is no old one, the new one stays as it is.
 func (c *change) undo(ctx context.Context, cause error) {
-	cause = c.withInterruption(cause)
-	if c.result.Err == nil { // else it is the outcome of what failed
-		c.result.Outcome = failed(plugin.VerbUpgrade, cause)
+	if !c.lock.isExclusive() {
+		c.lock.reacquireToUndo(ctx)
+		if ctx.Err() == nil && c.endIfSuperseded(ctx) {
+			return
+		}
+	}
+	cause = c.addInterruption(cause)
+	if c.result.Err == nil { // else it is the outcome of the failed verb
+		c.result.Outcome = failedOutcome(plugin.VerbUpgrade, cause)
 	}
 	c.result.Err = cause
 	if ctx.Err() != nil && !c.t.Interrupted {
 		return // the next process undoes it
 	}
-	tried := c.switched(ctx)
-	if !c.fallback() && !c.t.Interrupted {
-		if tried { // it is recorded: there is nothing better to run
-			c.over()
+	tried := c.mayHaveRun(ctx)
+	if !c.hasFallback() && !c.t.Interrupted {
+		if tried { // it is recorded: there is no better version to run
+			c.finish()
 		} else {
 			c.abandon(cause)
 		}
@@ -35,11 +40,11 @@ func (c *change) undo(ctx context.Context, cause error) {
 	if c.t.Cause == "" {
 		c.t.Cause = cause.Error()
 	}
-	c.noteUndoing()
+	c.saveUndoing()
 	switch {
 	case ctx.Err() != nil: // the next process undoes it
-	case c.fallback():
-		c.putBack(ctx, cause, tried)
+	case c.hasFallback():
+		c.restoreOld(ctx, cause, tried)
 	case tried:
 		c.keepNew(ctx, cause)
 	default:
@@ -47,10 +52,10 @@ func (c *change) undo(ctx context.Context, cause error) {
 	}
 }
 
-// withInterruption adds to the cause that an operator wants the plugin, and
-// notes whether the old version may be started.
-func (c *change) withInterruption(cause error) error {
-	if !c.interrupt.received() {
+// addInterruption adds to the cause that an operator interrupted the change, and
+// keeps in the transaction whether the old version may be started.
+func (c *change) addInterruption(cause error) error {
+	if !c.interrupt.isReceived() {
 		return cause
 	}
 	c.t.LeaveStopped = c.t.LeaveStopped || c.interrupt.leaveStopped()
@@ -60,43 +65,43 @@ func (c *change) withInterruption(cause error) error {
 	return fmt.Errorf("%w; %w", cause, plugin.ErrInterrupted)
 }
 
-// noteUndoing saves that the change is undone, and how. Where that fails it is
-// undone without, and again when the transaction is found.
-func (c *change) noteUndoing() {
-	if err := c.advance(transaction.Undoing); err != nil {
-		c.logFor(c.t.To.Plugin()).WithError(err).Warn("Undoing an upgrade cannot be noted")
+// saveUndoing saves that the change is undone, and how. Where that fails the
+// change is undone all the same, and again when the transaction is found.
+func (c *change) saveUndoing() {
+	if err := c.saveStep(transaction.Undoing); err != nil {
+		logFor(c.log, c.t.To.Plugin()).WithError(err).Warn("Cannot save the start of a rollback")
 	}
 }
 
-// putBack ends the new version, records the old one and starts it.
-func (c *change) putBack(ctx context.Context, cause error, tried bool) {
+// restoreOld stops the new version, records the old one and starts it.
+func (c *change) restoreOld(ctx context.Context, cause error, tried bool) {
 	old, bad := c.t.From.Plugin(), c.t.To.Plugin()
 	var failures []error
-	settled := true // the record is the old one's, and of the new one nothing runs
+	settled := true // the record is the old one's, and no process of the new one runs
 	if tried {
-		c.logFor(bad).WithField("cause", cause.Error()).Warn("Upgrade is rolled back")
-		if stopped := c.endPatiently(ctx, bad); stopped.Err != nil {
-			failures, settled = append(failures, fmt.Errorf("end %s: %w", bad.Version, stopped.Err)), false
+		logFor(c.log, bad).WithField("cause", cause.Error()).Warn("Rolling back the upgrade")
+		if stopped := c.stopPatiently(ctx, bad); stopped.Err != nil {
+			failures, settled = append(failures, fmt.Errorf("stop %s: %w", bad.Version, stopped.Err)), false
 		}
 	}
-	if c.t.Replaces && settled { // the folder that is needed now, or nearly nothing to do
-		if err := c.drop(bad.Version); err != nil {
-			failures, settled = append(failures, fmt.Errorf("put the folder of %s back: %w", bad.Version, err)), false
+	if c.t.Replaces && settled { // the old version needs its folder now
+		if err := c.removeNew(bad.Version); err != nil {
+			failures, settled = append(failures, fmt.Errorf("restore the folder of %s: %w", bad.Version, err)), false
 		}
 	}
 	if tried {
-		if _, err := c.record(ctx, *c.t.From); err != nil {
-			failures, settled = append(failures, fmt.Errorf("put the record of %s back: %w", old.Version, err)), false
+		if _, err := c.writeRecord(ctx, *c.t.From); err != nil {
+			failures, settled = append(failures, fmt.Errorf("restore the record of %s: %w", old.Version, err)), false
 		}
 	}
 	c.result.Plugin, c.result.SysTag = old, plugin.SysTagNone
-	if c.interrupt.leaveStopped() && !c.t.LeaveStopped { // received meanwhile
-		cause = c.withInterruption(cause)
+	if c.interrupt.leaveStopped() && !c.t.LeaveStopped { // received while undoing
+		cause = c.addInterruption(cause)
 		c.result.Err = cause
-		c.noteUndoing()
+		c.saveUndoing()
 	}
 	if !c.t.LeaveStopped {
-		if started := c.bringUp(ctx, old); started.Err != nil {
+		if started := c.ensureRunning(ctx, old); started.Err != nil {
 			failures = append(failures, fmt.Errorf("%s of %s: %w", started.Verb, old.Version, started.Err))
 		}
 	}
@@ -104,76 +109,74 @@ func (c *change) putBack(ctx context.Context, cause error, tried bool) {
 		c.result.RolledBack = true
 		c.result.Err = fmt.Errorf("rolled back to %s: %w", old.Version, cause)
 		if !c.t.Interrupted {
-			failures = append(failures, c.ban(cause))
+			failures = append(failures, c.quarantineNew(cause))
 		}
 	}
 	if err := errors.Join(failures...); err != nil {
 		c.result.Err = fmt.Errorf("%w; %w", c.result.Err, err)
 	}
 	if !settled || ctx.Err() != nil {
-		return // not all is done: the next process goes on
+		return // the next process finishes it
 	}
-	_ = c.drop(bad.Version) // what a package replaced is back already
-	c.over()
+	_ = c.removeNew(bad.Version) // a replaced folder is restored already
+	c.finish()
 }
 
-// keepNew ends an interrupted change that has no old version to go back to.
+// keepNew finishes an interrupted change that has no old version to go back to.
 func (c *change) keepNew(ctx context.Context, cause error) {
 	p := c.t.To.Plugin()
 	c.result.Plugin, c.result.SysTag = p, c.sysTag()
 	c.result.Err = fmt.Errorf("%w, and %s stays installed: there is no other version to go back to", cause, p.Version)
 	if c.t.LeaveStopped {
-		if stopped := c.end(ctx, p); stopped.Err != nil {
+		if stopped := c.stopAndWait(ctx, p); stopped.Err != nil {
 			c.result.Err = fmt.Errorf("%w; --stop: %w", c.result.Err, stopped.Err)
 		}
 		if ctx.Err() != nil {
-			return // the next process goes on
+			return // the next process finishes it
 		}
 	}
-	c.over()
+	c.finish()
 }
 
-// ban keeps the new version from being tried again for a while, unless it was
-// the host that failed (EV-24).
-func (c *change) ban(cause error) error {
-	if c.quarantine <= 0 || hostfault.Is(cause) {
+// quarantineNew puts the new version into quarantine, unless the host failed
+// (EV-24).
+func (c *change) quarantineNew(cause error) error {
+	if hostfault.Is(cause) {
 		return nil
 	}
-	return c.changes.Ban(plugin.Ban{
-		Name: c.t.Name, Version: c.t.To.Version, Until: time.Now().Add(c.quarantine), Cause: cause.Error(),
-	})
+	return c.quarantine.block(c.t.Name, c.t.To.Version, cause.Error())
 }
 
-// switched reports whether the new version may have been run: the record names
-// it, or where that is of both, its package is in place.
-func (c *change) switched(ctx context.Context) bool {
+// mayHaveRun reports whether the new version may have been run: the record names
+// it, or where both have the same version, its package is in place.
+func (c *change) mayHaveRun(ctx context.Context) bool {
 	if c.t.Replaces && c.t.From != nil && c.t.From.Version == c.t.To.Version {
-		return c.placed()
+		return c.isPlaced()
 	}
 	r, found, err := c.registry.Find(ctx, c.t.Name)
 	return err != nil || found && r.Version == c.t.To.Version
 }
 
-// abandon ends a change that has touched nothing.
+// abandon finishes a change that has changed nothing.
 func (c *change) abandon(cause error) {
 	if c.result.Err == nil {
-		c.result.Outcome = failed(plugin.VerbUpgrade, cause)
+		c.result.Outcome = failedOutcome(plugin.VerbUpgrade, cause)
 	}
-	if err := c.drop(c.t.To.Version); err != nil {
-		c.result.Err = fmt.Errorf("%w; put the folder of %s back: %w", c.result.Err, c.t.To.Version, err)
-		return // the next process goes on
+	if err := c.removeNew(c.t.To.Version); err != nil {
+		c.result.Err = fmt.Errorf("%w; restore the folder of %s: %w", c.result.Err, c.t.To.Version, err)
+		return // the next process finishes it
 	}
-	c.over()
+	c.finish()
 }
 
-// drop removes the new version's folder, if it is this change's and not the one
-// that stays, or puts the folder back that a package has replaced.
-func (c *change) drop(version string) error {
+// removeNew removes the new version's folder, if this change made it and it does not
+// stay. Where a package has replaced a folder, it restores that.
+func (c *change) removeNew(version string) error {
 	switch {
 	case c.t.Replaces:
 		return install.PutBack(c.root, c.t.Name, version, c.t.Staged, c.step)
 	case c.t.Made && (c.t.From == nil || c.t.From.Version != version):
-		c.note(c.discard(c.folder(version)))
+		c.addNote(c.folders.remove(c.folderOf(version)))
 	}
 	return nil
 }

@@ -21,50 +21,53 @@ import (
 
 var offer = plugin.Change{Name: "p", Version: "2.0", Timeout: time.Minute}
 
+// upgradeCase is an upgrade of p, and its expected result.
+type upgradeCase struct {
+	script     string // of 2.0
+	config     string
+	old        record.Record
+	offer      plugin.Change
+	nothing    bool // installed before
+	noFolder   bool // of the old version
+	outcome    plugin.Outcome
+	cause      string
+	status     plugin.Status
+	rolledBack bool
+	tag        plugin.SysTag
+	calls      []string
+	installed  string
+}
+
 func TestUpgrade(t *testing.T) {
 	const tagged = `{"name":"p","version":"2.0","runPath":"run","pluginType":1,"timeout":"60","addSysTag":true}`
 	ran := plugin.Outcome{Verb: plugin.VerbUpgrade}
 	back := []string{"--stop 2.0 from -", "--status 2.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -"}
 	whole := []string{
-		"--status 1.0 from -", "--status 2.0 from -", // it runs, and the new one can be run
+		"--status 1.0 from -", "--status 2.0 from -", // the old one runs, and the new one can be run
 		"--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -",
 	}
-	tests := map[string]struct {
-		script     string // of 2.0
-		config     string
-		old        record.Record
-		offer      plugin.Change
-		nothing    bool // installed before
-		noFolder   bool // of the old version
-		outcome    plugin.Outcome
-		cause      string
-		status     plugin.Status
-		rolledBack bool
-		tag        plugin.SysTag
-		calls      []string
-		installed  string
-	}{
+	for name, tt := range map[string]upgradeCase{
 		"UP-06 well behaved": {
-			script: wellBehaved, outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
+			script: okScript, outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
 		},
 		"UP-06 no --timeout in the offer": {
-			script: wellBehaved, offer: plugin.Change{Name: "p", Version: "2.0"},
+			script: okScript, offer: plugin.Change{Name: "p", Version: "2.0"},
 			outcome: ran, status: plugin.StatusRunning, calls: whole, installed: "2.0",
 		},
 		"UP-06 started when --upgrade does not": {
-			script:  `test "$1" = --upgrade && exit 0` + wellBehaved,
+			script:  `test "$1" = --upgrade && exit 0` + okScript,
 			outcome: ran, status: plugin.StatusRunning, installed: "2.0",
 			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
 		"UP-06 started when --upgrade fails": {
-			script:  `test "$1" = --upgrade && echo disk full && exit 7` + wellBehaved,
+			script:  `test "$1" = --upgrade && echo disk full && exit 7` + okScript,
 			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: 7, Output: "disk full\n"}, cause: "--upgrade to 2.0: exit 7",
 			status: plugin.StatusRunning, installed: "2.0",
 			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
 		"UP-06 the verb has the offer's deadline": {
-			script: `if test "$1" = --upgrade; then ` + hangs + `fi` + wellBehaved, offer: plugin.Change{Name: "p", Version: "2.0", Timeout: time.Second},
-			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, TimedOut: true}, cause: "--upgrade to 2.0: no end in 1s",
+			script: `if test "$1" = --upgrade; then ` + hangingScript + `fi` + okScript, offer: plugin.Change{Name: "p", Version: "2.0", Timeout: time.Second},
+			outcome: plugin.Outcome{Verb: plugin.VerbUpgrade, ExitCode: -1, TimedOut: true}, cause: "--upgrade to 2.0: did not return within 1s",
 			status: plugin.StatusRunning, installed: "2.0",
 			calls: append(whole[:6:6], "--start 2.0 from -", "--status 2.0 from -"),
 		},
@@ -76,89 +79,92 @@ func TestUpgrade(t *testing.T) {
 		},
 		"UP-06 does not run": {
 			script:  `test "$1" != --status`,
-			outcome: plugin.Outcome{Verb: plugin.VerbStart}, cause: "rolled back to 1.0: --start of 2.0: not running afterwards: exit 1",
+			outcome: plugin.Outcome{Verb: plugin.VerbStart}, cause: "rolled back to 1.0: --start of 2.0: --status fails after --start: exit 1",
 			status: plugin.StatusRunning, rolledBack: true, installed: "1.0",
 			calls: append(whole[:6:6], append([]string{"--start 2.0 from -", "--status 2.0 from -"}, back...)...),
 		},
 		"UP-08 not installed": {
-			script: wellBehaved, nothing: true, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
+			script: okScript, nothing: true, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
 			calls: []string{"--status 2.0 from -", "--upgrade 2.0 from -", "--status 2.0 from -"},
 		},
 		"UP-08 same version": {
-			script: wellBehaved, offer: plugin.Change{Name: "p", Version: "1.0"}, outcome: ran, status: plugin.StatusRunning, installed: "1.0",
+			script: okScript, offer: plugin.Change{Name: "p", Version: "1.0"}, outcome: ran, status: plugin.StatusRunning, installed: "1.0",
 			calls: []string{"--status 1.0 from -", "--status 1.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--upgrade 1.0 from 1.0", "--status 1.0 from -"},
 		},
 		"UP-08 older version": {
-			script: wellBehaved, old: record.Record{Version: "3.0"}, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
+			script: okScript, old: record.Record{Version: "3.0"}, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
 			calls: []string{"--status 3.0 from -", "--status 2.0 from -", "--stop 3.0 from -", "--status 3.0 from -", "--upgrade 2.0 from 3.0", "--status 2.0 from -"},
 		},
 		"old folder gone": {
-			script: wellBehaved, noFolder: true, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
+			script: okScript, noFolder: true, outcome: ran, status: plugin.StatusRunning, installed: "2.0",
 			calls: []string{"--status 2.0 from -", "--upgrade 2.0 from -", "--status 2.0 from -"},
 		},
 		"old one no daemon": {
-			script: wellBehaved, old: record.Record{Version: "1.0", Type: plugin.Commander}, outcome: ran, status: plugin.StatusRunning,
+			script: okScript, old: record.Record{Version: "1.0", Type: plugin.Commander}, outcome: ran, status: plugin.StatusRunning,
 			installed: "2.0", calls: []string{"--status 2.0 from -", "--upgrade 2.0 from 1.0", "--status 2.0 from -"},
 		},
 		"new one no daemon": {
-			script: wellBehaved, config: `{"name":"p","version":"2.0","runPath":"run"}`,
+			script: okScript, config: `{"name":"p","version":"2.0","runPath":"run"}`,
 			outcome: ran, status: plugin.StatusInstalled, installed: "2.0", calls: []string{"--status 1.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--upgrade 2.0 from 1.0"},
 		},
 		"tag added": {
-			script: wellBehaved, config: tagged, outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagAdd,
+			script: okScript, config: tagged, outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagAdd,
 		},
 		"tag removed": {
-			script: wellBehaved, old: record.Record{Version: "1.0", Type: plugin.Persist, AddSysTag: true},
+			script: okScript, old: record.Record{Version: "1.0", Type: plugin.Persist, AddSysTag: true},
 			outcome: ran, status: plugin.StatusRunning, installed: "2.0", calls: whole, tag: plugin.SysTagRemove,
 		},
-	}
-	for name, tt := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			before := plugin.Plugin{}
-			if !tt.nothing {
-				if tt.old.Version == "" {
-					tt.old = record.Record{Version: "1.0"}
-				}
-				if tt.old.Type == plugin.Once {
-					tt.old.Type = plugin.Persist
-				}
-				tt.old.Name, tt.old.RunPath, tt.old.Timeout, tt.old.PluginID = "p", "run", "60", "id-1"
-				dir := b.unpack("p", tt.old.Version, wellBehaved, "")
-				b.touch("plugin", "p", tt.old.Version, "running")
-				before = b.record(tt.old)
-				if tt.noFolder {
-					os.RemoveAll(dir)
-				}
-			}
-			if tt.offer == (plugin.Change{}) {
-				tt.offer = offer
-			}
-			b.unpack("p", tt.offer.Version, tt.script, tt.config)
-
-			got := b.make(t.Context(), tt.offer, plugin.Permit{})
-			if got.Cause() != tt.cause {
-				t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
-			}
-			after := b.recorded("p")
-			want := plugin.Changed{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
-			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
-				t.Error(diff)
-			}
-			if after.Version != tt.installed || !tt.nothing && after.ID != before.ID { // ST-14
-				t.Errorf("recorded %+v", after)
-			}
-			if tt.status == plugin.StatusRunning { // UP-13: it has the last word
-				tt.calls = append(tt.calls[:len(tt.calls):len(tt.calls)], "--status "+tt.installed+" from -")
-			}
-			if diff := cmp.Diff(tt.calls, b.calls()); diff != "" {
-				t.Error(diff)
-			}
-			if r, _, _ := b.registry.Find(t.Context(), "p"); !tt.nothing && r.PluginID != "id-1" {
-				t.Errorf("plugin id %q", r.PluginID)
-			}
+			tt.check(t)
 		})
+	}
+}
+
+func (tt upgradeCase) check(t *testing.T) {
+	b := newFixture(t)
+	before := plugin.Plugin{}
+	if !tt.nothing {
+		if tt.old.Version == "" {
+			tt.old = record.Record{Version: "1.0"}
+		}
+		if tt.old.Type == plugin.Once {
+			tt.old.Type = plugin.Persist
+		}
+		tt.old.Name, tt.old.RunPath, tt.old.Timeout, tt.old.PluginID = "p", "run", "60", "id-1"
+		dir := b.unpack("p", tt.old.Version, okScript, "")
+		b.touch("plugin", "p", tt.old.Version, "running")
+		before = b.putRecord(tt.old)
+		if tt.noFolder {
+			os.RemoveAll(dir)
+		}
+	}
+	if tt.offer == (plugin.Change{}) {
+		tt.offer = offer
+	}
+	b.unpack("p", tt.offer.Version, tt.script, tt.config)
+
+	got := b.fetchAndChange(t.Context(), tt.offer, plugin.ChangePermit{})
+	if got.Cause() != tt.cause {
+		t.Errorf("cause %q, want %q", got.Cause(), tt.cause)
+	}
+	after := b.findPlugin("p")
+	want := plugin.ChangeResult{Outcome: tt.outcome, Plugin: after, Previous: before.Version, Status: tt.status, SysTag: tt.tag, RolledBack: tt.rolledBack}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(plugin.Outcome{}, "Err")); diff != "" {
+		t.Error(diff)
+	}
+	if after.Version != tt.installed || !tt.nothing && after.ID != before.ID { // ST-14
+		t.Errorf("recorded %+v", after)
+	}
+	if tt.status == plugin.StatusRunning { // UP-13: --status at the end
+		tt.calls = append(tt.calls[:len(tt.calls):len(tt.calls)], "--status "+tt.installed+" from -")
+	}
+	if diff := cmp.Diff(tt.calls, b.readCalls()); diff != "" {
+		t.Error(diff)
+	}
+	if r, _, _ := b.registry.Find(t.Context(), "p"); !tt.nothing && r.PluginID != "id-1" {
+		t.Errorf("plugin id %q", r.PluginID)
 	}
 }
 
@@ -179,7 +185,7 @@ func TestUpgradeRefused(t *testing.T) {
 		"other arch":     {offer: offer, config: `{"name":"p","version":"2.0","runPath":"run","arch":"arm"}`, cause: "arm"},
 		"ST-15 runPath":  {offer: offer, config: `{"name":"p","version":"2.0","runPath":"../1.0/run"}`, cause: "leaves the package"},
 		"no executable":  {offer: offer, spoil: func(dir string) { os.Remove(filepath.Join(dir, "run")) }, cause: "executable missing"},
-		"ST-15 name":     {offer: plugin.Change{Name: "..", Version: "2.0"}, cause: "is a folder's own"},
+		"ST-15 name":     {offer: plugin.Change{Name: "..", Version: "2.0"}, cause: "is reserved for folders"},
 		"ST-15 version":  {offer: plugin.Change{Name: "p", Version: "../2.0"}, cause: "version"},
 		"UP-08 same version where that is off": {
 			offer: plugin.Change{Name: "p", Version: "1.0"}, options: func(o *Options) { o.AllowDowngrade = false },
@@ -195,111 +201,111 @@ func TestUpgradeRefused(t *testing.T) {
 			if tt.options == nil {
 				tt.options = func(*Options) {}
 			}
-			b := newBench(t, tt.options)
-			before := b.install("p", "1.0", wellBehaved, "60")
+			b := newFixture(t, tt.options)
+			before := b.install("p", "1.0", okScript, "60")
 			if tt.config != "-" {
-				dir := b.unpack("p", "2.0", wellBehaved, tt.config)
+				dir := b.unpack("p", "2.0", okScript, tt.config)
 				if tt.spoil != nil {
 					tt.spoil(dir)
 				}
 			}
-			got := b.make(t.Context(), tt.offer, plugin.Permit{})
+			got := b.fetchAndChange(t.Context(), tt.offer, plugin.ChangePermit{})
 			if !strings.Contains(got.Cause(), tt.cause) || got.ExitCode != -1 || got.Status != plugin.StatusUnknown || got.TimedOut {
 				t.Errorf("got %+v, want cause %q", got, tt.cause)
 			}
-			if after := b.recorded("p"); after != before || b.calls() != nil {
-				t.Errorf("touched: %+v, %q", after, b.calls())
+			if after := b.findPlugin("p"); after != before || b.readCalls() != nil {
+				t.Errorf("changed: %+v, %q", after, b.readCalls())
 			}
 			event := plugin.NewUpdateEvent(time.Now(), tt.offer, got)
 			if event.Keywords["status"] != "1" {
-				t.Errorf("event says status %s", event.Keywords["status"])
+				t.Errorf("status %s in the event, want 1", event.Keywords["status"])
 			}
 		})
 	}
 }
 
-func TestUpgradeKeepsTheOldOneWhenItDoesNotStop(t *testing.T) {
+func TestUpgradeKeepsOldVersionThatDoesNotStop(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b := newFixture(t)
 	before := b.install("p", "1.0", `test "$1" != --stop || exit 5`, "3")
-	b.unpack("p", "2.0", wellBehaved, "")
-	got := b.make(t.Context(), offer, plugin.Permit{})
-	want := plugin.Changed{
+	b.unpack("p", "2.0", okScript, "")
+	got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{})
+	want := plugin.ChangeResult{
 		Outcome: plugin.Outcome{Verb: plugin.VerbStop, ExitCode: 5, Err: got.Err},
 		Plugin:  before, Previous: "1.0", Status: plugin.StatusRunning,
 	}
 	if !reflect.DeepEqual(got, want) || got.Cause() != "--stop of 1.0: exit 5: still running 3s after --stop" {
 		t.Errorf("got %+v", got)
 	}
-	if after := b.recorded("p"); after != before {
+	if after := b.findPlugin("p"); after != before {
 		t.Errorf("recorded %+v", after)
 	}
 }
 
-func TestUpgradeKeepsTheOldOneWhenTheRecordDoesNotSwitch(t *testing.T) {
-	b := newBench(t)
-	before := b.install("p", "1.0", wellBehaved, "60")
+func TestUpgradeKeepsOldVersionWhenRecordIsLocked(t *testing.T) {
+	b := newFixture(t)
+	before := b.install("p", "1.0", okScript, "60")
 	b.touch("plugin", "p", "1.0", "running")
-	b.unpack("p", "2.0", wellBehaved, "")
+	b.unpack("p", "2.0", okScript, "")
 	b.Manager.registry = registry.New(registry.Options{Root: b.root, Wait: 100 * time.Millisecond})
 	reader, _, err := lock.Shared(t.Context(), filepath.Join(b.root, "plugin", "installed_plugins.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.make(t.Context(), offer, plugin.Permit{}) // may read the database, and not write
+	got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}) // the database can be read, and not written
 	reader()
-	want := plugin.Changed{Outcome: failed(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
+	want := plugin.ChangeResult{Outcome: failedOutcome(plugin.VerbUpgrade, got.Err), Plugin: before, Previous: "1.0", Status: plugin.StatusRunning}
 	if !reflect.DeepEqual(got, want) || !errors.Is(got.Err, registry.ErrLocked) {
 		t.Errorf("got %+v", got)
 	}
 	calls := []string{"--status 1.0 from -", "--status 2.0 from -", "--stop 1.0 from -", "--status 1.0 from -", "--status 1.0 from -", "--start 1.0 from -", "--status 1.0 from -", "--status 1.0 from -"}
-	if diff := cmp.Diff(calls, b.calls()); diff != "" || b.recorded("p") != before {
-		t.Errorf("recorded %+v\n%s", b.recorded("p"), diff)
+	if diff := cmp.Diff(calls, b.readCalls()); diff != "" || b.findPlugin("p") != before {
+		t.Errorf("recorded %+v\n%s", b.findPlugin("p"), diff)
 	}
 }
 
-// A shutdown in between: whatever is recorded is what the next start has to run.
+// After a shutdown during an upgrade, the next start runs the recorded version.
 func TestUpgradeCancelled(t *testing.T) {
-	const oldHangs = `if test "$1" = --stop; then ` + hangs + `fi` + wellBehaved
-	const newHangs = `if test "$1" = --upgrade; then ` + hangs + `fi` + wellBehaved
+	const oldHangs = `if test "$1" = --stop; then ` + hangingScript + `fi` + okScript
+	const newHangs = `if test "$1" = --upgrade; then ` + hangingScript + `fi` + okScript
 	tests := map[string]struct {
 		old, next, hung, recorded string
 		verb                      plugin.Verb
 	}{
-		"while the old one is stopped":   {oldHangs, wellBehaved, "1.0", "1.0", plugin.VerbStop},
-		"while the new one is upgraded":  {wellBehaved, newHangs, "2.0", "2.0", plugin.VerbUpgrade},
-		"while it waits for the program": {wellBehaved, wellBehaved, "", "1.0", plugin.VerbUpgrade},
+		"while the old one is stopped":         {oldHangs, okScript, "1.0", "1.0", plugin.VerbStop},
+		"while the new one is upgraded":        {okScript, newHangs, "2.0", "2.0", plugin.VerbUpgrade},
+		"while it waits for the other program": {okScript, okScript, "", "1.0", plugin.VerbUpgrade},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.install("p", "1.0", tt.old, "3600")
 			b.unpack("p", "2.0", tt.next, "")
 			child := filepath.Join(b.root, "plugin", "p", tt.hung, "child")
-			ready := func() bool { return alive(t, child) }
+			ready := func() bool { return isAlive(t, child) }
 			if tt.hung == "" {
-				b.held("p")
-				ready = func() bool { return len(b.logged(waitingLine)) > 0 }
+				b.holdLock("p", true)
+				ready = func() bool { return len(b.findLogged(waitingLine)) > 0 }
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
 				defer cancel()
 				eventually(t, "it hangs", ready)
 			}()
-			got := b.make(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.Permit{})
+			got := b.fetchAndChange(ctx, plugin.Change{Name: "p", Version: "2.0", Timeout: time.Hour}, plugin.ChangePermit{})
 			if !errors.Is(got.Err, context.Canceled) || got.Verb != tt.verb || got.Status != plugin.StatusUnknown {
 				t.Errorf("got %+v", got)
 			}
-			if after := b.recorded("p"); after.Version != tt.recorded || got.Plugin != after {
+			if after := b.findPlugin("p"); after.Version != tt.recorded || got.Plugin != after {
 				t.Errorf("recorded %+v, result says %+v", after, got.Plugin)
 			}
 			if tt.hung == "" {
 				return // the lock is held to the end
 			}
-			if alive(t, child) {
+			if isAlive(t, child) {
 				t.Error("a process is left over")
 			}
-			if got := b.Start(t.Context(), b.recorded("p")); got.Err != nil { // what the next start does
+			if got := b.Start(t.Context(), b.findPlugin("p")); got.Err != nil { // as the next start does
 				t.Errorf("recovery: %+v", got)
 			}
 		})

@@ -9,27 +9,27 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// While a new version proves itself, its processes are looked at this often,
-// and `--status` is asked at first after the first of these, then each time
-// after twice as long, at most after the last.
+// While a new version proves itself, its processes are checked each proveInterval.
+// `--status` runs after firstStatusCheck, then each time after twice as long, at
+// most after lastStatusCheck.
 const (
-	provePause = 100 * time.Millisecond
-	askFirst   = 500 * time.Millisecond
-	askLast    = 10 * time.Second
+	proveInterval    = 100 * time.Millisecond
+	firstStatusCheck = 500 * time.Millisecond
+	lastStatusCheck  = 10 * time.Second
 )
 
-// preflight runs `--status` of the new version before anything is touched: any
-// answer in time will do, that it can be run at all is the point (SPEC 11).
-func (c *change) preflight(ctx context.Context) error {
+// runPreflight runs `--status` of the new version before anything is changed. It
+// checks that this returns in time, with any status (SPEC 11).
+func (c *change) runPreflight(ctx context.Context) error {
 	p := c.t.To.Plugin()
-	if p.Type != plugin.Persist { // nothing is known of what others do when they are asked
+	if p.Type != plugin.Persist { // others need not have a --status
 		return nil
 	}
-	ask := Run{Plugin: p, Args: []string{string(plugin.VerbStatus)}}
-	if c.t.Replaces { // it is not in its place before all is well
-		ask.Folder = c.staged.Dir
+	status := Run{Plugin: p, Args: []string{string(plugin.VerbStatus)}}
+	if c.t.Replaces { // the package is not in its place yet
+		status.Folder = c.staged.Dir
 	}
-	r := c.Run(ctx, ask)
+	r := c.Run(ctx, status)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -41,59 +41,59 @@ func (c *change) preflight(ctx context.Context) error {
 	return nil
 }
 
-// prove watches the new version for the window, and returns what is wrong with
-// it: a process that ended, a `--status` that fails, a heartbeat overdue. The
-// interruption by an operator ends it at once (UP-12).
-func (c *change) prove(ctx context.Context) error {
-	if c.window <= 0 {
+// watchNew watches the new version for proveWindow, and returns what is wrong with
+// it: a process that exited, a `--status` that fails, an overdue heartbeat. It
+// returns at once when an operator interrupts the change (UP-12).
+func (c *change) watchNew(ctx context.Context) error {
+	if c.proveWindow <= 0 {
 		return nil
 	}
 	if err := c.step.Before("prove"); err != nil {
 		return err
 	}
-	ctx, stop := c.interrupt.context(ctx)
+	ctx, stop := c.interrupt.newContext(ctx)
 	defer stop()
 	p, began := c.result.Plugin, time.Now()
-	over := time.NewTimer(c.window)
-	defer over.Stop()
-	look := time.NewTicker(provePause)
-	defer look.Stop()
-	before, life, _ := c.tracked(p)
-	ask := askFirst
-	for next := began.Add(ask); ; {
+	window := time.NewTimer(c.proveWindow)
+	defer window.Stop()
+	ticker := time.NewTicker(proveInterval)
+	defer ticker.Stop()
+	before, firstRun, _ := c.countProcesses(p)
+	pause := firstStatusCheck
+	for next := began.Add(pause); ; {
 		last := false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-over.C:
+		case <-window.C:
 			last = true
-		case <-look.C:
+		case <-ticker.C:
 		}
-		if left, now, err := c.tracked(p); err == nil && before > 0 && (left == 0 || now != life) {
-			return fmt.Errorf("%s ended %s after it was started", p.Version, time.Since(began).Round(10*time.Millisecond))
+		if left, run, err := c.countProcesses(p); err == nil && before > 0 && (left == 0 || run != firstRun) {
+			return fmt.Errorf("%s exited %s after its start", p.Version, time.Since(began).Round(10*time.Millisecond))
 		}
 		if !last && time.Now().Before(next) {
 			continue
 		}
-		ask = min(2*ask, askLast)
-		next = time.Now().Add(ask)
+		pause = min(2*pause, lastStatusCheck)
+		next = time.Now().Add(pause)
 		probe := c.Check(ctx, p)
-		if probe.HostFault { // it lives: the window ends with the next answer (EV-24)
+		if probe.HostFault { // its processes run: the window ends with the next status (EV-24)
 			if last {
-				over.Reset(hostPause)
+				window.Reset(hostFaultPause)
 			}
 			continue
 		}
 		if ctx.Err() == nil && probe.Status != plugin.StatusRunning {
-			return fmt.Errorf("%s does not run any more after %s: %s", p.Version, time.Since(began).Round(10*time.Millisecond), probe.Cause)
+			return fmt.Errorf("--status of %s fails %s after its start: %s", p.Version, time.Since(began).Round(10*time.Millisecond), probe.Cause)
 		}
-		if c.t.Beat && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace {
-			switch beats, unread := c.beats(ctx, p); {
+		if c.t.HeartbeatFresh && time.Since(began) > p.HeartbeatInterval+plugin.HeartbeatGrace {
+			switch inTime, unread := c.checkHeartbeat(ctx, p); {
 			case unread && last:
-				over.Reset(hostPause)
+				window.Reset(hostFaultPause)
 				continue
-			case !beats && !unread:
-				return fmt.Errorf("%s does not beat, %s did", p.Version, c.t.From.Version)
+			case !inTime && !unread:
+				return fmt.Errorf("%s writes no heartbeat, %s did", p.Version, c.t.From.Version)
 			}
 		}
 		if last {
@@ -102,79 +102,69 @@ func (c *change) prove(ctx context.Context) error {
 	}
 }
 
-// tracked is how many processes of a plugin run, and its life; none where
-// nobody follows them.
-func (c *change) tracked(p plugin.Plugin) (n int, life uint64, err error) {
-	if c.tracker == nil {
-		return 0, 0, nil
-	}
-	ps, life, err := c.tracker.Alive(p.Name)
-	return len(ps), life, err
-}
-
-// beats reports whether a plugin's heartbeat is in time, and whether the host
-// could not read it.
-func (m *Manager) beats(ctx context.Context, p plugin.Plugin) (beats, unread bool) {
+// checkHeartbeat reports whether a plugin's heartbeat is in time, and whether the
+// host could not read it.
+func (m *Manager) checkHeartbeat(ctx context.Context, p plugin.Plugin) (inTime, unread bool) {
 	if m.heartbeats == nil {
 		return false, false
 	}
 	now := time.Now()
 	b := m.heartbeats.Read(ctx, []plugin.Plugin{p}, now)[0]
-	return b.Found && b.Err == nil && b.Status(now) == plugin.StatusRunning, b.HostFault
+	return b.Found && b.Err == nil && b.StatusAt(now) == plugin.StatusRunning, b.HostFault
 }
 
-// bringUp makes sure that a Persist plugin runs: `--status`, and if that fails
-// `--start` and `--status` again. The outcome has no Err where it runs, and for
-// plugins that are not Persist.
-func (m *Manager) bringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+// ensureRunning makes sure that a Persist plugin runs, by `--status`, and if that
+// fails `--start` and `--status` again. The outcome has no Err where it runs, and
+// for plugins that are not Persist.
+func (m *Manager) ensureRunning(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	if p.Type != plugin.Persist {
 		return plugin.Outcome{}
 	}
-	return retryHostFault(ctx, func() plugin.Outcome { return m.tryBringUp(ctx, p) })
+	return retryHostFault(ctx, func() plugin.Outcome { return m.tryEnsureRunning(ctx, p) })
 }
 
-func (m *Manager) tryBringUp(ctx context.Context, p plugin.Plugin) plugin.Outcome {
+func (m *Manager) tryEnsureRunning(ctx context.Context, p plugin.Plugin) plugin.Outcome {
 	switch probe := m.Check(ctx, p); probe.Status {
 	case plugin.StatusRunning:
 		return plugin.Outcome{}
 	case plugin.StatusUnknown:
-		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
+		return failedOutcome(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	}
-	switch runs, err := m.makeRoom(ctx, p); {
+	switch runs, err := m.waitForLeftovers(ctx, p); {
 	case err != nil:
-		return failed(plugin.VerbStart, err)
+		return failedOutcome(plugin.VerbStart, err)
 	case runs:
 		return plugin.Outcome{}
 	}
-	outcome := m.do(ctx, order{plugin: p, verb: plugin.VerbStart})
+	outcome := m.callVerbLogged(ctx, verbCall{plugin: p, verb: plugin.VerbStart})
 	probe := m.ConfirmStart(ctx, p)
 	switch {
-	case probe.Status == plugin.StatusRunning: // it has the last word
+	case probe.Status == plugin.StatusRunning: // even if --start failed
 		outcome.Err, outcome.HostFault = nil, false
 	case probe.HostFault:
-		return failed(plugin.VerbStatus, verb.Unanswered(ctx, probe))
+		return failedOutcome(plugin.VerbStatus, verb.Unanswered(ctx, probe))
 	case outcome.Err == nil:
-		outcome.Err = fmt.Errorf("not running afterwards: %s", probe.Cause)
+		outcome.Err = fmt.Errorf("--status fails after --start: %s", probe.Cause)
 	}
 	return outcome
 }
 
-// confirmAgain is when `--status` is asked again, after it said no for the
-// first time, as long as something of the plugin lives (RS-06).
-var confirmAgain = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second}
+// confirmDelays holds after how long `--status` runs again, after it failed for the
+// first time, as long as a process of the plugin runs (RS-06).
+var confirmDelays = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second}
 
-// ConfirmStart runs `--status` after `--start` has ended. A `--start` may return
-// before the plugin says that it runs, before its pid file is there perhaps: as
-// long as something of it lives, it is asked again after 0.1, 0.3, 1 and 3 s
-// (RS-06). The log tells the plugin's author.
+// ConfirmStart runs `--status` after `--start` has returned. That may be before the
+// plugin reports running, perhaps before its pid file is there: as long as a process
+// of it runs, `--status` runs again after 0.1, 0.3, 1 and 3 s (RS-06). A log line
+// warns the plugin's author.
 func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Probe {
 	began := time.Now()
 	probe := m.Check(ctx, p)
-	for _, after := range confirmAgain {
+	for _, after := range confirmDelays {
 		if probe.Status != plugin.StatusFailed {
 			break
 		}
-		if left, err := m.left(p); err == nil && len(left) == 0 {
+		if left, err := m.listLeftovers(p); err == nil && len(left) == 0 {
 			break
 		}
 		select {
@@ -183,23 +173,11 @@ func (m *Manager) ConfirmStart(ctx context.Context, p plugin.Plugin) plugin.Prob
 			return probe
 		}
 		probe = m.Check(ctx, p)
-		probe.Late = probe.Status == plugin.StatusRunning
+		probe.SlowStart = probe.Status == plugin.StatusRunning
 	}
-	if probe.Late {
-		m.logFor(p).WithField("after", time.Since(began).Round(time.Millisecond).String()).
+	if probe.SlowStart {
+		logFor(m.log, p).WithField("after", time.Since(began).Round(time.Millisecond).String()).
 			Warn("--start returned before the plugin was running; it should return when --status says so")
 	}
 	return probe
-}
-
-// statusOf returns how a plugin is now: for a Persist plugin what `--status` says.
-func (m *Manager) statusOf(ctx context.Context, p plugin.Plugin) plugin.Status {
-	switch p.Type {
-	case plugin.Persist:
-		return m.Check(ctx, p).Status
-	case plugin.Once:
-		return plugin.StatusInstalled
-	default:
-		return plugin.StatusUnknown
-	}
 }

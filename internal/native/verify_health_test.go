@@ -10,9 +10,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// early is a daemon whose --start returns before its pid file is there. That
-// comes soon after --status was asked for the first time.
-const early = `
+// earlyStartScript is a daemon whose --start returns before its pid file is there. The
+// file appears soon after the first --status.
+const earlyStartScript = `
 pid=$(cat "$PLUGIN_DIR/pid" 2>/dev/null)
 case "$1" in
 --status) touch "$PLUGIN_DIR/asked"; test -n "$pid" && kill -0 "$pid" 2>/dev/null ;;
@@ -28,124 +28,124 @@ const returnedEarly = "--start returned before the plugin was running; it should
 
 func TestConfirmStart(t *testing.T) {
 	t.Run("RS-06 --start returns too early", func(t *testing.T) {
-		b := changeBench(t, daemon, nil)
-		if got := b.Stop(t.Context(), b.recorded("p")); got.Err != nil {
+		b := newChangeFixture(t, daemonScript, nil)
+		if got := b.Stop(t.Context(), b.findPlugin("p")); got.Err != nil {
 			t.Fatal(got.Err)
 		}
-		p := b.install("p", "1.0", early, "20")
+		p := b.install("p", "1.0", earlyStartScript, "20")
 		if got := b.Start(t.Context(), p); got.Err != nil {
 			t.Fatal(got.Err)
 		}
 		got := b.ConfirmStart(t.Context(), p)
-		if got.Status != plugin.StatusRunning || !got.Late {
+		if got.Status != plugin.StatusRunning || !got.SlowStart {
 			t.Errorf("confirmed: %+v", got)
 		}
-		if len(b.logged(returnedEarly)) != 1 {
-			t.Error("its author is not warned")
+		if len(b.findLogged(returnedEarly)) != 1 {
+			t.Error("want one warning in the log")
 		}
-		if got = b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusRunning || got.Late {
+		if got = b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusRunning || got.SlowStart {
 			t.Errorf("confirmed when it runs: %+v", got)
 		}
 	})
-	t.Run("RS-06 an upgrade waits for it too", func(t *testing.T) {
-		b := changeBench(t, `test "$1" = --upgrade && exit`+early, nil)
-		if got := b.make(t.Context(), offer, plugin.Permit{}); got.Err != nil || got.Status != plugin.StatusRunning {
+	t.Run("RS-06 an upgrade waits too", func(t *testing.T) {
+		b := newChangeFixture(t, `test "$1" = --upgrade && exit`+earlyStartScript, nil)
+		if got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{}); got.Err != nil || got.Status != plugin.StatusRunning {
 			t.Errorf("upgraded: %+v", got)
 		}
-		if len(b.logged(returnedEarly)) != 1 {
-			t.Error("its author is not warned")
+		if len(b.findLogged(returnedEarly)) != 1 {
+			t.Error("want one warning in the log")
 		}
-		b.settled("2.0")
+		b.checkSettled("2.0")
 	})
-	t.Run("RS-06 nothing of it lives", func(t *testing.T) {
-		b := newBench(t)
-		p := b.install("p", "1.0", wellBehaved, "20")
-		if got := b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusFailed || got.Late || len(b.calls()) != 1 {
-			t.Errorf("confirmed: %+v after %q", got, b.calls())
+	t.Run("RS-06 no process runs", func(t *testing.T) {
+		b := newFixture(t)
+		p := b.install("p", "1.0", okScript, "20")
+		if got := b.ConfirmStart(t.Context(), p); got.Status != plugin.StatusFailed || got.SlowStart || len(b.readCalls()) != 1 {
+			t.Errorf("confirmed: %+v after %q", got, b.readCalls())
 		}
 	})
-	t.Run("RS-06 it lives and never runs", func(t *testing.T) {
-		b := changeBench(t, daemon, nil)
-		p := b.recorded("p")
-		b.unpack("p", "1.0", "exit 1", "") // its daemon lives
-		began, before := time.Now(), len(b.calls())
+	t.Run("RS-06 a process runs and --status fails", func(t *testing.T) {
+		b := newChangeFixture(t, daemonScript, nil)
+		p := b.findPlugin("p")
+		b.unpack("p", "1.0", "exit 1", "") // its daemon runs
+		began, before := time.Now(), len(b.readCalls())
 		got := b.ConfirmStart(t.Context(), p)
-		if got.Status != plugin.StatusFailed || got.Late || len(b.calls())-before != 1+len(confirmAgain) {
-			t.Errorf("confirmed: %+v after %q", got, b.calls()[before:])
+		if got.Status != plugin.StatusFailed || got.SlowStart || len(b.readCalls())-before != 1+len(confirmDelays) {
+			t.Errorf("confirmed: %+v after %q", got, b.readCalls()[before:])
 		}
-		if took := time.Since(began); took < confirmAgain[len(confirmAgain)-1] {
-			t.Errorf("given up after %s", took)
+		if took := time.Since(began); took < confirmDelays[len(confirmDelays)-1] {
+			t.Errorf("returned after %s, want %s at least", took, confirmDelays[len(confirmDelays)-1])
 		}
 	})
 }
 
-// UP-13: the status at the end is what is true then.
+// UP-13: the status of the result is the status at the end.
 func TestStatusAtTheEnd(t *testing.T) {
 	soonEnds := newVersions["soon ends"].script
 	t.Run("UP-13 a first version that fails its proof", func(t *testing.T) {
-		b := changeBench(t, daemon, nil)
-		if got := b.make(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.Permit{}); got.Err != nil {
+		b := newChangeFixture(t, daemonScript, nil)
+		if got := b.fetchAndChange(t.Context(), plugin.Change{Kind: plugin.ChangeRemove, Name: "p"}, plugin.ChangePermit{}); got.Err != nil {
 			t.Fatal(got.Err)
 		}
 		b.unpack("p", "2.0", soonEnds, "")
-		got := b.make(t.Context(), offer, plugin.Permit{})
+		got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{})
 		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" || len(got.Processes) > 0 {
 			t.Errorf("installed: %+v", got)
 		}
 	})
-	t.Run("UP-13 one that did not run before", func(t *testing.T) {
-		b := changeBench(t, soonEnds, nil)
-		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusFailed}) // though it runs now
+	t.Run("UP-13 a plugin that did not run before", func(t *testing.T) {
+		b := newChangeFixture(t, soonEnds, nil)
+		got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusFailed}) // though it runs now
 		if got.Err == nil || got.RolledBack || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
-	t.Run("UP-13 the old one died after the grant", func(t *testing.T) {
-		b := changeBench(t, soonEnds, nil)
-		if err := b.tracker.Kill(t.Context(), "p"); err != nil {
+	t.Run("UP-13 the old version exits after the permit", func(t *testing.T) {
+		b := newChangeFixture(t, soonEnds, nil)
+		if err := b.tracker.KillPlugin(t.Context(), "p"); err != nil {
 			t.Fatal(err)
 		}
-		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+		got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 		if got.Err == nil || !got.RolledBack || got.Status != plugin.StatusRunning || got.Plugin.Version != "1.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
-		b.settled("1.0")
+		b.checkSettled("1.0")
 	})
-	t.Run("UP-13 it dies while old versions are deleted", func(t *testing.T) {
-		b := changeBench(t, daemon, func(o *Options) { o.Prove = 50 * time.Millisecond })
-		b.hook(func(step string) error {
+	t.Run("UP-13 it exits while old versions are deleted", func(t *testing.T) {
+		b := newChangeFixture(t, daemonScript, func(o *Options) { o.Prove = 50 * time.Millisecond })
+		b.setStep(func(step string) error {
 			if step == "set aside 0.9" {
-				return b.tracker.Kill(t.Context(), "p")
+				return b.tracker.KillPlugin(t.Context(), "p")
 			}
 			return nil
 		})
-		got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+		got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 		if got.Err != nil || got.Status != plugin.StatusFailed || got.Plugin.Version != "2.0" {
 			t.Errorf("upgraded: %+v", got)
 		}
 	})
 }
 
-// secondUnread are heartbeats of a plugin that beats. The host cannot read the
-// second one.
+// secondUnread returns fresh heartbeats, except the second one, which the host
+// cannot read.
 type secondUnread struct{ reads atomic.Int32 }
 
-func (s *secondUnread) Read(_ context.Context, ps []plugin.Plugin, now time.Time) []plugin.Beat {
+func (s *secondUnread) Read(_ context.Context, ps []plugin.Plugin, now time.Time) []plugin.Heartbeat {
 	if s.reads.Add(1) == 2 {
-		return []plugin.Beat{{Plugin: ps[0], Found: true, Err: errors.New("too many open files"), HostFault: true}}
+		return []plugin.Heartbeat{{Plugin: ps[0], Found: true, Err: errors.New("too many open files"), HostFault: true}}
 	}
-	return []plugin.Beat{{Plugin: ps[0], Found: true, Last: now}}
+	return []plugin.Heartbeat{{Plugin: ps[0], Found: true, Last: now}}
 }
 
 // EV-24: a new version whose heartbeat the host cannot read is not rolled back.
 func TestHeartbeatThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	beats := &secondUnread{}
-	b := changeBench(t, daemon, func(o *Options) {
+	b := newChangeFixture(t, daemonScript, func(o *Options) {
 		o.Heartbeats, o.Prove = beats, time.Second+plugin.HeartbeatGrace+100*time.Millisecond
 	})
-	b.unpack("p", "2.0", daemon, `{"name":"p","version":"2.0","runPath":"run","pluginType":"Persist","timeout":"20","heartbeatInterval":"1"}`)
-	got := b.make(t.Context(), offer, plugin.Permit{Before: plugin.StatusRunning})
+	b.unpack("p", "2.0", daemonScript, `{"name":"p","version":"2.0","runPath":"run","pluginType":"Persist","timeout":"20","heartbeatInterval":"1"}`)
+	got := b.fetchAndChange(t.Context(), offer, plugin.ChangePermit{StatusBefore: plugin.StatusRunning})
 	if got.Err != nil || got.Status != plugin.StatusRunning || got.Plugin.Version != "2.0" {
 		t.Errorf("upgraded: %+v", got)
 	}

@@ -1,8 +1,8 @@
-// Package outbox holds the reports that a command could not deliver, as files in
-// the folder that the supervisor takes them from (CL-20).
+// Package outbox stores the reports that a command could not deliver, as files in a
+// folder that the supervisor reads (CL-20).
 //
-// A file is one report: <time>-<pid>.json, placed by rename. Of a plugin only the
-// newest stays, and of all of them no more than MaxSize.
+// A file is one report: <time>-<pid>.json, placed by rename. Only the newest one of a
+// plugin stays, and all of them together are at most MaxSize.
 package outbox
 
 import (
@@ -24,15 +24,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxSize is how much the files may hold together, in bytes.
+// MaxSize is the most that all files hold together, in bytes.
 const MaxSize = 1 << 20
 
-// maxFile is the largest file that is read, in bytes: more than the longest name
-// and version take.
+// maxFile is the size of the largest file that is read, in bytes: more than the longest
+// name and version need.
 const maxFile = 4 << 10
 
-// content is what a file holds.
-type content struct {
+// reportFile is the content of a file.
+type reportFile struct {
 	At      time.Time     `json:"at"`
 	Name    string        `json:"name"`
 	Version string        `json:"version"`
@@ -40,52 +40,52 @@ type content struct {
 	SysTag  plugin.SysTag `json:"sysTagType,omitempty"`
 }
 
-// Report is one of the reports that were left.
+// Report is one report in the outbox.
 type Report struct {
 	plugin.LateReport
 	path string
 	size int64
 }
 
-// Put leaves the status that a plugin had at a time to the supervisor. A tag that
-// an older report carries goes with it (SC-17).
+// Put adds the status that a plugin had at a time. It keeps the tag of an older
+// report of the plugin (SC-17).
 func Put(root string, at time.Time, e plugin.ReportEntry) error {
 	folder := layout.Outbox(root)
 	if err := durable.MakeFolder(folder, 0o750); err != nil {
-		return fmt.Errorf("leave report: %w", err)
+		return fmt.Errorf("store report in the outbox: %w", err)
 	}
-	older, err := read(folder)
+	older, err := readReports(folder)
 	if err != nil {
-		return fmt.Errorf("leave report: %w", err)
+		return fmt.Errorf("store report in the outbox: %w", err)
 	}
 	for _, r := range older {
 		if r.Name == e.Name && e.SysTag == plugin.SysTagNone {
 			e.SysTag = r.SysTag
 		}
 	}
-	text, err := json.Marshal(content{at, e.Name, e.Version, e.Status, e.SysTag})
+	text, err := json.Marshal(reportFile{at, e.Name, e.Version, e.Status, e.SysTag})
 	if err == nil {
 		name := strconv.FormatInt(at.UnixNano(), 10) + "-" + strconv.Itoa(os.Getpid())
 		err = durable.WriteFile(filepath.Join(folder, name+".json"), text, 0o640, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("leave report: %w", err)
+		return fmt.Errorf("store report in the outbox: %w", err)
 	}
-	room := MaxSize - int64(len(text))
+	space := MaxSize - int64(len(text))
 	for _, r := range slices.Backward(older) { // the newest first
-		if room -= r.size; r.Name == e.Name || room < 0 {
+		if space -= r.size; r.Name == e.Name || space < 0 {
 			err = errors.Join(err, r.Remove())
 		}
 	}
 	return err
 }
 
-// List returns the reports that were left, the oldest first, of each plugin the
-// newest. What is no report is removed.
+// List returns the newest report of each plugin, the oldest first. It removes all
+// other reports, and files that are none.
 func List(root string) ([]Report, error) {
-	all, err := read(layout.Outbox(root))
+	all, err := readReports(layout.Outbox(root))
 	if err != nil {
-		return nil, fmt.Errorf("read reports that were left: %w", err)
+		return nil, fmt.Errorf("read reports in the outbox: %w", err)
 	}
 	newest := map[string]int{}
 	for i, r := range all {
@@ -105,14 +105,14 @@ func List(root string) ([]Report, error) {
 // Remove removes the file of the report.
 func (r Report) Remove() error {
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove report that was left: %w", err)
+		return fmt.Errorf("remove report from the outbox: %w", err)
 	}
 	return nil
 }
 
-// read returns all reports in the folder, the oldest first. A file that is none
-// is removed, but for one that is being written.
-func read(folder string) (all []Report, err error) {
+// readReports returns all reports in the folder, the oldest first. It removes a file
+// that is none, unless it is being written.
+func readReports(folder string) (all []Report, err error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -126,12 +126,12 @@ func read(folder string) (all []Report, err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var c content
+		var c reportFile
 		if err == nil {
 			err = json.Unmarshal(text, &c)
 		}
 		if err != nil || plugin.CheckName(c.Name) != nil || c.Status == plugin.StatusUnknown {
-			_ = os.Remove(path) // the next one tries again
+			_ = os.Remove(path) // the next call retries
 			continue
 		}
 		entry := plugin.ReportEntry{Name: c.Name, Version: c.Version, Status: c.Status, SysTag: c.SysTag}

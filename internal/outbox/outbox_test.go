@@ -27,8 +27,8 @@ func put(t *testing.T, root string, at time.Time, e plugin.ReportEntry) {
 	}
 }
 
-// list returns the reports that were left.
-func list(t *testing.T, root string) (all []plugin.LateReport) {
+// listReports returns the reports in the outbox.
+func listReports(t *testing.T, root string) (all []plugin.LateReport) {
 	t.Helper()
 	left, err := List(root)
 	if err != nil {
@@ -44,7 +44,7 @@ func list(t *testing.T, root string) (all []plugin.LateReport) {
 // replaces.
 func TestPut(t *testing.T) {
 	root := t.TempDir()
-	if got := list(t, root); got != nil {
+	if got := listReports(t, root); got != nil {
 		t.Errorf("without a folder: %+v", got)
 	}
 	put(t, root, at, entry("a", plugin.StatusRunning, plugin.SysTagAdd))
@@ -54,7 +54,7 @@ func TestPut(t *testing.T) {
 		{At: at.Add(time.Second), ReportEntry: entry("b", plugin.StatusInstalled, "")},
 		{At: at.Add(2 * time.Second), ReportEntry: entry("a", plugin.StatusFailed, plugin.SysTagAdd)},
 	}
-	if diff := cmp.Diff(want, list(t, root)); diff != "" {
+	if diff := cmp.Diff(want, listReports(t, root)); diff != "" {
 		t.Error(diff)
 	}
 	left, err := List(root)
@@ -76,7 +76,7 @@ func TestPut(t *testing.T) {
 	}
 }
 
-// CL-20: what is no report is removed, and what is being written is left alone.
+// CL-20: a file that is no report is removed, unless it is being written.
 func TestListForeignFiles(t *testing.T) {
 	root := t.TempDir()
 	put(t, root, at, entry("a", plugin.StatusRemoved, ""))
@@ -89,7 +89,7 @@ func TestListForeignFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := list(t, root); len(got) != 1 || got[0].Name != "a" {
+	if got := listReports(t, root); len(got) != 1 || got[0].Name != "a" {
 		t.Errorf("%+v", got)
 	}
 	files, err := os.ReadDir(folder)
@@ -129,7 +129,7 @@ func TestMaxSize(t *testing.T) {
 		}
 		size += info.Size()
 	}
-	left := list(t, root)
+	left := listReports(t, root)
 	if size > MaxSize || size < MaxSize-2*maxFile || left[len(left)-1].Name != "newest" {
 		t.Errorf("%d bytes, the newest is %s", size, left[len(left)-1].Name)
 	}
@@ -149,7 +149,7 @@ func FuzzList(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(folder, "x.json"), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range list(t, root) {
+		for _, r := range listReports(t, root) {
 			if plugin.CheckName(r.Name) != nil || r.Status == plugin.StatusUnknown {
 				t.Errorf("%+v", r)
 			}

@@ -1,6 +1,5 @@
-// Package owner has a command that root runs on an installation of another user
-// work as that user, so that it leaves nothing there that the user's supervisor
-// cannot use (EV-30).
+// Package owner makes a command of root run as the owner of an installation, so that it
+// leaves no files that the owner's supervisor cannot use (EV-30).
 package owner
 
 import (
@@ -15,9 +14,9 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// BecomeOf gives up root for the owner of the installation at root, for the
-// whole process and for good. It does nothing where another user runs the
-// command, where root owns the installation, or where there is none yet.
+// BecomeOf changes the process from user root to the owner of the installation at root,
+// permanently. It does nothing when the caller is not root, when root owns the
+// installation, or when there is none yet.
 func BecomeOf(root string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -37,16 +36,16 @@ func BecomeOf(root string) error {
 	if err == nil {
 		err = syscall.Setresuid(uid, uid, uid)
 	}
-	if err == nil { // else our own files in /proc would stay root's
+	if err == nil { // otherwise its files in /proc stay root's
 		err = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("work as the owner of %s: %w; run this as user %d", root, err, uid)
+		return fmt.Errorf("change to the owner of %s: %w; run this command as user %d", root, err, uid)
 	}
 	return nil
 }
 
-// ownerOf returns who owns what the supervisor keeps, or else the root.
+// ownerOf returns the owner of the supervisor's folder, else that of the root.
 func ownerOf(root string) (uid, gid int, found bool) {
 	for _, dir := range []string{layout.Supervisor(root), root} {
 		info, err := os.Stat(dir)
@@ -60,7 +59,7 @@ func ownerOf(root string) (uid, gid int, found bool) {
 	return 0, 0, false
 }
 
-// groupsOf returns the groups of a user, gid where they are not known.
+// groupsOf returns the groups of a user, gid if they are unknown.
 func groupsOf(u *user.User, gid int) (primary int, all []int) {
 	if n, err := strconv.Atoi(u.Gid); err == nil {
 		gid = n

@@ -11,7 +11,7 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-const envRoot = "OWNER_TEST_ROOT" // a child process becomes the owner of this and writes into it
+const envRoot = "OWNER_TEST_ROOT" // the root whose owner a child process becomes; it writes into it
 
 func TestMain(m *testing.M) {
 	root := os.Getenv(envRoot)
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// EV-30: what root's command makes on another user's root is that user's.
+// EV-30: files that a command of root makes on another user's root belong to that user.
 func TestBecomeOf(t *testing.T) {
 	if os.Getuid() != 0 {
 		testenv.SkipWithout(t, testenv.Root, errors.New("not root"))

@@ -1,5 +1,5 @@
-// Package pause waits: for a time that a context may cut short, and for times
-// that double in a loop which checks the same thing again and again.
+// Package pause waits for a time, or until a context is done, and for doubling times in
+// a polling loop.
 package pause
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// Sleep waits for d, or until ctx ends. It returns the cause when ctx has ended.
+// Sleep waits for d, or until ctx is done. It returns the cause when ctx is done.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -20,11 +20,11 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	return context.Cause(ctx)
 }
 
-// Doubling is a series of pauses. Each is twice as long as the one before, up
-// to a longest one. It is for one goroutine.
+// Doubling is a series of pauses. Each is twice as long as the previous one, up to a
+// longest one. It is for one goroutine.
 type Doubling struct{ series *backoff.ExponentialBackOff }
 
-// NewDoubling returns a series that begins with first.
+// NewDoubling returns a series from first to longest.
 func NewDoubling(first, longest time.Duration) Doubling {
 	return Doubling{backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(first), backoff.WithMaxInterval(longest), backoff.WithMultiplier(2),
@@ -34,9 +34,9 @@ func NewDoubling(first, longest time.Duration) Doubling {
 // Next returns the next pause of the series.
 func (d Doubling) Next() time.Duration { return d.series.NextBackOff() }
 
-// Sleep waits for the next pause of the series, or until ctx ends. It returns
-// the cause when ctx has ended.
+// Sleep waits for the next pause of the series, or until ctx is done. It returns the
+// cause when ctx is done.
 func (d Doubling) Sleep(ctx context.Context) error { return Sleep(ctx, d.Next()) }
 
-// Reset begins the series anew.
+// Reset restarts the series.
 func (d Doubling) Reset() { d.series.Reset() }

@@ -20,7 +20,7 @@ func TestSleep(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(why) })
 		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) || time.Since(began) != time.Minute {
-			t.Errorf("cut short: waited %s, %v", time.Since(began), err)
+			t.Errorf("canceled after a minute: waited %s, error %v, want %v", time.Since(began), err, why)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// topFolder returns the only folder that everything is in, as many archives are
-// made, or "".
+// topFolder returns the single folder that holds all entries, as in many archives,
+// or "".
 func topFolder(entries []*zip.File) string {
 	var top string
 	for _, e := range entries {
@@ -27,12 +27,12 @@ func topFolder(entries []*zip.File) string {
 	return top
 }
 
-// path returns the name of an entry by its path below the top folder.
-func (p *Package) path(name string) string { return path.Join(p.Top, name) }
+// entryName returns the name of the entry with that path below the top folder.
+func (p *Package) entryName(name string) string { return path.Join(p.Top, name) }
 
-// find returns the file with that path below the top folder, or nil.
-func (p *Package) find(name string) *zip.File {
-	i := slices.IndexFunc(p.Files, func(f *zip.File) bool { return f.Name == p.path(name) })
+// findFile returns the file with that path below the top folder, or nil.
+func (p *Package) findFile(name string) *zip.File {
+	i := slices.IndexFunc(p.Files, func(f *zip.File) bool { return f.Name == p.entryName(name) })
 	if i < 0 {
 		return nil
 	}
@@ -40,44 +40,44 @@ func (p *Package) find(name string) *zip.File {
 }
 
 func (p *Package) readConfig() (record.PackageConfig, error) {
-	f := p.find(layout.PackageConfig)
+	f := p.findFile(layout.PackageConfig)
 	if f == nil {
-		return record.PackageConfig{}, refuse(NotAcceptable, "package has no config.json")
+		return record.PackageConfig{}, newError(NotAcceptable, "package has no config.json")
 	}
 	text, err := readFile(f, record.MaxConfigSize+1)
 	if err != nil {
 		return record.PackageConfig{}, err
 	}
 	if len(text) > record.MaxConfigSize {
-		return record.PackageConfig{}, refuse(BadConfig, "package has a bad config.json: more than %d bytes", record.MaxConfigSize)
+		return record.PackageConfig{}, newError(BadConfig, "package has a bad config.json: more than %d bytes", record.MaxConfigSize)
 	}
 	c, err := record.DecodePackageConfig(text)
 	if err != nil {
-		return record.PackageConfig{}, refuse(BadConfig, "package has a bad config.json: %w", err)
+		return record.PackageConfig{}, newError(BadConfig, "package has a bad config.json: %w", err)
 	}
 	return c, nil
 }
 
-// readCommander reads what the existing agent starts a Commander by.
+// readCommander reads the axt-commander.json of a Commander, for the existing agent.
 func (p *Package) readCommander() error {
-	f := p.find(layout.Commander)
+	f := p.findFile(layout.Commander)
 	if f == nil {
-		return refuse(NotAcceptable, "package of type Commander has no axt-commander.json")
+		return newError(NotAcceptable, "package of type Commander has no axt-commander.json")
 	}
 	text, err := readFile(f, record.MaxCommanderSize+1)
 	if err != nil {
 		return err
 	}
 	if len(text) > record.MaxCommanderSize {
-		return refuse(BadConfig, "package has a bad axt-commander.json: more than %d bytes", record.MaxCommanderSize)
+		return newError(BadConfig, "package has a bad axt-commander.json: more than %d bytes", record.MaxCommanderSize)
 	}
 	if p.Config, err = p.Config.WithCommander(text); err != nil {
-		return refuse(BadConfig, "package has a bad axt-commander.json: %w", err)
+		return newError(BadConfig, "package has a bad axt-commander.json: %w", err)
 	}
 	return nil
 }
 
-// readFile returns the content of a file, at most so many bytes of it.
+// readFile returns the content of a file, at most that many bytes.
 func readFile(f *zip.File, most int64) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
@@ -91,26 +91,26 @@ func readFile(f *zip.File, most int64) ([]byte, error) {
 	return text, nil
 }
 
-// checkConfig checks what config.json says, alone and against the package.
+// checkConfig checks the fields of config.json, and that they fit the package.
 func (p *Package) checkConfig() (err error) {
 	c := p.Config
 	if err := plugin.CheckName(c.Name); err != nil {
-		return refuse(NotAcceptable, "package is not acceptable: config.json: name: %w", err)
+		return newError(NotAcceptable, "package is not acceptable: config.json: name: %w", err)
 	}
 	if err := plugin.CheckName(c.Version); err != nil {
-		return refuse(NotAcceptable, "package is not acceptable: config.json: version: %w", err)
+		return newError(NotAcceptable, "package is not acceptable: config.json: version: %w", err)
 	}
 	if err := plugin.CheckRunPath(c.RunPath); err != nil {
-		return refuse(NotAcceptable, "package is not acceptable: config.json: %w", err)
+		return newError(NotAcceptable, "package is not acceptable: config.json: %w", err)
 	}
 	if p.OS, err = platform.PackageOS(c.OSType); err != nil {
-		return refuse(NotAcceptable, "package is not acceptable: config.json: %w", err)
+		return newError(NotAcceptable, "package is not acceptable: config.json: %w", err)
 	}
 	if p.Arch, err = platform.PackageArch(c.Arch); err != nil {
-		return refuse(NotAcceptable, "package is not acceptable: config.json: %w", err)
+		return newError(NotAcceptable, "package is not acceptable: config.json: %w", err)
 	}
 	if p.Top != "" && p.Top != c.Name && p.Top != c.Name+"_"+c.Version && p.Top != c.Name+"-"+c.Version {
-		return refuse(NotAcceptable, "package has folder %q on top, which is not named after %s %s", short(p.Top), c.Name, c.Version)
+		return newError(NotAcceptable, "package has folder %q on top, which is not named after %s %s", shortenName(p.Top), c.Name, c.Version)
 	}
 	if c.Type == plugin.Commander {
 		if err := p.readCommander(); err != nil {
@@ -121,12 +121,12 @@ func (p *Package) checkConfig() (err error) {
 }
 
 func (p *Package) checkExecutable() error {
-	name, f := p.Config.RunPath, p.find(p.Config.RunPath)
+	name, f := p.Config.RunPath, p.findFile(p.Config.RunPath)
 	switch {
-	case f == nil && slices.Contains(p.Folders, p.path(name)):
-		return refuse(NotAcceptable, "executable %q of the package is not a file", short(name))
+	case f == nil && slices.Contains(p.Folders, p.entryName(name)):
+		return newError(NotAcceptable, "executable %q of the package is not a file", shortenName(name))
 	case f == nil:
-		return refuse(NotAcceptable, "package lacks its executable %q", short(name))
+		return newError(NotAcceptable, "package lacks its executable %q", shortenName(name))
 	}
 	return nil
 }

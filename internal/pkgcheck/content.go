@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// ReadFiles calls each for every file of the package with its content. It ends
-// with the first error of each, or the cause of ctx. Reading content that is
-// damaged, or more than declared, is an *Error.
+// ReadFiles calls each for every file of the package with its content. It returns the
+// first error of each, or the cause of ctx. Reading content that is damaged, or more
+// than declared, is an *Error.
 func (p *Package) ReadFiles(ctx context.Context, each func(f *zip.File, content io.Reader) error) error {
 	for _, f := range p.Files {
 		if err := readContent(ctx, f, each); err != nil {
@@ -28,7 +28,7 @@ func readContent(ctx context.Context, f *zip.File, each func(*zip.File, io.Reade
 	return each(f, &content{ctx: ctx, r: r, f: f})
 }
 
-// CheckContent reads every file of the package and keeps nothing of it.
+// CheckContent reads every file of the package and discards the content.
 func (p *Package) CheckContent(ctx context.Context) error {
 	return p.ReadFiles(ctx, func(_ *zip.File, content io.Reader) error {
 		_, err := io.Copy(io.Discard, content)
@@ -36,10 +36,10 @@ func (p *Package) CheckContent(ctx context.Context) error {
 	})
 }
 
-// content reads one file of a package. Package zip ends it when there is more
-// than the list of entries declares, so that Limits hold for what is read too.
+// content reads one file of a package. Package zip returns an error when there is more
+// than the list of entries declares, so that Limits hold for the content too.
 type content struct {
-	ctx context.Context // of the one call of ReadFiles that it lives for
+	ctx context.Context // of the call of ReadFiles
 	r   io.Reader
 	f   *zip.File
 }
@@ -55,10 +55,10 @@ func (c *content) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// contentError returns err as the refusal of a file, unless the disk failed.
+// contentError returns err as an *Error about a file, unless the disk failed.
 func contentError(f *zip.File, err error) error {
 	if isDiskError(err) {
 		return fmt.Errorf("read package: %w", err)
 	}
-	return refuse(BadEntry, "package entry %q: %w", short(f.Name), err)
+	return newError(BadEntry, "package entry %q: %w", shortenName(f.Name), err)
 }

@@ -15,15 +15,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The bounds of a name. Deeper or longer ones are of no use to a package, and of
-// some use against the programs that walk it.
+// The bounds of a name. A package needs no deeper or longer ones, and they can harm
+// the programs that walk it.
 const (
 	maxDepth   = 32
 	maxPath    = 1024 // bytes
 	maxElement = 255  // bytes
 )
 
-// What stat(2) and the zip format say in numbers.
+// Constants of stat(2) and of the zip format.
 const (
 	formatMask = 0o170000
 	formatFile = 0o100000
@@ -36,18 +36,18 @@ const (
 	extraASi    = 0x756e // likewise
 )
 
-// freeSize is what a package may unpack to whatever its ratio, in bytes: a small
-// package of text shrinks well and harms no host.
+// freeSize is the unpacked size up to which the ratio is not checked, in bytes: a
+// small package of text compresses well and harms no host.
 const freeSize = 1 << 20
 
-// checkEntries refuses what the list of entries says must not be unpacked. It
-// returns the folders, parents before children, and the files.
+// checkEntries checks the list of entries. It returns the folders, parents before
+// children, and the files.
 func checkEntries(entries []*zip.File, packed int64, limits Limits) (folders []string, files []*zip.File, err error) {
 	if len(entries) == 0 {
-		return nil, nil, refuse(BadEntry, "package is empty")
+		return nil, nil, newError(BadEntry, "package is empty")
 	}
 	if len(entries) > limits.Entries {
-		return nil, nil, refuse(BadEntry, "package has %d entries, at most %d allowed", len(entries), limits.Entries)
+		return nil, nil, newError(BadEntry, "package has %d entries, at most %d allowed", len(entries), limits.Entries)
 	}
 	n := names{spelling: map[string]string{}, isFolder: map[string]bool{}, limit: limits.Entries}
 	var total uint64
@@ -55,29 +55,29 @@ func checkEntries(entries []*zip.File, packed int64, limits Limits) (folders []s
 		name, isFolder := strings.CutSuffix(e.Name, "/")
 		err := checkEntry(e)
 		if err == nil {
-			err = n.add(name, isFolder)
+			err = n.addFile(name, isFolder)
 		}
 		if err != nil {
-			return nil, nil, refuse(BadEntry, "package entry %q: %w", short(e.Name), err)
+			return nil, nil, newError(BadEntry, "package entry %q: %w", shortenName(e.Name), err)
 		}
 		if isFolder {
 			continue
 		}
 		files = append(files, e)
 		if e.UncompressedSize64 > uint64(limits.Size) || total+e.UncompressedSize64 > uint64(limits.Size) {
-			return nil, nil, refuse(BadEntry, "package unpacks to more than %d bytes", limits.Size)
+			return nil, nil, newError(BadEntry, "package unpacks to more than %d bytes", limits.Size)
 		}
 		total += e.UncompressedSize64
 	}
 	if total > freeSize && (total-1)/uint64(limits.Ratio) >= uint64(packed) { // packed*Ratio may overflow
-		return nil, nil, refuse(BadEntry, "package of %d bytes unpacks to %d, more than %d times as many", packed, total, limits.Ratio)
+		return nil, nil, newError(BadEntry, "package of %d bytes unpacks to %d, more than %d times as many", packed, total, limits.Ratio)
 	}
 	return n.folders, files, nil
 }
 
-// withoutDebris returns the entries without those that macOS adds by itself.
-// They are not unpacked, so no rule is about them.
-func withoutDebris(entries []*zip.File) []*zip.File {
+// withoutMacFiles returns the entries without those that macOS adds by itself. They
+// are not unpacked, so no rule applies to them.
+func withoutMacFiles(entries []*zip.File) []*zip.File {
 	return slices.DeleteFunc(slices.Clone(entries), func(e *zip.File) bool {
 		return strings.HasPrefix(e.Name, "__MACOSX/") || path.Base(e.Name) == ".DS_Store"
 	})
@@ -113,7 +113,7 @@ func checkEntry(e *zip.File) error {
 // the executable (SPEC 1), when anyone may execute it or when the archive has no
 // modes, else 0644.
 func (p *Package) Mode(f *zip.File) fs.FileMode {
-	if f.Name == p.path(p.Config.RunPath) || unixMode(f) == 0 || unixMode(f)&0o111 != 0 {
+	if f.Name == p.entryName(p.Config.RunPath) || unixMode(f) == 0 || unixMode(f)&0o111 != 0 {
 		return 0o755
 	}
 	return 0o644
@@ -170,8 +170,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// names makes sure that every name means one thing, also where case does not
-// count.
+// names checks that every name is unique, also on file systems that ignore case.
 type names struct {
 	spelling map[string]string // in lower case → as first seen
 	isFolder map[string]bool   // by the name as first seen
@@ -179,8 +178,8 @@ type names struct {
 	limit    int               // of folders
 }
 
-func (n *names) add(name string, isFolder bool) error {
-	for _, dir := range parents(name) {
+func (n *names) addFile(name string, isFolder bool) error {
+	for _, dir := range listParents(name) {
 		if err := n.addFolder(dir); err != nil {
 			return err
 		}
@@ -190,7 +189,7 @@ func (n *names) add(name string, isFolder bool) error {
 	}
 	lower := strings.ToLower(name)
 	if first, seen := n.spelling[lower]; seen {
-		return clash(first, name)
+		return newClashError(first, name)
 	}
 	n.spelling[lower], n.isFolder[name] = name, false
 	return nil
@@ -203,9 +202,9 @@ func (n *names) addFolder(name string) error {
 	switch {
 	case !seen:
 	case first != name:
-		return clash(first, name)
+		return newClashError(first, name)
 	case !n.isFolder[name]:
-		return fmt.Errorf("file %q is used as a folder", short(name))
+		return fmt.Errorf("file %q is used as a folder", shortenName(name))
 	default:
 		return nil
 	}
@@ -217,8 +216,8 @@ func (n *names) addFolder(name string) error {
 	return nil
 }
 
-// parents returns the folders above a name, outermost first.
-func parents(name string) []string {
+// listParents returns the folders above a name, outermost first.
+func listParents(name string) []string {
 	var all []string
 	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
 		all = append(all, dir)
@@ -227,20 +226,20 @@ func parents(name string) []string {
 	return all
 }
 
-func clash(first, second string) error {
+func newClashError(first, second string) error {
 	if first == second {
 		return errors.New("is there twice")
 	}
-	return fmt.Errorf("differs from %q only in case", short(first))
+	return fmt.Errorf("differs from %q only in case", shortenName(first))
 }
 
-// maxShown is the most that a message shows of a name, in bytes.
+// maxShown is how much of a name a message shows, in bytes.
 const maxShown = 100
 
-// short returns a name as a message shows it.
-func short(name string) string {
+// shortenName returns a name for a message.
+func shortenName(name string) string {
 	if len(name) > maxShown {
-		return plugin.Cut(name, maxShown) + "…"
+		return plugin.TruncateText(name, maxShown) + "…"
 	}
 	return name
 }

@@ -1,22 +1,25 @@
-// Package pkgcheck holds the rules for what a plugin package may hold. Hosts
-// check with it before and while they unpack a package; the control plane checks
-// with it at upload. So both refuse the same packages, in the same words.
+// Package pkgcheck holds the rules for the content of a plugin package. Hosts use it
+// before and while they unpack a package, the control plane at upload. So both refuse
+// the same packages, in the same words.
 //
 // A package is a zip that is not trusted (CL-13). Check reads its list of
 // entries and its config.json, and refuses:
 //
-//   - names that leave the package or mean two things, entries that are not
+//   - names that leave the package or are not unique, entries that are not
 //     plain files and folders, more entries, bytes or compression than Limits;
 //   - a config.json that is missing, malformed, or not acceptable: its name,
-//     version, osType, arch and runPath, and the executable that it names (CL-11).
+//     version, osType, arch and runPath, and the executable that it names (CL-11);
+//   - where that is our shim, a service.yaml that is missing or wrong (AP-12);
+//   - a script among its programs whose first line no host can run: it ends in
+//     CR LF, or its interpreter is not an absolute path (AP-11).
 //
-// What macOS adds to a zip, __MACOSX/ and .DS_Store, is left out.
+// Entries that macOS adds to a zip, __MACOSX/ and .DS_Store, are left out.
 //
 // A zip may hold damaged content, or more of it than it declares. Only reading it
 // shows that: Package.ReadFiles refuses it then.
 //
-// What depends on the host is not checked here: whether the package is for this
-// host, is the one that was asked for, and is signed.
+// The host itself checks whether the package is for it, is the requested one, and is
+// signed.
 package pkgcheck
 
 import (
@@ -27,16 +30,17 @@ import (
 	"io/fs"
 
 	"pluginsupervisor/internal/record"
+	"pluginsupervisor/internal/service"
 )
 
-// Limits bounds what a package may hold. Zero means the default.
+// Limits bounds the content of a package. Zero means the default.
 type Limits struct {
 	Size    int64 // of all files together, in bytes
 	Entries int   // files and folders
 	Ratio   int64 // bytes unpacked for one byte of the package
 }
 
-// DefaultLimits returns the limits of a host that is configured with no others.
+// DefaultLimits returns the limits of a host without configured ones.
 func DefaultLimits() Limits { return Limits{Size: 512 << 20, Entries: 10_000, Ratio: 200} }
 
 // WithDefaults returns the limits with the default for each that is not positive.
@@ -65,7 +69,7 @@ const (
 	NotAcceptable                   // config.json is missing, or what it says is not acceptable (CL-11)
 )
 
-// Error is a refusal: the package breaks a rule.
+// Error means that the package breaks a rule.
 type Error struct {
 	Reason Reason
 	Err    error
@@ -73,27 +77,29 @@ type Error struct {
 	Name, Version string // of the package, where its config.json could be read
 }
 
-// Error returns the refusal in the words that hosts and control plane share.
+// Error returns the text that hosts and control plane share.
 func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error behind the refusal.
+// Unwrap returns the wrapped error.
 func (e *Error) Unwrap() error { return e.Err }
 
-func refuse(r Reason, format string, args ...any) error {
+func newError(r Reason, format string, args ...any) error {
 	return &Error{Reason: r, Err: fmt.Errorf(format, args...)}
 }
 
 // Package is a package that passed Check.
 type Package struct {
 	Config   record.PackageConfig
-	OS, Arch string      // what it is for: osType and arch in lower case, "both" and "all" for any
-	Top      string      // the folder that everything is in, "" for none
-	Folders  []string    // parents before children
-	Files    []*zip.File // Mode returns the mode of one
+	Service  *service.Service // of a package whose executable is our shim; else nil
+	Scripts  []Script         // its executable and the programs of Service that are scripts
+	OS, Arch string           // of the hosts that it is for: osType and arch in lower case, "both" and "all" for any
+	Top      string           // the folder that holds all entries, "" for none
+	Folders  []string         // parents before children
+	Files    []*zip.File      // Mode returns the mode of one
 }
 
-// Check reads the package of that size in bytes and returns it if it breaks no
-// rule. A refusal is an *Error; any other error is one of reading the archive.
+// Check reads the package of that size in bytes and returns it if it breaks no rule. A
+// broken rule is an *Error; any other error is one of reading the archive.
 func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	limits = limits.WithDefaults()
 	z, err := openZip(archive, size, limits)
@@ -101,7 +107,7 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 		return nil, err
 	}
 	p := &Package{}
-	entries := withoutDebris(z.File)
+	entries := withoutMacFiles(z.File)
 	if p.Folders, p.Files, err = checkEntries(entries, size, limits); err != nil {
 		return nil, err
 	}
@@ -109,7 +115,14 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	if p.Config, err = p.readConfig(); err != nil {
 		return nil, err
 	}
-	if err := p.checkConfig(); err != nil {
+	err = p.checkConfig()
+	if err == nil {
+		err = p.checkService()
+	}
+	if err == nil {
+		err = p.readScripts()
+	}
+	if err != nil {
 		if refusal, ok := errors.AsType[*Error](err); ok {
 			refusal.Name, refusal.Version = p.Config.Name, p.Config.Version
 		}
@@ -118,31 +131,30 @@ func Check(archive io.ReaderAt, size int64, limits Limits) (*Package, error) {
 	return p, nil
 }
 
-// directoryRoom is the share of one entry in the bound of a zip's list of
-// entries, in bytes. An entry takes 46 bytes and its name: many with long names
-// are allowed, millions of short ones would fill the memory before they are
-// counted.
-const directoryRoom = 512
+// bytesPerEntry is the share of one entry in the bound of a zip's list of entries. An
+// entry takes 46 bytes and its name: many with long names are allowed, millions of
+// short ones would fill the memory before they are counted.
+const bytesPerEntry = 512
 
 // openZip reads the list of entries, and no more of it than the limit of entries
 // needs.
 func openZip(r io.ReaderAt, size int64, limits Limits) (*zip.Reader, error) {
-	bounded := &boundedReader{ReaderAt: r, left: int64(limits.Entries)*directoryRoom + 256<<10}
+	bounded := &boundedReader{ReaderAt: r, left: int64(limits.Entries)*bytesPerEntry + 256<<10}
 	z, err := zip.NewReader(bounded, size)
 	switch {
 	case err == nil, errors.Is(err, zip.ErrInsecurePath): // checkName has a stricter rule
 		bounded.left = -1 // the content has its own bounds
 		return z, nil
 	case errors.Is(err, errDirectory):
-		return nil, refuse(BadEntry, "package has more than %d entries: %w", limits.Entries, err)
+		return nil, newError(BadEntry, "package has more than %d entries: %w", limits.Entries, err)
 	case isDiskError(err):
 		return nil, fmt.Errorf("read package: %w", err)
 	default:
-		return nil, refuse(NotZip, "package is not a zip file")
+		return nil, newError(NotZip, "package is not a zip file")
 	}
 }
 
-// isDiskError reports whether an error comes from a file, and not from what is in it.
+// isDiskError reports whether an error comes from reading a file, not from its content.
 func isDiskError(err error) bool {
 	var disk *fs.PathError
 	return errors.As(err, &disk)
@@ -150,7 +162,7 @@ func isDiskError(err error) bool {
 
 var errDirectory = errors.New("central directory is too large")
 
-// boundedReader ends with errDirectory after so many bytes.
+// boundedReader returns errDirectory after that many bytes.
 type boundedReader struct {
 	io.ReaderAt
 	left int64 // bytes that may be read; negative: any

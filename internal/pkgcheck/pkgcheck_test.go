@@ -20,8 +20,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// check checks a package and its content.
-func check(t testing.TB, z []byte, limits pkgcheck.Limits) (*pkgcheck.Package, error) {
+// checkPackage checks a package and its content.
+func checkPackage(t testing.TB, z []byte, limits pkgcheck.Limits) (*pkgcheck.Package, error) {
 	t.Helper()
 	p, err := pkgcheck.Check(bytes.NewReader(z), int64(len(z)), limits)
 	if err == nil {
@@ -30,7 +30,7 @@ func check(t testing.TB, z []byte, limits pkgcheck.Limits) (*pkgcheck.Package, e
 	return p, err
 }
 
-func mustRefuse(t *testing.T, err error, reason pkgcheck.Reason, says string) {
+func wantRefusal(t *testing.T, err error, reason pkgcheck.Reason, says string) {
 	t.Helper()
 	var refusal *pkgcheck.Error
 	if !errors.As(err, &refusal) || refusal.Reason != reason || !strings.Contains(err.Error(), says) {
@@ -41,10 +41,10 @@ func mustRefuse(t *testing.T, err error, reason pkgcheck.Reason, says string) {
 func TestRefusals(t *testing.T) {
 	for _, r := range pkgchecktest.Refusals(t) {
 		t.Run(r.Name, func(t *testing.T) {
-			_, err := check(t, r.Package, pkgcheck.Limits{})
-			mustRefuse(t, err, r.Reason, r.Says)
+			_, err := checkPackage(t, r.Package, pkgcheck.Limits{})
+			wantRefusal(t, err, r.Reason, r.Says)
 			if err != nil && len(err.Error()) > 400 {
-				t.Errorf("message of %d bytes", len(err.Error()))
+				t.Errorf("message of %d bytes is too long", len(err.Error()))
 			}
 		})
 	}
@@ -53,7 +53,7 @@ func TestRefusals(t *testing.T) {
 func TestAcceptances(t *testing.T) {
 	for _, a := range pkgchecktest.Acceptances(t) {
 		t.Run(a.Name, func(t *testing.T) {
-			p, err := check(t, a.Package, pkgcheck.Limits{})
+			p, err := checkPackage(t, a.Package, pkgcheck.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestPackage(t *testing.T) {
 		pkgchecktest.Entry{Name: "agent/a/b/", Mode: 0o040700},
 		pkgchecktest.Entry{Name: "agent/a/b/c", Body: "no modes"},
 	)
-	p, err := check(t, z, pkgcheck.Limits{})
+	p, err := checkPackage(t, z, pkgcheck.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,13 +91,13 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// SPEC 1: the executable may be executed on the host, whatever the zip says.
+// SPEC 1: the executable is executable on the host, whatever its mode in the zip.
 func TestModeOfExecutable(t *testing.T) {
 	entries := pkgchecktest.Agent(pkgchecktest.Entry{Name: "bin/other", Mode: 0o100644})
 	for i := range entries {
 		entries[i].Mode = 0o100600
 	}
-	p, err := check(t, pkgchecktest.Zip(t, entries...), pkgcheck.Limits{})
+	p, err := checkPackage(t, pkgchecktest.Zip(t, entries...), pkgcheck.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +108,10 @@ func TestModeOfExecutable(t *testing.T) {
 	}
 }
 
-// CL-13: each limit holds as configured, to the last byte.
+// CL-13: each configured limit is exact, to the last byte.
 func TestLimits(t *testing.T) {
 	z := pkgchecktest.Zip(t, pkgchecktest.Agent(pkgchecktest.Entry{Name: "zeros", Body: strings.Repeat("\x00", 2<<20)})...)
-	p, err := check(t, z, pkgcheck.Limits{Ratio: 2000})
+	p, err := checkPackage(t, z, pkgcheck.Limits{Ratio: 2000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +133,9 @@ func TestLimits(t *testing.T) {
 		{"not positive is the default", pkgcheck.Limits{Size: -1, Entries: -1, Ratio: -1}, "more than 200 times as many"},
 	} {
 		t.Run("CL-13 "+tt.name, func(t *testing.T) {
-			_, err := check(t, z, tt.limits)
+			_, err := checkPackage(t, z, tt.limits)
 			if tt.says != "" {
-				mustRefuse(t, err, pkgcheck.BadEntry, tt.says)
+				wantRefusal(t, err, pkgcheck.BadEntry, tt.says)
 			} else if err != nil {
 				t.Error(err)
 			}
@@ -143,7 +143,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A disk that fails is no fault of the package.
+// An error of the disk is no *Error about the package.
 func TestDiskError(t *testing.T) {
 	z := pkgchecktest.Zip(t, pkgchecktest.Agent()...)
 	path := filepath.Join(t.TempDir(), "package.zip")
@@ -169,7 +169,7 @@ func TestDiskError(t *testing.T) {
 }
 
 func TestReadFiles(t *testing.T) {
-	p, err := check(t, pkgchecktest.Zip(t, pkgchecktest.Agent()...), pkgcheck.Limits{})
+	p, err := checkPackage(t, pkgchecktest.Zip(t, pkgchecktest.Agent()...), pkgcheck.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +195,7 @@ func TestReadFiles(t *testing.T) {
 	}
 }
 
-// FuzzCheck: whatever the bytes, a package that is accepted keeps every rule that
-// a host relies on.
+// FuzzCheck checks that every accepted package keeps the rules that a host relies on.
 func FuzzCheck(f *testing.F) {
 	for _, r := range pkgchecktest.Refusals(f) {
 		if len(r.Package) < 4<<10 {
@@ -212,7 +211,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, z []byte) {
 		p, err := pkgcheck.Check(bytes.NewReader(z), int64(len(z)), limits)
 		if err != nil {
-			mustBeRefusal(t, err)
+			wantAnyRefusal(t, err)
 			return
 		}
 		for _, err := range []error{plugin.CheckName(p.Config.Name), plugin.CheckName(p.Config.Version), plugin.CheckRunPath(p.Config.RunPath)} {
@@ -225,10 +224,10 @@ func FuzzCheck(f *testing.F) {
 		}
 		names := map[string]bool{}
 		for _, name := range p.Folders {
-			mustBePlain(t, names, name)
+			wantUniqueName(t, names, name)
 		}
 		for _, f := range p.Files {
-			mustBePlain(t, names, f.Name)
+			wantUniqueName(t, names, f.Name)
 		}
 		var total int64
 		err = p.ReadFiles(t.Context(), func(_ *zip.File, content io.Reader) error {
@@ -237,7 +236,7 @@ func FuzzCheck(f *testing.F) {
 			return err
 		})
 		if err != nil {
-			mustBeRefusal(t, err)
+			wantAnyRefusal(t, err)
 		}
 		if total > limits.Size || total > max(1<<20, limits.Ratio*int64(len(z))) {
 			t.Errorf("a package of %d bytes unpacks to %d", len(z), total)
@@ -245,7 +244,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-func mustBeRefusal(t *testing.T, err error) {
+func wantAnyRefusal(t *testing.T, err error) {
 	t.Helper()
 	var refusal *pkgcheck.Error
 	if !errors.As(err, &refusal) || refusal.Reason == 0 || err.Error() == "" {
@@ -253,12 +252,13 @@ func mustBeRefusal(t *testing.T, err error) {
 	}
 }
 
-// mustBePlain wants a name that stays inside and is no other in lower case.
-func mustBePlain(t *testing.T, names map[string]bool, name string) {
+// wantUniqueName checks that a name stays inside the package and is unique in lower
+// case.
+func wantUniqueName(t *testing.T, names map[string]bool, name string) {
 	t.Helper()
 	lower := strings.ToLower(name)
 	if !filepath.IsLocal(name) || filepath.Clean(name) != name || names[lower] {
-		t.Errorf("accepted the name %q", name)
+		t.Errorf("accepted the name %q, want a refusal", name)
 	}
 	names[lower] = true
 }

@@ -1,5 +1,5 @@
-// Package platform holds the one table of words for operating systems and
-// machines (SPEC 1 and 3): what a host is, and what a package is for.
+// Package platform holds the names of operating systems and machines of hosts and
+// packages (SPEC 1 and 3).
 package platform
 
 import (
@@ -13,15 +13,15 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The words with a meaning of their own.
+// Special names.
 const (
-	Unknown = "unknown" // a host of another kind than the table has
+	Unknown = "unknown" // a host with another system or machine
 	AnyOS   = "both"    // a package for every operating system
 	AnyArch = "all"     // a package for every machine
 )
 
-// OS returns the word for an operating system as Go names it: linux, windows,
-// freebsd or Unknown.
+// OS returns the name of an operating system for Go's name: linux, windows, freebsd or
+// Unknown.
 func OS(goos string) string {
 	switch word := strings.ToLower(goos); word {
 	case "linux", "windows", "freebsd":
@@ -31,8 +31,8 @@ func OS(goos string) string {
 	}
 }
 
-// Arch returns the word for a machine as uname or Go names it: arm, x86, x64 or
-// Unknown. A word of the table stays as it is.
+// Arch returns the name of a machine for that of uname or Go: arm, x86, x64 or Unknown.
+// The returned names are accepted, too.
 func Arch(machine string) string {
 	m := strings.ToLower(machine)
 	switch {
@@ -47,26 +47,26 @@ func Arch(machine string) string {
 	}
 }
 
-// LocalOS returns the word for the operating system of this host.
+// LocalOS returns the name of the operating system of this host.
 func LocalOS() string { return OS(runtime.GOOS) }
 
-// LocalArch returns the word for the machine of this host.
+// LocalArch returns the name of the machine of this host.
 func LocalArch() string { return Arch(Uname().Machine) }
 
-// PackageOS returns a package's osType in lower case, AnyOS for "". A word that
-// no host has is an error.
+// PackageOS returns a package's osType in lower case, AnyOS for "". An unknown name is an
+// error.
 func PackageOS(osType string) (string, error) {
 	return packageWord("osType", osType, AnyOS, "linux", "windows", "freebsd")
 }
 
-// PackageArch returns a package's arch in lower case, AnyArch for "". A word
-// that no host has is an error.
+// PackageArch returns a package's arch in lower case, AnyArch for "". An unknown name is
+// an error.
 func PackageArch(arch string) (string, error) {
 	return packageWord("arch", arch, AnyArch, "x64", "x86", "arm")
 }
 
-// packageWord returns the text in lower case if it is among the known words, and
-// the first of them for "".
+// packageWord returns the text in lower case if it is a known name, and the first known
+// name for "".
 func packageWord(field, text string, known ...string) (string, error) {
 	lower := strings.ToLower(text)
 	switch {
@@ -75,25 +75,26 @@ func packageWord(field, text string, known ...string) (string, error) {
 	case slices.Contains(known, lower):
 		return lower, nil
 	default:
-		return "", fmt.Errorf("%s %q is none of %s", field, plugin.Cut(text, 40), strings.Join(known, ", "))
+		return "", fmt.Errorf("%s %q is none of %s", field, plugin.TruncateText(text, 40), strings.Join(known, ", "))
 	}
 }
 
-// FitsOS reports whether a package with this osType is for a host with this
-// word: it is "", AnyOS or the host's, in any case (SPEC 1).
+// FitsOS reports whether a package with this osType is for the host: it is "", AnyOS or
+// that of the host, in any case (SPEC 1).
 func FitsOS(osType, host string) bool { return fitsWord(osType, AnyOS, host) }
 
-// FitsArch reports the same of its arch: it is "", AnyArch or the host's.
+// FitsArch reports whether a package with this arch is for the host: it is "", AnyArch or
+// that of the host, in any case (SPEC 1).
 func FitsArch(arch, host string) bool { return fitsWord(arch, AnyArch, host) }
 
 func fitsWord(word, general, host string) bool {
 	return word == "" || strings.EqualFold(word, general) || strings.EqualFold(word, host)
 }
 
-// Names holds what uname says of this host.
+// Names holds the names that uname returns for this host.
 type Names struct{ System, Release, Version, Machine string }
 
-// Uname returns the names of this host, each Unknown where the kernel has none.
+// Uname returns the names of this host, each Unknown if the call fails.
 func Uname() Names {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil { // only a bad pointer makes it fail

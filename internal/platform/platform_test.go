@@ -43,7 +43,7 @@ func TestOS(t *testing.T) {
 	}
 }
 
-// Every word that a package may have is "any" or the word of a host.
+// Each allowed name of a package is "any" or the name of a host.
 func TestPackageWords(t *testing.T) {
 	for _, tt := range []struct {
 		parse func(string) (string, error)
@@ -84,7 +84,7 @@ func TestFits(t *testing.T) {
 		{"windows", "x64", false},
 		{"linux", "arm", false},
 		{"both", "x86", false},
-		{"all", "both", false}, // each has a word of its own for any
+		{"all", "both", false}, // "any" has another name for each
 	} {
 		if got := platform.FitsOS(tt.osType, "linux") && platform.FitsArch(tt.arch, "x64"); got != tt.want {
 			t.Errorf("package for %q and %q: %v, want %v", tt.osType, tt.arch, got, tt.want)

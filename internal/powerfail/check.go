@@ -21,20 +21,20 @@ import (
 // Image is a folder as a power failure may leave the recorded one.
 type Image struct {
 	Path         string
-	Acknowledged int // how often the work had called Acknowledge before
-	// Holed reports that a file has only a part of what was written since its last
-	// flush, and not its beginning: a checksum may find it damaged.
+	Acknowledged int // number of calls of Acknowledge before the failure
+	// Holed reports whether a file lacks a part in the middle of its unflushed data:
+	// a checksum may report it as damaged.
 	Holed bool
 }
 
-// Check has verify open each image of each failure; verify returns what is wrong
-// with it, and may be called by several goroutines at once. Which kinds of flushes
-// are needed, those without which some image is wrong, is added to flushes; nil for
-// work that promises nothing over a failure.
+// Check calls verify for each image of each failure. verify returns an error for a
+// wrong image, and may be called concurrently. Check adds to flushes which kinds of
+// flushes are needed: without them some image is wrong. flushes is nil for work that
+// need not survive a failure.
 func (r *Recording) Check(t testing.TB, flushes Flushes, verify func(Image) error) {
 	t.Helper()
 	c := &checker{base: imageFolder(t), verify: verify, seen: map[key]bool{}, files: contents{}}
-	cuts, wrong := c.check(r.ops, nil, 5)
+	cuts, wrong := c.checkCuts(r.ops, nil, 5)
 	for _, err := range wrong {
 		t.Error(err)
 	}
@@ -48,9 +48,9 @@ func (r *Recording) Check(t testing.TB, flushes Flushes, verify func(Image) erro
 	images, kinds := c.images, r.flushKinds()
 	for name, dropped := range kinds {
 		if flushes[name] {
-			continue // as an earlier recording has shown
+			continue // an earlier recording needs it
 		}
-		_, wrong := c.check(r.ops, dropped, 1)
+		_, wrong := c.checkCuts(r.ops, dropped, 1)
 		if flushes[name] = len(wrong) > 0; flushes[name] {
 			t.Logf("%s is needed: without it, %v", name, wrong[0])
 		}
@@ -58,13 +58,14 @@ func (r *Recording) Check(t testing.TB, flushes Flushes, verify func(Image) erro
 	t.Logf("%d images of %d cuts, %d more without one of %d kinds of flushes", images, cuts, c.images-images, len(kinds))
 }
 
-// Flushes holds the kinds of flushes that one or more recordings did, and reports
-// whether they are needed. A kind is what is flushed, and after what: "flush of a/b
-// after rename".
+// Flushes holds the kinds of flushes of one or more recordings, and whether they are
+// needed. A kind names the flushed path and the changes before it: "flush of a/b after
+// rename".
 type Flushes map[string]bool
 
-// CheckNeeded fails the test for each kind that is not needed, unless it is a key of
-// redundant, which holds the reasons, or begins with a key that ends with a slash.
+// CheckNeeded fails the test for each kind that is not needed. Exceptions are the keys
+// of redundant, which holds the reasons, and kinds that begin with a key that ends with
+// a slash.
 func (f Flushes) CheckNeeded(t testing.TB, redundant map[string]string) {
 	t.Helper()
 	used := map[string]bool{}
@@ -77,21 +78,21 @@ func (f Flushes) CheckNeeded(t testing.TB, redundant map[string]string) {
 		}
 		switch {
 		case f[name] && named != "":
-			t.Errorf("%s is needed, and is named redundant", name)
+			t.Errorf("%s is needed, but is listed as redundant", name)
 		case named != "":
 			t.Logf("%s is redundant: %s", name, redundant[named])
 		case !f[name]:
-			t.Errorf("%s: without it no test fails", name)
+			t.Errorf("%s is not needed: without it no test fails", name)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(redundant)) {
 		if !used[key] {
-			t.Errorf("%s is named redundant, and is not done", key)
+			t.Errorf("%s is listed as redundant, but does not occur", key)
 		}
 	}
 }
 
-// imageFolder returns a new folder for the images, in memory where that is possible.
+// imageFolder returns a new folder for the images, in memory if possible.
 func imageFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "powerfail-")
@@ -108,11 +109,11 @@ type checker struct {
 	verify func(Image) error
 
 	seen   map[key]bool
-	images int // how many were verified
+	images int // number of verified images
 	files  contents
 }
 
-// key tells images apart.
+// key identifies an image.
 type key struct {
 	content      [sha256.Size]byte
 	acknowledged int
@@ -121,26 +122,26 @@ type key struct {
 
 // job is an image to verify.
 type job struct {
-	key   key
-	disk  disk
-	image Image
-	what  string
+	key         key
+	disk        disk
+	image       Image
+	description string
 }
 
-// check verifies the images of all cuts behind what is settled, and returns how
-// many cuts there are and at most so many errors. The flushes of the indexes in
-// dropped did not happen.
-func (c *checker) check(ops []op, dropped map[int]bool, most int) (cuts int, wrong []error) {
+// checkCuts verifies the images of all cuts behind opSettle. It returns the number of
+// cuts and at most the given number of errors. The flushes with an index in dropped are
+// left out.
+func (c *checker) checkCuts(ops []op, dropped map[int]bool, most int) (cuts int, wrong []error) {
 	var mu sync.Mutex // guards wrong and again
-	var again []key   // to be verified again where they occur again
+	var again []key   // verified again if they occur again
 	var running sync.WaitGroup
 	jobs := make(chan job)
 	for range runtime.GOMAXPROCS(0) {
 		running.Go(func() {
 			for j := range jobs {
-				if err := c.open(j); err != nil {
+				if err := c.verifyJob(j); err != nil {
 					mu.Lock()
-					wrong = append(wrong, fmt.Errorf("%s: %w", j.what, err))
+					wrong = append(wrong, fmt.Errorf("%s: %w", j.description, err))
 					again = append(again, j.key)
 					mu.Unlock()
 				}
@@ -153,16 +154,16 @@ func (c *checker) check(ops []op, dropped map[int]bool, most int) (cuts int, wro
 		return len(wrong) >= most
 	}
 	begin := slices.IndexFunc(ops, func(o op) bool { return o.Kind == opSettle })
-	if len(dropped) > 0 { // nothing differs before the first of them
+	if len(dropped) > 0 { // nothing differs before the first dropped flush
 		begin = max(begin, slices.Min(slices.Collect(maps.Keys(dropped))))
 	}
-	h, lacks := newHistory(ops[:begin+1], dropped), lacking{}
-	lacks.note(begin, ops[begin], dropped)
+	h, lacks := newHistory(ops[:begin+1], dropped), missingFlushes{}
+	lacks.update(begin, ops[begin], dropped)
 	for i := begin + 1; i < len(ops) && !enough(); i++ {
 		h.add(i, ops, dropped)
-		lacks.note(i, ops[i], dropped)
+		lacks.update(i, ops[i], dropped)
 		if len(dropped) > 0 && len(lacks) == 0 {
-			continue // all is as if nothing was dropped
+			continue // later flushes replaced the dropped ones
 		}
 		cuts++
 		for choice := range h.choices() {
@@ -179,11 +180,11 @@ func (c *checker) check(ops []op, dropped map[int]bool, most int) (cuts int, wro
 	return cuts, wrong[:min(most, len(wrong))]
 }
 
-// lacking holds the inodes with a dropped flush that no later one has made up for,
-// and whether that must flush the mode too.
-type lacking map[uint64]bool
+// missingFlushes holds the inodes with a dropped flush that no later flush replaces,
+// and whether that flush must include the mode.
+type missingFlushes map[uint64]bool
 
-func (l lacking) note(i int, o op, dropped map[int]bool) {
+func (l missingFlushes) update(i int, o op, dropped map[int]bool) {
 	switch {
 	case o.Kind != opFlush:
 	case dropped[i]:
@@ -193,10 +194,10 @@ func (l lacking) note(i int, o op, dropped map[int]bool) {
 	}
 }
 
-// newJob returns the job of a choice, false for one that is known.
+// newJob returns the job of a choice, false for a known image.
 func (c *checker) newJob(h *history, choice choice) (job, bool) {
-	d := h.disk(choice, c.files)
-	k := key{d.sum(), h.marks, choice.holed}
+	d := h.buildDisk(choice, c.files)
+	k := key{d.digest(), h.marks, choice.holed}
 	if c.seen[k] {
 		return job{}, false
 	}
@@ -204,27 +205,27 @@ func (c *checker) newJob(h *history, choice choice) (job, bool) {
 	c.images++
 	last := h.ops[len(h.ops)-1]
 	return job{
-		key:   k,
-		disk:  d,
-		image: Image{filepath.Join(c.base, fmt.Sprint(c.images)), h.marks, choice.holed},
-		what:  fmt.Sprintf("failure %d after %q of %s (%s)", len(h.ops), last.Kind, last.Name+last.Path, choice.what),
+		key:         k,
+		disk:        d,
+		image:       Image{filepath.Join(c.base, fmt.Sprint(c.images)), h.marks, choice.holed},
+		description: fmt.Sprintf("failure %d after %q of %s (%s)", len(h.ops), last.Kind, last.Name+last.Path, choice.description),
 	}, true
 }
 
-// open writes an image and verifies it.
-func (c *checker) open(j job) error {
-	if err := j.disk.write(j.image.Path); err != nil {
+// verifyJob writes an image to disk and verifies it.
+func (c *checker) verifyJob(j job) error {
+	if err := j.disk.writeTo(j.image.Path); err != nil {
 		return fmt.Errorf("write image: %w", err)
 	}
 	err := c.verify(j.image)
 	if err != nil {
-		err = fmt.Errorf("%w; it was\n%s", err, j.disk.list())
+		err = fmt.Errorf("%w; the image is\n%s", err, j.disk.describe())
 	}
 	return errors.Join(err, os.RemoveAll(j.image.Path))
 }
 
-// sum returns the digest of all that write writes.
-func (d disk) sum() [sha256.Size]byte {
+// digest returns a digest of everything that writeTo writes.
+func (d disk) digest() [sha256.Size]byte {
 	var b []byte
 	_ = d.walk(root, "", func(at string, number uint64) error { // each never fails
 		n := d[number]
@@ -235,8 +236,8 @@ func (d disk) sum() [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
-// list returns the paths with their modes and sizes.
-func (d disk) list() string {
+// describe returns all paths with their modes and sizes.
+func (d disk) describe() string {
 	var b strings.Builder
 	_ = d.walk(root, "", func(at string, number uint64) error { // each never fails
 		fmt.Fprintf(&b, "\t%o %6d %s\n", d[number].mode, len(d[number].data), at)
@@ -245,8 +246,8 @@ func (d disk) list() string {
 	return b.String()
 }
 
-// write writes everything below the root into a new folder.
-func (d disk) write(folder string) error {
+// writeTo writes everything below the root into a new folder.
+func (d disk) writeTo(folder string) error {
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		return err
 	}
@@ -272,11 +273,11 @@ func (d disk) write(folder string) error {
 	})
 }
 
-// changing matches the parts of names that differ from run to run.
-var changing = regexp.MustCompile(`[0-9]{4,}|[A-Z2-7]{26}|[0-9a-f]{32}`)
+// randomParts matches the parts of names that differ in each run.
+var randomParts = regexp.MustCompile(`[0-9]{4,}|[A-Z2-7]{26}|[0-9a-f]{32}`)
 
-// flushKinds returns the flushes that had something to flush, by what they flush
-// and after what: "flush of transactions after rename".
+// flushKinds returns the indexes of the flushes that follow a change, by kind: "flush
+// of transactions after rename".
 func (r *Recording) flushKinds() map[string]map[int]bool {
 	kinds := map[string]map[int]bool{}
 	since := map[uint64]map[kind]bool{} // by inode
@@ -302,7 +303,7 @@ func (r *Recording) flushKinds() map[string]map[int]bool {
 			if len(since[o.Inode]) == 0 {
 				continue
 			}
-			name := fmt.Sprintf("flush of %s after %s", changing.ReplaceAllString(o.Path, "*"), join(slices.Sorted(maps.Keys(since[o.Inode]))))
+			name := fmt.Sprintf("flush of %s after %s", randomParts.ReplaceAllString(o.Path, "*"), joinKinds(slices.Sorted(maps.Keys(since[o.Inode]))))
 			if kinds[name] == nil {
 				kinds[name] = map[int]bool{}
 			}
@@ -313,7 +314,7 @@ func (r *Recording) flushKinds() map[string]map[int]bool {
 	return kinds
 }
 
-func join(kinds []kind) string {
+func joinKinds(kinds []kind) string {
 	var words []string
 	for _, k := range kinds {
 		words = append(words, string(k))

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// replaceFile replaces a file of a folder, with the flushes that are wanted.
+// replaceFile replaces a file of a folder, with or without flushes.
 func replaceFile(dir, text string, flushFile, flushFolder bool) error {
 	path := filepath.Join(dir, "f")
 	f, err := os.Create(path + ".new")
@@ -27,10 +27,10 @@ func replaceFile(dir, text string, flushFile, flushFolder bool) error {
 	if err := os.Rename(path+".new", path); err != nil || !flushFolder {
 		return err
 	}
-	return flush(dir)
+	return flushPath(dir)
 }
 
-func flush(path string) error {
+func flushPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -38,30 +38,30 @@ func flush(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// holdsText verifies that the file has the text that was acknowledged last, or
-// the next.
-func holdsText(texts ...string) func(Image) error {
+// verifyText returns a function that checks that the file has the last acknowledged
+// text or the next.
+func verifyText(texts ...string) func(Image) error {
 	return func(i Image) error {
 		b, err := os.ReadFile(filepath.Join(i.Path, "f"))
 		allowed := texts[i.Acknowledged:min(i.Acknowledged+2, len(texts))]
 		if err != nil || !slices.Contains(allowed, string(b)) {
-			return fmt.Errorf("it holds %q, %v, want one of %q", b, err, allowed)
+			return fmt.Errorf("file holds %q, %v, want one of %q", b, err, allowed)
 		}
 		return nil
 	}
 }
 
-// A file that is replaced is the old or the new one after each failure if file and
-// folder were flushed, and only then.
+// A replaced file is the old or the new one after each failure only if file and folder
+// were flushed.
 func TestCheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		flushFile, flushFolder bool
 		wrong                  string
 	}{
-		"both flushed":   {true, true, ""},
-		"file not":       {false, true, `it holds "", <nil>`},
-		"folder not":     {true, false, `it holds "old", <nil>, want one of ["new"]`},
-		"neither of the": {false, false, "it holds"},
+		"both flushed": {true, true, ""},
+		"file not":     {false, true, `file holds "", <nil>`},
+		"folder not":   {true, false, `file holds "old", <nil>, want one of ["new"]`},
+		"neither":      {false, false, "file holds"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := Record(t, func(f Folder) {
@@ -74,8 +74,8 @@ func TestCheck(t *testing.T) {
 				}
 				f.Acknowledge()
 			})
-			check := &checker{base: imageFolder(t), verify: holdsText("old", "new"), seen: map[key]bool{}, files: contents{}}
-			_, wrong := check.check(r.ops, nil, 100)
+			check := &checker{base: imageFolder(t), verify: verifyText("old", "new"), seen: map[key]bool{}, files: contents{}}
+			_, wrong := check.checkCuts(r.ops, nil, 100)
 			if c.wrong == "" && len(wrong) > 0 || c.wrong != "" && !strings.Contains(fmt.Sprint(wrong), c.wrong) {
 				t.Errorf("wrong: %v, want %q", wrong, c.wrong)
 			}
@@ -83,8 +83,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Each kind of flush is left out: those that matter are found needed, the others
-// not, and are then an error unless they are named.
+// Each kind of flush is left out once. A kind without effect is an error unless it is
+// listed as redundant.
 func TestCheckFlushes(t *testing.T) {
 	r := Record(t, func(f Folder) {
 		err := errors.Join(os.Mkdir(filepath.Join(f.Path, "other"), 0o700), replaceFile(f.Path, "old", false, false))
@@ -92,7 +92,7 @@ func TestCheckFlushes(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Settle()
-		err = errors.Join(os.Mkdir(filepath.Join(f.Path, "other", "x"), 0o700), flush(filepath.Join(f.Path, "other")),
+		err = errors.Join(os.Mkdir(filepath.Join(f.Path, "other", "x"), 0o700), flushPath(filepath.Join(f.Path, "other")),
 			replaceFile(f.Path, "new", true, true))
 		if err != nil {
 			t.Fatal(err)
@@ -100,16 +100,16 @@ func TestCheckFlushes(t *testing.T) {
 		f.Acknowledge()
 	})
 	flushes := Flushes{}
-	r.Check(t, flushes, holdsText("old", "new"))
+	r.Check(t, flushes, verifyText("old", "new"))
 	for name, c := range map[string]struct {
 		redundant map[string]string
 		want      []string
 	}{
-		"one is not named": {nil, []string{"flush of other after create: without it no test fails"}},
-		"it is named":      {map[string]string{"flush of other after create": "not read"}, nil},
-		"others are named": {
+		"one is not listed": {nil, []string{"flush of other after create is not needed"}},
+		"it is listed":      {map[string]string{"flush of other after create": "not read"}, nil},
+		"others are listed": {
 			map[string]string{"flush of other after create": "not read", "flush of . after create, rename": "?", "flush of x after write": "?"},
-			[]string{"flush of . after create, rename is needed, and", "flush of x after write is named redundant, and is not done"},
+			[]string{"flush of . after create, rename is needed, but", "flush of x after write is listed as redundant, but does not occur"},
 		},
 	} {
 		got := &errorsOf{TB: t}

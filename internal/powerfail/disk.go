@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kind is what an operation does.
+// kind is the kind of an operation.
 type kind string
 
-// The kinds. Names change by the first four, a file's data by the next two.
+// The kinds. The first four change names, the next two the data of a file.
 const (
 	opMake     kind = "create" // a new inode under a name
 	opLink     kind = "link"
@@ -23,7 +23,7 @@ const (
 	opTruncate kind = "truncate"
 	opMode     kind = "chmod"
 	opFlush    kind = "flush"
-	opMark     kind = "mark"   // what came before it is acknowledged
+	opMark     kind = "mark"   // everything before it is acknowledged
 	opSettle   kind = "settle" // everything before it is on the disk
 )
 
@@ -41,7 +41,7 @@ type op struct {
 	Mode     uint32 // with the type of the inode
 	Target   string // of a symbolic link
 	DataOnly bool   // fdatasync
-	Path     string // of what is flushed
+	Path     string // of the flushed inode
 }
 
 // root is the inode of the file system's root.
@@ -73,7 +73,7 @@ func (d disk) add(o op) {
 	d[o.Inode] = &inode{mode: o.Mode, target: o.Target, names: map[string]uint64{}, changed: time.Now()}
 }
 
-// changeNames carries out an operation that changes names.
+// changeNames applies an operation that changes names.
 func (d disk) changeNames(o op) {
 	names := d[o.Folder].names
 	switch o.Kind {
@@ -92,7 +92,7 @@ func (d disk) changeNames(o op) {
 	}
 }
 
-// changeInode carries out an operation that changes data or mode.
+// changeInode applies an operation that changes data or mode.
 func (d disk) changeInode(o op) {
 	n := d[o.Inode]
 	n.changed = time.Now()
@@ -115,8 +115,8 @@ func (n *inode) resize(size int64) {
 	n.data = n.data[:size:size]
 }
 
-// walk calls each with every path below a folder and its inode, a folder before
-// what is in it, in the order of the names.
+// walk calls each with every path below a folder and its inode, a folder before its
+// content, in the order of the names.
 func (d disk) walk(folder uint64, at string, each func(at string, number uint64) error) error {
 	for _, name := range slices.Sorted(maps.Keys(d[folder].names)) {
 		number := d[folder].names[name]

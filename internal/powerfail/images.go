@@ -8,38 +8,37 @@ import (
 	"slices"
 )
 
-// history is what the log says up to a cut.
+// history is the content of the log up to a cut.
 type history struct {
-	ops    []op // as far as the cut
-	inodes disk // all of them, as they were made
+	ops    []op // up to the cut
+	inodes disk // all inodes, as they were made
 
-	lasting map[int]bool   // operations on names that were flushed, by index
-	names   []int          // the others, in their order
-	data    map[uint64]log // of each file
-	modes   map[uint64]log // of each inode
+	lasting map[int]bool     // operations on names that were flushed, by index
+	names   []int            // the others, in their order
+	data    map[uint64]opLog // of each file
+	modes   map[uint64]opLog // of each inode
 	marks   int
 }
 
-// log holds the operations on one inode, by index. The first flushed of them are
-// on the disk.
-type log struct {
+// opLog holds the indexes of the operations on one inode. The first flushed ones are on
+// the disk.
+type opLog struct {
 	ops     []int
 	flushed int
 }
 
-func (l log) pending() []int { return l.ops[l.flushed:] }
+func (l opLog) pending() []int { return l.ops[l.flushed:] }
 
-// newHistory reads the operations. The flushes of the indexes in dropped did not
-// happen.
+// newHistory reads the operations. The flushes with an index in dropped are left out.
 func newHistory(ops []op, dropped map[int]bool) *history {
-	h := &history{inodes: newDisk(), lasting: map[int]bool{}, data: map[uint64]log{}, modes: map[uint64]log{}}
+	h := &history{inodes: newDisk(), lasting: map[int]bool{}, data: map[uint64]opLog{}, modes: map[uint64]opLog{}}
 	for i := range ops {
 		h.add(i, ops, dropped)
 	}
 	return h
 }
 
-// add adds the operation of an index, which is the next one.
+// add adds the next operation, with index i.
 func (h *history) add(i int, ops []op, dropped map[int]bool) {
 	o := ops[i]
 	h.ops = ops[:i+1]
@@ -59,17 +58,17 @@ func (h *history) add(i int, ops []op, dropped map[int]bool) {
 		h.modes[o.Inode] = l
 	case opFlush:
 		if !dropped[i] {
-			h.flush(o)
+			h.flushInode(o)
 		}
 	case opMark:
 		h.marks++
 	case opSettle:
-		h.settle()
+		h.settleAll()
 	}
 }
 
-func (h *history) flush(o op) {
-	flush := func(logs map[uint64]log) {
+func (h *history) flushInode(o op) {
+	flush := func(logs map[uint64]opLog) {
 		if l, ok := logs[o.Inode]; ok {
 			l.flushed = len(l.ops)
 			logs[o.Inode] = l
@@ -84,8 +83,8 @@ func (h *history) flush(o op) {
 	}
 }
 
-// flushFolder makes the changes of a folder's names last, and those before them
-// of the folders that a rename ties to it.
+// flushFolder makes the changes of a folder's names durable, with the earlier changes
+// of folders that a rename connects to it.
 func (h *history) flushFolder(number uint64) {
 	tied := map[uint64]bool{number: true}
 	left := h.names[:0:0]
@@ -104,42 +103,42 @@ func (h *history) flushFolder(number uint64) {
 	h.names = left
 }
 
-// settle makes everything last.
-func (h *history) settle() {
+// settleAll makes everything durable.
+func (h *history) settleAll() {
 	for number := range h.inodes {
-		h.flush(op{Inode: number})
+		h.flushInode(op{Inode: number})
 	}
 	h.marks = 0
 }
 
-// choice is what of the history a power failure leaves.
+// choice selects the operations that a power failure leaves.
 type choice struct {
-	what  string
-	names map[int]bool            // beside those that were flushed
-	data  func(file uint64) []int // operations on the data of a file, in their order
-	modes func(inode uint64) []int
-	torn  map[int]part // of the data's operations, those of which a part is left
-	holed bool         // a part of what was not flushed is left, and not the part before it
+	description string
+	names       map[int]bool            // in addition to the flushed ones
+	data        func(file uint64) []int // operations on the data of a file, in their order
+	modes       func(inode uint64) []int
+	torn        map[int]part // data operations of which a part is left
+	holed       bool         // see Image.Holed
 }
 
-// part is what is left of a write.
+// part is the part that is left of a write.
 type part int
 
 const (
 	firstHalf part = iota + 1
-	zeros          // the file has the length and not the data
+	zeros          // the file has the length but not the data
 )
 
-// choices returns what a power failure may leave at the cut. That some choices
-// come to the same is not looked at.
+// choices returns what a power failure may leave at the cut. Some choices may have the
+// same result.
 func (h *history) choices() iter.Seq[choice] {
-	flushed := func(logs map[uint64]log) func(uint64) []int {
+	flushed := func(logs map[uint64]opLog) func(uint64) []int {
 		return func(n uint64) []int { return logs[n].ops[:logs[n].flushed] }
 	}
-	all := func(logs map[uint64]log) func(uint64) []int {
+	all := func(logs map[uint64]opLog) func(uint64) []int {
 		return func(n uint64) []int { return logs[n].ops }
 	}
-	everyName := set(h.names)
+	everyName := setOf(h.names)
 	return func(yield func(choice) bool) {
 		for _, data := range []struct {
 			what string
@@ -148,22 +147,22 @@ func (h *history) choices() iter.Seq[choice] {
 			least := choice{"flushed names, " + data.what, nil, data.of, flushed(h.modes), nil, false}
 			most := choice{"all names, " + data.what, everyName, data.of, all(h.modes), nil, false}
 			noModes := most
-			noModes.what, noModes.modes = most.what+", flushed modes", flushed(h.modes)
-			if !yield(least) || !yield(most) || !yield(noModes) || !h.someNames(most, yield) ||
-				!h.someData(most, yield) || !h.someData(least, yield) {
+			noModes.description, noModes.modes = most.description+", flushed modes", flushed(h.modes)
+			if !yield(least) || !yield(most) || !yield(noModes) || !h.varyNames(most, yield) ||
+				!h.varyData(most, yield) || !h.varyData(least, yield) {
 				return
 			}
 		}
 	}
 }
 
-// someNames varies the names of a choice: the first of those that were not flushed,
-// and those of one folder.
-func (h *history) someNames(c choice, yield func(choice) bool) bool {
+// varyNames varies the names of a choice: only the first unflushed changes, or only
+// those of one folder.
+func (h *history) varyNames(c choice, yield func(choice) bool) bool {
 	folders := map[uint64]bool{}
 	for k, i := range h.names {
 		one := c
-		one.what, one.names = fmt.Sprintf("%s, but of the names the first %d changes", c.what, k+1), set(h.names[:k+1])
+		one.description, one.names = fmt.Sprintf("%s, but of the names the first %d changes", c.description, k+1), setOf(h.names[:k+1])
 		if !yield(one) {
 			return false
 		}
@@ -174,7 +173,7 @@ func (h *history) someNames(c choice, yield func(choice) bool) bool {
 		tied.lasting = map[int]bool{}
 		tied.flushFolder(folder)
 		one := c
-		one.what, one.names = fmt.Sprintf("%s, but of the names those of folder %d", c.what, folder), tied.lasting
+		one.description, one.names = fmt.Sprintf("%s, but of the names those of folder %d", c.description, folder), tied.lasting
 		if !yield(one) {
 			return false
 		}
@@ -182,8 +181,8 @@ func (h *history) someNames(c choice, yield func(choice) bool) bool {
 	return true
 }
 
-// someData varies the data of one file of a choice.
-func (h *history) someData(c choice, yield func(choice) bool) bool {
+// varyData varies the data of one file of a choice.
+func (h *history) varyData(c choice, yield func(choice) bool) bool {
 	for file, l := range h.data {
 		pending := l.pending()
 		if len(pending) == 0 {
@@ -192,7 +191,7 @@ func (h *history) someData(c choice, yield func(choice) bool) bool {
 		last := pending[len(pending)-1]
 		one := func(what string, ops []int, torn map[int]part, holed bool) bool {
 			v := c
-			v.what = fmt.Sprintf("%s, but of file %d %s", c.what, file, what)
+			v.description = fmt.Sprintf("%s, but of file %d %s", c.description, file, what)
 			v.data = func(n uint64) []int {
 				if n == file {
 					return slices.Concat(l.ops[:l.flushed], ops)
@@ -211,7 +210,7 @@ func (h *history) someData(c choice, yield func(choice) bool) bool {
 			one("the last write", pending[len(pending)-1:], nil, len(pending) > 1) &&
 			one("all writes but the first", pending[1:], nil, len(pending) > 1) &&
 			one("half of the last write", pending, map[int]part{last: firstHalf}, true) &&
-			one("the length", pending, setTo(pending, zeros), true)
+			one("the length", pending, mapTo(pending, zeros), true)
 		if !ok {
 			return false
 		}
@@ -219,9 +218,9 @@ func (h *history) someData(c choice, yield func(choice) bool) bool {
 	return true
 }
 
-func set(indexes []int) map[int]bool { return setTo(indexes, true) }
+func setOf(indexes []int) map[int]bool { return mapTo(indexes, true) }
 
-func setTo[V any](indexes []int, v V) map[int]V {
+func mapTo[V any](indexes []int, v V) map[int]V {
 	m := make(map[int]V, len(indexes))
 	for _, i := range indexes {
 		m[i] = v
@@ -229,15 +228,15 @@ func setTo[V any](indexes []int, v V) map[int]V {
 	return m
 }
 
-// contents holds the data of files by the operations that made them: most images
-// share most of their files.
+// contents caches the data of files by the operations that made them, because most
+// images share most of their files.
 type contents map[string]*inode
 
-// disk returns the disk that a choice leaves.
-func (h *history) disk(c choice, known contents) disk {
+// buildDisk returns the disk for a choice.
+func (h *history) buildDisk(c choice, known contents) disk {
 	d := make(disk, len(h.inodes))
 	for number, n := range h.inodes {
-		file := h.content(c, number, known)
+		file := h.fileContent(c, number, known)
 		d[number] = &inode{mode: n.mode, target: n.target, names: map[string]uint64{}, data: file.data, sum: file.sum}
 	}
 	for i, o := range h.ops {
@@ -253,8 +252,8 @@ func (h *history) disk(c choice, known contents) disk {
 	return d
 }
 
-// content returns an inode with the data that a choice leaves of a file.
-func (h *history) content(c choice, number uint64, known contents) *inode {
+// fileContent returns an inode with the data of a file for a choice.
+func (h *history) fileContent(c choice, number uint64, known contents) *inode {
 	var key []byte
 	for _, i := range c.data(number) {
 		key = binary.AppendUvarint(binary.AppendUvarint(key, uint64(i)), uint64(c.torn[i]))
@@ -263,7 +262,7 @@ func (h *history) content(c choice, number uint64, known contents) *inode {
 	if !found {
 		made := disk{number: {}}
 		for _, i := range c.data(number) {
-			made.changeInode(c.left(i, h.ops[i]))
+			made.changeInode(c.remainingOp(i, h.ops[i]))
 		}
 		file = made[number]
 		file.sum = sha256.Sum256(file.data)
@@ -272,8 +271,8 @@ func (h *history) content(c choice, number uint64, known contents) *inode {
 	return file
 }
 
-// left returns what is left of an operation on data.
-func (c choice) left(i int, o op) op {
+// remainingOp returns the part that is left of a data operation.
+func (c choice) remainingOp(i int, o op) op {
 	if o.Kind != opWrite {
 		return o
 	}

@@ -17,8 +17,8 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// serveEnv is the environment variable that turns the test binary into the server
-// of the folder it names.
+// serveEnv is the environment variable that makes the test binary serve the folder it
+// names.
 const serveEnv = "POWERFAIL_SERVE"
 
 // Folder is the recorded folder while the work runs.
@@ -27,30 +27,30 @@ type Folder struct {
 	t    testing.TB
 }
 
-// Acknowledge says that what was done so far survives a power failure: the image
-// of a later one has Image.Acknowledged one higher.
-func (f Folder) Acknowledge() { f.note(markName) }
+// Acknowledge marks all work so far as durable. Images of later failures have an
+// Image.Acknowledged that is one higher.
+func (f Folder) Acknowledge() { f.logName(markName) }
 
-// Settle says that everything is on the disk, and nothing is acknowledged yet:
-// the failures that are checked come later.
-func (f Folder) Settle() { f.note(settleName) }
+// Settle makes everything durable and resets the acknowledgements. Only failures after
+// it are checked.
+func (f Folder) Settle() { f.logName(settleName) }
 
-func (f Folder) note(name string) {
+func (f Folder) logName(name string) {
 	f.t.Helper()
 	if _, err := os.Lstat(filepath.Join(f.Path, name)); !errors.Is(err, os.ErrNotExist) {
 		f.t.Fatalf("note %s in the log: %v", name, err)
 	}
 }
 
-// Recording is what the work did.
+// Recording holds the recorded operations.
 type Recording struct {
 	ops []op
 }
 
-// Record records what work does in an empty folder; work has closed all files in
-// it when it returns. The umask is 022 meanwhile. The test is skipped where no FUSE file system can be
-// mounted. Record starts the test binary anew with this test: nothing that takes
-// long or leaves something may come before it.
+// Record runs work in an empty folder and records its operations. work must close all
+// its files. The umask is 022 meanwhile. The test is skipped if no FUSE file system can
+// be mounted. Record runs this test a second time in another process, so code before it
+// must be fast and leave nothing.
 func Record(t testing.TB, work func(f Folder)) *Recording {
 	t.Helper()
 	if folder := os.Getenv(serveEnv); folder != "" {
@@ -78,7 +78,7 @@ func Record(t testing.TB, work func(f Folder)) *Recording {
 	return r
 }
 
-// startServer mounts the file system. stop ends it, and does nothing the second time.
+// startServer mounts the file system. stop unmounts it; a second call does nothing.
 func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 	t.Helper()
 	ready, answer, err := os.Pipe()
@@ -86,8 +86,8 @@ func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 		t.Fatal(err)
 	}
 	defer ready.Close()
-	server := exec.Command(os.Args[0], "-test.run="+patternOf(t.Name()))
-	server.Env = append(os.Environ(), serveEnv+"="+folder, "GORACE=atexit_sleep_ms=0") // else it ends a second late
+	server := exec.Command(os.Args[0], "-test.run="+testPattern(t.Name()))
+	server.Env = append(os.Environ(), serveEnv+"="+folder, "GORACE=atexit_sleep_ms=0") // else it exits a second late
 	server.ExtraFiles, server.Stderr = []*os.File{answer, log}, os.Stderr
 	stdin, err := server.StdinPipe()
 	if err == nil {
@@ -96,7 +96,7 @@ func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 	if err = errors.Join(err, answer.Close()); err != nil {
 		t.Fatal(err)
 	}
-	refused, err := io.ReadAll(ready)
+	mountError, err := io.ReadAll(ready)
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -104,20 +104,20 @@ func startServer(t testing.TB, folder string, log *os.File) (stop func()) {
 		}
 		stopped = true
 		_ = stdin.Close()
-		if err := server.Wait(); err != nil && len(refused) == 0 {
+		if err := server.Wait(); err != nil && len(mountError) == 0 {
 			t.Errorf("serve the recorded folder: %v", err)
 			_ = unix.Unmount(folder, unix.MNT_DETACH)
 		}
 	}
-	if err != nil || len(refused) > 0 {
+	if err != nil || len(mountError) > 0 {
 		stop()
-		testenv.SkipWithout(t, testenv.Fuse, fmt.Sprintf("%s%v", refused, err))
+		testenv.SkipWithout(t, testenv.Fuse, fmt.Sprintf("%s%v", mountError, err))
 	}
 	return stop
 }
 
-// patternOf returns the pattern that runs one test.
-func patternOf(name string) string {
+// testPattern returns the pattern that runs one test.
+func testPattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
 		parts[i] = "^" + regexp.QuoteMeta(part) + "$"

@@ -16,15 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names that the recording process looks up in the root to put a mark, or
-// that everything is on the disk, into the log.
+// Names that the recording process looks up in the root to log a mark or a settle.
 const (
 	markName   = ".powerfail-mark"
 	settleName = ".powerfail-settle"
 )
 
-// serve serves the file system at a folder until its standard input is closed.
-// Operations go to log. The outcome of mounting goes to ready, which is closed.
+// serve serves the file system at a folder until standard input is closed. It writes
+// operations to log, and an error of mounting to ready, which it closes.
 func serve(folder string, ready io.WriteCloser, log io.Writer) error {
 	s := &server{RawFileSystem: fuse.NewDefaultRawFileSystem(), disk: newDisk(), last: root, log: gob.NewEncoder(log)}
 	fs, err := fuse.NewServer(s, folder, &fuse.MountOptions{
@@ -36,7 +35,7 @@ func serve(folder string, ready io.WriteCloser, log io.Writer) error {
 	}
 	go fs.Serve()
 	err = errors.Join(fs.WaitMount(), ready.Close())
-	_, _ = io.Copy(io.Discard, os.Stdin) // until the test is done or dead
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the test process closes it or exits
 	for range 100 {
 		if failed := fs.Unmount(); failed == nil {
 			break
@@ -48,8 +47,8 @@ func serve(folder string, ready io.WriteCloser, log io.Writer) error {
 	return errors.Join(err, s.failed)
 }
 
-// server is a file system in memory that logs what changes it. Node ids are
-// inode numbers; an inode stays when its last name is gone.
+// server is a file system in memory that logs changes. Node ids are inode numbers; an
+// inode stays when its last name is removed.
 type server struct {
 	fuse.RawFileSystem
 
@@ -60,7 +59,7 @@ type server struct {
 	failed error // of the log
 }
 
-// record logs an operation, which is on the disk in memory already.
+// record logs an operation that was applied to the disk in memory.
 func (s *server) record(o op) fuse.Status {
 	if err := s.log.Encode(o); err != nil {
 		s.failed = errors.Join(s.failed, err)
@@ -109,22 +108,22 @@ func (s *server) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 	return fuse.OK
 }
 
-// SetAttr ignores owners and times: what they are after a failure is not tested.
+// SetAttr sets size and mode. It ignores owners and times, which are not tested.
 func (s *server) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status := fuse.OK
 	if size, ok := in.GetSize(); ok {
-		status = s.change(op{Kind: opTruncate, Inode: in.NodeId, Offset: int64(size)})
+		status = s.changeInode(op{Kind: opTruncate, Inode: in.NodeId, Offset: int64(size)})
 	}
 	if mode, ok := in.GetMode(); ok && mode != s.disk[in.NodeId].mode&^unix.S_IFMT {
-		status = s.change(op{Kind: opMode, Inode: in.NodeId, Mode: mode})
+		status = s.changeInode(op{Kind: opMode, Inode: in.NodeId, Mode: mode})
 	}
 	s.fillAttr(in.NodeId, &out.Attr)
 	return status
 }
 
-func (s *server) change(o op) fuse.Status {
+func (s *server) changeInode(o op) fuse.Status {
 	s.disk.changeInode(o)
 	return s.record(o)
 }
@@ -173,14 +172,14 @@ func (s *server) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse
 }
 
 func (s *server) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	return s.remove(in.NodeId, name)
+	return s.removeName(in.NodeId, name)
 }
 
 func (s *server) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	return s.remove(in.NodeId, name)
+	return s.removeName(in.NodeId, name)
 }
 
-func (s *server) remove(folder uint64, name string) fuse.Status {
+func (s *server) removeName(folder uint64, name string) fuse.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	number, found := s.disk[folder].names[name]
@@ -226,7 +225,7 @@ func (s *server) Open(_ <-chan struct{}, in *fuse.OpenIn, _ *fuse.OpenOut) fuse.
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.change(op{Kind: opTruncate, Inode: in.NodeId})
+	return s.changeInode(op{Kind: opTruncate, Inode: in.NodeId})
 }
 
 func (s *server) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
@@ -240,7 +239,7 @@ func (s *server) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.Read
 func (s *server) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return uint32(len(data)), s.change(op{Kind: opWrite, Inode: in.NodeId, Offset: int64(in.Offset), Data: data})
+	return uint32(len(data)), s.changeInode(op{Kind: opWrite, Inode: in.NodeId, Offset: int64(in.Offset), Data: data})
 }
 
 func (s *server) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
@@ -264,7 +263,7 @@ func (s *server) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryL
 	names := s.disk[in.NodeId].names
 	sorted := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return cmp.Compare(names[a], names[b]) })
 	for _, name := range sorted {
-		number := names[name] // is the offset too, so that entries may be removed between two reads
+		number := names[name] // also the offset, so that entries may be removed between two reads
 		e := fuse.DirEntry{Name: name, Ino: number, Mode: s.disk[number].mode, Off: number}
 		if number > in.Offset && !out.AddDirEntry(e) {
 			break

@@ -6,27 +6,27 @@ import (
 	"syscall"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// Adopt begins to watch what an earlier life of the supervisor left running,
-// and tells of it in order (EV-07): what is in the plugins' leaves, and those
-// of the given processes that are still the same (EV-08), and where a target
-// says so, what other programs have started. What it left of
-// commands that only asked is ended when they should have. The first time,
-// leaves that are empty and of none of the plugins are removed. A plugin that is
-// watched already is only told of: what it runs as changes. When ctx ends, those
-// that were not reached are missing at the end.
-func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighting {
-	began := time.Now() // one pass over the processes is for all
-	there := t.leavesThere(ts)
-	seen := make([]plugin.Sighting, 0, len(ts))
+// Adopt starts to watch the processes that an earlier run of the supervisor left, and returns what
+// it found, in the order of ts (EV-07). It looks for processes in the plugins' leaves, for the
+// given processes if they are still the same (EV-08), and for processes that other programs started
+// if a target asks for it. Probes that the earlier run left are killed at their deadline. The first
+// call also removes empty leaves of unknown plugins. For a plugin that is already watched, Adopt
+// returns the current processes only. When ctx ends, the targets that were not reached are missing
+// at the end.
+func (t *Tracker) Adopt(ctx context.Context, ts []plugin.WatchTarget) []plugin.Observed {
+	began := time.Now() // one scan serves all targets
+	there := t.listLeaves(ts)
+	seen := make([]plugin.Observed, 0, len(ts))
 	for _, target := range ts {
 		if ctx.Err() != nil {
 			break
 		}
 		_, leaf := slices.BinarySearch(there, target.Plugin.Name)
-		seen = append(seen, t.adopt(target, leaf, began))
+		seen = append(seen, t.adoptPlugin(target, leaf, began))
 	}
 	t.mu.Lock()
 	first := !t.swept
@@ -39,15 +39,15 @@ func (t *Tracker) Adopt(ctx context.Context, ts []plugin.Target) []plugin.Sighti
 		}
 		for _, name := range there {
 			if !known[name] {
-				t.abandon(name)
+				t.removeLeaf(name)
 			}
 		}
 	}
 	return seen
 }
 
-// leavesThere are the names of the plugins that have a leaf, those of ts among them.
-func (t *Tracker) leavesThere(ts []plugin.Target) []string {
+// listLeaves returns the names of the plugins that have a leaf, also of those in ts.
+func (t *Tracker) listLeaves(ts []plugin.WatchTarget) []string {
 	if t.tree == nil {
 		return nil
 	}
@@ -62,64 +62,95 @@ func (t *Tracker) leavesThere(ts []plugin.Target) []string {
 	return names
 }
 
-func (t *Tracker) adopt(target plugin.Target, leaf bool, began time.Time) plugin.Sighting {
+func (t *Tracker) adoptPlugin(target plugin.WatchTarget, leaf bool, began time.Time) plugin.Observed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tr := t.get(target.Plugin.Name)
-	s := plugin.Sighting{Name: tr.name, Watch: plugin.WatchPidfd}
+	tr := t.getTracked(target.Plugin.Name)
+	s := plugin.Observed{Name: tr.name, Watch: plugin.WatchPidfd}
 	if t.tree != nil {
 		s.Watch = plugin.WatchCgroup
 	}
 	if tr.alive {
-		s.Processes, _ = t.look(tr, began) // it has dealt with the error
-		s.Life = tr.life
+		s.Processes, _ = t.inspect(tr, began) // inspect has handled the error
+		s.RunID = tr.runID
 		return s
 	}
-	if leaf && t.occupy(tr) {
-		tr.kills, _ = tr.leaf.OOMKills()
-		t.endLater(tr, target.Plugin.Timeout)
+	if leaf && t.ensureLeaves(tr) {
+		tr.oomKills, _ = tr.leaf.OOMKills()
+		t.killProbesLater(tr, target.Plugin.Timeout)
 	}
 	for _, p := range target.Processes {
-		if p.Boot == t.boot && tr.verbs == 0 {
-			if err := t.join(tr, p); err != nil {
+		if p.BootID == t.boot && tr.daemonCommands == 0 {
+			if err := t.addMember(tr, p); err != nil {
 				t.cannotWatch(tr, err)
 			}
 		}
 	}
-	tr.outside = target.Outside || t.tree != nil && len(tr.watched) > 0 // find knows what is in the leaf
-	live, err := t.find(tr, true, began)
-	if err == nil && len(live) > 0 && tr.verbs == 0 && !tr.alive {
+	tr.outside = target.IncludeExternal || t.tree != nil && len(tr.watched) > 0 // findProcesses knows what is in the leaf
+	live, err := t.findProcesses(tr, true, began)
+	if err == nil && len(live) > 0 && tr.daemonCommands == 0 && !tr.alive {
 		tr.alive = true
-		tr.life++
+		tr.runID++
 	}
 	tr.outside = tr.outside && tr.alive
-	s.Processes, _ = t.look(tr, began) // it has dealt with the error
-	s.Life = tr.life
+	s.Processes, _ = t.inspect(tr, began) // inspect has handled the error
+	s.RunID = tr.runID
 	return s
 }
 
-// endLater ends what an earlier life of the supervisor was asking a plugin
-// when it ended, at the plugin's deadline. What that asked has an answer for nobody.
-func (t *Tracker) endLater(tr *tracked, after time.Duration) {
-	pids, err := tr.probes.Procs()
-	if err != nil || len(pids) == 0 || tr.askers > 0 {
-		return
-	}
-	left := t.living(pids)
-	time.AfterFunc(after, func() {
-		for _, p := range left {
-			if err := kill(p, syscall.SIGKILL); err != nil {
-				t.log.WithError(err).WithField("plugin", tr.name).Warn("Left over probe cannot be ended")
-			}
-		}
-	})
+// leftovers are the probes of one plugin that an earlier run of the supervisor left.
+type leftovers struct {
+	processes []plugin.Process
+	kill      *time.Timer // at the plugin's deadline
 }
 
-// abandon removes the leaf of what is no plugin any more.
-func (t *Tracker) abandon(name string) {
+// killProbesLater kills the probes that an earlier run of the supervisor left, after the plugin's timeout.
+// Nobody waits for their answers.
+func (t *Tracker) killProbesLater(tr *tracked, after time.Duration) {
+	pids, err := tr.probes.Procs()
+	if err != nil || len(pids) == 0 || tr.probeCommands > 0 {
+		return
+	}
+	left := &leftovers{processes: t.filterLive(pids)}
+	left.kill = time.AfterFunc(after, func() { t.killLeftovers(tr.name, left) })
+	tr.leftovers = left
+}
+
+func (t *Tracker) killLeftovers(name string, left *leftovers) {
+	for _, p := range left.processes {
+		if err := signalProcess(p, syscall.SIGKILL); err != nil {
+			t.log.WithError(err).WithField("plugin", name).Warn("Cannot kill a probe of an earlier run")
+		}
+	}
+}
+
+// killProbesNow kills the probes that killProbesLater has not killed yet, and waits up to a second until
+// they have exited: their cgroup cannot be removed before. mu must be held.
+func (t *Tracker) killProbesNow() {
+	const patience = time.Second
+	var killed []plugin.Process
+	for _, tr := range t.tracked {
+		if tr.leftovers != nil && tr.leftovers.kill.Stop() {
+			t.killLeftovers(tr.name, tr.leftovers)
+			killed = append(killed, tr.leftovers.processes...)
+		}
+	}
+	for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(minPoll) {
+		killed = slices.DeleteFunc(killed, func(p plugin.Process) bool {
+			stat, err := procfs.ReadStat(p.PID)
+			return err != nil || stat.Born != p.StartTicks || !stat.Live()
+		})
+		if len(killed) == 0 {
+			return
+		}
+	}
+}
+
+// removeLeaf removes the leaf of a plugin that does not exist any more.
+func (t *Tracker) removeLeaf(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tr, ok := t.tracked[name]; ok && tr.verbs+tr.askers > 0 {
+	if tr, ok := t.tracked[name]; ok && tr.daemonCommands+tr.probeCommands > 0 {
 		return
 	}
 	if err := t.tree.Remove(name); err != nil {

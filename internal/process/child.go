@@ -7,43 +7,45 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/procfs"
 )
 
-// child is a process we started, the first of its group. Its methods are for
-// one goroutine.
+// child is the first process of a group that we started. Its methods are not safe for concurrent
+// use.
 type child struct {
 	group
-	room   *room
+	scope  *commandScope
 	pid    int
 	path   string
-	ended  chan struct{} // closed when it has ended; it is a zombie until reap
+	exited chan struct{} // closed when it has exited; it is a zombie until it is reaped
 	err    error         // of waiting for it; set before ended is closed
 	reaped bool
 }
 
-// busyFor is how long a start is tried again when the executable is open for
-// writing: another goroutine's fork may hold, until its exec, the descriptor
-// through which this process has just written it.
+// busyFor is the time for which a start is retried while the executable is open for writing. This
+// process may have just written it, and another goroutine's fork may hold that descriptor until its
+// exec.
 const busyFor = 100 * time.Millisecond
 
-// start runs the command in its room, with out as its standard output and
-// error. There is no parent-death signal: what it starts may outlive us
-// (RS-10). Where the executable does not begin to run before cut is closed, the
-// process is killed, and not waited for if that has no effect (EV-24).
-func start(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, error) {
-	p, err := startOnce(cut, c, r, out)
+// startCommand runs the command in its scope, with out as its standard output and error. It sets no
+// parent-death signal: what the command starts may outlive this process (RS-10). If cut is closed
+// before the executable runs, the process is killed. A process that ignores this is not waited for
+// (EV-24).
+func startCommand(cut <-chan struct{}, c Command, r *commandScope, out uintptr) (*child, error) {
+	p, err := tryStart(cut, c, r, out)
 	for pause := time.Millisecond; errors.Is(err, syscall.ETXTBSY) && pause < busyFor; pause *= 2 {
 		time.Sleep(pause)
-		p, err = startOnce(cut, c, r, out)
+		p, err = tryStart(cut, c, r, out)
 	}
 	return p, err
 }
 
-// killedWithin is how long a process that was killed before its executable
-// began to run has to be gone. One in an uninterruptible sleep is left.
+// killedWithin is the time in which a process has to exit that was killed before its executable
+// ran. A process in uninterruptible sleep is left behind after it.
 const killedWithin = time.Second
 
-func startOnce(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, error) {
+func tryStart(cut <-chan struct{}, c Command, r *commandScope, out uintptr) (*child, error) {
 	f, err := newFork(c, out)
 	if err != nil {
 		return nil, err
@@ -54,8 +56,8 @@ func startOnce(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, er
 	}
 	done := make(chan result, 1)
 	go func() {
-		defer f.close()
-		pid, err := r.fork(f)
+		defer f.closeStreams()
+		pid, err := r.startProcess(f)
 		done <- result{pid, err}
 	}()
 	select {
@@ -63,19 +65,19 @@ func startOnce(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, er
 		done <- got
 	case <-cut:
 	}
-	if len(done) > 0 { // also at the same moment
+	if len(done) > 0 { // the result may have come together with cut
 		got := <-done
 		if got.err != nil {
 			return nil, got.err
 		}
 		return newChild(c, r, got.pid), nil
 	}
-	f.kill()
+	f.killBeforeExec()
 	discard := func(got result) {
 		if got.err == nil {
 			p := newChild(c, r, got.pid)
-			p.signal(syscall.SIGKILL)
-			_, _ = p.reap() // it was given up
+			p.signalGroup(syscall.SIGKILL)
+			_, _ = p.reapStatus() // the start was given up, its status is not needed
 		}
 	}
 	select {
@@ -84,65 +86,65 @@ func startOnce(cut <-chan struct{}, c Command, r *room, out uintptr) (*child, er
 	case <-time.After(killedWithin):
 		go func() { discard(<-done) }()
 	}
-	return nil, errHung
+	return nil, errExecHung
 }
 
-func newChild(c Command, r *room, pid int) *child {
-	p := &child{group: group{id: pid}, room: r, pid: pid, path: c.Path, ended: make(chan struct{})}
-	go p.await()
+func newChild(c Command, r *commandScope, pid int) *child {
+	p := &child{group: group{id: pid}, scope: r, pid: pid, path: c.Path, exited: make(chan struct{})}
+	go p.awaitExit()
 	return p
 }
 
-// await waits for the end of the child and leaves the zombie, which keeps the
-// number of the group ours.
-func (p *child) await() {
-	defer close(p.ended)
+// awaitExit waits until the child exits, and leaves it as a zombie. The zombie keeps the group ID
+// reserved.
+func (p *child) awaitExit() {
+	defer close(p.exited)
 	p.err = ignoringEINTR(func() error {
 		return unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 	})
 }
 
-// gone tells whether nothing of the child lives, in its group or its room.
-func (p *child) gone() bool { return p.empty() && len(p.room.rest()) == 0 }
+// isGone reports whether no process of the child is alive, in its group and its scope.
+func (p *child) isGone() bool { return p.isEmpty() && len(p.scope.listLeft()) == 0 }
 
-// hasEnded tells whether the child has ended.
-func (p *child) hasEnded() bool {
+// hasExited reports whether the child has exited.
+func (p *child) hasExited() bool {
 	select {
-	case <-p.ended:
+	case <-p.exited:
 		return true
 	default:
 		return false
 	}
 }
 
-// signal sends to the whole group, and to the child itself in case it has
-// moved to another. It does nothing once the number may be somebody else's.
-func (p *child) signal(sig syscall.Signal) {
-	if p.reaped || p.hasEnded() && p.err != nil {
+// signalGroup sends sig to the whole group, and to the child if it has moved to another group. It does
+// nothing once the pid may belong to another process.
+func (p *child) signalGroup(sig syscall.Signal) {
+	if p.reaped || p.hasExited() && p.err != nil {
 		return
 	}
-	// ESRCH cannot happen, EPERM cannot be helped: what stays is waited for.
+	// ESRCH cannot happen. After EPERM there is nothing to do but wait.
 	_ = syscall.Kill(-p.id, sig)
 	if id, err := syscall.Getpgid(p.pid); err == nil && id != p.id {
-		_ = syscall.Kill(p.pid, sig) // not twice: some programs take a second SIGTERM as an order to drop everything
+		_ = syscall.Kill(p.pid, sig) // only once: some programs treat a second SIGTERM as "exit now"
 	}
 }
 
-// signalRest sends to what has left the group but is in the room.
-func (p *child) signalRest(sig syscall.Signal) {
-	for _, left := range p.room.rest() {
+// signalScope sends sig to the processes of the scope that have left the group.
+func (p *child) signalScope(sig syscall.Signal) {
+	for _, left := range p.scope.listLeft() {
 		if id, err := syscall.Getpgid(left.PID); err == nil && id != p.id && left.PID != p.pid {
-			_ = kill(left, sig)
+			_ = signalProcess(left, sig)
 		}
 	}
 }
 
-// reap takes the ended child's status. From now on its number is free.
-func (p *child) reap() (syscall.WaitStatus, error) {
-	<-p.ended
-	p.bornBy = bootTicks()
+// reapStatus waits for the child and returns its status. After it, the pid may be reused.
+func (p *child) reapStatus() (syscall.WaitStatus, error) {
+	<-p.exited
+	p.bornBy = procfs.BootTicks()
 	p.reaped = true
-	defer p.room.reaped(p.pid)
+	defer p.scope.markReaped(p.pid)
 	if p.err != nil {
 		return 0, fmt.Errorf("wait for process %d: %w", p.pid, p.err)
 	}

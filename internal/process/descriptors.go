@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// keptDescriptors is how many of the files that this process may have open are
-// not used for watching: for commands, the control plane, its own files (EV-31).
+// keptDescriptors is the number of file descriptors that are not used for watching. They are kept
+// for commands, the control plane and the supervisor's own files (EV-31).
 const keptDescriptors = 64
 
-// errFull says that no more processes can be watched.
+// errFull means that no more processes can be watched.
 var errFull = errors.New("no descriptor to watch it with")
 
-// descriptors counts those that processes are watched with.
+// descriptors counts the file descriptors that watch processes.
 type descriptors struct {
-	most int // how many there may be
+	most int // maximum of used
 	used atomic.Int64
 }
 
-// newDescriptors returns the count for the limit of open files, which the Go
-// runtime has raised as far as it may.
+// newDescriptors returns a counter for the limit of open files, which the Go runtime has raised to
+// the hard limit.
 func newDescriptors() (*descriptors, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -32,8 +32,8 @@ func newDescriptors() (*descriptors, error) {
 	return &descriptors{most: int(min(limit.Cur, enough)) - keptDescriptors}, nil
 }
 
-// take takes one for a process, if there is one left.
-func (d *descriptors) take() bool {
+// reserve reserves a descriptor for a process, and reports whether one was left.
+func (d *descriptors) reserve() bool {
 	if int(d.used.Add(1)) <= d.most {
 		return true
 	}
@@ -41,24 +41,24 @@ func (d *descriptors) take() bool {
 	return false
 }
 
-func (d *descriptors) giveBack() { d.used.Add(-1) }
+func (d *descriptors) release() { d.used.Add(-1) }
 
-// perPlugin is how many processes of a plugin are watched: one, when half of
-// the descriptors are in use.
-func (d *descriptors) perPlugin() int {
+// watchLimit returns how many processes of a plugin to watch: 1 once half of the descriptors are in
+// use.
+func (d *descriptors) watchLimit() int {
 	if int(d.used.Load()) >= d.most/2 {
 		return 1
 	}
-	return watchedMost
+	return maxWatched
 }
 
-// Unwatched returns how many plugins are watched by scan, every 10 s, for want
-// of descriptors, and since when; limit is how many files may be open (EV-31).
+// Unwatched returns the number of plugins that are only scanned, every 10 s, because descriptors
+// are missing, and since when. limit is the limit of open files (EV-31).
 func (t *Tracker) Unwatched() (plugins, limit int, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, tr := range t.tracked {
-		if tr.alive && tr.unwatched && len(tr.watched) == 0 && tr.leaf == nil { // else its leaf tells
+		if tr.alive && tr.unwatched && len(tr.watched) == 0 && tr.leaf == nil { // a plugin with a leaf is watched by it
 			plugins++
 		}
 	}

@@ -9,17 +9,17 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-31: with few descriptors every plugin is watched, the ones for which there
-// is none by scan; that is known, and each exit is told.
+// EV-31: with few descriptors every plugin is watched, those without one by scan. Unwatched counts
+// them, and each exit is reported.
 func TestFewDescriptors(t *testing.T) {
-	r := newRig(t, plugin.WatchPidfd)
+	r := newTestbed(t, plugin.WatchPidfd)
 	const plugins, watched = 6, 3
 	r.tracker.mu.Lock()
 	r.tracker.descriptors.most = watched
 	r.tracker.mu.Unlock()
 	var pids []int
 	for i := range plugins {
-		res := r.start(fmt.Sprint("p", i), "serve")
+		res := r.startPlugin(fmt.Sprint("p", i), "serve")
 		if res.Err != nil || len(res.Processes) == 0 {
 			t.Fatalf("%+v", res)
 		}
@@ -29,7 +29,7 @@ func TestFewDescriptors(t *testing.T) {
 		t.Errorf("EV-31: %d unwatched, limit %d, since %v", n, limit, since)
 	}
 	if n := r.tracker.descriptors.used.Load(); n != watched {
-		t.Errorf("%d watched", n)
+		t.Errorf("%d processes are watched", n)
 	}
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -38,15 +38,15 @@ func TestFewDescriptors(t *testing.T) {
 	}
 	var ended []string
 	for len(ended) < plugins {
-		if e := r.exit(); !e.Late {
+		if e := r.nextExit(); !e.Late {
 			ended = append(ended, e.Name)
 		}
 	}
 	slices.Sort(ended)
 	if want := []string{"p0", "p1", "p2", "p3", "p4", "p5"}; !slices.Equal(ended, want) {
-		t.Errorf("EV-31: told of %v", ended)
+		t.Errorf("EV-31: reported exits of %v", ended)
 	}
 	if used := r.tracker.descriptors.used.Load(); used > int64(watched) {
-		t.Errorf("%d descriptors are counted", used)
+		t.Errorf("%d descriptors are in use, want 0", used)
 	}
 }

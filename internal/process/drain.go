@@ -5,9 +5,8 @@ import (
 	"fmt"
 )
 
-// Drain refuses new commands from now on and waits until every running one has
-// ended, which the caller brings about by ending their contexts; or until ctx
-// ends, which is an error. It may be called again.
+// Drain rejects new commands from now on, and waits until all running ones have exited. The caller
+// ends their contexts. If ctx ends first, Drain returns an error. It may be called again.
 func (r *Runner) Drain(ctx context.Context) error {
 	r.mu.Lock()
 	if !r.draining {
@@ -25,14 +24,14 @@ func (r *Runner) Drain(ctx context.Context) error {
 	}
 }
 
-// Running counts the commands now running.
+// Running returns the number of running commands.
 func (r *Runner) Running() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.running
 }
 
-func (r *Runner) enter() bool {
+func (r *Runner) beginCommand() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
@@ -42,7 +41,7 @@ func (r *Runner) enter() bool {
 	return true
 }
 
-func (r *Runner) leave() {
+func (r *Runner) endCommand() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running--

@@ -8,12 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// RS-10: draining refuses what is new and waits for what runs.
+// RS-10: Drain rejects new commands and waits for running ones.
 func TestDrain(t *testing.T) {
 	f := newFamily(t)
 	r := NewRunner(Options{Grace: shortGrace})
-	ends := []func() Result{f.run(r, f.command("hang")), f.run(r, f.command("hang"))}
-	f.await(2)
+	ends := []func() Result{f.runInBackground(r, f.command("hang")), f.runInBackground(r, f.command("hang"))}
+	f.awaitAlive(2)
 	if n := r.Running(); n != 2 {
 		t.Errorf("%d are running, want 2", n)
 	}
@@ -21,14 +21,14 @@ func TestDrain(t *testing.T) {
 	impatient, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.Drain(impatient); !errors.Is(err, context.Canceled) {
-		t.Errorf("with all running: %v", err)
+		t.Errorf("with all running: error %v", err)
 	}
 	res := r.Run(t.Context(), f.command("exit", "0"))
 	if diff := cmp.Diff(summary{Result{ExitCode: -1}, ErrDraining.Error()}, summarize(res)); diff != "" {
 		t.Error(diff)
 	}
 	if !errors.Is(res.Err, ErrDraining) {
-		t.Errorf("refused with %v", res.Err)
+		t.Errorf("rejected with %v, want ErrDraining", res.Err)
 	}
 
 	if res := ends[0](); !res.Cancelled {
@@ -49,9 +49,9 @@ func TestDrain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	f.none()
+	f.checkNone()
 	if n := r.Running(); n != 0 {
-		t.Errorf("%d are running", n)
+		t.Errorf("%d are running, want 0", n)
 	}
 }
 

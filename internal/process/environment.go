@@ -1,14 +1,9 @@
 package process
 
-// The variables that every verb gets (SPEC 2). A process hands the first down,
-// and is known by it as a plugin's.
-const (
-	EnvPluginDir         = "PLUGIN_DIR"
-	EnvPreviousPluginDir = "PRE_PLUGIN_DIR"
-)
+import "pluginsupervisor/plugin"
 
-// PluginEnv returns the variables of a verb: the folder of its version and, in
-// an upgrade, that of the version before.
+// PluginEnv returns the environment variables of a verb: the folder of its version and, in an
+// upgrade, the folder of the previous version.
 func PluginEnv(dir, previous string) []string {
-	return []string{EnvPluginDir + "=" + dir, EnvPreviousPluginDir + "=" + previous}
+	return []string{plugin.EnvDir + "=" + dir, plugin.EnvPreviousDir + "=" + previous}
 }

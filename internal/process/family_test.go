@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pluginsupervisor/internal/procfs"
 )
 
-// family is the processes a test brings about, children's children too, found
-// by a variable in their environment however they detach.
+// family is all processes that a test starts, their children included. They are found by a variable
+// in their environment, also after they detach.
 type family struct {
 	t   *testing.T
 	tag string
@@ -21,19 +23,19 @@ type family struct {
 
 const familyKey = "PROCESS_FAMILY"
 
-// newFamily ends whatever the test leaves, and fails it if that was not announced.
+// newFamily kills the processes that the test leaves, and fails the test if it left any.
 func newFamily(t *testing.T) family {
 	f := family{t, fmt.Sprintf("%s=%s/%d/%d", familyKey, t.Name(), os.Getpid(), time.Now().UnixNano())}
 	t.Cleanup(func() {
-		if left := f.alive(); len(left) > 0 {
+		if left := f.listAlive(); len(left) > 0 {
 			t.Errorf("left behind: %d processes", len(left))
-			f.kill()
+			f.killAll()
 		}
 	})
 	return f
 }
 
-// command is a helper of this family.
+// command returns the command that runs a helper of this family.
 func (f family) command(name string, args ...string) Command {
 	f.t.Helper()
 	path, err := os.Executable()
@@ -43,10 +45,10 @@ func (f family) command(name string, args ...string) Command {
 	return Command{Path: path, Args: args, Env: withHelper(append(os.Environ(), f.tag), name)}
 }
 
-// alive lists the live members.
-func (f family) alive() []int {
+// listAlive returns the pids of the live members.
+func (f family) listAlive() []int {
 	f.t.Helper()
-	pids, err := processes()
+	pids, err := procfs.PIDs()
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -56,24 +58,24 @@ func (f family) alive() []int {
 		if err != nil || !bytes.Contains(append(env, 0), append([]byte(f.tag), 0)) {
 			continue
 		}
-		if s, err := readStat(pid); err == nil && s.live() {
+		if s, err := procfs.ReadStat(pid); err == nil && s.Live() {
 			alive = append(alive, pid)
 		}
 	}
 	return alive
 }
 
-// await waits until that many members are alive.
-func (f family) await(n int) {
+// awaitAlive waits until n members are alive.
+func (f family) awaitAlive(n int) {
 	f.t.Helper()
-	eventually(f.t, fmt.Sprintf("%d processes alive", n), func() bool { return len(f.alive()) == n })
+	eventually(f.t, fmt.Sprintf("%d processes alive", n), func() bool { return len(f.listAlive()) == n })
 }
 
-// kill ends all members.
-func (f family) kill() {
+// killAll kills all members.
+func (f family) killAll() {
 	f.t.Helper()
 	eventually(f.t, "family killed", func() bool {
-		alive := f.alive()
+		alive := f.listAlive()
 		for _, pid := range alive {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -81,10 +83,10 @@ func (f family) kill() {
 	})
 }
 
-// none fails the test when a member lives, now.
-func (f family) none() {
+// checkNone fails the test if a member is alive.
+func (f family) checkNone() {
 	f.t.Helper()
-	if alive := f.alive(); len(alive) > 0 {
+	if alive := f.listAlive(); len(alive) > 0 {
 		f.t.Errorf("%d processes are alive after Run returned", len(alive))
 	}
 }
@@ -93,13 +95,13 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never came true: %s", what)
+			t.Fatalf("not within the time limit: %s", what)
 		}
 	}
 }
 
-// run runs it in the background; end cancels it and returns the result.
-func (f family) run(r *Runner, c Command) (end func() Result) {
+// runInBackground runs the command in the background. end cancels it and returns the result.
+func (f family) runInBackground(r *Runner, c Command) (end func() Result) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	results := make(chan Result, 1)
 	go func() { results <- r.Run(ctx, c) }()
@@ -110,7 +112,7 @@ func (f family) run(r *Runner, c Command) (end func() Result) {
 		case res := <-results:
 			return res
 		case <-time.After(time.Minute):
-			f.t.Fatal("a cancelled command does not end")
+			f.t.Fatal("a cancelled command does not return")
 			return Result{}
 		}
 	}
@@ -134,10 +136,10 @@ func writeFile(t *testing.T, mode os.FileMode, content string) string {
 	return path
 }
 
-// deaf counts the members that ignore SIGTERM.
-func (f family) deaf() int {
+// countIgnoringSIGTERM returns the number of members that ignore SIGTERM.
+func (f family) countIgnoringSIGTERM() int {
 	n := 0
-	for _, pid := range f.alive() {
+	for _, pid := range f.listAlive() {
 		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		_, rest, _ := bytes.Cut(status, []byte("\nSigIgn:\t"))
 		mask, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -149,8 +151,8 @@ func (f family) deaf() int {
 	return n
 }
 
-// logged is the size of a log, 0 if it is not there yet.
-func logged(path string) int64 {
+// fileSize returns the size of a log, 0 if it does not exist.
+func fileSize(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0

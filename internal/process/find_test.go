@@ -9,7 +9,7 @@ import (
 )
 
 func TestFindExecuting(t *testing.T) {
-	r := beginRig(t, 0, false)
+	r := startTestbed(t, 0, false)
 	path := filepath.Join(r.root, "some-agent")
 	c := r.command("hang")
 	copyExecutable(t, c.Path, path)
@@ -31,14 +31,14 @@ func TestFindExecuting(t *testing.T) {
 		t.Fatal(err)
 	}
 	if open := OpenFiles(p.PID); !slices.Contains(open, here) || !slices.Contains(open, os.DevNull) {
-		t.Errorf("open are %q", open)
+		t.Errorf("open files are %q", open)
 	}
-	if err := os.Remove(path); err != nil { // it was updated
+	if err := os.Remove(path); err != nil { // as after an update
 		t.Fatal(err)
 	}
 	if found := find(); !slices.Equal(found, want) {
 		t.Errorf("found %v", found)
 	}
-	r.signal(p, syscall.SIGKILL)
+	r.signalProcess(p, syscall.SIGKILL)
 	eventually(t, "gone", func() bool { return len(find()) == 0 })
 }

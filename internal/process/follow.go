@@ -15,19 +15,19 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Follow reports each exit of a plugin, until ctx ends: when the last of its
-// processes has exited and no command that could leave one is running (EV-01).
-// How it exited is reported at once if it was our child, else as soon as the
-// kernel knows, in a second Exit marked Late (EV-10). An Exit marked Partial is
-// that of one process, while others live on (EV-23). What happened while Follow
-// did not run is reported at first. The error says why no more can be reported.
+// Follow reports each exit of a plugin until ctx ends: the last of its processes has exited, and no
+// command that could leave another one is running (EV-01). The cause is known at once for our
+// children. For other processes it follows as soon as the kernel knows it, in a second Exit marked
+// Late (EV-10). An Exit marked Partial is the exit of one process while others are alive (EV-23).
+// Exits from before the call are reported first. The error says why exits cannot be reported any
+// more.
 func (t *Tracker) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	following, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var ends sync.WaitGroup
-	ends.Go(func() { cancel(t.followEnds(following)) })
+	ends.Go(func() { cancel(t.followExits(following)) })
 	for following.Err() == nil {
-		for _, e := range t.take() {
+		for _, e := range t.takeQueue() {
 			if t.output != nil {
 				e.Output = t.output(e.Name)
 			}
@@ -45,9 +45,9 @@ func (t *Tracker) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	return context.Cause(following)
 }
 
-// FollowLeaves follows the plugins' cgroups beside Follow, until ctx ends: what
-// cannot be watched one by one is noticed by it. The error says why it cannot go
-// on; Follow needs nothing of it.
+// FollowLeaves watches the plugins' cgroups until ctx ends, in addition to Follow. It notices the
+// exit of processes that cannot be watched one by one. The error says why it stopped; Follow does
+// not depend on it.
 func (t *Tracker) FollowLeaves(ctx context.Context) error {
 	if t.tree == nil {
 		<-ctx.Done()
@@ -56,57 +56,57 @@ func (t *Tracker) FollowLeaves(ctx context.Context) error {
 	return t.tree.Follow(ctx, t.leafChanged)
 }
 
-// followEnds handles the ends of members. It returns nil when ctx ends.
-func (t *Tracker) followEnds(ctx context.Context) error {
-	if err := t.ends.file.SetReadDeadline(time.Time{}); err != nil {
+// followExits handles the exits of members. It returns nil when ctx ends.
+func (t *Tracker) followExits(ctx context.Context) error {
+	if err := t.exits.file.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("follow processes: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = t.ends.file.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = t.exits.file.SetReadDeadline(time.Unix(1, 0)) })()
 	for ctx.Err() == nil {
-		fds, err := t.ends.wait()
+		fds, err := t.exits.waitExited()
 		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("follow processes: %w", err)
 		}
-		t.membersEnded(fds, time.Now())
+		t.handleExits(fds, time.Now())
 	}
 	return nil
 }
 
-func (t *Tracker) membersEnded(fds []int, at time.Time) {
+func (t *Tracker) handleExits(fds []int, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	fell := map[*tracked]bool{}
 	for _, fd := range fds {
 		if m, ok := t.byFD[fd]; ok {
 			t.notePartial(m, at)
-			t.fell(m, at)
-			fell[m.of] = true
+			t.recordExit(m, at)
+			fell[m.plugin] = true
 		}
 	}
 	for tr := range fell {
 		if len(tr.watched) == 0 {
-			_, _ = t.look(tr, at) // it has dealt with the error
+			_, _ = t.inspect(tr, at) // inspect has handled the error
 		}
 	}
 }
 
-// leafChanged is told whenever a leaf may have become empty or not.
+// leafChanged handles the event that a leaf may have become empty or populated.
 func (t *Tracker) leafChanged(name string, populated bool) {
 	at := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tr := t.get(name)
-	if tr.leaf == nil && (!populated || !t.occupy(tr)) {
+	tr := t.getTracked(name)
+	if tr.leaf == nil && (!populated || !t.ensureLeaves(tr)) {
 		return
 	}
-	_, _ = t.look(tr, at) // it has dealt with the error
+	_, _ = t.inspect(tr, at) // inspect has handled the error
 }
 
-// take empties the queue.
-func (t *Tracker) take() []plugin.Exit {
+// takeQueue empties the queue and returns its content.
+func (t *Tracker) takeQueue() []plugin.Exit {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := t.queue
@@ -114,7 +114,7 @@ func (t *Tracker) take() []plugin.Exit {
 	return all
 }
 
-func (t *Tracker) tell(e plugin.Exit) {
+func (t *Tracker) enqueueExit(e plugin.Exit) {
 	t.queue = append(t.queue, e)
 	select {
 	case t.wake <- struct{}{}:
@@ -122,103 +122,103 @@ func (t *Tracker) tell(e plugin.Exit) {
 	}
 }
 
-// ending is how one process ended.
-type ending struct {
+// processExit describes how one process exited.
+type processExit struct {
 	plugin.Process
 	at     time.Time
-	status syscall.WaitStatus // if known
+	status syscall.WaitStatus // valid if known
 	known  bool
-	fd     int // the kernel may still be asked; -1 if there is no need
+	fd     int // to query the kernel with; -1 if that is not needed
 }
 
-// fell notes the end of a member.
-func (t *Tracker) fell(m *member, at time.Time) {
-	t.leave(m)
-	e := ending{Process: m.Process, at: at, status: m.status, known: m.known, fd: m.fd}
-	t.ask(&e)
-	m.of.endings = append(m.of.endings, e)
-	if len(m.of.endings) > watchedMost {
-		t.close(&m.of.endings[0])
-		m.of.endings = m.of.endings[1:]
+// recordExit records the exit of a member.
+func (t *Tracker) recordExit(m *member, at time.Time) {
+	t.removeMember(m)
+	e := processExit{Process: m.Process, at: at, status: m.status, known: m.known, fd: m.fd}
+	t.queryExit(&e)
+	m.plugin.exits = append(m.plugin.exits, e)
+	if len(m.plugin.exits) > maxWatched {
+		t.closeDescriptor(&m.plugin.exits[0])
+		m.plugin.exits = m.plugin.exits[1:]
 	}
 }
 
-// ask asks the kernel how the process ended, unless that is known.
-func (t *Tracker) ask(e *ending) {
+// queryExit queries the exit status of a process, unless it is known.
+func (t *Tracker) queryExit(e *processExit) {
 	if !e.known && e.fd >= 0 {
-		e.status, e.known = reapHeld(e.fd)
+		e.status, e.known = reapByDescriptor(e.fd)
 	}
 	if !e.known && e.fd >= 0 {
-		e.status, e.known = howEnded(e.fd)
+		e.status, e.known = queryExitStatus(e.fd)
 	}
 	if e.known {
-		t.close(e)
+		t.closeDescriptor(e)
 	}
 }
 
-// close closes the descriptor of a process that has ended.
-func (t *Tracker) close(e *ending) {
+// closeDescriptor closes the descriptor of an exited process.
+func (t *Tracker) closeDescriptor(e *processExit) {
 	if e.fd >= 0 {
 		_ = unix.Close(e.fd)
-		t.descriptors.giveBack()
+		t.descriptors.release()
 		e.fd = -1
 	}
 }
 
-// together is how far apart the ends of a plugin's processes may be that have
-// one cause: a worker ends because its master was killed.
-const together = time.Second
+// sameCauseWithin is the longest time between exits of a plugin's processes that have one cause: workers
+// exit because their master was killed.
+const sameCauseWithin = time.Second
 
-// ended tells of the end of a plugin: as the end of the eldest of those
-// processes that ended last.
-func (t *Tracker) ended(tr *tracked, at time.Time) {
-	tr.alive, tr.empty = false, time.Time{}
-	for len(tr.watched) > 0 { // which the kernel has not told of yet
-		t.fell(tr.watched[0], at)
+// reportPluginExit reports the exit of a plugin. The cause is that of the oldest process among those that
+// exited last.
+func (t *Tracker) reportPluginExit(tr *tracked, at time.Time) {
+	tr.alive, tr.emptySince = false, time.Time{}
+	for len(tr.watched) > 0 { // the kernel has not reported these yet
+		t.recordExit(tr.watched[0], at)
 	}
-	e := plugin.Exit{Name: tr.name, Life: tr.life, At: at, Outside: tr.outside}
+	e := plugin.Exit{Name: tr.name, RunID: tr.runID, At: at, External: tr.outside}
 	tr.outside = false
-	cause := tr.cause(at)
+	cause := tr.findCause(at)
 	if cause != nil {
 		e.PID = cause.PID
-		describe(&e, cause.status, cause.known)
+		setCause(&e, cause.status, cause.known)
 	}
 	if tr.leaf != nil {
 		if kills, known := tr.leaf.OOMKills(); known {
-			e.OOM = kills > tr.kills
-			tr.kills = kills
+			e.OOM = kills > tr.oomKills
+			tr.oomKills = kills
 		}
 	}
-	t.tell(e)
+	t.enqueueExit(e)
 	if cause != nil && !cause.known {
 		ask := *cause
 		cause.fd = -1
-		go t.askAgain(e, ask)
+		go t.retryExitQuery(e, ask)
 	}
-	t.forget(tr)
+	t.discardExits(tr)
 }
 
-// cause is the ending that explains the end of all; nil if none was seen.
-func (tr *tracked) cause(at time.Time) *ending {
-	var first *ending
-	for i := range tr.endings {
-		if e := &tr.endings[i]; at.Sub(e.at) <= together && (first == nil || elder(e.Process, first.Process) < 0) {
+// findCause returns the process exit that explains the exit of all, nil if none was seen.
+func (tr *tracked) findCause(at time.Time) *processExit {
+	var first *processExit
+	for i := range tr.exits {
+		if e := &tr.exits[i]; at.Sub(e.at) <= sameCauseWithin && (first == nil || compareAge(e.Process, first.Process) < 0) {
 			first = e
 		}
 	}
 	return first
 }
 
-func (t *Tracker) forget(tr *tracked) {
-	for i := range tr.endings {
-		t.close(&tr.endings[i])
+func (t *Tracker) discardExits(tr *tracked) {
+	for i := range tr.exits {
+		t.closeDescriptor(&tr.exits[i])
 	}
-	tr.endings = nil
+	tr.exits = nil
 }
 
-// describe says in the words of the domain how a process ended.
-func describe(e *plugin.Exit, status syscall.WaitStatus, known bool) {
-	e.Known = known
+// setCause sets the cause in e from a wait status.
+func setCause(e *plugin.Exit, status syscall.WaitStatus, known bool) {
+	e.CauseKnown = known
 	switch {
 	case !known:
 	case status.Signaled():
@@ -230,16 +230,15 @@ func describe(e *plugin.Exit, status syscall.WaitStatus, known bool) {
 	}
 }
 
-// askFor is for how long the kernel is asked again how a process ended that is
-// not our child: its parent has to reap it first (EV-10). Some init processes
-// do so every two seconds, and one round of theirs is to be waited for.
-const askFor = 3 * time.Second
+// exitQueryTimeout is the time for which the kernel is queried for the exit status of a process that is not
+// our child. Its parent has to reap it first (EV-10), and some init processes do that every 2 s.
+const exitQueryTimeout = 3 * time.Second
 
-// askAgain tells of the exit once more when its cause is known.
-func (t *Tracker) askAgain(e plugin.Exit, cause ending) {
-	defer t.close(&cause)
-	over := time.After(askFor)
-	for pauses := pause.NewDoubling(firstLook, lastLook); ; {
+// retryExitQuery reports the exit once more when its cause is known.
+func (t *Tracker) retryExitQuery(e plugin.Exit, cause processExit) {
+	defer t.closeDescriptor(&cause)
+	over := time.After(exitQueryTimeout)
+	for pauses := pause.NewDoubling(minPoll, maxPoll); ; {
 		select {
 		case <-time.After(pauses.Next()):
 		case <-over:
@@ -247,11 +246,11 @@ func (t *Tracker) askAgain(e plugin.Exit, cause ending) {
 		case <-t.closed:
 			return
 		}
-		if status, known := howEnded(cause.fd); known {
-			describe(&e, status, true)
+		if status, known := queryExitStatus(cause.fd); known {
+			setCause(&e, status, true)
 			e.Late = true
 			t.mu.Lock()
-			t.tell(e)
+			t.enqueueExit(e)
 			t.mu.Unlock()
 			return
 		}

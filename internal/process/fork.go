@@ -15,14 +15,14 @@ import (
 	"pluginsupervisor/internal/vfork"
 )
 
-// fork is one process that is being started. Its descriptors are copies of its
-// own, so that it may outlast the command that it is for.
+// fork is one process that is being started. It has its own copies of the descriptors, because it
+// may outlive the command that it was started for.
 type fork struct {
 	start vfork.Start
 	mu    sync.Mutex // held while the process is killed or reaped
 }
 
-// newFork prepares the start of a command, with out as its standard output.
+// newFork prepares to start a command with out as its standard output.
 func newFork(c Command, out uintptr) (*fork, error) {
 	var failed error
 	text := func(s string) *byte {
@@ -37,24 +37,24 @@ func newFork(c Command, out uintptr) (*fork, error) {
 		}
 		return &append(ps, nil)[0]
 	}
-	inherited := inheritance()
+	inherited := readInherited()
 	f := &fork{start: vfork.Start{
 		Path: text(c.Path), Dir: text(c.Dir), Args: list(append([]string{c.Path}, c.Args...)),
-		Env:     list(environment(c)),
+		Env:     list(commandEnv(c)),
 		Ignored: inherited.ignored, Renice: inherited.nice, ResetOOM: inherited.oom,
 	}}
 	if failed != nil {
 		return nil, syscall.EINVAL
 	}
 	if err := f.openStreams(c.Streams, out); err != nil {
-		f.close()
+		f.closeStreams()
 		return nil, err
 	}
 	return f, nil
 }
 
-// openStreams opens the standard streams of the process: copies of those given,
-// or else /dev/null and out.
+// openStreams opens the standard streams of the process: copies of the given ones, or else
+// /dev/null and out.
 func (f *fork) openStreams(given *Streams, out uintptr) (err error) {
 	f.start.Stdin, f.start.Output, f.start.Errors = -1, -1, -1
 	failures := out
@@ -79,9 +79,9 @@ func (f *fork) openStreams(given *Streams, out uintptr) (err error) {
 
 func copyDescriptor(fd uintptr) (int, error) { return unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) }
 
-// environment returns the variables that the command gets: none of those that
-// systemd sets for us alone (EV-30).
-func environment(c Command) []string {
+// commandEnv returns the environment of the command, without the variables that systemd sets for
+// this process only (EV-30).
+func commandEnv(c Command) []string {
 	ours := sdnotify.Variables()
 	return slices.DeleteFunc((&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
@@ -89,7 +89,7 @@ func environment(c Command) []string {
 	})
 }
 
-func (f *fork) close() {
+func (f *fork) closeStreams() {
 	for _, fd := range []int{f.start.Stdin, f.start.Output, f.start.Errors} {
 		if fd >= 0 {
 			_ = unix.Close(fd)
@@ -97,14 +97,14 @@ func (f *fork) close() {
 	}
 }
 
-// run starts the process in a cgroup, in our own if the descriptor is negative.
-func (f *fork) run(cgroup int) (pid int, err error) {
+// runIn starts the process in the given cgroup, in our own if the descriptor is negative.
+func (f *fork) runIn(cgroup int) (pid int, err error) {
 	f.start.Cgroup = cgroup
 	pid, errno := f.start.Run()
 	if errno == 0 {
 		return pid, nil
 	}
-	if pid > 0 { // it could not be executed, and has exited
+	if pid > 0 { // execve failed and the process has exited
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		_ = ignoringEINTR(func() error {
@@ -116,8 +116,8 @@ func (f *fork) run(cgroup int) (pid int, err error) {
 	return 0, syscall.Errno(errno)
 }
 
-// kill kills the process before its executable runs.
-func (f *fork) kill() {
+// killBeforeExec kills the process before its executable runs.
+func (f *fork) killBeforeExec() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if pid := f.start.PID(); pid > 0 {

@@ -21,12 +21,12 @@ import (
 	"pluginsupervisor/internal/testenv"
 )
 
-// hangExec has every execve of the file hang until the test ends.
+// hangExec lets every execve of the file hang until the test ends.
 func hangExec(t *testing.T, path string) {
 	t.Helper()
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY|unix.O_CLOEXEC)
 	if err == nil {
-		t.Cleanup(func() { unix.Close(fd) }) // what waits for an answer may go on
+		t.Cleanup(func() { unix.Close(fd) }) // a waiting execve continues
 		err = unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_EXEC_PERM, unix.AT_FDCWD, path)
 	}
 	if err != nil {
@@ -34,8 +34,8 @@ func hangExec(t *testing.T, path string) {
 	}
 }
 
-// EV-24: an execve that hangs delays no other command, and nothing else of this
-// process; at its deadline it is given up, and nothing of it is left.
+// EV-24: an execve that hangs delays no other command. It is killed at its deadline, and no process
+// of it is left.
 func TestHungExec(t *testing.T) {
 	hung := writeFile(t, 0o755, "#!/bin/sh\n")
 	hangExec(t, hung)
@@ -64,7 +64,7 @@ func TestHungExec(t *testing.T) {
 		}
 	}
 	if len(done) > 0 {
-		t.Fatal("nothing hung")
+		t.Fatal("no command hung")
 	}
 	for range cap(done) {
 		res := <-done
@@ -72,17 +72,16 @@ func TestHungExec(t *testing.T) {
 			t.Errorf("EV-24: %+v", res)
 		}
 	}
-	if left := childrenByParent(); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	if left := listChildrenByParent(); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
 	}
 	if len(tracker.forks)+len(tracker.commands) > 0 {
-		t.Errorf("still known: %v, %v", tracker.forks, tracker.commands)
+		t.Errorf("still registered: forks %v, commands %v", tracker.forks, tracker.commands)
 	}
 }
 
-// EV-30, EV-31: a child gets nothing that its supervisor was started with: no
-// descriptor, umask, signal disposition or mask, nice value, OOM score, nor the
-// limit of open files that the Go runtime raises.
+// EV-30, EV-31: a child inherits nothing that its supervisor was started with: no descriptor,
+// umask, signal disposition or mask, nice value, OOM score, and not the raised limit of open files.
 func TestInheritsNothing(t *testing.T) {
 	inherited, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -103,9 +102,9 @@ func TestInheritsNothing(t *testing.T) {
 	}
 }
 
-// inherits is the helper of TestInheritsNothing: it makes itself as its starter
-// might have, and runs a script.
-func inherits(args []string) int {
+// runInheriting is the helper of TestInheritsNothing. It sets these attributes on itself and runs a
+// script.
+func runInheriting(args []string) int {
 	must(os.WriteFile("/proc/self/oom_score_adj", []byte("100"), 0))
 	must(unix.Setpriority(unix.PRIO_PROCESS, 0, 5))
 	runtime.LockOSThread()
@@ -121,7 +120,7 @@ func inherits(args []string) int {
 	return 0 // grep exits 1 if it finds none
 }
 
-// A command whose executable cannot be run leaves nothing to reap.
+// A command whose executable cannot be run leaves no zombie.
 func TestFailedForkIsReaped(t *testing.T) {
 	r := NewRunner(Options{})
 	for range 20 {
@@ -129,10 +128,10 @@ func TestFailedForkIsReaped(t *testing.T) {
 			t.Fatal(res.Err)
 		}
 	}
-	if left := childrenByParent(); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	if left := listChildrenByParent(); len(left) > 0 {
+		t.Errorf("children left: %v", left)
 	}
 	if dirs, err := filepath.Glob("/proc/self/fd/*"); err != nil || len(slices.Compact(dirs)) > 100 {
-		t.Errorf("%d descriptors, %v", len(dirs), err)
+		t.Errorf("%d descriptors are open, error %v", len(dirs), err)
 	}
 }

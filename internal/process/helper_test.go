@@ -16,36 +16,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary is its own child: with this variable set it is a helper.
+// The test binary is also the helper program of the tests: this variable selects the helper.
 const helperKey = "PROCESS_HELPER"
 
 func TestMain(m *testing.M) {
 	if name, ok := os.LookupEnv(helperKey); ok {
-		os.Exit(help(name, os.Args[1:]))
+		os.Exit(runHelper(name, os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
 
-// help is what a helper does; the result is its exit code.
-func help(name string, args []string) int {
+// runHelper runs a helper and returns its exit code.
+func runHelper(name string, args []string) int {
 	number := func() int {
 		n, err := strconv.Atoi(args[0])
 		must(err)
 		return n
 	}
 	switch name {
-	case "drops":
-		return drops()
 	case "inherits":
-		return inherits(args)
+		return runInheriting(args)
 	case "exit":
 		fmt.Print("out")
 		fmt.Fprint(os.Stderr, "+err")
 		return number()
 	case "kill": // itself
 		must(syscall.Kill(os.Getpid(), syscall.Signal(number())))
-		hang()
-	case "print": // that many MiB
+		sleepForever()
+	case "print": // as many MiB
 		block := []byte(strings.Repeat(strings.Repeat("x", 63)+"\n", 1024))
 		for range number() * 16 {
 			_, err := os.Stdout.Write(block)
@@ -55,45 +53,45 @@ func help(name string, args []string) int {
 	case "context":
 		printContext()
 	case "hang":
-		hang()
-	case "shrug": // at SIGTERM, but exit 0
+		sleepForever()
+	case "exit0OnSIGTERM": // ignores SIGTERM, but exits 0
 		terms := make(chan os.Signal, 1)
 		signal.Notify(terms, syscall.SIGTERM)
 		fmt.Print("ready")
 		<-terms
 		fmt.Print(", done")
-	case "tree": // of that depth, deaf to SIGTERM
+	case "tree": // of this depth, ignores SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		if depth := number(); depth > 0 {
-			spawn("tree", false, os.Stdout, strconv.Itoa(depth-1))
-			spawn("tree", false, os.Stdout, strconv.Itoa(depth-1))
+			startHelper("tree", false, os.Stdout, strconv.Itoa(depth-1))
+			startHelper("tree", false, os.Stdout, strconv.Itoa(depth-1))
 		}
-		hang()
-	case "orphan": // ends at SIGTERM and leaves a child that does not
-		spawn("tree", false, os.Stdout, "1")
-		hang()
-	case "move": // to the group of its parent, deaf to SIGTERM
+		sleepForever()
+	case "orphan": // exits at SIGTERM and leaves a child that does not
+		startHelper("tree", false, os.Stdout, "1")
+		sleepForever()
+	case "move": // to the group of its parent, ignores SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		group, err := syscall.Getpgid(os.Getppid())
 		must(err)
 		must(syscall.Setpgid(0, group))
-		hang()
-	case "leave": // a child in the group that holds no pipe
+		sleepForever()
+	case "leave": // a child in the group that does not hold the pipe
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		must(err)
-		spawn("tree", false, null, "1")
-	case "hold": // leave a child in a session of its own that holds the pipe
-		spawn("hang", true, os.Stdout)
+		startHelper("tree", false, null, "1")
+	case "hold": // leaves a child in its own session that holds the pipe
+		startHelper("hang", true, os.Stdout)
 		fmt.Print("held")
 	case "daemon", "background":
-		spawn("tick", name == "daemon", os.Stdout)
+		startHelper("tick", name == "daemon", os.Stdout)
 		fmt.Println("started")
 	case "tick":
 		for n := 0; ; n++ {
 			fmt.Println("tick", n)
 			time.Sleep(time.Millisecond)
 		}
-	case "start": // a helper as a daemon, that often
+	case "start": // a helper as a daemon, this many times
 		n := 1
 		if len(args) > 1 {
 			if many, err := strconv.Atoi(args[1]); err == nil {
@@ -101,42 +99,42 @@ func help(name string, args []string) int {
 			}
 		}
 		for range n {
-			begin(args[0], args[1:]...)
+			startDaemon(args[0], args[1:]...)
 		}
 	case "serve":
-		serve()
-	case "stall": // after a daemon is there
-		begin("serve")
-		hang()
-	case "cgroup": // as it is at the first instruction
+		serveSignals()
+	case "stall": // hangs after the daemon has started
+		startDaemon("serve")
+		sleepForever()
+	case "cgroup": // its own cgroup when it starts
 		b, err := os.ReadFile("/proc/self/cgroup")
 		must(err)
 		fmt.Printf("%s", b)
-	case "eat": // a gibibyte of memory, when told
+	case "useMemory": // uses a gibibyte of memory, on SIGUSR1
 		told := make(chan os.Signal, 1)
 		signal.Notify(told, syscall.SIGUSR1)
 		fmt.Fprintln(os.NewFile(3, "ready"), "ready")
 		<-told
-		gorge()
+		useMemory()
 	case "gorge":
-		gorge()
-	case "emigrate": // away to another cgroup
+		useMemory()
+	case "moveCgroup": // moves to another cgroup
 		must(os.WriteFile(args[0], []byte("0"), 0))
-		serve()
-	case "replace": // a daemon by another
+		serveSignals()
+	case "replace": // one daemon by another
 		pid := number()
 		must(syscall.Kill(pid, syscall.SIGKILL))
-		for syscall.Kill(pid, 0) == nil { // a process that is dying is alive
+		for syscall.Kill(pid, 0) == nil { // a process that is exiting counts as alive
 			time.Sleep(time.Millisecond)
 		}
-		begin("serve")
-	case "relay": // to another process, until a file is there
+		startDaemon("serve")
+	case "relay": // replaces itself by another process until a file exists
 		fmt.Println("here")
 		fmt.Fprintln(os.NewFile(3, "ready"), "ready")
 		if _, err := os.Stat(args[0]); err != nil {
-			spawn("relay", true, os.Stdout, args...)
+			startHelper("relay", true, os.Stdout, args...)
 		}
-	case "fill": // the log, wait until something is dropped, and end
+	case "fill": // fills the log, waits until it is cut, and exits
 		block := []byte(strings.Repeat("x", fillSize))
 		_, err := os.Stdout.Write(append(block, "before\n"...))
 		must(err)
@@ -146,13 +144,13 @@ func help(name string, args []string) int {
 			size = info.Size()
 		}
 		fmt.Println("after")
-	case "supervise": // one command that leaves a daemon, and end or wait to be killed
+	case "supervise": // runs a command that leaves a daemon, and exits or waits to be killed
 		res := NewRunner(Options{}).Run(context.Background(), Command{
 			Path: os.Args[0], Env: withHelper(os.Environ(), args[0]), Daemon: true, Log: args[1],
 		})
 		fmt.Println(res.Err)
 		if args[2] == "wait" {
-			hang()
+			sleepForever()
 		}
 	default:
 		panic("no such helper: " + name)
@@ -166,14 +164,14 @@ func must(err error) {
 	}
 }
 
-func hang() {
+func sleepForever() {
 	for {
 		time.Sleep(time.Hour)
 	}
 }
 
-// serve says that it is ready, and ends as it is told.
-func serve() {
+// serveSignals reports that it is ready, and exits as the signals say.
+func serveSignals() {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGUSR1, syscall.SIGUSR2)
 	fmt.Fprintln(os.NewFile(3, "ready"), "ready")
@@ -182,17 +180,17 @@ func serve() {
 	}
 }
 
-// gorge uses a gibibyte of memory.
-func gorge() {
+// useMemory uses a gibibyte of memory.
+func useMemory() {
 	block := make([]byte, 1<<30)
 	for i := range block {
 		block[i] = 1
 	}
-	hang()
+	sleepForever()
 }
 
-// begin starts a helper as a daemon and waits until it is ready.
-func begin(name string, args ...string) {
+// startDaemon starts a helper as a daemon and waits until it is ready.
+func startDaemon(name string, args ...string) {
 	ready, theirs, err := os.Pipe()
 	must(err)
 	cmd := exec.Command("/proc/self/exe", args...)
@@ -202,11 +200,11 @@ func begin(name string, args ...string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must(cmd.Start())
 	must(theirs.Close())
-	_, _ = ready.Read(make([]byte, 1)) // or its end
+	_, _ = ready.Read(make([]byte, 1)) // or until it exits
 }
 
-// spawn starts another helper that prints to out.
-func spawn(name string, session bool, out *os.File, args ...string) {
+// startHelper starts another helper that prints to out.
+func startHelper(name string, session bool, out *os.File, args ...string) {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = withHelper(os.Environ(), name)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -214,8 +212,8 @@ func spawn(name string, session bool, out *os.File, args ...string) {
 	must(cmd.Start())
 }
 
-// withHelper makes a helper of a test binary; built with the race detector, it
-// would sleep a second before it exits.
+// withHelper returns the environment in which the test binary runs a helper. With the race
+// detector, it would otherwise sleep for a second before it exits.
 func withHelper(env []string, name string) []string {
 	return append(env, helperKey+"="+name, "GORACE=atexit_sleep_ms=0")
 }

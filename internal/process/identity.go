@@ -5,58 +5,40 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// bootID tells this boot of the host from every other.
-func bootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("identify this boot: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// Age is how long ago the process was started, in whole hundredths of a
-// second; 0 for one of another boot.
+// Age returns the time since the process was started, in whole hundredths of a second. It is 0 for
+// a process of another boot.
 func Age(p plugin.Process) time.Duration {
-	now := bootTicks()
-	if boot, err := bootID(); err != nil || boot != p.Boot || p.Born > now {
+	now := procfs.BootTicks()
+	if boot, err := procfs.BootID(); err != nil || boot != p.BootID || p.StartTicks > now {
 		return 0
 	}
-	return time.Duration(now-p.Born) * (time.Second / ticksPerSecond)
+	return time.Duration(now-p.StartTicks) * (time.Second / procfs.TicksPerSecond)
 }
 
-// pluginDir is what a process was given as its plugin's folder, "" if nothing.
-// The kernel shows what the process was started with.
+// pluginDir returns the PLUGIN_DIR in the environment of a process, "" if there is none.
 func pluginDir(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
-		return ""
-	}
-	for kv := range bytes.SplitSeq(b, []byte{0}) {
-		if dir, ok := bytes.CutPrefix(kv, []byte(EnvPluginDir+"=")); ok {
-			return string(dir)
-		}
-	}
-	return ""
+	dir, _ := procfs.Variable(pid, plugin.EnvDir)
+	return dir
 }
 
-// executing tells whether some process, started a moment ago, shows no
-// environment: it may be executing another program.
-func executing() bool {
-	pids, err := processes()
+// anyExecuting reports whether a process that was started a moment ago shows no environment. Such a
+// process may be in the middle of an execve.
+func anyExecuting() bool {
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return false
 	}
 	const kernelThreads = 2
-	young := bootTicks() - ticksPerSecond
+	young := procfs.BootTicks() - procfs.TicksPerSecond
 	return slices.ContainsFunc(pids, func(pid int) bool {
-		s, err := readStat(pid)
-		if err != nil || !s.live() || s.born < young || s.parent == kernelThreads {
+		s, err := procfs.ReadStat(pid)
+		if err != nil || !s.Live() || s.Born < young || s.Parent == kernelThreads {
 			return false
 		}
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
@@ -64,8 +46,8 @@ func executing() bool {
 	})
 }
 
-// asks tells whether a process is one that was only to say how its plugin is.
-func asks(pid int) bool {
+// isStatusProbe reports whether a process is a status probe.
+func isStatusProbe(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && bytes.Contains(b, []byte("\x00"+string(plugin.VerbStatus)+"\x00"))
 }

@@ -12,9 +12,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-01 EV-02: no inotify watch or instance is left. Leaves cannot be followed
-// then, and the error names the limit; plugins run in their leaves all the same,
-// and exits are reported.
+// EV-01, EV-02: no inotify watch or instance is left. FollowLeaves returns an error that names the
+// limit. Plugins still run in their leaves, and exits are reported.
 func TestWithoutInotify(t *testing.T) {
 	for limit, setting := range map[string]string{
 		"max_inotify_watches":   "fs.inotify.max_user_watches",
@@ -24,28 +23,28 @@ func TestWithoutInotify(t *testing.T) {
 			if !inUserNamespace(t, limit) {
 				return
 			}
-			r := beginRig(t, plugin.WatchCgroup, true)
+			r := startTestbed(t, plugin.WatchCgroup, true)
 			if err := r.tracker.FollowLeaves(t.Context()); err == nil || !strings.Contains(err.Error(), setting) {
 				t.Errorf("error %v, want one that names %s", err, setting)
 			}
-			res := r.start("a", "serve", "2")
+			res := r.startPlugin("a", "serve", "2")
 			if r.tracker.leafOf("a") == nil {
 				t.Error("the plugin has no leaf")
 			}
-			r.signal(res.Processes[0], syscall.SIGKILL)
-			if e := r.part(); e.PID != res.Processes[0].PID {
+			r.signalProcess(res.Processes[0], syscall.SIGKILL)
+			if e := r.nextPartialExit(); e.PID != res.Processes[0].PID {
 				t.Errorf("reported %+v of %+v", e, res)
 			}
-			r.signal(res.Processes[1], syscall.SIGKILL)
-			if e := r.explained(); e.Name != "a" || e.Life != res.Life {
+			r.signalProcess(res.Processes[1], syscall.SIGKILL)
+			if e := r.nextKnownExit(); e.Name != "a" || e.RunID != res.RunID {
 				t.Errorf("reported %+v of %+v", e, res)
 			}
 		})
 	}
 }
 
-// inUserNamespace runs the test again in a process of its own, in a user
-// namespace with that limit of it set to 0.
+// inUserNamespace runs the test again in its own process, in a user namespace with this limit set
+// to 0.
 func inUserNamespace(t *testing.T, limit string) (child bool) {
 	t.Helper()
 	const key = "PROCESS_NAMESPACE"

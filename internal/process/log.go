@@ -8,16 +8,16 @@ import (
 	"pluginsupervisor/internal/logfile"
 )
 
-// logTail is how much of what was appended to a log is in a Result, in bytes.
-const logTail = 4 << 10
+// logTailSize is the number of bytes of the log that a Result returns as output.
+const logTailSize = 4 << 10
 
-// logFile is the sink of a command that may leave a daemon. A logfile.Keeper
-// bounds it, while the command runs and afterwards.
+// logFile is the sink of a command that may leave a daemon. A logfile.Keeper limits its size, while
+// the command runs and afterwards.
 type logFile struct {
 	file *os.File
 	path string
 	log  logrus.FieldLogger
-	from int64 // position at which this run's output begins
+	from int64 // offset at which the output of this command begins
 }
 
 func openLog(path string, log logrus.FieldLogger) (*logFile, error) {
@@ -33,15 +33,15 @@ func openLog(path string, log logrus.FieldLogger) (*logFile, error) {
 	return l, nil
 }
 
-func (l *logFile) fd() uintptr { return l.file.Fd() }
-func (l *logFile) started()    {}
-func (l *logFile) settle()     {}
+func (l *logFile) fd() uintptr   { return l.file.Fd() }
+func (l *logFile) childStarted() {}
+func (l *logFile) drainOutput()  {}
 
-func (l *logFile) text() string {
+func (l *logFile) closeAndRead() string {
 	defer l.file.Close()
-	s, err := logfile.TailFrom(l.file, l.from, logTail)
+	s, err := logfile.TailFrom(l.file, l.from, logTailSize)
 	if err != nil {
-		l.log.WithError(err).WithField("log", l.path).Warn("Log not read")
+		l.log.WithError(err).WithField("log", l.path).Warn("Cannot read the end of the plugin log")
 	}
 	return s
 }

@@ -36,13 +36,13 @@ func TestRunLog(t *testing.T) {
 	}
 	c = f.command("print", "1")
 	c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
-	if res := r.Run(t.Context(), c); len(res.Output) != logTail || !strings.HasSuffix(res.Output, "the end") {
+	if res := r.Run(t.Context(), c); len(res.Output) != logTailSize || !strings.HasSuffix(res.Output, "the end") {
 		t.Errorf("%v, %d bytes", res.Err, len(res.Output))
 	}
 }
 
-// What a daemon writes, in a session of its own or not, it goes on writing
-// after the verb, and the next verb's output does not include the log before it.
+// A daemon writes to the log after the verb has exited, in its own session or not. The output of
+// the next verb does not include older lines.
 func TestRunLeavesDaemon(t *testing.T) {
 	for _, name := range []string{"daemon", "background"} {
 		t.Run(name, func(t *testing.T) {
@@ -50,39 +50,38 @@ func TestRunLeavesDaemon(t *testing.T) {
 			c := f.command(name)
 			c.Daemon, c.Log = true, filepath.Join(t.TempDir(), "log")
 			res := NewRunner(Options{}).Run(t.Context(), c)
-			if res.Err != nil || len(res.Output) > logTail || !strings.Contains(readFile(t, c.Log), "started\n") {
+			if res.Err != nil || len(res.Output) > logTailSize || !strings.Contains(readFile(t, c.Log), "started\n") {
 				t.Errorf("%+v", res)
 			}
-			f.await(1)
+			f.awaitAlive(1)
 			before := len(readFile(t, c.Log))
 			eventually(t, "daemon goes on", func() bool { return len(readFile(t, c.Log)) > before })
-			f.kill()
+			f.killAll()
 		})
 	}
 }
 
-// Whether what a command leaves is killed depends on Daemon, not on where it prints.
+// Daemon decides whether leftover processes are killed, not the place of the output.
 func TestRunDaemonWithoutLog(t *testing.T) {
 	f := newFamily(t)
 	c := f.command("background")
 	c.Log = filepath.Join(t.TempDir(), "log")
 	if res := NewRunner(Options{}).Run(t.Context(), c); res.Err != nil || !strings.Contains(res.Output, "started\n") {
-		t.Errorf("no daemon: %+v", res)
+		t.Errorf("without Daemon: %+v", res)
 	}
-	f.none()
+	f.checkNone()
 	c.Daemon, c.Log = true, ""
 	if res := NewRunner(Options{}).Run(t.Context(), c); res.Err != nil || res.Output != "" {
-		t.Errorf("a daemon without a log: %+v", res)
+		t.Errorf("with Daemon and no Log: %+v", res)
 	}
-	f.await(1)
-	f.kill()
+	f.awaitAlive(1)
+	f.killAll()
 }
 
-// fillSize is what the test's command "fill" prints at least, in bytes.
+// fillSize is the least number of bytes that the helper "fill" prints.
 const fillSize = 1 << 20
 
-// AP-07: what is dropped from a log while a verb runs does not change what is
-// returned as its output.
+// AP-07: a log that is cut while a verb runs does not change the returned output.
 func TestRunWhileLogIsBounded(t *testing.T) {
 	f := newFamily(t)
 	c := f.command("fill")
@@ -108,7 +107,7 @@ func TestRunWhileLogIsBounded(t *testing.T) {
 		}
 	}()
 	res := NewRunner(Options{}).Run(t.Context(), c)
-	want := strings.Repeat("x", logTail-len("before\nafter\n")) + "before\nafter\n"
+	want := strings.Repeat("x", logTailSize-len("before\nafter\n")) + "before\nafter\n"
 	if res.Err != nil || res.Output != want {
 		t.Errorf("%v\n%q", res.Err, res.Output)
 	}
@@ -117,7 +116,7 @@ func TestRunWhileLogIsBounded(t *testing.T) {
 	}
 }
 
-// A log that cannot be had does not keep a plugin down; it is warned of once.
+// A log that cannot be opened does not prevent a start. It is logged once.
 func TestRunWithoutLog(t *testing.T) {
 	for name, path := range badLogs(t) {
 		t.Run(name, func(t *testing.T) {
@@ -134,14 +133,14 @@ func TestRunWithoutLog(t *testing.T) {
 			if n := len(hook.AllEntries()); n != 1 {
 				t.Fatalf("%d warnings, want 1", n)
 			}
-			if e := hook.LastEntry(); e.Level != logrus.WarnLevel || e.Message != "Output is not logged" || e.Data["log"] != path {
+			if e := hook.LastEntry(); e.Level != logrus.WarnLevel || e.Message != "Cannot open the plugin log, its output is lost" || e.Data["log"] != path {
 				t.Errorf("%v: %s %v", e.Level, e.Message, e.Data)
 			}
 		})
 	}
 }
 
-// badLogs are paths that must not be opened as logs, by what is there.
+// badLogs returns paths that must not be opened as logs, by the kind of file.
 func badLogs(t *testing.T) map[string]string {
 	folder := t.TempDir()
 	file := writeFile(t, 0o640, "precious")
@@ -154,7 +153,7 @@ func badLogs(t *testing.T) map[string]string {
 	}
 	t.Cleanup(func() {
 		if got := readFile(t, file); got != "precious" {
-			t.Errorf("the file behind the symlink holds %q", got)
+			t.Errorf("the target of the symlink contains %q", got)
 		}
 	})
 	return map[string]string{
@@ -162,7 +161,7 @@ func badLogs(t *testing.T) map[string]string {
 	}
 }
 
-// A warning comes again when the log had worked in between.
+// The warning is logged again after the log has worked.
 func TestRunWarnsAgain(t *testing.T) {
 	f := newFamily(t)
 	logger, hook := logtest.NewNullLogger()

@@ -11,29 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sink is where the output of one command goes.
+// sink receives the output of one command.
 type sink interface {
-	// fd is what the child gets as its standard output and error.
+	// fd returns the descriptor that becomes the command's standard output and error.
 	fd() uintptr
-	// started is called when the child has its own copy of fd.
-	started()
-	// settle is called when the child has ended: it waits, no longer than
-	// lingerFor, for what is still to come.
-	settle()
-	// text closes the sink, started or not, and returns the end of the output.
-	text() string
+	// childStarted is called when the command has its own copy of fd.
+	childStarted()
+	// drainOutput is called when the command has exited. It waits for the remaining output, at most
+	// pipeLinger.
+	drainOutput()
+	// closeAndRead closes the sink, started or not, and returns the end of the output.
+	closeAndRead() string
 }
 
-// lingerFor is how long a pipe is still read after its command has ended,
-// while something that inherited it has not: enough for a `tee` to finish.
-const lingerFor = 100 * time.Millisecond
+// pipeLinger is the time for which a pipe is read after its command has exited, while another
+// process still holds it: enough for a `tee` to finish.
+const pipeLinger = 100 * time.Millisecond
 
-// pipe is the sink of a command that leaves nothing behind.
+// pipe is the sink of a command that leaves no daemon.
 type pipe struct {
 	read  *os.File
-	write int // -1 when closed
+	write int // -1 if closed
 	ring  ring
-	done  chan struct{} // closed when reading has ended; nil before started
+	done  chan struct{} // closed when reading has stopped; nil before started
 }
 
 func newPipe() (*pipe, error) {
@@ -41,7 +41,7 @@ func newPipe() (*pipe, error) {
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("open pipe: %w", err)
 	}
-	// Our end alone: a plugin may not expect to be told EAGAIN.
+	// Only our end: a plugin may not expect EAGAIN.
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		return nil, errors.Join(fmt.Errorf("set up pipe: %w", err), unix.Close(fds[0]), unix.Close(fds[1]))
 	}
@@ -50,20 +50,20 @@ func newPipe() (*pipe, error) {
 
 func (p *pipe) fd() uintptr { return uintptr(p.write) }
 
-func (p *pipe) started() {
+func (p *pipe) childStarted() {
 	p.closeWrite()
 	p.done = make(chan struct{})
 	go func() {
 		defer close(p.done)
-		_, err := p.ring.ReadFrom(p.read) // until the last writer's end, or settle's deadline
+		_, err := p.ring.ReadFrom(p.read) // until the last writer closes it, or the deadline of drainOutput
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			p.readRest()
 		}
 	}()
 }
 
-// readRest reads what is in the pipe, however late we are: all that its ended
-// command left there. It does not follow a writer that goes on.
+// readRest reads what is in the pipe, however late: all that the exited command wrote. It does not
+// wait for a writer that continues.
 func (p *pipe) readRest() {
 	conn, err := p.read.SyscallConn()
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *pipe) readRest() {
 	})
 }
 
-// rawReader reads from a non-blocking descriptor and never waits.
+// rawReader reads from a non-blocking descriptor. It never waits.
 type rawReader int
 
 func (r rawReader) Read(b []byte) (int, error) {
@@ -85,19 +85,19 @@ func (r rawReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (p *pipe) settle() {
+func (p *pipe) drainOutput() {
 	select {
 	case <-p.done:
 		return
 	default:
 	}
-	if err := p.read.SetReadDeadline(time.Now().Add(lingerFor)); err != nil {
-		p.read.Close() // ends the reading at once
+	if err := p.read.SetReadDeadline(time.Now().Add(pipeLinger)); err != nil {
+		p.read.Close() // stops the reading at once
 	}
 	<-p.done
 }
 
-func (p *pipe) text() string {
+func (p *pipe) closeAndRead() string {
 	p.closeWrite()
 	p.read.Close()
 	if p.done != nil {
@@ -113,18 +113,18 @@ func (p *pipe) closeWrite() {
 	}
 }
 
-// handedOver is the sink of a command that prints to a file of who runs it.
-type handedOver struct{ file *os.File }
+// callerFile is the sink of a command that prints to a file of the caller.
+type callerFile struct{ file *os.File }
 
-func (h handedOver) fd() uintptr { return h.file.Fd() }
-func (handedOver) started()      {}
-func (handedOver) settle()       {}
-func (handedOver) text() string  { return "" }
+func (h callerFile) fd() uintptr        { return h.file.Fd() }
+func (callerFile) childStarted()        {}
+func (callerFile) drainOutput()         {}
+func (callerFile) closeAndRead() string { return "" }
 
-// nowhere is the sink of a command whose log cannot be opened.
-type nowhere struct{ null *os.File }
+// nullSink is the sink of a command whose log cannot be opened: /dev/null.
+type nullSink struct{ null *os.File }
 
-func (n nowhere) fd() uintptr  { return n.null.Fd() }
-func (n nowhere) started()     { n.null.Close() }
-func (n nowhere) settle()      {}
-func (n nowhere) text() string { n.null.Close(); return "" }
+func (n nullSink) fd() uintptr          { return n.null.Fd() }
+func (n nullSink) childStarted()        { n.null.Close() }
+func (n nullSink) drainOutput()         {}
+func (n nullSink) closeAndRead() string { n.null.Close(); return "" }

@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// However much a plugin prints, it is not held up and little of it is kept.
+// A plugin that prints much is not blocked, and little of its output is kept.
 func TestRunPrintsMuch(t *testing.T) {
 	f := newFamily(t)
 	r := NewRunner(Options{})
@@ -25,11 +25,11 @@ func TestRunPrintsMuch(t *testing.T) {
 		t.Errorf("%v, %d bytes", res.Err, len(res.Output))
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
-		t.Errorf("%d bytes were allocated", got)
+		t.Errorf("allocated %d bytes", got)
 	}
 }
 
-// A command may say how much of what it prints is kept.
+// A command may set how much of its output is kept.
 func TestRunKeep(t *testing.T) {
 	f := newFamily(t)
 	c := f.command("print", "1")
@@ -41,8 +41,8 @@ func TestRunKeep(t *testing.T) {
 	}
 }
 
-// What an ended command left in the pipe is read, however late the reader
-// comes and whoever else holds the pipe.
+// Output in the pipe of an exited command is read, also by a late reader and while another process
+// holds the pipe.
 func TestPipeReadLate(t *testing.T) {
 	p, err := newPipe()
 	if err != nil {
@@ -59,15 +59,15 @@ func TestPipeReadLate(t *testing.T) {
 	if err := p.read.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	p.started()
-	<-p.done // before settle could give more time
-	p.settle()
-	if got := p.text(); got != "last words" {
-		t.Errorf("%q", got)
+	p.childStarted()
+	<-p.done // before drainOutput could extend the deadline
+	p.drainOutput()
+	if got := p.closeAndRead(); got != "last words" {
+		t.Errorf("output %q", got)
 	}
 }
 
-// The ring holds exactly the last bytes, however they come in.
+// The ring keeps exactly the last bytes, for any size of the reads.
 func TestRing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(0, 40_000), 0, 8).Draw(t, "sizes")
@@ -92,15 +92,15 @@ func TestRing(t *testing.T) {
 		want := all.String()
 		want = want[max(0, len(want)-size):]
 		if got := r.String(); got != want {
-			t.Fatalf("%d bytes kept, want the last %d", len(got), len(want))
+			t.Fatalf("kept %d bytes, want the last %d", len(got), len(want))
 		}
 		if len(r.buf) > size {
-			t.Fatalf("%d bytes of memory", len(r.buf))
+			t.Fatalf("buffer of %d bytes", len(r.buf))
 		}
 	})
 }
 
-// A source that fails keeps what it gave.
+// A failing source keeps what was read before.
 func TestRingError(t *testing.T) {
 	var r ring
 	n, err := r.ReadFrom(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("ab"))))

@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// startOutside starts a process as another program does: not by the Runner, from
-// an executable in the plugin's folder, which it is not told of.
-func (r *rigged) startOutside(name string) (p plugin.Process, path string) {
+// startOutside starts a process as another program does: not by the Runner, from an executable in
+// the plugin's folder, and without PLUGIN_DIR.
+func (r *testbed) startOutside(name string) (p plugin.Process, path string) {
 	r.t.Helper()
 	c := r.command("hang")
 	path = filepath.Join(r.root, name, "1.0", "run")
@@ -25,7 +26,7 @@ func (r *rigged) startOutside(name string) (p plugin.Process, path string) {
 	return r.startStray(path, c.Env), path
 }
 
-func (r *rigged) startStray(path string, env []string) plugin.Process {
+func (r *testbed) startStray(path string, env []string) plugin.Process {
 	r.t.Helper()
 	cmd := exec.Command(path)
 	cmd.Env, cmd.SysProcAttr = env, &syscall.SysProcAttr{Setsid: true}
@@ -33,11 +34,11 @@ func (r *rigged) startStray(path string, env []string) plugin.Process {
 		r.t.Fatal(err)
 	}
 	go func() { _ = cmd.Wait() }()
-	s, err := readStat(cmd.Process.Pid)
+	s, err := procfs.ReadStat(cmd.Process.Pid)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return plugin.Process{PID: cmd.Process.Pid, Born: s.born, Boot: r.tracker.boot}
+	return plugin.Process{PID: cmd.Process.Pid, StartTicks: s.Born, BootID: r.tracker.boot}
 }
 
 func copyExecutable(t *testing.T, from, to string) {
@@ -62,86 +63,86 @@ func copyExecutable(t *testing.T, from, to string) {
 	}
 }
 
-// outside is a target whose processes are looked for everywhere.
-func outside(name string) []plugin.Target {
-	t := target(name)
-	t.Outside = true
-	return []plugin.Target{t}
+// outsideTarget returns a target with Outside set.
+func outsideTarget(name string) []plugin.WatchTarget {
+	t := newTarget(name)
+	t.IncludeExternal = true
+	return []plugin.WatchTarget{t}
 }
 
 func TestAdoptOutside(t *testing.T) {
-	eachWay(t, func(t *testing.T, r *rigged) {
-		t.Run("EV-07 by executable, where it is to be looked for, and watched by event", func(t *testing.T) {
+	withAndWithoutCgroups(t, func(t *testing.T, r *testbed) {
+		t.Run("EV-07 by executable, if asked for, and watched by event", func(t *testing.T) {
 			p, _ := r.startOutside("a")
-			eventually(t, "executed", func() bool { return executable(p.PID) != "" })
-			if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("a")}); len(got[0].Processes) > 0 {
-				t.Errorf("found without being looked for: %+v", got)
+			eventually(t, "executed", func() bool { return executablePath(p.PID) != "" })
+			if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a")}); len(got[0].Processes) > 0 {
+				t.Errorf("found %+v without Outside", got)
 			}
-			got := r.tracker.Adopt(t.Context(), outside("a"))
-			if len(got) != 1 || got[0].Life != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
+			got := r.tracker.Adopt(t.Context(), outsideTarget("a"))
+			if len(got) != 1 || got[0].RunID != 1 || !slices.Equal(got[0].Processes, []plugin.Process{p}) {
 				t.Fatalf("found %+v, runs as %+v", got, p)
 			}
 			began := time.Now()
-			r.signal(p, syscall.SIGKILL)
-			e := r.exit()
-			if e.Name != "a" || e.PID != p.PID || e.Life != 1 || !e.Outside {
-				t.Errorf("told %+v", e)
+			r.signalProcess(p, syscall.SIGKILL)
+			e := r.nextExit()
+			if e.Name != "a" || e.PID != p.PID || e.RunID != 1 || !e.External {
+				t.Errorf("reported %+v", e)
 			}
 			if took := e.At.Sub(began); took > time.Second {
-				t.Errorf("told after %v", took)
+				t.Errorf("reported after %v, want it at once", took)
 			}
-			for !e.Known && tellsOthers(t) {
-				e = r.exit()
+			for !e.CauseKnown && kernelReportsOthers(t) {
+				e = r.nextExit()
 			}
 		})
 		t.Run("EV-07 by PLUGIN_DIR", func(t *testing.T) {
-			c := r.of("b", "hang")
+			c := r.daemonCommand("b", "hang")
 			p := r.startStray(c.Path, c.Env)
 			eventually(t, "executed", func() bool { return pluginDir(p.PID) != "" })
-			if got := r.tracker.Adopt(t.Context(), outside("b")); !slices.Equal(got[0].Processes, []plugin.Process{p}) {
+			if got := r.tracker.Adopt(t.Context(), outsideTarget("b")); !slices.Equal(got[0].Processes, []plugin.Process{p}) {
 				t.Errorf("found %+v, runs as %+v", got, p)
 			}
-			r.signal(p, syscall.SIGKILL)
-			if e := r.explained(); e.Name != "b" || !e.Outside {
-				t.Errorf("told %+v", e)
+			r.signalProcess(p, syscall.SIGKILL)
+			if e := r.nextKnownExit(); e.Name != "b" || !e.External {
+				t.Errorf("reported %+v", e)
 			}
 		})
-		t.Run("EV-23 what takes its place is found before the exit is told", func(t *testing.T) {
+		t.Run("EV-23 a replacement process is found before the exit is reported", func(t *testing.T) {
 			first, _ := r.startOutside("c")
-			eventually(t, "executed", func() bool { return executable(first.PID) != "" })
-			r.tracker.Adopt(t.Context(), outside("c"))
+			eventually(t, "executed", func() bool { return executablePath(first.PID) != "" })
+			r.tracker.Adopt(t.Context(), outsideTarget("c"))
 			second, _ := r.startOutside("c")
-			eventually(t, "executed", func() bool { return executable(second.PID) != "" })
-			r.signal(first, syscall.SIGKILL)
+			eventually(t, "executed", func() bool { return executablePath(second.PID) != "" })
+			r.signalProcess(first, syscall.SIGKILL)
 			eventually(t, "the second is watched", func() bool {
-				ps, _, err := r.tracker.Alive("c")
+				ps, _, err := r.tracker.ListProcesses("c")
 				return err == nil && slices.Equal(ps, []plugin.Process{second})
 			})
 			if len(r.exits) > 0 {
-				t.Errorf("told %+v, though the second runs", <-r.exits)
+				t.Errorf("reported %+v while the second process runs", <-r.exits)
 			}
-			r.signal(second, syscall.SIGKILL)
-			if e := r.explained(); e.Name != "c" || !e.Outside {
-				t.Errorf("told %+v", e)
+			r.signalProcess(second, syscall.SIGKILL)
+			if e := r.nextKnownExit(); e.Name != "c" || !e.External {
+				t.Errorf("reported %+v", e)
 			}
 		})
-		t.Run("EV-08 not a file of another root with the same path", func(t *testing.T) {
+		t.Run("EV-08 a file with the same path in another root does not count", func(t *testing.T) {
 			p, path := r.startOutside("d")
-			eventually(t, "executed", func() bool { return executable(p.PID) != "" })
+			eventually(t, "executed", func() bool { return executablePath(p.PID) != "" })
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-			if got := r.tracker.Adopt(t.Context(), outside("d")); len(got[0].Processes) > 0 {
+			if got := r.tracker.Adopt(t.Context(), outsideTarget("d")); len(got[0].Processes) > 0 {
 				t.Errorf("found %+v", got)
 			}
-			r.signal(p, syscall.SIGKILL)
+			r.signalProcess(p, syscall.SIGKILL)
 		})
-		t.Run("what we start is not from outside", func(t *testing.T) {
-			res := r.start("e", "serve")
-			r.tracker.Adopt(t.Context(), outside("e"))
-			r.signal(res.Processes[0], syscall.SIGKILL)
-			if e := r.explained(); e.Name != "e" || e.Outside {
-				t.Errorf("told %+v", e)
+		t.Run("a process that we start is not from outside", func(t *testing.T) {
+			res := r.startPlugin("e", "serve")
+			r.tracker.Adopt(t.Context(), outsideTarget("e"))
+			r.signalProcess(res.Processes[0], syscall.SIGKILL)
+			if e := r.nextKnownExit(); e.Name != "e" || e.External {
+				t.Errorf("reported %+v", e)
 			}
 		})
 	})

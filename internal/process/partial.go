@@ -3,86 +3,86 @@ package process
 import (
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
 const (
-	// partialWait is how long the exit of one process is kept back: when all
-	// exit together, only that is reported.
+	// partialWait is the delay before the exit of one process is reported. If all processes exit
+	// within it, only the exit of the plugin is reported.
 	partialWait = 100 * time.Millisecond
-	// partialAge is from which age the exit of a process counts that is not the
-	// oldest of its plugin.
+	// partialAge is the age from which the exit of a process counts that is not the oldest of its
+	// plugin.
 	partialAge = 10 * time.Second
-	// partialGap is the least time between two reports about one run; it doubles
-	// up to partialGapMax.
+	// partialGap is the shortest time between two reports about one run. It doubles up to
+	// partialGapMax.
 	partialGap    = time.Second
 	partialGapMax = time.Minute
 )
 
-// partial is the exit of one process of a plugin, which is not reported yet.
+// partial is the exit of one process of a plugin that is not reported yet.
 type partial struct {
 	process plugin.Process
 	at      time.Time
-	life    uint64
+	runID   uint64
 	timer   *time.Timer
 }
 
-// partials is what was reported of a run.
-type partials struct {
-	life uint64
-	last time.Time
-	gap  time.Duration
+// partialReports describes what was reported about one run.
+type partialReports struct {
+	runID uint64
+	last  time.Time
+	gap   time.Duration
 }
 
-// notePartial notes that a member has exited, before it is taken out of the
-// watching. It is reported soon if others live on (EV-23): that of the oldest
-// which is watched, and of any that lived for long. Short-lived helpers come
-// and go.
+// notePartial records the exit of a member before it is removed. The exit is reported soon if other
+// processes live on (EV-23): that of the oldest watched process, and that of any process that ran
+// for long. Helper processes that run for a short time are ignored.
 func (t *Tracker) notePartial(m *member, at time.Time) {
-	tr := m.of
-	if tr.verbs > 0 { // a command changes what runs
+	tr := m.plugin
+	if tr.daemonCommands > 0 { // a command changes the processes
 		return
 	}
-	old := bootTicks()-m.Born >= uint64(partialAge/time.Second)*ticksPerSecond
+	old := procfs.BootTicks()-m.StartTicks >= uint64(partialAge/time.Second)*procfs.TicksPerSecond
 	for _, other := range tr.watched {
-		if elder(other.Process, m.Process) < 0 && !old {
+		if compareAge(other.Process, m.Process) < 0 && !old {
 			return
 		}
 	}
-	if tr.partial != nil {
-		if tr.partial.life == tr.life && elder(tr.partial.process, m.Process) < 0 {
+	if tr.pendingPartial != nil {
+		if tr.pendingPartial.runID == tr.runID && compareAge(tr.pendingPartial.process, m.Process) < 0 {
 			return
 		}
-		tr.partial.timer.Stop()
+		tr.pendingPartial.timer.Stop()
 	}
-	if tr.partials.life != tr.life {
-		tr.partials = partials{life: tr.life}
+	if tr.reportedPartials.runID != tr.runID {
+		tr.reportedPartials = partialReports{runID: tr.runID}
 	}
-	p := &partial{process: m.Process, at: at, life: tr.life}
-	wait := max(partialWait, time.Until(tr.partials.last.Add(tr.partials.gap)))
-	p.timer = time.AfterFunc(wait, func() { t.tellPartial(tr, p) })
-	tr.partial = p
+	p := &partial{process: m.Process, at: at, runID: tr.runID}
+	wait := max(partialWait, time.Until(tr.reportedPartials.last.Add(tr.reportedPartials.gap)))
+	p.timer = time.AfterFunc(wait, func() { t.reportPartial(tr, p) })
+	tr.pendingPartial = p
 }
 
-// tellPartial reports the exit of one process, unless all of the plugin has
-// exited meanwhile, or a command runs that decides anyway.
-func (t *Tracker) tellPartial(tr *tracked, p *partial) {
+// reportPartial reports the exit of one process, unless the whole plugin has exited meanwhile or a
+// command of the plugin is running.
+func (t *Tracker) reportPartial(tr *tracked, p *partial) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tr.partial != p || t.isClosed() {
+	if tr.pendingPartial != p || t.isClosed() {
 		return
 	}
-	tr.partial = nil
-	if !tr.alive || tr.life != p.life || tr.verbs > 0 {
+	tr.pendingPartial = nil
+	if !tr.alive || tr.runID != p.runID || tr.daemonCommands > 0 {
 		return
 	}
-	tr.partials.last, tr.partials.gap = time.Now(), min(max(2*tr.partials.gap, partialGap), partialGapMax)
-	e := plugin.Exit{Name: tr.name, Life: tr.life, At: p.at, PID: p.process.PID, Partial: true}
-	for i := range tr.endings {
-		if how := &tr.endings[i]; how.Process == p.process {
-			t.ask(how)
-			describe(&e, how.status, how.known)
+	tr.reportedPartials.last, tr.reportedPartials.gap = time.Now(), min(max(2*tr.reportedPartials.gap, partialGap), partialGapMax)
+	e := plugin.Exit{Name: tr.name, RunID: tr.runID, At: p.at, PID: p.process.PID, Partial: true}
+	for i := range tr.exits {
+		if how := &tr.exits[i]; how.Process == p.process {
+			t.queryExit(how)
+			setCause(&e, how.status, how.known)
 		}
 	}
-	t.tell(e)
+	t.enqueueExit(e)
 }

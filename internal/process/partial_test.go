@@ -8,78 +8,77 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// One process of a plugin exits and others live on: that is reported, and says
-// which one it was.
+// The exit of one process while others are alive is reported with its pid.
 func TestPartialExit(t *testing.T) {
 	if !inOwnProcess(t) {
 		return
 	}
-	eachWay(t, func(t *testing.T, r *rigged) {
+	withAndWithoutCgroups(t, func(t *testing.T, r *testbed) {
 		r.subreap()
 		t.Run("EV-23 the oldest", func(t *testing.T) {
-			res := r.start("a", "serve", "3")
-			r.signal(res.Processes[0], syscall.SIGKILL)
-			e := r.part()
-			want := plugin.Exit{Name: "a", Life: res.Life, At: e.At, PID: res.Processes[0].PID, Known: true, Signal: "SIGKILL", Partial: true}
+			res := r.startPlugin("a", "serve", "3")
+			r.signalProcess(res.Processes[0], syscall.SIGKILL)
+			e := r.nextPartialExit()
+			want := plugin.Exit{Name: "a", RunID: res.RunID, At: e.At, PID: res.Processes[0].PID, CauseKnown: true, Signal: "SIGKILL", Partial: true}
 			if e != want {
 				t.Errorf("reported %+v, want %+v", e, want)
 			}
 			for _, p := range res.Processes[1:] {
-				r.signal(p, syscall.SIGKILL)
+				r.signalProcess(p, syscall.SIGKILL)
 			}
-			if e := r.explained(); e.Name != "a" || e.Partial || e.Life != res.Life {
+			if e := r.nextKnownExit(); e.Name != "a" || e.Partial || e.RunID != res.RunID {
 				t.Errorf("reported %+v", e)
 			}
 		})
-		t.Run("EV-23 not a young one that is not the oldest", func(t *testing.T) {
-			res := r.start("b", "serve", "3")
-			r.signal(res.Processes[2], syscall.SIGKILL)
-			r.signal(res.Processes[0], syscall.SIGKILL)
-			if e := r.part(); e.PID != res.Processes[0].PID {
+		t.Run("EV-23 a young process that is not the oldest is ignored", func(t *testing.T) {
+			res := r.startPlugin("b", "serve", "3")
+			r.signalProcess(res.Processes[2], syscall.SIGKILL)
+			r.signalProcess(res.Processes[0], syscall.SIGKILL)
+			if e := r.nextPartialExit(); e.PID != res.Processes[0].PID {
 				t.Errorf("reported %+v of %+v", e, res.Processes)
 			}
-			r.noPart()
+			r.checkNoPartialExit()
 		})
-		t.Run("EV-23 all at once are one exit", func(t *testing.T) {
-			res := r.start("c", "serve", "3")
-			r.tracker.mu.Lock() // however busy the machine, none is handled before all have exited
+		t.Run("EV-23 all at once: one exit", func(t *testing.T) {
+			res := r.startPlugin("c", "serve", "3")
+			r.tracker.mu.Lock() // so that all have exited before the first is handled
 			for _, p := range res.Processes {
-				r.signal(p, syscall.SIGKILL)
+				r.signalProcess(p, syscall.SIGKILL)
 			}
-			eventually(t, "all have exited", func() bool { return len(r.tracker.living(res.pids())) == 0 })
+			eventually(t, "all have exited", func() bool { return len(r.tracker.filterLive(res.pids())) == 0 })
 			r.tracker.mu.Unlock()
-			if e := r.explained(); e.Name != "c" {
+			if e := r.nextKnownExit(); e.Name != "c" {
 				t.Errorf("reported %+v", e)
 			}
-			r.noPart()
+			r.checkNoPartialExit()
 		})
-		t.Run("EV-23 ever more rarely of a run whose processes come and go", func(t *testing.T) {
-			res := r.start("d", "serve", "4")
+		t.Run("EV-23 less and less often for processes that come and go", func(t *testing.T) {
+			res := r.startPlugin("d", "serve", "4")
 			began := time.Now()
 			for _, p := range res.Processes[:3] {
-				r.signal(p, syscall.SIGKILL)
-				if e := r.part(); e.PID != p.PID {
-					t.Errorf("reported %+v, want of %+v", e, p)
+				r.signalProcess(p, syscall.SIGKILL)
+				if e := r.nextPartialExit(); e.PID != p.PID {
+					t.Errorf("reported %+v, want the exit of %+v", e, p)
 				}
 			}
 			if took := time.Since(began); took < 3*partialGap {
-				t.Errorf("three were reported within %v", took)
+				t.Errorf("three exits were reported within %v", took)
 			}
 		})
 	})
 }
 
-// EV-23: all that is watched has exited at once, what was not watched lives on.
+// EV-23: all watched processes exit at once, and one that is not watched lives on.
 func TestPartialExitOfAllWatched(t *testing.T) {
-	eachWay(t, func(t *testing.T, r *rigged) {
-		res := r.start("a", "serve", "9")
-		if len(res.Processes) != watchedMost+1 {
-			t.Fatalf("%d processes", len(res.Processes))
+	withAndWithoutCgroups(t, func(t *testing.T, r *testbed) {
+		res := r.startPlugin("a", "serve", "9")
+		if len(res.Processes) != maxWatched+1 {
+			t.Fatalf("%d processes were left", len(res.Processes))
 		}
-		for _, p := range res.Processes[:watchedMost] {
-			r.signal(p, syscall.SIGKILL)
+		for _, p := range res.Processes[:maxWatched] {
+			r.signalProcess(p, syscall.SIGKILL)
 		}
-		if e := r.part(); e.PID != res.Processes[0].PID || e.Life != res.Life {
+		if e := r.nextPartialExit(); e.PID != res.Processes[0].PID || e.RunID != res.RunID {
 			t.Errorf("reported %+v of %+v", e, res.Processes)
 		}
 	})
@@ -92,8 +91,8 @@ func (r Result) pids() (all []int) {
 	return all
 }
 
-// part is the next exit that is reported of a single process.
-func (r *rigged) part() plugin.Exit {
+// nextPartialExit returns the next reported exit of a single process.
+func (r *testbed) nextPartialExit() plugin.Exit {
 	r.t.Helper()
 	select {
 	case e := <-r.parts:
@@ -104,12 +103,12 @@ func (r *rigged) part() plugin.Exit {
 	}
 }
 
-// noPart checks that none comes.
-func (r *rigged) noPart() {
+// checkNoPartialExit fails the test if such an exit is reported.
+func (r *testbed) checkNoPartialExit() {
 	r.t.Helper()
 	select {
 	case e := <-r.parts:
-		r.t.Errorf("reported %+v", e)
+		r.t.Errorf("reported %+v, want nothing", e)
 	case <-time.After(5 * partialWait):
 	}
 }

@@ -10,37 +10,36 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// hold opens a process by its number and makes sure that it is the one that is
-// meant: from then on the descriptor is of it and of no other (EV-08). The
-// error is ESRCH if it has ended.
-func hold(p plugin.Process) (fd int, err error) {
+// openPidfd opens a pidfd for a process and checks that the pid was not reused. From then on the
+// descriptor refers to that process only (EV-08). The error is ESRCH if the process has exited.
+func openPidfd(p plugin.Process) (fd int, err error) {
 	fd, err = unix.PidfdOpen(p.PID, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open process %d: %w", p.PID, err)
 	}
-	s, err := readStat(p.PID)
-	if err != nil || s.born != p.Born || !s.live() {
+	s, err := procfs.ReadStat(p.PID)
+	if err != nil || s.Born != p.StartTicks || !s.Live() {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("open process %d: %w", p.PID, syscall.ESRCH)
 	}
 	return fd, nil
 }
 
-// The kernel's struct pidfd_info, as Linux 6.13 has it; 6.15 fills in how a
-// process ended.
+// The layout of the kernel's struct pidfd_info of Linux 6.13. Since 6.15 it has the exit status.
 const (
 	infoSize     = 64
-	infoExit     = 1 << 3                                   // PIDFD_INFO_EXIT, in its mask
-	infoExitCode = 60                                       // where the exit code is
+	infoExit     = 1 << 3                                   // PIDFD_INFO_EXIT, in the mask
+	infoExitCode = 60                                       // offset of the exit code
 	pidfdGetInfo = 0xC0000000 | infoSize<<16 | 0xFF<<8 | 11 // _IOWR(0xFF, 11, struct pidfd_info)
 )
 
-// howEnded asks the kernel how a process ended that is not our child. It knows
-// when the parent has reaped it.
-func howEnded(fd int) (status syscall.WaitStatus, known bool) {
+// queryExitStatus queries the kernel for the exit status of a process that is not our child. The kernel
+// knows it after the parent has reaped the process.
+func queryExitStatus(fd int) (status syscall.WaitStatus, known bool) {
 	var info [infoSize]byte
 	binary.NativeEndian.PutUint64(info[:], infoExit)
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), pidfdGetInfo, uintptr(unsafe.Pointer(&info)))
@@ -50,13 +49,13 @@ func howEnded(fd int) (status syscall.WaitStatus, known bool) {
 	return syscall.WaitStatus(binary.NativeEndian.Uint32(info[infoExitCode:])), true
 }
 
-// reapHeld reaps a child of ours that has ended.
-func reapHeld(fd int) (status syscall.WaitStatus, reaped bool) {
+// reapByDescriptor reaps a child of this process that has exited.
+func reapByDescriptor(fd int) (status syscall.WaitStatus, reaped bool) {
 	var info unix.Siginfo
 	err := ignoringEINTR(func() error {
 		return unix.Waitid(unix.P_PIDFD, fd, &info, unix.WEXITED|unix.WNOHANG, nil)
 	})
-	if err != nil || info.Signo == 0 { // not ours, or not ended
+	if err != nil || info.Signo == 0 { // not our child, or not exited
 		return 0, false
 	}
 	how := *(*childInfo)(unsafe.Pointer(&info))
@@ -66,7 +65,7 @@ func reapHeld(fd int) (status syscall.WaitStatus, reaped bool) {
 	return syscall.WaitStatus(how.status), true // a signal, see wait(2)
 }
 
-// childInfo is siginfo_t of a child, on 64-bit systems.
+// childInfo is the siginfo_t of a child on 64-bit systems.
 type childInfo struct {
 	signo, errno, code, _ int32
 	pid, uid              uint32
@@ -75,23 +74,23 @@ type childInfo struct {
 
 const cldExited = 1 // CLD_EXITED: it exited by itself
 
-// ends is a set of processes of which the kernel tells when they have ended.
-type ends struct {
+// exitSet is a set of processes whose exit the kernel reports.
+type exitSet struct {
 	file *os.File // an epoll instance
 }
 
-func newEnds() (*ends, error) {
+func newExitSet() (*exitSet, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // for the runtime to wait for it
+	if err := unix.SetNonblock(fd, true); err != nil { // so that the runtime can poll it
 		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fd))
 	}
-	return &ends{os.NewFile(uintptr(fd), "processes")}, nil
+	return &exitSet{os.NewFile(uintptr(fd), "processes")}, nil
 }
 
-func (e *ends) control(op, fd int) error {
+func (e *exitSet) epollControl(op, fd int) error {
 	conn, err := e.file.SyscallConn()
 	if err != nil {
 		return err
@@ -103,14 +102,13 @@ func (e *ends) control(op, fd int) error {
 	return errors.Join(err, failed)
 }
 
-func (e *ends) add(fd int) error { return e.control(unix.EPOLL_CTL_ADD, fd) }
+func (e *exitSet) addDescriptor(fd int) error { return e.epollControl(unix.EPOLL_CTL_ADD, fd) }
 
-func (e *ends) drop(fd int) { _ = e.control(unix.EPOLL_CTL_DEL, fd) }
+func (e *exitSet) remove(fd int) { _ = e.epollControl(unix.EPOLL_CTL_DEL, fd) }
 
-// wait gives the descriptors of processes that have ended, again and again
-// until they are dropped. It ends with an error when the set is closed, or its
-// read deadline is set.
-func (e *ends) wait() ([]int, error) {
+// waitExited returns the descriptors of processes that have exited, on each call until they are dropped.
+// It returns an error when the set is closed or its read deadline passes.
+func (e *exitSet) waitExited() ([]int, error) {
 	conn, err := e.file.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -135,4 +133,4 @@ func (e *ends) wait() ([]int, error) {
 	return fds, nil
 }
 
-func (e *ends) close() error { return e.file.Close() }
+func (e *exitSet) closeSet() error { return e.file.Close() }

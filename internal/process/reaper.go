@@ -12,20 +12,21 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"pluginsupervisor/internal/procfs"
 )
 
-// reapWithin is for how long the ends of children are gathered before they are
-// reaped. Those of processes that are watched are reaped at once.
+// reapWithin is the time over which exits of children are collected before they are reaped. Watched
+// processes are reaped at once.
 const reapWithin = 20 * time.Millisecond
 
-// reapBehind is how long a command that has ended and is not reaped may hide
-// other children from the reaper. Then all are asked one by one.
+// reapBehind is the longest time for which an exited command that is not reaped may hide other
+// children from the reaper. After it, all children are checked one by one.
 const reapBehind = time.Second
 
-// Subreap makes this process the parent of what its children leave behind, and
-// reaps it (EV-03). From then on all children of the process have to be started
-// by a Runner with this Tracker: another's would be reaped too. It lasts until
-// Close.
+// Subreap makes this process the parent of the orphans of its children, and reaps them (EV-03).
+// From then on all children of this process must be started by a Runner with this Tracker, because
+// others would be reaped too. It lasts until Close.
 func (t *Tracker) Subreap() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
@@ -43,10 +44,10 @@ func (t *Tracker) Subreap() error {
 }
 
 func (t *Tracker) reapUntilClosed(died <-chan os.Signal) {
-	var since time.Time // when a command was in the way; zero: none is
+	var since time.Time // since when a command hides others; zero: none does
 	for {
 		var again <-chan time.Time
-		switch hidden := t.reap(); { // also what ended before
+		switch hidden := t.reapChildren(); { // also children that exited before
 		case !hidden:
 			since = time.Time{}
 		case since.IsZero():
@@ -60,7 +61,7 @@ func (t *Tracker) reapUntilClosed(died <-chan os.Signal) {
 		}
 		select {
 		case <-died:
-		case <-t.cleared:
+		case <-t.unhidden:
 		case <-again:
 		case <-t.closed:
 			return
@@ -73,16 +74,15 @@ func (t *Tracker) reapUntilClosed(died <-chan os.Signal) {
 	}
 }
 
-// reap reaps the children that have ended and are no running command: these are
-// waited for by themselves. The kernel names a command that has ended before
-// others, again and again, until that is reaped: then hidden is true, and reap
-// is to be called again when the command is reaped.
-func (t *Tracker) reap() (hidden bool) {
+// reapChildren reaps the children that have exited and are not running commands. Each command is waited for
+// separately. The kernel returns an exited command before other children until it is reaped. Then
+// hidden is true, and reapChildren has to be called again after the command is reaped.
+func (t *Tracker) reapChildren() (hidden bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hidden = false
 	for {
-		pid, ended := nextEnded()
+		pid, ended := nextExited()
 		if !ended {
 			return false
 		}
@@ -96,29 +96,29 @@ func (t *Tracker) reap() (hidden bool) {
 	}
 }
 
-// uncover has the reaper look again for what a command, which is reaped now,
-// may have hidden from it. Called with mu held.
-func (t *Tracker) uncover() {
+// wakeReaper wakes the reaper after a command was reaped that may have hidden other children. mu must
+// be held.
+func (t *Tracker) wakeReaper() {
 	if t.hidden {
 		select {
-		case t.cleared <- struct{}{}:
+		case t.unhidden <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// reapEach asks each child: a command that has ended is not reaped for long,
-// as something of it does not end.
+// reapEach checks each child. It is used when an exited command is not reaped for long, because
+// other processes of the command do not exit.
 func (t *Tracker) reapEach() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, pid := range children() {
+	for _, pid := range listChildren() {
 		t.reapOne(pid)
 	}
 }
 
-// nextEnded is a child that has ended and was not reaped.
-func nextEnded() (pid int, ended bool) {
+// nextExited returns a child that has exited and is not reaped.
+func nextExited() (pid int, ended bool) {
 	var info unix.Siginfo
 	err := ignoringEINTR(func() error {
 		return unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -129,8 +129,8 @@ func nextEnded() (pid int, ended bool) {
 	return int((*childInfo)(unsafe.Pointer(&info)).pid), true
 }
 
-// isCommand reports whether the process is that of a command, or is being
-// started as one: the kernel tells its pid before it runs.
+// isCommand reports whether the process is a command, running or being started. The kernel stores
+// the pid of a command before it runs.
 func (t *Tracker) isCommand(pid int) bool {
 	if t.commands[pid] > 0 {
 		return true
@@ -155,23 +155,23 @@ func (t *Tracker) reapOne(pid int) bool {
 		return false
 	}
 	if m, ok := t.members[pid]; ok {
-		m.status, m.known = status, true // its end is told by its descriptor
+		m.status, m.known = status, true // its exit is reported by its descriptor
 	}
 	return true
 }
 
-// children returns our children, zombies included. The kernel lists them by the
-// thread that started them; those that we inherited are with the first.
-func children() []int {
+// listChildren returns the children of this process, zombies included. The kernel lists them by the
+// thread that started them, and adopted children with the first thread.
+func listChildren() []int {
 	lists, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil || len(lists) == 0 { // a kernel without these lists
-		return childrenByParent()
+	if err != nil || len(lists) == 0 { // the kernel has no such lists
+		return listChildrenByParent()
 	}
 	var all []int
 	for _, list := range lists {
 		b, err := os.ReadFile(list)
 		if err != nil {
-			continue // this thread has ended, its children are another's
+			continue // this thread has exited, its children have moved to another
 		}
 		for word := range bytes.FieldsSeq(b) {
 			if pid, err := strconv.Atoi(string(word)); err == nil {
@@ -182,14 +182,14 @@ func children() []int {
 	return all
 }
 
-func childrenByParent() []int {
-	pids, err := processes()
+func listChildrenByParent() []int {
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return nil
 	}
 	var all []int
 	for _, pid := range pids {
-		if s, err := readStat(pid); err == nil && s.parent == os.Getpid() {
+		if s, err := procfs.ReadStat(pid); err == nil && s.Parent == os.Getpid() {
 			all = append(all, pid)
 		}
 	}

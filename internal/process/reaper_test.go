@@ -4,27 +4,28 @@ import (
 	"syscall"
 	"testing"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// EV-03: a command that has ended and is not reaped yet hides other children
-// from the reaper for a moment only.
+// EV-03: an exited command that is not reaped hides other children from the reaper for a short time
+// only.
 func TestReapBehindCommand(t *testing.T) {
 	if !inOwnProcess(t) {
 		return
 	}
-	for name, free := range map[string]func(t *testing.T, r *rigged, command int){
-		"that is reaped soon": func(t *testing.T, r *rigged, command int) {
+	for name, free := range map[string]func(t *testing.T, r *testbed, command int){
+		"reaped soon": func(t *testing.T, r *testbed, command int) {
 			var status syscall.WaitStatus
 			if _, err := syscall.Wait4(command, &status, 0, nil); err != nil {
 				t.Error(err)
 			}
-			(&room{tracker: r.tracker}).reaped(command)
+			(&commandScope{tracker: r.tracker}).markReaped(command)
 		},
-		"that is not reaped": func(*testing.T, *rigged, int) {},
+		"not reaped": func(*testing.T, *testbed, int) {},
 	} {
 		t.Run("EV-03 "+name, func(t *testing.T) {
-			r := newRig(t, plugin.WatchPidfd)
+			r := newTestbed(t, plugin.WatchPidfd)
 			command := startWith(t, "A=b").Pid
 			r.tracker.mu.Lock()
 			r.tracker.commands[command]++
@@ -34,13 +35,13 @@ func TestReapBehindCommand(t *testing.T) {
 					t.Fatal(err)
 				}
 				eventually(t, "a zombie", func() bool {
-					s, err := readStat(pid)
-					return err == nil && !s.live()
+					s, err := procfs.ReadStat(pid)
+					return err == nil && !s.Live()
 				})
 			}
 			kill(command)
-			if !r.tracker.reap() {
-				t.Error("nothing is hidden behind the command")
+			if !r.tracker.reapChildren() {
+				t.Error("no child is hidden by the command")
 			}
 			r.subreap()
 			orphan := startWith(t, "A=b").Pid
@@ -49,11 +50,11 @@ func TestReapBehindCommand(t *testing.T) {
 			}
 			free(t, r, command)
 			eventually(t, "the orphan is reaped", func() bool {
-				_, err := readStat(orphan)
+				_, err := procfs.ReadStat(orphan)
 				return err != nil
 			})
 			if name == "that is not reaped" {
-				if s, err := readStat(command); err != nil || s.live() {
+				if s, err := procfs.ReadStat(command); err != nil || s.Live() {
 					t.Error("the command was reaped by the reaper")
 				}
 				r.tracker.mu.Lock()
@@ -64,15 +65,14 @@ func TestReapBehindCommand(t *testing.T) {
 	}
 }
 
-// EV-03: without Subreap a command of a plugin takes the exit status of no
-// other child of the process.
+// EV-03: without Subreap a command does not take the exit status of another child of this process.
 func TestOtherChildrenAreNotReaped(t *testing.T) {
 	if !inOwnProcess(t) {
 		return
 	}
 	for name, subreap := range map[string]bool{"without Subreap": false, "with Subreap": true} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, plugin.WatchPidfd)
+			r := newTestbed(t, plugin.WatchPidfd)
 			if subreap {
 				r.subreap()
 			}
@@ -81,14 +81,14 @@ func TestOtherChildrenAreNotReaped(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "a zombie", func() bool {
-				s, err := readStat(other)
-				return err != nil || !s.live()
+				s, err := procfs.ReadStat(other)
+				return err != nil || !s.Live()
 			})
-			r.start("p", "exit", "0")
+			r.startPlugin("p", "exit", "0")
 			var status syscall.WaitStatus
 			_, err := syscall.Wait4(other, &status, 0, nil)
 			if reaped := err != nil; reaped != subreap {
-				t.Errorf("the other child was reaped: %t (%v)", reaped, err)
+				t.Errorf("the other child was reaped: %t (%v), want false", reaped, err)
 			}
 		})
 	}

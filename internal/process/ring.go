@@ -2,24 +2,23 @@ package process
 
 import "io"
 
-// ringSize is how much of a command's output is kept, in bytes, if the command
-// does not say otherwise (SPEC 11).
+// ringSize is the number of bytes of a command's output that are kept by default (SPEC 11).
 const ringSize = 64 << 10
 
-// ring keeps the last bytes read into it. Memory is taken as output comes:
-// most commands print a line or nothing.
+// ring keeps the last bytes read into it. It grows with the output, because most commands print one
+// line or nothing.
 type ring struct {
-	keep int // how many bytes; ≤ 0: ringSize
+	keep int // in bytes; ≤ 0: ringSize
 	buf  []byte
-	next int  // where the next byte goes
-	full bool // buf has all the bytes to keep and all of them were written
+	next int  // index of the next byte
+	full bool // buf has its full size and every byte was written
 }
 
-// ReadFrom reads all there is, straight into the ring, until an error or io.EOF.
+// ReadFrom reads from src into the ring until an error or io.EOF.
 func (r *ring) ReadFrom(src io.Reader) (int64, error) {
 	var total int64
 	for {
-		n, err := src.Read(r.space())
+		n, err := src.Read(r.freeSpace())
 		r.next += n
 		total += int64(n)
 		if err == io.EOF {
@@ -31,8 +30,8 @@ func (r *ring) ReadFrom(src io.Reader) (int64, error) {
 	}
 }
 
-// space is where to read into, never empty: behind what is there, or over the oldest.
-func (r *ring) space() []byte {
+// freeSpace returns the part of the buffer to read into, never empty: free space, or the oldest bytes.
+func (r *ring) freeSpace() []byte {
 	if r.next == len(r.buf) {
 		size := r.keep
 		if size <= 0 {

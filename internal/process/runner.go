@@ -16,13 +16,13 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// DefaultGrace is the time between SIGTERM and SIGKILL when Options names none.
+// DefaultGrace is the time between SIGTERM and SIGKILL if Options has none.
 const DefaultGrace = 3 * time.Second
 
 // Options are a Runner's settings; the zero value is usable.
 type Options struct {
 	Grace   time.Duration      // from SIGTERM to SIGKILL; ≤ 0: DefaultGrace
-	Tracker *Tracker           // follows what plugins' commands leave running; nil: they are not followed
+	Tracker *Tracker           // follows what plugins' commands leave running; nil: not followed
 	Log     logrus.FieldLogger // nil: silent
 }
 
@@ -36,10 +36,10 @@ type Runner struct {
 	running  int
 	draining bool
 	idle     chan struct{}   // closed when draining and nothing runs
-	unlogged map[string]bool // logs that could not be opened and were warned of
+	unlogged map[string]bool // logs that could not be opened, already logged
 }
 
-// NewRunner makes a Runner.
+// NewRunner returns a Runner.
 func NewRunner(o Options) *Runner {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
@@ -48,52 +48,51 @@ func NewRunner(o Options) *Runner {
 	return &Runner{grace: o.Grace, tracker: o.Tracker, log: o.Log, idle: make(chan struct{}), unlogged: map[string]bool{}}
 }
 
-// Run starts the command in its own process group and waits for it. At its
-// deadline or the end of ctx the group gets SIGTERM, the grace, SIGKILL, and
-// Run returns when no live member is left (RS-08, SC-09). That wait has no
-// bound: a process the kernel cannot end, in a dead network file system say, is
-// warned of and waited for. When the command ends by itself, what it leaves in
-// its group is killed too, unless the command may leave a Daemon.
+// Run starts the command in its own process group and waits for it. When its deadline passes or ctx
+// ends, the group gets SIGTERM, after the grace SIGKILL, and Run returns when no member is alive
+// (RS-08, SC-09). That wait is unlimited: a process that the kernel cannot kill, for example in a
+// dead network file system, is logged and waited for. When the command exits by itself, the rest of
+// its group is killed too, unless it is a Daemon.
 func (r *Runner) Run(ctx context.Context, c Command) Result {
 	began := time.Now()
 	res := Result{ExitCode: -1}
-	r.run(ctx, c, &res)
+	r.runCommand(ctx, c, &res)
 	res.Took = time.Since(began)
 	return res
 }
 
-func (r *Runner) run(ctx context.Context, c Command, res *Result) {
-	if !r.enter() {
+func (r *Runner) runCommand(ctx context.Context, c Command, res *Result) {
+	if !r.beginCommand() {
 		res.Err = ErrDraining
 		return
 	}
-	defer r.leave()
+	defer r.endCommand()
 	if ctx.Err() != nil {
 		res.Cancelled, res.Err = true, errCancelled(ctx)
 		return
 	}
 	if !filepath.IsAbs(c.Path) {
-		res.Err = fail("executable path is not absolute", fs.ErrInvalid)
+		res.Err = newFailure("executable path is not absolute", fs.ErrInvalid)
 		return
 	}
 	if c.Dir == "" {
 		c.Dir = "/"
 	}
-	out, err := r.sink(c)
+	out, err := r.openSink(c)
 	if err != nil {
 		res.Err = errNotStarted(err)
 		return
 	}
-	defer func() { res.Output = out.text() }()
-	room := r.tracker.enter(c)
-	defer func() { res.Life, res.Processes = room.leave() }()
+	defer func() { res.Output = out.closeAndRead() }()
+	room := r.tracker.beginScope(c)
+	defer func() { res.RunID, res.Processes = room.endScope() }()
 	cut, cancel := ctx, context.CancelFunc(func() {})
 	if c.Timeout > 0 {
 		cut, cancel = context.WithTimeout(ctx, c.Timeout)
 	}
 	defer cancel()
-	p, err := start(cut.Done(), c, room, out.fd())
-	if errors.Is(err, errHung) {
+	p, err := startCommand(cut.Done(), c, room, out.fd())
+	if errors.Is(err, errExecHung) {
 		if ctx.Err() != nil {
 			res.Cancelled, res.Err = true, errCancelled(ctx)
 		} else {
@@ -105,24 +104,24 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 		res.Err = errStart(c, err)
 		return
 	}
-	out.started()
+	out.childStarted()
 	res.Started = true
 
-	r.await(ctx, cut, c, p, res)
+	r.awaitCommand(ctx, cut, c, p, res)
 	ours := res.TimedOut || res.Cancelled
 	if ours {
-		r.terminate(p)
+		r.terminateGroup(p)
 	} else {
-		out.settle()
+		out.drainOutput()
 	}
 	if ours {
-		p.room.kill()
+		p.scope.killLeft()
 	}
-	status, err := r.finish(p, ours || !c.Daemon)
-	for pauses := pause.NewDoubling(firstLook, lastLook); ours && !p.gone(); time.Sleep(pauses.Next()) {
-		p.room.kill()
+	status, err := r.killAndReap(p, ours || !c.Daemon)
+	for pauses := pause.NewDoubling(minPoll, maxPoll); ours && !p.isGone(); time.Sleep(pauses.Next()) {
+		p.scope.killLeft()
 	}
-	out.settle()
+	out.drainOutput()
 	switch {
 	case status.Signaled():
 		res.Signal = status.Signal()
@@ -130,18 +129,17 @@ func (r *Runner) run(ctx context.Context, c Command, res *Result) {
 		res.ExitCode = status.ExitStatus()
 	}
 	if err == nil {
-		err = errEnded(status, room.short())
+		err = errEnded(status, room.ranOutOfMemory())
 	}
 	if !ours {
 		res.Err = err
 	}
 }
 
-// await waits for the end of the command, or that of cut, which comes with the
-// deadline or with the end of ctx, and sets which.
-func (r *Runner) await(ctx, cut context.Context, c Command, p *child, res *Result) {
+// awaitCommand waits until the command exits or cut ends, by the deadline or with ctx, and records which.
+func (r *Runner) awaitCommand(ctx, cut context.Context, c Command, p *child, res *Result) {
 	select {
-	case <-p.ended:
+	case <-p.exited:
 	case <-cut.Done():
 		if ctx.Err() != nil {
 			res.Cancelled, res.Err = true, errCancelled(ctx)
@@ -149,61 +147,61 @@ func (r *Runner) await(ctx, cut context.Context, c Command, p *child, res *Resul
 			res.TimedOut, res.Err = true, errTimedOut(c.Timeout)
 		}
 	}
-	if p.hasEnded() { // at the same moment: it ended by itself
+	if p.hasExited() { // at the same moment: it exited by itself
 		res.TimedOut, res.Cancelled = false, false
 	}
 }
 
-// terminate asks the group to end, and returns when it has or the grace is over.
-func (r *Runner) terminate(p *child) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // what is stopped sees the one after the other
-		p.signal(sig)
-		p.signalRest(sig)
+// terminateGroup sends SIGTERM to the group, and returns when it has exited or the grace has passed.
+func (r *Runner) terminateGroup(p *child) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // a stopped process handles SIGTERM after SIGCONT
+		p.signalGroup(sig)
+		p.signalScope(sig)
 	}
 	grace, cancel := context.WithTimeout(context.Background(), r.grace)
 	defer cancel()
 	select {
-	case <-p.ended:
+	case <-p.exited:
 	case <-grace.Done():
 		return
 	}
-	for pauses := pause.NewDoubling(firstLook, lastLook); !p.gone() && pauses.Sleep(grace) == nil; {
+	for pauses := pause.NewDoubling(minPoll, maxPoll); !p.isGone() && pauses.Sleep(grace) == nil; {
 	}
 }
 
-// How often a group that is ending is looked at.
+// minPoll and maxPoll are the first and the longest pause between checks of a group that is
+// exiting.
 const (
-	firstLook = time.Millisecond
-	lastLook  = 100 * time.Millisecond
+	minPoll = time.Millisecond
+	maxPoll = 100 * time.Millisecond
 )
 
-// stuckAfter is when a group that does not end after SIGKILL is warned of.
+// stuckAfter is the time after SIGKILL from which a group that does not exit is logged.
 const stuckAfter = 10 * time.Second
 
-// finish reaps the child. With all, the whole group is killed first, and
-// nothing of it lives when finish returns.
-func (r *Runner) finish(p *child, all bool) (syscall.WaitStatus, error) {
+// killAndReap reaps the child. With all, it kills the whole group first and returns when no member is
+// alive.
+func (r *Runner) killAndReap(p *child, all bool) (syscall.WaitStatus, error) {
 	if !all {
-		return p.reap()
+		return p.reapStatus()
 	}
 	stuck := time.AfterFunc(stuckAfter, func() {
-		r.log.WithFields(logrus.Fields{"path": p.path, "pgid": p.id}).Warn("Process group does not end after SIGKILL")
+		r.log.WithFields(logrus.Fields{"path": p.path, "pgid": p.id}).Warn("Process group still runs after SIGKILL")
 	})
 	defer stuck.Stop()
-	p.signal(syscall.SIGKILL)
-	status, err := p.reap()
-	for pauses := pause.NewDoubling(firstLook, lastLook); !p.empty(); time.Sleep(pauses.Next()) {
+	p.signalGroup(syscall.SIGKILL)
+	status, err := p.reapStatus()
+	for pauses := pause.NewDoubling(minPoll, maxPoll); !p.isEmpty(); time.Sleep(pauses.Next()) {
 	}
 	return status, err
 }
 
-// sink opens where the output goes. A log that cannot be opened does not
-// prevent the start: a full disk must not keep plugins down. It is warned of
-// once, and again only after it had worked.
-func (r *Runner) sink(c Command) (sink, error) {
+// openSink opens the sink for the output. If the log cannot be opened, the command runs without one: a
+// full disk must not prevent a start. This is logged once, and again only after the log has worked.
+func (r *Runner) openSink(c Command) (sink, error) {
 	switch {
 	case c.Streams != nil:
-		return handedOver{c.Streams.Out}, nil
+		return callerFile{c.Streams.Out}, nil
 	case c.Log == "" && c.Daemon:
 		return openNull()
 	case c.Log == "":
@@ -227,7 +225,7 @@ func (r *Runner) sink(c Command) (sink, error) {
 		return l, nil
 	}
 	if !warned {
-		r.log.WithError(err).WithField("log", c.Log).Warn("Output is not logged")
+		r.log.WithError(err).WithField("log", c.Log).Warn("Cannot open the plugin log, its output is lost")
 	}
 	return openNull()
 }
@@ -237,5 +235,5 @@ func openNull() (sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nowhere{null}, nil
+	return nullSink{null}, nil
 }

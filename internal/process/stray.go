@@ -8,63 +8,62 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// survey holds what one pass over the processes has found of the plugins: those
-// that were given a plugin's PLUGIN_DIR, by the plugin's name.
-type survey struct {
+// processScan holds the processes with a PLUGIN_DIR that one scan has found, by plugin name.
+type processScan struct {
 	began   time.Time
-	outside bool // it was looked for what other programs have started, too
+	outside bool // includes processes that other programs have started
 	found   map[string][]stray
 }
 
-// stray is a process that is known by its PLUGIN_DIR or its executable only.
+// stray is a process that is known only by its PLUGIN_DIR or its executable.
 type stray struct {
 	plugin.Process
 	group        int
 	byExecutable bool
 }
 
-// strays finds what lives of a plugin by the PLUGIN_DIR that it was given, and
-// where another program may have started it, by its executable. What runs as a
-// command now, or in its group, is none. A pass over the processes serves all
-// plugins that are asked about before it begins: at is when it was asked. Called
-// with mu held.
-func (t *Tracker) strays(tr *tracked, at time.Time) (live []plugin.Process) {
-	if t.survey.began.Before(at) || tr.outside && !t.survey.outside {
-		t.survey = t.passOver(tr.outside)
+// findStrays returns the live processes of a plugin that are found by their PLUGIN_DIR or, if another
+// program may have started them, by their executable. Running commands and their groups are left
+// out. One scan serves all plugins that are asked about before it begins: at is the time of the
+// call. mu must be held.
+func (t *Tracker) findStrays(tr *tracked, at time.Time) (live []plugin.Process) {
+	if t.lastScan.began.Before(at) || tr.outside && !t.lastScan.outside {
+		t.lastScan = t.scanProcesses(tr.outside)
 	}
 	var asked []int
-	if t.tree != nil && tr.probes != nil && len(t.survey.found[tr.name]) > 0 {
+	if t.tree != nil && tr.probes != nil && len(t.lastScan.found[tr.name]) > 0 {
 		asked, _ = tr.probes.Procs()
 	}
-	for _, s := range t.survey.found[tr.name] {
+	for _, s := range t.lastScan.found[tr.name] {
 		if t.isCommand(s.PID) || t.isCommand(s.group) || slices.Contains(asked, s.PID) || s.byExecutable && !tr.outside {
 			continue
 		}
-		if m, ok := t.members[s.PID]; ok && m.of != tr {
+		if m, ok := t.members[s.PID]; ok && m.plugin != tr {
 			continue
 		}
-		if slices.Contains(t.living([]int{s.PID}), s.Process) {
+		if slices.Contains(t.filterLive([]int{s.PID}), s.Process) {
 			live = append(live, s.Process)
 		}
 	}
 	return live
 }
 
-// passOver reads of all processes which plugin they are of. With cgroups that
-// are children we inherited, which may have left their leaf; without them, and
-// from outside, all there are. Those that are watched or run as commands are
-// known anyway.
-func (t *Tracker) passOver(outside bool) survey {
-	s := survey{began: time.Now(), outside: outside, found: map[string][]stray{}}
+// scanProcesses scans processes for the plugin they belong to. With cgroups these are only the children
+// that this process adopted, because they may have left their leaf. Without cgroups, and for
+// processes of other programs, these are all processes. Watched processes and running commands are
+// skipped.
+func (t *Tracker) scanProcesses(outside bool) processScan {
+	s := processScan{began: time.Now(), outside: outside, found: map[string][]stray{}}
 	folders := []string{t.plugins}
 	var pids []int
 	if t.tree == nil || outside {
-		pids, _ = processes()
+		pids, _ = procfs.PIDs()
 	} else {
-		pids = children()
+		pids = listChildren()
 	}
 	if outside { // the kernel shows executables without symbolic links
 		if real, err := filepath.EvalSymlinks(t.plugins); err == nil && real != filepath.Clean(t.plugins) {
@@ -77,23 +76,23 @@ func (t *Tracker) passOver(outside bool) survey {
 		}
 		name, byExecutable := pluginOf(pluginDir(pid), folders), false
 		if name == "" && outside {
-			name, byExecutable = pluginOf(executable(pid), folders), true
+			name, byExecutable = pluginOf(executablePath(pid), folders), true
 		}
 		if name == "" {
 			continue
 		}
-		// Read after what it is of, and alive still: both are of one process.
-		stat, err := readStat(pid)
-		if err != nil || !stat.live() || !byExecutable && pluginOf(pluginDir(pid), folders) != name || asks(pid) {
+		// The plugin was read before, and the process is still alive: both belong to the same
+		// process.
+		stat, err := procfs.ReadStat(pid)
+		if err != nil || !stat.Live() || !byExecutable && pluginOf(pluginDir(pid), folders) != name || isStatusProbe(pid) {
 			continue
 		}
-		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, Born: stat.born, Boot: t.boot}, stat.group, byExecutable})
+		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, StartTicks: stat.Born, BootID: t.boot}, stat.Group, byExecutable})
 	}
 	return s
 }
 
-// pluginOf returns the name of the plugin that a path below one of the folders
-// of plugins is of, "" if there is none.
+// pluginOf returns the name of the plugin whose folder the path is in, "" if there is none.
 func pluginOf(path string, folders []string) string {
 	for _, folder := range folders {
 		if below, ok := strings.CutPrefix(path, filepath.Clean(folder)+string(filepath.Separator)); ok {
@@ -104,10 +103,9 @@ func pluginOf(path string, folders []string) string {
 	return ""
 }
 
-// executable returns the path of what a process executes, "" if that is not
-// known, or is not the file of that path here: in a container the path is
-// another's.
-func executable(pid int) string {
+// executablePath returns the path of the executable of a process. It is "" if the path is not known, or
+// is another file here, as for a process in a container.
+func executablePath(pid int) string {
 	link := fmt.Sprintf("/proc/%d/exe", pid)
 	path, err := os.Readlink(link)
 	if err != nil {

@@ -12,49 +12,49 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-03 EV-07: without cgroups one pass over the processes finds what runs of
-// all plugins. One pass for each plugin would take minutes for a thousand.
+// EV-03, EV-07: without cgroups one scan finds the processes of all plugins. One scan for each
+// plugin would take minutes for a thousand plugins.
 func TestAdoptInOnePass(t *testing.T) {
 	const running, installed = 5, 400
-	r := newRig(t, plugin.WatchPidfd)
-	var targets []plugin.Target
-	var want []plugin.Sighting
+	r := newTestbed(t, plugin.WatchPidfd)
+	var targets []plugin.WatchTarget
+	var want []plugin.Observed
 	for i := range running {
 		name := fmt.Sprintf("runs-%d", i)
-		res := r.start(name, "serve")
-		targets = append(targets, target(name))
-		want = append(want, plugin.Sighting{Name: name, Life: 1, Processes: res.Processes, Watch: plugin.WatchPidfd})
+		res := r.startPlugin(name, "serve")
+		targets = append(targets, newTarget(name))
+		want = append(want, plugin.Observed{Name: name, RunID: 1, Processes: res.Processes, Watch: plugin.WatchPidfd})
 	}
 	for i := range installed {
 		name := fmt.Sprintf("installed-%d", i)
-		targets = append(targets, target(name))
-		want = append(want, plugin.Sighting{Name: name, Watch: plugin.WatchPidfd})
+		targets = append(targets, newTarget(name))
+		want = append(want, plugin.Observed{Name: name, Watch: plugin.WatchPidfd})
 	}
-	r.begin(plugin.WatchPidfd)
+	r.startRun(plugin.WatchPidfd)
 	began := time.Now()
-	r.tracker.passOver(false)
+	r.tracker.scanProcesses(false)
 	pass := time.Since(began)
 	began = time.Now()
 	got := r.tracker.Adopt(t.Context(), targets)
 	if took := time.Since(began); took > installed/2*pass {
-		t.Errorf("adoption took %v, one pass %v", took, pass)
+		t.Errorf("adoption took %v, one scan takes %v", took, pass)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 }
 
-// EV-07: what was not reached in time is missing, so that it can be asked about
-// again.
+// EV-07: plugins that were not reached in time are missing in the result, so that the caller can
+// ask again.
 func TestAdoptInTime(t *testing.T) {
-	eachWay(t, func(t *testing.T, r *rigged) {
-		r.start("a", "serve")
+	withAndWithoutCgroups(t, func(t *testing.T, r *testbed) {
+		r.startPlugin("a", "serve")
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if got := r.tracker.Adopt(ended, []plugin.Target{target("a"), target("b")}); len(got) != 0 {
-			t.Errorf("adopted %+v after the end", got)
+		if got := r.tracker.Adopt(ended, []plugin.WatchTarget{newTarget("a"), newTarget("b")}); len(got) != 0 {
+			t.Errorf("adopted %+v with an ended context", got)
 		}
-		if got := r.tracker.Adopt(t.Context(), []plugin.Target{target("a"), target("b")}); len(got) != 2 || len(got[0].Processes) != 1 {
+		if got := r.tracker.Adopt(t.Context(), []plugin.WatchTarget{newTarget("a"), newTarget("b")}); len(got) != 2 || len(got[0].Processes) != 1 {
 			t.Errorf("adopted %+v", got)
 		}
 	})
@@ -70,7 +70,7 @@ func TestPluginOf(t *testing.T) {
 		"":                       "",
 	} {
 		t.Run(dir, func(t *testing.T) {
-			cmd := startWith(t, EnvPluginDir+"="+dir)
+			cmd := startWith(t, plugin.EnvDir+"="+dir)
 			eventually(t, "executed", func() bool { return dir == "" || pluginDir(cmd.Pid) != "" })
 			if got := pluginOf(pluginDir(cmd.Pid), []string{"/base/plugin/"}); got != want {
 				t.Errorf("got %q, want %q", got, want)

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// CL-17: a command gets the streams that it is given, and nothing of what it
-// prints is kept.
+// CL-17: a command uses the given streams, and its output is not kept.
 func TestStreams(t *testing.T) {
 	open := func(name, content string) *os.File {
 		path := filepath.Join(t.TempDir(), name)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// RS-10: what `--start` left lives on and can still write when the supervisor
-// ends, by itself or by SIGKILL, and whether or not it has a session of its own.
+// RS-10: a daemon that `--start` left lives on and can write when the supervisor exits or is
+// killed, in its own session or not.
 func TestPluginOutlivesSupervisor(t *testing.T) {
 	for _, daemon := range []string{"daemon", "background"} {
 		for _, end := range []string{"exit", "wait"} {
@@ -24,7 +24,7 @@ func TestPluginOutlivesSupervisor(t *testing.T) {
 					t.Fatal(err)
 				}
 				if end == "wait" {
-					eventually(t, "daemon writes", func() bool { return len(f.alive()) == 2 && logged(log) > 0 })
+					eventually(t, "daemon writes", func() bool { return len(f.listAlive()) == 2 && fileSize(log) > 0 })
 					if err := supervisor.Process.Kill(); err != nil {
 						t.Fatal(err)
 					}
@@ -32,10 +32,10 @@ func TestPluginOutlivesSupervisor(t *testing.T) {
 				if err := supervisor.Wait(); err != nil && end == "exit" {
 					t.Errorf("%v: %s", err, out.String())
 				}
-				f.await(1)
-				before := logged(log)
-				eventually(t, "daemon goes on", func() bool { return logged(log) > before })
-				f.kill()
+				f.awaitAlive(1)
+				before := fileSize(log)
+				eventually(t, "daemon goes on", func() bool { return fileSize(log) > before })
+				f.killAll()
 			})
 		}
 	}

@@ -13,93 +13,93 @@ import (
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/pause"
+	"pluginsupervisor/internal/procfs"
 	"pluginsupervisor/plugin"
 )
 
-// TrackerOptions are a Tracker's settings.
+// TrackerOptions holds the settings of a Tracker.
 type TrackerOptions struct {
-	// Tree has the plugins' cgroups; nil: their processes are found by the
-	// PLUGIN_DIR they were given, and watched one by one (EV-03). It is closed
-	// with the Tracker.
+	// Tree holds the plugins' cgroups. Without it, processes are found by their PLUGIN_DIR and
+	// watched one by one (EV-03). Close closes it.
 	Tree *cgroup.Tree
-	// Plugins is the folder of the plugins' folders, as it is in PLUGIN_DIR.
+	// Plugins is the folder that holds the plugins' folders, as it is spelled in PLUGIN_DIR.
 	Plugins string
-	// Output gives the end of what a plugin printed; nil: nothing is known of it.
+	// Output returns the end of a plugin's output; nil: it is not known.
 	Output func(name string) string
 	Log    logrus.FieldLogger // nil: silent
 }
 
-// Tracker follows what the commands of plugins leave running, and what an
-// earlier life of the supervisor has left. Its methods may be called from any
-// goroutine, at the same time, but for Follow and FollowLeaves, of which there
-// may be one each.
+// Tracker tracks what the commands of plugins leave running, and what an earlier run of the
+// supervisor left. Its methods are safe for concurrent use. Follow and FollowLeaves may each run
+// once at a time.
 type Tracker struct {
 	tree        *cgroup.Tree
 	plugins     string
 	output      func(string) string
 	log         logrus.FieldLogger
 	boot        string
-	ends        *ends
+	exits       *exitSet
 	descriptors *descriptors
 	closed      chan struct{}
-	wake        chan struct{} // one token: queue has something
-	cleared     chan struct{} // one token: what was hidden from reap is not any more
+	wake        chan struct{} // one token: queue is not empty
+	unhidden    chan struct{} // one token: reapChildren can see all children again
 
-	mu        sync.Mutex // of all below
+	mu        sync.Mutex // guards the fields below
 	tracked   map[string]*tracked
 	members   map[int]*member // watched, by pid
 	byFD      map[int]*member
-	commands  map[int]int    // pids of running commands; two may share one for an instant
+	commands  map[int]int    // pids of running commands; two commands may share a pid for an instant
 	forks     map[*fork]bool // commands that are being started
 	queue     []plugin.Exit
-	survey    survey    // the last pass over the processes
-	swept     bool      // leaves without a plugin were removed
-	hidden    bool      // see reap
-	reaping   bool      // from Subreap to Close: children that are no commands are reaped
-	fullSince time.Time // when a process could not be watched for the first time
+	lastScan  processScan // the last scan of all processes
+	swept     bool        // leaves of unknown plugins were removed
+	hidden    bool        // see reapChildren
+	reaping   bool        // from Subreap to Close: orphans are reaped here
+	fullSince time.Time   // when the descriptors ran out for the first time
 }
 
-// tracked is one plugin.
+// tracked is the state of one plugin.
 type tracked struct {
-	name      string
-	leaf      *cgroup.Leaf // what may stay runs in it; nil: nothing has yet
-	probes    *cgroup.Leaf // what is only asked
-	limits    plugin.Limits
-	verbs     int         // commands running now that may leave a daemon
-	askers    int         // commands running now that may not
-	life      uint64      // see plugin.Exit
-	alive     bool        // its end is still to be told
-	watched   []*member   // of it
-	endings   []ending    // of members, since it was last told
-	looked    time.Time   // when members were last looked for because all had ended
-	again     *time.Timer // of the next look
-	empty     time.Time   // when nothing of it was found for the first time
-	kills     uint64      // for want of memory, told so far
-	warned    bool        // of trouble with watching it
-	unwatched bool        // there was no descriptor to watch it with
-	outside   bool        // what runs was started by another program, or is looked for there
+	name           string
+	leaf           *cgroup.Leaf // of Daemon commands and what they leave; nil: none has run yet
+	probes         *cgroup.Leaf // of probes
+	leftovers      *leftovers   // probes of an earlier run of the supervisor; nil: none
+	limits         plugin.Limits
+	daemonCommands int           // running commands that may leave a daemon
+	probeCommands  int           // running commands that may not
+	runID          uint64        // see plugin.Exit
+	alive          bool          // its exit is not reported yet
+	watched        []*member     // of this plugin
+	exits          []processExit // of members, since the last reported exit
+	lastSearch     time.Time     // when the last search for new members was
+	nextInspection *time.Timer   // the timer of the next inspection
+	emptySince     time.Time     // when no process was found for the first time
+	oomKills       uint64        // OOM kills reported so far
+	warned         bool          // a problem with watching it was logged
+	unwatched      bool          // no descriptor was left to watch it
+	outside        bool          // its processes were started by another program, or are looked for there
 
-	partial  *partial // to be reported
-	partials partials // reported
+	pendingPartial   *partial       // to be reported
+	reportedPartials partialReports // already reported
 }
 
 // member is a process that is watched.
 type member struct {
 	plugin.Process
-	of     *tracked
+	plugin *tracked
 	fd     int
-	status syscall.WaitStatus // if known
+	status syscall.WaitStatus // valid if known
 	known  bool
 }
 
-// NewTracker makes a Tracker. It does nothing yet; Close ends it.
+// NewTracker returns a Tracker. Close stops it.
 func NewTracker(o TrackerOptions) (*Tracker, error) {
 	o.Log = logger.OrSilent(o.Log)
-	boot, err := bootID()
+	boot, err := procfs.BootID()
 	if err != nil {
 		return nil, err
 	}
-	ends, err := newEnds()
+	ends, err := newExitSet()
 	if err != nil {
 		return nil, fmt.Errorf("watch processes: %w", err)
 	}
@@ -109,44 +109,45 @@ func NewTracker(o TrackerOptions) (*Tracker, error) {
 	}
 	return &Tracker{
 		descriptors: descriptors,
-		tree:        o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, ends: ends,
-		closed: make(chan struct{}), wake: make(chan struct{}, 1), cleared: make(chan struct{}, 1),
+		tree:        o.Tree, plugins: o.Plugins, output: o.Output, log: o.Log, boot: boot, exits: ends,
+		closed: make(chan struct{}), wake: make(chan struct{}, 1), unhidden: make(chan struct{}, 1),
 		tracked: map[string]*tracked{}, members: map[int]*member{}, byFD: map[int]*member{}, commands: map[int]int{}, forks: map[*fork]bool{},
 	}, nil
 }
 
-// Close ends the watching. What is watched is left alone, and its leaves; those
-// in which nothing runs are removed.
+// Close stops the tracking. It leaves plugins and their leaves alone, removes empty leaves, and kills the
+// probes that an earlier run of the supervisor left.
 func (t *Tracker) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(t.closed)
 	t.reaping = false
 	for _, tr := range t.tracked {
-		if tr.again != nil {
-			tr.again.Stop()
+		if tr.nextInspection != nil {
+			tr.nextInspection.Stop()
 		}
-		if tr.partial != nil {
-			tr.partial.timer.Stop()
+		if tr.pendingPartial != nil {
+			tr.pendingPartial.timer.Stop()
 		}
-		t.forget(tr)
+		t.discardExits(tr)
 	}
 	for _, m := range t.members {
-		t.drop(m)
+		t.closeMember(m)
 	}
-	err := t.ends.close()
+	err := t.exits.closeSet()
 	if t.tree == nil {
 		return err
 	}
+	t.killProbesNow()
 	names, _ := t.tree.Names()
 	for _, name := range names {
-		_ = t.tree.Remove(name) // refused where something runs
+		_ = t.tree.Remove(name) // fails where a process runs
 	}
 	t.tree.Close()
 	return err
 }
 
-func (t *Tracker) get(name string) *tracked {
+func (t *Tracker) getTracked(name string) *tracked {
 	tr, ok := t.tracked[name]
 	if !ok {
 		tr = &tracked{name: name}
@@ -155,11 +156,11 @@ func (t *Tracker) get(name string) *tracked {
 	return tr
 }
 
-// Limit bounds what a plugin may use from its next start on, and tells what of
-// it cannot be enforced here, each with why (EV-17).
-func (t *Tracker) Limit(name string, l plugin.Limits) (not []string) {
+// SetLimits sets the limits of a plugin from its next start on. It returns the limits that cannot be
+// enforced here, each with the reason (EV-17).
+func (t *Tracker) SetLimits(name string, l plugin.Limits) (not []string) {
 	t.mu.Lock()
-	t.get(name).limits = l
+	t.getTracked(name).limits = l
 	t.mu.Unlock()
 	if t.tree != nil {
 		return t.tree.Unlimited(l)
@@ -175,30 +176,29 @@ func (t *Tracker) Limit(name string, l plugin.Limits) (not []string) {
 	return not
 }
 
-// Alive is what runs of a plugin now, the eldest first, and its number. The
-// error says that it is not known.
-func (t *Tracker) Alive(name string) (ps []plugin.Process, life uint64, err error) {
+// ListProcesses returns the live processes of a plugin, the oldest first, and the run ID. The error means
+// that they are not known.
+func (t *Tracker) ListProcesses(name string) (ps []plugin.Process, life uint64, err error) {
 	const tries = 100
 	for range tries {
 		at := time.Now()
 		t.mu.Lock()
-		tr := t.get(name)
-		ps, err = t.look(tr, at)
-		life = tr.life
+		tr := t.getTracked(name)
+		ps, err = t.inspect(tr, at)
+		life = tr.runID
 		t.mu.Unlock()
 		if !errors.Is(err, errFleeting) {
 			break
 		}
-		time.Sleep(firstLook)
+		time.Sleep(minPoll)
 	}
 	return ps, life, err
 }
 
-// Kill ends all that runs of a plugin, and returns when nothing of it lives,
-// or ctx has ended.
-func (t *Tracker) Kill(ctx context.Context, name string) error {
-	for pauses := pause.NewDoubling(firstLook, lastLook); ; {
-		left, _, err := t.Alive(name)
+// KillPlugin kills all processes of a plugin. It returns when none is alive or ctx has ended.
+func (t *Tracker) KillPlugin(ctx context.Context, name string) error {
+	for pauses := pause.NewDoubling(minPoll, maxPoll); ; {
+		left, _, err := t.ListProcesses(name)
 		if len(left) == 0 && !errors.Is(err, errFleeting) {
 			return err
 		}
@@ -207,7 +207,7 @@ func (t *Tracker) Kill(ctx context.Context, name string) error {
 			failed = append(failed, leaf.Kill())
 		}
 		for _, p := range left {
-			failed = append(failed, kill(p, syscall.SIGKILL))
+			failed = append(failed, signalProcess(p, syscall.SIGKILL))
 		}
 		if err := pauses.Sleep(ctx); err != nil {
 			return errors.Join(append(failed, err)...)
@@ -215,9 +215,9 @@ func (t *Tracker) Kill(ctx context.Context, name string) error {
 	}
 }
 
-// leafOf is a plugin's leaf, nil as long as nothing of it has run in one.
+// leafOf returns the leaf of a plugin, nil if no command of it has run in one yet.
 func (t *Tracker) leafOf(name string) *cgroup.Leaf {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.get(name).leaf
+	return t.getTracked(name).leaf
 }

@@ -19,51 +19,50 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// rigged is a Tracker that is followed, a Runner, and the processes of a test.
-type rigged struct {
+// testbed holds a Tracker that is followed, a Runner, and the processes of a test.
+type testbed struct {
 	family
 	tracker *Tracker
 	runner  *Runner
 	root    string // of the plugins' folders
 	exits   chan plugin.Exit
 	parts   chan plugin.Exit // marked Partial
-	end     func()           // of the life, if there is one
+	end     func()           // ends the run, if there is one
 	blind   bool             // leaves are not followed
 }
 
-// eachWay runs a test once with cgroups and once without.
-func eachWay(t *testing.T, test func(t *testing.T, r *rigged)) {
-	for _, way := range []plugin.Watch{plugin.WatchCgroup, plugin.WatchPidfd} {
-		t.Run(way.String(), func(t *testing.T) { test(t, newRig(t, way)) })
+// withAndWithoutCgroups runs a test once with cgroups and once without.
+func withAndWithoutCgroups(t *testing.T, test func(t *testing.T, r *testbed)) {
+	for _, way := range []plugin.WatchMethod{plugin.WatchCgroup, plugin.WatchPidfd} {
+		t.Run(way.String(), func(t *testing.T) { test(t, newTestbed(t, way)) })
 	}
 }
 
-func newRig(t *testing.T, way plugin.Watch) *rigged {
+func newTestbed(t *testing.T, way plugin.WatchMethod) *testbed {
 	t.Helper()
-	return beginRig(t, way, false)
+	return startTestbed(t, way, false)
 }
 
-func beginRig(t *testing.T, way plugin.Watch, blind bool) *rigged {
+func startTestbed(t *testing.T, way plugin.WatchMethod, blind bool) *testbed {
 	t.Helper()
-	r := &rigged{family: newFamily(t), root: t.TempDir(), end: func() {}, blind: blind}
-	r.begin(way)
+	r := &testbed{family: newFamily(t), root: t.TempDir(), end: func() {}, blind: blind}
+	r.startRun(way)
 	t.Cleanup(func() {
-		r.kill()
+		r.killAll()
 		tree := r.tracker.tree
-		eventually(t, "nothing runs in a leaf", func() bool { return vacated(tree) })
+		eventually(t, "nothing runs in a leaf", func() bool { return leavesAreEmpty(tree) })
 		r.end()
 		if tree != nil {
 			if _, err := os.Stat(tree.Dir()); err == nil {
-				t.Errorf("%s is left behind", tree.Dir())
+				t.Errorf("cgroup %s is left behind", tree.Dir())
 			}
 		}
 	})
 	return r
 }
 
-// begin is a life of a supervisor, after the one before has ended. Nothing is
-// adopted.
-func (r *rigged) begin(way plugin.Watch) {
+// startRun starts a new run of the supervisor, after the previous one has ended. It adopts no process.
+func (r *testbed) startRun(way plugin.WatchMethod) {
 	r.t.Helper()
 	r.end()
 	log := logrus.New()
@@ -109,14 +108,14 @@ func (r *rigged) begin(way plugin.Watch) {
 	r.runner = NewRunner(Options{Tracker: tracker, Grace: 100 * time.Millisecond, Log: log})
 }
 
-func (r *rigged) subreap() {
+func (r *testbed) subreap() {
 	r.t.Helper()
 	if err := r.tracker.Subreap(); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// openTree is for the root of a test; without cgroups the test does not run.
+// openTree returns a cgroup tree. Without cgroups the test is skipped.
 func openTree(t *testing.T, root string, log logrus.FieldLogger) *cgroup.Tree {
 	t.Helper()
 	tree, err := cgroup.Open(cgroup.Options{Root: root, Log: log})
@@ -129,8 +128,8 @@ func openTree(t *testing.T, root string, log logrus.FieldLogger) *cgroup.Tree {
 	return tree
 }
 
-// vacated tells whether nothing runs in the leaves any more.
-func vacated(tree *cgroup.Tree) bool {
+// leavesAreEmpty reports whether no process runs in the leaves.
+func leavesAreEmpty(tree *cgroup.Tree) bool {
 	if tree == nil {
 		return true
 	}
@@ -152,54 +151,54 @@ func vacated(tree *cgroup.Tree) bool {
 	return true
 }
 
-// of is a command of a plugin, which leaves a daemon.
-func (r *rigged) of(name, helper string, args ...string) Command {
+// daemonCommand returns a command of a plugin that leaves a daemon.
+func (r *testbed) daemonCommand(name, helper string, args ...string) Command {
 	r.t.Helper()
 	c := r.command(helper, args...)
 	c.Plugin, c.Daemon, c.Log = name, true, filepath.Join(r.root, name+".log")
-	c.Env = append(c.Env, EnvPluginDir+"="+filepath.Join(r.root, name, "1.0"))
+	c.Env = append(c.Env, plugin.EnvDir+"="+filepath.Join(r.root, name, "1.0"))
 	return c
 }
 
-// start runs `--start` of a plugin that leaves n daemons.
-func (r *rigged) start(name, helper string, args ...string) Result {
+// startPlugin runs `--start` of a plugin that leaves n daemons.
+func (r *testbed) startPlugin(name, helper string, args ...string) Result {
 	r.t.Helper()
-	res := r.runner.Run(r.t.Context(), r.of(name, "start", append([]string{helper}, args...)...))
+	res := r.runner.Run(r.t.Context(), r.daemonCommand(name, "start", append([]string{helper}, args...)...))
 	if res.Err != nil {
 		r.t.Fatalf("start: %v\n%s", res.Err, res.Output)
 	}
 	return res
 }
 
-// exit is the next that is told.
-func (r *rigged) exit() plugin.Exit {
+// nextExit returns the next reported exit.
+func (r *testbed) nextExit() plugin.Exit {
 	r.t.Helper()
 	select {
 	case e := <-r.exits:
 		return e
 	case <-time.After(20 * time.Second):
-		r.t.Fatal("no exit was told in 20 s")
+		r.t.Fatal("no exit was reported in 20 s")
 		panic("unreachable")
 	}
 }
 
-// explained is the next exit, as the kernel tells it in the end.
-func (r *rigged) explained() plugin.Exit {
+// nextKnownExit returns the next exit, after its cause is known.
+func (r *testbed) nextKnownExit() plugin.Exit {
 	r.t.Helper()
-	e := r.exit()
-	if e.Known || !tellsOthers(r.t) {
+	e := r.nextExit()
+	if e.CauseKnown || !kernelReportsOthers(r.t) {
 		return e
 	}
-	late := r.exit()
-	if !late.Late || late.PID != e.PID || late.Life != e.Life || !late.At.Equal(e.At) {
-		r.t.Errorf("told again as %+v, before as %+v", late, e)
+	late := r.nextExit()
+	if !late.Late || late.PID != e.PID || late.RunID != e.RunID || !late.At.Equal(e.At) {
+		r.t.Errorf("reported again as %+v, before as %+v", late, e)
 	}
 	return late
 }
 
-// tellsOthers tells whether the kernel says how processes ended that were not
-// our children: since Linux 6.15.
-func tellsOthers(t *testing.T) bool {
+// kernelReportsOthers reports whether the kernel gives the exit status of processes that are not our
+// children: since Linux 6.15.
+func kernelReportsOthers(t *testing.T) bool {
 	t.Helper()
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
@@ -228,29 +227,29 @@ func atLeast(release string, major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// quiet checks that nothing is told, by having something else told after it.
-func (r *rigged) quiet(after string) {
+// checkNoExit fails the test if an exit is reported. It causes another exit to know when to stop waiting.
+func (r *testbed) checkNoExit(after string) {
 	r.t.Helper()
-	res := r.start("marker", "serve")
-	r.signal(res.Processes[0], syscall.SIGKILL)
-	if e := r.exit(); e.Name != "marker" {
-		r.t.Errorf("%s: told of %+v", after, e)
-	} else if !e.Known && tellsOthers(r.t) {
-		if e := r.exit(); e.Name != "marker" {
-			r.t.Errorf("%s: told of %+v", after, e)
+	res := r.startPlugin("marker", "serve")
+	r.signalProcess(res.Processes[0], syscall.SIGKILL)
+	if e := r.nextExit(); e.Name != "marker" {
+		r.t.Errorf("%s: reported %+v, want nothing", after, e)
+	} else if !e.CauseKnown && kernelReportsOthers(r.t) {
+		if e := r.nextExit(); e.Name != "marker" {
+			r.t.Errorf("%s: reported %+v, want nothing", after, e)
 		}
 	}
 }
 
-func (r *rigged) signal(p plugin.Process, sig syscall.Signal) {
+func (r *testbed) signalProcess(p plugin.Process, sig syscall.Signal) {
 	r.t.Helper()
-	if err := kill(p, sig); err != nil {
+	if err := signalProcess(p, sig); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// inOwnProcess runs the test again in a process of its own, which may reap all
-// its children: others of this one's are waited for by somebody.
+// inOwnProcess runs the test again in its own process, because Subreap reaps all children of a
+// process.
 func inOwnProcess(t *testing.T) (child bool) {
 	t.Helper()
 	const key = "PROCESS_ALONE"

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// MaxCommanderSize is the largest axt-commander.json that is read, in bytes.
+// MaxCommanderSize is the size of the largest axt-commander.json that is read, in bytes.
 const MaxCommanderSize = 64 << 10
 
-// WithCommander returns the configuration of a package of type Commander with
-// what its axt-commander.json says, decoded leniently as config.json is. The
-// existing agent starts the plugin by it; nothing here does. Unknown members are
-// kept. The error wraps ErrMalformed.
+// WithCommander returns the configuration of a package of type Commander with the
+// content of its axt-commander.json, decoded leniently as config.json is. Only the
+// existing agent uses it, to start the plugin. Unknown members are kept. The error
+// wraps ErrMalformed.
 func (c PackageConfig) WithCommander(text []byte) (PackageConfig, error) {
 	fields, err := decodeObject(text)
 	if err != nil {
@@ -29,13 +29,13 @@ func (c PackageConfig) WithCommander(text []byte) (PackageConfig, error) {
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "pidfile":
-			known.PidFile = l.text(f)
+			known.PidFile = l.readText(f)
 		case "endpointtype":
-			known.EndpointType = l.text(f)
+			known.EndpointType = l.readText(f)
 		case "endpointfile":
-			known.EndpointFile = l.text(f)
+			known.EndpointFile = l.readText(f)
 		case "apiversion":
-			known.APIVersion = l.text(f)
+			known.APIVersion = l.readText(f)
 		default:
 			unknown = append(unknown, f)
 		}
@@ -45,7 +45,7 @@ func (c PackageConfig) WithCommander(text []byte) (PackageConfig, error) {
 	}
 	b, err := json.Marshal(known)
 	if err == nil {
-		c.commander, err = appendFields(b, unknown)
+		c.commanderInfo, err = appendFields(b, unknown)
 	}
 	if err != nil {
 		return c, fmt.Errorf("decode axt-commander.json: %w", err)

@@ -10,7 +10,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// SPEC 1: what the existing agent starts a Commander by is part of its record.
+// SPEC 1: the axt-commander.json of a Commander is part of its record.
 func TestCommander(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -33,7 +33,7 @@ func TestCommander(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(b), `"addSysTag":false,`+info+"}") {
 		t.Errorf("recorded %s %v", b, err)
 	}
-	old, err := Decode([]byte(minimal("c", "1", `"pluginType":2`, `"commanderInfo":{"pidFile":"old", "x":[]}`, `"extra":true`)))
+	old, err := Decode([]byte(minimalRecord("c", "1", `"pluginType":2`, `"commanderInfo":{"pidFile":"old", "x":[]}`, `"extra":true`)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,9 @@ type field struct {
 	value json.RawMessage
 }
 
-// decodeObject takes a JSON object apart, in the order of its members. Keys
-// are compared without regard to case elsewhere, as encoding/json does and so
-// the programs that share the file do.
+// decodeObject returns the members of a JSON object, in their order. Callers compare
+// keys without regard to case, as encoding/json does, and so the programs that share
+// the file.
 func decodeObject(b []byte) ([]field, error) {
 	b = asUTF8(b)
 	if !json.Valid(b) {
@@ -36,7 +36,7 @@ func decodeObject(b []byte) ([]field, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		f := field{key: key.(string)} // between the members of an object nothing but keys comes
+		f := field{key: key.(string)} // the next token in an object is a key
 		if err := dec.Decode(&f.value); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
@@ -45,8 +45,8 @@ func decodeObject(b []byte) ([]field, error) {
 	return fields, nil
 }
 
-// asUTF8 returns text without its byte order mark, and in UTF-8 where the mark
-// says that it is UTF-16: editors under Windows write both.
+// asUTF8 returns text without its byte order mark, and in UTF-8 where the mark means
+// UTF-16: editors under Windows write both.
 func asUTF8(b []byte) []byte {
 	var order binary.ByteOrder
 	switch {
@@ -60,7 +60,7 @@ func asUTF8(b []byte) []byte {
 		return b
 	}
 	if len(b)%2 != 0 {
-		return b // cut short: not JSON
+		return b // truncated: not JSON
 	}
 	var units []uint16
 	for rest := b[2:]; len(rest) > 0; rest = rest[2:] {
@@ -69,7 +69,7 @@ func asUTF8(b []byte) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// whereNotJSON says where text stops being JSON.
+// whereNotJSON returns where text stops being JSON, in words.
 func whereNotJSON(b []byte) string {
 	var syntax *json.SyntaxError
 	var value any
@@ -80,27 +80,27 @@ func whereNotJSON(b []byte) string {
 	return fmt.Sprintf(" in line %d: %v", bytes.Count(read, []byte("\n"))+1, syntax)
 }
 
-// lenient reads values by the rules of SPEC 1 and remembers the first that
-// fits no rule; what that one yields is the zero value.
+// lenient reads values by the rules of SPEC 1. err is about the first one that fits
+// no rule; its value is the zero value.
 type lenient struct{ err error }
 
-func (l *lenient) fail(f field, wanted string) {
+func (l *lenient) failField(f field, wanted string) {
 	if l.err == nil {
 		l.err = fmt.Errorf("%w: %s is %.40s, not %s", ErrMalformed, f.key, f.value, wanted)
 	}
 }
 
-// text reads a string, a number as it was written, true, false or null.
-func (l *lenient) text(f field) string {
+// readText reads a string, a number as it was written, true, false or null.
+func (l *lenient) readText(f field) string {
 	switch f.value[0] {
 	case '"':
 		var s string
 		if err := json.Unmarshal(f.value, &s); err != nil {
-			l.fail(f, "text")
+			l.failField(f, "text")
 		}
 		return s
 	case '{', '[':
-		l.fail(f, "text")
+		l.failField(f, "text")
 		return ""
 	case 'n':
 		return ""
@@ -109,29 +109,29 @@ func (l *lenient) text(f field) string {
 	}
 }
 
-// integer reads a number or a string that holds one, without its fraction;
-// nothing is 0.
-func (l *lenient) integer(f field) int {
-	s := strings.TrimSpace(l.text(f))
+// readInteger reads a number or a string that holds one, without its fraction; an
+// empty one is 0.
+func (l *lenient) readInteger(f field) int {
+	s := strings.TrimSpace(l.readText(f))
 	if s == "" {
 		return 0
 	}
 	n, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(math.Abs(n) <= math.MaxInt32) { // so that NaN fails as well
-		l.fail(f, "a number")
+	if err != nil || !(math.Abs(n) <= math.MaxInt32) { // written so that NaN fails as well
+		l.failField(f, "a number")
 		return 0
 	}
 	return int(n)
 }
 
-// boolean reads true or false, also as a string, or a number that is not 0.
-func (l *lenient) boolean(f field) bool {
-	switch s := strings.ToLower(strings.TrimSpace(l.text(f))); s {
+// readBoolean reads true or false, also as a string, or a number that is not 0.
+func (l *lenient) readBoolean(f field) bool {
+	switch s := strings.ToLower(strings.TrimSpace(l.readText(f))); s {
 	case "true":
 		return true
 	case "false", "":
 		return false
 	default:
-		return l.integer(f) != 0
+		return l.readInteger(f) != 0
 	}
 }

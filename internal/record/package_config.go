@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxConfigSize is the largest config.json that is read, in bytes.
+// MaxConfigSize is the size of the largest config.json that is read, in bytes.
 const MaxConfigSize = 1 << 20
 
 // PackageConfig is a package's config.json, decoded leniently (SPEC 1).
@@ -30,13 +30,12 @@ type PackageConfig struct {
 	HeartbeatInterval int // seconds, always positive once decoded
 	AddSysTag         bool
 
-	rawType   json.RawMessage // pluginType as it was
-	commander json.RawMessage // see WithCommander
+	rawType       json.RawMessage // pluginType as it was
+	commanderInfo json.RawMessage // see WithCommander
 }
 
-// DecodePackageConfig reads a config.json. The error wraps ErrMalformed: not a
-// JSON object, or a field that even leniently is not of its kind. Names and
-// paths are not judged here.
+// DecodePackageConfig decodes a config.json. The error wraps ErrMalformed: not a JSON
+// object, or a field of the wrong kind. It does not check names and paths.
 func DecodePackageConfig(b []byte) (PackageConfig, error) {
 	fields, err := decodeObject(b)
 	if err != nil {
@@ -47,25 +46,25 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "name":
-			c.Name = l.text(f)
+			c.Name = l.readText(f)
 		case "arch":
-			c.Arch = l.text(f)
+			c.Arch = l.readText(f)
 		case "ostype":
-			c.OSType = l.text(f)
+			c.OSType = l.readText(f)
 		case "runpath":
-			c.RunPath = l.text(f)
+			c.RunPath = l.readText(f)
 		case "timeout":
-			c.Timeout = l.text(f)
+			c.Timeout = l.readText(f)
 		case "publisher":
-			c.Publisher = l.text(f)
+			c.Publisher = l.readText(f)
 		case "version":
-			c.Version = l.text(f)
+			c.Version = l.readText(f)
 		case "plugintype":
 			c.rawType, c.Type = f.value, decodeType(f.value)
 		case "heartbeatinterval":
-			c.HeartbeatInterval = l.integer(f)
+			c.HeartbeatInterval = l.readInteger(f)
 		case "addsystag":
-			c.AddSysTag = l.boolean(f)
+			c.AddSysTag = l.readBoolean(f)
 		}
 	}
 	if l.err != nil {
@@ -77,10 +76,10 @@ func DecodePackageConfig(b []byte) (PackageConfig, error) {
 	return c, nil
 }
 
-// ReadPackageConfig reads dir/config.json, at most 1 MiB of it, and the
-// axt-commander.json of a Commander beside it. The error wraps fs.ErrNotExist
-// when there is none, ErrMalformed when it is not JSON of the
-// right shape, ErrRefused when name, version or runPath is against SPEC 1.
+// ReadPackageConfig reads dir/config.json, of at most 1 MiB, and the
+// axt-commander.json of a Commander beside it. The error wraps fs.ErrNotExist when
+// there is none, ErrMalformed when it is not JSON of the right shape, ErrRefused when
+// name, version or runPath breaks the rules of SPEC 1.
 func ReadPackageConfig(dir string) (PackageConfig, error) {
 	b, err := ReadRegularFile(filepath.Join(dir, layout.PackageConfig), MaxConfigSize)
 	if err != nil {
@@ -100,7 +99,7 @@ func ReadPackageConfig(dir string) (PackageConfig, error) {
 		return c, nil
 	}
 	switch b, err = ReadRegularFile(filepath.Join(dir, layout.Commander), MaxCommanderSize); {
-	case errors.Is(err, fs.ErrNotExist): // no package without it is accepted: this one was unpacked by an earlier version
+	case errors.Is(err, fs.ErrNotExist): // unpacked by an earlier version; new packages must have it
 		return c, nil
 	case err != nil:
 		return PackageConfig{}, fmt.Errorf("read axt-commander.json: %w", err)
@@ -108,21 +107,21 @@ func ReadPackageConfig(dir string) (PackageConfig, error) {
 	return c.WithCommander(b)
 }
 
-// Record is a fresh record of the package; what a package does not tell (id,
-// url, digest) is empty.
+// Record returns a new record of the package. Fields that are not part of a package
+// (ID, URL, digest) are empty.
 func (c PackageConfig) Record() Record {
 	return Record{
 		Name: c.Name, Version: c.Version, Arch: c.Arch, OSType: c.OSType,
 		RunPath: c.RunPath, Timeout: c.Timeout, Publisher: c.Publisher,
 		Type: c.Type, rawType: c.rawType,
-		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag, CommanderInfo: c.commander,
+		HeartbeatInterval: c.HeartbeatInterval, AddSysTag: c.AddSysTag, CommanderInfo: c.commanderInfo,
 	}
 }
 
-// Accepted tells why the package is not for this host, or nil: osType is "",
-// both or the local one, arch is "", all or the local one, in any case (SPEC
-// 1). The local words are those of SPEC 3; Go's and the machine's are understood.
-func (c PackageConfig) Accepted(goos, goarch string) error {
+// CheckHost returns an error if the package is not for this host: osType must be "",
+// both or the local one, arch "", all or the local one, in any case (SPEC 1). The
+// local words are those of SPEC 3; Go's and the machine's are accepted.
+func (c PackageConfig) CheckHost(goos, goarch string) error {
 	if !platform.FitsOS(c.OSType, goos) {
 		return fmt.Errorf("package %s is for %s, this is %s", c.Name, c.OSType, goos)
 	}

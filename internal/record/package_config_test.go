@@ -81,7 +81,7 @@ func TestReadPackageConfig(t *testing.T) {
 	}
 }
 
-func TestAccepted(t *testing.T) {
+func TestCheckHost(t *testing.T) {
 	for _, tc := range []struct {
 		osType, arch, goarch string
 		want                 bool
@@ -98,7 +98,7 @@ func TestAccepted(t *testing.T) {
 		{"windows", "all", "amd64", false},
 		{"linux", "mips", "amd64", false},
 	} {
-		err := PackageConfig{Name: "p", OSType: tc.osType, Arch: tc.arch}.Accepted("linux", tc.goarch)
+		err := PackageConfig{Name: "p", OSType: tc.osType, Arch: tc.arch}.CheckHost("linux", tc.goarch)
 		if (err == nil) != tc.want {
 			t.Errorf("%+v: %v", tc, err)
 		}
@@ -121,7 +121,7 @@ func FuzzDecodePackageConfig(f *testing.F) {
 		if c.HeartbeatInterval <= 0 || rec.Type != c.Type {
 			t.Errorf("%+v", c)
 		}
-		_ = c.Accepted("linux", "amd64")
+		_ = c.CheckHost("linux", "amd64")
 		if rec.Check() != nil {
 			return
 		}

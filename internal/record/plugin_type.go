@@ -7,7 +7,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// decodeType reads a pluginType by SPEC 1 (ST-12).
+// decodeType returns a pluginType by SPEC 1 (ST-12).
 func decodeType(raw json.RawMessage) plugin.Type {
 	if n, err := strconv.ParseFloat(string(raw), 64); err == nil {
 		switch n {
@@ -32,7 +32,7 @@ func decodeType(raw json.RawMessage) plugin.Type {
 	}
 }
 
-// encodeType writes a pluginType; raw is what an Unknown one was.
+// encodeType returns a pluginType as JSON; raw is the original text of an Unknown one.
 func encodeType(t plugin.Type, raw json.RawMessage) json.RawMessage {
 	switch {
 	case t != plugin.Unknown:

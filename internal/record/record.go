@@ -1,6 +1,6 @@
-// Package record is the schema of one plugin record and of a package's
-// config.json: it decodes both leniently (SPEC 1) and encodes the record. It
-// knows no database.
+// Package record is the schema of one plugin record and of a package's config.json:
+// it decodes both leniently (SPEC 1) and encodes the record. The database is in
+// internal/registry.
 package record
 
 import (
@@ -22,10 +22,9 @@ var (
 	ErrMalformed = errors.New("malformed")
 )
 
-// Record is one record with every field it had; unknown ones are kept through
-// a rewrite (SPEC 1).
+// Record is one record with all its fields; unknown ones survive a rewrite (SPEC 1).
 type Record struct {
-	ID                uint64 // key in the database; 0: not there yet
+	ID                uint64 // key in the database; 0: not stored yet
 	PluginID          string
 	Name              string
 	Arch              string
@@ -41,7 +40,7 @@ type Record struct {
 	HeartbeatInterval int // seconds, always positive once decoded
 	Removed           bool
 	AddSysTag         bool
-	CommanderInfo     json.RawMessage // by what the existing agent starts a Commander (SPEC 1), kept as it was; nil: there is none
+	CommanderInfo     json.RawMessage // of a Commander, for the existing agent (SPEC 1), kept as it was; nil: there is none
 
 	rawType json.RawMessage // pluginType as it was; written again while Type is Unknown
 	unknown []field         // in the order they had
@@ -55,39 +54,39 @@ func Decode(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("decode record: %w", err)
 	}
 	var r Record
-	var l lenient // its error is of no interest here
+	var l lenient // its error is ignored
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "pluginid":
-			r.PluginID = l.text(f)
+			r.PluginID = l.readText(f)
 		case "name":
-			r.Name = l.text(f)
+			r.Name = l.readText(f)
 		case "arch":
-			r.Arch = l.text(f)
+			r.Arch = l.readText(f)
 		case "ostype":
-			r.OSType = l.text(f)
+			r.OSType = l.readText(f)
 		case "version":
-			r.Version = l.text(f)
+			r.Version = l.readText(f)
 		case "publisher":
-			r.Publisher = l.text(f)
+			r.Publisher = l.readText(f)
 		case "url":
-			r.URL = l.text(f)
+			r.URL = l.readText(f)
 		case "md5":
-			r.MD5 = l.text(f)
+			r.MD5 = l.readText(f)
 		case "runpath":
-			r.RunPath = l.text(f)
+			r.RunPath = l.readText(f)
 		case "timeout":
-			r.Timeout = l.text(f)
+			r.Timeout = l.readText(f)
 		case "ispreinstalled":
-			r.IsPreInstalled = l.text(f)
+			r.IsPreInstalled = l.readText(f)
 		case "plugintype":
 			r.rawType, r.Type = f.value, decodeType(f.value)
 		case "heartbeatinterval":
-			r.HeartbeatInterval = l.integer(f)
+			r.HeartbeatInterval = l.readInteger(f)
 		case "isremoved":
-			r.Removed = l.boolean(f)
+			r.Removed = l.readBoolean(f)
 		case "addsystag":
-			r.AddSysTag = l.boolean(f)
+			r.AddSysTag = l.readBoolean(f)
 		case "commanderinfo":
 			r.CommanderInfo = f.value
 		default:
@@ -160,8 +159,8 @@ func appendFields(b []byte, more []field) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Plugin is the record as the rest of the supervisor sees it. Whether it is a
-// duplicate depends on the records beside it (ST-10).
+// Plugin returns the record as a plugin.Plugin. The caller sets Duplicate, which
+// depends on the other records (ST-10).
 func (r Record) Plugin() plugin.Plugin {
 	return plugin.Plugin{
 		ID: r.ID, Name: r.Name, Version: r.Version, Type: r.Type,
@@ -172,8 +171,8 @@ func (r Record) Plugin() plugin.Plugin {
 	}
 }
 
-// Check refuses what would lead out of the installation (ST-15). A record
-// without a runPath leads nowhere: its executable is missing, no more (RS-07).
+// Check returns an error for names and paths that lead out of the installation
+// (ST-15). A record without a runPath is valid: its executable is missing (RS-07).
 func (r Record) Check() error {
 	if err := plugin.CheckName(r.Name); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
@@ -191,8 +190,8 @@ func (r Record) Check() error {
 }
 
 // InheritUnknown returns r with the unknown fields of old, the record that it
-// replaces, where r has none of that name (ST-14). What starts a Commander is
-// the package's own, and not inherited.
+// replaces, where r has none of that name (ST-14). CommanderInfo belongs to the
+// package and is not inherited.
 func (r Record) InheritUnknown(old Record) Record {
 	r.unknown = slices.Clone(r.unknown)
 	for _, f := range old.unknown {

@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// minimal is a record of that name and version, with more fields if wanted.
-func minimal(name, version string, more ...string) string {
+// minimalRecord returns a record of that name and version, with more fields if given.
+func minimalRecord(name, version string, more ...string) string {
 	return fmt.Sprintf(`{"name":%q,"version":%q%s}`, name, version, strings.Join(append([]string{""}, more...), ","))
 }
 
@@ -44,9 +44,9 @@ func TestPluginType(t *testing.T) { // ST-12
 		{`{ "a" : [1] }`, plugin.Unknown, `{"a":[1]}`},
 	} {
 		t.Run("ST-12 "+tc.raw, func(t *testing.T) {
-			record := minimal("p", "1")
+			record := minimalRecord("p", "1")
 			if tc.raw != "" {
-				record = minimal("p", "1", `"pluginType":`+tc.raw)
+				record = minimalRecord("p", "1", `"pluginType":`+tc.raw)
 			}
 			r, err := Decode([]byte(record))
 			if err != nil || r.Type != tc.want {
@@ -58,7 +58,7 @@ func TestPluginType(t *testing.T) { // ST-12
 			}
 		})
 	}
-	r := Record{Name: "p", Version: "1", Type: plugin.Unknown} // unknown by our own word
+	r := Record{Name: "p", Version: "1", Type: plugin.Unknown} // unknown, not decoded
 	b, err := r.Encode()
 	if again, derr := Decode(b); err != nil || derr != nil || again.Type != plugin.Unknown {
 		t.Errorf("%s %v %v", b, err, derr)
@@ -79,14 +79,14 @@ func TestLenientRecord(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, interval := range []string{"0", "-5", `"soon"`, `"NaN"`, "1e300", "[]", "null", "true"} {
-		r, err := Decode([]byte(minimal("p", "1", `"heartbeatInterval":`+interval)))
+		r, err := Decode([]byte(minimalRecord("p", "1", `"heartbeatInterval":`+interval)))
 		if err != nil || r.Plugin().HeartbeatInterval != plugin.DefaultHeartbeatInterval {
 			t.Errorf("interval %s: %v %v", interval, r.Plugin().HeartbeatInterval, err)
 		}
 	}
 }
 
-func TestUndecodable(t *testing.T) { // ST-06
+func TestUndecodableRecord(t *testing.T) { // ST-06
 	for name, b := range map[string]string{
 		"ST-06 nothing":      ``,
 		"ST-06 not JSON":     `{"name":"p"`,
@@ -106,8 +106,8 @@ func TestUndecodable(t *testing.T) { // ST-06
 	}
 }
 
-// The field order and the form are those of the programs that share the file;
-// what we do not know survives, in its order and to the byte.
+// The field order and the form are those of the programs that share the file; unknown
+// fields survive, in their order and to the byte.
 func TestEncode(t *testing.T) {
 	r, err := Decode([]byte(`{"zeta": {"b": 1,  "a": "<é\u00e9>"}, "name":"p","version":"1","pluginType":"Persist","alpha":12345678901234567890,
 		"isPreInstalled":"false","heartbeatInterval":30,"zeta2":null}`))
@@ -128,8 +128,8 @@ func TestEncode(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	for _, seed := range []string{
-		minimal("a", "1.0", `"pluginId":"i","url":"http://h/p?a=1\u0026b=2","isRemoved":false,"heartbeatInterval":60`, `"x":{"y":1}`),
-		minimal("a", "1"), `{"name":"a","version":1.1,"pluginType":{"a":1},"heartbeatInterval":"x"}`,
+		minimalRecord("a", "1.0", `"pluginId":"i","url":"http://h/p?a=1\u0026b=2","isRemoved":false,"heartbeatInterval":60`, `"x":{"y":1}`),
+		minimalRecord("a", "1"), `{"name":"a","version":1.1,"pluginType":{"a":1},"heartbeatInterval":"x"}`,
 		`{}`, `[]`, ``, `null`, `{"name":"a","version":"1","":0,"heartbeatInterval":1e400}`, " {\"name\"\t:\n \"a\" , \"version\": \"\xff\"}",
 	} {
 		f.Add([]byte(seed))

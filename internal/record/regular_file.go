@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotRegular is wrapped when a folder, a pipe or a device has the name of a file.
+// ErrNotRegular is wrapped when a file is a folder, a pipe or a device.
 var ErrNotRegular = errors.New("not a regular file")
 
-// ReadRegularFile returns the content of a file of at most limit bytes; a longer
-// one is ErrMalformed. It never blocks on a pipe, nor reads on while a file grows.
+// ReadRegularFile returns the content of a file of at most limit bytes; a longer one
+// is ErrMalformed. It does not block on a pipe, nor read on while a file grows.
 func ReadRegularFile(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"pluginsupervisor/internal/boltfile"
 )
 
-// What could be read at another time must not be taken for missing or damaged.
-func TestErrorsMoveNothing(t *testing.T) {
+// A database that cannot be read now must not count as missing or damaged.
+func TestReadErrorsChangeNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		prepare func(r *Registry) error
 		want    error
@@ -30,48 +30,48 @@ func TestErrorsMoveNothing(t *testing.T) {
 		"plugin folder is a file": {
 			func(r *Registry) error { return errors.Join(os.Remove(r.dir), os.WriteFile(r.dir, nil, 0o600)) }, unix.ENOTDIR,
 		},
-		"database may not be read": {
+		"no permission to read the database": {
 			func(r *Registry) error { return os.WriteFile(r.path, []byte("anything"), 0) }, fs.ErrPermission,
 		},
-		"damaged and may not be rebuilt": {
+		"damaged, and no permission to rebuild it": {
 			func(r *Registry) error { return os.WriteFile(r.path, []byte("anything"), 0o444) }, fs.ErrPermission,
 		},
-		"damaged, and a package may not be read": {
+		"damaged, and no permission to read a package": {
 			func(r *Registry) error {
 				dir := filepath.Join(r.dir, "p", "1")
 				return errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "config.json"), nil, 0), os.WriteFile(r.path, []byte("anything"), 0o640))
 			}, fs.ErrPermission,
 		},
-		"legacy list may not be read": {
+		"no permission to read the legacy list": {
 			func(r *Registry) error {
 				return os.WriteFile(filepath.Join(r.dir, "installed_plugins"), []byte("{}"), 0)
 			}, fs.ErrPermission,
 		},
-		"nothing may be created": {func(r *Registry) error { return os.Chmod(r.dir, 0o555) }, fs.ErrPermission},
+		"no permission to create a file": {func(r *Registry) error { return os.Chmod(r.dir, 0o555) }, fs.ErrPermission},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := root(t)
+			r := newTestRegistry(t)
 			if err := tc.prepare(r); err != nil {
 				t.Fatal(err)
 			}
-			before := entries(t, r)
+			before := listEntries(t, r)
 			var err error
-			asOther(t, filepath.Dir(r.dir), func() { _, err = r.List(t.Context()) })
+			asUnprivileged(t, filepath.Dir(r.dir), func() { _, err = r.List(t.Context()) })
 			if err == nil || tc.want != nil && !errors.Is(err, tc.want) {
 				t.Errorf("%v, want %v", err, tc.want)
 			}
 			if err != nil && !strings.Contains(err.Error(), r.dir) {
-				t.Errorf("names no file: %v", err)
+				t.Errorf("error without a path: %v", err)
 			}
-			if diff := cmp.Diff(before, entries(t, r)); diff != "" {
+			if diff := cmp.Diff(before, listEntries(t, r)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-// entries are the names and sizes of what is in the plugin folder.
-func entries(t *testing.T, r *Registry) []string {
+// listEntries returns names, sizes and modes of the entries of the plugin folder.
+func listEntries(t *testing.T, r *Registry) []string {
 	t.Helper()
 	var all []string
 	es, err := os.ReadDir(r.dir)
@@ -88,16 +88,16 @@ func entries(t *testing.T, r *Registry) []string {
 	return all
 }
 
-// asOther runs work as somebody whom file modes keep out: as root, whom they
-// do not, with another user's rights to files, who is given the tree at dir.
-func asOther(t *testing.T, dir string, work func()) {
+// asUnprivileged runs work with the file permissions of a user that is not root, who
+// gets the tree at dir.
+func asUnprivileged(t *testing.T, dir string, work func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		work()
 		return
 	}
-	const nobody = 65534
-	// The folders above dir are the test's own, but closed to others.
+	const unprivileged = 65534
+	// The folders above dir belong to the test, but are closed to other users.
 	for up := dir; up != os.TempDir() && up != "/"; up = filepath.Dir(up) {
 		if err := os.Chmod(up, 0o755); err != nil {
 			t.Fatal(err)
@@ -107,14 +107,14 @@ func asOther(t *testing.T, dir string, work func()) {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, nobody, nobody)
+		return os.Lchown(path, unprivileged, unprivileged)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := unix.Setfsuid(nobody); err != nil {
+	if err := unix.Setfsuid(unprivileged); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Setfsuid(0) }()

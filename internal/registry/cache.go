@@ -8,31 +8,30 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// reading is what was last read of the database. It holds as long as the file
-// is the same to the last bit that changes with a transaction: the database is
-// read before each start of a plugin, and decoding it would take longer than
-// all the rest.
-type reading struct {
+// cachedRecords holds the records that were last read. They are valid as long as the
+// stamp of the file is the same, which changes with each transaction. The database is
+// read before each start of a plugin, and decoding takes longer than all the rest.
+type cachedRecords struct {
 	stamp   boltfile.Stamp
-	records []record.Record // shared by all who read: never changed
+	records []record.Record // shared by all callers: never changed
 	damaged []plugin.Damage
 }
 
-// known is what was read of the file before, if it is as it was.
-func (r *Registry) known(f *boltfile.File) (reading, bool) {
+// findCached returns the cached records, if the file has not changed.
+func (r *Registry) findCached(f *boltfile.File) (cachedRecords, bool) {
 	s, ok := f.Stamp()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last, ok && s == r.last.stamp
+	return r.cached, ok && s == r.cached.stamp
 }
 
-// keep notes what was just read of the file, which is still locked.
-func (r *Registry) keep(f *boltfile.File, records []record.Record, damaged []plugin.Damage) {
+// storeCached stores the records that were just read; the file is still locked.
+func (r *Registry) storeCached(f *boltfile.File, records []record.Record, damaged []plugin.Damage) {
 	s, ok := f.Stamp()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = reading{}
+	r.cached = cachedRecords{}
 	if ok {
-		r.last = reading{s, slices.Clip(records), slices.Clip(damaged)}
+		r.cached = cachedRecords{s, slices.Clip(records), slices.Clip(damaged)}
 	}
 }

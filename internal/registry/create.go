@@ -24,11 +24,11 @@ import (
 // maxLegacySize is the largest legacy list that is read, in bytes.
 const maxLegacySize = 16 << 20
 
-// create makes the database that is missing, with the records of the legacy
-// list, which stays as it is (ST-02, ST-03). It is built under another name and
-// linked into place complete: when another process was faster the link fails,
-// and that process' database is the one (ST-04).
-func (r *Registry) create(ctx context.Context) error {
+// createDatabase creates the missing database with the records of the legacy list,
+// which stays as it is (ST-02, ST-03). It is built under another name and linked to
+// its place when complete: when another process was faster, the link fails, and the
+// database of that process is used (ST-04).
+func (r *Registry) createDatabase(ctx context.Context) error {
 	if err := durable.MakeFolder(r.dir, 0o755); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (r *Registry) create(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read legacy list: %w", err)
 	}
-	fresh, err := r.build(ctx, records)
+	fresh, err := r.buildDatabase(ctx, records)
 	if err != nil {
 		return err
 	}
@@ -46,13 +46,13 @@ func (r *Registry) create(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	r.remember(damaged...)
+	r.rememberDamage(damaged...)
 	r.log.WithFields(logrus.Fields{"database": r.path, "records": len(records)}).Info("Plugin database created")
 	return durable.FlushFolder(r.dir)
 }
 
 // readLegacy reads the legacy list. One that is missing, empty or invalid holds no
-// records (ST-03); one that cannot be read is an error, lest its plugins be forgotten.
+// records (ST-03); one that cannot be read is an error, so that no plugin is forgotten.
 func (r *Registry) readLegacy() ([]record.Record, []plugin.Damage, error) {
 	b, err := record.ReadRegularFile(r.legacy, maxLegacySize)
 	switch {
@@ -69,8 +69,8 @@ func (r *Registry) readLegacy() ([]record.Record, []plugin.Damage, error) {
 	return records, damaged, nil
 }
 
-// decodeLegacy reads {"pluginList":[record…]}, in order. What cannot be used is
-// left out and told.
+// decodeLegacy reads {"pluginList":[record…]}, in order. It returns the unusable
+// records as damage.
 func decodeLegacy(b []byte) ([]record.Record, []plugin.Damage) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, nil
@@ -97,9 +97,9 @@ func decodeLegacy(b []byte) ([]record.Record, []plugin.Damage) {
 	return records, damaged
 }
 
-// build writes a complete database with these records, ids from 1, into a new
+// buildDatabase writes a complete database with these records, ids from 1, into a new
 // file beside the real one, and returns its name.
-func (r *Registry) build(ctx context.Context, records []record.Record) (name string, err error) {
+func (r *Registry) buildDatabase(ctx context.Context, records []record.Record) (name string, err error) {
 	changes := make([]change, len(records))
 	for i, rec := range records {
 		if changes[i].value, err = rec.Encode(); err != nil {
@@ -112,7 +112,7 @@ func (r *Registry) build(ctx context.Context, records []record.Record) (name str
 	}
 	db, err := boltfile.Open(ctx, name, boltfile.Options{})
 	if err == nil {
-		err = errors.Join((&database{DB: db}).apply(changes), db.Close())
+		err = errors.Join((&database{DB: db}).applyChanges(changes), db.Close())
 	}
 	if err != nil {
 		_ = os.Remove(name)

@@ -8,32 +8,32 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxPast bounds how many past damages are kept: on a disk that goes on
-// damaging the file the latest say it all.
-const maxPast = 100
+// maxPastDamage bounds how many past damages are kept. On a disk that keeps damaging
+// the file the latest are enough.
+const maxPastDamage = 100
 
-// remember keeps what became of damaged files: an operator who looks later
-// shall still see it (ST-07).
-func (r *Registry) remember(damaged ...plugin.Damage) {
+// rememberDamage keeps the damage of files that were replaced, so that an operator
+// can see it later (ST-07).
+func (r *Registry) rememberDamage(damaged ...plugin.Damage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.past = append(r.past, damaged...)
-	if over := len(r.past) - maxPast; over > 0 {
-		r.past = slices.Delete(r.past, 0, over)
+	r.pastDamage = append(r.pastDamage, damaged...)
+	if excess := len(r.pastDamage) - maxPastDamage; excess > 0 {
+		r.pastDamage = slices.Delete(r.pastDamage, 0, excess)
 	}
 }
 
-// report adds what is remembered to what a list found, and logs what the list
-// before did not have (ST-06).
-func (r *Registry) report(found []plugin.Damage) []plugin.Damage {
+// reportDamage adds the past damage to the damage that a list found, and logs what
+// the previous list did not have (ST-06).
+func (r *Registry) reportDamage(found []plugin.Damage) []plugin.Damage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := slices.Concat(r.past, found)
+	all := slices.Concat(r.pastDamage, found)
 	logged := make(map[plugin.Damage]bool, len(all))
 	for _, d := range all {
 		if !r.logged[d] && !logged[d] {
 			r.log.WithFields(logrus.Fields{"database": r.path, "where": d.Where, "cause": d.Why}).
-				Warn("Plugin database holds something that cannot be used")
+				Warn("Plugin database has an unusable record")
 		}
 		logged[d] = true
 	}

@@ -15,8 +15,9 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 3600))
 
-// fleet is a root with packages of every kind that a rebuild meets.
-func fleet(t *testing.T) (*Registry, *logtest.Hook) {
+// newRebuildRegistry returns the registry of a root with every kind of package for a
+// rebuild.
+func newRebuildRegistry(t *testing.T) (*Registry, *logtest.Hook) {
 	t.Helper()
 	log, hook := logtest.NewNullLogger()
 	r := New(Options{
@@ -36,7 +37,7 @@ func fleet(t *testing.T) (*Registry, *logtest.Hook) {
 		{"moved-on", "2"},
 		{"moved-on", "3"},
 	} {
-		unpack(t, r, p.name, p.version, `"pluginType":"Persist"`)
+		unpackPackage(t, r, p.name, p.version, `"pluginType":"Persist"`)
 	}
 	for _, empty := range []string{"empty", "cache/2.0", ".hidden/1"} {
 		if err := os.MkdirAll(filepath.Join(r.dir, empty), 0o755); err != nil {
@@ -46,55 +47,55 @@ func fleet(t *testing.T) (*Registry, *logtest.Hook) {
 	return r, hook
 }
 
-var rebuilt = []string{"1 agent 1.10", "2 known 1.5", "3 moved-on 3"}
+var rebuiltPlugins = []string{"1 agent 1.10", "2 known 1.5", "3 moved-on 3"}
 
 func TestST07Rebuilt(t *testing.T) { // ST-07
 	for name, spoil := range map[string]func(t *testing.T, path string){
 		"ST-07 not a database": func(t *testing.T, path string) {
-			overwrite(t, path, []byte(strings.Repeat("not a database. ", 4096)))
+			overwriteFile(t, path, []byte(strings.Repeat("not a database. ", 4096)))
 		},
-		"ST-07 a few bytes": func(t *testing.T, path string) { overwrite(t, path, []byte("x")) },
-		"ST-07 cut short": func(t *testing.T, path string) {
-			rawPut(t, path, minimal("a", "1"), minimal("b", strings.Repeat("1", 100)))
+		"ST-07 a few bytes": func(t *testing.T, path string) { overwriteFile(t, path, []byte("x")) },
+		"ST-07 truncated": func(t *testing.T, path string) {
+			putRaw(t, path, minimalRecord("a", "1"), minimalRecord("b", strings.Repeat("1", 100)))
 			if err := os.Truncate(path, int64(3*os.Getpagesize())); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"ST-07 zeros": func(t *testing.T, path string) { overwrite(t, path, make([]byte, 1<<16)) },
+		"ST-07 zeros": func(t *testing.T, path string) { overwriteFile(t, path, make([]byte, 1<<16)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, hook := fleet(t)
+			r, hook := newRebuildRegistry(t)
 			spoil(t, r.path)
 			spoiled, err := os.ReadFile(r.path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := expect(t, r, rebuilt...)
+			l := expectPlugins(t, r, rebuiltPlugins...)
 			if len(l.Damaged) != 1 || l.Damaged[0].Where != r.path {
 				t.Errorf("damaged: %v", l.Damaged)
 			}
 			kept := r.path + ".damaged-20260301T110000Z"
 			if b, err := os.ReadFile(kept); err != nil || string(b) != string(spoiled) {
-				t.Errorf("kept aside: %d bytes of %d, %v", len(b), len(spoiled), err)
+				t.Errorf("set aside: %d bytes of %d, %v", len(b), len(spoiled), err)
 			}
-			if e := errorsLogged(hook); len(e) != 1 || e[0].Data["kept"] != kept || e[0].Data["records"] != 3 {
+			if e := loggedErrors(hook); len(e) != 1 || e[0].Data["kept"] != kept || e[0].Data["records"] != 3 {
 				t.Errorf("logged: %v", e)
 			}
-			if again := expect(t, r, rebuilt...); len(again.Damaged) != 1 {
-				t.Errorf("forgotten: %v", again.Damaged)
+			if again := expectPlugins(t, r, rebuiltPlugins...); len(again.Damaged) != 1 {
+				t.Errorf("second list: damaged %v, want one", again.Damaged)
 			}
-			if got := len(aside(t, r)); got != 1 {
-				t.Errorf("%d files kept aside", got)
+			if got := len(listSetAside(t, r)); got != 1 {
+				t.Errorf("%d files set aside", got)
 			}
-			if n := len(rawAll(t, r.path)); n != 3 {
+			if n := len(readAllRaw(t, r.path)); n != 3 {
 				t.Errorf("bbolt reads %d records", n)
 			}
-			tidy(t, r)
+			checkNoTempFiles(t, r)
 		})
 	}
 }
 
-func errorsLogged(hook *logtest.Hook) (all []*logrus.Entry) {
+func loggedErrors(hook *logtest.Hook) (all []*logrus.Entry) {
 	for _, e := range hook.AllEntries() {
 		if e.Level == logrus.ErrorLevel {
 			all = append(all, e)
@@ -103,22 +104,22 @@ func errorsLogged(hook *logtest.Hook) (all []*logrus.Entry) {
 	return all
 }
 
-func overwrite(t *testing.T, path string, b []byte) {
+func overwriteFile(t *testing.T, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o640); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// ST-07: the file is cut while a transaction is on it, so that reading a page
-// is a fatal signal but for the guard; and again while one writes.
+// ST-07: the file is truncated during a transaction, so that reading a page would be
+// a fatal signal; once while it reads, once while it writes.
 func TestST07TransactionFaults(t *testing.T) { // ST-07
 	for _, write := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ST-07 writing %v", write), func(t *testing.T) {
-			r, _ := fleet(t)
-			rawPut(t, r.path, minimal("a", "1"))
+			r, _ := newRebuildRegistry(t)
+			putRaw(t, r.path, minimalRecord("a", "1"))
 			cut := false
-			err := r.do(t.Context(), write, func(db *database) error {
+			err := r.withDatabase(t.Context(), write, func(db *database) error {
 				if !cut {
 					cut = true
 					if err := os.Truncate(r.path, int64(2*os.Getpagesize())); err != nil {
@@ -126,38 +127,38 @@ func TestST07TransactionFaults(t *testing.T) { // ST-07
 					}
 				}
 				if write {
-					return db.apply([]change{{value: []byte(minimal("b", "1"))}})
+					return db.applyChanges([]change{{value: []byte(minimalRecord("b", "1"))}})
 				}
-				_, _, err := db.records()
+				_, _, err := db.readRecords()
 				return err
 			}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := rebuilt
+			want := rebuiltPlugins
 			if write {
 				want = append(want[:3:3], "4 b 1")
 			}
-			if l := expect(t, r, want...); len(l.Damaged) != 1 {
+			if l := expectPlugins(t, r, want...); len(l.Damaged) != 1 {
 				t.Errorf("damaged: %v", l.Damaged)
 			}
-			if n := openFiles(t, r.path); n != 0 {
+			if n := countOpenFiles(t, r.path); n != 0 {
 				t.Errorf("%d descriptors left open", n)
 			}
 		})
 	}
 }
 
-func TestST07WhatCannotBeRebuiltIsTold(t *testing.T) { // ST-07
-	r, _ := fleet(t)
-	unpack(t, r, "agent", "2.0")
-	overwrite(t, filepath.Join(r.dir, "agent", "2.0", "config.json"), []byte(minimal("other", "2.0", `"runPath":"p"`)))
-	unpack(t, r, "broken", "1")
-	overwrite(t, filepath.Join(r.dir, "broken", "1", "config.json"), []byte("{"))
-	unpack(t, r, "escaping", "1", `"runPath":"p"`)
-	overwrite(t, filepath.Join(r.dir, "escaping", "1", "config.json"), []byte(minimal("escaping", "1", `"runPath":"../../p"`)))
-	overwrite(t, r.path, []byte("x"))
-	l := expect(t, r, rebuilt...)
+func TestST07UnusablePackagesAreReported(t *testing.T) { // ST-07
+	r, _ := newRebuildRegistry(t)
+	unpackPackage(t, r, "agent", "2.0")
+	overwriteFile(t, filepath.Join(r.dir, "agent", "2.0", "config.json"), []byte(minimalRecord("other", "2.0", `"runPath":"p"`)))
+	unpackPackage(t, r, "broken", "1")
+	overwriteFile(t, filepath.Join(r.dir, "broken", "1", "config.json"), []byte("{"))
+	unpackPackage(t, r, "escaping", "1", `"runPath":"p"`)
+	overwriteFile(t, filepath.Join(r.dir, "escaping", "1", "config.json"), []byte(minimalRecord("escaping", "1", `"runPath":"../../p"`)))
+	overwriteFile(t, r.path, []byte("x"))
+	l := expectPlugins(t, r, rebuiltPlugins...)
 	var where []string
 	for _, d := range l.Damaged {
 		where = append(where, strings.TrimPrefix(d.Where, r.dir))
@@ -169,26 +170,26 @@ func TestST07WhatCannotBeRebuiltIsTold(t *testing.T) { // ST-07
 
 // Two damages within a second keep two files.
 func TestST07TwiceInASecond(t *testing.T) {
-	r, _ := fleet(t)
+	r, _ := newRebuildRegistry(t)
 	for n := range 3 {
-		overwrite(t, r.path, fmt.Append(nil, n))
-		expect(t, r, rebuilt...)
+		overwriteFile(t, r.path, fmt.Append(nil, n))
+		expectPlugins(t, r, rebuiltPlugins...)
 	}
-	if got := len(aside(t, r)); got != 3 {
-		t.Errorf("%d files kept aside", got)
+	if got := len(listSetAside(t, r)); got != 3 {
+		t.Errorf("%d files set aside", got)
 	}
 }
 
-// ST-06: a damage is logged once, not with every list.
+// ST-06: a damage is logged once, not for every list.
 func TestST06LoggedOnce(t *testing.T) { // ST-06
-	r, hook := fleet(t)
-	rawPut(t, r.path, "oops")
+	r, hook := newRebuildRegistry(t)
+	putRaw(t, r.path, "oops")
 	for range 3 {
-		if l := expect(t, r); len(l.Damaged) != 1 {
+		if l := expectPlugins(t, r); len(l.Damaged) != 1 {
 			t.Fatalf("%v", l.Damaged)
 		}
 	}
 	if got := len(hook.AllEntries()); got != 1 {
-		t.Errorf("%d lines", got)
+		t.Errorf("%d log lines, want 1", got)
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// bucketName is the one bucket of the database (SPEC 1).
+// bucketName is the name of the only bucket of the database (SPEC 1).
 const bucketName = "pluginList"
 
-// fileMode of a database we create (SPEC 1).
+// fileMode is the mode of a new database (SPEC 1).
 const fileMode = 0o640
 
 // database is the plugin database while it is open.
@@ -25,20 +25,20 @@ type database struct {
 	*boltfile.DB
 }
 
-// change is one record to write: id 0 takes a new one and is set to it, value
-// nil deletes.
+// change is one record to write: id 0 takes a new ID and is set to it; a nil value
+// deletes the record.
 type change struct {
 	id    uint64
 	value []byte
 }
 
-// records reads all records in the order of their ids (ST-05: the order of the
-// keys is another), and tells which could not be used (ST-06, ST-15). Without
-// the bucket there are none (ST-11).
-func (db *database) records() ([]record.Record, []plugin.Damage, error) {
+// readRecords returns all records in the order of their IDs (ST-05: the order of the
+// keys differs), and the unusable ones as damage (ST-06, ST-15). Without the bucket
+// there are none (ST-11).
+func (db *database) readRecords() ([]record.Record, []plugin.Damage, error) {
 	found := make(map[uint64][]byte)
 	var damaged []plugin.Damage
-	var noBucket bool // something else has its name
+	var noBucket bool // a value has its name
 	err := db.View(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket([]byte(bucketName))
 		if bucket == nil {
@@ -77,8 +77,8 @@ func (db *database) records() ([]record.Record, []plugin.Damage, error) {
 	return records, damaged, nil
 }
 
-// apply writes all changes or none, and puts the ids that were taken into them.
-func (db *database) apply(changes []change) error {
+// applyChanges writes all changes or none, and sets the new IDs in them.
+func (db *database) applyChanges(changes []change) error {
 	taken := slices.Clone(changes)
 	err := db.Update(func(tx *bbolt.Tx) error {
 		bucket, err := tx.CreateBucketIfNotExists([]byte(bucketName))
@@ -101,19 +101,19 @@ func (db *database) apply(changes []change) error {
 
 func applyOne(bucket *bbolt.Bucket, c *change) error {
 	if c.value == nil {
-		return bucket.Delete(key(c.id))
+		return bucket.Delete(encodeKey(c.id))
 	}
 	for c.id == 0 {
 		id, err := bucket.NextSequence()
 		if err != nil {
 			return err
 		}
-		// A sequence that fell behind its records must not cost one of them.
-		if bucket.Get(key(id)) == nil {
+		// A sequence that is behind its records must not overwrite one of them.
+		if bucket.Get(encodeKey(id)) == nil {
 			c.id = id
 		}
 	}
-	return bucket.Put(key(c.id), c.value)
+	return bucket.Put(encodeKey(c.id), c.value)
 }
 
-func key(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }
+func encodeKey(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }

@@ -13,54 +13,55 @@ import (
 
 func TestST08Empty(t *testing.T) { // ST-08
 	t.Run("ST-08 rebuilt", func(t *testing.T) {
-		r, _ := fleet(t)
-		overwrite(t, r.path, nil)
-		if l := expect(t, r, rebuilt...); len(l.Damaged) != 1 {
+		r, _ := newRebuildRegistry(t)
+		overwriteFile(t, r.path, nil)
+		if l := expectPlugins(t, r, rebuiltPlugins...); len(l.Damaged) != 1 {
 			t.Errorf("%v", l.Damaged)
 		}
-		if got := aside(t, r); len(got) != 1 {
+		if got := listSetAside(t, r); len(got) != 1 {
 			t.Errorf("trace: %v", got)
 		}
-		tidy(t, r)
+		checkNoTempFiles(t, r)
 	})
 	t.Run("ST-08 being created under its lock", func(t *testing.T) {
-		r, _ := fleet(t)
+		r, _ := newRebuildRegistry(t)
 		f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o640)
 		if err != nil || unix.Flock(int(f.Fd()), unix.LOCK_EX) != nil {
 			t.Fatal(err)
 		}
 		got := make(chan plugin.List)
-		go func() { got <- list(t, r) }()
+		go func() { got <- listPlugins(t, r) }()
 		db, err := bbolt.Open(r.path, 0o640, &bbolt.Options{OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		migrated(t, db)
+		writeAndClose(t, db)
 		l := <-got
-		if diff := cmp.Diff([]string{"1 theirs 1"}, told(l)); diff != "" || len(l.Damaged) > 0 {
+		if diff := cmp.Diff([]string{"1 theirs 1"}, describeList(l)); diff != "" || len(l.Damaged) > 0 {
 			t.Errorf("%v %s", l.Damaged, diff)
 		}
 	})
-	// However long the creator takes between opening and locking, the file it
+	// The creator may take any time between opening and locking: the file that it
 	// writes is the database.
 	t.Run("ST-08 a slow creator loses nothing", func(t *testing.T) {
-		r, _ := fleet(t)
+		r, _ := newRebuildRegistry(t)
 		f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o640)
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect(t, r, rebuilt...)
+		expectPlugins(t, r, rebuiltPlugins...)
 		db, err := bbolt.Open(r.path, 0o640, &bbolt.Options{OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		migrated(t, db)
-		expect(t, r, append(rebuilt[:3:3], "4 theirs 1")...)
+		writeAndClose(t, db)
+		expectPlugins(t, r, append(rebuiltPlugins[:3:3], "4 theirs 1")...)
 	})
 }
 
-// migrated writes and closes as the existing program does once it has the lock.
-func migrated(t *testing.T, db *bbolt.DB) {
+// writeAndClose writes and closes the database, as the existing program does once it
+// has the lock.
+func writeAndClose(t *testing.T, db *bbolt.DB) {
 	t.Helper()
 	err := db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists([]byte(bucketName))
@@ -71,7 +72,7 @@ func migrated(t *testing.T, db *bbolt.DB) {
 		if err != nil {
 			return err
 		}
-		return b.Put(key(id), []byte(minimal("theirs", "1")))
+		return b.Put(encodeKey(id), []byte(minimalRecord("theirs", "1")))
 	})
 	if err != nil || db.Close() != nil {
 		t.Fatal(err)

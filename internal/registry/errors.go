@@ -6,10 +6,10 @@ import (
 	"pluginsupervisor/internal/boltfile"
 )
 
-// What callers may ask for with errors.Is.
+// The errors that callers check with errors.Is.
 var (
-	// ErrLocked is wrapped when another process kept the database locked for all of Options.Wait (ST-09).
+	// ErrLocked is wrapped when another process kept the database locked for the whole of Options.Wait (ST-09).
 	ErrLocked = boltfile.ErrLocked
-	// ErrNotInstalled is wrapped by MarkRemoved when no record of that name is left to remove.
+	// ErrNotInstalled is wrapped by MarkRemoved when there is no record of that name to remove.
 	ErrNotInstalled = errors.New("no such plugin installed")
 )

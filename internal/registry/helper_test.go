@@ -16,8 +16,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// root makes an installation root with a plugin folder and returns its registry.
-func root(t testing.TB) *Registry {
+// newTestRegistry returns the registry of a new root with a plugin folder.
+func newTestRegistry(t testing.TB) *Registry {
 	t.Helper()
 	r := New(Options{Root: t.TempDir()})
 	if err := os.Mkdir(r.dir, 0o755); err != nil {
@@ -26,10 +26,10 @@ func root(t testing.TB) *Registry {
 	return r
 }
 
-// rawPut writes values as the existing program does: bbolt, the next sequence as key.
-func rawPut(t testing.TB, path string, values ...string) {
+// putRaw writes values as the existing program does: bbolt, the next sequence as key.
+func putRaw(t testing.TB, path string, values ...string) {
 	t.Helper()
-	raw(t, path, func(b *bbolt.Bucket) error {
+	editRaw(t, path, func(b *bbolt.Bucket) error {
 		for _, v := range values {
 			id, err := b.NextSequence()
 			if err != nil {
@@ -43,7 +43,7 @@ func rawPut(t testing.TB, path string, values ...string) {
 	})
 }
 
-func raw(t testing.TB, path string, work func(*bbolt.Bucket) error) {
+func editRaw(t testing.TB, path string, work func(*bbolt.Bucket) error) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o640, &bbolt.Options{Timeout: 20 * time.Second})
 	if err != nil {
@@ -64,11 +64,11 @@ func raw(t testing.TB, path string, work func(*bbolt.Bucket) error) {
 	}
 }
 
-// rawAll reads every record with bbolt alone, by id; what has no id is left out.
-func rawAll(t testing.TB, path string) map[uint64]string {
+// readAllRaw reads every record with bbolt alone, by ID. It omits keys that are no ID.
+func readAllRaw(t testing.TB, path string) map[uint64]string {
 	t.Helper()
 	all := make(map[uint64]string)
-	raw(t, path, func(b *bbolt.Bucket) error {
+	editRaw(t, path, func(b *bbolt.Bucket) error {
 		return b.ForEach(func(k, v []byte) error {
 			if len(k) == 8 {
 				all[binary.LittleEndian.Uint64(k)] = string(v)
@@ -79,25 +79,25 @@ func rawAll(t testing.TB, path string) map[uint64]string {
 	return all
 }
 
-// minimal is a record of that name and version, with more fields if wanted.
-func minimal(name, version string, more ...string) string {
+// minimalRecord returns a record of that name and version, with more fields if given.
+func minimalRecord(name, version string, more ...string) string {
 	return fmt.Sprintf(`{"name":%q,"version":%q%s}`, name, version, strings.Join(append([]string{""}, more...), ","))
 }
 
-// unpack places a package's folder as an installation leaves it.
-func unpack(t testing.TB, r *Registry, name, version string, more ...string) {
+// unpackPackage writes the folder of an installed package.
+func unpackPackage(t testing.TB, r *Registry, name, version string, more ...string) {
 	t.Helper()
 	dir := filepath.Join(r.dir, name, version)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	more = append(more, `"runPath":"main.sh"`)
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(minimal(name, version, more...)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(minimalRecord(name, version, more...)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func list(t testing.TB, r *Registry) plugin.List {
+func listPlugins(t testing.TB, r *Registry) plugin.List {
 	t.Helper()
 	l, err := r.List(t.Context())
 	if err != nil {
@@ -106,9 +106,9 @@ func list(t testing.TB, r *Registry) plugin.List {
 	return l
 }
 
-// told is what a list says, one line a plugin: id, name, version, and whether
-// it is removed or a duplicate.
-func told(l plugin.List) []string {
+// describeList returns one line for each plugin: ID, name, version, and whether it is
+// removed or a duplicate.
+func describeList(l plugin.List) []string {
 	var lines []string
 	for _, p := range l.Plugins {
 		line := fmt.Sprintf("%d %s %s", p.ID, p.Name, p.Version)
@@ -123,24 +123,24 @@ func told(l plugin.List) []string {
 	return lines
 }
 
-func expect(t testing.TB, r *Registry, want ...string) plugin.List {
+func expectPlugins(t testing.TB, r *Registry, want ...string) plugin.List {
 	t.Helper()
-	l := list(t, r)
-	if diff := cmp.Diff(want, told(l)); diff != "" {
+	l := listPlugins(t, r)
+	if diff := cmp.Diff(want, describeList(l)); diff != "" {
 		t.Errorf("plugins (-want +got):\n%s", diff)
 	}
 	return l
 }
 
-func whole(t testing.TB, l plugin.List) {
+func checkUndamaged(t testing.TB, l plugin.List) {
 	t.Helper()
 	if len(l.Damaged) > 0 {
 		t.Errorf("damaged: %v", l.Damaged)
 	}
 }
 
-// aside are the files that were kept aside.
-func aside(t testing.TB, r *Registry) []string {
+// listSetAside returns the damaged files that were set aside.
+func listSetAside(t testing.TB, r *Registry) []string {
 	t.Helper()
 	names, err := filepath.Glob(r.path + ".damaged-*")
 	if err != nil {
@@ -149,8 +149,8 @@ func aside(t testing.TB, r *Registry) []string {
 	return names
 }
 
-// tidy fails when anything but the expected entries is left in the plugin folder.
-func tidy(t testing.TB, r *Registry) {
+// checkNoTempFiles fails when a temporary database is left in the plugin folder.
+func checkNoTempFiles(t testing.TB, r *Registry) {
 	t.Helper()
 	hidden, err := filepath.Glob(filepath.Join(r.dir, ".installed*"))
 	if err != nil || len(hidden) > 0 {
@@ -158,7 +158,7 @@ func tidy(t testing.TB, r *Registry) {
 	}
 }
 
-func members(t testing.TB, record string) map[string]any {
+func decodeMembers(t testing.TB, record string) map[string]any {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal([]byte(record), &m); err != nil {

@@ -16,9 +16,9 @@ import (
 )
 
 func TestST09Locked(t *testing.T) { // ST-09
-	r := root(t)
-	rawPut(t, r.path, minimal("a", "1"))
-	holder := start(t, "holder", r)
+	r := newTestRegistry(t)
+	putRaw(t, r.path, minimalRecord("a", "1"))
+	holder := startProcess(t, "holder", r)
 	hasty := New(Options{Root: filepath.Dir(r.dir), Wait: 60 * time.Millisecond})
 	t.Run("ST-09 a clear error after the wait", func(t *testing.T) {
 		_, err := hasty.List(t.Context())
@@ -42,36 +42,36 @@ func TestST09Locked(t *testing.T) { // ST-09
 		done := make(chan []string)
 		go func() {
 			l, err := patient.List(context.Background())
-			done <- append(told(l), fmt.Sprint(err))
+			done <- append(describeList(l), fmt.Sprint(err))
 		}()
 		_ = holder.in.Close()
 		if got := strings.Join(<-done, " "); got != "1 a 1 <nil>" {
 			t.Error(got)
 		}
 	})
-	if got := aside(t, r); len(got) > 0 {
-		t.Errorf("kept aside: %v", got)
+	if got := listSetAside(t, r); len(got) > 0 {
+		t.Errorf("set aside: %v", got)
 	}
 }
 
-// Readers share the file, and each operation lets go of it at once.
+// Readers share the file, and each operation closes it at once.
 func TestST09NothingHeld(t *testing.T) { // ST-09
-	r := root(t)
-	rawPut(t, r.path, minimal("a", "1"))
-	err := r.do(t.Context(), false, func(*database) error {
+	r := newTestRegistry(t)
+	putRaw(t, r.path, minimalRecord("a", "1"))
+	err := r.withDatabase(t.Context(), false, func(*database) error {
 		hasty := New(Options{Root: filepath.Dir(r.dir), Wait: 10 * time.Millisecond})
 		if _, err := hasty.List(t.Context()); err != nil {
 			t.Errorf("second reader: %v", err)
 		}
 		if _, err := hasty.Put(t.Context(), record.Record{Name: "b", Version: "1"}); !errors.Is(err, ErrLocked) {
-			t.Errorf("a writer beside a reader: %v", err)
+			t.Errorf("a writer during a read: %v", err)
 		}
 		return nil
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, r, minimal("b", "1"))
+	putRecord(t, r, minimalRecord("b", "1"))
 	db, err := bbolt.Open(r.path, 0o640, &bbolt.Options{Timeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatalf("still locked: %v", err)
@@ -79,12 +79,12 @@ func TestST09NothingHeld(t *testing.T) { // ST-09
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := openFiles(t, r.path); n != 0 {
+	if n := countOpenFiles(t, r.path); n != 0 {
 		t.Errorf("%d descriptors left open", n)
 	}
 }
 
-func openFiles(t *testing.T, path string) (n int) {
+func countOpenFiles(t *testing.T, path string) (n int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -98,16 +98,16 @@ func openFiles(t *testing.T, path string) (n int) {
 	return n
 }
 
-// A write that the system refuses is an error; the database stays what it was.
-func TestNoRoomToWrite(t *testing.T) {
-	r := root(t)
-	rawPut(t, r.path, minimal("a", "1"))
-	line := start(t, "cramped", r).line()
+// A write that the system refuses is an error; the database stays as it was.
+func TestNoSpaceToWrite(t *testing.T) {
+	r := newTestRegistry(t)
+	putRaw(t, r.path, minimalRecord("a", "1"))
+	line := startProcess(t, "limited", r).readLine()
 	if !strings.Contains(line, "file too large") {
 		t.Errorf("put: %s", line)
 	}
-	whole(t, expect(t, r, "1 a 1"))
-	if got := aside(t, r); len(got) > 0 {
-		t.Errorf("kept aside: %v", got)
+	checkUndamaged(t, expectPlugins(t, r, "1 a 1"))
+	if got := listSetAside(t, r); len(got) > 0 {
+		t.Errorf("set aside: %v", got)
 	}
 }

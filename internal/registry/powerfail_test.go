@@ -18,9 +18,9 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// ST-02, ST-04, ST-07: over a power failure the database is there and whole, with
-// what was written to it, whether it was just created, with or without a legacy
-// list, or rebuilt in the place of a damaged or an empty one, which is kept.
+// ST-02, ST-04, ST-07: after a power failure the database is there and whole, with
+// all that was written to it, when it was just created, with or without a legacy list,
+// and when it replaced a damaged or an empty one, which is kept.
 func TestPowerFailure(t *testing.T) {
 	damaged := bytes.Repeat([]byte("not a database\n"), 1000)
 	for name, c := range map[string]struct {
@@ -32,21 +32,21 @@ func TestPowerFailure(t *testing.T) {
 		"created": {prepare: func(*testing.T, *Registry) {}},
 		"created from the legacy list": {
 			prepare: func(t *testing.T, r *Registry) {
-				unpackLegacy(t, r, minimal("agent", "1.0"))
+				writeLegacyRecords(t, r, minimalRecord("agent", "1.0"))
 			},
 			found: "1 agent 1.0",
 		},
 		"rebuilt": {
 			prepare: func(t *testing.T, r *Registry) {
-				unpack(t, r, "agent", "1.0")
-				overwrite(t, r.path, damaged)
+				unpackPackage(t, r, "agent", "1.0")
+				overwriteFile(t, r.path, damaged)
 			},
 			found: "1 agent 1.0", kept: damaged,
 		},
 		"filled": {
 			prepare: func(t *testing.T, r *Registry) {
-				unpack(t, r, "agent", "1.0")
-				overwrite(t, r.path, nil)
+				unpackPackage(t, r, "agent", "1.0")
+				overwriteFile(t, r.path, nil)
 			},
 			found: "1 agent 1.0", kept: []byte{},
 			redundant: map[string]string{
@@ -56,7 +56,7 @@ func TestPowerFailure(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var after []string // what is listed after so many changes
+			var after []string // the list, by the number of changes made
 			recording := powerfail.Record(t, func(f powerfail.Folder) {
 				r := New(Options{Root: filepath.Join(f.Path, "root")})
 				c.prepare(t, r)
@@ -68,7 +68,7 @@ func TestPowerFailure(t *testing.T) {
 						t.Fatal(err)
 					}
 					f.Acknowledge()
-					after = append(after, strings.Join(told(list(t, r)), ", "))
+					after = append(after, strings.Join(describeList(listPlugins(t, r)), ", "))
 				}
 				_, err := r.List(t.Context())
 				changed(err)
@@ -81,29 +81,29 @@ func TestPowerFailure(t *testing.T) {
 			flushes := powerfail.Flushes{}
 			recording.Check(t, flushes, func(i powerfail.Image) error {
 				r := New(Options{Root: filepath.Join(i.Path, "root")})
-				if err := errors.Join(wholeOrNone(r), keptAside(r, c.kept, i.Acknowledged > 0)); err != nil {
+				if err := errors.Join(checkWholeOrEmpty(r), checkSetAside(r, c.kept, i.Acknowledged > 0)); err != nil {
 					return err
 				}
 				l, err := r.List(context.Background())
 				if err != nil {
 					return err
 				}
-				got, want := strings.Join(told(l), ", "), after[i.Acknowledged:min(i.Acknowledged+2, len(after))]
+				got, want := strings.Join(describeList(l), ", "), after[i.Acknowledged:min(i.Acknowledged+2, len(after))]
 				if !slices.Contains(want, got) || i.Acknowledged > 0 && len(l.Damaged) > 0 {
-					return fmt.Errorf("it has %q, damaged %v, want one of %q", got, l.Damaged, want)
+					return fmt.Errorf("listed %q, damaged %v; want one of %q", got, l.Damaged, want)
 				}
 				if i.Acknowledged == 0 {
-					return hasMode(r.path, fileMode)
+					return checkMode(r.path, fileMode)
 				}
-				return errors.Join(hasMode(r.path, fileMode), hasMode(r.dir, 0o755), hasMode(filepath.Dir(r.dir), 0o755))
+				return errors.Join(checkMode(r.path, fileMode), checkMode(r.dir, 0o755), checkMode(filepath.Dir(r.dir), 0o755))
 			})
 			flushes.CheckNeeded(t, c.redundant)
 		})
 	}
 }
 
-// hasMode fails unless a file that is there has the mode (EV-30).
-func hasMode(path string, want os.FileMode) error {
+// checkMode returns an error unless an existing file has the mode (EV-30).
+func checkMode(path string, want os.FileMode) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm() != want {
 		err = fmt.Errorf("%s has mode %v", path, info.Mode())
@@ -111,8 +111,8 @@ func hasMode(path string, want os.FileMode) error {
 	return err
 }
 
-// unpackLegacy writes a legacy list.
-func unpackLegacy(t testing.TB, r *Registry, records ...string) {
+// writeLegacyRecords writes a legacy list.
+func writeLegacyRecords(t testing.TB, r *Registry, records ...string) {
 	t.Helper()
 	text := `{"pluginList":[` + strings.Join(records, ",") + `]}`
 	if err := errors.Join(os.MkdirAll(r.dir, 0o755), os.WriteFile(r.legacy, []byte(text), 0o644)); err != nil {
@@ -120,9 +120,9 @@ func unpackLegacy(t testing.TB, r *Registry, records ...string) {
 	}
 }
 
-// wholeOrNone fails for a database that another program takes for whole, and which
-// is not.
-func wholeOrNone(r *Registry) error {
+// checkWholeOrEmpty returns an error for a database that another program takes for
+// whole, and which is not.
+func checkWholeOrEmpty(r *Registry) error {
 	f, err := boltfile.Lock(context.Background(), r.path, boltfile.Options{ReadOnly: true})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -141,9 +141,9 @@ func wholeOrNone(r *Registry) error {
 	return db.Close()
 }
 
-// keptAside fails unless what was there is kept: under another name, or, before it
-// was rebuilt, still in its place.
-func keptAside(r *Registry, content []byte, rebuilt bool) error {
+// checkSetAside returns an error unless the damaged file is kept: under another name,
+// or, before it was rebuilt, in its place.
+func checkSetAside(r *Registry, content []byte, rebuilt bool) error {
 	if len(content) == 0 && (content == nil || !rebuilt) {
 		return nil // there is nothing to keep
 	}
@@ -156,5 +156,5 @@ func keptAside(r *Registry, content []byte, rebuilt bool) error {
 			return err
 		}
 	}
-	return fmt.Errorf("what was there is not kept in %v", places)
+	return fmt.Errorf("the damaged file is not kept in %v", places)
 }

@@ -18,8 +18,8 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// The test binary runs itself as another process of the host: what to be is in
-// this variable, whose root in the next.
+// The test binary runs itself as another process of the host: its role is in the
+// first variable, the root in the second.
 const (
 	asVariable   = "REGISTRY_TEST_AS"
 	rootVariable = "REGISTRY_TEST_ROOT"
@@ -30,17 +30,17 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(asVariable) {
 	case "":
 		os.Exit(m.Run())
-	case "lister": // opens the database when told
+	case "lister": // lists when stdin is closed
 		fmt.Println("ready")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		l, err := r.List(context.Background())
-		fmt.Println(strings.Join(told(l), ","), err, l.Damaged)
-	case "holder": // has it open for writing, as the existing program, until told
+		fmt.Println(strings.Join(describeList(l), ","), err, l.Damaged)
+	case "holder": // has it open for writing, as the existing program, until stdin is closed
 		db, err := bbolt.Open(r.path, 0o640, nil)
 		fmt.Println("ready", err)
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		fmt.Println(db.Close())
-	case "cramped": // may not write files of more than 8 KiB
+	case "limited": // cannot write files of more than 8 KiB
 		limit := unix.Rlimit{Cur: 8 << 10, Max: 8 << 10}
 		err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
 		fmt.Println("ready", err)
@@ -50,13 +50,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// other is another process. Its lines come from out; closing in tells it to go on.
-type other struct {
+// otherProcess is another process. out has its lines; closing in lets it continue.
+type otherProcess struct {
 	in  io.Closer
 	out *bufio.Scanner
 }
 
-func start(t *testing.T, as string, r *Registry) other {
+func startProcess(t *testing.T, as string, r *Registry) otherProcess {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asVariable+"="+as, rootVariable+"="+filepath.Dir(r.dir))
@@ -72,14 +72,14 @@ func start(t *testing.T, as string, r *Registry) other {
 			t.Errorf("%s: %v", as, err)
 		}
 	})
-	o := other{in: in, out: bufio.NewScanner(out)}
-	if line := o.line(); !strings.HasPrefix(line, "ready") {
+	o := otherProcess{in: in, out: bufio.NewScanner(out)}
+	if line := o.readLine(); !strings.HasPrefix(line, "ready") {
 		t.Fatalf("%s: %s", as, line)
 	}
 	return o
 }
 
-func (o other) line() string {
+func (o otherProcess) readLine() string {
 	o.out.Scan()
 	return o.out.Text()
 }

@@ -16,45 +16,45 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// rebuild replaces the damaged database f, which is locked exclusively, by one
-// made from the installed packages, keeps it under another name (ST-07), and
-// returns errAgain. Until the new one is complete nothing is touched, and at no
-// moment does the database's name lead nowhere: another process would take it
-// for a fresh installation.
-func (r *Registry) rebuild(ctx context.Context, f *boltfile.File, cause error) error {
+// rebuildDatabase replaces the damaged database f, which is locked exclusively, by one
+// made from the installed packages. It keeps the damaged one under another name
+// (ST-07), and returns errReplaced. Nothing is changed until the new one is complete,
+// and the name of the database always exists: else another process would assume a
+// new installation.
+func (r *Registry) rebuildDatabase(ctx context.Context, f *boltfile.File, cause error) error {
 	fail := func(err error) error { return fmt.Errorf("%v; cannot be rebuilt: %w", cause, err) }
-	records, damaged, err := r.packages()
+	records, damaged, err := r.findPackages()
 	if err != nil {
 		return fail(fmt.Errorf("look for packages: %w", err))
 	}
-	fresh, err := r.build(ctx, records)
+	fresh, err := r.buildDatabase(ctx, records)
 	if err != nil {
 		return fail(err)
 	}
 	defer os.Remove(fresh)
-	aside, err := r.replace(f, fresh, errors.Is(cause, boltfile.ErrEmpty))
+	kept, err := r.replaceDamaged(f, fresh, errors.Is(cause, boltfile.ErrEmpty))
 	if err != nil {
 		return fail(err)
 	}
 	what := plugin.Damage{
 		Where: r.path,
-		Why:   fmt.Sprintf("%v; kept as %s, rebuilt with %d plugins found installed", cause, filepath.Base(aside), len(records)),
+		Why:   fmt.Sprintf("%v; kept as %s, rebuilt with %d plugins found installed", cause, filepath.Base(kept), len(records)),
 	}
-	r.remember(append(damaged, what)...)
-	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": aside, "records": len(records)}).
+	r.rememberDamage(append(damaged, what)...)
+	r.log.WithFields(logrus.Fields{"database": r.path, "cause": cause.Error(), "kept": kept, "records": len(records)}).
 		Error("Plugin database damaged, rebuilt from the installed packages")
 	if err := durable.FlushFolder(r.dir); err != nil {
 		return fail(err)
 	}
-	return errAgain
+	return errReplaced
 }
 
-// replace puts the database fresh in the place of the damaged one, which gets a
-// second name first. An empty one is not replaced but filled, and an empty file
-// left as a trace: a process that is about to create the database has the file
-// open, and what it writes next must not go into a file without a name.
-func (r *Registry) replace(f *boltfile.File, fresh string, empty bool) (aside string, err error) {
-	aside, err = boltfile.PlaceAside(r.path, r.now(), func(aside string) error {
+// replaceDamaged replaces the damaged database by fresh, after giving it a second
+// name. An empty one is filled instead, and an empty file is kept: a process that is
+// about to create the database has the file open, and must not write to a file
+// without a name.
+func (r *Registry) replaceDamaged(f *boltfile.File, fresh string, empty bool) (kept string, err error) {
+	kept, err = boltfile.PlaceAside(r.path, r.now(), func(aside string) error {
 		if !empty {
 			return os.Link(r.path, aside)
 		}
@@ -69,24 +69,24 @@ func (r *Registry) replace(f *boltfile.File, fresh string, empty bool) (aside st
 		err = os.Rename(fresh, r.path)
 	}
 	if err != nil {
-		_ = os.Remove(aside) // it still is the database
+		_ = os.Remove(kept) // it is still the database
 	}
-	return aside, err
+	return kept, err
 }
 
-// packages looks at every BASE/plugin/<name>/<version>/config.json and makes
-// one record a name: the version that our own state knows, else the highest by
-// SPEC 12 (ST-07). Folders that hold no usable package are told; one that
-// cannot be read is an error, lest its plugin be forgotten.
-func (r *Registry) packages() ([]record.Record, []plugin.Damage, error) {
-	names, err := folders(r.dir)
+// findPackages reads every BASE/plugin/<name>/<version>/config.json and returns one
+// record for each name: the version of the supervisor's own state, else the highest
+// by SPEC 12 (ST-07). Folders without a usable package are damage; one that cannot
+// be read is an error, so that no plugin is forgotten.
+func (r *Registry) findPackages() ([]record.Record, []plugin.Damage, error) {
+	names, err := listFolders(r.dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	var records []record.Record
 	var damaged []plugin.Damage
 	for _, name := range names {
-		versions, err := folders(filepath.Join(r.dir, name))
+		versions, err := listFolders(filepath.Join(r.dir, name))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -107,14 +107,14 @@ func (r *Registry) packages() ([]record.Record, []plugin.Damage, error) {
 			}
 		}
 		if len(found) > 0 {
-			records = append(records, r.choose(name, found).Record())
+			records = append(records, r.chooseVersion(name, found).Record())
 		}
 	}
 	return records, damaged, nil
 }
 
-func (r *Registry) choose(name string, found []record.PackageConfig) record.PackageConfig {
-	known, ok := r.prefer(name)
+func (r *Registry) chooseVersion(name string, found []record.PackageConfig) record.PackageConfig {
+	known, ok := r.preferred(name)
 	best := found[0]
 	for _, c := range found {
 		if ok && c.Version == known {
@@ -127,9 +127,9 @@ func (r *Registry) choose(name string, found []record.PackageConfig) record.Pack
 	return best
 }
 
-// folders lists the folders in dir whose names a plugin or a version may have,
+// listFolders lists the folders in dir whose names a plugin or a version may have,
 // links to folders included, sorted.
-func folders(dir string) ([]string, error) {
+func listFolders(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func folders(dir string) ([]string, error) {
 		}
 		info, err := os.Stat(filepath.Join(dir, e.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone meanwhile, or a link that leads nowhere
+			continue // just removed, or a dangling link
 		}
 		if err != nil {
 			return nil, err

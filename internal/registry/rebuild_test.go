@@ -17,7 +17,7 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// The form of a bbolt file, as far as it is spoiled here.
+// The parts of the form of a bbolt file that the tests damage.
 const (
 	pageHeader = 16
 	metaSize   = 64
@@ -25,19 +25,20 @@ const (
 	flagLeaf   = 0x02
 )
 
-var order = binary.NativeEndian
+var byteOrder = binary.NativeEndian
 
-// sample is a database with branch pages, overflow pages and free ones.
-func sample(t testing.TB, path string) []byte {
+// writeSampleDatabase writes a database with branch pages, overflow pages and free
+// ones, and returns its bytes.
+func writeSampleDatabase(t testing.TB, path string) []byte {
 	t.Helper()
 	var values []string
 	for i := range 300 {
-		values = append(values, minimal(fmt.Sprintf("p%d", i), "1", `"url":"`+strings.Repeat("u", i)+`"`))
+		values = append(values, minimalRecord(fmt.Sprintf("p%d", i), "1", `"url":"`+strings.Repeat("u", i)+`"`))
 	}
-	rawPut(t, path, append(values, minimal("large", "1", `"url":"`+strings.Repeat("u", 20_000)+`"`))...)
-	raw(t, path, func(b *bbolt.Bucket) error {
+	putRaw(t, path, append(values, minimalRecord("large", "1", `"url":"`+strings.Repeat("u", 20_000)+`"`))...)
+	editRaw(t, path, func(b *bbolt.Bucket) error {
 		for id := uint64(50); id < 200; id++ {
-			if err := b.Delete(key(id)); err != nil {
+			if err := b.Delete(encodeKey(id)); err != nil {
 				return err
 			}
 		}
@@ -50,17 +51,17 @@ func sample(t testing.TB, path string) []byte {
 	return b
 }
 
-// A real database cut at every 512 bytes is either whole or rebuilt: never a
-// panic, a hang, or half of it.
+// A real database truncated at any multiple of 512 bytes is either whole or rebuilt:
+// never a panic, a hang, or half of it.
 func TestST07CutAnywhere(t *testing.T) { // ST-07
-	r := root(t)
-	image := sample(t, r.path)
-	unpack(t, r, "agent", "1.0")
+	r := newTestRegistry(t)
+	image := writeSampleDatabase(t, r.path)
+	unpackPackage(t, r, "agent", "1.0")
 	wholes, rebuilds := 0, 0
 	for size := 512; size <= len(image); size += 512 {
 		cut := New(Options{Root: filepath.Dir(r.dir)})
-		overwrite(t, r.path, image[:size])
-		switch got := list(t, cut); {
+		overwriteFile(t, r.path, image[:size])
+		switch got := listPlugins(t, cut); {
 		case len(got.Damaged) == 0 && len(got.Plugins) == 151:
 			wholes++
 		case len(got.Damaged) == 1 && len(got.Plugins) == 1:
@@ -68,7 +69,7 @@ func TestST07CutAnywhere(t *testing.T) { // ST-07
 		default:
 			t.Fatalf("cut at %d: %d plugins, damaged %v", size, len(got.Plugins), got.Damaged)
 		}
-		for _, name := range aside(t, r) {
+		for _, name := range listSetAside(t, r) {
 			if err := os.Remove(name); err != nil {
 				t.Fatal(err)
 			}
@@ -79,12 +80,12 @@ func TestST07CutAnywhere(t *testing.T) { // ST-07
 	}
 }
 
-// Whatever bytes are wrong, an operation ends: with the records, or with a
-// rebuilt database; and what it leaves is a database that can be written.
+// With any wrong bytes an operation returns, with the records or with a rebuilt
+// database, and leaves a database that can be written.
 func TestST07BytesFlipped(t *testing.T) { // ST-07
-	r := root(t)
-	image := sample(t, r.path)
-	unpack(t, r, "agent", "1.0")
+	r := newTestRegistry(t)
+	image := writeSampleDatabase(t, r.path)
+	unpackPackage(t, r, "agent", "1.0")
 	page := os.Getpagesize()
 	rapid.Check(t, func(rt *rapid.T) {
 		spoiled := slices.Clone(image)
@@ -95,7 +96,7 @@ func TestST07BytesFlipped(t *testing.T) { // ST-07
 			}
 			spoiled[at] ^= rapid.ByteRange(1, 255).Draw(rt, "with")
 		}
-		overwrite(t, r.path, spoiled)
+		overwriteFile(t, r.path, spoiled)
 		one := New(Options{Root: filepath.Dir(r.dir)})
 		if _, err := one.List(t.Context()); err != nil {
 			rt.Fatal(err)
@@ -104,53 +105,53 @@ func TestST07BytesFlipped(t *testing.T) { // ST-07
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if !strings.Contains(rawAll(t, r.path)[id], `"written"`) {
-			rt.Fatal("what was put is not there")
+		if !strings.Contains(readAllRaw(t, r.path)[id], `"written"`) {
+			rt.Fatal("the record that was put is missing")
 		}
-		for _, name := range aside(t, r) {
+		for _, name := range listSetAside(t, r) {
 			_ = os.Remove(name)
 		}
 	})
 }
 
-// A page that leads to itself would keep bbolt busy for ever.
-func TestST07Circle(t *testing.T) { // ST-07
-	r := root(t)
-	image := sample(t, r.path)
+// A page that refers to itself would keep bbolt busy for ever.
+func TestST07PageCycle(t *testing.T) { // ST-07
+	r := newTestRegistry(t)
+	image := writeSampleDatabase(t, r.path)
 	page := os.Getpagesize()
 	for at := 2 * page; at < len(image); at += page {
-		if order.Uint16(image[at+8:]) == flagBranch {
-			order.PutUint64(image[at+pageHeader+8:], uint64(at/page))
+		if byteOrder.Uint16(image[at+8:]) == flagBranch {
+			byteOrder.PutUint64(image[at+pageHeader+8:], uint64(at/page))
 		}
 	}
-	overwrite(t, r.path, image)
-	if l := list(t, r); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "used twice") {
+	overwriteFile(t, r.path, image)
+	if l := listPlugins(t, r); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "used twice") {
 		t.Errorf("%v", l.Damaged)
 	}
 }
 
 // A record whose key is out of order would not be found.
 func TestST07KeyOutOfOrder(t *testing.T) { // ST-07
-	r := root(t)
-	image := sample(t, r.path)
-	unpack(t, r, "agent", "1.0")
+	r := newTestRegistry(t)
+	image := writeSampleDatabase(t, r.path)
+	unpackPackage(t, r, "agent", "1.0")
 	page := os.Getpagesize()
 	for at := 2 * page; at < len(image); at += page {
-		if first := image[at+pageHeader:]; order.Uint16(image[at+8:]) == flagLeaf && order.Uint16(image[at+10:]) > 1 {
-			copy(first[order.Uint32(first[4:]):], bytes.Repeat([]byte{0xff}, 8))
+		if first := image[at+pageHeader:]; byteOrder.Uint16(image[at+8:]) == flagLeaf && byteOrder.Uint16(image[at+10:]) > 1 {
+			copy(first[byteOrder.Uint32(first[4:]):], bytes.Repeat([]byte{0xff}, 8))
 		}
 	}
-	overwrite(t, r.path, image)
-	if l := expect(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "out of order") {
+	overwriteFile(t, r.path, image)
+	if l := expectPlugins(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "out of order") {
 		t.Errorf("%v", l.Damaged)
 	}
 }
 
-// A file from a machine with the other byte order is not read wrongly.
+// A file from a machine with the other byte order is rebuilt, not misread.
 func TestST07OtherByteOrder(t *testing.T) { // ST-07
-	r := root(t)
-	image := sample(t, r.path)
-	unpack(t, r, "agent", "1.0")
+	r := newTestRegistry(t)
+	image := writeSampleDatabase(t, r.path)
+	unpackPackage(t, r, "agent", "1.0")
 	for at := 0; at < 2*os.Getpagesize(); at += os.Getpagesize() {
 		m := image[at+pageHeader:][:metaSize]
 		for from, size := range map[int]int{0: 4, 4: 4, 8: 4, 12: 4, 16: 8, 24: 8, 32: 8, 40: 8, 48: 8} {
@@ -158,27 +159,28 @@ func TestST07OtherByteOrder(t *testing.T) { // ST-07
 		}
 		sum := fnv.New64a()
 		sum.Write(m[:metaSize-8])
-		order.PutUint64(m[metaSize-8:], sum.Sum64())
+		byteOrder.PutUint64(m[metaSize-8:], sum.Sum64())
 	}
-	overwrite(t, r.path, image)
-	if l := expect(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "not a bbolt database") {
+	overwriteFile(t, r.path, image)
+	if l := expectPlugins(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "not a bbolt database") {
 		t.Errorf("%v", l.Damaged)
 	}
 }
 
-// A bucket that lost its flag would read as an empty list: all plugins forgotten.
-func TestST07BucketIsNone(t *testing.T) { // ST-07
-	r := root(t)
-	image := sample(t, r.path)
-	unpack(t, r, "agent", "1.0")
+// A bucket that lost its flag would read as an empty list: all plugins would be
+// forgotten.
+func TestST07BucketWithoutFlag(t *testing.T) { // ST-07
+	r := newTestRegistry(t)
+	image := writeSampleDatabase(t, r.path)
+	unpackPackage(t, r, "agent", "1.0")
 	for at := 0; at < len(image); at += os.Getpagesize() {
 		first := image[at+pageHeader:]
-		if order.Uint16(image[at+8:]) == flagLeaf && bytes.Contains(image[at:at+64], []byte(bucketName)) {
-			order.PutUint32(first, 0)
+		if byteOrder.Uint16(image[at+8:]) == flagLeaf && bytes.Contains(image[at:at+64], []byte(bucketName)) {
+			byteOrder.PutUint32(first, 0)
 		}
 	}
-	overwrite(t, r.path, image)
-	if l := expect(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "not a bucket") {
+	overwriteFile(t, r.path, image)
+	if l := expectPlugins(t, r, "1 agent 1.0"); len(l.Damaged) != 1 || !strings.Contains(l.Damaged[0].Why, "not a bucket") {
 		t.Errorf("%v", l.Damaged)
 	}
 }

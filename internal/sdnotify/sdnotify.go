@@ -36,13 +36,13 @@ func Variables() []string {
 }
 
 const (
-	// defaultInterval is how often the state is reported, unless a watchdog needs it more often.
+	// defaultInterval is the interval of reports, unless a watchdog needs a shorter one.
 	defaultInterval = 10 * time.Second
-	// startInterval is how often the supervisor is asked until its first answer.
+	// startInterval is the interval of status requests until the first answer.
 	startInterval = 100 * time.Millisecond
-	// defaultTimeout is how long an answer may take, unless a watchdog needs it sooner.
+	// defaultTimeout is the timeout of a status request, unless a watchdog needs a shorter one.
 	defaultTimeout = 2 * time.Second
-	// sendTimeout is how long the service manager may take to receive.
+	// sendTimeout is the timeout for sending to the service manager.
 	sendTimeout = 100 * time.Millisecond
 )
 
@@ -53,7 +53,7 @@ func Run(ctx context.Context, s Supervisor, log logrus.FieldLogger) {
 	}
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.WithError(err).Warn("The service manager's watchdog cannot be served")
+		log.WithError(err).Warn("Cannot read the watchdog interval of the service manager, sending no WATCHDOG=1")
 	}
 	n := &notifier{supervisor: s, log: log, interval: defaultInterval, timeout: defaultTimeout, watchdog: watchdog > 0}
 	if n.watchdog {
@@ -61,7 +61,7 @@ func Run(ctx context.Context, s Supervisor, log logrus.FieldLogger) {
 		n.timeout = min(n.timeout, watchdog/3)
 	}
 	n.run(ctx)
-	_ = n.send(daemon.SdNotifyStopping) // which was logged
+	_ = n.send(daemon.SdNotifyStopping) // send logs the error
 }
 
 type notifier struct {
@@ -72,7 +72,7 @@ type notifier struct {
 	watchdog   bool   // systemd expects WATCHDOG=1
 	ready      bool   // READY=1 was sent
 	lastLine   string // the last status line sent
-	failed     bool   // the last notification failed, which was logged
+	failed     bool   // the last notification failed and was logged
 }
 
 func (n *notifier) run(ctx context.Context) {
@@ -88,15 +88,15 @@ func (n *notifier) run(ctx context.Context) {
 	}
 }
 
-// reportState asks the supervisor for its state and sends what is new. Without
-// an answer it sends no WATCHDOG=1, so systemd kills and restarts the supervisor.
+// reportState requests the state of the supervisor and sends the changes. Without an
+// answer it sends no WATCHDOG=1, so systemd kills and restarts the supervisor.
 func (n *notifier) reportState(ctx context.Context) {
 	asked, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	snapshot, err := n.supervisor.Status(asked)
 	if err != nil {
 		if n.ready && ctx.Err() == nil {
-			n.log.WithError(err).Error("Coordinator does not answer, the service manager is not told that it is well")
+			n.log.WithError(err).Error("Coordinator does not answer, sending no WATCHDOG=1 to the service manager")
 		}
 		return
 	}
@@ -112,21 +112,21 @@ func (n *notifier) reportState(ctx context.Context) {
 		lines = append(lines, line)
 	}
 	if len(lines) > 0 && n.send(strings.Join(lines, "\n")) == nil {
-		n.ready, n.lastLine = true, line // else all of it is sent again
+		n.ready, n.lastLine = true, line // else all is sent again
 	}
 }
 
 func (n *notifier) send(state string) error {
 	err := notify(os.Getenv("NOTIFY_SOCKET"), state)
 	if err != nil && !n.failed {
-		n.log.WithError(err).Warn("The service manager cannot be told")
+		n.log.WithError(err).Warn("Cannot notify the service manager")
 	}
 	n.failed = err != nil
 	return err
 }
 
-// notify sends one datagram. It does not wait long for a service manager that
-// does not read: its queue is short, and a send to a full one blocks.
+// notify sends one datagram. It waits at most sendTimeout for a service manager that
+// does not read: sending to its full queue blocks.
 func notify(socket, state string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -140,7 +140,8 @@ func notify(socket, state string) error {
 	return err
 }
 
-// Line returns the state of the supervisor in one line: "3 plugins: 2 running, 1 crash-loop; 1 status owed".
+// Line returns the state of the supervisor in one line: "3 plugins: 2 running, 1
+// crash-loop; 1 status pending".
 func Line(s plugin.Snapshot) string {
 	count := map[plugin.State]int{}
 	for _, v := range s.Plugins {
@@ -152,20 +153,20 @@ func Line(s plugin.Snapshot) string {
 			states = append(states, fmt.Sprintf("%d %s", n, state))
 		}
 	}
-	line := plural(len(s.Plugins), "plugin", "plugins")
+	line := formatCount(len(s.Plugins), "plugin", "plugins")
 	if len(states) > 0 {
 		line += ": " + strings.Join(states, ", ")
 	}
-	if s.Reports.Owed > 0 {
-		line += "; " + plural(s.Reports.Owed, "status", "statuses") + " owed"
+	if s.Reports.Pending > 0 {
+		line += "; " + formatCount(s.Reports.Pending, "status", "statuses") + " pending"
 	}
 	for _, p := range s.Problems {
-		line += "; " + p.What + " does not work"
+		line += "; problem: " + p.What
 	}
 	return line
 }
 
-func plural(n int, one, more string) string {
+func formatCount(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one
 	}

@@ -17,20 +17,20 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-type asked struct {
-	sick  atomic.Bool
-	state atomic.Uint32
+type mockSupervisor struct {
+	silent atomic.Bool
+	state  atomic.Uint32
 }
 
-func (a *asked) Status(context.Context) (plugin.Snapshot, error) {
-	if a.sick.Load() {
+func (a *mockSupervisor) Status(context.Context) (plugin.Snapshot, error) {
+	if a.silent.Load() {
 		return plugin.Snapshot{}, errors.New("no answer")
 	}
 	return plugin.Snapshot{Plugins: []plugin.View{{Name: "p", State: plugin.State(a.state.Load())}}}, nil
 }
 
-// EV-20: READY=1 when supervising, WATCHDOG=1 only while the Coordinator
-// answers, STATUS= one line, STOPPING=1 at the end.
+// EV-20: READY=1 when supervision has begun, WATCHDOG=1 only while the Coordinator
+// answers, STATUS= with one line, STOPPING=1 on exit.
 func TestRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -43,22 +43,22 @@ func TestRun(t *testing.T) {
 	t.Setenv("WATCHDOG_PID", "")
 	log := logger.Silent()
 
-	said := make(chan string, 1000)
+	notifications := make(chan string, 1000)
 	go func() {
 		buf := make([]byte, 4096)
 		for {
 			n, err := socket.Read(buf)
 			if err != nil {
-				close(said)
+				close(notifications)
 				return
 			}
-			said <- string(buf[:n])
+			notifications <- string(buf[:n])
 		}
 	}()
 	next := func() string {
 		t.Helper()
 		select {
-		case s := <-said:
+		case s := <-notifications:
 			return s
 		case <-time.After(20 * time.Second):
 			t.Fatal("no notification")
@@ -71,13 +71,13 @@ func TestRun(t *testing.T) {
 		}
 	}
 
-	a := &asked{}
-	a.sick.Store(true)
+	a := &mockSupervisor{}
+	a.silent.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); Run(ctx, a, log) }()
+	returned := make(chan struct{})
+	go func() { defer close(returned); Run(ctx, a, log) }()
 
-	a.sick.Store(false)
+	a.silent.Store(false)
 	if got := next(); got != "READY=1\nWATCHDOG=1\nSTATUS=1 plugin: 1 installed" {
 		t.Errorf("first %q", got)
 	}
@@ -87,23 +87,23 @@ func TestRun(t *testing.T) {
 	a.state.Store(uint32(plugin.StateCrashLoop))
 	until("STATUS=1 plugin: 1 crash-loop")
 
-	a.sick.Store(true)
+	a.silent.Store(true)
 	for quiet := false; !quiet; { // notifications in flight arrive, then none
 		select {
-		case <-said:
+		case <-notifications:
 		case <-time.After(300 * time.Millisecond):
 			quiet = true
 		}
 	}
-	a.sick.Store(false)
+	a.silent.Store(false)
 	until("WATCHDOG=1")
 	cancel()
-	<-ended
+	<-returned
 	until("STOPPING=1")
 }
 
-// EV-27: a service manager that does not read delays nothing, and hears READY=1
-// when it reads again.
+// EV-27: a service manager that does not read delays nothing, and receives READY=1 when
+// it reads again.
 func TestRunUnread(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -118,7 +118,7 @@ func TestRunUnread(t *testing.T) {
 	if full == 0 {
 		t.Fatal("nothing can be sent")
 	}
-	n := &notifier{supervisor: &asked{}, log: logger.Silent(), timeout: time.Second}
+	n := &notifier{supervisor: &mockSupervisor{}, log: logger.Silent(), timeout: time.Second}
 	began := time.Now()
 	t.Setenv("NOTIFY_SOCKET", path)
 	n.reportState(t.Context())
@@ -145,10 +145,10 @@ func TestRunWithoutSystemd(t *testing.T) {
 func TestLine(t *testing.T) {
 	got := Line(plugin.Snapshot{
 		Plugins:  []plugin.View{{State: plugin.StateCrashLoop}, {State: plugin.StateRunning}, {State: plugin.StateRunning}},
-		Reports:  plugin.Reports{Owed: 2},
+		Reports:  plugin.ReportStatus{Pending: 2},
 		Problems: []plugin.Problem{{What: "state file"}},
 	})
-	if want := "3 plugins: 2 running, 1 crash-loop; 2 statuses owed; state file does not work"; got != want {
+	if want := "3 plugins: 2 running, 1 crash-loop; 2 statuses pending; problem: state file"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -1,25 +1,25 @@
 package state
 
-// backlog holds lines of the journal that are to be written, the oldest first,
-// at most 10,000 and 4 MiB of them. When more come the oldest are given up.
+// backlog holds pending lines of the journal, the oldest first, at most
+// maxPendingLines and maxPendingBytes. Beyond that the oldest are discarded.
 type backlog struct {
-	lines  []waiting
-	bytes  int     // of the lines
-	lost   int     // entries given up
-	latest waiting // the last of them
+	lines         []journalLine
+	bytes         int         // of the lines
+	discarded     int         // number of discarded entries
+	lastDiscarded journalLine // the last discarded one
 }
 
-func (b *backlog) push(l waiting) {
+func (b *backlog) push(l journalLine) {
 	b.lines, b.bytes = append(b.lines, l), b.bytes+len(l.line)
-	for len(b.lines) > waitingMax || b.bytes > waitingBytes && len(b.lines) > 1 {
-		b.giveUp()
+	for len(b.lines) > maxPendingLines || b.bytes > maxPendingBytes && len(b.lines) > 1 {
+		b.discardOldest()
 	}
 }
 
-// pop takes the oldest line.
-func (b *backlog) pop() waiting {
+// pop removes and returns the oldest line.
+func (b *backlog) pop() journalLine {
 	first := b.lines[0]
-	b.lines[0] = waiting{} // lets go of the line
+	b.lines[0] = journalLine{} // frees the memory
 	b.lines, b.bytes = b.lines[1:], b.bytes-len(first.line)
 	if len(b.lines) == 0 {
 		b.lines = nil
@@ -27,16 +27,16 @@ func (b *backlog) pop() waiting {
 	return first
 }
 
-func (b *backlog) giveUp() { b.latest, b.lost = b.pop(), b.lost+1 }
+func (b *backlog) discardOldest() { b.lastDiscarded, b.discarded = b.pop(), b.discarded+1 }
 
-// take adds what came later. Where some of that was given up, all before it is:
-// the entry in its place is in order.
-func (b *backlog) take(later backlog) {
-	if later.lost > 0 {
+// appendLater adds a later backlog. If that has discarded lines, all lines before
+// it are discarded too, so that the entry that replaces them is in order.
+func (b *backlog) appendLater(later backlog) {
+	if later.discarded > 0 {
 		for len(b.lines) > 0 {
-			b.giveUp()
+			b.discardOldest()
 		}
-		b.latest, b.lost = later.latest, b.lost+later.lost
+		b.lastDiscarded, b.discarded = later.lastDiscarded, b.discarded+later.discarded
 	}
 	for _, l := range later.lines {
 		b.push(l)

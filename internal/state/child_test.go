@@ -18,8 +18,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The environment that turns the test binary into a child: what it does, and
-// with which state.
+// Environment that turns the test binary into a child: its task and the path of
+// the state.
 const (
 	childEnv     = "STATE_TEST_CHILD"
 	childPathEnv = "STATE_TEST_PATH"
@@ -30,20 +30,20 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "save":
-		fail(saveForEver(os.Getenv(childPathEnv)))
+		exitOnError(saveUntilKilled(os.Getenv(childPathEnv)))
 	case "full":
-		fail(saveOnFullDisk(os.Getenv(childPathEnv)))
+		exitOnError(saveOnFullDisk(os.Getenv(childPathEnv)))
 	}
 }
 
-func fail(err error) {
+func exitOnError(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func child(t *testing.T, what, path string) *exec.Cmd {
+func childCommand(t *testing.T, what, path string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -55,18 +55,18 @@ func child(t *testing.T, what, path string) *exec.Cmd {
 	return cmd
 }
 
-// saveForEver saves a number that grows, in two places, and prints each that
-// was saved.
-func saveForEver(path string) error {
-	log, _ := quiet()
-	s, m, err := open(path, log, 2<<10) // small, so that many deaths hit a fold
+// saveUntilKilled saves an increasing number in two places, and prints each saved
+// number.
+func saveUntilKilled(path string) error {
+	log, _ := newTestLog()
+	s, m, err := openFoldingAt(path, log, 2<<10) // small, so that many kills hit a fold
 	if err != nil {
 		return err
 	}
 	for n := m.Restarts["a"].Count + 1; ; n++ {
 		err := s.Save(plugin.Changes{
-			Owed:     map[string]*plugin.Owed{"a": {Name: "a", Version: strconv.Itoa(n), Since: noon}},
-			Restarts: map[string]*plugin.Restarts{"a": {Count: n}},
+			Pending:  map[string]*plugin.PendingReport{"a": {Name: "a", Version: strconv.Itoa(n), Since: noon}},
+			Restarts: map[string]*plugin.RestartRecord{"a": {Count: n}},
 			Entries:  entries(n, n),
 			Sync:     n%20 == 0,
 		})
@@ -77,14 +77,14 @@ func saveForEver(path string) error {
 	}
 }
 
-// SC-18, PL-15, EV-11: what was acknowledged before kill −9 is there
-// afterwards, and a batch is there as a whole or not at all. EV-12: at most the
-// entry that was being written is lost.
+// SC-18, PL-15, EV-11: a batch that was saved before kill −9 is there afterwards,
+// and each batch is there completely or not at all. EV-12: at most the entry that
+// was being written is lost.
 func TestKill(t *testing.T) {
 	path := statePath(t)
 	saved := 0
-	for round := range 25 {
-		cmd := child(t, "save", path)
+	for run := range 25 {
+		cmd := childCommand(t, "save", path)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestKill(t *testing.T) {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		for lines.Scan() { // what it said before it died counts
+		for lines.Scan() { // numbers printed before the kill count
 			if n, err := strconv.Atoi(lines.Text()); err == nil {
 				saved = n
 			}
@@ -116,25 +116,25 @@ func TestKill(t *testing.T) {
 		}
 		count := m.Restarts["a"].Count
 		if count < saved || count > saved+1 {
-			t.Fatalf("round %d: %d was saved, %d is remembered", round, saved, count)
+			t.Fatalf("run %d: read %d, want %d or one more", run, count, saved)
 		}
 		if m.Entries < uint64(saved) || m.Entries > uint64(count) {
-			t.Fatalf("round %d: %d was saved, the journal's last entry is %d", round, saved, m.Entries)
+			t.Fatalf("run %d: the journal's last entry is %d, want %d to %d", run, m.Entries, saved, count)
 		}
-		if m.Owed["a"].Version != strconv.Itoa(count) {
-			t.Fatalf("round %d: half a batch: owed %s, restarts %d", round, m.Owed["a"].Version, count)
+		if m.Pending["a"].Version != strconv.Itoa(count) {
+			t.Fatalf("run %d: half a batch: pending %s, restarts %d", run, m.Pending["a"].Version, count)
 		}
 	}
-	if n := len(asides(t, path)); n != 0 {
-		t.Errorf("%d files moved aside", n)
+	if n := len(listAsides(t, path)); n != 0 {
+		t.Errorf("%d files moved aside, want 0", n)
 	}
 }
 
-// saveOnFullDisk saves until a limit on the size of files refuses it, goes on,
-// lifts the limit and saves once more.
+// saveOnFullDisk saves beyond a limit on the size of files, lifts the limit and
+// saves once more.
 func saveOnFullDisk(path string) error {
 	signal.Ignore(unix.SIGXFSZ)
-	log, _ := quiet()
+	log, _ := newTestLog()
 	s, _, err := Open(path, log)
 	if err != nil {
 		return err
@@ -146,20 +146,20 @@ func saveOnFullDisk(path string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 100_000, Max: limit.Max}); err != nil {
 		return err
 	}
-	refused := 0
+	failed := 0
 	for n := range 200 {
-		if s.Save(big(n)) != nil {
-			refused++
+		if s.Save(bigChange(n)) != nil {
+			failed++
 		}
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	fmt.Println(refused)
-	return s.Save(big(200))
+	fmt.Println(failed)
+	return s.Save(bigChange(200))
 }
 
-func big(n int) plugin.Changes {
+func bigChange(n int) plugin.Changes {
 	return plugin.Changes{
 		Events: map[uint64]*plugin.Event{uint64(n): {
 			ID: "e", At: noon.Add(time.Duration(n)), Keywords: map[string]string{"k": strings.Repeat("x", 500)},
@@ -168,19 +168,19 @@ func big(n int) plugin.Changes {
 	}
 }
 
-// EV-11: the disk refuses to take more, for a while.
+// EV-11: the disk is full for a while.
 func TestFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
-	cmd := child(t, "full", path)
+	cmd := childCommand(t, "full", path)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil || refused < 20 || refused > 180 {
-		t.Errorf("%d of 200 batches refused", refused)
+	failed, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || failed < 20 || failed > 180 {
+		t.Errorf("%d of 200 saves failed, want 20 to 180", failed)
 	}
 	if _, m := mustOpen(t, path); len(m.Events) != 201 {
-		t.Errorf("%d events of 201 remembered", len(m.Events))
+		t.Errorf("read %d events, want 201", len(m.Events))
 	}
 }

@@ -15,13 +15,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// damageShown is for how long damage is reported.
+// damageShown is the time for which damage is reported.
 const damageShown = 24 * time.Hour
 
-// damages notes what of our files was damaged. A file that was moved aside is its
-// own note: it is reported for a day, also after the next start, or until an
-// operator removes it (EV-11). What was dropped from a file is reported for a day
-// of this process.
+// damages holds the damage found in our files. A file that was moved aside is
+// reported for a day, also after the next start, or until an operator removes it
+// (EV-11). Discarded content is reported for a day by this process only.
 type damages struct {
 	log logrus.FieldLogger
 
@@ -35,7 +34,7 @@ type notedDamage struct {
 	plugin.Damage
 }
 
-// setAside moves a damaged file aside.
+// setAside renames a damaged file, see boltfile.SetAside.
 func (d *damages) setAside(path string, why error) error {
 	aside, err := boltfile.SetAside(path, time.Now())
 	if err != nil {
@@ -45,22 +44,22 @@ func (d *damages) setAside(path string, why error) error {
 	return nil
 }
 
-// maxNoted bounds how many notes are kept.
+// maxNoted is the maximum number of notes.
 const maxNoted = 20
 
-// note notes what was dropped from the file at path.
-func (d *damages) note(path, why string) {
+// addNote records that content of the file at path was lost.
+func (d *damages) addNote(path, why string) {
 	where := filepath.Base(path)
-	d.log.WithFields(logrus.Fields{"file": path, "cause": why}).Warn("State was damaged")
+	d.log.WithFields(logrus.Fields{"file": path, "cause": why}).Warn("State file was damaged")
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.noted) < maxNoted {
-		d.noted = append(d.noted, notedDamage{time.Now(), plugin.Damage{Where: where, Why: why + "; " + lossOf(where)}})
+		d.noted = append(d.noted, notedDamage{time.Now(), plugin.Damage{Where: where, Why: why + "; " + describeLoss(where)}})
 	}
 }
 
-// Damaged returns what was damaged of the supervisor's own files, with what may
-// be lost by it, for a day or until an operator has removed what was moved aside.
+// Damaged returns the damage of the supervisor's own files and the possible loss,
+// for a day or until an operator removes the file that was moved aside.
 func (s *Store) Damaged(now time.Time) []plugin.Damage {
 	d := &s.damage
 	d.mu.Lock()
@@ -71,16 +70,15 @@ func (s *Store) Damaged(now time.Time) []plugin.Damage {
 	}
 	d.mu.Unlock()
 	dir := filepath.Dir(s.path)
-	aside, err := bounded.Run(&d.reading, dir, time.Second, func() []plugin.Damage { return asideIn(dir, now) }, nil)
+	aside, err := bounded.Run(&d.reading, dir, time.Second, func() []plugin.Damage { return listAside(dir, now) }, nil)
 	if err != nil {
-		return all // the disk hangs, which is a problem of its own
+		return all // the disk hangs, which is reported separately
 	}
 	return append(all, aside...)
 }
 
-// asideIn returns the files that were moved aside in our folder and in the
-// folders in it.
-func asideIn(dir string, now time.Time) (found []plugin.Damage) {
+// listAside returns the files that were moved aside in dir and its subfolders.
+func listAside(dir string, now time.Time) (found []plugin.Damage) {
 	for _, pattern := range []string{"*.damaged-*", "*/*.damaged-*"} {
 		paths, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, path := range paths {
@@ -94,15 +92,15 @@ func asideIn(dir string, now time.Time) (found []plugin.Damage) {
 			}
 			found = append(found, plugin.Damage{
 				Where: where,
-				Why:   fmt.Sprintf("damaged, moved aside: %s; to acknowledge, remove supervisor/%s", lossOf(where), name),
+				Why:   fmt.Sprintf("damaged, moved aside: %s; to acknowledge, remove supervisor/%s", describeLoss(where), name),
 			})
 		}
 	}
 	return found
 }
 
-// lossOf returns what may be lost with a file.
-func lossOf(where string) string {
+// describeLoss returns the text that says what may be lost with a file.
+func describeLoss(where string) string {
 	folder, file, inFolder := strings.Cut(where, "/")
 	if !inFolder {
 		folder, file = "", where

@@ -16,9 +16,9 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// written returns the bytes of a database that holds the sample, and of a log
+// writeSampleFiles returns the bytes of a database with the sample, and of a log
 // that changes it.
-func written(t testing.TB) (db, wal []byte, before, after plugin.Memory) {
+func writeSampleFiles(t testing.TB) (db, wal []byte, before, after plugin.Memory) {
 	t.Helper()
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
@@ -26,11 +26,11 @@ func written(t testing.TB) (db, wal []byte, before, after plugin.Memory) {
 	s.Close()
 	s, _ = mustOpen(t, path)
 	change := plugin.Changes{
-		Acked: map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
-		Owed:  map[string]*plugin.Owed{"a": nil},
+		Acked:   map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
+		Pending: map[string]*plugin.PendingReport{"a": nil},
 	}
 	mustSave(t, s, change)
-	s.kill()
+	s.closeWithoutFold()
 	db, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -39,12 +39,12 @@ func written(t testing.TB) (db, wal []byte, before, after plugin.Memory) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before = applied(nothing, sample())
-	return db, wal, before, applied(before, change)
+	before = applyChanges(emptyMemory, sample())
+	return db, wal, before, applyChanges(before, change)
 }
 
-// place writes the two files as they were found.
-func place(t testing.TB, path string, db, wal []byte) {
+// writeFiles writes the two files.
+func writeFiles(t testing.TB, path string, db, wal []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -56,58 +56,58 @@ func place(t testing.TB, path string, db, wal []byte) {
 	}
 }
 
-// SC-18, EV-11: a database cut short at any length never prevents the start,
-// and what still can be remembered is.
-func TestDatabaseCutShort(t *testing.T) {
-	db, wal, before, after := written(t)
+// SC-18, EV-11: a database truncated at any length never prevents the start, and
+// the rest is used.
+func TestTruncatedDatabase(t *testing.T) {
+	db, wal, before, after := writeSampleFiles(t)
 	saved := plugin.Changes{
-		Acked: map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
-		Owed:  map[string]*plugin.Owed{"a": nil},
+		Acked:   map[string]*plugin.Acked{"b": {Version: "3", Status: plugin.StatusFailed}},
+		Pending: map[string]*plugin.PendingReport{"a": nil},
 	}
 	moved := 0
 	for size := 0; size < len(db); size += 512 {
 		path := statePath(t)
-		place(t, path, db[:size], wal)
+		writeFiles(t, path, db[:size], wal)
 		s, got := mustOpen(t, path)
 		want := after
-		if n := len(asides(t, path)); n == 1 {
-			want, moved = applied(nothing, saved), moved+1 // the log alone
+		if n := len(listAsides(t, path)); n == 1 {
+			want, moved = applyChanges(emptyMemory, saved), moved+1 // the log alone
 		} else if n != 0 {
-			t.Errorf("%d bytes: %d files moved aside", size, n)
+			t.Errorf("%d bytes: %d files moved aside, want at most 1", size, n)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%d bytes: remembered (-want +got):\n%s", size, diff)
+			t.Errorf("%d bytes: memory (-want +got):\n%s", size, diff)
 		}
 		mustSave(t, s, sample())
-		s.kill()
-		if _, got := mustOpen(t, path); !cmp.Equal(got, applied(want, sample())) {
-			t.Errorf("%d bytes: not usable afterwards", size)
+		s.closeWithoutFold()
+		if _, got := mustOpen(t, path); !cmp.Equal(got, applyChanges(want, sample())) {
+			t.Errorf("%d bytes: a later start read %+v, want the saved sample", size, got)
 		}
 	}
 	if moved < 8 || moved > len(db)/512-1 && len(before.Acked) > 0 {
-		t.Errorf("%d of %d lengths moved aside", moved, len(db)/512)
+		t.Errorf("%d of %d lengths moved aside, want 8 or more, but not all", moved, len(db)/512)
 	}
 }
 
-// A log cut short at any byte loses the batch that was cut, and no other.
-func TestLogCutShort(t *testing.T) {
-	db, wal, before, after := written(t)
+// A log truncated at any byte loses the truncated batch and no other.
+func TestTruncatedLog(t *testing.T) {
+	db, wal, before, after := writeSampleFiles(t)
 	for size := 0; size <= len(wal); size += 7 {
 		path := statePath(t)
-		place(t, path, db, wal[:size])
+		writeFiles(t, path, db, wal[:size])
 		_, got := mustOpen(t, path)
 		want := before
 		if size == len(wal) {
 			want = after
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%d bytes: remembered (-want +got):\n%s", size, diff)
+			t.Errorf("%d bytes: memory (-want +got):\n%s", size, diff)
 		}
 	}
 }
 
-// A log that was folded already is not applied a second time: the process may
-// have died between the two.
+// A log that was folded already is not applied again: the process may have been
+// killed before it emptied the log.
 func TestOldLogIsNotRead(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
@@ -116,17 +116,17 @@ func TestOldLogIsNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
 	s.Close()
 	if err := os.WriteFile(path+".wal", old, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, m := mustOpen(t, path); len(m.Owed) != 0 {
-		t.Errorf("what was delivered is owed again: %+v", m.Owed)
+	if _, m := mustOpen(t, path); len(m.Pending) != 0 {
+		t.Errorf("a delivered report is pending again: %+v", m.Pending)
 	}
 }
 
-func TestSomethingElseInPlace(t *testing.T) {
+func TestPathIsTaken(t *testing.T) {
 	text := []byte(strings.Repeat("all of this\nis no state\n", 500))
 	for name, put := range map[string]func(path string) error{
 		"empty":    func(p string) error { return os.WriteFile(p, nil, 0o600) },
@@ -134,7 +134,7 @@ func TestSomethingElseInPlace(t *testing.T) {
 		"zeros":    func(p string) error { return os.WriteFile(p, make([]byte, 40_000), 0o600) },
 		"folder":   func(p string) error { return os.MkdirAll(filepath.Join(p, "with", "content"), 0o700) },
 		"pipe":     func(p string) error { return unix.Mkfifo(p, 0o600) },
-		"no state": otherDatabase,
+		"no state": writeOtherDatabase,
 	} {
 		for _, which := range []string{"", ".wal"} {
 			t.Run(name+which, func(t *testing.T) {
@@ -146,17 +146,17 @@ func TestSomethingElseInPlace(t *testing.T) {
 					t.Fatal(err)
 				}
 				s, m := mustOpen(t, path)
-				if diff := cmp.Diff(nothing, m); diff != "" {
-					t.Errorf("remembered (-want +got):\n%s", diff)
+				if diff := cmp.Diff(emptyMemory, m); diff != "" {
+					t.Errorf("memory (-want +got):\n%s", diff)
 				}
 				mustSave(t, s, sample())
-				s.kill()
-				if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
-					t.Errorf("not usable afterwards: %+v", m)
+				s.closeWithoutFold()
+				if _, m := mustOpen(t, path); !cmp.Equal(m, applyChanges(emptyMemory, sample())) {
+					t.Errorf("a later start read %+v, want the saved sample", m)
 				}
-				// An empty log is a new one, and zeros are what a power failure leaves.
+				// An empty log is a new one, and a power failure may leave zeros.
 				usable := which == ".wal" && (name == "empty" || name == "zeros") || which == "" && name == "no state"
-				if got := len(asides(t, path)); got != 1 && !usable || got != 0 && usable {
+				if got := len(listAsides(t, path)); got != 1 && !usable || got != 0 && usable {
 					t.Errorf("%d files moved aside", got)
 				}
 			})
@@ -164,8 +164,8 @@ func TestSomethingElseInPlace(t *testing.T) {
 	}
 }
 
-// otherDatabase writes a good bbolt file with foreign content.
-func otherDatabase(path string) error {
+// writeOtherDatabase writes a valid bbolt file with other content.
+func writeOtherDatabase(path string) error {
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {
 		return err
@@ -183,7 +183,7 @@ func otherDatabase(path string) error {
 	return db.Close()
 }
 
-// Entries that cannot be decoded are dropped one by one, with a warning.
+// Entries that cannot be decoded are discarded one by one, each with a warning.
 func TestUndecodableEntries(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
@@ -215,37 +215,37 @@ func TestUndecodableEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	log, hook := quiet()
+	log, hook := newTestLog()
 	s, m, err := Open(path, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := applied(nothing, sample())
+	want := applyChanges(emptyMemory, sample())
 	want.Settings = plugin.Settings{}
 	if diff := cmp.Diff(want, m); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+		t.Errorf("memory (-want +got):\n%s", diff)
 	}
 	if n := len(hook.AllEntries()); n != 7 {
 		t.Errorf("%d warnings, want 7", n)
 	}
-	if n := len(asides(t, path)); n != 0 {
+	if n := len(listAsides(t, path)); n != 0 {
 		t.Errorf("%d files moved aside", n)
 	}
 	s.Close()
-	log, hook = quiet()
+	log, hook = newTestLog()
 	s, _, err = Open(path, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	if n := len(hook.AllEntries()); n != 0 {
-		t.Errorf("%d warnings when opened again", n)
+		t.Errorf("%d warnings when opened again, want 0", n)
 	}
 }
 
-// FuzzLog reads anything as a log.
+// Any bytes can be parsed as a log.
 func FuzzLog(f *testing.F) {
-	_, wal, _, _ := written(f)
+	_, wal, _, _ := writeSampleFiles(f)
 	f.Add(wal)
 	f.Add(wal[:len(wal)-1])
 	f.Add(bytes.Replace(wal, []byte("acked"), []byte("acxed"), 1))
@@ -257,9 +257,9 @@ func FuzzLog(f *testing.F) {
 		for _, batch := range l.batches {
 			m.apply(batch, false)
 		}
-		log, _ := quiet()
-		first := m.memory(&damages{log: log})
-		if again := m.memory(&damages{log: log}); !cmp.Equal(first, again) {
+		log, _ := newTestLog()
+		first := m.decodeMemory(&damages{log: log})
+		if again := m.decodeMemory(&damages{log: log}); !cmp.Equal(first, again) {
 			t.Errorf("decoded %+v, then %+v", first, again)
 		}
 		if l.torn > len(b) || l.damaged && l.torn == 0 {
@@ -268,16 +268,16 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
-// A database that is damaged while it is open is moved aside by the fold that
-// trips over it, and nothing is forgotten.
+// A database that is damaged while it is open is moved aside by the next fold, and
+// nothing is lost.
 func TestDamagedWhileOpen(t *testing.T) {
 	for name, end := range map[string]func(*Store) error{
 		"seen by Close": (*Store).Close,
 		"seen by Save": func(s *Store) error {
 			s.foldAt = 1
-			err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
-			err = errors.Join(err, s.Save(plugin.Changes{Owed: sample().Owed}))
-			s.kill()
+			err := s.Save(plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
+			err = errors.Join(err, s.Save(plugin.Changes{Pending: sample().Pending}))
+			s.closeWithoutFold()
 			return err
 		},
 	} {
@@ -291,48 +291,48 @@ func TestDamagedWhileOpen(t *testing.T) {
 			if err := end(s); err != nil {
 				t.Error(err)
 			}
-			if n := len(asides(t, path)); n != 1 {
-				t.Errorf("%d files moved aside", n)
+			if n := len(listAsides(t, path)); n != 1 {
+				t.Errorf("%d files moved aside, want 1", n)
 			}
-			if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
-				t.Errorf("remembered %+v", m)
+			if _, m := mustOpen(t, path); !cmp.Equal(m, applyChanges(emptyMemory, sample())) {
+				t.Errorf("read %+v, want the sample", m)
 			}
 		})
 	}
 }
 
-// EV-11: what is damaged is named, with what may be lost by it: what was moved
-// aside for a day, over restarts, or until an operator removes it; the lines
-// before the damage count.
-func TestDamagedIsNamed(t *testing.T) {
-	db, wal, _, after := written(t)
+// EV-11: damage is reported with the possible loss, for a day, over restarts, or
+// until an operator removes the file that was moved aside. The lines before the
+// damage are used.
+func TestDamageIsReported(t *testing.T) {
+	db, wal, _, after := writeSampleFiles(t)
 	path := statePath(t)
-	place(t, path, db, append(bytes.Clone(wal), "garbage\nand more of it\n"...))
+	writeFiles(t, path, db, append(bytes.Clone(wal), "garbage\nand more of it\n"...))
 	s, m := mustOpen(t, path)
 	if diff := cmp.Diff(after, m); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+		t.Errorf("memory (-want +got):\n%s", diff)
 	}
 	s.Close()
 	s, _ = mustOpen(t, path)
 	got := s.Damaged(time.Now())
 	if len(got) != 1 || got[0].Where != "state.db.wal" || !strings.Contains(got[0].Why, "operators' commands") {
-		t.Fatalf("damaged: %+v", got)
+		t.Fatalf("damage %+v, want state.db.wal", got)
 	}
 	if got := s.Damaged(time.Now().Add(25 * time.Hour)); len(got) != 0 {
-		t.Errorf("after a day: %+v", got)
+		t.Errorf("damage after a day: %+v, want none", got)
 	}
-	for _, name := range asides(t, path) {
+	for _, name := range listAsides(t, path) {
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := s.Damaged(time.Now()); len(got) != 0 {
-		t.Errorf("after it was removed: %+v", got)
+		t.Errorf("damage after the file was removed: %+v, want none", got)
 	}
 	s.Close()
 
 	for what, spoil := range map[string]func() error{
-		"cut short": func() error { return os.WriteFile(path+".wal", wal[:len(wal)-3], 0o600) },
+		"truncated": func() error { return os.WriteFile(path+".wal", wal[:len(wal)-3], 0o600) },
 		"missing":   func() error { return os.Remove(path + ".wal") },
 	} {
 		if err := spoil(); err != nil {
@@ -340,7 +340,7 @@ func TestDamagedIsNamed(t *testing.T) {
 		}
 		s, _ = mustOpen(t, path)
 		if got := s.Damaged(time.Now()); len(got) != 1 || got[0].Where != "state.db.wal" {
-			t.Errorf("%s: %+v", what, got)
+			t.Errorf("%s: damage %+v, want state.db.wal", what, got)
 		}
 		s.Close()
 	}

@@ -20,22 +20,21 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// The bucket and key of the generation the database was last written under.
+// Bucket and key of the generation with which the database was last written.
 const (
 	metaBucket    = "meta"
 	generationKey = "generation"
 )
 
-// disk is the two files, open.
+// disk holds the two open files.
 type disk struct {
 	db         *boltfile.DB
 	wal        *wal
 	generation uint64
 }
 
-// openDisk opens the files and reads what they hold. The image is not nil when
-// they could be read, even when the error tells they cannot be written; then
-// there is no disk.
+// openDisk opens the files and reads them. If they can be read but not written, it
+// returns the image and an error, and no disk.
 func openDisk(path string, wait time.Duration, damage *damages) (*disk, image, error) {
 	if err := durable.MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, nil, fmt.Errorf("make folder of state: %w", err)
@@ -49,7 +48,7 @@ func openDisk(path string, wait time.Duration, damage *damages) (*disk, image, e
 		found, err = d.openDB(path, boltfile.Options{Create: true, Mode: 0o600, Wait: wait})
 	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return nil, readOnly(path, wait), err
+		return nil, readImage(path, wait), err
 	}
 	if err != nil {
 		return nil, nil, err
@@ -78,12 +77,12 @@ func (d *disk) openDB(path string, o boltfile.Options) (image, error) {
 	return found, nil
 }
 
-// readDB reads the database into an image. Buckets it does not know are left
-// alone; a generation that cannot be read is 0, so that the log counts.
+// readDB reads the database into an image. It ignores unknown buckets. A generation
+// that cannot be read is 0, so that the log is applied.
 func readDB(tx *bbolt.Tx, into image) (generation uint64, err error) {
 	err = tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
 		if b == nil {
-			return fmt.Errorf("%w: %q is no bucket", boltfile.ErrDamaged, bucket)
+			return fmt.Errorf("%w: %q is not a bucket", boltfile.ErrDamaged, bucket)
 		}
 		return nil
 	})
@@ -99,7 +98,7 @@ func readDB(tx *bbolt.Tx, into image) (generation uint64, err error) {
 			continue
 		}
 		err := b.ForEach(func(k, v []byte) error {
-			into.put(bucket, string(k), append(json.RawMessage(nil), v...))
+			into.setEntry(bucket, string(k), append(json.RawMessage(nil), v...))
 			return nil
 		})
 		if err != nil {
@@ -137,19 +136,19 @@ func (d *disk) openWAL(path string, found image, damage *damages) error {
 	}
 	d.wal = w
 	if errors.Is(missing, fs.ErrNotExist) && d.generation > 0 {
-		damage.note(path, "was missing and was made anew")
+		damage.addNote(path, "was missing and was created again")
 	}
-	d.apply(l, found)
+	d.applyLog(l, found)
 	if l.torn > 0 && !l.damaged {
-		damage.note(path, fmt.Sprintf("the last %d bytes were damaged and dropped", l.torn))
+		damage.addNote(path, fmt.Sprintf("the last %d bytes were damaged and discarded", l.torn))
 	}
 	return nil
 }
 
-// apply adds what was logged since the database was written.
-func (d *disk) apply(l logged, found image) {
+// applyLog applies the batches logged since the database was written.
+func (d *disk) applyLog(l walContent, found image) {
 	if l.generation < d.generation {
-		return // it is in the database already
+		return // folded already
 	}
 	d.generation = l.generation
 	for _, batch := range l.batches {
@@ -157,8 +156,8 @@ func (d *disk) apply(l logged, found image) {
 	}
 }
 
-// readOnly reads what may not be written; nil if that fails too.
-func readOnly(path string, wait time.Duration) image {
+// readImage reads files that cannot be written; nil if that fails too.
+func readImage(path string, wait time.Duration) image {
 	d := &disk{}
 	found, err := d.openDB(path, boltfile.Options{ReadOnly: true, Wait: wait})
 	if err != nil {
@@ -168,7 +167,7 @@ func readOnly(path string, wait time.Duration) image {
 	if f, err := os.Open(layout.WAL(path)); err == nil {
 		defer f.Close()
 		if l, err := readWAL(f); err == nil {
-			d.apply(l, found)
+			d.applyLog(l, found)
 		}
 	}
 	return found
@@ -180,7 +179,7 @@ func (d *disk) fold(all image) error {
 	next := d.generation + 1
 	err := d.db.Update(func(tx *bbolt.Tx) error {
 		for _, bucket := range buckets {
-			if err := replace(tx, bucket, all[bucket]); err != nil {
+			if err := replaceBucket(tx, bucket, all[bucket]); err != nil {
 				return err
 			}
 		}
@@ -188,17 +187,17 @@ func (d *disk) fold(all image) error {
 		if err != nil {
 			return err
 		}
-		return replace(tx, metaBucket, map[string]json.RawMessage{generationKey: b})
+		return replaceBucket(tx, metaBucket, map[string]json.RawMessage{generationKey: b})
 	})
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	d.generation = next
-	return d.wal.restart(next)
+	return d.wal.startGeneration(next)
 }
 
-// replace makes a bucket hold exactly the entries.
-func replace(tx *bbolt.Tx, bucket string, entries map[string]json.RawMessage) error {
+// replaceBucket replaces the content of a bucket.
+func replaceBucket(tx *bbolt.Tx, bucket string, entries map[string]json.RawMessage) error {
 	err := tx.DeleteBucket([]byte(bucket))
 	if err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
 		return err
@@ -217,7 +216,7 @@ func replace(tx *bbolt.Tx, bucket string, entries map[string]json.RawMessage) er
 
 func (d *disk) close() error { return errors.Join(d.wal.close(), d.db.Close()) }
 
-// checkPlace returns an error unless both files are where they were opened.
+// checkPlace fails unless both open files are still at their paths.
 func (d *disk) checkPlace() error {
 	if err := d.db.CheckPlace(); err != nil {
 		return err

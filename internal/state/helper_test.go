@@ -12,12 +12,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// quiet is a logger that remembers what was logged.
-func quiet() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
+// newTestLog returns a logger that keeps its entries.
+func newTestLog() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
 
 func mustOpen(t testing.TB, path string) (*Store, plugin.Memory) {
 	t.Helper()
-	log, _ := quiet()
+	log, _ := newTestLog()
 	s, m, err := Open(path, log)
 	if err != nil {
 		t.Fatal(err)
@@ -33,17 +33,17 @@ func mustSave(t testing.TB, s *Store, c plugin.Changes) {
 	}
 }
 
-// open is Open with another size at which the log is folded.
-func open(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
+// openFoldingAt is Open with another foldAt.
+func openFoldingAt(path string, log logrus.FieldLogger, foldAt int64) (*Store, plugin.Memory, error) {
 	s := newStore(path, log)
 	s.foldAt = foldAt
-	return s.open()
+	return s.openStore()
 }
 
-// kill lets the files go as the death of the process would: nothing is folded
-// or flushed.
-func (s *Store) kill() {
-	if s.end(endNow) == nil {
+// closeWithoutFold closes the files as a crash of the process does: it neither
+// folds nor flushes.
+func (s *Store) closeWithoutFold() {
+	if s.stopWriter(stopAtOnce) == nil {
 		<-s.done
 	}
 }
@@ -53,8 +53,8 @@ func statePath(t testing.TB) string {
 	return filepath.Join(t.TempDir(), "supervisor", "state.db")
 }
 
-// asides lists what was moved aside.
-func asides(t testing.TB, path string) []string {
+// listAsides returns the files that were moved aside.
+func listAsides(t testing.TB, path string) []string {
 	t.Helper()
 	names, err := filepath.Glob(path + ".*damaged-*")
 	if err != nil {
@@ -74,41 +74,41 @@ func wasLogged(hook *logtest.Hook, text string) bool {
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456789, time.UTC)
 
-// sample is one of everything.
+// sample returns changes with one of each kind.
 func sample() plugin.Changes {
 	return plugin.Changes{
 		Settings: &plugin.Settings{
-			LastCheck: noon, Told: plugin.Intervals{Scan: time.Minute}, Lazy: true, PullAcked: true,
-			Pulled: []string{"a", "b@1.0#7"},
+			LastCheck: noon, ServerIntervals: plugin.Intervals{Scan: time.Minute}, Lazy: true, PullAcked: true,
+			PulledKeys: []string{"a", "b@1.0#7"},
 		},
 		Acked: map[string]*plugin.Acked{"a": {Version: "1.0", Status: plugin.StatusRunning}},
-		Owed: map[string]*plugin.Owed{"a": {
+		Pending: map[string]*plugin.PendingReport{"a": {
 			Name: "a", Version: "1.1", Status: plugin.StatusFailed, SysTag: plugin.SysTagAdd, Since: noon, ID: 3, Seq: 9,
 		}},
 		Events: map[uint64]*plugin.Event{18446744073709551615: {
 			ID: plugin.EventUpdate, At: noon, Keywords: map[string]string{"name": "ä<\n>"},
 		}},
-		Restarts: map[string]*plugin.Restarts{"a": {Count: 5, Failures: 2, Last: plugin.Moment{Wall: noon}, Cause: "exit 3", Stopped: true}},
+		Restarts: map[string]*plugin.RestartRecord{"a": {Count: 5, Failures: 2, Last: plugin.Moment{Wall: noon}, Cause: "exit 3", Stopped: true}},
 		Blocked: map[string]*plugin.Blocked{"a": {
 			Name: "a", Version: "2.0", Package: "0f", Cause: "404", Tries: 3, Since: noon, Next: noon.Add(time.Hour),
 		}},
 	}
 }
 
-// applied is the plain model of what a Store remembers.
-func applied(m plugin.Memory, c plugin.Changes) plugin.Memory {
+// applyChanges returns the memory after changes: the model of a Store.
+func applyChanges(m plugin.Memory, c plugin.Changes) plugin.Memory {
 	if c.Settings != nil {
 		m.Settings = *c.Settings
 	}
-	m.Acked = merged(m.Acked, c.Acked)
-	m.Owed = merged(m.Owed, c.Owed)
-	m.Events = merged(m.Events, c.Events)
-	m.Restarts = merged(m.Restarts, c.Restarts)
-	m.Blocked = merged(m.Blocked, c.Blocked)
+	m.Acked = mergeEntries(m.Acked, c.Acked)
+	m.Pending = mergeEntries(m.Pending, c.Pending)
+	m.Events = mergeEntries(m.Events, c.Events)
+	m.Restarts = mergeEntries(m.Restarts, c.Restarts)
+	m.Blocked = mergeEntries(m.Blocked, c.Blocked)
 	return m
 }
 
-func merged[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
+func mergeEntries[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
 	r := map[K]V{}
 	for k, v := range m {
 		r[k] = v
@@ -123,4 +123,4 @@ func merged[K comparable, V any](m map[K]V, c map[K]*V) map[K]V {
 	return r
 }
 
-var nothing = applied(plugin.Memory{}, plugin.Changes{})
+var emptyMemory = applyChanges(plugin.Memory{}, plugin.Changes{})

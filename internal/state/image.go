@@ -14,7 +14,7 @@ import (
 const (
 	settingsBucket = "settings"
 	ackedBucket    = "acked"
-	owedBucket     = "owed"
+	pendingBucket  = "owed"
 	eventsBucket   = "events"
 	restartsBucket = "restarts"
 	blockedBucket  = "blocked"
@@ -22,20 +22,20 @@ const (
 	settingsKey = "settings"
 )
 
-var buckets = [...]string{settingsBucket, ackedBucket, owedBucket, eventsBucket, restartsBucket, blockedBucket}
+var buckets = [...]string{settingsBucket, ackedBucket, pendingBucket, eventsBucket, restartsBucket, blockedBucket}
 
-// image is memory, or changes to it, as they are stored: bucket → key → JSON.
-// In changes null deletes an entry. The values are never written to again, so
-// that images may share them.
+// image is a memory, or changes to one, in stored form: bucket → key → JSON. In
+// changes null deletes an entry. Values are never modified, so images may share
+// them.
 type image map[string]map[string]json.RawMessage
 
-var deleted = json.RawMessage("null")
+var deletedValue = json.RawMessage("null")
 
-func isDeleted(v json.RawMessage) bool { return bytes.Equal(v, deleted) }
+func isDeleted(v json.RawMessage) bool { return bytes.Equal(v, deletedValue) }
 
-// encode turns changes into their image. It fails on what could never be
-// stored, such as a time after the year 9999.
-func encode(c plugin.Changes) (image, error) {
+// encodeChanges returns the image of changes. It fails for values that JSON cannot
+// represent, such as a time after the year 9999.
+func encodeChanges(c plugin.Changes) (image, error) {
 	m := image{}
 	if c.Settings != nil {
 		if err := encodeEntry(m, settingsBucket, settingsKey, c.Settings); err != nil {
@@ -50,7 +50,7 @@ func encode(c plugin.Changes) (image, error) {
 	if err := encodeEntries(m, ackedBucket, c.Acked); err != nil {
 		return nil, err
 	}
-	if err := encodeEntries(m, owedBucket, c.Owed); err != nil {
+	if err := encodeEntries(m, pendingBucket, c.Pending); err != nil {
 		return nil, err
 	}
 	if err := encodeEntries(m, restartsBucket, c.Restarts); err != nil {
@@ -76,40 +76,40 @@ func encodeEntry[V any](m image, bucket, key string, v *V) error {
 	if err != nil {
 		return fmt.Errorf("encode %s of %s: %w", bucket, key, err)
 	}
-	m.put(bucket, key, b)
+	m.setEntry(bucket, key, b)
 	return nil
 }
 
-func (m image) put(bucket, key string, v json.RawMessage) {
+func (m image) setEntry(bucket, key string, v json.RawMessage) {
 	if m[bucket] == nil {
 		m[bucket] = map[string]json.RawMessage{}
 	}
 	m[bucket][key] = v
 }
 
-// apply changes m. What is deleted is gone from m, unless it is itself an image
-// of changes.
+// apply applies changes to m. With keepDeleted, for an m that is itself an image
+// of changes, deletions are kept as null.
 func (m image) apply(changes image, keepDeleted bool) {
 	for bucket, entries := range changes {
 		for key, v := range entries {
 			if isDeleted(v) && !keepDeleted {
 				delete(m[bucket], key)
 			} else {
-				m.put(bucket, key, v)
+				m.setEntry(bucket, key, v)
 			}
 		}
 	}
 }
 
-// news returns the changes that m does not have yet.
-func (m image) news(changes image) image {
+// newChanges returns the changes that differ from m.
+func (m image) newChanges(changes image) image {
 	fresh := image{}
 	for bucket, entries := range changes {
 		for key, v := range entries {
 			if old, known := m[bucket][key]; known && bytes.Equal(old, v) || !known && isDeleted(v) {
 				continue
 			}
-			fresh.put(bucket, key, v)
+			fresh.setEntry(bucket, key, v)
 		}
 	}
 	return fresh
@@ -124,22 +124,22 @@ func (m image) clone() image {
 	return c
 }
 
-// memory decodes m. Entries that cannot be decoded are noted as damage, and
-// dropped from m as well.
-func (m image) memory(damage *damages) plugin.Memory {
+// decodeMemory decodes m. Entries that cannot be decoded are noted as damage and
+// removed from m.
+func (m image) decodeMemory(damage *damages) plugin.Memory {
 	r := plugin.Memory{
-		Acked:    decodeEntries[string, plugin.Acked](m, ackedBucket, name, damage),
-		Owed:     decodeEntries[string, plugin.Owed](m, owedBucket, name, damage),
-		Events:   decodeEntries[uint64, plugin.Event](m, eventsBucket, sequence, damage),
-		Restarts: decodeEntries[string, plugin.Restarts](m, restartsBucket, name, damage),
-		Blocked:  decodeEntries[string, plugin.Blocked](m, blockedBucket, name, damage),
+		Acked:    decodeEntries[string, plugin.Acked](m, ackedBucket, parseName, damage),
+		Pending:  decodeEntries[string, plugin.PendingReport](m, pendingBucket, parseName, damage),
+		Events:   decodeEntries[uint64, plugin.Event](m, eventsBucket, parseSequence, damage),
+		Restarts: decodeEntries[string, plugin.RestartRecord](m, restartsBucket, parseName, damage),
+		Blocked:  decodeEntries[string, plugin.Blocked](m, blockedBucket, parseName, damage),
 	}
-	r.Settings = decodeEntries[string, plugin.Settings](m, settingsBucket, name, damage)[settingsKey]
+	r.Settings = decodeEntries[string, plugin.Settings](m, settingsBucket, parseName, damage)[settingsKey]
 	return r
 }
 
-func name(key string) (string, error)     { return key, nil }
-func sequence(key string) (uint64, error) { return strconv.ParseUint(key, 10, 64) }
+func parseName(key string) (string, error)     { return key, nil }
+func parseSequence(key string) (uint64, error) { return strconv.ParseUint(key, 10, 64) }
 
 func decodeEntries[K comparable, V any](m image, bucket string, parse func(string) (K, error), damage *damages) map[K]V {
 	entries := map[K]V{}
@@ -150,7 +150,7 @@ func decodeEntries[K comparable, V any](m image, bucket string, parse func(strin
 			err = json.Unmarshal(raw, &v)
 		}
 		if err != nil {
-			damage.note("state.db", fmt.Sprintf("the entry %q of %s could not be read and was dropped", key, bucket))
+			damage.addNote("state.db", fmt.Sprintf("the entry %q of %s could not be read and was discarded", key, bucket))
 			delete(m[bucket], key)
 			continue
 		}

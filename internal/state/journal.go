@@ -14,75 +14,75 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The bounds of the journal: a file's bytes, and how much is kept in memory
-// while the disk refuses.
+// Limits of the journal: bytes of a file, and lines and bytes kept in memory while
+// it cannot be written.
 const (
-	journalMax   = 4 << 20
-	waitingMax   = 10_000
-	waitingBytes = journalMax
+	journalMax      = 4 << 20
+	maxPendingLines = 10_000
+	maxPendingBytes = journalMax
 )
 
-// journal writes what happened, an entry a line. It is owned by the writer.
+// journal writes one entry a line. The writer owns it.
 type journal struct {
-	dir    string
-	log    logrus.FieldLogger
-	damage *damages
-	max    int64 // bytes of a file
-	f      *os.File
-	// size is that of f's whole lines.
-	size    int64
+	dir     string
+	log     logrus.FieldLogger
+	damage  *damages
+	max     int64 // bytes of a file
+	f       *os.File
+	size    int64   // bytes of f's complete lines
 	backlog backlog // not written yet
 }
 
-// waiting is a line that is to be written.
-type waiting struct {
+// journalLine is an encoded entry.
+type journalLine struct {
 	seq  uint64
 	at   time.Time
 	line []byte
 }
 
-// encodeLines fails on what could never be written, such as a time after the
-// year 9999.
-func encodeLines(entries []plugin.Entry) ([]waiting, error) {
-	lines := make([]waiting, 0, len(entries))
+// encodeLines encodes entries. It fails for an entry that JSON cannot represent,
+// such as a time after the year 9999.
+func encodeLines(entries []plugin.Entry) ([]journalLine, error) {
+	lines := make([]journalLine, 0, len(entries))
 	for _, e := range entries {
 		line, err := encodeLine(e)
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, waiting{e.Seq, e.At, line})
+		lines = append(lines, journalLine{e.Seq, e.At, line})
 	}
 	return lines, nil
 }
 
-// append writes entries behind those that still wait. After an error they wait
-// for the next call. A file that is not there any more is made anew (EV-29).
+// append writes the pending lines, then the later ones. After an error the rest
+// stays pending for the next call. A missing file is created again (EV-29).
 func (j *journal) append(later backlog) error {
-	j.backlog.take(later)
-	if err := j.write(); err != nil {
-		j.close()
+	j.backlog.appendLater(later)
+	if err := j.writePending(); err != nil {
+		j.closeFile()
 		return fmt.Errorf("write journal: %w", err)
 	}
 	return nil
 }
 
-// write writes all that wait. What was written waits no more, also after an error.
-func (j *journal) write() error {
-	if err := j.open(); err != nil {
+// writePending writes all pending lines. After an error the written ones are no
+// longer pending.
+func (j *journal) writePending() error {
+	if err := j.openFile(); err != nil {
 		return err
 	}
-	if j.backlog.lost > 0 {
-		line, err := encodeLine(j.confession())
+	if j.backlog.discarded > 0 {
+		line, err := encodeLine(j.gapEntry())
 		if err == nil {
-			err = j.put(line)
+			err = j.writeLine(line)
 		}
 		if err != nil {
 			return err
 		}
-		j.backlog.lost = 0
+		j.backlog.discarded = 0
 	}
 	for len(j.backlog.lines) > 0 {
-		if err := j.put(j.backlog.lines[0].line); err != nil {
+		if err := j.writeLine(j.backlog.lines[0].line); err != nil {
 			return err
 		}
 		j.backlog.pop()
@@ -90,43 +90,44 @@ func (j *journal) write() error {
 	return nil
 }
 
-// confession is the entry that says what is missing before it, in the place of
-// the last entry that is.
-func (j *journal) confession() plugin.Entry {
+// gapEntry returns the entry that reports the number of discarded entries. It has
+// the number and time of the last of them.
+func (j *journal) gapEntry() plugin.Entry {
 	return plugin.Entry{
-		Seq: j.backlog.latest.seq, At: j.backlog.latest.at, Kind: plugin.EntryHost,
-		Cause:    "the disk refused the journal for too long",
-		Decision: fmt.Sprintf("gave up %d entries, of which this takes the place", j.backlog.lost),
+		Seq: j.backlog.lastDiscarded.seq, At: j.backlog.lastDiscarded.at, Kind: plugin.EntryHost,
+		Cause:    "the journal could not be written for too long",
+		Decision: fmt.Sprintf("discarded %d entries, this entry replaces them", j.backlog.discarded),
 	}
 }
 
-// put writes one line, in a new file if it does not fit into this one.
-func (j *journal) put(line []byte) error {
+// writeLine writes one line. If it does not fit into the file, it starts a new
+// one.
+func (j *journal) writeLine(line []byte) error {
 	if j.size > 0 && j.size+int64(len(line)) > j.max {
 		if err := j.rotate(); err != nil {
 			return err
 		}
 	}
 	if _, err := j.f.Write(line); err != nil {
-		_ = j.f.Truncate(j.size) // else the next open cuts it
+		_ = j.f.Truncate(j.size) // else openFile cuts it off later
 		return err
 	}
 	j.size += int64(len(line))
 	return nil
 }
 
-// rotate makes the file the older one, and begins a new one.
+// rotate renames the file to the older one and starts a new one.
 func (j *journal) rotate() error {
-	j.close()
+	j.closeFile()
 	if err := os.Rename(layout.Journal(j.dir), layout.OlderJournal(j.dir)); err != nil {
 		return err
 	}
-	return j.open()
+	return j.openFile()
 }
 
-// begin makes the journal ready to be written, and returns the number of its
-// last entry. What is in the way is moved aside.
-func (j *journal) begin() (last uint64, err error) {
+// prepare opens the journal and returns the number of its last entry. Anything
+// that is not a regular file is moved aside.
+func (j *journal) prepare() (last uint64, err error) {
 	older := layout.OlderJournal(j.dir)
 	f, _, err := openJournal(older, os.O_RDONLY)
 	switch {
@@ -137,22 +138,22 @@ func (j *journal) begin() (last uint64, err error) {
 	case err == nil:
 		f.Close()
 	}
-	err = errors.Join(err, j.open())
-	last, unread := lastEntry(j.dir)
+	err = errors.Join(err, j.openFile())
+	last, unread := lastEntryNumber(j.dir)
 	return last, errors.Join(err, unread)
 }
 
-// open opens the file to append to it, and cuts off what is no whole line. What
-// is not a file is moved aside.
-func (j *journal) open() error {
+// openFile opens the file for appending and cuts off an incomplete last line.
+// Anything that is not a regular file is moved aside.
+func (j *journal) openFile() error {
 	path := layout.Journal(j.dir)
 	if j.f != nil {
 		err := lock.CheckPlace(j.f, path)
 		if err == nil {
 			return nil
 		}
-		j.log.WithError(err).Warn("The journal is gone, a new one is begun")
-		j.close()
+		j.log.WithError(err).Warn("Journal was removed or replaced, starting a new one")
+		j.closeFile()
 	}
 	if err := os.MkdirAll(j.dir, 0o750); err != nil {
 		return err
@@ -168,9 +169,9 @@ func (j *journal) open() error {
 		return err
 	}
 	size := info.Size()
-	whole, err := wholeLines(f, size)
+	whole, err := completeLength(f, size)
 	if err == nil && whole < size {
-		j.log.WithField("bytes", size-whole).Warn("Dropped the torn end of the journal")
+		j.log.WithField("bytes", size-whole).Warn("Removed an incomplete last line from the journal")
 		err = f.Truncate(whole)
 	}
 	if err != nil {
@@ -180,8 +181,8 @@ func (j *journal) open() error {
 	return nil
 }
 
-// close lets the file go. Each line was written at once, there is nothing to fail.
-func (j *journal) close() {
+// closeFile closes the file. Lines are not buffered, so no error is possible.
+func (j *journal) closeFile() {
 	if j.f != nil {
 		_ = j.f.Close()
 		j.f = nil

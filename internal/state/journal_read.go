@@ -16,21 +16,21 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Filter chooses entries of the journal; the zero value chooses all.
+// Filter selects entries of the journal; the zero value selects all.
 type Filter struct {
-	Plugin string    // its Key; "": of any plugin and of none
+	Plugin string    // Key of the plugin; "": entries of any plugin and of none
 	After  uint64    // only entries with a higher number
 	Since  time.Time // only entries of that time or later
 	Limit  int       // at most so many, the newest; 0: all
 }
 
-// Match tells whether an entry is chosen, the limit aside.
+// Match reports whether an entry is selected. It ignores the limit.
 func (f Filter) Match(e plugin.Entry) bool {
 	return e.Seq > f.After && !e.At.Before(f.Since) && (f.Plugin == "" || f.Plugin == e.Plugin)
 }
 
-// SkippedError comes with the entries of a journal that is damaged: they are
-// good, and Lines others could not be read.
+// SkippedError reports the number of damaged lines of a journal. The entries
+// returned with it are valid.
 type SkippedError struct{ Lines int }
 
 func (e *SkippedError) Error() string {
@@ -40,15 +40,15 @@ func (e *SkippedError) Error() string {
 	return fmt.Sprintf("skipped %d damaged lines of the journal", e.Lines)
 }
 
-// ReadJournal returns the chosen entries of the journal in a folder, the
-// oldest first. It works with and without a supervisor that writes; there may
-// be no journal yet. A *SkippedError comes with all entries that could be read.
+// ReadJournal returns the selected entries of the journal in a folder, the oldest
+// first. A supervisor may write at the same time; the journal may not exist yet.
+// With a *SkippedError it returns all entries that could be read.
 func ReadJournal(dir string, f Filter) ([]plugin.Entry, error) {
 	files, err := openFiles(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(files)
+	defer closeFiles(files)
 	var found []plugin.Entry
 	skipped, enough := 0, false
 	for _, file := range files {
@@ -56,7 +56,7 @@ func ReadJournal(dir string, f Filter) ([]plugin.Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
-		err = backwards(file, info.Size(), func(line []byte) bool {
+		err = readBackwards(file, info.Size(), func(line []byte) bool {
 			e, ok := decodeLine(line)
 			switch {
 			case !ok:
@@ -81,8 +81,8 @@ func ReadJournal(dir string, f Filter) ([]plugin.Entry, error) {
 	return found, nil
 }
 
-// openFiles opens the journal's files, the newer first. A supervisor may
-// rename them meanwhile: then it opens them again, lest it miss one.
+// openFiles opens the journal's files, the newer first. If a supervisor renames
+// them meanwhile, it opens them again, so that it misses none.
 func openFiles(dir string) ([]*os.File, error) {
 	path := layout.Journal(dir)
 	for range 100 {
@@ -94,7 +94,7 @@ func openFiles(dir string) ([]*os.File, error) {
 				continue
 			}
 			if err != nil {
-				closeAll(files)
+				closeFiles(files)
 				return nil, fmt.Errorf("open journal: %w", err)
 			}
 			if name == path {
@@ -106,12 +106,12 @@ func openFiles(dir string) ([]*os.File, error) {
 		if newer == nil && err != nil || newer != nil && err == nil && os.SameFile(newer, now) {
 			return files, nil
 		}
-		closeAll(files)
+		closeFiles(files)
 	}
-	return nil, errors.New("open journal: it is renamed all the time")
+	return nil, errors.New("open journal: the supervisor renames it again and again")
 }
 
-func closeAll(files []*os.File) {
+func closeFiles(files []*os.File) {
 	for _, f := range files {
 		_ = f.Close()
 	}
@@ -119,7 +119,7 @@ func closeAll(files []*os.File) {
 
 var errNotRegular = errors.New("not a regular file")
 
-// openJournal opens one of the files, and nothing that would block.
+// openJournal opens one of the files. It never blocks on a pipe.
 func openJournal(path string, flags int) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, flags|unix.O_NONBLOCK, 0o600)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENXIO) {
@@ -138,11 +138,11 @@ func openJournal(path string, flags int) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// wholeLines is the length of r up to its last line's end.
-func wholeLines(r io.ReaderAt, size int64) (int64, error) {
-	b := make([]byte, chunk)
+// completeLength returns the length of r up to its last line break.
+func completeLength(r io.ReaderAt, size int64) (int64, error) {
+	b := make([]byte, chunkSize)
 	for end := size; end > 0; {
-		start := max(0, end-chunk)
+		start := max(0, end-chunkSize)
 		n, err := r.ReadAt(b[:end-start], start)
 		if err != nil && err != io.EOF {
 			return 0, fmt.Errorf("read journal: %w", err)
@@ -155,20 +155,20 @@ func wholeLines(r io.ReaderAt, size int64) (int64, error) {
 	return 0, nil
 }
 
-// lastEntry is the highest number in the journal, 0 if there is none.
-func lastEntry(dir string) (uint64, error) {
+// lastEntryNumber returns the highest entry number in the journal, 0 for none.
+func lastEntryNumber(dir string) (uint64, error) {
 	files, err := openFiles(dir)
 	if err != nil {
 		return 0, err
 	}
-	defer closeAll(files)
+	defer closeFiles(files)
 	var last uint64
 	for _, f := range files {
 		info, err := f.Stat()
 		if err != nil {
 			return 0, fmt.Errorf("read journal: %w", err)
 		}
-		err = backwards(f, info.Size(), func(line []byte) bool {
+		err = readBackwards(f, info.Size(), func(line []byte) bool {
 			e, ok := decodeLine(line)
 			last = max(last, e.Seq)
 			return !ok

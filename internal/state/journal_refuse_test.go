@@ -16,32 +16,31 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-11, EV-12: entries wait while the disk refuses, and are written in order
-// by the first Save that succeeds, each once, though the disk may have taken a
-// part of a line.
+// EV-11, EV-12: entries stay pending while the disk is full. The first Save that
+// succeeds writes them in order and each once, also after a partly written line.
 func TestJournalOnAFullFileSystem(t *testing.T) {
-	dir := small(t)
+	dir := mountSmall(t)
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 900<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "state.db")
 	s, _ := mustOpen(t, path)
-	refused := 0
+	failed := 0
 	const last = 2000
 	for n := 1; n <= last; n++ {
-		if err := s.Save(journalled(n, n)); err != nil {
-			refused++
+		if err := s.Save(journalChanges(n, n)); err != nil {
+			failed++
 			if !errors.Is(err, unix.ENOSPC) {
 				t.Fatalf("error %v, want no space", err)
 			}
 		}
 	}
-	if refused == 0 {
-		t.Error("nothing refused")
+	if failed == 0 {
+		t.Error("no Save failed on a full disk")
 	}
 	if got := mustRead(t, path, Filter{}); len(got) == 0 || len(got) >= last {
-		t.Errorf("%d entries while it is full", len(got))
+		t.Errorf("%d entries while it is full, want some of %d", len(got), last)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
@@ -50,20 +49,21 @@ func TestJournalOnAFullFileSystem(t *testing.T) {
 	if diff := cmp.Diff(entries(1, last), mustRead(t, path, Filter{})); diff != "" {
 		t.Errorf("afterwards (-want +got):\n%s", diff)
 	}
-	s.kill()
+	s.closeWithoutFold()
 	if _, m := mustOpen(t, path); m.Entries != last {
-		t.Errorf("last entry %d", m.Entries)
+		t.Errorf("last entry %d, want %d", m.Entries, last)
 	}
 }
 
-// EV-11: not more than 10,000 entries wait; of what is given up an entry tells.
-func TestJournalGivesUpTheOldest(t *testing.T) {
+// EV-11: at most 10,000 entries are pending; an entry reports how many were
+// discarded.
+func TestJournalDiscardsTheOldest(t *testing.T) {
 	for name, c := range map[string]struct {
 		last   int
 		output string
 		atMost int
 	}{
-		"many":  {waitingMax + 500, "", waitingMax},
+		"many":  {maxPendingLines + 500, "", maxPendingLines},
 		"large": {2000, strings.Repeat("x", 4096), 1100},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,35 +90,34 @@ func TestJournalGivesUpTheOldest(t *testing.T) {
 			}
 			got := mustRead(t, path, Filter{})
 			first := int(got[0].Seq)
-			if len(got) > c.atMost+1 || numbers(got) != numbers(entries(first, c.last)) {
+			if len(got) > c.atMost+1 || joinNumbers(got) != joinNumbers(entries(first, c.last)) {
 				t.Fatalf("%d entries from %d, want at most %d to %d", len(got), first, c.atMost, c.last)
 			}
-			want := fmt.Sprintf("gave up %d entries", first)
+			want := fmt.Sprintf("discarded %d entries", first)
 			if got[0].Kind != plugin.EntryHost || !strings.Contains(got[0].Decision, want) {
-				t.Errorf("first entry %+v, want that it says %q", got[0], want)
+				t.Errorf("first entry %+v, want %q", got[0], want)
 			}
 		})
 	}
 }
 
-// An entry that could never be written is refused at once.
+// An entry that cannot be encoded is rejected at once.
 func TestJournalRefusesWhatCannotBeWritten(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
 	bad := plugin.Entry{Seq: 1, At: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}
 	if err := s.Save(plugin.Changes{Entries: []plugin.Entry{bad}}); err == nil {
-		t.Error("saved")
+		t.Error("saved, want an error")
 	}
-	mustSave(t, s, journalled(1, 1))
+	mustSave(t, s, journalChanges(1, 1))
 }
 
-// Who reads while a supervisor writes misses nothing that was there, over any
-// number of renamings.
+// A reader misses no entry while a supervisor writes and renames the files.
 func TestJournalReadWhileWritten(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
 	s.journal.max = 20_000 // both files hold far more than the last 50
-	mustSave(t, s, journalled(1, 50))
+	mustSave(t, s, journalChanges(1, 50))
 	var readers sync.WaitGroup
 	for range 2 {
 		readers.Go(func() {
@@ -129,8 +128,8 @@ func TestJournalReadWhileWritten(t *testing.T) {
 					return
 				}
 				now := int(got[len(got)-1].Seq)
-				if now < last || numbers(got) != numbers(entries(now-49, now)) {
-					t.Errorf("after %d: %s", last, numbers(got))
+				if now < last || joinNumbers(got) != joinNumbers(entries(now-49, now)) {
+					t.Errorf("after %d: read %s, want the last 50 entries", last, joinNumbers(got))
 					return
 				}
 				last = now
@@ -138,7 +137,7 @@ func TestJournalReadWhileWritten(t *testing.T) {
 		})
 	}
 	for n := 51; n <= 3000; n++ {
-		mustSave(t, s, journalled(n, n))
+		mustSave(t, s, journalChanges(n, n))
 	}
 	readers.Wait()
 }

@@ -18,7 +18,7 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// entry is the n-th, of the plugin a or b in turn.
+// entry returns the n-th entry, of plugin a or b by turns.
 func entry(n int) plugin.Entry {
 	return plugin.Entry{
 		Seq: uint64(n), At: noon.Add(time.Duration(n) * time.Second), Kind: plugin.EntryState,
@@ -33,7 +33,9 @@ func entries(first, last int) (all []plugin.Entry) {
 	return all
 }
 
-func journalled(first, last int) plugin.Changes { return plugin.Changes{Entries: entries(first, last)} }
+func journalChanges(first, last int) plugin.Changes {
+	return plugin.Changes{Entries: entries(first, last)}
+}
 
 func mustRead(t testing.TB, path string, f Filter) []plugin.Entry {
 	t.Helper()
@@ -44,8 +46,8 @@ func mustRead(t testing.TB, path string, f Filter) []plugin.Entry {
 	return found
 }
 
-// EV-12: what was saved is in the journal, in order, over all lives, whether
-// the process was killed or ended; the next one goes on with the numbers.
+// EV-12: saved entries stay in the journal, in order, over restarts and kills; the
+// numbers continue.
 func TestJournalIsKept(t *testing.T) {
 	path := statePath(t)
 	if got := mustRead(t, path, Filter{}); got != nil {
@@ -53,38 +55,38 @@ func TestJournalIsKept(t *testing.T) {
 	}
 	s, m := mustOpen(t, path)
 	if m.Entries != 0 {
-		t.Fatalf("last entry %d of none", m.Entries)
+		t.Fatalf("last entry %d of a new journal, want 0", m.Entries)
 	}
-	mustSave(t, s, journalled(1, 3))
+	mustSave(t, s, journalChanges(1, 3))
 	full := entry(4)
-	full.Exit = &plugin.Exit{At: noon, PID: 7, Known: true, Signal: "SIGKILL", OOM: true, Output: "bye\x1b[2J\n"}
+	full.Exit = &plugin.Exit{At: noon, PID: 7, CauseKnown: true, Signal: "SIGKILL", OOM: true, Output: "bye\x1b[2J\n"}
 	full.NextAt, full.Output, full.Kind, full.Decision = noon, "→ <&>", plugin.EntryExit, "restart"
 	mustSave(t, s, plugin.Changes{Entries: []plugin.Entry{full}, Sync: true})
 	want := append(entries(1, 3), full)
 	if diff := cmp.Diff(want, mustRead(t, path, Filter{})); diff != "" {
 		t.Errorf("while it runs (-want +got):\n%s", diff)
 	}
-	s.kill()
+	s.closeWithoutFold()
 	s, m = mustOpen(t, path)
 	if m.Entries != 4 {
 		t.Errorf("last entry %d, want 4", m.Entries)
 	}
-	mustSave(t, s, journalled(5, 5))
+	mustSave(t, s, journalChanges(5, 5))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(append(want, entry(5)), mustRead(t, path, Filter{})); diff != "" {
 		t.Errorf("afterwards (-want +got):\n%s", diff)
 	}
-	if n := len(asides(t, path)); n != 0 {
-		t.Errorf("%d files moved aside", n)
+	if n := len(listAsides(t, path)); n != 0 {
+		t.Errorf("%d files moved aside, want 0", n)
 	}
 }
 
 func TestFilter(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
-	mustSave(t, s, journalled(1, 10))
+	mustSave(t, s, journalChanges(1, 10))
 	for name, c := range map[string]struct {
 		filter Filter
 		want   string
@@ -93,21 +95,21 @@ func TestFilter(t *testing.T) {
 		"newest":     {Filter{Limit: 2}, "9 10"},
 		"more":       {Filter{Limit: 20}, "1 2 3 4 5 6 7 8 9 10"},
 		"plugin":     {Filter{Plugin: "a"}, "2 4 6 8 10"},
-		"nobody":     {Filter{Plugin: "c"}, ""},
+		"no plugin":  {Filter{Plugin: "c"}, ""},
 		"after":      {Filter{After: 8}, "9 10"},
 		"after last": {Filter{After: 10}, ""},
 		"since":      {Filter{Since: entry(9).At}, "9 10"},
-		"together":   {Filter{Plugin: "b", After: 2, Since: entry(4).At, Limit: 2}, "7 9"},
+		"combined":   {Filter{Plugin: "b", After: 2, Since: entry(4).At, Limit: 2}, "7 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := numbers(mustRead(t, path, c.filter)); got != c.want {
+			if got := joinNumbers(mustRead(t, path, c.filter)); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-func numbers(all []plugin.Entry) string {
+func joinNumbers(all []plugin.Entry) string {
 	var n []string
 	for _, e := range all {
 		n = append(n, fmt.Sprint(e.Seq))
@@ -115,20 +117,20 @@ func numbers(all []plugin.Entry) string {
 	return strings.Join(n, " ")
 }
 
-// EV-12: a bounded size. Two files, of which each holds the bound.
+// EV-12: the journal has a limited size: two files, each within the limit.
 func TestJournalIsBounded(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
 	s.journal.max = 2000
 	for n := 1; n <= 100; n++ {
-		mustSave(t, s, journalled(n, n))
+		mustSave(t, s, journalChanges(n, n))
 		got := mustRead(t, path, Filter{})
 		first := int(got[0].Seq)
 		if diff := cmp.Diff(entries(first, n), got); diff != "" {
 			t.Fatalf("after %d (-want +got):\n%s", n, diff)
 		}
 		if n > 50 && len(got) < 8 {
-			t.Fatalf("after %d only %d are left", n, len(got))
+			t.Fatalf("after %d entries %d are left, want 8 or more", n, len(got))
 		}
 	}
 	names, err := filepath.Glob(filepath.Join(filepath.Dir(path), "journal*"))
@@ -140,8 +142,8 @@ func TestJournalIsBounded(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, info.Size(), err)
 		}
 	}
-	// Killed between the two, when there is only the older file.
-	s.kill()
+	// A kill during the rotation leaves only the older file.
+	s.closeWithoutFold()
 	if err := os.Remove(layout.Journal(filepath.Dir(path))); err != nil {
 		t.Fatal(err)
 	}
@@ -151,9 +153,9 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 }
 
-// EV-12: cut short at any byte, as by the death of the machine, the journal
-// loses the line that was cut and what was behind it, and is written on.
-func TestJournalCutShort(t *testing.T) {
+// EV-12: a journal truncated at any byte, as by a power failure, loses the
+// truncated line and those behind it, and can be continued.
+func TestTruncatedJournal(t *testing.T) {
 	var lines []byte
 	for _, e := range entries(1, 4) {
 		line, err := encodeLine(e)
@@ -163,7 +165,7 @@ func TestJournalCutShort(t *testing.T) {
 		lines = append(lines, line...)
 	}
 	dir := t.TempDir()
-	log, _ := quiet()
+	log, _ := newTestLog()
 	for size := 0; size <= len(lines); size++ {
 		n := bytes.Count(lines[:size], []byte("\n"))
 		if err := os.WriteFile(layout.Journal(dir), lines[:size], 0o600); err != nil {
@@ -171,10 +173,10 @@ func TestJournalCutShort(t *testing.T) {
 		}
 		before, err := ReadJournal(dir, Filter{})
 		if err != nil || !cmp.Equal(before, entries(1, n)) {
-			t.Fatalf("%d bytes: read %s, %v before it was opened", size, numbers(before), err)
+			t.Fatalf("%d bytes: read %s, %v before it was opened", size, joinNumbers(before), err)
 		}
 		j := journal{dir: dir, log: log, damage: &damages{log: log}, max: journalMax}
-		if last, err := j.begin(); last != uint64(n) || err != nil {
+		if last, err := j.prepare(); last != uint64(n) || err != nil {
 			t.Fatalf("%d bytes: last entry %d, %v, want %d", size, last, err, n)
 		}
 		next, err := encodeLines(entries(n+1, n+1))
@@ -184,10 +186,10 @@ func TestJournalCutShort(t *testing.T) {
 		if err := j.append(backlog{lines: next}); err != nil {
 			t.Fatal(err)
 		}
-		j.close()
+		j.closeFile()
 		after, err := ReadJournal(dir, Filter{})
 		if err != nil || !cmp.Equal(after, entries(1, n+1)) {
-			t.Fatalf("%d bytes: read %s, %v afterwards", size, numbers(after), err)
+			t.Fatalf("%d bytes: read %s, %v afterwards, want 1 to %d", size, joinNumbers(after), err, n+1)
 		}
 	}
 }
@@ -196,8 +198,8 @@ func TestJournalCutShort(t *testing.T) {
 func TestJournalDamagedLines(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
-	mustSave(t, s, journalled(1, 9))
-	s.kill()
+	mustSave(t, s, journalChanges(1, 9))
+	s.closeWithoutFold()
 	file := layout.Journal(filepath.Dir(path))
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -215,19 +217,19 @@ func TestJournalDamagedLines(t *testing.T) {
 	if m.Entries != 8 {
 		t.Errorf("last entry %d, want 8", m.Entries)
 	}
-	mustSave(t, s, journalled(9, 9))
+	mustSave(t, s, journalChanges(9, 9))
 	got, err := ReadJournal(filepath.Dir(path), Filter{})
 	skipped := (*SkippedError)(nil)
 	if !errors.As(err, &skipped) || skipped.Lines != 3 {
 		t.Errorf("error %v, want 3 lines skipped", err)
 	}
-	if numbers(got) != "1 3 4 6 7 8 9" {
-		t.Errorf("read %s", numbers(got))
+	if joinNumbers(got) != "1 3 4 6 7 8 9" {
+		t.Errorf("read %s, want 1 3 4 6 7 8 9", joinNumbers(got))
 	}
 }
 
-// EV-11: what is in the files' places never prevents the start.
-func TestJournalsPlaceIsTaken(t *testing.T) {
+// EV-11: a folder or pipe at the files' paths never prevents the start.
+func TestJournalPathIsTaken(t *testing.T) {
 	for name, place := range map[string]func(string) error{
 		"a folder": func(p string) error { return os.MkdirAll(filepath.Join(p, "full"), 0o755) },
 		"a pipe":   func(p string) error { return unix.Mkfifo(p, 0o600) },
@@ -242,43 +244,42 @@ func TestJournalsPlaceIsTaken(t *testing.T) {
 			}
 			s, m := mustOpen(t, path)
 			s.journal.max = 1000
-			mustSave(t, s, journalled(1, 10))
+			mustSave(t, s, journalChanges(1, 10))
 			got := mustRead(t, path, Filter{})
 			if m.Entries != 0 || len(got) == 0 || got[len(got)-1].Seq != 10 {
-				t.Errorf("began with %d, read %s", m.Entries, numbers(got))
+				t.Errorf("began with %d, read %s, want 0 and entries up to 10", m.Entries, joinNumbers(got))
 			}
 			moved, err := filepath.Glob(filepath.Join(dir, "journal*.damaged-*"))
 			if err != nil || len(moved) != 2 {
-				t.Errorf("moved aside: %v, %v", moved, err)
+				t.Errorf("moved aside: %v, %v, want 2", moved, err)
 			}
 		})
 	}
 }
 
-// Lines come from the end to the beginning, however they lie to the chunks
-// they are read in.
-func TestBackwards(t *testing.T) {
+// Lines are read from the end to the beginning, wherever the chunks begin.
+func TestReadBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b []byte
 		var want []string
 		for range rapid.IntRange(0, 6).Draw(t, "lines") {
-			length := rapid.SampledFrom([]int{0, 1, 100, chunk - 1, chunk, chunk + 1, 3 * chunk}).Draw(t, "length")
+			length := rapid.SampledFrom([]int{0, 1, 100, chunkSize - 1, chunkSize, chunkSize + 1, 3 * chunkSize}).Draw(t, "length")
 			line := strings.Repeat(string(rune('a'+len(want))), length)
 			want = append([]string{line}, want...)
 			b = append(append(b, line...), '\n')
 		}
 		whole := len(b)
-		b = append(b, bytes.Repeat([]byte("x"), rapid.IntRange(0, 2*chunk).Draw(t, "torn"))...)
+		b = append(b, bytes.Repeat([]byte("x"), rapid.IntRange(0, 2*chunkSize).Draw(t, "torn"))...)
 		var got []string
-		err := backwards(bytes.NewReader(b), int64(len(b)), func(line []byte) bool {
+		err := readBackwards(bytes.NewReader(b), int64(len(b)), func(line []byte) bool {
 			got = append(got, string(line))
 			return true
 		})
 		if err != nil || !cmp.Equal(want, got) {
-			t.Fatalf("%d lines of %d, %v", len(got), len(want), err)
+			t.Fatalf("read %d lines, %v, want %d", len(got), err, len(want))
 		}
-		if n, err := wholeLines(bytes.NewReader(b), int64(len(b))); err != nil || n != int64(whole) {
-			t.Fatalf("%d bytes are whole, %v, want %d", n, err, whole)
+		if n, err := completeLength(bytes.NewReader(b), int64(len(b))); err != nil || n != int64(whole) {
+			t.Fatalf("complete length %d, %v, want %d", n, err, whole)
 		}
 	})
 }
@@ -298,9 +299,9 @@ func FuzzJournalLine(f *testing.F) {
 		if len(b) == 0 || b[0] != '{' {
 			return
 		}
-		// Whatever has the right checksum is read or refused, and what was read
-		// is written as it was read.
-		e, ok := decodeLine(summed(b))
+		// A line with the right checksum is decoded or rejected, and a decoded
+		// entry is encoded unchanged.
+		e, ok := decodeLine(addChecksum(b))
 		if !ok {
 			return
 		}

@@ -14,12 +14,12 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-11: what was saved with Sync survives a power failure at any moment, and what
-// is remembered then is what was saved up to one moment; nothing is damaged.
+// EV-11: a batch saved with Sync survives a power failure at any moment. The memory
+// is then that of one moment, and nothing is damaged.
 func TestPowerFailure(t *testing.T) {
 	const small = 1 << 10 // bytes of the log
-	memories := []plugin.Memory{nothing}
-	var lasting []int // how many of them were when something was acknowledged
+	memories := []plugin.Memory{emptyMemory}
+	var lasting []int // index of the last memory at each acknowledgement
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
 		path := filepath.Join(f.Path, "root", "supervisor", "state.db")
 		f.Settle()
@@ -30,22 +30,22 @@ func TestPowerFailure(t *testing.T) {
 		var s *Store
 		open := func() {
 			var err error
-			log, _ := quiet()
-			if s, _, err = open(path, log, small); err != nil {
+			log, _ := newTestLog()
+			if s, _, err = openFoldingAt(path, log, small); err != nil {
 				t.Fatal(err)
 			}
 		}
 		save := func(sync bool) {
-			c := numbered(len(memories))
+			c := numberedChanges(len(memories))
 			c.Sync = sync
-			memories = append(memories, applied(memories[len(memories)-1], c))
+			memories = append(memories, applyChanges(memories[len(memories)-1], c))
 			mustSave(t, s, c)
 			if sync {
 				acknowledge()
 			}
 		}
 		open()
-		acknowledge() // that there is a state at all
+		acknowledge() // the state exists
 		for n := range 8 {
 			save(n%3 == 1)
 		}
@@ -56,7 +56,7 @@ func TestPowerFailure(t *testing.T) {
 		open()
 		save(false)
 		save(true)
-		s.kill()
+		s.closeWithoutFold()
 		open()
 		save(true)
 		if err := s.Close(); err != nil {
@@ -71,39 +71,39 @@ func TestPowerFailure(t *testing.T) {
 	flushes := powerfail.Flushes{}
 	recording.Check(t, flushes, func(i powerfail.Image) error {
 		path := filepath.Join(i.Path, "root", "supervisor", "state.db")
-		log, _ := quiet()
+		log, _ := newTestLog()
 		s := newStore(path, log)
 		s.limit = time.Minute
-		_, remembered, err := s.open()
+		_, remembered, err := s.openStore()
 		if err != nil {
 			return err
 		}
-		defer s.kill()
+		defer s.closeWithoutFold()
 		remembered.Entries = 0
 		if damaged := s.Damaged(time.Now()); len(damaged) > 0 && !i.Holed {
 			return fmt.Errorf("damaged: %v", damaged)
 		}
-		return errors.Join(s.Problem(), oneOf(remembered, memories, lasting, i.Acknowledged), wholeJournal(path, i.Holed))
+		return errors.Join(s.Problem(), checkOneOf(remembered, memories, lasting, i.Acknowledged), checkJournal(path, i.Holed))
 	})
 	flushes.CheckNeeded(t, redundant)
 }
 
-// numbered is a change of most of what there is; the number is in all of it.
-func numbered(n int) plugin.Changes {
+// numberedChanges returns changes of several kinds, each with the number n.
+func numberedChanges(n int) plugin.Changes {
 	c := sample()
 	c.Settings.LastCheck = noon.Add(time.Duration(n) * time.Second)
-	c.Owed["a"].Seq = uint64(n)
-	c.Owed[fmt.Sprint("p", n)] = &plugin.Owed{Name: fmt.Sprint("p", n), Version: strings.Repeat("1.", 100) + "0"}
+	c.Pending["a"].Seq = uint64(n)
+	c.Pending[fmt.Sprint("p", n)] = &plugin.PendingReport{Name: fmt.Sprint("p", n), Version: strings.Repeat("1.", 100) + "0"}
 	if n > 3 {
-		c.Owed[fmt.Sprint("p", n-3)] = nil
+		c.Pending[fmt.Sprint("p", n-3)] = nil
 	}
 	c.Entries = entries(n, n)
 	return c
 }
 
-// oneOf fails unless a memory is one of those between what was acknowledged and
-// what is acknowledged next.
-func oneOf(got plugin.Memory, memories []plugin.Memory, lasting []int, acknowledged int) error {
+// checkOneOf fails unless a memory is one of those from the last acknowledgement to
+// the next.
+func checkOneOf(got plugin.Memory, memories []plugin.Memory, lasting []int, acknowledged int) error {
 	first, last := 0, len(memories)-1
 	if acknowledged > 0 {
 		first = lasting[acknowledged-1]
@@ -116,17 +116,17 @@ func oneOf(got plugin.Memory, memories []plugin.Memory, lasting []int, acknowled
 			return nil
 		}
 	}
-	return fmt.Errorf("it remembers %d pending reports up to %d, want what was saved %d to %d times", len(got.Owed), got.Owed["a"].Seq, first, last)
+	return fmt.Errorf("memory has %d pending reports up to %d, want the memory after save %d to %d", len(got.Pending), got.Pending["a"].Seq, first, last)
 }
 
-// wholeJournal fails unless the journal holds its first entries.
-func wholeJournal(path string, holed bool) error {
+// checkJournal fails unless the journal holds the entries from 1 on.
+func checkJournal(path string, holed bool) error {
 	got, err := ReadJournal(filepath.Dir(path), Filter{})
 	if err != nil && !holed {
 		return err
 	}
-	if want := entries(1, len(got)); numbers(got) != numbers(want) && !holed {
-		return fmt.Errorf("the journal holds %s", numbers(got))
+	if want := entries(1, len(got)); joinNumbers(got) != joinNumbers(want) && !holed {
+		return fmt.Errorf("the journal holds %s, want %s", joinNumbers(got), joinNumbers(want))
 	}
 	return nil
 }

@@ -13,24 +13,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// EV-11: without a folder the Store works from memory and says so with each
-// Save; when there is one, everything is written.
+// EV-11: without a folder the Store works from memory and each Save fails; once the
+// folder can be made, everything is written.
 func TestNoFolder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "supervisor")
 	if err := os.WriteFile(folder, []byte("in the way"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder, "state.db")
-	log, hook := quiet()
+	log, hook := newTestLog()
 	s, m, err := Open(path, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(nothing, m); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+	if diff := cmp.Diff(emptyMemory, m); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
 	}
 	if !wasLogged(hook, "in memory only") {
-		t.Error("not logged")
+		t.Error("no log line about memory only")
 	}
 	for range 2 {
 		if err := s.Save(sample()); !errors.Is(err, unix.ENOTDIR) {
@@ -44,20 +44,20 @@ func TestNoFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustSave(t, s, plugin.Changes{})
-	s.kill()
-	if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
-		t.Errorf("remembered %+v", m)
+	s.closeWithoutFold()
+	if _, m := mustOpen(t, path); !cmp.Equal(m, applyChanges(emptyMemory, sample())) {
+		t.Errorf("read %+v, want what was saved", m)
 	}
 }
 
-// EV-11: what was on the disk when it could not be read at first is kept, as
-// far as nothing newer came.
+// EV-11: a state that could not be read at the start is read later; newer changes
+// win.
 func TestReadLater(t *testing.T) {
 	path := statePath(t)
 	s, _ := mustOpen(t, path)
 	mustSave(t, s, sample())
 	mustSave(t, s, plugin.Changes{Acked: map[string]*plugin.Acked{"old": {Version: "1"}, "both": {Version: "1"}}})
-	s.kill()
+	s.closeWithoutFold()
 	folder, hidden := filepath.Dir(path), filepath.Dir(path)+".hidden"
 	if err := os.Rename(folder, hidden); err != nil {
 		t.Fatal(err)
@@ -67,20 +67,20 @@ func TestReadLater(t *testing.T) {
 	}
 	s, m := mustOpen(t, path)
 	if len(m.Acked) != 0 {
-		t.Fatalf("remembered %+v", m)
+		t.Fatalf("read %+v, want nothing", m)
 	}
 	newer := plugin.Changes{
-		Acked: map[string]*plugin.Acked{"new": {Version: "2"}, "both": {Version: "2"}},
-		Owed:  map[string]*plugin.Owed{"a": nil},
+		Acked:   map[string]*plugin.Acked{"new": {Version: "2"}, "both": {Version: "2"}},
+		Pending: map[string]*plugin.PendingReport{"a": nil},
 	}
 	if err := s.Save(newer); err == nil {
-		t.Error("saved without a folder")
+		t.Error("saved without a folder, want an error")
 	}
 	if err := errors.Join(os.Remove(folder), os.Rename(hidden, folder)); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, s, plugin.Changes{Acked: map[string]*plugin.Acked{"last": {Version: "3"}}})
-	s.kill()
+	s.closeWithoutFold()
 	_, m = mustOpen(t, path)
 	got := map[string]string{}
 	for k, v := range m.Acked {
@@ -90,17 +90,17 @@ func TestReadLater(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("acknowledged (-want +got):\n%s", diff)
 	}
-	if len(m.Owed) != 0 || len(m.Restarts) != 1 {
-		t.Errorf("owed %v, restarts %v", m.Owed, m.Restarts)
+	if len(m.Pending) != 0 || len(m.Restarts) != 1 {
+		t.Errorf("pending %v, restarts %v, want none and 1", m.Pending, m.Restarts)
 	}
 }
 
-// small mounts a file system of its own, of one MiB.
-func small(t *testing.T) string {
+// mountSmall mounts a file system of one MiB.
+func mountSmall(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("state-test", dir, "tmpfs", 0, "size=1m"); err != nil {
-		// TestNoFolder and TestFullDisk show the same without a file system of their own.
+		// TestNoFolder and TestFullDisk cover the same without a mount.
 		testenv.SkipWithout(t, testenv.Mount, err)
 	}
 	t.Cleanup(func() {
@@ -111,44 +111,44 @@ func small(t *testing.T) string {
 	return dir
 }
 
-// EV-11: a file system that is really full.
+// EV-11: a real full file system.
 func TestFullFileSystem(t *testing.T) {
-	dir := small(t)
+	dir := mountSmall(t)
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 900<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "state.db")
 	s, _ := mustOpen(t, path)
-	refused := 0
+	failed := 0
 	for n := range 200 {
-		if err := s.Save(big(n)); err != nil {
-			refused++
+		if err := s.Save(bigChange(n)); err != nil {
+			failed++
 			if !errors.Is(err, unix.ENOSPC) {
 				t.Fatalf("error %v, want no space", err)
 			}
 		}
 	}
-	if refused == 0 {
-		t.Error("nothing refused")
+	if failed == 0 {
+		t.Error("no Save failed on a full disk")
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	mustSave(t, s, big(200))
-	s.kill()
+	mustSave(t, s, bigChange(200))
+	s.closeWithoutFold()
 	if _, m := mustOpen(t, path); len(m.Events) != 201 {
-		t.Errorf("%d events of 201 remembered", len(m.Events))
+		t.Errorf("read %d events, want 201", len(m.Events))
 	}
-	if n := len(asides(t, path)); n != 0 {
-		t.Errorf("%d files moved aside", n)
+	if n := len(listAsides(t, path)); n != 0 {
+		t.Errorf("%d files moved aside, want 0", n)
 	}
 }
 
-// EV-11: a disk that is full from the start, with a damaged file on it. Trying
-// again and again leaves nothing behind.
+// EV-11: a disk that is full from the start, with a damaged file on it. Repeated
+// attempts leave no further files.
 func TestFullFromTheStart(t *testing.T) {
-	dir := small(t)
+	dir := mountSmall(t)
 	path := filepath.Join(dir, "state.db")
 	if err := os.WriteFile(path, []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
@@ -163,25 +163,25 @@ func TestFullFromTheStart(t *testing.T) {
 			t.Fatalf("error %v, want no space", err)
 		}
 	}
-	if n := len(asides(t, path)); n != 1 {
+	if n := len(listAsides(t, path)); n != 1 {
 		t.Errorf("%d files moved aside, want the damaged one", n)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, s, plugin.Changes{})
-	s.kill()
-	if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
-		t.Errorf("remembered %+v", m)
+	s.closeWithoutFold()
+	if _, m := mustOpen(t, path); !cmp.Equal(m, applyChanges(emptyMemory, sample())) {
+		t.Errorf("read %+v, want what was saved", m)
 	}
 }
 
-// frozen returns a folder that can be made read-only, and what makes it so or
-// undoes that. Permissions do not hold root back, a file system does.
-func frozen(t *testing.T) (dir string, freeze func(readOnly bool) error) {
+// makeFreezableFolder returns a folder and a function that makes it read-only or
+// writable. Root ignores permissions, so for root it is a file system.
+func makeFreezableFolder(t *testing.T) (dir string, freeze func(readOnly bool) error) {
 	t.Helper()
 	if os.Geteuid() == 0 {
-		dir = small(t)
+		dir = mountSmall(t)
 		return dir, func(readOnly bool) error {
 			var flags uintptr
 			if readOnly {
@@ -201,22 +201,22 @@ func frozen(t *testing.T) (dir string, freeze func(readOnly bool) error) {
 	}
 }
 
-// EV-11, SC-18: where nothing can be written what was owed is remembered, and
-// what is new is written once that is possible.
+// EV-11, SC-18: on a read-only file system pending reports are read, and changes are
+// written once that is possible.
 func TestReadOnly(t *testing.T) {
-	dir, freeze := frozen(t)
+	dir, freeze := makeFreezableFolder(t)
 	path := filepath.Join(dir, "state.db")
 	s, _ := mustOpen(t, path)
 	mustSave(t, s, sample())
-	s.kill()
+	s.closeWithoutFold()
 	if err := freeze(true); err != nil {
 		t.Fatal(err)
 	}
 	s, m := mustOpen(t, path)
-	if diff := cmp.Diff(applied(nothing, sample()), m); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+	if diff := cmp.Diff(applyChanges(emptyMemory, sample()), m); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
 	}
-	err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
+	err := s.Save(plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
 	if !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EACCES) {
 		t.Errorf("error %v, want read-only", err)
 	}
@@ -224,8 +224,8 @@ func TestReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustSave(t, s, plugin.Changes{Acked: map[string]*plugin.Acked{"b": {Version: "2"}}})
-	s.kill()
-	if _, m := mustOpen(t, path); len(m.Owed) != 0 || len(m.Acked) != 2 {
-		t.Errorf("remembered %+v", m)
+	s.closeWithoutFold()
+	if _, m := mustOpen(t, path); len(m.Pending) != 0 || len(m.Acked) != 2 {
+		t.Errorf("read %+v, want what was saved", m)
 	}
 }

@@ -16,38 +16,37 @@ import (
 
 func TestReopen(t *testing.T) {
 	for name, end := range map[string]func(*Store){
-		"SC-18 owed survives a restart":               func(s *Store) { s.Close() },
-		"SC-18 owed survives a kill":                  (*Store).kill,
-		"PL-15 acknowledged memory survives a kill":   (*Store).kill,
-		"EV-11 intervals, restarts and stops, killed": (*Store).kill,
+		"SC-18 pending survives a restart":            func(s *Store) { s.Close() },
+		"SC-18 pending survives a kill":               (*Store).closeWithoutFold,
+		"PL-15 acknowledged memory survives a kill":   (*Store).closeWithoutFold,
+		"EV-11 intervals, restarts and stops, killed": (*Store).closeWithoutFold,
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := statePath(t)
 			s, m := mustOpen(t, path)
-			if diff := cmp.Diff(nothing, m); diff != "" {
-				t.Errorf("a new state remembers (-want +got):\n%s", diff)
+			if diff := cmp.Diff(emptyMemory, m); diff != "" {
+				t.Errorf("memory of a new state (-want +got):\n%s", diff)
 			}
 			mustSave(t, s, sample())
 			end(s)
 			s, m = mustOpen(t, path)
-			if diff := cmp.Diff(applied(nothing, sample()), m); diff != "" {
-				t.Errorf("remembered (-want +got):\n%s", diff)
+			if diff := cmp.Diff(applyChanges(emptyMemory, sample()), m); diff != "" {
+				t.Errorf("memory (-want +got):\n%s", diff)
 			}
 			mustSave(t, s, plugin.Changes{
-				Owed:   map[string]*plugin.Owed{"a": nil, "never there": nil},
-				Events: map[uint64]*plugin.Event{18446744073709551615: nil},
+				Pending: map[string]*plugin.PendingReport{"a": nil, "never there": nil},
+				Events:  map[uint64]*plugin.Event{18446744073709551615: nil},
 			})
 			end(s)
 			_, m = mustOpen(t, path)
-			if len(m.Owed) != 0 || len(m.Events) != 0 || len(m.Restarts) != 1 {
-				t.Errorf("after deleting: %+v", m)
+			if len(m.Pending) != 0 || len(m.Events) != 0 || len(m.Restarts) != 1 {
+				t.Errorf("after deleting: %+v, want only restarts", m)
 			}
 		})
 	}
 }
 
-// PL-15: until a report is acknowledged nothing of it is in the memory that a
-// lazy pull compares with, over a restart too.
+// PL-15: a lazy pull compares with acknowledged reports only, also after a restart.
 func TestAcked(t *testing.T) {
 	s, _ := mustOpen(t, statePath(t))
 	check := func(when, acked string, isAcked bool, known string, isKnown bool) {
@@ -60,15 +59,15 @@ func TestAcked(t *testing.T) {
 		}
 	}
 	check("at first", "", false, "", false)
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": {Version: "2.0", Status: plugin.StatusRunning}}})
-	check("owed", "", false, "2.0", true)
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": {Version: "2.0", Status: plugin.StatusRunning}}})
+	check("pending", "", false, "2.0", true)
 	mustSave(t, s, plugin.Changes{
 		Acked: map[string]*plugin.Acked{"a": {Version: "1.0", Status: plugin.StatusRunning}},
 	})
 	check("an older one acknowledged", "1.0", true, "2.0", true)
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}})
-	check("no longer owed", "1.0", true, "1.0", true)
-	mustSave(t, s, plugin.Changes{Owed: map[string]*plugin.Owed{"a": {Version: "1.0", Status: plugin.StatusRemoved}}})
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}})
+	check("no longer pending", "1.0", true, "1.0", true)
+	mustSave(t, s, plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": {Version: "1.0", Status: plugin.StatusRemoved}}})
 	check("removed", "1.0", true, "1.0", false)
 }
 
@@ -95,33 +94,33 @@ func TestSaveRefusesWhatCannotBeStored(t *testing.T) {
 		"empty key": {Acked: map[string]*plugin.Acked{"": {}}},
 	} {
 		if err := s.Save(c); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: saved, want an error", name)
 		}
 	}
 	mustSave(t, s, sample())
 	s.Close()
 	if err := s.Save(sample()); err == nil {
-		t.Error("saved after Close")
+		t.Error("saved after Close, want an error")
 	}
 	if _, m := mustOpen(t, path); len(m.Acked) != 1 {
-		t.Errorf("remembered %+v", m.Acked)
+		t.Errorf("read %+v, want 1 entry", m.Acked)
 	}
 }
 
 func TestLockedByAnother(t *testing.T) {
 	path := statePath(t)
 	mustOpen(t, path)
-	log, _ := quiet()
+	log, _ := newTestLog()
 	_, _, err := Open(path, log)
 	if err == nil || !strings.Contains(err.Error(), "locked by another process") {
-		t.Errorf("error %v", err)
+		t.Errorf("error %v, want locked by another process", err)
 	}
 }
 
 func TestLogIsFolded(t *testing.T) {
 	path := statePath(t)
-	log, _ := quiet()
-	s, _, err := open(path, log, 4<<10)
+	log, _ := newTestLog()
+	s, _, err := openFoldingAt(path, log, 4<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +134,9 @@ func TestLogIsFolded(t *testing.T) {
 	}
 }
 
-// Random changes, folds, restarts and deaths: what the Store remembers is
-// always what a plain map would (EV-11).
-func TestLikeAPlainMap(t *testing.T) {
+// After random changes, folds, restarts and kills the Store has the same content as
+// a plain map (EV-11).
+func TestStoreMatchesPlainMap(t *testing.T) {
 	names := rapid.SampledFrom([]string{"a", "b", "c@1.0#4", "d+e_f"})
 	texts := rapid.StringMatching(`[a-z<"ä\n]{0,8}`)
 	status := rapid.Map(rapid.IntRange(0, 4), func(n int) plugin.Status { return plugin.Status(n) })
@@ -145,20 +144,20 @@ func TestLikeAPlainMap(t *testing.T) {
 	settings := rapid.Custom(func(t *rapid.T) plugin.Settings {
 		return plugin.Settings{
 			LastCheck: moment.Draw(t, "at"), Lazy: rapid.Bool().Draw(t, "lazy"),
-			Told: plugin.Intervals{Pull: time.Duration(rapid.Int64().Draw(t, "pull"))},
+			ServerIntervals: plugin.Intervals{Pull: time.Duration(rapid.Int64().Draw(t, "pull"))},
 		}
 	})
 	acked := rapid.Custom(func(t *rapid.T) plugin.Acked {
 		return plugin.Acked{Version: texts.Draw(t, "version"), Status: status.Draw(t, "status")}
 	})
-	owed := rapid.Custom(func(t *rapid.T) plugin.Owed {
-		return plugin.Owed{Name: texts.Draw(t, "name"), Status: status.Draw(t, "status"), Since: moment.Draw(t, "since"), Seq: rapid.Uint64().Draw(t, "seq")}
+	pending := rapid.Custom(func(t *rapid.T) plugin.PendingReport {
+		return plugin.PendingReport{Name: texts.Draw(t, "name"), Status: status.Draw(t, "status"), Since: moment.Draw(t, "since"), Seq: rapid.Uint64().Draw(t, "seq")}
 	})
 	event := rapid.Custom(func(t *rapid.T) plugin.Event {
 		return plugin.Event{ID: texts.Draw(t, "id"), At: moment.Draw(t, "at"), Keywords: map[string]string{"k": texts.Draw(t, "k")}}
 	})
-	restarts := rapid.Custom(func(t *rapid.T) plugin.Restarts {
-		return plugin.Restarts{Count: rapid.Int().Draw(t, "count"), Cause: texts.Draw(t, "cause"), Stopped: rapid.Bool().Draw(t, "stopped")}
+	restarts := rapid.Custom(func(t *rapid.T) plugin.RestartRecord {
+		return plugin.RestartRecord{Count: rapid.Int().Draw(t, "count"), Cause: texts.Draw(t, "cause"), Stopped: rapid.Bool().Draw(t, "stopped")}
 	})
 	blocked := rapid.Custom(func(t *rapid.T) plugin.Blocked {
 		return plugin.Blocked{Name: texts.Draw(t, "name"), Tries: rapid.Int().Draw(t, "tries"), Next: moment.Draw(t, "next")}
@@ -167,7 +166,7 @@ func TestLikeAPlainMap(t *testing.T) {
 		return plugin.Changes{
 			Settings: rapid.Ptr(settings, true).Draw(t, "settings"),
 			Acked:    rapid.MapOfN(names, rapid.Ptr(acked, true), 0, 3).Draw(t, "acked"),
-			Owed:     rapid.MapOfN(names, rapid.Ptr(owed, true), 0, 3).Draw(t, "owed"),
+			Pending:  rapid.MapOfN(names, rapid.Ptr(pending, true), 0, 3).Draw(t, "pending"),
 			Events:   rapid.MapOfN(rapid.Uint64Range(0, 5), rapid.Ptr(event, true), 0, 3).Draw(t, "events"),
 			Restarts: rapid.MapOfN(names, rapid.Ptr(restarts, true), 0, 3).Draw(t, "restarts"),
 			Blocked:  rapid.MapOfN(names, rapid.Ptr(blocked, true), 0, 3).Draw(t, "blocked"),
@@ -176,22 +175,22 @@ func TestLikeAPlainMap(t *testing.T) {
 	})
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		log, _ := quiet()
+		log, _ := newTestLog()
 		folder, err := os.MkdirTemp(dir, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(folder, "state.db")
 		var s *Store
-		want := nothing
+		want := emptyMemory
 		reopen := func() {
 			var got plugin.Memory
-			s, got, err = open(path, log, 2<<10)
+			s, got, err = openFoldingAt(path, log, 2<<10)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Fatalf("remembered (-want +got):\n%s", diff)
+				t.Fatalf("memory (-want +got):\n%s", diff)
 			}
 		}
 		reopen()
@@ -204,22 +203,22 @@ func TestLikeAPlainMap(t *testing.T) {
 				}
 				reopen()
 			case 1:
-				s.kill()
+				s.closeWithoutFold()
 				reopen()
 			default:
 				c := changes.Draw(t, "changes")
 				if err := s.Save(c); err != nil {
 					t.Fatal(err)
 				}
-				want = applied(want, c)
+				want = applyChanges(want, c)
 			}
 		}
-		s.kill()
+		s.closeWithoutFold()
 		reopen()
 	})
 }
 
-// What a batch costs: without Sync it must not wait for the disk.
+// The cost of a batch. Without Sync it must not wait for the disk.
 func BenchmarkSave(b *testing.B) {
 	for name, sync := range map[string]bool{"process": false, "machine": true} {
 		b.Run(name, func(b *testing.B) {

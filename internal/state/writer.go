@@ -11,26 +11,26 @@ import (
 	"pluginsupervisor/internal/durable"
 )
 
-// queue is what the writer has to do next. Batches that come while it is busy
-// become one, in their order.
+// queue holds the work for the writer. Batches that arrive while it is busy are
+// merged in order.
 type queue struct {
 	batch   image
 	sync    bool
 	lines   backlog
-	waiters []chan error // each has room for the answer
-	end     ending
+	waiters []chan error // each with a buffer of one
+	stop    stopMode
 }
 
-// ending is how the writer ends.
-type ending int
+// stopMode selects how the writer stops.
+type stopMode int
 
 const (
-	goOn      ending = iota
-	endFolded        // everything is brought into the database
-	endNow           // the files are let go as they are
+	keepRunning stopMode = iota
+	foldAndStop          // writes everything to the database first
+	stopAtOnce           // closes the files as they are
 )
 
-func (q *queue) add(batch image, lines []waiting, sync bool) {
+func (q *queue) add(batch image, lines []journalLine, sync bool) {
 	if q.batch == nil {
 		q.batch = image{}
 	}
@@ -41,38 +41,39 @@ func (q *queue) add(batch image, lines []waiting, sync bool) {
 	}
 }
 
-// opening is how the writer's start went.
-type opening struct {
+// openResult is the result of opening the files.
+type openResult struct {
 	state, journal error
 	last           uint64 // number of the journal's last entry
 }
 
-// run is the writer. It alone touches the files.
-func (s *Store) run(opened chan<- opening) {
+// runWriter opens the files, then handles the queue until it must stop. No other
+// goroutine accesses the files.
+func (s *Store) runWriter(opened chan<- openResult) {
 	defer close(s.done)
-	var o opening
+	var o openResult
 	if o.state = s.step.Before("open"); o.state == nil {
-		o.state = s.reopen(lockWait)
+		o.state = s.reopenFiles(lockWait)
 	}
 	if !errors.Is(o.state, boltfile.ErrLocked) { // else another process writes the journal
-		o.last, o.journal = s.journal.begin()
+		o.last, o.journal = s.journal.prepare()
 	}
-	s.report(queue{}, errors.Join(o.state, o.journal))
+	s.answerWaiters(queue{}, errors.Join(o.state, o.journal))
 	opened <- o
 	for range s.wake {
 		s.mu.Lock()
 		q := s.queue
 		s.queue = queue{}
 		s.mu.Unlock()
-		s.report(q, s.carryOut(q))
-		if q.end != goOn {
+		s.answerWaiters(q, s.handleQueue(q))
+		if q.stop != keepRunning {
 			return
 		}
 	}
 }
 
-// report answers those who wait.
-func (s *Store) report(q queue, err error) {
+// answerWaiters records the result and sends it to the waiting callers.
+func (s *Store) answerWaiters(q queue, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stalled, s.failure = false, err
@@ -81,22 +82,23 @@ func (s *Store) report(q queue, err error) {
 	}
 }
 
-func (s *Store) carryOut(q queue) error {
-	if q.end == endNow {
+// handleQueue writes the queued batch and lines, or stops.
+func (s *Store) handleQueue(q queue) error {
+	if q.stop == stopAtOnce {
 		if s.disk != nil {
-			s.abandon()
+			s.closeDisk()
 		}
-		s.journal.close()
+		s.journal.closeFile()
 		return nil
 	}
 	err := s.step.Before("write")
 	if err == nil {
-		err = s.write(q.batch, q.sync)
+		err = s.writeBatch(q.batch, q.sync)
 	}
 	err = errors.Join(err, s.journal.append(q.lines))
-	if q.end == endFolded {
-		err = errors.Join(s.settle(), s.journal.append(backlog{}))
-		s.journal.close()
+	if q.stop == foldAndStop {
+		err = errors.Join(s.foldAll(), s.journal.append(backlog{}))
+		s.journal.closeFile()
 		if s.disk != nil {
 			err = errors.Join(err, s.disk.close())
 		}
@@ -104,8 +106,9 @@ func (s *Store) carryOut(q queue) error {
 	return err
 }
 
-// await has the writer do what is queued and waits for it, unless it hangs.
-func (s *Store) await(limit time.Duration) error {
+// waitForWriter wakes the writer and waits until it has handled the queue. It
+// returns errStalled after limit, and at once while the writer is stalled.
+func (s *Store) waitForWriter(limit time.Duration) error {
 	answer := make(chan error, 1)
 	s.mu.Lock()
 	s.wakeWriter()
@@ -133,7 +136,7 @@ func (s *Store) await(limit time.Duration) error {
 	}
 }
 
-// wakeWriter is called with mu held.
+// wakeWriter wakes the writer. The caller holds mu.
 func (s *Store) wakeWriter() {
 	select {
 	case s.wake <- struct{}{}:
@@ -141,21 +144,21 @@ func (s *Store) wakeWriter() {
 	}
 }
 
-// end ends the writer. One that hangs is left behind.
-func (s *Store) end(how ending) error {
+// stopWriter stops the writer. It does not wait for a writer that hangs.
+func (s *Store) stopWriter(how stopMode) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil
 	}
-	s.closed, s.queue.end = true, how
+	s.closed, s.queue.stop = true, how
 	s.mu.Unlock()
-	return s.await(s.limit)
+	return s.waitForWriter(s.limit)
 }
 
-// readWithoutWriter reads what can be read while the writer hangs: a disk that
-// takes no writes can often be read (EV-25).
-func (s *Store) readWithoutWriter() opening {
+// readWithoutWriter reads the files while the writer hangs: a disk that accepts no
+// writes can often be read (EV-25).
+func (s *Store) readWithoutWriter() openResult {
 	s.mu.Lock()
 	s.stalled = true
 	s.mu.Unlock()
@@ -164,38 +167,39 @@ func (s *Store) readWithoutWriter() opening {
 		last  uint64
 	}
 	got, err := bounded.Run(&bounded.Set{}, "", s.limit, func() (f found) {
-		f.state = readOnly(s.path, 0)
-		f.last, _ = lastEntry(filepath.Dir(s.path))
+		f.state = readImage(s.path, 0)
+		f.last, _ = lastEntryNumber(filepath.Dir(s.path))
 		return f
 	}, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && got.state != nil && !s.read {
-		s.remember(got.state)
+		s.addFound(got.state)
 	}
-	return opening{state: errStalled, last: got.last}
+	return openResult{state: errStalled, last: got.last}
 }
 
-// remember takes over what was on the disk, as far as nothing newer came. It is
-// called with mu held.
-func (s *Store) remember(found image) {
+// addFound adds the content of the disk to s.all. Saved changes are newer and win.
+// The caller holds mu.
+func (s *Store) addFound(found image) {
 	found.apply(s.all, false)
 	s.all, s.read = found, true
 }
 
-// snapshot returns everything that is remembered. The values are shared.
+// snapshot returns a copy of s.all that shares the values.
 func (s *Store) snapshot() image {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.all.clone()
 }
 
-func (s *Store) write(batch image, sync bool) error {
+// writeBatch appends a batch to the log, and folds or reopens the files if needed.
+func (s *Store) writeBatch(batch image, sync bool) error {
 	if s.disk == nil {
-		return s.reopen(0)
+		return s.reopenFiles(0)
 	}
 	if err := s.disk.checkPlace(); err != nil {
-		return s.again(err)
+		return s.retryFromStart(err)
 	}
 	if len(batch) == 0 && !sync {
 		return nil
@@ -205,30 +209,30 @@ func (s *Store) write(batch image, sync bool) error {
 		err = s.disk.fold(s.snapshot())
 	}
 	if err != nil {
-		return s.again(err)
+		return s.retryFromStart(err)
 	}
 	return nil
 }
 
-// again tries once more, from the start, after the open files failed: damage
-// is cured by that, a full disk is not.
-func (s *Store) again(failure error) error {
-	s.abandon()
-	if err := s.reopen(0); err != nil {
-		return fmt.Errorf("%w; again: %w", failure, err)
+// retryFromStart reopens the files after an error and writes everything. This cures
+// damage, but not a full disk.
+func (s *Store) retryFromStart(failure error) error {
+	s.closeDisk()
+	if err := s.reopenFiles(0); err != nil {
+		return fmt.Errorf("%w; second attempt: %w", failure, err)
 	}
-	s.log.WithError(failure).Warn("State could not be written, and was written anew")
+	s.log.WithError(failure).Warn("Writing state failed, a second attempt wrote all of it")
 	return nil
 }
 
-// reopen opens the files and writes everything there is to them. What they
-// held counts only if it was not read before.
-func (s *Store) reopen(wait time.Duration) error {
+// reopenFiles opens the files and writes everything to them. Their content is used
+// only if it was not read before.
+func (s *Store) reopenFiles(wait time.Duration) error {
 	d, found, err := openDisk(s.path, wait, &s.damage)
 	if found != nil {
 		s.mu.Lock()
 		if !s.read {
-			s.remember(found)
+			s.addFound(found)
 		}
 		s.mu.Unlock()
 	}
@@ -241,25 +245,26 @@ func (s *Store) reopen(wait time.Duration) error {
 		err = d.fold(s.snapshot())
 	}
 	if err != nil {
-		s.abandon()
+		s.closeDisk()
 		return err
 	}
 	return nil
 }
 
-// abandon closes files that could not be written. Why is known already.
-func (s *Store) abandon() {
+// closeDisk closes files that could not be written. Errors are ignored: the cause
+// is known already.
+func (s *Store) closeDisk() {
 	_ = s.disk.close()
 	s.disk = nil
 }
 
-// settle brings everything into the database.
-func (s *Store) settle() error {
+// foldAll writes everything to the database.
+func (s *Store) foldAll() error {
 	if s.disk == nil {
-		return s.reopen(0)
+		return s.reopenFiles(0)
 	}
 	if err := s.disk.fold(s.snapshot()); err != nil {
-		return s.again(err)
+		return s.retryFromStart(err)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (d *stallingDisk) stall() {
 	d.thaw = make(chan struct{})
 }
 
-func (d *stallingDisk) answer() {
+func (d *stallingDisk) resume() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	close(d.thaw)
@@ -45,21 +45,21 @@ func (d *stallingDisk) step(string) error {
 	return nil
 }
 
-// EV-25: a disk that stalls holds up the first Save only, for the limit. What
-// came meanwhile is written once it answers, in order, and each entry once.
+// EV-25: a stalled disk delays only the first Save, by the limit. Once it answers,
+// later changes are written in order, and each entry once.
 func TestStalledDisk(t *testing.T) {
 	path, disk := statePath(t), &stallingDisk{}
-	log, _ := quiet()
+	log, _ := newTestLog()
 	s := newStore(path, log)
 	s.limit, s.step = 50*time.Millisecond, disk.step
-	if _, _, err := s.open(); err != nil {
+	if _, _, err := s.openStore(); err != nil {
 		t.Fatal(err)
 	}
-	mustSave(t, s, journalled(1, 1))
+	mustSave(t, s, journalChanges(1, 1))
 	disk.stall()
 	began := time.Now()
 	for n := 2; n <= 50; n++ {
-		if err := s.Save(journalled(n, n)); !errors.Is(err, errStalled) {
+		if err := s.Save(journalChanges(n, n)); !errors.Is(err, errStalled) {
 			t.Fatalf("save %d: %v", n, err)
 		}
 	}
@@ -75,102 +75,101 @@ func TestStalledDisk(t *testing.T) {
 	if !errors.Is(s.Problem(), errStalled) {
 		t.Errorf("problem %v", s.Problem())
 	}
-	disk.answer()
+	disk.resume()
 	s.limit = 10 * time.Second
 	for s.Problem() != nil {
 		time.Sleep(time.Millisecond)
 	}
-	mustSave(t, s, journalled(51, 51))
+	mustSave(t, s, journalChanges(51, 51))
 	if diff := cmp.Diff(entries(1, 51), mustRead(t, path, Filter{})); diff != "" {
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
-	s.kill()
+	s.closeWithoutFold()
 	if _, m := mustOpen(t, path); len(m.Acked) != 1 || m.Entries != 51 {
 		t.Errorf("remembered %+v", m)
 	}
 }
 
-// EV-25: a disk that stalls at the start is waited for no longer, and what can
-// be read of it is remembered.
+// EV-25: Open waits for a stalled disk no longer than Save, and reads what can be
+// read.
 func TestStalledDiskAtStart(t *testing.T) {
 	path, disk := statePath(t), &stallingDisk{}
 	s, _ := mustOpen(t, path)
 	mustSave(t, s, sample())
-	mustSave(t, s, journalled(1, 7))
-	s.kill()
-	log, hook := quiet()
+	mustSave(t, s, journalChanges(1, 7))
+	s.closeWithoutFold()
+	log, hook := newTestLog()
 	s = newStore(path, log)
 	s.limit, s.step = 50*time.Millisecond, disk.step
 	disk.stall()
-	_, m, err := s.open()
+	_, m, err := s.openStore()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := applied(nothing, sample())
+	want := applyChanges(emptyMemory, sample())
 	want.Entries = 7
 	if diff := cmp.Diff(want, m); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+		t.Errorf("memory (-want +got):\n%s", diff)
 	}
 	if !wasLogged(hook, "in memory only") {
-		t.Error("not logged")
+		t.Error("no log line about memory only")
 	}
-	if err := s.Save(plugin.Changes{Owed: map[string]*plugin.Owed{"a": nil}}); !errors.Is(err, errStalled) {
+	if err := s.Save(plugin.Changes{Pending: map[string]*plugin.PendingReport{"a": nil}}); !errors.Is(err, errStalled) {
 		t.Errorf("error %v", err)
 	}
-	disk.answer()
+	disk.resume()
 	s.limit = 10 * time.Second
 	for s.Problem() != nil {
 		time.Sleep(time.Millisecond)
 	}
 	mustSave(t, s, plugin.Changes{})
-	s.kill()
-	if _, m := mustOpen(t, path); len(m.Owed) != 0 || len(m.Acked) != 1 {
+	s.closeWithoutFold()
+	if _, m := mustOpen(t, path); len(m.Pending) != 0 || len(m.Acked) != 1 {
 		t.Errorf("afterwards %+v", m)
 	}
 }
 
-// EV-25: neither does the end wait for it.
+// EV-25: Close does not wait for a stalled disk.
 func TestCloseOnStalledDisk(t *testing.T) {
 	disk := &stallingDisk{}
-	log, _ := quiet()
+	log, _ := newTestLog()
 	s := newStore(statePath(t), log)
 	s.limit, s.step = 50*time.Millisecond, disk.step
-	if _, _, err := s.open(); err != nil {
+	if _, _, err := s.openStore(); err != nil {
 		t.Fatal(err)
 	}
 	disk.stall()
 	if err := s.Close(); !errors.Is(err, errStalled) {
 		t.Errorf("error %v", err)
 	}
-	disk.answer()
+	disk.resume()
 	<-s.done
 }
 
-// EV-25: journal lines that come while the disk stalls are bounded, too, and in
-// order.
+// EV-25: pending journal lines are limited and in order while the disk stalls.
 func TestBacklog(t *testing.T) {
 	var older, later backlog
 	push := func(b *backlog, first, last int) {
 		for n := first; n <= last; n++ {
-			b.push(waiting{seq: uint64(n), line: []byte("x")})
+			b.push(journalLine{seq: uint64(n), line: []byte("x")})
 		}
 	}
 	push(&older, 1, 5)
 	push(&later, 6, 8)
-	older.take(later)
-	if len(older.lines) != 8 || older.lines[7].seq != 8 || older.lost != 0 || older.bytes != 8 {
+	older.appendLater(later)
+	if len(older.lines) != 8 || older.lines[7].seq != 8 || older.discarded != 0 || older.bytes != 8 {
 		t.Errorf("%+v", older)
 	}
 	later = backlog{}
-	push(&later, 9, 9+waitingMax) // one more than fits
-	older.take(later)
-	if older.lost != 9 || older.latest.seq != 9 || older.lines[0].seq != 10 || len(older.lines) != waitingMax {
-		t.Errorf("lost %d up to %d, then %d lines from %d", older.lost, older.latest.seq, len(older.lines), older.lines[0].seq)
+	push(&later, 9, 9+maxPendingLines) // one more than fits
+	older.appendLater(later)
+	if older.discarded != 9 || older.lastDiscarded.seq != 9 || older.lines[0].seq != 10 || len(older.lines) != maxPendingLines {
+		t.Errorf("lost %d up to %d, then %d lines from %d", older.discarded, older.lastDiscarded.seq, len(older.lines), older.lines[0].seq)
 	}
 }
 
-// EV-29: files that are removed or replaced under it are made anew, by the next
-// write or by Check, and nothing that was accepted is forgotten.
+// EV-29: removed or replaced files are created again by the next write or by Check,
+// and nothing saved is lost.
 func TestFilesRemoved(t *testing.T) {
 	remove := func(names ...string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
@@ -201,7 +200,7 @@ func TestFilesRemoved(t *testing.T) {
 				dir := filepath.Dir(path)
 				s, _ := mustOpen(t, path)
 				mustSave(t, s, sample())
-				mustSave(t, s, journalled(1, 1))
+				mustSave(t, s, journalChanges(1, 1))
 				if name == "all of them" {
 					if err := os.RemoveAll(dir); err != nil {
 						t.Fatal(err)
@@ -210,19 +209,19 @@ func TestFilesRemoved(t *testing.T) {
 					spoil(t, dir)
 				}
 				if by == "Save" {
-					mustSave(t, s, journalled(2, 2))
+					mustSave(t, s, journalChanges(2, 2))
 				} else {
 					s.Check()
-					for !isOpen(s, dir) {
+					for !filesExist(s, dir) {
 						time.Sleep(time.Millisecond)
 					}
-					mustSave(t, s, journalled(2, 2))
+					mustSave(t, s, journalChanges(2, 2))
 				}
-				if got := numbers(mustReadGood(t, path)); got != "2" && got != "1 2" {
-					t.Errorf("journal has %s", got)
+				if got := joinNumbers(mustReadGood(t, path)); got != "2" && got != "1 2" {
+					t.Errorf("journal has %s, want 2 or 1 2", got)
 				}
-				s.kill()
-				if _, m := mustOpen(t, path); !cmp.Equal(m.Acked, applied(nothing, sample()).Acked) || m.Entries != 2 {
+				s.closeWithoutFold()
+				if _, m := mustOpen(t, path); !cmp.Equal(m.Acked, applyChanges(emptyMemory, sample()).Acked) || m.Entries != 2 {
 					t.Errorf("remembered %+v", m)
 				}
 			})
@@ -230,8 +229,8 @@ func TestFilesRemoved(t *testing.T) {
 	}
 }
 
-// isOpen reports whether the files that the writer has open are at their paths.
-func isOpen(s *Store, dir string) bool {
+// filesExist reports whether the state's files exist and the last write succeeded.
+func filesExist(s *Store, dir string) bool {
 	for _, path := range []string{s.path, layout.WAL(s.path), layout.Journal(dir)} {
 		if _, err := os.Stat(path); err != nil {
 			return false
@@ -249,31 +248,31 @@ func mustReadGood(t *testing.T, path string) []plugin.Entry {
 	return got
 }
 
-// EV-28: on a full or read-only file system the state opens, is kept in memory,
-// and is written once that is possible.
+// EV-28: on a full file system the state opens, stays in memory, and is written
+// once that is possible.
 func TestOpenOnFullFileSystem(t *testing.T) {
-	dir := small(t)
+	dir := mountSmall(t)
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("error %v, want no space", err)
 	}
 	path := filepath.Join(dir, "supervisor", "state.db")
 	s, m := mustOpen(t, path)
-	if diff := cmp.Diff(nothing, m); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+	if diff := cmp.Diff(emptyMemory, m); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
 	}
 	if err := s.Save(sample()); !errors.Is(err, unix.ENOSPC) || !durable.IsRefused(err) {
 		t.Errorf("error %v", err)
 	}
 	if s.Problem() == nil {
-		t.Error("no problem")
+		t.Error("Problem is nil after a failed Save")
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, s, plugin.Changes{})
-	s.kill()
-	if _, m := mustOpen(t, path); !cmp.Equal(m, applied(nothing, sample())) {
+	s.closeWithoutFold()
+	if _, m := mustOpen(t, path); !cmp.Equal(m, applyChanges(emptyMemory, sample())) {
 		t.Errorf("remembered %+v", m)
 	}
 }

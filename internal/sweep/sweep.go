@@ -1,6 +1,6 @@
-// Package sweep removes what a killed process left behind: folders that were
-// being removed, temporary files and databases, sockets that no process listens
-// on. All of it lies where the next process would leave it for ever.
+// Package sweep removes what a killed process left behind: folders that were being
+// removed, temporary files and databases, sockets that no process listens on. Without
+// it they would stay for ever.
 package sweep
 
 import (
@@ -22,13 +22,13 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-// maxRemoved bounds what one sweep removes. The next start goes on.
+// maxRemoved bounds how much one sweep removes. The next start removes the rest.
 const maxRemoved = 10_000
 
-// Found counts what was removed, by what it was.
+// Found counts what was removed, by kind.
 type Found map[Kind]int
 
-// Kind is what a killed process left.
+// Kind names a kind of leftovers.
 type Kind string
 
 // The kinds, as they are named in the journal.
@@ -39,7 +39,7 @@ const (
 	Sockets   Kind = "dead sockets"
 )
 
-// kinds is their order in a text.
+// kinds holds the kinds in the order of a text.
 var kinds = []Kind{Removals, Databases, Files, Sockets}
 
 // String returns the counts as words; "" for none.
@@ -53,38 +53,39 @@ func (f Found) String() string {
 	return strings.Join(words, ", ")
 }
 
-// Run removes from a root what no living process uses: what has not changed
-// since the given time, the start of this process. It stops when ctx ends. The
-// error is about what could not be removed; the rest is removed all the same.
+// Run removes leftovers from a root. It keeps everything that has changed since the
+// given time, the start of this process, and that a running process uses. It stops
+// when ctx ends. The error names what could not be removed; the rest is removed all
+// the same.
 func Run(ctx context.Context, root string, since time.Time) (Found, error) {
 	s := &sweeper{ctx: ctx, since: since, found: Found{}}
-	s.folder(layout.Plugins(root), func(path string, e fs.DirEntry) {
+	s.walkFolder(layout.Plugins(root), func(path string, e fs.DirEntry) {
 		switch {
 		case layout.IsHalfRemoved(path):
-			s.remove(Removals, path, os.RemoveAll)
+			s.removeOld(Removals, path, os.RemoveAll)
 		case strings.HasPrefix(e.Name(), layout.TempDatabase):
-			s.remove(Databases, path, removeUnlocked)
+			s.removeOld(Databases, path, removeUnlocked)
 		case e.IsDir():
-			s.folder(path, func(path string, _ fs.DirEntry) {
+			s.walkFolder(path, func(path string, _ fs.DirEntry) {
 				if layout.IsHalfRemoved(path) {
-					s.remove(Removals, path, os.RemoveAll)
+					s.removeOld(Removals, path, os.RemoveAll)
 				}
 			})
 		}
 	})
 	own := layout.Supervisor(root)
-	s.folder(own, func(path string, e fs.DirEntry) {
+	s.walkFolder(own, func(path string, e fs.DirEntry) {
 		switch {
 		case e.Type() == fs.ModeSocket:
-			s.remove(Sockets, path, removeDead)
+			s.removeOld(Sockets, path, removeDeadSocket)
 		case e.Type().IsRegular() && (isTemp(path) || strings.HasPrefix(e.Name(), layout.WritableProbe)):
-			s.remove(Files, path, os.Remove)
+			s.removeOld(Files, path, os.Remove)
 		}
 	})
 	for _, notes := range []string{layout.Transactions, layout.Quarantine, layout.Sequences, layout.History} {
-		s.folder(layout.Notes(root, notes), func(path string, e fs.DirEntry) {
+		s.walkFolder(layout.Notes(root, notes), func(path string, e fs.DirEntry) {
 			if e.Type().IsRegular() && isTemp(path) {
-				s.remove(Files, path, os.Remove)
+				s.removeOld(Files, path, os.Remove)
 			}
 		})
 	}
@@ -99,11 +100,11 @@ type sweeper struct {
 	failed []error
 }
 
-// folder calls each with what is in a folder, if there is one.
-func (s *sweeper) folder(path string, each func(path string, e fs.DirEntry)) {
+// walkFolder calls each for every entry of a folder, if it exists.
+func (s *sweeper) walkFolder(path string, each func(path string, e fs.DirEntry)) {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.fail(err)
+		s.addFailure(err)
 	}
 	for _, e := range entries {
 		if s.ctx.Err() != nil || s.total >= maxRemoved {
@@ -113,38 +114,39 @@ func (s *sweeper) folder(path string, each func(path string, e fs.DirEntry)) {
 	}
 }
 
-// coarse is how far the time stamps of a file system may be behind the clock.
-const coarse = 20 * time.Millisecond
+// timestampLag bounds how far the timestamps of a file system are behind the clock.
+const timestampLag = 20 * time.Millisecond
 
-// errInUse says that a process uses what would be removed.
+// errInUse means that a process uses the file.
 var errInUse = errors.New("in use")
 
-// remove removes what is left of an earlier process.
-func (s *sweeper) remove(k Kind, path string, remove func(string) error) {
+// removeOld calls remove for a path that has not changed since the start of this
+// process.
+func (s *sweeper) removeOld(k Kind, path string, remove func(string) error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil || !time.Unix(st.Ctim.Unix()).Before(s.since.Add(-coarse)) {
-		return // gone, or of a process that lives
+	if err := unix.Lstat(path, &st); err != nil || !time.Unix(st.Ctim.Unix()).Before(s.since.Add(-timestampLag)) {
+		return // removed already, or of a running process
 	}
 	switch err := remove(path); {
 	case err == nil:
 		s.found[k]++
 		s.total++
 	case !errors.Is(err, errInUse) && !errors.Is(err, fs.ErrNotExist):
-		s.fail(err)
+		s.addFailure(err)
 	}
 }
 
-// maxFailures bounds what the error says.
+// maxFailures bounds how many failures the error names.
 const maxFailures = 10
 
-func (s *sweeper) fail(err error) {
+func (s *sweeper) addFailure(err error) {
 	if len(s.failed) < maxFailures {
 		s.failed = append(s.failed, err)
 	}
 }
 
-// isTemp reports whether durable.TempName returns such a path: no other file of
-// those folders ends so.
+// isTemp reports whether a path is one of durable.TempName. No other file in these
+// folders has its suffix.
 func isTemp(path string) bool { return strings.HasSuffix(path, durable.TempSuffix) }
 
 // removeUnlocked removes a database that no process has open.
@@ -162,14 +164,14 @@ func removeUnlocked(path string) error {
 	return os.Remove(path)
 }
 
-// removeDead removes a socket that no process listens on.
-func removeDead(path string) error {
+// removeDeadSocket removes a socket that no process listens on.
+func removeDeadSocket(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		return errors.Join(errInUse, conn.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return errInUse // it may be: its queue is full, say
+		return errInUse // a process may listen: its queue may be full
 	}
 	return os.Remove(path)
 }

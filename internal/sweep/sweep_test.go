@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/internal/lock"
 )
 
-func make1(t *testing.T, path string) string {
+func makeFile(t *testing.T, path string) string {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x"), 0o644)); err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// What killed processes left is removed, and nothing else: what they need, what
-// a living process uses, what was set aside for an operator.
+// Leftovers of killed processes are removed. Files that are still needed, that a
+// running process uses, or that were set aside for an operator are kept.
 func TestRun(t *testing.T) {
 	root, err := os.MkdirTemp("", "s-") // short enough for a socket
 	if err != nil {
@@ -45,24 +45,24 @@ func TestRun(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	own, long := layout.Supervisor(root), strings.Repeat("n", 250)
-	gone := []string{
-		filepath.Dir(make1(t, filepath.Join(layout.HalfRemoved(layout.Plugin(root, "p")), "1.0", "f"))),
-		filepath.Dir(make1(t, filepath.Join(layout.HalfRemoved(layout.Version(root, "q", "1.0")), "f"))),
-		make1(t, filepath.Join(layout.Plugins(root), layout.TempDatabase+"ABC")),
-		make1(t, durable.TempName(layout.State(root))),
-		make1(t, durable.TempName(layout.InstanceID(root))),
-		make1(t, durable.TempName(layout.Note(root, layout.Transactions, "p"))),
-		make1(t, durable.TempName(layout.Note(root, layout.Transactions, long))),
-		make1(t, durable.TempName(layout.Note(root, layout.Quarantine, "p@1.0"))),
-		make1(t, durable.TempName(layout.Note(root, layout.Sequences, "p"))),
-		make1(t, durable.TempName(layout.Note(root, layout.History, "p"))),
-		make1(t, filepath.Join(own, layout.WritableProbe+"1")),
+	removed := []string{
+		filepath.Dir(makeFile(t, filepath.Join(layout.HalfRemoved(layout.Plugin(root, "p")), "1.0", "f"))),
+		filepath.Dir(makeFile(t, filepath.Join(layout.HalfRemoved(layout.Version(root, "q", "1.0")), "f"))),
+		makeFile(t, filepath.Join(layout.Plugins(root), layout.TempDatabase+"ABC")),
+		makeFile(t, durable.TempName(layout.State(root))),
+		makeFile(t, durable.TempName(layout.InstanceID(root))),
+		makeFile(t, durable.TempName(layout.Note(root, layout.Transactions, "p"))),
+		makeFile(t, durable.TempName(layout.Note(root, layout.Transactions, long))),
+		makeFile(t, durable.TempName(layout.Note(root, layout.Quarantine, "p@1.0"))),
+		makeFile(t, durable.TempName(layout.Note(root, layout.Sequences, "p"))),
+		makeFile(t, durable.TempName(layout.Note(root, layout.History, "p"))),
+		makeFile(t, filepath.Join(own, layout.WritableProbe+"1")),
 		filepath.Join(own, "old.sock"),
 	}
 	dead := listen(t, filepath.Join(own, "old.sock"))
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	held := make1(t, filepath.Join(layout.Plugins(root), layout.TempDatabase+"HELD"))
+	held := makeFile(t, filepath.Join(layout.Plugins(root), layout.TempDatabase+"HELD"))
 	f, err := os.Open(held)
 	if err != nil {
 		t.Fatal(err)
@@ -75,23 +75,23 @@ func TestRun(t *testing.T) {
 	defer alive.Close()
 	kept := []string{
 		held, layout.Socket(root),
-		make1(t, layout.Database(root)),
-		make1(t, layout.Database(root)+".damaged-20260101T000000Z"),
-		make1(t, filepath.Join(layout.Version(root, "q", "2.0.new"), "config.json")),
-		make1(t, layout.State(root)), make1(t, layout.WAL(layout.State(root))),
-		make1(t, layout.Note(root, layout.Transactions, "p")), make1(t, layout.Note(root, layout.Transactions, long)),
-		make1(t, layout.Note(root, layout.Quarantine, "p@1.0")+".damaged-20260101T000000Z"),
-		make1(t, layout.Log(root, "p")),
+		makeFile(t, layout.Database(root)),
+		makeFile(t, layout.Database(root)+".damaged-20260101T000000Z"),
+		makeFile(t, filepath.Join(layout.Version(root, "q", "2.0.new"), "config.json")),
+		makeFile(t, layout.State(root)), makeFile(t, layout.WAL(layout.State(root))),
+		makeFile(t, layout.Note(root, layout.Transactions, "p")), makeFile(t, layout.Note(root, layout.Transactions, long)),
+		makeFile(t, layout.Note(root, layout.Quarantine, "p@1.0")+".damaged-20260101T000000Z"),
+		makeFile(t, layout.Log(root, "p")),
 	}
-	time.Sleep(2 * coarse)
+	time.Sleep(2 * timestampLag)
 	since := time.Now()
-	kept = append(kept, make1(t, durable.TempName(layout.Note(root, layout.Transactions, "now"))))
+	kept = append(kept, makeFile(t, durable.TempName(layout.Note(root, layout.Transactions, "now"))))
 
 	found, err := Run(t.Context(), root, since)
 	if err != nil {
 		t.Error(err)
 	}
-	for _, path := range gone {
+	for _, path := range removed {
 		if exists(path) {
 			t.Errorf("left: %s", path)
 		}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MountHung mounts a file system at dir that does not answer: whoever touches
-// dir hangs, until the test ends or thaw is called, which fails all that hang.
+// MountHung mounts a file system at dir that does not answer: a process that uses dir
+// hangs until thaw is called or the test ends; then its system call fails.
 func MountHung(t testing.TB, dir string) (thaw func()) {
 	t.Helper()
 	server, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -24,7 +24,7 @@ func MountHung(t testing.TB, dir string) (thaw func()) {
 			return
 		}
 		thawed = true
-		_ = unix.Close(server) // what waits for an answer gets an error
+		_ = unix.Close(server) // system calls that wait for an answer fail
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount %s: %v", dir, err)
 		}

@@ -12,7 +12,7 @@ import (
 // unless the need is optional.
 const Require = "SUPERVISOR_TEST_REQUIRE"
 
-// Need is what a test needs of the machine.
+// Need is a property of the machine that a test requires.
 type Need string
 
 // The needs of all tests.
@@ -35,8 +35,8 @@ const (
 	UserNamespace      Need = "user-namespace"      // permission to make a user namespace
 )
 
-// optional holds the needs that a machine which runs everything may lack, with
-// the reason.
+// optional holds the needs that may be missing even where everything is required,
+// with the reason.
 var optional = map[Need]string{
 	Cgroup2Controllers: "in the hybrid layout the controllers are in cgroup v1",
 	Cgroup2Bare:        "in the unified layout the controllers are in cgroup v2",
@@ -44,12 +44,13 @@ var optional = map[Need]string{
 	PlainUser:          "root is needed by other tests",
 }
 
-// All reports whether everything is required: a long table then runs as a whole.
+// All reports whether everything is required. Long tables of tests then run
+// completely.
 func All() bool { return os.Getenv(Require) == "all" }
 
-// SkipWithout ends the test, which cannot run here because the machine lacks
-// the need; why is the error or the words that show it. The test is skipped,
-// or fails where everything is required and the need is not optional.
+// SkipWithout stops a test that cannot run because the machine lacks the need; why
+// is the error or text that shows it. The test is skipped, or fails where everything
+// is required and the need is not optional.
 func SkipWithout(t testing.TB, need Need, why any) {
 	t.Helper()
 	switch required := os.Getenv(Require); required {

@@ -8,20 +8,20 @@ import (
 	"testing"
 )
 
-// recorder records how a test ended.
+// recorder records the outcome of a test.
 type recorder struct {
 	testing.TB
-	ended string
+	outcome string
 }
 
 func (r *recorder) Helper() {}
 
-func (r *recorder) Skipf(format string, args ...any) { r.end("skip: "+format, args...) }
+func (r *recorder) Skipf(format string, args ...any) { r.stop("skip: "+format, args...) }
 
-func (r *recorder) Fatalf(format string, args ...any) { r.end("fail: "+format, args...) }
+func (r *recorder) Fatalf(format string, args ...any) { r.stop("fail: "+format, args...) }
 
-func (r *recorder) end(format string, args ...any) {
-	r.ended = fmt.Sprintf(format, args...)
+func (r *recorder) stop(format string, args ...any) {
+	r.outcome = fmt.Sprintf(format, args...)
 	runtime.Goexit()
 }
 
@@ -45,8 +45,8 @@ func TestSkipWithout(t *testing.T) {
 				SkipWithout(r, c.need, errors.New("no such hierarchy"))
 			}()
 			<-done
-			if r.ended != c.want {
-				t.Errorf("got %q, want %q", r.ended, c.want)
+			if r.outcome != c.want {
+				t.Errorf("got %q, want %q", r.outcome, c.want)
 			}
 		})
 	}

@@ -14,8 +14,8 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// SPEC 1: whatever a plugin and its version are called, they are changed,
-// quarantined and given a sequence, and what a killed process left is swept.
+// SPEC 1: a change, a quarantine and a sequence are saved for a plugin and a version of
+// any name, and the temporary files of a killed process are removed.
 func TestEveryName(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Now()
 	names := []string{"a@b", "云 助手", "x.new", strings.Repeat("云", 85)}
@@ -31,32 +31,32 @@ func TestEveryName(t *testing.T) {
 			if got, found, err := s.Find(name); !found || err != nil || got.To.Version != version {
 				t.Errorf("%+v, %t, %v", got, found, err)
 			}
-			if got, err := s.Pending(); len(got) != 1 || err != nil {
+			if got, err := s.ListPending(); len(got) != 1 || err != nil {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if err := s.End(name); err != nil {
+			if err := s.Remove(name); err != nil {
 				t.Error(err)
 			}
-			if err := s.Ban(plugin.Ban{Name: name, Version: version, Until: now.Add(time.Minute)}); err != nil {
+			if err := s.Quarantine(plugin.QuarantinedVersion{Name: name, Version: version, Until: now.Add(time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
-			if _, banned := s.Banned(name, version, now, time.Hour); !banned {
+			if _, blocked := s.FindQuarantined(name, version, now, time.Hour); !blocked {
 				t.Error("not in quarantine")
 			}
-			if err := s.Lift(name, version); err != nil {
+			if err := s.LiftQuarantine(name, version); err != nil {
 				t.Error(err)
 			}
-			if err := s.Accept(t.Context(), name, 7); err != nil {
+			if err := s.SaveSequence(t.Context(), name, 7); err != nil {
 				t.Error(err)
 			}
-			temp := durable.TempName(s.path(layout.Transactions, name))
+			temp := durable.TempName(s.filePath(layout.Transactions, name))
 			if err := os.WriteFile(temp, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Chtimes(temp, now, now.Add(-time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Pending(); err != nil {
+			if _, err := s.ListPending(); err != nil {
 				t.Error(err)
 			}
 			if left, err := os.ReadDir(filepath.Dir(temp)); len(left) > 0 || err != nil {
@@ -66,16 +66,16 @@ func TestEveryName(t *testing.T) {
 	}
 }
 
-// SPEC 1: where a @ is in a name, the versions of two plugins stay apart.
-func TestBansAreApart(t *testing.T) {
+// SPEC 1: names with a @ do not mix up the versions of two plugins.
+func TestQuarantinesAreSeparate(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Now()
-	for _, b := range []plugin.Ban{{Name: "a@b", Version: "c"}, {Name: "a", Version: "b@c"}} {
+	for _, b := range []plugin.QuarantinedVersion{{Name: "a@b", Version: "c"}, {Name: "a", Version: "b@c"}} {
 		b.Until = now.Add(time.Minute)
-		if err := s.Ban(b); err != nil {
+		if err := s.Quarantine(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if bans, err := s.Bans(now, time.Hour); len(bans) != 2 || err != nil {
-		t.Errorf("%+v, %v", bans, err)
+	if all, err := s.ListQuarantined(now, time.Hour); len(all) != 2 || err != nil {
+		t.Errorf("quarantine %+v, %v; want two versions", all, err)
 	}
 }

@@ -11,63 +11,64 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// Ban puts a version into quarantine.
-func (s *Store) Ban(b plugin.Ban) error {
-	text, err := json.Marshal(b)
+// Quarantine adds a version to the quarantine.
+func (s *Store) Quarantine(q plugin.QuarantinedVersion) error {
+	text, err := json.Marshal(q)
 	if err == nil {
-		err = s.write(layout.Quarantine, layout.PairName(b.Name, b.Version), text, "ban")
+		err = s.writeFile(layout.Quarantine, layout.PairName(q.Name, q.Version), text, "quarantine")
 	}
 	if err != nil {
-		return fmt.Errorf("put %s %s into quarantine: %w", b.Name, b.Version, err)
+		return fmt.Errorf("put %s %s into quarantine: %w", q.Name, q.Version, err)
 	}
 	return nil
 }
 
-// Banned tells whether a version is in quarantine. One whose time is over, or
-// that is further away than longest (a clock that was set), is let go.
-func (s *Store) Banned(name, version string, now time.Time, longest time.Duration) (plugin.Ban, bool) {
-	var b plugin.Ban
-	text, err := os.ReadFile(s.path(layout.Quarantine, layout.PairName(name, version)))
-	if err != nil || json.Unmarshal(text, &b) != nil || b.Name != name || b.Version != version {
-		return plugin.Ban{}, false
+// FindQuarantined returns the quarantine of a version, and whether it is active: it
+// has not expired, nor does it last longer than longest, as after a clock change.
+func (s *Store) FindQuarantined(name, version string, now time.Time, longest time.Duration) (plugin.QuarantinedVersion, bool) {
+	var q plugin.QuarantinedVersion
+	text, err := os.ReadFile(s.filePath(layout.Quarantine, layout.PairName(name, version)))
+	if err != nil || json.Unmarshal(text, &q) != nil || q.Name != name || q.Version != version {
+		return plugin.QuarantinedVersion{}, false
 	}
-	return b, now.Before(b.Until) && b.Until.Sub(now) <= longest
+	return q, now.Before(q.Until) && q.Until.Sub(now) <= longest
 }
 
-// Lift ends a quarantine: an operator knows better.
-func (s *Store) Lift(name, version string) error {
-	return s.remove(layout.Quarantine, layout.PairName(name, version))
+// LiftQuarantine removes a version from the quarantine, when an operator asks for it.
+func (s *Store) LiftQuarantine(name, version string) error {
+	return s.removeFile(layout.Quarantine, layout.PairName(name, version))
 }
 
-// Bans are all that hold, in the order of names and versions' text.
-func (s *Store) Bans(now time.Time, longest time.Duration) ([]plugin.Ban, error) {
-	files, err := s.files(layout.Quarantine)
-	var bans []plugin.Ban
+// ListQuarantined returns all active quarantines, sorted by the text of name and
+// version.
+func (s *Store) ListQuarantined(now time.Time, longest time.Duration) ([]plugin.QuarantinedVersion, error) {
+	files, err := s.listFiles(layout.Quarantine)
+	var all []plugin.QuarantinedVersion
 	for _, path := range files {
-		if b, holds := s.holds(path, now, longest); holds {
-			bans = append(bans, b)
+		if q, active := s.readActive(path, now, longest); active {
+			all = append(all, q)
 		}
 	}
-	return bans, err
+	return all, err
 }
 
-// SweepBans removes those that do not hold any more. Nobody may ban a version
-// meanwhile.
-func (s *Store) SweepBans(now time.Time, longest time.Duration) error {
-	files, err := s.files(layout.Quarantine)
+// RemoveExpired removes the quarantines that are not active any more. No version may
+// be put into quarantine at the same time.
+func (s *Store) RemoveExpired(now time.Time, longest time.Duration) error {
+	files, err := s.listFiles(layout.Quarantine)
 	for _, path := range files {
-		if _, holds := s.holds(path, now, longest); !holds {
+		if _, active := s.readActive(path, now, longest); !active {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}
 	return err
 }
 
-func (s *Store) holds(path string, now time.Time, longest time.Duration) (plugin.Ban, bool) {
-	var b plugin.Ban
+func (s *Store) readActive(path string, now time.Time, longest time.Duration) (plugin.QuarantinedVersion, bool) {
+	var q plugin.QuarantinedVersion
 	text, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(text, &b) != nil {
-		return plugin.Ban{}, false
+	if err != nil || json.Unmarshal(text, &q) != nil {
+		return plugin.QuarantinedVersion{}, false
 	}
-	return s.Banned(b.Name, b.Version, now, longest)
+	return s.FindQuarantined(q.Name, q.Version, now, longest)
 }

@@ -15,24 +15,25 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// Store is the transactions and the quarantine of one root. It may be used by
-// several goroutines at once, for different plugins.
+// Store holds the transactions, the quarantine, the sequences and the version
+// history of one root. It may be used by several goroutines at once, for different
+// plugins.
 type Store struct {
 	root string // BASE
 	step failpoint.Step
 }
 
-// New returns the store of a root. It touches nothing. step is asked before
-// each change of the disk; nil in production.
+// New returns the store of a root. It touches no file. step is called before each
+// change of the disk; nil in production.
 func New(root string, step failpoint.Step) *Store {
 	return &Store{root, step}
 }
 
-// Save writes a transaction, over what there is of the plugin.
+// Save writes the transaction of a plugin and replaces an earlier one.
 func (s *Store) Save(t Transaction) error {
 	b, err := t.encode()
 	if err == nil {
-		err = s.write(layout.Transactions, t.Name, b, string(t.Step))
+		err = s.writeFile(layout.Transactions, t.Name, b, string(t.Step))
 	}
 	if err != nil {
 		return fmt.Errorf("save transaction of %s: %w", t.Name, err)
@@ -40,11 +41,10 @@ func (s *Store) Save(t Transaction) error {
 	return nil
 }
 
-// Find returns the transaction of a plugin, if there is one. A file that
-// cannot be understood is moved aside and the error says so: what it was about
-// is not known, the record tells what is installed.
+// Find returns the transaction of a plugin, if there is one. A file that cannot be
+// parsed is moved aside, and the error says so: the record says what is installed.
 func (s *Store) Find(name string) (t Transaction, found bool, err error) {
-	path := s.path(layout.Transactions, name)
+	path := s.filePath(layout.Transactions, name)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, false, nil
@@ -53,22 +53,22 @@ func (s *Store) Find(name string) (t Transaction, found bool, err error) {
 		return t, false, fmt.Errorf("read transaction of %s: %w", name, err)
 	}
 	if t, err = decode(b); err == nil && t.Name != name {
-		err = fmt.Errorf("it is of %q: %w", t.Name, errNotOne)
+		err = fmt.Errorf("it names plugin %q: %w", t.Name, errNotTransaction)
 	}
 	if err != nil {
-		aside, moved := boltfile.SetAside(path, time.Now())
-		if moved != nil {
-			aside = path
+		kept, failed := boltfile.SetAside(path, time.Now())
+		if failed != nil {
+			kept = path
 		}
-		return Transaction{}, false, fmt.Errorf("read transaction of %s, kept as %s: %w", name, aside, err)
+		return Transaction{}, false, fmt.Errorf("read transaction of %s, kept as %s: %w", name, kept, err)
 	}
 	return t, true, nil
 }
 
-// Pending are all transactions there are. The error names what could not be
-// read; what could is returned all the same.
-func (s *Store) Pending() ([]Transaction, error) {
-	files, err := s.files(layout.Transactions)
+// ListPending returns all transactions. The error names the files that could not be
+// read; the others are returned all the same.
+func (s *Store) ListPending() ([]Transaction, error) {
+	files, err := s.listFiles(layout.Transactions)
 	var pending []Transaction
 	for _, path := range files {
 		b, failed := os.ReadFile(path)
@@ -85,9 +85,9 @@ func (s *Store) Pending() ([]Transaction, error) {
 	return pending, err
 }
 
-// files are the files of a folder, sorted. What was never finished being
-// written is removed, once its writer must have been killed.
-func (s *Store) files(folder string) ([]string, error) {
+// listFiles returns the files of a folder, sorted. It removes temporary files whose
+// writer must have been killed.
+func (s *Store) listFiles(folder string) ([]string, error) {
 	dir := layout.Notes(s.root, folder)
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -101,33 +101,33 @@ func (s *Store) files(folder string) ([]string, error) {
 		}
 		isTemp := strings.HasSuffix(path, durable.TempSuffix) // nothing else in the folder ends so
 		if info, err := e.Info(); err == nil && isTemp && time.Since(info.ModTime()) > time.Minute {
-			_ = os.Remove(path) // if that fails it is tried again next time
+			_ = os.Remove(path) // the next call retries
 		}
 	}
 	return files, nil
 }
 
-// End removes a plugin's transaction. That there is none is no error.
-func (s *Store) End(name string) error {
-	return s.remove(layout.Transactions, name)
+// Remove removes a plugin's transaction. A missing one is no error.
+func (s *Store) Remove(name string) error {
+	return s.removeFile(layout.Transactions, name)
 }
 
-func (s *Store) path(folder, name string) string {
+func (s *Store) filePath(folder, name string) string {
 	return layout.Note(s.root, folder, name)
 }
 
-// write replaces a file. Each plugin has one writer at a time.
-func (s *Store) write(folder, name string, b []byte, what string) error {
+// writeFile replaces a file. Each plugin has one writer at a time.
+func (s *Store) writeFile(folder, name string, b []byte, what string) error {
 	dir := layout.Notes(s.root, folder)
 	if err := durable.MakeFolder(dir, 0o750); err != nil {
 		return err
 	}
 	step := func(name string) error { return s.step.Before(name + " " + what) }
-	return durable.WriteFile(s.path(folder, name), b, 0o600, step)
+	return durable.WriteFile(s.filePath(folder, name), b, 0o600, step)
 }
 
-func (s *Store) remove(folder, name string) error {
-	path := s.path(folder, name)
+func (s *Store) removeFile(folder, name string) error {
+	path := s.filePath(folder, name)
 	err := s.step.Before("remove " + folder)
 	if err == nil {
 		err = os.RemoveAll(durable.TempName(path))

@@ -25,12 +25,12 @@ func newRecord(t testing.TB, version string) record.Record {
 	return r
 }
 
-// What is saved is found, with the fields of the record that nobody knows.
+// A saved transaction is found, with the unknown fields of its records.
 func TestSaveAndFind(t *testing.T) {
 	s := New(t.TempDir(), nil)
 	from, to := newRecord(t, "1.0"), newRecord(t, "2.0")
 	for name, want := range map[string]Transaction{
-		"UP-06 an upgrade":  {Name: "p", From: &from, To: to, Ran: true, Beat: true, Step: Proving, Began: time.Unix(1, 0).UTC()},
+		"UP-06 an upgrade":  {Name: "p", From: &from, To: to, OldRan: true, HeartbeatFresh: true, Step: Proving, Began: time.Unix(1, 0).UTC()},
 		"UP-08 a first one": {Name: "p", To: to, Made: true, Step: Prepared},
 		"UP-06 undone":      {Name: "p", From: &from, To: to, Step: Undoing, Cause: "exit 3"},
 		"UP-12 interrupted": {Name: "p", From: &from, To: to, Step: Undoing, Cause: "interrupted", Interrupted: true, LeaveStopped: true},
@@ -51,19 +51,19 @@ func TestSaveAndFind(t *testing.T) {
 			if b, err := got.To.Encode(); err != nil || !strings.Contains(string(b), `"foreign":[1,2]`) {
 				t.Errorf("record %s %v", b, err)
 			}
-			if all, err := s.Pending(); len(all) != 1 || err != nil {
+			if all, err := s.ListPending(); len(all) != 1 || err != nil {
 				t.Errorf("pending %v %v", all, err)
 			}
 		})
 	}
-	if err := s.End("p"); err != nil {
+	if err := s.Remove("p"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.End("p"); err != nil { // nothing to end
+	if err := s.Remove("p"); err != nil { // there is none
 		t.Fatal(err)
 	}
 	if _, found, err := s.Find("p"); found || err != nil {
-		t.Errorf("found after its end: %v", err)
+		t.Errorf("found after its removal: %v", err)
 	}
 }
 
@@ -76,16 +76,16 @@ func TestLongNames(t *testing.T) {
 		if err := s.Save(Transaction{Name: name, To: to, Step: Prepared}); err != nil {
 			t.Fatal(err)
 		}
-		if all, err := s.Pending(); err != nil || len(all) != 1 || all[0].Name != name {
+		if all, err := s.ListPending(); err != nil || len(all) != 1 || all[0].Name != name {
 			t.Errorf("%d bytes: pending %v %v", length, all, err)
 		}
-		if err := s.End(name); err != nil {
+		if err := s.Remove(name); err != nil {
 			t.Errorf("%d bytes: %v", length, err)
 		}
 	}
 }
 
-// A file that says nothing is kept, and in nobody's way.
+// A damaged file is moved aside and kept.
 func TestDamaged(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "cut": `{"name":"p","to":{"na`, "no step": `{"name":"p","to":{"name":"p","version":"1"}}`,
@@ -150,44 +150,44 @@ func TestDamagedFilesAreAllKept(t *testing.T) {
 
 func TestQuarantine(t *testing.T) {
 	s, now := New(t.TempDir(), nil), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	b := plugin.Ban{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
-	if err := s.Ban(b); err != nil {
+	b := plugin.QuarantinedVersion{Name: "p", Version: "2.0", Until: now.Add(time.Hour), Cause: "exit 3"}
+	if err := s.Quarantine(b); err != nil {
 		t.Fatal(err)
 	}
 	for what, tt := range map[string]struct {
 		version string
 		now     time.Time
 		longest time.Duration
-		banned  bool
+		blocked bool
 	}{
 		"UP-06 in time":                    {"2.0", now, 2 * time.Hour, true},
 		"UP-06 another version":            {"2.1", now, 2 * time.Hour, false},
-		"UP-06 over":                       {"2.0", now.Add(time.Hour), 2 * time.Hour, false},
+		"UP-06 expired":                    {"2.0", now.Add(time.Hour), 2 * time.Hour, false},
 		"UP-06 the clock was set backward": {"2.0", now.Add(-24 * time.Hour), 2 * time.Hour, false},
 	} {
-		if got, banned := s.Banned("p", tt.version, tt.now, tt.longest); banned != tt.banned || banned && !cmp.Equal(got, b) {
-			t.Errorf("%s: %t %+v", what, banned, got)
+		if got, blocked := s.FindQuarantined("p", tt.version, tt.now, tt.longest); blocked != tt.blocked || blocked && !cmp.Equal(got, b) {
+			t.Errorf("%s: blocked %t, want %t: %+v", what, blocked, tt.blocked, got)
 		}
 	}
-	if all, err := s.Bans(now, 2*time.Hour); err != nil || !cmp.Equal(all, []plugin.Ban{b}) {
-		t.Errorf("bans %+v %v", all, err)
+	if all, err := s.ListQuarantined(now, 2*time.Hour); err != nil || !cmp.Equal(all, []plugin.QuarantinedVersion{b}) {
+		t.Errorf("quarantine %+v, %v; want %+v", all, err, b)
 	}
-	if all, err := s.Bans(now.Add(time.Hour), 2*time.Hour); err != nil || len(all) != 0 {
-		t.Errorf("bans that are over %+v %v", all, err)
+	if all, err := s.ListQuarantined(now.Add(time.Hour), 2*time.Hour); err != nil || len(all) != 0 {
+		t.Errorf("expired, but listed: %+v %v", all, err)
 	}
-	if err := s.SweepBans(now, 2*time.Hour); err != nil {
+	if err := s.RemoveExpired(now, 2*time.Hour); err != nil {
 		t.Error(err)
 	}
-	if _, banned := s.Banned("p", "2.0", now, 2*time.Hour); !banned {
-		t.Error("one that holds was swept")
+	if _, blocked := s.FindQuarantined("p", "2.0", now, 2*time.Hour); !blocked {
+		t.Error("an active quarantine was removed")
 	}
-	if err := s.SweepBans(now.Add(time.Hour), 2*time.Hour); err != nil {
+	if err := s.RemoveExpired(now.Add(time.Hour), 2*time.Hour); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(layout.Notes(s.root, layout.Quarantine)); err != nil || len(left) != 0 {
-		t.Errorf("swept when it was over: %v, %v", left, err)
+		t.Errorf("expired, but not removed: %v, %v", left, err)
 	}
-	if err := s.Lift("p", "2.0"); err != nil {
+	if err := s.LiftQuarantine("p", "2.0"); err != nil {
 		t.Error(err)
 	}
 }
@@ -197,7 +197,7 @@ func TestSequence(t *testing.T) {
 	s := New(root, nil)
 	var got []uint64
 	for _, n := range []uint64{0, 7, 3, 8} {
-		if err := s.Accept(t.Context(), "p", n); err != nil {
+		if err := s.SaveSequence(t.Context(), "p", n); err != nil {
 			t.Fatal(err)
 		}
 		last, err := s.LastSequence(t.Context(), "p")

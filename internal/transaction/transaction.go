@@ -9,17 +9,17 @@ import (
 	"pluginsupervisor/internal/record"
 )
 
-// Step is how far a change has come.
+// Step names the step that a change has reached.
 type Step string
 
-// The steps, in their order; Undoing may follow each of the first three. What
-// is left at one of them by somebody who was killed is
+// The steps, in their order; Undoing may follow each of the first three. The comments
+// say how a change is recovered that was killed there.
 const (
-	Prepared  Step = "prepared"  // untouched: the new folder is removed, if the change made it
-	Switching Step = "switching" // in between, also the folders that are exchanged: undone
-	Proving   Step = "proving"   // the new version's to prove: done again
-	Committed Step = "committed" // done: what is no longer needed is removed
-	Undoing   Step = "undoing"   // undone
+	Prepared  Step = "prepared"  // nothing is changed: the new folder is removed, if the change made it
+	Switching Step = "switching" // record and folders may differ: it is undone
+	Proving   Step = "proving"   // the new version runs: it proves itself again
+	Committed Step = "committed" // all is done: old folders are removed
+	Undoing   Step = "undoing"   // it is undone
 )
 
 // Transaction is one change of one plugin.
@@ -27,25 +27,25 @@ type Transaction struct {
 	Name string
 	From *record.Record // nil: it was not installed
 	To   record.Record
-	Made bool // the folder of To was made by this change
-	// Replaces reports that a package takes the place of To's folder, which is
-	// kept until the change is committed (layout.Replaced).
-	Replaces bool
-	Staged   string // the id of To's package, see install.Staged; "": none came
-	Sequence uint64 // of its signature, remembered when the change is committed
-	Ran      bool   // From ran when the change was granted: if To does not, From comes back (UP-13)
-	Beat     bool   // From's heartbeat was in time then
-	Step     Step
-	Cause    string // of Undoing
-	Began    time.Time
-	// Interrupted reports that it is undone because an operator wanted the
-	// plugin, not because To is bad (UP-12).
+	Made bool // this change made the folder of To
+	// Replaces reports whether a package replaces the folder of To, which is kept
+	// until the change is committed (layout.Replaced).
+	Replaces       bool
+	Staged         string // the ID of To's package, see install.Staged; "": it was unpacked already
+	Sequence       uint64 // of its signature, saved when the change is committed
+	OldRan         bool   // From ran when the change was granted: if To does not, From is restored (UP-13)
+	HeartbeatFresh bool   // From's heartbeat was in time then
+	Step           Step
+	Cause          string // of Undoing
+	Began          time.Time
+	// Interrupted reports whether it is undone because an operator interrupted it, not
+	// because To is bad (UP-12).
 	Interrupted  bool
-	LeaveStopped bool // From is put back and not started
+	LeaveStopped bool // From is restored and not started
 }
 
-// file is a Transaction's form on disk. Records keep their own, with the
-// fields we do not know.
+// file is a Transaction as it is on disk. Records keep their own form, with the
+// fields that are not known here.
 type file struct {
 	Name  string          `json:"name"`
 	From  json.RawMessage `json:"from,omitempty"`
@@ -67,7 +67,7 @@ type file struct {
 
 func (t Transaction) encode() ([]byte, error) {
 	f := file{
-		Name: t.Name, Made: t.Made, Ran: t.Ran, Beat: t.Beat, Step: t.Step, Cause: t.Cause, Began: t.Began, Interrupted: t.Interrupted, LeaveStopped: t.LeaveStopped,
+		Name: t.Name, Made: t.Made, Ran: t.OldRan, Beat: t.HeartbeatFresh, Step: t.Step, Cause: t.Cause, Began: t.Began, Interrupted: t.Interrupted, LeaveStopped: t.LeaveStopped,
 		Replaces: t.Replaces, Staged: t.Staged, Sequence: t.Sequence,
 	}
 	var err error
@@ -82,7 +82,7 @@ func (t Transaction) encode() ([]byte, error) {
 	return json.Marshal(f)
 }
 
-var errNotOne = errors.New("not a transaction")
+var errNotTransaction = errors.New("not a transaction")
 
 func decode(b []byte) (Transaction, error) {
 	var f file
@@ -90,13 +90,13 @@ func decode(b []byte) (Transaction, error) {
 		return Transaction{}, fmt.Errorf("decode transaction: %w", err)
 	}
 	t := Transaction{
-		Name: f.Name, Made: f.Made, Ran: f.Ran, Beat: f.Beat, Step: f.Step, Cause: f.Cause, Began: f.Began, Interrupted: f.Interrupted, LeaveStopped: f.LeaveStopped,
+		Name: f.Name, Made: f.Made, OldRan: f.Ran, HeartbeatFresh: f.Beat, Step: f.Step, Cause: f.Cause, Began: f.Began, Interrupted: f.Interrupted, LeaveStopped: f.LeaveStopped,
 		Replaces: f.Replaces, Staged: f.Staged, Sequence: f.Sequence,
 	}
 	switch t.Step {
 	case Prepared, Switching, Proving, Committed, Undoing:
 	default:
-		return Transaction{}, fmt.Errorf("decode transaction: step %q: %w", t.Step, errNotOne)
+		return Transaction{}, fmt.Errorf("decode transaction: step %q: %w", t.Step, errNotTransaction)
 	}
 	var err error
 	if t.To, err = record.Decode(f.To); err != nil {
@@ -110,7 +110,7 @@ func decode(b []byte) (Transaction, error) {
 		t.From = &from
 	}
 	if t.To.Name != t.Name || t.From != nil && t.From.Name != t.Name {
-		return Transaction{}, fmt.Errorf("decode transaction: records of other plugins than %q: %w", t.Name, errNotOne)
+		return Transaction{}, fmt.Errorf("decode transaction: records of other plugins than %q: %w", t.Name, errNotTransaction)
 	}
 	return t, nil
 }

@@ -9,32 +9,32 @@ import (
 )
 
 // KeyPair is a server's certificate and key in two files. They are read for each
-// handshake, so that rotated ones are used without a restart.
+// handshake, so that a rotation needs no restart.
 type KeyPair struct {
 	certFile, keyFile string
 	changed           func(error)
 
 	mu        sync.Mutex
-	cert, key []byte // what the files held when current was made of it
+	cert, key []byte // the content of the files that current was made of
 	current   *tls.Certificate
-	failure   string // what was last passed to changed; "" when all is well
+	failure   string // the last error passed to changed; "" when there is none
 }
 
-// LoadKeyPair reads the files, which are in PEM. Later, changed is called when
-// they hold another certificate, with nil, and when they can no longer be used.
+// LoadKeyPair reads the files, which are in PEM. Later, changed is called with nil
+// when they hold another certificate, and with an error when they cannot be used.
 func LoadKeyPair(certFile, keyFile string, changed func(error)) (*KeyPair, error) {
 	k := &KeyPair{certFile: certFile, keyFile: keyFile, changed: changed}
-	_, err := k.read()
+	_, err := k.readFiles()
 	return k, err
 }
 
-// Certificate returns what the files hold now. While that is no pair, as in the
-// middle of a rotation, it returns the last one that was: a server goes on. It is
-// made for tls.Config.GetCertificate.
+// Certificate returns the certificate in the files. While they hold no pair, as in the
+// middle of a rotation, it returns the last one. It is made for
+// tls.Config.GetCertificate.
 func (k *KeyPair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	fresh, err := k.read()
+	fresh, err := k.readFiles()
 	switch {
 	case err != nil && err.Error() != k.failure:
 		k.failure = err.Error()
@@ -46,8 +46,8 @@ func (k *KeyPair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return k.current, nil
 }
 
-// read updates what is kept, and reports whether it is another certificate.
-func (k *KeyPair) read() (fresh bool, err error) {
+// readFiles updates current, and reports whether it is another certificate.
+func (k *KeyPair) readFiles() (fresh bool, err error) {
 	cert, err := os.ReadFile(k.certFile)
 	if err != nil {
 		return false, fmt.Errorf("read TLS certificate: %w", err)

@@ -12,7 +12,7 @@ import (
 	"pluginsupervisor/internal/trust/trusttest"
 )
 
-// newPair returns a certificate, its key, and what a client sees of it.
+// newPair returns a certificate, its key, and the certificate in DER.
 func newPair(t *testing.T) (cert, key, der []byte) {
 	t.Helper()
 	cert, key, err := trusttest.NewPair()
@@ -23,8 +23,8 @@ func newPair(t *testing.T) (cert, key, der []byte) {
 	return cert, key, block.Bytes
 }
 
-// CP-01: a rotated certificate is used by the next handshake; what is in the
-// files for the moment of a rotation harms no client, and is reported once.
+// CP-01: the next handshake uses a rotated certificate. While the files hold no pair,
+// during a rotation, the old one is used, and the error is reported once.
 func TestKeyPair(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -55,7 +55,7 @@ func TestKeyPair(t *testing.T) {
 	}
 	write(keyFile, key2)
 	if _, err := LoadKeyPair(certFile, keyFile, changed); err == nil || !strings.Contains(err.Error(), "does not match") {
-		t.Errorf("with another's key: %v", err)
+		t.Errorf("with the key of another certificate: %v", err)
 	}
 	write(keyFile, key1)
 	pair, err := LoadKeyPair(certFile, keyFile, changed)

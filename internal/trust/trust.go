@@ -1,5 +1,5 @@
-// Package trust holds what TLS reads from files, and reads again when they have
-// changed: the authorities that a client trusts, and a server's certificate.
+// Package trust reads TLS files, and reads them again when they have changed: the
+// authorities that a client trusts, and a server's certificate.
 package trust
 
 import (
@@ -14,10 +14,10 @@ import (
 	"sync"
 )
 
-// Transport carries requests as its base does, to servers whose certificate is
-// signed by an authority in a file. The file is read for each request, which is
-// simpler than watching it: who rotates it need not start anything again. A
-// connection that was made with other authorities is not used again.
+// Transport sends requests as its base does, to servers whose certificate is signed by
+// an authority in a file. The file is read for each request, which is simpler than
+// watching it: a rotation needs no restart. A connection that was made with other
+// authorities is not used again.
 type Transport struct {
 	base *http.Transport
 	from Authorities
@@ -27,10 +27,10 @@ type Transport struct {
 	current *http.Transport // base with the authorities in content; nil at first
 }
 
-// Authorities are what certificates of servers are verified by.
+// Authorities are the CA certificates that verify servers.
 type Authorities struct {
 	File string // in PEM; "" leaves the authorities to the base of the transport
-	Host bool   // the host's own as well, not those in the file alone
+	Host bool   // the host's own as well as those in the file
 }
 
 // New returns a transport over base, which must not be used elsewhere.
@@ -38,8 +38,8 @@ func New(base *http.Transport, from Authorities) *Transport {
 	return &Transport{base: base, from: from}
 }
 
-// Proxy returns the Proxy of an http.Transport: the given one for all servers
-// but those on this machine, and without one that of the environment.
+// Proxy returns the Proxy function of an http.Transport: the given proxy for all
+// servers but those on this machine, or without one the proxy of the environment.
 func Proxy(by *url.URL) func(*http.Request) (*url.URL, error) {
 	if by == nil {
 		return http.ProxyFromEnvironment
@@ -52,15 +52,15 @@ func Proxy(by *url.URL) func(*http.Request) (*url.URL, error) {
 	}
 }
 
-// Check reads the file and reports what is wrong with it.
+// Check reads the file and returns an error if it cannot be used.
 func (t *Transport) Check() error {
-	_, err := t.transport()
+	_, err := t.currentTransport()
 	return err
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	transport, err := t.transport()
+	transport, err := t.currentTransport()
 	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper has to
@@ -80,8 +80,8 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// transport returns the one for what the file holds now.
-func (t *Transport) transport() (*http.Transport, error) {
+// currentTransport returns the transport for the current content of the file.
+func (t *Transport) currentTransport() (*http.Transport, error) {
 	if t.from.File == "" {
 		return t.base, nil
 	}

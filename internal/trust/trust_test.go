@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// F11: the file is read again when it changed; what it held before is not
-// trusted on.
+// F11: the file is read again when it changed; its old content is not trusted any
+// more.
 func TestTransport(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
@@ -48,11 +48,11 @@ func TestTransport(t *testing.T) {
 		}
 	}
 	if _, err := (&http.Client{Transport: New(&http.Transport{}, Authorities{})}).Get(server.URL); err == nil {
-		t.Error("the host's authorities have signed a test's certificate")
+		t.Error("the test certificate is accepted without its authority")
 	}
 }
 
-// CL-19: a proxy that is given is for all servers but those on this machine.
+// CL-19: a given proxy is used for all servers but those on this machine.
 func TestProxy(t *testing.T) {
 	given, err := url.Parse("http://proxy:3128")
 	if err != nil {
@@ -69,7 +69,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// CL-19: the host's own authorities count beside those of the file.
+// CL-19: the host's own authorities are trusted as well as those of the file.
 func TestHostAuthorities(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -82,11 +82,11 @@ func TestHostAuthorities(t *testing.T) {
 		t.Fatal(err)
 	}
 	host.AddCert(server.Certificate())
-	transport, err := New(&http.Transport{}, Authorities{File: file, Host: true}).transport()
+	transport, err := New(&http.Transport{}, Authorities{File: file, Host: true}).currentTransport()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !transport.TLSClientConfig.RootCAs.Equal(host) {
-		t.Error("the authorities are not those of the host and of the file")
+		t.Error("want the authorities of the host and of the file")
 	}
 }

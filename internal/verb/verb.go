@@ -1,6 +1,5 @@
-// Package verb says in the words of the domain how a run of a plugin's verb
-// ended, for the native manager and the external one alike, and knows where
-// what such a verb printed is kept.
+// Package verb converts the result of running a plugin's verb to the types of package
+// plugin, for the native and the external manager, and probes many plugins at once.
 package verb
 
 import (
@@ -14,25 +13,24 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// maxOutput is how much of what a verb printed an outcome carries, in bytes.
+// maxOutput limits the output of a verb in an outcome, in bytes.
 const maxOutput = 4 << 10
 
-// Outcome is how a run of the verb v ended. A run that could not begin is a
-// Result with Err and an ExitCode of -1.
+// Outcome returns the outcome of a run of the verb v. A run that could not be started has
+// Err and an ExitCode of -1.
 func Outcome(v plugin.Verb, r process.Result) plugin.Outcome {
 	return plugin.Outcome{
 		Verb: v, ExitCode: r.ExitCode, TimedOut: r.TimedOut, HostFault: hostFault(r),
-		Output: tail(r.Output), Err: r.Err, Life: r.Life, Processes: r.Processes,
+		Output: shortenOutput(r.Output), Err: r.Err, RunID: r.RunID, Processes: r.Processes,
 	}
 }
 
-// hostFault reports whether the host could not run it (EV-24).
+// hostFault reports whether the host could not start the run (EV-24).
 func hostFault(r process.Result) bool { return !r.Started && hostfault.Is(r.Err) }
 
-// Probe is what `--status` of p told at that time: exit 0 is running, anything
-// else is not (SPEC 2). A run that was cut short, refused because we are
-// shutting down, or that the host could not begin, says nothing: the status is
-// unknown (EV-24).
+// Probe returns the result of `--status` of p at that time: exit 0 is running, any other
+// result is failed (SPEC 2). The status is unknown after a run that was canceled,
+// rejected during a shutdown, or that the host could not start (EV-24).
 func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
 	probe := plugin.Probe{Plugin: p, At: at, Status: plugin.StatusFailed}
 	switch {
@@ -50,10 +48,10 @@ func Probe(p plugin.Plugin, at time.Time, r process.Result) plugin.Probe {
 	return probe
 }
 
-// NoAnswer is the cause of a probe that had to be ended at its deadline.
+// NoAnswer returns the cause of a probe that was killed at its deadline.
 func NoAnswer(p plugin.Plugin) string { return fmt.Sprintf("no answer in %s", Deadline(p)) }
 
-// Deadline is the plugin's own, for each verb (SPEC 2, RS-02).
+// Deadline returns the timeout of the plugin for each verb (SPEC 2, RS-02).
 func Deadline(p plugin.Plugin) time.Duration {
 	if p.Timeout <= 0 {
 		return plugin.DefaultTimeout
@@ -61,8 +59,8 @@ func Deadline(p plugin.Plugin) time.Duration {
 	return p.Timeout
 }
 
-// tail is the end of s, at most maxOutput bytes, not beginning within a character.
-func tail(s string) string {
+// shortenOutput returns the last maxOutput bytes of s, from the begin of a character.
+func shortenOutput(s string) string {
 	if len(s) <= maxOutput {
 		return s
 	}
@@ -72,5 +70,5 @@ func tail(s string) string {
 			return s[i:]
 		}
 	}
-	return s // no text at all
+	return s // not UTF-8
 }

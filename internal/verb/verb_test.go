@@ -46,7 +46,7 @@ func TestProbe(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
-	err := errors.New("no end in 1s")
+	err := errors.New("did not return within 1s")
 	got := Outcome(plugin.VerbStart, process.Result{ExitCode: -1, Started: true, TimedOut: true, Output: "half", Err: err})
 	want := plugin.Outcome{Verb: plugin.VerbStart, ExitCode: -1, TimedOut: true, Output: "half", Err: err}
 	if !reflect.DeepEqual(got, want) {

@@ -1,4 +1,4 @@
-// Package version is what the programs of this project call themselves.
+// Package version holds the version of the programs of this project.
 package version
 
 import "runtime/debug"
@@ -8,8 +8,8 @@ import "runtime/debug"
 //	-ldflags '-X pluginsupervisor/internal/version.built=1.2.3'
 var built string
 
-// String is the release, else what the Go toolchain knows of the source that
-// was built, else "devel".
+// String returns the release, else the version that the Go toolchain recorded, else
+// "devel".
 func String() string {
 	if built != "" {
 		return built

@@ -9,6 +9,6 @@ func TestString(t *testing.T) {
 	built = "1.2.3"
 	t.Cleanup(func() { built = "" })
 	if got := String(); got != "1.2.3" {
-		t.Errorf("a release calls itself %q", got)
+		t.Errorf("version of the release %q, want 1.2.3", got)
 	}
 }

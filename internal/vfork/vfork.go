@@ -1,16 +1,14 @@
-// Package vfork starts a program so that an execve which hangs, on a file
-// system that does not answer for example, delays nothing but the one thread
-// that waits for it (EV-24). The standard library keeps a part of the Go
-// scheduler over the wait: with the next garbage collection the whole process
-// would stand still.
+// Package vfork starts a program so that a hung execve, such as on a file system that
+// does not answer, delays only the thread that waits for it (EV-24). The standard
+// library holds a part of the Go scheduler meanwhile: at the next garbage collection
+// the whole process would hang.
 //
-// The child shares our memory until it has executed the program, as that of
-// the standard library does, so that a start costs as little. It uses the hooks
-// of the runtime that package syscall uses. It gets nothing that we were
-// started with but its environment (EV-30).
+// As with the standard library, the child shares our memory until it has executed the
+// program, so a start is as cheap. It uses the same hooks of the runtime as package
+// syscall. The child inherits nothing of our process but its environment (EV-30).
 //
-// The package imports nothing that package syscall imports: so it is
-// initialized before that raises the limit of open files (see OpenFiles).
+// The package imports nothing that package syscall imports. So it is initialized before
+// package syscall raises the limit of open files (see OpenFiles).
 package vfork
 
 import (
@@ -36,7 +34,7 @@ func exitSyscall()
 
 func rawSyscall(trap, a1, a2, a3, a4 uintptr) (r1, errno uintptr)
 
-// Numbers that are the same on every architecture.
+// Constants that are the same on every architecture.
 const (
 	sysClone3     = 435
 	sysCloseRange = 436
@@ -64,7 +62,7 @@ const (
 // limit is the kernel's struct rlimit64.
 type limit struct{ soft, hard uint64 }
 
-// openFiles is the limit of open files that this process was started with.
+// openFiles is the limit of open files at the start of this process.
 var openFiles = readOpenFiles()
 
 func readOpenFiles() (l limit) {
@@ -72,33 +70,34 @@ func readOpenFiles() (l limit) {
 	return l
 }
 
-// OpenFiles returns the limits of open files that this process was started
-// with. Package syscall has raised the soft one since; what is started gets
-// them as they were (EV-31).
+// OpenFiles returns the limits of open files at the start of this process. Package
+// syscall has raised the soft one since; started programs get the original limits
+// (EV-31).
 func OpenFiles() (soft, hard uint64) { return openFiles.soft, openFiles.hard }
 
-// Start is one start of a program. What its pointers lead to ends with NUL or nil.
+// Start holds the parameters of one start of a program. Strings end with NUL, arrays
+// with nil.
 type Start struct {
 	Path, Dir *byte
 	Args, Env **byte
 	Stdin     int // a descriptor above 2
 	Output    int // a descriptor above 2, for standard output
 	Errors    int // a descriptor above 2, for standard error
-	Cgroup    int // the cgroup to begin in, a descriptor; negative: that of the thread
+	Cgroup    int // descriptor of the child's cgroup; negative: that of the thread
 
-	// Ignored are the signals that are ignored by us, 1 << (number - 1) each: the
-	// child does not ignore them.
+	// Ignored holds the signals that this process ignores, 1 << (number - 1) each.
+	// The child does not ignore them.
 	Ignored  uint64
-	Renice   bool // our nice value is not 0, that of the child is to be
-	ResetOOM bool // likewise our oom_score_adj
+	Renice   bool // sets the nice value of the child to 0
+	ResetOOM bool // sets the oom_score_adj of the child to 0
 
 	Foreground bool // the child's group becomes the foreground group of the terminal Stdin
 
 	pid     int32   // set by the kernel before the child runs
-	errno   uintptr // of what failed in the child, set by it
+	errno   uintptr // set by the child when a system call fails
 	clone   cloneArgs
 	action  struct{ handler, flags, restorer, mask uintptr } // the kernel's struct sigaction: SIG_DFL
-	mask    uint64                                           // no signals
+	mask    uint64                                           // an empty signal mask
 	oomFile [len("/proc/self/oom_score_adj") + 1]byte
 	zero    [1]byte
 }
@@ -108,17 +107,17 @@ type cloneArgs struct {
 	flags, pidFD, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-// PID returns the number of the child, 0 as long as there is none. Another
-// goroutine may call it while Run waits.
+// PID returns the pid of the child, 0 before it exists. Another goroutine may call it
+// while Run waits.
 func (s *Start) PID() int { return int(atomic.LoadInt32(&s.pid)) }
 
-// Reset makes a Start whose child has been reaped ready to Run again.
+// Reset prepares a Start for another Run after its child was reaped.
 func (s *Start) Reset() { atomic.StoreInt32(&s.pid, 0) }
 
-// Run starts the program as a child in a process group of its own, with umask
-// 022 and no signal blocked, and returns when it has been executed, or the
-// child was killed. If it cannot be executed, errno says why and pid is the
-// child's, which has to be reaped; pid 0 means that there was none.
+// Run starts the program as a child in its own process group, with umask 022 and no
+// signal blocked, and returns when the program is executed or the child was killed. If
+// the program cannot be executed, errno is the reason and the caller must reap the child
+// pid; pid 0 means that there is no child.
 //
 //go:noinline
 //go:norace
@@ -136,7 +135,7 @@ func (s *Start) Run() (pid int, errno uintptr) {
 		trap, a1, a2, a3 = sysClone3, uintptr(unsafe.Pointer(&s.clone)), unsafe.Sizeof(s.clone), 0
 	}
 	enterSyscall()
-	child, errno := s.fork(trap, a1, a2, a3)
+	child, errno := s.forkChild(trap, a1, a2, a3)
 	afterFork()
 	exitSyscall()
 	runtime.KeepAlive(s)
@@ -146,50 +145,50 @@ func (s *Start) Run() (pid int, errno uintptr) {
 	return int(child), s.errno
 }
 
-// fork returns in the parent only. Then the child has overwritten all of the
-// frame but the results, so nothing is done here any more. Nothing is allocated
-// from here on, and no stack grown.
+// forkChild forks and returns in the parent only. The child has then overwritten all of
+// the frame except the results, so nothing more is done here. From here on nothing
+// allocates and no stack grows.
 //
 //go:noinline
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *Start) fork(trap, a1, a2, a3 uintptr) (pid, errno uintptr) {
+func (s *Start) forkChild(trap, a1, a2, a3 uintptr) (pid, errno uintptr) {
 	beforeFork()
 	pid, errno = rawSyscall(trap, a1, a2, a3, 0)
 	if pid != 0 {
 		return pid, errno
 	}
-	s.group()
+	s.setGroup()
 	afterForkInChild()
-	s.exec()
+	s.execute()
 	for {
 		rawSyscall(sysExit, 253, 0, 0, 0)
 	}
 }
 
-// group gives the child a process group of its own. Signals are still blocked, so
-// that SIGTTOU does not stop it.
+// setGroup gives the child its own process group. Signals are still blocked, so that
+// SIGTTOU does not stop it.
 //
 //go:noinline
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *Start) group() {
+func (s *Start) setGroup() {
 	rawSyscall(sysSetpgid, 0, 0, 0, 0)
 	if s.Foreground {
 		rawSyscall(sysIoctl, uintptr(s.Stdin), setForeground, uintptr(unsafe.Pointer(&s.pid)), 0)
 	}
 }
 
-// exec makes the child what it is to be, and executes the program. It returns
-// if that fails, and s.errno says why.
+// execute sets up the child and executes the program. It returns only on failure, with
+// the reason in s.errno.
 //
 //go:noinline
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (s *Start) exec() {
+func (s *Start) execute() {
 	rawSyscall(sysSigprocmask, sigSetMask, uintptr(unsafe.Pointer(&s.mask)), 0, sigSetSize)
 	for sig := uintptr(1); sig <= signals && s.Ignored != 0; sig++ {
 		if s.Ignored&(1<<(sig-1)) != 0 {

@@ -46,7 +46,7 @@ CREATE INDEX events_of_host ON events (host, id);
 
 CREATE TABLE offers (
     name    TEXT    NOT NULL,
-    host    TEXT    NOT NULL, -- '' is every host; a host may be named before it is heard
+    host    TEXT    NOT NULL, -- '' is every host; may be set before the host first reports
     version TEXT    NOT NULL,
     timeout INTEGER NOT NULL,
     made    INTEGER NOT NULL,

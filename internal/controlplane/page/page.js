@@ -1,5 +1,5 @@
-// Keeps the page up to date: fetches it again and changes only what differs, so
-// that nothing flickers and focus, selection and half-filled forms stay.
+// Refreshes the page: fetches it every two seconds and changes only what differs,
+// so that nothing flickers and focus, selection and half-filled forms stay.
 "use strict";
 (() => {
   const every = 2000;
@@ -17,7 +17,7 @@
       have.nodeValue = want.nodeValue;
       return;
     }
-    if (have.hasAttribute("data-keep")) return; // what was refused and why, until it is sent again
+    if (have.hasAttribute("data-keep")) return; // a rejected form and the reason, until it is sent again
     for (const { name } of [...have.attributes]) {
       if (name !== "open" && !want.hasAttribute(name)) have.removeAttribute(name);
     }
@@ -33,7 +33,7 @@
     old.slice(now.length).forEach((node) => node.remove());
   }
 
-  function tell(state, text) {
+  function showStatus(state, text) {
     if (status.dataset.state === state) return;
     status.dataset.state = state;
     status.textContent = text;
@@ -48,9 +48,9 @@
       if (!answer.ok) throw new Error(answer.statusText);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       morph(document.getElementById("live"), fresh.getElementById("live"));
-      tell("live", "Live");
+      showStatus("live", "Live");
     } catch {
-      tell("lost", "No answer, trying again");
+      showStatus("lost", "No answer, retrying");
     }
     busy = false;
     if (!document.hidden) timer = setTimeout(refresh, every);
@@ -60,6 +60,6 @@
     clearTimeout(timer);
     if (!document.hidden) refresh();
   });
-  tell("live", "Live");
+  showStatus("live", "Live");
   timer = setTimeout(refresh, every);
 })();

@@ -1,6 +1,5 @@
-// Package failure is the one error of package installation: what went wrong, as
-// a reason from a closed list, with the exit code the command line has for it
-// (SPEC 11) and a text for who reads it.
+// Package failure defines the error of package installation: a reason from a
+// closed list, the exit code of the command line (SPEC 11) and a text for people.
 package failure
 
 import (
@@ -10,26 +9,25 @@ import (
 	"syscall"
 )
 
-// Reason is why a package was not installed. Its text is stable: it serves as a
-// label of metrics.
+// Reason is the kind of a failure. Its text is stable: metrics use it as a label.
 type Reason string
 
 // The reasons, each with its exit code (SPEC 11).
 const (
-	Locked    Reason = "locked"    // 232: another program works on it
-	NotFound  Reason = "not-found" // 234: there is no such file
+	Locked    Reason = "locked"    // 232: another program holds the lock
+	NotFound  Reason = "not-found" // 234: no such file
 	NotZip    Reason = "not-a-zip" // 235
-	Unzip     Reason = "unzip"     // 236: an entry is refused, a limit exceeded, or the data damaged (CL-13)
+	Unzip     Reason = "unzip"     // 236: an entry is not allowed, a limit exceeded, or the data damaged (CL-13)
 	Config    Reason = "config"    // 237: config.json is not JSON of the right shape
-	Package   Reason = "package"   // 238: config.json missing, or what it says is not acceptable (CL-11)
-	Digest    Reason = "digest"    // 239: not the bytes that were promised, or promised too weakly
+	Package   Reason = "package"   // 238: config.json is missing or not acceptable (CL-11)
+	Digest    Reason = "digest"    // 239: the digest is wrong, or no SHA-256 where one is required
 	Signature Reason = "signature" // 239: not signed by a trusted key, expired or replayed
 	Download  Reason = "download"  // 240
-	Exists    Reason = "exists"    // 238: this version is there already
-	Storage   Reason = "storage"   // 236: the file system under BASE refuses
+	Exists    Reason = "exists"    // 238: this version is installed already
+	Storage   Reason = "storage"   // 236: error of the file system under BASE
 )
 
-// Error is a Reason with the error behind it.
+// Error is a Reason with the underlying error.
 type Error struct {
 	Reason Reason
 	Err    error
@@ -37,12 +35,12 @@ type Error struct {
 	Name, Version string // of the package, where its config.json could be read
 }
 
-// New is an Error whose text is formatted as by fmt.Errorf.
+// New returns an Error with a text formatted by fmt.Errorf.
 func New(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Err: fmt.Errorf(format, args...)}
 }
 
-// Because is err with a reason, unless it has one already.
+// Because returns err with a reason, unless it has one already.
 func Because(r Reason, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) {
@@ -51,8 +49,8 @@ func Because(r Reason, err error) error {
 	return &Error{Reason: r, Err: err}
 }
 
-// Of returns err with the name and version of the package that it is about. err
-// is an *Error.
+// Of sets the name and version of the package in err, if it is an *Error, and
+// returns err.
 func Of(name, version string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Name, e.Version = name, version
@@ -60,7 +58,7 @@ func Of(name, version string, err error) error {
 	return err
 }
 
-// Error says what happened; a full disk is named before all else.
+// Error returns the text of the underlying error. A full disk is named first.
 func (e *Error) Error() string {
 	if e.DiskFull() {
 		return "the disk is full: " + e.Err.Error()
@@ -70,12 +68,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// DiskFull tells that there was no room, on the disk or in the quota.
+// DiskFull reports whether the disk or the quota was full.
 func (e *Error) DiskFull() bool {
 	return errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT)
 }
 
-// ExitCode is the command line's exit code for the error (SPEC 11).
+// ExitCode returns the exit code of the command line for the error (SPEC 11).
 func (e *Error) ExitCode() int {
 	switch e.Reason {
 	case Locked:

@@ -41,13 +41,13 @@ func TestBecause(t *testing.T) {
 	inner := failure.New(failure.NotZip, "not a zip")
 	var e *failure.Error
 	if err := failure.Because(failure.Storage, fmt.Errorf("unpack: %w", inner)); !errors.As(err, &e) || e.Reason != failure.NotZip {
-		t.Errorf("the first reason is lost: %v", err)
+		t.Errorf("got %v, want the first reason, %s", err, failure.NotZip)
 	}
 	if failure.Because(failure.Storage, nil) != nil {
-		t.Error("an error out of none")
+		t.Error("Because of nil is an error, want nil")
 	}
 	full := failure.Because(failure.Unzip, fmt.Errorf("write a: %w", syscall.ENOSPC))
 	if !errors.As(full, &e) || !e.DiskFull() || !strings.HasPrefix(full.Error(), "the disk is full: ") {
-		t.Errorf("a full disk is not named: %v", full)
+		t.Errorf("got %v, want the full disk named first", full)
 	}
 }

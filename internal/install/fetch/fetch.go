@@ -1,14 +1,13 @@
-// Package fetch brings a package to a file, from a path, a file:// or an
-// http(s):// URL, and digests it while it passes.
+// Package fetch copies a package into a file, from a path, a file:// or an
+// http(s):// URL, and computes its digests on the way.
 //
-// A download that breaks off goes on where it stopped, as long as the server
-// shows that it is still the same file (If-Range with its ETag or date);
-// otherwise it begins anew. With Resume it goes on also in a later process. Its
-// bounds are the whole time, the size, the time without progress, and the number
-// of tries without progress. An error is a *failure.Error:
-// NotFound, NotZip (not a regular file) or Unzip (too large) for a local file,
-// Download for what a server or a URL does wrong, Storage when a file cannot be
-// read or written.
+// An interrupted download is resumed, as long as the server confirms that the
+// file is the same (If-Range with its ETag or date); otherwise it starts over.
+// With Resume a later process can resume it too. Limits are the total time, the
+// size, the time without progress, and the number of attempts without progress.
+// Errors are *failure.Error: NotFound, NotZip (not a regular file) or Unzip (too
+// large) for a local file, Download for a wrong URL or an error of the server,
+// Storage when a file cannot be read or written.
 package fetch
 
 import (
@@ -35,42 +34,42 @@ import (
 	"pluginsupervisor/internal/trust"
 )
 
-// Config bounds the fetches of a Fetcher. Zero means the default.
+// Config holds the limits of a Fetcher. Zero means the default.
 type Config struct {
-	Timeout time.Duration // of one fetch, all its tries (install.fetch_timeout); 6 h
-	Connect time.Duration // to have a connection, and to have an answer begin; 5 s
+	Timeout time.Duration // of one fetch with all attempts (install.fetch_timeout); 6 h
+	Connect time.Duration // until connected, and until the response begins; 5 s
 	Stall   time.Duration // over which MinRate is measured (install.stall); 30 s
-	MinRate int64         // below which a try ends (install.min_rate), in bytes a second; 1 KiB
+	MinRate int64         // minimum speed (install.min_rate), in bytes a second; 1 KiB
 	MaxSize int64         // of a package, in bytes; 512 MiB
 
-	Tries      int           // that bring nothing new, one after the other; 5
-	FirstPause time.Duration // between two tries, doubled each time up to 5 s; 250 ms
+	Tries      int           // attempts in a row without progress; 5
+	FirstPause time.Duration // between two attempts, doubled each time up to 5 s; 250 ms
 
-	// Jitter makes a pause a little different on every host; nil leaves it.
+	// Jitter varies a pause so that hosts do not retry at the same time; nil: no
+	// jitter.
 	Jitter func(time.Duration) time.Duration
 	TLS    *tls.Config // nil: the default
-	// Origin is the URL of the one server that OriginTLS is for, with its client
-	// certificate: no other one sees that, nor does it after a redirect from
-	// another one. "": none.
+	// Origin is the URL of the only server that OriginTLS, with its client
+	// certificate, is used for; not after a redirect from another server. "": none.
 	Origin    string
 	OriginTLS *tls.Config
-	CA        trust.Authorities // what a server is verified by
-	Proxy     *url.URL          // the proxy to go through; nil: that of the environment
+	CA        trust.Authorities // verifies servers
+	Proxy     *url.URL          // nil: the proxy of the environment
 	Step      failpoint.Step
 	Client    string // the User-Agent
 }
 
-// Sums are the digests of what was fetched, in lower-case hex.
+// Sums holds the digests of a fetched file, in lower-case hex.
 type Sums struct {
 	SHA256, MD5 string
 	Size        int64 // bytes
 }
 
-// Progress is told how many bytes have come, of how many; total is -1 when the
-// server does not say. A download that begins anew starts again at 0.
+// Progress receives the number of bytes so far and in total; total is -1 if
+// unknown. A download that starts over begins at 0 again.
 type Progress func(done, total int64)
 
-// Fetcher fetches. It may be used by several at once.
+// Fetcher fetches packages. It is safe for concurrent use.
 type Fetcher struct {
 	cfg  Config
 	http *http.Client
@@ -81,49 +80,49 @@ const (
 	maxHeader    = 64 << 10 // bytes
 )
 
-// New makes a Fetcher and connects to nothing.
+// New makes a Fetcher. It makes no connection.
 func New(cfg Config) *Fetcher {
-	cfg.Timeout = orElse(cfg.Timeout, 6*time.Hour)
-	cfg.Connect = orElse(cfg.Connect, 5*time.Second)
-	cfg.Stall = orElse(cfg.Stall, 30*time.Second)
-	cfg.MinRate = orElse(cfg.MinRate, 1<<10)
-	cfg.MaxSize = orElse(cfg.MaxSize, 512<<20)
-	cfg.Tries = orElse(cfg.Tries, 5)
-	cfg.FirstPause = orElse(cfg.FirstPause, 250*time.Millisecond)
+	cfg.Timeout = valueOr(cfg.Timeout, 6*time.Hour)
+	cfg.Connect = valueOr(cfg.Connect, 5*time.Second)
+	cfg.Stall = valueOr(cfg.Stall, 30*time.Second)
+	cfg.MinRate = valueOr(cfg.MinRate, 1<<10)
+	cfg.MaxSize = valueOr(cfg.MaxSize, 512<<20)
+	cfg.Tries = valueOr(cfg.Tries, 5)
+	cfg.FirstPause = valueOr(cfg.FirstPause, 250*time.Millisecond)
 	return &Fetcher{cfg: cfg, http: &http.Client{CheckRedirect: checkRedirect, Transport: newTransport(cfg)}}
 }
 
-func orElse[T int | int64 | time.Duration](v, standard T) T {
+func valueOr[T int | int64 | time.Duration](v, standard T) T {
 	if v <= 0 {
 		return standard
 	}
 	return v
 }
 
-// Close ends the idle connections.
+// Close closes idle connections.
 func (f *Fetcher) Close() { f.http.CloseIdleConnections() }
 
-// Remote tells whether a source is a http or https URL.
-func Remote(source string) bool {
+// IsRemote reports whether a source is an http or https URL.
+func IsRemote(source string) bool {
 	u, err := url.Parse(source)
 	return err == nil && isWeb(u)
 }
 
 func isWeb(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 
-// Fetch writes the source to a new file at the path to, synced. After an error
-// there may be an incomplete one.
+// Fetch writes the source to a new file at the path to and flushes it. After an
+// error the file may be incomplete.
 func (f *Fetcher) Fetch(ctx context.Context, source, to string, progress Progress) (Sums, error) {
-	s, err := f.open(to, os.O_EXCL, progress)
+	s, err := f.openSink(to, os.O_EXCL, progress)
 	if err != nil {
 		return Sums{}, err
 	}
-	err = f.fill(ctx, source, s)
+	err = f.fillSink(ctx, source, s)
 	return s.sums(), err
 }
 
-// open makes the sink for a file.
-func (f *Fetcher) open(path string, flags int, progress Progress) (*sink, error) {
+// openSink opens a file and returns its sink.
+func (f *Fetcher) openSink(path string, flags int, progress Progress) (*sink, error) {
 	if err := f.cfg.Step.Before("fetch create"); err != nil {
 		return nil, failure.Because(failure.Storage, err)
 	}
@@ -137,16 +136,16 @@ func (f *Fetcher) open(path string, flags int, progress Progress) (*sink, error)
 	return &sink{file: file, step: f.cfg.Step, max: f.cfg.MaxSize, progress: progress, digests: newDigests()}, nil
 }
 
-// fill writes the source to the sink, and closes it.
-func (f *Fetcher) fill(ctx context.Context, source string, s *sink) error {
+// fillSink writes the source to the sink, and closes it.
+func (f *Fetcher) fillSink(ctx context.Context, source string, s *sink) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout, timeoutError(f.cfg.Timeout))
 	defer cancel()
-	err := s.takeUp(ctx)
+	err := s.loadPartial(ctx)
 	if err == nil {
-		err = f.into(ctx, source, s)
+		err = f.copySource(ctx, source, s)
 	}
 	if err == nil {
-		err = failure.Because(failure.Storage, s.sync())
+		err = failure.Because(failure.Storage, s.syncFile())
 	}
 	if closed := s.file.Close(); err == nil {
 		err = failure.Because(failure.Storage, closed)
@@ -154,33 +153,34 @@ func (f *Fetcher) fill(ctx context.Context, source string, s *sink) error {
 	return err
 }
 
-// timeoutError says that a fetch took longer than Config.Timeout.
+// timeoutError is the error of a fetch that took longer than Config.Timeout.
 type timeoutError time.Duration
 
 func (t timeoutError) Error() string {
 	return fmt.Sprintf("not complete within %v (install.fetch_timeout)", time.Duration(t))
 }
 
-// Is reports that the error is a missed deadline.
+// Is reports whether target is context.DeadlineExceeded.
 func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-func (f *Fetcher) into(ctx context.Context, source string, s *sink) error {
+// copySource copies the source into the sink.
+func (f *Fetcher) copySource(ctx context.Context, source string, s *sink) error {
 	u, err := url.Parse(source)
 	switch {
 	case err == nil && isWeb(u) && u.Host != "":
 		return f.download(ctx, u, s)
 	case err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"):
-		return f.local(ctx, u.Path, s)
+		return f.copyLocalFile(ctx, u.Path, s)
 	case strings.Contains(source, "://"):
-		return failure.New(failure.Download, "fetch: a source is a path or a URL of http, https or file")
+		return failure.New(failure.Download, "fetch: the source must be a path or a URL of http, https or file")
 	default:
-		return f.local(ctx, source, s)
+		return f.copyLocalFile(ctx, source, s)
 	}
 }
 
-// local copies a file: what is digested must be what is unpacked, whoever
-// writes to the original meanwhile.
-func (f *Fetcher) local(ctx context.Context, path string, s *sink) error {
+// copyLocalFile copies a file, so that the digested bytes are the unpacked ones
+// even if another process writes to the original.
+func (f *Fetcher) copyLocalFile(ctx context.Context, path string, s *sink) error {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -203,9 +203,9 @@ func (f *Fetcher) local(ctx context.Context, path string, s *sink) error {
 	return nil
 }
 
-// contextReader stops with its context.
+// contextReader fails once its context is cancelled.
 type contextReader struct {
-	ctx context.Context // of the one copy it lives for
+	ctx context.Context // of one copy
 	r   io.Reader
 }
 
@@ -216,7 +216,7 @@ func (c contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// digests are of the bytes that were written to it.
+// digests computes the digests of the bytes written to it.
 type digests struct {
 	sha, md5 hash.Hash
 	done     int64 // bytes
@@ -242,22 +242,22 @@ func Digest(ctx context.Context, file io.Reader) (Sums, error) {
 	return d.sums(), err
 }
 
-// sink is the file under way, with all that is known of its first bytes.
+// sink is the file being written, with the digests of its bytes so far.
 type sink struct {
 	digests
 	file     *os.File
 	step     failpoint.Step
 	progress Progress
-	total    int64 // bytes; -1: not told
+	total    int64 // bytes; -1: unknown
 	max      int64 // bytes
 
-	version version // of what came
-	mark    string  // file that keeps the version; "": none does
-	refused bool    // the disk or a limit refused what came
+	version     version // of the received bytes
+	versionFile string  // where the version is saved; "": nowhere
+	refused     bool    // the disk or a limit does not accept the data
 }
 
 func (s *sink) Write(p []byte) (int, error) {
-	n, err := s.write(p)
+	n, err := s.writeChunk(p)
 	if err != nil {
 		s.refused = true
 		return n, failure.Because(failure.Storage, err)
@@ -266,7 +266,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *sink) write(p []byte) (int, error) {
+func (s *sink) writeChunk(p []byte) (int, error) {
 	if s.done+int64(len(p)) > s.max {
 		return 0, failure.New(failure.Download, "package has more than %d bytes", s.max)
 	}
@@ -278,9 +278,9 @@ func (s *sink) write(p []byte) (int, error) {
 	return n, err
 }
 
-// restart forgets what came; what comes now is of another version.
-func (s *sink) restart(v version) error {
-	err := s.clear()
+// startOver empties the file; the next bytes belong to version v.
+func (s *sink) startOver(v version) error {
+	err := s.truncateFile()
 	if err == nil {
 		s.version = v
 		err = s.saveVersion()
@@ -289,7 +289,7 @@ func (s *sink) restart(v version) error {
 	return failure.Because(failure.Storage, err)
 }
 
-func (s *sink) clear() error {
+func (s *sink) truncateFile() error {
 	s.digests = newDigests()
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -297,7 +297,7 @@ func (s *sink) clear() error {
 	return s.file.Truncate(0)
 }
 
-func (s *sink) sync() error {
+func (s *sink) syncFile() error {
 	if err := s.step.Before("fetch fsync"); err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ import (
 
 var content = bytes.Repeat([]byte("0123456789abcdef"), 16<<10) // 256 KiB
 
-// serve answers the nth request, from 1.
-func serve(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) string {
+// startServer answers the nth request, from 1.
+func startServer(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) string {
 	t.Helper()
 	var n atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(int(n.Add(1)), w, r) }))
@@ -32,7 +32,7 @@ func serve(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Reque
 	return s.URL
 }
 
-func get(t *testing.T, cfg fetch.Config, source string) ([]byte, fetch.Sums, error) {
+func fetchFile(t *testing.T, cfg fetch.Config, source string) ([]byte, fetch.Sums, error) {
 	t.Helper()
 	if cfg.Timeout == 0 {
 		cfg.Timeout = time.Minute
@@ -46,7 +46,7 @@ func get(t *testing.T, cfg fetch.Config, source string) ([]byte, fetch.Sums, err
 	return b, sums, err
 }
 
-func whole(t *testing.T, want, got []byte, sums fetch.Sums, err error) {
+func checkWhole(t *testing.T, want, got []byte, sums fetch.Sums, err error) {
 	t.Helper()
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("%d bytes, %v, want %d", len(got), err, len(want))
@@ -56,11 +56,11 @@ func whole(t *testing.T, want, got []byte, sums fetch.Sums, err error) {
 	}
 }
 
-func refused(t *testing.T, err error, code int, says string) {
+func checkRefused(t *testing.T, err error, code int, message string) {
 	t.Helper()
 	var e *failure.Error
-	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), says) {
-		t.Errorf("got %v, want exit code %d and %q", err, code, says)
+	if !errors.As(err, &e) || e.ExitCode() != code || !strings.Contains(err.Error(), message) {
+		t.Errorf("got %v, want exit code %d and %q", err, code, message)
 	}
 }
 
@@ -70,31 +70,31 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, source := range []string{path, "file://" + path} {
-		b, sums, err := get(t, fetch.Config{}, source)
-		whole(t, content, b, sums, err)
+		b, sums, err := fetchFile(t, fetch.Config{}, source)
+		checkWhole(t, content, b, sums, err)
 	}
-	_, _, err := get(t, fetch.Config{}, path+".none")
-	refused(t, err, 234, "not found") // CL-11
+	_, _, err := fetchFile(t, fetch.Config{}, path+".none")
+	checkRefused(t, err, 234, "not found") // CL-11
 	fifo := path + ".fifo"
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = get(t, fetch.Config{}, fifo)
-	refused(t, err, 235, "not a regular file")
-	_, _, err = get(t, fetch.Config{}, "ftp://me:secret@host/p.zip")
-	refused(t, err, 240, "URL of http, https or file")
+	_, _, err = fetchFile(t, fetch.Config{}, fifo)
+	checkRefused(t, err, 235, "not a regular file")
+	_, _, err = fetchFile(t, fetch.Config{}, "ftp://me:secret@host/p.zip")
+	checkRefused(t, err, 240, "URL of http, https or file")
 	if err := os.Truncate(path, 4<<30); err != nil { // sparse
 		t.Fatal(err)
 	}
-	b, _, err := get(t, fetch.Config{}, path)
-	refused(t, err, 236, "at most 536870912 allowed") // CL-13
+	b, _, err := fetchFile(t, fetch.Config{}, path)
+	checkRefused(t, err, 236, "at most 536870912 allowed") // CL-13
 	if len(b) > 0 {
 		t.Errorf("%d bytes were copied first", len(b))
 	}
 }
 
-// cut sends half of what is left and breaks the connection.
-func cut(w http.ResponseWriter, b []byte) {
+// sendHalf sends half of b and breaks the connection.
+func sendHalf(w http.ResponseWriter, b []byte) {
 	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
 	w.Write(b[:len(b)/2])
 	w.(http.Flusher).Flush()
@@ -103,27 +103,27 @@ func cut(w http.ResponseWriter, b []byte) {
 
 func TestResume(t *testing.T) {
 	var ranges atomic.Int64
-	url := serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+	url := startServer(t, func(n int, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"one"`)
 		if n == 1 {
-			cut(w, content)
+			sendHalf(w, content)
 		}
 		if r.Header.Get("Range") != "" && r.Header.Get("If-Range") == `"one"` {
 			ranges.Add(1)
 		}
 		http.ServeContent(w, r, "p.zip", time.Time{}, bytes.NewReader(content))
 	})
-	b, sums, err := get(t, fetch.Config{}, url)
-	whole(t, content, b, sums, err)
+	b, sums, err := fetchFile(t, fetch.Config{}, url)
+	checkWhole(t, content, b, sums, err)
 	if ranges.Load() != 1 {
-		t.Errorf("taken up %d times, want once", ranges.Load())
+		t.Errorf("%d requests with a range, want 1", ranges.Load())
 	}
 }
 
 func TestChangedBetween(t *testing.T) {
 	other := bytes.ToUpper(content[:100<<10])
 	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request){
-		"told by If-Range": func(w http.ResponseWriter, r *http.Request) {
+		"If-Range honoured": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"two"`)
 			http.ServeContent(w, r, "p.zip", time.Time{}, bytes.NewReader(other))
 		},
@@ -134,81 +134,81 @@ func TestChangedBetween(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			url := startServer(t, func(n int, w http.ResponseWriter, r *http.Request) {
 				if n == 1 {
 					w.Header().Set("ETag", `"one"`)
-					cut(w, content)
+					sendHalf(w, content)
 				}
 				answer(w, r)
 			})
-			b, sums, err := get(t, fetch.Config{}, url)
-			whole(t, other, b, sums, err)
+			b, sums, err := fetchFile(t, fetch.Config{}, url)
+			checkWhole(t, other, b, sums, err)
 		})
 	}
 }
 
 func TestStatus(t *testing.T) {
-	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
-	_, _, err := get(t, fetch.Config{}, url)
-	refused(t, err, 240, "404") // CL-09
+	url := startServer(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
+	_, _, err := fetchFile(t, fetch.Config{}, url)
+	checkRefused(t, err, 240, "404") // CL-09
 
-	url = serve(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+	url = startServer(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n < 3 {
 			http.Error(w, "not yet", http.StatusInternalServerError)
 			return
 		}
 		w.Write(content)
 	})
-	b, sums, err := get(t, fetch.Config{}, url)
-	whole(t, content, b, sums, err)
+	b, sums, err := fetchFile(t, fetch.Config{}, url)
+	checkWhole(t, content, b, sums, err)
 
-	_, _, err = get(t, fetch.Config{Tries: 2}, serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+	_, _, err = fetchFile(t, fetch.Config{Tries: 2}, startServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "never", http.StatusServiceUnavailable)
 	}))
-	refused(t, err, 240, "503")
+	checkRefused(t, err, 240, "503")
 
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	_, _, err = get(t, fetch.Config{Tries: 2}, closed.URL)
-	refused(t, err, 240, "refused") // CL-09
+	_, _, err = fetchFile(t, fetch.Config{Tries: 2}, closed.URL)
+	checkRefused(t, err, 240, "refused") // CL-09
 }
 
 func TestRedirects(t *testing.T) {
-	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
-	_, _, err := get(t, fetch.Config{}, url)
-	refused(t, err, 240, "redirects")
-	url = serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+	url := startServer(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
+	_, _, err := fetchFile(t, fetch.Config{}, url)
+	checkRefused(t, err, 240, "redirects")
+	url = startServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", "file:///etc/passwd")
 		w.WriteHeader(http.StatusFound)
 	})
-	_, _, err = get(t, fetch.Config{}, url)
-	refused(t, err, 240, "neither http nor https")
+	_, _, err = fetchFile(t, fetch.Config{}, url)
+	checkRefused(t, err, 240, "neither http nor https")
 
-	plain := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(content) })
+	plain := startServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(content) })
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain, http.StatusFound))
 	defer secure.Close()
-	_, _, err = get(t, fetch.Config{TLS: secure.Client().Transport.(*http.Transport).TLSClientConfig}, secure.URL)
-	refused(t, err, 240, "from https to http")
+	_, _, err = fetchFile(t, fetch.Config{TLS: secure.Client().Transport.(*http.Transport).TLSClientConfig}, secure.URL)
+	checkRefused(t, err, 240, "from https to http")
 }
 
 func TestTooLarge(t *testing.T) {
-	for name, length := range map[string]string{"told": fmt.Sprint(len(content)), "not told": ""} {
+	for name, length := range map[string]string{"known": fmt.Sprint(len(content)), "unknown": ""} {
 		t.Run(name, func(t *testing.T) {
-			url := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			url := startServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 				if length != "" {
 					w.Header().Set("Content-Length", length)
 				}
 				w.(http.Flusher).Flush()
 				w.Write(content)
 			})
-			_, _, err := get(t, fetch.Config{MaxSize: 1000}, url)
-			refused(t, err, 240, "1000")
+			_, _, err := fetchFile(t, fetch.Config{MaxSize: 1000}, url)
+			checkRefused(t, err, 240, "1000")
 		})
 	}
 }
 
-// trickle sends so many bytes at each tick, until the client is gone.
-func trickle(w http.ResponseWriter, r *http.Request, every time.Duration, bytes int) {
+// sendSlowly sends so many bytes at each tick, until the client disconnects.
+func sendSlowly(w http.ResponseWriter, r *http.Request, every time.Duration, bytes int) {
 	w.Header().Set("Content-Length", "1000000")
 	w.(http.Flusher).Flush()
 	tick := time.NewTicker(every)
@@ -224,27 +224,27 @@ func trickle(w http.ResponseWriter, r *http.Request, every time.Duration, bytes 
 	}
 }
 
-// UP-14: what ends a download names its setting. A byte now and then is no
-// progress.
+// UP-14: the error names the setting that stopped the download. A few bytes do not
+// count as progress.
 func TestBounds(t *testing.T) {
-	slow := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { trickle(w, r, 5*time.Millisecond, 1) })
+	slow := startServer(t, func(_ int, w http.ResponseWriter, r *http.Request) { sendSlowly(w, r, 5*time.Millisecond, 1) })
 	cfg := fetch.Config{Stall: 50 * time.Millisecond, MinRate: 1 << 20, Tries: 2}
-	_, _, err := get(t, cfg, slow)
-	refused(t, err, 240, "less than 1048576 bytes a second for 50ms (install.min_rate, install.stall)")
-	silent := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) { trickle(w, r, time.Hour, 1) })
-	_, _, err = get(t, cfg, silent)
-	refused(t, err, 240, "sent nothing for 50ms (install.stall)")
-	_, _, err = get(t, fetch.Config{Timeout: 50 * time.Millisecond}, slow)
-	refused(t, err, 240, "not complete within 50ms (install.fetch_timeout)")
+	_, _, err := fetchFile(t, cfg, slow)
+	checkRefused(t, err, 240, "less than 1048576 bytes a second for 50ms (install.min_rate, install.stall)")
+	silent := startServer(t, func(_ int, w http.ResponseWriter, r *http.Request) { sendSlowly(w, r, time.Hour, 1) })
+	_, _, err = fetchFile(t, cfg, silent)
+	checkRefused(t, err, 240, "sent nothing for 50ms (install.stall)")
+	_, _, err = fetchFile(t, fetch.Config{Timeout: 50 * time.Millisecond}, slow)
+	checkRefused(t, err, 240, "not complete within 50ms (install.fetch_timeout)")
 	if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "not complete") != 1 {
-		t.Errorf("%v is not the deadline, said once", err)
+		t.Errorf("%v, want the deadline, named once", err)
 	}
 }
 
-// UP-14: a download that makes progress may take many times as long as a stall.
+// UP-14: a download that makes progress may take much longer than Stall.
 func TestSlowLink(t *testing.T) {
 	body := content[:40<<10]
-	url := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+	url := startServer(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		for i := 0; i < len(body); i += 1 << 10 {
 			w.Write(body[i : i+1<<10])
@@ -252,14 +252,14 @@ func TestSlowLink(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
-	b, sums, err := get(t, fetch.Config{Stall: 400 * time.Millisecond, Tries: 1}, url)
-	whole(t, body, b, sums, err)
+	b, sums, err := fetchFile(t, fetch.Config{Stall: 400 * time.Millisecond, Tries: 1}, url)
+	checkWhole(t, body, b, sums, err)
 }
 
 func TestDiskFull(t *testing.T) {
-	url := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(content) })
+	url := startServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(content) })
 	for _, name := range []string{"fetch create", "fetch write", "fetch fsync"} {
-		_, _, err := get(t, fetch.Config{Step: func(step string) error {
+		_, _, err := fetchFile(t, fetch.Config{Step: func(step string) error {
 			if step == name {
 				return syscall.ENOSPC
 			}

@@ -14,53 +14,53 @@ import (
 	"pluginsupervisor/internal/install/failure"
 )
 
-// The files of a download that may go on later, in a folder of its own.
+// The files in the folder of a partial download.
 const (
-	Data     = "package.zip"  // what has come
-	markName = "version.json" // which version of the server's file that is of
+	Data        = "package.zip"  // the received bytes
+	versionName = "version.json" // the version of the server's file they belong to
 )
 
-// maxMark is how much is read of such a mark, in bytes.
-const maxMark = 4 << 10
+// maxVersionFile is the maximum that is read of a version file, in bytes.
+const maxVersionFile = 4 << 10
 
 // Resume downloads a web source to the file Data in a folder that no other
-// process uses, and goes on with what an earlier call left there. It reports
-// whether what came before an error is of use to a later call; if not, the
-// folder is to be removed. What is whole in the end may still be made of two
-// files: the caller verifies it.
+// process uses. It continues the part that an earlier call left there. After an
+// error, kept reports whether a later call can continue; if not, the caller
+// removes the folder. A complete file may be composed of two versions: the caller
+// verifies it.
 func (f *Fetcher) Resume(ctx context.Context, source, folder string, progress Progress) (sums Sums, kept bool, err error) {
-	s, err := f.open(filepath.Join(folder, Data), 0, progress)
+	s, err := f.openSink(filepath.Join(folder, Data), 0, progress)
 	if err != nil {
 		return Sums{}, false, err
 	}
-	s.mark = filepath.Join(folder, markName)
-	err = f.fill(ctx, source, s)
+	s.versionFile = filepath.Join(folder, versionName)
+	err = f.fillSink(ctx, source, s)
 	return s.sums(), err != nil && !s.refused && s.done > 0 && s.version.Validator != "", err
 }
 
-// takeUp reads what an earlier process left in the file, if it is known of
-// which version that is.
-func (s *sink) takeUp(ctx context.Context) error {
-	if s.mark == "" {
+// loadPartial digests the part that an earlier process left in the file, if its
+// version is known.
+func (s *sink) loadPartial(ctx context.Context) error {
+	if s.versionFile == "" {
 		return nil
 	}
-	v, known := readVersion(s.mark)
+	v, known := readVersion(s.versionFile)
 	info, err := s.file.Stat()
 	if err != nil {
 		return failure.Because(failure.Storage, err)
 	}
 	have := info.Size()
 	if v.Size >= 0 && have == v.Size {
-		have-- // so that there is something to ask the server for, which tells whether it is the same file still
+		have-- // request one byte, so that the server confirms the version
 	}
 	if !known || have <= 0 || v.Size >= 0 && have > v.Size {
-		return s.restart(version{})
+		return s.startOver(version{})
 	}
 	if _, err := io.Copy(&s.digests, contextReader{ctx, io.LimitReader(s.file, have)}); err != nil {
 		if ctx.Err() == nil {
 			return failure.Because(failure.Storage, fmt.Errorf("read partial download: %w", err))
 		}
-		s.version, s.done = v, have // it is kept
+		s.version, s.done = v, have // the part is kept
 		return failure.New(failure.Download, "read partial download: %w", err)
 	}
 	if err := s.file.Truncate(have); err != nil {
@@ -77,18 +77,18 @@ func readVersion(path string) (v version, ok bool) {
 		return version{}, false
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxMark))
+	text, err := io.ReadAll(io.LimitReader(file, maxVersionFile))
 	ok = err == nil && json.Unmarshal(text, &v) == nil && v.Validator != ""
 	return v, ok
 }
 
-// saveVersion keeps of which version the bytes are that come from now on.
+// saveVersion writes the version of the bytes that follow.
 func (s *sink) saveVersion() error {
-	if s.mark == "" {
+	if s.versionFile == "" {
 		return nil
 	}
-	if s.version.Validator == "" { // they are of no use to a later process
-		if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
+	if s.version.Validator == "" { // a later process cannot resume
+		if err := os.Remove(s.versionFile); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
@@ -97,5 +97,5 @@ func (s *sink) saveVersion() error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(s.mark, text, 0o600, s.step)
+	return durable.WriteFile(s.versionFile, text, 0o600, s.step)
 }

@@ -15,18 +15,18 @@ import (
 	"pluginsupervisor/internal/install/fetch"
 )
 
-// resume is one process's part of a download into a folder.
-func resume(ctx context.Context, cfg fetch.Config, url, folder string) (fetch.Sums, bool, error) {
+// resumeOnce runs Resume with one attempt, as one process does.
+func resumeOnce(ctx context.Context, cfg fetch.Config, url, folder string) (fetch.Sums, bool, error) {
 	cfg.Tries, cfg.FirstPause = 1, time.Millisecond
 	f := fetch.New(cfg)
 	defer f.Close()
 	return f.Resume(ctx, url, folder, nil)
 }
 
-// tagged serves the content with an ETag. The first answers break off after
-// another quarter, and after each of them the server is away once.
-func tagged(t *testing.T, breaks int, tag func(n int) string, ranges *[]string) string {
-	return serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+// startTaggedServer serves the content with an ETag. The first responses break off
+// after a quarter, each followed by one response 503.
+func startTaggedServer(t *testing.T, breaks int, tag func(n int) string, ranges *[]string) string {
+	return startServer(t, func(n int, w http.ResponseWriter, r *http.Request) {
 		if n <= 2*breaks && n%2 == 0 {
 			http.Error(w, "away", http.StatusServiceUnavailable)
 			return
@@ -57,39 +57,39 @@ func (b *broken) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func always(tag string) func(int) string { return func(int) string { return tag } }
+func constantTag(tag string) func(int) string { return func(int) string { return tag } }
 
-// wholeIn checks the result of a Resume that ended well.
-func wholeIn(t *testing.T, folder string, sums fetch.Sums, kept bool, err error) {
+// checkWholeIn checks the result of a successful Resume.
+func checkWholeIn(t *testing.T, folder string, sums fetch.Sums, kept bool, err error) {
 	t.Helper()
 	b, _ := os.ReadFile(filepath.Join(folder, fetch.Data))
-	whole(t, content, b, sums, err)
+	checkWhole(t, content, b, sums, err)
 	if kept {
-		t.Error("what is whole is called a part")
+		t.Error("kept is true for a complete download, want false")
 	}
 }
 
-// UP-14: a download goes on in a later process where it stopped.
+// UP-14: a later process resumes a download.
 func TestResumeInAnotherProcess(t *testing.T) {
 	var ranges []string
-	url, folder := tagged(t, 2, always(`"one"`), &ranges), t.TempDir()
+	url, folder := startTaggedServer(t, 2, constantTag(`"one"`), &ranges), t.TempDir()
 	for range 2 {
-		if _, kept, err := resume(t.Context(), fetch.Config{}, url, folder); err == nil || !kept {
-			t.Fatalf("broken off: kept %v, %v", kept, err)
+		if _, kept, err := resumeOnce(t.Context(), fetch.Config{}, url, folder); err == nil || !kept {
+			t.Fatalf("interrupted: kept %v, %v, want true and an error", kept, err)
 		}
 	}
-	sums, kept, err := resume(t.Context(), fetch.Config{}, url, folder)
-	wholeIn(t, folder, sums, kept, err)
+	sums, kept, err := resumeOnce(t.Context(), fetch.Config{}, url, folder)
+	checkWholeIn(t, folder, sums, kept, err)
 	q := len(content) / 4
 	if want := fmt.Sprint([]string{"", fmt.Sprintf("bytes=%d-", q), fmt.Sprintf("bytes=%d-", 2*q)}); fmt.Sprint(ranges) != want {
-		t.Errorf("asked for %q, want %s", ranges, want)
+		t.Errorf("requested %q, want %s", ranges, want)
 	}
 }
 
-// UP-14: a process that is told to end keeps what came, also while it reads
-// what an earlier one left.
+// UP-14: a cancelled download keeps the received part, also when cancelled while
+// reading an earlier part.
 func TestResumeCancelled(t *testing.T) {
-	url := serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+	url := startServer(t, func(n int, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"one"`)
 		if n == 1 {
 			w.Header().Set("Content-Length", fmt.Sprint(len(content)))
@@ -111,18 +111,18 @@ func TestResumeCancelled(t *testing.T) {
 		}
 	})
 	if err == nil || !kept {
-		t.Fatalf("cancelled: kept %v, %v", kept, err)
+		t.Fatalf("cancelled: kept %v, %v, want true and an error", kept, err)
 	}
 	if _, kept, err := f.Resume(ctx, url, folder, nil); err == nil || !kept {
-		t.Fatalf("cancelled at once: kept %v, %v", kept, err)
+		t.Fatalf("cancelled at once: kept %v, %v, want true and an error", kept, err)
 	}
-	sums, kept, err := resume(t.Context(), fetch.Config{}, url, folder)
-	wholeIn(t, folder, sums, kept, err)
+	sums, kept, err := resumeOnce(t.Context(), fetch.Config{}, url, folder)
+	checkWholeIn(t, folder, sums, kept, err)
 }
 
-// UP-14: what was whole when the process was killed is confirmed by the server,
-// not fetched again; a file that is another one by now begins anew.
-func TestResumeWhatIsThere(t *testing.T) {
+// UP-14: a complete file of a killed process is confirmed by the server, not
+// fetched again. If the server's file has changed, the download starts over.
+func TestResumeExistingPart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		tag   string
 		data  []byte
@@ -135,24 +135,23 @@ func TestResumeWhatIsThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var ranges []string
-			url, folder := tagged(t, 0, always(tt.tag), &ranges), t.TempDir()
+			url, folder := startTaggedServer(t, 0, constantTag(tt.tag), &ranges), t.TempDir()
 			mark := fmt.Sprintf(`{"validator":"\"one\"","size":%d}`, len(content))
 			for file, b := range map[string][]byte{"version.json": []byte(mark), fetch.Data: tt.data} {
 				if err := os.WriteFile(filepath.Join(folder, file), b, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			sums, kept, err := resume(t.Context(), fetch.Config{}, url, folder)
-			wholeIn(t, folder, sums, kept, err)
+			sums, kept, err := resumeOnce(t.Context(), fetch.Config{}, url, folder)
+			checkWholeIn(t, folder, sums, kept, err)
 			if len(ranges) != 1 || ranges[0] != tt.first {
-				t.Errorf("asked for %q, want %q", ranges, tt.first)
+				t.Errorf("requested %q, want %q", ranges, tt.first)
 			}
 		})
 	}
 }
 
-// UP-14: what a later process could not go on with is not kept: of a server that
-// does not say which version it is, of a full disk, of a package too large.
+// UP-14: a part that a later process cannot resume is not kept.
 func TestNotKept(t *testing.T) {
 	var ranges []string
 	full := func(step string) error {
@@ -171,9 +170,9 @@ func TestNotKept(t *testing.T) {
 		"too large":  {fetch.Config{MaxSize: 1000}, 0, `"one"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, kept, err := resume(t.Context(), tt.cfg, tagged(t, tt.breaks, always(tt.tag), &ranges), t.TempDir())
+			_, kept, err := resumeOnce(t.Context(), tt.cfg, startTaggedServer(t, tt.breaks, constantTag(tt.tag), &ranges), t.TempDir())
 			if err == nil || kept {
-				t.Errorf("kept %v, %v", kept, err)
+				t.Errorf("kept %v, %v, want false and an error", kept, err)
 			}
 		})
 	}

@@ -10,7 +10,7 @@ import (
 	"pluginsupervisor/internal/trust"
 )
 
-// newTransport returns the network as Config wants it.
+// newTransport returns the transport for a Config.
 func newTransport(cfg Config) http.RoundTripper {
 	transport := func(secure *tls.Config) *trust.Transport {
 		return trust.New(&http.Transport{
@@ -20,7 +20,7 @@ func newTransport(cfg Config) http.RoundTripper {
 			ResponseHeaderTimeout:  cfg.Connect,
 			TLSClientConfig:        secure,
 			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // a length and a range are of the file itself
+			DisableCompression:     true, // length and range count bytes of the file itself
 			MaxResponseHeaderBytes: maxHeader,
 			MaxIdleConns:           1,
 			IdleConnTimeout:        cfg.Connect,
@@ -30,20 +30,20 @@ func newTransport(cfg Config) http.RoundTripper {
 	if err != nil || !isWeb(origin) || cfg.OriginTLS == nil {
 		return transport(cfg.TLS)
 	}
-	return byOrigin{origin: address(origin), own: transport(cfg.OriginTLS), others: transport(cfg.TLS)}
+	return byOrigin{origin: serverAddress(origin), own: transport(cfg.OriginTLS), others: transport(cfg.TLS)}
 }
 
-// byOrigin shows a client certificate to the server that it is for.
+// byOrigin sends the client certificate to its own server only.
 type byOrigin struct {
 	origin      string
 	own, others *trust.Transport
 }
 
-// RoundTrip implements http.RoundTripper. A request that follows redirects is the
-// origin's own only if all of them came from there.
+// RoundTrip implements http.RoundTripper. After redirects the certificate is used
+// only if all of them came from the origin.
 func (b byOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
 	for before := r; ; before = before.Response.Request {
-		if address(before.URL) != b.origin {
+		if serverAddress(before.URL) != b.origin {
 			return b.others.RoundTrip(r)
 		}
 		if before.Response == nil {
@@ -52,14 +52,14 @@ func (b byOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// CloseIdleConnections is called by http.Client.
+// CloseIdleConnections closes idle connections. http.Client calls it.
 func (b byOrigin) CloseIdleConnections() {
 	b.own.CloseIdleConnections()
 	b.others.CloseIdleConnections()
 }
 
-// address returns the scheme, host and port of a URL.
-func address(u *url.URL) string {
+// serverAddress returns the scheme, host and port of a URL.
+func serverAddress(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]

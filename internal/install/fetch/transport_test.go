@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// SECURITY: the control plane's client certificate is shown to the control plane
-// only, never to another package server, nor after a redirect from one.
+// SECURITY: the client certificate is sent to the control plane only, never to
+// another package server, nor after a redirect from one.
 func TestClientCertificateStaysWithItsOrigin(t *testing.T) {
 	var shown []string // to whom
 	server := func(name string, answer http.HandlerFunc) *httptest.Server {
@@ -71,7 +71,7 @@ func TestAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := address(u); got != want {
+		if got := serverAddress(u); got != want {
 			t.Errorf("%s: %s", text, got)
 		}
 	}

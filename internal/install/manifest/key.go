@@ -18,7 +18,7 @@ import (
 	"pluginsupervisor/internal/durable"
 )
 
-// The text forms of keys begin so; standard base64 follows.
+// Text forms of keys: a prefix, then standard base64.
 const (
 	publicPrefix  = "plugin-key-ed25519:"
 	privatePrefix = "plugin-private-key-ed25519:"
@@ -28,7 +28,7 @@ const (
 // PublicKey is a key whose signatures are trusted.
 type PublicKey struct{ key ed25519.PublicKey }
 
-// PrivateKey signs. It does not print.
+// PrivateKey signs manifests. Printing it shows only its id.
 type PrivateKey struct{ key ed25519.PrivateKey }
 
 // GenerateKey makes a new key.
@@ -40,7 +40,7 @@ func GenerateKey() (PrivateKey, error) {
 	return PrivateKey{key}, nil
 }
 
-// ParsePublicKey reads the one line String writes.
+// ParsePublicKey parses the line that String returns.
 func ParsePublicKey(line string) (PublicKey, error) {
 	b, err := decodeKey(line, publicPrefix, ed25519.PublicKeySize)
 	if err != nil {
@@ -49,16 +49,16 @@ func ParsePublicKey(line string) (PublicKey, error) {
 	return PublicKey{b}, nil
 }
 
-// String is the key on one line, as `upgrade.trusted_keys` wants it.
+// String returns the key on one line, as for `upgrade.trusted_keys`.
 func (k PublicKey) String() string { return publicPrefix + base64.StdEncoding.EncodeToString(k.key) }
 
-// ID is a short name of the key: 16 hex digits of its SHA-256.
+// ID returns the first 16 hex digits of the key's SHA-256.
 func (k PublicKey) ID() string {
 	sum := sha256.Sum256(k.key)
 	return hex.EncodeToString(sum[:8])
 }
 
-// Public is the key that checks what k signs.
+// Public returns the public key of k.
 func (k PrivateKey) Public() PublicKey { return PublicKey{k.key.Public().(ed25519.PublicKey)} }
 
 // String hides the key from logs.
@@ -67,8 +67,8 @@ func (k PrivateKey) String() string { return "private key of " + k.Public().ID()
 // GoString hides the key from %#v as well.
 func (k PrivateKey) GoString() string { return k.String() }
 
-// WriteFile keeps the key in a new file of mode 0600. An existing file is never
-// replaced: it may be the only copy of another key.
+// WriteFile writes the key to a new file of mode 0600. It never replaces an
+// existing file, which may be the only copy of another key.
 func (k PrivateKey) WriteFile(path string) error {
 	text := privatePrefix + base64.StdEncoding.EncodeToString(k.key.Seed()) + "\n"
 	err := durable.CreateFile(path, []byte(text), 0o600)
@@ -81,8 +81,8 @@ func (k PrivateKey) WriteFile(path string) error {
 	return nil
 }
 
-// ReadPrivateKey reads what WriteFile wrote. A file that others may read is
-// refused; no error repeats what it holds.
+// ReadPrivateKey reads a file that WriteFile wrote. It fails if others may read
+// the file. No error contains the file's content.
 func ReadPrivateKey(path string) (PrivateKey, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -95,7 +95,7 @@ func ReadPrivateKey(path string) (PrivateKey, error) {
 	case !info.Mode().IsRegular():
 		err = errors.New("not a regular file")
 	case info.Mode().Perm()&0o077 != 0:
-		err = fmt.Errorf("mode %04o: others may use the key, want 0600", info.Mode().Perm())
+		err = fmt.Errorf("mode %04o lets other users read the key; run `chmod 600`", info.Mode().Perm())
 	}
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("read private key %s: %w", path, err)

@@ -1,5 +1,5 @@
-// Package manifest says what a package is, in a form that can be signed, and
-// signs and checks it with Ed25519.
+// Package manifest describes a package in a text form that is signed and verified
+// with Ed25519.
 //
 // A signed manifest is text, beside the package as PACKAGE.sig:
 //
@@ -14,13 +14,13 @@
 //	sequence=17
 //	signature=3f9a1c5b7d2e8a40 <base64>
 //
-// All above the signatures is the canonical form, byte for byte what was signed:
-// its first line keeps a signature from being of use for anything else, the keys
-// come in this order, each once, and values hold no line breaks, so that two
-// manifests never have the same bytes. A text that is not exactly what Encode
-// makes of it is refused. not_after is in Unix seconds, 0 never ends. Several
-// signatures may follow, each after the first 16 hex digits of the SHA-256 of
-// its public key; one by a trusted key suffices.
+// All above the signatures is the canonical form: exactly the bytes that are
+// signed. Its first line makes a signature useless for any other purpose. The
+// keys come in this order, each once, and values contain no line breaks, so that
+// two manifests never have the same bytes. A text that differs from the result of
+// Encode is rejected. not_after is in Unix seconds, 0 means no expiry. Several
+// signatures may follow, each after the first 16 hex digits of the SHA-256 of its
+// public key; one of a trusted key suffices.
 package manifest
 
 import (
@@ -33,41 +33,41 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// MaxSize is the longest signed manifest that is read, in bytes.
+// MaxSize is the maximum length of a signed manifest, in bytes.
 const MaxSize = 16 << 10
 
 const header = "pluginsupervisor package manifest v1\n"
 
-// Manifest is what the signer says of a package.
+// Manifest is the signed description of a package.
 type Manifest struct {
 	Name, Version string
 	OS, Arch      string // as in config.json; "" where it names none
 	Size          int64  // of the package, in bytes
 	SHA256        string // of the package, 64 lower-case hex digits
-	NotAfter      int64  // Unix seconds; 0: never ends
-	Sequence      uint64 // grows with each release of the plugin: a lower one than accepted before is a replay
+	NotAfter      int64  // Unix seconds; 0: no expiry
+	Sequence      uint64 // grows with each release of the plugin; one below the last accepted is a replay
 }
 
-// Encode is the canonical form. The error names the field that may not be so.
+// Encode returns the canonical form. The error names the invalid field.
 func (m Manifest) Encode() ([]byte, error) {
-	if err := m.check(); err != nil {
+	if err := m.checkFields(); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	var b strings.Builder
 	b.WriteString(header)
-	for _, f := range m.fields() {
+	for _, f := range m.orderedFields() {
 		fmt.Fprintf(&b, "%s=%s\n", f[0], f[1])
 	}
 	return []byte(b.String()), nil
 }
 
-// Expired tells whether the manifest no longer holds.
+// Expired reports whether now is after NotAfter.
 func (m Manifest) Expired(now time.Time) bool {
 	return m.NotAfter != 0 && now.Unix() > m.NotAfter
 }
 
-// fields is the one place that knows their order.
-func (m Manifest) fields() [8][2]string {
+// orderedFields returns the fields in canonical order, as key and value.
+func (m Manifest) orderedFields() [8][2]string {
 	return [...][2]string{
 		{"name", m.Name},
 		{"version", m.Version},
@@ -80,7 +80,7 @@ func (m Manifest) fields() [8][2]string {
 	}
 }
 
-func (m Manifest) check() error {
+func (m Manifest) checkFields() error {
 	if err := plugin.CheckName(m.Name); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}
@@ -104,10 +104,10 @@ func (m Manifest) check() error {
 	return nil
 }
 
-// parse reads the lines below the header.
-func parse(lines []string) (Manifest, error) {
+// parseFields parses the lines below the header.
+func parseFields(lines []string) (Manifest, error) {
 	var m Manifest
-	order := m.fields()
+	order := m.orderedFields()
 	if len(lines) != len(order) {
 		return m, fmt.Errorf("%d fields, want %d", len(lines), len(order))
 	}
@@ -115,7 +115,7 @@ func parse(lines []string) (Manifest, error) {
 	for i, line := range lines {
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || key != order[i][0] {
-			return m, fmt.Errorf("line %q, want %s=", plugin.Cut(line, 80), order[i][0])
+			return m, fmt.Errorf("line %q, want %s=", plugin.TruncateText(line, 80), order[i][0])
 		}
 		v[i] = value
 	}

@@ -44,7 +44,7 @@ func TestCanonicalForm(t *testing.T) {
 	bad := sample()
 	bad.OS = "linux\narch=arm"
 	if _, err := bad.Encode(); err == nil {
-		t.Error("a value with a line break was encoded")
+		t.Error("a value with a line break was encoded, want an error")
 	}
 }
 
@@ -57,7 +57,7 @@ func TestVerify(t *testing.T) {
 	}
 	m, key, err := manifest.Verify(signed, trusted)
 	if err != nil || key.ID() != mine.Public().ID() {
-		t.Fatalf("any one trusted key suffices: key %s, %v", key.ID(), err)
+		t.Fatalf("signed by key %s, %v, want %s", key.ID(), err, mine.Public().ID())
 	}
 	if diff := cmp.Diff(sample(), m); diff != "" {
 		t.Error(diff)
@@ -96,11 +96,11 @@ func TestExpired(t *testing.T) {
 	m := sample()
 	end := time.Unix(m.NotAfter, 0)
 	if m.Expired(end) || !m.Expired(end.Add(time.Second)) {
-		t.Error("not_after itself is in time, a second later is not")
+		t.Error("want valid at not_after and expired a second later")
 	}
 	m.NotAfter = 0
 	if m.Expired(end.AddDate(100, 0, 0)) {
-		t.Error("0 never ends")
+		t.Error("not_after 0 expired, want never")
 	}
 }
 
@@ -125,21 +125,21 @@ func TestKeyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := manifest.ReadPrivateKey(path); err == nil {
-		t.Error("a key that others may read was taken")
+		t.Error("a key that others may read was accepted")
 	}
 	if s := fmt.Sprintf("%v %+v %#v", k, k, k); strings.Contains(s, "plugin-private-key") {
-		t.Errorf("the key prints itself: %s", s)
+		t.Errorf("the printed key contains its secret: %s", s)
 	}
 	public, err := manifest.ParsePublicKey(k.Public().String() + "\n")
 	if err != nil || public.ID() != k.Public().ID() {
 		t.Errorf("public key read back: %v, %v", public, err)
 	}
 	if _, err := manifest.ParsePublicKey("plugin-key-ed25519:AAAA"); err == nil {
-		t.Error("a short public key was taken")
+		t.Error("a short public key was accepted")
 	}
 }
 
-// FuzzVerify: what is accepted was signed as it stands.
+// Verify accepts only the exact text that was signed.
 func FuzzVerify(f *testing.F) {
 	key := newKey(f)
 	signed, err := manifest.Sign(sample(), key)

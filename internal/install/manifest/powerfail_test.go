@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/internal/powerfail"
 )
 
-// A private key that was written survives a power failure: what was printed of it
-// is believed by others from then on.
+// A written private key survives a power failure: its public key is in use from
+// then on.
 func TestPowerFailure(t *testing.T) {
 	var id string
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
@@ -29,7 +29,7 @@ func TestPowerFailure(t *testing.T) {
 	recording.Check(t, flushes, func(i powerfail.Image) error {
 		key, err := manifest.ReadPrivateKey(filepath.Join(i.Path, "key"))
 		if i.Acknowledged == 0 {
-			return nil // it may be absent, or not whole
+			return nil // it may be absent or incomplete
 		}
 		if err == nil && key.Public().ID() != id {
 			err = fmt.Errorf("it is the key %s, want %s", key.Public().ID(), id)

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// What may be wrong with a signed manifest.
+// Errors of Verify.
 var (
-	ErrMalformed = errors.New("not a signed manifest")               // its text is not of the form
-	ErrUntrusted = errors.New("no valid signature of a trusted key") // signed by none of the keys, or not truly
+	ErrMalformed = errors.New("not a signed manifest")               // the text is not in the form of Sign
+	ErrUntrusted = errors.New("no valid signature of a trusted key") // signed by another key, or changed since
 )
 
 const (
@@ -20,14 +20,14 @@ const (
 	maxSignatures   = 16
 )
 
-// Sign is the signed manifest, with one signature a key.
+// Sign returns the signed manifest, with one signature for each key.
 func Sign(m Manifest, keys ...PrivateKey) ([]byte, error) {
 	body, err := m.Encode()
 	if err != nil {
 		return nil, err
 	}
 	if len(keys) == 0 || len(keys) > maxSignatures {
-		return nil, fmt.Errorf("sign manifest: %d keys, 1 to %d are possible", len(keys), maxSignatures)
+		return nil, fmt.Errorf("sign manifest: %d keys, want 1 to %d", len(keys), maxSignatures)
 	}
 	text := bytes.Clone(body)
 	for _, k := range keys {
@@ -37,11 +37,11 @@ func Sign(m Manifest, keys ...PrivateKey) ([]byte, error) {
 	return text, nil
 }
 
-// Verify reads a signed manifest and tells which of the keys signed it. The
-// error wraps ErrMalformed or ErrUntrusted. Time and sequence are the caller's
-// to judge.
+// Verify parses a signed manifest and returns the trusted key that signed it. The
+// error wraps ErrMalformed or ErrUntrusted. The caller checks expiry and
+// sequence.
 func Verify(text []byte, trusted []PublicKey) (Manifest, PublicKey, error) {
-	m, body, signatures, err := split(text)
+	m, body, signatures, err := splitSigned(text)
 	if err != nil {
 		return Manifest{}, PublicKey{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
@@ -60,8 +60,8 @@ type signature struct {
 	bytes []byte
 }
 
-// split takes a signed manifest apart without trusting it.
-func split(text []byte) (Manifest, []byte, []signature, error) {
+// splitSigned splits a signed manifest into its parts. It verifies nothing.
+func splitSigned(text []byte) (Manifest, []byte, []signature, error) {
 	var none Manifest
 	if len(text) > MaxSize {
 		return none, nil, nil, fmt.Errorf("more than %d bytes", MaxSize)
@@ -75,7 +75,7 @@ func split(text []byte) (Manifest, []byte, []signature, error) {
 	for n < len(lines) && !strings.HasPrefix(lines[n], signaturePrefix) {
 		n++
 	}
-	m, err := parse(lines[:n])
+	m, err := parseFields(lines[:n])
 	if err != nil {
 		return none, nil, nil, err
 	}
@@ -83,7 +83,7 @@ func split(text []byte) (Manifest, []byte, []signature, error) {
 	if err != nil {
 		return none, nil, nil, err
 	}
-	if !bytes.HasPrefix(text, body) { // "+1" and "01" are numbers too
+	if !bytes.HasPrefix(text, body) { // ParseInt also accepts "+1" and "01"
 		return none, nil, nil, errors.New("not in canonical form")
 	}
 	if len(lines)-n > maxSignatures {

@@ -16,8 +16,8 @@ import (
 	"pluginsupervisor/internal/powerfail"
 )
 
-// CL-11, EV-30: once the folder is flushed too, all that was unpacked survives a
-// power failure, with the modes.
+// CL-11, EV-30: once the folder is flushed too, the unpacked files survive a power
+// failure, with their modes.
 func TestPowerFailure(t *testing.T) {
 	const body = "#!/bin/sh\n"
 	recording := powerfail.Record(t, func(f powerfail.Folder) {
@@ -36,7 +36,7 @@ func TestPowerFailure(t *testing.T) {
 	flushes := powerfail.Flushes{}
 	recording.Check(t, flushes, func(i powerfail.Image) error {
 		if i.Acknowledged == 0 {
-			return nil // what is half-written is removed
+			return nil // an incomplete folder is removed
 		}
 		for name, mode := range map[string]fs.FileMode{
 			"config.json": 0o644, "bin": fs.ModeDir | 0o755, "bin/run": 0o755, "bin/deep": fs.ModeDir | 0o755, "bin/deep/run": 0o755,

@@ -1,8 +1,8 @@
-// Package unpack writes a package into a folder, whole or not at all.
+// Package unpack writes a package into a folder.
 //
-// The package passed pkgcheck.Check, so all that its list of entries says is
-// acceptable before the first byte is written. Everything goes through an
-// os.Root, so that even a name that slipped through could not leave the folder.
+// The package passed pkgcheck.Check, so its list of entries is acceptable before
+// the first byte is written. Everything is written through an os.Root, so that no
+// name can lead out of the folder.
 package unpack
 
 import (
@@ -20,9 +20,9 @@ import (
 )
 
 // Unpack writes the package into the empty folder at dir. Files get the mode of
-// pkgcheck.Package.Mode, folders 0755. Owner and times are those of writing. Each
-// file and folder is synced but dir itself. After an error the folder is half-written and the
-// caller's to remove; content that is damaged is a *pkgcheck.Error.
+// pkgcheck.Package.Mode, folders 0755; owner and times are those of the write.
+// Each file and folder except dir is flushed. After an error the folder is
+// incomplete and the caller removes it; damaged content is a *pkgcheck.Error.
 func Unpack(ctx context.Context, p *pkgcheck.Package, dir string, step failpoint.Step) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -59,7 +59,7 @@ func (w writer) writeFolder(name string) error {
 	if err := w.root.Mkdir(name, 0o755); err != nil {
 		return err
 	}
-	return w.root.Chmod(name, 0o755) // whatever the umask
+	return w.root.Chmod(name, 0o755) // the umask does not apply
 }
 
 func (w writer) writeFile(entry *zip.File, content io.Reader) (err error) {
@@ -91,7 +91,7 @@ func (w writer) syncFolder(name string) error {
 	return durable.FlushFolderIn(w.root, name)
 }
 
-// stepWriter asks step before each write.
+// stepWriter calls step before each write.
 type stepWriter struct {
 	f    *os.File
 	step failpoint.Step

@@ -52,7 +52,7 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
-// CL-13: a file that holds more than it declares is not written any further.
+// CL-13: a file is not written beyond its declared size.
 func TestLyingSize(t *testing.T) {
 	for _, r := range pkgchecktest.Refusals(t) {
 		if r.Name != "CL-13 more than it declares" {
@@ -87,8 +87,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// FuzzUnpack: whatever the archive, nothing but plain files and folders comes
-// out, within the limits, and only inside.
+// Any archive unpacks to regular files and folders only, within the limits and
+// inside the folder.
 func FuzzUnpack(f *testing.F) {
 	f.Add(pkgchecktest.Zip(f, pkgchecktest.Agent(pkgchecktest.Entry{Name: "e/"})...))
 	f.Add(pkgchecktest.Zip(f, pkgchecktest.Agent(pkgchecktest.Entry{Name: "../b", Body: "x"})...))

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -23,11 +24,11 @@ type Refusal struct {
 // Refusals returns a package for each rule.
 func Refusals(t testing.TB) []Refusal {
 	t.Helper()
-	return append(append(badEntries(t), badContents(t)...), badConfigs(t)...)
+	return slices.Concat(badEntries(t), badContents(t), badConfigs(t), badServices(t))
 }
 
-// Words returns what pkgcheck says of a package, with the default limits: every
-// side that takes packages must refuse it in these words.
+// Words returns the error of pkgcheck for a package, with the default limits. Host and
+// control plane must refuse the package in these words.
 func Words(t testing.TB, z []byte) string {
 	t.Helper()
 	p, err := pkgcheck.Check(bytes.NewReader(z), int64(len(z)), pkgcheck.Limits{})
@@ -37,7 +38,7 @@ func Words(t testing.TB, z []byte) string {
 	return fmt.Sprint(err)
 }
 
-// badEntries returns packages that hold one entry too many, or too many.
+// badEntries returns packages with a bad entry, or with too many.
 func badEntries(t testing.TB) (all []Refusal) {
 	header := func(change func(*zip.FileHeader)) []Entry {
 		return []Entry{{Name: "b", Mode: 0o100644, Header: change}}
@@ -93,7 +94,7 @@ func badEntries(t testing.TB) (all []Refusal) {
 	return append(all, Refusal{"CL-13 no entries", Zip(t), pkgcheck.BadEntry, "package is empty"})
 }
 
-// manyEntries returns n entries with that end of their names.
+// manyEntries returns n entries whose names have that suffix.
 func manyEntries(n int, end string) (all []Entry) {
 	for i := range n {
 		all = append(all, Entry{Name: fmt.Sprint(i, end)})
@@ -127,9 +128,20 @@ func badContents(t testing.TB) []Refusal {
 	}
 }
 
-// badConfigs returns packages whose config.json, or what it names, is not acceptable.
+// badConfigs returns packages whose config.json, or a file that it names, is not
+// acceptable.
 func badConfigs(t testing.TB) (all []Refusal) {
 	with := func(old, new string) []Entry { return Package(strings.Replace(agentConfig(), old, new, 1)) }
+	script := func(text string) []Entry {
+		return []Entry{{Name: "config.json", Mode: 0o100644, Body: agentConfig()}, {Name: "bin/run", Mode: 0o100755, Body: text}}
+	}
+	for name, c := range map[string]struct{ text, says string }{
+		"first line in CR LF":      {"#!/bin/sh\r\necho\r\n", "package is not acceptable: bin/run: its first line ends in CR LF"},
+		"interpreter not absolute": {"#! bin/sh -e\n", `package is not acceptable: bin/run: its interpreter "bin/sh" is not an absolute path`},
+		"no interpreter":           {"#! \t\n", "package is not acceptable: bin/run: its first line names no interpreter"},
+	} {
+		all = append(all, Refusal{"AP-11 " + name, Zip(t, script(c.text)...), pkgcheck.NotAcceptable, c.says})
+	}
 	for _, r := range []struct {
 		name    string
 		entries []Entry
@@ -161,6 +173,40 @@ func badConfigs(t testing.TB) (all []Refusal) {
 		all = append(all, Refusal{"CL-11 " + r.name, Zip(t, r.entries...), r.reason, r.says})
 	}
 	return all
+}
+
+// Wrapped returns the entries of the package agent 1.0 whose executable is our
+// shim, with that service.yaml, and more.
+func Wrapped(service string, more ...Entry) []Entry {
+	return append([]Entry{
+		{Name: "config.json", Mode: 0o100644, Body: strings.Replace(agentConfig(), "bin/run", "plugin-shim", 1)},
+		{Name: "plugin-shim", Mode: 0o100755, Body: "#!/bin/sh\n"},
+		{Name: "service.yaml", Mode: 0o100644, Body: service},
+		{Name: "bin/run", Mode: 0o100755, Body: "#!/bin/sh\n"},
+		{Name: "data", Mode: 0o100644, Body: "data"},
+	}, more...)
+}
+
+// badServices returns packages whose service.yaml is not acceptable.
+func badServices(t testing.TB) (all []Refusal) {
+	const wrong = "package is not acceptable: service.yaml:"
+	for _, r := range []struct{ name, service, says string }{
+		{"unknown key", "command: [bin/run]\nhelth: {}", wrong + "2: helth: unknown key; did you mean health? allowed: command, "},
+		{"wrong type", "command: bin/run", wrong + `1: command: "bin/run" where a list belongs; allowed: a list of words`},
+		{"program missing", "command: [bin/other]", wrong + "1: command: bin/other is not in the package"},
+		{"program a folder", "command: [bin]", wrong + "1: command: bin is not a file"},
+		{"program not executable", "command: [data]", wrong + "1: command: data is not executable (mode 0644); run `chmod +x data` before packing"},
+		{"program leaves", "command: [../run]", wrong + `1: command: "../run" leaves the package`},
+		{"folder leaves", "command: [bin/run]\nworking_dir: ..", wrong + `2: working_dir: ".." leaves the package`},
+		{"two mistakes", "a: 1\nb: 2\ncommand: [bin/run]", "(and 1 more)"},
+		{"not YAML", "a: b: c", wrong + "1: not YAML"},
+	} {
+		all = append(all, Refusal{"AP-12 " + r.name, Zip(t, Wrapped(r.service)...), pkgcheck.NotAcceptable, r.says})
+	}
+	crlf := Wrapped("command: [./bin/script]", Entry{Name: "bin/script", Mode: 0o100755, Body: "#!/bin/sh\r\n"})
+	all = append(all, Refusal{"AP-11 program in CR LF", Zip(t, crlf...), pkgcheck.NotAcceptable, "package is not acceptable: bin/script: its first line ends in CR LF"})
+	without := slices.DeleteFunc(Wrapped(""), func(e Entry) bool { return e.Name == "service.yaml" })
+	return append(all, Refusal{"AP-12 no service.yaml", Zip(t, without...), pkgcheck.NotAcceptable, "package lacks service.yaml, which its executable plugin-shim needs"})
 }
 
 // commander returns the entries of agent 1.0 as a Commander, and more.
@@ -203,6 +249,10 @@ func Acceptances(t testing.TB) []Acceptance {
 			Entry{Name: "__MACOSX/"}, Entry{Name: "__MACOSX/agent/"}, Entry{Name: "__MACOSX/agent/._config.json"}, Entry{Name: ".DS_Store"})...),
 		agent("config.json with a byte order mark", Package("\ufeff"+agentConfig())...), // F23
 		agent("config.json in UTF-16", Package(utf16Text(agentConfig()))...),            // F23
+		agent("service.yaml of something else", Agent(Entry{Name: "service.yaml", Mode: 0o100644, Body: "kind: Service"})...),
+		agent("wrapped", Wrapped("command: [bin/run, -v]\nworking_dir: bin\nuser: root\n")...),
+		agent("wrapped, in a folder of its name", below("agent", Wrapped("command: [./bin/run]\n"))...),
+		agent("wrapped, a program of the host", Wrapped("command: [/usr/sbin/not-on-this-host]\n")...),
 		agent("a Commander", commander(Entry{Name: "axt-commander.json", Mode: 0o100644, Body: `{"pidFile":"agent.pid"}`})...),
 		agent("10,000 entries", Agent(manyEntries(9_998, "")...)...),
 	}

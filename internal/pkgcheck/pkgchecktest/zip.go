@@ -1,5 +1,5 @@
 // Package pkgchecktest makes packages for tests: good ones, and one for each way
-// to break a rule of package pkgcheck. Whoever takes packages runs the same
+// to break a rule of package pkgcheck. Host and control plane run the same
 // cases and must use the same words.
 package pkgchecktest
 
@@ -60,7 +60,7 @@ func (e Entry) write(w *zip.Writer) error {
 	return err
 }
 
-// deflated returns the body, so many times, as zip.Deflate stores it.
+// deflated returns the body, repeated, as zip.Deflate stores it.
 func deflated(t testing.TB, body string, times int) string {
 	t.Helper()
 	var b strings.Builder
@@ -93,7 +93,7 @@ func Agent(more ...Entry) []Entry { return Package(agentConfig(), more...) }
 
 func agentConfig() string { return Config("agent", "1.0", "linux", "x64") }
 
-// below puts entries into a folder.
+// below returns the entries moved into a folder.
 func below(folder string, entries []Entry) []Entry {
 	for i := range entries {
 		entries[i].Name = folder + "/" + entries[i].Name

@@ -1,7 +1,7 @@
-// Package callfault makes system calls of a program fail that a test runs. The
-// kernel asks the test before each call (seccomp_unotify(2)), so that nothing is
-// stopped, and faults begin and end at any moment. A debugger such as strace
-// cannot do that: it hangs when it detaches from a program that forks by vfork.
+// Package callfault makes system calls fail in a program that a test runs. The kernel
+// asks the test before each call (seccomp_unotify(2)), so the program is not stopped,
+// and a fault can begin and end at any moment. A debugger such as strace cannot do
+// that: it hangs when it detaches from a program that forks by vfork.
 //
 // The program is started through the test's own binary, which sets up a filter
 // and executes the program: TestMain begins with Launch.
@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fault is what fails.
+// Fault is a failing system call.
 type Fault struct {
 	Call  uintptr // number of the system call
 	Errno syscall.Errno
@@ -29,8 +29,8 @@ type Fault struct {
 	Matches func(pid int, args [6]uint64) bool
 }
 
-// Program is a program whose system calls can be made to fail. Those of the
-// programs that it executes are left alone.
+// Program is a program whose system calls can be made to fail. The calls of programs
+// that it executes do not fail.
 type Program struct {
 	Cmd *exec.Cmd
 
@@ -41,11 +41,11 @@ type Program struct {
 
 const (
 	launched = "SUPERVISOR_TEST_LAUNCH" // numbers of the system calls, in the environment of a launcher
-	socketFD = 3                        // where the launcher sends the listener
+	socketFD = 3                        // socket to which the launcher sends the listener
 )
 
-// Start runs a command whose given system calls can be made to fail. An error
-// that is errors.ErrUnsupported says that the machine cannot.
+// Start starts a command whose given system calls can be made to fail. The error
+// wraps errors.ErrUnsupported if the machine does not support it.
 func Start(cmd *exec.Cmd, calls []uintptr) (*Program, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -62,13 +62,13 @@ func Start(cmd *exec.Cmd, calls []uintptr) (*Program, error) {
 		return nil, err
 	}
 	_ = theirs.Close()
-	listener, err := receive(pair[0])
+	listener, err := receiveListener(pair[0])
 	if err != nil {
 		_ = cmd.Wait()
 		return nil, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	p := &Program{Cmd: cmd}
-	go p.answer(listener, program)
+	go p.answerCalls(listener, program)
 	return p, nil
 }
 
@@ -79,7 +79,7 @@ func (p *Program) Begin(f Fault) {
 	p.fault, p.hits = &f, 0
 }
 
-// End ends the fault, and returns how many calls have failed.
+// End ends the fault, and returns the number of failed calls.
 func (p *Program) End() (hits int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,8 +87,8 @@ func (p *Program) End() (hits int) {
 	return p.hits
 }
 
-// fails returns how a call fails, 0 if it does not.
-func (p *Program) fails(n *notification, program string) syscall.Errno {
+// matchFault returns the errno with which a call fails, 0 if it does not fail.
+func (p *Program) matchFault(n *notification, program string) syscall.Errno {
 	p.mu.Lock()
 	f := p.fault
 	p.mu.Unlock()
@@ -103,7 +103,7 @@ func (p *Program) fails(n *notification, program string) syscall.Errno {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fault != f { // it ended meanwhile
+	if p.fault != f { // End was called meanwhile
 		return 0
 	}
 	p.hits++
@@ -129,8 +129,8 @@ type (
 	}
 )
 
-// answer answers for each call until nothing is left that makes any.
-func (p *Program) answer(listener int, program string) {
+// answerCalls answers each call until no process with the filter is left.
+func (p *Program) answerCalls(listener int, program string) {
 	defer unix.Close(listener)
 	for {
 		ready := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
@@ -141,36 +141,36 @@ func (p *Program) answer(listener int, program string) {
 			return
 		}
 		n := &notification{}
-		if ready[0].Revents&unix.POLLIN == 0 || control(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n)) != nil {
-			continue // it was killed meanwhile
+		if ready[0].Revents&unix.POLLIN == 0 || callIoctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n)) != nil {
+			continue // the process was killed meanwhile
 		}
 		r := &response{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-		if errno := p.fails(n, program); errno != 0 {
+		if errno := p.matchFault(n, program); errno != 0 {
 			r.errno, r.flags = -int32(errno), 0
 		}
-		_ = control(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(r)) // likewise
+		_ = callIoctl(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(r)) // the process may have been killed meanwhile
 	}
 }
 
-func control(fd int, request uintptr, arg unsafe.Pointer) error {
+func callIoctl(fd int, request uintptr, arg unsafe.Pointer) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg)); errno != 0 {
 		return errno
 	}
 	return nil
 }
 
-// Launch executes a program with a filter, if this process is to do that. It
-// returns if it is not.
+// Launch executes a program with a filter, if this process is a launcher. Otherwise
+// it returns.
 func Launch() {
 	calls := os.Getenv(launched)
 	if calls == "" {
 		return
 	}
-	fmt.Fprintln(os.Stderr, launch(strings.Fields(calls)))
+	fmt.Fprintln(os.Stderr, execFiltered(strings.Fields(calls)))
 	os.Exit(1)
 }
 
-func launch(calls []string) error {
+func execFiltered(calls []string) error {
 	runtime.LockOSThread() // the filter is of this thread, which executes the program
 	listener, err := setFilter(calls)
 	if err != nil {
@@ -184,7 +184,8 @@ func launch(calls []string) error {
 	return fmt.Errorf("execute %s: %w", os.Args[0], syscall.Exec(os.Args[0], os.Args[1:], os.Environ()))
 }
 
-// setFilter has the kernel ask before each of the calls, and returns where.
+// setFilter makes the kernel ask before each of the calls, and returns the listener
+// for its questions.
 func setFilter(calls []string) (listener int, err error) {
 	const load, equal, answer = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
 	program := []unix.SockFilter{{Code: load}} // the number of the call
@@ -210,8 +211,8 @@ func setFilter(calls []string) (listener int, err error) {
 	return int(fd), nil
 }
 
-// receive returns the listener that the launcher sends.
-func receive(socket int) (listener int, err error) {
+// receiveListener returns the listener that the launcher sends.
+func receiveListener(socket int) (listener int, err error) {
 	var b [1]byte
 	control := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(socket, b[:], control, unix.MSG_CMSG_CLOEXEC)

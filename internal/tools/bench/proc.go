@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is what a process holds, in bytes. RSS counts pages shared with others
-// in full, PSS by share.
+// memory is the memory of a process, in bytes. RSS counts shared pages in full, PSS
+// counts this process's share of them.
 type memory struct{ rss, pss int64 }
 
-// memoryOf asks the kernel for the memory of a process.
-func memoryOf(pid int) (memory, error) {
+// readMemory returns the memory of a process.
+func readMemory(pid int) (memory, error) {
 	b, err := os.ReadFile(procFile(pid, "smaps_rollup"))
 	if err != nil {
 		return memory{}, fmt.Errorf("read memory: %w", err)
@@ -32,21 +32,21 @@ func memoryOf(pid int) (memory, error) {
 
 // parseRollup reads /proc/PID/smaps_rollup.
 func parseRollup(b []byte) (memory, error) {
-	rss, err := number(b, "Rss")
+	rss, err := parseNumber(b, "Rss")
 	if err != nil {
 		return memory{}, err
 	}
-	pss, err := number(b, "Pss")
+	pss, err := parseNumber(b, "Pss")
 	if err != nil {
 		return memory{}, err
 	}
-	const kB = 1024 // so the kernel calls it
+	const kB = 1024 // the kernel's kB
 	return memory{rss: rss * kB, pss: pss * kB}, nil
 }
 
-// number is the one that stands behind a name in the lines "name: number
-// [unit]" of the files of /proc.
-func number(b []byte, name string) (int64, error) {
+// parseNumber returns the number of a name in the lines "name: number [unit]" of a
+// file of /proc.
+func parseNumber(b []byte, name string) (int64, error) {
 	for line := range bytes.Lines(b) {
 		rest, ok := bytes.CutPrefix(line, []byte(name+":"))
 		fields := bytes.Fields(rest)
@@ -62,23 +62,23 @@ func number(b []byte, name string) (int64, error) {
 	return 0, fmt.Errorf("no %s", name)
 }
 
-// wakeupsOf counts how often the threads of a process slept and were woken:
-// each time they gave up the CPU of their own accord.
-func wakeupsOf(pid int) (int64, error) {
+// countWakeups returns how often the threads of a process gave up the CPU to wait,
+// and so were woken.
+func countWakeups(pid int) (int64, error) {
 	threads, err := filepath.Glob(procFile(pid, "task/*/status"))
 	if err != nil || len(threads) == 0 {
-		return 0, errors.Join(fmt.Errorf("count wake-ups: process %d is gone", pid), err)
+		return 0, errors.Join(fmt.Errorf("count wake-ups: process %d has exited", pid), err)
 	}
 	var all int64
 	for _, status := range threads {
 		b, err := os.ReadFile(status)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			continue // this thread has ended
+			continue // this thread has exited
 		}
 		if err != nil {
 			return 0, fmt.Errorf("count wake-ups: %w", err)
 		}
-		n, err := number(b, "voluntary_ctxt_switches")
+		n, err := parseNumber(b, "voluntary_ctxt_switches")
 		if err != nil {
 			return 0, fmt.Errorf("count wake-ups: %w", err)
 		}
@@ -87,11 +87,10 @@ func wakeupsOf(pid int) (int64, error) {
 	return all, nil
 }
 
-// cpuOf is the CPU time a process has used, all its threads together. It is the
-// process's own clock (clock_getcpuclockid(3)), exact to the nanosecond:
-// /proc/PID/stat counts in hundredths of a second, of which a minute's budget
-// has three.
-func cpuOf(pid int) (time.Duration, error) {
+// readCPU returns the CPU time of a process, of all its threads. It reads the clock
+// of the process (clock_getcpuclockid(3)), which counts nanoseconds. /proc/PID/stat
+// counts hundredths of a second, and the budget of a minute has three of them.
+func readCPU(pid int) (time.Duration, error) {
 	const scheduler = 2 // CPUCLOCK_SCHED
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &t); err != nil {

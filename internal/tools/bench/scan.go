@@ -14,7 +14,7 @@ import (
 	"pluginsupervisor/internal/native"
 	"pluginsupervisor/internal/process"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
@@ -23,19 +23,20 @@ type scanResult struct{ native, bare time.Duration }
 
 func (r scanResult) ratio() float64 { return float64(r.native) / float64(r.bare) }
 
-// measureScan has the native manager and the bare loop ask the same plugins by turns.
+// measureScan probes the same plugins by the native manager and by the bare loop,
+// in turns.
 func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return scanResult{}, err
 	}
 	defer func() { err = errors.Join(err, in.Clear()) }()
-	program := filepath.Join(in.Root, "probe")
-	if err := rig.Build(ctx, "probe", program); err != nil {
+	program := filepath.Join(in.Root, "noop")
+	if err := testbed.Build(ctx, "noop", program); err != nil {
 		return scanResult{}, err
 	}
 	programs, err := in.Install(ctx, o.scanned, program, record.Record{
-		Name: "probe", Version: "1.0", RunPath: "probe", Type: plugin.Persist,
+		Name: "noop", Version: "1.0", RunPath: "noop", Type: plugin.Persist,
 	})
 	if err != nil {
 		return scanResult{}, err
@@ -47,23 +48,22 @@ func measureScan(ctx context.Context, o options) (_ scanResult, err error) {
 	var native, bare []time.Duration
 	for round := range 1 + o.rounds {
 		began := time.Now()
-		if err := scan(ctx, manager, o.scanned); err != nil {
+		if err := scanOnce(ctx, manager, o.scanned); err != nil {
 			return scanResult{}, err
 		}
 		between := time.Now()
-		if err := loop(ctx, programs, parallel); err != nil {
+		if err := runBareLoop(ctx, programs, parallel); err != nil {
 			return scanResult{}, err
 		}
 		if round > 0 { // the first warms the caches
 			native, bare = append(native, between.Sub(began)), append(bare, time.Since(between))
 		}
 	}
-	return scanResult{native: median(native), bare: median(bare)}, nil
+	return scanResult{native: medianOf(native), bare: medianOf(bare)}, nil
 }
 
-// scan is what the supervisor does of a scan: list what is installed, and ask
-// each how it is.
-func scan(ctx context.Context, m *native.Manager, want int) error {
+// scanOnce does the work of a scan: it lists the installed plugins and probes each.
+func scanOnce(ctx context.Context, m *native.Manager, want int) error {
 	list, err := m.List(ctx)
 	if err != nil {
 		return err
@@ -80,9 +80,10 @@ func scan(ctx context.Context, m *native.Manager, want int) error {
 	return err
 }
 
-// loop starts each program, so many at once, and waits for it. There is no
-// deadline and nobody reads what a program prints: less cannot be done.
-func loop(ctx context.Context, programs []string, parallel int) error {
+// runBareLoop starts each program, a number of them at the same time, and waits
+// for it, without a deadline and without reading the output: the least possible
+// work.
+func runBareLoop(ctx context.Context, programs []string, parallel int) error {
 	slots := make(chan struct{}, parallel)
 	failures := make(chan error, len(programs))
 	var all sync.WaitGroup
@@ -105,7 +106,7 @@ func loop(ctx context.Context, programs []string, parallel int) error {
 	return err
 }
 
-// median is the middle one, or the later of the two in the middle.
-func median(of []time.Duration) time.Duration {
+// medianOf returns the middle value, or the larger of the two in the middle.
+func medianOf(of []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(of))[len(of)/2]
 }

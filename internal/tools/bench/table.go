@@ -7,28 +7,28 @@ import (
 	"text/tabwriter"
 )
 
-// table is what is printed: sections of measured numbers, with a budget beside
+// table holds the output: sections of measured numbers, with a budget beside
 // those that have one.
 type table struct {
 	title string
 	lines []string
 }
 
-func (t *table) section(name string) { t.lines = append(t.lines, name+"\t\t\t") }
+func (t *table) addSection(name string) { t.lines = append(t.lines, name+"\t\t\t") }
 
-// add adds a number; what stands beside it may be empty.
-func (t *table) add(name, measured, beside string) {
+// addRow adds a number; beside is its budget, or empty.
+func (t *table) addRow(name, measured, beside string) {
 	t.lines = append(t.lines, "  "+strings.Join([]string{name, measured, beside}, "\t")+"\t")
 }
 
-// limit adds a number that has a budget, and says where it exceeds it.
-func (t *table) limit(name string, measured, budget float64, format, unit string) {
+// addLimited adds a number that has a budget, marked if it exceeds the budget.
+func (t *table) addLimited(name string, measured, budget float64, format, unit string) {
 	text := strings.TrimRight(fmt.Sprintf(format, measured)+" "+unit, " ")
 	beside := strings.TrimRight(fmt.Sprintf("≤ %g %s", budget, unit), " ")
 	if measured > budget {
 		beside += "  exceeded"
 	}
-	t.add(name, text, beside)
+	t.addRow(name, text, beside)
 }
 
 func (t *table) print(w io.Writer) error {

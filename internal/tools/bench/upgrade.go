@@ -20,68 +20,68 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// upgrades is how often each way is measured.
+// upgrades is the number of upgrades by the supervisor, and by the loop.
 const upgrades = 100
 
 // addUpgrades measures how long a plugin is away while it is upgraded.
 func addUpgrades(ctx context.Context, o options, t *table, progress io.Writer) (err error) {
 	fmt.Fprintf(progress, "%d upgrades, and as many by a loop …\n", upgrades)
-	r, err := newDaemonRig(ctx, o, 1, 0)
+	r, err := startDaemonTestbed(ctx, o, 1, 0)
 	if err != nil {
-		return wrap("upgrades", err)
+		return notMeasured("upgrades", err)
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	began := time.Now()
-	ours, err := r.upgraded(ctx, r.bySupervisor)
+	ours, err := r.measureUpgrades(ctx, r.upgradeBySupervisor)
 	if err != nil {
-		return wrap("upgrades", err)
+		return notMeasured("upgrades", err)
 	}
 	took := time.Since(began)
-	left, err := r.left()
+	left, err := r.describeLeftovers()
 	if err != nil {
-		return wrap("upgrades", err)
+		return notMeasured("upgrades", err)
 	}
 	if err := r.supervisor.Stop(); err != nil {
 		return err
 	}
 	r.supervisor = nil
-	loop, err := r.upgraded(ctx, byLoop)
+	loop, err := r.measureUpgrades(ctx, upgradeByLoop)
 	if err != nil {
-		return wrap("upgrades by a loop", err)
+		return notMeasured("upgrades by a loop", err)
 	}
-	t.section(fmt.Sprintf("away during an upgrade from a package, %d in a row", upgrades))
-	t.add("median", inMilliseconds(ours.median()), "")
-	t.add("p99", inMilliseconds(ours.quantile(0.99)), "")
-	t.add("beside: stop, delete, unpack, start by a loop, median", inMilliseconds(loop.median()), "")
-	t.add("beside: p99", inMilliseconds(loop.quantile(0.99)), "")
-	t.add("one upgrade all told, proven for 100 ms", inMilliseconds(took/upgrades), "")
-	t.add("left on the disk", left, "")
+	t.addSection(fmt.Sprintf("away during an upgrade from a package, %d in a row", upgrades))
+	t.addRow("median", formatMilliseconds(ours.median()), "")
+	t.addRow("p99", formatMilliseconds(ours.quantile(0.99)), "")
+	t.addRow("beside: stop, delete, unpack, start by a loop, median", formatMilliseconds(loop.median()), "")
+	t.addRow("beside: p99", formatMilliseconds(loop.quantile(0.99)), "")
+	t.addRow("one upgrade in total, proven for 100 ms", formatMilliseconds(took/upgrades), "")
+	t.addRow("left on the disk", left, "")
 	return nil
 }
 
-// upgraded upgrades the one plugin again and again, and measures from the end of
-// the old daemon to the first instruction of the new.
-func (r *daemonRig) upgraded(ctx context.Context, upgrade func(ctx context.Context, pack, old, dir string) error) (spans, error) {
+// measureUpgrades upgrades the one plugin again and again, and measures the time
+// from the exit of the old daemon to the first instruction of the new one.
+func (r *daemonTestbed) measureUpgrades(ctx context.Context, upgrade func(ctx context.Context, pack, old, dir string) error) (spans, error) {
 	var all spans
 	for range upgrades {
 		old := r.dirs[0]
 		version := fmt.Sprintf("1.%d", time.Now().UnixNano())
 		dir := filepath.Join(filepath.Dir(old), version)
 		pack := filepath.Join(r.in.Root, version+".zip")
-		if err := r.pack(pack, old, version); err != nil {
+		if err := r.writePackage(pack, old, version); err != nil {
 			return nil, err
 		}
-		pid, err := numberIn(old, "pid")
+		pid, err := readNumber(old, "pid")
 		if err != nil {
 			return nil, err
 		}
 		died := make(chan time.Duration, 1)
-		go func() { died <- gone(ctx, pid) }()
+		go func() { died <- waitExited(ctx, pid) }()
 		if err := upgrade(ctx, pack, old, dir); err != nil {
 			return nil, err
 		}
 		at := <-died
-		back, err := born(ctx, dir, 0)
+		back, err := waitStarted(ctx, dir, 0, aloneWithin)
 		if err != nil {
 			return nil, err
 		}
@@ -95,23 +95,23 @@ func (r *daemonRig) upgraded(ctx context.Context, upgrade func(ctx context.Conte
 	return all, nil
 }
 
-// gone waits until a process has ended, and tells when it had.
-func gone(ctx context.Context, pid int) time.Duration {
+// waitExited waits until a process has exited, and returns the time.
+func waitExited(ctx context.Context, pid int) time.Duration {
 	const pause = 100 * time.Microsecond
-	for ctx.Err() == nil && runs(pid) {
+	for ctx.Err() == nil && processRuns(pid) {
 		time.Sleep(pause)
 	}
-	return monotonic()
+	return readMonotonic()
 }
 
-// runs tells whether a process is there, and no zombie.
-func runs(pid int) bool {
+// processRuns reports whether a process exists and is no zombie.
+func processRuns(pid int) bool {
 	state, err := os.ReadFile(procFile(pid, "cmdline"))
 	return err == nil && len(state) > 0
 }
 
-// pack makes a package of another version of the plugin in that folder.
-func (r *daemonRig) pack(path, from, version string) (err error) {
+// writePackage writes a package of another version of the plugin in a folder.
+func (r *daemonTestbed) writePackage(path, from, version string) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (r *daemonRig) pack(path, from, version string) (err error) {
 	defer func() { err = errors.Join(err, w.Close(), f.Close()) }()
 	config := fmt.Sprintf(`{"name":%q,"version":%q,"runPath":%q,"pluginType":"Persist","timeout":"10","heartbeatInterval":60}`,
 		filepath.Base(filepath.Dir(from)), version, steady.RunPath)
-	for _, name := range []string{layout.PackageConfig, steady.RunPath, "naive"} {
+	for _, name := range []string{layout.PackageConfig, steady.RunPath, "sampledaemon"} {
 		body := []byte(config)
 		if name != layout.PackageConfig {
 			if body, err = os.ReadFile(filepath.Join(from, name)); err != nil {
@@ -140,8 +140,8 @@ func (r *daemonRig) pack(path, from, version string) (err error) {
 	return nil
 }
 
-// bySupervisor has the running supervisor do it.
-func (r *daemonRig) bySupervisor(ctx context.Context, pack, _, _ string) error {
+// upgradeBySupervisor upgrades by a command to the running supervisor.
+func (r *daemonTestbed) upgradeBySupervisor(ctx context.Context, pack, _, _ string) error {
 	out, err := exec.CommandContext(ctx, filepath.Join(r.bin, "supervisor"), "install", pack, "--wait", "--config", r.config).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("install: %w\n%s", err, out)
@@ -149,16 +149,16 @@ func (r *daemonRig) bySupervisor(ctx context.Context, pack, _, _ string) error {
 	return nil
 }
 
-// byLoop is the way without a transaction: there is no going back from it.
-func byLoop(ctx context.Context, pack, old, dir string) error {
-	pid, err := numberIn(old, "pid")
+// upgradeByLoop upgrades without a transaction, so without a way back.
+func upgradeByLoop(ctx context.Context, pack, old, dir string) error {
+	pid, err := readNumber(old, "pid")
 	if err != nil {
 		return err
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return err
 	}
-	for runs(pid) && ctx.Err() == nil {
+	for processRuns(pid) && ctx.Err() == nil {
 		time.Sleep(100 * time.Microsecond)
 	}
 	f, err := os.Open(pack)
@@ -184,8 +184,9 @@ func byLoop(ctx context.Context, pack, old, dir string) error {
 	return start.Run()
 }
 
-// left tells what the upgrades have left on the disk.
-func (r *daemonRig) left() (string, error) {
+// describeLeftovers returns the number of files that the upgrades left on the
+// disk.
+func (r *daemonTestbed) describeLeftovers() (string, error) {
 	count := func(dir string) (int, error) {
 		entries, err := os.ReadDir(dir)
 		if errors.Is(err, os.ErrNotExist) {

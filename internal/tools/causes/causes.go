@@ -1,6 +1,6 @@
-// Package causes keeps the table of causes and cures in docs/operations.md
-// complete: what the supervisor may say of a fault stands there. The package's
-// test finds what is missing.
+// Package causes keeps the table of causes and cures in docs/operations.md complete:
+// it has every text of the supervisor about a fault. The test of the package finds
+// missing ones.
 package causes
 
 import (
@@ -16,10 +16,10 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// Texts returns the texts of faults in the module at root, sorted: those of
-// exported sentinel errors, of how a command of a plugin fails (internal/process),
-// and the names of problems.
-func Texts(root fs.FS) ([]string, error) {
+// FaultTexts returns the texts of faults in the module at root, sorted: the texts of
+// exported sentinel errors and of failures of commands (internal/process), and the
+// names of problems.
+func FaultTexts(root fs.FS) ([]string, error) {
 	files, err := source.Load(root)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func textsIn(f source.File, node ast.Node) []string {
 	return nil
 }
 
-// callText returns the argument of a call of that function, where it is a text.
+// callText returns an argument of a call of a function, if it is a string literal.
 func callText(e ast.Expr, function string, at int) []string {
 	call, ok := e.(*ast.CallExpr)
 	if !ok || len(call.Args) <= at {
@@ -78,8 +78,8 @@ func callText(e ast.Expr, function string, at int) []string {
 	return []string{text}
 }
 
-// Missing returns the texts that no row of the section's table begins with.
-func Missing(document, section string, texts []string) ([]string, error) {
+// MissingTexts returns the texts that no row of the section's table begins with.
+func MissingTexts(document, section string, texts []string) ([]string, error) {
 	_, body, found := strings.Cut(document, "\n## "+section+"\n")
 	if !found {
 		return nil, fmt.Errorf("no section %q", section)

@@ -13,7 +13,7 @@ import (
 // F23: every fault that an operator may meet has its cause and cure in
 // docs/operations.md.
 func TestEveryFaultHasItsCure(t *testing.T) {
-	texts, err := causes.Texts(os.DirFS("../../.."))
+	texts, err := causes.FaultTexts(os.DirFS("../../.."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestEveryFaultHasItsCure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing, err := causes.Missing(string(document), "What a message means", texts)
+	missing, err := causes.MissingTexts(string(document), "What a message means", texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,8 +33,8 @@ func TestEveryFaultHasItsCure(t *testing.T) {
 	}
 }
 
-func TestTexts(t *testing.T) {
-	got, err := causes.Texts(fstest.MapFS{
+func TestFaultTexts(t *testing.T) {
+	got, err := causes.FaultTexts(fstest.MapFS{
 		"a/a.go":                {Data: []byte("package a\nvar ErrA = errors.New(\"a\")\nvar errB = errors.New(\"b\")\nfunc f() { h.addProblem(\"disk\", err); fail(\"no\") }\n")},
 		"internal/process/p.go": {Data: []byte("package process\nfunc f() { fail(\"missing\", err); fail(text) }\n")},
 		"a/a_test.go":           {Data: []byte("package a\nvar ErrT = errors.New(\"t\")\n")},
@@ -45,11 +45,11 @@ func TestTexts(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "disk", "missing"}, got); diff != "" {
 		t.Error(diff)
 	}
-	missing, err := causes.Missing("# D\n\n## S\n\n| `a` | x |\n\n## T\n| `disk` |\n", "S", got)
+	missing, err := causes.MissingTexts("# D\n\n## S\n\n| `a` | x |\n\n## T\n| `disk` |\n", "S", got)
 	if err != nil || !cmp.Equal(missing, []string{"disk", "missing"}) {
 		t.Error(missing, err)
 	}
-	if _, err := causes.Missing("# D\n", "S", got); err == nil {
+	if _, err := causes.MissingTexts("# D\n", "S", got); err == nil {
 		t.Error("a section that is not there is found")
 	}
 }

@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// size is how many fields and methods a type has.
+// size holds the number of fields and methods of a type.
 type size struct{ fields, methods int }
 
-// budget is the most that a type below actors/ may have: one that holds more
-// is two types.
+// budget is the limit for a type below actors/; a larger type has to be split.
 var budget = size{fields: 25, methods: 60}
 
-// overBudget holds the types that may have more, by folder and name, with the
-// most that they may have. An entry that is not needed any more is a fault.
+// overBudget holds the types that may be larger, by folder and name, with their
+// limits. An entry that is no longer needed is a fault.
 var overBudget = map[string]size{}
 
 // checkBudget returns the types below actors/ that exceed the budget or their

@@ -15,7 +15,7 @@ func TestBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	types := newCodebase(files).types()
+	types := newCodebase(files).listTypes()
 	if len(types) == 0 {
 		t.Fatal("no types found")
 	}

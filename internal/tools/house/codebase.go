@@ -28,8 +28,8 @@ func newCodebase(files []source.File) codebase {
 	return c
 }
 
-// folders returns the source files by folder.
-func (c codebase) folders() map[string][]source.File {
+// sourceByFolder returns the source files by folder.
+func (c codebase) sourceByFolder() map[string][]source.File {
 	folders := map[string][]source.File{}
 	for _, f := range c.source {
 		folders[f.Dir()] = append(folders[f.Dir()], f)
@@ -63,6 +63,22 @@ func (c codebase) namedTests(minLines int) (all, tested int) {
 		}
 	}
 	return all, tested
+}
+
+// orphanTests returns how many test files have no source of their name beside
+// them. Test files that only hold helpers count too.
+func (c codebase) orphanTests() int {
+	source := map[string]bool{}
+	for _, f := range c.source {
+		source[f.Path] = true
+	}
+	orphans := 0
+	for _, f := range c.tests {
+		if !source[strings.TrimSuffix(f.Path, "_test.go")+".go"] {
+			orphans++
+		}
+	}
+	return orphans
 }
 
 // commentLines returns how many lines of the source hold a comment, alone or

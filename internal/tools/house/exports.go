@@ -15,14 +15,14 @@ type export struct {
 	doc  bool
 }
 
-// exports returns the exported names of the files.
-func exports(files []source.File) []export {
+// listExports returns the exported names of the files.
+func listExports(files []source.File) []export {
 	var all []export
 	for _, f := range files {
 		for _, d := range f.Syntax.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d))) {
+				if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiverName(d))) {
 					all = append(all, export{d.Name.Name, d.Doc != nil})
 				}
 			case *ast.GenDecl:
@@ -54,8 +54,8 @@ func exportsOf(d *ast.GenDecl) []export {
 	return all
 }
 
-// receiver returns the name of a method's type.
-func receiver(fn *ast.FuncDecl) string {
+// receiverName returns the name of a method's type.
+func receiverName(fn *ast.FuncDecl) string {
 	t := fn.Recv.List[0].Type
 	for {
 		switch x := t.(type) {

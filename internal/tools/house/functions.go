@@ -16,9 +16,9 @@ type function struct {
 	cyclomatic int
 }
 
-// functions returns the declared functions and methods of the files that have
+// listFunctions returns the declared functions and methods of the files that have
 // a body.
-func functions(files []source.File) []function {
+func listFunctions(files []source.File) []function {
 	var all []function
 	for _, f := range files {
 		for _, d := range f.Syntax.Decls {
@@ -26,18 +26,18 @@ func functions(files []source.File) []function {
 			if !ok || fn.Body == nil {
 				continue
 			}
-			all = append(all, function{fn.Name.Name, span(f, fn), cyclomatic(fn)})
+			all = append(all, function{fn.Name.Name, countLines(f, fn), countBranches(fn)})
 		}
 	}
 	return all
 }
 
-// span returns the lines of a node, its comment left out.
-func span(f source.File, n ast.Node) int { return f.Line(n.End()) - f.Line(n.Pos()) + 1 }
+// countLines returns the lines of a node, its comment left out.
+func countLines(f source.File, n ast.Node) int { return f.Line(n.End()) - f.Line(n.Pos()) + 1 }
 
-// cyclomatic returns 1 plus the number of branches of fn, function literals
+// countBranches returns 1 plus the number of branches of fn, function literals
 // included: if, for, range, case, && and ||.
-func cyclomatic(fn *ast.FuncDecl) int {
+func countBranches(fn *ast.FuncDecl) int {
 	n := 1
 	for node := range ast.Preorder(fn) {
 		switch node := node.(type) {
@@ -60,9 +60,9 @@ func cyclomatic(fn *ast.FuncDecl) int {
 	return n
 }
 
-// words returns how many words a name in camel case has; an abbreviation in
+// countWords returns how many words a name in camel case has; an abbreviation in
 // capitals is one, a digit belongs to the word before it.
-func words(name string) int {
+func countWords(name string) int {
 	runes := []rune(strings.Trim(name, "_"))
 	n := 1
 	for i := 1; i < len(runes); i++ {

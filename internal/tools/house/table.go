@@ -7,17 +7,27 @@ import (
 	"text/tabwriter"
 )
 
-// printTable prints all measures, one a line.
-func (c codebase) printTable(w io.Writer) {
+// printTable prints all measures, one a line; with a base, its value before the
+// present one.
+func (c codebase) printTable(w io.Writer, base *codebase) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range c.table() {
-		fmt.Fprintf(table, "%s\t%s\n", r[0], r[1])
+	rows := c.measureAll()
+	if base == nil {
+		for _, r := range rows {
+			fmt.Fprintf(table, "%s\t%s\n", r[0], r[1])
+		}
+	} else {
+		fmt.Fprint(table, "\tbefore\tnow\n")
+		before := base.measureAll()
+		for i, r := range rows {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", r[0], before[i][1], r[1])
+		}
 	}
 	table.Flush()
 }
 
-// table returns the measures: what, and how much.
-func (c codebase) table() [][2]string {
+// measureAll returns the measures: what, and how much.
+func (c codebase) measureAll() [][2]string {
 	var rows [][2]string
 	row := func(what, format string, args ...any) {
 		rows = append(rows, [2]string{what, fmt.Sprintf(format, args...)})
@@ -33,31 +43,31 @@ func (c codebase) table() [][2]string {
 			short++
 		}
 	}
-	row("files < 80 lines", "%s", percent(short, len(lines)))
+	row("files < 80 lines", "%s", formatPercent(short, len(lines)))
 
-	fns := functions(c.source)
+	fns := listFunctions(c.source)
 	var length, branches, nameLength []int
 	oneWord := 0
 	for _, f := range fns {
 		length, branches = append(length, f.lines), append(branches, f.cyclomatic)
 		nameLength = append(nameLength, len(f.name))
-		if words(f.name) == 1 {
+		if countWords(f.name) == 1 {
 			oneWord++
 		}
 	}
-	row("function median / p90 / p99 / max", "%s", spread(length))
+	row("function median / p90 / p99 / max", "%s", formatSpread(length))
 	row("cyclomatic p90 / p99 / max", "%d / %d / %d", quantile(branches, .9), quantile(branches, .99), quantile(branches, 1))
 	row("test : source lines", "%.2f", ratio(sum(testLines), total))
 	length = nil
-	testFns := functions(c.tests)
+	testFns := listFunctions(c.tests)
 	for _, f := range testFns {
 		length = append(length, f.lines)
 	}
-	row("test function median / p90 / p99 / max", "%s", spread(length))
+	row("test function median / p90 / p99 / max", "%s", formatSpread(length))
 
 	var packages []int
 	undocumented := 0
-	for _, files := range c.folders() {
+	for _, files := range c.sourceByFolder() {
 		packages = append(packages, sum(lineCounts(files)))
 		documented := false
 		for _, f := range files {
@@ -68,7 +78,7 @@ func (c codebase) table() [][2]string {
 		}
 	}
 	row("packages, median lines", "%d, %d", len(packages), quantile(packages, .5))
-	exported, withoutDoc := exports(c.source), 0
+	exported, withoutDoc := listExports(c.source), 0
 	for _, e := range exported {
 		if !e.doc {
 			withoutDoc++
@@ -77,17 +87,20 @@ func (c codebase) table() [][2]string {
 	row("exported per package / per 1,000 lines", "%.1f / %.1f", ratio(len(exported), len(packages)), 1000*ratio(len(exported), total))
 	row("exported without doc; packages without doc", "%d; %d", withoutDoc, undocumented)
 	row("comment share of source", "%.1f %%", 100*ratio(c.commentLines(), total))
-	row("one-word function names; mean length", "%s; %.1f", percent(oneWord, len(fns)), ratio(sum(nameLength), len(fns)))
+	row("one-word function names; mean length", "%s; %.1f", formatPercent(oneWord, len(fns)), ratio(sum(nameLength), len(fns)))
 	plain, tells := docForms(c.source)
 	row(`doc "returns/reports" : "tells"/"is what"`, "%d : %d", plain, tells)
 	all, tested := c.namedTests(100)
-	row("source >= 100 lines with a test of its name", "%s", percent(tested, all))
+	row("source >= 100 lines with a test of its name", "%s", formatPercent(tested, all))
 	all, tested = c.namedTests(0)
-	row("source with a test of its name", "%s", percent(tested, all))
-	if types := c.types(); len(types) > 0 {
+	row("source with a test of its name", "%s", formatPercent(tested, all))
+	row("tests without a source of their name", "%s", formatPercent(c.orphanTests(), len(c.tests)))
+	biggest := "none"
+	if types := c.listTypes(); len(types) > 0 {
 		t := types[0]
-		row("biggest type: fields / methods / lines", "%s %d / %d / %d", t.name, len(t.fields), len(t.methods), t.methodLines())
+		biggest = fmt.Sprintf("%s %d / %d / %d", t.name, len(t.fields), len(t.methods), t.methodLines())
 	}
+	row("biggest type: fields / methods / lines", "%s", biggest)
 	inits, examples := 0, 0
 	for _, f := range fns {
 		if f.name == "init" {
@@ -103,12 +116,12 @@ func (c codebase) table() [][2]string {
 	return rows
 }
 
-// spread returns median, p90, p99 and maximum.
-func spread(values []int) string {
+// formatSpread returns median, p90, p99 and maximum.
+func formatSpread(values []int) string {
 	return fmt.Sprintf("%d / %d / %d / %d", quantile(values, .5), quantile(values, .9), quantile(values, .99), quantile(values, 1))
 }
 
-func percent(part, whole int) string { return fmt.Sprintf("%.0f %%", 100*ratio(part, whole)) }
+func formatPercent(part, whole int) string { return fmt.Sprintf("%.0f %%", 100*ratio(part, whole)) }
 
 func ratio(part, whole int) float64 {
 	if whole == 0 {

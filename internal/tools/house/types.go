@@ -31,9 +31,9 @@ func (s declaredType) methodLines() int {
 	return n
 }
 
-// types returns the types of the source, the one with the most fields and
+// listTypes returns the types of the source, the one with the most fields and
 // methods first.
-func (c codebase) types() []declaredType {
+func (c codebase) listTypes() []declaredType {
 	byName := map[string]*declaredType{} // by folder and name
 	var all []*declaredType
 	for _, f := range c.source {
@@ -62,8 +62,8 @@ func (c codebase) types() []declaredType {
 			if !ok || fn.Recv == nil {
 				continue
 			}
-			if s := byName[f.Dir()+"."+receiver(fn)]; s != nil {
-				s.methods = append(s.methods, method{fn.Name.Name, f.Path, span(f, fn)})
+			if s := byName[f.Dir()+"."+receiverName(fn)]; s != nil {
+				s.methods = append(s.methods, method{fn.Name.Name, f.Path, countLines(f, fn)})
 			}
 		}
 	}

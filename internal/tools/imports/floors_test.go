@@ -22,7 +22,7 @@ func TestCheckFloors(t *testing.T) {
 		"the same floor":              {map[string]string{"x": "y"}, []string{"internal/x/a.go imports pluginsupervisor/internal/y, floor 2 imports floor 2"}},
 		"a sub-package its parent":    {map[string]string{"x/part": "x"}, []string{"internal/x/part/a.go imports pluginsupervisor/internal/x, floor 1 imports floor 2"}},
 		"a package without a floor":   {map[string]string{"z": "a"}, []string{"internal/z has no floor"}},
-		"a floor without its package": {map[string]string{"b": "-"}, []string{"internal/b is in the table of floors and no package"}},
+		"a floor without its package": {map[string]string{"b": "-"}, []string{"internal/b is in the table of floors and is no package"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fsys := fstest.MapFS{"internal/a/a_test.go": {Data: []byte("package p\nimport _ \"pluginsupervisor/internal/y\"\n")}}

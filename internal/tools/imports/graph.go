@@ -8,7 +8,7 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// graph is who imports whom, by folder, in files that are no tests.
+// graph holds the imports by folder, without tests.
 type graph map[string]map[string]string // folder → import as written → a file that has it
 
 func newGraph(files []source.File) graph {
@@ -31,14 +31,14 @@ func newGraph(files []source.File) graph {
 	return g
 }
 
-// cycles finds the first circle among the parts of internal/, a part being a
-// folder with all below it. The compiler refuses circles of packages only.
-func (g graph) cycles() []Fault {
+// findCycles returns the first cycle between the parts of internal/; a part is a folder
+// with all folders below it. The compiler refuses cycles between packages only.
+func (g graph) findCycles() []Fault {
 	parts := graph{}
 	for folder, edges := range g {
-		from := part(folder)
+		from := partOf(folder)
 		for imported, file := range edges {
-			to := part(strings.TrimPrefix(imported, Module+"/"))
+			to := partOf(strings.TrimPrefix(imported, Module+"/"))
 			if from == "" || to == "" || from == to {
 				continue
 			}
@@ -49,18 +49,18 @@ func (g graph) cycles() []Fault {
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(parts)) {
-		if path, file := parts.path(p, func(imported string) bool { return imported == Module+"/"+p }); path != nil {
+		if path, file := parts.findPath(p, func(imported string) bool { return imported == Module+"/"+p }); path != nil {
 			return []Fault{{
-				file, "closes the circle " + strings.Join(append(path, p), " → "),
-				"internal packages stand one above the other",
+				file, "closes the cycle " + strings.Join(append(path, p), " → "),
+				"the parts of internal/ must not import each other in a cycle",
 			}}
 		}
 	}
 	return nil
 }
 
-// part is the first two elements of a folder in internal/, else "".
-func part(folder string) string {
+// partOf returns the first two elements of a folder in internal/, else "".
+func partOf(folder string) string {
 	elements := strings.SplitN(folder, "/", 3)
 	if len(elements) < 2 || elements[0] != "internal" {
 		return ""
@@ -68,19 +68,19 @@ func part(folder string) string {
 	return "internal/" + elements[1]
 }
 
-// reach is a fault if target is imported by root or by anything of the module
+// checkReach returns a fault if target is imported by root or by a package of the module
 // that root links.
-func (g graph) reach(root, target, why string) []Fault {
-	path, file := g.path(root, func(imported string) bool { return imported == target })
+func (g graph) checkReach(root, target, why string) []Fault {
+	path, file := g.findPath(root, func(imported string) bool { return imported == target })
 	if path == nil {
 		return nil
 	}
 	return []Fault{{file, "imports " + target + " for " + strings.Join(path, " → "), why}}
 }
 
-// path finds a shortest way from root, over folders of the module, to an
-// edge that is wanted; file is the one that holds that edge.
-func (g graph) path(root string, wanted func(imported string) bool) (path []string, file string) {
+// findPath returns a shortest path from root, over folders of the module, to a wanted
+// import, and the file that has this import.
+func (g graph) findPath(root string, wanted func(imported string) bool) (path []string, file string) {
 	queue := [][]string{{root}}
 	seen := map[string]bool{root: true}
 	for len(queue) > 0 {

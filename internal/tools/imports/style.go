@@ -10,17 +10,18 @@ import (
 	"pluginsupervisor/internal/tools/source"
 )
 
-// MaxLines is the length of the longest file, tests included.
+// MaxLines is the longest allowed length of a file, tests included.
 const MaxLines = 500
 
-// noWaiting is what actors never use, by package and name.
+// noWaiting holds the names that actors must not use, by package and name, with the
+// reason.
 var noWaiting = map[string]map[string]string{
 	"sync": {
-		"Mutex":   "state has one owner, an actor; everything else is messages",
-		"RWMutex": "state has one owner, an actor; everything else is messages",
+		"Mutex":   "state has one owner, an actor; other parts send messages",
+		"RWMutex": "state has one owner, an actor; other parts send messages",
 	},
 	"time": {
-		"Sleep": "a handler never blocks; what is due later is a timer",
+		"Sleep": "a handler never blocks; use a timer",
 	},
 }
 
@@ -29,25 +30,25 @@ func CheckStyle(files []source.File) []Fault {
 	var faults []Fault
 	for _, f := range files {
 		if f.Lines > MaxLines {
-			faults = append(faults, Fault{f.Path, fmt.Sprintf("has %d lines", f.Lines), fmt.Sprintf("a file that one reads at a sitting has %d at most", MaxLines)})
+			faults = append(faults, Fault{f.Path, fmt.Sprintf("has %d lines", f.Lines), fmt.Sprintf("a file has %d lines at most", MaxLines)})
 		}
 		for _, d := range f.Syntax.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
-				faults = append(faults, Fault{f.Path, "has an init function", "what a package needs is given to it by its caller"})
+				faults = append(faults, Fault{f.Path, "has an init function", "a package gets its values from its caller"})
 			}
 		}
 		if within(f.Dir(), "actors") && !within(f.Dir(), "actors/actorstest") && !f.Test {
-			faults = append(faults, waiting(f)...)
+			faults = append(faults, checkWaiting(f)...)
 		}
 		if f.Test || within(f.Dir(), "actors/actorstest") {
-			faults = append(faults, skips(f)...)
+			faults = append(faults, checkSkips(f)...)
 		}
 	}
 	return faults
 }
 
-// waiting finds the uses of noWaiting in a file.
-func waiting(f source.File) []Fault {
+// checkWaiting finds the uses of noWaiting in a file.
+func checkWaiting(f source.File) []Fault {
 	names := map[string]map[string]string{} // by the name the file gives the package
 	for _, spec := range f.Syntax.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
@@ -78,8 +79,8 @@ func waiting(f source.File) []Fault {
 	return faults
 }
 
-// skips finds the tests of a file that skip in another way than by testenv.
-func skips(f source.File) []Fault {
+// checkSkips finds tests that skip without testenv.
+func checkSkips(f source.File) []Fault {
 	var faults []Fault
 	for n := range ast.Preorder(f.Syntax) {
 		sel, ok := n.(*ast.SelectorExpr)

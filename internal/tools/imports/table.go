@@ -17,13 +17,13 @@ func Tables() string {
 	var b strings.Builder
 	b.WriteString("| folder | may import, beside the standard library | and never | because |\n|---|---|---|---|\n")
 	for _, r := range rules {
-		may := quoted(r.may)
+		may := quotePaths(r.may)
 		if slices.Equal(r.modules, anyModule) {
 			may = append(may, "other modules")
 		} else {
-			may = append(may, quoted(r.modules)...)
+			may = append(may, quotePaths(r.modules)...)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.folder, strings.Join(may, ", "), strings.Join(quoted(r.never), ", "), r.why)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.folder, strings.Join(may, ", "), strings.Join(quotePaths(r.never), ", "), r.why)
 	}
 	b.WriteString("\n| floor | about | packages of `internal/` |\n|---|---|---|\n")
 	for i, f := range slices.Backward(floors) {
@@ -33,8 +33,8 @@ func Tables() string {
 	return b.String()
 }
 
-// quoted returns folders and packages as code, modules by their short names.
-func quoted(paths []string) []string {
+// quotePaths returns folders and packages as code, and modules by their short names.
+func quotePaths(paths []string) []string {
 	var out []string
 	for _, p := range paths {
 		if short, ok := shortNames[p]; ok {

@@ -14,13 +14,13 @@ import (
 	"pluginsupervisor/internal/pause"
 )
 
-// daemons are the living daemons of a root, by plugin. One that has been told
-// to end and has not yet is among them.
-func daemons(root string) map[string][]int { return running(root, "daemon") }
+// findDaemons returns the running daemons of a root, by plugin. A daemon that got a
+// signal and has not exited yet is among them.
+func findDaemons(root string) map[string][]int { return findProcesses(root, "daemon") }
 
-// running are the living processes of a root that were started with one of
-// these words, by plugin.
-func running(root string, words ...string) map[string][]int {
+// findProcesses returns the running processes of a root that were started with one
+// of these words, by plugin.
+func findProcesses(root string, words ...string) map[string][]int {
 	found := map[string][]int{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
@@ -46,40 +46,40 @@ func running(root string, words ...string) map[string][]int {
 	return found
 }
 
-// watch counts copies: two living daemons of one plugin, seen in two looks.
-// What has just been killed takes a moment to be gone.
-func watch(ctx context.Context, root string, t *tally) {
+// countCopies counts copies: the same two daemons of one plugin in two successive
+// checks. A killed daemon takes a moment to exit.
+func countCopies(ctx context.Context, root string, t *tally) {
 	const every = 25 * time.Millisecond
 	seen := map[string]string{}
 	for {
 		now := map[string]string{}
-		for name, pids := range daemons(root) {
+		for name, pids := range findDaemons(root) {
 			if len(pids) < 2 {
 				continue
 			}
 			now[name] = fmt.Sprint(pids)
 			if seen[name] == now[name] {
-				t.never(copies, name+" "+now[name])
+				t.mustNot(copies, time.Now().Format("15:04:05.000 ")+name+" "+now[name])
 			}
 		}
 		seen = now
-		t.add("looks for copies", 1)
+		t.add("checks for copies", 1)
 		if pause.Sleep(ctx, every) != nil {
 			return
 		}
 	}
 }
 
-// born tells whether a daemon has written its birth down as the last one.
-func born(root, name string, pid int) bool {
+// hasRecordedStart reports whether a daemon has recorded its start as the last one.
+func hasRecordedStart(root, name string, pid int) bool {
 	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return err == nil && strings.HasPrefix(lines[len(lines)-1], strconv.Itoa(pid)+" ")
 }
 
-// births are how many daemons of a plugin there have been, and which of them
-// began while another lived.
-func births(root, name string) (n int, copies []string, err error) {
+// readStarts returns how many daemons of a plugin were started, and those that
+// started while another one ran.
+func readStarts(root, name string) (n int, copies []string, err error) {
 	b, err := os.ReadFile(filepath.Join(layout.Version(root, name, version), "births"))
 	if os.IsNotExist(err) {
 		return 0, nil, nil

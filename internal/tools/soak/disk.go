@@ -18,7 +18,7 @@ import (
 // that it can be filled without filling that of the machine.
 type smallDisk struct{ dir string }
 
-// mountSmallDisk mounts it. A nil disk cannot be filled.
+// mountSmallDisk mounts the file system. A nil disk cannot be filled.
 func mountSmallDisk(root string) (*smallDisk, error) {
 	dir := layout.Supervisor(root)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -40,13 +40,13 @@ func (d *smallDisk) unmount() error {
 	return nil
 }
 
-// ballast is the name of the file that fills the disk. It is none of the
-// supervisor's.
-func (d *smallDisk) ballast() string { return filepath.Join(d.dir, "ballast") }
+// ballastPath returns the path of the file that fills the disk, which is no file of
+// the supervisor.
+func (d *smallDisk) ballastPath() string { return filepath.Join(d.dir, "ballast") }
 
-// fill takes all room there is.
+// fill uses up all free space.
 func (d *smallDisk) fill() error {
-	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(d.ballastPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	for block := make([]byte, 64<<10); err == nil && len(block) > 0; {
 		if _, err = f.Write(block); errors.Is(err, unix.ENOSPC) {
 			block, err = block[:len(block)/2], nil
@@ -55,13 +55,13 @@ func (d *smallDisk) fill() error {
 	return errors.Join(err, f.Close())
 }
 
-// fillDisk leaves the supervisor no room for its own files, now and then.
+// fillDisk fills the disk of the supervisor's own files, now and then.
 func (w *world) fillDisk(ctx context.Context) {
-	for w.disk != nil && pause.Sleep(ctx, time.Duration(1+w.random(9))*time.Second) == nil {
+	for w.disk != nil && pause.Sleep(ctx, time.Duration(1+w.randomInt(9))*time.Second) == nil {
 		err := w.disk.fill()
-		_ = pause.Sleep(ctx, time.Duration(w.random(3000))*time.Millisecond)
-		if err = errors.Join(err, os.Remove(w.disk.ballast())); err != nil {
-			w.tally.never(undone, "fill the disk: "+err.Error())
+		_ = pause.Sleep(ctx, time.Duration(w.randomInt(3000))*time.Millisecond)
+		if err = errors.Join(err, os.Remove(w.disk.ballastPath())); err != nil {
+			w.tally.mustNot(failedOperations, "fill the disk: "+err.Error())
 			return
 		}
 		w.tally.add("disks filled", 1)

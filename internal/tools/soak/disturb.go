@@ -17,11 +17,11 @@ import (
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/pause"
 	"pluginsupervisor/internal/state"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
-// killSupervisors is the point of it all.
+// killSupervisors starts supervisors and kills each after a random time.
 func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 	const report = 100
 	for n := range w.kills {
@@ -29,31 +29,31 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 		if err != nil {
 			return err
 		}
-		life := time.Duration(w.random(1000)) * time.Millisecond
-		switch w.random(10) {
+		runTime := time.Duration(w.randomInt(1000)) * time.Millisecond
+		switch w.randomInt(10) {
 		case 0, 1:
-			life = time.Duration(w.random(20_000)) * time.Microsecond // while it starts
+			runTime = time.Duration(w.randomInt(20_000)) * time.Microsecond // during its start
 		case 2:
-			life = time.Duration(w.random(100_000)) * time.Microsecond // while it takes over
+			runTime = time.Duration(w.randomInt(100_000)) * time.Microsecond // during its re-attachment
 		}
 		if n%5 == 4 {
-			err = w.compare(ctx, s)
+			err = w.compareStatus(ctx, s)
 		} else {
-			err = w.live(ctx, s, life)
+			err = w.runFor(ctx, s, runTime)
 		}
 		if err == nil && n%25 == 24 {
-			err = w.second(ctx, s)
+			err = w.trySecondSupervisor(ctx, s)
 		}
 		s.Kill()
 		if err != nil {
 			return err
 		}
 		w.tally.add("supervisors killed", 1)
-		if w.random(5) == 0 { // nobody is there to see it
-			w.killSteady(1 + w.random(3))
+		if w.randomInt(5) == 0 { // while no supervisor runs
+			w.killSteady(1 + w.randomInt(3))
 		}
 		if n%10 == 9 {
-			w.judgeJournal()
+			w.verifyJournal()
 		}
 		if (n+1)%report == 0 {
 			fmt.Fprintf(progress, "%d killed\n", n+1)
@@ -62,34 +62,34 @@ func (w *world) killSupervisors(ctx context.Context, progress io.Writer) error {
 	return nil
 }
 
-// live lets the supervisor live for that long, or until somebody is in a hurry.
-func (w *world) live(ctx context.Context, s *rig.Child, life time.Duration) error {
+// runFor lets the supervisor run for a time, or until killNow interrupts it.
+func (w *world) runFor(ctx context.Context, s *testbed.Child, runTime time.Duration) error {
 	select {
-	case <-w.hurry: // it was about the one before
+	case <-w.killNow: // it was meant for the previous supervisor
 	default:
 	}
-	living, cut := context.WithCancel(ctx)
+	running, cut := context.WithCancel(ctx)
 	defer cut()
 	go func() {
 		select {
-		case <-w.hurry:
+		case <-w.killNow:
 			cut()
-		case <-living.Done():
+		case <-running.Done():
 		}
 	}()
-	if err := s.Pass(living, life); err != nil && (ctx.Err() != nil || living.Err() == nil) {
+	if err := s.Pass(running, runTime); err != nil && (ctx.Err() != nil || running.Err() == nil) {
 		return err
 	}
 	return nil
 }
 
-// compare has the supervisor live long enough to know what runs, through some
-// scans, and compares what it says with that.
-func (w *world) compare(ctx context.Context, s *rig.Child) error {
+// compareStatus runs the supervisor for some scans, and compares its status with the
+// running daemons.
+func (w *world) compareStatus(ctx context.Context, s *testbed.Child) error {
 	if err := s.Pass(ctx, 300*time.Millisecond); err != nil {
 		return err
 	}
-	before := daemons(w.in.Root)
+	before := findDaemons(w.in.Root)
 	if err := s.Pass(ctx, 2500*time.Millisecond); err != nil {
 		return err
 	}
@@ -97,44 +97,44 @@ func (w *world) compare(ctx context.Context, s *rig.Child) error {
 	if err != nil {
 		return nil // a slow machine: it is still starting
 	}
-	after := daemons(w.in.Root)
+	after := findDaemons(w.in.Root)
 	for _, v := range snapshot.Plugins {
 		is := after[v.Name]
 		if len(is) == 1 && slices.Equal(is, before[v.Name]) && slices.Contains(w.steady, v.Name) && !slices.Equal(v.PIDs, is) {
-			w.tally.never(unseen, fmt.Sprintf("%s runs as %v, status says %v\n%s%s", v.Name, is, v.PIDs, w.why(v.Name), w.logTail("")))
+			w.tally.mustNot(unknownDaemons, fmt.Sprintf("%s runs as %v, status says %v\n%s%s", v.Name, is, v.PIDs, w.readWhy(v.Name), w.logTail("")))
 		}
 	}
-	w.tally.add("looks at status", 1)
+	w.tally.add("statuses compared", 1)
 	return nil
 }
 
-// second runs another supervisor on the same root, which must refuse and name
+// trySecondSupervisor runs another supervisor on the same root, which must refuse and name
 // the first (EV-15).
-func (w *world) second(ctx context.Context, first *rig.Child) error {
-	ctx, cancel := context.WithTimeout(ctx, rig.SettleWithin)
+func (w *world) trySecondSupervisor(ctx context.Context, first *testbed.Child) error {
+	ctx, cancel := context.WithTimeout(ctx, testbed.SettleWithin)
 	defer cancel()
-	// The first has to have had the time to take the root.
+	// The first one has to hold the root.
 	for _, err := w.client.Status(ctx); err != nil; _, err = w.client.Status(ctx) {
 		if err := first.Pass(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	config := filepath.Join(w.in.Root, "supervisor.yaml")
-	said, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "run", "--config", config).CombinedOutput()
+	output, err := exec.CommandContext(ctx, filepath.Join(w.bin, "supervisor"), "run", "--config", config).CombinedOutput()
 	failed := (*exec.ExitError)(nil)
-	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(said), fmt.Sprintf("process %d", first.PID())) {
-		w.tally.never(seconds, fmt.Sprintf("beside %d: %v: %s", first.PID(), err, said))
+	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(output), fmt.Sprintf("process %d", first.PID())) {
+		w.tally.mustNot(acceptedSeconds, fmt.Sprintf("beside %d: %v: %s", first.PID(), err, output))
 	}
 	w.tally.add("second supervisors tried", 1)
 	return nil
 }
 
-// judgeJournal reads the journal as a kill has left it. One line may be torn.
-func (w *world) judgeJournal() {
+// verifyJournal reads the journal after a kill. Each kill may leave one torn line.
+func (w *world) verifyJournal() {
 	_, err := state.ReadJournal(layout.Supervisor(w.in.Root), state.Filter{})
 	torn := (*state.SkippedError)(nil)
 	if err != nil && (!errors.As(err, &torn) || torn.Lines > w.kills) {
-		w.tally.never(unreadable, "journal: "+err.Error())
+		w.tally.mustNot(unreadable, "journal: "+err.Error())
 	}
 	if torn != nil {
 		w.mu.Lock()
@@ -143,63 +143,63 @@ func (w *world) judgeJournal() {
 	}
 }
 
-// killPlugins kills steady ones now and then, whether a supervisor lives or not.
+// killPlugins kills steady plugins now and then, whether a supervisor runs or not.
 func (w *world) killPlugins(ctx context.Context) {
-	for pause.Sleep(ctx, time.Duration(100+w.random(900))*time.Millisecond) == nil {
+	for pause.Sleep(ctx, time.Duration(100+w.randomInt(900))*time.Millisecond) == nil {
 		n := 1
-		if w.random(10) == 0 {
-			n = 6 // enough to be the host's fault (EV-13)
+		if w.randomInt(10) == 0 {
+			n = 6 // enough to count as a fault of the host (EV-13)
 		}
 		w.killSteady(n)
 	}
 }
 
-// killSteady kills that many steady plugins, by chance fewer.
+// killSteady kills n steady plugins, or fewer if some are not running.
 func (w *world) killSteady(n int) {
-	is := daemons(w.in.Root)
+	is := findDaemons(w.in.Root)
 	for range n {
-		name := w.steady[w.random(len(w.steady))]
+		name := w.steady[w.randomInt(len(w.steady))]
 		pids := is[name]
 		delete(is, name)
-		if len(pids) != 1 || !born(w.in.Root, name, pids[0]) {
-			continue // it is coming back from the last time
+		if len(pids) != 1 || !hasRecordedStart(w.in.Root, name, pids[0]) {
+			continue // it is being restarted
 		}
 		w.mu.Lock()
 		if syscall.Kill(pids[0], syscall.SIGKILL) == nil && w.killed[name] != pids[0] {
 			w.killed[name] = pids[0]
-			w.needed[name]++
+			w.neededStarts[name]++
 			w.tally.add("plugins killed", 1)
 		}
 		w.mu.Unlock()
 	}
 }
 
-// operate stops a plugin and starts it, over and over.
-func (w *world) operate(ctx context.Context, name string) {
-	for pause.Sleep(ctx, time.Duration(w.random(1500))*time.Millisecond) == nil {
-		if w.order(ctx, admin.OrderStop, name) != nil {
-			continue // no supervisor lives just now
+// operatePlugin stops and starts a plugin, again and again.
+func (w *world) operatePlugin(ctx context.Context, name string) {
+	for pause.Sleep(ctx, time.Duration(w.randomInt(1500))*time.Millisecond) == nil {
+		if w.sendCommand(ctx, admin.CommandStop, name) != nil {
+			continue // no supervisor runs now
 		}
-		// It may take a while, over the ends of several supervisors.
-		for over := time.Now().Add(30 * time.Second); !w.stopped(ctx, name); {
+		// It may take a while, over the kills of several supervisors.
+		for deadline := time.Now().Add(30 * time.Second); !w.isStopped(ctx, name); {
 			if pause.Sleep(ctx, 50*time.Millisecond) != nil {
 				return
 			}
-			if time.Now().After(over) {
-				w.tally.never(undone, "stop "+name+"\n"+w.why(name)+w.logTail(name))
+			if time.Now().After(deadline) {
+				w.tally.mustNot(failedOperations, "stop "+name+"\n"+w.readWhy(name)+w.logTail(name))
 				break
 			}
 		}
-		for range 10 + w.random(20) { // and is kept over some more
+		for range 10 + w.randomInt(20) { // it stays stopped over further kills
 			if pause.Sleep(ctx, 100*time.Millisecond) != nil {
 				return
 			}
-			if pids := daemons(w.in.Root)[name]; len(pids) > 0 {
-				w.tally.never(forgotten, fmt.Sprint(name, pids, "\n", w.why(name)))
+			if pids := findDaemons(w.in.Root)[name]; len(pids) > 0 {
+				w.tally.mustNot(forgotten, fmt.Sprint(name, pids, "\n", w.readWhy(name)))
 				break
 			}
 		}
-		for w.order(ctx, admin.OrderStart, name) != nil {
+		for w.sendCommand(ctx, admin.CommandStart, name) != nil {
 			if pause.Sleep(ctx, 20*time.Millisecond) != nil {
 				return
 			}
@@ -207,45 +207,45 @@ func (w *world) operate(ctx context.Context, name string) {
 	}
 }
 
-// stopped tells whether a plugin is stopped, as a supervisor says and as is: a
-// start that was under way has come to its end as well.
-func (w *world) stopped(ctx context.Context, name string) bool {
+// isStopped reports whether a plugin is stopped, by the supervisor's status and by
+// its processes; a start that was under way has returned too.
+func (w *world) isStopped(ctx context.Context, name string) bool {
 	s, err := w.client.Status(ctx)
-	return err == nil && len(running(w.in.Root, "daemon", "--start")[name]) == 0 &&
+	return err == nil && len(findProcesses(w.in.Root, "daemon", "--start")[name]) == 0 &&
 		slices.ContainsFunc(s.Plugins, func(v plugin.View) bool { return v.Name == name && v.State == plugin.StateStopped })
 }
 
-// order gives an operator's order. Now and then the supervisor that has
-// accepted it does not live to carry it out.
-func (w *world) order(ctx context.Context, o admin.Order, name string) error {
-	if _, err := w.client.Order(ctx, o, name); err != nil {
+// sendCommand sends an operator's command. Now and then the supervisor is killed
+// right after it accepted the command.
+func (w *world) sendCommand(ctx context.Context, o admin.Command, name string) error {
+	if _, err := w.client.SendCommand(ctx, o, name); err != nil {
 		return err
 	}
-	w.tally.add("operator's orders accepted", 1)
-	if w.random(2) == 0 {
-		_ = pause.Sleep(ctx, time.Duration(w.random(8000))*time.Microsecond)
+	w.tally.add("operators' commands accepted", 1)
+	if w.randomInt(2) == 0 {
+		_ = pause.Sleep(ctx, time.Duration(w.randomInt(8000))*time.Microsecond)
 		select {
-		case w.hurry <- struct{}{}:
-			w.tally.add("supervisors killed right after an order", 1)
+		case w.killNow <- struct{}{}:
+			w.tally.add("supervisors killed right after a command", 1)
 		default:
 		}
 	}
 	return nil
 }
 
-// restartPlanes has no control plane for a while, now and then. It comes back
-// at another address, which the next supervisor is told.
-func (w *world) restartPlanes(ctx context.Context) {
-	for pause.Sleep(ctx, time.Duration(2+w.random(10))*time.Second) == nil {
-		w.plane.Kill()
-		_ = pause.Sleep(ctx, time.Duration(w.random(3000))*time.Millisecond)
+// restartControlPlanes kills the control plane now and then, and starts another at
+// another address, which the next supervisor gets.
+func (w *world) restartControlPlanes(ctx context.Context) {
+	for pause.Sleep(ctx, time.Duration(2+w.randomInt(10))*time.Second) == nil {
+		w.controlPlane.Kill()
+		_ = pause.Sleep(ctx, time.Duration(w.randomInt(3000))*time.Millisecond)
 		_ = os.Remove(filepath.Join(w.in.Root, "controlplane.address"))
-		next, url, err := rig.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
+		next, url, err := testbed.StartControlPlane(context.WithoutCancel(ctx), w.bin, w.in.Root)
 		if err != nil {
-			w.tally.never(undone, "start of the control plane: "+err.Error())
+			w.tally.mustNot(failedOperations, "start of the control plane: "+err.Error())
 			return
 		}
-		w.plane = next
+		w.controlPlane = next
 		w.mu.Lock()
 		w.url = url
 		w.mu.Unlock()

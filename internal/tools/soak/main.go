@@ -1,32 +1,41 @@
-// Command soak kills a supervisor at random moments, again and again, and
-// counts what that breaks: nothing, it claims (EV-07).
+// Command soak kills a supervisor at random moments, again and again, and counts
+// violations of its guarantees (EV-07).
 //
-//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE] [-upgrades N]
+//	go run ./internal/tools/soak [-bin bin] [-kills 1000] [-plugins 20] [-seed N] [-log FILE] [-upgrades N | -beside D]
 //
 // A built supervisor works on a temporary root with short periods. Some of its
-// plugins run until they are killed, some end by themselves every few seconds,
-// some take their time to start, some hang in a verb now and then. Meanwhile plugins are killed, also several at
-// once and while no supervisor lives, an operator stops and starts two of them,
-// a second supervisor is tried, the control plane is away now and then, and the
-// disk of the supervisor's own files is full for a while (as root, which mounts a
-// small one there). The supervisor is killed with -9, a random time after its start or right after it
-// accepted an order, and started again.
+// plugins run until they are killed, some exit by themselves every few seconds,
+// some start slowly, some hang in a verb now and then. Meanwhile
 //
-// The plugins trust it: `--start` starts a daemon whether one runs or not. Each
-// daemon writes its birth down, and whether another lived then, which a lock that
-// it holds tells. So a second copy, or a restart that nobody needed, is in the
-// plugins' own books, also when it was too short to be seen.
+//   - plugins are killed, also several at once, and while no supervisor runs;
+//   - an operator stops and starts two plugins;
+//   - a second supervisor is tried on the same root;
+//   - the control plane is killed now and then, and started at another address;
+//   - the disk of the supervisor's own files is full for a while (only as root,
+//     which can mount a small file system there).
 //
-// Without cgroups it is soaked by
+// The supervisor is killed with SIGKILL, a random time after its start or right
+// after it accepted a command, and started again.
+//
+// The plugins have no protection against second copies: see
+// internal/tools/testbed/sampledaemon. Each daemon records its start, and whether
+// another one ran then. So a second copy, or a needless restart, is found also
+// when it was too short to be observed.
+//
+// Without cgroups it is run by
 //
 //	unshare -m sh -c 'umount /sys/fs/cgroup/unified; go run ./internal/tools/soak'
 //
-// With -upgrades N it has one plugin upgraded back and forth, N times, and each
-// time the supervisor is killed in the middle: afterwards exactly one version,
-// the recorded one, has to run.
+// With -upgrades N one plugin is upgraded N times, back and forth, and each time the
+// supervisor is killed in the middle. Afterwards exactly one version, the recorded
+// one, has to run.
 //
-// The exit status is 1 if anything is counted that must not be. All processes,
-// files and cgroups are gone at its end, also when that is Ctrl-C.
+// With -beside D other programs work on the plugins for that time: one with the
+// locks and the order of steps of the existing command line, and our own. No record
+// may be lost, no plugin run twice, no stop be undone (RS-11, EV-21, EV-22).
+//
+// The exit status is 1 if there is a violation. All processes, files and cgroups are
+// removed at the end, also after Ctrl-C.
 package main
 
 import (
@@ -49,7 +58,8 @@ type options struct {
 	seed    uint64
 	log     string
 
-	upgrades int // cut short, instead of all else
+	upgrades int           // upgrades to interrupt, instead of everything else
+	beside   time.Duration // time of other programs on the plugins, instead of everything else
 }
 
 func main() {
@@ -65,9 +75,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.bin, "bin", "bin", "`folder` of the built programs")
 	flags.IntVar(&o.kills, "kills", 1000, "how often the supervisor is killed")
 	flags.IntVar(&o.plugins, "plugins", 20, "how many plugins it has, at least 8")
-	flags.Uint64Var(&o.seed, "seed", o.seed, "of what is random here")
-	flags.StringVar(&o.log, "log", "", "`file` for what the supervisors log; it is kept")
-	flags.IntVar(&o.upgrades, "upgrades", 0, "cut that many upgrades short, and do nothing else")
+	flags.Uint64Var(&o.seed, "seed", o.seed, "seed of the random numbers")
+	flags.StringVar(&o.log, "log", "", "`file` for the log of the supervisors; it is kept")
+	flags.IntVar(&o.upgrades, "upgrades", 0, "interrupt that many upgrades, and do nothing else")
+	flags.DurationVar(&o.beside, "beside", 0, "let other programs work on the plugins for this `time`, and do nothing else")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -84,9 +95,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	o.bin = bin
 	fmt.Fprintf(stderr, "%d kills, %d plugins, seed %d\n", o.kills, o.plugins, o.seed)
-	work := soak
-	if o.upgrades > 0 {
+	work := soakSupervisor
+	switch {
+	case o.upgrades > 0:
 		work = soakUpgrades
+	case o.beside > 0:
+		work = soakOtherPrograms
 	}
 	found, err := work(ctx, o, stderr)
 	if err != nil {
@@ -97,7 +111,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "soak:", err)
 		return 1
 	}
-	if found.bad() {
+	if found.hasViolations() {
 		return 1
 	}
 	return 0

@@ -15,65 +15,65 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
 const version = "1.0"
 
-// What must not happen. Each is in the table, also when it never did.
+// The violations. Each is in the table, also when its count is 0.
 const (
-	copies     = "copies of a plugin, seen"
-	overlaps   = "copies of a plugin, by their own books"
-	needless   = "restarts nobody needed"
-	missing    = "restarts missing"
-	forgotten  = "operator's stops forgotten"
-	undone     = "operator's orders not carried out"
-	unsettled  = "not at rest afterwards: a plugin, a status, a report"
-	unseen     = "daemons status does not know"
-	orphans    = "orphans left when all are stopped"
-	seconds    = "second supervisors not refused"
-	untold     = "stops the control plane was not told"
-	leaves     = "cgroups left when all are stopped"
-	badEnds    = "ends on request that failed"
-	damaged    = "files found damaged"
-	unreadable = "books not readable"
+	copies           = "copies of a plugin, observed"
+	overlaps         = "copies of a plugin, recorded by their daemons"
+	needless         = "needless restarts"
+	missing          = "restarts missing"
+	forgotten        = "operators' stops forgotten"
+	failedOperations = "operators' commands not carried out"
+	unsettled        = "not settled afterwards: a plugin, a status, a report"
+	unknownDaemons   = "daemons that status does not know"
+	orphans          = "orphans left when all are stopped"
+	acceptedSeconds  = "second supervisors not refused"
+	unreported       = "stops that the control plane did not receive"
+	cgroupsLeft      = "cgroups left when all are stopped"
+	badExits         = "failed stops of the supervisor"
+	damaged          = "files found damaged"
+	unreadable       = "records of starts, or journals, not readable"
 )
 
-var mustNot = [...]string{
-	copies, overlaps, needless, missing, forgotten, undone, unsettled, unseen, orphans, seconds, untold, leaves, badEnds, damaged, unreadable,
+var violations = [...]string{
+	copies, overlaps, needless, missing, forgotten, failedOperations, unsettled, unknownDaemons, orphans, acceptedSeconds, unreported, cgroupsLeft, badExits, damaged, unreadable,
 }
 
-// world is what is soaked.
+// world is the host under test.
 type world struct {
 	options
-	in     *rig.Installation
-	disk   *smallDisk
-	tally  *tally
-	client *admin.Client
-	steady []string      // run until they are killed
-	flaps  []string      // end by themselves
-	hangs  []string      // do not come to the end of some verbs
-	told   []string      // steady ones, which the operator stops and starts
-	hurry  chan struct{} // the supervisor is to be killed at once
+	in       *testbed.Installation
+	disk     *smallDisk
+	tally    *tally
+	client   *admin.Client
+	steady   []string      // plugins that run until they are killed
+	flapping []string      // plugins that exit by themselves
+	hanging  []string      // plugins that hang in some verbs
+	operated []string      // plugins that the operator stops and starts
+	killNow  chan struct{} // kills the supervisor at once
 
-	mu     sync.Mutex
-	rand   *rand.Rand
-	killed map[string]int // the last pid of each steady one that was
-	torn   int            // lines of the journal
-	needed map[string]int // births of the steady ones for which there was a reason
-	url    string
-	plane  *rig.Child // not under mu: only who restarts it has it
+	mu           sync.Mutex
+	rand         *rand.Rand
+	killed       map[string]int // the last killed pid of each steady plugin
+	torn         int            // torn lines of the journal
+	neededStarts map[string]int // starts of the steady plugins for which there was a reason
+	url          string
+	controlPlane *testbed.Child // not under mu: only restartControlPlanes changes it
 }
 
-func (w *world) random(n int) int {
+func (w *world) randomInt(n int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.rand.IntN(n)
 }
 
-func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
-	in, err := rig.NewInstallation()
+func soakSupervisor(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
@@ -82,53 +82,53 @@ func soak(ctx context.Context, o options, progress io.Writer) (_ *tally, err err
 		fmt.Fprintf(progress, "no disk is filled: %v\n", err)
 	}
 	w := &world{
-		options: o, in: in, disk: disk, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), needed: map[string]int{}, killed: map[string]int{},
-		hurry:  make(chan struct{}, 1),
-		client: admin.Dial(layout.Socket(in.Root)),
+		options: o, in: in, disk: disk, tally: &tally{}, rand: rand.New(rand.NewPCG(o.seed, 1)), neededStarts: map[string]int{}, killed: map[string]int{},
+		killNow: make(chan struct{}, 1),
+		client:  admin.Dial(layout.Socket(in.Root)),
 	}
 	defer func() {
-		if w.plane != nil {
-			err = errors.Join(err, w.plane.Stop())
+		if w.controlPlane != nil {
+			err = errors.Join(err, w.controlPlane.Stop())
 		}
 		err = errors.Join(err, disk.unmount(), in.Clear())
 	}()
-	for _, name := range mustNot {
-		w.tally.never(name)
+	for _, name := range violations {
+		w.tally.mustNot(name)
 	}
 	if w.log == "" {
 		w.log = filepath.Join(in.Root, "supervisor.log")
 	}
-	if err := w.install(ctx); err != nil {
+	if err := w.installPlugins(ctx); err != nil {
 		return nil, err
 	}
-	if w.plane, w.url, err = rig.StartControlPlane(ctx, o.bin, in.Root); err != nil {
+	if w.controlPlane, w.url, err = testbed.StartControlPlane(ctx, o.bin, in.Root); err != nil {
 		return nil, err
 	}
 	watching, done := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	beside.Go(func() { countCopies(watching, in.Root, w.tally) })
 	disturbing, calm := context.WithCancel(ctx)
 	var disturbers sync.WaitGroup
 	disturbers.Go(func() { w.killPlugins(disturbing) })
-	for _, name := range w.told {
-		disturbers.Go(func() { w.operate(disturbing, name) })
+	for _, name := range w.operated {
+		disturbers.Go(func() { w.operatePlugin(disturbing, name) })
 	}
-	disturbers.Go(func() { w.restartPlanes(disturbing) })
+	disturbers.Go(func() { w.restartControlPlanes(disturbing) })
 	disturbers.Go(func() { w.fillDisk(disturbing) })
 	err = w.killSupervisors(ctx, progress)
 	calm()
 	disturbers.Wait()
 	if err == nil {
-		err = w.judge(ctx)
+		err = w.verify(ctx)
 	}
 	done()
 	beside.Wait()
 	return w.tally, err
 }
 
-func (w *world) install(ctx context.Context) error {
-	program := filepath.Join(w.in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+func (w *world) installPlugins(ctx context.Context) error {
+	program := filepath.Join(w.in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return err
 	}
 	like := record.Record{Version: version, RunPath: "run", Type: plugin.Persist, Timeout: "10", HeartbeatInterval: 60}
@@ -146,28 +146,28 @@ func (w *world) install(ctx context.Context) error {
 			name := filepath.Base(filepath.Dir(filepath.Dir(path)))
 			switch kind {
 			case "flap":
-				w.flaps = append(w.flaps, name)
+				w.flapping = append(w.flapping, name)
 				continue
 			case "hang":
-				w.hangs = append(w.hangs, name)
+				w.hanging = append(w.hanging, name)
 				continue
 			}
 			w.steady = append(w.steady, name)
-			w.needed[name] = 1
+			w.neededStarts[name] = 1
 		}
 	}
-	// One of each kind: the eldest steady one and a slow one.
+	// The operator gets one of each kind: a steady plugin and a slow one.
 	slices.Sort(w.steady)
-	w.told = []string{w.steady[0], w.steady[len(w.steady)-1]}
+	w.operated = []string{w.steady[0], w.steady[len(w.steady)-1]}
 	w.steady = w.steady[1 : len(w.steady)-1]
-	for _, name := range w.told {
-		delete(w.needed, name)
+	for _, name := range w.operated {
+		delete(w.neededStarts, name)
 	}
 	return nil
 }
 
-// startSupervisor starts it; its log goes on where the last one's ended.
-func (w *world) startSupervisor() (*rig.Child, error) {
+// startSupervisor starts a supervisor, which appends to the log.
+func (w *world) startSupervisor() (*testbed.Child, error) {
 	w.mu.Lock()
 	url := w.url
 	w.mu.Unlock()
@@ -185,15 +185,15 @@ log: {level: info}
 	if err := os.WriteFile(config, []byte(text), 0o640); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	return rig.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
+	return testbed.Spawn(filepath.Join(w.bin, "supervisor"), w.log, "run", "--config", config)
 }
 
-// all are the names of all plugins.
-func (w *world) all() []string {
-	return slices.Concat(w.told, w.steady, w.flaps, w.hangs)
+// pluginNames returns the names of all plugins.
+func (w *world) pluginNames() []string {
+	return slices.Concat(w.operated, w.steady, w.flapping, w.hanging)
 }
 
-// logTail is the end of the supervisors' log, of what it says of a plugin or all.
+// logTail returns the last lines of the supervisors' log that contain name.
 func (w *world) logTail(name string) string {
 	b, _ := os.ReadFile(w.log)
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")

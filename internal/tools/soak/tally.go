@@ -7,24 +7,24 @@ import (
 	"text/tabwriter"
 )
 
-// tally counts what happened, and what must not.
+// tally counts operations and violations.
 type tally struct {
 	mu       sync.Mutex
 	counts   []count
-	troubles []string // each of the latter in words
+	troubles []string // a description of each violation
 }
 
 type count struct {
 	name string
 	n    int
-	must bool // be zero
+	must bool // n must be 0
 }
 
-// add counts something that may happen.
+// add counts an operation.
 func (t *tally) add(name string, n int) { t.count(name, n, false) }
 
-// never counts something that must not happen; details say how it did.
-func (t *tally) never(name string, details ...string) {
+// mustNot counts violations, one for each of the details.
+func (t *tally) mustNot(name string, details ...string) {
 	t.count(name, len(details), true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,7 +45,19 @@ func (t *tally) count(name string, n int, must bool) {
 	t.counts = append(t.counts, count{name, n, must})
 }
 
-func (t *tally) bad() bool {
+// countOf returns a count.
+func (t *tally) countOf(name string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.counts {
+		if c.name == name {
+			return c.n
+		}
+	}
+	return 0
+}
+
+func (t *tally) hasViolations() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.troubles) > 0

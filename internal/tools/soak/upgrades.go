@@ -14,23 +14,22 @@ import (
 	"pluginsupervisor/internal/admin"
 	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/record"
-	"pluginsupervisor/internal/tools/rig"
+	"pluginsupervisor/internal/tools/testbed"
 	"pluginsupervisor/plugin"
 )
 
-// What must not be the case when an upgrade was cut short and the next life of
-// the supervisor has come to rest.
+// The violations after an interrupted upgrade, when the next supervisor has settled.
 const (
 	notOne     = "not exactly one version running, the recorded one"
 	unfinished = "upgrades neither finished nor undone"
-	brokenDir  = "recorded versions without a whole folder"
+	brokenDir  = "recorded versions without a complete folder"
 	left       = "files left in staging, or of transactions"
 )
 
-// soakUpgrades has a plugin upgraded back and forth, kills the supervisor at a
-// random moment of each upgrade, and looks at what the next one makes of it.
+// soakUpgrades upgrades a plugin back and forth, kills the supervisor at a random
+// moment of each upgrade, and verifies the state after the next supervisor.
 func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally, err error) {
-	in, err := rig.NewInstallation()
+	in, err := testbed.NewInstallation()
 	if err != nil {
 		return nil, err
 	}
@@ -43,22 +42,22 @@ func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally,
 		w.log = filepath.Join(in.Root, "supervisor.log")
 	}
 	for _, name := range []string{notOne, unfinished, brokenDir, left, copies} {
-		w.tally.never(name)
+		w.tally.mustNot(name)
 	}
 	if err := w.installVersions(ctx); err != nil {
 		return nil, err
 	}
 	watching, done := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { watch(watching, in.Root, w.tally) })
+	beside.Go(func() { countCopies(watching, in.Root, w.tally) })
 	defer beside.Wait()
 	defer done()
 	for n := range o.upgrades {
-		if err := w.cutShort(ctx); err != nil {
+		if err := w.interruptUpgrade(ctx); err != nil {
 			return nil, err
 		}
 		if (n+1)%50 == 0 {
-			fmt.Fprintf(progress, "%d upgrades cut short\n", n+1)
+			fmt.Fprintf(progress, "%d upgrades interrupted\n", n+1)
 		}
 	}
 	return w.tally, nil
@@ -66,8 +65,8 @@ func soakUpgrades(ctx context.Context, o options, progress io.Writer) (_ *tally,
 
 // installVersions unpacks two versions of one plugin, and records the first.
 func (w *world) installVersions(ctx context.Context) error {
-	program := filepath.Join(w.in.Root, "naive")
-	if err := rig.Build(ctx, "naive", program); err != nil {
+	program := filepath.Join(w.in.Root, "sampledaemon")
+	if err := testbed.Build(ctx, "sampledaemon", program); err != nil {
 		return err
 	}
 	for _, v := range []string{"2.0", "1.0"} {
@@ -83,30 +82,30 @@ func (w *world) installVersions(ctx context.Context) error {
 	return nil
 }
 
-// cutShort has one upgrade cut short, and judges what comes of it.
-func (w *world) cutShort(ctx context.Context) error {
+// interruptUpgrade interrupts one upgrade, and checks the result.
+func (w *world) interruptUpgrade(ctx context.Context) error {
 	s, err := w.startSupervisor()
 	if err != nil {
 		return err
 	}
-	before, err := w.rest(ctx, s)
+	before, err := w.waitUpgraded(ctx, s)
 	if err != nil {
 		return errors.Join(err, s.Stop())
 	}
 	to := map[string]string{"1.0": "2.0", "2.0": "1.0"}[before]
-	if _, err := w.client.Change(ctx, plugin.Change{Name: "p-000", Version: to, Origin: plugin.FromOperator}); err != nil {
+	if _, err := w.client.RequestChange(ctx, plugin.Change{Name: "p-000", Version: to, Origin: plugin.FromOperator}); err != nil {
 		return errors.Join(fmt.Errorf("upgrade to %s: %w", to, err), s.Stop())
 	}
-	err = s.Pass(ctx, time.Duration(w.random(400_000))*time.Microsecond)
+	err = s.Pass(ctx, time.Duration(w.randomInt(400_000))*time.Microsecond)
 	s.Kill()
 	if err != nil {
 		return err
 	}
-	w.tally.add("upgrades cut short", 1)
+	w.tally.add("upgrades interrupted", 1)
 	if s, err = w.startSupervisor(); err != nil {
 		return err
 	}
-	after, err := w.rest(ctx, s)
+	after, err := w.waitUpgraded(ctx, s)
 	if err == nil && after == before {
 		w.tally.add("… undone, or not begun", 1)
 	} else if err == nil {
@@ -116,25 +115,25 @@ func (w *world) cutShort(ctx context.Context) error {
 	return err
 }
 
-// rest waits until the one version that is recorded runs, and nothing is
-// pending, and tells which. It counts what has not come to be so after a while.
-func (w *world) rest(ctx context.Context, s *rig.Child) (version string, err error) {
-	const patience = 20 * time.Second
+// waitUpgraded waits until the recorded version runs and nothing is pending, and
+// returns the version. It counts a violation if that takes too long.
+func (w *world) waitUpgraded(ctx context.Context, s *testbed.Child) (version string, err error) {
+	const timeout = 20 * time.Second
 	var why, kind string
-	for over := time.Now().Add(patience); time.Now().Before(over); {
-		if version, kind, why = w.upgraded(ctx); why == "" {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
+		if version, kind, why = w.checkUpgraded(ctx); why == "" {
 			return version, nil
 		}
 		if err := s.Pass(ctx, 20*time.Millisecond); err != nil {
 			return "", err
 		}
 	}
-	w.tally.never(kind, why+"\n"+w.logTail("p-000"))
-	return version, fmt.Errorf("no rest within %s: %s", patience, why)
+	w.tally.mustNot(kind, why+"\n"+w.logTail("p-000"))
+	return version, fmt.Errorf("not settled within %s: %s", timeout, why)
 }
 
-// upgraded tells which version is installed, and what is not as it is to be.
-func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
+// checkUpgraded returns the installed version, and a violation with its reason.
+func (w *world) checkUpgraded(ctx context.Context) (version, kind, why string) {
 	snapshot, err := w.client.Status(ctx)
 	if err != nil || len(snapshot.Plugins) != 1 {
 		return "", notOne, fmt.Sprintf("status: %v, %v", snapshot.Plugins, err)
@@ -148,7 +147,7 @@ func (w *world) upgraded(ctx context.Context) (version, kind, why string) {
 	if _, err := record.ReadPackageConfig(dir); err != nil {
 		return version, brokenDir, err.Error()
 	}
-	pids := daemons(w.in.Root)["p-000"]
+	pids := findDaemons(w.in.Root)["p-000"]
 	if v := snapshot.Plugins[0]; v.State != plugin.StateRunning || v.Version != version || len(pids) != 1 {
 		return version, notOne, fmt.Sprintf("%s recorded, status says %s %s, daemons %v", version, v.Version, v.State, pids)
 	}

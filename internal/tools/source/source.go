@@ -31,20 +31,20 @@ func (f File) Dir() string { return path.Dir(f.Path) }
 // Line returns the line of a position.
 func (f File) Line(p token.Pos) int { return f.Set.Position(p).Line }
 
-// Load parses every Go file below root that the go command would build: not
-// what stands in testdata, in hidden folders, or in a module of its own.
+// Load parses every Go file below root that the go command would build: no file in
+// testdata, in hidden folders, or in a module of its own.
 func Load(root fs.FS) ([]File, error) {
 	var files []File
 	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && !built(root, p):
+		case d.IsDir() && !isBuilt(root, p):
 			return fs.SkipDir
 		case d.IsDir() || path.Ext(p) != ".go":
 			return nil
 		}
-		f, err := load(root, p)
+		f, err := parseFile(root, p)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func Load(root fs.FS) ([]File, error) {
 	return files, nil
 }
 
-func built(root fs.FS, dir string) bool {
+func isBuilt(root fs.FS, dir string) bool {
 	if dir == "." {
 		return true
 	}
@@ -69,7 +69,7 @@ func built(root fs.FS, dir string) bool {
 	return err != nil
 }
 
-func load(root fs.FS, p string) (File, error) {
+func parseFile(root fs.FS, p string) (File, error) {
 	text, err := fs.ReadFile(root, p)
 	if err != nil {
 		return File{}, err

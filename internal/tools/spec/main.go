@@ -3,10 +3,10 @@
 //
 //	go run ./internal/tools/spec [-doc docs/spec.md] [-open docs/spec-open.txt] [-root .] [-require TM,ST | -require all]
 //
-// A row has a test when a *_test.go or *.txtar file holds its ID as a whole
-// word. That says somebody wrote a test for the row, not that the test is any
-// good; it is there so that no row is forgotten. The list of open rows names
-// the rows that have no test yet, each with a reason.
+// A row has a test when a *_test.go or *.txtar file has its ID as a whole word. That
+// shows that a test was written for the row, not that the test is good; it prevents
+// that a row is forgotten. The list of open rows names the rows that have no test
+// yet, each with a reason.
 //
 // Exit status: 0; 1 when a row of a required prefix has no test and is not
 // open, when an open row has a test or does not exist, or when a test names a
@@ -45,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "spec:", err)
 		return 2
 	}
-	required, err := prefixes(*require, rows)
+	required, err := parsePrefixes(*require, rows)
 	if err != nil {
 		fmt.Fprintln(stderr, "spec:", err)
 		return 2
@@ -60,9 +60,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	for _, o := range open {
 		reasons[o.id] = o.reason
 	}
-	list(stdout, rows, named, reasons)
-	count(stdout, rows, named)
-	code := complain(stderr, required, rows, named, reasons)
+	printRows(stdout, rows, named, reasons)
+	printSummary(stdout, rows, named)
+	code := printFaults(stderr, required, rows, named, reasons)
 	for _, fault := range checkOpen(open, rows, named) {
 		fmt.Fprintf(stderr, "spec: %s, %s\n", *openList, fault)
 		code = 1
@@ -76,16 +76,16 @@ func readRows(path string) ([]row, error) {
 		return nil, fmt.Errorf("open specification: %w", err)
 	}
 	defer f.Close()
-	rows, err := parse(f)
+	rows, err := parseRows(f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return rows, nil
 }
 
-// prefixes splits the -require flag; all stands for every prefix of the rows.
-// A prefix without a row is an error, because it would require nothing.
-func prefixes(flag string, rows []row) ([]string, error) {
+// parsePrefixes splits the -require flag; all means every prefix of the rows. A prefix
+// without a row is an error, because it would require nothing.
+func parsePrefixes(flag string, rows []row) ([]string, error) {
 	if flag == "" {
 		return nil, nil
 	}
@@ -105,9 +105,9 @@ func prefixes(flag string, rows []row) ([]string, error) {
 	return list, nil
 }
 
-// complain names what keeps the required prefixes from being covered; a row
-// with a reason is open.
-func complain(w io.Writer, required []string, rows []row, named map[string][]string, reasons map[string]string) int {
+// printFaults prints the rows of the required prefixes that have no test and no
+// reason, and the IDs that are no row. It returns the exit status.
+func printFaults(w io.Writer, required []string, rows []row, named map[string][]string, reasons map[string]string) int {
 	code := 0
 	for _, r := range rows {
 		if slices.Contains(required, r.prefix()) && len(named[r.id]) == 0 && reasons[r.id] == "" {
@@ -115,7 +115,7 @@ func complain(w io.Writer, required []string, rows []row, named map[string][]str
 			code = 1
 		}
 	}
-	for _, id := range unknown(rows, named) {
+	for _, id := range unknownIDs(rows, named) {
 		fmt.Fprintf(w, "spec: %s names %s, which is no row\n", named[id][0], id)
 		if slices.Contains(required, prefixOf(id)) {
 			code = 1

@@ -57,9 +57,9 @@ func isTest(p string) bool {
 	return strings.HasSuffix(p, "_test.go") || strings.HasSuffix(p, ".txtar")
 }
 
-// unknown lists the IDs, sorted, that tests name with a prefix of the
+// unknownIDs lists the IDs, sorted, that tests name with a prefix of the
 // specification but that it does not have.
-func unknown(rows []row, named map[string][]string) []string {
+func unknownIDs(rows []row, named map[string][]string) []string {
 	known, prefix := map[string]bool{}, map[string]bool{}
 	for _, r := range rows {
 		known[r.id], prefix[r.prefix()] = true, true

@@ -6,9 +6,9 @@ import (
 	"text/tabwriter"
 )
 
-// list prints every row under its section, with the first file that tests it,
+// printRows prints every row under its section, with the first file that tests it,
 // or the reason why none does.
-func list(w io.Writer, rows []row, named map[string][]string, reasons map[string]string) {
+func printRows(w io.Writer, rows []row, named map[string][]string, reasons map[string]string) {
 	section := ""
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
@@ -17,25 +17,25 @@ func list(w io.Writer, rows []row, named map[string][]string, reasons map[string
 			section = r.section
 			fmt.Fprintf(w, "\n%s\n", section)
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", r.id, where(named[r.id], reasons[r.id]), shorten(r.condition, 60))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", r.id, describeTest(named[r.id], reasons[r.id]), shortenText(r.condition, 60))
 	}
 	table.Flush()
 }
 
-func where(files []string, reason string) string {
+func describeTest(files []string, reason string) string {
 	switch {
 	case len(files) > 1:
 		return fmt.Sprintf("%s +%d", files[0], len(files)-1)
 	case len(files) == 1:
 		return files[0]
 	case reason != "":
-		return "open: " + shorten(reason, 40)
+		return "open: " + shortenText(reason, 40)
 	default:
 		return "NO TEST"
 	}
 }
 
-func shorten(s string, n int) string {
+func shortenText(s string, n int) string {
 	r := []rune(s)
 	if len(r) <= n {
 		return s
@@ -43,18 +43,18 @@ func shorten(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-// count prints how many rows of each prefix have a test, in the order of the
-// document, and the sum.
-func count(w io.Writer, rows []row, named map[string][]string) {
-	type sum struct{ rows, tested int }
+// printSummary prints the number of rows of each prefix that have a test, in the order of
+// the document, and the total.
+func printSummary(w io.Writer, rows []row, named map[string][]string) {
+	type summary struct{ rows, tested int }
 	var order []string
-	sums := map[string]*sum{}
-	total := sum{}
+	summaries := map[string]*summary{}
+	total := summary{}
 	for _, r := range rows {
-		s := sums[r.prefix()]
+		s := summaries[r.prefix()]
 		if s == nil {
-			s = &sum{}
-			sums[r.prefix()] = s
+			s = &summary{}
+			summaries[r.prefix()] = s
 			order = append(order, r.prefix())
 		}
 		s.rows++
@@ -68,7 +68,7 @@ func count(w io.Writer, rows []row, named map[string][]string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\trows\ttested\topen\t")
 	for _, p := range order {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", p, sums[p].rows, sums[p].tested, sums[p].rows-sums[p].tested)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", p, summaries[p].rows, summaries[p].tested, summaries[p].rows-summaries[p].tested)
 	}
 	fmt.Fprintf(table, "all\t%d\t%d\t%d\t\n", total.rows, total.tested, total.rows-total.tested)
 	table.Flush()

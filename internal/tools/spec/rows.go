@@ -12,7 +12,7 @@ import (
 // row is one row of the specification.
 type row struct {
 	id        string // SC-08
-	section   string // the heading it stands under, without the #
+	section   string // the heading above it, without the #
 	condition string // its second column
 }
 
@@ -23,12 +23,12 @@ func prefixOf(id string) string {
 	return prefix
 }
 
-// A cell may hold \|, which is no end of it.
+// A cell may hold \|, which does not end the cell.
 var rowLine = regexp.MustCompile(`^\| ([A-Z]{2}-[0-9]+) \|((?:[^|\\]|\\.)*)\|`)
 
-// parse reads the rows in the order of the document. An ID that stands twice is
-// an error: a test that names it would leave open which row it means.
-func parse(r io.Reader) ([]row, error) {
+// parseRows reads the rows in the order of the document. An ID that exists twice is an
+// error, because a test that names it would be ambiguous.
+func parseRows(r io.Reader) ([]row, error) {
 	var rows []row
 	section := ""
 	lineOf := map[string]int{}
@@ -45,7 +45,7 @@ func parse(r io.Reader) ([]row, error) {
 		}
 		id := m[1]
 		if first, ok := lineOf[id]; ok {
-			return nil, fmt.Errorf("line %d: %s stands on line %d already", n, id, first)
+			return nil, fmt.Errorf("line %d: %s is on line %d already", n, id, first)
 		}
 		lineOf[id] = n
 		rows = append(rows, row{id: id, section: section, condition: strings.TrimSpace(m[2])})

@@ -1,6 +1,9 @@
-// Package vocabulary keeps the table of messages in ARCHITECTURE.md true. The
-// table is where a reader learns who says what to whom, so a message that it
-// leaves out, or that only it knows, is a fault; the package's test finds both.
+// Package vocabulary checks the words of the project. Its tests find
+//
+//   - messages that the table of ARCHITECTURE.md lacks, and rows without a message
+//   - private words in what users read and in exported names
+//   - doc comments that do not begin with the name and a standard verb
+//   - identifiers that name too many different things in a package
 package vocabulary
 
 import (

@@ -1,15 +1,13 @@
-// Package demo shows the supervisor at work: a temporary installation, the
-// sample plugins really installed and running, a control plane with its page,
-// and then what goes wrong in the life of a host — a daemon killed, one that
-// crashes for ever, one that hangs, an upgrade, a control plane that is away.
+// Package demo shows the supervisor at work. It creates a temporary installation with
+// the sample plugins and a control plane, and then breaks things on purpose: a daemon
+// is killed, one keeps crashing, one hangs, an upgrade fails, the control plane is
+// stopped.
 //
-// Nothing is staged. The supervisor and the control plane are the programs
-// that were built, run as children, and every claim the demo makes is one it
-// has seen to be true: in the supervisor's own status, at the control plane,
-// and in the kernel's list of processes. A claim that does not come true makes
-// the demo fail, which makes it a test as well.
+// The supervisor and the control plane are the built programs, run as child processes.
+// Each claim is verified in the status of the supervisor, at the control plane, and in
+// the list of processes. A claim that fails makes the demo fail, so it is a test too.
 //
-// However it ends, it stops what it started and removes its root.
+// The demo always stops its processes, and removes its root unless Options.Keep is set.
 package demo
 
 import (
@@ -25,88 +23,87 @@ import (
 	"pluginsupervisor/cmd/supervisor/internal/view"
 )
 
-// Options say what to show and where.
+// Options holds the options of the demo.
 type Options struct {
 	Bin  string        // folder with supervisor, controlplane and examples/
-	For  time.Duration // end by itself after this long, or when all was shown; 0: go on until ctx ends
-	Keep bool          // leave the root for a look afterwards
+	For  time.Duration // stop after this time, but not before all was shown; 0 to run until ctx ends
+	Keep bool          // do not remove the root
 	Out  io.Writer
 
-	patience time.Duration // for one claim to come true; 0: a minute
+	timeout time.Duration // for one claim; 0 for a minute
 }
 
-// FailedError says which claims of the demo did not come true.
+// FailedError holds the claims of the demo that failed.
 type FailedError struct{ Claims []string }
 
-func (e *FailedError) Error() string { return "this did not happen: " + strings.Join(e.Claims, "; ") }
+func (e *FailedError) Error() string { return "failed checks: " + strings.Join(e.Claims, "; ") }
 
-// Run gives the demo. It returns nil when all that it showed was true, a
-// *FailedError when something was not, and another error when it could not be
-// given or, with Options.For, was interrupted.
+// Run runs the demo. It returns a *FailedError if a claim failed, and another error
+// if the demo could not run or, with Options.For, was interrupted.
 func Run(ctx context.Context, o Options) (err error) {
-	if o.patience == 0 {
-		o.patience = time.Minute
+	if o.timeout == 0 {
+		o.timeout = time.Minute
 	}
 	if err := checkBuilt(o.Bin); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tell := newNarrator(o.Out, cancel)
-	defer tell.end()
-	st, err := newStage(o.Bin)
+	out := newPrinter(o.Out, cancel)
+	defer out.close()
+	e, err := newEnv(o.Bin)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		tell.section("The end")
-		err = errors.Join(err, st.clear(context.WithoutCancel(ctx), o.Keep))
+		out.printTitle("Cleaning up")
+		err = errors.Join(err, e.cleanUp(context.WithoutCancel(ctx), o.Keep))
 		if o.Keep {
-			tell.line("kept: " + st.root)
+			out.printLine("kept: " + e.root)
 		} else if err == nil {
-			tell.line("plugins stopped, processes ended, " + st.root + " removed")
+			out.printLine("stopped all plugins and processes, removed " + e.root)
 		}
 	}()
-	p := &play{stage: st, tell: tell, patience: o.patience, look: newEyes(st)}
-	err = p.perform(ctx)
+	s := &scenario{env: e, out: out, timeout: o.timeout, observer: newObserver(e)}
+	err = s.runAll(ctx)
 	failed := (*FailedError)(nil)
 	switch {
 	case errors.As(err, &failed):
-		tell.quote("the end of the supervisor's log", tail(st.logFile("supervisor"), 15))
+		out.printQuote("last lines of the supervisor's log", readTail(e.logFile("supervisor"), 15))
 		return err
 	case ctx.Err() != nil && o.For == 0:
-		return nil // Ctrl-C is how it is meant to end
+		return nil // Ctrl-C is the usual end of the demo
 	case ctx.Err() != nil:
 		return errors.New("interrupted before everything was shown")
 	case err != nil:
 		return err
 	}
-	if rest := o.For - tell.elapsed(); o.For > 0 && rest > 0 {
+	if rest := o.For - out.elapsed(); o.For > 0 && rest > 0 {
 		ctx, cancel = context.WithTimeout(ctx, rest)
 		defer cancel()
 	}
-	if o.For == 0 || tell.elapsed() < o.For {
-		p.linger(ctx, o.For == 0)
+	if o.For == 0 || out.elapsed() < o.For {
+		s.showStatusUntilDone(ctx, o.For == 0)
 	}
 	return nil
 }
 
-// linger keeps the show open until ctx ends.
-func (p *play) linger(ctx context.Context, forEver bool) {
-	p.tell.section("Look around")
-	p.tell.line("the page: " + p.tell.paint.Link(p.stage.page()))
-	p.tell.line("the table: " + typed(filepath.Join(p.stage.bin, "supervisor")) + " status --root " + p.stage.root)
-	if forEver {
-		p.tell.line("Ctrl-C ends it and cleans up")
+// showStatusUntilDone shows the status of the plugins until ctx ends.
+func (s *scenario) showStatusUntilDone(ctx context.Context, untilCtrlC bool) {
+	s.out.printTitle("Try it yourself")
+	s.out.printLine("fleet page: " + s.out.paint.Link(s.env.pageURL()))
+	s.out.printLine("status: " + shortenPath(filepath.Join(s.env.bin, "supervisor")) + " status --root " + s.env.root)
+	if untilCtrlC {
+		s.out.printLine("Ctrl-C stops the demo and cleans up")
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		if snapshot, err := p.look.admin.Status(ctx); err == nil {
-			if p.tell.terminal {
-				p.tell.live(snapshot)
+		if snapshot, err := s.observer.admin.Status(ctx); err == nil {
+			if s.out.terminal {
+				s.out.redrawTable(snapshot)
 			} else {
-				p.tell.changes(snapshot)
+				s.out.printChanges(snapshot)
 			}
 		}
 		select {
@@ -117,19 +114,20 @@ func (p *play) linger(ctx context.Context, forEver bool) {
 	}
 }
 
-// status shows the table as `supervisor status` does.
-func (p *play) status(ctx context.Context) {
-	snapshot, err := p.look.admin.Status(ctx)
+// printStatus prints the output of supervisor status.
+func (s *scenario) printStatus(ctx context.Context) {
+	snapshot, err := s.observer.admin.Status(ctx)
 	if err != nil {
-		return // a claim will tell
+		return // the next claim fails
 	}
 	var b strings.Builder
-	_ = view.Status(&b, snapshot, view.StatusOptions{Paint: p.tell.paint})
-	p.tell.quote("supervisor status", b.String())
+	_ = view.WriteStatus(&b, snapshot, view.StatusOptions{Paint: s.out.paint})
+	s.out.printQuote("supervisor status", b.String())
 }
 
-// typed is a program's path as one would type it here.
-func typed(program string) string {
+// shortenPath returns the path of a program, relative if it is below the current
+// folder.
+func shortenPath(program string) string {
 	here, err := os.Getwd()
 	if err != nil {
 		return program
@@ -140,4 +138,4 @@ func typed(program string) string {
 	return program
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+func formatSeconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

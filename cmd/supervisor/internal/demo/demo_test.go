@@ -16,10 +16,10 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// The real show is given in the command's scenarios, demo.txtar. Here are the
-// shows that must not pass.
+// The scenario demo.txtar of the command runs the whole demo. These tests run demos
+// that must fail.
 
-// fakeBin is a folder of programs that are shell scripts.
+// fakeBin returns a folder of shell scripts in place of the programs.
 func fakeBin(t *testing.T, supervisor, controlPlane string) string {
 	t.Helper()
 	bin := t.TempDir()
@@ -40,10 +40,10 @@ func fakeBin(t *testing.T, supervisor, controlPlane string) string {
 
 const listens = `while [ $# -gt 0 ]; do [ "$1" = --address-file ] && echo 127.0.0.1:1 > "$2"; shift; done; ` + waits
 
-// waits until it is told to end.
+// waits is a script that runs until SIGTERM.
 const waits = `trap 'exit 0' TERM; while :; do sleep 0.1; done`
 
-func give(t *testing.T, o Options) (string, error) {
+func runDemo(t *testing.T, o Options) (string, error) {
 	t.Helper()
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -57,60 +57,60 @@ func give(t *testing.T, o Options) (string, error) {
 }
 
 func TestNotBuilt(t *testing.T) {
-	_, err := give(t, Options{Bin: t.TempDir()})
+	_, err := runDemo(t, Options{Bin: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "make build") || !strings.Contains(err.Error(), "examples/hang/hang") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestSupervisorThatEndsFailsTheDemo(t *testing.T) {
-	bin := fakeBin(t, "echo 'root: is not to my taste' >&2; exit 2", listens)
-	out, err := give(t, Options{Bin: bin, For: time.Second})
+func TestExitOfTheSupervisorFailsTheDemo(t *testing.T) {
+	bin := fakeBin(t, "echo 'root: is not valid' >&2; exit 2", listens)
+	out, err := runDemo(t, Options{Bin: bin, For: time.Second})
 	failed := (*FailedError)(nil)
 	if !errors.As(err, &failed) || len(failed.Claims) != 1 {
 		t.Fatalf("got %v", err)
 	}
-	for _, said := range []string{"FAILED hello, crash and hang were found", "supervisor ended by itself: exit status 2", "root: is not to my taste"} {
-		if !strings.Contains(out, said) {
-			t.Errorf("it did not say %q:\n%s", said, out)
+	for _, want := range []string{"FAILED hello, crash and hang did not run", "supervisor exited unexpectedly: exit status 2", "root: is not valid"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
 		}
 	}
 }
 
-func TestClaimThatDoesNotComeTrueIsNamed(t *testing.T) {
+func TestFailedClaimIsNamed(t *testing.T) {
 	bin := fakeBin(t, waits, listens)
-	_, err := give(t, Options{Bin: bin, For: time.Second, patience: 300 * time.Millisecond})
+	_, err := runDemo(t, Options{Bin: bin, For: time.Second, timeout: 300 * time.Millisecond})
 	failed := (*FailedError)(nil)
 	if !errors.As(err, &failed) || len(failed.Claims) < 2 || !strings.Contains(err.Error(), "crash is in a crash loop") {
 		t.Fatalf("got %v", err)
 	}
 }
 
-func TestControlPlaneThatEndsEndsTheDemo(t *testing.T) {
-	_, err := give(t, Options{Bin: fakeBin(t, waits, "exit 7"), For: time.Second})
-	if err == nil || !strings.Contains(err.Error(), "control plane ended by itself: exit status 7") {
+func TestExitOfTheControlPlaneStopsTheDemo(t *testing.T) {
+	_, err := runDemo(t, Options{Bin: fakeBin(t, waits, "exit 7"), For: time.Second})
+	if err == nil || !strings.Contains(err.Error(), "control plane exited unexpectedly: exit status 7") {
 		t.Fatalf("got %v", err)
 	}
 }
 
-// All versions of a sample are one program; the package says which it is.
+// All versions of a sample have the same program; config.json has the version.
 func TestUnpackOtherVersion(t *testing.T) {
-	s := &stage{bin: fakeBin(t, "", ""), root: t.TempDir()}
-	s.registry = registry.New(registry.Options{Root: s.root})
-	if err := s.install(t.Context(), "hello", "1.0"); err != nil {
+	e := &env{bin: fakeBin(t, "", ""), root: t.TempDir()}
+	e.registry = registry.New(registry.Options{Root: e.root})
+	if err := e.installSample(t.Context(), "hello", "1.0"); err != nil {
 		t.Fatal(err)
 	}
-	config, err := s.unpack("hello", "2.0")
+	config, err := e.unpackSample("hello", "2.0")
 	if err != nil || config.Version != "2.0" || config.Type != plugin.Persist {
 		t.Fatalf("%+v, %v", config, err)
 	}
-	list, err := s.registry.List(t.Context())
+	list, err := e.registry.List(t.Context())
 	if err != nil || len(list.Plugins) != 1 || list.Plugins[0].Version != "1.0" {
 		t.Fatalf("%+v, %v", list, err)
 	}
 }
 
-// A process is known by its program, whoever started it.
+// A process is found by its program, independent of its parent.
 func TestDaemonsAreFoundByTheirProgram(t *testing.T) {
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -124,28 +124,28 @@ func TestDaemonsAreFoundByTheirProgram(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, b, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	c, err := spawn("sleep", program, filepath.Join(root, "log"), "600")
+	c, err := spawnChild("sleep", program, filepath.Join(root, "log"), "600")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := daemons(root)
+	found, err := listDaemons(root)
 	if err != nil || len(found) != 1 || found[0] != (daemon{c.cmd.Process.Pid, "plugin/sleep/1.0/sleep"}) {
 		t.Errorf("found %+v, %v", found, err)
 	}
-	if pid := only(found, "sleep", "1.0"); pid != 0 {
-		t.Errorf("a verb passes for a daemon: %d", pid)
+	if pid := findOnlyPID(found, "sleep", "1.0"); pid != 0 {
+		t.Errorf("pid %d of a verb is taken for a daemon", pid)
 	}
-	s := &stage{root: root}
-	if err := s.stopPlugins(context.Background()); err != nil {
+	e := &env{root: root}
+	if err := e.stopPlugins(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	<-c.done
-	if c.stop(t.Context()) != nil {
-		t.Error("stopping what has ended is an error")
+	<-c.exited
+	if c.stopProcess(t.Context()) != nil {
+		t.Error("stopProcess of an exited child returns an error")
 	}
 }
 
-// EV-27: the demo ends and cleans up although nobody reads what it shows.
+// EV-27: the demo stops and cleans up although its output is not read.
 func TestOutputIsNotRead(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -162,9 +162,9 @@ func TestOutputIsNotRead(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	failed := (*FailedError)(nil)
-	err = Run(t.Context(), Options{Bin: fakeBin(t, waits, listens), Out: write, patience: time.Second})
+	err = Run(t.Context(), Options{Bin: fakeBin(t, waits, listens), Out: write, timeout: time.Second})
 	if !errors.As(err, &failed) {
-		t.Errorf("ended with %v", err)
+		t.Errorf("got %v, want a *FailedError", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(tmp, "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)

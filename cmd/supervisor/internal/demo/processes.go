@@ -10,15 +10,15 @@ import (
 	"pluginsupervisor/internal/layout"
 )
 
-// daemon is a process that runs a program of the demo's root.
+// daemon is a process that runs a program below the root of the demo.
 type daemon struct {
 	pid     int
 	program string // path below the root
 }
 
-// daemons lists the processes whose program lies below root: the kernel's own
-// word on what runs, whoever started it and whatever its pid file says.
-func daemons(root string) ([]daemon, error) {
+// listDaemons returns the processes whose program is below root, as the kernel reports
+// them, independent of pid files and parents.
+func listDaemons(root string) ([]daemon, error) {
 	all, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func daemons(root string) ([]daemon, error) {
 		}
 		exe, err := os.Readlink(filepath.Join("/proc", entry.Name(), "exe"))
 		if err != nil {
-			continue // gone, a zombie, or somebody else's
+			continue // exited, a zombie, or of another user
 		}
 		below, ok := strings.CutPrefix(strings.TrimSuffix(exe, " (deleted)"), root+"/")
 		if ok {
@@ -41,9 +41,9 @@ func daemons(root string) ([]daemon, error) {
 	return found, nil
 }
 
-// only is the pid of the one process of that version of a plugin that is a
-// daemon, and 0 if there is none or more than one.
-func only(all []daemon, name, version string) int {
+// findOnlyPID returns the pid of the only daemon of a plugin's version, 0 if there is
+// none or more than one.
+func findOnlyPID(all []daemon, name, version string) int {
 	program := filepath.Join(layout.Version("", name, version), name)
 	mine := slices.DeleteFunc(slices.Clone(all), func(d daemon) bool { return d.program != program || isVerb(d.pid) })
 	if len(mine) != 1 {
@@ -52,7 +52,7 @@ func only(all []daemon, name, version string) int {
 	return mine[0].pid
 }
 
-// isVerb tells a `--status` that happens to run from the daemon itself.
+// isVerb reports whether the process is not a daemon but a verb such as `--status`.
 func isVerb(pid int) bool {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	return err != nil || !strings.Contains(string(b), "\x00--daemon")

@@ -1,6 +1,5 @@
-// Package tail reads a plugin's log, and goes on reading while its writer goes
-// on writing: also when the oldest part of the log is dropped meanwhile, which
-// moves the rest, and when another program rotates the log.
+// Package tail reads and follows the log of a plugin, also while its oldest part is
+// removed, which moves the rest, and when another program rotates the log.
 package tail
 
 import (
@@ -20,43 +19,43 @@ import (
 )
 
 const (
-	// every is how often a followed log is checked.
-	every = 200 * time.Millisecond
-	// block is how much is read at once, in bytes.
-	block = 256 << 10
-	// guess is how long a line may be, in bytes: the last lines are first looked
-	// for in so much.
-	guess = 1 << 10
+	// checkInterval is the interval between checks of a followed log.
+	checkInterval = 200 * time.Millisecond
+	// readSize is the size of one read, in bytes.
+	readSize = 256 << 10
+	// lineGuess is the assumed length of a line, in bytes: the last n lines are first
+	// searched in n times as much.
+	lineGuess = 1 << 10
 )
 
-// Lines calls each with the last n lines of the log at a path, all of them if n
-// is 0. Of a log that was rotated the older files, PATH.1 and so on, come
-// first. Nothing is an error that wraps fs.ErrNotExist.
-func Lines(path string, n int, each func(line string) error) error {
+// ReadLines calls each with the last n lines of the log at a path, all of them if n
+// is 0. It reads the files of a rotated log, PATH.1 and so on, first. The error wraps
+// fs.ErrNotExist if there is no log.
+func ReadLines(path string, n int, each func(line string) error) error {
 	l := log{path: path}
-	defer l.close()
-	if err := l.open(); err != nil {
+	defer l.closeFiles()
+	if err := l.openFiles(); err != nil {
 		return err
 	}
-	return l.last(n, true, each)
+	return l.readLast(n, true, each)
 }
 
-// Follow is Lines that then goes on with each line that is written, until ctx
-// ends or each fails. The file need not be there yet.
+// Follow calls each like ReadLines, and then with each new line, until ctx ends or
+// each fails. The file need not exist.
 func Follow(ctx context.Context, path string, n int, each func(line string) error) error {
 	l := log{path: path}
-	defer l.close()
-	tick := time.NewTicker(every)
+	defer l.closeFiles()
+	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		err := l.open()
+		err := l.openFiles()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if first {
-			err = l.last(n, false, each)
+			err = l.readLast(n, false, each)
 		} else {
-			err = l.more(false, each)
+			err = l.readMore(false, each)
 		}
 		if err != nil {
 			return err
@@ -69,35 +68,35 @@ func Follow(ctx context.Context, path string, n int, each func(line string) erro
 	}
 }
 
-// log is a log and the files that it was rotated to.
+// log is a log with its rotated files.
 type log struct {
 	path  string
-	files []*file // the oldest first
+	files []*file // oldest first
 }
 
-// file is one of them.
+// file is one file of a log.
 type file struct {
 	*logfile.Reader
 	info fs.FileInfo
-	rest []byte // what was read of the line that has no end yet
+	rest []byte // the last line, without its line break, as far as it was read
 	torn bool   // the beginning of that line was not read
-	end  int64  // where the file ended when it was opened
+	end  int64  // length of the file when it was opened
 }
 
-func (l *log) close() {
+func (l *log) closeFiles() {
 	for _, f := range l.files {
 		f.Close()
 	}
 }
 
-// open opens the files that are there now. A file that is open stays so when it
-// is moved: its writer may go on. It is closed when it has no path any more and
-// there is another log. The error is that of the log itself.
-func (l *log) open() error {
+// openFiles opens the files that exist now. A file that is moved stays open, as its
+// writer may continue. It is closed when it is removed and another log exists. The
+// error is that of the log at the path.
+func (l *log) openFiles() error {
 	var now []*file
 	var failed error
-	for _, path := range append(rotated(l.path), l.path) {
-		f, err := l.find(path)
+	for _, path := range append(listRotated(l.path), l.path) {
+		f, err := l.openFile(path)
 		if err == nil {
 			now = append(now, f)
 		} else if path == l.path {
@@ -123,8 +122,8 @@ func (l *log) open() error {
 	return failed
 }
 
-// find returns the file at a path, the open one if there is.
-func (l *log) find(path string) (*file, error) {
+// openFile returns the file at a path, which may be open already.
+func (l *log) openFile(path string) (*file, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -146,9 +145,8 @@ func (l *log) find(path string) (*file, error) {
 	return &file{Reader: r, info: info, end: end}, nil
 }
 
-// rotated returns the files that a log was rotated to, PATH.N, the oldest
-// first: that with the highest number.
-func rotated(path string) []string {
+// listRotated returns the rotated files of a log, PATH.N, highest number first.
+func listRotated(path string) []string {
 	number := func(p string) int {
 		n, err := strconv.Atoi(strings.TrimPrefix(p, path+"."))
 		if err != nil || n < 0 {
@@ -168,12 +166,12 @@ func rotated(path string) []string {
 	return found
 }
 
-// last calls each with the last n lines of all files, with all if n is 0.
-func (l *log) last(n int, whole bool, each func(string) error) error {
+// readLast calls each with the last n lines of all files, with all lines if n is 0.
+func (l *log) readLast(n int, whole bool, each func(string) error) error {
 	if n == 0 {
-		return l.more(whole, each)
+		return l.readMore(whole, each)
 	}
-	for size := int64(n) * guess; ; size *= 4 {
+	for size := int64(n) * lineGuess; ; size *= 4 {
 		cut := false
 		for _, f := range l.files {
 			torn, err := f.SeekLast(size)
@@ -189,7 +187,7 @@ func (l *log) last(n int, whole bool, each func(string) error) error {
 			}
 			return nil
 		}
-		if err := l.more(whole, add); err != nil {
+		if err := l.readMore(whole, add); err != nil {
 			return err
 		}
 		if len(lines) < n && cut {
@@ -204,12 +202,12 @@ func (l *log) last(n int, whole bool, each func(string) error) error {
 	}
 }
 
-// more calls each with the lines that were not read yet, those of one file
-// after those of the other. whole says that what has no end yet is a line too,
-// and that what is written from now on is not read.
-func (l *log) more(whole bool, each func(string) error) error {
+// readMore calls each with the unread lines, file by file. With whole, it reads only
+// as much as the files had when they were opened, also a last line without a line
+// break.
+func (l *log) readMore(whole bool, each func(string) error) error {
 	for _, f := range l.files {
-		if err := f.more(whole, each); err != nil {
+		if err := f.readMore(whole, each); err != nil {
 			return err
 		}
 		if whole && len(f.rest) > 0 {
@@ -221,10 +219,10 @@ func (l *log) more(whole bool, each func(string) error) error {
 	return nil
 }
 
-// more calls each with the lines that were not read yet: with whole, up to
-// where the file ended when it was opened, as its writer may be faster.
-func (f *file) more(whole bool, each func(string) error) error {
-	b := make([]byte, block)
+// readMore calls each with the unread lines. With whole, it stops at the length that
+// the file had when it was opened, as its writer may be faster.
+func (f *file) readMore(whole bool, each func(string) error) error {
+	b := make([]byte, readSize)
 	for !whole || f.Position() < f.end {
 		n, err := f.Read(b)
 		if err == io.EOF {
@@ -233,7 +231,7 @@ func (f *file) more(whole bool, each func(string) error) error {
 		if err != nil {
 			return err
 		}
-		if f.Gap() && len(f.rest) > 0 { // its end was dropped
+		if f.Gap() && len(f.rest) > 0 { // the rest of that line was removed
 			if err := each(string(f.rest)); err != nil {
 				return err
 			}
@@ -241,8 +239,8 @@ func (f *file) more(whole bool, each func(string) error) error {
 		}
 		for line := range bytes.Lines(b[:n]) {
 			f.rest = append(f.rest, line...)
-			text, ended := bytes.CutSuffix(f.rest, []byte("\n"))
-			if !ended {
+			text, isWhole := bytes.CutSuffix(f.rest, []byte("\n"))
+			if !isWhole {
 				break
 			}
 			if !f.torn {

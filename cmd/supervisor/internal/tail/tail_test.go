@@ -17,7 +17,7 @@ import (
 	"pluginsupervisor/internal/logfile"
 )
 
-func write(t *testing.T, path, text string) {
+func appendText(t *testing.T, path, text string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err == nil {
@@ -30,7 +30,7 @@ func write(t *testing.T, path, text string) {
 
 func TestLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	if err := Lines(path, 0, nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := ReadLines(path, 0, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	for _, c := range []struct {
@@ -41,14 +41,14 @@ func TestLines(t *testing.T) {
 		{"", 0, nil},
 		{"a\nb\nc\n", 0, []string{"a", "b", "c"}},
 		{"a\nb\nc\n", 2, []string{"b", "c"}},
-		{"a\nb\nc", 2, []string{"b", "c"}}, // the last one has no end yet
+		{"a\nb\nc", 2, []string{"b", "c"}}, // the last line has no line break
 		{"\n\n", 5, []string{"", ""}},
 	} {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
-		err := Lines(path, c.n, func(line string) error {
+		err := ReadLines(path, c.n, func(line string) error {
 			got = append(got, line)
 			return nil
 		})
@@ -63,29 +63,29 @@ func TestNotAFile(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Lines(path, 0, nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if err := ReadLines(path, 0, nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a pipe: %v", err)
 	}
 }
 
-// following follows a file and hands over what it is told.
-func following(t *testing.T, path string, n int) (next func(want ...string)) {
+// startFollowing follows a file; next checks the next lines.
+func startFollowing(t *testing.T, path string, n int) (next func(want ...string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	lines, ended := make(chan string, 1000), make(chan error, 1)
+	lines, result := make(chan string, 1000), make(chan error, 1)
 	go func() {
-		ended <- Follow(ctx, path, n, func(line string) error {
+		result <- Follow(ctx, path, n, func(line string) error {
 			lines <- line
 			return nil
 		})
 	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("following ended: %v", err)
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("Follow returned %v, want context.Canceled", err)
 		}
 		if len(lines) > 0 {
-			t.Errorf("%d lines more, the first is %q", len(lines), <-lines)
+			t.Errorf("%d unexpected lines, the first is %q", len(lines), <-lines)
 		}
 	})
 	return func(want ...string) {
@@ -94,17 +94,17 @@ func following(t *testing.T, path string, n int) (next func(want ...string)) {
 			select {
 			case got := <-lines:
 				if got != w {
-					t.Fatalf("told %q, want %q", got, w)
+					t.Fatalf("line %q, want %q", got, w)
 				}
 			case <-time.After(30 * time.Second):
-				t.Fatalf("never told %q", w)
+				t.Fatalf("no line within 30 s, want %q", w)
 			}
 		}
 	}
 }
 
-// bound drops the oldest part of a log.
-func bound(t *testing.T, path string, size int64) {
+// boundLog removes the oldest part of a log.
+func boundLog(t *testing.T, path string, size int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err == nil {
@@ -118,13 +118,13 @@ func bound(t *testing.T, path string, size int64) {
 // AP-07: `logs` reads over rotated files, the oldest first.
 func TestLinesOfRotatedLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	write(t, path+".10", "a\nb")
-	write(t, path+".2", "c\nd\n")
-	write(t, path+".old", "not of it\n")
-	write(t, path, "e\nf\n")
+	appendText(t, path+".10", "a\nb")
+	appendText(t, path+".2", "c\nd\n")
+	appendText(t, path+".old", "not of it\n")
+	appendText(t, path, "e\nf\n")
 	for n, want := range map[int][]string{0: {"a", "b", "c", "d", "e", "f"}, 3: {"d", "e", "f"}, 5: {"b", "c", "d", "e", "f"}} {
 		var got []string
-		err := Lines(path, n, func(line string) error {
+		err := ReadLines(path, n, func(line string) error {
 			got = append(got, line)
 			return nil
 		})
@@ -134,14 +134,14 @@ func TestLinesOfRotatedLog(t *testing.T) {
 	}
 }
 
-// The last lines are found however long they are.
+// The last lines are found, however long they are.
 func TestLastLongLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	long := []string{"first", strings.Repeat("a", 9*guess), strings.Repeat("b", 20*guess)}
-	write(t, path, text(long))
+	long := []string{"first", strings.Repeat("a", 9*lineGuess), strings.Repeat("b", 20*lineGuess)}
+	appendText(t, path, joinLines(long))
 	for n := 1; n <= 3; n++ {
 		var got []string
-		err := Lines(path, n, func(line string) error {
+		err := ReadLines(path, n, func(line string) error {
 			got = append(got, line)
 			return nil
 		})
@@ -151,78 +151,78 @@ func TestLastLongLines(t *testing.T) {
 	}
 }
 
-// AP-07: who follows a log that is bounded again and again gets each line once,
-// in order, and no line is missing.
+// AP-07: following a log that is bounded repeatedly gives each line once, in order,
+// and no line is missing.
 func TestFollowWhileBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	next := following(t, path, 0)
-	all := numbered(1, 12_000)
+	next := startFollowing(t, path, 0)
+	all := numberedLines(1, 12_000)
 	for n := 0; n < len(all); n += 1000 {
-		write(t, path, text(all[n:n+500]))
-		next(all[n : n+500]...) // at the latest now: the next step drops half of it
-		write(t, path, text(all[n+500:n+1000]))
-		bound(t, path, 120_000)
+		appendText(t, path, joinLines(all[n:n+500]))
+		next(all[n : n+500]...) // before half of them is removed
+		appendText(t, path, joinLines(all[n+500:n+1000]))
+		boundLog(t, path, 120_000)
 		next(all[n+500 : n+1000]...)
 	}
 }
 
-func numbered(first, last int) (lines []string) {
+func numberedLines(first, last int) (lines []string) {
 	for n := first; n <= last; n++ {
 		lines = append(lines, fmt.Sprintf("line %d %s", n, strings.Repeat("x", 90)))
 	}
 	return lines
 }
 
-func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
+func joinLines(lines []string) string { return strings.Join(lines, "\n") + "\n" }
 
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	next := following(t, path, 2) // it is not there yet
-	write(t, path, "half ")
-	write(t, path, "a line\n")
+	next := startFollowing(t, path, 2) // the file does not exist yet
+	appendText(t, path, "half ")
+	appendText(t, path, "a line\n")
 	next("half a line")
 
-	t.Run("its oldest part dropped", func(t *testing.T) {
-		before := numbered(1, 900)
-		write(t, path, text(before))
+	t.Run("oldest part removed", func(t *testing.T) {
+		before := numberedLines(1, 900)
+		appendText(t, path, joinLines(before))
 		next(before...)
-		bound(t, path, 20_000)
-		write(t, path, "written meanwhile\n")
+		boundLog(t, path, 20_000)
+		appendText(t, path, "written meanwhile\n")
 		next("written meanwhile")
 	})
 	t.Run("rotated by another program", func(t *testing.T) {
 		if err := os.Rename(path, path+".1"); err != nil {
 			t.Fatal(err)
 		}
-		write(t, path+".1", "the writer goes on\n")
-		next("the writer goes on")
-		write(t, path, "the next writer\n")
+		appendText(t, path+".1", "the writer continues\n")
+		next("the writer continues")
+		appendText(t, path, "the next writer\n")
 		next("the next writer")
-		write(t, path+".1", "both\n")
+		appendText(t, path+".1", "both\n")
 		next("both")
 	})
 	t.Run("replaced", func(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "other")
-		more := numbered(1, 700) // longer than what it replaces
-		write(t, other, text(more))
+		more := numberedLines(1, 700) // longer than what it replaces
+		appendText(t, other, joinLines(more))
 		if err := os.Rename(other, path); err != nil {
 			t.Fatal(err)
 		}
 		next(more...)
 	})
-	t.Run("removed and begun anew", func(t *testing.T) {
+	t.Run("removed and created", func(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		write(t, path, "new\n")
+		appendText(t, path, "new\n")
 		next("new")
 	})
 	t.Run("from its end", func(t *testing.T) {
-		write(t, path, "a\nb\nc\nopen")
+		appendText(t, path, "a\nb\nc\nopen")
 		next("a", "b", "c")
-		second := following(t, path, 2)
+		second := startFollowing(t, path, 2)
 		second("b", "c")
-		write(t, path, " end\n")
+		appendText(t, path, " end\n")
 		second("open end")
 		next("open end")
 	})

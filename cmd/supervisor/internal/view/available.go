@@ -11,17 +11,17 @@ import (
 type Available struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`
-	Installed bool   `json:"installed"`      // this version is the one on the host
-	OS        string `json:"os,omitempty"`   // "": any
-	Arch      string `json:"arch,omitempty"` // "": any
+	Installed bool   `json:"installed"`      // this version is installed
+	OS        string `json:"os,omitempty"`   // "" for any
+	Arch      string `json:"arch,omitempty"` // "" for any
 	MD5       string `json:"md5,omitempty"`
 	SHA256    string `json:"sha256,omitempty"`
 	Signed    bool   `json:"signed"`
 	URL       string `json:"url"`
 }
 
-// by is what it can be verified by.
-func (a Available) by() string {
+// describeVerification returns the ways to verify the package.
+func (a Available) describeVerification() string {
 	var by []string
 	switch {
 	case a.SHA256 != "":
@@ -38,21 +38,21 @@ func (a Available) by() string {
 	return strings.Join(by, ", ")
 }
 
-// Packages writes what the control plane has as a table.
-func Packages(w io.Writer, all []Available, p Paint) error {
+// WritePackages writes the packages of the control plane as a table.
+func WritePackages(w io.Writer, all []Available, p Paint) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "the control plane has no packages for this host")
 		return err
 	}
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "NAME\tVERSION\t%s\tOS\tARCH\tVERIFIED BY\n", p.in(plain, "HERE"))
+	fmt.Fprintf(tw, "NAME\tVERSION\t%s\tOS\tARCH\tVERIFIED BY\n", p.colourText(plain, "HERE"))
 	for _, a := range all {
-		here := p.in(plain, "-")
+		here := p.colourText(plain, "-")
 		if a.Installed {
-			here = p.in(green, "installed")
+			here = p.colourText(green, "installed")
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", Line(a.Name), Line(a.Version), here, orAny(a.OS), orAny(a.Arch), a.by())
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", CleanLine(a.Name), CleanLine(a.Version), here, orAny(a.OS), orAny(a.Arch), a.describeVerification())
 	}
 	_ = tw.Flush() // into memory
 	_, err := io.WriteString(w, b.String())
@@ -63,5 +63,5 @@ func orAny(word string) string {
 	if word == "" {
 		return "any"
 	}
-	return Line(word)
+	return CleanLine(word)
 }

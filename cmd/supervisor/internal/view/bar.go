@@ -14,25 +14,23 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-// Bar is the last line of a terminal, which tells how something gets on and is
-// gone when that is done. It may be used by several at once. A nil Bar shows
-// nothing: where there is no terminal, nobody looks.
+// Bar is the last line of a terminal, which shows progress until it is cleared. It
+// may be used by several goroutines. A nil Bar shows nothing.
 type Bar struct {
 	mu    sync.Mutex
 	w     io.Writer
 	width func() int // of the terminal, in columns
 	now   func() time.Time
-	text  string    // as it is shown; "" when it is not
-	drawn time.Time // so long ago
+	text  string    // the text on the screen, "" for none
+	drawn time.Time // when the text was drawn
 }
 
-// BarOn is a bar on w if that is a terminal which can go back to the beginning
-// of a line, else nil.
-func BarOn(w io.Writer) *Bar {
+// NewBar returns a bar on w, or nil unless w is a terminal that can redraw a line.
+func NewBar(w io.Writer) *Bar {
 	if !logger.IsTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
-	f, _ := w.(*os.File) // as Terminal has seen
+	f, _ := w.(*os.File) // as logger.IsTerminal has checked
 	return &Bar{w: w, now: time.Now, width: func() int {
 		size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 		if err != nil || size.Col == 0 {
@@ -42,30 +40,30 @@ func BarOn(w io.Writer) *Bar {
 	}}
 }
 
-// A bar is drawn anew at most this often: a fast download would do nothing else.
-const redrawAfter = 100 * time.Millisecond
+// redrawInterval bounds how often a bar is drawn.
+const redrawInterval = 100 * time.Millisecond
 
-// Say shows a text.
-func (b *Bar) Say(text string) {
+// ShowText shows a text.
+func (b *Bar) ShowText(text string) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.show(func(int) string { return text })
+	b.drawText(func(int) string { return text })
 }
 
-// Fetched shows how much of a package has come; total is not positive when that
-// is not known.
-func (b *Bar) Fetched(what string, done, total int64) {
+// ShowFetched shows how much of a package is fetched; total is not positive if it is
+// unknown.
+func (b *Bar) ShowFetched(what string, done, total int64) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.show(func(columns int) string {
-		about, size := "fetching "+Line(what)+"  ", Fetched(done, total)
-		const longest = len("100 %, 1234.5 of 1234.5 MB") // so that the bar does not jump
+	b.drawText(func(columns int) string {
+		about, size := "fetching "+CleanLine(what)+"  ", FormatFetched(done, total)
+		const longest = len("100 %, 1234.5 of 1234.5 MB") // keeps the length of the bar constant
 		cells := min(columns-utf8.RuneCountInString(about)-longest-len("[]  "), 40)
 		if total <= 0 || cells < 10 {
 			return about + size
@@ -75,54 +73,56 @@ func (b *Bar) Fetched(what string, done, total int64) {
 	})
 }
 
-// Clear takes it off the terminal, until something is shown again.
+// Clear removes the bar from the terminal until something is shown again.
 func (b *Bar) Clear() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.erase()
+	b.eraseText()
 	b.drawn = time.Time{}
 }
 
-func (b *Bar) show(what func(columns int) string) {
+// drawText draws a text unless the last one was drawn a moment ago.
+func (b *Bar) drawText(what func(columns int) string) {
 	now := b.now()
-	if now.Sub(b.drawn) < redrawAfter {
+	if now.Sub(b.drawn) < redrawInterval {
 		return
 	}
-	columns := b.width() - 1 // the last one would make the next line begin
-	text := cut(what(columns), columns)
+	columns := b.width() - 1 // the last column would start the next line
+	text := cutText(what(columns), columns)
 	if text != b.text {
 		fmt.Fprint(b.w, "\r"+text+"\x1b[K")
 	}
 	b.text, b.drawn = text, now
 }
 
-func (b *Bar) erase() {
+func (b *Bar) eraseText() {
 	if b.text != "" {
 		fmt.Fprint(b.w, "\r\x1b[K")
 	}
 	b.text = ""
 }
 
-// Above is where whole lines go to the same terminal: above the bar. Without a
-// bar it is w itself.
+// Above returns a writer for whole lines on the same terminal, which puts them above
+// the bar. A nil Bar returns w.
 func (b *Bar) Above(w io.Writer) io.Writer {
 	if b == nil {
 		return w
 	}
-	return above{b}
+	return barWriter{b}
 }
 
-type above struct{ *Bar }
+// barWriter writes lines above a bar.
+type barWriter struct{ *Bar }
 
 // Write implements io.Writer.
-func (a above) Write(p []byte) (int, error) {
+func (a barWriter) Write(p []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	text := a.text
-	a.erase()
+	a.eraseText()
 	n, err := a.w.Write(p)
 	if text != "" {
 		fmt.Fprint(a.w, "\r"+text+"\x1b[K")
@@ -131,8 +131,8 @@ func (a above) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// cut shortens a text to so many columns.
-func cut(text string, columns int) string {
+// cutText cuts a text to a number of columns.
+func cutText(text string, columns int) string {
 	if r := []rune(text); len(r) > columns {
 		return string(r[:max(columns-1, 0)]) + "…"
 	}

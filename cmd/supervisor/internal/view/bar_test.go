@@ -11,12 +11,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// screen is a terminal of one line: what a person sees on it, and the lines
-// that have gone by above.
+// screen is a terminal of one line, with the lines above it.
 type screen struct {
-	gone []string
-	line []rune
-	at   int
+	above []string
+	line  []rune
+	at    int
 }
 
 func (s *screen) Write(p []byte) (int, error) {
@@ -32,7 +31,7 @@ func (s *screen) Write(p []byte) (int, error) {
 		case '\r':
 			s.at = 0
 		case '\n':
-			s.gone, s.line, s.at = append(s.gone, string(s.line)), nil, 0
+			s.above, s.line, s.at = append(s.above, string(s.line)), nil, 0
 		default:
 			s.line = append(s.line[:min(s.at, len(s.line))], append([]rune{r}, s.line[min(s.at+1, len(s.line)):]...)...)
 			s.at++
@@ -41,27 +40,27 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// barOn is a bar on a screen, and a clock that each look puts on.
-func barOn(columns int) (*Bar, *screen) {
+// newTestBar returns a bar on a screen, with a clock that each reading advances.
+func newTestBar(columns int) (*Bar, *screen) {
 	s, at := &screen{}, time.Unix(1e9, 0)
 	return &Bar{w: s, width: func() int { return columns }, now: func() time.Time {
-		at = at.Add(redrawAfter)
+		at = at.Add(redrawInterval)
 		return at
 	}}, s
 }
 
 func TestBar(t *testing.T) {
-	b, s := barOn(70)
+	b, s := newTestBar(70)
 	for _, step := range []struct {
 		do   func()
 		want string
 	}{
-		{func() { b.Fetched("hello 1.0", 5e6, 20e6) }, "fetching hello 1.0  [####...............]  25 %, 5.0 of 20.0 MB"},
-		{func() { b.Fetched("hello 1.0", 20e6, 20e6) }, "fetching hello 1.0  [###################]  100 %, 20.0 of 20.0 MB"},
-		{func() { b.Fetched("hello 1.0", 20e6, -1) }, "fetching hello 1.0  20.0 MB"},
-		{func() { b.Say("hello: upgrade to 1.0") }, "hello: upgrade to 1.0"},
-		{func() { b.Say("short") }, "short"},
-		{func() { b.Say(strings.Repeat("long", 20)) }, strings.Repeat("long", 20)[:68] + "…"},
+		{func() { b.ShowFetched("hello 1.0", 5e6, 20e6) }, "fetching hello 1.0  [####...............]  25 %, 5.0 of 20.0 MB"},
+		{func() { b.ShowFetched("hello 1.0", 20e6, 20e6) }, "fetching hello 1.0  [###################]  100 %, 20.0 of 20.0 MB"},
+		{func() { b.ShowFetched("hello 1.0", 20e6, -1) }, "fetching hello 1.0  20.0 MB"},
+		{func() { b.ShowText("hello: upgrade to 1.0") }, "hello: upgrade to 1.0"},
+		{func() { b.ShowText("short") }, "short"},
+		{func() { b.ShowText(strings.Repeat("long", 20)) }, strings.Repeat("long", 20)[:68] + "…"},
 		{func() { fmt.Fprintln(b.Above(io.Discard), "a line of the log") }, strings.Repeat("long", 20)[:68] + "…"},
 		{func() { b.Clear() }, ""},
 		{func() { b.Clear() }, ""},
@@ -71,47 +70,47 @@ func TestBar(t *testing.T) {
 			t.Errorf("shown %q, want %q", string(s.line), step.want)
 		}
 	}
-	if got := strings.Join(s.gone, "|"); got != "a line of the log|another" {
-		t.Errorf("above it: %q", got)
+	if got := strings.Join(s.above, "|"); got != "a line of the log|another" {
+		t.Errorf("lines above the bar: %q", got)
 	}
 }
 
-// It never comes to the end of the terminal's line, where the next would begin.
+// The bar never fills the line, which would start the next one.
 func TestBarFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		columns := rapid.IntRange(1, 200).Draw(t, "columns")
-		b, s := barOn(columns)
+		b, s := newTestBar(columns)
 		total := rapid.Int64Range(-1, 1<<40).Draw(t, "total")
-		b.Fetched(rapid.String().Draw(t, "what"), rapid.Int64Range(0, 1<<40).Draw(t, "done"), total)
-		if n := len(s.line); n >= columns && n > 1 || len(s.gone) > 0 {
-			t.Fatalf("%d columns of %d: %q", n, columns, string(s.line))
+		b.ShowFetched(rapid.String().Draw(t, "what"), rapid.Int64Range(0, 1<<40).Draw(t, "done"), total)
+		if n := len(s.line); n >= columns && n > 1 || len(s.above) > 0 {
+			t.Fatalf("the bar has %d columns of %d: %q", n, columns, string(s.line))
 		}
 	})
 }
 
-// It is not drawn more often than anybody can see.
-func TestBarIsDrawnSeldom(t *testing.T) {
+// The bar is drawn at most ten times a second.
+func TestBarIsDrawnAtIntervals(t *testing.T) {
 	var out bytes.Buffer
 	at := time.Unix(1e9, 0)
 	b := &Bar{w: &out, width: func() int { return 80 }, now: func() time.Time { return at }}
 	for i := range 1000 {
 		at = at.Add(time.Millisecond)
-		b.Fetched("p", int64(i)*1e6, 1e9)
+		b.ShowFetched("p", int64(i)*1e6, 1e9)
 	}
 	if n := strings.Count(out.String(), "\r"); n > 11 {
-		t.Errorf("drawn %d times in a second", n)
+		t.Errorf("drawn %d times in a second, want at most 11", n)
 	}
 }
 
-// Where there is no terminal nothing is shown, and lines go where they went.
+// Without a terminal the bar is nil and shows nothing.
 func TestNoBar(t *testing.T) {
 	var out bytes.Buffer
-	b := BarOn(&out)
-	b.Say("x")
-	b.Fetched("x", 1, 2)
+	b := NewBar(&out)
+	b.ShowText("x")
+	b.ShowFetched("x", 1, 2)
 	fmt.Fprint(b.Above(&out), "a line")
 	b.Clear()
 	if b != nil || out.String() != "a line" {
-		t.Errorf("%v, %q", b, out.String())
+		t.Errorf("bar %v, output %q; want nil and one line", b, out.String())
 	}
 }

@@ -1,9 +1,8 @@
-// Package view is how the supervisor's words look on a terminal: tables that
-// stay aligned, times as a person says them, colour where there is a terminal
-// and nobody asked for none.
+// Package view formats the output of the supervisor for people: aligned tables,
+// short times, and colours on a terminal unless NO_COLOR is set.
 //
-// What plugins and servers said is shown as one line without control
-// characters: a plugin's last words must not repaint the operator's screen.
+// Text of plugins and servers is shown without control characters, so that it cannot
+// change the screen of the operator.
 package view
 
 import (
@@ -13,18 +12,18 @@ import (
 	"pluginsupervisor/internal/logger"
 )
 
-// Paint is the colours of one output; the zero value has none.
+// Paint adds colours to text; the zero value adds none.
 type Paint struct{ on bool }
 
-// PaintFor is colours for a terminal, unless NO_COLOR is set to anything
-// (no-color.org) or the terminal is a dumb one.
+// PaintFor returns a Paint with colours if w is a terminal, NO_COLOR is not set
+// (no-color.org) and TERM is not dumb.
 func PaintFor(w io.Writer) Paint {
 	return Paint{logger.IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
-// The colours: the two digits of their escape sequence. All sequences are of
-// one length, so that text/tabwriter, which counts them, still aligns a column
-// in which every cell has one.
+// colour holds the two digits of an escape sequence. All sequences have the same
+// length, so that text/tabwriter, which counts them, aligns a column in which every
+// cell has one.
 type colour string
 
 const (
@@ -35,26 +34,26 @@ const (
 	blue   colour = "34"
 )
 
-func (p Paint) in(c colour, s string) string {
+func (p Paint) colourText(c colour, s string) string {
 	if !p.on {
 		return s
 	}
 	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
 }
 
-// Good is for what went well.
-func (p Paint) Good(s string) string { return p.in(green, s) }
+// Good formats a success.
+func (p Paint) Good(s string) string { return p.colourText(green, s) }
 
-// Bad is for what an operator has to look at.
-func (p Paint) Bad(s string) string { return p.in(red, s) }
+// Bad formats a failure.
+func (p Paint) Bad(s string) string { return p.colourText(red, s) }
 
-// Note is for what is on its way.
-func (p Paint) Note(s string) string { return p.in(yellow, s) }
+// Note formats a pending state.
+func (p Paint) Note(s string) string { return p.colourText(yellow, s) }
 
-// Link is for where to look.
-func (p Paint) Link(s string) string { return p.in(blue, s) }
+// Link formats an address.
+func (p Paint) Link(s string) string { return p.colourText(blue, s) }
 
-// Faint is for what may be skipped.
+// Faint formats less important text.
 func (p Paint) Faint(s string) string {
 	if !p.on {
 		return s
@@ -62,7 +61,7 @@ func (p Paint) Faint(s string) string {
 	return "\x1b[2m" + s + "\x1b[0m"
 }
 
-// Bold is for headings.
+// Bold formats a heading.
 func (p Paint) Bold(s string) string {
 	if !p.on {
 		return s

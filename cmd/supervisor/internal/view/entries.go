@@ -9,46 +9,46 @@ import (
 	"pluginsupervisor/plugin"
 )
 
-// stamp is a time of the day, and date one of another day.
+// Formats of a time of today, and of another day.
 const (
-	stamp = "15:04:05"
-	date  = "Jan _2 15:04:05"
+	timeFormat = "15:04:05"
+	dateFormat = "Jan _2 15:04:05"
 )
 
-// Event is an entry of the journal on one line: when, who, what, why, what was
-// decided and what comes next.
-func Event(w io.Writer, e plugin.Entry, p Paint) error {
-	who := Line(strings.TrimSpace(e.Plugin + " " + e.Version))
+// WriteEvent writes an entry of the journal on one line: time, plugin, event, cause,
+// decision and next step.
+func WriteEvent(w io.Writer, e plugin.Entry, p Paint) error {
+	who := CleanLine(strings.TrimSpace(e.Plugin + " " + e.Version))
 	if who == "" {
 		who = "-"
 	}
-	line := fmt.Sprintf("%s  %-20s  %s", e.At.Local().Format("2006-01-02 15:04:05"), who, headline(e, p))
-	if then := consequence(e, e.At); then != "" {
-		line += " → " + then
+	line := fmt.Sprintf("%s  %-20s  %s", e.At.Local().Format("2006-01-02 15:04:05"), who, describeEntry(e, p))
+	if next := describeNext(e, e.At); next != "" {
+		line += " → " + next
 	}
 	_, err := fmt.Fprintln(w, line)
 	return err
 }
 
-// WhyOptions say how the history of a plugin is shown.
+// WhyOptions holds how the history of a plugin is shown.
 type WhyOptions struct {
 	Paint  Paint
 	Now    time.Time
-	Output int // at most so many lines of what the plugin printed, the last ones
+	Output int // largest number of lines of the plugin's output, the last ones
 }
 
-// Why writes what happened to a plugin, the newest first, and below each entry
-// what was decided and what the plugin printed last. v is what it is now, nil
-// where nobody knows.
-func Why(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions) error {
+// WriteWhy writes the history of a plugin, newest first, with the decision and the
+// last lines of the plugin's output below each entry. v is the current state of the
+// plugin, nil if it is unknown.
+func WriteWhy(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions) error {
 	var b strings.Builder
 	if v != nil {
-		about := fmt.Sprintf("for %s, %s", since(o.Now, v.Since), count(v.Restarts, "restart", "restarts"))
+		about := fmt.Sprintf("for %s, %s", formatSince(o.Now, v.Since), formatCount(v.Restarts, "restart", "restarts"))
 		if v.Failures > 0 {
-			about += fmt.Sprintf(", %s since it was healthy", count(v.Failures, "failure", "failures"))
+			about += fmt.Sprintf(", %s since it was healthy", formatCount(v.Failures, "failure", "failures"))
 		}
-		fmt.Fprintf(&b, "%s %s  %s %s\n", o.Paint.Bold(Line(v.Name)), Line(v.Version), o.Paint.in(viewColour(*v), v.State.String()), about)
-		if now := reason(o.Now, *v); now != "" {
+		fmt.Fprintf(&b, "%s %s  %s %s\n", o.Paint.Bold(CleanLine(v.Name)), CleanLine(v.Version), o.Paint.colourText(viewColour(*v), v.State.String()), about)
+		if now := describeReason(o.Now, *v, 0); now != "" {
 			fmt.Fprintf(&b, "%s\n", now)
 		}
 		if len(entries) > 0 {
@@ -57,15 +57,15 @@ func Why(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions) erro
 	}
 	agoWide, clockWide := 0, 0
 	for _, e := range entries {
-		agoWide, clockWide = max(agoWide, len(since(o.Now, e.At))), max(clockWide, len(clock(o.Now, e.At)))
+		agoWide, clockWide = max(agoWide, len(formatSince(o.Now, e.At))), max(clockWide, len(formatTime(o.Now, e.At)))
 	}
 	indent := strings.Repeat(" ", agoWide+len(" ago  ")+clockWide+2)
 	for _, e := range entries {
-		fmt.Fprintf(&b, "%*s ago  %*s  %s\n", agoWide, since(o.Now, e.At), clockWide, clock(o.Now, e.At), headline(e, o.Paint))
-		if then := consequence(e, o.Now); then != "" {
-			fmt.Fprintf(&b, "%s→ %s\n", indent, then)
+		fmt.Fprintf(&b, "%*s ago  %*s  %s\n", agoWide, formatSince(o.Now, e.At), clockWide, formatTime(o.Now, e.At), describeEntry(e, o.Paint))
+		if next := describeNext(e, o.Now); next != "" {
+			fmt.Fprintf(&b, "%s→ %s\n", indent, next)
 		}
-		for _, line := range printed(e, o.Output) {
+		for _, line := range lastLines(e, o.Output) {
 			fmt.Fprintf(&b, "%s%s %s\n", indent, o.Paint.Faint("|"), line)
 		}
 	}
@@ -73,34 +73,38 @@ func Why(w io.Writer, v *plugin.View, entries []plugin.Entry, o WhyOptions) erro
 	return err
 }
 
-// clock is a time as a clock shows it, with the date if that is another day.
-func clock(now, t time.Time) string {
+// formatTime returns a time, with the date if that is another day than now.
+func formatTime(now, t time.Time) string {
 	now, t = now.Local(), t.Local()
 	if now.YearDay() != t.YearDay() || now.Year() != t.Year() {
-		return t.Format(date)
+		return t.Format(dateFormat)
 	}
-	return t.Format(stamp)
+	return t.Format(timeFormat)
 }
 
-// headline is what happened, and why.
-func headline(e plugin.Entry, p Paint) string {
+// describeEntry returns the event and its cause.
+func describeEntry(e plugin.Entry, p Paint) string {
 	var what string
 	switch e.Kind {
 	case plugin.EntryState:
-		what = fmt.Sprintf("%s → %s", e.From, p.in(stateColour(e.To), e.To.String()))
+		what = fmt.Sprintf("%s → %s", e.From, p.colourText(stateColour(e.To), e.To.String()))
 	case plugin.EntryExit:
-		what = p.Bad("ended")
-		if e.Exit != nil && e.Exit.Partial {
-			what = p.Bad("partly ended")
+		switch {
+		case e.Exit != nil && e.Exit.Late:
+			what = p.Bad(fmt.Sprintf("exit cause of pid %d (late)", e.Exit.PID))
+		case e.Exit != nil && e.Exit.Partial:
+			what = p.Bad("partly exited")
+		default:
+			what = p.Bad("exited")
 		}
 	default:
-		what = Line(string(e.Kind))
+		what = CleanLine(string(e.Kind))
 	}
 	var why []string
 	if e.Exit != nil {
-		why = append(why, exit(*e.Exit))
+		why = append(why, describeExit(*e.Exit))
 	}
-	if cause := Line(e.Cause); cause != "" && (e.Exit == nil || e.Cause != e.Exit.Cause()) {
+	if cause := CleanLine(e.Cause); cause != "" && (e.Exit == nil || !e.Exit.Late && e.Cause != e.Exit.Cause()) {
 		why = append(why, cause)
 	}
 	if len(why) == 0 {
@@ -109,35 +113,32 @@ func headline(e plugin.Entry, p Paint) string {
 	return what + ": " + strings.Join(why, "; ")
 }
 
-// exit is how a process ended: its code or signal, and which it was.
-func exit(e plugin.Exit) string {
+// describeExit returns the exit code or signal of a process, and its pid.
+func describeExit(e plugin.Exit) string {
 	how := e.Cause()
-	if e.Partial { // it names the process
+	if e.Partial { // the cause has the pid
 		return how
 	}
-	if !e.Known && !e.OOM {
-		how = "cause unknown" // that it ended is said already
+	if !e.CauseKnown && !e.OOM {
+		how = "cause unknown"
 	}
-	if e.PID > 0 {
+	if e.PID > 0 && !e.Late {
 		how += fmt.Sprintf(" (pid %d)", e.PID)
-	}
-	if e.Late {
-		how += ", as was known later"
 	}
 	return how
 }
 
-// consequence is what was decided, and what comes next.
-func consequence(e plugin.Entry, now time.Time) string {
+// describeNext returns the decision and the next step.
+func describeNext(e plugin.Entry, now time.Time) string {
 	var parts []string
 	if e.Decision != "" {
-		parts = append(parts, Line(e.Decision))
+		parts = append(parts, CleanLine(e.Decision))
 	}
-	next := Line(e.Next)
+	next := CleanLine(e.Next)
 	if !e.NextAt.IsZero() {
-		at := "at " + e.NextAt.Local().Format(stamp)
+		at := "at " + e.NextAt.Local().Format(timeFormat)
 		if left := e.NextAt.Sub(now).Round(time.Second); left > 0 {
-			at += " (in " + Span(left) + ")"
+			at += " (in " + FormatSpan(left) + ")"
 		}
 		next = strings.TrimSpace(next + " " + at)
 	}
@@ -147,15 +148,15 @@ func consequence(e plugin.Entry, now time.Time) string {
 	return strings.Join(parts, "; ")
 }
 
-// printed are the last n lines of what the plugin printed, without empty ones.
-func printed(e plugin.Entry, n int) []string {
+// lastLines returns the last n lines of the plugin's output, without empty ones.
+func lastLines(e plugin.Entry, n int) []string {
 	output := e.Output
 	if e.Exit != nil && e.Exit.Output != "" {
 		output = e.Exit.Output
 	}
 	var lines []string
 	for line := range strings.Lines(output) {
-		if line := strings.TrimRight(short(Text(line)), " "); line != "" {
+		if line := strings.TrimRight(cutLine(CleanText(line)), " "); line != "" {
 			lines = append(lines, line)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"pluginsupervisor/internal/admin"
 )
 
-// List writes what is installed as a table, and what is damaged below it.
-func List(w io.Writer, l admin.List, p Paint) error {
+// WriteList writes the installed plugins as a table, and damaged records below it.
+func WriteList(w io.Writer, l admin.List, p Paint) error {
 	var b strings.Builder
 	if len(l.Plugins) == 0 {
 		fmt.Fprintln(&b, "no plugins are installed")
@@ -22,12 +22,12 @@ func List(w io.Writer, l admin.List, p Paint) error {
 			if i.Duplicate {
 				state += ", duplicate record"
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", Line(i.Name), Line(i.Version), i.Type, state)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", CleanLine(i.Name), CleanLine(i.Version), i.Type, state)
 		}
 		_ = tw.Flush() // into memory
 	}
 	for _, d := range l.Damaged {
-		fmt.Fprintf(&b, "%s %s: %s\n", p.Bad("damaged:"), Line(d.Where), Line(d.Why))
+		fmt.Fprintf(&b, "%s %s: %s\n", p.Bad("damaged:"), CleanLine(d.Where), CleanLine(d.Why))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Span says a length of time in at most two units: 4s, 12m, 3h12m, 3d4h.
-func Span(d time.Duration) string {
+// FormatSpan returns a duration in at most two units: 4s, 12m, 3h12m, 3d4h.
+func FormatSpan(d time.Duration) string {
 	d = max(d, 0)
 	s := int64(d / time.Second)
 	m, h, days := s/60, s/3600, s/86400
@@ -30,31 +30,31 @@ func Span(d time.Duration) string {
 	}
 }
 
-// since is the span from t to now, or a dash where t is not known.
-func since(now, t time.Time) string {
+// formatSince returns the span from t to now, a dash for the zero time.
+func formatSince(now, t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return Span(now.Sub(t))
+	return FormatSpan(now.Sub(t))
 }
 
-// maxLine is how much of somebody else's words is shown, in characters.
+// maxLine bounds the text of other programs in a line, in characters.
 const maxLine = 160
 
-// Line is s as one line that a terminal shows as it is: no control
-// characters, no line ends, blanks joined, cut at maxLine characters.
-func Line(s string) string {
-	return short(strings.Join(strings.Fields(Text(s)), " "))
+// CleanLine returns s as one line for a terminal: without control characters and line
+// breaks, with single blanks, cut to maxLine characters.
+func CleanLine(s string) string {
+	return cutLine(strings.Join(strings.Fields(CleanText(s)), " "))
 }
 
-// Text is one line of s as a terminal shows it: no control characters, a tab
-// as blanks. It is not cut.
-func Text(s string) string {
+// CleanText returns s for a terminal: without control characters, tabs as blanks. It
+// does not cut.
+func CleanText(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
-		case !unicode.IsPrint(r): // also the marks that turn the writing direction
+		case !unicode.IsPrint(r): // also marks of the writing direction
 			return '·'
 		default:
 			return r
@@ -62,14 +62,14 @@ func Text(s string) string {
 	}, strings.ReplaceAll(strings.ToValidUTF8(s, "·"), "\t", "    "))
 }
 
-func short(s string) string {
+func cutLine(s string) string {
 	if r := []rune(s); len(r) > maxLine {
 		return string(r[:maxLine-1]) + "…"
 	}
 	return s
 }
 
-func count(n int, one, many string) string {
+func formatCount(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

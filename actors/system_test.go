@@ -1,0 +1,5 @@
+package actors
+
+import "testing"
+
+func TestExampleStart(t *testing.T) { testRestart(t) }
