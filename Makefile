@@ -38,7 +38,7 @@ race: ## run all tests under the race detector
 	@CGO_ENABLED=1 $(TESTS) -- -race $(ARGS) ./...
 
 .PHONY: test-all
-test-all: ## run all tests with -race, as root, on cgroup v2; a skip fails
+test-all: ## run all tests with -race, as root (installs nginx, redis); a skip fails
 	@SUPERVISOR_TEST_REQUIRE=all $(MAKE) --no-print-directory race
 
 .PHONY: check

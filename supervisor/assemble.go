@@ -346,5 +346,5 @@ func newManager(
 		Prove: cfg.Upgrade.Prove, Quarantine: cfg.Upgrade.Quarantine, Heartbeats: beats, Packages: packages,
 		LocalOS: platform.LocalOS(), LocalArch: platform.LocalArch(),
 	})
-	return native, native, others
+	return native, &exitMarks{Watcher: native, root: cfg.Root, log: log}, others
 }

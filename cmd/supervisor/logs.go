@@ -32,7 +32,8 @@ func newLogsCommand() *cobra.Command {
 		Short: "Show the output of a plugin",
 		Long: `Show the output of a plugin and its daemon, also without a supervisor. Control
 characters are shown as ·; the unchanged file is ROOT/supervisor/log/NAME.log.
-When a log is full its oldest part is removed, and a line says how much.
+Each start and exit is a line with its time (UTC). When a log is full its oldest
+part is removed, and a line says how much.
 
 With -f it shows new lines until it is interrupted. With -o json each line is an
 object. Exit status: 4 for no such plugin.`,

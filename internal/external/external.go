@@ -165,7 +165,7 @@ func (m *Manager) newCommand(o command) process.Command {
 	}
 	c := process.Command{Path: m.path, Args: o.args, Env: m.env, Timeout: o.timeout + allowance}
 	if o.verb.MayLeaveDaemon() {
-		c.Daemon, c.Log = true, layout.Log(m.root, o.name)
+		c.Daemon, c.Log, c.LogEvent = true, layout.Log(m.root, o.name), string(o.verb)+" of "+o.version
 	}
 	return c
 }

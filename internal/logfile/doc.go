@@ -8,7 +8,7 @@
 // moving the newest part to the front and truncating the file (bound.go). The first
 // line then reports the number of removed bytes (mark.go). So each byte keeps its
 // position when older ones are removed, and a reader continues where it was
-// (read.go).
+// (read.go). The starts and exits of the plugin are lines between its output (event.go).
 //
 // Keeper does this for all logs of a folder, and for logs that were moved or deleted
 // while a process writes to them (keeper.go, stray.go).

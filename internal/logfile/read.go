@@ -158,7 +158,8 @@ func reopenFile(log *os.File) (*Reader, error) {
 	return r, nil
 }
 
-// Tail returns the last bytes of a log, at most limit; "" if it cannot be read.
+// Tail returns the last bytes of a log behind its last event, at most limit; "" if it
+// cannot be read.
 func Tail(path string, limit int64) string {
 	r, err := OpenReader(path)
 	if err != nil {
@@ -169,7 +170,7 @@ func Tail(path string, limit int64) string {
 	if err != nil {
 		return ""
 	}
-	return s
+	return cutEvents(s)
 }
 
 func (r *Reader) readTail(from, limit int64) (string, error) {

@@ -72,7 +72,7 @@ func (v *verbRunner) Run(ctx context.Context, r Run) process.Result {
 		c.Timeout = verb.Deadline(p)
 	}
 	if len(r.Args) == 1 && plugin.Verb(r.Args[0]).MayLeaveDaemon() {
-		c.Daemon, c.Log = true, layout.Log(v.root, p.Name)
+		c.Daemon, c.Log, c.LogEvent = true, layout.Log(v.root, p.Name), r.Args[0]+" of "+p.Version
 	}
 	return v.runner.Run(ctx, c)
 }

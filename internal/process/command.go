@@ -22,6 +22,8 @@ type Command struct {
 	// Log is the file that standard output and error are appended to. "" means a pipe, of which the
 	// last bytes are kept, and /dev/null for a Daemon, because a closed pipe would kill the daemon.
 	Log string
+	// LogEvent is marked in Log before the command starts; "": nothing.
+	LogEvent string
 }
 
 // Streams holds the files that a command gets as its standard input, output and error. Its output

@@ -28,7 +28,7 @@ func (t *Tracker) Follow(ctx context.Context, exited func(plugin.Exit)) error {
 	ends.Go(func() { cancel(t.followExits(following)) })
 	for following.Err() == nil {
 		for _, e := range t.takeQueue() {
-			if t.output != nil {
+			if t.output != nil && !e.Late { // the output of the run was reported with it before
 				e.Output = t.output(e.Name)
 			}
 			exited(e)

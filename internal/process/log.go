@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -20,10 +21,16 @@ type logFile struct {
 	from int64 // offset at which the output of this command begins
 }
 
-func openLog(path string, log logrus.FieldLogger) (*logFile, error) {
+// openLog opens the log of a command and marks the event in it, unless that is "".
+func openLog(path, event string, log logrus.FieldLogger) (*logFile, error) {
 	f, err := logfile.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	if event != "" {
+		if err := logfile.MarkEvent(path, time.Now(), event); err != nil { // the command is started all the same
+			log.WithError(err).WithField("log", path).Debug("Cannot mark a start in the plugin log")
+		}
 	}
 	l := &logFile{file: f, path: path, log: log}
 	if l.from, err = logfile.End(f); err != nil {

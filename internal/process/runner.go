@@ -212,7 +212,7 @@ func (r *Runner) openSink(c Command) (sink, error) {
 		p.ring.keep = c.Keep
 		return p, nil
 	}
-	l, err := openLog(c.Log, r.log)
+	l, err := openLog(c.Log, c.LogEvent, r.log)
 	r.mu.Lock()
 	warned := r.unlogged[c.Log]
 	if err != nil {

@@ -31,6 +31,7 @@ const (
 	SetClock           Need = "set-clock"           // permission to set the clock
 	ShortInotifyQueue  Need = "short-inotify-queue" // at most 131,072 queued inotify events
 	PlainUser          Need = "plain-user"          // not root
+	RealPrograms       Need = "real-programs"       // programs of others, which make test-all installs
 	Root               Need = "root"                // root, to give files to another user
 	UserNamespace      Need = "user-namespace"      // permission to make a user namespace
 )
