@@ -90,7 +90,7 @@ func TestTailBehindEvent(t *testing.T) {
 		"a\n" + mark + "b\nc":               "b\nc",
 		mark + "a\n" + mark + "b\n":         "b\n",
 		"a\n" + strings.TrimSpace(mark):     "a\n" + strings.TrimSpace(mark), // not a whole line
-		"a " + mark + "b\n":                 "a " + mark + "b\n",            // not at the beginning of a line
+		"a " + mark + "b\n":                 "a " + mark + "b\n",             // not at the beginning of a line
 		"a\n" + lossLine[1:] + "b\n":        "a\n" + lossLine[1:] + "b\n",
 		mark + "a\n--- supervisor: x ---\n": "a\n--- supervisor: x ---\n",
 	} {

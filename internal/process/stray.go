@@ -8,7 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"pluginsupervisor/internal/bounded"
+	"pluginsupervisor/internal/layout"
 	"pluginsupervisor/internal/procfs"
+	"pluginsupervisor/internal/service"
 	"pluginsupervisor/plugin"
 )
 
@@ -70,6 +73,10 @@ func (t *Tracker) scanProcesses(outside bool) processScan {
 			folders = append(folders, real)
 		}
 	}
+	sessions := map[int]string{}
+	if t.tree == nil || outside {
+		sessions = t.readSessions()
+	}
 	for _, pid := range pids {
 		if t.isCommand(pid) || t.members[pid] != nil || pid == os.Getpid() {
 			continue
@@ -77,6 +84,12 @@ func (t *Tracker) scanProcesses(outside bool) processScan {
 		name, byExecutable := pluginOf(pluginDir(pid), folders), false
 		if name == "" && outside {
 			name, byExecutable = pluginOf(executablePath(pid), folders), true
+		}
+		if name == "" && len(sessions) > 0 {
+			if stat, err := procfs.ReadStat(pid); err == nil && stat.Live() && sessions[stat.Session] != "" {
+				s.found[sessions[stat.Session]] = append(s.found[sessions[stat.Session]], stray{plugin.Process{PID: pid, StartTicks: stat.Born, BootID: t.boot}, stat.Group, false})
+			}
+			continue
 		}
 		if name == "" {
 			continue
@@ -90,6 +103,33 @@ func (t *Tracker) scanProcesses(outside bool) processScan {
 		s.found[name] = append(s.found[name], stray{plugin.Process{PID: pid, StartTicks: stat.Born, BootID: t.boot}, stat.Group, byExecutable})
 	}
 	return s
+}
+
+// readRunsTimeout bounds the reading of run records, as a plugin may be on a file system that does
+// not answer.
+const readRunsTimeout = 200 * time.Millisecond
+
+// readSessions returns the plugins of the sessions that plugin-shim has started. Programs such as
+// redis and nginx overwrite their environment, and are not known by their PLUGIN_DIR.
+func (t *Tracker) readSessions() map[int]string {
+	sessions, _ := bounded.Run(&t.hung, "run records", readRunsTimeout, func() map[int]string {
+		found := map[int]string{}
+		records, _ := filepath.Glob(layout.Run(filepath.Join(t.plugins, "*", "*")))
+		for _, path := range records {
+			dir := filepath.Dir(filepath.Dir(path))
+			run, err := service.ReadRun(dir)
+			if err != nil || run.BootID != t.boot {
+				continue
+			}
+			// The pid is not reused while a process of the session lives.
+			if stat, err := procfs.ReadStat(run.PID); err == nil && stat.Born != run.StartTicks {
+				continue
+			}
+			found[run.PID] = pluginOf(dir, []string{t.plugins})
+		}
+		return found
+	}, nil)
+	return sessions
 }
 
 // pluginOf returns the name of the plugin whose folder the path is in, "" if there is none.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"pluginsupervisor/internal/bounded"
 	"pluginsupervisor/internal/cgroup"
 	"pluginsupervisor/internal/logger"
 	"pluginsupervisor/internal/pause"
@@ -41,6 +42,7 @@ type Tracker struct {
 	exits       *exitSet
 	descriptors *descriptors
 	closed      chan struct{}
+	hung        bounded.Set   // reads of files that have not returned
 	wake        chan struct{} // one token: queue is not empty
 	unhidden    chan struct{} // one token: reapChildren can see all children again
 
