@@ -5,6 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"pluginsupervisor/internal/config"
+	"pluginsupervisor/internal/logger"
+	"pluginsupervisor/internal/packagesource"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -27,7 +31,10 @@ func newConfigCheckCommand() *cobra.Command {
 	output := addOutput(cmd)
 	settings := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, warnings, err := settings.loadConfig(cmd)
+		cfg, warnings, err := settings.loadConfig(cmd)
+		if err == nil {
+			err = checkNamedFiles(cfg)
+		}
 		if err != nil {
 			return err
 		}
@@ -41,6 +48,20 @@ func newConfigCheckCommand() *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// checkNamedFiles reads the files that the configuration names, as `supervisor run` does
+// first of all: tokens, certificates and keys.
+func checkNamedFiles(cfg config.Config) error {
+	client, err := packagesource.NewClient(cfg, "", logger.OrSilent(nil))
+	if err == nil {
+		client.Close()
+		_, err = packagesource.NewInstaller(cfg)
+	}
+	if err != nil {
+		return withExitCode(exitUsage, err)
+	}
+	return nil
 }
 
 func newConfigShowCommand() *cobra.Command {

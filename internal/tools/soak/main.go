@@ -94,14 +94,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	o.bin = bin
-	fmt.Fprintf(stderr, "%d kills, %d plugins, seed %d\n", o.kills, o.plugins, o.seed)
-	work := soakSupervisor
+	work, amount := soakSupervisor, fmt.Sprintf("%d kills", o.kills)
 	switch {
 	case o.upgrades > 0:
-		work = soakUpgrades
+		work, amount = soakUpgrades, fmt.Sprintf("%d upgrades", o.upgrades)
 	case o.beside > 0:
-		work = soakOtherPrograms
+		work, amount = soakOtherPrograms, o.beside.String()
 	}
+	fmt.Fprintf(stderr, "%s, %d plugins, seed %d\n", amount, o.plugins, o.seed)
 	found, err := work(ctx, o, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "soak:", err)
