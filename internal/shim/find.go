@@ -79,7 +79,7 @@ func (s *shim) findProcesses() (run, error) {
 		}
 	}
 	if r.main == nil && recorded.BootID == boot {
-		addSession(all, own, mine, recorded.PID)
+		s.addSession(all, own, mine, recorded.PID)
 	}
 	addDescendants(all, own, mine)
 	for pid, is := range mine {
@@ -132,8 +132,9 @@ func (r run) excludedProcesses(all map[int]proc) map[int]bool {
 }
 
 // addSession adds the session of a recorded process that is gone. The id may be in use by
-// another session now: members count if one of them has our PLUGIN_DIR.
-func addSession(all map[int]proc, own, mine map[int]bool, session int) {
+// another session now: members count if one of them has our PLUGIN_DIR, or executes the
+// program in our folder, as the workers of nginx, which overwrites its environment.
+func (s *shim) addSession(all map[int]proc, own, mine map[int]bool, session int) {
 	if _, reused := all[session]; reused {
 		return
 	}
@@ -142,12 +143,22 @@ func addSession(all map[int]proc, own, mine map[int]bool, session int) {
 	for pid, p := range all {
 		if p.Session == session && !own[pid] {
 			members = append(members, pid)
-			ours = ours || mine[pid]
+			ours = ours || mine[pid] || s.isProgram(pid) && s.worksHere(pid)
 		}
 	}
 	for _, pid := range members {
 		mine[pid] = mine[pid] || ours
 	}
+}
+
+// worksHere reports whether the working directory of a process is in our folder.
+func (s *shim) worksHere(pid int) bool {
+	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if err != nil {
+		return false
+	}
+	folder, err := filepath.EvalSymlinks(s.dir)
+	return err == nil && (dir == folder || strings.HasPrefix(dir, folder+"/"))
 }
 
 // addDescendants adds the descendants of our processes.
