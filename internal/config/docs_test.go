@@ -55,7 +55,8 @@ is allowed. All mistakes are reported at once; ` + "`supervisor run`" + ` then e
 %s
 ` + "```" + `
 
-` + "`supervisor config check`" + ` only checks. ` + "`supervisor config show`" + ` prints the effective configuration and where each value was set. A
+` + "`supervisor config check`" + ` only checks, and reads the files that the configuration names (token,
+certificates, keys). ` + "`supervisor config show`" + ` prints the effective configuration and where each value was set. A
 variable that begins with ` + "`" + envPrefix + "`" + ` and is not a key is a warning. There is no reload: restart the supervisor; plugins keep running.
 
 - Durations are numbers with a unit: ` + "`300ms`, `90s`, `15m`, `24h`, `1h30m`" + `. Intervals may be shorter than 10 s, the shortest that a

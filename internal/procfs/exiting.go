@@ -13,7 +13,11 @@ import (
 // has exited, is exiting, or was killed and does not know it yet. After kill(2) a process
 // stays alive for a moment, and everything else looks as if it ran.
 func IsExiting(pid int) bool {
-	tasks := filepath.Join("/proc", strconv.Itoa(pid), "task")
+	process := filepath.Join("/proc", strconv.Itoa(pid))
+	if stat, err := os.ReadFile(filepath.Join(process, "stat")); err == nil && isKilled(stat) {
+		return true
+	}
+	tasks := filepath.Join(process, "task")
 	threads, err := os.ReadDir(tasks)
 	if err != nil {
 		return true // the process is gone
@@ -29,6 +33,18 @@ func IsExiting(pid int) bool {
 		}
 	}
 	return true
+}
+
+// isKilled parses the stat file of a process: newer kernels write its future exit code as
+// soon as it is killed. Between that and its exit a thread has no other mark for a moment.
+func isKilled(stat []byte) bool {
+	const fieldExitCode, signalBits = 49, 0x7f // the field counted as in ParseStat
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= fieldExitCode {
+		return false
+	}
+	code, err := strconv.Atoi(string(fields[fieldExitCode]))
+	return err == nil && code&signalBits == int(unix.SIGKILL)
 }
 
 // isThreadExiting parses the stat file of a thread.

@@ -3,6 +3,7 @@ package procfs
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,6 +18,15 @@ func TestIsThreadExiting(t *testing.T) {
 	} {
 		if got := isThreadExiting([]byte(line)); got != want {
 			t.Errorf("%q: %t, want %t", line, got, want)
+		}
+	}
+}
+
+func TestIsKilled(t *testing.T) {
+	line := "7 (a) b) S" + strings.Repeat(" 0", 48)
+	for code, want := range map[string]bool{" 9": true, " 137": true, " 0": false, " 19": false, " x": false, "": false} {
+		if got := isKilled([]byte(line + code)); got != want {
+			t.Errorf("exit code %q: %t, want %t", code, got, want)
 		}
 	}
 }

@@ -91,16 +91,17 @@ func (s *shim) findProcesses() (run, error) {
 	if r.main == nil {
 		// Processes left in the session of a killed program are its helpers, even if
 		// they execute the same file.
-		helpers := recorded.BootID == boot && all[recorded.PID].id.PID == 0
+		p, found := all[recorded.PID]
+		helpers := recorded.BootID == boot && (!found || p.id == recorded) // it has exited or is exiting
 		r.main = s.findProgram(r.tree, func(p proc) bool { return !helpers || p.Session != recorded.PID && p.Group != recorded.PID })
 	}
 	return r, nil
 }
 
-// findProgram returns the oldest candidate that executes the program.
+// findProgram returns the oldest candidate that executes the program and is not exiting.
 func (s *shim) findProgram(tree []proc, isCandidate func(proc) bool) *proc {
 	for _, p := range tree {
-		if isCandidate(p) && s.isProgram(p.id.PID) {
+		if isCandidate(p) && s.isProgram(p.id.PID) && !procfs.IsExiting(p.id.PID) {
 			return &p
 		}
 	}
