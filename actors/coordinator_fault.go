@@ -2,6 +2,8 @@ package actors
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"pluginsupervisor/actors/policy"
@@ -19,6 +21,7 @@ const (
 
 // hostFault describes the last command of a plugin that the host could not run.
 type hostFault struct {
+	cause   string
 	attempt bool // the command belonged to an attempt, which is retried
 	refresh bool // the status is to be reported again (SC-25)
 }
@@ -27,6 +30,7 @@ type hostFault struct {
 // run.
 type hostFaults struct {
 	byPlugin map[string]hostFault
+	named    string // the plugin that the problem names; "" without a problem
 	host     *hostState
 	timers   *timers
 }
@@ -34,12 +38,26 @@ type hostFaults struct {
 // add adds a plugin whose command the host could not run. The state of the plugin
 // does not change, and the command is retried.
 func (h *hostFaults) add(key, cause string, f hostFault) {
+	f.cause = cause
 	f.attempt, f.refresh = f.attempt || h.byPlugin[key].attempt, f.refresh || h.byPlugin[key].refresh
 	h.byPlugin[key] = f
-	if _, known := h.host.problems[hostFaultProblem]; !known {
-		h.host.addProblem(hostFaultProblem, errors.New(key+": "+cause))
-	}
+	h.updateProblem()
 	h.armRecheck()
+}
+
+// updateProblem makes the problem name one plugin whose command could not be run: the
+// same one as before while it is among them.
+func (h *hostFaults) updateProblem() {
+	if len(h.byPlugin) == 0 {
+		h.named = ""
+		h.host.solveProblem(hostFaultProblem)
+		return
+	}
+	if _, still := h.byPlugin[h.named]; still {
+		return
+	}
+	h.named = slices.Min(slices.Collect(maps.Keys(h.byPlugin)))
+	h.host.addProblem(hostFaultProblem, errors.New(h.named+": "+h.byPlugin[h.named].cause))
 }
 
 // armRecheck sets the timer of the recheck, unless it is set.
@@ -51,9 +69,9 @@ func (h *hostFaults) armRecheck() {
 
 // solve removes a plugin whose command was run, or which is gone.
 func (h *hostFaults) solve(key string) {
-	_, known := h.byPlugin[key]
-	if delete(h.byPlugin, key); known && len(h.byPlugin) == 0 {
-		h.host.solveProblem(hostFaultProblem)
+	if _, known := h.byPlugin[key]; known {
+		delete(h.byPlugin, key)
+		h.updateProblem()
 	}
 }
 

@@ -47,6 +47,21 @@ func TestHostFault(t *testing.T) {
 			}
 		})
 	})
+	t.Run("EV-24 the problem names a plugin that still cannot be run", func(t *testing.T) {
+		w := actorstest.NewWorld(actorstest.Persist(1, "a"), actorstest.Persist(2, "b"))
+		w.HostFaults = map[string]bool{"--status": true}
+		inBubble(t, w, cfg, func(t *testing.T, s *System) {
+			actorstest.Advance(minute + time.Second)
+			if got := fault(t, s); got != "a: --status: "+cause {
+				t.Errorf("problem %q, want %q", got, "a: --status: "+cause)
+			}
+			w.Set(func() { w.Plugins = w.Plugins[1:] })
+			actorstest.Advance(time.Hour)
+			if got := fault(t, s); got != "b: --status: "+cause {
+				t.Errorf("after a was removed: problem %q, want %q", got, "b: --status: "+cause)
+			}
+		})
+	})
 	t.Run("EV-24 a --start that the host cannot run is repeated, and is no failure of the plugin", func(t *testing.T) {
 		w := stoppedWorld("a")
 		w.HostFaults = map[string]bool{"--start": true}

@@ -137,8 +137,8 @@ func TestRequestsOfAnEarlierProcess(t *testing.T) {
 		verb       string
 		want       int // how often the first process does it
 	}{
-		{"a start of what runs", plugin.RequestStart, false, false, "--start", 0},
-		{"a start of what has ended", plugin.RequestStart, true, false, "--start", 1},
+		{"a start of a running plugin", plugin.RequestStart, false, false, "--start", 0},
+		{"a start of an exited plugin", plugin.RequestStart, true, false, "--start", 1},
 		{"a restart", plugin.RequestRestart, false, false, "--restart", 1},
 		{"a restart, after the change", plugin.RequestRestart, false, true, "--restart", 1},
 		{"a rollback", plugin.RequestRollback, false, false, "rollback", 1},

@@ -11,6 +11,25 @@ import (
 	"pluginsupervisor/plugin"
 )
 
+// EV-21: the time in which a lock that was held counts is that before the exit, however
+// late the exit is handled.
+func TestWasHeldAtExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchedWorld("a").WithOtherPrograms()
+		released := time.Now()
+		w.Released["a"] = released
+		time.Sleep(time.Minute)
+		for after, want := range map[time.Duration]bool{0: true, time.Second: true, lockHeldBefore: false, 30 * time.Second: false} {
+			if got := wasHeldAtExit(w, plugin.Exit{Name: "a", At: released.Add(after)}); got != want {
+				t.Errorf("exit %v after the release: %t, want %t", after, got, want)
+			}
+		}
+		if wasHeldAtExit(nil, plugin.Exit{Name: "a", At: released}) {
+			t.Error("no other programs are known, and one held the lock")
+		}
+	})
+}
+
 // EV-21: a plugin exits while another program works on it.
 func TestExitWhileOtherProgramWorks(t *testing.T) {
 	run := func(name string, do func(t *testing.T, s *System, w *actorstest.OtherPrograms)) {

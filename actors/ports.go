@@ -39,7 +39,7 @@ type Manager interface {
 	ForceStart(ctx context.Context, p plugin.Plugin) plugin.Outcome
 	// Stop runs `--stop`, with the rules of Start.
 	Stop(ctx context.Context, p plugin.Plugin) plugin.Outcome
-	// Restart restarts a plugin that hangs: `--stop`, kill of what is left, `--start`;
+	// Restart restarts a plugin that hangs: `--stop`, kill of its remaining processes, `--start`;
 	// or an external manager's `--restart` (PL-17).
 	Restart(ctx context.Context, p plugin.Plugin) plugin.Outcome
 	// ConfirmStart runs `--status` after `--start`, and repeats it for a while as long

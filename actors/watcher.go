@@ -57,6 +57,13 @@ func workOn(others OtherPrograms, name string, within time.Duration) bool {
 	return others != nil && others.WorkOn(name, within)
 }
 
+// wasHeldAtExit reports whether another program held a plugin's name lock when the
+// plugin exited, or within lockHeldBefore before. On a busy machine an exit is handled
+// some time after it happened, which does not count.
+func wasHeldAtExit(others OtherPrograms, e plugin.Exit) bool {
+	return workOn(others, e.Name, lockHeldBefore+time.Since(e.At))
+}
+
 // adoptEnded is the result of an Adopt order.
 type adoptEnded struct {
 	observed []plugin.Observed
@@ -120,7 +127,7 @@ func (w *watcher) followSources(c actor.Context) {
 					send(messages.ProcessExited{Exit: e})
 					return
 				}
-				e.LockHeld = !e.Late && workOn(w.others, e.Name, lockHeldBefore)
+				e.LockHeld = !e.Late && wasHeldAtExit(w.others, e)
 				send(messages.PluginExited{Exit: e})
 			})
 		})

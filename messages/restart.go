@@ -12,7 +12,7 @@ type AttemptKind uint8
 // The kinds of attempt.
 const (
 	KindStart   AttemptKind = iota // `--start`
-	KindRestart                    // `--stop`, kill of what is left, `--start` (PL-17)
+	KindRestart                    // `--stop`, kill of its remaining processes, `--start` (PL-17)
 	KindStop                       // `--stop`, requested by an operator
 )
 

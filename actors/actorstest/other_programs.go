@@ -12,22 +12,25 @@ import (
 // OtherPrograms of that World.
 type OtherPrograms struct {
 	*World
-	Works          map[string]bool   // plugins whose name lock another program holds
-	LockFollower   func(name string) // nil: the actors do not follow name locks
-	RecordFollower func()            // nil: the actors do not follow the plugin database
+	Works          map[string]bool      // plugins whose name lock another program holds
+	Released       map[string]time.Time // when another program last released a plugin's name lock
+	LockFollower   func(name string)    // nil: the actors do not follow name locks
+	RecordFollower func()               // nil: the actors do not follow the plugin database
 }
 
 // WithOtherPrograms makes other programs work on the host, and returns them.
 func (w *World) WithOtherPrograms() *OtherPrograms {
-	w.Others = &OtherPrograms{World: w, Works: map[string]bool{}}
+	w.Others = &OtherPrograms{World: w, Works: map[string]bool{}, Released: map[string]time.Time{}}
 	return w.Others
 }
 
-// WorkOn reports whether another program works on a plugin.
-func (o *OtherPrograms) WorkOn(name string, _ time.Duration) bool {
+// WorkOn reports whether another program works on a plugin, or did within that time as
+// Released says.
+func (o *OtherPrograms) WorkOn(name string, within time.Duration) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.Works[name]
+	released, was := o.Released[name]
+	return o.Works[name] || was && time.Since(released) < within
 }
 
 // FollowLocks reports the name locks that WorkFor frees.

@@ -52,7 +52,7 @@ func hashSource(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Limits of what the page shows of a large fleet.
+// Limits of the rows that the page shows of a large fleet.
 const (
 	shownHosts    = 200
 	shownPlugins  = 20 // of a host

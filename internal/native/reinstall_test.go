@@ -144,7 +144,7 @@ func TestReinstallKilled(t *testing.T) {
 	}
 }
 
-// restartAndKill starts the supervisor and kills it after a few steps of what it resumes.
+// restartAndKill starts the supervisor and kills it after a few steps of the change that it resumes.
 func (b *fixture) restartAndKill(steps int) {
 	b.runKillable(func(ctx context.Context) {
 		b.Manager = New(b.options())

@@ -37,7 +37,7 @@ const (
 // Result is the result of one rule.
 type Result struct {
 	Rule     string  `json:"rule"`  // ID
-	Title    string  `json:"title"` // what holds when the rule passes
+	Title    string  `json:"title"` // the statement that is true when the rule passes
 	Outcome  Outcome `json:"outcome"`
 	Reason   string  `json:"reason,omitempty"`   // of a skipped rule
 	Expected string  `json:"expected,omitempty"` // this and the next two: of a failed rule

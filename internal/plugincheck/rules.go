@@ -9,7 +9,7 @@ import (
 // Rule is one rule of the plugin contract.
 type Rule struct {
 	ID    string
-	Title string // what holds when the rule passes
+	Title string // the statement that is true when the rule passes
 
 	needs []string      // rules that must have passed, where they apply
 	types []plugin.Type // of plugins that the rule is about; none: all

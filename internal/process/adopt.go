@@ -105,7 +105,7 @@ type leftovers struct {
 }
 
 // killProbesLater kills the probes that an earlier run of the supervisor left, after the plugin's timeout.
-// Nobody waits for their answers.
+// No caller waits for their answers.
 func (t *Tracker) killProbesLater(tr *tracked, after time.Duration) {
 	pids, err := tr.probes.Procs()
 	if err != nil || len(pids) == 0 || tr.probeCommands > 0 {

@@ -42,7 +42,7 @@ type Result struct {
 	Started   bool           // false: it could not be run, see Err
 	Output    string         // the end of its output, or the last 4 KiB that were appended to Log meanwhile; "" with Streams
 	Took      time.Duration
-	// RunID is the run ID of what a plugin's Daemon command left running, and Processes are its
+	// RunID is the run ID of the processes that a plugin's Daemon command left running, and Processes are its
 	// processes, the oldest first. They are watched from now on. Both are empty without a Tracker.
 	RunID     uint64
 	Processes []plugin.Process
